@@ -1,0 +1,38 @@
+"""How a flow tells the supervisor that it lives: a small file in the data directory, replaced whole."""
+
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from schemas.settings import Settings
+from schemas.times import now
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """`lag`: records of its topics the process has not read yet. `at`: UTC. `pid`: who wrote it."""
+
+    pid: int
+    lag: int
+    at: datetime
+
+
+def beat(settings: Settings, name: str, pid: int, lag: int) -> None:
+    """Say that process `name` is ready and how far it is behind."""
+    path = _path(settings, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(msgspec.json.encode(Beat(pid, lag, now())))
+    fresh.replace(path)
+
+
+def last_beat(settings: Settings, name: str) -> Beat | None:
+    """The last beat of `name`; None where there is none."""
+    try:
+        return msgspec.json.decode(_path(settings, name).read_bytes(), type=Beat)
+    except FileNotFoundError:
+        return None
+
+
+def _path(settings: Settings, name: str) -> Path:
+    return settings.data / "run" / f"{name}.json"

@@ -1,0 +1,69 @@
+"""Kafka without an engine: topics, a producer that says what became of each record, consumers by assignment."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from schemas.topics import Topic
+
+# librdkafka waits up to 10 s between tries by default: a restarted broker would be away for that long.
+COMMON: dict[str, Any] = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 500}
+
+Delivered = Callable[[KafkaError | None, Message], None]
+
+
+def producer(bootstrap: str, **settings: Any) -> Producer:
+    """An idempotent producer with `acks=all` (librdkafka's default is neither)."""
+    return Producer(
+        COMMON
+        | {"bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all", "linger.ms": 0}
+        | settings
+    )
+
+
+def consumer(bootstrap: str, group: str = "unused", **settings: Any) -> Consumer:
+    """A consumer to `assign()`: it commits nothing, and an expired offset is an error, never skipped."""
+    return Consumer(
+        COMMON
+        | {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": False,
+        }
+        | settings
+    )
+
+
+def partitions(client: Consumer | Producer, topic: str, timeout_s: float = 10) -> list[int]:
+    """The partitions of a topic. Raises `KafkaException` where the broker or the topic is away."""
+    found = client.list_topics(topic, timeout=timeout_s).topics[topic]
+    if found.error:
+        raise KafkaException(found.error)
+    return sorted(found.partitions)
+
+
+def offsets_at(client: Consumer, topic: str, moment_ms: int) -> list[TopicPartition]:
+    """Where each partition stands at a moment (milliseconds since 1970 UTC); the end where nothing is newer."""
+    wanted = [TopicPartition(topic, p, moment_ms) for p in partitions(client, topic)]
+    found: list[TopicPartition] = client.offsets_for_times(wanted, timeout=10)
+    return found
+
+
+def create_topics(bootstrap: str, topics: Iterable[Topic], replication: int = 1) -> None:
+    """Create the topics that do not exist yet, with their settings. Raises `KafkaException`."""
+    admin = AdminClient(COMMON | {"bootstrap.servers": bootstrap})
+    wanted = [
+        NewTopic(t.name, num_partitions=t.partitions, replication_factor=replication, config=t.config)
+        for t in topics
+    ]
+    for future in admin.create_topics(wanted, request_timeout=20).values():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise

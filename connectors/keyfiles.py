@@ -1,0 +1,37 @@
+"""Secrets as files, mode 0600 in a directory of mode 0700, made on first use in the local profile only."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from schemas.settings import Settings
+
+
+class SecretMissing(Exception):
+    """A secret that a production profile must be given does not exist."""
+
+
+def read_or_make(settings: Settings, name: str, make: Callable[[], bytes]) -> bytes:
+    """The secret `name` of the data directory; two processes that make it at once read the same one.
+
+    Raises `SecretMissing` outside the local profile, where nothing is generated behind an operator's back.
+    """
+    path = settings.secrets() / name
+    if not path.exists():
+        if settings.profile != "local":
+            raise SecretMissing(f"{path} does not exist, and keys are generated in the local profile only")
+        _write_once(path, make())
+    return path.read_bytes()
+
+
+def _write_once(path: Path, secret: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent) as file:  # mkstemp: mode 0600
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+        try:
+            os.link(file.name, path)  # fails where another process was first: then its secret counts
+        except FileExistsError:
+            return

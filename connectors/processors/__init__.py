@@ -1,0 +1,1 @@
+"""Processors: connectors that move money. One contract, one file per vendor."""

@@ -1,0 +1,1 @@
+"""The API gateway: accounts, cards, payments, and the one path a payment takes."""

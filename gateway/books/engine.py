@@ -1,0 +1,113 @@
+"""Transactions on the books: plain functions `fn(conn, …)`, committed in groups.
+
+On SQLite one task runs them one after another on the event loop, each in a savepoint of its own, and only the
+COMMIT (an fsync) leaves for a thread; what is asked meanwhile forms the next group (docs/decisions/0002).
+PostgreSQL will run the same functions by `AsyncConnection.run_sync`; nothing above this file changes.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+GROUP_MAX = 128  # transactions per COMMIT: bounds how long the loop is busy with one group
+
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON")
+
+
+class Books:
+    """The gateway's database. `write` returns once its transaction is on disk."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = engine.connect()
+        self._reader = engine.connect().execution_options(readonly=True)
+        self._waiting: deque[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = deque()
+        self._wake = asyncio.Event()
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._task = asyncio.create_task(self._write_groups(), name="books")
+
+    async def write(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `fn` in a transaction and commit it; whatever it raises undoes it alone and is raised here."""
+        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((lambda conn: fn(conn, *args, **kwargs), done))
+        self._wake.set()
+        return await done
+
+    async def read(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `fn` on what is committed. It must be short: it runs on the event loop."""
+        with self._reader.begin():
+            return fn(self._reader, *args, **kwargs)
+
+    async def close(self) -> None:
+        """Finish what was asked, then close. Nothing may be asked after this."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._disk.shutdown()
+        self._engine.dispose()
+
+    async def _write_groups(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._write_group()
+
+    async def _write_group(self) -> None:
+        size = min(len(self._waiting), GROUP_MAX)
+        group = [self._waiting.popleft() for _ in range(size)]
+        try:
+            transaction = self._writer.begin()
+            results = [(done, *self._run(fn)) for fn, done in group]
+            await asyncio.get_running_loop().run_in_executor(self._disk, transaction.commit)
+        except BaseException as error:
+            self._writer.rollback()
+            self._settle([(done, None, error) for _, done in group])
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._settle(results)
+
+    def _run(self, fn: Callable[[Connection], Any]) -> tuple[Any, BaseException | None]:
+        savepoint = self._writer.begin_nested()
+        try:
+            result = fn(self._writer)
+        except Exception as error:
+            savepoint.rollback()
+            return None, error
+        savepoint.commit()
+        return result, None
+
+    def _settle(self, results: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
+        for done, result, error in results:
+            if done.done():  # its caller was cancelled; the transaction stands all the same
+                continue
+            if error is None:
+                done.set_result(result)
+            else:
+                done.set_exception(error)
+
+
+def sqlite_engine(path: Path) -> Engine:
+    """The engine of a SQLite file; transactions begin IMMEDIATE, or deferred with the option `readonly`."""
+    engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def configure(raw: Any, _record: Any) -> None:
+        raw.isolation_level = None  # stop sqlite3's own BEGIN
+        for pragma in PRAGMAS:
+            raw.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(conn: Connection) -> None:
+        readonly = conn.get_execution_options().get("readonly")
+        conn.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,1 @@
+"""The words everyone shares: money, states, events and topics. Imports nothing of ours."""

@@ -1,0 +1,119 @@
+"""CloudEvents 1.0 in Kafka's binary mode: attributes in `ce_*` headers, the data as JSON in the value.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md §3.2
+"""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from schemas.controls import ListEntry, Rule
+from schemas.dead_letters import DeadLetter
+from schemas.ids import new_id
+from schemas.labels import Label
+from schemas.notifications import Notification
+from schemas.payments import PaymentEvent, TransactionCompleted
+from schemas.risk import Verdict
+from schemas.states import PaymentState
+
+SPEC_VERSION = "1.0"
+CONTENT_TYPE = "application/json"
+
+EventData = PaymentEvent | TransactionCompleted | Verdict | Label | Notification | DeadLetter | Rule | ListEntry
+
+EVENT_TYPES: dict[str, type[EventData]] = {
+    "payment.initiated": PaymentEvent,
+    "payment.requires_action": PaymentEvent,
+    "payment.approved": PaymentEvent,
+    "payment.in_review": PaymentEvent,
+    "payment.authorized": PaymentEvent,
+    "payment.captured": PaymentEvent,
+    "payment.voided": PaymentEvent,
+    "payment.declined": PaymentEvent,
+    "payment.failed": PaymentEvent,
+    "payment.unknown": PaymentEvent,
+    "transaction_completed": TransactionCompleted,
+    "risk.verdict": Verdict,
+    "label.recorded": Label,
+    "control.rule": Rule,
+    "control.list_entry": ListEntry,
+    "notification.recorded": Notification,
+    "dead_letter": DeadLetter,
+}
+
+_decoders = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()}
+_encoder = msgspec.json.Encoder()
+
+
+class Unreadable(ValueError):
+    """A record is no event of ours: a header is missing, the type unknown or the data malformed."""
+
+
+Headers = list[tuple[str, bytes]]
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event: `id` is the same on every repeat, `subject` is what it is about, `time` is UTC."""
+
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: datetime
+    data: EventData
+    traceparent: str | None = None
+
+
+def new_event(type: str, source: str, subject: str, data: EventData, time: datetime, id: str = "") -> Event:
+    """An event with a new `evt_` id, or with the one given (a flow derives it from its input's)."""
+    return Event(id or new_id("evt"), type, source, subject, time, data)
+
+
+def derived_id(cause: str, kind: str) -> str:
+    """The id of the one event of this kind that `cause` (an event id) brings about, the same on every repeat."""
+    return f"evt_{hashlib.sha256(f'{cause}/{kind}'.encode()).hexdigest()[:40]}"
+
+
+def payment_type(state: PaymentState) -> str:
+    """The type of the event that says a payment came to `state`."""
+    return f"payment.{state}"
+
+
+def encode(event: Event) -> tuple[Headers, bytes]:
+    """Headers and value of the Kafka record."""
+    headers = [
+        ("content-type", CONTENT_TYPE.encode()),
+        ("ce_specversion", SPEC_VERSION.encode()),
+        ("ce_id", event.id.encode()),
+        ("ce_source", event.source.encode()),
+        ("ce_type", event.type.encode()),
+        ("ce_time", event.time.isoformat().encode()),
+        ("ce_subject", event.subject.encode()),
+        ("ce_dataschema", f"/schemas/{event.type}.json".encode()),
+    ]
+    if event.traceparent:
+        headers.append(("traceparent", event.traceparent.encode()))
+    return headers, _encoder.encode(event.data)
+
+
+def decode(headers: Iterable[tuple[str, bytes]] | None, value: bytes | None) -> Event:
+    """The event of a Kafka record. Raises `Unreadable`, never anything else, whatever stands in the record."""
+    try:
+        attributes = {name: (content or b"").decode() for name, content in headers or []}
+        kind = attributes["ce_type"]
+        return Event(
+            attributes["ce_id"],
+            kind,
+            attributes["ce_source"],
+            attributes.get("ce_subject", ""),
+            datetime.fromisoformat(attributes["ce_time"]),
+            _decoders[kind].decode(value or b""),
+            attributes.get("traceparent"),
+        )
+    except KeyError as error:
+        raise Unreadable(f"missing header or unknown type: {error}") from None
+    except (ValueError, RecursionError) as error:
+        # Not the error's own text: it may quote the record, and a record nobody could read may hold anything.
+        raise Unreadable(f"malformed {type(error).__name__}") from None

@@ -1,0 +1,90 @@
+"""Events of `payments.v1`: every step of a payment, with the whole payment and no personal data."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from schemas.declines import DeclineCode
+from schemas.risk import Outcome, Source
+from schemas.states import PaymentState, Status
+
+Processor = Literal["visa", "mastercard", "paypal"]
+PROCESSORS: tuple[Processor, ...] = ("visa", "mastercard", "paypal")
+
+
+class Method(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What pays: a tokenized card, or PayPal (then all but `type` is absent). No expiry, no name, no number."""
+
+    type: Literal["card", "paypal"]
+    card: str | None = None
+    brand: str | None = None
+    bin: str | None = None
+    last4: str | None = None
+    fingerprint: str | None = None
+
+
+class AppliedRisk(msgspec.Struct, frozen=True):
+    """The verdict that decided the payment. `waited_ms`: from the commit of `received` to its arrival."""
+
+    outcome: Outcome
+    source: Source
+    score: float | None = None
+    reasons: list[str] = []
+    model: str | None = None
+    waited_ms: float | None = None
+
+
+class Payment(msgspec.Struct, frozen=True):
+    """A payment as every topic shows it. Amounts in minor units of `currency`; times UTC.
+
+    `stream_key` is the record's key and the instrument of the fraud features. `occurred_at` is when it
+    happened at the payer's, `created_at` and `updated_at` when we stored it. `ip_hash` and `device_hash`
+    are keyed hashes; `country` is that of the payer's IP address (ISO 3166-1 alpha-2).
+    """
+
+    id: str
+    stream_key: str
+    state: PaymentState
+    status: Status
+    amount: int
+    amount_captured: int
+    amount_refunded: int
+    currency: str
+    customer: str
+    merchant: str
+    method: Method
+    capture: Literal["automatic", "manual"]
+    occurred_at: datetime
+    created_at: datetime
+    updated_at: datetime
+    processor: Processor | None = None
+    decline_code: DeclineCode | None = None
+    risk: AppliedRisk | None = None
+    attempts: int = 0
+    country: str | None = None
+    ip_hash: str | None = None
+    device_hash: str | None = None
+
+
+class PaymentEvent(msgspec.Struct, frozen=True):
+    """`payment.*`: the payment came to `payment.state` from `previous_state` (null: it is new).
+
+    `sequence` counts the payment's events from 1 without gaps: drop what is not above the last you saw.
+    """
+
+    sequence: int
+    previous_state: PaymentState | None
+    recorded_at: datetime
+    payment: Payment
+
+
+class TransactionCompleted(msgspec.Struct, frozen=True):
+    """`transaction_completed`: the answer a client got, and each change of `status` after it."""
+
+    sequence: int
+    previous_state: PaymentState | None
+    recorded_at: datetime
+    status: Status
+    previous_status: Status | None
+    payment: Payment

@@ -1,0 +1,70 @@
+"""How every process reads its settings: a frozen struct, one `SLUICE_…` variable per field, read once."""
+
+import os
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+PORTS: dict[str, int] = {
+    "gateway": 8080,
+    "dashboard": 8501,
+    "kafka": 9092,
+    "kafka_controller": 9093,
+    "warehouse": 9494,
+    "sandbox": 8090,
+    "visa": 8091,
+    "mastercard": 8092,
+    "paypal": 8093,
+    "smtp": 1025,
+    "catcher": 8025,
+}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every process knows. `SLUICE_PORT_OFFSET` moves all local ports together.
+
+    `profile` is `local` (sandbox, generated keys, seed accounts allowed) or `production` (none of these).
+    """
+
+    data: Path = Path("data")
+    port_offset: int = 0
+    kafka: str = ""
+    profile: Literal["local", "production"] = "local"
+
+    def port(self, name: str) -> int:
+        """The local port of one of `PORTS`."""
+        return PORTS[name] + self.port_offset
+
+    def url(self, name: str) -> str:
+        """`http://localhost:<port>` of one of `PORTS`."""
+        return f"http://localhost:{self.port(name)}"
+
+    def bootstrap(self) -> str:
+        """Kafka's bootstrap servers: `SLUICE_KAFKA`, or else the local broker."""
+        return self.kafka or f"localhost:{self.port('kafka')}"
+
+    def secrets(self) -> Path:
+        """Where key files lie (directory 0700, files 0600)."""
+        return self.data / "secrets"
+
+
+class BadSetting(ValueError):
+    """A `SLUICE_…` variable has a value its field does not take; the message names it."""
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(kind: type[S]) -> S:
+    """The settings of one process from its environment. An empty variable counts as not set."""
+    names = {f"SLUICE_{field.name.upper()}": field.name for field in msgspec.structs.fields(kind)}
+    given = {field: os.environ[name] for name, field in names.items() if os.environ.get(name)}
+    try:
+        return msgspec.convert(given, kind, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise BadSetting(f"settings: {error} (variables: {', '.join(sorted(names))})") from None
+
+
+def _path(kind: type, value: object) -> object:
+    return kind(value)

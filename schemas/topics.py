@@ -1,0 +1,61 @@
+"""The topics: a public contract. Names, keys, partitions and retention never change inside a version."""
+
+import msgspec
+
+PARTITIONS = 6
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """A topic with what stands on it. `key` says in words what a record's key is; `config` is Kafka's own."""
+
+    name: str
+    key: str
+    about: str
+    events: tuple[str, ...]
+    config: dict[str, str]
+    partitions: int = PARTITIONS
+
+
+FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+
+PAYMENTS = Topic(
+    "payments.v1",
+    "stream_key of the payment (card fingerprint; for PayPal the customer id)",
+    "Every step of a payment, and `transaction_completed` when its `status` is answered or changes.",
+    (
+        "payment.initiated",
+        "payment.requires_action",
+        "payment.approved",
+        "payment.in_review",
+        "payment.authorized",
+        "payment.captured",
+        "payment.voided",
+        "payment.declined",
+        "payment.failed",
+        "payment.unknown",
+        "transaction_completed",
+    ),
+    FOR_EVER,
+)
+RISK = Topic("risk.v1", "payment id", "Verdicts of the fraud flow.", ("risk.verdict",), FOR_EVER)
+LABELS = Topic("labels.v1", "stream_key of the payment", "What was learned later.", ("label.recorded",), FOR_EVER)
+CONTROLS = Topic(
+    "controls.v1",
+    "id of the rule or list entry",
+    "Fraud rules and lists as set by analysts.",
+    ("control.rule", "control.list_entry"),
+    {"cleanup.policy": "compact"},
+)
+NOTIFICATIONS = Topic(
+    "notifications.v1", "payment id", "What was sent to whom.", ("notification.recorded",), FOR_EVER
+)
+DEAD_LETTER = Topic(
+    "dead_letter.v1",
+    "name of the source topic",
+    "Records nobody could read.",
+    ("dead_letter",),
+    {"retention.ms": str(30 * DAY_MS), "cleanup.policy": "delete"},
+)
+
+TOPICS: tuple[Topic, ...] = (PAYMENTS, RISK, LABELS, CONTROLS, NOTIFICATIONS, DEAD_LETTER)
