@@ -79,7 +79,10 @@ class Answer(msgspec.Struct, frozen=True):
     word. `unknown` is silence, a reset after sending, or an answer nobody can read. `not_found` is said only by
     `lookup` (it knows no such call) and `reverse` (there is nothing to reverse).
     `sent` is False only where the connection never came about, so that nothing can have been applied.
-    `processor_reference` is the id later calls name. `detail` is for operators, scrubbed of card data.
+    `reverse` comes with `declined` only: the bank approved, the processor's own checks did not, and the money
+    stays reserved until a `reverse` of this call has succeeded (or found nothing).
+    `processor_reference` is the id later calls name. `amount` is what the processor says it moved.
+    `detail` is for operators, scrubbed of card data.
     """
 
     said: Said
@@ -89,6 +92,7 @@ class Answer(msgspec.Struct, frozen=True):
     sent: bool = True
     amount: Money | None = None
     redirect_url: str | None = None
+    reverse: bool = False
 
 
 class Processor(Protocol):
@@ -110,10 +114,16 @@ class Processor(Protocol):
         """Give captured money back, or a part of it."""
 
     async def reverse(self, request_id: str, query: Query) -> Answer:
-        """Take back the call of `query` by our ids alone, applied or not. `request_id` is this reversal's own."""
+        """Take back the call of `query` by our ids alone, applied or not. `request_id` is this reversal's own.
+
+        Asking again does no harm, under any id: what is taken back already is `succeeded`.
+        """
 
     async def lookup(self, query: Query) -> Answer:
-        """What became of a call: its answer as if it came now, or `not_found`."""
+        """What became of a call: its answer as if it came now, or `not_found`; `unknown` where nobody could say.
+
+        Never says `sent=False`: a look-up that failed says nothing about the call it asked for.
+        """
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,0 +1,44 @@
+"""Where the processors are, and who we are to them. The defaults are the sandbox's, the same for everyone."""
+
+from schemas.settings import BadSetting, Settings
+
+# Not secrets: the local sandbox takes these and nothing else, and no production profile takes them.
+VISA_SECRET = "c2x1aWNlLXNhbmRib3gtc2hhcmVkLXNlY3JldCEhISE="  # noqa: S105 base64 of sluice-sandbox-shared-secret!!!!
+MASTERCARD_PASSWORD = "sandbox"  # noqa: S105
+PAYPAL_SECRET = "sandbox-secret"  # noqa: S105
+
+
+class ProcessorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Addresses and credentials of the three processors. An empty address is that of the local sandbox.
+
+    `visa_secret` is the shared key of CyberSource's HTTP signature, base64 as its Business Center shows it.
+    """
+
+    visa_url: str = ""
+    visa_merchant: str = "sluice_sandbox"
+    visa_key: str = "sandbox-key"
+    visa_secret: str = VISA_SECRET
+    mastercard_url: str = ""
+    mastercard_merchant: str = "SLUICE"
+    mastercard_password: str = MASTERCARD_PASSWORD
+    paypal_url: str = ""
+    paypal_client: str = "sandbox-client"
+    paypal_secret: str = PAYPAL_SECRET
+
+    def __repr__(self) -> str:
+        return "ProcessorSettings(…)"
+
+    __str__ = __repr__
+
+    def address(self, name: str) -> str:
+        """The base address of a processor. Raises `BadSetting` for the sandbox's in production."""
+        given: str = getattr(self, f"{name}_url")
+        if self.profile == "production":
+            self._refuse_sandbox(name, given)
+        return (given or self.url(name)).rstrip("/")
+
+    def _refuse_sandbox(self, name: str, given: str) -> None:
+        sandbox = {"visa": VISA_SECRET, "mastercard": MASTERCARD_PASSWORD, "paypal": PAYPAL_SECRET}
+        secret = self.mastercard_password if name == "mastercard" else getattr(self, f"{name}_secret")
+        if not given.startswith("https://") or secret == sandbox[name]:
+            raise BadSetting(f"{name}: production needs an https address and credentials of its own")
