@@ -58,7 +58,7 @@ S = TypeVar("S", bound=Settings)
 
 def load(kind: type[S]) -> S:
     """The settings of one process from its environment. An empty variable counts as not set."""
-    names = {f"SLUICE_{field.name.upper()}": field.name for field in msgspec.structs.fields(kind)}
+    names = {f"SLUICE_{field.encode_name.upper()}": field.encode_name for field in msgspec.structs.fields(kind)}
     given = {field: os.environ[name] for name, field in names.items() if os.environ.get(name)}
     try:
         return msgspec.convert(given, kind, strict=False, dec_hook=_path)

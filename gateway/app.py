@@ -1,0 +1,82 @@
+"""The app: its parts, its routes, its headers, and every error as a problem."""
+
+from contextlib import AsyncExitStack
+
+import structlog
+from quart import Quart, Response
+from werkzeug.exceptions import HTTPException
+
+from gateway.endpoint import refuse
+from gateway.errors import (
+    BodyTimeout,
+    BodyTooLarge,
+    Internal,
+    InvalidJson,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+)
+from gateway.parts import EXTENSION, opened
+from gateway.routes import BLUEPRINTS
+from gateway.settings import GatewaySettings
+
+BODY_MAX = 64 * 1024
+BODY_TIMEOUT_S = 5
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+BY_STATUS: dict[int, type[Problem]] = {
+    404: NotFound,
+    405: MethodNotAllowed,
+    408: BodyTimeout,
+    413: BodyTooLarge,
+}
+
+log = structlog.get_logger()
+
+
+def create_app(settings: GatewaySettings) -> Quart:
+    """The gateway. Its parts are opened before it serves and closed after."""
+    app = Quart("gateway")
+    app.config.update(MAX_CONTENT_LENGTH=BODY_MAX, BODY_TIMEOUT=BODY_TIMEOUT_S, PROVIDE_AUTOMATIC_OPTIONS=False)
+    stack = AsyncExitStack()
+
+    @app.before_serving
+    async def start() -> None:
+        app.extensions[EXTENSION] = await stack.enter_async_context(opened(settings))
+
+    @app.after_serving
+    async def stop() -> None:
+        await stack.aclose()
+
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    app.after_request(_protect)
+    app.register_error_handler(Problem, _problem)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _bug)
+    return app
+
+
+async def _protect(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+async def _problem(problem: Problem) -> Response:
+    return refuse(problem)
+
+
+async def _http_error(error: HTTPException) -> Response:
+    kind = BY_STATUS.get(error.code or 500, InvalidJson if error.code == 400 else Internal)
+    return refuse(kind())
+
+
+async def _bug(error: Exception) -> Response:
+    log.error("bug", exc_info=error)
+    return refuse(Internal())

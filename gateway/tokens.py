@@ -1,0 +1,92 @@
+"""Access tokens: JWTs signed with ES256, verified once and then remembered until they expire."""
+
+import hashlib
+from collections import OrderedDict
+from time import time
+from typing import Any
+
+import msgspec
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from connectors.keyfiles import read_or_make
+from gateway.errors import Unauthenticated
+from schemas.settings import Settings
+
+ALGORITHM = "ES256"
+AUDIENCE = "sluice"
+LIFETIME_S = 15 * 60
+REMEMBERED_MAX = 10_000
+LENGTH_MAX = 2_048
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What a token says. `sub` is an account, or a service client where `sid` (its session) is empty."""
+
+    sub: str
+    role: str
+    scope: str
+    exp: int
+    sid: str = ""
+
+
+class Tokens:
+    """Signs and verifies. Expiry is checked on every use, the signature on the first (0.2 ms)."""
+
+    def __init__(self, settings: Settings, issuer: str) -> None:
+        """Take the key of `secrets/gateway.pem`; the local profile makes one."""
+        pem = read_or_make(settings, "gateway.pem", lambda: ECKey.generate_key("P-256").as_pem(private=True))
+        self._key = ECKey.import_key(pem)
+        self._kid = self._key.thumbprint()
+        self._issuer = issuer
+        self._verified: OrderedDict[bytes, Claims] = OrderedDict()
+        self._registry = jwt.JWTClaimsRegistry(
+            iss={"essential": True, "value": issuer},
+            aud={"essential": True, "value": AUDIENCE},
+            exp={"essential": True},
+        )
+
+    def sign(self, sub: str, role: str, scopes: frozenset[str], sid: str = "", now: float | None = None) -> str:
+        """A token for `sub`, good for 15 minutes."""
+        issued = int(time() if now is None else now)
+        claims: dict[str, Any] = {
+            "iss": self._issuer,
+            "aud": AUDIENCE,
+            "iat": issued,
+            "exp": issued + LIFETIME_S,
+            "sub": sub,
+            "role": role,
+            "scope": " ".join(sorted(scopes)),
+            "sid": sid,
+        }
+        return jwt.encode({"alg": ALGORITHM, "kid": self._kid, "typ": "at+jwt"}, claims, self._key)
+
+    def verify(self, token: str) -> Claims:
+        """The claims of a token that we signed and that has not expired. Raises `Unauthenticated`."""
+        digest = hashlib.sha256(token.encode()).digest()
+        claims = self._verified.get(digest) or self._first_sight(token, digest)
+        if claims.exp <= time():
+            self._verified.pop(digest, None)
+            raise Unauthenticated("The access token has expired.")
+        self._verified.move_to_end(digest)
+        return claims
+
+    def jwks(self) -> dict[str, Any]:
+        """The public half of the key, as `/oauth/jwks` shows it."""
+        public = self._key.as_dict(private=False) | {"kid": self._kid, "use": "sig", "alg": ALGORITHM}
+        return {"keys": [public]}
+
+    def _first_sight(self, token: str, digest: bytes) -> Claims:
+        if len(token) > LENGTH_MAX:
+            raise Unauthenticated
+        try:
+            found = jwt.decode(token, self._key, algorithms=[ALGORITHM]).claims
+            self._registry.validate(found)
+            claims = msgspec.convert(found, Claims)
+        except (JoseError, ValueError, TypeError):
+            raise Unauthenticated from None
+        self._verified[digest] = claims
+        if len(self._verified) > REMEMBERED_MAX:
+            self._verified.popitem(last=False)
+        return claims
