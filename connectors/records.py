@@ -1,0 +1,189 @@
+"""Kafka's records without an engine: one consumer for many partitions, and what is readable in a record."""
+
+import base64
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from confluent_kafka import KafkaError, Message, TopicPartition
+
+from connectors.kafka import consumer, partitions
+from schemas.cards import find_numbers
+from schemas.dead_letters import DeadLetter
+from schemas.events import Event, Headers, Unreadable, decode, derived_id, encode, new_event
+from schemas.times import now
+from schemas.topics import DEAD_LETTER
+
+DRAIN_MAX = 500  # records per poll: bounds how long a worker is busy before its other steps have their turn
+WAIT_S = 0.1  # how long an idle worker sleeps in the consumer, woken by the first record
+BEAT_S = 1.0
+ASK_S = 10.0
+
+# What librdkafka reports while it reconnects by itself: no reason to stop.
+PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
+
+Place = tuple[str, int]  # topic, partition
+Offsets = Mapping[Place, int]  # the next offset to read
+
+log = structlog.get_logger()
+
+
+class OffsetGone(Exception):
+    """The offset to resume at is not in the log any more, or not yet: records would be skipped without a word."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One Kafka record as read. `timestamp_ms` is Kafka's own, milliseconds since 1970 UTC."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    headers: Headers
+    value: bytes | None
+    timestamp_ms: int
+
+
+class Out(msgspec.Struct, frozen=True):
+    """One Kafka record to write."""
+
+    topic: str
+    key: bytes
+    headers: Headers
+    value: bytes
+
+
+class Reader:
+    """One consumer for many partitions: `add` them, then `poll`.
+
+    `positions` holds the next offset of each, `ends` where it ended when it was added. `on_lag` is told about once
+    a second how many records are still to be read (a flow's heartbeat). `may_expire`: topics on which an expired
+    offset means the earliest one; elsewhere `OffsetGone` is raised.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        on_lag: Callable[[int], None] | None = None,
+        may_expire: Collection[str] = (),
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._consumer = consumer(bootstrap, error_cb=_complain, **(config or {}))
+        self._on_lag = on_lag
+        self._may_expire = may_expire
+        self._next_beat = 0.0
+        self.positions: dict[Place, int] = {}
+        self.ends: dict[Place, int] = {}
+
+    def add(self, place: Place, offset: int | None = None) -> None:
+        """Read `place` from `offset`, or from its earliest record. Raises `OffsetGone`, `KafkaException`."""
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=ASK_S)
+        first = low if offset is None else offset
+        if first < low and place[0] in self._may_expire:
+            log.warning("offset_expired", topic=place[0], partition=place[1], offset=first, earliest=low)
+            first = low
+        if not low <= first <= high:
+            raise OffsetGone(f"{place[0]}/{place[1]}: {first} is outside of {low}..{high}")
+        self.positions[place], self.ends[place] = first, high
+        self._consumer.incremental_assign([TopicPartition(*place, first)])
+
+    def poll(self, wait_s: float = WAIT_S) -> list[Record]:
+        """The records that are there; waits up to `wait_s` for the first. Raises `OffsetGone`, `RuntimeError`."""
+        self._beat()
+        first = self._consumer.poll(wait_s)
+        if first is None:
+            return []
+        messages = [first, *self._consumer.consume(DRAIN_MAX - 1, 0)]
+        records = [_record(message) for message in messages if not _passing(message)]
+        self.positions.update({(r.topic, r.partition): r.offset + 1 for r in records})
+        return records
+
+    def at_end(self) -> bool:
+        """Whether all that stood on the partitions when they were added has been read."""
+        return all(self.positions[place] >= end for place, end in self.ends.items())
+
+    def lag(self) -> int | None:
+        """Records not read yet, as far as the last fetches told; None before the first of them."""
+        highs = [self._consumer.get_watermark_offsets(TopicPartition(*p), cached=True)[1] for p in self.positions]
+        if any(high < 0 for high in highs):
+            return None
+        return sum(max(0, high - at) for high, at in zip(highs, self.positions.values(), strict=True))
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+    def _beat(self) -> None:
+        if self._on_lag is None or time.monotonic() < self._next_beat:
+            return
+        lag = self.lag()
+        if lag is not None:
+            self._on_lag(lag)
+            self._next_beat = time.monotonic() + BEAT_S
+
+
+def places(bootstrap: str, topics: Iterable[str]) -> list[Place]:
+    """All partitions of `topics`. Raises `KafkaException` where the broker or a topic is away."""
+    client = consumer(bootstrap)
+    try:
+        return [(topic, number) for topic in topics for number in partitions(client, topic, ASK_S)]
+    finally:
+        client.close()
+
+
+def out(topic: str, key: str, event: Event) -> Out:
+    """The Kafka record of an event."""
+    headers, value = encode(event)
+    return Out(topic, key.encode(), headers, value)
+
+
+def read(record: Record, source: str) -> Event | Out:
+    """The event in a record, or, where nobody can read it, the dead letter to send in the name of `source`."""
+    try:
+        return decode(record.headers, record.value)
+    except Unreadable as error:
+        return dead_letter(record, str(error), source)
+
+
+def dead_letter(record: Record, reason: str, source: str) -> Out:
+    """What sets `record` aside. Its id comes from the position alone, so that a repeat is recognised."""
+    place = f"{record.topic}/{record.partition}/{record.offset}"
+    moment = now()
+    letter = DeadLetter(record.topic, record.partition, record.offset, reason, _harmless(record.value), moment)
+    id = derived_id(place, "dead_letter")
+    return out(DEAD_LETTER.name, record.topic, new_event("dead_letter", source, place, letter, moment, id))
+
+
+def _harmless(value: bytes | None) -> str | None:
+    if value is None or find_numbers(value.decode(errors="replace")):
+        return None
+    return base64.b64encode(value).decode()
+
+
+def _record(message: Message) -> Record:
+    # The stubs allow None where only an error has it, and headers in a shape that only a producer takes.
+    fields: tuple[Any, ...] = (
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        message.key(),
+        message.headers() or [],
+        message.value(),
+        message.timestamp()[1],
+    )
+    return Record(*fields)
+
+
+def _passing(message: Message) -> bool:
+    error = message.error()
+    if error is None or error.code() in PASSING:
+        return error is not None
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:
+        raise OffsetGone(f"{message.topic()}/{message.partition()}: {error.str()}")
+    raise RuntimeError(f"cannot read {message.topic()}/{message.partition()}: {error.str()}")
+
+
+def _complain(error: KafkaError) -> None:
+    log.warning("kafka_away", error=error.str())

@@ -1,0 +1,285 @@
+"""Kafka for Bytewax: sources that resume exactly where they were told, a sink that raises, decoding at the edge.
+
+The stock connectors lose records without a word in two cases (a broker that is away, an offset that expired)
+and idle at half a core. Here one consumer per worker reads all partitions of a source: it sleeps until the first
+record, then drains what is there, so that no partition or topic waits for the silence of another.
+A worker has one thread: use one `KafkaSource` with several topics, not several of them.
+"""
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from bytewax import operators as op
+from bytewax.dataflow import Stream, operator
+from bytewax.inputs import (
+    DynamicSource,
+    FixedPartitionedSource,
+    StatefulSourcePartition,
+    StatelessSourcePartition,
+)
+from bytewax.outputs import DynamicSink, StatelessSinkPartition
+from confluent_kafka import KafkaError, Message
+
+from connectors.kafka import producer
+from connectors.records import (
+    OffsetGone,
+    Offsets,
+    Out,
+    Place,
+    Reader,
+    Record,
+    dead_letter,
+    out,
+    places,
+    read,
+)
+from schemas.events import Event
+from schemas.times import now
+
+__all__ = [
+    "BroadcastSource",
+    "Decoded",
+    "DeliveryFailed",
+    "KafkaSink",
+    "KafkaSource",
+    "OffsetGone",
+    "Out",
+    "Record",
+    "dead_letter",
+    "decode_step",
+    "out",
+]
+
+ACK_S = 30.0  # longer than a killed broker takes to accept writes again (5 s)
+
+
+class DeliveryFailed(Exception):
+    """Kafka did not confirm every record of a batch."""
+
+
+class KafkaSource(FixedPartitionedSource[Record, int]):
+    """Each Kafka partition is a Bytewax partition, so that workers share them; its state is the next offset.
+
+    Without a state it begins at `start`, and at the earliest record where `start` does not name the partition.
+    `on_lag` is told about once a second how many records are still to be read. With `tail=False` the flow ends
+    where the topics ended when it began. An offset that expired raises `OffsetGone`: nothing is ever skipped.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topics: str | Iterable[str],
+        start: Offsets | None = None,
+        on_lag: Callable[[int], None] | None = None,
+        tail: bool = True,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._topics = [topics] if isinstance(topics, str) else list(topics)
+        self._start = start or {}
+        self._tail = tail
+        self._bootstrap, self._on_lag, self._config = bootstrap, on_lag, config
+        self._worker = threading.local()
+
+    def list_parts(self) -> list[str]:
+        """`topic/partition` of all of them."""
+        return [f"{topic}/{number}" for topic, number in places(self._bootstrap, self._topics)]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "_Partition":
+        """One partition, read by the consumer of this worker."""
+        topic, _, number = for_part.rpartition("/")
+        place = (topic, int(number))
+        offset = self._start.get(place) if resume_state is None else resume_state
+        return _Partition(self._shared(), place, offset, self._tail)
+
+    def _shared(self) -> "_Shared":
+        if not hasattr(self._worker, "shared"):
+            self._worker.shared = _Shared(Reader(self._bootstrap, self._on_lag, config=self._config))
+        shared: _Shared = self._worker.shared
+        return shared
+
+
+class _Shared:
+    """The consumer of a worker: its first open partition polls for all, the others take what came for them."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self._waiting: dict[Place, list[Record]] = {}
+
+    def open(self, place: Place, offset: int | None) -> None:
+        self.reader.add(place, offset)
+        self._waiting[place] = []
+
+    def take(self, place: Place) -> list[Record]:
+        if not self._waiting[place] and place == next(iter(self._waiting)):
+            self._poll()
+        records, self._waiting[place] = self._waiting[place], []
+        return records
+
+    def close(self, place: Place) -> None:
+        del self._waiting[place]
+        if not self._waiting:
+            self.reader.close()
+
+    def _poll(self) -> None:
+        for record in self.reader.poll():
+            waiting = self._waiting.get((record.topic, record.partition))
+            if waiting is not None:  # a closed partition has reached its end: what comes later is not its own
+                waiting.append(record)
+
+
+class _Partition(StatefulSourcePartition[Record, int]):
+    def __init__(self, shared: _Shared, place: Place, offset: int | None, tail: bool) -> None:
+        shared.open(place, offset)
+        self._shared, self._place = shared, place
+        self._offset = shared.reader.positions[place]
+        self._end = None if tail else shared.reader.ends[place]
+
+    def next_batch(self) -> list[Record]:
+        if self._end is not None and self._offset >= self._end:
+            raise StopIteration
+        records = self._shared.take(self._place)
+        if records:
+            self._offset = records[-1].offset + 1
+        return records
+
+    def snapshot(self) -> int:
+        return self._offset
+
+    def close(self) -> None:
+        self._shared.close(self._place)
+
+
+class BroadcastSource(DynamicSource[Record]):
+    """Every worker reads all partitions in one piece, from `start` or the earliest record. Bytewax keeps no state.
+
+    For a flow of one worker that keeps the offsets beside its rows, and for what each worker must know
+    (`controls.v1`): give it `every_s`, then it looks that often, never sleeps in the consumer, so holds no other
+    source up, and its first batch is all that stood on the topics. The rest as for `KafkaSource`; on the topics of
+    `may_expire` an expired offset means the earliest one.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topics: str | Iterable[str],
+        start: Offsets | None = None,
+        on_lag: Callable[[int], None] | None = None,
+        tail: bool = True,
+        every_s: float = 0,
+        may_expire: Collection[str] = (),
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._topics = [topics] if isinstance(topics, str) else list(topics)
+        self._start = start or {}
+        self._tail, self._every_s = tail, every_s
+        self._bootstrap, self._on_lag, self._may_expire, self._config = bootstrap, on_lag, may_expire, config
+
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> "StatelessSourcePartition[Record]":
+        """The consumer of this worker."""
+        reader = Reader(self._bootstrap, self._on_lag, self._may_expire, self._config)
+        for place in places(self._bootstrap, self._topics):
+            reader.add(place, self._start.get(place))
+        return _Glances(reader, self._every_s) if self._every_s else _Everything(reader, self._tail)
+
+
+class _Everything(StatelessSourcePartition[Record]):
+    def __init__(self, reader: Reader, tail: bool) -> None:
+        self._reader, self._tail = reader, tail
+
+    def next_batch(self) -> list[Record]:
+        if not self._tail and self._reader.at_end():
+            raise StopIteration
+        return self._reader.poll()
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class _Glances(StatelessSourcePartition[Record]):
+    def __init__(self, reader: Reader, every_s: float) -> None:
+        self._reader, self._every = reader, timedelta(seconds=every_s)
+        self._next = now()
+
+    def next_batch(self) -> list[Record]:
+        records = self._reader.poll(0)
+        while not self._reader.at_end():
+            records += self._reader.poll()
+        self._next = now() + self._every
+        return records
+
+    def next_awake(self) -> datetime:
+        return self._next
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class KafkaSink(DynamicSink[Out]):
+    """Writes records and waits until Kafka has all of a batch. Raises `DeliveryFailed`, never drops one."""
+
+    def __init__(self, bootstrap: str, ack_s: float = ACK_S) -> None:
+        self._bootstrap, self._ack_s = bootstrap, ack_s
+
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> "_Writing":
+        """The producer of this worker."""
+        return _Writing(self._bootstrap, self._ack_s)
+
+
+class _Writing(StatelessSinkPartition[Out]):
+    def __init__(self, bootstrap: str, ack_s: float) -> None:
+        self._producer = producer(bootstrap, **{"message.timeout.ms": int(ack_s * 1000)})
+        self._ack_s = ack_s
+        self._errors: list[KafkaError] = []
+
+    def write_batch(self, items: list[Out]) -> None:
+        for item in items:
+            self._produce(item)
+        left = self._producer.flush(self._ack_s + 1)
+        if self._errors or left:
+            said = self._errors[0].str() if self._errors else "no answer"
+            raise DeliveryFailed(f"{len(self._errors) + left} of {len(items)} records not confirmed: {said}")
+
+    def _produce(self, item: Out) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    item.topic, item.value, item.key, headers=[*item.headers], on_delivery=self._delivered
+                )
+            except BufferError:  # librdkafka's queue is full: let it send first
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._errors.append(error)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What `decode_step` makes of a stream: the readable ones, and a dead letter for each that nobody can read."""
+
+    events: Stream[tuple[Record, Event]]
+    dead_letters: Stream[Out]
+
+
+@operator
+def decode_step(step_id: str, up: Stream[Record], source: str) -> Decoded:
+    """Decode at the edge, so that no record stops the flow. Dead letters are sent in the name of `source`."""
+
+    def decode(batch: list[Record]) -> list[tuple[Record, Event | Out]]:
+        return [(record, read(record, source)) for record in batch]
+
+    def readable(batch: list[tuple[Record, Event | Out]]) -> list[tuple[Record, Event]]:
+        return [(record, answer) for record, answer in batch if isinstance(answer, Event)]
+
+    def unreadable(batch: list[tuple[Record, Event | Out]]) -> list[Out]:
+        return [answer for _, answer in batch if isinstance(answer, Out)]
+
+    answers = op.flat_map_batch("decode", up, decode)
+    return Decoded(
+        op.flat_map_batch("readable", answers, readable), op.flat_map_batch("unreadable", answers, unreadable)
+    )
