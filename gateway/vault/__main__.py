@@ -1,0 +1,52 @@
+"""`python -m gateway.vault`: the vault as a process of its own."""
+
+import asyncio
+import signal
+import sys
+
+import structlog
+
+from connectors import logs
+from connectors.keyfiles import SecretMissing
+from gateway.vault.address import Exposed, make_directory, socket_path
+from gateway.vault.cards import UnknownLayout
+from gateway.vault.keys import KeyFiles, KeyTrouble
+from gateway.vault.lockdown import AlreadyRunning, keep_memory_private, take_lock
+from gateway.vault.safe import Safe
+from gateway.vault.server import serve
+from gateway.vault.settings import VaultSettings
+from schemas.settings import BadSetting, load
+
+REFUSALS = (BadSetting, KeyTrouble, SecretMissing, Exposed, AlreadyRunning, UnknownLayout)
+
+
+async def run(settings: VaultSettings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises one of `REFUSALS` where it may not start."""
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    path = socket_path(settings.data, settings.vault)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(path)
+    take_lock(settings.data / "vault.lock")
+    safe = Safe(settings.data / "vault.sqlite3", KeyFiles(settings))
+    try:
+        await serve(safe, path, stop)
+    finally:
+        safe.close()
+
+
+def main() -> int:
+    """Exit code 1 where the vault refuses to start; the log says why."""
+    keep_memory_private()
+    logs.configure("vault")
+    try:
+        asyncio.run(run(load(VaultSettings)))
+    except REFUSALS as refusal:
+        structlog.get_logger().error("vault.refused", reason=str(refusal))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
