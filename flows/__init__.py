@@ -1,0 +1,1 @@
+"""Dataflows: fraud, notifications, analytics. Import `connectors` and `schemas`, never each other."""
