@@ -1,0 +1,257 @@
+"""The Bytewax source and sink, against the real broker."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bytewax import operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.errors import BytewaxRuntimeError
+from bytewax.inputs import Source
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.testing import TestingSink, TestingSource, cluster_main, run_main
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from connectors.kafka import create_topics, producer
+from connectors.streams import (
+    BroadcastSource,
+    DeliveryFailed,
+    KafkaSink,
+    KafkaSource,
+    OffsetGone,
+    Out,
+    Record,
+    decode_step,
+)
+from schemas.events import decode, encode, new_event
+from schemas.ids import new_id
+from schemas.labels import Label
+from schemas.times import now
+from schemas.topics import Topic
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def topic(kafka: str) -> str:
+    name = new_id("topic")
+    create_topics(kafka, [Topic(name, "", "", (), {"retention.ms": "-1"}, partitions=3)])
+    return name
+
+
+@pytest.fixture
+def write(kafka: str) -> Write:
+    client = producer(kafka)
+
+    def send(topic: str, *values: bytes | None, partition: int = 0) -> None:
+        for value in values:
+            client.produce(topic, value, partition=partition)
+        assert client.flush(10) == 0
+
+    return send
+
+
+class Enough(Exception):
+    """Ends a flow that would go on."""
+
+
+@contextmanager
+def raising(kind: type[BaseException]) -> Iterator[None]:
+    """The block raises an error of `kind`, which Bytewax wraps in its own."""
+    with pytest.raises(BytewaxRuntimeError) as caught:
+        yield
+    causes: list[BaseException | None] = [caught.value]
+    while causes[-1] is not None:
+        causes.append(causes[-1].__cause__)
+    assert any(isinstance(cause, kind) for cause in causes)
+
+
+def drained(source: Source[Record], **run: Any) -> list[Record]:
+    records: list[Record] = []
+    flow = Dataflow("drained")
+    op.output("out", op.input("in", flow, source), TestingSink(records))
+    run_main(flow, **run)
+    return records
+
+
+def test_all_partitions_of_all_topics_are_read_in_their_order(kafka: str, topic: str, write: Write) -> None:
+    for partition in range(3):
+        write(topic, *(f"{partition}-{n}".encode() for n in range(700)), partition=partition)
+
+    records = drained(KafkaSource(kafka, topic, tail=False))
+
+    for partition in range(3):
+        mine = [r for r in records if r.partition == partition]
+        assert [r.value for r in mine] == [f"{partition}-{n}".encode() for n in range(700)]
+        assert [r.offset for r in mine] == list(range(700))
+
+
+def test_it_starts_where_it_is_told(kafka: str, topic: str, write: Write) -> None:
+    write(topic, b"0", b"1", b"2")
+    write(topic, b"other", partition=1)
+    source = KafkaSource(kafka, topic, start={(topic, 0): 2}, tail=False)
+    assert sorted(r.value or b"" for r in drained(source)) == [b"2", b"other"]
+
+
+def test_recovery_resumes_after_the_last_snapshot(kafka: str, topic: str, write: Write, tmp_path: Path) -> None:
+    init_db_dir(tmp_path, 1)
+    keep = {
+        "recovery_config": RecoveryConfig(tmp_path, backup_interval=timedelta(0)),
+        "epoch_interval": timedelta(0),
+    }
+    write(topic, b"0", b"1")
+    first = drained(KafkaSource(kafka, topic, tail=False), **keep)
+    write(topic, b"2")
+    second = drained(KafkaSource(kafka, topic, tail=False), **keep)
+    assert [r.value for r in first] == [b"0", b"1"]
+    assert [r.value for r in second] == [b"2"]
+
+
+def test_workers_share_the_partitions(kafka: str, topic: str, write: Write) -> None:
+    for partition in range(3):
+        write(topic, b"a", b"b", partition=partition)
+    records: list[Record] = []
+    flow = Dataflow("shared")
+    op.output("out", op.input("in", flow, KafkaSource(kafka, topic, tail=False)), TestingSink(records))
+    cluster_main(flow, [], 0, worker_count_per_proc=2)
+    assert sorted((r.partition, r.offset) for r in records) == [(p, o) for p in range(3) for o in range(2)]
+
+
+@pytest.mark.parametrize("resume_at", [0, 99])
+def test_an_offset_outside_of_the_log_raises(kafka: str, topic: str, write: Write, resume_at: int) -> None:
+    write(topic, *(b"%d" % n for n in range(5)))
+    expire(kafka, topic, before=3)
+    with raising(OffsetGone):
+        drained(KafkaSource(kafka, topic, start={(topic, 0): resume_at}, tail=False))
+
+
+def test_an_offset_may_expire_where_the_topic_is_kept_for_a_while(kafka: str, topic: str, write: Write) -> None:
+    write(topic, *(b"%d" % n for n in range(5)))
+    expire(kafka, topic, before=3)
+    source = BroadcastSource(kafka, topic, start={(topic, 0): 0}, may_expire={topic}, tail=False)
+    assert [r.value for r in drained(source)] == [b"3", b"4"]
+
+
+def test_a_first_start_begins_at_what_is_left_of_the_log(kafka: str, topic: str, write: Write) -> None:
+    write(topic, *(b"%d" % n for n in range(5)))
+    expire(kafka, topic, before=3)
+    assert [r.value for r in drained(KafkaSource(kafka, topic, tail=False))] == [b"3", b"4"]
+
+
+def test_a_silent_source_holds_no_other_up(kafka: str, topic: str, write: Write) -> None:
+    """Records of one topic pass at once while another topic and a broadcast beside it have nothing to say."""
+    silent = new_id("topic")
+    create_topics(kafka, [Topic(silent, "", "", (), {"retention.ms": "-1"}, partitions=3)])
+    write(topic, b"first")
+    waits: list[float] = []
+
+    def bounce(record: Record) -> list[Record]:
+        waits.append(time.perf_counter())
+        if len(waits) > 20:
+            raise Enough
+        write(topic, b"next", partition=len(waits) % 3)
+        return [record]
+
+    flow = Dataflow("bounce")
+    op.output("rest", op.input("rules", flow, BroadcastSource(kafka, silent, every_s=0.5)), TestingSink([]))
+    records = op.input("in", flow, KafkaSource(kafka, [silent, topic]))
+    op.output("out", op.flat_map("bounce", records, bounce), TestingSink([]))
+    with raising(Enough):
+        run_main(flow)
+
+    hops = sorted(after - before for before, after in pairwise(waits))
+    assert hops[len(hops) // 2] < 0.05, "the median hop waits for someone's silence"
+
+
+def test_idling_costs_next_to_nothing(kafka: str, topic: str) -> None:
+    spent: list[float] = []
+
+    def beat(_lag: int) -> None:
+        spent.append(time.process_time())
+        if len(spent) == 4:
+            raise Enough
+
+    flow = Dataflow("idle")
+    op.output("out", op.input("in", flow, KafkaSource(kafka, topic, on_lag=beat)), TestingSink([]))
+    with raising(Enough):
+        run_main(flow)
+    assert spent[-1] - spent[1] < 0.2, "two idle seconds cost more than a tenth of a core"
+
+
+def test_a_broadcast_gives_all_that_stood_on_the_topic_at_once(kafka: str, topic: str, write: Write) -> None:
+    for partition in range(3):
+        write(topic, *(b"x" for _ in range(600)), partition=partition)
+    part = BroadcastSource(kafka, topic, every_s=0.5).build("step", 0, 1)
+    assert len(list(part.next_batch())) == 1800
+    awake = part.next_awake()
+    assert awake is not None
+    assert timedelta(seconds=0.3) < awake - now() <= timedelta(seconds=0.5)
+    part.close()
+
+
+def test_lag_counts_what_is_still_to_be_read(kafka: str, topic: str, write: Write) -> None:
+    write(topic, *(b"x" for _ in range(1200)))
+    lags: list[int] = []
+    part = BroadcastSource(kafka, topic, on_lag=lags.append).build("step", 0, 1)
+    deadline = time.monotonic() + 10
+    while (not lags or lags[-1] != 0) and time.monotonic() < deadline:
+        part.next_batch()
+    part.close()
+    assert lags[-1] == 0
+    assert len(lags) <= 12, "at most about one a second"
+
+
+def test_the_sink_writes_key_headers_and_value(kafka: str, topic: str) -> None:
+    outs = [Out(topic, b"key", [("ce_id", b"evt_1")], b"%d" % n) for n in range(3)]
+    flow = Dataflow("write")
+    op.output("out", op.input("in", flow, TestingSource(outs)), KafkaSink(kafka))
+    run_main(flow)
+    records = drained(KafkaSource(kafka, topic, tail=False))
+    assert [(r.key, r.headers, r.value) for r in records] == [
+        (b"key", [("ce_id", b"evt_1")], b"%d" % n) for n in range(3)
+    ]
+    assert len({r.partition for r in records}) == 1
+
+
+def test_the_sink_raises_where_the_broker_is_away() -> None:
+    flow = Dataflow("away")
+    outs = [Out("payments.v1", b"key", [], b"value")]
+    op.output("out", op.input("in", flow, TestingSource(outs)), KafkaSink("localhost:1", ack_s=0.5))
+    with raising(DeliveryFailed):
+        run_main(flow)
+
+
+def test_the_sink_raises_where_the_topic_does_not_exist(kafka: str) -> None:
+    flow = Dataflow("nowhere")
+    outs = [Out(new_id("nowhere"), b"key", [], b"value")]
+    op.output("out", op.input("in", flow, TestingSource(outs)), KafkaSink(kafka, ack_s=1))
+    with raising(DeliveryFailed):
+        run_main(flow)
+
+
+def test_decoding_sets_aside_what_nobody_can_read() -> None:
+    label = Label("pay_1", "fp_1", "acc_1", "good", "test", 100, "EUR", None, None, None, now(), now())
+    headers, value = encode(new_event("label.recorded", "test", "pay_1", label, now()))
+    good = Record("labels.v1", 0, 7, b"fp_1", headers, value, 0)
+    poison = Record("labels.v1", 0, 8, b"fp_1", [], b"{", 0)
+    events: list[Any] = []
+    letters: list[Out] = []
+    flow = Dataflow("decode")
+    decoded = decode_step("read", op.input("in", flow, TestingSource([good, poison])), "test")
+    op.output("events", decoded.events, TestingSink(events))
+    op.output("dead", decoded.dead_letters, TestingSink(letters))
+    run_main(flow)
+    assert [(record, event.data) for record, event in events] == [(good, label)]
+    assert [letter.topic for letter in letters] == ["dead_letter.v1"]
+    assert decode(letters[0].headers, letters[0].value).subject == "labels.v1/0/8"
+
+
+def expire(kafka: str, topic: str, before: int) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.delete_records([TopicPartition(topic, 0, before)])[TopicPartition(topic, 0, before)].result(10)
