@@ -1,0 +1,1 @@
+"""The `sluice` command and the stack on one machine: broker, processes, demo."""

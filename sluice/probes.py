@@ -1,0 +1,88 @@
+"""How the supervisor finds out that a process is ready. A probe takes the process id and never raises."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+from connectors.heartbeat import Beat, last_beat
+from gateway.vault.frames import REPLIES, Done, Ping, Splitter, pack
+from schemas.settings import Settings
+from schemas.times import now
+from sluice.broker import is_open
+
+Probe = Callable[[int], Awaitable[bool]]
+
+PATIENCE_S = 2.0  # how long one question may take
+BEAT_AGE_MAX = timedelta(seconds=5)
+
+
+def http(port: int, path: str) -> Probe:
+    """Ready once `GET http://localhost:port/path` answers 200."""
+
+    async def probe(_pid: int) -> bool:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await _status(port, path) == b"200"
+        except (OSError, TimeoutError):
+            return False
+
+    return probe
+
+
+def vault(path: Path) -> Probe:
+    """Ready once the vault answers a ping on its socket."""
+
+    async def probe(_pid: int) -> bool:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await _answers_ping(path)
+        except (OSError, TimeoutError):
+            return False
+
+    return probe
+
+
+def heartbeat(settings: Settings, name: str) -> Probe:
+    """Ready once the flow's own beat, not one of an earlier life, is fresh."""
+
+    async def probe(pid: int) -> bool:
+        return fresh_beat(settings, name, pid) is not None
+
+    return probe
+
+
+def fresh_beat(settings: Settings, name: str, pid: int) -> Beat | None:
+    """The last beat of `name` if the process `pid` wrote it within the last 5 s."""
+    beat = last_beat(settings, name)
+    if beat is None or beat.pid != pid or now() - beat.at > BEAT_AGE_MAX:
+        return None
+    return beat
+
+
+def kafka(bootstrap: str) -> Probe:
+    """Ready once the cluster takes records on all our topics, which are made here if need be."""
+
+    async def probe(_pid: int) -> bool:
+        return await asyncio.to_thread(is_open, bootstrap)
+
+    return probe
+
+
+async def _status(port: int, path: str) -> bytes:
+    reader, writer = await asyncio.open_connection("localhost", port)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n".encode())
+        words = (await reader.readline()).split(maxsplit=2)
+        return words[1] if len(words) > 1 else b""
+    finally:
+        writer.close()
+
+
+async def _answers_ping(path: Path) -> bool:
+    reader, writer = await asyncio.open_unix_connection(path)
+    try:
+        writer.write(pack(Ping(0)))
+        return any(isinstance(reply, Done) for reply in Splitter(REPLIES).feed(await reader.read(1024)))
+    finally:
+        writer.close()

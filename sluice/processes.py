@@ -1,0 +1,183 @@
+"""The processes of the stack: how each is started, what it needs first, and how it shows that it is ready."""
+
+import importlib
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from gateway.vault.address import socket_path
+from gateway.vault.settings import VaultSettings
+from schemas.settings import Settings, load
+from sluice import broker, probes
+from sluice.jars import class_path
+from sluice.probes import Probe
+from sluice.settings import StackSettings
+
+FLOWS = ("fraud", "notifications", "analytics")
+NAMES = ("kafka", "sandbox", "catcher", "vault", *FLOWS, "gateway", "dashboard")
+
+
+PROCESSORS = "connectors.processors.settings:ProcessorSettings"
+
+
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """One process. `settings`: `module:Class` of each settings struct it reads; it gets no other `SLUICE_…`.
+
+    `needs` are the processes that must be ready before its first start. `ports` are names of `PORTS`.
+    `given` are variables of its own. `prepare` runs before each start, in a thread.
+    """
+
+    name: str
+    command: list[str]
+    probe: Probe
+    settings: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    given: dict[str, str] = {}
+    prepare: Callable[[], None] | None = None
+
+
+def stack(settings: StackSettings, seed: bool = False) -> list[Process]:
+    """Every process of `NAMES`, in that order; without `kafka` where `SLUICE_KAFKA` names another cluster."""
+    own = [] if settings.kafka else [_kafka(settings)]
+    return [
+        *own,
+        _sandbox(settings),
+        _catcher(settings),
+        _vault(settings),
+        *(_flow(settings, name) for name in FLOWS),
+        _gateway(settings, seed),
+        _dashboard(settings),
+    ]
+
+
+def settings_classes(process: Process) -> list[type[Settings]]:
+    """The settings structs a process reads."""
+    pairs = [entry.split(":") for entry in process.settings]
+    return [getattr(importlib.import_module(module), name) for module, name in pairs]
+
+
+def own_broker(settings: StackSettings) -> broker.Broker:
+    """The stack's own Kafka."""
+    return broker.Broker(
+        settings.data / "kafka",
+        settings.port("kafka"),
+        settings.port("kafka_controller"),
+        settings.kafka_heap_mb,
+        settings.kafka_jit,
+    )
+
+
+def _kafka(settings: StackSettings) -> Process:
+    kafka, jars = own_broker(settings), class_path(settings.cache)
+    return Process(
+        name="kafka",
+        command=broker.command(kafka, jars),
+        probe=probes.kafka(kafka.bootstrap),
+        ports=("kafka", "kafka_controller"),
+        prepare=lambda: broker.prepare(kafka, jars),
+    )
+
+
+def _sandbox(settings: StackSettings) -> Process:
+    return Process(
+        name="sandbox",
+        command=_python("connectors.sandbox"),
+        probe=probes.http(settings.port("sandbox"), "/healthz"),
+        settings=("connectors.sandbox.settings:SandboxSettings", PROCESSORS),
+        ports=("sandbox", "visa", "mastercard", "paypal"),
+    )
+
+
+def _catcher(settings: StackSettings) -> Process:
+    return Process(
+        name="catcher",
+        command=_python("connectors.sandbox.catcher"),
+        probe=probes.http(settings.port("catcher"), "/healthz"),
+        settings=("connectors.sandbox.catcher.settings:CatcherSettings",),
+        ports=("catcher", "smtp"),
+    )
+
+
+def _vault(settings: StackSettings) -> Process:
+    return Process(
+        name="vault",
+        command=_python("gateway.vault"),
+        probe=probes.vault(socket_path(settings.data, load(VaultSettings).vault)),
+        settings=("gateway.vault.settings:VaultSettings",),
+    )
+
+
+def _flow(settings: StackSettings, name: str) -> Process:
+    # analytics has no recovery store: the offsets in DuckDB are the only ones (design §6).
+    recovery = settings.data / name if name != "analytics" else None
+    options = ["-r", str(recovery), "-s", "1", "-b", "0"] if recovery else []
+    return Process(
+        name=name,
+        command=[*_python("bytewax.run"), f"flows.{name}.flow:get_flow", *options],
+        probe=probes.heartbeat(settings, name),
+        settings=(f"flows.{name}.settings:{name.capitalize()}Settings",),
+        needs=("kafka",),
+        ports=("warehouse",) if name == "analytics" else (),
+        prepare=(lambda: _make_recovery(recovery)) if recovery else None,
+    )
+
+
+def _gateway(settings: StackSettings, seed: bool) -> Process:
+    return Process(
+        name="gateway",
+        command=_python("gateway"),
+        probe=probes.http(settings.port("gateway"), "/readyz"),
+        settings=("gateway.settings:GatewaySettings", PROCESSORS),
+        needs=("kafka", "sandbox", "catcher", "vault", *FLOWS),  # last: the first payment gets a real verdict
+        ports=("gateway",),
+        given={"SLUICE_SEED": "1"} if seed else {},
+    )
+
+
+def _dashboard(settings: StackSettings) -> Process:
+    options = {
+        "server.port": str(settings.port("dashboard")),
+        "server.address": "localhost",
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "viewer",
+    }
+    flags = [word for option, value in options.items() for word in (f"--{option}", value)]
+    return Process(
+        name="dashboard",
+        command=[*_python("streamlit"), "run", str(_folder("dashboards") / "app.py"), *flags],
+        probe=probes.http(settings.port("dashboard"), "/_stcore/health"),
+        settings=("dashboards.settings:DashboardSettings",),
+        needs=("gateway",),  # it only reads: nothing waits for it, and two cores have other work until then
+        ports=("dashboard",),
+    )
+
+
+def _python(module: str) -> list[str]:
+    return [sys.executable, "-m", module]
+
+
+def _folder(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0])
+
+
+def _make_recovery(directory: Path) -> None:
+    """Bytewax's store of snapshots, one partition. They are pickles: nobody else may write there."""
+    store = directory / "part-0.sqlite3"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not store.exists():
+        fresh = directory / "new"
+        fresh.mkdir(exist_ok=True)
+        # Its own process: only flows import Bytewax.
+        subprocess.run([*_python("bytewax.recovery"), str(fresh), "1"], check=True)  # noqa: S603
+        (fresh / store.name).replace(store)
+        fresh.rmdir()

@@ -1,0 +1,135 @@
+"""What the stack is doing: a small file that `sluice up` replaces at each change, and `sluice status` reads.
+
+A file and a lock, no socket: it holds where the data directory's path is longer than a socket's may be, and
+answers when the supervisor was killed.
+"""
+
+import fcntl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from schemas.settings import load
+from schemas.times import now
+from sluice.child import Child, State
+from sluice.probes import fresh_beat
+from sluice.processes import NAMES
+from sluice.settings import StackSettings
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A process as the supervisor last saw it. `since`: when its `pid` was started, UTC."""
+
+    name: str
+    state: State
+    pid: int | None
+    since: datetime | None
+    restarts: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """A process as `sluice status --json` shows it. `lag`: records of its topics it has not read yet."""
+
+    name: str
+    state: State
+    pid: int | None
+    uptime_s: float | None
+    lag: int | None
+    restarts: int
+
+
+class StackRuns(Exception):
+    """Another supervisor holds this data directory."""
+
+
+@contextmanager
+def held(data: Path) -> Iterator[None]:
+    """Hold the data directory, alone. Raises `StackRuns`."""
+    run = data / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / "stack.lock").open("a") as lock:
+        if not _lock_within_1_s(lock.fileno()):
+            raise StackRuns(f"a stack runs on {data} already: stop it, or choose another directory with --data")
+        yield
+
+
+def write(data: Path, children: Iterable[Child]) -> None:
+    """Put down what the children do now."""
+    entries = [Entry(c.name, c.state, c.pid, c.since, c.restarts) for c in children]
+    fresh = data / "run" / "stack.new"
+    fresh.write_bytes(msgspec.json.encode(entries))
+    fresh.replace(data / "run" / "stack.json")
+
+
+def read(settings: StackSettings) -> list[Status]:
+    """Every process of `NAMES`; all stopped where no supervisor runs."""
+    entries = _entries(settings.data) if _is_held(settings.data) else {}
+    stopped = {name: Entry(name, "stopped", None, None, 0) for name in NAMES}
+    return [_status(settings, entry) for entry in (stopped | entries).values()]
+
+
+def _status(settings: StackSettings, entry: Entry) -> Status:
+    uptime = round((now() - entry.since).total_seconds(), 1) if entry.since else None
+    beat = fresh_beat(settings, entry.name, entry.pid) if entry.pid else None
+    return Status(entry.name, entry.state, entry.pid, uptime, beat.lag if beat else None, entry.restarts)
+
+
+def _entries(data: Path) -> dict[str, Entry]:
+    try:
+        entries = msgspec.json.decode((data / "run" / "stack.json").read_bytes(), type=list[Entry])
+    except FileNotFoundError:
+        return {}  # the supervisor has only just begun
+    return {entry.name: entry for entry in entries}
+
+
+def _is_held(data: Path) -> bool:
+    try:
+        with (data / "run" / "stack.lock").open() as lock:
+            return not _lock(lock.fileno(), fcntl.LOCK_SH)
+    except FileNotFoundError:
+        return False
+
+
+def _lock_within_1_s(file: int) -> bool:
+    until = time.monotonic() + 1  # `sluice status` holds it for an instant
+    while not _lock(file, fcntl.LOCK_EX):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _lock(file: int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
+def status(data: Path | None, as_json: bool) -> None:
+    """Show each process: state, pid, uptime, lag, restarts."""
+    settings = load(StackSettings)
+    found = read(msgspec.structs.replace(settings, data=data or settings.data))
+    click.echo(msgspec.json.encode(found).decode() if as_json else _table(found))
+
+
+def _table(found: list[Status]) -> str:
+    rows = [("name", "state", "pid", "uptime", "lag", "restarts")]
+    rows += [
+        (s.name, s.state, _cell(s.pid), _cell(s.uptime_s, " s"), _cell(s.lag), _cell(s.restarts)) for s in found
+    ]
+    widths = ("<14", "<10", ">8", ">12", ">9", ">10")
+    return "\n".join("".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def _cell(value: float | None, unit: str = "") -> str:
+    return "–" if value is None else f"{value}{unit}"

@@ -1,0 +1,104 @@
+"""Starts the processes in order of readiness, keeps them running, stops all of them within 10 s."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from sluice.child import Child
+from sluice.log import Log
+from sluice.processes import Process
+
+STOP_S = 9.0  # from the first SIGTERM to the last SIGKILL
+
+
+class Supervisor:
+    """Runs `processes` with the data directory `data`.
+
+    `say` gets each line for the terminal, `changed` is called after each change of any child. `patience_s`: how
+    long a process waits for those it needs before it starts without them. `everything`: see `Log`.
+    """
+
+    def __init__(
+        self,
+        processes: Iterable[Process],
+        data: Path,
+        say: Callable[[str], None],
+        changed: Callable[[], None],
+        patience_s: float,
+        everything: bool = False,
+    ) -> None:
+        self._say = say
+        self._changed = changed
+        self._patience_s = patience_s
+        self.children = {
+            p.name: Child(p, data, Log(data / "logs", p.name, say, everything), self._child_changed)
+            for p in processes
+        }
+
+    async def run(self, stop: asyncio.Event, kill: asyncio.Event) -> None:
+        """Run all of them until `stop`; end them in reverse order, at once where `kill` is set as well."""
+        keeping = [asyncio.create_task(self._keep(child)) for child in self.children.values()]
+        announcing = asyncio.create_task(self._announce())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([stopping, *keeping], return_when=asyncio.FIRST_COMPLETED)
+        for task in (*keeping, announcing, stopping):
+            task.cancel()
+        ended = await asyncio.gather(*keeping, return_exceptions=True)
+        await self._stop_all(kill)
+        for error in ended:  # `keep` never returns: what is no cancellation is a mistake of ours
+            if isinstance(error, Exception):
+                raise error
+
+    async def _keep(self, child: Child) -> None:
+        await self._needed_are_ready(child)
+        await child.keep()
+
+    async def _needed_are_ready(self, child: Child) -> None:
+        needed = [self.children[name] for name in child.process.needs if name in self.children]
+        try:
+            async with asyncio.timeout(self._patience_s):
+                for other in needed:
+                    await other.was_ready.wait()
+        except TimeoutError:
+            late = ", ".join(other.name for other in needed if not other.was_ready.is_set())
+            self._say(f"{child.name}: starts without waiting longer for {late}")
+
+    async def _announce(self) -> None:
+        for child in self.children.values():
+            await child.was_ready.wait()
+        self._say("everything is ready")
+
+    async def _stop_all(self, kill: asyncio.Event) -> None:
+        until = time.monotonic() + STOP_S
+        levels = self._levels()
+        for left, level in zip(range(len(levels), 0, -1), levels, strict=True):
+            await self._stop(level, max(0.0, until - time.monotonic()) / left, kill)
+
+    async def _stop(self, level: list[Child], grace_s: float, kill: asyncio.Event) -> None:
+        for child in level:
+            child.signal(signal.SIGTERM)
+        gone = asyncio.gather(*(child.gone() for child in level))
+        killed = asyncio.create_task(kill.wait())
+        either: list[asyncio.Future[Any]] = [gone, killed]
+        await asyncio.wait(either, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+        killed.cancel()
+        for child in level:
+            child.signal(signal.SIGKILL)
+        await gone
+
+    def _levels(self) -> list[list[Child]]:
+        """The children, those that need others before those that are needed."""
+        ranked = sorted(self.children.values(), key=self._rank, reverse=True)
+        return [list(level) for _, level in groupby(ranked, key=self._rank)]
+
+    def _rank(self, child: Child) -> int:
+        needed = [self.children[name] for name in child.process.needs if name in self.children]
+        return 1 + max(map(self._rank, needed), default=0)
+
+    def _child_changed(self, child: Child, detail: str) -> None:
+        self._say(f"{child.name:<13} {child.state:<9} {detail}".rstrip())
+        self._changed()

@@ -1,0 +1,148 @@
+"""`sluice up`: the whole stack on one machine, in the foreground."""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import click
+import msgspec
+
+from schemas.settings import BadSetting, load
+from sluice import jars
+from sluice.broker import is_open
+from sluice.processes import NAMES, Process, stack
+from sluice.settings import StackSettings
+from sluice.status import StackRuns, held, write
+from sluice.supervisor import Supervisor
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+CLUSTER_PATIENCE_S = 30.0
+
+
+class CannotStart(Exception):
+    """The stack cannot be started as asked; the message says why in one line."""
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
+@click.option("--only", multiple=True, metavar="NAME…", help="Only these processes.")
+@click.option("--seed", is_flag=True, help="Create the demo accounts before the gateway is ready.")
+@click.option("--logs", is_flag=True, help="Show routine log lines too, not only warnings and errors.")
+@click.argument("more", nargs=-1, metavar="")
+def up(data: Path | None, only: tuple[str, ...], seed: bool, logs: bool, more: tuple[str, ...]) -> None:
+    """Start the stack and keep it running until SIGINT or SIGTERM; twice SIGINT: at once."""
+    if more and not only:
+        raise click.UsageError(f"unexpected: {' '.join(more)}")
+    try:
+        run(_settings(data), frozenset((*only, *more)), seed, logs)
+    except (BadSetting, CannotStart, StackRuns, jars.JarsUnavailable) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def run(
+    settings: StackSettings,
+    only: frozenset[str] = frozenset(),
+    seed: bool = False,
+    logs: bool = False,
+    extra: Iterable[Process] = (),
+) -> None:
+    """Run the stack, all of it or `only` these, until a signal. `extra` are processes of a caller's own.
+
+    Raises `CannotStart`, `StackRuns`, `JarsUnavailable`.
+    """
+    chosen = [*_chosen(stack(settings, seed), only), *extra]
+    with held(settings.data):
+        if any(process.name == "kafka" for process in chosen):
+            jars.provide(settings.cache, show_progress)
+        _check_ports(settings, chosen)
+        if settings.kafka:
+            _await_cluster(settings.kafka)
+        asyncio.run(_supervise(settings, chosen, logs))
+
+
+async def _supervise(settings: StackSettings, processes: list[Process], logs: bool) -> None:
+    def note_down() -> None:
+        write(settings.data, supervisor.children.values())
+
+    supervisor = Supervisor(processes, settings.data, say, note_down, settings.start_patience, logs)
+    stop, kill = asyncio.Event(), asyncio.Event()
+    for number in SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, lambda: (kill if stop.is_set() else stop).set())
+    note_down()
+    say(_addresses(settings))
+    await supervisor.run(stop, kill)
+
+
+def say(line: str) -> None:
+    """One line on the terminal, with the time (UTC)."""
+    click.echo(f"{time.strftime('%H:%M:%S', time.gmtime())}  {line}")
+
+
+def show_progress(done: int, of: int) -> None:
+    """How far the download of the broker is: one line that counts, or on no terminal a line now and then."""
+    text = f"fetching Apache Kafka: {done} of {of} jars"
+    if sys.stdout.isatty():
+        click.echo(f"\r{text}", nl=done == of)
+    elif done % 10 == 0 or done == of:
+        click.echo(text)
+
+
+def _settings(data: Path | None) -> StackSettings:
+    settings = load(StackSettings)
+    return msgspec.structs.replace(settings, data=(data or settings.data).absolute())
+
+
+def _chosen(processes: list[Process], only: frozenset[str]) -> list[Process]:
+    unknown = only - frozenset(NAMES)
+    if unknown:
+        raise CannotStart(f"no such process: {', '.join(sorted(unknown))} (there are: {', '.join(NAMES)})")
+    return [process for process in processes if not only or process.name in only]
+
+
+def _check_ports(settings: StackSettings, processes: list[Process]) -> None:
+    ports = [settings.port(name) for process in processes for name in process.ports]
+    taken = [str(port) for port in ports if not _within(2.0, partial(_is_free, port))]
+    if taken:
+        raise CannotStart(f"in use: port {', '.join(taken)}; SLUICE_PORT_OFFSET moves all of ours together")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _await_cluster(bootstrap: str) -> None:
+    say(f"waiting for Kafka at {bootstrap}")
+    if not _within(CLUSTER_PATIENCE_S, lambda: is_open(bootstrap)):
+        raise CannotStart(f"Kafka at {bootstrap} (SLUICE_KAFKA) does not answer or has not our topics")
+
+
+def _within(seconds: float, holds: Callable[[], bool]) -> bool:
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _addresses(settings: StackSettings) -> str:
+    return "\n".join(
+        [
+            f"data in {settings.data}",
+            f"          gateway    {settings.url('gateway')}  (API reference: {settings.url('gateway')}/docs)",
+            f"          dashboard  {settings.url('dashboard')}",
+            f"          mail, SMS  {settings.url('catcher')}",
+            f"          Kafka      {settings.bootstrap()}",
+        ]
+    )

@@ -1,0 +1,84 @@
+"""What tests of several rooms use: a real broker, topics and ports of one's own."""
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from connectors.kafka import create_topics
+from schemas.settings import load
+from schemas.topics import Topic
+from sluice import broker, jars
+from sluice.child import LAUNCH
+from sluice.settings import StackSettings
+
+OPEN_WITHIN_S = 60
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listened on a moment ago, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """One port that nobody listened on a moment ago."""
+    return free_ports(1)[0]
+
+
+@pytest.fixture(scope="session")
+def class_path() -> list[Path]:
+    """The broker's jars, fetched if this machine never had them."""
+    cache = load(StackSettings).cache
+    jars.provide(cache, lambda _done, _of: None)
+    return jars.class_path(cache)
+
+
+@pytest.fixture(scope="session")
+def kafka(class_path: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers of a real broker with all our topics, started once for the whole run."""
+    directory = tmp_path_factory.mktemp("kafka")
+    port, controller_port = free_ports(2)
+    node = broker.Broker(directory, port, controller_port, heap_mb=256, jit="c1")
+    broker.prepare(node, class_path)
+    # By way of the launcher: it dies with pytest, even when pytest is killed.
+    launch = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), *broker.command(node, class_path)]
+    with (directory / "log").open("wb") as log, subprocess.Popen(launch, stdout=log, stderr=log) as process:
+        try:
+            _await_open(node.bootstrap, process, directory / "log")
+            yield node.bootstrap
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def new_topic(kafka: str) -> Callable[..., str]:
+    """`new_topic(partitions=1)` makes an empty topic of one's own and returns its name."""
+
+    def make(partitions: int = 1) -> str:
+        name = f"test-{secrets.token_hex(6)}"
+        create_topics(kafka, [Topic(name, "anything", "Of one test.", (), {}, partitions)])
+        return name
+
+    return make
+
+
+def _await_open(bootstrap: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + OPEN_WITHIN_S
+    while not broker.is_open(bootstrap):
+        if process.poll() is not None or time.monotonic() > until:
+            pytest.fail(f"Kafka did not come up: {log.read_text()[-2000:]}")
+        time.sleep(0.1)
