@@ -44,7 +44,11 @@ async def _rotate(path: Path) -> Stats:
     try:
         stats = await client.rotate()
         with click.progressbar(length=stats.left, label=f"key version {stats.key}") as bar:
-            return await _follow(client, stats, bar.update)
+            while stats.rotating:
+                await asyncio.sleep(POLL_S)
+                before, stats = stats.left, await client.stats()
+                bar.update(before - stats.left)
+            return stats
     finally:
         await client.close()
 
@@ -52,6 +56,8 @@ async def _rotate(path: Path) -> Stats:
 def _report(stats: Stats) -> None:
     if stats.left:
         raise click.ClickException(
-            f"{stats.left} cards are still under an older key: their rows were altered; the vault's log names them"
+            f"{stats.left} of {stats.cards} cards are still under an older key: the vault's log says why"
         )
-    click.echo(f"{stats.cards} cards are under key version {stats.key}; the files of older versions may be removed.")
+    click.echo(
+        f"{stats.cards} cards are under key version {stats.key}; the files of older versions may be removed."
+    )

@@ -88,7 +88,7 @@ class Answers:
         return frames.Counted(request.id, stats)
 
     async def _count(self, request: frames.Count) -> frames.Reply:
-        return frames.Counted(request.id, await self._safe.count())
+        return frames.Counted(request.id, await self._rotation.count())
 
     def _refuse(self, request: frames.Request, error: Exception) -> frames.Refused:
         # Only what names a key file is worth its text; SQLite's could quote a value.

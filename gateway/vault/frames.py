@@ -87,11 +87,15 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Stats(msgspec.Struct, frozen=True, array_like=True):
-    """`cards` stored; `key` is the version new cards are kept under, `left` counts those under an older one."""
+    """`cards` stored; `key` is the version new cards are kept under, `left` counts those under an older one.
+
+    `rotating`: a rotation is at work on them. Where none is and some are left, it could not open them.
+    """
 
     cards: int
     key: int
     left: int
+    rotating: bool = False
 
 
 class Done(Frame, frozen=True, tag="done"):

@@ -6,6 +6,7 @@ progress to lose.
 
 import asyncio
 
+import msgspec
 import structlog
 
 from gateway.vault.frames import Stats
@@ -24,9 +25,14 @@ class Rotation:
     async def begin(self) -> Stats:
         """Begin one, or join the one that runs. Raises `KeyTrouble` where there is no key to rotate to."""
         stats = await self._safe.begin_rotation()
-        if self._task is None or self._task.done():
+        if not self._at_work():
             self._task = asyncio.create_task(self._run(), name="rotation")
-        return stats
+        return msgspec.structs.replace(stats, rotating=True)
+
+    async def count(self) -> Stats:
+        """The figures of this moment."""
+        rotating = self._at_work()  # asked first: where it says no, the figures are final
+        return msgspec.structs.replace(await self._safe.count(), rotating=rotating)
 
     async def resume(self) -> None:
         """Go on with a rotation that a restart cut short."""
@@ -38,6 +44,9 @@ class Rotation:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def _at_work(self) -> bool:
+        return self._task is not None and not self._task.done()
 
     async def _run(self) -> None:
         last = ""
