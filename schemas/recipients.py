@@ -1,15 +1,19 @@
 """Whom to tell and how: what the gateway answers at `GET /v1/accounts/{id}/recipient`."""
 
+from typing import Annotated
+
 import msgspec
 
 from schemas.notifications import Channel
+
+ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
 class QuietHours(msgspec.Struct, frozen=True):
     """From `start` until before `end`, both `HH:MM` in the account's time zone; may go over midnight."""
 
-    start: str
-    end: str
+    start: ClockTime
+    end: ClockTime
 
 
 class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,120 @@
+"""E-mail by SMTP, over a few connections that stay open."""
+
+import asyncio
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+from typing import Literal
+
+import msgspec
+from aiosmtplib import SMTP, SMTPException, SMTPRecipientsRefused, SMTPResponseException
+
+from connectors.delivery import NotDelivered, Refused, TryLater
+from schemas.times import now
+
+TIMEOUT_S = 10
+
+
+class MailServer(msgspec.Struct, frozen=True):
+    """Where mail is handed over. `tls`: from the first byte, by STARTTLS (required then), or none."""
+
+    host: str
+    port: int
+    sender: str
+    tls: Literal["tls", "starttls", "none"] = "starttls"
+    user: str = ""
+    password: str = ""
+    connections: int = 4
+
+
+class Mail(msgspec.Struct, frozen=True):
+    """One mail. `message_id` is what stands before the `@`, the same whenever this mail is sent again."""
+
+    to: str
+    subject: str
+    text: str
+    html: str
+    message_id: str
+    headers: dict[str, str] = {}
+
+
+class Mailer:
+    """Hands mails over, at most `connections` at a time. Belongs to the event loop that made it."""
+
+    def __init__(self, server: MailServer) -> None:
+        """Nothing is connected before the first mail."""
+        self._server = server
+        self._idle: asyncio.LifoQueue[SMTP] = asyncio.LifoQueue()
+        for _ in range(server.connections):
+            self._idle.put_nowait(_client(server))
+
+    async def send(self, mail: Mail) -> None:
+        """Hand one mail over. Raises `Refused` and `TryLater`."""
+        message = build(mail, self._server.sender)
+        smtp = await self._idle.get()
+        try:
+            if not smtp.is_connected:
+                await _connect(smtp)
+            await smtp.send_message(message)
+        except (SMTPException, OSError, TimeoutError, ValueError) as error:
+            smtp.close()  # where a conversation broke off, the next one begins anew
+            raise _not_delivered(error) from None
+        finally:
+            self._idle.put_nowait(smtp)
+
+    async def close(self) -> None:
+        """Hang up. Waits for mails in work."""
+        for _ in range(self._server.connections):
+            (await self._idle.get()).close()
+
+
+def build(mail: Mail, sender: str) -> EmailMessage:
+    """The message as it goes out. Raises `Refused` where an address cannot stand in a header."""
+    message = EmailMessage()
+    try:
+        message["From"] = sender
+        message["To"] = mail.to
+        message["Subject"] = " ".join(mail.subject.split())  # a line break would begin a header of its own
+        message["Date"] = format_datetime(now())
+        message["Message-ID"] = f"<{mail.message_id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no robot answers a robot
+        for name, value in mail.headers.items():
+            message[name] = value
+    except (ValueError, IndexError):
+        raise Refused("mail_malformed") from None
+    message.set_content(mail.text)
+    message.add_alternative(mail.html, subtype="html")
+    return message
+
+
+def _client(server: MailServer) -> SMTP:
+    return SMTP(
+        hostname=server.host,
+        port=server.port,
+        local_hostname="localhost",  # else a look-up of our own name, which may take seconds
+        timeout=TIMEOUT_S,
+        use_tls=server.tls == "tls",
+        start_tls=server.tls == "starttls",
+        username=server.user or None,
+        password=server.password or None,
+    )
+
+
+async def _connect(smtp: SMTP) -> None:
+    """Connect, greet and log in. Whatever goes wrong here is no fault of the mail."""
+    try:
+        await smtp.connect()
+    except SMTPResponseException as error:
+        raise TryLater(f"smtp_{error.code}") from None
+    except (SMTPException, OSError, TimeoutError):
+        raise TryLater("smtp_unreachable") from None
+
+
+def _not_delivered(error: Exception) -> NotDelivered:
+    if isinstance(error, SMTPRecipientsRefused):
+        error = error.recipients[0]
+    if isinstance(error, SMTPResponseException):
+        kind = TryLater if 400 <= error.code < 500 else Refused
+        return kind(f"smtp_{error.code}")
+    if isinstance(error, ValueError):  # an address SMTP cannot carry
+        return Refused("mail_malformed")
+    return TryLater("smtp_unreachable")

@@ -1,0 +1,52 @@
+"""`python -m connectors.sandbox.catcher`: SMTP on port 1025, Twilio's shape and the page on port 8025."""
+
+import asyncio
+import logging
+import signal
+
+import structlog
+from aiohttp import web
+
+from connectors.keyfiles import read_or_make
+from connectors.logs import configure
+from connectors.sandbox.catcher.inbox import Inbox
+from connectors.sandbox.catcher.page import page_routes
+from connectors.sandbox.catcher.settings import CatcherSettings
+from connectors.sandbox.catcher.smtp import serve_smtp
+from connectors.sandbox.catcher.twilio import twilio_routes
+from connectors.sms import TOKEN_FILE, new_token
+from schemas.settings import load
+
+FORM_MAX = 64 * 1024  # bytes of one HTTP request
+
+
+async def serve(settings: CatcherSettings, stopped: asyncio.Event) -> None:
+    """Catch until `stopped`. Raises `OSError` where a port is taken."""
+    inbox = Inbox()
+    token = read_or_make(settings, TOKEN_FILE, new_token).decode()
+    app = web.Application(client_max_size=FORM_MAX)
+    app.add_routes([*page_routes(inbox), *twilio_routes(inbox, settings.sms_account, token)])
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    smtp = await serve_smtp(inbox, settings.port("smtp"))
+    try:
+        await web.TCPSite(runner, "localhost", settings.port("catcher")).start()
+        structlog.get_logger().info("catching", smtp=settings.port("smtp"), http=settings.port("catcher"))
+        await stopped.wait()
+    finally:
+        smtp.close()
+        await runner.cleanup()
+
+
+async def main() -> None:
+    """Serve until SIGINT or SIGTERM."""
+    configure("catcher")
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: it would write down every address
+    stopped = asyncio.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, stopped.set)
+    await serve(load(CatcherSettings), stopped)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,74 @@
+"""The SMTP side of the catcher: takes every mail, but for the mailboxes that play a refusal."""
+
+import asyncio
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from connectors.sandbox.catcher.inbox import Inbox
+
+SIZE_MAX = 256 * 1024  # bytes of one mail: with `inbox.KEPT` it bounds the memory
+
+# Local parts that answer RCPT TO as a real server would (RFC 5321 §4.2.3, RFC 3463).
+REFUSALS = {
+    "bounce": "550 5.1.1 No such mailbox",
+    "full": "552 5.2.2 Mailbox full",
+    "busy": "451 4.3.0 Try again later",
+}
+
+
+async def serve_smtp(inbox: Inbox, port: int) -> asyncio.Server:
+    """Listen on localhost until the returned server is closed."""
+    loop = asyncio.get_running_loop()
+
+    def protocol() -> SMTP:
+        # Without a host name aiosmtpd would ask the resolver for one on each connection.
+        return SMTP(
+            Catcher(inbox), data_size_limit=SIZE_MAX, enable_SMTPUTF8=True, hostname="localhost", loop=loop
+        )
+
+    return await loop.create_server(protocol, "localhost", port)
+
+
+class Catcher:
+    """aiosmtpd's handler of one connection."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    async def handle_RCPT(  # noqa: N802 (aiosmtpd looks the hooks up by the SMTP verb)
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[Any]
+    ) -> str:
+        """Take the recipient, or play the refusal its mailbox stands for."""
+        refusal = REFUSALS.get(address.partition("@")[0].lower())
+        if refusal:
+            return refusal
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Keep the mail once for each recipient."""
+        content = envelope.content if isinstance(envelope.content, bytes) else b""
+        mail = message_from_bytes(content, policy=default)
+        for address in envelope.rcpt_tos:
+            self._inbox.take_mail(
+                address,
+                envelope.mail_from or "",
+                str(mail["Subject"] or ""),
+                _part(mail, "plain"),
+                _part(mail, "html"),
+                str(mail["Message-ID"] or ""),
+            )
+        return "250 2.0.0 Caught"
+
+
+def _part(mail: EmailMessage, kind: str) -> str:
+    """The text of the first part of this kind; empty where there is none or it cannot be read."""
+    part = mail.get_body((kind,))
+    try:
+        return str(part.get_content()).replace("\r\n", "\n") if part else ""
+    except (LookupError, ValueError):  # a charset nobody knows, or bytes it does not hold
+        return ""

@@ -1,0 +1,129 @@
+"""The SMS side of the catcher, in the shape of Twilio's Messages resource.
+
+https://www.twilio.com/docs/messaging/api/message-resource and, for the numbers that play an error,
+https://www.twilio.com/docs/iam/test-credentials
+"""
+
+import hmac
+import re
+import secrets
+from base64 import b64decode
+from collections.abc import Awaitable, Callable
+from datetime import date
+from email.utils import format_datetime
+from typing import Any
+
+from aiohttp import web
+
+from connectors.sandbox.catcher.inbox import Inbox, Message
+
+E164 = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
+BODY_MAX = 1600  # characters
+PATH = "/2010-04-01/Accounts/{account}/Messages.json"
+
+# code: (HTTP status, message), https://www.twilio.com/docs/api/errors
+ERRORS = {
+    20003: (401, "Authenticate"),
+    21211: (400, "Invalid 'To' Phone Number"),
+    21602: (400, "Message body is required."),
+    21603: (400, "A 'From' phone number is required."),
+    21604: (400, "A 'To' phone number is required."),
+    21610: (400, "Attempt to send to unsubscribed recipient"),
+    21612: (400, "The 'To' phone number is not currently reachable"),
+    21614: (400, "'To' number is not a valid mobile number"),
+    21617: (400, "The concatenated message body exceeds the 1600 character limit"),
+}
+MAGIC = {
+    "+15005550001": 21211,
+    "+15005550002": 21612,
+    "+15005550004": 21610,
+    "+15005550009": 21614,
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def twilio_routes(inbox: Inbox, account: str, token: str) -> list[web.RouteDef]:
+    """POST a message, GET those sent: both for the one account and its token."""
+
+    def guarded(handle: Callable[[web.Request], Awaitable[web.Response]]) -> Handler:
+        async def guard(request: web.Request) -> web.Response:
+            if not _authentic(request, account, token):
+                return _error(20003)
+            return await handle(request)
+
+        return guard
+
+    async def create(request: web.Request) -> web.Response:
+        form = await request.post()
+        to, sender, body = (str(form.get(name, "")).strip() for name in ("To", "From", "Body"))
+        code = _refusal(to, sender, body)
+        if code:
+            return _error(code)
+        message = inbox.take_sms(to, sender, body, f"SM{secrets.token_hex(16)}")
+        return web.json_response(_resource(message, account, "queued"), status=201)
+
+    async def list_sent(request: web.Request) -> web.Response:
+        to, since = request.query.get("To"), _day(request.query.get("DateSent>", ""))
+        found = [
+            _resource(m, account, "delivered")
+            for m in inbox
+            if m.channel == "sms" and (not to or m.to == to) and (not since or m.received_at.date() >= since)
+        ]
+        return web.json_response({"messages": found, "next_page_uri": None})
+
+    return [web.post(PATH, guarded(create)), web.get(PATH, guarded(list_sent))]
+
+
+def _authentic(request: web.Request, account: str, token: str) -> bool:
+    try:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        pair = b64decode(given, validate=True)
+    except ValueError:
+        return False
+    right = hmac.compare_digest(pair, f"{account}:{token}".encode())
+    return right and scheme.lower() == "basic" and request.match_info["account"] == account
+
+
+def _refusal(to: str, sender: str, body: str) -> int | None:
+    """The code of the first thing wrong with a message; None where nothing is."""
+    checks = (
+        (not to, 21604),
+        (not sender, 21603),
+        (not body, 21602),
+        (len(body) > BODY_MAX, 21617),
+        (not E164.fullmatch(to), 21211),
+    )
+    wrong = next((code for is_wrong, code in checks if is_wrong), None)
+    return wrong or MAGIC.get(to)
+
+
+def _error(code: int) -> web.Response:
+    status, message = ERRORS[code]
+    more = f"https://www.twilio.com/docs/errors/{code}"
+    return web.json_response(
+        {"code": code, "message": message, "more_info": more, "status": status}, status=status
+    )
+
+
+def _resource(message: Message, account: str, status: str) -> dict[str, Any]:
+    moment = format_datetime(message.received_at)
+    return {
+        "sid": message.message_id,
+        "account_sid": account,
+        "to": message.to,
+        "from": message.sender,
+        "body": message.text,
+        "status": status,
+        "date_created": moment,
+        "date_sent": moment if status == "delivered" else None,
+        "error_code": None,
+        "error_message": None,
+    }
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None

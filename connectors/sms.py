@@ -1,0 +1,99 @@
+"""Short messages by Twilio's HTTP API, or whatever speaks its shape.
+
+https://www.twilio.com/docs/messaging/api/message-resource. It knows no idempotency key: after silence, ask
+with `find` before sending again.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth
+
+from connectors.delivery import NotDelivered, Refused, TryLater
+
+TOKEN_FILE = "sms.token"  # noqa: S105 (the name of a file)
+TIMEOUT = ClientTimeout(total=10, connect=3)
+# Not the message's fault: wrong credentials, too many requests.
+PASSING = frozenset({401, 403, 408, 425, 429})
+
+
+class SmsAccount(msgspec.Struct, frozen=True):
+    """Who sends. `url` has no path; `sender` is E.164."""
+
+    url: str
+    account: str
+    token: str
+    sender: str
+
+
+class _Sent(msgspec.Struct):
+    sid: str
+    body: str
+    date_created: str  # RFC 2822
+
+
+class _Listed(msgspec.Struct):
+    messages: list[_Sent]
+
+
+_sent = msgspec.json.Decoder(_Sent)
+_listed = msgspec.json.Decoder(_Listed)
+
+A = TypeVar("A")
+
+
+class Texter:
+    """Sends short messages. Belongs to the event loop that made it."""
+
+    def __init__(self, account: SmsAccount) -> None:
+        """Nothing is connected before the first message."""
+        self._account = account
+        headers = {"Authorization": encode_basic_auth(account.account, account.token)}
+        self._session = ClientSession(headers=headers, timeout=TIMEOUT, raise_for_status=False)
+        self._url = f"{account.url.rstrip('/')}/2010-04-01/Accounts/{account.account}/Messages.json"
+
+    async def send(self, to: str, text: str) -> str:
+        """Send to an E.164 number and return the sid. Raises `Refused` and `TryLater`."""
+        form = {"To": to, "From": self._account.sender, "Body": text}
+        return (await self._call(_sent, "POST", data=form)).sid
+
+    async def find(self, to: str, text: str, since: datetime) -> str | None:
+        """The sid of this text to this number if one was sent since then. Raises `Refused` and `TryLater`."""
+        since -= timedelta(seconds=1)  # their times are whole seconds
+        sent = await self._call(_listed, "GET", params={"To": to, "DateSent>": since.date().isoformat()})
+        same = (message for message in sent.messages if message.body == text)
+        return next((m.sid for m in same if parsedate_to_datetime(m.date_created) >= since), None)
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._session.close()
+
+    async def _call(self, answer: msgspec.json.Decoder[A], method: str, **request: Any) -> A:
+        try:
+            async with self._session.request(method, self._url, allow_redirects=False, **request) as response:
+                body = await response.read()
+        except (ClientError, OSError, TimeoutError):
+            raise TryLater("sms_unreachable") from None
+        if response.status not in (200, 201):
+            raise _not_delivered(response.status, body)
+        try:
+            return answer.decode(body)
+        except ValueError:
+            raise TryLater("sms_unreadable") from None
+
+
+def new_token() -> bytes:
+    """A token for the local catcher, in the form of Twilio's."""
+    return secrets.token_hex(16).encode()
+
+
+def _not_delivered(status: int, body: bytes) -> NotDelivered:
+    try:
+        code = int(msgspec.json.decode(body)["code"])
+    except (ValueError, LookupError, TypeError):
+        code = status
+    kind = TryLater if status in PASSING or status >= 500 else Refused
+    return kind(f"sms_{code}")

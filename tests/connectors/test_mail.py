@@ -1,0 +1,186 @@
+"""The mailer against a real SMTP server."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+
+from connectors.delivery import NotDelivered, Refused, TryLater
+from connectors.mail import Mail, Mailer, MailServer, build
+
+MAIL = Mail("ada@example.com", "Receipt", "12.34", "<b>12.34</b>", "evt_1", {"X-Sluice-Sequence": "4"})
+
+
+class Postbox:
+    """aiosmtpd's handler: keeps mails, counts connections, refuses what it is told to."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.connections = 0
+        self.recipient = "250 OK"
+        self.data = "250 OK"
+        self.hung_up = asyncio.Event()
+
+    async def handle_EHLO(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        self.connections += 1
+        session.host_name = hostname
+        return responses
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[Any]
+    ) -> str:
+        if self.recipient.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return self.recipient
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if self.data.startswith("250") and isinstance(envelope.content, bytes):
+            self.mails.append(message_from_bytes(envelope.content, policy=default))
+        return self.data
+
+
+class Watched(SMTP):
+    """Tells the postbox when a connection is gone."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self.event_handler.hung_up.set()
+
+
+async def listen(postbox: Postbox, port: int = 0, **options: Any) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(
+        lambda: Watched(postbox, hostname="localhost", loop=loop, **options), "127.0.0.1", port
+    )
+
+
+def port_of(server: asyncio.Server) -> int:
+    port: int = server.sockets[0].getsockname()[1]
+    return port
+
+
+def mailer_to(port: int, **options: Any) -> Mailer:
+    return Mailer(MailServer("127.0.0.1", port, "Shop <shop@example.com>", tls="none", **options))
+
+
+@pytest.fixture
+def postbox() -> Postbox:
+    return Postbox()
+
+
+@pytest.fixture
+async def mailer(postbox: Postbox) -> AsyncIterator[Mailer]:
+    server = await listen(postbox)
+    mailer = mailer_to(port_of(server), connections=2)
+    yield mailer
+    await mailer.close()
+    server.close()
+
+
+async def test_a_mail_arrives_with_both_texts_and_its_marks(postbox: Postbox, mailer: Mailer) -> None:
+    await mailer.send(MAIL)
+    (mail,) = postbox.mails
+    assert mail["Message-ID"] == "<evt_1@example.com>"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["X-Sluice-Sequence"] == "4"
+    assert mail["From"] == "Shop <shop@example.com>"
+    texts = {part.get_content_type(): part.get_content().strip() for part in mail.iter_parts()}
+    assert texts == {"text/plain": "12.34", "text/html": "<b>12.34</b>"}
+
+
+async def test_connections_are_kept_and_few(postbox: Postbox, mailer: Mailer) -> None:
+    await asyncio.gather(*(mailer.send(MAIL) for _ in range(20)))
+    assert len(postbox.mails) == 20
+    assert postbox.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("recipient", "data", "kind", "reason"),
+    [
+        ("550 5.1.1 No such mailbox: ada@example.com", "250 OK", Refused, "smtp_550"),
+        ("451 4.3.0 Try again", "250 OK", TryLater, "smtp_451"),
+        ("250 OK", "554 5.7.1 Spam", Refused, "smtp_554"),
+        ("250 OK", "452 4.3.1 Full", TryLater, "smtp_452"),
+        ("421 4.3.2 Closing", "250 OK", TryLater, "smtp_421"),
+    ],
+)
+async def test_4xx_is_for_later_and_5xx_is_final(
+    postbox: Postbox, mailer: Mailer, recipient: str, data: str, kind: type[NotDelivered], reason: str
+) -> None:
+    postbox.recipient, postbox.data = recipient, data
+    with pytest.raises(kind) as refused:
+        await mailer.send(MAIL)
+    assert str(refused.value) == reason
+    postbox.recipient = postbox.data = "250 OK"
+    await mailer.send(MAIL)
+    assert len(postbox.mails) == 1
+
+
+async def test_a_server_that_is_away_is_for_later_and_found_again(postbox: Postbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    mailer = mailer_to(port)
+    with pytest.raises(TryLater, match="smtp_unreachable"):
+        await mailer.send(MAIL)
+    server = await listen(postbox, port)
+    await mailer.send(MAIL)
+    await mailer.close()
+    server.close()
+    assert len(postbox.mails) == 1
+
+
+async def test_a_connection_the_server_dropped_is_made_anew(postbox: Postbox) -> None:
+    server = await listen(postbox, timeout=0.2)
+    mailer = mailer_to(port_of(server), connections=1)
+    await mailer.send(MAIL)
+    await postbox.hung_up.wait()
+    with suppress(TryLater):  # at most the mail that meets the closing connection has to wait
+        await mailer.send(MAIL)
+        postbox.mails.pop()
+    await mailer.send(MAIL)
+    await mailer.close()
+    server.close()
+    assert (len(postbox.mails), postbox.connections) == (2, 2)
+
+
+async def test_wrong_credentials_lose_no_mail(postbox: Postbox) -> None:
+    def refuse(*_: Any) -> AuthResult:
+        return AuthResult(success=False, handled=False)
+
+    server = await listen(postbox, authenticator=refuse, auth_require_tls=False)
+    mailer = mailer_to(port_of(server), user="shop", password="wrong")
+    with pytest.raises(TryLater, match="smtp_535"):
+        await mailer.send(MAIL)
+    await mailer.close()
+    server.close()
+
+
+async def test_encryption_that_is_not_offered_is_not_done_without(postbox: Postbox) -> None:
+    server = await listen(postbox)
+    mailer = Mailer(MailServer("127.0.0.1", port_of(server), "shop@example.com"))
+    with pytest.raises(TryLater):
+        await mailer.send(MAIL)
+    await mailer.close()
+    server.close()
+    assert postbox.mails == []
+
+
+def test_a_subject_cannot_begin_a_header() -> None:
+    mail = Mail("ada@example.com", "Hi\r\nBcc: eve@example.com", "", "", "evt_1")
+    message = build(mail, "shop@example.com")
+    assert message["Subject"] == "Hi Bcc: eve@example.com"
+    assert message["Bcc"] is None
+
+
+def test_an_address_cannot_begin_a_header() -> None:
+    with pytest.raises(Refused, match="mail_malformed"):
+        build(Mail("ada@example.com\r\nBcc: eve@example.com", "Hi", "", "", "evt_1"), "shop@example.com")

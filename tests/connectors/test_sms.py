@@ -1,0 +1,127 @@
+"""The texter against a server that answers as Twilio does, or as it should not."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+
+from connectors.delivery import NotDelivered, Refused, TryLater
+from connectors.sandbox.catcher.inbox import Inbox
+from connectors.sandbox.catcher.twilio import twilio_routes
+from connectors.sms import SmsAccount, Texter, new_token
+from schemas.times import now
+
+ACCOUNT, TOKEN, FROM, TO = "AC1", "t0ken", "+15005550006", "+4917012345678"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def listen(routes: list[web.RouteDef]) -> tuple[web.AppRunner, str]:
+    app = web.Application()
+    app.add_routes(routes)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+@pytest.fixture
+async def texter(inbox: Inbox) -> AsyncIterator[Texter]:
+    runner, url = await listen(twilio_routes(inbox, ACCOUNT, TOKEN))
+    texter = Texter(SmsAccount(url, ACCOUNT, TOKEN, FROM))
+    yield texter
+    await texter.close()
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def answering() -> AsyncIterator[Callable[[Handler], Awaitable[Texter]]]:
+    """A texter whose every request is answered by one handler."""
+    opened: list[tuple[Texter, web.AppRunner]] = []
+
+    async def open_texter(handler: Handler) -> Texter:
+        runner, url = await listen([web.route("*", "/{path:.*}", handler)])
+        opened.append((Texter(SmsAccount(url, ACCOUNT, TOKEN, FROM)), runner))
+        return opened[-1][0]
+
+    yield open_texter
+    for texter, runner in opened:
+        await texter.close()
+        await runner.cleanup()
+
+
+async def test_a_message_arrives_and_has_a_sid(inbox: Inbox, texter: Texter) -> None:
+    sid = await texter.send(TO, "Grüße & 1+1=2")
+    (message,) = inbox
+    assert (message.message_id, message.to, message.sender, message.text) == (sid, TO, FROM, "Grüße & 1+1=2")
+
+
+async def test_what_was_sent_is_found_and_nothing_else(texter: Texter) -> None:
+    before = now()
+    sid = await texter.send(TO, "one")
+    assert await texter.find(TO, "one", before) == sid
+    assert await texter.find(TO, "two", before) is None
+    assert await texter.find("+4917012345679", "one", before) is None
+    assert await texter.find(TO, "one", now() + timedelta(minutes=1)) is None
+
+
+async def test_a_number_the_vendor_refuses_is_final(inbox: Inbox, texter: Texter) -> None:
+    with pytest.raises(Refused) as refused:
+        await texter.send("+15005550001", "Hi")
+    assert str(refused.value) == "sms_21211"
+    assert list(inbox) == []
+
+
+async def test_wrong_credentials_lose_no_message(inbox: Inbox) -> None:
+    runner, url = await listen(twilio_routes(inbox, ACCOUNT, TOKEN))
+    texter = Texter(SmsAccount(url, ACCOUNT, new_token().decode(), FROM))
+    with pytest.raises(TryLater, match="sms_20003"):
+        await texter.send(TO, "Hi")
+    await texter.close()
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "reason"),
+    [
+        (429, '{"code": 20429}', TryLater, "sms_20429"),
+        (503, "<html>", TryLater, "sms_503"),
+        (400, "[]", Refused, "sms_400"),
+        (400, '{"code": "nonsense"}', Refused, "sms_400"),
+        (302, "", Refused, "sms_302"),
+        (201, "garbage", TryLater, "sms_unreadable"),
+        (201, "{}", TryLater, "sms_unreadable"),
+        (201, "[]", TryLater, "sms_unreadable"),
+    ],
+)
+async def test_answers_nobody_documents(
+    answering: Callable[[Handler], Awaitable[Texter]],
+    status: int,
+    body: str,
+    kind: type[NotDelivered],
+    reason: str,
+) -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text=body, headers={"Location": "/elsewhere"} if status == 302 else {})
+
+    texter = await answering(handler)
+    with pytest.raises(kind) as refused:
+        await texter.send(TO, "Hi")
+    assert str(refused.value) == reason
+
+
+async def test_a_connection_that_breaks_is_for_later(answering: Callable[[Handler], Awaitable[Texter]]) -> None:
+    async def hang_up(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    texter = await answering(hang_up)
+    with pytest.raises(TryLater, match="sms_unreachable"):
+        await texter.send(TO, "Hi")
