@@ -4,8 +4,10 @@ from contextlib import AsyncExitStack
 
 import structlog
 from quart import Quart, Response
+from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
+from gateway.access import measure
 from gateway.endpoint import refuse
 from gateway.errors import (
     BodyTimeout,
@@ -15,10 +17,13 @@ from gateway.errors import (
     MethodNotAllowed,
     NotFound,
     Problem,
+    Unavailable,
 )
 from gateway.parts import EXTENSION, opened
 from gateway.routes import BLUEPRINTS
+from gateway.seed import register_services, seed_accounts
 from gateway.settings import GatewaySettings
+from gateway.vault.client import VaultAway
 
 BODY_MAX = 64 * 1024
 BODY_TIMEOUT_S = 5
@@ -47,17 +52,24 @@ def create_app(settings: GatewaySettings) -> Quart:
 
     @app.before_serving
     async def start() -> None:
-        app.extensions[EXTENSION] = await stack.enter_async_context(opened(settings))
+        parts = await stack.enter_async_context(opened(settings))
+        await register_services(parts)
+        if settings.seed:
+            await seed_accounts(parts)
+        app.extensions[EXTENSION] = parts
 
     @app.after_serving
     async def stop() -> None:
         await stack.aclose()
 
+    measure(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.after_request(_protect)
     app.register_error_handler(Problem, _problem)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(VaultAway, _away)
+    app.register_error_handler(OperationalError, _away)  # the books' disk is full or gone
     app.register_error_handler(Exception, _bug)
     return app
 
@@ -75,6 +87,11 @@ async def _problem(problem: Problem) -> Response:
 async def _http_error(error: HTTPException) -> Response:
     kind = BY_STATUS.get(error.code or 500, InvalidJson if error.code == 400 else Internal)
     return refuse(kind())
+
+
+async def _away(error: Exception) -> Response:
+    log.warning("away", kind=type(error).__name__)
+    return refuse(Unavailable())
 
 
 async def _bug(error: Exception) -> Response:

@@ -146,20 +146,21 @@ async def _checked(rules: Rules, decoder: msgspec.json.Decoder[Any] | None, part
 
 async def _admit(rules: Rules, parts: Parts, ip: str) -> Caller:
     if rules.scope is None:
-        _spend(parts, rules.limit, ip)
+        spend(parts, rules.limit, ip)
         return NOBODY
     try:
         caller = await identify(parts, request.headers.get("Authorization"))
     except Unauthenticated:
-        _spend(parts, "refused", ip)
+        spend(parts, "refused", ip)
         raise
-    _spend(parts, caller.limit_class or rules.limit, caller.account)
+    spend(parts, caller.limit_class or rules.limit, caller.account)
     if rules.scope not in caller.scopes:
         raise Forbidden
     return caller
 
 
-def _spend(parts: Parts, limit: str | None, key: str) -> None:
+def spend(parts: Parts, limit: str | None, key: str) -> None:
+    """Take one request of `key` off a limit (None: unlimited). Raises `RateLimited`."""
     if limit is None:
         return
     spent = parts.limits.spend(limit, key, monotonic())
@@ -171,12 +172,13 @@ def _spend(parts: Parts, limit: str | None, key: str) -> None:
 
 async def _raw() -> bytes:
     try:
-        raw: bytes = await request.get_data(cache=False, as_text=False)
-        return raw
+        raw = await request.get_data(cache=False, as_text=False)
     except RequestEntityTooLarge:
         raise BodyTooLarge from None
     except RequestTimeout:
         raise BodyTimeout from None
+    assert isinstance(raw, bytes)
+    return raw
 
 
 def _key(rule: Keys) -> str | None:

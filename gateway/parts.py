@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from secrets import token_bytes
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
 from quart import current_app
@@ -13,14 +13,13 @@ from quart import current_app
 from connectors.keyfiles import read_or_make
 from gateway.books.engine import Books, sqlite_engine
 from gateway.limits import Limits
+from gateway.metrics import RequestMetrics
 from gateway.migrate import migrate
 from gateway.passwords import Passwords
 from gateway.settings import GatewaySettings
 from gateway.tokens import Tokens
 from gateway.vault.address import socket_path
-
-if TYPE_CHECKING:
-    from gateway.vault.client import VaultClient
+from gateway.vault.client import VaultClient
 
 T = TypeVar("T")
 EXTENSION = "sluice"
@@ -35,24 +34,38 @@ class Parts:
 
     settings: GatewaySettings
     books: Books
-    vault: "VaultClient"
+    vault: VaultClient
     tokens: Tokens
     passwords: Passwords
     key: bytes
+    metrics: CollectorRegistry
+    requests: RequestMetrics
     limits: Limits = field(default_factory=Limits)
-    metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
     ready: list[Callable[[], Awaitable[bool]]] = field(default_factory=list)
     running: set[asyncio.Task[Any]] = field(default_factory=set)
 
-    async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await `work` in a task of the app's own: it goes on when the client hangs up.
+    async def books_answer(self) -> bool:
+        """Whether the books can be read."""
+        return await self.books.read(lambda conn: conn.exec_driver_sql("SELECT 1").scalar() == 1)
 
-        Quart cancels a handler whose client has gone, even in the middle of a call that moves money.
-        """
+    async def vault_answers(self) -> bool:
+        """Whether the vault answers. Raises `VaultAway`."""
+        await self.vault.ping()
+        return True
+
+    def go_on(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run `work` in a task of the app's own, which is finished before the books are closed."""
         task = asyncio.create_task(work)
         self.running.add(task)
         task.add_done_callback(self.running.discard)
-        return await asyncio.shield(task)
+        return task
+
+    async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work`, which goes on when the client hangs up.
+
+        Quart cancels a handler whose client has gone, even in the middle of a call that moves money.
+        """
+        return await asyncio.shield(self.go_on(work))
 
 
 def parts() -> Parts:
@@ -64,13 +77,12 @@ def parts() -> Parts:
 @asynccontextmanager
 async def opened(settings: GatewaySettings) -> AsyncIterator[Parts]:
     """Everything the app needs, ready to serve; on the way out, work in hand is finished first."""
-    from gateway.vault.client import VaultClient
-
     settings.data.mkdir(parents=True, exist_ok=True)
     path = settings.books_path()
     await asyncio.to_thread(migrate, path)
     async with AsyncExitStack() as stack:
         books = Books(sqlite_engine(path))
+        registry = CollectorRegistry()
         stack.push_async_callback(books.close)
         made = Parts(
             settings=settings,
@@ -78,11 +90,14 @@ async def opened(settings: GatewaySettings) -> AsyncIterator[Parts]:
             vault=VaultClient(socket_path(settings.data, settings.vault)),
             tokens=Tokens(settings, settings.public_url),
             passwords=Passwords(),
+            metrics=registry,
+            requests=RequestMetrics(registry),
             key=read_or_make(settings, "gateway.key", lambda: token_bytes(32)),
         )
         stack.callback(made.passwords.close)
         stack.push_async_callback(made.vault.close)
         stack.push_async_callback(_finish, made.running)
+        made.ready += [made.books_answer, made.vault_answers]
         yield made
 
 

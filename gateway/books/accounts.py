@@ -63,25 +63,29 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     erased_at: int | None = None
 
 
+GONE: dict[str, str | None] = {  # what erasure leaves of a person
+    "email": None,
+    "email_key": None,
+    "password_hash": None,
+    "name": "",
+    "phone": None,
+    "preferences": "{}",
+    "quiet_hours": None,
+}
+
 _columns = accounts.c
 _insert = Statement(insert(accounts))
 _by_id = Statement(select(accounts).where(_columns.id == bindparam("id"), _columns.erased_at.is_(None)))
 _by_email = Statement(select(accounts).where(_columns.email_key == bindparam("email_key")))
-_set_profile = Statement(
+OWN = ("name", "phone", "locale", "time_zone", "preferences", "quiet_hours", "updated_at")
+_change = Statement(
     update(accounts)
-    .where(_columns.id == bindparam("id"))
-    .values({name: bindparam(name) for name in ("name", "phone", "locale", "time_zone", "updated_at")})
-)
-_set_notifications = Statement(
-    update(accounts)
-    .where(_columns.id == bindparam("id"))
-    .values(
-        {name: bindparam(name) for name in ("preferences", "quiet_hours", "locale", "time_zone", "updated_at")}
-    )
+    .where(_columns.id == bindparam("of_id"), _columns.erased_at.is_(None))
+    .values({name: bindparam(name) for name in OWN})
 )
 _count_failure = Statement(
     update(accounts)
-    .where(_columns.id == bindparam("id"))
+    .where(_columns.id == bindparam("of_id"))
     .values(
         failures=case((_columns.failures + 1 >= FAILURES_MAX, 0), else_=_columns.failures + 1),
         locked_until=case(
@@ -90,21 +94,17 @@ _count_failure = Statement(
     )
 )
 _forget_failures = Statement(
-    update(accounts).where(_columns.id == bindparam("id"), _columns.failures > 0).values(failures=0)
+    update(accounts)
+    .where(
+        _columns.id == bindparam("of_id"), _columns.locked_until <= bindparam("now"), _columns.erased_at.is_(None)
+    )
+    .values(failures=0)
 )
 _erase = Statement(
     update(accounts)
-    .where(_columns.id == bindparam("id"), _columns.erased_at.is_(None))
+    .where(_columns.id == bindparam("of_id"), _columns.erased_at.is_(None))
     .values(
-        email=None,
-        email_key=None,
-        password_hash=None,
-        name="",
-        phone=None,
-        preferences="{}",
-        quiet_hours=None,
-        erased_at=bindparam("now"),
-        updated_at=bindparam("now"),
+        {name: bindparam(name) for name in GONE} | {"erased_at": bindparam("now"), "updated_at": bindparam("now")}
     )
 )
 
@@ -127,29 +127,24 @@ def by_email(conn: Connection, email_key: str) -> Account | None:
     return _account(_by_email(conn, email_key=email_key).mappings().first())
 
 
-def set_profile(conn: Connection, id: str, **values: Any) -> None:
-    """Change `name, phone, locale, time_zone, updated_at`: all of them."""
-    _set_profile(conn, id=id, **values)
-
-
-def set_notifications(conn: Connection, id: str, **values: Any) -> None:
-    """Change `preferences, quiet_hours, locale, time_zone, updated_at`: all of them."""
-    _set_notifications(conn, id=id, **values)
+def change(conn: Connection, account: Account) -> None:
+    """Write what owners may change of their own account: the columns of `OWN`."""
+    _change(conn, of_id=account.id, **{name: getattr(account, name) for name in OWN})
 
 
 def count_failure(conn: Connection, id: str, now: int) -> None:
     """Count a wrong password; the tenth locks the account for 30 minutes. One UPDATE, so none is lost."""
-    _count_failure(conn, id=id, lock_until=now + LOCK_US)
+    _count_failure(conn, of_id=id, lock_until=now + LOCK_US)
 
 
-def forget_failures(conn: Connection, id: str) -> None:
-    """The right password was given."""
-    _forget_failures(conn, id=id)
+def forget_failures(conn: Connection, id: str, now: int) -> bool:
+    """The right password was given: False where that does not count, because the account is locked."""
+    return _forget_failures(conn, of_id=id, now=now).rowcount == 1
 
 
 def erase(conn: Connection, id: str, now: int) -> None:
     """Take everything personal out of the row; what it paid and was paid keeps its id."""
-    _erase(conn, id=id, now=now)
+    _erase(conn, of_id=id, now=now, **GONE)
 
 
 def _account(row: Any) -> Account | None:

@@ -41,23 +41,23 @@ _standing = Statement(
     .join(sessions, sessions.c.account == accounts.c.id)
     .where(sessions.c.id == bindparam("id"), sessions.c.revoked_at.is_(None), accounts.c.erased_at.is_(None))
 )
-_insert = Statement(insert(sessions).values(revoked_at=None))
-_insert_token = Statement(insert(refresh_tokens).values(used_at=None))
+_insert = Statement(insert(sessions))
+_insert_token = Statement(insert(refresh_tokens))
 _spend_token = Statement(
     update(refresh_tokens)
-    .where(refresh_tokens.c.hash == bindparam("hash"), refresh_tokens.c.used_at.is_(None))
+    .where(refresh_tokens.c.hash == bindparam("of_hash"), refresh_tokens.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
     .returning(refresh_tokens.c.session, refresh_tokens.c.expires_at)
 )
 _session_of = Statement(select(refresh_tokens.c.session).where(refresh_tokens.c.hash == bindparam("hash")))
 _revoke = Statement(
     update(sessions)
-    .where(sessions.c.id == bindparam("id"), sessions.c.revoked_at.is_(None))
+    .where(sessions.c.id == bindparam("of_id"), sessions.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
 )
 _revoke_all = Statement(
     update(sessions)
-    .where(sessions.c.account == bindparam("account"), sessions.c.revoked_at.is_(None))
+    .where(sessions.c.account == bindparam("of_account"), sessions.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
 )
 
@@ -70,8 +70,8 @@ def standing(conn: Connection, id: str) -> Standing | None:
 
 def start(conn: Connection, id: str, account: str, token_hash: bytes, expires_at: int, now: int) -> None:
     """Write a new session with its first refresh token."""
-    _insert(conn, id=id, account=account, created_at=now)
-    _insert_token(conn, hash=token_hash, session=id, expires_at=expires_at)
+    _insert(conn, id=id, account=account, created_at=now, revoked_at=None)
+    _insert_token(conn, hash=token_hash, session=id, expires_at=expires_at, used_at=None)
 
 
 def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, expires_at: int, now: int) -> str | None:
@@ -79,7 +79,7 @@ def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, expires_at: int, 
 
     A token that was spent before was stolen, or its successor was: the session ends (RFC 9700 §4.14.2).
     """
-    spent = _spend_token(conn, hash=old_hash, now=now).first()
+    spent = _spend_token(conn, of_hash=old_hash, now=now).first()
     if spent is None:
         known = _session_of(conn, hash=old_hash).scalar()
         if known:
@@ -87,15 +87,15 @@ def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, expires_at: int, 
         return None
     if spent.expires_at <= now or standing(conn, spent.session) is None:
         return None
-    _insert_token(conn, hash=new_hash, session=spent.session, expires_at=expires_at)
+    _insert_token(conn, hash=new_hash, session=spent.session, expires_at=expires_at, used_at=None)
     return str(spent.session)
 
 
 def revoke(conn: Connection, id: str, now: int) -> None:
     """End a session at once: its access tokens are refused from the next request on."""
-    _revoke(conn, id=id, now=now)
+    _revoke(conn, of_id=id, now=now)
 
 
 def revoke_all(conn: Connection, account: str, now: int) -> None:
     """End every session of an account."""
-    _revoke_all(conn, account=account, now=now)
+    _revoke_all(conn, of_account=account, now=now)

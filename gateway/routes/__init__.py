@@ -2,6 +2,15 @@
 
 from quart import Blueprint
 
-from gateway.routes import health
+from gateway.routes import accounts, cards, health, login, me, merchants, oauth, recipient
 
-BLUEPRINTS: tuple[Blueprint, ...] = (health.blueprint,)
+BLUEPRINTS: tuple[Blueprint, ...] = (
+    accounts.blueprint,
+    login.blueprint,
+    me.blueprint,
+    cards.blueprint,
+    merchants.blueprint,
+    recipient.blueprint,
+    oauth.blueprint,
+    health.blueprint,
+)

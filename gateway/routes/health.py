@@ -1,8 +1,11 @@
-"""Whether the gateway lives, and whether it can serve."""
+"""Whether the gateway lives, whether it can serve, and what it measures."""
 
 import asyncio
+from typing import Literal
 
 import msgspec
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from quart import Blueprint
 
 from gateway.endpoint import Call, Reply, endpoint
@@ -12,18 +15,20 @@ blueprint = Blueprint("health", __name__)
 
 READY_TIMEOUT_S = 2
 
+log = structlog.get_logger()
+
 
 class Health(msgspec.Struct, frozen=True):
-    """`status` is `ok`."""
+    """All is well."""
 
-    status: str
+    status: Literal["ok"] = "ok"
 
 
 @blueprint.get("/healthz")
 @endpoint(scope=None, limit=None, answers={200: Health})
 async def live(call: Call) -> Reply:
     """Say that the process answers."""
-    return Reply(200, Health("ok"))
+    return Reply(200, Health())
 
 
 @blueprint.get("/readyz")
@@ -33,8 +38,16 @@ async def ready(call: Call) -> Reply:
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
             answers = [await check() for check in call.parts.ready]
-    except Exception:
+    except Exception as error:
+        log.warning("not_ready", reason=type(error).__name__)
         raise Unavailable from None
     if not all(answers):
         raise Unavailable("Not ready yet.")
-    return Reply(200, Health("ok"))
+    return Reply(200, Health())
+
+
+@blueprint.get("/metrics")
+@endpoint(scope=None, limit=None, answers={200: str})
+async def metrics(call: Call) -> Reply:
+    """Show what is measured, in Prometheus' text format."""
+    return Reply(200, generate_latest(call.parts.metrics), {"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,71 @@
+"""How people are reached, checked: e-mail, phone, language, time zone, name. Nothing quotes what was given."""
+
+import re
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+from gateway.errors import FieldError, InvalidRequest
+from schemas.cards import find_numbers
+
+# A BCP 47 language tag as browsers send it: language, maybe script, maybe region.
+LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
+NAME_MAX = 200
+
+
+def wrong(path: str, message: str) -> InvalidRequest:
+    """The refusal of one field."""
+    return InvalidRequest(FieldError(path, message))
+
+
+def email(given: str, path: str = "$.email") -> str:
+    """The address in its normal form (RFC 5321 and 6531; no look at the network). Raises `InvalidRequest`."""
+    try:
+        # `.test` is reserved for trying things out (RFC 2606), which is what people do with a gateway first.
+        return validate_email(given, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError:
+        raise wrong(path, "Not an e-mail address.") from None
+
+
+def email_key(address: str) -> str:
+    """What makes two addresses one mailbox for us: the same but for case."""
+    return address.casefold()
+
+
+def phone(given: str, path: str = "$.phone") -> str:
+    """The number in E.164, as `+15005550006`. Raises `InvalidRequest`."""
+    try:
+        number = phonenumbers.parse(given, None)
+    except phonenumbers.NumberParseException:
+        raise wrong(path, "Not a phone number with its country code.") from None
+    # Not `is_valid_number`: providers' test numbers (+1 500 555…) are in no numbering plan.
+    if not phonenumbers.is_possible_number(number):
+        raise wrong(path, "Not a phone number with its country code.")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def locale(given: str, path: str = "$.locale") -> str:
+    """A language tag such as `en` or `de-AT`. Raises `InvalidRequest`."""
+    if not LOCALE.fullmatch(given):
+        raise wrong(path, "Not a language tag such as en or de-AT.")
+    return given
+
+
+def time_zone(given: str, path: str = "$.time_zone") -> str:
+    """The name of an IANA time zone. Raises `InvalidRequest`."""
+    try:
+        ZoneInfo(given)
+    except (KeyError, ValueError, OSError):
+        raise wrong(path, "Not the name of an IANA time zone.") from None
+    return given
+
+
+def name(given: str, path: str = "$.name") -> str:
+    """A name, without blanks around it; a card number is not one. Raises `InvalidRequest`."""
+    stripped = given.strip()
+    if not 1 <= len(stripped) <= NAME_MAX:
+        raise wrong(path, f"1 to {NAME_MAX} characters.")
+    if find_numbers(stripped):
+        raise wrong(path, "Looks like a card number.")
+    return stripped

@@ -1,0 +1,109 @@
+"""OAuth 2.1 for services: the client credentials grant, by Authlib, inside a transaction on the books.
+
+Authlib's server is synchronous and wants one object per request: it gets that request's connection.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from authlib.oauth2.rfc6749 import AuthorizationServer, ClientMixin, OAuth2Request
+from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
+from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
+from authlib.oauth2.rfc6750 import BearerTokenGenerator
+from sqlalchemy import Connection
+
+from gateway.books import clients
+from gateway.books.clients import Client
+from gateway.tokens import LIFETIME_S, Tokens
+
+Answer = tuple[int, Any, list[tuple[str, str]]]  # status, JSON body, headers
+
+
+class Form(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
+    """A token request as Authlib reads it."""
+
+    def __init__(self, uri: str, headers: Mapping[str, str], fields: dict[str, str]) -> None:
+        super().__init__("POST", uri, headers=headers)
+        self.payload = BasicOAuth2Payload(fields)
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The fields of the body."""
+        fields: dict[str, str] = self.payload.data
+        return fields
+
+
+class Service(ClientMixin):  # type: ignore[misc]
+    """A row of `clients` as Authlib asks it."""
+
+    def __init__(self, row: Client) -> None:
+        self.row = row
+
+    def check_client_secret(self, given: str) -> bool:
+        """Whether the secret is the client's, in constant time."""
+        return hmac.compare_digest(hash_secret(given), self.row.secret_hash)
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        """Secrets come in the Authorization header or in the body."""
+        return method in CredentialsGrant.TOKEN_ENDPOINT_AUTH_METHODS
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        """A service asks in its own name alone."""
+        return bool(grant_type == ClientCredentialsGrant.GRANT_TYPE)
+
+    def get_allowed_scope(self, scope: str | None) -> str | None:
+        """All its scopes where it names none; None, an error, where it names one it has not."""
+        wanted = set((scope or self.row.scopes).split())
+        return " ".join(sorted(wanted)) if wanted <= set(self.row.scopes.split()) else None
+
+
+class CredentialsGrant(ClientCredentialsGrant):  # type: ignore[misc]
+    """RFC 6749 §4.4."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "client_secret_post")
+
+
+class Server(AuthorizationServer):  # type: ignore[misc]
+    """Authlib's server over one connection."""
+
+    def __init__(self, conn: Connection, tokens: Tokens) -> None:
+        super().__init__()
+        self._conn = conn
+        self._tokens = tokens
+        self.register_grant(CredentialsGrant)
+        self.register_token_generator("default", BearerTokenGenerator(self._sign, expires_generator=LIFETIME_S))
+
+    def query_client(self, client_id: str) -> Service | None:
+        """The client of that id."""
+        row = clients.by_id(self._conn, client_id)
+        return Service(row) if row else None
+
+    def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
+        """Access tokens are signed, not stored."""
+
+    def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
+        """Nobody listens."""
+
+    def create_oauth2_request(self, request: Form) -> Form:
+        """It is one already."""
+        return request
+
+    def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> Answer:
+        """Leave the HTTP to the route."""
+        return status, body if isinstance(body, dict) else dict(body), headers
+
+    def _sign(self, client: Service, scope: str, **_grant: Any) -> str:
+        return self._tokens.sign(client.row.id, "service", frozenset(scope.split()))
+
+
+def token_response(conn: Connection, tokens: Tokens, form: Form) -> Answer:
+    """Answer a token request: status, body and headers of RFC 6749 §5."""
+    answer: Answer = Server(conn, tokens).create_token_response(form)
+    return answer
+
+
+def hash_secret(secret: str) -> bytes:
+    """What the books keep of a client's secret."""
+    return hashlib.sha256(secret.encode()).digest()

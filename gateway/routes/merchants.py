@@ -1,0 +1,54 @@
+"""Merchants: accounts that sell, made by admins."""
+
+from typing import Annotated
+
+import msgspec
+from quart import Blueprint
+
+from gateway import contacts
+from gateway.books import accounts
+from gateway.books.accounts import Account
+from gateway.contacts import wrong
+from gateway.endpoint import Call, Reply, endpoint
+from gateway.origins import is_loopback, origin
+from gateway.profiles import Profile, profile
+from schemas.ids import new_id
+from schemas.times import now_micros
+
+blueprint = Blueprint("merchants", __name__)
+
+
+class NewMerchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`return_origins`: where a payer may be sent back to, as `https://shop.example`."""
+
+    name: str
+    return_origins: Annotated[list[str], msgspec.Meta(max_length=20)] = []
+
+
+@blueprint.post("/v1/merchants")
+@endpoint(scope="merchants:write", body=NewMerchant, answers={201: Profile}, idempotency="accepted")
+async def create_merchant(call: Call) -> Reply:
+    """Create a merchant's account. It has no password: nobody logs in with it."""
+    body: NewMerchant = call.body
+    profile_ = call.parts.settings.profile
+    origins = [_origin(given, f"$.return_origins[{n}]", profile_) for n, given in enumerate(body.return_origins)]
+    now = now_micros()
+    account = Account(
+        id=new_id("acc"),
+        role="merchant",
+        name=contacts.name(body.name),
+        return_origins=msgspec.json.encode(origins).decode(),
+        created_at=now,
+        updated_at=now,
+    )
+    await call.parts.books.write(accounts.add, account)
+    return Reply(201, profile(account))
+
+
+def _origin(given: str, path: str, profile: str) -> str:
+    found = origin(given)
+    if found is None or found != given.rstrip("/").lower():
+        raise wrong(path, "Not an origin as https://shop.example.")
+    if not found.startswith("https:") and not (profile == "local" and is_loopback(found)):
+        raise wrong(path, "Only https, or loopback in the local profile.")
+    return found

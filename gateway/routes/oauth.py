@@ -1,0 +1,55 @@
+"""OAuth for services: tokens by client credentials, and the key that signs all tokens."""
+
+from typing import Any
+
+import msgspec
+from quart import Blueprint, request
+
+from gateway.endpoint import Call, Reply, endpoint
+from gateway.errors import Unauthenticated
+from gateway.oauth import Form, token_response
+
+blueprint = Blueprint("oauth", __name__)
+
+
+class ServiceToken(msgspec.Struct, frozen=True):
+    """RFC 6749 §5.1."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    scope: str
+
+
+class OAuthError(msgspec.Struct, frozen=True):
+    """RFC 6749 §5.2: OAuth clients read `error`, not problems."""
+
+    error: str
+    error_description: str = ""
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """A JSON Web Key Set (RFC 7517)."""
+
+    keys: list[dict[str, Any]]
+
+
+@blueprint.post("/oauth/token")
+@endpoint(scope=None, limit="public", answers={200: ServiceToken, 400: OAuthError, 401: OAuthError})
+async def create_token(call: Call) -> Reply:
+    """Trade a client's credentials for an access token (`grant_type=client_credentials`, form-encoded)."""
+    uri = f"{call.parts.settings.public_url}/oauth/token"
+    credentials = {"Authorization": request.headers.get("Authorization", "")}
+    form = Form(uri, credentials, (await request.form).to_dict())
+    try:
+        status, body, headers = await call.parts.books.read(token_response, call.parts.tokens, form)
+    except UnicodeDecodeError:  # of Authlib: the Authorization header was no UTF-8
+        raise Unauthenticated from None
+    return Reply(status, body, dict(headers))
+
+
+@blueprint.get("/oauth/jwks")
+@endpoint(scope=None, limit="public", answers={200: Keys})
+async def read_keys(call: Call) -> Reply:
+    """Show the public keys that access tokens are signed with."""
+    return Reply(200, call.parts.tokens.jwks())

@@ -1,0 +1,86 @@
+"""Who is there from the start: the demo's accounts in the local profile, and our own services."""
+
+from secrets import token_urlsafe
+
+import msgspec
+import structlog
+
+from connectors.keyfiles import SecretMissing, read_or_make
+from gateway.books import accounts, clients
+from gateway.books.accounts import Account
+from gateway.books.clients import Client
+from gateway.oauth import hash_secret
+from gateway.parts import Parts
+from gateway.profiles import CUSTOMER_PREFERENCES
+from gateway.roles import Role
+from schemas.ids import new_id
+from schemas.times import now_micros
+
+log = structlog.get_logger()
+
+
+class Seed(msgspec.Struct, frozen=True, kw_only=True):
+    """An account of the demo (docs: api.md, "Defaults on one machine")."""
+
+    email: str
+    role: Role
+    name: str
+    phone: str | None = None
+    extra_scopes: str = ""
+    limit_class: str = ""
+    preferences: str = "{}"
+
+
+SEEDS = (
+    Seed(
+        email="customer@example.com",
+        role="customer",
+        name="Casey Customer",
+        phone="+15005550006",  # Twilio's test number that takes every message
+        preferences=CUSTOMER_PREFERENCES,
+    ),
+    Seed(email="merchant@example.com", role="merchant", name="Merle's Shop"),
+    Seed(email="analyst@example.com", role="analyst", name="Ana Analyst"),
+    Seed(email="admin@example.com", role="admin", name="Ada Admin"),
+    Seed(
+        email="replay@example.com",
+        role="customer",
+        name="Replay",
+        extra_scopes="payments:import",
+        limit_class="import",
+    ),
+)
+
+SERVICES = {"notifications": "contacts:read"}
+
+
+async def seed_accounts(parts: Parts) -> None:
+    """Create those of `SEEDS` that are not there yet, all with the password of the settings."""
+    for seed in SEEDS:
+        if not await parts.books.read(accounts.by_email, seed.email):
+            await parts.books.write(accounts.add, await _account(parts, seed))
+            log.info("seeded", role=seed.role)
+
+
+async def register_services(parts: Parts) -> None:
+    """Know each service by the secret of its file; outside the local profile an operator puts that there."""
+    for service, scopes in SERVICES.items():
+        try:
+            secret = read_or_make(parts.settings, f"{service}.secret", lambda: token_urlsafe(32).encode())
+        except SecretMissing as error:
+            log.warning("service_without_secret", service=service, reason=str(error))
+            continue
+        client = Client(service, hash_secret(secret.decode().strip()), scopes, now_micros())
+        await parts.books.write(clients.put, client)
+
+
+async def _account(parts: Parts, seed: Seed) -> Account:
+    now = now_micros()
+    return Account(
+        id=new_id("acc"),
+        email_key=seed.email,
+        password_hash=await parts.passwords.hash(parts.settings.seed_password),
+        created_at=now,
+        updated_at=now,
+        **msgspec.structs.asdict(seed),
+    )
