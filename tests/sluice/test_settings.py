@@ -1,0 +1,49 @@
+"""What a process may know of the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.vault.settings import VaultSettings
+from sluice.processes import settings_classes, stack
+from sluice.settings import StackSettings, environment
+
+SECRETS = {
+    "SLUICE_VAULT_KEYS": "/run/keys",
+    "SLUICE_VISA_SECRET": "visa-secret",
+    "SLUICE_PAYPAL_SECRET": "paypal-secret",
+}
+
+
+@pytest.fixture
+def with_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("with_secrets")
+def test_a_process_gets_only_what_its_settings_declare() -> None:
+    known = environment([VaultSettings], Path("/data"))
+    assert known["SLUICE_VAULT_KEYS"] == "/run/keys"
+    assert known["SLUICE_DATA"] == "/data"
+    assert "SLUICE_VISA_SECRET" not in known
+
+
+@pytest.mark.usefixtures("with_secrets")
+def test_a_process_that_is_not_ours_gets_none_of_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    known = environment([], Path("/data"))
+    assert known["HOME"] == "/home/somebody"
+    assert not SECRETS.keys() & known.keys()
+
+
+@pytest.mark.usefixtures("with_secrets")
+def test_vault_keys_and_processor_secrets_go_where_they_belong() -> None:
+    holders = {
+        process.name: SECRETS.keys() & environment(settings_classes(process), Path("/data")).keys()
+        for process in stack(StackSettings())
+    }
+    assert holders.pop("vault") == {"SLUICE_VAULT_KEYS"}
+    assert holders.pop("gateway") == {"SLUICE_VISA_SECRET", "SLUICE_PAYPAL_SECRET"}
+    assert holders.pop("sandbox") == {"SLUICE_VISA_SECRET", "SLUICE_PAYPAL_SECRET"}
+    assert not any(holders.values())

@@ -1,0 +1,146 @@
+"""`sluice up` and `sluice status` from outside, as a user runs them."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from connectors.kafka import producer
+from schemas.settings import PORTS
+from schemas.topics import TOPICS
+
+SLUICE = [sys.executable, "-c", "from sluice.cli import main; main()"]
+
+
+def free_offset() -> int:
+    """An offset at which every port of a stack is free."""
+    while True:
+        offset = random.randrange(10_000, 50_000)
+        if all(_is_free(port + offset) for port in PORTS.values()):
+            return offset
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def sluice(*arguments: str, offset: int = 0, kafka: str = "") -> subprocess.Popen[str]:
+    known = os.environ | {"SLUICE_PORT_OFFSET": str(offset), "SLUICE_KAFKA": kafka, "SLUICE_KAFKA_JIT": "c1"}
+    return subprocess.Popen(
+        [*SLUICE, *arguments], env=known, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def answer(*arguments: str) -> tuple[int, str]:
+    with sluice(*arguments) as ran:
+        return ran.wait(30), ran.stdout.read() if ran.stdout else ""
+
+
+def status(data: Path) -> dict[str, dict[str, object]]:
+    code, text = answer("status", "--json", "--data", str(data))
+    assert code == 0, text
+    return {entry["name"]: entry for entry in json.loads(text)}
+
+
+def until(holds: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def is_ready(data: Path, *names: str) -> bool:
+    now = status(data)
+    return all(now[name]["state"] == "ready" for name in names)
+
+
+@contextmanager
+def up(data: Path, *names: str, offset: int, kafka: str = "") -> Iterator[subprocess.Popen[str]]:
+    with sluice("up", "--data", str(data), "--only", *names, offset=offset, kafka=kafka) as process:
+        try:
+            until(lambda: is_ready(data, *names) or process.poll() is not None)
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(15)
+
+
+def test_status_where_nothing_runs(tmp_path: Path) -> None:
+    entries = status(tmp_path / "nothing")
+    names = ["kafka", "sandbox", "catcher", "vault", "fraud", "notifications", "analytics", "gateway", "dashboard"]
+    assert list(entries) == names
+    assert entries["kafka"] == {
+        "name": "kafka",
+        "state": "stopped",
+        "pid": None,
+        "uptime_s": None,
+        "lag": None,
+        "restarts": 0,
+    }
+
+
+def test_a_stack_with_its_own_kafka(tmp_path: Path) -> None:
+    offset = free_offset()
+    with up(tmp_path, "kafka", "vault", offset=offset) as stack:
+        now = status(tmp_path)
+        pid = now["kafka"]["pid"]
+        assert isinstance(pid, int)
+        assert psutil.Process(pid).name() == "java"
+        assert now["gateway"]["state"] == "stopped"
+        client = producer(f"localhost:{9092 + offset}")
+        assert {topic.name for topic in TOPICS} <= client.list_topics(timeout=10).topics.keys()
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: status(tmp_path)["kafka"]["restarts"] == 1 and is_ready(tmp_path, "kafka"))
+        assert status(tmp_path)["vault"]["pid"] == now["vault"]["pid"]
+        assert (tmp_path / "logs" / "kafka.log").exists()
+        stack.send_signal(signal.SIGTERM)
+        assert stack.wait(10) == 0
+    assert {entry["state"] for entry in status(tmp_path).values()} == {"stopped"}
+    assert not psutil.pid_exists(pid)
+
+
+def test_two_stacks_beside_each_other_and_none_twice(tmp_path: Path, kafka: str) -> None:
+    one, other, offset = tmp_path / "one", tmp_path / "other", free_offset()
+    with up(one, "catcher", "vault", offset=offset, kafka=kafka):
+        with up(other, "catcher", "vault", offset=free_offset(), kafka=kafka):
+            pids = {status(data)[name]["pid"] for data in (one, other) for name in ("catcher", "vault")}
+            assert len(pids) == 4
+        assert is_ready(one, "catcher", "vault")
+        code, text = answer("up", "--data", str(one))
+        assert code == 1
+        assert f"a stack runs on {one} already" in text
+        with sluice("up", "--data", str(other), "--only", "catcher", offset=offset, kafka=kafka) as third:
+            assert third.wait(30) == 1
+            assert third.stdout
+            assert f"in use: port {8025 + offset}, {1025 + offset}" in third.stdout.read()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--only", "gatway"), "no such process: gatway"),
+        (("gateway",), "unexpected: gateway"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    code, text = answer("up", "--data", str(tmp_path), *arguments)
+    assert code != 0
+    assert says in text
+
+
+def test_help_imports_none_of_the_commands() -> None:
+    code = "import sys; from sluice.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "reconcile" in text
+    assert not {"sluice.up", "confluent_kafka", "duckdb", "quart"} & set(text.split())
