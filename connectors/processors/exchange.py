@@ -1,0 +1,161 @@
+"""One HTTP call to a processor, sent at most once, and what it means when no answer comes.
+
+Only a connection that never came about counts as not sent. Whatever goes wrong afterwards (reset, timeout, half a
+body, an answer nobody can read) leaves the outcome unknown: the money may have moved.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from connectors.processors.contract import Answer
+from connectors.processors.integrity import Mismatch
+from connectors.processors.scrub import scrub
+
+CONNECT_TIMEOUT_S = 3.0
+CONNECTIONS_MAX = 200  # a processor that hangs holds up its own callers only
+BODY_MAX = 1_000_000  # bytes; the longest real answer has some ten thousand
+
+
+class Request(msgspec.Struct, frozen=True):
+    """`path` begins with a slash and holds only what needs no quoting. Its text form shows no body, no header."""
+
+    method: Literal["GET", "POST", "PUT"]
+    path: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.path})"
+
+    __str__ = __repr__
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole answer, as it came."""
+
+    status: int
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Reply({self.status}, {len(self.body)} bytes)"
+
+    __str__ = __repr__
+
+
+class NotSent(Exception):
+    """The connection never came about: nothing can have been applied."""
+
+
+class Silence(Exception):
+    """It was sent, wholly or in part, and no whole answer came back."""
+
+
+Parse = Callable[[Reply], Answer]
+
+
+class Exchange:
+    """The connections to one processor. Make it inside a running event loop."""
+
+    def __init__(self, base_url: str, call_timeout_s: float) -> None:
+        self._base = URL(base_url)
+        self._call_timeout_s = call_timeout_s
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept-Encoding": "identity", "User-Agent": "sluice"},
+            middlewares=[send_once],
+        )
+
+    @property
+    def host(self) -> str:
+        """The Host header, with the port where it is not the scheme's own."""
+        return self._base.host_port_subcomponent or ""
+
+    def deadline(self) -> float:
+        """When a call begun now must end (the event loop's time, s), however many requests it takes."""
+        return asyncio.get_running_loop().time() + self._call_timeout_s
+
+    async def send(self, request: Request, until: float | None = None) -> Reply:
+        """Send once. Raises `NotSent` or `Silence`; any status is a reply, and no redirect is followed."""
+        left_s = (until or self.deadline()) - asyncio.get_running_loop().time()
+        if left_s <= 0:
+            raise NotSent("no time left")
+        try:
+            return await self._send(request, left_s)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise NotSent(type(error).__name__) from error
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+            raise Silence(type(error).__name__) from error
+
+    async def _send(self, request: Request, left_s: float) -> Reply:
+        timeout = aiohttp.ClientTimeout(total=left_s, connect=min(CONNECT_TIMEOUT_S, left_s / 2))
+        async with self._session.request(
+            request.method,
+            self._base.joinpath(request.path.lstrip("/"), encoded=True),
+            headers=request.headers,
+            data=request.body or None,
+            allow_redirects=False,
+            timeout=timeout,
+        ) as response:
+            return Reply(response.status, await _read(response))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+
+async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET or PUT again when a connection dies under it.
+
+    It does so on errors of its own (RFC 9112 section 9.3.1 allows it), and Mastercard authorizes by PUT: an error
+    it does not know passes through it.
+    """
+    try:
+        return await send(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        raise
+    except (aiohttp.ClientError, OSError) as error:
+        raise Silence(type(error).__name__) from error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(65_536):
+        body += chunk
+        if len(body) > BODY_MAX:
+            response.close()
+            raise Silence("answer too long")
+    return bytes(body)
+
+
+async def answer_to(reply: Awaitable[Reply], parse: Parse) -> Answer:
+    """What a processor said to a call that can move money."""
+    try:
+        return _parsed(await reply, parse)
+    except NotSent as error:
+        return Answer("failed", sent=False, detail=f"not sent: {error}")
+    except Silence as error:
+        return Answer("unknown", detail=f"no answer: {error}")
+
+
+async def finding_of(reply: Awaitable[Reply], parse: Parse) -> Answer:
+    """What a processor said about an earlier call; a question that went nowhere says nothing about that call."""
+    try:
+        return _parsed(await reply, parse)
+    except (NotSent, Silence) as error:
+        return Answer("unknown", detail=f"not found out: {error}")
+
+
+def _parsed(reply: Reply, parse: Parse) -> Answer:
+    try:
+        answer = parse(reply)
+    except Mismatch as error:
+        return Answer("unknown", detail=scrub(f"not what was asked: {error}"))
+    except (ValueError, ArithmeticError, LookupError, RecursionError):  # msgspec's and json's are ValueErrors
+        return Answer("unknown", detail=f"unreadable answer, HTTP {reply.status}")
+    return msgspec.structs.replace(answer, detail=scrub(answer.detail))

@@ -1,0 +1,263 @@
+"""Mastercard over the Mastercard Gateway's REST wire.
+
+https://developer.mastercard.com/mastercard-gateway/documentation/api-reference/ (version 100)
+https://developer.mastercard.com/mastercard-gateway/documentation/testing/trans-error (result, error.cause)
+https://developer.mastercard.com/mastercard-gateway/documentation/testing/response-code/ (response.gatewayCode)
+
+Our attempt id is the order's id, our request id the transaction's: `PUT` on their URL does something once, `GET`
+says what became of it, and sending the same again repeats nothing at the bank. A decline comes as HTTP 201, too.
+"""
+
+import base64
+import re
+from decimal import Decimal
+from functools import partial
+from typing import Any, Literal
+
+import msgspec
+
+from connectors.processors.contract import Answer, Charge, FollowUp, Query
+from connectors.processors.exchange import Exchange, Reply, Request, answer_to, finding_of
+from connectors.processors.integrity import same, same_money
+from schemas.declines import DeclineCode
+from schemas.money import Money
+from schemas.payments import Processor as Name
+
+VERSION = 100
+
+# `response.gatewayCode` of a FAILURE -> ours; any other is a technical no.
+DECLINES: dict[str, DeclineCode] = {
+    "AUTHENTICATION_FAILED": "authentication_required",
+    "BLOCKED": "suspected_fraud",
+    "DECLINED": "generic_decline",
+    "DECLINED_AVS": "incorrect_address",
+    "DECLINED_AVS_CSC": "incorrect_cvc",
+    "DECLINED_CSC": "incorrect_cvc",
+    "DECLINED_DO_NOT_CONTACT": "generic_decline",
+    "DECLINED_INVALID_PIN": "generic_decline",
+    "DECLINED_PIN_REQUIRED": "authentication_required",
+    "EXCEEDED_RETRY_LIMIT": "limit_exceeded",
+    "EXPIRED_CARD": "expired_card",
+    "INSUFFICIENT_FUNDS": "insufficient_funds",
+    "INVALID_CSC": "incorrect_cvc",
+    "REFERRED": "call_issuer",
+    "TIMED_OUT": "issuer_unavailable",  # "Transaction Declined - No reply from Bank"
+}
+APPROVED = {"APPROVED", "APPROVED_AUTO", "APPROVED_PENDING_SETTLEMENT"}
+REFUSED = {"INVALID_REQUEST", "REQUEST_REJECTED", "SERVER_BUSY"}  # before anything was done
+# The text of an error is not promised; where it reads otherwise, we do not know.
+NO_SUCH_THING = re.compile(r"unable to find|not found|does not exist|no such", re.IGNORECASE)
+
+Operation = Literal["AUTHORIZE", "PAY", "CAPTURE", "REFUND", "VOID"]
+
+
+class Error(msgspec.Struct):
+    """`error`, of result ERROR."""
+
+    cause: str = ""
+    explanation: str = ""
+
+
+class Response(msgspec.Struct, rename="camel"):
+    """`response`."""
+
+    gateway_code: str = ""
+
+
+class Order(msgspec.Struct):
+    """`order`, as it stands now."""
+
+    id: str | None = None
+    status: str = ""
+
+
+class Transaction(msgspec.Struct):
+    """`transaction`: this call."""
+
+    id: str | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+
+
+class Said(msgspec.Struct):
+    """What every operation, and a `GET`, is answered with."""
+
+    result: str
+    error: Error = msgspec.field(default_factory=Error)
+    response: Response = msgspec.field(default_factory=Response)
+    order: Order = msgspec.field(default_factory=Order)
+    transaction: Transaction = msgspec.field(default_factory=Transaction)
+
+    def detail(self) -> str:
+        """One line for operators."""
+        words = (self.result, self.response.gateway_code, self.error.cause, self.error.explanation)
+        return " ".join(filter(None, words))
+
+
+def build_payment(charge: Charge, *, capture: bool) -> dict[str, Any]:
+    """The body of AUTHORIZE and PAY. `charge.card` must be there."""
+    assert charge.card
+    expiry = {"month": f"{charge.card.exp_month:02}", "year": f"{charge.card.exp_year % 100:02}"}
+    card: dict[str, Any] = {"number": charge.card.number, "expiry": expiry}
+    if charge.card.cvc:
+        card["securityCode"] = charge.card.cvc
+    return {
+        "apiOperation": "PAY" if capture else "AUTHORIZE",
+        "order": _sum(charge.amount),
+        "sourceOfFunds": {"type": "CARD", "provided": {"card": card}},
+    }
+
+
+def build_taking(operation: Literal["CAPTURE", "REFUND"], amount: Money) -> dict[str, Any]:
+    """The body of CAPTURE and REFUND."""
+    return {"apiOperation": operation, "transaction": _sum(amount)}
+
+
+def build_void(target: str) -> dict[str, Any]:
+    """The body of VOID; `target` is the request id of the call to take back."""
+    return {"apiOperation": "VOID", "transaction": {"targetTransactionId": target}}
+
+
+def _sum(money: Money) -> dict[str, str]:
+    return {"amount": money.decimal(), "currency": money.currency}
+
+
+def parse_taking(reference: str, request_id: str, asked: Money, reply: Reply) -> Answer:
+    """What AUTHORIZE, PAY, CAPTURE or REFUND said. Raises `Mismatch` and what cannot be read."""
+    said = msgspec.json.decode(reply.body, type=Said)
+    if reply.status not in (200, 201) or said.result not in ("SUCCESS", "FAILURE"):
+        return _refusal(said, reply)
+    _same_call(said, reference, request_id)
+    if said.result == "FAILURE":
+        return _failure(said)
+    if said.response.gateway_code == "PARTIALLY_APPROVED":
+        return Answer("declined", request_id, "insufficient_funds", said.detail(), reverse=True)
+    if said.response.gateway_code not in APPROVED:
+        return Answer("unknown", detail=said.detail())
+    same_money(said.transaction.amount, said.transaction.currency, asked)
+    return Answer("succeeded", request_id, amount=asked)
+
+
+def parse_void(reference: str, request_id: str, asked: Money, reply: Reply) -> Answer:
+    """What VOID said; it takes back the whole of a call. Raises `Mismatch` and what cannot be read."""
+    said = msgspec.json.decode(reply.body, type=Said)
+    if reply.status not in (200, 201) or said.result not in ("SUCCESS", "FAILURE"):
+        return _refusal(said, reply)
+    _same_call(said, reference, request_id)
+    if said.result == "FAILURE":
+        return _failure(said)
+    done = said.response.gateway_code in APPROVED
+    return Answer("succeeded" if done else "unknown", request_id, detail=said.detail(), amount=asked)
+
+
+def parse_lookup(query: Query, reply: Reply) -> Answer:
+    """What a `GET` said of a call: its own answer, or `not_found`. Raises `Mismatch` and what cannot be read."""
+    if _no_such_call(reply):
+        return Answer("not_found")
+    if reply.status != 200:
+        return Answer("unknown", detail=f"retrieve: HTTP {reply.status}")
+    parse = parse_void if query.kind in ("void", "reversal") else parse_taking
+    return parse(query.reference, query.request_id, query.amount, reply)
+
+
+def parse_refused_reversal(query: Query, reply: Reply) -> Answer:
+    """What a `GET` of the call says after its VOID was refused: reversed already, nothing to reverse, or no."""
+    original = parse_lookup(query, reply)
+    if original.said in ("declined", "failed") and not original.reverse:
+        return Answer("not_found", detail=f"nothing to reverse: {original.said}")
+    if original.said in ("not_found", "unknown"):
+        return original
+    if msgspec.json.decode(reply.body, type=Said).order.status == "CANCELLED":
+        return Answer("succeeded", query.request_id, amount=query.amount)
+    return Answer("failed", detail="reversal refused")
+
+
+def _same_call(said: Said, reference: str, request_id: str) -> None:
+    same("order.id", said.order.id, reference)
+    same("transaction.id", said.transaction.id, request_id)
+
+
+def _failure(said: Said) -> Answer:
+    code = DECLINES.get(said.response.gateway_code)
+    return Answer("declined" if code else "failed", said.transaction.id, code, said.detail())
+
+
+def _refusal(said: Said, reply: Reply) -> Answer:
+    """`failed` for an explicit no, `unknown` for PENDING, UNKNOWN, SERVER_FAILED and anything else."""
+    refused = said.result == "ERROR" and said.error.cause in REFUSED
+    return Answer("failed" if refused else "unknown", detail=f"HTTP {reply.status} {said.detail()}")
+
+
+def _no_such_call(reply: Reply) -> bool:
+    if reply.status not in (400, 404):
+        return False
+    said = msgspec.json.decode(reply.body, type=Said)
+    return said.error.cause == "INVALID_REQUEST" and bool(NO_SUCH_THING.search(said.error.explanation))
+
+
+class Mastercard:
+    """The `Processor` of Mastercard."""
+
+    name: Name = "mastercard"
+    dedupes = True
+
+    def __init__(self, exchange: Exchange, merchant: str, password: str) -> None:
+        self._exchange = exchange
+        self._merchant = f"/api/rest/version/{VERSION}/merchant/{merchant}"
+        credentials = base64.b64encode(f"merchant.{merchant}:{password}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
+
+    async def authorize(self, charge: Charge, *, capture: bool) -> Answer:
+        """See `Processor`."""
+        request = self._put(charge.reference, charge.request_id, build_payment(charge, capture=capture))
+        parse = partial(parse_taking, charge.reference, charge.request_id, charge.amount)
+        return await answer_to(self._exchange.send(request), parse)
+
+    async def capture(self, call: FollowUp) -> Answer:
+        """See `Processor`."""
+        return await self._take("CAPTURE", call)
+
+    async def refund(self, call: FollowUp) -> Answer:
+        """See `Processor`."""
+        return await self._take("REFUND", call)
+
+    async def _take(self, operation: Literal["CAPTURE", "REFUND"], call: FollowUp) -> Answer:
+        request = self._put(call.reference, call.request_id, build_taking(operation, call.amount))
+        parse = partial(parse_taking, call.reference, call.request_id, call.amount)
+        return await answer_to(self._exchange.send(request), parse)
+
+    async def void(self, call: FollowUp) -> Answer:
+        """See `Processor`."""
+        request = self._put(call.reference, call.request_id, build_void(call.of_request_id))
+        parse = partial(parse_void, call.reference, call.request_id, call.amount)
+        return await answer_to(self._exchange.send(request), parse)
+
+    async def reverse(self, request_id: str, query: Query) -> Answer:
+        """See `Processor`. A refusal does not say whether there is nothing to take back: a `GET` does."""
+        until = self._exchange.deadline()
+        void = self._put(query.reference, request_id, build_void(query.request_id))
+        parse = partial(parse_void, query.reference, request_id, query.amount)
+        answer = await answer_to(self._exchange.send(void, until), parse)
+        if answer.said in ("succeeded", "unknown") or not answer.sent:
+            return answer
+        retrieve = self._get(query.reference, query.request_id)
+        found = await finding_of(self._exchange.send(retrieve, until), partial(parse_refused_reversal, query))
+        return answer if found.said == "unknown" else found
+
+    async def lookup(self, query: Query) -> Answer:
+        """See `Processor`."""
+        request = self._get(query.reference, query.request_id)
+        return await finding_of(self._exchange.send(request), partial(parse_lookup, query))
+
+    async def close(self) -> None:
+        """See `Processor`."""
+        await self._exchange.close()
+
+    def _put(self, reference: str, request_id: str, content: dict[str, Any]) -> Request:
+        return Request("PUT", self._path(reference, request_id), self._headers, msgspec.json.encode(content))
+
+    def _get(self, reference: str, request_id: str) -> Request:
+        return Request("GET", self._path(reference, request_id), self._headers)
+
+    def _path(self, reference: str, request_id: str) -> str:
+        return f"{self._merchant}/order/{reference}/transaction/{request_id}"

@@ -1,0 +1,331 @@
+"""PayPal over its Orders v2 and Payments v2 wire.
+
+https://developer.paypal.com/docs/api/orders/v2/ and https://developer.paypal.com/docs/api/payments/v2/
+https://developer.paypal.com/reference/guidelines/idempotency/ (`PayPal-Request-Id`)
+https://developer.paypal.com/api/rest/reference/orders/v2/errors/ (`issue`)
+
+An order is created with intent AUTHORIZE and approved by its payer on PayPal's page; then it is authorized, and
+the authorization captured. Our attempt id is `custom_id`; our request id goes out as `PayPal-Request-Id`, under
+which a call is applied once, and as `invoice_id` of captures and refunds, by which they are found in the order.
+An order can be COMPLETED (HTTP 201) while its authorization is DENIED.
+"""
+
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from connectors.processors.access_token import AccessToken
+from connectors.processors.contract import Answer, Charge, FollowUp, Query
+from connectors.processors.exchange import Exchange, Reply, Request, Silence, answer_to, finding_of
+from connectors.processors.integrity import same, same_money
+from connectors.processors.paypal_objects import Fault, Movement, Order, Payments, Sum
+from schemas.declines import DeclineCode
+from schemas.money import Money, from_decimal
+from schemas.payments import Processor as Name
+
+# `issue` of an error, or `processor_response.response_code` of something denied -> ours.
+DECLINES: dict[str, DeclineCode] = {
+    "CARD_EXPIRED": "expired_card",
+    "INSTRUMENT_DECLINED": "generic_decline",
+    "PAYEE_BLOCKED_TRANSACTION": "suspected_fraud",
+    "PAYER_ACCOUNT_LOCKED_OR_CLOSED": "invalid_account",
+    "PAYER_ACCOUNT_RESTRICTED": "invalid_account",
+    "PAYER_ACTION_REQUIRED": "authentication_required",
+    "PAYER_CANNOT_PAY": "generic_decline",
+    "TRANSACTION_LIMIT_EXCEEDED": "limit_exceeded",
+    "TRANSACTION_REFUSED": "generic_decline",
+    "00N7": "incorrect_cvc",
+    "1330": "invalid_account",
+    "5120": "insufficient_funds",
+    "5140": "invalid_account",
+    "5180": "invalid_account",
+    "5400": "expired_card",
+    "9500": "suspected_fraud",
+    "9520": "lost_or_stolen",
+    "9540": "generic_decline",
+}
+# An earlier call may have done it already: look it up.
+IN_DOUBT = {"DUPLICATE_INVOICE_ID", "ORDER_ALREADY_AUTHORIZED", "ORDER_COMPLETED_OR_VOIDED"}
+AUTHORIZED = {"CREATED", "CAPTURED", "PARTIALLY_CAPTURED", "VOIDED"}  # the last three: and what came of it later
+CAPTURED = {"COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"}
+DENIED = {"DENIED", "DECLINED"}
+FAILED = {"FAILED", "CANCELLED"}
+WAITING = {"CREATED", "SAVED", "PAYER_ACTION_REQUIRED"}
+APPROVED = {"APPROVED", "COMPLETED"}
+
+
+def build_order(charge: Charge, return_url: str, cancel_url: str) -> dict[str, Any]:
+    """The body of `POST /v2/checkout/orders`."""
+    experience = {
+        "return_url": return_url,
+        "cancel_url": cancel_url,
+        "user_action": "PAY_NOW",
+        "shipping_preference": "NO_SHIPPING",
+    }
+    unit = {"reference_id": charge.reference, "custom_id": charge.reference, "amount": _sum(charge.amount)}
+    return {
+        "intent": "AUTHORIZE",
+        "purchase_units": [unit],
+        "payment_source": {"paypal": {"experience_context": experience}},
+    }
+
+
+def build_capture(call: FollowUp) -> dict[str, Any]:
+    """The body of a capture; it is the only one, so the rest of the authorization is released."""
+    return {"amount": _sum(call.amount), "invoice_id": call.request_id, "final_capture": True}
+
+
+def build_refund(call: FollowUp) -> dict[str, Any]:
+    """The body of a refund."""
+    return {"amount": _sum(call.amount), "invoice_id": call.request_id}
+
+
+def _sum(money: Money) -> dict[str, str]:
+    return {"currency_code": money.currency, "value": money.decimal()}
+
+
+def parse_created(charge: Charge, reply: Reply) -> Answer:
+    """What creating an order said: its id and where to send the payer. Raises what cannot be read."""
+    if reply.status not in (200, 201):
+        return _refusal(reply)
+    order = msgspec.json.decode(reply.body, type=Order)
+    pages = [link.href for link in order.links if link.rel in ("payer-action", "approve")]
+    if order.status not in WAITING or not pages or not pages[0].startswith(("https://", "http://")):
+        return Answer("unknown", detail=f"order {order.status} without a page for the payer")
+    return Answer("succeeded", order.id, amount=charge.amount, redirect_url=pages[0])
+
+
+def parse_order(id: str, reply: Reply) -> Answer:
+    """Whether the payer approved the order. Raises `Mismatch` and what cannot be read."""
+    if reply.status == 404:
+        return Answer("failed", detail="PayPal knows no such order any more")
+    if reply.status != 200:
+        return Answer("unknown", detail=f"order: HTTP {reply.status}")
+    order = msgspec.json.decode(reply.body, type=Order)
+    same("order", order.id, id)
+    if order.status == "VOIDED":
+        return Answer("failed", id, detail="order VOIDED")
+    if order.status not in APPROVED:
+        return Answer("unknown", id, detail=f"order {order.status}")
+    total = order.purchase_units[0].amount
+    return Answer("succeeded", id, amount=from_decimal(total.value, total.currency_code) if total else None)
+
+
+def parse_authorized(charge: Charge, reply: Reply) -> Answer:
+    """What authorizing an order said. Raises `Mismatch` and what cannot be read."""
+    if reply.status not in (200, 201):
+        return _refusal(reply)
+    made = _done(msgspec.json.decode(reply.body, type=Order), charge.order).authorizations
+    if not made:
+        return Answer("unknown", detail="no authorization in the order")
+    return _outcome(made[0], AUTHORIZED, charge.amount, charge.reference)
+
+
+def parse_captured(call: FollowUp, reply: Reply) -> Answer:
+    """What a capture said. Raises `Mismatch` and what cannot be read."""
+    if reply.status not in (200, 201):
+        return _refusal(reply)
+    return _outcome(msgspec.json.decode(reply.body, type=Movement), CAPTURED, call.amount, call.reference)
+
+
+def parse_refunded(call: FollowUp, reply: Reply) -> Answer:
+    """What a refund said. Raises `Mismatch` and what cannot be read."""
+    if reply.status not in (200, 201):
+        return _refusal(reply)
+    return _outcome(msgspec.json.decode(reply.body, type=Movement), {"COMPLETED"}, call.amount, call.reference)
+
+
+def parse_voided(of: str, amount: Money, reply: Reply) -> Answer:
+    """What a void said; what was voided before is voided. Raises what cannot be read."""
+    if reply.status == 204:
+        return Answer("succeeded", of, amount=amount)
+    if reply.status == 200:
+        voided = msgspec.json.decode(reply.body, type=Movement)
+        same("authorization", voided.id, of)
+        return Answer("succeeded" if voided.status == "VOIDED" else "unknown", of, amount=amount)
+    refusal = _refusal(reply)
+    return Answer("succeeded", of, amount=amount) if "PREVIOUSLY_VOIDED" in refusal.detail else refusal
+
+
+def parse_order_id(reply: Reply) -> str:
+    """The order that an authorization or a capture belongs to. Raises `Silence` where it does not say."""
+    try:
+        order = msgspec.json.decode(reply.body, type=Movement).supplementary_data.related_ids.order_id
+    except ValueError:
+        order = ""
+    if not order:
+        raise Silence("it does not say of which order it is")
+    return order
+
+
+def parse_lookup(query: Query, reply: Reply) -> Answer:
+    """What the order says of the call of `query`. Raises `Mismatch` and what cannot be read."""
+    if reply.status == 404:
+        return Answer("not_found")
+    if reply.status != 200:
+        return Answer("unknown", detail=f"order: HTTP {reply.status}")
+    done = _done(msgspec.json.decode(reply.body, type=Order), query.order)
+    if query.kind in ("void", "reversal"):
+        return _voided(query, done.authorizations)
+    records = {"authorize": done.authorizations, "capture": done.captures, "refund": done.refunds}[query.kind]
+    if query.kind != "authorize":
+        records = [record for record in records if record.invoice_id == query.request_id]
+    good = {"authorize": AUTHORIZED, "capture": CAPTURED, "refund": {"COMPLETED"}}[query.kind]
+    return _outcome(records[0], good, query.amount, query.reference) if records else Answer("not_found")
+
+
+def _voided(query: Query, authorizations: list[Movement]) -> Answer:
+    if any(authorization.status == "VOIDED" for authorization in authorizations):
+        return Answer("succeeded", authorizations[0].id, amount=query.amount)
+    return Answer("not_found")
+
+
+def _done(order: Order, id: str | None) -> Payments:
+    if id is not None:
+        same("order", order.id, id)
+    return order.purchase_units[0].payments if order.purchase_units else Payments()
+
+
+def _outcome(record: Movement, good: set[str], asked: Money, reference: str) -> Answer:
+    if record.custom_id is not None:
+        same("custom_id", record.custom_id, reference)
+    code = record.processor_response.response_code
+    detail = f"{record.status} {code}".strip()
+    if record.status in DENIED:
+        return Answer("declined", record.id, DECLINES.get(code, "generic_decline"), detail)
+    if record.status in FAILED:
+        return Answer("failed", record.id, detail=detail)
+    if record.status not in good:
+        return Answer("unknown", record.id, detail=detail)
+    told = record.amount or Sum("", "")
+    same_money(told.value, told.currency_code, asked)
+    return Answer("succeeded", record.id, amount=asked)
+
+
+def _refusal(reply: Reply) -> Answer:
+    """`declined` or `failed` for an explicit no, `unknown` for 409, 5xx and what may have been done before."""
+    fault = msgspec.json.decode(reply.body, type=Fault)
+    issues = {detail.issue for detail in fault.details}
+    detail = f"HTTP {reply.status} {fault.name} {' '.join(sorted(issues))}".strip()
+    if reply.status not in (400, 401, 403, 404, 422, 429) or issues & IN_DOUBT:
+        return Answer("unknown", detail=detail)
+    code = next((DECLINES[issue] for issue in sorted(issues) if issue in DECLINES), None)
+    return Answer("declined" if code else "failed", None, code, detail)
+
+
+class PayPal:
+    """The `Redirecting` processor of PayPal."""
+
+    name: Name = "paypal"
+    dedupes = True
+
+    def __init__(self, exchange: Exchange, client: str, secret: str) -> None:
+        self._exchange = exchange
+        self._token = AccessToken(exchange, client, secret)
+
+    async def create_order(self, charge: Charge, return_url: str, cancel_url: str) -> Answer:
+        """See `Redirecting`."""
+        reply = self._post("/v2/checkout/orders", charge.request_id, build_order(charge, return_url, cancel_url))
+        return await answer_to(reply, partial(parse_created, charge))
+
+    async def order(self, order: str) -> Answer:
+        """See `Redirecting`."""
+        return await finding_of(self._get_order(order), partial(parse_order, order))
+
+    async def authorize(self, charge: Charge, *, capture: bool) -> Answer:
+        """See `Processor`. Raises `ValueError` where there is no order, or for a capture in the same call."""
+        if capture or not charge.order:
+            raise ValueError("an approved order is authorized, then captured")
+        path = f"/v2/checkout/orders/{quote(charge.order, '')}/authorize"
+        return await answer_to(self._post(path, charge.request_id, {}), partial(parse_authorized, charge))
+
+    async def capture(self, call: FollowUp) -> Answer:
+        """See `Processor`."""
+        path = f"/v2/payments/authorizations/{quote(call.of, '')}/capture"
+        return await answer_to(
+            self._post(path, call.request_id, build_capture(call)), partial(parse_captured, call)
+        )
+
+    async def void(self, call: FollowUp) -> Answer:
+        """See `Processor`."""
+        return await self._void(call.request_id, call.of, call.amount, self._exchange.deadline())
+
+    async def refund(self, call: FollowUp) -> Answer:
+        """See `Processor`."""
+        return await self._refund(call, self._exchange.deadline())
+
+    async def reverse(self, request_id: str, query: Query) -> Answer:
+        """See `Processor`. PayPal has no reversal: an authorization found is voided, a capture found refunded."""
+        if query.kind not in ("authorize", "capture"):
+            return Answer("failed", detail=f"PayPal takes back no {query.kind}")
+        until = self._exchange.deadline()
+        found = await self._lookup(query, until)
+        if found.said != "succeeded" or not found.processor_reference:
+            return found if found.said == "unknown" else Answer("not_found", detail=found.detail)
+        made = found.processor_reference
+        if query.kind == "authorize":
+            return await self._void(request_id, made, query.amount, until)
+        call = FollowUp(request_id, query.reference, query.amount, made, query.request_id)
+        return await self._refund(call, until)
+
+    async def lookup(self, query: Query) -> Answer:
+        """See `Processor`."""
+        return await self._lookup(query, self._exchange.deadline())
+
+    async def close(self) -> None:
+        """See `Processor`."""
+        await self._exchange.close()
+
+    async def _void(self, request_id: str, of: str, amount: Money, until: float) -> Answer:
+        reply = self._post(f"/v2/payments/authorizations/{quote(of, '')}/void", request_id, {}, until)
+        return await answer_to(reply, partial(parse_voided, of, amount))
+
+    async def _refund(self, call: FollowUp, until: float) -> Answer:
+        path = f"/v2/payments/captures/{quote(call.of, '')}/refund"
+        return await answer_to(
+            self._post(path, call.request_id, build_refund(call), until), partial(parse_refunded, call)
+        )
+
+    async def _lookup(self, query: Query, until: float) -> Answer:
+        return await finding_of(self._record_of(query, until), partial(parse_lookup, query))
+
+    async def _record_of(self, query: Query, until: float) -> Reply:
+        """The order of a call; where its id is not known, what the call followed tells it. Raises `Silence`."""
+        if query.order:
+            return await self._get_order(query.order, until)
+        if not query.of:
+            raise Silence("no order to look in")
+        followed = "captures" if query.kind == "refund" else "authorizations"
+        path = f"/v2/payments/{followed}/{quote(query.of, '')}"
+        reply = await self._send(Request("GET", path, {}), until)
+        return reply if reply.status != 200 else await self._get_order(parse_order_id(reply), until)
+
+    async def _get_order(self, order: str, until: float | None = None) -> Reply:
+        return await self._send(Request("GET", f"/v2/checkout/orders/{quote(order, '')}", {}), until)
+
+    async def _post(
+        self, path: str, request_id: str, content: dict[str, Any], until: float | None = None
+    ) -> Reply:
+        headers = {
+            "Content-Type": "application/json",
+            "PayPal-Request-Id": request_id,
+            "Prefer": "return=representation",
+        }
+        return await self._send(Request("POST", path, headers, msgspec.json.encode(content)), until)
+
+    async def _send(self, request: Request, until: float | None) -> Reply:
+        """Send with a bearer token; one that PayPal refuses (nothing was done) is replaced once."""
+        until = until or self._exchange.deadline()
+        reply = await self._send_as(await self._token.text(until), request, until)
+        if reply.status == 401:
+            reply = await self._send_as(await self._token.text(until), request, until)
+        return reply
+
+    async def _send_as(self, token: str, request: Request, until: float) -> Reply:
+        headers = request.headers | {"Authorization": f"Bearer {token}"}
+        reply = await self._exchange.send(msgspec.structs.replace(request, headers=headers), until)
+        if reply.status == 401:
+            self._token.forget(token)
+        return reply
