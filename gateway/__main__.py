@@ -8,6 +8,7 @@ from collections.abc import Generator
 import uvicorn
 
 from connectors.logs import configure
+from connectors.processors.settings import ProcessorSettings
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
 from schemas.settings import load
@@ -26,10 +27,10 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(settings: GatewaySettings) -> None:
+async def serve(settings: GatewaySettings, processors: ProcessorSettings) -> None:
     """Serve until a signal comes and the last request is answered, or the drain time is over."""
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, processors),
         host="localhost" if settings.profile == "local" else "0.0.0.0",  # noqa: S104
         port=settings.port("gateway"),
         log_config=None,
@@ -54,4 +55,4 @@ def _stop(server: uvicorn.Server) -> None:
 
 if __name__ == "__main__":
     configure("gateway")
-    asyncio.run(serve(load(GatewaySettings)))
+    asyncio.run(serve(load(GatewaySettings), load(ProcessorSettings)))

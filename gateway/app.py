@@ -1,5 +1,6 @@
 """The app: its parts, its routes, its headers, and every error as a problem."""
 
+import asyncio
 from contextlib import AsyncExitStack
 
 import structlog
@@ -7,6 +8,7 @@ from quart import Quart, Response
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
+from connectors.processors.settings import ProcessorSettings
 from gateway.access import measure
 from gateway.endpoint import refuse
 from gateway.errors import (
@@ -20,6 +22,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.parts import EXTENSION, opened
+from gateway.recovery import recover
 from gateway.routes import BLUEPRINTS
 from gateway.seed import register_services, seed_accounts
 from gateway.settings import GatewaySettings
@@ -44,19 +47,25 @@ BY_STATUS: dict[int, type[Problem]] = {
 log = structlog.get_logger()
 
 
-def create_app(settings: GatewaySettings) -> Quart:
-    """The gateway. Its parts are opened before it serves and closed after."""
+def create_app(settings: GatewaySettings, processors: ProcessorSettings | None = None) -> Quart:
+    """The gateway. Its parts are opened before it serves and closed after.
+
+    `processors`: where they are and who we are to them; the sandbox of this stack where it is not said.
+    """
+    sandbox = ProcessorSettings(data=settings.data, port_offset=settings.port_offset)
     app = Quart("gateway")
     app.config.update(MAX_CONTENT_LENGTH=BODY_MAX, BODY_TIMEOUT=BODY_TIMEOUT_S, PROVIDE_AUTOMATIC_OPTIONS=False)
     stack = AsyncExitStack()
 
     @app.before_serving
     async def start() -> None:
-        parts = await stack.enter_async_context(opened(settings))
+        parts = await stack.enter_async_context(opened(settings, processors or sandbox))
         await register_services(parts)
         if settings.seed:
             await seed_accounts(parts)
         app.extensions[EXTENSION] = parts
+        recovery = asyncio.create_task(recover(parts), name="recovery")
+        stack.callback(recovery.cancel)
 
     @app.after_serving
     async def stop() -> None:

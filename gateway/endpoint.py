@@ -73,7 +73,7 @@ class Rules(msgspec.Struct, frozen=True):
     """What a route declared; kept on its function as `rules` for OpenAPI and the completeness tests.
 
     `scope` None: public. `limit` None: unlimited (probes only). `digest`: who makes the fingerprint, the vault
-    where a body holds a card number.
+    where a body holds a card number. `form`: the handler reads a form (OAuth), and there is no `body`.
     """
 
     scope: str | None
@@ -85,6 +85,7 @@ class Rules(msgspec.Struct, frozen=True):
     idempotency: Keys
     digest: Literal["gateway", "vault"]
     body_optional: bool
+    form: bool
 
 
 def endpoint(
@@ -97,6 +98,7 @@ def endpoint(
     codes: tuple[str, ...] = (),
     idempotency: Keys = "none",
     digest: Literal["gateway", "vault"] = "gateway",
+    form: bool = False,
 ) -> Callable[[Handler], Callable[..., Awaitable[Response]]]:
     """Declare a route; below it stands `async def handler(call: Call, **path) -> Reply`.
 
@@ -105,7 +107,7 @@ def endpoint(
     `idempotency`: "accepted" replays the first answer to a key; "required" leaves the claim to the handler.
     """
     decoder = msgspec.json.Decoder(body) if body else None
-    rules = Rules(scope, limit, body, query, answers, codes, idempotency, digest, _takes_nothing(decoder))
+    rules = Rules(scope, limit, body, query, answers, codes, idempotency, digest, _takes_nothing(decoder), form)
 
     def declare(handler: Handler) -> Callable[..., Awaitable[Response]]:
         @wraps(handler)

@@ -11,15 +11,24 @@ from prometheus_client import CollectorRegistry
 from quart import current_app
 
 from connectors.keyfiles import read_or_make
+from connectors.processors.all import open_processors
+from connectors.processors.contract import Processor
+from connectors.processors.settings import ProcessorSettings
 from gateway.books.engine import Books, sqlite_engine
+from gateway.books.verdicts import insert_late
 from gateway.limits import Limits
 from gateway.metrics import RequestMetrics
 from gateway.migrate import migrate
 from gateway.passwords import Passwords
+from gateway.relay import Relay
 from gateway.settings import GatewaySettings
+from gateway.terms import Terms, terms_of
 from gateway.tokens import Tokens
 from gateway.vault.address import socket_path
 from gateway.vault.client import VaultClient
+from gateway.verdicts import Verdicts
+from schemas.payments import Processor as ProcessorName
+from schemas.risk import Verdict
 
 T = TypeVar("T")
 EXTENSION = "sluice"
@@ -33,7 +42,11 @@ class Parts:
     """
 
     settings: GatewaySettings
+    terms: Terms
     books: Books
+    processors: dict[ProcessorName, Processor]
+    verdicts: Verdicts
+    relay: Relay
     vault: VaultClient
     tokens: Tokens
     passwords: Passwords
@@ -75,7 +88,7 @@ def parts() -> Parts:
 
 
 @asynccontextmanager
-async def opened(settings: GatewaySettings) -> AsyncIterator[Parts]:
+async def opened(settings: GatewaySettings, processors: ProcessorSettings) -> AsyncIterator[Parts]:
     """Everything the app needs, ready to serve; on the way out, work in hand is finished first."""
     settings.data.mkdir(parents=True, exist_ok=True)
     path = settings.books_path()
@@ -86,7 +99,11 @@ async def opened(settings: GatewaySettings) -> AsyncIterator[Parts]:
         stack.push_async_callback(books.close)
         made = Parts(
             settings=settings,
+            terms=terms_of(settings),
             books=books,
+            processors=open_processors(processors, settings.call_timeout_s),
+            verdicts=Verdicts(settings.bootstrap(), lambda late: _keep_late(made, late)),
+            relay=Relay(books, settings.bootstrap()),
             vault=VaultClient(socket_path(settings.data, settings.vault)),
             tokens=Tokens(settings, settings.public_url),
             passwords=Passwords(),
@@ -96,9 +113,18 @@ async def opened(settings: GatewaySettings) -> AsyncIterator[Parts]:
         )
         stack.callback(made.passwords.close)
         stack.push_async_callback(made.vault.close)
+        stack.push_async_callback(made.verdicts.close)
+        for processor in made.processors.values():
+            stack.push_async_callback(processor.close)
+        books.listener = made.relay.publish
+        stack.push_async_callback(made.relay.close)
         stack.push_async_callback(_finish, made.running)
-        made.ready += [made.books_answer, made.vault_answers]
+        made.ready += [made.books_answer, made.vault_answers, made.verdicts.ready]
         yield made
+
+
+def _keep_late(made: Parts, late: list[Verdict]) -> None:
+    made.go_on(made.books.write(insert_late, late))
 
 
 async def _finish(running: set[asyncio.Task[Any]]) -> None:

@@ -6,6 +6,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-proto
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -51,7 +52,7 @@ class Unreadable(ValueError):
     """A record is no event of ours: a header is missing, the type unknown or the data malformed."""
 
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, str | bytes | None]]  # as confluent-kafka takes and gives them
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -83,22 +84,28 @@ def payment_type(state: PaymentState) -> str:
 
 def encode(event: Event) -> tuple[Headers, bytes]:
     """Headers and value of the Kafka record."""
-    headers = [
-        ("content-type", CONTENT_TYPE.encode()),
-        ("ce_specversion", SPEC_VERSION.encode()),
-        ("ce_id", event.id.encode()),
-        ("ce_source", event.source.encode()),
-        ("ce_type", event.type.encode()),
-        ("ce_time", event.time.isoformat().encode()),
-        ("ce_subject", event.subject.encode()),
-        ("ce_dataschema", f"/schemas/{event.type}.json".encode()),
-    ]
-    if event.traceparent:
-        headers.append(("traceparent", event.traceparent.encode()))
+    headers = headers_of(event.id, event.type, event.source, event.subject, event.time, event.traceparent)
     return headers, _encoder.encode(event.data)
 
 
-def decode(headers: Iterable[tuple[str, bytes]] | None, value: bytes | None) -> Event:
+def headers_of(id: str, type: str, source: str, subject: str, time: datetime, traceparent: str | None) -> Headers:
+    """The headers of an event's Kafka record; its value may have been encoded long before."""
+    headers: Headers = [
+        ("content-type", CONTENT_TYPE.encode()),
+        ("ce_specversion", SPEC_VERSION.encode()),
+        ("ce_id", id.encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", type.encode()),
+        ("ce_time", time.isoformat().encode()),
+        ("ce_subject", subject.encode()),
+        ("ce_dataschema", f"/schemas/{type}.json".encode()),
+    ]
+    if traceparent:
+        headers.append(("traceparent", traceparent.encode()))
+    return headers
+
+
+def decode(headers: Iterable[tuple[str, Any]] | None, value: bytes | None) -> Event:
     """The event of a Kafka record. Raises `Unreadable`, never anything else, whatever stands in the record."""
     try:
         attributes = {name: (content or b"").decode() for name, content in headers or []}

@@ -22,10 +22,19 @@ GROUP_MAX = 128  # transactions per COMMIT: bounds how long the loop is busy wit
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON")
 
 
+def announce(conn: Connection, fact: Any) -> None:
+    """Hand `fact` to whoever listens on these books, once the transaction that says it is committed."""
+    conn.info.setdefault("announced", []).append(fact)
+
+
 class Books:
-    """The gateway's database. `write` returns once its transaction is on disk."""
+    """The gateway's database. `write` returns once its transaction is on disk.
+
+    `listener` gets what a committed group of transactions announced, in order, before their callers go on.
+    """
 
     def __init__(self, engine: Engine) -> None:
+        self.listener: Callable[[list[Any]], None] = lambda facts: None
         self._engine = engine
         self._writer = engine.connect()
         self._reader = engine.connect().execution_options(readonly=True)
@@ -48,6 +57,7 @@ class Books:
 
     async def close(self) -> None:
         """Finish what was asked, then close. Nothing may be asked after this."""
+        await self.write(lambda conn: None)  # transactions run in order: this is the last
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._disk.shutdown()
@@ -58,41 +68,43 @@ class Books:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                await self._write_group()
+                size = min(len(self._waiting), GROUP_MAX)
+                await self._write_group([self._waiting.popleft() for _ in range(size)])
 
-    async def _write_group(self) -> None:
-        size = min(len(self._waiting), GROUP_MAX)
-        group = [self._waiting.popleft() for _ in range(size)]
+    async def _write_group(self, group: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]]) -> None:
+        facts = self._writer.info["announced"] = []
         try:
-            transaction = self._writer.begin()
-            results = [(done, *self._run(fn)) for fn, done in group]
-            await asyncio.get_running_loop().run_in_executor(self._disk, transaction.commit)
-        except BaseException as error:
-            self._writer.rollback()
-            self._settle([(done, None, error) for _, done in group])
-            if not isinstance(error, Exception):
-                raise
+            with self._writer.begin() as transaction:
+                results = [(done, *self._run(fn, facts)) for fn, done in group]
+                await asyncio.get_running_loop().run_in_executor(self._disk, transaction.commit)
+        except Exception as error:  # the disk is full or gone: nobody's transaction stands
+            settle([(done, None, error) for _, done in group])
         else:
-            self._settle(results)
+            self.listener(facts)
+            settle(results)
 
-    def _run(self, fn: Callable[[Connection], Any]) -> tuple[Any, BaseException | None]:
+    def _run(self, fn: Callable[[Connection], Any], facts: list[Any]) -> tuple[Any, Exception | None]:
+        announced = len(facts)
         savepoint = self._writer.begin_nested()
         try:
             result = fn(self._writer)
         except Exception as error:
             savepoint.rollback()
+            del facts[announced:]
             return None, error
         savepoint.commit()
         return result, None
 
-    def _settle(self, results: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
-        for done, result, error in results:
-            if done.done():  # its caller was cancelled; the transaction stands all the same
-                continue
-            if error is None:
-                done.set_result(result)
-            else:
-                done.set_exception(error)
+
+def settle(results: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
+    """Tell each caller; one that was cancelled meanwhile is skipped, its transaction stands all the same."""
+    for done, result, error in results:
+        if done.done():
+            continue
+        if error is None:
+            done.set_result(result)
+        else:
+            done.set_exception(error)
 
 
 def sqlite_engine(path: Path) -> Engine:

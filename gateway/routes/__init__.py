@@ -2,15 +2,36 @@
 
 from quart import Blueprint
 
-from gateway.routes import accounts, cards, health, login, me, merchants, oauth, recipient
+from gateway.routes import (
+    accounts,
+    cards,
+    docs,
+    follow_ups,
+    health,
+    labels,
+    login,
+    me,
+    merchants,
+    oauth,
+    payments,
+    recipient,
+    returns,
+    reviews,
+)
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     accounts.blueprint,
     login.blueprint,
     me.blueprint,
     cards.blueprint,
+    payments.blueprint,
+    follow_ups.blueprint,
+    returns.blueprint,
+    reviews.blueprint,
+    labels.blueprint,
     merchants.blueprint,
     recipient.blueprint,
     oauth.blueprint,
+    docs.blueprint,
     health.blueprint,
 )

@@ -35,7 +35,13 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 @blueprint.post("/oauth/token")
-@endpoint(scope=None, limit="public", answers={200: ServiceToken, 400: OAuthError, 401: OAuthError})
+@endpoint(
+    scope=None,
+    limit="public",
+    answers={200: ServiceToken, 400: OAuthError, 401: OAuthError},
+    codes=("body_too_large", "body_timeout"),
+    form=True,
+)
 async def create_token(call: Call) -> Reply:
     """Trade a client's credentials for an access token (`grant_type=client_credentials`, form-encoded)."""
     uri = f"{call.parts.settings.public_url}/oauth/token"

@@ -1,0 +1,75 @@
+"""Calls to processors: an operation of the books becomes one request, and nothing else is decided here."""
+
+from typing import cast
+
+from connectors.processors.contract import Answer, CardDetails, Charge, FollowUp, Processor, Query, Redirecting
+from gateway.books.operations import Operation
+from gateway.books.payments import PaymentRow
+from gateway.parts import Parts
+from gateway.vault.client import CardUnknown, VaultAway
+from schemas.money import Money
+
+
+async def send(
+    parts: Parts, payment: PaymentRow, operation: Operation, of: Operation | None, cvc: str | None
+) -> Answer:
+    """Send an operation to its processor; `of` is the one it follows or takes back."""
+    processor = parts.processors[operation.processor]
+    if operation.kind == "order":
+        return await _create_order(parts, cast(Redirecting, processor), payment, operation)
+    if operation.kind in ("authorize", "sale"):
+        return await _authorize(parts, processor, payment, operation, cvc)
+    assert of is not None, "a capture, void or reversal names the operation it is about"
+    if operation.kind == "reversal":
+        return await processor.reverse(operation.id, query_of(of))
+    if operation.kind == "capture":
+        return await processor.capture(_follow_up(operation, of))
+    return await processor.void(_follow_up(operation, of))
+
+
+def query_of(operation: Operation) -> Query:
+    """What `lookup` and `reverse` are asked about an operation."""
+    assert operation.kind != "order", "an order moves no money: it is asked for by its own id"
+    begins = operation.kind in ("authorize", "sale")
+    return Query(
+        operation.id,
+        operation.attempt,
+        operation.kind,
+        Money(operation.amount, operation.currency),
+        order=operation.of_reference if begins else None,
+        of=None if begins else operation.of_reference,
+    )
+
+
+async def _create_order(parts: Parts, processor: Redirecting, payment: PaymentRow, operation: Operation) -> Answer:
+    back = f"{parts.settings.public_url}/v1/return/{payment.id}/{payment.return_nonce}"
+    return await processor.create_order(_charge(operation, None), back, f"{back}?cancelled")
+
+
+async def _authorize(
+    parts: Parts, processor: Processor, payment: PaymentRow, operation: Operation, cvc: str | None
+) -> Answer:
+    card = None
+    if payment.card is not None:
+        try:
+            opened = await parts.vault.open(payment.card, payment.customer)
+        except (VaultAway, CardUnknown) as error:
+            return Answer("failed", detail=type(error).__name__, sent=False)
+        card = CardDetails(opened.number, opened.exp_month, opened.exp_year, cvc)
+    return await processor.authorize(_charge(operation, card), capture=operation.kind == "sale")
+
+
+def _charge(operation: Operation, card: CardDetails | None) -> Charge:
+    money = Money(operation.amount, operation.currency)
+    return Charge(operation.id, operation.attempt, money, card, order=operation.of_reference)
+
+
+def _follow_up(operation: Operation, of: Operation) -> FollowUp:
+    return FollowUp(
+        operation.id,
+        operation.attempt,
+        Money(operation.amount, operation.currency),
+        of.processor_reference or "",
+        of.id,
+        sale=of.kind == "sale",
+    )

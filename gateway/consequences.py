@@ -1,0 +1,156 @@
+"""What a processor's answer means for its operation and its payment: pure functions, no clock, no database."""
+
+import msgspec
+
+from connectors.processors.contract import Answer
+from gateway.books.operations import Operation, OperationKind, OperationStatus
+from gateway.books.payments import PaymentRow
+from gateway.routing import next_processor
+from gateway.terms import Terms
+from schemas.declines import DeclineCode
+from schemas.payments import Processor
+from schemas.states import PaymentState
+
+ENDED: tuple[PaymentState, ...] = ("declined", "failed", "voided")
+
+
+class Follow(msgspec.Struct, frozen=True):
+    """The operation to open next: on `of`, the one it follows or takes back, or as a new attempt at `processor`.
+
+    `amount` in minor units; 0: the whole payment.
+    """
+
+    kind: OperationKind
+    of: Operation | None = None
+    processor: Processor | None = None
+    amount: int = 0
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """The payment as an answer leaves it, and the operation that must follow."""
+
+    payment: PaymentRow
+    follow: Follow | None = None
+
+
+def close(before: Operation, answer: Answer, payment: PaymentRow, terms: Terms, now: int) -> Operation | None:
+    """The operation as the answer leaves it; None where it says nothing that counts any more.
+
+    After `failed` only a success counts: an approval is never dropped, however late it comes.
+    """
+    late = before.status == "failed" and answer.said != "succeeded"
+    if late or before.status in ("succeeded", "declined"):
+        return None
+    status = _status(before, answer, payment)
+    return msgspec.structs.replace(
+        before,
+        status=status,
+        processor_reference=answer.processor_reference or before.processor_reference,
+        decline_code=answer.decline_code,
+        detail=answer.detail[:200],
+        lease_until=_due(before, status, terms, now),
+        finished_at=None if status == "unknown" else now,
+    )
+
+
+def _status(before: Operation, answer: Answer, payment: PaymentRow) -> OperationStatus:
+    if answer.said == "not_found" or (before.kind == "order" and answer.said == "unknown"):
+        return "failed"
+    # What has to be taken back is asked for until it is: a no to it leaves the money where it must not be.
+    owed = before.kind == "reversal" or (before.kind == "void" and payment.state != "authorized")
+    return "unknown" if owed and answer.said in ("declined", "failed") else answer.said
+
+
+def _due(before: Operation, status: OperationStatus, terms: Terms, now: int) -> int | None:
+    if status == "unknown":
+        return max(now, before.created_at + terms.call_timeout) + terms.unknown_window
+    given_up = status == "failed" and before.status == "unknown"
+    return now + terms.watch[0] if given_up and before.kind in ("authorize", "sale") else None
+
+
+def consequence(payment: PaymentRow, closed: Operation, undone: Operation | None, answer: Answer) -> Effect:
+    """What a closed operation makes of its payment. `undone`: the operation it follows or takes back."""
+    if closed.kind == "order":
+        return _after_order(payment, closed, answer)
+    if closed.kind in ("authorize", "sale"):
+        return _after_authorization(payment, closed, answer)
+    if closed.kind == "reversal" and undone is not None:
+        return Effect(_after_reversal(payment, closed, undone))
+    if closed.status == "succeeded" and payment.state not in ENDED:
+        return Effect(_after_follow_up(payment, closed))
+    return Effect(payment)
+
+
+def _after_order(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
+    if closed.status == "succeeded":
+        return Effect(_become(payment, "requires_action", redirect_url=answer.redirect_url))
+    # An order moves no money until its payer approves it, so silence is no doubt about money here.
+    return Effect(_become(payment, "failed", decline_code="processor_unavailable"))
+
+
+def _after_authorization(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
+    if closed.status == "succeeded":
+        return _approved(payment, closed)
+    if payment.state in ENDED:
+        return Effect(payment)
+    if closed.status == "unknown":
+        return Effect(_become(payment, "unknown"))
+    if closed.status == "declined":
+        return _declined(payment, closed, answer)
+    return _failed(payment, closed)
+
+
+def _approved(payment: PaymentRow, closed: Operation) -> Effect:
+    if payment.state in ENDED:
+        return Effect(payment, Follow("void", closed))
+    if closed.kind == "sale":
+        return Effect(_become(payment, "captured", amount_captured=closed.amount))
+    if payment.risk_outcome == "review":
+        return Effect(_become(payment, "in_review"))
+    capture = Follow("capture", closed) if payment.capture == "automatic" else None
+    return Effect(_become(payment, "authorized"), capture)
+
+
+def _declined(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
+    if answer.reverse:  # the bank approved, the processor's own checks did not: free the money first
+        return Effect(payment, Follow("reversal", closed))
+    return Effect(_become(payment, "declined", decline_code=closed.decline_code or "generic_decline"))
+
+
+def _failed(payment: PaymentRow, closed: Operation) -> Effect:
+    # Once a client was told `unknown` its CVC is gone, and nothing is tried anew behind its back.
+    processor = next_processor(payment) if payment.state == "processing" else None
+    if processor is not None:
+        return Effect(payment, Follow(closed.kind, processor=processor))
+    return Effect(_become(payment, "failed", decline_code="processor_unavailable"))
+
+
+def _after_reversal(payment: PaymentRow, closed: Operation, undone: Operation) -> PaymentRow:
+    if closed.status == "unknown" or payment.state in ENDED:
+        return payment
+    if undone.status == "declined":
+        return _become(payment, "declined", decline_code=undone.decline_code or "generic_decline")
+    return _become(payment, "voided") if closed.status == "succeeded" else payment
+
+
+def _after_follow_up(payment: PaymentRow, closed: Operation) -> PaymentRow:
+    if closed.kind == "capture":
+        return _become(payment, "captured", amount_captured=closed.amount)
+    return _become(payment, "voided")
+
+
+def _become(
+    payment: PaymentRow,
+    state: PaymentState,
+    *,
+    decline_code: DeclineCode | None = None,
+    redirect_url: str | None = None,
+    amount_captured: int = 0,
+) -> PaymentRow:
+    return msgspec.structs.replace(
+        payment,
+        state=state,
+        decline_code=decline_code or payment.decline_code,
+        redirect_url=redirect_url or payment.redirect_url,
+        amount_captured=amount_captured or payment.amount_captured,
+    )

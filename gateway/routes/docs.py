@@ -1,0 +1,74 @@
+"""The API's description: OpenAPI for machines, Swagger UI for people, from our own host alone."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from quart import Blueprint, current_app
+
+from gateway.endpoint import Call, Reply, endpoint
+from gateway.errors import NotFound
+from gateway.openapi import document
+
+blueprint = Blueprint("docs", __name__)
+
+ASSETS = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "favicon-32x32.png": "image/png",
+}
+START = b"""window.ui = SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#docs",
+  deepLinking: true,
+  validatorUrl: null,
+});
+"""
+PAGE = b"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Sluice API</title>
+<link rel="icon" href="/docs/favicon-32x32.png">
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="docs"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"""
+# Swagger UI sets styles and shows images inline; scripts come from us or not at all.
+POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+KEPT = {"Cache-Control": "public, max-age=86400"}
+
+
+@blueprint.get("/openapi.json")
+@endpoint(scope=None, limit="public", answers={200: dict[str, Any]})
+async def read_openapi(call: Call) -> Reply:
+    """Describe every route, in OpenAPI 3.1."""
+    return Reply(200, document(current_app, call.parts.settings.public_url))
+
+
+@blueprint.get("/docs")
+@endpoint(scope=None, limit="public", answers={200: str})
+async def read_docs(call: Call) -> Reply:
+    """Show the description to people."""
+    return Reply(200, PAGE, {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": POLICY})
+
+
+@blueprint.get("/docs/<asset>")
+@endpoint(scope=None, limit="public", answers={200: str}, codes=("not_found",))
+async def read_asset(call: Call, asset: str) -> Reply:
+    """Send a file of Swagger UI."""
+    if asset == "start.js":
+        return Reply(200, START, {"Content-Type": "text/javascript"})
+    if asset not in ASSETS:
+        raise NotFound
+    return Reply(200, _asset(asset), {"Content-Type": ASSETS[asset], **KEPT})
+
+
+@cache
+def _asset(name: str) -> bytes:
+    return (files("flask_swagger_ui") / "dist" / name).read_bytes()

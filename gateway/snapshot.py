@@ -1,0 +1,125 @@
+"""A payment as others see it: on the topics, and by role over HTTP."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from gateway.books.payments import PaymentRow
+from gateway.roles import STAFF
+from schemas.payments import AppliedRisk, Method, Payment
+from schemas.risk import Outcome
+from schemas.states import STATUS, PaymentState, Status
+from schemas.times import from_micros
+
+
+def snapshot(row: PaymentRow) -> Payment:
+    """The payment as every topic shows it: nothing personal, no description, no metadata."""
+    return Payment(
+        id=row.id,
+        stream_key=row.stream_key,
+        state=row.state,
+        status=STATUS[row.state],
+        amount=row.amount,
+        amount_captured=row.amount_captured,
+        amount_refunded=row.amount_refunded,
+        currency=row.currency,
+        customer=row.customer,
+        merchant=row.merchant,
+        method=Method(row.method, row.card, row.brand, row.bin, row.last4, row.fingerprint),
+        capture=row.capture,
+        occurred_at=from_micros(row.occurred_at),
+        created_at=from_micros(row.created_at),
+        updated_at=from_micros(row.updated_at),
+        processor=row.processor,
+        decline_code=row.decline_code,
+        risk=row.applied_risk(),
+        attempts=row.attempts,
+        country=row.country,
+        ip_hash=row.ip_hash,
+        device_hash=row.device_hash,
+    )
+
+
+class NextAction(msgspec.Struct, frozen=True):
+    """Send the payer to `url`."""
+
+    type: Literal["redirect"]
+    url: str
+
+
+class OutcomeOnly(msgspec.Struct, frozen=True):
+    """What a merchant sees of the fraud verdict."""
+
+    outcome: Outcome
+
+
+class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A payment over HTTP. Amounts in minor units of `currency`; times UTC. A customer sees no `risk`."""
+
+    id: str
+    status: Status
+    state: PaymentState
+    amount: int
+    currency: str
+    customer: str
+    merchant: str
+    payment_method: Method
+    capture: Literal["automatic", "manual"]
+    created_at: datetime
+    updated_at: datetime
+    attempts: int = msgspec.field(default_factory=lambda: 0)
+    amount_captured: int = msgspec.field(default_factory=lambda: 0)
+    amount_refunded: int = msgspec.field(default_factory=lambda: 0)
+    object: Literal["payment"] = msgspec.field(default_factory=lambda: "payment")  # a factory: never omitted
+    processor: str | None = None
+    description: str | None = None
+    metadata: dict[str, str] | None = None
+    next_action: NextAction | None = None
+    decline_code: str | None = None
+    risk: AppliedRisk | OutcomeOnly | None = None
+
+
+def view(row: PaymentRow, role: str) -> PaymentView:
+    """The payment as an account of this role may see it."""
+    risk = row.applied_risk()
+    redirect = row.redirect_url if row.state == "requires_action" else None
+    return PaymentView(
+        id=row.id,
+        status=STATUS[row.state],
+        state=row.state,
+        amount=row.amount,
+        amount_captured=row.amount_captured,
+        amount_refunded=row.amount_refunded,
+        currency=row.currency,
+        customer=row.customer,
+        merchant=row.merchant,
+        payment_method=Method(row.method, row.card, row.brand, row.bin, row.last4, row.fingerprint),
+        capture=row.capture,
+        processor=row.processor,
+        description=row.description,
+        metadata=msgspec.json.decode(row.metadata, type=dict[str, str]) if row.metadata else None,
+        next_action=NextAction("redirect", redirect) if redirect else None,
+        decline_code=_decline_code(row, role),
+        risk=_risk(risk, role),
+        attempts=row.attempts,
+        created_at=from_micros(row.created_at),
+        updated_at=from_micros(row.updated_at),
+    )
+
+
+def view_bytes(row: PaymentRow, role: str) -> bytes:
+    """`view` as the JSON that is sent and stored."""
+    return msgspec.json.encode(view(row, role))
+
+
+def _decline_code(row: PaymentRow, role: str) -> str | None:
+    # A customer must not learn that it was our gate that refused, or a thief would tune against it.
+    hidden = row.decline_code == "blocked" and role == "customer"
+    return "generic_decline" if hidden else row.decline_code
+
+
+def _risk(risk: AppliedRisk | None, role: str) -> Any:
+    if risk is None or role == "customer":
+        return None
+    return risk if role in STAFF else OutcomeOnly(risk.outcome)
