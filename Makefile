@@ -1,0 +1,90 @@
+# Everything this project is asked for. `make help` lists it.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+# 3.11 first: it is what is developed on. A shim that names no installed Python does not pass the test.
+USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
+NEWER := $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python3.12)
+found = $(firstword $(foreach python,$(1),$(shell $(python) -c "$(USABLE)" 2>/dev/null && echo $(python))))
+
+VENV := .venv
+VENV_312 := .venv-3.12
+PYTHON := $(VENV)/bin/python
+TESTS := -m pytest
+
+.PHONY: help install demo test check format bench schemas lock jars chromium
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## Install everything locked into .venv; afterwards the command is .venv/bin/sluice
+
+demo: install ## Start the whole stack with shoppers that keep paying; Ctrl-C stops it
+	@exec $(VENV)/bin/sluice demo
+
+test: install chromium ## Install everything and run every test, on Python 3.12 too where there is one
+	@$(MAKE) --no-print-directory test-3.12
+	$(PYTHON) $(TESTS)
+
+check: install ## Format, lint, types, tidy
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(PYTHON) $(TESTS) -q tests/tidy
+
+format: install ## Format and mend what can be mended
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: install ## Run the benchmarks; they write one JSON document
+	$(PYTHON) -m benchmarks
+
+schemas: install ## Write the JSON Schemas and the AsyncAPI document from the event types
+	$(PYTHON) -m schemas.export
+
+lock: install ## Resolve the Python packages anew into requirements.lock
+	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --all-extras --no-header \
+		pyproject.toml -o requirements.lock
+
+jars: install ## Resolve the broker's jars anew into sluice/kafka.lock.toml
+	$(PYTHON) -m sluice.lock_jars
+
+# --- installing ---------------------------------------------------------------------------------------------
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(call make_venv,$(VENV),$(call found,python3.11 python3.12 $(NEWER) python3))
+
+$(VENV_312)/installed: requirements.lock pyproject.toml
+	$(call make_venv,$(VENV_312),$(call found,python3.12 $(NEWER)))
+
+# $(1) the environment, $(2) the Python that makes it. uv itself comes from the lock, by pip, with its hash.
+define make_venv
+	@test -n "$(2)" || { echo "No Python 3.11 or 3.12 with its venv module was found (Debian: apt install python3-venv)."; exit 1; }
+	@test -x $(1)/bin/python || { echo "$(1): $$($(2) --version)"; $(2) -m venv $(1); }
+	@test -x $(1)/bin/uv || { \
+		awk '/^uv==/ {on = 1} /^[^ ]/ && !/^uv==/ {on = 0} on' requirements.lock >$(1)/uv.lock && \
+		$(1)/bin/python -m pip install --quiet --require-hashes -r $(1)/uv.lock; }
+	@$(1)/bin/uv pip sync --python $(1)/bin/python --require-hashes requirements.lock
+	@$(1)/bin/uv pip install --quiet --python $(1)/bin/python --no-deps --no-build-isolation -e .
+	@touch $(1)/installed
+endef
+
+chromium:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+		apt="apt-get install -y --no-install-recommends chromium fonts-liberation"; \
+		if [ "$$(id -u)" = 0 ]; then apt-get update && $$apt; \
+		elif sudo -n true 2>/dev/null; then sudo apt-get update && sudo $$apt; \
+		else echo "The browser tests need Chromium: install the Debian package chromium."; exit 1; fi; }
+
+# --- the second Python --------------------------------------------------------------------------------------
+
+.PHONY: test-3.12
+ifeq ($(call found,python3.12 $(NEWER)),)
+test-3.12:
+	@echo "Python 3.12: none was found, its tests are left out."
+else
+test-3.12: $(VENV_312)/installed
+	$(VENV_312)/bin/python $(TESTS) -m "not stack"
+endif
