@@ -1,0 +1,1 @@
+"""The world outside, on this machine: the processors' twins, and a catcher of mail and SMS."""

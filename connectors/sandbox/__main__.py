@@ -1,0 +1,41 @@
+"""`python -m connectors.sandbox`: the processors' twins on this machine, until SIGINT or SIGTERM."""
+
+import asyncio
+import signal
+
+import structlog
+from aiohttp import web
+
+from connectors import logs
+from connectors.processors.settings import ProcessorSettings
+from connectors.sandbox.control import control
+from connectors.sandbox.port import HOST
+from connectors.sandbox.sandbox import Sandbox
+from schemas.settings import load
+
+SHUTDOWN_S = 1.0
+
+log = structlog.get_logger()
+
+
+async def serve(settings: ProcessorSettings) -> None:
+    """Serve until a signal. Raises `OSError` where a port is taken."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    sandbox = Sandbox(settings)
+    runner = web.AppRunner(control(sandbox), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    try:
+        await sandbox.open()
+        await runner.setup()
+        await web.TCPSite(runner, HOST, settings.port("sandbox")).start()
+        log.info("ready", control=settings.url("sandbox"))
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+        sandbox.close()
+
+
+if __name__ == "__main__":
+    logs.configure("sandbox")
+    asyncio.run(serve(load(ProcessorSettings)))

@@ -1,0 +1,95 @@
+"""The sandbox's control port: is it there, what is in its ledger, what goes wrong from now on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from connectors.sandbox.faults import BadFault, parse_fault
+from connectors.sandbox.sandbox import Sandbox
+
+SANDBOX = web.AppKey("sandbox", Sandbox)
+PAGE = 500
+PAGE_MAX = 5_000
+
+
+def control(sandbox: Sandbox) -> web.Application:
+    """The control port's application."""
+    app = web.Application()
+    app[SANDBOX] = sandbox
+    app.add_routes(
+        [
+            web.get("/healthz", healthz),
+            web.get("/_sandbox/ledger", read_ledger),
+            web.get("/_sandbox/faults", list_faults),
+            web.post("/_sandbox/faults", order_fault),
+            web.delete("/_sandbox/faults", clear_faults),
+        ]
+    )
+    return app
+
+
+async def healthz(_request: web.Request) -> web.Response:
+    """All ports were opened before this one."""
+    return answer(200, {"status": "ok"})
+
+
+async def read_ledger(request: web.Request) -> web.Response:
+    """`?after=` a row's id, `?limit=` rows at most; `next_cursor` is the next `after`, null at the end."""
+    errors: list[dict[str, str]] = []
+    after = _number(request.query, "after", 0, 2**63 - 1, errors)
+    limit = _number(request.query, "limit", PAGE, PAGE_MAX, errors)
+    if errors:
+        return problem(errors)
+    rows = request.app[SANDBOX].rows_after(after, max(limit, 1) + 1)
+    more = len(rows) > limit
+    page = rows[:limit]
+    return answer(200, {"data": page, "next_cursor": page[-1].id if more else None})
+
+
+async def list_faults(request: web.Request) -> web.Response:
+    """The faults in force; `times` counts down."""
+    return answer(200, {"data": request.app[SANDBOX].faults()})
+
+
+async def order_fault(request: web.Request) -> web.Response:
+    """Put a fault in force before answering."""
+    try:
+        fault = parse_fault(await request.read())
+    except BadFault as error:
+        return problem(error.errors)
+    request.app[SANDBOX].order(fault)
+    return answer(201, fault)
+
+
+async def clear_faults(request: web.Request) -> web.Response:
+    """End all faults before answering."""
+    await request.app[SANDBOX].clear()
+    return web.Response(status=204)
+
+
+def answer(status: int, body: Any, content_type: str = "application/json") -> web.Response:
+    """A JSON response."""
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type=content_type)
+
+
+def problem(errors: list[dict[str, str]]) -> web.Response:
+    """HTTP 422 (RFC 9457): `errors` name each field."""
+    body = {
+        "type": "about:blank",
+        "title": "The request is not valid.",
+        "status": 422,
+        "detail": "; ".join(f"{error['path']}: {error['message']}" for error in errors),
+        "code": "invalid_request",
+        "errors": errors,
+    }
+    return answer(422, body, "application/problem+json")
+
+
+def _number(query: Mapping[str, str], name: str, default: int, largest: int, errors: list[dict[str, str]]) -> int:
+    text = query.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and int(text) <= largest):
+        errors.append({"path": name, "message": f"must be a whole number from 0 to {largest}"})
+        return default
+    return int(text)

@@ -1,0 +1,83 @@
+"""What a vendor shows when it is asked about a call later: one JSON document per call, without card numbers."""
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from schemas.payments import Processor
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS documents (
+    number INTEGER PRIMARY KEY,
+    processor TEXT NOT NULL,
+    id TEXT NOT NULL,            -- the vendor's
+    kind TEXT NOT NULL,          -- the vendor's word for it
+    family TEXT NOT NULL,        -- what a vendor groups by: an order
+    request_id TEXT NOT NULL,    -- the merchant's
+    row INTEGER REFERENCES ledger (id),
+    body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS documents_id ON documents (processor, id);
+CREATE INDEX IF NOT EXISTS documents_family ON documents (processor, family);
+CREATE INDEX IF NOT EXISTS documents_request_id ON documents (processor, request_id);
+"""
+
+INSERT = "INSERT INTO documents (processor, id, kind, family, request_id, row, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
+BY_ID = """
+SELECT id, kind, family, request_id, row, body FROM documents WHERE processor = ? AND id = ?
+"""
+BY_FAMILY = """
+SELECT id, kind, family, request_id, row, body FROM documents
+WHERE processor = ? AND family = ? ORDER BY number
+"""
+BY_REQUEST = """
+SELECT id, kind, family, request_id, row, body FROM documents
+WHERE processor = ? AND request_id = ? ORDER BY number
+"""
+
+
+class Document(msgspec.Struct, frozen=True):
+    """`row` is the ledger row the call made; None where nothing moved."""
+
+    id: str
+    kind: str
+    family: str
+    request_id: str
+    row: int | None
+    body: Any
+
+
+def put(conn: sqlite3.Connection, processor: Processor, document: Document) -> None:
+    """Store a document. Raises `sqlite3.IntegrityError` where its id is taken."""
+    values = msgspec.structs.astuple(document)[:-1]
+    conn.execute(INSERT, (processor, *values, msgspec.json.encode(document.body)))
+
+
+def replace_body(conn: sqlite3.Connection, processor: Processor, id: str, body: Any) -> None:
+    """Change what the document `id` says."""
+    values = (msgspec.json.encode(body), processor, id)
+    conn.execute("UPDATE documents SET body = ? WHERE processor = ? AND id = ?", values)
+
+
+def get(conn: sqlite3.Connection, processor: Processor, id: str) -> Document | None:
+    """The document with the vendor's id."""
+    return next(iter(_select(conn, BY_ID, processor, id)), None)
+
+
+def of_family(conn: sqlite3.Connection, processor: Processor, family: str) -> list[Document]:
+    """The documents of one family, oldest first."""
+    return _select(conn, BY_FAMILY, processor, family)
+
+
+def of_request(conn: sqlite3.Connection, processor: Processor, request_id: str) -> list[Document]:
+    """The documents with the merchant's request id, oldest first."""
+    return _select(conn, BY_REQUEST, processor, request_id)
+
+
+def _select(conn: sqlite3.Connection, query: str, processor: Processor, value: str) -> list[Document]:
+    found = conn.execute(query, (processor, value))
+    return [
+        Document(id, kind, family, request_id, row, msgspec.json.decode(body))
+        for id, kind, family, request_id, row, body in found
+    ]

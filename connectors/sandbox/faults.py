@@ -1,0 +1,119 @@
+"""The faults a test can order, and which of them the next call meets. They live in memory: a restart has none."""
+
+import asyncio
+from typing import Any, Literal
+
+import msgspec
+
+from connectors.sandbox.wire import Kind
+from schemas.payments import Processor
+
+Name = Literal[
+    "refuse",
+    "silence",
+    "apply_then_silence",
+    "apply_then_reset",
+    "apply_then_500",
+    "slow",
+    "half_body",
+    "garbage",
+]
+Target = Literal["authorize", "sale", "capture", "void", "reversal", "refund", "order", "lookup"]
+
+TIMED = ("refuse", "silence", "apply_then_silence", "slow")
+SECONDS_MAX = 86_400
+MONEY = ("authorize", "sale", "capture", "void", "reversal", "refund")
+
+
+class BadFault(ValueError):
+    """A fault that cannot be ordered; `errors` names each field."""
+
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        super().__init__("bad fault")
+        self.errors = errors
+
+
+class Fault(msgspec.Struct, forbid_unknown_fields=True, eq=False):
+    """What a vendor does wrong, from now on.
+
+    `operation`: which calls meet it; `authorize` means a sale too, none means every call that moves money.
+    `seconds`: how long the port stays closed (`refuse`), the silence lasts, or the answer takes (`slow`).
+    `times`: how many calls meet it. A closed port cannot count who knocks: `refuse` takes no notice of it.
+    """
+
+    processor: Processor
+    fault: Name
+    operation: Target | None = None
+    seconds: float | None = None
+    times: int | None = None
+
+    def meets(self, processor: Processor, kind: Kind) -> bool:
+        """Whether a call of this kind meets the fault."""
+        if self.processor != processor or self.fault == "refuse" or kind is None:
+            return False
+        if self.operation is None:
+            return kind in MONEY
+        return kind == self.operation or (self.operation == "authorize" and kind == "sale")
+
+
+class Faults:
+    """The faults in force, in the order they were set; the first that fits is met."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self.cleared = asyncio.Event()
+
+    def add(self, fault: Fault) -> None:
+        """Put a fault in force."""
+        self._faults.append(fault)
+
+    def remove(self, fault: Fault) -> None:
+        """Take one fault out of force, if it still is."""
+        if fault in self._faults:
+            self._faults.remove(fault)
+
+    def clear(self) -> None:
+        """Take all of them out of force, and let go of the calls they hold."""
+        self._faults.clear()
+        self.cleared.set()
+        self.cleared = asyncio.Event()
+
+    def all(self) -> list[Fault]:
+        """What is in force."""
+        return list(self._faults)
+
+    def meet(self, processor: Processor, kind: Kind) -> Fault | None:
+        """The fault that this call meets, counted; None for most calls."""
+        fault = next((fault for fault in self._faults if fault.meets(processor, kind)), None)
+        if fault and fault.times is not None:
+            fault.times -= 1
+            if fault.times == 0:
+                self.remove(fault)
+        return fault
+
+
+def parse_fault(body: bytes) -> Fault:
+    """The fault that a request orders. Raises `BadFault`."""
+    try:
+        fault = msgspec.json.decode(body, type=Fault)
+    except msgspec.MsgspecError as error:
+        message, _, path = str(error).partition(" - at `$.")
+        raise BadFault([{"path": path.rstrip("`"), "message": message}]) from None
+    if errors := [{"path": path, "message": message} for path, message in _wrong(fault).items()]:
+        raise BadFault(errors)
+    return fault
+
+
+def _wrong(fault: Fault) -> dict[str, Any]:
+    wrong = {}
+    if fault.fault == "refuse" and fault.operation is not None:
+        wrong["operation"] = "a closed port refuses every operation"
+    if fault.fault == "slow" and fault.seconds is None:
+        wrong["seconds"] = "slow needs to know how slow"
+    if fault.seconds is not None and fault.fault not in TIMED:
+        wrong["seconds"] = f"means something to {', '.join(TIMED)} only"
+    if fault.seconds is not None and not 0 < fault.seconds <= SECONDS_MAX:
+        wrong["seconds"] = f"must be above 0 and at most {SECONDS_MAX}"
+    if fault.times is not None and fault.times < 1:
+        wrong["times"] = "must be at least 1"
+    return wrong

@@ -1,0 +1,213 @@
+"""The shapes in which CyberSource answers, after its public REST specification: pure functions."""
+
+import secrets
+import time
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from connectors.sandbox.wire import Refusal, Reply, json_reply
+from schemas.money import Money
+from schemas.times import now
+
+Kind = Literal["payment", "capture", "reversal", "refund", "void"]
+
+PLURAL: dict[Kind, str] = {
+    "payment": "payments",
+    "capture": "captures",
+    "reversal": "reversals",
+    "refund": "refunds",
+    "void": "voids",
+}
+STATUS: dict[Kind, str] = {"capture": "PENDING", "reversal": "REVERSED", "refund": "PENDING", "void": "VOIDED"}
+APPLICATIONS: dict[Kind, str] = {
+    "capture": "ics_bill",
+    "reversal": "ics_auth_reversal",
+    "refund": "ics_credit",
+    "void": "ics_void",
+}
+AMOUNT_FIELDS: dict[Kind, tuple[str, str]] = {
+    "reversal": ("reversalAmountDetails", "reversedAmount"),
+    "refund": ("refundAmountDetails", "refundAmount"),
+    "void": ("voidAmountDetails", "voidAmount"),
+}
+# Of a status or reason: the message, and the older reason code and flag that the transaction search still shows.
+REASONS: dict[str, tuple[str, str, str]] = {
+    "AVS_FAILED": ("Approved by the issuing bank, but the address check failed.", "200", "DAVSNO"),
+    "CVN_NOT_MATCH": ("The card verification number did not match.", "211", "DINVALIDDATA"),
+    "DECISION_PROFILE_REVIEW": ("The order has been flagged for review.", "480", "DREVIEW"),
+    "EXPIRED_CARD": ("The card has expired.", "202", "DCARDEXPIRED"),
+    "INSUFFICIENT_FUND": ("There are insufficient funds in the account.", "204", "DCARDREFUSED"),
+    "INVALID_ACCOUNT": ("The account number is invalid.", "231", "DINVALIDCARD"),
+    "PARTIAL_AUTHORIZED": ("Only a part of the amount was approved.", "110", "DPARTIALAPPROVAL"),
+    "PROCESSOR_DECLINED": ("The request was declined by the payment processor.", "233", "DINVALIDDATA"),
+    "PROCESSOR_ERROR": ("The payment processor failed.", "236", "DINVALIDDATA"),
+    "SCORE_EXCEEDS_THRESHOLD": ("The fraud score exceeds the merchant's threshold.", "400", "DSCORE"),
+    "STOLEN_LOST_CARD": ("The card has been stolen or lost.", "205", "DCARDREFUSED"),
+}
+DONE = {"reasonCode": "100", "rCode": "1", "rFlag": "SOK"}
+FRAUD_CHECKED = ("DECISION_PROFILE_REVIEW", "SCORE_EXCEEDS_THRESHOLD")  # the bank's yes stands beside these
+
+
+class Transaction(msgspec.Struct, frozen=True):
+    """What CyberSource keeps of a call; of a card only brand, first six and last four digits."""
+
+    id: str
+    kind: Kind
+    status: str
+    reason: str
+    code: str
+    transaction_id: str
+    money: Money
+    at: datetime
+    capture: bool = False
+    card: dict[str, str] = {}
+    root: str = ""
+
+
+def new_transaction_id() -> str:
+    """22 digits: microseconds and chance. Longer than any card number."""
+    return f"{time.time_ns() // 1000:016d}{secrets.randbelow(1_000_000):06d}"
+
+
+def created(transaction: Transaction) -> Reply:
+    """HTTP 201, which CyberSource sends for declines too."""
+    body = _common(transaction) | {"_links": _links(transaction)}
+    if transaction.kind in AMOUNT_FIELDS:
+        details, amount = AMOUNT_FIELDS[transaction.kind]
+        body[details] = {amount: transaction.money.decimal(), "currency": transaction.money.currency}
+    return json_reply(201, body)
+
+
+def refusal(reason: str, message: str, field: str = "") -> Refusal:
+    """HTTP 400: nothing was applied."""
+    details = [{"field": field, "reason": reason}] if field else []
+    body = {"status": "INVALID_REQUEST", "reason": reason, "message": message, "details": details}
+    return Refusal(json_reply(400, {"submitTimeUtc": _time(now()), **body}))
+
+
+def unauthenticated() -> Refusal:
+    """HTTP 401: the signature does not hold."""
+    return Refusal(json_reply(401, {"response": {"rmsg": "Authentication Failed"}}))
+
+
+def not_found() -> Refusal:
+    """HTTP 404: no such path, or no such transaction."""
+    return Refusal(json_reply(404, {"response": {"rmsg": "Resource not found"}}))
+
+
+def details(transaction: Transaction, related: list[str]) -> Reply:
+    """`GET /tss/v2/transactions/{id}`."""
+    links = {
+        "self": {"href": f"/tss/v2/transactions/{transaction.id}", "method": "GET"},
+        "relatedTransactions": [{"href": f"/tss/v2/transactions/{id}", "method": "GET"} for id in related],
+    }
+    body = _common(transaction) | _search_fields(transaction)
+    return json_reply(200, body | {"rootId": transaction.root or transaction.id, "_links": links})
+
+
+def search_results(query: str, offset: int, limit: int, found: list[Transaction]) -> Reply:
+    """`POST /tss/v2/searches`."""
+    page = [_summary(transaction) for transaction in found[offset : offset + limit]]
+    return json_reply(
+        201,
+        {
+            "searchId": secrets.token_hex(16),
+            "save": False,
+            "query": query,
+            "offset": offset,
+            "limit": limit,
+            "count": len(page),
+            "totalCount": len(found),
+            "submitTimeUtc": _time(now()),
+            "_embedded": {"transactionSummaries": page},
+        },
+    )
+
+
+def _common(transaction: Transaction) -> dict[str, Any]:
+    total = transaction.money.decimal()
+    amounts = {"totalAmount": total, "authorizedAmount": total, "currency": transaction.money.currency}
+    body: dict[str, Any] = {
+        "id": transaction.id,
+        "status": transaction.status,
+        "submitTimeUtc": _time(transaction.at),
+        "reconciliationId": f"SL{transaction.id[-14:]}",
+        "clientReferenceInformation": {"code": transaction.code, "transactionId": transaction.transaction_id},
+        "orderInformation": {"amountDetails": amounts},
+    }
+    if transaction.kind == "payment":
+        body["processorInformation"] = _processor(transaction)
+    if transaction.card:
+        body["paymentInformation"] = {"card": transaction.card}
+    if transaction.reason:
+        body["errorInformation"] = {"reason": transaction.reason, "message": REASONS[transaction.reason][0]}
+    return body
+
+
+def _processor(transaction: Transaction) -> dict[str, Any]:
+    approved = transaction.status not in ("DECLINED", "INVALID_REQUEST")
+    if not approved:
+        return {"responseCode": "05", "avs": {"code": "2"}}
+    network = {"networkTransactionId": f"0{transaction.id[2:16]}", "avs": {"code": "2"}}
+    return {"approvalCode": transaction.id[-6:], "responseCode": "00"} | network
+
+
+def _links(transaction: Transaction) -> dict[str, Any]:
+    base = f"/pts/v2/{PLURAL[transaction.kind]}/{transaction.id}"
+    links = {"self": {"method": "GET", "href": base}}
+    for name, path in _next_steps(transaction).items():
+        links[name] = {"method": "POST", "href": f"{base}/{path}"}
+    return links
+
+
+def _next_steps(transaction: Transaction) -> dict[str, str]:
+    if transaction.kind == "capture" or transaction.capture:
+        return {"void": "voids", "refund": "refunds"}
+    if transaction.kind == "refund":
+        return {"void": "voids"}
+    if transaction.kind == "payment" and transaction.status != "DECLINED":
+        return {"authReversal": "reversals", "capture": "captures"}
+    return {}
+
+
+def _summary(transaction: Transaction) -> dict[str, Any]:
+    link = {"transactionDetail": {"href": f"/tss/v2/transactions/{transaction.id}", "method": "GET"}}
+    common = _common(transaction)
+    shown = {
+        name: common[name] for name in ("id", "submitTimeUtc", "clientReferenceInformation", "orderInformation")
+    }
+    return shown | _search_fields(transaction) | {"_links": link}
+
+
+def _search_fields(transaction: Transaction) -> dict[str, Any]:
+    overall = _said(transaction.reason or transaction.status)
+    applications = [
+        {"name": name, "status": transaction.status} | _said(reason) for name, reason in _applications(transaction)
+    ]
+    return {
+        "merchantId": "sluice_sandbox",
+        "applicationInformation": {"status": transaction.status, "applications": applications} | overall,
+    }
+
+
+def _said(reason: str) -> dict[str, str]:
+    if reason not in REASONS:
+        return DONE
+    message, code, flag = REASONS[reason]
+    return {"reasonCode": code, "rCode": "0", "rFlag": flag, "rMessage": message}
+
+
+def _applications(transaction: Transaction) -> list[tuple[str, str]]:
+    """What was done for a call, each with the reason it failed for."""
+    if transaction.kind != "payment":
+        return [(APPLICATIONS[transaction.kind], "")]
+    if transaction.reason in FRAUD_CHECKED:
+        return [("ics_auth", ""), ("ics_decision", transaction.reason)]
+    settled = [("ics_bill", "")] if transaction.capture else []
+    return [("ics_auth", transaction.reason or transaction.status), *settled]
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
