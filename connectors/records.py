@@ -59,14 +59,14 @@ class Reader:
     """One consumer for many partitions: `add` them, then `poll`.
 
     `positions` holds the next offset of each, `ends` where it ended when it was added. `on_lag` is told about once
-    a second how many records are still to be read (a flow's heartbeat). `may_expire`: topics on which an expired
-    offset means the earliest one; elsewhere `OffsetGone` is raised.
+    a second how many records of each are still to be read (a flow's heartbeat). `may_expire`: topics on which an
+    expired offset means the earliest one; elsewhere `OffsetGone` is raised.
     """
 
     def __init__(
         self,
         bootstrap: str,
-        on_lag: Callable[[int], None] | None = None,
+        on_lag: Callable[[dict[Place, int]], None] | None = None,
         may_expire: Collection[str] = (),
         config: Mapping[str, Any] | None = None,
     ) -> None:
@@ -89,13 +89,16 @@ class Reader:
         self.positions[place], self.ends[place] = first, high
         self._consumer.incremental_assign([TopicPartition(*place, first)])
 
-    def poll(self, wait_s: float = WAIT_S) -> list[Record]:
-        """The records that are there; waits up to `wait_s` for the first. Raises `OffsetGone`, `RuntimeError`."""
+    def poll(self, wait_s: float = WAIT_S, gather_s: float = 0) -> list[Record]:
+        """The records that are there; waits up to `wait_s` for the first, then `gather_s` for others to join it.
+
+        Raises `OffsetGone`, `RuntimeError`.
+        """
         self._beat()
         first = self._consumer.poll(wait_s)
         if first is None:
             return []
-        messages = [first, *self._consumer.consume(DRAIN_MAX - 1, 0)]
+        messages = [first, *self._consumer.consume(DRAIN_MAX - 1, gather_s)]
         records = [_record(message) for message in messages if not _passing(message)]
         self.positions.update({(r.topic, r.partition): r.offset + 1 for r in records})
         return records
@@ -104,12 +107,14 @@ class Reader:
         """Whether all that stood on the partitions when they were added has been read."""
         return all(self.positions[place] >= end for place, end in self.ends.items())
 
-    def lag(self) -> int | None:
+    def lag(self) -> dict[Place, int] | None:
         """Records not read yet, as far as the last fetches told; None before the first of them."""
-        highs = [self._consumer.get_watermark_offsets(TopicPartition(*p), cached=True)[1] for p in self.positions]
-        if any(high < 0 for high in highs):
+        ends = {
+            p: self._consumer.get_watermark_offsets(TopicPartition(*p), cached=True)[1] for p in self.positions
+        }
+        if any(end < 0 for end in ends.values()):
             return None
-        return sum(max(0, high - at) for high, at in zip(highs, self.positions.values(), strict=True))
+        return {place: max(0, ends[place] - position) for place, position in self.positions.items()}
 
     def close(self) -> None:
         """Leave the broker."""

@@ -96,9 +96,13 @@ class KafkaSource(FixedPartitionedSource[Record, int]):
 
     def _shared(self) -> "_Shared":
         if not hasattr(self._worker, "shared"):
-            self._worker.shared = _Shared(Reader(self._bootstrap, self._on_lag, config=self._config))
+            self._worker.shared = _Shared(Reader(self._bootstrap, self._tell, config=self._config))
         shared: _Shared = self._worker.shared
         return shared
+
+    def _tell(self, lag: Mapping[Place, int]) -> None:
+        if self._on_lag:
+            self._on_lag(sum(lag.values()))
 
 
 class _Shared:
@@ -155,10 +159,11 @@ class _Partition(StatefulSourcePartition[Record, int]):
 class BroadcastSource(DynamicSource[Record]):
     """Every worker reads all partitions in one piece, from `start` or the earliest record. Bytewax keeps no state.
 
-    For a flow of one worker that keeps the offsets beside its rows, and for what each worker must know
-    (`controls.v1`): give it `every_s`, then it looks that often, never sleeps in the consumer, so holds no other
-    source up, and its first batch is all that stood on the topics. The rest as for `KafkaSource`; on the topics of
-    `may_expire` an expired offset means the earliest one.
+    For a flow of one worker that keeps the offsets beside its rows: `gather_s` is how long it waits, once a record
+    has come, for others to make one batch with it. And for what each worker must know (`controls.v1`): with
+    `every_s` it looks that often, never sleeps in the consumer, so holds no other source up, and its first batch
+    is all that stood on the topics. `on_lag` is told of each partition; on the topics of `may_expire` an offset
+    that expired means the earliest one. The rest as for `KafkaSource`.
     """
 
     def __init__(
@@ -166,15 +171,16 @@ class BroadcastSource(DynamicSource[Record]):
         bootstrap: str,
         topics: str | Iterable[str],
         start: Offsets | None = None,
-        on_lag: Callable[[int], None] | None = None,
+        on_lag: Callable[[Mapping[Place, int]], None] | None = None,
         tail: bool = True,
         every_s: float = 0,
+        gather_s: float = 0,
         may_expire: Collection[str] = (),
         config: Mapping[str, Any] | None = None,
     ) -> None:
         self._topics = [topics] if isinstance(topics, str) else list(topics)
         self._start = start or {}
-        self._tail, self._every_s = tail, every_s
+        self._tail, self._every_s, self._gather_s = tail, every_s, gather_s
         self._bootstrap, self._on_lag, self._may_expire, self._config = bootstrap, on_lag, may_expire, config
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> "StatelessSourcePartition[Record]":
@@ -182,17 +188,19 @@ class BroadcastSource(DynamicSource[Record]):
         reader = Reader(self._bootstrap, self._on_lag, self._may_expire, self._config)
         for place in places(self._bootstrap, self._topics):
             reader.add(place, self._start.get(place))
-        return _Glances(reader, self._every_s) if self._every_s else _Everything(reader, self._tail)
+        return (
+            _Glances(reader, self._every_s) if self._every_s else _Everything(reader, self._tail, self._gather_s)
+        )
 
 
 class _Everything(StatelessSourcePartition[Record]):
-    def __init__(self, reader: Reader, tail: bool) -> None:
-        self._reader, self._tail = reader, tail
+    def __init__(self, reader: Reader, tail: bool, gather_s: float) -> None:
+        self._reader, self._tail, self._gather_s = reader, tail, gather_s
 
     def next_batch(self) -> list[Record]:
         if not self._tail and self._reader.at_end():
             raise StopIteration
-        return self._reader.poll()
+        return self._reader.poll(gather_s=self._gather_s)
 
     def close(self) -> None:
         self._reader.close()
