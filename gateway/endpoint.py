@@ -27,7 +27,7 @@ from gateway.errors import (
 )
 from gateway.fingerprint import fingerprint, material
 from gateway.parts import Parts, parts
-from gateway.trace import trace_id, traceparent
+from gateway.traceparent import trace_id, traceparent
 from schemas.times import now_micros
 
 Keys = Literal["none", "accepted", "required"]
