@@ -21,7 +21,7 @@ from sluice.settings import StackSettings
 OPEN_WITHIN_S = 60
 
 
-def free_ports(count: int) -> list[int]:
+def unused_ports(count: int) -> list[int]:
     """Ports that nobody listened on a moment ago, all different."""
     sockets = [socket.socket() for _ in range(count)]
     try:
@@ -34,9 +34,9 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture
-def free_port() -> int:
-    """One port that nobody listened on a moment ago."""
-    return free_ports(1)[0]
+def free_ports() -> Callable[[int], list[int]]:
+    """`free_ports(n)`: so many ports that nobody listened on a moment ago."""
+    return unused_ports
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +51,7 @@ def class_path() -> list[Path]:
 def kafka(class_path: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap servers of a real broker with all our topics, started once for the whole run."""
     directory = tmp_path_factory.mktemp("kafka")
-    port, controller_port = free_ports(2)
+    port, controller_port = unused_ports(2)
     node = broker.Broker(directory, port, controller_port, heap_mb=256, jit="c1")
     broker.prepare(node, class_path)
     # By way of the launcher: it dies with pytest, even when pytest is killed.

@@ -1,0 +1,142 @@
+"""The rules of the house, each a function from one file (path, text) to its complaints."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+
+from tests.tidy.sources import ROOMS
+
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 70
+
+# Design §1: who may import whom.
+MAY_IMPORT = {
+    "schemas": set[str](),
+    "connectors": {"schemas"},
+    "gateway": {"connectors", "schemas"},
+    "flows": {"connectors", "schemas"},
+    "dashboards": {"connectors", "schemas"},
+    "sluice": {"connectors", "schemas", "gateway", "flows", "dashboards"},
+    "benchmarks": {"connectors", "schemas", "gateway", "flows", "dashboards", "sluice"},
+}
+BANNED_NAMES = {"common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}
+REGISTRIES = re.compile(
+    r"pypi\.org|pythonhosted\.org|repo1?\.maven|registry\.npmjs|deb\.debian|crates\.io|(extra-)?index-url|find-links",
+    re.IGNORECASE,
+)
+MARKDOWN = re.compile(r"(README|CHANGELOG)\.md|docs/.+\.md")
+
+
+def imports_run_one_way(path: str, text: str) -> list[str]:
+    """A room imports only the rooms below it."""
+    room = path.split("/")[0]
+    allowed = MAY_IMPORT[room] | {room}
+    imported = {name.split(".")[0] for name in _imports(text)}
+    return [f"{room} imports {other}" for other in sorted(imported & set(ROOMS) - allowed)]
+
+
+def bytewax_stays_at_the_edge(path: str, text: str) -> list[str]:
+    """Only `flow.py` files and `connectors/streams.py` know the engine."""
+    if path.endswith("/flow.py") or path == "connectors/streams.py":
+        return []
+    return ["imports bytewax"] if any(name.split(".")[0] == "bytewax" for name in _imports(text)) else []
+
+
+def files_are_short(_path: str, text: str) -> list[str]:
+    """At most `FILE_LINES_MAX` lines."""
+    lines = text.count("\n")
+    return [f"{lines} lines"] if lines > FILE_LINES_MAX else []
+
+
+def functions_are_short(_path: str, text: str) -> list[str]:
+    """At most `FUNCTION_LINES_MAX` lines, decorators and docstring included."""
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in _functions(text)}
+    return [f"{name} has {lines} lines" for name, lines in lengths.items() if lines > FUNCTION_LINES_MAX]
+
+
+def settings_read_the_environment(path: str, text: str) -> list[str]:
+    """Nobody else does: a process knows what its settings declare."""
+    if path.endswith("/settings.py"):
+        return []
+    read = [
+        node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute) and _is_environment(node)
+    ]
+    return [f"line {node.lineno} reads the environment" for node in read]
+
+
+def modules_have_names_of_their_own(path: str, _text: str) -> list[str]:
+    """None is named like one of the standard library or of a dependency: a script beside it would import it."""
+    words = [part.removesuffix(".py") for part in path.split("/")]
+    taken = (set(sys.stdlib_module_names) | _dependencies()) - {"__init__", "__main__"}
+    return [f"{word} is taken" for word in words if word in taken]
+
+
+def names_say_what_a_thing_is(path: str, text: str) -> list[str]:
+    """No drawer for odds and ends, neither as a file nor as a class."""
+    words = {part.removesuffix(".py") for part in path.split("/")}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef):
+            words |= {word.lower() for word in re.findall("[A-Z][a-z]+", node.name)}
+    return [f"named {word}" for word in sorted(words & BANNED_NAMES)]
+
+
+def modules_say_what_they_are(_path: str, text: str) -> list[str]:
+    """Each begins with a docstring."""
+    return [] if not text or ast.get_docstring(ast.parse(text)) else ["no docstring"]
+
+
+def public_functions_say_what_they_do(path: str, text: str) -> list[str]:
+    """Each function that other modules may call has a docstring; migrations are called by Alembic alone."""
+    if "/migrations/" in path:
+        return []
+    return [f"{node.name} has no docstring" for node in _public(ast.parse(text)) if not ast.get_docstring(node)]
+
+
+def nothing_names_a_registry(path: str, text: str) -> list[str]:
+    """Where packages come from is the machine's own matter."""
+    if path.startswith("tests/tidy/"):
+        return []
+    return [f"names {match.group()}" for match in REGISTRIES.finditer(text)]
+
+
+def markdown_has_its_place(path: str, _text: str) -> list[str]:
+    """README, CHANGELOG and `docs/`: no status reports in the source tree."""
+    return [] if not path.endswith(".md") or MARKDOWN.fullmatch(path) else ["stray Markdown"]
+
+
+def _imports(text: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def _functions(text: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def _is_environment(node: ast.Attribute) -> bool:
+    return (
+        node.attr in {"environ", "environb", "getenv"}
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+    )
+
+
+def _public(scope: ast.Module | ast.ClassDef) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in scope.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from _public(node)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            yield node
+
+
+@cache
+def _dependencies() -> set[str]:
+    return set(packages_distributions()) - set(ROOMS)
