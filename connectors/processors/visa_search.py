@@ -41,7 +41,7 @@ DECLINES: dict[str, DeclineCode] = {
     "520": "suspected_fraud",
 }
 # The bank approved, CyberSource's own checks did not (or less was approved): money is reserved until a reversal.
-APPROVED_BY_THE_BANK = {"110", "200", "230", "480", "481", "520"}
+APPROVED_BY_THE_BANK = {"110", "200", "230", "400", "480", "481", "520"}
 # Requests it did not carry out: fields missing or bad, no such transaction, the merchant or processor not set up.
 NOT_DONE = {"101", "102", "234", "235", "236", "237", "238", "239", "241", "242", "243", "246", "247"}
 
@@ -173,5 +173,7 @@ def _outcome(summary: Summary) -> Answer:
     detail = f"{declined.name} reason {reason}"
     if reason in NOT_DONE:
         return Answer("failed", detail=detail)
-    code = DECLINES.get(reason, "generic_decline")
-    return Answer("declined", summary.id, code, detail, reverse=reason in APPROVED_BY_THE_BANK)
+    reserved = reason in APPROVED_BY_THE_BANK or any(
+        a.name == "ics_auth" and a.r_code == "1" for a in applications
+    )
+    return Answer("declined", summary.id, DECLINES.get(reason, "generic_decline"), detail, reverse=reserved)

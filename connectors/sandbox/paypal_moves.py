@@ -254,7 +254,8 @@ def _body(place: Place, kind: str, made: Made) -> Json:
         links += [link(f"{base}/capture", "capture", "POST"), link(f"{base}/void", "void", "POST")]
     if kind == "capture":
         links.append(link(f"{base}/refund", "refund", "POST"))
-    return movement_body(made.movement, _status(place, kind, made), links)
+    related = {"supplementary_data": {"related_ids": {"order_id": made.order}}}
+    return movement_body(made.movement, _status(place, kind, made), links) | related
 
 
 def _status(place: Place, kind: str, made: Made) -> str:

@@ -1,0 +1,64 @@
+"""The processors' twins on free ports, in the test's own process, and clients that speak to them."""
+
+import random
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from connectors.processors.all import open_processors
+from connectors.processors.contract import Processor
+from connectors.processors.settings import ProcessorSettings
+from connectors.sandbox.sandbox import Sandbox
+from schemas.payments import PROCESSORS
+from schemas.payments import Processor as Name
+
+
+def unused_offset() -> int:
+    """A port offset at which nobody listened on a vendor's port a moment ago."""
+    while True:
+        offset = random.randrange(10_000, 50_000)
+        settings = ProcessorSettings(port_offset=offset)
+        try:
+            for name in PROCESSORS:
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", settings.port(name)))
+        except OSError:
+            continue
+        return offset
+
+
+@pytest.fixture
+def processor_settings(tmp_path: Path) -> ProcessorSettings:
+    """Where this test's own sandbox listens."""
+    return ProcessorSettings(data=tmp_path, port_offset=unused_offset())
+
+
+@pytest.fixture
+async def sandbox(processor_settings: ProcessorSettings) -> AsyncIterator[Sandbox]:
+    """The three vendors' twins, with an empty ledger and no faults."""
+    sandbox = Sandbox(processor_settings)
+    await sandbox.open()
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture
+async def processors(
+    processor_settings: ProcessorSettings, sandbox: Sandbox
+) -> AsyncIterator[dict[Name, Processor]]:
+    """Clients of the twins that wait up to 5 s."""
+    opened = open_processors(processor_settings, 5)
+    yield opened
+    for processor in opened.values():
+        await processor.close()
+
+
+@pytest.fixture
+async def hasty(processor_settings: ProcessorSettings, sandbox: Sandbox) -> AsyncIterator[dict[Name, Processor]]:
+    """Clients that give up after half a second."""
+    opened = open_processors(processor_settings, 0.5)
+    yield opened
+    for processor in opened.values():
+        await processor.close()
