@@ -1,5 +1,6 @@
 """Kafka without an engine: topics, a producer that says what became of each record, consumers by assignment."""
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,7 +11,11 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.topics import Topic
 
 # librdkafka waits up to 10 s between tries by default: a restarted broker would be away for that long.
-COMMON: dict[str, Any] = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 500}
+COMMON: dict[str, Any] = {
+    "reconnect.backoff.ms": 50,
+    "reconnect.backoff.max.ms": 500,
+    "logger": logging.getLogger("librdkafka"),  # else it writes to standard error, past our JSON lines
+}
 
 Delivered = Callable[[KafkaError | None, Message], None]
 

@@ -21,11 +21,8 @@ FLOWS = ("fraud", "notifications", "analytics")
 NAMES = ("kafka", "sandbox", "catcher", "vault", *FLOWS, "gateway", "dashboard")
 
 
-PROCESSORS = "connectors.processors.settings:ProcessorSettings"
-
-
 class Process(msgspec.Struct, frozen=True, kw_only=True):
-    """One process. `settings`: `module:Class` of each settings struct it reads; it gets no other `SLUICE_…`.
+    """One process. `settings`: the modules of the settings it reads; it gets no other `SLUICE_…` variable.
 
     `needs` are the processes that must be ready before its first start. `ports` are names of `PORTS`.
     `given` are variables of its own. `prepare` runs before each start, in a thread.
@@ -57,8 +54,8 @@ def stack(settings: StackSettings, seed: bool = False) -> list[Process]:
 
 def settings_classes(process: Process) -> list[type[Settings]]:
     """The settings structs a process reads."""
-    pairs = [entry.split(":") for entry in process.settings]
-    return [getattr(importlib.import_module(module), name) for module, name in pairs]
+    found = [vars(importlib.import_module(module)).values() for module in process.settings]
+    return [kind for values in found for kind in values if isinstance(kind, type) and issubclass(kind, Settings)]
 
 
 def own_broker(settings: StackSettings) -> broker.Broker:
@@ -88,7 +85,7 @@ def _sandbox(settings: StackSettings) -> Process:
         name="sandbox",
         command=_python("connectors.sandbox"),
         probe=probes.http(settings.port("sandbox"), "/healthz"),
-        settings=("connectors.sandbox.settings:SandboxSettings", PROCESSORS),
+        settings=("connectors.sandbox.settings", "connectors.processors.settings"),
         ports=("sandbox", "visa", "mastercard", "paypal"),
     )
 
@@ -98,7 +95,7 @@ def _catcher(settings: StackSettings) -> Process:
         name="catcher",
         command=_python("connectors.sandbox.catcher"),
         probe=probes.http(settings.port("catcher"), "/healthz"),
-        settings=("connectors.sandbox.catcher.settings:CatcherSettings",),
+        settings=("connectors.sandbox.catcher.settings",),
         ports=("catcher", "smtp"),
     )
 
@@ -108,7 +105,7 @@ def _vault(settings: StackSettings) -> Process:
         name="vault",
         command=_python("gateway.vault"),
         probe=probes.vault(socket_path(settings.data, load(VaultSettings).vault)),
-        settings=("gateway.vault.settings:VaultSettings",),
+        settings=("gateway.vault.settings",),
     )
 
 
@@ -120,7 +117,7 @@ def _flow(settings: StackSettings, name: str) -> Process:
         name=name,
         command=[*_python("bytewax.run"), f"flows.{name}.flow:get_flow", *options],
         probe=probes.heartbeat(settings, name),
-        settings=(f"flows.{name}.settings:{name.capitalize()}Settings",),
+        settings=(f"flows.{name}.settings",),
         needs=("kafka",),
         ports=("warehouse",) if name == "analytics" else (),
         prepare=(lambda: _make_recovery(recovery)) if recovery else None,
@@ -132,7 +129,7 @@ def _gateway(settings: StackSettings, seed: bool) -> Process:
         name="gateway",
         command=_python("gateway"),
         probe=probes.http(settings.port("gateway"), "/readyz"),
-        settings=("gateway.settings:GatewaySettings", PROCESSORS),
+        settings=("gateway.settings", "connectors.processors.settings"),
         needs=("kafka", "sandbox", "catcher", "vault", *FLOWS),  # last: the first payment gets a real verdict
         ports=("gateway",),
         given={"SLUICE_SEED": "1"} if seed else {},
@@ -153,7 +150,7 @@ def _dashboard(settings: StackSettings) -> Process:
         name="dashboard",
         command=[*_python("streamlit"), "run", str(_folder("dashboards") / "app.py"), *flags],
         probe=probes.http(settings.port("dashboard"), "/_stcore/health"),
-        settings=("dashboards.settings:DashboardSettings",),
+        settings=("dashboards.settings",),
         needs=("gateway",),  # it only reads: nothing waits for it, and two cores have other work until then
         ports=("dashboard",),
     )

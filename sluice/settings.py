@@ -24,6 +24,17 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     start_patience: float = 60.0
 
 
+class ReplaySettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`gateway`: the gateway's address (default: the local one); `seed_password`: of the seeded accounts."""
+
+    gateway: str = ""
+    seed_password: str = "sluice-demo-only"  # noqa: S105  # public by intent
+
+    def gateway_url(self) -> str:
+        """Where payments are sent."""
+        return self.gateway or self.url("gateway")
+
+
 def environment(declared: Iterable[type[Settings]], data: Path) -> dict[str, str]:
     """What a process may know: the plain environment and the `SLUICE_…` variables its own settings declare.
 

@@ -45,8 +45,9 @@ _one = and_(_c.id == bindparam("of_card"), _mine)
 
 # A deleted row stays deleted: the vault gives the same number a new token after that.
 _upsert = Statement(
-    lambda insert: insert(cards).on_conflict_do_update(
-        index_elements=[_c.id], set_={"exp_month": bindparam("exp_month"), "exp_year": bindparam("exp_year")}
+    lambda insert: (new := insert(cards)).on_conflict_do_update(
+        index_elements=[_c.id],
+        set_={"exp_month": new.excluded.exp_month, "exp_year": new.excluded.exp_year},
     )
 )
 _select = Statement(select(*_columns).where(_one))

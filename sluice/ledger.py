@@ -1,0 +1,79 @@
+"""The processors' own records against our operations: every row of one has its row in the other."""
+
+from collections.abc import Iterable, Iterator
+from urllib.request import urlopen
+
+import msgspec
+
+from gateway.books.operations import Operation
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row of the sandbox's ledger. `amount` in minor units; `of`: the row that it takes further or back."""
+
+    id: str
+    processor: str
+    operation: str
+    reference: str
+    request_id: str
+    amount: int
+    currency: str
+    status: str
+    at: str
+    of: str | None = None
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page of the ledger; `next_cursor` is null on the last one."""
+
+    data: list[Row]
+    next_cursor: str | None
+
+
+def read_ledger(url: str) -> list[Row]:
+    """All rows of the sandbox's ledger, the oldest first."""
+    rows: list[Row] = []
+    after = ""
+    while True:
+        with urlopen(f"{url}/_sandbox/ledger?limit=1000&after={after}") as response:  # noqa: S310  # our own
+            page = msgspec.json.decode(response.read(), type=Page)
+        rows += page.data
+        if page.next_cursor is None:
+            return rows
+        after = page.next_cursor
+
+
+def differences(operations: list[Operation], rows: list[Row], cut: int) -> Iterator[str]:
+    """What does not agree, one line each. `cut` in microseconds UTC: what finished after it is set aside."""
+    ours = {operation.id: operation for operation in operations}
+    applied = [row for row in rows if row.status == "applied"]
+    theirs = {row.request_id: row for row in applied}
+    for row in applied:
+        yield from _unexplained(row, ours.get(row.request_id), ours.values(), cut)
+    if len(theirs) != len(applied):
+        yield f"{len(applied) - len(theirs)} request ids were applied twice by a processor"
+    for operation in operations:
+        done = operation.finished_at is not None and operation.finished_at <= cut
+        if done and operation.status == "succeeded" and operation.kind != "order":
+            yield from _missing(operation, theirs.get(operation.id))
+
+
+def _unexplained(row: Row, operation: Operation | None, ours: Iterable[Operation], cut: int) -> Iterator[str]:
+    if operation is None:
+        yield f"{row.processor} applied {row.operation} {row.request_id}, which the books do not know"
+    elif operation.finished_at is None or operation.finished_at > cut:
+        return
+    elif operation.status != "succeeded" and not _reversed(operation, ours):
+        yield f"{row.processor} applied {row.operation} {operation.id}, which the books call {operation.status}"
+
+
+def _reversed(operation: Operation, ours: Iterable[Operation]) -> bool:
+    """Whether what the books do not count was taken back: a bank's approval that became a decline."""
+    return any(o.of == operation.id and o.kind == "reversal" and o.status == "succeeded" for o in ours)
+
+
+def _missing(operation: Operation, row: Row | None) -> Iterator[str]:
+    if row is None:
+        yield f"the books have {operation.kind} {operation.id}, which {operation.processor} does not know"
+    elif (row.amount, row.currency) != (operation.amount, operation.currency):
+        yield f"{operation.id}: {operation.amount} {operation.currency} here, {row.amount} {row.currency} there"

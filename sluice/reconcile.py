@@ -1,0 +1,116 @@
+"""`sluice reconcile`: books = processors = Kafka = warehouse, to the cent, at one cut."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+import click
+from connectors.warehouse import Reader, WarehouseAway
+
+from gateway.settings import GatewaySettings
+from schemas.settings import load
+from sluice.ledger import differences, read_ledger
+from sluice.records import Cut, Line, moved_since, read_books, read_kafka, read_warehouse
+
+SHOWN_MAX = 20  # ids named per difference
+PAUSE_S = 0.5
+
+Totals = dict[tuple[str, str], tuple[int, int, int]]
+
+
+@click.command()
+@click.option("--wait", type=float, default=60.0, help="Seconds to wait for what is still under way.")
+def reconcile(wait: float) -> None:
+    """Compare books, processors, Kafka and warehouse; exit 0 only if all agree and nothing is in doubt."""
+    settings = load(GatewaySettings)
+    give_up = time.monotonic() + wait
+    cut = _settled(settings, give_up)
+    kafka, gaps = read_kafka(settings.bootstrap(), cut)
+    warehouse = _caught_up(Reader(settings, "reconcile"), settings, cut, give_up)
+    _print_totals({"books": cut.lines, "kafka": kafka, "warehouse": warehouse})
+    ledger = read_ledger(settings.url("sandbox"))
+    found = list(_found(settings, cut, kafka, gaps, warehouse))
+    found += [f"processors: {line}" for line in differences(cut.operations, ledger, cut.at)]
+    _conclude(found, cut, len(ledger))
+
+
+def _settled(settings: GatewaySettings, give_up: float) -> Cut:
+    """The books once the outbox has drained and no operation is open, or as they are when time is up."""
+    while True:
+        cut = read_books(settings.books_path())
+        if (not cut.unpublished and not cut.in_doubt()) or time.monotonic() > give_up:
+            return cut
+        time.sleep(PAUSE_S)
+
+
+def _caught_up(reader: Reader, settings: GatewaySettings, cut: Cut, give_up: float) -> dict[str, Line]:
+    """The warehouse at the cut: what moved after it is set aside, what is missing is waited for."""
+    while True:
+        try:
+            lines = read_warehouse(reader)
+        except WarehouseAway as away:
+            if time.monotonic() > give_up:
+                raise click.ClickException(f"the warehouse is away: {away}") from None
+            time.sleep(PAUSE_S)
+            continue
+        moved = moved_since(settings.books_path(), cut)
+        at_cut = {id: line for id, line in lines.items() if id not in moved}
+        at_cut |= {id: cut.lines[id] for id in moved if id in cut.lines}
+        if at_cut == cut.lines or time.monotonic() > give_up:
+            return at_cut
+        time.sleep(PAUSE_S)
+
+
+def _found(
+    settings: GatewaySettings, cut: Cut, kafka: dict[str, Line], gaps: list[str], warehouse: dict[str, Line]
+) -> Iterator[str]:
+    for name, lines in (("kafka", kafka), ("warehouse", warehouse)):
+        differing = [id for id in cut.lines.keys() | lines.keys() if cut.lines.get(id) != lines.get(id)]
+        if differing:
+            yield f"{name}: {len(differing)} payments differ from the books: {_some(differing)}"
+    if gaps:
+        yield f"kafka: {len(gaps)} payments lack events: {_some(gaps)}"
+    if cut.posted:
+        yield f"books: the postings add up to {cut.posted}, not to zero"
+    if cut.unpublished:
+        yield f"books: {cut.unpublished} events are not published"
+
+
+def totals(lines: dict[str, Line]) -> Totals:
+    """Count, amount and captured amount (minor units) per currency and state."""
+    sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for line in lines.values():
+        entry = sums[line.currency, line.state]
+        entry[0] += 1
+        entry[1] += line.amount
+        entry[2] += line.amount_captured
+    return {key: (count, amount, captured) for key, (count, amount, captured) in sums.items()}
+
+
+def _print_totals(stores: dict[str, dict[str, Line]]) -> None:
+    summed = {name: totals(lines) for name, lines in stores.items()}
+    click.echo(f"{'currency':9}{'state':17}{'store':11}{'payments':>10}{'amount':>18}{'captured':>18}")
+    for key in sorted(set().union(*summed.values())):
+        for name, rows in summed.items():
+            count, amount, captured = rows.get(key, (0, 0, 0))
+            click.echo(f"{key[0]:9}{key[1]:17}{name:11}{count:>10}{amount:>18}{captured:>18}")
+
+
+def _conclude(found: list[str], cut: Cut, ledger_rows: int) -> None:
+    doubt = cut.in_doubt()
+    for line in found:
+        click.echo(f"DIFFERENCE  {line}")
+    if doubt:
+        click.echo(f"IN DOUBT    {len(doubt)}: {_some(doubt)}")
+    click.echo(
+        f"cut at outbox id {cut.outbox_id}: {len(cut.lines)} payments, "
+        f"{len(cut.operations)} operations, {ledger_rows} rows of the processors' ledgers"
+    )
+    if found or doubt:
+        raise SystemExit(1)
+    click.echo("all agree, nothing is in doubt")
+
+
+def _some(ids: list[str]) -> str:
+    shown = ", ".join(sorted(ids)[:SHOWN_MAX])
+    return shown if len(ids) <= SHOWN_MAX else f"{shown}, …"

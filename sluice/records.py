@@ -1,0 +1,142 @@
+"""What the books, Kafka and the warehouse each say of every payment: state and money, in minor units."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from confluent_kafka import Message, TopicPartition
+from connectors.warehouse import Reader
+from sqlalchemy import Connection, func, select
+
+from connectors.kafka import consumer, partitions
+from gateway.books.engine import sqlite_engine
+from gateway.books.operations import Operation, operations
+from gateway.books.outbox import outbox
+from gateway.books.payments import payments
+from gateway.books.postings import postings
+from schemas.events import Unreadable, decode
+from schemas.payments import PaymentEvent, TransactionCompleted
+from schemas.topics import PAYMENTS
+
+PAGE = 20_000
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One payment as one store shows it."""
+
+    state: str
+    currency: str
+    amount: int
+    amount_captured: int
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """The books at one moment. `sequences`: the last event of each payment; `posted`: their sum, always zero."""
+
+    outbox_id: int
+    at: int
+    lines: dict[str, Line]
+    sequences: dict[str, int]
+    operations: list[Operation]
+    unpublished: int
+    posted: int
+
+    def in_doubt(self) -> list[str]:
+        """Payments and operations whose end nobody knows yet."""
+        payments_ = [id for id, line in self.lines.items() if line.state in ("processing", "unknown")]
+        return payments_ + [o.id for o in self.operations if o.status in ("sending", "unknown")]
+
+
+def read_books(path: Path) -> Cut:
+    """The books as of now, in one transaction that disturbs no writer."""
+    engine = sqlite_engine(path)
+    try:
+        with engine.connect().execution_options(readonly=True) as conn, conn.begin():
+            return _cut(conn)
+    finally:
+        engine.dispose()
+
+
+def moved_since(path: Path, cut: Cut) -> set[str]:
+    """Payments that have events after the cut."""
+    engine = sqlite_engine(path)
+    try:
+        with engine.connect().execution_options(readonly=True) as conn, conn.begin():
+            rows = conn.execute(select(outbox.c.payment).where(outbox.c.id > cut.outbox_id).distinct())
+            return {row.payment for row in rows}
+    finally:
+        engine.dispose()
+
+
+def read_kafka(bootstrap: str, cut: Cut) -> tuple[dict[str, Line], list[str]]:
+    """The payments as `payments.v1` tells them up to the cut, and those whose events have gaps."""
+    last: dict[str, tuple[int, Line]] = {}
+    seen: dict[str, set[int]] = {}
+    for message in _all_messages(bootstrap):
+        try:
+            data = decode(message.headers(), message.value()).data  # type: ignore[arg-type]
+        except Unreadable:
+            continue
+        if not isinstance(data, PaymentEvent | TransactionCompleted):
+            continue
+        payment = data.payment
+        if data.sequence > cut.sequences.get(payment.id, 0):
+            continue  # after the cut
+        seen.setdefault(payment.id, set()).add(data.sequence)
+        if data.sequence > last.get(payment.id, (0,))[0]:
+            line = Line(payment.state, payment.currency, payment.amount, payment.amount_captured)
+            last[payment.id] = (data.sequence, line)
+    gaps = [id for id, sequence in cut.sequences.items() if len(seen.get(id, ())) != sequence]
+    return {id: line for id, (_, line) in last.items()}, gaps
+
+
+def read_warehouse(reader: Reader) -> dict[str, Line]:
+    """The payments as the warehouse shows them now. Raises `WarehouseAway`."""
+    lines: dict[str, Line] = {}
+    after = ""
+    while True:
+        page = reader.query(  # `after` is an id we made
+            "SELECT id, state, currency, amount, amount_captured FROM payments "
+            f"WHERE id > '{after}' ORDER BY id LIMIT {PAGE}"
+        ).rows
+        for id, state, currency, amount, captured in page:
+            lines[str(id)] = Line(str(state), str(currency), int(str(amount)), int(str(captured)))
+            after = str(id)
+        if len(page) < PAGE:
+            return lines
+
+
+def _cut(conn: Connection) -> Cut:
+    c = payments.c
+    rows = conn.execute(select(c.id, c.state, c.currency, c.amount, c.amount_captured, c.sequence)).all()
+    names = Operation.__struct_fields__
+    called = conn.execute(select(*[operations.c[name] for name in names]))
+    last = conn.execute(select(func.coalesce(func.max(outbox.c.id), 0), func.max(outbox.c.recorded_at))).one()
+    unpublished = conn.execute(select(func.count()).where(outbox.c.published_at.is_(None))).scalar_one()
+    return Cut(
+        outbox_id=last[0],
+        at=last[1] or 0,
+        lines={r.id: Line(r.state, r.currency, r.amount, r.amount_captured) for r in rows},
+        sequences={r.id: r.sequence for r in rows},
+        operations=[Operation(**dict(zip(names, row, strict=True))) for row in called],
+        unpublished=unpublished,
+        posted=conn.execute(select(func.coalesce(func.sum(postings.c.amount), 0))).scalar_one(),
+    )
+
+
+def _all_messages(bootstrap: str) -> Iterator[Message]:
+    client = consumer(bootstrap)
+    try:
+        left = {}
+        for partition in partitions(client, PAYMENTS.name):
+            low, high = client.get_watermark_offsets(TopicPartition(PAYMENTS.name, partition))
+            if high > low:
+                left[partition] = high
+        client.assign([TopicPartition(PAYMENTS.name, partition, 0) for partition in left])
+        while left:
+            for message in client.consume(5000, 1.0):
+                yield message
+                if message.offset() + 1 >= left.get(message.partition(), 0):
+                    left.pop(message.partition(), None)
+    finally:
+        client.close()

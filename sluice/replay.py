@@ -1,0 +1,202 @@
+"""`sluice replay`: a file of transactions through the HTTP API, as real payments."""
+
+import asyncio
+import sys
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from secrets import token_hex
+from time import perf_counter
+from typing import Any
+
+import click
+import msgspec
+
+from schemas.settings import load
+from sluice.client import Client, Refused
+from sluice.durations import DURATION
+from sluice.freshness import Freshness, quantiles
+from sluice.settings import ReplaySettings
+from sluice.transactions import NotTransactions, Transaction, card_number, read_transactions
+
+AT_ONCE = 32
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What a replay did. Rates per second, times in milliseconds; `labels`: how many were sent."""
+
+    payments: int
+    skipped: int
+    labels: int
+    seconds: float
+    per_second: float
+    latency_ms: dict[str, float]
+    verdict_ms: dict[str, float]
+    warehouse_age_ms: dict[str, float]
+    outcomes: dict[str, int]
+
+
+class Replay:
+    """One run: prepares cards and merchants, sends payments in order of time, and labels as they come due."""
+
+    def __init__(self, payer: Client, admin: Client, analyst: Client, run: str, currency: str) -> None:
+        self._payer, self._admin, self._analyst = payer, admin, analyst
+        self._run = run
+        self._currency = currency
+        self._cards: dict[int, str] = {}
+        self._merchants: dict[int, str] = {}
+        self._due: deque[tuple[datetime, str, bool]] = deque()
+        self.latencies: list[float] = []
+        self.outcomes: Counter[str] = Counter()
+        self.labels = 0
+
+    async def prepare(self, transactions: Iterable[Transaction]) -> None:
+        """Tokenize each card once and create each merchant once, so that the rate is one of payments."""
+        cards = {t.card_id for t in transactions}
+        merchants = {t.merchant_id for t in transactions}
+        await gather([self._tokenize(card) for card in sorted(cards)])
+        await gather([self._create_merchant(merchant) for merchant in sorted(merchants)])
+
+    async def pay(self, transaction: Transaction) -> str:
+        """Send one payment and return its id."""
+        body = {
+            "amount": transaction.amount,
+            "currency": self._currency,
+            "merchant": self._merchants[transaction.merchant_id],
+            "payment_method": {"type": "card", "card": self._cards[transaction.card_id], "cvc": "100"},
+            "occurred_at": transaction.ts,
+        }
+        began = perf_counter()
+        payment = await self._payer.post("/v1/payments", body, f"{self._run}-{transaction.tx_id}")
+        self.latencies.append((perf_counter() - began) * 1000)
+        self.outcomes[payment["state"]] += 1
+        return str(payment["id"])
+
+    async def label_due(self, until: datetime) -> None:
+        """Send the labels that were known by `until`, in the file's time."""
+        due = []
+        while self._due and self._due[0][0] <= until:
+            due.append(self._due.popleft())
+        await gather([self._label(payment, fraud) for _, payment, fraud in due])
+
+    def remember(self, transaction: Transaction, payment: str, delay: timedelta) -> None:
+        """Keep what the file says of a payment until its label is due."""
+        if transaction.is_fraud is not None:
+            self._due.append((transaction.ts + delay, payment, transaction.is_fraud))
+
+    async def _tokenize(self, card: int) -> None:
+        body = {"number": card_number(card), "exp_month": 1, "exp_year": 2039}
+        self._cards[card] = (await self._payer.post("/v1/cards", body, f"replay-card-{card}"))["id"]
+
+    async def _create_merchant(self, merchant: int) -> None:
+        body = {"name": f"Replay merchant {merchant}"}
+        answer = await self._admin.post("/v1/merchants", body, f"replay-merchant-{merchant}")
+        self._merchants[merchant] = answer["id"]
+
+    async def _label(self, payment: str, fraud: bool) -> None:
+        body = {"label": "fraud" if fraud else "good", "source": "replay"}
+        await self._analyst.post(f"/v1/payments/{payment}/labels", body, f"{payment}-label")
+        self.labels += 1
+
+
+async def gather(work: list[Any]) -> None:
+    """Await all of it, 32 at a time."""
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(job: Any) -> None:
+        async with slots:
+            await job
+
+    await asyncio.gather(*[one(job) for job in work])
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--rate", type=float, help="Payments per second; default: as fast as answers come.")
+@click.option("--limit", type=int, help="At most this many transactions.")
+@click.option("--offset", type=int, default=0, help="Leave out this many first.")
+@click.option("--label-delay", type=DURATION, default="7d", help="In the file's time, as 7d, 12h, 30m.")
+@click.option("--currency", default="EUR", help="What the amounts are in.")
+@click.option("--run", help="Resume this run: its keys are <run>-<tx_id>.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def replay(
+    file: Path,
+    rate: float | None,
+    limit: int | None,
+    offset: int,
+    label_delay: timedelta,
+    currency: str,
+    run: str | None,
+    as_json: bool,
+) -> None:
+    """Send the transactions of FILE through the HTTP API as real payments."""
+    settings = load(ReplaySettings)
+    try:
+        transactions = list(read_transactions(file, currency, offset, limit))
+        run = run or token_hex(4)
+        click.echo(f"run {run}: {len(transactions)} transactions", err=True)
+        summary = asyncio.run(_replay(settings, transactions, run, currency, rate, label_delay))
+    except NotTransactions as error:
+        raise click.ClickException(f"{file}: {error}") from None
+    except Refused as refused:
+        raise click.ClickException(f"the gateway refused: {refused}; resume with --run {run}") from None
+    document = msgspec.json.encode(summary)
+    click.echo((document if as_json else msgspec.json.format(document)).decode())
+
+
+async def _replay(
+    settings: ReplaySettings,
+    transactions: list[Transaction],
+    run: str,
+    currency: str,
+    rate: float | None,
+    delay: timedelta,
+) -> Summary:
+    url, password = settings.gateway_url(), settings.seed_password
+    accounts = [Client(url, f"{name}@example.com", password) for name in ("replay", "admin", "analyst")]
+    async with accounts[0] as payer, accounts[1] as admin, accounts[2] as analyst:
+        work = Replay(payer, admin, analyst, run, currency)
+        paid = [t for t in transactions if t.amount > 0]
+        await work.prepare(paid)
+        began = perf_counter()
+        async with Freshness(settings) as freshness:
+            await _send_all(work, paid, rate, delay)
+        seconds = perf_counter() - began
+    return Summary(
+        payments=len(work.latencies),
+        skipped=len(transactions) - len(paid),
+        labels=work.labels,
+        seconds=round(seconds, 3),
+        per_second=round(len(work.latencies) / seconds, 1) if seconds else 0.0,
+        latency_ms=quantiles(work.latencies),
+        verdict_ms=freshness.verdict_ms,
+        warehouse_age_ms=quantiles(freshness.ages_ms),
+        outcomes=dict(work.outcomes),
+    )
+
+
+async def _send_all(work: Replay, transactions: list[Transaction], rate: float | None, delay: timedelta) -> None:
+    slots = asyncio.Semaphore(AT_ONCE)
+    with click.progressbar(length=len(transactions), file=sys.stderr, label="payments") as bar:
+
+        async def one(transaction: Transaction) -> None:
+            try:
+                work.remember(transaction, await work.pay(transaction), delay)
+                await work.label_due(transaction.ts)
+                bar.update(1)
+            finally:
+                slots.release()
+
+        async with asyncio.TaskGroup() as group:
+            async for transaction in _paced(transactions, rate):
+                await slots.acquire()
+                group.create_task(one(transaction))
+
+
+async def _paced(transactions: list[Transaction], rate: float | None) -> AsyncIterator[Transaction]:
+    began = perf_counter()
+    for number, transaction in enumerate(transactions):
+        if rate and (early := began + number / rate - perf_counter()) > 0:
+            await asyncio.sleep(early)
+        yield transaction
