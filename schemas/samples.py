@@ -1,0 +1,125 @@
+"""One sample per event type: the examples of the AsyncAPI document, and golden input for readers of the topics."""
+
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from schemas.controls import ListEntry, Rule
+from schemas.dead_letters import DeadLetter
+from schemas.events import EventData
+from schemas.labels import Label
+from schemas.notifications import Notification
+from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, TransactionCompleted
+from schemas.risk import Verdict
+from schemas.states import STATUS, PaymentState
+
+AT = datetime(2026, 11, 23, 14, 31, 7, 120_000, tzinfo=UTC)
+LATER = AT.replace(microsecond=180_000)
+
+CARD = Method("card", "card_01kaf3w5n8qz7v2m4x6b9c1d0e", "visa", "411111", "1111", "fp_7h2kq9x4")
+PAYPAL = Method("paypal")
+FEATURES = {"card_count_1h": 1.0, "amount_over_mean": 1.2}
+ALLOWED = AppliedRisk("allow", "model", 0.012, ["usual_amount"], "logistic-1", 11.5)
+
+NEW = Payment(
+    id="pay_01kaf3wq4t0n5h8r2y6j9m3v7k",
+    stream_key="fp_7h2kq9x4",
+    state="processing",
+    status="pending",
+    amount=1250,
+    amount_captured=0,
+    amount_refunded=0,
+    currency="EUR",
+    customer="acc_01kaf3v1c8w2p6s9d4g7k0n5q3",
+    merchant="acc_01kaf3v9e5r8t1y4u7b0m3x6z2",
+    method=CARD,
+    capture="automatic",
+    occurred_at=AT,
+    created_at=AT,
+    updated_at=AT,
+    country="DE",
+)
+INITIATED = PaymentEvent(1, None, AT, NEW)
+
+
+def _came_to(state: PaymentState, before: PaymentState = "processing", method: Method = CARD) -> PaymentEvent:
+    payment = replace(
+        NEW,
+        state=state,
+        status=STATUS[state],
+        amount_captured=NEW.amount if state == "captured" else 0,
+        method=method,
+        stream_key=NEW.stream_key if method is CARD else NEW.customer,
+        updated_at=LATER,
+        processor="visa" if method is CARD else "paypal",
+        decline_code="insufficient_funds" if state == "declined" else None,
+        risk=ALLOWED,
+        attempts=1,
+    )
+    return PaymentEvent(2, before, LATER, payment)
+
+
+CAPTURED = _came_to("captured")
+
+SAMPLES: dict[str, EventData] = {
+    "payment.initiated": INITIATED,
+    "payment.requires_action": _came_to("requires_action", method=PAYPAL),
+    "payment.approved": _came_to("processing", "requires_action", PAYPAL),
+    "payment.in_review": _came_to("in_review"),
+    "payment.authorized": _came_to("authorized"),
+    "payment.captured": CAPTURED,
+    "payment.voided": _came_to("voided", "authorized"),
+    "payment.declined": _came_to("declined"),
+    "payment.failed": _came_to("failed"),
+    "payment.unknown": _came_to("unknown"),
+    "transaction_completed": TransactionCompleted(3, "captured", LATER, "succeeded", None, CAPTURED.payment),
+    "risk.verdict": Verdict(
+        payment=NEW.id,
+        instrument=NEW.stream_key,
+        merchant=NEW.merchant,
+        outcome="allow",
+        source="model",
+        score=0.012,
+        reasons=["usual_amount"],
+        features=FEATURES,
+        model="logistic-1",
+        rules="rules-1",
+        flow_sequence=4711,
+        input_partition=2,
+        input_offset=1093,
+        latency_ms=6.2,
+        occurred_at=AT,
+        recorded_at=LATER,
+    ),
+    "label.recorded": Label(
+        payment=NEW.id,
+        instrument=NEW.stream_key,
+        merchant=NEW.merchant,
+        label="fraud",
+        source="analyst",
+        amount=NEW.amount,
+        currency=NEW.currency,
+        features=FEATURES,
+        score=0.012,
+        model="logistic-1",
+        occurred_at=AT,
+        recorded_at=LATER,
+    ),
+    "control.rule": Rule("rule_velocity", "card_count_1h", 10.0, "review", "many payments in an hour", True, AT),
+    "control.list_entry": ListEntry(
+        "list_01kaf40b7d", "block", "instrument", NEW.stream_key, "reported stolen", None, AT
+    ),
+    "notification.recorded": Notification(
+        payment=NEW.id,
+        event="evt_01kaf3wr1c6x9z2b5n8m4k7j0h",
+        sequence=3,
+        kind="transaction_completed",
+        channel="email",
+        address="c…@example.com",
+        outcome="delivered",
+        reason=None,
+        message_id="<evt_01kaf3wr1c6x9z2b5n8m4k7j0h@sluice>",
+        recorded_at=LATER,
+    ),
+    "dead_letter": DeadLetter("payments.v1", 2, 1093, "malformed DecodeError", "eyJ1bmZpbmlzaGVk", LATER),
+}
