@@ -53,7 +53,7 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
     `processors`: where they are and who we are to them; the sandbox of this stack where it is not said.
     """
     sandbox = ProcessorSettings(data=settings.data, port_offset=settings.port_offset)
-    app = Quart("gateway")
+    app = Quart("gateway", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=BODY_MAX, BODY_TIMEOUT=BODY_TIMEOUT_S, PROVIDE_AUTOMATIC_OPTIONS=False)
     stack = AsyncExitStack()
 

@@ -56,9 +56,9 @@ def document(app: Quart, server: str) -> dict[str, Any]:
 def declared(app: Quart) -> Iterator[tuple[Rule, str, Rules, Any]]:
     """Every route of `app`: rule, method, what it declared, view. Raises `AttributeError` for one without."""
     for rule in app.url_map.iter_rules():
-        view = app.view_functions[rule.endpoint]
+        view: Any = app.view_functions[rule.endpoint]
         for method in sorted((rule.methods or set()) - {"HEAD"}):
-            yield rule, method, view.rules, view  # type: ignore[attr-defined]
+            yield rule, method, view.rules, view
 
 
 def codes_of(rules: Rules) -> list[str]:
@@ -92,7 +92,8 @@ class _Shapes:
 
     def of(self, kind: Any) -> dict[str, Any]:
         """The schema of a type: most are a reference."""
-        return self._by_kind[kind]
+        found: dict[str, Any] = self._by_kind[kind]
+        return found
 
     def resolved(self, kind: Any) -> dict[str, Any]:
         """The schema of a struct, where a reference will not do."""
@@ -138,7 +139,7 @@ def _parameters(rule: Rule, rules: Rules, shapes: _Shapes) -> list[dict[str, Any
 
 
 def _answers(rules: Rules, shapes: _Shapes) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for status, kind in rules.answers.items():
         about = inspect.getdoc(kind) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else ""
         found[str(status)] = {"description": (about or "").partition("\n\n")[0].replace("\n", " ")}

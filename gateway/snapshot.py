@@ -1,14 +1,15 @@
 """A payment as others see it: on the topics, and by role over HTTP."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from gateway.books.payments import PaymentRow
 from gateway.roles import STAFF
 from schemas.payments import AppliedRisk, Method, Payment
-from schemas.risk import Outcome
+from schemas.risk import Outcome, Source
 from schemas.states import STATUS, PaymentState, Status
 from schemas.times import from_micros
 
@@ -48,10 +49,15 @@ class NextAction(msgspec.Struct, frozen=True):
     url: str
 
 
-class OutcomeOnly(msgspec.Struct, frozen=True):
-    """What a merchant sees of the fraud verdict."""
+class RiskView(msgspec.Struct, frozen=True):
+    """The verdict that decided, as staff see it; a merchant sees `outcome` alone."""
 
     outcome: Outcome
+    source: Source | UnsetType = UNSET
+    score: float | UnsetType | None = UNSET
+    reasons: list[str] | UnsetType = UNSET
+    model: str | UnsetType | None = UNSET
+    waited_ms: float | UnsetType | None = UNSET
 
 
 class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -77,7 +83,7 @@ class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
     metadata: dict[str, str] | None = None
     next_action: NextAction | None = None
     decline_code: str | None = None
-    risk: AppliedRisk | OutcomeOnly | None = None
+    risk: RiskView | None = None
 
 
 def view(row: PaymentRow, role: str) -> PaymentView:
@@ -119,7 +125,7 @@ def _decline_code(row: PaymentRow, role: str) -> str | None:
     return "generic_decline" if hidden else row.decline_code
 
 
-def _risk(risk: AppliedRisk | None, role: str) -> Any:
+def _risk(risk: AppliedRisk | None, role: str) -> RiskView | None:
     if risk is None or role == "customer":
         return None
-    return risk if role in STAFF else OutcomeOnly(risk.outcome)
+    return RiskView(**msgspec.structs.asdict(risk)) if role in STAFF else RiskView(risk.outcome)

@@ -72,9 +72,9 @@ class Verdicts:
         return verdict
 
     async def close(self) -> None:
-        """Stop reading."""
+        """Stop reading. With Kafka away the thread hangs in its client for seconds: that is not waited for."""
         self._stop.set()
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, 1.0)
 
     def _worth_waiting(self) -> bool:
         if self._missed < MISSED_MAX:
