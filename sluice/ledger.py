@@ -11,7 +11,7 @@ from gateway.books.operations import Operation
 class Row(msgspec.Struct, frozen=True):
     """A row of the sandbox's ledger. `amount` in minor units; `of`: the row that it takes further or back."""
 
-    id: str
+    id: int
     processor: str
     operation: str
     reference: str
@@ -20,20 +20,20 @@ class Row(msgspec.Struct, frozen=True):
     currency: str
     status: str
     at: str
-    of: str | None = None
+    of: int | None = None
 
 
 class Page(msgspec.Struct, frozen=True):
     """A page of the ledger; `next_cursor` is null on the last one."""
 
     data: list[Row]
-    next_cursor: str | None
+    next_cursor: str | int | None
 
 
 def read_ledger(url: str) -> list[Row]:
     """All rows of the sandbox's ledger, the oldest first."""
     rows: list[Row] = []
-    after = ""
+    after: str | int = ""
     while True:
         with urlopen(f"{url}/_sandbox/ledger?limit=1000&after={after}") as response:  # noqa: S310  # our own
             page = msgspec.json.decode(response.read(), type=Page)
