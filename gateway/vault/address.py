@@ -9,7 +9,7 @@ from pathlib import Path
 from schemas.settings import BadSetting
 
 PATH_MAX = 107  # bytes: sun_path of Linux's sockaddr_un without its closing zero
-RUNTIME = Path("/tmp")  # noqa: S108  (only directories below it that belong to us and to nobody else are used)
+RUNTIME = Path("/tmp")  # noqa: S108  (`make_directory` refuses what somebody else put there)
 
 UCRED = struct.Struct("3i")
 
@@ -29,18 +29,18 @@ def socket_path(data: Path, given: Path | None = None) -> Path:
     if given:
         raise BadSetting(f"SLUICE_VAULT is longer than {PATH_MAX} bytes, the limit of a socket's path")
     name = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
-    return RUNTIME / f"sluice-{os.getuid()}" / f"vault-{name}.sock"
+    return _runtime_directory() / f"vault-{name}.sock"
 
 
 def make_directory(path: Path) -> None:
     """Make the socket's directory for its owner alone (0700). Raises `Exposed`.
 
-    Anybody can make one below `/tmp` before us. Elsewhere the directory is its owner's business: the socket has
-    mode 0600, and both ends look who the other is.
+    Anybody can make the one below `/tmp` before us. Others are their owner's business: the socket has mode 0600,
+    and both ends look who the other is.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.parent.lstat()
-    if path.parent.parent == RUNTIME and (found.st_uid != os.getuid() or found.st_mode & 0o077):
+    if path.parent == _runtime_directory() and (found.st_uid != os.getuid() or found.st_mode & 0o077):
         raise Exposed(f"{path.parent} is not a directory of uid {os.getuid()} alone (mode 0700)")
 
 
@@ -60,3 +60,7 @@ def trusted_peer(connection: socket.socket) -> int | None:
     """The pid at the other end where it runs as us or as root; None where it is somebody else."""
     pid, uid, _gid = UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
     return pid if uid in {os.getuid(), 0} else None
+
+
+def _runtime_directory() -> Path:
+    return RUNTIME / f"sluice-{os.getuid()}"

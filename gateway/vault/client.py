@@ -8,6 +8,7 @@ VaultError
 """
 
 import asyncio
+import contextlib
 import itertools
 from pathlib import Path
 from typing import TypeVar
@@ -98,19 +99,24 @@ class VaultClient:
     async def close(self) -> None:
         """Hang up. Calls in flight raise `VaultAway`."""
         if self._line is not None:
-            self._line.hang_up()
+            await self._line.hang_up()
 
     async def _call(self, request: frames.Frame, expected: type[R]) -> R:
         try:
             async with asyncio.timeout(self._timeout_s):
-                line = self._line if self._line and not self._line.down else await self._connect()
-                reply = await line.ask(request)
+                reply = await self._ask(request)
         except (OSError, TimeoutError):  # TimeoutError is an OSError; said for the reader
             raise VaultAway from None
         if isinstance(reply, frames.Refused):
             raise ERRORS[reply.code]
         assert isinstance(reply, expected)
         return reply
+
+    async def _ask(self, request: frames.Frame) -> frames.Reply:
+        if self._line is not None and not self._line.down:
+            with contextlib.suppress(ConnectionError):  # the vault may be back already, and may be asked again
+                return await self._line.ask(request)
+        return await (await self._connect()).ask(request)
 
     async def _connect(self) -> "Line":
         async with self._connecting:
@@ -125,6 +131,7 @@ class Line(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.down = False
+        self._lost = asyncio.Event()
         self._replies = frames.Splitter(frames.REPLIES)
         self._waiting: dict[int, asyncio.Future[frames.Reply]] = {}
 
@@ -140,9 +147,10 @@ class Line(asyncio.Protocol):
         finally:
             self._waiting.pop(request.id, None)
 
-    def hang_up(self) -> None:
-        """Close the connection."""
+    async def hang_up(self) -> None:
+        """Close the connection and wait until it is closed."""
         self._transport.close()
+        await self._lost.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send nothing to a socket that somebody else put there."""
@@ -165,6 +173,7 @@ class Line(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Tell every call that waits."""
         self.down = True
+        self._lost.set()
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(ConnectionResetError())

@@ -21,10 +21,11 @@ class Rotation:
     def __init__(self, safe: Safe) -> None:
         self._safe = safe
         self._task: asyncio.Task[None] | None = None
+        self._stuck = 0  # cards that the last whole pass could not open: they hold up no new version
 
     async def begin(self) -> Stats:
         """Begin one, or join the one that runs. Raises `KeyTrouble` where there is no key to rotate to."""
-        stats = await self._safe.begin_rotation()
+        stats = await self._safe.begin_rotation(self._stuck)
         if not self._at_work():
             self._task = asyncio.create_task(self._run(), name="rotation")
         return msgspec.structs.replace(stats, rotating=True)
@@ -60,4 +61,5 @@ class Rotation:
             log.error("vault.rotate", result=type(error).__name__)
         else:
             stats = await self._safe.count()
+            self._stuck = stats.left
             log.info("vault.rotated", key=stats.key, cards=stats.cards, left=stats.left)

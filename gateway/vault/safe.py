@@ -97,9 +97,12 @@ class Safe:
         """The figures of this moment."""
         return await self._write(cards.count, self._writer)
 
-    async def begin_rotation(self) -> Stats:
-        """A new key version, unless cards are still left under an older one. Raises `NoNewerKey`, `KeyTrouble`."""
-        return await self._write(self._begin_rotation)
+    async def begin_rotation(self, stuck: int = 0) -> Stats:
+        """A new key version; where more than `stuck` cards are left under older ones, go on with those instead.
+
+        Raises `NoNewerKey`, `KeyTrouble`.
+        """
+        return await self._write(self._begin_rotation, stuck)
 
     async def rotate_some(self, after: str) -> Batch | None:
         """Wrap the data keys of the next cards past the token `after` under the current version; None at the end.
@@ -138,9 +141,9 @@ class Safe:
             cards.wipe_log(self._writer)
         return found
 
-    def _begin_rotation(self) -> Stats:
+    def _begin_rotation(self, stuck: int) -> Stats:
         stats = cards.count(self._writer)
-        if stats.left:
+        if stats.left > stuck:
             return stats
         version = self._files.newer_than(stats.key)
         key = self._files.kek(version)

@@ -1,0 +1,136 @@
+"""Vault processes of one's own, to be asked, killed and looked into."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.vault.address import socket_path
+from gateway.vault.client import VaultClient
+from schemas.cards import check_digit
+
+ROOT = Path(__file__).parents[3]
+READY_WITHIN_S = 20
+
+
+class RunningVault:
+    """`python -m gateway.vault` on a data directory; its log goes to a file beside it."""
+
+    def __init__(self, data: Path, log: Path, **settings: str) -> None:
+        self.data = data
+        self.file = data / "vault.sqlite3"
+        self.socket = socket_path(data)
+        self._log = log
+        self._environment = os.environ | {"SLUICE_DATA": str(data)} | settings
+        self.process: subprocess.Popen[bytes]
+
+    def start(self) -> "RunningVault":
+        """Start it and wait until it says that it is ready."""
+        lines = len(self.log())
+        self.launch()
+        until = time.monotonic() + READY_WITHIN_S
+        while not any(line["event"] == "vault.ready" for line in self.log()[lines:]):
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() < until, "not ready"
+            time.sleep(0.01)
+        return self
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start it and wait for nothing."""
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "gateway.vault"]
+            self.process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
+        return self.process
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(10)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Its log lines so far; each must be one JSON object."""
+        whole = self._log.read_text().rpartition("\n")[0] if self._log.exists() else ""
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def audit(self, event: str) -> list[dict[str, Any]]:
+        """Its log lines of one kind."""
+        return [line for line in self.log() if line["event"] == event]
+
+
+@pytest.fixture
+def new_vault(tmp_path: Path) -> Iterator[Callable[..., RunningVault]]:
+    """`new_vault(data=…, SLUICE_…=…)` prepares a vault process; whatever is started is killed at the end."""
+    made: list[RunningVault] = []
+
+    def make(data: Path | None = None, **settings: str) -> RunningVault:
+        log = tmp_path / f"vault-{len(made)}.log"
+        made.append(RunningVault(data or tmp_path / "data", log, **settings))
+        return made[-1]
+
+    yield make
+    for vault in made:
+        if hasattr(vault, "process"):
+            vault.kill()
+
+
+@pytest.fixture
+def vault(new_vault: Callable[..., RunningVault]) -> RunningVault:
+    """A vault that runs, on an empty data directory."""
+    return new_vault().start()
+
+
+@pytest.fixture
+async def new_client() -> AsyncIterator[Callable[..., VaultClient]]:
+    """`new_client(path, …)` makes a client that hangs up at the end."""
+    made: list[VaultClient] = []
+
+    def make(path: Path, **settings: float) -> VaultClient:
+        made.append(VaultClient(path, **settings))
+        return made[-1]
+
+    yield make
+    for client in made:
+        await client.close()
+
+
+@pytest.fixture
+def client(vault: RunningVault, new_client: Callable[..., VaultClient]) -> VaultClient:
+    """A client of `vault`."""
+    return new_client(vault.socket)
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[None]]:
+    """`await until(condition)`: wait, at most ten seconds, until it says True."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            await asyncio.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture
+def number() -> Callable[[int], str]:
+    """`number(i)`: the i-th Visa number of a test BIN."""
+
+    def make(i: int) -> str:
+        payload = f"411111{i:09d}"
+        return payload + check_digit(payload)
+
+    return make

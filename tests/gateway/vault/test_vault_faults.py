@@ -1,0 +1,133 @@
+"""How the vault is troubled, dies and comes back: nothing that was answered is lost, and nobody waits for ever."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.vault import frames
+from gateway.vault.client import VaultAway, VaultClient
+
+NUMBER = "4111111111111111"
+
+Clients = Callable[..., VaultClient]
+Until = Callable[..., Awaitable[None]]
+
+
+@pytest.mark.parametrize(
+    "nonsense", [b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 64, b"\0\0\0\1\xc1", b"\0\0\0\2\x90\x90", b"\0\0\0\0"]
+)
+async def test_nonsense_ends_its_own_connection_only(vault: Any, client: VaultClient, nonsense: bytes) -> None:
+    await client.ping()
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.settimeout(5)
+        stranger.connect(str(vault.socket))
+        stranger.sendall(frames.pack(frames.Ping(1)) + nonsense)
+        assert received(stranger) in (b"", frames.pack(frames.Done(1)))
+    line = client._line
+    await client.ping()
+    assert client._line is line  # not even reconnected
+    assert [set(each) & {"data", "body"} for each in vault.audit("vault.bad_frame")] == [set()]
+
+
+async def test_a_peer_that_never_reads_does_not_fill_the_vaults_memory(vault: Any, client: VaultClient) -> None:
+    flood = frames.pack(frames.Digest(1, b"")) * 2_000
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(0.5)
+        peer.connect(str(vault.socket))
+        with pytest.raises(TimeoutError):  # 64 MiB of questions: the vault stops taking them long before
+            peer.sendall(flood * (2**26 // len(flood)))
+        await client.ping()
+    assert resident_mb(vault.process.pid) < 120
+
+
+async def test_kill_9_takes_the_calls_in_flight_and_nothing_that_was_answered(
+    vault: Any, client: VaultClient, number: Callable[[int], str], until: Until
+) -> None:
+    answered: dict[str, str] = {}
+
+    async def keep_storing(worker: int) -> None:
+        for i in range(worker, 10_000, 8):
+            stored = await client.store("acc_a", number(i), 1, 2039)
+            answered[stored.card] = number(i)
+
+    workers = [asyncio.create_task(keep_storing(worker)) for worker in range(8)]
+    await until(lambda: len(answered) >= 100)
+    vault.kill()
+    ended = await asyncio.gather(*workers, return_exceptions=True)
+    assert [type(each) for each in ended] == [VaultAway] * 8
+    with pytest.raises(VaultAway):
+        await client.ping()
+    vault.start()
+    opened = await asyncio.gather(*(client.open(card, "acc_a") for card in answered))  # the same client
+    assert [card.number for card in opened] == list(answered.values())
+
+
+async def test_a_frozen_vault_is_away_after_the_timeout_and_back_when_it_goes_on(
+    vault: Any, new_client: Clients
+) -> None:
+    impatient = new_client(vault.socket, timeout_s=0.3)
+    card = (await impatient.store("acc_a", NUMBER, 1, 2039)).card
+    vault.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(VaultAway):
+        await impatient.open(card, "acc_a")
+    with pytest.raises(VaultAway):
+        await impatient.digest(b"another")
+    vault.process.send_signal(signal.SIGCONT)
+    for _ in range(20):  # late replies to the calls that gave up go to nobody
+        assert (await impatient.open(card, "acc_a")).number == NUMBER
+
+
+async def test_a_caller_that_goes_away_leaves_nothing_behind(client: VaultClient) -> None:
+    await client.ping()
+    asking = asyncio.create_task(client.store("acc_a", NUMBER, 1, 2039))
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await client.ping()
+    assert client._line is not None
+    assert client._line._waiting == {}
+
+
+async def test_it_stops_cleanly_and_finishes_what_it_took(
+    vault: Any, client: VaultClient, number: Callable[[int], str], until: Until
+) -> None:
+    storing = [asyncio.create_task(client.store("acc_a", number(i), 1, 2039)) for i in range(50)]
+    await until(lambda: vault.audit("vault.store"))
+    assert await asyncio.to_thread(vault.stop) == 0
+    kept = [
+        each for each in await asyncio.gather(*storing, return_exceptions=True) if isinstance(each, frames.Stored)
+    ]
+    assert kept
+    vault.start()
+    for stored in kept:
+        await client.open(stored.card, "acc_a")
+    assert not [line for line in vault.log() if line.get("level") in {"error", "critical"}]
+
+
+async def test_nobody_there_is_away_at_once(new_client: Clients, tmp_path: Path) -> None:
+    with pytest.raises(VaultAway):
+        await new_client(tmp_path / "vault.sock").ping()
+    (tmp_path / "vault.sock").write_text("not a socket")
+    with pytest.raises(VaultAway):
+        await new_client(tmp_path / "vault.sock").ping()
+
+
+def received(peer: socket.socket) -> bytes:
+    """Everything the peer says until it hangs up."""
+    said = b""
+    try:
+        while data := peer.recv(1000):
+            said += data
+    except ConnectionResetError:
+        pass
+    return said
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory."""
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
