@@ -23,7 +23,7 @@ FORM_MAX = 64 * 1024  # bytes of one HTTP request
 async def serve(settings: CatcherSettings, stopped: asyncio.Event) -> None:
     """Catch until `stopped`. Raises `OSError` where a port is taken."""
     inbox = Inbox()
-    token = read_or_make(settings, TOKEN_FILE, new_token).decode()
+    token = read_or_make(settings, TOKEN_FILE, new_token).decode().strip()
     app = web.Application(client_max_size=FORM_MAX)
     app.add_routes([*page_routes(inbox), *twilio_routes(inbox, settings.sms_account, token)])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)

@@ -1,0 +1,97 @@
+"""What a message says, in each language: a sentence for each state a payment can be told of, and the labels."""
+
+import msgspec
+
+from schemas.states import PaymentState
+
+
+class Wording(msgspec.Struct, frozen=True):
+    """One language. `titles` and `texts` by state; `{amount}` stands for the amount. No word of fraud in any."""
+
+    titles: dict[PaymentState, str]
+    texts: dict[PaymentState, str]
+    amount: str
+    paid_with: str
+    date: str
+    reference: str
+    footer: str
+    date_format: str  # of `strftime`, digits only: month names would follow the server's language
+    group: str
+    decimal: str
+    amount_format: str
+
+
+ENGLISH = Wording(
+    titles={
+        "processing": "Your payment of {amount} is being processed",
+        "requires_action": "Your payment of {amount} needs your approval",
+        "in_review": "Your payment of {amount} is being checked",
+        "authorized": "Your payment of {amount} is authorized",
+        "captured": "You paid {amount}",
+        "voided": "Your payment of {amount} was cancelled",
+        "declined": "Your payment of {amount} was declined",
+        "failed": "Your payment of {amount} did not go through",
+        "unknown": "Your payment of {amount} is being confirmed",
+    },
+    texts={
+        "processing": "We will tell you as soon as it is done.",
+        "requires_action": "Please approve it at the provider you pay with.",
+        "in_review": "A person looks at it. There is nothing you need to do; we will tell you how it ends.",
+        "authorized": "The amount is reserved. The merchant takes it when your order is ready.",
+        "captured": "Thank you. The payment is complete.",
+        "voided": "Nothing was taken. An amount that was reserved is released.",
+        "declined": "Nothing was taken. Please try another way to pay, or ask your bank.",
+        "failed": "Nothing was taken, for a technical reason. You can safely try again.",
+        "unknown": "Your bank has not answered yet. Please do not pay again: we will tell you how it ends.",
+    },
+    amount="Amount",
+    paid_with="Paid with",
+    date="Date",
+    reference="Reference",
+    footer="You get this because your account asks for it. Your notification settings change that.",
+    date_format="%Y-%m-%d %H:%M %Z",
+    group=",",
+    decimal=".",
+    amount_format="{currency}\N{NO-BREAK SPACE}{digits}",
+)
+
+GERMAN = Wording(
+    titles={
+        "processing": "Ihre Zahlung über {amount} wird bearbeitet",
+        "requires_action": "Ihre Zahlung über {amount} wartet auf Ihre Zustimmung",
+        "in_review": "Ihre Zahlung über {amount} wird geprüft",
+        "authorized": "Ihre Zahlung über {amount} ist genehmigt",
+        "captured": "Sie haben {amount} bezahlt",
+        "voided": "Ihre Zahlung über {amount} wurde storniert",
+        "declined": "Ihre Zahlung über {amount} wurde abgelehnt",
+        "failed": "Ihre Zahlung über {amount} hat nicht geklappt",
+        "unknown": "Ihre Zahlung über {amount} wird noch bestätigt",
+    },
+    texts={
+        "processing": "Wir melden uns, sobald sie abgeschlossen ist.",
+        "requires_action": "Bitte stimmen Sie bei Ihrem Zahlungsanbieter zu.",
+        "in_review": "Wir sehen sie uns an. Sie müssen nichts tun; wir sagen Ihnen, wie es ausgeht.",
+        "authorized": "Der Betrag ist vorgemerkt. Der Händler bucht ihn ab, wenn Ihre Bestellung bereit ist.",
+        "captured": "Vielen Dank. Die Zahlung ist abgeschlossen.",
+        "voided": "Es wurde nichts abgebucht. Ein vorgemerkter Betrag wird freigegeben.",
+        "declined": "Es wurde nichts abgebucht. Bitte zahlen Sie auf anderem Weg oder fragen Sie Ihre Bank.",
+        "failed": "Es wurde nichts abgebucht. Der Grund war technisch; Sie können es noch einmal versuchen.",
+        "unknown": "Ihre Bank hat noch nicht geantwortet. Bitte zahlen Sie nicht noch einmal: Wir melden uns.",
+    },
+    amount="Betrag",
+    paid_with="Bezahlt mit",
+    date="Datum",
+    reference="Referenz",
+    footer="Sie erhalten diese Nachricht, weil Ihr Konto sie wünscht. In den Einstellungen lässt sich das ändern.",
+    date_format="%d.%m.%Y %H:%M %Z",
+    group=".",
+    decimal=",",
+    amount_format="{digits}\N{NO-BREAK SPACE}{currency}",
+)
+
+WORDINGS = {"en": ENGLISH, "de": GERMAN}
+
+
+def wording_for(locale: str) -> Wording:
+    """The wording of a locale such as `de-AT`; English where we do not speak its language."""
+    return WORDINGS.get(locale.replace("_", "-").split("-")[0].lower(), ENGLISH)

@@ -1,0 +1,186 @@
+"""A stage for the flow: a stand-in for the gateway's two routes, the real catcher, and events to tell."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+from aiohttp import web
+
+from connectors.sandbox.catcher.__main__ import serve
+from connectors.sandbox.catcher.settings import CatcherSettings
+from flows.notifications.background import Background
+from flows.notifications.settings import NotificationSettings
+from schemas.events import Event, new_event
+from schemas.ids import new_id
+from schemas.payments import Method, Payment, TransactionCompleted
+from schemas.recipients import Recipient
+from schemas.states import STATUS, PaymentState
+from schemas.times import now
+
+EMAIL = "ada@example.com"
+PHONE = "+15005550006"
+
+
+class Gateway:
+    """The two routes the flow calls, with the real secrets file; `status` other than 200 answers everybody."""
+
+    def __init__(self, data: Path) -> None:
+        self.recipients: dict[str, Recipient] = {}
+        self.status = 200
+        self.asked: list[str] = []
+        self.tokens_given = 0
+        self._data = data
+        self._valid: set[str] = set()
+        self._runner: web.AppRunner | None = None
+
+    async def open(self, port: int = 0) -> str:
+        app = web.Application()
+        app.add_routes(
+            [web.post("/oauth/token", self._token), web.get("/v1/accounts/{account}/recipient", self._recipient)]
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", port, reuse_address=True).start()
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def close(self) -> None:
+        if self._runner:
+            await self._runner.cleanup()
+
+    def forget_tokens(self) -> None:
+        self._valid.clear()
+
+    async def _token(self, request: web.Request) -> web.Response:
+        secret = (self._data / "secrets" / "notifications.secret").read_text()
+        assert request.headers["Authorization"] == aiohttp.encode_basic_auth("notifications", secret)
+        assert (await request.post())["grant_type"] == "client_credentials"
+        self.tokens_given += 1
+        token = new_id("tok")
+        self._valid.add(token)
+        return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": 900})
+
+    async def _recipient(self, request: web.Request) -> web.Response:
+        self.asked.append(request.match_info["account"])
+        if request.headers["Authorization"].removeprefix("Bearer ") not in self._valid:
+            return web.json_response({"code": "unauthenticated"}, status=401)
+        if self.status != 200:
+            return web.json_response({"code": "unavailable"}, status=self.status)
+        found = self.recipients.get(request.match_info["account"])
+        return web.Response(body=msgspec.json.encode(found)) if found else web.Response(status=404)
+
+
+class Stage:
+    """Everything outside the flow, in a thread of its own."""
+
+    def __init__(self, data: Path, offset: int) -> None:
+        self.background = Background()
+        self.gateway = Gateway(data)
+        self._stopped = asyncio.Event()
+        self.url = self.background.run(self.gateway.open())
+        self._catcher = CatcherSettings(data=data, port_offset=offset)
+        self._catching = self.background.run(self._catch())
+        self.settings = NotificationSettings(
+            data=data, port_offset=offset, gateway=self.url, notification_patience_s=60
+        )
+
+    def messages(self) -> list[dict[str, Any]]:
+        """What the catcher caught, oldest first."""
+        return self.background.run(self._messages())[::-1]
+
+    def close(self) -> None:
+        self.background.run(self._close())
+        self.background.close()
+
+    async def _catch(self) -> "asyncio.Task[None]":
+        catching = asyncio.create_task(serve(self._catcher, self._stopped))
+        async with aiohttp.ClientSession() as session:
+            while not catching.done():
+                try:
+                    async with session.get(f"{self._catcher.url('catcher')}/healthz"):
+                        return catching
+                except aiohttp.ClientConnectorError:
+                    await asyncio.sleep(0.02)
+        await catching
+        return catching
+
+    async def _messages(self) -> list[dict[str, Any]]:
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"{self._catcher.url('catcher')}/messages") as answer:
+                body: dict[str, Any] = await answer.json()
+        return body["data"]
+
+    async def _close(self) -> None:
+        self._stopped.set()
+        await self._catching
+        await self.gateway.close()
+
+
+@pytest.fixture
+def stage(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> Iterator[Stage]:
+    stage = Stage(tmp_path, _offset(free_ports(40)))
+    yield stage
+    stage.close()
+
+
+def _offset(candidates: list[int]) -> int:
+    """A port offset at which both of the catcher's ports are free."""
+    for smtp in (port for port in candidates if port + 7000 < 65536):
+        try:
+            socket.create_server(("127.0.0.1", smtp + 7000)).close()
+        except OSError:
+            continue
+        return smtp - 1025
+    raise AssertionError("no two free ports 7000 apart")
+
+
+def recipient(**changes: Any) -> Recipient:
+    """Someone who wants both a mail and a short message."""
+    start = Recipient({"transaction_completed": ["email", "sms"]}, "en", "Europe/Berlin", EMAIL, PHONE)
+    return msgspec.structs.replace(start, **changes)
+
+
+def payment(state: PaymentState = "captured", **changes: Any) -> Payment:
+    moment = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
+    start = Payment(
+        id=new_id("pay"),
+        stream_key="fp_1",
+        state=state,
+        status=STATUS[state],
+        amount=123456,
+        amount_captured=0,
+        amount_refunded=0,
+        currency="EUR",
+        customer="acct_ada",
+        merchant="acct_shop",
+        method=Method("card", card="card_1", brand="visa", bin="411111", last4="1111", fingerprint="fp_1"),
+        capture="automatic",
+        occurred_at=moment,
+        created_at=moment,
+        updated_at=moment,
+    )
+    return msgspec.structs.replace(start, **changes)
+
+
+def completed(about: Payment, sequence: int = 4, recorded_at: datetime | None = None) -> Event:
+    moment = recorded_at or now()
+    data = TransactionCompleted(sequence, "processing", moment, about.status, None, about)
+    return new_event("transaction_completed", "/gateway", about.id, data, moment)
+
+
+class Makes:
+    """What the tests tell of, and to whom."""
+
+    recipient = staticmethod(recipient)
+    payment = staticmethod(payment)
+    completed = staticmethod(completed)
+
+
+@pytest.fixture
+def make() -> type[Makes]:
+    return Makes
