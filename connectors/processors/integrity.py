@@ -1,8 +1,14 @@
 """An answer counts only if it is about what was asked: the same ids, the same money."""
 
 from decimal import Decimal
+from typing import Annotated
+
+import msgspec
 
 from schemas.money import Money
+
+# A processor's own id, as later calls name it; no vendor's is longer than 26 characters.
+TheirId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class Mismatch(Exception):

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from connectors.processors.integrity import TheirId
+
 
 class Sum(msgspec.Struct):
     """An amount in currency units."""
@@ -31,7 +33,7 @@ class Supplement(msgspec.Struct):
 class Movement(msgspec.Struct):
     """An authorization, a capture or a refund. `Prefer: return=representation` makes it whole."""
 
-    id: str
+    id: TheirId
     status: str
     amount: Sum | None = None
     custom_id: str | None = None
@@ -66,7 +68,7 @@ class Link(msgspec.Struct):
 class Order(msgspec.Struct):
     """An order."""
 
-    id: str
+    id: TheirId
     status: str
     purchase_units: list[Unit] = []
     links: list[Link] = []

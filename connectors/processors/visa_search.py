@@ -12,7 +12,7 @@ import msgspec
 
 from connectors.processors.contract import Answer, Query
 from connectors.processors.exchange import Reply
-from connectors.processors.integrity import same, same_money
+from connectors.processors.integrity import TheirId, same, same_money
 from schemas.declines import DeclineCode
 
 # `reasonCode` of an application whose `rCode` is 0 -> ours; any other is a generic decline.
@@ -91,7 +91,7 @@ class Order(msgspec.Struct, rename="camel"):
 class Summary(msgspec.Struct, rename="camel"):
     """One request as the search shows it."""
 
-    id: str
+    id: TheirId
     application_information: Applications
     client_reference_information: Client = msgspec.field(default_factory=Client)
     order_information: Order = msgspec.field(default_factory=Order)
