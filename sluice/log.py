@@ -6,13 +6,14 @@ from pathlib import Path
 
 SIZE_MAX = 64 * 1024 * 1024  # bytes; one older file is kept beside it
 
-ROUTINE = re.compile(rb'"level":\s*"(info|debug)"')
+# JSON of level info or debug, and what is indented: the frames between a traceback's first line and its last.
+ROUTINE = re.compile(rb'"level":\s*"(info|debug)"|^\s|^$')
 
 
 class Log:
     """The log file of process `name`. `show` gets each line for the terminal, prefixed with the name.
 
-    `everything`: routine lines (JSON of level info or debug) are shown as well.
+    `everything`: routine lines are shown as well.
     """
 
     def __init__(self, directory: Path, name: str, show: Callable[[str], None], everything: bool = False) -> None:

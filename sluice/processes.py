@@ -24,7 +24,8 @@ NAMES = ("kafka", "sandbox", "catcher", "vault", *FLOWS, "gateway", "dashboard")
 class Process(msgspec.Struct, frozen=True, kw_only=True):
     """One process. `settings`: the modules of the settings it reads; it gets no other `SLUICE_…` variable.
 
-    `needs` are the processes that must be ready before its first start. `ports` are names of `PORTS`.
+    Before its first start the processes it `needs` must be ready; for those it comes `after` it waits as well,
+    but not for ever: a broken flow must not keep the gateway from selling. `ports` are names of `PORTS`.
     `given` are variables of its own. `prepare` runs before each start, in a thread.
     """
 
@@ -33,6 +34,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     probe: Probe
     settings: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()
     given: dict[str, str] = {}
     prepare: Callable[[], None] | None = None
@@ -85,7 +87,7 @@ def _sandbox(settings: StackSettings) -> Process:
         name="sandbox",
         command=_python("connectors.sandbox"),
         probe=probes.http(settings.port("sandbox"), "/healthz"),
-        settings=("connectors.sandbox.settings", "connectors.processors.settings"),
+        settings=("connectors.processors.settings",),
         ports=("sandbox", "visa", "mastercard", "paypal"),
     )
 
@@ -130,7 +132,7 @@ def _gateway(settings: StackSettings, seed: bool) -> Process:
         command=_python("gateway"),
         probe=probes.http(settings.port("gateway"), "/readyz"),
         settings=("gateway.settings", "connectors.processors.settings"),
-        needs=("kafka", "sandbox", "catcher", "vault", *FLOWS),  # last: the first payment gets a real verdict
+        after=("kafka", "sandbox", "catcher", "vault", *FLOWS),  # last: the first payment gets a real verdict
         ports=("gateway",),
         given={"SLUICE_SEED": "1"} if seed else {},
     )
@@ -151,7 +153,7 @@ def _dashboard(settings: StackSettings) -> Process:
         command=[*_python("streamlit"), "run", str(_folder("dashboards") / "app.py"), *flags],
         probe=probes.http(settings.port("dashboard"), "/_stcore/health"),
         settings=("dashboards.settings",),
-        needs=("gateway",),  # it only reads: nothing waits for it, and two cores have other work until then
+        after=("gateway",),  # it only reads: nothing waits for it, and two cores have other work until then
         ports=("dashboard",),
     )
 

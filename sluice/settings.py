@@ -14,8 +14,7 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     """`cache`: where the broker's jars are kept for every stack of this user.
 
     `kafka_heap_mb` bounds the broker's heap. `kafka_jit`: `full` is cheaper per record once warm, `c1` starts
-    a second earlier. `start_patience` is how long (seconds) a process waits for those it needs before it
-    starts without them: a broken flow must not keep the gateway from selling.
+    a second earlier. `start_patience` is how long (seconds) a process waits for those it comes after.
     """
 
     cache: Path = Path("~/.cache/sluice")
@@ -33,6 +32,13 @@ class ReplaySettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     def gateway_url(self) -> str:
         """Where payments are sent."""
         return self.gateway or self.url("gateway")
+
+
+class ShopperSettings(ReplaySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`shoppers`: how many customers the demo has; `shopper_rate`: purchases per second, all together."""
+
+    shoppers: int = 24
+    shopper_rate: float = 8.0
 
 
 def environment(declared: Iterable[type[Settings]], data: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ class Supervisor:
     """Runs `processes` with the data directory `data`.
 
     `say` gets each line for the terminal, `changed` is called after each change of any child. `patience_s`: how
-    long a process waits for those it needs before it starts without them. `everything`: see `Log`.
+    long a process waits for those it comes after. `everything`: see `Log`.
     """
 
     def __init__(
@@ -54,18 +54,22 @@ class Supervisor:
                 raise error
 
     async def _keep(self, child: Child) -> None:
-        await self._needed_are_ready(child)
+        for other in self._present(child.process.needs):
+            await other.was_ready.wait()
+        await self._wait_a_while(child, self._present(child.process.after))
         await child.keep()
 
-    async def _needed_are_ready(self, child: Child) -> None:
-        needed = [self.children[name] for name in child.process.needs if name in self.children]
+    async def _wait_a_while(self, child: Child, others: list[Child]) -> None:
         try:
             async with asyncio.timeout(self._patience_s):
-                for other in needed:
+                for other in others:
                     await other.was_ready.wait()
         except TimeoutError:
-            late = ", ".join(other.name for other in needed if not other.was_ready.is_set())
-            self._say(f"{child.name}: starts without waiting longer for {late}")
+            late = ", ".join(other.name for other in others if not other.was_ready.is_set())
+            self._say(f"{child.name:<13} starts without waiting longer for {late}")
+
+    def _present(self, names: Iterable[str]) -> list[Child]:
+        return [self.children[name] for name in names if name in self.children]
 
     async def _announce(self) -> None:
         for child in self.children.values():
@@ -91,13 +95,13 @@ class Supervisor:
         await gone
 
     def _levels(self) -> list[list[Child]]:
-        """The children, those that need others before those that are needed."""
+        """The children in reverse order of their start; those of one level stop at the same time."""
         ranked = sorted(self.children.values(), key=self._rank, reverse=True)
         return [list(level) for _, level in groupby(ranked, key=self._rank)]
 
     def _rank(self, child: Child) -> int:
-        needed = [self.children[name] for name in child.process.needs if name in self.children]
-        return 1 + max(map(self._rank, needed), default=0)
+        before = self._present((*child.process.needs, *child.process.after))
+        return 1 + max(map(self._rank, before), default=0)
 
     def _child_changed(self, child: Child, detail: str) -> None:
         self._say(f"{child.name:<13} {child.state:<9} {detail}".rstrip())

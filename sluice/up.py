@@ -39,7 +39,7 @@ def up(data: Path | None, only: tuple[str, ...], seed: bool, logs: bool, more: t
     if more and not only:
         raise click.UsageError(f"unexpected: {' '.join(more)}")
     try:
-        run(_settings(data), frozenset((*only, *more)), seed, logs)
+        run(stack_settings(data), frozenset((*only, *more)), seed, logs)
     except (BadSetting, CannotStart, StackRuns, jars.JarsUnavailable) as error:
         raise click.ClickException(str(error)) from error
 
@@ -92,7 +92,8 @@ def show_progress(done: int, of: int) -> None:
         click.echo(text)
 
 
-def _settings(data: Path | None) -> StackSettings:
+def stack_settings(data: Path | None) -> StackSettings:
+    """The settings from the environment, with the data directory as an absolute path. Raises `BadSetting`."""
     settings = load(StackSettings)
     return msgspec.structs.replace(settings, data=(data or settings.data).absolute())
 

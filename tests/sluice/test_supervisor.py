@@ -108,11 +108,11 @@ async def test_a_process_starts_when_those_it_needs_are_ready_and_stops_before_t
         assert stack.index("second stopped") < stack.index("first stopped")
 
 
-async def test_a_process_does_not_wait_for_ever_for_those_it_needs(tmp_path: Path) -> None:
+async def test_a_process_does_not_wait_for_ever_for_those_it_comes_after(tmp_path: Path) -> None:
     broken = python("broken", "raise SystemExit(1)", never)
-    async with running(tmp_path, broken, python("gateway", SLEEP, needs=("broken",)), patience_s=0.2) as stack:
+    async with running(tmp_path, broken, python("gateway", SLEEP, after=("broken",)), patience_s=0.2) as stack:
         await until(lambda: stack.child("gateway").state == "ready")
-        assert "gateway: starts without waiting longer for broken" in stack.said
+        assert "gateway       starts without waiting longer for broken" in stack.said
 
 
 async def test_what_was_killed_is_started_again_after_a_second(tmp_path: Path) -> None:

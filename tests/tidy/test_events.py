@@ -9,11 +9,10 @@ import pytest
 
 from schemas.events import EVENT_TYPES
 
-# Card data (PCI DSS 3.2 to 3.5) and personal data (design §5). `address` of a notification is masked.
-NEVER = set(
-    "card_number cvc cvc2 cvv cvv2 number pan security_code exp_month exp_year expiry "
-    "email ip ip_address name phone description metadata password".split()
-)
+# PCI DSS 3.2 to 3.5.
+CARD_DATA = {"card_number", "cvc", "cvc2", "cvv", "cvv2", "exp_month", "exp_year", "expiry", "number", "pan"}
+# Design §5. The `address` of a notification is masked.
+PERSONAL = {"description", "email", "ip", "ip_address", "metadata", "name", "password", "phone"}
 
 
 def fields_of(kind: object, path: str = "") -> Iterator[str]:
@@ -29,7 +28,7 @@ def fields_of(kind: object, path: str = "") -> Iterator[str]:
 
 
 def forbidden(kind: object) -> list[str]:
-    return [path for path in fields_of(kind) if path.rpartition(".")[2] in NEVER]
+    return [path for path in fields_of(kind) if path.rpartition(".")[2] in CARD_DATA | PERSONAL]
 
 
 @pytest.mark.parametrize("type", EVENT_TYPES)

@@ -1,0 +1,72 @@
+"""Who sells what in the demo, and with which cards it is paid: data, and how a purchase is drawn."""
+
+from secrets import SystemRandom
+
+import msgspec
+
+from schemas.money import exponent
+from sluice.transactions import card_number
+
+random = SystemRandom()
+
+
+class Shop(msgspec.Struct, frozen=True):
+    """A merchant. `usual`: what people spend there at once, in minor units of `currency`."""
+
+    name: str
+    currency: str
+    usual: int
+
+
+class Card(msgspec.Struct, frozen=True):
+    """A test card before it is tokenized, and the country (by address) it is used from."""
+
+    number: str
+    exp_month: int
+    exp_year: int
+    ip: str
+
+    def __repr__(self) -> str:
+        return "Card(…)"
+
+    __str__ = __repr__
+
+
+SHOPS = (
+    Shop("Bäckerei Morgenrot", "EUR", 650),
+    Shop("Librairie du Port", "EUR", 2_400),
+    Shop("Hudson Hardware", "USD", 5_200),
+    Shop("Blue Note Records", "USD", 2_900),
+    Shop("Camden Cycles", "GBP", 11_900),
+    Shop("Kissa Neko", "JPY", 1_800),
+)
+
+# An address of each country's largest provider: the country of a payer is that of the address.
+ADDRESSES = ("91.0.0.1", "80.187.0.5", "90.0.0.1", "81.2.69.160", "73.0.0.5", "126.0.0.1", "151.24.0.1")
+
+# Declined by the sandbox: see its magic cards. Mastercard's answer is in the expiry date.
+DECLINED = (
+    ("4000000000000002", 12, 2031),
+    ("4000000000009995", 12, 2031),
+    ("4000000000000069", 12, 2031),
+    ("4000000000000127", 12, 2031),
+    ("5123450000000008", 5, 2039),
+    ("5111111111111118", 4, 2027),
+)
+
+
+def new_card() -> Card:
+    """A card that no one has paid with yet; half are Visa, half Mastercard, and all are approved."""
+    return Card(card_number(random.randrange(10**9)), 1, 2039, random.choice(ADDRESSES))
+
+
+def declined_card() -> Card:
+    """A card that the processor says no to, for one of several reasons."""
+    number, month, year = random.choice(DECLINED)
+    return Card(number, month, year, random.choice(ADDRESSES))
+
+
+def price(shop: Shop, times: float = 1.0) -> int:
+    """What somebody spends at the shop, around `times` its usual, in minor units."""
+    amount = int(shop.usual * times * random.lognormvariate(0, 0.45))
+    return max(amount, 50 if exponent(shop.currency) else 1)

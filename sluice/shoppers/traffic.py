@@ -1,0 +1,98 @@
+"""What goes on in the demo: ordinary purchases, declines, PayPal, and now and then a stolen card."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import aiohttp
+import structlog
+
+from sluice.client import Refused
+from sluice.shoppers.shopper import Kept, Shopper
+from sluice.shoppers.shops import Shop, declined_card, new_card, price, random
+from sluice.shoppers.staff import REVIEWS_EVERY_S, Staff
+
+log = structlog.get_logger()
+
+CARDS_MAX = 150  # per shopper: then they pay with those they have
+BURST_EVERY_S = (15.0, 40.0)
+BURST_SIZE = (6, 12)
+LABELLED_GOOD = 0.25  # the share of ordinary purchases that somebody confirms
+AT_ONCE_MAX = 200
+
+Behaviour = Callable[[Shopper, Shop], Awaitable[None]]
+
+
+class Traffic:
+    """Shoppers who go to shops (and the shops' merchant accounts) at `rate` purchases per second."""
+
+    def __init__(self, shoppers: list[Shopper], shops: dict[Shop, str], staff: Staff, rate: float) -> None:
+        self._shoppers = shoppers
+        self._shops = shops
+        self._staff = staff
+        self._rate = rate
+        self._slots = asyncio.Semaphore(AT_ONCE_MAX)
+        self._mix: dict[Behaviour, float] = {
+            self._buy: 0.84,
+            self._buy_later_captured: 0.06,
+            self._be_declined: 0.04,
+            self._buy_by_paypal: 0.06,
+        }
+
+    async def flow(self) -> None:
+        """Keep it up until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._every(lambda: random.uniform(*BURST_EVERY_S), self._use_stolen_card))
+            tasks.create_task(self._every(lambda: REVIEWS_EVERY_S, self._staff.decide_reviews))
+            while True:
+                await asyncio.sleep(random.expovariate(self._rate))
+                (behaviour,) = random.choices(list(self._mix), list(self._mix.values()))
+                await self._slots.acquire()
+                errand = tasks.create_task(self._try(behaviour(*self._draw())))
+                errand.add_done_callback(lambda _done: self._slots.release())
+
+    async def _every(self, pause: Callable[[], float], work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            await asyncio.sleep(pause())
+            await self._try(work())
+
+    async def _try(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except (Refused, aiohttp.ClientError, TimeoutError) as error:
+            log.warning("errand failed", reason=f"{type(error).__name__}: {error}")
+
+    def _draw(self) -> tuple[Shopper, Shop]:
+        return random.choice(self._shoppers), random.choice(list(self._shops))
+
+    async def _buy(self, shopper: Shopper, shop: Shop) -> None:
+        payment = await shopper.pay(await self._card_of(shopper), shop, self._shops[shop], price(shop))
+        if random.random() < LABELLED_GOOD:
+            await self._staff.label_later(payment["id"], "good")
+
+    async def _buy_later_captured(self, shopper: Shopper, shop: Shop) -> None:
+        payment = await shopper.pay(await self._card_of(shopper), shop, self._shops[shop], price(shop), "manual")
+        if payment["state"] == "authorized":
+            await self._staff.finish(payment["id"])
+
+    async def _be_declined(self, shopper: Shopper, shop: Shop) -> None:
+        await shopper.pay(await shopper.keep(declined_card()), shop, self._shops[shop], price(shop))
+
+    async def _buy_by_paypal(self, shopper: Shopper, shop: Shop) -> None:
+        decision = "cancel" if random.random() < 0.15 else "approve"
+        await shopper.pay_by_paypal(shop, self._shops[shop], price(shop), decision)
+
+    async def _use_stolen_card(self) -> None:
+        shopper, _ = self._draw()
+        card = await shopper.keep(new_card())
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(random.randint(*BURST_SIZE)):
+                shop = random.choice(list(self._shops))
+                payment = await shopper.pay(card, shop, self._shops[shop], price(shop, times=8))
+                tasks.create_task(self._try(self._staff.label_later(payment["id"], "fraud")))
+                await asyncio.sleep(random.uniform(0.1, 0.4))
+
+    async def _card_of(self, shopper: Shopper) -> Kept:
+        if len(shopper.cards) < CARDS_MAX and (len(shopper.cards) < 3 or random.random() < 0.4):
+            shopper.cards.append(await shopper.keep(new_card()))
+        return random.choice(shopper.cards)
