@@ -1,15 +1,32 @@
 """One log line and one measurement for every request. No query string, no body, no person."""
 
+import contextlib
+import sys
+from datetime import datetime
 from time import perf_counter
 
-import structlog
+import msgspec
 from quart import Quart, Response, g, request
+from structlog.contextvars import get_contextvars
 
 from gateway.parts import parts
+from schemas.times import now
 
-UNMATCHED = "unmatched"  # never the path: a scanner's guesses would each make a time series
+UNMATCHED = ("any", "unmatched")  # never what was sent: a scanner's guesses would each make a time series
 
-log = structlog.get_logger("access")
+
+class Line(msgspec.Struct, frozen=True):
+    """An access log line. Its fields cannot hold what was sent: it skips the redaction of other logs (80 µs)."""
+
+    method: str
+    rule: str
+    status: int
+    ms: float
+    trace: str | None
+    timestamp: datetime
+    event: str = "request"
+    level: str = "info"
+    process: str = "gateway"
 
 
 def measure(app: Quart) -> None:
@@ -22,8 +39,14 @@ def measure(app: Quart) -> None:
     @app.after_request
     async def finish(response: Response) -> Response:
         seconds = perf_counter() - g.started
-        rule = request.url_rule.rule if request.url_rule else UNMATCHED
-        method = request.method if request.url_rule else "any"
+        method, rule = (request.method, request.url_rule.rule) if request.url_rule else UNMATCHED
         parts().requests.observe(method, rule, response.status_code, seconds)
-        log.info("request", method=method, rule=rule, status=response.status_code, ms=round(seconds * 1000, 2))
+        trace = get_contextvars().get("trace")
+        _write(Line(method, rule, response.status_code, round(seconds * 1000, 2), trace, now()))
         return response
+
+
+def _write(line: Line) -> None:
+    with contextlib.suppress(OSError):  # a log that cannot be written must not stop payments
+        sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+        sys.stdout.flush()

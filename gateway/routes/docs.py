@@ -1,4 +1,4 @@
-"""The API's description: OpenAPI for machines, Swagger UI for people, from our own host alone."""
+"""The API's description: OpenAPI and AsyncAPI for machines, Swagger UI for people, from our own host alone."""
 
 from functools import cache
 from importlib.resources import files
@@ -49,6 +49,13 @@ KEPT = {"Cache-Control": "public, max-age=86400"}
 async def read_openapi(call: Call) -> Reply:
     """Describe every route, in OpenAPI 3.1."""
     return Reply(200, document(current_app, call.parts.settings.public_url))
+
+
+@blueprint.get("/asyncapi.json")
+@endpoint(scope=None, limit="public", answers={200: dict[str, Any]})
+async def read_asyncapi(call: Call) -> Reply:
+    """Describe every topic and event, in AsyncAPI 3.0."""
+    return Reply(200, (files("schemas") / "asyncapi.json").read_bytes())
 
 
 @blueprint.get("/docs")
