@@ -110,9 +110,9 @@ class Stage:
         return catching
 
     async def _messages(self) -> list[dict[str, Any]]:
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"{self._catcher.url('catcher')}/messages") as answer:
-                body: dict[str, Any] = await answer.json()
+        url = f"{self._catcher.url('catcher')}/messages"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            body: dict[str, Any] = await answer.json()
         return body["data"]
 
     async def _close(self) -> None:
