@@ -1,0 +1,29 @@
+"""The states of a payment: one complete table."""
+
+from schemas.states import STATES, STATUS, TRANSITIONS, can_become
+
+FINAL = {"captured", "voided", "declined", "failed"}
+
+
+def test_every_state_has_transitions_and_a_status() -> None:
+    assert set(TRANSITIONS) == set(STATUS) == set(STATES)
+    assert all(after <= set(STATES) for after in TRANSITIONS.values())
+
+
+def test_every_state_is_reached_and_only_the_final_ones_end() -> None:
+    reached, frontier = {"processing"}, {"processing"}
+    while frontier:
+        frontier = {after for state in frontier for after in TRANSITIONS[state]} - reached
+        reached |= frontier
+    assert reached == set(STATES)
+    assert {state for state in STATES if not TRANSITIONS[state]} == FINAL
+
+
+def test_no_state_becomes_itself_and_nothing_becomes_unknown_once_the_processor_spoke() -> None:
+    assert not [state for state in STATES if can_become(state, state)]
+    assert [state for state in STATES if can_become(state, "unknown")] == ["processing"]
+    assert not can_become("requires_action", "captured")
+
+
+def test_a_status_is_final_exactly_where_the_state_is() -> None:
+    assert {state for state in STATES if STATUS[state] != "pending"} == FINAL
