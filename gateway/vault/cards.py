@@ -4,8 +4,7 @@ No number, BIN or last four digits stand here, so that no fingerprint has a trun
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.vault.envelope import Envelope
@@ -39,7 +38,7 @@ class WornOut(Exception):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection that commits only where it is told to. Raises `UnknownLayout`."""
+    """A connection that commits where it is told to. Raises `UnknownLayout`."""
     conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     for pragma in PRAGMAS:
         conn.execute(f"PRAGMA {pragma}")
@@ -48,19 +47,6 @@ def connect(path: Path) -> sqlite3.Connection:
         raise UnknownLayout(f"{path} has layout {found}, this vault knows {LAYOUT}")
     conn.executescript(TABLES + f"PRAGMA user_version={LAYOUT}")
     return conn
-
-
-@contextmanager
-def transaction(conn: sqlite3.Connection) -> Iterator[None]:
-    """Commit at the end, or undo all of it. `IMMEDIATE`: what is read inside is still true when it is written."""
-    conn.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        conn.execute("COMMIT")
-    except BaseException:
-        if conn.in_transaction:
-            conn.execute("ROLLBACK")
-        raise
 
 
 def select_proofs(conn: sqlite3.Connection) -> dict[int, bytes]:

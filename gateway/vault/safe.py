@@ -1,15 +1,11 @@
 """The safe: the file of cards together with the keys that open it. It knows nothing of sockets.
 
-Reads run where they are called (a few microseconds); writes run one after another in a thread, because each waits
-for the disk.
+Reads run where they are called (a few microseconds); writes wait for the disk, in the writer's thread.
 """
 
-import asyncio
 import sqlite3
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,10 +14,8 @@ from gateway.vault import cards, tokens
 from gateway.vault.envelope import Kek, NotOpened, rewrap, seal, unseal
 from gateway.vault.frames import Stats, Stored
 from gateway.vault.keys import HashKeys, KeyFiles, KeyTrouble, cipher, proof
+from gateway.vault.writer import Writer, transaction
 from schemas.cards import brand_of, luhn_valid
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 HASHES = 0  # the "version" of the hashing root in the table of keys
 BATCH = 100  # cards wrapped anew per commit: a few milliseconds, in which stores wait and reads do not
@@ -60,13 +54,12 @@ class Safe:
     def __init__(self, path: Path, files: KeyFiles) -> None:
         self._files = files
         self._reader = cards.connect(path)
-        self._writer = cards.connect(path)
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="safe")
         self._decoder = msgspec.msgpack.Decoder(Secret)
-        self._hashes = files.hashes(generate=not cards.select_proofs(self._writer))
-        with cards.transaction(self._writer):
-            self._keks = _load_keys(self._writer, files, self._hashes)
+        self._hashes = files.hashes(generate=not cards.select_proofs(self._reader))
+        with transaction(self._reader):
+            self._keks = _load_keys(self._reader, files, self._hashes)
         self._current = max(self._keks)
+        self._writer = Writer(cards.connect(path))
 
     def open(self, card: str, owner: str) -> CardDetails:
         """A card of this owner. Raises `CardUnknown`, and `NotOpened` where its row was tampered with."""
@@ -83,11 +76,14 @@ class Safe:
 
         Raises `BadCard`, and `cards.WornOut` where the current key may not be used any more.
         """
-        return await self._write(self._store, owner, secret)
+        return await self._writer.write(self._store, owner, secret)
 
     async def delete(self, card: str, owner: str) -> bool:
         """Destroy a card and its data key, in the write-ahead log too; False where there is none."""
-        return await self._write(self._delete, card, owner)
+        found = await self._writer.write(cards.delete_card, card, owner)
+        if found:
+            await self._writer.between(cards.wipe_log)
+        return found
 
     def digest(self, data: bytes) -> bytes:
         """A keyed hash, for comparing requests that hold a number."""
@@ -95,74 +91,63 @@ class Safe:
 
     async def count(self) -> Stats:
         """The figures of this moment."""
-        return await self._write(cards.count, self._writer)
+        return await self._writer.write(cards.count)
 
     async def begin_rotation(self, stuck: int = 0) -> Stats:
         """A new key version; where more than `stuck` cards are left under older ones, go on with those instead.
 
         Raises `NoNewerKey`, `KeyTrouble`.
         """
-        return await self._write(self._begin_rotation, stuck)
+        stats = await self._writer.write(self._begin_rotation, stuck)
+        self._current = stats.key  # only now: its row is on disk
+        return stats
 
     async def rotate_some(self, after: str) -> Batch | None:
         """Wrap the data keys of the next cards past the token `after` under the current version; None at the end.
 
-        Each batch is a commit of its own and leaves every card readable: a kill costs one batch.
+        Each batch leaves every card readable: a kill costs one batch.
         """
-        return await self._write(self._rotate_some, after)
+        batch = await self._writer.write(self._rotate_some, after)
+        if batch is None:
+            await self._writer.between(cards.wipe_log)
+        return batch
 
     def close(self) -> None:
-        """Finish what was asked, then close the file."""
-        self._disk.shutdown()
-        self._reader.close()
+        """Finish what runs, then close the file."""
         self._writer.close()
+        self._reader.close()
 
-    async def _write(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._disk, lambda: fn(*args, **kwargs))
-
-    def _store(self, owner: str, secret: Secret) -> Stored:
-        number, conn = secret.number, self._writer
+    def _store(self, conn: sqlite3.Connection, owner: str, secret: Secret) -> Stored:
+        number, kek = secret.number, self._keks[self._current]
         brand = brand_of(number)
         if brand is None or not luhn_valid(number):
             raise BadCard
         fingerprint = tokens.fingerprint(self._hashes.fingerprint, number)
-        with cards.transaction(conn):
-            known = cards.select_token(conn, owner, fingerprint)
-            card = known or tokens.new_token()
-            cards.count_wraps(conn, self._current, 1)
-            envelope = seal(self._keks[self._current], card, owner, msgspec.msgpack.encode(secret))
-            cards.upsert_card(conn, card, owner, fingerprint, envelope)
+        known = cards.select_token(conn, owner, fingerprint)
+        card = known or tokens.new_token()
+        cards.count_wraps(conn, kek.version, 1)
+        envelope = seal(kek, card, owner, msgspec.msgpack.encode(secret))
+        cards.upsert_card(conn, card, owner, fingerprint, envelope)
         return Stored(card, brand, number[:6], number[-4:], fingerprint, created=known is None)
 
-    def _delete(self, card: str, owner: str) -> bool:
-        with cards.transaction(self._writer):
-            found = cards.delete_card(self._writer, card, owner)
-        if found:
-            cards.wipe_log(self._writer)
-        return found
-
-    def _begin_rotation(self, stuck: int) -> Stats:
-        stats = cards.count(self._writer)
+    def _begin_rotation(self, conn: sqlite3.Connection, stuck: int) -> Stats:
+        stats = cards.count(conn)
         if stats.left > stuck:
             return stats
         version = self._files.newer_than(stats.key)
         key = self._files.kek(version)
         self._keks[version] = cipher(version, key)  # before a row may name it
-        with cards.transaction(self._writer):
-            cards.insert_key(self._writer, version, proof(key))
-        self._current = version
-        return cards.count(self._writer)
+        cards.insert_key(conn, version, proof(key))
+        return cards.count(conn)
 
-    def _rotate_some(self, after: str) -> Batch | None:
-        new, conn = self._keks[self._current], self._writer
-        with cards.transaction(conn):
-            older = cards.select_older(conn, new.version, after, BATCH)
-            rewrapped = {card: self._rewrap(new, card, owner, old, key) for card, owner, old, key in older}
-            wrapped = [(data_key, card) for card, data_key in rewrapped.items() if data_key]
-            cards.count_wraps(conn, new.version, len(wrapped))
-            cards.update_wrapped(conn, new.version, wrapped)
+    def _rotate_some(self, conn: sqlite3.Connection, after: str) -> Batch | None:
+        new = self._keks[self._current]
+        older = cards.select_older(conn, new.version, after, BATCH)
+        rewrapped = {card: self._rewrap(new, card, owner, old, key) for card, owner, old, key in older}
+        wrapped = [(data_key, card) for card, data_key in rewrapped.items() if data_key]
+        cards.count_wraps(conn, new.version, len(wrapped))
+        cards.update_wrapped(conn, new.version, wrapped)
         if not older:
-            cards.wipe_log(conn)
             return None
         return Batch(older[-1][0], [card for card, data_key in rewrapped.items() if not data_key])
 

@@ -196,20 +196,6 @@ async def test_the_file_of_a_later_version_is_left_alone(file: Path, tmp_path: P
         Safe(file, KeyFiles(VaultSettings(data=tmp_path)))
 
 
-def test_a_transaction_that_fails_leaves_nothing(file: Path) -> None:
-    conn = cards.connect(file)
-
-    def insert_twice() -> None:
-        with cards.transaction(conn):
-            cards.insert_key(conn, 1, b"proof")
-            cards.insert_key(conn, 1, b"proof")
-
-    with pytest.raises(sqlite3.IntegrityError):
-        insert_twice()
-    assert cards.select_proofs(conn) == {}
-    conn.close()
-
-
 def test_commits_are_on_disk_and_deleted_bytes_overwritten(file: Path) -> None:
     conn = cards.connect(file)
     settings = {name: conn.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
