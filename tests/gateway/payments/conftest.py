@@ -1,0 +1,123 @@
+"""A gateway with the processors' twins beside it, and shoppers to pay with."""
+
+import random
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from connectors.processors.settings import ProcessorSettings
+from connectors.sandbox.faults import Fault
+from connectors.sandbox.sandbox import Sandbox
+from gateway.app import create_app
+from gateway.recovery import sweep
+from gateway.settings import GatewaySettings
+from schemas.payments import PROCESSORS
+from tests.gateway.conftest import Answer, Gateway
+
+VISA = "4111111111111111"
+MASTERCARD = "5555555555554444"
+
+
+class Shop:
+    """One customer, one merchant, and the books and ledgers they leave behind."""
+
+    def __init__(self, gateway: Gateway, sandbox: Sandbox) -> None:
+        self.gateway = gateway
+        self.sandbox = sandbox
+        self._ids: dict[str, str] = {}
+
+    async def pay(self, amount: int = 1000, *, who: str = "customer", key: str = "", **fields: Any) -> Answer:
+        """Pay the merchant by card, in EUR unless `fields` say otherwise."""
+        body = {"amount": amount, "currency": "EUR", "merchant": await self.account("merchant")} | fields
+        if "payment_method" not in body:
+            body["payment_method"] = {"type": "card", "card": await self.card(who=who), "cvc": "100"}
+        return await self.post("/v1/payments", body, who=who, key=key)
+
+    async def post(self, path: str, body: Any, *, who: str, key: str = "") -> Answer:
+        """POST with an Idempotency-Key."""
+        return await self.gateway.ask("POST", path, body, who, idempotency_key=key or uuid4().hex)
+
+    async def get(self, path: str, who: str = "admin") -> Any:
+        """The decoded answer of a GET."""
+        return (await self.gateway.ask("GET", path, who=who)).json
+
+    async def account(self, who: str) -> str:
+        """The id of one of the demo's accounts."""
+        if who not in self._ids:
+            self._ids[who] = (await self.gateway.ask("GET", "/v1/me", who=who)).json["id"]
+        return self._ids[who]
+
+    async def card(self, number: str = VISA, who: str = "customer", exp: tuple[int, int] = (1, 2039)) -> str:
+        """The token of a card."""
+        body = {"number": number, "exp_month": exp[0], "exp_year": exp[1]}
+        return str((await self.gateway.ask("POST", "/v1/cards", body, who)).json["id"])
+
+    def fault(self, processor: str, fault: str, **settings: Any) -> None:
+        """Make a processor misbehave from now on."""
+        self.sandbox.order(msgspec.convert({"processor": processor, "fault": fault, **settings}, Fault))
+
+    def ledger(self, operation: str | None = None) -> list[Any]:
+        """What the processors applied."""
+        rows = [row for row in self.sandbox.rows_after(0, 1000) if row.status == "applied"]
+        return [row for row in rows if operation is None or row.operation == operation]
+
+    async def expire(self) -> None:
+        """Let every lease and every window run out now, and recovery look once."""
+        await self.gateway.parts.books.write(_expire)
+        await sweep(self.gateway.parts)
+
+    async def state(self, payment: str) -> str:
+        """The state of a payment as an admin sees it."""
+        return str((await self.get(f"/v1/payments/{payment}"))["state"])
+
+    async def balance(self) -> dict[str, int]:
+        """The sum of all postings per account (minor units), without those at zero."""
+        rows = await self.gateway.parts.books.read(_balance)
+        return {account: total for account, total in rows if total}
+
+
+def _expire(conn: Any) -> None:
+    for table in ("payments", "operations", "idempotency_keys"):
+        conn.exec_driver_sql(f"UPDATE {table} SET lease_until = 0 WHERE lease_until IS NOT NULL")
+
+
+def _balance(conn: Any) -> list[tuple[str, int]]:
+    found = conn.exec_driver_sql("SELECT account, sum(amount) FROM postings GROUP BY account")
+    return [tuple(row) for row in found]
+
+
+@pytest.fixture
+def processor_settings(gateway_settings: GatewaySettings) -> ProcessorSettings:
+    """Where the twins of this test listen."""
+    while True:
+        offset = random.randrange(10_000, 50_000)
+        settings = ProcessorSettings(data=gateway_settings.data, port_offset=offset)
+        try:
+            for name in PROCESSORS:
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", settings.port(name)))
+        except OSError:
+            continue
+        return settings
+
+
+@pytest.fixture
+def hurried(gateway_settings: GatewaySettings, kafka: str) -> GatewaySettings:
+    """Settings with a real broker, and a silent processor is given up after half a second."""
+    return msgspec.structs.replace(gateway_settings, kafka=kafka, call_timeout_s=0.5, verdict_budget_ms=20)
+
+
+@pytest.fixture
+async def shop(hurried: GatewaySettings, processor_settings: ProcessorSettings) -> AsyncIterator[Shop]:
+    """A running gateway with its own processors; nobody judges, so the stand-in does."""
+    sandbox = Sandbox(processor_settings)
+    await sandbox.open()
+    app = create_app(hurried, processor_settings)
+    async with app.test_app():
+        yield Shop(Gateway(app), sandbox)
+        await sandbox.clear()
+    sandbox.close()
