@@ -38,11 +38,11 @@ async def healthz(_request: web.Request) -> web.Response:
 async def read_ledger(request: web.Request) -> web.Response:
     """`?after=` a row's id, `?limit=` rows at most; `next_cursor` is the next `after`, null at the end."""
     errors: list[dict[str, str]] = []
-    after = _number(request.query, "after", 0, 2**63 - 1, errors)
-    limit = _number(request.query, "limit", PAGE, PAGE_MAX, errors)
+    after = _number(request.query, "after", 0, (0, 2**63 - 1), errors)
+    limit = _number(request.query, "limit", PAGE, (1, PAGE_MAX), errors)
     if errors:
         return problem(errors)
-    rows = request.app[SANDBOX].rows_after(after, max(limit, 1) + 1)
+    rows = request.app[SANDBOX].rows_after(after, limit + 1)
     more = len(rows) > limit
     page = rows[:limit]
     return answer(200, {"data": page, "next_cursor": page[-1].id if more else None})
@@ -87,9 +87,12 @@ def problem(errors: list[dict[str, str]]) -> web.Response:
     return answer(422, body, "application/problem+json")
 
 
-def _number(query: Mapping[str, str], name: str, default: int, largest: int, errors: list[dict[str, str]]) -> int:
+def _number(
+    query: Mapping[str, str], name: str, default: int, between: tuple[int, int], errors: list[dict[str, str]]
+) -> int:
     text = query.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and int(text) <= largest):
-        errors.append({"path": name, "message": f"must be a whole number from 0 to {largest}"})
+    smallest, largest = between
+    if not (text.isascii() and text.isdigit() and smallest <= int(text) <= largest):
+        errors.append({"path": name, "message": f"must be a whole number from {smallest} to {largest}"})
         return default
     return int(text)

@@ -89,7 +89,7 @@ def refund(conn: sqlite3.Connection, id: str, kind: Kind, request: FollowUpReque
     """Give back a settled payment or capture, or a part of it."""
     of = _earlier(conn, id, (kind,)) or _refuse("INVALID_DATA", "There is no such transaction.")
     money = _asked(request, _money(of))
-    if of.row.operation == "authorize":
+    if of.row.operation not in ("sale", "capture"):
         raise refusal("INVALID_DATA", "The payment has not been captured.")
     if of.standing.taken_back:
         raise refusal("CAPTURE_ALREADY_VOIDED", "The capture has been voided.")
@@ -159,7 +159,7 @@ def _reverse(
 
 
 def _void(conn: sqlite3.Connection, of: Earlier | None, client: Client, own_id: str = "") -> Reply:
-    if of is None or of.row.operation == "authorize":
+    if of is None or of.row.operation not in ("sale", "capture", "refund"):
         raise refusal("NOT_VOIDABLE", "There is no capture or credit to void.")
     if of.standing.taken_back:
         raise refusal("NOT_VOIDABLE", "The transaction has already been voided.")

@@ -1,0 +1,175 @@
+"""Whatever is asked of the twins, their ledger adds up: nothing above what was authorized or captured."""
+
+import itertools
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import given, settings
+
+from connectors.sandbox import ledger, magic, mastercard_moves, paypal_moves, visa_moves
+from connectors.sandbox.database import open_database, transaction
+from connectors.sandbox.mastercard_requests import Amount, Card, Expiry, OperationRequest, Provided, SourceOfFunds
+from connectors.sandbox.paypal_requests import Amount as PayPalAmount
+from connectors.sandbox.paypal_requests import MovementRequest, OrderRequest, Unit
+from connectors.sandbox.visa_requests import (
+    AmountDetails,
+    Client,
+    FollowUpRequest,
+    Order,
+    PaymentInformation,
+    PaymentRequest,
+    Processing,
+)
+from connectors.sandbox.visa_requests import Card as VisaCard
+from connectors.sandbox.wire import Refusal
+from schemas.cards import check_digit
+from schemas.money import Money
+
+AUTHORIZED = 1000
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["capture", "refund", "void"]), st.integers(1, AUTHORIZED), st.integers(0, 5)),
+    max_size=12,
+)
+CARD_IDS = st.integers(0, 10**9 - 1)
+
+
+class Shop:
+    """Plays one list of steps with each vendor; a step names an earlier one by its position."""
+
+    def __init__(self, conn: Any, sale: bool) -> None:
+        self.conn, self.sale = conn, sale
+        self.counter = itertools.count()
+
+    def play(self, steps: list[tuple[str, int, int]]) -> list[ledger.Row]:
+        made = [self.pay()]
+        for operation, amount, of in steps:
+            try:
+                with transaction(self.conn):
+                    id = self.step(operation, amount, made[of % len(made)])
+            except Refusal:
+                continue
+            made.append(id)
+        return ledger.rows_after(self.conn, 0, 1000)
+
+    def pay(self) -> Any:
+        raise NotImplementedError
+
+    def step(self, operation: str, amount: int, of: Any) -> Any:
+        raise NotImplementedError
+
+
+class VisaShop(Shop):
+    def pay(self) -> tuple[str, str]:
+        card = VisaCard("4111111111111111", "01", "2039")
+        request = PaymentRequest(
+            Client("att", "op"),
+            Order(AmountDetails(text(AUTHORIZED), "EUR")),
+            PaymentInformation(card),
+            Processing(self.sale),
+        )
+        visa_moves.pay(self.conn, request)
+        return self.last()
+
+    def step(self, operation: str, amount: int, of: tuple[str, str]) -> tuple[str, str]:
+        id, kind = of
+        request = FollowUpRequest(Client("att", "op"), Order(AmountDetails(text(amount))))
+        if operation == "capture":
+            visa_moves.capture(self.conn, id, request)
+        elif operation == "refund":
+            visa_moves.refund(self.conn, id, kind, request)  # type: ignore[arg-type]
+        elif kind == "payment" and not self.sale:
+            visa_moves.reverse(self.conn, id, FollowUpRequest())
+        else:
+            visa_moves.void(self.conn, id, kind, FollowUpRequest())  # type: ignore[arg-type]
+        return self.last()
+
+    def last(self) -> tuple[str, str]:
+        found: tuple[str, str] = self.conn.execute(
+            "SELECT id, kind FROM documents ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+        return found
+
+
+class MastercardShop(Shop):
+    def put(self, request: OperationRequest) -> str:
+        key = mastercard_moves.Key("SLUICE", "att", f"op{next(self.counter)}")
+        mastercard_moves.put(self.conn, key, request)
+        return key.transaction
+
+    def pay(self) -> str:
+        card = Card("5123450000000008", Expiry("01", "39"))
+        order, funds = Amount(text(AUTHORIZED), "EUR"), SourceOfFunds(Provided(card))
+        return self.put(OperationRequest("PAY" if self.sale else "AUTHORIZE", order, source_of_funds=funds))
+
+    def step(self, operation: str, amount: int, of: str) -> str:
+        if operation == "void":
+            return self.put(OperationRequest("VOID", transaction=Amount(target_transaction_id=of)))
+        taking = Amount(text(amount), "EUR")
+        return self.put(OperationRequest("CAPTURE" if operation == "capture" else "REFUND", transaction=taking))
+
+
+class PayPalShop(Shop):
+    def place(self) -> paypal_moves.Place:
+        return paypal_moves.Place(self.conn, "http://localhost", f"op{next(self.counter)}")
+
+    def pay(self) -> tuple[str, str]:
+        intent = "CAPTURE" if self.sale else "AUTHORIZE"
+        unit = Unit(PayPalAmount("EUR", text(AUTHORIZED)), "att")
+        paypal_moves.create_order(self.place(), OrderRequest(intent, [unit]))
+        order = paypal_moves.find_order(self.conn, self.last()[0])
+        paypal_moves.approve_order(self.conn, order)
+        paypal_moves.complete_order(self.place(), order.id, intent)  # type: ignore[arg-type]
+        return self.last()
+
+    def step(self, operation: str, amount: int, of: tuple[str, str]) -> tuple[str, str]:
+        id, _kind = of
+        request = MovementRequest(PayPalAmount("EUR", text(amount)))
+        if operation == "capture":
+            paypal_moves.capture(self.place(), id, request)
+        elif operation == "refund":
+            paypal_moves.refund(self.place(), id, request)
+        else:
+            paypal_moves.void(self.place(), id, representation=False)
+        return self.last()
+
+    def last(self) -> tuple[str, str]:
+        return VisaShop.last(self)  # type: ignore[arg-type]
+
+
+def text(amount: int) -> str:
+    return Money(amount, "EUR").decimal()
+
+
+@given(STEPS, st.booleans(), st.sampled_from([VisaShop, MastercardShop, PayPalShop]))
+@settings(max_examples=150, deadline=None)
+def test_no_step_takes_more_than_there_is(steps: list[tuple[str, int, int]], sale: bool, shop: type[Shop]) -> None:
+    conn = open_database(Path(":memory:"))
+    rows = shop(conn, sale).play(steps)
+    conn.close()
+    taken_back = Counter(row.of for row in rows if row.operation in ("void", "reversal"))
+    assert max(taken_back.values(), default=0) <= 1
+    for row in rows:
+        assert (row.of is None) == (row.operation in ("authorize", "sale"))
+        standing = [f for f in rows if f.of == row.id and f.id not in taken_back]
+        assert sum(f.amount for f in standing if f.operation in ("capture", "refund")) <= row.amount
+        if row.id in taken_back:
+            assert not [f for f in standing if f.operation in ("capture", "refund")]
+
+
+@given(CARD_IDS, st.sampled_from(["411111", "424242", "401288", "512345", "555555", "222300"]))
+def test_every_card_made_of_a_test_bin_is_approved(card_id: int, bin: str) -> None:
+    payload = f"{bin}{card_id:09}"
+    number = payload + check_digit(payload)
+    card = Card(number, Expiry("01", "39"))
+    assert magic.visa_card_outcome(number, card.expires()) is magic.VISA_APPROVED
+    assert magic.mastercard_outcome(card.expires(), None) is magic.MASTERCARD_APPROVED
+
+
+@given(st.integers(1, 10**9))
+def test_no_amount_is_magic_for_a_card_without_address_and_cvn_but_the_partial_one(amount: int) -> None:
+    total = text(amount)
+    if total != magic.VISA_PARTIAL_AMOUNT:
+        outcome = magic.visa_amount_outcome(total, cvn=False, address=False, partial=False)
+        assert outcome is magic.VISA_APPROVED
