@@ -1,6 +1,7 @@
 """Kafka's records without an engine: one consumer for many partitions, and what is readable in a record."""
 
 import base64
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
@@ -23,6 +24,11 @@ ASK_S = 10.0
 
 # What librdkafka reports while it reconnects by itself: no reason to stop.
 PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
+
+# A card number that stands by itself; digits inside of an id, a hash or a fraction are none.
+LONE_NUMBER = re.compile(rb"\d(?<![\w.]\d)(?:[ -]?\d){12,18}(?!\w)")
+DIGITS_AS_ZERO = bytes(48 if 48 <= byte < 58 else byte for byte in range(256))  # 48: ASCII 0
+SHORTEST = b"0" * 13
 
 Place = tuple[str, int]  # topic, partition
 Offsets = Mapping[Place, int]  # the next offset to read
@@ -145,11 +151,23 @@ def out(topic: str, key: str, event: Event) -> Out:
 
 
 def read(record: Record, source: str) -> Event | Out:
-    """The event in a record, or, where nobody can read it, the dead letter to send in the name of `source`."""
+    """The event in a record, or the dead letter to send in the name of `source`.
+
+    Set aside is what nobody can read, and what has a card number in clear: it must go no further.
+    """
+    if card_number_in(record.value or b""):
+        return dead_letter(record, "card number in clear", source)
     try:
         return decode(record.headers, record.value)
     except Unreadable as error:
         return dead_letter(record, str(error), source)
+
+
+def card_number_in(value: bytes) -> bool:
+    """Whether a card number stands in `value`. It costs 1 µs where there are no 13 digits in a row."""
+    if SHORTEST not in value.translate(DIGITS_AS_ZERO, b" -"):
+        return False
+    return any(find_numbers(number.decode()) for number in LONE_NUMBER.findall(value))
 
 
 def dead_letter(record: Record, reason: str, source: str) -> Out:

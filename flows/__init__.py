@@ -1,1 +1,1 @@
-"""Dataflows: fraud, notifications, analytics. Import `connectors` and `schemas`, never each other."""
+"""The dataflows: each reads Kafka and is the only one to know Bytewax, in its `flow.py`; the logic is plain."""

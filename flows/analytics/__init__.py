@@ -1,0 +1,1 @@
+"""All topics into one DuckDB file, served in SQL: the warehouse."""

@@ -1,0 +1,205 @@
+-- The public face (api.md): names and columns are a contract. Columns may be added at the end, none is ever lost.
+
+CREATE OR REPLACE VIEW payments AS
+SELECT id, status, state, amount, amount_captured, amount_refunded, currency, customer, merchant, processor, brand,
+       country, risk_outcome, risk_score, decline_code, occurred_at, created_at, updated_at,
+       recorded_at, ingested_at, sequence, risk_source, risk_reasons, risk_model, waited_ms,
+       attempts, capture, method, card, bin, last4, instrument
+FROM store.payments;
+COMMENT ON VIEW payments IS 'Every payment as it stands now, one row each.';
+COMMENT ON COLUMN payments.id IS 'pay_…';
+COMMENT ON COLUMN payments.status IS 'pending, succeeded or failed';
+COMMENT ON COLUMN payments.state IS 'processing, requires_action, in_review, authorized, captured, voided, declined, failed or unknown';
+COMMENT ON COLUMN payments.amount IS 'asked, in minor units (cents for EUR)';
+COMMENT ON COLUMN payments.amount_captured IS 'taken so far, in minor units';
+COMMENT ON COLUMN payments.amount_refunded IS 'given back so far, in minor units';
+COMMENT ON COLUMN payments.currency IS 'ISO 4217';
+COMMENT ON COLUMN payments.customer IS 'the account that pays';
+COMMENT ON COLUMN payments.merchant IS 'the account that sells';
+COMMENT ON COLUMN payments.processor IS 'visa, mastercard or paypal; null before routing';
+COMMENT ON COLUMN payments.brand IS 'what is printed on the card; null for PayPal';
+COMMENT ON COLUMN payments.country IS 'of the payer''s IP address, ISO 3166-1 alpha-2';
+COMMENT ON COLUMN payments.risk_outcome IS 'of the verdict that decided: allow, flag, review or block';
+COMMENT ON COLUMN payments.risk_score IS 'of that verdict: probability of fraud, 0 to 1; null where no model spoke';
+COMMENT ON COLUMN payments.decline_code IS 'why it was declined or failed';
+COMMENT ON COLUMN payments.occurred_at IS 'when it happened at the payer''s, UTC';
+COMMENT ON COLUMN payments.created_at IS 'when the books took it in, UTC';
+COMMENT ON COLUMN payments.updated_at IS 'when it last changed in the books, UTC';
+COMMENT ON COLUMN payments.recorded_at IS 'when the books recorded the event this row shows, UTC';
+COMMENT ON COLUMN payments.ingested_at IS 'when that event was written here, UTC; minus recorded_at it is the age of the row at its birth';
+COMMENT ON COLUMN payments.sequence IS 'number of that event in the payment';
+COMMENT ON COLUMN payments.risk_source IS 'of the verdict that decided: model, rules or stand_in';
+COMMENT ON COLUMN payments.risk_reasons IS 'of the verdict that decided, as a list';
+COMMENT ON COLUMN payments.risk_model IS 'version of the model that decided';
+COMMENT ON COLUMN payments.waited_ms IS 'from the first commit to the arrival of the verdict, in milliseconds';
+COMMENT ON COLUMN payments.attempts IS 'tries at a processor';
+COMMENT ON COLUMN payments.capture IS 'automatic or manual';
+COMMENT ON COLUMN payments.method IS 'card or paypal';
+COMMENT ON COLUMN payments.card IS 'the card''s token';
+COMMENT ON COLUMN payments.bin IS 'first digits of the card';
+COMMENT ON COLUMN payments.last4 IS 'last four digits of the card';
+COMMENT ON COLUMN payments.instrument IS 'the card''s fingerprint, or the PayPal customer: the key of the fraud features';
+
+CREATE OR REPLACE VIEW payments_by_minute AS
+SELECT minute, currency, processor, state, count, amount FROM store.payment_minutes WHERE count > 0;
+COMMENT ON VIEW payments_by_minute IS 'Payments by the minute of created_at, as they stand now.';
+COMMENT ON COLUMN payments_by_minute.minute IS 'beginning of the minute, UTC';
+COMMENT ON COLUMN payments_by_minute.currency IS 'ISO 4217; never add amounts of two';
+COMMENT ON COLUMN payments_by_minute.processor IS 'visa, mastercard or paypal; null before routing';
+COMMENT ON COLUMN payments_by_minute.state IS 'of the payments counted';
+COMMENT ON COLUMN payments_by_minute.count IS 'payments';
+COMMENT ON COLUMN payments_by_minute.amount IS 'sum of payments.amount, in minor units';
+
+CREATE OR REPLACE VIEW payments_by_hour AS
+SELECT date_trunc('hour', minute) AS hour, currency, processor, state,
+       sum(count)::BIGINT AS count, sum(amount)::BIGINT AS amount
+FROM payments_by_minute GROUP BY ALL;
+COMMENT ON VIEW payments_by_hour IS 'Payments by the hour of created_at, as they stand now.';
+COMMENT ON COLUMN payments_by_hour.hour IS 'beginning of the hour, UTC';
+COMMENT ON COLUMN payments_by_hour.currency IS 'ISO 4217; never add amounts of two';
+COMMENT ON COLUMN payments_by_hour.processor IS 'visa, mastercard or paypal; null before routing';
+COMMENT ON COLUMN payments_by_hour.state IS 'of the payments counted';
+COMMENT ON COLUMN payments_by_hour.count IS 'payments';
+COMMENT ON COLUMN payments_by_hour.amount IS 'sum of payments.amount, in minor units';
+
+CREATE OR REPLACE VIEW payments_by_day AS
+SELECT date_trunc('day', minute)::DATE AS day, currency, processor, state,
+       sum(count)::BIGINT AS count, sum(amount)::BIGINT AS amount
+FROM payments_by_minute GROUP BY ALL;
+COMMENT ON VIEW payments_by_day IS 'Payments by the UTC day of created_at, as they stand now.';
+COMMENT ON COLUMN payments_by_day.day IS 'UTC';
+COMMENT ON COLUMN payments_by_day.currency IS 'ISO 4217; never add amounts of two';
+COMMENT ON COLUMN payments_by_day.processor IS 'visa, mastercard or paypal; null before routing';
+COMMENT ON COLUMN payments_by_day.state IS 'of the payments counted';
+COMMENT ON COLUMN payments_by_day.count IS 'payments';
+COMMENT ON COLUMN payments_by_day.amount IS 'sum of payments.amount, in minor units';
+
+CREATE OR REPLACE VIEW risk AS
+SELECT v.payment, v.outcome, v.source, v.score, v.reasons, v.model, v.rules, v.latency_ms, p.waited_ms,
+       p.risk_outcome AS applied_outcome, p.risk_source AS applied_source,
+       v.instrument, v.merchant, v.features, v.flow_sequence, v.input_partition, v.input_offset,
+       v.occurred_at, v.recorded_at, v.ingested_at
+FROM store.verdicts v LEFT JOIN store.payments p ON p.id = v.payment;
+COMMENT ON VIEW risk IS 'The first verdict of the fraud flow on each payment. What decided it stands in payments.risk_*: the stand-in where the verdict came late.';
+COMMENT ON COLUMN risk.payment IS 'pay_…';
+COMMENT ON COLUMN risk.outcome IS 'allow, flag, review or block';
+COMMENT ON COLUMN risk.source IS 'model or rules';
+COMMENT ON COLUMN risk.score IS 'probability of fraud, 0 to 1; null where the model had nothing to say';
+COMMENT ON COLUMN risk.reasons IS 'as a list';
+COMMENT ON COLUMN risk.model IS 'version of the model';
+COMMENT ON COLUMN risk.rules IS 'version of the rules';
+COMMENT ON COLUMN risk.latency_ms IS 'from the record of the payment to the verdict, in milliseconds';
+COMMENT ON COLUMN risk.waited_ms IS 'how long the gateway waited for the verdict it applied, in milliseconds';
+COMMENT ON COLUMN risk.applied_outcome IS 'what decided the payment; differs where this verdict came late';
+COMMENT ON COLUMN risk.applied_source IS 'model, rules or stand_in';
+COMMENT ON COLUMN risk.instrument IS 'the card''s fingerprint, or the PayPal customer';
+COMMENT ON COLUMN risk.merchant IS 'the account that sells';
+COMMENT ON COLUMN risk.features IS 'the numbers it was made from, as a JSON object';
+COMMENT ON COLUMN risk.flow_sequence IS 'counts the verdicts of one run of the flow';
+COMMENT ON COLUMN risk.input_partition IS 'partition of payments.v1 the payment stood in';
+COMMENT ON COLUMN risk.input_offset IS 'its offset there';
+COMMENT ON COLUMN risk.occurred_at IS 'of the payment, UTC';
+COMMENT ON COLUMN risk.recorded_at IS 'of the verdict, UTC';
+COMMENT ON COLUMN risk.ingested_at IS 'when it was written here, UTC';
+
+CREATE OR REPLACE VIEW risk_outcomes_by_minute AS
+SELECT date_trunc('minute', created_at) AS minute, risk_outcome AS outcome, risk_source AS source, currency,
+       count(*) AS count, sum(amount)::BIGINT AS amount
+FROM store.payments WHERE risk_outcome IS NOT NULL GROUP BY ALL;
+COMMENT ON VIEW risk_outcomes_by_minute IS 'What decided the payments, by the minute of created_at.';
+COMMENT ON COLUMN risk_outcomes_by_minute.minute IS 'beginning of the minute, UTC';
+COMMENT ON COLUMN risk_outcomes_by_minute.outcome IS 'allow, flag, review or block';
+COMMENT ON COLUMN risk_outcomes_by_minute.source IS 'model, rules or stand_in';
+COMMENT ON COLUMN risk_outcomes_by_minute.currency IS 'ISO 4217; never add amounts of two';
+COMMENT ON COLUMN risk_outcomes_by_minute.count IS 'payments';
+COMMENT ON COLUMN risk_outcomes_by_minute.amount IS 'sum of payments.amount, in minor units';
+
+CREATE OR REPLACE VIEW notifications AS
+SELECT payment, channel, kind, outcome, reason, address, sequence, cause, message_id, event,
+       recorded_at, ingested_at
+FROM store.notifications;
+COMMENT ON VIEW notifications IS 'What was sent to whom, one row per message.';
+COMMENT ON COLUMN notifications.payment IS 'pay_…';
+COMMENT ON COLUMN notifications.channel IS 'email, sms or webhook';
+COMMENT ON COLUMN notifications.kind IS 'what it was about, such as transaction_completed';
+COMMENT ON COLUMN notifications.outcome IS 'delivered, failed or suppressed';
+COMMENT ON COLUMN notifications.reason IS 'why it failed or was suppressed';
+COMMENT ON COLUMN notifications.address IS 'masked';
+COMMENT ON COLUMN notifications.sequence IS 'number of the event in its payment that it told of';
+COMMENT ON COLUMN notifications.cause IS 'id of that event';
+COMMENT ON COLUMN notifications.message_id IS 'the same however often the message is sent';
+COMMENT ON COLUMN notifications.event IS 'id of the event on notifications.v1';
+COMMENT ON COLUMN notifications.recorded_at IS 'UTC';
+COMMENT ON COLUMN notifications.ingested_at IS 'when it was written here, UTC';
+
+CREATE OR REPLACE VIEW labels AS
+SELECT payment, label, source, instrument, merchant, amount, currency, score, model, features, event,
+       occurred_at, recorded_at, ingested_at
+FROM store.labels;
+COMMENT ON VIEW labels IS 'What was learned later about payments, one row per label.';
+COMMENT ON COLUMN labels.payment IS 'pay_…';
+COMMENT ON COLUMN labels.label IS 'fraud or good';
+COMMENT ON COLUMN labels.source IS 'who says so';
+COMMENT ON COLUMN labels.instrument IS 'the card''s fingerprint, or the PayPal customer';
+COMMENT ON COLUMN labels.merchant IS 'the account that sells';
+COMMENT ON COLUMN labels.amount IS 'of the payment, in minor units';
+COMMENT ON COLUMN labels.currency IS 'ISO 4217';
+COMMENT ON COLUMN labels.score IS 'that the payment had; null where no verdict came';
+COMMENT ON COLUMN labels.model IS 'that scored it';
+COMMENT ON COLUMN labels.features IS 'as scored, as a JSON object; null: counted, not learned';
+COMMENT ON COLUMN labels.event IS 'id of the event on labels.v1';
+COMMENT ON COLUMN labels.occurred_at IS 'of the payment, UTC';
+COMMENT ON COLUMN labels.recorded_at IS 'of the label, UTC';
+COMMENT ON COLUMN labels.ingested_at IS 'when it was written here, UTC';
+
+CREATE OR REPLACE VIEW model_quality AS
+SELECT date_trunc('hour', recorded_at) AS hour, model, count(*) AS labels,
+       count(*) FILTER (label = 'fraud') AS frauds,
+       avg(score) FILTER (label = 'fraud') AS score_fraud, avg(score) FILTER (label = 'good') AS score_good,
+       avg((score - (label = 'fraud')::INT) ** 2) AS brier
+FROM store.labels WHERE score IS NOT NULL GROUP BY ALL;
+COMMENT ON VIEW model_quality IS 'How the scores did against the labels that came in, by the hour of the label.';
+COMMENT ON COLUMN model_quality.hour IS 'beginning of the hour, UTC';
+COMMENT ON COLUMN model_quality.model IS 'version of the model that scored';
+COMMENT ON COLUMN model_quality.labels IS 'labels of payments that had a score';
+COMMENT ON COLUMN model_quality.frauds IS 'of these, fraud';
+COMMENT ON COLUMN model_quality.score_fraud IS 'mean score of the frauds: should be near 1';
+COMMENT ON COLUMN model_quality.score_good IS 'mean score of the others: should be near 0';
+COMMENT ON COLUMN model_quality.brier IS 'mean squared error of the score (Brier score): 0 is perfect';
+
+CREATE OR REPLACE VIEW controls AS
+SELECT id, kind, setting, recorded_at, ingested_at FROM store.controls;
+COMMENT ON VIEW controls IS 'The fraud rules and lists in force, as analysts set them.';
+COMMENT ON COLUMN controls.id IS 'of the rule or list entry';
+COMMENT ON COLUMN controls.kind IS 'rule or list_entry';
+COMMENT ON COLUMN controls.setting IS 'all of it, as a JSON object';
+COMMENT ON COLUMN controls.recorded_at IS 'UTC';
+COMMENT ON COLUMN controls.ingested_at IS 'when it was written here, UTC';
+
+CREATE OR REPLACE VIEW dead_letters AS
+SELECT topic, partition, "offset", reason, event, recorded_at, ingested_at FROM store.dead_letters;
+COMMENT ON VIEW dead_letters IS 'Records nobody could read, one row each.';
+COMMENT ON COLUMN dead_letters.topic IS 'where it stands';
+COMMENT ON COLUMN dead_letters.partition IS 'where it stands';
+COMMENT ON COLUMN dead_letters."offset" IS 'where it stands';
+COMMENT ON COLUMN dead_letters.reason IS 'why nobody could read it';
+COMMENT ON COLUMN dead_letters.event IS 'id of the event on dead_letter.v1; null: a dead letter that is itself unreadable';
+COMMENT ON COLUMN dead_letters.recorded_at IS 'UTC';
+COMMENT ON COLUMN dead_letters.ingested_at IS 'when it was written here, UTC';
+
+CREATE OR REPLACE VIEW pipeline_health AS
+SELECT l.topic, l.partition, coalesce(o.next_offset, 0) AS next_offset, l.lag,
+       epoch_ms(now()::TIMESTAMP) - epoch_ms(CASE WHEN l.lag > 0 THEN o.newest_at ELSE l.ingested_at END) AS age_ms,
+       epoch_ms(o.ingested_at) - epoch_ms(o.newest_at) AS delay_ms,
+       o.newest_at, o.ingested_at AS committed_at, l.ingested_at AS checked_at
+FROM store.lags l LEFT JOIN store.offsets o USING (topic, partition);
+COMMENT ON VIEW pipeline_health IS 'How far the warehouse is behind Kafka, by topic and partition.';
+COMMENT ON COLUMN pipeline_health.topic IS 'of Kafka';
+COMMENT ON COLUMN pipeline_health.partition IS 'of the topic';
+COMMENT ON COLUMN pipeline_health.next_offset IS 'where it reads on';
+COMMENT ON COLUMN pipeline_health.lag IS 'records not read yet, when last looked at';
+COMMENT ON COLUMN pipeline_health.age_ms IS 'how old this picture is: since the last look, or, while it lags, since the newest record here';
+COMMENT ON COLUMN pipeline_health.delay_ms IS 'from the newest record''s time in Kafka to its commit here';
+COMMENT ON COLUMN pipeline_health.newest_at IS 'Kafka''s time of the newest record here, UTC';
+COMMENT ON COLUMN pipeline_health.committed_at IS 'when that was written here, UTC';
+COMMENT ON COLUMN pipeline_health.checked_at IS 'when the lag was last looked at, about once a second, UTC';

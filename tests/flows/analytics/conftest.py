@@ -1,0 +1,140 @@
+"""Records as the gateway and the other flows write them, and a warehouse of one's own."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pytest
+
+from connectors.records import Out, Record, out
+from flows.analytics.rows import entry_of
+from flows.analytics.settings import AnalyticsSettings
+from flows.analytics.warehouse import Warehouse
+from schemas.events import Event, EventData, new_event
+from schemas.ids import new_id
+from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, TransactionCompleted
+from schemas.states import STATUS, PaymentState
+
+BIRTH = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
+
+
+def payment(**given: Any) -> Payment:
+    """A card payment of 19.99 EUR; `state` and whatever else is given."""
+    state: PaymentState = given.pop("state", "processing")
+    usual = {
+        "id": "pay_1",
+        "stream_key": "fp_1",
+        "state": state,
+        "status": STATUS[state],
+        "amount": 1999,
+        "amount_captured": 1999 if state == "captured" else 0,
+        "amount_refunded": 0,
+        "currency": "EUR",
+        "customer": "acc_customer",
+        "merchant": "acc_merchant",
+        "method": Method("card", "card_1", "visa", "411111", "1111", "fp_1"),
+        "capture": "automatic",
+        "occurred_at": BIRTH,
+        "created_at": BIRTH,
+        "updated_at": BIRTH,
+        "country": "DE",
+    }
+    return Payment(**(usual | given))
+
+
+def step(sequence: int, previous: PaymentState | None, payment: Payment) -> Event:
+    """`payment.<state>`: the payment came to its state as its event `sequence`."""
+    type = "payment.initiated" if sequence == 1 else f"payment.{payment.state}"
+    moment = BIRTH + timedelta(seconds=sequence)
+    return new_event(type, "/gateway", payment.id, PaymentEvent(sequence, previous, moment, payment), moment)
+
+
+def completed(sequence: int, payment: Payment) -> Event:
+    """The answer its client got."""
+    data = TransactionCompleted(sequence, "processing", BIRTH, payment.status, "pending", payment)
+    return new_event("transaction_completed", "/gateway", payment.id, data, BIRTH)
+
+
+def event(type: str, data: EventData) -> Event:
+    """Any other event."""
+    return new_event(type, "/test", "subject", data, BIRTH)
+
+
+def lives(count: int, prefix: str = "") -> list[Out]:
+    """Kafka records of `count` payments from beginning to end: four events each, in the order they happened."""
+    outs: list[Out] = []
+    for n in range(count):
+        id = f"pay_{prefix}{n}"
+        first = payment(id=id, stream_key=f"fp_{n % 50}", amount=100 + n, currency="EUR" if n % 3 else "JPY")
+        last: PaymentState = "captured" if n % 5 else "declined"
+        risk = AppliedRisk("allow", "rules", 0.1, [], "none", 3.5)
+        final = msgspec.structs.replace(
+            first, state=last, status=STATUS[last], processor="visa" if n % 2 else "mastercard", risk=risk
+        )
+        events = [step(1, None, first), step(2, "processing", final), completed(3, final)]
+        outs += [out("payments.v1", first.stream_key, each) for each in events]
+    return outs
+
+
+class Log:
+    """Stands for Kafka: gives records their offsets."""
+
+    def __init__(self) -> None:
+        self._next: dict[tuple[str, int], int] = {}
+
+    def record(self, out: Out, partition: int = 0) -> Record:
+        """`out` as it is read back."""
+        offset = self._next.get((out.topic, partition), 0)
+        self._next[out.topic, partition] = offset + 1
+        return Record(out.topic, partition, offset, out.key, out.headers, out.value, 1_795_000_000_000 + offset)
+
+    def event(self, topic: str, event: Event, partition: int = 0) -> Record:
+        """The record of an event."""
+        return self.record(out(topic, "key", event), partition)
+
+    def bytes(self, topic: str, value: bytes | None, headers: list[tuple[str, bytes]] | None = None) -> Record:
+        """A record of whatever bytes."""
+        return msgspec.structs.replace(self.record(Out(topic, b"key", headers or [], b"")), value=value)
+
+
+@pytest.fixture
+def kafka_log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> AnalyticsSettings:
+    """A data directory and a port of one's own, and limits short enough for a test."""
+    port = free_ports(1)[0]
+    return AnalyticsSettings(data=tmp_path, port_offset=port - 9494, statement_s=2, refuse_s=5)
+
+
+class Kept:
+    """A warehouse that keeps what it is given, and the dead letters it sends."""
+
+    def __init__(self, settings: AnalyticsSettings) -> None:
+        self.letters: list[Out] = []
+        self.warehouse = Warehouse(settings, self.letters.extend)
+
+    def write(self, *records: Record) -> None:
+        """One batch."""
+        self.warehouse.write([entry_of(record) for record in records])
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """What stands in it."""
+        con: duckdb.DuckDBPyConnection = self.warehouse._con.cursor()
+        return con.execute(sql).fetchall()
+
+
+@pytest.fixture
+def kept(settings: AnalyticsSettings) -> Iterator[Kept]:
+    kept = Kept(settings)
+    yield kept
+    kept.warehouse.close()
+
+
+def unique(prefix: str = "pay") -> str:
+    return new_id(prefix)
