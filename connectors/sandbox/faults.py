@@ -38,7 +38,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, eq=False):
 
     `operation`: which calls meet it; `authorize` means a sale too, none means every call that moves money.
     `seconds`: how long the port stays closed (`refuse`), the silence lasts, or the answer takes (`slow`).
-    `times`: how many calls meet it. A closed port cannot count who knocks: `refuse` takes no notice of it.
+    `times`: how many calls meet it. A closed port cannot count who knocks, so `refuse` drops it.
     """
 
     processor: Processor
@@ -101,6 +101,8 @@ def parse_fault(body: bytes) -> Fault:
         raise BadFault([{"path": path.rstrip("`"), "message": message}]) from None
     if errors := [{"path": path, "message": message} for path, message in _wrong(fault).items()]:
         raise BadFault(errors)
+    if fault.fault == "refuse":
+        fault.times = None
     return fault
 
 

@@ -59,15 +59,8 @@ def pay(conn: sqlite3.Connection, request: PaymentRequest) -> Reply:
     )
     row = None
     if outcome.recorded:
-        row = ledger.append(
-            conn,
-            "visa",
-            "sale" if sale else "authorize",
-            reference=client.code,
-            request_id=client.transaction_id,
-            money=money,
-            status="applied" if outcome.approved else "declined",
-        )
+        status: ledger.Status = "applied" if outcome.approved else "declined"
+        row = _append(conn, "sale" if sale else "authorize", transaction, status=status)
     _put(conn, transaction, row)
     return created(transaction)
 
@@ -183,17 +176,29 @@ def _follow(
         at=now(),
         root=of.transaction.root or of.transaction.id,
     )
-    row = ledger.append(
+    _put(conn, transaction, _append(conn, operation, transaction, own_id, of.row.id))
+    return created(transaction)
+
+
+def _append(
+    conn: sqlite3.Connection,
+    operation: Operation,
+    transaction: Transaction,
+    own_id: str = "",
+    of: int | None = None,
+    status: ledger.Status = "applied",
+) -> int:
+    """`own_id`: the call's, where its transaction id names the call it takes back."""
+    return ledger.append(
         conn,
         "visa",
         operation,
         reference=transaction.code,
-        request_id=own_id or client.transaction_id,
-        money=money,
-        of=of.row.id,
+        request_id=own_id or transaction.transaction_id,
+        money=transaction.money,
+        of=of,
+        status=status,
     )
-    _put(conn, transaction, row)
-    return created(transaction)
 
 
 def _asked_payment(request: PaymentRequest) -> tuple[Money, Card]:

@@ -10,6 +10,9 @@ import aiohttp
 import pytest
 
 from schemas.ids import new_id
+from tests.connectors.sandbox.conftest import Eventually
+from tests.connectors.sandbox.process import SandboxProcess
+from tests.connectors.sandbox.wires import Control, Mastercard, PayPal, Visa
 
 SHORT_S = 0.5  # how long a test waits to call a connection silent
 
@@ -30,7 +33,7 @@ async def refuses(port: int) -> bool:
 class Raw(contextlib.AbstractAsyncContextManager["Raw"]):
     """A payment sent over a bare socket, to see what exactly comes back."""
 
-    def __init__(self, visa: Any, reference: str) -> None:
+    def __init__(self, visa: Visa, reference: str) -> None:
         self._visa, self._body = visa, json.dumps(visa.payment(reference)).encode()
 
     async def __aenter__(self) -> "Raw":
@@ -50,7 +53,7 @@ class Raw(contextlib.AbstractAsyncContextManager["Raw"]):
 
 
 async def test_refuse_closes_the_port_and_its_open_connections(
-    visa: Any, mastercard: Any, control: Any, sandbox: Any, reference: str
+    visa: Visa, mastercard: Mastercard, control: Control, sandbox: SandboxProcess, reference: str
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", sandbox.port("visa"))
     await control.fault(processor="visa", fault="silence")
@@ -71,7 +74,9 @@ async def test_refuse_closes_the_port_and_its_open_connections(
     assert (await visa.pay(reference)).status == 201
 
 
-async def test_refuse_ends_after_its_seconds(eventually: Any, control: Any, sandbox: Any) -> None:
+async def test_refuse_ends_after_its_seconds(
+    eventually: Eventually, control: Control, sandbox: SandboxProcess
+) -> None:
     await control.fault(processor="paypal", fault="refuse", seconds=0.3)
     assert await refuses(sandbox.port("paypal"))
 
@@ -82,7 +87,15 @@ async def test_refuse_ends_after_its_seconds(eventually: Any, control: Any, sand
     assert (await control.get("/faults"))["data"] == []
 
 
-async def test_of_two_refusals_the_longer_one_counts(eventually: Any, control: Any, sandbox: Any) -> None:
+async def test_a_closed_port_counts_nothing(control: Control, sandbox: SandboxProcess) -> None:
+    assert (await control.fault(processor="paypal", fault="refuse", times=1))["times"] is None
+    for _ in range(2):
+        assert await refuses(sandbox.port("paypal"))
+
+
+async def test_of_two_refusals_the_longer_one_counts(
+    eventually: Eventually, control: Control, sandbox: SandboxProcess
+) -> None:
     await control.fault(processor="paypal", fault="refuse")
     await control.fault(processor="paypal", fault="refuse", seconds=0.1)
 
@@ -93,7 +106,9 @@ async def test_of_two_refusals_the_longer_one_counts(eventually: Any, control: A
     assert await refuses(sandbox.port("paypal"))
 
 
-async def test_silence_applies_nothing_and_holds_the_connection(visa: Any, control: Any, reference: str) -> None:
+async def test_silence_applies_nothing_and_holds_the_connection(
+    visa: Visa, control: Control, reference: str
+) -> None:
     await control.fault(processor="visa", fault="silence", times=1)
     async with Raw(visa, reference) as call:
         with pytest.raises(TimeoutError):
@@ -106,14 +121,14 @@ async def test_silence_applies_nothing_and_holds_the_connection(visa: Any, contr
     assert (await visa.pay(reference)).status == 201
 
 
-async def test_silence_ends_after_its_seconds(visa: Any, control: Any, reference: str) -> None:
+async def test_silence_ends_after_its_seconds(visa: Visa, control: Control, reference: str) -> None:
     await control.fault(processor="visa", fault="silence", seconds=0.2)
     with pytest.raises(BROKEN):
         await visa.pay(reference)
     assert await control.rows(reference) == []
 
 
-async def test_apply_then_silence_takes_the_money(visa: Any, control: Any, reference: str) -> None:
+async def test_apply_then_silence_takes_the_money(visa: Visa, control: Control, reference: str) -> None:
     await control.fault(processor="visa", fault="apply_then_silence")
     async with Raw(visa, reference) as call:
         with pytest.raises(TimeoutError):
@@ -121,7 +136,7 @@ async def test_apply_then_silence_takes_the_money(visa: Any, control: Any, refer
         assert await control.moves(reference) == [("sale", 1000, "applied")]
 
 
-async def test_apply_then_reset_takes_the_money_and_resets(visa: Any, control: Any, reference: str) -> None:
+async def test_apply_then_reset_takes_the_money_and_resets(visa: Visa, control: Control, reference: str) -> None:
     await control.fault(processor="visa", fault="apply_then_reset")
     async with Raw(visa, reference) as call:
         with pytest.raises(ConnectionResetError):
@@ -129,7 +144,9 @@ async def test_apply_then_reset_takes_the_money_and_resets(visa: Any, control: A
     assert await control.moves(reference) == [("sale", 1000, "applied")]
 
 
-async def test_apply_then_500_takes_the_money(mastercard: Any, control: Any, http: Any, reference: str) -> None:
+async def test_apply_then_500_takes_the_money(
+    mastercard: Mastercard, control: Control, http: aiohttp.ClientSession, reference: str
+) -> None:
     await control.fault(processor="mastercard", fault="apply_then_500")
     url = f"{mastercard.merchant_url}/order/{reference}/transaction/a"
     card = {"number": "5123450000000008", "expiry": {"month": "01", "year": "39"}}
@@ -146,7 +163,7 @@ async def test_apply_then_500_takes_the_money(mastercard: Any, control: Any, htt
 
 
 async def test_slow_applies_late_even_where_the_client_has_gone(
-    eventually: Any, visa: Any, control: Any, reference: str
+    eventually: Eventually, visa: Visa, control: Control, reference: str
 ) -> None:
     await control.fault(processor="visa", fault="slow", seconds=0.6)
     async with Raw(visa, reference):
@@ -159,14 +176,16 @@ async def test_slow_applies_late_even_where_the_client_has_gone(
     await eventually(applied)
 
 
-async def test_slow_answers_in_the_end(visa: Any, control: Any, reference: str) -> None:
+async def test_slow_answers_in_the_end(visa: Visa, control: Control, reference: str) -> None:
     await control.fault(processor="visa", fault="slow", seconds=0.3)
     begun = time.monotonic()
     assert (await visa.pay(reference))["status"] == "AUTHORIZED"
     assert time.monotonic() - begun >= 0.3
 
 
-async def test_clearing_lets_a_slow_call_through(eventually: Any, visa: Any, control: Any, reference: str) -> None:
+async def test_clearing_lets_a_slow_call_through(
+    eventually: Eventually, visa: Visa, control: Control, reference: str
+) -> None:
     await control.fault(processor="visa", fault="slow", seconds=600, times=1)
     call = asyncio.create_task(visa.pay(reference))
 
@@ -178,7 +197,7 @@ async def test_clearing_lets_a_slow_call_through(eventually: Any, visa: Any, con
     assert (await asyncio.wait_for(call, 5)).status == 201
 
 
-async def test_half_a_body_takes_the_money(visa: Any, control: Any, reference: str) -> None:
+async def test_half_a_body_takes_the_money(visa: Visa, control: Control, reference: str) -> None:
     await control.fault(processor="visa", fault="half_body")
     async with Raw(visa, reference) as call:
         answer = await asyncio.wait_for(call.reader.read(), 5)
@@ -189,7 +208,7 @@ async def test_half_a_body_takes_the_money(visa: Any, control: Any, reference: s
     assert await control.moves(reference) == [("sale", 1000, "applied")]
 
 
-async def test_garbage_takes_the_money(visa: Any, control: Any, reference: str) -> None:
+async def test_garbage_takes_the_money(visa: Visa, control: Control, reference: str) -> None:
     await control.fault(processor="visa", fault="garbage")
     async with Raw(visa, reference) as call:
         answer = await asyncio.wait_for(call.reader.readuntil(b"</html"), 5)
@@ -198,7 +217,7 @@ async def test_garbage_takes_the_money(visa: Any, control: Any, reference: str) 
     assert await control.moves(reference) == [("sale", 1000, "applied")]
 
 
-async def test_times_counts_the_calls_that_meet_a_fault(visa: Any, control: Any, reference: str) -> None:
+async def test_times_counts_the_calls_that_meet_a_fault(visa: Visa, control: Control, reference: str) -> None:
     await control.fault(processor="visa", fault="apply_then_reset", times=2)
     for left in (1, None):
         with pytest.raises(BROKEN):
@@ -209,7 +228,7 @@ async def test_times_counts_the_calls_that_meet_a_fault(visa: Any, control: Any,
     assert len(await control.rows(reference)) == 3
 
 
-async def test_authorize_means_a_sale_too_and_nothing_else(visa: Any, control: Any, reference: str) -> None:
+async def test_authorize_means_a_sale_too_and_nothing_else(visa: Visa, control: Control, reference: str) -> None:
     await control.fault(processor="visa", operation="authorize", fault="garbage")
     for capture in (True, False):
         with pytest.raises(ValueError, match=UNREADABLE):
@@ -219,7 +238,7 @@ async def test_authorize_means_a_sale_too_and_nothing_else(visa: Any, control: A
 
 
 async def test_an_operation_meets_only_its_own_faults(
-    visa: Any, mastercard: Any, control: Any, reference: str
+    visa: Visa, mastercard: Mastercard, control: Control, reference: str
 ) -> None:
     await control.fault(processor="visa", operation="capture", fault="garbage")
     await control.fault(processor="visa", operation="sale", fault="garbage")
@@ -232,7 +251,9 @@ async def test_an_operation_meets_only_its_own_faults(
     assert (await mastercard.pay(reference)).status == 201
 
 
-async def test_a_look_up_meets_a_fault_only_where_it_is_named(visa: Any, control: Any, reference: str) -> None:
+async def test_a_look_up_meets_a_fault_only_where_it_is_named(
+    visa: Visa, control: Control, reference: str
+) -> None:
     await control.fault(processor="visa", fault="garbage")
     assert await visa.search(f"clientReferenceInformation.code:{reference}") == []
     await control.fault(processor="visa", operation="lookup", fault="garbage")
@@ -240,7 +261,7 @@ async def test_a_look_up_meets_a_fault_only_where_it_is_named(visa: Any, control
         await visa.search(f"clientReferenceInformation.code:{reference}")
 
 
-async def test_a_bad_signature_meets_no_fault(visa: Any, control: Any, http: Any) -> None:
+async def test_a_bad_signature_meets_no_fault(visa: Visa, control: Control, http: aiohttp.ClientSession) -> None:
     await control.fault(processor="visa", fault="garbage", times=1)
     async with http.post(f"http://{visa.host}/pts/v2/payments", data=b"{}") as answer:
         assert answer.status == 401
@@ -248,12 +269,12 @@ async def test_a_bad_signature_meets_no_fault(visa: Any, control: Any, http: Any
 
 
 @pytest.fixture
-async def approved(paypal: Any, reference: str) -> str:
+async def approved(paypal: PayPal, reference: str) -> str:
     return str(await paypal.approved(reference))
 
 
 async def test_paypal_replays_what_it_could_not_say(
-    paypal: Any, control: Any, reference: str, approved: str
+    paypal: PayPal, control: Control, reference: str, approved: str
 ) -> None:
     await control.fault(processor="paypal", operation="authorize", fault="apply_then_reset", times=1)
     path, id = f"/v2/checkout/orders/{approved}/authorize", new_id("op")
@@ -264,7 +285,9 @@ async def test_paypal_replays_what_it_could_not_say(
     assert await control.moves(reference) == [("authorize", 1000, "applied")]
 
 
-async def test_creating_an_order_meets_a_fault_of_its_own(paypal: Any, control: Any, reference: str) -> None:
+async def test_creating_an_order_meets_a_fault_of_its_own(
+    paypal: PayPal, control: Control, reference: str
+) -> None:
     await control.fault(processor="paypal", operation="order", fault="garbage")
     with pytest.raises(ValueError, match=UNREADABLE):
         await paypal.create(reference)
@@ -288,13 +311,15 @@ async def test_creating_an_order_meets_a_fault_of_its_own(paypal: Any, control: 
     ],
     ids=str,
 )
-async def test_a_fault_that_makes_no_sense_is_refused(control: Any, fault: dict[str, Any], path: str) -> None:
+async def test_a_fault_that_makes_no_sense_is_refused(control: Control, fault: dict[str, Any], path: str) -> None:
     answer = await control.fault(**fault)
     assert (answer.status, answer["code"], answer["errors"][0]["path"]) == (422, "invalid_request", path)
     assert answer["errors"][0]["message"]
     assert (await control.get("/faults"))["data"] == []
 
 
-async def test_a_body_that_is_not_json_is_refused(control: Any, http: Any, sandbox: Any) -> None:
+async def test_a_body_that_is_not_json_is_refused(
+    control: Control, http: aiohttp.ClientSession, sandbox: SandboxProcess
+) -> None:
     async with http.post(f"{sandbox.url('sandbox')}/_sandbox/faults", data=b"{nonsense") as answer:
         assert (answer.status, answer.content_type) == (422, "application/problem+json")

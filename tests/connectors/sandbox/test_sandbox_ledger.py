@@ -4,7 +4,6 @@ import asyncio
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -15,12 +14,15 @@ from connectors.sandbox.magic import VISA_CARDS
 from schemas.cards import check_digit
 from schemas.ids import new_id
 from schemas.money import Money
+from tests.connectors.sandbox.conftest import Eventually
+from tests.connectors.sandbox.process import SandboxProcess
+from tests.connectors.sandbox.wires import Control, Visa, Wires
 
 ROW = {"id", "processor", "operation", "reference", "request_id", "amount", "currency", "status", "at"}
 CSC = "9731"
 
 
-async def test_a_row_has_the_promised_fields(visa: Any, control: Any, reference: str) -> None:
+async def test_a_row_has_the_promised_fields(visa: Visa, control: Control, reference: str) -> None:
     sale = await visa.pay(reference)
     await visa.follow(f"payments/{sale['id']}/voids", reference)
     first, second = await control.rows(reference)
@@ -29,7 +31,7 @@ async def test_a_row_has_the_promised_fields(visa: Any, control: Any, reference:
     assert first["at"].endswith("Z")
 
 
-async def test_the_cursor_walks_over_every_row_once(visa: Any, control: Any, reference: str) -> None:
+async def test_the_cursor_walks_over_every_row_once(visa: Visa, control: Control, reference: str) -> None:
     for _ in range(5):
         await visa.pay(reference)
     all_rows = await control.ledger()
@@ -42,7 +44,7 @@ async def test_the_cursor_walks_over_every_row_once(visa: Any, control: Any, ref
 
 
 @pytest.mark.parametrize("query", ["after=x", "after=-1", "limit=0", "limit=5001", "after=9223372036854775808"])
-async def test_a_cursor_that_is_none_is_refused(control: Any, query: str) -> None:
+async def test_a_cursor_that_is_none_is_refused(control: Control, query: str) -> None:
     answer = await control.get(f"/ledger?{query}")
     assert (answer.status, answer["code"]) == (422, "invalid_request")
     assert answer["errors"][0]["path"] == query.split("=")[0]
@@ -62,7 +64,9 @@ def test_the_ledger_is_never_changed(tmp_path: Path) -> None:
     conn.close()
 
 
-async def test_what_was_answered_survives_kill_9(own_sandbox: Any, own_wires: Any, eventually: Any) -> None:
+async def test_what_was_answered_survives_kill_9(
+    own_sandbox: SandboxProcess, own_wires: Wires, eventually: Eventually
+) -> None:
     answered: list[str] = []
 
     async def pay_on() -> None:
@@ -88,7 +92,7 @@ async def test_what_was_answered_survives_kill_9(own_sandbox: Any, own_wires: An
 
 
 async def test_what_was_answered_before_a_restart_is_answered_again_after_it(
-    own_sandbox: Any, own_wires: Any, reference: str
+    own_sandbox: SandboxProcess, own_wires: Wires, reference: str
 ) -> None:
     order = await own_wires.paypal.approved(reference)
     path = f"/v2/checkout/orders/{order}/authorize"
@@ -101,7 +105,9 @@ async def test_what_was_answered_before_a_restart_is_answered_again_after_it(
     assert len(await own_wires.control.rows(reference)) == 2
 
 
-async def test_it_stops_when_told_to_with_a_call_held(own_sandbox: Any, own_wires: Any, eventually: Any) -> None:
+async def test_it_stops_when_told_to_with_a_call_held(
+    own_sandbox: SandboxProcess, own_wires: Wires, eventually: Eventually
+) -> None:
     await own_wires.control.fault(processor="visa", fault="silence", times=1)
     held = asyncio.create_task(own_wires.visa.pay(new_id("att")))
 
@@ -116,7 +122,9 @@ async def test_it_stops_when_told_to_with_a_call_held(own_sandbox: Any, own_wire
         await held
 
 
-async def test_no_card_number_and_no_security_code_stands_in_any_file(own_sandbox: Any, own_wires: Any) -> None:
+async def test_no_card_number_and_no_security_code_stands_in_any_file(
+    own_sandbox: SandboxProcess, own_wires: Wires
+) -> None:
     numbers = [*VISA_CARDS, *(f"5123450{n:08}" + check_digit(f"5123450{n:08}") for n in range(9))]
     for number in numbers:
         await own_wires.visa.pay(new_id("att"), number=number, cvn=CSC)

@@ -1,14 +1,14 @@
 """Mastercard's twin over HTTP, with bodies written from the Mastercard Gateway's reference pages."""
 
-from typing import Any
-
+import aiohttp
 import pytest
 
 from connectors.sandbox.magic import MASTERCARD_EXPIRIES
 from schemas.ids import new_id
+from tests.connectors.sandbox.wires import Control, Mastercard
 
 
-async def test_a_sale_is_paid(mastercard: Any, control: Any, reference: str) -> None:
+async def test_a_sale_is_paid(mastercard: Mastercard, control: Control, reference: str) -> None:
     id = new_id("op")
     answer = await mastercard.pay(reference, "12.34", id=id)
     assert (answer.status, answer["result"], answer["response"]["gatewayCode"]) == (201, "SUCCESS", "APPROVED")
@@ -28,12 +28,14 @@ async def test_a_sale_is_paid(mastercard: Any, control: Any, reference: str) -> 
     assert (row["operation"], row["request_id"], row["amount"]) == ("sale", id, 1234)
 
 
-async def test_a_card_is_shown_masked(mastercard: Any, reference: str) -> None:
+async def test_a_card_is_shown_masked(mastercard: Mastercard, reference: str) -> None:
     answer = await mastercard.pay(reference)
     assert answer["sourceOfFunds"]["provided"]["card"] == {"number": "512345xxxxxx0008"}
 
 
-async def test_credentials_are_checked(mastercard: Any, control: Any, http: Any, reference: str) -> None:
+async def test_credentials_are_checked(
+    mastercard: Mastercard, control: Control, http: aiohttp.ClientSession, reference: str
+) -> None:
     answer = await mastercard.call("GET", f"/order/{reference}", password="guess")
     assert (answer.status, answer["result"]) == (401, "ERROR")
     url = str(mastercard.merchant_url).replace("SLUICE", "OTHER")
@@ -46,7 +48,7 @@ async def test_credentials_are_checked(mastercard: Any, control: Any, http: Any,
 
 @pytest.mark.parametrize("expiry", MASTERCARD_EXPIRIES)
 async def test_a_magic_expiry_says_what_its_table_says(
-    mastercard: Any, control: Any, reference: str, expiry: str
+    mastercard: Mastercard, control: Control, reference: str, expiry: str
 ) -> None:
     answer = await mastercard.pay(reference, expiry=expiry)
     outcome = MASTERCARD_EXPIRIES[expiry]
@@ -57,7 +59,7 @@ async def test_a_magic_expiry_says_what_its_table_says(
     assert answer["order"]["status"] == ("CAPTURED" if outcome.approved else "FAILED")
 
 
-async def test_an_unknown_outcome_is_known_when_asked_again(mastercard: Any, reference: str) -> None:
+async def test_an_unknown_outcome_is_known_when_asked_again(mastercard: Mastercard, reference: str) -> None:
     id = new_id("op")
     assert (await mastercard.pay(reference, expiry="05/37", id=id))["result"] == "UNKNOWN"
     answer = await mastercard.get(reference, id)
@@ -65,7 +67,7 @@ async def test_an_unknown_outcome_is_known_when_asked_again(mastercard: Any, ref
 
 
 async def test_a_security_code_that_does_not_match_is_declined(
-    mastercard: Any, control: Any, reference: str
+    mastercard: Mastercard, control: Control, reference: str
 ) -> None:
     answer = await mastercard.pay(reference, csc="102")
     assert (answer["result"], answer["response"]["gatewayCode"]) == ("FAILURE", "DECLINED_CSC")
@@ -73,11 +75,13 @@ async def test_a_security_code_that_does_not_match_is_declined(
     assert await control.moves(reference) == [("sale", 1000, "declined")]
 
 
-async def test_a_card_past_its_month_is_expired(mastercard: Any, reference: str) -> None:
+async def test_a_card_past_its_month_is_expired(mastercard: Mastercard, reference: str) -> None:
     assert (await mastercard.pay(reference, expiry="12/20"))["response"]["gatewayCode"] == "EXPIRED_CARD"
 
 
-async def test_after_a_decline_the_order_takes_another_try(mastercard: Any, control: Any, reference: str) -> None:
+async def test_after_a_decline_the_order_takes_another_try(
+    mastercard: Mastercard, control: Control, reference: str
+) -> None:
     await mastercard.pay(reference, expiry="05/39")
     assert (await mastercard.pay(reference))["result"] == "SUCCESS"
     again = await mastercard.pay(reference)
@@ -86,7 +90,7 @@ async def test_after_a_decline_the_order_takes_another_try(mastercard: Any, cont
 
 
 async def test_the_same_request_is_applied_once_and_another_one_under_its_ids_refused(
-    mastercard: Any, control: Any, reference: str
+    mastercard: Mastercard, control: Control, reference: str
 ) -> None:
     id = new_id("op")
     first = await mastercard.pay(reference, "10.00", id=id)
@@ -99,7 +103,7 @@ async def test_the_same_request_is_applied_once_and_another_one_under_its_ids_re
 
 
 async def test_captures_follow_one_authorization_and_no_further(
-    mastercard: Any, control: Any, reference: str
+    mastercard: Mastercard, control: Control, reference: str
 ) -> None:
     held = await mastercard.pay(reference, operation="AUTHORIZE")
     assert held["order"]["status"] == "AUTHORIZED"
@@ -117,7 +121,9 @@ async def test_captures_follow_one_authorization_and_no_further(
     ]
 
 
-async def test_refunds_never_exceed_what_was_captured(mastercard: Any, control: Any, reference: str) -> None:
+async def test_refunds_never_exceed_what_was_captured(
+    mastercard: Mastercard, control: Control, reference: str
+) -> None:
     await mastercard.pay(reference)
     part = await mastercard.take(reference, "REFUND", "4.00")
     assert (part["order"]["status"], part["order"]["totalRefundedAmount"]) == ("PARTIALLY_REFUNDED", 4)
@@ -126,13 +132,15 @@ async def test_refunds_never_exceed_what_was_captured(mastercard: Any, control: 
     assert [move[1] for move in await control.moves(reference)] == [1000, 400, 600]
 
 
-async def test_an_authorization_cannot_be_refunded(mastercard: Any, reference: str) -> None:
+async def test_an_authorization_cannot_be_refunded(mastercard: Mastercard, reference: str) -> None:
     await mastercard.pay(reference, operation="AUTHORIZE")
     assert (await mastercard.take(reference, "REFUND", "1.00")).status == 400
 
 
 @pytest.mark.parametrize("operation", ["AUTHORIZE", "PAY"])
-async def test_a_payment_is_voided_once(mastercard: Any, control: Any, reference: str, operation: str) -> None:
+async def test_a_payment_is_voided_once(
+    mastercard: Mastercard, control: Control, reference: str, operation: str
+) -> None:
     await mastercard.pay(reference, operation=operation, id="first")
     voided = await mastercard.void(reference, "first", "void1")
     assert (voided["result"], voided["order"]["status"]) == ("SUCCESS", "CANCELLED")
@@ -145,7 +153,7 @@ async def test_a_payment_is_voided_once(mastercard: Any, control: Any, reference
     assert (rows[1]["of"], rows[1]["amount"]) == (rows[0]["id"], 1000)
 
 
-async def test_what_was_captured_or_refunded_is_not_voided(mastercard: Any, reference: str) -> None:
+async def test_what_was_captured_or_refunded_is_not_voided(mastercard: Mastercard, reference: str) -> None:
     await mastercard.pay(reference, operation="AUTHORIZE", id="held")
     await mastercard.take(reference, "CAPTURE", "5.00", "taken")
     assert (await mastercard.void(reference, "held")).status == 400
@@ -156,7 +164,7 @@ async def test_what_was_captured_or_refunded_is_not_voided(mastercard: Any, refe
     assert (await mastercard.void(reference, "nothing")).status == 400
 
 
-async def test_a_look_up_says_what_the_call_was_answered(mastercard: Any, reference: str) -> None:
+async def test_a_look_up_says_what_the_call_was_answered(mastercard: Mastercard, reference: str) -> None:
     await mastercard.pay(reference, expiry="05/39", id="no")
     paid = await mastercard.pay(reference, "10.00", id="yes")
     found = await mastercard.get(reference, "yes")
@@ -166,7 +174,7 @@ async def test_a_look_up_says_what_the_call_was_answered(mastercard: Any, refere
     assert (order["status"], [t["transaction"]["id"] for t in order["transaction"]]) == ("CAPTURED", ["no", "yes"])
 
 
-async def test_what_was_never_sent_cannot_be_found(mastercard: Any, reference: str) -> None:
+async def test_what_was_never_sent_cannot_be_found(mastercard: Mastercard, reference: str) -> None:
     for answer in (await mastercard.get(reference, "a"), await mastercard.call("GET", f"/order/{reference}")):
         assert (answer.status, answer["error"]["cause"]) == (400, "INVALID_REQUEST")
         assert answer["error"]["explanation"].startswith("Unable to find")
@@ -187,7 +195,7 @@ async def test_what_was_never_sent_cannot_be_found(mastercard: Any, reference: s
     ids=str,
 )
 async def test_a_bad_request_moves_nothing_and_is_not_repeated(
-    mastercard: Any, control: Any, reference: str, change: dict[str, str]
+    mastercard: Mastercard, control: Control, reference: str, change: dict[str, str]
 ) -> None:
     answer = await mastercard.pay(reference, **change)
     assert (answer.status, answer["result"], answer["error"]["cause"]) == (400, "ERROR", "INVALID_REQUEST")

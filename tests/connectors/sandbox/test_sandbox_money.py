@@ -59,6 +59,12 @@ class Shop:
     def step(self, operation: str, amount: int, of: Any) -> Any:
         raise NotImplementedError
 
+    def last(self) -> tuple[str, str]:
+        """The vendor's id and kind of what was made last."""
+        query = "SELECT id, kind FROM documents ORDER BY number DESC LIMIT 1"
+        id, kind = self.conn.execute(query).fetchone()
+        return id, kind
+
 
 class VisaShop(Shop):
     def pay(self) -> tuple[str, str]:
@@ -84,12 +90,6 @@ class VisaShop(Shop):
         else:
             visa_moves.void(self.conn, id, kind, FollowUpRequest())  # type: ignore[arg-type]
         return self.last()
-
-    def last(self) -> tuple[str, str]:
-        found: tuple[str, str] = self.conn.execute(
-            "SELECT id, kind FROM documents ORDER BY number DESC LIMIT 1"
-        ).fetchone()
-        return found
 
 
 class MastercardShop(Shop):
@@ -133,9 +133,6 @@ class PayPalShop(Shop):
         else:
             paypal_moves.void(self.place(), id, representation=False)
         return self.last()
-
-    def last(self) -> tuple[str, str]:
-        return VisaShop.last(self)  # type: ignore[arg-type]
 
 
 def text(amount: int) -> str:

@@ -7,13 +7,14 @@ import pytest
 
 from connectors.sandbox.magic import PAYPAL_DENIED
 from schemas.ids import new_id
+from tests.connectors.sandbox.wires import Control, PayPal
 
 
 def issue(answer: Any) -> str:
     return str(answer["details"][0]["issue"])
 
 
-async def test_a_token_is_given_for_the_right_credentials_only(paypal: Any) -> None:
+async def test_a_token_is_given_for_the_right_credentials_only(paypal: PayPal) -> None:
     good = await paypal.token()
     assert (good.status, good["token_type"]) == (200, "Bearer")
     assert good["expires_in"] > 3600
@@ -22,13 +23,13 @@ async def test_a_token_is_given_for_the_right_credentials_only(paypal: Any) -> N
 
 
 @pytest.mark.parametrize("token", ["", "Bearer ", "Bearer A21AAnonsense", "Bearer A21AA" + "A" * 60, "Basic eDp5"])
-async def test_calls_need_a_token_of_ours(paypal: Any, token: str) -> None:
+async def test_calls_need_a_token_of_ours(paypal: PayPal, token: str) -> None:
     answer = await paypal.call("GET", "/v2/checkout/orders/X", Authorization=token)
     assert (answer.status, answer["name"]) == (401, "AUTHENTICATION_FAILURE")
 
 
 async def test_creating_an_order_moves_nothing_and_sends_the_payer_to_a_page(
-    paypal: Any, control: Any, reference: str
+    paypal: PayPal, control: Control, reference: str
 ) -> None:
     order = await paypal.create(reference)
     assert (order.status, order["status"]) == (201, "PAYER_ACTION_REQUIRED")
@@ -37,7 +38,7 @@ async def test_creating_an_order_moves_nothing_and_sends_the_payer_to_a_page(
     assert await control.rows(reference) == []
 
 
-async def test_an_order_of_the_older_kind_is_created_and_approved_by_link(paypal: Any, reference: str) -> None:
+async def test_an_order_of_the_older_kind_is_created_and_approved_by_link(paypal: PayPal, reference: str) -> None:
     body = {
         "intent": "AUTHORIZE",
         "purchase_units": [{"reference_id": reference, "amount": {"currency_code": "EUR", "value": "1.00"}}],
@@ -49,7 +50,7 @@ async def test_an_order_of_the_older_kind_is_created_and_approved_by_link(paypal
 
 
 async def test_the_payers_page_is_a_form_with_two_buttons_and_escapes_what_it_shows(
-    paypal: Any, reference: str
+    paypal: PayPal, reference: str
 ) -> None:
     order = await paypal.create(reference, "12.34")
     status, html, _ = await paypal.page(order["id"])
@@ -61,7 +62,7 @@ async def test_the_payers_page_is_a_form_with_two_buttons_and_escapes_what_it_sh
     assert "<script" not in html
 
 
-async def test_approving_sends_the_payer_back_and_the_order_says_so(paypal: Any, reference: str) -> None:
+async def test_approving_sends_the_payer_back_and_the_order_says_so(paypal: PayPal, reference: str) -> None:
     order = await paypal.create(reference)
     status, _, location = await paypal.page(order["id"], "approve")
     assert status == 303
@@ -71,7 +72,7 @@ async def test_approving_sends_the_payer_back_and_the_order_says_so(paypal: Any,
     assert (await paypal.page(order["id"]))[0] == 303  # a payer who comes back is sent on
 
 
-async def test_cancelling_leaves_the_order_as_it_was(paypal: Any, reference: str) -> None:
+async def test_cancelling_leaves_the_order_as_it_was(paypal: PayPal, reference: str) -> None:
     order = await paypal.create(reference)
     status, _, location = await paypal.page(order["id"], "cancel")
     assert (status, location) == (303, f"http://localhost:1/back?cancelled=&token={order['id']}")
@@ -79,11 +80,11 @@ async def test_cancelling_leaves_the_order_as_it_was(paypal: Any, reference: str
     assert shown["status"] == "PAYER_ACTION_REQUIRED"
 
 
-async def test_the_page_of_no_order_is_not_found(paypal: Any) -> None:
+async def test_the_page_of_no_order_is_not_found(paypal: PayPal) -> None:
     assert (await paypal.page("NOBODY"))[0] == 404
 
 
-async def test_an_approved_order_is_authorized_once(paypal: Any, control: Any, reference: str) -> None:
+async def test_an_approved_order_is_authorized_once(paypal: PayPal, control: Control, reference: str) -> None:
     order, id = await paypal.approved(reference), new_id("op")
     path = f"/v2/checkout/orders/{order}/authorize"
     first = await paypal.call("POST", path, {}, id)
@@ -98,7 +99,9 @@ async def test_an_approved_order_is_authorized_once(paypal: Any, control: Any, r
     assert (row["operation"], row["request_id"], row["amount"]) == ("authorize", id, 1000)
 
 
-async def test_an_order_nobody_approved_is_not_authorized(paypal: Any, control: Any, reference: str) -> None:
+async def test_an_order_nobody_approved_is_not_authorized(
+    paypal: PayPal, control: Control, reference: str
+) -> None:
     order = await paypal.create(reference)
     path = f"/v2/checkout/orders/{order['id']}"
     answer = await paypal.call("POST", f"{path}/authorize", {}, "same")
@@ -109,7 +112,7 @@ async def test_an_order_nobody_approved_is_not_authorized(paypal: Any, control: 
     assert len(await control.rows(reference)) == 1
 
 
-async def test_an_order_to_capture_is_a_sale(paypal: Any, control: Any, reference: str) -> None:
+async def test_an_order_to_capture_is_a_sale(paypal: PayPal, control: Control, reference: str) -> None:
     order = await paypal.approved(reference, intent="CAPTURE")
     answer = await paypal.call("POST", f"/v2/checkout/orders/{order}/capture", {})
     assert answer["purchase_units"][0]["payments"]["captures"][0]["status"] == "COMPLETED"
@@ -118,7 +121,7 @@ async def test_an_order_to_capture_is_a_sale(paypal: Any, control: Any, referenc
 
 @pytest.mark.parametrize("amount", PAYPAL_DENIED)
 async def test_a_denied_authorization_comes_as_201_of_a_completed_order(
-    paypal: Any, control: Any, reference: str, amount: str
+    paypal: PayPal, control: Control, reference: str, amount: str
 ) -> None:
     order = await paypal.approved(reference, amount)
     answer = await paypal.call("POST", f"/v2/checkout/orders/{order}/authorize", {})
@@ -131,7 +134,7 @@ async def test_a_denied_authorization_comes_as_201_of_a_completed_order(
     assert issue(await paypal.move(f"authorizations/{made['id']}/void")) == "CANNOT_BE_VOIDED"
 
 
-async def test_a_capture_can_be_declined_after_all(paypal: Any, control: Any, reference: str) -> None:
+async def test_a_capture_can_be_declined_after_all(paypal: PayPal, control: Control, reference: str) -> None:
     _, authorization = await paypal.authorized(reference, "51.40")
     capture = await paypal.move(f"authorizations/{authorization}/capture", final_capture=True)
     assert (capture.status, capture["status"]) == (201, "DECLINED")
@@ -140,7 +143,9 @@ async def test_a_capture_can_be_declined_after_all(paypal: Any, control: Any, re
     assert [move[2] for move in await control.moves(reference)] == ["applied", "declined", "applied"]
 
 
-async def test_captures_follow_an_authorization_and_no_further(paypal: Any, control: Any, reference: str) -> None:
+async def test_captures_follow_an_authorization_and_no_further(
+    paypal: PayPal, control: Control, reference: str
+) -> None:
     order, authorization = await paypal.authorized(reference)
     path, id = f"authorizations/{authorization}/capture", new_id("op")
     first = await paypal.move(path, "4.00", id, invoice_id=id)
@@ -163,7 +168,7 @@ async def test_captures_follow_an_authorization_and_no_further(paypal: Any, cont
     ]
 
 
-async def test_a_final_capture_is_the_last(paypal: Any, reference: str) -> None:
+async def test_a_final_capture_is_the_last(paypal: PayPal, reference: str) -> None:
     _, authorization = await paypal.authorized(reference)
     path = f"authorizations/{authorization}/capture"
     await paypal.move(path, "4.00", final_capture=True)
@@ -172,7 +177,7 @@ async def test_a_final_capture_is_the_last(paypal: Any, reference: str) -> None:
     assert shown["status"] == "CAPTURED"
 
 
-async def test_an_authorization_is_voided_once(paypal: Any, control: Any, reference: str) -> None:
+async def test_an_authorization_is_voided_once(paypal: PayPal, control: Control, reference: str) -> None:
     _, authorization = await paypal.authorized(reference)
     path, id = f"authorizations/{authorization}/void", new_id("op")
     shown = await paypal.call("POST", f"/v2/payments/{path}", {}, id, Prefer="return=representation")
@@ -185,7 +190,7 @@ async def test_an_authorization_is_voided_once(paypal: Any, control: Any, refere
 
 
 async def test_a_void_without_representation_has_no_body_and_neither_has_its_repetition(
-    paypal: Any, control: Any, reference: str
+    paypal: PayPal, control: Control, reference: str
 ) -> None:
     _, authorization = await paypal.authorized(reference)
     for _ in range(2):
@@ -194,13 +199,13 @@ async def test_a_void_without_representation_has_no_body_and_neither_has_its_rep
     assert len(await control.rows(reference)) == 2
 
 
-async def test_a_captured_authorization_is_not_voided(paypal: Any, reference: str) -> None:
+async def test_a_captured_authorization_is_not_voided(paypal: PayPal, reference: str) -> None:
     _, authorization = await paypal.authorized(reference)
     await paypal.move(f"authorizations/{authorization}/capture", "1.00")
     assert issue(await paypal.move(f"authorizations/{authorization}/void")) == "PREVIOUSLY_CAPTURED"
 
 
-async def test_refunds_never_exceed_the_capture(paypal: Any, control: Any, reference: str) -> None:
+async def test_refunds_never_exceed_the_capture(paypal: PayPal, control: Control, reference: str) -> None:
     _, authorization = await paypal.authorized(reference)
     capture = await paypal.move(f"authorizations/{authorization}/capture")
     path, id = f"captures/{capture['id']}/refund", new_id("op")
@@ -219,7 +224,7 @@ async def test_refunds_never_exceed_the_capture(paypal: Any, control: Any, refer
 
 @pytest.mark.parametrize("wanted", ["INSTRUMENT_DECLINED", ["TRANSACTION_REFUSED"]])
 async def test_a_mocked_issue_is_answered_and_moves_nothing(
-    paypal: Any, control: Any, reference: str, wanted: Any
+    paypal: PayPal, control: Control, reference: str, wanted: Any
 ) -> None:
     order = await paypal.approved(reference)
     header = json.dumps({"mock_application_codes": wanted})
@@ -229,7 +234,7 @@ async def test_a_mocked_issue_is_answered_and_moves_nothing(
     assert await control.rows(reference) == []
 
 
-async def test_what_does_not_exist_is_not_found(paypal: Any) -> None:
+async def test_what_does_not_exist_is_not_found(paypal: PayPal) -> None:
     for path in ("checkout/orders/NONE", "payments/authorizations/NONE", "payments/captures/NONE", "nowhere"):
         answer = await paypal.call("GET", f"/v2/{path}")
         assert (answer.status, answer["name"]) == (404, "RESOURCE_NOT_FOUND")
@@ -247,7 +252,7 @@ async def test_what_does_not_exist_is_not_found(paypal: Any) -> None:
     ],
     ids=str,
 )
-async def test_a_bad_order_is_refused(paypal: Any, body: dict[str, Any], status: int) -> None:
+async def test_a_bad_order_is_refused(paypal: PayPal, body: dict[str, Any], status: int) -> None:
     answer = await paypal.call("POST", "/v2/checkout/orders", body)
     assert answer.status == status
     assert answer["details"][0]["field"].startswith("/")

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import aiohttp
 import pytest
 
 from connectors.sandbox.magic import VISA_CARDS
 from schemas.ids import new_id
+from tests.connectors.sandbox.wires import Control, Visa
 
 
-async def test_a_sale_is_authorized_and_settled(visa: Any, control: Any, reference: str) -> None:
+async def test_a_sale_is_authorized_and_settled(visa: Visa, control: Control, reference: str) -> None:
     answer = await visa.pay(reference, "12.34", id="op_of_" + reference)
     assert (answer.status, answer["status"]) == (201, "AUTHORIZED")
     assert answer["clientReferenceInformation"]["code"] == reference
@@ -20,7 +22,9 @@ async def test_a_sale_is_authorized_and_settled(visa: Any, control: Any, referen
     assert (row["amount"], row["currency"], row["status"]) == (1234, "EUR", "applied")
 
 
-async def test_an_authorization_offers_its_capture_and_reversal(visa: Any, control: Any, reference: str) -> None:
+async def test_an_authorization_offers_its_capture_and_reversal(
+    visa: Visa, control: Control, reference: str
+) -> None:
     answer = await visa.pay(reference, capture=False)
     assert set(answer["_links"]) == {"self", "authReversal", "capture"}
     assert await control.moves(reference) == [("authorize", 1000, "applied")]
@@ -40,7 +44,7 @@ async def test_an_authorization_offers_its_capture_and_reversal(visa: Any, contr
     ids=str,
 )
 async def test_a_signature_that_does_not_hold_is_refused(
-    visa: Any, control: Any, http: Any, reference: str, wrong: dict[str, Any]
+    visa: Visa, control: Control, http: aiohttp.ClientSession, reference: str, wrong: dict[str, Any]
 ) -> None:
     path, body = "/pts/v2/payments", b"{}"
     headers = visa.headers("POST", path, body, **wrong)
@@ -49,20 +53,24 @@ async def test_a_signature_that_does_not_hold_is_refused(
     assert await control.rows(reference) == []
 
 
-async def test_a_body_other_than_the_signed_one_is_refused(visa: Any, http: Any) -> None:
+async def test_a_body_other_than_the_signed_one_is_refused(visa: Visa, http: aiohttp.ClientSession) -> None:
     headers = visa.headers("POST", "/pts/v2/payments", b'{"a":1}')
     async with http.post(f"http://{visa.host}/pts/v2/payments", data=b'{"a":2}', headers=headers) as answer:
         assert answer.status == 401
 
 
-async def test_a_request_without_signature_or_with_nonsense_in_it_is_refused(visa: Any, http: Any) -> None:
+async def test_a_request_without_signature_or_with_nonsense_in_it_is_refused(
+    visa: Visa, http: aiohttp.ClientSession
+) -> None:
     for headers in ({}, {"Signature": 'keyid="sandbox-key", signature="ü"', "Date": "yesterday"}):
         async with http.post(f"http://{visa.host}/pts/v2/payments", data=b"{}", headers=headers) as answer:
             assert answer.status == 401
 
 
 @pytest.mark.parametrize("number", VISA_CARDS)
-async def test_a_magic_card_says_what_its_table_says(visa: Any, control: Any, reference: str, number: str) -> None:
+async def test_a_magic_card_says_what_its_table_says(
+    visa: Visa, control: Control, reference: str, number: str
+) -> None:
     answer = await visa.pay(reference, number=number)
     outcome = VISA_CARDS[number]
     assert (answer.status, answer["status"]) == (201, outcome.status)
@@ -76,17 +84,17 @@ async def test_a_magic_card_says_what_its_table_says(visa: Any, control: Any, re
         assert rows == [("sale", 1000, "declined")]
 
 
-async def test_a_card_whose_check_digit_is_wrong_is_no_account(visa: Any, reference: str) -> None:
+async def test_a_card_whose_check_digit_is_wrong_is_no_account(visa: Visa, reference: str) -> None:
     answer = await visa.pay(reference, number="4111111111111112")
     assert (answer["status"], answer["errorInformation"]["reason"]) == ("DECLINED", "INVALID_ACCOUNT")
 
 
-async def test_a_card_past_its_month_is_expired(visa: Any, reference: str) -> None:
+async def test_a_card_past_its_month_is_expired(visa: Visa, reference: str) -> None:
     answer = await visa.pay(reference, month="12", year="2020")
     assert (answer["status"], answer["errorInformation"]["reason"]) == ("DECLINED", "EXPIRED_CARD")
 
 
-async def test_address_amounts_need_an_address(visa: Any, control: Any, reference: str) -> None:
+async def test_address_amounts_need_an_address(visa: Visa, control: Control, reference: str) -> None:
     assert (await visa.pay(reference, "50.00"))["status"] == "AUTHORIZED"
     body = visa.payment(reference, "50.00")
     body["orderInformation"]["billTo"] = {"address1": "1 Main Street"}
@@ -95,14 +103,14 @@ async def test_address_amounts_need_an_address(visa: Any, control: Any, referenc
     assert [move[0] for move in await control.moves(reference)] == ["sale", "authorize"]
 
 
-async def test_the_cvn_amount_needs_a_cvn(visa: Any, reference: str) -> None:
+async def test_the_cvn_amount_needs_a_cvn(visa: Visa, reference: str) -> None:
     assert (await visa.pay(reference, "6002.00"))["status"] == "AUTHORIZED"
     answer = await visa.pay(reference, "6002.00", cvn="123")
     assert answer["errorInformation"]["reason"] == "CVN_NOT_MATCH"
 
 
 async def test_a_part_is_approved_only_where_the_merchant_takes_parts(
-    visa: Any, control: Any, reference: str
+    visa: Visa, control: Control, reference: str
 ) -> None:
     assert (await visa.pay(reference, "6003.00"))["errorInformation"]["reason"] == "INSUFFICIENT_FUND"
     body = visa.payment(reference, "6003.00")
@@ -130,7 +138,7 @@ async def test_a_part_is_approved_only_where_the_merchant_takes_parts(
     ids=str,
 )
 async def test_a_field_that_is_wrong_is_named_and_not_repeated(
-    visa: Any, control: Any, reference: str, change: dict[str, str], reason: str
+    visa: Visa, control: Control, reference: str, change: dict[str, str], reason: str
 ) -> None:
     answer = await visa.pay(reference, **change)
     assert (answer.status, answer["status"], answer["reason"]) == (400, "INVALID_REQUEST", reason)
@@ -139,7 +147,7 @@ async def test_a_field_that_is_wrong_is_named_and_not_repeated(
     assert await control.rows(reference) == []
 
 
-async def test_a_missing_field_is_named(visa: Any, reference: str) -> None:
+async def test_a_missing_field_is_named(visa: Visa, reference: str) -> None:
     body = visa.payment(reference)
     del body["paymentInformation"]["card"]["number"]
     answer = await visa.call("POST", "/pts/v2/payments", body)
@@ -147,7 +155,7 @@ async def test_a_missing_field_is_named(visa: Any, reference: str) -> None:
     assert answer["details"][0]["field"] == "paymentInformation.card.number"
 
 
-async def test_nothing_is_deduplicated(visa: Any, control: Any, reference: str) -> None:
+async def test_nothing_is_deduplicated(visa: Visa, control: Control, reference: str) -> None:
     id = new_id("op")
     first = await visa.pay(reference, id=id)
     second = await visa.pay(reference, id=id)
@@ -158,7 +166,7 @@ async def test_nothing_is_deduplicated(visa: Any, control: Any, reference: str) 
 
 
 async def test_an_authorization_is_captured_in_parts_and_no_further(
-    visa: Any, control: Any, reference: str
+    visa: Visa, control: Control, reference: str
 ) -> None:
     payment = await visa.pay(reference, "10.00", capture=False)
     path = f"payments/{payment['id']}/captures"
@@ -176,7 +184,7 @@ async def test_an_authorization_is_captured_in_parts_and_no_further(
     assert rows[1]["of"] == rows[2]["of"] == rows[0]["id"]
 
 
-async def test_a_capture_in_another_currency_is_refused(visa: Any, reference: str) -> None:
+async def test_a_capture_in_another_currency_is_refused(visa: Visa, reference: str) -> None:
     payment = await visa.pay(reference, capture=False, currency="USD")
     answer = await visa.follow(f"payments/{payment['id']}/captures", reference, "4.00")
     assert (answer.status, answer["reason"]) == (400, "INVALID_DATA")
@@ -191,18 +199,18 @@ async def test_a_capture_in_another_currency_is_refused(visa: Any, reference: st
         ("captures/1234/refunds", "INVALID_DATA"),
     ],
 )
-async def test_what_follows_nothing_is_refused(visa: Any, reference: str, path: str, reason: str) -> None:
+async def test_what_follows_nothing_is_refused(visa: Visa, reference: str, path: str, reason: str) -> None:
     answer = await visa.follow(path, reference, "1.00")
     assert (answer.status, answer["reason"]) == (400, reason)
 
 
-async def test_a_declined_payment_cannot_be_captured(visa: Any, reference: str) -> None:
+async def test_a_declined_payment_cannot_be_captured(visa: Visa, reference: str) -> None:
     payment = await visa.pay(reference, capture=False, number="4000000000000002")
     answer = await visa.follow(f"payments/{payment['id']}/captures", reference, "1.00")
     assert answer["reason"] == "MISSING_AUTH"
 
 
-async def test_an_authorization_is_reversed_once(visa: Any, control: Any, reference: str) -> None:
+async def test_an_authorization_is_reversed_once(visa: Visa, control: Control, reference: str) -> None:
     payment = await visa.pay(reference, capture=False)
     path = f"payments/{payment['id']}/reversals"
     answer = await visa.follow(path, reference, id="op_void_" + reference)
@@ -216,7 +224,7 @@ async def test_an_authorization_is_reversed_once(visa: Any, control: Any, refere
 
 
 async def test_what_is_settled_is_not_reversed_and_what_is_not_settled_is_not_voided(
-    visa: Any, reference: str
+    visa: Visa, reference: str
 ) -> None:
     sale = await visa.pay(reference)
     assert (await visa.follow(f"payments/{sale['id']}/reversals", reference))["reason"] == (
@@ -230,13 +238,13 @@ async def test_what_is_settled_is_not_reversed_and_what_is_not_settled_is_not_vo
     )
 
 
-async def test_an_authorization_is_reversed_as_a_whole(visa: Any, reference: str) -> None:
+async def test_an_authorization_is_reversed_as_a_whole(visa: Visa, reference: str) -> None:
     payment = await visa.pay(reference, capture=False)
     answer = await visa.follow(f"payments/{payment['id']}/reversals", reference, "5.00")
     assert answer["reason"] == "INVALID_AMOUNT"
 
 
-async def test_sales_captures_and_refunds_are_voided_once(visa: Any, control: Any, reference: str) -> None:
+async def test_sales_captures_and_refunds_are_voided_once(visa: Visa, control: Control, reference: str) -> None:
     sale = await visa.pay(reference)
     refund = await visa.follow(f"payments/{sale['id']}/refunds", reference, "10.00")
     assert (await visa.follow(f"payments/{sale['id']}/voids", reference))["reason"] == "NOT_VOIDABLE"
@@ -247,7 +255,7 @@ async def test_sales_captures_and_refunds_are_voided_once(visa: Any, control: An
     assert operations == ["sale", "refund", "void", "void"]
 
 
-async def test_a_voided_capture_can_be_captured_anew(visa: Any, reference: str) -> None:
+async def test_a_voided_capture_can_be_captured_anew(visa: Visa, reference: str) -> None:
     payment = await visa.pay(reference, capture=False)
     capture = await visa.follow(f"payments/{payment['id']}/captures", reference, "10.00")
     assert (await visa.follow(f"captures/{capture['id']}/voids", reference))["status"] == "VOIDED"
@@ -256,7 +264,7 @@ async def test_a_voided_capture_can_be_captured_anew(visa: Any, reference: str) 
     assert (await visa.follow(f"payments/{payment['id']}/captures", reference, "10.00"))["status"] == "PENDING"
 
 
-async def test_refunds_never_exceed_what_was_captured(visa: Any, control: Any, reference: str) -> None:
+async def test_refunds_never_exceed_what_was_captured(visa: Visa, control: Control, reference: str) -> None:
     payment = await visa.pay(reference, capture=False)
     capture = await visa.follow(f"payments/{payment['id']}/captures", reference, "7.00")
     path = f"captures/{capture['id']}/refunds"
@@ -267,7 +275,7 @@ async def test_refunds_never_exceed_what_was_captured(visa: Any, control: Any, r
     assert [move[1] for move in await control.moves(reference)] == [1000, 700, 500, 200]
 
 
-async def test_an_authorization_cannot_be_refunded(visa: Any, reference: str) -> None:
+async def test_an_authorization_cannot_be_refunded(visa: Visa, reference: str) -> None:
     payment = await visa.pay(reference, capture=False)
     answer = await visa.follow(f"payments/{payment['id']}/refunds", reference, "1.00")
     assert (answer.status, answer["reason"]) == (400, "INVALID_DATA")
@@ -278,7 +286,7 @@ async def test_an_authorization_cannot_be_refunded(visa: Any, reference: str) ->
     [(False, "reversals/", "REVERSED", "reversal"), (True, "voids/", "VOIDED", "void")],
 )
 async def test_what_was_never_answered_is_taken_back_by_the_merchants_own_id(
-    visa: Any, control: Any, reference: str, capture: bool, path: str, status: str, operation: str
+    visa: Visa, control: Control, reference: str, capture: bool, path: str, status: str, operation: str
 ) -> None:
     id, own = new_id("op"), new_id("op")
     await visa.pay(reference, capture=capture, id=id)
@@ -291,13 +299,13 @@ async def test_what_was_never_answered_is_taken_back_by_the_merchants_own_id(
 
 
 @pytest.mark.parametrize(("path", "reason"), [("reversals", "MISSING_AUTH"), ("voids", "NOT_VOIDABLE")])
-async def test_there_is_nothing_to_take_back(visa: Any, reference: str, path: str, reason: str) -> None:
+async def test_there_is_nothing_to_take_back(visa: Visa, reference: str, path: str, reason: str) -> None:
     assert (await visa.follow(path, reference))["reason"] == reason
     answer = await visa.call("POST", f"/pts/v2/{path}", {})
     assert (answer.status, answer["reason"]) == (400, "MISSING_FIELD")
 
 
-async def test_of_two_calls_under_one_id_each_is_taken_back(visa: Any, control: Any, reference: str) -> None:
+async def test_of_two_calls_under_one_id_each_is_taken_back(visa: Visa, control: Control, reference: str) -> None:
     id = new_id("op")
     for _ in range(2):
         await visa.pay(reference, capture=False, id=id)
@@ -306,7 +314,7 @@ async def test_of_two_calls_under_one_id_each_is_taken_back(visa: Any, control: 
     assert sorted(row["of"] for row in rows if "of" in row) == [rows[0]["id"], rows[1]["id"]]
 
 
-async def test_a_search_by_the_merchants_id_tells_what_became_of_a_call(visa: Any, reference: str) -> None:
+async def test_a_search_by_the_merchants_id_tells_what_became_of_a_call(visa: Visa, reference: str) -> None:
     id = new_id("op")
     assert await visa.search(f"clientReferenceInformation.transactionId:{id}") == []
     payment = await visa.pay(reference, id=id)
@@ -324,7 +332,7 @@ async def test_a_search_by_the_merchants_id_tells_what_became_of_a_call(visa: An
     }
 
 
-async def test_a_search_shows_declines_reviews_and_reversals(visa: Any, reference: str) -> None:
+async def test_a_search_shows_declines_reviews_and_reversals(visa: Visa, reference: str) -> None:
     id = new_id("op")
     await visa.pay(reference, id=id, number="4000000000009995")
     await visa.pay(reference, id=id, number="4000000000009235")
@@ -334,7 +342,7 @@ async def test_a_search_shows_declines_reviews_and_reversals(visa: Any, referenc
     assert named == [[("ics_auth", "0")], [("ics_auth", "1"), ("ics_decision", "0")], [("ics_auth_reversal", "1")]]
 
 
-async def test_a_transactions_details_name_its_relatives(visa: Any, reference: str) -> None:
+async def test_a_transactions_details_name_its_relatives(visa: Visa, reference: str) -> None:
     payment = await visa.pay(reference, capture=False)
     capture = await visa.follow(f"payments/{payment['id']}/captures", reference, "3.00")
     details = await visa.call("GET", f"/tss/v2/transactions/{capture['id']}")
@@ -343,5 +351,5 @@ async def test_a_transactions_details_name_its_relatives(visa: Any, reference: s
     assert (await visa.call("GET", "/tss/v2/transactions/1234")).status == 404
 
 
-async def test_a_path_that_is_none_is_not_found(visa: Any) -> None:
+async def test_a_path_that_is_none_is_not_found(visa: Visa) -> None:
     assert (await visa.call("GET", "/pts/v2/payments")).status == 404
