@@ -99,12 +99,12 @@ async def _recover_operation(parts: Parts, operation: Operation) -> None:
 async def settle(parts: Parts, operation: Operation) -> None:
     """Ask for an operation that is `unknown`; whatever is said ends in `apply`."""
     of = await parts.books.read(select_operation, operation.of) if operation.of else None
-    if operation.kind == "reversal" and of is not None and of.status != "unknown":
-        await _send_again(parts, operation)
-    elif operation.kind == "reversal" and of is not None:
-        await _reverse(parts, of)
-    else:
+    if operation.kind != "reversal" or of is None:
         await _look_up(parts, operation)
+    elif of.status == "unknown":  # what it takes back may have been found meanwhile
+        await _look_up(parts, of)
+    else:
+        await _send_again(parts, operation)
 
 
 async def watch(parts: Parts, operation: Operation) -> None:
@@ -154,14 +154,11 @@ async def _reverse(parts: Parts, operation: Operation) -> None:
     processor = parts.processors[operation.processor]
     reversal = await parts.books.write(open_reversal, parts.terms, operation)
     answer = await processor.reverse(reversal.id, query_of(operation))
-    if answer.said in ("not_found", "failed", "declined"):
+    await _conclude(parts, reversal, answer)
+    if answer.said == "not_found":  # anything else but a success is asked again
         found = await processor.lookup(query_of(operation))
-        if found.said == "not_found":
-            await _conclude(parts, reversal, Answer("not_found", detail=answer.detail))
-            found = Answer("failed", detail="the processor never got it")
-        await _conclude(parts, operation, found)
-    else:
-        await _conclude(parts, reversal, answer)
+        never = Answer("failed", detail="the processor never got it")
+        await _conclude(parts, operation, never if found.said == "not_found" else found)
 
 
 async def _do_anew(parts: Parts, operation: Operation) -> None:
@@ -169,7 +166,7 @@ async def _do_anew(parts: Parts, operation: Operation) -> None:
     if operation.kind == "capture":
         reversal = await parts.books.write(open_reversal, parts.terms, operation)
         answer = await parts.processors[operation.processor].reverse(reversal.id, query_of(operation))
-        if answer.said == "unknown":
+        if answer.said not in ("succeeded", "not_found"):  # the old one may still land
             await _conclude(parts, reversal, answer)
             return
         await parts.books.write(close_reversal, reversal, answer)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -13,6 +14,7 @@ from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.sandbox import Sandbox
 from gateway.app import create_app
+from gateway.books.payments import select_payment
 from gateway.recovery import sweep
 from gateway.settings import GatewaySettings
 from schemas.payments import PROCESSORS
@@ -73,6 +75,24 @@ class Shop:
     async def state(self, payment: str) -> str:
         """The state of a payment as an admin sees it."""
         return str((await self.get(f"/v1/payments/{payment}"))["state"])
+
+    async def press_at_paypal(self, url: str, button: str = "approve") -> str:
+        """Press a button of PayPal's page as a browser without JavaScript would; where it sends the payer."""
+        async with aiohttp.ClientSession() as browser:
+            posted = browser.post(url, data={"decision": button}, allow_redirects=False)
+            async with posted as answer:
+                return str(answer.headers["Location"])
+
+    async def come_back(self, location: str) -> Answer:
+        """Follow a redirect back to the gateway."""
+        path = location.removeprefix(self.gateway.parts.settings.public_url)
+        return await self.gateway.ask("GET", path)
+
+    async def nonce(self, payment: str) -> str:
+        """What only PayPal and the payer know of a return address."""
+        row = await self.gateway.parts.books.read(select_payment, payment)
+        assert row is not None
+        return str(row.return_nonce)
 
     async def balance(self) -> dict[str, int]:
         """The sum of all postings per account (minor units), without those at zero."""

@@ -1,0 +1,171 @@
+"""Processors that misbehave: what the client is told, what the books say in the end, and no double charge."""
+
+import asyncio
+
+import pytest
+
+from tests.gateway.payments.conftest import Shop
+
+RISK_DECLINED = "4100000000000019"
+
+APPLIED = ["apply_then_silence", "apply_then_reset", "apply_then_500", "half_body", "garbage"]
+
+
+@pytest.mark.parametrize("processor", ["visa", "mastercard"])
+@pytest.mark.parametrize("fault", APPLIED)
+async def test_money_taken_behind_a_broken_answer_is_found(shop: Shop, fault: str, processor: str) -> None:
+    shop.fault(processor, fault, times=1)
+    answer = await shop.pay(processor=processor)
+    assert (answer.status, answer.json["state"], answer.json["status"]) == (202, "unknown", "pending")
+    await shop.expire()
+    assert await shop.state(answer.json["id"]) == "captured"
+    assert [row.operation for row in shop.ledger()] == ["sale"]
+
+
+@pytest.mark.parametrize("processor", ["visa", "mastercard"])
+async def test_a_request_nobody_got_is_reversed_and_fails(shop: Shop, processor: str) -> None:
+    shop.fault(processor, "silence", times=1)
+    answer = await shop.pay(processor=processor, key="silent")
+    assert (answer.status, answer.json["state"]) == (202, "unknown")
+    await shop.expire()
+    assert await shop.state(answer.json["id"]) == "failed"
+    assert shop.ledger("sale") == []
+    repeat = await shop.pay(processor=processor, key="silent")
+    assert (repeat.status, repeat.body) == (202, answer.body)  # byte-equal: the client polls with GET
+
+
+async def test_silence_is_never_turned_into_failed_by_a_guess(shop: Shop) -> None:
+    shop.fault("visa", "silence")
+    shop.fault("visa", "silence", operation="lookup")
+    paid = (await shop.pay(processor="visa")).json["id"]
+    for _ in range(3):
+        await shop.expire()
+        assert await shop.state(paid) == "unknown"
+    await shop.sandbox.clear()
+    await shop.expire()
+    assert await shop.state(paid) == "failed"
+
+
+async def test_a_sale_that_lands_after_the_end_is_found_booked_and_voided(shop: Shop) -> None:
+    shop.fault("visa", "slow", operation="authorize", seconds=600, times=1)
+    paid = (await shop.pay(processor="visa")).json["id"]
+    await shop.expire()
+    assert await shop.state(paid) == "failed"
+    await shop.sandbox.clear()  # lets the slow call be applied now
+    await _applied(shop, 1)
+    await shop.expire()  # the watch
+    assert await shop.state(paid) == "failed"
+    assert [row.operation for row in shop.ledger()] == ["sale", "void"]
+    assert await shop.balance() == {}
+
+
+async def test_a_refused_connection_goes_to_the_next_processor(shop: Shop) -> None:
+    shop.fault("visa", "refuse")
+    payment = (await shop.pay()).json
+    assert (payment["state"], payment["processor"], payment["attempts"]) == ("captured", "mastercard", 2)
+
+
+async def test_a_processor_the_client_named_never_fails_over(shop: Shop) -> None:
+    shop.fault("visa", "refuse")
+    answer = await shop.pay(processor="visa")
+    assert (answer.status, answer.json["state"], answer.json["status"]) == (201, "failed", "failed")
+    assert shop.ledger() == []
+
+
+async def test_with_no_processor_left_a_payment_fails(shop: Shop) -> None:
+    shop.fault("visa", "refuse")
+    shop.fault("mastercard", "refuse")
+    payment = (await shop.pay()).json
+    assert (payment["state"], payment["decline_code"]) == ("failed", "processor_unavailable")
+
+
+async def test_a_client_that_hangs_up_leaves_a_whole_payment(shop: Shop) -> None:
+    shop.fault("visa", "slow", operation="authorize", seconds=0.3, times=1)
+    call = asyncio.create_task(shop.pay(key="hung-up"))
+    await _pending(shop)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    await asyncio.gather(*shop.gateway.parts.running)
+    again = await shop.pay(key="hung-up")
+    assert (again.status, again.json["state"]) == (201, "captured")
+    assert len(shop.ledger()) == 1
+
+
+async def test_a_key_still_running_is_told_to_wait(shop: Shop) -> None:
+    shop.fault("visa", "slow", operation="authorize", seconds=0.4, times=1)
+    first = asyncio.create_task(shop.pay(key="same"))
+    await _pending(shop)
+    second = await shop.pay(key="same")
+    assert (second.status, second.code) == (409, "request_in_progress")
+    assert int(second.headers["Retry-After"]) >= 1
+    assert (await first).json["state"] == "captured"
+    assert len(shop.ledger()) == 1
+
+
+@pytest.mark.parametrize("fault", APPLIED)
+async def test_a_capture_behind_a_broken_answer_is_found(shop: Shop, fault: str) -> None:
+    held = (await shop.pay(capture="manual", processor="visa")).json["id"]
+    shop.fault("visa", fault, operation="capture", times=1)
+    answer = await shop.post(f"/v1/payments/{held}/capture", {}, who="merchant")
+    assert (answer.status, answer.json["state"]) == (202, "authorized")
+    busy = await shop.post(f"/v1/payments/{held}/void", {}, who="merchant")
+    assert (busy.status, busy.code) == (409, "operation_in_progress")
+    await shop.expire()
+    assert await shop.state(held) == "captured"
+    assert [row.operation for row in shop.ledger()] == ["authorize", "capture"]
+
+
+@pytest.mark.parametrize("processor", ["visa", "mastercard"])
+async def test_a_capture_nobody_got_is_done_anew(shop: Shop, processor: str) -> None:
+    held = (await shop.pay(capture="manual", processor=processor)).json["id"]
+    shop.fault(processor, "silence", operation="capture", times=1)
+    answer = await shop.post(f"/v1/payments/{held}/capture", {}, who="merchant")
+    assert answer.status == 202
+    await shop.expire()
+    assert await shop.state(held) == "captured"
+    assert [row.operation for row in shop.ledger()] == ["authorize", "capture"]
+
+
+async def test_a_void_nobody_got_is_done_anew(shop: Shop) -> None:
+    held = (await shop.pay(capture="manual", processor="visa")).json["id"]
+    shop.fault("visa", "silence", times=1)
+    answer = await shop.post(f"/v1/payments/{held}/void", {}, who="merchant")
+    assert answer.status == 202
+    await shop.expire()
+    assert await shop.state(held) == "voided"
+    assert await shop.balance() == {}
+
+
+async def _pending(shop: Shop) -> None:
+    async with asyncio.timeout(5):
+        while not shop.gateway.parts.running:  # noqa: ASYNC110  # polled with a deadline
+            await asyncio.sleep(0.005)
+
+
+async def _applied(shop: Shop, rows: int) -> None:
+    async with asyncio.timeout(5):
+        while len(shop.ledger()) < rows:  # noqa: ASYNC110  # polled with a deadline
+            await asyncio.sleep(0.01)
+
+
+async def test_a_capture_is_not_done_anew_while_the_old_one_may_still_land(shop: Shop) -> None:
+    held = (await shop.pay(capture="manual", processor="visa")).json["id"]
+    shop.fault("visa", "slow", operation="capture", seconds=600, times=1)
+    assert (await shop.post(f"/v1/payments/{held}/capture", {}, who="merchant")).status == 202
+    shop.fault("visa", "silence", operation="void")  # how a capture is taken back by its id
+    await shop.expire()
+    assert await shop.state(held) == "authorized"
+    assert shop.ledger("capture") == []
+    await shop.sandbox.clear()  # the slow capture lands now, and is found
+    await _applied(shop, 2)
+    await shop.expire()
+    assert await shop.state(held) == "captured"
+    assert len(shop.ledger("capture")) == 1
+
+
+async def test_a_decline_behind_an_approval_frees_the_money_first(shop: Shop) -> None:
+    """CyberSource's AUTHORIZED_RISK_DECLINED: the bank holds the money of a payment that is declined."""
+    answer = await shop.pay(payment_method={"type": "card", "card": await shop.card(RISK_DECLINED)})
+    assert (answer.status, answer.json["state"]) == (201, "declined")
+    assert [row.operation for row in shop.ledger()] == ["authorize", "reversal"]
+    assert await shop.balance() == {}

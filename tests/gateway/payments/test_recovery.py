@@ -1,0 +1,163 @@
+"""Each recovery point by name: what a crash leaves behind is ended, and never charged twice."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from connectors.processors.contract import Answer
+from gateway.books.operations import select_operations
+from gateway.books.payments import PaymentRow, select_payment
+from gateway.calls import send
+from gateway.errors import RequestInProgress
+from gateway.judging import judge
+from gateway.new_payments import ByCard, NewPayment, row_of
+from gateway.outcome import apply
+from gateway.payments import Request, approve, receive
+from gateway.recovery import sweep
+from tests.gateway.payments.conftest import Shop
+
+
+@pytest.fixture
+async def request_of(shop: Shop) -> Any:
+    """Makes a row as the route would, and the request it belongs to."""
+
+    async def make(key: str = "") -> tuple[Request, PaymentRow]:
+        from gateway.books.cards import select_card
+
+        parts, customer = shop.gateway.parts, await shop.account("customer")
+        card = await parts.books.read(select_card, await shop.card(), customer)
+        merchant = await shop.account("merchant")
+        asked = NewPayment(amount=1000, currency="EUR", merchant=merchant, payment_method=ByCard(card="x"))
+        row = row_of(asked, customer, "customer", card, None, parts.key, "")
+        return Request(customer, key or uuid4().hex, b"same"), row
+
+    return make
+
+
+async def test_received_without_its_client_ends_interrupted(shop: Shop, request_of: Any) -> None:
+    request, row = await request_of()
+    parts = shop.gateway.parts
+    await parts.books.write(receive, parts.terms, request, row)
+    await sweep(parts)
+    assert await shop.state(row.id) == "processing"  # the lease lives
+    await shop.expire()
+    payment = await shop.get(f"/v1/payments/{row.id}")
+    assert (payment["state"], payment["decline_code"]) == ("failed", "interrupted")
+    assert shop.ledger() == []
+
+
+async def test_received_is_taken_over_by_the_same_key_after_its_lease(shop: Shop, request_of: Any) -> None:
+    request, row = await request_of()
+    parts = shop.gateway.parts
+    await parts.books.write(receive, parts.terms, request, row)
+    _, other = await request_of()
+    with pytest.raises(RequestInProgress):
+        await parts.books.write(receive, parts.terms, request, other)
+    await parts.books.write(_expire_keys)
+    taken = await parts.books.write(receive, parts.terms, request, other)
+    assert isinstance(taken, PaymentRow)
+    assert taken.id == row.id
+
+
+async def test_judged_is_asked_for_and_never_sent_again(shop: Shop, request_of: Any) -> None:
+    request, row = await request_of()
+    parts = shop.gateway.parts
+    await parts.books.write(receive, parts.terms, request, row)
+    step = await parts.books.write(judge, parts.terms, row.id, None, 0.0)
+    assert step.send is not None
+    answer = await send(parts, step.payment, step.send, None, None)  # applied there, and then we die
+    assert answer.said == "succeeded"
+    await shop.expire()
+    assert await shop.state(row.id) == "unknown"
+    await shop.expire()
+    assert await shop.state(row.id) == "captured"
+    assert [operation.operation for operation in shop.ledger()] == ["sale"]
+
+
+async def test_judged_but_never_sent_ends_failed_and_holds_nothing(shop: Shop, request_of: Any) -> None:
+    request, row = await request_of()
+    parts = shop.gateway.parts
+    await parts.books.write(receive, parts.terms, request, row)
+    await parts.books.write(judge, parts.terms, row.id, None, 0.0)
+    await shop.expire()
+    await shop.expire()
+    assert await shop.state(row.id) == "failed"
+    assert shop.ledger() == []
+    assert await shop.balance() == {}
+
+
+async def test_judged_is_not_judged_twice(shop: Shop, request_of: Any) -> None:
+    request, row = await request_of()
+    parts = shop.gateway.parts
+    await parts.books.write(receive, parts.terms, request, row)
+    first = await parts.books.write(judge, parts.terms, row.id, None, 0.0)
+    again = await parts.books.write(judge, parts.terms, row.id, None, 0.0)
+    assert first.send is not None
+    assert again.send is None
+    assert len(await parts.books.read(select_operations, row.id)) == 1
+
+
+async def test_approved_goes_on_through_the_judge(shop: Shop) -> None:
+    paid = await shop.pay(payment_method={"type": "paypal"})
+    assert paid.json["state"] == "requires_action"
+    parts = shop.gateway.parts
+    await shop.press_at_paypal(paid.json["next_action"]["url"])
+    await parts.books.write(approve, parts.terms, paid.json["id"])  # and then we die
+    assert await shop.state(paid.json["id"]) == "processing"
+    await shop.expire()
+    assert await shop.state(paid.json["id"]) == "captured"
+    assert [row.operation for row in shop.ledger()] == ["authorize", "capture"]
+
+
+async def test_an_approval_after_the_end_is_booked_and_voided(shop: Shop, request_of: Any) -> None:
+    """A worker frozen between check and send comes back after recovery has given its payment up."""
+    request, row = await request_of()
+    parts = shop.gateway.parts
+    await parts.books.write(receive, parts.terms, request, row)
+    step = await parts.books.write(judge, parts.terms, row.id, None, 0.0)
+    assert step.send is not None
+    await shop.expire()
+    await shop.expire()
+    assert await shop.state(row.id) == "failed"
+    answer = await send(parts, step.payment, step.send, None, None)
+    late = await parts.books.write(apply, parts.terms, step.send.id, answer)
+    assert late.send is not None
+    assert late.send.kind == "void"
+    await shop.expire()
+    await shop.expire()
+    assert await shop.state(row.id) == "failed"
+    assert [operation.operation for operation in shop.ledger()] == ["sale", "void"]
+    assert await shop.balance() == {}
+
+
+async def test_an_answer_that_comes_twice_changes_nothing(shop: Shop) -> None:
+    paid = (await shop.pay()).json["id"]
+    parts = shop.gateway.parts
+    operation = (await parts.books.read(select_operations, paid))[0]
+    before = await parts.books.read(select_payment, paid)
+    step = await parts.books.write(apply, parts.terms, operation.id, Answer("declined"))
+    assert step.send is None
+    assert await parts.books.read(select_payment, paid) == before
+
+
+async def test_two_workers_take_one_lease_once(shop: Shop, request_of: Any) -> None:
+    request, row = await request_of()
+    parts = shop.gateway.parts
+    await parts.books.write(receive, parts.terms, request, row)
+    await parts.books.write(judge, parts.terms, row.id, None, 0.0)
+    await shop.expire()
+    await parts.books.write(_expire_operations)
+    await asyncio.gather(sweep(parts), sweep(parts))
+    operations = await parts.books.read(select_operations, row.id)
+    assert [operation.kind for operation in operations] == ["sale", "reversal"]
+    assert await shop.state(row.id) == "failed"
+
+
+def _expire_keys(conn: Any) -> None:
+    conn.exec_driver_sql("UPDATE idempotency_keys SET lease_until = 0")
+
+
+def _expire_operations(conn: Any) -> None:
+    conn.exec_driver_sql("UPDATE operations SET lease_until = 0 WHERE lease_until IS NOT NULL")
