@@ -96,7 +96,7 @@ def parse_fault(body: bytes) -> Fault:
     """The fault that a request orders. Raises `BadFault`."""
     try:
         fault = msgspec.json.decode(body, type=Fault)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         message, _, path = str(error).partition(" - at `$.")
         raise BadFault([{"path": path.rstrip("`"), "message": message}]) from None
     if errors := [{"path": path, "message": message} for path, message in _wrong(fault).items()]:

@@ -100,7 +100,9 @@ def decode(body: bytes, kind: type[T], refuse: Callable[[str, str], NoReturn]) -
     """The body as `kind`; else `refuse(field, reason)`, where `field` is its path and no value is repeated."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
+    except RecursionError:
+        refuse("", "nested too deeply")
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         reason, _, where = str(error).partition(" - at `$")
         missing = re.search(r"missing required field `(\w+)`", reason)
         refuse(where.rstrip("`").lstrip(".") + (f".{missing[1]}" if missing else ""), reason)
