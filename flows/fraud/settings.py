@@ -1,0 +1,15 @@
+"""Settings of the fraud flow."""
+
+from schemas.settings import Settings
+
+KEYS_MAX = 262_144
+
+
+class FraudSettings(Settings, frozen=True, kw_only=True):
+    """`fraud_min_labels`: with fewer labels learned the model may not go beyond `allow`; rules decide.
+
+    `fraud_keys_max`: how many instruments, and how many merchants, are remembered; the longest unused go first.
+    """
+
+    fraud_min_labels: int = 500
+    fraud_keys_max: int = KEYS_MAX
