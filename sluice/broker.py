@@ -98,7 +98,7 @@ def is_open(bootstrap: str) -> bool:
     if not any(_accepts(address) for address in bootstrap.split(",")):
         return False  # asked first: librdkafka would write a line of error for each refused try
     try:
-        create_topics(bootstrap, TOPICS)
+        create_topics(bootstrap, TOPICS, replication=-1)  # as the cluster itself has it
         known = AdminClient(COMMON | {"bootstrap.servers": bootstrap}).list_topics(timeout=5).topics
     except KafkaException:
         return False

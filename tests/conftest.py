@@ -1,6 +1,7 @@
 """What tests of several rooms use: a real broker, topics and ports of one's own."""
 
 import os
+import random
 import secrets
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from connectors.kafka import create_topics
-from schemas.settings import load
+from schemas.settings import PORTS, load
 from schemas.topics import Topic
 from sluice import broker, jars
 from sluice.child import LAUNCH
@@ -37,6 +38,25 @@ def unused_ports(count: int) -> list[int]:
 def free_ports() -> Callable[[int], list[int]]:
     """`free_ports(n)`: so many ports that nobody listened on a moment ago."""
     return unused_ports
+
+
+@pytest.fixture
+def free_offset() -> Callable[[], int]:
+    """`free_offset()`: a `SLUICE_PORT_OFFSET` at which every port of a stack is free."""
+    return unused_offset
+
+
+def unused_offset() -> int:
+    """An offset at which nobody listened on any port of a stack a moment ago."""
+    while True:
+        offset = random.randrange(10_000, 50_000)
+        if not any(_listens(port + offset) for port in PORTS.values()):
+            return offset
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,7 @@
 
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,23 +14,9 @@ import psutil
 import pytest
 
 from connectors.kafka import producer
-from schemas.settings import PORTS
 from schemas.topics import TOPICS
 
 SLUICE = [sys.executable, "-c", "from sluice.cli import main; main()"]
-
-
-def free_offset() -> int:
-    """An offset at which every port of a stack is free."""
-    while True:
-        offset = random.randrange(10_000, 50_000)
-        if all(_is_free(port + offset) for port in PORTS.values()):
-            return offset
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def sluice(*arguments: str, offset: int = 0, kafka: str = "") -> subprocess.Popen[str]:
@@ -90,7 +74,7 @@ def test_status_where_nothing_runs(tmp_path: Path) -> None:
     }
 
 
-def test_a_stack_with_its_own_kafka(tmp_path: Path) -> None:
+def test_a_stack_with_its_own_kafka(tmp_path: Path, free_offset: Callable[[], int]) -> None:
     offset = free_offset()
     with up(tmp_path, "kafka", "vault", offset=offset) as stack:
         now = status(tmp_path)
@@ -110,7 +94,9 @@ def test_a_stack_with_its_own_kafka(tmp_path: Path) -> None:
     assert not psutil.pid_exists(pid)
 
 
-def test_two_stacks_beside_each_other_and_none_twice(tmp_path: Path, kafka: str) -> None:
+def test_two_stacks_beside_each_other_and_none_twice(
+    tmp_path: Path, kafka: str, free_offset: Callable[[], int]
+) -> None:
     one, other, offset = tmp_path / "one", tmp_path / "other", free_offset()
     with up(one, "catcher", "vault", offset=offset, kafka=kafka):
         with up(other, "catcher", "vault", offset=free_offset(), kafka=kafka):

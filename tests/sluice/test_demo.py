@@ -1,0 +1,86 @@
+"""The demo from outside: every kind of payment happens, and Ctrl-C ends all of it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from schemas.settings import Settings
+from sluice import status
+from sluice.client import Client
+
+READY_WITHIN_S = 150
+SEEN_WITHIN_S = 90
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+
+def until(holds: Callable[[], object], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.5)
+
+
+async def latest(settings: Settings) -> list[dict[str, Any]]:
+    async with Client(settings.url("gateway"), "admin@example.com", "sluice-demo-only") as admin:
+        pages, cursor = [], ""
+        for _ in range(5):
+            page = await admin.get(f"/v1/payments?limit=100{cursor}")
+            pages += page["data"]
+            if page["next_cursor"] is None:
+                break
+            cursor = f"&cursor={page['next_cursor']}"
+        return pages
+
+
+def is_all_there(payments: list[dict[str, Any]]) -> bool:
+    """Whether each kind of thing that a tile shows has happened."""
+    states = Counter(payment["state"] for payment in payments)
+    processors = Counter(payment.get("processor") for payment in payments if payment["state"] == "captured")
+    currencies = {payment["currency"] for payment in payments}
+    return (
+        states.keys() >= {"captured", "declined", "voided"}
+        and processors.keys() >= {"visa", "mastercard", "paypal"}
+        and currencies >= {"EUR", "USD", "GBP", "JPY"}
+    )
+
+
+def test_the_demo_fills_every_tile_and_stops_within_10_s(tmp_path: Path, free_offset: Callable[[], int]) -> None:
+    settings = Settings(data=tmp_path / "data", port_offset=free_offset())
+    known = os.environ | {
+        "SLUICE_PORT_OFFSET": str(settings.port_offset),
+        "SLUICE_KAFKA": "",
+        "SLUICE_KAFKA_JIT": "c1",
+    }
+    command = [sys.executable, "-c", "from sluice.cli import main; main()", "demo", "--data", str(settings.data)]
+    with (tmp_path / "out").open("w") as out, subprocess.Popen(command, env=known, stdout=out, stderr=out) as demo:
+        try:
+            until(lambda: demo.poll() is not None or _all_ready(settings), READY_WITHIN_S)
+            assert demo.poll() is None, (tmp_path / "out").read_text()
+            pids = [entry.pid for entry in status.read(settings)]
+            deadline = time.monotonic() + SEEN_WITHIN_S
+            while not is_all_there(seen := asyncio.run(latest(settings))):
+                assert time.monotonic() < deadline, Counter((p["state"], p.get("processor")) for p in seen)
+                time.sleep(1)
+            assert {entry.restarts for entry in status.read(settings)} == {0}
+            demo.send_signal(signal.SIGINT)
+            began = time.monotonic()
+            assert demo.wait(15) == 0
+            assert time.monotonic() - began < 10
+            assert not [pid for pid in pids if pid and psutil.pid_exists(pid)]
+        finally:
+            demo.kill()
+
+
+def _all_ready(settings: Settings) -> bool:
+    return {entry.state for entry in status.read(settings)} == {"ready"}
