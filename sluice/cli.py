@@ -13,6 +13,7 @@ COMMANDS = {
     "reconcile": ("sluice.reconcile:reconcile", "Compare books, processors, Kafka and warehouse."),
     "evaluate": ("sluice.evaluate:evaluate", "Measure the fraud model on a labelled file, offline."),
     "sql": ("sluice.sql:sql", "Ask the running warehouse in SQL."),
+    "keys": ("sluice.keys:keys", "Rotate the vault's key."),
 }
 
 

@@ -22,7 +22,7 @@ def keys() -> None:
 @keys.command()
 @click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
 def rotate(data: Path | None) -> None:
-    """Put every card under a new version of the key, while the vault serves.
+    """Put every card under a new key version, while serving.
 
     An interrupted rotation goes on: call it again, or restart the vault.
     """
