@@ -84,7 +84,10 @@ WHEN NOT MATCHED THEN INSERT BY NAME
 """
 
 ADVANCE = f"INSERT OR REPLACE INTO store.offsets BY NAME {FRESH}"
-LAG = f"INSERT OR REPLACE INTO store.lags BY NAME {FRESH}"
+LAG = """
+INSERT OR REPLACE INTO store.lags
+SELECT unnest(from_json_strict($rows::JSON, $shape), max_depth := 2), now()::TIMESTAMP
+"""
 
 
 class Added(msgspec.Struct, frozen=True):

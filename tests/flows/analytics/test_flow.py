@@ -1,0 +1,210 @@
+"""The flow as it runs: a process of its own on the real broker, killed, asked, and asked too much."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from bytewax.testing import run_main
+
+from connectors.heartbeat import last_beat
+from connectors.kafka import producer
+from connectors.records import Out
+from connectors.streams import BroadcastSource
+from connectors.warehouse import QueryRefused, Reader, WarehouseAway, WarehouseError
+from flows.analytics.flow import WarehouseSink, build
+from flows.analytics.settings import AnalyticsSettings
+from schemas.ids import new_id
+from schemas.topics import CONTROLS, DEAD_LETTER, TOPICS
+from tests.flows.analytics.conftest import Kept, lives
+
+KILLS = int(os.environ.get("SLUICE_TEST_KILLS", "5"))
+WITHIN_S = 60
+
+BY_MINUTE = "SELECT currency, state, processor, sum(count)::BIGINT, sum(amount)::BIGINT FROM payments_by_minute"
+BY_ROW = "SELECT currency, state, processor, count(*), sum(amount)::BIGINT FROM payments"
+GROUPED = " GROUP BY ALL ORDER BY ALL"
+
+
+class Running:
+    """The flow in a process of its own, and a reader of what it keeps."""
+
+    def __init__(self, settings: AnalyticsSettings) -> None:
+        self._settings = settings
+        self.reader = Reader(settings, "sql")
+        self.process = self._start()
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows, as soon as the warehouse answers."""
+        return until(lambda: self._try(sql))
+
+    def caught_up(self) -> bool:
+        """Whether the flow that runs now has read all there is."""
+        beat = last_beat(self._settings, "analytics")
+        return beat is not None and beat.pid == self.process.pid and beat.lag == 0
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def restart(self) -> None:
+        """As the supervisor does."""
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environment = {
+            f"SLUICE_{name.upper()}": str(value) for name, value in msgspec.structs.asdict(self._settings).items()
+        }
+        with (self._settings.data / "log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "bytewax.run", "flows.analytics.flow:get_flow"],
+                env=os.environ | environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _try(self, sql: str) -> list[tuple[Any, ...]] | None:
+        try:
+            return self.reader.query(sql).rows
+        except WarehouseAway:
+            return None
+
+
+@contextmanager
+def running(settings: AnalyticsSettings) -> Iterator[Running]:
+    flow = Running(settings)
+    try:
+        yield flow
+    finally:
+        flow.kill()
+
+
+def until(answer: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + WITHIN_S
+    while time.monotonic() < deadline:
+        found = answer()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def write(kafka: str, outs: list[Out], per_second: float = 1e9) -> None:
+    client = producer(kafka)
+    begun = time.monotonic()
+    for n, out in enumerate(outs):
+        time.sleep(max(0, begun + n / per_second - time.monotonic()))
+        client.produce(out.topic, out.value, out.key, headers=[*out.headers])
+        client.poll(0)
+    assert client.flush(20) == 0
+
+
+@pytest.fixture
+def on_broker(settings: AnalyticsSettings, kafka: str) -> AnalyticsSettings:
+    return msgspec.structs.replace(settings, kafka=kafka)
+
+
+def test_kill_9_loses_nothing_and_doubles_nothing(
+    on_broker: AnalyticsSettings, kafka: str, tmp_path: Path
+) -> None:
+    prefix = new_id("kill")
+    outs = lives(1500, prefix)
+    mine = f" WHERE id LIKE 'pay_{prefix}%'"
+    writing = threading.Thread(target=write, args=(kafka, outs, 250))
+    writing.start()
+    with running(on_broker) as flow:
+        for _ in range(KILLS):
+            flow.ask("SELECT 1")
+            time.sleep(random.random() * 0.5)
+            flow.kill()
+            flow.restart()
+        writing.join()
+        until(lambda: flow.caught_up() and flow.ask("SELECT count(*) FROM payments" + mine) == [(1500,)])
+
+        by_row = flow.ask(BY_ROW + mine + GROUPED)
+        assert sum(count for *_, count, _ in by_row) == 1500
+        assert sum(amount for *_, amount in by_row) == sum(100 + n for n in range(1500))
+        assert flow.ask(BY_MINUTE + GROUPED) == flow.ask(BY_ROW + GROUPED)
+        everything = flow.ask(BY_ROW + GROUPED)
+
+    fresh = Kept(AnalyticsSettings(data=tmp_path / "fresh"))
+    source = BroadcastSource(kafka, [topic.name for topic in TOPICS], tail=False)
+    run_main(build(source, WarehouseSink(fresh.warehouse)))
+    assert fresh.ask(BY_ROW + GROUPED) == everything, "the same numbers from Kafka alone"
+    assert fresh.ask(BY_MINUTE + GROUPED) == everything
+    fresh.warehouse.close()
+
+
+def test_it_starts_where_its_file_says_and_tells_how_far_it_is(on_broker: AnalyticsSettings, kafka: str) -> None:
+    prefix = new_id("beat")
+    write(kafka, lives(20, prefix))
+    with running(on_broker) as flow:
+        until(flow.caught_up)
+        health = flow.ask("SELECT topic, partition, lag, age_ms FROM pipeline_health")
+    assert {(topic, partition) for topic, partition, *_ in health} == {
+        (topic.name, partition) for topic in TOPICS for partition in range(topic.partitions)
+    }
+    assert all(lag == 0 and age_ms < 10_000 for *_, lag, age_ms in health)
+
+
+def test_a_runaway_statement_ends_and_its_reader_waits(on_broker: AnalyticsSettings, kafka: str) -> None:
+    """Even when its client is gone: DuckDB goes on without it."""
+    prefix = new_id("run")
+    mine = f"SELECT count(*) FROM payments WHERE id LIKE 'pay_{prefix}%'"
+    with running(on_broker) as flow:
+        until(flow.caught_up)
+        client = asking(on_broker, "bench", "SELECT count(*) FROM range(1000000000000) a, range(1000) b")
+        time.sleep(1)
+        client.kill()
+        client.wait()
+        write(kafka, lives(10, prefix))
+        assert flow.process.wait(20) == 75
+
+        flow.restart()
+        assert flow.ask(mine) is not None, "another reader is let in"
+        refused = Reader(on_broker, "bench")
+        with pytest.raises(QueryRefused, match="not let in"):
+            refused.query("SELECT 1")
+        until(lambda: flow.ask(mine) == [(10,)])
+        until(lambda: answer(refused, "SELECT 1"))
+
+
+def test_a_statement_that_takes_all_memory_ends(on_broker: AnalyticsSettings) -> None:
+    roomy = msgspec.structs.replace(on_broker, statement_s=100, warehouse_process_mb=700)
+    with running(roomy) as flow:
+        until(flow.caught_up)
+        with pytest.raises(WarehouseAway):
+            flow.reader.query("SELECT quantile_cont(a, 0.5) FROM range(1000000000) t(a)")
+        assert flow.process.wait(10) == 75
+
+
+def test_an_expired_offset_stops_the_flow_where_records_are_kept_for_ever() -> None:
+    kept_for_ever = {topic.name for topic in TOPICS if topic.config.get("retention.ms") == "-1"}
+    assert kept_for_ever == {topic.name for topic in TOPICS} - {CONTROLS.name, DEAD_LETTER.name}
+
+
+def answer(reader: Reader, sql: str) -> list[tuple[Any, ...]] | None:
+    try:
+        return reader.query(sql).rows
+    except WarehouseError:
+        return None
+
+
+def asking(settings: AnalyticsSettings, reader: str, sql: str) -> subprocess.Popen[bytes]:
+    """A client in a process of its own, so that it can be killed."""
+    code = (
+        "import sys, pathlib; from connectors.warehouse import Reader; from schemas.settings import Settings;"
+        "settings = Settings(data=pathlib.Path(sys.argv[1]), port_offset=int(sys.argv[2]));"
+        "Reader(settings, sys.argv[3]).query(sys.argv[4])"
+    )
+    arguments = [str(settings.data), str(settings.port_offset), reader, sql]
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.DEVNULL)
