@@ -14,6 +14,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
+from gateway.books.statement import execute
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -74,25 +76,32 @@ class Books:
     async def _write_group(self, group: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]]) -> None:
         facts = self._writer.info["announced"] = []
         try:
-            with self._writer.begin() as transaction:
-                results = [(done, *self._run(fn, facts)) for fn, done in group]
-                await asyncio.get_running_loop().run_in_executor(self._disk, transaction.commit)
+            transaction = self._writer.begin()
+            results = [(done, *self._run(fn, facts)) for fn, done in group]
+            await asyncio.get_running_loop().run_in_executor(self._disk, transaction.commit)
         except Exception as error:  # the disk is full or gone: nobody's transaction stands
+            self._undo()
             settle([(done, None, error) for _, done in group])
         else:
             self.listener(facts)
             settle(results)
 
+    def _undo(self) -> None:
+        raw = self._writer.connection.driver_connection
+        if raw is not None and raw.in_transaction:  # SQLAlchemy takes a COMMIT that failed for an end
+            raw.rollback()
+        self._writer.rollback()
+
     def _run(self, fn: Callable[[Connection], Any], facts: list[Any]) -> tuple[Any, Exception | None]:
         announced = len(facts)
-        savepoint = self._writer.begin_nested()
+        execute(self._writer, "SAVEPOINT one")  # SQLAlchemy compiles each of its own anew: 0.1 ms
         try:
             result = fn(self._writer)
         except Exception as error:
-            savepoint.rollback()
+            execute(self._writer, "ROLLBACK TO one")
             del facts[announced:]
             return None, error
-        savepoint.commit()
+        execute(self._writer, "RELEASE one")
         return result, None
 
 
@@ -120,6 +129,6 @@ def sqlite_engine(path: Path) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(conn: Connection) -> None:
         readonly = conn.get_execution_options().get("readonly")
-        conn.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+        execute(conn, "BEGIN" if readonly else "BEGIN IMMEDIATE")
 
     return engine

@@ -1,0 +1,120 @@
+"""The relay over a real broker: all that is committed is published, in order per payment, whatever happens."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from confluent_kafka import TopicPartition
+
+from connectors.kafka import consumer
+from gateway.books.engine import Books, sqlite_engine
+from gateway.books.metadata import metadata
+from gateway.books.outbox import OutboxRow, add_event, measure_backlog
+from gateway.relay import Relay
+from schemas.ids import new_id
+from schemas.times import now_micros
+
+PAYMENTS = 20
+EACH = 5
+
+
+def books_at(path: Path) -> Books:
+    engine = sqlite_engine(path / "books.sqlite3")
+    metadata.create_all(engine)
+    return Books(engine)
+
+
+def row(topic: str, payment: int, sequence: int) -> OutboxRow:
+    return OutboxRow(
+        id=0,
+        event=new_id("evt"),
+        topic=topic,
+        key=f"key-{payment}",
+        type="payment.initiated",
+        payment=f"pay-{payment}",
+        sequence=sequence,
+        value=b"%d" % sequence,
+        traceparent=None,
+        recorded_at=now_micros(),
+    )
+
+
+async def write_all(books: Books, topic: str) -> None:
+    """Write every payment's events in order, all payments at once."""
+
+    async def one(payment: int) -> None:
+        for sequence in range(1, EACH + 1):
+            await books.write(add_event, row(topic, payment, sequence))
+
+    await asyncio.gather(*[one(payment) for payment in range(PAYMENTS)])
+
+
+async def drained(books: Books) -> None:
+    async with asyncio.timeout(30):
+        while (await books.read(measure_backlog))[0]:  # noqa: ASYNC110  # polled with a deadline
+            await asyncio.sleep(0.05)
+
+
+def read(bootstrap: str, topic: str, partitions: int) -> dict[str, list[int]]:
+    """The sequences of each payment as they stand on the topic, repeats left out."""
+    client = consumer(bootstrap)
+    client.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+    seen: dict[str, list[int]] = defaultdict(list)
+    while sum(map(len, seen.values())) < PAYMENTS * EACH:
+        for message in client.consume(500, 5.0):
+            sequence = int(message.value())
+            if sequence not in seen[message.key().decode()]:
+                seen[message.key().decode()].append(sequence)
+    client.close()
+    return seen
+
+
+async def test_what_is_committed_is_published_in_order(
+    kafka: str, new_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    topic = new_topic(3)
+    books = books_at(tmp_path)
+    relay = Relay(books, kafka)
+    books.listener = relay.publish
+    await write_all(books, topic)
+    await drained(books)
+    await relay.close()
+    await books.close()
+    assert set(map(tuple, read(kafka, topic, 3).values())) == {tuple(range(1, EACH + 1))}
+
+
+async def test_what_kafka_missed_goes_out_in_order_after_a_restart(
+    kafka: str, new_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    topic = new_topic(3)
+    books = books_at(tmp_path)
+    away = Relay(books, "localhost:1")
+    books.listener = away.publish
+    await write_all(books, topic)
+    assert (await books.read(measure_backlog))[0] == PAYMENTS * EACH
+    await away.close()
+    relay = Relay(books, kafka)
+    books.listener = relay.publish
+    await drained(books)
+    await relay.close()
+    await books.close()
+    assert set(map(tuple, read(kafka, topic, 3).values())) == {tuple(range(1, EACH + 1))}
+
+
+async def test_new_rows_wait_while_earlier_ones_are_the_sweeps(
+    kafka: str, new_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    topic = new_topic(1)
+    books = books_at(tmp_path)
+    for sequence in range(1, EACH):
+        for payment in range(PAYMENTS):
+            await books.write(add_event, row(topic, payment, sequence))  # nobody listens: as after a crash
+    relay = Relay(books, kafka)
+    books.listener = relay.publish
+    for payment in range(PAYMENTS):
+        await books.write(add_event, row(topic, payment, EACH))
+    await drained(books)
+    await relay.close()
+    await books.close()
+    assert set(map(tuple, read(kafka, topic, 1).values())) == {tuple(range(1, EACH + 1))}

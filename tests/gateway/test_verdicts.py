@@ -1,0 +1,115 @@
+"""Waiting for the fraud flow, over a real broker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from confluent_kafka import Producer
+
+from connectors.kafka import producer
+from gateway.verdicts import MISSED_MAX, Verdicts
+from schemas.events import encode, new_event
+from schemas.ids import new_id
+from schemas.risk import Verdict
+from schemas.times import now
+from schemas.topics import RISK
+
+
+class Flow:
+    """Stands where the fraud flow would."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._producer: Producer = producer(bootstrap)
+
+    def say(self, payment: str, outcome: str = "allow") -> None:
+        """Publish a verdict and return once the broker has it."""
+        verdict = Verdict(
+            payment=payment,
+            instrument="fp_x",
+            merchant="acc_m",
+            outcome=outcome,  # type: ignore[arg-type]
+            source="rules",
+            score=None,
+            reasons=[],
+            features={},
+            model="none",
+            rules="none",
+            flow_sequence=1,
+            input_partition=0,
+            input_offset=0,
+            latency_ms=1.0,
+            occurred_at=now(),
+            recorded_at=now(),
+        )
+        headers, value = encode(new_event("risk.verdict", "/test", payment, verdict, now()))
+        self._producer.produce(RISK.name, value, payment, headers=headers)
+        self._producer.flush(10)
+
+
+@pytest.fixture
+def late() -> list[Verdict]:
+    """Verdicts that came after nobody waited any more."""
+    return []
+
+
+@pytest.fixture
+async def verdicts(kafka: str, late: list[Verdict]) -> AsyncIterator[Verdicts]:
+    waiting = Verdicts(kafka, late.extend)
+    async with asyncio.timeout(20):
+        while not await waiting.ready():  # noqa: ASYNC110  # polled with a deadline
+            await asyncio.sleep(0.02)
+    yield waiting
+    await waiting.close()
+
+
+@pytest.fixture
+def flow(kafka: str) -> Flow:
+    return Flow(kafka)
+
+
+async def test_a_verdict_ends_the_wait(verdicts: Verdicts, flow: Flow) -> None:
+    payment = new_id("pay")
+    waiting = asyncio.create_task(verdicts.wait(payment, 20))
+    await asyncio.to_thread(flow.say, payment, "flag")
+    verdict = await waiting
+    assert verdict is not None
+    assert verdict.outcome == "flag"
+
+
+async def test_a_verdict_that_was_there_first_is_found(kafka: str, flow: Flow) -> None:
+    payment = new_id("pay")
+    flow.say(payment)
+    restarted = Verdicts(kafka, lambda late: None)
+    async with asyncio.timeout(20):
+        while not await restarted.ready():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert await restarted.wait(payment, 0.01) is not None
+    await restarted.close()
+
+
+async def test_a_late_verdict_is_handed_on(verdicts: Verdicts, flow: Flow, late: list[Verdict]) -> None:
+    payment = new_id("pay")
+    assert await verdicts.wait(payment, 0.01) is None
+    await asyncio.to_thread(flow.say, payment)
+    async with asyncio.timeout(20):
+        while not late:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert [verdict.payment for verdict in late] == [payment]
+
+
+async def test_after_some_missed_verdicts_only_a_probe_waits(verdicts: Verdicts) -> None:
+    for _ in range(MISSED_MAX):
+        assert await verdicts.wait(new_id("pay"), 0.001) is None
+    loop = asyncio.get_running_loop()
+    probe = asyncio.create_task(verdicts.wait(new_id("pay"), 5))
+    await asyncio.sleep(0)
+    began = loop.time()
+    assert await verdicts.wait(new_id("pay"), 5) is None
+    assert loop.time() - began < 1
+    probe.cancel()
+
+
+async def test_a_broken_broker_keeps_nobody_from_starting() -> None:
+    alone = Verdicts("localhost:1", lambda late: None)
+    assert await alone.wait("pay", 0.01) is None
+    await alone.close()
