@@ -38,8 +38,10 @@ share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
 group.initial.rebalance.delay.ms=0
 # After a kill -9 the new broker may not write until its dead self is forgotten: 9 s by default.
-broker.session.timeout.ms=1000
-broker.heartbeat.interval.ms=100
+broker.session.timeout.ms=1500
+# The controller drops a heartbeat it cannot handle within half of this, and fences the broker after a session
+# without one: with 100 ms a busy machine was enough (seen at a load of 15 on two cores).
+broker.heartbeat.interval.ms=400
 num.network.threads=2
 num.io.threads=4
 # The compacted topic is tiny; by default a third of the heap would wait for it.
