@@ -22,7 +22,6 @@ SHARED: list[Any] = [
 
 def configure(process: str, level: int = logging.INFO) -> None:
     """Send our own logs and the libraries' to standard output as JSON lines that name `process`."""
-    structlog.contextvars.bind_contextvars(process=process)
     structlog.configure(
         processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -35,6 +34,7 @@ def configure(process: str, level: int = logging.INFO) -> None:
             foreign_pre_chain=SHARED,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _naming(process),
                 structlog.processors.format_exc_info,  # before the redaction: tracebacks hide numbers too
                 redact,
                 structlog.processors.JSONRenderer(_dump),
@@ -47,6 +47,11 @@ def configure(process: str, level: int = logging.INFO) -> None:
 def redact(_logger: Any, _method: str, event: Any) -> Any:
     """The event without values of secret keys and with masked card numbers, at any depth."""
     return {key: _clean(key, value) for key, value in event.items()}
+
+
+def _naming(process: str) -> Any:
+    # Not a contextvar: threads, such as those of the Kafka client, would not have it.
+    return lambda _logger, _method, event: {**event, "process": process}
 
 
 def _clean(key: str, value: Any) -> Any:

@@ -10,7 +10,8 @@ from gateway.errors import FieldError, InvalidJson, InvalidRequest
 
 DEPTH_MAX = 16
 FIELD_NAME = re.compile(r"[a-z_]{1,40}")
-FOUND_AT = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>\$.*)`)?$", re.DOTALL)
+# " - at `$.a.b`", or " - at `key` in `$.a`" for the name of an entry
+FOUND_AT = re.compile(r"(?P<message>.*?)(?: - at (?:`key` in )?`(?P<path>\$.*)`)?", re.DOTALL)
 MISSING = re.compile(r"Object missing required field `(.+)`")
 UNKNOWN = re.compile(r"Object contains unknown field `(.+)`", re.DOTALL)
 
@@ -49,7 +50,7 @@ def convert(given: dict[str, str], kind: type[Any]) -> Any:
 
 def field_error(text: str) -> FieldError:
     """msgspec's message as path and words. What a client sent is taken out: it may be a card number."""
-    found = FOUND_AT.match(text)
+    found = FOUND_AT.fullmatch(text)
     message, path = (found["message"], found["path"] or "$") if found else ("is wrong", "$")
     if missing := MISSING.fullmatch(message):
         return FieldError(f"{path}.{missing[1]}", "Required, but missing.")

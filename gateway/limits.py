@@ -20,9 +20,9 @@ LIMITS: dict[str, Limit] = {
     "payments": Limit(200, 1_000),
     "import": Limit(20_000, 40_000),  # the account that replays history
     "public": Limit(50, 500),  # by address: everything that needs no token
-    "login": Limit(10, 100),  # by address
-    "login_email": Limit(0.2, 30),  # by e-mail; ten failures lock the account besides
-    "accounts": Limit(5, 200),  # by address: each new account costs 50 ms of hashing
+    "login": Limit(10, 300),  # by address
+    "login_email": Limit(1, 100),  # by e-mail; ten failures lock the account besides
+    "accounts": Limit(5, 300),  # by address: each new account costs 50 ms of hashing
     "refused": Limit(20, 200),  # by address: requests without a valid token
 }
 

@@ -105,7 +105,7 @@ class _Shapes:
 def _operation(rule: Rule, rules: Rules, view: Any, shapes: _Shapes) -> dict[str, Any]:
     summary, _, description = (inspect.getdoc(view) or "").partition("\n\n")
     made = {
-        "operationId": view.__name__,
+        "operationId": rule.endpoint.replace(".", "_"),
         "tags": [rule.endpoint.split(".")[0]],
         "summary": summary,
         "description": description.replace("\n", " "),

@@ -6,7 +6,6 @@ import msgspec
 from quart import Blueprint, request
 
 from gateway.endpoint import Call, Reply, endpoint
-from gateway.errors import Unauthenticated
 from gateway.oauth import Form, token_response
 
 blueprint = Blueprint("oauth", __name__)
@@ -50,7 +49,7 @@ async def create_token(call: Call) -> Reply:
     try:
         status, body, headers = await call.parts.books.read(token_response, call.parts.tokens, form)
     except UnicodeDecodeError:  # of Authlib: the Authorization header was no UTF-8
-        raise Unauthenticated from None
+        return Reply(401, OAuthError("invalid_client"))
     return Reply(status, body, dict(headers))
 
 

@@ -1,23 +1,28 @@
-"""A gateway of one's own: real books, a real vault process, the accounts of the demo, and a client that logs in."""
+"""A gateway: real books, a real vault process, the accounts of the demo, and a client that logs in."""
 
 import asyncio
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
 import msgspec
 import pytest
 from quart import Quart
+from werkzeug.exceptions import HTTPException
 
 from gateway.app import create_app
+from gateway.openapi import codes_of
 from gateway.parts import EXTENSION, Parts
 from gateway.settings import SEED_PASSWORD, GatewaySettings
 from gateway.vault.client import VaultAway, VaultClient
 
 VAULT_WITHIN_S = 20
+NO_KAFKA = "localhost:1"  # nobody listens there
+PASSWORD = "correct horse battery"
 PEOPLE = ("customer", "merchant", "analyst", "admin", "replay")
 
 
@@ -47,14 +52,36 @@ class Gateway:
         self.parts: Parts = app.extensions[EXTENSION]
         self._tokens: dict[str, str] = {}
 
-    async def ask(self, method: str, path: str, body: Any = None, who: str | None = None, **headers: str) -> Answer:
-        """Send a request; a `body` that is not bytes goes as JSON. `idempotency_key=` becomes `Idempotency-Key`."""
+    async def ask(
+        self, method: str, path: str, body: Any = None, who: str | None = None, **headers: str
+    ) -> Answer:
+        """Send a request; a `body` that is not bytes goes as JSON. `traceparent=…` becomes a header."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if who:
             sent["Authorization"] = f"Bearer {await self.token(who)}"
         data = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
         response = await self.app.test_client().open(path, method=method, data=data, headers=sent)
-        return Answer(response.status_code, await response.get_data(as_text=False), response.headers)
+        answer = Answer(response.status_code, await response.get_data(as_text=False), response.headers)
+        self._check_declared(method, path, answer)
+        return answer
+
+    def _check_declared(self, method: str, path: str, answer: Answer) -> None:
+        """Every answer that any test gets is one that its route declared, code and shape."""
+        try:
+            name, _ = self.app.url_map.bind("localhost").match(path.partition("?")[0], method)
+        except HTTPException:
+            assert answer.code in ("not_found", "method_not_allowed")
+            return
+        rules = cast(Any, self.app.view_functions[name]).rules
+        if answer.code:
+            assert answer.code in codes_of(rules), f"{method} {path} did not declare {answer.code}"
+            return
+        assert answer.status in rules.answers, f"{method} {path} did not declare {answer.status}: {answer.body!r}"
+        shape = rules.answers[answer.status]
+        if shape is None:
+            assert not answer.body
+        elif shape is not str:
+            msgspec.json.decode(answer.body, type=shape)
 
     async def token(self, who: str) -> str:
         """An access token of one of `PEOPLE`; anything else is a token already."""
@@ -68,12 +95,27 @@ class Gateway:
         """What a login is answered."""
         return await self.ask("POST", "/v1/login", {"email": email, "password": password})
 
+    async def sign_up(self, email: str = "", **fields: str) -> str:
+        """A new customer's access token."""
+        email = email or f"{uuid4().hex}@example.com"
+        body = {"email": email, "password": PASSWORD, "name": "Somebody"} | fields
+        assert (await self.ask("POST", "/v1/accounts", body)).status == 201
+        return str((await self.log_in(email, PASSWORD)).json["access_token"])
+
     async def service_token(self, service: str = "notifications") -> str:
         """An access token of a service client."""
-        secret = (self.parts.settings.secrets() / f"{service}.secret").read_text()
+        secret = (self.parts.settings.secrets() / f"{service}.secret").read_text().strip()
         form = f"grant_type=client_credentials&client_id={service}&client_secret={secret}".encode()
         answer = await self.ask("POST", "/oauth/token", form, content_type="application/x-www-form-urlencoded")
         return str(answer.json["access_token"])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashing() -> Iterator[None]:
+    """Little work per password, for tests log in hundreds of times; `test_passwords` has the real amount."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gateway.passwords.MEMORY_KIB", 64)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +137,7 @@ def vault_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def seeded_data(vault_socket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with migrated books and the demo's accounts, made once and copied for each test."""
     data = tmp_path_factory.mktemp("seeded")
-    settings = GatewaySettings(data=data, vault=vault_socket, seed=True, kafka="localhost:1")
+    settings = GatewaySettings(data=data, vault=vault_socket, seed=True, kafka=NO_KAFKA)
 
     async def start_and_stop() -> None:
         async with create_app(settings).test_app():
@@ -110,31 +152,15 @@ def gateway_settings(seeded_data: Path, vault_socket: Path, tmp_path: Path) -> G
     """Settings of a gateway with a copy of the seeded data; nobody listens where its Kafka would be."""
     data = tmp_path / "data"
     shutil.copytree(seeded_data, data)
-    return GatewaySettings(data=data, vault=vault_socket, seed=True, kafka="localhost:1")
+    return GatewaySettings(data=data, vault=vault_socket, seed=True, kafka=NO_KAFKA)
 
 
 @pytest.fixture
 async def gateway(gateway_settings: GatewaySettings) -> AsyncIterator[Gateway]:
-    """A running gateway."""
+    """A running gateway of this test's own."""
     app = create_app(gateway_settings)
     async with app.test_app():
         yield Gateway(app)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """`clock(seconds)` lets so much time pass for tokens."""
-    import gateway.tokens as tokens
-
-    passed = 0.0
-    real = tokens.time
-
-    def move(seconds: float) -> None:
-        nonlocal passed
-        passed += seconds
-
-    monkeypatch.setattr(tokens, "time", lambda: real() + passed)
-    return move
 
 
 async def _await_vault(path: Path) -> None:

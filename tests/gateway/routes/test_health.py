@@ -1,0 +1,59 @@
+"""Whether it lives, whether it is ready, what it measures."""
+
+import asyncio
+
+import pytest
+
+from tests.gateway.conftest import Gateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_it_lives_without_kafka(gateway: Gateway) -> None:
+    answer = await gateway.ask("GET", "/healthz")
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+
+async def test_it_is_ready_without_kafka_once_it_stopped_waiting_for_old_verdicts(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await gateway.ask("GET", "/readyz")).code == "unavailable"
+    gateway.parts.verdicts._caught_up.set()  # as ten seconds without Kafka do
+    assert (await gateway.ask("GET", "/readyz")).status == 200
+
+
+@pytest.mark.parametrize("check", ["fails", "says no", "hangs"])
+async def test_one_check_that_is_not_well_makes_it_unready(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    async def unwell() -> bool:
+        if check == "fails":
+            raise OSError
+        if check == "hangs":
+            await asyncio.sleep(60)
+        return False
+
+    monkeypatch.setattr("gateway.routes.health.READY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(gateway.parts, "ready", [unwell])
+    answer = await gateway.ask("GET", "/readyz")
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert answer.headers["Retry-After"]
+
+
+async def test_the_vault_away_makes_it_unready(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway.parts, "ready", [gateway.parts.books_answer, gateway.parts.vault_answers])
+    assert (await gateway.ask("GET", "/readyz")).status == 200
+    await gateway.parts.vault.close()
+    monkeypatch.setattr(gateway.parts.vault, "_path", gateway.parts.settings.data / "no.sock")
+    assert (await gateway.ask("GET", "/readyz")).status == 503
+
+
+async def test_metrics_count_by_rule_and_never_by_path(gateway: Gateway) -> None:
+    await gateway.ask("GET", "/v1/cards/card_secretly", who="customer")
+    await gateway.ask("GET", "/scanner/was/here")
+    text = (await gateway.ask("GET", "/metrics")).body.decode()
+    assert 'sluice_http_requests_total{method="GET",rule="/v1/cards/<card>",status="404"} 1.0' in text
+    assert 'rule="unmatched"' in text
+    assert "secretly" not in text
+    assert "scanner" not in text
+    assert "process_resident_memory_bytes" in text

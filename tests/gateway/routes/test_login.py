@@ -1,0 +1,205 @@
+"""Sessions: how they begin, go on and end, and what a guesser learns (nothing)."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from argon2 import extract_parameters
+from joserfc import jwt
+from joserfc.jwk import KeySet
+from sqlalchemy import Connection
+
+from gateway import tokens
+from gateway.books.accounts import FAILURES_MAX
+from gateway.limits import LIMITS, Limit
+from gateway.passwords import WAITING_MAX
+from tests.gateway.conftest import PASSWORD, Answer, Gateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def refresh(gateway: Gateway, token: str) -> Answer:
+    return await gateway.ask("POST", "/v1/login/refresh", {"refresh_token": token})
+
+
+async def me(gateway: Gateway, token: str) -> int:
+    return (await gateway.ask("GET", "/v1/me", who=token)).status
+
+
+async def test_a_login_gives_both_tokens(gateway: Gateway) -> None:
+    grant = (await gateway.log_in("customer@example.com")).json
+    assert grant.keys() == {"access_token", "token_type", "expires_in", "refresh_token"}
+    assert (grant["token_type"], grant["expires_in"]) == ("Bearer", 900)
+    assert await me(gateway, grant["access_token"]) == 200
+
+
+async def test_the_access_token_can_be_verified_with_the_published_key(gateway: Gateway) -> None:
+    grant = (await gateway.log_in("analyst@example.com")).json
+    keys = KeySet.import_key_set((await gateway.ask("GET", "/oauth/jwks")).json)
+    assert "d" not in keys.as_dict()["keys"][0]
+    token = jwt.decode(grant["access_token"], keys, algorithms=["ES256"])
+    assert token.header["kid"] == keys.keys[0].kid
+    assert token.claims.keys() == {"iss", "aud", "iat", "exp", "sub", "role", "scope", "sid"}
+    assert token.claims["role"] == "analyst"
+    assert "reviews:write" in token.claims["scope"].split()
+
+
+@pytest.mark.parametrize(
+    ("email", "password"),
+    [
+        ("customer@example.com", "wrong password"),
+        ("nobody@example.com", "wrong password"),
+        ("not an address", "x"),
+        ("", ""),
+    ],
+)
+async def test_wrong_and_unknown_are_the_same_answer(gateway: Gateway, email: str, password: str) -> None:
+    answer = await gateway.log_in(email, password)
+    reference = await gateway.log_in("customer@example.com", "another wrong one")
+    assert (answer.status, answer.code) == (401, "invalid_credentials")
+    assert answer.body == reference.body
+
+
+async def test_an_unknown_address_costs_as_much_hashing(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = []
+    verify = gateway.parts.passwords._verify
+
+    def watch(stored: str, given: str) -> bool:
+        checked.append(extract_parameters(stored))
+        return verify(stored, given)
+
+    monkeypatch.setattr(gateway.parts.passwords, "_verify", watch)
+    await gateway.log_in("nobody@example.com", PASSWORD)
+    await gateway.log_in("customer@example.com", PASSWORD)
+    unknown, known = checked
+    assert unknown == known
+
+
+async def test_no_password_means_no_login(gateway: Gateway) -> None:
+    made = await gateway.ask("POST", "/v1/merchants", {"name": "No login"}, "admin")
+    assert made.json["email"] is None
+    assert (await gateway.log_in("", "nobody's password")).code == "invalid_credentials"
+
+
+async def test_ten_failures_lock_the_account_even_for_the_right_password(gateway: Gateway) -> None:
+    email = f"{uuid4().hex}@example.com"
+    await gateway.sign_up(email)
+    for _ in range(FAILURES_MAX):
+        assert (await gateway.log_in(email, "wrong password")).code == "invalid_credentials"
+    assert (await gateway.log_in(email, PASSWORD)).code == "invalid_credentials"
+    await gateway.parts.books.write(_unlock, email)
+    assert (await gateway.log_in(email, PASSWORD)).status == 200
+
+
+async def test_failures_at_the_same_moment_all_count(gateway: Gateway) -> None:
+    email = f"{uuid4().hex}@example.com"
+    await gateway.sign_up(email)
+    await asyncio.gather(*(gateway.log_in(email, "wrong password") for _ in range(FAILURES_MAX)))
+    assert (await gateway.log_in(email, PASSWORD)).code == "invalid_credentials"
+
+
+async def test_the_right_password_forgets_the_failures_before_it(gateway: Gateway) -> None:
+    email = f"{uuid4().hex}@example.com"
+    await gateway.sign_up(email)
+    for _ in range(2):
+        for _ in range(FAILURES_MAX - 1):
+            await gateway.log_in(email, "wrong password")
+        assert (await gateway.log_in(email, PASSWORD)).status == 200
+
+
+async def test_a_refresh_token_works_once_and_its_reuse_ends_the_session(gateway: Gateway) -> None:
+    first = (await gateway.log_in("customer@example.com")).json
+    second = (await refresh(gateway, first["refresh_token"])).json
+    assert second["refresh_token"] != first["refresh_token"]
+    assert await me(gateway, second["access_token"]) == 200
+    stolen = await refresh(gateway, first["refresh_token"])
+    assert (stolen.status, stolen.code) == (401, "unauthenticated")
+    assert (await refresh(gateway, second["refresh_token"])).status == 401
+    assert await me(gateway, second["access_token"]) == 401
+    assert await me(gateway, first["access_token"]) == 401
+
+
+async def test_of_two_refreshes_at_once_one_wins(gateway: Gateway) -> None:
+    token = (await gateway.log_in("customer@example.com")).json["refresh_token"]
+    answers = await asyncio.gather(*(refresh(gateway, token) for _ in range(8)))
+    assert sorted(answer.status for answer in answers).count(200) <= 1
+
+
+async def test_an_old_refresh_token_is_refused(gateway: Gateway) -> None:
+    grant = (await gateway.log_in("customer@example.com")).json
+    await gateway.parts.books.write(
+        lambda conn: conn.exec_driver_sql("UPDATE refresh_tokens SET expires_at = 1") and None
+    )
+    assert (await refresh(gateway, grant["refresh_token"])).code == "unauthenticated"
+
+
+async def test_logout_ends_the_session_at_once_and_only_this_one(gateway: Gateway) -> None:
+    here, there = [(await gateway.log_in("customer@example.com")).json for _ in range(2)]
+    assert (await gateway.ask("POST", "/v1/logout", who=here["access_token"])).status == 204
+    assert await me(gateway, here["access_token"]) == 401
+    assert (await refresh(gateway, here["refresh_token"])).status == 401
+    assert await me(gateway, there["access_token"]) == 200
+
+
+async def test_an_expired_token_is_refused_though_it_was_good_a_moment_ago(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = (await gateway.log_in("customer@example.com")).json["access_token"]
+    assert await me(gateway, token) == 200
+    real = tokens.time
+    monkeypatch.setattr(tokens, "time", lambda: real() + tokens.LIFETIME_S)
+    answer = await gateway.ask("GET", "/v1/me", who=token)
+    assert (answer.status, answer.code) == (401, "unauthenticated")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_a_changed_role_counts_from_the_next_request(gateway: Gateway) -> None:
+    token = await gateway.sign_up("promoted@example.com")
+    assert (await gateway.ask("POST", "/v1/merchants", {"name": "M"}, token)).status == 403
+
+    def promote(conn: Connection) -> None:
+        conn.exec_driver_sql("UPDATE accounts SET role = 'admin' WHERE email_key = 'promoted@example.com'")
+
+    await gateway.parts.books.write(promote)
+    assert (await gateway.ask("POST", "/v1/merchants", {"name": "M"}, token)).status == 201
+
+
+@pytest.mark.parametrize("given", ["", "Bearer", "Bearer ", "Basic Y3VzdG9tZXI6eA==", "Bearer x", "Bearer é"])
+async def test_what_is_no_bearer_token_is_unauthenticated(gateway: Gateway, given: str) -> None:
+    answer = await gateway.ask("GET", "/v1/me", authorization=given)
+    assert (answer.status, answer.code) == (401, "unauthenticated")
+
+
+async def test_a_second_factor_nobody_has_is_not_ignored(gateway: Gateway) -> None:
+    body: dict[str, Any] = {"email": "customer@example.com", "password": "sluice-demo-only", "otp": "123456"}
+    assert (await gateway.ask("POST", "/v1/login", body)).code == "invalid_request"
+    assert (await gateway.ask("POST", "/v1/login", body | {"otp": None})).status == 200
+
+
+async def test_guessing_at_one_address_is_slowed_down(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LIMITS, "login_email", Limit(per_second=0.01, burst=3))
+    email = f"{uuid4().hex}@example.com"
+    assert [(await gateway.log_in(email, "x")).status for _ in range(3)] == [401] * 3
+    refused = await gateway.log_in(email.upper(), "x")
+    assert (refused.status, refused.code) == (429, "rate_limited")
+    assert int(refused.headers["Retry-After"]) > 60
+    assert refused.headers["RateLimit-Limit"] == "3"
+    assert refused.headers["RateLimit-Remaining"] == "0"
+    assert (await gateway.log_in("customer@example.com")).status == 200
+
+
+async def test_more_logins_than_the_pool_takes_are_told_to_come_back(gateway: Gateway) -> None:
+    gateway.parts.passwords._waiting += WAITING_MAX
+    try:
+        answer = await gateway.log_in("anybody@example.com")
+    finally:
+        gateway.parts.passwords._waiting -= WAITING_MAX
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def _unlock(conn: Connection, email: str) -> None:
+    locked = conn.exec_driver_sql("SELECT locked_until - updated_at FROM accounts WHERE email_key = ?", (email,))
+    assert locked.scalar_one() >= 30 * 60 * 1_000_000
+    conn.exec_driver_sql("UPDATE accounts SET locked_until = 1 WHERE email_key = ?", (email,))

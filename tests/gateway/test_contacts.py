@@ -1,0 +1,86 @@
+"""Addresses, names, languages, time zones and origins, as people write them."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gateway import contacts
+from gateway.errors import InvalidRequest
+from gateway.origins import may_return, origin
+
+
+@pytest.mark.parametrize(
+    ("check", "given", "normal"),
+    [
+        (contacts.email, "A.Person@EXAMPLE.com", "A.Person@example.com"),
+        (contacts.email, "someone@shop.test", "someone@shop.test"),
+        (contacts.email, "jürgen@bücher.example", "jürgen@bücher.example"),
+        (contacts.phone, "+1 (500) 555-0006", "+15005550006"),
+        (contacts.phone, "+49 30 901820", "+4930901820"),
+        (contacts.locale, "pt-BR", "pt-BR"),
+        (contacts.locale, "zh-Hant-TW", "zh-Hant-TW"),
+        (contacts.time_zone, "America/Argentina/Ushuaia", "America/Argentina/Ushuaia"),
+        (contacts.name, "  Ada Lovelace ", "Ada Lovelace"),
+    ],
+)
+def test_what_is_right_is_kept_in_its_normal_form(check: Callable[[str], str], given: str, normal: str) -> None:
+    assert check(given) == normal
+
+
+@pytest.mark.parametrize(
+    ("check", "given"),
+    [
+        (contacts.email, "a@b"),
+        (contacts.email, "a b@example.com"),
+        (contacts.email, "a@example.com\r\nBcc: b@example.com"),
+        (contacts.email, "@example.com"),
+        (contacts.phone, "030 901820"),
+        (contacts.phone, "+"),
+        (contacts.phone, "4111111111111111"),
+        (contacts.locale, "EN"),
+        (contacts.locale, "en_US"),
+        (contacts.time_zone, "America"),
+        (contacts.time_zone, "../../etc/passwd"),
+        (contacts.time_zone, "\0"),
+        (contacts.name, "\t"),
+        (contacts.name, "x" * 201),
+        (contacts.name, "4111-1111-1111-1111"),
+    ],
+)
+def test_what_is_wrong_is_refused_without_a_quote(check: Callable[[str], str], given: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        check(given)
+    (error,) = refused.value.errors or ()
+    assert given not in error.message
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("https://shop.example/thanks?x=1", "https://shop.example"),
+        ("https://SHOP.example:443/", "https://shop.example"),
+        ("http://localhost:3000/back", "http://localhost:3000"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("https://user:pass@shop.example/", None),
+        ("https://shop.example\\@evil.example/", None),
+        ("javascript:alert(1)", None),
+        ("//shop.example", None),
+        ("https://shop.example:99999/", None),
+        ("https://shop.example/\r\nSet-Cookie: x", None),
+        ("https://shöp.example/", None),
+        ("https://shop.example/" + "x" * 3_000, None),
+    ],
+)
+def test_an_origin_is_read_as_browsers_do_or_not_at_all(url: str, found: str | None) -> None:
+    assert origin(url) == found
+
+
+def test_payers_go_back_to_registered_origins_and_locally_to_loopback() -> None:
+    registered = ["https://shop.example"]
+    assert may_return("https://shop.example/thanks", registered, "production")
+    assert not may_return("https://evil.example/", registered, "production")
+    assert not may_return("https://shop.example.evil.example/", registered, "local")
+    assert may_return("http://localhost:3000/", [], "local")
+    assert not may_return("http://localhost:3000/", [], "production")
+    assert not may_return("http://localhost.evil.example/", [], "local")
+    assert not may_return("nonsense", [], "local")

@@ -1,0 +1,100 @@
+"""The gateway as a process of its own: it starts, logs JSON, finishes what is in hand, and ends well."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from gateway.settings import SEED_PASSWORD
+from schemas.settings import PORTS
+from tests.conftest import unused_ports
+from tests.gateway.conftest import NO_KAFKA
+
+WITHIN_S = 30
+LOGIN = {"email": "customer@example.com", "password": SEED_PASSWORD}
+
+
+class Process:
+    """A running gateway and where it listens."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], url: str, log: Path) -> None:
+        self.popen = popen
+        self.url = url
+        self.log = log
+
+    def post(self, path: str, body: object) -> int:
+        request = Request(self.url + path, json.dumps(body).encode())
+        with urlopen(request, timeout=WITHIN_S) as answer:
+            return int(answer.status)
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory, vault_socket: Path) -> Iterator[Process]:
+    (port,) = unused_ports(1)
+    folder = tmp_path_factory.mktemp("process")
+    environment = os.environ | {
+        "SLUICE_DATA": str(folder / "data"),
+        "SLUICE_PORT_OFFSET": str(port - PORTS["gateway"]),
+        "SLUICE_VAULT": str(vault_socket),
+        "SLUICE_KAFKA": NO_KAFKA,
+        "SLUICE_SEED": "1",
+    }
+    log = folder / "log"
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            [sys.executable, "-m", "gateway"], env=environment, stdout=file, stderr=subprocess.DEVNULL
+        ) as popen,
+    ):
+        try:
+            made = Process(popen, f"http://localhost:{port}", log)
+            _await_open(made)
+            yield made
+        finally:
+            popen.kill()
+
+
+def test_its_secrets_are_its_owners_alone(process: Process) -> None:
+    secrets = process.log.parent / "data" / "secrets"
+    assert {path.stat().st_mode & 0o777 for path in secrets.iterdir()} == {0o600}
+    assert secrets.stat().st_mode & 0o777 == 0o700
+
+
+def test_it_ends_well_after_the_requests_in_hand_and_prints_nothing_but_json(process: Process) -> None:
+    with ThreadPoolExecutor(8) as clients:
+        answers = [clients.submit(process.post, "/v1/login", LOGIN) for _ in range(8)]
+        _await(lambda: process.log.read_text().count('"/v1/login"') >= 1)
+        process.popen.send_signal(signal.SIGTERM)
+        assert [answer.result() for answer in answers] == [200] * 8
+    assert process.popen.wait(8) == 0
+    lines = [json.loads(line) for line in process.log.read_text().splitlines()]
+    assert {line["process"] for line in lines} == {"gateway"}
+    assert "request" in {line["event"] for line in lines}
+    assert LOGIN["email"] not in process.log.read_text()
+
+
+def _await_open(process: Process) -> None:
+    def open_() -> bool:
+        try:
+            with urlopen(process.url + "/healthz") as answer:
+                return bool(answer.status == 200)
+        except URLError:
+            return False
+
+    _await(open_)
+
+
+def _await(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + WITHIN_S
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.05)

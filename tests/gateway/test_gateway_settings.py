@@ -1,0 +1,60 @@
+"""The gateway's settings, as its environment says them."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.settings import GatewaySettings
+from schemas.settings import BadSetting, load
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in (
+        "DATA",
+        "PROFILE",
+        "SEED",
+        "UNKNOWN_WINDOW",
+        "LEASE",
+        "DATABASE_URL",
+        "PUBLIC_URL",
+        "PORT_OFFSET",
+    ):
+        monkeypatch.delenv(f"SLUICE_{name}", raising=False)
+    return monkeypatch
+
+
+def test_defaults_follow_the_profile(bare: pytest.MonkeyPatch) -> None:
+    assert load(GatewaySettings).unknown_window_s == 5
+    assert load(GatewaySettings).public_url == "http://localhost:8080"
+    bare.setenv("SLUICE_PROFILE", "production")
+    assert load(GatewaySettings).unknown_window_s == 60
+
+
+def test_what_is_set_wins(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("SLUICE_UNKNOWN_WINDOW", "0.5")
+    bare.setenv("SLUICE_LEASE", "20")
+    bare.setenv("SLUICE_PORT_OFFSET", "100")
+    settings = load(GatewaySettings)
+    assert (settings.unknown_window_s, settings.lease_s) == (0.5, 20)
+    assert settings.public_url == "http://localhost:8180"
+
+
+def test_a_lease_must_outlive_a_call(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("SLUICE_LEASE", "10")
+    with pytest.raises(BadSetting, match="SLUICE_LEASE"):
+        load(GatewaySettings)
+
+
+def test_the_books_lie_in_the_data_directory_or_where_the_url_says(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("SLUICE_DATA", "/srv/sluice")
+    assert load(GatewaySettings).books_path() == Path("/srv/sluice/books.sqlite3")
+    bare.setenv("SLUICE_DATABASE_URL", "sqlite:////var/lib/books.sqlite3")
+    assert load(GatewaySettings).books_path() == Path("/var/lib/books.sqlite3")
+
+
+@pytest.mark.parametrize("url", ["postgresql://db/sluice", "sqlite://books.sqlite3", "nonsense"])
+def test_a_database_we_cannot_use_is_named(bare: pytest.MonkeyPatch, url: str) -> None:
+    bare.setenv("SLUICE_DATABASE_URL", url)
+    with pytest.raises(BadSetting, match="SLUICE_DATABASE_URL"):
+        load(GatewaySettings).books_path()

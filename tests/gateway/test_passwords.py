@@ -1,0 +1,47 @@
+"""Argon2id, off the event loop, in a bounded pool."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from argon2 import Type, extract_parameters
+
+from gateway.errors import Unavailable
+from gateway.passwords import THREADS, WAITING_MAX, Passwords
+
+
+@pytest.fixture
+async def passwords() -> AsyncIterator[Passwords]:
+    made = Passwords()
+    yield made
+    made.close()
+
+
+async def test_the_work_is_what_owasp_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.passwords.MEMORY_KIB", 46 * 1024)
+    passwords = Passwords()
+    found = extract_parameters(await passwords.hash("correct horse battery"))
+    passwords.close()
+    assert found.type is Type.ID
+    assert (found.memory_cost, found.time_cost, found.parallelism) == (46 * 1024, 1, 1)
+
+
+async def test_the_right_password_and_no_other(passwords: Passwords) -> None:
+    stored = await passwords.hash("correct horse battery")
+    assert stored != await passwords.hash("correct horse battery")
+    assert await passwords.verify(stored, "correct horse battery")
+    assert not await passwords.verify(stored, "correct horse batterie")
+    assert not await passwords.verify("no hash at all", "correct horse battery")
+
+
+async def test_nobodys_password_opens_nothing(passwords: Passwords) -> None:
+    assert not await passwords.verify(None, "nobody's password")
+
+
+async def test_more_than_may_wait_are_refused_and_room_comes_back(passwords: Passwords) -> None:
+    attempts = [passwords.verify(None, "x") for _ in range(WAITING_MAX + THREADS)]
+    results = await asyncio.gather(*attempts, return_exceptions=True)
+    refused = [result for result in results if isinstance(result, Unavailable)]
+    assert len(refused) == THREADS
+    assert refused[0].headers["Retry-After"] == "1"
+    assert not await passwords.verify(None, "x")

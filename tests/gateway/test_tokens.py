@@ -1,0 +1,137 @@
+"""Access tokens: ours, not expired, and nothing else."""
+
+import base64
+import hmac
+import json
+from collections.abc import Callable
+from pathlib import Path
+from time import time
+from typing import Any
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from gateway import tokens
+from gateway.errors import Unauthenticated
+from gateway.settings import GatewaySettings
+from gateway.tokens import LIFETIME_S, Tokens
+
+ISSUER = "http://localhost:8080"
+SCOPES = frozenset({"account", "cards:read"})
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> GatewaySettings:
+    return GatewaySettings(data=tmp_path)
+
+
+@pytest.fixture
+def mint(settings: GatewaySettings) -> Tokens:
+    return Tokens(settings, ISSUER)
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    now = int(time())
+    given = {"iss": ISSUER, "aud": "sluice", "iat": now, "exp": now + 60, "sub": "acc_1", "role": "admin"}
+    return given | {"scope": "account", "sid": "ses_1"} | changes
+
+
+def encoded(part: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+
+
+def signed_by_us(mint: Tokens, **changes: Any) -> str:
+    return jwt.encode({"alg": "ES256"}, {k: v for k, v in claims(**changes).items() if v is not None}, mint._key)
+
+
+def test_what_was_signed_is_read_back(mint: Tokens) -> None:
+    token = mint.sign("acc_1", "customer", SCOPES, "ses_1")
+    for _ in range(2):  # the second time from memory
+        found = mint.verify(token)
+        assert (found.sub, found.role, found.scope, found.sid) == (
+            "acc_1",
+            "customer",
+            "account cards:read",
+            "ses_1",
+        )
+
+
+def test_another_process_with_the_same_data_accepts_it(mint: Tokens, settings: GatewaySettings) -> None:
+    assert Tokens(settings, ISSUER).verify(mint.sign("acc_1", "customer", SCOPES, "ses_1")).sub == "acc_1"
+
+
+def test_the_key_is_private_to_its_owner(mint: Tokens, settings: GatewaySettings) -> None:
+    path = settings.secrets() / "gateway.pem"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert b"PRIVATE KEY" in path.read_bytes()
+
+
+def without_signature(mint: Tokens) -> str:
+    header, body, _ = mint.sign("acc_1", "admin", SCOPES).split(".")
+    return f"{header}.{body}."
+
+
+def unsigned(mint: Tokens) -> str:
+    return f"{encoded({'alg': 'none'})}.{encoded(claims())}."
+
+
+def with_the_public_key_as_secret(mint: Tokens) -> str:
+    signed = f"{encoded({'alg': 'HS256'})}.{encoded(claims())}"
+    mac = hmac.digest(mint._key.as_pem(private=False), signed.encode(), "sha256")
+    return f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+
+
+def by_another_key(mint: Tokens) -> str:
+    return jwt.encode({"alg": "ES256"}, claims(), ECKey.generate_key("P-256"))
+
+
+def with_changed_claims(mint: Tokens) -> str:
+    header, _, signature = mint.sign("acc_1", "customer", SCOPES).split(".")
+    return f"{header}.{encoded(claims())}.{signature}"
+
+
+FORGERIES: list[Callable[[Tokens], str]] = [
+    without_signature,
+    unsigned,
+    with_the_public_key_as_secret,
+    by_another_key,
+    with_changed_claims,
+    lambda mint: signed_by_us(mint, iss="http://evil.example"),
+    lambda mint: signed_by_us(mint, aud="somebody else"),
+    lambda mint: signed_by_us(mint, exp=int(time()) - 1),
+    lambda mint: signed_by_us(mint, exp=None),
+    lambda mint: signed_by_us(mint, exp="never"),
+    lambda mint: signed_by_us(mint, sub=None),
+    lambda mint: signed_by_us(mint, role=7),
+    lambda mint: "x" * 5_000,
+    lambda mint: "",
+    lambda mint: "..",
+    lambda mint: "a.b.c",
+]
+
+
+@pytest.mark.parametrize("forge", FORGERIES)
+def test_a_forgery_is_refused_each_time(mint: Tokens, forge: Callable[[Tokens], str]) -> None:
+    token = forge(mint)
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            mint.verify(token)
+
+
+def test_a_remembered_token_still_expires(mint: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = mint.sign("acc_1", "customer", SCOPES)
+    mint.verify(token)
+    now = time()
+    monkeypatch.setattr(tokens, "time", lambda: now + LIFETIME_S - 1)
+    mint.verify(token)
+    monkeypatch.setattr(tokens, "time", lambda: now + LIFETIME_S)
+    with pytest.raises(Unauthenticated):
+        mint.verify(token)
+
+
+def test_only_so_many_are_remembered(mint: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "REMEMBERED_MAX", 3)
+    for number in range(10):
+        mint.verify(mint.sign(f"acc_{number}", "customer", SCOPES))
+    assert len(mint._verified) == 3
