@@ -1,6 +1,7 @@
 """Records as the gateway and the other flows write them, and a warehouse of one's own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from flows.analytics.rows import entry_of
 from flows.analytics.settings import AnalyticsSettings
 from flows.analytics.warehouse import Warehouse
 from schemas.events import Event, EventData, new_event
-from schemas.ids import new_id
 from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, TransactionCompleted
+from schemas.settings import PORTS
 from schemas.states import STATUS, PaymentState
+from tests.conftest import unused_ports
 
 BIRTH = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
 
@@ -106,10 +108,10 @@ def kafka_log() -> Log:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> AnalyticsSettings:
+def settings(tmp_path: Path) -> AnalyticsSettings:
     """A data directory and a port of one's own, and limits short enough for a test."""
-    port = free_ports(1)[0]
-    return AnalyticsSettings(data=tmp_path, port_offset=port - 9494, statement_s=2, refuse_s=5)
+    offset = unused_ports(1)[0] - PORTS["warehouse"]
+    return AnalyticsSettings(data=tmp_path, port_offset=offset, statement_s=2, refuse_s=5)
 
 
 class Kept:
@@ -129,12 +131,20 @@ class Kept:
         return con.execute(sql).fetchall()
 
 
+@contextmanager
+def served_warehouse(data: Path) -> Iterator[AnalyticsSettings]:
+    """A warehouse with nothing in it that readers can ask."""
+    settings = AnalyticsSettings(data=data, port_offset=unused_ports(1)[0] - PORTS["warehouse"])
+    warehouse = Warehouse(settings, lambda letters: None)
+    warehouse.serve()
+    try:
+        yield settings
+    finally:
+        warehouse.close()
+
+
 @pytest.fixture
 def kept(settings: AnalyticsSettings) -> Iterator[Kept]:
     kept = Kept(settings)
     yield kept
     kept.warehouse.close()
-
-
-def unique(prefix: str = "pay") -> str:
-    return new_id(prefix)

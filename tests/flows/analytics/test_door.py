@@ -1,6 +1,5 @@
 """The warehouse's door: what readers may ask, and everything they may not (pitfalls of a SQL console)."""
 
-import socket
 from collections.abc import Iterator
 
 import duckdb
@@ -10,7 +9,7 @@ from connectors.keyfiles import read_or_make
 from connectors.quack import load_quack, quoted
 from connectors.warehouse import QueryFailed, QueryRefused, Reader, address
 from flows.analytics.settings import AnalyticsSettings
-from flows.analytics.warehouse import Warehouse
+from tests.flows.analytics.conftest import served_warehouse
 
 LEGITIMATE = [
     "SELECT 1",
@@ -189,14 +188,8 @@ ATTACHED = [
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnalyticsSettings]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = AnalyticsSettings(data=tmp_path_factory.mktemp("door"), port_offset=port - 9494)
-    warehouse = Warehouse(settings, lambda letters: None)
-    warehouse.serve()
-    yield settings
-    warehouse.close()
+    with served_warehouse(tmp_path_factory.mktemp("door")) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,97 @@
+"""`sluice sql`: its three shapes, its prompt, its one-line errors."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from click.testing import CliRunner, Result
+
+from schemas.settings import Settings
+from sluice.cli import main
+from tests.flows.analytics.conftest import served_warehouse
+
+Ask = Callable[..., Result]
+
+TYPES = (
+    "SELECT 1 AS n, 'a, \"b\"\n\x1b[31m' AS text, NULL AS nothing, true AS yes, 1.50::DECIMAL(9, 2) AS price, "
+    "['x', 'y'] AS list, TIMESTAMP '2026-11-23 12:00:00.5' AS moment, 9223372036854775808 AS big"
+)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with served_warehouse(tmp_path_factory.mktemp("asked")) as served:
+        yield served
+
+
+@pytest.fixture
+def ask(settings: Settings) -> Ask:
+    environment = {"SLUICE_DATA": str(settings.data), "SLUICE_PORT_OFFSET": str(settings.port_offset)}
+    return lambda *args, typed="": CliRunner().invoke(main, ["sql", *args], env=environment, input=typed)
+
+
+def test_json_is_a_list_of_objects(ask: Ask) -> None:
+    result = ask(TYPES, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == [
+        {
+            "n": 1,
+            "text": 'a, "b"\n\x1b[31m',
+            "nothing": None,
+            "yes": True,
+            "price": 1.5,
+            "list": ["x", "y"],
+            "moment": "2026-11-23T12:00:00.500000Z",
+            "big": 9223372036854775808,
+        }
+    ]
+
+
+def test_csv_reads_back(ask: Ask) -> None:
+    rows = list(csv.reader(io.StringIO(ask("--csv", TYPES).stdout)))
+    assert rows[0] == ["n", "text", "nothing", "yes", "price", "list", "moment", "big"]
+    assert rows[1] == [
+        "1",
+        'a, "b"\n\x1b[31m',
+        "",
+        "true",
+        "1.50",
+        '["x","y"]',
+        "2026-11-23T12:00:00.500000Z",
+        "9223372036854775808",
+    ]
+
+
+def test_a_table_lines_up_and_cannot_speak_to_the_terminal(ask: Ask) -> None:
+    shown = ask("SELECT 5 AS n, 'red\x1b[31m' AS colour UNION ALL SELECT 1234, 'x' ORDER BY n").stdout
+    assert shown.splitlines() == ["   n  colour", "────  ────────", "   5  red·[31m", "1234  x", "(2 rows)"]
+
+
+def test_no_rows_are_a_table_too(ask: Ask) -> None:
+    assert ask("SELECT id, state FROM payments").stdout.splitlines() == ["id  state", "──  ─────", "(0 rows)"]
+    assert json.loads(ask("SELECT id FROM payments", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("query", ["DROP VIEW payments", "SELECT nothing FROM nowhere"])
+def test_what_cannot_be_answered_is_one_line_and_exit_1(ask: Ask, query: str) -> None:
+    result = ask(query)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("Error: ")
+
+
+def test_the_prompt_takes_statements_over_several_lines_and_goes_on_after_a_mistake(ask: Ask) -> None:
+    result = ask("--json", typed="SELECT 1 AS a,\n2 AS b;\nDROP VIEW payments;\nSELECT 3 AS c")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == ['[{"a":1,"b":2}]', '[{"c":3}]']
+    assert result.stderr.startswith("Error: refused")
+
+
+def test_a_warehouse_that_is_away_is_one_line_and_exit_1(settings: Settings) -> None:
+    environment = {"SLUICE_DATA": str(settings.data), "SLUICE_PORT_OFFSET": str(settings.port_offset + 1)}
+    result = CliRunner().invoke(main, ["sql", "SELECT 1"], env=environment)
+    assert result.exit_code == 1
+    assert "does not answer" in result.stderr
