@@ -119,12 +119,12 @@ def add(conn: Connection, account: Account) -> None:
 
 def by_id(conn: Connection, id: str) -> Account | None:
     """The account, unless it was erased."""
-    return _account(_by_id(conn, id=id).mappings().first())
+    return _account(_by_id(conn, id=id).first())
 
 
 def by_email(conn: Connection, email_key: str) -> Account | None:
     """The account of a mailbox; `email_key` as `gateway.people.email_key` makes it."""
-    return _account(_by_email(conn, email_key=email_key).mappings().first())
+    return _account(_by_email(conn, email_key=email_key).first())
 
 
 def change(conn: Connection, account: Account) -> None:
@@ -148,4 +148,4 @@ def erase(conn: Connection, id: str, now: int) -> None:
 
 
 def _account(row: Any) -> Account | None:
-    return Account(**row) if row else None
+    return Account(**row._asdict()) if row else None

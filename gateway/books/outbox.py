@@ -86,7 +86,7 @@ def add_event(conn: Connection, row: OutboxRow) -> None:
     """Write an event (its `id` is given here) and announce it to the relay once this transaction is committed."""
     values = msgspec.structs.asdict(row)
     del values["id"]
-    announce(conn, msgspec.structs.replace(row, id=_insert(conn, **values).scalar_one()))
+    announce(conn, msgspec.structs.replace(row, id=_insert(conn, **values).scalar()))
 
 
 def mark_published(conn: Connection, ids: list[int], at: int) -> None:
