@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import Generator
 
+import structlog
 import uvicorn
 
 from connectors.logs import configure
 from connectors.processors.settings import ProcessorSettings
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
-from schemas.settings import load
+from schemas.settings import BadSetting, load
 
 DRAIN_S = 6  # the supervisor stops everything within 10 s
 BACKLOG = 2_048
@@ -53,6 +55,16 @@ def _stop(server: uvicorn.Server) -> None:
     server.should_exit = True
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Exit code 1 where a setting keeps the gateway from starting; the log says which."""
     configure("gateway")
-    asyncio.run(serve(load(GatewaySettings), load(ProcessorSettings)))
+    try:
+        asyncio.run(serve(load(GatewaySettings), load(ProcessorSettings)))
+    except BadSetting as refusal:
+        structlog.get_logger().error("refused", reason=str(refusal))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -36,6 +36,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
             raise BadSetting("SLUICE_SEED: demo accounts are made in the local profile only")
         if self.lease_s <= self.call_timeout_s:
             raise BadSetting("SLUICE_LEASE must be longer than SLUICE_CALL_TIMEOUT")
+        self.books_path()
         if not self.unknown_window_s:
             msgspec.structs.force_setattr(self, "unknown_window_s", UNKNOWN_WINDOW_S[self.profile])
         if not self.public_url:

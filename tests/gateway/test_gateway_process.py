@@ -82,6 +82,15 @@ def test_it_ends_well_after_the_requests_in_hand_and_prints_nothing_but_json(pro
     assert LOGIN["email"] not in process.log.read_text()
 
 
+def test_a_setting_it_cannot_use_is_one_clear_line() -> None:
+    environment = os.environ | {"SLUICE_DATABASE_URL": "postgresql://db/sluice"}
+    command = [sys.executable, "-m", "gateway"]
+    ended = subprocess.run(command, env=environment, capture_output=True, timeout=WITHIN_S)
+    (line,) = ended.stdout.splitlines()
+    assert "SLUICE_DATABASE_URL" in json.loads(line)["reason"]
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
 def _await_open(process: Process) -> None:
     def open_() -> bool:
         try:

@@ -57,4 +57,4 @@ def test_the_books_lie_in_the_data_directory_or_where_the_url_says(bare: pytest.
 def test_a_database_we_cannot_use_is_named(bare: pytest.MonkeyPatch, url: str) -> None:
     bare.setenv("SLUICE_DATABASE_URL", url)
     with pytest.raises(BadSetting, match="SLUICE_DATABASE_URL"):
-        load(GatewaySettings).books_path()
+        load(GatewaySettings)
