@@ -32,8 +32,8 @@ class Line:
             self.model.learn(lesson)
 
 
-def scores(payments: Iterable[tuple[Facts, bool]], delay: float) -> Iterator[float]:
-    """The score of each payment, as the flow would have given it; its label comes `delay` seconds later."""
+def scores(payments: Iterable[tuple[Facts, bool]], delay: float) -> Iterator[tuple[Features, float]]:
+    """Features and score of each payment, as the flow would have given them; labels come `delay` seconds later."""
     line = Line()
     waiting: deque[Lesson] = deque()
     for facts, fraud in payments:
@@ -41,7 +41,7 @@ def scores(payments: Iterable[tuple[Facts, bool]], delay: float) -> Iterator[flo
             line.learn(waiting.popleft())
         features = line.features(facts)
         score = line.model.score(features, facts.currency)
-        yield score
+        yield features, score
         waiting.append(
             Lesson(
                 facts.payment, facts.instrument, facts.merchant, facts.currency, fraud, facts.at, features, score

@@ -1,0 +1,147 @@
+"""What the features say of a payment, by lists of payments."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.fraud.facts import DAY, Lesson
+from flows.fraud.instruments import Instrument
+from flows.fraud.known import Known, names
+from flows.fraud.merchants import Merchant
+from flows.fraud.shelf import Shelf
+from tests.flows.fraud.conftest import facts
+
+
+def features(card: Instrument, number: int, **fields):  # type: ignore[no-untyped-def]
+    found = card.update(facts(number, **fields))
+    assert found is not None
+    return found
+
+
+def test_velocity_counts_the_payments_of_the_windows_before() -> None:
+    card = Instrument()
+    for number, seconds in enumerate((0, 3000, 3400, 3650, 3700)):
+        last = features(card, number, at=1e9 + seconds)
+    assert (last["count_1m"], last["count_10m"], last["count_1h"]) == (2, 3, 4)
+    assert last["gap"] == 50
+    assert last["history"] == 4
+
+
+def test_the_amount_is_measured_against_the_cards_own_past() -> None:
+    card = Instrument()
+    for number in range(20):
+        features(card, number, amount=1000 + number)
+    jump = features(card, 20, amount=10_000)
+    assert jump["amount_to_mean"] == pytest.approx(9.9, rel=0.02)
+    assert jump["amount_jump"] == jump["amount_to_largest"] == pytest.approx(9.8, rel=0.02)
+    assert jump["amount_z"] > 50
+    assert features(card, 21, amount=1010)["unusual"] > 5
+
+
+def test_a_short_history_has_no_jumps() -> None:
+    card = Instrument()
+    features(card, 0, amount=100)
+    assert features(card, 1, amount=90_000)["amount_jump"] == 0
+
+
+def test_currencies_are_never_mixed() -> None:
+    card, other = Instrument(), Instrument()
+    for number in range(10):
+        features(card, number, amount=5000)
+        features(other, number, amount=5000)
+    for number in range(10, 20):
+        features(card, number, amount=800_000, currency="JPY")
+    euros = features(card, 20, amount=5000)
+    assert euros["amount_to_mean"] == features(other, 20, amount=5000)["amount_to_mean"]
+    assert features(card, 21, currency="USD")["new_currency"] == 1
+    assert euros["new_currency"] == 0
+
+
+def test_new_devices_and_countries_are_seen() -> None:
+    card = Instrument()
+    assert features(card, 0, device="d1", country="DE")["new_device"] == 0
+    again = features(card, 1, device="d1", country="FR")
+    assert (again["new_device"], again["new_country"]) == (1, 2)
+    assert features(card, 2)["new_device"] == 0
+
+
+def test_a_payment_that_comes_again_changes_nothing() -> None:
+    card = Instrument()
+    features(card, 0)
+    before = repr(card)
+    assert card.update(facts(0)) is None
+    assert repr(card) == before
+
+
+def test_windows_never_move_back() -> None:
+    card = Instrument()
+    features(card, 0, at=1e9)
+    late = features(card, 1, at=1e9 - 30 * DAY)
+    assert late["gap"] == 0
+    assert late["count_1m"] == 2
+    assert card.at == 1e9
+
+
+def test_labels_count_by_the_day_of_their_payment() -> None:
+    known = Known()
+    for day, fraud in ((1, False), (2, True), (3, True)):
+        known.update(Lesson(f"l{day}", "fp", "acc", "EUR", fraud, 1e9 + day * DAY))
+    found = dict(zip(names("card"), known.features(1e9 + 5 * DAY), strict=True))
+    assert (found["card_frauds"], found["card_labels"], found["card_last_label"], found["card_streak"]) == (2, 3, 2, 2)
+    assert (found["card_fraud_age"], found["card_streak_age"], found["card_good_age"]) == pytest.approx((2, 3, 4))
+
+
+def test_an_old_label_that_comes_late_does_not_end_a_streak() -> None:
+    known = Known()
+    known.update(Lesson("l1", "fp", "acc", "EUR", True, 1e9))
+    known.update(Lesson("l2", "fp", "acc", "EUR", False, 1e9 - 3 * DAY))
+    assert (known.last, known.streak, known.goods) == (2, 1, 1)
+
+
+def test_a_label_that_comes_again_is_not_counted() -> None:
+    card, lesson = Instrument(), Lesson("l1", "fp", "acc", "EUR", True, 1e9)
+    assert card.learn(lesson)
+    assert not card.learn(lesson)
+    assert card.known.frauds == 1
+
+
+def test_card_testing_leaves_a_trace_at_the_merchant() -> None:
+    merchant = Merchant()
+    for number in range(15):
+        sample = facts(number, instrument=f"fp_{number}", amount=100, at=1e9 + number)
+        found = merchant.update(sample, Instrument().update(sample) or {})
+    assert found["merchant_tests"] == 15
+    later = facts(99, at=1e9 + 2000)
+    assert merchant.update(later, Instrument().update(later) or {})["merchant_tests"] == 0
+
+
+def test_a_shelf_drops_the_longest_unused_and_never_grows() -> None:
+    shelf = Shelf(Instrument, 3)
+    for key in ("a", "b", "c", "a", "d"):
+        shelf.take(key)
+    assert list(shelf.items) == ["c", "a", "d"]
+    for number in range(1000):
+        shelf.take(str(number))
+    assert len(shelf.items) == 3
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0, 4e9),
+            st.integers(0, 10**12),
+            st.sampled_from(["EUR", "JPY", "BHD", "USD", "CHF", "SEK"]),
+            st.integers(0, 3),
+        ),
+        max_size=40,
+    )
+)
+def test_features_are_finite_whatever_comes(history: list[tuple[float, int, str, int]]) -> None:
+    card, merchant = Instrument(), Merchant()
+    for number, (at, amount, currency, device) in enumerate(history):
+        sample = facts(number, at=at, amount=amount, currency=currency, device=str(device))
+        found = card.update(sample) or {}
+        found |= merchant.update(sample, found)
+        assert all(abs(value) < 1e15 for value in found.values()), found
+    assert len(card.amounts) <= 4
+    assert len(card.times) <= 64
