@@ -1,0 +1,11 @@
+"""The dashboard: `python -m streamlit run dashboards/app.py`."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboards import board, feed, page
+
+st.set_page_config(page_title="Sluice", page_icon=Path(__file__).with_name("icon.svg"), layout="wide")
+page.style()
+st.fragment(board.draw, run_every=feed.settings().dashboard_refresh_s)()

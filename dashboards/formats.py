@@ -1,0 +1,74 @@
+"""Figures and strangers' words as they may stand on a page."""
+
+import unicodedata
+from datetime import UTC, datetime
+
+from schemas.money import Money, UnknownCurrency
+
+NONE = "–"
+
+
+def count(number: float) -> str:
+    """`12,345`."""
+    return f"{number:,.0f}"
+
+
+def rate(per_second: float) -> str:
+    """`0.4`, `37`, `1,200`: two digits say enough of a rate."""
+    return f"{per_second:,.1f}" if per_second < 10 else count(per_second)
+
+
+def percent(part: float, whole: float) -> str:
+    """`97.3%`; a dash where there is nothing to divide, and never 100% while something is missing."""
+    if not whole:
+        return NONE
+    share = 100 * part / whole
+    return f"{min(share, 99.9) if part < whole else share:.{0 if share == 100 else 1}f}%"
+
+
+def millis(ms: float | None) -> str:
+    """`4.2 ms`, `38 ms`, `1.3 s`."""
+    if ms is None:
+        return NONE
+    if ms >= 1000:
+        return f"{ms / 1000:,.1f} s"
+    return f"{ms:.0f} ms" if ms >= 10 else f"{ms:.1f} ms"
+
+
+def age(seconds: float) -> str:
+    """`now`, `12 s`, `5 min`, `3 h`, `2 d`; a clock ahead of ours is `now`."""
+    if seconds < 1:
+        return "now"
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{int(seconds)} s"
+
+
+def amount(minor: int, currency: str) -> str:
+    """`1,234.56`, with the decimals of the currency; minor units as they are where nobody knows it."""
+    try:
+        whole, _, fraction = Money(minor, currency).decimal().partition(".")
+    except UnknownCurrency:
+        return f"{count(minor)} minor units"
+    sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
+    return f"{sign}{int(digits):,}" + (f".{fraction}" if fraction else "")
+
+
+def clock(moment: datetime) -> str:
+    """`14:03:07`, UTC."""
+    return moment.strftime("%H:%M:%S")
+
+
+def since(moment: datetime, now: datetime) -> float:
+    """Seconds from a time of the warehouse (UTC without saying so) to now."""
+    return (now - moment.replace(tzinfo=UTC)).total_seconds()
+
+
+def plain(text: object, length_max: int = 60) -> str:
+    """A stranger's words on one line: nothing that turns the reading direction, hides, or runs on for ever."""
+    kept = "".join(
+        letter if unicodedata.category(letter)[0] != "C" else " " for letter in str(text)[: length_max * 4]
+    )
+    words = " ".join(kept.split())
+    return words if len(words) <= length_max else words[: length_max - 1] + "…"

@@ -1,0 +1,50 @@
+"""Amounts per currency. Two currencies are never added."""
+
+import msgspec
+
+from connectors.warehouse import Table
+from dashboards import formats
+from dashboards.page import card, html
+
+# Of the minutes that lie wholly or partly in the last 24 hours.
+QUERY = """
+SELECT currency,
+       coalesce(sum(amount) FILTER (state = 'captured'), 0)::BIGINT AS captured,
+       coalesce(sum(count) FILTER (state = 'captured'), 0)::BIGINT AS payments,
+       coalesce(sum(amount) FILTER (state NOT IN ('captured', 'voided', 'declined', 'failed')), 0)::BIGINT AS open
+FROM payments_by_minute
+WHERE minute >= date_trunc('minute', now()::TIMESTAMP - INTERVAL 24 HOUR)
+GROUP BY currency ORDER BY payments DESC, currency
+"""
+
+SHOWN = 6
+
+
+class Currency(msgspec.Struct, frozen=True):
+    """One currency, ready to be shown; amounts without its code."""
+
+    code: str
+    captured: str
+    payments: int
+    mean: str
+    pending: str
+
+
+def amounts(table: Table) -> list[Currency]:
+    """A line for each currency, the one of most payments first."""
+    return [
+        Currency(
+            code,
+            formats.amount(captured, code),
+            payments,
+            formats.amount(round(captured / payments), code) if payments else formats.NONE,
+            formats.amount(pending, code) if pending else formats.NONE,
+        )
+        for code, captured, payments, pending in table.rows
+    ]
+
+
+def show(lines: list[Currency]) -> None:
+    """The lines."""
+    with card("amounts", "Captured amounts", "last 24 hours"):
+        html("amounts.html", lines=lines[:SHOWN], more=max(0, len(lines) - SHOWN))

@@ -1,0 +1,72 @@
+"""The latest payments, newest first."""
+
+from datetime import datetime
+
+import msgspec
+
+from connectors.warehouse import Table
+from dashboards import formats
+from dashboards.page import card, html
+from dashboards.tiles.processors import NAMES
+
+QUERY = """
+SELECT id, created_at, status, state, amount, currency, processor, method, brand, last4, risk_outcome, risk_score,
+       decline_code
+FROM payments
+WHERE created_at >= (SELECT max(created_at) FROM payments) - INTERVAL 1 HOUR
+ORDER BY created_at DESC LIMIT 12
+"""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One payment, ready to be shown."""
+
+    id: str
+    time: str
+    age: str
+    status: str
+    state: str
+    reason: str
+    amount: str
+    currency: str
+    instrument: str
+    processor: str
+    outcome: str
+    score: str
+
+
+def latest(table: Table, now: datetime) -> list[Line]:
+    """A line for each payment."""
+    return [_line(dict(zip(table.columns, row, strict=True)), now) for row in table.rows]
+
+
+def _line(row: dict[str, object], now: datetime) -> Line:
+    created_at, minor, score = row["created_at"], row["amount"], row["risk_score"]
+    assert isinstance(created_at, datetime)
+    assert isinstance(minor, int)
+    return Line(
+        id=str(row["id"]),
+        time=formats.clock(created_at),
+        age=formats.age(formats.since(created_at, now)),
+        status=str(row["status"]),
+        state=str(row["state"]).replace("_", " "),
+        reason=str(row["decline_code"] or "").replace("_", " "),
+        amount=formats.amount(minor, str(row["currency"])),
+        currency=str(row["currency"]),
+        instrument=_instrument(row),
+        processor=NAMES.get(str(row["processor"]), formats.NONE),
+        outcome=str(row["risk_outcome"] or ""),
+        score=f"{score:.2f}" if isinstance(score, float) else "",
+    )
+
+
+def _instrument(row: dict[str, object]) -> str:
+    if row["method"] == "paypal":
+        return "PayPal"
+    return f"{NAMES.get(str(row['brand']), 'Card')} ···· {row['last4'] or '????'}"
+
+
+def show(lines: list[Line]) -> None:
+    """The table."""
+    with card("latest", "Latest payments", "UTC"):
+        html("latest.html", lines=lines)

@@ -1,0 +1,77 @@
+"""Payments per second: now, and over the last five minutes by what became of them."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import streamlit as st
+
+from connectors.warehouse import Table
+from dashboards.page import COLOURS, card, time_axis
+
+QUERY = """
+SELECT epoch(date_trunc('second', created_at))::BIGINT AS second, status, count(*) AS count
+FROM payments
+WHERE created_at >= now()::TIMESTAMP - INTERVAL 310 SECOND
+GROUP BY ALL
+"""
+
+STATUSES = ("succeeded", "pending", "failed")
+SHOWN_S = 300
+BAR_S = 5
+SETTLED_S = 2  # the newest seconds are not all here yet
+NOW_S = 5  # "now" is a mean of so many seconds
+
+
+class Throughput(msgspec.Struct, frozen=True):
+    """`now` and `seconds` (the last minute) in payments per second; `bars` by status, oldest first."""
+
+    now: float
+    seconds: list[int]
+    times: list[datetime]
+    bars: dict[str, list[float]]
+
+
+def throughput(table: Table, now: datetime) -> Throughput:
+    """What the rows say at `now` (UTC)."""
+    last = int(now.timestamp()) - SETTLED_S  # the first second that does not count
+    counts: Counter[tuple[int, str]] = Counter()
+    for second, status, count in table.rows:
+        counts[second, status] += count
+    seconds = [sum(counts[second, status] for status in STATUSES) for second in range(last - 60, last)]
+    # Bars begin at round times, so that they stand still while the clock goes on.
+    starts = range((last - SHOWN_S) // BAR_S * BAR_S, last // BAR_S * BAR_S, BAR_S)
+    bars = {
+        status: [sum(counts[second, status] for second in range(at, at + BAR_S)) / BAR_S for at in starts]
+        for status in STATUSES
+    }
+    times = [datetime.fromtimestamp(at, UTC) for at in starts]
+    return Throughput(sum(seconds[-NOW_S:]) / NOW_S, seconds, times, bars)
+
+
+def show(figures: Throughput) -> None:
+    """The bars."""
+    with card("throughput", "Throughput", "payments per second, last 5 minutes"):
+        st.echarts_chart(_chart(figures), key="throughput", height=270, alt="Payments per second by status")
+
+
+def _chart(figures: Throughput) -> dict[str, Any]:
+    return {
+        "animation": False,
+        "color": [COLOURS[status] for status in STATUSES],
+        "grid": {"left": 4, "right": 8, "top": 30, "bottom": 2, "containLabel": True},
+        "legend": {"top": 0, "left": 0, "itemWidth": 10, "itemHeight": 10, "icon": "roundRect", "itemGap": 16},
+        "tooltip": {"trigger": "axis", "valueFormatter": "%.1f/s", "axisPointer": {"type": "shadow"}},
+        "xAxis": time_axis(figures.times),
+        "yAxis": {
+            "type": "value",
+            "minInterval": 1,
+            "splitNumber": 4,
+            "splitLine": {"lineStyle": {"color": "#edf1f4"}},
+        },
+        "series": [
+            {"name": status, "type": "bar", "stack": "all", "barCategoryGap": "18%", "data": figures.bars[status]}
+            for status in STATUSES
+        ],
+    }

@@ -1,0 +1,167 @@
+"""A warehouse as the analytics flow makes it, filled by its own code with payments that look like a day's."""
+
+import random
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from connectors.records import Record, out
+from flows.analytics.rows import entry_of
+from flows.analytics.settings import AnalyticsSettings
+from flows.analytics.warehouse import Warehouse
+from schemas.events import Event, new_event
+from schemas.ids import new_id
+from schemas.notifications import Notification
+from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, Processor
+from schemas.states import STATUS, PaymentState
+from schemas.times import now
+from schemas.topics import NOTIFICATIONS, PAYMENTS
+
+ENDS: list[PaymentState] = ["captured"] * 88 + ["declined"] * 6 + ["in_review"] * 2 + ["authorized"] * 2
+ENDS += ["unknown", "failed"]
+CURRENCIES = ["EUR"] * 6 + ["USD"] * 3 + ["GBP", "JPY", "BHD"]
+PROCESSORS: list[Processor] = ["visa"] * 5 + ["mastercard"] * 4 + ["paypal"]
+BINS = {"visa": "411111", "mastercard": "555555"}
+
+
+class Shop:
+    """A served warehouse and what comes into it."""
+
+    def __init__(self, settings: AnalyticsSettings) -> None:
+        self.settings = settings
+        self.warehouse = Warehouse(settings, lambda letters: None)
+        self._chance = random.Random(4)
+        self._offset = 0
+
+    def serve(self) -> None:
+        self.warehouse.serve()
+
+    def sell(self, count: int, over: timedelta, until: datetime | None = None) -> None:
+        """So many payments, evenly in the time up to `until` (now)."""
+        end = until or now()
+        records = [r for n in range(count) for r in self._payment(end - over * (n / max(count, 1)))]
+        for at in range(0, len(records), 500):
+            self.warehouse.write([entry_of(record) for record in records[at : at + 500]])
+        self.warehouse.checked({(topic.name, 0): 0 for topic in (PAYMENTS, NOTIFICATIONS)})
+
+    def take(self, payment: Payment) -> None:
+        """One payment as it is."""
+        event = PaymentEvent(1, None, payment.created_at, payment)
+        self.warehouse.write(
+            [entry_of(self._record(PAYMENTS.name, new_event("payment.captured", "/", payment.id, event, now())))]
+        )
+
+    now = staticmethod(now)
+
+    def close(self) -> None:
+        self.warehouse.close()
+
+    def payment(self, moment: datetime, **changes: Any) -> Payment:
+        """A payment as it might be."""
+        state = self._chance.choice(ENDS)
+        processor = self._chance.choice(PROCESSORS)
+        risk = self._risk(state)
+        start = Payment(
+            id=new_id("pay"),
+            stream_key="fp_1",
+            state=state,
+            status=STATUS[state],
+            amount=int(self._chance.lognormvariate(8, 1)),
+            amount_captured=0,
+            amount_refunded=0,
+            currency=self._chance.choice(CURRENCIES),
+            customer="acc_ada",
+            merchant="acc_shop",
+            method=_method(processor, f"{self._chance.randrange(10_000):04}"),
+            capture="automatic",
+            occurred_at=moment,
+            created_at=moment,
+            updated_at=moment,
+            processor=processor,
+            decline_code=_decline(state, risk),
+            risk=risk,
+            attempts=1,
+            country="DE",
+        )
+        return msgspec.structs.replace(start, **changes)
+
+    def _payment(self, moment: datetime) -> list[Record]:
+        payment = self.payment(moment)
+        data = PaymentEvent(1, None, moment, payment)
+        records = [
+            self._record(PAYMENTS.name, new_event(f"payment.{payment.state}", "/", payment.id, data, moment))
+        ]
+        if self._chance.random() < 0.4:
+            records.append(self._record(NOTIFICATIONS.name, self._notification(payment, moment)))
+        return records
+
+    def _notification(self, payment: Payment, moment: datetime) -> Event:
+        channel = self._chance.choice(["email", "email", "sms"])
+        outcome = self._chance.choice(["delivered"] * 30 + ["suppressed"] * 3 + ["failed"])
+        said = msgspec.convert(
+            {
+                "payment": payment.id,
+                "event": new_id("evt"),
+                "sequence": 4,
+                "kind": "transaction_completed",
+                "channel": channel,
+                "address": "c…@example.com",
+                "outcome": outcome,
+                "reason": None,
+                "message_id": new_id("evt"),
+                "recorded_at": moment,
+            },
+            Notification,
+        )
+        return new_event("notification.recorded", "/", payment.id, said, moment)
+
+    def _record(self, topic: str, event: Event) -> Record:
+        self._offset += 1
+        sent = out(topic, event.subject, event)
+        moment_ms = int(event.time.timestamp() * 1000)
+        return Record(topic, 0, self._offset, sent.key, sent.headers, sent.value, moment_ms)
+
+    def _risk(self, state: PaymentState) -> AppliedRisk:
+        outcome = "review" if state == "in_review" else "allow"
+        if state == "declined" and self._chance.random() < 0.5:
+            outcome = "block"
+        elif self._chance.random() < 0.04:
+            outcome = "flag"
+        source = "stand_in" if self._chance.random() < 0.01 else "model"
+        low, high = {"allow": (0, 0.3), "flag": (0.4, 0.6), "review": (0.6, 0.8), "block": (0.8, 1)}[outcome]
+        waited = 250.0 if source == "stand_in" else self._chance.lognormvariate(1.6, 0.5)
+        return msgspec.convert(
+            {
+                "outcome": outcome,
+                "source": source,
+                "score": round(self._chance.uniform(low, high), 3),
+                "waited_ms": waited,
+            },
+            AppliedRisk,
+        )
+
+
+def _method(processor: Processor, last4: str) -> Method:
+    if processor == "paypal":
+        return Method("paypal")
+    return Method("card", "card_1", processor, BINS[processor], last4, "fp_1")
+
+
+def _decline(state: PaymentState, risk: AppliedRisk) -> Any:
+    if state == "declined":
+        return "blocked" if risk.outcome == "block" else "insufficient_funds"
+    return "processor_unavailable" if state == "failed" else None
+
+
+@pytest.fixture
+def shop(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> Iterator[Shop]:
+    """A served warehouse with nothing in it."""
+    (port,) = free_ports(1)
+    shop = Shop(AnalyticsSettings(data=tmp_path, port_offset=port - 9494))
+    shop.serve()
+    yield shop
+    shop.close()

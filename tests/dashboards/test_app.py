@@ -1,0 +1,116 @@
+"""The page in its states, run by Streamlit's own test runner."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from connectors.warehouse import Reader, WarehouseAway
+from schemas.times import now
+
+APP = Path(__file__).parents[2] / "dashboards" / "app.py"
+
+
+@pytest.fixture(autouse=True)
+def fresh_caches() -> Iterator[None]:
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    yield
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], AppTest]:
+    def run(port_offset: int) -> AppTest:
+        monkeypatch.setenv("SLUICE_DATA", str(tmp_path))
+        monkeypatch.setenv("SLUICE_PORT_OFFSET", str(port_offset))
+        return AppTest.from_file(str(APP), default_timeout=30).run()
+
+    return run
+
+
+def words(page: AppTest) -> str:
+    assert not page.exception
+    return " ".join(element.proto.body for element in page.get("html"))
+
+
+def figures(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def test_before_the_warehouse_is_up_the_page_waits(page: Any, free_ports: Any) -> None:
+    (port,) = free_ports(1)
+    shown = page(port - 9494)
+    assert "Waiting for the warehouse" in words(shown)
+    assert figures(shown) == {}
+
+
+def test_without_payments_the_page_says_how_to_make_one(page: Any, shop: Any) -> None:
+    shown = page(shop.settings.port_offset)
+    assert "No payments yet" in words(shown)
+    assert "make demo" in words(shown)
+
+
+def test_with_payments_every_tile_is_there(page: Any, shop: Any) -> None:
+    shop.sell(500, timedelta(minutes=2))
+    shown = page(shop.settings.port_offset)
+    text = words(shown)
+    titles = ("Throughput", "Captured amounts", "Success by processor", "Fraud check", "Wait for the verdict")
+    assert all(title in text for title in (*titles, "Latest payments", "Pipeline", "Notifications"))
+    assert set(figures(shown)) == {
+        "Payments per second",
+        "Success rate",
+        "Held or blocked",
+        "Verdict, 99th percentile",
+        "Data age",
+    }
+    assert 2 < float(figures(shown)["Payments per second"]) < 6
+    assert "live" in text
+
+
+def test_one_payment_is_enough(page: Any, shop: Any) -> None:
+    shop.take(shop.payment(now(), risk=None, processor=None, state="processing", status="pending"))
+    shown = page(shop.settings.port_offset)
+    assert figures(shown)["Success rate"] == "–"
+    assert "processing" in words(shown)
+
+
+def test_an_answer_is_shared_for_a_second(page: Any, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    query = Reader.query
+    monkeypatch.setattr(Reader, "query", lambda self, sql: asked.append(sql) or query(self, sql))
+    shop.sell(10, timedelta(seconds=10))
+    page(shop.settings.port_offset)
+    page(shop.settings.port_offset)
+    assert len(asked) == len(set(asked))
+
+
+def test_when_the_warehouse_goes_away_the_last_figures_stay_and_say_so(
+    page: Any, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.sell(500, timedelta(minutes=2))
+    before = figures(page(shop.settings.port_offset))
+
+    def away(_self: Reader, _sql: str) -> Any:
+        raise WarehouseAway("gone")
+
+    monkeypatch.setattr(Reader, "query", away)
+    st.cache_data.clear()
+    shown = page(shop.settings.port_offset)
+    assert "The warehouse does not answer." in words(shown)
+    assert "not fresh" in words(shown)
+    assert figures(shown)["Success rate"] == before["Success rate"]
+    assert figures(shown)["Payments per second"] == before["Payments per second"]
+
+
+def test_what_strangers_write_is_shown_and_not_obeyed(page: Any, shop: Any) -> None:
+    shop.take(shop.payment(now(), currency="<b>EUR", id="<script>alert(1)</script>"))
+    text = words(page(shop.settings.port_offset))
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "&lt;b&gt;EUR" in text

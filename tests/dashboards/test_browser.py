@@ -1,0 +1,118 @@
+"""The page in a real browser: it renews itself, fits a desk and a phone, and asks nobody but us."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+APP = Path(__file__).parents[2] / "dashboards" / "app.py"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture
+def url(shop: Any, free_ports: Callable[[int], list[int]], tmp_path: Path) -> Iterator[str]:
+    (port,) = free_ports(1)
+    options = ["--server.port", str(port), "--server.address", "localhost", "--server.headless", "true"]
+    environment = os.environ | {
+        "SLUICE_DATA": str(shop.settings.data),
+        "SLUICE_PORT_OFFSET": str(shop.settings.port_offset),
+        "SLUICE_DASHBOARD_REFRESH_S": "1",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", str(APP), *options]
+    with (tmp_path / "streamlit.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=APP.parents[1])
+        try:
+            await_healthy(f"http://localhost:{port}/_stcore/health")
+            yield f"http://localhost:{port}"
+        finally:
+            process.kill()
+            process.wait()
+
+
+def await_healthy(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(url).close()
+        except (urllib.error.URLError, ConnectionError):
+            assert time.monotonic() < deadline, "the dashboard did not come up"
+            time.sleep(0.1)
+        else:
+            return
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    assert chromium, "the package `chromium` is missing"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def open_page(browser: Browser, url: str, width: int, height: int) -> tuple[Page, list[str]]:
+    """The page once its figures are there, and the addresses it asks from now on."""
+    page = browser.new_page(viewport={"width": width, "height": height})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(url)
+    expect(page.get_by_text("Data age")).to_be_visible(timeout=30_000)
+    expect(page.locator("table.latest tbody tr")).to_have_count(12, timeout=30_000)
+    return page, asked
+
+
+def test_the_page_renews_itself_and_asks_nobody_else(
+    shop: Any, url: str, browser: Browser, tmp_path: Path
+) -> None:
+    shop.sell(600, timedelta(minutes=5))
+    page, asked = open_page(browser, url, 1280, 800)
+    newest = page.locator("td.id").first
+    before = newest.inner_text()
+    selling = threading.Thread(target=shop.sell, args=(20, timedelta(seconds=1)))
+    selling.start()
+    expect(newest).not_to_have_text(before, timeout=10_000)
+    selling.join()
+    picture = page.screenshot(path=tmp_path / "dashboard.png")
+    assert len(picture) > 30_000  # charts and figures, not a blank page
+    assert all(address.startswith((url, "data:", "blob:")) for address in asked)
+    page.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_nothing_is_cut_off(shop: Any, url: str, browser: Browser, width: int, height: int) -> None:
+    shop.sell(600, timedelta(minutes=5))
+    shop.take(shop.payment(shop.now(), amount=999_999_999_999, currency="BHD", state="captured"))
+    page, _ = open_page(browser, url, width, height)
+    wider = """(width) => [...document.querySelectorAll('[data-testid=stMain] *')]
+        .filter(e => e.getBoundingClientRect().right > width + 1).map(e => e.className || e.tagName)"""
+    assert page.evaluate(wider, width) == []
+    page.close()
+
+
+def test_no_element_fades_while_the_figures_are_renewed(shop: Any, url: str, browser: Browser) -> None:
+    shop.sell(600, timedelta(minutes=5))
+    page, _ = open_page(browser, url, 1280, 800)
+    watch = """async () => {
+        let least = 1;
+        for (const end = performance.now() + 3000; performance.now() < end;) {
+            for (const e of document.querySelectorAll('[data-testid=stElementContainer]'))
+                least = Math.min(least, +getComputedStyle(e).opacity);
+            await new Promise(requestAnimationFrame);
+        }
+        return least;
+    }"""
+    assert page.evaluate(watch) == 1
+    page.close()

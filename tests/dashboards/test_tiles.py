@@ -1,0 +1,135 @@
+"""Every tile's figures against the warehouse's own rows."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from connectors.warehouse import Reader, Table
+from dashboards.settings import DashboardSettings
+from dashboards.tiles import amounts, health, latest, messages, processors, throughput, verdicts, waits
+from schemas.payments import AppliedRisk, Method
+from schemas.times import now
+
+
+@pytest.fixture
+def reader(shop: Any) -> Reader:
+    return Reader(DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset), "dashboard")
+
+
+def test_an_empty_warehouse_has_figures_too(reader: Reader) -> None:
+    assert throughput.throughput(reader.query(throughput.QUERY), now()).now == 0
+    assert amounts.amounts(reader.query(amounts.QUERY)) == []
+    assert processors.success(reader.query(processors.QUERY)).rate == "–"
+    assert verdicts.verdicts(reader.query(verdicts.QUERY)).stopped == "–"
+    assert waits.waits(reader.query(waits.QUERY)).p99 is None
+    assert latest.latest(reader.query(latest.QUERY), now()) == []
+    assert health.health(reader.query(health.QUERY), 0).age_s is None
+    assert messages.channels(reader.query(messages.QUERY)) == []
+
+
+def test_the_rate_of_now_is_the_mean_of_the_last_whole_seconds(shop: Any, reader: Reader) -> None:
+    moment = now()
+    settled = moment.replace(microsecond=0) - timedelta(seconds=throughput.SETTLED_S)
+    for number in range(20):
+        shop.take(shop.payment(settled - timedelta(seconds=1 + number % 5), state="captured", status="succeeded"))
+    shop.take(shop.payment(moment))  # too young to count
+    figures = throughput.throughput(reader.query(throughput.QUERY), moment)
+    assert figures.now == 4.0
+    assert figures.seconds[-5:] == [4, 4, 4, 4, 4]
+    assert (len(figures.seconds), sum(figures.seconds)) == (60, 20)
+    assert {len(bars) for bars in figures.bars.values()} == {60}
+
+
+def test_bars_stand_still_between_two_looks() -> None:
+    table = Table(["second", "status", "count"], [])
+    moment = now().replace(second=33)
+    first, second = (throughput.throughput(table, moment + timedelta(seconds=s)).times for s in (0, 1))
+    assert first == second
+
+
+def test_two_currencies_are_never_added(shop: Any, reader: Reader) -> None:
+    for minor, currency, state in ((1050, "EUR", "captured"), (1050, "JPY", "captured"), (99, "EUR", "in_review")):
+        shop.take(shop.payment(now(), amount=minor, currency=currency, state=state))
+    lines = {line.code: line for line in amounts.amounts(reader.query(amounts.QUERY))}
+    assert (lines["EUR"].captured, lines["EUR"].pending, lines["EUR"].payments) == ("10.50", "0.99", 1)
+    assert (lines["JPY"].captured, lines["JPY"].pending, lines["JPY"].mean) == ("1,050", "–", "1,050")
+
+
+def test_a_payment_our_gate_stopped_is_no_failure_of_a_processor(shop: Any, reader: Reader) -> None:
+    for state, code in (
+        ("captured", None),
+        ("captured", None),
+        ("captured", None),
+        ("declined", "insufficient_funds"),
+        ("declined", "blocked"),
+        ("unknown", None),
+        ("processing", None),
+    ):
+        shop.take(shop.payment(now(), state=state, decline_code=code, processor="visa"))
+    figures = processors.success(reader.query(processors.QUERY))
+    (visa,) = figures.processors
+    assert (visa.rate, visa.answered, visa.unknown, figures.rate) == ("75.0%", 4, 1, "75.0%")
+
+
+def test_every_outcome_has_a_line_and_the_stand_in_its_share(shop: Any, reader: Reader) -> None:
+    for outcome, source in (("allow", "model"), ("allow", "stand_in"), ("review", "rules"), ("block", "model")):
+        shop.take(shop.payment(now(), risk=AppliedRisk(outcome, source, waited_ms=5.0)))  # type: ignore[arg-type]
+    figures = verdicts.verdicts(reader.query(verdicts.QUERY))
+    assert [(share.outcome, share.count) for share in figures.shares] == [
+        ("allow", 2),
+        ("flag", 0),
+        ("review", 1),
+        ("block", 1),
+    ]
+    assert (figures.stopped, figures.stand_in, figures.minutes) == ("50.0%", "25.0%", [50.0])
+
+
+def test_waits_are_percentiles_of_those_who_waited(shop: Any, reader: Reader) -> None:
+    moment = now()
+    for number in range(1, 102):
+        risk = AppliedRisk("allow", "model", waited_ms=float(number))
+        shop.take(shop.payment(moment, risk=risk))
+    shop.take(shop.payment(moment, risk=None))
+    figures = waits.waits(reader.query(waits.QUERY))
+    assert (figures.p50, figures.p99) == (51.0, 100.0)
+    assert (figures.p50s, figures.p99s, len(figures.times)) == ([51.0], [100.0], 1)
+
+
+def test_the_newest_payment_is_first_and_complete(shop: Any, reader: Reader) -> None:
+    moment = now()
+    shop.take(shop.payment(moment - timedelta(seconds=5)))
+    risk = AppliedRisk("flag", "model", 0.5)
+    newest = shop.payment(
+        moment,
+        state="requires_action",
+        status="pending",
+        amount=1234,
+        currency="BHD",
+        method=Method("paypal"),
+        processor="paypal",
+        risk=risk,
+        decline_code=None,
+    )
+    shop.take(newest)
+    first, second = latest.latest(reader.query(latest.QUERY), moment)
+    assert (first.id, first.state, first.status) == (newest.id, "requires action", "pending")
+    assert (first.amount, first.currency, first.instrument) == ("1.234", "BHD", "PayPal")
+    assert (first.outcome, first.score, first.age, second.age) == ("flag", "0.50", "now", "5 s")
+
+
+def test_the_page_is_as_old_as_its_oldest_topic() -> None:
+    table = Table(
+        ["topic", "lag", "age_ms", "delay_ms", "records"], [("a.v1", 0, 200, 1, 5), ("b.v1", 7, 9000, 1, 5)]
+    )
+    figures = health.health(table, 1.5)
+    assert figures.age_s == 10.5
+    assert [(topic.name, topic.lag, topic.late) for topic in figures.topics] == [("a", 0, False), ("b", 7, True)]
+
+
+def test_messages_are_counted_by_what_became_of_them(shop: Any, reader: Reader) -> None:
+    shop.sell(200, timedelta(seconds=60))
+    lines = messages.channels(reader.query(messages.QUERY))
+    assert [line.name for line in lines] == ["E-mail", "SMS"]
+    sql = "SELECT count(*) FROM notifications"
+    assert sum(line.delivered + line.suppressed + line.failed for line in lines) == reader.query(sql).rows[0][0]
