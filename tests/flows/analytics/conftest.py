@@ -143,8 +143,17 @@ def served_warehouse(data: Path) -> Iterator[AnalyticsSettings]:
         warehouse.close()
 
 
-@pytest.fixture
-def kept(settings: AnalyticsSettings) -> Iterator[Kept]:
-    kept = Kept(settings)
+@pytest.fixture(scope="session")
+def one_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    kept = Kept(AnalyticsSettings(data=tmp_path_factory.mktemp("kept")))
     yield kept
     kept.warehouse.close()
+
+
+@pytest.fixture
+def kept(one_kept: Kept) -> Kept:
+    """A warehouse with nothing in it; to empty one costs a tenth of making one."""
+    for [name] in one_kept.ask("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'store'"):
+        one_kept.ask(f"DELETE FROM store.{name}")
+    one_kept.letters.clear()
+    return one_kept

@@ -1,0 +1,232 @@
+"""Batches of records into the warehouse: each event counts once, whatever is repeated, cut or mixed."""
+
+from datetime import timedelta, timezone
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connectors.records import Record
+from flows.analytics import apply
+from schemas.controls import ListEntry, Rule
+from schemas.dead_letters import DeadLetter
+from schemas.events import new_event
+from schemas.ids import new_id
+from schemas.labels import Label
+from schemas.notifications import Notification
+from schemas.payments import AppliedRisk
+from schemas.risk import Verdict
+from schemas.states import STATUS, TRANSITIONS, PaymentState
+from schemas.times import now
+from tests.flows.analytics.conftest import BIRTH, Kept, Log, completed, event, payment, step
+
+BY_MINUTE = "SELECT minute, currency, processor, state, count, amount FROM payments_by_minute ORDER BY ALL"
+BY_ROW = (
+    "SELECT date_trunc('minute', created_at), currency, processor, state, count(*), sum(amount)::BIGINT"
+    " FROM payments GROUP BY ALL ORDER BY ALL"
+)
+PAYMENTS = "payments.v1"
+
+
+def verdict(payment: str, outcome: Any = "allow", **given: Any) -> Verdict:
+    usual: dict[str, Any] = {
+        "payment": payment,
+        "instrument": "fp_1",
+        "merchant": "acc_m",
+        "outcome": outcome,
+        "source": "model",
+        "score": 0.25,
+        "reasons": ["velocity", "amount"],
+        "features": {"count_1h": 3.0},
+        "model": "m1",
+        "rules": "r1",
+        "flow_sequence": 1,
+        "input_partition": 2,
+        "input_offset": 17,
+        "latency_ms": 4.5,
+        "occurred_at": BIRTH,
+        "recorded_at": BIRTH,
+    }
+    return Verdict(**(usual | given))
+
+
+def test_a_payment_is_one_row_as_it_stands_now(kept: Kept, kafka_log: Log) -> None:
+    risk = AppliedRisk("flag", "rules", 0.75, ["velocity"], "m1", 12.5)
+    kept.write(
+        kafka_log.event(PAYMENTS, step(1, None, payment())),
+        kafka_log.event(PAYMENTS, step(2, "processing", payment(state="captured", processor="visa", risk=risk))),
+        kafka_log.event(PAYMENTS, completed(3, payment(state="captured"))),
+    )
+    columns = (
+        "id, state, status, amount, amount_captured, processor, risk_outcome, risk_reasons, waited_ms, country"
+    )
+    assert kept.ask(f"SELECT {columns} FROM payments") == [
+        ("pay_1", "captured", "succeeded", 1999, 1999, "visa", "flag", ["velocity"], 12.5, "DE")
+    ]
+    assert kept.ask("SELECT next_offset FROM store.offsets") == [(3,)]
+
+
+def test_times_are_kept_in_utc_to_the_microsecond(kept: Kept, kafka_log: Log) -> None:
+    elsewhere = timezone(timedelta(hours=5, minutes=30))
+    moment = BIRTH + timedelta(microseconds=123_456)
+    late = payment(occurred_at=moment.astimezone(elsewhere), created_at=moment)
+    kept.write(kafka_log.event(PAYMENTS, step(1, None, late)))
+    assert kept.ask("SELECT occurred_at, created_at FROM payments") == [(moment.replace(tzinfo=None),) * 2]
+
+
+def test_what_is_not_newer_is_dropped(kept: Kept, kafka_log: Log) -> None:
+    first, second = step(1, None, payment()), step(2, "processing", payment(state="declined"))
+    kept.write(kafka_log.event(PAYMENTS, second))
+    kept.write(kafka_log.event(PAYMENTS, first), kafka_log.event(PAYMENTS, second))
+    kept.write(kafka_log.event(PAYMENTS, first))
+    assert kept.ask("SELECT state, sequence FROM payments") == [("declined", 2)]
+    assert kept.ask("SELECT state, count, amount FROM payments_by_minute") == [("declined", 1, 1999)]
+
+
+def test_a_completed_transaction_counts_nothing(kept: Kept, kafka_log: Log) -> None:
+    kept.write(kafka_log.event(PAYMENTS, completed(2, payment(state="captured"))))
+    assert kept.ask("FROM payments") == kept.ask("FROM payments_by_minute") == []
+    assert kept.ask("SELECT next_offset FROM store.offsets") == [(1,)]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[list[tuple[int, int, PaymentState, str | None]]]:
+    """Batches of (payment, sequence, state, processor): each payment in its order, with repeats of what was."""
+    lives: list[list[tuple[int, int, PaymentState, str | None]]] = []
+    for number in range(draw(st.integers(1, 5))):
+        state: PaymentState = "processing"
+        life: list[tuple[int, int, PaymentState, str | None]] = [(number, 1, state, None)]
+        while TRANSITIONS[state] and draw(st.booleans()):
+            state = draw(st.sampled_from(sorted(TRANSITIONS[state])))
+            life.append((number, len(life) + 1, state, draw(st.sampled_from(["visa", "mastercard", None]))))
+        lives.append(life)
+    mixed: list[tuple[int, int, PaymentState, str | None]] = []
+    while any(lives):
+        life = draw(st.sampled_from([life for life in lives if life]))
+        mixed.append(life.pop(0))
+        if draw(st.booleans()):
+            mixed.append(draw(st.sampled_from(mixed)))
+    cuts = sorted(draw(st.lists(st.integers(0, len(mixed)), max_size=4)))
+    return [mixed[a:b] for a, b in zip([0, *cuts], [*cuts, len(mixed)], strict=True) if a < b]
+
+
+@settings(max_examples=25, deadline=None)
+@given(histories(), st.lists(st.integers(1, 10**12), min_size=5, max_size=5))
+def test_aggregates_are_what_the_rows_add_up_to(
+    one_kept: Kept, batches: list[list[tuple[int, int, PaymentState, str | None]]], amounts: list[int]
+) -> None:
+    prefix, log = new_id("pay"), Log()
+    last: dict[int, tuple[int, PaymentState, str | None]] = {}
+    for batch in batches:
+        records = []
+        for number, sequence, state, processor in batch:
+            given = {
+                "amount": amounts[number],
+                "processor": processor,
+                "created_at": BIRTH + timedelta(hours=number),
+            }
+            body = payment(id=f"{prefix}_{number}", state=state, status=STATUS[state], **given)
+            records.append(log.event(PAYMENTS, step(sequence, "processing", body)))
+            last[number] = max(
+                last.get(number, (0, state, None)), (sequence, state, processor), key=lambda one: one[0]
+            )
+        one_kept.write(*records)
+
+    mine = f"SELECT id, state, processor, amount FROM payments WHERE id LIKE '{prefix}%' ORDER BY id"
+    assert one_kept.ask(mine) == [(f"{prefix}_{n}", last[n][1], last[n][2], amounts[n]) for n in sorted(last)]
+    assert one_kept.ask(BY_MINUTE) == one_kept.ask(BY_ROW)
+
+
+def test_the_first_verdict_of_a_payment_counts(kept: Kept, kafka_log: Log) -> None:
+    kept.write(
+        kafka_log.event("risk.v1", event("risk.verdict", verdict("pay_1", "block"))),
+        kafka_log.event("risk.v1", event("risk.verdict", verdict("pay_1", "allow"))),
+        kafka_log.event("risk.v1", event("risk.verdict", verdict("pay_2", score=None))),
+    )
+    later = verdict("pay_1", "review", recorded_at=BIRTH + timedelta(days=9))
+    kept.write(kafka_log.event("risk.v1", event("risk.verdict", later)))
+    applied = AppliedRisk("allow", "stand_in", waited_ms=250.5)
+    kept.write(kafka_log.event(PAYMENTS, step(1, None, payment(risk=applied))))
+
+    columns = "payment, outcome, score, reasons, features ->> 'count_1h', latency_ms, applied_source, waited_ms"
+    assert kept.ask(f"SELECT {columns} FROM risk ORDER BY payment") == [
+        ("pay_1", "block", 0.25, ["velocity", "amount"], "3.0", 4.5, "stand_in", 250.5),
+        ("pay_2", "allow", None, ["velocity", "amount"], "3.0", 4.5, None, None),
+    ]
+
+
+def test_labels_and_notifications_count_once_per_event(kept: Kept, kafka_log: Log) -> None:
+    label = Label("pay_1", "fp_1", "acc_m", "fraud", "analyst", 5, "EUR", {"a": 1.0}, 0.5, "m1", BIRTH, BIRTH)
+    message = Notification(
+        "pay_1", "evt_9", 2, "transaction_completed", "email", "c…@x", "delivered", None, "m", BIRTH
+    )
+    again = msgspec.structs.replace(message, recorded_at=BIRTH + timedelta(hours=3))
+    labelled = new_event("label.recorded", "/gateway", "pay_1", label, BIRTH)
+    told = new_event("notification.recorded", "/flows/notifications", "pay_1", message, BIRTH, "evt_told")
+    told_again = new_event("notification.recorded", "/flows/notifications", "pay_1", again, BIRTH, "evt_told")
+    kept.write(*(kafka_log.event("labels.v1", labelled) for _ in range(2)))
+    kept.write(kafka_log.event("labels.v1", labelled), kafka_log.event("notifications.v1", told))
+    kept.write(kafka_log.event("notifications.v1", told_again))
+
+    assert kept.ask("SELECT payment, label, score FROM labels") == [("pay_1", "fraud", 0.5)]
+    assert kept.ask("SELECT cause, channel, outcome, recorded_at FROM notifications") == [
+        ("evt_9", "email", "delivered", BIRTH.replace(tzinfo=None))
+    ]
+    assert kept.ask("SELECT labels, frauds, brier FROM model_quality") == [(1, 1, 0.25)]
+
+
+def test_of_a_control_the_last_word_counts(kept: Kept, kafka_log: Log) -> None:
+    def rule(threshold: float) -> Record:
+        return kafka_log.event(
+            "controls.v1",
+            event("control.rule", Rule("rule_1", "count_1h", threshold, "review", "busy", True, BIRTH)),
+        )
+
+    entry = ListEntry("list_1", "block", "instrument", "fp_9", "stolen", None, BIRTH)
+    kept.write(rule(3), rule(4), kafka_log.event("controls.v1", event("control.list_entry", entry)))
+    kept.write(rule(5))
+    assert kept.ask("SELECT id, kind, setting ->> 'threshold' FROM controls ORDER BY id") == [
+        ("list_1", "list_entry", None),
+        ("rule_1", "rule", "5.0"),
+    ]
+
+
+def test_a_dead_letter_counts_once_however_many_flows_post_it(kept: Kept, kafka_log: Log) -> None:
+    letter = DeadLetter(PAYMENTS, 3, 17, "missing header", None, BIRTH)
+    posts = [
+        new_event(
+            "dead_letter", source, "x", msgspec.structs.replace(letter, recorded_at=BIRTH + later), BIRTH, "evt_x"
+        )
+        for source, later in (("/flows/fraud", timedelta(0)), ("/flows/analytics", timedelta(minutes=1)))
+    ]
+    kept.write(*(kafka_log.event("dead_letter.v1", post) for post in posts))
+    assert kept.ask('SELECT topic, partition, "offset", reason FROM dead_letters') == [
+        (PAYMENTS, 3, 17, "missing header")
+    ]
+
+
+def test_lag_and_age_are_told_by_partition(kept: Kept, kafka_log: Log) -> None:
+    kept.write(kafka_log.event(PAYMENTS, step(1, None, payment()), partition=2))
+    kept.warehouse.checked({(PAYMENTS, 2): 0, (PAYMENTS, 3): 7})
+    health = "SELECT partition, next_offset, lag, age_ms < 60000 FROM pipeline_health ORDER BY partition"
+    assert kept.ask(health) == [(2, 1, 0, True), (3, 0, 7, None)]
+    kept.warehouse.checked({(PAYMENTS, 2): 1, (PAYMENTS, 3): 0})
+    assert kept.ask("SELECT lag FROM pipeline_health ORDER BY partition") == [(1,), (0,)]
+
+
+def test_nothing_is_written_of_a_batch_that_fails(
+    kept: Kept, kafka_log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply, "ADVANCE", "INSERT INTO store.no_such_table " + apply.FRESH)
+    with pytest.raises(Exception, match="no_such_table"):
+        kept.write(kafka_log.event(PAYMENTS, step(1, None, payment())))
+    assert kept.ask("FROM payments") == kept.ask("FROM payments_by_minute") == kept.ask("FROM store.offsets") == []
+
+
+def test_rows_say_when_they_became_visible(kept: Kept, kafka_log: Log) -> None:
+    before = now().replace(tzinfo=None)
+    kept.write(kafka_log.event(PAYMENTS, step(1, None, payment())))
+    [(ingested,)] = kept.ask("SELECT ingested_at FROM payments")
+    assert before <= ingested <= now().replace(tzinfo=None)
