@@ -18,6 +18,8 @@ from connectors.heartbeat import last_beat
 from connectors.records import Reader
 from schemas.events import Event, decode, encode
 
+pytestmark = pytest.mark.stack
+
 WITHIN_S = 60
 
 
