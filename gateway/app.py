@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from connectors.processors.settings import ProcessorSettings
 from gateway.access import measure
+from gateway.books.sessions import forget_expired
 from gateway.endpoint import refuse
 from gateway.errors import (
     BodyTimeout,
@@ -27,6 +28,7 @@ from gateway.routes import BLUEPRINTS
 from gateway.seed import register_services, seed_accounts
 from gateway.settings import GatewaySettings
 from gateway.vault.client import VaultAway
+from schemas.times import now_micros
 
 BODY_MAX = 64 * 1024
 BODY_TIMEOUT_S = 5
@@ -60,6 +62,7 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
     @app.before_serving
     async def start() -> None:
         parts = await stack.enter_async_context(opened(settings, processors or sandbox))
+        await parts.books.write(forget_expired, now_micros())
         await register_services(parts)
         if settings.seed:
             await seed_accounts(parts)

@@ -222,8 +222,9 @@ async def _once(handler: Handler, call: Call, path: dict[str, str]) -> Reply:
 
 
 def _respond(reply: Reply) -> Response:
-    content_type = reply.headers.get("Content-Type", JSON)
-    response = Response(reply.encoded(), reply.status, content_type=content_type)
+    response = Response(reply.encoded(), reply.status, content_type=JSON)
+    if reply.body is None:
+        del response.headers["Content-Type"]
     for name, value in reply.headers.items():
         response.headers[name] = value
     return response

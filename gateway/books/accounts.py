@@ -123,7 +123,7 @@ def by_id(conn: Connection, id: str) -> Account | None:
 
 
 def by_email(conn: Connection, email_key: str) -> Account | None:
-    """The account of a mailbox; `email_key` as `gateway.people.email_key` makes it."""
+    """The account of a mailbox; `email_key` as `gateway.contacts.email_key` makes it."""
     return _account(_by_email(conn, email_key=email_key).first())
 
 

@@ -1,7 +1,20 @@
 """Sessions: one login each, with the refresh tokens that keep it alive, of which only the newest is good."""
 
 import msgspec
-from sqlalchemy import Column, Connection, ForeignKey, LargeBinary, Table, Text, bindparam, insert, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    LargeBinary,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    select,
+    update,
+)
 
 from gateway.books.accounts import accounts
 from gateway.books.metadata import Micros, metadata
@@ -60,6 +73,8 @@ _revoke_all = Statement(
     .where(sessions.c.account == bindparam("of_account"), sessions.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
 )
+_forget_tokens = Statement(delete(refresh_tokens).where(refresh_tokens.c.expires_at <= bindparam("now")))
+_forget_sessions = Statement(delete(sessions).where(~exists().where(refresh_tokens.c.session == sessions.c.id)))
 
 
 def standing(conn: Connection, id: str) -> Standing | None:
@@ -99,3 +114,9 @@ def revoke(conn: Connection, id: str, now: int) -> None:
 def revoke_all(conn: Connection, account: str, now: int) -> None:
     """End every session of an account."""
     _revoke_all(conn, of_account=account, now=now)
+
+
+def forget_expired(conn: Connection, now: int) -> None:
+    """Delete refresh tokens past their time, and the sessions that have none left."""
+    _forget_tokens(conn, now=now)
+    _forget_sessions(conn)

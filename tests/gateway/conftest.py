@@ -40,7 +40,7 @@ class Answer(msgspec.Struct):
     @property
     def code(self) -> str | None:
         """The problem's code; None where it is no problem."""
-        problem = self.headers["Content-Type"] == "application/problem+json"
+        problem = self.headers.get("Content-Type") == "application/problem+json"
         return self.json["code"] if problem else None
 
 
