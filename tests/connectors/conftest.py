@@ -13,6 +13,7 @@ from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.sandbox import Sandbox
 from schemas.payments import PROCESSORS
 from schemas.payments import Processor as Name
+from tests.connectors.desk import Desk
 
 
 def unused_offset() -> int:
@@ -62,3 +63,20 @@ async def hasty(processor_settings: ProcessorSettings, sandbox: Sandbox) -> Asyn
     yield opened
     for processor in opened.values():
         await processor.close()
+
+
+@pytest.fixture(params=PROCESSORS)
+def desk(
+    request: pytest.FixtureRequest,
+    processors: dict[Name, Processor],
+    hasty: dict[Name, Processor],
+    sandbox: Sandbox,
+) -> Desk:
+    """One processor after the other."""
+    return Desk(request.param, processors[request.param], hasty[request.param], sandbox)
+
+
+@pytest.fixture
+def desks(processors: dict[Name, Processor], hasty: dict[Name, Processor], sandbox: Sandbox) -> dict[Name, Desk]:
+    """All of them."""
+    return {name: Desk(name, processors[name], hasty[name], sandbox) for name in PROCESSORS}

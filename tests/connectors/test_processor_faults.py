@@ -1,0 +1,149 @@
+"""All processors, each way in which an answer can fail to come, and what is known after it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from connectors.processors.all import open_processors
+from connectors.processors.contract import Processor
+from connectors.processors.settings import ProcessorSettings
+from connectors.sandbox.faults import Fault
+from connectors.sandbox.faults import Name as FaultName
+from connectors.sandbox.sandbox import Sandbox
+from schemas.ids import new_id
+from schemas.payments import Processor as Name
+from tests.connectors.desk import APPLYING, EUR, Desk, follow_up, query, until
+
+# The sandbox's eight faults
+
+
+async def test_refuse_means_nothing_was_sent(desk: Desk) -> None:
+    charge, answer = await desk.authorized()
+    later = await desk.charge()
+    desk.order("refuse")
+    fresh = desk.hasty  # it has no open connection, whose end would be silence to it
+    for said in [
+        await fresh.authorize(later, capture=False),
+        await fresh.capture(follow_up(charge, answer)),
+        await fresh.void(follow_up(charge, answer)),
+    ]:
+        assert (said.said, said.sent) == ("failed", False)
+    asked = await fresh.lookup(query(charge, "authorize"))
+    assert (asked.said, asked.sent) == ("unknown", True)
+    await desk.sandbox.clear()
+    assert len(desk.rows()) == 1
+    assert (await desk.processor.authorize(later, capture=False)).said == "succeeded"
+
+
+async def test_silence_is_unknown_and_not_found(desk: Desk) -> None:
+    charge = await desk.charge()
+    desk.order("silence")
+    answer = await desk.hasty.authorize(charge, capture=False)
+    assert (answer.said, answer.sent) == ("unknown", True)
+    assert (await desk.processor.lookup(query(charge, "authorize"))).said == "not_found"
+    assert desk.rows() == []
+
+
+@pytest.mark.parametrize("fault", APPLYING)
+async def test_an_authorization_whose_answer_is_lost_is_unknown_then_found_then_reversed(
+    desk: Desk, fault: FaultName
+) -> None:
+    charge = await desk.charge()
+    desk.order(fault)
+    client = desk.hasty if fault == "apply_then_silence" else desk.processor
+    answer = await client.authorize(charge, capture=False)
+    assert (answer.said, answer.sent) == ("unknown", True)
+    assert len(desk.rows()) == 1, "sent once"
+    found = await desk.processor.lookup(query(charge, "authorize"))
+    assert (found.said, found.amount) == ("succeeded", EUR)
+    assert (await desk.processor.reverse(new_id("op"), query(charge, "authorize"))).said == "succeeded"
+    assert len(desk.rows()) == 2
+
+
+@pytest.mark.parametrize("fault", ["apply_then_reset", "apply_then_500", "half_body", "garbage"])
+async def test_a_capture_whose_answer_is_lost_is_found_or_sent_again_once(desk: Desk, fault: FaultName) -> None:
+    charge, answer = await desk.authorized()
+    call = follow_up(charge, answer)
+    desk.order(fault)
+    assert (await desk.processor.capture(call)).said == "unknown"
+    found = await desk.processor.lookup(query(call, "capture"))
+    assert (found.said, found.amount) == ("succeeded", EUR)
+    if desk.processor.dedupes:
+        again = await desk.processor.capture(call)
+        assert (again.said, again.processor_reference) == ("succeeded", found.processor_reference)
+    assert [row.operation for row in desk.rows()] == ["authorize", "capture"]
+
+
+@pytest.mark.parametrize("fault", ["apply_then_reset", "apply_then_500"])
+async def test_a_void_whose_answer_is_lost_is_found(desk: Desk, fault: FaultName) -> None:
+    charge, answer = await desk.authorized()
+    call = follow_up(charge, answer)
+    desk.order(fault)
+    assert (await desk.processor.void(call)).said == "unknown"
+    assert (await desk.processor.lookup(query(call, "void"))).said == "succeeded"
+    assert (await desk.processor.void(call)).said == "succeeded"
+    assert len(desk.rows()) == 2
+
+
+async def test_a_reversal_whose_answer_is_lost_is_sent_again(desk: Desk) -> None:
+    charge, _ = await desk.authorized()
+    asked, request_id = query(charge, "authorize"), new_id("op")
+    desk.order("apply_then_reset")
+    assert (await desk.processor.reverse(request_id, asked)).said == "unknown"
+    assert (await desk.processor.reverse(request_id, asked)).said == "succeeded"
+    assert len(desk.rows()) == 2
+
+
+async def test_slow_lands_after_we_gave_up(desk: Desk) -> None:
+    charge = await desk.charge()
+    asked = query(charge, "authorize")
+    desk.order("slow", seconds=1.5)
+    assert (await desk.hasty.authorize(charge, capture=False)).said == "unknown"
+    assert (await desk.processor.lookup(asked)).said == "not_found"
+    await until("succeeded", lambda: desk.processor.lookup(asked))
+    assert (await desk.processor.reverse(new_id("op"), asked)).said == "succeeded"
+
+
+async def test_slow_within_the_timeout_is_a_success(desk: Desk) -> None:
+    charge = await desk.charge()
+    desk.order("slow", seconds=0.3)
+    assert (await desk.processor.authorize(charge, capture=False)).said == "succeeded"
+
+
+@pytest.mark.parametrize("fault", ["garbage", "apply_then_500", "half_body", "apply_then_reset"])
+async def test_a_look_up_that_fails_says_nothing_of_the_call(desk: Desk, fault: FaultName) -> None:
+    charge, _ = await desk.authorized()
+    desk.sandbox.order(Fault(desk.name, fault, operation="lookup", times=1))
+    assert (await desk.processor.lookup(query(charge, "authorize"))).said == "unknown"
+    assert (await desk.processor.lookup(query(charge, "authorize"))).said == "succeeded"
+
+
+# Credentials
+
+
+@pytest.fixture
+async def strangers(
+    processor_settings: ProcessorSettings, sandbox: Sandbox
+) -> AsyncIterator[dict[Name, Processor]]:
+    wrong = ProcessorSettings(
+        data=processor_settings.data,
+        port_offset=processor_settings.port_offset,
+        visa_secret="d3Jvbmc=",
+        mastercard_password="wrong",
+        paypal_secret="wrong",
+    )
+    opened = open_processors(wrong, 5)
+    yield opened
+    for processor in opened.values():
+        await processor.close()
+
+
+async def test_wrong_credentials_are_an_explicit_no_and_no_finding(
+    desk: Desk, strangers: dict[Name, Processor]
+) -> None:
+    stranger = strangers[desk.name]
+    charge, _ = await desk.authorized()
+    later = await desk.charge()
+    assert (await stranger.authorize(later, capture=False)).said == "failed"
+    assert (await stranger.lookup(query(charge, "authorize"))).said == "unknown"
+    assert len(desk.rows()) == 1
