@@ -1,0 +1,95 @@
+"""The public face of the warehouse: the columns that were promised, and documentation that is true."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import flows.analytics.rows as rows
+from connectors.warehouse import Reader
+from flows.analytics.apply import shape
+from schemas.settings import Settings
+from tests.flows.analytics.conftest import Kept, served_warehouse
+
+DOCUMENT = Path("docs/sql.md").read_text()
+STATEMENTS = [
+    statement
+    for block in re.findall(r"```sql\n(.*?)```", DOCUMENT, re.DOTALL)
+    for statement in block.split(";\n")
+    if statement
+]
+
+PROMISED = {
+    "payments": (
+        "id, status, state, amount, amount_captured, amount_refunded, currency, customer, merchant, processor, "
+        "brand, country, risk_outcome, risk_score, decline_code, occurred_at, created_at, updated_at"
+    ),
+    "payments_by_minute": "minute, currency, processor, state, count, amount",
+    "payments_by_hour": "hour, currency, processor, state, count, amount",
+    "payments_by_day": "day, currency, processor, state, count, amount",
+    "risk": "payment, outcome, source, score, reasons, model",
+    "notifications": "payment, channel, kind, outcome",
+    "pipeline_health": "topic, partition, next_offset, lag, age_ms",
+}
+
+TABLES = {
+    "payments": rows.PaymentRow,
+    "verdicts": rows.VerdictRow,
+    "labels": rows.LabelRow,
+    "notifications": rows.NotificationRow,
+    "controls": rows.ControlRow,
+    "dead_letters": rows.DeadLetterRow,
+    "offsets": rows.Position,
+    "lags": rows.Lag,
+}
+
+
+@pytest.mark.parametrize("view", PROMISED)
+def test_a_view_begins_with_the_columns_that_were_promised(kept: Kept, view: str) -> None:
+    promised = PROMISED[view].split(", ")
+    assert [column for column, *_ in kept.ask(f"DESCRIBE {view}")][: len(promised)] == promised
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_row_has_the_columns_of_its_table(kept: Kept, table: str) -> None:
+    columns = [column for column, *_ in kept.ask(f"DESCRIBE store.{table}")]
+    assert {*TABLES[table].__struct_fields__, "ingested_at"} == set(columns)
+    if table == "lags":  # whose rows go in by position
+        assert columns == ["topic", "partition", "lag", "ingested_at"]
+
+
+def test_the_shape_of_a_row_comes_from_its_types() -> None:
+    assert shape(rows.Position) == (
+        '[{"topic":"VARCHAR","partition":"BIGINT","next_offset":"BIGINT","newest_at":"TIMESTAMPTZ"}]'
+    )
+    assert '"risk_reasons":["VARCHAR"]' in shape(rows.PaymentRow)
+    assert '"risk_score":"DOUBLE"' in shape(rows.PaymentRow)
+    assert '"features":"JSON"' in shape(rows.LabelRow)
+
+
+def test_every_column_is_documented_in_the_warehouse_and_on_the_page(kept: Kept) -> None:
+    views = kept.ask("SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal")
+    assert len(views) == 12
+    for view, about in views:
+        assert f"### {view}\n\n{about}\n" in DOCUMENT
+        section = DOCUMENT.split(f"### {view}\n")[1].split("\n###")[0]
+        columns = kept.ask(
+            "SELECT column_name, data_type, comment FROM duckdb_columns()"
+            f" WHERE schema_name = 'main' AND table_name = '{view}' ORDER BY column_index"
+        )
+        documented = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (.+) \|$", section, re.MULTILINE)
+        assert documented == columns
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with served_warehouse(tmp_path_factory.mktemp("documented")) as served:
+        yield served
+
+
+def test_every_statement_of_the_page_is_answered(settings: Settings) -> None:
+    reader = Reader(settings, "sql")
+    assert len(STATEMENTS) >= 10
+    for statement in STATEMENTS:
+        assert reader.query(statement).columns
