@@ -9,7 +9,7 @@ import click
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[timedelta]):
     """A number and a unit of s, m, h or d."""
 
     name = "duration"

@@ -136,7 +136,10 @@ def _all_messages(bootstrap: str) -> Iterator[Message]:
         while left:
             for message in client.consume(5000, 1.0):
                 yield message
-                if message.offset() + 1 >= left.get(message.partition(), 0):
-                    left.pop(message.partition(), None)
+                place, offset = message.partition(), message.offset()
+                assert place is not None
+                assert offset is not None, "a record that was read has its place"
+                if offset + 1 >= left.get(place, 0):
+                    left.pop(place, None)
     finally:
         client.close()
