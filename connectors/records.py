@@ -80,6 +80,7 @@ class Reader:
         self._on_lag = on_lag
         self._may_expire = may_expire
         self._next_beat = 0.0
+        self._added: list[TopicPartition] = []
         self.positions: dict[Place, int] = {}
         self.ends: dict[Place, int] = {}
 
@@ -93,13 +94,18 @@ class Reader:
         if not low <= first <= high:
             raise OffsetGone(f"{place[0]}/{place[1]}: {first} is outside of {low}..{high}")
         self.positions[place], self.ends[place] = first, high
-        self._consumer.incremental_assign([TopicPartition(*place, first)])
+        # Assigned by the next poll: a broker answers one connection in order, and a question about the next
+        # partition would wait behind a fetch that waits half a second for records of this one.
+        self._added.append(TopicPartition(*place, first))
 
     def poll(self, wait_s: float = WAIT_S, gather_s: float = 0) -> list[Record]:
         """The records that are there; waits up to `wait_s` for the first, then `gather_s` for others to join it.
 
         Raises `OffsetGone`, `RuntimeError`.
         """
+        if self._added:
+            self._consumer.incremental_assign(self._added)
+            self._added = []
         self._beat()
         first = self._consumer.poll(wait_s)
         if first is None:
