@@ -9,6 +9,7 @@ WarehouseError
 import re
 import secrets
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
@@ -46,7 +47,7 @@ class WarehouseAway(WarehouseError):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """An answer: column names and rows. Times are UTC without an offset, amounts minor units."""
+    """An answer: column names and rows. Times are UTC and know it, amounts are minor units."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
@@ -91,6 +92,8 @@ class Reader:
         rows = cursor.fetchall()
         if len(rows) > self._rows_max:
             raise QueryRefused(f"more than {self._rows_max} rows: ask for fewer, with LIMIT or GROUP BY")
+        if any(column[1] == "TIMESTAMP" for column in cursor.description):
+            rows = [tuple(map(_aware, row)) for row in rows]
         return Table([column[0] for column in cursor.description], rows)
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -98,6 +101,10 @@ class Reader:
             self._local.cursor = self._con.cursor()
         cursor: duckdb.DuckDBPyConnection = self._local.cursor
         return cursor
+
+
+def _aware(value: Any) -> Any:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
 def _name(column: str) -> str:

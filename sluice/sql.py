@@ -4,7 +4,7 @@ import csv
 import io
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -96,9 +96,7 @@ SHAPES: dict[str, Callable[[Table], str]] = {"json": as_json, "csv": as_csv, "ta
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can have it: the warehouse's times are UTC, and its integers may have 128 bits."""
-    if isinstance(value, datetime) and value.tzinfo is None:
-        return value.replace(tzinfo=UTC)
+    """A value as JSON can have it: the warehouse's integers may have 128 bits, and its maps any key."""
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value) if abs(value) >= 2**63 else value
     if isinstance(value, list):

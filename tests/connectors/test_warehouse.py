@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from connectors.warehouse import QueryFailed, QueryRefused, Reader, WarehouseAway, token
 from schemas.settings import Settings
+from schemas.times import now
 from tests.flows.analytics.conftest import served_warehouse
 
 
@@ -28,14 +29,15 @@ def test_an_answer_has_columns_and_rows(reader: Reader) -> None:
     assert table.rows == [(1, "it's"), (2, None)]
 
 
-def test_times_are_utc_without_an_offset(reader: Reader) -> None:
+def test_times_are_utc_and_know_it(reader: Reader) -> None:
     query = (
         'SELECT now() AS "the ""now", now()::TIMESTAMP AS plain, TIMESTAMPTZ \'2026-01-01 01:00:00+01\' AS zoned'
     )
     table = reader.query(query)
     assert table.columns == ['the "now', "plain", "zoned"]
-    assert all(isinstance(value, datetime) and value.tzinfo is None for value in table.rows[0])
-    assert table.rows[0][2] == datetime(2026, 1, 1)  # noqa: DTZ001
+    assert all(value.tzinfo is UTC for value in table.rows[0])
+    assert abs(table.rows[0][0] - now()) < timedelta(minutes=1)
+    assert table.rows[0][2] == datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_a_refusal_says_what_is_allowed(reader: Reader) -> None:
