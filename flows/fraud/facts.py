@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from schemas.labels import Label
+from schemas.money import AMOUNT_MAX
 from schemas.payments import Payment
 
 DAY = 86_400.0  # seconds
@@ -48,7 +49,9 @@ class Lesson(msgspec.Struct, gc=False):
 
 
 def facts_of(payment: Payment, unit: int) -> Facts:
-    """The facts of a payment of a topic."""
+    """The facts of a payment of a topic. Raises `ValueError` for an amount that would spoil the means."""
+    if not 0 <= payment.amount <= AMOUNT_MAX:
+        raise ValueError("an amount out of range")
     return Facts(
         payment.id,
         payment.stream_key,

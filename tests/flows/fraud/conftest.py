@@ -1,7 +1,6 @@
 """Payments, labels and the records they come in."""
 
 import random
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -114,12 +113,10 @@ def shop() -> list[tuple[Facts, bool]]:
             for _ in range(round(chance.expovariate(1 / often))):
                 merchant = chance.randrange(30)
                 leaking = any((merchant, week) in leaks for week in (day // 7, day // 7 - 1))
-                fraud = leaking and chance.random() < 0.8 or chance.random() < 0.001
+                fraud = (leaking and chance.random() < 0.8) or chance.random() < 0.001
                 amount = max(1, round(chance.gauss(usual, usual / 3)))
                 paid.append((1e9 + (day + chance.random()) * DAY, f"fp_{card}", f"acc_{merchant}", amount, fraud))
     return [
         (Facts(f"pay_{number}", card, merchant, amount, "EUR", 100, at), fraud)
         for number, (at, card, merchant, amount, fraud) in enumerate(sorted(paid))
     ]
-
-

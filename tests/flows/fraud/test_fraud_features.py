@@ -87,7 +87,12 @@ def test_labels_count_by_the_day_of_their_payment() -> None:
     for day, fraud in ((1, False), (2, True), (3, True)):
         known.update(Lesson(f"l{day}", "fp", "acc", "EUR", fraud, 1e9 + day * DAY))
     found = dict(zip(names("card"), known.features(1e9 + 5 * DAY), strict=True))
-    assert (found["card_frauds"], found["card_labels"], found["card_last_label"], found["card_streak"]) == (2, 3, 2, 2)
+    assert (found["card_frauds"], found["card_labels"], found["card_last_label"], found["card_streak"]) == (
+        2,
+        3,
+        2,
+        2,
+    )
     assert (found["card_fraud_age"], found["card_streak_age"], found["card_good_age"]) == pytest.approx((2, 3, 4))
 
 

@@ -100,4 +100,4 @@ def test_drivers_are_features_that_speak_for_fraud(learned: tuple[Model, list[Le
     fraud = next(lesson for lesson in taught if lesson.fraud)
     drivers = model.drivers(features_of(fraud), "EUR")
     assert drivers
-    assert set(drivers) <= {name for name in features_of(fraud)}
+    assert set(drivers) <= set(features_of(fraud))
