@@ -1,0 +1,51 @@
+"""A process's output: whole in its file, and on the terminal what is more than routine."""
+
+from pathlib import Path
+
+import pytest
+
+from sluice import log
+from sluice.log import Log
+
+
+def feed(directory: Path, *chunks: bytes, everything: bool = False) -> list[str]:
+    shown: list[str] = []
+    out = Log(directory, "one", shown.append, everything)
+    for chunk in chunks:
+        out.feed(chunk)
+    out.close()
+    return [line.partition(" | ")[2] for line in shown]
+
+
+def test_lines_are_shown_whole_however_they_came(tmp_path: Path) -> None:
+    text = "first\nsécond\nthird\n".encode()
+    assert feed(tmp_path, *(bytes([byte]) for byte in text)) == ["first", "sécond", "third"]
+    assert (tmp_path / "one.log").read_bytes() == text
+
+
+@pytest.mark.parametrize(
+    ("line", "is_shown"),
+    [
+        (b'{"event":"paid","level":"info"}', False),
+        (b'{"level": "debug", "event": "asked"}', False),
+        (b'{"event":"lost","level":"warning"}', True),
+        (b"Traceback (most recent call last):", True),
+        (b'  File "x.py", line 1, in <module>', False),
+        (b"ValueError: no", True),
+        (b"", False),
+    ],
+)
+def test_what_is_shown(tmp_path: Path, line: bytes, is_shown: bool) -> None:
+    assert bool(feed(tmp_path, line + b"\n")) == is_shown
+    assert feed(tmp_path, line + b"\n", everything=True) == [line.decode()]
+
+
+def test_bytes_that_are_no_text_break_nothing(tmp_path: Path) -> None:
+    assert feed(tmp_path, b"\xff\xfe\n") == ["\N{REPLACEMENT CHARACTER}" * 2]
+
+
+def test_a_file_that_has_grown_makes_room_for_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "SIZE_MAX", 10)
+    feed(tmp_path, b"0123456789\n", b"abc\n")
+    assert (tmp_path / "one.log.1").read_bytes() == b"0123456789\n"
+    assert (tmp_path / "one.log").read_bytes() == b"abc\n"

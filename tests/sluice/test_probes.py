@@ -1,0 +1,70 @@
+"""Readiness is a question to the process itself."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from connectors.heartbeat import Beat, beat
+from schemas.settings import Settings
+from schemas.times import now
+from sluice import probes
+
+PID = os.getpid()
+
+
+@asynccontextmanager
+async def answering(port: int, answer: bytes) -> AsyncIterator[None]:
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(reply, "localhost", port):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_ready"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", True),
+        (b"HTTP/1.1 503 Unavailable\r\n\r\n", False),
+        (b"", False),
+        (b"\r\n", False),
+    ],
+)
+async def test_http(free_ports: Callable[[int], list[int]], answer: bytes, is_ready: bool) -> None:
+    (port,) = free_ports(1)
+    assert not await probes.http(port, "/readyz")(PID)
+    async with answering(port, answer):
+        assert await probes.http(port, "/readyz")(PID) is is_ready
+
+
+async def test_a_heartbeat_counts_while_it_is_fresh_and_of_this_very_process(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    ready = probes.heartbeat(settings, "fraud")
+    assert not await ready(PID)
+    beat(settings, "fraud", PID, lag=3)
+    assert await ready(PID)
+    assert not await ready(PID + 1)
+    stale = Beat(PID, 3, now() - probes.BEAT_AGE_MAX - timedelta(seconds=1))
+    (tmp_path / "run" / "fraud.json").write_bytes(msgspec.json.encode(stale))
+    assert not await ready(PID)
+
+
+async def test_no_vault_is_not_ready(tmp_path: Path) -> None:
+    assert not await probes.vault(tmp_path / "vault.sock")(PID)
+
+
+async def test_no_broker_is_not_ready(free_ports: Callable[[int], list[int]]) -> None:
+    assert not await probes.kafka(f"localhost:{free_ports(1)[0]}")(PID)
+
+
+async def test_a_broker_with_our_topics_is_ready(kafka: str) -> None:
+    assert await probes.kafka(kafka)(PID)
