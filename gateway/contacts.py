@@ -21,16 +21,15 @@ def wrong(path: str, message: str) -> InvalidRequest:
 
 def email(given: str, path: str = "$.email") -> str:
     """The address in its normal form (RFC 5321 and 6531; no look at the network). Raises `InvalidRequest`."""
-    try:
-        # `.test` is reserved for trying things out (RFC 2606), which is what people do with a gateway first.
-        return validate_email(given, check_deliverability=False, test_environment=True).normalized
-    except EmailNotValidError:
-        raise wrong(path, "Not an e-mail address.") from None
+    normal = _normal_email(given)
+    if normal is None:
+        raise wrong(path, "Not an e-mail address.")
+    return normal
 
 
 def email_key(address: str) -> str:
-    """What makes two addresses one mailbox for us: the same but for case."""
-    return address.casefold()
+    """What makes two addresses one mailbox for us: the same but for case, and for how Unicode spells them."""
+    return (_normal_email(address) or address).casefold()
 
 
 def phone(given: str, path: str = "$.phone") -> str:
@@ -69,3 +68,11 @@ def name(given: str, path: str = "$.name") -> str:
     if find_numbers(stripped):
         raise wrong(path, "Looks like a card number.")
     return stripped
+
+
+def _normal_email(given: str) -> str | None:
+    try:
+        # `.test` is reserved for trying things out (RFC 2606), which is what people do with a gateway first.
+        return validate_email(given, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError:
+        return None

@@ -142,8 +142,8 @@ async def _checked(rules: Rules, decoder: msgspec.json.Decoder[Any] | None, part
         decoded = decode(raw, decoder)
     query = convert(request.args.to_dict(), rules.query) if rules.query else None
     key = _key(rules.idempotency)
-    print_ = await _fingerprint(rules, parts, document) if key else b""
-    return Call(parts, caller, decoded, query, key, print_, raw, ip, parent)
+    made_of = await _fingerprint(rules, parts, document) if key else b""
+    return Call(parts, caller, decoded, query, key, made_of, raw, ip, parent)
 
 
 async def _admit(rules: Rules, parts: Parts, ip: str) -> Caller:

@@ -3,7 +3,6 @@
 Authlib's server is synchronous and wants one object per request: it gets that request's connection.
 """
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +15,7 @@ from sqlalchemy import Connection
 
 from gateway.books import clients
 from gateway.books.clients import Client
-from gateway.tokens import LIFETIME_S, Tokens
+from gateway.tokens import LIFETIME_S, Tokens, hash_secret
 
 Answer = tuple[int, Any, list[tuple[str, str]]]  # status, JSON body, headers
 
@@ -102,8 +101,3 @@ def token_response(conn: Connection, tokens: Tokens, form: Form) -> Answer:
     """Answer a token request: status, body and headers of RFC 6749 §5."""
     answer: Answer = Server(conn, tokens).create_token_response(form)
     return answer
-
-
-def hash_secret(secret: str) -> bytes:
-    """What the books keep of a client's secret."""
-    return hashlib.sha256(secret.encode()).digest()

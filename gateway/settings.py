@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.origins import is_loopback, origin
 from schemas.settings import BadSetting, Settings
 
 SEED_PASSWORD = "sluice-demo-only"  # noqa: S105  # public by intent; refused outside the local profile
@@ -41,6 +42,9 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "unknown_window_s", UNKNOWN_WINDOW_S[self.profile])
         if not self.public_url:
             msgspec.structs.force_setattr(self, "public_url", self.url("gateway"))
+        msgspec.structs.force_setattr(self, "public_url", self.public_url.rstrip("/"))
+        if not (origin(self.public_url) or "").startswith("https:") and not is_loopback(self.public_url):
+            raise BadSetting("SLUICE_PUBLIC_URL must be https, or http on this machine: tokens travel to it")
 
     def books_path(self) -> Path:
         """The SQLite file of the books. Raises `BadSetting` for a database we cannot use yet."""

@@ -1,6 +1,5 @@
 """Login with a password, the refresh tokens that follow it, and logout."""
 
-import hashlib
 from secrets import token_urlsafe
 from typing import Annotated, Literal
 
@@ -16,7 +15,7 @@ from gateway.endpoint import Call, Reply, endpoint, spend
 from gateway.errors import InvalidCredentials, Unauthenticated
 from gateway.parts import Parts
 from gateway.roles import scopes_of
-from gateway.tokens import LIFETIME_S
+from gateway.tokens import LIFETIME_S, hash_secret
 from schemas.ids import new_id
 from schemas.times import now_micros
 
@@ -81,8 +80,8 @@ async def refresh(call: Call) -> Reply:
     now = now_micros()
     session = await call.parts.books.write(
         sessions.rotate,
-        _hash(call.body.refresh_token),
-        _hash(fresh),
+        hash_secret(call.body.refresh_token),
+        hash_secret(fresh),
         now + REFRESH_LIFETIME_US,
         now,
     )
@@ -102,7 +101,7 @@ async def logout(call: Call) -> Reply:
 
 async def _begin(parts: Parts, account: Account) -> Reply:
     session, fresh = new_id("ses"), token_urlsafe(32)
-    if not await parts.books.write(_start, account.id, session, _hash(fresh), now_micros()):
+    if not await parts.books.write(_start, account.id, session, hash_secret(fresh), now_micros()):
         raise InvalidCredentials
     standing = Standing(account.id, account.role, account.extra_scopes, account.limit_class)
     return Reply(200, _grant(parts, standing, session, fresh))
@@ -120,7 +119,3 @@ def _grant(parts: Parts, standing: Standing, session: str, refresh_token: str) -
     scopes = scopes_of(standing.role, standing.extra_scopes)
     token = parts.tokens.sign(standing.account, standing.role, scopes, session)
     return Grant(access_token=token, refresh_token=refresh_token)
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

@@ -84,3 +84,9 @@ def test_payers_go_back_to_registered_origins_and_locally_to_loopback() -> None:
     assert not may_return("http://localhost:3000/", [], "production")
     assert not may_return("http://localhost.evil.example/", [], "local")
     assert not may_return("nonsense", [], "local")
+
+
+def test_one_mailbox_has_one_key_however_it_is_spelled() -> None:
+    spellings = ("Jürgen@bücher.example", "jürgen@BÜCHER.example", "ju\u0308rgen@xn--bcher-kva.example")
+    assert {contacts.email_key(spelling) for spelling in spellings} == {"jürgen@bücher.example"}
+    assert contacts.email_key("not an address") == "not an address"

@@ -58,3 +58,14 @@ def test_a_database_we_cannot_use_is_named(bare: pytest.MonkeyPatch, url: str) -
     bare.setenv("SLUICE_DATABASE_URL", url)
     with pytest.raises(BadSetting, match="SLUICE_DATABASE_URL"):
         load(GatewaySettings)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://pay.example", "pay.example", "ftp://pay.example", "https://a@pay.example"]
+)
+def test_tokens_never_travel_in_the_clear(bare: pytest.MonkeyPatch, url: str) -> None:
+    bare.setenv("SLUICE_PUBLIC_URL", "https://pay.example")
+    assert load(GatewaySettings).public_url == "https://pay.example"
+    bare.setenv("SLUICE_PUBLIC_URL", url)
+    with pytest.raises(BadSetting, match="SLUICE_PUBLIC_URL"):
+        load(GatewaySettings)
