@@ -49,7 +49,7 @@ def free_offset() -> Callable[[], int]:
 def unused_offset() -> int:
     """An offset at which nobody listened on any port of a stack a moment ago."""
     while True:
-        offset = random.randrange(10_000, 50_000)
+        offset = random.randrange(10_000, 23_000)  # below what the kernel gives to clients
         if not any(_listens(port + offset) for port in PORTS.values()):
             return offset
 
