@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from gateway.books.idempotency import Replay, claim
-from gateway.books.operations import Operation, select_operation
+from gateway.books.operations import select_operation
 from gateway.books.payments import PaymentRow, select_payment, update_payment
 from gateway.calls import send
 from gateway.consequences import Effect, Follow
@@ -82,9 +82,10 @@ async def advance(parts: Parts, payment: PaymentRow, cvc: str | None) -> Step:
 async def drive(parts: Parts, step: Step, cvc: str | None = None) -> Step:
     """Send what a commit left to send, apply the answer, and again, until nothing is left to send."""
     while step.send is not None:
-        of = await parts.books.read(_followed, step.send)
-        answer = await send(parts, step.payment, step.send, of, cvc)
-        step = await parts.books.write(apply, parts.terms, step.send.id, answer)
+        operation = step.send
+        of = await parts.books.read(select_operation, operation.of) if operation.of else None
+        answer = await send(parts, step.payment, operation, of, cvc)
+        step = await parts.books.write(apply, parts.terms, operation.id, answer)
     return step
 
 
@@ -121,7 +122,3 @@ def cancel(conn: Connection, terms: Terms, payment: str) -> Step | None:
     if before is None or before.state != "requires_action":
         return None
     return proceed(conn, terms, before, Effect(msgspec.structs.replace(before, state="voided")))
-
-
-def _followed(conn: Connection, operation: Operation) -> Operation | None:
-    return select_operation(conn, operation.of) if operation.of else None

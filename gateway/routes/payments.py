@@ -87,7 +87,7 @@ async def create_payment(call: Call) -> Reply:
     cvc = None
     if isinstance(asked.payment_method, ByCard):
         cvc = asked.payment_method.cvc
-        await call.parts.vault.ping()  # better no payment than one that fails for the vault
+        await call.parts.vault.check()  # better no payment than one that fails for the vault
     assert call.key is not None
     request = Request(call.caller.account, call.key, call.fingerprint)
     answered = await call.parts.shielded(create(call.parts, request, payment, cvc))

@@ -1,11 +1,13 @@
 """The routes of cards: what a client sends, sees, and is refused."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import structlog
 
+from gateway.access import TOGETHER_S
 from gateway.books import cards as book
 from gateway.routes.cards import CardView, NewCard, wrong_fields
 from gateway.vault.client import CardUnknown
@@ -185,6 +187,7 @@ async def test_what_is_wrong_is_named_and_never_quoted(gateway: Any, capsys: pyt
         body = {name: value for name, value in CARD.items() if name != missing}
         refused = await gateway.ask("POST", "/v1/cards", body, who="customer")
         assert [each["path"] for each in refused.json["errors"]] == [f"$.{missing}"]
+    await asyncio.sleep(2 * TOGETHER_S)  # the access log's lines come a moment later
     logged = "".join(capsys.readouterr())
     assert [quote for quote in QUOTES if f'"{quote}' in logged] == []
     assert (await gateway.ask("GET", "/v1/cards", who="customer")).json["data"] == []

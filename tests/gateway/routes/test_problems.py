@@ -1,5 +1,6 @@
 """Whatever is sent, the answer is a problem with a code, safe headers, and no word of what was sent."""
 
+import asyncio
 import json
 import logging
 from typing import Any
@@ -142,7 +143,12 @@ async def test_the_access_log_names_the_rule_and_nothing_that_was_sent(
     parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     await gateway.ask("GET", f"/v1/cards/{NUMBER}?number={NUMBER}", who="customer", traceparent=parent)
     await gateway.ask("GET", f"/{NUMBER}")
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"request"' in line]
+    written = ""
+    async with asyncio.timeout(5):
+        while '"unmatched"' not in written:  # lines are written together, a moment later
+            await asyncio.sleep(0.01)
+            written += capsys.readouterr().out
+    lines = [json.loads(line) for line in written.splitlines() if '"request"' in line]
     known, unknown = lines[-2:]
     assert (known["rule"], known["status"], known["trace"]) == ("/v1/cards/<card>", 404, parent[3:35])
     assert (unknown["rule"], unknown["method"]) == ("unmatched", "any")
