@@ -75,8 +75,8 @@ def _draw_tiles(tables: Tables, oldest_s: float, moment: datetime) -> None:
 
 
 def _figure(label: str, value: str, course: Sequence[float]) -> None:
-    """One big figure, with its course of the last minutes where it has one."""
-    st.metric(label, value, chart_data=course if len(course) > 1 else None, border=True, height="stretch")
+    """One big figure, with its course of the last minutes once there is one to speak of."""
+    st.metric(label, value, chart_data=course if len(course) > 3 else None, border=True, height="stretch")
 
 
 def _age(pipeline: health.Health) -> None:

@@ -43,8 +43,10 @@ def card(name: str, title: str, note: str = "") -> Iterator[None]:
 
 
 def time_axis(moments: list[datetime]) -> dict[str, Any]:
-    """A horizontal axis of ECharts that names the full minutes, five of them at most."""
-    minutes = [index for index, moment in enumerate(moments) if moment.second == 0]
+    """A horizontal axis of ECharts that names full minutes, five at most, and none at an edge that would cut it."""
+    margin = len(moments) // 12
+    inner = range(margin, len(moments) - margin)
+    minutes = [index for index in inner if moments[index].second == 0]
     step = -(-len(minutes) // 5)
     return {
         "type": "category",
