@@ -43,7 +43,7 @@ def card(name: str, title: str, note: str = "") -> Iterator[None]:
 
 
 def time_axis(moments: list[datetime]) -> dict[str, Any]:
-    """A horizontal axis of ECharts that names full minutes, five at most, and none at an edge that would cut it."""
+    """A horizontal axis of ECharts that names full minutes, five at most, and none where the edge would cut it."""
     margin = len(moments) // 12
     inner = range(margin, len(moments) - margin)
     minutes = [index for index in inner if moments[index].second == 0]
