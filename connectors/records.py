@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from confluent_kafka import KafkaError, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.kafka import consumer, partitions
 from schemas.cards import find_numbers
@@ -20,7 +20,9 @@ from schemas.topics import DEAD_LETTER
 DRAIN_MAX = 500  # records per poll: bounds how long a worker is busy before its other steps have their turn
 WAIT_S = 0.1  # how long an idle worker sleeps in the consumer, woken by the first record
 BEAT_S = 1.0
+BEAT_AGAIN_S = 0.2
 ASK_S = 10.0
+ANSWER_S = 0.5  # a broker that is there answers in a millisecond
 
 # What librdkafka reports while it reconnects by itself: no reason to stop.
 PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
@@ -120,13 +122,18 @@ class Reader:
         return all(self.positions[place] >= end for place, end in self.ends.items())
 
     def lag(self) -> dict[Place, int] | None:
-        """Records not read yet, as far as the last fetches told; None before the first of them."""
-        ends = {
-            p: self._consumer.get_watermark_offsets(TopicPartition(*p), cached=True)[1] for p in self.positions
-        }
-        if any(end < 0 for end in ends.values()):
-            return None
-        return {place: max(0, ends[place] - position) for place, position in self.positions.items()}
+        """Records not read yet, as far as the last fetches told; None where that is not known now."""
+        try:
+            self._consumer.get_watermark_offsets(TopicPartition(*next(iter(self.positions))), timeout=ANSWER_S)
+        except KafkaException:
+            return None  # Kafka is away, and what the last fetches told is out of date
+        lag: dict[Place, int] = {}
+        for place, position in self.positions.items():
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            if end < 0:
+                return None  # nothing was fetched from there yet
+            lag[place] = max(0, end - position)
+        return lag
 
     def close(self) -> None:
         """Leave the broker."""
@@ -138,7 +145,7 @@ class Reader:
         lag = self.lag()
         if lag is not None:
             self._on_lag(lag)
-            self._next_beat = time.monotonic() + BEAT_S
+        self._next_beat = time.monotonic() + (BEAT_S if lag is not None else BEAT_AGAIN_S)
 
 
 def places(bootstrap: str, topics: Iterable[str]) -> list[Place]:
