@@ -59,8 +59,6 @@ class Door(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer each whole frame."""
-        if self not in self._doors:
-            return
         try:
             for request in self._requests.feed(data):
                 self._take(request)

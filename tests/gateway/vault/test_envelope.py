@@ -51,15 +51,15 @@ def test_each_half_is_bound_to_its_card() -> None:
             unseal(ONE, "card_a", "acc_a", mixed)
 
 
-def test_the_card_itself_is_bound_too_not_only_its_key() -> None:
-    """A data key that somebody moved by wrapping it anew still opens only what it sealed, where it was sealed."""
+@pytest.mark.parametrize(("card", "owner"), [("card_b", "acc_a"), ("card_a", "acc_b")])
+def test_the_card_itself_is_bound_too_not_only_its_key(card: str, owner: str) -> None:
+    """A data key that somebody wraps for another card or owner still opens nothing there."""
     envelope = seal(ONE, "card_a", "acc_a", SECRET)
     key = ONE.cipher.decrypt(envelope.wrapped[1:13], envelope.wrapped[13:], CONTEXT)
-    context = b"\x01" + _packed("key", "card_b", "acc_b", 1)
     nonce = os.urandom(12)
-    moved = Envelope(1, b"\x01" + nonce + ONE.cipher.encrypt(nonce, key, context), envelope.sealed)
+    wrapped = ONE.cipher.encrypt(nonce, key, b"\x01" + _packed("key", card, owner, 1))
     with pytest.raises(NotOpened):
-        unseal(ONE, "card_b", "acc_b", moved)
+        unseal(ONE, card, owner, Envelope(1, b"\x01" + nonce + wrapped, envelope.sealed))
 
 
 def test_the_key_version_is_bound() -> None:

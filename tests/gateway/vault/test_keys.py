@@ -86,6 +86,14 @@ def test_given_keys_are_never_made_up(given: VaultSettings, missing: str) -> Non
     assert not given.secrets().exists()
 
 
+def test_the_local_profile_makes_no_keys_up_where_they_are_given(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    with pytest.raises(KeyTrouble):
+        opened(VaultSettings(data=tmp_path / "data", vault_keys=tmp_path / "keys"))
+    assert list((tmp_path / "keys").iterdir()) == []
+    assert not (tmp_path / "data" / "secrets").exists()
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_a_key_that_others_may_touch_is_refused(given: VaultSettings, mode: int) -> None:
     assert given.vault_keys

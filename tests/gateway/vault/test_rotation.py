@@ -96,10 +96,12 @@ async def test_a_rotation_that_was_killed_goes_on_at_the_next_start(
         assert (await client.open(card, "acc_a")).number == cards[card]
 
 
-async def test_two_calls_at_once_are_one_rotation(client: VaultClient, number: Numbers) -> None:
+async def test_two_calls_at_once_are_one_rotation(vault: Any, client: VaultClient, number: Numbers) -> None:
     await stored(client, number, 500)
     begun = await asyncio.gather(*(client.rotate() for _ in range(5)))
     assert {stats.key for stats in begun} == {2}
+    await rotated(client)
+    assert len(vault.audit("vault.rotated")) == 1
 
 
 async def test_production_rotates_to_the_key_it_was_given(

@@ -154,15 +154,20 @@ async def test_a_worn_out_key_wraps_nothing_more(safe: Safe, sql: Sql) -> None:
     await safe.store("acc_c", secret())
 
 
-async def test_a_rotation_takes_every_card_to_the_new_version(safe: Safe, sql: Sql, number: Numbers) -> None:
+async def test_a_rotation_takes_every_card_to_the_new_version(
+    safe: Safe, sql: Sql, number: Numbers, file: Path
+) -> None:
     stored = [(await safe.store("acc_a", secret(number(i)))).card for i in range(250)]
     before = dict(sql("SELECT card, sealed FROM cards"))
+    wrapped = [each for (each,) in sql("SELECT wrapped FROM cards")]
     assert (await safe.begin_rotation()).left == 250
     batches = await rotate(safe)
     assert batches == 3
     assert sql("SELECT DISTINCT kek FROM cards") == [(2,)]
     assert dict(sql("SELECT card, sealed FROM cards")) == before  # only data keys were wrapped anew
     assert sql("SELECT wraps FROM keys WHERE version = 2") == [(250,)]
+    written = content(file)
+    assert not any(each in written for each in wrapped)  # the old key opens nothing of this file any more
     assert {safe.open(card, "acc_a").number for card in stored} == {number(i) for i in range(250)}
 
 
