@@ -1,29 +1,42 @@
-"""How old the warehouse's newest payment is while payments go through, and how fast verdicts came."""
+"""How long payments take to be seen in the warehouse while a replay runs, and how fast their verdicts came."""
 
 import asyncio
 from datetime import UTC, datetime
 from statistics import quantiles as cut
 from types import TracebackType
+from typing import Any
 
-from connectors.warehouse import QueryRefused, Reader, WarehouseAway
+from connectors.warehouse import Reader, WarehouseError
+from schemas.settings import Settings
 
-from sluice.settings import ReplaySettings
-
-EVERY_S = 0.5
-NEWEST = "SELECT max(updated_at) FROM payments"
+EVERY_S = 1.0
+POLL_S = 0.03  # each look costs the warehouse a few milliseconds
+GIVEN_UP_S = 30.0
+SEEN = (
+    "SELECT count(*) FROM payments WHERE id = '{payment}' AND updated_at >= TIMESTAMP '{at:%Y-%m-%d %H:%M:%S.%f}'"
+)
 VERDICTS = """
     SELECT quantile_cont(waited_ms, 0.5), quantile_cont(waited_ms, 0.99) FROM risk
-    WHERE waited_ms IS NOT NULL AND recorded_at >= TIMESTAMPTZ '{since}'
+    WHERE waited_ms IS NOT NULL AND recorded_at >= TIMESTAMP '{since:%Y-%m-%d %H:%M:%S.%f}'
 """
 
 
 class Freshness:
-    """Samples in the background between `async with` and its end; `ages_ms` and `verdict_ms` hold the results."""
+    """Samples in the background between `async with` and its end; `ages_ms` and `verdict_ms` hold the results.
 
-    def __init__(self, settings: ReplaySettings) -> None:
+    A sample: the payment `answered` last is looked for by SQL until it stands there as it was answered. Its age is
+    then counted from `recorded_at` in the books. Without a warehouse there are no samples.
+    """
+
+    def __init__(self, settings: Settings) -> None:
         self._reader = Reader(settings, "replay")
+        self._newest: tuple[str, datetime] | None = None
         self.ages_ms: list[float] = []
         self.verdict_ms: dict[str, float] = {}
+
+    def answered(self, payment: str, recorded_at: datetime) -> None:
+        """Tell of a payment that a client just got an answer about."""
+        self._newest = payment, recorded_at
 
     async def __aenter__(self) -> "Freshness":
         self._since = datetime.now(UTC)
@@ -35,28 +48,36 @@ class Freshness:
     ) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        row = await self._ask(VERDICTS.format(since=self._since.isoformat()))
+        row = await self._ask(VERDICTS.format(since=self._since))
         if row and row[0] is not None:
-            self.verdict_ms = {"p50": round(float(str(row[0])), 1), "p99": round(float(str(row[1])), 1)}
+            self.verdict_ms = {"p50": round(row[0], 1), "p99": round(row[1], 1)}
 
     async def _sample(self) -> None:
         while True:
             await asyncio.sleep(EVERY_S)
-            row = await self._ask(NEWEST)
-            if row and isinstance(row[0], datetime) and row[0] >= self._since:
-                self.ages_ms.append((datetime.now(UTC) - row[0]).total_seconds() * 1000)
+            newest, self._newest = self._newest, None
+            if newest and await self._seen(*newest):
+                self.ages_ms.append((datetime.now(UTC) - newest[1]).total_seconds() * 1000)
 
-    async def _ask(self, statement: str) -> tuple[object, ...] | None:
+    async def _seen(self, payment: str, at: datetime) -> bool:
+        give_up = asyncio.get_running_loop().time() + GIVEN_UP_S
+        while asyncio.get_running_loop().time() < give_up:
+            if await self._ask(SEEN.format(payment=payment, at=at)) == (1,):
+                return True
+            await asyncio.sleep(POLL_S)
+        return False
+
+    async def _ask(self, statement: str) -> tuple[Any, ...] | None:
         try:
             table = await asyncio.to_thread(self._reader.query, statement)
-        except (WarehouseAway, QueryRefused):
+        except WarehouseError:
             return None
-        return table.rows[0] if table.rows else None
+        return table.rows[0]
 
 
 def quantiles(values: list[float]) -> dict[str, float]:
     """The median and the 99th percentile; empty where there are fewer than two values."""
     if len(values) < 2:
         return {}
-    hundredths = cut(values, n=100)
+    hundredths = cut(values, n=100, method="inclusive")
     return {"p50": round(hundredths[49], 1), "p99": round(hundredths[98], 1)}

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
@@ -58,8 +58,8 @@ class Replay:
         await gather([self._tokenize(card) for card in sorted(cards)])
         await gather([self._create_merchant(merchant) for merchant in sorted(merchants)])
 
-    async def pay(self, transaction: Transaction) -> str:
-        """Send one payment and return its id."""
+    async def pay(self, transaction: Transaction) -> tuple[str, datetime]:
+        """Send one payment; its id and when what was answered came to stand in the books."""
         body = {
             "amount": transaction.amount,
             "currency": self._currency,
@@ -71,7 +71,7 @@ class Replay:
         payment = await self._payer.post("/v1/payments", body, f"{self._run}-{transaction.tx_id}")
         self.latencies.append((perf_counter() - began) * 1000)
         self.outcomes[payment["state"]] += 1
-        return str(payment["id"])
+        return payment["id"], datetime.fromisoformat(payment["updated_at"])
 
     async def label_due(self, until: datetime) -> None:
         """Send the labels that were known by `until`, in the file's time."""
@@ -161,7 +161,7 @@ async def _replay(
         await work.prepare(paid)
         began = perf_counter()
         async with Freshness(settings) as freshness:
-            await _send_all(work, paid, rate, delay)
+            await send_all(work, paid, rate, delay, freshness.answered)
         seconds = perf_counter() - began
     return Summary(
         payments=len(work.latencies),
@@ -176,22 +176,37 @@ async def _replay(
     )
 
 
-async def _send_all(work: Replay, transactions: list[Transaction], rate: float | None, delay: timedelta) -> None:
+async def send_all(
+    work: Replay,
+    transactions: list[Transaction],
+    rate: float | None,
+    delay: timedelta,
+    answered: Callable[[str, datetime], None],
+) -> None:
+    """Send payments, 32 at a time, and labels as they come due; `answered` is told of each answer.
+
+    Raises the first `Refused`.
+    """
     slots = asyncio.Semaphore(AT_ONCE)
     with click.progressbar(length=len(transactions), file=sys.stderr, label="payments") as bar:
 
         async def one(transaction: Transaction) -> None:
             try:
-                work.remember(transaction, await work.pay(transaction), delay)
+                payment, recorded_at = await work.pay(transaction)
+                answered(payment, recorded_at)
+                work.remember(transaction, payment, delay)
                 await work.label_due(transaction.ts)
                 bar.update(1)
             finally:
                 slots.release()
 
-        async with asyncio.TaskGroup() as group:
-            async for transaction in _paced(transactions, rate):
-                await slots.acquire()
-                group.create_task(one(transaction))
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for transaction in _paced(transactions, rate):
+                    await slots.acquire()
+                    group.create_task(one(transaction))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
 
 
 async def _paced(transactions: list[Transaction], rate: float | None) -> AsyncIterator[Transaction]:
