@@ -88,7 +88,7 @@ class Reader:
 
     def add(self, place: Place, offset: int | None = None) -> None:
         """Read `place` from `offset`, or from its earliest record. Raises `OffsetGone`, `KafkaException`."""
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=ASK_S)
+        low, high = self._bounds(place)
         first = low if offset is None else offset
         if first < low and place[0] in self._may_expire:
             log.warning("offset_expired", topic=place[0], partition=place[1], offset=first, earliest=low)
@@ -138,6 +138,19 @@ class Reader:
     def close(self) -> None:
         """Leave the broker."""
         self._consumer.close()
+
+    def _bounds(self, place: Place) -> tuple[int, int]:
+        until = time.monotonic() + ASK_S
+        while True:
+            try:
+                bounds: tuple[int, int] = self._consumer.get_watermark_offsets(
+                    TopicPartition(*place), timeout=ASK_S
+                )
+                return bounds
+            except KafkaException:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)  # a topic that was made a moment ago has no leader yet
 
     def _beat(self) -> None:
         if self._on_lag is None or time.monotonic() < self._next_beat:
