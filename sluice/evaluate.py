@@ -75,11 +75,11 @@ def labelled(file: Path, currency: str) -> Labelled:
     """The payments of a file and whether each was fraud. Raises `NotTransactions` where it has no labels."""
     unit = 10 ** exponent(currency)
     found = []
-    for t in read_transactions(file, currency, 0, None):
+    for number, t in enumerate(read_transactions(file, currency, 0, None)):
         if t.is_fraud is None:
             raise NotTransactions(f"{file} has no column is_fraud, or a row without it")
         card, merchant = str(t.card_id), str(t.merchant_id)
-        facts = Facts(str(t.tx_id), card, merchant, t.amount, currency, unit, t.ts.timestamp())
+        facts = Facts(str(number), card, merchant, t.amount, currency, unit, t.ts.timestamp())
         found.append((facts, t.is_fraud))
     if not found:
         raise NotTransactions(f"{file} is empty")

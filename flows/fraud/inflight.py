@@ -55,10 +55,13 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def decide(judged: InFlight, controls: Controls) -> Decision:
-    """Lists come first, then a fault, then the most severe of the rules that are met."""
+    """Lists come first, then a fault, then the most severe of the rules that are met.
+
+    A list entry is named by its id: its reason is free text, and this goes on a topic.
+    """
     entry = controls.listed(judged.instrument, judged.merchant, judged.recorded_at)
     if entry is not None:
-        return Decision(entry.list, "rules", [f"{entry.list}_list", entry.reason])
+        return Decision(entry.list, "rules", [f"{entry.list}_list", entry.id])
     if judged.fault is not None:
         return Decision("review", "rules", [judged.fault])
     numbers = judged.features

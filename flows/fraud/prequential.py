@@ -20,8 +20,10 @@ class Line:
         self._merchants = Shelf(Merchant, keys_max)
 
     def features(self, facts: Facts) -> Features:
-        """The features of a payment, which is then part of the histories."""
-        features = self._instruments.take(facts.instrument).update(facts) or {}
+        """The features of a payment, which is then part of the histories. Raises `ValueError` for a repeat."""
+        features = self._instruments.take(facts.instrument).update(facts)
+        if features is None:
+            raise ValueError(f"{facts.payment} came twice")
         features.update(self._merchants.take(facts.merchant).update(facts, features))
         return features
 

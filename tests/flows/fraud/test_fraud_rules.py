@@ -81,7 +81,11 @@ def test_the_block_list_comes_before_everything() -> None:
     assert decide(judged(0.99), controls).outcome == "allow"
     controls.apply(entry("block", "merchant", "acc_merchant"))
     decision = decide(judged(0.0), controls)
-    assert (decision.outcome, decision.source, decision.reasons) == ("block", "rules", ["block_list", "told so"])
+    assert (decision.outcome, decision.source, decision.reasons) == (
+        "block",
+        "rules",
+        ["block_list", "block-merchant"],
+    )
 
 
 def test_an_entry_ends_when_it_expires() -> None:
