@@ -1,0 +1,106 @@
+"""Where a card number could have been left, piece by piece: files, topics, the books, the warehouse."""
+
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka.admin import AdminClient
+
+from connectors.records import Reader, Record, places
+from tests.gateway.vault.test_canary import disguises
+
+Piece = tuple[str, bytes]  # where it stands, and what
+Suspect = Callable[[bytes], object]
+Query = Callable[[str], list[tuple[Any, ...]]]
+
+CODE = rb"""(?:cvc|cvv|cvn|code)\W{1,8}%(code)b\b|["']%(code)b["']"""
+
+
+def card_data_in(numbers: Collection[str], codes: Collection[str]) -> Suspect:
+    """Whether a card number stands in a piece, in clear or in any disguise we can think of, or a CVC as a value.
+
+    As mere digits a CVC stands in many a time.
+    """
+    forms = [form for number in numbers for form in disguises(number).values()]
+    as_value = re.compile(b"|".join(CODE % {b"code": code.encode()} for code in codes), re.IGNORECASE)
+    return lambda content: any(form in content for form in forms) or as_value.search(content)
+
+
+def text_in(texts: Collection[str]) -> Suspect:
+    """Whether one of these texts stands in a piece, in whatever case."""
+    return lambda content: any(text.lower().encode() in content.lower() for text in texts)
+
+
+def found(suspect: Suspect, pieces: Iterator[Piece]) -> list[str]:
+    """Where something suspect stands."""
+    return sorted({place for place, content in pieces if suspect(content)})
+
+
+def files(directory: Path) -> Iterator[Piece]:
+    """Every file."""
+    for path in directory.rglob("*"):
+        if path.is_file():
+            yield str(path.relative_to(directory)), _content(path)
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds on disk, without the holes with which Kafka makes room for its indexes."""
+    with path.open("rb", buffering=0) as file:
+        size, content, at = os.fstat(file.fileno()).st_size, [], 0
+        while at < size and (begin := _seek(file.fileno(), at, os.SEEK_DATA, size)) < size:
+            at = _seek(file.fileno(), begin, os.SEEK_HOLE, size)
+            content.append(os.pread(file.fileno(), at - begin, begin))
+    return b"".join(content)
+
+
+def _seek(file: int, at: int, kind: int, end: int) -> int:
+    try:
+        return os.lseek(file, at, kind)
+    except OSError:  # ENXIO: a hole up to the end
+        return end
+
+
+def records(bootstrap: str) -> Iterator[Piece]:
+    """Every record of every topic as a consumer gets it, Kafka's own topics included."""
+    for record in all_records(
+        bootstrap, AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
+    ):
+        headers = b" ".join(value for _, value in record.headers)
+        yield record.topic, b" ".join([record.key or b"", headers, record.value or b""])
+
+
+def all_records(bootstrap: str, topics: Collection[str]) -> Iterator[Record]:
+    """What stands on these topics now, from the beginning."""
+    reader = Reader(bootstrap)
+    try:
+        for place in places(bootstrap, topics):
+            reader.add(place)
+        while not reader.at_end():
+            yield from reader.poll()
+    finally:
+        reader.close()
+
+
+def books(file: Path) -> Iterator[Piece]:
+    """Every row of every table of a SQLite file."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as conn:
+        tables = conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            for row in conn.execute(f'SELECT * FROM "{table}"'):
+                yield table, row_bytes(row)
+
+
+def warehouse(query: Query) -> Iterator[Piece]:
+    """Every row of every table, asked in SQL."""
+    for schema, table in query("SELECT schema_name, table_name FROM duckdb_tables()"):
+        for row in query(f'SELECT * FROM "{schema}"."{table}"'):
+            yield f"{schema}.{table}", row_bytes(row)
+
+
+def row_bytes(row: tuple[Any, ...]) -> bytes:
+    """A row's values as text, blobs as they are."""
+    return b" ".join(b"'%b'" % (v if isinstance(v, bytes) else str(v).encode()) for v in row)

@@ -1,0 +1,147 @@
+"""A whole stack as a user starts it, and what a test does to it: kill, freeze, ask, reconcile."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from schemas.settings import Settings
+from sluice import status
+from sluice.status import Status
+
+SLUICE = [sys.executable, "-c", "from sluice.cli import main; main()"]
+READY_WITHIN_S = 150
+BACK_WITHIN_S = 90
+ANSWER_WITHIN_S = 180
+
+# Short enough to be waited for, long enough for two busy cores.
+PACE = {
+    "SLUICE_CALL_TIMEOUT": "4",
+    "SLUICE_LEASE": "5",
+    "SLUICE_UNKNOWN_WINDOW": "1",
+    "SLUICE_VERDICT_BUDGET_MS": "1000",
+    "SLUICE_KAFKA_JIT": "c1",
+    "SLUICE_KAFKA": "",
+}
+
+
+def until(holds: Callable[[], Any], seconds: float = 30, why: Callable[[], object] = lambda: "") -> Any:
+    """What `holds` returns once it is true; fails with `why()` where that takes longer."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, f"waited in vain for {seconds} s: {why()}"
+        time.sleep(0.1)
+    return found
+
+
+class Stack:
+    """`sluice up` on a data directory and ports of its own."""
+
+    def __init__(self, data: Path, offset: int, *names: str) -> None:
+        self.settings = Settings(data=data, port_offset=offset)
+        self.names = names
+        self._env = os.environ | PACE | {"SLUICE_DATA": str(data), "SLUICE_PORT_OFFSET": str(offset)}
+        self._out = data / "logs" / "terminal"
+
+    @contextmanager
+    def running(self) -> Iterator["Stack"]:
+        """The stack while it runs; every process of it is ready at the beginning, and gone at the end."""
+        self._out.parent.mkdir(parents=True)
+        only = ["--only", *self.names] if self.names else ["--seed"]
+        with self._out.open("w") as out, self.command("up", *only, stdout=out, stderr=out) as self.up:
+            try:
+                until(self.is_ready, READY_WITHIN_S, self._out.read_text)
+                yield self
+            finally:
+                self.up.terminate()
+                self.up.wait(15)
+
+    def command(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """A `sluice` command that is about this stack."""
+        return subprocess.Popen([*SLUICE, *arguments], env=self._env, text=True, **options)
+
+    def says(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error of a `sluice` command."""
+        with self.command(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
+            out, err = ran.communicate(timeout=ANSWER_WITHIN_S)
+            return ran.returncode, out, err
+
+    def reconcile(self) -> str:
+        """What reconciliation prints; it must find nothing wrong and nothing in doubt."""
+        code, out, err = self.says("reconcile", "--wait", "90")
+        assert code == 0, out + err
+        return out
+
+    @contextmanager
+    def replay(self, file: Path, rate: int) -> Iterator[Callable[[], dict[str, Any]]]:
+        """A replay that runs meanwhile; the callable waits for its end and returns its summary."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with self.command("replay", str(file), "--rate", str(rate), "--json", **pipes) as ran:
+
+            def summary() -> dict[str, Any]:
+                out, err = ran.communicate(timeout=ANSWER_WITHIN_S)
+                assert ran.returncode == 0, err
+                found: dict[str, Any] = json.loads(out)
+                return found
+
+            try:
+                yield summary
+            finally:
+                ran.kill()
+
+    def now(self) -> dict[str, Status]:
+        """What `sluice status` says, by name."""
+        return {entry.name: entry for entry in status.read(self.settings)}
+
+    def pid(self, name: str) -> int:
+        """The process id of a process that runs."""
+        return until(lambda: self.now()[name].pid, BACK_WITHIN_S)  # type: ignore[no-any-return]
+
+    def is_ready(self) -> bool:
+        """Whether every process is."""
+        assert self.up.poll() is None, self._out.read_text()
+        return all(entry.state == "ready" for entry in self.now().values() if self._has(entry.name))
+
+    def kill(self, name: str) -> None:
+        """End a process as the kernel would when memory is short."""
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def await_ready(self) -> None:
+        """Wait until whatever was ended runs again."""
+        until(self.is_ready, BACK_WITHIN_S, lambda: self.now())
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """A process that hangs: its sockets stay open, and it does nothing."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def books(self, sql: str, *values: Any) -> list[Any]:
+        """Rows of the books, read beside the gateway."""
+        with closing(sqlite3.connect(f"file:{self.settings.data}/books.sqlite3?mode=ro", uri=True)) as conn:
+            return conn.execute(sql, values).fetchall()
+
+    def count(self, sql: str, *values: Any) -> int:
+        """The one number a statement returns."""
+        return int(self.books(sql, *values)[0][0])
+
+    def family(self) -> list[psutil.Process]:
+        """`sluice up` and everything it started."""
+        top = psutil.Process(self.up.pid)
+        return [top, *top.children(recursive=True)]
+
+    def _has(self, name: str) -> bool:
+        return not self.names or name in self.names

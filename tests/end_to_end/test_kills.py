@@ -1,0 +1,34 @@
+"""kill -9 of each process in the middle of a replay: it comes back, everything agrees, nobody pays twice."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.charges import assert_charged_once
+from tests.end_to_end.shop import Shop
+from tests.end_to_end.stack import Stack, until
+
+PAYMENTS = 300
+PER_SECOND = 150
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+
+@pytest.mark.parametrize("name", ["gateway", "vault", "fraud", "notifications", "analytics", "kafka"])
+def test_a_process_killed_in_the_middle(
+    stack: Stack, shop: Shop, history: Callable[[int], Path], name: str
+) -> None:
+    begun, restarts = _captured(stack), stack.now()[name].restarts
+    with stack.replay(history(PAYMENTS), PER_SECOND) as summary:
+        until(lambda: _captured(stack) > begun + PAYMENTS // 4, 120)
+        stack.kill(name)
+        assert summary()["payments"] == PAYMENTS
+    until(lambda: stack.now()[name].restarts > restarts, 60)
+    stack.await_ready()
+    stack.reconcile()
+    assert_charged_once(shop)
+
+
+def _captured(stack: Stack) -> int:
+    return stack.count("SELECT count(*) FROM payments WHERE state = 'captured'")

@@ -1,0 +1,66 @@
+"""One payment through the whole house, from a login to a row of SQL and a line on the dashboard."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from schemas.events import decode
+from schemas.topics import NOTIFICATIONS, PAYMENTS, RISK
+from tests.end_to_end.looks import all_records
+from tests.end_to_end.shop import Shop, number
+from tests.end_to_end.stack import Stack, until
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of a real browser."""
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        try:
+            yield browser.new_page(viewport={"width": 1280, "height": 1400})
+        finally:
+            browser.close()
+
+
+def test_one_payment_from_login_to_sql_and_dashboard(stack: Stack, shop: Shop, page: Page) -> None:
+    answer = shop.pay(number("visa", 440_001), 1234)
+    paid = answer.json
+    assert (answer.status, paid["status"], paid["state"]) == (201, "succeeded", "captured")
+    source = shop.payment(paid["id"])["risk"]["source"]
+    assert source in ("model", "rules")
+    until(lambda: paid["id"] in _subjects(stack, NOTIFICATIONS.name))
+    assert _events(stack, paid["id"]) == ["payment.initiated", "payment.captured", "transaction_completed"]
+    assert paid["id"] in _subjects(stack, RISK.name)
+    [mail] = [mail for mail in shop.mails() if paid["id"] in mail["text"]]
+    assert (mail["to"], mail["subject"]) == ("customer@example.com", "You paid EUR 12.34")
+    asked = f"SELECT status, amount, risk_source FROM payments WHERE id = '{paid['id']}'"
+    assert _sql(stack, asked) == [{"status": "succeeded", "amount": 1234, "risk_source": source}]
+    stack.reconcile()
+    page.goto(stack.settings.url("dashboard"))
+    expect(page.get_by_text(paid["id"])).to_be_visible(timeout=60_000)
+
+
+def _events(stack: Stack, payment: str) -> list[str]:
+    records = all_records(stack.settings.bootstrap(), [PAYMENTS.name])
+    events = [decode(record.headers, record.value) for record in records]
+    return [event.type for event in events if event.subject == payment]
+
+
+def _subjects(stack: Stack, topic: str) -> set[str]:
+    records = all_records(stack.settings.bootstrap(), [topic])
+    return {decode(record.headers, record.value).data.payment for record in records}  # type: ignore[union-attr]
+
+
+def _sql(stack: Stack, query: str) -> Any:
+    code, out, err = stack.says("sql", "--json", query)
+    assert code == 0, err
+    return json.loads(out)

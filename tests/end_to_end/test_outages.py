@@ -1,0 +1,147 @@
+"""What a client gets while a part of the stack is away, and that nothing is lost or charged twice by it."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from schemas.events import decode
+from schemas.times import now_micros
+from schemas.topics import PAYMENTS
+from tests.end_to_end.charges import assert_charged_once
+from tests.end_to_end.looks import all_records
+from tests.end_to_end.shop import Answer, Shop, number
+from tests.end_to_end.stack import PACE, Stack, until
+
+CALL_TIMEOUT_S = float(PACE["SLUICE_CALL_TIMEOUT"])
+UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
+LATE = "SELECT count(*) FROM verdicts WHERE payment = ? AND NOT applied AND source != 'stand_in'"
+SENDING = "SELECT count(*) FROM operations WHERE status = 'sending'"
+STATE = "SELECT state FROM payments WHERE id = ?"
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+
+def test_kafka_away_stops_no_sale_and_events_follow_in_order(stack: Stack, shop: Shop) -> None:
+    card = number("visa", 450_001)
+    shop.card(card)
+    with stack.frozen("kafka"):
+        paid = [shop.pay(card) for _ in range(3)]
+        assert [(answer.status, answer.json["state"]) for answer in paid] == [(201, "captured")] * 3
+        assert stack.count(UNPUBLISHED) >= 3
+    until(lambda: stack.count(UNPUBLISHED) == 0, 60)
+    for answer in paid:
+        assert shop.payment(answer.json["id"])["risk"]["source"] == "stand_in"
+        sequences = _sequences(stack, answer.json["id"])
+        assert list(dict.fromkeys(sequences)) == [1, 2, 3]
+    stack.await_ready()
+    stack.reconcile()
+
+
+def test_late_verdicts_of_a_paused_flow_are_stored_beside(stack: Stack, shop: Shop) -> None:
+    card = number("visa", 450_002)
+    with stack.frozen("fraud"):
+        paid = [shop.pay(card).json for _ in range(2)]
+        assert [shop.payment(payment["id"])["risk"]["source"] for payment in paid] == ["stand_in"] * 2
+    until(lambda: [stack.count(LATE, payment["id"]) for payment in paid] == [1, 1], 60)
+    assert [shop.payment(payment["id"])["risk"]["source"] for payment in paid] == ["stand_in"] * 2
+
+
+def test_a_gateway_frozen_past_its_lease_in_the_middle_of_calls_charges_once(stack: Stack, shop: Shop) -> None:
+    cards = [number(brand, 450_010 + n) for n in range(2) for brand in ("visa", "mastercard")]
+    for card in cards:
+        shop.card(card)
+    for processor in ("visa", "mastercard"):
+        shop.fault(processor, "slow", operation="authorize", seconds=3, times=2)
+    with ThreadPoolExecutor(len(cards)) as clients:
+        answers = [clients.submit(shop.pay, card) for card in cards]
+        until(lambda: shop.faults() == [])  # every call has reached its processor
+        with stack.frozen("gateway"):
+            _wait_for_the_lease(stack)
+        states = [answer.result().json["state"] for answer in answers]
+    assert set(states) <= {"captured", "unknown"}
+    stack.reconcile()
+    ends = [stack.books(STATE, answer.result().json["id"])[0][0] for answer in answers]
+    assert ends == ["captured"] * len(cards)
+    assert_charged_once(shop)
+
+
+def test_a_sale_that_lands_after_timeout_and_window_is_booked_and_voided(stack: Stack, shop: Shop) -> None:
+    card = number("visa", 450_003)
+    shop.card(card)
+    shop.fault("visa", "slow", operation="authorize", seconds=CALL_TIMEOUT_S + 5, times=1)
+    answer = shop.pay(card, processor="visa")
+    assert (answer.status, answer.json["state"], answer.json["status"]) == (202, "unknown", "pending")
+    id = answer.json["id"]
+    until(lambda: shop.payment(id)["state"] == "failed", 30)
+    until(lambda: _operations(stack, id)["void"] == "succeeded", 60)
+    assert shop.payment(id)["state"] == "failed"
+    assert_charged_once(shop)
+
+
+def test_with_the_vault_away_nothing_begins_and_the_same_key_works_later(stack: Stack, shop: Shop) -> None:
+    order = shop.order(number("visa", 450_004))
+    before = stack.count("SELECT count(*) FROM payments")
+    with stack.frozen("vault"):
+        card = {"number": number("visa", 450_005), "exp_month": 1, "exp_year": 2039}
+        _assert_unavailable(shop.ask("POST", "/v1/cards", card, "customer"))
+        _assert_unavailable(shop.ask("POST", "/v1/payments", order, "customer", "later"))
+        assert shop.ask("GET", "/readyz").status == 503
+    assert stack.count("SELECT count(*) FROM payments") == before
+    until(lambda: shop.ask("GET", "/readyz").status == 200)
+    assert shop.ask("POST", "/v1/payments", order, "customer", "later").json["state"] == "captured"
+
+
+def test_a_client_that_hangs_up_in_the_middle_finds_its_payment_by_its_key(stack: Stack, shop: Shop) -> None:
+    order, key = shop.order(number("visa", 450_006), processor="visa"), uuid4().hex
+    shop.fault("visa", "slow", operation="authorize", seconds=1, times=1)
+    line = shop.hang_up_on(order, key)
+    until(lambda: stack.count(SENDING) == 1)
+    line.close()
+    until(lambda: stack.count(SENDING) == 0)
+    again = shop.ask("POST", "/v1/payments", order, "customer", key)
+    assert (again.status, again.json["state"]) == (201, "captured")
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert_charged_once(shop)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b'{"amount": 1', 400, "invalid_json"),
+        (b"\xff\xfe", 400, "invalid_json"),
+        (b'{"metadata": ' + b'{"a":' * 40 + b"1" + b"}" * 41, 400, "invalid_json"),
+        (b"[" * 30_000 + b"]" * 30_000, 400, "invalid_json"),
+        (b'"' + b"a" * 70_000 + b'"', 413, "body_too_large"),
+        (b'{"amount": "ten"}', 422, "invalid_request"),
+    ],
+    ids=["cut short", "not text", "deep", "very deep", "large", "wrong"],
+)
+def test_a_bad_body_is_refused(shop: Shop, body: bytes, status: int, code: str) -> None:
+    answer = shop.ask("POST", "/v1/payments", body, "customer", "bad-body")
+    assert (answer.status, answer.json["code"]) == (status, code)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def _assert_unavailable(answer: Answer) -> None:
+    assert (answer.status, answer.json["code"]) == (503, "unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def _wait_for_the_lease(stack: Stack) -> None:
+    last = stack.count("SELECT max(lease_until) FROM operations WHERE status = 'sending'")
+    until(lambda: now_micros() > last)
+
+
+def _operations(stack: Stack, payment: str) -> dict[str, str]:
+    return {"void": "", **dict(stack.books("SELECT kind, status FROM operations WHERE payment = ?", payment))}
+
+
+def _sequences(stack: Stack, payment: str) -> list[int]:
+    found: list[Any] = []
+    for record in all_records(stack.settings.bootstrap(), [PAYMENTS.name]):
+        if decode(record.headers, record.value).subject == payment:
+            found.append(json.loads(record.value)["sequence"])
+    return found

@@ -1,0 +1,42 @@
+"""Two stacks beside each other, and how a stack ends: stopped, or killed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+import psutil
+import pytest
+
+from tests.end_to_end.shop import Shop, number
+from tests.end_to_end.stack import Stack, until
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+FEW = ("kafka", "sandbox", "vault", "notifications")
+
+
+def test_a_second_stack_disturbs_nobody_and_stops_within_10_s(
+    stack: Stack, shop: Shop, tmp_path: Path, free_offset: Callable[[], int]
+) -> None:
+    before = {name: (entry.pid, entry.restarts) for name, entry in stack.now().items()}
+    with Stack(tmp_path / "data", free_offset(), *FEW).running() as other:
+        family = other.family()
+        assert shop.pay(number("visa", 460_001)).json["state"] == "captured"
+        assert Shop(other).ledger() == []
+        began = monotonic()
+        other.up.terminate()
+        assert other.up.wait(15) == 0
+        assert monotonic() - began < 10
+        assert [process for process in family if process.is_running()] == []
+    assert {name: (entry.pid, entry.restarts) for name, entry in stack.now().items()} == before
+    assert stack.is_ready()
+
+
+def test_a_killed_stack_leaves_no_orphan(tmp_path: Path, free_offset: Callable[[], int]) -> None:
+    with Stack(tmp_path / "data", free_offset(), *FEW).running() as stack:
+        family = stack.family()
+        assert len(family) > len(FEW)
+        stack.up.kill()
+        _, left = psutil.wait_procs(family, timeout=10)
+        assert left == []
+        until(lambda: {entry.state for entry in stack.now().values()} == {"stopped"})
