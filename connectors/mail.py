@@ -1,7 +1,10 @@
 """E-mail by SMTP, over a few connections that stay open."""
 
 import asyncio
-from email.message import EmailMessage
+import re
+from email.message import Message
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from email.utils import format_datetime, parseaddr
 from typing import Literal
 
@@ -12,6 +15,7 @@ from connectors.delivery import NotDelivered, Refused, TryLater
 from schemas.times import now
 
 TIMEOUT_S = 10
+ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")  # one, and nothing that could be read as two
 
 
 class MailServer(msgspec.Struct, frozen=True):
@@ -54,7 +58,7 @@ class Mailer:
         try:
             if not smtp.is_connected:
                 await _connect(smtp)
-            await smtp.send_message(message)
+            await smtp.send_message(message, recipients=[mail.to])
         except (SMTPException, OSError, TimeoutError, ValueError) as error:
             smtp.close()  # where a conversation broke off, the next one begins anew
             raise _not_delivered(error) from None
@@ -67,22 +71,25 @@ class Mailer:
             (await self._idle.get()).close()
 
 
-def build(mail: Mail, sender: str) -> EmailMessage:
-    """The message as it goes out. Raises `Refused` where an address cannot stand in a header."""
-    message = EmailMessage()
-    try:
-        message["From"] = sender
-        message["To"] = mail.to
-        message["Subject"] = " ".join(mail.subject.split())  # a line break would begin a header of its own
-        message["Date"] = format_datetime(now())
-        message["Message-ID"] = f"<{mail.message_id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no robot answers a robot
-        for name, value in mail.headers.items():
-            message[name] = value
-    except (ValueError, IndexError):
-        raise Refused("mail_malformed") from None
-    message.set_content(mail.text)
-    message.add_alternative(mail.html, subtype="html")
+def build(mail: Mail, sender: str) -> Message:
+    """The message as it goes out. Raises `Refused` for what is no single address.
+
+    The older of Python's two mail interfaces: the newer one parses every header it sets, 1.5 ms per mail.
+    """
+    if not ADDRESS.fullmatch(mail.to):
+        raise Refused("mail_malformed")
+    message = MIMEMultipart("alternative", _subparts=[MIMEText(mail.text), MIMEText(mail.html, "html")])
+    headers = {
+        "From": sender,
+        "To": mail.to,
+        "Subject": mail.subject,
+        "Date": format_datetime(now()),
+        "Message-ID": f"<{mail.message_id}@{parseaddr(sender)[1].rpartition('@')[2]}>",
+        "Auto-Submitted": "auto-generated",  # RFC 3834 §5: no robot answers a robot
+        **mail.headers,
+    }
+    for name, value in headers.items():
+        message[name] = " ".join(value.split())  # a line break would begin a header of its own
     return message
 
 

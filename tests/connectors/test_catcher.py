@@ -114,6 +114,7 @@ async def test_a_mail_is_shown_as_it_was_sent(catcher: CatcherSettings) -> None:
         "text": "Hallo, ½ €\n",
         "html": "<p>Hi</p>\n",
         "message_id": "<one@example.com>",
+        "copies": 1,
     }
 
 
@@ -125,6 +126,13 @@ async def test_each_recipient_has_a_message_and_the_newest_is_first(catcher: Cat
         ("email", "bob@example.com"),
         ("email", "ada@example.com"),
     ]
+
+
+async def test_a_mail_that_comes_twice_is_one_message_with_two_copies(catcher: CatcherSettings) -> None:
+    for to in ("ada@example.com", "ada@example.com", "bob@example.com"):
+        await asyncio.to_thread(deliver, catcher, a_mail(), to)
+    copies = [(m["to"], m["copies"]) for m in await messages(catcher)]
+    assert copies == [("bob@example.com", 1), ("ada@example.com", 2)]
 
 
 async def test_some_mailboxes_refuse_as_real_ones_do(catcher: CatcherSettings) -> None:
@@ -203,7 +211,7 @@ async def test_the_empty_page_says_so(catcher: CatcherSettings) -> None:
 def test_the_oldest_message_gives_way() -> None:
     inbox = Inbox()
     for number in range(KEPT + 1):
-        inbox.take_sms("+15005550006", "+15005550007", str(number), "SM")
+        inbox.take_sms("+15005550006", "+15005550007", str(number), f"SM{number}")
     assert len(inbox) == KEPT
     assert [m.text for m in inbox][-1] == "1"
 

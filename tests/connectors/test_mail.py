@@ -181,6 +181,22 @@ def test_a_subject_cannot_begin_a_header() -> None:
     assert message["Bcc"] is None
 
 
-def test_an_address_cannot_begin_a_header() -> None:
+@pytest.mark.parametrize(
+    "to",
+    ["ada@example.com\r\nBcc: eve@example.com", "ada@example.com,eve@example.com", "Ada <ada@b.de>", ""],
+)
+def test_an_address_is_one_address(to: str) -> None:
     with pytest.raises(Refused, match="mail_malformed"):
-        build(Mail("ada@example.com\r\nBcc: eve@example.com", "Hi", "", "", "evt_1"), "shop@example.com")
+        build(Mail(to, "Hi", "", "", "evt_1"), "shop@example.com")
+
+
+async def test_every_script_arrives(postbox: Postbox) -> None:
+    server = await listen(postbox, enable_SMTPUTF8=True)
+    mailer = mailer_to(port_of(server))
+    await mailer.send(Mail("jörg@example.com", "Größe 12,34\u00a0€ 你好", "¡½ 你好!", "<p>¡½ 你好!</p>", "evt_1"))
+    await mailer.close()
+    server.close()
+    (mail,) = postbox.mails
+    assert "jörg@example.com" in mail["To"]
+    assert mail["Subject"] == "Größe 12,34 € 你好"
+    assert [part.get_content().strip() for part in mail.iter_parts()] == ["¡½ 你好!", "<p>¡½ 你好!</p>"]
