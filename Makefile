@@ -38,8 +38,8 @@ format: install ## Format and mend what can be mended
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: install ## Run the benchmarks; they write one JSON document
-	$(PYTHON) -m benchmarks
+bench: install ## Measure everything on this machine; writes one JSON document, data/bench.json too
+	@$(PYTHON) -m benchmarks --out data/bench.json
 
 schemas: install ## Write the JSON Schemas and the AsyncAPI document from the event types
 	$(PYTHON) -m schemas.export

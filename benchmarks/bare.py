@@ -1,0 +1,34 @@
+"""A bare Quart POST on the gateway's own server settings: `python -m benchmarks.bare PORT`.
+
+It takes and gives as many bytes as a payment does, and does nothing between: what a payment costs beyond HTTP is
+the difference.
+"""
+
+import asyncio
+import sys
+
+from quart import Quart, Response, request
+
+from gateway.serving import serve
+
+ANSWER = b'{"id":"' + b"0" * 700 + b'"}'  # as long as a payment
+
+
+def create_bare() -> Quart:
+    """The app: a login that gives a token to everybody, and the POST."""
+    app = Quart("bare")
+
+    @app.post("/v1/login")
+    async def log_in() -> dict[str, str]:
+        return {"access_token": "bare"}
+
+    @app.post("/v1/payments")
+    async def pay() -> Response:
+        await request.get_data()
+        return Response(ANSWER, 201, content_type="application/json")
+
+    return app
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(create_bare(), "localhost", int(sys.argv[1])))

@@ -1,0 +1,48 @@
+"""Uvicorn as the gateway runs it. SIGTERM or SIGINT finishes what is in hand, then ends it."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Generator
+
+import uvicorn
+from quart import Quart
+
+DRAIN_S = 6  # the supervisor stops everything within 10 s
+BACKLOG = 2_048
+KEEP_ALIVE_S = 75  # longer than the usual 60 s of a client's pool, so that we are not the one who hangs up
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, but the signals are ours: its own handlers raise them again and end with another exit code."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+async def serve(app: Quart, host: str, port: int) -> None:
+    """Serve until a signal comes and the last request is answered, or the drain time is over."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    server = Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, _stop, server)
+    await server.serve()
+    if not server.started:
+        raise SystemExit(3)
+
+
+def _stop(server: uvicorn.Server) -> None:
+    server.should_exit = True

@@ -1,0 +1,35 @@
+"""The benchmarks run through and their document holds every figure; how good they are is not a test's matter."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks.bare import ANSWER, create_bare
+from benchmarks.figures import Figures
+from sluice.processes import NAMES
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(400)
+def test_a_small_run_fills_every_figure(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "--payments", "60", "--out", str(out)]
+    ran = subprocess.run(command, capture_output=True, timeout=380, check=False)
+    assert ran.returncode == 0, ran.stderr.decode()[-2000:]
+    figures = msgspec.json.decode(out.read_bytes(), type=Figures)
+    assert msgspec.json.decode(ran.stdout, type=Figures) == figures
+    assert figures.payments_per_second > 0
+    assert 0 < figures.per_second_of_bare < 1
+    assert figures.start_to_first_payment_s > 1
+    assert figures.hop_ms.keys() == figures.verdict_of_hop.keys() == {"p50", "p99"}
+    assert set(figures.processes) == {*NAMES, "supervisor", "load generator"}
+    assert all(cost.pss_mb > 0 for cost in figures.processes.values())
+
+
+async def test_the_bare_post_takes_a_payment_and_does_nothing() -> None:
+    client = create_bare().test_client()
+    answer = await client.post("/v1/payments", data=b"{}")
+    assert (answer.status_code, await answer.get_data(as_text=False)) == (201, ANSWER)
