@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
@@ -116,6 +117,28 @@ async def test_a_frozen_vault_is_away_after_the_timeout_and_back_when_it_goes_on
     vault.process.send_signal(signal.SIGCONT)
     for _ in range(20):  # late replies to the calls that gave up go to nobody
         assert (await impatient.open(card, "acc_a")).number == NUMBER
+
+
+async def test_a_check_believes_an_answer_of_just_now_and_no_older_one(
+    vault: Any, new_client: Clients, until: Until
+) -> None:
+    impatient = new_client(vault.socket, timeout_s=0.3)
+    await impatient.check()
+    before = next(impatient._ids)
+    impatient._answered = time.monotonic() + 60  # "just now", for as long as this test takes
+    await impatient.check()
+    assert next(impatient._ids) == before + 1  # no call was made
+    impatient._answered = time.monotonic() - 0.02
+    vault.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(VaultAway):
+        await impatient.check()
+    vault.process.send_signal(signal.SIGCONT)
+    await impatient.check()
+    impatient._answered = time.monotonic() + 60
+    vault.kill()
+    await until(lambda: impatient._line is not None and impatient._line.down)
+    with pytest.raises(VaultAway):  # whatever it said just now
+        await impatient.check()
 
 
 async def test_a_caller_that_goes_away_leaves_nothing_behind(client: VaultClient) -> None:
