@@ -1,5 +1,7 @@
 """Calls to processors: an operation of the books becomes one request, and nothing else is decided here."""
 
+import asyncio
+from time import monotonic
 from typing import cast
 
 from connectors.processors.contract import Answer, CardDetails, Charge, FollowUp, Processor, Query, Redirecting
@@ -8,6 +10,8 @@ from gateway.books.payments import PaymentRow
 from gateway.parts import Parts
 from gateway.vault.client import CardUnknown, VaultAway
 from schemas.money import Money
+
+VAULT_PAUSE_S = 0.1
 
 
 async def send(
@@ -52,11 +56,27 @@ async def _authorize(
     card = None
     if payment.card is not None:
         try:
-            opened = await parts.vault.open(payment.card, payment.customer)
+            opened = await _open(parts, payment.card, payment.customer)
         except (VaultAway, CardUnknown) as error:
             return Answer("failed", detail=type(error).__name__, sent=False)
         card = CardDetails(opened.number, opened.exp_month, opened.exp_year, cvc)
     return await processor.authorize(_charge(operation, card), capture=operation.kind == "sale")
+
+
+async def _open(parts: Parts, card: str, owner: str) -> CardDetails:
+    """The number behind a token; a vault that restarts is waited for. Raises `VaultAway`, `CardUnknown`.
+
+    Nothing was sent yet, and the lease outlasts the call that follows: half of what it does so by is waited, the
+    other half covers the vault's own timeout.
+    """
+    give_up = monotonic() + (parts.settings.lease_s - parts.settings.call_timeout_s) / 2
+    while True:
+        try:
+            return await parts.vault.open(card, owner)
+        except VaultAway:
+            if monotonic() > give_up:
+                raise
+        await asyncio.sleep(VAULT_PAUSE_S)
 
 
 def _charge(operation: Operation, card: CardDetails | None) -> Charge:

@@ -88,6 +88,23 @@ async def test_judged_but_never_sent_ends_failed_and_holds_nothing(shop: Shop, r
     assert await shop.balance() == {}
 
 
+async def test_judged_waits_for_a_vault_that_restarts(shop: Shop, request_of: Any) -> None:
+    request, row = await request_of()
+    parts = shop.gateway.parts
+    await parts.books.write(receive, parts.terms, request, row)
+    step = await parts.books.write(judge, parts.terms, row.id, None, 0.0)
+    assert step.send is not None
+    socket = parts.settings.vault
+    assert socket is not None
+    await parts.vault.close()
+    away = socket.rename(socket.with_suffix(".away"))
+    call = asyncio.create_task(send(parts, step.payment, step.send, None, None))
+    done, _ = await asyncio.wait([call], timeout=0.3)
+    away.rename(socket)
+    assert not done
+    assert (await call).said == "succeeded"
+
+
 async def test_judged_is_not_judged_twice(shop: Shop, request_of: Any) -> None:
     request, row = await request_of()
     parts = shop.gateway.parts
