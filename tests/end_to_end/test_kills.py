@@ -23,7 +23,10 @@ def test_a_process_killed_in_the_middle(
     with stack.replay(history(PAYMENTS), PER_SECOND) as summary:
         until(lambda: _captured(stack) > begun + PAYMENTS // 4, 120)
         stack.kill(name)
-        assert summary()["payments"] == PAYMENTS
+        told = summary()
+    assert told["payments"] == PAYMENTS
+    if name != "gateway":  # whose payments may end without having been sent
+        assert "failed" not in told["outcomes"]
     until(lambda: stack.now()[name].restarts > restarts, 60)
     stack.await_ready()
     stack.reconcile()
