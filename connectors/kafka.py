@@ -1,11 +1,12 @@
 """Kafka without an engine: topics, a producer that says what became of each record, consumers by assignment."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.topics import Topic
@@ -59,16 +60,37 @@ def offsets_at(client: Consumer, topic: str, moment_ms: int) -> list[TopicPartit
     return found
 
 
-def create_topics(bootstrap: str, topics: Iterable[Topic], replication: int = 1) -> None:
-    """Create the topics that do not exist yet, with their settings. Raises `KafkaException`."""
+def create_topics(bootstrap: str, topics: Iterable[Topic], replication: int = 1, timeout_s: float = 20) -> None:
+    """Create the topics that do not exist yet, with their settings; return once every partition takes requests.
+
+    A `replication` of -1 is the cluster's own. Raises `KafkaException`.
+    """
     admin = AdminClient(COMMON | {"bootstrap.servers": bootstrap})
+    topics = list(topics)
     wanted = [
         NewTopic(t.name, num_partitions=t.partitions, replication_factor=replication, config=t.config)
         for t in topics
     ]
-    for future in admin.create_topics(wanted, request_timeout=20).values():
+    for future in admin.create_topics(wanted, request_timeout=timeout_s).values():
         try:
             future.result()
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
+    _await_leaders(admin, topics, time.monotonic() + timeout_s)
+
+
+def _await_leaders(admin: AdminClient, topics: Iterable[Topic], until: float) -> None:
+    # A topic that was just created, and any topic after a kill of the broker, has no leader for a moment.
+    end = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    wanted = {TopicPartition(t.name, p): end for t in topics for p in range(t.partitions)}
+    while True:
+        try:
+            for future in admin.list_offsets(wanted, request_timeout=5).values():
+                future.result()
+        except KafkaException:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
