@@ -28,6 +28,7 @@ from gateway.errors import (
 from gateway.fingerprint import fingerprint, material
 from gateway.parts import Parts, parts
 from gateway.traceparent import trace_id, traceparent
+from schemas.cards import find_numbers
 from schemas.times import now_micros
 
 Keys = Literal["none", "accepted", "required"]
@@ -193,6 +194,8 @@ def _key(rule: Keys) -> str | None:
         return None
     if not KEY.fullmatch(key):
         raise InvalidRequest(FieldError("Idempotency-Key", "1 to 255 visible ASCII characters."))
+    if key in find_numbers(key):  # as a whole: parts of a UUID may look like one by chance
+        raise InvalidRequest(FieldError("Idempotency-Key", "A card number is no key: it would be stored."))
     return key
 
 

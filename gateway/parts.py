@@ -90,7 +90,7 @@ def parts() -> Parts:
 @asynccontextmanager
 async def opened(settings: GatewaySettings, processors: ProcessorSettings) -> AsyncIterator[Parts]:
     """Everything the app needs, ready to serve; on the way out, work in hand is finished first."""
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = settings.books_path()
     await asyncio.to_thread(migrate, path)
     async with AsyncExitStack() as stack:

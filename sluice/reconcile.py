@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import click
-from connectors.warehouse import Reader, WarehouseAway
 
+from connectors.warehouse import Reader, WarehouseAway
 from gateway.settings import GatewaySettings
 from schemas.settings import load
 from sluice.ledger import differences, read_ledger

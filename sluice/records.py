@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 from confluent_kafka import Message, TopicPartition
-from connectors.warehouse import Reader
 from sqlalchemy import Connection, func, select
 
 from connectors.kafka import consumer, partitions
+from connectors.warehouse import Reader
 from gateway.books.engine import sqlite_engine
 from gateway.books.operations import Operation, operations
 from gateway.books.outbox import outbox
@@ -19,6 +19,7 @@ from schemas.payments import PaymentEvent, TransactionCompleted
 from schemas.topics import PAYMENTS
 
 PAGE = 20_000
+NEXT = "SELECT id, state, currency, amount, amount_captured FROM payments WHERE id > '{after}' ORDER BY id LIMIT {most}"
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -95,10 +96,7 @@ def read_warehouse(reader: Reader) -> dict[str, Line]:
     lines: dict[str, Line] = {}
     after = ""
     while True:
-        page = reader.query(  # `after` is an id we made
-            "SELECT id, state, currency, amount, amount_captured FROM payments "
-            f"WHERE id > '{after}' ORDER BY id LIMIT {PAGE}"
-        ).rows
+        page = reader.query(NEXT.format(after=after, most=PAGE)).rows
         for id, state, currency, amount, captured in page:
             lines[str(id)] = Line(str(state), str(currency), int(str(amount)), int(str(captured)))
             after = str(id)

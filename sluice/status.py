@@ -50,8 +50,9 @@ class StackRuns(Exception):
 @contextmanager
 def held(data: Path) -> Iterator[None]:
     """Hold the data directory, alone. Raises `StackRuns`."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)  # it is full of money and people
     run = data / "run"
-    run.mkdir(parents=True, exist_ok=True)
+    run.mkdir(exist_ok=True)
     with (run / "stack.lock").open("a") as lock:
         if not _lock_within_1_s(lock.fileno()):
             raise StackRuns(f"a stack runs on {data} already: stop it, or choose another directory with --data")

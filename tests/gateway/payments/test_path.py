@@ -110,6 +110,12 @@ async def test_a_wrong_field_is_named_and_never_echoed(shop: Shop, fields: dict[
     assert shop.ledger() == []
 
 
+async def test_a_card_number_is_no_key(shop: Shop) -> None:
+    for key in (VISA, "4111-1111-1111-1111"):
+        answer = await shop.pay(key=key)
+        assert (answer.status, answer.json["errors"][0]["path"]) == (422, "Idempotency-Key")
+
+
 async def test_only_an_importer_says_when_a_payment_happened(shop: Shop) -> None:
     then = "2018-04-01T00:00:31Z"
     assert (await shop.pay(occurred_at=then)).status == 403
