@@ -19,7 +19,10 @@ from schemas.payments import PaymentEvent, TransactionCompleted
 from schemas.topics import PAYMENTS
 
 PAGE = 20_000
-NEXT = "SELECT id, state, currency, amount, amount_captured FROM payments WHERE id > '{after}' ORDER BY id LIMIT {most}"
+NEXT = """
+    SELECT id, state, currency, amount, amount_captured FROM payments
+    WHERE id > '{after}' ORDER BY id LIMIT {most}
+"""
 
 
 class Line(msgspec.Struct, frozen=True):
