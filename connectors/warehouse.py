@@ -27,7 +27,9 @@ ALLOWED = (
     " views; of table functions range, generate_series, unnest, duckdb_tables, duckdb_views and duckdb_columns"
 )
 SET_ASIDE = "this reader is not let in: a wrong token, or a statement of its own went over the limits a minute ago"
-CUT_OFF = "the warehouse does not answer; it restarts when a statement takes too long or too much memory"
+CUT_OFF = (
+    "the warehouse does not answer: it is not up, or restarts because a statement took too long or too much memory"
+)
 
 
 class WarehouseError(Exception):
@@ -69,7 +71,7 @@ class Reader:
     def __init__(self, settings: Settings, name: str, rows_max: int = ROWS_MAX) -> None:
         self._address, self._token, self._rows_max = address(settings), token(settings, name), rows_max
         self._con = duckdb.connect(config={"threads": 1})
-        self._con.execute("SET GLOBAL TimeZone = 'UTC'")
+        self._con.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")  # it would go to stdout
         load_quack(self._con)
         self._local = threading.local()
 

@@ -4,9 +4,11 @@ import hmac
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import duckdb
+import msgspec
 
 from connectors.quack import quoted
 from schemas.times import now
@@ -34,18 +36,23 @@ CREATE OR REPLACE MACRO authorize(connection, statement) AS (
 """
 
 
+Refused = dict[str, datetime]  # until when (UTC) a reader must wait
+
+
 class Door:
     """Knows the readers' tokens, who is behind a connection, and who is not let in for a while."""
 
-    def __init__(self, tokens: Mapping[str, str], refused: Mapping[str, datetime]) -> None:
-        """`refused`: until when (UTC) a reader must wait."""
-        self._tokens = dict(tokens)
-        self._refused = dict(refused)
+    def __init__(self, tokens: Mapping[str, str], refusals: Path) -> None:
+        """`refusals`: where to keep who must wait, since who is refused ends this process (see `limits`)."""
+        self._tokens = {reader: token.encode() for reader, token in tokens.items()}
+        self._refusals = refusals
+        self._refused = msgspec.json.decode(refusals.read_bytes(), type=Refused) if refusals.exists() else {}
         self._readers: OrderedDict[str, str] = OrderedDict()
 
     def authenticate(self, connection: str, token: str, _server_token: str) -> bool:
         """Whether this token opens the door now. Called by DuckDB for each new connection."""
-        reader = next((name for name, known in self._tokens.items() if hmac.compare_digest(known, token)), None)
+        given = token.encode()
+        reader = next((name for name, known in self._tokens.items() if hmac.compare_digest(known, given)), None)
         if reader is None or (reader in self._refused and now() < self._refused[reader]):
             return False
         self._readers[connection] = reader
@@ -56,6 +63,14 @@ class Door:
     def reader(self, connection: str) -> str | None:
         """Who is behind a connection."""
         return self._readers.get(connection)
+
+    def refuse(self, reader: str, seconds: float) -> None:
+        """Do not let a reader in for so long, in the next process either."""
+        self._refused[reader] = now() + timedelta(seconds=seconds)
+        self._refusals.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._refusals.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode(self._refused))
+        fresh.replace(self._refusals)
 
 
 def serve(con: duckdb.DuckDBPyConnection, address: str, door: Door) -> None:

@@ -23,3 +23,7 @@ class AnalyticsSettings(Settings, frozen=True, kw_only=True):
     def warehouse(self) -> Path:
         """The DuckDB file."""
         return self.data / "warehouse.duckdb"
+
+    def refusals(self) -> Path:
+        """Where it is kept which readers are not let in."""
+        return self.data / "run" / "warehouse-refused.json"

@@ -55,6 +55,3 @@ CREATE TABLE IF NOT EXISTS store.offsets (
 CREATE TABLE IF NOT EXISTS store.lags (
     topic VARCHAR, partition BIGINT, lag BIGINT, ingested_at TIMESTAMP, PRIMARY KEY (topic, partition)
 );
-
--- Readers whose statement went over the limit, and until when they are not let in.
-CREATE TABLE IF NOT EXISTS store.refusals (reader VARCHAR, until TIMESTAMP);

@@ -1,9 +1,8 @@
 """The DuckDB file: opened by this process alone, written by one thread, served to readers."""
 
-import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -14,15 +13,12 @@ from connectors.records import Offsets, Out, Place, dead_letter
 from connectors.warehouse import READERS, address, token
 from flows.analytics import apply
 from flows.analytics.door import Door, serve
-from flows.analytics.limits import LOOK_EVERY_S, RESTART, Statement, overrun, resident_mb, running
+from flows.analytics.limits import Watch
 from flows.analytics.rows import SOURCE, Entry, positions
 from flows.analytics.settings import AnalyticsSettings
-from schemas.cards import mask_numbers
-from schemas.times import now
 
 SCHEMA = ("tables.sql", "views.sql")
 SPILL_MAX = "2GB"
-COMMIT_WITHIN_S = 2.0
 
 # What DuckDB says when a value does not fit its column; anything else is no fault of a record.
 UNFIT = (duckdb.DataError, duckdb.InvalidInputException)
@@ -56,9 +52,8 @@ class Warehouse:
         """`send` delivers dead letters, and returns once Kafka has them."""
         self._settings, self._send = settings, send
         self._con = open_file(settings)
-        self._writing = threading.Lock()
-        self._closing = threading.Event()
-        self._watcher: threading.Thread | None = None
+        self._writing = threading.RLock()
+        self._watch: Watch | None = None
 
     def offsets(self) -> Offsets:
         """Where to read on."""
@@ -72,29 +67,36 @@ class Warehouse:
         letters = [entry.letter for entry in entries if entry.letter]
         if letters:
             self._send(letters)
-        with self._writing:
+        with self._committing():
             self._apply(entries)
 
     def checked(self, lag: Mapping[Place, int]) -> None:
         """Keep how far each partition is behind."""
-        with self._writing:
+        with self._committing():
             apply.save_lag(self._con, lag)
 
     def serve(self) -> None:
         """Let readers in, and watch what they ask."""
         tokens = {reader: token(self._settings, reader) for reader in READERS}
-        refused = self._con.execute("SELECT reader, max(until) FROM store.refusals GROUP BY reader").fetchall()
-        door = Door(tokens, {reader: until.replace(tzinfo=UTC) for reader, until in refused})
+        door = Door(tokens, self._settings.refusals())
         serve(self._con, address(self._settings), door)
-        self._watcher = threading.Thread(target=self._watch, args=[door], name="watch", daemon=True)
-        self._watcher.start()
+        self._watch = Watch(self._con.cursor(), door, self._settings, self._writing)
 
     def close(self) -> None:
         """Close the file, and the door with it."""
-        self._closing.set()
-        if self._watcher:
-            self._watcher.join()
+        if self._watch:
+            self._watch.close()
         self._con.close()
+
+    @contextmanager
+    def _committing(self) -> Iterator[None]:
+        with self._writing:
+            try:
+                yield
+            except duckdb.OutOfMemoryException:
+                if self._watch:
+                    self._watch.out_of_memory()
+                raise
 
     def _apply(self, entries: Sequence[Entry]) -> None:
         """Apply a batch; where DuckDB takes offence, halve it until the record is found that does not fit."""
@@ -116,26 +118,3 @@ class Warehouse:
             raise error  # there is nothing in it that could not fit: the fault is ours
         self._send([dead_letter(record, "a value does not fit the warehouse", SOURCE)])
         apply.apply(self._con, [], positions([record]))
-
-    def _watch(self, door: Door) -> None:
-        con = self._con.cursor()
-        while not self._closing.wait(LOOK_EVERY_S):
-            statement = overrun(running(con), resident_mb(), self._settings)
-            if statement:
-                self._end(con, door.reader(statement.connection), statement)
-
-    def _end(self, con: duckdb.DuckDBPyConnection, reader: str | None, statement: Statement) -> None:
-        """Refuse the reader for a while and restart, not in the middle of a commit if that takes no longer."""
-        log.error(
-            "statement_over_limit",
-            reader=reader,
-            seconds=round(statement.seconds, 1),
-            process_mb=round(resident_mb()),
-            statement=mask_numbers(statement.text[:500]),
-        )
-        until = now() + timedelta(seconds=self._settings.refuse_s)
-        con.execute(
-            "INSERT INTO store.refusals SELECT $reader, $until::TIMESTAMP", {"reader": reader, "until": until}
-        )
-        self._writing.acquire(timeout=COMMIT_WITHIN_S)
-        os._exit(RESTART)

@@ -51,7 +51,7 @@ REFUSED = [
     "DROP VIEW payments",
     "DELETE FROM store.payments",
     "UPDATE store.payments SET amount = 0",
-    "INSERT INTO store.refusals VALUES ('sql', now())",
+    "INSERT INTO store.lags VALUES ('sql', 0, 0, now())",
     "TRUNCATE store.payments",
     "CREATE TABLE mine AS SELECT 1",
     "CREATE OR REPLACE VIEW payments AS SELECT 1",
@@ -174,12 +174,12 @@ NOTHING_THERE = [
 
 # By a client that attached the warehouse as a catalog: Quack then sends other messages than whole statements.
 ATTACHED = [
-    "INSERT INTO remote.store.refusals VALUES ('sql', now()::TIMESTAMP)",
-    "INSERT INTO remote.store.refusals SELECT 'sql', now()::TIMESTAMP FROM range(5000)",
+    "INSERT INTO remote.store.lags VALUES ('sql', 0, 0, now()::TIMESTAMP)",
+    "INSERT INTO remote.store.lags SELECT 'sql', a, 0, now()::TIMESTAMP FROM range(5000) t(a)",
     "CREATE TABLE remote.mine AS SELECT 1",
     "CREATE SCHEMA remote.mine",
     "DROP VIEW remote.payments",
-    "DELETE FROM remote.store.refusals",
+    "DELETE FROM remote.store.lags",
     "UPDATE remote.store.offsets SET next_offset = 0",
     "FROM remote.query('DROP VIEW payments')",
     "FROM quack_query_by_name('remote', 'DROP VIEW payments')",
@@ -215,7 +215,7 @@ def test_no_name_leads_out_of_the_warehouse(reader: Reader, sql: str) -> None:
         reader.query(sql)
 
 
-@pytest.mark.parametrize("token", ["", "guess", "server-token"])
+@pytest.mark.parametrize("token", ["", "guess", "server-token", "wéird 'token"])
 def test_nobody_comes_in_without_a_token(served: AnalyticsSettings, token: str) -> None:
     con = duckdb.connect()
     load_quack(con)

@@ -162,10 +162,7 @@ def test_a_runaway_statement_ends_and_its_reader_waits(on_broker: AnalyticsSetti
     mine = f"SELECT count(*) FROM payments WHERE id LIKE 'pay_{prefix}%'"
     with running(on_broker) as flow:
         until(flow.caught_up)
-        client = asking(on_broker, "bench", "SELECT count(*) FROM range(1000000000000) a, range(1000) b")
-        time.sleep(1)
-        client.kill()
-        client.wait()
+        ask_and_go(on_broker, "bench", "SELECT count(*) FROM range(1000000000000) a, range(1000) b")
         write(kafka, lives(10, prefix))
         assert flow.process.wait(20) == 75
 
@@ -199,12 +196,16 @@ def answer(reader: Reader, sql: str) -> list[tuple[Any, ...]] | None:
         return None
 
 
-def asking(settings: AnalyticsSettings, reader: str, sql: str) -> subprocess.Popen[bytes]:
-    """A client in a process of its own, so that it can be killed."""
+def ask_and_go(settings: AnalyticsSettings, reader: str, sql: str) -> None:
+    """Ask in a process of its own, which is killed while it waits for the answer."""
     code = (
         "import sys, pathlib; from connectors.warehouse import Reader; from schemas.settings import Settings;"
         "settings = Settings(data=pathlib.Path(sys.argv[1]), port_offset=int(sys.argv[2]));"
-        "Reader(settings, sys.argv[3]).query(sys.argv[4])"
+        "reader = Reader(settings, sys.argv[3]); print('asking', flush=True); reader.query(sys.argv[4])"
     )
     arguments = [str(settings.data), str(settings.port_offset), reader, sql]
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.DEVNULL)
+    with subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE) as client:
+        assert client.stdout
+        client.stdout.readline()
+        time.sleep(1)
+        client.kill()
