@@ -1,6 +1,7 @@
 """Runs the gateway: `python -m gateway`."""
 
 import asyncio
+import gc
 import sys
 
 import structlog
@@ -12,11 +13,23 @@ from gateway.serving import serve
 from gateway.settings import GatewaySettings
 from schemas.settings import BadSetting, load
 
+COLLECTED_AFTER = 10_000  # objects; by default 700, so that young ones are looked through several times a payment
+
 
 async def run(settings: GatewaySettings, processors: ProcessorSettings) -> None:
     """Serve the gateway until a signal comes."""
     host = "localhost" if settings.profile == "local" else "0.0.0.0"  # noqa: S104
-    await serve(create_app(settings, processors), host, settings.port("gateway"))
+    app = create_app(settings, processors)
+    app.before_serving(_keep_what_stays)
+    await serve(app, host, settings.port("gateway"))
+
+
+async def _keep_what_stays() -> None:
+    """Leave what the start made out of garbage collection: a look through all of it took 85 ms, with every payment
+    waiting, after each 700 of them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECTED_AFTER)
 
 
 def main() -> int:
