@@ -20,6 +20,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors.kafka import consumer, create_topics, producer
+from connectors.records import Reader
 from connectors.streams import (
     BroadcastSource,
     DeliveryFailed,
@@ -130,6 +131,16 @@ def test_an_offset_outside_of_the_log_raises(kafka: str, topic: str, write: Writ
     expire(kafka, topic, before=3)
     with raising(OffsetGone):
         drained(KafkaSource(kafka, topic, start={(topic, 0): resume_at}, tail=False))
+
+
+def test_an_offset_that_expires_while_it_is_read_raises(kafka: str, topic: str, write: Write) -> None:
+    write(topic, *(b"%d" % n for n in range(5)))
+    expire(kafka, topic, before=3)
+    reader = Reader(kafka)
+    reader._consumer.assign([TopicPartition(topic, 0, 1)])  # as if it had stood there before the records went
+    with pytest.raises(OffsetGone, match=topic):
+        reader.poll(10)
+    reader.close()
 
 
 def test_an_offset_may_expire_where_the_topic_is_kept_for_a_while(kafka: str, topic: str, write: Write) -> None:
