@@ -23,10 +23,11 @@ READY_WITHIN_S = 150
 BACK_WITHIN_S = 90
 ANSWER_WITHIN_S = 180
 
-# Short enough to be waited for, long enough for two busy cores.
+# Short enough to be waited for, long enough for two busy cores; half of what the lease outlasts a call by is what
+# a payment waits for a vault that restarts.
 PACE = {
     "SLUICE_CALL_TIMEOUT": "4",
-    "SLUICE_LEASE": "5",
+    "SLUICE_LEASE": "11",
     "SLUICE_UNKNOWN_WINDOW": "1",
     "SLUICE_VERDICT_BUDGET_MS": "1000",
     "SLUICE_KAFKA_JIT": "c1",

@@ -54,7 +54,7 @@ def test_a_gateway_frozen_past_its_lease_in_the_middle_of_calls_charges_once(sta
     for card in cards:
         shop.card(card)
     for processor in ("visa", "mastercard"):
-        shop.fault(processor, "slow", operation="authorize", seconds=3, times=2)
+        shop.fault(processor, "slow", operation="authorize", seconds=2, times=2)
     with ThreadPoolExecutor(len(cards)) as clients:
         answers = [clients.submit(shop.pay, card) for card in cards]
         until(lambda: shop.faults() == [])  # every call has reached its processor
