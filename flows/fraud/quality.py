@@ -1,5 +1,6 @@
 """How good the scores were, told by the labels as they come (prequential: scored before learned)."""
 
+from collections.abc import Iterator
 from math import log
 from typing import Any
 
@@ -50,19 +51,24 @@ class Tally(msgspec.Struct, array_like=True):
 
     def _pr_auc(self, frauds: float) -> float:
         area = caught = seen = 0.0
-        for fraud, good in zip(reversed(self.frauds), reversed(self.goods), strict=True):
-            caught, seen = caught + fraud, seen + fraud + good
-            area += fraud / frauds * (caught / seen if seen else 0)
+        for fraud, all in self._from_the_top():
+            # Inside a bin nobody knows the order: its frauds stand at its middle.
+            area += fraud / frauds * (caught + fraud / 2) / (seen + all / 2)
+            caught, seen = caught + fraud, seen + all
         return area
 
     def _precision_top(self) -> float:
         room = TOP * (sum(self.frauds) + sum(self.goods))
-        caught = seen = 0.0
+        caught, left = 0.0, room
+        for fraud, all in self._from_the_top():
+            share = min(1.0, left / all)
+            caught, left = caught + share * fraud, left - share * all
+        return caught / room
+
+    def _from_the_top(self) -> Iterator[tuple[float, float]]:
         for fraud, good in zip(reversed(self.frauds), reversed(self.goods), strict=True):
-            caught, seen = caught + fraud, seen + fraud + good
-            if seen >= room:
-                break
-        return caught / seen
+            if fraud or good:
+                yield fraud, fraud + good
 
     def _renormalize(self) -> None:
         self.frauds = [count / self.weight for count in self.frauds]

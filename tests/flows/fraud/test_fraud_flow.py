@@ -111,11 +111,11 @@ class Flow:
         self._environment |= settings
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, workers: int = 1) -> None:
         command = [sys.executable, "-m", "bytewax.run", "flows.fraud.flow:get_flow", "-r", str(self._store)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "-s", "1", "-b", "0"], env=self._environment, stdout=log, stderr=log
+                [*command, "-s", "1", "-b", "0", "-w", str(workers)], env=self._environment, stdout=log, stderr=log
             )
         until(self.has_beaten)
 
@@ -172,7 +172,7 @@ def risk(kafka: str, flow: Flow) -> Iterator[Risk]:
     reading.close()
 
 
-def test_killed_again_and_again_it_judges_every_payment(
+def test_killed_again_and_again_and_rescaled_it_judges_every_payment(
     kafka: str, flow: Flow, risk: Risk, tmp_path: Path
 ) -> None:
     key = tmp_path.name
@@ -187,7 +187,7 @@ def test_killed_again_and_again_it_judges_every_payment(
         if number % 100 == 60:
             until(lambda name=paid.id: risk.has({name}))
             flow.kill()
-            flow.start()
+            flow.start(workers=2 - number // 100 % 2)
     until(lambda: risk.has(names))
     for name in names:
         assert {event.id for event in risk.events[name]} == {derived_id(f"evt_{name}", "risk.verdict")}
