@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 GROUP_MAX = 128  # transactions per COMMIT: bounds how long the loop is busy with one group
 
-# The cache (KiB): with the default of 2 MB, each payment of a large file read index pages anew (a tenth of its CPU).
+# 32 MB of cache: with the default of 2, payments of a large file read index pages anew (a tenth of their CPU).
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "cache_size=-32768")
 
 
