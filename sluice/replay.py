@@ -13,6 +13,7 @@ from typing import Any
 import click
 import msgspec
 
+from schemas.money import UnknownCurrency
 from schemas.settings import load
 from sluice.client import Client, Refused
 from sluice.durations import DURATION
@@ -113,9 +114,9 @@ async def gather(work: list[Any]) -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--rate", type=float, help="Payments per second; default: as fast as answers come.")
-@click.option("--limit", type=int, help="At most this many transactions.")
-@click.option("--offset", type=int, default=0, help="Leave out this many first.")
+@click.option("--rate", type=click.FloatRange(0.01), help="Payments per second; default: as fast as answers come.")
+@click.option("--limit", type=click.IntRange(1), help="At most this many transactions.")
+@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out this many first.")
 @click.option("--label-delay", type=DURATION, default="7d", help="In the file's time, as 7d, 12h, 30m.")
 @click.option("--currency", default="EUR", help="What the amounts are in.")
 @click.option("--run", help="Resume this run: its keys are <run>-<tx_id>.")
@@ -139,6 +140,8 @@ def replay(
         summary = asyncio.run(_replay(settings, transactions, run, currency, rate, label_delay))
     except NotTransactions as error:
         raise click.ClickException(f"{file}: {error}") from None
+    except UnknownCurrency:
+        raise click.BadParameter("not a currency of ISO 4217", param_hint="--currency") from None
     except Refused as refused:
         raise click.ClickException(f"the gateway refused: {refused}; resume with --run {run}") from None
     document = msgspec.json.encode(summary)
