@@ -152,6 +152,7 @@ REFUSED = [
     "SELECT " + "1 + " * 40_000 + "1",
     "SELECT " + "(" * 30_000 + "1" + ")" * 30_000,
     "SELECT " + ", ".join(f"{n} AS c{n}" for n in range(9_000)),
+    "SELECT '" + "x" * 10_000_000 + "'",
     "not SQL at all",
     "PIVOT payments ON state USING count(*)",
     "SELECT repeat('x', 2000000000)",
