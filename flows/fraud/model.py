@@ -19,7 +19,7 @@ class Unscored(ValueError):
 
 
 class AdaGrad(optim.AdaGrad):
-    """River's, with the weights moved all at once and the rate looked up once: a label takes a quarter less time."""
+    """River's, with all weights moved in one call: learning a label takes a quarter less time."""
 
     def _step_with_dict(self, w: Any, g: Any) -> Any:
         squares, eps, steps = self.g2, self.eps, {}
