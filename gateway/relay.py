@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError
+from sqlalchemy.exc import SQLAlchemyError
 
 from connectors.kafka import producer
 from gateway.books.engine import Books
@@ -23,6 +24,7 @@ from schemas.times import from_micros, now_micros
 SOURCE = "/gateway"
 SWEEP_S = 1.0
 SWEEP_BEHIND_S = 0.1  # while new rows wait for the sweep
+NOTED_EVERY_S = 0.05  # that Kafka has rows: one transaction for many of them
 SWEPT_AFTER = 2_000_000  # microseconds: the publisher's own time; older rows are the sweep's
 PAGE = 1000
 QUEUE_MAX = 20_000  # records waiting for Kafka in memory; the rest waits in the books
@@ -38,7 +40,7 @@ class Relay:
         self._producer = producer(bootstrap, **{"queue.buffering.max.messages": QUEUE_MAX})
         self._behind: dict[str, deque[OutboxRow]] = {}  # payment → rows behind the one in flight
         self._delivered: deque[tuple[OutboxRow, KafkaError | None]] = deque()
-        self._published: list[int] = []
+        self._published: list[int] = []  # acknowledged by Kafka, not yet noted in the books
         self._direct = False
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -112,16 +114,22 @@ class Relay:
     async def _mark(self) -> None:
         while True:
             await self._wake.wait()
+            await asyncio.sleep(NOTED_EVERY_S)
             self._wake.clear()
-            ids, self._published = self._published, []
-            if ids:
+            ids = self._published.copy()
+            try:
                 await self._books.write(mark_published, ids, now_micros())
+            except SQLAlchemyError as error:  # the disk is full: they are noted once it is not
+                log.warning("what Kafka took cannot be noted", error=type(error).__name__)
+                self._wake.set()
+            else:
+                del self._published[: len(ids)]
 
     async def _sweep(self) -> None:
         while True:
             until = now_micros() - (SWEPT_AFTER if self._direct else 0)
             rows = await self._books.read(select_unpublished, until, PAGE)
             was_direct, self._direct = self._direct, len(rows) < PAGE
-            in_flight = set(self._behind)
-            self._line_up([row for row in rows if row.payment not in in_flight])
+            in_flight, taken = set(self._behind), set(self._published)
+            self._line_up([row for row in rows if row.payment not in in_flight and row.id not in taken])
             await asyncio.sleep(SWEEP_S if was_direct else SWEEP_BEHIND_S)

@@ -63,12 +63,16 @@ class VaultClient:
         self._connecting = asyncio.Lock()
         self._line: Line | None = None
         self._answered = -JUST_NOW_S
+        self._checking: asyncio.Task[None] | None = None
 
     async def check(self) -> None:
-        """Return if the vault answers, or has answered another call just now."""
+        """Return if the vault answers, or has answered another call just now. Who asks meanwhile asks along."""
         line_stands = self._line is not None and not self._line.down
-        if not line_stands or monotonic() - self._answered > JUST_NOW_S:
-            await self.ping()
+        if line_stands and monotonic() - self._answered <= JUST_NOW_S:
+            return
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self.ping())
+        await asyncio.shield(self._checking)
 
     async def ping(self) -> None:
         """Return if the vault answers."""
