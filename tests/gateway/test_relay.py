@@ -5,12 +5,15 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from confluent_kafka import TopicPartition
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from connectors.kafka import consumer
 from gateway.books.engine import Books, sqlite_engine
 from gateway.books.metadata import metadata
-from gateway.books.outbox import OutboxRow, add_event, measure_backlog
+from gateway.books.outbox import OutboxRow, add_event, mark_published, measure_backlog
 from gateway.relay import Relay
 from schemas.ids import new_id
 from schemas.times import now_micros
@@ -118,3 +121,29 @@ async def test_new_rows_wait_while_earlier_ones_are_the_sweeps(
     await relay.close()
     await books.close()
     assert set(map(tuple, read(kafka, topic, 1).values())) == {tuple(range(1, EACH + 1))}
+
+
+async def test_what_a_full_disk_keeps_from_being_noted_is_noted_later_and_not_sent_again(
+    kafka: str, new_topic: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = 0
+
+    def refuse_at_first(conn: Connection, ids: list[int], at: int) -> None:
+        nonlocal refused
+        refused += 1
+        if refused < 8:  # several sweeps long
+            raise OperationalError("UPDATE", {}, Exception("database or disk is full"))
+        mark_published(conn, ids, at)
+
+    monkeypatch.setattr("gateway.relay.mark_published", refuse_at_first)
+    topic = new_topic()
+    books = books_at(tmp_path)
+    relay = Relay(books, kafka)  # it does not listen to the books: the sweep sends
+    await write_all(books, topic)
+    await drained(books)
+    await relay.close()
+    await books.close()
+    client = consumer(kafka)
+    client.assign([TopicPartition(topic, 0, 0)])
+    assert client.get_watermark_offsets(TopicPartition(topic, 0), timeout=10) == (0, PAYMENTS * EACH)
+    client.close()
