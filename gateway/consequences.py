@@ -75,7 +75,7 @@ def consequence(payment: PaymentRow, closed: Operation, undone: Operation | None
     if closed.kind in ("authorize", "sale"):
         return _after_authorization(payment, closed, answer)
     if closed.kind == "reversal" and undone is not None:
-        return Effect(_after_reversal(payment, closed, undone))
+        return _after_reversal(payment, closed, undone)
     if closed.status == "succeeded" and payment.state not in ENDED:
         return Effect(_after_follow_up(payment, closed))
     return Effect(payment)
@@ -125,12 +125,15 @@ def _failed(payment: PaymentRow, closed: Operation) -> Effect:
     return Effect(_become(payment, "failed", decline_code="processor_unavailable"))
 
 
-def _after_reversal(payment: PaymentRow, closed: Operation, undone: Operation) -> PaymentRow:
+def _after_reversal(payment: PaymentRow, closed: Operation, undone: Operation) -> Effect:
     if closed.status == "unknown" or payment.state in ENDED:
-        return payment
+        return Effect(payment)
     if undone.status == "declined":
-        return _become(payment, "declined", decline_code=undone.decline_code or "generic_decline")
-    return _become(payment, "voided") if closed.status == "succeeded" else payment
+        return Effect(_become(payment, "declined", decline_code=undone.decline_code or "generic_decline"))
+    if closed.status == "succeeded":
+        return Effect(_become(payment, "voided"))
+    # It found nothing to take back; an approval that came meanwhile has waited for that.
+    return _approved(payment, undone) if undone.status == "succeeded" else Effect(payment)
 
 
 def _after_follow_up(payment: PaymentRow, closed: Operation) -> PaymentRow:

@@ -55,6 +55,8 @@ def apply(conn: Connection, terms: Terms, operation: str, answer: Answer) -> Ste
     if closed.status == "succeeded":
         undone = _book(conn, payment, closed, undone, now)
     effect = consequence(payment, closed, undone, answer)
+    if closed.status == "succeeded" and _is_being_taken_back(conn, closed):
+        effect = Effect(payment)  # the reversal may have landed: its end is the payment's
     return proceed(conn, terms, payment, effect, waits=closed.status == "unknown")
 
 
@@ -137,12 +139,17 @@ def _book(
         if undone.status == "declined":  # never booked, so there is nothing to take back
             return undone
         happened = msgspec.structs.replace(undone, status="succeeded", lease_until=None, finished_at=now)
-        if update_operation(conn, happened, undone.status):
+        if undone.status != "succeeded" and update_operation(conn, happened, undone.status):
             post(conn, happened, entries(happened, None, payment.merchant, payment.amount), now)
         undone = happened
     kind = undone.kind if undone else None
     post(conn, closed, entries(closed, kind, payment.merchant, payment.amount), now)
     return undone
+
+
+def _is_being_taken_back(conn: Connection, closed: Operation) -> bool:
+    reversal = select_reversal(conn, closed.id) if closed.kind in ("authorize", "sale") else None
+    return reversal is not None and reversal.status in ("sending", "unknown")
 
 
 def _side_effects(conn: Connection, rest: PaymentRow, now: int) -> None:

@@ -4,6 +4,10 @@ import asyncio
 
 import pytest
 
+from connectors.processors.contract import Answer
+from gateway.books.operations import select_operations
+from gateway.outcome import apply
+from schemas.money import Money
 from tests.gateway.payments.conftest import Shop
 
 RISK_DECLINED = "4100000000000019"
@@ -57,6 +61,42 @@ async def test_a_sale_that_lands_after_the_end_is_found_booked_and_voided(shop: 
     assert await shop.state(paid) == "failed"
     assert [row.operation for row in shop.ledger()] == ["sale", "void"]
     assert await shop.balance() == {}
+
+
+@pytest.mark.parametrize("processor", ["visa", "mastercard"])
+async def test_a_sale_found_behind_a_reversal_nobody_answered_is_taken_back(shop: Shop, processor: str) -> None:
+    paid = await _begin_a_reversal(shop, processor)
+    await shop.sandbox.clear()  # lets the slow sale be applied now
+    await _applied(shop, 1)
+    for _ in range(3):
+        await shop.expire()
+    assert await shop.state(paid) == "voided"
+    assert [row.of for row in shop.ledger()] == [None, shop.ledger()[0].id]
+    assert await shop.balance() == {}
+
+
+async def test_a_sale_found_while_its_reversal_is_open_waits_for_its_end(shop: Shop) -> None:
+    paid = await _begin_a_reversal(shop, "visa")
+    parts = shop.gateway.parts
+    sale, reversal = await parts.books.read(select_operations, paid)
+    found = Answer("succeeded", "their-reference", amount=Money(1000, "EUR"))
+    await parts.books.write(apply, parts.terms, sale.id, found)
+    assert await shop.state(paid) == "unknown"
+    await parts.books.write(apply, parts.terms, reversal.id, Answer("not_found"))
+    assert await shop.state(paid) == "captured"
+
+
+async def _begin_a_reversal(shop: Shop, processor: str) -> str:
+    """A payment whose sale may still land, and whose reversal was sent and not answered."""
+    shop.fault(processor, "slow", operation="authorize", seconds=600, times=1)
+    paid = (await shop.pay(processor=processor)).json["id"]
+    for operation in ("void", "reversal"):
+        shop.fault(processor, "silence", operation=operation)
+    await shop.expire()
+    assert await shop.state(paid) == "unknown"
+    sale, reversal = await shop.gateway.parts.books.read(select_operations, paid)
+    assert (sale.status, reversal.kind, reversal.status) == ("unknown", "reversal", "unknown")
+    return str(paid)
 
 
 async def test_a_refused_connection_goes_to_the_next_processor(shop: Shop) -> None:
