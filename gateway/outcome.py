@@ -55,7 +55,7 @@ def apply(conn: Connection, terms: Terms, operation: str, answer: Answer) -> Ste
     if closed.status == "succeeded":
         undone = _book(conn, payment, closed, undone, now)
     effect = consequence(payment, closed, undone, answer)
-    if closed.status == "succeeded" and _is_being_taken_back(conn, closed):
+    if closed.status == "succeeded" and before.status != "sending" and _is_being_taken_back(conn, closed):
         effect = Effect(payment)  # the reversal may have landed: its end is the payment's
     return proceed(conn, terms, payment, effect, waits=closed.status == "unknown")
 
