@@ -127,8 +127,8 @@ def processor_settings(gateway_settings: GatewaySettings) -> ProcessorSettings:
 
 @pytest.fixture
 def hurried(gateway_settings: GatewaySettings, kafka: str) -> GatewaySettings:
-    """Settings with a real broker, and a silent processor is given up after half a second."""
-    return msgspec.structs.replace(gateway_settings, kafka=kafka, call_timeout_s=0.5, verdict_budget_ms=20)
+    """Settings with a real broker, and a silent processor is given up after a second."""
+    return msgspec.structs.replace(gateway_settings, kafka=kafka, call_timeout_s=1.0, verdict_budget_ms=20)
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ async def test_a_client_that_hangs_up_leaves_a_whole_payment(shop: Shop) -> None
 
 
 async def test_a_key_still_running_is_told_to_wait(shop: Shop) -> None:
-    shop.fault("visa", "slow", operation="authorize", seconds=0.4, times=1)
+    shop.fault("visa", "slow", operation="authorize", seconds=0.3, times=1)
     first = asyncio.create_task(shop.pay(key="same"))
     await _pending(shop)
     second = await shop.pay(key="same")
