@@ -49,7 +49,8 @@ def payment(**given: Any) -> Payment:
 
 def step(sequence: int, previous: PaymentState | None, payment: Payment) -> Event:
     """`payment.<state>`: the payment came to its state as its event `sequence`."""
-    type = "payment.initiated" if sequence == 1 else f"payment.{payment.state}"
+    begins = payment.state == "processing"  # and where it comes back to that, its payer approved
+    type = ("payment.initiated" if sequence == 1 else "payment.approved") if begins else f"payment.{payment.state}"
     moment = BIRTH + timedelta(seconds=sequence)
     return new_event(type, "/gateway", payment.id, PaymentEvent(sequence, previous, moment, payment), moment)
 
