@@ -117,7 +117,8 @@ class _Shared:
         self._waiting[place] = []
 
     def take(self, place: Place) -> list[Record]:
-        if not self._waiting[place] and place == next(iter(self._waiting)):
+        # Never while records wait for the turn of their own partition: one verdict in eight then came 0.1 s late.
+        if place == next(iter(self._waiting)) and not any(self._waiting.values()):
             self._poll()
         records, self._waiting[place] = self._waiting[place], []
         return records

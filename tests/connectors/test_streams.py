@@ -1,5 +1,6 @@
 """The Bytewax source and sink, against the real broker."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors.kafka import consumer, create_topics, producer
-from connectors.records import Reader
+from connectors.records import WAIT_S, Reader
 from connectors.streams import (
     BroadcastSource,
     DeliveryFailed,
@@ -183,6 +184,35 @@ def test_a_silent_source_holds_no_other_up(kafka: str, topic: str, write: Write)
 
     alone = hop_s([topic], None)
     assert hop_s([silent, topic], BroadcastSource(kafka, silent, every_s=0.5)) < alone + 0.04
+
+
+def test_no_record_waits_for_its_partitions_turn_while_the_source_sleeps(
+    kafka: str, topic: str, write: Write
+) -> None:
+    """Single records, each followed by two of another kind, as the steps of a payment are."""
+    write(topic, b"asked")
+    took: list[float] = []
+    sent = time.perf_counter()
+
+    def bounce(record: Record) -> list[Record]:
+        nonlocal sent
+        if record.value == b"asked":
+            took.append(time.perf_counter() - sent)
+            partition = len(took) % 3
+            threading.Timer(0.004, write, (topic, b"done", b"told"), {"partition": partition}).start()
+        elif record.value == b"told":
+            if len(took) == 60:
+                raise Enough
+            sent = time.perf_counter() + 0.01
+            threading.Timer(0.01, write, (topic, b"asked"), {"partition": (len(took) + 1) % 3}).start()
+        return []
+
+    flow = Dataflow("bounce")
+    stream = op.input("in", flow, KafkaSource(kafka, topic))
+    op.output("out", op.flat_map("bounce", stream, bounce), TestingSink([]))
+    with raising(Enough):
+        run_main(flow)
+    assert sum(seconds > 0.9 * WAIT_S for seconds in took) <= 2
 
 
 def test_idling_costs_next_to_nothing(kafka: str, topic: str) -> None:
