@@ -66,11 +66,10 @@ def _seek(file: int, at: int, kind: int, end: int) -> int:
 
 def records(bootstrap: str) -> Iterator[Piece]:
     """Every record of every topic as a consumer gets it, Kafka's own topics included."""
-    for record in all_records(
-        bootstrap, AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
-    ):
-        headers = b" ".join(value for _, value in record.headers)
-        yield record.topic, b" ".join([record.key or b"", headers, record.value or b""])
+    topics = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
+    for record in all_records(bootstrap, topics):
+        headers = [value if isinstance(value, bytes) else b"" for _, value in record.headers]
+        yield record.topic, b" ".join([record.key or b"", *headers, record.value or b""])
 
 
 def all_records(bootstrap: str, topics: Collection[str]) -> Iterator[Record]:

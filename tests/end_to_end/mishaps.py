@@ -1,5 +1,6 @@
 """What customers do with a card: they pay, they are unlucky, and they type its number where it does not belong."""
 
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -43,7 +44,7 @@ def send_to_wrong_places(shop: Shop, card: str, code: str) -> None:
     shop.stack.says("sql", f"SELECT '{card}' || no_such_column")
 
 
-def _pay(shop: Shop, card: str, code: str, **fields: str) -> Answer:
+def _pay(shop: Shop, card: str, code: str, **fields: Any) -> Answer:
     body = shop.order(card, who=WHO, cvc=code, **fields)
     answer = shop.ask("POST", "/v1/payments", body, WHO, uuid4().hex)
     assert answer.status in (201, 202), answer

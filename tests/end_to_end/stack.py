@@ -14,8 +14,8 @@ from typing import Any
 
 import psutil
 
-from schemas.settings import Settings
 from sluice import status
+from sluice.settings import StackSettings
 from sluice.status import Status
 
 SLUICE = [sys.executable, "-c", "from sluice.cli import main; main()"]
@@ -48,7 +48,7 @@ class Stack:
     """`sluice up` on a data directory and ports of its own."""
 
     def __init__(self, data: Path, offset: int, *names: str) -> None:
-        self.settings = Settings(data=data, port_offset=offset)
+        self.settings = StackSettings(data=data, port_offset=offset)
         self.names = names
         self._env = os.environ | PACE | {"SLUICE_DATA": str(data), "SLUICE_PORT_OFFSET": str(offset)}
         self._out = data / "logs" / "terminal"

@@ -11,6 +11,7 @@ from tests.end_to_end.stack import Stack, until
 
 PAYMENTS = 300
 PER_SECOND = 150
+FAULTS = ["silence", "apply_then_silence", "apply_then_reset", "apply_then_500", "half_body", "garbage"]
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -29,6 +30,24 @@ def test_a_process_killed_in_the_middle(
         assert "failed" not in told["outcomes"]
     until(lambda: stack.now()[name].restarts > restarts, 60)
     stack.await_ready()
+    stack.reconcile()
+    assert_charged_once(shop)
+
+
+def test_a_gateway_killed_while_processors_misbehave(
+    stack: Stack, shop: Shop, history: Callable[[int], Path]
+) -> None:
+    for processor in ("visa", "mastercard"):
+        for fault in FAULTS:
+            shop.fault(processor, fault, operation="authorize", times=4)
+        for operation in ("lookup", "void", "reversal"):
+            shop.fault(processor, "garbage", operation=operation, times=2)
+    begun = _captured(stack)
+    with stack.replay(history(PAYMENTS), PER_SECOND) as summary:
+        until(lambda: _captured(stack) > begun + PAYMENTS // 4, 120)
+        stack.kill("gateway")
+        told = summary()
+    assert "unknown" in told["outcomes"]
     stack.reconcile()
     assert_charged_once(shop)
 

@@ -55,7 +55,7 @@ def _events(stack: Stack, payment: str) -> list[str]:
     return [event.type for event in events if event.subject == payment]
 
 
-def _subjects(stack: Stack, topic: str) -> set[str]:
+def _subjects(stack: Stack, topic: str) -> set[Any]:
     records = all_records(stack.settings.bootstrap(), [topic])
     return {decode(record.headers, record.value).data.payment for record in records}  # type: ignore[union-attr]
 

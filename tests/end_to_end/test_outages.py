@@ -1,8 +1,6 @@
 """What a client gets while a part of the stack is away, and that nothing is lost or charged twice by it."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -140,8 +138,6 @@ def _operations(stack: Stack, payment: str) -> dict[str, str]:
 
 
 def _sequences(stack: Stack, payment: str) -> list[int]:
-    found: list[Any] = []
-    for record in all_records(stack.settings.bootstrap(), [PAYMENTS.name]):
-        if decode(record.headers, record.value).subject == payment:
-            found.append(json.loads(record.value)["sequence"])
-    return found
+    records = all_records(stack.settings.bootstrap(), [PAYMENTS.name])
+    events = [decode(record.headers, record.value) for record in records]
+    return [event.data.sequence for event in events if event.subject == payment]  # type: ignore[union-attr]
