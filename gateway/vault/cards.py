@@ -73,7 +73,8 @@ def select_used(conn: sqlite3.Connection) -> set[int]:
 def count_wraps(conn: sqlite3.Connection, version: int, number: int) -> None:
     """Account for `number` encryptions under a version. Raises `WornOut`."""
     counted = conn.execute(
-        "UPDATE keys SET wraps = wraps + ?1 WHERE version = ?2 AND wraps + ?1 <= ?3", (number, version, WRAPS_MAX)
+        "UPDATE keys SET wraps = wraps + :number WHERE version = :version AND wraps + :number <= :most",
+        {"number": number, "version": version, "most": WRAPS_MAX},
     )
     if counted.rowcount == 0:
         raise WornOut(f"key version {version}")
