@@ -43,10 +43,13 @@ def read_ledger(url: str) -> list[Row]:
         after = page.next_cursor
 
 
-def differences(operations: list[Operation], rows: list[Row], cut: int) -> Iterator[str]:
-    """What does not agree, one line each. `cut` in microseconds UTC: what finished after it is set aside."""
+def differences(operations: list[Operation], rows: list[Row], cut: int, newer: set[str]) -> Iterator[str]:
+    """What does not agree, one line each. `cut` in microseconds UTC: what finished after it is set aside.
+
+    `newer` are the ids of operations that were written after the cut, and so before these rows were read.
+    """
     ours = {operation.id: operation for operation in operations}
-    applied = [row for row in rows if row.status == "applied"]
+    applied = [row for row in rows if row.status == "applied" and row.request_id not in newer]
     theirs = {row.request_id: row for row in applied}
     for row in applied:
         yield from _unexplained(row, ours.get(row.request_id), ours.values(), cut)

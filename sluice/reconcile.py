@@ -10,7 +10,7 @@ from connectors.warehouse import Reader, WarehouseAway
 from gateway.settings import GatewaySettings
 from schemas.settings import load
 from sluice.ledger import differences, read_ledger
-from sluice.records import Cut, Line, moved_since, read_books, read_kafka, read_warehouse
+from sluice.records import Cut, Line, moved_since, operations_since, read_books, read_kafka, read_warehouse
 
 SHOWN_MAX = 20  # ids named per difference
 PAUSE_S = 0.5
@@ -29,8 +29,9 @@ def reconcile(wait: float) -> None:
     warehouse = _caught_up(Reader(settings, "reconcile"), settings, cut, give_up)
     _print_totals({"books": cut.lines, "kafka": kafka, "warehouse": warehouse})
     ledger = read_ledger(settings.url("sandbox"))
+    newer = operations_since(settings.books_path(), cut)
     found = list(_found(settings, cut, kafka, gaps, warehouse))
-    found += [f"processors: {line}" for line in differences(cut.operations, ledger, cut.at)]
+    found += [f"processors: {line}" for line in differences(cut.operations, ledger, cut.at, newer)]
     _conclude(found, cut, len(ledger))
 
 

@@ -72,6 +72,17 @@ def moved_since(path: Path, cut: Cut) -> set[str]:
         engine.dispose()
 
 
+def operations_since(path: Path, cut: Cut) -> set[str]:
+    """Operations that were not written yet at the cut."""
+    engine = sqlite_engine(path)
+    try:
+        with engine.connect().execution_options(readonly=True) as conn, conn.begin():
+            now = {row.id for row in conn.execute(select(operations.c.id))}
+    finally:
+        engine.dispose()
+    return now - {operation.id for operation in cut.operations}
+
+
 def read_kafka(bootstrap: str, cut: Cut) -> tuple[dict[str, Line], list[str]]:
     """The payments as `payments.v1` tells them up to the cut, and those whose events have gaps."""
     last: dict[str, tuple[int, Line]] = {}
