@@ -3,10 +3,10 @@
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
@@ -47,8 +47,6 @@ COMMON: dict[str, Any] = {
     "reconnect.backoff.max.ms": 500,
     "logger": LOGGER,
 }
-
-Delivered = Callable[[KafkaError | None, Message], None]
 
 
 def producer(bootstrap: str, **settings: Any) -> Producer:

@@ -27,7 +27,7 @@ def snapshot(row: PaymentRow) -> Payment:
         currency=row.currency,
         customer=row.customer,
         merchant=row.merchant,
-        method=Method(row.method, row.card, row.brand, row.bin, row.last4, row.fingerprint),
+        method=_method(row),
         capture=row.capture,
         occurred_at=from_micros(row.occurred_at),
         created_at=from_micros(row.created_at),
@@ -100,7 +100,7 @@ def view(row: PaymentRow, role: str) -> PaymentView:
         currency=row.currency,
         customer=row.customer,
         merchant=row.merchant,
-        payment_method=Method(row.method, row.card, row.brand, row.bin, row.last4, row.fingerprint),
+        payment_method=_method(row),
         capture=row.capture,
         processor=row.processor,
         description=row.description,
@@ -117,6 +117,10 @@ def view(row: PaymentRow, role: str) -> PaymentView:
 def view_bytes(row: PaymentRow, role: str) -> bytes:
     """`view` as the JSON that is sent and stored."""
     return msgspec.json.encode(view(row, role))
+
+
+def _method(row: PaymentRow) -> Method:
+    return Method(row.method, row.card, row.brand, row.bin, row.last4, row.fingerprint)
 
 
 def _decline_code(row: PaymentRow, role: str) -> str | None:

@@ -1,6 +1,7 @@
 """What the books, Kafka and the warehouse each say of every payment: state and money, in minor units."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -53,33 +54,21 @@ class Cut(msgspec.Struct, frozen=True):
 
 def read_books(path: Path) -> Cut:
     """The books as of now, in one transaction that disturbs no writer."""
-    engine = sqlite_engine(path)
-    try:
-        with engine.connect().execution_options(readonly=True) as conn, conn.begin():
-            return _cut(conn)
-    finally:
-        engine.dispose()
+    with _reading(path) as conn:
+        return _cut(conn)
 
 
 def moved_since(path: Path, cut: Cut) -> set[str]:
     """Payments that have events after the cut."""
-    engine = sqlite_engine(path)
-    try:
-        with engine.connect().execution_options(readonly=True) as conn, conn.begin():
-            rows = conn.execute(select(outbox.c.payment).where(outbox.c.id > cut.outbox_id).distinct())
-            return {row.payment for row in rows}
-    finally:
-        engine.dispose()
+    with _reading(path) as conn:
+        rows = conn.execute(select(outbox.c.payment).where(outbox.c.id > cut.outbox_id).distinct())
+        return {row.payment for row in rows}
 
 
 def operations_since(path: Path, cut: Cut) -> set[str]:
     """Operations that were not written yet at the cut."""
-    engine = sqlite_engine(path)
-    try:
-        with engine.connect().execution_options(readonly=True) as conn, conn.begin():
-            now = {row.id for row in conn.execute(select(operations.c.id))}
-    finally:
-        engine.dispose()
+    with _reading(path) as conn:
+        now = {row.id for row in conn.execute(select(operations.c.id))}
     return now - {operation.id for operation in cut.operations}
 
 
@@ -116,6 +105,16 @@ def read_warehouse(reader: Reader) -> dict[str, Line]:
             after = str(id)
         if len(page) < PAGE:
             return lines
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Connection]:
+    engine = sqlite_engine(path)
+    try:
+        with engine.connect().execution_options(readonly=True) as conn, conn.begin():
+            yield conn
+    finally:
+        engine.dispose()
 
 
 def _cut(conn: Connection) -> Cut:

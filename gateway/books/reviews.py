@@ -49,7 +49,6 @@ _insert = Statement(
     insert(reviews).values(id=bindparam("id"), payment=bindparam("payment"), opened_at=bindparam("opened_at"))
 )
 _select = Statement(_joined.where(_c.id == bindparam("of")))
-_of_payment = Statement(_joined.where(_c.payment == bindparam("of")))
 _decide = Statement(
     update(reviews)
     .where(_c.id == bindparam("of"), _c.decision.is_(None))
@@ -70,12 +69,6 @@ def insert_review(conn: Connection, review: str, payment: str, now: int) -> None
 def select_review(conn: Connection, review: str) -> Review | None:
     """The review of this id."""
     row = _select(conn, of=review).first()
-    return Review(*row) if row else None
-
-
-def select_review_of(conn: Connection, payment: str) -> Review | None:
-    """The review of this payment, if it was ever held."""
-    row = _of_payment(conn, of=payment).first()
     return Review(*row) if row else None
 
 
