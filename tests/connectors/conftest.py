@@ -1,8 +1,6 @@
 """The processors' twins on free ports, in the test's own process, and clients that speak to them."""
 
-import random
-import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -16,24 +14,10 @@ from schemas.payments import Processor as Name
 from tests.connectors.desk import Desk
 
 
-def unused_offset() -> int:
-    """A port offset at which nobody listened on a vendor's port a moment ago."""
-    while True:
-        offset = random.randrange(10_000, 23_000)  # below what the kernel gives to clients
-        settings = ProcessorSettings(port_offset=offset)
-        try:
-            for name in PROCESSORS:
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", settings.port(name)))
-        except OSError:
-            continue
-        return offset
-
-
 @pytest.fixture
-def processor_settings(tmp_path: Path) -> ProcessorSettings:
+def processor_settings(tmp_path: Path, free_offset: Callable[[], int]) -> ProcessorSettings:
     """Where this test's own sandbox listens."""
-    return ProcessorSettings(data=tmp_path, port_offset=unused_offset())
+    return ProcessorSettings(data=tmp_path, port_offset=free_offset())
 
 
 @pytest.fixture

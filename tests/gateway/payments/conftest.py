@@ -1,8 +1,6 @@
 """A gateway with the processors' twins beside it, and shoppers to pay with."""
 
-import random
-import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +15,6 @@ from gateway.app import create_app
 from gateway.books.payments import select_payment
 from gateway.recovery import sweep
 from gateway.settings import GatewaySettings
-from schemas.payments import PROCESSORS
 from tests.gateway.conftest import Answer, Gateway
 
 VISA = "4111111111111111"
@@ -111,18 +108,9 @@ def _balance(conn: Any) -> list[tuple[str, int]]:
 
 
 @pytest.fixture
-def processor_settings(gateway_settings: GatewaySettings) -> ProcessorSettings:
+def processor_settings(gateway_settings: GatewaySettings, free_offset: Callable[[], int]) -> ProcessorSettings:
     """Where the twins of this test listen."""
-    while True:
-        offset = random.randrange(10_000, 23_000)  # below what the kernel gives to clients
-        settings = ProcessorSettings(data=gateway_settings.data, port_offset=offset)
-        try:
-            for name in PROCESSORS:
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", settings.port(name)))
-        except OSError:
-            continue
-        return settings
+    return ProcessorSettings(data=gateway_settings.data, port_offset=free_offset())
 
 
 @pytest.fixture
