@@ -12,9 +12,10 @@ from gateway.books.metadata import metadata
 for module in pkgutil.iter_modules(gateway.books.__path__):
     importlib.import_module(f"gateway.books.{module.name}")
 
-with sqlite_engine(context.config.attributes["books"]).connect() as connection:
+engine = sqlite_engine(context.config.attributes["books"])
+with engine.connect() as connection:
     context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
     with context.begin_transaction():
         context.run_migrations()
     connection.commit()
-    connection.engine.dispose()
+engine.dispose()

@@ -35,6 +35,11 @@ def test_a_difference_would_be_noticed(books: Path) -> None:
         command.check(alembic_config(books))
 
 
+def test_a_migration_leaves_nothing_open(books: Path) -> None:
+    # The write-ahead log goes away with the last connection: an open one would keep it beside the file.
+    assert [path.name for path in books.parent.iterdir()] == [books.name]
+
+
 def test_a_second_upgrade_changes_nothing(books: Path) -> None:
     before = books.read_bytes()
     migrate(books)
