@@ -23,7 +23,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.parts import EXTENSION, opened
-from gateway.recovery import recover
+from gateway.payments.recovery import recover
 from gateway.routes import BLUEPRINTS
 from gateway.seed import register_services, seed_accounts
 from gateway.settings import GatewaySettings

@@ -13,7 +13,6 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from gateway.bodies import convert, decode, parse
 from gateway.books import idempotency
-from gateway.callers import NOBODY, Caller, identify
 from gateway.errors import (
     BodyTimeout,
     BodyTooLarge,
@@ -26,6 +25,7 @@ from gateway.errors import (
     Unauthenticated,
 )
 from gateway.fingerprint import fingerprint, material
+from gateway.identity.callers import NOBODY, Caller, identify
 from gateway.parts import Parts, parts
 from gateway.traceparent import trace_id, traceparent
 from schemas.cards import find_numbers

@@ -10,7 +10,7 @@ from werkzeug.routing import Rule
 
 from gateway.endpoint import Rules
 from gateway.errors import CONTENT_TYPE, PROBLEMS, ProblemBody
-from gateway.roles import SCOPES
+from gateway.identity.roles import SCOPES
 
 REF = "#/components/schemas/{name}"
 ABOUT = (

@@ -16,17 +16,17 @@ from connectors.processors.contract import Processor
 from connectors.processors.settings import ProcessorSettings
 from gateway.books.engine import Books, sqlite_engine
 from gateway.books.verdicts import insert_late
+from gateway.identity.passwords import Passwords
+from gateway.identity.tokens import Tokens
 from gateway.limits import Limits
 from gateway.metrics import RequestMetrics
 from gateway.migrate import migrate
-from gateway.passwords import Passwords
+from gateway.payments.terms import Terms, terms_of
+from gateway.payments.verdicts import Verdicts
 from gateway.relay import Relay
 from gateway.settings import GatewaySettings
-from gateway.terms import Terms, terms_of
-from gateway.tokens import Tokens
 from gateway.vault.address import socket_path
 from gateway.vault.client import VaultClient
-from gateway.verdicts import Verdicts
 from schemas.payments import Processor as ProcessorName
 from schemas.risk import Verdict
 

@@ -9,10 +9,10 @@ from connectors.keyfiles import SecretMissing, read_or_make
 from gateway.books import accounts, clients
 from gateway.books.accounts import Account
 from gateway.books.clients import Client
+from gateway.identity.profiles import CUSTOMER_PREFERENCES
+from gateway.identity.roles import Role
+from gateway.identity.tokens import hash_secret
 from gateway.parts import Parts
-from gateway.profiles import CUSTOMER_PREFERENCES
-from gateway.roles import Role
-from gateway.tokens import hash_secret
 from schemas.ids import new_id
 from schemas.times import now_micros
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from gateway.books.metadata import Micros, metadata
 from gateway.books.statement import Statement
 from gateway.errors import EmailTaken
-from gateway.roles import Role
+from gateway.identity.roles import Role
 
 FAILURES_MAX = 10  # PCI DSS 8.3.4: locked after ten attempts, for thirty minutes
 LOCK_US = 30 * 60 * 1_000_000
@@ -123,7 +123,7 @@ def by_id(conn: Connection, id: str) -> Account | None:
 
 
 def by_email(conn: Connection, email_key: str) -> Account | None:
-    """The account of a mailbox; `email_key` as `gateway.contacts.email_key` makes it."""
+    """The account of a mailbox; `email_key` as `gateway.identity.contacts.email_key` makes it."""
     return _account(_by_email(conn, email_key=email_key).first())
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from gateway.books.accounts import accounts
 from gateway.books.metadata import Micros, metadata
 from gateway.books.statement import Statement
-from gateway.roles import Role
+from gateway.identity.roles import Role
 
 sessions = Table(
     "sessions",

@@ -5,11 +5,11 @@ from typing import Annotated
 import msgspec
 from quart import Blueprint
 
-from gateway import contacts
 from gateway.books import accounts
 from gateway.books.accounts import Account
 from gateway.endpoint import Call, Reply, endpoint
-from gateway.profiles import CUSTOMER_PREFERENCES, Profile, profile
+from gateway.identity import contacts
+from gateway.identity.profiles import CUSTOMER_PREFERENCES, Profile, profile
 from schemas.ids import new_id
 from schemas.times import now_micros
 

@@ -7,10 +7,10 @@ from typing import Annotated
 import msgspec
 from quart import Blueprint
 
-from gateway import contacts
 from gateway.books import cards
 from gateway.endpoint import Call, Reply, endpoint
 from gateway.errors import FieldError, InvalidRequest, NotFound
+from gateway.identity import contacts
 from schemas.cards import Brand, brand_of, luhn_valid
 from schemas.times import now, now_micros
 

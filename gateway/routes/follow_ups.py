@@ -12,11 +12,11 @@ from gateway.books.idempotency import Replay
 from gateway.books.payments import PaymentRow
 from gateway.endpoint import Call, Reply, endpoint
 from gateway.errors import Forbidden, RequestInProgress, WrongState
-from gateway.follow_ups import Asked, begin_capture, begin_void
-from gateway.outcome import Step
-from gateway.payments import Request, drive
+from gateway.payments.follow_ups import Asked, begin_capture, begin_void
+from gateway.payments.outcome import Step
+from gateway.payments.path import Request, drive
+from gateway.payments.snapshot import PaymentView
 from gateway.routes.payments import REPLAYED, visible
-from gateway.snapshot import PaymentView
 from schemas.money import AMOUNT_MAX
 
 blueprint = Blueprint("follow_ups", __name__)

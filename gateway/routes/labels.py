@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from gateway.books.payments import select_payment
 from gateway.endpoint import Call, Reply, endpoint
 from gateway.errors import FieldError, InvalidRequest, NotFound
-from gateway.labels import add_label
+from gateway.payments.labels import add_label
 from schemas.cards import find_numbers
 from schemas.labels import Label, LabelValue
 

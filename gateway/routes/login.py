@@ -7,15 +7,15 @@ import msgspec
 from quart import Blueprint
 from sqlalchemy import Connection
 
-from gateway import contacts
 from gateway.books import accounts, sessions
 from gateway.books.accounts import Account
 from gateway.books.sessions import Standing
 from gateway.endpoint import Call, Reply, endpoint, spend
 from gateway.errors import InvalidCredentials, Unauthenticated
+from gateway.identity import contacts
+from gateway.identity.roles import scopes_of
+from gateway.identity.tokens import LIFETIME_S, hash_secret
 from gateway.parts import Parts
-from gateway.roles import scopes_of
-from gateway.tokens import LIFETIME_S, hash_secret
 from schemas.ids import new_id
 from schemas.times import now_micros
 

@@ -7,13 +7,13 @@ from msgspec import UNSET, UnsetType
 from quart import Blueprint
 from sqlalchemy import Connection
 
-from gateway import contacts
 from gateway.books import accounts, cards, sessions
 from gateway.books.accounts import Account
-from gateway.contacts import wrong
 from gateway.endpoint import Call, Reply, endpoint
 from gateway.errors import NotFound
-from gateway.profiles import Notifications, Preferences, Profile, notifications, profile
+from gateway.identity import contacts
+from gateway.identity.contacts import wrong
+from gateway.identity.profiles import Notifications, Preferences, Profile, notifications, profile
 from schemas.recipients import QuietHours
 from schemas.times import now_micros
 

@@ -5,13 +5,13 @@ from typing import Annotated
 import msgspec
 from quart import Blueprint
 
-from gateway import contacts
 from gateway.books import accounts
 from gateway.books.accounts import Account
-from gateway.contacts import wrong
 from gateway.endpoint import Call, Reply, endpoint
+from gateway.identity import contacts
+from gateway.identity.contacts import wrong
+from gateway.identity.profiles import Profile, profile
 from gateway.origins import is_loopback, origin
-from gateway.profiles import Profile, profile
 from schemas.ids import new_id
 from schemas.times import now_micros
 

@@ -6,7 +6,7 @@ import msgspec
 from quart import Blueprint, request
 
 from gateway.endpoint import Call, Reply, endpoint
-from gateway.oauth import Form, token_response
+from gateway.identity.oauth import Form, token_response
 
 blueprint = Blueprint("oauth", __name__)
 

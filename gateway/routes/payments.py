@@ -12,11 +12,11 @@ from gateway.books.outbox import OutboxRow, select_history
 from gateway.books.payments import PaymentRow, list_payments, payment_query, payments, select_payment
 from gateway.endpoint import Call, Reply, endpoint
 from gateway.errors import FieldError, Forbidden, InvalidRequest, NotFound, RequestInProgress
-from gateway.new_payments import ByCard, NewPayment, row_of, wrong_fields
+from gateway.identity.roles import STAFF
 from gateway.origins import may_return
-from gateway.payments import Request, create
-from gateway.roles import STAFF
-from gateway.snapshot import PaymentView, view
+from gateway.payments.new_payment import ByCard, NewPayment, row_of, wrong_fields
+from gateway.payments.path import Request, create
+from gateway.payments.snapshot import PaymentView, view
 from schemas.payments import PaymentEvent, Processor
 from schemas.risk import Outcome
 from schemas.states import PaymentState, Status

@@ -5,7 +5,7 @@ from quart import Blueprint
 from gateway.books import accounts
 from gateway.endpoint import Call, Reply, endpoint
 from gateway.errors import NotFound
-from gateway.profiles import notifications
+from gateway.identity.profiles import notifications
 from schemas.recipients import Recipient
 
 blueprint = Blueprint("recipient", __name__)

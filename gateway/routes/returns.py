@@ -13,8 +13,8 @@ from gateway.books.payments import PaymentRow, select_payment
 from gateway.endpoint import Call, Reply, endpoint
 from gateway.errors import NotFound
 from gateway.parts import Parts
-from gateway.payments import advance, approve, cancel
-from gateway.snapshot import PaymentView, view
+from gateway.payments.path import advance, approve, cancel
+from gateway.payments.snapshot import PaymentView, view
 
 blueprint = Blueprint("returns", __name__)
 

@@ -9,8 +9,8 @@ from quart import Blueprint
 from gateway.books.reviews import Review, list_reviews, select_review
 from gateway.endpoint import Call, Reply, endpoint
 from gateway.errors import NotFound
-from gateway.follow_ups import begin_decision
-from gateway.payments import drive
+from gateway.payments.follow_ups import begin_decision
+from gateway.payments.path import drive
 from schemas.payments import AppliedRisk
 from schemas.times import from_micros
 

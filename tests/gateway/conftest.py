@@ -114,7 +114,7 @@ class Gateway:
 def cheap_hashing() -> Iterator[None]:
     """Little work per password, for tests log in hundreds of times; `test_passwords` has the real amount."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gateway.passwords.MEMORY_KIB", 64)
+        patch.setattr("gateway.identity.passwords.MEMORY_KIB", 64)
         yield
 
 

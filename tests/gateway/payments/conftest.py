@@ -13,7 +13,7 @@ from connectors.sandbox.faults import Fault
 from connectors.sandbox.sandbox import Sandbox
 from gateway.app import create_app
 from gateway.books.payments import select_payment
-from gateway.recovery import sweep
+from gateway.payments.recovery import sweep
 from gateway.settings import GatewaySettings
 from tests.gateway.conftest import Answer, Gateway
 

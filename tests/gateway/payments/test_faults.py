@@ -6,7 +6,7 @@ import pytest
 
 from connectors.processors.contract import Answer
 from gateway.books.operations import select_operations
-from gateway.outcome import apply
+from gateway.payments.outcome import apply
 from schemas.money import Money
 from tests.gateway.payments.conftest import Shop
 

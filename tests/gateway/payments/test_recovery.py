@@ -9,13 +9,13 @@ import pytest
 from connectors.processors.contract import Answer
 from gateway.books.operations import select_operations
 from gateway.books.payments import PaymentRow, select_payment
-from gateway.calls import send
 from gateway.errors import RequestInProgress
-from gateway.judging import judge
-from gateway.new_payments import ByCard, NewPayment, row_of
-from gateway.outcome import apply
-from gateway.payments import Request, approve, receive
-from gateway.recovery import sweep
+from gateway.payments.calls import send
+from gateway.payments.judging import judge
+from gateway.payments.new_payment import ByCard, NewPayment, row_of
+from gateway.payments.outcome import apply
+from gateway.payments.path import Request, approve, receive
+from gateway.payments.recovery import sweep
 from tests.gateway.payments.conftest import Shop
 
 

@@ -10,10 +10,10 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from sqlalchemy import Connection
 
-from gateway import tokens
 from gateway.books.accounts import FAILURES_MAX
+from gateway.identity import tokens
+from gateway.identity.passwords import WAITING_MAX
 from gateway.limits import LIMITS, Limit
-from gateway.passwords import WAITING_MAX
 from tests.gateway.conftest import PASSWORD, Answer, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -6,9 +6,9 @@ import jsonschema_rs
 import pytest
 
 from gateway.errors import PROBLEMS
+from gateway.identity.roles import SCOPES
 from gateway.limits import LIMITS
 from gateway.openapi import codes_of, declared
-from gateway.roles import SCOPES
 from tests.gateway.conftest import Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

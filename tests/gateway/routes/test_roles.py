@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from gateway.identity.roles import ROLE_SCOPES, ROLES, SCOPES
 from gateway.openapi import declared
-from gateway.roles import ROLE_SCOPES, ROLES, SCOPES
 from tests.gateway.conftest import Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -7,10 +7,10 @@ from gateway.books.caps import give_back, spend
 from gateway.books.operations import select_operations
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.books.verdicts import insert_stand_in, insert_verdict
-from gateway.consequences import Effect, Follow
-from gateway.outcome import Step, proceed
-from gateway.routing import candidates
-from gateway.terms import Terms
+from gateway.payments.consequences import Effect, Follow
+from gateway.payments.outcome import Step, proceed
+from gateway.payments.routing import candidates
+from gateway.payments.terms import Terms
 from schemas.payments import AppliedRisk
 from schemas.risk import Verdict
 from schemas.times import from_micros, now_micros

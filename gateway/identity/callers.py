@@ -6,9 +6,9 @@ import msgspec
 
 from gateway.books import clients, sessions
 from gateway.errors import Unauthenticated
+from gateway.identity.roles import Role, scopes_of
+from gateway.identity.tokens import Claims
 from gateway.parts import Parts
-from gateway.roles import Role, scopes_of
-from gateway.tokens import Claims
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from gateway.books import clients
 from gateway.books.clients import Client
-from gateway.tokens import LIFETIME_S, Tokens, hash_secret
+from gateway.identity.tokens import LIFETIME_S, Tokens, hash_secret
 
 Answer = tuple[int, Any, list[tuple[str, str]]]  # status, JSON body, headers
 

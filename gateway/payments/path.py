@@ -2,7 +2,7 @@
 
 received  the key is claimed, payment and `payment.initiated` are written; nothing was sent
 judged    the verdict is applied, and the operation about to be sent is written
-finished  the processor's answer is applied (`gateway.outcome`), the money posted, the client's answer stored
+finished  the processor's answer is applied (`outcome.py`), the money posted, the client's answer stored
 
 PayPal's payer approves in between: `approved` is the point from which such a payment goes on to `judged`.
 """
@@ -15,14 +15,14 @@ from sqlalchemy import Connection
 from gateway.books.idempotency import Replay, claim
 from gateway.books.operations import select_operation
 from gateway.books.payments import PaymentRow, select_payment, update_payment
-from gateway.calls import send
-from gateway.consequences import Effect, Follow
 from gateway.errors import RequestInProgress
-from gateway.judging import judge
-from gateway.outcome import Step, apply, proceed
 from gateway.parts import Parts
-from gateway.record import record, record_new
-from gateway.terms import Terms
+from gateway.payments.calls import send
+from gateway.payments.consequences import Effect, Follow
+from gateway.payments.judging import judge
+from gateway.payments.outcome import Step, apply, proceed
+from gateway.payments.record import record, record_new
+from gateway.payments.terms import Terms
 from schemas.times import now_micros
 
 

@@ -22,12 +22,12 @@ from gateway.books.operations import (
 )
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.books.payments import select_due as select_due_payments
-from gateway.calls import query_of, send
-from gateway.consequences import Effect, Follow
-from gateway.outcome import Step, apply, open_reversal, proceed
 from gateway.parts import Parts
-from gateway.payments import advance, cancel, drive, take_over
-from gateway.terms import INTERRUPTED_AFTER, Terms
+from gateway.payments.calls import query_of, send
+from gateway.payments.consequences import Effect, Follow
+from gateway.payments.outcome import Step, apply, open_reversal, proceed
+from gateway.payments.path import advance, cancel, drive, take_over
+from gateway.payments.terms import INTERRUPTED_AFTER, Terms
 from schemas.times import now_micros
 
 EVERY_S = 0.5

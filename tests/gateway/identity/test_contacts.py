@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway import contacts
 from gateway.errors import InvalidRequest
+from gateway.identity import contacts
 from gateway.origins import may_return, origin
 
 

@@ -5,8 +5,8 @@ import msgspec
 from connectors.processors.contract import Answer
 from gateway.books.operations import Operation, OperationKind, OperationStatus
 from gateway.books.payments import PaymentRow
-from gateway.routing import next_processor
-from gateway.terms import Terms
+from gateway.payments.routing import next_processor
+from gateway.payments.terms import Terms
 from schemas.declines import DeclineCode
 from schemas.payments import Processor
 from schemas.states import PaymentState

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Producer
 
 from connectors.kafka import producer
-from gateway.verdicts import MISSED_MAX, Verdicts
+from gateway.payments.verdicts import MISSED_MAX, Verdicts
 from schemas.events import encode, new_event
 from schemas.ids import new_id
 from schemas.risk import Verdict

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 from gateway.books.idempotency import Replay, answer_payment
 from gateway.books.outbox import OutboxRow, add_event
 from gateway.books.payments import PaymentRow, insert_payment, update_payment
-from gateway.snapshot import snapshot, view_bytes
+from gateway.payments.snapshot import snapshot, view_bytes
 from schemas.events import payment_type
 from schemas.ids import new_id
 from schemas.payments import PaymentEvent, TransactionCompleted

@@ -7,7 +7,7 @@ import pytest
 from argon2 import Type, extract_parameters
 
 from gateway.errors import Unavailable
-from gateway.passwords import THREADS, WAITING_MAX, Passwords
+from gateway.identity.passwords import THREADS, WAITING_MAX, Passwords
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ async def passwords() -> AsyncIterator[Passwords]:
 
 
 async def test_the_work_is_what_owasp_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.passwords.MEMORY_KIB", 46 * 1024)
+    monkeypatch.setattr("gateway.identity.passwords.MEMORY_KIB", 46 * 1024)
     passwords = Passwords()
     found = extract_parameters(await passwords.hash("correct horse battery"))
     passwords.close()

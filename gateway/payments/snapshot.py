@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from gateway.books.payments import PaymentRow
-from gateway.roles import STAFF
+from gateway.identity.roles import STAFF
 from schemas.payments import AppliedRisk, Method, Payment
 from schemas.risk import Outcome, Source
 from schemas.states import STATUS, PaymentState, Status

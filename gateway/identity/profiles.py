@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from gateway.books.accounts import Account
-from gateway.roles import Role, scopes_of
+from gateway.identity.roles import Role, scopes_of
 from schemas.notifications import Channel
 from schemas.recipients import QuietHours
 from schemas.times import from_micros

@@ -22,10 +22,10 @@ from gateway.books.operations import (
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.books.postings import entries, post
 from gateway.books.reviews import insert_review
-from gateway.consequences import ENDED, Effect, Follow, close, consequence
-from gateway.record import answer as answer_request
-from gateway.record import record
-from gateway.terms import APPROVAL_MAX, Terms
+from gateway.payments.consequences import ENDED, Effect, Follow, close, consequence
+from gateway.payments.record import answer as answer_request
+from gateway.payments.record import record
+from gateway.payments.terms import APPROVAL_MAX, Terms
 from schemas.ids import new_id
 from schemas.times import from_micros, now_micros
 

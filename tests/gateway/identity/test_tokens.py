@@ -12,10 +12,10 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from gateway import tokens
 from gateway.errors import Unauthenticated
+from gateway.identity import tokens
+from gateway.identity.tokens import LIFETIME_S, Tokens
 from gateway.settings import GatewaySettings
-from gateway.tokens import LIFETIME_S, Tokens
 
 ISSUER = "http://localhost:8080"
 SCOPES = frozenset({"account", "cards:read"})

@@ -8,12 +8,12 @@ from gateway.books.idempotency import Replay, claim
 from gateway.books.operations import Operation, select_operations
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.books.reviews import Review, decide
-from gateway.consequences import Effect, Follow
 from gateway.errors import FieldError, InvalidRequest, NotFound, OperationInProgress, WrongState
-from gateway.labels import add_label
-from gateway.outcome import Step, proceed
-from gateway.payments import Request, cancel
-from gateway.terms import Terms
+from gateway.payments.consequences import Effect, Follow
+from gateway.payments.labels import add_label
+from gateway.payments.outcome import Step, proceed
+from gateway.payments.path import Request, cancel
+from gateway.payments.terms import Terms
 from schemas.times import now_micros
 
 

@@ -1,0 +1,1 @@
+"""The path of one payment: from what a client asks for to what its processor said, and after."""
