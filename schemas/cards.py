@@ -1,12 +1,14 @@
 """Card numbers as text: brand, Luhn's check digit, and finding one where it must not be."""
 
 import re
+from collections.abc import Iterator
 from typing import Literal
 
 Brand = Literal["visa", "mastercard"]
 
-# 13 to 19 digits, single spaces or dashes between them (ISO/IEC 7812-1 gives the lengths).
-DIGIT_RUN = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)", re.ASCII)
+# 13 digits or more, of any script, with at most two blanks or dashes between two of them.
+DIGIT_RUN = re.compile(r"(?<!\d)\d(?:[\s\u2010-\u2015-]{0,2}\d){12,}")
+GROUP = re.compile(r"\d+")
 LENGTHS: dict[Brand, tuple[int, ...]] = {"visa": (13, 16, 19), "mastercard": (16,)}
 
 
@@ -32,16 +34,37 @@ def brand_of(number: str) -> Brand | None:
 
 
 def find_numbers(text: str) -> list[str]:
-    """The stretches of `text` that read as a card number: a known brand, a valid check digit."""
-    return [run for run in DIGIT_RUN.findall(text) if _is_number(re.sub("[ -]", "", run))]
+    """The stretches of `text` that read as a card number: a known brand, a valid check digit.
+
+    Groups of digits count as a whole, and any may begin or end one: an expiry or a CVC beside it hides nothing.
+    """
+    return [number for run in DIGIT_RUN.findall(text) for number in _numbers_in(run)]
 
 
 def mask_numbers(text: str) -> str:
     """`text` with each card number cut to its first six and last four digits (PCI DSS 3.4.1)."""
-    for run in find_numbers(text):
-        digits = re.sub("[ -]", "", run)
-        text = text.replace(run, f"{digits[:6]}…{digits[-4:]}")
+    for number in find_numbers(text):
+        digits = _digits(number)
+        text = text.replace(number, f"{digits[:6]}…{digits[-4:]}")
     return text
+
+
+def _numbers_in(run: str) -> Iterator[str]:
+    """The longest first where several begin at one digit."""
+    digits, starts, ends = "", {}, {}  # place in `digits` -> place in `run`
+    for group in GROUP.finditer(run):
+        starts[len(digits)] = group.start()
+        digits += _digits(group[0])
+        ends[len(digits)] = group.end()
+    for first, start in starts.items():
+        for length in (19, 16, 13):
+            end = ends.get(first + length)
+            if end and _is_number(digits[first : first + length]):
+                yield run[start:end]
+
+
+def _digits(text: str) -> str:
+    return "".join(str(int(char)) for char in text if char.isdecimal())
 
 
 def _is_number(digits: str) -> bool:

@@ -38,7 +38,11 @@ def test_brand(number: str, brand: str | None) -> None:
     assert brand_of(number) == brand
 
 
-@given(numbers, st.sampled_from(["", " ", "-"]), st.text(alphabet="abc:,\"'\n", max_size=9))
+@given(
+    numbers,
+    st.sampled_from(["", " ", "-", "  ", "\n", "\u00a0", "\u2013"]),
+    st.text(alphabet="abc:,\"'\n", max_size=9),
+)
 def test_a_number_is_found_and_masked_however_it_is_written(number: str, separator: str, around: str) -> None:
     written = separator.join(number[start : start + 4] for start in range(0, 16, 4))
     text = f"{around}{written}{around}"
@@ -46,6 +50,22 @@ def test_a_number_is_found_and_masked_however_it_is_written(number: str, separat
     masked = mask_numbers(text)
     assert number[6:12] not in masked.replace(separator or "\0", "")
     assert not find_numbers(masked)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{VISA} 123",
+        "4111 1111 1111 1111 12/29",
+        f"2 {VISA}",
+        f"07 {VISA} 0129 123",
+        VISA.translate({ord("0") + n: 0xFF10 + n for n in range(10)}),
+        VISA.translate({ord("0") + n: 0x0660 + n for n in range(10)}),
+    ],
+)
+def test_a_number_is_found_among_other_digits_and_in_any_script(text: str) -> None:
+    assert len(find_numbers(text)) == 1
+    assert not find_numbers(mask_numbers(text))
 
 
 @pytest.mark.parametrize(
