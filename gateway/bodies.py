@@ -10,8 +10,10 @@ from gateway.errors import FieldError, InvalidJson, InvalidRequest
 
 DEPTH_MAX = 16
 FIELD_NAME = re.compile(r"[a-z_]{1,40}")
-# " - at `$.a.b`", or " - at `key` in `$.a`" for the name of an entry
-FOUND_AT = re.compile(r"(?P<message>.*?)(?: - at (?:`key` in )?`(?P<path>\$.*)`)?", re.DOTALL)
+# " - at `$.a.b[0]`", or " - at `key` in `$.a`" for the name of an entry. Only what can be a path of ours is one:
+# the text before it may quote what was sent.
+PATH = r"\$(?:\.[a-z_]+|\[(?:\d{1,4}|\.\.\.)\])*"
+FOUND_AT = re.compile(rf"(?P<message>.*?)(?: - at (?:`key` in )?`(?P<path>{PATH})`)?", re.DOTALL)
 MISSING = re.compile(r"Object missing required field `(.+)`")
 UNKNOWN = re.compile(r"Object contains unknown field `(.+)`", re.DOTALL)
 
