@@ -11,6 +11,7 @@ from connectors.processors.settings import ProcessorSettings
 from gateway.app import create_app
 from gateway.serving import serve
 from gateway.settings import GatewaySettings
+from gateway.vault.lockdown import keep_memory_private
 from schemas.settings import BadSetting, load
 
 COLLECTED_AFTER = 10_000  # objects; by default 700, so that young ones are looked through several times a payment
@@ -34,6 +35,7 @@ async def _keep_what_stays() -> None:
 
 def main() -> int:
     """Exit code 1 where a setting keeps the gateway from starting; the log says which."""
+    keep_memory_private()  # card numbers and CVCs pass through it
     configure("gateway")
     try:
         asyncio.run(run(load(GatewaySettings), load(ProcessorSettings)))

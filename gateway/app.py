@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from time import monotonic
 
 import structlog
 from quart import Quart, Response
@@ -22,7 +23,7 @@ from gateway.errors import (
     Problem,
     Unavailable,
 )
-from gateway.parts import EXTENSION, opened
+from gateway.parts import EXTENSION, opened, parts
 from gateway.payments.recovery import recover
 from gateway.routes import BLUEPRINTS
 from gateway.seed import register_services, seed_accounts
@@ -56,18 +57,19 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
     """
     sandbox = ProcessorSettings(data=settings.data, port_offset=settings.port_offset)
     app = Quart("gateway", static_folder=None)
+    app.url_map.merge_slashes = False  # `//` is no path of ours: a redirect would repeat the client's Host header
     app.config.update(MAX_CONTENT_LENGTH=BODY_MAX, BODY_TIMEOUT=BODY_TIMEOUT_S, PROVIDE_AUTOMATIC_OPTIONS=False)
     stack = AsyncExitStack()
 
     @app.before_serving
     async def start() -> None:
-        parts = await stack.enter_async_context(opened(settings, processors or sandbox))
-        await parts.books.write(forget_expired, now_micros())
-        await register_services(parts)
+        made = await stack.enter_async_context(opened(settings, processors or sandbox))
+        await made.books.write(forget_expired, now_micros())
+        await register_services(made)
         if settings.seed:
-            await seed_accounts(parts)
-        app.extensions[EXTENSION] = parts
-        recovery = asyncio.create_task(recover(parts), name="recovery")
+            await seed_accounts(made)
+        app.extensions[EXTENSION] = made
+        recovery = asyncio.create_task(recover(made), name="recovery")
         stack.callback(recovery.cancel)
 
     @app.after_serving
@@ -97,12 +99,15 @@ async def _problem(problem: Problem) -> Response:
 
 
 async def _http_error(error: HTTPException) -> Response:
-    kind = BY_STATUS.get(error.code or 500, InvalidJson if error.code == 400 else Internal)
-    return refuse(kind())
+    problem = BY_STATUS.get(error.code or 500, InvalidJson if error.code == 400 else Internal)()
+    problem.headers |= {name: value for name, value in error.get_headers() if name == "Allow"}
+    return refuse(problem)
 
 
 async def _away(error: Exception) -> Response:
-    log.warning("away", kind=type(error).__name__)
+    kind = type(error).__name__
+    if not parts().limits.spend("away", kind, monotonic()).retry_after:  # not a line for each request it refuses
+        log.warning("away", kind=kind)
     return refuse(Unavailable())
 
 

@@ -60,6 +60,8 @@ class Problem(Exception):
         self.detail = detail or self.about
         self.errors: list[FieldError] | None = None
         self.headers: dict[str, str] = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            self.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 §15.5.2: every 401 says how to do better
 
     def body(self) -> bytes:
         """The problem document."""
@@ -83,10 +85,6 @@ class Unauthenticated(Problem):
     status = 401
     code = "unauthenticated"
     about = "A valid access token is needed."
-
-    def __init__(self, detail: str = "") -> None:
-        super().__init__(detail)
-        self.headers["WWW-Authenticate"] = "Bearer"
 
 
 class InvalidCredentials(Problem):

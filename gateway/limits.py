@@ -24,6 +24,7 @@ LIMITS: dict[str, Limit] = {
     "login_email": Limit(1, 100),  # by e-mail; ten failures lock the account besides
     "accounts": Limit(5, 300),  # by address: each new account costs 50 ms of hashing
     "refused": Limit(20, 200),  # by address: requests without a valid token
+    "away": Limit(0.1, 1),  # by what is away: log lines that say so
 }
 
 

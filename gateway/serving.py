@@ -28,6 +28,7 @@ async def serve(app: Quart, host: str, port: int) -> None:
         app,
         host=host,
         port=port,
+        ws="none",  # we have none, and uvicorn would log their addresses with query strings
         log_config=None,
         access_log=False,
         server_header=False,

@@ -49,7 +49,7 @@ async def create_token(call: Call) -> Reply:
     try:
         status, body, headers = await call.parts.books.read(token_response, call.parts.tokens, form)
     except UnicodeDecodeError:  # of Authlib: the Authorization header was no UTF-8
-        return Reply(401, OAuthError("invalid_client"))
+        return Reply(401, OAuthError("invalid_client"), {"WWW-Authenticate": "Basic"})
     return Reply(status, body, dict(headers))
 
 

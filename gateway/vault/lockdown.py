@@ -1,4 +1,4 @@
-"""What keeps a process with keys in its memory from leaving them anywhere."""
+"""What keeps a process with keys or card numbers in its memory from leaving them anywhere."""
 
 import ctypes
 import fcntl

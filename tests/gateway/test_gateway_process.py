@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -67,6 +67,28 @@ def test_its_secrets_are_its_owners_alone(process: Process) -> None:
     secrets = process.log.parent / "data" / "secrets"
     assert {path.stat().st_mode & 0o777 for path in secrets.iterdir()} == {0o600}
     assert secrets.stat().st_mode & 0o777 == 0o700
+
+
+def test_no_card_number_in_its_memory_is_ever_dumped(process: Process) -> None:
+    limits = Path(f"/proc/{process.popen.pid}/limits").read_text()
+    assert next(line for line in limits.splitlines() if "core file" in line).split()[4:6] == ["0", "0"]
+
+
+def test_a_websocket_is_refused_and_its_address_not_logged(process: Process) -> None:
+    upgrade = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": "a",
+        "Sec-WebSocket-Version": "13",
+    }
+    with (
+        pytest.raises(HTTPError) as refused,
+        urlopen(Request(f"{process.url}/v1/me?secret=4111", headers=upgrade)),
+    ):
+        pass
+    with refused.value as answer:
+        assert answer.code == 401
+    assert "4111" not in process.log.read_text()
 
 
 def test_it_ends_well_after_the_requests_in_hand_and_prints_nothing_but_json(process: Process) -> None:

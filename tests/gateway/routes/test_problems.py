@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from gateway.app import HEADERS
 from tests.gateway.conftest import PASSWORD, Gateway
@@ -22,6 +23,26 @@ async def test_unknown_path_and_method_are_problems(gateway: Gateway) -> None:
     for method in ("PUT", "OPTIONS", "TRACE", "DELETE"):
         wrong = await gateway.ask(method, "/v1/accounts")
         assert (wrong.status, wrong.code) == (405, "method_not_allowed")
+        assert wrong.headers["Allow"] == "POST"
+
+
+async def test_no_answer_sends_a_client_where_its_host_header_says(gateway: Gateway) -> None:
+    answer = await gateway.ask("GET", "/v1//me", host="evil.example")
+    assert (answer.status, answer.code) == (404, "not_found")
+    assert b"evil" not in answer.body
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v1/me", None),
+        ("POST", "/v1/login", {"email": "a@example.com", "password": "wrong"}),
+        ("POST", "/v1/login/refresh", {"refresh_token": "wrong"}),
+    ],
+)
+async def test_every_401_says_how_to_do_better(gateway: Gateway, method: str, path: str, body: Any) -> None:
+    answer = await gateway.ask(method, path, body)
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
 async def test_a_problem_has_every_member_of_the_contract(gateway: Gateway) -> None:
@@ -132,9 +153,12 @@ async def test_the_books_away_are_a_503_to_try_again(gateway: Gateway, monkeypat
         raise OperationalError("INSERT", {}, Exception("database or disk is full"))
 
     monkeypatch.setattr(gateway.parts.books, "read", full)
-    answer = await gateway.ask("GET", "/v1/me", who=token)
-    assert (answer.status, answer.code) == (503, "unavailable")
-    assert int(answer.headers["Retry-After"]) >= 1
+    with capture_logs() as logged:
+        for _ in range(3):
+            answer = await gateway.ask("GET", "/v1/me", who=token)
+            assert (answer.status, answer.code) == (503, "unavailable")
+            assert int(answer.headers["Retry-After"]) >= 1
+    assert [(line["event"], line["kind"]) for line in logged] == [("away", "OperationalError")]
 
 
 async def test_the_access_log_names_the_rule_and_nothing_that_was_sent(
