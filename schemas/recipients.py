@@ -6,7 +6,7 @@ import msgspec
 
 from schemas.notifications import Channel
 
-ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", max_length=5)]
 
 
 class QuietHours(msgspec.Struct, frozen=True):

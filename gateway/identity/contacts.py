@@ -12,6 +12,8 @@ from schemas.cards import find_numbers
 # A BCP 47 language tag as browsers send it: language, maybe script, maybe region.
 LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 NAME_MAX = 200
+# Line breaks and other control characters, and those that turn the direction of what stands around them.
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def wrong(path: str, message: str) -> InvalidRequest:
@@ -63,8 +65,8 @@ def time_zone(given: str, path: str = "$.time_zone") -> str:
 def name(given: str, path: str = "$.name") -> str:
     """A name, without blanks around it; a card number is not one. Raises `InvalidRequest`."""
     stripped = given.strip()
-    if not 1 <= len(stripped) <= NAME_MAX:
-        raise wrong(path, f"1 to {NAME_MAX} characters.")
+    if not 1 <= len(stripped) <= NAME_MAX or CONTROLS.search(stripped):
+        raise wrong(path, f"1 to {NAME_MAX} characters, no control characters.")
     if find_numbers(stripped):
         raise wrong(path, "Looks like a card number.")
     return stripped

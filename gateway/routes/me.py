@@ -1,7 +1,5 @@
 """One's own account: details, what one wants to be told, erasure."""
 
-import re
-
 import msgspec
 from msgspec import UNSET, UnsetType
 from quart import Blueprint
@@ -18,8 +16,6 @@ from schemas.recipients import QuietHours
 from schemas.times import now_micros
 
 blueprint = Blueprint("me", __name__)
-
-CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 
 
 class Changes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,7 +123,3 @@ def _check(body: Wishes) -> None:
     for kind, channels in body.preferences.items():
         if len(set(channels)) != len(channels):
             raise wrong(f"$.preferences.{kind}", "A channel stands twice.")
-    if body.quiet_hours:
-        for name in ("start", "end"):
-            if not CLOCK.fullmatch(getattr(body.quiet_hours, name)):
-                raise wrong(f"$.quiet_hours.{name}", "Not a time of day as HH:MM.")

@@ -21,6 +21,7 @@ from gateway.origins import may_return, origin
         (contacts.locale, "zh-Hant-TW", "zh-Hant-TW"),
         (contacts.time_zone, "America/Argentina/Ushuaia", "America/Argentina/Ushuaia"),
         (contacts.name, "  Ada Lovelace ", "Ada Lovelace"),
+        (contacts.name, "نیم\u200cفاصله 👩\u200d💻", "نیم\u200cفاصله 👩\u200d💻"),
     ],
 )
 def test_what_is_right_is_kept_in_its_normal_form(check: Callable[[str], str], given: str, normal: str) -> None:
@@ -45,6 +46,9 @@ def test_what_is_right_is_kept_in_its_normal_form(check: Callable[[str], str], g
         (contacts.name, "\t"),
         (contacts.name, "x" * 201),
         (contacts.name, "4111-1111-1111-1111"),
+        (contacts.name, "A Person\r\nadmin"),
+        (contacts.name, "A\0Person"),
+        (contacts.name, "A \u202enosreP"),
     ],
 )
 def test_what_is_wrong_is_refused_without_a_quote(check: Callable[[str], str], given: str) -> None:

@@ -83,6 +83,7 @@ async def test_wishes_are_replaced_whole(gateway: Gateway) -> None:
         ({"preferences": {"refund": ["email", "email"]}}, "$.preferences.refund"),
         ({"quiet_hours": {"start": "24:00", "end": "07:00"}}, "$.quiet_hours.start"),
         ({"quiet_hours": {"start": "22:00", "end": "7:00"}}, "$.quiet_hours.end"),
+        ({"quiet_hours": {"start": "22:00\n", "end": "07:00"}}, "$.quiet_hours.start"),
         ({"quiet_hours": {"start": "22:00"}}, "$.quiet_hours.end"),
         ({"time_zone": "Nowhere"}, "$.time_zone"),
         ({"address": "x@example.com"}, "$.address"),
