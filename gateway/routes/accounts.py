@@ -47,7 +47,7 @@ async def create_account(call: Call) -> Reply:
         email=email,
         email_key=contacts.email_key(email),
         name=contacts.name(body.name),
-        phone=contacts.phone(body.phone) if body.phone else None,
+        phone=None if body.phone is None else contacts.phone(body.phone),
         locale=contacts.locale(body.locale),
         preferences=CUSTOMER_PREFERENCES,
         password_hash=await call.parts.passwords.hash(body.password),

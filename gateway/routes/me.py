@@ -52,7 +52,7 @@ async def change_me(call: Call) -> Reply:
     if body.name is not UNSET:
         changes["name"] = contacts.name(body.name)
     if body.phone is not UNSET:
-        changes["phone"] = body.phone and contacts.phone(body.phone)
+        changes["phone"] = None if body.phone is None else contacts.phone(body.phone)
     return Reply(200, profile(await call.parts.books.write(_change, call.caller.account, changes)))
 
 

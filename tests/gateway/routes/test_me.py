@@ -48,6 +48,7 @@ async def test_what_is_absent_stays_and_null_removes(gateway: Gateway) -> None:
         {"name": None},
         {"name": ""},
         {"phone": "1"},
+        {"phone": ""},
         {"time_zone": "Mars/Olympus"},
         {"time_zone": "../../etc/passwd"},
         {"locale": ""},
