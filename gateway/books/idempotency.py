@@ -120,7 +120,7 @@ def _known(
     if row.status is not None:
         return Replay(row.status, row.body, row.payment)
     if not _take_over(conn, of_account=account, of_key=key, now=now, lease=lease_until).rowcount:
-        raise RequestInProgress(retry_after=max(1, (row.lease_until - now) // 1_000_000))
+        raise RequestInProgress(retry_after=1)
     return Claimed(row.payment)
 
 

@@ -114,7 +114,7 @@ async def test_a_client_that_hangs_up_finds_the_answer_when_it_comes_back(runnin
         await connection.disconnect()
     waiting = await running.ask("POST", "/bench/accepted", b"", "customer", idempotency_key="gone")
     assert (waiting.status, waiting.code) == (409, "request_in_progress")
-    assert int(waiting.headers["Retry-After"]) >= 1
+    assert waiting.headers["Retry-After"] == "1"  # not the whole lease: most requests end within a second
     bench.go_on.set()
     await asyncio.gather(*running.parts.running)
     again = await running.ask("POST", "/bench/accepted", b"", "customer", idempotency_key="gone")
