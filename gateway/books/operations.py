@@ -29,6 +29,7 @@ from schemas.payments import Processor
 # `order` opens a PayPal order: it moves no money, but it is a call of ours with an id all the same.
 OperationKind = Literal["order", "authorize", "sale", "capture", "void", "reversal"]
 OperationStatus = Literal["sending", "succeeded", "declined", "failed", "unknown"]
+OPEN: tuple[OperationStatus, ...] = ("sending", "unknown")
 
 attempts = Table(
     "attempts",
@@ -63,7 +64,7 @@ operations = Table(
     Column("finished_at", Micros),
 )
 _c = operations.c
-_open = _c.status.in_(["sending", "unknown"])
+_open = _c.status.in_(OPEN)
 _one_open = and_(_open, _c.kind != "reversal")
 Index("uq_operations_open", _c.payment, unique=True, sqlite_where=_one_open, postgresql_where=_one_open)
 _reversal = _c.kind == "reversal"

@@ -15,15 +15,29 @@ ENDED: tuple[PaymentState, ...] = ("declined", "failed", "voided")
 
 
 class Follow(msgspec.Struct, frozen=True):
-    """The operation to open next: on `of`, the one it follows or takes back, or as a new attempt at `processor`.
+    """The operation to open next. `attempt` None: it begins a new one.
 
-    `amount` in minor units; 0: the whole payment.
+    `of`: the operation it follows or takes back, `of_reference` the processor's name of that one. `amount` in
+    minor units; 0: the whole payment.
     """
 
     kind: OperationKind
-    of: Operation | None = None
-    processor: Processor | None = None
+    processor: Processor
+    attempt: str | None = None
+    of: str | None = None
+    of_reference: str | None = None
     amount: int = 0
+
+
+def follow(kind: OperationKind, of: Operation, amount: int = 0) -> Follow:
+    """An operation on an earlier one, which it follows or takes back."""
+    return Follow(kind, of.processor, of.attempt, of.id, of.processor_reference, amount)
+
+
+def anew(operation: Operation) -> Follow:
+    """The same operation under a new id."""
+    o = operation
+    return Follow(o.kind, o.processor, o.attempt, o.of, o.of_reference, o.amount)
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -48,7 +62,7 @@ def close(before: Operation, answer: Answer, payment: PaymentRow, terms: Terms, 
         processor_reference=answer.processor_reference or before.processor_reference,
         decline_code=answer.decline_code,
         detail=answer.detail[:200],
-        lease_until=_due(before, status, terms, now),
+        lease_until=_due(before, status, answer, terms, now),
         finished_at=None if status == "unknown" else now,
     )
 
@@ -61,24 +75,29 @@ def _status(before: Operation, answer: Answer, payment: PaymentRow) -> Operation
     return "unknown" if owed and answer.said in ("declined", "failed") else answer.said
 
 
-def _due(before: Operation, status: OperationStatus, terms: Terms, now: int) -> int | None:
+def _due(before: Operation, status: OperationStatus, answer: Answer, terms: Terms, now: int) -> int | None:
     if status == "unknown":
         return max(now, before.created_at + terms.call_timeout) + terms.unknown_window
-    given_up = status == "failed" and before.status == "unknown"
-    return now + terms.watch[0] if given_up and before.kind in ("authorize", "sale") else None
+    given_up = answer.said == "not_found" and before.kind in ("authorize", "sale", "capture")
+    return now + terms.watch[0] if given_up else None
 
 
-def consequence(payment: PaymentRow, closed: Operation, undone: Operation | None, answer: Answer) -> Effect:
-    """What a closed operation makes of its payment. `undone`: the operation it follows or takes back."""
+def consequence(
+    payment: PaymentRow, closed: Operation, undone: Operation | None, beside: list[Operation], answer: Answer
+) -> Effect:
+    """What a closed operation makes of its payment.
+
+    `undone`: the operation it follows or takes back. `beside`: the other operations of the payment that are open.
+    """
     if closed.kind == "order":
         return _after_order(payment, closed, answer)
+    if closed.kind == "reversal" and undone is not None:
+        return _after_reversal(payment, closed, undone, beside)
+    if closed.status == "succeeded" and any(o.kind == "reversal" and o.of == closed.id for o in beside):
+        return Effect(payment)  # the reversal may have landed: its end is the payment's
     if closed.kind in ("authorize", "sale"):
         return _after_authorization(payment, closed, answer)
-    if closed.kind == "reversal" and undone is not None:
-        return _after_reversal(payment, closed, undone)
-    if closed.status == "succeeded" and payment.state not in ENDED:
-        return Effect(_after_follow_up(payment, closed))
-    return Effect(payment)
+    return _after_follow_up(payment, closed, beside, answer)
 
 
 def _after_order(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
@@ -102,18 +121,18 @@ def _after_authorization(payment: PaymentRow, closed: Operation, answer: Answer)
 
 def _approved(payment: PaymentRow, closed: Operation) -> Effect:
     if payment.state in ENDED:
-        return Effect(payment, Follow("void", closed))
+        return Effect(payment, follow("void", closed))
     if closed.kind == "sale":
         return Effect(_become(payment, "captured", amount_captured=closed.amount))
     if payment.risk_outcome == "review":
         return Effect(_become(payment, "in_review"))
-    capture = Follow("capture", closed) if payment.capture == "automatic" else None
+    capture = follow("capture", closed) if payment.capture == "automatic" else None
     return Effect(_become(payment, "authorized"), capture)
 
 
 def _declined(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
     if answer.reverse:  # the bank approved, the processor's own checks did not: free the money first
-        return Effect(payment, Follow("reversal", closed))
+        return Effect(payment, follow("reversal", closed))
     return Effect(_become(payment, "declined", decline_code=closed.decline_code or "generic_decline"))
 
 
@@ -121,13 +140,31 @@ def _failed(payment: PaymentRow, closed: Operation) -> Effect:
     # Once a client was told `unknown` its CVC is gone, and nothing is tried anew behind its back.
     processor = next_processor(payment) if payment.state == "processing" else None
     if processor is not None:
-        return Effect(payment, Follow(closed.kind, processor=processor))
+        return Effect(payment, Follow(closed.kind, processor))
     return Effect(_become(payment, "failed", decline_code="processor_unavailable"))
 
 
-def _after_reversal(payment: PaymentRow, closed: Operation, undone: Operation) -> Effect:
+def _after_follow_up(payment: PaymentRow, closed: Operation, beside: list[Operation], answer: Answer) -> Effect:
+    if answer.said == "not_found":
+        return Effect(payment, anew(closed))
+    if closed.status != "succeeded":
+        return Effect(payment)
+    if closed.kind == "capture":
+        return _captured(payment, closed, beside)
+    return Effect(payment if payment.state in ENDED else _become(payment, "voided"))
+
+
+def _captured(payment: PaymentRow, closed: Operation, beside: list[Operation]) -> Effect:
+    if payment.state != "authorized" or beside:  # found late, and done anew or given up since: nobody pays twice
+        return Effect(payment, follow("reversal", closed, closed.amount))
+    return Effect(_become(payment, "captured", amount_captured=closed.amount))
+
+
+def _after_reversal(payment: PaymentRow, closed: Operation, undone: Operation, beside: list[Operation]) -> Effect:
     if closed.status == "unknown" or payment.state in ENDED:
         return Effect(payment)
+    if undone.kind == "capture":
+        return _after_captures_reversal(payment, closed, undone, beside)
     if undone.status == "declined":
         return Effect(_become(payment, "declined", decline_code=undone.decline_code or "generic_decline"))
     if closed.status == "succeeded":
@@ -136,10 +173,14 @@ def _after_reversal(payment: PaymentRow, closed: Operation, undone: Operation) -
     return _approved(payment, undone) if undone.status == "succeeded" else Effect(payment)
 
 
-def _after_follow_up(payment: PaymentRow, closed: Operation) -> PaymentRow:
-    if closed.kind == "capture":
-        return _become(payment, "captured", amount_captured=closed.amount)
-    return _become(payment, "voided")
+def _after_captures_reversal(
+    payment: PaymentRow, closed: Operation, capture: Operation, beside: list[Operation]
+) -> Effect:
+    if payment.state != "authorized" or beside:
+        return Effect(payment)
+    if closed.status == "succeeded":
+        return Effect(payment, anew(capture))
+    return _captured(payment, capture, beside) if capture.status == "succeeded" else Effect(payment)
 
 
 def _become(

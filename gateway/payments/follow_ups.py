@@ -9,7 +9,7 @@ from gateway.books.operations import Operation, select_operations
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.books.reviews import Review, decide
 from gateway.errors import FieldError, InvalidRequest, NotFound, OperationInProgress, WrongState
-from gateway.payments.consequences import Effect, Follow
+from gateway.payments.consequences import Effect, follow
 from gateway.payments.labels import add_label
 from gateway.payments.outcome import Step, proceed
 from gateway.payments.path import Request, cancel
@@ -37,8 +37,8 @@ def begin_capture(conn: Connection, terms: Terms, asked: Asked, amount: int | No
         raise _refusal(conn, claimed)
     if amount is not None and amount > claimed.amount:
         raise InvalidRequest(FieldError("$.amount", "More than was authorized."))
-    follow = Follow("capture", of=authorization(conn, claimed.id), amount=amount or claimed.amount)
-    return _open(conn, terms, claimed, Effect(claimed, follow))
+    capture = follow("capture", authorization(conn, claimed.id), amount or claimed.amount)
+    return _open(conn, terms, claimed, Effect(claimed, capture))
 
 
 def begin_void(conn: Connection, terms: Terms, asked: Asked) -> Step | Replay:
@@ -55,7 +55,7 @@ def begin_void(conn: Connection, terms: Terms, asked: Asked) -> Step | Replay:
         return cancelled
     if claimed.state != "authorized":
         raise _refusal(conn, claimed)
-    return _open(conn, terms, claimed, Effect(claimed, Follow("void", of=authorization(conn, claimed.id))))
+    return _open(conn, terms, claimed, Effect(claimed, follow("void", authorization(conn, claimed.id))))
 
 
 def begin_decision(conn: Connection, terms: Terms, review: Review, decision: str, reason: str, by: str) -> Step:
@@ -71,9 +71,9 @@ def begin_decision(conn: Connection, terms: Terms, review: Review, decision: str
     add_label(conn, payment, "good" if decision == "approve" else "fraud", "review")
     held = authorization(conn, payment.id)
     if decision == "reject":
-        return _open(conn, terms, payment, Effect(payment, Follow("void", of=held)))
-    follow = Follow("capture", of=held) if payment.capture == "automatic" else None
-    return _open(conn, terms, payment, Effect(msgspec.structs.replace(payment, state="authorized"), follow))
+        return _open(conn, terms, payment, Effect(payment, follow("void", held)))
+    capture = follow("capture", held) if payment.capture == "automatic" else None
+    return _open(conn, terms, payment, Effect(msgspec.structs.replace(payment, state="authorized"), capture))
 
 
 def authorization(conn: Connection, payment: str) -> Operation:

@@ -7,7 +7,7 @@ from gateway.books.caps import give_back, spend
 from gateway.books.operations import select_operations
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.books.verdicts import insert_stand_in, insert_verdict
-from gateway.payments.consequences import Effect, Follow
+from gateway.payments.consequences import Effect, Follow, follow
 from gateway.payments.outcome import Step, proceed
 from gateway.payments.routing import candidates
 from gateway.payments.terms import Terms
@@ -62,6 +62,7 @@ def _effect(conn: Connection, judged: PaymentRow) -> Effect:
     if judged.risk_outcome == "block":
         return Effect(msgspec.structs.replace(judged, state="declined", decline_code="blocked"))
     if judged.method == "paypal":
-        return Effect(judged, Follow("authorize", of=select_operations(conn, judged.id)[0]))  # of its order
+        order, *_ = select_operations(conn, judged.id)
+        return Effect(judged, follow("authorize", order))
     at_once = judged.capture == "automatic" and judged.risk_outcome != "review"
-    return Effect(judged, Follow("sale" if at_once else "authorize", processor=candidates(judged)[0]))
+    return Effect(judged, Follow("sale" if at_once else "authorize", candidates(judged)[0]))

@@ -11,22 +11,25 @@ from connectors.processors.contract import Answer
 from gateway.books.caps import give_back
 from gateway.books.idempotency import Replay
 from gateway.books.operations import (
+    OPEN,
     Attempt,
     Operation,
     insert_attempt,
     insert_operation,
     select_operation,
+    select_operations,
     select_reversal,
     update_operation,
 )
 from gateway.books.payments import PaymentRow, select_payment
-from gateway.books.postings import entries, post
+from gateway.books.postings import entries, negated, post, select_entries
 from gateway.books.reviews import insert_review
-from gateway.payments.consequences import ENDED, Effect, Follow, close, consequence
+from gateway.payments.consequences import ENDED, Effect, Follow, close, consequence, follow
 from gateway.payments.record import answer as answer_request
 from gateway.payments.record import record
 from gateway.payments.terms import APPROVAL_MAX, Terms
 from schemas.ids import new_id
+from schemas.payments import Processor
 from schemas.times import from_micros, now_micros
 
 
@@ -54,9 +57,9 @@ def apply(conn: Connection, terms: Terms, operation: str, answer: Answer) -> Ste
     undone = select_operation(conn, closed.of) if closed.of else None
     if closed.status == "succeeded":
         undone = _book(conn, payment, closed, undone, now)
-    effect = consequence(payment, closed, undone, answer)
-    if closed.status == "succeeded" and before.status != "sending" and _is_being_taken_back(conn, closed):
-        effect = Effect(payment)  # the reversal may have landed: its end is the payment's
+    late = before.status != "sending" or closed.kind == "reversal"  # else nothing else can be open
+    beside = _open_beside(conn, closed) if late else []
+    effect = consequence(payment, closed, undone, beside, answer)
     return proceed(conn, terms, payment, effect, waits=closed.status == "unknown")
 
 
@@ -82,7 +85,7 @@ def _send_next(
     moved = msgspec.structs.replace(
         after,
         recovery_point="judged",
-        attempts=after.attempts + (follow.of is None),
+        attempts=after.attempts + (follow.attempt is None),
         processor=sent.processor,
         worker=terms.worker,
         lease_until=None,  # from here on the operation's own lease counts
@@ -92,21 +95,17 @@ def _send_next(
 
 
 def _open_operation(conn: Connection, terms: Terms, payment: PaymentRow, follow: Follow, now: int) -> Operation:
-    of = follow.of
-    if of is not None:
-        attempt, processor = of.attempt, of.processor
-    else:
-        assert follow.processor is not None, "a new attempt names its processor"
-        attempt, processor = new_id("att"), follow.processor
-        insert_attempt(conn, Attempt(attempt, payment.id, payment.attempts + 1, processor, now))
+    begun = select_reversal(conn, follow.of) if follow.kind == "reversal" and follow.of else None
+    if begun is not None:
+        return _open_again(conn, begun, now + terms.lease)
     operation = Operation(
         id=new_id("op"),
         payment=payment.id,
-        attempt=attempt,
-        processor=processor,
+        attempt=follow.attempt or _begin_attempt(conn, payment, follow.processor, now),
+        processor=follow.processor,
         kind=follow.kind,
-        of=of.id if of else None,
-        of_reference=of.processor_reference if of else None,
+        of=follow.of,
+        of_reference=follow.of_reference,
         amount=follow.amount or payment.amount,
         currency=payment.currency,
         worker=terms.worker,
@@ -117,16 +116,30 @@ def _open_operation(conn: Connection, terms: Terms, payment: PaymentRow, follow:
     return operation
 
 
+def _begin_attempt(conn: Connection, payment: PaymentRow, processor: Processor, now: int) -> str:
+    attempt = Attempt(new_id("att"), payment.id, payment.attempts + 1, processor, now)
+    insert_attempt(conn, attempt)
+    return attempt.id
+
+
 def open_reversal(conn: Connection, terms: Terms, operation: Operation) -> Operation:
-    """The reversal that takes an operation back by its id: the one begun before, or a new one."""
-    begun = select_reversal(conn, operation.id)
-    if begun is not None:
-        return begun
+    """The reversal that takes an operation back by its id, about to be sent: the one begun before, or a new one.
+
+    Raises `LookupError` where there is no such payment.
+    """
     payment = select_payment(conn, operation.payment)
-    assert payment is not None
-    return _open_operation(
-        conn, terms, payment, Follow("reversal", of=operation, amount=operation.amount), now_micros()
-    )
+    if payment is None:
+        raise LookupError(operation.payment)
+    taking_back = follow("reversal", operation, operation.amount)
+    return _open_operation(conn, terms, payment, taking_back, now_micros())
+
+
+def _open_again(conn: Connection, begun: Operation, lease_until: int) -> Operation:
+    if begun.status == "succeeded":
+        return begun
+    again = msgspec.structs.replace(begun, status="sending", lease_until=lease_until, finished_at=None)
+    update_operation(conn, again, begun.status)
+    return again
 
 
 def _book(
@@ -135,21 +148,26 @@ def _book(
     """Post the money a succeeded operation moved; what a reversal took back is booked as having happened."""
     if closed.kind == "order":
         return undone
-    if closed.kind == "reversal" and undone is not None:
-        if undone.status == "declined":  # never booked, so there is nothing to take back
-            return undone
+    if closed.kind not in ("void", "reversal") or undone is None:
+        post(conn, closed, entries(closed, payment.merchant, _held(payment)), now)
+        return undone
+    if closed.kind == "reversal" and undone.status not in ("succeeded", "declined"):
         happened = msgspec.structs.replace(undone, status="succeeded", lease_until=None, finished_at=now)
-        if undone.status != "succeeded" and update_operation(conn, happened, undone.status):
-            post(conn, happened, entries(happened, None, payment.merchant, payment.amount), now)
+        update_operation(conn, happened, undone.status)
+        post(conn, happened, entries(happened, payment.merchant, _held(payment)), now)
         undone = happened
-    kind = undone.kind if undone else None
-    post(conn, closed, entries(closed, kind, payment.merchant, payment.amount), now)
+    post(conn, closed, negated(select_entries(conn, undone.id)), now)
     return undone
 
 
-def _is_being_taken_back(conn: Connection, closed: Operation) -> bool:
-    reversal = select_reversal(conn, closed.id) if closed.kind in ("authorize", "sale") else None
-    return reversal is not None and reversal.status in ("sending", "unknown")
+def _held(payment: PaymentRow) -> int:
+    """What is still reserved for a capture to release: a second one finds nothing."""
+    return payment.amount if payment.state == "authorized" else 0
+
+
+def _open_beside(conn: Connection, closed: Operation) -> list[Operation]:
+    every = select_operations(conn, closed.payment)
+    return [o for o in every if o.status in OPEN and o.id != closed.id]
 
 
 def _side_effects(conn: Connection, rest: PaymentRow, now: int) -> None:

@@ -96,7 +96,7 @@ def open_order(conn: Connection, terms: Terms, payment: str) -> Step:
         raise LookupError(payment)
     if before.recovery_point != "received" or before.state != "processing":
         return Step(before)
-    return proceed(conn, terms, before, Effect(before, Follow("order", processor="paypal")))
+    return proceed(conn, terms, before, Effect(before, Follow("order", "paypal")))
 
 
 def approve(conn: Connection, terms: Terms, payment: str) -> PaymentRow | None:

@@ -24,8 +24,8 @@ from gateway.books.payments import PaymentRow, select_payment
 from gateway.books.payments import select_due as select_due_payments
 from gateway.parts import Parts
 from gateway.payments.calls import query_of, send
-from gateway.payments.consequences import Effect, Follow
-from gateway.payments.outcome import Step, apply, open_reversal, proceed
+from gateway.payments.consequences import Effect
+from gateway.payments.outcome import apply, open_reversal, proceed
 from gateway.payments.path import advance, cancel, drive, take_over
 from gateway.payments.terms import INTERRUPTED_AFTER, Terms
 from schemas.times import now_micros
@@ -98,44 +98,38 @@ async def _recover_operation(parts: Parts, operation: Operation) -> None:
 
 async def settle(parts: Parts, operation: Operation) -> None:
     """Ask for an operation that is `unknown`; whatever is said ends in `apply`."""
-    of = await parts.books.read(select_operation, operation.of) if operation.of else None
-    if operation.kind != "reversal" or of is None:
-        await _look_up(parts, operation)
-    elif of.status == "unknown":  # what it takes back may have been found meanwhile
-        await _look_up(parts, of)
-    else:
+    if operation.kind == "reversal":  # not every processor keeps a trace of it, and again does no harm
         await _send_again(parts, operation)
+        return
+    processor = parts.processors[operation.processor]
+    answer = await processor.lookup(query_of(operation))
+    if answer.said != "not_found":
+        await _conclude(parts, operation, answer)
+    elif operation.kind in ("capture", "void") and processor.dedupes:
+        await _send_again(parts, operation)
+    elif operation.kind == "void":  # done anew: two of them release no more than one
+        await _conclude(parts, operation, answer)
+    else:
+        await _reverse(parts, operation)
 
 
 async def watch(parts: Parts, operation: Operation) -> None:
-    """Look once more for a request that was given up; an approval found now is booked and voided."""
+    """Look once more for a request that was given up; an approval found now is booked and taken back."""
     answer = await parts.processors[operation.processor].lookup(query_of(operation))
     if answer.said == "succeeded":
         await _conclude(parts, operation, answer)
     else:
-        await parts.books.write(schedule_watch, parts.terms, operation.id)
+        await parts.books.write(schedule_watch, parts.terms, operation.id, answer)
 
 
-def schedule_watch(conn: Connection, terms: Terms, operation: str) -> None:
-    """Set the next time an operation that was given up is looked for, or stop looking."""
+def schedule_watch(conn: Connection, terms: Terms, operation: str, answer: Answer) -> None:
+    """Set when an operation that was given up is looked for again; after the last answer, never."""
     row = select_operation(conn, operation)
     if row is None or row.status != "failed":
         return
-    checks = row.checks + 1
+    checks = row.checks + (answer.said != "unknown")
     due = now_micros() + terms.watch[checks] if checks < len(terms.watch) else None
     update_operation(conn, msgspec.structs.replace(row, checks=checks, lease_until=due), "failed")
-
-
-async def _look_up(parts: Parts, operation: Operation) -> None:
-    answer = await parts.processors[operation.processor].lookup(query_of(operation))
-    if answer.said != "not_found":
-        await _conclude(parts, operation, answer)
-    elif operation.kind in ("authorize", "sale"):
-        await _reverse(parts, operation)
-    elif parts.processors[operation.processor].dedupes:
-        await _send_again(parts, operation)
-    else:
-        await _do_anew(parts, operation)
 
 
 async def _conclude(parts: Parts, operation: Operation, answer: Answer) -> None:
@@ -156,45 +150,7 @@ async def _reverse(parts: Parts, operation: Operation) -> None:
     answer = await processor.reverse(reversal.id, query_of(operation))
     await _conclude(parts, reversal, answer)
     if answer.said == "not_found":  # anything else but a success is asked again
-        found = await processor.lookup(query_of(operation))
-        never = Answer("failed", detail="the processor never got it")
-        await _conclude(parts, operation, never if found.said == "not_found" else found)
-
-
-async def _do_anew(parts: Parts, operation: Operation) -> None:
-    """Take back a capture or void that was not found, by its id, and do it under a new one."""
-    if operation.kind == "capture":
-        reversal = await parts.books.write(open_reversal, parts.terms, operation)
-        answer = await parts.processors[operation.processor].reverse(reversal.id, query_of(operation))
-        if answer.said not in ("succeeded", "not_found"):  # the old one may still land
-            await _conclude(parts, reversal, answer)
-            return
-        await parts.books.write(close_reversal, reversal, answer)
-    await drive(parts, await parts.books.write(renew, parts.terms, operation.id))
-
-
-def close_reversal(conn: Connection, reversal: Operation, answer: Answer) -> None:
-    """Close the reversal of a capture: it took back what never was posted, so nothing is posted for it."""
-    status = "succeeded" if answer.said == "succeeded" else "failed"
-    now = now_micros()
-    closed = msgspec.structs.replace(
-        reversal, status=status, detail=answer.detail[:200], lease_until=None, finished_at=now
-    )
-    update_operation(conn, closed, reversal.status)
-
-
-def renew(conn: Connection, terms: Terms, operation: str) -> Step:
-    """Give an operation up and write the same one under a new id. Raises `LookupError`."""
-    before = select_operation(conn, operation)
-    payment = select_payment(conn, before.payment) if before else None
-    if before is None or payment is None or before.of is None:
-        raise LookupError(operation)
-    now = now_micros()
-    closed = msgspec.structs.replace(before, status="failed", lease_until=None, finished_at=now)
-    if not update_operation(conn, closed, "unknown"):
-        return Step(payment)
-    follow = Follow(before.kind, of=select_operation(conn, before.of), amount=before.amount)
-    return proceed(conn, terms, payment, Effect(payment, follow))
+        await _conclude(parts, operation, await processor.lookup(query_of(operation)))
 
 
 def _context(conn: Connection, operation: Operation) -> tuple[PaymentRow, Operation | None]:

@@ -196,11 +196,76 @@ async def test_a_capture_is_not_done_anew_while_the_old_one_may_still_land(shop:
     await shop.expire()
     assert await shop.state(held) == "authorized"
     assert shop.ledger("capture") == []
-    await shop.sandbox.clear()  # the slow capture lands now, and is found
+    await shop.sandbox.clear()  # the slow capture lands now, and is found while its reversal is open
     await _applied(shop, 2)
+    await _assert_taken_once(shop, held, 1000)
+
+
+async def test_a_capture_that_lands_after_it_was_done_anew_is_taken_back(shop: Shop) -> None:
+    held = (await shop.pay(1000, capture="manual", processor="visa")).json["id"]
+    shop.fault("visa", "slow", operation="capture", seconds=600, times=1)
+    assert (await shop.post(f"/v1/payments/{held}/capture", {"amount": 400}, who="merchant")).status == 202
     await shop.expire()
     assert await shop.state(held) == "captured"
-    assert len(shop.ledger("capture")) == 1
+    await shop.sandbox.clear()  # lets the slow capture be applied now: there is room for both
+    await _applied(shop, 3)
+    assert len(shop.ledger("capture")) == 2
+    await _assert_taken_once(shop, held, 400)
+
+
+async def test_of_two_captures_that_land_late_one_stays(shop: Shop) -> None:
+    held = (await shop.pay(1000, capture="manual", processor="visa")).json["id"]
+    shop.fault("visa", "slow", operation="capture", seconds=600, times=2)
+    assert (await shop.post(f"/v1/payments/{held}/capture", {"amount": 400}, who="merchant")).status == 202
+    await shop.expire()  # done anew, and nobody answers that one either
+    assert await shop.state(held) == "authorized"
+    await shop.sandbox.clear()
+    await _applied(shop, 3)
+    await _assert_taken_once(shop, held, 400)
+
+
+async def test_a_capture_that_lands_late_is_the_one_where_the_new_one_was_refused(shop: Shop) -> None:
+    held = (await shop.pay(1000, capture="manual", processor="visa")).json["id"]
+    shop.fault("visa", "slow", operation="capture", seconds=600, times=1)
+    assert (await shop.post(f"/v1/payments/{held}/capture", {}, who="merchant")).status == 202
+    parts = shop.gateway.parts
+    _, first = await parts.books.read(select_operations, held)
+    await parts.books.write(apply, parts.terms, first.id, Answer("not_found"))  # so it is done anew
+    _, first, second = await parts.books.read(select_operations, held)
+    await shop.sandbox.clear()
+    await _applied(shop, 2)
+    refused = Answer("failed", detail="EXCEEDS_AUTH_AMOUNT")
+    await parts.books.write(apply, parts.terms, second.id, refused)
+    assert await shop.state(held) == "authorized"
+    await _assert_taken_once(shop, held, 1000)
+    assert [row.request_id for row in shop.ledger("capture")] == [first.id]
+
+
+async def test_a_look_that_nobody_answered_ends_no_watch(shop: Shop) -> None:
+    shop.fault("visa", "slow", operation="authorize", seconds=600, times=1)
+    paid = (await shop.pay(processor="visa")).json["id"]
+    await shop.expire()
+    shop.fault("visa", "garbage", operation="lookup")
+    for _ in shop.gateway.parts.terms.watch:
+        await shop.expire()
+    await shop.sandbox.clear()  # lets the slow sale be applied now
+    await _applied(shop, 1)
+    await shop.expire()
+    assert await shop.state(paid) == "failed"
+    assert [row.operation for row in shop.ledger()] == ["sale", "void"]
+
+
+async def _assert_taken_once(shop: Shop, payment: str, amount: int) -> None:
+    """Whatever is still open comes to its end: the amount was captured once, here and there."""
+    for _ in range(4):
+        await shop.expire()
+    shown = await shop.get(f"/v1/payments/{payment}")
+    assert (shown["state"], shown["amount_captured"]) == ("captured", amount)
+    back = {row.of for row in shop.ledger("void")}
+    assert [row.amount for row in shop.ledger("capture") if row.id not in back] == [amount]
+    assert await shop.balance() == {"due:visa": amount, f"due:{await shop.account('merchant')}": -amount}
+    operations = await shop.gateway.parts.books.read(select_operations, payment)
+    assert {operation.status for operation in operations} <= {"succeeded", "failed"}
 
 
 async def test_a_decline_behind_an_approval_frees_the_money_first(shop: Shop) -> None:
