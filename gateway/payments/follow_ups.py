@@ -12,7 +12,7 @@ from gateway.errors import FieldError, InvalidRequest, NotFound, OperationInProg
 from gateway.payments.consequences import Effect, follow
 from gateway.payments.labels import add_label
 from gateway.payments.outcome import Step, proceed
-from gateway.payments.path import Request, cancel
+from gateway.payments.path import Request
 from gateway.payments.terms import Terms
 from schemas.times import now_micros
 
@@ -41,18 +41,18 @@ def begin_capture(conn: Connection, terms: Terms, asked: Asked, amount: int | No
     return _open(conn, terms, claimed, Effect(claimed, capture))
 
 
-def begin_void(conn: Connection, terms: Terms, asked: Asked) -> Step | Replay:
+def begin_void(conn: Connection, terms: Terms, asked: Asked, *, as_payer: bool) -> Step | Replay:
     """Claim the key and write the void; a payment that waits for its payer is voided at once.
 
-    Raises `WrongState` and `OperationInProgress`.
+    `as_payer`: whoever pays may only cancel what waits for them. Raises `WrongState` and `OperationInProgress`.
     """
     claimed = _claim(conn, terms, asked)
     if isinstance(claimed, Replay):
         return claimed
     if claimed.state == "requires_action":
-        cancelled = cancel(conn, terms, claimed.id)
-        assert cancelled is not None, "its state was read in this transaction"
-        return cancelled
+        return proceed(conn, terms, claimed, Effect(msgspec.structs.replace(claimed, state="voided")))
+    if as_payer:
+        raise WrongState("A customer may only cancel a payment that waits for them.")
     if claimed.state != "authorized":
         raise _refusal(conn, claimed)
     return _open(conn, terms, claimed, Effect(claimed, follow("void", authorization(conn, claimed.id))))

@@ -11,7 +11,8 @@ from gateway.books import idempotency
 from gateway.books.idempotency import Replay
 from gateway.books.payments import PaymentRow
 from gateway.endpoint import Call, Reply, endpoint
-from gateway.errors import Forbidden, RequestInProgress, WrongState
+from gateway.errors import Forbidden, RequestInProgress
+from gateway.identity.callers import Caller
 from gateway.payments.follow_ups import Asked, begin_capture, begin_void
 from gateway.payments.outcome import Step
 from gateway.payments.path import Request, drive
@@ -21,13 +22,20 @@ from schemas.money import AMOUNT_MAX
 
 blueprint = Blueprint("follow_ups", __name__)
 
-CODES = (
-    "not_found",
-    "wrong_state",
-    "operation_in_progress",
-    "request_in_progress",
-    "idempotency_key_reused",
-    "unavailable",
+follow_up = partial(
+    endpoint,
+    scope="payments:write",
+    limit="payments",
+    answers={200: PaymentView, 202: PaymentView},
+    codes=(
+        "not_found",
+        "wrong_state",
+        "operation_in_progress",
+        "request_in_progress",
+        "idempotency_key_reused",
+        "unavailable",
+    ),
+    idempotency="required",
 )
 
 
@@ -42,39 +50,28 @@ class Void(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @blueprint.post("/v1/payments/<payment>/capture")
-@endpoint(
-    scope="payments:write",
-    limit="payments",
-    body=Capture,
-    answers={200: PaymentView, 202: PaymentView},
-    codes=CODES,
-    idempotency="required",
-)
+@follow_up(body=Capture)
 async def capture_payment(call: Call, payment: str) -> Reply:
     """Take the money of an authorized payment; 202 while the processor is silent."""
     row = await visible(call, payment)
-    if call.caller.role != "admin" and call.caller.account != row.merchant:
+    if not _sold(call.caller, row):
         raise Forbidden
     return await call.parts.shielded(_run(call, row, partial(begin_capture, amount=call.body.amount)))
 
 
 @blueprint.post("/v1/payments/<payment>/void")
-@endpoint(
-    scope="payments:write",
-    limit="payments",
-    body=Void,
-    answers={200: PaymentView, 202: PaymentView},
-    codes=CODES,
-    idempotency="required",
-)
+@follow_up(body=Void)
 async def void_payment(call: Call, payment: str) -> Reply:
     """Release an authorized payment, or cancel one that waits for its payer."""
     row = await visible(call, payment)
-    if call.caller.role == "customer" and row.state != "requires_action":
-        raise WrongState("A customer may only cancel a payment that waits for them.")
-    if call.caller.role == "analyst":
+    sold = _sold(call.caller, row)
+    if not sold and call.caller.account != row.customer:
         raise Forbidden
-    return await call.parts.shielded(_run(call, row, begin_void))
+    return await call.parts.shielded(_run(call, row, partial(begin_void, as_payer=not sold)))
+
+
+def _sold(caller: Caller, row: PaymentRow) -> bool:
+    return caller.role == "admin" or caller.account == row.merchant
 
 
 async def _run(call: Call, row: PaymentRow, begin: Callable[..., Step | Replay]) -> Reply:

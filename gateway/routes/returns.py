@@ -30,7 +30,7 @@ class Back(msgspec.Struct, frozen=True):
 async def come_back(call: Call, payment: str, nonce: str) -> Reply:
     """Finish a payment its payer approved, or void it, then send the payer on to `return_url`."""
     row = await call.parts.books.read(select_payment, payment)
-    if row is None or row.return_nonce is None or not compare_digest(nonce, row.return_nonce):
+    if row is None or row.return_nonce is None or not compare_digest(nonce.encode(), row.return_nonce.encode()):
         raise NotFound
     done = await call.parts.shielded(_finish(call.parts, row, call.query.cancelled is not None))
     if done.return_url is None:

@@ -56,6 +56,18 @@ async def test_who_may_capture_and_void(shop: Shop) -> None:
     assert (await shop.post(f"/v1/payments/{held}/capture", {}, who="admin")).status == 200
 
 
+async def test_a_merchant_that_pays_may_not_void_what_another_merchant_holds(shop: Shop) -> None:
+    body = {"name": "Another shop"}
+    other = (await shop.gateway.ask("POST", "/v1/merchants", body, "admin")).json["id"]
+    mine = {"type": "card", "card": await shop.card(who="merchant")}
+    held = await shop.pay(who="merchant", merchant=other, capture="manual", payment_method=mine)
+    assert held.json["state"] == "authorized"
+    path = f"/v1/payments/{held.json['id']}"
+    assert (await shop.post(f"{path}/void", {}, who="merchant")).code == "wrong_state"
+    assert (await shop.post(f"{path}/capture", {}, who="merchant")).status == 403
+    assert (await shop.post(f"{path}/void", {}, who="admin")).json["state"] == "voided"
+
+
 async def test_an_approved_review_is_captured(shop: Shop) -> None:
     held = (await shop.pay(60_000)).json["id"]
     review = await _review(shop, held)
@@ -159,7 +171,8 @@ async def test_coming_back_without_approval_changes_nothing(shop: Shop) -> None:
     asked = (await shop.pay(500, payment_method={"type": "paypal"})).json
     row = await shop.nonce(asked["id"])
     assert (await shop.come_back(f"/v1/return/{asked['id']}/{row}")).json["state"] == "requires_action"
-    assert (await shop.come_back(f"/v1/return/{asked['id']}/guessed")).status == 404
+    for guess in ("guessed", "gu\u00e9ss\u00e9"):
+        assert (await shop.come_back(f"/v1/return/{asked['id']}/{guess}")).status == 404
 
 
 async def test_a_payer_who_never_comes_voids_after_three_hours(shop: Shop) -> None:
@@ -172,6 +185,14 @@ async def test_a_customer_cancels_what_waits_for_them(shop: Shop) -> None:
     asked = (await shop.pay(500, payment_method={"type": "paypal"})).json["id"]
     answer = await shop.post(f"/v1/payments/{asked}/void", {}, who="customer")
     assert (answer.status, answer.json["state"]) == (200, "voided")
+
+
+async def test_a_customers_cancellation_is_repeated_byte_for_byte(shop: Shop) -> None:
+    asked = (await shop.pay(500, payment_method={"type": "paypal"})).json["id"]
+    first = await shop.post(f"/v1/payments/{asked}/void", {}, who="customer", key="cancel")
+    again = await shop.post(f"/v1/payments/{asked}/void", {}, who="customer", key="cancel")
+    assert (again.status, again.body) == (200, first.body)
+    assert again.headers["Idempotent-Replayed"] == "true"
 
 
 async def _review(shop: Shop, payment: str) -> str:
