@@ -38,6 +38,7 @@ def message_about(payment: Payment, recipient: Recipient) -> Message:
     amount = format_amount(Money(payment.amount, payment.currency), wording)
     title = wording.titles[payment.state].format(amount=amount)
     fields = {
+        "language": wording.language,
         "title": title,
         "explanation": wording.texts[payment.state],
         "details": _details(payment, wording, amount, zone_of(recipient)),

@@ -6,8 +6,12 @@ from schemas.states import PaymentState
 
 
 class Wording(msgspec.Struct, frozen=True):
-    """One language. `titles` and `texts` by state; `{amount}` stands for the amount. No word of fraud in any."""
+    """One language. `titles` and `texts` by state; `{amount}` stands for the amount. No word of fraud in any.
 
+    Title, text and reference fit one short message (160 characters) for amounts below a million.
+    """
+
+    language: str  # BCP 47
     titles: dict[PaymentState, str]
     texts: dict[PaymentState, str]
     amount: str
@@ -22,6 +26,7 @@ class Wording(msgspec.Struct, frozen=True):
 
 
 ENGLISH = Wording(
+    language="en",
     titles={
         "processing": "Your payment of {amount} is being processed",
         "requires_action": "Your payment of {amount} needs your approval",
@@ -36,13 +41,13 @@ ENGLISH = Wording(
     texts={
         "processing": "We will tell you as soon as it is done.",
         "requires_action": "Please approve it at the provider you pay with.",
-        "in_review": "A person looks at it. There is nothing you need to do; we will tell you how it ends.",
+        "in_review": "A person looks at it. We will tell you how it ends.",
         "authorized": "The amount is reserved. The merchant takes it when your order is ready.",
         "captured": "Thank you. The payment is complete.",
         "voided": "Nothing was taken. An amount that was reserved is released.",
         "declined": "Nothing was taken. Please try another way to pay, or ask your bank.",
-        "failed": "Nothing was taken, for a technical reason. You can safely try again.",
-        "unknown": "Your bank has not answered yet. Please do not pay again: we will tell you how it ends.",
+        "failed": "Nothing was taken: a technical error. You can safely try again.",
+        "unknown": "Your bank has not answered yet. Do not pay again: we will tell you.",
     },
     amount="Amount",
     paid_with="Paid with",
@@ -56,6 +61,7 @@ ENGLISH = Wording(
 )
 
 GERMAN = Wording(
+    language="de",
     titles={
         "processing": "Ihre Zahlung über {amount} wird bearbeitet",
         "requires_action": "Ihre Zahlung über {amount} wartet auf Ihre Zustimmung",
@@ -65,18 +71,18 @@ GERMAN = Wording(
         "voided": "Ihre Zahlung über {amount} wurde storniert",
         "declined": "Ihre Zahlung über {amount} wurde abgelehnt",
         "failed": "Ihre Zahlung über {amount} hat nicht geklappt",
-        "unknown": "Ihre Zahlung über {amount} wird noch bestätigt",
+        "unknown": "Ihre Zahlung über {amount} ist noch offen",
     },
     texts={
         "processing": "Wir melden uns, sobald sie abgeschlossen ist.",
         "requires_action": "Bitte stimmen Sie bei Ihrem Zahlungsanbieter zu.",
-        "in_review": "Wir sehen sie uns an. Sie müssen nichts tun; wir sagen Ihnen, wie es ausgeht.",
-        "authorized": "Der Betrag ist vorgemerkt. Der Händler bucht ihn ab, wenn Ihre Bestellung bereit ist.",
+        "in_review": "Wir sehen sie uns an. Sie müssen nichts tun: Wir melden uns.",
+        "authorized": "Der Betrag ist vorgemerkt. Der Händler bucht ihn ab, wenn er liefert.",
         "captured": "Vielen Dank. Die Zahlung ist abgeschlossen.",
-        "voided": "Es wurde nichts abgebucht. Ein vorgemerkter Betrag wird freigegeben.",
-        "declined": "Es wurde nichts abgebucht. Bitte zahlen Sie auf anderem Weg oder fragen Sie Ihre Bank.",
-        "failed": "Es wurde nichts abgebucht. Der Grund war technisch; Sie können es noch einmal versuchen.",
-        "unknown": "Ihre Bank hat noch nicht geantwortet. Bitte zahlen Sie nicht noch einmal: Wir melden uns.",
+        "voided": "Nichts wurde abgebucht. Ein vorgemerkter Betrag wird frei.",
+        "declined": "Nichts wurde abgebucht. Zahlen Sie anders, oder fragen Sie Ihre Bank.",
+        "failed": "Nichts wurde abgebucht: ein technischer Fehler. Bitte noch einmal.",
+        "unknown": "Ihre Bank schweigt noch. Bitte nicht erneut zahlen: Wir melden uns.",
     },
     amount="Betrag",
     paid_with="Bezahlt mit",
@@ -89,7 +95,7 @@ GERMAN = Wording(
     amount_format="{digits}\N{NO-BREAK SPACE}{currency}",
 )
 
-WORDINGS = {"en": ENGLISH, "de": GERMAN}
+WORDINGS = {wording.language: wording for wording in (ENGLISH, GERMAN)}
 
 
 def wording_for(locale: str) -> Wording:
