@@ -12,7 +12,7 @@ from sluice.child import Child
 from sluice.log import Log
 from sluice.processes import Process
 
-STOP_S = 9.0  # from the first SIGTERM to the last SIGKILL
+STOP_S = 8.0  # from the first SIGTERM to the last SIGKILL; all is over within 10 s on a busy machine too
 
 
 class Supervisor:

@@ -6,8 +6,9 @@ import secrets
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
@@ -18,20 +19,20 @@ from schemas.topics import Topic
 from sluice import broker, jars
 from sluice.child import LAUNCH
 from sluice.settings import StackSettings
+from tests.patience import until
 
-OPEN_WITHIN_S = 60
+OPEN_WITHIN_S = 120
+
+# Below 32768: what is above may be given to a client at any moment. At random: other runs go on beside this one.
+# The highest port of a stack is 9494, so the two ranges do not meet; its ports differ modulo 29, so two stacks do
+# not meet either.
+PORTS_OF_TESTS = cycle(random.sample(range(27_500, 32_768), 5_000))
+OFFSETS_OF_TESTS = cycle(random.sample(range(10_000, 18_000, 29), 270))
 
 
 def unused_ports(count: int) -> list[int]:
-    """Ports that nobody listened on a moment ago, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Ports that nobody listened on a moment ago; none is given twice in a row."""
+    return list(islice((port for port in PORTS_OF_TESTS if not _listens(port)), count))
 
 
 @pytest.fixture
@@ -47,16 +48,21 @@ def free_offset() -> Callable[[], int]:
 
 
 def unused_offset() -> int:
-    """An offset at which nobody listened on any port of a stack a moment ago."""
-    while True:
-        offset = random.randrange(10_000, 23_000)  # below what the kernel gives to clients
-        if not any(_listens(port + offset) for port in PORTS.values()):
-            return offset
+    """An offset at which nobody listened on any port of a stack a moment ago; none is given twice in a row."""
+    return next(o for o in OFFSETS_OF_TESTS if not any(_listens(port + o) for port in PORTS.values()))
 
 
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def contents(directory: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file below a directory; one that a process renames under our eyes is passed over."""
+    for path in directory.rglob("*"):
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                yield path, path.read_bytes()
 
 
 @pytest.fixture(scope="session")
@@ -97,8 +103,8 @@ def new_topic(kafka: str) -> Callable[..., str]:
 
 
 def _await_open(bootstrap: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + OPEN_WITHIN_S
-    while not broker.is_open(bootstrap):
-        if process.poll() is not None or time.monotonic() > until:
-            pytest.fail(f"Kafka did not come up: {log.read_text()[-2000:]}")
-        time.sleep(0.1)
+    def is_open() -> bool:
+        assert process.poll() is None, f"Kafka did not come up: {log.read_text()[-2000:]}"
+        return broker.is_open(bootstrap)
+
+    until(is_open, OPEN_WITHIN_S, lambda: log.read_text()[-2000:])

@@ -1,7 +1,7 @@
 """The client that replays and shoppers use, against a server that says no in every way it may."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -38,18 +38,17 @@ class Server:
 
 
 @pytest.fixture
-async def server(free_ports: Callable[[int], list[int]]) -> AsyncIterator[tuple[Server, str]]:
+async def server() -> AsyncIterator[tuple[Server, str]]:
     made, app = Server(), web.Application()
     app.add_routes([web.post("/v1/login", made.log_in), web.post("/v1/payments", made.pay)])
     runner = web.AppRunner(app)
     await runner.setup()
-    (port,) = free_ports(1)
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    yield made, f"http://127.0.0.1:{port}"
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield made, f"http://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
 
 
-async def pay(server: tuple[Server, str], *script: int | str, retry_for_s: float = 5) -> Any:
+async def pay(server: tuple[Server, str], *script: int | str, retry_for_s: float = 60) -> Any:
     server[0].script = list(script)
     async with Client(server[1], "a@example.com", "x", retry_for_s=retry_for_s) as client:
         return await client.post("/v1/payments", {"amount": 1}, "k1")

@@ -14,6 +14,7 @@ from connectors.heartbeat import Beat, beat
 from schemas.settings import Settings
 from schemas.times import now
 from sluice import probes
+from tests.patience import eventually
 
 PID = os.getpid()
 
@@ -39,7 +40,10 @@ async def answering(port: int, answer: bytes) -> AsyncIterator[None]:
         (b"\r\n", False),
     ],
 )
-async def test_http(free_ports: Callable[[int], list[int]], answer: bytes, is_ready: bool) -> None:
+async def test_http(
+    free_ports: Callable[[int], list[int]], monkeypatch: pytest.MonkeyPatch, answer: bytes, is_ready: bool
+) -> None:
+    monkeypatch.setattr(probes, "PATIENCE_S", 60.0)
     (port,) = free_ports(1)
     assert not await probes.http(port, "/readyz")(PID)
     async with answering(port, answer):
@@ -67,4 +71,5 @@ async def test_no_broker_is_not_ready(free_ports: Callable[[int], list[int]]) ->
 
 
 async def test_a_broker_with_our_topics_is_ready(kafka: str) -> None:
-    assert await probes.kafka(kafka)(PID)
+    ready = probes.kafka(kafka)
+    await eventually(lambda: ready(PID))

@@ -73,6 +73,7 @@ def test_durations_have_a_unit() -> None:
         DURATION.convert("90", None, None)
 
 
-def test_quantiles_need_two_values() -> None:
-    assert quantiles([1.0]) == {}
+def test_quantiles_are_of_whatever_came() -> None:
+    assert quantiles([]) == {}
+    assert quantiles([1.0]) == {"p50": 1.0, "p99": 1.0}
     assert quantiles([float(n) for n in range(101)]) == {"p50": 50.0, "p99": 99.0}

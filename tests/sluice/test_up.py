@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from connectors.kafka import producer
 from schemas.topics import TOPICS
+from tests.patience import until
 
 SLUICE = [sys.executable, "-c", "from sluice.cli import main; main()"]
 
@@ -28,20 +28,13 @@ def sluice(*arguments: str, offset: int = 0, kafka: str = "") -> subprocess.Pope
 
 def answer(*arguments: str) -> tuple[int, str]:
     with sluice(*arguments) as ran:
-        return ran.wait(30), ran.stdout.read() if ran.stdout else ""
+        return ran.wait(60), ran.stdout.read() if ran.stdout else ""
 
 
 def status(data: Path) -> dict[str, dict[str, object]]:
     code, text = answer("status", "--json", "--data", str(data))
     assert code == 0, text
     return {entry["name"]: entry for entry in json.loads(text)}
-
-
-def until(holds: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
 
 
 def is_ready(data: Path, *names: str) -> bool:
@@ -57,7 +50,7 @@ def up(data: Path, *names: str, offset: int, kafka: str = "") -> Iterator[subpro
             yield process
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(15)
+            process.wait(30)
 
 
 def test_status_where_nothing_runs(tmp_path: Path) -> None:
@@ -89,7 +82,7 @@ def test_a_stack_with_its_own_kafka(tmp_path: Path, free_offset: Callable[[], in
         assert status(tmp_path)["vault"]["pid"] == now["vault"]["pid"]
         assert (tmp_path / "logs" / "kafka.log").exists()
         stack.send_signal(signal.SIGTERM)
-        assert stack.wait(10) == 0
+        assert stack.wait(30) == 0
     assert {entry["state"] for entry in status(tmp_path).values()} == {"stopped"}
     assert not psutil.pid_exists(pid)
 
@@ -107,7 +100,7 @@ def test_two_stacks_beside_each_other_and_none_twice(
         assert code == 1
         assert f"a stack runs on {one} already" in text
         with sluice("up", "--data", str(other), "--only", "catcher", offset=offset, kafka=kafka) as third:
-            assert third.wait(30) == 1
+            assert third.wait(60) == 1
             assert third.stdout
             assert f"in use: port {8025 + offset}, {1025 + offset}" in third.stdout.read()
 
