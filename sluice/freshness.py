@@ -1,6 +1,7 @@
 """How long payments take to be seen in the warehouse while a replay runs, and how fast their verdicts came."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 from statistics import quantiles as cut
 from types import TracebackType
@@ -12,6 +13,7 @@ from schemas.settings import Settings
 EVERY_S = 1.0
 POLL_S = 0.03  # each look costs the warehouse a few milliseconds
 GIVEN_UP_S = 30.0
+LAST_WITHIN_S = 5.0
 SEEN = (
     "SELECT count(*) FROM payments WHERE id = '{payment}' AND updated_at >= TIMESTAMP '{at:%Y-%m-%d %H:%M:%S.%f}'"
 )
@@ -24,8 +26,8 @@ VERDICTS = """
 class Freshness:
     """Samples in the background between `async with` and its end; `ages_ms` and `verdict_ms` hold the results.
 
-    A sample: the payment `answered` last is looked for by SQL until it stands there as it was answered. Its age is
-    then counted from `recorded_at` in the books. Without a warehouse there are no samples.
+    A sample, once a second and at the end: the payment `answered` last is looked for by SQL until it stands there
+    as it was answered. Its age is then counted from `recorded_at` in the books. No warehouse, no samples.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,12 +42,15 @@ class Freshness:
 
     async def __aenter__(self) -> "Freshness":
         self._since = datetime.now(UTC)
+        self._over = asyncio.Event()
         self._task = asyncio.create_task(self._sample())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over.set()
+        await asyncio.wait([self._task], timeout=0 if error else LAST_WITHIN_S)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         row = await self._ask(VERDICTS.format(since=self._since))
@@ -53,8 +58,9 @@ class Freshness:
             self.verdict_ms = {"p50": round(row[0], 1), "p99": round(row[1], 1)}
 
     async def _sample(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
+        while not self._over.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), EVERY_S)
             newest, self._newest = self._newest, None
             if newest and await self._seen(*newest):
                 self.ages_ms.append((datetime.now(UTC) - newest[1]).total_seconds() * 1000)
@@ -76,8 +82,8 @@ class Freshness:
 
 
 def quantiles(values: list[float]) -> dict[str, float]:
-    """The median and the 99th percentile; empty where there are fewer than two values."""
-    if len(values) < 2:
+    """The median and the 99th percentile; empty where there are no values."""
+    if not values:
         return {}
-    hundredths = cut(values, n=100, method="inclusive")
+    hundredths = cut(values if len(values) > 1 else values * 2, n=100, method="inclusive")
     return {"p50": round(hundredths[49], 1), "p99": round(hundredths[98], 1)}

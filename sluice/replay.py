@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 from pathlib import Path
 from secrets import token_hex
 from time import perf_counter
@@ -47,7 +48,7 @@ class Replay:
         self._currency = currency
         self._cards: dict[int, str] = {}
         self._merchants: dict[int, str] = {}
-        self._due: deque[tuple[datetime, str, bool]] = deque()
+        self._due: list[tuple[datetime, str, bool]] = []  # a heap: answers come in any order
         self.latencies: list[float] = []
         self.outcomes: Counter[str] = Counter()
         self.labels = 0
@@ -78,13 +79,13 @@ class Replay:
         """Send the labels that were known by `until`, in the file's time."""
         due = []
         while self._due and self._due[0][0] <= until:
-            due.append(self._due.popleft())
+            due.append(heappop(self._due))
         await gather([self._label(payment, fraud) for _, payment, fraud in due])
 
     def remember(self, transaction: Transaction, payment: str, delay: timedelta) -> None:
         """Keep what the file says of a payment until its label is due."""
         if transaction.is_fraud is not None:
-            self._due.append((transaction.ts + delay, payment, transaction.is_fraud))
+            heappush(self._due, (transaction.ts + delay, payment, transaction.is_fraud))
 
     async def _tokenize(self, card: int) -> None:
         body = {"number": card_number(card), "exp_month": 1, "exp_year": 2039}
@@ -210,6 +211,8 @@ async def send_all(
                     group.create_task(one(transaction))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
+        if transactions:
+            await work.label_due(transactions[-1].ts)
 
 
 async def _paced(transactions: list[Transaction], rate: float | None) -> AsyncIterator[Transaction]:
