@@ -1,12 +1,10 @@
 """Vault processes of one's own, to be asked, killed and looked into."""
 
-import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,9 @@ import pytest
 from gateway.vault.address import socket_path
 from gateway.vault.client import VaultClient
 from schemas.cards import check_digit
+from tests import patience
 
 ROOT = Path(__file__).parents[3]
-READY_WITHIN_S = 20
 
 
 class RunningVault:
@@ -36,12 +34,12 @@ class RunningVault:
         """Start it and wait until it says that it is ready."""
         lines = len(self.log())
         self.launch()
-        until = time.monotonic() + READY_WITHIN_S
-        while not any(line["event"] == "vault.ready" for line in self.log()[lines:]):
-            assert self.process.poll() is None, self.log()
-            assert time.monotonic() < until, "not ready"
-            time.sleep(0.01)
+        patience.until(lambda: self._is_ready(self.log()[lines:]), why=self.log)
         return self
+
+    def _is_ready(self, said: list[dict[str, Any]]) -> bool:
+        assert self.process.poll() is None, said
+        return any(line["event"] == "vault.ready" for line in said)
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start it and wait for nothing."""
@@ -58,7 +56,7 @@ class RunningVault:
     def stop(self) -> int:
         """SIGTERM; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def log(self) -> list[dict[str, Any]]:
         """Its log lines so far; each must be one JSON object."""
@@ -114,15 +112,8 @@ def client(vault: RunningVault, new_client: Callable[..., VaultClient]) -> Vault
 
 @pytest.fixture
 def until() -> Callable[..., Awaitable[None]]:
-    """`await until(condition)`: wait, at most ten seconds, until it says True."""
-
-    async def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < deadline, "waited in vain"
-            await asyncio.sleep(0.005)
-
-    return wait
+    """`await until(condition)`: wait until it says True."""
+    return patience.eventually
 
 
 @pytest.fixture

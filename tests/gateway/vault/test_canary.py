@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.vault.client import VaultClient, VaultError
+from tests.conftest import contents
 
 Numbers = Callable[[int], str]
 
@@ -39,7 +40,7 @@ def disguises(number: str) -> dict[str, bytes]:
 
 def found(numbers: list[str], directory: Path) -> list[tuple[str, str]]:
     """File and disguise of every hit below `directory`."""
-    files = [(path, path.read_bytes()) for path in directory.rglob("*") if path.is_file()]
+    files = list(contents(directory))
     return [
         (path.name, name)
         for number in numbers

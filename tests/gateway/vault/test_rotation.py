@@ -32,7 +32,7 @@ async def stored(client: VaultClient, number: Numbers, count: int = CARDS) -> di
 
 async def rotated(client: VaultClient) -> Stats:
     """The figures when no rotation is at work."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         stats = await client.stats()
         while stats.rotating:
             await asyncio.sleep(0.01)

@@ -105,7 +105,7 @@ async def test_a_row_that_was_altered_is_unknown_to_the_caller_and_loud_in_the_l
 
 async def test_a_frame_may_come_byte_by_byte(vault: Any) -> None:
     with socket.socket(socket.AF_UNIX) as peer:
-        peer.settimeout(5)
+        peer.settimeout(60)
         peer.connect(str(vault.socket))
         for byte in frames.pack(frames.Ping(7)):
             peer.sendall(bytes([byte]))

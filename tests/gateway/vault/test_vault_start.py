@@ -44,7 +44,7 @@ def test_a_locked_down_process_dumps_no_memory_and_leaves_no_file_to_others(tmp_
 
 async def test_a_second_vault_on_the_same_data_is_refused(vault: Any, new_vault: Any, client: VaultClient) -> None:
     second = new_vault(vault.data)
-    assert second.launch().wait(10) == 1
+    assert second.launch().wait(60) == 1
     assert "another vault" in second.audit("vault.refused")[0]["reason"]
     await client.ping()  # the first one still has its socket
 
@@ -55,7 +55,7 @@ async def test_production_starts_with_keys_from_elsewhere_only(
     local = new_vault().start()
     local.stop()
     production = new_vault(local.data, SLUICE_PROFILE="production")
-    assert production.launch().wait(10) == 1
+    assert production.launch().wait(60) == 1
     assert "SLUICE_VAULT_KEYS" in production.audit("vault.refused")[0]["reason"]
     keys = tmp_path / "keys"
     (local.data / "secrets").rename(keys)
@@ -119,5 +119,5 @@ def test_a_runtime_directory_that_is_not_ours_alone_is_refused(
 
 async def test_a_bad_setting_is_named(new_vault: Any) -> None:
     vault = new_vault(SLUICE_PROFILE="staging")
-    assert vault.launch().wait(10) == 1
+    assert vault.launch().wait(60) == 1
     assert "SLUICE_PROFILE" in vault.audit("vault.refused")[0]["reason"]
