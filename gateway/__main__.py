@@ -22,7 +22,7 @@ async def run(settings: GatewaySettings, processors: ProcessorSettings) -> None:
     host = "localhost" if settings.profile == "local" else "0.0.0.0"  # noqa: S104
     app = create_app(settings, processors)
     app.before_serving(_keep_what_stays)
-    await serve(app, host, settings.port("gateway"))
+    await serve(app, host, settings.port("gateway"), settings.proxies)
 
 
 async def _keep_what_stays() -> None:

@@ -22,12 +22,16 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(app: Quart, host: str, port: int) -> None:
-    """Serve until a signal comes and the last request is answered, or the drain time is over."""
+async def serve(app: Quart, host: str, port: int, proxies: str) -> None:
+    """Serve until a signal comes and the last request is answered, or the drain time is over.
+
+    `proxies`: whose X-Forwarded-For counts. Limits are by address: anybody else's would be a way around them.
+    """
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
+        forwarded_allow_ips=proxies,
         ws="none",  # we have none, and uvicorn would log their addresses with query strings
         log_config=None,
         access_log=False,

@@ -15,11 +15,13 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     """What the gateway needs beyond what every process knows. Amounts in minor units, times in seconds.
 
     `public_url` is what clients and processors reach us by (default: our own port on localhost).
+    `proxies`: addresses and networks, separated by commas, whose X-Forwarded-For says who calls.
     `vault` is the path of the vault's Unix socket (default: the one the vault opens for this data directory).
     `stand_in_…_cap` bound what may pass unjudged, per currency and UTC day.
     """
 
     public_url: str = ""
+    proxies: str = ""
     database_url: str = ""
     vault: Path | None = None
     seed: bool = False

@@ -1,5 +1,6 @@
 """The gateway as a process of its own: it starts, logs JSON, finishes what is in hand, and ends well."""
 
+import itertools
 import json
 import os
 import signal
@@ -81,14 +82,15 @@ def test_a_websocket_is_refused_and_its_address_not_logged(process: Process) -> 
         "Sec-WebSocket-Key": "a",
         "Sec-WebSocket-Version": "13",
     }
-    with (
-        pytest.raises(HTTPError) as refused,
-        urlopen(Request(f"{process.url}/v1/me?secret=4111", headers=upgrade)),
-    ):
-        pass
-    with refused.value as answer:
-        assert answer.code == 401
-    assert "4111" not in process.log.read_text()
+    assert status(process, upgrade) == 401
+    assert "hush" not in process.log.read_text()
+
+
+def test_nobody_escapes_the_limits_by_a_forwarded_address(process: Process) -> None:
+    until = time.monotonic() + WITHIN_S
+    addresses = (f"203.0.{n // 256}.{n % 256}" for n in itertools.count())
+    while status(process, {"X-Forwarded-For": next(addresses)}) != 429:
+        assert time.monotonic() < until
 
 
 def test_it_ends_well_after_the_requests_in_hand_and_prints_nothing_but_json(process: Process) -> None:
@@ -111,6 +113,17 @@ def test_a_setting_it_cannot_use_is_one_clear_line() -> None:
     (line,) = ended.stdout.splitlines()
     assert "SLUICE_DATABASE_URL" in json.loads(line)["reason"]
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+def status(process: Process, headers: dict[str, str]) -> int:
+    """What somebody without a token is answered."""
+    with (
+        pytest.raises(HTTPError) as refused,
+        urlopen(Request(f"{process.url}/v1/me?secret=hush", headers=headers)),
+    ):
+        pass
+    with refused.value as answer:
+        return int(answer.code)
 
 
 def _await_open(process: Process) -> None:
