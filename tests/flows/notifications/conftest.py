@@ -1,7 +1,6 @@
 """A stage for the flow: a stand-in for the gateway's two routes, the real catcher, and events to tell."""
 
 import asyncio
-import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,21 +121,10 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> Iterator[Stage]:
-    stage = Stage(tmp_path, _offset(free_ports(40)))
+def stage(tmp_path: Path, free_offset: Callable[[], int]) -> Iterator[Stage]:
+    stage = Stage(tmp_path, free_offset())
     yield stage
     stage.close()
-
-
-def _offset(candidates: list[int]) -> int:
-    """A port offset at which both of the catcher's ports are free."""
-    for smtp in (port for port in candidates if port + 7000 < 65536):
-        try:
-            socket.create_server(("127.0.0.1", smtp + 7000)).close()
-        except OSError:
-            continue
-        return smtp - 1025
-    raise AssertionError("no two free ports 7000 apart")
 
 
 def recipient(**changes: Any) -> Recipient:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,10 +16,10 @@ from connectors import kafka as kafka_client
 from connectors.heartbeat import last_beat
 from connectors.records import Reader
 from schemas.events import Event, decode, encode
+from tests.conftest import contents
+from tests.patience import until
 
 pytestmark = pytest.mark.stack
-
-WITHIN_S = 60
 
 
 class Flow:
@@ -81,13 +80,6 @@ def publish(kafka: str) -> Callable[[Event], None]:
     return run
 
 
-def until(met: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not met():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 def read_topic(bootstrap: str, topic: str) -> list[Event]:
     reader = Reader(bootstrap)
     for number in kafka_client.partitions(kafka_client.producer(bootstrap), topic):
@@ -110,15 +102,15 @@ def test_from_payment_to_message_to_record(
     poison.produce("payments.v1", b"{", b"fp_1", headers=[("ce_type", b"transaction_completed")])
     poison.flush(10)
     publish(event)
-    until(lambda: len(stage.messages()) == 2, "two messages")
-    until(lambda: len(records_of(kafka, event)) == 2, "two records")
+    until(lambda: len(stage.messages()) == 2)
+    until(lambda: len(records_of(kafka, event)) == 2)
     assert {e.data.channel: e.data.outcome for e in records_of(kafka, event)} == {
         "email": "delivered",
         "sms": "delivered",
     }
     assert any(e.source == "/flows/notifications" for e in read_topic(kafka, "dead_letter.v1"))
-    until(flow.has_beaten, "a heartbeat")
-    everything = [p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()]
+    until(flow.has_beaten)
+    everything = [content for _, content in contents(tmp_path)]
     everything += [encode(e)[1] for e in read_topic(kafka, "notifications.v1")]
     assert not any(b"ada@example.com" in content or b"15005550006" in content for content in everything)
 
@@ -134,11 +126,11 @@ def test_killed_again_and_again_it_tells_each_customer_once(
         publish(event)
         if number % 20 == 19:
             told = len(stage.messages())
-            until(lambda told=told: len(stage.messages()) > told, "progress")  # type: ignore[misc]
+            until(lambda told=told: len(stage.messages()) > told)  # type: ignore[misc]
             flow.kill()
             flow.start()
-    until(lambda: len(stage.messages()) >= 2 * len(events), "all messages")
-    until(lambda: len({e.id for e in records_of(kafka, *events)}) == 2 * len(events), "all records")
+    until(lambda: len(stage.messages()) >= 2 * len(events))
+    until(lambda: len({e.id for e in records_of(kafka, *events)}) == 2 * len(events))
     texts = Counter(m["text"] for m in stage.messages() if m["channel"] == "sms")
     assert (len(texts), set(texts.values())) == (60, {1})
     mails = [m["copies"] for m in stage.messages() if m["channel"] == "email"]
