@@ -4,7 +4,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,9 @@ def found(suspect: Suspect, pieces: Iterator[Piece]) -> list[str]:
 def files(directory: Path) -> Iterator[Piece]:
     """Every file."""
     for path in directory.rglob("*"):
-        if path.is_file():
-            yield str(path.relative_to(directory)), _content(path)
+        with suppress(FileNotFoundError):  # renamed under our eyes: it is found under its new name, or next time
+            if path.is_file():
+                yield str(path.relative_to(directory)), _content(path)
 
 
 def _content(path: Path) -> bytes:

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,10 +16,12 @@ import psutil
 from sluice import status
 from sluice.settings import StackSettings
 from sluice.status import Status
+from tests.patience import until
 
 SLUICE = [sys.executable, "-c", "from sluice.cli import main; main()"]
 READY_WITHIN_S = 150
-BACK_WITHIN_S = 90
+BACK_WITHIN_S = 120
+STOPPED_WITHIN_S = 15  # the last is killed after 8 s; the rest is for a busy machine
 ANSWER_WITHIN_S = 180
 
 # Short enough to be waited for, long enough for two busy cores; half of what the lease outlasts a call by is what
@@ -33,15 +34,6 @@ PACE = {
     "SLUICE_KAFKA_JIT": "c1",
     "SLUICE_KAFKA": "",
 }
-
-
-def until(holds: Callable[[], Any], seconds: float = 30, why: Callable[[], object] = lambda: "") -> Any:
-    """What `holds` returns once it is true; fails with `why()` where that takes longer."""
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, f"waited in vain for {seconds} s: {why()}"
-        time.sleep(0.1)
-    return found
 
 
 class Stack:
@@ -64,7 +56,7 @@ class Stack:
                 yield self
             finally:
                 self.up.terminate()
-                self.up.wait(15)
+                self.up.wait(STOPPED_WITHIN_S)
 
     def command(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """A `sluice` command that is about this stack."""

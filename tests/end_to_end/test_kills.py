@@ -7,7 +7,8 @@ import pytest
 
 from tests.end_to_end.charges import assert_charged_once
 from tests.end_to_end.shop import Shop
-from tests.end_to_end.stack import Stack, until
+from tests.end_to_end.stack import Stack
+from tests.patience import until
 
 PAYMENTS = 300
 PER_SECOND = 150
@@ -28,7 +29,7 @@ def test_a_process_killed_in_the_middle(
     assert told["payments"] == PAYMENTS
     if name != "gateway":  # whose payments may end without having been sent
         assert "failed" not in told["outcomes"]
-    until(lambda: stack.now()[name].restarts > restarts, 60)
+    until(lambda: stack.now()[name].restarts > restarts)
     stack.await_ready()
     stack.reconcile()
     assert_charged_once(shop)

@@ -2,20 +2,20 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
 
 import psutil
 import pytest
 
 from tests.end_to_end.shop import Shop, number
-from tests.end_to_end.stack import Stack, until
+from tests.end_to_end.stack import STOPPED_WITHIN_S, Stack
+from tests.patience import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 FEW = ("kafka", "sandbox", "vault", "notifications")
 
 
-def test_a_second_stack_disturbs_nobody_and_stops_within_10_s(
+def test_a_second_stack_disturbs_nobody_and_stops_whole(
     stack: Stack, shop: Shop, tmp_path: Path, free_offset: Callable[[], int]
 ) -> None:
     before = {name: (entry.pid, entry.restarts) for name, entry in stack.now().items()}
@@ -23,10 +23,8 @@ def test_a_second_stack_disturbs_nobody_and_stops_within_10_s(
         family = other.family()
         assert shop.pay(number("visa", 460_001)).json["state"] == "captured"
         assert Shop(other).ledger() == []
-        began = monotonic()
         other.up.terminate()
-        assert other.up.wait(15) == 0
-        assert monotonic() - began < 10
+        assert other.up.wait(STOPPED_WITHIN_S) == 0
         assert [process for process in family if process.is_running()] == []
     assert {name: (entry.pid, entry.restarts) for name, entry in stack.now().items()} == before
     assert stack.is_ready()
@@ -37,6 +35,6 @@ def test_a_killed_stack_leaves_no_orphan(tmp_path: Path, free_offset: Callable[[
         family = stack.family()
         assert len(family) > len(FEW)
         stack.up.kill()
-        _, left = psutil.wait_procs(family, timeout=10)
+        _, left = psutil.wait_procs(family, timeout=60)
         assert left == []
         until(lambda: {entry.state for entry in stack.now().values()} == {"stopped"})
