@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from gateway.books.metadata import Micros, Minor, metadata
+from gateway.books.payments import Outdated
 from gateway.books.statement import Statement
 from schemas.declines import DeclineCode
 from schemas.payments import Processor
@@ -158,10 +159,11 @@ def select_reversal(conn: Connection, operation: str) -> Operation | None:
     return _as_operation(row) if row else None
 
 
-def update_operation(conn: Connection, operation: Operation, before: OperationStatus) -> bool:
-    """Write what may change of an operation, if it still is as it was; False where someone was first."""
+def update_operation(conn: Connection, operation: Operation, before: OperationStatus) -> None:
+    """Write what may change of an operation. Raises `Outdated` where it is no longer in the status `before`."""
     values = {f"to_{name}": getattr(operation, name) for name in _changing}
-    return bool(_update(conn, id_=operation.id, from_status=before, **values).rowcount)
+    if not _update(conn, id_=operation.id, from_status=before, **values).rowcount:
+        raise Outdated(operation.id)
 
 
 def select_due(conn: Connection, now: int, most: int) -> list[Operation]:

@@ -50,10 +50,16 @@ def apply(conn: Connection, terms: Terms, operation: str, answer: Answer) -> Ste
     payment = select_payment(conn, before.payment) if before else None
     if before is None or payment is None:
         raise LookupError(operation)
+    return apply_to(conn, terms, payment, before, answer)
+
+
+def apply_to(conn: Connection, terms: Terms, payment: PaymentRow, before: Operation, answer: Answer) -> Step:
+    """`apply` to rows at hand, such as a step has just written. Raises `Outdated` where either changed since."""
     now = now_micros()
     closed = close(before, answer, payment, terms, now)
-    if closed is None or not update_operation(conn, closed, before.status):
+    if closed is None:
         return Step(payment)
+    update_operation(conn, closed, before.status)
     undone = select_operation(conn, closed.of) if closed.of else None
     if closed.status == "succeeded":
         undone = _book(conn, payment, closed, undone, now)

@@ -14,13 +14,13 @@ from sqlalchemy import Connection
 
 from gateway.books.idempotency import Replay, claim
 from gateway.books.operations import select_operation
-from gateway.books.payments import PaymentRow, select_payment, update_payment
+from gateway.books.payments import Outdated, PaymentRow, select_payment, update_payment
 from gateway.errors import RequestInProgress
 from gateway.parts import Parts
 from gateway.payments.calls import send
 from gateway.payments.consequences import Effect, Follow
 from gateway.payments.judging import judge
-from gateway.payments.outcome import Step, apply, proceed
+from gateway.payments.outcome import Step, apply, apply_to, proceed
 from gateway.payments.record import record, record_new
 from gateway.payments.terms import Terms
 from schemas.times import now_micros
@@ -85,7 +85,10 @@ async def drive(parts: Parts, step: Step, cvc: str | None = None) -> Step:
         operation = step.send
         of = await parts.books.read(select_operation, operation.of) if operation.of else None
         answer = await send(parts, step.payment, operation, of, cvc)
-        step = await parts.books.write(apply, parts.terms, operation.id, answer)
+        try:
+            step = await parts.books.write(apply_to, parts.terms, step.payment, operation, answer)
+        except Outdated:  # recovery came to it meanwhile; an answer is never dropped
+            step = await parts.books.write(apply, parts.terms, operation.id, answer)
     return step
 
 

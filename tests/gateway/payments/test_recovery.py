@@ -149,6 +149,19 @@ async def test_an_approval_after_the_end_is_booked_and_voided(shop: Shop, reques
     assert await shop.balance() == {}
 
 
+async def test_an_answer_after_recovery_came_to_its_operation_is_applied(shop: Shop) -> None:
+    shop.fault("visa", "slow", operation="authorize", seconds=0.6, times=1)
+    call = asyncio.create_task(shop.pay(processor="visa"))
+    async with asyncio.timeout(5):
+        while shop.sandbox.faults():  # noqa: ASYNC110  # until the call has reached its processor
+            await asyncio.sleep(0.01)
+    await shop.expire()  # as if its worker had been frozen
+    answer = await call
+    assert (answer.status, answer.json["state"]) == (202, "unknown")
+    assert await shop.state(answer.json["id"]) == "captured"
+    assert [row.operation for row in shop.ledger()] == ["sale"]
+
+
 async def test_an_answer_that_comes_twice_changes_nothing(shop: Shop) -> None:
     paid = (await shop.pay()).json["id"]
     parts = shop.gateway.parts
