@@ -1,4 +1,4 @@
-"""The page in its four states: no warehouse yet, no payments yet, live, and live a moment ago."""
+"""The page in its states: no warehouse yet, no payments yet, live, live a moment ago; or one payment of it."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,9 +7,9 @@ import streamlit as st
 
 from connectors.warehouse import Table
 from dashboards import formats
-from dashboards.feed import ask
+from dashboards.feed import Answer, ask
 from dashboards.page import html
-from dashboards.tiles import amounts, health, latest, messages, processors, throughput, verdicts, waits
+from dashboards.tiles import amounts, health, latest, messages, payment, processors, throughput, verdicts, waits
 from schemas.times import now
 
 TILES = (throughput, amounts, processors, verdicts, waits, latest, health, messages)
@@ -18,24 +18,32 @@ Tables = dict[str, Table]  # by question
 
 
 def draw() -> None:
-    """Ask every tile's question, then show what there is to show."""
-    answers = {tile.QUERY: ask(tile.QUERY) for tile in TILES}
+    """Show what the address asks for: one payment, or all of them."""
+    picked = st.query_params.get("payment")
+    questions = [payment.query(picked)] if picked else [tile.QUERY for tile in TILES]
+    answers = {sql: ask(sql) for sql in questions}
     tables = {sql: answer.table for sql, answer in answers.items() if answer.table}
-    trouble = next((answer.trouble for answer in answers.values() if answer.trouble), None)
     moment = now()
-    if len(tables) < len(TILES):
+    if len(tables) < len(questions):
         _head("waiting", moment)
-        html("waiting.html", trouble=trouble)
-    elif not tables[latest.QUERY].rows:
-        _head("away" if trouble else "live", moment)
-        html("empty.html", trouble=trouble)
-    else:
-        oldest_s = max(answer.age_s for answer in answers.values())
-        _head("away" if trouble else "live", moment)
-        if trouble:
-            html("stale.html", trouble=trouble, age=formats.age(oldest_s))
-        with st.container(key="board", gap="small"):
+        html("waiting.html", trouble=_trouble(answers))
+        return
+    oldest_s = max(answer.age_s for answer in answers.values())
+    trouble = _trouble(answers)
+    _head("away" if trouble else "live", moment)
+    if trouble:
+        html("stale.html", trouble=trouble, age=formats.age(oldest_s))
+    with st.container(key="board", gap="small"):
+        if picked:
+            payment.show(tables[questions[0]], moment)
+        elif tables[latest.QUERY].rows:
             _draw_tiles(tables, oldest_s, moment)
+        else:
+            html("empty.html")
+
+
+def _trouble(answers: dict[str, Answer]) -> str | None:
+    return next((answer.trouble for answer in answers.values() if answer.trouble), None)
 
 
 def _head(state: str, moment: datetime) -> None:
@@ -49,17 +57,17 @@ def _draw_tiles(tables: Tables, oldest_s: float, moment: datetime) -> None:
     waited = waits.waits(tables[waits.QUERY])
     pipeline = health.health(tables[health.QUERY], oldest_s)
     with st.container(key="figures", horizontal=True, gap="small"):
-        _figure("Payments per second", formats.rate(rates.now), rates.seconds)
-        _figure("Success rate", success.rate, success.minutes)
-        _figure("Held or blocked", decided.stopped, decided.minutes)
-        _figure("Verdict, 99th percentile", formats.millis(waited.p99), waited.p99s)
+        _figure("Payments per second", "5 s", formats.rate(rates.now), rates.seconds)
+        _figure("Success rate", "15 min", success.rate, success.minutes)
+        _figure("Held or blocked", "15 min", decided.stopped, decided.minutes)
+        _figure("Verdict wait, p99", "15 min", formats.millis(waited.p99), waited.p99s)
         _age(pipeline)
     left, right = st.columns([1.9, 1], gap="small")
     with left:
         throughput.show(rates)
     with right:
         amounts.show(amounts.amounts(tables[amounts.QUERY]))
-    first, second, third = st.columns(3, gap="small")
+    first, second, third = st.columns([0.932, 0.932, 1], gap="small")  # the third as wide as the one above
     with first:
         processors.show(success)
     with second:
@@ -74,9 +82,10 @@ def _draw_tiles(tables: Tables, oldest_s: float, moment: datetime) -> None:
         messages.show(messages.channels(tables[messages.QUERY]))
 
 
-def _figure(label: str, value: str, course: Sequence[float]) -> None:
-    """One big figure, with its course of the last minutes once there is one to speak of."""
-    st.metric(label, value, chart_data=course if len(course) > 3 else None, border=True, height="stretch")
+def _figure(label: str, period: str, value: str, course: Sequence[float]) -> None:
+    """One big figure of the last `period`, with its course once there is one to speak of."""
+    chart = course if len(course) > 1 else None
+    st.metric(f"{label} :gray[{period}]", value, chart_data=chart, border=True, height="stretch")
 
 
 def _age(pipeline: health.Health) -> None:

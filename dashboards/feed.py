@@ -1,6 +1,8 @@
 """What the warehouse says: each question is asked once a second at most, and the last good answer kept."""
 
 import time
+from concurrent.futures import Future
+from threading import Thread
 
 import msgspec
 import streamlit as st
@@ -11,6 +13,8 @@ from dashboards.settings import DashboardSettings
 from schemas.settings import load
 
 ASK_AGAIN_S = 1.0
+PATIENCE_S = 5.0  # for one answer; a page that waits longer looks live and is not
+KEPT = 100  # questions: those of the tiles, and of the payments looked at last
 
 log = structlog.get_logger()
 
@@ -33,8 +37,11 @@ class Memory:
         self._answers: dict[str, tuple[Table, float]] = {}
 
     def keep(self, sql: str, table: Table) -> Answer:
-        """A fresh answer."""
+        """A fresh answer. The one not asked for the longest time makes room."""
+        self._answers.pop(sql, None)
         self._answers[sql] = table, time.monotonic()
+        if len(self._answers) > KEPT:
+            del self._answers[next(iter(self._answers))]
         return Answer(table, 0, None)
 
     def recall(self, sql: str, trouble: str) -> Answer:
@@ -43,17 +50,43 @@ class Memory:
         return Answer(table, time.monotonic() - at, trouble)
 
 
+class Asker:
+    """Asks in threads, so that a warehouse that hangs (a stopped process, say) does not hang the page."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._overdue: Future[Table] | None = None
+
+    def query(self, sql: str) -> Table:
+        """The answer, within `PATIENCE_S`. Raises `WarehouseError`; at once while an older question is overdue."""
+        if self._overdue and not self._overdue.done():
+            raise WarehouseAway("an older question is still open")
+        asked: Future[Table] = Future()
+        Thread(target=self._answer, args=(asked, sql), daemon=True).start()
+        try:
+            return asked.result(PATIENCE_S)
+        except TimeoutError:
+            self._overdue = asked
+            raise WarehouseAway("no answer in time") from None
+
+    def _answer(self, asked: Future[Table], sql: str) -> None:
+        try:
+            asked.set_result(self._reader.query(sql))
+        except WarehouseError as error:
+            asked.set_exception(error)
+
+
 @st.cache_resource(show_spinner=False)
 def settings() -> DashboardSettings:
     """Read once for all sessions."""
     return load(DashboardSettings)
 
 
-@st.cache_data(ttl=ASK_AGAIN_S, max_entries=100, show_spinner=False)
+@st.cache_data(ttl=ASK_AGAIN_S, max_entries=KEPT, show_spinner=False)
 def ask(sql: str) -> Answer:
     """The answer to one tile's question, the same for every session within a second."""
     try:
-        return _memory().keep(sql, _reader().query(sql))
+        return _memory().keep(sql, _asker().query(sql))
     except WarehouseError as error:
         return _memory().recall(sql, _trouble(error))
 
@@ -69,8 +102,8 @@ def _trouble(error: WarehouseError) -> str:
 
 
 @st.cache_resource(show_spinner=False)
-def _reader() -> Reader:
-    return Reader(settings(), "dashboard", rows_max=10_000)
+def _asker() -> Asker:
+    return Asker(Reader(settings(), "dashboard", rows_max=10_000))
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,7 +1,7 @@
 """Figures and strangers' words as they may stand on a page."""
 
 import unicodedata
-from datetime import UTC, datetime
+from datetime import datetime
 
 from schemas.money import Money, UnknownCurrency
 
@@ -60,9 +60,9 @@ def clock(moment: datetime) -> str:
     return moment.strftime("%H:%M:%S")
 
 
-def since(moment: datetime, now: datetime) -> float:
-    """Seconds from a time of the warehouse (UTC without saying so) to now."""
-    return (now - moment.replace(tzinfo=UTC)).total_seconds()
+def moment(at: datetime) -> str:
+    """`2026-11-23 14:03:07 UTC`."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def plain(text: object, length_max: int = 60) -> str:

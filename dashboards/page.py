@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,6 @@ import streamlit as st
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dashboards import formats
-
-# Okabe and Ito's order of hues: told apart with every common colour blindness, and never without a word beside it.
-COLOURS = {"succeeded": "#0b6e8f", "pending": "#e69f00", "failed": "#c4461f", "quiet": "#8a99a8"}
 
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "tiles"),
@@ -40,17 +36,3 @@ def card(name: str, title: str, note: str = "") -> Iterator[None]:
     with st.container(border=True, key=f"tile-{name}", gap="small", height="stretch"):
         html("title.html", title=title, note=note)
         yield
-
-
-def time_axis(moments: list[datetime]) -> dict[str, Any]:
-    """A horizontal axis of ECharts that names full minutes, five at most, and none where the edge would cut it."""
-    margin = len(moments) // 12
-    inner = range(margin, len(moments) - margin)
-    minutes = [index for index in inner if moments[index].second == 0]
-    step = -(-len(minutes) // 5)
-    return {
-        "type": "category",
-        "data": [formats.clock(moment) for moment in moments],
-        "axisTick": {"show": False},
-        "axisLabel": {"customValues": [formats.clock(moments[index]) for index in minutes[:: max(step, 1)]]},
-    }

@@ -37,17 +37,18 @@ class Line(msgspec.Struct, frozen=True):
 
 def latest(table: Table, now: datetime) -> list[Line]:
     """A line for each payment."""
-    return [_line(dict(zip(table.columns, row, strict=True)), now) for row in table.rows]
+    return [line(dict(zip(table.columns, row, strict=True)), now) for row in table.rows]
 
 
-def _line(row: dict[str, object], now: datetime) -> Line:
+def line(row: dict[str, object], now: datetime) -> Line:
+    """A row of the view `payments`, at `now` (UTC)."""
     created_at, minor, score = row["created_at"], row["amount"], row["risk_score"]
     assert isinstance(created_at, datetime)
     assert isinstance(minor, int)
     return Line(
         id=str(row["id"]),
         time=formats.clock(created_at),
-        age=formats.age(formats.since(created_at, now)),
+        age=formats.age((now - created_at).total_seconds()),
         status=str(row["status"]),
         state=str(row["state"]).replace("_", " "),
         reason=str(row["decline_code"] or "").replace("_", " "),

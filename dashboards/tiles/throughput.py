@@ -2,13 +2,12 @@
 
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
-import streamlit as st
 
 from connectors.warehouse import Table
-from dashboards.page import COLOURS, card, time_axis
+from dashboards import chart
+from dashboards.page import card
 
 QUERY = """
 SELECT epoch(date_trunc('second', created_at))::BIGINT AS second, status, count(*) AS count
@@ -52,26 +51,16 @@ def throughput(table: Table, now: datetime) -> Throughput:
 
 def show(figures: Throughput) -> None:
     """The bars."""
+    series = [
+        {
+            "name": status,
+            "type": "bar",
+            "stack": "all",
+            "barCategoryGap": "18%",
+            "color": chart.COLOURS[status],
+            "data": chart.points(figures.times, bars),
+        }
+        for status, bars in figures.bars.items()
+    ]
     with card("throughput", "Throughput", "payments per second, last 5 minutes"):
-        st.echarts_chart(_chart(figures), key="throughput", height=270, alt="Payments per second by status")
-
-
-def _chart(figures: Throughput) -> dict[str, Any]:
-    return {
-        "animation": False,
-        "color": [COLOURS[status] for status in STATUSES],
-        "grid": {"left": 4, "right": 8, "top": 30, "bottom": 2, "containLabel": True},
-        "legend": {"top": 0, "left": 0, "itemWidth": 10, "itemHeight": 10, "icon": "roundRect", "itemGap": 16},
-        "tooltip": {"trigger": "axis", "valueFormatter": "%.1f/s", "axisPointer": {"type": "shadow"}},
-        "xAxis": time_axis(figures.times),
-        "yAxis": {
-            "type": "value",
-            "minInterval": 1,
-            "splitNumber": 4,
-            "splitLine": {"lineStyle": {"color": "#edf1f4"}},
-        },
-        "series": [
-            {"name": status, "type": "bar", "stack": "all", "barCategoryGap": "18%", "data": figures.bars[status]}
-            for status in STATUSES
-        ],
-    }
+        chart.draw("throughput", "Payments per second by status", "/s", 270, series)

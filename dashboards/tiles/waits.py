@@ -1,13 +1,12 @@
 """How long payments waited for their verdict."""
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
-import streamlit as st
 
 from connectors.warehouse import Table
-from dashboards.page import COLOURS, card, time_axis
+from dashboards import chart
+from dashboards.page import card
 
 QUERY = """
 SELECT time_bucket(INTERVAL 15 SECOND, created_at) AS quarter,
@@ -37,31 +36,20 @@ def waits(table: Table) -> Waits:
 
 def show(figures: Waits) -> None:
     """Two lines."""
-    with card("waits", "Wait for the verdict", "last 15 minutes, ms"):
-        st.echarts_chart(_chart(figures), key="waits", height=176, alt="Median and 99th percentile of the wait")
-
-
-def _chart(figures: Waits) -> dict[str, Any]:
     lines = (
-        ("median", figures.p50s, COLOURS["succeeded"], "solid"),
-        ("99th percentile", figures.p99s, COLOURS["failed"], "dashed"),
+        ("median", figures.p50s, chart.COLOURS["succeeded"], "solid"),
+        ("99th percentile", figures.p99s, chart.COLOURS["quiet"], "dashed"),
     )
-    return {
-        "animation": False,
-        "color": [colour for _, _, colour, _ in lines],
-        "grid": {"left": 4, "right": 8, "top": 30, "bottom": 2, "containLabel": True},
-        "legend": {"top": 0, "left": 0, "itemWidth": 18, "itemHeight": 8, "itemGap": 16},
-        "tooltip": {"trigger": "axis", "valueFormatter": "%.1f ms"},
-        "xAxis": time_axis(figures.times),
-        "yAxis": {"type": "value", "splitNumber": 3, "splitLine": {"lineStyle": {"color": "#edf1f4"}}},
-        "series": [
-            {
-                "name": name,
-                "type": "line",
-                "showSymbol": len(values) < 3,
-                "lineStyle": {"width": 2, "type": dash},
-                "data": [round(value, 2) for value in values],
-            }
-            for name, values, _, dash in lines
-        ],
-    }
+    series = [
+        {
+            "name": name,
+            "type": "line",
+            "showSymbol": len(values) < 3,
+            "color": colour,
+            "lineStyle": {"width": 2, "type": dash},
+            "data": chart.points(figures.times, values),
+        }
+        for name, values, colour, dash in lines
+    ]
+    with card("waits", "Wait for the verdict", "last 15 minutes, ms"):
+        chart.draw("waits", "Median and 99th percentile of the wait for a verdict", " ms", 176, series)

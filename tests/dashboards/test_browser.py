@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -23,8 +23,18 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 FLAGS += ["--disable-component-update", "--disable-sync"]
 
 
+class Dashboard(NamedTuple):
+    url: str
+    process: subprocess.Popen[bytes]
+
+
 @pytest.fixture
-def url(shop: Any, free_ports: Callable[[int], list[int]], tmp_path: Path) -> Iterator[str]:
+def url(dashboard: Dashboard) -> str:
+    return dashboard.url
+
+
+@pytest.fixture
+def dashboard(shop: Any, free_ports: Callable[[int], list[int]], tmp_path: Path) -> Iterator[Dashboard]:
     (port,) = free_ports(1)
     options = ["--server.port", str(port), "--server.address", "localhost", "--server.headless", "true"]
     environment = os.environ | {
@@ -37,7 +47,7 @@ def url(shop: Any, free_ports: Callable[[int], list[int]], tmp_path: Path) -> It
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=APP.parents[1])
         try:
             await_healthy(f"http://localhost:{port}/_stcore/health")
-            yield f"http://localhost:{port}"
+            yield Dashboard(f"http://localhost:{port}", process)
         finally:
             process.kill()
             process.wait()
@@ -117,4 +127,24 @@ def test_no_element_fades_while_the_figures_are_renewed(shop: Any, url: str, bro
         return least;
     }"""
     assert page.evaluate(watch) == 1
+    page.close()
+
+
+def test_a_page_that_gets_no_news_says_so(shop: Any, dashboard: Dashboard, browser: Browser) -> None:
+    shop.sell(20, timedelta(seconds=10))
+    page, _ = open_page(browser, dashboard.url, 1280, 800)
+    lost = page.get_by_text("this page gets no news")
+    expect(lost).to_be_hidden()
+    dashboard.process.kill()
+    expect(lost).to_be_visible(timeout=30_000)
+    page.close()
+
+
+def test_a_payment_of_the_list_can_be_looked_into(shop: Any, url: str, browser: Browser) -> None:
+    shop.sell(20, timedelta(seconds=10))
+    page, _ = open_page(browser, url, 390, 844)
+    page.locator("table.latest a").first.click()
+    expect(page.locator("dl.facts").first).to_be_visible(timeout=30_000)
+    page.get_by_text("All payments").click()
+    expect(page.locator("table.latest")).to_be_visible(timeout=30_000)
     page.close()

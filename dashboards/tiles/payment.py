@@ -1,0 +1,80 @@
+"""One payment: what it is, and what the fraud check saw of it."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from connectors.quack import quoted
+from connectors.warehouse import Table
+from dashboards import formats
+from dashboards.page import card, html
+from dashboards.tiles.latest import Line, line
+
+Facts = list[tuple[str, str]]
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """One payment, ready to be shown: its line of the list, facts about it, and its fraud features."""
+
+    line: Line
+    money: Facts
+    verdict: Facts
+    features: Facts
+
+
+def query(id: str) -> str:
+    """The question about the payment `id`, which may be any text."""
+    return f"SELECT p.*, r.features FROM payments p LEFT JOIN risk r ON r.payment = p.id WHERE p.id = {quoted(id)}"  # noqa: S608
+
+
+def detail(table: Table, now: datetime) -> Detail | None:
+    """What the row says; None where there is no such payment."""
+    if not table.rows:
+        return None
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    features: dict[str, float] = msgspec.json.decode(row["features"] or "{}")
+    return Detail(
+        line(row, now),
+        _money(row),
+        _verdict(row),
+        [(name, f"{value:,.4f}".rstrip("0").rstrip(".")) for name, value in features.items()],
+    )
+
+
+def _money(row: dict[str, Any]) -> Facts:
+    currency = row["currency"]
+    return [
+        ("Captured", f"{formats.amount(row['amount_captured'], currency)} {currency}"),
+        ("Refunded", f"{formats.amount(row['amount_refunded'], currency)} {currency}"),
+        ("Capture", row["capture"]),
+        ("Attempts", str(row["attempts"])),
+        ("Country", row["country"] or formats.NONE),
+        ("Customer", row["customer"]),
+        ("Merchant", row["merchant"]),
+        ("Occurred", formats.moment(row["occurred_at"])),
+        ("Created", formats.moment(row["created_at"])),
+        ("Changed", formats.moment(row["updated_at"])),
+    ]
+
+
+def _verdict(row: dict[str, Any]) -> Facts:
+    return [
+        ("Decided by", row["risk_source"] or formats.NONE),
+        ("Reasons", ", ".join(row["risk_reasons"] or ()) or formats.NONE),
+        ("Model", row["risk_model"] or formats.NONE),
+        ("Waited", formats.millis(row["waited_ms"])),
+    ]
+
+
+def show(table: Table, now: datetime) -> None:
+    """The facts, and a way back to all payments."""
+    html("back.html")
+    found = detail(table, now)
+    if not found:
+        html("unknown.html")
+        return
+    with card("payment", "Payment", found.line.id):
+        html("payment.html", p=found.line, facts=found.money)
+    with card("judged", "Fraud check", "as it was judged"):
+        html("judged.html", p=found.line, facts=found.verdict, features=found.features)
