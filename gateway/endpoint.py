@@ -14,6 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 from gateway.bodies import convert, decode, parse
 from gateway.books import idempotency
 from gateway.errors import (
+    CONTENT_TYPE,
     BodyTimeout,
     BodyTooLarge,
     FieldError,
@@ -236,5 +237,5 @@ def _respond(reply: Reply) -> Response:
 def refuse(problem: Problem) -> Response:
     """A problem as a response."""
     return _respond(
-        Reply(problem.status, problem.body(), {"Content-Type": "application/problem+json", **problem.headers})
+        Reply(problem.status, problem.body(), {"Content-Type": CONTENT_TYPE, **problem.headers})
     )

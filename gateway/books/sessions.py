@@ -89,9 +89,10 @@ def start(conn: Connection, id: str, account: str, token_hash: bytes, expires_at
     _insert_token(conn, hash=token_hash, session=id, expires_at=expires_at, used_at=None)
 
 
-def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, expires_at: int, now: int) -> str | None:
+def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, now: int) -> str | None:
     """Spend a refresh token for a new one; the session's id, or None where it is not good.
 
+    The new one expires when the old one would have, so that no session goes on for ever (OWASP ASVS 5.0, 7.3.2).
     A token that was spent before was stolen, or its successor was: the session ends (RFC 9700 §4.14.2).
     """
     spent = _spend_token(conn, of_hash=old_hash, now=now).first()
@@ -102,7 +103,7 @@ def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, expires_at: int, 
         return None
     if spent.expires_at <= now or standing(conn, spent.session) is None:
         return None
-    _insert_token(conn, hash=new_hash, session=spent.session, expires_at=expires_at, used_at=None)
+    _insert_token(conn, hash=new_hash, session=spent.session, expires_at=spent.expires_at, used_at=None)
     return str(spent.session)
 
 

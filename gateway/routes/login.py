@@ -21,7 +21,7 @@ from schemas.times import now_micros
 
 blueprint = Blueprint("login", __name__)
 
-REFRESH_LIFETIME_US = 30 * 24 * 60 * 60 * 1_000_000
+SESSION_US = 30 * 24 * 60 * 60 * 1_000_000
 Text = Annotated[str, msgspec.Meta(max_length=512)]
 
 
@@ -40,7 +40,10 @@ class Refresh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """An access token for `expires_in` seconds, and the refresh token to get the next one with, once."""
+    """An access token for `expires_in` seconds, and the refresh token to get the next one with, once.
+
+    A session ends 30 days after its login.
+    """
 
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
@@ -77,14 +80,8 @@ async def login(call: Call) -> Reply:
 async def refresh(call: Call) -> Reply:
     """Trade a refresh token for new tokens. One that was used before ends its session: somebody has a copy."""
     fresh = token_urlsafe(32)
-    now = now_micros()
-    session = await call.parts.books.write(
-        sessions.rotate,
-        hash_secret(call.body.refresh_token),
-        hash_secret(fresh),
-        now + REFRESH_LIFETIME_US,
-        now,
-    )
+    spent = hash_secret(call.body.refresh_token)
+    session = await call.parts.books.write(sessions.rotate, spent, hash_secret(fresh), now_micros())
     standing = await call.parts.books.read(sessions.standing, session) if session else None
     if not session or not standing:
         raise Unauthenticated("The refresh token is not good any more.")
@@ -111,7 +108,7 @@ def _start(conn: Connection, account: str, session: str, token_hash: bytes, now:
     """Begin the session unless the account is locked: read here, where no wrong password is still uncounted."""
     if not accounts.forget_failures(conn, account, now):
         return False
-    sessions.start(conn, session, account, token_hash, now + REFRESH_LIFETIME_US, now)
+    sessions.start(conn, session, account, token_hash, now + SESSION_US, now)
     return True
 
 

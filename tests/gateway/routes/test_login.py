@@ -23,6 +23,10 @@ async def refresh(gateway: Gateway, token: str) -> Answer:
     return await gateway.ask("POST", "/v1/login/refresh", {"refresh_token": token})
 
 
+def last_expiry(conn: Connection) -> int:
+    return int(conn.exec_driver_sql("SELECT max(expires_at) FROM refresh_tokens").scalar_one())
+
+
 async def me(gateway: Gateway, token: str) -> int:
     return (await gateway.ask("GET", "/v1/me", who=token)).status
 
@@ -118,6 +122,18 @@ async def test_a_refresh_token_works_once_and_its_reuse_ends_the_session(gateway
     assert (await refresh(gateway, second["refresh_token"])).status == 401
     assert await me(gateway, second["access_token"]) == 401
     assert await me(gateway, first["access_token"]) == 401
+
+
+async def test_no_refresh_prolongs_a_session(gateway: Gateway) -> None:
+    grant = (await gateway.log_in("customer@example.com")).json
+    await gateway.parts.books.write(
+        lambda conn: (
+            conn.exec_driver_sql("UPDATE refresh_tokens SET expires_at = expires_at - 1000000000") and None
+        )
+    )
+    before = await gateway.parts.books.read(last_expiry)
+    assert (await refresh(gateway, grant["refresh_token"])).status == 200
+    assert await gateway.parts.books.read(last_expiry) == before
 
 
 async def test_of_two_refreshes_at_once_one_wins(gateway: Gateway) -> None:
