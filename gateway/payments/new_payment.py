@@ -17,7 +17,7 @@ from schemas.cards import find_numbers
 from schemas.ids import new_id
 from schemas.money import AMOUNT_MAX, UnknownCurrency, exponent
 from schemas.payments import Processor
-from schemas.times import now, now_micros, to_micros
+from schemas.times import EPOCH, now, now_micros, to_micros
 
 AHEAD_MAX = timedelta(minutes=5)  # the fraud flow refuses what lies further ahead (design §6)
 
@@ -77,8 +77,8 @@ def _wrong(payment: NewPayment) -> Iterator[FieldError]:
     by_paypal = isinstance(payment.payment_method, ByPaypal)
     if payment.processor is not None and by_paypal != (payment.processor == "paypal"):
         yield FieldError("$.processor", "This processor does not take this payment method.")
-    if payment.occurred_at is not None and payment.occurred_at > now() + AHEAD_MAX:
-        yield FieldError("$.occurred_at", "More than five minutes ahead.")
+    if payment.occurred_at is not None and not EPOCH <= payment.occurred_at <= now() + AHEAD_MAX:
+        yield FieldError("$.occurred_at", "Before 1970, or more than five minutes ahead.")
     if payment.device and payment.device.ip and not _is_address(payment.device.ip):
         yield FieldError("$.device.ip", "Not an IP address.")
     for path, text in _free_text(payment):

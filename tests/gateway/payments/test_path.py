@@ -99,6 +99,8 @@ async def test_a_payment_needs_a_key(shop: Shop) -> None:
         ({"device": {"ip": "300.1.1.1"}}, "$.device.ip"),
         ({"device": {"id": "5555-5555-5555-4444"}}, "$.device.id"),
         ({"return_url": "https://evil.example/back"}, "$.return_url"),
+        ({"occurred_at": "0001-01-01T00:00:00+14:00"}, "$.occurred_at"),
+        ({"occurred_at": "9999-12-31T23:59:59-12:00"}, "$.occurred_at"),
     ],
 )
 async def test_a_wrong_field_is_named_and_never_echoed(shop: Shop, fields: dict[str, Any], path: str) -> None:
