@@ -19,7 +19,7 @@ from gateway.books.verdicts import insert_late
 from gateway.identity.passwords import Passwords
 from gateway.identity.tokens import Tokens
 from gateway.limits import Limits
-from gateway.metrics import RequestMetrics
+from gateway.metrics import OutboxMetrics, RequestMetrics
 from gateway.migrate import migrate
 from gateway.payments.terms import Terms, terms_of
 from gateway.payments.verdicts import Verdicts
@@ -53,6 +53,7 @@ class Parts:
     key: bytes
     metrics: CollectorRegistry
     requests: RequestMetrics
+    outbox: OutboxMetrics
     limits: Limits = field(default_factory=Limits)
     ready: list[Callable[[], Awaitable[bool]]] = field(default_factory=list)
     running: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -109,6 +110,7 @@ async def opened(settings: GatewaySettings, processors: ProcessorSettings) -> As
             passwords=Passwords(),
             metrics=registry,
             requests=RequestMetrics(registry),
+            outbox=OutboxMetrics(registry),
             key=read_or_make(settings, "gateway.key", lambda: token_bytes(32)),
         )
         stack.callback(made.passwords.close)

@@ -8,8 +8,10 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from quart import Blueprint
 
+from gateway.books.outbox import measure_backlog
 from gateway.endpoint import Call, Reply, endpoint
 from gateway.errors import Unavailable
+from schemas.times import now_micros
 
 blueprint = Blueprint("health", __name__)
 
@@ -50,4 +52,6 @@ async def ready(call: Call) -> Reply:
 @endpoint(scope=None, limit=None, answers={200: str})
 async def metrics(call: Call) -> Reply:
     """Show what is measured, in Prometheus' text format."""
+    backlog = await call.parts.books.read(measure_backlog)
+    call.parts.outbox.show(backlog, now_micros())
     return Reply(200, generate_latest(call.parts.metrics), {"Content-Type": CONTENT_TYPE_LATEST})

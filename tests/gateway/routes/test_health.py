@@ -4,6 +4,9 @@ import asyncio
 
 import pytest
 
+from gateway.books.outbox import OutboxRow, add_event
+from schemas.ids import new_id
+from schemas.times import now_micros
 from tests.gateway.conftest import Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -57,3 +60,16 @@ async def test_metrics_count_by_rule_and_never_by_path(gateway: Gateway) -> None
     assert "secretly" not in text
     assert "scanner" not in text
     assert "process_resident_memory_bytes" in text
+
+
+async def test_metrics_say_how_far_kafka_is_behind(gateway: Gateway) -> None:
+    text = (await gateway.ask("GET", "/metrics")).body.decode()
+    assert "sluice_outbox_rows 0.0" in text
+    assert "sluice_outbox_seconds 0.0" in text
+    for sequence in (1, 2):
+        recorded = now_micros() - 60_000_000
+        row = OutboxRow(0, new_id("evt"), "payments.v1", "k", "t", "pay_1", sequence, b"{}", None, recorded)
+        await gateway.parts.books.write(add_event, row)
+    text = (await gateway.ask("GET", "/metrics")).body.decode()
+    assert "sluice_outbox_rows 2.0" in text
+    assert float(text.split("\nsluice_outbox_seconds ")[1].split()[0]) >= 60
