@@ -65,7 +65,8 @@ class Amounts(msgspec.Struct, array_like=True, gc=False):
         self.day_total += amount
         self.month_count += 1
         self.month_total += amount
-        self.recent = [*self.recent[-RECENT + 1 :], amount]
+        self.recent.append(amount)
+        del self.recent[:-RECENT]
 
     def _move_to(self, at: float) -> None:
         day, month = exp((self.at - at) / DAY), exp((self.at - at) / (30 * DAY))

@@ -9,11 +9,11 @@ from flows.fraud.amounts import Amounts, latest
 from flows.fraud.facts import DAY, Facts, Features, Lesson
 from flows.fraud.known import Known, names
 
-TIMES_KEPT = 64  # bounds what the exact counts can count to
+TIMES_KEPT = 64  # of the last hour: bounds what the exact counts can count to
 REPEATS_KEPT = 8
 PLACES_KEPT = 8
 JUDGEABLE = 10  # payments before an amount can be called a jump
-MINUTE = 60.0
+MINUTE, HOUR = 60.0, 3600.0
 KNOWN = names("card")
 
 
@@ -44,11 +44,15 @@ class Instrument(msgspec.Struct, array_like=True):
         gap = max(facts.at - self.at, 0.0) if self.count else -1.0
         at = self._move_to(facts.at)
         amounts = self.amounts.get(facts.currency) or Amounts()
-        features = amounts.compare(facts.amount, at)
-        features.update(self._velocity(at), amount=float(facts.amount), gap=gap)
-        features.update(self._novelty(facts))
+        features = {
+            "amount": float(facts.amount),
+            "gap": gap,
+            **amounts.compare(facts.amount, at),
+            **self._velocity(at),
+            **self._novelty(facts),
+            **self.known.features(KNOWN, at),
+        }
         features["amount_jump"] = features["amount_to_largest"] if self.count >= JUDGEABLE else 0.0
-        features.update(zip(KNOWN, self.known.features(at), strict=True))
         amounts.add(facts.amount)
         self._add(facts, at, amounts, features["amount_z"])
         return features
@@ -58,7 +62,8 @@ class Instrument(msgspec.Struct, array_like=True):
         if lesson.label in self.labels:
             return False
         self.known.update(lesson)
-        self.labels = [*self.labels[-REPEATS_KEPT + 1 :], lesson.label]
+        self.labels.append(lesson.label)
+        del self.labels[:-REPEATS_KEPT]
         return True
 
     def _move_to(self, at: float) -> float:
@@ -70,15 +75,17 @@ class Instrument(msgspec.Struct, array_like=True):
             self.unusual *= fade
             self.month *= exp(elapsed / (30 * DAY))
         self.at = at
+        self.times.append(at)
+        del self.times[: max(bisect_right(self.times, at - HOUR), len(self.times) - TIMES_KEPT)]
         return at
 
     def _velocity(self, at: float) -> Features:
-        kept = len(self.times) + 1.0  # this payment counts
+        kept = float(len(self.times))
         return {
             "history": float(self.count),
             "count_1m": kept - bisect_right(self.times, at - MINUTE),
             "count_10m": kept - bisect_right(self.times, at - 10 * MINUTE),
-            "count_1h": kept - bisect_right(self.times, at - 60 * MINUTE),
+            "count_1h": kept,
             "count_day": self.day,
             "count_week": self.week,
             "count_month": self.month,
@@ -98,12 +105,12 @@ class Instrument(msgspec.Struct, array_like=True):
         self.week += 1
         self.month += 1
         self.unusual += beyond(z)
-        self.times = [*self.times[-TIMES_KEPT + 1 :], at]
         if facts.currency not in self.amounts:
             self.amounts = latest(self.amounts | {facts.currency: amounts}, facts.currency)
         self.devices = remember(facts.device, self.devices)
         self.countries = remember(facts.country, self.countries)
-        self.payments = [*self.payments[-REPEATS_KEPT + 1 :], facts.payment]
+        self.payments.append(facts.payment)
+        del self.payments[:-REPEATS_KEPT]
 
 
 def beyond(z: float) -> float:

@@ -4,7 +4,7 @@ from math import exp
 
 import msgspec
 
-from flows.fraud.facts import DAY, Lesson
+from flows.fraud.facts import DAY, Features, Lesson
 
 MEMORY = 10 * DAY  # the risk fades over this time
 NEVER = -1.0
@@ -46,9 +46,9 @@ class Known(msgspec.Struct, array_like=True, gc=False):
             self.good_at = max(self.good_at, at) if self.goods else at
             self.goods += 1
 
-    def features(self, at: float) -> tuple[float, ...]:
-        """Their values at a moment, in the order of the names; ages in days, -1 where there is none."""
-        return (
+    def features(self, names: tuple[str, ...], at: float) -> Features:
+        """Their values at a moment, by `names` in the order of `KINDS`; ages in days, -1 where there is none."""
+        values = (
             self.frauds,
             self.frauds + self.goods,
             self.last,
@@ -59,6 +59,7 @@ class Known(msgspec.Struct, array_like=True, gc=False):
             # One imagined label of low risk, so that the first real one does not decide alone.
             (self.fading_frauds + 0.01) / (self.fading_labels + 1),
         )
+        return dict(zip(names, values, strict=True))
 
     def _fade(self, at: float) -> None:
         factor = exp((self.at - at) / MEMORY)

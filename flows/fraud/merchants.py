@@ -40,8 +40,8 @@ class Merchant(msgspec.Struct, array_like=True):
             "merchant_amount": (facts.amount + 1) / (usual.mean() + 1) if usual.count else 1.0,
             "merchant_unusual": self.unusual / (self.week + 1),
             "merchant_tests": float(len({instrument for _, instrument in self.tests})),
+            **self.known.features(KNOWN, at),
         }
-        found.update(zip(KNOWN, self.known.features(at), strict=True))
         self._add(facts, at, usual, features["amount_z"])
         return found
 

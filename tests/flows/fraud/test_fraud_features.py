@@ -38,6 +38,14 @@ def test_the_amount_is_measured_against_the_cards_own_past() -> None:
     assert features(card, 21, amount=1010)["unusual"] > 5
 
 
+def test_exact_counts_have_a_bound() -> None:
+    card = Instrument()
+    for number in range(200):
+        last = features(card, number, at=1e9 + number)
+    assert (last["count_1m"], last["count_1h"], len(card.times)) == (60, 64, 64)
+    assert features(card, 200, at=1e9 + 8000)["count_1h"] == len(card.times) == 1
+
+
 def test_a_short_history_has_no_jumps() -> None:
     card = Instrument()
     features(card, 0, amount=100)
@@ -86,7 +94,7 @@ def test_labels_count_by_the_day_of_their_payment() -> None:
     known = Known()
     for day, fraud in ((1, False), (2, True), (3, True)):
         known.update(Lesson(f"l{day}", "fp", "acc", "EUR", fraud, 1e9 + day * DAY))
-    found = dict(zip(names("card"), known.features(1e9 + 5 * DAY), strict=True))
+    found = known.features(names("card"), 1e9 + 5 * DAY)
     assert (found["card_frauds"], found["card_labels"], found["card_last_label"], found["card_streak"]) == (
         2,
         3,

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ from tests.flows.fraud.conftest import (
     record,
     timeless,
 )
+from tests.patience import until
 
-WITHIN_S = 60
 KILLS = 3
 SETTINGS = FraudSettings(fraud_min_labels=20)
 
@@ -208,14 +209,16 @@ def test_controls_are_in_force_from_the_first_payment_and_live(kafka: str, flow:
     until(lambda: risk.has({f"{key}-0"}))
     assert risk.verdict(f"{key}-0").outcome == "block"
     send(producer, control_record("control.rule", rule.id, rule))
-    time_out = time.monotonic() + WITHIN_S
-    for number in range(1, 10_000):
-        name, other = f"{key}-{number}", f"other-{key}"
-        send(producer, payment_record(payment(number, id=name, stream_key=other)))
-        until(lambda name=name: risk.has({name}))
-        if "seen_before" in risk.verdict(name).reasons:
-            break
-        assert time.monotonic() < time_out
+    numbers = count(1)
+
+    def rule_spoke() -> bool:
+        number = next(numbers)
+        name = f"{key}-{number}"
+        send(producer, payment_record(payment(number, id=name, stream_key=f"other-{key}")))
+        until(lambda: risk.has({name}))
+        return "seen_before" in risk.verdict(name).reasons
+
+    until(rule_spoke)
     send(producer, control_record("control.rule", rule.id, Rule(**{**_fields(rule), "enabled": False})))
 
 
@@ -240,11 +243,4 @@ def control_record(type: str, key: str, data: Rule | ListEntry) -> Record:
 
 def send(producer: Any, item: Record) -> None:
     producer.produce(item.topic, item.value, item.key, headers=item.headers)
-    assert producer.flush(10) == 0
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert producer.flush(60) == 0
