@@ -17,9 +17,11 @@ from schemas.events import Event, new_event
 from schemas.ids import new_id
 from schemas.notifications import Notification
 from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, Processor
+from schemas.settings import PORTS
 from schemas.states import STATUS, PaymentState
 from schemas.times import now
 from schemas.topics import NOTIFICATIONS, PAYMENTS
+from tests.flows.analytics.conftest import unlimited
 
 ENDS: list[PaymentState] = ["captured"] * 88 + ["declined"] * 6 + ["in_review"] * 2 + ["authorized"] * 2
 ENDS += ["unknown", "failed"]
@@ -161,7 +163,7 @@ def _decline(state: PaymentState, risk: AppliedRisk) -> Any:
 def shop(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> Iterator[Shop]:
     """A served warehouse with nothing in it."""
     (port,) = free_ports(1)
-    shop = Shop(AnalyticsSettings(data=tmp_path, port_offset=port - 9494))
+    shop = Shop(unlimited(tmp_path, port - PORTS["warehouse"]))
     shop.serve()
     yield shop
     shop.close()

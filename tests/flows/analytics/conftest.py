@@ -110,9 +110,8 @@ def kafka_log() -> Log:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> AnalyticsSettings:
-    """A data directory and a port of one's own, and limits short enough for a test."""
-    offset = unused_ports(1)[0] - PORTS["warehouse"]
-    return AnalyticsSettings(data=tmp_path, port_offset=offset, statement_s=2, refuse_s=5)
+    """A data directory and a port of one's own, and limits that a busy machine does not meet."""
+    return unlimited(tmp_path, unused_ports(1)[0] - PORTS["warehouse"])
 
 
 class Kept:
@@ -132,10 +131,17 @@ class Kept:
         return con.execute(sql).fetchall()
 
 
+def unlimited(data: Path, port_offset: int) -> AnalyticsSettings:
+    """Settings of a warehouse in this process, which a reader over the limits would end."""
+    return AnalyticsSettings(
+        data=data, port_offset=port_offset, statement_s=10_000, warehouse_process_mb=1_000_000
+    )
+
+
 @contextmanager
 def served_warehouse(data: Path) -> Iterator[AnalyticsSettings]:
     """A warehouse with nothing in it that readers can ask."""
-    settings = AnalyticsSettings(data=data, port_offset=unused_ports(1)[0] - PORTS["warehouse"])
+    settings = unlimited(data, unused_ports(1)[0] - PORTS["warehouse"])
     warehouse = Warehouse(settings, lambda letters: None)
     warehouse.serve()
     try:

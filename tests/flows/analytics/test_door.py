@@ -1,6 +1,7 @@
 """The warehouse's door: what readers may ask, and everything they may not (pitfalls of a SQL console)."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from connectors.keyfiles import read_or_make
 from connectors.quack import load_quack, quoted
 from connectors.warehouse import QueryFailed, QueryRefused, Reader, address
+from flows.analytics.door import Door
 from flows.analytics.settings import AnalyticsSettings
 from tests.flows.analytics.conftest import served_warehouse
 
@@ -223,6 +225,16 @@ def test_nobody_comes_in_without_a_token(served: AnalyticsSettings, token: str) 
     asked = f"FROM quack_query({quoted(address(served))}, 'SELECT 1', token = {quoted(token)})"
     with pytest.raises(duckdb.Error, match=r"token|Authentication failed"):
         con.execute(asked)
+
+
+def test_who_asked_too_much_is_let_in_again_after_a_while(tmp_path: Path) -> None:
+    def door() -> Door:
+        return Door({"sql": "token"}, tmp_path / "refused.json")
+
+    door().refuse("sql", 600)
+    assert not door().authenticate("connection", "token", "")
+    door().refuse("sql", 0)
+    assert door().authenticate("connection", "token", "")
 
 
 def test_each_reader_has_a_token_of_its_own(served: AnalyticsSettings) -> None:

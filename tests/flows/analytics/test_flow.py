@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,19 @@ from connectors.heartbeat import last_beat
 from connectors.kafka import producer
 from connectors.records import Out
 from connectors.streams import BroadcastSource
-from connectors.warehouse import QueryRefused, Reader, WarehouseAway, WarehouseError
+from connectors.warehouse import QueryRefused, Reader, WarehouseAway
 from flows.analytics.flow import WarehouseSink, build
 from flows.analytics.settings import AnalyticsSettings
 from schemas.ids import new_id
 from schemas.topics import CONTROLS, DEAD_LETTER, TOPICS
 from tests.flows.analytics.conftest import Kept, lives
+from tests.patience import until
 
 KILLS = int(os.environ.get("SLUICE_TEST_KILLS", "5"))
-WITHIN_S = 60
 
 BY_MINUTE = "SELECT currency, state, processor, sum(count)::BIGINT, sum(amount)::BIGINT FROM payments_by_minute"
 BY_ROW = "SELECT currency, state, processor, count(*), sum(amount)::BIGINT FROM payments"
+ENDLESS = "SELECT count(*) FROM range(1000000000000) a, range(1000) b"
 GROUPED = " GROUP BY ALL ORDER BY ALL"
 
 
@@ -88,16 +89,6 @@ def running(settings: AnalyticsSettings) -> Iterator[Running]:
         flow.kill()
 
 
-def until(answer: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + WITHIN_S
-    while time.monotonic() < deadline:
-        found = answer()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise TimeoutError
-
-
 def write(kafka: str, outs: list[Out], per_second: float = 1e9) -> None:
     client = producer(kafka)
     begun = time.monotonic()
@@ -105,7 +96,7 @@ def write(kafka: str, outs: list[Out], per_second: float = 1e9) -> None:
         time.sleep(max(0, begun + n / per_second - time.monotonic()))
         client.produce(out.topic, out.value, out.key, headers=[*out.headers])
         client.poll(0)
-    assert client.flush(20) == 0
+    assert client.flush(60) == 0
 
 
 @pytest.fixture
@@ -119,7 +110,7 @@ def test_kill_9_loses_nothing_and_doubles_nothing(
     prefix = new_id("kill")
     outs = lives(1500, prefix)
     mine = f" WHERE id LIKE 'pay_{prefix}%'"
-    writing = threading.Thread(target=write, args=(kafka, outs, 250))
+    writing = threading.Thread(target=write, args=(kafka, outs, 400))
     writing.start()
     with running(on_broker) as flow:
         for _ in range(KILLS):
@@ -153,26 +144,23 @@ def test_it_starts_where_its_file_says_and_tells_how_far_it_is(on_broker: Analyt
     assert {(topic, partition) for topic, partition, *_ in health} == {
         (topic.name, partition) for topic in TOPICS for partition in range(topic.partitions)
     }
-    assert all(lag == 0 and age_ms < 10_000 for *_, lag, age_ms in health)
+    assert all(lag == 0 and age_ms < 60_000 for *_, lag, age_ms in health)
 
 
 def test_a_runaway_statement_ends_and_its_reader_waits(on_broker: AnalyticsSettings, kafka: str) -> None:
     """Even when its client is gone: DuckDB goes on without it."""
     prefix = new_id("run")
     mine = f"SELECT count(*) FROM payments WHERE id LIKE 'pay_{prefix}%'"
-    with running(on_broker) as flow:
+    with running(msgspec.structs.replace(on_broker, statement_s=2)) as flow:
         until(flow.caught_up)
-        ask_and_go(on_broker, "bench", "SELECT count(*) FROM range(1000000000000) a, range(1000) b")
         write(kafka, lives(10, prefix))
-        assert flow.process.wait(20) == 75
+        until(lambda: ask_and_go(on_broker, "bench", ENDLESS) or flow.process.poll())
+        assert flow.process.returncode == 75
 
         flow.restart()
-        assert flow.ask(mine) is not None, "another reader is let in"
-        refused = Reader(on_broker, "bench")
+        until(lambda: flow.ask(mine) == [(10,)])  # another reader is let in
         with pytest.raises(QueryRefused, match="not let in"):
-            refused.query("SELECT 1")
-        until(lambda: flow.ask(mine) == [(10,)])
-        until(lambda: answer(refused, "SELECT 1"))
+            Reader(on_broker, "bench").query("SELECT 1")
 
 
 def test_a_statement_that_takes_all_memory_ends(on_broker: AnalyticsSettings) -> None:
@@ -181,7 +169,7 @@ def test_a_statement_that_takes_all_memory_ends(on_broker: AnalyticsSettings) ->
         until(flow.caught_up)
         with pytest.raises(WarehouseAway):
             flow.reader.query("SELECT quantile_cont(a, 0.5) FROM range(1000000000) t(a)")
-        assert flow.process.wait(10) == 75
+        assert flow.process.wait(60) == 75
 
 
 def test_an_expired_offset_stops_the_flow_where_records_are_kept_for_ever() -> None:
@@ -189,22 +177,17 @@ def test_an_expired_offset_stops_the_flow_where_records_are_kept_for_ever() -> N
     assert kept_for_ever == {topic.name for topic in TOPICS} - {CONTROLS.name, DEAD_LETTER.name}
 
 
-def answer(reader: Reader, sql: str) -> list[tuple[Any, ...]] | None:
-    try:
-        return reader.query(sql).rows
-    except WarehouseError:
-        return None
-
-
 def ask_and_go(settings: AnalyticsSettings, reader: str, sql: str) -> None:
-    """Ask in a process of its own, which is killed while it waits for the answer."""
+    """Ask in a process of its own, which is killed while it waits for the answer, if it came as far as to ask."""
     code = (
         "import sys, pathlib; from connectors.warehouse import Reader; from schemas.settings import Settings;"
         "settings = Settings(data=pathlib.Path(sys.argv[1]), port_offset=int(sys.argv[2]));"
         "reader = Reader(settings, sys.argv[3]); print('asking', flush=True); reader.query(sys.argv[4])"
     )
     arguments = [str(settings.data), str(settings.port_offset), reader, sql]
-    with subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE) as client:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as client:
         assert client.stdout
         client.stdout.readline()
         time.sleep(1)
