@@ -1,7 +1,9 @@
 """The OpenAPI 3.1 document, made of what each route declared (docs/decisions/0007)."""
 
 import inspect
+import sys
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -13,9 +15,12 @@ from gateway.errors import CONTENT_TYPE, PROBLEMS, ProblemBody
 from gateway.identity.roles import SCOPES
 
 REF = "#/components/schemas/{name}"
+# By the name of the schema: what a client might send, and get.
+EXAMPLES: dict[str, Any] = msgspec.json.decode((files("gateway") / "examples.json").read_bytes())
 ABOUT = (
     "Accounts, cards and payments of Sluice. Amounts are integer minor units with an ISO 4217 currency, times are "
-    "UTC. Every error is an RFC 9457 problem with a stable `code`."
+    "UTC. Every error is an RFC 9457 problem with a stable `code`. Begin with `POST /v1/login`; its "
+    "`access_token` goes along as `Authorization: Bearer …`."
 )
 FORM = {
     "application/x-www-form-urlencoded": {
@@ -32,7 +37,22 @@ KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "Makes it safe to send the request again: it is done once, and answered the same each time.",
+    "example": "order-1",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+NOT_ENDED = "Not ended yet: look at it again with GET."
+REPLAYED = {
+    "Idempotent-Replayed": {
+        "description": "`true`: this is the stored answer to an earlier request with the same Idempotency-Key.",
+        "schema": {"type": "string", "enum": ["true"]},
+    }
+}
+RETRIED = {"request_in_progress", "operation_in_progress", "rate_limited", "unavailable"}
+RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds to wait before sending the same request again.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
 }
 
 
@@ -48,6 +68,7 @@ def document(app: Quart, server: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Sluice", "version": "1", "description": ABOUT},
         "servers": [{"url": server}],
+        "tags": _tags(routes),
         "paths": paths,
         "components": {"schemas": shapes.components, "securitySchemes": {"bearer": _scheme()}},
     }
@@ -85,32 +106,48 @@ class _Shapes:
     def __init__(self, rules: list[Rules]) -> None:
         wanted: list[Any] = [ProblemBody]
         for each in rules:
-            wanted += [kind for kind in (each.body, each.query, *each.answers.values()) if kind is not None]
+            wanted += [kind for kind in (each.body, *each.answers.values()) if kind is not None]
         kinds = list(dict.fromkeys(wanted))
         made, self.components = msgspec.json.schema_components(kinds, ref_template=REF)
         self._by_kind = dict(zip(kinds, made, strict=True))
+        for name, schema in self.components.items():
+            if "description" in schema:
+                schema["description"] = inspect.cleandoc(schema["description"])
+            if name in EXAMPLES:
+                schema["examples"] = [EXAMPLES[name]]
 
     def of(self, kind: Any) -> dict[str, Any]:
         """The schema of a type: most are a reference."""
         found: dict[str, Any] = self._by_kind[kind]
         return found
 
-    def resolved(self, kind: Any) -> dict[str, Any]:
-        """The schema of a struct, where a reference will not do."""
-        name = self.of(kind)["$ref"].removeprefix(REF.format(name=""))
-        found: dict[str, Any] = self.components[name]
-        return found
+
+def _tags(routes: list[tuple[Rule, str, Rules, Any]]) -> list[dict[str, str]]:
+    """The files the routes are declared in, each with what it says about itself."""
+    modules = {_tag(rule): sys.modules[view.__module__].__doc__ or "" for rule, _, _, view in routes}
+    return [{"name": name, "description": _text(about)} for name, about in modules.items()]
+
+
+def _tag(rule: Rule) -> str:
+    blueprint: str = rule.endpoint.partition(".")[0]
+    return blueprint.replace("_", " ")
+
+
+def _text(*paragraphs: str | None) -> str:
+    """Markdown of what docstrings say: their lines are broken for the source, not for a reader."""
+    cleaned = [inspect.cleandoc(paragraph) for paragraph in paragraphs if paragraph]
+    return "\n\n".join(part.replace("\n", " ") for whole in cleaned for part in whole.split("\n\n"))
 
 
 def _operation(rule: Rule, rules: Rules, view: Any, shapes: _Shapes) -> dict[str, Any]:
     summary, _, description = (inspect.getdoc(view) or "").partition("\n\n")
     made = {
         "operationId": rule.endpoint.replace(".", "_"),
-        "tags": [rule.endpoint.split(".")[0]],
+        "tags": [_tag(rule)],
         "summary": summary,
-        "description": description.replace("\n", " "),
+        "description": _text(description, rules.query.__doc__ if rules.query else None),
         "security": [{"bearer": [rules.scope]}] if rules.scope else [],
-        "parameters": _parameters(rule, rules, shapes),
+        "parameters": _parameters(rule, rules),
         "responses": _answers(rules, shapes) | _problems(rules, shapes),
     }
     if rules.body:
@@ -121,13 +158,13 @@ def _operation(rule: Rule, rules: Rules, view: Any, shapes: _Shapes) -> dict[str
     return made
 
 
-def _parameters(rule: Rule, rules: Rules, shapes: _Shapes) -> list[dict[str, Any]]:
+def _parameters(rule: Rule, rules: Rules) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in sorted(rule.arguments)
     ]
     if rules.query:
-        schema = shapes.resolved(rules.query)
+        schema = msgspec.json.schema(rules.query)["$defs"][rules.query.__name__]
         required = schema.get("required", ())
         found += [
             {"name": name, "in": "query", "required": name in required, "schema": property}
@@ -141,11 +178,15 @@ def _parameters(rule: Rule, rules: Rules, shapes: _Shapes) -> list[dict[str, Any
 def _answers(rules: Rules, shapes: _Shapes) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status, kind in rules.answers.items():
-        about = inspect.getdoc(kind) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else ""
-        found[str(status)] = {"description": (about or "").partition("\n\n")[0].replace("\n", " ")}
+        struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+        about = _text(NOT_ENDED if status == 202 else None, kind.__doc__ if struct else None)
+        answer: dict[str, Any] = {"description": about}
+        if rules.idempotency != "none":
+            answer["headers"] = REPLAYED
         if kind is not None:
             media = "text/plain" if kind is str else "application/json"
-            found[str(status)]["content"] = {media: {"schema": shapes.of(kind)}}
+            answer["content"] = {media: {"schema": shapes.of(kind)}}
+        found[str(status)] = answer
     return found
 
 
@@ -158,8 +199,12 @@ def _problems(rules: Rules, shapes: _Shapes) -> dict[str, Any]:
 
 def _problem(codes: list[str], shapes: _Shapes) -> dict[str, Any]:
     narrowed = {"allOf": [shapes.of(ProblemBody), {"properties": {"code": {"enum": codes}}}]}
-    described = " ".join(f"`{code}`: {PROBLEMS[code].about}" for code in codes)
-    return {"description": described, "content": {CONTENT_TYPE: {"schema": narrowed}}}
+    examples = {code: {"value": msgspec.json.decode(PROBLEMS[code]().body())} for code in codes}
+    return {
+        "description": " ".join(f"`{code}`: {PROBLEMS[code].about}" for code in codes),
+        "headers": RETRY_AFTER if RETRIED.intersection(codes) else {},
+        "content": {CONTENT_TYPE: {"schema": narrowed, "examples": examples}},
+    }
 
 
 def _scheme() -> dict[str, str]:

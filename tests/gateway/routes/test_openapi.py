@@ -3,12 +3,13 @@
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 import pytest
 
 from gateway.errors import PROBLEMS
 from gateway.identity.roles import SCOPES
 from gateway.limits import LIMITS
-from gateway.openapi import codes_of, declared
+from gateway.openapi import EXAMPLES, codes_of, declared
 from tests.gateway.conftest import Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -58,6 +59,16 @@ async def test_every_route_is_described_with_all_its_answers(gateway: Gateway, d
 async def test_operations_have_names_of_their_own(document: Any) -> None:
     names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
     assert len(names) == len(set(names))
+
+
+async def test_every_body_has_an_example_that_fits(gateway: Gateway, document: Any) -> None:
+    for _, _, rules, _ in declared(gateway.app):
+        if rules.body:
+            assert rules.body.__name__ in EXAMPLES
+            msgspec.convert(EXAMPLES[rules.body.__name__], rules.body)
+    for name, example in EXAMPLES.items():
+        schema = document["components"]["schemas"][name] | {"components": document["components"]}
+        jsonschema_rs.validate(schema, example)
 
 
 async def test_every_reference_leads_somewhere(document: Any) -> None:
