@@ -43,10 +43,17 @@ def read_ledger(url: str) -> list[Row]:
         after = page.next_cursor
 
 
+def landed(operations: Iterable[Operation], rows: Iterable[Row]) -> list[str]:
+    """Operations that were given up, that a processor applied all the same, and that are still looked for."""
+    applied = {row.request_id for row in rows if row.status == "applied"}
+    return [operation.id for operation in operations if _is_watched(operation) and operation.id in applied]
+
+
 def differences(operations: list[Operation], rows: list[Row], cut: int, newer: set[str]) -> Iterator[str]:
     """What does not agree, one line each. `cut` in microseconds UTC: what finished after it is set aside.
 
-    `newer` are the ids of operations that were written after the cut, and so before these rows were read.
+    What has `landed` is no difference yet. `newer` are the ids of operations that were written after the cut,
+    and so before these rows were read.
     """
     ours = {operation.id: operation for operation in operations}
     applied = [row for row in rows if row.status == "applied" and row.request_id not in newer]
@@ -64,10 +71,14 @@ def differences(operations: list[Operation], rows: list[Row], cut: int, newer: s
 def _unexplained(row: Row, operation: Operation | None, ours: Iterable[Operation], cut: int) -> Iterator[str]:
     if operation is None:
         yield f"{row.processor} applied {row.operation} {row.request_id}, which the books do not know"
-    elif operation.finished_at is None or operation.finished_at > cut:
+    elif operation.finished_at is None or operation.finished_at > cut or _is_watched(operation):
         return
     elif operation.status != "succeeded" and not _reversed(operation, ours):
         yield f"{row.processor} applied {row.operation} {operation.id}, which the books call {operation.status}"
+
+
+def _is_watched(operation: Operation) -> bool:
+    return operation.status == "failed" and operation.lease_until is not None
 
 
 def _reversed(operation: Operation, ours: Iterable[Operation]) -> bool:

@@ -9,7 +9,7 @@ import click
 from connectors.warehouse import Reader, WarehouseAway
 from gateway.settings import GatewaySettings
 from schemas.settings import load
-from sluice.ledger import differences, read_ledger
+from sluice.ledger import Row, differences, landed, read_ledger
 from sluice.records import Cut, Line, moved_since, operations_since, read_books, read_kafka, read_warehouse
 
 SHOWN_MAX = 20  # ids named per difference
@@ -24,24 +24,31 @@ def reconcile(wait: float) -> None:
     """Compare books, processors, Kafka and warehouse; exit 0 only if all agree and nothing is in doubt."""
     settings = load(GatewaySettings)
     give_up = time.monotonic() + wait
-    cut = _settled(settings, give_up)
+    cut, ledger = _settled(settings, give_up)
     kafka, gaps = read_kafka(settings.bootstrap(), cut)
     warehouse = _caught_up(Reader(settings, "reconcile"), settings, cut, give_up)
     _print_totals({"books": cut.lines, "kafka": kafka, "warehouse": warehouse})
-    ledger = read_ledger(settings.url("sandbox"))
     newer = operations_since(settings.books_path(), cut)
     found = list(_found(settings, cut, kafka, gaps, warehouse))
     found += [f"processors: {line}" for line in differences(cut.operations, ledger, cut.at, newer)]
-    _conclude(found, cut, len(ledger))
+    _conclude(found, cut, ledger)
 
 
-def _settled(settings: GatewaySettings, give_up: float) -> Cut:
-    """The books once the outbox has drained and no operation is open, or as they are when time is up."""
+def _settled(settings: GatewaySettings, give_up: float) -> tuple[Cut, list[Row]]:
+    """The books once the outbox has drained and nothing is in doubt, or as they are when time is up.
+
+    With them the processors' records, read just after: what landed late is waited for until its watch has looked.
+    """
     while True:
         cut = read_books(settings.books_path())
-        if (not cut.unpublished and not cut.in_doubt()) or time.monotonic() > give_up:
-            return cut
+        ledger = read_ledger(settings.url("sandbox"))
+        if not (cut.unpublished or _doubt(cut, ledger)) or time.monotonic() > give_up:
+            return cut, ledger
         time.sleep(PAUSE_S)
+
+
+def _doubt(cut: Cut, ledger: list[Row]) -> list[str]:
+    return cut.in_doubt() + landed(cut.operations, ledger)
 
 
 def _caught_up(reader: Reader, settings: GatewaySettings, cut: Cut, give_up: float) -> dict[str, Line]:
@@ -71,6 +78,9 @@ def _found(
             yield f"{name}: {len(differing)} payments differ from the books: {_some(differing)}"
     if gaps:
         yield f"kafka: {len(gaps)} payments lack events: {_some(gaps)}"
+    wrong = [id for id, line in cut.lines.items() if cut.taken.get(id, 0) != line.amount_captured]
+    if wrong:
+        yield f"books: {len(wrong)} payments whose postings are not what was captured: {_some(wrong)}"
     if cut.posted:
         yield f"books: the postings add up to {cut.posted}, not to zero"
     if cut.unpublished:
@@ -97,15 +107,15 @@ def _print_totals(stores: dict[str, dict[str, Line]]) -> None:
             click.echo(f"{key[0]:9}{key[1]:17}{name:11}{count:>10}{amount:>18}{captured:>18}")
 
 
-def _conclude(found: list[str], cut: Cut, ledger_rows: int) -> None:
-    doubt = cut.in_doubt()
+def _conclude(found: list[str], cut: Cut, ledger: list[Row]) -> None:
+    doubt = _doubt(cut, ledger)
     for line in found:
         click.echo(f"DIFFERENCE  {line}")
     if doubt:
         click.echo(f"IN DOUBT    {len(doubt)}: {_some(doubt)}")
     click.echo(
         f"cut at outbox id {cut.outbox_id}: {len(cut.lines)} payments, "
-        f"{len(cut.operations)} operations, {ledger_rows} rows of the processors' ledgers"
+        f"{len(cut.operations)} operations, {len(ledger)} rows of the processors' ledgers"
     )
     if found or doubt:
         raise SystemExit(1)

@@ -11,12 +11,12 @@ from sqlalchemy import Connection, func, select
 from connectors.kafka import consumer, partitions
 from connectors.warehouse import Reader
 from gateway.books.engine import sqlite_engine
-from gateway.books.operations import Operation, operations
+from gateway.books.operations import OPEN, Operation, operations
 from gateway.books.outbox import outbox
 from gateway.books.payments import payments
 from gateway.books.postings import postings
 from schemas.events import Unreadable, decode
-from schemas.payments import PaymentEvent, TransactionCompleted
+from schemas.payments import PROCESSORS, PaymentEvent, TransactionCompleted
 from schemas.topics import PAYMENTS
 
 PAGE = 20_000
@@ -36,20 +36,25 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """The books at one moment. `sequences`: the last event of each payment; `posted`: their sum, always zero."""
+    """The books at one moment. `sequences`: the last event of each payment.
+
+    `taken`: what the postings say the processor of each payment owes us (minor units); `posted`: the sum of all
+    postings, always zero.
+    """
 
     outbox_id: int
     at: int
     lines: dict[str, Line]
     sequences: dict[str, int]
     operations: list[Operation]
+    taken: dict[str, int]
     unpublished: int
     posted: int
 
     def in_doubt(self) -> list[str]:
         """Payments and operations whose end nobody knows yet."""
         payments_ = [id for id, line in self.lines.items() if line.state in ("processing", "unknown")]
-        return payments_ + [o.id for o in self.operations if o.status in ("sending", "unknown")]
+        return payments_ + [o.id for o in self.operations if o.status in OPEN]
 
 
 def read_books(path: Path) -> Cut:
@@ -123,6 +128,9 @@ def _cut(conn: Connection) -> Cut:
     names = Operation.__struct_fields__
     called = conn.execute(select(*[operations.c[name] for name in names]))
     last = conn.execute(select(func.coalesce(func.max(outbox.c.id), 0), func.max(outbox.c.recorded_at))).one()
+    due = postings.c.account.in_([f"due:{processor}" for processor in PROCESSORS])
+    taken = func.sum(postings.c.amount).label("taken")
+    owed = conn.execute(select(postings.c.payment, taken).where(due).group_by(postings.c.payment))
     unpublished = conn.execute(select(func.count()).where(outbox.c.published_at.is_(None))).scalar_one()
     return Cut(
         outbox_id=last[0],
@@ -130,6 +138,7 @@ def _cut(conn: Connection) -> Cut:
         lines={r.id: Line(r.state, r.currency, r.amount, r.amount_captured) for r in rows},
         sequences={r.id: r.sequence for r in rows},
         operations=[Operation(**dict(zip(names, row, strict=True))) for row in called],
+        taken={row.payment: row.taken for row in owed},
         unpublished=unpublished,
         posted=conn.execute(select(func.coalesce(func.sum(postings.c.amount), 0))).scalar_one(),
     )

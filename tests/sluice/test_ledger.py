@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.books.operations import Operation
-from sluice.ledger import Row, differences
+from sluice.ledger import Row, differences, landed
 
 CUT = 1_000
 
@@ -68,6 +68,15 @@ def test_what_came_after_the_cut_is_set_aside() -> None:
     assert found([], [row()], frozenset({"op_1"})) == []
     assert found([operation(finished_at=CUT + 1)], []) == []
     assert found([operation(status="sending", finished_at=None)], [row()]) == []
+
+
+def test_what_landed_late_is_in_doubt_until_its_last_look() -> None:
+    watched, given_up = operation(status="failed", lease_until=CUT + 1), operation(status="failed")
+    assert landed([watched], [row()]) == ["op_1"]
+    assert found([watched], [row()]) == []
+    assert landed([watched], []) == landed([watched], [row(status="declined")]) == []
+    assert landed([given_up], [row()]) == []
+    assert len(found([given_up], [row()])) == 1
 
 
 def test_a_decline_whose_money_was_freed_agrees() -> None:
