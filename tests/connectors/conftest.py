@@ -33,8 +33,8 @@ async def sandbox(processor_settings: ProcessorSettings) -> AsyncIterator[Sandbo
 async def processors(
     processor_settings: ProcessorSettings, sandbox: Sandbox
 ) -> AsyncIterator[dict[Name, Processor]]:
-    """Clients of the twins that wait up to 5 s."""
-    opened = open_processors(processor_settings, 5)
+    """Clients of the twins that wait up to a minute."""
+    opened = open_processors(processor_settings, 60)
     yield opened
     for processor in opened.values():
         await processor.close()
@@ -42,8 +42,8 @@ async def processors(
 
 @pytest.fixture
 async def hasty(processor_settings: ProcessorSettings, sandbox: Sandbox) -> AsyncIterator[dict[Name, Processor]]:
-    """Clients that give up after half a second."""
-    opened = open_processors(processor_settings, 0.5)
+    """Clients that give up after a second."""
+    opened = open_processors(processor_settings, 1)
     yield opened
     for processor in opened.values():
         await processor.close()

@@ -101,7 +101,7 @@ def query(call: Charge | FollowUp, kind: str) -> Query:
     return Query(call.request_id, call.reference, kind, call.amount, order, of)  # type: ignore[arg-type]
 
 
-async def until(said: str, ask: Callable[[], Awaitable[Answer]], within_s: float = 10) -> Answer:
+async def until(said: str, ask: Callable[[], Awaitable[Answer]], within_s: float = 60) -> Answer:
     end = time.monotonic() + within_s
     while (answer := await ask()).said != said:
         assert time.monotonic() < end, answer

@@ -1,15 +1,13 @@
 """The catcher as its users meet it: SMTP in, Twilio's shape in, a page and JSON out."""
 
 import asyncio
-import random
 import signal
 import smtplib
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -20,44 +18,31 @@ import pytest
 from connectors.sandbox.catcher.__main__ import serve
 from connectors.sandbox.catcher.inbox import KEPT, Inbox
 from connectors.sandbox.catcher.settings import CatcherSettings
-
-
-def free_offset() -> int:
-    """A port offset at which the catcher's two ports are free."""
-    while True:
-        offset = random.randint(15_000, 50_000)
-        try:
-            for port in (1025, 8025):
-                with socket.create_server(("127.0.0.1", port + offset)):
-                    pass
-        except OSError:
-            continue
-        return offset
+from tests.patience import eventually, until
 
 
 @pytest.fixture
-async def catcher(tmp_path: Path) -> AsyncIterator[CatcherSettings]:
+async def catcher(tmp_path: Path, free_offset: Callable[[], int]) -> AsyncIterator[CatcherSettings]:
     settings = CatcherSettings(data=tmp_path, port_offset=free_offset())
     stopped = asyncio.Event()
     serving = asyncio.create_task(serve(settings, stopped))
-    await until_healthy(settings, serving)
+    await eventually(lambda: is_healthy(settings, serving))
     yield settings
     stopped.set()
     await serving
 
 
-async def until_healthy(settings: CatcherSettings, serving: asyncio.Task[None]) -> None:
-    async with aiohttp.ClientSession() as session:
-        for _ in range(100):
-            if serving.done():
-                await serving
-            try:
-                async with session.get(f"{settings.url('catcher')}/healthz") as answer:
-                    assert answer.status == 200
-                    return
-            except aiohttp.ClientConnectorError:
-                await asyncio.sleep(0.02)
-    raise AssertionError("the catcher did not come up")
+async def is_healthy(settings: CatcherSettings, serving: asyncio.Task[None]) -> bool:
+    if serving.done():
+        await serving
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{settings.url('catcher')}/healthz") as answer,
+        ):
+            return answer.status == 200
+    except aiohttp.ClientConnectorError:
+        return False
 
 
 def deliver(settings: CatcherSettings, mail: EmailMessage, *to: str) -> dict[str, Any]:
@@ -216,30 +201,26 @@ def test_the_oldest_message_gives_way() -> None:
     assert [m.text for m in inbox][-1] == "1"
 
 
-def test_the_process_starts_logs_no_address_and_stops(tmp_path: Path) -> None:
+def test_the_process_starts_logs_no_address_and_stops(tmp_path: Path, free_offset: Callable[[], int]) -> None:
     offset = free_offset()
     environment = {"SLUICE_DATA": str(tmp_path), "SLUICE_PORT_OFFSET": str(offset), "PATH": ""}
     command = [sys.executable, "-m", "connectors.sandbox.catcher"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         settings = CatcherSettings(data=tmp_path, port_offset=offset)
-        wait_for_port(settings.port("catcher"), process)
+        until(lambda: process.poll() is not None or listens(settings.port("catcher")))
         deliver(settings, a_mail(), "ada@example.com")
         with urllib.request.urlopen(f"{settings.url('catcher')}/messages") as answer:
             assert b"ada@example.com" in answer.read()
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=10)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert b"catching" in output
     assert b"ada@" not in output
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("localhost", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("the catcher did not come up")
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("localhost", port), 1).close()
+    except OSError:
+        return False
+    return True

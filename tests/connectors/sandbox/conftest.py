@@ -1,6 +1,5 @@
 """A sandbox in a process of its own, and the vendors' wires to it."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import aiohttp
 import pytest
 
 from schemas.ids import new_id
+from tests import patience
 from tests.connectors.sandbox.process import SandboxProcess
 from tests.connectors.sandbox.wires import Control, Mastercard, PayPal, Visa, Wires
 
@@ -36,7 +36,7 @@ def own_sandbox(tmp_path: Path) -> Iterator[SandboxProcess]:
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """A client that never waits for ever, and never meets a connection that died while nobody looked."""
     connector = aiohttp.TCPConnector(force_close=True)
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=20)) as session:
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as session:
         yield session
 
 
@@ -68,16 +68,8 @@ def paypal(http: aiohttp.ClientSession, sandbox: SandboxProcess) -> PayPal:
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """`await eventually(condition)` polls an async condition for up to 20 s."""
-
-    async def poll(condition: Callable[[], Awaitable[bool]]) -> None:
-        for _ in range(1000):
-            if await condition():
-                return
-            await asyncio.sleep(0.02)
-        pytest.fail("it did not happen")
-
-    return poll
+    """`await eventually(condition)` polls an async condition."""
+    return patience.eventually
 
 
 @pytest.fixture

@@ -1,19 +1,14 @@
 """The sandbox as a process of its own, which a test may kill."""
 
 import os
-import random
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
-import pytest
-
 from schemas.settings import PORTS
-
-NAMES = ("sandbox", "visa", "mastercard", "paypal")
+from tests.conftest import unused_offset
+from tests.patience import until
 
 
 class SandboxProcess:
@@ -21,7 +16,7 @@ class SandboxProcess:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.offset = _free_offset()
+        self.offset = unused_offset()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -34,7 +29,7 @@ class SandboxProcess:
     def stop(self) -> int:
         assert self._process
         self._process.terminate()
-        return self._process.wait(10)
+        return self._process.wait(60)
 
     def kill(self) -> None:
         assert self._process
@@ -48,25 +43,13 @@ class SandboxProcess:
         return f"http://localhost:{self.port(name)}"
 
     def _await_health(self) -> None:
+        until(self._is_healthy, why=(self.data / "log").read_text)
+
+    def _is_healthy(self) -> bool:
         assert self._process
-        until = time.monotonic() + 20
-        while self._process.poll() is None and time.monotonic() < until:
-            try:
-                with urllib.request.urlopen(f"{self.url('sandbox')}/healthz", timeout=1) as answer:
-                    assert answer.status == 200
-                    return
-            except OSError:
-                time.sleep(0.05)
-        pytest.fail(f"the sandbox did not come up: {(self.data / 'log').read_text()}")
-
-
-def _free_offset() -> int:
-    while True:
-        offset = random.randint(12_000, 50_000)
+        assert self._process.poll() is None, (self.data / "log").read_text()
         try:
-            for name in NAMES:
-                with socket.create_server(("127.0.0.1", PORTS[name] + offset)):
-                    pass
+            with urllib.request.urlopen(f"{self.url('sandbox')}/healthz", timeout=10) as answer:
+                return bool(answer.status == 200)
         except OSError:
-            continue
-        return offset
+            return False

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,7 @@ from tests.connectors.sandbox.process import SandboxProcess
 from tests.connectors.sandbox.wires import Control, Mastercard, PayPal, Visa
 
 SHORT_S = 0.5  # how long a test waits to call a connection silent
+LONG_S = 60  # how long it waits for what must come
 
 UNREADABLE = "codec can't decode"  # how json refuses the garbage
 BROKEN = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError)
@@ -28,6 +30,15 @@ async def refuses(port: int) -> bool:
     writer.close()
     await writer.wait_closed()
     return False
+
+
+def met(control: Control) -> Callable[[], Awaitable[bool]]:
+    """Whether every fault that was ordered has met its call."""
+
+    async def none_is_left() -> bool:
+        return (await control.get("/faults"))["data"] == []
+
+    return none_is_left
 
 
 class Raw(contextlib.AbstractAsyncContextManager["Raw"]):
@@ -63,7 +74,7 @@ async def test_refuse_closes_the_port_and_its_open_connections(
         assert (await control.fault(processor="visa", fault="refuse")).status == 201
         for connection in (reader, held.reader):
             with contextlib.suppress(ConnectionResetError):
-                assert await asyncio.wait_for(connection.read(), 2) == b""
+                assert await asyncio.wait_for(connection.read(), LONG_S) == b""
     writer.close()
     assert await refuses(sandbox.port("visa"))
     with pytest.raises(aiohttp.ClientConnectorError):
@@ -77,7 +88,7 @@ async def test_refuse_closes_the_port_and_its_open_connections(
 async def test_refuse_ends_after_its_seconds(
     eventually: Eventually, control: Control, sandbox: SandboxProcess
 ) -> None:
-    await control.fault(processor="paypal", fault="refuse", seconds=0.3)
+    await control.fault(processor="paypal", fault="refuse", seconds=1)
     assert await refuses(sandbox.port("paypal"))
 
     async def open_again() -> bool:
@@ -116,7 +127,7 @@ async def test_silence_applies_nothing_and_holds_the_connection(
         assert await control.rows(reference) == []
         await control.clear()
         with contextlib.suppress(ConnectionResetError):
-            assert await asyncio.wait_for(call.reader.read(), 2) == b""  # let go, without an answer
+            assert await asyncio.wait_for(call.reader.read(), LONG_S) == b""  # let go, without an answer
     assert await control.rows(reference) == []
     assert (await visa.pay(reference)).status == 201
 
@@ -128,19 +139,24 @@ async def test_silence_ends_after_its_seconds(visa: Visa, control: Control, refe
     assert await control.rows(reference) == []
 
 
-async def test_apply_then_silence_takes_the_money(visa: Visa, control: Control, reference: str) -> None:
+async def test_apply_then_silence_takes_the_money(
+    eventually: Eventually, visa: Visa, control: Control, reference: str
+) -> None:
+    async def applied() -> bool:
+        return bool(await control.moves(reference) == [("sale", 1000, "applied")])
+
     await control.fault(processor="visa", fault="apply_then_silence")
     async with Raw(visa, reference) as call:
+        await eventually(applied)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(call.reader.read(1), SHORT_S)
-        assert await control.moves(reference) == [("sale", 1000, "applied")]
 
 
 async def test_apply_then_reset_takes_the_money_and_resets(visa: Visa, control: Control, reference: str) -> None:
     await control.fault(processor="visa", fault="apply_then_reset")
     async with Raw(visa, reference) as call:
         with pytest.raises(ConnectionResetError):
-            await asyncio.wait_for(call.reader.read(), 5)
+            await asyncio.wait_for(call.reader.read(), LONG_S)
     assert await control.moves(reference) == [("sale", 1000, "applied")]
 
 
@@ -165,10 +181,12 @@ async def test_apply_then_500_takes_the_money(
 async def test_slow_applies_late_even_where_the_client_has_gone(
     eventually: Eventually, visa: Visa, control: Control, reference: str
 ) -> None:
-    await control.fault(processor="visa", fault="slow", seconds=0.6)
+    await control.fault(processor="visa", fault="slow", seconds=600, times=1)
     async with Raw(visa, reference):
         pass  # hangs up at once
+    await eventually(met(control))
     assert await control.rows(reference) == []
+    await control.clear()
 
     async def applied() -> bool:
         return bool(await control.moves(reference) == [("sale", 1000, "applied")])
@@ -188,19 +206,15 @@ async def test_clearing_lets_a_slow_call_through(
 ) -> None:
     await control.fault(processor="visa", fault="slow", seconds=600, times=1)
     call = asyncio.create_task(visa.pay(reference))
-
-    async def met() -> bool:
-        return (await control.get("/faults"))["data"] == []
-
-    await eventually(met)
+    await eventually(met(control))
     await control.clear()
-    assert (await asyncio.wait_for(call, 5)).status == 201
+    assert (await asyncio.wait_for(call, LONG_S)).status == 201
 
 
 async def test_half_a_body_takes_the_money(visa: Visa, control: Control, reference: str) -> None:
     await control.fault(processor="visa", fault="half_body")
     async with Raw(visa, reference) as call:
-        answer = await asyncio.wait_for(call.reader.read(), 5)
+        answer = await asyncio.wait_for(call.reader.read(), LONG_S)
     head, _, body = answer.partition(b"\r\n\r\n")
     [length] = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length")]
     assert head.startswith(b"HTTP/1.1 201")
@@ -211,7 +225,7 @@ async def test_half_a_body_takes_the_money(visa: Visa, control: Control, referen
 async def test_garbage_takes_the_money(visa: Visa, control: Control, reference: str) -> None:
     await control.fault(processor="visa", fault="garbage")
     async with Raw(visa, reference) as call:
-        answer = await asyncio.wait_for(call.reader.readuntil(b"</html"), 5)
+        answer = await asyncio.wait_for(call.reader.readuntil(b"</html"), LONG_S)
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"text/html" in answer
     assert await control.moves(reference) == [("sale", 1000, "applied")]
