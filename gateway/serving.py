@@ -8,6 +8,8 @@ from collections.abc import Generator
 import uvicorn
 from quart import Quart
 
+from gateway.protocol import BoundedHead
+
 DRAIN_S = 6  # the supervisor stops everything within 10 s
 BACKLOG = 2_048
 KEEP_ALIVE_S = 75  # longer than the usual 60 s of a client's pool, so that we are not the one who hangs up
@@ -32,6 +34,7 @@ async def serve(app: Quart, host: str, port: int, proxies: str) -> None:
         host=host,
         port=port,
         forwarded_allow_ips=proxies,
+        http=BoundedHead,
         ws="none",  # we have none, and uvicorn would log their addresses with query strings
         log_config=None,
         access_log=False,
