@@ -81,8 +81,8 @@ def open_page(browser: Browser, url: str, width: int, height: int) -> tuple[Page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(url)
-    expect(page.get_by_text("Data age")).to_be_visible(timeout=30_000)
-    expect(page.locator("table.latest tbody tr")).to_have_count(12, timeout=30_000)
+    expect(page.get_by_text("Data age")).to_be_visible(timeout=60_000)
+    expect(page.locator("table.latest tbody tr")).to_have_count(12, timeout=60_000)
     return page, asked
 
 
@@ -95,7 +95,7 @@ def test_the_page_renews_itself_and_asks_nobody_else(
     before = newest.inner_text()
     selling = threading.Thread(target=shop.sell, args=(20, timedelta(seconds=1)))
     selling.start()
-    expect(newest).not_to_have_text(before, timeout=10_000)
+    expect(newest).not_to_have_text(before, timeout=60_000)
     selling.join()
     picture = page.screenshot(path=tmp_path / "dashboard.png")
     assert len(picture) > 30_000  # charts and figures, not a blank page
@@ -136,7 +136,7 @@ def test_a_page_that_gets_no_news_says_so(shop: Any, dashboard: Dashboard, brows
     lost = page.get_by_text("this page gets no news")
     expect(lost).to_be_hidden()
     dashboard.process.kill()
-    expect(lost).to_be_visible(timeout=30_000)
+    expect(lost).to_be_visible(timeout=60_000)
     page.close()
 
 
@@ -144,7 +144,7 @@ def test_a_payment_of_the_list_can_be_looked_into(shop: Any, url: str, browser: 
     shop.sell(20, timedelta(seconds=10))
     page, _ = open_page(browser, url, 390, 844)
     page.locator("table.latest a").first.click()
-    expect(page.locator("dl.facts").first).to_be_visible(timeout=30_000)
+    expect(page.locator("dl.facts").first).to_be_visible(timeout=60_000)
     page.get_by_text("All payments").click()
-    expect(page.locator("table.latest")).to_be_visible(timeout=30_000)
+    expect(page.locator("table.latest")).to_be_visible(timeout=60_000)
     page.close()

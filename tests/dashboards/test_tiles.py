@@ -73,8 +73,9 @@ def test_a_payment_our_gate_stopped_is_no_failure_of_a_processor(shop: Any, read
 
 
 def test_every_outcome_has_a_line_and_the_stand_in_its_share(shop: Any, reader: Reader) -> None:
+    moment = now()
     for outcome, source in (("allow", "model"), ("allow", "stand_in"), ("review", "rules"), ("block", "model")):
-        shop.take(shop.payment(now(), risk=AppliedRisk(outcome, source, waited_ms=5.0)))  # type: ignore[arg-type]
+        shop.take(shop.payment(moment, risk=AppliedRisk(outcome, source, waited_ms=5.0)))  # type: ignore[arg-type]
     figures = verdicts.verdicts(reader.query(verdicts.QUERY))
     assert [(share.outcome, share.count) for share in figures.shares] == [
         ("allow", 2),
