@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
@@ -14,6 +15,7 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.topics import Topic
 
 REPEATED_AFTER_S = 10.0
+SILENT_US = 2_000_000  # a broker that is there answers a fetch within half a second (`fetch.wait.max.ms`)
 COMPLAINT = re.compile(r"(?P<kind>\w+) \[[^]]*\] \[thrd:(?P<broker>[^]]*)\]")
 
 
@@ -89,6 +91,28 @@ def _accepts(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+class _Broker(msgspec.Struct):
+    state: str
+    waitresp_cnt: int  # requests without an answer
+    txidle: int  # microseconds since the last request
+    toppars: dict[str, msgspec.Raw]  # what is read from it
+
+
+class _Statistics(msgspec.Struct):
+    brokers: dict[str, _Broker]
+
+
+def answering(statistics: str) -> bool:
+    """Whether all brokers a consumer reads from are there and answer, by the document its `stats_cb` is given.
+
+    https://github.com/confluentinc/librdkafka/blob/master/STATISTICS.md
+    """
+    found = msgspec.json.decode(statistics, type=_Statistics).brokers.values()
+    read = [broker for broker in found if broker.toppars]
+    silent = [b for b in read if b.state != "UP" or (b.waitresp_cnt and b.txidle > SILENT_US)]
+    return bool(read) and not silent
 
 
 def partitions(client: Consumer | Producer, topic: str, timeout_s: float = 10) -> list[int]:
