@@ -4,7 +4,7 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HEAD_MAX = 32_768  # bytes of request line and headers; what nginx takes
+HEAD_MAX = 32_768  # bytes of request line and headers, as in nginx; looked at after each read of up to 256 KiB
 HEAD_TIMEOUT_S = 10.0
 
 

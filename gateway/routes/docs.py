@@ -1,10 +1,11 @@
 """The API's description: OpenAPI and AsyncAPI for machines, Swagger UI for people, from our own host alone."""
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
-from quart import Blueprint, current_app
+import msgspec
+from quart import Blueprint, Quart, current_app
 
 from gateway.endpoint import Call, Reply, endpoint
 from gateway.errors import NotFound
@@ -48,7 +49,8 @@ KEPT = {"Cache-Control": "public, max-age=86400"}
 @endpoint(scope=None, limit="public", answers={200: dict[str, Any]})
 async def read_openapi(call: Call) -> Reply:
     """Describe every route, in OpenAPI 3.1."""
-    return Reply(200, document(current_app, call.parts.settings.public_url))
+    app: Quart = current_app._get_current_object()  # type: ignore[attr-defined]
+    return Reply(200, _description(app, call.parts.settings.public_url))
 
 
 @blueprint.get("/asyncapi.json")
@@ -74,6 +76,11 @@ async def read_asset(call: Call, asset: str) -> Reply:
     if asset not in ASSETS:
         raise NotFound
     return Reply(200, _asset(asset), {"Content-Type": ASSETS[asset], **KEPT})
+
+
+@lru_cache(maxsize=1)
+def _description(app: Quart, server: str) -> bytes:
+    return msgspec.json.encode(document(app, server))  # 7 ms
 
 
 @cache

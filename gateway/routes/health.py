@@ -49,7 +49,7 @@ async def ready(call: Call) -> Reply:
 
 
 @blueprint.get("/metrics")
-@endpoint(scope=None, limit=None, answers={200: str})
+@endpoint(scope=None, limit="public", answers={200: str})
 async def metrics(call: Call) -> Reply:
     """Show what is measured, in Prometheus' text format."""
     backlog = await call.parts.books.read(measure_backlog)
