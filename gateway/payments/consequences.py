@@ -11,7 +11,8 @@ from schemas.declines import DeclineCode
 from schemas.payments import Processor
 from schemas.states import PaymentState
 
-ENDED: tuple[PaymentState, ...] = ("declined", "failed", "voided")
+AWAITING: tuple[PaymentState, ...] = ("processing", "unknown")  # an approval: in any other state it is too late
+HOLDING: tuple[PaymentState, ...] = ("authorized", "in_review")
 
 
 class Follow(msgspec.Struct, frozen=True):
@@ -101,16 +102,18 @@ def consequence(
 
 
 def _after_order(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
+    # An order moves no money until its payer approves it: silence about it is no doubt, and one too late is lost.
+    if payment.state != "processing":
+        return Effect(payment)
     if closed.status == "succeeded":
         return Effect(_become(payment, "requires_action", redirect_url=answer.redirect_url))
-    # An order moves no money until its payer approves it, so silence is no doubt about money here.
     return Effect(_become(payment, "failed", decline_code="processor_unavailable"))
 
 
 def _after_authorization(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
     if closed.status == "succeeded":
         return _approved(payment, closed)
-    if payment.state in ENDED:
+    if payment.state not in AWAITING:
         return Effect(payment)
     if closed.status == "unknown":
         return Effect(_become(payment, "unknown"))
@@ -120,7 +123,7 @@ def _after_authorization(payment: PaymentRow, closed: Operation, answer: Answer)
 
 
 def _approved(payment: PaymentRow, closed: Operation) -> Effect:
-    if payment.state in ENDED:
+    if payment.state not in AWAITING:
         return Effect(payment, follow("void", closed))
     if closed.kind == "sale":
         return Effect(_become(payment, "captured", amount_captured=closed.amount))
@@ -151,7 +154,7 @@ def _after_follow_up(payment: PaymentRow, closed: Operation, beside: list[Operat
         return Effect(payment)
     if closed.kind == "capture":
         return _captured(payment, closed, beside)
-    return Effect(payment if payment.state in ENDED else _become(payment, "voided"))
+    return Effect(_become(payment, "voided") if payment.state in HOLDING else payment)
 
 
 def _captured(payment: PaymentRow, closed: Operation, beside: list[Operation]) -> Effect:
@@ -161,10 +164,12 @@ def _captured(payment: PaymentRow, closed: Operation, beside: list[Operation]) -
 
 
 def _after_reversal(payment: PaymentRow, closed: Operation, undone: Operation, beside: list[Operation]) -> Effect:
-    if closed.status == "unknown" or payment.state in ENDED:
+    if closed.status == "unknown":
         return Effect(payment)
     if undone.kind == "capture":
         return _after_captures_reversal(payment, closed, undone, beside)
+    if payment.state not in AWAITING:
+        return Effect(payment)
     if undone.status == "declined":
         return Effect(_become(payment, "declined", decline_code=undone.decline_code or "generic_decline"))
     if closed.status == "succeeded":

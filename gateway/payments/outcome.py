@@ -24,12 +24,13 @@ from gateway.books.operations import (
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.books.postings import entries, negated, post, select_entries
 from gateway.books.reviews import insert_review
-from gateway.payments.consequences import ENDED, Effect, Follow, close, consequence, follow
+from gateway.payments.consequences import Effect, Follow, close, consequence, follow
 from gateway.payments.record import answer as answer_request
 from gateway.payments.record import record
 from gateway.payments.terms import APPROVAL_MAX, Terms
 from schemas.ids import new_id
 from schemas.payments import Processor
+from schemas.states import STATUS
 from schemas.times import from_micros, now_micros
 
 
@@ -180,7 +181,7 @@ def _side_effects(conn: Connection, rest: PaymentRow, now: int) -> None:
     if rest.state == "in_review":
         insert_review(conn, new_id("rev"), rest.id, now)
     risk = rest.applied_risk()
-    if rest.state in ENDED and risk and risk.source == "stand_in" and risk.outcome == "allow":
+    if STATUS[rest.state] == "failed" and risk and risk.source == "stand_in" and risk.outcome == "allow":
         day = from_micros(rest.created_at).date()
         for subject in (rest.stream_key, rest.merchant):
             give_back(conn, subject, rest.currency, day, rest.amount)

@@ -1,6 +1,6 @@
 """A gateway with the processors' twins beside it, and shoppers to pay with."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -12,10 +12,15 @@ from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.sandbox import Sandbox
 from gateway.app import create_app
-from gateway.books.payments import select_payment
+from gateway.books.cards import select_card
+from gateway.books.payments import PaymentRow, select_payment
+from gateway.payments.new_payment import ByCard, NewPayment, row_of
+from gateway.payments.path import Request
 from gateway.payments.recovery import sweep
 from gateway.settings import GatewaySettings
 from tests.gateway.conftest import Answer, Gateway
+
+RequestOf = Callable[..., Awaitable[tuple[Request, PaymentRow]]]
 
 VISA = "4111111111111111"
 MASTERCARD = "5555555555554444"
@@ -129,3 +134,19 @@ async def shop(hurried: GatewaySettings, processor_settings: ProcessorSettings) 
         yield Shop(Gateway(app), sandbox)
         await sandbox.clear()
     sandbox.close()
+
+
+@pytest.fixture
+async def request_of(shop: Shop) -> RequestOf:
+    """Makes a row as the route would, and the request it belongs to."""
+
+    async def make(**fields: Any) -> tuple[Request, PaymentRow]:
+        parts, customer = shop.gateway.parts, await shop.account("customer")
+        card = await parts.books.read(select_card, await shop.card(), customer)
+        merchant = await shop.account("merchant")
+        by_card = ByCard(card="x")
+        asked = NewPayment(amount=1000, currency="EUR", merchant=merchant, payment_method=by_card, **fields)
+        row = row_of(asked, customer, "customer", card, None, parts.key, "")
+        return Request(customer, uuid4().hex, b"same"), row
+
+    return make

@@ -2,7 +2,6 @@
 
 import asyncio
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -12,31 +11,13 @@ from gateway.books.payments import PaymentRow, select_payment
 from gateway.errors import RequestInProgress
 from gateway.payments.calls import send
 from gateway.payments.judging import judge
-from gateway.payments.new_payment import ByCard, NewPayment, row_of
 from gateway.payments.outcome import apply
-from gateway.payments.path import Request, approve, receive
+from gateway.payments.path import approve, receive
 from gateway.payments.recovery import sweep
-from tests.gateway.payments.conftest import Shop
+from tests.gateway.payments.conftest import RequestOf, Shop
 
 
-@pytest.fixture
-async def request_of(shop: Shop) -> Any:
-    """Makes a row as the route would, and the request it belongs to."""
-
-    async def make(key: str = "") -> tuple[Request, PaymentRow]:
-        from gateway.books.cards import select_card
-
-        parts, customer = shop.gateway.parts, await shop.account("customer")
-        card = await parts.books.read(select_card, await shop.card(), customer)
-        merchant = await shop.account("merchant")
-        asked = NewPayment(amount=1000, currency="EUR", merchant=merchant, payment_method=ByCard(card="x"))
-        row = row_of(asked, customer, "customer", card, None, parts.key, "")
-        return Request(customer, key or uuid4().hex, b"same"), row
-
-    return make
-
-
-async def test_received_without_its_client_ends_interrupted(shop: Shop, request_of: Any) -> None:
+async def test_received_without_its_client_ends_interrupted(shop: Shop, request_of: RequestOf) -> None:
     request, row = await request_of()
     parts = shop.gateway.parts
     await parts.books.write(receive, parts.terms, request, row)
@@ -48,7 +29,7 @@ async def test_received_without_its_client_ends_interrupted(shop: Shop, request_
     assert shop.ledger() == []
 
 
-async def test_received_is_taken_over_by_the_same_key_after_its_lease(shop: Shop, request_of: Any) -> None:
+async def test_received_is_taken_over_by_the_same_key_after_its_lease(shop: Shop, request_of: RequestOf) -> None:
     request, row = await request_of()
     parts = shop.gateway.parts
     await parts.books.write(receive, parts.terms, request, row)
@@ -61,7 +42,7 @@ async def test_received_is_taken_over_by_the_same_key_after_its_lease(shop: Shop
     assert taken.id == row.id
 
 
-async def test_judged_is_asked_for_and_never_sent_again(shop: Shop, request_of: Any) -> None:
+async def test_judged_is_asked_for_and_never_sent_again(shop: Shop, request_of: RequestOf) -> None:
     request, row = await request_of()
     parts = shop.gateway.parts
     await parts.books.write(receive, parts.terms, request, row)
@@ -76,7 +57,7 @@ async def test_judged_is_asked_for_and_never_sent_again(shop: Shop, request_of: 
     assert [operation.operation for operation in shop.ledger()] == ["sale"]
 
 
-async def test_judged_but_never_sent_ends_failed_and_holds_nothing(shop: Shop, request_of: Any) -> None:
+async def test_judged_but_never_sent_ends_failed_and_holds_nothing(shop: Shop, request_of: RequestOf) -> None:
     request, row = await request_of()
     parts = shop.gateway.parts
     await parts.books.write(receive, parts.terms, request, row)
@@ -88,7 +69,7 @@ async def test_judged_but_never_sent_ends_failed_and_holds_nothing(shop: Shop, r
     assert await shop.balance() == {}
 
 
-async def test_judged_waits_for_a_vault_that_restarts(shop: Shop, request_of: Any) -> None:
+async def test_judged_waits_for_a_vault_that_restarts(shop: Shop, request_of: RequestOf) -> None:
     request, row = await request_of()
     parts = shop.gateway.parts
     await parts.books.write(receive, parts.terms, request, row)
@@ -105,7 +86,7 @@ async def test_judged_waits_for_a_vault_that_restarts(shop: Shop, request_of: An
     assert (await call).said == "succeeded"
 
 
-async def test_judged_is_not_judged_twice(shop: Shop, request_of: Any) -> None:
+async def test_judged_is_not_judged_twice(shop: Shop, request_of: RequestOf) -> None:
     request, row = await request_of()
     parts = shop.gateway.parts
     await parts.books.write(receive, parts.terms, request, row)
@@ -128,7 +109,7 @@ async def test_approved_goes_on_through_the_judge(shop: Shop) -> None:
     assert [row.operation for row in shop.ledger()] == ["authorize", "capture"]
 
 
-async def test_an_approval_after_the_end_is_booked_and_voided(shop: Shop, request_of: Any) -> None:
+async def test_an_approval_after_the_end_is_booked_and_voided(shop: Shop, request_of: RequestOf) -> None:
     """A worker frozen between check and send comes back after recovery has given its payment up."""
     request, row = await request_of()
     parts = shop.gateway.parts
@@ -172,7 +153,7 @@ async def test_an_answer_that_comes_twice_changes_nothing(shop: Shop) -> None:
     assert await parts.books.read(select_payment, paid) == before
 
 
-async def test_two_workers_take_one_lease_once(shop: Shop, request_of: Any) -> None:
+async def test_two_workers_take_one_lease_once(shop: Shop, request_of: RequestOf) -> None:
     request, row = await request_of()
     parts = shop.gateway.parts
     await parts.books.write(receive, parts.terms, request, row)

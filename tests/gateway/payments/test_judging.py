@@ -1,0 +1,106 @@
+"""What a verdict lets through: which operation is sent, at which processor, and what everybody is told of a no."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import Connection
+
+from gateway.books.operations import OperationKind
+from gateway.payments.judging import judge
+from gateway.payments.outcome import Step
+from gateway.payments.path import drive, receive
+from schemas.risk import Outcome, Verdict
+from schemas.states import PaymentState
+from schemas.times import now
+from tests.gateway.payments.conftest import RequestOf, Shop
+
+
+def verdict(payment: str, outcome: Outcome) -> Verdict:
+    """What the fraud flow says of a payment."""
+    return Verdict(
+        payment=payment,
+        instrument="fp",
+        merchant="acc",
+        outcome=outcome,
+        source="rules",
+        score=0.9,
+        reasons=["because"],
+        features={"amount": 1.0},
+        model="m1",
+        rules="r1",
+        flow_sequence=1,
+        input_partition=0,
+        input_offset=0,
+        latency_ms=1.0,
+        occurred_at=now(),
+        recorded_at=now(),
+    )
+
+
+async def judged(shop: Shop, request_of: RequestOf, outcome: Outcome, **fields: str) -> Step:
+    """A payment that was received, after this verdict."""
+    request, row = await request_of(**fields)
+    parts = shop.gateway.parts
+    await parts.books.write(receive, parts.terms, request, row)
+    return await parts.books.write(judge, parts.terms, row.id, verdict(row.id, outcome), 1.5)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "capture", "sent", "state"),
+    [
+        ("allow", "automatic", "sale", "captured"),
+        ("allow", "manual", "authorize", "authorized"),
+        ("flag", "automatic", "sale", "captured"),
+        ("flag", "manual", "authorize", "authorized"),
+        ("review", "automatic", "authorize", "in_review"),
+        ("review", "manual", "authorize", "in_review"),
+    ],
+)
+async def test_a_verdict_decides_what_is_sent(
+    shop: Shop, request_of: RequestOf, outcome: Outcome, capture: str, sent: OperationKind, state: PaymentState
+) -> None:
+    step = await judged(shop, request_of, outcome, capture=capture)
+    assert step.send is not None
+    assert (step.send.kind, step.send.status, step.send.processor) == (sent, "sending", "visa")
+    done = await drive(shop.gateway.parts, step)
+    assert (done.payment.state, done.payment.risk_outcome) == (state, outcome)
+    assert [row.request_id for row in shop.ledger()] == [step.send.id]
+
+
+async def test_a_block_calls_no_processor_and_tells_its_customer_nothing(
+    shop: Shop, request_of: RequestOf
+) -> None:
+    step = await judged(shop, request_of, "block")
+    assert step.send is None
+    assert step.payment.state == "declined"
+    assert shop.ledger() == []
+    path = f"/v1/payments/{step.payment.id}"
+    told = {who: (await shop.get(path, who))["decline_code"] for who in ("customer", "merchant", "analyst")}
+    assert told == {"customer": "generic_decline", "merchant": "blocked", "analyst": "blocked"}
+    assert "risk" not in await shop.get(path, "customer")
+    assert (await shop.get(path, "analyst"))["risk"] == {
+        "outcome": "block",
+        "source": "rules",
+        "score": 0.9,
+        "reasons": ["because"],
+        "model": "m1",
+        "waited_ms": 1.5,
+    }
+
+
+async def test_past_the_merchants_cap_the_stand_in_holds_and_gives_the_cards_cap_back(
+    shop: Shop, request_of: RequestOf
+) -> None:
+    parts = shop.gateway.parts
+    strict = msgspec.structs.replace(parts.terms, merchant_cap=999, card_cap=1000)
+    for terms, outcome in ((strict, "review"), (parts.terms, "allow")):
+        request, row = await request_of()
+        await parts.books.write(receive, terms, request, row)
+        step = await parts.books.write(judge, terms, row.id, None, 0.0)
+        assert (step.payment.risk_outcome, step.payment.applied_risk().source) == (outcome, "stand_in")
+    assert dict(await parts.books.read(_spent)) == {row.stream_key: 1000, row.merchant: 1000}
+
+
+def _spent(conn: Connection) -> list[Any]:
+    return [tuple(row) for row in conn.exec_driver_sql("SELECT subject, used FROM caps")]
