@@ -5,10 +5,11 @@ https://developer.paypal.com/api/rest/authentication/
 
 import asyncio
 import base64
+from typing import Annotated
 
 import msgspec
 
-from connectors.processors.exchange import Exchange, NotSent, Reply, Request, Silence
+from connectors.processors.exchange import UNREADABLE, Exchange, NotSent, Reply, Request, Silence
 
 EARLY_S = 60  # a token that expires on its way to PayPal is refused
 
@@ -16,7 +17,7 @@ EARLY_S = 60  # a token that expires on its way to PayPal is refused
 class Granted(msgspec.Struct):
     """The answer of `POST /v1/oauth2/token`; `expires_in` in seconds."""
 
-    access_token: str
+    access_token: Annotated[str, msgspec.Meta(pattern=r"^[!-~]+\Z")]  # what a header can carry
     expires_in: int
 
 
@@ -49,7 +50,7 @@ class AccessToken:
     async def _fetch(self, until: float) -> Granted:
         try:
             return _granted(await self._exchange.send(self._request, until))
-        except (Silence, ValueError) as error:
+        except (Silence, *UNREADABLE) as error:
             raise NotSent("no access token") from error
 
 

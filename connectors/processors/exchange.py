@@ -55,6 +55,9 @@ class Silence(Exception):
     """It was sent, wholly or in part, and no whole answer came back."""
 
 
+# What reading nonsense raises; msgspec's and json's errors are ValueErrors.
+UNREADABLE = (ValueError, ArithmeticError, LookupError, RecursionError)
+
 Parse = Callable[[Reply], Answer]
 
 
@@ -156,6 +159,6 @@ def _parsed(reply: Reply, parse: Parse) -> Answer:
         answer = parse(reply)
     except Mismatch as error:
         return Answer("unknown", detail=scrub(f"not what was asked: {error}"))
-    except (ValueError, ArithmeticError, LookupError, RecursionError):  # msgspec's and json's are ValueErrors
+    except UNREADABLE:
         return Answer("unknown", detail=f"unreadable answer, HTTP {reply.status}")
     return msgspec.structs.replace(answer, detail=scrub(answer.detail))

@@ -18,7 +18,15 @@ import msgspec
 
 from connectors.processors.access_token import AccessToken
 from connectors.processors.contract import Answer, Charge, FollowUp, Query
-from connectors.processors.exchange import Exchange, Reply, Request, Silence, answer_to, finding_of
+from connectors.processors.exchange import (
+    UNREADABLE,
+    Exchange,
+    Reply,
+    Request,
+    Silence,
+    answer_to,
+    finding_of,
+)
 from connectors.processors.integrity import same, same_money
 from connectors.processors.paypal_objects import Fault, Movement, Order, Payments, Sum
 from schemas.declines import DeclineCode
@@ -153,7 +161,7 @@ def parse_order_id(reply: Reply) -> str:
     """The order that an authorization or a capture belongs to. Raises `Silence` where it does not say."""
     try:
         order = msgspec.json.decode(reply.body, type=Movement).supplementary_data.related_ids.order_id
-    except ValueError:
+    except UNREADABLE:
         order = ""
     if not order:
         raise Silence("it does not say of which order it is")

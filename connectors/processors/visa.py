@@ -289,5 +289,6 @@ class Visa:
     def _post(self, path: str, request_id: str, content: dict[str, Any]) -> Request:
         body = msgspec.json.encode(content)
         headers = self._signer.headers("POST", path, self._exchange.host, formatdate(usegmt=True), body)
+        # A time-out reversal has no other id of its own: its transaction id is that of the call it takes back.
         headers |= {"Content-Type": "application/json", "v-c-correlation-id": request_id}
         return Request("POST", path, headers, body)

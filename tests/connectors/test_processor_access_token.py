@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -23,6 +24,7 @@ class Counting:
         self.expires_in = 3600
         self.revoked = False
         self.grant_status = 200
+        self.nonsense = b""
 
     async def grant(self, request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == "Basic Y2xpZW50OnNlY3JldA=="
@@ -30,8 +32,8 @@ class Counting:
         self.granted += 1
         self.revoked = False
         await asyncio.sleep(0.02)
-        body = {"access_token": f"token-{self.granted}", "expires_in": self.expires_in}
-        return web.json_response(body, status=self.grant_status)
+        token = {"access_token": f"token-{self.granted}", "expires_in": self.expires_in}
+        return web.Response(body=self.nonsense or msgspec.json.encode(token), status=self.grant_status)
 
     async def order(self, request: web.Request) -> web.Response:
         token = request.headers["Authorization"]
@@ -92,3 +94,19 @@ async def test_without_a_token_nothing_was_sent(paypal: PayPal, server: Counting
     assert (answer.said, answer.sent) == ("failed", False)
     assert (await paypal.order("O1")).said == "unknown"
     assert not server.asked
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"<html>",
+        b'{"access_token": "two\\nlines", "expires_in": 3600}',
+        b'{"access_token": "line\\n", "expires_in": 3600}',
+        b'{"access_token": "", "expires_in": 3600}',
+        b'{"deep": ' + b"[" * 100_000,
+    ],
+)
+async def test_a_token_nobody_can_use_is_none(paypal: PayPal, server: Counting, nonsense: bytes) -> None:
+    server.nonsense = nonsense
+    answer = await paypal.authorize(CHARGE, capture=False)
+    assert (answer.said, answer.sent) == ("failed", False)

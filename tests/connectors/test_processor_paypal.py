@@ -197,7 +197,11 @@ def test_calls_are_found_in_their_order_by_our_id() -> None:
 def test_the_order_of_an_authorization() -> None:
     related = {"related_ids": {"order_id": "5O190127TN364715T"}}
     assert parse_order_id(reply(record("CREATED", supplementary_data=related), 200)) == "5O190127TN364715T"
-    for silent in (reply(record("CREATED"), 200), Reply(200, b"<html>")):
+    for silent in (
+        reply(record("CREATED"), 200),
+        Reply(200, b"<html>"),
+        Reply(200, b'{"deep": ' + b"[" * 100_000),
+    ):
         with pytest.raises(Silence):
             parse_order_id(silent)
 
