@@ -55,7 +55,7 @@ def late() -> list[Verdict]:
 @pytest.fixture
 async def verdicts(kafka: str, late: list[Verdict]) -> AsyncIterator[Verdicts]:
     waiting = Verdicts(kafka, late.extend)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await waiting.ready():  # noqa: ASYNC110  # polled with a deadline
             await asyncio.sleep(0.02)
     yield waiting
@@ -69,7 +69,7 @@ def flow(kafka: str) -> Flow:
 
 async def test_a_verdict_ends_the_wait(verdicts: Verdicts, flow: Flow) -> None:
     payment = new_id("pay")
-    waiting = asyncio.create_task(verdicts.wait(payment, 20))
+    waiting = asyncio.create_task(verdicts.wait(payment, 60))
     await asyncio.to_thread(flow.say, payment, "flag")
     verdict = await waiting
     assert verdict is not None
@@ -80,7 +80,7 @@ async def test_a_verdict_that_was_there_first_is_found(kafka: str, flow: Flow) -
     payment = new_id("pay")
     flow.say(payment)
     restarted = Verdicts(kafka, lambda late: None)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await restarted.ready():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert await restarted.wait(payment, 0.01) is not None
@@ -91,7 +91,7 @@ async def test_a_late_verdict_is_handed_on(verdicts: Verdicts, flow: Flow, late:
     payment = new_id("pay")
     assert await verdicts.wait(payment, 0.01) is None
     await asyncio.to_thread(flow.say, payment)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not late:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert [verdict.payment for verdict in late] == [payment]
@@ -100,12 +100,10 @@ async def test_a_late_verdict_is_handed_on(verdicts: Verdicts, flow: Flow, late:
 async def test_after_some_missed_verdicts_only_a_probe_waits(verdicts: Verdicts) -> None:
     for _ in range(MISSED_MAX):
         assert await verdicts.wait(new_id("pay"), 0.001) is None
-    loop = asyncio.get_running_loop()
-    probe = asyncio.create_task(verdicts.wait(new_id("pay"), 5))
+    probe = asyncio.create_task(verdicts.wait(new_id("pay"), 60))
     await asyncio.sleep(0)
-    began = loop.time()
-    assert await verdicts.wait(new_id("pay"), 5) is None
-    assert loop.time() - began < 1
+    assert await verdicts.wait(new_id("pay"), 60) is None
+    assert not probe.done()
     probe.cancel()
 
 

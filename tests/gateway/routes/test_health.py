@@ -20,6 +20,7 @@ async def test_it_lives_without_kafka(gateway: Gateway) -> None:
 async def test_it_is_ready_without_kafka_once_it_stopped_waiting_for_old_verdicts(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    gateway.parts.verdicts._caught_up.clear()
     assert (await gateway.ask("GET", "/readyz")).code == "unavailable"
     gateway.parts.verdicts._caught_up.set()  # as ten seconds without Kafka do
     assert (await gateway.ask("GET", "/readyz")).status == 200
