@@ -49,7 +49,6 @@ class Call(msgspec.Struct, frozen=True):
     query: Any
     key: str | None
     fingerprint: bytes
-    raw: bytes
     ip: str
     traceparent: str
 
@@ -137,7 +136,7 @@ async def _checked(rules: Rules, decoder: msgspec.json.Decoder[Any] | None, part
     bind_contextvars(trace=trace_id(parent))
     ip = request.remote_addr or ""
     caller = await _admit(rules, parts, ip)
-    raw, document, decoded = b"", None, None
+    document, decoded = None, None
     if decoder:
         raw = await _raw() or (b"{}" if rules.body_optional else b"")
         document = parse(raw)
@@ -145,7 +144,7 @@ async def _checked(rules: Rules, decoder: msgspec.json.Decoder[Any] | None, part
     query = convert(request.args.to_dict(), rules.query) if rules.query else None
     key = _key(rules.idempotency)
     made_of = await _fingerprint(rules, parts, document) if key else b""
-    return Call(parts, caller, decoded, query, key, made_of, raw, ip, parent)
+    return Call(parts, caller, decoded, query, key, made_of, ip, parent)
 
 
 async def _admit(rules: Rules, parts: Parts, ip: str) -> Caller:
@@ -236,6 +235,4 @@ def _respond(reply: Reply) -> Response:
 
 def refuse(problem: Problem) -> Response:
     """A problem as a response."""
-    return _respond(
-        Reply(problem.status, problem.body(), {"Content-Type": CONTENT_TYPE, **problem.headers})
-    )
+    return _respond(Reply(problem.status, problem.body(), {"Content-Type": CONTENT_TYPE, **problem.headers}))

@@ -54,7 +54,6 @@ class Unit(msgspec.Struct):
     """One of `purchase_units`; ours have one."""
 
     amount: Sum | None = None
-    custom_id: str | None = None
     payments: Payments = msgspec.field(default_factory=Payments)
 
 
@@ -84,5 +83,4 @@ class Fault(msgspec.Struct):
     """An error's body."""
 
     name: str = ""
-    message: str = ""
     details: list[Detail] = []
