@@ -35,6 +35,15 @@ def unused_ports(count: int) -> list[int]:
     return list(islice((port for port in PORTS_OF_TESTS if not _listens(port)), count))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is cheap comes first, what uses the one big stack last: nothing else runs beside it."""
+    items.sort(key=lambda item: (item.get_closest_marker("stack") is not None, _uses_the_stack(item)))
+
+
+def _uses_the_stack(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "stack" in item.fixturenames
+
+
 @pytest.fixture
 def free_ports() -> Callable[[int], list[int]]:
     """`free_ports(n)`: so many ports that nobody listened on a moment ago."""
