@@ -158,6 +158,14 @@ def select_payment(conn: Connection, payment: str) -> PaymentRow | None:
     return as_payment(row) if row else None
 
 
+def existing_payment(conn: Connection, payment: str) -> PaymentRow:
+    """The payment of this id. Raises `LookupError` where there is none."""
+    row = select_payment(conn, payment)
+    if row is None:
+        raise LookupError(payment)
+    return row
+
+
 def update_payment(conn: Connection, row: PaymentRow) -> PaymentRow:
     """Write what may change of a payment, from the version that `row` carries. Raises `Outdated`."""
     newer = msgspec.structs.replace(row, version=row.version + 1)

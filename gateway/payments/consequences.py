@@ -3,49 +3,16 @@
 import msgspec
 
 from connectors.processors.contract import Answer
-from gateway.books.operations import Operation, OperationKind, OperationStatus
+from gateway.books.operations import Operation, OperationStatus
 from gateway.books.payments import PaymentRow
+from gateway.payments.effect import Effect, Follow, anew, following
 from gateway.payments.routing import next_processor
 from gateway.payments.terms import Terms
 from schemas.declines import DeclineCode
-from schemas.payments import Processor
 from schemas.states import PaymentState
 
 AWAITING: tuple[PaymentState, ...] = ("processing", "unknown")  # an approval: in any other state it is too late
 HOLDING: tuple[PaymentState, ...] = ("authorized", "in_review")
-
-
-class Follow(msgspec.Struct, frozen=True):
-    """The operation to open next. `attempt` None: it begins a new one.
-
-    `of`: the operation it follows or takes back, `of_reference` the processor's name of that one. `amount` in
-    minor units; 0: the whole payment.
-    """
-
-    kind: OperationKind
-    processor: Processor
-    attempt: str | None = None
-    of: str | None = None
-    of_reference: str | None = None
-    amount: int = 0
-
-
-def follow(kind: OperationKind, of: Operation, amount: int = 0) -> Follow:
-    """An operation on an earlier one, which it follows or takes back."""
-    return Follow(kind, of.processor, of.attempt, of.id, of.processor_reference, amount)
-
-
-def anew(operation: Operation) -> Follow:
-    """The same operation under a new id."""
-    o = operation
-    return Follow(o.kind, o.processor, o.attempt, o.of, o.of_reference, o.amount)
-
-
-class Effect(msgspec.Struct, frozen=True):
-    """The payment as an answer leaves it, and the operation that must follow."""
-
-    payment: PaymentRow
-    follow: Follow | None = None
 
 
 def close(before: Operation, answer: Answer, payment: PaymentRow, terms: Terms, now: int) -> Operation | None:
@@ -124,18 +91,18 @@ def _after_authorization(payment: PaymentRow, closed: Operation, answer: Answer)
 
 def _approved(payment: PaymentRow, closed: Operation) -> Effect:
     if payment.state not in AWAITING:
-        return Effect(payment, follow("void", closed))
+        return Effect(payment, following("void", closed))
     if closed.kind == "sale":
         return Effect(_become(payment, "captured", amount_captured=closed.amount))
     if payment.risk_outcome == "review":
         return Effect(_become(payment, "in_review"))
-    capture = follow("capture", closed) if payment.capture == "automatic" else None
+    capture = following("capture", closed) if payment.capture == "automatic" else None
     return Effect(_become(payment, "authorized"), capture)
 
 
 def _declined(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
     if answer.reverse:  # the bank approved, the processor's own checks did not: free the money first
-        return Effect(payment, follow("reversal", closed))
+        return Effect(payment, following("reversal", closed))
     return Effect(_become(payment, "declined", decline_code=closed.decline_code or "generic_decline"))
 
 
@@ -159,7 +126,7 @@ def _after_follow_up(payment: PaymentRow, closed: Operation, beside: list[Operat
 
 def _captured(payment: PaymentRow, closed: Operation, beside: list[Operation]) -> Effect:
     if payment.state != "authorized" or beside:  # found late, and done anew or given up since: nobody pays twice
-        return Effect(payment, follow("reversal", closed, closed.amount))
+        return Effect(payment, following("reversal", closed, closed.amount))
     return Effect(_become(payment, "captured", amount_captured=closed.amount))
 
 

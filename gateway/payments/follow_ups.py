@@ -6,10 +6,10 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.books.idempotency import Replay, claim
 from gateway.books.operations import Operation, select_operations
-from gateway.books.payments import PaymentRow, select_payment
+from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.reviews import Review, decide
-from gateway.errors import FieldError, InvalidRequest, NotFound, OperationInProgress, WrongState
-from gateway.payments.consequences import Effect, follow
+from gateway.errors import FieldError, InvalidRequest, OperationInProgress, WrongState
+from gateway.payments.effect import Effect, following
 from gateway.payments.labels import add_label
 from gateway.payments.outcome import Step, proceed
 from gateway.payments.path import Request
@@ -37,7 +37,7 @@ def begin_capture(conn: Connection, terms: Terms, asked: Asked, amount: int | No
         raise _refusal(conn, claimed)
     if amount is not None and amount > claimed.amount:
         raise InvalidRequest(FieldError("$.amount", "More than was authorized."))
-    capture = follow("capture", authorization(conn, claimed.id), amount or claimed.amount)
+    capture = following("capture", authorization(conn, claimed.id), amount or claimed.amount)
     return _open(conn, terms, claimed, Effect(claimed, capture))
 
 
@@ -55,7 +55,7 @@ def begin_void(conn: Connection, terms: Terms, asked: Asked, *, as_payer: bool) 
         raise WrongState("A customer may only cancel a payment that waits for them.")
     if claimed.state != "authorized":
         raise _refusal(conn, claimed)
-    return _open(conn, terms, claimed, Effect(claimed, follow("void", authorization(conn, claimed.id))))
+    return _open(conn, terms, claimed, Effect(claimed, following("void", authorization(conn, claimed.id))))
 
 
 def begin_decision(conn: Connection, terms: Terms, review: Review, decision: str, reason: str, by: str) -> Step:
@@ -66,13 +66,12 @@ def begin_decision(conn: Connection, terms: Terms, review: Review, decision: str
     """
     if not decide(conn, review.id, decision, reason, by, now_micros()):
         raise WrongState
-    payment = select_payment(conn, review.payment)
-    assert payment is not None, "a review has its payment"
+    payment = existing_payment(conn, review.payment)
     add_label(conn, payment, "good" if decision == "approve" else "fraud", "review")
     held = authorization(conn, payment.id)
     if decision == "reject":
-        return _open(conn, terms, payment, Effect(payment, follow("void", held)))
-    capture = follow("capture", held) if payment.capture == "automatic" else None
+        return _open(conn, terms, payment, Effect(payment, following("void", held)))
+    capture = following("capture", held) if payment.capture == "automatic" else None
     return _open(conn, terms, payment, Effect(msgspec.structs.replace(payment, state="authorized"), capture))
 
 
@@ -99,10 +98,7 @@ def _claim(conn: Connection, terms: Terms, asked: Asked) -> PaymentRow | Replay:
     )
     if isinstance(claimed, Replay):
         return claimed
-    row = select_payment(conn, asked.payment)
-    if row is None:
-        raise NotFound
-    return msgspec.structs.replace(row, viewer=asked.viewer)
+    return msgspec.structs.replace(existing_payment(conn, asked.payment), viewer=asked.viewer)
 
 
 def _refusal(conn: Connection, payment: PaymentRow) -> WrongState | OperationInProgress:

@@ -5,9 +5,9 @@ from sqlalchemy import Connection
 
 from gateway.books.caps import give_back, spend
 from gateway.books.operations import select_operations
-from gateway.books.payments import PaymentRow, select_payment
+from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.verdicts import insert_stand_in, insert_verdict
-from gateway.payments.consequences import Effect, Follow, follow
+from gateway.payments.effect import Effect, Follow, following
 from gateway.payments.outcome import Step, proceed
 from gateway.payments.routing import candidates
 from gateway.payments.terms import Terms
@@ -21,9 +21,7 @@ def judge(conn: Connection, terms: Terms, payment: str, verdict: Verdict | None,
 
     A payment that was judged before is left as it is: it is never judged, and never sent, a second time.
     """
-    before = select_payment(conn, payment)
-    if before is None:
-        raise LookupError(payment)
+    before = existing_payment(conn, payment)
     if before.recovery_point not in ("received", "approved") or before.state != "processing":
         return Step(before)
     risk = _applied(conn, terms, before, verdict, waited_ms)
@@ -63,6 +61,6 @@ def _effect(conn: Connection, judged: PaymentRow) -> Effect:
         return Effect(msgspec.structs.replace(judged, state="declined", decline_code="blocked"))
     if judged.method == "paypal":
         order, *_ = select_operations(conn, judged.id)
-        return Effect(judged, follow("authorize", order))
+        return Effect(judged, following("authorize", order))
     at_once = judged.capture == "automatic" and judged.risk_outcome != "review"
     return Effect(judged, Follow("sale" if at_once else "authorize", candidates(judged)[0]))

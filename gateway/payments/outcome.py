@@ -10,26 +10,16 @@ from sqlalchemy import Connection
 from connectors.processors.contract import Answer
 from gateway.books.caps import give_back
 from gateway.books.idempotency import Replay
-from gateway.books.operations import (
-    OPEN,
-    Attempt,
-    Operation,
-    insert_attempt,
-    insert_operation,
-    select_operation,
-    select_operations,
-    select_reversal,
-    update_operation,
-)
-from gateway.books.payments import PaymentRow, select_payment
-from gateway.books.postings import entries, negated, post, select_entries
+from gateway.books.operations import OPEN, Operation, select_operation, select_operations, update_operation
+from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.reviews import insert_review
-from gateway.payments.consequences import Effect, Follow, close, consequence, follow
-from gateway.payments.record import answer as answer_request
-from gateway.payments.record import record
+from gateway.payments.booking import book
+from gateway.payments.consequences import close, consequence
+from gateway.payments.effect import Effect, Follow
+from gateway.payments.opening import open_operation
+from gateway.payments.record import answer_request, record
 from gateway.payments.terms import APPROVAL_MAX, Terms
 from schemas.ids import new_id
-from schemas.payments import Processor
 from schemas.states import STATUS
 from schemas.times import from_micros, now_micros
 
@@ -48,10 +38,9 @@ def apply(conn: Connection, terms: Terms, operation: str, answer: Answer) -> Ste
     Raises `LookupError` for an operation that does not exist.
     """
     before = select_operation(conn, operation)
-    payment = select_payment(conn, before.payment) if before else None
-    if before is None or payment is None:
+    if before is None:
         raise LookupError(operation)
-    return apply_to(conn, terms, payment, before, answer)
+    return apply_to(conn, terms, existing_payment(conn, before.payment), before, answer)
 
 
 def apply_to(conn: Connection, terms: Terms, payment: PaymentRow, before: Operation, answer: Answer) -> Step:
@@ -63,11 +52,11 @@ def apply_to(conn: Connection, terms: Terms, payment: PaymentRow, before: Operat
     update_operation(conn, closed, before.status)
     undone = select_operation(conn, closed.of) if closed.of else None
     if closed.status == "succeeded":
-        undone = _book(conn, payment, closed, undone, now)
+        undone = book(conn, payment, closed, undone, now)
     late = before.status != "sending" or closed.kind == "reversal"  # else nothing else can be open
     beside = _open_beside(conn, closed) if late else []
     effect = consequence(payment, closed, undone, beside, answer)
-    return proceed(conn, terms, payment, effect, waits=closed.status == "unknown")
+    return proceed(conn, terms, payment, effect, waits=closed.status == "unknown" or bool(beside))
 
 
 def proceed(conn: Connection, terms: Terms, before: PaymentRow, effect: Effect, *, waits: bool = False) -> Step:
@@ -88,7 +77,7 @@ def proceed(conn: Connection, terms: Terms, before: PaymentRow, effect: Effect, 
 def _send_next(
     conn: Connection, terms: Terms, before: PaymentRow, after: PaymentRow, follow: Follow, now: int
 ) -> Step:
-    sent = _open_operation(conn, terms, after, follow, now)
+    sent = open_operation(conn, terms, after, follow, now)
     moved = msgspec.structs.replace(
         after,
         recovery_point="judged",
@@ -99,77 +88,6 @@ def _send_next(
         updated_at=now,
     )
     return Step(record(conn, before, moved), sent)
-
-
-def _open_operation(conn: Connection, terms: Terms, payment: PaymentRow, follow: Follow, now: int) -> Operation:
-    begun = select_reversal(conn, follow.of) if follow.kind == "reversal" and follow.of else None
-    if begun is not None:
-        return _open_again(conn, begun, now + terms.lease)
-    operation = Operation(
-        id=new_id("op"),
-        payment=payment.id,
-        attempt=follow.attempt or _begin_attempt(conn, payment, follow.processor, now),
-        processor=follow.processor,
-        kind=follow.kind,
-        of=follow.of,
-        of_reference=follow.of_reference,
-        amount=follow.amount or payment.amount,
-        currency=payment.currency,
-        worker=terms.worker,
-        lease_until=now + terms.lease,
-        created_at=now,
-    )
-    insert_operation(conn, operation)
-    return operation
-
-
-def _begin_attempt(conn: Connection, payment: PaymentRow, processor: Processor, now: int) -> str:
-    attempt = Attempt(new_id("att"), payment.id, payment.attempts + 1, processor, now)
-    insert_attempt(conn, attempt)
-    return attempt.id
-
-
-def open_reversal(conn: Connection, terms: Terms, operation: Operation) -> Operation:
-    """The reversal that takes an operation back by its id, about to be sent: the one begun before, or a new one.
-
-    Raises `LookupError` where there is no such payment.
-    """
-    payment = select_payment(conn, operation.payment)
-    if payment is None:
-        raise LookupError(operation.payment)
-    taking_back = follow("reversal", operation, operation.amount)
-    return _open_operation(conn, terms, payment, taking_back, now_micros())
-
-
-def _open_again(conn: Connection, begun: Operation, lease_until: int) -> Operation:
-    if begun.status == "succeeded":
-        return begun
-    again = msgspec.structs.replace(begun, status="sending", lease_until=lease_until, finished_at=None)
-    update_operation(conn, again, begun.status)
-    return again
-
-
-def _book(
-    conn: Connection, payment: PaymentRow, closed: Operation, undone: Operation | None, now: int
-) -> Operation | None:
-    """Post the money a succeeded operation moved; what a reversal took back is booked as having happened."""
-    if closed.kind == "order":
-        return undone
-    if closed.kind not in ("void", "reversal") or undone is None:
-        post(conn, closed, entries(closed, payment.merchant, _held(payment)), now)
-        return undone
-    if closed.kind == "reversal" and undone.status not in ("succeeded", "declined"):
-        happened = msgspec.structs.replace(undone, status="succeeded", lease_until=None, finished_at=now)
-        update_operation(conn, happened, undone.status)
-        post(conn, happened, entries(happened, payment.merchant, _held(payment)), now)
-        undone = happened
-    post(conn, closed, negated(select_entries(conn, undone.id)), now)
-    return undone
-
-
-def _held(payment: PaymentRow) -> int:
-    """What is still reserved for a capture to release: a second one finds nothing."""
-    return payment.amount if payment.state == "authorized" else 0
 
 
 def _open_beside(conn: Connection, closed: Operation) -> list[Operation]:

@@ -14,11 +14,11 @@ from sqlalchemy import Connection
 
 from gateway.books.idempotency import Replay, claim
 from gateway.books.operations import select_operation
-from gateway.books.payments import Outdated, PaymentRow, select_payment, update_payment
+from gateway.books.payments import Outdated, PaymentRow, existing_payment, update_payment
 from gateway.errors import RequestInProgress
 from gateway.parts import Parts
 from gateway.payments.calls import send
-from gateway.payments.consequences import Effect, Follow
+from gateway.payments.effect import Effect, Follow
 from gateway.payments.judging import judge
 from gateway.payments.outcome import Step, apply, apply_to, proceed
 from gateway.payments.record import record, record_new
@@ -55,8 +55,8 @@ def receive(conn: Connection, terms: Terms, request: Request, payment: PaymentRo
         return claimed
     if claimed.payment is None:
         return record_new(conn, msgspec.structs.replace(payment, worker=terms.worker, lease_until=until))
-    earlier = select_payment(conn, claimed.payment)
-    if earlier is None or earlier.recovery_point != "received":
+    earlier = existing_payment(conn, claimed.payment)
+    if earlier.recovery_point != "received":
         raise RequestInProgress(retry_after=1)
     return take_over(conn, terms, earlier)
 
@@ -94,9 +94,7 @@ async def drive(parts: Parts, step: Step, cvc: str | None = None) -> Step:
 
 def open_order(conn: Connection, terms: Terms, payment: str) -> Step:
     """Write the operation that opens a PayPal order; whether to let the payment through is judged later."""
-    before = select_payment(conn, payment)
-    if before is None:
-        raise LookupError(payment)
+    before = existing_payment(conn, payment)
     if before.recovery_point != "received" or before.state != "processing":
         return Step(before)
     return proceed(conn, terms, before, Effect(before, Follow("order", "paypal")))
@@ -104,8 +102,8 @@ def open_order(conn: Connection, terms: Terms, payment: str) -> Step:
 
 def approve(conn: Connection, terms: Terms, payment: str) -> PaymentRow | None:
     """Commit `approved`: the payer agreed at PayPal. None where the payment was not waiting for that."""
-    before = select_payment(conn, payment)
-    if before is None or before.state != "requires_action":
+    before = existing_payment(conn, payment)
+    if before.state != "requires_action":
         return None
     now = now_micros()
     approved = msgspec.structs.replace(
@@ -121,7 +119,7 @@ def approve(conn: Connection, terms: Terms, payment: str) -> PaymentRow | None:
 
 def cancel(conn: Connection, terms: Terms, payment: str) -> Step | None:
     """Void a payment whose payer refused, or never came. None where it was not waiting for its payer."""
-    before = select_payment(conn, payment)
-    if before is None or before.state != "requires_action":
+    before = existing_payment(conn, payment)
+    if before.state != "requires_action":
         return None
     return proceed(conn, terms, before, Effect(msgspec.structs.replace(before, state="voided")))

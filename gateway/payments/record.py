@@ -50,7 +50,7 @@ def record(
     return update_payment(conn, after)
 
 
-def answer(conn: Connection, row: PaymentRow, *, waits: bool = False) -> Replay | None:
+def answer_request(conn: Connection, row: PaymentRow, *, waits: bool = False) -> Replay | None:
     """Answer the request that runs on a payment, if one does: 202 where the payment waits for someone."""
     still = waits or row.state in WAITING or (row.state == "authorized" and row.capture == "automatic")
     body = view_bytes(row, row.viewer)

@@ -20,12 +20,13 @@ from gateway.books.operations import (
     take_lease,
     update_operation,
 )
-from gateway.books.payments import PaymentRow, select_payment
+from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.payments import select_due as select_due_payments
 from gateway.parts import Parts
 from gateway.payments.calls import query_of, send
-from gateway.payments.consequences import Effect
-from gateway.payments.outcome import apply, open_reversal, proceed
+from gateway.payments.effect import Effect
+from gateway.payments.opening import open_reversal
+from gateway.payments.outcome import apply, proceed
 from gateway.payments.path import advance, cancel, drive, take_over
 from gateway.payments.terms import INTERRUPTED_AFTER, Terms
 from schemas.times import now_micros
@@ -69,9 +70,9 @@ def take_payment(conn: Connection, terms: Terms, payment: str) -> PaymentRow | N
 
     `received` ends `failed` once its client had time to come back; `requires_action` ends `voided`.
     """
-    row = select_payment(conn, payment)
+    row = existing_payment(conn, payment)
     now = now_micros()
-    if row is None or row.lease_until is None or row.lease_until > now:
+    if row.lease_until is None or row.lease_until > now:
         return None
     if row.state == "requires_action":
         cancel(conn, terms, payment)
@@ -114,7 +115,7 @@ async def settle(parts: Parts, operation: Operation) -> None:
 
 
 async def watch(parts: Parts, operation: Operation) -> None:
-    """Look once more for a request that was given up; an approval found now is booked and taken back."""
+    """Look once more for a request that was given up; an approval or capture found now is applied."""
     answer = await parts.processors[operation.processor].lookup(query_of(operation))
     if answer.said == "succeeded":
         await _conclude(parts, operation, answer)
@@ -154,7 +155,5 @@ async def _reverse(parts: Parts, operation: Operation) -> None:
 
 
 def _context(conn: Connection, operation: Operation) -> tuple[PaymentRow, Operation | None]:
-    payment = select_payment(conn, operation.payment)
-    if payment is None:
-        raise LookupError(operation.payment)
+    payment = existing_payment(conn, operation.payment)
     return payment, select_operation(conn, operation.of) if operation.of else None

@@ -2,6 +2,11 @@
 
 import asyncio
 
+from connectors.processors.contract import Answer, Said
+from gateway.books.operations import Operation
+from gateway.payments.follow_ups import Asked, begin_capture, begin_void
+from gateway.payments.outcome import Step, apply
+from gateway.payments.path import Request
 from tests.gateway.payments.conftest import Shop
 
 
@@ -45,6 +50,33 @@ async def test_captures_and_voids_cannot_race(shop: Shop) -> None:
     assert [a.status for a in answers].count(200) == 1
     assert {a.code for a in answers if a.status == 409} <= {"operation_in_progress", "wrong_state"}
     assert len(shop.ledger("capture")) + len(shop.ledger("void")) + len(shop.ledger("reversal")) == 1
+
+
+async def test_a_void_in_work_is_not_answered_by_a_capture_found_late(shop: Shop) -> None:
+    held = (await shop.pay(capture="manual", processor="visa")).json["id"]
+    parts, merchant = shop.gateway.parts, await shop.account("merchant")
+
+    def asked(key: str) -> Asked:
+        return Asked(Request(merchant, key, b"same"), held, "merchant")
+
+    async def say(operation: Operation | None, said: Said) -> Step:
+        assert operation is not None
+        return await parts.books.write(apply, parts.terms, operation.id, Answer(said, "their-reference"))
+
+    taking = await parts.books.write(begin_capture, parts.terms, asked("capture"), None)
+    assert isinstance(taking, Step)
+    await say(taking.send, "unknown")
+    await say((await say(taking.send, "not_found")).send, "failed")  # done anew, and refused
+    voiding = await parts.books.write(begin_void, parts.terms, asked("void"), as_payer=False)
+    assert isinstance(voiding, Step)
+    back = await say(taking.send, "succeeded")
+    assert back.send is not None
+    assert back.send.kind == "reversal"
+    reply = (await say(back.send, "succeeded")).reply
+    assert reply is not None
+    assert reply.status == 202  # not 200: its end is not known
+    assert (await say(voiding.send, "succeeded")).payment.state == "voided"
+    assert await shop.balance() == {}
 
 
 async def test_who_may_capture_and_void(shop: Shop) -> None:
