@@ -127,9 +127,16 @@ class Relay:
 
     async def _sweep(self) -> None:
         while True:
-            until = now_micros() - (SWEPT_AFTER if self._direct else 0)
-            rows = await self._books.read(select_unpublished, until, PAGE)
-            was_direct, self._direct = self._direct, len(rows) < PAGE
-            in_flight, taken = set(self._behind), set(self._published)
-            self._line_up([row for row in rows if row.payment not in in_flight and row.id not in taken])
-            await asyncio.sleep(SWEEP_S if was_direct else SWEEP_BEHIND_S)
+            pause = SWEEP_S if self._direct else SWEEP_BEHIND_S
+            try:
+                await self._send_waiting()
+            except SQLAlchemyError as error:  # the disk is gone for now: what waits is sent once it is back
+                log.warning("what waits for Kafka cannot be read", error=type(error).__name__)
+            await asyncio.sleep(pause)
+
+    async def _send_waiting(self) -> None:
+        until = now_micros() - (SWEPT_AFTER if self._direct else 0)
+        rows = await self._books.read(select_unpublished, until, PAGE)
+        self._direct = len(rows) < PAGE
+        in_flight, taken = set(self._behind), set(self._published)
+        self._line_up([row for row in rows if row.payment not in in_flight and row.id not in taken])

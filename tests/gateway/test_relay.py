@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from connectors.kafka import consumer
 from gateway.books.engine import Books, sqlite_engine
 from gateway.books.metadata import metadata
-from gateway.books.outbox import OutboxRow, add_event, mark_published, measure_backlog
+from gateway.books.outbox import OutboxRow, add_event, mark_published, measure_backlog, select_unpublished
 from gateway.relay import Relay
 from schemas.ids import new_id
 from schemas.times import now_micros
@@ -147,3 +147,24 @@ async def test_what_a_full_disk_keeps_from_being_noted_is_noted_later_and_not_se
     client.assign([TopicPartition(topic, 0, 0)])
     assert client.get_watermark_offsets(TopicPartition(topic, 0), timeout=10) == (0, PAYMENTS * EACH)
     client.close()
+
+
+async def test_a_disk_that_cannot_be_read_for_a_moment_ends_no_sweep(
+    kafka: str, new_topic: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = 0
+
+    def refuse_at_first(conn: Connection, until: int, most: int) -> list[OutboxRow]:
+        nonlocal refused
+        refused += 1
+        if refused < 3:
+            raise OperationalError("SELECT", {}, Exception("disk I/O error"))
+        return select_unpublished(conn, until, most)
+
+    monkeypatch.setattr("gateway.relay.select_unpublished", refuse_at_first)
+    books = books_at(tmp_path)
+    relay = Relay(books, kafka)  # it does not listen to the books: the sweep sends
+    await write_all(books, new_topic())
+    await drained(books)
+    await relay.close()
+    await books.close()
