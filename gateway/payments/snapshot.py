@@ -89,6 +89,8 @@ class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
 def view(row: PaymentRow, role: str) -> PaymentView:
     """The payment as an account of this role may see it."""
     risk = row.applied_risk()
+    # A customer must not learn that it was our gate that refused, or a thief would tune against it.
+    veiled = row.state == "declined" and role == "customer"
     redirect = row.redirect_url if row.state == "requires_action" else None
     return PaymentView(
         id=row.id,
@@ -102,13 +104,13 @@ def view(row: PaymentRow, role: str) -> PaymentView:
         merchant=row.merchant,
         payment_method=_method(row),
         capture=row.capture,
-        processor=row.processor,
+        processor=None if veiled else row.processor,
         description=row.description,
         metadata=msgspec.json.decode(row.metadata, type=dict[str, str]) if row.metadata else None,
         next_action=NextAction("redirect", redirect) if redirect else None,
-        decline_code=_decline_code(row, role),
+        decline_code="generic_decline" if veiled and row.decline_code == "blocked" else row.decline_code,
         risk=_risk(risk, role),
-        attempts=row.attempts,
+        attempts=1 if veiled else row.attempts,
         created_at=from_micros(row.created_at),
         updated_at=from_micros(row.updated_at),
     )
@@ -121,12 +123,6 @@ def view_bytes(row: PaymentRow, role: str) -> bytes:
 
 def _method(row: PaymentRow) -> Method:
     return Method(row.method, row.card, row.brand, row.bin, row.last4, row.fingerprint)
-
-
-def _decline_code(row: PaymentRow, role: str) -> str | None:
-    # A customer must not learn that it was our gate that refused, or a thief would tune against it.
-    hidden = row.decline_code == "blocked" and role == "customer"
-    return "generic_decline" if hidden else row.decline_code
 
 
 def _risk(risk: AppliedRisk | None, role: str) -> RiskView | None:

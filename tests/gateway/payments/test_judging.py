@@ -6,9 +6,10 @@ import msgspec
 import pytest
 from sqlalchemy import Connection
 
+from connectors.processors.contract import Answer
 from gateway.books.operations import OperationKind
 from gateway.payments.judging import judge
-from gateway.payments.outcome import Step
+from gateway.payments.outcome import Step, apply
 from gateway.payments.path import drive, receive
 from schemas.risk import Outcome, Verdict
 from schemas.states import PaymentState
@@ -87,6 +88,21 @@ async def test_a_block_calls_no_processor_and_tells_its_customer_nothing(
         "model": "m1",
         "waited_ms": 1.5,
     }
+
+
+async def test_a_customer_cannot_tell_a_block_from_an_issuers_decline(shop: Shop, request_of: RequestOf) -> None:
+    parts = shop.gateway.parts
+    blocked = (await judged(shop, request_of, "block")).payment
+    sent = await judged(shop, request_of, "allow")
+    assert sent.send is not None
+    refused = Answer("declined", decline_code="generic_decline")
+    declined = (await parts.books.write(apply, parts.terms, sent.send.id, refused)).payment
+    own = ("id", "created_at", "updated_at")
+    shown = [await shop.get(f"/v1/payments/{payment.id}", "customer") for payment in (blocked, declined)]
+    one, other = [{name: value for name, value in view.items() if name not in own} for view in shown]
+    assert one == other
+    assert other["decline_code"] == "generic_decline"
+    assert (await shop.get(f"/v1/payments/{declined.id}", "merchant"))["processor"] == "visa"
 
 
 async def test_past_the_merchants_cap_the_stand_in_holds_and_gives_the_cards_cap_back(
