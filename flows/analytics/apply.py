@@ -187,6 +187,8 @@ def shape(kind: type[msgspec.Struct]) -> str:
 
 def _type(hint: Any) -> object:
     options = [option for option in get_args(hint) if option is not NoneType]
+    if get_origin(hint) is Literal:
+        return SHAPES[str]
     return SHAPES.get(options[0] if len(options) == 1 and get_origin(hint) is UnionType else hint, "JSON")
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TypeVar
 
 import msgspec
+from msgspec.structs import asdict
 
 from connectors.records import Out, Place, Record, read
 from schemas.controls import ListEntry, Rule
@@ -56,44 +56,16 @@ class PaymentRow(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
-class VerdictRow(msgspec.Struct, frozen=True):
-    """A verdict of the fraud flow."""
+class VerdictRow(Verdict, frozen=True, kw_only=True):
+    """A verdict of the fraud flow. `event` is the id of the event that told it."""
 
     event: str
-    payment: str
-    instrument: str
-    merchant: str
-    outcome: str
-    source: str
-    score: float | None
-    reasons: list[str]
-    features: dict[str, float]
-    model: str
-    rules: str
-    flow_sequence: int
-    input_partition: int
-    input_offset: int
-    latency_ms: float
-    occurred_at: datetime
-    recorded_at: datetime
 
 
-class LabelRow(msgspec.Struct, frozen=True):
-    """What was learned later about a payment."""
+class LabelRow(Label, frozen=True, kw_only=True):
+    """What was learned later about a payment. `event` is the id of the event that told it."""
 
     event: str
-    payment: str
-    instrument: str
-    merchant: str
-    label: str
-    source: str
-    amount: int
-    currency: str
-    features: dict[str, float] | None
-    score: float | None
-    model: str | None
-    occurred_at: datetime
-    recorded_at: datetime
 
 
 class NotificationRow(msgspec.Struct, frozen=True):
@@ -132,7 +104,6 @@ class DeadLetterRow(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
-R = TypeVar("R", VerdictRow, LabelRow)
 Row = PaymentRow | VerdictRow | LabelRow | NotificationRow | ControlRow | DeadLetterRow
 
 
@@ -180,9 +151,9 @@ def row_of(event: Event) -> Row | None:
     if isinstance(data, PaymentEvent):
         return _payment(data)
     if isinstance(data, Verdict):
-        return _alike(VerdictRow, event.id, data)
+        return VerdictRow(**asdict(data), event=event.id)
     if isinstance(data, Label):
-        return _alike(LabelRow, event.id, data)
+        return LabelRow(**asdict(data), event=event.id)
     if isinstance(data, Notification):
         return _notification(event.id, data)
     if isinstance(data, Rule | ListEntry):
@@ -246,11 +217,6 @@ def _payment(event: PaymentEvent) -> PaymentRow:
         updated_at=payment.updated_at,
         recorded_at=event.recorded_at,
     )
-
-
-def _alike(kind: type[R], event: str, data: Verdict | Label) -> R:
-    """The row whose columns are the event's id and fields of its data by the same names."""
-    return kind(event, *(getattr(data, name) for name in kind.__struct_fields__ if name != "event"))
 
 
 def _notification(id: str, data: Notification) -> NotificationRow:

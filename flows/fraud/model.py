@@ -1,6 +1,7 @@
 """The model: river's logistic regression over one-hot bins. It scores first and learns when the label arrives."""
 
 import hashlib
+from collections import defaultdict
 from math import isfinite, sqrt
 from typing import Any
 
@@ -42,7 +43,7 @@ class OneHotRegression(linear_model.LogisticRegression):
 
     def __init__(self, learned: Learned) -> None:
         super().__init__(intercept_init=learned.intercept)
-        self.squares = dict(learned.squares)
+        self.squares = defaultdict(float, learned.squares)
         self._weights = VectorDict(learned.weights)  # river has no public way to go on from weights
 
     def learn_one(self, x: Any, y: Any, w: float = 1.0) -> None:
@@ -51,7 +52,7 @@ class OneHotRegression(linear_model.LogisticRegression):
         self.intercept -= INTERCEPT_RATE * gradient
         square, squares, steps = gradient * gradient, self.squares, {}
         for name in x:
-            squares[name] = total = squares.get(name, 0.0) + square
+            squares[name] = total = squares[name] + square
             steps[name] = gradient / sqrt(total + EPSILON)
         self._weights.iadd_scaled(VectorDict(steps), -RATE)
 

@@ -65,6 +65,7 @@ def test_the_shape_of_a_row_comes_from_its_types() -> None:
     )
     assert '"risk_reasons":["VARCHAR"]' in shape(rows.PaymentRow)
     assert '"risk_score":"DOUBLE"' in shape(rows.PaymentRow)
+    assert '"label":"VARCHAR"' in shape(rows.LabelRow), "one of two words is text"
     assert '"features":"JSON"' in shape(rows.LabelRow)
 
 
