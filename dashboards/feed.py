@@ -1,19 +1,17 @@
 """What the warehouse says: each question is asked once a second at most, and the last good answer kept."""
 
 import time
-from concurrent.futures import Future
-from threading import Thread
 
 import msgspec
 import streamlit as st
 import structlog
 
 from connectors.warehouse import QueryFailed, Reader, Table, WarehouseAway, WarehouseError
+from dashboards.asker import Asker
 from dashboards.settings import DashboardSettings
 from schemas.settings import load
 
 ASK_AGAIN_S = 1.0
-PATIENCE_S = 5.0  # for one answer; a page that waits longer looks live and is not
 KEPT = 100  # questions: those of the tiles, and of the payments looked at last
 
 log = structlog.get_logger()
@@ -48,32 +46,6 @@ class Memory:
         """The answer to show while there is no fresh one."""
         table, at = self._answers.get(sql, (None, time.monotonic()))
         return Answer(table, time.monotonic() - at, trouble)
-
-
-class Asker:
-    """Asks in threads, so that a warehouse that hangs (a stopped process, say) does not hang the page."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._overdue: Future[Table] | None = None
-
-    def query(self, sql: str) -> Table:
-        """The answer, within `PATIENCE_S`. Raises `WarehouseError`; at once while an older question is overdue."""
-        if self._overdue and not self._overdue.done():
-            raise WarehouseAway("an older question is still open")
-        asked: Future[Table] = Future()
-        Thread(target=self._answer, args=(asked, sql), daemon=True).start()
-        try:
-            return asked.result(PATIENCE_S)
-        except TimeoutError:
-            self._overdue = asked
-            raise WarehouseAway("no answer in time") from None
-
-    def _answer(self, asked: Future[Table], sql: str) -> None:
-        try:
-            asked.set_result(self._reader.query(sql))
-        except WarehouseError as error:
-            asked.set_exception(error)
 
 
 @st.cache_resource(show_spinner=False)

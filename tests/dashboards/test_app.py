@@ -10,8 +10,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from connectors.warehouse import Reader, WarehouseAway
-from dashboards import feed
+from connectors.warehouse import Reader, Table, WarehouseAway
+from dashboards import asker, feed
 from schemas.payments import AppliedRisk
 from schemas.times import now
 
@@ -30,7 +30,7 @@ def fresh_caches() -> Iterator[None]:
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     def run(port_offset: int, patience_s: float = 60, **query: str) -> AppTest:
-        monkeypatch.setattr(feed, "PATIENCE_S", patience_s)
+        monkeypatch.setattr(asker, "PATIENCE_S", patience_s)
         monkeypatch.setenv("SLUICE_DATA", str(tmp_path))
         monkeypatch.setenv("SLUICE_PORT_OFFSET", str(port_offset))
         app = AppTest.from_file(str(APP), default_timeout=120)
@@ -133,6 +133,16 @@ def test_a_warehouse_that_hangs_does_not_hang_the_page(page: Any, free_ports: An
     (port,) = free_ports(1)
     with socket.create_server(("localhost", port)):  # takes connections, and never says a word
         assert "The warehouse does not answer." in words(page(port - 9494, patience_s=0.1))
+
+
+def test_the_longest_unasked_question_is_forgotten() -> None:
+    memory, table = feed.Memory(), Table([], [])
+    for number in range(feed.KEPT):
+        memory.keep(str(number), table)
+    memory.keep("0", table)
+    memory.keep("one more", table)
+    assert memory.recall("0", "away").table is table
+    assert memory.recall("1", "away").table is None
 
 
 def test_a_payment_is_shown_with_what_the_fraud_check_saw(page: Any, shop: Any) -> None:
