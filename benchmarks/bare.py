@@ -31,4 +31,4 @@ def create_bare() -> Quart:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(create_bare(), "localhost", int(sys.argv[1])))
+    asyncio.run(serve(create_bare(), "localhost", int(sys.argv[1]), proxies=""))
