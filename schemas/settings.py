@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -28,7 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     data: Path = Path("data")
-    port_offset: int = 0
+    port_offset: Annotated[int, msgspec.Meta(ge=0, le=65_535 - max(PORTS.values()))] = 0
     kafka: str = ""
     profile: Literal["local", "production"] = "local"
 
@@ -63,7 +63,8 @@ def load(kind: type[S]) -> S:
     try:
         return msgspec.convert(given, kind, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise BadSetting(f"settings: {error} (variables: {', '.join(sorted(names))})") from None
+        said, _, field = str(error).partition(" - at `$.")
+        raise BadSetting(f"SLUICE_{field.rstrip('`').upper()}: {said}") from None
 
 
 def _path(kind: type, value: object) -> object:

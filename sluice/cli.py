@@ -1,8 +1,11 @@
 """The `sluice` command. A subcommand's module is imported when it is called, so `--help` is fast."""
 
 import importlib
+from typing import Any
 
 import click
+
+from schemas.settings import BadSetting
 
 # name: (module:command, what --help says)
 COMMANDS = {
@@ -31,6 +34,13 @@ class Lazy(click.Group):
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a setting or a file that is wrong is one line, not a traceback."""
+        try:
+            return super().invoke(ctx)
+        except (BadSetting, OSError) as error:
+            raise click.ClickException(str(error)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Names and texts from the table alone."""

@@ -5,28 +5,27 @@ from pathlib import Path
 
 import click
 
-from schemas.settings import BadSetting, load
+from schemas.settings import load
 from sluice import probes
-from sluice.jars import JarsUnavailable
 from sluice.processes import Process
 from sluice.settings import ShopperSettings, StackSettings
-from sluice.status import StackRuns
-from sluice.up import CannotStart, run, stack_settings
+from sluice.up import run, stack_settings
 
 ACCOUNTS = ("customer", "merchant", "analyst", "admin")
 
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
-@click.option("--rate", type=float, help="Purchases per second (SLUICE_SHOPPER_RATE, default 8).")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    help="Purchases per second (SLUICE_SHOPPER_RATE, default 8).",
+)
 def demo(data: Path | None, rate: float | None) -> None:
     """Start the stack with shoppers that keep paying; Ctrl-C stops all of it."""
-    try:
-        settings = stack_settings(data)
-        click.echo(_logins())
-        run(settings, seed=True, extra=[shoppers(settings, rate)])
-    except (BadSetting, CannotStart, StackRuns, JarsUnavailable) as error:
-        raise click.ClickException(str(error)) from error
+    settings = stack_settings(data)
+    click.echo(_logins())
+    run(settings, seed=True, extra=[shoppers(settings, rate)])
 
 
 def shoppers(settings: StackSettings, rate: float | None) -> Process:

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+import click
 import msgspec
 
 LOCK = Path(__file__).with_name("kafka.lock.toml")
 CONNECTIONS = 8
 
 
-class JarsUnavailable(Exception):
+class JarsUnavailable(click.ClickException):
     """A jar is not in the cache and cannot be fetched, or is not the one that was locked."""
 
 

@@ -43,7 +43,7 @@ class Status(msgspec.Struct, frozen=True):
     restarts: int
 
 
-class StackRuns(Exception):
+class StackRuns(click.ClickException):
     """Another supervisor holds this data directory."""
 
 
@@ -92,7 +92,7 @@ def _is_held(data: Path) -> bool:
     try:
         with (data / "run" / "stack.lock").open() as lock:
             return not _lock(lock.fileno(), fcntl.LOCK_SH)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

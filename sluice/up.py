@@ -12,19 +12,19 @@ from pathlib import Path
 import click
 import msgspec
 
-from schemas.settings import BadSetting, load
+from schemas.settings import load
 from sluice import jars
 from sluice.broker import is_open
 from sluice.processes import NAMES, Process, stack
 from sluice.settings import StackSettings
-from sluice.status import StackRuns, held, write
+from sluice.status import held, write
 from sluice.supervisor import Supervisor
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CLUSTER_PATIENCE_S = 30.0
 
 
-class CannotStart(Exception):
+class CannotStart(click.ClickException):
     """The stack cannot be started as asked; the message says why in one line."""
 
 
@@ -38,10 +38,7 @@ def up(data: Path | None, only: tuple[str, ...], seed: bool, logs: bool, more: t
     """Start the stack and keep it running until SIGINT or SIGTERM; twice SIGINT: at once."""
     if more and not only:
         raise click.UsageError(f"unexpected: {' '.join(more)}")
-    try:
-        run(stack_settings(data), frozenset((*only, *more)), seed, logs)
-    except (BadSetting, CannotStart, StackRuns, jars.JarsUnavailable) as error:
-        raise click.ClickException(str(error)) from error
+    run(stack_settings(data), frozenset((*only, *more)), seed, logs)
 
 
 def run(

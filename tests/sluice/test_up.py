@@ -11,9 +11,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from click.testing import CliRunner
 
 from connectors.kafka import producer
 from schemas.topics import TOPICS
+from sluice.cli import main
 from tests.patience import until
 
 SLUICE = [sys.executable, "-c", "from sluice.cli import main; main()"]
@@ -110,12 +112,24 @@ def test_two_stacks_beside_each_other_and_none_twice(
     [
         (("--only", "gatway"), "no such process: gatway"),
         (("gateway",), "unexpected: gateway"),
+        (("--data", "/proc/nowhere"), "/proc/nowhere"),
+        (("--data", __file__), __file__),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
     code, text = answer("up", "--data", str(tmp_path), *arguments)
     assert code != 0
-    assert says in text
+    assert says in text.splitlines()[-1]
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("command", ["up", "status", "sql", "reconcile"])
+@pytest.mark.parametrize("offset", ["one", "70000"])
+def test_a_setting_that_makes_no_sense_is_named(command: str, offset: str) -> None:
+    ran = CliRunner().invoke(main, [command], env={"SLUICE_PORT_OFFSET": offset})
+    assert ran.exit_code == 1
+    assert ran.output.startswith("Error: SLUICE_PORT_OFFSET: ")
+    assert len(ran.output.splitlines()) == 1
 
 
 def test_help_imports_none_of_the_commands() -> None:
