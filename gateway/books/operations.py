@@ -153,6 +153,11 @@ def select_operations(conn: Connection, payment: str) -> list[Operation]:
     return [_as_operation(row) for row in _of_payment(conn, id_=payment)]
 
 
+def select_open(conn: Connection, payment: str) -> list[Operation]:
+    """The operations of a payment whose end is not known yet."""
+    return [operation for operation in select_operations(conn, payment) if operation.status in OPEN]
+
+
 def select_reversal(conn: Connection, operation: str) -> Operation | None:
     """The reversal that takes an operation back, if one was begun."""
     row = _reversal_of(conn, id_=operation).first()

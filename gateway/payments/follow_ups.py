@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from gateway.books.idempotency import Replay, claim
-from gateway.books.operations import Operation, select_operations
+from gateway.books.operations import Operation, select_open, select_operations
 from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.reviews import Review, decide
 from gateway.errors import FieldError, InvalidRequest, OperationInProgress, WrongState
@@ -102,8 +102,7 @@ def _claim(conn: Connection, terms: Terms, asked: Asked) -> PaymentRow | Replay:
 
 
 def _refusal(conn: Connection, payment: PaymentRow) -> WrongState | OperationInProgress:
-    open_ = any(o.status in ("sending", "unknown") for o in select_operations(conn, payment.id))
-    return OperationInProgress(retry_after=1) if open_ else WrongState()
+    return OperationInProgress(retry_after=1) if select_open(conn, payment.id) else WrongState()
 
 
 def _open(conn: Connection, terms: Terms, before: PaymentRow, effect: Effect) -> Step:

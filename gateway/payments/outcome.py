@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from connectors.processors.contract import Answer
 from gateway.books.caps import give_back
 from gateway.books.idempotency import Replay
-from gateway.books.operations import OPEN, Operation, select_operation, select_operations, update_operation
+from gateway.books.operations import Operation, select_open, select_operation, update_operation
 from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.reviews import insert_review
 from gateway.payments.booking import book
@@ -54,7 +54,7 @@ def apply_to(conn: Connection, terms: Terms, payment: PaymentRow, before: Operat
     if closed.status == "succeeded":
         undone = book(conn, payment, closed, undone, now)
     late = before.status != "sending" or closed.kind == "reversal"  # else nothing else can be open
-    beside = _open_beside(conn, closed) if late else []
+    beside = [o for o in select_open(conn, payment.id) if o.id != closed.id] if late else []
     effect = consequence(payment, closed, undone, beside, answer)
     return proceed(conn, terms, payment, effect, waits=closed.status == "unknown" or bool(beside))
 
@@ -88,11 +88,6 @@ def _send_next(
         updated_at=now,
     )
     return Step(record(conn, before, moved), sent)
-
-
-def _open_beside(conn: Connection, closed: Operation) -> list[Operation]:
-    every = select_operations(conn, closed.payment)
-    return [o for o in every if o.status in OPEN and o.id != closed.id]
 
 
 def _side_effects(conn: Connection, rest: PaymentRow, now: int) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from quart import Blueprint
 
+from gateway.books.operations import select_open
 from gateway.books.reviews import Review, list_reviews, select_review
 from gateway.endpoint import Call, Reply, endpoint
 from gateway.errors import NotFound
@@ -72,7 +73,7 @@ async def list_all(call: Call) -> Reply:
     idempotency="accepted",
 )
 async def decide_review(call: Call, review: str) -> Reply:
-    """Decide a review; 202 while the processor has not carried it out yet."""
+    """Decide a review; 202 while the processor is silent about it."""
     found = await call.parts.books.read(select_review, review)
     if found is None:
         raise NotFound
@@ -84,11 +85,10 @@ async def _decide(call: Call, review: Review) -> Reply:
     begun = await parts.books.write(
         begin_decision, parts.terms, review, given.decision, given.reason, call.caller.account
     )
-    done = (await drive(parts, begun)).payment
-    ends = ("voided",) if given.decision == "reject" else ("captured",)
-    carried_out = done.state in ends or (given.decision == "approve" and done.capture == "manual")
+    await drive(parts, begun)
+    silent = await parts.books.read(select_open, review.payment)
     decided = msgspec.structs.replace(review, decision=given.decision)
-    return Reply(200 if carried_out else 202, review_view(decided))
+    return Reply(202 if silent else 200, review_view(decided))
 
 
 def review_view(review: Review) -> ReviewView:

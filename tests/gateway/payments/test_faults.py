@@ -151,6 +151,7 @@ async def test_a_capture_behind_a_broken_answer_is_found(shop: Shop, fault: str)
     assert (answer.status, answer.json["state"]) == (202, "authorized")
     busy = await shop.post(f"/v1/payments/{held}/void", {}, who="merchant")
     assert (busy.status, busy.code) == (409, "operation_in_progress")
+    assert int(busy.headers["Retry-After"]) >= 1
     await shop.expire()
     assert await shop.state(held) == "captured"
     assert [row.operation for row in shop.ledger()] == ["authorize", "capture"]

@@ -3,7 +3,8 @@
 import asyncio
 
 from connectors.processors.contract import Answer, Said
-from gateway.books.operations import Operation
+from gateway.books.operations import Operation, select_operations
+from gateway.payments.calls import query_of
 from gateway.payments.follow_ups import Asked, begin_capture, begin_void
 from gateway.payments.outcome import Step, apply
 from gateway.payments.path import Request
@@ -149,6 +150,18 @@ async def test_a_rejected_review_behind_a_silent_processor_is_voided_in_the_end(
     assert await shop.state(held) == "in_review"
     await shop.expire()
     assert await shop.state(held) == "voided"
+
+
+async def test_an_approved_review_whose_capture_is_refused_waits_for_nobody(shop: Shop) -> None:
+    held = (await shop.pay(60_000, processor="visa")).json["id"]
+    parts = shop.gateway.parts
+    (authorization,) = await parts.books.read(select_operations, held)
+    gone = await parts.processors["visa"].reverse("op_elsewhere", query_of(authorization))
+    assert gone.said == "succeeded"
+    decision = {"decision": "approve", "reason": "fine"}
+    answer = await shop.post(f"/v1/reviews/{await _review(shop, held)}/decision", decision, who="analyst")
+    assert answer.status == 200
+    assert await shop.state(held) == "authorized"
 
 
 async def test_open_reviews_come_first_and_page(shop: Shop) -> None:

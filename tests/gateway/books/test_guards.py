@@ -1,0 +1,106 @@
+"""What the books refuse, whoever writes: a change from a stale row, two open operations, two reversals."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import IntegrityError
+
+from gateway.books.metadata import metadata
+from gateway.books.operations import (
+    Operation,
+    OperationKind,
+    insert_operation,
+    select_operation,
+    take_lease,
+    update_operation,
+)
+from gateway.books.payments import Outdated, PaymentRow, existing_payment, insert_payment, update_payment
+from gateway.books.verdicts import insert_stand_in
+
+
+@pytest.fixture
+def conn() -> Iterator[Connection]:
+    engine = create_engine("sqlite://")
+    metadata.create_all(engine)
+    with engine.begin() as conn:
+        yield conn
+    engine.dispose()
+
+
+def payment() -> PaymentRow:
+    fixed = {
+        "stream_key": "fp",
+        "customer": "c",
+        "merchant": "m",
+        "amount": 5,
+        "currency": "EUR",
+        "method": "card",
+    }
+    times = {"occurred_at": 0, "created_at": 0, "updated_at": 0}
+    return msgspec.convert({"id": "pay", "capture": "manual", "viewer": "customer"} | fixed | times, PaymentRow)
+
+
+def operation(id: str, kind: OperationKind, **given: Any) -> Operation:
+    return Operation(
+        id=id,
+        payment="pay",
+        attempt="att",
+        processor="visa",
+        kind=kind,
+        amount=5,
+        currency="EUR",
+        created_at=0,
+        **given,
+    )
+
+
+def test_a_payment_changes_only_from_the_version_that_was_read(conn: Connection) -> None:
+    insert_payment(conn, payment())
+    read = existing_payment(conn, "pay")
+    newer = update_payment(conn, msgspec.structs.replace(read, state="authorized"))
+    assert newer == existing_payment(conn, "pay")
+    with pytest.raises(Outdated):
+        update_payment(conn, msgspec.structs.replace(read, state="failed"))
+    assert existing_payment(conn, "pay").state == "authorized"
+
+
+def test_an_operation_changes_only_from_the_status_that_was_read(conn: Connection) -> None:
+    sent = operation("op", "sale")
+    insert_operation(conn, sent)
+    update_operation(conn, msgspec.structs.replace(sent, status="unknown"), "sending")
+    with pytest.raises(Outdated):
+        update_operation(conn, msgspec.structs.replace(sent, status="failed"), "sending")
+    found = select_operation(conn, "op")
+    assert found is not None
+    assert found.status == "unknown"
+
+
+def test_an_expired_lease_is_taken_once(conn: Connection) -> None:
+    due = operation("op", "sale", lease_until=10)
+    insert_operation(conn, due)
+    assert take_lease(conn, due, "one", 99)
+    assert not take_lease(conn, due, "other", 99)
+
+
+@pytest.mark.parametrize("status", ["sending", "unknown"])
+def test_a_payment_has_one_open_operation(conn: Connection, status: str) -> None:
+    insert_operation(conn, operation("op_1", "capture", status=status))
+    with pytest.raises(IntegrityError):
+        insert_operation(conn, operation("op_2", "void"))
+    insert_operation(conn, operation("op_3", "reversal", of="op_1"))  # has an index of its own
+    insert_operation(conn, operation("op_4", "capture", status="failed"))
+
+
+def test_an_operation_is_reversed_once(conn: Connection) -> None:
+    insert_operation(conn, operation("op_1", "reversal", of="op", status="failed"))
+    with pytest.raises(IntegrityError):
+        insert_operation(conn, operation("op_2", "reversal", of="op"))
+
+
+def test_one_verdict_is_applied(conn: Connection) -> None:
+    insert_stand_in(conn, "pay", "allow", 0)
+    with pytest.raises(IntegrityError):
+        insert_stand_in(conn, "pay", "review", 0)
