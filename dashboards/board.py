@@ -7,7 +7,8 @@ import streamlit as st
 
 from connectors.warehouse import Table
 from dashboards import formats
-from dashboards.feed import Answer, ask
+from dashboards.asker import PATIENCE_S
+from dashboards.feed import Answer, ask, settings
 from dashboards.page import html
 from dashboards.tiles import amounts, health, latest, messages, payment, processors, throughput, verdicts, waits
 from schemas.times import now
@@ -47,7 +48,8 @@ def _trouble(answers: dict[str, Answer]) -> str | None:
 
 
 def _head(state: str, moment: datetime) -> None:
-    html("head.html", state=state, time=formats.clock(moment))
+    wait_s = settings().dashboard_refresh_s + 2 * PATIENCE_S
+    html("head.html", state=state, time=formats.clock(moment), wait_s=wait_s)
 
 
 def _draw_tiles(tables: Tables, oldest_s: float, moment: datetime) -> None:

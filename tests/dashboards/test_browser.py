@@ -133,7 +133,7 @@ def test_no_element_fades_while_the_figures_are_renewed(shop: Any, url: str, bro
 def test_a_page_that_gets_no_news_says_so(shop: Any, dashboard: Dashboard, browser: Browser) -> None:
     shop.sell(20, timedelta(seconds=10))
     page, _ = open_page(browser, dashboard.url, 1280, 800)
-    lost = page.get_by_text("this page gets no news")
+    lost = page.get_by_text("This page gets no news")
     expect(lost).to_be_hidden()
     dashboard.process.kill()
     expect(lost).to_be_visible(timeout=60_000)
