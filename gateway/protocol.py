@@ -24,24 +24,24 @@ class BoundedHead(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Refuse what goes on and on without becoming a request."""
+        if not self._unread:
+            self._late.cancel()
+            self._late = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.abort)
         self._unread += len(data)
         super().data_received(data)
         if self._unread > HEAD_MAX and not self.transport.is_closing():
             self.send_400_response("Request head too long.")
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._late.cancel()
-        self._late = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.abort)
-        super().on_message_begin()
-
     def on_headers_complete(self) -> None:
-        """Its head is there."""
-        self._late.cancel()
-        self._unread = 0
+        """A head is whole."""
+        self._read()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of its body is there; how much and how slow that may be is Quart's affair."""
-        self._unread = 0
+        """A piece of a body is there; how much and how slow that may be is Quart's affair."""
+        self._read()
         super().on_body(body)
+
+    def _read(self) -> None:
+        self._unread = 0
+        self._late.cancel()

@@ -91,10 +91,13 @@ async def test_a_first_head_that_is_never_finished_is_given_up(
         assert await hung_up(reader)
 
 
-async def test_a_later_head_that_is_never_finished_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("begun", [b"G", b"\r"])
+async def test_a_later_head_that_is_never_finished_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
     async with connected() as (reader, writer):
         writer.write(REQUEST)
         await answer(reader)
         monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.1)
-        writer.write(b"G")
+        writer.write(begun)
         assert await hung_up(reader)
