@@ -24,8 +24,7 @@ ACCOUNTS = ("customer", "merchant", "analyst", "admin")
 def demo(data: Path | None, rate: float | None) -> None:
     """Start the stack with shoppers that keep paying; Ctrl-C stops all of it."""
     settings = stack_settings(data)
-    click.echo(_logins())
-    run(settings, seed=True, extra=[shoppers(settings, rate)])
+    run(settings, seed=True, extra=[shoppers(settings, rate)], greeting=_logins())
 
 
 def shoppers(settings: StackSettings, rate: float | None) -> Process:
@@ -43,4 +42,4 @@ def shoppers(settings: StackSettings, rate: float | None) -> Process:
 def _logins() -> str:
     password = load(ShopperSettings).seed_password
     lines = [f"          {name}@example.com" for name in ACCOUNTS]
-    return "\n".join([f"Log in with one of these and the password {password}:", *lines])
+    return "\n".join([f"log in with the password {password} as", *lines])

@@ -146,6 +146,7 @@ def _dashboard(settings: StackSettings) -> Process:
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "viewer",
+        "logger.level": "warning",
     }
     flags = [word for option, value in options.items() for word in (f"--{option}", value)]
     return Process(

@@ -74,7 +74,7 @@ class Supervisor:
     async def _announce(self) -> None:
         for child in self.children.values():
             await child.was_ready.wait()
-        self._say("everything is ready")
+        self._say("everything is ready; Ctrl-C stops all of it")
 
     async def _stop_all(self, kill: asyncio.Event) -> None:
         until = time.monotonic() + STOP_S

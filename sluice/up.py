@@ -6,7 +6,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 
 import click
@@ -22,6 +21,7 @@ from sluice.supervisor import Supervisor
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CLUSTER_PATIENCE_S = 30.0
+PORTS_PATIENCE_S = 2.0  # a stack that was just stopped lets go of its own
 
 
 class CannotStart(click.ClickException):
@@ -47,9 +47,11 @@ def run(
     seed: bool = False,
     logs: bool = False,
     extra: Iterable[Process] = (),
+    greeting: str = "",
 ) -> None:
     """Run the stack, all of it or `only` these, until a signal. `extra` are processes of a caller's own.
 
+    `greeting` is said with the addresses, once nothing is in the way of a start.
     Raises `CannotStart`, `StackRuns`, `JarsUnavailable`.
     """
     chosen = [*_chosen(stack(settings, seed), only), *extra]
@@ -59,6 +61,9 @@ def run(
         _check_ports(settings, chosen)
         if settings.kafka:
             _await_cluster(settings.kafka)
+        say(_addresses(settings))
+        if greeting:
+            say(greeting)
         asyncio.run(_supervise(settings, chosen, logs))
 
 
@@ -71,7 +76,6 @@ async def _supervise(settings: StackSettings, processes: list[Process], logs: bo
     for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, lambda: (kill if stop.is_set() else stop).set())
     note_down()
-    say(_addresses(settings))
     await supervisor.run(stop, kill)
 
 
@@ -84,7 +88,7 @@ def show_progress(done: int, of: int) -> None:
     """How far the download of the broker is: one line that counts, or on no terminal a line now and then."""
     text = f"fetching Apache Kafka: {done} of {of} jars"
     if sys.stdout.isatty():
-        click.echo(f"\r{text}", nl=done == of)
+        click.echo(text if done == of else f"{text}\r", nl=done == of)  # an error that follows covers the line
     elif done % 10 == 0 or done == of:
         click.echo(text)
 
@@ -103,10 +107,15 @@ def _chosen(processes: list[Process], only: frozenset[str]) -> list[Process]:
 
 
 def _check_ports(settings: StackSettings, processes: list[Process]) -> None:
-    ports = [settings.port(name) for process in processes for name in process.ports]
-    taken = [str(port) for port in ports if not _within(2.0, partial(_is_free, port))]
-    if taken:
-        raise CannotStart(f"in use: port {', '.join(taken)}; SLUICE_PORT_OFFSET moves all of ours together")
+    taken = [settings.port(name) for process in processes for name in process.ports]
+
+    def all_free() -> bool:
+        taken[:] = [port for port in taken if not _is_free(port)]
+        return not taken
+
+    if not _within(PORTS_PATIENCE_S, all_free):
+        in_use = ", ".join(map(str, taken))
+        raise CannotStart(f"in use: port {in_use}; SLUICE_PORT_OFFSET moves all of ours together")
 
 
 def _is_free(port: int) -> bool:

@@ -52,7 +52,7 @@ class Stack:
         return next(number for number, line in enumerate(self.said) if " ".join(line.split()).startswith(start))
 
     async def all_ready(self) -> None:
-        await eventually(lambda: "everything is ready" in self.said)
+        await eventually(lambda: any("everything is ready" in line for line in self.said))
 
     async def end(self) -> float:
         began = time.monotonic()

@@ -104,7 +104,7 @@ def test_two_stacks_beside_each_other_and_none_twice(
         with sluice("up", "--data", str(other), "--only", "catcher", offset=offset, kafka=kafka) as third:
             assert third.wait(60) == 1
             assert third.stdout
-            assert f"in use: port {8025 + offset}, {1025 + offset}" in third.stdout.read()
+            assert f"in use: port {8025 + offset}, {1025 + offset};" in third.stdout.read()
 
 
 @pytest.mark.parametrize(
