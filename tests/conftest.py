@@ -11,6 +11,7 @@ from contextlib import suppress
 from itertools import cycle, islice
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from connectors.kafka import create_topics
@@ -22,6 +23,12 @@ from sluice.settings import StackSettings
 from tests.patience import until
 
 OPEN_WITHIN_S = 120
+
+# An example may take long on a busy machine. The rest is as hypothesis would have it, with CI set or without.
+hypothesis.settings.register_profile(
+    "patient", hypothesis.settings.default, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 # Below 32768: what is above may be given to a client at any moment. At random: other runs go on beside this one.
 # The highest port of a stack is 9494, so the two ranges do not meet; its ports differ modulo 29, so two stacks do

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.processors import mastercard, paypal, visa, visa_search
@@ -123,14 +123,12 @@ async def test_the_good_answers_are_good(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", GOOD)
-@settings(deadline=None)
 @given(body=st.binary(max_size=80), status=st.sampled_from([200, 201, 204, 301, 400, 401, 404, 422, 500, 503]))
 async def test_bytes_are_never_a_success(name: str, body: bytes, status: int) -> None:
     assert (await read(GOOD[name][0], status, body)).said in ("unknown", "not_found", "failed", "declined")
 
 
 @pytest.mark.parametrize("name", GOOD)
-@settings(deadline=None)
 @given(document=VALUES, status=st.sampled_from([200, 201, 400, 401, 404, 422, 500]))
 async def test_other_documents_are_never_a_success(name: str, document: Any, status: int) -> None:
     answer = await read(GOOD[name][0], status, msgspec.json.encode(document))
@@ -138,7 +136,6 @@ async def test_other_documents_are_never_a_success(name: str, document: Any, sta
 
 
 @pytest.mark.parametrize("name", GOOD)
-@settings(deadline=None)
 @given(data=st.data())
 async def test_one_wrong_field_is_no_success(name: str, data: st.DataObject) -> None:
     parse, status, document = GOOD[name]

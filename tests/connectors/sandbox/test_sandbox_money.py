@@ -140,7 +140,7 @@ def text(amount: int) -> str:
 
 
 @given(STEPS, st.booleans(), st.sampled_from([VisaShop, MastercardShop, PayPalShop]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_step_takes_more_than_there_is(steps: list[tuple[str, int, int]], sale: bool, shop: type[Shop]) -> None:
     conn = open_database(Path(":memory:"))
     rows = shop(conn, sale).play(steps)

@@ -112,7 +112,7 @@ def histories(draw: st.DrawFn) -> list[list[tuple[int, int, PaymentState, str | 
     return [mixed[a:b] for a, b in zip([0, *cuts], [*cuts, len(mixed)], strict=True) if a < b]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(histories(), st.lists(st.integers(1, 10**12), min_size=5, max_size=5))
 def test_aggregates_are_what_the_rows_add_up_to(
     one_kept: Kept, batches: list[list[tuple[int, int, PaymentState, str | None]]], amounts: list[int]
