@@ -158,7 +158,8 @@ async def test_the_books_away_are_a_503_to_try_again(gateway: Gateway, monkeypat
             answer = await gateway.ask("GET", "/v1/me", who=token)
             assert (answer.status, answer.code) == (503, "unavailable")
             assert int(answer.headers["Retry-After"]) >= 1
-    assert [(line["event"], line["kind"]) for line in logged] == [("away", "OperationalError")]
+    said = [line["kind"] for line in logged if line["event"] == "away"]  # the sweeps say so as well
+    assert said == ["OperationalError"]
 
 
 async def test_the_access_log_names_the_rule_and_nothing_that_was_sent(
@@ -168,7 +169,7 @@ async def test_the_access_log_names_the_rule_and_nothing_that_was_sent(
     await gateway.ask("GET", f"/v1/cards/{NUMBER}?number={NUMBER}", who="customer", traceparent=parent)
     await gateway.ask("GET", f"/{NUMBER}")
     written = ""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while '"unmatched"' not in written:  # lines are written together, a moment later
             await asyncio.sleep(0.01)
             written += capsys.readouterr().out
