@@ -114,14 +114,20 @@ def claim(
 def _known(
     conn: Connection, account: str, key: str, fingerprint: bytes, now: int, lease_until: int
 ) -> Claimed | Replay:
+    if replay := select_replay(conn, account, key, fingerprint):
+        return replay
     row = _select(conn, of_account=account, of_key=key).one()
-    if row.fingerprint != fingerprint:
-        raise IdempotencyKeyReused
-    if row.status is not None:
-        return Replay(row.status, row.body, row.payment)
     if not _take_over(conn, of_account=account, of_key=key, now=now, lease=lease_until).rowcount:
         raise RequestInProgress(retry_after=1)
     return Claimed(row.payment)
+
+
+def select_replay(conn: Connection, account: str, key: str, fingerprint: bytes) -> Replay | None:
+    """What this request was answered; None where it is new or still running. Raises `IdempotencyKeyReused`."""
+    row = _select(conn, of_account=account, of_key=key).first()
+    if row is not None and row.fingerprint != fingerprint:
+        raise IdempotencyKeyReused
+    return Replay(row.status, row.body, row.payment) if row and row.status is not None else None
 
 
 def select_answer(conn: Connection, account: str, key: str) -> Replay | None:

@@ -17,6 +17,7 @@ from gateway.routes import (
     recipient,
     returns,
     reviews,
+    steps,
 )
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
@@ -25,6 +26,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     me.blueprint,
     cards.blueprint,
     payments.blueprint,
+    steps.blueprint,
     follow_ups.blueprint,
     returns.blueprint,
     reviews.blueprint,

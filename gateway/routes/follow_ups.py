@@ -7,17 +7,17 @@ from typing import Annotated
 import msgspec
 from quart import Blueprint
 
-from gateway.books import idempotency
 from gateway.books.idempotency import Replay
 from gateway.books.payments import PaymentRow
 from gateway.endpoint import Call, Reply, endpoint
-from gateway.errors import Forbidden, RequestInProgress
+from gateway.errors import Forbidden
 from gateway.identity.callers import Caller
 from gateway.payments.follow_ups import Asked, begin_capture, begin_void
 from gateway.payments.outcome import Step
-from gateway.payments.path import Request, drive
+from gateway.payments.path import drive
 from gateway.payments.snapshot import PaymentView
-from gateway.routes.payments import REPLAYED, visible
+from gateway.routes.keyed import REPLAYED, answer_to, request_of
+from gateway.routes.payments import visible
 from schemas.money import AMOUNT_MAX
 
 blueprint = Blueprint("follow_ups", __name__)
@@ -75,14 +75,10 @@ def _sold(caller: Caller, row: PaymentRow) -> bool:
 
 
 async def _run(call: Call, row: PaymentRow, begin: Callable[..., Step | Replay]) -> Reply:
-    assert call.key is not None
-    request = Request(call.caller.account, call.key, call.fingerprint)
-    asked = Asked(request, row.id, call.caller.role)
+    asked = Asked(request_of(call), row.id, call.caller.role)
     begun = await call.parts.books.write(begin, call.parts.terms, asked)
     if isinstance(begun, Replay):
         return Reply(begun.status, begun.body, REPLAYED)
     step = await drive(call.parts, begun)
-    reply = step.reply or await call.parts.books.read(idempotency.select_answer, request.account, request.key)
-    if reply is None:
-        raise RequestInProgress(retry_after=1)
-    return Reply(reply.status, reply.body)
+    answer = await answer_to(call, step.reply)
+    return Reply(answer.status, answer.body)

@@ -1,4 +1,4 @@
-"""Payments: create, look at, list, and follow step by step."""
+"""Payments: create, look at, list."""
 
 from datetime import datetime
 from typing import Annotated
@@ -7,25 +7,25 @@ import msgspec
 from quart import Blueprint
 from sqlalchemy import Connection
 
-from gateway.books import accounts, cards, idempotency
-from gateway.books.outbox import OutboxRow, select_history
+from gateway.books import accounts, cards
+from gateway.books.idempotency import Replay, select_replay
 from gateway.books.payments import PaymentRow, list_payments, payment_query, payments, select_payment
 from gateway.endpoint import Call, Reply, endpoint
-from gateway.errors import FieldError, Forbidden, InvalidRequest, NotFound, RequestInProgress
+from gateway.errors import FieldError, Forbidden, InvalidRequest, NotFound
 from gateway.identity.roles import STAFF
 from gateway.origins import may_return
 from gateway.payments.new_payment import ByCard, NewPayment, row_of, wrong_fields
-from gateway.payments.path import Request, create
+from gateway.payments.path import create
 from gateway.payments.snapshot import PaymentView, view
-from schemas.payments import PaymentEvent, Processor
+from gateway.routes.keyed import REPLAYED, answer_to, request_of
+from schemas.payments import Processor
 from schemas.risk import Outcome
-from schemas.states import PaymentState, Status
-from schemas.times import from_micros, to_micros
+from schemas.states import PaymentState
+from schemas.times import to_micros
 
 blueprint = Blueprint("payments", __name__)
 
 PAGE_MAX = 100
-REPLAYED = {"Idempotent-Replayed": "true"}
 
 
 class PaymentList(msgspec.Struct, frozen=True):
@@ -48,25 +48,6 @@ class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = 20
 
 
-class StepView(msgspec.Struct, frozen=True):
-    """One event of a payment; `sequence` counts them from 1 without gaps."""
-
-    id: str
-    type: str
-    sequence: int
-    state: PaymentState
-    previous_state: PaymentState | None
-    status: Status
-    recorded_at: datetime
-
-
-class StepList(msgspec.Struct, frozen=True):
-    """All events of a payment, the first one first."""
-
-    data: list[StepView]
-    next_cursor: None = None
-
-
 @blueprint.post("/v1/payments")
 @endpoint(
     scope="payments:write",
@@ -83,20 +64,18 @@ async def create_payment(call: Call) -> Reply:
         raise InvalidRequest(*errors)
     if asked.occurred_at is not None and "payments:import" not in call.caller.scopes:
         raise Forbidden("Saying when a payment happened needs the scope payments:import.")
-    payment = await _row(call, asked)
+    found = await call.parts.books.read(_find, call, asked)
+    if isinstance(found, Replay):
+        return Reply(found.status, found.body, REPLAYED)
+    payment = _row(call, asked, found)
     cvc = None
     if isinstance(asked.payment_method, ByCard):
         cvc = asked.payment_method.cvc
         await call.parts.vault.check()  # better no payment than one that fails for the vault
-    assert call.key is not None
-    request = Request(call.caller.account, call.key, call.fingerprint)
-    answered = await call.parts.shielded(create(call.parts, request, payment, cvc))
-    if answered is None:
-        answered = await call.parts.books.read(idempotency.select_answer, call.caller.account, call.key)
-    if answered is None:
-        raise RequestInProgress(retry_after=1)
-    ours = answered.payment == payment.id
-    return Reply(answered.status, answered.body, {} if ours else REPLAYED)
+    given = await call.parts.shielded(create(call.parts, request_of(call), payment, cvc))
+    answer = await answer_to(call, given)
+    ours = answer.payment == payment.id
+    return Reply(answer.status, answer.body, {} if ours else REPLAYED)
 
 
 @blueprint.get("/v1/payments/<payment>")
@@ -111,19 +90,12 @@ async def show_payment(call: Call, payment: str) -> Reply:
 async def list_all(call: Call) -> Reply:
     """The payments the caller may see, the newest first."""
     wanted: Filter = call.query
+    if wanted.risk is not None and call.caller.role == "customer":
+        raise InvalidRequest(FieldError("$.risk", "Not for customers: they see no risk."))
     found = await call.parts.books.read(_page, call.caller.account, call.caller.role, wanted)
     shown = found[: wanted.limit]
     more = shown[-1].id if len(found) > wanted.limit else None
     return Reply(200, PaymentList([view(row, call.caller.role) for row in shown], more))
-
-
-@blueprint.get("/v1/payments/<payment>/events")
-@endpoint(scope="payments:read", answers={200: StepList}, codes=("not_found",))
-async def list_events(call: Call, payment: str) -> Reply:
-    """What happened to a payment, step by step."""
-    row = await visible(call, payment)
-    history = await call.parts.books.read(select_history, row.id)
-    return Reply(200, StepList([_step(event) for event in history]))
 
 
 async def visible(call: Call, payment: str) -> PaymentRow:
@@ -135,27 +107,35 @@ async def visible(call: Call, payment: str) -> PaymentRow:
     return row
 
 
-async def _row(call: Call, asked: NewPayment) -> PaymentRow:
-    caller = call.caller
-    token = asked.payment_method.card if isinstance(asked.payment_method, ByCard) else None
-    card, merchant = await call.parts.books.read(_parties, caller.account, token, asked.merchant)
-    if merchant is None:
+class Found(msgspec.Struct, frozen=True):
+    """What a new payment names: who sells, and the payer's card."""
+
+    merchant: accounts.Account
+    card: cards.Card | None
+
+
+def _find(conn: Connection, call: Call, asked: NewPayment) -> Found | Replay:
+    """What the request names, or what it was answered before: a repeat needs none of it to be there still."""
+    if replay := select_replay(conn, call.caller.account, call.key or "", call.fingerprint):
+        return replay
+    merchant = accounts.by_id(conn, asked.merchant)
+    if merchant is None or merchant.role != "merchant":
         raise NotFound("There is no such merchant.")
-    if token is not None and card is None:
+    if not isinstance(asked.payment_method, ByCard):
+        return Found(merchant, None)
+    card = cards.select_card(conn, asked.payment_method.card, call.caller.account)
+    if card is None:
         raise NotFound("There is no such card.")
-    if asked.return_url is not None and not _may_return(call, merchant, asked.return_url):
+    return Found(merchant, card)
+
+
+def _row(call: Call, asked: NewPayment, found: Found) -> PaymentRow:
+    caller = call.caller
+    if asked.return_url is not None and not _may_return(call, found.merchant, asked.return_url):
         raise InvalidRequest(FieldError("$.return_url", "Its origin is not registered for the merchant."))
     given = asked.device.ip if asked.device else None
     ip = given or (call.ip if caller.role == "customer" else None)
-    return row_of(asked, caller.account, caller.role, card, ip, call.parts.key, call.traceparent)
-
-
-def _parties(
-    conn: Connection, customer: str, card: str | None, merchant: str
-) -> tuple[cards.Card | None, accounts.Account | None]:
-    sells = accounts.by_id(conn, merchant)
-    found = cards.select_card(conn, card, customer) if card else None
-    return found, sells if sells and sells.role == "merchant" else None
+    return row_of(asked, caller.account, caller.role, found.card, ip, call.parts.key, call.traceparent)
 
 
 def _may_return(call: Call, merchant: accounts.Account, url: str) -> bool:
@@ -169,7 +149,7 @@ def _page(conn: Connection, account: str, role: str, wanted: Filter) -> list[Pay
     if role not in STAFF:
         query = query.where((c.customer == account) | (c.merchant == account))
     equal = {c.state: wanted.state, c.merchant: wanted.merchant, c.processor: wanted.processor}
-    for column, value in {**equal, c.risk_outcome: wanted.risk if role != "customer" else None}.items():
+    for column, value in {**equal, c.risk_outcome: wanted.risk}.items():
         if value is not None:
             query = query.where(column == value)
     if wanted.after is not None:
@@ -179,16 +159,3 @@ def _page(conn: Connection, account: str, role: str, wanted: Filter) -> list[Pay
     if wanted.cursor is not None:
         query = query.where(c.id < wanted.cursor)
     return list_payments(conn, query)
-
-
-def _step(row: OutboxRow) -> StepView:
-    data = msgspec.json.decode(row.value, type=PaymentEvent)  # what all events of a payment have in common
-    return StepView(
-        row.event,
-        row.type,
-        data.sequence,
-        data.payment.state,
-        data.previous_state,
-        data.payment.status,
-        from_micros(row.recorded_at),
-    )

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from gateway.books.payments import select_payment
+from gateway.vault.client import VaultAway
 from schemas.states import STATUS
 from tests.gateway.payments.conftest import MASTERCARD, VISA, Shop
 
@@ -48,6 +49,24 @@ async def test_a_repeat_is_answered_byte_for_byte_and_charges_once(shop: Shop) -
     assert again.headers["Idempotent-Replayed"] == "true"
     assert "Idempotent-Replayed" not in first.headers
     assert len(shop.ledger()) == 1
+
+
+async def test_a_repeat_needs_neither_the_card_nor_the_vault_any_more(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = await shop.card()
+    method = {"type": "card", "card": card}
+    first = await shop.pay(key="once", payment_method=method)
+    assert (await shop.gateway.ask("DELETE", f"/v1/cards/{card}", who="customer")).status == 204
+    monkeypatch.setattr(shop.gateway.parts.vault, "check", _away)
+    again = await shop.pay(key="once", payment_method=method)
+    assert (again.status, again.body) == (201, first.body)
+    assert (await shop.pay(key="once", payment_method=method, amount=7)).code == "idempotency_key_reused"
+    assert (await shop.pay(key="other", payment_method=method)).status == 404
+
+
+async def _away() -> None:
+    raise VaultAway
 
 
 async def test_the_cvc_is_no_part_of_what_makes_a_request_the_same(shop: Shop) -> None:
@@ -163,6 +182,8 @@ async def test_lists_page_through_everything_once(shop: Shop) -> None:
         cursor = f"&cursor={page['next_cursor']}"
     assert seen == paid[::-1]
     assert (await shop.get("/v1/payments?state=declined", "customer"))["data"] == []
+    unseen = await shop.gateway.ask("GET", "/v1/payments?risk=block", who="customer")
+    assert (unseen.status, unseen.json["errors"][0]["path"]) == (422, "$.risk")
     assert len((await shop.get("/v1/payments?processor=visa&risk=allow", "analyst"))["data"]) == 5
 
 
