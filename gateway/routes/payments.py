@@ -36,7 +36,10 @@ class PaymentList(msgspec.Struct, frozen=True):
 
 
 class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which payments: all that are given must hold. `after` and `before` are times of creation, with a zone."""
+    """Which payments: all that are given must hold. `after` and `before` are times of creation, with a zone.
+
+    `risk`, the outcome of the verdict that decided, is not for customers.
+    """
 
     state: PaymentState | None = None
     merchant: Annotated[str, msgspec.Meta(max_length=64)] | None = None
@@ -148,8 +151,12 @@ def _page(conn: Connection, account: str, role: str, wanted: Filter) -> list[Pay
     query = payment_query().order_by(c.id.desc()).limit(wanted.limit + 1)
     if role not in STAFF:
         query = query.where((c.customer == account) | (c.merchant == account))
-    equal = {c.state: wanted.state, c.merchant: wanted.merchant, c.processor: wanted.processor}
-    for column, value in {**equal, c.risk_outcome: wanted.risk}.items():
+    for column, value in (
+        (c.state, wanted.state),
+        (c.merchant, wanted.merchant),
+        (c.processor, wanted.processor),
+        (c.risk_outcome, wanted.risk),
+    ):
         if value is not None:
             query = query.where(column == value)
     if wanted.after is not None:
