@@ -94,3 +94,9 @@ def test_every_statement_of_the_page_is_answered(settings: Settings) -> None:
     assert len(STATEMENTS) >= 10
     for statement in STATEMENTS:
         assert reader.query(statement).columns
+
+
+def test_the_page_asks_for_each_column_of_a_view_once(kept: Kept) -> None:
+    """The table behind a view may have its name."""
+    [statement] = [statement for statement in STATEMENTS if "duckdb_columns()" in statement]
+    assert [name for name, *_ in kept.ask(statement)] == [name for name, *_ in kept.ask("DESCRIBE payments")]
