@@ -12,7 +12,7 @@ from gateway.errors import RequestInProgress
 from gateway.payments.calls import send
 from gateway.payments.judging import judge
 from gateway.payments.outcome import apply
-from gateway.payments.path import approve, receive
+from gateway.payments.path import approve, drive, receive
 from gateway.payments.recovery import sweep
 from tests.gateway.payments.conftest import RequestOf, Shop
 
@@ -130,17 +130,18 @@ async def test_an_approval_after_the_end_is_booked_and_voided(shop: Shop, reques
     assert await shop.balance() == {}
 
 
-async def test_an_answer_after_recovery_came_to_its_operation_is_applied(shop: Shop) -> None:
-    shop.fault("visa", "slow", operation="authorize", seconds=0.6, times=1)
-    call = asyncio.create_task(shop.pay(processor="visa"))
-    async with asyncio.timeout(5):
-        while shop.sandbox.faults():  # noqa: ASYNC110  # until the call has reached its processor
-            await asyncio.sleep(0.01)
-    await shop.expire()  # as if its worker had been frozen
-    answer = await call
-    assert (answer.status, answer.json["state"]) == (202, "unknown")
-    assert await shop.state(answer.json["id"]) == "captured"
-    assert [row.operation for row in shop.ledger()] == ["sale"]
+async def test_an_answer_after_recovery_came_to_its_operation_is_applied(
+    shop: Shop, request_of: RequestOf
+) -> None:
+    request, row = await request_of()
+    parts = shop.gateway.parts
+    await parts.books.write(receive, parts.terms, request, row)
+    step = await parts.books.write(judge, parts.terms, row.id, None, 0.0)
+    await shop.expire()  # as if its worker had been frozen before it sends
+    assert await shop.state(row.id) == "unknown"
+    done = await drive(parts, step)
+    assert done.payment.state == await shop.state(row.id) == "captured"
+    assert [operation.operation for operation in shop.ledger()] == ["sale"]
 
 
 async def test_an_answer_that_comes_twice_changes_nothing(shop: Shop) -> None:
