@@ -152,20 +152,23 @@ COMMENT ON COLUMN labels.occurred_at IS 'of the payment, UTC';
 COMMENT ON COLUMN labels.recorded_at IS 'of the label, UTC';
 COMMENT ON COLUMN labels.ingested_at IS 'when it was written here, UTC';
 
+-- Of a version (kind-recipe-labels learned-their number) the first two parts: each label makes a new one.
 CREATE OR REPLACE VIEW model_quality AS
-SELECT date_trunc('hour', recorded_at) AS hour, model, count(*) AS labels,
+SELECT date_trunc('hour', recorded_at) AS hour, array_to_string(string_split(model, '-')[:2], '-') AS model,
+       count(*) AS labels,
        count(*) FILTER (label = 'fraud') AS frauds,
        avg(score) FILTER (label = 'fraud') AS score_fraud, avg(score) FILTER (label = 'good') AS score_good,
-       avg((score - (label = 'fraud')::INT) ** 2) AS brier
+       avg((score - (label = 'fraud')::INT) ** 2) AS brier, sum(score) AS expected_frauds
 FROM store.labels WHERE score IS NOT NULL GROUP BY ALL;
 COMMENT ON VIEW model_quality IS 'How the scores did against the labels that came in, by the hour of the label.';
 COMMENT ON COLUMN model_quality.hour IS 'beginning of the hour, UTC';
-COMMENT ON COLUMN model_quality.model IS 'version of the model that scored';
+COMMENT ON COLUMN model_quality.model IS 'that scored: its kind and recipe, whatever labels it had learned by then';
 COMMENT ON COLUMN model_quality.labels IS 'labels of payments that had a score';
 COMMENT ON COLUMN model_quality.frauds IS 'of these, fraud';
 COMMENT ON COLUMN model_quality.score_fraud IS 'mean score of the frauds: should be near 1';
 COMMENT ON COLUMN model_quality.score_good IS 'mean score of the others: should be near 0';
 COMMENT ON COLUMN model_quality.brier IS 'mean squared error of the score (Brier score): 0 is perfect';
+COMMENT ON COLUMN model_quality.expected_frauds IS 'sum of the scores: as many frauds there should be, if they are probabilities';
 
 CREATE OR REPLACE VIEW controls AS
 SELECT id, kind, setting, recorded_at, ingested_at FROM store.controls;

@@ -177,6 +177,16 @@ def test_labels_and_notifications_count_once_per_event(kept: Kept, kafka_log: Lo
     assert kept.ask("SELECT labels, frauds, brier FROM model_quality") == [(1, 1, 0.25)]
 
 
+def test_quality_is_told_of_a_recipe_whatever_the_labels_it_had_learned(kept: Kept, kafka_log: Log) -> None:
+    versions = ("logistic-19f9f7c0-new-0", "logistic-19f9f7c0-d02c568f-20", "logistic-19f9f7c0-0b62c887-41")
+    for version in versions:
+        label = Label("pay_1", "fp_1", "acc_m", "good", "analyst", 5, "EUR", {}, 0.5, version, BIRTH, BIRTH)
+        kept.write(kafka_log.event("labels.v1", event("label.recorded", label)))
+    assert kept.ask("SELECT model, labels, frauds, expected_frauds FROM model_quality") == [
+        ("logistic-19f9f7c0", 3, 0, 1.5)
+    ]
+
+
 def test_of_a_control_the_last_word_counts(kept: Kept, kafka_log: Log) -> None:
     def rule(threshold: float) -> Record:
         return kafka_log.event(
