@@ -174,6 +174,7 @@ def _make_recovery(directory: Path) -> None:
     """Bytewax's store of snapshots, one partition. They are pickles: nobody else may write there."""
     store = directory / "part-0.sqlite3"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.chmod(0o700)  # where it was there already
     if not store.exists():
         fresh = directory / "new"
         fresh.mkdir(exist_ok=True)

@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from iso4217 import Currency
 
+from flows.fraud.bins import AMOUNT_COARSE, AMOUNT_FINE
 from flows.fraud.edges import take_in
 from flows.fraud.facts import Lesson
 from flows.fraud.inflight import verdict
@@ -145,6 +147,17 @@ def test_a_flood_of_new_keys_stays_bounded() -> None:
     for number in range(500):
         step.walk([in_flight(number, stream_key=f"fp_{number}")])
     assert len(step.keep()) < 10_000
+
+
+def test_the_model_stays_under_a_megabyte_in_seventy_currencies() -> None:
+    """It is kept every second; above a megabyte it would need a file of its own (design §6)."""
+    features = Steps().walk(in_flight(0))[0].features
+    step = ModelStep(SETTINGS)
+    for number, currency in enumerate(Currency):
+        for amount in [*AMOUNT_FINE, *AMOUNT_COARSE] if number < 70 else []:
+            told = features | {"amount": amount}
+            step.walk([Lesson(f"l{amount}", "fp", "acc", currency.code, False, 1.0, told, 0.1)])
+    assert 100_000 < len(step.keep()) < 1_000_000
 
 
 def test_keys_spread_over_the_shelves() -> None:

@@ -1,0 +1,20 @@
+"""Where the flows keep their snapshots: pickles, so whoever could write there could run code."""
+
+from pathlib import Path
+
+from sluice.processes import stack
+from sluice.settings import StackSettings
+
+
+def test_nobody_else_can_write_to_the_recovery_stores(tmp_path: Path) -> None:
+    (tmp_path / "fraud").mkdir(mode=0o777)  # as an archive may have left it
+    settings = StackSettings(data=tmp_path, kafka="elsewhere:9092")
+    stores = {process.name: process for process in stack(settings) if process.name in ("fraud", "notifications")}
+    for name, process in stores.items():
+        assert process.prepare
+        for _start in range(2):
+            process.prepare()
+            assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
+            assert [path.name for path in (tmp_path / name).iterdir()] == ["part-0.sqlite3"]
+    analytics = next(process for process in stack(settings) if process.name == "analytics")
+    assert "-r" not in analytics.command, "its offsets stand in DuckDB, and only there"
