@@ -75,12 +75,11 @@ class Instrument(msgspec.Struct, array_like=True):
             self.unusual *= fade
             self.month *= exp(elapsed / (30 * DAY))
         self.at = at
-        self.times.append(at)
-        del self.times[: max(bisect_right(self.times, at - HOUR), len(self.times) - TIMES_KEPT)]
+        del self.times[: bisect_right(self.times, at - HOUR)]
         return at
 
     def _velocity(self, at: float) -> Features:
-        kept = float(len(self.times))
+        kept = len(self.times) + 1.0  # this payment counts
         return {
             "history": float(self.count),
             "count_1m": kept - bisect_right(self.times, at - MINUTE),
@@ -105,6 +104,8 @@ class Instrument(msgspec.Struct, array_like=True):
         self.week += 1
         self.month += 1
         self.unusual += beyond(z)
+        self.times.append(at)
+        del self.times[:-TIMES_KEPT]
         if facts.currency not in self.amounts:
             self.amounts = latest(self.amounts | {facts.currency: amounts}, facts.currency)
         self.devices = remember(facts.device, self.devices)
