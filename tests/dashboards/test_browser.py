@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.patience import until
 
 pytestmark = pytest.mark.stack
 
@@ -46,23 +47,19 @@ def dashboard(shop: Any, free_ports: Callable[[int], list[int]], tmp_path: Path)
     with (tmp_path / "streamlit.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=APP.parents[1])
         try:
-            await_healthy(f"http://localhost:{port}/_stcore/health")
+            until(lambda: is_healthy(f"http://localhost:{port}/_stcore/health"))
             yield Dashboard(f"http://localhost:{port}", process)
         finally:
             process.kill()
             process.wait()
 
 
-def await_healthy(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(url).close()
-        except (urllib.error.URLError, ConnectionError):
-            assert time.monotonic() < deadline, "the dashboard did not come up"
-            time.sleep(0.1)
-        else:
-            return
+def is_healthy(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url).close()
+    except (urllib.error.URLError, ConnectionError):
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")

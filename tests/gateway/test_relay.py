@@ -17,6 +17,7 @@ from gateway.books.outbox import OutboxRow, add_event, mark_published, measure_b
 from gateway.relay import Relay
 from schemas.ids import new_id
 from schemas.times import now_micros
+from tests.patience import eventually
 
 PAYMENTS = 20
 EACH = 5
@@ -54,9 +55,10 @@ async def write_all(books: Books, topic: str) -> None:
 
 
 async def drained(books: Books) -> None:
-    async with asyncio.timeout(60):
-        while (await books.read(measure_backlog)).rows:  # noqa: ASYNC110  # polled with a deadline
-            await asyncio.sleep(0.05)
+    async def is_empty() -> bool:
+        return not (await books.read(measure_backlog)).rows
+
+    await eventually(is_empty)
 
 
 def read(bootstrap: str, topic: str, partitions: int) -> dict[str, list[int]]:

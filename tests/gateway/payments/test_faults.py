@@ -9,6 +9,7 @@ from gateway.books.operations import select_operations
 from gateway.payments.outcome import apply
 from schemas.money import Money
 from tests.gateway.payments.conftest import Shop
+from tests.patience import eventually
 
 RISK_DECLINED = "4100000000000019"
 
@@ -179,15 +180,11 @@ async def test_a_void_nobody_got_is_done_anew(shop: Shop) -> None:
 
 
 async def _pending(shop: Shop) -> None:
-    async with asyncio.timeout(60):
-        while not shop.gateway.parts.running:  # noqa: ASYNC110  # polled with a deadline
-            await asyncio.sleep(0.005)
+    await eventually(lambda: shop.gateway.parts.running)
 
 
 async def _applied(shop: Shop, rows: int) -> None:
-    async with asyncio.timeout(60):
-        while len(shop.ledger()) < rows:  # noqa: ASYNC110  # polled with a deadline
-            await asyncio.sleep(0.01)
+    await eventually(lambda: len(shop.ledger()) >= rows)
 
 
 async def test_a_capture_is_not_done_anew_while_the_old_one_may_still_land(shop: Shop) -> None:

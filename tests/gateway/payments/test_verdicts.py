@@ -13,6 +13,7 @@ from schemas.ids import new_id
 from schemas.risk import Verdict
 from schemas.times import now
 from schemas.topics import RISK
+from tests.patience import eventually
 
 
 class Flow:
@@ -55,9 +56,7 @@ def late() -> list[Verdict]:
 @pytest.fixture
 async def verdicts(kafka: str, late: list[Verdict]) -> AsyncIterator[Verdicts]:
     waiting = Verdicts(kafka, late.extend)
-    async with asyncio.timeout(60):
-        while not await waiting.ready():  # noqa: ASYNC110  # polled with a deadline
-            await asyncio.sleep(0.02)
+    await eventually(waiting.ready)
     yield waiting
     await waiting.close()
 
@@ -80,9 +79,7 @@ async def test_a_verdict_that_was_there_first_is_found(kafka: str, flow: Flow) -
     payment = new_id("pay")
     flow.say(payment)
     restarted = Verdicts(kafka, lambda late: None)
-    async with asyncio.timeout(60):
-        while not await restarted.ready():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    await eventually(restarted.ready)
     assert await restarted.wait(payment, 0.01) is not None
     await restarted.close()
 
@@ -91,9 +88,7 @@ async def test_a_late_verdict_is_handed_on(verdicts: Verdicts, flow: Flow, late:
     payment = new_id("pay")
     assert await verdicts.wait(payment, 0.01) is None
     await asyncio.to_thread(flow.say, payment)
-    async with asyncio.timeout(60):
-        while not late:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    await eventually(lambda: late)
     assert [verdict.payment for verdict in late] == [payment]
 
 
