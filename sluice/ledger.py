@@ -1,6 +1,7 @@
 """The processors' own records against our operations: every row of one has its row in the other."""
 
 from collections.abc import Iterable, Iterator
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import msgspec
@@ -31,16 +32,18 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def read_ledger(url: str) -> list[Row]:
-    """All rows of the sandbox's ledger, the oldest first."""
+    """All rows of the sandbox's ledger, the oldest first. Raises `ConnectionError` where it is away."""
     rows: list[Row] = []
-    after: str | int = ""
-    while True:
-        with urlopen(f"{url}/_sandbox/ledger?limit=1000&after={after}") as response:  # noqa: S310  # our own
-            page = msgspec.json.decode(response.read(), type=Page)
+    after: str | int | None = ""
+    while after is not None:
+        try:
+            with urlopen(f"{url}/_sandbox/ledger?limit=1000&after={after}", timeout=10) as response:  # noqa: S310
+                page = msgspec.json.decode(response.read(), type=Page)
+        except URLError as error:
+            raise ConnectionError(f"the processors' ledger at {url} does not answer: {error.reason}") from error
         rows += page.data
-        if page.next_cursor is None:
-            return rows
         after = page.next_cursor
+    return rows
 
 
 def landed(operations: Iterable[Operation], rows: Iterable[Row]) -> list[str]:

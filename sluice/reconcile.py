@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 
+from connectors.kafka import is_listening
 from connectors.warehouse import Reader, WarehouseAway
 from gateway.settings import GatewaySettings
 from schemas.settings import load
@@ -23,6 +24,8 @@ Totals = dict[tuple[str, str], tuple[int, int, int]]
 def reconcile(wait: float) -> None:
     """Compare books, processors, Kafka and warehouse; exit 0 only if all agree and nothing is in doubt."""
     settings = load(GatewaySettings)
+    if not is_listening(settings.bootstrap()):
+        raise click.ClickException(f"Kafka at {settings.bootstrap()} does not answer")
     give_up = time.monotonic() + wait
     cut, ledger = _settled(settings, give_up)
     kafka, gaps = read_kafka(settings.bootstrap(), cut)

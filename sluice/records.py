@@ -114,6 +114,8 @@ def read_warehouse(reader: Reader) -> dict[str, Line]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Connection]:
+    if not path.exists():
+        raise FileNotFoundError(f"no books at {path}: has the stack run on this data directory?")
     engine = sqlite_engine(path)
     try:
         with engine.connect().execution_options(readonly=True) as conn, conn.begin():
