@@ -12,7 +12,8 @@ from flows.fraud.known import Known, names
 TESTING_WINDOW = 600.0  # seconds
 TESTS_KEPT = 64
 TINY_UNITS = 5  # whole units of the currency
-TINY_SHARE = 0.05  # of what is usual at the merchant
+TINY_SHARE = 0.2  # of what is usual at the merchant: a baker's ordinary customers test no cards
+USUAL_SINCE = 10  # payments: before, nothing is usual at the merchant
 KNOWN = names("merchant")
 
 
@@ -34,7 +35,7 @@ class Merchant(msgspec.Struct, array_like=True):
         """Its features of a payment that has its instrument's `features`, and is then part of the history."""
         at = self._move_to(facts.at)
         usual = self.usual.get(facts.currency) or Usual()
-        self._note_test(facts, features, usual.mean(), at)
+        self._note_test(facts, features, usual, at)
         found = {
             "merchant_history": float(self.count),
             "merchant_amount": (facts.amount + 1) / (usual.mean() + 1) if usual.count else 1.0,
@@ -57,11 +58,10 @@ class Merchant(msgspec.Struct, array_like=True):
         self.at = at
         return at
 
-    def _note_test(self, facts: Facts, features: Features, usual: float, at: float) -> None:
+    def _note_test(self, facts: Facts, features: Features, usual: Usual, at: float) -> None:
         if self.tests and self.tests[0][0] < at - TESTING_WINDOW:
             self.tests = [test for test in self.tests if test[0] >= at - TESTING_WINDOW]
-        tiny = facts.amount <= max(TINY_UNITS * facts.unit, TINY_SHARE * usual)
-        if tiny and not features["history"]:
+        if not features["history"] and _is_tiny(facts, usual):
             self.tests = [*self.tests[-TESTS_KEPT + 1 :], (at, facts.instrument)]
 
     def _add(self, facts: Facts, at: float, usual: Usual, z: float) -> None:
@@ -71,3 +71,8 @@ class Merchant(msgspec.Struct, array_like=True):
         usual.add(facts.amount, at)
         if facts.currency not in self.usual:
             self.usual = latest(self.usual | {facts.currency: usual}, facts.currency)
+
+
+def _is_tiny(facts: Facts, usual: Usual) -> bool:
+    small = facts.amount <= TINY_UNITS * facts.unit
+    return small and (usual.count < USUAL_SINCE or facts.amount <= TINY_SHARE * usual.mean())

@@ -18,6 +18,7 @@ _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=select_autoescape(["html"]),
     undefined=StrictUndefined,
+    auto_reload=False,  # a template of the next release would not fit the code that runs
     trim_blocks=True,
     lstrip_blocks=True,
 )

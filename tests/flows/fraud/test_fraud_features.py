@@ -120,12 +120,27 @@ def test_a_label_that_comes_again_is_not_counted() -> None:
 
 def test_card_testing_leaves_a_trace_at_the_merchant() -> None:
     merchant = Merchant()
-    for number in range(15):
+    for number in range(20):
+        ordinary = facts(number, instrument=f"fp_{number}", amount=5_000, at=1e9 - 1000 + number)
+        merchant.update(ordinary, Instrument().update(ordinary) or {})
+    for number in range(20, 35):
         sample = facts(number, instrument=f"fp_{number}", amount=100, at=1e9 + number)
         found = merchant.update(sample, Instrument().update(sample) or {})
     assert found["merchant_tests"] == 15
     later = facts(99, at=1e9 + 2000)
     assert merchant.update(later, Instrument().update(later) or {})["merchant_tests"] == 0
+
+
+def test_small_first_payments_are_no_test_of_cards_where_they_are_usual() -> None:
+    baker = Merchant()
+    for number in range(200):
+        sample = facts(number, instrument=f"fp_{number}", amount=350 + number % 7 * 50, at=1e9 + number)
+        found = baker.update(sample, Instrument().update(sample) or {})
+    assert found["merchant_tests"] < 10, "only some of the first ten, before anything was usual"
+    for number in range(200, 215):
+        sample = facts(number, instrument=f"fp_{number}", amount=1, at=1e9 + 2000 + number)
+        found = baker.update(sample, Instrument().update(sample) or {})
+    assert found["merchant_tests"] == 15
 
 
 def test_a_shelf_drops_the_longest_unused_and_never_grows() -> None:
