@@ -50,6 +50,8 @@ DECLINES: dict[str, DeclineCode] = {
 }
 APPROVED = {"AUTHORIZED"}
 DECLINED = {"DECLINED", "PENDING_AUTHENTICATION"}
+# Nobody said no: the processor itself could not take it, and another one may.
+TECHNICAL = {"PROCESSOR_ERROR"}
 # The bank approved and CyberSource's own checks did not, or it approved less: money is reserved until a reversal.
 APPROVED_BY_THE_BANK = {"AUTHORIZED_PENDING_REVIEW", "AUTHORIZED_RISK_DECLINED", "PARTIAL_AUTHORIZED"}
 TAKEN = {"PENDING", "TRANSMITTED"}  # captures and refunds: out with the next batch, or out already
@@ -169,6 +171,8 @@ def parse_payment(charge: Charge, reply: Reply) -> Answer:
     if said.status in APPROVED:
         paid = said.order_information.amount_details
         return _success(said, paid.authorized_amount or paid.total_amount, paid.currency, charge.amount)
+    if said.status == "DECLINED" and said.why() in TECHNICAL:
+        return Answer("failed", detail=said.detail())
     reserved = said.status in APPROVED_BY_THE_BANK
     partial_only = said.status == "PARTIAL_AUTHORIZED"
     code = "insufficient_funds" if partial_only else DECLINES.get(said.why(), "generic_decline")

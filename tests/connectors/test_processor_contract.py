@@ -69,11 +69,19 @@ async def test_a_decline_after_the_banks_yes_is_to_be_reversed(
     assert [row.operation for row in desk.rows()] == ["authorize", "reversal"]
 
 
-@pytest.mark.parametrize("month_year", [(1, 2037), (2, 2037)])
-async def test_a_technical_no_is_failed(desks: dict[Name, Desk], month_year: tuple[int, int]) -> None:
-    desk = desks["mastercard"]
-    charge = await desk.charge(card=CardDetails("5123450000000008", *month_year))
+@pytest.mark.parametrize(
+    ("name", "card"),
+    [
+        ("visa", CardDetails("4000000000000119", 12, 2031)),
+        ("mastercard", CardDetails("5123450000000008", 1, 2037)),
+        ("mastercard", CardDetails("5123450000000008", 2, 2037)),
+    ],
+)
+async def test_a_technical_no_is_failed(desks: dict[Name, Desk], name: Name, card: CardDetails) -> None:
+    desk = desks[name]
+    charge = await desk.charge(card=card)
     assert (await desk.processor.authorize(charge, capture=False)).said == "failed"
+    assert [row.status for row in desk.rows()] == []
 
 
 async def test_a_gateway_that_does_not_know_yet_is_asked_again(desks: dict[Name, Desk]) -> None:

@@ -169,6 +169,7 @@ def test_declines_come_as_201(status: str, reason: str, code: str, reverse: bool
         (400, refused("DUPLICATE_REQUEST"), "unknown"),
         (401, {"response": {"rmsg": "Authentication Failed"}}, "failed"),
         (429, {"response": {"rmsg": "Too many"}}, "failed"),
+        (201, payment("DECLINED", "PROCESSOR_ERROR"), "failed"),
         (201, payment("PENDING_REVIEW"), "unknown"),
         (201, payment("A_STATUS_OF_TOMORROW"), "unknown"),
         (200, {}, "unknown"),
