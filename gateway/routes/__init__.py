@@ -6,6 +6,7 @@ from gateway.routes import (
     accounts,
     cards,
     docs,
+    events,
     follow_ups,
     health,
     labels,
@@ -17,7 +18,6 @@ from gateway.routes import (
     recipient,
     returns,
     reviews,
-    steps,
 )
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
@@ -26,7 +26,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     me.blueprint,
     cards.blueprint,
     payments.blueprint,
-    steps.blueprint,
+    events.blueprint,
     follow_ups.blueprint,
     returns.blueprint,
     reviews.blueprint,

@@ -111,8 +111,8 @@ async def test_an_approved_review_is_captured(shop: Shop) -> None:
     assert await shop.state(held) == "captured"
     second = await shop.post(path, {"decision": "reject", "reason": "late"}, who="analyst")
     assert (second.status, second.code) == (409, "wrong_state")
-    steps = (await shop.get(f"/v1/payments/{held}/events"))["data"]
-    assert [step["type"] for step in steps] == [
+    events = (await shop.get(f"/v1/payments/{held}/events"))["data"]
+    assert [event["type"] for event in events] == [
         "payment.initiated",
         "payment.in_review",
         "transaction_completed",
@@ -193,8 +193,8 @@ async def test_paypal_goes_through_its_payer(shop: Shop) -> None:
     assert await shop.state(payment) == "captured"
     assert (await shop.come_back(home)).status == 303  # idempotent
     assert [row.operation for row in shop.ledger()] == ["authorize", "capture"]
-    steps = (await shop.get(f"/v1/payments/{payment}/events"))["data"]
-    assert [step["type"] for step in steps] == [
+    events = (await shop.get(f"/v1/payments/{payment}/events"))["data"]
+    assert [event["type"] for event in events] == [
         "payment.initiated",
         "payment.requires_action",
         "payment.approved",

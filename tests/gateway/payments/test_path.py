@@ -166,9 +166,13 @@ async def test_risk_is_for_staff(shop: Shop) -> None:
 
 async def test_events_tell_every_step_without_gaps(shop: Shop) -> None:
     paid = (await shop.pay()).json["id"]
-    steps = (await shop.get(f"/v1/payments/{paid}/events"))["data"]
-    assert [step["type"] for step in steps] == ["payment.initiated", "payment.captured", "transaction_completed"]
-    assert [step["sequence"] for step in steps] == [1, 2, 3]
+    events = (await shop.get(f"/v1/payments/{paid}/events"))["data"]
+    assert [event["type"] for event in events] == [
+        "payment.initiated",
+        "payment.captured",
+        "transaction_completed",
+    ]
+    assert [event["sequence"] for event in events] == [1, 2, 3]
 
 
 async def test_lists_page_through_everything_once(shop: Shop) -> None:

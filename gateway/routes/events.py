@@ -1,4 +1,4 @@
-"""What happened to a payment, step by step: its events as they are in the books."""
+"""The events of a payment, as they are in the books."""
 
 from datetime import datetime
 
@@ -12,10 +12,10 @@ from schemas.payments import PaymentEvent
 from schemas.states import PaymentState, Status
 from schemas.times import from_micros
 
-blueprint = Blueprint("steps", __name__)
+blueprint = Blueprint("events", __name__)
 
 
-class StepView(msgspec.Struct, frozen=True):
+class EventView(msgspec.Struct, frozen=True):
     """One event of a payment; `sequence` counts them from 1 without gaps."""
 
     id: str
@@ -27,25 +27,25 @@ class StepView(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
-class StepList(msgspec.Struct, frozen=True):
+class EventList(msgspec.Struct, frozen=True):
     """All events of a payment, the first one first."""
 
-    data: list[StepView]
+    data: list[EventView]
     next_cursor: None = None
 
 
 @blueprint.get("/v1/payments/<payment>/events")
-@endpoint(scope="payments:read", answers={200: StepList}, codes=("not_found",))
+@endpoint(scope="payments:read", answers={200: EventList}, codes=("not_found",))
 async def list_events(call: Call, payment: str) -> Reply:
     """What happened to a payment, step by step."""
     row = await visible(call, payment)
     history = await call.parts.books.read(select_history, row.id)
-    return Reply(200, StepList([_step(event) for event in history]))
+    return Reply(200, EventList([_view(event) for event in history]))
 
 
-def _step(row: OutboxRow) -> StepView:
+def _view(row: OutboxRow) -> EventView:
     data = msgspec.json.decode(row.value, type=PaymentEvent)  # what all events of a payment have in common
-    return StepView(
+    return EventView(
         row.event,
         row.type,
         data.sequence,
