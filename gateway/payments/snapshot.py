@@ -61,7 +61,10 @@ class RiskView(msgspec.Struct, frozen=True):
 
 
 class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A payment over HTTP. Amounts in minor units of `currency`; times UTC. A customer sees no `risk`."""
+    """A payment over HTTP. Amounts in minor units of `currency`; times UTC. A customer sees no `risk`.
+
+    `processor` is null before one is chosen, and for a customer where the payment is declined.
+    """
 
     id: str
     status: Status
@@ -72,13 +75,13 @@ class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
     merchant: str
     payment_method: Method
     capture: Literal["automatic", "manual"]
+    processor: str | None
     created_at: datetime
     updated_at: datetime
     attempts: int = msgspec.field(default_factory=lambda: 0)
     amount_captured: int = msgspec.field(default_factory=lambda: 0)
     amount_refunded: int = msgspec.field(default_factory=lambda: 0)
     object: Literal["payment"] = msgspec.field(default_factory=lambda: "payment")  # a factory: never omitted
-    processor: str | None = None
     description: str | None = None
     metadata: dict[str, str] | None = None
     next_action: NextAction | None = None
