@@ -21,6 +21,7 @@ class Merchant(msgspec.Struct, array_like=True):
     """Its payments by `occurred_at`; the windows move with its own newest payment.
 
     `tests`: when and by which instrument a first payment of a tiny amount was made: the trace of card testing.
+    Only a payment that leaves such a trace has the feature: those who shop there meanwhile are no suspects.
     """
 
     count: int = 0
@@ -35,12 +36,11 @@ class Merchant(msgspec.Struct, array_like=True):
         """Its features of a payment that has its instrument's `features`, and is then part of the history."""
         at = self._move_to(facts.at)
         usual = self.usual.get(facts.currency) or Usual()
-        self._note_test(facts, features, usual, at)
         found = {
             "merchant_history": float(self.count),
             "merchant_amount": (facts.amount + 1) / (usual.mean() + 1) if usual.count else 1.0,
             "merchant_unusual": self.unusual / (self.week + 1),
-            "merchant_tests": float(len({instrument for _, instrument in self.tests})),
+            "merchant_tests": self._tests(facts, features, usual, at),
             **self.known.features(KNOWN, at),
         }
         self._add(facts, at, usual, features["amount_z"])
@@ -58,11 +58,12 @@ class Merchant(msgspec.Struct, array_like=True):
         self.at = at
         return at
 
-    def _note_test(self, facts: Facts, features: Features, usual: Usual, at: float) -> None:
-        if self.tests and self.tests[0][0] < at - TESTING_WINDOW:
-            self.tests = [test for test in self.tests if test[0] >= at - TESTING_WINDOW]
-        if not features["history"] and _is_tiny(facts, usual):
-            self.tests = [*self.tests[-TESTS_KEPT + 1 :], (at, facts.instrument)]
+    def _tests(self, facts: Facts, features: Features, usual: Usual, at: float) -> float:
+        if features["history"] or not _is_tiny(facts, usual):
+            return 0.0
+        recent = [test for test in self.tests if test[0] >= at - TESTING_WINDOW]
+        self.tests = [*recent[-TESTS_KEPT + 1 :], (at, facts.instrument)]
+        return float(len({instrument for _, instrument in self.tests}))
 
     def _add(self, facts: Facts, at: float, usual: Usual, z: float) -> None:
         self.count += 1

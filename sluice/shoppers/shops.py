@@ -70,3 +70,8 @@ def price(shop: Shop, times: float = 1.0) -> int:
     """What somebody spends at the shop, around `times` its usual, in minor units."""
     amount = int(shop.usual * times * random.lognormvariate(0, 0.45))
     return max(amount, 50 if exponent(shop.currency) else 1)
+
+
+def smallest(shop: Shop) -> int:
+    """One whole unit of the shop's currency, in minor units: what a thief tries a card with."""
+    return int(10 ** exponent(shop.currency))

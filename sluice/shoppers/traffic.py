@@ -1,4 +1,4 @@
-"""What goes on in the demo: ordinary purchases, declines, PayPal, and now and then a stolen card."""
+"""What goes on in the demo: ordinary purchases, declines, PayPal, and now and then stolen cards."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -9,7 +9,7 @@ import structlog
 
 from sluice.client import Refused
 from sluice.shoppers.shopper import Kept, Shopper
-from sluice.shoppers.shops import Shop, declined_card, new_card, price, random
+from sluice.shoppers.shops import Shop, declined_card, new_card, price, random, smallest
 from sluice.shoppers.staff import REVIEWS_EVERY_S, Staff
 
 log = structlog.get_logger()
@@ -17,7 +17,9 @@ log = structlog.get_logger()
 CARDS_MAX = 150  # per shopper: then they pay with those they have
 BURST_EVERY_S = (15.0, 40.0)
 BURST_SIZE = (6, 12)
-LABELLED_GOOD = 0.25  # the share of ordinary purchases that somebody confirms
+TESTS_EVERY_S = (20.0, 60.0)
+TESTED_CARDS = (12, 18)
+LABELLED_GOOD = 0.5  # the share of ordinary purchases that somebody confirms
 AT_ONCE_MAX = 200
 
 Behaviour = Callable[[Shopper, Shop], Awaitable[None]]
@@ -43,6 +45,7 @@ class Traffic:
         """Keep it up until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._every(lambda: random.uniform(*BURST_EVERY_S), self._use_stolen_card))
+            tasks.create_task(self._every(lambda: random.uniform(*TESTS_EVERY_S), self._test_stolen_cards))
             tasks.create_task(self._every(lambda: REVIEWS_EVERY_S, self._staff.decide_reviews))
             while True:
                 await asyncio.sleep(random.expovariate(self._rate))
@@ -91,6 +94,14 @@ class Traffic:
                 payment = await shopper.pay(card, shop, self._shops[shop], price(shop, times=8))
                 tasks.create_task(self._try(self._staff.label_later(payment["id"], "fraud")))
                 await asyncio.sleep(random.uniform(0.1, 0.4))
+
+    async def _test_stolen_cards(self) -> None:
+        shopper, shop = self._draw()
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(random.randint(*TESTED_CARDS)):
+                card = await shopper.keep(new_card())
+                payment = await shopper.pay(card, shop, self._shops[shop], smallest(shop))
+                tasks.create_task(self._try(self._staff.label_later(payment["id"], "fraud")))
 
     async def _card_of(self, shopper: Shopper) -> Kept:
         if len(shopper.cards) < CARDS_MAX and (len(shopper.cards) < 3 or random.random() < 0.4):

@@ -41,10 +41,12 @@ def is_all_there(payments: list[dict[str, Any]]) -> bool:
     """Whether each kind of thing that a tile shows has happened."""
     states = Counter(payment["state"] for payment in payments)
     processors = Counter(payment.get("processor") for payment in payments if payment["state"] == "captured")
+    outcomes = {payment["risk"]["outcome"] for payment in payments if "risk" in payment}
     currencies = {payment["currency"] for payment in payments}
     return (
         states.keys() >= {"captured", "declined", "voided"}
         and processors.keys() >= {"visa", "mastercard", "paypal"}
+        and outcomes >= {"allow", "flag", "review"}
         and currencies >= {"EUR", "USD", "GBP", "JPY"}
     )
 

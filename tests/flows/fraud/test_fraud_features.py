@@ -127,16 +127,17 @@ def test_card_testing_leaves_a_trace_at_the_merchant() -> None:
         sample = facts(number, instrument=f"fp_{number}", amount=100, at=1e9 + number)
         found = merchant.update(sample, Instrument().update(sample) or {})
     assert found["merchant_tests"] == 15
-    later = facts(99, at=1e9 + 2000)
-    assert merchant.update(later, Instrument().update(later) or {})["merchant_tests"] == 0
+    bystander = facts(98, instrument="fp_98", amount=5_000, at=1e9 + 40)
+    assert merchant.update(bystander, Instrument().update(bystander) or {})["merchant_tests"] == 0
+    later = facts(99, instrument="fp_99", amount=100, at=1e9 + 2000)
+    assert merchant.update(later, Instrument().update(later) or {})["merchant_tests"] == 1
 
 
 def test_small_first_payments_are_no_test_of_cards_where_they_are_usual() -> None:
     baker = Merchant()
     for number in range(200):
         sample = facts(number, instrument=f"fp_{number}", amount=350 + number % 7 * 50, at=1e9 + number)
-        found = baker.update(sample, Instrument().update(sample) or {})
-    assert found["merchant_tests"] < 10, "only some of the first ten, before anything was usual"
+        assert (baker.update(sample, Instrument().update(sample) or {}))["merchant_tests"] < 10
     for number in range(200, 215):
         sample = facts(number, instrument=f"fp_{number}", amount=1, at=1e9 + 2000 + number)
         found = baker.update(sample, Instrument().update(sample) or {})
