@@ -4,12 +4,15 @@ A key belongs to an account. While its lease lives, a repeat is told to wait; af
 same request takes over. The key of a payment's request is answered by the commit that finishes the payment.
 """
 
+from typing import Any
+
 import msgspec
 from sqlalchemy import (
     Column,
     Connection,
     Integer,
     LargeBinary,
+    Row,
     Table,
     Text,
     bindparam,
@@ -114,9 +117,9 @@ def claim(
 def _known(
     conn: Connection, account: str, key: str, fingerprint: bytes, now: int, lease_until: int
 ) -> Claimed | Replay:
-    if replay := select_replay(conn, account, key, fingerprint):
-        return replay
     row = _select(conn, of_account=account, of_key=key).one()
+    if replay := _replay(row, fingerprint):
+        return replay
     if not _take_over(conn, of_account=account, of_key=key, now=now, lease=lease_until).rowcount:
         raise RequestInProgress(retry_after=1)
     return Claimed(row.payment)
@@ -125,15 +128,13 @@ def _known(
 def select_replay(conn: Connection, account: str, key: str, fingerprint: bytes) -> Replay | None:
     """What this request was answered; None where it is new or still running. Raises `IdempotencyKeyReused`."""
     row = _select(conn, of_account=account, of_key=key).first()
-    if row is not None and row.fingerprint != fingerprint:
+    return _replay(row, fingerprint) if row else None
+
+
+def _replay(row: Row[Any], fingerprint: bytes) -> Replay | None:
+    if row.fingerprint != fingerprint:
         raise IdempotencyKeyReused
-    return Replay(row.status, row.body, row.payment) if row and row.status is not None else None
-
-
-def select_answer(conn: Connection, account: str, key: str) -> Replay | None:
-    """The stored answer of a request; None while it is still running."""
-    row = _select(conn, of_account=account, of_key=key).first()
-    return Replay(row.status, row.body, row.payment) if row and row.status is not None else None
+    return Replay(row.status, row.body, row.payment) if row.status is not None else None
 
 
 def store_answer(conn: Connection, account: str, key: str, status: int, body: bytes) -> None:

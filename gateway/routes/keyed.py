@@ -1,6 +1,6 @@
 """Requests that run on a payment under an Idempotency-Key: whose they are, and what they are answered."""
 
-from gateway.books.idempotency import Replay, select_answer
+from gateway.books.idempotency import Replay, select_replay
 from gateway.endpoint import Call
 from gateway.errors import RequestInProgress
 from gateway.payments.path import Request
@@ -19,7 +19,8 @@ async def answer_to(call: Call, given: Replay | None) -> Replay:
 
     Raises `RequestInProgress` where it has none yet.
     """
-    found = given or await call.parts.books.read(select_answer, call.caller.account, call.key or "")
+    asked = request_of(call)
+    found = given or await call.parts.books.read(select_replay, asked.account, asked.key, asked.fingerprint)
     if found is None:
         raise RequestInProgress(retry_after=1)
     return found

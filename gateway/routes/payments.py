@@ -119,7 +119,8 @@ class Found(msgspec.Struct, frozen=True):
 
 def _find(conn: Connection, call: Call, asked: NewPayment) -> Found | Replay:
     """What the request names, or what it was answered before: a repeat needs none of it to be there still."""
-    if replay := select_replay(conn, call.caller.account, call.key or "", call.fingerprint):
+    keyed = request_of(call)
+    if replay := select_replay(conn, keyed.account, keyed.key, keyed.fingerprint):
         return replay
     merchant = accounts.by_id(conn, asked.merchant)
     if merchant is None or merchant.role != "merchant":
