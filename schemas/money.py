@@ -25,6 +25,12 @@ def exponent(currency: str) -> int:
     return int(decimals)
 
 
+@cache
+def unit(currency: str) -> int:
+    """One whole unit in minor units: EUR 100, JPY 1. Raises `UnknownCurrency`."""
+    return int(10 ** exponent(currency))
+
+
 class Money(msgspec.Struct, frozen=True):
     """`amount` in minor units (cents for EUR) of `currency` (ISO 4217, upper case)."""
 

@@ -13,7 +13,7 @@ import msgspec
 from flows.fraud.facts import DAY, Facts
 from flows.fraud.prequential import scores
 from flows.fraud.rules import SCORE, Controls
-from schemas.money import exponent
+from schemas.money import unit
 from sluice.durations import DURATION
 from sluice.measures import Measures, Scored, mean, measure_week
 from sluice.transactions import NotTransactions, read_transactions
@@ -74,13 +74,13 @@ def evaluate(file: Path, label_delay: timedelta, test_weeks: list[int] | None, c
 
 def labelled(file: Path, currency: str) -> Labelled:
     """The payments of a file and whether each was fraud. Raises `NotTransactions` where it has no labels."""
-    unit = 10 ** exponent(currency)
+    whole = unit(currency)
     found = []
     for number, t in enumerate(read_transactions(file, currency, 0, None)):
         if t.is_fraud is None:
             raise NotTransactions(f"{file} has no column is_fraud, or a row without it")
         card, merchant = intern(str(t.card_id)), intern(str(t.merchant_id))  # one text each, not one a payment
-        facts = Facts(str(number), card, merchant, t.amount, currency, unit, t.ts.timestamp())
+        facts = Facts(str(number), card, merchant, t.amount, currency, whole, t.ts.timestamp())
         found.append((facts, t.is_fraud))
     if not found:
         raise NotTransactions(f"{file} is empty")

@@ -17,7 +17,7 @@ from flows.fraud.model import Learned, Model
 from flows.fraud.quality import Quality, Tally
 from flows.fraud.settings import FraudSettings
 from flows.fraud.shelf import SHELVES, Shelf
-from schemas.money import UnknownCurrency, exponent
+from schemas.money import UnknownCurrency, unit
 
 Item: TypeAlias = InFlight | Lesson
 
@@ -157,6 +157,6 @@ def _most(settings: FraudSettings) -> int:
 
 def _unit(currency: str) -> int:
     try:
-        return int(10 ** exponent(currency))
+        return unit(currency)
     except UnknownCurrency:
         return 1

@@ -4,7 +4,7 @@ from secrets import SystemRandom
 
 import msgspec
 
-from schemas.money import exponent
+from schemas.money import exponent, unit
 from sluice.transactions import card_number
 
 random = SystemRandom()
@@ -74,4 +74,4 @@ def price(shop: Shop, times: float = 1.0) -> int:
 
 def smallest(shop: Shop) -> int:
     """One whole unit of the shop's currency, in minor units: what a thief tries a card with."""
-    return int(10 ** exponent(shop.currency))
+    return unit(shop.currency)
