@@ -18,12 +18,36 @@ from gateway.payments.new_payment import ByCard, NewPayment, row_of
 from gateway.payments.path import Request
 from gateway.payments.recovery import sweep
 from gateway.settings import GatewaySettings
+from schemas.risk import Outcome, Verdict
+from schemas.times import now
 from tests.gateway.conftest import Answer, Gateway
 
 RequestOf = Callable[..., Awaitable[tuple[Request, PaymentRow]]]
 
 VISA = "4111111111111111"
 MASTERCARD = "5555555555554444"
+
+
+def verdict(payment: str, outcome: Outcome) -> Verdict:
+    """What the fraud flow says of a payment."""
+    return Verdict(
+        payment=payment,
+        instrument="fp",
+        merchant="acc",
+        outcome=outcome,
+        source="rules",
+        score=0.9,
+        reasons=["because"],
+        features={"amount": 1.0},
+        model="m1",
+        rules="r1",
+        flow_sequence=1,
+        input_partition=0,
+        input_offset=0,
+        latency_ms=1.0,
+        occurred_at=now(),
+        recorded_at=now(),
+    )
 
 
 class Shop:

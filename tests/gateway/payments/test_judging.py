@@ -11,32 +11,9 @@ from gateway.books.operations import OperationKind
 from gateway.payments.judging import judge
 from gateway.payments.outcome import Step, apply
 from gateway.payments.path import drive, receive
-from schemas.risk import Outcome, Verdict
+from schemas.risk import Outcome
 from schemas.states import PaymentState
-from schemas.times import now
-from tests.gateway.payments.conftest import RequestOf, Shop
-
-
-def verdict(payment: str, outcome: Outcome) -> Verdict:
-    """What the fraud flow says of a payment."""
-    return Verdict(
-        payment=payment,
-        instrument="fp",
-        merchant="acc",
-        outcome=outcome,
-        source="rules",
-        score=0.9,
-        reasons=["because"],
-        features={"amount": 1.0},
-        model="m1",
-        rules="r1",
-        flow_sequence=1,
-        input_partition=0,
-        input_offset=0,
-        latency_ms=1.0,
-        occurred_at=now(),
-        recorded_at=now(),
-    )
+from tests.gateway.payments.conftest import RequestOf, Shop, verdict
 
 
 async def judged(shop: Shop, request_of: RequestOf, outcome: Outcome, **fields: str) -> Step:

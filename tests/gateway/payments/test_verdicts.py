@@ -10,9 +10,10 @@ from connectors.kafka import producer
 from gateway.payments.verdicts import MISSED_MAX, Verdicts
 from schemas.events import encode, new_event
 from schemas.ids import new_id
-from schemas.risk import Verdict
+from schemas.risk import Outcome, Verdict
 from schemas.times import now
 from schemas.topics import RISK
+from tests.gateway.payments.conftest import verdict
 from tests.patience import eventually
 
 
@@ -22,27 +23,9 @@ class Flow:
     def __init__(self, bootstrap: str) -> None:
         self._producer: Producer = producer(bootstrap)
 
-    def say(self, payment: str, outcome: str = "allow") -> None:
+    def say(self, payment: str, outcome: Outcome = "allow") -> None:
         """Publish a verdict and return once the broker has it."""
-        verdict = Verdict(
-            payment=payment,
-            instrument="fp_x",
-            merchant="acc_m",
-            outcome=outcome,  # type: ignore[arg-type]
-            source="rules",
-            score=None,
-            reasons=[],
-            features={},
-            model="none",
-            rules="none",
-            flow_sequence=1,
-            input_partition=0,
-            input_offset=0,
-            latency_ms=1.0,
-            occurred_at=now(),
-            recorded_at=now(),
-        )
-        headers, value = encode(new_event("risk.verdict", "/test", payment, verdict, now()))
+        headers, value = encode(new_event("risk.verdict", "/test", payment, verdict(payment, outcome), now()))
         self._producer.produce(RISK.name, value, payment, headers=headers)
         self._producer.flush(10)
 
