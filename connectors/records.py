@@ -12,8 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.kafka import answering, consumer, partitions
 from schemas.cards import find_numbers
-from schemas.dead_letters import DeadLetter
-from schemas.events import Event, Headers, Unreadable, decode, derived_id, encode, new_event
+from schemas.events import DeadLetter, Event, Headers, Unreadable, decode, derived_id, encode, new_event
 from schemas.times import now
 from schemas.topics import DEAD_LETTER
 

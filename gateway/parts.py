@@ -27,8 +27,8 @@ from gateway.relay import Relay
 from gateway.settings import GatewaySettings
 from gateway.vault.address import socket_path
 from gateway.vault.client import VaultClient
-from schemas.payments import Processor as ProcessorName
-from schemas.risk import Verdict
+from schemas.fraud import Verdict
+from schemas.payments import ProcessorName
 
 T = TypeVar("T")
 EXTENSION = "sluice"

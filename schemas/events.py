@@ -10,17 +10,29 @@ from typing import Any
 
 import msgspec
 
-from schemas.controls import ListEntry, Rule
-from schemas.dead_letters import DeadLetter
+from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.ids import new_id
-from schemas.labels import Label
 from schemas.notifications import Notification
 from schemas.payments import PaymentEvent, TransactionCompleted
-from schemas.risk import Verdict
 from schemas.states import PaymentState
 
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """`dead_letter`: where the record stands and why it was set aside.
+
+    `value` holds its bytes in base64, null where they looked as if a card number were in them.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    value: str | None
+    recorded_at: datetime
+
 
 EventData = PaymentEvent | TransactionCompleted | Verdict | Label | Notification | DeadLetter | Rule | ListEntry
 

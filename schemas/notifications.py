@@ -1,11 +1,12 @@
-"""Events of `notifications.v1`: what we told whom, and what became of it."""
+"""Whom to tell and how (the gateway's answer), and what became of it: the events of `notifications.v1`."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 Channel = Literal["email", "sms", "webhook"]
+ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", max_length=5)]
 
 
 class Notification(msgspec.Struct, frozen=True):
@@ -25,3 +26,24 @@ class Notification(msgspec.Struct, frozen=True):
     reason: str | None
     message_id: str
     recorded_at: datetime
+
+
+class QuietHours(msgspec.Struct, frozen=True):
+    """From `start` until before `end`, both `HH:MM` in the account's time zone; may go over midnight."""
+
+    start: ClockTime
+    end: ClockTime
+
+
+class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One account's addresses and wishes: `channels` by kind of event, `time_zone` an IANA name.
+
+    Personal: it is asked for when a message is sent, and stands on no topic, in no log and in no state of a flow.
+    """
+
+    channels: dict[str, list[Channel]]
+    locale: str
+    time_zone: str
+    email: str | None = None
+    phone: str | None = None
+    quiet_hours: QuietHours | None = None

@@ -5,12 +5,11 @@ from typing import Literal
 
 import msgspec
 
-from schemas.declines import DeclineCode
-from schemas.risk import Outcome, Source
-from schemas.states import PaymentState, Status
+from schemas.fraud import Outcome, Source
+from schemas.states import DeclineCode, PaymentState, Status
 
-Processor = Literal["visa", "mastercard", "paypal"]
-PROCESSORS: tuple[Processor, ...] = ("visa", "mastercard", "paypal")
+ProcessorName = Literal["visa", "mastercard", "paypal"]
+PROCESSORS: tuple[ProcessorName, ...] = ("visa", "mastercard", "paypal")
 
 
 class Method(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -58,7 +57,7 @@ class Payment(msgspec.Struct, frozen=True):
     occurred_at: datetime
     created_at: datetime
     updated_at: datetime
-    processor: Processor | None = None
+    processor: ProcessorName | None = None
     decline_code: DeclineCode | None = None
     risk: AppliedRisk | None = None
     attempts: int = 0

@@ -4,13 +4,10 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from schemas.controls import ListEntry, Rule
-from schemas.dead_letters import DeadLetter
-from schemas.events import EventData
-from schemas.labels import Label
+from schemas.events import DeadLetter, EventData
+from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
 from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, TransactionCompleted
-from schemas.risk import Verdict
 from schemas.states import STATUS, PaymentState
 
 AT = datetime(2026, 11, 23, 14, 31, 7, 120_000, tzinfo=UTC)

@@ -7,10 +7,10 @@ from connectors.processors.mastercard import Mastercard
 from connectors.processors.paypal import PayPal
 from connectors.processors.settings import ProcessorSettings
 from connectors.processors.visa import Visa
-from schemas.payments import Processor as Name
+from schemas.payments import ProcessorName
 
 
-def open_processors(settings: ProcessorSettings, call_timeout_s: float = 10.0) -> dict[Name, Processor]:
+def open_processors(settings: ProcessorSettings, call_timeout_s: float = 10.0) -> dict[ProcessorName, Processor]:
     """A client per processor; call it inside the event loop that will use them, and `close()` each at the end.
 
     Raises `BadSetting` in production for a processor that has the sandbox's address or credentials.

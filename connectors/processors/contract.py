@@ -8,9 +8,9 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from schemas.declines import DeclineCode
 from schemas.money import Money
-from schemas.payments import Processor as Name
+from schemas.payments import ProcessorName
+from schemas.states import DeclineCode
 
 Said = Literal["succeeded", "declined", "failed", "unknown", "not_found"]
 
@@ -98,7 +98,7 @@ class Answer(msgspec.Struct, frozen=True):
 class Processor(Protocol):
     """One vendor. `dedupes`: a capture, void or refund sent again under its request id is applied once."""
 
-    name: Name
+    name: ProcessorName
     dedupes: bool
 
     async def authorize(self, charge: Charge, *, capture: bool) -> Answer:

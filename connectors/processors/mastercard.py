@@ -19,9 +19,9 @@ import msgspec
 from connectors.processors.contract import Answer, Charge, FollowUp, Query
 from connectors.processors.exchange import Exchange, Reply, Request, answer_to, finding_of
 from connectors.processors.integrity import same, same_money
-from schemas.declines import DeclineCode
 from schemas.money import Money
-from schemas.payments import Processor as Name
+from schemas.payments import ProcessorName
+from schemas.states import DeclineCode
 
 VERSION = 100
 
@@ -198,7 +198,7 @@ def _no_such_call(reply: Reply) -> bool:
 class Mastercard:
     """The `Processor` of Mastercard."""
 
-    name: Name = "mastercard"
+    name: ProcessorName = "mastercard"
     dedupes = True
 
     def __init__(self, exchange: Exchange, merchant: str, password: str) -> None:

@@ -29,9 +29,9 @@ from connectors.processors.exchange import (
 )
 from connectors.processors.integrity import same, same_money
 from connectors.processors.paypal_objects import Fault, Movement, Order, Payments, Sum
-from schemas.declines import DeclineCode
 from schemas.money import Money, from_decimal
-from schemas.payments import Processor as Name
+from schemas.payments import ProcessorName
+from schemas.states import DeclineCode
 
 # `issue` of an error, or `processor_response.response_code` of something denied -> ours.
 DECLINES: dict[str, DeclineCode] = {
@@ -226,7 +226,7 @@ def _refusal(reply: Reply) -> Answer:
 class PayPal:
     """The `Redirecting` processor of PayPal."""
 
-    name: Name = "paypal"
+    name: ProcessorName = "paypal"
     dedupes = True
 
     def __init__(self, exchange: Exchange, client: str, secret: str) -> None:

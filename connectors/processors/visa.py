@@ -20,9 +20,9 @@ from connectors.processors.exchange import Exchange, Reply, Request, answer_to, 
 from connectors.processors.http_signature import Signer
 from connectors.processors.integrity import same, same_money
 from connectors.processors.visa_search import build_search, parse_reversal_search, parse_search
-from schemas.declines import DeclineCode
 from schemas.money import Money
-from schemas.payments import Processor as Name
+from schemas.payments import ProcessorName
+from schemas.states import DeclineCode
 
 # `errorInformation.reason` of a 201 or `reason` of a 400 -> ours; any other reason of a decline is a generic one.
 DECLINES: dict[str, DeclineCode] = {
@@ -228,7 +228,7 @@ def _refusal(reply: Reply, said: Said) -> Answer:
 class Visa:
     """The `Processor` of Visa. A second capture, void or refund under one id would be a second one."""
 
-    name: Name = "visa"
+    name: ProcessorName = "visa"
     dedupes = False
 
     def __init__(self, exchange: Exchange, signer: Signer) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from connectors.processors.contract import Answer, Query
 from connectors.processors.exchange import Reply
 from connectors.processors.integrity import TheirId, same, same_money
-from schemas.declines import DeclineCode
+from schemas.states import DeclineCode
 
 # `reasonCode` of an application whose `rCode` is 0 -> ours; any other is a generic decline.
 DECLINES: dict[str, DeclineCode] = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.payments import Processor
+from schemas.payments import ProcessorName
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS documents (
@@ -48,34 +48,34 @@ class Document(msgspec.Struct, frozen=True):
     body: Any
 
 
-def put(conn: sqlite3.Connection, processor: Processor, document: Document) -> None:
+def put(conn: sqlite3.Connection, processor: ProcessorName, document: Document) -> None:
     """Store a document. Raises `sqlite3.IntegrityError` where its id is taken."""
     values = msgspec.structs.astuple(document)[:-1]
     conn.execute(INSERT, (processor, *values, msgspec.json.encode(document.body)))
 
 
-def replace_body(conn: sqlite3.Connection, processor: Processor, id: str, body: Any) -> None:
+def replace_body(conn: sqlite3.Connection, processor: ProcessorName, id: str, body: Any) -> None:
     """Change what the document `id` says."""
     values = (msgspec.json.encode(body), processor, id)
     conn.execute("UPDATE documents SET body = ? WHERE processor = ? AND id = ?", values)
 
 
-def get(conn: sqlite3.Connection, processor: Processor, id: str) -> Document | None:
+def get(conn: sqlite3.Connection, processor: ProcessorName, id: str) -> Document | None:
     """The document with the vendor's id."""
     return next(iter(_select(conn, BY_ID, processor, id)), None)
 
 
-def of_family(conn: sqlite3.Connection, processor: Processor, family: str) -> list[Document]:
+def of_family(conn: sqlite3.Connection, processor: ProcessorName, family: str) -> list[Document]:
     """The documents of one family, oldest first."""
     return _select(conn, BY_FAMILY, processor, family)
 
 
-def of_request(conn: sqlite3.Connection, processor: Processor, request_id: str) -> list[Document]:
+def of_request(conn: sqlite3.Connection, processor: ProcessorName, request_id: str) -> list[Document]:
     """The documents with the merchant's request id, oldest first."""
     return _select(conn, BY_REQUEST, processor, request_id)
 
 
-def _select(conn: sqlite3.Connection, query: str, processor: Processor, value: str) -> list[Document]:
+def _select(conn: sqlite3.Connection, query: str, processor: ProcessorName, value: str) -> list[Document]:
     found = conn.execute(query, (processor, value))
     return [
         Document(id, kind, family, request_id, row, msgspec.json.decode(body))

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from connectors.sandbox.wire import Kind
-from schemas.payments import Processor
+from schemas.payments import ProcessorName
 
 Name = Literal[
     "refuse",
@@ -41,13 +41,13 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, eq=False):
     `times`: how many calls meet it. A closed port cannot count who knocks, so `refuse` drops it.
     """
 
-    processor: Processor
+    processor: ProcessorName
     fault: Name
     operation: Target | None = None
     seconds: float | None = None
     times: int | None = None
 
-    def meets(self, processor: Processor, kind: Kind) -> bool:
+    def meets(self, processor: ProcessorName, kind: Kind) -> bool:
         """Whether a call of this kind meets the fault."""
         if self.processor != processor or self.fault == "refuse" or kind is None:
             return False
@@ -82,7 +82,7 @@ class Faults:
         """What is in force."""
         return list(self._faults)
 
-    def meet(self, processor: Processor, kind: Kind) -> Fault | None:
+    def meet(self, processor: ProcessorName, kind: Kind) -> Fault | None:
         """The fault that this call meets, counted; None for most calls."""
         fault = next((fault for fault in self._faults if fault.meets(processor, kind)), None)
         if fault and fault.times is not None:

@@ -12,7 +12,7 @@ import msgspec
 
 from connectors.sandbox.wire import Operation
 from schemas.money import Money
-from schemas.payments import Processor
+from schemas.payments import ProcessorName
 from schemas.times import from_micros, now_micros
 
 TABLE = """
@@ -62,7 +62,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     """A movement of `amount` minor units, or an issuer's no to it. `of`: the row a later operation follows."""
 
     id: int
-    processor: Processor
+    processor: ProcessorName
     operation: Operation
     reference: str
     request_id: str
@@ -83,7 +83,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 def append(
     conn: sqlite3.Connection,
-    processor: Processor,
+    processor: ProcessorName,
     operation: Operation,
     *,
     reference: str,

@@ -12,7 +12,7 @@ from connectors.sandbox import mastercard_moves as moves
 from connectors.sandbox.mastercard_replies import refusal, unauthenticated
 from connectors.sandbox.mastercard_requests import OperationRequest
 from connectors.sandbox.wire import Arrival, Call, Route, decode, find
-from schemas.payments import Processor
+from schemas.payments import ProcessorName
 
 ORDER = r"/api/rest/version/\d+/merchant/([^/]+)/order/([^/]{1,40})"
 TRANSACTION = ORDER + r"/transaction/([^/]{1,40})"
@@ -21,7 +21,7 @@ TRANSACTION = ORDER + r"/transaction/([^/]{1,40})"
 class Mastercard:
     """The twin on one database."""
 
-    name: Processor = "mastercard"
+    name: ProcessorName = "mastercard"
 
     def __init__(self, conn: sqlite3.Connection, settings: ProcessorSettings) -> None:
         self._conn = conn

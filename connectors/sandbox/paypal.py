@@ -16,7 +16,7 @@ from connectors.sandbox.paypal_replies import refusal
 from connectors.sandbox.paypal_requests import MovementRequest, OrderRequest
 from connectors.sandbox.paypal_tokens import Tokens
 from connectors.sandbox.wire import Arrival, Call, Kind, Refusal, Reply, Route, decode, find
-from schemas.payments import Processor
+from schemas.payments import ProcessorName
 
 ORDERS = "/v2/checkout/orders"
 PAYMENTS = "/v2/payments"
@@ -26,7 +26,7 @@ WAITING = ("CREATED", "PAYER_ACTION_REQUIRED")
 class PayPal:
     """The twin on one database."""
 
-    name: Processor = "paypal"
+    name: ProcessorName = "paypal"
 
     def __init__(self, conn: sqlite3.Connection, settings: ProcessorSettings) -> None:
         self._conn = conn

@@ -11,7 +11,7 @@ from connectors.sandbox.mastercard import Mastercard
 from connectors.sandbox.paypal import PayPal
 from connectors.sandbox.port import Port
 from connectors.sandbox.visa import Visa
-from schemas.payments import Processor
+from schemas.payments import ProcessorName
 
 
 class Sandbox:
@@ -22,7 +22,7 @@ class Sandbox:
         self._faults = Faults()
         self._timers: set[asyncio.Task[None]] = set()
         twins = (Visa(self._conn, settings), Mastercard(self._conn, settings), PayPal(self._conn, settings))
-        self._ports: dict[Processor, Port] = {
+        self._ports: dict[ProcessorName, Port] = {
             twin.name: Port(settings.port(twin.name), twin, self._conn, self._faults) for twin in twins
         }
 

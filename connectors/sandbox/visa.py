@@ -15,7 +15,7 @@ from connectors.sandbox.visa_replies import not_found, refusal, unauthenticated
 from connectors.sandbox.visa_requests import FollowUpRequest, PaymentRequest, SearchRequest
 from connectors.sandbox.wire import Arrival, Call, Kind, Route, decode, find
 from schemas.ids import new_id
-from schemas.payments import Processor
+from schemas.payments import ProcessorName
 
 ID = r"(\w+)"
 
@@ -23,7 +23,7 @@ ID = r"(\w+)"
 class Visa:
     """The twin on one database."""
 
-    name: Processor = "visa"
+    name: ProcessorName = "visa"
 
     def __init__(self, conn: sqlite3.Connection, settings: ProcessorSettings) -> None:
         self._conn = conn

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from schemas.money import Money, from_decimal
-from schemas.payments import Processor
+from schemas.payments import ProcessorName
 
 Operation = Literal["authorize", "sale", "capture", "void", "reversal", "refund"]
 Kind = Operation | Literal["order", "lookup"] | None
@@ -74,7 +74,7 @@ class Call(msgspec.Struct, frozen=True):
 class Twin(Protocol):
     """One vendor's wire."""
 
-    name: Processor
+    name: ProcessorName
 
     def read(self, arrival: Arrival) -> Call:
         """The call of a request whose credentials are good. Raises `Refusal`; applies nothing."""

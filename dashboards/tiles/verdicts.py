@@ -5,7 +5,7 @@ import msgspec
 from connectors.warehouse import Table
 from dashboards import formats
 from dashboards.page import card, html
-from schemas.risk import OUTCOMES
+from schemas.fraud import OUTCOMES
 
 QUERY = """
 SELECT date_trunc('minute', created_at) AS minute, risk_outcome, risk_source, count(*) AS count

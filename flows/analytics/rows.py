@@ -7,13 +7,10 @@ import msgspec
 from msgspec.structs import asdict
 
 from connectors.records import Out, Place, Record, read
-from schemas.controls import ListEntry, Rule
-from schemas.dead_letters import DeadLetter
-from schemas.events import Event
-from schemas.labels import Label
+from schemas.events import DeadLetter, Event
+from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
 from schemas.payments import PaymentEvent
-from schemas.risk import Verdict
 from schemas.times import from_micros
 from schemas.topics import DEAD_LETTER
 

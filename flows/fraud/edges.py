@@ -7,9 +7,8 @@ from flows.fraud.facts import ahead, lesson_of
 from flows.fraud.inflight import InFlight, verdict
 from flows.fraud.rules import Controls
 from flows.fraud.steps import Item
-from schemas.controls import ListEntry, Rule
 from schemas.events import EVENT_TYPES, Event, derived_id
-from schemas.labels import Label
+from schemas.fraud import Label, ListEntry, Rule
 from schemas.payments import PaymentEvent
 from schemas.times import now
 from schemas.topics import RISK

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from schemas.labels import Label
+from schemas.fraud import Label
 from schemas.money import AMOUNT_MAX
 from schemas.payments import Payment
 

@@ -7,8 +7,8 @@ import msgspec
 
 from flows.fraud.facts import Facts, Features
 from flows.fraud.rules import SCORE, Controls
+from schemas.fraud import Outcome, Source, Verdict
 from schemas.payments import Payment
-from schemas.risk import Outcome, Source, Verdict
 
 SCORING_ERROR = "scoring_error"
 AHEAD = "occurred_at_ahead"

@@ -5,8 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.controls import ListEntry, Rule
-from schemas.risk import OUTCOMES, Outcome
+from schemas.fraud import OUTCOMES, ListEntry, Outcome, Rule
 from schemas.times import EPOCH
 
 SCORE = "score"  # as a rule's feature: the model's probability

@@ -1,7 +1,6 @@
 """Addresses as they may be shown: enough to recognise one's own, too little to write to."""
 
-from schemas.notifications import Channel
-from schemas.recipients import Recipient
+from schemas.notifications import Channel, Recipient
 
 
 def address_of(recipient: Recipient, channel: Channel) -> str | None:

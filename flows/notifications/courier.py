@@ -15,9 +15,8 @@ from flows.notifications.message import message_about
 from flows.notifications.recipients import Recipients
 from flows.notifications.wishes import channels_for, is_quiet
 from schemas.events import Event, derived_id, new_event
-from schemas.notifications import Channel, Notification
+from schemas.notifications import Channel, Notification, Recipient
 from schemas.payments import TransactionCompleted
-from schemas.recipients import Recipient
 from schemas.times import now
 
 KIND = "transaction_completed"

@@ -9,8 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from flows.notifications.wishes import zone_of
 from flows.notifications.wording import Wording, wording_for
 from schemas.money import Money
+from schemas.notifications import Recipient
 from schemas.payments import Method, Payment
-from schemas.recipients import Recipient
 
 BRANDS = {"visa": "Visa", "mastercard": "Mastercard"}
 

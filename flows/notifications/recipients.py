@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, encode_basic_auth
 
-from schemas.recipients import Recipient
+from schemas.notifications import Recipient
 
 CLIENT = "notifications"
 SECRET_FILE = "notifications.secret"  # noqa: S105 (the name of a file)

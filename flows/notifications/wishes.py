@@ -3,8 +3,7 @@
 from datetime import UTC, datetime, time, tzinfo
 from zoneinfo import ZoneInfo
 
-from schemas.notifications import Channel
-from schemas.recipients import QuietHours, Recipient
+from schemas.notifications import Channel, QuietHours, Recipient
 
 
 def channels_for(recipient: Recipient, kind: str) -> list[Channel]:

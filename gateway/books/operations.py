@@ -24,8 +24,8 @@ from sqlalchemy import (
 from gateway.books.metadata import Micros, Minor, metadata
 from gateway.books.payments import Outdated
 from gateway.books.statement import Statement
-from schemas.declines import DeclineCode
-from schemas.payments import Processor
+from schemas.payments import ProcessorName
+from schemas.states import DeclineCode
 
 # `order` opens a PayPal order: it moves no money, but it is a call of ours with an id all the same.
 OperationKind = Literal["order", "authorize", "sale", "capture", "void", "reversal"]
@@ -81,7 +81,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     payment: str
     attempt: str
-    processor: Processor
+    processor: ProcessorName
     kind: OperationKind
     of: str | None = None
     of_reference: str | None = None
@@ -104,7 +104,7 @@ class Attempt(msgspec.Struct, frozen=True):
     id: str
     payment: str
     number: int
-    processor: Processor
+    processor: ProcessorName
     created_at: int
 
 

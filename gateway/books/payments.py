@@ -19,9 +19,8 @@ from sqlalchemy import (
 
 from gateway.books.metadata import Micros, Minor, metadata
 from gateway.books.statement import Statement
-from schemas.declines import DeclineCode
-from schemas.payments import AppliedRisk, Processor
-from schemas.states import PaymentState, Status
+from schemas.payments import AppliedRisk, ProcessorName
+from schemas.states import DeclineCode, PaymentState, Status
 
 RecoveryPoint = Literal["received", "approved", "judged", "finished"]
 
@@ -93,7 +92,7 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     last4: str | None = None
     fingerprint: str | None = None
     capture: Literal["automatic", "manual"]
-    wanted_processor: Processor | None = None
+    wanted_processor: ProcessorName | None = None
     description: str | None = None
     metadata: str | None = None
     return_url: str | None = None
@@ -111,7 +110,7 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int = 0
     amount_captured: int = 0
     amount_refunded: int = 0
-    processor: Processor | None = None
+    processor: ProcessorName | None = None
     decline_code: DeclineCode | None = None
     redirect_url: str | None = None
     risk: str | None = None

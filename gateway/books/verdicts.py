@@ -5,7 +5,7 @@ from sqlalchemy import Boolean, Column, Connection, Float, Index, Table, Text, b
 
 from gateway.books.metadata import Micros, Serial, metadata
 from gateway.books.statement import Statement
-from schemas.risk import Verdict
+from schemas.fraud import Verdict
 from schemas.times import to_micros
 
 verdicts = Table(

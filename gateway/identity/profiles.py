@@ -7,8 +7,7 @@ import msgspec
 
 from gateway.books.accounts import Account
 from gateway.identity.roles import Role, scopes_of
-from schemas.notifications import Channel
-from schemas.recipients import QuietHours
+from schemas.notifications import Channel, QuietHours
 from schemas.times import from_micros
 
 Kind = Literal["transaction_completed", "refund", "review", "dispute"]

@@ -8,8 +8,7 @@ from gateway.books.payments import PaymentRow
 from gateway.payments.effect import Effect, Follow, anew, following
 from gateway.payments.routing import next_processor
 from gateway.payments.terms import Terms
-from schemas.declines import DeclineCode
-from schemas.states import PaymentState
+from schemas.states import DeclineCode, PaymentState
 
 AWAITING: tuple[PaymentState, ...] = ("processing", "unknown")  # an approval: in any other state it is too late
 HOLDING: tuple[PaymentState, ...] = ("authorized", "in_review")

@@ -4,7 +4,7 @@ import msgspec
 
 from gateway.books.operations import Operation, OperationKind
 from gateway.books.payments import PaymentRow
-from schemas.payments import Processor
+from schemas.payments import ProcessorName
 
 
 class Follow(msgspec.Struct, frozen=True):
@@ -15,7 +15,7 @@ class Follow(msgspec.Struct, frozen=True):
     """
 
     kind: OperationKind
-    processor: Processor
+    processor: ProcessorName
     attempt: str | None = None
     of: str | None = None
     of_reference: str | None = None

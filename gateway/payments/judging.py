@@ -11,8 +11,8 @@ from gateway.payments.effect import Effect, Follow, following
 from gateway.payments.outcome import Step, proceed
 from gateway.payments.routing import candidates
 from gateway.payments.terms import Terms
+from schemas.fraud import Verdict
 from schemas.payments import AppliedRisk
-from schemas.risk import Verdict
 from schemas.times import from_micros, now_micros
 
 

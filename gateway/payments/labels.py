@@ -6,8 +6,8 @@ from sqlalchemy import Connection
 from gateway.books.outbox import OutboxRow, add_event
 from gateway.books.payments import PaymentRow
 from gateway.books.verdicts import select_scored
+from schemas.fraud import Label, LabelValue
 from schemas.ids import new_id
-from schemas.labels import Label, LabelValue
 from schemas.times import from_micros, now_micros
 from schemas.topics import LABELS
 

@@ -16,7 +16,7 @@ from gateway.errors import FieldError
 from schemas.cards import find_numbers
 from schemas.ids import new_id
 from schemas.money import AMOUNT_MAX, UnknownCurrency, exponent
-from schemas.payments import Processor
+from schemas.payments import ProcessorName
 from schemas.times import EPOCH, now, now_micros, to_micros
 
 AHEAD_MAX = timedelta(minutes=5)  # the fraud flow refuses what lies further ahead (design §6)
@@ -56,7 +56,7 @@ class NewPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     merchant: ShortText
     payment_method: ByCard | ByPaypal
     capture: Literal["automatic", "manual"] = "automatic"
-    processor: Processor | None = None
+    processor: ProcessorName | None = None
     description: Text | None = None
     metadata: Annotated[dict[ShortText, Text], msgspec.Meta(max_length=20)] | None = None
     return_url: Annotated[str, msgspec.Meta(max_length=2048)] | None = None

@@ -15,7 +15,7 @@ from gateway.books.payments import PaymentRow, existing_payment
 from gateway.payments.effect import Follow, following
 from gateway.payments.terms import Terms
 from schemas.ids import new_id
-from schemas.payments import Processor
+from schemas.payments import ProcessorName
 from schemas.times import now_micros
 
 
@@ -45,7 +45,7 @@ def open_operation(conn: Connection, terms: Terms, payment: PaymentRow, follow: 
     return operation
 
 
-def _begin_attempt(conn: Connection, payment: PaymentRow, processor: Processor, now: int) -> str:
+def _begin_attempt(conn: Connection, payment: PaymentRow, processor: ProcessorName, now: int) -> str:
     attempt = Attempt(new_id("att"), payment.id, payment.attempts + 1, processor, now)
     insert_attempt(conn, attempt)
     return attempt.id

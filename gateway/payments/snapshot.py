@@ -8,8 +8,8 @@ from msgspec import UNSET, UnsetType
 
 from gateway.books.payments import PaymentRow
 from gateway.identity.roles import STAFF
+from schemas.fraud import Outcome, Source
 from schemas.payments import AppliedRisk, Method, Payment
-from schemas.risk import Outcome, Source
 from schemas.states import STATUS, PaymentState, Status
 from schemas.times import from_micros
 

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from connectors.kafka import consumer, is_listening, offsets_at
 from schemas.events import Unreadable, decode
-from schemas.risk import Verdict
+from schemas.fraud import Verdict
 from schemas.topics import RISK
 
 LOOK_BACK_S = 600

@@ -11,7 +11,7 @@ from gateway.endpoint import Call, Reply, endpoint
 from gateway.errors import FieldError, InvalidRequest, NotFound
 from gateway.payments.labels import add_label
 from schemas.cards import find_numbers
-from schemas.labels import Label, LabelValue
+from schemas.fraud import Label, LabelValue
 
 blueprint = Blueprint("labels", __name__)
 

@@ -12,7 +12,7 @@ from gateway.errors import NotFound
 from gateway.identity import contacts
 from gateway.identity.contacts import wrong
 from gateway.identity.profiles import Notifications, Preferences, Profile, notifications, profile
-from schemas.recipients import QuietHours
+from schemas.notifications import QuietHours
 from schemas.times import now_micros
 
 blueprint = Blueprint("me", __name__)

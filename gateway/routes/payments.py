@@ -18,8 +18,8 @@ from gateway.payments.new_payment import ByCard, NewPayment, row_of, wrong_field
 from gateway.payments.path import create
 from gateway.payments.snapshot import PaymentView, view
 from gateway.routes.keyed import REPLAYED, answer_to, request_of
-from schemas.payments import Processor
-from schemas.risk import Outcome
+from schemas.fraud import Outcome
+from schemas.payments import ProcessorName
 from schemas.states import PaymentState
 from schemas.times import to_micros
 
@@ -43,7 +43,7 @@ class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     state: PaymentState | None = None
     merchant: Annotated[str, msgspec.Meta(max_length=64)] | None = None
-    processor: Processor | None = None
+    processor: ProcessorName | None = None
     risk: Outcome | None = None
     after: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     before: Annotated[datetime, msgspec.Meta(tz=True)] | None = None

@@ -6,7 +6,7 @@ from gateway.books import accounts
 from gateway.endpoint import Call, Reply, endpoint
 from gateway.errors import NotFound
 from gateway.identity.profiles import notifications
-from schemas.recipients import Recipient
+from schemas.notifications import Recipient
 
 blueprint = Blueprint("recipient", __name__)
 

@@ -9,8 +9,7 @@ from connectors.processors.all import open_processors
 from connectors.processors.contract import Processor
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.sandbox import Sandbox
-from schemas.payments import PROCESSORS
-from schemas.payments import Processor as Name
+from schemas.payments import PROCESSORS, ProcessorName
 from tests.connectors.desk import Desk
 
 
@@ -32,7 +31,7 @@ async def sandbox(processor_settings: ProcessorSettings) -> AsyncIterator[Sandbo
 @pytest.fixture
 async def processors(
     processor_settings: ProcessorSettings, sandbox: Sandbox
-) -> AsyncIterator[dict[Name, Processor]]:
+) -> AsyncIterator[dict[ProcessorName, Processor]]:
     """Clients of the twins that wait up to a minute."""
     opened = open_processors(processor_settings, 60)
     yield opened
@@ -41,7 +40,9 @@ async def processors(
 
 
 @pytest.fixture
-async def hasty(processor_settings: ProcessorSettings, sandbox: Sandbox) -> AsyncIterator[dict[Name, Processor]]:
+async def hasty(
+    processor_settings: ProcessorSettings, sandbox: Sandbox
+) -> AsyncIterator[dict[ProcessorName, Processor]]:
     """Clients that give up after a second."""
     opened = open_processors(processor_settings, 1)
     yield opened
@@ -52,8 +53,8 @@ async def hasty(processor_settings: ProcessorSettings, sandbox: Sandbox) -> Asyn
 @pytest.fixture(params=PROCESSORS)
 def desk(
     request: pytest.FixtureRequest,
-    processors: dict[Name, Processor],
-    hasty: dict[Name, Processor],
+    processors: dict[ProcessorName, Processor],
+    hasty: dict[ProcessorName, Processor],
     sandbox: Sandbox,
 ) -> Desk:
     """One processor after the other."""
@@ -61,6 +62,8 @@ def desk(
 
 
 @pytest.fixture
-def desks(processors: dict[Name, Processor], hasty: dict[Name, Processor], sandbox: Sandbox) -> dict[Name, Desk]:
+def desks(
+    processors: dict[ProcessorName, Processor], hasty: dict[ProcessorName, Processor], sandbox: Sandbox
+) -> dict[ProcessorName, Desk]:
     """All of them."""
     return {name: Desk(name, processors[name], hasty[name], sandbox) for name in PROCESSORS}

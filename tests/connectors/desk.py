@@ -9,20 +9,20 @@ import aiohttp
 
 from connectors.processors.contract import Answer, CardDetails, Charge, FollowUp, Processor, Query, Redirecting
 from connectors.sandbox.faults import Fault
-from connectors.sandbox.faults import Name as FaultName
+from connectors.sandbox.faults import ProcessorName as FaultName
 from connectors.sandbox.ledger import Row
 from connectors.sandbox.sandbox import Sandbox
-from schemas.declines import DeclineCode
 from schemas.ids import new_id
 from schemas.money import Money
-from schemas.payments import Processor as Name
+from schemas.payments import ProcessorName
+from schemas.states import DeclineCode
 
 EUR = Money(1234, "EUR")
-CARDS: dict[Name, CardDetails] = {
+CARDS: dict[ProcessorName, CardDetails] = {
     "visa": CardDetails("4111111111111111", 12, 2031, "123"),
     "mastercard": CardDetails("5123450000000008", 1, 2039, "100"),
 }
-DECLINES: list[tuple[Name, CardDetails | None, Money, DeclineCode]] = [
+DECLINES: list[tuple[ProcessorName, CardDetails | None, Money, DeclineCode]] = [
     ("visa", CardDetails("4000000000009995", 12, 2031), EUR, "insufficient_funds"),
     ("visa", CardDetails("4000000000009979", 12, 2031), EUR, "lost_or_stolen"),
     ("visa", CardDetails("4111111111111111", 1, 2020), EUR, "expired_card"),
@@ -37,7 +37,7 @@ APPLYING: list[FaultName] = ["apply_then_silence", "apply_then_reset", "apply_th
 class Desk:
     """A processor's client and its twin, and the shortest way to an approved payment."""
 
-    def __init__(self, name: Name, processor: Processor, hasty: Processor, sandbox: Sandbox) -> None:
+    def __init__(self, name: ProcessorName, processor: Processor, hasty: Processor, sandbox: Sandbox) -> None:
         self.name = name
         self.processor = processor
         self.hasty = hasty

@@ -3,10 +3,10 @@
 import pytest
 
 from connectors.processors.contract import Answer, CardDetails, Charge, FollowUp
-from schemas.declines import DeclineCode
 from schemas.ids import new_id
 from schemas.money import Money
-from schemas.payments import Processor as Name
+from schemas.payments import ProcessorName
+from schemas.states import DeclineCode
 from tests.connectors.desk import DECLINES, EUR, Desk, follow_up, query
 
 # What each call does
@@ -28,14 +28,14 @@ async def test_amounts_have_their_currencys_decimals(desk: Desk, amount: Money) 
 
 
 @pytest.mark.parametrize("name", ["visa", "mastercard"])
-async def test_a_sale_is_one_call(desks: dict[Name, Desk], name: Name) -> None:
+async def test_a_sale_is_one_call(desks: dict[ProcessorName, Desk], name: ProcessorName) -> None:
     desk = desks[name]
     charge, answer = await desk.authorized(capture=True)
     assert answer.amount == EUR
     assert desk.ledger() == [("sale", charge.reference, charge.request_id, 1234, "applied")]
 
 
-async def test_paypal_never_captures_in_the_same_call(desks: dict[Name, Desk]) -> None:
+async def test_paypal_never_captures_in_the_same_call(desks: dict[ProcessorName, Desk]) -> None:
     charge = await desks["paypal"].charge()
     with pytest.raises(ValueError, match="authorized, then captured"):
         await desks["paypal"].processor.authorize(charge, capture=True)
@@ -43,7 +43,11 @@ async def test_paypal_never_captures_in_the_same_call(desks: dict[Name, Desk]) -
 
 @pytest.mark.parametrize(("name", "card", "amount", "code"), DECLINES)
 async def test_a_decline_says_why_and_is_found_again(
-    desks: dict[Name, Desk], name: Name, card: CardDetails | None, amount: Money, code: DeclineCode
+    desks: dict[ProcessorName, Desk],
+    name: ProcessorName,
+    card: CardDetails | None,
+    amount: Money,
+    code: DeclineCode,
 ) -> None:
     desk = desks[name]
     charge = await desk.charge(amount, card)
@@ -56,7 +60,7 @@ async def test_a_decline_says_why_and_is_found_again(
 @pytest.mark.parametrize("number", ["4000000000009235", "4100000000000019"])
 @pytest.mark.parametrize("capture", [False, True])
 async def test_a_decline_after_the_banks_yes_is_to_be_reversed(
-    desks: dict[Name, Desk], number: str, capture: bool
+    desks: dict[ProcessorName, Desk], number: str, capture: bool
 ) -> None:
     desk = desks["visa"]
     charge = await desk.charge(card=CardDetails(number, 12, 2031))
@@ -77,14 +81,16 @@ async def test_a_decline_after_the_banks_yes_is_to_be_reversed(
         ("mastercard", CardDetails("5123450000000008", 2, 2037)),
     ],
 )
-async def test_a_technical_no_is_failed(desks: dict[Name, Desk], name: Name, card: CardDetails) -> None:
+async def test_a_technical_no_is_failed(
+    desks: dict[ProcessorName, Desk], name: ProcessorName, card: CardDetails
+) -> None:
     desk = desks[name]
     charge = await desk.charge(card=card)
     assert (await desk.processor.authorize(charge, capture=False)).said == "failed"
     assert [row.status for row in desk.rows()] == []
 
 
-async def test_a_gateway_that_does_not_know_yet_is_asked_again(desks: dict[Name, Desk]) -> None:
+async def test_a_gateway_that_does_not_know_yet_is_asked_again(desks: dict[ProcessorName, Desk]) -> None:
     desk = desks["mastercard"]
     charge = await desk.charge(card=CardDetails("5123450000000008", 5, 2037))
     assert (await desk.processor.authorize(charge, capture=False)).said == "unknown"
@@ -122,7 +128,7 @@ async def test_void_of_an_authorization(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("name", ["visa", "mastercard"])
-async def test_void_of_a_sale(desks: dict[Name, Desk], name: Name) -> None:
+async def test_void_of_a_sale(desks: dict[ProcessorName, Desk], name: ProcessorName) -> None:
     desk = desks[name]
     charge, answer = await desk.authorized(capture=True)
     assert (await desk.processor.void(follow_up(charge, answer, sale=True))).said == "succeeded"
@@ -141,7 +147,7 @@ async def test_refunds_in_parts_and_no_more_than_was_taken(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("name", ["visa", "mastercard"])
-async def test_refund_of_a_sale(desks: dict[Name, Desk], name: Name) -> None:
+async def test_refund_of_a_sale(desks: dict[ProcessorName, Desk], name: ProcessorName) -> None:
     desk = desks[name]
     charge, answer = await desk.authorized(capture=True)
     refund = await desk.processor.refund(follow_up(charge, answer, Money(34, "EUR"), sale=True))
@@ -212,7 +218,7 @@ async def test_reverse_takes_back_what_was_applied_once(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("name", ["visa", "mastercard"])
-async def test_reverse_of_a_sale(desks: dict[Name, Desk], name: Name) -> None:
+async def test_reverse_of_a_sale(desks: dict[ProcessorName, Desk], name: ProcessorName) -> None:
     desk = desks[name]
     charge, _ = await desk.authorized(capture=True)
     asked = query(charge, "sale")
@@ -237,7 +243,11 @@ async def test_there_is_nothing_to_reverse(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("name", "card", "amount", "code"), DECLINES)
 async def test_a_decline_leaves_nothing_to_reverse(
-    desks: dict[Name, Desk], name: Name, card: CardDetails | None, amount: Money, code: DeclineCode
+    desks: dict[ProcessorName, Desk],
+    name: ProcessorName,
+    card: CardDetails | None,
+    amount: Money,
+    code: DeclineCode,
 ) -> None:
     desk = desks[name]
     charge = await desk.charge(amount, card)

@@ -8,10 +8,10 @@ from connectors.processors.all import open_processors
 from connectors.processors.contract import Processor
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.faults import Fault
-from connectors.sandbox.faults import Name as FaultName
+from connectors.sandbox.faults import ProcessorName as FaultName
 from connectors.sandbox.sandbox import Sandbox
 from schemas.ids import new_id
-from schemas.payments import Processor as Name
+from schemas.payments import ProcessorName
 from tests.connectors.desk import APPLYING, EUR, Desk, follow_up, query, until
 
 # The sandbox's eight faults
@@ -125,7 +125,7 @@ async def test_a_look_up_that_fails_says_nothing_of_the_call(desk: Desk, fault: 
 @pytest.fixture
 async def strangers(
     processor_settings: ProcessorSettings, sandbox: Sandbox
-) -> AsyncIterator[dict[Name, Processor]]:
+) -> AsyncIterator[dict[ProcessorName, Processor]]:
     wrong = ProcessorSettings(
         data=processor_settings.data,
         port_offset=processor_settings.port_offset,
@@ -140,7 +140,7 @@ async def strangers(
 
 
 async def test_wrong_credentials_are_an_explicit_no_and_no_finding(
-    desk: Desk, strangers: dict[Name, Processor]
+    desk: Desk, strangers: dict[ProcessorName, Processor]
 ) -> None:
     stranger = strangers[desk.name]
     charge, _ = await desk.authorized()

@@ -18,8 +18,8 @@ from connectors.processors.mastercard import (
     parse_taking,
     parse_void,
 )
-from schemas.declines import DECLINE_CODES
 from schemas.money import Money
+from schemas.states import DECLINE_CODES
 
 EUR = Money(100, "EUR")
 CHARGE = Charge("op_1", "att_1", EUR, CardDetails("5123450000000008", 1, 2039, "100"))

@@ -22,8 +22,8 @@ from connectors.processors.paypal import (
     parse_refunded,
     parse_voided,
 )
-from schemas.declines import DECLINE_CODES
 from schemas.money import Money
+from schemas.states import DECLINE_CODES
 
 USD = Money(10000, "USD")
 CHARGE = Charge("op_1", "att_1", USD, order="5O190127TN364715T")

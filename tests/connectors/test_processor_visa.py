@@ -24,8 +24,8 @@ from connectors.processors.visa import (
     parse_taken_back,
 )
 from connectors.processors.visa_search import build_search, parse_reversal_search, parse_search
-from schemas.declines import DECLINE_CODES
 from schemas.money import Money
+from schemas.states import DECLINE_CODES
 
 EUR = Money(10221, "EUR")
 CARD = CardDetails("4111111111111111", 3, 2031, "987")

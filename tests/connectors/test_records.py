@@ -3,9 +3,8 @@
 import pytest
 
 from connectors.records import Out, Record, card_number_in, dead_letter, out, read
-from schemas.dead_letters import DeadLetter
-from schemas.events import Event, decode, new_event
-from schemas.labels import Label
+from schemas.events import DeadLetter, Event, decode, new_event
+from schemas.fraud import Label
 from schemas.times import now
 
 

@@ -33,8 +33,8 @@ from connectors.streams import (
     decode_step,
 )
 from schemas.events import decode, encode, new_event
+from schemas.fraud import Label
 from schemas.ids import new_id
-from schemas.labels import Label
 from schemas.times import now
 from schemas.topics import Topic
 from tests.patience import best_of, until

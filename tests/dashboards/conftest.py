@@ -16,7 +16,7 @@ from flows.analytics.warehouse import Warehouse
 from schemas.events import Event, new_event
 from schemas.ids import new_id
 from schemas.notifications import Notification
-from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, Processor
+from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, ProcessorName
 from schemas.settings import PORTS
 from schemas.states import STATUS, PaymentState
 from schemas.times import now
@@ -26,7 +26,7 @@ from tests.flows.analytics.conftest import unlimited
 ENDS: list[PaymentState] = ["captured"] * 88 + ["declined"] * 6 + ["in_review"] * 2 + ["authorized"] * 2
 ENDS += ["unknown", "failed"]
 CURRENCIES = ["EUR"] * 6 + ["USD"] * 3 + ["GBP", "JPY", "BHD"]
-PROCESSORS: list[Processor] = ["visa"] * 5 + ["mastercard"] * 4 + ["paypal"]
+PROCESSORS: list[ProcessorName] = ["visa"] * 5 + ["mastercard"] * 4 + ["paypal"]
 BINS = {"visa": "411111", "mastercard": "555555"}
 
 
@@ -147,7 +147,7 @@ class Shop:
         )
 
 
-def _method(processor: Processor, last4: str) -> Method:
+def _method(processor: ProcessorName, last4: str) -> Method:
     if processor == "paypal":
         return Method("paypal")
     return Method("card", "card_1", processor, BINS[processor], last4, "fp_1")

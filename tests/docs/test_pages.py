@@ -10,10 +10,9 @@ from quart import Quart
 from gateway.errors import PROBLEMS
 from gateway.metrics import OutboxMetrics, RequestMetrics
 from gateway.routes import BLUEPRINTS
-from schemas.declines import DECLINE_CODES
 from schemas.events import EVENT_TYPES
-from schemas.risk import OUTCOMES
-from schemas.states import STATUS
+from schemas.fraud import OUTCOMES
+from schemas.states import DECLINE_CODES, STATUS
 from schemas.topics import TOPICS
 from sluice.cli import COMMANDS
 

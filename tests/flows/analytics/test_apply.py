@@ -10,14 +10,11 @@ from hypothesis import strategies as st
 
 from connectors.records import Record
 from flows.analytics import apply
-from schemas.controls import ListEntry, Rule
-from schemas.dead_letters import DeadLetter
-from schemas.events import new_event
+from schemas.events import DeadLetter, new_event
+from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.ids import new_id
-from schemas.labels import Label
 from schemas.notifications import Notification
 from schemas.payments import AppliedRisk
-from schemas.risk import Verdict
 from schemas.states import STATUS, TRANSITIONS, PaymentState
 from schemas.times import now
 from tests.flows.analytics.conftest import BIRTH, Kept, Log, completed, event, payment, step

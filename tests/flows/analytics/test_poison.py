@@ -6,8 +6,7 @@ import msgspec
 import pytest
 
 from connectors.records import Out, Record
-from schemas.dead_letters import DeadLetter
-from schemas.events import decode
+from schemas.events import DeadLetter, decode
 from tests.flows.analytics.conftest import Kept, Log, payment, step
 
 PAYMENTS = "payments.v1"

@@ -11,9 +11,8 @@ from connectors.records import Record
 from flows.fraud.facts import DAY, Facts
 from flows.fraud.inflight import InFlight
 from schemas.events import Event, decode, derived_id, encode
-from schemas.labels import Label
+from schemas.fraud import Label, Verdict
 from schemas.payments import Method, Payment, PaymentEvent
-from schemas.risk import Verdict
 from schemas.topics import LABELS, PAYMENTS
 
 BEGIN = datetime(2026, 3, 2, 12, tzinfo=UTC)

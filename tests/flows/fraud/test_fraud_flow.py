@@ -21,10 +21,8 @@ from connectors.records import Reader, Record, places
 from flows.fraud.flow import build
 from flows.fraud.rules import Controls
 from flows.fraud.settings import FraudSettings
-from schemas.controls import ListEntry, Rule
-from schemas.dead_letters import DeadLetter
-from schemas.events import Event, decode, derived_id
-from schemas.risk import Verdict
+from schemas.events import DeadLetter, Event, decode, derived_id
+from schemas.fraud import ListEntry, Rule, Verdict
 from schemas.settings import Settings
 from schemas.topics import CONTROLS, DEAD_LETTER, RISK, TOPICS
 from tests.flows.fraud.conftest import (

@@ -6,7 +6,7 @@ import msgspec
 
 from flows.fraud.inflight import InFlight, decide
 from flows.fraud.rules import DEFAULTS, Controls
-from schemas.controls import ListEntry, Rule
+from schemas.fraud import ListEntry, Rule
 from tests.flows.fraud.conftest import BEGIN, in_flight
 
 

@@ -17,9 +17,8 @@ from flows.fraud.shelf import SHELVES, shelf_of
 from flows.fraud.steps import InstrumentStep, Item, MerchantStep, ModelStep
 from flows.fraud.warm_up import warm_up
 from schemas.events import decode
-from schemas.labels import Label
+from schemas.fraud import Label, Verdict
 from schemas.payments import Method
-from schemas.risk import Verdict
 from tests.flows.fraud.conftest import BEGIN, in_flight, label_record, payment, payment_record
 
 SETTINGS = FraudSettings(fraud_min_labels=20)

@@ -17,8 +17,8 @@ from flows.notifications.background import Background
 from flows.notifications.settings import NotificationSettings
 from schemas.events import Event, new_event
 from schemas.ids import new_id
+from schemas.notifications import Recipient
 from schemas.payments import Method, Payment, TransactionCompleted
-from schemas.recipients import Recipient
 from schemas.states import STATUS, PaymentState
 from schemas.times import now
 

@@ -12,8 +12,7 @@ from flows.notifications.courier import Courier
 from flows.notifications.recipients import GatewayAway
 from flows.notifications.wiring import open_courier
 from schemas.events import Event, derived_id
-from schemas.notifications import Notification
-from schemas.recipients import QuietHours
+from schemas.notifications import Notification, QuietHours
 from schemas.times import now
 
 Tell = Callable[..., list[Notification]]

@@ -7,7 +7,7 @@ import pytest
 
 from flows.notifications.addresses import address_of, mask
 from flows.notifications.wishes import channels_for, is_quiet
-from schemas.recipients import QuietHours
+from schemas.notifications import QuietHours
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from gateway.payments.new_payment import ByCard, NewPayment, row_of
 from gateway.payments.path import Request
 from gateway.payments.recovery import sweep
 from gateway.settings import GatewaySettings
-from schemas.risk import Outcome, Verdict
+from schemas.fraud import Outcome, Verdict
 from schemas.times import now
 from tests.gateway.conftest import Answer, Gateway
 

@@ -11,7 +11,7 @@ from gateway.books.operations import OperationKind
 from gateway.payments.judging import judge
 from gateway.payments.outcome import Step, apply
 from gateway.payments.path import drive, receive
-from schemas.risk import Outcome
+from schemas.fraud import Outcome
 from schemas.states import PaymentState
 from tests.gateway.payments.conftest import RequestOf, Shop, verdict
 

@@ -9,8 +9,8 @@ from confluent_kafka import Producer
 from connectors.kafka import producer
 from gateway.payments.verdicts import MISSED_MAX, Verdicts
 from schemas.events import encode, new_event
+from schemas.fraud import Outcome, Verdict
 from schemas.ids import new_id
-from schemas.risk import Outcome, Verdict
 from schemas.times import now
 from schemas.topics import RISK
 from tests.gateway.payments.conftest import verdict

@@ -1,0 +1,84 @@
+"""What the fraud flow says, learns and obeys: verdicts on `risk.v1`, labels on `labels.v1`, rules and lists on
+`controls.v1`."""
+
+from datetime import datetime
+from typing import Literal, get_args
+
+import msgspec
+
+Outcome = Literal["allow", "flag", "review", "block"]
+Source = Literal["model", "rules", "stand_in"]
+LabelValue = Literal["fraud", "good"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)  # in rising order of severity
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """`risk.verdict`: one judgement of one payment. A repeat of the flow carries the same event id.
+
+    `score` is the model's probability of fraud, 0 to 1 (null: the model had nothing to say).
+    `features` are the numbers it was made from; a label carries them back. `flow_sequence` counts the
+    verdicts of one run of the flow; `input_offset` is where in its partition of `payments.v1` the payment stood.
+    `latency_ms` is from the input's `recorded_at` to this verdict.
+    """
+
+    payment: str
+    instrument: str
+    merchant: str
+    outcome: Outcome
+    source: Source
+    score: float | None
+    reasons: list[str]
+    features: dict[str, float]
+    model: str
+    rules: str
+    flow_sequence: int
+    input_partition: int
+    input_offset: int
+    latency_ms: float
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+class Label(msgspec.Struct, frozen=True):
+    """`label.recorded`: a person, a dispute or a review says what a payment was.
+
+    `features` and `score` are those of its verdict; null where the stand-in judged and no verdict came
+    late: such a label is counted, not learned. `occurred_at` is the payment's, `recorded_at` the label's.
+    """
+
+    payment: str
+    instrument: str
+    merchant: str
+    label: LabelValue
+    source: str
+    amount: int
+    currency: str
+    features: dict[str, float] | None
+    score: float | None
+    model: str | None
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """`control.rule`: where `feature` is at or above `threshold`, the outcome is at least `outcome`."""
+
+    id: str
+    feature: str
+    threshold: float
+    outcome: Outcome
+    reason: str
+    enabled: bool
+    recorded_at: datetime
+
+
+class ListEntry(msgspec.Struct, frozen=True):
+    """`control.list_entry`: an instrument or merchant that is always blocked, or always allowed."""
+
+    id: str
+    list: Literal["block", "allow"]
+    kind: Literal["instrument", "merchant"]
+    value: str
+    reason: str
+    expires_at: datetime | None
+    recorded_at: datetime
