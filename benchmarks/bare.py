@@ -9,7 +9,7 @@ import sys
 
 from quart import Quart, Response, request
 
-from gateway.serving import serve
+from gateway.web.serving import serve
 
 ANSWER = b'{"id":"' + b"0" * 700 + b'"}'  # as long as a payment
 

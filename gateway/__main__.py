@@ -9,9 +9,9 @@ import structlog
 from connectors.logs import configure
 from connectors.processors.settings import ProcessorSettings
 from gateway.app import create_app
-from gateway.serving import serve
 from gateway.settings import GatewaySettings
 from gateway.vault.lockdown import keep_memory_private
+from gateway.web.serving import serve
 from schemas.settings import BadSetting, load
 
 COLLECTED_AFTER = 10_000  # objects; by default 700, so that young ones are looked through several times a payment

@@ -1,8 +1,6 @@
-"""What the gateway measures of every request, and of what waits for Kafka: Prometheus metrics."""
+"""What the gateway measures: requests, calls to processors, and what waits for Kafka. Prometheus metrics."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
-
-from gateway.books.outbox import Backlog
 
 BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
@@ -25,6 +23,19 @@ class RequestMetrics:
         self.seconds.labels(method, rule).observe(seconds)
 
 
+class ProcessorMetrics:
+    """Calls to processors by processor, kind (an operation's, or `lookup`, `order_status`) and result."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ("processor", "kind", "result")
+        about = "Time until a processor's answer was known, or given up."
+        self.seconds = Histogram("sluice_processor_seconds", about, labels, registry=registry, buckets=BUCKETS_S)
+
+    def observe(self, processor: str, kind: str, result: str, seconds: float) -> None:
+        """Count one call."""
+        self.seconds.labels(processor, kind, result).observe(seconds)
+
+
 class OutboxMetrics:
     """How far Kafka is behind the books, as of the last look."""
 
@@ -32,7 +43,7 @@ class OutboxMetrics:
         self.rows = Gauge("sluice_outbox_rows", "Events since the oldest Kafka has not taken.", registry=registry)
         self.seconds = Gauge("sluice_outbox_seconds", "Age of the oldest Kafka has not taken.", registry=registry)
 
-    def show(self, backlog: Backlog, now: int) -> None:
-        """Show what waits; `now` in microseconds UTC."""
-        self.rows.set(backlog.rows)
-        self.seconds.set(0 if backlog.since is None else (now - backlog.since) / 1_000_000)
+    def show(self, rows: int, since: int | None, now: int) -> None:
+        """Show what waits, and since when; `since` and `now` in microseconds UTC."""
+        self.rows.set(rows)
+        self.seconds.set(0 if since is None else (now - since) / 1_000_000)

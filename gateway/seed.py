@@ -8,11 +8,11 @@ import structlog
 from connectors.keyfiles import SecretMissing, read_or_make
 from gateway.books import accounts, clients
 from gateway.books.accounts import Account
-from gateway.books.clients import Client
+from gateway.books.clients import OAuthClient
 from gateway.identity.profiles import CUSTOMER_PREFERENCES
-from gateway.identity.roles import Role
 from gateway.identity.tokens import hash_secret
-from gateway.parts import Parts
+from gateway.roles import Role
+from gateway.runtime import Runtime
 from schemas.ids import new_id
 from schemas.times import now_micros
 
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Seed(msgspec.Struct, frozen=True, kw_only=True):
-    """An account of the demo (docs: api.md, "Defaults on one machine")."""
+    """An account of the demo of the local profile."""
 
     email: str
     role: Role
@@ -54,32 +54,32 @@ SEEDS = (
 SERVICES = {"notifications": "contacts:read"}
 
 
-async def seed_accounts(parts: Parts) -> None:
+async def seed_accounts(runtime: Runtime) -> None:
     """Create those of `SEEDS` that are not there yet, all with the password of the settings."""
     for seed in SEEDS:
-        if not await parts.books.read(accounts.by_email, seed.email):
-            await parts.books.write(accounts.add, await _account(parts, seed))
-            log.info("seeded", role=seed.role)
+        if not await runtime.books.read(accounts.by_email, seed.email):
+            await runtime.books.write(accounts.add, await _account(runtime, seed))
+            log.info("account.seeded", role=seed.role)
 
 
-async def register_services(parts: Parts) -> None:
+async def register_services(runtime: Runtime) -> None:
     """Know each service by the secret of its file; outside the local profile an operator puts that there."""
     for service, scopes in SERVICES.items():
         try:
-            secret = read_or_make(parts.settings, f"{service}.secret", lambda: token_urlsafe(32).encode())
+            secret = read_or_make(runtime.settings, f"{service}.secret", lambda: token_urlsafe(32).encode())
         except SecretMissing as error:
-            log.warning("service_without_secret", service=service, reason=str(error))
+            log.warning("service_secret.missing", service=service, reason=str(error))
             continue
-        client = Client(service, hash_secret(secret.decode().strip()), scopes, now_micros())
-        await parts.books.write(clients.put, client)
+        client = OAuthClient(service, hash_secret(secret.decode().strip()), scopes, now_micros())
+        await runtime.books.write(clients.put, client)
 
 
-async def _account(parts: Parts, seed: Seed) -> Account:
+async def _account(runtime: Runtime, seed: Seed) -> Account:
     now = now_micros()
     return Account(
         id=new_id("acc"),
         email_key=seed.email,
-        password_hash=await parts.passwords.hash(parts.settings.seed_password),
+        password_hash=await runtime.passwords.hash(runtime.settings.seed_password),
         created_at=now,
         updated_at=now,
         **msgspec.structs.asdict(seed),

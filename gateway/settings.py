@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.origins import is_loopback, origin
+from gateway.return_urls import is_loopback, origin
 from schemas.settings import BadSetting, Settings
 
 SEED_PASSWORD = "sluice-demo-only"  # noqa: S105  # public by intent; refused outside the local profile

@@ -86,7 +86,7 @@ def _is_watched(operation: Operation) -> bool:
 
 def _reversed(operation: Operation, ours: Iterable[Operation]) -> bool:
     """Whether what the books do not count was taken back: a bank's approval that became a decline."""
-    return any(o.of == operation.id and o.kind == "reversal" and o.status == "succeeded" for o in ours)
+    return any(o.parent_id == operation.id and o.kind == "reversal" and o.status == "succeeded" for o in ours)
 
 
 def _missing(operation: Operation, row: Row | None) -> Iterator[str]:

@@ -66,8 +66,8 @@ def read_books(path: Path) -> Cut:
 def moved_since(path: Path, cut: Cut) -> set[str]:
     """Payments that have events after the cut."""
     with _reading(path) as conn:
-        rows = conn.execute(select(outbox.c.payment).where(outbox.c.id > cut.outbox_id).distinct())
-        return {row.payment for row in rows}
+        rows = conn.execute(select(outbox.c.subject_id).where(outbox.c.id > cut.outbox_id).distinct())
+        return {row.subject_id for row in rows}
 
 
 def operations_since(path: Path, cut: Cut) -> set[str]:
@@ -132,7 +132,7 @@ def _cut(conn: Connection) -> Cut:
     last = conn.execute(select(func.coalesce(func.max(outbox.c.id), 0), func.max(outbox.c.recorded_at))).one()
     due = postings.c.account.in_([f"due:{processor}" for processor in PROCESSORS])
     taken = func.sum(postings.c.amount).label("taken")
-    owed = conn.execute(select(postings.c.payment, taken).where(due).group_by(postings.c.payment))
+    owed = conn.execute(select(postings.c.payment_id, taken).where(due).group_by(postings.c.payment_id))
     unpublished = conn.execute(select(func.count()).where(outbox.c.published_at.is_(None))).scalar_one()
     return Cut(
         outbox_id=last[0],
@@ -140,7 +140,7 @@ def _cut(conn: Connection) -> Cut:
         lines={r.id: Line(r.state, r.currency, r.amount, r.amount_captured) for r in rows},
         sequences={r.id: r.sequence for r in rows},
         operations=[Operation(**dict(zip(names, row, strict=True))) for row in called],
-        taken={row.payment: row.taken for row in owed},
+        taken={row.payment_id: row.taken for row in owed},
         unpublished=unpublished,
         posted=conn.execute(select(func.coalesce(func.sum(postings.c.amount), 0))).scalar_one(),
     )

@@ -3,44 +3,30 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, Integer, Table, Text, bindparam, case, insert, select, update
+from sqlalchemy import Connection, UniqueConstraint, bindparam, case, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from gateway.books.metadata import Micros, metadata
-from gateway.books.statement import Statement
-from gateway.errors import EmailTaken
-from gateway.identity.roles import Role
+from gateway.books.sql import Statement
+from gateway.books.tables import Count, Micros, table_of
+from gateway.refusals import Refusal
+from gateway.roles import Role
 
 FAILURES_MAX = 10  # PCI DSS 8.3.4: locked after ten attempts, for thirty minutes
 LOCK_US = 30 * 60 * 1_000_000
 
-accounts = Table(
-    "accounts",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("role", Text, nullable=False),
-    Column("extra_scopes", Text, nullable=False),  # granted to this account alone, space-separated
-    Column("limit_class", Text, nullable=False),  # empty: each route's own
-    Column("email", Text),
-    Column("email_key", Text, unique=True),  # the address without case: one account per mailbox
-    Column("password_hash", Text),  # null: nobody can log in
-    Column("name", Text, nullable=False),
-    Column("phone", Text),  # E.164
-    Column("locale", Text, nullable=False),
-    Column("time_zone", Text, nullable=False),
-    Column("preferences", Text, nullable=False),  # JSON: kind of notification -> channels
-    Column("quiet_hours", Text),  # JSON: {start, end}
-    Column("return_origins", Text, nullable=False),  # JSON: where a payer may be sent back to
-    Column("failures", Integer, nullable=False),  # wrong passwords since the last right one
-    Column("locked_until", Micros, nullable=False),
-    Column("created_at", Micros, nullable=False),
-    Column("updated_at", Micros, nullable=False),
-    Column("erased_at", Micros),
-)
+
+class EmailTaken(Refusal):
+    """An account with this e-mail address exists."""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `accounts`, column by column; times in microseconds UTC."""
+    """A row of `accounts`; times in microseconds UTC.
+
+    `extra_scopes`: granted to this account alone, separated by spaces. `limit_class`: empty for each route's own.
+    `email_key`: the address without case, one account per mailbox. `password_hash`: null where nobody can log in.
+    `phone`: E.164. JSON: `preferences` (kind of notification to channels), `quiet_hours` ({start, end}),
+    `return_origins` (where a payer may be sent back to). `failures`: wrong passwords since the last right one.
+    """
 
     id: str
     role: Role
@@ -56,12 +42,14 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     preferences: str = "{}"
     quiet_hours: str | None = None
     return_origins: str = "[]"
-    failures: int = 0
-    locked_until: int = 0
-    created_at: int
-    updated_at: int
-    erased_at: int | None = None
+    failures: Count = 0
+    locked_until: Micros = 0
+    created_at: Micros
+    updated_at: Micros
+    erased_at: Micros | None = None
 
+
+accounts = table_of("accounts", Account, UniqueConstraint("email_key"))
 
 GONE: dict[str, str | None] = {  # what erasure leaves of a person
     "email": None,
@@ -75,17 +63,17 @@ GONE: dict[str, str | None] = {  # what erasure leaves of a person
 
 _columns = accounts.c
 _insert = Statement(insert(accounts))
-_by_id = Statement(select(accounts).where(_columns.id == bindparam("id"), _columns.erased_at.is_(None)))
+_by_id = Statement(select(accounts).where(_columns.id == bindparam("account_id"), _columns.erased_at.is_(None)))
 _by_email = Statement(select(accounts).where(_columns.email_key == bindparam("email_key")))
 OWN = ("name", "phone", "locale", "time_zone", "preferences", "quiet_hours", "updated_at")
 _change = Statement(
     update(accounts)
-    .where(_columns.id == bindparam("of_id"), _columns.erased_at.is_(None))
+    .where(_columns.id == bindparam("of_account_id"), _columns.erased_at.is_(None))
     .values({name: bindparam(name) for name in OWN})
 )
 _count_failure = Statement(
     update(accounts)
-    .where(_columns.id == bindparam("of_id"))
+    .where(_columns.id == bindparam("of_account_id"))
     .values(
         failures=case((_columns.failures + 1 >= FAILURES_MAX, 0), else_=_columns.failures + 1),
         locked_until=case(
@@ -96,13 +84,15 @@ _count_failure = Statement(
 _forget_failures = Statement(
     update(accounts)
     .where(
-        _columns.id == bindparam("of_id"), _columns.locked_until <= bindparam("now"), _columns.erased_at.is_(None)
+        _columns.id == bindparam("of_account_id"),
+        _columns.locked_until <= bindparam("now"),
+        _columns.erased_at.is_(None),
     )
     .values(failures=0)
 )
 _erase = Statement(
     update(accounts)
-    .where(_columns.id == bindparam("of_id"), _columns.erased_at.is_(None))
+    .where(_columns.id == bindparam("of_account_id"), _columns.erased_at.is_(None))
     .values(
         {name: bindparam(name) for name in GONE} | {"erased_at": bindparam("now"), "updated_at": bindparam("now")}
     )
@@ -117,9 +107,9 @@ def add(conn: Connection, account: Account) -> None:
         raise EmailTaken from None
 
 
-def by_id(conn: Connection, id: str) -> Account | None:
+def by_id(conn: Connection, account_id: str) -> Account | None:
     """The account, unless it was erased."""
-    return _account(_by_id(conn, id=id).first())
+    return _account(_by_id(conn, account_id=account_id).first())
 
 
 def by_email(conn: Connection, email_key: str) -> Account | None:
@@ -129,22 +119,22 @@ def by_email(conn: Connection, email_key: str) -> Account | None:
 
 def change(conn: Connection, account: Account) -> None:
     """Write what owners may change of their own account: the columns of `OWN`."""
-    _change(conn, of_id=account.id, **{name: getattr(account, name) for name in OWN})
+    _change(conn, of_account_id=account.id, **{name: getattr(account, name) for name in OWN})
 
 
-def count_failure(conn: Connection, id: str, now: int) -> None:
+def count_failure(conn: Connection, account_id: str, now: int) -> None:
     """Count a wrong password; the tenth locks the account for 30 minutes. One UPDATE, so none is lost."""
-    _count_failure(conn, of_id=id, lock_until=now + LOCK_US)
+    _count_failure(conn, of_account_id=account_id, lock_until=now + LOCK_US)
 
 
-def forget_failures(conn: Connection, id: str, now: int) -> bool:
+def forget_failures(conn: Connection, account_id: str, now: int) -> bool:
     """The right password was given: False where that does not count, because the account is locked."""
-    return _forget_failures(conn, of_id=id, now=now).rowcount == 1
+    return _forget_failures(conn, of_account_id=account_id, now=now).rowcount == 1
 
 
-def erase(conn: Connection, id: str, now: int) -> None:
+def erase(conn: Connection, account_id: str, now: int) -> None:
     """Take everything personal out of the row; what it paid and was paid keeps its id."""
-    _erase(conn, of_id=id, now=now, **GONE)
+    _erase(conn, of_account_id=account_id, now=now, **GONE)
 
 
 def _account(row: Any) -> Account | None:

@@ -2,19 +2,23 @@
 
 from datetime import date
 
-from sqlalchemy import Column, Connection, Table, Text, bindparam, update
+import msgspec
+from sqlalchemy import Connection, bindparam, update
 
-from gateway.books.metadata import Minor, metadata
-from gateway.books.statement import Statement
+from gateway.books.sql import Statement
+from gateway.books.tables import Minor, table_of
 
-caps = Table(
-    "caps",
-    metadata,
-    Column("subject", Text, primary_key=True),  # a card's fingerprint, a customer or a merchant
-    Column("currency", Text, primary_key=True),
-    Column("day", Text, primary_key=True),
-    Column("used", Minor, nullable=False),
-)
+
+class CapRow(msgspec.Struct, frozen=True):
+    """A row of `caps`. `subject`: a card's fingerprint, a customer's or a merchant's id; `day`: ISO 8601, UTC."""
+
+    subject: str
+    currency: str
+    day: str
+    used: Minor
+
+
+caps = table_of("caps", CapRow, primary_key=("subject", "currency", "day"))
 _c = caps.c
 _row = (
     (_c.subject == bindparam("of_subject"))

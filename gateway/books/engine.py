@@ -1,39 +1,43 @@
 """Transactions on the books: plain functions `fn(conn, …)`, committed in groups.
 
-On SQLite one task runs them one after another on the event loop, each in a savepoint of its own, and only the
-COMMIT (an fsync) leaves for a thread; what is asked meanwhile forms the next group (docs/decisions/0002).
+On SQLite they run one after another on the event loop, each in a savepoint of its own, and only the COMMIT (an
+fsync) leaves for a thread; what is asked for meanwhile forms the next group (docs/decisions/0002).
 PostgreSQL will run the same functions by `AsyncConnection.run_sync`; nothing above this file changes.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
 
-from gateway.books.statement import execute
+from connectors.group_commit import GroupCommit, Work, WorkResult, run_in_savepoint
+from gateway.books.sql import execute
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 GROUP_MAX = 128  # transactions per COMMIT: bounds how long the loop is busy with one group
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 # 32 MB of cache: with the default of 2, payments of a large file read index pages anew (a tenth of their CPU).
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "cache_size=-32768")
 
 
 def announce(conn: Connection, fact: Any) -> None:
-    """Hand `fact` to whoever listens on these books, once the transaction that says it is committed."""
+    """Hand `fact` to the books' listener once the transaction that says it is committed."""
     conn.info.setdefault("announced", []).append(fact)
 
 
 class Books:
     """The gateway's database. `write` returns once its transaction is on disk.
 
-    `listener` gets what a committed group of transactions announced, in order, before their callers go on.
+    `listener` gets the facts that a committed group of transactions announced, in order, before their callers go
+    on.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -41,17 +45,12 @@ class Books:
         self._engine = engine
         self._writer = engine.connect()
         self._reader = engine.connect().execution_options(readonly=True)
-        self._waiting: deque[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = deque()
-        self._wake = asyncio.Event()
+        self._groups = GroupCommit(self._commit_group, GROUP_MAX)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="commit")
-        self._task = asyncio.create_task(self._write_groups(), name="books")
 
     async def write(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn` in a transaction and commit it; whatever it raises undoes it alone and is raised here."""
-        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((lambda conn: fn(conn, *args, **kwargs), done))
-        self._wake.set()
-        return await done
+        return await self._groups.write(fn, *args, **kwargs)
 
     async def read(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn` on what is committed. It must be short: it runs on the event loop."""
@@ -59,33 +58,22 @@ class Books:
             return fn(self._reader, *args, **kwargs)
 
     async def close(self) -> None:
-        """Finish what was asked, then close. Nothing may be asked after this."""
-        await self.write(lambda conn: None)  # transactions run in order: this is the last
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        """Finish the transactions asked for, then close. Nothing may be asked after this."""
+        await self._groups.drain()
         self._disk.shutdown()
         self._engine.dispose()
 
-    async def _write_groups(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                size = min(len(self._waiting), GROUP_MAX)
-                await self._write_group([self._waiting.popleft() for _ in range(size)])
-
-    async def _write_group(self, group: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]]) -> None:
+    async def _commit_group(self, group: list[Work[Connection]]) -> list[WorkResult]:
         facts = self._writer.info["announced"] = []
         try:
             transaction = self._writer.begin()
-            results = [(done, *self._run(fn, facts)) for fn, done in group]
+            results = [self._run(work, facts) for work in group]
             await asyncio.get_running_loop().run_in_executor(self._disk, transaction.commit)
-        except Exception as error:  # the disk is full or gone: nobody's transaction stands
+        except Exception:
             self._undo()
-            settle([(done, None, error) for _, done in group])
-        else:
-            self.listener(facts)
-            settle(results)
+            raise
+        self.listener(facts)
+        return results
 
     def _undo(self) -> None:
         raw = self._writer.connection.driver_connection
@@ -93,28 +81,13 @@ class Books:
             raw.rollback()
         self._writer.rollback()
 
-    def _run(self, fn: Callable[[Connection], Any], facts: list[Any]) -> tuple[Any, Exception | None]:
+    def _run(self, work: Work[Connection], facts: list[Any]) -> WorkResult:
         announced = len(facts)
-        execute(self._writer, "SAVEPOINT one")  # SQLAlchemy compiles each of its own anew: 0.1 ms
-        try:
-            result = fn(self._writer)
-        except Exception as error:
-            execute(self._writer, "ROLLBACK TO one")
+        # By text: SQLAlchemy compiles each savepoint of its own anew, which takes 0.1 ms.
+        result, error = run_in_savepoint(lambda sql: execute(self._writer, sql), lambda: work(self._writer))
+        if error is not None:
             del facts[announced:]
-            return None, error
-        execute(self._writer, "RELEASE one")
-        return result, None
-
-
-def settle(results: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
-    """Tell each caller; one that was cancelled meanwhile is skipped, its transaction stands all the same."""
-    for done, result, error in results:
-        if done.done():
-            continue
-        if error is None:
-            done.set_result(result)
-        else:
-            done.set_exception(error)
+        return result, error
 
 
 def sqlite_engine(path: Path) -> Engine:
@@ -133,3 +106,16 @@ def sqlite_engine(path: Path) -> Engine:
         execute(conn, "BEGIN" if readonly else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def alembic_config(books: Path) -> Config:
+    """Alembic's configuration for the SQLite file `books`; no ini file."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["books"] = books
+    return config
+
+
+def migrate(books: Path) -> None:
+    """Upgrade the SQLite file `books` to the newest revision; a file that is not there is made."""
+    command.upgrade(alembic_config(books), "head")

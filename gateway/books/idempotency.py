@@ -1,153 +1,168 @@
 """Idempotency keys: one unique INSERT claims a request, the stored bytes answer every repeat of it.
 
-A key belongs to an account. While its lease lives, a repeat is told to wait; after it, whoever comes with the
-same request takes over. The key of a payment's request is answered by the commit that finishes the payment.
+A key belongs to an account. While its lease lives, a repeat is told to wait; after it, whoever repeats the request
+takes over. The key of a request that runs on a payment is answered by the commit that finishes the payment.
 """
 
 from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    Column,
-    Connection,
-    Integer,
-    LargeBinary,
-    Row,
-    Table,
-    Text,
-    bindparam,
-    case,
-    delete,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Index, Row, bindparam, delete, select, update
 
-from gateway.books.metadata import Micros, metadata
-from gateway.books.statement import Statement
-from gateway.errors import IdempotencyKeyReused, RequestInProgress
+from gateway.books.sql import Statement
+from gateway.books.tables import Count, Micros, table_of
+from gateway.refusals import Refusal
 
-idempotency_keys = Table(
-    "idempotency_keys",
-    metadata,
-    Column("account", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("fingerprint", LargeBinary, nullable=False),
-    Column("payment", Text, index=True),
-    Column("ok_status", Integer, nullable=False),  # the answer of a payment that waits for nobody: 201 or 200
-    Column("status", Integer),  # null: still running
-    Column("body", LargeBinary),
-    Column("lease_until", Micros, nullable=False),
-    Column("created_at", Micros, nullable=False),
-)
+JSON = "application/json"
 
 
-class Claimed(msgspec.Struct, frozen=True):
-    """The key is ours. `payment` is set where an earlier claim came that far before its lease ran out."""
-
-    payment: str | None = None
+class KeyReused(Refusal):
+    """The Idempotency-Key was used for another request."""
 
 
-class Replay(msgspec.Struct, frozen=True):
-    """What a request was answered, byte by byte. `payment` is the one it ran on, if any."""
+class RequestRunning(Refusal):
+    """The first request with this Idempotency-Key is still running."""
+
+
+class KeyedRequest(msgspec.Struct, frozen=True):
+    """A request under an Idempotency-Key. `role`: whose view of a payment it is answered with."""
+
+    account_id: str
+    key: str
+    fingerprint: bytes
+    role: str = ""
+
+
+class StoredAnswer(msgspec.Struct, frozen=True):
+    """What a request was answered, byte by byte. `subject_id`: the payment it ran on, if any."""
 
     status: int
     body: bytes
-    payment: str | None = None
+    media_type: str
+    subject_id: str | None = None
 
 
-_column = idempotency_keys.c
-_mine = (_column.account == bindparam("of_account")) & (_column.key == bindparam("of_key"))
-_running = _column.status.is_(None)
+class Claimed(msgspec.Struct, frozen=True):
+    """The key is ours. `subject_id` is set where an earlier claim came that far before its lease ran out."""
+
+    subject_id: str | None = None
+
+
+class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `idempotency_keys`. Times in microseconds UTC.
+
+    `ok_status`: the answer of a payment that waits for nobody (201 or 200). `status`: null while running.
+    """
+
+    account_id: str
+    key: str
+    fingerprint: bytes
+    subject_id: str | None
+    role: str
+    ok_status: Count
+    status: Count | None = None
+    body: bytes | None = None
+    media_type: str | None = None
+    lease_until: Micros
+    created_at: Micros
+
+
+idempotency_keys = table_of("idempotency_keys", IdempotencyKey, primary_key=("account_id", "key"))
+_c = idempotency_keys.c
+Index("ix_idempotency_keys_subject_id", _c.subject_id)
+
+_this_key = (_c.account_id == bindparam("of_account_id")) & (_c.key == bindparam("of_key"))
+_is_running = _c.status.is_(None)
 
 _insert = Statement(lambda insert: insert(idempotency_keys).on_conflict_do_nothing())
-_select = Statement(
-    select(_column.fingerprint, _column.payment, _column.status, _column.body, _column.lease_until).where(_mine)
-)
+_select = Statement(select(_c.fingerprint, _c.subject_id, _c.status, _c.body, _c.media_type).where(_this_key))
 _take_over = Statement(
     update(idempotency_keys)
-    .where(_mine, _running, _column.lease_until <= bindparam("now"))
-    .values(lease_until=bindparam("lease"))
+    .where(_this_key, _is_running, _c.lease_until <= bindparam("now"))
+    .values(lease_until=bindparam("to_lease"))
+)
+_running_on = Statement(
+    select(_c.account_id, _c.key, _c.role, _c.ok_status).where(
+        _c.subject_id == bindparam("of_subject_id"), _is_running
+    )
 )
 _store = Statement(
-    update(idempotency_keys).where(_mine).values(status=bindparam("to_status"), body=bindparam("to_body"))
-)
-_release = Statement(delete(idempotency_keys).where(_mine, _running))
-_answer_payment = Statement(
     update(idempotency_keys)
-    .where(_column.payment == bindparam("of_payment"), _running)
-    .values(
-        status=case((bindparam("waits") == 1, 202), else_=_column.ok_status),
-        body=bindparam("to_body"),
-    )
-    .returning(_column.status)
+    .where(_this_key)
+    .values(status=bindparam("to_status"), body=bindparam("to_body"), media_type=bindparam("to_media_type"))
 )
+_release = Statement(delete(idempotency_keys).where(_this_key, _is_running))
 
 
 def claim(
     conn: Connection,
-    account: str,
-    key: str,
-    fingerprint: bytes,
+    request: KeyedRequest,
     now: int,
     lease_until: int,
-    payment: str | None = None,
+    subject_id: str | None = None,
     ok_status: int = 201,
-) -> Claimed | Replay:
+) -> Claimed | StoredAnswer:
     """Claim a key until `lease_until` (microseconds UTC), or read what its request was answered.
 
-    Raises `IdempotencyKeyReused` for another request and `RequestInProgress` while someone holds the key.
+    Raises `KeyReused` for another request and `RequestRunning` while someone holds the key.
     """
-    inserted = _insert(
-        conn,
-        account=account,
-        key=key,
-        fingerprint=fingerprint,
-        payment=payment,
+    row = IdempotencyKey(
+        account_id=request.account_id,
+        key=request.key,
+        fingerprint=request.fingerprint,
+        subject_id=subject_id,
+        role=request.role,
         ok_status=ok_status,
-        status=None,
-        body=None,
         lease_until=lease_until,
         created_at=now,
     )
-    if inserted.rowcount:
+    if _insert(conn, **msgspec.structs.asdict(row)).rowcount:
         return Claimed()
-    return _known(conn, account, key, fingerprint, now, lease_until)
+    return _known(conn, request, now, lease_until)
 
 
-def _known(
-    conn: Connection, account: str, key: str, fingerprint: bytes, now: int, lease_until: int
-) -> Claimed | Replay:
-    row = _select(conn, of_account=account, of_key=key).one()
-    if replay := _replay(row, fingerprint):
-        return replay
-    if not _take_over(conn, of_account=account, of_key=key, now=now, lease=lease_until).rowcount:
-        raise RequestInProgress(retry_after=1)
-    return Claimed(row.payment)
+def _known(conn: Connection, request: KeyedRequest, now: int, lease_until: int) -> Claimed | StoredAnswer:
+    row = _select(conn, of_account_id=request.account_id, of_key=request.key).one()
+    if answer := _answer(row, request.fingerprint):
+        return answer
+    taken = _take_over(conn, of_account_id=request.account_id, of_key=request.key, now=now, to_lease=lease_until)
+    if not taken.rowcount:
+        raise RequestRunning(retry_after_s=1)
+    return Claimed(row.subject_id)
 
 
-def select_replay(conn: Connection, account: str, key: str, fingerprint: bytes) -> Replay | None:
-    """What this request was answered; None where it is new or still running. Raises `IdempotencyKeyReused`."""
-    row = _select(conn, of_account=account, of_key=key).first()
-    return _replay(row, fingerprint) if row else None
+def select_answer(conn: Connection, request: KeyedRequest) -> StoredAnswer | None:
+    """What this request was answered; None where it is new or still running. Raises `KeyReused`."""
+    row = _select(conn, of_account_id=request.account_id, of_key=request.key).first()
+    return _answer(row, request.fingerprint) if row else None
 
 
-def _replay(row: Row[Any], fingerprint: bytes) -> Replay | None:
+def _answer(row: Row[Any], fingerprint: bytes) -> StoredAnswer | None:
     if row.fingerprint != fingerprint:
-        raise IdempotencyKeyReused
-    return Replay(row.status, row.body, row.payment) if row.status is not None else None
+        raise KeyReused
+    if row.status is None:
+        return None
+    return StoredAnswer(row.status, row.body, row.media_type, row.subject_id)
 
 
-def store_answer(conn: Connection, account: str, key: str, status: int, body: bytes) -> None:
-    """Keep the answer of a request that is not a payment's."""
-    _store(conn, of_account=account, of_key=key, to_status=status, to_body=body)
+def select_running(conn: Connection, subject_id: str) -> list[tuple[KeyedRequest, int]]:
+    """The requests that run on a payment, each with the status of its answer where it waits for nobody."""
+    rows = _running_on(conn, of_subject_id=subject_id)
+    return [(KeyedRequest(row.account_id, row.key, b"", row.role), row.ok_status) for row in rows]
 
 
-def release(conn: Connection, account: str, key: str) -> None:
+def store_answer(conn: Connection, request: KeyedRequest, answer: StoredAnswer) -> None:
+    """Keep the answer of a request."""
+    _store(
+        conn,
+        of_account_id=request.account_id,
+        of_key=request.key,
+        to_status=answer.status,
+        to_body=answer.body,
+        to_media_type=answer.media_type,
+    )
+
+
+def release(conn: Connection, request: KeyedRequest) -> None:
     """Forget the claim of a request that was refused before it did anything."""
-    _release(conn, of_account=account, of_key=key)
-
-
-def answer_payment(conn: Connection, payment: str, body: bytes, *, waits: bool) -> int | None:
-    """Answer the request that runs on a payment: 202 where it waits for someone; None where no one asks."""
-    row = _answer_payment(conn, of_payment=payment, waits=int(waits), to_body=body).first()
-    return row.status if row else None
+    _release(conn, of_account_id=request.account_id, of_key=request.key)

@@ -1,121 +1,103 @@
-"""The outbox: each event is a row of the transaction that caused it, and stays as the payment's history."""
+"""The outbox: each event is a row of the transaction that caused it, and stays as its subject's history."""
 
 import msgspec
-from sqlalchemy import (
-    Column,
-    Connection,
-    Index,
-    Integer,
-    LargeBinary,
-    Table,
-    Text,
-    bindparam,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Index, UniqueConstraint, bindparam, func, insert, select, update
 
 from gateway.books.engine import announce
-from gateway.books.metadata import Micros, Serial, metadata
-from gateway.books.statement import Statement
-
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("event", Text, nullable=False, unique=True),
-    Column("topic", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("type", Text, nullable=False),
-    Column("payment", Text, nullable=False),
-    Column("sequence", Integer),  # null: not one of the payment's own events (a label)
-    Column("value", LargeBinary, nullable=False),
-    Column("traceparent", Text),
-    Column("recorded_at", Micros, nullable=False),
-    Column("published_at", Micros),
-    sqlite_autoincrement=True,  # a reused id would be skipped by whoever reads `id > last`
-)
-Index("ix_outbox_payment", outbox.c.payment, outbox.c.sequence)
-Index(
-    "ix_outbox_unpublished",
-    outbox.c.id,
-    sqlite_where=outbox.c.published_at.is_(None),
-    postgresql_where=outbox.c.published_at.is_(None),
-)
+from gateway.books.sql import Statement
+from gateway.books.tables import Count, Micros, SerialId, table_of
+from schemas.events import EventData
+from schemas.ids import new_id
 
 
 class OutboxRow(msgspec.Struct, frozen=True):
-    """An event on its way out. `value` is the event's data as JSON; `recorded_at` microseconds UTC."""
+    """A row of `outbox`: an event on its way out. `value` is the event's data as JSON; times in microseconds UTC.
 
-    id: int
-    event: str
+    `subject_id`: what the event is about (a payment, in whose sequence its refunds and disputes count; a rule, an
+    account). `sequence` counts the subject's own events from 1; null where the event is not one of them (a label).
+    """
+
+    id: SerialId
+    event_id: str
     topic: str
     key: str
     type: str
-    payment: str
-    sequence: int | None
+    subject_id: str
+    sequence: Count | None
     value: bytes
     traceparent: str | None
-    recorded_at: int
+    recorded_at: Micros
+    published_at: Micros | None = None
 
 
-class Backlog(msgspec.Struct, frozen=True):
+class OutboxBacklog(msgspec.Struct, frozen=True):
     """What waits for Kafka: `rows` from the oldest that does to the newest of all, `since` in microseconds UTC."""
 
     rows: int = 0
     since: int | None = None
 
 
-_c = outbox.c
-_columns = [_c[name] for name in OutboxRow.__struct_fields__]
-_insert = Statement(
-    insert(outbox)
-    .values({name: bindparam(name) for name in OutboxRow.__struct_fields__ if name != "id"})
-    .returning(_c.id)
+# A reused id would be skipped by a reader of `id > last`: hence autoincrement.
+outbox = table_of(
+    "outbox", OutboxRow, UniqueConstraint("event_id", name="uq_outbox_event"), sqlite_autoincrement=True
 )
-_publish = Statement(update(outbox).where(_c.id == bindparam("of")).values(published_at=bindparam("at")))
+_c = outbox.c
+_waiting = _c.published_at.is_(None)
+Index("ix_outbox_subject_id", _c.subject_id, _c.sequence)
+Index("ix_outbox_unpublished", _c.id, sqlite_where=_waiting, postgresql_where=_waiting)
+
+_written = [name for name in OutboxRow.__struct_fields__ if name not in ("id", "published_at")]
+_insert = Statement(insert(outbox).values({name: bindparam(name) for name in _written}).returning(_c.id))
+_publish = Statement(update(outbox).where(_c.id == bindparam("row_id")).values(published_at=bindparam("at")))
 _unpublished = Statement(
-    select(*_columns)
-    .where(_c.published_at.is_(None), _c.recorded_at <= bindparam("until"))
-    .order_by(_c.id)
-    .limit(bindparam("most"))
+    select(outbox).where(_waiting, _c.recorded_at <= bindparam("until")).order_by(_c.id).limit(bindparam("most"))
 )
 _history = Statement(
-    select(*_columns).where(_c.payment == bindparam("of"), _c.sequence.is_not(None)).order_by(_c.sequence)
+    select(outbox)
+    .where(_c.subject_id == bindparam("of_subject_id"), _c.sequence.is_not(None))
+    .order_by(_c.sequence)
 )
 _newest = select(func.max(outbox.alias("every").c.id)).scalar_subquery()
 _backlog = Statement(
-    select((_newest - _c.id + 1).label("rows"), _c.recorded_at)
-    .where(_c.published_at.is_(None))
-    .order_by(_c.id)
-    .limit(1)
+    select((_newest - _c.id + 1).label("rows"), _c.recorded_at).where(_waiting).order_by(_c.id).limit(1)
 )
 
 
-def add_event(conn: Connection, row: OutboxRow) -> None:
-    """Write an event (its `id` is given here) and announce it to the relay once this transaction is committed."""
-    values = msgspec.structs.asdict(row)
-    del values["id"]
+def add_event(
+    conn: Connection,
+    *,
+    topic: str,
+    key: str,
+    type: str,
+    subject_id: str,
+    sequence: int | None,
+    data: EventData,
+    traceparent: str | None,
+    now: int,
+) -> None:
+    """Write an event at `now` (microseconds UTC), and announce it to the relay once it is committed."""
+    value = msgspec.json.encode(data)
+    row = OutboxRow(0, new_id("evt"), topic, key, type, subject_id, sequence, value, traceparent, now)
+    values = {name: getattr(row, name) for name in _written}
     announce(conn, msgspec.structs.replace(row, id=_insert(conn, **values).scalar()))
 
 
-def mark_published(conn: Connection, ids: list[int], at: int) -> None:
+def mark_published(conn: Connection, row_ids: list[int], at: int) -> None:
     """Note that Kafka acknowledged these rows."""
-    _publish.many(conn, [{"of": id, "at": at} for id in ids])
+    _publish.many(conn, [{"row_id": row_id, "at": at} for row_id in row_ids])
 
 
 def select_unpublished(conn: Connection, until: int, most: int) -> list[OutboxRow]:
-    """Rows Kafka has not acknowledged, recorded at or before `until`, in order."""
+    """Up to `most` rows Kafka has not acknowledged, recorded at or before `until` (microseconds UTC), in order."""
     return [OutboxRow(*row) for row in _unpublished(conn, until=until, most=most)]
 
 
-def select_history(conn: Connection, payment: str) -> list[OutboxRow]:
-    """The events of a payment in order."""
-    return [OutboxRow(*row) for row in _history(conn, of=payment)]
+def select_history(conn: Connection, subject_id: str) -> list[OutboxRow]:
+    """A subject's own events in order."""
+    return [OutboxRow(*row) for row in _history(conn, of_subject_id=subject_id)]
 
 
-def measure_backlog(conn: Connection) -> Backlog:
-    """How far Kafka is behind. Two looks at an index: to count the rows would stop the loop."""
+def measure_backlog(conn: Connection) -> OutboxBacklog:
+    """How far Kafka is behind. Two look-ups in an index: counting the rows would stop the loop."""
     found = _backlog(conn).first()
-    return Backlog(*found) if found else Backlog()
+    return OutboxBacklog(*found) if found else OutboxBacklog()

@@ -1,68 +1,93 @@
-"""Postings: double entry, append only; the postings of one operation add up to zero, and so do all of them."""
+"""Postings: double entry, append only; the postings of one source add up to zero, and so do all of them."""
 
-from sqlalchemy import Column, Connection, Table, Text, bindparam, insert, select
+from typing import Literal, assert_never
 
-from gateway.books.metadata import Micros, Minor, Serial, metadata
+import msgspec
+from sqlalchemy import Connection, Index, bindparam, insert, select
+
 from gateway.books.operations import Operation
-from gateway.books.statement import Statement
+from gateway.books.sql import Statement
+from gateway.books.tables import Micros, Minor, SerialId, table_of
 
-postings = Table(
-    "postings",
-    metadata,
-    Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("operation", Text, nullable=False, index=True),
-    Column("payment", Text, nullable=False, index=True),
-    Column("account", Text, nullable=False),
-    Column("amount", Minor, nullable=False),
-    Column("currency", Text, nullable=False),
-    Column("recorded_at", Micros, nullable=False),
-    sqlite_autoincrement=True,
-)
-_insert = Statement(insert(postings).values({c.name: bindparam(c.name) for c in postings.c if c.name != "id"}))
+SourceKind = Literal["operation", "dispute", "fee"]
+Entries = tuple[tuple[str, int], ...]  # (ledger account, signed minor units)
+
+
+class Posting(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `postings`: `amount` in minor units, moved on a ledger `account` because of its source."""
+
+    id: SerialId
+    source_kind: SourceKind
+    source_id: str
+    payment_id: str
+    account: str
+    amount: Minor
+    currency: str
+    recorded_at: Micros
+
+
+postings = table_of("postings", Posting, sqlite_autoincrement=True)
+_c = postings.c
+Index("ix_postings_source_id", _c.source_id)
+Index("ix_postings_payment_id", _c.payment_id)
+
+_insert = Statement(insert(postings).values({c.name: bindparam(c.name) for c in _c if c.name != "id"}))
 _of_operation = Statement(
-    select(postings.c.account, postings.c.amount)
-    .where(postings.c.operation == bindparam("of"))
-    .order_by(postings.c.id)
+    select(_c.account, _c.amount)
+    .where(_c.source_kind == "operation", _c.source_id == bindparam("operation_id"))
+    .order_by(_c.id)
 )
-
-Entries = list[tuple[str, int]]
 
 
 class Unbalanced(AssertionError):
-    """Entries that do not add up to zero were about to be posted: a bug, and it must not reach the books."""
+    """Entries that do not add up to zero were about to be posted: a bug that must not reach the books."""
 
 
-def entries(operation: Operation, merchant: str, held: int) -> Entries:
-    """The entries (account, signed minor units) of an authorization, sale or capture that succeeded.
+def entries_of(operation: Operation, merchant_id: str, held: int) -> Entries:
+    """The entries of an operation that succeeded and moves money forward; nothing for others.
 
-    `hold:` accounts carry what is reserved and not yet taken; `due:` what a processor owes us (positive) and
-    what we owe a merchant (negative). `held`: what is reserved for the payment; a capture releases all of it.
-    What a void or reversal takes back is `negated`.
+    `hold:` accounts carry what is reserved and not yet taken; `due:` what a processor owes us (positive) and what
+    we owe a merchant (negative). `held` (minor units): what is reserved for the payment; a capture releases all of
+    it. What a void or reversal takes back is the `negated` entries of its parent.
     """
-    processor = operation.processor
-    if operation.kind == "authorize":
-        return _moved("hold", processor, merchant, operation.amount)
-    released = _moved("hold", processor, merchant, -held) if operation.kind == "capture" and held else []
-    return released + _moved("due", processor, merchant, operation.amount)
+    processor, amount = operation.processor, operation.amount
+    match operation.kind:
+        case "authorize":
+            return _moved("hold", processor, merchant_id, amount)
+        case "sale":
+            return _moved("due", processor, merchant_id, amount)
+        case "capture":
+            released = _moved("hold", processor, merchant_id, -held) if held else ()
+            return released + _moved("due", processor, merchant_id, amount)
+        case "order" | "void" | "reversal":
+            return ()
+        case _:
+            assert_never(operation.kind)
 
 
-def _moved(kind: str, processor: str, merchant: str, amount: int) -> Entries:
-    return [(f"{kind}:{processor}", amount), (f"{kind}:{merchant}", -amount)]
+def _moved(kind: str, processor: str, merchant_id: str, amount: int) -> Entries:
+    return ((f"{kind}:{processor}", amount), (f"{kind}:{merchant_id}", -amount))
 
 
-def negated(posted: Entries) -> Entries:
+def negated(entries: Entries) -> Entries:
     """The entries that undo these."""
-    return [(account, -amount) for account, amount in posted]
+    return tuple((account, -amount) for account, amount in entries)
 
 
-def select_entries(conn: Connection, operation: str) -> Entries:
+def select_entries(conn: Connection, operation_id: str) -> Entries:
     """What was posted for an operation; nothing for one that was declined or never booked."""
-    return [(row.account, row.amount) for row in _of_operation(conn, of=operation)]
+    return tuple((row.account, row.amount) for row in _of_operation(conn, operation_id=operation_id))
 
 
-def post(conn: Connection, operation: Operation, posted: Entries, now: int) -> None:
-    """Write the entries of an operation. Raises `Unbalanced`."""
-    if sum(amount for _, amount in posted):
+def post(conn: Connection, operation: Operation, entries: Entries, now: int) -> None:
+    """Write the entries of an operation at `now` (microseconds UTC). Raises `Unbalanced`."""
+    if sum(amount for _, amount in entries):
         raise Unbalanced(operation.id)
-    row = {"operation": operation.id, "payment": operation.payment, "currency": operation.currency}
-    _insert.many(conn, [{**row, "account": a, "amount": n, "recorded_at": now} for a, n in posted])
+    row = {
+        "source_kind": "operation",
+        "source_id": operation.id,
+        "payment_id": operation.payment_id,
+        "currency": operation.currency,
+        "recorded_at": now,
+    }
+    _insert.many(conn, [{**row, "account": account, "amount": amount} for account, amount in entries])

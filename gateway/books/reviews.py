@@ -1,57 +1,61 @@
 """Reviews: payments held for a person. One decision wins."""
 
+from typing import Literal
+
 import msgspec
-from sqlalchemy import Column, Connection, Index, Table, Text, bindparam, insert, select, update
+from sqlalchemy import Connection, Index, UniqueConstraint, bindparam, insert, select, update
 
-from gateway.books.metadata import Micros, metadata
 from gateway.books.payments import payments
-from gateway.books.statement import Statement
+from gateway.books.sql import Statement
+from gateway.books.tables import Micros, table_of
 
-reviews = Table(
-    "reviews",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("payment", Text, nullable=False, unique=True),
-    Column("opened_at", Micros, nullable=False),
-    Column("decision", Text),
-    Column("reason", Text),
-    Column("decided_by", Text),
-    Column("decided_at", Micros),
-)
-Index("ix_reviews_decision", reviews.c.decision, reviews.c.id)
+ReviewOutcome = Literal["approve", "reject"]
+
+
+class ReviewRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `reviews`. Times in microseconds UTC; all but the first three are null until it is decided."""
+
+    id: str
+    payment_id: str
+    opened_at: Micros
+    decision: ReviewOutcome | None = None
+    reason: str | None = None
+    decided_by: str | None = None
+    decided_at: Micros | None = None
 
 
 class Review(msgspec.Struct, frozen=True):
     """A review with what it is about. Times in microseconds UTC; `risk` is JSON of the applied verdict."""
 
     id: str
-    payment: str
+    payment_id: str
     opened_at: int
-    decision: str | None
+    decision: ReviewOutcome | None
     reason: str | None
     amount: int
     currency: str
     risk: str | None
 
 
+reviews = table_of("reviews", ReviewRow, UniqueConstraint("payment_id", name="uq_reviews_payment"))
 _c = reviews.c
-_joined = select(
+Index("ix_reviews_decision", _c.decision, _c.id)
+
+_with_payment = select(
     _c.id,
-    _c.payment,
+    _c.payment_id,
     _c.opened_at,
     _c.decision,
     _c.reason,
     payments.c.amount,
     payments.c.currency,
     payments.c.risk,
-).join(payments, payments.c.id == _c.payment)
-_insert = Statement(
-    insert(reviews).values(id=bindparam("id"), payment=bindparam("payment"), opened_at=bindparam("opened_at"))
-)
-_select = Statement(_joined.where(_c.id == bindparam("of")))
+).join(payments, payments.c.id == _c.payment_id)
+_insert = Statement(insert(reviews))
+_select = Statement(_with_payment.where(_c.id == bindparam("review_id")))
 _decide = Statement(
     update(reviews)
-    .where(_c.id == bindparam("of"), _c.decision.is_(None))
+    .where(_c.id == bindparam("review_id"), _c.decision.is_(None))
     .values(
         decision=bindparam("to_decision"),
         reason=bindparam("to_reason"),
@@ -61,30 +65,32 @@ _decide = Statement(
 )
 
 
-def insert_review(conn: Connection, review: str, payment: str, now: int) -> None:
-    """Open a review of a payment."""
-    _insert(conn, id=review, payment=payment, opened_at=now)
+def insert_review(conn: Connection, review_id: str, payment_id: str, now: int) -> None:
+    """Open a review of a payment at `now` (microseconds UTC)."""
+    _insert(conn, **msgspec.structs.asdict(ReviewRow(id=review_id, payment_id=payment_id, opened_at=now)))
 
 
-def select_review(conn: Connection, review: str) -> Review | None:
+def select_review(conn: Connection, review_id: str) -> Review | None:
     """The review of this id."""
-    row = _select(conn, of=review).first()
+    row = _select(conn, review_id=review_id).first()
     return Review(*row) if row else None
 
 
-def list_reviews(conn: Connection, after: str | None, most: int) -> list[Review]:
-    """Open reviews first, then the decided ones, the newest first in each; `after` is a review's id."""
+def list_reviews(conn: Connection, after: tuple[bool, str] | None, most: int) -> list[Review]:
+    """Up to `most` reviews: open ones first, then the decided ones, the newest first in each.
+
+    `after`: whether the last one of the page before was decided, and its id.
+    """
     decided = _c.decision.is_not(None)
-    query = _joined.order_by(decided, _c.id.desc()).limit(most)
+    query = _with_payment.order_by(decided, _c.id.desc()).limit(most)
     if after is not None:
-        last = select_review(conn, after)
-        was_decided = last is not None and last.decision is not None
-        older = (decided == was_decided) & (_c.id < after)
+        was_decided, last_id = after
+        older = (decided == was_decided) & (_c.id < last_id)
         query = query.where(older if was_decided else older | decided)
     return [Review(*row) for row in conn.execute(query)]
 
 
-def decide(conn: Connection, review: str, decision: str, reason: str, by: str, now: int) -> bool:
-    """Decide a review; False where someone was first."""
-    decided = _decide(conn, of=review, to_decision=decision, to_reason=reason, by=by, at=now)
+def decide(conn: Connection, review_id: str, decision: ReviewOutcome, reason: str, by: str, now: int) -> bool:
+    """Decide a review at `now` (microseconds UTC) for the account `by`; False where someone was first."""
+    decided = _decide(conn, review_id=review_id, to_decision=decision, to_reason=reason, by=by, at=now)
     return bool(decided.rowcount)

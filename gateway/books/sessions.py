@@ -2,12 +2,9 @@
 
 import msgspec
 from sqlalchemy import (
-    Column,
     Connection,
-    ForeignKey,
-    LargeBinary,
-    Table,
-    Text,
+    ForeignKeyConstraint,
+    Index,
     bindparam,
     delete,
     exists,
@@ -17,42 +14,56 @@ from sqlalchemy import (
 )
 
 from gateway.books.accounts import accounts
-from gateway.books.metadata import Micros, metadata
-from gateway.books.statement import Statement
-from gateway.identity.roles import Role
-
-sessions = Table(
-    "sessions",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("account", Text, ForeignKey("accounts.id"), nullable=False, index=True),
-    Column("created_at", Micros, nullable=False),
-    Column("revoked_at", Micros),
-)
-
-refresh_tokens = Table(
-    "refresh_tokens",
-    metadata,
-    Column("hash", LargeBinary, primary_key=True),  # SHA-256 of 256 random bits: nothing to guess
-    Column("session", Text, ForeignKey("sessions.id"), nullable=False, index=True),
-    Column("expires_at", Micros, nullable=False),
-    Column("used_at", Micros),
-)
+from gateway.books.sql import Statement
+from gateway.books.tables import Micros, table_of
+from gateway.roles import Role
 
 
-class Standing(msgspec.Struct, frozen=True):
+class SessionRow(msgspec.Struct, frozen=True):
+    """A row of `sessions`. Times in microseconds UTC."""
+
+    id: str
+    account_id: str
+    created_at: Micros
+    revoked_at: Micros | None
+
+
+class RefreshTokenRow(msgspec.Struct, frozen=True):
+    """A row of `refresh_tokens`. `hash`: SHA-256 of 256 random bits, so there is nothing to guess."""
+
+    hash: bytes
+    session_id: str
+    expires_at: Micros
+    used_at: Micros | None
+
+
+class SessionGrant(msgspec.Struct, frozen=True):
     """What a living session may do right now, whatever was true when its token was signed."""
 
-    account: str
+    account_id: str
     role: Role
     extra_scopes: str
     limit_class: str
 
 
-_standing = Statement(
+sessions = table_of(
+    "sessions", SessionRow, ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_sessions_account")
+)
+Index("ix_sessions_account_id", sessions.c.account_id)
+refresh_tokens = table_of(
+    "refresh_tokens",
+    RefreshTokenRow,
+    ForeignKeyConstraint(["session_id"], ["sessions.id"], name="fk_refresh_tokens_session"),
+    primary_key=("hash",),
+)
+Index("ix_refresh_tokens_session_id", refresh_tokens.c.session_id)
+
+_granted = Statement(
     select(accounts.c.id, accounts.c.role, accounts.c.extra_scopes, accounts.c.limit_class)
-    .join(sessions, sessions.c.account == accounts.c.id)
-    .where(sessions.c.id == bindparam("id"), sessions.c.revoked_at.is_(None), accounts.c.erased_at.is_(None))
+    .join(sessions, sessions.c.account_id == accounts.c.id)
+    .where(
+        sessions.c.id == bindparam("session_id"), sessions.c.revoked_at.is_(None), accounts.c.erased_at.is_(None)
+    )
 )
 _insert = Statement(insert(sessions))
 _insert_token = Statement(insert(refresh_tokens))
@@ -60,33 +71,35 @@ _spend_token = Statement(
     update(refresh_tokens)
     .where(refresh_tokens.c.hash == bindparam("of_hash"), refresh_tokens.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
-    .returning(refresh_tokens.c.session, refresh_tokens.c.expires_at)
+    .returning(refresh_tokens.c.session_id, refresh_tokens.c.expires_at)
 )
-_session_of = Statement(select(refresh_tokens.c.session).where(refresh_tokens.c.hash == bindparam("hash")))
+_session_of = Statement(select(refresh_tokens.c.session_id).where(refresh_tokens.c.hash == bindparam("hash")))
 _revoke = Statement(
     update(sessions)
-    .where(sessions.c.id == bindparam("of_id"), sessions.c.revoked_at.is_(None))
+    .where(sessions.c.id == bindparam("of_session_id"), sessions.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
 )
 _revoke_all = Statement(
     update(sessions)
-    .where(sessions.c.account == bindparam("of_account"), sessions.c.revoked_at.is_(None))
+    .where(sessions.c.account_id == bindparam("of_account_id"), sessions.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
 )
 _forget_tokens = Statement(delete(refresh_tokens).where(refresh_tokens.c.expires_at <= bindparam("now")))
-_forget_sessions = Statement(delete(sessions).where(~exists().where(refresh_tokens.c.session == sessions.c.id)))
+_forget_sessions = Statement(delete(sessions).where(~exists().where(refresh_tokens.c.session_id == sessions.c.id)))
 
 
-def standing(conn: Connection, id: str) -> Standing | None:
-    """Who is behind a session and what they may do; None where it was revoked or the account erased."""
-    row = _standing(conn, id=id).first()
-    return Standing(*row) if row else None
+def granted(conn: Connection, session_id: str) -> SessionGrant | None:
+    """Whose a session is and what it may do; None where it was revoked or the account erased."""
+    row = _granted(conn, session_id=session_id).first()
+    return SessionGrant(*row) if row else None
 
 
-def start(conn: Connection, id: str, account: str, token_hash: bytes, expires_at: int, now: int) -> None:
+def start(
+    conn: Connection, session_id: str, account_id: str, token_hash: bytes, expires_at: int, now: int
+) -> None:
     """Write a new session with its first refresh token."""
-    _insert(conn, id=id, account=account, created_at=now, revoked_at=None)
-    _insert_token(conn, hash=token_hash, session=id, expires_at=expires_at, used_at=None)
+    _insert(conn, id=session_id, account_id=account_id, created_at=now, revoked_at=None)
+    _insert_token(conn, hash=token_hash, session_id=session_id, expires_at=expires_at, used_at=None)
 
 
 def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, now: int) -> str | None:
@@ -101,20 +114,20 @@ def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, now: int) -> str 
         if known:
             revoke(conn, known, now)
         return None
-    if spent.expires_at <= now or standing(conn, spent.session) is None:
+    if spent.expires_at <= now or granted(conn, spent.session_id) is None:
         return None
-    _insert_token(conn, hash=new_hash, session=spent.session, expires_at=spent.expires_at, used_at=None)
-    return str(spent.session)
+    _insert_token(conn, hash=new_hash, session_id=spent.session_id, expires_at=spent.expires_at, used_at=None)
+    return str(spent.session_id)
 
 
-def revoke(conn: Connection, id: str, now: int) -> None:
+def revoke(conn: Connection, session_id: str, now: int) -> None:
     """End a session at once: its access tokens are refused from the next request on."""
-    _revoke(conn, of_id=id, now=now)
+    _revoke(conn, of_session_id=session_id, now=now)
 
 
-def revoke_all(conn: Connection, account: str, now: int) -> None:
+def revoke_all(conn: Connection, account_id: str, now: int) -> None:
     """End every session of an account."""
-    _revoke_all(conn, of_account=account, now=now)
+    _revoke_all(conn, of_account_id=account_id, now=now)
 
 
 def forget_expired(conn: Connection, now: int) -> None:

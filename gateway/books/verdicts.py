@@ -1,41 +1,44 @@
 """Verdicts: one row per payment is applied, the first writer wins; one that comes too late stands beside it."""
 
 import msgspec
-from sqlalchemy import Boolean, Column, Connection, Float, Index, Table, Text, bindparam, insert, select
+from sqlalchemy import Connection, Index, bindparam, insert, select
 
-from gateway.books.metadata import Micros, Serial, metadata
-from gateway.books.statement import Statement
-from schemas.fraud import Verdict
+from gateway.books.sql import Statement
+from gateway.books.tables import Micros, SerialId, table_of
+from schemas.fraud import Outcome, Source, Verdict
 from schemas.times import to_micros
 
-verdicts = Table(
-    "verdicts",
-    metadata,
-    Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("payment", Text, nullable=False, index=True),
-    Column("applied", Boolean, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("score", Float),
-    Column("model", Text),
-    Column("features", Text),  # JSON; null where the stand-in judged
-    Column("recorded_at", Micros, nullable=False),
-    sqlite_autoincrement=True,
-)
-_applied = verdicts.c.applied.is_(True)
-Index("uq_verdicts_applied", verdicts.c.payment, unique=True, sqlite_where=_applied, postgresql_where=_applied)
 
+class VerdictRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `verdicts`. `features`: JSON, null where the stand-in judged; `recorded_at`: microseconds UTC."""
+
+    id: SerialId
+    payment_id: str
+    applied: bool
+    source: Source
+    outcome: Outcome
+    score: float | None
+    model: str | None
+    features: str | None
+    recorded_at: Micros
+
+
+verdicts = table_of("verdicts", VerdictRow, sqlite_autoincrement=True)
 _c = verdicts.c
+Index("ix_verdicts_payment_id", _c.payment_id)
+_applied = _c.applied.is_(True)
+Index("uq_verdicts_applied", _c.payment_id, unique=True, sqlite_where=_applied, postgresql_where=_applied)
+
 _insert = Statement(insert(verdicts).values({c.name: bindparam(c.name) for c in _c if c.name != "id"}))
 _scored = Statement(
     select(_c.features, _c.score, _c.model)
-    .where(_c.payment == bindparam("of"), _c.features.is_not(None))
+    .where(_c.payment_id == bindparam("of_payment_id"), _c.features.is_not(None))
     .order_by(_c.applied.desc(), _c.id)
     .limit(1)
 )
 
 
-class Scored(msgspec.Struct, frozen=True):
+class ScoredVerdict(msgspec.Struct, frozen=True):
     """What the fraud flow saw of a payment; all null where it never answered."""
 
     features: dict[str, float] | None = None
@@ -47,7 +50,7 @@ def insert_verdict(conn: Connection, verdict: Verdict, *, applied: bool) -> None
     """Store a verdict of the flow. Raises `IntegrityError` where another one is applied already."""
     _insert(
         conn,
-        payment=verdict.payment,
+        payment_id=verdict.payment,
         applied=applied,
         source=verdict.source,
         outcome=verdict.outcome,
@@ -64,11 +67,11 @@ def insert_late(conn: Connection, late: list[Verdict]) -> None:
         insert_verdict(conn, verdict, applied=False)
 
 
-def insert_stand_in(conn: Connection, payment: str, outcome: str, now: int) -> None:
+def insert_stand_in(conn: Connection, payment_id: str, outcome: Outcome, now: int) -> None:
     """Store the stand-in's own verdict as the applied one."""
     _insert(
         conn,
-        payment=payment,
+        payment_id=payment_id,
         applied=True,
         source="stand_in",
         outcome=outcome,
@@ -79,9 +82,9 @@ def insert_stand_in(conn: Connection, payment: str, outcome: str, now: int) -> N
     )
 
 
-def select_scored(conn: Connection, payment: str) -> Scored:
+def select_scored(conn: Connection, payment_id: str) -> ScoredVerdict:
     """The features and score of a payment, from the applied verdict or else from a late one."""
-    row = _scored(conn, of=payment).first()
+    row = _scored(conn, of_payment_id=payment_id).first()
     if row is None:
-        return Scored()
-    return Scored(msgspec.json.decode(row.features, type=dict[str, float]), row.score, row.model)
+        return ScoredVerdict()
+    return ScoredVerdict(msgspec.json.decode(row.features, type=dict[str, float]), row.score, row.model)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from gateway.errors import FieldError, InvalidRequest
+from gateway.refusals import FieldError, InvalidFields
 from schemas.cards import find_numbers
 
 # A BCP 47 language tag as browsers send it: language, maybe script, maybe region.
@@ -16,13 +16,13 @@ NAME_MAX = 200
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
-def wrong(path: str, message: str) -> InvalidRequest:
+def wrong(path: str, message: str) -> InvalidFields:
     """The refusal of one field."""
-    return InvalidRequest(FieldError(path, message))
+    return InvalidFields(FieldError(path, message))
 
 
 def email(given: str, path: str = "$.email") -> str:
-    """The address in its normal form (RFC 5321 and 6531; no look at the network). Raises `InvalidRequest`."""
+    """The address in its normal form (RFC 5321 and 6531; no look at the network). Raises `InvalidFields`."""
     normal = _normal_email(given)
     if normal is None:
         raise wrong(path, "Not an e-mail address.")
@@ -35,7 +35,7 @@ def email_key(address: str) -> str:
 
 
 def phone(given: str, path: str = "$.phone") -> str:
-    """The number in E.164, as `+15005550006`. Raises `InvalidRequest`."""
+    """The number in E.164, as `+15005550006`. Raises `InvalidFields`."""
     try:
         number = phonenumbers.parse(given, None)
     except phonenumbers.NumberParseException:
@@ -47,14 +47,14 @@ def phone(given: str, path: str = "$.phone") -> str:
 
 
 def locale(given: str, path: str = "$.locale") -> str:
-    """A language tag such as `en` or `de-AT`. Raises `InvalidRequest`."""
+    """A language tag such as `en` or `de-AT`. Raises `InvalidFields`."""
     if not LOCALE.fullmatch(given):
         raise wrong(path, "Not a language tag such as en or de-AT.")
     return given
 
 
 def time_zone(given: str, path: str = "$.time_zone") -> str:
-    """The name of an IANA time zone. Raises `InvalidRequest`."""
+    """The name of an IANA time zone. Raises `InvalidFields`."""
     try:
         ZoneInfo(given)
     except (KeyError, ValueError, OSError):
@@ -63,7 +63,7 @@ def time_zone(given: str, path: str = "$.time_zone") -> str:
 
 
 def name(given: str, path: str = "$.name") -> str:
-    """A name, without blanks around it; a card number is not one. Raises `InvalidRequest`."""
+    """A name, without blanks around it; a card number is not one. Raises `InvalidFields`."""
     stripped = given.strip()
     if not 1 <= len(stripped) <= NAME_MAX or CONTROLS.search(stripped):
         raise wrong(path, f"1 to {NAME_MAX} characters, no control characters.")

@@ -14,13 +14,13 @@ from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from sqlalchemy import Connection
 
 from gateway.books import clients
-from gateway.books.clients import Client
-from gateway.identity.tokens import LIFETIME_S, Tokens, hash_secret
+from gateway.books.clients import OAuthClient
+from gateway.identity.tokens import LIFETIME_S, AccessTokens, hash_secret
 
-Answer = tuple[int, Any, list[tuple[str, str]]]  # status, JSON body, headers
+TokenAnswer = tuple[int, Any, list[tuple[str, str]]]  # status, JSON body, headers
 
 
-class Form(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
+class TokenRequest(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
     """A token request as Authlib reads it."""
 
     def __init__(self, uri: str, headers: Mapping[str, str], fields: dict[str, str]) -> None:
@@ -34,10 +34,10 @@ class Form(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
         return fields
 
 
-class Service(ClientMixin):  # type: ignore[misc]
+class ServiceClient(ClientMixin):  # type: ignore[misc]
     """A row of `clients` as Authlib asks it."""
 
-    def __init__(self, row: Client) -> None:
+    def __init__(self, row: OAuthClient) -> None:
         self.row = row
 
     def check_client_secret(self, given: str) -> bool:
@@ -64,40 +64,40 @@ class CredentialsGrant(ClientCredentialsGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "client_secret_post")
 
 
-class Server(AuthorizationServer):  # type: ignore[misc]
+class TokenServer(AuthorizationServer):  # type: ignore[misc]
     """Authlib's server over one connection."""
 
-    def __init__(self, conn: Connection, tokens: Tokens) -> None:
+    def __init__(self, conn: Connection, tokens: AccessTokens) -> None:
         super().__init__()
         self._conn = conn
         self._tokens = tokens
         self.register_grant(CredentialsGrant)
         self.register_token_generator("default", BearerTokenGenerator(self._sign, expires_generator=LIFETIME_S))
 
-    def query_client(self, client_id: str) -> Service | None:
+    def query_client(self, client_id: str) -> ServiceClient | None:
         """The client of that id."""
         row = clients.by_id(self._conn, client_id)
-        return Service(row) if row else None
+        return ServiceClient(row) if row else None
 
     def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
         """Access tokens are signed, not stored."""
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """Nobody listens."""
+        """Ignored: we have no signals."""
 
-    def create_oauth2_request(self, request: Form) -> Form:
+    def create_oauth2_request(self, request: TokenRequest) -> TokenRequest:
         """It is one already."""
         return request
 
-    def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> Answer:
+    def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> TokenAnswer:
         """Leave the HTTP to the route."""
         return status, body if isinstance(body, dict) else dict(body), headers
 
-    def _sign(self, client: Service, scope: str, **_grant: Any) -> str:
+    def _sign(self, client: ServiceClient, scope: str, **_grant: Any) -> str:
         return self._tokens.sign(client.row.id, "service", frozenset(scope.split()))
 
 
-def token_response(conn: Connection, tokens: Tokens, form: Form) -> Answer:
+def token_response(conn: Connection, tokens: AccessTokens, form: TokenRequest) -> TokenAnswer:
     """Answer a token request: status, body and headers of RFC 6749 §5."""
-    answer: Answer = Server(conn, tokens).create_token_response(form)
+    answer: TokenAnswer = TokenServer(conn, tokens).create_token_response(form)
     return answer

@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from gateway.errors import Unavailable
+from gateway.refusals import Refusal
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -17,6 +17,10 @@ T = TypeVar("T")
 MEMORY_KIB = 47_104
 THREADS = 2
 WAITING_MAX = 64  # at 54 ms each on two threads, the last in line waits under two seconds
+
+
+class PasswordsBusy(Refusal):
+    """Too many people are logging in. Try again."""
 
 
 class Passwords:
@@ -29,13 +33,13 @@ class Passwords:
         self._reference = self._hasher.hash("nobody's password")
 
     async def hash(self, password: str) -> str:
-        """The hash to store, with its salt and parameters in it. Raises `Unavailable` when too many wait."""
+        """The hash to store, with its salt and parameters in it. Raises `PasswordsBusy` when too many wait."""
         return await self._run(self._hasher.hash, password)
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """Whether `password` is the one of `stored`; None stands for an account that has none, or is not there.
 
-        Raises `Unavailable` when too many wait.
+        Raises `PasswordsBusy` when too many wait.
         """
         right = await self._run(self._verify, stored or self._reference, password)
         return right and stored is not None
@@ -52,7 +56,7 @@ class Passwords:
 
     async def _run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._waiting >= WAITING_MAX:
-            raise Unavailable("Too many people are logging in. Try again.")
+            raise PasswordsBusy(retry_after_s=1)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: fn(*args, **kwargs))

@@ -1,4 +1,4 @@
-"""How an account is shown to itself, and what it wants to be told."""
+"""An account as its owner sees it, and its notification preferences."""
 
 from datetime import datetime
 from typing import Literal
@@ -6,12 +6,12 @@ from typing import Literal
 import msgspec
 
 from gateway.books.accounts import Account
-from gateway.identity.roles import Role, scopes_of
+from gateway.roles import Role, scopes_of
 from schemas.notifications import Channel, QuietHours
 from schemas.times import from_micros
 
-Kind = Literal["transaction_completed", "refund", "review", "dispute"]
-Preferences = dict[Kind, list[Channel]]
+NotificationKind = Literal["transaction_completed", "refund", "review", "dispute"]
+Preferences = dict[NotificationKind, list[Channel]]
 
 CUSTOMER_PREFERENCES = '{"transaction_completed":["email"]}'  # everyone else starts with nothing
 
@@ -37,8 +37,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class Notifications(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account wants to be told, by which channels, and when not."""
+class NotificationPreferences(msgspec.Struct, frozen=True, kw_only=True):
+    """Which notifications an account gets, by which channels, and its quiet hours."""
 
     preferences: Preferences
     quiet_hours: QuietHours | None
@@ -63,9 +63,9 @@ def profile(account: Account) -> Profile:
     )
 
 
-def notifications(account: Account) -> Notifications:
-    """What the account wants to be told."""
-    return Notifications(
+def notification_preferences(account: Account) -> NotificationPreferences:
+    """The notification preferences of an account."""
+    return NotificationPreferences(
         preferences=_preferences.decode(account.preferences),
         quiet_hours=_quiet_hours.decode(account.quiet_hours) if account.quiet_hours else None,
         locale=account.locale,

@@ -11,7 +11,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from connectors.keyfiles import read_or_make
-from gateway.errors import Unauthenticated
+from gateway.refusals import Refusal
 from schemas.settings import Settings
 
 ALGORITHM = "ES256"
@@ -19,6 +19,10 @@ AUDIENCE = "sluice"
 LIFETIME_S = 15 * 60
 REMEMBERED_MAX = 10_000
 LENGTH_MAX = 2_048
+
+
+class NotAuthenticated(Refusal):
+    """A valid access token is needed."""
 
 
 def hash_secret(secret: str) -> bytes:
@@ -36,7 +40,7 @@ class Claims(msgspec.Struct, frozen=True):
     sid: str = ""
 
 
-class Tokens:
+class AccessTokens:
     """Signs and verifies. Expiry is checked on every use, the signature on the first (0.2 ms)."""
 
     def __init__(self, settings: Settings, issuer: str) -> None:
@@ -68,12 +72,12 @@ class Tokens:
         return jwt.encode({"alg": ALGORITHM, "kid": self._kid, "typ": "at+jwt"}, claims, self._key)
 
     def verify(self, token: str) -> Claims:
-        """The claims of a token that we signed and that has not expired. Raises `Unauthenticated`."""
+        """The claims of a token that we signed and that has not expired. Raises `NotAuthenticated`."""
         digest = hash_secret(token)
         claims = self._verified.get(digest) or self._first_sight(token, digest)
         if claims.exp <= time():
             self._verified.pop(digest, None)
-            raise Unauthenticated("The access token has expired.")
+            raise NotAuthenticated("The access token has expired.")
         self._verified.move_to_end(digest)
         return claims
 
@@ -84,13 +88,13 @@ class Tokens:
 
     def _first_sight(self, token: str, digest: bytes) -> Claims:
         if len(token) > LENGTH_MAX:
-            raise Unauthenticated
+            raise NotAuthenticated
         try:
             found = jwt.decode(token, self._key, algorithms=[ALGORITHM]).claims
             self._registry.validate(found)
             claims = msgspec.convert(found, Claims)
         except (JoseError, ValueError, TypeError):
-            raise Unauthenticated from None
+            raise NotAuthenticated from None
         self._verified[digest] = claims
         if len(self._verified) > REMEMBERED_MAX:
             self._verified.popitem(last=False)

@@ -1,4 +1,4 @@
-"""What Alembic runs: the books' tables against one SQLite file (`gateway/migrate.py`)."""
+"""What Alembic runs: the books' tables against one SQLite file (`gateway/books/engine.py`)."""
 
 import importlib
 import pkgutil
@@ -7,7 +7,7 @@ from alembic import context
 
 import gateway.books
 from gateway.books.engine import sqlite_engine
-from gateway.books.metadata import metadata
+from gateway.books.tables import metadata
 
 for module in pkgutil.iter_modules(gateway.books.__path__):
     importlib.import_module(f"gateway.books.{module.name}")

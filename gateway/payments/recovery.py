@@ -1,12 +1,13 @@
-"""Recovery: takes over what a worker left behind, and asks for operations until somebody knows their end.
+"""Recovery: takes over what a worker left behind, and polls processors for `unknown` operations until they are
+final.
 
 It only takes expired leases, one conditional UPDATE each, and it only asks or takes back: an authorization is
-never sent again (design §3).
+never sent again.
 """
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 import structlog
@@ -15,20 +16,19 @@ from sqlalchemy import Connection
 from connectors.processors.contract import Answer
 from gateway.books.operations import (
     Operation,
-    select_due,
+    select_due_operations,
     select_operation,
     take_lease,
     update_operation,
 )
-from gateway.books.payments import PaymentRow, existing_payment
-from gateway.books.payments import select_due as select_due_payments
-from gateway.parts import Parts
-from gateway.payments.calls import query_of, send
-from gateway.payments.effect import Effect
-from gateway.payments.opening import open_reversal
-from gateway.payments.outcome import apply, proceed
-from gateway.payments.path import advance, cancel, drive, take_over
-from gateway.payments.terms import INTERRUPTED_AFTER, Terms
+from gateway.books.payments import PaymentRow, existing_payment, select_due_payments
+from gateway.payments.changes import Effect, change_of
+from gateway.payments.commit import apply, commit, open_reversal, take_over
+from gateway.payments.lifecycle import advance, execute
+from gateway.payments.orders import void_unapproved
+from gateway.payments.processor_calls import look_up, send
+from gateway.policy import INTERRUPTED_AFTER_US, Policy
+from gateway.runtime import Runtime
 from schemas.times import now_micros
 
 EVERY_S = 0.5
@@ -37,123 +37,144 @@ MOST = 50  # taken over per round
 log = structlog.get_logger()
 
 
-async def recover(parts: Parts) -> None:
+async def recover(runtime: Runtime) -> None:
     """Look for expired leases, for as long as the gateway runs."""
     while True:
         try:
-            await sweep(parts)
+            await sweep(runtime)
         except Exception:
-            log.exception("recovery failed, and goes on")
+            log.exception("recovery.failed")
         await asyncio.sleep(EVERY_S)
 
 
-async def sweep(parts: Parts) -> None:
+async def sweep(runtime: Runtime) -> None:
     """Take over everything that is due now, and wait until each of it was asked for once."""
     now = now_micros()
-    payments = await parts.books.read(select_due_payments, now, MOST)
-    operations = await parts.books.read(select_due, now, MOST)
-    work: list[Coroutine[Any, Any, None]] = [_recover_payment(parts, id) for id in payments]
-    work += [_recover_operation(parts, operation) for operation in operations]
+    payments = await runtime.books.read(select_due_payments, now, MOST)
+    operations = await runtime.books.read(select_due_operations, now, MOST)
+    work: list[Coroutine[Any, Any, None]] = [_recover_payment(runtime, id) for id in payments]
+    work += [_recover_operation(runtime, operation) for operation in operations]
     for failed in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(failed, BaseException):
-            log.error("recovery of one payment failed", exc_info=failed)
+            log.error("payment_recovery.failed", exc_info=failed)
 
 
-async def _recover_payment(parts: Parts, payment: str) -> None:
-    taken = await parts.books.write(take_payment, parts.terms, payment)
+async def _recover_payment(runtime: Runtime, payment_id: str) -> None:
+    taken = await runtime.books.write(take_payment, runtime.policy, payment_id)
     if taken is not None:
-        await advance(parts, taken, None)
+        await advance(runtime, taken, None)
 
 
-def take_payment(conn: Connection, terms: Terms, payment: str) -> PaymentRow | None:
-    """End or take over a payment whose lease ran out; the one returned is to be advanced from `approved`.
+def take_payment(conn: Connection, policy: Policy, payment_id: str) -> PaymentRow | None:
+    """End or take over a payment whose lease ran out; the one returned is to be advanced.
 
     `received` ends `failed` once its client had time to come back; `requires_action` ends `voided`.
     """
-    row = existing_payment(conn, payment)
-    now = now_micros()
+    row, now = existing_payment(conn, payment_id), now_micros()
     if row.lease_until is None or row.lease_until > now:
         return None
-    if row.state == "requires_action":
-        cancel(conn, terms, payment)
-    elif row.recovery_point == "approved":
-        return take_over(conn, terms, row)
-    elif row.recovery_point == "received" and row.lease_until + INTERRUPTED_AFTER <= now:
-        interrupted = msgspec.structs.replace(row, state="failed", decline_code="interrupted")
-        proceed(conn, terms, row, Effect(interrupted))
+    match row.recovery_point:
+        case "received":
+            if row.lease_until + INTERRUPTED_AFTER_US <= now:
+                _interrupt(conn, policy, row, now)
+        case "approved":
+            return take_over(conn, policy, row)
+        case "judged":  # its operations have leases of their own
+            pass
+        case "finished":
+            if row.state == "requires_action":
+                void_unapproved(conn, policy, row)
+        case _:
+            assert_never(row.recovery_point)
     return None
 
 
-async def _recover_operation(parts: Parts, operation: Operation) -> None:
-    until = now_micros() + parts.terms.lease
-    if not await parts.books.write(take_lease, operation, parts.terms.worker, until):
+def _interrupt(conn: Connection, policy: Policy, row: PaymentRow, now: int) -> None:
+    """Nothing was sent, and the CVC is gone: the payment cannot go on without its client."""
+    interrupted = msgspec.structs.replace(row, state="failed", decline_code="interrupted")
+    commit(conn, policy, change_of(row, Effect(interrupted), policy, now))
+
+
+async def _recover_operation(runtime: Runtime, operation: Operation) -> None:
+    policy = runtime.policy
+    lease_until = now_micros() + policy.lease_us
+    if not await runtime.books.write(take_lease, operation, policy.worker_id, lease_until):
         return
-    if operation.status == "sending":
-        gone = Answer("unknown", detail="the worker that sent it went away")
-        await parts.books.write(apply, parts.terms, operation.id, gone)
-    elif operation.status == "failed":
-        await watch(parts, operation)
-    else:
-        await settle(parts, operation)
+    match operation.status:
+        case "sending":
+            gone = Answer("unknown", detail="the worker that sent it went away")
+            await runtime.books.write(apply, policy, operation.id, gone)
+        case "unknown":
+            await settle_unknown(runtime, operation)
+        case "failed":
+            await watch(runtime, operation)
+        case "succeeded" | "declined":  # final: no lease of theirs runs out
+            pass
+        case _:
+            assert_never(operation.status)
 
 
-async def settle(parts: Parts, operation: Operation) -> None:
-    """Ask for an operation that is `unknown`; whatever is said ends in `apply`."""
+async def settle_unknown(runtime: Runtime, operation: Operation) -> None:
+    """Ask for an operation that is `unknown`; whatever the processor answers is applied."""
     if operation.kind == "reversal":  # not every processor keeps a trace of it, and again does no harm
-        await _send_again(parts, operation)
+        await _send_again(runtime, operation)
         return
-    processor = parts.processors[operation.processor]
-    answer = await processor.lookup(query_of(operation))
-    if answer.said != "not_found":
-        await _conclude(parts, operation, answer)
-    elif operation.kind in ("capture", "void") and processor.dedupes:
-        await _send_again(parts, operation)
-    elif operation.kind == "void":  # done anew: two of them release no more than one
-        await _conclude(parts, operation, answer)
-    else:
-        await _reverse(parts, operation)
+    answer = await look_up(runtime, operation)
+    if answer.result != "not_found":
+        await _conclude(runtime, operation, answer)
+        return
+    deduplicates = runtime.processors[operation.processor].capabilities.deduplicates
+    match operation.kind:
+        case "capture" | "void" if deduplicates:
+            await _send_again(runtime, operation)
+        case "void":  # done anew: two of them release no more than one
+            await _conclude(runtime, operation, answer)
+        case "order" | "authorize" | "sale" | "capture":
+            await _reverse(runtime, operation)
+        case _:
+            assert_never(operation.kind)
 
 
-async def watch(parts: Parts, operation: Operation) -> None:
+async def watch(runtime: Runtime, operation: Operation) -> None:
     """Look once more for a request that was given up; an approval or capture found now is applied."""
-    answer = await parts.processors[operation.processor].lookup(query_of(operation))
-    if answer.said == "succeeded":
-        await _conclude(parts, operation, answer)
+    answer = await look_up(runtime, operation)
+    if answer.result == "succeeded":
+        await _conclude(runtime, operation, answer)
     else:
-        await parts.books.write(schedule_watch, parts.terms, operation.id, answer)
+        await runtime.books.write(schedule_watch, runtime.policy, operation.id, answer)
 
 
-def schedule_watch(conn: Connection, terms: Terms, operation: str, answer: Answer) -> None:
-    """Set when an operation that was given up is looked for again; after the last answer, never."""
-    row = select_operation(conn, operation)
+def schedule_watch(conn: Connection, policy: Policy, operation_id: str, answer: Answer) -> None:
+    """Set when an operation that was given up is looked for again; after the last look, never."""
+    row = select_operation(conn, operation_id)
     if row is None or row.status != "failed":
         return
-    checks = row.checks + (answer.said != "unknown")
-    due = now_micros() + terms.watch[checks] if checks < len(terms.watch) else None
+    checks = row.checks + (answer.result != "unknown")
+    due = now_micros() + policy.watch_us[checks] if checks < len(policy.watch_us) else None
     update_operation(conn, msgspec.structs.replace(row, checks=checks, lease_until=due), "failed")
 
 
-async def _conclude(parts: Parts, operation: Operation, answer: Answer) -> None:
-    step = await parts.books.write(apply, parts.terms, operation.id, answer)
-    await drive(parts, step)
+async def _conclude(runtime: Runtime, operation: Operation, answer: Answer) -> None:
+    step = await runtime.books.write(apply, runtime.policy, operation.id, answer)
+    await execute(runtime, step)
 
 
-async def _send_again(parts: Parts, operation: Operation) -> None:
+async def _send_again(runtime: Runtime, operation: Operation) -> None:
     """Send a call again under its own id, where the processor applies it once."""
-    payment, of = await parts.books.read(_context, operation)
-    await _conclude(parts, operation, await send(parts, payment, operation, of, None))
+    payment, parent = await runtime.books.read(_payment_and_parent, operation)
+    await _conclude(runtime, operation, await send(runtime, payment, operation, parent, None))
 
 
-async def _reverse(parts: Parts, operation: Operation) -> None:
+async def _reverse(runtime: Runtime, operation: Operation) -> None:
     """Take back a call nobody knows of; where there is nothing to take back, look once more and end it."""
-    processor = parts.processors[operation.processor]
-    reversal = await parts.books.write(open_reversal, parts.terms, operation)
-    answer = await processor.reverse(reversal.id, query_of(operation))
-    await _conclude(parts, reversal, answer)
-    if answer.said == "not_found":  # anything else but a success is asked again
-        await _conclude(parts, operation, await processor.lookup(query_of(operation)))
+    reversal = await runtime.books.write(open_reversal, runtime.policy, operation)
+    payment = await runtime.books.read(existing_payment, operation.payment_id)
+    answer = await send(runtime, payment, reversal, operation, None)
+    await _conclude(runtime, reversal, answer)
+    if answer.result == "not_found":  # anything else but a success is asked again
+        await _conclude(runtime, operation, await look_up(runtime, operation))
 
 
-def _context(conn: Connection, operation: Operation) -> tuple[PaymentRow, Operation | None]:
-    payment = existing_payment(conn, operation.payment)
-    return payment, select_operation(conn, operation.of) if operation.of else None
+def _payment_and_parent(conn: Connection, operation: Operation) -> tuple[PaymentRow, Operation | None]:
+    payment = existing_payment(conn, operation.payment_id)
+    return payment, select_operation(conn, operation.parent_id) if operation.parent_id else None

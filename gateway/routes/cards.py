@@ -8,16 +8,18 @@ import msgspec
 from quart import Blueprint
 
 from gateway.books import cards
-from gateway.endpoint import Call, Reply, endpoint
-from gateway.errors import FieldError, InvalidRequest, NotFound
 from gateway.identity import contacts
+from gateway.problems import Problem
+from gateway.refusals import FieldError, InvalidFields
+from gateway.web.call import Call, Reply
+from gateway.web.endpoint import endpoint
+from gateway.web.paging import Listing, Page, cut, place_of
 from schemas.cards import Brand, brand_of, luhn_valid
 from schemas.times import now, now_micros
 
 blueprint = Blueprint("cards", __name__)
 
 DIGITS = re.compile(r"[0-9]{13,19}")
-PAGE_MAX = 100
 
 
 class NewCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,18 +48,8 @@ class CardView(msgspec.Struct, frozen=True):
     fingerprint: str
 
 
-class CardList(msgspec.Struct, frozen=True):
+class CardList(Listing[CardView], frozen=True):
     """A page of cards, the newest first. `next_cursor` is null on the last one."""
-
-    data: list[CardView]
-    next_cursor: str | None
-
-
-class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page: `cursor` is the `next_cursor` of the one before."""
-
-    cursor: Annotated[str, msgspec.Meta(max_length=64)] | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = 20
 
 
 @blueprint.post("/v1/cards")
@@ -69,21 +61,21 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idempotency="accepted",
     digest="vault",
 )
-async def create_card(call: Call) -> Reply:
+async def create_card(call: Call[NewCard, None]) -> Reply:
     """Keep a card.
 
     The same number of the same owner keeps its token and takes the new expiry and name. The vault comes first: if
     the books fail after it, asking again finds the same token.
     """
-    given: NewCard = call.body
+    given = call.body
     if errors := wrong_fields(given, now()):
-        raise InvalidRequest(*errors)
+        raise InvalidFields(*errors)
     name = contacts.name(given.name) if given.name else None
-    owner = call.caller.account
-    stored = await call.parts.vault.store(owner, given.number, given.exp_month, given.exp_year, name)
-    card = cards.Card(
+    owner_id = call.caller.account_id
+    stored = await call.runtime.vault.store(owner_id, given.number, given.exp_month, given.exp_year, name)
+    card = cards.CardRow(
         id=stored.card,
-        owner=owner,
+        owner_id=owner_id,
         brand=stored.brand,
         bin=stored.bin,
         last4=stored.last4,
@@ -92,39 +84,38 @@ async def create_card(call: Call) -> Reply:
         fingerprint=stored.fingerprint,
         created_at=now_micros(),
     )
-    await call.parts.books.write(cards.upsert_card, card)
-    return Reply(201, view(card))
+    await call.runtime.books.write(cards.upsert_card, card)
+    return Reply(201, card_view(card))
 
 
 @blueprint.get("/v1/cards")
 @endpoint(scope="cards:read", query=Page, answers={200: CardList})
-async def list_cards(call: Call) -> Reply:
+async def list_cards(call: Call[None, Page]) -> Reply:
     """The caller's cards."""
-    page: Page = call.query
-    found = await call.parts.books.read(cards.select_cards, call.caller.account, page.cursor, page.limit + 1)
-    shown = found[: page.limit]
-    more = shown[-1].id if len(found) > page.limit else None
-    return Reply(200, CardList([view(card) for card in shown], more))
+    after, most = place_of(call.query, tuple[int, str]), call.query.limit + 1
+    found = await call.runtime.books.read(cards.select_cards, call.caller.account_id, after, most)
+    shown, cursor = cut(found, call.query, lambda card: (card.created_at, card.id))
+    return Reply(200, CardList([card_view(card) for card in shown], cursor))
 
 
 @blueprint.get("/v1/cards/<card>")
 @endpoint(scope="cards:read", answers={200: CardView}, codes=("not_found",))
-async def show_card(call: Call, card: str) -> Reply:
+async def show_card(call: Call[None, None], card_id: str) -> Reply:
     """One of the caller's cards."""
-    return Reply(200, view(await _own_card(call, card)))
+    return Reply(200, card_view(await _own_card(call, card_id)))
 
 
 @blueprint.delete("/v1/cards/<card>")
 @endpoint(scope="cards:write", answers={204: None}, codes=("not_found", "unavailable"))
-async def delete_card(call: Call, card: str) -> Reply:
+async def delete_card(call: Call[None, None], card_id: str) -> Reply:
     """Destroy a card's number and the key it was kept under.
 
     The vault comes first: if the books fail after it, asking again ends what was begun.
     """
-    owner = call.caller.account
-    await _own_card(call, card)
-    await call.parts.vault.delete(card, owner)
-    await call.parts.books.write(cards.delete_card, card, owner, now_micros())
+    owner_id = call.caller.account_id
+    await _own_card(call, card_id)
+    await call.runtime.vault.delete(card_id, owner_id)
+    await call.runtime.books.write(cards.delete_card, card_id, owner_id, now_micros())
     return Reply(204)
 
 
@@ -138,15 +129,15 @@ def wrong_fields(card: NewCard, moment: datetime) -> list[FieldError]:
     return errors
 
 
-def view(card: cards.Card) -> CardView:
+def card_view(card: cards.CardRow) -> CardView:
     """A card for its owner."""
     return CardView(card.id, card.brand, card.bin, card.last4, card.exp_month, card.exp_year, card.fingerprint)
 
 
-async def _own_card(call: Call, card: str) -> cards.Card:
-    found = await call.parts.books.read(cards.select_card, card, call.caller.account)
+async def _own_card(call: Call[None, None], card_id: str) -> cards.CardRow:
+    found = await call.runtime.books.read(cards.select_card, card_id, call.caller.account_id)
     if found is None:
-        raise NotFound
+        raise Problem("not_found")
     return found
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 from quart import Blueprint, Quart, current_app
 
-from gateway.endpoint import Call, Reply, endpoint
-from gateway.errors import NotFound
-from gateway.openapi import document
+from gateway.problems import Problem
+from gateway.web.call import Call, Reply
+from gateway.web.endpoint import endpoint
+from gateway.web.openapi import document
 
 blueprint = Blueprint("docs", __name__)
 
@@ -50,34 +51,34 @@ KEPT = {"Cache-Control": "public, max-age=86400"}
 
 @blueprint.get("/openapi.json")
 @endpoint(scope=None, limit="public", answers={200: dict[str, Any]})
-async def read_openapi(call: Call) -> Reply:
+async def read_openapi(call: Call[None, None]) -> Reply:
     """Describe every route, in OpenAPI 3.1."""
     app: Quart = current_app._get_current_object()  # type: ignore[attr-defined]
-    return Reply(200, _description(app, call.parts.settings.public_url))
+    return Reply(200, _description(app, call.runtime.settings.public_url))
 
 
 @blueprint.get("/asyncapi.json")
 @endpoint(scope=None, limit="public", answers={200: dict[str, Any]})
-async def read_asyncapi(call: Call) -> Reply:
+async def read_asyncapi(call: Call[None, None]) -> Reply:
     """Describe every topic and event, in AsyncAPI 3.0."""
     return Reply(200, (files("schemas") / "asyncapi.json").read_bytes())
 
 
 @blueprint.get("/docs")
 @endpoint(scope=None, limit="public", answers={200: str})
-async def read_docs(call: Call) -> Reply:
+async def read_docs(call: Call[None, None]) -> Reply:
     """Show the description to people."""
     return Reply(200, PAGE, {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": POLICY})
 
 
 @blueprint.get("/docs/<asset>")
 @endpoint(scope=None, limit="public", answers={200: str}, codes=("not_found",))
-async def read_asset(call: Call, asset: str) -> Reply:
+async def read_asset(call: Call[None, None], asset: str) -> Reply:
     """Send a file of Swagger UI."""
     if asset == "start.js":
         return Reply(200, START, {"Content-Type": "text/javascript"})
     if asset not in ASSETS:
-        raise NotFound
+        raise Problem("not_found")
     return Reply(200, _asset(asset), {"Content-Type": ASSETS[asset], **KEPT})
 
 

@@ -9,8 +9,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from quart import Blueprint
 
 from gateway.books.outbox import measure_backlog
-from gateway.endpoint import Call, Reply, endpoint
-from gateway.errors import Unavailable
+from gateway.problems import Problem
+from gateway.web.call import Call, Reply
+from gateway.web.endpoint import endpoint
 from schemas.times import now_micros
 
 blueprint = Blueprint("health", __name__)
@@ -21,37 +22,37 @@ log = structlog.get_logger()
 
 
 class Health(msgspec.Struct, frozen=True):
-    """All is well."""
+    """The gateway can serve."""
 
     status: Literal["ok"] = "ok"
 
 
 @blueprint.get("/healthz")
 @endpoint(scope=None, limit=None, answers={200: Health})
-async def live(call: Call) -> Reply:
+async def live(call: Call[None, None]) -> Reply:
     """Say that the process answers."""
     return Reply(200, Health())
 
 
 @blueprint.get("/readyz")
 @endpoint(scope=None, limit=None, answers={200: Health}, codes=("unavailable",))
-async def ready(call: Call) -> Reply:
+async def ready(call: Call[None, None]) -> Reply:
     """Say that books and vault answer and the gateway has caught up. Kafka away does not stop sales."""
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
-            answers = [await check() for check in call.parts.ready]
+            answers = [await check() for check in call.runtime.ready]
     except Exception as error:
-        log.warning("not_ready", reason=type(error).__name__)
-        raise Unavailable from None
+        log.warning("gateway.not_ready", reason=type(error).__name__)
+        raise Problem("unavailable") from None
     if not all(answers):
-        raise Unavailable("Not ready yet.")
+        raise Problem("unavailable", "Not ready yet.")
     return Reply(200, Health())
 
 
 @blueprint.get("/metrics")
 @endpoint(scope=None, limit="public", answers={200: str})
-async def metrics(call: Call) -> Reply:
+async def metrics(call: Call[None, None]) -> Reply:
     """Show what is measured, in Prometheus' text format."""
-    backlog = await call.parts.books.read(measure_backlog)
-    call.parts.outbox.show(backlog, now_micros())
-    return Reply(200, generate_latest(call.parts.metrics), {"Content-Type": CONTENT_TYPE_LATEST})
+    backlog = await call.runtime.books.read(measure_backlog)
+    call.runtime.outbox_metrics.show(backlog.rows, backlog.since, now_micros())
+    return Reply(200, generate_latest(call.runtime.metrics), {"Content-Type": CONTENT_TYPE_LATEST})

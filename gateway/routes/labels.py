@@ -1,16 +1,15 @@
 """Labels: what people know about a payment that the fraud flow could not."""
 
-from typing import Annotated
-
 import msgspec
 from quart import Blueprint
 from sqlalchemy import Connection
 
 from gateway.books.payments import select_payment
-from gateway.endpoint import Call, Reply, endpoint
-from gateway.errors import FieldError, InvalidRequest, NotFound
-from gateway.payments.labels import add_label
-from schemas.cards import find_numbers
+from gateway.free_text import SourceText
+from gateway.payments.reviews import add_label
+from gateway.refusals import NoSuchObject
+from gateway.web.call import Call, Reply
+from gateway.web.endpoint import endpoint
 from schemas.fraud import Label, LabelValue
 
 blueprint = Blueprint("labels", __name__)
@@ -20,7 +19,7 @@ class NewLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`source`: who says so, such as `analyst` or `chargeback`."""
 
     label: LabelValue
-    source: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    source: SourceText
 
 
 @blueprint.post("/v1/payments/<payment>/labels")
@@ -32,16 +31,13 @@ class NewLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     codes=("not_found",),
     idempotency="accepted",
 )
-async def create_label(call: Call, payment: str) -> Reply:
+async def create_label(call: Call[NewLabel, None], payment_id: str) -> Reply:
     """Say of a payment that it was fraud, or good; the fraud model learns from it."""
-    if find_numbers(call.body.source):
-        raise InvalidRequest(FieldError("$.source", "A card number stands in it."))
-    label = await call.parts.books.write(_label, payment, call.body)
-    return Reply(201, label)
+    return Reply(201, await call.runtime.books.write(_label, payment_id, call.body))
 
 
-def _label(conn: Connection, payment: str, given: NewLabel) -> Label:
-    row = select_payment(conn, payment)
+def _label(conn: Connection, payment_id: str, given: NewLabel) -> Label:
+    row = select_payment(conn, payment_id)
     if row is None:
-        raise NotFound
+        raise NoSuchObject
     return add_label(conn, row, given.label, given.source)

@@ -7,11 +7,12 @@ from quart import Blueprint
 
 from gateway.books import accounts
 from gateway.books.accounts import Account
-from gateway.endpoint import Call, Reply, endpoint
 from gateway.identity import contacts
 from gateway.identity.contacts import wrong
 from gateway.identity.profiles import Profile, profile
-from gateway.origins import is_loopback, origin
+from gateway.return_urls import is_loopback, origin
+from gateway.web.call import Call, Reply
+from gateway.web.endpoint import endpoint
 from schemas.ids import new_id
 from schemas.times import now_micros
 
@@ -27,10 +28,10 @@ class NewMerchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @blueprint.post("/v1/merchants")
 @endpoint(scope="merchants:write", body=NewMerchant, answers={201: Profile}, idempotency="accepted")
-async def create_merchant(call: Call) -> Reply:
+async def create_merchant(call: Call[NewMerchant, None]) -> Reply:
     """Create a merchant's account. It has no password: nobody logs in with it."""
-    body: NewMerchant = call.body
-    profile_ = call.parts.settings.profile
+    body = call.body
+    profile_ = call.runtime.settings.profile
     origins = [_origin(given, f"$.return_origins[{n}]", profile_) for n, given in enumerate(body.return_origins)]
     now = now_micros()
     account = Account(
@@ -41,7 +42,7 @@ async def create_merchant(call: Call) -> Reply:
         created_at=now,
         updated_at=now,
     )
-    await call.parts.books.write(accounts.add, account)
+    await call.runtime.books.write(accounts.add, account)
     return Reply(201, profile(account))
 
 

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 from quart import Blueprint, request
 
-from gateway.endpoint import Call, Reply, endpoint
-from gateway.identity.oauth import Form, token_response
+from gateway.identity.oauth import TokenRequest, token_response
+from gateway.web.call import Call, Reply
+from gateway.web.endpoint import endpoint
 
 blueprint = Blueprint("oauth", __name__)
 
@@ -27,7 +28,7 @@ class OAuthError(msgspec.Struct, frozen=True):
     error_description: str = ""
 
 
-class Keys(msgspec.Struct, frozen=True):
+class JsonWebKeySet(msgspec.Struct, frozen=True):
     """A JSON Web Key Set (RFC 7517)."""
 
     keys: list[dict[str, Any]]
@@ -41,20 +42,20 @@ class Keys(msgspec.Struct, frozen=True):
     codes=("body_too_large", "body_timeout"),
     form=True,
 )
-async def create_token(call: Call) -> Reply:
+async def create_token(call: Call[None, None]) -> Reply:
     """Trade a client's credentials for an access token (`grant_type=client_credentials`, form-encoded)."""
-    uri = f"{call.parts.settings.public_url}/oauth/token"
+    uri = f"{call.runtime.settings.public_url}/oauth/token"
     credentials = {"Authorization": request.headers.get("Authorization", "")}
-    form = Form(uri, credentials, (await request.form).to_dict())
+    form = TokenRequest(uri, credentials, (await request.form).to_dict())
     try:
-        status, body, headers = await call.parts.books.read(token_response, call.parts.tokens, form)
+        status, body, headers = await call.runtime.books.read(token_response, call.runtime.tokens, form)
     except UnicodeDecodeError:  # of Authlib: the Authorization header was no UTF-8
         return Reply(401, OAuthError("invalid_client"), {"WWW-Authenticate": "Basic"})
     return Reply(status, body, dict(headers))
 
 
 @blueprint.get("/oauth/jwks")
-@endpoint(scope=None, limit="public", answers={200: Keys})
-async def read_keys(call: Call) -> Reply:
+@endpoint(scope=None, limit="public", answers={200: JsonWebKeySet})
+async def read_keys(call: Call[None, None]) -> Reply:
     """Show the public keys that access tokens are signed with."""
-    return Reply(200, call.parts.tokens.jwks())
+    return Reply(200, call.runtime.tokens.jwks())

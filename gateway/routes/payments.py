@@ -5,19 +5,17 @@ from typing import Annotated
 
 import msgspec
 from quart import Blueprint
-from sqlalchemy import Connection
 
-from gateway.books import accounts, cards
-from gateway.books.idempotency import Replay, select_replay
-from gateway.books.payments import PaymentRow, list_payments, payment_query, payments, select_payment
-from gateway.endpoint import Call, Reply, endpoint
-from gateway.errors import FieldError, Forbidden, InvalidRequest, NotFound
-from gateway.identity.roles import STAFF
-from gateway.origins import may_return
-from gateway.payments.new_payment import ByCard, NewPayment, row_of, wrong_fields
-from gateway.payments.path import create
-from gateway.payments.snapshot import PaymentView, view
-from gateway.routes.keyed import REPLAYED, answer_to, request_of
+from gateway.books.payments import PaymentFilter, PaymentRow, list_payments, select_payment
+from gateway.payments.create import NewPayment, Payer, create
+from gateway.payments.views import PaymentView, payment_view
+from gateway.problems import Problem
+from gateway.refusals import FieldError, InvalidFields
+from gateway.roles import STAFF
+from gateway.web.call import Call, Reply, replied
+from gateway.web.endpoint import endpoint
+from gateway.web.idempotent import answer_of
+from gateway.web.paging import Listing, Page, cut, place_of
 from schemas.fraud import Outcome
 from schemas.payments import ProcessorName
 from schemas.states import PaymentState
@@ -25,17 +23,12 @@ from schemas.times import to_micros
 
 blueprint = Blueprint("payments", __name__)
 
-PAGE_MAX = 100
 
-
-class PaymentList(msgspec.Struct, frozen=True):
+class PaymentList(Listing[PaymentView], frozen=True):
     """A page of payments, the newest first. `next_cursor` is null on the last one."""
 
-    data: list[PaymentView]
-    next_cursor: str | None
 
-
-class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PaymentQuery(Page, frozen=True, forbid_unknown_fields=True):
     """Which payments: all that are given must hold. `after` and `before` are times of creation, with a zone.
 
     `risk`, the outcome of the verdict that decided, is not for customers.
@@ -47,8 +40,6 @@ class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     risk: Outcome | None = None
     after: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     before: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    cursor: Annotated[str, msgspec.Meta(max_length=64)] | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = 20
 
 
 @blueprint.post("/v1/payments")
@@ -60,110 +51,48 @@ class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     codes=("idempotency_key_reused", "not_found", "request_in_progress", "unavailable"),
     idempotency="required",
 )
-async def create_payment(call: Call) -> Reply:
+async def create_payment(call: Call[NewPayment, None]) -> Reply:
     """Take a payment: 201 with its end, 202 where it waits for somebody (a reviewer, the payer, the processor)."""
-    asked: NewPayment = call.body
-    if errors := wrong_fields(asked):
-        raise InvalidRequest(*errors)
-    if asked.occurred_at is not None and "payments:import" not in call.caller.scopes:
-        raise Forbidden("Saying when a payment happened needs the scope payments:import.")
-    found = await call.parts.books.read(_find, call, asked)
-    if isinstance(found, Replay):
-        return Reply(found.status, found.body, REPLAYED)
-    payment = _row(call, asked, found)
-    cvc = None
-    if isinstance(asked.payment_method, ByCard):
-        cvc = asked.payment_method.cvc
-        await call.parts.vault.check()  # better no payment than one that fails for the vault
-    given = await call.parts.shielded(create(call.parts, request_of(call), payment, cvc))
-    answer = await answer_to(call, given)
-    ours = answer.payment == payment.id
-    return Reply(answer.status, answer.body, {} if ours else REPLAYED)
+    asked, caller = call.body, call.caller
+    given_ip = asked.device.ip if asked.device else None
+    ip = given_ip or (call.ip if caller.role == "customer" else None)
+    payer = Payer(caller.account_id, ip, call.traceparent, imports="payments:import" in caller.scopes)
+    created = await call.runtime.shielded(create(call.runtime, call.keyed(), asked, payer))
+    return replied(await answer_of(call, created.answer), replayed=created.replayed)
 
 
 @blueprint.get("/v1/payments/<payment>")
 @endpoint(scope="payments:read", answers={200: PaymentView}, codes=("not_found",))
-async def show_payment(call: Call, payment: str) -> Reply:
+async def show_payment(call: Call[None, None], payment_id: str) -> Reply:
     """A payment the caller may see."""
-    return Reply(200, view(await visible(call, payment), call.caller.role))
+    return Reply(200, payment_view(await visible(call, payment_id), call.caller.role))
 
 
 @blueprint.get("/v1/payments")
-@endpoint(scope="payments:read", query=Filter, answers={200: PaymentList})
-async def list_all(call: Call) -> Reply:
+@endpoint(scope="payments:read", query=PaymentQuery, answers={200: PaymentList})
+async def list_all(call: Call[None, PaymentQuery]) -> Reply:
     """The payments the caller may see, the newest first."""
-    wanted: Filter = call.query
-    if wanted.risk is not None and call.caller.role == "customer":
-        raise InvalidRequest(FieldError("$.risk", "Not for customers: they see no risk."))
-    found = await call.parts.books.read(_page, call.caller.account, call.caller.role, wanted)
-    shown = found[: wanted.limit]
-    more = shown[-1].id if len(found) > wanted.limit else None
-    return Reply(200, PaymentList([view(row, call.caller.role) for row in shown], more))
+    query, caller = call.query, call.caller
+    if query.risk is not None and caller.role == "customer":
+        raise InvalidFields(FieldError("$.risk", "Not for customers: they see no risk."))
+    wanted = PaymentFilter(
+        party_id=None if caller.role in STAFF else caller.account_id,
+        state=query.state,
+        merchant_id=query.merchant,
+        processor=query.processor,
+        risk_outcome=query.risk,
+        created_from=to_micros(query.after) if query.after else None,
+        created_before=to_micros(query.before) if query.before else None,
+    )
+    found = await call.runtime.books.read(list_payments, wanted, place_of(query, str), query.limit + 1)
+    shown, cursor = cut(found, query, lambda row: row.id)
+    return Reply(200, PaymentList([payment_view(row, caller.role) for row in shown], cursor))
 
 
-async def visible(call: Call, payment: str) -> PaymentRow:
-    """The payment, if the caller may see it. Raises `NotFound` for another's as for none."""
-    row = await call.parts.books.read(select_payment, payment)
-    mine = row is not None and call.caller.account in (row.customer, row.merchant)
-    if row is None or not (mine or call.caller.role in STAFF):
-        raise NotFound
+async def visible(call: Call[object, object], payment_id: str) -> PaymentRow:
+    """The payment, if the caller may see it; another's is a problem `not_found`, as one that does not exist."""
+    row = await call.runtime.books.read(select_payment, payment_id)
+    own = row is not None and call.caller.account_id in (row.customer_id, row.merchant_id)
+    if row is None or not (own or call.caller.role in STAFF):
+        raise Problem("not_found")
     return row
-
-
-class Found(msgspec.Struct, frozen=True):
-    """What a new payment names: who sells, and the payer's card."""
-
-    merchant: accounts.Account
-    card: cards.Card | None
-
-
-def _find(conn: Connection, call: Call, asked: NewPayment) -> Found | Replay:
-    """What the request names, or what it was answered before: a repeat needs none of it to be there still."""
-    keyed = request_of(call)
-    if replay := select_replay(conn, keyed.account, keyed.key, keyed.fingerprint):
-        return replay
-    merchant = accounts.by_id(conn, asked.merchant)
-    if merchant is None or merchant.role != "merchant":
-        raise NotFound("There is no such merchant.")
-    if not isinstance(asked.payment_method, ByCard):
-        return Found(merchant, None)
-    card = cards.select_card(conn, asked.payment_method.card, call.caller.account)
-    if card is None:
-        raise NotFound("There is no such card.")
-    return Found(merchant, card)
-
-
-def _row(call: Call, asked: NewPayment, found: Found) -> PaymentRow:
-    caller = call.caller
-    if asked.return_url is not None and not _may_return(call, found.merchant, asked.return_url):
-        raise InvalidRequest(FieldError("$.return_url", "Its origin is not registered for the merchant."))
-    given = asked.device.ip if asked.device else None
-    ip = given or (call.ip if caller.role == "customer" else None)
-    return row_of(asked, caller.account, caller.role, found.card, ip, call.parts.key, call.traceparent)
-
-
-def _may_return(call: Call, merchant: accounts.Account, url: str) -> bool:
-    registered = msgspec.json.decode(merchant.return_origins, type=list[str])
-    return may_return(url, registered, call.parts.settings.profile)
-
-
-def _page(conn: Connection, account: str, role: str, wanted: Filter) -> list[PaymentRow]:
-    c = payments.c
-    query = payment_query().order_by(c.id.desc()).limit(wanted.limit + 1)
-    if role not in STAFF:
-        query = query.where((c.customer == account) | (c.merchant == account))
-    for column, value in (
-        (c.state, wanted.state),
-        (c.merchant, wanted.merchant),
-        (c.processor, wanted.processor),
-        (c.risk_outcome, wanted.risk),
-    ):
-        if value is not None:
-            query = query.where(column == value)
-    if wanted.after is not None:
-        query = query.where(c.created_at >= to_micros(wanted.after))
-    if wanted.before is not None:
-        query = query.where(c.created_at < to_micros(wanted.before))
-    if wanted.cursor is not None:
-        query = query.where(c.id < wanted.cursor)
-    return list_payments(conn, query)

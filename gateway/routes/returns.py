@@ -1,59 +1,44 @@
-"""Where PayPal sends the payer back to. Anyone may call it, any number of times: PayPal itself is asked."""
+"""Where a processor sends the payer back to. Anyone may call it: only what the processor answers counts."""
 
 from hmac import compare_digest
-from typing import cast
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 from quart import Blueprint
 
-from connectors.processors.contract import Redirecting
-from gateway.books.operations import select_operations
-from gateway.books.payments import PaymentRow, select_payment
-from gateway.endpoint import Call, Reply, endpoint
-from gateway.errors import NotFound
-from gateway.parts import Parts
-from gateway.payments.path import advance, approve, cancel
-from gateway.payments.snapshot import PaymentView, view
+from gateway.books.payments import select_payment
+from gateway.payments.orders import payer_returned
+from gateway.payments.views import PaymentView, payment_view
+from gateway.problems import Problem
+from gateway.web.call import Call, Reply
+from gateway.web.endpoint import endpoint
 
 blueprint = Blueprint("returns", __name__)
 
 
-class Back(msgspec.Struct, frozen=True):
-    """`cancelled` is there where the payer refused; PayPal adds parameters of its own, which are not read."""
+class ReturnQuery(msgspec.Struct, frozen=True):
+    """`cancelled` is there where the payer refused; parameters that the processor adds are not read."""
 
     cancelled: str | None = None
 
 
 @blueprint.get("/v1/return/<payment>/<nonce>")
-@endpoint(scope=None, limit="public", query=Back, answers={200: PaymentView, 303: None}, codes=("not_found",))
-async def come_back(call: Call, payment: str, nonce: str) -> Reply:
+@endpoint(
+    scope=None, limit="public", query=ReturnQuery, answers={200: PaymentView, 303: None}, codes=("not_found",)
+)
+async def come_back(call: Call[None, ReturnQuery], payment_id: str, nonce: str) -> Reply:
     """Finish a payment its payer approved, or void it, then send the payer on to `return_url`."""
-    row = await call.parts.books.read(select_payment, payment)
+    row = await call.runtime.books.read(select_payment, payment_id)
     if row is None or row.return_nonce is None or not compare_digest(nonce.encode(), row.return_nonce.encode()):
-        raise NotFound
-    done = await call.parts.shielded(_finish(call.parts, row, call.query.cancelled is not None))
+        raise Problem("not_found")
+    cancelled = call.query.cancelled is not None
+    done = await call.runtime.shielded(payer_returned(call.runtime, row, cancelled=cancelled))
     if done.return_url is None:
-        return Reply(200, view(done, "customer"))
+        return Reply(200, payment_view(done, "customer"))
     return Reply(303, headers={"Location": _with_payment(done.return_url, done.id)})
 
 
-async def _finish(parts: Parts, row: PaymentRow, cancelled: bool) -> PaymentRow:
-    if row.state != "requires_action":
-        return row
-    if cancelled:
-        step = await parts.books.write(cancel, parts.terms, row.id)
-        return step.payment if step else row
-    order = (await parts.books.read(select_operations, row.id))[0]
-    paypal = cast(Redirecting, parts.processors["paypal"])
-    said = (await paypal.order(order.processor_reference or "")).said
-    if said != "succeeded":  # not approved yet, or PayPal is silent: the payer may come again
-        return row
-    approved = await parts.books.write(approve, parts.terms, row.id)
-    return (await advance(parts, approved, None)).payment if approved else row
-
-
-def _with_payment(url: str, payment: str) -> str:
+def _with_payment(url: str, payment_id: str) -> str:
     scheme, host, path, query, fragment = urlsplit(url)
-    more = urlencode({"payment": payment})
+    more = urlencode({"payment": payment_id})
     return urlunsplit((scheme, host, path, f"{query}&{more}" if query else more, fragment))

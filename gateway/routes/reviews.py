@@ -1,23 +1,23 @@
 """Reviews: payments held for a person, and the one decision that counts."""
 
 from datetime import datetime
-from typing import Annotated, Literal
 
 import msgspec
 from quart import Blueprint
 
 from gateway.books.operations import select_open
-from gateway.books.reviews import Review, list_reviews, select_review
-from gateway.endpoint import Call, Reply, endpoint
-from gateway.errors import NotFound
-from gateway.payments.follow_ups import begin_decision
-from gateway.payments.path import drive
+from gateway.books.reviews import Review, ReviewOutcome, list_reviews, select_review
+from gateway.free_text import Reason
+from gateway.payments.lifecycle import execute
+from gateway.payments.reviews import begin_decision
+from gateway.problems import Problem
+from gateway.web.call import Call, Reply
+from gateway.web.endpoint import endpoint
+from gateway.web.paging import Listing, Page, cut, place_of
 from schemas.payments import AppliedRisk
 from schemas.times import from_micros
 
 blueprint = Blueprint("reviews", __name__)
-
-PAGE_MAX = 100
 
 
 class ReviewView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -32,61 +32,50 @@ class ReviewView(msgspec.Struct, frozen=True, omit_defaults=True):
     decision: str | None = None
 
 
-class ReviewList(msgspec.Struct, frozen=True):
+class ReviewList(Listing[ReviewView], frozen=True):
     """A page of reviews, open ones first. `next_cursor` is null on the last one."""
 
-    data: list[ReviewView]
-    next_cursor: str | None
 
-
-class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page: `cursor` is the `next_cursor` of the one before."""
-
-    cursor: Annotated[str, msgspec.Meta(max_length=64)] | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = 20
-
-
-class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ReviewDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """approve: the money is taken, or left to the merchant's capture; reject: it is released."""
 
-    decision: Literal["approve", "reject"]
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+    decision: ReviewOutcome
+    reason: Reason
 
 
 @blueprint.get("/v1/reviews")
 @endpoint(scope="reviews:read", query=Page, answers={200: ReviewList})
-async def list_all(call: Call) -> Reply:
+async def list_all(call: Call[None, Page]) -> Reply:
     """Payments held for a person, open ones first."""
-    page: Page = call.query
-    found = await call.parts.books.read(list_reviews, page.cursor, page.limit + 1)
-    shown = found[: page.limit]
-    more = shown[-1].id if len(found) > page.limit else None
-    return Reply(200, ReviewList([review_view(review) for review in shown], more))
+    after = place_of(call.query, tuple[bool, str])
+    found = await call.runtime.books.read(list_reviews, after, call.query.limit + 1)
+    shown, cursor = cut(found, call.query, lambda review: (review.decision is not None, review.id))
+    return Reply(200, ReviewList([review_view(review) for review in shown], cursor))
 
 
 @blueprint.post("/v1/reviews/<review>/decision")
 @endpoint(
     scope="reviews:write",
-    body=Decision,
+    body=ReviewDecision,
     answers={200: ReviewView, 202: ReviewView},
     codes=("not_found", "wrong_state", "operation_in_progress"),
     idempotency="accepted",
 )
-async def decide_review(call: Call, review: str) -> Reply:
+async def decide_review(call: Call[ReviewDecision, None], review_id: str) -> Reply:
     """Decide a review; 202 while the processor is silent about it."""
-    found = await call.parts.books.read(select_review, review)
+    found = await call.runtime.books.read(select_review, review_id)
     if found is None:
-        raise NotFound
-    return await call.parts.shielded(_decide(call, found))
+        raise Problem("not_found")
+    return await call.runtime.shielded(_decide(call, found))
 
 
-async def _decide(call: Call, review: Review) -> Reply:
-    parts, given = call.parts, call.body
-    begun = await parts.books.write(
-        begin_decision, parts.terms, review, given.decision, given.reason, call.caller.account
+async def _decide(call: Call[ReviewDecision, None], review: Review) -> Reply:
+    runtime, given = call.runtime, call.body
+    begun = await runtime.books.write(
+        begin_decision, runtime.policy, review, given.decision, given.reason, call.caller.account_id
     )
-    await drive(parts, begun)
-    silent = await parts.books.read(select_open, review.payment)
+    await execute(runtime, begun)
+    silent = await runtime.books.read(select_open, review.payment_id)
     decided = msgspec.structs.replace(review, decision=given.decision)
     return Reply(202 if silent else 200, review_view(decided))
 
@@ -96,7 +85,7 @@ def review_view(review: Review) -> ReviewView:
     risk = msgspec.json.decode(review.risk, type=AppliedRisk) if review.risk else None
     return ReviewView(
         review.id,
-        review.payment,
+        review.payment_id,
         review.amount,
         review.currency,
         risk.reasons if risk else [],

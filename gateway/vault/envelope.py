@@ -56,9 +56,9 @@ def rewrap(old: Kek, new: Kek, card: str, owner: str, wrapped: bytes) -> bytes:
     return _encrypt(new.cipher, data_key, _context("key", card, owner, new.version))
 
 
-def _context(layer: Literal["key", "card"], *parts: str | int) -> bytes:
+def _context(layer: Literal["key", "card"], *runtime: str | int) -> bytes:
     # MessagePack keeps ("ab", "c") and ("a", "bc") apart, which joining the texts would not.
-    return FORMAT + msgspec.msgpack.encode((layer, parts))
+    return FORMAT + msgspec.msgpack.encode((layer, runtime))
 
 
 def _encrypt(cipher: AESGCM, secret: bytes, context: bytes) -> bytes:

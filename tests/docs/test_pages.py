@@ -7,8 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from quart import Quart
 
-from gateway.errors import PROBLEMS
-from gateway.metrics import OutboxMetrics, RequestMetrics
+from gateway.metrics import OutboxMetrics, ProcessorMetrics, RequestMetrics
+from gateway.problems import PROBLEMS
 from gateway.routes import BLUEPRINTS
 from schemas.events import EVENT_TYPES
 from schemas.fraud import OUTCOMES
@@ -28,7 +28,7 @@ def routes() -> list[str]:
 
 def metrics() -> list[str]:
     registry = CollectorRegistry()
-    RequestMetrics(registry), OutboxMetrics(registry)
+    RequestMetrics(registry), ProcessorMetrics(registry), OutboxMetrics(registry)
     kinds = [metric for metric in registry.collect() if metric.name.startswith("sluice_")]
     return [f"{kind.name}_total" if kind.type == "counter" else kind.name for kind in kinds]
 

@@ -15,10 +15,10 @@ from quart import Quart
 from werkzeug.exceptions import HTTPException
 
 from gateway.app import create_app
-from gateway.openapi import codes_of
-from gateway.parts import EXTENSION, Parts
+from gateway.runtime import EXTENSION, Runtime
 from gateway.settings import SEED_PASSWORD, GatewaySettings
 from gateway.vault.client import VaultAway, VaultClient
+from gateway.web.openapi import codes_of
 
 VAULT_WITHIN_S = 60
 NO_KAFKA = "localhost:1"  # nobody listens there
@@ -49,7 +49,7 @@ class Gateway:
 
     def __init__(self, app: Quart) -> None:
         self.app = app
-        self.parts: Parts = app.extensions[EXTENSION]
+        self.runtime: Runtime = app.extensions[EXTENSION]
         self._tokens: dict[str, str] = {}
 
     async def ask(
@@ -104,7 +104,7 @@ class Gateway:
 
     async def service_token(self, service: str = "notifications") -> str:
         """An access token of a service client."""
-        secret = (self.parts.settings.secrets() / f"{service}.secret").read_text().strip()
+        secret = (self.runtime.settings.secrets() / f"{service}.secret").read_text().strip()
         form = f"grant_type=client_credentials&client_id={service}&client_secret={secret}".encode()
         answer = await self.ask("POST", "/oauth/token", form, content_type="application/x-www-form-urlencoded")
         return str(answer.json["access_token"])

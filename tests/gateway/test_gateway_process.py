@@ -110,7 +110,7 @@ def test_it_ends_well_after_the_requests_in_hand_and_prints_nothing_but_json(pro
     assert process.popen.wait(WITHIN_S) == 0
     said = [json.loads(line) for line in process.log.read_text().splitlines()]
     assert {line["process"] for line in said} == {"gateway"}
-    assert "request" in {line["event"] for line in said}
+    assert "request.answered" in {line["event"] for line in said}
     assert LOGIN["email"] not in process.log.read_text()
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from alembic import command
 
-from gateway.books.metadata import metadata
-from gateway.migrate import alembic_config, migrate
+from gateway.books.engine import alembic_config, migrate
+from gateway.books.tables import metadata
 
 
 @pytest.fixture

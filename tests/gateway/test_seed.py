@@ -23,11 +23,11 @@ async def test_a_second_start_seeds_nothing_twice_and_keeps_what_was_changed(
 ) -> None:
     async with create_app(gateway_settings).test_app() as first:
         gateway = Gateway(first.app)
-        before = await gateway.parts.books.read(ids)
+        before = await gateway.runtime.books.read(ids)
         await gateway.ask("PATCH", "/v1/me", {"name": "Changed"}, "customer")
     async with create_app(gateway_settings).test_app() as second:
         gateway = Gateway(second.app)
-        assert await gateway.parts.books.read(ids) == before
+        assert await gateway.runtime.books.read(ids) == before
         assert (await gateway.ask("GET", "/v1/me", who="customer")).json["name"] == "Changed"
         for who in PEOPLE:
             assert (await gateway.log_in(f"{who}@example.com", SEED_PASSWORD)).status == 200
@@ -37,14 +37,14 @@ async def test_a_start_forgets_sessions_that_nobody_can_go_on_with(gateway_setti
     async with create_app(gateway_settings).test_app() as first:
         gateway = Gateway(first.app)
         await gateway.log_in("customer@example.com")
-        await gateway.parts.books.write(
+        await gateway.runtime.books.write(
             lambda conn: conn.exec_driver_sql("UPDATE refresh_tokens SET expires_at = 1") and None
         )
         kept = (await gateway.log_in("merchant@example.com")).json["access_token"]
     async with create_app(gateway_settings).test_app() as second:
         gateway = Gateway(second.app)
         for table in ("sessions", "refresh_tokens"):
-            assert await gateway.parts.books.read(count, table) == 1
+            assert await gateway.runtime.books.read(count, table) == 1
         assert (await gateway.ask("GET", "/v1/me", who=kept)).status == 200
 
 

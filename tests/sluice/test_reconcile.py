@@ -5,7 +5,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from gateway.migrate import migrate
+from gateway.books.engine import migrate
 from sluice.cli import main
 
 

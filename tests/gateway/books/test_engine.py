@@ -62,8 +62,8 @@ async def test_a_disk_that_fails_the_commit_fails_the_whole_group(books: Books) 
     books.listener = announced.extend
 
     def break_foreign_keys(conn: Connection) -> None:  # checked at COMMIT only
-        conn.exec_driver_sql("CREATE TABLE parts (of TEXT REFERENCES things DEFERRABLE INITIALLY DEFERRED)")
-        conn.exec_driver_sql("INSERT INTO parts VALUES ('missing')")
+        conn.exec_driver_sql("CREATE TABLE runtime (of TEXT REFERENCES things DEFERRABLE INITIALLY DEFERRED)")
+        conn.exec_driver_sql("INSERT INTO runtime VALUES ('missing')")
 
     results = await asyncio.gather(books.write(put, "a"), books.write(break_foreign_keys), return_exceptions=True)
     assert all(isinstance(result, IntegrityError) for result in results)

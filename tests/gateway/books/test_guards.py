@@ -8,16 +8,17 @@ import pytest
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import IntegrityError
 
-from gateway.books.metadata import metadata
 from gateway.books.operations import (
     Operation,
     OperationKind,
+    OperationOpen,
     insert_operation,
     select_operation,
     take_lease,
     update_operation,
 )
 from gateway.books.payments import Outdated, PaymentRow, existing_payment, insert_payment, update_payment
+from gateway.books.tables import metadata
 from gateway.books.verdicts import insert_stand_in
 
 
@@ -33,21 +34,21 @@ def conn() -> Iterator[Connection]:
 def payment() -> PaymentRow:
     fixed = {
         "stream_key": "fp",
-        "customer": "c",
-        "merchant": "m",
+        "customer_id": "c",
+        "merchant_id": "m",
         "amount": 5,
         "currency": "EUR",
         "method": "card",
     }
     times = {"occurred_at": 0, "created_at": 0, "updated_at": 0}
-    return msgspec.convert({"id": "pay", "capture": "manual", "viewer": "customer"} | fixed | times, PaymentRow)
+    return msgspec.convert({"id": "pay", "capture": "manual"} | fixed | times, PaymentRow)
 
 
 def operation(id: str, kind: OperationKind, **given: Any) -> Operation:
     return Operation(
         id=id,
-        payment="pay",
-        attempt="att",
+        payment_id="pay",
+        attempt_id="att",
         processor="visa",
         kind=kind,
         amount=5,
@@ -88,16 +89,16 @@ def test_an_expired_lease_is_taken_once(conn: Connection) -> None:
 @pytest.mark.parametrize("status", ["sending", "unknown"])
 def test_a_payment_has_one_open_operation(conn: Connection, status: str) -> None:
     insert_operation(conn, operation("op_1", "capture", status=status))
-    with pytest.raises(IntegrityError):
+    with pytest.raises(OperationOpen):
         insert_operation(conn, operation("op_2", "void"))
-    insert_operation(conn, operation("op_3", "reversal", of="op_1"))  # has an index of its own
+    insert_operation(conn, operation("op_3", "reversal", parent_id="op_1"))  # has an index of its own
     insert_operation(conn, operation("op_4", "capture", status="failed"))
 
 
 def test_an_operation_is_reversed_once(conn: Connection) -> None:
-    insert_operation(conn, operation("op_1", "reversal", of="op", status="failed"))
-    with pytest.raises(IntegrityError):
-        insert_operation(conn, operation("op_2", "reversal", of="op"))
+    insert_operation(conn, operation("op_1", "reversal", parent_id="op", status="failed"))
+    with pytest.raises(OperationOpen):
+        insert_operation(conn, operation("op_2", "reversal", parent_id="op"))
 
 
 def test_one_verdict_is_applied(conn: Connection) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.errors import InvalidRequest
 from gateway.identity import contacts
-from gateway.origins import may_return, origin
+from gateway.refusals import InvalidFields
+from gateway.return_urls import may_return, origin
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_is_right_is_kept_in_its_normal_form(check: Callable[[str], str], g
     ],
 )
 def test_what_is_wrong_is_refused_without_a_quote(check: Callable[[str], str], given: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidFields) as refused:
         check(given)
     (error,) = refused.value.errors or ()
     assert given not in error.message

@@ -12,9 +12,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from gateway.errors import Unauthenticated
 from gateway.identity import tokens
-from gateway.identity.tokens import LIFETIME_S, Tokens
+from gateway.identity.tokens import LIFETIME_S, AccessTokens, NotAuthenticated
 from gateway.settings import GatewaySettings
 
 ISSUER = "http://localhost:8080"
@@ -27,8 +26,8 @@ def settings(tmp_path: Path) -> GatewaySettings:
 
 
 @pytest.fixture
-def mint(settings: GatewaySettings) -> Tokens:
-    return Tokens(settings, ISSUER)
+def mint(settings: GatewaySettings) -> AccessTokens:
+    return AccessTokens(settings, ISSUER)
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -41,11 +40,11 @@ def encoded(part: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
 
 
-def signed_by_us(mint: Tokens, **changes: Any) -> str:
+def signed_by_us(mint: AccessTokens, **changes: Any) -> str:
     return jwt.encode({"alg": "ES256"}, {k: v for k, v in claims(**changes).items() if v is not None}, mint._key)
 
 
-def test_what_was_signed_is_read_back(mint: Tokens) -> None:
+def test_what_was_signed_is_read_back(mint: AccessTokens) -> None:
     token = mint.sign("acc_1", "customer", SCOPES, "ses_1")
     for _ in range(2):  # the second time from memory
         found = mint.verify(token)
@@ -57,41 +56,41 @@ def test_what_was_signed_is_read_back(mint: Tokens) -> None:
         )
 
 
-def test_another_process_with_the_same_data_accepts_it(mint: Tokens, settings: GatewaySettings) -> None:
-    assert Tokens(settings, ISSUER).verify(mint.sign("acc_1", "customer", SCOPES, "ses_1")).sub == "acc_1"
+def test_another_process_with_the_same_data_accepts_it(mint: AccessTokens, settings: GatewaySettings) -> None:
+    assert AccessTokens(settings, ISSUER).verify(mint.sign("acc_1", "customer", SCOPES, "ses_1")).sub == "acc_1"
 
 
-def test_the_key_is_private_to_its_owner(mint: Tokens, settings: GatewaySettings) -> None:
+def test_the_key_is_private_to_its_owner(mint: AccessTokens, settings: GatewaySettings) -> None:
     path = settings.secrets() / "gateway.pem"
     assert path.stat().st_mode & 0o777 == 0o600
     assert b"PRIVATE KEY" in path.read_bytes()
 
 
-def without_signature(mint: Tokens) -> str:
+def without_signature(mint: AccessTokens) -> str:
     header, body, _ = mint.sign("acc_1", "admin", SCOPES).split(".")
     return f"{header}.{body}."
 
 
-def unsigned(mint: Tokens) -> str:
+def unsigned(mint: AccessTokens) -> str:
     return f"{encoded({'alg': 'none'})}.{encoded(claims())}."
 
 
-def with_the_public_key_as_secret(mint: Tokens) -> str:
+def with_the_public_key_as_secret(mint: AccessTokens) -> str:
     signed = f"{encoded({'alg': 'HS256'})}.{encoded(claims())}"
     mac = hmac.digest(mint._key.as_pem(private=False), signed.encode(), "sha256")
     return f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
-def by_another_key(mint: Tokens) -> str:
+def by_another_key(mint: AccessTokens) -> str:
     return jwt.encode({"alg": "ES256"}, claims(), ECKey.generate_key("P-256"))
 
 
-def with_changed_claims(mint: Tokens) -> str:
+def with_changed_claims(mint: AccessTokens) -> str:
     header, _, signature = mint.sign("acc_1", "customer", SCOPES).split(".")
     return f"{header}.{encoded(claims())}.{signature}"
 
 
-FORGERIES: list[Callable[[Tokens], str]] = [
+FORGERIES: list[Callable[[AccessTokens], str]] = [
     without_signature,
     unsigned,
     with_the_public_key_as_secret,
@@ -112,25 +111,25 @@ FORGERIES: list[Callable[[Tokens], str]] = [
 
 
 @pytest.mark.parametrize("forge", FORGERIES)
-def test_a_forgery_is_refused_each_time(mint: Tokens, forge: Callable[[Tokens], str]) -> None:
+def test_a_forgery_is_refused_each_time(mint: AccessTokens, forge: Callable[[AccessTokens], str]) -> None:
     token = forge(mint)
     for _ in range(2):
-        with pytest.raises(Unauthenticated):
+        with pytest.raises(NotAuthenticated):
             mint.verify(token)
 
 
-def test_a_remembered_token_still_expires(mint: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_remembered_token_still_expires(mint: AccessTokens, monkeypatch: pytest.MonkeyPatch) -> None:
     token = mint.sign("acc_1", "customer", SCOPES)
     mint.verify(token)
     now = time()
     monkeypatch.setattr(tokens, "time", lambda: now + LIFETIME_S - 1)
     mint.verify(token)
     monkeypatch.setattr(tokens, "time", lambda: now + LIFETIME_S)
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(NotAuthenticated):
         mint.verify(token)
 
 
-def test_only_so_many_are_remembered(mint: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_are_remembered(mint: AccessTokens, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "REMEMBERED_MAX", 3)
     for number in range(10):
         mint.verify(mint.sign(f"acc_{number}", "customer", SCOPES))

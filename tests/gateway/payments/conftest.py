@@ -13,16 +13,16 @@ from connectors.sandbox.faults import Fault
 from connectors.sandbox.sandbox import Sandbox
 from gateway.app import create_app
 from gateway.books.cards import select_card
+from gateway.books.idempotency import KeyedRequest
 from gateway.books.payments import PaymentRow, select_payment
-from gateway.payments.new_payment import ByCard, NewPayment, row_of
-from gateway.payments.path import Request
+from gateway.payments.create import ByCard, NewPayment, Payer, row_of
 from gateway.payments.recovery import sweep
 from gateway.settings import GatewaySettings
 from schemas.fraud import Outcome, Verdict
 from schemas.times import now
 from tests.gateway.conftest import Answer, Gateway
 
-RequestOf = Callable[..., Awaitable[tuple[Request, PaymentRow]]]
+RequestOf = Callable[..., Awaitable[tuple[KeyedRequest, PaymentRow]]]
 
 VISA = "4111111111111111"
 MASTERCARD = "5555555555554444"
@@ -95,8 +95,8 @@ class Shop:
 
     async def expire(self) -> None:
         """Let every lease and every window run out now, and recovery look once."""
-        await self.gateway.parts.books.write(_expire)
-        await sweep(self.gateway.parts)
+        await self.gateway.runtime.books.write(_expire)
+        await sweep(self.gateway.runtime)
 
     async def state(self, payment: str) -> str:
         """The state of a payment as an admin sees it."""
@@ -111,18 +111,18 @@ class Shop:
 
     async def come_back(self, location: str) -> Answer:
         """Follow a redirect back to the gateway."""
-        path = location.removeprefix(self.gateway.parts.settings.public_url)
+        path = location.removeprefix(self.gateway.runtime.settings.public_url)
         return await self.gateway.ask("GET", path)
 
     async def nonce(self, payment: str) -> str:
         """What only PayPal and the payer know of a return address."""
-        row = await self.gateway.parts.books.read(select_payment, payment)
+        row = await self.gateway.runtime.books.read(select_payment, payment)
         assert row is not None
         return str(row.return_nonce)
 
     async def balance(self) -> dict[str, int]:
         """The sum of all postings per account (minor units), without those at zero."""
-        rows = await self.gateway.parts.books.read(_balance)
+        rows = await self.gateway.runtime.books.read(_balance)
         return {account: total for account, total in rows if total}
 
 
@@ -168,13 +168,13 @@ async def shop(
 async def request_of(shop: Shop) -> RequestOf:
     """Makes a row as the route would, and the request it belongs to."""
 
-    async def make(**fields: Any) -> tuple[Request, PaymentRow]:
-        parts, customer = shop.gateway.parts, await shop.account("customer")
-        card = await parts.books.read(select_card, await shop.card(), customer)
+    async def make(**fields: Any) -> tuple[KeyedRequest, PaymentRow]:
+        runtime, customer = shop.gateway.runtime, await shop.account("customer")
+        card = await runtime.books.read(select_card, await shop.card(), customer)
         merchant = await shop.account("merchant")
         by_card = ByCard(card="x")
         asked = NewPayment(amount=1000, currency="EUR", merchant=merchant, payment_method=by_card, **fields)
-        row = row_of(asked, customer, "customer", card, None, parts.key, "")
-        return Request(customer, uuid4().hex, b"same"), row
+        row = row_of(asked, Payer(customer, None, ""), card, runtime.key)
+        return KeyedRequest(customer, uuid4().hex, b"same", "customer"), row
 
     return make

@@ -6,7 +6,7 @@ import pytest
 
 from connectors.processors.contract import Answer
 from gateway.books.operations import select_operations
-from gateway.payments.outcome import apply
+from gateway.payments.commit import apply
 from schemas.money import Money
 from tests.gateway.payments.conftest import Shop
 from tests.patience import eventually
@@ -78,12 +78,12 @@ async def test_a_sale_found_behind_a_reversal_nobody_answered_is_taken_back(shop
 
 async def test_a_sale_found_while_its_reversal_is_open_waits_for_its_end(shop: Shop) -> None:
     paid = await _begin_a_reversal(shop, "visa")
-    parts = shop.gateway.parts
-    sale, reversal = await parts.books.read(select_operations, paid)
+    runtime = shop.gateway.runtime
+    sale, reversal = await runtime.books.read(select_operations, paid)
     found = Answer("succeeded", "their-reference", amount=Money(1000, "EUR"))
-    await parts.books.write(apply, parts.terms, sale.id, found)
+    await runtime.books.write(apply, runtime.policy, sale.id, found)
     assert await shop.state(paid) == "unknown"
-    await parts.books.write(apply, parts.terms, reversal.id, Answer("not_found"))
+    await runtime.books.write(apply, runtime.policy, reversal.id, Answer("not_found"))
     assert await shop.state(paid) == "captured"
 
 
@@ -95,7 +95,7 @@ async def _begin_a_reversal(shop: Shop, processor: str) -> str:
         shop.fault(processor, "silence", operation=operation)
     await shop.expire()
     assert await shop.state(paid) == "unknown"
-    sale, reversal = await shop.gateway.parts.books.read(select_operations, paid)
+    sale, reversal = await shop.gateway.runtime.books.read(select_operations, paid)
     assert (sale.status, reversal.kind, reversal.status) == ("unknown", "reversal", "unknown")
     return str(paid)
 
@@ -126,7 +126,7 @@ async def test_a_client_that_hangs_up_leaves_a_whole_payment(shop: Shop) -> None
     await _pending(shop)
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
-    await asyncio.gather(*shop.gateway.parts.running)
+    await asyncio.gather(*shop.gateway.runtime.running)
     again = await shop.pay(key="hung-up")
     assert (again.status, again.json["state"]) == (201, "captured")
     assert len(shop.ledger()) == 1
@@ -180,7 +180,7 @@ async def test_a_void_nobody_got_is_done_anew(shop: Shop) -> None:
 
 
 async def _pending(shop: Shop) -> None:
-    await eventually(lambda: shop.gateway.parts.running)
+    await eventually(lambda: shop.gateway.runtime.running)
 
 
 async def _applied(shop: Shop, rows: int) -> None:
@@ -227,14 +227,14 @@ async def test_a_capture_that_lands_late_is_the_one_where_the_new_one_was_refuse
     held = (await shop.pay(1000, capture="manual", processor="visa")).json["id"]
     shop.fault("visa", "slow", operation="capture", seconds=600, times=1)
     assert (await shop.post(f"/v1/payments/{held}/capture", {}, who="merchant")).status == 202
-    parts = shop.gateway.parts
-    _, first = await parts.books.read(select_operations, held)
-    await parts.books.write(apply, parts.terms, first.id, Answer("not_found"))  # so it is done anew
-    _, first, second = await parts.books.read(select_operations, held)
+    runtime = shop.gateway.runtime
+    _, first = await runtime.books.read(select_operations, held)
+    await runtime.books.write(apply, runtime.policy, first.id, Answer("not_found"))  # so it is done anew
+    _, first, second = await runtime.books.read(select_operations, held)
     await shop.sandbox.clear()
     await _applied(shop, 2)
     refused = Answer("failed", detail="EXCEEDS_AUTH_AMOUNT")
-    await parts.books.write(apply, parts.terms, second.id, refused)
+    await runtime.books.write(apply, runtime.policy, second.id, refused)
     assert await shop.state(held) == "authorized"
     await _assert_taken_once(shop, held, 1000)
     assert [row.request_id for row in shop.ledger("capture")] == [first.id]
@@ -245,7 +245,7 @@ async def test_a_look_that_nobody_answered_ends_no_watch(shop: Shop) -> None:
     paid = (await shop.pay(processor="visa")).json["id"]
     await shop.expire()
     shop.fault("visa", "garbage", operation="lookup")
-    for _ in shop.gateway.parts.terms.watch:
+    for _ in shop.gateway.runtime.policy.watch_us:
         await shop.expire()
     await shop.sandbox.clear()  # lets the slow sale be applied now
     await _applied(shop, 1)
@@ -263,7 +263,7 @@ async def _assert_taken_once(shop: Shop, payment: str, amount: int) -> None:
     back = {row.of for row in shop.ledger("void")}
     assert [row.amount for row in shop.ledger("capture") if row.id not in back] == [amount]
     assert await shop.balance() == {"due:visa": amount, f"due:{await shop.account('merchant')}": -amount}
-    operations = await shop.gateway.parts.books.read(select_operations, payment)
+    operations = await shop.gateway.runtime.books.read(select_operations, payment)
     assert {operation.status for operation in operations} <= {"succeeded", "failed"}
 
 

@@ -37,7 +37,7 @@ async def test_an_address_is_taken_whatever_its_case(gateway: Gateway) -> None:
 async def test_the_books_hold_a_hash_of_the_password(gateway: Gateway) -> None:
     await gateway.sign_up("hashed@example.com")
 
-    found = await gateway.parts.books.read(accounts.by_email, "hashed@example.com")
+    found = await gateway.runtime.books.read(accounts.by_email, "hashed@example.com")
     assert str(found and found.password_hash).startswith("$argon2id$v=19$")
 
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.books.outbox import OutboxRow, add_event
-from schemas.ids import new_id
+from gateway.books.outbox import add_event
+from schemas.samples import INITIATED
 from schemas.times import now_micros
 from tests.gateway.conftest import Gateway
 
@@ -20,9 +20,9 @@ async def test_it_lives_without_kafka(gateway: Gateway) -> None:
 async def test_it_is_ready_without_kafka_once_it_stopped_waiting_for_old_verdicts(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gateway.parts.verdicts._caught_up.clear()
+    gateway.runtime.verdicts._caught_up.clear()
     assert (await gateway.ask("GET", "/readyz")).code == "unavailable"
-    gateway.parts.verdicts._caught_up.set()  # as ten seconds without Kafka do
+    gateway.runtime.verdicts._caught_up.set()  # as ten seconds without Kafka do
     assert (await gateway.ask("GET", "/readyz")).status == 200
 
 
@@ -38,17 +38,17 @@ async def test_one_check_that_is_not_well_makes_it_unready(
         return False
 
     monkeypatch.setattr("gateway.routes.health.READY_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(gateway.parts, "ready", [unwell])
+    monkeypatch.setattr(gateway.runtime, "ready", [unwell])
     answer = await gateway.ask("GET", "/readyz")
     assert (answer.status, answer.code) == (503, "unavailable")
     assert answer.headers["Retry-After"]
 
 
 async def test_the_vault_away_makes_it_unready(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway.parts, "ready", [gateway.parts.books_answer, gateway.parts.vault_answers])
+    monkeypatch.setattr(gateway.runtime, "ready", [gateway.runtime.books_answer, gateway.runtime.vault_answers])
     assert (await gateway.ask("GET", "/readyz")).status == 200
-    await gateway.parts.vault.close()
-    monkeypatch.setattr(gateway.parts.vault, "_path", gateway.parts.settings.data / "no.sock")
+    await gateway.runtime.vault.close()
+    monkeypatch.setattr(gateway.runtime.vault, "_path", gateway.runtime.settings.data / "no.sock")
     assert (await gateway.ask("GET", "/readyz")).status == 503
 
 
@@ -69,8 +69,17 @@ async def test_metrics_say_how_far_kafka_is_behind(gateway: Gateway) -> None:
     assert "sluice_outbox_seconds 0.0" in text
     for sequence in (1, 2):
         recorded = now_micros() - 60_000_000
-        row = OutboxRow(0, new_id("evt"), "payments.v1", "k", "t", "pay_1", sequence, b"{}", None, recorded)
-        await gateway.parts.books.write(add_event, row)
+        await gateway.runtime.books.write(
+            add_event,
+            topic="payments.v1",
+            key="k",
+            type="t",
+            subject_id="pay_1",
+            sequence=sequence,
+            data=INITIATED,
+            traceparent=None,
+            now=recorded,
+        )
     text = (await gateway.ask("GET", "/metrics")).body.decode()
     assert "sluice_outbox_rows 2.0" in text
     assert float(text.split("\nsluice_outbox_seconds ")[1].split()[0]) >= 60

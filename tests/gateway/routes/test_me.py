@@ -111,8 +111,8 @@ async def test_erasure_takes_the_person_out_of_books_and_vault(gateway: Gateway)
     assert (await gateway.log_in(email, PASSWORD)).code == "invalid_credentials"
     for each in kept:
         with pytest.raises(CardUnknown):
-            await gateway.parts.vault.open(each.json["id"], account)
-    row = await gateway.parts.books.read(_row, account)
+            await gateway.runtime.vault.open(each.json["id"], account)
+    row = await gateway.runtime.books.read(_row, account)
     assert not {email, "Erika Erased", "+4930901820"} & set(row)
     recipient = await gateway.ask("GET", f"/v1/accounts/{account}/recipient", who=await gateway.service_token())
     assert recipient.status == 404

@@ -1,4 +1,4 @@
-"""Tokens for services, by client credentials."""
+"""AccessTokens for services, by client credentials."""
 
 import base64
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def secret(gateway: Gateway) -> str:
-    return (gateway.parts.settings.secrets() / "notifications.secret").read_text()
+    return (gateway.runtime.settings.secrets() / "notifications.secret").read_text()
 
 
 async def trade(gateway: Gateway, authorization: str = "", **fields: str) -> Answer:
@@ -76,14 +76,14 @@ async def test_the_books_hold_no_secret(gateway: Gateway) -> None:
     def stored(conn: Connection) -> bytes:
         return bytes(conn.exec_driver_sql("SELECT secret_hash FROM clients").scalar_one())
 
-    assert secret(gateway).encode() not in await gateway.parts.books.read(stored)
+    assert secret(gateway).encode() not in await gateway.runtime.books.read(stored)
 
 
 async def test_a_client_that_is_gone_loses_its_tokens(gateway: Gateway) -> None:
     token = await gateway.service_token()
-    kept = await gateway.parts.books.read(lambda conn: conn.exec_driver_sql("SELECT * FROM clients").one())
-    await gateway.parts.books.write(lambda conn: conn.exec_driver_sql("DELETE FROM clients") and None)
+    kept = await gateway.runtime.books.read(lambda conn: conn.exec_driver_sql("SELECT * FROM clients").one())
+    await gateway.runtime.books.write(lambda conn: conn.exec_driver_sql("DELETE FROM clients") and None)
     assert (await gateway.ask("GET", "/v1/accounts/acc_x/recipient", who=token)).status == 401
-    await gateway.parts.books.write(
+    await gateway.runtime.books.write(
         lambda conn: conn.exec_driver_sql("INSERT INTO clients VALUES (?, ?, ?, ?)", tuple(kept)) and None
     )

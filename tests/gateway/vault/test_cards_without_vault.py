@@ -75,11 +75,11 @@ async def test_a_vault_killed_in_the_middle_loses_no_card_that_was_answered_and_
 
 async def test_a_frozen_vault_is_a_503_too(gateway: Any, vault: Any) -> None:
     await gateway.ask("POST", "/v1/cards", CARD, who="customer")
-    gateway.parts.vault._timeout_s = 0.3
+    gateway.runtime.vault._timeout_s = 0.3
     vault.process.send_signal(signal.SIGSTOP)
     assert is_away(await gateway.ask("POST", "/v1/cards", CARD, who="customer"))
     vault.process.send_signal(signal.SIGCONT)
-    gateway.parts.vault._timeout_s = 60
+    gateway.runtime.vault._timeout_s = 60
     assert (await gateway.ask("POST", "/v1/cards", CARD, who="customer")).status == 201
 
 

@@ -15,8 +15,8 @@ TWO = Kek(2, AESGCM(os.urandom(32)))
 SECRET = b"4111111111111111"
 
 
-def _packed(layer: str, *parts: str | int) -> bytes:
-    return msgspec.msgpack.encode((layer, parts))
+def _packed(layer: str, *runtime: str | int) -> bytes:
+    return msgspec.msgpack.encode((layer, runtime))
 
 
 CONTEXT = b"\x01" + _packed("key", "card_a", "acc_a", 1)  # of the wrapped key of card_a under version 1

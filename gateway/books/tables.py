@@ -1,0 +1,63 @@
+"""Tables are made from the structs that hold their rows: one list of columns, in the struct.
+
+Times are integer microseconds UTC, JSON is text, money is integer minor units: no driver converts anything, so the
+same SQL text runs on SQLite and PostgreSQL.
+"""
+
+import types
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy.types import TypeEngine
+
+# Alembic needs names of constraints on SQLite.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Serial = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself on SQLite
+
+# Column types of struct fields. A plain `int` has none, so that nobody stores money in 32 bits by accident.
+Micros = Annotated[int, BigInteger]  # microseconds since 1970 UTC
+Minor = Annotated[int, BigInteger]  # minor units of a currency
+Count = Annotated[int, Integer]
+SerialId = Annotated[int, Serial]
+
+COLUMN_TYPES: dict[Any, type[TypeEngine[Any]]] = {str: Text, bytes: LargeBinary, float: Float, bool: Boolean}
+
+
+def table_of(
+    name: str,
+    row: type[msgspec.Struct],
+    *constraints: Any,
+    primary_key: tuple[str, ...] = ("id",),
+    **options: Any,
+) -> Table:
+    """The table whose rows `row` holds; `X | None` is a nullable column. Raises `TypeError` for a bare `int`."""
+    hints = get_type_hints(row, include_extras=True)
+    columns = [_column(field, hints[field], field in primary_key) for field in row.__struct_fields__]
+    return Table(name, metadata, *columns, *constraints, **options)
+
+
+def _column(name: str, hint: Any, primary_key: bool) -> Column[Any]:
+    arguments = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    nullable = type(None) in arguments
+    (kind,) = [argument for argument in arguments if argument is not type(None)]
+    return Column(name, _column_type(kind), nullable=nullable and not primary_key, primary_key=primary_key)
+
+
+def _column_type(kind: Any) -> Any:
+    if get_origin(kind) is Annotated:
+        return get_args(kind)[1]
+    if get_origin(kind) is Literal:
+        return Text
+    if kind not in COLUMN_TYPES:
+        raise TypeError(f"no column type for {kind}")
+    return COLUMN_TYPES[kind]

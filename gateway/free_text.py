@@ -1,0 +1,86 @@
+"""Free text in requests: types whose values may hold no card number, and the check of decoded values for one.
+
+A number that a client puts into a description or a key of its metadata would be stored and shown (PCI DSS 3.5.1).
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import inspect
+
+from gateway.refusals import FieldError
+from schemas.cards import find_numbers
+
+FREE = {"free_text": True}  # marks a type for `number_errors`
+
+FreeText = Annotated[str, msgspec.Meta(max_length=500, extra=FREE)]
+Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=500, extra=FREE)]
+ShortText = Annotated[str, msgspec.Meta(min_length=1, max_length=128, extra=FREE)]
+SourceText = Annotated[str, msgspec.Meta(min_length=1, max_length=64, extra=FREE)]
+UrlText = Annotated[str, msgspec.Meta(max_length=2048, extra=FREE)]
+
+FOUND = "A card number stands in it; tokenize the card and send its id."
+
+Finder = Callable[[Any, str], Iterator[str]]  # (value, its path) → the paths at which a number stands
+
+
+def number_errors(value: Any) -> list[FieldError]:
+    """An error for each free text of a decoded struct in which a card number stands; no number is quoted."""
+    find = _finder_of(type(value))  # type: ignore[arg-type]  # typeshed calls a type unhashable
+    return [FieldError(path, FOUND) for path in find(value, "$")]
+
+
+@cache
+def _finder_of(kind: type) -> Finder:
+    return _finder(inspect.type_info(kind)) or _nothing
+
+
+def _finder(kind: inspect.Type) -> Finder | None:
+    """What looks through values of a type; None where no free text can be in them."""
+    match kind:
+        case inspect.Metadata():
+            return _in_text if (kind.extra or {}).get("free_text") else _finder(kind.type)
+        case inspect.UnionType():
+            return _in_union([finder for finder in map(_finder, kind.types) if finder])
+        case inspect.StructType():
+            fields = {field.name: _finder(field.type) for field in kind.fields}
+            return _in_struct(kind.cls, {name: finder for name, finder in fields.items() if finder})
+        case inspect.DictType():
+            return _in_dict if _finder(kind.key_type) or _finder(kind.value_type) else None
+        case _:
+            return None
+
+
+def _nothing(_value: Any, _path: str) -> Iterator[str]:
+    return iter(())
+
+
+def _in_text(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, str) and find_numbers(value):
+        yield path
+
+
+def _in_union(finders: list[Finder]) -> Finder | None:
+    def find(value: Any, path: str) -> Iterator[str]:
+        for finder in finders:
+            yield from finder(value, path)
+
+    return find if finders else None
+
+
+def _in_struct(kind: type[Any], finders: dict[str, Finder]) -> Finder | None:
+    def find(value: Any, path: str) -> Iterator[str]:
+        if isinstance(value, kind):
+            for name, finder in finders.items():
+                yield from finder(getattr(value, name), f"{path}.{name}")
+
+    return find if finders else None
+
+
+def _in_dict(value: Any, path: str) -> Iterator[str]:
+    """Names and values together: half a number in each is a number to whoever reads both."""
+    for number, (name, text) in enumerate(value.items() if isinstance(value, dict) else ()):
+        if find_numbers(f"{name}\n{text}"):
+            yield f"{path}[{number}]"

@@ -1,0 +1,63 @@
+"""Log lines written together: one write per request cost 0.1 ms, here and at the log's reader.
+
+A line's type has no field for what was sent, so it skips the redaction of other logs (80 µs).
+"""
+
+import asyncio
+import contextlib
+import re
+import sys
+from datetime import datetime
+from secrets import token_hex
+
+import msgspec
+
+TOGETHER_S = 0.05
+TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+_encoder = msgspec.json.Encoder()
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What every line has. `event` is `noun.verb`, `trace` the id that events and other logs carry too."""
+
+    event: str
+    timestamp: datetime
+    trace: str | None = None
+    level: str = "info"
+    process: str = "gateway"
+
+
+class LogLines:
+    """Lines on their way to standard output."""
+
+    def __init__(self) -> None:
+        self._waiting: list[LogLine] = []
+
+    def add(self, line: LogLine) -> None:
+        """Write `line`, with those that come meanwhile, in `TOGETHER_S`."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(TOGETHER_S, self.write)
+        self._waiting.append(line)
+
+    def write(self) -> None:
+        """Write the lines that wait."""
+        waiting, self._waiting = self._waiting, []
+        with contextlib.suppress(OSError):  # a log that cannot be written must not stop payments
+            sys.stdout.write(_encoder.encode_lines(waiting).decode())
+            sys.stdout.flush()
+
+
+def traceparent(given: str | None) -> str:
+    """The caller's `traceparent` where it is well formed, else a new one.
+
+    https://www.w3.org/TR/trace-context/#traceparent-header
+    """
+    if given and TRACEPARENT.fullmatch(given):
+        return given
+    return f"00-{token_hex(16)}-{token_hex(8)}-01"
+
+
+def trace_id(parent: str) -> str:
+    """The 32 hex digits that all spans of a trace share."""
+    return parent[3:35]

@@ -1,0 +1,222 @@
+"""A change of a payment: everything that one transaction writes about it, decided before anything is written.
+
+Pure: no clock, no database. `transitions.settle` makes changes of processors' answers, the use cases make theirs
+of verdicts, requests and decisions; `commit.commit` writes them.
+"""
+
+from typing import assert_never
+
+import msgspec
+
+from gateway.books.operations import Operation, OperationKind, OperationStatus
+from gateway.books.payments import PaymentRow
+from gateway.books.postings import Entries
+from gateway.policy import APPROVAL_MAX_US, Policy
+from schemas.events import payment_type
+from schemas.payments import ProcessorName
+from schemas.states import STATUS, PaymentState, can_become
+
+
+class ImpossibleTransition(AssertionError):
+    """A state was about to become one that `schemas.states.TRANSITIONS` does not allow: a bug."""
+
+
+class NextOperation(msgspec.Struct, frozen=True):
+    """The operation to open next. `attempt_id` None: it begins a new attempt.
+
+    `parent_id`: the operation it follows or takes back, `parent_reference` the processor's reference of that one.
+    `amount` in minor units; 0: the whole payment.
+    """
+
+    kind: OperationKind
+    processor: ProcessorName
+    attempt_id: str | None = None
+    parent_id: str | None = None
+    parent_reference: str | None = None
+    amount: int = 0
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """A payment as something leaves it, and the operation that must follow."""
+
+    payment: PaymentRow
+    next: NextOperation | None = None
+
+
+class OperationUpdate(msgspec.Struct, frozen=True):
+    """An operation as it becomes, and the status it was read in."""
+
+    operation: Operation
+    from_status: OperationStatus
+
+
+class OperationPosting(msgspec.Struct, frozen=True):
+    """What is posted because of an operation."""
+
+    operation: Operation
+    entries: Entries
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one transaction writes about a payment.
+
+    `events`: types in order; each takes the payment's next sequence. `answers`: the payment rests, and the
+    requests that run on it are answered, with 202 where it is `waiting` for somebody. `opens_review`: it is held
+    for a person. `returns_caps`: the stand-in let it through and it came to nothing, so its caps are given back.
+    """
+
+    before: PaymentRow
+    payment: PaymentRow
+    events: tuple[str, ...] = ()
+    updates: tuple[OperationUpdate, ...] = ()
+    postings: tuple[OperationPosting, ...] = ()
+    next: NextOperation | None = None
+    answers: bool = False
+    waiting: bool = False
+    opens_review: bool = False
+    returns_caps: bool = False
+
+
+def change_of(before: PaymentRow, effect: Effect, policy: Policy, now: int, *, waiting: bool = False) -> Change:
+    """The change that leaves a payment as `effect` says, at `now` (microseconds UTC).
+
+    `waiting`: something is open that decides it. Raises `ImpossibleTransition` (a bug).
+    """
+    if effect.next is not None:
+        after = _sending(effect.payment, effect.next, policy, now)
+        events = _state_events(before, after)
+        return Change(before=before, payment=_numbered(after, events), events=events, next=effect.next)
+    after = _resting(effect.payment, now)
+    moved = after.state != before.state
+    events = _state_events(before, after) + _status_events(after)
+    return Change(
+        before=before,
+        payment=_numbered(after, events),
+        events=events,
+        answers=True,
+        waiting=waiting or _waits(after),
+        opens_review=moved and after.state == "in_review",
+        returns_caps=moved and _passed_unjudged_for_nothing(after),
+    )
+
+
+def approval(before: PaymentRow, policy: Policy, now: int) -> Change:
+    """The change `approved`: the payer agreed at the processor, and this worker goes on to the judge."""
+    after = msgspec.structs.replace(
+        before,
+        state="processing",
+        recovery_point="approved",
+        worker_id=policy.worker_id,
+        lease_until=now + policy.lease_us,
+        updated_at=now,
+    )
+    events = ("payment.approved",)
+    return Change(before=before, payment=_numbered(after, events), events=events)
+
+
+def following(kind: OperationKind, parent: Operation, amount: int = 0) -> NextOperation:
+    """An operation on an earlier one, which it follows or takes back; `amount` in minor units, 0: all of it."""
+    return NextOperation(kind, parent.processor, parent.attempt_id, parent.id, parent.processor_reference, amount)
+
+
+def anew(operation: Operation) -> NextOperation:
+    """The same operation under a new id."""
+    o = operation
+    return NextOperation(o.kind, o.processor, o.attempt_id, o.parent_id, o.parent_reference, o.amount)
+
+
+def capture_at_once(payment: PaymentRow, authorization: Operation) -> NextOperation | None:
+    """The capture that follows an authorization by itself; None where the merchant captures."""
+    return following("capture", authorization) if payment.capture == "automatic" else None
+
+
+def awaits_authorization(state: PaymentState) -> bool:
+    """Whether an authorization's answer decides the payment: in any other state an approval comes too late."""
+    match state:
+        case "processing" | "unknown":
+            return True
+        case "requires_action" | "in_review" | "authorized" | "captured" | "voided" | "declined" | "failed":
+            return False
+        case _:
+            assert_never(state)
+
+
+def holds_money(state: PaymentState) -> bool:
+    """Whether the payer's money is reserved and not yet taken."""
+    match state:
+        case "authorized" | "in_review":
+            return True
+        case "processing" | "requires_action" | "captured" | "voided" | "declined" | "failed" | "unknown":
+            return False
+        case _:
+            assert_never(state)
+
+
+def _sending(payment: PaymentRow, next: NextOperation, policy: Policy, now: int) -> PaymentRow:
+    return msgspec.structs.replace(
+        payment,
+        recovery_point="judged",
+        attempts=payment.attempts + (next.attempt_id is None),
+        processor=next.processor,
+        worker_id=policy.worker_id,
+        lease_until=None,  # from here on the operation's own lease counts
+        updated_at=now,
+    )
+
+
+def _resting(payment: PaymentRow, now: int) -> PaymentRow:
+    return msgspec.structs.replace(
+        payment,
+        recovery_point="finished",
+        worker_id=None,
+        lease_until=now + APPROVAL_MAX_US if payment.state == "requires_action" else None,
+        updated_at=now,
+    )
+
+
+def _state_events(before: PaymentRow, after: PaymentRow) -> tuple[str, ...]:
+    if after.state == before.state:
+        return ()
+    if not can_become(before.state, after.state):
+        raise ImpossibleTransition(f"{before.id}: {before.state} -> {after.state}")
+    return (payment_type(after.state),)
+
+
+def _status_events(after: PaymentRow) -> tuple[str, ...]:
+    """`transaction_completed` tells clients each new status of a payment that rests."""
+    tells = _tells_status(after.state) and STATUS[after.state] != after.announced
+    return ("transaction_completed",) if tells else ()
+
+
+def _tells_status(state: PaymentState) -> bool:
+    match state:
+        case "processing" | "requires_action":
+            return False
+        case "in_review" | "authorized" | "captured" | "voided" | "declined" | "failed" | "unknown":
+            return True
+        case _:
+            assert_never(state)
+
+
+def _numbered(payment: PaymentRow, events: tuple[str, ...]) -> PaymentRow:
+    told = STATUS[payment.state] if "transaction_completed" in events else payment.announced
+    return msgspec.structs.replace(payment, sequence=payment.sequence + len(events), announced=told)
+
+
+def _waits(payment: PaymentRow) -> bool:
+    """Whether somebody else's move decides the payment: the payer's, a reviewer's or the processor's."""
+    match payment.state:
+        case "processing" | "requires_action" | "in_review" | "unknown":
+            return True
+        case "authorized":
+            return payment.capture == "automatic"
+        case "captured" | "voided" | "declined" | "failed":
+            return False
+        case _:
+            assert_never(payment.state)
+
+
+def _passed_unjudged_for_nothing(payment: PaymentRow) -> bool:
+    risk = payment.applied_risk()
+    by_stand_in = risk is not None and risk.source == "stand_in" and risk.outcome == "allow"
+    return by_stand_in and STATUS[payment.state] == "failed"

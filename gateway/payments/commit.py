@@ -1,0 +1,262 @@
+"""The one writer of payments, operations and postings, with their outbox rows and the answers to their requests.
+
+There is exactly one commit before every call to a processor, and each recovery point is one: `receive` claims the
+key and writes the payment, `commit` writes any change of it. A processor's answer always comes through `apply`.
+"""
+
+import msgspec
+from sqlalchemy import Connection
+
+from connectors.processors.contract import Answer
+from gateway.books.caps import give_back
+from gateway.books.engine import announce
+from gateway.books.idempotency import (
+    JSON,
+    KeyedRequest,
+    RequestRunning,
+    StoredAnswer,
+    claim,
+    select_running,
+    store_answer,
+)
+from gateway.books.operations import (
+    Attempt,
+    Operation,
+    insert_attempt,
+    insert_operation,
+    select_open,
+    select_operation,
+    select_reversal,
+    update_operation,
+)
+from gateway.books.outbox import add_event
+from gateway.books.payments import PaymentRow, existing_payment, insert_payment, update_payment
+from gateway.books.postings import Entries, post, select_entries
+from gateway.books.reviews import insert_review
+from gateway.log_lines import LogLine, trace_id
+from gateway.payments.changes import Change, NextOperation, following
+from gateway.payments.transitions import Situation, settle, takes_back
+from gateway.payments.views import milliseconds, payment_view, snapshot
+from gateway.policy import Policy
+from schemas.ids import new_id
+from schemas.payments import PaymentEvent, ProcessorName, TransactionCompleted
+from schemas.states import STATUS
+from schemas.times import from_micros, now_micros
+from schemas.topics import PAYMENTS
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """Where a transaction left a payment: with an operation to send, or at rest, its request answered."""
+
+    payment: PaymentRow
+    to_send: Operation | None = None
+    answer: StoredAnswer | None = None
+
+
+class OperationLine(LogLine, frozen=True, kw_only=True):
+    """The log line of an operation, announced with the commit that closes it. `detail` holds no card data."""
+
+    event: str = "operation.closed"
+    operation_id: str
+    payment_id: str
+    kind: str
+    processor: str
+    status: str
+    milliseconds: float | None
+    decline_code: str | None
+    detail: str
+
+
+def receive(conn: Connection, policy: Policy, request: KeyedRequest, row: PaymentRow) -> PaymentRow | StoredAnswer:
+    """Commit `received`: claim the key and write the payment, or take over one whose worker went away.
+
+    Raises `KeyReused`, and `RequestRunning` where the earlier one was judged already: then recovery answers it.
+    """
+    now = now_micros()
+    lease_until = now + policy.lease_us
+    claimed = claim(conn, request, now, lease_until, subject_id=row.id)
+    if isinstance(claimed, StoredAnswer):
+        return claimed
+    if claimed.subject_id is None:
+        payment = msgspec.structs.replace(
+            row, worker_id=policy.worker_id, lease_until=lease_until, sequence=row.sequence + 1
+        )
+        insert_payment(conn, payment)
+        _emit(conn, Change(before=row, payment=payment, events=("payment.initiated",)))
+        return payment
+    earlier = existing_payment(conn, claimed.subject_id)
+    if earlier.recovery_point != "received":
+        raise RequestRunning(retry_after_s=1)
+    return take_over(conn, policy, earlier)
+
+
+def claim_for(
+    conn: Connection, policy: Policy, request: KeyedRequest, payment_id: str
+) -> PaymentRow | StoredAnswer:
+    """Claim the key of a request on a payment that exists. Raises `KeyReused` and `RequestRunning`."""
+    now = now_micros()
+    claimed = claim(conn, request, now, now + policy.lease_us, subject_id=payment_id, ok_status=200)
+    return claimed if isinstance(claimed, StoredAnswer) else existing_payment(conn, payment_id)
+
+
+def take_over(conn: Connection, policy: Policy, payment: PaymentRow) -> PaymentRow:
+    """Make a payment this worker's for the length of a lease. Raises `Outdated` where someone else did."""
+    lease_until = now_micros() + policy.lease_us
+    return update_payment(
+        conn, msgspec.structs.replace(payment, worker_id=policy.worker_id, lease_until=lease_until)
+    )
+
+
+def apply(conn: Connection, policy: Policy, operation_id: str, answer: Answer) -> Committed:
+    """Apply a processor's answer to an operation; one that was applied before changes nothing.
+
+    Raises `LookupError` for an operation that does not exist.
+    """
+    operation = select_operation(conn, operation_id)
+    if operation is None:
+        raise LookupError(operation_id)
+    return apply_to(conn, policy, existing_payment(conn, operation.payment_id), operation, answer)
+
+
+def apply_to(
+    conn: Connection, policy: Policy, payment: PaymentRow, operation: Operation, answer: Answer
+) -> Committed:
+    """`apply` to rows at hand, such as a commit has just written. Raises `Outdated` where either changed since."""
+    change = settle(_situation(conn, payment, operation), answer, policy, now_micros())
+    return Committed(payment) if change is None else commit(conn, policy, change)
+
+
+def commit(conn: Connection, policy: Policy, change: Change) -> Committed:
+    """Write a change: operations, postings, events, the payment, and the operation to send next or the answers.
+
+    Raises `Outdated` where a row changed since it was read, `OperationOpen` where another operation is.
+    """
+    now, payment = change.payment.updated_at, change.payment
+    for update in change.updates:
+        update_operation(conn, update.operation, update.from_status)
+        if update.operation.finished_at is not None:
+            announce(conn, _line(update.operation, payment))
+    for posting in change.postings:
+        post(conn, posting.operation, posting.entries, now)
+    to_send = _open(conn, policy, payment, change.next, now) if change.next else None
+    _emit(conn, change)
+    if change.opens_review:
+        insert_review(conn, new_id("rev"), payment.id, now)
+    if change.returns_caps:
+        _return_caps(conn, payment)
+    written = update_payment(conn, payment)
+    answer = _answer(conn, written, change.waiting) if change.answers else None
+    return Committed(written, to_send, answer)
+
+
+def open_reversal(conn: Connection, policy: Policy, operation: Operation) -> Operation:
+    """Write the reversal that takes an operation back by its id, or open the one begun before again."""
+    payment = existing_payment(conn, operation.payment_id)
+    next = following("reversal", operation, operation.amount)
+    return _open(conn, policy, payment, next, now_micros())
+
+
+def _line(operation: Operation, payment: PaymentRow) -> OperationLine:
+    return OperationLine(
+        timestamp=from_micros(payment.updated_at),
+        trace=trace_id(payment.traceparent) if payment.traceparent else None,
+        operation_id=operation.id,
+        payment_id=payment.id,
+        kind=operation.kind,
+        processor=operation.processor,
+        status=operation.status,
+        milliseconds=milliseconds(operation),
+        decline_code=operation.decline_code,
+        detail=operation.detail,
+    )
+
+
+def _situation(conn: Connection, payment: PaymentRow, operation: Operation) -> Situation:
+    """What `settle` needs to know; nothing is read that cannot matter."""
+    parent: Operation | None = None
+    parent_entries: Entries = ()
+    if operation.parent_id is not None:
+        parent = select_operation(conn, operation.parent_id)
+        parent_entries = select_entries(conn, operation.parent_id) if takes_back(operation.kind) else ()
+    # Only a reversal, or an operation whose call has ended before, can have another one open beside it.
+    alone = operation.status == "sending" and operation.kind != "reversal"
+    other_open = [] if alone else [o for o in select_open(conn, payment.id) if o.id != operation.id]
+    return Situation(payment, operation, parent, parent_entries, tuple(other_open))
+
+
+def _open(conn: Connection, policy: Policy, payment: PaymentRow, next: NextOperation, now: int) -> Operation:
+    """Write the operation about to be sent; a reversal that was begun before is opened again."""
+    lease_until = now + policy.lease_us
+    begun = select_reversal(conn, next.parent_id) if next.kind == "reversal" and next.parent_id else None
+    if begun is not None:
+        return _open_again(conn, begun, lease_until)
+    operation = Operation(
+        id=new_id("op"),
+        payment_id=payment.id,
+        attempt_id=next.attempt_id or _begin_attempt(conn, payment, next.processor, now),
+        processor=next.processor,
+        kind=next.kind,
+        parent_id=next.parent_id,
+        parent_reference=next.parent_reference,
+        amount=next.amount or payment.amount,
+        currency=payment.currency,
+        worker_id=policy.worker_id,
+        lease_until=lease_until,
+        created_at=now,
+    )
+    insert_operation(conn, operation)
+    return operation
+
+
+def _open_again(conn: Connection, begun: Operation, lease_until: int) -> Operation:
+    if begun.status == "succeeded":  # someone else was first; sent once more it does no harm
+        return begun
+    again = msgspec.structs.replace(begun, status="sending", lease_until=lease_until, finished_at=None)
+    update_operation(conn, again, begun.status)
+    return again
+
+
+def _begin_attempt(conn: Connection, payment: PaymentRow, processor: ProcessorName, now: int) -> str:
+    attempt = Attempt(new_id("att"), payment.id, payment.attempts, processor, now)
+    insert_attempt(conn, attempt)
+    return attempt.id
+
+
+def _emit(conn: Connection, change: Change) -> None:
+    before, payment = change.before, change.payment
+    previous = None if change.events == ("payment.initiated",) else before.state
+    recorded_at, shown = from_micros(payment.updated_at), snapshot(payment)
+    data: PaymentEvent | TransactionCompleted
+    for sequence, type in enumerate(change.events, start=payment.sequence - len(change.events) + 1):
+        if type == "transaction_completed":
+            status = STATUS[payment.state]
+            data = TransactionCompleted(sequence, previous, recorded_at, status, before.announced, shown)
+        else:
+            data = PaymentEvent(sequence, previous, recorded_at, shown)
+        add_event(
+            conn,
+            topic=PAYMENTS.name,
+            key=payment.stream_key,
+            type=type,
+            subject_id=payment.id,
+            sequence=sequence,
+            data=data,
+            traceparent=payment.traceparent,
+            now=payment.updated_at,
+        )
+
+
+def _return_caps(conn: Connection, payment: PaymentRow) -> None:
+    day = from_micros(payment.created_at).date()
+    for subject in (payment.stream_key, payment.merchant_id):
+        give_back(conn, subject, payment.currency, day, payment.amount)
+
+
+def _answer(conn: Connection, payment: PaymentRow, waiting: bool) -> StoredAnswer | None:
+    """Answer the requests that run on a payment, each in the view of its role; None where nobody asks."""
+    answer = None
+    for request, ok_status in select_running(conn, payment.id):
+        body = msgspec.json.encode(payment_view(payment, request.role))
+        answer = StoredAnswer(202 if waiting else ok_status, body, JSON, payment.id)
+        store_answer(conn, request, answer)
+    return answer

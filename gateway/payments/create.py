@@ -1,0 +1,208 @@
+"""Creating a payment: what a client asks for, checked, the row it becomes, and its way to an answer."""
+
+import hashlib
+import ipaddress
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from secrets import token_urlsafe
+from typing import Annotated
+
+import iptocc
+import msgspec
+from sqlalchemy import Connection
+
+from gateway.books import accounts
+from gateway.books.cards import CardRow, select_card
+from gateway.books.idempotency import KeyedRequest, StoredAnswer, select_answer
+from gateway.books.payments import CaptureMode, PaymentRow
+from gateway.free_text import FreeText, ShortText, UrlText
+from gateway.payments.commit import receive
+from gateway.payments.lifecycle import advance
+from gateway.payments.routing import takes
+from gateway.refusals import FieldError, InvalidFields, NoSuchObject, NotAllowed
+from gateway.return_urls import may_return
+from gateway.runtime import Runtime
+from schemas.ids import new_id
+from schemas.money import AMOUNT_MAX, UnknownCurrency, exponent
+from schemas.payments import MethodType, ProcessorName
+from schemas.times import EPOCH, now, now_micros, to_micros
+
+AHEAD_MAX = timedelta(minutes=5)  # the fraud flow refuses what lies further ahead
+
+
+class ByCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="card"):
+    """A tokenized card; its CVC goes to the processor and is stored nowhere (PCI DSS 3.3.1.2)."""
+
+    card: ShortText
+    cvc: Annotated[str, msgspec.Meta(pattern="^[0-9]{3,4}$")] | None = None
+
+    def __repr__(self) -> str:
+        return "ByCard(…)"
+
+    __str__ = __repr__
+
+
+class ByPaypal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="paypal"):
+    """PayPal: the payer approves on PayPal's page, then comes back to `return_url`."""
+
+
+class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The payer's device. Both leave the gateway as keyed hashes only."""
+
+    id: ShortText | None = None
+    ip: Annotated[str, msgspec.Meta(max_length=45)] | None = None
+
+
+class NewPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`amount` in minor units of `currency` (ISO 4217). `occurred_at` needs the scope `payments:import`."""
+
+    amount: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX)]
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+    merchant: ShortText
+    payment_method: ByCard | ByPaypal
+    capture: CaptureMode = "automatic"
+    processor: ProcessorName | None = None
+    description: FreeText | None = None
+    metadata: Annotated[dict[ShortText, FreeText], msgspec.Meta(max_length=20)] | None = None
+    return_url: UrlText | None = None
+    device: Device | None = None
+    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+    def method(self) -> MethodType:
+        """The kind of payment method."""
+        return "card" if isinstance(self.payment_method, ByCard) else "paypal"
+
+
+class Payer(msgspec.Struct, frozen=True):
+    """Who pays: an account, and the address it pays from where that is known.
+
+    `imports`: it may say when a payment happened (the scope `payments:import`).
+    """
+
+    account_id: str
+    ip: str | None
+    traceparent: str
+    imports: bool = False
+
+
+class Created(msgspec.Struct, frozen=True):
+    """What a request for a payment is answered; `replayed`: an earlier request under its key was."""
+
+    answer: StoredAnswer | None
+    replayed: bool = False
+
+
+class Named(msgspec.Struct, frozen=True):
+    """What a new payment names: who sells, and the payer's card."""
+
+    merchant: accounts.Account
+    card: CardRow | None
+
+
+async def create(runtime: Runtime, request: KeyedRequest, asked: NewPayment, payer: Payer) -> Created:
+    """Take a payment from a request to its answer; the answer is None where someone else gave it meanwhile.
+
+    Before anything is written, raises `InvalidFields`, `NotAllowed`, `NoSuchObject`, `KeyReused`, `RequestRunning`
+    and `VaultAway`.
+    """
+    if errors := list(_wrong_fields(asked)):
+        raise InvalidFields(*errors)
+    if asked.occurred_at is not None and not payer.imports:
+        raise NotAllowed("Saying when a payment happened needs the scope payments:import.")
+    named = await runtime.books.read(_find, request, asked, payer.account_id)
+    if isinstance(named, StoredAnswer):
+        return Created(named, replayed=True)
+    row = _checked_row(runtime, asked, named, payer)
+    cvc = None
+    if isinstance(asked.payment_method, ByCard):
+        cvc = asked.payment_method.cvc
+        await runtime.vault.check()  # better no payment than one that fails for the vault
+    received = await runtime.books.write(receive, runtime.policy, request, row)
+    if isinstance(received, StoredAnswer):
+        return Created(received, replayed=True)
+    answer = (await advance(runtime, received, cvc)).answer
+    return Created(answer, replayed=received.id != row.id)
+
+
+def row_of(asked: NewPayment, payer: Payer, card: CardRow | None, key: bytes) -> PaymentRow:
+    """The row of a new payment; `key` makes the hashes of address and device."""
+    created = now_micros()
+    return PaymentRow(
+        id=new_id("pay"),
+        stream_key=card.fingerprint if card else payer.account_id,
+        customer_id=payer.account_id,
+        merchant_id=asked.merchant,
+        amount=asked.amount,
+        currency=asked.currency,
+        method=asked.method(),
+        card_id=card.id if card else None,
+        brand=card.brand if card else None,
+        bin=card.bin if card else None,
+        last4=card.last4 if card else None,
+        fingerprint=card.fingerprint if card else None,
+        capture=asked.capture,
+        wanted_processor=asked.processor,
+        description=asked.description,
+        metadata=msgspec.json.encode(asked.metadata).decode() if asked.metadata else None,
+        return_url=asked.return_url,
+        return_nonce=None if card else token_urlsafe(24),
+        country=iptocc.country_code(payer.ip) if payer.ip else None,
+        ip_hash=_keyed_hash(key, "ip", payer.ip),
+        device_hash=_keyed_hash(key, "device", asked.device.id if asked.device else None),
+        traceparent=payer.traceparent,
+        occurred_at=to_micros(asked.occurred_at) if asked.occurred_at else created,
+        created_at=created,
+        updated_at=created,
+    )
+
+
+def _wrong_fields(asked: NewPayment) -> Iterator[FieldError]:
+    """What is wrong with a payment beyond the types of its fields; nothing that was sent is quoted."""
+    try:
+        exponent(asked.currency)
+    except UnknownCurrency:
+        yield FieldError("$.currency", "Not a currency of ISO 4217 with minor units.")
+    if asked.processor is not None and not takes(asked.processor, asked.method()):
+        yield FieldError("$.processor", "This processor does not take this payment method.")
+    if asked.occurred_at is not None and not EPOCH <= asked.occurred_at <= now() + AHEAD_MAX:
+        yield FieldError("$.occurred_at", "Before 1970, or more than five minutes ahead.")
+    if asked.device and asked.device.ip and not _is_address(asked.device.ip):
+        yield FieldError("$.device.ip", "Not an IP address.")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _find(conn: Connection, request: KeyedRequest, asked: NewPayment, payer_id: str) -> Named | StoredAnswer:
+    """What the request names, or what it was answered before: a repeat needs none of it to be there still."""
+    if answer := select_answer(conn, request):
+        return answer
+    merchant = accounts.by_id(conn, asked.merchant)
+    if merchant is None or merchant.role != "merchant":
+        raise NoSuchObject("There is no such merchant.")
+    if not isinstance(asked.payment_method, ByCard):
+        return Named(merchant, None)
+    card = select_card(conn, asked.payment_method.card, payer_id)
+    if card is None:
+        raise NoSuchObject("There is no such card.")
+    return Named(merchant, card)
+
+
+def _checked_row(runtime: Runtime, asked: NewPayment, named: Named, payer: Payer) -> PaymentRow:
+    if asked.return_url is not None:
+        registered = msgspec.json.decode(named.merchant.return_origins, type=list[str])
+        if not may_return(asked.return_url, registered, runtime.settings.profile):
+            raise InvalidFields(FieldError("$.return_url", "Its origin is not registered for the merchant."))
+    return row_of(asked, payer, named.card, runtime.key)
+
+
+def _keyed_hash(key: bytes, kind: str, value: str | None) -> str | None:
+    """A keyed hash of personal data, 128 bits: equal values stay equal, and nobody can try values out."""
+    if value is None:
+        return None
+    return hashlib.blake2b(f"{kind}\0{value}".encode(), key=key, digest_size=16).hexdigest()

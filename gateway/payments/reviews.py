@@ -1,0 +1,76 @@
+"""What people say about a payment: the decision of a review, and labels that the fraud model learns from."""
+
+from typing import assert_never
+
+import msgspec
+from sqlalchemy import Connection
+
+from gateway.books.outbox import add_event
+from gateway.books.payments import PaymentRow, existing_payment
+from gateway.books.reviews import Review, ReviewOutcome, decide
+from gateway.books.verdicts import select_scored
+from gateway.payments.captures import WrongState, authorization
+from gateway.payments.changes import Effect, capture_at_once, change_of, following
+from gateway.payments.commit import Committed, commit
+from gateway.policy import Policy
+from schemas.fraud import Label, LabelValue
+from schemas.times import from_micros, now_micros
+from schemas.topics import LABELS
+
+LABEL_OF: dict[ReviewOutcome, LabelValue] = {"approve": "good", "reject": "fraud"}
+
+
+def begin_decision(
+    conn: Connection, policy: Policy, review: Review, decision: ReviewOutcome, reason: str, decided_by: str
+) -> Committed:
+    """One commit: the decision, the case, its label, and the operation that carries it out.
+
+    approve → `authorized`, then the capture unless the merchant captures; reject → held until it is voided.
+    Raises `WrongState` where the review was decided before, `OperationOpen` where another operation is open.
+    """
+    if not decide(conn, review.id, decision, reason, decided_by, now_micros()):
+        raise WrongState
+    payment = existing_payment(conn, review.payment_id)
+    add_label(conn, payment, LABEL_OF[decision], "review")
+    held = authorization(conn, payment.id)
+    match decision:
+        case "approve":
+            released = msgspec.structs.replace(payment, state="authorized")
+            effect = Effect(released, capture_at_once(payment, held))
+        case "reject":
+            effect = Effect(payment, following("void", held))
+        case _:
+            assert_never(decision)
+    return commit(conn, policy, change_of(payment, effect, policy, now_micros()))
+
+
+def add_label(conn: Connection, payment: PaymentRow, label: LabelValue, source: str) -> Label:
+    """Write the event of a label, with the features the payment was judged by, where it was learned."""
+    scored = select_scored(conn, payment.id)
+    now = now_micros()
+    data = Label(
+        payment=payment.id,
+        instrument=payment.stream_key,
+        merchant=payment.merchant_id,
+        label=label,
+        source=source,
+        amount=payment.amount,
+        currency=payment.currency,
+        features=scored.features,
+        score=scored.score,
+        model=scored.model,
+        occurred_at=from_micros(payment.occurred_at),
+        recorded_at=from_micros(now),
+    )
+    add_event(
+        conn,
+        topic=LABELS.name,
+        key=payment.stream_key,
+        type="label.recorded",
+        subject_id=payment.id,
+        sequence=None,
+        data=data,
+        traceparent=payment.traceparent,
+        now=now,
+    )
+    return data

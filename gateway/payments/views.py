@@ -1,0 +1,188 @@
+"""A payment as others see it: on the topics, by role over HTTP, and operation by operation for staff."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from gateway.books.operations import Attempt, Operation, OperationKind, OperationStatus
+from gateway.books.payments import PaymentRow
+from gateway.roles import STAFF
+from schemas.fraud import Outcome, Source
+from schemas.payments import AppliedRisk, Method, Payment, ProcessorName
+from schemas.states import STATUS, DeclineCode, PaymentState, Status
+from schemas.times import from_micros
+
+
+def snapshot(row: PaymentRow) -> Payment:
+    """The payment as every topic shows it: nothing personal, no description, no metadata."""
+    return Payment(
+        id=row.id,
+        stream_key=row.stream_key,
+        state=row.state,
+        status=STATUS[row.state],
+        amount=row.amount,
+        amount_captured=row.amount_captured,
+        amount_refunded=row.amount_refunded,
+        currency=row.currency,
+        customer=row.customer_id,
+        merchant=row.merchant_id,
+        method=_method(row),
+        capture=row.capture,
+        occurred_at=from_micros(row.occurred_at),
+        created_at=from_micros(row.created_at),
+        updated_at=from_micros(row.updated_at),
+        processor=row.processor,
+        decline_code=row.decline_code,
+        risk=row.applied_risk(),
+        attempts=row.attempts,
+        country=row.country,
+        ip_hash=row.ip_hash,
+        device_hash=row.device_hash,
+    )
+
+
+class NextAction(msgspec.Struct, frozen=True):
+    """Send the payer to `url`."""
+
+    type: Literal["redirect"]
+    url: str
+
+
+class RiskView(msgspec.Struct, frozen=True):
+    """The verdict that decided, as staff see it; a merchant sees `outcome` alone."""
+
+    outcome: Outcome
+    source: Source | UnsetType = UNSET
+    score: float | UnsetType | None = UNSET
+    reasons: list[str] | UnsetType = UNSET
+    model: str | UnsetType | None = UNSET
+    waited_ms: float | UnsetType | None = UNSET
+
+
+class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A payment over HTTP. Amounts in minor units of `currency`; times UTC. A customer sees no `risk`.
+
+    `processor` is null before one is chosen, and for a customer where the payment is declined.
+    """
+
+    id: str
+    status: Status
+    state: PaymentState
+    amount: int
+    currency: str
+    customer: str
+    merchant: str
+    payment_method: Method
+    capture: Literal["automatic", "manual"]
+    processor: str | None
+    created_at: datetime
+    updated_at: datetime
+    attempts: int = msgspec.field(default_factory=lambda: 0)
+    amount_captured: int = msgspec.field(default_factory=lambda: 0)
+    amount_refunded: int = msgspec.field(default_factory=lambda: 0)
+    object: Literal["payment"] = msgspec.field(default_factory=lambda: "payment")  # a factory: never omitted
+    description: str | None = None
+    metadata: dict[str, str] | None = None
+    next_action: NextAction | None = None
+    decline_code: str | None = None
+    risk: RiskView | None = None
+
+
+def payment_view(row: PaymentRow, role: str) -> PaymentView:
+    """The payment as an account of this role may see it."""
+    risk = row.applied_risk()
+    # A customer must not learn that it was our gate that refused, or a thief would tune against it.
+    veiled = row.state == "declined" and role == "customer"
+    redirect = row.redirect_url if row.state == "requires_action" else None
+    return PaymentView(
+        id=row.id,
+        status=STATUS[row.state],
+        state=row.state,
+        amount=row.amount,
+        amount_captured=row.amount_captured,
+        amount_refunded=row.amount_refunded,
+        currency=row.currency,
+        customer=row.customer_id,
+        merchant=row.merchant_id,
+        payment_method=_method(row),
+        capture=row.capture,
+        processor=None if veiled else row.processor,
+        description=row.description,
+        metadata=msgspec.json.decode(row.metadata, type=dict[str, str]) if row.metadata else None,
+        next_action=NextAction("redirect", redirect) if redirect else None,
+        decline_code="generic_decline" if veiled and row.decline_code == "blocked" else row.decline_code,
+        risk=_risk(risk, role),
+        attempts=1 if veiled else row.attempts,
+        created_at=from_micros(row.created_at),
+        updated_at=from_micros(row.updated_at),
+    )
+
+
+class OperationView(msgspec.Struct, frozen=True, kw_only=True):
+    """One call to a processor. `amount` in minor units of `currency`; times UTC.
+
+    `id` is the request id the processor got, `processor_reference` its own. `milliseconds`: from the commit before
+    the call to the commit of its answer; null while it is open. `reason`: why this processor: the client `named`
+    it, it is the `first_choice` for the payment, or an earlier one could not take it (`failover`).
+    """
+
+    id: str
+    object: Literal["operation"] = "operation"
+    kind: OperationKind
+    processor: ProcessorName
+    status: OperationStatus
+    amount: int
+    currency: str
+    attempt: int
+    reason: Literal["named", "first_choice", "failover"]
+    parent: str | None
+    processor_reference: str | None
+    decline_code: DeclineCode | None
+    detail: str
+    milliseconds: float | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+def operation_views(row: PaymentRow, attempts: list[Attempt], operations: list[Operation]) -> list[OperationView]:
+    """The operations of a payment, the oldest first."""
+    numbers = {attempt.id: attempt.number for attempt in attempts}
+    return [_operation_view(row, operation, numbers[operation.attempt_id]) for operation in operations]
+
+
+def milliseconds(operation: Operation) -> float | None:
+    """How long an operation took; None while it is open."""
+    return None if operation.finished_at is None else (operation.finished_at - operation.created_at) / 1000
+
+
+def _operation_view(row: PaymentRow, operation: Operation, attempt: int) -> OperationView:
+    o = operation
+    return OperationView(
+        id=o.id,
+        kind=o.kind,
+        processor=o.processor,
+        status=o.status,
+        amount=o.amount,
+        currency=o.currency,
+        attempt=attempt,
+        reason="named" if row.wanted_processor else "first_choice" if attempt == 1 else "failover",
+        parent=o.parent_id,
+        processor_reference=o.processor_reference,
+        decline_code=o.decline_code,
+        detail=o.detail,
+        milliseconds=milliseconds(o),
+        created_at=from_micros(o.created_at),
+        finished_at=from_micros(o.finished_at) if o.finished_at is not None else None,
+    )
+
+
+def _method(row: PaymentRow) -> Method:
+    return Method(row.method, row.card_id, row.brand, row.bin, row.last4, row.fingerprint)
+
+
+def _risk(risk: AppliedRisk | None, role: str) -> RiskView | None:
+    if risk is None or role == "customer":
+        return None
+    return RiskView(**msgspec.structs.asdict(risk)) if role in STAFF else RiskView(risk.outcome)

@@ -1,0 +1,112 @@
+"""Every way a request can be refused over HTTP: RFC 9457 problems, each with a stable `code`."""
+
+from http import HTTPStatus
+from typing import Literal, get_args
+
+import msgspec
+
+from gateway.refusals import FieldError
+
+CONTENT_TYPE = "application/problem+json"
+
+Code = Literal[
+    "invalid_json",
+    "idempotency_key_missing",
+    "unauthenticated",
+    "invalid_credentials",
+    "forbidden",
+    "not_found",
+    "method_not_allowed",
+    "body_timeout",
+    "request_in_progress",
+    "wrong_state",
+    "operation_in_progress",
+    "email_taken",
+    "body_too_large",
+    "invalid_request",
+    "idempotency_key_reused",
+    "rate_limited",
+    "internal",
+    "unavailable",
+]
+CODES: tuple[Code, ...] = get_args(Code)
+
+
+class ProblemType(msgspec.Struct, frozen=True):
+    """A kind of problem: its HTTP status, and what a client reads where there is nothing more to say."""
+
+    status: int
+    about: str
+
+
+PROBLEMS: dict[Code, ProblemType] = {
+    "invalid_json": ProblemType(400, "The body is not JSON we can read."),
+    "idempotency_key_missing": ProblemType(400, "This route needs an Idempotency-Key header."),
+    "unauthenticated": ProblemType(401, "A valid access token is needed."),
+    "invalid_credentials": ProblemType(401, "The e-mail address or the password is wrong."),
+    "forbidden": ProblemType(403, "This account may not do that."),
+    "not_found": ProblemType(404, "There is no such thing here."),
+    "method_not_allowed": ProblemType(405, "This resource does not know that method."),
+    "body_timeout": ProblemType(408, "The body did not arrive in time."),
+    "request_in_progress": ProblemType(409, "The first request with this Idempotency-Key is still running."),
+    "wrong_state": ProblemType(409, "Its state does not allow that."),
+    "operation_in_progress": ProblemType(409, "Another operation on it is still open."),
+    "email_taken": ProblemType(409, "An account with this e-mail address exists."),
+    "body_too_large": ProblemType(413, "A body may have 64 KiB."),
+    "invalid_request": ProblemType(422, "A field is wrong."),
+    "idempotency_key_reused": ProblemType(422, "This Idempotency-Key was used for another request."),
+    "rate_limited": ProblemType(429, "Too many requests."),
+    "internal": ProblemType(500, "Something went wrong on our side."),
+    "unavailable": ProblemType(503, "Something we depend on is away. Try again."),
+}
+
+
+class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A problem on the wire (RFC 9457). `type` is `about:blank`: `code` tells problems apart.
+
+    `request_id` is the answer's `Request-Id`: the logs have it too.
+    """
+
+    title: str
+    status: int
+    code: str
+    detail: str
+    type: str = msgspec.field(default_factory=lambda: "about:blank")  # a factory, so that it is never omitted
+    errors: list[FieldError] | None = None
+    request_id: str | None = None
+
+
+class Problem(Exception):
+    """Answers a request with a problem. `detail` is for the client: plain words, without anything it sent.
+
+    `retry_after_s`: seconds until the same request may be tried again.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        detail: str = "",
+        *,
+        errors: list[FieldError] | None = None,
+        retry_after_s: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.status = PROBLEMS[code].status
+        self.detail = detail or PROBLEMS[code].about
+        self.errors = errors
+        self.headers = dict(headers or {})
+        if code == "unavailable" and retry_after_s is None:
+            retry_after_s = 1
+        if retry_after_s is not None:
+            self.headers["Retry-After"] = str(retry_after_s)
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            self.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 §15.5.2: each 401 names the scheme to use
+
+    def body(self, request_id: str | None = None) -> bytes:
+        """The problem document."""
+        title = HTTPStatus(self.status).phrase
+        return msgspec.json.encode(
+            ProblemBody(title, self.status, self.code, self.detail, errors=self.errors, request_id=request_id)
+        )

@@ -1,0 +1,67 @@
+"""Rate limits: classes as data, and the generic cell rate algorithm that spends them (docs/decisions/0005)."""
+
+import math
+from collections import OrderedDict
+
+import msgspec
+
+KEYS_MAX = 50_000  # bounds memory; the longest unused key goes first, and a forgotten key has its burst again
+
+
+class RateLimit(msgspec.Struct, frozen=True):
+    """`per_second` on average, `burst` at once."""
+
+    per_second: float
+    burst: int
+
+
+LIMITS: dict[str, RateLimit] = {
+    "default": RateLimit(200, 1_000),
+    "payments": RateLimit(200, 1_000),
+    "import": RateLimit(20_000, 40_000),  # the account that replays history
+    "public": RateLimit(50, 500),  # by address: everything that needs no token
+    "login": RateLimit(10, 300),  # by address
+    "login_email": RateLimit(1, 100),  # by e-mail; ten failures lock the account besides
+    "accounts": RateLimit(5, 300),  # by address: each new account costs 50 ms of hashing
+    "refused": RateLimit(20, 200),  # by address: requests without a valid token
+    "unavailable": RateLimit(0.1, 1),  # by dependency: log lines that say so
+}
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """What a request left of its limit. `retry_after_s` > 0 (seconds): it came too early and spent nothing."""
+
+    limit: int
+    remaining: int
+    reset: int
+    retry_after_s: int
+
+    def headers(self) -> dict[str, str]:
+        """The RateLimit fields as most clients read them (draft-ietf-httpapi-ratelimit-headers-07)."""
+        return {
+            "RateLimit-RateLimit": str(self.limit),
+            "RateLimit-Remaining": str(self.remaining),
+            "RateLimit-Reset": str(self.reset),
+        }
+
+
+class RateLimits:
+    """The cells of one process: for each class and key, when its allowance will be whole again."""
+
+    def __init__(self) -> None:
+        self._whole_at: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def spend(self, kind: str, key: str, now: float) -> Spent:
+        """Take one request of `key` off the class `kind`; `now` in seconds of a clock that never goes back."""
+        limit = LIMITS[kind]
+        step = 1 / limit.per_second
+        cell = (kind, key)
+        whole_at = max(self._whole_at.get(cell, 0.0), now) + step
+        early = whole_at - now - limit.burst * step
+        if early > 1e-9:
+            return Spent(limit.burst, 0, math.ceil(whole_at - step - now), math.ceil(early))
+        self._whole_at[cell] = whole_at
+        self._whole_at.move_to_end(cell)
+        if len(self._whole_at) > KEYS_MAX:
+            self._whole_at.popitem(last=False)
+        return Spent(limit.burst, int(-early / step + 1e-9), math.ceil(whole_at - now), 0)

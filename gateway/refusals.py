@@ -1,0 +1,42 @@
+"""Refusals: what the domain says no to, in its own words. `gateway.problems` says how HTTP tells them."""
+
+import inspect
+
+import msgspec
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One wrong field: `path` as in `$.payment_method.card`; `message` never holds what was sent."""
+
+    path: str
+    message: str
+
+
+class Refusal(Exception):
+    """The request cannot be done. `detail`: plain words for the client, without anything it sent.
+
+    The docstring of each kind is its `detail` where none is given. `retry_after_s`: when the same
+    request may be tried again, in seconds; None where that would not help.
+    """
+
+    def __init__(self, detail: str = "", retry_after_s: int | None = None) -> None:
+        super().__init__(type(self).__name__)
+        self.detail = detail or inspect.getdoc(type(self)) or ""
+        self.retry_after_s = retry_after_s
+        self.errors: list[FieldError] | None = None
+
+
+class InvalidFields(Refusal):
+    """A field is wrong."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__()
+        self.errors = list(errors)
+
+
+class NoSuchObject(Refusal):
+    """There is no such thing here."""
+
+
+class NotAllowed(Refusal):
+    """This account may not do that."""

@@ -1,0 +1,71 @@
+"""Capture and void: by the payment's merchant or an admin; its customer may only cancel what waits for them."""
+
+from functools import partial
+from typing import Annotated
+
+import msgspec
+from quart import Blueprint
+
+from gateway.books.payments import PaymentRow
+from gateway.payments.captures import begin_capture, begin_void
+from gateway.payments.views import PaymentView
+from gateway.problems import Problem
+from gateway.routes.payments import visible
+from gateway.web.call import Call, Reply
+from gateway.web.callers import Caller
+from gateway.web.endpoint import endpoint
+from gateway.web.idempotent import carry_out
+from schemas.money import AMOUNT_MAX
+
+blueprint = Blueprint("follow_ups", __name__)
+
+follow_up = partial(
+    endpoint,
+    scope="payments:write",
+    limit="payments",
+    answers={200: PaymentView, 202: PaymentView},
+    codes=(
+        "not_found",
+        "wrong_state",
+        "operation_in_progress",
+        "request_in_progress",
+        "idempotency_key_reused",
+        "unavailable",
+    ),
+    idempotency="required",
+)
+
+
+class CaptureRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`amount` in minor units: a part of what was authorized; absent: all of it. The rest is released."""
+
+    amount: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX)] | None = None
+
+
+class VoidRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No body."""
+
+
+@blueprint.post("/v1/payments/<payment>/capture")
+@follow_up(body=CaptureRequest)
+async def capture_payment(call: Call[CaptureRequest, None], payment_id: str) -> Reply:
+    """Take the money of an authorized payment; 202 while the processor is silent."""
+    row = await visible(call, payment_id)
+    if not _sold(call.caller, row):
+        raise Problem("forbidden")
+    return await carry_out(call, begin_capture, row.id, amount=call.body.amount)
+
+
+@blueprint.post("/v1/payments/<payment>/void")
+@follow_up(body=VoidRequest)
+async def void_payment(call: Call[VoidRequest, None], payment_id: str) -> Reply:
+    """Release an authorized payment, or cancel one that waits for its payer."""
+    row = await visible(call, payment_id)
+    sold = _sold(call.caller, row)
+    if not sold and call.caller.account_id != row.customer_id:
+        raise Problem("forbidden")
+    return await carry_out(call, begin_void, row.id, as_payer=not sold)
+
+
+def _sold(caller: Caller, row: PaymentRow) -> bool:
+    return caller.role == "admin" or caller.account_id == row.merchant_id

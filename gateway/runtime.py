@@ -1,0 +1,147 @@
+"""What the app is wired from: dependencies opened in order when it starts, and closed in reverse."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from secrets import token_bytes
+from typing import Any, TypeVar
+
+from prometheus_client import CollectorRegistry
+from quart import current_app
+
+from connectors.keyfiles import read_or_make
+from connectors.processors.all import open_processors
+from connectors.processors.contract import Processor
+from connectors.processors.settings import ProcessorSettings
+from gateway.books.engine import Books, migrate, sqlite_engine
+from gateway.books.outbox import OutboxRow
+from gateway.books.verdicts import insert_late
+from gateway.events.outbox_relay import OutboxRelay
+from gateway.events.verdict_inbox import VerdictInbox
+from gateway.identity.passwords import Passwords
+from gateway.identity.tokens import AccessTokens
+from gateway.log_lines import LogLine, LogLines
+from gateway.metrics import OutboxMetrics, ProcessorMetrics, RequestMetrics
+from gateway.policy import Policy, policy_of
+from gateway.rate_limits import RateLimits
+from gateway.settings import GatewaySettings
+from gateway.vault.address import socket_path
+from gateway.vault.client import VaultClient
+from schemas.fraud import Verdict
+from schemas.payments import ProcessorName
+
+T = TypeVar("T")
+EXTENSION = "sluice"
+
+
+@dataclass
+class Runtime:
+    """The gateway's living runtime. `ready`: each awaitable raises, or says False, while it is not ready.
+
+    `key` makes keyed hashes. `metrics` is this app's registry: whoever measures adds to it.
+    """
+
+    settings: GatewaySettings
+    policy: Policy
+    books: Books
+    processors: dict[ProcessorName, Processor]
+    verdicts: VerdictInbox
+    relay: OutboxRelay
+    vault: VaultClient
+    tokens: AccessTokens
+    passwords: Passwords
+    key: bytes
+    metrics: CollectorRegistry
+    request_metrics: RequestMetrics
+    processor_metrics: ProcessorMetrics
+    outbox_metrics: OutboxMetrics
+    rate_limits: RateLimits = field(default_factory=RateLimits)
+    log_lines: LogLines = field(default_factory=LogLines)
+    ready: list[Callable[[], Awaitable[bool]]] = field(default_factory=list)
+    running: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    async def books_answer(self) -> bool:
+        """Whether the books can be read."""
+        return await self.books.read(lambda conn: conn.exec_driver_sql("SELECT 1").scalar() == 1)
+
+    async def vault_answers(self) -> bool:
+        """Whether the vault answers. Raises `VaultAway`."""
+        await self.vault.ping()
+        return True
+
+    def go_on(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run `work` in a task of the app's own, which is finished before the books are closed."""
+        task = asyncio.create_task(work)
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+        return task
+
+    async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work`, which goes on when the client hangs up.
+
+        Quart cancels a handler whose client has gone, even in the middle of a call that moves money.
+        """
+        return await asyncio.shield(self.go_on(work))
+
+
+def current_runtime() -> Runtime:
+    """The parts of the app that serves this request."""
+    found: Runtime = current_app.extensions[EXTENSION]
+    return found
+
+
+@asynccontextmanager
+async def opened(settings: GatewaySettings, processors: ProcessorSettings) -> AsyncIterator[Runtime]:
+    """Everything the app needs, ready to serve; on the way out, work in hand is finished first."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = settings.books_path()
+    await asyncio.to_thread(migrate, path)
+    async with AsyncExitStack() as stack:
+        books = Books(sqlite_engine(path))
+        registry = CollectorRegistry()
+        stack.push_async_callback(books.close)
+        made = Runtime(
+            settings=settings,
+            policy=policy_of(settings),
+            books=books,
+            processors=open_processors(processors, settings.call_timeout_s),
+            verdicts=VerdictInbox(settings.bootstrap(), lambda late: _keep_late(made, late)),
+            relay=OutboxRelay(books, settings.bootstrap()),
+            vault=VaultClient(socket_path(settings.data, settings.vault)),
+            tokens=AccessTokens(settings, settings.public_url),
+            passwords=Passwords(),
+            metrics=registry,
+            request_metrics=RequestMetrics(registry),
+            processor_metrics=ProcessorMetrics(registry),
+            outbox_metrics=OutboxMetrics(registry),
+            key=read_or_make(settings, "gateway.key", lambda: token_bytes(32)),
+        )
+        stack.callback(made.passwords.close)
+        stack.push_async_callback(made.vault.close)
+        stack.push_async_callback(made.verdicts.close)
+        for processor in made.processors.values():
+            stack.push_async_callback(processor.close)
+        books.listener = lambda facts: _publish(made, facts)
+        stack.callback(made.log_lines.write)
+        stack.push_async_callback(made.relay.close)
+        stack.push_async_callback(_finish, made.running)
+        made.ready += [made.books_answer, made.vault_answers, made.verdicts.ready]
+        yield made
+
+
+def _publish(made: Runtime, facts: list[Any]) -> None:
+    """Hand on what a group of commits announced: events to the relay, lines to the log."""
+    made.relay.publish([fact for fact in facts if isinstance(fact, OutboxRow)])
+    for fact in facts:
+        if isinstance(fact, LogLine):
+            made.log_lines.add(fact)
+
+
+def _keep_late(made: Runtime, late: list[Verdict]) -> None:
+    made.go_on(made.books.write(insert_late, late))
+
+
+async def _finish(running: set[asyncio.Task[Any]]) -> None:
+    if running:
+        await asyncio.wait(running)

@@ -1,0 +1,137 @@
+"""The one way a route is declared: what it needs, takes, answers and refuses, and the checks in their order."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial, wraps
+from time import monotonic
+from typing import Any, Concatenate, Literal, TypeVar
+
+import msgspec
+from quart import Response, g, request
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
+
+from gateway.identity.tokens import NotAuthenticated
+from gateway.problems import Code, Problem
+from gateway.runtime import Runtime, current_runtime
+from gateway.web.call import Call, Reply, respond
+from gateway.web.callers import NOBODY, Caller, identify
+from gateway.web.idempotent import KeyRule, answer_once, fingerprint, material, read_key
+from gateway.web.request_body import BodyDecoder, convert, parse
+
+B = TypeVar("B")
+Q = TypeVar("Q")
+
+View = Callable[..., Awaitable[Response]]
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What a route declared; kept on its function as `rules` for OpenAPI and the completeness tests.
+
+    `scope` None: public. `limit` None: unlimited (probes only). `digest`: who makes the fingerprint, the vault
+    where a body holds a card number. `form`: the handler reads a form (OAuth), and there is no `body`.
+    """
+
+    scope: str | None
+    limit: str | None
+    body: type[Any] | None
+    query: type[Any] | None
+    answers: Mapping[int, Any]
+    codes: tuple[Code, ...]
+    idempotency: KeyRule
+    digest: Literal["gateway", "vault"]
+    body_optional: bool
+    form: bool
+
+
+def endpoint(
+    *,
+    scope: str | None,
+    limit: str | None = "default",
+    body: type[B] | None = None,
+    query: type[Q] | None = None,
+    answers: Mapping[int, Any],
+    codes: tuple[Code, ...] = (),
+    idempotency: KeyRule = "none",
+    digest: Literal["gateway", "vault"] = "gateway",
+    form: bool = False,
+) -> Callable[[Callable[Concatenate[Call[B, Q], ...], Awaitable[Reply]]], View]:
+    """Declare a route; below it stands `async def handler(call: Call[Body, Query], *path) -> Reply`.
+
+    Variables of the path are passed in the order of the URL.
+
+    In this order: authentication, rate limit, scope, body, query, Idempotency-Key, handler. `answers`: status to
+    type (None: no body). `codes`: the problems it may answer with beyond those that follow from its rules.
+    `idempotency`: "accepted" replays the first answer to a key; "required" leaves the claim to the handler.
+    """
+    decoder = BodyDecoder(body) if body else None
+    optional = decoder is not None and decoder.takes_nothing()
+    rules = Rules(scope, limit, body, query, answers, codes, idempotency, digest, optional, form)
+
+    def declare(handler: Callable[Concatenate[Call[B, Q], ...], Awaitable[Reply]]) -> View:
+        @wraps(handler)
+        async def view(**path: str) -> Response:
+            call = await _checked(rules, decoder, current_runtime())
+            handling = partial(handler, call, *path.values())
+            if call.key and idempotency == "accepted":
+                return respond(await call.runtime.shielded(answer_once(call, handling)))
+            return respond(await handling())
+
+        view.rules = rules  # type: ignore[attr-defined]
+        return view
+
+    return declare
+
+
+async def _checked(rules: Rules, decoder: BodyDecoder | None, runtime: Runtime) -> Call[Any, Any]:
+    ip = request.remote_addr or ""
+    caller = await _admit(rules, runtime, ip)
+    document, decoded = None, None
+    if decoder:
+        raw = await _raw() or (b"{}" if rules.body_optional else b"")
+        document = parse(raw)
+        decoded = decoder.decode(raw)
+    query = convert(request.args.to_dict(), rules.query) if rules.query else None
+    key = read_key(rules.idempotency)
+    made_of = await _fingerprint(rules, runtime, document) if key else b""
+    return Call(runtime, caller, decoded, query, key, made_of, ip, g.traceparent)
+
+
+async def _admit(rules: Rules, runtime: Runtime, ip: str) -> Caller:
+    if rules.scope is None:
+        spend(runtime, rules.limit, ip)
+        return NOBODY
+    try:
+        caller = await identify(runtime, request.headers.get("Authorization"))
+    except NotAuthenticated:
+        spend(runtime, "refused", ip)
+        raise
+    spend(runtime, caller.limit_class or rules.limit, caller.account_id)
+    if rules.scope not in caller.scopes:
+        raise Problem("forbidden")
+    return caller
+
+
+def spend(runtime: Runtime, limit: str | None, key: str) -> None:
+    """Take one request of `key` off a limit (None: unlimited). Raises the problem `rate_limited`."""
+    if limit is None:
+        return
+    spent = runtime.rate_limits.spend(limit, key, monotonic())
+    if spent.retry_after_s:
+        raise Problem("rate_limited", retry_after_s=spent.retry_after_s, headers=spent.headers())
+
+
+async def _raw() -> bytes:
+    try:
+        raw = await request.get_data(cache=False, as_text=False)
+    except RequestEntityTooLarge:
+        raise Problem("body_too_large") from None
+    except RequestTimeout:
+        raise Problem("body_timeout") from None
+    assert isinstance(raw, bytes)
+    return raw
+
+
+async def _fingerprint(rules: Rules, runtime: Runtime, document: Any) -> bytes:
+    made_of = material(request.method, request.path, document)
+    if rules.digest == "vault":
+        return await runtime.vault.digest(made_of)
+    return fingerprint(runtime.key, made_of)

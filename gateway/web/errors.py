@@ -1,0 +1,84 @@
+"""Every error as a problem: the domain's refusals are mapped here, once, and nowhere else."""
+
+from time import monotonic
+
+import structlog
+from quart import Quart, Response
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from gateway.books.accounts import EmailTaken
+from gateway.books.idempotency import KeyReused, RequestRunning
+from gateway.books.operations import OperationOpen
+from gateway.identity.passwords import PasswordsBusy
+from gateway.identity.tokens import NotAuthenticated
+from gateway.payments.captures import WrongState
+from gateway.problems import Code, Problem
+from gateway.refusals import InvalidFields, NoSuchObject, NotAllowed, Refusal
+from gateway.runtime import current_runtime
+from gateway.vault.client import VaultAway
+from gateway.web.call import refuse
+
+CODE_OF: dict[type[Refusal], Code] = {
+    EmailTaken: "email_taken",
+    InvalidFields: "invalid_request",
+    KeyReused: "idempotency_key_reused",
+    NoSuchObject: "not_found",
+    NotAllowed: "forbidden",
+    NotAuthenticated: "unauthenticated",
+    OperationOpen: "operation_in_progress",
+    PasswordsBusy: "unavailable",
+    RequestRunning: "request_in_progress",
+    WrongState: "wrong_state",
+}
+CODE_OF_STATUS: dict[int, Code] = {
+    400: "invalid_json",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "body_timeout",
+    413: "body_too_large",
+}
+
+log = structlog.get_logger()
+
+
+def register_errors(app: Quart) -> None:
+    """Answer every error of `app` with a problem."""
+    app.register_error_handler(Problem, _problem)
+    app.register_error_handler(Refusal, _refusal)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(VaultAway, _unavailable)
+    app.register_error_handler(OperationalError, _unavailable)  # the books' disk is full or gone
+    app.register_error_handler(Exception, _bug)
+
+
+def problem_of(refusal: Refusal) -> Problem:
+    """The problem that tells of a refusal."""
+    code = CODE_OF[type(refusal)]
+    return Problem(code, refusal.detail, errors=refusal.errors, retry_after_s=refusal.retry_after_s)
+
+
+async def _problem(problem: Problem) -> Response:
+    return refuse(problem)
+
+
+async def _refusal(refusal: Refusal) -> Response:
+    return refuse(problem_of(refusal))
+
+
+async def _http_error(error: HTTPException) -> Response:
+    allowed = {name: value for name, value in error.get_headers() if name == "Allow"}
+    return refuse(Problem(CODE_OF_STATUS.get(error.code or 500, "internal"), headers=allowed))
+
+
+async def _unavailable(error: Exception) -> Response:
+    kind = type(error).__name__
+    spent = current_runtime().rate_limits.spend("unavailable", kind, monotonic())
+    if not spent.retry_after_s:  # not a line for each request that is refused
+        log.warning("dependency.unavailable", kind=kind)
+    return refuse(Problem("unavailable"))
+
+
+async def _bug(error: Exception) -> Response:
+    log.error("request.crashed", exc_info=error)
+    return refuse(Problem("internal"))

@@ -1,0 +1,109 @@
+"""Idempotency-Keys: reading one, what makes two requests the same, and answering a repeat with the same bytes."""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+from quart import request
+
+from gateway.books import idempotency
+from gateway.books.idempotency import RequestRunning, StoredAnswer
+from gateway.payments.commit import Committed
+from gateway.payments.lifecycle import execute
+from gateway.problems import Problem
+from gateway.refusals import FieldError, InvalidFields
+from gateway.web.call import Call, Reply, replied
+from schemas.cards import find_numbers
+from schemas.times import now_micros
+
+KeyRule = Literal["none", "accepted", "required"]
+KEY = re.compile(r"[!-~]{1,255}")
+
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+def read_key(rule: KeyRule) -> str | None:
+    """The Idempotency-Key of the current request, None where it has none or the route takes none.
+
+    Raises `InvalidFields`, and the problem `idempotency_key_missing` where one is required.
+    """
+    if rule == "none":
+        return None
+    key = request.headers.get("Idempotency-Key")
+    if not key:
+        if rule == "required":
+            raise Problem("idempotency_key_missing")
+        return None
+    if not KEY.fullmatch(key):
+        raise InvalidFields(FieldError("Idempotency-Key", "1 to 255 visible ASCII characters."))
+    if key in find_numbers(key):  # as a whole: parts of a UUID may look like one by chance
+        raise InvalidFields(FieldError("Idempotency-Key", "A card number is no key: it would be stored."))
+    return key
+
+
+def material(method: str, path: str, document: Any) -> bytes:
+    """What a fingerprint is made of. Blanks and the order of names make no difference; `cvc` stays out."""
+    return b"\0".join((method.encode(), path.encode(), _encoder.encode(_without_cvc(document))))
+
+
+def fingerprint(key: bytes, made_of: bytes) -> bytes:
+    """32 bytes. Keyed, so that a copy of the books does not let anybody try out bodies."""
+    return hashlib.blake2b(made_of, key=key, digest_size=32).digest()
+
+
+async def answer_once(call: Call[Any, Any], handling: Callable[[], Awaitable[Reply]]) -> Reply:
+    """The answer of `handling` to the first request with this key, and the same bytes to every other.
+
+    Raises `KeyReused` and `RequestRunning`; what is refused is not stored.
+    """
+    books, now, keyed = call.runtime.books, now_micros(), call.keyed()
+    claimed = await books.write(idempotency.claim, keyed, now, now + call.runtime.policy.lease_us)
+    if isinstance(claimed, StoredAnswer):
+        return replied(claimed, replayed=True)
+    try:
+        reply = await handling()
+    except Exception:
+        await books.write(idempotency.release, keyed)
+        raise
+    answer = StoredAnswer(reply.status, reply.encoded(), reply.media_type())
+    await books.write(idempotency.store_answer, keyed, answer)
+    return reply
+
+
+async def carry_out(
+    call: Call[Any, Any], begin: Callable[..., Committed | StoredAnswer], payment_id: str, **arguments: Any
+) -> Reply:
+    """Begin an operation on a payment in one commit, carry it out, and answer the request that asked for it.
+
+    `begin(conn, policy, request, payment_id, **arguments)` claims the key. It goes on when the client hangs up.
+    """
+
+    async def run() -> Reply:
+        runtime, request = call.runtime, call.keyed()
+        begun = await runtime.books.write(begin, runtime.policy, request, payment_id, **arguments)
+        if isinstance(begun, StoredAnswer):
+            return replied(begun, replayed=True)
+        return replied(await answer_of(call, (await execute(runtime, begun)).answer))
+
+    return await call.runtime.shielded(run())
+
+
+async def answer_of(call: Call[Any, Any], given: StoredAnswer | None) -> StoredAnswer:
+    """The answer given to a request, here or (None) by whoever came to its payment first.
+
+    Raises `RequestRunning` where it has none yet.
+    """
+    found = given or await call.runtime.books.read(idempotency.select_answer, call.keyed())
+    if found is None:
+        raise RequestRunning(retry_after_s=1)
+    return found
+
+
+def _without_cvc(document: Any) -> Any:
+    if isinstance(document, dict):
+        return {name: _without_cvc(value) for name, value in document.items() if name != "cvc"}
+    if isinstance(document, list):
+        return [_without_cvc(value) for value in document]
+    return document

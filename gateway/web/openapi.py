@@ -1,0 +1,212 @@
+"""The OpenAPI 3.1 document, made of what each route declared (docs/decisions/0007)."""
+
+import inspect
+import sys
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from quart import Quart
+from werkzeug.routing import Rule
+
+from gateway.problems import CODES, CONTENT_TYPE, PROBLEMS, Code, Problem, ProblemBody
+from gateway.roles import SCOPES
+from gateway.web.endpoint import Rules
+
+REF = "#/components/schemas/{name}"
+# By the name of the schema: what a client might send, and get.
+EXAMPLES: dict[str, Any] = msgspec.json.decode((files("gateway.web") / "examples.json").read_bytes())
+ABOUT = (
+    "Accounts, cards and payments of Sluice. Amounts are integer minor units with an ISO 4217 currency, times are "
+    "UTC. Every error is an RFC 9457 problem with a stable `code`. Begin with `POST /v1/login`; its "
+    "`access_token` goes along as `Authorization: Bearer …`."
+)
+FORM = {
+    "application/x-www-form-urlencoded": {
+        "schema": {
+            "type": "object",
+            "required": ["grant_type"],
+            "properties": {
+                name: {"type": "string"} for name in ("grant_type", "client_id", "client_secret", "scope")
+            },
+        }
+    }
+}
+KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Makes it safe to send the request again: it is done once, and answered the same each time.",
+    "example": "order-1",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+NOT_ENDED = "Not ended yet: look at it again with GET."
+REPLAYED = {
+    "Idempotent-Replayed": {
+        "description": "`true`: this is the stored answer to an earlier request with the same Idempotency-Key.",
+        "schema": {"type": "string", "enum": ["true"]},
+    }
+}
+RETRIED = {"request_in_progress", "operation_in_progress", "rate_limited", "unavailable"}
+RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds to wait before sending the same request again.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+
+
+def document(app: Quart, server: str) -> dict[str, Any]:
+    """The document of all routes of `app`, which clients reach at the URL `server`."""
+    routes = list(declared(app))
+    shapes = _Shapes([rules for _, _, rules, _ in routes])
+    paths: dict[str, dict[str, Any]] = {}
+    for rule, method, rules, view in routes:
+        path = rule.rule.replace("<", "{").replace(">", "}")
+        paths.setdefault(path, {})[method.lower()] = _operation(rule, rules, view, shapes)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Sluice", "version": "1", "description": ABOUT},
+        "servers": [{"url": server}],
+        "tags": _tags(routes),
+        "paths": paths,
+        "components": {"schemas": shapes.components, "securitySchemes": {"bearer": _scheme()}},
+    }
+
+
+def declared(app: Quart) -> Iterator[tuple[Rule, str, Rules, Any]]:
+    """Every route of `app`: rule, method, what it declared, view. Raises `AttributeError` for one without."""
+    for rule in app.url_map.iter_rules():
+        view: Any = app.view_functions[rule.endpoint]
+        for method in sorted((rule.methods or set()) - {"HEAD"}):
+            yield rule, method, view.rules, view
+
+
+def codes_of(rules: Rules) -> list[Code]:
+    """Every problem a route may answer with: those that follow from its rules, and those it named."""
+    found: set[Code] = {"internal", *rules.codes}
+    if rules.limit:
+        found |= {"rate_limited"}
+    if rules.scope:
+        found |= {"unauthenticated", "forbidden", "unavailable"}
+    if rules.body:
+        found |= {"invalid_json", "body_too_large", "body_timeout", "invalid_request"}
+    if rules.query:
+        found |= {"invalid_request"}
+    if rules.idempotency != "none":
+        found |= {"invalid_request", "idempotency_key_reused", "request_in_progress"}
+    if rules.idempotency == "required":
+        found |= {"idempotency_key_missing"}
+    return [code for code in CODES if code in found]
+
+
+class _Shapes:
+    """The schemas of all types that routes take and answer, named once for the whole document."""
+
+    def __init__(self, rules: list[Rules]) -> None:
+        wanted: list[Any] = [ProblemBody]
+        for each in rules:
+            wanted += [kind for kind in (each.body, *each.answers.values()) if kind is not None]
+        kinds = list(dict.fromkeys(wanted))
+        made, self.components = msgspec.json.schema_components(kinds, ref_template=REF)
+        self._by_kind = dict(zip(kinds, made, strict=True))
+        for name, schema in self.components.items():
+            if "description" in schema:
+                schema["description"] = inspect.cleandoc(schema["description"])
+            if name in EXAMPLES:
+                schema["examples"] = [EXAMPLES[name]]
+
+    def of(self, kind: Any) -> dict[str, Any]:
+        """The schema of a type: most are a reference."""
+        found: dict[str, Any] = self._by_kind[kind]
+        return found
+
+
+def _tags(routes: list[tuple[Rule, str, Rules, Any]]) -> list[dict[str, str]]:
+    """The files the routes are declared in, each with what it says about itself."""
+    modules = {_tag(rule): sys.modules[view.__module__].__doc__ or "" for rule, _, _, view in routes}
+    return [{"name": name, "description": _text(about)} for name, about in modules.items()]
+
+
+def _tag(rule: Rule) -> str:
+    blueprint: str = rule.endpoint.partition(".")[0]
+    return blueprint.replace("_", " ")
+
+
+def _text(*paragraphs: str | None) -> str:
+    """Markdown of what docstrings say: their lines are broken for the source, not for a reader."""
+    cleaned = [inspect.cleandoc(paragraph) for paragraph in paragraphs if paragraph]
+    return "\n\n".join(part.replace("\n", " ") for whole in cleaned for part in whole.split("\n\n"))
+
+
+def _operation(rule: Rule, rules: Rules, view: Any, shapes: _Shapes) -> dict[str, Any]:
+    summary, _, description = (inspect.getdoc(view) or "").partition("\n\n")
+    made = {
+        "operationId": rule.endpoint.replace(".", "_"),
+        "tags": [_tag(rule)],
+        "summary": summary,
+        "description": _text(description, rules.query.__doc__ if rules.query else None),
+        "security": [{"bearer": [rules.scope]}] if rules.scope else [],
+        "parameters": _parameters(rule, rules),
+        "responses": _answers(rules, shapes) | _problems(rules, shapes),
+    }
+    if rules.body:
+        content = {"application/json": {"schema": shapes.of(rules.body)}}
+        made["requestBody"] = {"required": not rules.body_optional, "content": content}
+    elif rules.form:
+        made["requestBody"] = {"required": True, "content": FORM}
+    return made
+
+
+def _parameters(rule: Rule, rules: Rules) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in sorted(rule.arguments)
+    ]
+    if rules.query:
+        schema = msgspec.json.schema(rules.query)["$defs"][rules.query.__name__]
+        required = schema.get("required", ())
+        found += [
+            {"name": name, "in": "query", "required": name in required, "schema": property}
+            for name, property in schema["properties"].items()
+        ]
+    if rules.idempotency != "none":
+        found.append(KEY | {"required": rules.idempotency == "required"})
+    return found
+
+
+def _answers(rules: Rules, shapes: _Shapes) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for status, kind in rules.answers.items():
+        struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+        about = _text(NOT_ENDED if status == 202 else None, kind.__doc__ if struct else None)
+        answer: dict[str, Any] = {"description": about}
+        if rules.idempotency != "none":
+            answer["headers"] = REPLAYED
+        if kind is not None:
+            media = "text/plain" if kind is str else "application/json"
+            answer["content"] = {media: {"schema": shapes.of(kind)}}
+        found[str(status)] = answer
+    return found
+
+
+def _problems(rules: Rules, shapes: _Shapes) -> dict[str, Any]:
+    by_status: dict[int, list[Code]] = {}
+    for code in codes_of(rules):
+        by_status.setdefault(PROBLEMS[code].status, []).append(code)
+    return {str(status): _problem(codes, shapes) for status, codes in sorted(by_status.items())}
+
+
+def _problem(codes: list[Code], shapes: _Shapes) -> dict[str, Any]:
+    narrowed = {"allOf": [shapes.of(ProblemBody), {"properties": {"code": {"enum": codes}}}]}
+    examples = {code: {"value": msgspec.json.decode(Problem(code).body())} for code in codes}
+    return {
+        "description": " ".join(f"`{code}`: {PROBLEMS[code].about}" for code in codes),
+        "headers": RETRY_AFTER if RETRIED.intersection(codes) else {},
+        "content": {CONTENT_TYPE: {"schema": narrowed, "examples": examples}},
+    }
+
+
+def _scheme() -> dict[str, str]:
+    scopes = "\n".join(f"- `{scope}`: {about}" for scope, about in SCOPES.items())
+    return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": f"Scopes:\n{scopes}"}

@@ -1,0 +1,53 @@
+"""Lists, paged in one way for all: `limit` and an opaque `cursor` that names a place, not a row that may change.
+
+A place is what a list is sorted by, of the last item of a page; the next page begins after it.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+
+from gateway.refusals import FieldError, InvalidFields
+
+T = TypeVar("T")
+Place = TypeVar("Place")
+
+LIMIT_MAX = 100
+
+
+class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page: `cursor` is the `next_cursor` of the one before; empty: the first."""
+
+    cursor: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX)] = 20
+
+
+class Listing(msgspec.Struct, Generic[T], frozen=True):
+    """A page of a list. `next_cursor` is null on the last one."""
+
+    data: list[T]
+    next_cursor: str | None
+
+
+def place_of(page: Page, kind: type[Place]) -> Place | None:
+    """The place after which a page begins; None for the first. Raises `InvalidFields` for a made-up cursor."""
+    if not page.cursor:
+        return None
+    try:
+        packed = base64.urlsafe_b64decode(page.cursor.encode() + b"==")
+        return msgspec.msgpack.decode(packed, type=kind)
+    except (ValueError, binascii.Error):
+        raise InvalidFields(FieldError("$.cursor", "Not a cursor of this list.")) from None
+
+
+def cut(found: Sequence[T], page: Page, place: Callable[[T], Any]) -> tuple[Sequence[T], str | None]:
+    """The items of a page and the cursor of the next one. `found` has one item more where there is one."""
+    shown = found[: page.limit]
+    return shown, _cursor(place(shown[-1])) if len(found) > page.limit else None
+
+
+def _cursor(place: Any) -> str:
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(place)).rstrip(b"=").decode()

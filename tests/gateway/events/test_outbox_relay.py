@@ -1,0 +1,173 @@
+"""The relay over a real broker: all that is committed is published, in order per payment, whatever happens."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import TopicPartition
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from connectors.kafka import consumer
+from gateway.books.engine import Books, sqlite_engine
+from gateway.books.outbox import OutboxRow, add_event, mark_published, measure_backlog, select_unpublished
+from gateway.books.tables import metadata
+from gateway.events.outbox_relay import OutboxRelay
+from schemas.samples import INITIATED
+from schemas.times import now_micros
+from tests.patience import eventually
+
+PAYMENTS = 20
+EACH = 5
+
+
+def books_at(path: Path) -> Books:
+    engine = sqlite_engine(path / "books.sqlite3")
+    metadata.create_all(engine)
+    return Books(engine)
+
+
+def add(conn: Connection, topic: str, payment: int, sequence: int) -> None:
+    """Write one event of a payment; its record can be told by its sequence."""
+    add_event(
+        conn,
+        topic=topic,
+        key=f"key-{payment}",
+        type="payment.initiated",
+        subject_id=f"pay-{payment}",
+        sequence=sequence,
+        data=msgspec.structs.replace(INITIATED, sequence=sequence),
+        traceparent=None,
+        now=now_micros(),
+    )
+
+
+async def write_all(books: Books, topic: str) -> None:
+    """Write every payment's events in order, all payments at once."""
+
+    async def one(payment: int) -> None:
+        for sequence in range(1, EACH + 1):
+            await books.write(add, topic, payment, sequence)
+
+    await asyncio.gather(*[one(payment) for payment in range(PAYMENTS)])
+
+
+async def drained(books: Books) -> None:
+    async def is_empty() -> bool:
+        return not (await books.read(measure_backlog)).rows
+
+    await eventually(is_empty)
+
+
+def read(bootstrap: str, topic: str, partitions: int) -> dict[str, list[int]]:
+    """The sequences of each payment as they stand on the topic, repeats left out."""
+    client = consumer(bootstrap)
+    client.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+    seen: dict[str, list[int]] = defaultdict(list)
+    while sum(map(len, seen.values())) < PAYMENTS * EACH:
+        for message in client.consume(500, 0.2):
+            sequence = msgspec.json.decode(message.value())["sequence"]
+            if sequence not in seen[message.key().decode()]:
+                seen[message.key().decode()].append(sequence)
+    client.close()
+    return seen
+
+
+async def test_what_is_committed_is_published_in_order(
+    kafka: str, new_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    topic = new_topic(3)
+    books = books_at(tmp_path)
+    relay = OutboxRelay(books, kafka)
+    books.listener = relay.publish
+    await write_all(books, topic)
+    await drained(books)
+    await relay.close()
+    await books.close()
+    assert set(map(tuple, read(kafka, topic, 3).values())) == {tuple(range(1, EACH + 1))}
+
+
+async def test_what_kafka_missed_goes_out_in_order_after_a_restart(
+    kafka: str, new_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    topic = new_topic(3)
+    books = books_at(tmp_path)
+    away = OutboxRelay(books, "localhost:1")
+    books.listener = away.publish
+    await write_all(books, topic)
+    assert (await books.read(measure_backlog)).rows == PAYMENTS * EACH
+    await away.close()
+    relay = OutboxRelay(books, kafka)
+    books.listener = relay.publish
+    await drained(books)
+    await relay.close()
+    await books.close()
+    assert set(map(tuple, read(kafka, topic, 3).values())) == {tuple(range(1, EACH + 1))}
+
+
+async def test_new_rows_wait_while_earlier_ones_are_the_sweeps(
+    kafka: str, new_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    topic = new_topic(1)
+    books = books_at(tmp_path)
+    for sequence in range(1, EACH):
+        for payment in range(PAYMENTS):
+            await books.write(add, topic, payment, sequence)  # nobody listens: as after a crash
+    relay = OutboxRelay(books, kafka)
+    books.listener = relay.publish
+    for payment in range(PAYMENTS):
+        await books.write(add, topic, payment, EACH)
+    await drained(books)
+    await relay.close()
+    await books.close()
+    assert set(map(tuple, read(kafka, topic, 1).values())) == {tuple(range(1, EACH + 1))}
+
+
+async def test_what_a_full_disk_keeps_from_being_noted_is_noted_later_and_not_sent_again(
+    kafka: str, new_topic: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = 0
+
+    def refuse_at_first(conn: Connection, ids: list[int], at: int) -> None:
+        nonlocal refused
+        refused += 1
+        if refused < 8:  # several sweeps long
+            raise OperationalError("UPDATE", {}, Exception("database or disk is full"))
+        mark_published(conn, ids, at)
+
+    monkeypatch.setattr("gateway.events.outbox_relay.mark_published", refuse_at_first)
+    topic = new_topic()
+    books = books_at(tmp_path)
+    relay = OutboxRelay(books, kafka)  # it does not listen to the books: the sweep sends
+    await write_all(books, topic)
+    await drained(books)
+    await relay.close()
+    await books.close()
+    client = consumer(kafka)
+    client.assign([TopicPartition(topic, 0, 0)])
+    assert client.get_watermark_offsets(TopicPartition(topic, 0), timeout=10) == (0, PAYMENTS * EACH)
+    client.close()
+
+
+async def test_a_disk_that_cannot_be_read_for_a_moment_ends_no_sweep(
+    kafka: str, new_topic: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = 0
+
+    def refuse_at_first(conn: Connection, until: int, most: int) -> list[OutboxRow]:
+        nonlocal refused
+        refused += 1
+        if refused < 3:
+            raise OperationalError("SELECT", {}, Exception("disk I/O error"))
+        return select_unpublished(conn, until, most)
+
+    monkeypatch.setattr("gateway.events.outbox_relay.select_unpublished", refuse_at_first)
+    books = books_at(tmp_path)
+    relay = OutboxRelay(books, kafka)  # it does not listen to the books: the sweep sends
+    await write_all(books, new_topic())
+    await drained(books)
+    await relay.close()
+    await books.close()

@@ -1,0 +1,69 @@
+"""Payments and operations as the tests of pure code need them, without books or clock."""
+
+from typing import Any
+
+from connectors.processors.contract import Answer, CallResult
+from gateway.books.operations import Operation, OperationKind
+from gateway.books.payments import PaymentRow
+from gateway.payments.changes import Change
+from gateway.payments.transitions import Situation, settle
+from gateway.policy import Policy
+from schemas.states import PaymentState
+
+POLICY = Policy("wrk", 15, 10, 60, (100, 500), 1, 1)
+SENT_AT = 1000
+NOW = 2000
+
+
+def payment(state: PaymentState = "processing", **given: Any) -> PaymentRow:
+    """A payment of 500 by card, after its first attempt."""
+    usual: dict[str, Any] = {"capture": "automatic", "attempts": 1, "sequence": 3, "recovery_point": "judged"}
+    return PaymentRow(
+        id="pay",
+        stream_key="fp",
+        customer_id="acc_c",
+        merchant_id="acc_m",
+        amount=500,
+        currency="EUR",
+        method="card",
+        brand="visa",
+        occurred_at=0,
+        created_at=0,
+        updated_at=0,
+        state=state,
+        **(usual | given),
+    )
+
+
+def operation(kind: OperationKind, **given: Any) -> Operation:
+    """An operation at Visa that was sent and not answered."""
+    usual: dict[str, Any] = {"id": "op", "amount": 500, "parent_id": "op_before", "parent_reference": "ref_before"}
+    return Operation(
+        payment_id="pay",
+        attempt_id="att",
+        processor="visa",
+        kind=kind,
+        currency="EUR",
+        created_at=SENT_AT,
+        **(usual | given),
+    )
+
+
+def answered(
+    kind: OperationKind,
+    result: CallResult,
+    state: PaymentState,
+    *,
+    said: dict[str, Any] | None = None,
+    **given: Any,
+) -> Change:
+    """What an answer to an operation makes of a payment in `state`.
+
+    `given`: fields of `Situation`, of the payment or of the operation.
+    """
+    situation: dict[str, Any] = {name: given.pop(name) for name in Situation.__struct_fields__ if name in given}
+    of_payment = {name: given.pop(name) for name in PaymentRow.__struct_fields__ if name in given}
+    rows = {"payment": payment(state, **of_payment), "operation": operation(kind, **given)}
+    change = settle(Situation(**(rows | situation)), Answer(result, **(said or {})), POLICY, NOW)
+    assert change is not None
+    return change

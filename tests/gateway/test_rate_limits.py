@@ -1,0 +1,70 @@
+"""Rate limits: a burst at once, then the rate, forgotten keys bounded."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import rate_limits
+from gateway.rate_limits import LIMITS, RateLimit, RateLimits
+
+SMALL = RateLimit(per_second=2, burst=3)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LIMITS, "small", SMALL)
+
+
+def test_a_burst_then_the_rate() -> None:
+    spent = RateLimits()
+    assert [spent.spend("small", "a", 100.0).remaining for _ in range(3)] == [2, 1, 0]
+    refused = spent.spend("small", "a", 100.0)
+    assert refused.retry_after_s == 1
+    assert refused.headers() == {"RateLimit-RateLimit": "3", "RateLimit-Remaining": "0", "RateLimit-Reset": "2"}
+    assert spent.spend("small", "a", 100.5).retry_after_s == 0
+    assert spent.spend("small", "a", 100.5).retry_after_s == 1
+
+
+def test_a_refused_request_spends_nothing() -> None:
+    spent = RateLimits()
+    for _ in range(3):
+        spent.spend("small", "a", 0.0)
+    for _ in range(100):
+        spent.spend("small", "a", 0.1)
+    assert spent.spend("small", "a", 0.5).retry_after_s == 0
+
+
+def test_keys_and_classes_are_apart() -> None:
+    spent = RateLimits()
+    for _ in range(3):
+        spent.spend("small", "a", 0.0)
+    assert spent.spend("small", "b", 0.0).retry_after_s == 0
+    assert spent.spend("default", "a", 0.0).retry_after_s == 0
+
+
+def test_the_longest_unused_key_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "KEYS_MAX", 2)
+    spent = RateLimits()
+    for key in ("a", "a", "b", "a", "c"):
+        spent.spend("small", key, 0.0)
+    assert spent.spend("small", "a", 0.0).retry_after_s == 1  # used again after b: still known
+    assert spent.spend("small", "b", 0.0).remaining == 2
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60))
+def test_never_more_than_burst_and_rate_allow(gaps: list[float]) -> None:
+    spent, now, admitted = RateLimits(), 1_000.0, 0
+    for gap in gaps:
+        now += gap
+        answer = spent.spend("small", "a", now)
+        admitted += answer.retry_after_s == 0
+        assert 0 <= answer.remaining <= SMALL.burst
+    assert admitted <= SMALL.burst + SMALL.per_second * (now - 1_000.0) + 1
+
+
+@given(st.integers(1, 30))
+def test_waiting_as_told_is_enough(hurried: int) -> None:
+    spent = RateLimits()
+    answers = [spent.spend("small", "a", 5.0) for _ in range(hurried)]
+    if answers[-1].retry_after_s:
+        assert spent.spend("small", "a", 5.0 + answers[-1].retry_after_s).retry_after_s == 0

@@ -1,0 +1,157 @@
+"""The decorator that declares routes: its order of checks, its keys, and a client that hangs up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from quart import Blueprint
+
+import gateway.app
+from gateway.payments.captures import WrongState
+from gateway.rate_limits import LIMITS, RateLimit
+from gateway.settings import GatewaySettings
+from gateway.web.call import Call, Reply
+from gateway.web.endpoint import endpoint
+from tests.gateway.conftest import Gateway
+
+
+class Question(msgspec.Struct, forbid_unknown_fields=True):
+    number: int = 0
+    cvc: str = ""
+
+
+class Counted(msgspec.Struct):
+    count: int
+
+
+class Bench:
+    """Routes that exist for these tests, on a gateway that is otherwise the real one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.begun = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.calls: list[Call[Question, None]] = []
+        self.blueprint = Blueprint("bench", __name__)
+        declare = self.blueprint.post
+        shared = {"scope": "account", "limit": "bench", "body": Question, "answers": {201: Counted}}
+
+        @declare("/bench/accepted")
+        @endpoint(**shared, idempotency="accepted", codes=("wrong_state",))  # type: ignore[arg-type]
+        async def accepted(call: Call[Question, None]) -> Reply:
+            """Count."""
+            return await self._answer(call)
+
+        @declare("/bench/required")
+        @endpoint(**shared, idempotency="required")  # type: ignore[arg-type]
+        async def required(call: Call[Question, None]) -> Reply:
+            """Count."""
+            return await self._answer(call)
+
+    async def _answer(self, call: Call[Question, None]) -> Reply:
+        self.calls.append(call)
+        self.begun.set()
+        await self.go_on.wait()
+        if call.body.number < 0:
+            raise WrongState
+        self.count += 1
+        return Reply(201, Counted(self.count))
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    made = Bench()
+    monkeypatch.setitem(LIMITS, "bench", RateLimit(per_second=1_000, burst=1_000))
+    monkeypatch.setattr(gateway.app, "BLUEPRINTS", (*gateway.app.BLUEPRINTS, made.blueprint))
+    return made
+
+
+@pytest.fixture
+async def running(bench: Bench, gateway_settings: GatewaySettings) -> AsyncIterator[Gateway]:
+    app = gateway.app.create_app(gateway_settings)
+    async with app.test_app():
+        yield Gateway(app)
+
+
+async def test_a_handler_gets_who_asks_what_and_where_it_belongs(running: Gateway, bench: Bench) -> None:
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    await running.ask("POST", "/bench/required", {"number": 7}, "replay", idempotency_key="k", traceparent=parent)
+    (call,) = bench.calls
+    assert call.caller.role == "customer"
+    assert call.caller.limit_class == "import"
+    assert "payments:import" in call.caller.scopes
+    assert (call.body, call.key) == (Question(7), "k")
+    assert (len(call.fingerprint), call.traceparent) == (32, parent)
+
+
+async def test_a_required_key_must_be_there(running: Gateway) -> None:
+    answer = await running.ask("POST", "/bench/required", {}, "customer")
+    assert (answer.status, answer.code) == (400, "idempotency_key_missing")
+
+
+async def test_an_empty_body_is_an_empty_object_where_nothing_is_required(running: Gateway) -> None:
+    assert (await running.ask("POST", "/bench/accepted", b"", "customer")).status == 201
+
+
+async def test_the_fingerprint_is_of_the_document_without_its_cvc(running: Gateway, bench: Bench) -> None:
+    bodies = [b'{"number": 1, "cvc": "111"}', b'{"cvc":"222","number":1}', b'{"number":2}']
+    for body in bodies:
+        await running.ask("POST", "/bench/required", body, "customer", idempotency_key="k")
+    await running.ask("POST", "/bench/accepted", bodies[0], "customer", idempotency_key="k")
+    first, same, other, elsewhere = [call.fingerprint for call in bench.calls]
+    assert first == same
+    assert len({first, other, elsewhere}) == 3
+
+
+async def test_a_client_that_hangs_up_finds_the_answer_when_it_comes_back(running: Gateway, bench: Bench) -> None:
+    bench.go_on.clear()
+    headers = {"Authorization": f"Bearer {await running.token('customer')}", "Idempotency-Key": "gone"}
+    request = running.app.test_client().request("/bench/accepted", method="POST", headers=headers)
+    async with request as connection:
+        await connection.send_complete()
+        await bench.begun.wait()
+        await connection.disconnect()
+    waiting = await running.ask("POST", "/bench/accepted", b"", "customer", idempotency_key="gone")
+    assert (waiting.status, waiting.code) == (409, "request_in_progress")
+    assert waiting.headers["Retry-After"] == "1"  # not the whole lease: most requests end within a second
+    bench.go_on.set()
+    await asyncio.gather(*running.runtime.running)
+    again = await running.ask("POST", "/bench/accepted", b"", "customer", idempotency_key="gone")
+    assert (again.status, again.json, again.headers["Idempotent-Replayed"]) == (201, {"count": 1}, "true")
+
+
+async def test_a_refusal_by_the_handler_is_not_stored(running: Gateway, bench: Bench) -> None:
+    body = {"number": -1}
+    for _ in range(2):
+        answer = await running.ask("POST", "/bench/accepted", body, "customer", idempotency_key="no")
+        assert answer.code == "wrong_state"
+    assert len(bench.calls) == 2
+
+
+async def test_two_accounts_may_use_the_same_key(running: Gateway, bench: Bench) -> None:
+    for who in ("customer", "merchant"):
+        answer = await running.ask("POST", "/bench/accepted", {}, who, idempotency_key="ours")
+        assert "Idempotent-Replayed" not in answer.headers
+    assert bench.count == 2
+
+
+async def test_a_limit_is_per_account_and_its_class_wins(
+    running: Gateway, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LIMITS, "bench", RateLimit(per_second=0.01, burst=2))
+    statuses = [(await running.ask("POST", "/bench/accepted", {}, "customer")).status for _ in range(3)]
+    assert statuses == [201, 201, 429]
+    assert (await running.ask("POST", "/bench/accepted", {}, "merchant")).status == 201
+    for _ in range(5):  # of the class `import`, whatever the route says
+        assert (await running.ask("POST", "/bench/accepted", {}, "replay")).status == 201
+
+
+async def test_requests_without_a_good_token_are_limited_by_address(
+    running: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LIMITS, "refused", RateLimit(per_second=0.01, burst=2))
+    statuses = [(await running.ask("GET", "/v1/me", who="nonsense")).status for _ in range(3)]
+    assert statuses == [401, 401, 429]
+    assert (await running.ask("GET", "/v1/me", who="customer")).status == 200

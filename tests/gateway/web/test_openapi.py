@@ -1,0 +1,116 @@
+"""The published description is complete and says what the routes do."""
+
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import pytest
+
+from gateway.problems import PROBLEMS
+from gateway.rate_limits import LIMITS
+from gateway.roles import SCOPES
+from gateway.web.openapi import EXAMPLES, codes_of, declared
+from tests.gateway.conftest import Gateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+async def document(gateway: Gateway) -> Any:
+    return (await gateway.ask("GET", "/openapi.json")).json
+
+
+async def test_every_route_declares_a_limit_and_known_words(gateway: Gateway) -> None:
+    unlimited = set()
+    for rule, _, rules, _ in declared(gateway.app):
+        assert rules.scope is None or rules.scope in SCOPES, rule
+        assert set(rules.codes) <= PROBLEMS.keys(), rule
+        if rules.limit is None:
+            unlimited.add(rule.rule)
+        else:
+            assert rules.limit in LIMITS, rule
+    assert unlimited == {"/healthz", "/readyz"}
+
+
+async def test_every_post_of_a_logged_in_caller_takes_a_key_but_logout(gateway: Gateway) -> None:
+    without = {
+        rule.rule
+        for rule, method, rules, _ in declared(gateway.app)
+        if method == "POST" and rules.scope and rules.idempotency == "none"
+    }
+    assert without == {"/v1/logout"}
+
+
+async def test_every_route_is_described_with_all_its_answers(gateway: Gateway, document: Any) -> None:
+    for rule, method, rules, _ in declared(gateway.app):
+        path = rule.rule.replace("<", "{").replace(">", "}")
+        operation = document["paths"][path][method.lower()]
+        assert operation["summary"], path
+        assert operation["security"] == ([{"bearer": [rules.scope]}] if rules.scope else [])
+        assert {str(status) for status in rules.answers} <= operation["responses"].keys()
+        for code in codes_of(rules):
+            assert f"`{code}`" in operation["responses"][str(PROBLEMS[code].status)]["description"], (path, code)
+        named = {parameter["name"] for parameter in operation["parameters"]}
+        assert set(rule.arguments) <= named
+        assert ("Idempotency-Key" in named) == (rules.idempotency != "none")
+        assert ("requestBody" in operation) == bool(rules.body or rules.form)
+
+
+async def test_operations_have_names_of_their_own(document: Any) -> None:
+    names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    assert len(names) == len(set(names))
+
+
+async def test_every_body_has_an_example_that_fits(gateway: Gateway, document: Any) -> None:
+    for _, _, rules, _ in declared(gateway.app):
+        if rules.body:
+            assert rules.body.__name__ in EXAMPLES
+            msgspec.convert(EXAMPLES[rules.body.__name__], rules.body)
+    for name, example in EXAMPLES.items():
+        schema = document["components"]["schemas"][name] | {"components": document["components"]}
+        jsonschema_rs.validate(schema, example)
+
+
+async def test_every_reference_leads_somewhere(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    for reference in _references(document):
+        assert reference.removeprefix("#/components/schemas/") in schemas
+
+
+async def test_an_answer_fits_its_described_schema(gateway: Gateway, document: Any) -> None:
+    for path, status, who in (("/v1/me", "200", "customer"), ("/v1/me", "401", None), ("/healthz", "200", None)):
+        answer = await gateway.ask("GET", path, who=who)
+        content = document["paths"][path]["get"]["responses"][status]["content"]
+        (described,) = content.values()
+        schema = described["schema"] | {"components": document["components"]}
+        assert jsonschema_rs.is_valid(schema, answer.json)
+        assert not jsonschema_rs.is_valid(schema, [])
+
+
+async def test_the_docs_need_nobody_elses_host(gateway: Gateway) -> None:
+    page = await gateway.ask("GET", "/docs")
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert b"http" not in page.body.replace(b"http-equiv", b"")
+    for name, kind in (("swagger-ui-bundle.js", "text/javascript"), ("swagger-ui.css", "text/css")):
+        asset = await gateway.ask("GET", f"/docs/{name}")
+        assert asset.headers["Content-Type"] == kind
+        assert len(asset.body) > 10_000
+    assert (await gateway.ask("GET", "/docs/start.js")).status == 200
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "..%2f__init__.py", "swagger-ui.js.map"])
+async def test_the_docs_send_nothing_else(gateway: Gateway, name: str) -> None:
+    assert (await gateway.ask("GET", f"/docs/{name}")).status == 404
+
+
+async def test_the_events_are_described_too(gateway: Gateway) -> None:
+    assert (await gateway.ask("GET", "/asyncapi.json")).json["asyncapi"] == "3.0.0"
+
+
+def _references(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+        return own + [found for child in node.values() for found in _references(child)]
+    if isinstance(node, list):
+        return [found for child in node for found in _references(child)]
+    return []
