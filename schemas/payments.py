@@ -10,12 +10,13 @@ from schemas.states import DeclineCode, PaymentState, Status
 
 ProcessorName = Literal["visa", "mastercard", "paypal"]
 PROCESSORS: tuple[ProcessorName, ...] = ("visa", "mastercard", "paypal")
+MethodType = Literal["card", "paypal"]
 
 
 class Method(msgspec.Struct, frozen=True, omit_defaults=True):
     """What pays: a tokenized card, or PayPal (then all but `type` is absent). No expiry, no name, no number."""
 
-    type: Literal["card", "paypal"]
+    type: MethodType
     card: str | None = None
     brand: str | None = None
     bin: str | None = None

@@ -1,6 +1,6 @@
 """Which processors there are, and how each is opened."""
 
-from connectors.processors.contract import Processor
+from connectors.processors.contract import Capabilities, Processor
 from connectors.processors.exchange import Exchange
 from connectors.processors.http_signature import Signer
 from connectors.processors.mastercard import Mastercard
@@ -8,6 +8,10 @@ from connectors.processors.paypal import PayPal
 from connectors.processors.settings import ProcessorSettings
 from connectors.processors.visa import Visa
 from schemas.payments import ProcessorName
+
+CAPABILITIES: dict[ProcessorName, Capabilities] = {
+    vendor.name: vendor.capabilities for vendor in (Visa, Mastercard, PayPal)
+}
 
 
 def open_processors(settings: ProcessorSettings, call_timeout_s: float = 10.0) -> dict[ProcessorName, Processor]:

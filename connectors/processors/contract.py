@@ -1,22 +1,23 @@
 """What every processor can be asked, and the one shape of its answers.
 
-Each call that can move money carries our own request id, so that silence can be looked up or reversed.
-No method raises for what a processor says or fails to say: that is an `Answer`.
+Each call that can move money carries our own request id, so that a call without an answer can be looked up or
+reversed. No method raises for what a processor answers or fails to answer: that is an `Answer`.
 """
 
 from typing import Literal, Protocol
 
 import msgspec
 
+from schemas.cards import Brand
 from schemas.money import Money
-from schemas.payments import ProcessorName
+from schemas.payments import MethodType, ProcessorName
 from schemas.states import DeclineCode
 
-Said = Literal["succeeded", "declined", "failed", "unknown", "not_found"]
+CallResult = Literal["succeeded", "declined", "failed", "unknown", "not_found"]
 
 
 class CardDetails(msgspec.Struct, frozen=True):
-    """A card on its way from the vault to a processor. Its text form shows nothing of it (PCI DSS 3.4.1)."""
+    """A card between the vault and a processor. Its text form shows none of its fields (PCI DSS 3.4.1)."""
 
     number: str
     exp_month: int
@@ -30,82 +31,97 @@ class CardDetails(msgspec.Struct, frozen=True):
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """What `authorize` is asked. `reference` is our attempt's id, `request_id` this call's.
+    """The arguments of `authorize`. `reference` is our attempt's id, `request_id` this call's.
 
-    `card` for card processors; `order` is the id PayPal gave an order that its payer approved.
+    `card` is set for card processors; `order_reference` is the processor's id of an order its payer approved.
     """
 
     request_id: str
     reference: str
     amount: Money
     card: CardDetails | None = None
-    order: str | None = None
+    order_reference: str | None = None
 
 
 class FollowUp(msgspec.Struct, frozen=True):
-    """What `capture`, `void` and `refund` are asked: a call on an earlier one.
+    """The arguments of `capture`, `void` and `refund`: a call on an earlier one, its parent.
 
-    `of` is the processor's own reference of that earlier call, `of_request_id` the id we sent with it.
-    `sale`: it authorized and captured at once, so taking it back is a void of a capture, where the wire
-    tells these apart.
+    `parent_reference` is the processor's id of the parent, `parent_request_id` the id we sent with it.
+    `parent_is_sale`: the parent authorized and captured at once; some wires void and refund a sale under another
+    address than an authorization or a capture.
     """
 
     request_id: str
     reference: str
     amount: Money
-    of: str
-    of_request_id: str
-    sale: bool = False
+    parent_reference: str
+    parent_request_id: str
+    parent_is_sale: bool = False
 
 
 class Query(msgspec.Struct, frozen=True):
-    """What `lookup` and `reverse` are asked: a call whose answer we never read, known by our ids alone.
+    """The arguments of `lookup` and `reverse`: a call whose answer was never read, known by our ids alone.
 
-    `kind` is the call's; `order` PayPal's order id; `of` the processor's reference the call followed, if any.
+    `kind` is the call's. `order_reference` is the processor's id of its order and `parent_reference` that of the
+    call it followed, if any.
     """
 
     request_id: str
     reference: str
     kind: Literal["authorize", "sale", "capture", "void", "refund", "reversal"]
     amount: Money
-    order: str | None = None
-    of: str | None = None
+    order_reference: str | None = None
+    parent_reference: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a processor said.
+    """A processor's answer to one call.
 
-    `succeeded`, `declined` (the issuer's no) and `failed` (an explicit technical no: nothing was moved) are its
-    word. `unknown` is silence, a reset after sending, or an answer nobody can read. `not_found` is said only by
-    `lookup` (it knows no such call) and `reverse` (there is nothing to reverse).
-    `sent` is False only where the connection never came about, so that nothing can have been applied.
-    `reverse` comes with `declined` only: the bank approved, the processor's own checks did not, and the money
-    stays reserved until a `reverse` of this call has succeeded (or found nothing).
-    `processor_reference` is the id later calls name. `amount` is what the processor says it moved.
+    Explicit results are `succeeded`, `declined` (the issuer refused) and `failed` (a technical refusal: no money
+    moved). `unknown` is a timeout, a reset after sending, or an unreadable answer. Only `lookup` returns
+    `not_found` for a call the processor does not know, and `reverse` where there is nothing to reverse.
+    `sent` is False only where no connection was established, so that nothing can have been applied.
+    `must_reverse` comes with `declined` only: the bank approved, the processor's own checks did not, and the money
+    stays reserved until a `reverse` of this call succeeds or finds nothing.
+    `processor_reference` is the id that later calls name. `amount` is what the processor moved by its own account.
     `detail` is for operators, scrubbed of card data.
     """
 
-    said: Said
+    result: CallResult
     processor_reference: str | None = None
     decline_code: DeclineCode | None = None
     detail: str = ""
     sent: bool = True
     amount: Money | None = None
     redirect_url: str | None = None
-    reverse: bool = False
+    must_reverse: bool = False
+
+
+class Capabilities(msgspec.Struct, frozen=True):
+    """What a processor can do. `brands` are the card brands it is the first choice for.
+
+    `deduplicates`: a capture, void or refund sent again under its request id is applied once.
+    `payer_approves`: the payer approves on the processor's own page before any authorization, so the processor is
+    a `RedirectProcessor`.
+    """
+
+    methods: frozenset[MethodType]
+    brands: frozenset[Brand]
+    deduplicates: bool
+    payer_approves: bool
 
 
 class Processor(Protocol):
-    """One vendor. `dedupes`: a capture, void or refund sent again under its request id is applied once."""
+    """One vendor."""
 
     name: ProcessorName
-    dedupes: bool
+    capabilities: Capabilities
 
     async def authorize(self, charge: Charge, *, capture: bool) -> Answer:
         """Reserve the money; with `capture`, take it in the same call."""
 
     async def capture(self, call: FollowUp) -> Answer:
-        """Take what was authorized, or a part of it."""
+        """Take the authorized amount, or a part of it."""
 
     async def void(self, call: FollowUp) -> Answer:
         """Release an authorization, or take back a sale that has not settled."""
@@ -116,24 +132,24 @@ class Processor(Protocol):
     async def reverse(self, request_id: str, query: Query) -> Answer:
         """Take back the call of `query` by our ids alone, applied or not. `request_id` is this reversal's own.
 
-        Asking again does no harm, under any id: what is taken back already is `succeeded`.
+        Repeating it is safe, under any id: a call that is reversed already is `succeeded`.
         """
 
     async def lookup(self, query: Query) -> Answer:
-        """What became of a call: its answer as if it came now, or `not_found`; `unknown` where nobody could say.
+        """The answer of an earlier call as if it came now, or `not_found`; `unknown` where it cannot be found out.
 
-        Never says `sent=False`: a look-up that failed says nothing about the call it asked for.
+        `sent` is always True: a look-up that failed says nothing about the call it asked for.
         """
 
     async def close(self) -> None:
         """Close the connections."""
 
 
-class Redirecting(Processor, Protocol):
+class RedirectProcessor(Processor, Protocol):
     """A processor whose payer must approve on its own page first."""
 
     async def create_order(self, charge: Charge, return_url: str, cancel_url: str) -> Answer:
         """Open an order (deduplicated by request id); the answer has its id and `redirect_url`."""
 
-    async def order(self, order: str) -> Answer:
-        """`succeeded` once its payer approved it, `failed` where it was voided, else `unknown` for now."""
+    async def order_status(self, order_reference: str) -> Answer:
+        """`succeeded` once the payer approved the order, `failed` where it was voided, else `unknown`."""

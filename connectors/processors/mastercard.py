@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from connectors.processors.contract import Answer, Charge, FollowUp, Query
+from connectors.processors.contract import Answer, Capabilities, Charge, FollowUp, Query
 from connectors.processors.exchange import Exchange, Reply, Request, answer_to, finding_of
 from connectors.processors.integrity import same, same_money
 from schemas.money import Money
@@ -131,7 +131,7 @@ def parse_taking(reference: str, request_id: str, asked: Money, reply: Reply) ->
     if said.result == "FAILURE":
         return _failure(said)
     if said.response.gateway_code == "PARTIALLY_APPROVED":
-        return Answer("declined", request_id, "insufficient_funds", said.detail(), reverse=True)
+        return Answer("declined", request_id, "insufficient_funds", said.detail(), must_reverse=True)
     if said.response.gateway_code not in APPROVED:
         return Answer("unknown", detail=said.detail())
     same_money(said.transaction.amount, said.transaction.currency, asked)
@@ -163,9 +163,9 @@ def parse_lookup(query: Query, reply: Reply) -> Answer:
 def parse_refused_reversal(query: Query, reply: Reply) -> Answer:
     """What a `GET` of the call says after its VOID was refused: reversed already, nothing to reverse, or no."""
     original = parse_lookup(query, reply)
-    if original.said in ("declined", "failed") and not original.reverse:
-        return Answer("not_found", detail=f"nothing to reverse: {original.said}")
-    if original.said in ("not_found", "unknown"):
+    if original.result in ("declined", "failed") and not original.must_reverse:
+        return Answer("not_found", detail=f"nothing to reverse: {original.result}")
+    if original.result in ("not_found", "unknown"):
         return original
     if msgspec.json.decode(reply.body, type=Said).order.status == "CANCELLED":
         return Answer("succeeded", query.request_id, amount=query.amount)
@@ -199,7 +199,9 @@ class Mastercard:
     """The `Processor` of Mastercard."""
 
     name: ProcessorName = "mastercard"
-    dedupes = True
+    capabilities = Capabilities(
+        methods=frozenset({"card"}), brands=frozenset({"mastercard"}), deduplicates=True, payer_approves=False
+    )
 
     def __init__(self, exchange: Exchange, merchant: str, password: str) -> None:
         self._exchange = exchange
@@ -228,7 +230,7 @@ class Mastercard:
 
     async def void(self, call: FollowUp) -> Answer:
         """See `Processor`."""
-        request = self._put(call.reference, call.request_id, build_void(call.of_request_id))
+        request = self._put(call.reference, call.request_id, build_void(call.parent_request_id))
         parse = partial(parse_void, call.reference, call.request_id, call.amount)
         return await answer_to(self._exchange.send(request), parse)
 
@@ -238,11 +240,11 @@ class Mastercard:
         void = self._put(query.reference, request_id, build_void(query.request_id))
         parse = partial(parse_void, query.reference, request_id, query.amount)
         answer = await answer_to(self._exchange.send(void, until), parse)
-        if answer.said in ("succeeded", "unknown") or not answer.sent:
+        if answer.result in ("succeeded", "unknown") or not answer.sent:
             return answer
         retrieve = self._get(query.reference, query.request_id)
         found = await finding_of(self._exchange.send(retrieve, until), partial(parse_refused_reversal, query))
-        return answer if found.said == "unknown" else found
+        return answer if found.result == "unknown" else found
 
     async def lookup(self, query: Query) -> Answer:
         """See `Processor`."""

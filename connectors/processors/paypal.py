@@ -17,7 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from connectors.processors.access_token import AccessToken
-from connectors.processors.contract import Answer, Charge, FollowUp, Query
+from connectors.processors.contract import Answer, Capabilities, Charge, FollowUp, Query
 from connectors.processors.exchange import (
     UNREADABLE,
     Exchange,
@@ -125,7 +125,7 @@ def parse_authorized(charge: Charge, reply: Reply) -> Answer:
     """What authorizing an order said. Raises `Mismatch` and what cannot be read."""
     if reply.status not in (200, 201):
         return _refusal(reply)
-    made = _done(msgspec.json.decode(reply.body, type=Order), charge.order).authorizations
+    made = _done(msgspec.json.decode(reply.body, type=Order), charge.order_reference).authorizations
     if not made:
         return Answer("unknown", detail="no authorization in the order")
     return _outcome(made[0], AUTHORIZED, charge.amount, charge.reference)
@@ -174,7 +174,7 @@ def parse_lookup(query: Query, reply: Reply) -> Answer:
         return Answer("not_found")
     if reply.status != 200:
         return Answer("unknown", detail=f"order: HTTP {reply.status}")
-    done = _done(msgspec.json.decode(reply.body, type=Order), query.order)
+    done = _done(msgspec.json.decode(reply.body, type=Order), query.order_reference)
     if query.kind in ("void", "reversal"):
         return _voided(query, done.authorizations)
     records = {"authorize": done.authorizations, "capture": done.captures, "refund": done.refunds}[query.kind]
@@ -224,41 +224,43 @@ def _refusal(reply: Reply) -> Answer:
 
 
 class PayPal:
-    """The `Redirecting` processor of PayPal."""
+    """The `RedirectProcessor` of PayPal."""
 
     name: ProcessorName = "paypal"
-    dedupes = True
+    capabilities = Capabilities(
+        methods=frozenset({"paypal"}), brands=frozenset(), deduplicates=True, payer_approves=True
+    )
 
     def __init__(self, exchange: Exchange, client: str, secret: str) -> None:
         self._exchange = exchange
         self._token = AccessToken(exchange, client, secret)
 
     async def create_order(self, charge: Charge, return_url: str, cancel_url: str) -> Answer:
-        """See `Redirecting`."""
+        """See `RedirectProcessor`."""
         reply = self._post("/v2/checkout/orders", charge.request_id, build_order(charge, return_url, cancel_url))
         return await answer_to(reply, partial(parse_created, charge))
 
-    async def order(self, order: str) -> Answer:
-        """See `Redirecting`."""
-        return await finding_of(self._get_order(order), partial(parse_order, order))
+    async def order_status(self, order_reference: str) -> Answer:
+        """See `RedirectProcessor`."""
+        return await finding_of(self._get_order(order_reference), partial(parse_order, order_reference))
 
     async def authorize(self, charge: Charge, *, capture: bool) -> Answer:
         """See `Processor`. Raises `ValueError` where there is no order, or for a capture in the same call."""
-        if capture or not charge.order:
+        if capture or not charge.order_reference:
             raise ValueError("an approved order is authorized, then captured")
-        path = f"/v2/checkout/orders/{quote(charge.order, '')}/authorize"
+        path = f"/v2/checkout/orders/{quote(charge.order_reference, '')}/authorize"
         return await answer_to(self._post(path, charge.request_id, {}), partial(parse_authorized, charge))
 
     async def capture(self, call: FollowUp) -> Answer:
         """See `Processor`."""
-        path = f"/v2/payments/authorizations/{quote(call.of, '')}/capture"
+        path = f"/v2/payments/authorizations/{quote(call.parent_reference, '')}/capture"
         return await answer_to(
             self._post(path, call.request_id, build_capture(call)), partial(parse_captured, call)
         )
 
     async def void(self, call: FollowUp) -> Answer:
         """See `Processor`."""
-        return await self._void(call.request_id, call.of, call.amount, self._exchange.deadline())
+        return await self._void(call.request_id, call.parent_reference, call.amount, self._exchange.deadline())
 
     async def refund(self, call: FollowUp) -> Answer:
         """See `Processor`."""
@@ -270,8 +272,8 @@ class PayPal:
             return Answer("failed", detail=f"PayPal takes back no {query.kind}")
         until = self._exchange.deadline()
         found = await self._lookup(query, until)
-        if found.said != "succeeded" or not found.processor_reference:
-            return found if found.said == "unknown" else Answer("not_found", detail=found.detail)
+        if found.result != "succeeded" or not found.processor_reference:
+            return found if found.result == "unknown" else Answer("not_found", detail=found.detail)
         made = found.processor_reference
         if query.kind == "authorize":
             return await self._void(request_id, made, query.amount, until)
@@ -291,7 +293,7 @@ class PayPal:
         return await answer_to(reply, partial(parse_voided, of, amount))
 
     async def _refund(self, call: FollowUp, until: float) -> Answer:
-        path = f"/v2/payments/captures/{quote(call.of, '')}/refund"
+        path = f"/v2/payments/captures/{quote(call.parent_reference, '')}/refund"
         return await answer_to(
             self._post(path, call.request_id, build_refund(call), until), partial(parse_refunded, call)
         )
@@ -301,12 +303,12 @@ class PayPal:
 
     async def _record_of(self, query: Query, until: float) -> Reply:
         """The order of a call; where its id is not known, what the call followed tells it. Raises `Silence`."""
-        if query.order:
-            return await self._get_order(query.order, until)
-        if not query.of:
+        if query.order_reference:
+            return await self._get_order(query.order_reference, until)
+        if not query.parent_reference:
             raise Silence("no order to look in")
         followed = "captures" if query.kind == "refund" else "authorizations"
-        path = f"/v2/payments/{followed}/{quote(query.of, '')}"
+        path = f"/v2/payments/{followed}/{quote(query.parent_reference, '')}"
         reply = await self._send(Request("GET", path, {}), until)
         return reply if reply.status != 200 else await self._get_order(parse_order_id(reply), until)
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from connectors.processors.contract import Answer, Charge, FollowUp, Query
+from connectors.processors.contract import Answer, Capabilities, Charge, FollowUp, Query
 from connectors.processors.exchange import Exchange, Reply, Request, answer_to, finding_of
 from connectors.processors.http_signature import Signer
 from connectors.processors.integrity import same, same_money
@@ -138,7 +138,7 @@ def build_capture(call: FollowUp) -> dict[str, Any]:
 def build_void(call: FollowUp) -> dict[str, Any]:
     """The body of the void of a sale and of the reversal of an authorization."""
     body: dict[str, Any] = {"clientReferenceInformation": _client(call.reference, call.request_id)}
-    if not call.sale:
+    if not call.parent_is_sale:
         body["reversalInformation"] = {"amountDetails": _sum(call.amount), "reason": "void"}
     return body
 
@@ -176,7 +176,7 @@ def parse_payment(charge: Charge, reply: Reply) -> Answer:
     reserved = said.status in APPROVED_BY_THE_BANK
     partial_only = said.status == "PARTIAL_AUTHORIZED"
     code = "insufficient_funds" if partial_only else DECLINES.get(said.why(), "generic_decline")
-    return Answer("declined", said.id or None, code, said.detail(), reverse=reserved)
+    return Answer("declined", said.id or None, code, said.detail(), must_reverse=reserved)
 
 
 def parse_taken(call: FollowUp, reply: Reply) -> Answer:
@@ -229,7 +229,9 @@ class Visa:
     """The `Processor` of Visa. A second capture, void or refund under one id would be a second one."""
 
     name: ProcessorName = "visa"
-    dedupes = False
+    capabilities = Capabilities(
+        methods=frozenset({"card"}), brands=frozenset({"visa"}), deduplicates=False, payer_approves=False
+    )
 
     def __init__(self, exchange: Exchange, signer: Signer) -> None:
         self._exchange = exchange
@@ -243,19 +245,21 @@ class Visa:
     async def capture(self, call: FollowUp) -> Answer:
         """See `Processor`."""
         request = self._post(
-            f"/pts/v2/payments/{quote(call.of, '')}/captures", call.request_id, build_capture(call)
+            f"/pts/v2/payments/{quote(call.parent_reference, '')}/captures", call.request_id, build_capture(call)
         )
         return await answer_to(self._exchange.send(request), partial(parse_taken, call))
 
     async def void(self, call: FollowUp) -> Answer:
         """See `Processor`. A sale is voided, an authorization reversed."""
-        path = f"/pts/v2/payments/{quote(call.of, '')}/{'voids' if call.sale else 'reversals'}"
+        way = "voids" if call.parent_is_sale else "reversals"
+        path = f"/pts/v2/payments/{quote(call.parent_reference, '')}/{way}"
         request = self._post(path, call.request_id, build_void(call))
         return await answer_to(self._exchange.send(request), partial(parse_taken_back, call))
 
     async def refund(self, call: FollowUp) -> Answer:
         """See `Processor`."""
-        path = f"/pts/v2/{'payments' if call.sale else 'captures'}/{quote(call.of, '')}/refunds"
+        parent = "payments" if call.parent_is_sale else "captures"
+        path = f"/pts/v2/{parent}/{quote(call.parent_reference, '')}/refunds"
         request = self._post(path, call.request_id, build_capture(call))
         return await answer_to(self._exchange.send(request), partial(parse_taken, call))
 
@@ -268,11 +272,11 @@ class Visa:
         answer = Answer("failed")
         for request in self._reversals(request_id, query):
             answer = await answer_to(self._exchange.send(request, until), partial(parse_taken_back, query))
-            if answer.said in ("succeeded", "unknown") or not answer.sent:
+            if answer.result in ("succeeded", "unknown") or not answer.sent:
                 return answer
         search = self._post("/tss/v2/searches", request_id, build_search(query))
         found = await finding_of(self._exchange.send(search, until), partial(parse_reversal_search, query))
-        return answer if found.said == "unknown" else found
+        return answer if found.result == "unknown" else found
 
     def _reversals(self, request_id: str, query: Query) -> list[Request]:
         void = self._post("/pts/v2/voids/", request_id, build_timeout_void(query))

@@ -137,12 +137,12 @@ def parse_reversal_search(query: Query, reply: Reply) -> Answer:
         return Answer("unknown", detail=f"search: HTTP {reply.status}")
     summaries = _summaries(reply)
     reversals = [s for s in summaries if s.did(TAKEN_BACK) and not s.did(MARKS["sale"])]
-    if any(_outcome(s).said == "succeeded" for s in reversals):
+    if any(_outcome(s).result == "succeeded" for s in reversals):
         return Answer("succeeded", amount=query.amount)
     original = _original(query, summaries)
-    if original.said in ("declined", "failed") and not original.reverse:
-        return Answer("not_found", detail=f"nothing to reverse: {original.said}")
-    return original if original.said in ("not_found", "unknown") else Answer("failed", detail="reversal refused")
+    if original.result in ("declined", "failed") and not original.must_reverse:
+        return Answer("not_found", detail=f"nothing to reverse: {original.result}")
+    return original if original.result in ("not_found", "unknown") else Answer("failed", detail="reversal refused")
 
 
 def _summaries(reply: Reply) -> list[Summary]:
@@ -156,7 +156,7 @@ def _original(query: Query, summaries: list[Summary]) -> Answer:
         return Answer("not_found")
     same("clientReferenceInformation.code", mine[0].client_reference_information.code, query.reference)
     answer = _outcome(mine[0])
-    if answer.said != "succeeded":
+    if answer.result != "succeeded":
         return answer
     total = mine[0].order_information.amount_details
     same_money(total.total_amount, total.currency, query.amount)
@@ -176,4 +176,4 @@ def _outcome(summary: Summary) -> Answer:
     reserved = reason in APPROVED_BY_THE_BANK or any(
         a.name == "ics_auth" and a.r_code == "1" for a in applications
     )
-    return Answer("declined", summary.id, DECLINES.get(reason, "generic_decline"), detail, reverse=reserved)
+    return Answer("declined", summary.id, DECLINES.get(reason, "generic_decline"), detail, must_reverse=reserved)

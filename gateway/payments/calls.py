@@ -4,7 +4,15 @@ import asyncio
 from time import monotonic
 from typing import cast
 
-from connectors.processors.contract import Answer, CardDetails, Charge, FollowUp, Processor, Query, Redirecting
+from connectors.processors.contract import (
+    Answer,
+    CardDetails,
+    Charge,
+    FollowUp,
+    Processor,
+    Query,
+    RedirectProcessor,
+)
 from gateway.books.operations import Operation
 from gateway.books.payments import PaymentRow
 from gateway.parts import Parts
@@ -20,7 +28,7 @@ async def send(
     """Send an operation to its processor; `of` is the one it follows or takes back."""
     processor = parts.processors[operation.processor]
     if operation.kind == "order":
-        return await _create_order(parts, cast(Redirecting, processor), payment, operation)
+        return await _create_order(parts, cast(RedirectProcessor, processor), payment, operation)
     if operation.kind in ("authorize", "sale"):
         return await _authorize(parts, processor, payment, operation, cvc)
     assert of is not None, "a capture, void or reversal names the operation it is about"
@@ -40,12 +48,14 @@ def query_of(operation: Operation) -> Query:
         operation.attempt,
         operation.kind,
         Money(operation.amount, operation.currency),
-        order=operation.of_reference if begins else None,
-        of=None if begins else operation.of_reference,
+        order_reference=operation.of_reference if begins else None,
+        parent_reference=None if begins else operation.of_reference,
     )
 
 
-async def _create_order(parts: Parts, processor: Redirecting, payment: PaymentRow, operation: Operation) -> Answer:
+async def _create_order(
+    parts: Parts, processor: RedirectProcessor, payment: PaymentRow, operation: Operation
+) -> Answer:
     back = f"{parts.settings.public_url}/v1/return/{payment.id}/{payment.return_nonce}"
     return await processor.create_order(_charge(operation, None), back, f"{back}?cancelled")
 
@@ -81,7 +91,7 @@ async def _open(parts: Parts, card: str, owner: str) -> CardDetails:
 
 def _charge(operation: Operation, card: CardDetails | None) -> Charge:
     money = Money(operation.amount, operation.currency)
-    return Charge(operation.id, operation.attempt, money, card, order=operation.of_reference)
+    return Charge(operation.id, operation.attempt, money, card, order_reference=operation.of_reference)
 
 
 def _follow_up(operation: Operation, of: Operation) -> FollowUp:
@@ -91,5 +101,5 @@ def _follow_up(operation: Operation, of: Operation) -> FollowUp:
         Money(operation.amount, operation.currency),
         of.processor_reference or "",
         of.id,
-        sale=of.kind == "sale",
+        parent_is_sale=of.kind == "sale",
     )

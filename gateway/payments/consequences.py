@@ -19,7 +19,7 @@ def close(before: Operation, answer: Answer, payment: PaymentRow, terms: Terms, 
 
     After `failed` only a success counts: an approval is never dropped, however late it comes.
     """
-    late = before.status == "failed" and answer.said != "succeeded"
+    late = before.status == "failed" and answer.result != "succeeded"
     if late or before.status in ("succeeded", "declined"):
         return None
     status = _status(before, answer, payment)
@@ -35,17 +35,17 @@ def close(before: Operation, answer: Answer, payment: PaymentRow, terms: Terms, 
 
 
 def _status(before: Operation, answer: Answer, payment: PaymentRow) -> OperationStatus:
-    if answer.said == "not_found" or (before.kind == "order" and answer.said == "unknown"):
+    if answer.result == "not_found" or (before.kind == "order" and answer.result == "unknown"):
         return "failed"
     # What has to be taken back is asked for until it is: a no to it leaves the money where it must not be.
     owed = before.kind == "reversal" or (before.kind == "void" and payment.state != "authorized")
-    return "unknown" if owed and answer.said in ("declined", "failed") else answer.said
+    return "unknown" if owed and answer.result in ("declined", "failed") else answer.result
 
 
 def _due(before: Operation, status: OperationStatus, answer: Answer, terms: Terms, now: int) -> int | None:
     if status == "unknown":
         return max(now, before.created_at + terms.call_timeout) + terms.unknown_window
-    given_up = answer.said == "not_found" and before.kind in ("authorize", "sale", "capture")
+    given_up = answer.result == "not_found" and before.kind in ("authorize", "sale", "capture")
     return now + terms.watch[0] if given_up else None
 
 
@@ -100,7 +100,7 @@ def _approved(payment: PaymentRow, closed: Operation) -> Effect:
 
 
 def _declined(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
-    if answer.reverse:  # the bank approved, the processor's own checks did not: free the money first
+    if answer.must_reverse:  # the bank approved, the processor's own checks did not: free the money first
         return Effect(payment, following("reversal", closed))
     return Effect(_become(payment, "declined", decline_code=closed.decline_code or "generic_decline"))
 
@@ -114,7 +114,7 @@ def _failed(payment: PaymentRow, closed: Operation) -> Effect:
 
 
 def _after_follow_up(payment: PaymentRow, closed: Operation, beside: list[Operation], answer: Answer) -> Effect:
-    if answer.said == "not_found":
+    if answer.result == "not_found":
         return Effect(payment, anew(closed))
     if closed.status != "succeeded":
         return Effect(payment)

@@ -104,9 +104,9 @@ async def settle(parts: Parts, operation: Operation) -> None:
         return
     processor = parts.processors[operation.processor]
     answer = await processor.lookup(query_of(operation))
-    if answer.said != "not_found":
+    if answer.result != "not_found":
         await _conclude(parts, operation, answer)
-    elif operation.kind in ("capture", "void") and processor.dedupes:
+    elif operation.kind in ("capture", "void") and processor.capabilities.deduplicates:
         await _send_again(parts, operation)
     elif operation.kind == "void":  # done anew: two of them release no more than one
         await _conclude(parts, operation, answer)
@@ -117,7 +117,7 @@ async def settle(parts: Parts, operation: Operation) -> None:
 async def watch(parts: Parts, operation: Operation) -> None:
     """Look once more for a request that was given up; an approval or capture found now is applied."""
     answer = await parts.processors[operation.processor].lookup(query_of(operation))
-    if answer.said == "succeeded":
+    if answer.result == "succeeded":
         await _conclude(parts, operation, answer)
     else:
         await parts.books.write(schedule_watch, parts.terms, operation.id, answer)
@@ -128,7 +128,7 @@ def schedule_watch(conn: Connection, terms: Terms, operation: str, answer: Answe
     row = select_operation(conn, operation)
     if row is None or row.status != "failed":
         return
-    checks = row.checks + (answer.said != "unknown")
+    checks = row.checks + (answer.result != "unknown")
     due = now_micros() + terms.watch[checks] if checks < len(terms.watch) else None
     update_operation(conn, msgspec.structs.replace(row, checks=checks, lease_until=due), "failed")
 
@@ -150,7 +150,7 @@ async def _reverse(parts: Parts, operation: Operation) -> None:
     reversal = await parts.books.write(open_reversal, parts.terms, operation)
     answer = await processor.reverse(reversal.id, query_of(operation))
     await _conclude(parts, reversal, answer)
-    if answer.said == "not_found":  # anything else but a success is asked again
+    if answer.result == "not_found":  # anything else but a success is asked again
         await _conclude(parts, operation, await processor.lookup(query_of(operation)))
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import msgspec
 from quart import Blueprint
 
-from connectors.processors.contract import Redirecting
+from connectors.processors.contract import RedirectProcessor
 from gateway.books.operations import select_operations
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.endpoint import Call, Reply, endpoint
@@ -45,8 +45,8 @@ async def _finish(parts: Parts, row: PaymentRow, cancelled: bool) -> PaymentRow:
         step = await parts.books.write(cancel, parts.terms, row.id)
         return step.payment if step else row
     order = (await parts.books.read(select_operations, row.id))[0]
-    paypal = cast(Redirecting, parts.processors["paypal"])
-    said = (await paypal.order(order.processor_reference or "")).said
+    paypal = cast(RedirectProcessor, parts.processors["paypal"])
+    said = (await paypal.order_status(order.processor_reference or "")).result
     if said != "succeeded":  # not approved yet, or PayPal is silent: the payer may come again
         return row
     approved = await parts.books.write(approve, parts.terms, row.id)

@@ -7,7 +7,15 @@ from typing import cast
 
 import aiohttp
 
-from connectors.processors.contract import Answer, CardDetails, Charge, FollowUp, Processor, Query, Redirecting
+from connectors.processors.contract import (
+    Answer,
+    CardDetails,
+    Charge,
+    FollowUp,
+    Processor,
+    Query,
+    RedirectProcessor,
+)
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.faults import ProcessorName as FaultName
 from connectors.sandbox.ledger import Row
@@ -48,13 +56,15 @@ class Desk:
         charge = Charge(new_id("op"), new_id("att"), amount, card or CARDS.get(self.name))
         if self.name != "paypal":
             return charge
-        return Charge(charge.request_id, charge.reference, amount, order=await self._approved_order(charge))
+        return Charge(
+            charge.request_id, charge.reference, amount, order_reference=await self._approved_order(charge)
+        )
 
     async def _approved_order(self, charge: Charge) -> str:
-        paypal = cast(Redirecting, self.processor)
+        paypal = cast(RedirectProcessor, self.processor)
         opened = Charge(new_id("op"), charge.reference, charge.amount)
         answer = await paypal.create_order(opened, "http://localhost:1/back", "http://localhost:1/back?cancelled")
-        assert answer.said == "succeeded"
+        assert answer.result == "succeeded"
         assert answer.redirect_url
         async with aiohttp.ClientSession() as payer:
             sent = payer.post(answer.redirect_url, data={"decision": "approve"}, allow_redirects=False)
@@ -66,14 +76,14 @@ class Desk:
     async def authorized(self, amount: Money = EUR, *, capture: bool = False) -> tuple[Charge, Answer]:
         charge = await self.charge(amount)
         answer = await self.processor.authorize(charge, capture=capture)
-        assert answer.said == "succeeded"
+        assert answer.result == "succeeded"
         return charge, answer
 
     async def captured(self, amount: Money = EUR) -> tuple[FollowUp, Answer]:
         charge, answer = await self.authorized(amount)
         call = follow_up(charge, answer)
         taken = await self.processor.capture(call)
-        assert taken.said == "succeeded"
+        assert taken.result == "succeeded"
         return call, taken
 
     def order(self, fault: FaultName, *, seconds: float | None = None, times: int | None = 1) -> None:
@@ -96,14 +106,14 @@ def follow_up(charge: Charge, answer: Answer, amount: Money | None = None, *, sa
 
 def query(call: Charge | FollowUp, kind: str) -> Query:
     """As the gateway asks: a charge with its order, any other call with what it followed."""
-    of = call.of if isinstance(call, FollowUp) else None
-    order = call.order if isinstance(call, Charge) else None
+    of = call.parent_reference if isinstance(call, FollowUp) else None
+    order = call.order_reference if isinstance(call, Charge) else None
     return Query(call.request_id, call.reference, kind, call.amount, order, of)  # type: ignore[arg-type]
 
 
 async def until(said: str, ask: Callable[[], Awaitable[Answer]], within_s: float = 60) -> Answer:
     end = time.monotonic() + within_s
-    while (answer := await ask()).said != said:
+    while (answer := await ask()).result != said:
         assert time.monotonic() < end, answer
         await asyncio.sleep(0.05)
     return answer

@@ -12,7 +12,7 @@ from connectors.processors.exchange import Exchange
 from connectors.processors.paypal import PayPal
 from schemas.money import Money
 
-CHARGE = Charge("op_1", "att_1", Money(100, "USD"), order="ORDER1")
+CHARGE = Charge("op_1", "att_1", Money(100, "USD"), order_reference="ORDER1")
 
 
 class Counting:
@@ -68,22 +68,22 @@ async def paypal(server: Counting) -> AsyncIterator[PayPal]:
 
 
 async def test_many_calls_share_one_token(paypal: PayPal, server: Counting) -> None:
-    answers = await asyncio.gather(*(paypal.order(f"O{n}") for n in range(20)))
-    assert {answer.said for answer in answers} == {"failed"}
+    answers = await asyncio.gather(*(paypal.order_status(f"O{n}") for n in range(20)))
+    assert {answer.result for answer in answers} == {"failed"}
     assert (server.granted, len(server.asked)) == (1, 20)
 
 
 async def test_a_refused_token_is_replaced_once(paypal: PayPal, server: Counting) -> None:
-    await paypal.order("O1")
+    await paypal.order_status("O1")
     server.revoked = True
-    assert (await paypal.order("O2")).said == "failed"
+    assert (await paypal.order_status("O2")).result == "failed"
     assert server.asked == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
 
 
 async def test_a_token_about_to_expire_is_not_used_again(paypal: PayPal, server: Counting) -> None:
     server.expires_in = 30
-    await paypal.order("O1")
-    await paypal.order("O2")
+    await paypal.order_status("O1")
+    await paypal.order_status("O2")
     assert server.granted == 2
 
 
@@ -91,8 +91,8 @@ async def test_a_token_about_to_expire_is_not_used_again(paypal: PayPal, server:
 async def test_without_a_token_nothing_was_sent(paypal: PayPal, server: Counting, status: int) -> None:
     server.grant_status = status
     answer = await paypal.authorize(CHARGE, capture=False)
-    assert (answer.said, answer.sent) == ("failed", False)
-    assert (await paypal.order("O1")).said == "unknown"
+    assert (answer.result, answer.sent) == ("failed", False)
+    assert (await paypal.order_status("O1")).result == "unknown"
     assert not server.asked
 
 
@@ -109,4 +109,4 @@ async def test_without_a_token_nothing_was_sent(paypal: PayPal, server: Counting
 async def test_a_token_nobody_can_use_is_none(paypal: PayPal, server: Counting, nonsense: bytes) -> None:
     server.nonsense = nonsense
     answer = await paypal.authorize(CHARGE, capture=False)
-    assert (answer.said, answer.sent) == ("failed", False)
+    assert (answer.result, answer.sent) == ("failed", False)

@@ -52,9 +52,9 @@ async def test_a_decline_says_why_and_is_found_again(
     desk = desks[name]
     charge = await desk.charge(amount, card)
     answer = await desk.processor.authorize(charge, capture=False)
-    assert (answer.said, answer.decline_code, answer.reverse) == ("declined", code, False)
+    assert (answer.result, answer.decline_code, answer.must_reverse) == ("declined", code, False)
     found = await desk.processor.lookup(query(charge, "authorize"))
-    assert (found.said, found.decline_code) == ("declined", code)
+    assert (found.result, found.decline_code) == ("declined", code)
 
 
 @pytest.mark.parametrize("number", ["4000000000009235", "4100000000000019"])
@@ -65,11 +65,11 @@ async def test_a_decline_after_the_banks_yes_is_to_be_reversed(
     desk = desks["visa"]
     charge = await desk.charge(card=CardDetails(number, 12, 2031))
     answer = await desk.processor.authorize(charge, capture=capture)
-    assert (answer.said, answer.decline_code, answer.reverse) == ("declined", "suspected_fraud", True)
+    assert (answer.result, answer.decline_code, answer.must_reverse) == ("declined", "suspected_fraud", True)
     asked = query(charge, "sale" if capture else "authorize")
     found = await desk.processor.lookup(asked)
-    assert (found.said, found.reverse) == ("declined", True)
-    assert (await desk.processor.reverse(new_id("op"), asked)).said == "succeeded"
+    assert (found.result, found.must_reverse) == ("declined", True)
+    assert (await desk.processor.reverse(new_id("op"), asked)).result == "succeeded"
     assert [row.operation for row in desk.rows()] == ["authorize", "reversal"]
 
 
@@ -86,15 +86,15 @@ async def test_a_technical_no_is_failed(
 ) -> None:
     desk = desks[name]
     charge = await desk.charge(card=card)
-    assert (await desk.processor.authorize(charge, capture=False)).said == "failed"
+    assert (await desk.processor.authorize(charge, capture=False)).result == "failed"
     assert [row.status for row in desk.rows()] == []
 
 
 async def test_a_gateway_that_does_not_know_yet_is_asked_again(desks: dict[ProcessorName, Desk]) -> None:
     desk = desks["mastercard"]
     charge = await desk.charge(card=CardDetails("5123450000000008", 5, 2037))
-    assert (await desk.processor.authorize(charge, capture=False)).said == "unknown"
-    assert (await desk.processor.lookup(query(charge, "authorize"))).said == "succeeded"
+    assert (await desk.processor.authorize(charge, capture=False)).result == "unknown"
+    assert (await desk.processor.lookup(query(charge, "authorize"))).result == "succeeded"
 
 
 async def test_capture(desk: Desk) -> None:
@@ -106,32 +106,32 @@ async def test_capture(desk: Desk) -> None:
 async def test_capture_of_a_part(desk: Desk) -> None:
     charge, answer = await desk.authorized()
     taken = await desk.processor.capture(follow_up(charge, answer, Money(234, "EUR")))
-    assert (taken.said, taken.amount) == ("succeeded", Money(234, "EUR"))
+    assert (taken.result, taken.amount) == ("succeeded", Money(234, "EUR"))
     assert [row.amount for row in desk.rows()] == [1234, 234]
 
 
 async def test_a_capture_of_too_much_fails(desk: Desk) -> None:
     charge, answer = await desk.authorized()
     taken = await desk.processor.capture(follow_up(charge, answer, Money(1235, "EUR")))
-    assert taken.said == "failed"
+    assert taken.result == "failed"
     assert len(desk.rows()) == 1
 
 
 async def test_void_of_an_authorization(desk: Desk) -> None:
     charge, answer = await desk.authorized()
     call = follow_up(charge, answer)
-    assert (await desk.processor.void(call)).said == "succeeded"
+    assert (await desk.processor.void(call)).result == "succeeded"
     [authorized, voided] = desk.rows()
     assert voided.operation in ("void", "reversal")
     assert (voided.of, voided.request_id, voided.amount) == (authorized.id, call.request_id, 1234)
-    assert (await desk.processor.capture(follow_up(charge, answer))).said == "failed"
+    assert (await desk.processor.capture(follow_up(charge, answer))).result == "failed"
 
 
 @pytest.mark.parametrize("name", ["visa", "mastercard"])
 async def test_void_of_a_sale(desks: dict[ProcessorName, Desk], name: ProcessorName) -> None:
     desk = desks[name]
     charge, answer = await desk.authorized(capture=True)
-    assert (await desk.processor.void(follow_up(charge, answer, sale=True))).said == "succeeded"
+    assert (await desk.processor.void(follow_up(charge, answer, sale=True))).result == "succeeded"
     assert [row.operation for row in desk.rows()] == ["sale", "void"]
 
 
@@ -142,7 +142,7 @@ async def test_refunds_in_parts_and_no_more_than_was_taken(desk: Desk) -> None:
         refund = FollowUp(
             new_id("op"), call.reference, Money(amount, "EUR"), taken.processor_reference, call.request_id
         )
-        assert (await desk.processor.refund(refund)).said == said
+        assert (await desk.processor.refund(refund)).result == said
     assert [row.amount for row in desk.rows() if row.operation == "refund"] == [1000, 234]
 
 
@@ -151,7 +151,7 @@ async def test_refund_of_a_sale(desks: dict[ProcessorName, Desk], name: Processo
     desk = desks[name]
     charge, answer = await desk.authorized(capture=True)
     refund = await desk.processor.refund(follow_up(charge, answer, Money(34, "EUR"), sale=True))
-    assert (refund.said, refund.amount) == ("succeeded", Money(34, "EUR"))
+    assert (refund.result, refund.amount) == ("succeeded", Money(34, "EUR"))
 
 
 # Asking
@@ -171,7 +171,7 @@ async def test_each_call_is_found_by_our_id(desk: Desk) -> None:
         (refund, "refund", refunded),
     ]:
         found = await desk.processor.lookup(query(call, kind))
-        assert (found.said, found.processor_reference, found.amount) == (
+        assert (found.result, found.processor_reference, found.amount) == (
             "succeeded",
             answer.processor_reference,
             call.amount,
@@ -181,25 +181,25 @@ async def test_each_call_is_found_by_our_id(desk: Desk) -> None:
 async def test_a_void_is_found_by_our_id(desk: Desk) -> None:
     charge, answer = await desk.authorized()
     call = follow_up(charge, answer)
-    assert (await desk.processor.lookup(query(call, "void"))).said == "not_found"
+    assert (await desk.processor.lookup(query(call, "void"))).result == "not_found"
     await desk.processor.void(call)
-    assert (await desk.processor.lookup(query(call, "void"))).said == "succeeded"
+    assert (await desk.processor.lookup(query(call, "void"))).result == "succeeded"
 
 
 async def test_what_was_never_sent_is_not_found(desk: Desk) -> None:
     charge, answer = await desk.authorized()
     unsent = await desk.charge()
-    assert (await desk.processor.lookup(query(unsent, "authorize"))).said == "not_found"
+    assert (await desk.processor.lookup(query(unsent, "authorize"))).result == "not_found"
     for kind in ("capture", "void"):
-        assert (await desk.processor.lookup(query(follow_up(charge, answer), kind))).said == "not_found"
+        assert (await desk.processor.lookup(query(follow_up(charge, answer), kind))).result == "not_found"
     assert len(desk.rows()) == 1
 
 
 async def test_the_same_id_for_another_amount_is_no_success(desk: Desk) -> None:
     charge, _ = await desk.authorized()
-    other = Charge(charge.request_id, charge.reference, Money(999, "EUR"), charge.card, charge.order)
+    other = Charge(charge.request_id, charge.reference, Money(999, "EUR"), charge.card, charge.order_reference)
     found = await desk.processor.lookup(query(other, "authorize"))
-    assert found.said == "unknown"
+    assert found.result == "unknown"
     assert "amount" in found.detail
 
 
@@ -209,9 +209,9 @@ async def test_the_same_id_for_another_amount_is_no_success(desk: Desk) -> None:
 async def test_reverse_takes_back_what_was_applied_once(desk: Desk) -> None:
     charge, _ = await desk.authorized()
     asked, request_id = query(charge, "authorize"), new_id("op")
-    assert (await desk.processor.reverse(request_id, asked)).said == "succeeded"
-    assert (await desk.processor.reverse(request_id, asked)).said == "succeeded"
-    assert (await desk.processor.reverse(new_id("op"), asked)).said == "succeeded"
+    assert (await desk.processor.reverse(request_id, asked)).result == "succeeded"
+    assert (await desk.processor.reverse(request_id, asked)).result == "succeeded"
+    assert (await desk.processor.reverse(new_id("op"), asked)).result == "succeeded"
     [authorized, reversed_] = desk.rows()
     assert reversed_.operation in ("void", "reversal")
     assert (reversed_.of, reversed_.request_id) == (authorized.id, request_id)
@@ -222,22 +222,22 @@ async def test_reverse_of_a_sale(desks: dict[ProcessorName, Desk], name: Process
     desk = desks[name]
     charge, _ = await desk.authorized(capture=True)
     asked = query(charge, "sale")
-    assert (await desk.processor.reverse(new_id("op"), asked)).said == "succeeded"
-    assert (await desk.processor.reverse(new_id("op"), asked)).said == "succeeded"
+    assert (await desk.processor.reverse(new_id("op"), asked)).result == "succeeded"
+    assert (await desk.processor.reverse(new_id("op"), asked)).result == "succeeded"
     assert [row.operation for row in desk.rows()] == ["sale", "void"]
 
 
 async def test_reverse_of_a_capture(desk: Desk) -> None:
     call, _ = await desk.captured()
-    assert (await desk.processor.reverse(new_id("op"), query(call, "capture"))).said == "succeeded"
+    assert (await desk.processor.reverse(new_id("op"), query(call, "capture"))).result == "succeeded"
     assert [row.operation for row in desk.rows()][2] in ("void", "refund")
 
 
 async def test_there_is_nothing_to_reverse(desk: Desk) -> None:
     charge = await desk.charge()
-    assert (await desk.processor.reverse(new_id("op"), query(charge, "authorize"))).said == "not_found"
+    assert (await desk.processor.reverse(new_id("op"), query(charge, "authorize"))).result == "not_found"
     if desk.name != "paypal":
-        assert (await desk.processor.reverse(new_id("op"), query(charge, "sale"))).said == "not_found"
+        assert (await desk.processor.reverse(new_id("op"), query(charge, "sale"))).result == "not_found"
     assert desk.rows() == []
 
 
@@ -252,11 +252,11 @@ async def test_a_decline_leaves_nothing_to_reverse(
     desk = desks[name]
     charge = await desk.charge(amount, card)
     await desk.processor.authorize(charge, capture=False)
-    assert (await desk.processor.reverse(new_id("op"), query(charge, "authorize"))).said == "not_found"
+    assert (await desk.processor.reverse(new_id("op"), query(charge, "authorize"))).result == "not_found"
 
 
 async def test_a_captured_authorization_is_not_reversed_behind_the_capture(desk: Desk) -> None:
     charge, answer = await desk.authorized()
     await desk.processor.capture(follow_up(charge, answer))
-    assert (await desk.processor.reverse(new_id("op"), query(charge, "authorize"))).said == "failed"
+    assert (await desk.processor.reverse(new_id("op"), query(charge, "authorize"))).result == "failed"
     assert [row.operation for row in desk.rows()] == ["authorize", "capture"]

@@ -109,7 +109,7 @@ async def test_a_refused_connection_is_not_sent(free_ports: Callable[[int], list
     assert await answer_to(exchange.send(PUT), parse_nothing) == Answer(
         "failed", sent=False, detail="not sent: ClientConnectorError"
     )
-    assert (await finding_of(exchange.send(PUT), parse_nothing)).said == "unknown"
+    assert (await finding_of(exchange.send(PUT), parse_nothing)).result == "unknown"
     await exchange.close()
 
 
@@ -177,7 +177,7 @@ async def test_half_an_answer_is_silence(text: bytes) -> None:
         writer.close()
 
     async with talking(break_off) as (exchange, _server):
-        assert (await answer_to(exchange.send(PUT), parse_nothing)).said == "unknown"
+        assert (await answer_to(exchange.send(PUT), parse_nothing)).result == "unknown"
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -212,7 +212,7 @@ async def test_numbers_that_are_none_are_unreadable(told: str) -> None:
         same_money(told, "EUR", Money(1000, "EUR"))
         return Answer("succeeded")
 
-    assert (await answer_to(_soon(Reply(200, b"")), parse)).said == "unknown"
+    assert (await answer_to(_soon(Reply(200, b"")), parse)).result == "unknown"
 
 
 async def test_a_mismatch_is_unknown_and_says_which_field() -> None:
@@ -221,7 +221,7 @@ async def test_a_mismatch_is_unknown_and_says_which_field() -> None:
         return Answer("succeeded")
 
     answer = await answer_to(_soon(Reply(200, b"")), parse)
-    assert answer.said == "unknown"
+    assert answer.result == "unknown"
     assert "order.id is 'att_2'" in answer.detail
 
 
@@ -229,7 +229,7 @@ async def test_what_is_deeper_than_anyone_reads_is_unknown() -> None:
     def parse(_reply: Reply) -> Answer:
         raise RecursionError
 
-    assert (await answer_to(_soon(Reply(200, b"")), parse)).said == "unknown"
+    assert (await answer_to(_soon(Reply(200, b"")), parse)).result == "unknown"
 
 
 def test_requests_and_replies_show_no_body() -> None:

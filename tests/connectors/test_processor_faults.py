@@ -27,20 +27,20 @@ async def test_refuse_means_nothing_was_sent(desk: Desk) -> None:
         await fresh.capture(follow_up(charge, answer)),
         await fresh.void(follow_up(charge, answer)),
     ]:
-        assert (said.said, said.sent) == ("failed", False)
+        assert (said.result, said.sent) == ("failed", False)
     asked = await fresh.lookup(query(charge, "authorize"))
-    assert (asked.said, asked.sent) == ("unknown", True)
+    assert (asked.result, asked.sent) == ("unknown", True)
     await desk.sandbox.clear()
     assert len(desk.rows()) == 1
-    assert (await desk.processor.authorize(later, capture=False)).said == "succeeded"
+    assert (await desk.processor.authorize(later, capture=False)).result == "succeeded"
 
 
 async def test_silence_is_unknown_and_not_found(desk: Desk) -> None:
     charge = await desk.charge()
     desk.order("silence")
     answer = await desk.hasty.authorize(charge, capture=False)
-    assert (answer.said, answer.sent) == ("unknown", True)
-    assert (await desk.processor.lookup(query(charge, "authorize"))).said == "not_found"
+    assert (answer.result, answer.sent) == ("unknown", True)
+    assert (await desk.processor.lookup(query(charge, "authorize"))).result == "not_found"
     assert desk.rows() == []
 
 
@@ -52,11 +52,11 @@ async def test_an_authorization_whose_answer_is_lost_is_unknown_then_found_then_
     desk.order(fault)
     client = desk.hasty if fault == "apply_then_silence" else desk.processor
     answer = await client.authorize(charge, capture=False)
-    assert (answer.said, answer.sent) == ("unknown", True)
+    assert (answer.result, answer.sent) == ("unknown", True)
     assert len(desk.rows()) == 1, "sent once"
     found = await desk.processor.lookup(query(charge, "authorize"))
-    assert (found.said, found.amount) == ("succeeded", EUR)
-    assert (await desk.processor.reverse(new_id("op"), query(charge, "authorize"))).said == "succeeded"
+    assert (found.result, found.amount) == ("succeeded", EUR)
+    assert (await desk.processor.reverse(new_id("op"), query(charge, "authorize"))).result == "succeeded"
     assert len(desk.rows()) == 2
 
 
@@ -65,12 +65,12 @@ async def test_a_capture_whose_answer_is_lost_is_found_or_sent_again_once(desk: 
     charge, answer = await desk.authorized()
     call = follow_up(charge, answer)
     desk.order(fault)
-    assert (await desk.processor.capture(call)).said == "unknown"
+    assert (await desk.processor.capture(call)).result == "unknown"
     found = await desk.processor.lookup(query(call, "capture"))
-    assert (found.said, found.amount) == ("succeeded", EUR)
-    if desk.processor.dedupes:
+    assert (found.result, found.amount) == ("succeeded", EUR)
+    if desk.processor.capabilities.deduplicates:
         again = await desk.processor.capture(call)
-        assert (again.said, again.processor_reference) == ("succeeded", found.processor_reference)
+        assert (again.result, again.processor_reference) == ("succeeded", found.processor_reference)
     assert [row.operation for row in desk.rows()] == ["authorize", "capture"]
 
 
@@ -79,9 +79,9 @@ async def test_a_void_whose_answer_is_lost_is_found(desk: Desk, fault: FaultName
     charge, answer = await desk.authorized()
     call = follow_up(charge, answer)
     desk.order(fault)
-    assert (await desk.processor.void(call)).said == "unknown"
-    assert (await desk.processor.lookup(query(call, "void"))).said == "succeeded"
-    assert (await desk.processor.void(call)).said == "succeeded"
+    assert (await desk.processor.void(call)).result == "unknown"
+    assert (await desk.processor.lookup(query(call, "void"))).result == "succeeded"
+    assert (await desk.processor.void(call)).result == "succeeded"
     assert len(desk.rows()) == 2
 
 
@@ -89,8 +89,8 @@ async def test_a_reversal_whose_answer_is_lost_is_sent_again(desk: Desk) -> None
     charge, _ = await desk.authorized()
     asked, request_id = query(charge, "authorize"), new_id("op")
     desk.order("apply_then_reset")
-    assert (await desk.processor.reverse(request_id, asked)).said == "unknown"
-    assert (await desk.processor.reverse(request_id, asked)).said == "succeeded"
+    assert (await desk.processor.reverse(request_id, asked)).result == "unknown"
+    assert (await desk.processor.reverse(request_id, asked)).result == "succeeded"
     assert len(desk.rows()) == 2
 
 
@@ -98,25 +98,25 @@ async def test_slow_lands_after_we_gave_up(desk: Desk) -> None:
     charge = await desk.charge()
     asked = query(charge, "authorize")
     desk.order("slow", seconds=600)
-    assert (await desk.hasty.authorize(charge, capture=False)).said == "unknown"
-    assert (await desk.processor.lookup(asked)).said == "not_found"
+    assert (await desk.hasty.authorize(charge, capture=False)).result == "unknown"
+    assert (await desk.processor.lookup(asked)).result == "not_found"
     await desk.sandbox.clear()
     await until("succeeded", lambda: desk.processor.lookup(asked))
-    assert (await desk.processor.reverse(new_id("op"), asked)).said == "succeeded"
+    assert (await desk.processor.reverse(new_id("op"), asked)).result == "succeeded"
 
 
 async def test_slow_within_the_timeout_is_a_success(desk: Desk) -> None:
     charge = await desk.charge()
     desk.order("slow", seconds=0.3)
-    assert (await desk.processor.authorize(charge, capture=False)).said == "succeeded"
+    assert (await desk.processor.authorize(charge, capture=False)).result == "succeeded"
 
 
 @pytest.mark.parametrize("fault", ["garbage", "apply_then_500", "half_body", "apply_then_reset"])
 async def test_a_look_up_that_fails_says_nothing_of_the_call(desk: Desk, fault: FaultName) -> None:
     charge, _ = await desk.authorized()
     desk.sandbox.order(Fault(desk.name, fault, operation="lookup", times=1))
-    assert (await desk.processor.lookup(query(charge, "authorize"))).said == "unknown"
-    assert (await desk.processor.lookup(query(charge, "authorize"))).said == "succeeded"
+    assert (await desk.processor.lookup(query(charge, "authorize"))).result == "unknown"
+    assert (await desk.processor.lookup(query(charge, "authorize"))).result == "succeeded"
 
 
 # Credentials
@@ -145,6 +145,6 @@ async def test_wrong_credentials_are_an_explicit_no_and_no_finding(
     stranger = strangers[desk.name]
     charge, _ = await desk.authorized()
     later = await desk.charge()
-    assert (await stranger.authorize(later, capture=False)).said == "failed"
-    assert (await stranger.lookup(query(charge, "authorize"))).said == "unknown"
+    assert (await stranger.authorize(later, capture=False)).result == "failed"
+    assert (await stranger.lookup(query(charge, "authorize"))).result == "unknown"
     assert len(desk.rows()) == 1

@@ -86,7 +86,7 @@ def test_an_approval(code: str) -> None:
 
 def test_yen_come_as_a_number_without_decimals() -> None:
     yen = {"id": "op_1", "amount": 500, "currency": "JPY"}
-    assert taking(said(transaction=yen), Money(500, "JPY")).said == "succeeded"
+    assert taking(said(transaction=yen), Money(500, "JPY")).result == "succeeded"
 
 
 @pytest.mark.parametrize(
@@ -127,18 +127,18 @@ def test_an_approval_of_something_else_is_none(changes: dict[str, Any]) -> None:
 )
 def test_only_an_explicit_no_is_one(reply: Reply, word: str, code: str | None) -> None:
     answer = taking(reply)
-    assert (answer.said, answer.decline_code, answer.reverse) == (word, code, False)
+    assert (answer.result, answer.decline_code, answer.must_reverse) == (word, code, False)
 
 
 def test_less_than_asked_is_to_be_reversed() -> None:
     answer = taking(said("SUCCESS", "PARTIALLY_APPROVED"))
-    assert (answer.said, answer.decline_code, answer.reverse) == ("declined", "insufficient_funds", True)
+    assert (answer.result, answer.decline_code, answer.must_reverse) == ("declined", "insufficient_funds", True)
 
 
 def test_a_void_takes_back_the_whole() -> None:
-    assert parse_void("att_1", "op_1", EUR, said()).said == "succeeded"
-    assert parse_void("att_1", "op_1", EUR, said("FAILURE", "UNSPECIFIED_FAILURE")).said == "failed"
-    assert parse_void("att_1", "op_1", EUR, said("PENDING", "PENDING")).said == "unknown"
+    assert parse_void("att_1", "op_1", EUR, said()).result == "succeeded"
+    assert parse_void("att_1", "op_1", EUR, said("FAILURE", "UNSPECIFIED_FAILURE")).result == "failed"
+    assert parse_void("att_1", "op_1", EUR, said("PENDING", "PENDING")).result == "unknown"
     with pytest.raises(Mismatch):
         parse_void("att_2", "op_1", EUR, said())
 
@@ -156,7 +156,7 @@ def test_a_void_takes_back_the_whole() -> None:
     ],
 )
 def test_a_look_up(reply: Reply, word: str) -> None:
-    assert parse_lookup(ASKED, reply).said == word
+    assert parse_lookup(ASKED, reply).result == word
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_look_up(reply: Reply, word: str) -> None:
     ],
 )
 def test_what_a_refused_reversal_means(reply: Reply, word: str) -> None:
-    assert parse_refused_reversal(ASKED, reply).said == word
+    assert parse_refused_reversal(ASKED, reply).result == word
 
 
 def test_every_decline_is_one_of_ours() -> None:

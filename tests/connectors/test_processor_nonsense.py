@@ -16,9 +16,9 @@ from connectors.processors.exchange import Reply, answer_to
 from schemas.money import Money
 
 EUR = Money(1234, "EUR")
-CHARGE = Charge("op_1", "att_1", EUR, CardDetails("4111111111111111", 1, 2039), order="ORDER1")
+CHARGE = Charge("op_1", "att_1", EUR, CardDetails("4111111111111111", 1, 2039), order_reference="ORDER1")
 CALL = FollowUp("op_1", "att_1", EUR, "of", "op_0")
-ASKED = Query("op_1", "att_1", "authorize", EUR, order="ORDER1")
+ASKED = Query("op_1", "att_1", "authorize", EUR, order_reference="ORDER1")
 SUM = {"currency_code": "EUR", "value": "12.34"}
 RECORD = {"id": "AUTH1", "status": "CREATED", "amount": SUM, "custom_id": "att_1", "invoice_id": "op_1"}
 
@@ -119,20 +119,20 @@ def changed(document: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict
 @pytest.mark.parametrize("name", GOOD)
 async def test_the_good_answers_are_good(name: str) -> None:
     parse, status, document = GOOD[name]
-    assert (await read(parse, status, msgspec.json.encode(document))).said == "succeeded"
+    assert (await read(parse, status, msgspec.json.encode(document))).result == "succeeded"
 
 
 @pytest.mark.parametrize("name", GOOD)
 @given(body=st.binary(max_size=80), status=st.sampled_from([200, 201, 204, 301, 400, 401, 404, 422, 500, 503]))
 async def test_bytes_are_never_a_success(name: str, body: bytes, status: int) -> None:
-    assert (await read(GOOD[name][0], status, body)).said in ("unknown", "not_found", "failed", "declined")
+    assert (await read(GOOD[name][0], status, body)).result in ("unknown", "not_found", "failed", "declined")
 
 
 @pytest.mark.parametrize("name", GOOD)
 @given(document=VALUES, status=st.sampled_from([200, 201, 400, 401, 404, 422, 500]))
 async def test_other_documents_are_never_a_success(name: str, document: Any, status: int) -> None:
     answer = await read(GOOD[name][0], status, msgspec.json.encode(document))
-    assert answer.said in ("unknown", "not_found", "failed", "declined")
+    assert answer.result in ("unknown", "not_found", "failed", "declined")
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -143,6 +143,6 @@ async def test_one_wrong_field_is_no_success(name: str, data: st.DataObject) -> 
     value = data.draw(VALUES)
     answer = await read(parse, status, msgspec.json.encode(changed(document, path, value)))
     assert answer.amount in (None, EUR)
-    if answer.said == "succeeded":
+    if answer.result == "succeeded":
         field = ".".join([str(key) for key in path if isinstance(key, str)][-2:])
         assert (name, field) in FREE or value in (None, 12.34, "12.34"), (path, value)

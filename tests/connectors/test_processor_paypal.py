@@ -26,7 +26,7 @@ from schemas.money import Money
 from schemas.states import DECLINE_CODES
 
 USD = Money(10000, "USD")
-CHARGE = Charge("op_1", "att_1", USD, order="5O190127TN364715T")
+CHARGE = Charge("op_1", "att_1", USD, order_reference="5O190127TN364715T")
 CALL = FollowUp("op_2", "att_1", USD, "0VF52814937998046", "op_1")
 AMOUNT = {"currency_code": "USD", "value": "100.00"}
 
@@ -51,7 +51,7 @@ def error(issue: str, status: int = 422, name: str = "UNPROCESSABLE_ENTITY") -> 
 
 
 def query(kind: Any) -> Query:
-    return Query("op_2", "att_1", kind, USD, order="5O190127TN364715T")
+    return Query("op_2", "att_1", kind, USD, order_reference="5O190127TN364715T")
 
 
 def test_an_order_is_authorized_later_and_comes_back_to_us() -> None:
@@ -74,14 +74,14 @@ def test_captures_and_refunds_carry_our_id() -> None:
 
 def test_a_created_order_says_where_the_payer_goes() -> None:
     answer = parse_created(CHARGE, reply(order("PAYER_ACTION_REQUIRED")))
-    assert (answer.said, answer.processor_reference) == ("succeeded", "5O190127TN364715T")
+    assert (answer.result, answer.processor_reference) == ("succeeded", "5O190127TN364715T")
     assert answer.redirect_url == "https://www.sandbox.paypal.com/checkoutnow?token=5O190127TN364715T"
 
 
 @pytest.mark.parametrize("href", ["javascript:alert(1)", "", "//elsewhere"])
 def test_a_page_that_is_none_leads_nowhere(href: str) -> None:
     body = order("CREATED") | {"links": [{"href": href, "rel": "approve"}]}
-    assert parse_created(CHARGE, reply(body)).said == "unknown"
+    assert parse_created(CHARGE, reply(body)).result == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -97,15 +97,15 @@ def test_a_page_that_is_none_leads_nowhere(href: str) -> None:
 )
 def test_only_an_approved_order_is_a_success(status: str, said: str) -> None:
     answer = parse_order("5O190127TN364715T", reply(order(status), 200))
-    assert answer.said == said
+    assert answer.result == said
     assert answer.amount == (USD if said == "succeeded" else None)
 
 
 def test_another_order_is_a_mismatch_and_no_order_is_failed() -> None:
     with pytest.raises(Mismatch):
         parse_order("ANOTHER", reply(order("APPROVED"), 200))
-    assert parse_order("5O190127TN364715T", error("INVALID_RESOURCE_ID", 404)).said == "failed"
-    assert parse_order("5O190127TN364715T", reply({}, 500)).said == "unknown"
+    assert parse_order("5O190127TN364715T", error("INVALID_RESOURCE_ID", 404)).result == "failed"
+    assert parse_order("5O190127TN364715T", reply({}, 500)).result == "unknown"
 
 
 def test_an_authorization() -> None:
@@ -119,7 +119,7 @@ def test_an_authorization() -> None:
 def test_a_completed_order_can_be_denied(code: str, ours: str) -> None:
     denied = record("DENIED", processor_response={"response_code": code})
     answer = parse_authorized(CHARGE, reply(order("COMPLETED", authorizations=[denied])))
-    assert (answer.said, answer.decline_code) == ("declined", ours)
+    assert (answer.result, answer.decline_code) == ("declined", ours)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_an_authorization_of_something_else_is_none(changes: dict[str, Any]) -> 
     ],
 )
 def test_only_an_explicit_no_is_one(answer: Reply, said: str) -> None:
-    assert parse_authorized(CHARGE, answer).said == said
+    assert parse_authorized(CHARGE, answer).result == said
 
 
 @pytest.mark.parametrize(
@@ -160,22 +160,22 @@ def test_only_an_explicit_no_is_one(answer: Reply, said: str) -> None:
     [("COMPLETED", "succeeded"), ("PENDING", "unknown"), ("DECLINED", "declined"), ("FAILED", "failed")],
 )
 def test_a_capture(status: str, said: str) -> None:
-    assert parse_captured(CALL, reply(record(status))).said == said
+    assert parse_captured(CALL, reply(record(status))).result == said
 
 
 @pytest.mark.parametrize(
     ("status", "said"), [("COMPLETED", "succeeded"), ("PENDING", "unknown"), ("CANCELLED", "failed")]
 )
 def test_a_refund(status: str, said: str) -> None:
-    assert parse_refunded(CALL, reply(record(status))).said == said
+    assert parse_refunded(CALL, reply(record(status))).result == said
 
 
 def test_a_void() -> None:
     of = "0VF52814937998046"
-    assert parse_voided(of, USD, Reply(204, b"")).said == "succeeded"
-    assert parse_voided(of, USD, reply(record("VOIDED"), 200)).said == "succeeded"
-    assert parse_voided(of, USD, error("PREVIOUSLY_VOIDED")).said == "succeeded"
-    assert parse_voided(of, USD, error("PREVIOUSLY_CAPTURED")).said == "failed"
+    assert parse_voided(of, USD, Reply(204, b"")).result == "succeeded"
+    assert parse_voided(of, USD, reply(record("VOIDED"), 200)).result == "succeeded"
+    assert parse_voided(of, USD, error("PREVIOUSLY_VOIDED")).result == "succeeded"
+    assert parse_voided(of, USD, error("PREVIOUSLY_CAPTURED")).result == "failed"
     with pytest.raises(Mismatch):
         parse_voided("ANOTHER", USD, reply(record("VOIDED"), 200))
 
@@ -185,13 +185,13 @@ def test_calls_are_found_in_their_order_by_our_id() -> None:
     done = order(authorizations=[record("CAPTURED")], captures=[other, mine], refunds=[other])
     assert parse_lookup(query("authorize"), reply(done, 200)).processor_reference == "0VF52814937998046"
     assert parse_lookup(query("capture"), reply(done, 200)).processor_reference == "CAP1"
-    assert parse_lookup(query("refund"), reply(done, 200)).said == "not_found"
-    assert parse_lookup(query("void"), reply(done, 200)).said == "not_found"
+    assert parse_lookup(query("refund"), reply(done, 200)).result == "not_found"
+    assert parse_lookup(query("void"), reply(done, 200)).result == "not_found"
     voided = order(authorizations=[record("VOIDED")])
-    assert parse_lookup(query("void"), reply(voided, 200)).said == "succeeded"
-    assert parse_lookup(query("authorize"), reply(order("APPROVED"), 200)).said == "not_found"
-    assert parse_lookup(query("authorize"), error("INVALID_RESOURCE_ID", 404)).said == "not_found"
-    assert parse_lookup(query("authorize"), reply({}, 401)).said == "unknown"
+    assert parse_lookup(query("void"), reply(voided, 200)).result == "succeeded"
+    assert parse_lookup(query("authorize"), reply(order("APPROVED"), 200)).result == "not_found"
+    assert parse_lookup(query("authorize"), error("INVALID_RESOURCE_ID", 404)).result == "not_found"
+    assert parse_lookup(query("authorize"), reply({}, 401)).result == "unknown"
 
 
 def test_the_order_of_an_authorization() -> None:

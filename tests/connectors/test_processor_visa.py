@@ -105,7 +105,7 @@ def test_follow_ups_carry_their_own_ids() -> None:
         "orderInformation": {"amountDetails": {"totalAmount": "500", "currency": "JPY"}},
     }
     assert build_void(yen)["reversalInformation"]["amountDetails"]["totalAmount"] == "500"
-    sale = FollowUp("op_2", "att_1", EUR, "6750", "op_1", sale=True)
+    sale = FollowUp("op_2", "att_1", EUR, "6750", "op_1", parent_is_sale=True)
     assert build_void(sale) == {"clientReferenceInformation": own}
 
 
@@ -157,7 +157,7 @@ def test_an_approval_without_an_id_cannot_be_read() -> None:
 )
 def test_declines_come_as_201(status: str, reason: str, code: str, reverse: bool) -> None:
     answer = parse_payment(CHARGE, reply(payment(status, reason)))
-    assert (answer.said, answer.decline_code, answer.reverse) == ("declined", code, reverse)
+    assert (answer.result, answer.decline_code, answer.must_reverse) == ("declined", code, reverse)
 
 
 @pytest.mark.parametrize(
@@ -179,19 +179,19 @@ def test_declines_come_as_201(status: str, reason: str, code: str, reverse: bool
     ],
 )
 def test_only_an_explicit_no_is_failed(status: int, body: dict[str, Any], said: str) -> None:
-    assert parse_payment(CHARGE, reply(body, status)).said == said
+    assert parse_payment(CHARGE, reply(body, status)).result == said
 
 
 def test_captures_and_refunds_say_how_much() -> None:
     capture = payment("PENDING", orderInformation={"amountDetails": {"totalAmount": "102.21", "currency": "EUR"}})
-    assert parse_taken(CAPTURE, reply(capture)).said == "succeeded"
+    assert parse_taken(CAPTURE, reply(capture)).result == "succeeded"
     amounts = {"refundAmountDetails": {"refundAmount": "102.21", "currency": "eur"}, "orderInformation": {}}
-    assert parse_taken(CAPTURE, reply(payment("PENDING", **amounts))).said == "succeeded"
+    assert parse_taken(CAPTURE, reply(payment("PENDING", **amounts))).result == "succeeded"
     amounts["refundAmountDetails"]["refundAmount"] = "2.21"
     with pytest.raises(Mismatch):
         parse_taken(CAPTURE, reply(payment("PENDING", **amounts)))
-    assert parse_taken(CAPTURE, reply(payment("DECLINED", "PROCESSOR_DECLINED"))).said == "declined"
-    assert parse_taken(CAPTURE, reply(refused("EXCEEDS_AUTH_AMOUNT"), 400)).said == "failed"
+    assert parse_taken(CAPTURE, reply(payment("DECLINED", "PROCESSOR_DECLINED"))).result == "declined"
+    assert parse_taken(CAPTURE, reply(refused("EXCEEDS_AUTH_AMOUNT"), 400)).result == "failed"
 
 
 @pytest.mark.parametrize(
@@ -207,16 +207,16 @@ def test_captures_and_refunds_say_how_much() -> None:
     ],
 )
 def test_voids_and_reversals(status: int, body: dict[str, Any], said: str) -> None:
-    assert parse_taken_back(CAPTURE, reply(body, status)).said == said
+    assert parse_taken_back(CAPTURE, reply(body, status)).result == said
 
 
 def test_the_search_finds_a_call_among_what_carries_its_id() -> None:
     reversal = summary([("ics_auth_reversal", "1", "100")])
     answer = parse_search(ASKED, found(reversal, summary([("ics_auth", "1", "100")])))
     assert answer == Answer("succeeded", "6750124114786780104953", amount=EUR)
-    assert parse_search(ASKED, found(reversal)).said == "not_found"
-    assert parse_search(ASKED, found()).said == "not_found"
-    assert parse_search(ASKED, reply({"count": 0})).said == "not_found"
+    assert parse_search(ASKED, found(reversal)).result == "not_found"
+    assert parse_search(ASKED, found()).result == "not_found"
+    assert parse_search(ASKED, reply({"count": 0})).result == "not_found"
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_the_search_tells_declines_by_their_older_codes(
     applications: list[tuple[str, str, str]], said: str, code: str | None, reverse: bool
 ) -> None:
     answer = parse_search(ASKED, found(summary(applications)))
-    assert (answer.said, answer.decline_code, answer.reverse) == (said, code, reverse)
+    assert (answer.result, answer.decline_code, answer.must_reverse) == (said, code, reverse)
 
 
 def test_a_finding_about_something_else_is_none() -> None:
@@ -246,7 +246,7 @@ def test_a_finding_about_something_else_is_none() -> None:
     ):
         with pytest.raises(Mismatch):
             parse_search(ASKED, found(other))
-    assert parse_search(ASKED, reply({}, 401)).said == "unknown"
+    assert parse_search(ASKED, reply({}, 401)).result == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_finding_about_something_else_is_none() -> None:
     ],
 )
 def test_what_a_refused_reversal_means(summaries: list[dict[str, Any]], said: str) -> None:
-    assert parse_reversal_search(ASKED, found(*summaries)).said == said
+    assert parse_reversal_search(ASKED, found(*summaries)).result == said
 
 
 def test_every_decline_is_one_of_ours() -> None:

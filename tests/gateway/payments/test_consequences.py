@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import pytest
 
-from connectors.processors.contract import Answer, Said
+from connectors.processors.contract import Answer, CallResult
 from gateway.books.operations import Operation, OperationKind
 from gateway.books.payments import PaymentRow
 from gateway.payments.consequences import close, consequence
@@ -14,7 +14,7 @@ from schemas.states import STATES, PaymentState, can_become
 TERMS = Terms("wrk", 15, 10, 60, (100, 500), 1, 1)
 SENT_AT = 1000
 KINDS: tuple[OperationKind, ...] = get_args(OperationKind)
-SAID: tuple[Said, ...] = get_args(Said)
+SAID: tuple[CallResult, ...] = get_args(CallResult)
 
 
 def payment(state: PaymentState = "processing", **given: Any) -> PaymentRow:
@@ -57,7 +57,7 @@ def test_what_was_given_up_and_can_still_take_money_is_watched(kind: OperationKi
 
 
 @pytest.mark.parametrize("said", ["declined", "failed"])
-def test_a_no_to_what_has_to_be_taken_back_is_asked_again(said: Said) -> None:
+def test_a_no_to_what_has_to_be_taken_back_is_asked_again(said: CallResult) -> None:
     for kind, state, status in (
         ("reversal", "authorized", "unknown"),
         ("void", "failed", "unknown"),
@@ -70,7 +70,7 @@ def test_a_no_to_what_has_to_be_taken_back_is_asked_again(said: Said) -> None:
 
 @pytest.mark.parametrize("before", ["succeeded", "declined", "failed"])
 @pytest.mark.parametrize("said", SAID)
-def test_after_its_end_only_an_approval_of_what_failed_counts(before: str, said: Said) -> None:
+def test_after_its_end_only_an_approval_of_what_failed_counts(before: str, said: CallResult) -> None:
     closed = close(operation("sale", status=before), Answer(said), payment("failed"), TERMS, SENT_AT)
     assert (closed is not None) == (before == "failed" and said == "succeeded")
 
@@ -78,7 +78,7 @@ def test_after_its_end_only_an_approval_of_what_failed_counts(before: str, said:
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("said", SAID)
-def test_no_answer_makes_an_impossible_change(kind: OperationKind, said: Said, state: PaymentState) -> None:
+def test_no_answer_makes_an_impossible_change(kind: OperationKind, said: CallResult, state: PaymentState) -> None:
     """An answer may come at any time: recovery, a frozen worker and a watch all bring them late."""
     before, row = operation(kind), payment(state)
     closed = close(before, Answer(said), row, TERMS, SENT_AT)

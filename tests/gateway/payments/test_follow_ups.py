@@ -2,7 +2,7 @@
 
 import asyncio
 
-from connectors.processors.contract import Answer, Said
+from connectors.processors.contract import Answer, CallResult
 from gateway.books.operations import Operation, select_operations
 from gateway.payments.calls import query_of
 from gateway.payments.follow_ups import Asked, begin_capture, begin_void
@@ -60,7 +60,7 @@ async def test_a_void_in_work_is_not_answered_by_a_capture_found_late(shop: Shop
     def asked(key: str) -> Asked:
         return Asked(Request(merchant, key, b"same"), held, "merchant")
 
-    async def say(operation: Operation | None, said: Said) -> Step:
+    async def say(operation: Operation | None, said: CallResult) -> Step:
         assert operation is not None
         return await parts.books.write(apply, parts.terms, operation.id, Answer(said, "their-reference"))
 
@@ -157,7 +157,7 @@ async def test_an_approved_review_whose_capture_is_refused_waits_for_nobody(shop
     parts = shop.gateway.parts
     (authorization,) = await parts.books.read(select_operations, held)
     gone = await parts.processors["visa"].reverse("op_elsewhere", query_of(authorization))
-    assert gone.said == "succeeded"
+    assert gone.result == "succeeded"
     decision = {"decision": "approve", "reason": "fine"}
     answer = await shop.post(f"/v1/reviews/{await _review(shop, held)}/decision", decision, who="analyst")
     assert answer.status == 200

@@ -49,7 +49,7 @@ async def test_judged_is_asked_for_and_never_sent_again(shop: Shop, request_of: 
     step = await parts.books.write(judge, parts.terms, row.id, None, 0.0)
     assert step.send is not None
     answer = await send(parts, step.payment, step.send, None, None)  # applied there, and then we die
-    assert answer.said == "succeeded"
+    assert answer.result == "succeeded"
     await shop.expire()
     assert await shop.state(row.id) == "unknown"
     await shop.expire()
@@ -83,7 +83,7 @@ async def test_judged_waits_for_a_vault_that_restarts(shop: Shop, request_of: Re
     done, _ = await asyncio.wait([call], timeout=0.3)
     away.rename(socket)
     assert not done
-    assert (await call).said == "succeeded"
+    assert (await call).result == "succeeded"
 
 
 async def test_judged_is_not_judged_twice(shop: Shop, request_of: RequestOf) -> None:
