@@ -17,8 +17,8 @@ from typing import Any, Literal
 import msgspec
 
 from connectors.processors.contract import Answer, Capabilities, Charge, FollowUp, Query
-from connectors.processors.exchange import Exchange, Reply, Request, answer_to, finding_of
-from connectors.processors.integrity import same, same_money
+from connectors.processors.response_checks import answer_to, finding_of, same, same_money
+from connectors.processors.transport import HttpReply, HttpRequest, Transport
 from schemas.money import Money
 from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
@@ -122,7 +122,7 @@ def _sum(money: Money) -> dict[str, str]:
     return {"amount": money.decimal(), "currency": money.currency}
 
 
-def parse_taking(reference: str, request_id: str, asked: Money, reply: Reply) -> Answer:
+def parse_taking(reference: str, request_id: str, asked: Money, reply: HttpReply) -> Answer:
     """What AUTHORIZE, PAY, CAPTURE or REFUND said. Raises `Mismatch` and what cannot be read."""
     said = msgspec.json.decode(reply.body, type=Said)
     if reply.status not in (200, 201) or said.result not in ("SUCCESS", "FAILURE"):
@@ -138,7 +138,7 @@ def parse_taking(reference: str, request_id: str, asked: Money, reply: Reply) ->
     return Answer("succeeded", request_id, amount=asked)
 
 
-def parse_void(reference: str, request_id: str, asked: Money, reply: Reply) -> Answer:
+def parse_void(reference: str, request_id: str, asked: Money, reply: HttpReply) -> Answer:
     """What VOID said; it takes back the whole of a call. Raises `Mismatch` and what cannot be read."""
     said = msgspec.json.decode(reply.body, type=Said)
     if reply.status not in (200, 201) or said.result not in ("SUCCESS", "FAILURE"):
@@ -150,7 +150,7 @@ def parse_void(reference: str, request_id: str, asked: Money, reply: Reply) -> A
     return Answer("succeeded" if done else "unknown", request_id, detail=said.detail(), amount=asked)
 
 
-def parse_lookup(query: Query, reply: Reply) -> Answer:
+def parse_lookup(query: Query, reply: HttpReply) -> Answer:
     """What a `GET` said of a call: its own answer, or `not_found`. Raises `Mismatch` and what cannot be read."""
     if _no_such_call(reply):
         return Answer("not_found")
@@ -160,7 +160,7 @@ def parse_lookup(query: Query, reply: Reply) -> Answer:
     return parse(query.reference, query.request_id, query.amount, reply)
 
 
-def parse_refused_reversal(query: Query, reply: Reply) -> Answer:
+def parse_refused_reversal(query: Query, reply: HttpReply) -> Answer:
     """What a `GET` of the call says after its VOID was refused: reversed already, nothing to reverse, or no."""
     original = parse_lookup(query, reply)
     if original.result in ("declined", "failed") and not original.must_reverse:
@@ -182,13 +182,13 @@ def _failure(said: Said) -> Answer:
     return Answer("declined" if code else "failed", said.transaction.id, code, said.detail())
 
 
-def _refusal(said: Said, reply: Reply) -> Answer:
+def _refusal(said: Said, reply: HttpReply) -> Answer:
     """`failed` for an explicit no, `unknown` for PENDING, UNKNOWN, SERVER_FAILED and anything else."""
     refused = said.result == "ERROR" and said.error.cause in REFUSED
     return Answer("failed" if refused else "unknown", detail=f"HTTP {reply.status} {said.detail()}")
 
 
-def _no_such_call(reply: Reply) -> bool:
+def _no_such_call(reply: HttpReply) -> bool:
     if reply.status not in (400, 404):
         return False
     said = msgspec.json.decode(reply.body, type=Said)
@@ -203,8 +203,8 @@ class Mastercard:
         methods=frozenset({"card"}), brands=frozenset({"mastercard"}), deduplicates=True, payer_approves=False
     )
 
-    def __init__(self, exchange: Exchange, merchant: str, password: str) -> None:
-        self._exchange = exchange
+    def __init__(self, transport: Transport, merchant: str, password: str) -> None:
+        self._transport = transport
         self._merchant = f"/api/rest/version/{VERSION}/merchant/{merchant}"
         credentials = base64.b64encode(f"merchant.{merchant}:{password}".encode()).decode()
         self._headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
@@ -213,7 +213,7 @@ class Mastercard:
         """See `Processor`."""
         request = self._put(charge.reference, charge.request_id, build_payment(charge, capture=capture))
         parse = partial(parse_taking, charge.reference, charge.request_id, charge.amount)
-        return await answer_to(self._exchange.send(request), parse)
+        return await answer_to(self._transport.send(request), parse)
 
     async def capture(self, call: FollowUp) -> Answer:
         """See `Processor`."""
@@ -226,40 +226,40 @@ class Mastercard:
     async def _take(self, operation: Literal["CAPTURE", "REFUND"], call: FollowUp) -> Answer:
         request = self._put(call.reference, call.request_id, build_taking(operation, call.amount))
         parse = partial(parse_taking, call.reference, call.request_id, call.amount)
-        return await answer_to(self._exchange.send(request), parse)
+        return await answer_to(self._transport.send(request), parse)
 
     async def void(self, call: FollowUp) -> Answer:
         """See `Processor`."""
         request = self._put(call.reference, call.request_id, build_void(call.parent_request_id))
         parse = partial(parse_void, call.reference, call.request_id, call.amount)
-        return await answer_to(self._exchange.send(request), parse)
+        return await answer_to(self._transport.send(request), parse)
 
     async def reverse(self, request_id: str, query: Query) -> Answer:
         """See `Processor`. A refusal does not say whether there is nothing to take back: a `GET` does."""
-        until = self._exchange.deadline()
+        until = self._transport.deadline()
         void = self._put(query.reference, request_id, build_void(query.request_id))
         parse = partial(parse_void, query.reference, request_id, query.amount)
-        answer = await answer_to(self._exchange.send(void, until), parse)
+        answer = await answer_to(self._transport.send(void, until), parse)
         if answer.result in ("succeeded", "unknown") or not answer.sent:
             return answer
         retrieve = self._get(query.reference, query.request_id)
-        found = await finding_of(self._exchange.send(retrieve, until), partial(parse_refused_reversal, query))
+        found = await finding_of(self._transport.send(retrieve, until), partial(parse_refused_reversal, query))
         return answer if found.result == "unknown" else found
 
     async def lookup(self, query: Query) -> Answer:
         """See `Processor`."""
         request = self._get(query.reference, query.request_id)
-        return await finding_of(self._exchange.send(request), partial(parse_lookup, query))
+        return await finding_of(self._transport.send(request), partial(parse_lookup, query))
 
     async def close(self) -> None:
         """See `Processor`."""
-        await self._exchange.close()
+        await self._transport.close()
 
-    def _put(self, reference: str, request_id: str, content: dict[str, Any]) -> Request:
-        return Request("PUT", self._path(reference, request_id), self._headers, msgspec.json.encode(content))
+    def _put(self, reference: str, request_id: str, content: dict[str, Any]) -> HttpRequest:
+        return HttpRequest("PUT", self._path(reference, request_id), self._headers, msgspec.json.encode(content))
 
-    def _get(self, reference: str, request_id: str) -> Request:
-        return Request("GET", self._path(reference, request_id), self._headers)
+    def _get(self, reference: str, request_id: str) -> HttpRequest:
+        return HttpRequest("GET", self._path(reference, request_id), self._headers)
 
     def _path(self, reference: str, request_id: str) -> str:
         return f"{self._merchant}/order/{reference}/transaction/{request_id}"

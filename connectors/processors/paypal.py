@@ -18,17 +18,9 @@ import msgspec
 
 from connectors.processors.access_token import AccessToken
 from connectors.processors.contract import Answer, Capabilities, Charge, FollowUp, Query
-from connectors.processors.exchange import (
-    UNREADABLE,
-    Exchange,
-    Reply,
-    Request,
-    Silence,
-    answer_to,
-    finding_of,
-)
-from connectors.processors.integrity import same, same_money
 from connectors.processors.paypal_objects import Fault, Movement, Order, Payments, Sum
+from connectors.processors.response_checks import UNREADABLE, answer_to, finding_of, same, same_money
+from connectors.processors.transport import HttpReply, HttpRequest, Silence, Transport
 from schemas.money import Money, from_decimal
 from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
@@ -94,7 +86,7 @@ def _sum(money: Money) -> dict[str, str]:
     return {"currency_code": money.currency, "value": money.decimal()}
 
 
-def parse_created(charge: Charge, reply: Reply) -> Answer:
+def parse_created(charge: Charge, reply: HttpReply) -> Answer:
     """What creating an order said: its id and where to send the payer. Raises what cannot be read."""
     if reply.status not in (200, 201):
         return _refusal(reply)
@@ -105,7 +97,7 @@ def parse_created(charge: Charge, reply: Reply) -> Answer:
     return Answer("succeeded", order.id, amount=charge.amount, redirect_url=pages[0])
 
 
-def parse_order(id: str, reply: Reply) -> Answer:
+def parse_order(id: str, reply: HttpReply) -> Answer:
     """Whether the payer approved the order. Raises `Mismatch` and what cannot be read."""
     if reply.status == 404:
         return Answer("failed", detail="PayPal knows no such order any more")
@@ -121,7 +113,7 @@ def parse_order(id: str, reply: Reply) -> Answer:
     return Answer("succeeded", id, amount=from_decimal(total.value, total.currency_code) if total else None)
 
 
-def parse_authorized(charge: Charge, reply: Reply) -> Answer:
+def parse_authorized(charge: Charge, reply: HttpReply) -> Answer:
     """What authorizing an order said. Raises `Mismatch` and what cannot be read."""
     if reply.status not in (200, 201):
         return _refusal(reply)
@@ -131,21 +123,21 @@ def parse_authorized(charge: Charge, reply: Reply) -> Answer:
     return _outcome(made[0], AUTHORIZED, charge.amount, charge.reference)
 
 
-def parse_captured(call: FollowUp, reply: Reply) -> Answer:
+def parse_captured(call: FollowUp, reply: HttpReply) -> Answer:
     """What a capture said. Raises `Mismatch` and what cannot be read."""
     if reply.status not in (200, 201):
         return _refusal(reply)
     return _outcome(msgspec.json.decode(reply.body, type=Movement), CAPTURED, call.amount, call.reference)
 
 
-def parse_refunded(call: FollowUp, reply: Reply) -> Answer:
+def parse_refunded(call: FollowUp, reply: HttpReply) -> Answer:
     """What a refund said. Raises `Mismatch` and what cannot be read."""
     if reply.status not in (200, 201):
         return _refusal(reply)
     return _outcome(msgspec.json.decode(reply.body, type=Movement), {"COMPLETED"}, call.amount, call.reference)
 
 
-def parse_voided(of: str, amount: Money, reply: Reply) -> Answer:
+def parse_voided(of: str, amount: Money, reply: HttpReply) -> Answer:
     """What a void said; what was voided before is voided. Raises what cannot be read."""
     if reply.status == 204:
         return Answer("succeeded", of, amount=amount)
@@ -157,7 +149,7 @@ def parse_voided(of: str, amount: Money, reply: Reply) -> Answer:
     return Answer("succeeded", of, amount=amount) if "PREVIOUSLY_VOIDED" in refusal.detail else refusal
 
 
-def parse_order_id(reply: Reply) -> str:
+def parse_order_id(reply: HttpReply) -> str:
     """The order that an authorization or a capture belongs to. Raises `Silence` where it does not say."""
     try:
         order = msgspec.json.decode(reply.body, type=Movement).supplementary_data.related_ids.order_id
@@ -168,7 +160,7 @@ def parse_order_id(reply: Reply) -> str:
     return order
 
 
-def parse_lookup(query: Query, reply: Reply) -> Answer:
+def parse_lookup(query: Query, reply: HttpReply) -> Answer:
     """What the order says of the call of `query`. Raises `Mismatch` and what cannot be read."""
     if reply.status == 404:
         return Answer("not_found")
@@ -212,7 +204,7 @@ def _outcome(record: Movement, good: set[str], asked: Money, reference: str) -> 
     return Answer("succeeded", record.id, amount=asked)
 
 
-def _refusal(reply: Reply) -> Answer:
+def _refusal(reply: HttpReply) -> Answer:
     """`declined` or `failed` for an explicit no, `unknown` for 409, 5xx and what may have been done before."""
     fault = msgspec.json.decode(reply.body, type=Fault)
     issues = {detail.issue for detail in fault.details}
@@ -231,9 +223,9 @@ class PayPal:
         methods=frozenset({"paypal"}), brands=frozenset(), deduplicates=True, payer_approves=True
     )
 
-    def __init__(self, exchange: Exchange, client: str, secret: str) -> None:
-        self._exchange = exchange
-        self._token = AccessToken(exchange, client, secret)
+    def __init__(self, transport: Transport, client: str, secret: str) -> None:
+        self._transport = transport
+        self._token = AccessToken(transport, client, secret)
 
     async def create_order(self, charge: Charge, return_url: str, cancel_url: str) -> Answer:
         """See `RedirectProcessor`."""
@@ -260,17 +252,17 @@ class PayPal:
 
     async def void(self, call: FollowUp) -> Answer:
         """See `Processor`."""
-        return await self._void(call.request_id, call.parent_reference, call.amount, self._exchange.deadline())
+        return await self._void(call.request_id, call.parent_reference, call.amount, self._transport.deadline())
 
     async def refund(self, call: FollowUp) -> Answer:
         """See `Processor`."""
-        return await self._refund(call, self._exchange.deadline())
+        return await self._refund(call, self._transport.deadline())
 
     async def reverse(self, request_id: str, query: Query) -> Answer:
         """See `Processor`. PayPal has no reversal: an authorization found is voided, a capture found refunded."""
         if query.kind not in ("authorize", "capture"):
             return Answer("failed", detail=f"PayPal takes back no {query.kind}")
-        until = self._exchange.deadline()
+        until = self._transport.deadline()
         found = await self._lookup(query, until)
         if found.result != "succeeded" or not found.processor_reference:
             return found if found.result == "unknown" else Answer("not_found", detail=found.detail)
@@ -282,11 +274,11 @@ class PayPal:
 
     async def lookup(self, query: Query) -> Answer:
         """See `Processor`."""
-        return await self._lookup(query, self._exchange.deadline())
+        return await self._lookup(query, self._transport.deadline())
 
     async def close(self) -> None:
         """See `Processor`."""
-        await self._exchange.close()
+        await self._transport.close()
 
     async def _void(self, request_id: str, of: str, amount: Money, until: float) -> Answer:
         reply = self._post(f"/v2/payments/authorizations/{quote(of, '')}/void", request_id, {}, until)
@@ -301,7 +293,7 @@ class PayPal:
     async def _lookup(self, query: Query, until: float) -> Answer:
         return await finding_of(self._record_of(query, until), partial(parse_lookup, query))
 
-    async def _record_of(self, query: Query, until: float) -> Reply:
+    async def _record_of(self, query: Query, until: float) -> HttpReply:
         """The order of a call; where its id is not known, what the call followed tells it. Raises `Silence`."""
         if query.order_reference:
             return await self._get_order(query.order_reference, until)
@@ -309,33 +301,33 @@ class PayPal:
             raise Silence("no order to look in")
         followed = "captures" if query.kind == "refund" else "authorizations"
         path = f"/v2/payments/{followed}/{quote(query.parent_reference, '')}"
-        reply = await self._send(Request("GET", path, {}), until)
+        reply = await self._send(HttpRequest("GET", path, {}), until)
         return reply if reply.status != 200 else await self._get_order(parse_order_id(reply), until)
 
-    async def _get_order(self, order: str, until: float | None = None) -> Reply:
-        return await self._send(Request("GET", f"/v2/checkout/orders/{quote(order, '')}", {}), until)
+    async def _get_order(self, order: str, until: float | None = None) -> HttpReply:
+        return await self._send(HttpRequest("GET", f"/v2/checkout/orders/{quote(order, '')}", {}), until)
 
     async def _post(
         self, path: str, request_id: str, content: dict[str, Any], until: float | None = None
-    ) -> Reply:
+    ) -> HttpReply:
         headers = {
             "Content-Type": "application/json",
             "PayPal-Request-Id": request_id,
             "Prefer": "return=representation",
         }
-        return await self._send(Request("POST", path, headers, msgspec.json.encode(content)), until)
+        return await self._send(HttpRequest("POST", path, headers, msgspec.json.encode(content)), until)
 
-    async def _send(self, request: Request, until: float | None) -> Reply:
+    async def _send(self, request: HttpRequest, until: float | None) -> HttpReply:
         """Send with a bearer token; one that PayPal refuses (nothing was done) is replaced once."""
-        until = until or self._exchange.deadline()
+        until = until or self._transport.deadline()
         reply = await self._send_as(await self._token.text(until), request, until)
         if reply.status == 401:
             reply = await self._send_as(await self._token.text(until), request, until)
         return reply
 
-    async def _send_as(self, token: str, request: Request, until: float) -> Reply:
+    async def _send_as(self, token: str, request: HttpRequest, until: float) -> HttpReply:
         headers = request.headers | {"Authorization": f"Bearer {token}"}
-        reply = await self._exchange.send(msgspec.structs.replace(request, headers=headers), until)
+        reply = await self._transport.send(msgspec.structs.replace(request, headers=headers), until)
         if reply.status == 401:
             self._token.forget(token)
         return reply

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from connectors.processors.integrity import TheirId
+from connectors.processors.response_checks import TheirId
 
 
 class Sum(msgspec.Struct):

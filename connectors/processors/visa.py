@@ -16,9 +16,9 @@ from urllib.parse import quote
 import msgspec
 
 from connectors.processors.contract import Answer, Capabilities, Charge, FollowUp, Query
-from connectors.processors.exchange import Exchange, Reply, Request, answer_to, finding_of
 from connectors.processors.http_signature import Signer
-from connectors.processors.integrity import same, same_money
+from connectors.processors.response_checks import answer_to, finding_of, same, same_money
+from connectors.processors.transport import HttpReply, HttpRequest, Transport
 from connectors.processors.visa_search import build_search, parse_reversal_search, parse_search
 from schemas.money import Money
 from schemas.payments import ProcessorName
@@ -162,7 +162,7 @@ def _sum(money: Money) -> dict[str, str]:
     return {"totalAmount": money.decimal(), "currency": money.currency}
 
 
-def parse_payment(charge: Charge, reply: Reply) -> Answer:
+def parse_payment(charge: Charge, reply: HttpReply) -> Answer:
     """What `POST /pts/v2/payments` said. Raises `Mismatch` and what cannot be read."""
     said = msgspec.json.decode(reply.body, type=Said)
     if reply.status != 201 or said.status not in APPROVED | DECLINED | APPROVED_BY_THE_BANK:
@@ -179,7 +179,7 @@ def parse_payment(charge: Charge, reply: Reply) -> Answer:
     return Answer("declined", said.id or None, code, said.detail(), must_reverse=reserved)
 
 
-def parse_taken(call: FollowUp, reply: Reply) -> Answer:
+def parse_taken(call: FollowUp, reply: HttpReply) -> Answer:
     """What a capture or a refund said. Raises `Mismatch` and what cannot be read."""
     said = msgspec.json.decode(reply.body, type=Said)
     if reply.status == 201 and said.status == "DECLINED":
@@ -192,7 +192,7 @@ def parse_taken(call: FollowUp, reply: Reply) -> Answer:
     return _success(said, refund.refund_amount or taken.total_amount, currency, call.amount)
 
 
-def parse_taken_back(call: FollowUp | Query, reply: Reply) -> Answer:
+def parse_taken_back(call: FollowUp | Query, reply: HttpReply) -> Answer:
     """What a void or a reversal said; what is released already is released. Raises what cannot be read.
 
     It has no amount to compare: it takes back the whole of a call, and not every processor says how much.
@@ -213,7 +213,7 @@ def _success(said: Said, told: str | None, currency: str | None, asked: Money) -
     return Answer("succeeded", said.id, amount=asked)
 
 
-def _refusal(reply: Reply, said: Said) -> Answer:
+def _refusal(reply: HttpReply, said: Said) -> Answer:
     """`failed` for an explicit no, `unknown` for anything else."""
     if reply.status in (401, 403, 404, 429):
         return Answer("failed", detail=f"HTTP {reply.status} {said.detail()}")
@@ -233,52 +233,52 @@ class Visa:
         methods=frozenset({"card"}), brands=frozenset({"visa"}), deduplicates=False, payer_approves=False
     )
 
-    def __init__(self, exchange: Exchange, signer: Signer) -> None:
-        self._exchange = exchange
+    def __init__(self, transport: Transport, signer: Signer) -> None:
+        self._transport = transport
         self._signer = signer
 
     async def authorize(self, charge: Charge, *, capture: bool) -> Answer:
         """See `Processor`."""
         request = self._post("/pts/v2/payments", charge.request_id, build_payment(charge, capture=capture))
-        return await answer_to(self._exchange.send(request), partial(parse_payment, charge))
+        return await answer_to(self._transport.send(request), partial(parse_payment, charge))
 
     async def capture(self, call: FollowUp) -> Answer:
         """See `Processor`."""
         request = self._post(
             f"/pts/v2/payments/{quote(call.parent_reference, '')}/captures", call.request_id, build_capture(call)
         )
-        return await answer_to(self._exchange.send(request), partial(parse_taken, call))
+        return await answer_to(self._transport.send(request), partial(parse_taken, call))
 
     async def void(self, call: FollowUp) -> Answer:
         """See `Processor`. A sale is voided, an authorization reversed."""
         way = "voids" if call.parent_is_sale else "reversals"
         path = f"/pts/v2/payments/{quote(call.parent_reference, '')}/{way}"
         request = self._post(path, call.request_id, build_void(call))
-        return await answer_to(self._exchange.send(request), partial(parse_taken_back, call))
+        return await answer_to(self._transport.send(request), partial(parse_taken_back, call))
 
     async def refund(self, call: FollowUp) -> Answer:
         """See `Processor`."""
         parent = "payments" if call.parent_is_sale else "captures"
         path = f"/pts/v2/{parent}/{quote(call.parent_reference, '')}/refunds"
         request = self._post(path, call.request_id, build_capture(call))
-        return await answer_to(self._exchange.send(request), partial(parse_taken, call))
+        return await answer_to(self._transport.send(request), partial(parse_taken, call))
 
     async def reverse(self, request_id: str, query: Query) -> Answer:
         """See `Processor`. A refusal does not say whether there is nothing to take back: the search does.
 
         A sale that only the bank approved has no capture to void, but an authorization to reverse.
         """
-        until = self._exchange.deadline()
+        until = self._transport.deadline()
         answer = Answer("failed")
         for request in self._reversals(request_id, query):
-            answer = await answer_to(self._exchange.send(request, until), partial(parse_taken_back, query))
+            answer = await answer_to(self._transport.send(request, until), partial(parse_taken_back, query))
             if answer.result in ("succeeded", "unknown") or not answer.sent:
                 return answer
         search = self._post("/tss/v2/searches", request_id, build_search(query))
-        found = await finding_of(self._exchange.send(search, until), partial(parse_reversal_search, query))
+        found = await finding_of(self._transport.send(search, until), partial(parse_reversal_search, query))
         return answer if found.result == "unknown" else found
 
-    def _reversals(self, request_id: str, query: Query) -> list[Request]:
+    def _reversals(self, request_id: str, query: Query) -> list[HttpRequest]:
         void = self._post("/pts/v2/voids/", request_id, build_timeout_void(query))
         reversal = self._post("/pts/v2/reversals/", request_id, build_timeout_reversal(query))
         return {"authorize": [reversal], "sale": [void, reversal]}.get(query.kind, [void])
@@ -288,15 +288,15 @@ class Visa:
         if query.kind == "reversal":
             return Answer("not_found", detail="CyberSource keeps no id of a reversal")
         request = self._post("/tss/v2/searches", query.request_id, build_search(query))
-        return await finding_of(self._exchange.send(request), partial(parse_search, query))
+        return await finding_of(self._transport.send(request), partial(parse_search, query))
 
     async def close(self) -> None:
         """See `Processor`."""
-        await self._exchange.close()
+        await self._transport.close()
 
-    def _post(self, path: str, request_id: str, content: dict[str, Any]) -> Request:
+    def _post(self, path: str, request_id: str, content: dict[str, Any]) -> HttpRequest:
         body = msgspec.json.encode(content)
-        headers = self._signer.headers("POST", path, self._exchange.host, formatdate(usegmt=True), body)
+        headers = self._signer.headers("POST", path, self._transport.host, formatdate(usegmt=True), body)
         # A time-out reversal has no other id of its own: its transaction id is that of the call it takes back.
         headers |= {"Content-Type": "application/json", "v-c-correlation-id": request_id}
-        return Request("POST", path, headers, body)
+        return HttpRequest("POST", path, headers, body)

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from connectors.processors.contract import Answer, Query
-from connectors.processors.exchange import Reply
-from connectors.processors.integrity import TheirId, same, same_money
+from connectors.processors.response_checks import TheirId, same, same_money
+from connectors.processors.transport import HttpReply
 from schemas.states import DeclineCode
 
 # `reasonCode` of an application whose `rCode` is 0 -> ours; any other is a generic decline.
@@ -124,14 +124,14 @@ def build_search(query: Query) -> dict[str, Any]:
     }
 
 
-def parse_search(query: Query, reply: Reply) -> Answer:
+def parse_search(query: Query, reply: HttpReply) -> Answer:
     """What became of the call of `query`. Raises `Mismatch` and what cannot be read."""
     if reply.status not in (200, 201):
         return Answer("unknown", detail=f"search: HTTP {reply.status}")
     return _original(query, _summaries(reply))
 
 
-def parse_reversal_search(query: Query, reply: Reply) -> Answer:
+def parse_reversal_search(query: Query, reply: HttpReply) -> Answer:
     """What a refused reversal of `query` means: it is reversed already, there is nothing to reverse, or no."""
     if reply.status not in (200, 201):
         return Answer("unknown", detail=f"search: HTTP {reply.status}")
@@ -145,7 +145,7 @@ def parse_reversal_search(query: Query, reply: Reply) -> Answer:
     return original if original.result in ("not_found", "unknown") else Answer("failed", detail="reversal refused")
 
 
-def _summaries(reply: Reply) -> list[Summary]:
+def _summaries(reply: HttpReply) -> list[Summary]:
     return msgspec.json.decode(reply.body, type=Found).embedded.transaction_summaries
 
 
