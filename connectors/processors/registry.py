@@ -1,4 +1,4 @@
-"""Which processors there are, and how each is opened."""
+"""The processors there are: what each can do, and how each is opened."""
 
 from connectors.processors.contract import Capabilities, Processor
 from connectors.processors.http_signature import Signer
@@ -9,6 +9,7 @@ from connectors.processors.transport import Transport
 from connectors.processors.visa import Visa
 from schemas.payments import ProcessorName
 
+# Of the classes, so that pure code can ask without a connection.
 CAPABILITIES: dict[ProcessorName, Capabilities] = {
     vendor.name: vendor.capabilities for vendor in (Visa, Mastercard, PayPal)
 }

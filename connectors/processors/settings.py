@@ -1,8 +1,8 @@
-"""Where the processors are, and who we are to them. The defaults are the sandbox's, the same for everyone."""
+"""Addresses and credentials of the processors. The defaults are those of the local sandbox."""
 
 from schemas.settings import BadSetting, Settings
 
-# Not secrets: the local sandbox takes these and nothing else, and no production profile takes them.
+# Not secrets: the local sandbox accepts only these, and the production profile refuses them.
 VISA_SECRET = "c2x1aWNlLXNhbmRib3gtc2hhcmVkLXNlY3JldCEhISE="  # noqa: S105 base64 of sluice-sandbox-shared-secret!!!!
 MASTERCARD_PASSWORD = "sandbox"  # noqa: S105
 PAYPAL_SECRET = "sandbox-secret"  # noqa: S105

@@ -31,7 +31,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
 
 
 class HttpReply(msgspec.Struct, frozen=True):
-    """A whole answer, as it came."""
+    """A whole HTTP response. Its text form shows no body."""
 
     status: int
     body: bytes
@@ -43,15 +43,15 @@ class HttpReply(msgspec.Struct, frozen=True):
 
 
 class NotSent(Exception):
-    """The connection never came about: nothing can have been applied."""
+    """The connection was never established: nothing can have been applied."""
 
 
 class Silence(Exception):
-    """It was sent, wholly or in part, and no whole answer came back."""
+    """The request was sent, wholly or in part, and no whole response came back."""
 
 
 class Transport:
-    """The connections to one processor. Make it inside a running event loop."""
+    """The connections to one processor. Create it inside a running event loop."""
 
     def __init__(self, base_url: str, call_timeout_s: float) -> None:
         self._base = URL(base_url)
@@ -69,7 +69,7 @@ class Transport:
         return self._base.host_port_subcomponent or ""
 
     def deadline(self) -> float:
-        """When a call begun now must end (the event loop's time, s), however many requests it takes."""
+        """When a call that begins now must end (event loop time, s), however many requests it takes."""
         return asyncio.get_running_loop().time() + self._call_timeout_s
 
     async def send(self, request: HttpRequest, until: float | None = None) -> HttpReply:
@@ -102,10 +102,10 @@ class Transport:
 
 
 async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a GET or PUT again when a connection dies under it.
+    """Keep aiohttp from sending a GET or PUT again when its connection dies.
 
-    It does so on errors of its own (RFC 9112 section 9.3.1 allows it), and Mastercard authorizes by PUT: an error
-    it does not know passes through it.
+    RFC 9112 section 9.3.1 allows that, but Mastercard authorizes by PUT. aiohttp retries on errors of its own
+    only, so they are turned into one that it does not know.
     """
     try:
         return await send(request)
