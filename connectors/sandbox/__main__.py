@@ -29,7 +29,7 @@ async def serve(settings: ProcessorSettings) -> None:
         await sandbox.open()
         await runner.setup()
         await web.TCPSite(runner, HOST, settings.port("sandbox")).start()
-        log.info("ready", control=settings.url("sandbox"))
+        log.info("sandbox.ready", control=settings.url("sandbox"))
         await stop.wait()
     finally:
         await runner.cleanup()
