@@ -1,4 +1,4 @@
-"""`python -m connectors.sandbox`: the processors' twins on this machine, until SIGINT or SIGTERM."""
+"""`python -m connectors.sandbox`: the processors' twins and their control port, until SIGINT or SIGTERM."""
 
 import asyncio
 import signal

@@ -27,7 +27,7 @@ ACQUIRER = {
 
 
 class StoredMastercardTransaction(msgspec.Struct, frozen=True):
-    """What the gateway stores of a call. A repetition must equal its `content`; `target` is the call a void names."""
+    """What the gateway stores of a call. A repetition must equal its `content`; `target` is what a void names."""
 
     order: str
     id: str
