@@ -55,8 +55,8 @@ def test_a_lag_is_told_from_what_was_fetched_and_not_while_the_broker_is_silent(
     reader.add(place)
     until(lambda: reader.poll() == [] and bool(beats))
     assert reader.lag() == {place: 0}
-    reader._hear(statistics({"txidle": 5_000_000}))
+    reader._on_statistics(statistics({"txidle": 5_000_000}))
     assert reader.lag() is None
-    reader._hear(statistics({}))
+    reader._on_statistics(statistics({}))
     assert reader.lag() == {place: 0}
     reader.close()

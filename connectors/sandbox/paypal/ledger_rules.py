@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, assert_never
 
 import msgspec
 
@@ -24,8 +24,9 @@ from connectors.sandbox.stored_answers import StoredAnswer
 from schemas.money import Money
 from schemas.times import now
 
-PLURAL = {"authorization": "authorizations", "capture": "captures", "refund": "refunds"}
-KINDS = {plural: kind for kind, plural in PLURAL.items()}
+MovementKind = Literal["authorization", "capture", "refund"]
+PLURAL: dict[MovementKind, str] = {"authorization": "authorizations", "capture": "captures", "refund": "refunds"}
+KINDS: dict[str, MovementKind] = {plural: kind for kind, plural in PLURAL.items()}
 
 
 class CallContext(msgspec.Struct, frozen=True):
@@ -117,12 +118,12 @@ def complete_order(context: CallContext, id: str, intent: Literal["AUTHORIZE", "
     code = magic.PAYPAL_DENIED.get(order.money.decimal(), APPROVED_CODE)
     movement = StoredPayPalMovement(new_paypal_id(), order.money, now(), order.custom_id, response_code=code)
     operation: LedgerOperation = "authorize" if intent == "AUTHORIZE" else "sale"
-    kind = "authorization" if intent == "AUTHORIZE" else "capture"
+    kind: MovementKind = "authorization" if intent == "AUTHORIZE" else "capture"
     _keep(context, order.id, kind, movement, operation, order.reference_id)
     return json_reply(201, _order_body(context, _set_status(context.conn, order, "COMPLETED")))
 
 
-def show(context: CallContext, kind: str, id: str) -> TwinReply:
+def show(context: CallContext, kind: MovementKind, id: str) -> TwinReply:
     """`GET /v2/payments/{authorizations|captures|refunds}/{id}`."""
     return json_reply(200, _body(context, kind, _made(context.conn, kind, id)))
 
@@ -203,7 +204,7 @@ def _following(
 def _keep(
     context: CallContext,
     order: str,
-    kind: str,
+    kind: MovementKind,
     movement: StoredPayPalMovement,
     operation: LedgerOperation,
     reference: str,
@@ -237,7 +238,7 @@ def _append(
     )
 
 
-def _made(conn: sqlite3.Connection, kind: str, id: str) -> AppliedMovement:
+def _made(conn: sqlite3.Connection, kind: MovementKind, id: str) -> AppliedMovement:
     stored = stored_answers.get(conn, "paypal", id)
     if stored is None or stored.kind != kind or stored.row is None:
         raise refusal(404, "INVALID_RESOURCE_ID", f"The {kind} does not exist.")
@@ -253,32 +254,48 @@ def _set_status(conn: sqlite3.Connection, order: StoredPayPalOrder, status: str)
 
 
 def _order_body(context: CallContext, order: StoredPayPalOrder) -> Json:
+    family = stored_answers.of_family(context.conn, "paypal", order.id)
     payments: Json = {}
-    for stored in stored_answers.of_family(context.conn, "paypal", order.id):
-        if stored.kind in PLURAL:
-            body = _body(context, stored.kind, _made(context.conn, stored.kind, stored.id))
-            payments.setdefault(PLURAL[stored.kind], []).append(body)
+    for kind, plural in PLURAL.items():
+        ids = [stored.id for stored in family if stored.kind == kind]
+        if ids:
+            payments[plural] = [_body(context, kind, _made(context.conn, kind, id)) for id in ids]
     return order_body(order, context.base, payments)
 
 
-def _body(context: CallContext, kind: str, made: AppliedMovement) -> Json:
+def _body(context: CallContext, kind: MovementKind, made: AppliedMovement) -> Json:
     base = f"{context.base}/v2/payments/{PLURAL[kind]}/{made.movement.id}"
     links = [link(base, "self", "GET")]
-    if kind == "authorization" and not made.position.taken_back:
-        links += [link(f"{base}/capture", "capture", "POST"), link(f"{base}/void", "void", "POST")]
-    if kind == "capture":
-        links.append(link(f"{base}/refund", "refund", "POST"))
+    match kind:
+        case "authorization":
+            if not made.position.taken_back:
+                links += [link(f"{base}/capture", "capture", "POST"), link(f"{base}/void", "void", "POST")]
+        case "capture":
+            links.append(link(f"{base}/refund", "refund", "POST"))
+        case "refund":
+            pass
+        case _:
+            assert_never(kind)
     related = {"supplementary_data": {"related_ids": {"order_id": made.order}}}
     return movement_body(made.movement, _status(context, kind, made), links) | related
 
 
-def _status(context: CallContext, kind: str, made: AppliedMovement) -> str:
-    if kind == "refund":
-        return "COMPLETED"
+def _status(context: CallContext, kind: MovementKind, made: AppliedMovement) -> str:
+    match kind:
+        case "authorization":
+            return _authorization_status(context, made)
+        case "capture":
+            refunded = _part(made.position.refunded, made.row.amount, "COMPLETED", "REFUNDED")
+            return refunded if made.movement.good() else "DECLINED"
+        case "refund":
+            return "COMPLETED"
+        case _:
+            assert_never(kind)
+
+
+def _authorization_status(context: CallContext, made: AppliedMovement) -> str:
     if not made.movement.good():
-        return "DENIED" if kind == "authorization" else "DECLINED"
-    if kind == "capture":
-        return _part(made.position.refunded, made.row.amount, "COMPLETED", "REFUNDED")
+        return "DENIED"
     if made.position.taken_back:
         return "VOIDED"
     if made.position.captured and any(movement.final for movement in _captures(context, made)):

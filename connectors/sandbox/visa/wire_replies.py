@@ -3,7 +3,7 @@
 import secrets
 import time
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import msgspec
 
@@ -168,13 +168,19 @@ def _links(transaction: StoredVisaTransaction) -> dict[str, Any]:
 
 
 def _next_steps(transaction: StoredVisaTransaction) -> dict[str, str]:
-    if transaction.kind == "capture" or transaction.capture:
-        return {"void": "voids", "refund": "refunds"}
-    if transaction.kind == "refund":
-        return {"void": "voids"}
-    if transaction.kind == "payment" and transaction.status != "DECLINED":
-        return {"authReversal": "reversals", "capture": "captures"}
-    return {}
+    match transaction.kind:
+        case "payment" if transaction.capture:
+            return {"void": "voids", "refund": "refunds"}
+        case "payment" if transaction.status != "DECLINED":
+            return {"authReversal": "reversals", "capture": "captures"}
+        case "capture":
+            return {"void": "voids", "refund": "refunds"}
+        case "refund":
+            return {"void": "voids"}
+        case "payment" | "reversal" | "void":
+            return {}
+        case _:
+            assert_never(transaction.kind)
 
 
 def _summary(transaction: StoredVisaTransaction) -> dict[str, Any]:
@@ -187,9 +193,10 @@ def _summary(transaction: StoredVisaTransaction) -> dict[str, Any]:
 
 
 def _search_fields(transaction: StoredVisaTransaction) -> dict[str, Any]:
-    overall = _said(transaction.reason or transaction.status)
+    overall = _reason_fields(transaction.reason or transaction.status)
     applications = [
-        {"name": name, "status": transaction.status} | _said(reason) for name, reason in _applications(transaction)
+        {"name": name, "status": transaction.status} | _reason_fields(reason)
+        for name, reason in _applications(transaction)
     ]
     return {
         "merchantId": "sluice_sandbox",
@@ -197,7 +204,7 @@ def _search_fields(transaction: StoredVisaTransaction) -> dict[str, Any]:
     }
 
 
-def _said(reason: str) -> dict[str, str]:
+def _reason_fields(reason: str) -> dict[str, str]:
     if reason not in REASONS:
         return DONE
     message, code, flag = REASONS[reason]
