@@ -105,7 +105,7 @@ class _Statistics(msgspec.Struct):
 
 
 def answering(statistics: str) -> bool:
-    """Whether all brokers a consumer reads from are there and answer, by the document its `stats_cb` is given.
+    """Whether all brokers a consumer reads from are up and answering, by the JSON given to its `stats_cb`.
 
     https://github.com/confluentinc/librdkafka/blob/master/STATISTICS.md
     """
@@ -116,7 +116,7 @@ def answering(statistics: str) -> bool:
 
 
 def partitions(client: Consumer | Producer, topic: str, timeout_s: float = 10) -> list[int]:
-    """The partitions of a topic. Raises `KafkaException` where the broker or the topic is away."""
+    """The partitions of a topic. Raises `KafkaException` where the broker or the topic is unavailable."""
     found = client.list_topics(topic, timeout=timeout_s).topics[topic]
     if found.error:
         raise KafkaException(found.error)
@@ -124,14 +124,14 @@ def partitions(client: Consumer | Producer, topic: str, timeout_s: float = 10) -
 
 
 def offsets_at(client: Consumer, topic: str, moment_ms: int) -> list[TopicPartition]:
-    """Where each partition stands at a moment (milliseconds since 1970 UTC); the end where nothing is newer."""
+    """Each partition's offset at a moment (milliseconds since 1970 UTC); its end where no record is newer."""
     wanted = [TopicPartition(topic, p, moment_ms) for p in partitions(client, topic)]
     found: list[TopicPartition] = client.offsets_for_times(wanted, timeout=10)
     return found
 
 
 def create_topics(bootstrap: str, topics: Iterable[Topic], replication: int = 1, timeout_s: float = 20) -> None:
-    """Create the topics that do not exist yet, with their settings; return once every partition takes requests.
+    """Create the topics that do not exist yet, with their settings; return once every partition accepts requests.
 
     A `replication` of -1 is the cluster's own. Raises `KafkaException`.
     """
@@ -151,7 +151,7 @@ def create_topics(bootstrap: str, topics: Iterable[Topic], replication: int = 1,
 
 
 def _await_leaders(admin: AdminClient, topics: Iterable[Topic], until: float) -> None:
-    # A topic that was just created, and any topic after a kill of the broker, has no leader for a moment.
+    # A new topic, and any topic after the broker was killed, has no leader for a moment.
     end = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     wanted = {TopicPartition(t.name, p): end for t in topics for p in range(t.partitions)}
     while True:
