@@ -1,18 +1,18 @@
-"""What a channel raises for a message it did not take. Neither error ever carries an address."""
+"""The errors of a channel (mail, SMS) that did not accept a message. Neither ever carries an address."""
 
 
 class NotDelivered(Exception):
-    """Not delivered, and why, as a short code such as `smtp_550`."""
+    """The message was not delivered; `reason` is a short code such as `smtp_550`."""
 
     def __init__(self, reason: str) -> None:
-        """`reason` may be logged and published: a code, never a server's own words (they quote addresses)."""
+        """`reason` is logged and published, so it is a code, never a server's text, which may quote addresses."""
         super().__init__(reason)
         self.reason = reason
 
 
-class Refused(NotDelivered):
+class DeliveryRefused(NotDelivered):
     """Final: the same message would be refused again."""
 
 
 class TryLater(NotDelivered):
-    """Away, busy or silent. After silence the message may have been taken all the same."""
+    """The server is unreachable, busy or timed out. After a time-out the message may have been accepted."""

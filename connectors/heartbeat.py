@@ -1,4 +1,4 @@
-"""How a flow tells the supervisor that it lives: a small file in the data directory, replaced whole."""
+"""Heartbeats of the flows, read by the supervisor: a small file in the data directory, replaced atomically."""
 
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from schemas.times import now
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """`lag`: records of its topics the process has not read yet. `at`: UTC. `pid`: who wrote it."""
+    """`lag`: records of its topics that the process has not read yet. `at`: UTC. `pid`: the process's."""
 
     pid: int
     lag: int
@@ -18,7 +18,7 @@ class Beat(msgspec.Struct, frozen=True):
 
 
 def beat(settings: Settings, name: str, pid: int, lag: int) -> None:
-    """Say that process `name` is ready and how far it is behind."""
+    """Write that process `name` is ready and `lag` records behind."""
     path = _path(settings, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")

@@ -1,4 +1,4 @@
-"""Kafka without an engine: topics, a producer that says what became of each record, consumers by assignment."""
+"""Kafka without Bytewax: topics, an idempotent producer, consumers by assignment."""
 
 import logging
 import re
@@ -15,36 +15,36 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.topics import Topic
 
 REPEATED_AFTER_S = 10.0
-SILENT_US = 2_000_000  # a broker that is there answers a fetch within half a second (`fetch.wait.max.ms`)
-COMPLAINT = re.compile(r"(?P<kind>\w+) \[[^]]*\] \[thrd:(?P<broker>[^]]*)\]")
+SILENT_US = 2_000_000  # a live broker answers a fetch within half a second (`fetch.wait.max.ms`)
+BROKER_MESSAGE = re.compile(r"(?P<kind>\w+) \[[^]]*\] \[thrd:(?P<broker>[^]]*)\]")
 
 
-class Seldom(logging.Filter):
-    """Lets each kind of complaint about a broker through once in 10 s.
+class RepeatFilter(logging.Filter):
+    """Passes each kind of message about a broker once in `REPEATED_AFTER_S`.
 
-    librdkafka logs every try of every client: a broker away for 7 s took 2,200 lines of five processes.
+    librdkafka logs each attempt of each client: a broker that was down for 7 s took 2,200 lines of five processes.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[tuple[str, str], float] = {}
+        self._logged: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether `record` is to be logged."""
-        complaint = COMPLAINT.match(record.getMessage())
-        if complaint is None:
+        about_broker = BROKER_MESSAGE.match(record.getMessage())
+        if about_broker is None:
             return True
-        about, now = (complaint["kind"], complaint["broker"]), time.monotonic()
-        if now - self._said.get(about, -REPEATED_AFTER_S) < REPEATED_AFTER_S:
+        about, now = (about_broker["kind"], about_broker["broker"]), time.monotonic()
+        if now - self._logged.get(about, -REPEATED_AFTER_S) < REPEATED_AFTER_S:
             return False
-        self._said[about] = now
+        self._logged[about] = now
         return True
 
 
-LOGGER = logging.getLogger("librdkafka")  # else it writes to standard error, past our JSON lines
-LOGGER.addFilter(Seldom())
+LOGGER = logging.getLogger("librdkafka")  # by default it writes to standard error, outside of our JSON lines
+LOGGER.addFilter(RepeatFilter())
 
-# librdkafka waits up to 10 s between tries by default: a restarted broker would be away for that long.
+# librdkafka's default is up to 10 s between attempts, so a restarted broker would stay unreachable for that long.
 COMMON: dict[str, Any] = {
     "reconnect.backoff.ms": 50,
     "reconnect.backoff.max.ms": 500,
@@ -62,7 +62,7 @@ def producer(bootstrap: str, **settings: Any) -> Producer:
 
 
 def consumer(bootstrap: str, group: str = "unused", **settings: Any) -> Consumer:
-    """A consumer to `assign()`: it commits nothing, and an expired offset is an error, never skipped."""
+    """A consumer for `assign()`: it commits nothing, and an expired offset is an error instead of a skip."""
     return Consumer(
         COMMON
         | {
@@ -77,9 +77,9 @@ def consumer(bootstrap: str, group: str = "unused", **settings: Any) -> Consumer
 
 
 def is_listening(bootstrap: str) -> bool:
-    """Whether any of these servers takes connections.
+    """Whether any of these servers accepts connections.
 
-    Asked before a client is made: librdkafka complains of each refused try, and its calls hang for seconds.
+    Checked before a client is created: librdkafka logs each refused attempt, and its calls hang for seconds.
     """
     return any(_accepts(address) for address in bootstrap.split(","))
 
@@ -105,7 +105,7 @@ class _Statistics(msgspec.Struct):
 
 
 def answering(statistics: str) -> bool:
-    """Whether all brokers a consumer reads from are there and answer, by the document its `stats_cb` is given.
+    """Whether all brokers a consumer reads from are up and answering, by the JSON given to its `stats_cb`.
 
     https://github.com/confluentinc/librdkafka/blob/master/STATISTICS.md
     """
@@ -116,7 +116,7 @@ def answering(statistics: str) -> bool:
 
 
 def partitions(client: Consumer | Producer, topic: str, timeout_s: float = 10) -> list[int]:
-    """The partitions of a topic. Raises `KafkaException` where the broker or the topic is away."""
+    """The partitions of a topic. Raises `KafkaException` where the broker or the topic is unavailable."""
     found = client.list_topics(topic, timeout=timeout_s).topics[topic]
     if found.error:
         raise KafkaException(found.error)
@@ -124,14 +124,14 @@ def partitions(client: Consumer | Producer, topic: str, timeout_s: float = 10) -
 
 
 def offsets_at(client: Consumer, topic: str, moment_ms: int) -> list[TopicPartition]:
-    """Where each partition stands at a moment (milliseconds since 1970 UTC); the end where nothing is newer."""
+    """Each partition's offset at a moment (milliseconds since 1970 UTC); its end where no record is newer."""
     wanted = [TopicPartition(topic, p, moment_ms) for p in partitions(client, topic)]
     found: list[TopicPartition] = client.offsets_for_times(wanted, timeout=10)
     return found
 
 
 def create_topics(bootstrap: str, topics: Iterable[Topic], replication: int = 1, timeout_s: float = 20) -> None:
-    """Create the topics that do not exist yet, with their settings; return once every partition takes requests.
+    """Create the topics that do not exist yet, with their settings; return once every partition accepts requests.
 
     A `replication` of -1 is the cluster's own. Raises `KafkaException`.
     """
@@ -151,7 +151,7 @@ def create_topics(bootstrap: str, topics: Iterable[Topic], replication: int = 1,
 
 
 def _await_leaders(admin: AdminClient, topics: Iterable[Topic], until: float) -> None:
-    # A topic that was just created, and any topic after a kill of the broker, has no leader for a moment.
+    # A new topic, and any topic after the broker was killed, has no leader for a moment.
     end = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     wanted = {TopicPartition(t.name, p): end for t in topics for p in range(t.partitions)}
     while True:

@@ -1,4 +1,4 @@
-"""Secrets as files, mode 0600 in a directory of mode 0700, made on first use in the local profile only."""
+"""Secrets as files, mode 0600 in a directory of mode 0700, generated on first use in the local profile only."""
 
 import os
 import tempfile
@@ -9,13 +9,13 @@ from schemas.settings import Settings
 
 
 class SecretMissing(Exception):
-    """A secret that a production profile must be given does not exist."""
+    """A secret does not exist, and the profile does not generate any."""
 
 
 def read_or_make(settings: Settings, name: str, make: Callable[[], bytes]) -> bytes:
-    """The secret `name` of the data directory; two processes that make it at once read the same one.
+    """The secret `name` of the data directory; two processes that generate it at once read the same one.
 
-    Raises `SecretMissing` outside the local profile, where nothing is generated behind an operator's back.
+    Raises `SecretMissing` where it does not exist and the profile is not local: an operator has to supply it.
     """
     path = settings.secrets() / name
     if not path.exists():
@@ -32,6 +32,6 @@ def _write_once(path: Path, secret: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
         try:
-            os.link(file.name, path)  # fails where another process was first: then its secret counts
+            os.link(file.name, path)  # fails where another process was first: its secret is used
         except FileExistsError:
             return

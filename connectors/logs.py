@@ -1,4 +1,4 @@
-"""One JSON line per log event, with card numbers and secrets taken out last of all."""
+"""Log events as JSON lines; card numbers and secrets are removed last, from everything that is written."""
 
 import logging
 import sys
@@ -21,7 +21,7 @@ SHARED: list[Any] = [
 
 
 def configure(process: str, level: int = logging.INFO) -> None:
-    """Send our own logs and the libraries' to standard output as JSON lines that name `process`."""
+    """Write our own and the libraries' logs to standard output as JSON lines with the field `process`."""
     structlog.configure(
         processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -1,4 +1,4 @@
-"""E-mail by SMTP, over a few connections that stay open."""
+"""E-mail by SMTP, over a few persistent connections."""
 
 import asyncio
 import re
@@ -11,15 +11,15 @@ from typing import Literal
 import msgspec
 from aiosmtplib import SMTP, SMTPException, SMTPRecipientsRefused, SMTPResponseException
 
-from connectors.delivery import NotDelivered, Refused, TryLater
+from connectors.delivery import DeliveryRefused, NotDelivered, TryLater
 from schemas.times import now
 
 TIMEOUT_S = 10
-ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")  # one, and nothing that could be read as two
+ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")  # exactly one address
 
 
 class MailServer(msgspec.Struct, frozen=True):
-    """Where mail is handed over. `tls`: from the first byte, by STARTTLS (required then), or none."""
+    """The SMTP server to send through. `tls`: implicit TLS, STARTTLS (then required), or none."""
 
     host: str
     port: int
@@ -31,7 +31,7 @@ class MailServer(msgspec.Struct, frozen=True):
 
 
 class Mail(msgspec.Struct, frozen=True):
-    """One mail. `message_id` is what stands before the `@`, the same whenever this mail is sent again."""
+    """One mail. `message_id` is the local part of its Message-ID, the same whenever this mail is sent again."""
 
     to: str
     subject: str
@@ -42,17 +42,17 @@ class Mail(msgspec.Struct, frozen=True):
 
 
 class Mailer:
-    """Hands mails over, at most `connections` at a time. Belongs to the event loop that made it."""
+    """Sends mails, at most `connections` at a time. Belongs to the event loop that created it."""
 
     def __init__(self, server: MailServer) -> None:
-        """Nothing is connected before the first mail."""
+        """Connects with the first mail."""
         self._server = server
         self._idle: asyncio.LifoQueue[SMTP] = asyncio.LifoQueue()
         for _ in range(server.connections):
             self._idle.put_nowait(_client(server))
 
     async def send(self, mail: Mail) -> None:
-        """Hand one mail over. Raises `Refused` and `TryLater`."""
+        """Send one mail. Raises `DeliveryRefused` and `TryLater`."""
         message = build(mail, self._server.sender)
         smtp = await self._idle.get()
         try:
@@ -60,24 +60,24 @@ class Mailer:
                 await _connect(smtp)
             await smtp.send_message(message, recipients=[mail.to])
         except (SMTPException, OSError, TimeoutError, ValueError) as error:
-            smtp.close()  # where a conversation broke off, the next one begins anew
+            smtp.close()  # its protocol state is unknown: the next mail connects anew
             raise _not_delivered(error) from None
         finally:
             self._idle.put_nowait(smtp)
 
     async def close(self) -> None:
-        """Hang up. Waits for mails in work."""
+        """Close the connections, after the mails that are being sent."""
         for _ in range(self._server.connections):
             (await self._idle.get()).close()
 
 
 def build(mail: Mail, sender: str) -> Message:
-    """The message as it goes out. Raises `Refused` for what is no single address.
+    """The MIME message. Raises `DeliveryRefused` where `to` is not exactly one address.
 
-    The older of Python's two mail interfaces: the newer one parses every header it sets, 1.5 ms per mail.
+    Built with the older of Python's two mail interfaces: the newer one parses each header, 1.5 ms per mail.
     """
     if not ADDRESS.fullmatch(mail.to):
-        raise Refused("mail_malformed")
+        raise DeliveryRefused("mail_malformed")
     message = MIMEMultipart("alternative", _subparts=[MIMEText(mail.text), MIMEText(mail.html, "html")])
     headers = {
         "From": sender,
@@ -85,11 +85,11 @@ def build(mail: Mail, sender: str) -> Message:
         "Subject": mail.subject,
         "Date": format_datetime(now()),
         "Message-ID": f"<{mail.message_id}@{parseaddr(sender)[1].rpartition('@')[2]}>",
-        "Auto-Submitted": "auto-generated",  # RFC 3834 §5: no robot answers a robot
+        "Auto-Submitted": "auto-generated",  # RFC 3834 §5: no automatic replies
         **mail.headers,
     }
     for name, value in headers.items():
-        message[name] = " ".join(value.split())  # a line break would begin a header of its own
+        message[name] = " ".join(value.split())  # a line break would begin another header
     return message
 
 
@@ -97,7 +97,7 @@ def _client(server: MailServer) -> SMTP:
     return SMTP(
         hostname=server.host,
         port=server.port,
-        local_hostname="localhost",  # else a look-up of our own name, which may take seconds
+        local_hostname="localhost",  # otherwise our own name is looked up, which may take seconds
         timeout=TIMEOUT_S,
         use_tls=server.tls == "tls",
         start_tls=server.tls == "starttls",
@@ -107,7 +107,7 @@ def _client(server: MailServer) -> SMTP:
 
 
 async def _connect(smtp: SMTP) -> None:
-    """Connect, greet and log in. Whatever goes wrong here is no fault of the mail."""
+    """Connect, greet and log in. Raises `TryLater`: no failure here is due to the mail."""
     try:
         await smtp.connect()
     except SMTPResponseException as error:
@@ -120,8 +120,8 @@ def _not_delivered(error: Exception) -> NotDelivered:
     if isinstance(error, SMTPRecipientsRefused):
         error = error.recipients[0]
     if isinstance(error, SMTPResponseException):
-        kind = TryLater if 400 <= error.code < 500 else Refused
+        kind = TryLater if 400 <= error.code < 500 else DeliveryRefused
         return kind(f"smtp_{error.code}")
     if isinstance(error, ValueError):  # an address SMTP cannot carry
-        return Refused("mail_malformed")
+        return DeliveryRefused("mail_malformed")
     return TryLater("smtp_unreachable")

@@ -1,4 +1,4 @@
-"""Kafka's records without an engine: one consumer for many partitions, and what is readable in a record."""
+"""Kafka's records without Bytewax: one consumer for many partitions, and the event or dead letter in a record."""
 
 import base64
 import re
@@ -16,16 +16,16 @@ from schemas.events import DeadLetter, Event, Headers, Unreadable, decode, deriv
 from schemas.times import now
 from schemas.topics import DEAD_LETTER
 
-DRAIN_MAX = 500  # records per poll: bounds how long a worker is busy before its other steps have their turn
-WAIT_S = 0.1  # how long an idle worker sleeps in the consumer, woken by the first record
+DRAIN_MAX = 500  # records per poll: bounds how long a worker's other steps wait
+WAIT_S = 0.1  # how long an idle worker waits in the consumer for the first record
 BEAT_S = 1.0
 BEAT_AGAIN_S = 0.2
 ASK_S = 10.0
 
-# What librdkafka reports while it reconnects by itself: no reason to stop.
+# Errors that librdkafka recovers from by itself.
 PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
 
-# A card number that stands by itself; digits inside of an id, a hash or a fraction are none.
+# A card number of its own; digits inside an id, a hash or a fraction are not one.
 LONE_NUMBER = re.compile(rb"\d(?<![\w.]\d)(?:[ -]?\d){12,18}(?!\w)")
 DIGITS_AS_ZERO = bytes(48 if 48 <= byte < 58 else byte for byte in range(256))  # 48: ASCII 0
 SHORTEST = b"0" * 13
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 
 class OffsetGone(Exception):
-    """The offset to resume at is not in the log any more, or not yet: records would be skipped without a word."""
+    """The offset to resume at is not in the log, or not any more: records would be skipped silently."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -61,12 +61,12 @@ class Out(msgspec.Struct, frozen=True):
     value: bytes
 
 
-class Reader:
+class RecordReader:
     """One consumer for many partitions: `add` them, then `poll`.
 
-    `positions` holds the next offset of each, `ends` where it ended when it was added. `on_lag` is told about once
-    a second how many records of each are still to be read (a flow's heartbeat). `may_expire`: topics on which an
-    expired offset means the earliest one; elsewhere `OffsetGone` is raised.
+    `positions` holds the next offset of each partition, `ends` the offset where it ended when it was added.
+    `on_lag` is called about once a second with the number of unread records of each (a flow's heartbeat).
+    `may_expire`: topics on which an expired offset means the earliest one; on others it raises `OffsetGone`.
     """
 
     def __init__(
@@ -76,8 +76,10 @@ class Reader:
         may_expire: Collection[str] = (),
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        told: dict[str, Any] = {"stats_cb": self._hear, "statistics.interval.ms": 1000} if on_lag else {}
-        self._consumer = consumer(bootstrap, error_cb=_complain, **told, **(config or {}))
+        statistics: dict[str, Any] = (
+            {"stats_cb": self._on_statistics, "statistics.interval.ms": 1000} if on_lag else {}
+        )
+        self._consumer = consumer(bootstrap, error_cb=_log_error, **statistics, **(config or {}))
         self._answering = True
         self._on_lag = on_lag
         self._may_expire = may_expire
@@ -91,17 +93,17 @@ class Reader:
         low, high = self._bounds(place)
         first = low if offset is None else offset
         if first < low and place[0] in self._may_expire:
-            log.warning("offset_expired", topic=place[0], partition=place[1], offset=first, earliest=low)
+            log.warning("offset.expired", topic=place[0], partition=place[1], offset=first, earliest=low)
             first = low
         if not low <= first <= high:
             raise OffsetGone(f"{place[0]}/{place[1]}: {first} is outside of {low}..{high}")
         self.positions[place], self.ends[place] = first, high
-        # Assigned by the next poll: a broker answers one connection in order, and a question about the next
-        # partition would wait behind a fetch that waits half a second for records of this one.
+        # Assigned by the next poll: a broker answers a connection's requests in order, so the request for the next
+        # partition's bounds would wait behind a fetch of this one, which waits half a second for records.
         self._added.append(TopicPartition(*place, first))
 
     def poll(self, wait_s: float = WAIT_S, gather_s: float = 0) -> list[Record]:
-        """The records that are there; waits up to `wait_s` for the first, then `gather_s` for others to join it.
+        """The available records; waits up to `wait_s` for the first, then `gather_s` for more.
 
         Raises `OffsetGone`, `RuntimeError`.
         """
@@ -118,26 +120,26 @@ class Reader:
         return records
 
     def at_end(self) -> bool:
-        """Whether all that stood on the partitions when they were added has been read."""
+        """Whether all records up to `ends` have been read."""
         return all(self.positions[place] >= end for place, end in self.ends.items())
 
     def lag(self) -> dict[Place, int] | None:
-        """Records not read yet, as far as the last fetches told; None where that is not known now.
+        """Unread records per partition, by the last fetches; None where those are out of date.
 
-        The broker is not asked: under load that held the flow up for half a second.
+        The broker is not asked: under load that delayed the flow by half a second.
         """
         if not self._answering:
-            return None  # what the last fetches told is out of date
+            return None
         lag: dict[Place, int] = {}
         for place, position in self.positions.items():
             _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
             if end < 0:
-                return None  # nothing was fetched from there yet
+                return None  # nothing was fetched from it yet
             lag[place] = max(0, end - position)
         return lag
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Close the connections."""
         self._consumer.close()
 
     def _bounds(self, place: Place) -> tuple[int, int]:
@@ -151,9 +153,9 @@ class Reader:
             except KafkaException:
                 if time.monotonic() > until:
                     raise
-                time.sleep(0.1)  # a topic that was made a moment ago has no leader yet
+                time.sleep(0.1)  # a topic that was just created has no leader yet
 
-    def _hear(self, statistics: str) -> None:
+    def _on_statistics(self, statistics: str) -> None:
         self._answering = answering(statistics)
 
     def _beat(self) -> None:
@@ -166,7 +168,7 @@ class Reader:
 
 
 def places(bootstrap: str, topics: Iterable[str]) -> list[Place]:
-    """All partitions of `topics`. Raises `KafkaException` where the broker or a topic is away."""
+    """All partitions of `topics`. Raises `KafkaException` where the broker or a topic is unavailable."""
     client = consumer(bootstrap)
     try:
         return [(topic, number) for topic in topics for number in partitions(client, topic, ASK_S)]
@@ -181,9 +183,9 @@ def out(topic: str, key: str, event: Event) -> Out:
 
 
 def read(record: Record, source: str) -> Event | Out:
-    """The event in a record, or the dead letter to send in the name of `source`.
+    """The event in a record, or the dead letter that `source` has to send instead.
 
-    Set aside is what nobody can read, and what has a card number in clear: it must go no further.
+    A record becomes a dead letter if it is unreadable, or holds a card number in clear, which must not go on.
     """
     if card_number_in(record.value or b""):
         return dead_letter(record, "card number in clear", source)
@@ -194,22 +196,25 @@ def read(record: Record, source: str) -> Event | Out:
 
 
 def card_number_in(value: bytes) -> bool:
-    """Whether a card number stands in `value`. It costs 1 µs where there are no 13 digits in a row."""
+    """Whether `value` holds a card number. Takes 1 µs where no 13 digits are in a row."""
     if SHORTEST not in value.translate(DIGITS_AS_ZERO, b" -"):
         return False
     return any(find_numbers(number.decode()) for number in LONE_NUMBER.findall(value))
 
 
 def dead_letter(record: Record, reason: str, source: str) -> Out:
-    """What sets `record` aside. Its id comes from the position alone, so that a repeat is recognised."""
+    """The dead letter of `record`. Its id is derived from the position alone, so that a repeat is recognised."""
     place = f"{record.topic}/{record.partition}/{record.offset}"
     moment = now()
-    letter = DeadLetter(record.topic, record.partition, record.offset, reason, _harmless(record.value), moment)
+    letter = DeadLetter(
+        record.topic, record.partition, record.offset, reason, _value_to_keep(record.value), moment
+    )
     id = derived_id(place, "dead_letter")
     return out(DEAD_LETTER.name, record.topic, new_event("dead_letter", source, place, letter, moment, id))
 
 
-def _harmless(value: bytes | None) -> str | None:
+def _value_to_keep(value: bytes | None) -> str | None:
+    """The value in base64; None where it holds a card number, which no dead letter may repeat."""
     if value is None or find_numbers(value.decode(errors="replace")):
         return None
     return base64.b64encode(value).decode()
@@ -230,6 +235,7 @@ def _record(message: Message) -> Record:
 
 
 def _passing(message: Message) -> bool:
+    """Whether `message` is an error that passes by itself. Raises for any other error."""
     error = message.error()
     if error is None or error.code() in PASSING:
         return error is not None
@@ -238,5 +244,5 @@ def _passing(message: Message) -> bool:
     raise RuntimeError(f"cannot read {message.topic()}/{message.partition()}: {error.str()}")
 
 
-def _complain(error: KafkaError) -> None:
-    log.warning("kafka_away", error=error.str())
+def _log_error(error: KafkaError) -> None:
+    log.warning("kafka.unavailable", error=error.str())

@@ -1,7 +1,7 @@
-"""Short messages by Twilio's HTTP API, or whatever speaks its shape.
+"""Short messages by Twilio's HTTP API, or any service compatible with it.
 
-https://www.twilio.com/docs/messaging/api/message-resource. It knows no idempotency key: after silence, ask
-with `find` before sending again.
+https://www.twilio.com/docs/messaging/api/message-resource. It has no idempotency key: after a time-out, look for
+the message with `find` before sending it again.
 """
 
 import secrets
@@ -12,16 +12,16 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth
 
-from connectors.delivery import NotDelivered, Refused, TryLater
+from connectors.delivery import DeliveryRefused, NotDelivered, TryLater
 
 TOKEN_FILE = "sms.token"  # noqa: S105 (the name of a file)
 TIMEOUT = ClientTimeout(total=10, connect=3)
-# Not the message's fault: wrong credentials, too many requests.
+# Not due to the message: wrong credentials, too many requests.
 PASSING = frozenset({401, 403, 408, 425, 429})
 
 
 class SmsAccount(msgspec.Struct, frozen=True):
-    """Who sends. `url` has no path; `sender` is E.164."""
+    """The account to send from. `url` has no path; `sender` is an E.164 number."""
 
     url: str
     account: str
@@ -46,29 +46,29 @@ A = TypeVar("A")
 
 
 class Texter:
-    """Sends short messages. Belongs to the event loop that made it."""
+    """Sends short messages. Belongs to the event loop that created it."""
 
     def __init__(self, account: SmsAccount) -> None:
-        """Nothing is connected before the first message."""
+        """Connects with the first message."""
         self._account = account
         headers = {"Authorization": encode_basic_auth(account.account, account.token)}
         self._session = ClientSession(headers=headers, timeout=TIMEOUT, raise_for_status=False)
         self._url = f"{account.url.rstrip('/')}/2010-04-01/Accounts/{account.account}/Messages.json"
 
     async def send(self, to: str, text: str) -> str:
-        """Send to an E.164 number and return the sid. Raises `Refused` and `TryLater`."""
+        """Send to an E.164 number and return the sid. Raises `DeliveryRefused` and `TryLater`."""
         form = {"To": to, "From": self._account.sender, "Body": text}
         return (await self._call(_sent, "POST", data=form)).sid
 
     async def find(self, to: str, text: str, since: datetime) -> str | None:
-        """The sid of this text to this number if one was sent since then. Raises `Refused` and `TryLater`."""
-        since -= timedelta(seconds=1)  # their times are whole seconds
+        """The sid of this text to this number, if sent since then. Raises `DeliveryRefused` and `TryLater`."""
+        since -= timedelta(seconds=1)  # Twilio's times are whole seconds
         sent = await self._call(_listed, "GET", params={"To": to, "DateSent>": since.date().isoformat()})
         same = (message for message in sent.messages if message.body == text)
         return next((m.sid for m in same if parsedate_to_datetime(m.date_created) >= since), None)
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         await self._session.close()
 
     async def _call(self, answer: msgspec.json.Decoder[A], method: str, **request: Any) -> A:
@@ -86,7 +86,7 @@ class Texter:
 
 
 def new_token() -> bytes:
-    """A token for the local catcher, in the form of Twilio's."""
+    """A random token for the local catcher, in the format of Twilio's."""
     return secrets.token_hex(16).encode()
 
 
@@ -95,5 +95,5 @@ def _not_delivered(status: int, body: bytes) -> NotDelivered:
         code = int(msgspec.json.decode(body)["code"])
     except (ValueError, LookupError, TypeError):
         code = status
-    kind = TryLater if status in PASSING or status >= 500 else Refused
+    kind = TryLater if status in PASSING or status >= 500 else DeliveryRefused
     return kind(f"sms_{code}")

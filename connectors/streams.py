@@ -1,9 +1,9 @@
-"""Kafka for Bytewax: sources that resume exactly where they were told, a sink that raises, decoding at the edge.
+"""Kafka for Bytewax: sources that resume exactly at a given offset, a sink that raises, decoding at the edge.
 
-The stock connectors lose records without a word in two cases (a broker that is away, an offset that expired)
-and idle at half a core. Here one consumer per worker reads all partitions of a source: it sleeps until the first
-record, then drains what is there, so that no partition or topic waits for the silence of another.
-A worker has one thread: use one `KafkaSource` with several topics, not several of them.
+The stock connectors lose records silently in two cases (a broker that is down, an offset that expired) and use
+half a core when idle. Here one consumer per worker reads all partitions of a source: it waits for the first
+record, then drains what is available, so that no partition waits for an idle one. A worker has one thread: use one
+`KafkaSource` with several topics instead of several sources.
 """
 
 import threading
@@ -29,8 +29,8 @@ from connectors.records import (
     Offsets,
     Out,
     Place,
-    Reader,
     Record,
+    RecordReader,
     dead_letter,
     out,
     places,
@@ -53,19 +53,19 @@ __all__ = [
     "out",
 ]
 
-ACK_S = 30.0  # longer than a killed broker takes to accept writes again (5 s)
+ACK_S = 30.0  # a killed broker accepts writes again after 5 s
 
 
 class DeliveryFailed(Exception):
-    """Kafka did not confirm every record of a batch."""
+    """Kafka did not acknowledge every record of a batch."""
 
 
 class KafkaSource(FixedPartitionedSource[Record, int]):
     """Each Kafka partition is a Bytewax partition, so that workers share them; its state is the next offset.
 
-    Without a state it begins at `start`, and at the earliest record where `start` does not name the partition.
-    `on_lag` is told about once a second how many records are still to be read. With `tail=False` the flow ends
-    where the topics ended when it began. An offset that expired raises `OffsetGone`: nothing is ever skipped.
+    Without a state it begins at `start`, or at the earliest record where `start` does not name the partition.
+    `on_lag` is called about once a second with the number of unread records. With `tail=False` the flow ends at
+    the offsets where the topics ended when it began. An expired offset raises `OffsetGone`: no record is skipped.
     """
 
     def __init__(
@@ -84,31 +84,33 @@ class KafkaSource(FixedPartitionedSource[Record, int]):
         self._worker = threading.local()
 
     def list_parts(self) -> list[str]:
-        """`topic/partition` of all of them."""
+        """All partitions, as `topic/partition`."""
         return [f"{topic}/{number}" for topic, number in places(self._bootstrap, self._topics)]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "_Partition":
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "_KafkaPartition":
         """One partition, read by the consumer of this worker."""
         topic, _, number = for_part.rpartition("/")
         place = (topic, int(number))
         offset = self._start.get(place) if resume_state is None else resume_state
-        return _Partition(self._shared(), place, offset, self._tail)
+        return _KafkaPartition(self._shared(), place, offset, self._tail)
 
-    def _shared(self) -> "_Shared":
+    def _shared(self) -> "_SharedReader":
         if not hasattr(self._worker, "shared"):
-            self._worker.shared = _Shared(Reader(self._bootstrap, self._tell, config=self._config))
-        shared: _Shared = self._worker.shared
+            self._worker.shared = _SharedReader(
+                RecordReader(self._bootstrap, self._report_lag, config=self._config)
+            )
+        shared: _SharedReader = self._worker.shared
         return shared
 
-    def _tell(self, lag: Mapping[Place, int]) -> None:
+    def _report_lag(self, lag: Mapping[Place, int]) -> None:
         if self._on_lag:
             self._on_lag(sum(lag.values()))
 
 
-class _Shared:
-    """The consumer of a worker: its first open partition polls for all, the others take what came for them."""
+class _SharedReader:
+    """The consumer of a worker: its first open partition polls for all, the others take their own records."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: RecordReader) -> None:
         self.reader = reader
         self._waiting: dict[Place, list[Record]] = {}
 
@@ -117,7 +119,7 @@ class _Shared:
         self._waiting[place] = []
 
     def take(self, place: Place) -> list[Record]:
-        # Never while records wait for the turn of their own partition: one verdict in eight then came 0.1 s late.
+        # No poll while other partitions have records waiting: it made one verdict in eight 0.1 s late.
         if place == next(iter(self._waiting)) and not any(self._waiting.values()):
             self._poll()
         records, self._waiting[place] = self._waiting[place], []
@@ -131,12 +133,12 @@ class _Shared:
     def _poll(self) -> None:
         for record in self.reader.poll():
             waiting = self._waiting.get((record.topic, record.partition))
-            if waiting is not None:  # a closed partition has reached its end: what comes later is not its own
+            if waiting is not None:  # a closed partition has reached its end
                 waiting.append(record)
 
 
-class _Partition(StatefulSourcePartition[Record, int]):
-    def __init__(self, shared: _Shared, place: Place, offset: int | None, tail: bool) -> None:
+class _KafkaPartition(StatefulSourcePartition[Record, int]):
+    def __init__(self, shared: _SharedReader, place: Place, offset: int | None, tail: bool) -> None:
         shared.open(place, offset)
         self._shared, self._place = shared, place
         self._offset = shared.reader.positions[place]
@@ -158,13 +160,13 @@ class _Partition(StatefulSourcePartition[Record, int]):
 
 
 class BroadcastSource(DynamicSource[Record]):
-    """Every worker reads all partitions in one piece, from `start` or the earliest record. Bytewax keeps no state.
+    """Every worker reads all partitions, from `start` or the earliest record. Bytewax stores no state.
 
-    For a flow of one worker that keeps the offsets beside its rows: `gather_s` is how long it waits, once a record
-    has come, for others to make one batch with it. And for what each worker must know (`controls.v1`): with
-    `every_s` it looks that often, never sleeps in the consumer, so holds no other source up, and its first batch
-    is all that stood on the topics. `on_lag` is told of each partition; on the topics of `may_expire` an offset
-    that expired means the earliest one. The rest as for `KafkaSource`.
+    For a flow of one worker that stores the offsets beside its rows; `gather_s` is how long it waits for more
+    records after the first of a batch. And for what every worker must know (`controls.v1`): with `every_s` it
+    polls at that interval without waiting, so that it delays no other source, and its first batch is all records
+    that were on the topics. `on_lag` is called with the lag of each partition. On the topics of `may_expire` an
+    expired offset means the earliest one. Otherwise as `KafkaSource`.
     """
 
     def __init__(
@@ -186,16 +188,18 @@ class BroadcastSource(DynamicSource[Record]):
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> "StatelessSourcePartition[Record]":
         """The consumer of this worker."""
-        reader = Reader(self._bootstrap, self._on_lag, self._may_expire, self._config)
+        reader = RecordReader(self._bootstrap, self._on_lag, self._may_expire, self._config)
         for place in places(self._bootstrap, self._topics):
             reader.add(place, self._start.get(place))
         return (
-            _Glances(reader, self._every_s) if self._every_s else _Everything(reader, self._tail, self._gather_s)
+            _PeriodicTopics(reader, self._every_s)
+            if self._every_s
+            else _WholeTopics(reader, self._tail, self._gather_s)
         )
 
 
-class _Everything(StatelessSourcePartition[Record]):
-    def __init__(self, reader: Reader, tail: bool, gather_s: float) -> None:
+class _WholeTopics(StatelessSourcePartition[Record]):
+    def __init__(self, reader: RecordReader, tail: bool, gather_s: float) -> None:
         self._reader, self._tail, self._gather_s = reader, tail, gather_s
 
     def next_batch(self) -> list[Record]:
@@ -207,8 +211,8 @@ class _Everything(StatelessSourcePartition[Record]):
         self._reader.close()
 
 
-class _Glances(StatelessSourcePartition[Record]):
-    def __init__(self, reader: Reader, every_s: float) -> None:
+class _PeriodicTopics(StatelessSourcePartition[Record]):
+    def __init__(self, reader: RecordReader, every_s: float) -> None:
         self._reader, self._every = reader, timedelta(seconds=every_s)
         self._next = now()
 
@@ -227,17 +231,17 @@ class _Glances(StatelessSourcePartition[Record]):
 
 
 class KafkaSink(DynamicSink[Out]):
-    """Writes records and waits until Kafka has all of a batch. Raises `DeliveryFailed`, never drops one."""
+    """Writes records and waits until Kafka acknowledges all of a batch. Raises `DeliveryFailed`."""
 
     def __init__(self, bootstrap: str, ack_s: float = ACK_S) -> None:
         self._bootstrap, self._ack_s = bootstrap, ack_s
 
-    def build(self, step_id: str, worker_index: int, worker_count: int) -> "_Writing":
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> "_KafkaWriter":
         """The producer of this worker."""
-        return _Writing(self._bootstrap, self._ack_s)
+        return _KafkaWriter(self._bootstrap, self._ack_s)
 
 
-class _Writing(StatelessSinkPartition[Out]):
+class _KafkaWriter(StatelessSinkPartition[Out]):
     def __init__(self, bootstrap: str, ack_s: float) -> None:
         self._producer = producer(bootstrap, **{"message.timeout.ms": int(ack_s * 1000)})
         self._ack_s = ack_s
@@ -248,8 +252,8 @@ class _Writing(StatelessSinkPartition[Out]):
             self._produce(item)
         left = self._producer.flush(self._ack_s + 1)
         if self._errors or left:
-            said = self._errors[0].str() if self._errors else "no answer"
-            raise DeliveryFailed(f"{len(self._errors) + left} of {len(items)} records not confirmed: {said}")
+            first = self._errors[0].str() if self._errors else "no answer"
+            raise DeliveryFailed(f"{len(self._errors) + left} of {len(items)} records not confirmed: {first}")
 
     def _produce(self, item: Out) -> None:
         while True:
@@ -257,7 +261,7 @@ class _Writing(StatelessSinkPartition[Out]):
                 self._producer.produce(
                     item.topic, item.value, item.key, headers=[*item.headers], on_delivery=self._delivered
                 )
-            except BufferError:  # librdkafka's queue is full: let it send first
+            except BufferError:  # librdkafka's queue is full: wait for it to send
                 self._producer.poll(0.1)
             else:
                 return
@@ -269,7 +273,7 @@ class _Writing(StatelessSinkPartition[Out]):
 
 @dataclass(frozen=True)
 class Decoded:
-    """What `decode_step` makes of a stream: the readable ones, and a dead letter for each that nobody can read."""
+    """The two streams of `decode_step`: readable records with their events, and dead letters of the others."""
 
     events: Stream[tuple[Record, Event]]
     dead_letters: Stream[Out]
@@ -277,7 +281,7 @@ class Decoded:
 
 @operator
 def decode_step(step_id: str, up: Stream[Record], source: str) -> Decoded:
-    """Decode at the edge, so that no record stops the flow. Dead letters are sent in the name of `source`."""
+    """Decode at the edge, so that no unreadable record stops the flow. Dead letters name `source` as sender."""
 
     def decode(batch: list[Record]) -> list[tuple[Record, Event | Out]]:
         return [(record, read(record, source)) for record in batch]

@@ -1,7 +1,9 @@
-"""Asking the warehouse: whole statements travel to the analytics flow by Quack, their rows come back.
+"""Queries of the warehouse: whole statements are sent to the analytics flow by Quack, which returns their rows.
+
+Quack is DuckDB's own client and server protocol. Wheels carry its extensions: nothing is downloaded at run time.
 
 WarehouseError
-├── QueryRefused    the statement or its reader is not let in
+├── QueryRefused    the statement is not allowed, or its reader not let in
 ├── QueryFailed     DuckDB cannot answer it: an unknown column, a division of text
 └── WarehouseAway   the analytics flow does not answer
 """
@@ -10,15 +12,17 @@ import re
 import secrets
 import threading
 from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
 
 from connectors.keyfiles import read_or_make
-from connectors.quack import load_quack, quoted
 from schemas.settings import Settings
 
+EXTENSIONS = ("httpfs", "quack")  # Quack uses httpfs
 READERS = ("dashboard", "sql", "replay", "reconcile", "bench")
 ROWS_MAX = 100_000
 
@@ -33,7 +37,7 @@ CUT_OFF = (
 
 
 class WarehouseError(Exception):
-    """A query has no answer. The message is for the person who asked, on one line."""
+    """A query has no answer. The message is one line for the person who asked."""
 
 
 class QueryRefused(WarehouseError):
@@ -45,14 +49,30 @@ class QueryFailed(WarehouseError):
 
 
 class WarehouseAway(WarehouseError):
-    """The analytics flow does not answer: stopped, starting, or cut off in the middle."""
+    """The analytics flow does not answer: it is stopped, starting, or was stopped during the query."""
 
 
 class Table(msgspec.Struct, frozen=True):
-    """An answer: column names and rows. Times are UTC and know it, amounts are minor units."""
+    """The answer to a query: column names and rows. Times are timezone-aware UTC, amounts minor units."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
+
+
+def load_quack(con: duckdb.DuckDBPyConnection) -> None:
+    """Load the functions `quack_serve` and `quack_query`. Call it before external access is turned off."""
+    for name in EXTENSIONS:
+        con.execute(f"LOAD {quoted(str(_extension(name)))}")
+
+
+def quoted(text: str) -> str:
+    """`text` as an SQL literal. (DuckDB imports pandas to bind a parameter: a second for every reader.)"""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _extension(name: str) -> Path:
+    folder = files(f"duckdb_extension_{name}") / "extensions" / f"v{duckdb.__version__}"
+    return Path(str(folder / f"{name}.duckdb_extension"))
 
 
 def token(settings: Settings, reader: str) -> str:
@@ -61,17 +81,19 @@ def token(settings: Settings, reader: str) -> str:
 
 
 def address(settings: Settings) -> str:
-    """Where the warehouse is served."""
+    """The Quack address of the warehouse."""
     return f"quack:localhost:{settings.port('warehouse')}"
 
 
-class Reader:
-    """Asks the warehouse in the name of one of `READERS`. Any number of threads may share it."""
+class WarehouseReader:
+    """Queries the warehouse as one of `READERS`. Any number of threads may share it."""
 
     def __init__(self, settings: Settings, name: str, rows_max: int = ROWS_MAX) -> None:
         self._address, self._token, self._rows_max = address(settings), token(settings, name), rows_max
         self._con = duckdb.connect(config={"threads": 1})
-        self._con.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")  # it would go to stdout
+        self._con.execute(
+            "SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false"
+        )  # it prints to standard output
         load_quack(self._con)
         self._local = threading.local()
 
@@ -88,7 +110,7 @@ class Reader:
         # S608: the statement travels as one quoted literal.
         cursor.execute(f"SELECT * FROM {travelling} LIMIT {self._rows_max + 1}")  # noqa: S608
         zoned = [column[0] for column in cursor.description if column[1] == "TIMESTAMP WITH TIME ZONE"]
-        if zoned:  # of `now()`: DuckDB would want the module pytz to give them to Python
+        if zoned:  # such as `now()`; DuckDB needs the module pytz to convert them
             casts = ", ".join(f"{_name(column)}::TIMESTAMP AS {_name(column)}" for column in zoned)
             cursor.execute(f"SELECT * REPLACE ({casts}) FROM {travelling} LIMIT {self._rows_max + 1}")  # noqa: S608
         rows = cursor.fetchall()
@@ -113,13 +135,13 @@ def _name(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
-def _meaning(said: str) -> WarehouseError:
-    if "Authorization failed" in said:
+def _meaning(message: str) -> WarehouseError:
+    """The error for a message of DuckDB's, without our own statement, which has the token in it."""
+    if "Authorization failed" in message:
         return QueryRefused(f"refused: {ALLOWED}")
-    if "Authentication failed" in said:
+    if "Authentication failed" in message:
         return QueryRefused(f"refused: {SET_ASIDE}")
-    if said.startswith("IO Error"):
+    if message.startswith("IO Error"):
         return WarehouseAway(CUT_OFF)
-    # DuckDB repeats our own statement at the end, with the token in it.
-    mistake = said.split("\n\nLINE 1: SELECT * FROM quack_query")[0].split("\n\nLINE 1: SELECT * REPLACE")[0]
+    mistake = message.split("\n\nLINE 1: SELECT * FROM quack_query")[0].split("\n\nLINE 1: SELECT * REPLACE")[0]
     return QueryFailed(re.sub(r"\s+", " ", mistake.removeprefix("Invalid Input Error: ")).strip())

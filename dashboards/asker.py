@@ -3,7 +3,7 @@
 from concurrent.futures import Future
 from threading import Thread
 
-from connectors.warehouse import Reader, Table, WarehouseAway
+from connectors.warehouse import Table, WarehouseAway, WarehouseReader
 
 PATIENCE_S = 5.0  # for one answer; a page that waits longer looks live and is not
 
@@ -14,7 +14,7 @@ class Asker:
     DuckDB's own `http_timeout` does not end a question to a stopped process (tried with 2 s: it waited for 25).
     """
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: WarehouseReader) -> None:
         self._reader = reader
         self._overdue: Future[Table] | None = None
 

@@ -6,7 +6,7 @@ import msgspec
 import streamlit as st
 import structlog
 
-from connectors.warehouse import QueryFailed, Reader, Table, WarehouseAway, WarehouseError
+from connectors.warehouse import QueryFailed, Table, WarehouseAway, WarehouseError, WarehouseReader
 from dashboards.asker import Asker
 from dashboards.settings import DashboardSettings
 from schemas.settings import load
@@ -75,7 +75,7 @@ def _trouble(error: WarehouseError) -> str:
 
 @st.cache_resource(show_spinner=False)
 def _asker() -> Asker:
-    return Asker(Reader(settings(), "dashboard", rows_max=10_000))
+    return Asker(WarehouseReader(settings(), "dashboard", rows_max=10_000))
 
 
 @st.cache_resource(show_spinner=False)

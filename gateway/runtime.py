@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from quart import current_app
 
 from connectors.keyfiles import read_or_make
-from connectors.processors.all import open_processors
 from connectors.processors.contract import Processor
+from connectors.processors.registry import open_processors
 from connectors.processors.settings import ProcessorSettings
 from gateway.books.engine import Books, migrate, sqlite_engine
 from gateway.books.outbox import OutboxRow

@@ -7,7 +7,7 @@ from statistics import quantiles as cut
 from types import TracebackType
 from typing import Any
 
-from connectors.warehouse import Reader, WarehouseError
+from connectors.warehouse import WarehouseError, WarehouseReader
 from schemas.settings import Settings
 
 EVERY_S = 1.0
@@ -31,7 +31,7 @@ class Freshness:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._reader = Reader(settings, "replay")
+        self._reader = WarehouseReader(settings, "replay")
         self._newest: tuple[str, datetime] | None = None
         self.ages_ms: list[float] = []
         self.verdict_ms: dict[str, float] = {}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 from connectors.kafka import is_listening
-from connectors.warehouse import Reader, WarehouseAway
+from connectors.warehouse import WarehouseAway, WarehouseReader
 from gateway.settings import GatewaySettings
 from schemas.settings import load
 from sluice.ledger import Row, differences, landed, read_ledger
@@ -29,7 +29,7 @@ def reconcile(wait: float) -> None:
     give_up = time.monotonic() + wait
     cut, ledger = _settled(settings, give_up)
     kafka, gaps = read_kafka(settings.bootstrap(), cut)
-    warehouse = _caught_up(Reader(settings, "reconcile"), settings, cut, give_up)
+    warehouse = _caught_up(WarehouseReader(settings, "reconcile"), settings, cut, give_up)
     _print_totals({"books": cut.lines, "kafka": kafka, "warehouse": warehouse})
     newer = operations_since(settings.books_path(), cut)
     found = list(_found(settings, cut, kafka, gaps, warehouse))
@@ -54,7 +54,7 @@ def _doubt(cut: Cut, ledger: list[Row]) -> list[str]:
     return cut.in_doubt() + landed(cut.operations, ledger)
 
 
-def _caught_up(reader: Reader, settings: GatewaySettings, cut: Cut, give_up: float) -> dict[str, Line]:
+def _caught_up(reader: WarehouseReader, settings: GatewaySettings, cut: Cut, give_up: float) -> dict[str, Line]:
     """The warehouse at the cut: what moved after it is set aside, what is missing is waited for."""
     while True:
         try:

@@ -9,7 +9,7 @@ from confluent_kafka import Message, TopicPartition
 from sqlalchemy import Connection, func, select
 
 from connectors.kafka import consumer, partitions
-from connectors.warehouse import Reader
+from connectors.warehouse import WarehouseReader
 from gateway.books.engine import sqlite_engine
 from gateway.books.operations import OPEN, Operation, operations
 from gateway.books.outbox import outbox
@@ -99,7 +99,7 @@ def read_kafka(bootstrap: str, cut: Cut) -> tuple[dict[str, Line], list[str]]:
     return {id: line for id, (_, line) in last.items()}, gaps
 
 
-def read_warehouse(reader: Reader) -> dict[str, Line]:
+def read_warehouse(reader: WarehouseReader) -> dict[str, Line]:
     """The payments as the warehouse shows them now. Raises `WarehouseAway`."""
     lines: dict[str, Line] = {}
     after = ""

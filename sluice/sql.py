@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from connectors.warehouse import Reader, Table, WarehouseError
+from connectors.warehouse import Table, WarehouseError, WarehouseReader
 from schemas.settings import Settings, load
 
 WIDTH_MAX = 48  # characters of one column of the table; CSV and JSON show all
@@ -30,7 +30,7 @@ def sql(query: str | None, shape: str) -> None:
     notifications, labels, model_quality, controls, dead_letters and pipeline_health; `DESCRIBE payments` shows the
     columns of one. Times are UTC, amounts minor units.
     """
-    reader, show = Reader(load(Settings), "sql"), SHAPES[shape]
+    reader, show = WarehouseReader(load(Settings), "sql"), SHAPES[shape]
     if query is None:
         for statement in statements():
             answer(reader, statement, show)
@@ -38,7 +38,7 @@ def sql(query: str | None, shape: str) -> None:
         sys.exit(1)
 
 
-def answer(reader: Reader, query: str, show: Callable[[Table], str]) -> bool:
+def answer(reader: WarehouseReader, query: str, show: Callable[[Table], str]) -> bool:
     """Print the answer to a query; False where there is none, and one line says why."""
     try:
         table = reader.query(query)

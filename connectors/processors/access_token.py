@@ -9,7 +9,8 @@ from typing import Annotated
 
 import msgspec
 
-from connectors.processors.exchange import UNREADABLE, Exchange, NotSent, Reply, Request, Silence
+from connectors.processors.response_checks import UNREADABLE
+from connectors.processors.transport import HttpReply, HttpRequest, NotSent, Silence, Transport
 
 EARLY_S = 60  # a token that expires on its way to PayPal is refused
 
@@ -24,11 +25,11 @@ class Granted(msgspec.Struct):
 class AccessToken:
     """One token for all calls; concurrent callers wait for one fetch."""
 
-    def __init__(self, exchange: Exchange, client: str, secret: str) -> None:
+    def __init__(self, transport: Transport, client: str, secret: str) -> None:
         credentials = base64.b64encode(f"{client}:{secret}".encode()).decode()
         headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/x-www-form-urlencoded"}
-        self._request = Request("POST", "/v1/oauth2/token", headers, b"grant_type=client_credentials")
-        self._exchange = exchange
+        self._request = HttpRequest("POST", "/v1/oauth2/token", headers, b"grant_type=client_credentials")
+        self._transport = transport
         self._fetching = asyncio.Lock()
         self._text = ""
         self._good_until = 0.0  # time of the event loop, s
@@ -49,12 +50,12 @@ class AccessToken:
 
     async def _fetch(self, until: float) -> Granted:
         try:
-            return _granted(await self._exchange.send(self._request, until))
+            return _granted(await self._transport.send(self._request, until))
         except (Silence, *UNREADABLE) as error:
             raise NotSent("no access token") from error
 
 
-def _granted(reply: Reply) -> Granted:
+def _granted(reply: HttpReply) -> Granted:
     if reply.status != 200:
         raise ValueError(f"HTTP {reply.status}")
     return msgspec.json.decode(reply.body, type=Granted)

@@ -13,6 +13,7 @@ from schemas.money import Money
 from schemas.payments import MethodType, ProcessorName
 from schemas.states import DeclineCode
 
+CallKind = Literal["authorize", "sale", "capture", "void", "refund", "reversal"]
 CallResult = Literal["succeeded", "declined", "failed", "unknown", "not_found"]
 
 
@@ -68,7 +69,7 @@ class Query(msgspec.Struct, frozen=True):
 
     request_id: str
     reference: str
-    kind: Literal["authorize", "sale", "capture", "void", "refund", "reversal"]
+    kind: CallKind
     amount: Money
     order_reference: str | None = None
     parent_reference: str | None = None

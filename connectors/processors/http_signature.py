@@ -11,7 +11,7 @@ import msgspec
 
 
 class Signer(msgspec.Struct, frozen=True):
-    """Who signs. `secret` is the shared key, base64 as the Business Center shows it."""
+    """A merchant's key. `secret` is the shared key, base64 as the Business Center shows it."""
 
     merchant: str
     key: str
@@ -21,7 +21,7 @@ class Signer(msgspec.Struct, frozen=True):
         return f"Signer({self.merchant})"
 
     def headers(self, method: str, path: str, host: str, date: str, body: bytes) -> dict[str, str]:
-        """The headers that authenticate a request; `date` as RFC 9110 writes it. A GET has no digest."""
+        """The headers that authenticate a request. `date` is an HTTP date (RFC 9110); a GET has no digest."""
         signed = {"host": host, "date": date, "request-target": f"{method.lower()} {path}"}
         headers = {"v-c-merchant-id": self.merchant, "Date": date, "Host": host}
         if body:

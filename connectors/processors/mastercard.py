@@ -4,28 +4,28 @@ https://developer.mastercard.com/mastercard-gateway/documentation/api-reference/
 https://developer.mastercard.com/mastercard-gateway/documentation/testing/trans-error (result, error.cause)
 https://developer.mastercard.com/mastercard-gateway/documentation/testing/response-code/ (response.gatewayCode)
 
-Our attempt id is the order's id, our request id the transaction's: `PUT` on their URL does something once, `GET`
-says what became of it, and sending the same again repeats nothing at the bank. A decline comes as HTTP 201, too.
+Our attempt id is the order's id, our request id the transaction's: `PUT` on their URL applies a call once, `GET`
+reads its result, and the same `PUT` sent again moves nothing twice. A decline is HTTP 201 as well.
 """
 
 import base64
 import re
 from decimal import Decimal
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import msgspec
 
 from connectors.processors.contract import Answer, Capabilities, Charge, FollowUp, Query
-from connectors.processors.exchange import Exchange, Reply, Request, answer_to, finding_of
-from connectors.processors.integrity import same, same_money
+from connectors.processors.response_checks import answer_to, finding_of, same, same_money
+from connectors.processors.transport import HttpReply, HttpRequest, Transport
 from schemas.money import Money
 from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
 
 VERSION = 100
 
-# `response.gatewayCode` of a FAILURE -> ours; any other is a technical no.
+# `response.gatewayCode` of a FAILURE -> ours; any other is a technical refusal.
 DECLINES: dict[str, DeclineCode] = {
     "AUTHENTICATION_FAILED": "authentication_required",
     "BLOCKED": "suspected_fraud",
@@ -44,34 +44,32 @@ DECLINES: dict[str, DeclineCode] = {
     "TIMED_OUT": "issuer_unavailable",  # "Transaction Declined - No reply from Bank"
 }
 APPROVED = {"APPROVED", "APPROVED_AUTO", "APPROVED_PENDING_SETTLEMENT"}
-REFUSED = {"INVALID_REQUEST", "REQUEST_REJECTED", "SERVER_BUSY"}  # before anything was done
-# The text of an error is not promised; where it reads otherwise, we do not know.
+REFUSED = {"INVALID_REQUEST", "REQUEST_REJECTED", "SERVER_BUSY"}  # before anything was applied
+# The vendor does not promise the text of an error; where it reads otherwise, the outcome stays unknown.
 NO_SUCH_THING = re.compile(r"unable to find|not found|does not exist|no such", re.IGNORECASE)
 
-Operation = Literal["AUTHORIZE", "PAY", "CAPTURE", "REFUND", "VOID"]
 
-
-class Error(msgspec.Struct):
+class MastercardError(msgspec.Struct):
     """`error`, of result ERROR."""
 
     cause: str = ""
     explanation: str = ""
 
 
-class Response(msgspec.Struct, rename="camel"):
+class GatewayResponse(msgspec.Struct, rename="camel"):
     """`response`."""
 
     gateway_code: str = ""
 
 
-class Order(msgspec.Struct):
-    """`order`, as it stands now."""
+class MastercardOrder(msgspec.Struct):
+    """`order`: its state now."""
 
     id: str | None = None
     status: str = ""
 
 
-class Transaction(msgspec.Struct):
+class MastercardTransaction(msgspec.Struct):
     """`transaction`: this call."""
 
     id: str | None = None
@@ -79,14 +77,14 @@ class Transaction(msgspec.Struct):
     currency: str | None = None
 
 
-class Said(msgspec.Struct):
-    """What every operation, and a `GET`, is answered with."""
+class MastercardResponse(msgspec.Struct):
+    """The body of every answer, of an operation and of a `GET`."""
 
     result: str
-    error: Error = msgspec.field(default_factory=Error)
-    response: Response = msgspec.field(default_factory=Response)
-    order: Order = msgspec.field(default_factory=Order)
-    transaction: Transaction = msgspec.field(default_factory=Transaction)
+    error: MastercardError = msgspec.field(default_factory=MastercardError)
+    response: GatewayResponse = msgspec.field(default_factory=GatewayResponse)
+    order: MastercardOrder = msgspec.field(default_factory=MastercardOrder)
+    transaction: MastercardTransaction = msgspec.field(default_factory=MastercardTransaction)
 
     def detail(self) -> str:
         """One line for operators."""
@@ -122,77 +120,82 @@ def _sum(money: Money) -> dict[str, str]:
     return {"amount": money.decimal(), "currency": money.currency}
 
 
-def parse_taking(reference: str, request_id: str, asked: Money, reply: Reply) -> Answer:
-    """What AUTHORIZE, PAY, CAPTURE or REFUND said. Raises `Mismatch` and what cannot be read."""
-    said = msgspec.json.decode(reply.body, type=Said)
-    if reply.status not in (200, 201) or said.result not in ("SUCCESS", "FAILURE"):
-        return _refusal(said, reply)
-    _same_call(said, reference, request_id)
-    if said.result == "FAILURE":
-        return _failure(said)
-    if said.response.gateway_code == "PARTIALLY_APPROVED":
-        return Answer("declined", request_id, "insufficient_funds", said.detail(), must_reverse=True)
-    if said.response.gateway_code not in APPROVED:
-        return Answer("unknown", detail=said.detail())
-    same_money(said.transaction.amount, said.transaction.currency, asked)
+def parse_taking(reference: str, request_id: str, asked: Money, reply: HttpReply) -> Answer:
+    """The answer of AUTHORIZE, PAY, CAPTURE or REFUND. Raises `Mismatch` and `UNREADABLE`."""
+    body = msgspec.json.decode(reply.body, type=MastercardResponse)
+    if reply.status not in (200, 201) or body.result not in ("SUCCESS", "FAILURE"):
+        return _refusal(body, reply)
+    _same_call(body, reference, request_id)
+    if body.result == "FAILURE":
+        return _failure(body)
+    if body.response.gateway_code == "PARTIALLY_APPROVED":
+        return Answer("declined", request_id, "insufficient_funds", body.detail(), must_reverse=True)
+    if body.response.gateway_code not in APPROVED:
+        return Answer("unknown", detail=body.detail())
+    same_money(body.transaction.amount, body.transaction.currency, asked)
     return Answer("succeeded", request_id, amount=asked)
 
 
-def parse_void(reference: str, request_id: str, asked: Money, reply: Reply) -> Answer:
-    """What VOID said; it takes back the whole of a call. Raises `Mismatch` and what cannot be read."""
-    said = msgspec.json.decode(reply.body, type=Said)
-    if reply.status not in (200, 201) or said.result not in ("SUCCESS", "FAILURE"):
-        return _refusal(said, reply)
-    _same_call(said, reference, request_id)
-    if said.result == "FAILURE":
-        return _failure(said)
-    done = said.response.gateway_code in APPROVED
-    return Answer("succeeded" if done else "unknown", request_id, detail=said.detail(), amount=asked)
+def parse_void(reference: str, request_id: str, asked: Money, reply: HttpReply) -> Answer:
+    """The answer of VOID, which takes back the whole of a call. Raises `Mismatch` and `UNREADABLE`."""
+    body = msgspec.json.decode(reply.body, type=MastercardResponse)
+    if reply.status not in (200, 201) or body.result not in ("SUCCESS", "FAILURE"):
+        return _refusal(body, reply)
+    _same_call(body, reference, request_id)
+    if body.result == "FAILURE":
+        return _failure(body)
+    done = body.response.gateway_code in APPROVED
+    return Answer("succeeded" if done else "unknown", request_id, detail=body.detail(), amount=asked)
 
 
-def parse_lookup(query: Query, reply: Reply) -> Answer:
-    """What a `GET` said of a call: its own answer, or `not_found`. Raises `Mismatch` and what cannot be read."""
+def parse_lookup(query: Query, reply: HttpReply) -> Answer:
+    """The answer of the call that a `GET` asked for, or `not_found`. Raises `Mismatch` and `UNREADABLE`."""
     if _no_such_call(reply):
         return Answer("not_found")
     if reply.status != 200:
         return Answer("unknown", detail=f"retrieve: HTTP {reply.status}")
-    parse = parse_void if query.kind in ("void", "reversal") else parse_taking
-    return parse(query.reference, query.request_id, query.amount, reply)
+    match query.kind:
+        case "void" | "reversal":
+            return parse_void(query.reference, query.request_id, query.amount, reply)
+        case "authorize" | "sale" | "capture" | "refund":
+            return parse_taking(query.reference, query.request_id, query.amount, reply)
+        case _:
+            assert_never(query.kind)
 
 
-def parse_refused_reversal(query: Query, reply: Reply) -> Answer:
-    """What a `GET` of the call says after its VOID was refused: reversed already, nothing to reverse, or no."""
+def parse_refused_reversal(query: Query, reply: HttpReply) -> Answer:
+    """What a refused reversal means, by a `GET` of the call: `succeeded` before, `not_found`, or `failed`."""
     original = parse_lookup(query, reply)
     if original.result in ("declined", "failed") and not original.must_reverse:
         return Answer("not_found", detail=f"nothing to reverse: {original.result}")
     if original.result in ("not_found", "unknown"):
         return original
-    if msgspec.json.decode(reply.body, type=Said).order.status == "CANCELLED":
+    if msgspec.json.decode(reply.body, type=MastercardResponse).order.status == "CANCELLED":
         return Answer("succeeded", query.request_id, amount=query.amount)
     return Answer("failed", detail="reversal refused")
 
 
-def _same_call(said: Said, reference: str, request_id: str) -> None:
-    same("order.id", said.order.id, reference)
-    same("transaction.id", said.transaction.id, request_id)
+def _same_call(body: MastercardResponse, reference: str, request_id: str) -> None:
+    same("order.id", body.order.id, reference)
+    same("transaction.id", body.transaction.id, request_id)
 
 
-def _failure(said: Said) -> Answer:
-    code = DECLINES.get(said.response.gateway_code)
-    return Answer("declined" if code else "failed", said.transaction.id, code, said.detail())
+def _failure(body: MastercardResponse) -> Answer:
+    code = DECLINES.get(body.response.gateway_code)
+    return Answer("declined" if code else "failed", body.transaction.id, code, body.detail())
 
 
-def _refusal(said: Said, reply: Reply) -> Answer:
-    """`failed` for an explicit no, `unknown` for PENDING, UNKNOWN, SERVER_FAILED and anything else."""
-    refused = said.result == "ERROR" and said.error.cause in REFUSED
-    return Answer("failed" if refused else "unknown", detail=f"HTTP {reply.status} {said.detail()}")
+def _refusal(body: MastercardResponse, reply: HttpReply) -> Answer:
+    """`failed` for an explicit refusal, `unknown` for PENDING, UNKNOWN, SERVER_FAILED and anything else."""
+    refused = body.result == "ERROR" and body.error.cause in REFUSED
+    return Answer("failed" if refused else "unknown", detail=f"HTTP {reply.status} {body.detail()}")
 
 
-def _no_such_call(reply: Reply) -> bool:
+def _no_such_call(reply: HttpReply) -> bool:
     if reply.status not in (400, 404):
         return False
-    said = msgspec.json.decode(reply.body, type=Said)
-    return said.error.cause == "INVALID_REQUEST" and bool(NO_SUCH_THING.search(said.error.explanation))
+    body = msgspec.json.decode(reply.body, type=MastercardResponse)
+    return body.error.cause == "INVALID_REQUEST" and bool(NO_SUCH_THING.search(body.error.explanation))
 
 
 class Mastercard:
@@ -203,8 +206,8 @@ class Mastercard:
         methods=frozenset({"card"}), brands=frozenset({"mastercard"}), deduplicates=True, payer_approves=False
     )
 
-    def __init__(self, exchange: Exchange, merchant: str, password: str) -> None:
-        self._exchange = exchange
+    def __init__(self, transport: Transport, merchant: str, password: str) -> None:
+        self._transport = transport
         self._merchant = f"/api/rest/version/{VERSION}/merchant/{merchant}"
         credentials = base64.b64encode(f"merchant.{merchant}:{password}".encode()).decode()
         self._headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
@@ -213,7 +216,7 @@ class Mastercard:
         """See `Processor`."""
         request = self._put(charge.reference, charge.request_id, build_payment(charge, capture=capture))
         parse = partial(parse_taking, charge.reference, charge.request_id, charge.amount)
-        return await answer_to(self._exchange.send(request), parse)
+        return await answer_to(self._transport.send(request), parse)
 
     async def capture(self, call: FollowUp) -> Answer:
         """See `Processor`."""
@@ -226,40 +229,40 @@ class Mastercard:
     async def _take(self, operation: Literal["CAPTURE", "REFUND"], call: FollowUp) -> Answer:
         request = self._put(call.reference, call.request_id, build_taking(operation, call.amount))
         parse = partial(parse_taking, call.reference, call.request_id, call.amount)
-        return await answer_to(self._exchange.send(request), parse)
+        return await answer_to(self._transport.send(request), parse)
 
     async def void(self, call: FollowUp) -> Answer:
         """See `Processor`."""
         request = self._put(call.reference, call.request_id, build_void(call.parent_request_id))
         parse = partial(parse_void, call.reference, call.request_id, call.amount)
-        return await answer_to(self._exchange.send(request), parse)
+        return await answer_to(self._transport.send(request), parse)
 
     async def reverse(self, request_id: str, query: Query) -> Answer:
-        """See `Processor`. A refusal does not say whether there is nothing to take back: a `GET` does."""
-        until = self._exchange.deadline()
+        """See `Processor`. A refusal does not tell whether there is nothing to take back: a `GET` does."""
+        until = self._transport.deadline()
         void = self._put(query.reference, request_id, build_void(query.request_id))
         parse = partial(parse_void, query.reference, request_id, query.amount)
-        answer = await answer_to(self._exchange.send(void, until), parse)
+        answer = await answer_to(self._transport.send(void, until), parse)
         if answer.result in ("succeeded", "unknown") or not answer.sent:
             return answer
         retrieve = self._get(query.reference, query.request_id)
-        found = await finding_of(self._exchange.send(retrieve, until), partial(parse_refused_reversal, query))
+        found = await finding_of(self._transport.send(retrieve, until), partial(parse_refused_reversal, query))
         return answer if found.result == "unknown" else found
 
     async def lookup(self, query: Query) -> Answer:
         """See `Processor`."""
         request = self._get(query.reference, query.request_id)
-        return await finding_of(self._exchange.send(request), partial(parse_lookup, query))
+        return await finding_of(self._transport.send(request), partial(parse_lookup, query))
 
     async def close(self) -> None:
         """See `Processor`."""
-        await self._exchange.close()
+        await self._transport.close()
 
-    def _put(self, reference: str, request_id: str, content: dict[str, Any]) -> Request:
-        return Request("PUT", self._path(reference, request_id), self._headers, msgspec.json.encode(content))
+    def _put(self, reference: str, request_id: str, content: dict[str, Any]) -> HttpRequest:
+        return HttpRequest("PUT", self._path(reference, request_id), self._headers, msgspec.json.encode(content))
 
-    def _get(self, reference: str, request_id: str) -> Request:
-        return Request("GET", self._path(reference, request_id), self._headers)
+    def _get(self, reference: str, request_id: str) -> HttpRequest:
+        return HttpRequest("GET", self._path(reference, request_id), self._headers)
 
     def _path(self, reference: str, request_id: str) -> str:
         return f"{self._merchant}/order/{reference}/transaction/{request_id}"

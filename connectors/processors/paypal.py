@@ -5,35 +5,33 @@ https://developer.paypal.com/reference/guidelines/idempotency/ (`PayPal-Request-
 https://developer.paypal.com/api/rest/reference/orders/v2/errors/ (`issue`)
 
 An order is created with intent AUTHORIZE and approved by its payer on PayPal's page; then it is authorized, and
-the authorization captured. Our attempt id is `custom_id`; our request id goes out as `PayPal-Request-Id`, under
-which a call is applied once, and as `invoice_id` of captures and refunds, by which they are found in the order.
+the authorization captured. Our attempt id is `custom_id`. Our request id is sent as `PayPal-Request-Id`, under
+which a call is applied once, and as `invoice_id` of captures and refunds, which finds them in the order.
 An order can be COMPLETED (HTTP 201) while its authorization is DENIED.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal, assert_never
 from urllib.parse import quote
 
 import msgspec
 
 from connectors.processors.access_token import AccessToken
 from connectors.processors.contract import Answer, Capabilities, Charge, FollowUp, Query
-from connectors.processors.exchange import (
-    UNREADABLE,
-    Exchange,
-    Reply,
-    Request,
-    Silence,
-    answer_to,
-    finding_of,
+from connectors.processors.paypal_objects import (
+    PaymentCollection,
+    PayPalAmount,
+    PayPalError,
+    PayPalOrder,
+    PayPalRecord,
 )
-from connectors.processors.integrity import same, same_money
-from connectors.processors.paypal_objects import Fault, Movement, Order, Payments, Sum
+from connectors.processors.response_checks import UNREADABLE, answer_to, finding_of, same, same_money
+from connectors.processors.transport import HttpReply, HttpRequest, Silence, Transport
 from schemas.money import Money, from_decimal
 from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
 
-# `issue` of an error, or `processor_response.response_code` of something denied -> ours.
+# `issue` of an error, or `processor_response.response_code` of a denied record -> ours.
 DECLINES: dict[str, DeclineCode] = {
     "CARD_EXPIRED": "expired_card",
     "INSTRUMENT_DECLINED": "generic_decline",
@@ -54,9 +52,9 @@ DECLINES: dict[str, DeclineCode] = {
     "9520": "lost_or_stolen",
     "9540": "generic_decline",
 }
-# An earlier call may have done it already: look it up.
+# An earlier call may have been applied: only a look-up can tell.
 IN_DOUBT = {"DUPLICATE_INVOICE_ID", "ORDER_ALREADY_AUTHORIZED", "ORDER_COMPLETED_OR_VOIDED"}
-AUTHORIZED = {"CREATED", "CAPTURED", "PARTIALLY_CAPTURED", "VOIDED"}  # the last three: and what came of it later
+AUTHORIZED = {"CREATED", "CAPTURED", "PARTIALLY_CAPTURED", "VOIDED"}  # the last three: captured or voided since
 CAPTURED = {"COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"}
 DENIED = {"DENIED", "DECLINED"}
 FAILED = {"FAILED", "CANCELLED"}
@@ -81,7 +79,7 @@ def build_order(charge: Charge, return_url: str, cancel_url: str) -> dict[str, A
 
 
 def build_capture(call: FollowUp) -> dict[str, Any]:
-    """The body of a capture; it is the only one, so the rest of the authorization is released."""
+    """The body of a capture. It is the final one of its authorization, so PayPal releases the rest."""
     return {"amount": _sum(call.amount), "invoice_id": call.request_id, "final_capture": True}
 
 
@@ -94,109 +92,124 @@ def _sum(money: Money) -> dict[str, str]:
     return {"currency_code": money.currency, "value": money.decimal()}
 
 
-def parse_created(charge: Charge, reply: Reply) -> Answer:
-    """What creating an order said: its id and where to send the payer. Raises what cannot be read."""
+def parse_created(charge: Charge, reply: HttpReply) -> Answer:
+    """The answer of creating an order: its id and the page for its payer. Raises `UNREADABLE`."""
     if reply.status not in (200, 201):
         return _refusal(reply)
-    order = msgspec.json.decode(reply.body, type=Order)
+    order = msgspec.json.decode(reply.body, type=PayPalOrder)
     pages = [link.href for link in order.links if link.rel in ("payer-action", "approve")]
     if order.status not in WAITING or not pages or not pages[0].startswith(("https://", "http://")):
         return Answer("unknown", detail=f"order {order.status} without a page for the payer")
     return Answer("succeeded", order.id, amount=charge.amount, redirect_url=pages[0])
 
 
-def parse_order(id: str, reply: Reply) -> Answer:
-    """Whether the payer approved the order. Raises `Mismatch` and what cannot be read."""
+def parse_order(order_id: str, reply: HttpReply) -> Answer:
+    """Whether the payer approved the order. Raises `Mismatch` and `UNREADABLE`."""
     if reply.status == 404:
         return Answer("failed", detail="PayPal knows no such order any more")
     if reply.status != 200:
         return Answer("unknown", detail=f"order: HTTP {reply.status}")
-    order = msgspec.json.decode(reply.body, type=Order)
-    same("order", order.id, id)
+    order = msgspec.json.decode(reply.body, type=PayPalOrder)
+    same("order", order.id, order_id)
     if order.status == "VOIDED":
-        return Answer("failed", id, detail="order VOIDED")
+        return Answer("failed", order_id, detail="order VOIDED")
     if order.status not in APPROVED:
-        return Answer("unknown", id, detail=f"order {order.status}")
+        return Answer("unknown", order_id, detail=f"order {order.status}")
     total = order.purchase_units[0].amount
-    return Answer("succeeded", id, amount=from_decimal(total.value, total.currency_code) if total else None)
+    amount = from_decimal(total.value, total.currency_code) if total else None
+    return Answer("succeeded", order_id, amount=amount)
 
 
-def parse_authorized(charge: Charge, reply: Reply) -> Answer:
-    """What authorizing an order said. Raises `Mismatch` and what cannot be read."""
+def parse_authorized(charge: Charge, reply: HttpReply) -> Answer:
+    """The answer of authorizing an order. Raises `Mismatch` and `UNREADABLE`."""
     if reply.status not in (200, 201):
         return _refusal(reply)
-    made = _done(msgspec.json.decode(reply.body, type=Order), charge.order_reference).authorizations
+    made = _payments(msgspec.json.decode(reply.body, type=PayPalOrder), charge.order_reference).authorizations
     if not made:
         return Answer("unknown", detail="no authorization in the order")
     return _outcome(made[0], AUTHORIZED, charge.amount, charge.reference)
 
 
-def parse_captured(call: FollowUp, reply: Reply) -> Answer:
-    """What a capture said. Raises `Mismatch` and what cannot be read."""
+def parse_captured(call: FollowUp, reply: HttpReply) -> Answer:
+    """The answer of a capture. Raises `Mismatch` and `UNREADABLE`."""
     if reply.status not in (200, 201):
         return _refusal(reply)
-    return _outcome(msgspec.json.decode(reply.body, type=Movement), CAPTURED, call.amount, call.reference)
+    return _outcome(msgspec.json.decode(reply.body, type=PayPalRecord), CAPTURED, call.amount, call.reference)
 
 
-def parse_refunded(call: FollowUp, reply: Reply) -> Answer:
-    """What a refund said. Raises `Mismatch` and what cannot be read."""
+def parse_refunded(call: FollowUp, reply: HttpReply) -> Answer:
+    """The answer of a refund. Raises `Mismatch` and `UNREADABLE`."""
     if reply.status not in (200, 201):
         return _refusal(reply)
-    return _outcome(msgspec.json.decode(reply.body, type=Movement), {"COMPLETED"}, call.amount, call.reference)
+    return _outcome(msgspec.json.decode(reply.body, type=PayPalRecord), {"COMPLETED"}, call.amount, call.reference)
 
 
-def parse_voided(of: str, amount: Money, reply: Reply) -> Answer:
-    """What a void said; what was voided before is voided. Raises what cannot be read."""
+def parse_voided(authorization: str, amount: Money, reply: HttpReply) -> Answer:
+    """The answer of a void; one that was applied before is `succeeded`. Raises `Mismatch` and `UNREADABLE`."""
     if reply.status == 204:
-        return Answer("succeeded", of, amount=amount)
+        return Answer("succeeded", authorization, amount=amount)
     if reply.status == 200:
-        voided = msgspec.json.decode(reply.body, type=Movement)
-        same("authorization", voided.id, of)
-        return Answer("succeeded" if voided.status == "VOIDED" else "unknown", of, amount=amount)
+        voided = msgspec.json.decode(reply.body, type=PayPalRecord)
+        same("authorization", voided.id, authorization)
+        return Answer("succeeded" if voided.status == "VOIDED" else "unknown", authorization, amount=amount)
     refusal = _refusal(reply)
-    return Answer("succeeded", of, amount=amount) if "PREVIOUSLY_VOIDED" in refusal.detail else refusal
+    return Answer("succeeded", authorization, amount=amount) if "PREVIOUSLY_VOIDED" in refusal.detail else refusal
 
 
-def parse_order_id(reply: Reply) -> str:
-    """The order that an authorization or a capture belongs to. Raises `Silence` where it does not say."""
+def parse_order_id(reply: HttpReply) -> str:
+    """The id of the order that an authorization or a capture belongs to. Raises `Silence` where it has none."""
     try:
-        order = msgspec.json.decode(reply.body, type=Movement).supplementary_data.related_ids.order_id
+        order_id = msgspec.json.decode(reply.body, type=PayPalRecord).supplementary_data.related_ids.order_id
     except UNREADABLE:
-        order = ""
-    if not order:
+        order_id = ""
+    if not order_id:
         raise Silence("it does not say of which order it is")
-    return order
+    return order_id
 
 
-def parse_lookup(query: Query, reply: Reply) -> Answer:
-    """What the order says of the call of `query`. Raises `Mismatch` and what cannot be read."""
+def parse_lookup(query: Query, reply: HttpReply) -> Answer:
+    """The answer of the call of `query`, as its order shows it. Raises `Mismatch` and `UNREADABLE`."""
     if reply.status == 404:
         return Answer("not_found")
     if reply.status != 200:
         return Answer("unknown", detail=f"order: HTTP {reply.status}")
-    done = _done(msgspec.json.decode(reply.body, type=Order), query.order_reference)
-    if query.kind in ("void", "reversal"):
-        return _voided(query, done.authorizations)
-    records = {"authorize": done.authorizations, "capture": done.captures, "refund": done.refunds}[query.kind]
-    if query.kind != "authorize":
-        records = [record for record in records if record.invoice_id == query.request_id]
-    good = {"authorize": AUTHORIZED, "capture": CAPTURED, "refund": {"COMPLETED"}}[query.kind]
+    done = _payments(msgspec.json.decode(reply.body, type=PayPalOrder), query.order_reference)
+    match query.kind:
+        case "void" | "reversal":
+            return _voided(query, done.authorizations)
+        case "authorize":
+            return _first(done.authorizations, AUTHORIZED, query)
+        case "capture":
+            return _first(_sent_under(query.request_id, done.captures), CAPTURED, query)
+        case "refund":
+            return _first(_sent_under(query.request_id, done.refunds), {"COMPLETED"}, query)
+        case "sale":
+            raise ValueError("an order is authorized, then captured")
+        case _:
+            assert_never(query.kind)
+
+
+def _sent_under(request_id: str, records: list[PayPalRecord]) -> list[PayPalRecord]:
+    return [record for record in records if record.invoice_id == request_id]
+
+
+def _first(records: list[PayPalRecord], good: set[str], query: Query) -> Answer:
     return _outcome(records[0], good, query.amount, query.reference) if records else Answer("not_found")
 
 
-def _voided(query: Query, authorizations: list[Movement]) -> Answer:
+def _voided(query: Query, authorizations: list[PayPalRecord]) -> Answer:
     if any(authorization.status == "VOIDED" for authorization in authorizations):
         return Answer("succeeded", authorizations[0].id, amount=query.amount)
     return Answer("not_found")
 
 
-def _done(order: Order, id: str | None) -> Payments:
-    if id is not None:
-        same("order", order.id, id)
-    return order.purchase_units[0].payments if order.purchase_units else Payments()
+def _payments(order: PayPalOrder, order_id: str | None) -> PaymentCollection:
+    if order_id is not None:
+        same("order", order.id, order_id)
+    return order.purchase_units[0].payments if order.purchase_units else PaymentCollection()
 
 
-def _outcome(record: Movement, good: set[str], asked: Money, reference: str) -> Answer:
+def _outcome(record: PayPalRecord, good: set[str], asked: Money, reference: str) -> Answer:
     if record.custom_id is not None:
         same("custom_id", record.custom_id, reference)
     code = record.processor_response.response_code
@@ -207,16 +220,16 @@ def _outcome(record: Movement, good: set[str], asked: Money, reference: str) -> 
         return Answer("failed", record.id, detail=detail)
     if record.status not in good:
         return Answer("unknown", record.id, detail=detail)
-    told = record.amount or Sum("", "")
+    told = record.amount or PayPalAmount("", "")
     same_money(told.value, told.currency_code, asked)
     return Answer("succeeded", record.id, amount=asked)
 
 
-def _refusal(reply: Reply) -> Answer:
-    """`declined` or `failed` for an explicit no, `unknown` for 409, 5xx and what may have been done before."""
-    fault = msgspec.json.decode(reply.body, type=Fault)
-    issues = {detail.issue for detail in fault.details}
-    detail = f"HTTP {reply.status} {fault.name} {' '.join(sorted(issues))}".strip()
+def _refusal(reply: HttpReply) -> Answer:
+    """`declined` or `failed` for an explicit refusal, `unknown` for 409, 5xx and what may have been applied."""
+    error = msgspec.json.decode(reply.body, type=PayPalError)
+    issues = {detail.issue for detail in error.details}
+    detail = f"HTTP {reply.status} {error.name} {' '.join(sorted(issues))}".strip()
     if reply.status not in (400, 401, 403, 404, 422, 429) or issues & IN_DOUBT:
         return Answer("unknown", detail=detail)
     code = next((DECLINES[issue] for issue in sorted(issues) if issue in DECLINES), None)
@@ -231,9 +244,9 @@ class PayPal:
         methods=frozenset({"paypal"}), brands=frozenset(), deduplicates=True, payer_approves=True
     )
 
-    def __init__(self, exchange: Exchange, client: str, secret: str) -> None:
-        self._exchange = exchange
-        self._token = AccessToken(exchange, client, secret)
+    def __init__(self, transport: Transport, client: str, secret: str) -> None:
+        self._transport = transport
+        self._token = AccessToken(transport, client, secret)
 
     async def create_order(self, charge: Charge, return_url: str, cancel_url: str) -> Answer:
         """See `RedirectProcessor`."""
@@ -245,7 +258,7 @@ class PayPal:
         return await finding_of(self._get_order(order_reference), partial(parse_order, order_reference))
 
     async def authorize(self, charge: Charge, *, capture: bool) -> Answer:
-        """See `Processor`. Raises `ValueError` where there is no order, or for a capture in the same call."""
+        """See `Processor`. Raises `ValueError` without an order, and for a capture in the same call."""
         if capture or not charge.order_reference:
             raise ValueError("an approved order is authorized, then captured")
         path = f"/v2/checkout/orders/{quote(charge.order_reference, '')}/authorize"
@@ -260,37 +273,43 @@ class PayPal:
 
     async def void(self, call: FollowUp) -> Answer:
         """See `Processor`."""
-        return await self._void(call.request_id, call.parent_reference, call.amount, self._exchange.deadline())
+        return await self._void(call.request_id, call.parent_reference, call.amount, self._transport.deadline())
 
     async def refund(self, call: FollowUp) -> Answer:
         """See `Processor`."""
-        return await self._refund(call, self._exchange.deadline())
+        return await self._refund(call, self._transport.deadline())
 
     async def reverse(self, request_id: str, query: Query) -> Answer:
         """See `Processor`. PayPal has no reversal: an authorization found is voided, a capture found refunded."""
-        if query.kind not in ("authorize", "capture"):
-            return Answer("failed", detail=f"PayPal takes back no {query.kind}")
-        until = self._exchange.deadline()
+        match query.kind:
+            case "authorize" | "capture":
+                return await self._reverse(request_id, query, query.kind)
+            case "sale" | "void" | "refund" | "reversal":
+                return Answer("failed", detail=f"PayPal takes back no {query.kind}")
+            case _:
+                assert_never(query.kind)
+
+    async def _reverse(self, request_id: str, query: Query, kind: Literal["authorize", "capture"]) -> Answer:
+        until = self._transport.deadline()
         found = await self._lookup(query, until)
         if found.result != "succeeded" or not found.processor_reference:
             return found if found.result == "unknown" else Answer("not_found", detail=found.detail)
-        made = found.processor_reference
-        if query.kind == "authorize":
-            return await self._void(request_id, made, query.amount, until)
-        call = FollowUp(request_id, query.reference, query.amount, made, query.request_id)
+        if kind == "authorize":
+            return await self._void(request_id, found.processor_reference, query.amount, until)
+        call = FollowUp(request_id, query.reference, query.amount, found.processor_reference, query.request_id)
         return await self._refund(call, until)
 
     async def lookup(self, query: Query) -> Answer:
         """See `Processor`."""
-        return await self._lookup(query, self._exchange.deadline())
+        return await self._lookup(query, self._transport.deadline())
 
     async def close(self) -> None:
         """See `Processor`."""
-        await self._exchange.close()
+        await self._transport.close()
 
-    async def _void(self, request_id: str, of: str, amount: Money, until: float) -> Answer:
-        reply = self._post(f"/v2/payments/authorizations/{quote(of, '')}/void", request_id, {}, until)
-        return await answer_to(reply, partial(parse_voided, of, amount))
+    async def _void(self, request_id: str, authorization: str, amount: Money, until: float) -> Answer:
+        reply = self._post(f"/v2/payments/authorizations/{quote(authorization, '')}/void", request_id, {}, until)
+        return await answer_to(reply, partial(parse_voided, authorization, amount))
 
     async def _refund(self, call: FollowUp, until: float) -> Answer:
         path = f"/v2/payments/captures/{quote(call.parent_reference, '')}/refund"
@@ -301,41 +320,41 @@ class PayPal:
     async def _lookup(self, query: Query, until: float) -> Answer:
         return await finding_of(self._record_of(query, until), partial(parse_lookup, query))
 
-    async def _record_of(self, query: Query, until: float) -> Reply:
-        """The order of a call; where its id is not known, what the call followed tells it. Raises `Silence`."""
+    async def _record_of(self, query: Query, until: float) -> HttpReply:
+        """The order of a call; where its id is not known, it is read from the call's parent. Raises `Silence`."""
         if query.order_reference:
             return await self._get_order(query.order_reference, until)
         if not query.parent_reference:
             raise Silence("no order to look in")
         followed = "captures" if query.kind == "refund" else "authorizations"
         path = f"/v2/payments/{followed}/{quote(query.parent_reference, '')}"
-        reply = await self._send(Request("GET", path, {}), until)
+        reply = await self._send(HttpRequest("GET", path, {}), until)
         return reply if reply.status != 200 else await self._get_order(parse_order_id(reply), until)
 
-    async def _get_order(self, order: str, until: float | None = None) -> Reply:
-        return await self._send(Request("GET", f"/v2/checkout/orders/{quote(order, '')}", {}), until)
+    async def _get_order(self, order_id: str, until: float | None = None) -> HttpReply:
+        return await self._send(HttpRequest("GET", f"/v2/checkout/orders/{quote(order_id, '')}", {}), until)
 
     async def _post(
         self, path: str, request_id: str, content: dict[str, Any], until: float | None = None
-    ) -> Reply:
+    ) -> HttpReply:
         headers = {
             "Content-Type": "application/json",
             "PayPal-Request-Id": request_id,
             "Prefer": "return=representation",
         }
-        return await self._send(Request("POST", path, headers, msgspec.json.encode(content)), until)
+        return await self._send(HttpRequest("POST", path, headers, msgspec.json.encode(content)), until)
 
-    async def _send(self, request: Request, until: float | None) -> Reply:
-        """Send with a bearer token; one that PayPal refuses (nothing was done) is replaced once."""
-        until = until or self._exchange.deadline()
+    async def _send(self, request: HttpRequest, until: float | None) -> HttpReply:
+        """Send with a bearer token. A token that PayPal refuses is replaced once: a 401 applied nothing."""
+        until = until or self._transport.deadline()
         reply = await self._send_as(await self._token.text(until), request, until)
         if reply.status == 401:
             reply = await self._send_as(await self._token.text(until), request, until)
         return reply
 
-    async def _send_as(self, token: str, request: Request, until: float) -> Reply:
+    async def _send_as(self, token: str, request: HttpRequest, until: float) -> HttpReply:
         headers = request.headers | {"Authorization": f"Bearer {token}"}
-        reply = await self._exchange.send(msgspec.structs.replace(request, headers=headers), until)
+        reply = await self._transport.send(msgspec.structs.replace(request, headers=headers), until)
         if reply.status == 401:
             self._token.forget(token)
         return reply

@@ -1,86 +1,86 @@
-"""The objects of PayPal's Orders v2 and Payments v2, as far as we read them."""
+"""The objects of PayPal's Orders v2 and Payments v2: the fields we read."""
 
 import msgspec
 
-from connectors.processors.integrity import TheirId
+from connectors.processors.response_checks import TheirId
 
 
-class Sum(msgspec.Struct):
-    """An amount in currency units."""
+class PayPalAmount(msgspec.Struct):
+    """An amount, as decimal text in currency units."""
 
     value: str
     currency_code: str
 
 
-class Response(msgspec.Struct):
+class ProcessorResponse(msgspec.Struct):
     """`processor_response`."""
 
     response_code: str = ""
 
 
-class Related(msgspec.Struct):
+class RelatedIds(msgspec.Struct):
     """`related_ids`."""
 
     order_id: str = ""
 
 
-class Supplement(msgspec.Struct):
+class SupplementaryData(msgspec.Struct):
     """`supplementary_data`."""
 
-    related_ids: Related = msgspec.field(default_factory=Related)
+    related_ids: RelatedIds = msgspec.field(default_factory=RelatedIds)
 
 
-class Movement(msgspec.Struct):
+class PayPalRecord(msgspec.Struct):
     """An authorization, a capture or a refund. `Prefer: return=representation` makes it whole."""
 
     id: TheirId
     status: str
-    amount: Sum | None = None
+    amount: PayPalAmount | None = None
     custom_id: str | None = None
     invoice_id: str | None = None
-    processor_response: Response = msgspec.field(default_factory=Response)
-    supplementary_data: Supplement = msgspec.field(default_factory=Supplement)
+    processor_response: ProcessorResponse = msgspec.field(default_factory=ProcessorResponse)
+    supplementary_data: SupplementaryData = msgspec.field(default_factory=SupplementaryData)
 
 
-class Payments(msgspec.Struct):
-    """What was done on an order."""
+class PaymentCollection(msgspec.Struct):
+    """The authorizations, captures and refunds of an order."""
 
-    authorizations: list[Movement] = []
-    captures: list[Movement] = []
-    refunds: list[Movement] = []
-
-
-class Unit(msgspec.Struct):
-    """One of `purchase_units`; ours have one."""
-
-    amount: Sum | None = None
-    payments: Payments = msgspec.field(default_factory=Payments)
+    authorizations: list[PayPalRecord] = []
+    captures: list[PayPalRecord] = []
+    refunds: list[PayPalRecord] = []
 
 
-class Link(msgspec.Struct):
-    """Where to go next."""
+class PurchaseUnit(msgspec.Struct):
+    """One of `purchase_units`; our orders have one."""
+
+    amount: PayPalAmount | None = None
+    payments: PaymentCollection = msgspec.field(default_factory=PaymentCollection)
+
+
+class PayPalLink(msgspec.Struct):
+    """One of `links`: `href` is the address of the next step `rel`."""
 
     href: str
     rel: str
 
 
-class Order(msgspec.Struct):
-    """An order."""
+class PayPalOrder(msgspec.Struct):
+    """An order and what was done on it."""
 
     id: TheirId
     status: str
-    purchase_units: list[Unit] = []
-    links: list[Link] = []
+    purchase_units: list[PurchaseUnit] = []
+    links: list[PayPalLink] = []
 
 
-class Detail(msgspec.Struct):
+class PayPalErrorDetail(msgspec.Struct):
     """One of an error's `details`."""
 
     issue: str = ""
 
 
-class Fault(msgspec.Struct):
+class PayPalError(msgspec.Struct):
     """An error's body."""
 
     name: str = ""
-    details: list[Detail] = []
+    details: list[PayPalErrorDetail] = []

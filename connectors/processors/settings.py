@@ -1,8 +1,11 @@
-"""Where the processors are, and who we are to them. The defaults are the sandbox's, the same for everyone."""
+"""Addresses and credentials of the processors. The defaults are those of the local sandbox."""
 
+from typing import assert_never
+
+from schemas.payments import ProcessorName
 from schemas.settings import BadSetting, Settings
 
-# Not secrets: the local sandbox takes these and nothing else, and no production profile takes them.
+# Not secrets: the local sandbox accepts only these, and the production profile refuses them.
 VISA_SECRET = "c2x1aWNlLXNhbmRib3gtc2hhcmVkLXNlY3JldCEhISE="  # noqa: S105 base64 of sluice-sandbox-shared-secret!!!!
 MASTERCARD_PASSWORD = "sandbox"  # noqa: S105
 PAYPAL_SECRET = "sandbox-secret"  # noqa: S105
@@ -30,15 +33,17 @@ class ProcessorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fiel
 
     __str__ = __repr__
 
-    def address(self, name: str) -> str:
-        """The base address of a processor. Raises `BadSetting` for the sandbox's in production."""
-        given: str = getattr(self, f"{name}_url")
-        if self.profile == "production":
-            self._refuse_sandbox(name, given)
-        return (given or self.url(name)).rstrip("/")
-
-    def _refuse_sandbox(self, name: str, given: str) -> None:
-        sandbox = {"visa": VISA_SECRET, "mastercard": MASTERCARD_PASSWORD, "paypal": PAYPAL_SECRET}
-        secret = self.mastercard_password if name == "mastercard" else getattr(self, f"{name}_secret")
-        if not given.startswith("https://") or secret == sandbox[name]:
+    def address(self, name: ProcessorName) -> str:
+        """The base address of a processor. Raises `BadSetting` in production for the sandbox's."""
+        match name:
+            case "visa":
+                given, is_sandbox = self.visa_url, self.visa_secret == VISA_SECRET
+            case "mastercard":
+                given, is_sandbox = self.mastercard_url, self.mastercard_password == MASTERCARD_PASSWORD
+            case "paypal":
+                given, is_sandbox = self.paypal_url, self.paypal_secret == PAYPAL_SECRET
+            case _:
+                assert_never(name)
+        if self.profile == "production" and (is_sandbox or not given.startswith("https://")):
             raise BadSetting(f"{name}: production needs an https address and credentials of its own")
+        return (given or self.url(name)).rstrip("/")

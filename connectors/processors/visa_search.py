@@ -1,18 +1,18 @@
-"""CyberSource's transaction search: what became of a call, by the transaction id we gave it.
+"""CyberSource's transaction search: the outcome of a call, found by the transaction id we gave it.
 
 https://developer.cybersource.com/api-reference-assets/index.html#transaction-search
 
-One summary per request it took in, with one application per thing it did for it: a sale is `ics_auth`
-and `ics_bill`. A time-out reversal carries the transaction id of what it takes back, so it is found by it, too.
+It returns one summary per request, with one application per service that ran for it: a sale is `ics_auth` and
+`ics_bill`. A time-out reversal has the transaction id of the call it takes back, so the search finds it as well.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
-from connectors.processors.contract import Answer, Query
-from connectors.processors.exchange import Reply
-from connectors.processors.integrity import TheirId, same, same_money
+from connectors.processors.contract import Answer, CallKind, Query
+from connectors.processors.response_checks import TheirId, same, same_money
+from connectors.processors.transport import HttpReply
 from schemas.states import DeclineCode
 
 # `reasonCode` of an application whose `rCode` is 0 -> ours; any other is a generic decline.
@@ -40,77 +40,74 @@ DECLINES: dict[str, DeclineCode] = {
     "481": "suspected_fraud",
     "520": "suspected_fraud",
 }
-# The bank approved, CyberSource's own checks did not (or less was approved): money is reserved until a reversal.
+# The bank approved, CyberSource's own checks did not (or less was approved): reserved until it is reversed.
 APPROVED_BY_THE_BANK = {"110", "200", "230", "400", "480", "481", "520"}
-# Requests it did not carry out: fields missing or bad, no such transaction, the merchant or processor not set up.
+# Requests that were not carried out: bad fields, no such transaction, merchant or acquirer not set up.
 NOT_DONE = {"101", "102", "234", "235", "236", "237", "238", "239", "241", "242", "243", "246", "247"}
 
-MARKS: dict[str, frozenset[str]] = {
-    "authorize": frozenset({"ics_auth"}),
-    "sale": frozenset({"ics_auth"}),
-    "capture": frozenset({"ics_bill"}),
-    "refund": frozenset({"ics_credit"}),
-    "void": frozenset({"ics_auth_reversal", "ics_void"}),
-}
-TAKEN_BACK = MARKS["void"]
+# Applications that tell what a request was.
+PAYING = frozenset({"ics_auth"})
+CAPTURING = frozenset({"ics_bill"})
+REFUNDING = frozenset({"ics_credit"})
+TAKING_BACK = frozenset({"ics_auth_reversal", "ics_void"})
 
 
 class Application(msgspec.Struct, rename="camel"):
-    """One thing done for a request. `r_code`: 1 done, 0 declined, -1 an error whose outcome is not told."""
+    """One service that ran for a request. `r_code`: 1 done, 0 declined, -1 an error with an unknown outcome."""
 
     name: str = ""
     r_code: str | None = None
     reason_code: str | int | None = None
 
 
-class Applications(msgspec.Struct, rename="camel"):
+class ApplicationInformation(msgspec.Struct, rename="camel"):
     """`applicationInformation`."""
 
     applications: list[Application] = []
 
 
-class Client(msgspec.Struct, rename="camel"):
+class ClientReference(msgspec.Struct, rename="camel"):
     """`clientReferenceInformation`."""
 
     code: str | None = None
 
 
-class Sum(msgspec.Struct, rename="camel"):
+class SearchAmount(msgspec.Struct, rename="camel"):
     """`orderInformation.amountDetails`."""
 
     total_amount: str | None = None
     currency: str | None = None
 
 
-class Order(msgspec.Struct, rename="camel"):
+class SearchOrder(msgspec.Struct, rename="camel"):
     """`orderInformation`."""
 
-    amount_details: Sum = msgspec.field(default_factory=Sum)
+    amount_details: SearchAmount = msgspec.field(default_factory=SearchAmount)
 
 
-class Summary(msgspec.Struct, rename="camel"):
-    """One request as the search shows it."""
+class TransactionSummary(msgspec.Struct, rename="camel"):
+    """One request and what came of it."""
 
     id: TheirId
-    application_information: Applications
-    client_reference_information: Client = msgspec.field(default_factory=Client)
-    order_information: Order = msgspec.field(default_factory=Order)
+    application_information: ApplicationInformation
+    client_reference_information: ClientReference = msgspec.field(default_factory=ClientReference)
+    order_information: SearchOrder = msgspec.field(default_factory=SearchOrder)
 
     def did(self, marks: frozenset[str]) -> bool:
-        """Whether it asked for one of these applications."""
+        """Whether one of these applications ran."""
         return any(a.name in marks for a in self.application_information.applications)
 
 
-class Embedded(msgspec.Struct, rename="camel"):
+class EmbeddedSummaries(msgspec.Struct, rename="camel"):
     """`_embedded`, absent where nothing was found."""
 
-    transaction_summaries: list[Summary] = []
+    transaction_summaries: list[TransactionSummary] = []
 
 
-class Found(msgspec.Struct):
-    """A search's answer."""
+class SearchResponse(msgspec.Struct):
+    """The body of the answer to a search."""
 
-    embedded: Embedded = msgspec.field(name="_embedded", default_factory=Embedded)
+    embedded: EmbeddedSummaries = msgspec.field(name="_embedded", default_factory=EmbeddedSummaries)
 
 
 def build_search(query: Query) -> dict[str, Any]:
@@ -124,19 +121,19 @@ def build_search(query: Query) -> dict[str, Any]:
     }
 
 
-def parse_search(query: Query, reply: Reply) -> Answer:
-    """What became of the call of `query`. Raises `Mismatch` and what cannot be read."""
+def parse_search(query: Query, reply: HttpReply) -> Answer:
+    """The answer of the call of `query`. Raises `Mismatch` and `UNREADABLE`."""
     if reply.status not in (200, 201):
         return Answer("unknown", detail=f"search: HTTP {reply.status}")
     return _original(query, _summaries(reply))
 
 
-def parse_reversal_search(query: Query, reply: Reply) -> Answer:
-    """What a refused reversal of `query` means: it is reversed already, there is nothing to reverse, or no."""
+def parse_reversal_search(query: Query, reply: HttpReply) -> Answer:
+    """What a refused reversal of `query` means: `succeeded` before, `not_found`, or `failed`."""
     if reply.status not in (200, 201):
         return Answer("unknown", detail=f"search: HTTP {reply.status}")
     summaries = _summaries(reply)
-    reversals = [s for s in summaries if s.did(TAKEN_BACK) and not s.did(MARKS["sale"])]
+    reversals = [s for s in summaries if s.did(TAKING_BACK) and not s.did(PAYING)]
     if any(_outcome(s).result == "succeeded" for s in reversals):
         return Answer("succeeded", amount=query.amount)
     original = _original(query, summaries)
@@ -145,13 +142,27 @@ def parse_reversal_search(query: Query, reply: Reply) -> Answer:
     return original if original.result in ("not_found", "unknown") else Answer("failed", detail="reversal refused")
 
 
-def _summaries(reply: Reply) -> list[Summary]:
-    return msgspec.json.decode(reply.body, type=Found).embedded.transaction_summaries
+def _summaries(reply: HttpReply) -> list[TransactionSummary]:
+    return msgspec.json.decode(reply.body, type=SearchResponse).embedded.transaction_summaries
 
 
-def _original(query: Query, summaries: list[Summary]) -> Answer:
-    """The answer of the call itself among what carries its transaction id."""
-    mine = [s for s in summaries if s.did(MARKS[query.kind])]
+def _marks(kind: CallKind) -> frozenset[str]:
+    match kind:
+        case "authorize" | "sale":
+            return PAYING
+        case "capture":
+            return CAPTURING
+        case "refund":
+            return REFUNDING
+        case "void" | "reversal":
+            return TAKING_BACK
+        case _:
+            assert_never(kind)
+
+
+def _original(query: Query, summaries: list[TransactionSummary]) -> Answer:
+    """The answer of the call itself, among the requests that have its transaction id."""
+    mine = [s for s in summaries if s.did(_marks(query.kind))]
     if not mine:
         return Answer("not_found")
     same("clientReferenceInformation.code", mine[0].client_reference_information.code, query.reference)
@@ -163,7 +174,8 @@ def _original(query: Query, summaries: list[Summary]) -> Answer:
     return msgspec.structs.replace(answer, amount=query.amount)
 
 
-def _outcome(summary: Summary) -> Answer:
+def _outcome(summary: TransactionSummary) -> Answer:
+    # The first declined application decides; without one, only all of them done is a success.
     applications = summary.application_information.applications
     declined = next((a for a in applications if a.r_code == "0"), None)
     if declined is None:

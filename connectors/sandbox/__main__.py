@@ -1,4 +1,4 @@
-"""`python -m connectors.sandbox`: the processors' twins on this machine, until SIGINT or SIGTERM."""
+"""`python -m connectors.sandbox`: the processors' twins and their control port, until SIGINT or SIGTERM."""
 
 import asyncio
 import signal
@@ -29,7 +29,7 @@ async def serve(settings: ProcessorSettings) -> None:
         await sandbox.open()
         await runner.setup()
         await web.TCPSite(runner, HOST, settings.port("sandbox")).start()
-        log.info("ready", control=settings.url("sandbox"))
+        log.info("sandbox.ready", control=settings.url("sandbox"))
         await stop.wait()
     finally:
         await runner.cleanup()

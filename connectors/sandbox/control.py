@@ -1,4 +1,4 @@
-"""The sandbox's control port: is it there, what is in its ledger, what goes wrong from now on."""
+"""The sandbox's control port: its health, its ledger, and the faults in force."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,12 +31,12 @@ def control(sandbox: Sandbox) -> web.Application:
 
 
 async def healthz(_request: web.Request) -> web.Response:
-    """All ports were opened before this one."""
+    """200: the vendors' ports were opened before this one."""
     return answer(200, {"status": "ok"})
 
 
 async def read_ledger(request: web.Request) -> web.Response:
-    """`?after=` a row's id, `?limit=` rows at most; `next_cursor` is the next `after`, null at the end."""
+    """At most `?limit=` rows after the id `?after=`; `next_cursor` is the next `after`, null at the end."""
     errors: list[dict[str, str]] = []
     after = _number(request.query, "after", 0, (0, 2**63 - 1), errors)
     limit = _number(request.query, "limit", PAGE, (1, PAGE_MAX), errors)
@@ -54,7 +54,7 @@ async def list_faults(request: web.Request) -> web.Response:
 
 
 async def order_fault(request: web.Request) -> web.Response:
-    """Put a fault in force before answering."""
+    """Put a fault in force, then answer with it."""
     try:
         fault = parse_fault(await request.read())
     except BadFault as error:
@@ -64,7 +64,7 @@ async def order_fault(request: web.Request) -> web.Response:
 
 
 async def clear_faults(request: web.Request) -> web.Response:
-    """End all faults before answering."""
+    """End all faults, then answer."""
     await request.app[SANDBOX].clear()
     return web.Response(status=204)
 

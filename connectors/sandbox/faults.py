@@ -1,14 +1,14 @@
-"""The faults a test can order, and which of them the next call meets. They live in memory: a restart has none."""
+"""The faults that can be set, and which of them the next call meets. They are in memory: a restart has none."""
 
 import asyncio
 from typing import Any, Literal
 
 import msgspec
 
-from connectors.sandbox.wire import Kind
+from connectors.sandbox.http_shapes import RequestKind
 from schemas.payments import ProcessorName
 
-Name = Literal[
+FaultName = Literal[
     "refuse",
     "silence",
     "apply_then_silence",
@@ -18,7 +18,7 @@ Name = Literal[
     "half_body",
     "garbage",
 ]
-Target = Literal["authorize", "sale", "capture", "void", "reversal", "refund", "order", "lookup"]
+FaultTarget = Literal["authorize", "sale", "capture", "void", "reversal", "refund", "order", "lookup"]
 
 TIMED = ("refuse", "silence", "apply_then_silence", "slow")
 SECONDS_MAX = 86_400
@@ -26,7 +26,7 @@ MONEY = ("authorize", "sale", "capture", "void", "reversal", "refund")
 
 
 class BadFault(ValueError):
-    """A fault that cannot be ordered; `errors` names each field."""
+    """A fault that cannot be set; `errors` names each wrong field."""
 
     def __init__(self, errors: list[dict[str, str]]) -> None:
         super().__init__("bad fault")
@@ -34,20 +34,20 @@ class BadFault(ValueError):
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True, eq=False):
-    """What a vendor does wrong, from now on.
+    """A fault of one vendor.
 
-    `operation`: which calls meet it; `authorize` means a sale too, none means every call that moves money.
+    `operation`: which calls meet it; `authorize` includes a sale, None means every call that moves money.
     `seconds`: how long the port stays closed (`refuse`), the silence lasts, or the answer takes (`slow`).
-    `times`: how many calls meet it. A closed port cannot count who knocks, so `refuse` drops it.
+    `times`: how many calls meet it. A closed port cannot count connections, so `refuse` ignores it.
     """
 
     processor: ProcessorName
-    fault: Name
-    operation: Target | None = None
+    fault: FaultName
+    operation: FaultTarget | None = None
     seconds: float | None = None
     times: int | None = None
 
-    def meets(self, processor: ProcessorName, kind: Kind) -> bool:
+    def meets(self, processor: ProcessorName, kind: RequestKind) -> bool:
         """Whether a call of this kind meets the fault."""
         if self.processor != processor or self.fault == "refuse" or kind is None:
             return False
@@ -68,22 +68,22 @@ class Faults:
         self._faults.append(fault)
 
     def remove(self, fault: Fault) -> None:
-        """Take one fault out of force, if it still is."""
+        """Take one fault out of force, if it still is in force."""
         if fault in self._faults:
             self._faults.remove(fault)
 
     def clear(self) -> None:
-        """Take all of them out of force, and let go of the calls they hold."""
+        """Take all faults out of force, and release the calls they hold."""
         self._faults.clear()
         self.cleared.set()
         self.cleared = asyncio.Event()
 
     def all(self) -> list[Fault]:
-        """What is in force."""
+        """The faults in force."""
         return list(self._faults)
 
-    def meet(self, processor: ProcessorName, kind: Kind) -> Fault | None:
-        """The fault that this call meets, counted; None for most calls."""
+    def meet(self, processor: ProcessorName, kind: RequestKind) -> Fault | None:
+        """The fault that this call meets, if any; counts it against `times`."""
         fault = next((fault for fault in self._faults if fault.meets(processor, kind)), None)
         if fault and fault.times is not None:
             fault.times -= 1
@@ -93,7 +93,7 @@ class Faults:
 
 
 def parse_fault(body: bytes) -> Fault:
-    """The fault that a request orders. Raises `BadFault`."""
+    """The fault in a request body. Raises `BadFault`."""
     try:
         fault = msgspec.json.decode(body, type=Fault)
     except (msgspec.MsgspecError, RecursionError) as error:

@@ -1,7 +1,7 @@
-"""What the three processors did with money: one row per movement or issuer's no, never changed afterwards.
+"""The ledger of the three twins: one row per movement of money or issuer's decline, never changed afterwards.
 
-All positions (how much of an authorization is captured, whether it was taken back) are sums over these rows,
-so a twin can say nothing that its ledger does not.
+All positions (how much of an authorization is captured, whether it was taken back) are sums over these rows, so
+no twin answers anything that its ledger does not show.
 """
 
 import sqlite3
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from connectors.sandbox.wire import Operation
+from connectors.sandbox.http_shapes import LedgerOperation
 from schemas.money import Money
 from schemas.payments import ProcessorName
 from schemas.times import from_micros, now_micros
@@ -55,26 +55,26 @@ SELECT operation, amount FROM ledger AS row WHERE of = ? AND status = 'applied' 
     SELECT 1 FROM ledger WHERE of = row.id AND operation IN ('void', 'reversal') AND status = 'applied')
 """
 
-Status = Literal["applied", "declined"]
+LedgerStatus = Literal["applied", "declined"]
 
 
-class Row(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A movement of `amount` minor units, or an issuer's no to it. `of`: the row a later operation follows."""
+class LedgerRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A movement of `amount` minor units, or an issuer's decline of it. `of`: the id of the row it follows."""
 
     id: int
     processor: ProcessorName
-    operation: Operation
+    operation: LedgerOperation
     reference: str
     request_id: str
     amount: int
     currency: str
-    status: Status
+    status: LedgerStatus
     at: datetime
     of: int | None = None
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """What became of a row, in minor units: captures and refunds that were not taken back themselves."""
+class LedgerPosition(msgspec.Struct, frozen=True):
+    """What later rows did to a row, in minor units: captures and refunds that were not taken back themselves."""
 
     captured: int = 0
     refunded: int = 0
@@ -84,41 +84,52 @@ class Standing(msgspec.Struct, frozen=True):
 def append(
     conn: sqlite3.Connection,
     processor: ProcessorName,
-    operation: Operation,
+    operation: LedgerOperation,
     *,
     reference: str,
     request_id: str,
     money: Money,
-    of: int | None = None,
-    status: Status = "applied",
+    parent_id: int | None = None,
+    status: LedgerStatus = "applied",
 ) -> int:
-    """Write a row and return its id. Raises `sqlite3.IntegrityError` where `of` was already taken back."""
-    values = (processor, operation, reference, request_id, money.amount, money.currency, of, status, now_micros())
+    """Write a row and return its id. Raises `sqlite3.IntegrityError` where the parent was taken back before."""
+    values = (
+        processor,
+        operation,
+        reference,
+        request_id,
+        money.amount,
+        money.currency,
+        parent_id,
+        status,
+        now_micros(),
+    )
     row = conn.execute(INSERT, values).lastrowid
     assert row is not None
     return row
 
 
-def row(conn: sqlite3.Connection, id: int) -> Row:
+def row(conn: sqlite3.Connection, id: int) -> LedgerRow:
     """The row `id`, which must exist."""
     return _row(conn.execute(ONE, (id,)).fetchone())
 
 
-def rows_after(conn: sqlite3.Connection, id: int, limit: int) -> list[Row]:
+def rows_after(conn: sqlite3.Connection, id: int, limit: int) -> list[LedgerRow]:
     """The first `limit` rows after `id`, oldest first."""
     return [_row(values) for values in conn.execute(AFTER, (id, limit))]
 
 
-def standing(conn: sqlite3.Connection, id: int) -> Standing:
-    """What became of the row `id`."""
+def position(conn: sqlite3.Connection, id: int) -> LedgerPosition:
+    """What later rows did to the row `id`."""
     followers = conn.execute(FOLLOWERS, (id,)).fetchall()
-    return Standing(
+    return LedgerPosition(
         captured=sum(amount for operation, amount in followers if operation == "capture"),
         refunded=sum(amount for operation, amount in followers if operation == "refund"),
         taken_back=any(operation in TAKEN_BACK for operation, _ in followers),
     )
 
 
-def _row(values: tuple[Any, ...]) -> Row:
+def _row(values: tuple[Any, ...]) -> LedgerRow:
     id, processor, operation, reference, request_id, amount, currency, status, at, of = values
-    return Row(id, processor, operation, reference, request_id, amount, currency, status, from_micros(at), of)
+    moment = from_micros(at)
+    return LedgerRow(id, processor, operation, reference, request_id, amount, currency, status, moment, of)

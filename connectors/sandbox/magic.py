@@ -1,8 +1,8 @@
-"""The test cards and amounts that make the twins say something other than yes: data, and one function per vendor.
+"""The test cards and amounts that are not approved: data, and one function per vendor.
 
-Visa (CyberSource) has no list of magic cards: its answers follow amounts, of which only the ones that need no
-other field are awkward in a demonstration. So widely published test numbers decline as well. Mastercard's answer
-follows the card's expiry date, PayPal's the amount. Any other card is approved.
+CyberSource publishes no magic cards: its answers follow the amount, which is awkward in a demonstration. So widely
+published test numbers decline as well. Mastercard's answer follows the card's expiry date, PayPal's the amount.
+Any other card is approved.
 """
 
 from datetime import date
@@ -12,10 +12,11 @@ import msgspec
 from schemas.cards import luhn_valid
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """What the vendor answers. `status` and `reason` are its words; `approved`: the issuer reserved the money.
+class MagicOutcome(msgspec.Struct, frozen=True):
+    """A vendor's answer to an authorization. `status` and `reason` are its codes.
 
-    `recorded`: an issuer decided, so that the ledger has a row; a technical no has none.
+    `approved`: the issuer reserved the money. `recorded`: an issuer decided, so that the ledger has a row; a
+    technical failure has none.
     """
 
     status: str
@@ -24,40 +25,40 @@ class Outcome(msgspec.Struct, frozen=True):
     recorded: bool = True
 
 
-VISA_APPROVED = Outcome("AUTHORIZED", approved=True)
-VISA_EXPIRED = Outcome("DECLINED", "EXPIRED_CARD")
-VISA_PARTIAL = Outcome("PARTIAL_AUTHORIZED", approved=True)
-VISA_NOT_ENOUGH = Outcome("DECLINED", "INSUFFICIENT_FUND")
+VISA_APPROVED = MagicOutcome("AUTHORIZED", approved=True)
+VISA_EXPIRED = MagicOutcome("DECLINED", "EXPIRED_CARD")
+VISA_PARTIAL = MagicOutcome("PARTIAL_AUTHORIZED", approved=True)
+VISA_NOT_ENOUGH = MagicOutcome("DECLINED", "INSUFFICIENT_FUND")
 
-VISA_CARDS: dict[str, Outcome] = {
-    "4000000000000002": Outcome("DECLINED", "PROCESSOR_DECLINED"),
+VISA_CARDS: dict[str, MagicOutcome] = {
+    "4000000000000002": MagicOutcome("DECLINED", "PROCESSOR_DECLINED"),
     "4000000000009995": VISA_NOT_ENOUGH,
     "4000000000000069": VISA_EXPIRED,
-    "4000000000000127": Outcome("DECLINED", "CVN_NOT_MATCH"),
-    "4000000000009979": Outcome("DECLINED", "STOLEN_LOST_CARD"),
-    "4000000000009987": Outcome("DECLINED", "STOLEN_LOST_CARD"),
-    "4000000000000119": Outcome("DECLINED", "PROCESSOR_ERROR", recorded=False),
-    "4000000000009235": Outcome("AUTHORIZED_PENDING_REVIEW", "DECISION_PROFILE_REVIEW", approved=True),
-    "4100000000000019": Outcome("AUTHORIZED_RISK_DECLINED", "SCORE_EXCEEDS_THRESHOLD", approved=True),
+    "4000000000000127": MagicOutcome("DECLINED", "CVN_NOT_MATCH"),
+    "4000000000009979": MagicOutcome("DECLINED", "STOLEN_LOST_CARD"),
+    "4000000000009987": MagicOutcome("DECLINED", "STOLEN_LOST_CARD"),
+    "4000000000000119": MagicOutcome("DECLINED", "PROCESSOR_ERROR", recorded=False),
+    "4000000000009235": MagicOutcome("AUTHORIZED_PENDING_REVIEW", "DECISION_PROFILE_REVIEW", approved=True),
+    "4100000000000019": MagicOutcome("AUTHORIZED_RISK_DECLINED", "SCORE_EXCEEDS_THRESHOLD", approved=True),
 }
 
-# Visa Platform Connect's amounts. An address check needs an address and a CVN check a CVN: without them the
-# amount means nothing, so that 40.00 and 50.00 stay ordinary prices for a merchant that sends no address.
+# Visa Platform Connect's amounts. The address check needs an address and the CVN check a CVN. Without them the
+# amount has no effect, so 40.00 and 50.00 are ordinary prices for a merchant that sends no address.
 VISA_AVS_AMOUNTS = frozenset({"40.00", "50.00", "6001.00"})
 VISA_CVN_AMOUNT = "6002.00"
-VISA_PARTIAL_AMOUNT = "6003.00"  # half of it is approved, where the merchant takes parts
+VISA_PARTIAL_AMOUNT = "6003.00"  # half of it is approved, if the merchant accepts partial approvals
 
-MASTERCARD_APPROVED = Outcome("SUCCESS", "APPROVED", approved=True)
+MASTERCARD_APPROVED = MagicOutcome("SUCCESS", "APPROVED", approved=True)
 
 # Month and year of expiry, as three acquirers publish them.
-MASTERCARD_EXPIRIES: dict[str, Outcome] = {
+MASTERCARD_EXPIRIES: dict[str, MagicOutcome] = {
     "01/39": MASTERCARD_APPROVED,
-    "05/39": Outcome("FAILURE", "DECLINED"),
-    "04/27": Outcome("FAILURE", "EXPIRED_CARD"),
-    "08/28": Outcome("FAILURE", "TIMED_OUT"),  # no reply from the bank, which makes it a decline
-    "01/37": Outcome("FAILURE", "ACQUIRER_SYSTEM_ERROR", recorded=False),
-    "02/37": Outcome("FAILURE", "UNSPECIFIED_FAILURE", recorded=False),
-    "05/37": Outcome("UNKNOWN", "UNKNOWN", approved=True),  # the bank said yes; asked again, the gateway knows
+    "05/39": MagicOutcome("FAILURE", "DECLINED"),
+    "04/27": MagicOutcome("FAILURE", "EXPIRED_CARD"),
+    "08/28": MagicOutcome("FAILURE", "TIMED_OUT"),  # the bank did not reply: a decline
+    "01/37": MagicOutcome("FAILURE", "ACQUIRER_SYSTEM_ERROR", recorded=False),
+    "02/37": MagicOutcome("FAILURE", "UNSPECIFIED_FAILURE", recorded=False),
+    "05/37": MagicOutcome("UNKNOWN", "UNKNOWN", approved=True),  # approved by the bank; a look-up tells
 }
 MASTERCARD_CSC: dict[str, str] = {"100": "MATCH", "101": "NOT_PROCESSED", "102": "NO_MATCH"}
 
@@ -72,36 +73,36 @@ PAYPAL_DENIED: dict[str, str] = {
 PAYPAL_CAPTURE_DECLINED: dict[str, str] = {"51.40": "5140"}  # the card was closed in between
 
 
-def visa_card_outcome(number: str, expiry: date) -> Outcome:
-    """What Visa says to a card, digits only, that is good until the end of `expiry`'s month."""
+def visa_card_outcome(number: str, expiry: date) -> MagicOutcome:
+    """Visa's answer to a card number (digits only) that is valid to the end of the month of `expiry`."""
     if number in VISA_CARDS:
         return VISA_CARDS[number]
     if not luhn_valid(number):
-        return Outcome("DECLINED", "INVALID_ACCOUNT")
+        return MagicOutcome("DECLINED", "INVALID_ACCOUNT")
     return VISA_EXPIRED if expired(expiry) else VISA_APPROVED
 
 
-def visa_amount_outcome(total: str, *, cvn: bool, address: bool, partial: bool) -> Outcome:
-    """What Visa says to an amount (text, with its decimals), given what was sent along with it."""
+def visa_amount_outcome(total: str, *, cvn: bool, address: bool, partial: bool) -> MagicOutcome:
+    """Visa's answer to an amount (decimal text), given what was sent along with it."""
     if address and total in VISA_AVS_AMOUNTS:
-        return Outcome("AUTHORIZED_RISK_DECLINED", "AVS_FAILED", approved=True)
+        return MagicOutcome("AUTHORIZED_RISK_DECLINED", "AVS_FAILED", approved=True)
     if cvn and total == VISA_CVN_AMOUNT:
-        return Outcome("DECLINED", "CVN_NOT_MATCH")
+        return MagicOutcome("DECLINED", "CVN_NOT_MATCH")
     if total == VISA_PARTIAL_AMOUNT:
         return VISA_PARTIAL if partial else VISA_NOT_ENOUGH
     return VISA_APPROVED
 
 
-def mastercard_outcome(expiry: date, csc: str | None) -> Outcome:
-    """What the Mastercard Gateway says to a card by its expiry date and security code."""
+def mastercard_outcome(expiry: date, csc: str | None) -> MagicOutcome:
+    """The Mastercard Gateway's answer to a card, by its expiry date and security code."""
     if csc is not None and MASTERCARD_CSC.get(csc) == "NO_MATCH":
-        return Outcome("FAILURE", "DECLINED_CSC")
+        return MagicOutcome("FAILURE", "DECLINED_CSC")
     if magic := MASTERCARD_EXPIRIES.get(f"{expiry:%m/%y}"):
         return magic
-    return Outcome("FAILURE", "EXPIRED_CARD") if expired(expiry) else MASTERCARD_APPROVED
+    return MagicOutcome("FAILURE", "EXPIRED_CARD") if expired(expiry) else MASTERCARD_APPROVED
 
 
 def expired(expiry: date) -> bool:
-    """Whether the month of `expiry` is over; cards are good to the end of their month (ISO/IEC 7813)."""
+    """Whether the month of `expiry` is over; cards are valid to the end of their month (ISO/IEC 7813)."""
     today = date.today()  # noqa: DTZ011 an issuer's calendar is a local one
     return (expiry.year, expiry.month) < (today.year, today.month)

@@ -1,21 +1,23 @@
-"""One vendor's port: listens, hands requests to the vendor's twin, and meets the faults that were ordered."""
+"""One vendor's port: listens, passes requests to the vendor's twin, and applies the faults in force."""
 
 import asyncio
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import assert_never
 
 from aiohttp import web
 
-from connectors.sandbox import misbehaviour
-from connectors.sandbox.database import transaction
+from connectors.sandbox import fault_effects
+from connectors.sandbox.fault_effects import response
 from connectors.sandbox.faults import Fault, Faults
-from connectors.sandbox.misbehaviour import response
-from connectors.sandbox.wire import Arrival, Call, Refusal, Reply, Twin
+from connectors.sandbox.http_shapes import ReceivedRequest, Refusal, Twin, TwinCall, TwinReply
 
 HOST = "127.0.0.1"
 
 
 class Port:
-    """Make it inside a running event loop; it is closed until `open`."""
+    """Create it inside a running event loop; it is closed until `open`."""
 
     def __init__(self, number: int, twin: Twin, conn: sqlite3.Connection, faults: Faults) -> None:
         self._number = number
@@ -31,7 +33,7 @@ class Port:
             self._listener = await asyncio.get_running_loop().create_server(self._server, HOST, self._number)
 
     def close(self) -> None:
-        """Refuse connections from now on, and drop those that are open."""
+        """Refuse new connections and drop the open ones."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -41,36 +43,59 @@ class Port:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
-        arrival = Arrival(request.method, path, query, request.headers, await request.read())
+        received = ReceivedRequest(request.method, path, query, request.headers, await request.read())
         try:
-            call = self._twin.read(arrival)
+            call = self._twin.read(received)
         except Refusal as refusal:
             return response(refusal.reply)
         fault = self._faults.meet(self._twin.name, call.kind)
         return response(self._run(call)) if fault is None else await self._meet(fault, request, call)
 
-    async def _meet(self, fault: Fault, request: web.BaseRequest, call: Call) -> web.StreamResponse:
+    async def _meet(self, fault: Fault, request: web.BaseRequest, call: TwinCall) -> web.StreamResponse:
         cleared = self._faults.cleared
-        if fault.fault == "silence":
-            return await misbehaviour.silence(request, cleared, fault.seconds)
-        if fault.fault == "slow":  # it is applied even where the client has long gone
-            await misbehaviour.wait(cleared, fault.seconds)
-            return response(self._run(call))
-        reply = self._run(call)
         match fault.fault:
+            case "silence":
+                return await fault_effects.silence(request, cleared, fault.seconds)
+            case "slow":
+                await fault_effects.wait(cleared, fault.seconds)
+                return response(self._run(call))  # applied even if its client has gone
             case "apply_then_silence":
-                return await misbehaviour.silence(request, cleared, fault.seconds)
+                self._run(call)
+                return await fault_effects.silence(request, cleared, fault.seconds)
             case "apply_then_reset":
-                return misbehaviour.reset(request)
+                self._run(call)
+                return fault_effects.reset(request)
+            case "apply_then_500":
+                self._run(call)
+                return response(fault_effects.SERVER_ERROR)
             case "half_body":
-                return await misbehaviour.half_body(request, reply)
+                return await fault_effects.half_body(request, self._run(call))
             case "garbage":
-                return response(misbehaviour.GARBAGE)
-        return response(misbehaviour.SERVER_ERROR)
+                self._run(call)
+                return response(fault_effects.GARBAGE)
+            case "refuse":
+                raise AssertionError("a closed port takes no calls")
+            case _:
+                assert_never(fault.fault)
 
-    def _run(self, call: Call) -> Reply:
+    def _run(self, call: TwinCall) -> TwinReply:
         try:
             with transaction(self._conn):
                 return call.run()
         except Refusal as refusal:
             return refusal.reply
+
+
+@contextmanager
+def transaction(conn: sqlite3.Connection) -> Iterator[None]:
+    """Commit the block, or roll it back where it raises.
+
+    All transactions run on the event loop, one after another, so no call sees another one half applied.
+    """
+    conn.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        conn.execute("ROLLBACK")
+        raise
+    conn.execute("COMMIT")

@@ -1,27 +1,33 @@
-"""The sandbox as a whole: three vendors' ports on one database, and the faults ordered for them."""
+"""The sandbox as a whole: three vendors' ports on one SQLite file, and the faults set for them."""
 
 import asyncio
 import sqlite3
+from pathlib import Path
 
 from connectors.processors.settings import ProcessorSettings
-from connectors.sandbox import ledger
-from connectors.sandbox.database import open_database
+from connectors.sandbox import ledger, stored_answers
 from connectors.sandbox.faults import Fault, Faults
-from connectors.sandbox.mastercard import Mastercard
-from connectors.sandbox.paypal import PayPal
+from connectors.sandbox.mastercard.twin import MastercardTwin
+from connectors.sandbox.paypal.twin import PayPalTwin
 from connectors.sandbox.port import Port
-from connectors.sandbox.visa import Visa
+from connectors.sandbox.visa.twin import VisaTwin
 from schemas.payments import ProcessorName
+
+PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON")
 
 
 class Sandbox:
-    """Make it inside a running event loop."""
+    """Create it inside a running event loop."""
 
     def __init__(self, settings: ProcessorSettings) -> None:
         self._conn: sqlite3.Connection = open_database(settings.data / "sandbox.sqlite3")
         self._faults = Faults()
         self._timers: set[asyncio.Task[None]] = set()
-        twins = (Visa(self._conn, settings), Mastercard(self._conn, settings), PayPal(self._conn, settings))
+        twins = (
+            VisaTwin(self._conn, settings),
+            MastercardTwin(self._conn, settings),
+            PayPalTwin(self._conn, settings),
+        )
         self._ports: dict[ProcessorName, Port] = {
             twin.name: Port(settings.port(twin.name), twin, self._conn, self._faults) for twin in twins
         }
@@ -32,14 +38,14 @@ class Sandbox:
             await port.open()
 
     def close(self) -> None:
-        """Close ports and database; what was answered is on file."""
+        """Close ports and database; everything that was answered is committed."""
         for timer in self._timers:
             timer.cancel()
         for port in self._ports.values():
             port.close()
         self._conn.close()
 
-    def rows_after(self, id: int, limit: int) -> list[ledger.Row]:
+    def rows_after(self, id: int, limit: int) -> list[ledger.LedgerRow]:
         """Rows of the ledger, oldest first."""
         return ledger.rows_after(self._conn, id, limit)
 
@@ -58,7 +64,7 @@ class Sandbox:
                 timer.add_done_callback(self._timers.discard)
 
     async def clear(self) -> None:
-        """End all faults: closed ports open, held connections are dropped, slow calls are applied now."""
+        """End all faults: closed ports open, held connections are dropped, slow calls are applied at once."""
         for timer in self._timers:
             timer.cancel()
         self._faults.clear()
@@ -70,3 +76,17 @@ class Sandbox:
         others = (other for other in self._faults.all() if other.fault == "refuse")
         if all(other.processor != fault.processor for other in others):
             await self._ports[fault.processor].open()
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """The connection to the SQLite file, created with its tables where it does not exist.
+
+    What was answered survives a kill -9 of the process. `synchronous=NORMAL` saves an fsync per call: a power cut
+    may lose the last moments, which only a sandbox can afford.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    conn = sqlite3.connect(path, isolation_level=None)
+    for pragma in PRAGMAS:
+        conn.execute(f"PRAGMA {pragma}")
+    conn.executescript(ledger.TABLE + stored_answers.TABLE)
+    return conn

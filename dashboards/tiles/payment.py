@@ -5,8 +5,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.quack import quoted
-from connectors.warehouse import Table
+from connectors.warehouse import Table, quoted
 from dashboards import formats
 from dashboards.page import card, html
 from dashboards.tiles.latest import Line, line

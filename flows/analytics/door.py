@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from connectors.quack import quoted
+from connectors.warehouse import quoted
 from schemas.times import now
 
 STATEMENT_MAX = 64 * 1024  # characters

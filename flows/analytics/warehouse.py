@@ -8,9 +8,8 @@ from pathlib import Path
 import duckdb
 import structlog
 
-from connectors.quack import load_quack
 from connectors.records import Offsets, Out, Place, dead_letter
-from connectors.warehouse import READERS, address, token
+from connectors.warehouse import READERS, address, load_quack, token
 from flows.analytics import apply
 from flows.analytics.door import Door, serve
 from flows.analytics.limits import Watch

@@ -1,6 +1,6 @@
 """The controls that stand on `controls.v1` when the flow starts: no payment is judged without them."""
 
-from connectors.records import Offsets, Reader, places, read
+from connectors.records import Offsets, RecordReader, places, read
 from flows.fraud.edges import SOURCE, apply
 from flows.fraud.rules import Controls
 from schemas.events import Event
@@ -9,7 +9,7 @@ from schemas.topics import CONTROLS
 
 def standing_controls(bootstrap: str) -> tuple[Controls, Offsets]:
     """The controls in force, and where to read on. Raises `KafkaException` where the broker is away."""
-    controls, reader = Controls(), Reader(bootstrap)
+    controls, reader = Controls(), RecordReader(bootstrap)
     try:
         for place in places(bootstrap, [CONTROLS.name]):
             reader.add(place)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from connectors.delivery import Refused, TryLater
+from connectors.delivery import DeliveryRefused, TryLater
 from connectors.mail import Mail, Mailer
 from connectors.sms import Texter
 from flows.notifications.addresses import address_of, mask
@@ -102,7 +102,7 @@ class Courier:
         began = self._effects.begin(task.effect, now())
         try:
             await self._send[task.channel](task, address, began)
-        except Refused as error:
+        except DeliveryRefused as error:
             return _outcome(task, address, "failed", error.reason)
         except TryLater as error:
             if last_try:

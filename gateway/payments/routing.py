@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from connectors.processors.all import CAPABILITIES
+from connectors.processors.registry import CAPABILITIES
 from gateway.books.payments import PaymentRow
 from schemas.payments import MethodType, ProcessorName
 

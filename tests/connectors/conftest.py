@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.processors.all import open_processors
 from connectors.processors.contract import Processor
+from connectors.processors.registry import open_processors
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.sandbox import Sandbox
 from schemas.payments import PROCESSORS, ProcessorName

@@ -16,9 +16,8 @@ from connectors.processors.contract import (
     Query,
     RedirectProcessor,
 )
-from connectors.sandbox.faults import Fault
-from connectors.sandbox.faults import ProcessorName as FaultName
-from connectors.sandbox.ledger import Row
+from connectors.sandbox.faults import Fault, FaultName
+from connectors.sandbox.ledger import LedgerRow
 from connectors.sandbox.sandbox import Sandbox
 from schemas.ids import new_id
 from schemas.money import Money
@@ -94,7 +93,7 @@ class Desk:
         """Operation, our attempt, our request id, amount and status of each row, in order."""
         return [(r.operation, r.reference, r.request_id, r.amount, r.status) for r in self.rows()]
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[LedgerRow]:
         return [row for row in self.sandbox.rows_after(0, 1000) if row.processor == self.name]
 
 

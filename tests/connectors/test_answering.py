@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from connectors.kafka import answering, consumer
-from connectors.records import Reader
+from connectors.records import RecordReader
 from tests.patience import until
 
 
@@ -51,12 +51,12 @@ def test_a_lag_is_told_from_what_was_fetched_and_not_while_the_broker_is_silent(
     kafka: str, new_topic: Callable[..., str]
 ) -> None:
     place, beats = (new_topic(), 0), list[float]()
-    reader = Reader(kafka, on_lag=lambda _lag: beats.append(time.monotonic()))
+    reader = RecordReader(kafka, on_lag=lambda _lag: beats.append(time.monotonic()))
     reader.add(place)
     until(lambda: reader.poll() == [] and bool(beats))
     assert reader.lag() == {place: 0}
-    reader._hear(statistics({"txidle": 5_000_000}))
+    reader._on_statistics(statistics({"txidle": 5_000_000}))
     assert reader.lag() is None
-    reader._hear(statistics({}))
+    reader._on_statistics(statistics({}))
     assert reader.lag() == {place: 0}
     reader.close()

@@ -214,7 +214,7 @@ def test_the_process_starts_logs_no_address_and_stops(tmp_path: Path, free_offse
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert b"catching" in output
+    assert b"catcher.ready" in output
     assert b"ada@" not in output
 
 

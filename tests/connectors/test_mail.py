@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
-from connectors.delivery import NotDelivered, Refused, TryLater
+from connectors.delivery import DeliveryRefused, NotDelivered, TryLater
 from connectors.mail import Mail, Mailer, MailServer, build
 
 MAIL = Mail("ada@example.com", "Receipt", "12.34", "<b>12.34</b>", "evt_1", {"X-Sluice-Sequence": "4"})
@@ -106,9 +106,9 @@ async def test_connections_are_kept_and_few(postbox: Postbox, mailer: Mailer) ->
 @pytest.mark.parametrize(
     ("recipient", "data", "kind", "reason"),
     [
-        ("550 5.1.1 No such mailbox: ada@example.com", "250 OK", Refused, "smtp_550"),
+        ("550 5.1.1 No such mailbox: ada@example.com", "250 OK", DeliveryRefused, "smtp_550"),
         ("451 4.3.0 Try again", "250 OK", TryLater, "smtp_451"),
-        ("250 OK", "554 5.7.1 Spam", Refused, "smtp_554"),
+        ("250 OK", "554 5.7.1 Spam", DeliveryRefused, "smtp_554"),
         ("250 OK", "452 4.3.1 Full", TryLater, "smtp_452"),
         ("421 4.3.2 Closing", "250 OK", TryLater, "smtp_421"),
     ],
@@ -186,7 +186,7 @@ def test_a_subject_cannot_begin_a_header() -> None:
     ["ada@example.com\r\nBcc: eve@example.com", "ada@example.com,eve@example.com", "Ada <ada@b.de>", ""],
 )
 def test_an_address_is_one_address(to: str) -> None:
-    with pytest.raises(Refused, match="mail_malformed"):
+    with pytest.raises(DeliveryRefused, match="mail_malformed"):
         build(Mail(to, "Hi", "", "", "evt_1"), "shop@example.com")
 
 

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 
 from connectors.processors.contract import Charge
-from connectors.processors.exchange import Exchange
 from connectors.processors.paypal import PayPal
+from connectors.processors.transport import Transport
 from schemas.money import Money
 
 CHARGE = Charge("op_1", "att_1", Money(100, "USD"), order_reference="ORDER1")
@@ -61,7 +61,7 @@ async def paypal(server: Counting) -> AsyncIterator[PayPal]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    client = PayPal(Exchange(f"http://127.0.0.1:{runner.addresses[0][1]}", 5), "client", "secret")
+    client = PayPal(Transport(f"http://127.0.0.1:{runner.addresses[0][1]}", 5), "client", "secret")
     yield client
     await client.close()
     await runner.cleanup()

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from connectors.processors.all import open_processors
 from connectors.processors.contract import Processor
+from connectors.processors.registry import open_processors
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.faults import ProcessorName as FaultName

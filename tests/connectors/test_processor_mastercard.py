@@ -6,8 +6,6 @@ import msgspec
 import pytest
 
 from connectors.processors.contract import Answer, CardDetails, Charge, Query
-from connectors.processors.exchange import Reply
-from connectors.processors.integrity import Mismatch
 from connectors.processors.mastercard import (
     DECLINES,
     build_payment,
@@ -18,6 +16,8 @@ from connectors.processors.mastercard import (
     parse_taking,
     parse_void,
 )
+from connectors.processors.response_checks import Mismatch
+from connectors.processors.transport import HttpReply
 from schemas.money import Money
 from schemas.states import DECLINE_CODES
 
@@ -26,7 +26,7 @@ CHARGE = Charge("op_1", "att_1", EUR, CardDetails("5123450000000008", 1, 2039, "
 ASKED = Query("op_1", "att_1", "authorize", EUR)
 
 
-def said(result: str = "SUCCESS", code: str = "APPROVED", status: int = 201, **changes: Any) -> Reply:
+def said(result: str = "SUCCESS", code: str = "APPROVED", status: int = 201, **changes: Any) -> HttpReply:
     body = {
         "merchant": "SLUICE",
         "result": result,
@@ -41,15 +41,15 @@ def said(result: str = "SUCCESS", code: str = "APPROVED", status: int = 201, **c
         },
         "sourceOfFunds": {"provided": {"card": {"number": "512345xxxxxx0008"}}, "type": "CARD"},
     }
-    return Reply(status, msgspec.json.encode(body | changes))
+    return HttpReply(status, msgspec.json.encode(body | changes))
 
 
-def error(cause: str, explanation: str = "Value is invalid.", status: int = 400) -> Reply:
+def error(cause: str, explanation: str = "Value is invalid.", status: int = 400) -> HttpReply:
     body = {"error": {"cause": cause, "explanation": explanation}, "result": "ERROR"}
-    return Reply(status, msgspec.json.encode(body))
+    return HttpReply(status, msgspec.json.encode(body))
 
 
-def taking(reply: Reply, amount: Money = EUR) -> Answer:
+def taking(reply: HttpReply, amount: Money = EUR) -> Answer:
     return parse_taking("att_1", "op_1", amount, reply)
 
 
@@ -125,7 +125,7 @@ def test_an_approval_of_something_else_is_none(changes: dict[str, Any]) -> None:
         (error("SERVER_FAILED", status=500), "unknown", None),
     ],
 )
-def test_only_an_explicit_no_is_one(reply: Reply, word: str, code: str | None) -> None:
+def test_only_an_explicit_no_is_one(reply: HttpReply, word: str, code: str | None) -> None:
     answer = taking(reply)
     assert (answer.result, answer.decline_code, answer.must_reverse) == (word, code, False)
 
@@ -155,7 +155,7 @@ def test_a_void_takes_back_the_whole() -> None:
         (error("SERVER_BUSY", status=503), "unknown"),
     ],
 )
-def test_a_look_up(reply: Reply, word: str) -> None:
+def test_a_look_up(reply: HttpReply, word: str) -> None:
     assert parse_lookup(ASKED, reply).result == word
 
 
@@ -170,7 +170,7 @@ def test_a_look_up(reply: Reply, word: str) -> None:
         (said("UNKNOWN", "UNKNOWN", 200), "unknown"),
     ],
 )
-def test_what_a_refused_reversal_means(reply: Reply, word: str) -> None:
+def test_what_a_refused_reversal_means(reply: HttpReply, word: str) -> None:
     assert parse_refused_reversal(ASKED, reply).result == word
 
 

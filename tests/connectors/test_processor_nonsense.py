@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from connectors.processors import mastercard, paypal, visa, visa_search
 from connectors.processors.contract import Answer, CardDetails, Charge, FollowUp, Query
-from connectors.processors.exchange import Reply, answer_to
+from connectors.processors.response_checks import answer_to
+from connectors.processors.transport import HttpReply
 from schemas.money import Money
 
 EUR = Money(1234, "EUR")
@@ -23,7 +24,7 @@ SUM = {"currency_code": "EUR", "value": "12.34"}
 RECORD = {"id": "AUTH1", "status": "CREATED", "amount": SUM, "custom_id": "att_1", "invoice_id": "op_1"}
 
 # Each parser with an answer that it takes for a success.
-GOOD: dict[str, tuple[Callable[[Reply], Answer], int, dict[str, Any]]] = {
+GOOD: dict[str, tuple[Callable[[HttpReply], Answer], int, dict[str, Any]]] = {
     "visa payment": (
         partial(visa.parse_payment, CHARGE),
         201,
@@ -90,9 +91,9 @@ VALUES = st.recursive(
 )
 
 
-async def read(parse: Callable[[Reply], Answer], status: int, body: bytes) -> Answer:
-    async def reply() -> Reply:
-        return Reply(status, body)
+async def read(parse: Callable[[HttpReply], Answer], status: int, body: bytes) -> Answer:
+    async def reply() -> HttpReply:
+        return HttpReply(status, body)
 
     return await answer_to(reply(), parse)
 

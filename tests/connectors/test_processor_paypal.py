@@ -6,8 +6,6 @@ import msgspec
 import pytest
 
 from connectors.processors.contract import Answer, Charge, FollowUp, Query
-from connectors.processors.exchange import Reply, Silence
-from connectors.processors.integrity import Mismatch
 from connectors.processors.paypal import (
     DECLINES,
     build_capture,
@@ -22,6 +20,8 @@ from connectors.processors.paypal import (
     parse_refunded,
     parse_voided,
 )
+from connectors.processors.response_checks import Mismatch
+from connectors.processors.transport import HttpReply, Silence
 from schemas.money import Money
 from schemas.states import DECLINE_CODES
 
@@ -31,8 +31,8 @@ CALL = FollowUp("op_2", "att_1", USD, "0VF52814937998046", "op_1")
 AMOUNT = {"currency_code": "USD", "value": "100.00"}
 
 
-def reply(body: Any, status: int = 201) -> Reply:
-    return Reply(status, msgspec.json.encode(body))
+def reply(body: Any, status: int = 201) -> HttpReply:
+    return HttpReply(status, msgspec.json.encode(body))
 
 
 def record(status: str, id: str = "0VF52814937998046", **changes: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def order(status: str = "COMPLETED", **payments: list[dict[str, Any]]) -> dict[s
     return {"id": "5O190127TN364715T", "status": status, "purchase_units": [unit], "links": [page]}
 
 
-def error(issue: str, status: int = 422, name: str = "UNPROCESSABLE_ENTITY") -> Reply:
+def error(issue: str, status: int = 422, name: str = "UNPROCESSABLE_ENTITY") -> HttpReply:
     return reply({"name": name, "message": "No.", "debug_id": "b1", "details": [{"issue": issue}]}, status)
 
 
@@ -151,7 +151,7 @@ def test_an_authorization_of_something_else_is_none(changes: dict[str, Any]) -> 
         (error("INTERNAL_SERVICE_ERROR", 503), "unknown"),
     ],
 )
-def test_only_an_explicit_no_is_one(answer: Reply, said: str) -> None:
+def test_only_an_explicit_no_is_one(answer: HttpReply, said: str) -> None:
     assert parse_authorized(CHARGE, answer).result == said
 
 
@@ -172,7 +172,7 @@ def test_a_refund(status: str, said: str) -> None:
 
 def test_a_void() -> None:
     of = "0VF52814937998046"
-    assert parse_voided(of, USD, Reply(204, b"")).result == "succeeded"
+    assert parse_voided(of, USD, HttpReply(204, b"")).result == "succeeded"
     assert parse_voided(of, USD, reply(record("VOIDED"), 200)).result == "succeeded"
     assert parse_voided(of, USD, error("PREVIOUSLY_VOIDED")).result == "succeeded"
     assert parse_voided(of, USD, error("PREVIOUSLY_CAPTURED")).result == "failed"
@@ -199,8 +199,8 @@ def test_the_order_of_an_authorization() -> None:
     assert parse_order_id(reply(record("CREATED", supplementary_data=related), 200)) == "5O190127TN364715T"
     for silent in (
         reply(record("CREATED"), 200),
-        Reply(200, b"<html>"),
-        Reply(200, b'{"deep": ' + b"[" * 100_000),
+        HttpReply(200, b"<html>"),
+        HttpReply(200, b'{"deep": ' + b"[" * 100_000),
     ):
         with pytest.raises(Silence):
             parse_order_id(silent)

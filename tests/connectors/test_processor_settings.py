@@ -2,7 +2,7 @@
 
 import pytest
 
-from connectors.processors.all import open_processors
+from connectors.processors.registry import open_processors
 from connectors.processors.settings import PAYPAL_SECRET, VISA_SECRET, ProcessorSettings
 from schemas.payments import PROCESSORS
 from schemas.settings import BadSetting, load

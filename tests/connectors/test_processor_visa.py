@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from connectors.processors.contract import Answer, CardDetails, Charge, FollowUp, Query
-from connectors.processors.exchange import Reply
 from connectors.processors.http_signature import Signer
-from connectors.processors.integrity import Mismatch
+from connectors.processors.response_checks import Mismatch
+from connectors.processors.transport import HttpReply
 from connectors.processors.visa import (
     DECLINES,
     build_capture,
@@ -34,8 +34,8 @@ CAPTURE = FollowUp("op_2", "att_1", EUR, "6750124114786780104953", "op_1")
 ASKED = Query("op_1", "att_1", "authorize", EUR)
 
 
-def reply(body: Any, status: int = 201) -> Reply:
-    return Reply(status, msgspec.json.encode(body))
+def reply(body: Any, status: int = 201) -> HttpReply:
+    return HttpReply(status, msgspec.json.encode(body))
 
 
 def payment(status: str = "AUTHORIZED", reason: str = "", **changes: Any) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def summary(
     }
 
 
-def found(*summaries: dict[str, Any]) -> Reply:
+def found(*summaries: dict[str, Any]) -> HttpReply:
     return reply({"totalCount": len(summaries), "_embedded": {"transactionSummaries": list(summaries)}})
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 
-from connectors.delivery import NotDelivered, Refused, TryLater
+from connectors.delivery import DeliveryRefused, NotDelivered, TryLater
 from connectors.sandbox.catcher.inbox import Inbox
 from connectors.sandbox.catcher.twilio import twilio_routes
 from connectors.sms import SmsAccount, Texter, new_token
@@ -72,7 +72,7 @@ async def test_what_was_sent_is_found_and_nothing_else(texter: Texter) -> None:
 
 
 async def test_a_number_the_vendor_refuses_is_final(inbox: Inbox, texter: Texter) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DeliveryRefused) as refused:
         await texter.send("+15005550001", "Hi")
     assert str(refused.value) == "sms_21211"
     assert list(inbox) == []
@@ -92,9 +92,9 @@ async def test_wrong_credentials_lose_no_message(inbox: Inbox) -> None:
     [
         (429, '{"code": 20429}', TryLater, "sms_20429"),
         (503, "<html>", TryLater, "sms_503"),
-        (400, "[]", Refused, "sms_400"),
-        (400, '{"code": "nonsense"}', Refused, "sms_400"),
-        (302, "", Refused, "sms_302"),
+        (400, "[]", DeliveryRefused, "sms_400"),
+        (400, '{"code": "nonsense"}', DeliveryRefused, "sms_400"),
+        (302, "", DeliveryRefused, "sms_302"),
         (201, "garbage", TryLater, "sms_unreadable"),
         (201, "{}", TryLater, "sms_unreadable"),
         (201, "[]", TryLater, "sms_unreadable"),

@@ -21,7 +21,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors.kafka import consumer, create_topics, producer
-from connectors.records import WAIT_S, Reader
+from connectors.records import WAIT_S, RecordReader
 from connectors.streams import (
     BroadcastSource,
     DeliveryFailed,
@@ -138,7 +138,7 @@ def test_an_offset_outside_of_the_log_raises(kafka: str, topic: str, write: Writ
 def test_an_offset_that_expires_while_it_is_read_raises(kafka: str, topic: str, write: Write) -> None:
     write(topic, *(b"%d" % n for n in range(5)))
     expire(kafka, topic, before=3)
-    reader = Reader(kafka)
+    reader = RecordReader(kafka)
     reader._consumer.assign([TopicPartition(topic, 0, 1)])  # as if it had stood there before the records went
     with pytest.raises(OffsetGone, match=topic):
         reader.poll(10)

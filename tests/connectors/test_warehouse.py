@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.warehouse import QueryFailed, QueryRefused, Reader, WarehouseAway, token
+from connectors.warehouse import QueryFailed, QueryRefused, WarehouseAway, WarehouseReader, token
 from schemas.settings import Settings
 from schemas.times import now
 from tests.flows.analytics.conftest import served_warehouse
@@ -19,17 +19,17 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="module")
-def reader(settings: Settings) -> Reader:
-    return Reader(settings, "dashboard")
+def reader(settings: Settings) -> WarehouseReader:
+    return WarehouseReader(settings, "dashboard")
 
 
-def test_an_answer_has_columns_and_rows(reader: Reader) -> None:
+def test_an_answer_has_columns_and_rows(reader: WarehouseReader) -> None:
     table = reader.query("SELECT 1 AS one, 'it''s' AS text UNION ALL SELECT 2, NULL ORDER BY one")
     assert table.columns == ["one", "text"]
     assert table.rows == [(1, "it's"), (2, None)]
 
 
-def test_times_are_utc_and_know_it(reader: Reader) -> None:
+def test_times_are_utc_and_know_it(reader: WarehouseReader) -> None:
     query = (
         'SELECT now() AS "the ""now", now()::TIMESTAMP AS plain, TIMESTAMPTZ \'2026-01-01 01:00:00+01\' AS zoned'
     )
@@ -40,13 +40,13 @@ def test_times_are_utc_and_know_it(reader: Reader) -> None:
     assert table.rows[0][2] == datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def test_a_refusal_says_what_is_allowed(reader: Reader) -> None:
+def test_a_refusal_says_what_is_allowed(reader: WarehouseReader) -> None:
     with pytest.raises(QueryRefused, match="only one SELECT") as refused:
         reader.query("DROP VIEW payments")
     assert "\n" not in str(refused.value)
 
 
-def test_a_mistake_is_said_in_one_line_without_the_token(reader: Reader, settings: Settings) -> None:
+def test_a_mistake_is_said_in_one_line_without_the_token(reader: WarehouseReader, settings: Settings) -> None:
     with pytest.raises(QueryFailed, match="no_such_view") as failed:
         reader.query("SELECT *\nFROM no_such_view")
     assert "\n" not in str(failed.value)
@@ -55,26 +55,26 @@ def test_a_mistake_is_said_in_one_line_without_the_token(reader: Reader, setting
 
 
 def test_a_result_is_bounded(settings: Settings) -> None:
-    small = Reader(settings, "dashboard", rows_max=10)
+    small = WarehouseReader(settings, "dashboard", rows_max=10)
     assert len(small.query("FROM range(10)").rows) == 10
     with pytest.raises(QueryRefused, match="more than 10 rows"):
         small.query("FROM range(11)")
 
 
-def test_a_wrong_token_is_refused(reader: Reader, settings: Settings) -> None:
+def test_a_wrong_token_is_refused(reader: WarehouseReader, settings: Settings) -> None:
     path = settings.secrets() / "warehouse.replay.token"
     path.write_text("0" * 32)
     with pytest.raises(QueryRefused, match="not let in"):
-        Reader(settings, "replay").query("SELECT 1")
+        WarehouseReader(settings, "replay").query("SELECT 1")
 
 
 def test_a_warehouse_that_is_away_is_said_so(settings: Settings) -> None:
     elsewhere = Settings(data=settings.data, port_offset=settings.port_offset + 1)
     with pytest.raises(WarehouseAway, match="does not answer"):
-        Reader(elsewhere, "sql").query("SELECT 1")
+        WarehouseReader(elsewhere, "sql").query("SELECT 1")
 
 
-def test_threads_share_a_reader(reader: Reader) -> None:
+def test_threads_share_a_reader(reader: WarehouseReader) -> None:
     answers: list[tuple[int, int]] = []
 
     def ask(number: int) -> None:

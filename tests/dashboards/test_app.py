@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from connectors.warehouse import Reader, Table, WarehouseAway
+from connectors.warehouse import Table, WarehouseAway, WarehouseReader
 from dashboards import asker, feed
 from schemas.payments import AppliedRisk
 from schemas.times import now
@@ -94,8 +94,8 @@ def test_one_payment_is_enough(page: Any, shop: Any) -> None:
 
 def test_an_answer_is_shared_for_a_second(page: Any, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    query = Reader.query
-    monkeypatch.setattr(Reader, "query", lambda self, sql: asked.append(sql) or query(self, sql))
+    query = WarehouseReader.query
+    monkeypatch.setattr(WarehouseReader, "query", lambda self, sql: asked.append(sql) or query(self, sql))
     page(shop.settings.port_offset)
     asked.clear()
     for _ in range(20):
@@ -109,10 +109,10 @@ def test_when_the_warehouse_goes_away_the_last_figures_stay_and_say_so(
     sell_steadily(shop)
     before = figures(page(shop.settings.port_offset))
 
-    def away(_self: Reader, _sql: str) -> Any:
+    def away(_self: WarehouseReader, _sql: str) -> Any:
         raise WarehouseAway("gone")
 
-    monkeypatch.setattr(Reader, "query", away)
+    monkeypatch.setattr(WarehouseReader, "query", away)
     st.cache_data.clear()
     shown = page(shop.settings.port_offset)
     assert "The warehouse does not answer." in words(shown)

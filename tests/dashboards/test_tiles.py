@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from connectors.warehouse import Reader, Table
+from connectors.warehouse import Table, WarehouseReader
 from dashboards.settings import DashboardSettings
 from dashboards.tiles import amounts, health, latest, messages, processors, throughput, verdicts, waits
 from schemas.payments import AppliedRisk, Method
@@ -13,11 +13,13 @@ from schemas.times import now
 
 
 @pytest.fixture
-def reader(shop: Any) -> Reader:
-    return Reader(DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset), "dashboard")
+def reader(shop: Any) -> WarehouseReader:
+    return WarehouseReader(
+        DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset), "dashboard"
+    )
 
 
-def test_an_empty_warehouse_has_figures_too(reader: Reader) -> None:
+def test_an_empty_warehouse_has_figures_too(reader: WarehouseReader) -> None:
     assert throughput.throughput(reader.query(throughput.QUERY), now()).now == 0
     assert amounts.amounts(reader.query(amounts.QUERY)) == []
     assert processors.success(reader.query(processors.QUERY)).rate == "–"
@@ -28,7 +30,7 @@ def test_an_empty_warehouse_has_figures_too(reader: Reader) -> None:
     assert messages.channels(reader.query(messages.QUERY)) == []
 
 
-def test_the_rate_of_now_is_the_mean_of_the_last_whole_seconds(shop: Any, reader: Reader) -> None:
+def test_the_rate_of_now_is_the_mean_of_the_last_whole_seconds(shop: Any, reader: WarehouseReader) -> None:
     moment = now()
     settled = moment.replace(microsecond=0) - timedelta(seconds=throughput.SETTLED_S)
     for number in range(20):
@@ -48,7 +50,7 @@ def test_bars_stand_still_between_two_looks() -> None:
     assert first == second
 
 
-def test_two_currencies_are_never_added(shop: Any, reader: Reader) -> None:
+def test_two_currencies_are_never_added(shop: Any, reader: WarehouseReader) -> None:
     for minor, currency, state in ((1050, "EUR", "captured"), (1050, "JPY", "captured"), (99, "EUR", "in_review")):
         shop.take(shop.payment(now(), amount=minor, currency=currency, state=state))
     lines = {line.code: line for line in amounts.amounts(reader.query(amounts.QUERY))}
@@ -56,7 +58,7 @@ def test_two_currencies_are_never_added(shop: Any, reader: Reader) -> None:
     assert (lines["JPY"].captured, lines["JPY"].pending, lines["JPY"].mean) == ("1,050", "–", "1,050")
 
 
-def test_a_payment_our_gate_stopped_is_no_failure_of_a_processor(shop: Any, reader: Reader) -> None:
+def test_a_payment_our_gate_stopped_is_no_failure_of_a_processor(shop: Any, reader: WarehouseReader) -> None:
     for state, code in (
         ("captured", None),
         ("captured", None),
@@ -72,7 +74,7 @@ def test_a_payment_our_gate_stopped_is_no_failure_of_a_processor(shop: Any, read
     assert (visa.rate, visa.answered, visa.unknown, figures.rate) == ("75.0%", 4, 1, "75.0%")
 
 
-def test_every_outcome_has_a_line_and_the_stand_in_its_share(shop: Any, reader: Reader) -> None:
+def test_every_outcome_has_a_line_and_the_stand_in_its_share(shop: Any, reader: WarehouseReader) -> None:
     moment = now()
     for outcome, source in (("allow", "model"), ("allow", "stand_in"), ("review", "rules"), ("block", "model")):
         shop.take(shop.payment(moment, risk=AppliedRisk(outcome, source, waited_ms=5.0)))  # type: ignore[arg-type]
@@ -86,7 +88,7 @@ def test_every_outcome_has_a_line_and_the_stand_in_its_share(shop: Any, reader: 
     assert (figures.stopped, figures.stand_in, figures.minutes) == ("50.0%", "25.0%", [50.0])
 
 
-def test_waits_are_percentiles_of_those_who_waited(shop: Any, reader: Reader) -> None:
+def test_waits_are_percentiles_of_those_who_waited(shop: Any, reader: WarehouseReader) -> None:
     moment = now()
     for number in range(1, 102):
         risk = AppliedRisk("allow", "model", waited_ms=float(number))
@@ -97,7 +99,7 @@ def test_waits_are_percentiles_of_those_who_waited(shop: Any, reader: Reader) ->
     assert (figures.p50s, figures.p99s, len(figures.times)) == ([51.0], [100.0], 1)
 
 
-def test_the_newest_payment_is_first_and_complete(shop: Any, reader: Reader) -> None:
+def test_the_newest_payment_is_first_and_complete(shop: Any, reader: WarehouseReader) -> None:
     moment = now()
     shop.take(shop.payment(moment - timedelta(seconds=5)))
     risk = AppliedRisk("flag", "model", 0.5)
@@ -128,7 +130,7 @@ def test_the_page_is_as_old_as_its_oldest_topic() -> None:
     assert [(topic.name, topic.lag, topic.late) for topic in figures.topics] == [("a", 0, False), ("b", 7, True)]
 
 
-def test_messages_are_counted_by_what_became_of_them(shop: Any, reader: Reader) -> None:
+def test_messages_are_counted_by_what_became_of_them(shop: Any, reader: WarehouseReader) -> None:
     shop.sell(200, timedelta(seconds=60))
     lines = messages.channels(reader.query(messages.QUERY))
     assert [line.name for line in lines] == ["E-mail", "SMS"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from confluent_kafka.admin import AdminClient
 
-from connectors.records import Reader, Record, places
+from connectors.records import Record, RecordReader, places
 from tests.gateway.vault.test_canary import disguises
 
 Piece = tuple[str, bytes]  # where it stands, and what
@@ -75,7 +75,7 @@ def records(bootstrap: str) -> Iterator[Piece]:
 
 def all_records(bootstrap: str, topics: Collection[str]) -> Iterator[Record]:
     """What stands on these topics now, from the beginning."""
-    reader = Reader(bootstrap)
+    reader = RecordReader(bootstrap)
     try:
         for place in places(bootstrap, topics):
             reader.add(place)

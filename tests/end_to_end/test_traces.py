@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from connectors.kafka import create_topics, producer
-from connectors.warehouse import Reader
+from connectors.warehouse import WarehouseReader
 from schemas.topics import Topic
 from tests.end_to_end import looks, mishaps
 from tests.end_to_end.shop import Shop, number
@@ -58,7 +58,7 @@ def test_no_card_data_stands_in_the_books(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_no_card_data_stands_in_the_warehouse(stack: Stack, tmp_path: Path) -> None:
-    reader, planted = Reader(stack.settings, "sql"), number("visa", 303_303_303)
+    reader, planted = WarehouseReader(stack.settings, "sql"), number("visa", 303_303_303)
     assert looks.found(card_data, looks.warehouse(lambda sql: reader.query(sql).rows)) == []
     with duckdb.connect(_copy_of_warehouse(stack, tmp_path)) as copy:
         copy.execute("UPDATE store.payments SET merchant = ?", [planted])

@@ -1,1 +1,1 @@
-"""A catcher of mails and short messages for one machine: nothing it takes ever leaves it."""
+"""A catcher of mails and short messages: nothing it receives leaves the machine."""

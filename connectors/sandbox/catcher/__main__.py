@@ -1,4 +1,4 @@
-"""`python -m connectors.sandbox.catcher`: SMTP on port 1025, Twilio's shape and the page on port 8025."""
+"""`python -m connectors.sandbox.catcher`: SMTP on port 1025, Twilio's API and the page on port 8025."""
 
 import asyncio
 import logging
@@ -9,8 +9,7 @@ from aiohttp import web
 
 from connectors.keyfiles import read_or_make
 from connectors.logs import configure
-from connectors.sandbox.catcher.inbox import Inbox
-from connectors.sandbox.catcher.page import page_routes
+from connectors.sandbox.catcher.inbox import Inbox, page_routes
 from connectors.sandbox.catcher.settings import CatcherSettings
 from connectors.sandbox.catcher.smtp import serve_smtp
 from connectors.sandbox.catcher.twilio import twilio_routes
@@ -31,7 +30,7 @@ async def serve(settings: CatcherSettings, stopped: asyncio.Event) -> None:
     smtp = await serve_smtp(inbox, settings.port("smtp"))
     try:
         await web.TCPSite(runner, "localhost", settings.port("catcher")).start()
-        structlog.get_logger().info("catching", smtp=settings.port("smtp"), http=settings.port("catcher"))
+        structlog.get_logger().info("catcher.ready", smtp=settings.port("smtp"), http=settings.port("catcher"))
         await stopped.wait()
     finally:
         smtp.close()
@@ -41,7 +40,7 @@ async def serve(settings: CatcherSettings, stopped: asyncio.Event) -> None:
 async def main() -> None:
     """Serve until SIGINT or SIGTERM."""
     configure("catcher")
-    logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: it would write down every address
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: it logs every address
     stopped = asyncio.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stopped.set)

@@ -4,6 +4,6 @@ from schemas.settings import Settings
 
 
 class CatcherSettings(Settings, frozen=True, kw_only=True):
-    """`sms_account`: the account id (`AC…`) whose messages are taken; its token lies in `secrets/sms.token`."""
+    """`sms_account`: the account id (`AC…`) whose messages are accepted; its token is in `secrets/sms.token`."""
 
     sms_account: str = "AC5105ce00000000000000000000000000"

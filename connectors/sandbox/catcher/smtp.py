@@ -1,4 +1,4 @@
-"""The SMTP side of the catcher: takes every mail, but for the mailboxes that play a refusal."""
+"""The SMTP side of the catcher: accepts every mail, except to the mailboxes that simulate a refusal."""
 
 import asyncio
 from email import message_from_bytes
@@ -25,7 +25,7 @@ async def serve_smtp(inbox: Inbox, port: int) -> asyncio.Server:
     loop = asyncio.get_running_loop()
 
     def protocol() -> SMTP:
-        # Without a host name aiosmtpd would ask the resolver for one on each connection.
+        # Without a host name aiosmtpd asks the resolver for one on each connection.
         return SMTP(
             Catcher(inbox), data_size_limit=SIZE_MAX, enable_SMTPUTF8=True, hostname="localhost", loop=loop
         )
@@ -42,7 +42,7 @@ class Catcher:
     async def handle_RCPT(  # noqa: N802 (aiosmtpd looks the hooks up by the SMTP verb)
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[Any]
     ) -> str:
-        """Take the recipient, or play the refusal its mailbox stands for."""
+        """Accept the recipient, or answer with the refusal its mailbox simulates."""
         refusal = REFUSALS.get(address.partition("@")[0].lower())
         if refusal:
             return refusal
@@ -70,5 +70,5 @@ def _part(mail: EmailMessage, kind: str) -> str:
     part = mail.get_body((kind,))
     try:
         return str(part.get_content()).replace("\r\n", "\n") if part else ""
-    except (LookupError, ValueError):  # a charset nobody knows, or bytes it does not hold
+    except (LookupError, ValueError):  # an unknown charset, or bytes that are not of it
         return ""

@@ -1,6 +1,6 @@
-"""The SMS side of the catcher, in the shape of Twilio's Messages resource.
+"""The SMS side of the catcher: Twilio's Messages resource.
 
-https://www.twilio.com/docs/messaging/api/message-resource and, for the numbers that play an error,
+https://www.twilio.com/docs/messaging/api/message-resource and, for the numbers that simulate an error,
 https://www.twilio.com/docs/iam/test-credentials
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from connectors.sandbox.catcher.inbox import Inbox, Message
+from connectors.sandbox.catcher.inbox import CaughtMessage, Inbox
 
 E164 = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
 BODY_MAX = 1600  # characters
@@ -40,13 +40,13 @@ MAGIC = {
     "+15005550009": 21614,
 }
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RouteHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def twilio_routes(inbox: Inbox, account: str, token: str) -> list[web.RouteDef]:
-    """POST a message, GET those sent: both for the one account and its token."""
+    """POST a message, GET the sent ones; both for one account and its token."""
 
-    def guarded(handle: Callable[[web.Request], Awaitable[web.Response]]) -> Handler:
+    def guarded(handle: Callable[[web.Request], Awaitable[web.Response]]) -> RouteHandler:
         async def guard(request: web.Request) -> web.Response:
             if not _authentic(request, account, token):
                 return _error(20003)
@@ -86,7 +86,7 @@ def _authentic(request: web.Request, account: str, token: str) -> bool:
 
 
 def _refusal(to: str, sender: str, body: str) -> int | None:
-    """The code of the first thing wrong with a message; None where nothing is."""
+    """Twilio's code of the first error of a message; None where it has none."""
     checks = (
         (not to, 21604),
         (not sender, 21603),
@@ -106,7 +106,7 @@ def _error(code: int) -> web.Response:
     )
 
 
-def _resource(message: Message, account: str, status: str) -> dict[str, Any]:
+def _resource(message: CaughtMessage, account: str, status: str) -> dict[str, Any]:
     moment = format_datetime(message.received_at)
     return {
         "sid": message.message_id,

@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from connectors.sandbox import ledger
-from connectors.sandbox.database import open_database
 from connectors.sandbox.magic import VISA_CARDS
+from connectors.sandbox.sandbox import open_database
 from schemas.cards import check_digit
 from schemas.ids import new_id
 from schemas.money import Money
@@ -54,9 +54,9 @@ def test_the_ledger_is_never_changed(tmp_path: Path) -> None:
     conn = open_database(tmp_path / "sandbox.sqlite3")
     money = Money(100, "EUR")
     first = ledger.append(conn, "visa", "sale", reference="r", request_id="q", money=money)
-    ledger.append(conn, "visa", "void", reference="r", request_id="v", money=money, of=first)
+    ledger.append(conn, "visa", "void", reference="r", request_id="v", money=money, parent_id=first)
     with pytest.raises(sqlite3.IntegrityError):  # taken back once
-        ledger.append(conn, "visa", "reversal", reference="r", request_id="w", money=money, of=first)
+        ledger.append(conn, "visa", "reversal", reference="r", request_id="w", money=money, parent_id=first)
     for statement in ("UPDATE ledger SET amount = 1", "DELETE FROM ledger"):
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             conn.execute(statement)

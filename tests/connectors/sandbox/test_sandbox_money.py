@@ -8,22 +8,37 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from connectors.sandbox import ledger, magic, mastercard_moves, paypal_moves, visa_moves
-from connectors.sandbox.database import open_database, transaction
-from connectors.sandbox.mastercard_requests import Amount, Card, Expiry, OperationRequest, Provided, SourceOfFunds
-from connectors.sandbox.paypal_requests import Amount as PayPalAmount
-from connectors.sandbox.paypal_requests import MovementRequest, OrderRequest, Unit
-from connectors.sandbox.visa_requests import (
-    AmountDetails,
-    Client,
-    FollowUpRequest,
-    Order,
-    PaymentInformation,
-    PaymentRequest,
-    Processing,
+from connectors.sandbox import ledger, magic
+from connectors.sandbox.http_shapes import Refusal
+from connectors.sandbox.mastercard import ledger_rules as mastercard_rules
+from connectors.sandbox.mastercard.wire_requests import (
+    MastercardAmount,
+    MastercardCard,
+    MastercardExpiry,
+    MastercardRequest,
+    Provided,
+    SourceOfFunds,
 )
-from connectors.sandbox.visa_requests import Card as VisaCard
-from connectors.sandbox.wire import Refusal
+from connectors.sandbox.paypal import ledger_rules as paypal_rules
+from connectors.sandbox.paypal.wire_requests import (
+    PayPalMovementRequest,
+    PayPalOrderRequest,
+    RequestedAmount,
+    RequestedUnit,
+)
+from connectors.sandbox.port import transaction
+from connectors.sandbox.sandbox import open_database
+from connectors.sandbox.visa import ledger_rules as visa_rules
+from connectors.sandbox.visa.wire_requests import (
+    AmountDetails,
+    ClientReferenceInformation,
+    OrderInformation,
+    PaymentInformation,
+    ProcessingInformation,
+    VisaCard,
+    VisaFollowUpRequest,
+    VisaPaymentRequest,
+)
 from schemas.cards import check_digit
 from schemas.money import Money
 
@@ -42,7 +57,7 @@ class Shop:
         self.conn, self.sale = conn, sale
         self.counter = itertools.count()
 
-    def play(self, steps: list[tuple[str, int, int]]) -> list[ledger.Row]:
+    def play(self, steps: list[tuple[str, int, int]]) -> list[ledger.LedgerRow]:
         made = [self.pay()]
         for operation, amount, of in steps:
             try:
@@ -69,69 +84,71 @@ class Shop:
 class VisaShop(Shop):
     def pay(self) -> tuple[str, str]:
         card = VisaCard("4111111111111111", "01", "2039")
-        request = PaymentRequest(
-            Client("att", "op"),
-            Order(AmountDetails(text(AUTHORIZED), "EUR")),
+        request = VisaPaymentRequest(
+            ClientReferenceInformation("att", "op"),
+            OrderInformation(AmountDetails(text(AUTHORIZED), "EUR")),
             PaymentInformation(card),
-            Processing(self.sale),
+            ProcessingInformation(self.sale),
         )
-        visa_moves.pay(self.conn, request)
+        visa_rules.pay(self.conn, request)
         return self.last()
 
     def step(self, operation: str, amount: int, of: tuple[str, str]) -> tuple[str, str]:
         id, kind = of
-        request = FollowUpRequest(Client("att", "op"), Order(AmountDetails(text(amount))))
+        request = VisaFollowUpRequest(
+            ClientReferenceInformation("att", "op"), OrderInformation(AmountDetails(text(amount)))
+        )
         if operation == "capture":
-            visa_moves.capture(self.conn, id, request)
+            visa_rules.capture(self.conn, id, request)
         elif operation == "refund":
-            visa_moves.refund(self.conn, id, kind, request)  # type: ignore[arg-type]
+            visa_rules.refund(self.conn, id, kind, request)  # type: ignore[arg-type]
         elif kind == "payment" and not self.sale:
-            visa_moves.reverse(self.conn, id, FollowUpRequest())
+            visa_rules.reverse(self.conn, id, VisaFollowUpRequest())
         else:
-            visa_moves.void(self.conn, id, kind, FollowUpRequest())  # type: ignore[arg-type]
+            visa_rules.void(self.conn, id, kind, VisaFollowUpRequest())  # type: ignore[arg-type]
         return self.last()
 
 
 class MastercardShop(Shop):
-    def put(self, request: OperationRequest) -> str:
-        key = mastercard_moves.Key("SLUICE", "att", f"op{next(self.counter)}")
-        mastercard_moves.put(self.conn, key, request)
+    def put(self, request: MastercardRequest) -> str:
+        key = mastercard_rules.TransactionKey("SLUICE", "att", f"op{next(self.counter)}")
+        mastercard_rules.put(self.conn, key, request)
         return key.transaction
 
     def pay(self) -> str:
-        card = Card("5123450000000008", Expiry("01", "39"))
-        order, funds = Amount(text(AUTHORIZED), "EUR"), SourceOfFunds(Provided(card))
-        return self.put(OperationRequest("PAY" if self.sale else "AUTHORIZE", order, source_of_funds=funds))
+        card = MastercardCard("5123450000000008", MastercardExpiry("01", "39"))
+        order, funds = MastercardAmount(text(AUTHORIZED), "EUR"), SourceOfFunds(Provided(card))
+        return self.put(MastercardRequest("PAY" if self.sale else "AUTHORIZE", order, source_of_funds=funds))
 
     def step(self, operation: str, amount: int, of: str) -> str:
         if operation == "void":
-            return self.put(OperationRequest("VOID", transaction=Amount(target_transaction_id=of)))
-        taking = Amount(text(amount), "EUR")
-        return self.put(OperationRequest("CAPTURE" if operation == "capture" else "REFUND", transaction=taking))
+            return self.put(MastercardRequest("VOID", transaction=MastercardAmount(target_transaction_id=of)))
+        taking = MastercardAmount(text(amount), "EUR")
+        return self.put(MastercardRequest("CAPTURE" if operation == "capture" else "REFUND", transaction=taking))
 
 
 class PayPalShop(Shop):
-    def place(self) -> paypal_moves.Place:
-        return paypal_moves.Place(self.conn, "http://localhost", f"op{next(self.counter)}")
+    def context(self) -> paypal_rules.CallContext:
+        return paypal_rules.CallContext(self.conn, "http://localhost", f"op{next(self.counter)}")
 
     def pay(self) -> tuple[str, str]:
         intent = "CAPTURE" if self.sale else "AUTHORIZE"
-        unit = Unit(PayPalAmount("EUR", text(AUTHORIZED)), "att")
-        paypal_moves.create_order(self.place(), OrderRequest(intent, [unit]))
-        order = paypal_moves.find_order(self.conn, self.last()[0])
-        paypal_moves.approve_order(self.conn, order)
-        paypal_moves.complete_order(self.place(), order.id, intent)  # type: ignore[arg-type]
+        unit = RequestedUnit(RequestedAmount("EUR", text(AUTHORIZED)), "att")
+        paypal_rules.create_order(self.context(), PayPalOrderRequest(intent, [unit]))
+        order = paypal_rules.find_order(self.conn, self.last()[0])
+        paypal_rules.approve_order(self.conn, order)
+        paypal_rules.complete_order(self.context(), order.id, intent)  # type: ignore[arg-type]
         return self.last()
 
     def step(self, operation: str, amount: int, of: tuple[str, str]) -> tuple[str, str]:
         id, _kind = of
-        request = MovementRequest(PayPalAmount("EUR", text(amount)))
+        request = PayPalMovementRequest(RequestedAmount("EUR", text(amount)))
         if operation == "capture":
-            paypal_moves.capture(self.place(), id, request)
+            paypal_rules.capture(self.context(), id, request)
         elif operation == "refund":
-            paypal_moves.refund(self.place(), id, request)
+            paypal_rules.refund(self.context(), id, request)
         else:
-            paypal_moves.void(self.place(), id, representation=False)
+            paypal_rules.void(self.context(), id, representation=False)
         return self.last()
 
 
@@ -159,7 +176,7 @@ def test_no_step_takes_more_than_there_is(steps: list[tuple[str, int, int]], sal
 def test_every_card_made_of_a_test_bin_is_approved(card_id: int, bin: str) -> None:
     payload = f"{bin}{card_id:09}"
     number = payload + check_digit(payload)
-    card = Card(number, Expiry("01", "39"))
+    card = MastercardCard(number, MastercardExpiry("01", "39"))
     assert magic.visa_card_outcome(number, card.expires()) is magic.VISA_APPROVED
     assert magic.mastercard_outcome(card.expires(), None) is magic.MASTERCARD_APPROVED
 

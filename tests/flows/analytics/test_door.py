@@ -7,8 +7,16 @@ import duckdb
 import pytest
 
 from connectors.keyfiles import read_or_make
-from connectors.quack import load_quack, quoted
-from connectors.warehouse import READERS, QueryFailed, QueryRefused, Reader, address, token
+from connectors.warehouse import (
+    READERS,
+    QueryFailed,
+    QueryRefused,
+    WarehouseReader,
+    address,
+    load_quack,
+    quoted,
+    token,
+)
 from flows.analytics.door import Door
 from flows.analytics.settings import AnalyticsSettings
 from tests.flows.analytics.conftest import served_warehouse
@@ -203,24 +211,24 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnalyticsSettin
 
 
 @pytest.fixture(scope="module")
-def reader(served: AnalyticsSettings) -> Reader:
-    return Reader(served, "sql")
+def reader(served: AnalyticsSettings) -> WarehouseReader:
+    return WarehouseReader(served, "sql")
 
 
 @pytest.mark.parametrize("sql", LEGITIMATE)
-def test_a_question_is_answered(reader: Reader, sql: str) -> None:
+def test_a_question_is_answered(reader: WarehouseReader, sql: str) -> None:
     assert reader.query(sql).columns
 
 
 @pytest.mark.parametrize("sql", REFUSED, ids=lambda sql: sql[:60])
-def test_an_attack_is_refused(reader: Reader, sql: str) -> None:
+def test_an_attack_is_refused(reader: WarehouseReader, sql: str) -> None:
     with pytest.raises(QueryRefused, match="only one SELECT"):
         reader.query(sql)
     assert reader.query("SELECT count(*) FROM payments").rows == [(0,)]
 
 
 @pytest.mark.parametrize("sql", NOTHING_THERE)
-def test_no_name_leads_out_of_the_warehouse(reader: Reader, sql: str) -> None:
+def test_no_name_leads_out_of_the_warehouse(reader: WarehouseReader, sql: str) -> None:
     with pytest.raises((QueryFailed, QueryRefused)):
         reader.query(sql)
 
@@ -235,7 +243,9 @@ def test_nobody_comes_in_without_a_token(served: AnalyticsSettings, token: str) 
 
 
 @pytest.mark.parametrize("view", ["pg_catalog.pg_settings", "duckdb_logs", "duckdb_databases", "sqlite_master"])
-def test_no_view_of_duckdb_itself_shows_a_token(served: AnalyticsSettings, reader: Reader, view: str) -> None:
+def test_no_view_of_duckdb_itself_shows_a_token(
+    served: AnalyticsSettings, reader: WarehouseReader, view: str
+) -> None:
     """They call functions that nobody may name, and are let in: a view has none in its tree."""
     shown = str(reader.query(f"FROM {view}").rows)
     assert not [name for name in READERS if token(served, name) in shown]

@@ -20,7 +20,7 @@ from connectors.heartbeat import last_beat
 from connectors.kafka import producer
 from connectors.records import Out
 from connectors.streams import BroadcastSource
-from connectors.warehouse import QueryRefused, Reader, WarehouseAway
+from connectors.warehouse import QueryRefused, WarehouseAway, WarehouseReader
 from flows.analytics.flow import WarehouseSink, build
 from flows.analytics.settings import AnalyticsSettings
 from schemas.ids import new_id
@@ -41,7 +41,7 @@ class Running:
 
     def __init__(self, settings: AnalyticsSettings) -> None:
         self._settings = settings
-        self.reader = Reader(settings, "sql")
+        self.reader = WarehouseReader(settings, "sql")
         self.process = self._start()
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
@@ -160,7 +160,7 @@ def test_a_runaway_statement_ends_and_its_reader_waits(on_broker: AnalyticsSetti
         flow.restart()
         until(lambda: flow.ask(mine) == [(10,)])  # another reader is let in
         with pytest.raises(QueryRefused, match="not let in"):
-            Reader(on_broker, "bench").query("SELECT 1")
+            WarehouseReader(on_broker, "bench").query("SELECT 1")
 
 
 def test_a_statement_that_takes_all_memory_ends(on_broker: AnalyticsSettings) -> None:
@@ -180,9 +180,10 @@ def test_an_expired_offset_stops_the_flow_where_records_are_kept_for_ever() -> N
 def ask_and_go(settings: AnalyticsSettings, reader: str, sql: str) -> None:
     """Ask in a process of its own, which is killed while it waits for the answer, if it came as far as to ask."""
     code = (
-        "import sys, pathlib; from connectors.warehouse import Reader; from schemas.settings import Settings;"
+        "import sys, pathlib; from connectors.warehouse import WarehouseReader;"
+        "from schemas.settings import Settings;"
         "settings = Settings(data=pathlib.Path(sys.argv[1]), port_offset=int(sys.argv[2]));"
-        "reader = Reader(settings, sys.argv[3]); print('asking', flush=True); reader.query(sys.argv[4])"
+        "reader = WarehouseReader(settings, sys.argv[3]); print('asking', flush=True); reader.query(sys.argv[4])"
     )
     arguments = [str(settings.data), str(settings.port_offset), reader, sql]
     with subprocess.Popen(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import flows.analytics.rows as rows
-from connectors.warehouse import Reader
+from connectors.warehouse import WarehouseReader
 from flows.analytics.apply import shape
 from schemas.settings import Settings
 from tests.flows.analytics.conftest import Kept, served_warehouse
@@ -90,7 +90,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 def test_every_statement_of_the_page_is_answered(settings: Settings) -> None:
-    reader = Reader(settings, "sql")
+    reader = WarehouseReader(settings, "sql")
     assert len(STATEMENTS) >= 10
     for statement in STATEMENTS:
         assert reader.query(statement).columns

@@ -17,7 +17,7 @@ from bytewax.testing import TestingSink, TestingSource, run_main
 
 from connectors import kafka as kafka_client
 from connectors.heartbeat import last_beat
-from connectors.records import Reader, Record, places
+from connectors.records import Record, RecordReader, places
 from flows.fraud.flow import build
 from flows.fraud.rules import Controls
 from flows.fraud.settings import FraudSettings
@@ -142,7 +142,7 @@ class Risk:
     """What has been written since the test began, by payment."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._reader = Reader(bootstrap)
+        self._reader = RecordReader(bootstrap)
         for place in places(bootstrap, [RISK.name]):
             self._reader.add(place)
         while not self._reader.at_end():

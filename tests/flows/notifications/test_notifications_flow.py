@@ -14,7 +14,7 @@ from bytewax.recovery import init_db_dir
 
 from connectors import kafka as kafka_client
 from connectors.heartbeat import last_beat
-from connectors.records import Reader
+from connectors.records import RecordReader
 from schemas.events import Event, decode, encode
 from tests.conftest import contents
 from tests.patience import until
@@ -81,7 +81,7 @@ def publish(kafka: str) -> Callable[[Event], None]:
 
 
 def read_topic(bootstrap: str, topic: str) -> list[Event]:
-    reader = Reader(bootstrap)
+    reader = RecordReader(bootstrap)
     for number in kafka_client.partitions(kafka_client.producer(bootstrap), topic):
         reader.add((topic, number))
     events: list[Event] = []

@@ -1,38 +1,43 @@
-"""The shapes in which CyberSource answers, after its public REST specification: pure functions."""
+"""The bodies CyberSource answers with, after its public REST specification: pure functions."""
 
 import secrets
 import time
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import msgspec
 
-from connectors.sandbox.wire import Refusal, Reply, json_reply
+from connectors.sandbox.http_shapes import Refusal, TwinReply, json_reply
 from schemas.money import Money
 from schemas.times import now
 
-Kind = Literal["payment", "capture", "reversal", "refund", "void"]
+TransactionKind = Literal["payment", "capture", "reversal", "refund", "void"]
 
-PLURAL: dict[Kind, str] = {
+PLURAL: dict[TransactionKind, str] = {
     "payment": "payments",
     "capture": "captures",
     "reversal": "reversals",
     "refund": "refunds",
     "void": "voids",
 }
-STATUS: dict[Kind, str] = {"capture": "PENDING", "reversal": "REVERSED", "refund": "PENDING", "void": "VOIDED"}
-APPLICATIONS: dict[Kind, str] = {
+STATUS: dict[TransactionKind, str] = {
+    "capture": "PENDING",
+    "reversal": "REVERSED",
+    "refund": "PENDING",
+    "void": "VOIDED",
+}
+APPLICATIONS: dict[TransactionKind, str] = {
     "capture": "ics_bill",
     "reversal": "ics_auth_reversal",
     "refund": "ics_credit",
     "void": "ics_void",
 }
-AMOUNT_FIELDS: dict[Kind, tuple[str, str]] = {
+AMOUNT_FIELDS: dict[TransactionKind, tuple[str, str]] = {
     "reversal": ("reversalAmountDetails", "reversedAmount"),
     "refund": ("refundAmountDetails", "refundAmount"),
     "void": ("voidAmountDetails", "voidAmount"),
 }
-# Of a status or reason: the message, and the older reason code and flag that the transaction search still shows.
+# Status or reason -> message, and the older reason code and flag that the transaction search still shows.
 REASONS: dict[str, tuple[str, str, str]] = {
     "AVS_FAILED": ("Approved by the issuing bank, but the address check failed.", "200", "DAVSNO"),
     "CVN_NOT_MATCH": ("The card verification number did not match.", "211", "DINVALIDDATA"),
@@ -47,14 +52,14 @@ REASONS: dict[str, tuple[str, str, str]] = {
     "STOLEN_LOST_CARD": ("The card has been stolen or lost.", "205", "DCARDREFUSED"),
 }
 DONE = {"reasonCode": "100", "rCode": "1", "rFlag": "SOK"}
-FRAUD_CHECKED = ("DECISION_PROFILE_REVIEW", "SCORE_EXCEEDS_THRESHOLD")  # the bank's yes stands beside these
+FRAUD_CHECKED = ("DECISION_PROFILE_REVIEW", "SCORE_EXCEEDS_THRESHOLD")  # the bank approved, too
 
 
-class Transaction(msgspec.Struct, frozen=True):
-    """What CyberSource keeps of a call; of a card only brand, first six and last four digits."""
+class StoredVisaTransaction(msgspec.Struct, frozen=True):
+    """What CyberSource stores of a call; of a card only brand, first six and last four digits."""
 
     id: str
-    kind: Kind
+    kind: TransactionKind
     status: str
     reason: str
     code: str
@@ -67,12 +72,12 @@ class Transaction(msgspec.Struct, frozen=True):
 
 
 def new_transaction_id() -> str:
-    """22 digits: microseconds and chance. Longer than any card number."""
+    """22 digits, microseconds and random ones: too long to pass for a card number."""
     return f"{time.time_ns() // 1000:016d}{secrets.randbelow(1_000_000):06d}"
 
 
-def created(transaction: Transaction) -> Reply:
-    """HTTP 201, which CyberSource sends for declines too."""
+def created(transaction: StoredVisaTransaction) -> TwinReply:
+    """HTTP 201, for declines as well."""
     body = _common(transaction) | {"_links": _links(transaction)}
     if transaction.kind in AMOUNT_FIELDS:
         details, amount = AMOUNT_FIELDS[transaction.kind]
@@ -88,7 +93,7 @@ def refusal(reason: str, message: str, field: str = "") -> Refusal:
 
 
 def unauthenticated() -> Refusal:
-    """HTTP 401: the signature does not hold."""
+    """HTTP 401: the signature is wrong."""
     return Refusal(json_reply(401, {"response": {"rmsg": "Authentication Failed"}}))
 
 
@@ -97,7 +102,7 @@ def not_found() -> Refusal:
     return Refusal(json_reply(404, {"response": {"rmsg": "Resource not found"}}))
 
 
-def details(transaction: Transaction, related: list[str]) -> Reply:
+def details(transaction: StoredVisaTransaction, related: list[str]) -> TwinReply:
     """`GET /tss/v2/transactions/{id}`."""
     links = {
         "self": {"href": f"/tss/v2/transactions/{transaction.id}", "method": "GET"},
@@ -107,7 +112,7 @@ def details(transaction: Transaction, related: list[str]) -> Reply:
     return json_reply(200, body | {"rootId": transaction.root or transaction.id, "_links": links})
 
 
-def search_results(query: str, offset: int, limit: int, found: list[Transaction]) -> Reply:
+def search_results(query: str, offset: int, limit: int, found: list[StoredVisaTransaction]) -> TwinReply:
     """`POST /tss/v2/searches`."""
     page = [_summary(transaction) for transaction in found[offset : offset + limit]]
     return json_reply(
@@ -126,7 +131,7 @@ def search_results(query: str, offset: int, limit: int, found: list[Transaction]
     )
 
 
-def _common(transaction: Transaction) -> dict[str, Any]:
+def _common(transaction: StoredVisaTransaction) -> dict[str, Any]:
     total = transaction.money.decimal()
     amounts = {"totalAmount": total, "authorizedAmount": total, "currency": transaction.money.currency}
     body: dict[str, Any] = {
@@ -146,7 +151,7 @@ def _common(transaction: Transaction) -> dict[str, Any]:
     return body
 
 
-def _processor(transaction: Transaction) -> dict[str, Any]:
+def _processor(transaction: StoredVisaTransaction) -> dict[str, Any]:
     approved = transaction.status not in ("DECLINED", "INVALID_REQUEST")
     if not approved:
         return {"responseCode": "05", "avs": {"code": "2"}}
@@ -154,7 +159,7 @@ def _processor(transaction: Transaction) -> dict[str, Any]:
     return {"approvalCode": transaction.id[-6:], "responseCode": "00"} | network
 
 
-def _links(transaction: Transaction) -> dict[str, Any]:
+def _links(transaction: StoredVisaTransaction) -> dict[str, Any]:
     base = f"/pts/v2/{PLURAL[transaction.kind]}/{transaction.id}"
     links = {"self": {"method": "GET", "href": base}}
     for name, path in _next_steps(transaction).items():
@@ -162,17 +167,23 @@ def _links(transaction: Transaction) -> dict[str, Any]:
     return links
 
 
-def _next_steps(transaction: Transaction) -> dict[str, str]:
-    if transaction.kind == "capture" or transaction.capture:
-        return {"void": "voids", "refund": "refunds"}
-    if transaction.kind == "refund":
-        return {"void": "voids"}
-    if transaction.kind == "payment" and transaction.status != "DECLINED":
-        return {"authReversal": "reversals", "capture": "captures"}
-    return {}
+def _next_steps(transaction: StoredVisaTransaction) -> dict[str, str]:
+    match transaction.kind:
+        case "payment" if transaction.capture:
+            return {"void": "voids", "refund": "refunds"}
+        case "payment" if transaction.status != "DECLINED":
+            return {"authReversal": "reversals", "capture": "captures"}
+        case "capture":
+            return {"void": "voids", "refund": "refunds"}
+        case "refund":
+            return {"void": "voids"}
+        case "payment" | "reversal" | "void":
+            return {}
+        case _:
+            assert_never(transaction.kind)
 
 
-def _summary(transaction: Transaction) -> dict[str, Any]:
+def _summary(transaction: StoredVisaTransaction) -> dict[str, Any]:
     link = {"transactionDetail": {"href": f"/tss/v2/transactions/{transaction.id}", "method": "GET"}}
     common = _common(transaction)
     shown = {
@@ -181,10 +192,11 @@ def _summary(transaction: Transaction) -> dict[str, Any]:
     return shown | _search_fields(transaction) | {"_links": link}
 
 
-def _search_fields(transaction: Transaction) -> dict[str, Any]:
-    overall = _said(transaction.reason or transaction.status)
+def _search_fields(transaction: StoredVisaTransaction) -> dict[str, Any]:
+    overall = _reason_fields(transaction.reason or transaction.status)
     applications = [
-        {"name": name, "status": transaction.status} | _said(reason) for name, reason in _applications(transaction)
+        {"name": name, "status": transaction.status} | _reason_fields(reason)
+        for name, reason in _applications(transaction)
     ]
     return {
         "merchantId": "sluice_sandbox",
@@ -192,15 +204,15 @@ def _search_fields(transaction: Transaction) -> dict[str, Any]:
     }
 
 
-def _said(reason: str) -> dict[str, str]:
+def _reason_fields(reason: str) -> dict[str, str]:
     if reason not in REASONS:
         return DONE
     message, code, flag = REASONS[reason]
     return {"reasonCode": code, "rCode": "0", "rFlag": flag, "rMessage": message}
 
 
-def _applications(transaction: Transaction) -> list[tuple[str, str]]:
-    """What was done for a call, each with the reason it failed for."""
+def _applications(transaction: StoredVisaTransaction) -> list[tuple[str, str]]:
+    """The applications that ran for a call, each with the reason it was declined for, empty where it was not."""
     if transaction.kind != "payment":
         return [(APPLICATIONS[transaction.kind], "")]
     if transaction.reason in FRAUD_CHECKED:

@@ -5,11 +5,11 @@ from pathlib import Path
 from string import Template
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from connectors.sandbox.paypal_replies import Order
-from connectors.sandbox.wire import Reply
+from connectors.sandbox.http_shapes import TwinReply
+from connectors.sandbox.paypal.wire_replies import StoredPayPalOrder
 from schemas.money import Money
 
-PAGE = Template(Path(__file__).with_name("paypal_page.html").read_text())
+PAGE = Template(Path(__file__).with_name("approval_page.html").read_text())
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
@@ -27,8 +27,8 @@ FORM = """
 """
 
 
-def approval_page(order: Order) -> Reply:
-    """The form for an order that waits for its payer."""
+def approval_page(order: StoredPayPalOrder) -> TwinReply:
+    """The form for an order that awaits its payer."""
     content = Template(FORM).substitute(
         brand=escape(order.brand_name or "the merchant"),
         amount=escape(amount_text(order.money)),
@@ -38,18 +38,18 @@ def approval_page(order: Order) -> Reply:
     return _page(200, "Approve the payment", content)
 
 
-def notice_page(status: int, text: str) -> Reply:
-    """A page that only says something."""
+def notice_page(status: int, text: str) -> TwinReply:
+    """A page with one line of text."""
     return _page(status, text, f"<h1>{escape(text)}</h1>")
 
 
-def go_back(url: str, order: str, **parameters: str) -> Reply:
-    """Send the payer to the merchant with `token` (the order's id) added to the address's own query."""
+def go_back(url: str, order: str, **parameters: str) -> TwinReply:
+    """A redirect of the payer to the merchant's address, with `token` (the order's id) added to its query."""
     if urlsplit(url).scheme not in ("http", "https"):
         return notice_page(400, "The merchant named no address to go back to.")
     parts = urlsplit(url)
     query = [*parse_qsl(parts.query, keep_blank_values=True), ("token", order), *parameters.items()]
-    return Reply(303, headers={"Location": urlunsplit(parts._replace(query=urlencode(query)))})
+    return TwinReply(303, headers={"Location": urlunsplit(parts._replace(query=urlencode(query)))})
 
 
 def amount_text(money: Money) -> str:
@@ -57,5 +57,5 @@ def amount_text(money: Money) -> str:
     return f"{money.decimal()}\N{NO-BREAK SPACE}{money.currency}"
 
 
-def _page(status: int, title: str, content: str) -> Reply:
-    return Reply(status, PAGE.substitute(title=escape(title), content=content).encode(), HEADERS)
+def _page(status: int, title: str, content: str) -> TwinReply:
+    return TwinReply(status, PAGE.substitute(title=escape(title), content=content).encode(), HEADERS)

@@ -1,4 +1,4 @@
-"""CyberSource's HTTP signature, as the side that checks it.
+"""The check of CyberSource's HTTP signature.
 
 https://developer.cybersource.com/docs/cybs/en-us/platform/developer/all/rest/rest-getting-started.html
 """
@@ -13,7 +13,7 @@ from hashlib import sha256
 
 import msgspec
 
-from connectors.sandbox.wire import Arrival
+from connectors.sandbox.http_shapes import ReceivedRequest
 
 SKEW_MAX_S = 300
 PARAMETER = re.compile(r'(\w+)="([^"]*)"')
@@ -30,38 +30,38 @@ class SignatureKey(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"SignatureKey({self.merchant})"
 
-    def signed(self, arrival: Arrival) -> bool:
-        """Whether the request was signed by this key, over all that must be signed, within the allowed skew."""
-        given = dict(PARAMETER.findall(arrival.header("Signature")))
+    def signed(self, received: ReceivedRequest) -> bool:
+        """Whether this key signed the request, all required headers included, at most `SKEW_MAX_S` ago."""
+        given = dict(PARAMETER.findall(received.header("Signature")))
         names = given.get("headers", "").replace("(request-target)", "request-target").split()
         return (
             given.get("keyid") == self.key
             and given.get("algorithm") == "HmacSHA256"
-            and arrival.header("v-c-merchant-id") == self.merchant
+            and received.header("v-c-merchant-id") == self.merchant
             and set(names) >= REQUIRED
-            and _fresh(arrival.header("Date"))
-            and _digest_holds(arrival, "digest" in names)
+            and _fresh(received.header("Date"))
+            and _digest_holds(received, "digest" in names)
             and hmac.compare_digest(
-                given.get("signature", "").encode(), self._mac(arrival, given["headers"].split())
+                given.get("signature", "").encode(), self._mac(received, given["headers"].split())
             )
         )
 
-    def _mac(self, arrival: Arrival, names: list[str]) -> bytes:
-        text = "\n".join(f"{name}: {_value(arrival, name)}" for name in names)
+    def _mac(self, received: ReceivedRequest, names: list[str]) -> bytes:
+        text = "\n".join(f"{name}: {_value(received, name)}" for name in names)
         return b64encode(hmac.digest(b64decode(self.secret), text.encode(), "sha256"))
 
 
-def _value(arrival: Arrival, name: str) -> str:
+def _value(received: ReceivedRequest, name: str) -> str:
     if name.strip("()") == "request-target":
-        return f"{arrival.method.lower()} {arrival.target()}"
-    return arrival.header(name)
+        return f"{received.method.lower()} {received.target()}"
+    return received.header(name)
 
 
-def _digest_holds(arrival: Arrival, signed: bool) -> bool:
-    if not arrival.body:
+def _digest_holds(received: ReceivedRequest, signed: bool) -> bool:
+    if not received.body:
         return True
-    digest = f"SHA-256={b64encode(sha256(arrival.body).digest()).decode()}"
-    return signed and hmac.compare_digest(arrival.header("Digest").encode(), digest.encode())
+    digest = f"SHA-256={b64encode(sha256(received.body).digest()).decode()}"
+    return signed and hmac.compare_digest(received.header("Digest").encode(), digest.encode())
 
 
 def _fresh(date: str) -> bool:

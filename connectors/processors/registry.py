@@ -1,14 +1,15 @@
-"""Which processors there are, and how each is opened."""
+"""The processors there are: what each can do, and how each is opened."""
 
 from connectors.processors.contract import Capabilities, Processor
-from connectors.processors.exchange import Exchange
 from connectors.processors.http_signature import Signer
 from connectors.processors.mastercard import Mastercard
 from connectors.processors.paypal import PayPal
 from connectors.processors.settings import ProcessorSettings
+from connectors.processors.transport import Transport
 from connectors.processors.visa import Visa
 from schemas.payments import ProcessorName
 
+# Of the classes, so that pure code can ask without a connection.
 CAPABILITIES: dict[ProcessorName, Capabilities] = {
     vendor.name: vendor.capabilities for vendor in (Visa, Mastercard, PayPal)
 }
@@ -19,9 +20,9 @@ def open_processors(settings: ProcessorSettings, call_timeout_s: float = 10.0) -
 
     Raises `BadSetting` in production for a processor that has the sandbox's address or credentials.
     """
-    visa = Exchange(settings.address("visa"), call_timeout_s)
-    mastercard = Exchange(settings.address("mastercard"), call_timeout_s)
-    paypal = Exchange(settings.address("paypal"), call_timeout_s)
+    visa = Transport(settings.address("visa"), call_timeout_s)
+    mastercard = Transport(settings.address("mastercard"), call_timeout_s)
+    paypal = Transport(settings.address("paypal"), call_timeout_s)
     return {
         "visa": Visa(visa, Signer(settings.visa_merchant, settings.visa_key, settings.visa_secret)),
         "mastercard": Mastercard(mastercard, settings.mastercard_merchant, settings.mastercard_password),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from connectors.processors.scrub import DETAIL_MAX, scrub
+from connectors.processors.response_checks import DETAIL_MAX, scrub
 
 NUMBER = "4111111111111111"
 TRANSCRIPTS = [

@@ -1,27 +1,22 @@
-"""One HTTP call to a processor, sent at most once, and what it means when no answer comes.
+"""The HTTP connections to one processor. A request is sent at most once.
 
-Only a connection that never came about counts as not sent. Whatever goes wrong afterwards (reset, timeout, half a
-body, an answer nobody can read) leaves the outcome unknown: the money may have moved.
+Only a connection that was never established counts as not sent. Whatever goes wrong afterwards (reset, timeout,
+half a body) leaves the outcome unknown: the money may have moved.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Literal
 
 import aiohttp
 import msgspec
 from yarl import URL
 
-from connectors.processors.contract import Answer
-from connectors.processors.integrity import Mismatch
-from connectors.processors.scrub import scrub
-
 CONNECT_TIMEOUT_S = 3.0
 CONNECTIONS_MAX = 200  # a processor that hangs holds up its own callers only
 BODY_MAX = 1_000_000  # bytes; the longest real answer has some ten thousand
 
 
-class Request(msgspec.Struct, frozen=True):
+class HttpRequest(msgspec.Struct, frozen=True):
     """`path` begins with a slash and holds only what needs no quoting. Its text form shows no body, no header."""
 
     method: Literal["GET", "POST", "PUT"]
@@ -30,39 +25,33 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes = b""
 
     def __repr__(self) -> str:
-        return f"Request({self.method} {self.path})"
+        return f"HttpRequest({self.method} {self.path})"
 
     __str__ = __repr__
 
 
-class Reply(msgspec.Struct, frozen=True):
-    """A whole answer, as it came."""
+class HttpReply(msgspec.Struct, frozen=True):
+    """A whole HTTP response. Its text form shows no body."""
 
     status: int
     body: bytes
 
     def __repr__(self) -> str:
-        return f"Reply({self.status}, {len(self.body)} bytes)"
+        return f"HttpReply({self.status}, {len(self.body)} bytes)"
 
     __str__ = __repr__
 
 
 class NotSent(Exception):
-    """The connection never came about: nothing can have been applied."""
+    """The connection was never established: nothing can have been applied."""
 
 
 class Silence(Exception):
-    """It was sent, wholly or in part, and no whole answer came back."""
+    """The request was sent, wholly or in part, and no whole response came back."""
 
 
-# What reading nonsense raises; msgspec's and json's errors are ValueErrors.
-UNREADABLE = (ValueError, ArithmeticError, LookupError, RecursionError)
-
-Parse = Callable[[Reply], Answer]
-
-
-class Exchange:
-    """The connections to one processor. Make it inside a running event loop."""
+class Transport:
+    """The connections to one processor. Create it inside a running event loop."""
 
     def __init__(self, base_url: str, call_timeout_s: float) -> None:
         self._base = URL(base_url)
@@ -80,10 +69,10 @@ class Exchange:
         return self._base.host_port_subcomponent or ""
 
     def deadline(self) -> float:
-        """When a call begun now must end (the event loop's time, s), however many requests it takes."""
+        """When a call that begins now must end (event loop time, s), however many requests it takes."""
         return asyncio.get_running_loop().time() + self._call_timeout_s
 
-    async def send(self, request: Request, until: float | None = None) -> Reply:
+    async def send(self, request: HttpRequest, until: float | None = None) -> HttpReply:
         """Send once. Raises `NotSent` or `Silence`; any status is a reply, and no redirect is followed."""
         left_s = (until or self.deadline()) - asyncio.get_running_loop().time()
         if left_s <= 0:
@@ -95,7 +84,7 @@ class Exchange:
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             raise Silence(type(error).__name__) from error
 
-    async def _send(self, request: Request, left_s: float) -> Reply:
+    async def _send(self, request: HttpRequest, left_s: float) -> HttpReply:
         timeout = aiohttp.ClientTimeout(total=left_s, connect=min(CONNECT_TIMEOUT_S, left_s / 2))
         async with self._session.request(
             request.method,
@@ -105,7 +94,7 @@ class Exchange:
             allow_redirects=False,
             timeout=timeout,
         ) as response:
-            return Reply(response.status, await _read(response))
+            return HttpReply(response.status, await _read(response))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -113,10 +102,10 @@ class Exchange:
 
 
 async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a GET or PUT again when a connection dies under it.
+    """Keep aiohttp from sending a GET or PUT again when its connection dies.
 
-    It does so on errors of its own (RFC 9112 section 9.3.1 allows it), and Mastercard authorizes by PUT: an error
-    it does not know passes through it.
+    RFC 9112 section 9.3.1 allows that, but Mastercard authorizes by PUT. aiohttp retries on errors of its own
+    only, so they are turned into one that it does not know.
     """
     try:
         return await send(request)
@@ -134,31 +123,3 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
             response.close()
             raise Silence("answer too long")
     return bytes(body)
-
-
-async def answer_to(reply: Awaitable[Reply], parse: Parse) -> Answer:
-    """What a processor said to a call that can move money."""
-    try:
-        return _parsed(await reply, parse)
-    except NotSent as error:
-        return Answer("failed", sent=False, detail=f"not sent: {error}")
-    except Silence as error:
-        return Answer("unknown", detail=f"no answer: {error}")
-
-
-async def finding_of(reply: Awaitable[Reply], parse: Parse) -> Answer:
-    """What a processor said about an earlier call; a question that went nowhere says nothing about that call."""
-    try:
-        return _parsed(await reply, parse)
-    except (NotSent, Silence) as error:
-        return Answer("unknown", detail=f"not found out: {error}")
-
-
-def _parsed(reply: Reply, parse: Parse) -> Answer:
-    try:
-        answer = parse(reply)
-    except Mismatch as error:
-        return Answer("unknown", detail=scrub(f"not what was asked: {error}"))
-    except UNREADABLE:
-        return Answer("unknown", detail=f"unreadable answer, HTTP {reply.status}")
-    return msgspec.structs.replace(answer, detail=scrub(answer.detail))

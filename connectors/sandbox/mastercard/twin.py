@@ -8,17 +8,17 @@ from functools import partial
 from typing import NoReturn
 
 from connectors.processors.settings import ProcessorSettings
-from connectors.sandbox import mastercard_moves as moves
-from connectors.sandbox.mastercard_replies import refusal, unauthenticated
-from connectors.sandbox.mastercard_requests import OperationRequest
-from connectors.sandbox.wire import Arrival, Call, Route, decode, find
+from connectors.sandbox.http_shapes import ReceivedRequest, Route, TwinCall, decode, find_route
+from connectors.sandbox.mastercard import ledger_rules as rules
+from connectors.sandbox.mastercard.wire_replies import refusal, unauthenticated
+from connectors.sandbox.mastercard.wire_requests import MastercardRequest
 from schemas.payments import ProcessorName
 
 ORDER = r"/api/rest/version/\d+/merchant/([^/]+)/order/([^/]{1,40})"
 TRANSACTION = ORDER + r"/transaction/([^/]{1,40})"
 
 
-class Mastercard:
+class MastercardTwin:
     """The twin on one database."""
 
     name: ProcessorName = "mastercard"
@@ -29,33 +29,37 @@ class Mastercard:
         credentials = f"merchant.{settings.mastercard_merchant}:{settings.mastercard_password}"
         self._authorization = b"Basic " + b64encode(credentials.encode())
 
-    def read(self, arrival: Arrival) -> Call:
+    def read(self, received: ReceivedRequest) -> TwinCall:
         """See `Twin`."""
-        if not hmac.compare_digest(arrival.header("Authorization").encode(), self._authorization):
+        if not hmac.compare_digest(received.header("Authorization").encode(), self._authorization):
             raise unauthenticated()
-        if (found := find(ROUTES, arrival)) is None:
+        if (found := find_route(ROUTES, received)) is None:
             raise refusal("There is no such operation.")
         reader, (merchant, *ids) = found
         if merchant != self._merchant:
             raise unauthenticated()
-        return reader(self._conn, arrival, merchant, *ids)
+        return reader(self._conn, received, merchant, *ids)
 
 
-def read_operation(conn: sqlite3.Connection, arrival: Arrival, merchant: str, order: str, id: str) -> Call:
+def read_operation(
+    conn: sqlite3.Connection, received: ReceivedRequest, merchant: str, order: str, id: str
+) -> TwinCall:
     """`PUT …/order/{orderId}/transaction/{transactionId}`."""
-    request = decode(arrival.body, OperationRequest, _refuse)
-    kind = moves.OPERATIONS[request.api_operation]
-    return Call(kind, partial(moves.put, conn, moves.Key(merchant, order, id), request))
+    request = decode(received.body, MastercardRequest, _refuse)
+    kind = rules.OPERATIONS[request.api_operation]
+    return TwinCall(kind, partial(rules.put, conn, rules.TransactionKey(merchant, order, id), request))
 
 
-def read_look_up(conn: sqlite3.Connection, _arrival: Arrival, merchant: str, order: str, id: str) -> Call:
+def read_look_up(
+    conn: sqlite3.Connection, _received: ReceivedRequest, merchant: str, order: str, id: str
+) -> TwinCall:
     """`GET …/order/{orderId}/transaction/{transactionId}`."""
-    return Call("lookup", partial(moves.look_up, conn, moves.Key(merchant, order, id)))
+    return TwinCall("lookup", partial(rules.look_up, conn, rules.TransactionKey(merchant, order, id)))
 
 
-def read_order(conn: sqlite3.Connection, _arrival: Arrival, merchant: str, order: str) -> Call:
+def read_order(conn: sqlite3.Connection, _received: ReceivedRequest, merchant: str, order: str) -> TwinCall:
     """`GET …/order/{orderId}`."""
-    return Call("lookup", partial(moves.look_up_order, conn, merchant, order))
+    return TwinCall("lookup", partial(rules.look_up_order, conn, merchant, order))
 
 
 ROUTES: tuple[Route, ...] = (

@@ -1,4 +1,4 @@
-"""How a connection goes wrong: what each fault does to the wire, once what it applies is applied."""
+"""What each fault does to the HTTP connection of a call."""
 
 import asyncio
 import socket
@@ -6,20 +6,20 @@ import struct
 
 from aiohttp import web
 
-from connectors.sandbox.wire import Reply
+from connectors.sandbox.http_shapes import TwinReply
 
-GARBAGE = Reply(200, b"<html><body>\x00\xff It works! <</html", {"Content-Type": "text/html"})
-SERVER_ERROR = Reply(500, b"Internal Server Error", {"Content-Type": "text/plain"})
-LOOK_S = 0.25  # how often a held connection is looked at: its client may have gone
+GARBAGE = TwinReply(200, b"<html><body>\x00\xff It works! <</html", {"Content-Type": "text/html"})
+SERVER_ERROR = TwinReply(500, b"Internal Server Error", {"Content-Type": "text/plain"})
+LOOK_S = 0.25  # how often a held connection is checked for a client that has gone
 
 
-def response(reply: Reply) -> web.Response:
-    """The reply as it should be."""
+def response(reply: TwinReply) -> web.Response:
+    """The reply without any fault."""
     return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
 
 
 async def wait(cleared: asyncio.Event, seconds: float | None) -> bool:
-    """Wait until faults are cleared, at most `seconds`; whether they were."""
+    """Wait until faults are cleared, at most `seconds`. Returns whether they were."""
     try:
         async with asyncio.timeout(seconds):
             return await cleared.wait()
@@ -28,7 +28,7 @@ async def wait(cleared: asyncio.Event, seconds: float | None) -> bool:
 
 
 async def silence(request: web.BaseRequest, cleared: asyncio.Event, seconds: float | None) -> web.Response:
-    """Say nothing until faults are cleared, the seconds are over or the client has gone; then hang up."""
+    """Send nothing until faults are cleared, `seconds` are over or the client has gone; then hang up."""
     end = asyncio.get_running_loop().time() + (seconds or float("inf"))
     while (left := end - asyncio.get_running_loop().time()) > 0:
         if not _connected(request) or await wait(cleared, min(left, LOOK_S)):
@@ -40,7 +40,7 @@ def hang_up(request: web.BaseRequest) -> web.Response:
     """Drop the connection without an answer."""
     if request.transport:
         request.transport.abort()
-    return web.Response()  # goes nowhere
+    return web.Response()  # aiohttp wants one; it is never sent
 
 
 def reset(request: web.BaseRequest) -> web.Response:
@@ -51,8 +51,8 @@ def reset(request: web.BaseRequest) -> web.Response:
     return hang_up(request)
 
 
-async def half_body(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-    """Promise the whole body, send half of it, close."""
+async def half_body(request: web.BaseRequest, reply: TwinReply) -> web.StreamResponse:
+    """Announce the whole body's length, send half of it, close."""
     broken = web.StreamResponse(status=reply.status, headers=reply.headers)
     broken.content_length = max(len(reply.body), 2)
     await broken.prepare(request)

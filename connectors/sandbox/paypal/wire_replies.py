@@ -1,4 +1,4 @@
-"""The shapes in which PayPal answers, after its public OpenAPI documents: pure functions."""
+"""The bodies PayPal answers with, after its public OpenAPI documents: pure functions."""
 
 import secrets
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from connectors.sandbox.wire import Refusal, Reply, json_reply
+from connectors.sandbox.http_shapes import Refusal, json_reply
 from schemas.money import Money
 
 NAMES = {
@@ -24,8 +24,8 @@ APPROVED_CODE = "0000"
 Json = dict[str, Any]
 
 
-class Order(msgspec.Struct, frozen=True):
-    """An order. `wallet`: it names its payment source, which renames the payer's step."""
+class StoredPayPalOrder(msgspec.Struct, frozen=True):
+    """An order. `wallet`: it has a `payment_source`, for which PayPal names the payer's step otherwise."""
 
     id: str
     intent: Literal["CAPTURE", "AUTHORIZE"]
@@ -41,8 +41,8 @@ class Order(msgspec.Struct, frozen=True):
     at: datetime
 
 
-class Movement(msgspec.Struct, frozen=True):
-    """An authorization, capture or refund as it was made. `response_code`: the issuer's, as PayPal writes it."""
+class StoredPayPalMovement(msgspec.Struct, frozen=True):
+    """An authorization, capture or refund. `response_code`: the issuer's, as PayPal writes it."""
 
     id: str
     money: Money
@@ -53,17 +53,17 @@ class Movement(msgspec.Struct, frozen=True):
     final: bool = False
 
     def good(self) -> bool:
-        """Whether it moved what it was asked to."""
+        """Whether the issuer approved it."""
         return self.response_code == APPROVED_CODE
 
 
 def new_paypal_id() -> str:
-    """17 letters and digits, as PayPal's; never all digits, so it cannot pass for a card number."""
+    """17 letters and digits, as PayPal's ids; never all digits, so it cannot pass for a card number."""
     return secrets.choice(LETTERS) + "".join(secrets.choice(CHARACTERS) for _ in range(16))
 
 
-def order_body(order: Order, base: str, payments: Json) -> Json:
-    """An order; `base` is the twin's address, `payments` what was done on it."""
+def order_body(order: StoredPayPalOrder, base: str, payments: Json) -> Json:
+    """An order; `base` is the twin's address, `payments` its authorizations, captures and refunds."""
     unit: Json = {"reference_id": order.reference_id, "amount": amount(order.money)}
     unit |= {"custom_id": order.custom_id} if order.custom_id else {}
     unit |= {"description": order.description} if order.description else {}
@@ -78,7 +78,7 @@ def order_body(order: Order, base: str, payments: Json) -> Json:
     }
 
 
-def _order_links(order: Order, base: str) -> list[Json]:
+def _order_links(order: StoredPayPalOrder, base: str) -> list[Json]:
     links = [link(f"{base}/v2/checkout/orders/{order.id}", "self", "GET")]
     if order.status in ("CREATED", "PAYER_ACTION_REQUIRED"):
         rel = "payer-action" if order.wallet else "approve"
@@ -89,7 +89,7 @@ def _order_links(order: Order, base: str) -> list[Json]:
     return links
 
 
-def movement_body(movement: Movement, status: str, links: Sequence[Json]) -> Json:
+def movement_body(movement: StoredPayPalMovement, status: str, links: Sequence[Json]) -> Json:
     """An authorization, capture or refund."""
     body: Json = {
         "id": movement.id,
@@ -110,7 +110,7 @@ def amount(money: Money) -> Json:
 
 
 def link(href: str, rel: str, method: str) -> Json:
-    """What can be done next."""
+    """One of `links`, a possible next step."""
     return {"href": href, "rel": rel, "method": method}
 
 
@@ -120,27 +120,9 @@ def time_text(moment: datetime) -> str:
 
 
 def refusal(status: int, issue: str, description: str = "", field: str = "") -> Refusal:
-    """An error of PayPal's shape: nothing was applied."""
+    """An error in PayPal's format: nothing was applied."""
     name, message = NAMES[status]
     detail = {"issue": issue, "description": description or issue}
     detail |= {"field": field, "location": "body"} if field else {}
     body = {"name": name, "message": message, "debug_id": secrets.token_hex(7), "details": [detail], "links": []}
     return Refusal(json_reply(status, body))
-
-
-def token_reply(token: str, client: str, lifetime_s: int) -> Reply:
-    """`POST /v1/oauth2/token`."""
-    body = {
-        "scope": "https://uri.paypal.com/services/payments/payment/authcapture",
-        "access_token": token,
-        "token_type": "Bearer",
-        "app_id": f"APP-{client}",
-        "expires_in": lifetime_s,
-        "nonce": secrets.token_hex(16),
-    }
-    return json_reply(200, body)
-
-
-def token_refusal(status: int, error: str, description: str) -> Refusal:
-    """OAuth's own error shape (RFC 6749 section 5.2)."""
-    return Refusal(json_reply(status, {"error": error, "error_description": description}))

@@ -1,15 +1,15 @@
-"""The bodies CyberSource takes: the fields its twin reads, under their own names."""
+"""The request bodies CyberSource accepts: the fields its twin reads."""
 
 from datetime import date
 from typing import Any
 
 import msgspec
 
-from connectors.sandbox.wire import positive_money
+from connectors.sandbox.http_shapes import positive_money
 from schemas.money import Money
 
 
-class Client(msgspec.Struct, frozen=True, rename="camel"):
+class ClientReferenceInformation(msgspec.Struct, frozen=True, rename="camel"):
     """`code` is the merchant's reference, `transaction_id` its id of this call (or, in a timeout reversal or
     void, of the call to take back)."""
 
@@ -17,17 +17,17 @@ class Client(msgspec.Struct, frozen=True, rename="camel"):
     transaction_id: str = ""
 
 
-class Options(msgspec.Struct, frozen=True, rename="camel"):
-    """`partial_auth_indicator`: the merchant takes a part where the issuer does not approve the whole."""
+class AuthorizationOptions(msgspec.Struct, frozen=True, rename="camel"):
+    """`partial_auth_indicator`: the merchant accepts a part where the issuer does not approve the whole."""
 
     partial_auth_indicator: bool = False
 
 
-class Processing(msgspec.Struct, frozen=True, rename="camel"):
+class ProcessingInformation(msgspec.Struct, frozen=True, rename="camel"):
     """`capture`: settle with the authorization."""
 
     capture: bool = False
-    authorization_options: Options = Options()
+    authorization_options: AuthorizationOptions = AuthorizationOptions()
 
 
 class AmountDetails(msgspec.Struct, frozen=True, rename="camel"):
@@ -37,21 +37,21 @@ class AmountDetails(msgspec.Struct, frozen=True, rename="camel"):
     currency: str = ""
 
 
-class Order(msgspec.Struct, frozen=True, rename="camel"):
+class OrderInformation(msgspec.Struct, frozen=True, rename="camel"):
     """What is bought and, for an address check, by whom."""
 
     amount_details: AmountDetails
     bill_to: dict[str, Any] | None = None
 
 
-class Reversal(msgspec.Struct, frozen=True, rename="camel"):
+class ReversalInformation(msgspec.Struct, frozen=True, rename="camel"):
     """How much of an authorization to release."""
 
     amount_details: AmountDetails
 
 
-class Card(msgspec.Struct, frozen=True, rename="camel"):
-    """A card in clear. Its text form shows nothing of it."""
+class VisaCard(msgspec.Struct, frozen=True, rename="camel"):
+    """A card in clear. Its text form shows none of its fields."""
 
     number: str
     expiration_month: str
@@ -59,42 +59,42 @@ class Card(msgspec.Struct, frozen=True, rename="camel"):
     security_code: str | None = None
 
     def __repr__(self) -> str:
-        return "Card(…)"
+        return "VisaCard(…)"
 
     def expiry(self) -> date:
-        """The first day of its last month. Raises `ValueError`."""
+        """The first day of the month it expires in. Raises `ValueError`."""
         return date(int(self.expiration_year), int(self.expiration_month), 1)
 
 
 class PaymentInformation(msgspec.Struct, frozen=True):
-    """What pays; the twin knows cards in clear only."""
+    """The means of payment; the twin accepts only cards in clear."""
 
-    card: Card
+    card: VisaCard
 
 
-class PaymentRequest(msgspec.Struct, frozen=True, rename="camel"):
+class VisaPaymentRequest(msgspec.Struct, frozen=True, rename="camel"):
     """`POST /pts/v2/payments`."""
 
-    client_reference_information: Client
-    order_information: Order
+    client_reference_information: ClientReferenceInformation
+    order_information: OrderInformation
     payment_information: PaymentInformation
-    processing_information: Processing = Processing()
+    processing_information: ProcessingInformation = ProcessingInformation()
 
     def money(self) -> Money:
-        """What is to be authorized. Raises `ValueError`."""
+        """The amount to authorize. Raises `ValueError`."""
         details = self.order_information.amount_details
         return positive_money(details.total_amount, details.currency)
 
 
-class FollowUpRequest(msgspec.Struct, frozen=True, rename="camel"):
+class VisaFollowUpRequest(msgspec.Struct, frozen=True, rename="camel"):
     """A capture, refund, reversal or void."""
 
-    client_reference_information: Client = Client()
-    order_information: Order | None = None
-    reversal_information: Reversal | None = None
+    client_reference_information: ClientReferenceInformation = ClientReferenceInformation()
+    order_information: OrderInformation | None = None
+    reversal_information: ReversalInformation | None = None
 
     def money(self, whole: Money) -> Money:
-        """The amount it names, of the currency of `whole`; `whole` where it names none. Raises `ValueError`."""
+        """The amount in the body, or `whole` where it has none. Raises `ValueError` for another currency."""
         named = self.reversal_information or self.order_information
         if named is None:
             return whole
@@ -104,7 +104,7 @@ class FollowUpRequest(msgspec.Struct, frozen=True, rename="camel"):
         return money
 
 
-class SearchRequest(msgspec.Struct, frozen=True):
+class VisaSearchRequest(msgspec.Struct, frozen=True):
     """`POST /tss/v2/searches`: `field:value`, several of them joined by ` AND `."""
 
     query: str

@@ -1,29 +1,35 @@
-"""What the Mastercard Gateway does with money: each function applies one call inside the caller's transaction.
+"""The Mastercard Gateway's rules for money: each function applies one call in the caller's database transaction.
 
-A call is known by order and transaction id: the same again is answered as before, another one under the same ids
-is refused.
+A call is identified by order and transaction id: the same request again is answered as before, another one under
+the same ids is refused.
 """
 
 import sqlite3
+from typing import assert_never
 
 import msgspec
 
-from connectors.sandbox import documents, ledger, magic
-from connectors.sandbox.documents import Document
-from connectors.sandbox.mastercard_replies import (
-    Totals,
-    Transaction,
+from connectors.sandbox import ledger, magic, stored_answers
+from connectors.sandbox.http_shapes import LedgerOperation, TwinReply
+from connectors.sandbox.mastercard.wire_replies import (
+    OrderTotals,
+    StoredMastercardTransaction,
     order_reply,
     refusal,
     transaction_reply,
 )
-from connectors.sandbox.mastercard_requests import Amount, ApiOperation, Card, OperationRequest
-from connectors.sandbox.wire import Operation, Reply
+from connectors.sandbox.mastercard.wire_requests import (
+    ApiOperation,
+    MastercardAmount,
+    MastercardCard,
+    MastercardRequest,
+)
+from connectors.sandbox.stored_answers import StoredAnswer
 from schemas.cards import luhn_valid
 from schemas.money import Money
 from schemas.times import now
 
-OPERATIONS: dict[ApiOperation, Operation] = {
+OPERATIONS: dict[ApiOperation, LedgerOperation] = {
     "AUTHORIZE": "authorize",
     "PAY": "sale",
     "CAPTURE": "capture",
@@ -32,63 +38,69 @@ OPERATIONS: dict[ApiOperation, Operation] = {
 }
 
 
-class Key(msgspec.Struct, frozen=True):
-    """Where a call stands in the gateway: the merchant, its order id, its transaction id."""
+class TransactionKey(msgspec.Struct, frozen=True):
+    """What identifies a call: the merchant, its order id, its transaction id."""
 
     merchant: str
     order: str
     transaction: str
 
-    def document(self) -> str:
-        """The id of the call's document."""
+    def answer_id(self) -> str:
+        """The id of the stored answer to the call."""
         return f"{self.order}/{self.transaction}"
 
 
-class Step(msgspec.Struct, frozen=True):
-    """An applied call of an order, and what became of it."""
+class AppliedTransaction(msgspec.Struct, frozen=True):
+    """An applied call of an order, its ledger row, and what later rows did to it."""
 
-    transaction: Transaction
-    row: ledger.Row
-    standing: ledger.Standing
+    transaction: StoredMastercardTransaction
+    row: ledger.LedgerRow
+    position: ledger.LedgerPosition
 
 
-def put(conn: sqlite3.Connection, key: Key, request: OperationRequest) -> Reply:
-    """Apply a call once."""
-    if document := documents.get(conn, "mastercard", key.document()):
-        earlier = _transaction(document)
+def put(conn: sqlite3.Connection, key: TransactionKey, request: MastercardRequest) -> TwinReply:
+    """Apply a call, or answer it as before where it was applied."""
+    if stored := stored_answers.get(conn, "mastercard", key.answer_id()):
+        earlier = _transaction(stored)
         if earlier.content != request.content():
             raise refusal("The transaction id was used for another request of this order.", "transaction.id")
         return _answer(conn, 201, key, earlier)
     steps = _steps(conn, key.order)
-    if request.api_operation in ("AUTHORIZE", "PAY"):
-        return _pay(conn, key, request, steps)
-    if request.api_operation == "VOID":
-        return _void(conn, key, request, steps)
-    return _take(conn, key, request, steps)
+    match request.api_operation:
+        case "AUTHORIZE" | "PAY":
+            return _pay(conn, key, request, steps)
+        case "CAPTURE" | "REFUND":
+            return _take(conn, key, request, steps)
+        case "VOID":
+            return _void(conn, key, request, steps)
+        case _:
+            assert_never(request.api_operation)
 
 
-def look_up(conn: sqlite3.Connection, key: Key) -> Reply:
+def look_up(conn: sqlite3.Connection, key: TransactionKey) -> TwinReply:
     """`GET …/order/{orderId}/transaction/{transactionId}`."""
-    document = documents.get(conn, "mastercard", key.document())
-    if document is None:
+    stored = stored_answers.get(conn, "mastercard", key.answer_id())
+    if stored is None:
         raise refusal("Unable to find the transaction of this order.", "transaction.id")
-    return _answer(conn, 200, key, _transaction(document))
+    return _answer(conn, 200, key, _transaction(stored))
 
 
-def look_up_order(conn: sqlite3.Connection, merchant: str, order: str) -> Reply:
+def look_up_order(conn: sqlite3.Connection, merchant: str, order: str) -> TwinReply:
     """`GET …/order/{orderId}`."""
-    found = [_transaction(document) for document in documents.of_family(conn, "mastercard", order)]
+    found = [_transaction(stored) for stored in stored_answers.of_family(conn, "mastercard", order)]
     if not found:
         raise refusal("Unable to find the order.", "order.id")
     return order_reply(merchant, order, _totals(found[0].money, _steps(conn, order)), found)
 
 
-def _pay(conn: sqlite3.Connection, key: Key, request: OperationRequest, steps: list[Step]) -> Reply:
+def _pay(
+    conn: sqlite3.Connection, key: TransactionKey, request: MastercardRequest, steps: list[AppliedTransaction]
+) -> TwinReply:
     if any(step.row.operation in ("authorize", "sale") for step in steps):
         raise refusal("The order has been authorized already.", "order.id")
     money, card = _money(request.order, "order"), _card(request)
     outcome = magic.mastercard_outcome(card.expires(), card.security_code)
-    kept = Transaction(
+    kept = StoredMastercardTransaction(
         order=key.order,
         id=key.transaction,
         operation=request.api_operation,
@@ -100,13 +112,15 @@ def _pay(conn: sqlite3.Connection, key: Key, request: OperationRequest, steps: l
         card=card.masked(),
         csc=magic.MASTERCARD_CSC.get(card.security_code or "", ""),
     )
-    status: ledger.Status = "applied" if outcome.approved else "declined"
+    status: ledger.LedgerStatus = "applied" if outcome.approved else "declined"
     _keep(conn, kept, status=status, recorded=outcome.recorded)
     answered = msgspec.structs.replace(kept, result=outcome.status, gateway_code=outcome.reason)
     return _answer(conn, 201, key, answered)
 
 
-def _take(conn: sqlite3.Connection, key: Key, request: OperationRequest, steps: list[Step]) -> Reply:
+def _take(
+    conn: sqlite3.Connection, key: TransactionKey, request: MastercardRequest, steps: list[AppliedTransaction]
+) -> TwinReply:
     money = _money(request.transaction, "transaction")
     capture = request.api_operation == "CAPTURE"
     step = _capturable(steps, money) if capture else _refundable(steps, money)
@@ -115,39 +129,47 @@ def _take(conn: sqlite3.Connection, key: Key, request: OperationRequest, steps: 
     return _follow(conn, key, request, step, money)
 
 
-def _void(conn: sqlite3.Connection, key: Key, request: OperationRequest, steps: list[Step]) -> Reply:
+def _void(
+    conn: sqlite3.Connection, key: TransactionKey, request: MastercardRequest, steps: list[AppliedTransaction]
+) -> TwinReply:
     target = request.transaction.target_transaction_id
     step = next((step for step in steps if step.transaction.id == target), None)
     if step is None or step.row.operation == "void":
         raise refusal("Unable to find the target transaction, or it was not approved.", "targetTransactionId")
-    if step.standing.taken_back:
+    if step.position.taken_back:
         raise refusal("The target transaction has been voided already.", "targetTransactionId")
-    if step.standing.captured or step.standing.refunded:
+    if step.position.captured or step.position.refunded:
         raise refusal("The target transaction has been captured or refunded.", "targetTransactionId")
     return _follow(conn, key, request, step, Money(step.row.amount, step.row.currency))
 
 
-def _capturable(steps: list[Step], money: Money) -> Step:
+def _capturable(steps: list[AppliedTransaction], money: Money) -> AppliedTransaction:
     step = next((step for step in steps if step.row.operation == "authorize"), None)
-    if step is None or step.standing.taken_back:
+    if step is None or step.position.taken_back:
         raise refusal("The order has no authorization to capture.", "order.id")
-    if step.standing.captured + money.amount > step.row.amount:
+    if step.position.captured + money.amount > step.row.amount:
         raise refusal("The capture exceeds what is left of the authorization.", "transaction.amount")
     return step
 
 
-def _refundable(steps: list[Step], money: Money) -> Step:
-    taken = [s for s in steps if s.row.operation in ("sale", "capture") and not s.standing.taken_back]
+def _refundable(steps: list[AppliedTransaction], money: Money) -> AppliedTransaction:
+    taken = [s for s in steps if s.row.operation in ("sale", "capture") and not s.position.taken_back]
     if not taken:
         raise refusal("The order has nothing to refund.", "order.id")
-    step = next((s for s in taken if s.standing.refunded + money.amount <= s.row.amount), None)
+    step = next((s for s in taken if s.position.refunded + money.amount <= s.row.amount), None)
     if step is None:
         raise refusal("The refund exceeds what is left of the captured amount.", "transaction.amount")
     return step
 
 
-def _follow(conn: sqlite3.Connection, key: Key, request: OperationRequest, of: Step, money: Money) -> Reply:
-    transaction = Transaction(
+def _follow(
+    conn: sqlite3.Connection,
+    key: TransactionKey,
+    request: MastercardRequest,
+    parent: AppliedTransaction,
+    money: Money,
+) -> TwinReply:
+    transaction = StoredMastercardTransaction(
         order=key.order,
         id=key.transaction,
         operation=request.api_operation,
@@ -156,18 +178,18 @@ def _follow(conn: sqlite3.Connection, key: Key, request: OperationRequest, of: S
         money=money,
         at=now(),
         content=request.content(),
-        target=of.transaction.id,
+        target=parent.transaction.id,
     )
-    _keep(conn, transaction, of=of.row.id)
+    _keep(conn, transaction, parent_id=parent.row.id)
     return _answer(conn, 201, key, transaction)
 
 
 def _keep(
     conn: sqlite3.Connection,
-    transaction: Transaction,
+    transaction: StoredMastercardTransaction,
     *,
-    of: int | None = None,
-    status: ledger.Status = "applied",
+    parent_id: int | None = None,
+    status: ledger.LedgerStatus = "applied",
     recorded: bool = True,
 ) -> None:
     row = None
@@ -179,53 +201,55 @@ def _keep(
             reference=transaction.order,
             request_id=transaction.id,
             money=transaction.money,
-            of=of,
+            parent_id=parent_id,
             status=status,
         )
     id = f"{transaction.order}/{transaction.id}"
     body = msgspec.to_builtins(transaction)
-    document = Document(id, transaction.operation, transaction.order, transaction.id, row, body)
-    documents.put(conn, "mastercard", document)
+    stored = StoredAnswer(id, transaction.operation, transaction.order, transaction.id, row, body)
+    stored_answers.put(conn, "mastercard", stored)
 
 
-def _answer(conn: sqlite3.Connection, status: int, key: Key, transaction: Transaction) -> Reply:
+def _answer(
+    conn: sqlite3.Connection, status: int, key: TransactionKey, transaction: StoredMastercardTransaction
+) -> TwinReply:
     totals = _totals(transaction.money, _steps(conn, key.order))
     return transaction_reply(status, key.merchant, transaction, totals)
 
 
-def _steps(conn: sqlite3.Connection, order: str) -> list[Step]:
+def _steps(conn: sqlite3.Connection, order: str) -> list[AppliedTransaction]:
     """The applied calls of an order, oldest first."""
     found = []
-    for document in documents.of_family(conn, "mastercard", order):
-        if document.row is not None and (row := ledger.row(conn, document.row)).status == "applied":
-            found.append(Step(_transaction(document), row, ledger.standing(conn, row.id)))
+    for stored in stored_answers.of_family(conn, "mastercard", order):
+        if stored.row is not None and (row := ledger.row(conn, stored.row)).status == "applied":
+            found.append(AppliedTransaction(_transaction(stored), row, ledger.position(conn, row.id)))
     return found
 
 
-def _totals(fallback: Money, steps: list[Step]) -> Totals:
-    """What the order stands at; `fallback` is its amount while nothing was approved."""
+def _totals(fallback: Money, steps: list[AppliedTransaction]) -> OrderTotals:
+    """The order's totals; `fallback` is its amount while nothing was approved."""
     paid = next((step for step in steps if step.row.operation in ("authorize", "sale")), None)
     if paid is None:
-        return Totals(fallback)
+        return OrderTotals(fallback)
     money = Money(paid.row.amount, paid.row.currency)
     sale = paid.row.operation == "sale"
-    return Totals(
+    return OrderTotals(
         money,
         authorized=money.amount,
-        captured=money.amount if sale else paid.standing.captured,
-        refunded=sum(step.standing.refunded for step in steps if step.row.operation in ("sale", "capture")),
-        cancelled=paid.standing.taken_back,
+        captured=money.amount if sale else paid.position.captured,
+        refunded=sum(step.position.refunded for step in steps if step.row.operation in ("sale", "capture")),
+        cancelled=paid.position.taken_back,
     )
 
 
-def _money(asked: Amount, field: str) -> Money:
+def _money(asked: MastercardAmount, field: str) -> Money:
     try:
         return asked.money()
     except ValueError as error:
         raise refusal(f"The amount is not valid: {error}.", f"{field}.amount") from None
 
 
-def _card(request: OperationRequest) -> Card:
+def _card(request: MastercardRequest) -> MastercardCard:
     if request.source_of_funds is None:
         raise refusal("A card is required.", "sourceOfFunds", "MISSING")
     card = request.source_of_funds.provided.card
@@ -238,5 +262,5 @@ def _card(request: OperationRequest) -> Card:
     return card
 
 
-def _transaction(document: Document) -> Transaction:
-    return msgspec.convert(document.body, Transaction)
+def _transaction(stored: StoredAnswer) -> StoredMastercardTransaction:
+    return msgspec.convert(stored.body, StoredMastercardTransaction)

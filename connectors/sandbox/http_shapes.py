@@ -1,4 +1,4 @@
-"""What the twins of all vendors share: a request as it came in, the call it means, the reply that goes out."""
+"""The HTTP shapes all twins share: a received request, the call it means, the reply that is sent."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -10,8 +10,8 @@ import msgspec
 from schemas.money import Money, from_decimal
 from schemas.payments import ProcessorName
 
-Operation = Literal["authorize", "sale", "capture", "void", "reversal", "refund"]
-Kind = Operation | Literal["order", "lookup"] | None
+LedgerOperation = Literal["authorize", "sale", "capture", "void", "reversal", "refund"]
+RequestKind = LedgerOperation | Literal["order", "lookup"] | None
 
 JSON = msgspec.json.Encoder(decimal_format="number")  # Mastercard writes amounts as numbers
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -22,8 +22,8 @@ AMOUNT = re.compile(r"\d{1,12}(\.\d{1,3})?", re.ASCII)
 T = TypeVar("T")
 
 
-class Arrival(msgspec.Struct, frozen=True):
-    """An HTTP request. `path` and `query` as they were sent; `headers` do not care about case."""
+class ReceivedRequest(msgspec.Struct, frozen=True):
+    """An HTTP request. `path` and `query` are as they were sent; `headers` are case-insensitive."""
 
     method: str
     path: str
@@ -32,11 +32,11 @@ class Arrival(msgspec.Struct, frozen=True):
     body: bytes
 
     def target(self) -> str:
-        """Path and query, as the request line had them."""
+        """Path and query, as in the request line."""
         return f"{self.path}?{self.query}" if self.query else self.path
 
     def header(self, name: str) -> str:
-        """A header's value, or the empty text."""
+        """A header's value, empty where it is absent."""
         return self.headers.get(name, "")
 
     def parameters(self) -> dict[str, str]:
@@ -48,7 +48,7 @@ class Arrival(msgspec.Struct, frozen=True):
         return dict(parse_qsl(self.body.decode(errors="replace"), keep_blank_values=True))
 
 
-class Reply(msgspec.Struct, frozen=True):
+class TwinReply(msgspec.Struct, frozen=True):
     """An HTTP response."""
 
     status: int
@@ -57,18 +57,18 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Refusal(Exception):
-    """The vendor says no before anything moves; `reply` is how it says it."""
+    """A call is refused before any money moves. `reply` is the vendor's error response."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: TwinReply) -> None:
         super().__init__(reply.status)
         self.reply = reply
 
 
-class Call(msgspec.Struct, frozen=True):
-    """What a request means. `run` applies it in one transaction of the database and may raise `Refusal`."""
+class TwinCall(msgspec.Struct, frozen=True):
+    """The call a request means. `run` applies it in one transaction of the database and may raise `Refusal`."""
 
-    kind: Kind
-    run: Callable[[], Reply]
+    kind: RequestKind
+    run: Callable[[], TwinReply]
 
 
 class Twin(Protocol):
@@ -76,28 +76,30 @@ class Twin(Protocol):
 
     name: ProcessorName
 
-    def read(self, arrival: Arrival) -> Call:
-        """The call of a request whose credentials are good. Raises `Refusal`; applies nothing."""
+    def read(self, received: ReceivedRequest) -> TwinCall:
+        """The call of a request, after its credentials are checked. Raises `Refusal`; applies nothing."""
 
 
-Route = tuple[str, re.Pattern[str], Callable[..., Call]]
+Route = tuple[str, re.Pattern[str], Callable[..., TwinCall]]
 
 
-def find(routes: Iterable[Route], arrival: Arrival) -> tuple[Callable[..., Call], tuple[str, ...]] | None:
-    """The reader of a request's route and the groups of its path; None where there is no such route."""
+def find_route(
+    routes: Iterable[Route], received: ReceivedRequest
+) -> tuple[Callable[..., TwinCall], tuple[str, ...]] | None:
+    """The function that reads a request, and the groups of its path; None where there is no such route."""
     for method, path, read in routes:
-        if method == arrival.method and (match := path.fullmatch(arrival.path)):
+        if method == received.method and (match := path.fullmatch(received.path)):
             return read, match.groups()
     return None
 
 
-def json_reply(status: int, body: Any, headers: Mapping[str, str] | None = None) -> Reply:
+def json_reply(status: int, body: Any, headers: Mapping[str, str] | None = None) -> TwinReply:
     """A reply with a JSON body."""
-    return Reply(status, JSON.encode(body), {**JSON_HEADERS, **(headers or {})})
+    return TwinReply(status, JSON.encode(body), {**JSON_HEADERS, **(headers or {})})
 
 
 def decode(body: bytes, kind: type[T], refuse: Callable[[str, str], NoReturn]) -> T:
-    """The body as `kind`; else `refuse(field, reason)`, where `field` is its path and no value is repeated."""
+    """The body as `kind`. Where it is malformed, calls `refuse(field, reason)`; neither repeats a value of it."""
     try:
         return msgspec.json.decode(body, type=kind)
     except RecursionError:
@@ -109,7 +111,7 @@ def decode(body: bytes, kind: type[T], refuse: Callable[[str, str], NoReturn]) -
 
 
 def positive_money(text: str, currency: str) -> Money:
-    """An amount above zero as the vendors write it, such as `"12.34"`. Raises `ValueError`."""
+    """An amount above zero, from the vendors' decimal text such as `"12.34"`. Raises `ValueError`."""
     if not AMOUNT.fullmatch(text):
         raise ValueError("not a decimal number")
     money = from_decimal(text, currency)

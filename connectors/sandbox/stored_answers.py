@@ -1,4 +1,7 @@
-"""What a vendor shows when it is asked about a call later: one JSON document per call, without card numbers."""
+"""What a twin shows of a call when it is asked later: one JSON document per call, without card numbers.
+
+`family` is what a vendor groups by, an order; `kind` is the vendor's word for the call.
+"""
 
 import sqlite3
 from typing import Any
@@ -37,8 +40,8 @@ WHERE processor = ? AND request_id = ? ORDER BY number
 """
 
 
-class Document(msgspec.Struct, frozen=True):
-    """`row` is the ledger row the call made; None where nothing moved."""
+class StoredAnswer(msgspec.Struct, frozen=True):
+    """`row` is the id of the call's ledger row; None where no money moved."""
 
     id: str
     kind: str
@@ -48,36 +51,36 @@ class Document(msgspec.Struct, frozen=True):
     body: Any
 
 
-def put(conn: sqlite3.Connection, processor: ProcessorName, document: Document) -> None:
-    """Store a document. Raises `sqlite3.IntegrityError` where its id is taken."""
-    values = msgspec.structs.astuple(document)[:-1]
-    conn.execute(INSERT, (processor, *values, msgspec.json.encode(document.body)))
+def put(conn: sqlite3.Connection, processor: ProcessorName, stored: StoredAnswer) -> None:
+    """Store an answer. Raises `sqlite3.IntegrityError` where its id is taken."""
+    values = msgspec.structs.astuple(stored)[:-1]
+    conn.execute(INSERT, (processor, *values, msgspec.json.encode(stored.body)))
 
 
 def replace_body(conn: sqlite3.Connection, processor: ProcessorName, id: str, body: Any) -> None:
-    """Change what the document `id` says."""
+    """Replace the body of the answer `id`."""
     values = (msgspec.json.encode(body), processor, id)
     conn.execute("UPDATE documents SET body = ? WHERE processor = ? AND id = ?", values)
 
 
-def get(conn: sqlite3.Connection, processor: ProcessorName, id: str) -> Document | None:
-    """The document with the vendor's id."""
+def get(conn: sqlite3.Connection, processor: ProcessorName, id: str) -> StoredAnswer | None:
+    """The answer with the vendor's id."""
     return next(iter(_select(conn, BY_ID, processor, id)), None)
 
 
-def of_family(conn: sqlite3.Connection, processor: ProcessorName, family: str) -> list[Document]:
-    """The documents of one family, oldest first."""
+def of_family(conn: sqlite3.Connection, processor: ProcessorName, family: str) -> list[StoredAnswer]:
+    """The answers of one family, oldest first."""
     return _select(conn, BY_FAMILY, processor, family)
 
 
-def of_request(conn: sqlite3.Connection, processor: ProcessorName, request_id: str) -> list[Document]:
-    """The documents with the merchant's request id, oldest first."""
+def of_request(conn: sqlite3.Connection, processor: ProcessorName, request_id: str) -> list[StoredAnswer]:
+    """The answers with the merchant's request id, oldest first."""
     return _select(conn, BY_REQUEST, processor, request_id)
 
 
-def _select(conn: sqlite3.Connection, query: str, processor: ProcessorName, value: str) -> list[Document]:
+def _select(conn: sqlite3.Connection, query: str, processor: ProcessorName, value: str) -> list[StoredAnswer]:
     found = conn.execute(query, (processor, value))
     return [
-        Document(id, kind, family, request_id, row, msgspec.json.decode(body))
+        StoredAnswer(id, kind, family, request_id, row, msgspec.json.decode(body))
         for id, kind, family, request_id, row, body in found
     ]

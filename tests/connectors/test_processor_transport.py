@@ -1,4 +1,4 @@
-"""What the exchange makes of servers that refuse, hang, break off or talk nonsense. Raw sockets count arrivals."""
+"""The transport before servers that refuse, hang, break off or talk nonsense. Raw sockets count arrivals."""
 
 import asyncio
 import socket
@@ -9,24 +9,15 @@ from contextlib import ExitStack, asynccontextmanager
 import pytest
 
 from connectors.processors.contract import Answer
-from connectors.processors.exchange import (
-    BODY_MAX,
-    Exchange,
-    NotSent,
-    Reply,
-    Request,
-    Silence,
-    answer_to,
-    finding_of,
-)
-from connectors.processors.integrity import Mismatch, same, same_money
+from connectors.processors.response_checks import Mismatch, answer_to, finding_of, same, same_money
+from connectors.processors.transport import BODY_MAX, HttpReply, HttpRequest, NotSent, Silence, Transport
 from schemas.money import Money
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 HANGS_S = 60
-PUT = Request("PUT", "/order/1", {}, b'{"number":"4111111111111111"}')
-GET = Request("GET", "/order/1", {})
-POST = Request("POST", "/order/1", {}, b"{}")
+PUT = HttpRequest("PUT", "/order/1", {}, b'{"number":"4111111111111111"}')
+GET = HttpRequest("GET", "/order/1", {})
+POST = HttpRequest("POST", "/order/1", {}, b"{}")
 
 Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
 
@@ -52,14 +43,14 @@ class Server:
 
 
 @asynccontextmanager
-async def talking(behave: Behave, call_timeout_s: float = 60) -> AsyncIterator[tuple[Exchange, Server]]:
+async def talking(behave: Behave, call_timeout_s: float = 60) -> AsyncIterator[tuple[Transport, Server]]:
     server = Server(behave)
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    exchange = Exchange(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", call_timeout_s)
+    transport = Transport(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", call_timeout_s)
     try:
-        yield exchange, server
+        yield transport, server
     finally:
-        await exchange.close()
+        await transport.close()
         listener.close()
 
 
@@ -83,41 +74,41 @@ async def hang(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter, _n:
 
 
 @pytest.mark.parametrize("request_", [PUT, GET, POST], ids=lambda request: request.method)
-async def test_a_kept_alive_connection_that_dies_makes_no_second_request(request_: Request) -> None:
-    async with talking(close_after_the_first) as (exchange, server):
-        assert (await exchange.send(request_)).status == 200
+async def test_a_kept_alive_connection_that_dies_makes_no_second_request(request_: HttpRequest) -> None:
+    async with talking(close_after_the_first) as (transport, server):
+        assert (await transport.send(request_)).status == 200
         with pytest.raises(Silence):
-            await exchange.send(request_)
+            await transport.send(request_)
         await asyncio.sleep(0.05)
         assert len(server.arrivals) == 2
 
 
 async def test_aiohttp_alone_would_send_a_put_again() -> None:
     """If this fails, aiohttp has changed, and `send_once` may be unnecessary."""
-    async with talking(close_after_the_first) as (exchange, server):
-        exchange._session._middlewares = ()
-        await exchange.send(PUT)
+    async with talking(close_after_the_first) as (transport, server):
+        transport._session._middlewares = ()
+        await transport.send(PUT)
         with pytest.raises(Silence):
-            await exchange.send(PUT)
+            await transport.send(PUT)
         assert len(server.arrivals) == 3
 
 
 async def test_a_refused_connection_is_not_sent(free_ports: Callable[[int], list[int]]) -> None:
-    exchange = Exchange(f"http://127.0.0.1:{free_ports(1)[0]}", 60)
+    transport = Transport(f"http://127.0.0.1:{free_ports(1)[0]}", 60)
     with pytest.raises(NotSent):
-        await exchange.send(PUT)
-    assert await answer_to(exchange.send(PUT), parse_nothing) == Answer(
+        await transport.send(PUT)
+    assert await answer_to(transport.send(PUT), parse_nothing) == Answer(
         "failed", sent=False, detail="not sent: ClientConnectorError"
     )
-    assert (await finding_of(exchange.send(PUT), parse_nothing)).result == "unknown"
-    await exchange.close()
+    assert (await finding_of(transport.send(PUT), parse_nothing)).result == "unknown"
+    await transport.close()
 
 
 async def test_a_name_nobody_knows_is_not_sent() -> None:
-    exchange = Exchange("http://nobody.invalid", 5)
+    transport = Transport("http://nobody.invalid", 5)
     with pytest.raises(NotSent):
-        await exchange.send(PUT)
-    await exchange.close()
+        await transport.send(PUT)
+    await transport.close()
 
 
 async def test_a_listener_that_never_accepts_is_not_sent() -> None:
@@ -129,25 +120,25 @@ async def test_a_listener_that_never_accepts_is_not_sent() -> None:
             client = waiting.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(listener.getsockname())
-        exchange = Exchange(f"http://127.0.0.1:{listener.getsockname()[1]}", 0.4)
+        transport = Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", 0.4)
         with pytest.raises(NotSent, match="ConnectionTimeoutError"):
-            await exchange.send(PUT)
-        await exchange.close()
+            await transport.send(PUT)
+        await transport.close()
 
 
 async def test_silence_ends_at_the_call_timeout() -> None:
-    async with talking(hang, call_timeout_s=0.3) as (exchange, server):
+    async with talking(hang, call_timeout_s=0.3) as (transport, server):
         began = time.monotonic()
         with pytest.raises(Silence, match="TimeoutError"):
-            await exchange.send(PUT)
+            await transport.send(PUT)
         assert 0.25 < time.monotonic() - began < HANGS_S
         assert len(server.arrivals) == 1
 
 
 async def test_a_deadline_that_passed_sends_nothing() -> None:
-    async with talking(answering(OK)) as (exchange, server):
+    async with talking(answering(OK)) as (transport, server):
         with pytest.raises(NotSent):
-            await exchange.send(PUT, exchange.deadline() - 100)
+            await transport.send(PUT, transport.deadline() - 100)
         assert not server.arrivals
 
 
@@ -155,9 +146,9 @@ async def test_a_reset_after_sending_is_silence() -> None:
     async def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _n: int) -> None:
         writer.transport.abort()
 
-    async with talking(reset) as (exchange, server):
+    async with talking(reset) as (transport, server):
         with pytest.raises(Silence):
-            await exchange.send(PUT)
+            await transport.send(PUT)
         assert len(server.arrivals) == 1
 
 
@@ -176,25 +167,25 @@ async def test_half_an_answer_is_silence(text: bytes) -> None:
         await writer.drain()
         writer.close()
 
-    async with talking(break_off) as (exchange, _server):
-        assert (await answer_to(exchange.send(PUT), parse_nothing)).result == "unknown"
+    async with talking(break_off) as (transport, _server):
+        assert (await answer_to(transport.send(PUT), parse_nothing)).result == "unknown"
 
 
 async def test_a_redirect_is_not_followed() -> None:
     away = b"HTTP/1.1 307 Away\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n"
-    async with talking(answering(away)) as (exchange, server):
-        assert (await exchange.send(PUT)).status == 307
+    async with talking(answering(away)) as (transport, server):
+        assert (await transport.send(PUT)).status == 307
         assert len(server.arrivals) == 1
 
 
 async def test_an_answer_without_end_is_silence() -> None:
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n" + b" " * (BODY_MAX + 100_000)
-    async with talking(answering(endless)) as (exchange, _server):
+    async with talking(answering(endless)) as (transport, _server):
         with pytest.raises(Silence, match="too long"):
-            await exchange.send(GET)
+            await transport.send(GET)
 
 
-def parse_nothing(_reply: Reply) -> Answer:
+def parse_nothing(_reply: HttpReply) -> Answer:
     raise ValueError("nothing to read")
 
 
@@ -208,33 +199,33 @@ def test_money_is_the_same_in_any_spelling_but_not_in_another_currency() -> None
 
 @pytest.mark.parametrize("told", ["NaN", "Infinity", "1E+999999", "ten"])
 async def test_numbers_that_are_none_are_unreadable(told: str) -> None:
-    def parse(_reply: Reply) -> Answer:
+    def parse(_reply: HttpReply) -> Answer:
         same_money(told, "EUR", Money(1000, "EUR"))
         return Answer("succeeded")
 
-    assert (await answer_to(_soon(Reply(200, b"")), parse)).result == "unknown"
+    assert (await answer_to(_soon(HttpReply(200, b"")), parse)).result == "unknown"
 
 
 async def test_a_mismatch_is_unknown_and_says_which_field() -> None:
-    def parse(_reply: Reply) -> Answer:
+    def parse(_reply: HttpReply) -> Answer:
         same("order.id", "att_2", "att_1")
         return Answer("succeeded")
 
-    answer = await answer_to(_soon(Reply(200, b"")), parse)
+    answer = await answer_to(_soon(HttpReply(200, b"")), parse)
     assert answer.result == "unknown"
     assert "order.id is 'att_2'" in answer.detail
 
 
 async def test_what_is_deeper_than_anyone_reads_is_unknown() -> None:
-    def parse(_reply: Reply) -> Answer:
+    def parse(_reply: HttpReply) -> Answer:
         raise RecursionError
 
-    assert (await answer_to(_soon(Reply(200, b"")), parse)).result == "unknown"
+    assert (await answer_to(_soon(HttpReply(200, b"")), parse)).result == "unknown"
 
 
 def test_requests_and_replies_show_no_body() -> None:
-    assert "4111" not in f"{PUT!r} {PUT} {Reply(200, PUT.body)!r} {Reply(200, PUT.body)}"
+    assert "4111" not in f"{PUT!r} {PUT} {HttpReply(200, PUT.body)!r} {HttpReply(200, PUT.body)}"
 
 
-async def _soon(reply: Reply) -> Reply:
+async def _soon(reply: HttpReply) -> HttpReply:
     return reply

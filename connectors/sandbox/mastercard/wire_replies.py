@@ -1,4 +1,4 @@
-"""The shapes in which the Mastercard Gateway answers: pure functions."""
+"""The bodies the Mastercard Gateway answers with: pure functions."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from connectors.sandbox.mastercard_requests import ApiOperation
-from connectors.sandbox.wire import Refusal, Reply, json_reply
+from connectors.sandbox.http_shapes import Refusal, TwinReply, json_reply
+from connectors.sandbox.mastercard.wire_requests import ApiOperation
 from schemas.money import Money, exponent
 
 TYPES: dict[ApiOperation, str] = {
@@ -26,8 +26,8 @@ ACQUIRER = {
 }
 
 
-class Transaction(msgspec.Struct, frozen=True):
-    """What the gateway keeps of a call. `content`: what a repetition must equal. `target`: a void's."""
+class StoredMastercardTransaction(msgspec.Struct, frozen=True):
+    """What the gateway stores of a call. A repetition must equal its `content`; `target` is what a void names."""
 
     order: str
     id: str
@@ -42,8 +42,8 @@ class Transaction(msgspec.Struct, frozen=True):
     csc: str = ""
 
 
-class Totals(msgspec.Struct, frozen=True):
-    """What an order stands at, in minor units."""
+class OrderTotals(msgspec.Struct, frozen=True):
+    """The totals of an order, in minor units."""
 
     money: Money
     authorized: int = 0
@@ -52,7 +52,7 @@ class Totals(msgspec.Struct, frozen=True):
     cancelled: bool = False
 
     def status(self) -> str:
-        """The order's state in the gateway's words."""
+        """The order's status, as the gateway names it."""
         if self.cancelled:
             return "CANCELLED"
         if self.refunded:
@@ -62,15 +62,17 @@ class Totals(msgspec.Struct, frozen=True):
         return "AUTHORIZED" if self.authorized else "FAILED"
 
 
-def transaction_reply(status: int, merchant: str, transaction: Transaction, totals: Totals) -> Reply:
-    """HTTP 201 to an operation, declines too; 200 to a look-up."""
+def transaction_reply(
+    status: int, merchant: str, transaction: StoredMastercardTransaction, totals: OrderTotals
+) -> TwinReply:
+    """HTTP 201 to an operation, declined ones as well; 200 to a look-up."""
     return json_reply(
         status, transaction_body(merchant, transaction) | {"order": order_body(transaction.order, totals)}
     )
 
 
-def transaction_body(merchant: str, transaction: Transaction) -> dict[str, Any]:
-    """A transaction as it is answered and as an order lists it."""
+def transaction_body(merchant: str, transaction: StoredMastercardTransaction) -> dict[str, Any]:
+    """A transaction, as its own answer and the order's list show it."""
     code, message = ACQUIRER.get(transaction.gateway_code, ("", ""))
     body: dict[str, Any] = {
         "merchant": merchant,
@@ -97,8 +99,8 @@ def transaction_body(merchant: str, transaction: Transaction) -> dict[str, Any]:
     return body
 
 
-def order_body(order: str, totals: Totals) -> dict[str, Any]:
-    """An order as it stands now."""
+def order_body(order: str, totals: OrderTotals) -> dict[str, Any]:
+    """An order and its totals now."""
     currency = totals.money.currency
     return {
         "id": order,
@@ -111,7 +113,9 @@ def order_body(order: str, totals: Totals) -> dict[str, Any]:
     }
 
 
-def order_reply(merchant: str, order: str, totals: Totals, transactions: list[Transaction]) -> Reply:
+def order_reply(
+    merchant: str, order: str, totals: OrderTotals, transactions: list[StoredMastercardTransaction]
+) -> TwinReply:
     """`GET …/order/{orderId}`."""
     listed = [transaction_body(merchant, transaction) for transaction in transactions]
     body = order_body(order, totals) | {"merchant": merchant, "result": "SUCCESS", "transaction": listed}

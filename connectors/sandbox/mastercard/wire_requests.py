@@ -1,35 +1,35 @@
-"""The bodies the Mastercard Gateway takes: the fields its twin reads, under their own names."""
+"""The request bodies the Mastercard Gateway accepts: the fields its twin reads."""
 
 from datetime import date
 from typing import Literal
 
 import msgspec
 
-from connectors.sandbox.wire import positive_money
+from connectors.sandbox.http_shapes import positive_money
 from schemas.money import Money
 
 ApiOperation = Literal["AUTHORIZE", "PAY", "CAPTURE", "REFUND", "VOID"]
 
 
-class Expiry(msgspec.Struct, frozen=True):
+class MastercardExpiry(msgspec.Struct, frozen=True):
     """Two digits each."""
 
     month: str
     year: str
 
 
-class Card(msgspec.Struct, frozen=True, rename="camel"):
-    """A card in clear. Its text form shows nothing of it."""
+class MastercardCard(msgspec.Struct, frozen=True, rename="camel"):
+    """A card in clear. Its text form shows none of its fields."""
 
     number: str
-    expiry: Expiry
+    expiry: MastercardExpiry
     security_code: str | None = None
 
     def __repr__(self) -> str:
-        return "Card(…)"
+        return "MastercardCard(…)"
 
     def expires(self) -> date:
-        """The first day of its last month. Raises `ValueError`."""
+        """The first day of the month it expires in. Raises `ValueError`."""
         if len(self.expiry.year) != 2:
             raise ValueError("the year has two digits")
         return date(2000 + int(self.expiry.year), int(self.expiry.month), 1)
@@ -40,40 +40,40 @@ class Card(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Provided(msgspec.Struct, frozen=True):
-    """What pays."""
+    """The means of payment."""
 
-    card: Card
+    card: MastercardCard
 
 
 class SourceOfFunds(msgspec.Struct, frozen=True):
-    """The twin knows cards in clear only."""
+    """The twin accepts only cards in clear."""
 
     provided: Provided
     type: Literal["CARD"] = "CARD"
 
 
-class Amount(msgspec.Struct, frozen=True, rename="camel"):
-    """`order` of a payment and `transaction` of what follows; a void names only what it takes back."""
+class MastercardAmount(msgspec.Struct, frozen=True, rename="camel"):
+    """`order` of a payment, `transaction` of a later call; a void has only the id of the call it takes back."""
 
     amount: str = ""
     currency: str = ""
     target_transaction_id: str = ""
 
     def money(self) -> Money:
-        """Raises `ValueError`."""
+        """The amount in the body. Raises `ValueError`."""
         return positive_money(self.amount, self.currency)
 
 
-class OperationRequest(msgspec.Struct, frozen=True, rename="camel"):
+class MastercardRequest(msgspec.Struct, frozen=True, rename="camel"):
     """`PUT …/order/{orderId}/transaction/{transactionId}`."""
 
     api_operation: ApiOperation
-    order: Amount = Amount()
-    transaction: Amount = Amount()
+    order: MastercardAmount = MastercardAmount()
+    transaction: MastercardAmount = MastercardAmount()
     source_of_funds: SourceOfFunds | None = None
 
     def content(self) -> list[str]:
-        """What makes it the same request as another one; of the card only what may be stored."""
+        """The values by which a repetition is recognised; of the card only those that may be stored."""
         card = self.source_of_funds.provided.card if self.source_of_funds else None
         shown = [card.masked(), card.expiry.month, card.expiry.year] if card else []
         named = (self.order.amount, self.order.currency, self.transaction.amount, self.transaction.currency)

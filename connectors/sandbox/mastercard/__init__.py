@@ -1,0 +1,1 @@
+"""Mastercard's twin: the Mastercard Gateway's REST wire."""

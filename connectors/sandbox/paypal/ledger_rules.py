@@ -1,0 +1,325 @@
+"""PayPal's rules for money: each function applies one call inside the caller's database transaction."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Literal, assert_never
+
+import msgspec
+
+from connectors.sandbox import ledger, magic, stored_answers
+from connectors.sandbox.http_shapes import LedgerOperation, TwinReply, json_reply
+from connectors.sandbox.paypal.wire_replies import (
+    APPROVED_CODE,
+    Json,
+    StoredPayPalMovement,
+    StoredPayPalOrder,
+    link,
+    movement_body,
+    new_paypal_id,
+    order_body,
+    refusal,
+)
+from connectors.sandbox.paypal.wire_requests import PayPalMovementRequest, PayPalOrderRequest, RequestedAmount
+from connectors.sandbox.stored_answers import StoredAnswer
+from schemas.money import Money
+from schemas.times import now
+
+MovementKind = Literal["authorization", "capture", "refund"]
+PLURAL: dict[MovementKind, str] = {"authorization": "authorizations", "capture": "captures", "refund": "refunds"}
+KINDS: dict[str, MovementKind] = {plural: kind for kind, plural in PLURAL.items()}
+
+
+class CallContext(msgspec.Struct, frozen=True):
+    """What every call has: the database, the twin's own address, and the merchant's `PayPal-Request-Id`."""
+
+    conn: sqlite3.Connection
+    base: str
+    request_id: str
+
+
+class AppliedMovement(msgspec.Struct, frozen=True):
+    """An authorization, capture or refund, its ledger row, and what later rows did to it."""
+
+    movement: StoredPayPalMovement
+    order: str
+    row: ledger.LedgerRow
+    position: ledger.LedgerPosition
+
+
+def once(context: CallContext, path: str, run: Callable[[], TwinReply]) -> TwinReply:
+    """Run a call, or repeat its answer where path and `PayPal-Request-Id` are known. A refusal is not stored."""
+    if not context.request_id:
+        return run()
+    key = f"{path}#{context.request_id}"
+    if earlier := stored_answers.get(context.conn, "paypal", key):
+        return json_reply(earlier.body["status"], msgspec.Raw(earlier.body["text"].encode()))
+    reply = run()
+    status = 200 if reply.status == 201 else reply.status  # PayPal answers 201 to the first call only
+    body = {"status": status, "text": reply.body.decode()}
+    stored_answers.put(context.conn, "paypal", StoredAnswer(key, "answer", "", context.request_id, None, body))
+    return reply
+
+
+def create_order(context: CallContext, request: PayPalOrderRequest) -> TwinReply:
+    """Create an order; no money moves."""
+    if request.intent not in ("AUTHORIZE", "CAPTURE") or len(request.purchase_units) != 1:
+        raise refusal(400, "INVALID_PARAMETER_VALUE", "Needs an intent and one purchase unit.", "/purchase_units")
+    unit, experience = request.purchase_units[0], request.experience()
+    intent: Literal["AUTHORIZE", "CAPTURE"] = "AUTHORIZE" if request.intent == "AUTHORIZE" else "CAPTURE"
+    wallet = request.payment_source is not None
+    order = StoredPayPalOrder(
+        id=new_paypal_id(),
+        intent=intent,
+        status="PAYER_ACTION_REQUIRED" if wallet else "CREATED",
+        money=_money(unit.amount, "/purchase_units/0/amount"),
+        reference_id=unit.reference_id,
+        custom_id=unit.custom_id,
+        description=unit.description,
+        brand_name=experience.brand_name,
+        return_url=experience.return_url,
+        cancel_url=experience.cancel_url,
+        wallet=wallet,
+        at=now(),
+    )
+    body = msgspec.to_builtins(order)
+    stored_answers.put(
+        context.conn, "paypal", StoredAnswer(order.id, "order", order.id, context.request_id, None, body)
+    )
+    return json_reply(201, order_body(order, context.base, {}))
+
+
+def find_order(conn: sqlite3.Connection, id: str) -> StoredPayPalOrder:
+    """The order. Raises `Refusal` with 404."""
+    stored = stored_answers.get(conn, "paypal", id)
+    if stored is None or stored.kind != "order":
+        raise refusal(404, "INVALID_RESOURCE_ID", "The order does not exist.")
+    return msgspec.convert(stored.body, StoredPayPalOrder)
+
+
+def approve_order(conn: sqlite3.Connection, order: StoredPayPalOrder) -> None:
+    """Mark the order as approved by its payer."""
+    _set_status(conn, order, "APPROVED")
+
+
+def show_order(context: CallContext, id: str) -> TwinReply:
+    """`GET /v2/checkout/orders/{id}`."""
+    return json_reply(200, _order_body(context, find_order(context.conn, id)))
+
+
+def complete_order(context: CallContext, id: str, intent: Literal["AUTHORIZE", "CAPTURE"]) -> TwinReply:
+    """Authorize or capture an approved order. HTTP 201 even where it is denied: the movement's status tells."""
+    order = find_order(context.conn, id)
+    if order.intent != intent:
+        raise refusal(422, "ACTION_DOES_NOT_MATCH_INTENT", f"The order was created with intent {order.intent}.")
+    if order.status == "COMPLETED":
+        raise refusal(422, "ORDER_ALREADY_AUTHORIZED" if intent == "AUTHORIZE" else "ORDER_ALREADY_CAPTURED")
+    if order.status != "APPROVED":
+        raise refusal(422, "ORDER_NOT_APPROVED", "The payer has not approved the order.")
+    code = magic.PAYPAL_DENIED.get(order.money.decimal(), APPROVED_CODE)
+    movement = StoredPayPalMovement(new_paypal_id(), order.money, now(), order.custom_id, response_code=code)
+    operation: LedgerOperation = "authorize" if intent == "AUTHORIZE" else "sale"
+    kind: MovementKind = "authorization" if intent == "AUTHORIZE" else "capture"
+    _keep(context, order.id, kind, movement, operation, order.reference_id)
+    return json_reply(201, _order_body(context, _set_status(context.conn, order, "COMPLETED")))
+
+
+def show(context: CallContext, kind: MovementKind, id: str) -> TwinReply:
+    """`GET /v2/payments/{authorizations|captures|refunds}/{id}`."""
+    return json_reply(200, _body(context, kind, _made(context.conn, kind, id)))
+
+
+def capture(context: CallContext, id: str, request: PayPalMovementRequest) -> TwinReply:
+    """Capture an authorization or a part of it."""
+    parent = _made(context.conn, "authorization", id)
+    left = parent.row.amount - parent.position.captured
+    _check_capturable(context, parent, request)
+    money = _asked(request.amount, Money(left, parent.row.currency), "AUTH_CAPTURE_CURRENCY_MISMATCH")
+    if money.amount > left:
+        raise refusal(422, "MAX_CAPTURE_AMOUNT_EXCEEDED", "The capture exceeds what is left to capture.")
+    code = magic.PAYPAL_CAPTURE_DECLINED.get(money.decimal(), APPROVED_CODE)
+    movement = _following(parent, request, money, code)
+    _keep(context, parent.order, "capture", movement, "capture", parent.row.reference, parent.row.id)
+    return json_reply(201, _body(context, "capture", _made(context.conn, "capture", movement.id)))
+
+
+def void(context: CallContext, id: str, *, representation: bool) -> TwinReply:
+    """Release an authorization. HTTP 204, or 200 with its body for `representation`."""
+    parent = _made(context.conn, "authorization", id)
+    if parent.position.taken_back:
+        raise refusal(422, "PREVIOUSLY_VOIDED", "The authorization has been voided before.")
+    if parent.position.captured:
+        raise refusal(422, "PREVIOUSLY_CAPTURED", "The authorization has been captured.")
+    if not parent.movement.good():
+        raise refusal(422, "CANNOT_BE_VOIDED", "The authorization was denied.")
+    _append(context, "void", parent.row.reference, parent.movement.money, parent_id=parent.row.id)
+    if not representation:
+        return TwinReply(204)
+    return json_reply(200, _body(context, "authorization", _made(context.conn, "authorization", id)))
+
+
+def refund(context: CallContext, id: str, request: PayPalMovementRequest) -> TwinReply:
+    """Give back a capture or a part of it."""
+    parent = _made(context.conn, "capture", id)
+    left = parent.row.amount - parent.position.refunded
+    if not parent.movement.good():
+        raise refusal(422, "REFUND_NOT_ALLOWED", "The capture was declined.")
+    if left == 0:
+        raise refusal(422, "CAPTURE_FULLY_REFUNDED", "The capture has been refunded in full.")
+    money = _asked(request.amount, Money(left, parent.row.currency), "REFUND_CAPTURE_CURRENCY_MISMATCH")
+    if money.amount > left:
+        raise refusal(422, "REFUND_AMOUNT_EXCEEDED", "The refund exceeds what is left of the capture.")
+    movement = _following(parent, request, money, APPROVED_CODE)
+    _keep(context, parent.order, "refund", movement, "refund", parent.row.reference, parent.row.id)
+    return json_reply(201, _body(context, "refund", _made(context.conn, "refund", movement.id)))
+
+
+def _check_capturable(context: CallContext, parent: AppliedMovement, request: PayPalMovementRequest) -> None:
+    if parent.position.taken_back:
+        raise refusal(422, "AUTHORIZATION_VOIDED", "A voided authorization cannot be captured.")
+    if not parent.movement.good():
+        raise refusal(422, "AUTHORIZATION_DENIED", "A denied authorization cannot be captured.")
+    captures = _captures(context, parent)
+    if parent.position.captured == parent.row.amount or any(made.final for made in captures):
+        raise refusal(422, "AUTHORIZATION_ALREADY_CAPTURED", "The authorization has been captured.")
+    if request.invoice_id and any(made.invoice_id == request.invoice_id for made in captures):
+        raise refusal(422, "DUPLICATE_INVOICE_ID", "The invoice id has been captured before.")
+
+
+def _captures(context: CallContext, parent: AppliedMovement) -> list[StoredPayPalMovement]:
+    found = stored_answers.of_family(context.conn, "paypal", parent.order)
+    movements = [
+        msgspec.convert(stored.body, StoredPayPalMovement) for stored in found if stored.kind == "capture"
+    ]
+    return [movement for movement in movements if movement.good()]
+
+
+def _following(
+    parent: AppliedMovement, request: PayPalMovementRequest, money: Money, code: str
+) -> StoredPayPalMovement:
+    return StoredPayPalMovement(
+        new_paypal_id(), money, now(), parent.movement.custom_id, request.invoice_id, code, request.final_capture
+    )
+
+
+def _keep(
+    context: CallContext,
+    order: str,
+    kind: MovementKind,
+    movement: StoredPayPalMovement,
+    operation: LedgerOperation,
+    reference: str,
+    parent_id: int | None = None,
+) -> None:
+    row = _append(context, operation, reference, movement.money, parent_id=parent_id, good=movement.good())
+    body = msgspec.to_builtins(movement)
+    stored_answers.put(
+        context.conn, "paypal", StoredAnswer(movement.id, kind, order, context.request_id, row, body)
+    )
+
+
+def _append(
+    context: CallContext,
+    operation: LedgerOperation,
+    reference: str,
+    money: Money,
+    *,
+    parent_id: int | None,
+    good: bool = True,
+) -> int:
+    return ledger.append(
+        context.conn,
+        "paypal",
+        operation,
+        reference=reference,
+        request_id=context.request_id,
+        money=money,
+        parent_id=parent_id,
+        status="applied" if good else "declined",
+    )
+
+
+def _made(conn: sqlite3.Connection, kind: MovementKind, id: str) -> AppliedMovement:
+    stored = stored_answers.get(conn, "paypal", id)
+    if stored is None or stored.kind != kind or stored.row is None:
+        raise refusal(404, "INVALID_RESOURCE_ID", f"The {kind} does not exist.")
+    row = ledger.row(conn, stored.row)
+    movement = msgspec.convert(stored.body, StoredPayPalMovement)
+    return AppliedMovement(movement, stored.family, row, ledger.position(conn, row.id))
+
+
+def _set_status(conn: sqlite3.Connection, order: StoredPayPalOrder, status: str) -> StoredPayPalOrder:
+    changed = msgspec.structs.replace(order, status=status)
+    stored_answers.replace_body(conn, "paypal", order.id, msgspec.to_builtins(changed))
+    return changed
+
+
+def _order_body(context: CallContext, order: StoredPayPalOrder) -> Json:
+    family = stored_answers.of_family(context.conn, "paypal", order.id)
+    payments: Json = {}
+    for kind, plural in PLURAL.items():
+        ids = [stored.id for stored in family if stored.kind == kind]
+        if ids:
+            payments[plural] = [_body(context, kind, _made(context.conn, kind, id)) for id in ids]
+    return order_body(order, context.base, payments)
+
+
+def _body(context: CallContext, kind: MovementKind, made: AppliedMovement) -> Json:
+    base = f"{context.base}/v2/payments/{PLURAL[kind]}/{made.movement.id}"
+    links = [link(base, "self", "GET")]
+    match kind:
+        case "authorization":
+            if not made.position.taken_back:
+                links += [link(f"{base}/capture", "capture", "POST"), link(f"{base}/void", "void", "POST")]
+        case "capture":
+            links.append(link(f"{base}/refund", "refund", "POST"))
+        case "refund":
+            pass
+        case _:
+            assert_never(kind)
+    related = {"supplementary_data": {"related_ids": {"order_id": made.order}}}
+    return movement_body(made.movement, _status(context, kind, made), links) | related
+
+
+def _status(context: CallContext, kind: MovementKind, made: AppliedMovement) -> str:
+    match kind:
+        case "authorization":
+            return _authorization_status(context, made)
+        case "capture":
+            refunded = _part(made.position.refunded, made.row.amount, "COMPLETED", "REFUNDED")
+            return refunded if made.movement.good() else "DECLINED"
+        case "refund":
+            return "COMPLETED"
+        case _:
+            assert_never(kind)
+
+
+def _authorization_status(context: CallContext, made: AppliedMovement) -> str:
+    if not made.movement.good():
+        return "DENIED"
+    if made.position.taken_back:
+        return "VOIDED"
+    if made.position.captured and any(movement.final for movement in _captures(context, made)):
+        return "CAPTURED"
+    return _part(made.position.captured, made.row.amount, "CREATED", "CAPTURED")
+
+
+def _part(done: int, whole: int, before: str, after: str) -> str:
+    if not done:
+        return before
+    return after if done == whole else f"PARTIALLY_{after}"
+
+
+def _asked(asked: RequestedAmount | None, left: Money, mismatch: str) -> Money:
+    if asked is None:
+        return left
+    money = _money(asked, "/amount")
+    if money.currency != left.currency:
+        raise refusal(422, mismatch, f"The currency is {left.currency}.", "/amount/currency_code")
+    return money
+
+
+def _money(asked: RequestedAmount, field: str) -> Money:
+    try:
+        return asked.money()
+    except ValueError as error:
+        raise refusal(422, "INVALID_PARAMETER_VALUE", str(error), f"{field}/value") from None

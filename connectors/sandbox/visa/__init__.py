@@ -1,0 +1,1 @@
+"""Visa's twin: CyberSource's REST wire."""
