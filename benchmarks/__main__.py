@@ -19,8 +19,8 @@ from benchmarks import hop, stack
 from benchmarks.cost import Meter
 from benchmarks.figures import Figures, Machine, Quantiles, Round
 from benchmarks.load import Payments, post_bare
+from connectors.gateway import RETRY_FOR_S, GatewayClient, PasswordLogin
 from schemas.times import now
-from sluice.client import Client
 from sluice.freshness import quantiles
 
 ROUNDS = 3
@@ -48,8 +48,8 @@ async def _measure(measured: stack.Stack, number: int, machine: Machine, began_a
     measured.await_ready("gateway")
     url, password = measured.settings.url("gateway"), measured.replay.seed_password
     async with (
-        Client(url, "replay@example.com", password) as payer,
-        Client(url, "admin@example.com", password) as admin,
+        GatewayClient(url, PasswordLogin("replay@example.com", password), retry_for_s=RETRY_FOR_S) as payer,
+        GatewayClient(url, PasswordLogin("admin@example.com", password), retry_for_s=RETRY_FOR_S) as admin,
     ):
         payments = Payments(measured.replay, payer, admin)
         await payments.first()

@@ -19,8 +19,8 @@ def create_bare() -> Quart:
     app = Quart("bare")
 
     @app.post("/v1/login")
-    async def log_in() -> dict[str, str]:
-        return {"access_token": "bare"}
+    async def log_in() -> dict[str, str | int]:
+        return {"access_token": "bare", "expires_in": 900}
 
     @app.post("/v1/payments")
     async def pay() -> Response:

@@ -7,7 +7,7 @@ from itertools import count
 from time import perf_counter
 
 from benchmarks.figures import Load
-from sluice.client import Client
+from connectors.gateway import RETRY_FOR_S, GatewayClient, PasswordLogin
 from sluice.freshness import Freshness, quantiles
 from sluice.replay import AT_ONCE, Replay, send_all
 from sluice.settings import ReplaySettings
@@ -30,7 +30,7 @@ def transactions() -> Iterator[Transaction]:
 class Payments:
     """Payments through everything; cards and merchants are made once."""
 
-    def __init__(self, settings: ReplaySettings, payer: Client, admin: Client) -> None:
+    def __init__(self, settings: ReplaySettings, payer: GatewayClient, admin: GatewayClient) -> None:
         self._settings = settings
         self._work = Replay(payer, admin, admin, "bench", "EUR")
         self._transactions = transactions()
@@ -68,13 +68,14 @@ async def post_bare(url: str, number: int) -> Load:
     slots = asyncio.Semaphore(AT_ONCE)
     body = {"amount": 1_000, "currency": "EUR", "merchant": "0" * 30, "payment_method": {"card": "0" * 30}}
 
-    async def one(client: Client, key: int) -> None:
+    async def one(client: GatewayClient, key: int) -> None:
         async with slots:
             began = perf_counter()
             await client.post("/v1/payments", body, str(key))
             latencies.append((perf_counter() - began) * 1000)
 
-    async with Client(url, "bare@example.com", "bare") as client:
+    login = PasswordLogin("bare@example.com", "bare")
+    async with GatewayClient(url, login, retry_for_s=RETRY_FOR_S) as client:
         await client.post("/v1/payments", body, "first")
         began = perf_counter()
         await asyncio.gather(*[one(client, key) for key in range(number)])

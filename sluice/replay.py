@@ -14,9 +14,15 @@ from typing import Any
 import click
 import msgspec
 
+from connectors.gateway import (
+    RETRY_FOR_S,
+    GatewayClient,
+    GatewayRefused,
+    GatewayUnavailable,
+    PasswordLogin,
+)
 from schemas.money import UnknownCurrency
 from schemas.settings import load
-from sluice.client import Client, Refused
 from sluice.durations import DURATION
 from sluice.freshness import Freshness, quantiles
 from sluice.settings import ReplaySettings
@@ -42,7 +48,9 @@ class Summary(msgspec.Struct, frozen=True):
 class Replay:
     """One run: prepares cards and merchants, sends payments in order of time, and labels as they come due."""
 
-    def __init__(self, payer: Client, admin: Client, analyst: Client, run: str, currency: str) -> None:
+    def __init__(
+        self, payer: GatewayClient, admin: GatewayClient, analyst: GatewayClient, run: str, currency: str
+    ) -> None:
         self._payer, self._admin, self._analyst = payer, admin, analyst
         self._run = run
         self._currency = currency
@@ -143,8 +151,8 @@ def replay(
         raise click.ClickException(f"{file}: {error}") from None
     except UnknownCurrency:
         raise click.BadParameter("not a currency of ISO 4217", param_hint="--currency") from None
-    except Refused as refused:
-        raise click.ClickException(f"the gateway refused: {refused}; resume with --run {run}") from None
+    except (GatewayRefused, GatewayUnavailable) as error:
+        raise click.ClickException(f"the gateway refused: {error}; resume with --run {run}") from None
     document = msgspec.json.encode(summary)
     click.echo((document if as_json else msgspec.json.format(document)).decode())
 
@@ -158,8 +166,9 @@ async def _replay(
     delay: timedelta,
 ) -> Summary:
     url, password = settings.gateway_url(), settings.seed_password
-    accounts = [Client(url, f"{name}@example.com", password) for name in ("replay", "admin", "analyst")]
-    async with accounts[0] as payer, accounts[1] as admin, accounts[2] as analyst:
+    logins = [PasswordLogin(f"{name}@example.com", password) for name in ("replay", "admin", "analyst")]
+    clients = [GatewayClient(url, login, retry_for_s=RETRY_FOR_S) for login in logins]
+    async with clients[0] as payer, clients[1] as admin, clients[2] as analyst:
         work = Replay(payer, admin, analyst, run, currency)
         paid = [t for t in transactions if t.amount > 0]
         await work.prepare(paid)
@@ -189,7 +198,7 @@ async def send_all(
 ) -> None:
     """Send payments, 32 at a time, and labels as they come due; `answered` is told of each answer.
 
-    Raises the first `Refused`.
+    Raises the first error: `GatewayRefused` or `GatewayUnavailable`.
     """
     slots = asyncio.Semaphore(AT_ONCE)
     with click.progressbar(length=len(transactions), file=sys.stderr, label="payments") as bar:

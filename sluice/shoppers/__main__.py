@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from connectors.gateway import RETRY_FOR_S, GatewayClient, PasswordLogin
 from connectors.heartbeat import beat
 from connectors.logs import configure
 from schemas.settings import load
-from sluice.client import Client
 from sluice.settings import ShopperSettings
 from sluice.shoppers.shopper import Shopper
 from sluice.shoppers.staff import Staff
@@ -21,8 +21,10 @@ async def pay(settings: ShopperSettings) -> None:
     """Sign everybody up, open the shops, and keep paying until cancelled."""
     url, password = settings.gateway_url(), settings.seed_password
     async with AsyncExitStack() as stack:
-        admin = await stack.enter_async_context(Client(url, "admin@example.com", password))
-        analyst = await stack.enter_async_context(Client(url, "analyst@example.com", password))
+        logins = [PasswordLogin(f"{name}@example.com", password) for name in ("admin", "analyst")]
+        admin, analyst = [
+            await stack.enter_async_context(GatewayClient(url, login, retry_for_s=RETRY_FOR_S)) for login in logins
+        ]
         shoppers = [Shopper(url, f"shopper-{n}@example.com", password) for n in range(1, settings.shoppers + 1)]
         for shopper in shoppers:
             await stack.enter_async_context(shopper)

@@ -10,8 +10,8 @@ from urllib.parse import urljoin
 import aiohttp
 import msgspec
 
+from connectors.gateway import RETRY_FOR_S, GatewayClient, GatewayRefused, PasswordLogin
 from schemas.ids import new_id
-from sluice.client import Client, Refused
 from sluice.shoppers.shops import Card, Shop
 
 FORM_ACTION = re.compile(r'<form[^>]* action="([^"]+)"')
@@ -26,6 +26,10 @@ class Kept(msgspec.Struct, frozen=True):
     device: dict[str, str]
 
 
+class NoPayPalForm(Exception):
+    """PayPal's page has no form to press a button of."""
+
+
 class Shopper:
     """A customer's account at the gateway `url`; use it as `async with`."""
 
@@ -33,15 +37,16 @@ class Shopper:
         self._url = url
         self._email = email
         self._password = password
-        self._client = Client(url, email, password, connections=8)
         self.cards: list[Kept] = []
 
     async def __aenter__(self) -> "Shopper":
         async with AsyncExitStack() as opening:
             browser = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
             self._browser = await opening.enter_async_context(browser)
-            await opening.enter_async_context(self._client)
             await self._sign_up()
+            login = PasswordLogin(self._email, self._password)
+            client = GatewayClient(self._url, login, retry_for_s=RETRY_FOR_S, connections=8)
+            self._client = await opening.enter_async_context(client)
             self._opened = opening.pop_all()
         return self
 
@@ -90,12 +95,15 @@ class Shopper:
         async with self._browser.get(url) as page:
             form = FORM_ACTION.search(await page.text())
         if form is None:
-            raise Refused(page.status, "no_form")
+            raise NoPayPalForm(f"HTTP {page.status}")
         async with self._browser.post(urljoin(url, html.unescape(form[1])), data={"decision": decision}):
             pass  # the redirects lead through the gateway's return route, which finishes the payment
 
     async def _sign_up(self) -> None:
         body = {"email": self._email, "password": self._password, "name": "A shopper"}
-        async with self._browser.post(f"{self._url}/v1/accounts", json=body) as answer:
-            if answer.status not in (201, 409):  # 409: signed up when the demo ran before
-                raise Refused(answer.status, "sign_up")
+        async with GatewayClient(self._url) as anonymous:
+            try:
+                await anonymous.post("/v1/accounts", body)
+            except GatewayRefused as refused:
+                if refused.status != 409:  # 409: signed up when the demo ran before
+                    raise

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
+from connectors.gateway import GatewayClient
 from schemas.ids import new_id
-from sluice.client import Client
 from sluice.shoppers.shops import SHOPS, Shop, random
 
 REVIEWS_EVERY_S = 10.0
@@ -14,7 +14,7 @@ LABEL_AFTER_S = 30.0  # how long it takes until somebody knows what a payment wa
 class Staff:
     """An admin and an analyst, both logged in."""
 
-    def __init__(self, admin: Client, analyst: Client) -> None:
+    def __init__(self, admin: GatewayClient, analyst: GatewayClient) -> None:
         self._admin = admin
         self._analyst = analyst
 

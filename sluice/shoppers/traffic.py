@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 import structlog
 
-from sluice.client import Refused
-from sluice.shoppers.shopper import Kept, Shopper
+from connectors.gateway import GatewayRefused, GatewayUnavailable
+from sluice.shoppers.shopper import Kept, NoPayPalForm, Shopper
 from sluice.shoppers.shops import Shop, declined_card, new_card, price, random, smallest
 from sluice.shoppers.staff import REVIEWS_EVERY_S, Staff
 
@@ -62,7 +62,7 @@ class Traffic:
     async def _try(self, work: Awaitable[None]) -> None:
         try:
             await work
-        except (Refused, aiohttp.ClientError, TimeoutError) as error:
+        except (GatewayRefused, GatewayUnavailable, NoPayPalForm, aiohttp.ClientError, TimeoutError) as error:
             log.warning("errand failed", reason=f"{type(error).__name__}: {error}")
 
     def _draw(self) -> tuple[Shopper, Shop]:

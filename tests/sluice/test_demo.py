@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
+from connectors.gateway import GatewayClient, PasswordLogin
 from schemas.settings import Settings
 from sluice import status
-from sluice.client import Client
 from tests.patience import until
 
 READY_WITHIN_S = 150
@@ -26,7 +26,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 
 async def latest(settings: Settings) -> list[dict[str, Any]]:
-    async with Client(settings.url("gateway"), "admin@example.com", "sluice-demo-only") as admin:
+    login = PasswordLogin("admin@example.com", "sluice-demo-only")
+    async with GatewayClient(settings.url("gateway"), login, retry_for_s=120) as admin:
         pages, cursor = [], ""
         for _ in range(5):
             page = await admin.get(f"/v1/payments?limit=100{cursor}")
