@@ -8,10 +8,10 @@ from time import perf_counter
 
 from benchmarks.figures import Load
 from connectors.gateway import RETRY_FOR_S, GatewayClient, PasswordLogin
+from sluice.dataset import DatasetTransaction
 from sluice.freshness import Freshness, quantiles
 from sluice.replay import AT_ONCE, Replay, send_all
 from sluice.settings import ReplaySettings
-from sluice.transactions import Transaction
 
 CARDS = 400
 MERCHANTS = 40
@@ -20,11 +20,11 @@ APART = timedelta(minutes=2)  # in the payments' own time: nobody shops so fast 
 NEVER = timedelta(days=36_500)
 
 
-def transactions() -> Iterator[Transaction]:
+def transactions() -> Iterator[DatasetTransaction]:
     """Ordinary purchases without end: each card comes back after half a day, with an amount of its own."""
     for n in count():
         card, merchant = n % CARDS, (n * 7) % MERCHANTS
-        yield Transaction(n, BEGAN + n * APART, card, merchant, 1_000 + (n * 37) % 5_000, None)
+        yield DatasetTransaction(n, BEGAN + n * APART, card, merchant, 1_000 + (n * 37) % 5_000, None)
 
 
 class Payments:

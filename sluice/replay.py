@@ -23,10 +23,10 @@ from connectors.gateway import (
 )
 from schemas.money import UnknownCurrency
 from schemas.settings import load
-from sluice.durations import DURATION
+from sluice.cli import DURATION
+from sluice.dataset import DatasetTransaction, NotTransactions, card_number, read_transactions
 from sluice.freshness import Freshness, quantiles
 from sluice.settings import ReplaySettings
-from sluice.transactions import NotTransactions, Transaction, card_number, read_transactions
 
 AT_ONCE = 32
 
@@ -61,14 +61,14 @@ class Replay:
         self.outcomes: Counter[str] = Counter()
         self.labels = 0
 
-    async def prepare(self, transactions: Iterable[Transaction]) -> None:
+    async def prepare(self, transactions: Iterable[DatasetTransaction]) -> None:
         """Tokenize each card once and create each merchant once, so that the rate is one of payments."""
         cards = {t.card_id for t in transactions}
         merchants = {t.merchant_id for t in transactions}
         await gather([self._tokenize(card) for card in sorted(cards)])
         await gather([self._create_merchant(merchant) for merchant in sorted(merchants)])
 
-    async def pay(self, transaction: Transaction) -> tuple[str, datetime]:
+    async def pay(self, transaction: DatasetTransaction) -> tuple[str, datetime]:
         """Send one payment; its id and when what was answered came to stand in the books."""
         body = {
             "amount": transaction.amount,
@@ -90,7 +90,7 @@ class Replay:
             due.append(heappop(self._due))
         await gather([self._label(payment, fraud) for _, payment, fraud in due])
 
-    def remember(self, transaction: Transaction, payment: str, delay: timedelta) -> None:
+    def remember(self, transaction: DatasetTransaction, payment: str, delay: timedelta) -> None:
         """Keep what the file says of a payment until its label is due."""
         if transaction.is_fraud is not None:
             heappush(self._due, (transaction.ts + delay, payment, transaction.is_fraud))
@@ -159,7 +159,7 @@ def replay(
 
 async def _replay(
     settings: ReplaySettings,
-    transactions: list[Transaction],
+    transactions: list[DatasetTransaction],
     run: str,
     currency: str,
     rate: float | None,
@@ -191,7 +191,7 @@ async def _replay(
 
 async def send_all(
     work: Replay,
-    transactions: list[Transaction],
+    transactions: list[DatasetTransaction],
     rate: float | None,
     delay: timedelta,
     answered: Callable[[str, datetime], None],
@@ -203,7 +203,7 @@ async def send_all(
     slots = asyncio.Semaphore(AT_ONCE)
     with click.progressbar(length=len(transactions), file=sys.stderr, label="payments") as bar:
 
-        async def one(transaction: Transaction) -> None:
+        async def one(transaction: DatasetTransaction) -> None:
             try:
                 payment, recorded_at = await work.pay(transaction)
                 answered(payment, recorded_at)
@@ -224,7 +224,7 @@ async def send_all(
             await work.label_due(transactions[-1].ts)
 
 
-async def _paced(transactions: list[Transaction], rate: float | None) -> AsyncIterator[Transaction]:
+async def _paced(transactions: list[DatasetTransaction], rate: float | None) -> AsyncIterator[DatasetTransaction]:
     began = perf_counter()
     for number, transaction in enumerate(transactions):
         if rate and (early := began + number / rate - perf_counter()) > 0:

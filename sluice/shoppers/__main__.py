@@ -12,13 +12,12 @@ from connectors.heartbeat import beat
 from connectors.logs import configure
 from schemas.settings import load
 from sluice.settings import ShopperSettings
-from sluice.shoppers.shopper import Shopper
-from sluice.shoppers.staff import Staff
+from sluice.shoppers.people import Shopper, Staff
 from sluice.shoppers.traffic import Traffic
 
 
 async def pay(settings: ShopperSettings) -> None:
-    """Sign everybody up, open the shops, and keep paying until cancelled."""
+    """Sign the shoppers up, open the shops, and pay until cancelled."""
     url, password = settings.gateway_url(), settings.seed_password
     async with AsyncExitStack() as stack:
         logins = [PasswordLogin(f"{name}@example.com", password) for name in ("admin", "analyst")]
@@ -30,20 +29,20 @@ async def pay(settings: ShopperSettings) -> None:
             await stack.enter_async_context(shopper)
         staff = Staff(admin, analyst)
         shops = await staff.open_shops()
-        structlog.get_logger().info("paying", rate=settings.shopper_rate, shoppers=len(shoppers))
+        structlog.get_logger().info("shoppers.started", rate=settings.shopper_rate, shoppers=len(shoppers))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(Traffic(shoppers, shops, staff, settings.shopper_rate).flow())
-            tasks.create_task(_say_so(settings))
+            tasks.create_task(_beat(settings))
 
 
-async def _say_so(settings: ShopperSettings) -> None:
+async def _beat(settings: ShopperSettings) -> None:
     while True:
         beat(settings, "shoppers", os.getpid(), lag=0)
         await asyncio.sleep(1)
 
 
 async def main() -> None:
-    """Pay until told to stop."""
+    """Pay until SIGINT or SIGTERM."""
     configure("shoppers")
     paying = asyncio.current_task()
     assert paying is not None
@@ -52,7 +51,7 @@ async def main() -> None:
     try:
         await pay(load(ShopperSettings))
     except asyncio.CancelledError:
-        structlog.get_logger().info("stopped")
+        structlog.get_logger().info("shoppers.stopped")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import psutil
 
 from sluice import status
 from sluice.settings import StackSettings
-from sluice.status import Status
+from sluice.status import ProcessStatus
 from tests.patience import until
 
 SLUICE = [sys.executable, "-c", "from sluice.cli import main; main()"]
@@ -91,7 +91,7 @@ class Stack:
             finally:
                 ran.kill()
 
-    def now(self) -> dict[str, Status]:
+    def now(self) -> dict[str, ProcessStatus]:
         """What `sluice status` says, by name."""
         return {entry.name: entry for entry in status.read(self.settings)}
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from sluice import supervisor
-from sluice.child import Child
+from sluice.child_process import Child
 from sluice.processes import Process
 from sluice.supervisor import Supervisor
 from tests.patience import eventually
