@@ -2,11 +2,12 @@
 
 import time
 from concurrent.futures import Future
-from threading import Thread
+from threading import Lock, Thread
 
 import msgspec
 import streamlit as st
 import structlog
+from cachetools import LRUCache
 
 from connectors.warehouse import QueryFailed, Reader, Table, WarehouseAway, WarehouseError
 from dashboards.settings import DashboardSettings
@@ -63,19 +64,19 @@ class LastAnswers:
     """The last good answer to each of the `KEPT` newest queries, shared by all sessions."""
 
     def __init__(self) -> None:
-        self._answers: dict[str, tuple[Table, float]] = {}
+        self._answers: LRUCache[str, tuple[Table, float]] = LRUCache(KEPT)
+        self._lock = Lock()  # sessions run in threads of their own
 
     def keep(self, sql: str, table: Table) -> CachedAnswer:
         """A fresh answer. The one that was not asked for the longest time is dropped for it."""
-        self._answers.pop(sql, None)
-        self._answers[sql] = table, time.monotonic()
-        if len(self._answers) > KEPT:
-            del self._answers[next(iter(self._answers))]
+        with self._lock:
+            self._answers[sql] = table, time.monotonic()
         return CachedAnswer(table, 0, None)
 
     def recall(self, sql: str, trouble: str) -> CachedAnswer:
         """The last answer, to be shown with the `trouble` that prevents a fresh one."""
-        table, at = self._answers.get(sql, (None, time.monotonic()))
+        with self._lock:
+            table, at = self._answers.get(sql, (None, time.monotonic()))
         return CachedAnswer(table, time.monotonic() - at, trouble)
 
 

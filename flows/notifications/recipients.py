@@ -2,11 +2,10 @@
 
 import asyncio
 import secrets
-import time
-from collections import OrderedDict
 from urllib.parse import quote
 
 from aiohttp import ClientTimeout
+from cachetools import TTLCache
 
 from connectors.gateway import (
     AnswerUnreadable,
@@ -21,6 +20,7 @@ from schemas.notifications import Recipient
 CLIENT_ID = "notifications"
 SECRET_FILE = "notifications.secret"  # noqa: S105 (the name of a file)
 SCOPE = "contacts:read"
+REMEMBERED_MAX = 10_000  # accounts
 REMEMBERED_S = 1.0  # one request for a burst of a customer's payments; nothing personal is kept for longer
 TIMEOUT = ClientTimeout(total=5, connect=2)
 
@@ -36,15 +36,15 @@ class Recipients:
         """`secret` is that of the service client `notifications`."""
         credentials = ClientCredentials(CLIENT_ID, secret, SCOPE)
         self._gateway = GatewayClient(gateway_url, credentials, timeout=TIMEOUT)
-        self._asked: OrderedDict[str, tuple[float, asyncio.Task[Recipient | None]]] = OrderedDict()
+        self._asked: TTLCache[str, asyncio.Task[Recipient | None]] = TTLCache(REMEMBERED_MAX, REMEMBERED_S)
 
     async def ask(self, account_id: str) -> Recipient | None:
         """The recipient of an account; None where there is no such account. Raises `GatewayAway`."""
-        self._forget()
-        if account_id not in self._asked:
-            self._asked[account_id] = time.monotonic(), asyncio.create_task(self._ask(account_id))
+        asked = self._asked.get(account_id)
+        if asked is None:
+            asked = self._asked[account_id] = asyncio.create_task(self._ask(account_id))
         try:
-            return await self._asked[account_id][1]
+            return await asked
         except GatewayAway:
             self._asked.pop(account_id, None)
             raise
@@ -52,11 +52,6 @@ class Recipients:
     async def close(self) -> None:
         """Close the connections."""
         await self._gateway.close()
-
-    def _forget(self) -> None:
-        limit = time.monotonic() - REMEMBERED_S
-        while self._asked and next(iter(self._asked.values()))[0] < limit:
-            self._asked.popitem(last=False)
 
     async def _ask(self, account_id: str) -> Recipient | None:
         path = f"/v1/accounts/{quote(account_id, safe='')}/recipient"
