@@ -1,4 +1,4 @@
-"""The page in its states, run by Streamlit's own test runner."""
+"""The states of the page, by Streamlit's own test runner."""
 
 import socket
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A process's output: whole in its file, and on the terminal what is more than routine."""
+"""The output log: all of it in the file, all but routine lines on the terminal."""
 
 from pathlib import Path
 

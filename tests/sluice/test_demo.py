@@ -39,7 +39,7 @@ async def latest(settings: Settings) -> list[dict[str, Any]]:
 
 
 def is_all_there(payments: list[dict[str, Any]]) -> bool:
-    """Whether each kind of thing that a tile shows has happened."""
+    """Whether there is a payment of every kind that a tile shows."""
     states = Counter(payment["state"] for payment in payments)
     processors = Counter(payment.get("processor") for payment in payments if payment["state"] == "captured")
     outcomes = {payment["risk"]["outcome"] for payment in payments if "risk" in payment}
