@@ -1,1 +1,1 @@
-"""What is measured, and how: `make bench`."""
+"""The benchmarks of `make bench`: what they measure, and how."""

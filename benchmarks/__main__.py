@@ -16,11 +16,10 @@ import click
 import msgspec
 
 from benchmarks import hop, stack
-from benchmarks.cost import Meter
 from benchmarks.figures import Figures, Machine, Quantiles, Round
-from benchmarks.load import Payments, post_bare
+from benchmarks.load import PaymentLoad, post_bare
+from connectors.gateway import RETRY_FOR_S, GatewayClient, PasswordLogin
 from schemas.times import now
-from sluice.client import Client
 from sluice.freshness import quantiles
 
 ROUNDS = 3
@@ -48,17 +47,17 @@ async def _measure(measured: stack.Stack, number: int, machine: Machine, began_a
     measured.await_ready("gateway")
     url, password = measured.settings.url("gateway"), measured.replay.seed_password
     async with (
-        Client(url, "replay@example.com", password) as payer,
-        Client(url, "admin@example.com", password) as admin,
+        GatewayClient(url, PasswordLogin("replay@example.com", password), retry_for_s=RETRY_FOR_S) as payer,
+        GatewayClient(url, PasswordLogin("admin@example.com", password), retry_for_s=RETRY_FOR_S) as admin,
     ):
-        payments = Payments(measured.replay, payer, admin)
+        payments = PaymentLoad(measured.replay, payer, admin)
         await payments.first()
         first_s = time.monotonic() - measured.began
         measured.await_ready()
         await payments.prepare()
         _say("warm-up")
         await payments.send(number)
-        meter = Meter(measured.pids())
+        meter = stack.Meter(measured.pids())
         rounds = [await _round(payments, number, n, meter) for n in range(ROUNDS)]
         _say("at a gentle pace")
         paced = await payments.send(max(number // 4, 50), PACE)
@@ -79,7 +78,7 @@ async def _measure(measured: stack.Stack, number: int, machine: Machine, began_a
     )
 
 
-async def _round(payments: Payments, number: int, round_: int, meter: Meter) -> Round:
+async def _round(payments: PaymentLoad, number: int, round_: int, meter: stack.Meter) -> Round:
     _say(f"round {round_ + 1} of {ROUNDS}")
     with _bare() as url:
         bare = await post_bare(url, number * BARE_PER_PAYMENT)

@@ -1,7 +1,7 @@
 """A bare Quart POST on the gateway's own server settings: `python -m benchmarks.bare PORT`.
 
-It takes and gives as many bytes as a payment does, and does nothing between: what a payment costs beyond HTTP is
-the difference.
+Its request and answer have as many bytes as a payment's, and it does no work: the difference to a payment is what
+a payment costs beyond HTTP.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ ANSWER = b'{"id":"' + b"0" * 700 + b'"}'  # as long as a payment
 
 
 def create_bare() -> Quart:
-    """The app: a login that gives a token to everybody, and the POST."""
+    """The app: a login that gives everybody a token, and the POST."""
     app = Quart("bare")
 
     @app.post("/v1/login")
-    async def log_in() -> dict[str, str]:
-        return {"access_token": "bare"}
+    async def log_in() -> dict[str, str | int]:
+        return {"access_token": "bare", "expires_in": 900}
 
     @app.post("/v1/payments")
     async def pay() -> Response:

@@ -1,4 +1,4 @@
-"""The one JSON document that a run of the benchmarks writes."""
+"""The JSON document that a run of the benchmarks writes."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""The empty hop: every record of one topic to another, by our own source and sink and nothing between."""
+"""The empty hop: a flow that copies one topic to another by our own source and sink."""
 
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow

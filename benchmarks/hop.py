@@ -1,4 +1,4 @@
-"""How long a record takes through Kafka → Bytewax → Kafka when the flow between does nothing."""
+"""The time of a record through Kafka → Bytewax → Kafka where the flow only copies."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ WARM_UP = 100
 
 @contextmanager
 def running(stack: Stack) -> Iterator["Hop"]:
-    """The flow on the stack's own broker, warm."""
+    """The flow on the stack's own broker, warmed up."""
     create_topics(stack.settings.bootstrap(), [INPUT, OUTPUT])
     command = [sys.executable, "-m", "bytewax.run", "benchmarks.flow:get_flow"]
     with subprocess.Popen(command, env=stack.environment) as flow:
@@ -35,7 +35,7 @@ def running(stack: Stack) -> Iterator["Hop"]:
 
 
 class Hop:
-    """Sends one record after the other and waits for each."""
+    """Sends one record after another and waits for each."""
 
     def __init__(self, bootstrap: str) -> None:
         self._producer: Producer = producer(bootstrap)
@@ -67,5 +67,5 @@ class Hop:
         raise TimeoutError(f"record {self._sent} did not come through the hop")
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Close the consumer."""
         self._consumer.close()

@@ -7,32 +7,32 @@ from itertools import count
 from time import perf_counter
 
 from benchmarks.figures import Load
-from sluice.client import Client
+from connectors.gateway import RETRY_FOR_S, GatewayClient, PasswordLogin
+from sluice.dataset import DatasetTransaction
 from sluice.freshness import Freshness, quantiles
-from sluice.replay import AT_ONCE, Replay, send_all
+from sluice.replay import AT_ONCE, ReplayRun, send_all
 from sluice.settings import ReplaySettings
-from sluice.transactions import Transaction
 
 CARDS = 400
 MERCHANTS = 40
 BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
-APART = timedelta(minutes=2)  # in the payments' own time: nobody shops so fast that a rule would speak
+APART = timedelta(minutes=2)  # in the payments' own time: too slow for a velocity rule
 NEVER = timedelta(days=36_500)
 
 
-def transactions() -> Iterator[Transaction]:
-    """Ordinary purchases without end: each card comes back after half a day, with an amount of its own."""
+def transactions() -> Iterator[DatasetTransaction]:
+    """Ordinary purchases without end; each card pays again after half a day, another amount."""
     for n in count():
         card, merchant = n % CARDS, (n * 7) % MERCHANTS
-        yield Transaction(n, BEGAN + n * APART, card, merchant, 1_000 + (n * 37) % 5_000, None)
+        yield DatasetTransaction(n, BEGAN + n * APART, card, merchant, 1_000 + (n * 37) % 5_000, None)
 
 
-class Payments:
-    """Payments through everything; cards and merchants are made once."""
+class PaymentLoad:
+    """Payments through the whole stack; cards and merchants are made once."""
 
-    def __init__(self, settings: ReplaySettings, payer: Client, admin: Client) -> None:
+    def __init__(self, settings: ReplaySettings, payer: GatewayClient, admin: GatewayClient) -> None:
         self._settings = settings
-        self._work = Replay(payer, admin, admin, "bench", "EUR")
+        self._work = ReplayRun(payer, admin, admin, "bench", "EUR")
         self._transactions = transactions()
 
     async def prepare(self) -> None:
@@ -40,13 +40,13 @@ class Payments:
         await self._work.prepare([t for t, _ in zip(transactions(), range(CARDS * MERCHANTS), strict=False)])
 
     async def first(self) -> None:
-        """One payment, as soon as the gateway is there."""
+        """Send one payment, as soon as the gateway is ready."""
         transaction = next(self._transactions)
         await self._work.prepare([transaction])
         await self._work.pay(transaction)
 
     async def send(self, number: int, rate: float | None = None) -> Load:
-        """Send so many, as fast as answers come or at `rate` per second."""
+        """Send `number` payments, as fast as answers come or at `rate` per second."""
         some = [next(self._transactions) for _ in range(number)]
         self._work.latencies.clear()
         began = perf_counter()
@@ -68,13 +68,14 @@ async def post_bare(url: str, number: int) -> Load:
     slots = asyncio.Semaphore(AT_ONCE)
     body = {"amount": 1_000, "currency": "EUR", "merchant": "0" * 30, "payment_method": {"card": "0" * 30}}
 
-    async def one(client: Client, key: int) -> None:
+    async def one(client: GatewayClient, key: int) -> None:
         async with slots:
             began = perf_counter()
             await client.post("/v1/payments", body, str(key))
             latencies.append((perf_counter() - began) * 1000)
 
-    async with Client(url, "bare@example.com", "bare") as client:
+    login = PasswordLogin("bare@example.com", "bare")
+    async with GatewayClient(url, login, retry_for_s=RETRY_FOR_S) as client:
         await client.post("/v1/payments", body, "first")
         began = perf_counter()
         await asyncio.gather(*[one(client, key) for key in range(number)])

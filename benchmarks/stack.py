@@ -1,4 +1,4 @@
-"""A whole stack of one's own: free ports, a data directory that goes away, every process as users run it."""
+"""A stack for the benchmarks, on free ports and a temporary data directory, and what its processes cost."""
 
 import random
 import socket
@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.settings import environment
+import psutil
+
+from benchmarks.figures import Cost
 from schemas.settings import PORTS
-from sluice.settings import ReplaySettings, StackSettings
+from sluice.settings import ReplaySettings, StackSettings, benchmark_environment
 from sluice.status import read
 
 READY_WITHIN_S = 120.0
 STOPPED_WITHIN_S = 20.0
+MB = 1024 * 1024
 
 
 class NotReady(Exception):
@@ -24,12 +27,12 @@ class NotReady(Exception):
 
 
 class Stack:
-    """A running stack. `began`: when its start was asked for (`time.monotonic`)."""
+    """A running stack. `began`: when its start was asked for (`time.monotonic`, s)."""
 
     def __init__(self, data: Path, port_offset: int, supervisor: "subprocess.Popen[bytes]", began: float) -> None:
         self.settings = StackSettings(data=data, port_offset=port_offset)
         self.replay = ReplaySettings(data=data, port_offset=port_offset)
-        self.environment = environment(data, port_offset)
+        self.environment = benchmark_environment(data, port_offset)
         self.began = began
         self._supervisor = supervisor
 
@@ -42,7 +45,7 @@ class Stack:
             time.sleep(0.05)
 
     def pids(self) -> dict[str, int]:
-        """Every process of the stack by name, the supervisor too."""
+        """The pid of every process of the stack by name, the supervisor too."""
         running = {entry.name: entry.pid for entry in read(self.settings) if entry.pid}
         return {**running, "supervisor": self._supervisor.pid}
 
@@ -50,15 +53,40 @@ class Stack:
         return all(entry.state == "ready" for entry in read(self.settings) if not names or entry.name in names)
 
 
+class Meter:
+    """Adds up the CPU time of processes (name → pid) while it is `counting`; of this one as `load generator`."""
+
+    def __init__(self, pids: dict[str, int]) -> None:
+        self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
+        self._processes["load generator"] = psutil.Process()
+        self._cpu_s = dict.fromkeys(self._processes, 0.0)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Add the CPU time that is used inside the `with` block."""
+        before = {name: _cpu_s(process) for name, process in self._processes.items()}
+        yield
+        for name, process in self._processes.items():
+            self._cpu_s[name] += _cpu_s(process) - before[name]
+
+    def per(self, payments: int) -> dict[str, Cost]:
+        """CPU milliseconds per payment, and the present memory, by process."""
+        return {name: self._cost(name, process, payments) for name, process in self._processes.items()}
+
+    def _cost(self, name: str, process: psutil.Process, payments: int) -> Cost:
+        memory = process.memory_full_info()
+        return Cost(round(self._cpu_s[name] * 1000 / payments, 2), round(memory.pss / MB), round(memory.rss / MB))
+
+
 @contextmanager
 def running() -> Iterator[Stack]:
-    """Start a stack, and stop it again."""
+    """A stack that was started, and is stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
         data, offset = Path(folder), free_offset()
         command = [sys.executable, "-c", "from sluice.cli import main; main()", "up", "--seed", "--data", folder]
         began = time.monotonic()
         with (data / "up.log").open("wb") as log:
-            supervisor = subprocess.Popen(command, env=environment(data, offset), stdout=log, stderr=log)
+            supervisor = subprocess.Popen(command, env=benchmark_environment(data, offset), stdout=log, stderr=log)
         try:
             yield Stack(data, offset, supervisor, began)
         finally:
@@ -69,16 +97,21 @@ def running() -> Iterator[Stack]:
 def free_offset() -> int:
     """A port offset at which nobody listens on any port of a stack."""
     while True:
-        offset = random.randrange(10_000, 23_000)  # below what the kernel gives to clients
+        offset = random.randrange(10_000, 23_000)  # below the kernel's range of ports for clients
         if not any(_listens(port + offset) for port in PORTS.values()):
             return offset
 
 
 def free_port() -> int:
-    """A port that nobody listens on: that of a gateway that is not there."""
+    """A port on which nobody listens."""
     return PORTS["gateway"] + free_offset()
 
 
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)

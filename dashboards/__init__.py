@@ -1,1 +1,1 @@
-"""What administrators look at: live figures from the warehouse, in a browser. Reads, never writes."""
+"""The administrators' dashboard: live figures from the warehouse in a browser. It reads and never writes."""

@@ -1,4 +1,4 @@
-"""Figures and strangers' words as they may stand on a page."""
+"""Figures and texts from outside, formatted for the page."""
 
 import unicodedata
 from datetime import datetime
@@ -14,7 +14,7 @@ def count(number: float) -> str:
 
 
 def rate(per_second: float) -> str:
-    """`0.4`, `37`, `1,200`: two digits say enough of a rate."""
+    """`0.4`, `37`, `1,200`: a decimal below 10 only."""
     return f"{per_second:,.1f}" if per_second < 10 else count(per_second)
 
 
@@ -46,7 +46,7 @@ def age(seconds: float) -> str:
 
 
 def amount(minor: int, currency: str) -> str:
-    """`1,234.56`, with the decimals of the currency; minor units as they are where nobody knows it."""
+    """`1,234.56`, with the decimals of the currency; minor units where the currency is unknown."""
     try:
         whole, _, fraction = Money(minor, currency).decimal().partition(".")
     except UnknownCurrency:
@@ -66,7 +66,7 @@ def moment(at: datetime) -> str:
 
 
 def plain(text: object, length_max: int = 60) -> str:
-    """A stranger's words on one line: nothing that turns the reading direction, hides, or runs on for ever."""
+    """A text from outside on one line of `length_max` characters at most, without control characters."""
     kept = "".join(
         letter if unicodedata.category(letter)[0] != "C" else " " for letter in str(text)[: length_max * 4]
     )

@@ -1,7 +1,8 @@
-"""The frame around the tiles: style, cards, and HTML in which everything from outside is escaped."""
+"""What tiles are drawn with: style, cards, charts, and HTML in which everything from outside is escaped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,10 @@ import streamlit as st
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dashboards import formats
+
+# Okabe and Ito's order of hues: told apart with every common colour blindness, on white and on black, and never
+# without a word beside it.
+COLOURS = {"succeeded": "#1482a8", "pending": "#e69f00", "failed": "#d1502a", "quiet": "#7d8c9b"}
 
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "tiles"),
@@ -21,18 +26,43 @@ _templates.filters |= {"plain": formats.plain, "count": formats.count}
 
 
 def style() -> None:
-    """The page's own style, over Streamlit's theme."""
+    """Add the page's own style to Streamlit's theme."""
     st.html(Path(__file__).parent / "style.css")
 
 
 def html(template: str, **fields: Any) -> None:
-    """A template of `tiles/`, its fields escaped."""
+    """Show a template of `tiles/`, its fields escaped."""
     st.html(_templates.get_template(template).render(fields))
 
 
 @contextmanager
 def card(name: str, title: str, note: str = "") -> Iterator[None]:
-    """A tile with its title; `note` says what period or unit it is about."""
+    """A tile with its title; `note` names its period or unit."""
     with st.container(border=True, key=f"tile-{name}", gap="small", height="stretch"):
         html("title.html", title=title, note=note)
         yield
+
+
+def points(times: Sequence[datetime], values: Sequence[float]) -> list[tuple[int, float]]:
+    """The data of one series: milliseconds since 1970, value."""
+    return [(int(at.timestamp() * 1000), round(value, 2)) for at, value in zip(times, values, strict=True)]
+
+
+def chart(key: str, about: str, unit: str, height: int, series: list[dict[str, Any]]) -> None:
+    """Show `series` over UTC by ECharts, `height` in pixels; `about` is the text for screen readers."""
+    options = {
+        "animation": False,
+        "useUTC": True,
+        "grid": {"left": 4, "right": 12, "top": 30, "bottom": 2, "containLabel": True},
+        "legend": {"top": 0, "left": 0, "itemWidth": 18, "itemHeight": 10, "itemGap": 16},
+        "tooltip": {"trigger": "axis", "valueFormatter": f"%.1f{unit}", "axisPointer": {"type": "line"}},
+        "xAxis": {
+            "type": "time",
+            "splitNumber": 4,
+            "axisTick": {"show": False},
+            "axisLabel": {"formatter": "{HH}:{mm}"},
+        },
+        "yAxis": {"type": "value", "splitNumber": 4, "splitLine": {"lineStyle": {"color": "#8a99a833"}}},
+        "series": series,
+    }
+    st.echarts_chart(options, key=key, height=height, alt=about)

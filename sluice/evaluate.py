@@ -14,9 +14,9 @@ from flows.fraud.facts import DAY, Facts
 from flows.fraud.prequential import scores
 from flows.fraud.rules import SCORE, Controls
 from schemas.money import unit
-from sluice.durations import DURATION
+from sluice.cli import DURATION
+from sluice.dataset import NotTransactions, read_transactions
 from sluice.measures import Measures, Scored, mean, measure_week
-from sluice.transactions import NotTransactions, read_transactions
 
 EPOCH = date(1970, 1, 1)
 WEEKS = 4

@@ -1,4 +1,4 @@
-"""How long payments take to be seen in the warehouse while a replay runs, and how fast their verdicts came."""
+"""How long payments take to reach the warehouse while a replay runs, and how long their verdicts took."""
 
 import asyncio
 from contextlib import suppress
@@ -11,12 +11,13 @@ from connectors.warehouse import WarehouseError, WarehouseReader
 from schemas.settings import Settings
 
 EVERY_S = 1.0
-POLL_S = 0.03  # each look costs the warehouse a few milliseconds
+POLL_S = 0.03  # each query costs the warehouse a few milliseconds
 GIVEN_UP_S = 30.0
 LAST_WITHIN_S = 5.0
-SEEN = (
-    "SELECT count(*) FROM payments WHERE id = '{payment}' AND updated_at >= TIMESTAMP '{at:%Y-%m-%d %H:%M:%S.%f}'"
-)
+SEEN = """
+    SELECT count(*) FROM payments
+    WHERE id = '{payment_id}' AND updated_at >= TIMESTAMP '{at:%Y-%m-%d %H:%M:%S.%f}'
+"""
 VERDICTS = """
     SELECT quantile_cont(waited_ms, 0.5), quantile_cont(waited_ms, 0.99) FROM risk
     WHERE waited_ms IS NOT NULL AND recorded_at >= TIMESTAMP '{since:%Y-%m-%d %H:%M:%S.%f}'
@@ -26,8 +27,8 @@ VERDICTS = """
 class Freshness:
     """Samples in the background between `async with` and its end; `ages_ms` and `verdict_ms` hold the results.
 
-    A sample, once a second and at the end: the payment `answered` last is looked for by SQL until it stands there
-    as it was answered. Its age is then counted from `recorded_at` in the books. No warehouse, no samples.
+    A sample, once a second and at the end: the payment `answered` last is queried until the warehouse has it as it
+    was answered. Its age then counts from `recorded_at` in the books. Without a warehouse there are no samples.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -36,9 +37,9 @@ class Freshness:
         self.ages_ms: list[float] = []
         self.verdict_ms: dict[str, float] = {}
 
-    def answered(self, payment: str, recorded_at: datetime) -> None:
-        """Tell of a payment that a client just got an answer about."""
-        self._newest = payment, recorded_at
+    def answered(self, payment_id: str, recorded_at: datetime) -> None:
+        """Note a payment that a client has just got an answer about."""
+        self._newest = payment_id, recorded_at
 
     async def __aenter__(self) -> "Freshness":
         self._since = datetime.now(UTC)
@@ -65,10 +66,10 @@ class Freshness:
             if newest and await self._seen(*newest):
                 self.ages_ms.append((datetime.now(UTC) - newest[1]).total_seconds() * 1000)
 
-    async def _seen(self, payment: str, at: datetime) -> bool:
+    async def _seen(self, payment_id: str, at: datetime) -> bool:
         give_up = asyncio.get_running_loop().time() + GIVEN_UP_S
         while asyncio.get_running_loop().time() < give_up:
-            if await self._ask(SEEN.format(payment=payment, at=at)) == (1,):
+            if await self._ask(SEEN.format(payment_id=payment_id, at=at)) == (1,):
                 return True
             await asyncio.sleep(POLL_S)
         return False

@@ -1,4 +1,4 @@
-"""The broker's jars: locked by SHA-256, fetched once into a cache that every stack of a user shares."""
+"""The broker's jars: locked by SHA-256, fetched once into a cache for every stack of a user."""
 
 import hashlib
 import tempfile
@@ -15,7 +15,7 @@ CONNECTIONS = 8
 
 
 class JarsUnavailable(click.ClickException):
-    """A jar is not in the cache and cannot be fetched, or is not the one that was locked."""
+    """A jar is not in the cache and cannot be fetched, or its SHA-256 is not the locked one."""
 
 
 class Jar(msgspec.Struct, frozen=True):
@@ -41,14 +41,14 @@ def locked() -> list[Jar]:
 
 
 def class_path(cache: Path) -> list[Path]:
-    """Where the locked jars lie once they are provided."""
+    """The paths of the locked jars in the cache."""
     return [cache.expanduser() / "jars" / jar.file for jar in locked()]
 
 
 def provide(cache: Path, progress: Progress, jars: list[Jar] | None = None) -> None:
-    """Fetch what the cache lacks of the locked jars; `progress(done, of)` hears of each one that came.
+    """Fetch what the cache lacks of the locked jars; `progress(done, of)` is called after each.
 
-    Each file is compared with the lock on every call; one that was cut short or altered is fetched again.
+    Each file is compared with the lock on every call; a truncated or altered one is fetched again.
     Raises `JarsUnavailable`.
     """
     directory = cache.expanduser() / "jars"
@@ -85,7 +85,7 @@ def _fetch(directory: Path, staging: Path, jar: Jar) -> None:
 
 
 def _download(staging: Path, jar: Jar) -> Path:
-    # Imported here: jgo costs 0.3 s and is needed once in the life of a machine.
+    # Imported here: jgo takes 0.3 s to import and is needed for the first start only.
     from jgo.maven import MavenContext, PythonResolver
     from requests import RequestException
 

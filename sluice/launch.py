@@ -1,8 +1,8 @@
-"""Becomes a command that dies with whoever started it: `python launch.py PARENT_PID COMMAND …`.
+"""Executes a command that is killed when its parent ends: `python launch.py PARENT_PID COMMAND …`.
 
-It execs, so the process id is the command's own. Run between fork and exec instead (`preexec_fn`), the same
-would fork a threaded process, which Python 3.12 warns of. SIGKILL, because a process that is stopped or stuck
-never acts on a SIGTERM, and every process of ours survives a kill -9 by design.
+It replaces itself by the command, which keeps the process id. `preexec_fn` would do the same in a fork of a
+threaded process, which Python 3.12 warns of. The signal is SIGKILL, because a stopped or stuck process does not
+act on SIGTERM, and every process of the stack recovers from a kill -9.
 """
 
 import ctypes
@@ -14,12 +14,12 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
-    """Bind our life to the parent's, then become the command."""
+    """Ask the kernel to kill this process when the parent ends, then execute the command."""
     parent, command = int(sys.argv[1]), sys.argv[2:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        sys.exit("the supervisor is gone")  # it died before the line above
+        sys.exit("the supervisor is gone")  # it ended before the line above
     os.execvp(command[0], command)  # noqa: S606 - the supervisor's own table of commands
 
 

@@ -1,4 +1,4 @@
-"""How the supervisor finds out that a process is ready. A probe takes the process id and never raises."""
+"""Probes: whether a process is ready. A probe takes the process id and never raises."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ from sluice.broker import is_open
 
 Probe = Callable[[int], Awaitable[bool]]
 
-PATIENCE_S = 2.0  # how long one question may take
+PATIENCE_S = 2.0  # for one probe
 BEAT_AGE_MAX = timedelta(seconds=5)
 
 
@@ -44,7 +44,7 @@ def vault(path: Path) -> Probe:
 
 
 def heartbeat(settings: Settings, name: str) -> Probe:
-    """Ready once the flow's own beat, not one of an earlier life, is fresh."""
+    """Ready once this process, not an earlier one, has written a fresh heartbeat."""
 
     async def probe(pid: int) -> bool:
         return fresh_beat(settings, name, pid) is not None
@@ -53,7 +53,7 @@ def heartbeat(settings: Settings, name: str) -> Probe:
 
 
 def fresh_beat(settings: Settings, name: str, pid: int) -> Beat | None:
-    """The last beat of `name` if the process `pid` wrote it within the last 5 s."""
+    """The last heartbeat of `name` if the process `pid` wrote it within the last 5 s, else None."""
     beat = last_beat(settings, name)
     if beat is None or beat.pid != pid or now() - beat.at > BEAT_AGE_MAX:
         return None
@@ -61,7 +61,7 @@ def fresh_beat(settings: Settings, name: str, pid: int) -> Beat | None:
 
 
 def kafka(bootstrap: str) -> Probe:
-    """Ready once the cluster takes records on all our topics, which are made here if need be."""
+    """Ready once the cluster serves all our topics; missing ones are created."""
 
     async def probe(_pid: int) -> bool:
         return await asyncio.to_thread(is_open, bootstrap)

@@ -1,4 +1,4 @@
-"""The processes of the stack: how each is started, what it needs first, and how it shows that it is ready."""
+"""The processes of the stack: how each is started, which must be ready before it, and its probe."""
 
 import importlib
 import importlib.util
@@ -24,9 +24,9 @@ NAMES = ("kafka", "sandbox", "catcher", "vault", *FLOWS, "gateway", "dashboard")
 class Process(msgspec.Struct, frozen=True, kw_only=True):
     """One process. `settings`: the modules of the settings it reads; it gets no other `SLUICE_…` variable.
 
-    Before its first start the processes it `needs` must be ready; for those it comes `after` it waits as well,
-    but not for ever: a broken flow must not keep the gateway from selling. `ports` are names of `PORTS`.
-    `given` are variables of its own. `prepare` runs before each start, in a thread.
+    Before its first start the processes it `needs` must be ready. It also waits for those it comes `after`, but
+    for a limited time: a broken flow must not keep the gateway from taking payments. `ports` are names of `PORTS`.
+    `given` are further environment variables. `prepare` runs before each start, in a thread.
     """
 
     name: str
@@ -112,7 +112,7 @@ def _vault(settings: StackSettings) -> Process:
 
 
 def _flow(settings: StackSettings, name: str) -> Process:
-    # analytics has no recovery store: the offsets in DuckDB are the only ones (design §6).
+    # analytics has no recovery store: its offsets are in DuckDB, in the same transactions as its rows.
     recovery = settings.data / name if name != "analytics" else None
     options = ["-r", str(recovery), "-s", "1", "-b", "0"] if recovery else []
     return Process(
@@ -154,7 +154,7 @@ def _dashboard(settings: StackSettings) -> Process:
         command=[*_python("streamlit"), "run", str(_folder("dashboards") / "app.py"), *flags],
         probe=probes.http(settings.port("dashboard"), "/_stcore/health"),
         settings=("dashboards.settings",),
-        after=("gateway",),  # it only reads: nothing waits for it, and two cores have other work until then
+        after=("gateway",),  # it only reads: nothing waits for it, and two cores are busy until then
         ports=("dashboard",),
     )
 
@@ -171,14 +171,14 @@ def _folder(package: str) -> Path:
 
 
 def _make_recovery(directory: Path) -> None:
-    """Bytewax's store of snapshots, one partition. They are pickles: nobody else may write there."""
+    """Create Bytewax's store of snapshots, one partition. They are pickles, so only this user may write there."""
     store = directory / "part-0.sqlite3"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    directory.chmod(0o700)  # where it was there already
+    directory.chmod(0o700)  # where it existed already
     if not store.exists():
         fresh = directory / "new"
         fresh.mkdir(exist_ok=True)
-        # Its own process: only flows import Bytewax.
+        # In a process of its own: only flows import Bytewax.
         subprocess.run([*_python("bytewax.recovery"), str(fresh), "1"], check=True)  # noqa: S603
         (fresh / store.name).replace(store)
         fresh.rmdir()

@@ -14,19 +14,25 @@ from typing import Any
 import click
 import msgspec
 
+from connectors.gateway import (
+    RETRY_FOR_S,
+    GatewayClient,
+    GatewayRefused,
+    GatewayUnavailable,
+    PasswordLogin,
+)
 from schemas.money import UnknownCurrency
 from schemas.settings import load
-from sluice.client import Client, Refused
-from sluice.durations import DURATION
+from sluice.cli import DURATION
+from sluice.dataset import DatasetTransaction, NotTransactions, card_number, read_transactions
 from sluice.freshness import Freshness, quantiles
 from sluice.settings import ReplaySettings
-from sluice.transactions import NotTransactions, Transaction, card_number, read_transactions
 
 AT_ONCE = 32
 
 
-class Summary(msgspec.Struct, frozen=True):
-    """What a replay did. Rates per second, times in milliseconds; `labels`: how many were sent."""
+class ReplaySummary(msgspec.Struct, frozen=True):
+    """The printed result. Rates per second, times in milliseconds; `labels`: how many were sent."""
 
     payments: int
     skipped: int
@@ -39,10 +45,12 @@ class Summary(msgspec.Struct, frozen=True):
     outcomes: dict[str, int]
 
 
-class Replay:
-    """One run: prepares cards and merchants, sends payments in order of time, and labels as they come due."""
+class ReplayRun:
+    """One run: makes cards and merchants, sends payments in order of time, and labels when they are due."""
 
-    def __init__(self, payer: Client, admin: Client, analyst: Client, run: str, currency: str) -> None:
+    def __init__(
+        self, payer: GatewayClient, admin: GatewayClient, analyst: GatewayClient, run: str, currency: str
+    ) -> None:
         self._payer, self._admin, self._analyst = payer, admin, analyst
         self._run = run
         self._currency = currency
@@ -53,15 +61,15 @@ class Replay:
         self.outcomes: Counter[str] = Counter()
         self.labels = 0
 
-    async def prepare(self, transactions: Iterable[Transaction]) -> None:
-        """Tokenize each card once and create each merchant once, so that the rate is one of payments."""
-        cards = {t.card_id for t in transactions}
-        merchants = {t.merchant_id for t in transactions}
-        await gather([self._tokenize(card) for card in sorted(cards)])
-        await gather([self._create_merchant(merchant) for merchant in sorted(merchants)])
+    async def prepare(self, transactions: Iterable[DatasetTransaction]) -> None:
+        """Tokenize each card once and create each merchant once, so that the rate counts payments only."""
+        card_ids = {t.card_id for t in transactions}
+        merchant_ids = {t.merchant_id for t in transactions}
+        await gather([self._tokenize(card_id) for card_id in sorted(card_ids)])
+        await gather([self._create_merchant(merchant_id) for merchant_id in sorted(merchant_ids)])
 
-    async def pay(self, transaction: Transaction) -> tuple[str, datetime]:
-        """Send one payment; its id and when what was answered came to stand in the books."""
+    async def pay(self, transaction: DatasetTransaction) -> tuple[str, datetime]:
+        """Send one payment; its id, and when the books recorded what was answered."""
         body = {
             "amount": transaction.amount,
             "currency": self._currency,
@@ -76,29 +84,29 @@ class Replay:
         return payment["id"], datetime.fromisoformat(payment["updated_at"])
 
     async def label_due(self, until: datetime) -> None:
-        """Send the labels that were known by `until`, in the file's time."""
+        """Send the labels that are due by `until`, in the file's time."""
         due = []
         while self._due and self._due[0][0] <= until:
             due.append(heappop(self._due))
-        await gather([self._label(payment, fraud) for _, payment, fraud in due])
+        await gather([self._label(payment_id, fraud) for _, payment_id, fraud in due])
 
-    def remember(self, transaction: Transaction, payment: str, delay: timedelta) -> None:
-        """Keep what the file says of a payment until its label is due."""
+    def remember(self, transaction: DatasetTransaction, payment_id: str, delay: timedelta) -> None:
+        """Keep the file's label of a payment until it is due."""
         if transaction.is_fraud is not None:
-            heappush(self._due, (transaction.ts + delay, payment, transaction.is_fraud))
+            heappush(self._due, (transaction.ts + delay, payment_id, transaction.is_fraud))
 
-    async def _tokenize(self, card: int) -> None:
-        body = {"number": card_number(card), "exp_month": 1, "exp_year": 2039}
-        self._cards[card] = (await self._payer.post("/v1/cards", body, f"replay-card-{card}"))["id"]
+    async def _tokenize(self, card_id: int) -> None:
+        body = {"number": card_number(card_id), "exp_month": 1, "exp_year": 2039}
+        self._cards[card_id] = (await self._payer.post("/v1/cards", body, f"replay-card-{card_id}"))["id"]
 
-    async def _create_merchant(self, merchant: int) -> None:
-        body = {"name": f"Replay merchant {merchant}"}
-        answer = await self._admin.post("/v1/merchants", body, f"replay-merchant-{merchant}")
-        self._merchants[merchant] = answer["id"]
+    async def _create_merchant(self, merchant_id: int) -> None:
+        body = {"name": f"Replay merchant {merchant_id}"}
+        answer = await self._admin.post("/v1/merchants", body, f"replay-merchant-{merchant_id}")
+        self._merchants[merchant_id] = answer["id"]
 
-    async def _label(self, payment: str, fraud: bool) -> None:
+    async def _label(self, payment_id: str, fraud: bool) -> None:
         body = {"label": "fraud" if fraud else "good", "source": "replay"}
-        await self._analyst.post(f"/v1/payments/{payment}/labels", body, f"{payment}-label")
+        await self._analyst.post(f"/v1/payments/{payment_id}/labels", body, f"{payment_id}-label")
         self.labels += 1
 
 
@@ -143,31 +151,32 @@ def replay(
         raise click.ClickException(f"{file}: {error}") from None
     except UnknownCurrency:
         raise click.BadParameter("not a currency of ISO 4217", param_hint="--currency") from None
-    except Refused as refused:
-        raise click.ClickException(f"the gateway refused: {refused}; resume with --run {run}") from None
+    except (GatewayRefused, GatewayUnavailable) as error:
+        raise click.ClickException(f"the gateway refused: {error}; resume with --run {run}") from None
     document = msgspec.json.encode(summary)
     click.echo((document if as_json else msgspec.json.format(document)).decode())
 
 
 async def _replay(
     settings: ReplaySettings,
-    transactions: list[Transaction],
+    transactions: list[DatasetTransaction],
     run: str,
     currency: str,
     rate: float | None,
     delay: timedelta,
-) -> Summary:
+) -> ReplaySummary:
     url, password = settings.gateway_url(), settings.seed_password
-    accounts = [Client(url, f"{name}@example.com", password) for name in ("replay", "admin", "analyst")]
-    async with accounts[0] as payer, accounts[1] as admin, accounts[2] as analyst:
-        work = Replay(payer, admin, analyst, run, currency)
+    logins = [PasswordLogin(f"{name}@example.com", password) for name in ("replay", "admin", "analyst")]
+    clients = [GatewayClient(url, login, retry_for_s=RETRY_FOR_S) for login in logins]
+    async with clients[0] as payer, clients[1] as admin, clients[2] as analyst:
+        work = ReplayRun(payer, admin, analyst, run, currency)
         paid = [t for t in transactions if t.amount > 0]
         await work.prepare(paid)
         began = perf_counter()
         async with Freshness(settings) as freshness:
             await send_all(work, paid, rate, delay, freshness.answered)
         seconds = perf_counter() - began
-    return Summary(
+    return ReplaySummary(
         payments=len(work.latencies),
         skipped=len(transactions) - len(paid),
         labels=work.labels,
@@ -181,24 +190,24 @@ async def _replay(
 
 
 async def send_all(
-    work: Replay,
-    transactions: list[Transaction],
+    work: ReplayRun,
+    transactions: list[DatasetTransaction],
     rate: float | None,
     delay: timedelta,
     answered: Callable[[str, datetime], None],
 ) -> None:
-    """Send payments, 32 at a time, and labels as they come due; `answered` is told of each answer.
+    """Send payments, 32 at a time, and labels as they come due; `answered` is called with each answer.
 
-    Raises the first `Refused`.
+    Raises the first error: `GatewayRefused` or `GatewayUnavailable`.
     """
     slots = asyncio.Semaphore(AT_ONCE)
     with click.progressbar(length=len(transactions), file=sys.stderr, label="payments") as bar:
 
-        async def one(transaction: Transaction) -> None:
+        async def one(transaction: DatasetTransaction) -> None:
             try:
-                payment, recorded_at = await work.pay(transaction)
-                answered(payment, recorded_at)
-                work.remember(transaction, payment, delay)
+                payment_id, recorded_at = await work.pay(transaction)
+                answered(payment_id, recorded_at)
+                work.remember(transaction, payment_id, delay)
                 await work.label_due(transaction.ts)
                 bar.update(1)
             finally:
@@ -215,7 +224,8 @@ async def send_all(
             await work.label_due(transactions[-1].ts)
 
 
-async def _paced(transactions: list[Transaction], rate: float | None) -> AsyncIterator[Transaction]:
+async def _paced(transactions: list[DatasetTransaction], rate: float | None) -> AsyncIterator[DatasetTransaction]:
+    """The transactions on a fixed schedule of `rate` per second: after a delay it catches up."""
     began = perf_counter()
     for number, transaction in enumerate(transactions):
         if rate and (early := began + number / rate - perf_counter()) > 0:

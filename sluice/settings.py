@@ -1,4 +1,4 @@
-"""Settings of the `sluice` command, and what it hands on of its own environment."""
+"""Settings of the `sluice` command, and the environments of the processes that it starts."""
 
 import os
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from schemas.settings import Settings
 
 
 class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`cache`: where the broker's jars are kept for every stack of this user.
+    """`cache`: the directory of the broker's jars, shared by every stack of this user.
 
     `kafka_heap_mb` bounds the broker's heap. `kafka_jit`: `full` is cheaper per record once warm, `c1` starts
     a second earlier. `start_patience` is how long (seconds) a process waits for those it comes after.
@@ -42,13 +42,19 @@ class ShopperSettings(ReplaySettings, frozen=True, kw_only=True, forbid_unknown_
 
 
 def environment(declared: Iterable[type[Settings]], data: Path) -> dict[str, str]:
-    """What a process may know: the plain environment and the `SLUICE_…` variables its own settings declare.
+    """The environment of a process: the plain one and the `SLUICE_…` variables its own settings declare.
 
-    So no vault key and no processor's secret reaches a process that does not ask for it by name.
+    So a vault key or a processor's secret reaches only the processes whose settings name it.
     """
     names = {name for kind in declared for name in variables(kind)}
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_") or k in names}
     return kept | {"SLUICE_DATA": str(data), "PYTHONUNBUFFERED": "1"}
+
+
+def benchmark_environment(data: Path, port_offset: int) -> dict[str, str]:
+    """The environment of a stack on `data` and ports of its own; no other `SLUICE_…` variable is passed on."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
+    return plain | {"SLUICE_DATA": str(data), "SLUICE_PORT_OFFSET": str(port_offset)}
 
 
 def variables(kind: type[Settings]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`sluice sql`: asks the running warehouse, prints a table, CSV or JSON."""
+"""`sluice sql`: queries the running warehouse and prints a table, CSV or JSON."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ import msgspec
 from connectors.warehouse import Table, WarehouseError, WarehouseReader
 from schemas.settings import Settings, load
 
-WIDTH_MAX = 48  # characters of one column of the table; CSV and JSON show all
+WIDTH_MAX = 48  # characters of one column of the table; CSV and JSON are not shortened
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 
@@ -39,7 +39,7 @@ def sql(query: str | None, shape: str) -> None:
 
 
 def answer(reader: WarehouseReader, query: str, show: Callable[[Table], str]) -> bool:
-    """Print the answer to a query; False where there is none, and one line says why."""
+    """Print the answer to a query, or one line with the error; whether there was an answer."""
     try:
         table = reader.query(query)
     except WarehouseError as error:
@@ -50,7 +50,7 @@ def answer(reader: WarehouseReader, query: str, show: Callable[[Table], str]) ->
 
 
 def statements() -> Iterator[str]:
-    """What is typed: a statement ends with a semicolon, or with the input."""
+    """The statements typed in; each ends with a semicolon, or with the input."""
     lines: list[str] = []
     while True:
         try:
@@ -80,7 +80,7 @@ def as_csv(table: Table) -> str:
 
 
 def as_table(table: Table) -> str:
-    """Columns under their names, numbers to the right, and how many rows there are."""
+    """Columns under their names, numbers aligned right, and the number of rows."""
     cells = [[printable(text(value)) for value in row] for row in table.rows]
     names = [printable(name) for name in table.columns]
     widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
@@ -96,7 +96,7 @@ SHAPES: dict[str, Callable[[Table], str]] = {"json": as_json, "csv": as_csv, "ta
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can have it: the warehouse's integers may have 128 bits, and its maps any key."""
+    """A value that JSON can hold: the warehouse's integers may have 128 bits, and its maps keys of any type."""
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value) if abs(value) >= 2**63 else value
     if isinstance(value, list):
@@ -107,7 +107,7 @@ def plain(value: Any) -> Any:
 
 
 def text(value: Any) -> str:
-    """A value as a cell shows it: JSON, but without quotes around text."""
+    """A value as the text of a cell: JSON, but texts and times without quotes."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -117,7 +117,7 @@ def text(value: Any) -> str:
 
 
 def printable(cell: str) -> str:
-    """One line of at most `WIDTH_MAX` characters; nothing in it can move the cursor or colour the terminal."""
+    """A cell on one line of at most `WIDTH_MAX` characters, without terminal control sequences."""
     clean = "".join(character if character.isprintable() else "·" for character in cell)
     return clean if len(clean) <= WIDTH_MAX else clean[: WIDTH_MAX - 1] + "…"
 

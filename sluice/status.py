@@ -1,7 +1,7 @@
-"""What the stack is doing: a small file that `sluice up` replaces at each change, and `sluice status` reads.
+"""The state of the stack: a small file that `sluice up` replaces at each change and `sluice status` reads.
 
-A file and a lock, no socket: it holds where the data directory's path is longer than a socket's may be, and
-answers when the supervisor was killed.
+A file and a lock instead of a socket: the data directory's path may be longer than a socket's, and the state can
+be read when the supervisor was killed.
 """
 
 import fcntl
@@ -16,27 +16,27 @@ import msgspec
 
 from schemas.settings import load
 from schemas.times import now
-from sluice.child import Child, State
+from sluice.child_process import Child, ProcessState
 from sluice.probes import fresh_beat
 from sluice.processes import NAMES
 from sluice.settings import StackSettings
 
 
-class Entry(msgspec.Struct, frozen=True):
+class RecordedProcess(msgspec.Struct, frozen=True):
     """A process as the supervisor last saw it. `since`: when its `pid` was started, UTC."""
 
     name: str
-    state: State
+    state: ProcessState
     pid: int | None
     since: datetime | None
     restarts: int
 
 
-class Status(msgspec.Struct, frozen=True):
+class ProcessStatus(msgspec.Struct, frozen=True):
     """A process as `sluice status --json` shows it. `lag`: records of its topics it has not read yet."""
 
     name: str
-    state: State
+    state: ProcessState
     pid: int | None
     uptime_s: float | None
     lag: int | None
@@ -50,7 +50,7 @@ class StackRuns(click.ClickException):
 @contextmanager
 def held(data: Path) -> Iterator[None]:
     """Hold the data directory, alone. Raises `StackRuns`."""
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)  # it is full of money and people
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds payments and personal data
     run = data / "run"
     run.mkdir(exist_ok=True)
     with (run / "stack.lock").open("a") as lock:
@@ -60,31 +60,31 @@ def held(data: Path) -> Iterator[None]:
 
 
 def write(data: Path, children: Iterable[Child]) -> None:
-    """Put down what the children do now."""
-    entries = [Entry(c.name, c.state, c.pid, c.since, c.restarts) for c in children]
+    """Replace the file by the present state of the children."""
+    entries = [RecordedProcess(c.name, c.state, c.pid, c.since, c.restarts) for c in children]
     fresh = data / "run" / "stack.new"
     fresh.write_bytes(msgspec.json.encode(entries))
     fresh.replace(data / "run" / "stack.json")
 
 
-def read(settings: StackSettings) -> list[Status]:
+def read(settings: StackSettings) -> list[ProcessStatus]:
     """Every process of `NAMES`; all stopped where no supervisor runs."""
     entries = _entries(settings.data) if _is_held(settings.data) else {}
-    stopped = {name: Entry(name, "stopped", None, None, 0) for name in NAMES}
+    stopped = {name: RecordedProcess(name, "stopped", None, None, 0) for name in NAMES}
     return [_status(settings, entry) for entry in (stopped | entries).values()]
 
 
-def _status(settings: StackSettings, entry: Entry) -> Status:
+def _status(settings: StackSettings, entry: RecordedProcess) -> ProcessStatus:
     uptime = round((now() - entry.since).total_seconds(), 1) if entry.since else None
     beat = fresh_beat(settings, entry.name, entry.pid) if entry.pid else None
-    return Status(entry.name, entry.state, entry.pid, uptime, beat.lag if beat else None, entry.restarts)
+    return ProcessStatus(entry.name, entry.state, entry.pid, uptime, beat.lag if beat else None, entry.restarts)
 
 
-def _entries(data: Path) -> dict[str, Entry]:
+def _entries(data: Path) -> dict[str, RecordedProcess]:
     try:
-        entries = msgspec.json.decode((data / "run" / "stack.json").read_bytes(), type=list[Entry])
+        entries = msgspec.json.decode((data / "run" / "stack.json").read_bytes(), type=list[RecordedProcess])
     except FileNotFoundError:
-        return {}  # the supervisor has only just begun
+        return {}  # the supervisor has not written it yet
     return {entry.name: entry for entry in entries}
 
 
@@ -123,7 +123,7 @@ def status(data: Path | None, as_json: bool) -> None:
     click.echo(msgspec.json.encode(found).decode() if as_json else _table(found))
 
 
-def _table(found: list[Status]) -> str:
+def _table(found: list[ProcessStatus]) -> str:
     rows = [("name", "state", "pid", "uptime", "lag", "restarts")]
     rows += [
         (s.name, s.state, _cell(s.pid), _cell(s.uptime_s, " s"), _cell(s.lag), _cell(s.restarts)) for s in found

@@ -8,18 +8,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sluice.child import Child
-from sluice.log import Log
+from sluice.child_process import Child, OutputLog
 from sluice.processes import Process
 
-STOP_S = 8.0  # from the first SIGTERM to the last SIGKILL; all is over within 10 s on a busy machine too
+STOP_S = 8.0  # from the first SIGTERM to the last SIGKILL, so that a busy machine stops within 10 s too
 
 
 class Supervisor:
     """Runs `processes` with the data directory `data`.
 
-    `say` gets each line for the terminal, `changed` is called after each change of any child. `patience_s`: how
-    long a process waits for those it comes after. `everything`: see `Log`.
+    `say` gets each line for the terminal, `changed` is called after each change of any child. `patience_s`: for
+    how long a process waits for those it comes `after`. `everything`: see `OutputLog`.
     """
 
     def __init__(
@@ -35,7 +34,7 @@ class Supervisor:
         self._changed = changed
         self._patience_s = patience_s
         self.children = {
-            p.name: Child(p, data, Log(data / "logs", p.name, say, everything), self._child_changed)
+            p.name: Child(p, data, OutputLog(data / "logs", p.name, say, everything), self._child_changed)
             for p in processes
         }
 
@@ -49,7 +48,7 @@ class Supervisor:
             task.cancel()
         ended = await asyncio.gather(*keeping, return_exceptions=True)
         await self._stop_all(kill)
-        for error in ended:  # `keep` never returns: what is no cancellation is a mistake of ours
+        for error in ended:  # `keep` never returns: anything but a cancellation is a bug
             if isinstance(error, Exception):
                 raise error
 
@@ -60,6 +59,7 @@ class Supervisor:
         await child.keep()
 
     async def _wait_a_while(self, child: Child, others: list[Child]) -> None:
+        """Wait for the others to be ready, but not longer than the patience: one broken process stops no other."""
         try:
             async with asyncio.timeout(self._patience_s):
                 for other in others:
@@ -77,6 +77,7 @@ class Supervisor:
         self._say("everything is ready; Ctrl-C stops all of it")
 
     async def _stop_all(self, kill: asyncio.Event) -> None:
+        """Stop level by level; each gets an equal share of the time that is left of `STOP_S`."""
         until = time.monotonic() + STOP_S
         levels = self._levels()
         for left, level in zip(range(len(levels), 0, -1), levels, strict=True):

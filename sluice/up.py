@@ -1,4 +1,4 @@
-"""`sluice up`: the whole stack on one machine, in the foreground."""
+"""`sluice up` and `sluice demo`: the whole stack on one machine, in the foreground."""
 
 import asyncio
 import signal
@@ -12,16 +12,17 @@ import click
 import msgspec
 
 from schemas.settings import load
-from sluice import jars
+from sluice import jars, probes
 from sluice.broker import is_open
 from sluice.processes import NAMES, Process, stack
-from sluice.settings import StackSettings
+from sluice.settings import ShopperSettings, StackSettings
 from sluice.status import held, write
 from sluice.supervisor import Supervisor
 
+DEMO_ACCOUNTS = ("customer", "merchant", "analyst", "admin")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CLUSTER_PATIENCE_S = 30.0
-PORTS_PATIENCE_S = 2.0  # a stack that was just stopped lets go of its own
+PORTS_PATIENCE_S = 2.0  # for the ports of a stack that was just stopped
 
 
 class CannotStart(click.ClickException):
@@ -41,6 +42,37 @@ def up(data: Path | None, only: tuple[str, ...], seed: bool, logs: bool, more: t
     run(stack_settings(data), frozenset((*only, *more)), seed, logs)
 
 
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    help="Purchases per second (SLUICE_SHOPPER_RATE, default 8).",
+)
+def demo(data: Path | None, rate: float | None) -> None:
+    """Start the stack with shoppers that keep paying; Ctrl-C stops all of it."""
+    settings = stack_settings(data)
+    run(settings, seed=True, extra=[_shoppers(settings, rate)], greeting=_logins())
+
+
+def _shoppers(settings: StackSettings, rate: float | None) -> Process:
+    """The process that pays, started once the gateway is ready."""
+    return Process(
+        name="shoppers",
+        command=[sys.executable, "-m", "sluice.shoppers"],
+        probe=probes.heartbeat(settings, "shoppers"),
+        settings=("sluice.settings",),
+        needs=("gateway",),
+        given={} if rate is None else {"SLUICE_SHOPPER_RATE": str(rate)},
+    )
+
+
+def _logins() -> str:
+    password = load(ShopperSettings).seed_password
+    lines = [f"          {name}@example.com" for name in DEMO_ACCOUNTS]
+    return "\n".join([f"log in with the password {password} as", *lines])
+
+
 def run(
     settings: StackSettings,
     only: frozenset[str] = frozenset(),
@@ -49,9 +81,9 @@ def run(
     extra: Iterable[Process] = (),
     greeting: str = "",
 ) -> None:
-    """Run the stack, all of it or `only` these, until a signal. `extra` are processes of a caller's own.
+    """Run the stack, all of it or `only` these processes and the `extra` ones, until a signal.
 
-    `greeting` is said with the addresses, once nothing is in the way of a start.
+    `greeting` is printed after the addresses, before the first process starts.
     Raises `CannotStart`, `StackRuns`, `JarsUnavailable`.
     """
     chosen = [*_chosen(stack(settings, seed), only), *extra]
@@ -85,10 +117,10 @@ def say(line: str) -> None:
 
 
 def show_progress(done: int, of: int) -> None:
-    """How far the download of the broker is: one line that counts, or on no terminal a line now and then."""
+    """Print how many jars are fetched: one line that counts, or without a terminal a line for every tenth."""
     text = f"fetching Apache Kafka: {done} of {of} jars"
     if sys.stdout.isatty():
-        click.echo(text if done == of else f"{text}\r", nl=done == of)  # an error that follows covers the line
+        click.echo(text if done == of else f"{text}\r", nl=done == of)  # an error that follows overwrites the line
     elif done % 10 == 0 or done == of:
         click.echo(text)
 

@@ -18,7 +18,7 @@ from connectors.kafka import create_topics
 from schemas.settings import PORTS, load
 from schemas.topics import Topic
 from sluice import broker, jars
-from sluice.child import LAUNCH
+from sluice.child_process import LAUNCH
 from sluice.settings import StackSettings
 from tests.patience import until
 

@@ -1,4 +1,4 @@
-"""How tests wait: they look again and again, up to a deadline that only what is broken passes."""
+"""How tests wait: they poll up to a deadline that is passed only by what is broken."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ PATIENCE_S = 60.0
 
 
 def until(holds: Callable[[], Any], seconds: float = PATIENCE_S, why: Callable[[], object] = lambda: "") -> Any:
-    """What `holds` returns once it is true; fails with `why()` where that takes longer."""
+    """The first true result of `holds`; fails with `why()` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := holds()):
         assert time.monotonic() < deadline, f"waited in vain for {seconds} s: {why()}"
@@ -18,7 +18,7 @@ def until(holds: Callable[[], Any], seconds: float = PATIENCE_S, why: Callable[[
 
 
 async def eventually(holds: Callable[[], Any | Awaitable[Any]], seconds: float = PATIENCE_S) -> Any:
-    """The same while the event loop goes on; `holds` may be a coroutine function."""
+    """Like `until`, without blocking the event loop; `holds` may be a coroutine function."""
     deadline = time.monotonic() + seconds
     while True:
         found = holds()
@@ -31,5 +31,5 @@ async def eventually(holds: Callable[[], Any | Awaitable[Any]], seconds: float =
 
 
 def best_of(tries: int, holds: Callable[[], bool]) -> bool:
-    """Whether a measurement comes out right once: a busy machine spoils some of them, a mistake all."""
+    """Whether a measurement holds in one of `tries`: a busy machine spoils some of them, a bug all."""
     return any(holds() for _ in range(tries))

@@ -1,1 +1,1 @@
-"""The tiles, one file each: the question to the warehouse, what its rows say, and the picture of it."""
+"""The tiles, one file each: the query to the warehouse, the figures from its rows, and how they are shown."""

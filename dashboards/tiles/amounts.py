@@ -1,4 +1,4 @@
-"""Amounts per currency. Two currencies are never added."""
+"""Captured and pending amounts per currency; amounts of two currencies are never added."""
 
 import msgspec
 
@@ -20,8 +20,8 @@ GROUP BY currency ORDER BY payments DESC, currency
 SHOWN = 6
 
 
-class Currency(msgspec.Struct, frozen=True):
-    """One currency, ready to be shown; amounts without its code."""
+class CurrencyAmounts(msgspec.Struct, frozen=True):
+    """One currency as it is shown; amounts as texts without its code."""
 
     code: str
     captured: str
@@ -30,10 +30,10 @@ class Currency(msgspec.Struct, frozen=True):
     pending: str
 
 
-def amounts(table: Table) -> list[Currency]:
-    """A line for each currency, the one of most payments first."""
+def amounts(table: Table) -> list[CurrencyAmounts]:
+    """The amounts of each currency, the one with the most payments first."""
     return [
-        Currency(
+        CurrencyAmounts(
             code,
             formats.amount(captured, code),
             payments,
@@ -44,7 +44,7 @@ def amounts(table: Table) -> list[Currency]:
     ]
 
 
-def show(lines: list[Currency]) -> None:
-    """The lines."""
+def show(lines: list[CurrencyAmounts]) -> None:
+    """Show the first `SHOWN` currencies and how many more there are."""
     with card("amounts", "Captured amounts", "last 24 hours"):
         html("amounts.html", lines=lines[:SHOWN], more=max(0, len(lines) - SHOWN))

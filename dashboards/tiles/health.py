@@ -15,8 +15,8 @@ FROM pipeline_health GROUP BY topic ORDER BY topic
 LATE_S = 5  # seconds of age at which a topic is marked
 
 
-class Topic(msgspec.Struct, frozen=True):
-    """One topic: records read, records still to read, age of its picture."""
+class TopicHealth(msgspec.Struct, frozen=True):
+    """One topic: records read, records still to read, and the age of the warehouse's data of it."""
 
     name: str
     records: int
@@ -25,24 +25,24 @@ class Topic(msgspec.Struct, frozen=True):
     late: bool
 
 
-class Health(msgspec.Struct, frozen=True):
-    """`age_s` is that of the oldest topic: nothing on the page is older. None where nothing was ever read."""
+class PipelineHealth(msgspec.Struct, frozen=True):
+    """All topics. `age_s` is the highest age of a topic in seconds; None where none was ever read."""
 
     age_s: float | None
-    topics: list[Topic]
+    topics: list[TopicHealth]
 
 
-def health(table: Table, asked_ago_s: float) -> Health:
-    """What the rows say, `asked_ago_s` after they were asked for."""
+def health(table: Table, asked_ago_s: float) -> PipelineHealth:
+    """The figures, `asked_ago_s` seconds after the query."""
     ages = [max(0, row[2]) / 1000 + asked_ago_s for row in table.rows]
     topics = [
-        Topic(row[0].removesuffix(".v1"), row[4], row[1], formats.age(age), age > LATE_S)
+        TopicHealth(row[0].removesuffix(".v1"), row[4], row[1], formats.age(age), age > LATE_S)
         for row, age in zip(table.rows, ages, strict=True)
     ]
-    return Health(max(ages, default=None), topics)
+    return PipelineHealth(max(ages, default=None), topics)
 
 
-def show(figures: Health) -> None:
-    """A line for each topic."""
+def show(figures: PipelineHealth) -> None:
+    """Show a line for each topic."""
     with card("health", "Pipeline", "Kafka to warehouse"):
         html("health.html", topics=figures.topics)

@@ -18,8 +18,8 @@ ORDER BY created_at DESC LIMIT 12
 """
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One payment, ready to be shown."""
+class PaymentLine(msgspec.Struct, frozen=True):
+    """One payment as it is shown."""
 
     id: str
     time: str
@@ -35,17 +35,17 @@ class Line(msgspec.Struct, frozen=True):
     score: str
 
 
-def latest(table: Table, now: datetime) -> list[Line]:
+def latest(table: Table, now: datetime) -> list[PaymentLine]:
     """A line for each payment."""
     return [line(dict(zip(table.columns, row, strict=True)), now) for row in table.rows]
 
 
-def line(row: dict[str, object], now: datetime) -> Line:
-    """A row of the view `payments`, at `now` (UTC)."""
+def line(row: dict[str, object], now: datetime) -> PaymentLine:
+    """The line of a row of the view `payments`; its age is counted at `now` (UTC)."""
     created_at, minor, score = row["created_at"], row["amount"], row["risk_score"]
     assert isinstance(created_at, datetime)
     assert isinstance(minor, int)
-    return Line(
+    return PaymentLine(
         id=str(row["id"]),
         time=formats.clock(created_at),
         age=formats.age((now - created_at).total_seconds()),
@@ -67,7 +67,7 @@ def _instrument(row: dict[str, object]) -> str:
     return f"{NAMES.get(str(row['brand']), 'Card')} ···· {row['last4'] or '????'}"
 
 
-def show(lines: list[Line]) -> None:
-    """The table."""
+def show(lines: list[PaymentLine]) -> None:
+    """Show the table."""
     with card("latest", "Latest payments", "UTC"):
         html("latest.html", lines=lines)

@@ -1,4 +1,4 @@
-"""What customers were told."""
+"""Notifications of the last hour by channel and outcome."""
 
 import msgspec
 
@@ -16,8 +16,8 @@ GROUP BY channel ORDER BY channel
 NAMES = {"email": "E-mail", "sms": "SMS", "webhook": "Webhook"}
 
 
-class Channel(msgspec.Struct, frozen=True):
-    """One channel and what became of its messages."""
+class ChannelCounts(msgspec.Struct, frozen=True):
+    """One channel: how many messages were delivered, suppressed, failed."""
 
     name: str
     delivered: int
@@ -25,12 +25,12 @@ class Channel(msgspec.Struct, frozen=True):
     failed: int
 
 
-def channels(table: Table) -> list[Channel]:
-    """A line for each channel."""
-    return [Channel(NAMES.get(name, name), *counts) for name, *counts in table.rows]
+def channels(table: Table) -> list[ChannelCounts]:
+    """The counts of each channel."""
+    return [ChannelCounts(NAMES.get(name, name), *counts) for name, *counts in table.rows]
 
 
-def show(lines: list[Channel]) -> None:
-    """The lines."""
+def show(lines: list[ChannelCounts]) -> None:
+    """Show a line for each channel."""
     with card("messages", "Notifications", "last hour"):
         html("messages.html", channels=lines)

@@ -1,4 +1,4 @@
-"""One payment: what it is, and what the fraud check saw of it."""
+"""One payment in detail, with the features that the fraud check scored."""
 
 from datetime import datetime
 from typing import Any
@@ -8,32 +8,33 @@ import msgspec
 from connectors.warehouse import Table, quoted
 from dashboards import formats
 from dashboards.page import card, html
-from dashboards.tiles.latest import Line, line
+from dashboards.tiles.latest import PaymentLine, line
 
-Facts = list[tuple[str, str]]
-
-
-class Detail(msgspec.Struct, frozen=True):
-    """One payment, ready to be shown: its line of the list, facts about it, and its fraud features."""
-
-    line: Line
-    money: Facts
-    verdict: Facts
-    features: Facts
+LabelledValues = list[tuple[str, str]]
 
 
-def query(id: str) -> str:
-    """The question about the payment `id`, which may be any text."""
-    return f"SELECT p.*, r.features FROM payments p LEFT JOIN risk r ON r.payment = p.id WHERE p.id = {quoted(id)}"  # noqa: S608
+class PaymentDetail(msgspec.Struct, frozen=True):
+    """One payment as it is shown: its line of the list, its money, its verdict, its fraud features."""
+
+    line: PaymentLine
+    money: LabelledValues
+    verdict: LabelledValues
+    features: LabelledValues
 
 
-def detail(table: Table, now: datetime) -> Detail | None:
-    """What the row says; None where there is no such payment."""
+def query(payment_id: str) -> str:
+    """The query for a payment; `payment_id` comes from the address and may be any text."""
+    joined = "payments p LEFT JOIN risk r ON r.payment = p.id"
+    return f"SELECT p.*, r.features FROM {joined} WHERE p.id = {quoted(payment_id)}"  # noqa: S608
+
+
+def detail(table: Table, now: datetime) -> PaymentDetail | None:
+    """The payment's detail; None where there is no such payment."""
     if not table.rows:
         return None
     row = dict(zip(table.columns, table.rows[0], strict=True))
     features: dict[str, float] = msgspec.json.decode(row["features"] or "{}")
-    return Detail(
+    return PaymentDetail(
         line(row, now),
         _money(row),
         _verdict(row),
@@ -41,7 +42,7 @@ def detail(table: Table, now: datetime) -> Detail | None:
     )
 
 
-def _money(row: dict[str, Any]) -> Facts:
+def _money(row: dict[str, Any]) -> LabelledValues:
     currency = row["currency"]
     return [
         ("Captured", f"{formats.amount(row['amount_captured'], currency)} {currency}"),
@@ -57,7 +58,7 @@ def _money(row: dict[str, Any]) -> Facts:
     ]
 
 
-def _verdict(row: dict[str, Any]) -> Facts:
+def _verdict(row: dict[str, Any]) -> LabelledValues:
     return [
         ("Decided by", row["risk_source"] or formats.NONE),
         ("Reasons", ", ".join(row["risk_reasons"] or ()) or formats.NONE),
@@ -67,7 +68,7 @@ def _verdict(row: dict[str, Any]) -> Facts:
 
 
 def show(table: Table, now: datetime) -> None:
-    """The facts, and a way back to all payments."""
+    """Show the detail, and a link back to all payments."""
     html("back.html")
     found = detail(table, now)
     if not found:

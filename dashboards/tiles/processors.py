@@ -1,4 +1,4 @@
-"""How often each processor says yes."""
+"""The share of payments that each processor approves."""
 
 from datetime import datetime
 
@@ -23,7 +23,7 @@ GROUP BY ALL ORDER BY minute
 NAMES = {"visa": "Visa", "mastercard": "Mastercard", "paypal": "PayPal"}
 
 
-class Processor(msgspec.Struct, frozen=True):
+class ProcessorSuccess(msgspec.Struct, frozen=True):
     """One processor: `share` of approvals in percent for the bar, `rate` the same to read."""
 
     name: str
@@ -38,11 +38,11 @@ class Success(msgspec.Struct, frozen=True):
 
     rate: str
     minutes: list[float]
-    processors: list[Processor]
+    processors: list[ProcessorSuccess]
 
 
 def success(table: Table) -> Success:
-    """What the rows say."""
+    """The figures of the rows."""
     approved, refused = (sum(row[at] for row in table.rows) for at in (2, 3))
     minutes: dict[datetime, list[int]] = {}
     for minute, _, yes, no, _ in table.rows:
@@ -56,15 +56,15 @@ def success(table: Table) -> Success:
     )
 
 
-def _processor(name: str, table: Table) -> Processor:
+def _processor(name: str, table: Table) -> ProcessorSuccess:
     rows = [row for row in table.rows if row[1] == name]
     approved, refused, unknown = (sum(row[at] for row in rows) for at in (2, 3, 4))
     answered = approved + refused
     share = 100 * approved / answered if answered else 0
-    return Processor(NAMES.get(name, name), share, formats.percent(approved, answered), answered, unknown)
+    return ProcessorSuccess(NAMES.get(name, name), share, formats.percent(approved, answered), answered, unknown)
 
 
 def show(figures: Success) -> None:
-    """A bar for each processor."""
+    """Show a bar for each processor."""
     with card("processors", "Success by processor", "last 15 minutes"):
         html("processors.html", processors=figures.processors)

@@ -1,4 +1,4 @@
-"""Payments per second: now, and over the last five minutes by what became of them."""
+"""Payments per second: now, and over the last five minutes by status."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from connectors.warehouse import Table
-from dashboards import chart
-from dashboards.page import card
+from dashboards.page import COLOURS, card, chart, points
 
 QUERY = """
 SELECT epoch(date_trunc('second', created_at))::BIGINT AS second, status, count(*) AS count
@@ -19,8 +18,8 @@ GROUP BY ALL
 STATUSES = ("succeeded", "pending", "failed")
 SHOWN_S = 300
 BAR_S = 5
-SETTLED_S = 2  # the newest seconds are not all here yet
-NOW_S = 5  # "now" is a mean of so many seconds
+SETTLED_S = 2  # payments of the newest seconds may not be in the warehouse yet
+NOW_S = 5  # the rate of now is a mean over so many seconds
 
 
 class Throughput(msgspec.Struct, frozen=True):
@@ -33,7 +32,7 @@ class Throughput(msgspec.Struct, frozen=True):
 
 
 def throughput(table: Table, now: datetime) -> Throughput:
-    """What the rows say at `now` (UTC)."""
+    """The figures of the rows at `now` (UTC)."""
     last = int(now.timestamp()) - SETTLED_S  # the first second that does not count
     counts: Counter[tuple[int, str]] = Counter()
     for second, status, count in table.rows:
@@ -50,17 +49,17 @@ def throughput(table: Table, now: datetime) -> Throughput:
 
 
 def show(figures: Throughput) -> None:
-    """The bars."""
+    """Show the bars."""
     series = [
         {
             "name": status,
             "type": "bar",
             "stack": "all",
             "barCategoryGap": "18%",
-            "color": chart.COLOURS[status],
-            "data": chart.points(figures.times, bars),
+            "color": COLOURS[status],
+            "data": points(figures.times, bars),
         }
         for status, bars in figures.bars.items()
     ]
     with card("throughput", "Throughput", "payments per second, last 5 minutes"):
-        chart.draw("throughput", "Payments per second by status", "/s", 270, series)
+        chart("throughput", "Payments per second by status", "/s", 270, series)

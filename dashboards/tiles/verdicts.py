@@ -1,4 +1,4 @@
-"""What the fraud check decided, and how often the stand-in had to."""
+"""The fraud check's outcomes, and the share of them that the stand-in rules decided."""
 
 import msgspec
 
@@ -22,7 +22,7 @@ MEANING = {
 }
 
 
-class Share(msgspec.Struct, frozen=True):
+class OutcomeShare(msgspec.Struct, frozen=True):
     """One outcome: `percent` for the bar, `rate` the same to read."""
 
     outcome: str
@@ -32,21 +32,21 @@ class Share(msgspec.Struct, frozen=True):
     rate: str
 
 
-class Verdicts(msgspec.Struct, frozen=True):
+class VerdictShares(msgspec.Struct, frozen=True):
     """`stopped`: share that was held or blocked, `minutes` the same by minute; `stand_in`: share it decided."""
 
     stopped: str
     minutes: list[float]
     stand_in: str
-    shares: list[Share]
+    shares: list[OutcomeShare]
 
 
-def verdicts(table: Table) -> Verdicts:
-    """What the rows say."""
+def verdicts(table: Table) -> VerdictShares:
+    """The figures of the rows."""
     total = sum(row[3] for row in table.rows)
     stopped = sum(row[3] for row in table.rows if row[1] in ("review", "block"))
     stand_in = sum(row[3] for row in table.rows if row[2] == "stand_in")
-    return Verdicts(
+    return VerdictShares(
         formats.percent(stopped, total),
         _by_minute(table),
         formats.percent(stand_in, total),
@@ -54,10 +54,10 @@ def verdicts(table: Table) -> Verdicts:
     )
 
 
-def _share(outcome: str, table: Table, total: int) -> Share:
+def _share(outcome: str, table: Table, total: int) -> OutcomeShare:
     count = sum(row[3] for row in table.rows if row[1] == outcome)
     part = 100 * count / total if total else 0
-    return Share(outcome, MEANING[outcome], count, part, formats.percent(count, total))
+    return OutcomeShare(outcome, MEANING[outcome], count, part, formats.percent(count, total))
 
 
 def _by_minute(table: Table) -> list[float]:
@@ -69,7 +69,7 @@ def _by_minute(table: Table) -> list[float]:
     return [100 * stopped / all for stopped, all in minutes.values()]
 
 
-def show(figures: Verdicts) -> None:
-    """A bar for each outcome."""
+def show(figures: VerdictShares) -> None:
+    """Show a bar for each outcome."""
     with card("verdicts", "Fraud check", "last 15 minutes"):
         html("verdicts.html", shares=figures.shares, stand_in=figures.stand_in)

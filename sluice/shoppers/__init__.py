@@ -1,1 +1,1 @@
-"""The demo's shoppers: they keep paying through the HTTP API, as clients who know nothing else would."""
+"""The demo's shoppers: they pay through the public HTTP API and use nothing else of the gateway."""

@@ -7,41 +7,42 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from connectors.gateway import RETRY_FOR_S, GatewayClient, PasswordLogin
 from connectors.heartbeat import beat
 from connectors.logs import configure
 from schemas.settings import load
-from sluice.client import Client
 from sluice.settings import ShopperSettings
-from sluice.shoppers.shopper import Shopper
-from sluice.shoppers.staff import Staff
+from sluice.shoppers.people import Shopper, Staff
 from sluice.shoppers.traffic import Traffic
 
 
 async def pay(settings: ShopperSettings) -> None:
-    """Sign everybody up, open the shops, and keep paying until cancelled."""
+    """Sign the shoppers up, open the shops, and pay until cancelled."""
     url, password = settings.gateway_url(), settings.seed_password
     async with AsyncExitStack() as stack:
-        admin = await stack.enter_async_context(Client(url, "admin@example.com", password))
-        analyst = await stack.enter_async_context(Client(url, "analyst@example.com", password))
+        logins = [PasswordLogin(f"{name}@example.com", password) for name in ("admin", "analyst")]
+        admin, analyst = [
+            await stack.enter_async_context(GatewayClient(url, login, retry_for_s=RETRY_FOR_S)) for login in logins
+        ]
         shoppers = [Shopper(url, f"shopper-{n}@example.com", password) for n in range(1, settings.shoppers + 1)]
         for shopper in shoppers:
             await stack.enter_async_context(shopper)
         staff = Staff(admin, analyst)
         shops = await staff.open_shops()
-        structlog.get_logger().info("paying", rate=settings.shopper_rate, shoppers=len(shoppers))
+        structlog.get_logger().info("shoppers.started", rate=settings.shopper_rate, shoppers=len(shoppers))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(Traffic(shoppers, shops, staff, settings.shopper_rate).flow())
-            tasks.create_task(_say_so(settings))
+            tasks.create_task(_beat(settings))
 
 
-async def _say_so(settings: ShopperSettings) -> None:
+async def _beat(settings: ShopperSettings) -> None:
     while True:
         beat(settings, "shoppers", os.getpid(), lag=0)
         await asyncio.sleep(1)
 
 
 async def main() -> None:
-    """Pay until told to stop."""
+    """Pay until SIGINT or SIGTERM."""
     configure("shoppers")
     paying = asyncio.current_task()
     assert paying is not None
@@ -50,7 +51,7 @@ async def main() -> None:
     try:
         await pay(load(ShopperSettings))
     except asyncio.CancelledError:
-        structlog.get_logger().info("stopped")
+        structlog.get_logger().info("shoppers.stopped")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,25 @@
-"""Who sells what in the demo, and with which cards it is paid: data, and how a purchase is drawn."""
+"""The demo's shops, prices and test cards, and how a purchase is drawn from them."""
 
 from secrets import SystemRandom
 
 import msgspec
 
 from schemas.money import exponent, unit
-from sluice.transactions import card_number
+from sluice.dataset import card_number
 
 random = SystemRandom()
 
 
 class Shop(msgspec.Struct, frozen=True):
-    """A merchant. `usual`: what people spend there at once, in minor units of `currency`."""
+    """A merchant. `usual`: the typical amount of one purchase, in minor units of `currency`."""
 
     name: str
     currency: str
     usual: int
 
 
-class Card(msgspec.Struct, frozen=True):
-    """A test card before it is tokenized, and the country (by address) it is used from."""
+class DemoCard(msgspec.Struct, frozen=True):
+    """A test card before it is tokenized, with the address it is used from, which gives its country."""
 
     number: str
     exp_month: int
@@ -27,7 +27,7 @@ class Card(msgspec.Struct, frozen=True):
     ip: str
 
     def __repr__(self) -> str:
-        return "Card(…)"
+        return "DemoCard(…)"
 
     __str__ = __repr__
 
@@ -41,7 +41,7 @@ SHOPS = (
     Shop("Kissa Neko", "JPY", 1_800),
 )
 
-# An address of each country's largest provider: the country of a payer is that of the address.
+# An address of a large provider in each of seven countries; the payer's country is that of the address.
 ADDRESSES = ("91.0.0.1", "80.187.0.5", "90.0.0.1", "81.2.69.160", "73.0.0.5", "126.0.0.1", "151.24.0.1")
 
 # Declined by the sandbox: see its magic cards. Mastercard's answer is in the expiry date.
@@ -55,23 +55,23 @@ DECLINED = (
 )
 
 
-def new_card() -> Card:
+def new_card() -> DemoCard:
     """A card that no one has paid with yet; half are Visa, half Mastercard, and all are approved."""
-    return Card(card_number(random.randrange(10**9)), 1, 2039, random.choice(ADDRESSES))
+    return DemoCard(card_number(random.randrange(10**9)), 1, 2039, random.choice(ADDRESSES))
 
 
-def declined_card() -> Card:
-    """A card that the processor says no to, for one of several reasons."""
+def declined_card() -> DemoCard:
+    """A card that the processor declines, for one of several reasons."""
     number, month, year = random.choice(DECLINED)
-    return Card(number, month, year, random.choice(ADDRESSES))
+    return DemoCard(number, month, year, random.choice(ADDRESSES))
 
 
 def price(shop: Shop, times: float = 1.0) -> int:
-    """What somebody spends at the shop, around `times` its usual, in minor units."""
+    """A random amount around `times` the shop's usual, in minor units."""
     amount = int(shop.usual * times * random.lognormvariate(0, 0.45))
     return max(amount, 50 if exponent(shop.currency) else 1)
 
 
 def smallest(shop: Shop) -> int:
-    """One whole unit of the shop's currency, in minor units: what a thief tries a card with."""
+    """One whole unit of the shop's currency, in minor units: the amount that stolen cards are tested with."""
     return unit(shop.currency)

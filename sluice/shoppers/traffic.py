@@ -1,4 +1,4 @@
-"""What goes on in the demo: ordinary purchases, declines, PayPal, and now and then stolen cards."""
+"""The traffic of the demo: ordinary purchases, declines, PayPal, and now and then stolen cards."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -7,26 +7,26 @@ from typing import Any
 import aiohttp
 import structlog
 
-from sluice.client import Refused
-from sluice.shoppers.shopper import Kept, Shopper
+from connectors.gateway import GatewayRefused, GatewayUnavailable
+from sluice.shoppers.people import KeptCard, NoPayPalForm, Shopper, Staff
 from sluice.shoppers.shops import Shop, declined_card, new_card, price, random, smallest
-from sluice.shoppers.staff import REVIEWS_EVERY_S, Staff
 
 log = structlog.get_logger()
 
-CARDS_MAX = 150  # per shopper: then they pay with those they have
+CARDS_MAX = 150  # per shopper, who then pays with the cards kept so far
 BURST_EVERY_S = (15.0, 40.0)
 BURST_SIZE = (6, 12)
+REVIEWS_EVERY_S = 10.0
 TESTS_EVERY_S = (20.0, 60.0)
 TESTED_CARDS = (12, 18)
-LABELLED_GOOD = 0.5  # the share of ordinary purchases that somebody confirms
+LABELLED_GOOD = 0.5  # the share of ordinary purchases that is labelled
 AT_ONCE_MAX = 200
 
 Behaviour = Callable[[Shopper, Shop], Awaitable[None]]
 
 
 class Traffic:
-    """Shoppers who go to shops (and the shops' merchant accounts) at `rate` purchases per second."""
+    """Shoppers who pay in `shops` (with the ids of their merchant accounts) at `rate` purchases per second."""
 
     def __init__(self, shoppers: list[Shopper], shops: dict[Shop, str], staff: Staff, rate: float) -> None:
         self._shoppers = shoppers
@@ -42,7 +42,7 @@ class Traffic:
         }
 
     async def flow(self) -> None:
-        """Keep it up until cancelled."""
+        """Pay until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._every(lambda: random.uniform(*BURST_EVERY_S), self._use_stolen_card))
             tasks.create_task(self._every(lambda: random.uniform(*TESTS_EVERY_S), self._test_stolen_cards))
@@ -62,8 +62,8 @@ class Traffic:
     async def _try(self, work: Awaitable[None]) -> None:
         try:
             await work
-        except (Refused, aiohttp.ClientError, TimeoutError) as error:
-            log.warning("errand failed", reason=f"{type(error).__name__}: {error}")
+        except (GatewayRefused, GatewayUnavailable, NoPayPalForm, aiohttp.ClientError, TimeoutError) as error:
+            log.warning("errand.failed", reason=f"{type(error).__name__}: {error}")
 
     def _draw(self) -> tuple[Shopper, Shop]:
         return random.choice(self._shoppers), random.choice(list(self._shops))
@@ -103,7 +103,7 @@ class Traffic:
                 payment = await shopper.pay(card, shop, self._shops[shop], smallest(shop))
                 tasks.create_task(self._try(self._staff.label_later(payment["id"], "fraud")))
 
-    async def _card_of(self, shopper: Shopper) -> Kept:
+    async def _card_of(self, shopper: Shopper) -> KeptCard:
         if len(shopper.cards) < CARDS_MAX and (len(shopper.cards) < 3 or random.random() < 0.4):
             shopper.cards.append(await shopper.keep(new_card()))
         return random.choice(shopper.cards)

@@ -1,4 +1,4 @@
-"""The benchmarks run through and their document holds every figure; how good they are is not a test's matter."""
+"""The benchmarks run, and their document holds every figure; no figure is judged."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A warehouse as the analytics flow makes it, filled by its own code with payments that look like a day's."""
+"""A warehouse filled by the analytics flow's own code with a day's worth of random payments."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ BINS = {"visa": "411111", "mastercard": "555555"}
 
 
 class Shop:
-    """A served warehouse and what comes into it."""
+    """A served warehouse and the payments written to it."""
 
     def __init__(self, settings: AnalyticsSettings) -> None:
         self.settings = settings
@@ -43,7 +43,7 @@ class Shop:
         self.warehouse.serve()
 
     def sell(self, count: int, over: timedelta, until: datetime | None = None) -> None:
-        """So many payments, evenly in the time up to `until` (now)."""
+        """Write `count` payments, evenly spread over the time up to `until` (now)."""
         end = until or now()
         records = [r for n in range(count) for r in self._payment(end - over * (n / max(count, 1)))]
         for at in range(0, len(records), 500):
@@ -51,7 +51,7 @@ class Shop:
         self.warehouse.checked({(topic.name, 0): 0 for topic in (PAYMENTS, NOTIFICATIONS)})
 
     def take(self, payment: Payment) -> None:
-        """One payment as it is."""
+        """Write one payment."""
         event = PaymentEvent(1, None, payment.created_at, payment)
         self.warehouse.write(
             [entry_of(self._record(PAYMENTS.name, new_event("payment.captured", "/", payment.id, event, now())))]
@@ -63,7 +63,7 @@ class Shop:
         self.warehouse.close()
 
     def payment(self, moment: datetime, **changes: Any) -> Payment:
-        """A payment as it might be."""
+        """A random payment, with these fields changed."""
         state = self._chance.choice(ENDS)
         processor = self._chance.choice(PROCESSORS)
         risk = self._risk(state)

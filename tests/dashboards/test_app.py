@@ -1,4 +1,4 @@
-"""The page in its states, run by Streamlit's own test runner."""
+"""The states of the page, by Streamlit's own test runner."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from connectors.warehouse import Table, WarehouseAway, WarehouseReader
-from dashboards import asker, feed
+from dashboards import cached_queries
 from schemas.payments import AppliedRisk
 from schemas.times import now
 
@@ -30,7 +30,7 @@ def fresh_caches() -> Iterator[None]:
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     def run(port_offset: int, patience_s: float = 60, **query: str) -> AppTest:
-        monkeypatch.setattr(asker, "PATIENCE_S", patience_s)
+        monkeypatch.setattr(cached_queries, "PATIENCE_S", patience_s)
         monkeypatch.setenv("SLUICE_DATA", str(tmp_path))
         monkeypatch.setenv("SLUICE_PORT_OFFSET", str(port_offset))
         app = AppTest.from_file(str(APP), default_timeout=120)
@@ -99,7 +99,7 @@ def test_an_answer_is_shared_for_a_second(page: Any, shop: Any, monkeypatch: pyt
     page(shop.settings.port_offset)
     asked.clear()
     for _ in range(20):
-        feed.ask("SELECT 1")
+        cached_queries.ask("SELECT 1")
     assert len(asked) < 20
 
 
@@ -136,8 +136,8 @@ def test_a_warehouse_that_hangs_does_not_hang_the_page(page: Any, free_ports: An
 
 
 def test_the_longest_unasked_question_is_forgotten() -> None:
-    memory, table = feed.Memory(), Table([], [])
-    for number in range(feed.KEPT):
+    memory, table = cached_queries.LastAnswers(), Table([], [])
+    for number in range(cached_queries.KEPT):
         memory.keep(str(number), table)
     memory.keep("0", table)
     memory.keep("one more", table)

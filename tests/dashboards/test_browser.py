@@ -1,4 +1,4 @@
-"""The page in a real browser: it renews itself, fits a desk and a phone, and asks nobody but us."""
+"""The page in a real browser: it refreshes itself, fits a desktop and a phone, and loads from no other host."""
 
 import os
 import shutil
@@ -73,7 +73,7 @@ def browser() -> Iterator[Browser]:
 
 
 def open_page(browser: Browser, url: str, width: int, height: int) -> tuple[Page, list[str]]:
-    """The page once its figures are there, and the addresses it asks from now on."""
+    """The page once its figures are shown, and the addresses it requests from then on."""
     page = browser.new_page(viewport={"width": width, "height": height})
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

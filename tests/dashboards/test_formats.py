@@ -1,4 +1,4 @@
-"""Figures and strangers' words."""
+"""The formats of figures and of texts from outside."""
 
 from datetime import UTC, datetime
 

@@ -7,7 +7,7 @@ import pytest
 
 from connectors.warehouse import Table, WarehouseReader
 from dashboards.settings import DashboardSettings
-from dashboards.tiles import amounts, health, latest, messages, processors, throughput, verdicts, waits
+from dashboards.tiles import amounts, health, latest, messages, processors, throughput, verdict_latency, verdicts
 from schemas.payments import AppliedRisk, Method
 from schemas.times import now
 
@@ -24,7 +24,7 @@ def test_an_empty_warehouse_has_figures_too(reader: WarehouseReader) -> None:
     assert amounts.amounts(reader.query(amounts.QUERY)) == []
     assert processors.success(reader.query(processors.QUERY)).rate == "–"
     assert verdicts.verdicts(reader.query(verdicts.QUERY)).stopped == "–"
-    assert waits.waits(reader.query(waits.QUERY)).p99 is None
+    assert verdict_latency.latency(reader.query(verdict_latency.QUERY)).p99 is None
     assert latest.latest(reader.query(latest.QUERY), now()) == []
     assert health.health(reader.query(health.QUERY), 0).age_s is None
     assert messages.channels(reader.query(messages.QUERY)) == []
@@ -94,7 +94,7 @@ def test_waits_are_percentiles_of_those_who_waited(shop: Any, reader: WarehouseR
         risk = AppliedRisk("allow", "model", waited_ms=float(number))
         shop.take(shop.payment(moment, risk=risk))
     shop.take(shop.payment(moment, risk=None))
-    figures = waits.waits(reader.query(waits.QUERY))
+    figures = verdict_latency.latency(reader.query(verdict_latency.QUERY))
     assert (figures.p50, figures.p99) == (51.0, 100.0)
     assert (figures.p50s, figures.p99s, len(figures.times)) == ([51.0], [100.0], 1)
 

@@ -1,4 +1,4 @@
-"""Each page of `docs/` names everything its readers can meet."""
+"""Each page of `docs/` names every route, metric, state, topic and command it must."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,7 +34,7 @@ def metrics() -> list[str]:
 
 
 def missing(page: str, words: Iterable[str]) -> list[str]:
-    """The words that stand nowhere in the page as code, alone or after a method or a command."""
+    """The words that the page does not have as code, alone or after a method or a command."""
     code = {word for span in (DOCS / page).read_text().split("`")[1::2] for word in span.split()}
     return [word for word in words if word not in code]
 

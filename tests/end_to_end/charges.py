@@ -10,7 +10,7 @@ FREE = ("declined", "failed", "voided")
 
 
 def assert_charged_once(shop: Shop) -> None:
-    """Each attempt stands at most once at its processor, and each payment as often as it may."""
+    """No attempt is charged twice, and each payment as often as its state allows."""
     rows = shop.ledger()
     undone = {row["of"] for row in rows if row["operation"] in TAKES_BACK}
     standing = Counter(r["reference"] for r in rows if r["operation"] in BEGINS and r["id"] not in undone)

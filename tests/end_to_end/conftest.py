@@ -14,20 +14,20 @@ from tests.end_to_end.stack import Stack
 
 @pytest.fixture(scope="session")
 def stack(class_path: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """All processes, seeded, once for the whole run."""
+    """All processes with the demo accounts, started once for the whole run."""
     with Stack(tmp_path_factory.mktemp("stack") / "data", unused_offset()).running() as stack:
         yield stack
 
 
 @pytest.fixture(scope="session")
 def session_shop(stack: Stack) -> Shop:
-    """Logs in once for the whole run."""
+    """A shop whose logins are kept for the whole run."""
     return Shop(stack)
 
 
 @pytest.fixture
 def shop(session_shop: Shop) -> Iterator[Shop]:
-    """The shop, with processors that behave before and after the test."""
+    """The shop, with no faults ordered before and after the test."""
     session_shop.clear_faults()
     yield session_shop
     session_shop.clear_faults()

@@ -1,4 +1,4 @@
-"""Where a card number could have been left, piece by piece: files, topics, the books, the warehouse."""
+"""Searches files, topics, the books and the warehouse for card numbers, piece by piece."""
 
 import os
 import re
@@ -21,7 +21,7 @@ CODE = rb"""(?:cvc|cvv|cvn|code)\W{1,8}%(code)b\b|["']%(code)b["']"""
 
 
 def card_data_in(numbers: Collection[str], codes: Collection[str]) -> Suspect:
-    """Whether a card number stands in a piece, in clear or in any disguise we can think of, or a CVC as a value.
+    """Whether a piece holds a card number, in clear or in one of several encodings, or a CVC as a value.
 
     As mere digits a CVC stands in many a time.
     """
@@ -31,12 +31,12 @@ def card_data_in(numbers: Collection[str], codes: Collection[str]) -> Suspect:
 
 
 def text_in(texts: Collection[str]) -> Suspect:
-    """Whether one of these texts stands in a piece, in whatever case."""
+    """Whether a piece holds one of these texts, in upper or lower case."""
     return lambda content: any(text.lower().encode() in content.lower() for text in texts)
 
 
 def found(suspect: Suspect, pieces: Iterator[Piece]) -> list[str]:
-    """Where something suspect stands."""
+    """The names of the pieces that hold something suspect."""
     return sorted({place for place, content in pieces if suspect(content)})
 
 
@@ -49,7 +49,7 @@ def files(directory: Path) -> Iterator[Piece]:
 
 
 def _content(path: Path) -> bytes:
-    """What a file holds on disk, without the holes with which Kafka makes room for its indexes."""
+    """The content of a file, without the holes that Kafka preallocates for its indexes."""
     with path.open("rb", buffering=0) as file:
         size, content, at = os.fstat(file.fileno()).st_size, [], 0
         while at < size and (begin := _seek(file.fileno(), at, os.SEEK_DATA, size)) < size:
@@ -74,7 +74,7 @@ def records(bootstrap: str) -> Iterator[Piece]:
 
 
 def all_records(bootstrap: str, topics: Collection[str]) -> Iterator[Record]:
-    """What stands on these topics now, from the beginning."""
+    """The records on these topics now, from the beginning."""
     reader = RecordReader(bootstrap)
     try:
         for place in places(bootstrap, topics):

@@ -1,4 +1,4 @@
-"""What customers do with a card: they pay, they are unlucky, and they type its number where it does not belong."""
+"""Payments by one card that succeed and fail, and its number typed into fields where it does not belong."""
 
 from typing import Any
 from urllib.parse import quote
@@ -11,14 +11,14 @@ WHO = "mallory.canary"
 
 
 def join(shop: Shop) -> None:
-    """Open an account with an address and a phone of its own."""
+    """Open an account with its own e-mail address and phone number."""
     shop.passwords[WHO] = "a password of nobody else"
     body = {"email": EMAIL, "password": shop.passwords[WHO], "name": "Mallory", "phone": PHONE}
     assert shop.ask("POST", "/v1/accounts", body).status in (201, 409)
 
 
 def pay_in_every_way(shop: Shop, card: str, code: str) -> None:
-    """Pay, hold, capture, void; and pay at processors that answer nonsense, half, or not at all."""
+    """Pay, hold, capture, void; and pay at processors that answer garbage, half an answer, or nothing."""
     assert _pay(shop, card, code).json["state"] == "captured"
     for end in ("capture", "void"):
         held = _pay(shop, card, code, capture="manual").json["id"]

@@ -1,4 +1,4 @@
-"""Customers, a merchant and staff who talk to a running stack over TCP, one plain request each."""
+"""Customers, a merchant and staff who send plain requests to a running stack, each on its own connection."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ TIMEOUT_S = 60
 
 
 class Answer(msgspec.Struct):
-    """What a client got."""
+    """The answer to a request."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -87,22 +87,22 @@ class Shop:
         return found
 
     def fault(self, processor: str, fault: str, **settings: Any) -> None:
-        """Make a processor misbehave from now on."""
+        """Order a fault of a processor."""
         body = {"processor": processor, "fault": fault, **settings}
         answer = self.ask("POST", "/_sandbox/faults", body, port="sandbox")
         assert answer.status < 300, answer
 
     def faults(self) -> list[dict[str, Any]]:
-        """The faults that calls have yet to meet."""
+        """The faults that no call has met yet."""
         found: list[dict[str, Any]] = self.ask("GET", "/_sandbox/faults", port="sandbox").json["data"]
         return found
 
     def clear_faults(self) -> None:
-        """Let the processors behave again."""
+        """Remove all faults."""
         self.ask("DELETE", "/_sandbox/faults", port="sandbox")
 
     def ledger(self) -> list[dict[str, Any]]:
-        """What the processors applied, from their own records."""
+        """The rows of the processors' own records that they applied."""
         rows, after = [], ""
         while True:
             page = self.ask("GET", f"/_sandbox/ledger?after={after}", port="sandbox").json
@@ -112,7 +112,7 @@ class Shop:
             after = page["next_cursor"]
 
     def mails(self) -> list[dict[str, Any]]:
-        """What the catcher caught."""
+        """The messages that the catcher received."""
         found: list[dict[str, Any]] = self.ask("GET", "/messages", port="catcher").json["data"]
         return found
 

@@ -1,4 +1,4 @@
-"""A whole stack as a user starts it, and what a test does to it: kill, freeze, ask, reconcile."""
+"""A stack as a user starts it, and what tests do to it: kill, freeze, query, reconcile."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import psutil
 
 from sluice import status
 from sluice.settings import StackSettings
-from sluice.status import Status
+from sluice.status import ProcessStatus
 from tests.patience import until
 
 SLUICE = [sys.executable, "-c", "from sluice.cli import main; main()"]
@@ -47,7 +47,7 @@ class Stack:
 
     @contextmanager
     def running(self) -> Iterator["Stack"]:
-        """The stack while it runs; every process of it is ready at the beginning, and gone at the end."""
+        """The running stack; every process is ready at the beginning and has ended at the end."""
         self._out.parent.mkdir(parents=True)
         only = ["--only", *self.names] if self.names else ["--seed"]
         with self._out.open("w") as out, self.command("up", *only, stdout=out, stderr=out) as self.up:
@@ -59,7 +59,7 @@ class Stack:
                 self.up.wait(STOPPED_WITHIN_S)
 
     def command(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """A `sluice` command that is about this stack."""
+        """Start a `sluice` command on this stack."""
         return subprocess.Popen([*SLUICE, *arguments], env=self._env, text=True, **options)
 
     def says(self, *arguments: str) -> tuple[int, str, str]:
@@ -69,7 +69,7 @@ class Stack:
             return ran.returncode, out, err
 
     def reconcile(self) -> str:
-        """What reconciliation prints; it must find nothing wrong and nothing in doubt."""
+        """The output of `sluice reconcile`, which must find no difference and nothing in doubt."""
         code, out, err = self.says("reconcile", "--wait", "90")
         assert code == 0, out + err
         return out
@@ -91,8 +91,8 @@ class Stack:
             finally:
                 ran.kill()
 
-    def now(self) -> dict[str, Status]:
-        """What `sluice status` says, by name."""
+    def now(self) -> dict[str, ProcessStatus]:
+        """The output of `sluice status`, by process name."""
         return {entry.name: entry for entry in status.read(self.settings)}
 
     def pid(self, name: str) -> int:
@@ -100,21 +100,21 @@ class Stack:
         return until(lambda: self.now()[name].pid, BACK_WITHIN_S)  # type: ignore[no-any-return]
 
     def is_ready(self) -> bool:
-        """Whether every process is."""
+        """Whether every process is ready."""
         assert self.up.poll() is None, self._out.read_text()
         return all(entry.state == "ready" for entry in self.now().values() if self._has(entry.name))
 
     def kill(self, name: str) -> None:
-        """End a process as the kernel would when memory is short."""
+        """Kill a process by SIGKILL."""
         os.kill(self.pid(name), signal.SIGKILL)
 
     def await_ready(self) -> None:
-        """Wait until whatever was ended runs again."""
+        """Wait until every process that ended is ready again."""
         until(self.is_ready, BACK_WITHIN_S, lambda: self.now())
 
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
-        """A process that hangs: its sockets stay open, and it does nothing."""
+        """Stop a process inside the `with` block: its sockets stay open and it does nothing."""
         pid = self.pid(name)
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -123,7 +123,7 @@ class Stack:
             os.kill(pid, signal.SIGCONT)
 
     def books(self, sql: str, *values: Any) -> list[Any]:
-        """Rows of the books, read beside the gateway."""
+        """Rows of the books, read while the gateway runs."""
         with closing(sqlite3.connect(f"file:{self.settings.data}/books.sqlite3?mode=ro", uri=True)) as conn:
             return conn.execute(sql, values).fetchall()
 

@@ -1,4 +1,4 @@
-"""kill -9 of each process in the middle of a replay: it comes back, everything agrees, nobody pays twice."""
+"""kill -9 of each process during a replay: it is restarted, all stores agree, nobody is charged twice."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One payment through the whole house, from a login to a row of SQL and a line on the dashboard."""
+"""One payment through the whole stack, from a login to a row in SQL and a line on the dashboard."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What a client gets while a part of the stack is away, and that nothing is lost or charged twice by it."""
+"""Answers while a part of the stack is down, and that nothing is lost or charged twice meanwhile."""
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4

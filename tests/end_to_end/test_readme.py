@@ -1,4 +1,4 @@
-"""The README's lines from login to payment, run by a shell that has nothing but them."""
+"""The README's lines from login to payment, run by a plain shell."""
 
 import json
 import os

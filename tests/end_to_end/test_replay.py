@@ -1,4 +1,4 @@
-"""`sluice replay`: a file becomes real payments, once however often it is run, and says how it went."""
+"""`sluice replay`: a file becomes real payments, once however often it is run, and a summary is printed."""
 
 import json
 from pathlib import Path

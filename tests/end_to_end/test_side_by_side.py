@@ -1,4 +1,4 @@
-"""Two stacks beside each other, and how a stack ends: stopped, or killed."""
+"""Two stacks on one machine, and a stack that is stopped or killed."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What payments leave behind: no card number and no CVC anywhere, no address on any topic.
+"""No card number and no CVC is stored anywhere, and no address on any topic.
 
 Its name puts this file last, so that it looks at what the other tests left as well. Each look is tried on a
 number of its own that was planted there.
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module", autouse=True)
 def used(stack: Stack, session_shop: Shop) -> None:
-    """Use the numbers well, badly, and while the processors misbehave."""
+    """Pay with the numbers, mistype them, and pay while the processors have faults."""
     mishaps.join(session_shop)
     for card, code in zip(NUMBERS, [*CODES, CODES[0]], strict=True):
         mishaps.pay_in_every_way(session_shop, card, code)

@@ -1,4 +1,4 @@
-"""The broker: real Kafka, its storage, its way back after a kill."""
+"""The broker: a real Kafka, its storage, its restart after a kill."""
 
 import subprocess
 import time

@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
+from connectors.gateway import GatewayClient, PasswordLogin
 from schemas.settings import Settings
 from sluice import status
-from sluice.client import Client
 from tests.patience import until
 
 READY_WITHIN_S = 150
@@ -26,7 +26,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 
 async def latest(settings: Settings) -> list[dict[str, Any]]:
-    async with Client(settings.url("gateway"), "admin@example.com", "sluice-demo-only") as admin:
+    login = PasswordLogin("admin@example.com", "sluice-demo-only")
+    async with GatewayClient(settings.url("gateway"), login, retry_for_s=120) as admin:
         pages, cursor = [], ""
         for _ in range(5):
             page = await admin.get(f"/v1/payments?limit=100{cursor}")
@@ -38,7 +39,7 @@ async def latest(settings: Settings) -> list[dict[str, Any]]:
 
 
 def is_all_there(payments: list[dict[str, Any]]) -> bool:
-    """Whether each kind of thing that a tile shows has happened."""
+    """Whether there is a payment of every kind that a tile shows."""
     states = Counter(payment["state"] for payment in payments)
     processors = Counter(payment.get("processor") for payment in payments if payment["state"] == "captured")
     outcomes = {payment["risk"]["outcome"] for payment in payments if "risk" in payment}

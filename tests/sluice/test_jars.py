@@ -1,4 +1,4 @@
-"""The locked jars: fetched once, only what is missing, never anything else than what is locked."""
+"""The locked jars: fetched once, only what is missing, and only if it is what was locked."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Readiness is a question to the process itself."""
+"""The probes, against real processes and sockets."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Where the flows keep their snapshots: pickles, so whoever could write there could run code."""
+"""The store of the flows' snapshots is private: they are pickles, and who writes there can run code."""
 
 from pathlib import Path
 

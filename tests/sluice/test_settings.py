@@ -1,4 +1,4 @@
-"""What a process may know of the environment."""
+"""The environment that each process of the stack gets."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`sluice sql`: its three shapes, its prompt, its one-line errors."""
+"""`sluice sql`: its three output formats, its prompt, its one-line errors."""
 
 import csv
 import io

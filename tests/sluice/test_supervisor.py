@@ -1,4 +1,4 @@
-"""The supervisor with small real processes: order, restarts, what it leaves alone, how it stops."""
+"""The supervisor with small real processes: order of start, restarts, stopping."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from sluice import supervisor
-from sluice.child import Child
+from sluice.child_process import Child
 from sluice.processes import Process
 from sluice.supervisor import Supervisor
 from tests.patience import eventually
@@ -37,7 +37,7 @@ def python(name: str, code: str, probe: Callable[[int], Awaitable[bool]] = at_on
 
 
 class Stack:
-    """A supervisor that runs, and what it said."""
+    """A running supervisor and the lines it printed."""
 
     def __init__(self, data: Path, processes: list[Process], patience_s: float) -> None:
         self.said: list[str] = []
@@ -73,7 +73,7 @@ async def running(data: Path, *processes: Process, patience_s: float = 20) -> As
 
 
 def is_gone(process: psutil.Process) -> bool:
-    """Whether it has ended; who adopted it may not have noticed yet."""
+    """Whether it has ended; it may still be a zombie until its new parent reaps it."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

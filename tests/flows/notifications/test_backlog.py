@@ -47,10 +47,13 @@ def test_what_is_told_leaves_nothing_behind(stage: Any, make: Any, backlog: Back
     assert (backlog.jobs(), backlog.due()) == ([], None)
 
 
-def test_a_later_word_never_overtakes_an_earlier_one(
-    stage: Any, make: Any, backlog: Backlog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def every_recipient_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipients, "REMEMBERED_S", 0)
+
+
+@pytest.mark.usefixtures("every_recipient_is_asked_for")
+def test_a_later_word_never_overtakes_an_earlier_one(stage: Any, make: Any, backlog: Backlog) -> None:
     stage.gateway.recipients["acct_ada"] = make.recipient(email="busy@example.com", phone=None)
     payment = make.payment("authorized")
     pending = recorded(make.completed(payment, 3))

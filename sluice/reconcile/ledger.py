@@ -1,4 +1,4 @@
-"""The processors' own records against our operations: every row of one has its row in the other."""
+"""Compares the processors' own records with our operations: each must have its counterpart."""
 
 from collections.abc import Iterable, Iterator
 from urllib.error import URLError
@@ -9,8 +9,8 @@ import msgspec
 from gateway.books.operations import Operation
 
 
-class Row(msgspec.Struct, frozen=True):
-    """A row of the sandbox's ledger. `amount` in minor units; `of`: the row that it takes further or back."""
+class ProcessorRecord(msgspec.Struct, frozen=True):
+    """A row of the sandbox's ledger. `amount` in minor units; `of`: the id of the row that it follows."""
 
     id: int
     processor: str
@@ -24,21 +24,21 @@ class Row(msgspec.Struct, frozen=True):
     of: int | None = None
 
 
-class Page(msgspec.Struct, frozen=True):
+class LedgerPage(msgspec.Struct, frozen=True):
     """A page of the ledger; `next_cursor` is null on the last one."""
 
-    data: list[Row]
+    data: list[ProcessorRecord]
     next_cursor: str | int | None
 
 
-def read_ledger(url: str) -> list[Row]:
-    """All rows of the sandbox's ledger, the oldest first. Raises `ConnectionError` where it is away."""
-    rows: list[Row] = []
+def read_ledger(url: str) -> list[ProcessorRecord]:
+    """All rows of the sandbox's ledger, the oldest first. Raises `ConnectionError` where it does not answer."""
+    rows: list[ProcessorRecord] = []
     after: str | int | None = ""
     while after is not None:
         try:
             with urlopen(f"{url}/_sandbox/ledger?limit=1000&after={after}", timeout=10) as response:  # noqa: S310
-                page = msgspec.json.decode(response.read(), type=Page)
+                page = msgspec.json.decode(response.read(), type=LedgerPage)
         except URLError as error:
             raise ConnectionError(f"the processors' ledger at {url} does not answer: {error.reason}") from error
         rows += page.data
@@ -46,17 +46,19 @@ def read_ledger(url: str) -> list[Row]:
     return rows
 
 
-def landed(operations: Iterable[Operation], rows: Iterable[Row]) -> list[str]:
-    """Operations that were given up, that a processor applied all the same, and that are still looked for."""
+def landed(operations: Iterable[Operation], rows: Iterable[ProcessorRecord]) -> list[str]:
+    """The ids of failed operations that a processor applied all the same and that are still looked up."""
     applied = {row.request_id for row in rows if row.status == "applied"}
     return [operation.id for operation in operations if _is_watched(operation) and operation.id in applied]
 
 
-def differences(operations: list[Operation], rows: list[Row], cut: int, newer: set[str]) -> Iterator[str]:
-    """What does not agree, one line each. `cut` in microseconds UTC: what finished after it is set aside.
+def differences(
+    operations: list[Operation], rows: list[ProcessorRecord], cut: int, newer: set[str]
+) -> Iterator[str]:
+    """The differences, one line each. `cut` in microseconds UTC: operations that finished after it are left out.
 
-    What has `landed` is no difference yet. `newer` are the ids of operations that were written after the cut,
-    and so before these rows were read.
+    An operation that has `landed` is no difference yet. `newer` are the ids of operations that were written after
+    the cut; the rows were read later and may hold them.
     """
     ours = {operation.id: operation for operation in operations}
     applied = [row for row in rows if row.status == "applied" and row.request_id not in newer]
@@ -71,7 +73,9 @@ def differences(operations: list[Operation], rows: list[Row], cut: int, newer: s
             yield from _missing(operation, theirs.get(operation.id))
 
 
-def _unexplained(row: Row, operation: Operation | None, ours: Iterable[Operation], cut: int) -> Iterator[str]:
+def _unexplained(
+    row: ProcessorRecord, operation: Operation | None, ours: Iterable[Operation], cut: int
+) -> Iterator[str]:
     if operation is None:
         yield f"{row.processor} applied {row.operation} {row.request_id}, which the books do not know"
     elif operation.finished_at is None or operation.finished_at > cut or _is_watched(operation):
@@ -81,15 +85,16 @@ def _unexplained(row: Row, operation: Operation | None, ours: Iterable[Operation
 
 
 def _is_watched(operation: Operation) -> bool:
+    """Whether recovery still looks this failed operation up: it keeps a lease until its last look."""
     return operation.status == "failed" and operation.lease_until is not None
 
 
 def _reversed(operation: Operation, ours: Iterable[Operation]) -> bool:
-    """Whether what the books do not count was taken back: a bank's approval that became a decline."""
+    """Whether a reversal freed the money: the bank approved, and the operation was declined afterwards."""
     return any(o.parent_id == operation.id and o.kind == "reversal" and o.status == "succeeded" for o in ours)
 
 
-def _missing(operation: Operation, row: Row | None) -> Iterator[str]:
+def _missing(operation: Operation, row: ProcessorRecord | None) -> Iterator[str]:
     if row is None:
         yield f"the books have {operation.kind} {operation.id}, which {operation.processor} does not know"
     elif (row.amount, row.currency) != (operation.amount, operation.currency):

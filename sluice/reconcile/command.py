@@ -1,4 +1,4 @@
-"""`sluice reconcile`: books = processors = Kafka = warehouse, to the cent, at one cut."""
+"""The command `sluice reconcile`: books = processors = Kafka = warehouse, to the cent, at one cut."""
 
 import time
 from collections import defaultdict
@@ -10,13 +10,22 @@ from connectors.kafka import is_listening
 from connectors.warehouse import WarehouseAway, WarehouseReader
 from gateway.settings import GatewaySettings
 from schemas.settings import load
-from sluice.ledger import Row, differences, landed, read_ledger
-from sluice.records import Cut, Line, moved_since, operations_since, read_books, read_kafka, read_warehouse
+from sluice.reconcile.ledger import ProcessorRecord, differences, landed, read_ledger
+from sluice.reconcile.stores import (
+    Cut,
+    ReconciledPayment,
+    moved_since,
+    operations_since,
+    read_books,
+    read_kafka,
+    read_warehouse,
+)
 
 SHOWN_MAX = 20  # ids named per difference
 PAUSE_S = 0.5
 
-Totals = dict[tuple[str, str], tuple[int, int, int]]
+ById = dict[str, ReconciledPayment]
+StateTotals = dict[tuple[str, str], tuple[int, int, int]]
 
 
 @click.command()
@@ -37,10 +46,11 @@ def reconcile(wait: float) -> None:
     _conclude(found, cut, ledger)
 
 
-def _settled(settings: GatewaySettings, give_up: float) -> tuple[Cut, list[Row]]:
-    """The books once the outbox has drained and nothing is in doubt, or as they are when time is up.
+def _settled(settings: GatewaySettings, give_up: float) -> tuple[Cut, list[ProcessorRecord]]:
+    """The books once the outbox is empty and nothing is in doubt, or as they are at `give_up`.
 
-    With them the processors' records, read just after: what landed late is waited for until its watch has looked.
+    With them the processors' records, read just after. An operation that landed late is in doubt until recovery
+    has looked it up.
     """
     while True:
         cut = read_books(settings.books_path())
@@ -50,12 +60,12 @@ def _settled(settings: GatewaySettings, give_up: float) -> tuple[Cut, list[Row]]
         time.sleep(PAUSE_S)
 
 
-def _doubt(cut: Cut, ledger: list[Row]) -> list[str]:
+def _doubt(cut: Cut, ledger: list[ProcessorRecord]) -> list[str]:
     return cut.in_doubt() + landed(cut.operations, ledger)
 
 
-def _caught_up(reader: WarehouseReader, settings: GatewaySettings, cut: Cut, give_up: float) -> dict[str, Line]:
-    """The warehouse at the cut: what moved after it is set aside, what is missing is waited for."""
+def _caught_up(reader: WarehouseReader, settings: GatewaySettings, cut: Cut, give_up: float) -> ById:
+    """The warehouse at the cut: later changes are left out, missing payments are waited for until `give_up`."""
     while True:
         try:
             lines = read_warehouse(reader)
@@ -73,7 +83,11 @@ def _caught_up(reader: WarehouseReader, settings: GatewaySettings, cut: Cut, giv
 
 
 def _found(
-    settings: GatewaySettings, cut: Cut, kafka: dict[str, Line], gaps: list[str], warehouse: dict[str, Line]
+    settings: GatewaySettings,
+    cut: Cut,
+    kafka: ById,
+    gaps: list[str],
+    warehouse: ById,
 ) -> Iterator[str]:
     for name, lines in (("kafka", kafka), ("warehouse", warehouse)):
         differing = [id for id in cut.lines.keys() | lines.keys() if cut.lines.get(id) != lines.get(id)]
@@ -90,7 +104,7 @@ def _found(
         yield f"books: {cut.unpublished} events are not published"
 
 
-def totals(lines: dict[str, Line]) -> Totals:
+def totals(lines: ById) -> StateTotals:
     """Count, amount and captured amount (minor units) per currency and state."""
     sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for line in lines.values():
@@ -101,7 +115,7 @@ def totals(lines: dict[str, Line]) -> Totals:
     return {key: (count, amount, captured) for key, (count, amount, captured) in sums.items()}
 
 
-def _print_totals(stores: dict[str, dict[str, Line]]) -> None:
+def _print_totals(stores: dict[str, ById]) -> None:
     summed = {name: totals(lines) for name, lines in stores.items()}
     click.echo(f"{'currency':9}{'state':17}{'store':11}{'payments':>10}{'amount':>18}{'captured':>18}")
     for key in sorted(set().union(*summed.values())):
@@ -110,7 +124,7 @@ def _print_totals(stores: dict[str, dict[str, Line]]) -> None:
             click.echo(f"{key[0]:9}{key[1]:17}{name:11}{count:>10}{amount:>18}{captured:>18}")
 
 
-def _conclude(found: list[str], cut: Cut, ledger: list[Row]) -> None:
+def _conclude(found: list[str], cut: Cut, ledger: list[ProcessorRecord]) -> None:
     doubt = _doubt(cut, ledger)
     for line in found:
         click.echo(f"DIFFERENCE  {line}")

@@ -1,4 +1,4 @@
-"""What the books, Kafka and the warehouse each say of every payment: state and money, in minor units."""
+"""State and amounts (minor units) of every payment, as the books, Kafka and the warehouse each have them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +26,8 @@ NEXT = """
 """
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One payment as one store shows it."""
+class ReconciledPayment(msgspec.Struct, frozen=True):
+    """One payment as one store has it."""
 
     state: str
     currency: str
@@ -38,13 +38,13 @@ class Line(msgspec.Struct, frozen=True):
 class Cut(msgspec.Struct, frozen=True):
     """The books at one moment. `sequences`: the last event of each payment.
 
-    `taken`: what the postings say the processor of each payment owes us (minor units); `posted`: the sum of all
-    postings, always zero.
+    `taken`: what the processor of each payment owes us by the postings (minor units); `posted`: the sum of all
+    postings, which must be zero. `at` in microseconds UTC.
     """
 
     outbox_id: int
     at: int
-    lines: dict[str, Line]
+    lines: dict[str, ReconciledPayment]
     sequences: dict[str, int]
     operations: list[Operation]
     taken: dict[str, int]
@@ -52,7 +52,7 @@ class Cut(msgspec.Struct, frozen=True):
     posted: int
 
     def in_doubt(self) -> list[str]:
-        """Payments and operations whose end nobody knows yet."""
+        """The ids of payments and operations that are not final."""
         payments_ = [id for id, line in self.lines.items() if line.state in ("processing", "unknown")]
         return payments_ + [o.id for o in self.operations if o.status in OPEN]
 
@@ -64,22 +64,22 @@ def read_books(path: Path) -> Cut:
 
 
 def moved_since(path: Path, cut: Cut) -> set[str]:
-    """Payments that have events after the cut."""
+    """The ids of payments that have events after the cut."""
     with _reading(path) as conn:
         rows = conn.execute(select(outbox.c.subject_id).where(outbox.c.id > cut.outbox_id).distinct())
         return {row.subject_id for row in rows}
 
 
 def operations_since(path: Path, cut: Cut) -> set[str]:
-    """Operations that were not written yet at the cut."""
+    """The ids of operations that were written after the cut."""
     with _reading(path) as conn:
         now = {row.id for row in conn.execute(select(operations.c.id))}
     return now - {operation.id for operation in cut.operations}
 
 
-def read_kafka(bootstrap: str, cut: Cut) -> tuple[dict[str, Line], list[str]]:
-    """The payments as `payments.v1` tells them up to the cut, and those whose events have gaps."""
-    last: dict[str, tuple[int, Line]] = {}
+def read_kafka(bootstrap: str, cut: Cut) -> tuple[dict[str, ReconciledPayment], list[str]]:
+    """The payments by id from `payments.v1` up to the cut, and the ids of those whose events have gaps."""
+    last: dict[str, tuple[int, ReconciledPayment]] = {}
     seen: dict[str, set[int]] = {}
     for message in _all_messages(bootstrap):
         try:
@@ -93,20 +93,20 @@ def read_kafka(bootstrap: str, cut: Cut) -> tuple[dict[str, Line], list[str]]:
             continue  # after the cut
         seen.setdefault(payment.id, set()).add(data.sequence)
         if data.sequence > last.get(payment.id, (0,))[0]:
-            line = Line(payment.state, payment.currency, payment.amount, payment.amount_captured)
+            line = ReconciledPayment(payment.state, payment.currency, payment.amount, payment.amount_captured)
             last[payment.id] = (data.sequence, line)
     gaps = [id for id, sequence in cut.sequences.items() if len(seen.get(id, ())) != sequence]
     return {id: line for id, (_, line) in last.items()}, gaps
 
 
-def read_warehouse(reader: WarehouseReader) -> dict[str, Line]:
-    """The payments as the warehouse shows them now. Raises `WarehouseAway`."""
-    lines: dict[str, Line] = {}
+def read_warehouse(reader: WarehouseReader) -> dict[str, ReconciledPayment]:
+    """The payments by id as the warehouse has them now. Raises `WarehouseAway`."""
+    lines: dict[str, ReconciledPayment] = {}
     after = ""
     while True:
         page = reader.query(NEXT.format(after=after, most=PAGE)).rows
         for id, state, currency, amount, captured in page:
-            lines[str(id)] = Line(str(state), str(currency), int(str(amount)), int(str(captured)))
+            lines[str(id)] = ReconciledPayment(str(state), str(currency), int(str(amount)), int(str(captured)))
             after = str(id)
         if len(page) < PAGE:
             return lines
@@ -114,6 +114,7 @@ def read_warehouse(reader: WarehouseReader) -> dict[str, Line]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Connection]:
+    """One read-only transaction. Raises `FileNotFoundError`, because opening the file would make it."""
     if not path.exists():
         raise FileNotFoundError(f"no books at {path}: has the stack run on this data directory?")
     engine = sqlite_engine(path)
@@ -137,7 +138,7 @@ def _cut(conn: Connection) -> Cut:
     return Cut(
         outbox_id=last[0],
         at=last[1] or 0,
-        lines={r.id: Line(r.state, r.currency, r.amount, r.amount_captured) for r in rows},
+        lines={r.id: ReconciledPayment(r.state, r.currency, r.amount, r.amount_captured) for r in rows},
         sequences={r.id: r.sequence for r in rows},
         operations=[Operation(**dict(zip(names, row, strict=True))) for row in called],
         taken={row.payment_id: row.taken for row in owed},
@@ -147,6 +148,7 @@ def _cut(conn: Connection) -> Cut:
 
 
 def _all_messages(bootstrap: str) -> Iterator[Message]:
+    """The messages of `payments.v1` up to the end that each partition had when this began."""
     client = consumer(bootstrap)
     try:
         left = {}

@@ -1,4 +1,4 @@
-"""`sluice reconcile` says in one line what it cannot compare; what it compares, `tests/end_to_end/` shows."""
+"""`sluice reconcile` reports in one line what it cannot reach; `tests/end_to_end/` tests the comparison."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.books.operations import Operation
-from sluice.ledger import Row, differences, landed
+from sluice.reconcile.ledger import ProcessorRecord, differences, landed
 
 CUT = 1_000
 
@@ -25,7 +25,7 @@ def operation(id: str = "op_1", **given: Any) -> Operation:
     return Operation(id=id, **(usual | given))
 
 
-def row(request_id: str = "op_1", **given: Any) -> Row:
+def row(request_id: str = "op_1", **given: Any) -> ProcessorRecord:
     usual: dict[str, Any] = {
         "id": 1,
         "processor": "visa",
@@ -36,10 +36,12 @@ def row(request_id: str = "op_1", **given: Any) -> Row:
         "status": "applied",
         "at": "2026-11-23T12:00:00Z",
     }
-    return Row(request_id=request_id, **(usual | given))
+    return ProcessorRecord(request_id=request_id, **(usual | given))
 
 
-def found(operations: list[Operation], rows: list[Row], newer: frozenset[str] = frozenset()) -> list[str]:
+def found(
+    operations: list[Operation], rows: list[ProcessorRecord], newer: frozenset[str] = frozenset()
+) -> list[str]:
     return list(differences(operations, rows, CUT, set(newer)))
 
 
@@ -60,7 +62,7 @@ def test_what_agrees_is_not_mentioned() -> None:
         ([operation(status="declined")], [row()]),
     ],
 )
-def test_each_difference_is_found(operations: list[Operation], rows: list[Row]) -> None:
+def test_each_difference_is_found(operations: list[Operation], rows: list[ProcessorRecord]) -> None:
     assert len(found(operations, rows)) == 1
 
 

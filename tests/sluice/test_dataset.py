@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.cards import luhn_valid
-from sluice.durations import DURATION
+from sluice.cli import DURATION
+from sluice.dataset import NotTransactions, card_number, read_transactions
 from sluice.freshness import quantiles
-from sluice.transactions import NotTransactions, card_number, read_transactions
 
 COLUMNS = "tx_id, ts, card_id, merchant_id, amount"
 

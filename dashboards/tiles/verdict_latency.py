@@ -5,8 +5,7 @@ from datetime import datetime
 import msgspec
 
 from connectors.warehouse import Table
-from dashboards import chart
-from dashboards.page import card
+from dashboards.page import COLOURS, card, chart, points
 
 QUERY = """
 SELECT time_bucket(INTERVAL 15 SECOND, created_at) AS quarter,
@@ -17,8 +16,8 @@ GROUP BY GROUPING SETS ((quarter), ()) ORDER BY quarter NULLS FIRST
 """
 
 
-class Waits(msgspec.Struct, frozen=True):
-    """Milliseconds over all, None where nobody waited, and by quarter of a minute, oldest first."""
+class VerdictLatency(msgspec.Struct, frozen=True):
+    """Milliseconds over all (None where no payment waited), and by quarter of a minute, oldest first."""
 
     p50: float | None
     p99: float | None
@@ -27,18 +26,18 @@ class Waits(msgspec.Struct, frozen=True):
     p99s: list[float]
 
 
-def waits(table: Table) -> Waits:
-    """What the rows say; the first one is of them all."""
+def latency(table: Table) -> VerdictLatency:
+    """The figures of the rows; the first row holds those over all."""
     p50, p99 = table.rows[0][1:] if table.rows else (None, None)
     times, p50s, p99s = zip(*table.rows[1:], strict=True) if len(table.rows) > 1 else ((), (), ())
-    return Waits(p50, p99, list(times), list(p50s), list(p99s))
+    return VerdictLatency(p50, p99, list(times), list(p50s), list(p99s))
 
 
-def show(figures: Waits) -> None:
-    """Two lines."""
+def show(figures: VerdictLatency) -> None:
+    """Show the median and the 99th percentile as two lines."""
     lines = (
-        ("median", figures.p50s, chart.COLOURS["succeeded"], "solid"),
-        ("99th percentile", figures.p99s, chart.COLOURS["quiet"], "dashed"),
+        ("median", figures.p50s, COLOURS["succeeded"], "solid"),
+        ("99th percentile", figures.p99s, COLOURS["quiet"], "dashed"),
     )
     series = [
         {
@@ -47,9 +46,9 @@ def show(figures: Waits) -> None:
             "showSymbol": len(values) < 3,
             "color": colour,
             "lineStyle": {"width": 2, "type": dash},
-            "data": chart.points(figures.times, values),
+            "data": points(figures.times, values),
         }
         for name, values, colour, dash in lines
     ]
     with card("waits", "Wait for the verdict", "last 15 minutes, ms"):
-        chart.draw("waits", "Median and 99th percentile of the wait for a verdict", " ms", 176, series)
+        chart("waits", "Median and 99th percentile of the wait for a verdict", " ms", 176, series)

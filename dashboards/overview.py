@@ -1,4 +1,4 @@
-"""The page in its states: no warehouse yet, no payments yet, live, live a moment ago; or one payment of it."""
+"""The page: without a warehouse yet, without payments yet, live, stale; or one payment in detail."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,25 +7,34 @@ import streamlit as st
 
 from connectors.warehouse import Table
 from dashboards import formats
-from dashboards.asker import PATIENCE_S
-from dashboards.feed import Answer, ask, settings
+from dashboards.cached_queries import PATIENCE_S, CachedAnswer, ask, settings
 from dashboards.page import html
-from dashboards.tiles import amounts, health, latest, messages, payment, processors, throughput, verdicts, waits
+from dashboards.tiles import (
+    amounts,
+    health,
+    latest,
+    messages,
+    payment,
+    processors,
+    throughput,
+    verdict_latency,
+    verdicts,
+)
 from schemas.times import now
 
-TILES = (throughput, amounts, processors, verdicts, waits, latest, health, messages)
+TILES = (throughput, amounts, processors, verdicts, verdict_latency, latest, health, messages)
 
-Tables = dict[str, Table]  # by question
+Tables = dict[str, Table]  # by query
 
 
 def draw() -> None:
-    """Show what the address asks for: one payment, or all of them."""
+    """Show the payment that the address names, or all of them."""
     picked = st.query_params.get("payment")
-    questions = [payment.query(picked)] if picked else [tile.QUERY for tile in TILES]
-    answers = {sql: ask(sql) for sql in questions}
+    queries = [payment.query(picked)] if picked else [tile.QUERY for tile in TILES]
+    answers = {sql: ask(sql) for sql in queries}
     tables = {sql: answer.table for sql, answer in answers.items() if answer.table}
     moment = now()
-    if len(tables) < len(questions):
+    if len(tables) < len(queries):
         _head("waiting", moment)
         html("waiting.html", trouble=_trouble(answers))
         return
@@ -36,14 +45,14 @@ def draw() -> None:
         html("stale.html", trouble=trouble, age=formats.age(oldest_s))
     with st.container(key="board", gap="small"):
         if picked:
-            payment.show(tables[questions[0]], moment)
+            payment.show(tables[queries[0]], moment)
         elif tables[latest.QUERY].rows:
             _draw_tiles(tables, oldest_s, moment)
         else:
             html("empty.html")
 
 
-def _trouble(answers: dict[str, Answer]) -> str | None:
+def _trouble(answers: dict[str, CachedAnswer]) -> str | None:
     return next((answer.trouble for answer in answers.values() if answer.trouble), None)
 
 
@@ -56,7 +65,7 @@ def _draw_tiles(tables: Tables, oldest_s: float, moment: datetime) -> None:
     rates = throughput.throughput(tables[throughput.QUERY], moment - timedelta(seconds=oldest_s))
     success = processors.success(tables[processors.QUERY])
     decided = verdicts.verdicts(tables[verdicts.QUERY])
-    waited = waits.waits(tables[waits.QUERY])
+    waited = verdict_latency.latency(tables[verdict_latency.QUERY])
     pipeline = health.health(tables[health.QUERY], oldest_s)
     with st.container(key="figures", horizontal=True, gap="small"):
         _figure("Payments per second", "5 s", formats.rate(rates.now), rates.seconds)
@@ -75,7 +84,7 @@ def _draw_tiles(tables: Tables, oldest_s: float, moment: datetime) -> None:
     with second:
         verdicts.show(decided)
     with third:
-        waits.show(waited)
+        verdict_latency.show(waited)
     left, right = st.columns([1.9, 1], gap="small")
     with left:
         latest.show(latest.latest(tables[latest.QUERY], moment))
@@ -85,13 +94,13 @@ def _draw_tiles(tables: Tables, oldest_s: float, moment: datetime) -> None:
 
 
 def _figure(label: str, period: str, value: str, course: Sequence[float]) -> None:
-    """One big figure of the last `period`, with its course once there is one to speak of."""
+    """One big figure of the last `period`, with its course where it has two values or more."""
     chart = course if len(course) > 1 else None
     st.metric(f"{label} :gray[{period}]", value, chart_data=chart, border=True, height="stretch")
 
 
-def _age(pipeline: health.Health) -> None:
-    """How old the oldest figure on the page is."""
+def _age(pipeline: health.PipelineHealth) -> None:
+    """The age of the oldest figure on the page, and how many records the warehouse has yet to read."""
     age = formats.NONE if pipeline.age_s is None else f"{pipeline.age_s:.1f} s"
     left = f"{formats.count(sum(topic.lag for topic in pipeline.topics))} records to read"
     st.metric("Data age", age, left, delta_color="off", delta_arrow="off", border=True, height="stretch")

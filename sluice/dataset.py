@@ -1,4 +1,4 @@
-"""The transactions of a Parquet file, and the test cards they are paid with."""
+"""A Parquet file of transactions, and the test cards they are paid with."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ BINS = ("411111", "555555")  # even card ids → Visa, odd → Mastercard; none 
 BATCH = 10_000
 
 
-class Transaction(msgspec.Struct, frozen=True):
+class DatasetTransaction(msgspec.Struct, frozen=True):
     """A row of the file. `amount` in minor units; `ts` is UTC; `is_fraud` None where the file has no labels."""
 
     tx_id: int
@@ -30,7 +30,7 @@ class NotTransactions(Exception):
     """The file is no Parquet file with the columns a replay needs."""
 
 
-def read_transactions(path: Path, currency: str, offset: int, limit: int | None) -> Iterator[Transaction]:
+def read_transactions(path: Path, currency: str, offset: int, limit: int | None) -> Iterator[DatasetTransaction]:
     """The transactions in order of time, in minor units of `currency`. Raises `NotTransactions`."""
     with duckdb.connect() as db:
         try:
@@ -43,7 +43,7 @@ def read_transactions(path: Path, currency: str, offset: int, limit: int | None)
             rows = rows.limit(limit if limit is not None else 2**62, offset)
         while batch := rows.fetchmany(BATCH):
             for tx_id, ts, card, merchant, amount, is_fraud in batch:
-                yield Transaction(tx_id, _utc(ts), card, merchant, _minor(amount, currency), is_fraud)
+                yield DatasetTransaction(tx_id, _utc(ts), card, merchant, _minor(amount, currency), is_fraud)
 
 
 def card_number(card_id: int) -> str:

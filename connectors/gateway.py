@@ -1,0 +1,202 @@
+"""The client of the gateway's HTTP API: renews its token, and sends again what may be sent again."""
+
+import asyncio
+from time import monotonic
+from types import TracebackType
+from typing import Any, assert_never
+
+import aiohttp
+import msgspec
+
+from connectors.oauth_tokens import ClientCredentials, GrantedToken, TokenCache, TokenRefused, TokenUnreadable
+
+RETRIED_STATUSES = frozenset({409, 429, 503})
+RETRY_FOR_S = 120.0
+RETRY_PAUSE_S = 0.2
+RENEW_EARLY_S = 30
+TIMEOUT = aiohttp.ClientTimeout(total=30)
+JSON = {"Content-Type": "application/json"}
+
+
+class GatewayRefused(Exception):
+    """The gateway answered no: `status` is the HTTP status, `code` the problem's."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(f"{status} {code}")
+        self.status = status
+        self.code = code
+
+
+class LoginRefused(GatewayRefused):
+    """The gateway gave no token; `status` is 200 where its answer holds none."""
+
+
+class GatewayUnavailable(Exception):
+    """No whole answer came; the request may have been applied."""
+
+
+class AnswerUnreadable(GatewayUnavailable):
+    """The answer is a success, but its body is not of the type that was asked for."""
+
+
+class PasswordLogin(msgspec.Struct, frozen=True):
+    """An account that logs in by password. Its text form shows no password."""
+
+    email: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"PasswordLogin({self.email})"
+
+    __str__ = __repr__
+
+
+class ProblemCode(msgspec.Struct):
+    """What is read of a problem (RFC 9457)."""
+
+    code: str = ""
+
+
+class GatewayClient:
+    """An account, a service client, or without a `login` nobody in particular, at one gateway.
+
+    Make it inside a running event loop, and use it as `async with` or `close` it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        login: PasswordLogin | ClientCredentials | None = None,
+        *,
+        retry_for_s: float = 0,
+        connections: int = 32,
+        timeout: aiohttp.ClientTimeout = TIMEOUT,
+    ) -> None:
+        """`url` has no slash at its end.
+
+        `retry_for_s`: for how long a request is sent again, with the same key, after a 409, 429, 503 or a dropped
+        connection; 0 switches that off.
+        """
+        self._url = url
+        self._login = login
+        self._retry_for_s = retry_for_s
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections), timeout=timeout)
+        self._tokens = TokenCache(RENEW_EARLY_S)
+
+    async def __aenter__(self) -> "GatewayClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def get(self, path: str, type: Any = Any) -> Any:
+        """The answer, decoded as `type`. Raises `GatewayRefused` and `GatewayUnavailable`."""
+        return _decoded(await self._until_answered("GET", path, {}, b""), type)
+
+    async def post(self, path: str, body: Any, key: str = "") -> Any:
+        """The decoded answer. `key` is the `Idempotency-Key`; none is sent where it is empty.
+
+        Raises `GatewayRefused` and `GatewayUnavailable`; what is sent again raises when the time for that is over.
+        """
+        headers = JSON | ({"Idempotency-Key": key} if key else {})
+        return _decoded(await self._until_answered("POST", path, headers, msgspec.json.encode(body)), Any)
+
+    async def _until_answered(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
+        give_up = monotonic() + self._retry_for_s
+        while True:
+            try:
+                return await self._authorized(method, path, headers, body)
+            except GatewayRefused as refused:
+                if refused.status not in RETRIED_STATUSES or monotonic() >= give_up:
+                    raise
+            except GatewayUnavailable:
+                if monotonic() >= give_up:
+                    raise
+            await asyncio.sleep(RETRY_PAUSE_S)
+
+    async def _authorized(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
+        """The answer to a request with a token. A 401 renews a kept token once, and is believed of a new one."""
+        if self._login is None:
+            return await self._send(method, path, headers, body)
+        kept = self._tokens.kept()
+        token = await self._tokens.token(self._fetch_token)
+        try:
+            return await self._send(method, path, headers | _bearer(token), body)
+        except GatewayRefused as refused:
+            if refused.status != 401 or token != kept:
+                raise
+        self._tokens.forget(token)
+        token = await self._tokens.token(self._fetch_token)
+        return await self._send(method, path, headers | _bearer(token), body)
+
+    async def _fetch_token(self) -> GrantedToken:
+        """A new token. Raises `LoginRefused` and `GatewayUnavailable`."""
+        match self._login:
+            case PasswordLogin():
+                return await self._log_in(self._login)
+            case ClientCredentials():
+                return await self._grant(self._login)
+            case None:
+                raise AssertionError("nobody in particular has no token")
+            case _:
+                assert_never(self._login)
+
+    async def _log_in(self, login: PasswordLogin) -> GrantedToken:
+        try:
+            answer = await self._send("POST", "/v1/login", JSON, msgspec.json.encode(login))
+            return msgspec.json.decode(answer, type=GrantedToken)
+        except GatewayRefused as refused:
+            raise LoginRefused(refused.status, refused.code) from None
+        except msgspec.DecodeError:
+            raise LoginRefused(200, "unreadable") from None
+
+    async def _grant(self, credentials: ClientCredentials) -> GrantedToken:
+        async def send(headers: dict[str, str], form: bytes) -> tuple[int, bytes]:
+            return await self._exchange("POST", "/oauth/token", headers, form)
+
+        try:
+            return await credentials.fetch(send)
+        except TokenRefused as refused:
+            raise LoginRefused(refused.status, "token_refused") from None
+        except TokenUnreadable:
+            raise LoginRefused(200, "unreadable") from None
+
+    async def _send(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
+        """The body of a success. Raises `GatewayRefused` and `GatewayUnavailable`."""
+        status, answer = await self._exchange(method, path, headers, body)
+        if status >= 400:
+            raise GatewayRefused(status, _problem_code(answer))
+        return answer
+
+    async def _exchange(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        """The status and the whole body. Raises `GatewayUnavailable`."""
+        request = self._session.request(method, self._url + path, data=body or None, headers=headers)
+        try:
+            async with request as response:
+                return response.status, await response.read()
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+            raise GatewayUnavailable(type(error).__name__) from error
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _problem_code(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=ProblemCode).code
+    except msgspec.DecodeError:
+        return "not JSON"  # a proxy's page, for example
+
+
+def _decoded(body: bytes, type: Any) -> Any:
+    try:
+        return msgspec.json.decode(body, type=type)
+    except msgspec.DecodeError as error:
+        raise AnswerUnreadable("not the JSON that was expected") from error

@@ -1,0 +1,1 @@
+"""`sluice reconcile`: compares the books with the processors, Kafka and the warehouse."""

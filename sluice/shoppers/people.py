@@ -1,0 +1,153 @@
+"""The people of the demo: customers who sign up, keep cards and pay, and the staff of the gateway."""
+
+import asyncio
+import html
+import re
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any
+from urllib.parse import urljoin
+
+import aiohttp
+import msgspec
+
+from connectors.gateway import RETRY_FOR_S, GatewayClient, GatewayRefused, PasswordLogin
+from schemas.ids import new_id
+from sluice.shoppers.shops import SHOPS, DemoCard, Shop, random
+
+LABEL_AFTER_S = 30.0  # how long it takes until somebody knows whether a payment was fraud
+FORM_ACTION = re.compile(r'<form[^>]* action="([^"]+)"')
+
+PaymentDocument = dict[str, Any]
+
+
+class KeptCard(msgspec.Struct, frozen=True):
+    """A tokenized card with the device it is used from."""
+
+    card_id: str
+    device: dict[str, str]
+
+
+class NoPayPalForm(Exception):
+    """PayPal's page has no form to press a button of."""
+
+
+class Shopper:
+    """A customer's account at the gateway `url`; use it as `async with`."""
+
+    def __init__(self, url: str, email: str, password: str) -> None:
+        self._url = url
+        self._email = email
+        self._password = password
+        self.cards: list[KeptCard] = []
+
+    async def __aenter__(self) -> "Shopper":
+        async with AsyncExitStack() as opening:
+            browser = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+            self._browser = await opening.enter_async_context(browser)
+            await self._sign_up()
+            login = PasswordLogin(self._email, self._password)
+            client = GatewayClient(self._url, login, retry_for_s=RETRY_FOR_S, connections=8)
+            self._client = await opening.enter_async_context(client)
+            self._opened = opening.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._opened.aclose()
+
+    async def keep(self, card: DemoCard) -> KeptCard:
+        """Tokenize a card."""
+        body = {"number": card.number, "exp_month": card.exp_month, "exp_year": card.exp_year}
+        stored = await self._client.post("/v1/cards", body, new_id("demo"))
+        return KeptCard(stored["id"], {"id": new_id("device"), "ip": card.ip})
+
+    async def pay(
+        self, kept: KeptCard, shop: Shop, merchant_id: str, amount: int, capture: str = "automatic"
+    ) -> PaymentDocument:
+        """Pay by card; the payment as the gateway answered it."""
+        body = {
+            "amount": amount,
+            "currency": shop.currency,
+            "merchant": merchant_id,
+            "payment_method": {"type": "card", "card": kept.card_id, "cvc": "100"},
+            "capture": capture,
+            "device": kept.device,
+        }
+        return await self._pay(body)
+
+    async def pay_by_paypal(self, shop: Shop, merchant_id: str, amount: int, decision: str) -> None:
+        """Pay by PayPal and press a button of PayPal's page: `decision` is `approve` or `cancel`."""
+        payment = await self._pay(
+            {
+                "amount": amount,
+                "currency": shop.currency,
+                "merchant": merchant_id,
+                "payment_method": {"type": "paypal"},
+                "return_url": f"{self._url}/healthz",
+            }
+        )
+        if "next_action" in payment:
+            await self._decide(payment["next_action"]["url"], decision)
+
+    async def _pay(self, body: dict[str, Any]) -> PaymentDocument:
+        payment: PaymentDocument = await self._client.post("/v1/payments", body, new_id("demo"))
+        return payment
+
+    async def _decide(self, url: str, decision: str) -> None:
+        async with self._browser.get(url) as page:
+            form = FORM_ACTION.search(await page.text())
+        if form is None:
+            raise NoPayPalForm(f"HTTP {page.status}")
+        async with self._browser.post(urljoin(url, html.unescape(form[1])), data={"decision": decision}):
+            pass  # the redirects lead through the gateway's return route, which finishes the payment
+
+    async def _sign_up(self) -> None:
+        body = {"email": self._email, "password": self._password, "name": "A shopper"}
+        async with GatewayClient(self._url) as anonymous:
+            try:
+                await anonymous.post("/v1/accounts", body)
+            except GatewayRefused as refused:
+                if refused.status != 409:  # 409: signed up when the demo ran before
+                    raise
+
+
+class Staff:
+    """An admin and an analyst: they open shops, decide reviews, label, capture and void payments."""
+
+    def __init__(self, admin: GatewayClient, analyst: GatewayClient) -> None:
+        self._admin = admin
+        self._analyst = analyst
+
+    async def open_shops(self) -> dict[Shop, str]:
+        """The id of each shop's merchant account."""
+        return {shop: await self._open(shop) for shop in SHOPS}
+
+    async def label_later(self, payment_id: str, label: str) -> None:
+        """Label a payment `LABEL_AFTER_S` from now."""
+        await asyncio.sleep(LABEL_AFTER_S)
+        body = {"label": label, "source": "demo"}
+        await self._analyst.post(f"/v1/payments/{payment_id}/labels", body, new_id("demo"))
+
+    async def finish(self, payment_id: str) -> None:
+        """Capture an authorized payment after a while, or in one case of four void it."""
+        await asyncio.sleep(random.uniform(2, 6))
+        verb = "void" if random.random() < 0.25 else "capture"
+        await self._admin.post(f"/v1/payments/{payment_id}/{verb}", {}, new_id("demo"))
+
+    async def decide_reviews(self) -> None:
+        """Decide what is held for review, a few at a time."""
+        answer = await self._analyst.get("/v1/reviews?limit=20")
+        for review in [review for review in answer["data"] if not review.get("decision")]:
+            await self._decide(review)
+
+    async def _decide(self, review: dict[str, Any]) -> None:
+        decision = "approve" if random.random() < 0.7 else "reject"
+        body = {"decision": decision, "reason": "demo"}
+        await self._analyst.post(f"/v1/reviews/{review['id']}/decision", body, new_id("demo"))
+
+    async def _open(self, shop: Shop) -> str:
+        # The key is always the same: a second demo on the same data directory finds the shops of the first.
+        answer = await self._admin.post("/v1/merchants", {"name": shop.name}, f"demo-shop-{SHOPS.index(shop)}")
+        return str(answer["id"])
