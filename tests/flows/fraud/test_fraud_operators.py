@@ -1,4 +1,4 @@
-"""The three steps: attacks on them, floods, repeats, and going on from what they kept."""
+"""The three operators: attacks on them, floods, repeats, and resuming from their snapshots."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,15 +7,14 @@ import msgspec
 import pytest
 from iso4217 import Currency
 
-from flows.fraud.bins import AMOUNT_COARSE, AMOUNT_FINE
-from flows.fraud.edges import take_in
-from flows.fraud.facts import Lesson
-from flows.fraud.inflight import verdict
+from flows.fraud.codec import inputs_of, verdict_of
+from flows.fraud.inputs import LabelInput
+from flows.fraud.key_shard import SHARDS, shard_of
+from flows.fraud.one_hot import AMOUNT_COARSE, AMOUNT_FINE
+from flows.fraud.operators import InstrumentOperator, MerchantOperator, ModelOperator, StreamItem
 from flows.fraud.rules import Controls
 from flows.fraud.settings import FraudSettings
-from flows.fraud.shelf import SHELVES, shelf_of
-from flows.fraud.steps import InstrumentStep, Item, MerchantStep, ModelStep
-from flows.fraud.warm_up import warm_up
+from flows.fraud.startup import warm_up
 from schemas.events import decode
 from schemas.fraud import Label, Verdict
 from schemas.payments import Method
@@ -24,46 +23,50 @@ from tests.flows.fraud.conftest import BEGIN, in_flight, label_record, payment, 
 SETTINGS = FraudSettings(fraud_min_labels=20)
 
 
-class Steps:
-    """All three, with one shelf each, kept and opened again on demand."""
+class Operators:
+    """All three, with one shard each, resumed from their snapshots on demand."""
 
     def __init__(self, settings: FraudSettings = SETTINGS) -> None:
         self._settings = settings
-        self.steps: tuple[Any, ...] = (InstrumentStep(settings), MerchantStep(settings), ModelStep(settings))
+        self.operators: tuple[Any, ...] = (
+            InstrumentOperator(settings),
+            MerchantOperator(settings),
+            ModelOperator(settings),
+        )
 
-    def walk(self, *items: Item) -> list[Verdict]:
-        walking: list[Any] = list(items)
-        for step in self.steps:
-            walking = step.walk(walking)
-        return [verdict(item, Controls(), BEGIN) for item in walking]
+    def process(self, *items: StreamItem) -> list[Verdict]:
+        passed: list[Any] = list(items)
+        for operator in self.operators:
+            passed = operator.process(passed)
+        return [verdict_of(item, Controls(), BEGIN) for item in passed]
 
-    def reopen(self) -> None:
-        self.steps = tuple(type(step)(self._settings, step.keep()) for step in self.steps)
+    def resume(self) -> None:
+        self.operators = tuple(type(operator)(self._settings, operator.snapshot()) for operator in self.operators)
 
 
 def roomy() -> FraudSettings:
-    return FraudSettings(fraud_min_labels=20, fraud_keys_max=SHELVES * 50)
+    return FraudSettings(fraud_min_labels=20, fraud_keys_max=SHARDS * 50)
 
 
-def lesson(number: int, judged: Verdict, fraud: bool) -> Lesson:
-    return Lesson(
+def label(number: int, judged: Verdict, fraud: bool) -> LabelInput:
+    return LabelInput(
         f"l{number}", judged.instrument, judged.merchant, "EUR", fraud, number * 1.0, judged.features, 0.1
     )
 
 
-def teach(steps: Steps, most: int = 60) -> None:
+def teach(operators: Operators, most: int = 60) -> None:
     for number in range(most):
         fraud = number % 3 == 0
         paid = in_flight(number, stream_key=f"fp_{number % 7}", amount=90_000 if fraud else 4000)
-        steps.walk(lesson(number, steps.walk(paid)[0], fraud))
+        operators.process(label(number, operators.process(paid)[0], fraud))
 
 
 def test_every_payment_gets_every_feature_and_a_score_once_there_is_a_model() -> None:
-    steps = Steps()
-    first = steps.walk(in_flight(0))[0]
+    operators = Operators()
+    first = operators.process(in_flight(0))[0]
     assert (first.score, first.source, first.outcome) == (None, "rules", "allow")
-    teach(steps)
-    later = steps.walk(in_flight(100))[0]
+    teach(operators)
+    later = operators.process(in_flight(100))[0]
     assert later.score is not None
     assert later.source == "model"
     assert later.features.keys() == first.features.keys()
@@ -71,10 +74,10 @@ def test_every_payment_gets_every_feature_and_a_score_once_there_is_a_model() ->
 
 
 def test_the_model_learns_what_the_labels_say() -> None:
-    steps = Steps(roomy())
-    teach(steps, 300)
-    bad = steps.walk(in_flight(400, stream_key="fp_1", amount=90_000))[0]
-    good = steps.walk(in_flight(401, stream_key="fp_1", amount=4000))[0]
+    operators = Operators(roomy())
+    teach(operators, 300)
+    bad = operators.process(in_flight(400, stream_key="fp_1", amount=90_000))[0]
+    good = operators.process(in_flight(401, stream_key="fp_1", amount=4000))[0]
     assert bad.score is not None
     assert good.score is not None
     assert bad.score > 0.5 > good.score
@@ -83,13 +86,13 @@ def test_the_model_learns_what_the_labels_say() -> None:
 
 
 def test_kept_and_opened_again_it_judges_bit_for_bit_the_same() -> None:
-    one, other = Steps(roomy()), Steps(roomy())
+    one, other = Operators(roomy()), Operators(roomy())
     teach(one)
     teach(other)
-    other.reopen()
+    other.resume()
     for number in range(100, 160):
         args = {"stream_key": f"fp_{number % 9}", "amount": number * 37, "country": "DE"}
-        assert one.walk(in_flight(number, **args)) == other.walk(in_flight(number, **args))
+        assert one.process(in_flight(number, **args)) == other.process(in_flight(number, **args))
 
 
 @pytest.mark.parametrize(
@@ -104,71 +107,71 @@ def test_kept_and_opened_again_it_judges_bit_for_bit_the_same() -> None:
     ],
 )
 def test_what_cannot_be_scored_is_held_for_a_person(fields: dict[str, Any], reason: str) -> None:
-    steps = Steps()
-    teach(steps)
-    judged = steps.walk(in_flight(200, **fields))[0]
+    operators = Operators()
+    teach(operators)
+    judged = operators.process(in_flight(200, **fields))[0]
     assert (judged.outcome, judged.reasons, judged.score) == ("review", [reason], None)
     assert msgspec.json.decode(msgspec.json.encode(judged), type=Verdict).features == judged.features
-    assert steps.walk(in_flight(201))[0].score is not None, "and the next one is scored again"
+    assert operators.process(in_flight(201))[0].score is not None, "and the next one is scored again"
 
 
 @pytest.mark.parametrize("year", [1, 1969, 1970, 2018])
 def test_old_payments_are_judged_like_any_other(year: int) -> None:
-    steps = Steps()
-    teach(steps)
-    judged = steps.walk(in_flight(200, occurred_at=datetime(year, 1, 2, tzinfo=UTC)))[0]
+    operators = Operators()
+    teach(operators)
+    judged = operators.process(in_flight(200, occurred_at=datetime(year, 1, 2, tzinfo=UTC)))[0]
     assert judged.score is not None
 
 
 def test_a_feature_that_is_no_number_is_held_and_left_out() -> None:
-    steps = Steps()
-    teach(steps)
+    operators = Operators()
+    teach(operators)
     item = in_flight(200)
-    walked = steps.steps[1].walk(steps.steps[0].walk([item]))
-    walked[0].features["amount_z"] = float("nan")
-    judged = verdict(steps.steps[2].walk(walked)[0], Controls(), BEGIN)
+    passed = operators.operators[1].process(operators.operators[0].process([item]))
+    passed[0].features["amount_z"] = float("nan")
+    judged = verdict_of(operators.operators[2].process(passed)[0], Controls(), BEGIN)
     assert (judged.outcome, judged.reasons) == ("review", ["scoring_error"])
     assert "amount_z" not in judged.features
 
 
 def test_a_payment_or_label_that_comes_again_is_dropped() -> None:
-    steps = Steps()
-    judged = steps.walk(in_flight(0))[0]
-    assert steps.walk(in_flight(0)) == []
-    steps.walk(lesson(1, judged, True))
-    kept = steps.steps[1].keep()
-    steps.walk(lesson(1, judged, True))
-    assert steps.steps[1].keep() == kept
+    operators = Operators()
+    judged = operators.process(in_flight(0))[0]
+    assert operators.process(in_flight(0)) == []
+    operators.process(label(1, judged, True))
+    kept = operators.operators[1].snapshot()
+    operators.process(label(1, judged, True))
+    assert operators.operators[1].snapshot() == kept
 
 
 def test_a_flood_of_new_keys_stays_bounded() -> None:
-    step = InstrumentStep(FraudSettings(fraud_keys_max=SHELVES * 4))
+    operator = InstrumentOperator(FraudSettings(fraud_keys_max=SHARDS * 4))
     for number in range(500):
-        step.walk([in_flight(number, stream_key=f"fp_{number}")])
-    assert len(step.keep()) < 10_000
+        operator.process([in_flight(number, stream_key=f"fp_{number}")])
+    assert len(operator.snapshot()) < 10_000
 
 
 def test_the_model_stays_under_a_megabyte_in_seventy_currencies() -> None:
-    """It is kept every second; above a megabyte it would need a file of its own (design §6)."""
-    features = Steps().walk(in_flight(0))[0].features
-    step = ModelStep(SETTINGS)
+    """It is kept every second; above a megabyte it would need a file of its own."""
+    features = Operators().process(in_flight(0))[0].features
+    operator = ModelOperator(SETTINGS)
     for number, currency in enumerate(Currency):
         for amount in [*AMOUNT_FINE, *AMOUNT_COARSE] if number < 70 else []:
             told = features | {"amount": amount}
-            step.walk([Lesson(f"l{amount}", "fp", "acc", currency.code, False, 1.0, told, 0.1)])
-    assert 100_000 < len(step.keep()) < 1_000_000
+            operator.process([LabelInput(f"l{amount}", "fp", "acc", currency.code, False, 1.0, told, 0.1)])
+    assert 100_000 < len(operator.snapshot()) < 1_000_000
 
 
-def test_keys_spread_over_the_shelves() -> None:
-    found = {shelf_of(f"fp_{number}") for number in range(10_000)}
+def test_keys_spread_over_the_shards() -> None:
+    found = {shard_of(f"fp_{number}") for number in range(10_000)}
     assert len(found) > 8_000
-    assert all(0 <= int(shelf) < SHELVES for shelf in found)
+    assert all(0 <= int(shard) < SHARDS for shard in found)
 
 
 def test_a_label_on_a_payment_nobody_scored_is_counted_not_learned() -> None:
-    steps = Steps()
-    steps.walk(Lesson("l1", "fp_1", "acc_merchant", "EUR", True, 1.0))
-    judged = steps.walk(in_flight(0))[0]
+    operators = Operators()
+    operators.process(LabelInput("l1", "fp_1", "acc_merchant", "EUR", True, 1.0))
+    judged = operators.process(in_flight(0))[0]
     assert judged.features["card_frauds"] == judged.features["merchant_frauds"] == 1
     assert judged.model.endswith("-new-0")
 
@@ -185,21 +188,21 @@ def test_only_cards_at_once_and_paypal_when_approved_are_judged() -> None:
 
 
 def test_a_label_that_says_it_happened_in_the_future_is_refused() -> None:
-    judged = Steps().walk(in_flight(0))[0]
+    judged = Operators().process(in_flight(0))[0]
     ahead = msgspec.structs.replace(judged, occurred_at=BEGIN)
     record = label_record(ahead, True)
     event = decode(record.headers, record.value)
-    assert take_in((record, event))
+    assert inputs_of((record, event))
     assert isinstance(event.data, Label)
     future = msgspec.structs.replace(event.data, occurred_at=BEGIN + timedelta(days=30))
-    assert take_in((record, msgspec.structs.replace(event, data=future))) == []
+    assert inputs_of((record, msgspec.structs.replace(event, data=future))) == []
 
 
 def test_the_warm_up_leaves_nothing_behind() -> None:
     warm_up(SETTINGS)
-    assert Steps().walk(in_flight(0))[0].flow_sequence == 1
+    assert Operators().process(in_flight(0))[0].flow_sequence == 1
 
 
-def _taken(paid: Any, type: str) -> list[Item]:
+def _taken(paid: Any, type: str) -> list[StreamItem]:
     record = payment_record(paid, type=type)
-    return take_in((record, decode(record.headers, record.value)))
+    return inputs_of((record, decode(record.headers, record.value)))
