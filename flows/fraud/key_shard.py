@@ -1,8 +1,8 @@
 """Bounded state for any number of keys: each shard holds some histories and evicts the least recently used.
 
-A shard is a plain dict in order of use and not a `cachetools.LRUCache`: a look-up takes 0.13 µs instead of 0.28 (a
-million look-ups among 5,000 keys, two for each payment and two for each label), and the dict is what the snapshot of
-the shard holds.
+A shard is a plain dict in order of use and not a `cachetools.LRUCache`: a look-up takes 0.13 µs instead of 0.28
+(a million look-ups among 5,000 keys), each payment needs two and each label two more, and the dict is what the
+snapshot of the shard holds.
 """
 
 from collections.abc import Callable

@@ -10,7 +10,7 @@ from iso4217 import Currency
 from flows.fraud.codec import inputs_of, verdict_of
 from flows.fraud.inputs import LabelInput
 from flows.fraud.key_shard import SHARDS, shard_of
-from flows.fraud.one_hot import AMOUNT_COARSE, AMOUNT_FINE
+from flows.fraud.one_hot import AMOUNT_COARSE, AMOUNT_FINE, RECIPE
 from flows.fraud.operators import InstrumentOperator, MerchantOperator, ModelOperator, StreamItem
 from flows.fraud.rules import Controls
 from flows.fraud.settings import FraudSettings
@@ -206,3 +206,35 @@ def test_the_warm_up_leaves_nothing_behind() -> None:
 def _taken(paid: Any, type: str) -> list[StreamItem]:
     record = payment_record(paid, type=type)
     return inputs_of((record, decode(record.headers, record.value)))
+
+
+def test_a_snapshot_of_an_earlier_release_is_resumed() -> None:
+    """Literal state as it stands in recovery stores: whoever moves or renames a stored field must read both."""
+    labels = [1, 0, 2, 1e9, 1, 1e9, 1e9, 0, 1.0, 1.0]
+    amounts = {"EUR": [1, 4200.0, 4200.0, 1e9, 1.0, 4200.0, 1.0, 4200.0, [4200.0]]}
+    card = [1, 1e9, 1.0, 1.0, 1.0, 0.0, [1e9], amounts, ["d1"], ["DE"], ["pay_0"], ["evt_l0"], labels]
+    merchant = [1, 1e9, 1.0, 0.0, {"EUR": [1, 4200.0, 1e9]}, [[1e9, "fp_1"]], labels]
+    tally = [[0.0] * 128, [0.0] * 128, 0.5, 1.25, 30, 1]
+    learned = {"recipe": RECIPE, "labels": 30, "chain": b"\x01\x02", "intercept": -1.0}
+    model = {"learned": learned | {"weights": {}, "squares": {}}, "tally": tally, "sequence": 41}
+    encode = msgspec.msgpack.encode
+    operators = Operators()
+    operators.operators = (
+        InstrumentOperator(roomy(), encode({"fp_1": card})),
+        MerchantOperator(roomy(), encode({"acc_merchant": merchant})),
+        ModelOperator(roomy(), encode(model)),
+    )
+    assert operators.process(in_flight(0)) == [], "a repeat"
+    judged = operators.process(in_flight(1, device_hash="d1", country="FR"))[0]
+    assert judged.model == f"logistic-{RECIPE}-0102-30"
+    assert (judged.flow_sequence, judged.score) == (42, pytest.approx(0.2689, abs=1e-4))
+    expected = {
+        "history": 1,
+        "new_device": 1,
+        "new_country": 2,
+        "card_frauds": 1,
+        "merchant_history": 1,
+        "merchant_amount": 1,
+        "merchant_frauds": 1,
+    }
+    assert {name: judged.features[name] for name in expected} == expected
