@@ -7,13 +7,13 @@ from schemas.settings import Settings
 
 
 class NotificationSettings(Settings, frozen=True, kw_only=True):
-    """Where messages go out, and how long one is tried.
+    """How messages are sent, and for how long one is tried.
 
     Without `mail_host` and `sms_url` everything goes to the local catcher. With `mail_user` the password is read
     from `secrets/mail.password`; the SMS account's token from `secrets/sms.token`.
-    `notification_patience_s`: how long a message is tried before it is given up.
-    `notification_age_max_s`: what happened longer ago is told to nobody, so that a flow that must read the topic
-    from its beginning does not write to every customer of the past.
+    `notification_patience_s`: for how long a message is tried before it is given up.
+    `notification_age_max_s`: for events older than this no message is sent, so that a flow that must read the
+    topic from its beginning does not write to every customer of the past.
     """
 
     gateway: str = ""
@@ -32,6 +32,6 @@ class NotificationSettings(Settings, frozen=True, kw_only=True):
         """The gateway's base URL."""
         return self.gateway or self.url("gateway")
 
-    def effects_path(self) -> Path:
-        """The file of remembered effects. Not `.sqlite3`: Bytewax takes such a file for a part of its store."""
+    def sent_log_path(self) -> Path:
+        """The file of the `SentLog`. Not `.sqlite3`: Bytewax takes such a file for part of its recovery store."""
         return self.data / "notifications" / "effects.db"
