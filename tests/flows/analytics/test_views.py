@@ -8,7 +8,7 @@ import pytest
 
 import flows.analytics.rows as rows
 from connectors.warehouse import Reader
-from flows.analytics.apply import shape
+from flows.analytics.writer import shape
 from schemas.settings import Settings
 from tests.flows.analytics.conftest import Kept, served_warehouse
 
