@@ -94,10 +94,10 @@ NEUTRAL: Features = {
     "day_to_mean": 1,
 }
 
-History = TypeVar("History", MeanAmount, AmountHistory)
+CurrencyHistory = TypeVar("CurrencyHistory", MeanAmount, AmountHistory)
 
 
-def drop_oldest(histories: dict[str, History], currency: str) -> dict[str, History]:
+def drop_oldest(histories: dict[str, CurrencyHistory], currency: str) -> dict[str, CurrencyHistory]:
     """`histories` by currency, without the one used longest ago where there are too many; `currency` stays."""
     if len(histories) <= CURRENCIES_KEPT:
         return histories

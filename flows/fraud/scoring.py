@@ -24,7 +24,7 @@ from schemas.payments import Payment
 SUSPICIOUS = 0.1  # from this score on the features that drive it are reported
 UNTRAINED_SCORE = 0.5  # what a model without labels gives to everything
 
-Fault = Literal["scoring_error", "occurred_at_ahead"]
+ScoringFault = Literal["scoring_error", "occurred_at_ahead"]
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ class ScoredPayment(msgspec.Struct):
     input: PaymentInput | None
     features: Features = {}
     score: float | None = None
-    fault: Fault | None = None
+    fault: ScoringFault | None = None
     live: bool = False
     model: str = ""
     drivers: list[str] = []

@@ -16,8 +16,6 @@ from bytewax.outputs import Sink
 from connectors.heartbeat import beat
 from connectors.keyfiles import read_or_make
 from connectors.logs import configure
-from connectors.mail import Mailer, MailServer
-from connectors.sms import TOKEN_FILE, SmsAccount, Texter, new_token
 from connectors.streams import KafkaSink, KafkaSource, Out, Record, decode_step
 from flows.notifications.delivery import KIND, SOURCE, Notifier
 from flows.notifications.loop_thread import LoopThread
@@ -28,8 +26,6 @@ from flows.notifications.settings import NotificationSettings
 from schemas.events import Event
 from schemas.settings import load
 from schemas.topics import PAYMENTS
-
-MAIL_PASSWORD_FILE = "mail.password"  # noqa: S105 (the name of a file)
 
 # Messages may be a little late: the broker answers fewer, fuller fetches (a quarter less work per payment).
 UNHURRIED = {"fetch.min.bytes": 1_000_000, "fetch.wait.max.ms": 200}
@@ -105,30 +101,11 @@ async def open_notifier(settings: NotificationSettings) -> Notifier:
     secret = read_or_make(settings, SECRET_FILE, new_secret).decode().strip()
     return Notifier(
         Recipients(settings.gateway_url(), secret),
-        Mailer(_mail_server(settings)),
-        Texter(_sms_account(settings)),
+        settings.mailer(),
+        settings.texter(),
         SentLog(settings.sent_log_path()),
         timedelta(seconds=settings.notification_age_max_s),
     )
-
-
-def _mail_server(settings: NotificationSettings) -> MailServer:
-    if not settings.mail_host:
-        return MailServer("localhost", settings.port("smtp"), settings.mail_from, tls="none")
-    password = read_or_make(settings, MAIL_PASSWORD_FILE, bytes).decode().strip() if settings.mail_user else ""
-    return MailServer(
-        settings.mail_host,
-        settings.mail_port,
-        settings.mail_from,
-        settings.mail_tls,
-        settings.mail_user,
-        password,
-    )
-
-
-def _sms_account(settings: NotificationSettings) -> SmsAccount:
-    token = read_or_make(settings, TOKEN_FILE, new_token).decode().strip()
-    return SmsAccount(settings.sms_url or settings.url("catcher"), settings.sms_account, token, settings.sms_from)
 
 
 class Heartbeat:
