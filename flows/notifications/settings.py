@@ -18,6 +18,7 @@ class NotificationSettings(Settings, frozen=True, kw_only=True):
     from `secrets/mail.password`; the SMS account's token from `secrets/sms.token`.
     `gateway`: the base URL of the gateway; without it the local one is asked.
     `mail_from` and `sms_from`: the senders that messages carry.
+    `mail_tls`: encrypted from the first byte (`tls`), after a greeting (`starttls`), or not at all.
     `notification_patience_s`: for how long a message is tried before it is given up.
     `notification_age_max_s`: for events older than this no message is sent, so that a flow that must read the
     topic from its beginning does not write to every customer of the past.
