@@ -1,4 +1,4 @@
-"""`sluice evaluate`: the fraud flow's own features, model and rules over a labelled file, without a broker."""
+"""`sluice evaluate`: the fraud flow's own scoring and rules over a labelled file, without a broker."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,43 +10,43 @@ from time import process_time
 import click
 import msgspec
 
-from flows.fraud.facts import DAY, Facts
-from flows.fraud.prequential import scores
-from flows.fraud.rules import SCORE, Controls
+from flows.fraud.inputs import DAY, PaymentInput
+from flows.fraud.rules import Controls, rules_met
+from flows.fraud.scoring import score_prequentially
 from schemas.money import unit
 from sluice.cli import DURATION
 from sluice.dataset import NotTransactions, read_transactions
-from sluice.measures import Measures, Scored, mean, measure_week
+from sluice.fraud_metrics import FraudMetrics, RankedPayment, mean, measure_week
 
 EPOCH = date(1970, 1, 1)
 WEEKS = 4
 DIGITS = 4
 
-Labelled = list[tuple[Facts, bool]]
+LabelledPayments = list[tuple[PaymentInput, bool]]
 
 
-class Report(msgspec.Struct, frozen=True):
-    """What `sluice evaluate` prints. `weeks` by their first day; `outcomes`: shares of the payments in them.
+class EvaluationReport(msgspec.Struct, frozen=True):
+    """What `sluice evaluate` prints. `weeks` by their first day; `outcomes`: shares of their payments.
 
-    `per_cpu_second`: payments, with features, labels, score, rules and learning, on one core.
+    `per_cpu_second`: payments scored and learned (features, score, rules, label) in one second of one core.
     """
 
     payments: int
     frauds: int
     label_delay_days: float
-    mean: Measures
-    weeks: dict[str, Measures]
+    mean: FraudMetrics
+    weeks: dict[str, FraudMetrics]
     outcomes: dict[str, float]
     per_cpu_second: float
 
 
-class Starts(click.ParamType[list[int]]):
+class DateList(click.ParamType[list[int]]):
     """Dates such as `2018-07-04,2018-07-11`."""
 
     name = "dates"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        """The days since 1970; a usage error where one is no date."""
+        """The dates as days since 1970. Fails with a usage error where one is no date."""
         try:
             return [(date.fromisoformat(text) - EPOCH).days for text in value.split(",")]
         except ValueError:
@@ -56,7 +56,7 @@ class Starts(click.ParamType[list[int]]):
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--label-delay", type=DURATION, default="7d", show_default=True, help="When a label comes.")
-@click.option("--test-weeks", type=Starts(), help="First days of the weeks to test on; else the last four.")
+@click.option("--test-weeks", type=DateList(), help="First days of the weeks to test on; else the last four.")
 @click.option("--currency", default="EUR", show_default=True, help="Of all amounts in the file.")
 def evaluate(file: Path, label_delay: timedelta, test_weeks: list[int] | None, currency: str) -> None:
     """Score FILE as the flow would: each payment before its label is known. Prints JSON."""
@@ -72,44 +72,48 @@ def evaluate(file: Path, label_delay: timedelta, test_weeks: list[int] | None, c
     click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
 
 
-def labelled(file: Path, currency: str) -> Labelled:
-    """The payments of a file and whether each was fraud. Raises `NotTransactions` where it has no labels."""
-    whole = unit(currency)
+def labelled(file: Path, currency: str) -> LabelledPayments:
+    """The payments of a file, each with whether it was fraud. Raises `NotTransactions` where that is not known."""
+    minor_units = unit(currency)
     found = []
     for number, t in enumerate(read_transactions(file, currency, 0, None)):
         if t.is_fraud is None:
             raise NotTransactions(f"{file} has no column is_fraud, or a row without it")
-        card, merchant = intern(str(t.card_id)), intern(str(t.merchant_id))  # one text each, not one a payment
-        facts = Facts(str(number), card, merchant, t.amount, currency, whole, t.ts.timestamp())
-        found.append((facts, t.is_fraud))
+        # Interned: one text per card and merchant, not one per payment.
+        card_id, merchant_id = intern(str(t.card_id)), intern(str(t.merchant_id))
+        payment = PaymentInput(
+            str(number), card_id, merchant_id, t.amount, currency, minor_units, t.ts.timestamp()
+        )
+        found.append((payment, t.is_fraud))
     if not found:
         raise NotTransactions(f"{file} is empty")
     return found
 
 
-def last_weeks(payments: Labelled) -> list[int]:
-    """The first days of the last four whole weeks."""
+def last_weeks(payments: LabelledPayments) -> list[int]:
+    """The first days of the last four whole weeks, as days since 1970."""
     end = int(payments[-1][0].at // DAY) + 1
     return [end - 7 * back for back in range(WEEKS, 0, -1)]
 
 
-def report(payments: Labelled, delay: float, starts: Sequence[int]) -> Report:
-    """Score everything with labels `delay` seconds late. Raises `ValueError` for a week without fraud."""
-    controls, outcomes, scored = Controls(), Counter[str](), []
+def report(payments: LabelledPayments, label_delay_s: float, starts: Sequence[int]) -> EvaluationReport:
+    """Score all payments, with labels `label_delay_s` late. Raises `ValueError` for a week without fraud."""
+    controls, outcomes, ranked = Controls(), Counter[str](), []
     tested = {day for start in starts for day in range(start, start + 7)}
     began = process_time()
-    for (facts, fraud), (features, score) in zip(payments, scores(payments, delay), strict=True):
-        day = int(facts.at // DAY)
+    scored = score_prequentially(payments, label_delay_s)
+    for (payment, fraud), (item, score) in zip(payments, scored, strict=True):
+        day = int(payment.at // DAY)
         if day in tested:
-            met = controls.met({**features, SCORE: score})
+            met = rules_met(item, controls)
             outcomes[met[0].outcome if met else "allow"] += 1
-        scored.append(Scored(day, facts.instrument, fraud, score))
+        ranked.append(RankedPayment(day, payment.instrument_id, fraud, score))
     seconds = process_time() - began
-    weeks = {str(EPOCH + timedelta(days=start)): measure_week(scored, start) for start in starts}
-    return Report(
+    weeks = {str(EPOCH + timedelta(days=start)): measure_week(ranked, start) for start in starts}
+    return EvaluationReport(
         len(payments),
         sum(fraud for _, fraud in payments),
-        delay / DAY,
+        label_delay_s / DAY,
         _rounded(mean(list(weeks.values()))),
         {start: _rounded(week) for start, week in weeks.items()},
         {outcome: round(count / outcomes.total(), 5) for outcome, count in outcomes.most_common()},
@@ -117,5 +121,5 @@ def report(payments: Labelled, delay: float, starts: Sequence[int]) -> Report:
     )
 
 
-def _rounded(measures: Measures) -> Measures:
-    return Measures(*(round(value, DIGITS) for value in msgspec.structs.astuple(measures)))
+def _rounded(metrics: FraudMetrics) -> FraudMetrics:
+    return FraudMetrics(*(round(value, DIGITS) for value in msgspec.structs.astuple(metrics)))

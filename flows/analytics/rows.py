@@ -1,7 +1,8 @@
-"""Records as rows of the warehouse: plain functions, one row type per table, named as its columns."""
+"""Records as rows of the warehouse: plain functions, and one row type per table with the names of its columns."""
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import assert_never
 
 import msgspec
 from msgspec.structs import asdict
@@ -10,15 +11,15 @@ from connectors.records import Out, Place, Record, read
 from schemas.events import DeadLetter, Event
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
-from schemas.payments import PaymentEvent
+from schemas.payments import PaymentEvent, TransactionCompleted
 from schemas.times import from_micros
 from schemas.topics import DEAD_LETTER
 
 SOURCE = "/flows/analytics"  # of the dead letters
 
 
-class PaymentRow(msgspec.Struct, frozen=True):
-    """A payment as its event `sequence` left it."""
+class WarehousePayment(msgspec.Struct, frozen=True):
+    """A payment as of its event `sequence`."""
 
     id: str
     sequence: int
@@ -53,20 +54,20 @@ class PaymentRow(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
-class VerdictRow(Verdict, frozen=True, kw_only=True):
-    """A verdict of the fraud flow. `event` is the id of the event that told it."""
+class WarehouseVerdict(Verdict, frozen=True, kw_only=True):
+    """A verdict of the fraud flow. `event` is the id of its event."""
 
     event: str
 
 
-class LabelRow(Label, frozen=True, kw_only=True):
-    """What was learned later about a payment. `event` is the id of the event that told it."""
+class WarehouseLabel(Label, frozen=True, kw_only=True):
+    """A label of a payment. `event` is the id of its event."""
 
     event: str
 
 
-class NotificationRow(msgspec.Struct, frozen=True):
-    """A message that was sent, failed or was suppressed. `cause` is the event it told of."""
+class WarehouseNotification(msgspec.Struct, frozen=True):
+    """A message that was delivered, failed or was suppressed. `cause` is the id of the event it is about."""
 
     event: str
     payment: str
@@ -81,7 +82,7 @@ class NotificationRow(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
-class ControlRow(msgspec.Struct, frozen=True):
+class WarehouseControl(msgspec.Struct, frozen=True):
     """A fraud rule or list entry."""
 
     id: str
@@ -90,8 +91,8 @@ class ControlRow(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
-class DeadLetterRow(msgspec.Struct, frozen=True):
-    """Where a record stands that nobody could read. `event` is null where it is itself a dead letter."""
+class WarehouseDeadLetter(msgspec.Struct, frozen=True):
+    """The place of an unreadable record. `event` is null where that record is itself a dead letter."""
 
     event: str | None
     topic: str
@@ -101,11 +102,18 @@ class DeadLetterRow(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
-Row = PaymentRow | VerdictRow | LabelRow | NotificationRow | ControlRow | DeadLetterRow
+WarehouseRow = (
+    WarehousePayment
+    | WarehouseVerdict
+    | WarehouseLabel
+    | WarehouseNotification
+    | WarehouseControl
+    | WarehouseDeadLetter
+)
 
 
-class Position(msgspec.Struct, frozen=True):
-    """Where to read a partition on, and Kafka's time of its newest record."""
+class PartitionPosition(msgspec.Struct, frozen=True):
+    """The next offset to read of a partition, and Kafka's time of the newest record read."""
 
     topic: str
     partition: int
@@ -113,7 +121,7 @@ class Position(msgspec.Struct, frozen=True):
     newest_at: datetime
 
 
-class Lag(msgspec.Struct, frozen=True):
+class PartitionLag(msgspec.Struct, frozen=True):
     """How many records of a partition are not read yet."""
 
     topic: str
@@ -121,48 +129,56 @@ class Lag(msgspec.Struct, frozen=True):
     lag: int
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """What a record comes to: a row, a dead letter to send, or only that it was read."""
+class IngestedRecord(msgspec.Struct, frozen=True):
+    """A record and what to do about it: write a row, send a dead letter, or only advance the offset."""
 
     record: Record
-    row: Row | None = None
+    row: WarehouseRow | None = None
     letter: Out | None = None
 
 
-def entry_of(record: Record) -> Entry:
+def ingest(record: Record) -> IngestedRecord:
     """What to do about a record.
 
-    A dead letter that nobody can read is counted, not posted again: it would go round for ever.
+    An unreadable dead letter becomes a row and no new dead letter: that would be unreadable again, without end.
     """
-    answer = read(record, SOURCE)
-    if isinstance(answer, Event):
-        return Entry(record, row_of(answer))
+    event_or_letter = read(record, SOURCE)
+    if isinstance(event_or_letter, Event):
+        return IngestedRecord(record, row_of(event_or_letter))
     if record.topic == DEAD_LETTER.name:
-        return Entry(record, _unreadable_letter(record))
-    return Entry(record, letter=answer)
+        return IngestedRecord(record, _unreadable_letter(record))
+    return IngestedRecord(record, letter=event_or_letter)
 
 
-def row_of(event: Event) -> Row | None:
-    """The row of an event; None where it adds nothing: `transaction_completed` only repeats a state."""
+def row_of(event: Event) -> WarehouseRow | None:
+    """The row of an event; None for `transaction_completed`, which only repeats the state of its payment."""
     data = event.data
-    if isinstance(data, PaymentEvent):
-        return _payment(data)
-    if isinstance(data, Verdict):
-        return VerdictRow(**asdict(data), event=event.id)
-    if isinstance(data, Label):
-        return LabelRow(**asdict(data), event=event.id)
-    if isinstance(data, Notification):
-        return _notification(event.id, data)
-    if isinstance(data, Rule | ListEntry):
-        return ControlRow(data.id, "rule" if isinstance(data, Rule) else "list_entry", data, data.recorded_at)
-    if isinstance(data, DeadLetter):
-        return DeadLetterRow(event.id, data.topic, data.partition, data.offset, data.reason, data.recorded_at)
-    return None
+    match data:
+        case PaymentEvent():
+            return _payment(data)
+        case Verdict():
+            return WarehouseVerdict(**asdict(data), event=event.id)
+        case Label():
+            return WarehouseLabel(**asdict(data), event=event.id)
+        case Notification():
+            return _notification(event.id, data)
+        case Rule():
+            return WarehouseControl(data.id, "rule", data, data.recorded_at)
+        case ListEntry():
+            return WarehouseControl(data.id, "list_entry", data, data.recorded_at)
+        case DeadLetter():
+            return WarehouseDeadLetter(
+                event.id, data.topic, data.partition, data.offset, data.reason, data.recorded_at
+            )
+        case TransactionCompleted():
+            return None
+        case _:
+            assert_never(data)
 
 
-def latest(rows: Iterable[PaymentRow]) -> list[PaymentRow]:
-    """One row per payment: that of its highest sequence."""
-    newest: dict[str, PaymentRow] = {}
+def latest(rows: Iterable[WarehousePayment]) -> list[WarehousePayment]:
+    """One row per payment: the one with the highest sequence."""
+    newest: dict[str, WarehousePayment] = {}
     for row in rows:
         known = newest.get(row.id)
         if known is None or row.sequence > known.sequence:
@@ -170,18 +186,18 @@ def latest(rows: Iterable[PaymentRow]) -> list[PaymentRow]:
     return list(newest.values())
 
 
-def positions(records: Iterable[Record]) -> list[Position]:
-    """Where to read on after `records`, which come in the order of each partition."""
+def positions(records: Iterable[Record]) -> list[PartitionPosition]:
+    """Where to read on after `records`, which are in the order of their offsets in each partition."""
     last: dict[Place, Record] = {(r.topic, r.partition): r for r in records}
     return [
-        Position(topic, partition, record.offset + 1, from_micros(record.timestamp_ms * 1000))
+        PartitionPosition(topic, partition, record.offset + 1, from_micros(record.timestamp_ms * 1000))
         for (topic, partition), record in last.items()
     ]
 
 
-def _payment(event: PaymentEvent) -> PaymentRow:
+def _payment(event: PaymentEvent) -> WarehousePayment:
     payment, method, risk = event.payment, event.payment.method, event.payment.risk
-    return PaymentRow(
+    return WarehousePayment(
         id=payment.id,
         sequence=event.sequence,
         state=payment.state,
@@ -216,9 +232,9 @@ def _payment(event: PaymentEvent) -> PaymentRow:
     )
 
 
-def _notification(id: str, data: Notification) -> NotificationRow:
-    return NotificationRow(
-        event=id,
+def _notification(event_id: str, data: Notification) -> WarehouseNotification:
+    return WarehouseNotification(
+        event=event_id,
         payment=data.payment,
         cause=data.event,
         sequence=data.sequence,
@@ -232,6 +248,8 @@ def _notification(id: str, data: Notification) -> NotificationRow:
     )
 
 
-def _unreadable_letter(record: Record) -> DeadLetterRow:
+def _unreadable_letter(record: Record) -> WarehouseDeadLetter:
     moment = from_micros(record.timestamp_ms * 1000)
-    return DeadLetterRow(None, record.topic, record.partition, record.offset, "unreadable dead letter", moment)
+    return WarehouseDeadLetter(
+        None, record.topic, record.partition, record.offset, "unreadable dead letter", moment
+    )

@@ -1,4 +1,4 @@
-"""What the analytics flow is told."""
+"""Settings of the analytics flow."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ from schemas.settings import Settings
 
 
 class AnalyticsSettings(Settings, frozen=True, kw_only=True):
-    """Limits of what readers may ask; past one of the process's or the statement's the flow restarts.
+    """Limits of the warehouse and its readers; where a statement or the process is over one, the flow restarts.
 
-    `warehouse_threads`: of one statement; small commits cost half the CPU with one.
+    `warehouse_threads`: of one statement; small commits take half the CPU with one.
     `warehouse_memory_mb`: DuckDB's own buffers.
     `warehouse_process_mb`: the whole process, since some functions ignore DuckDB's limit.
-    `statement_s`: one statement. `refuse_s`: how long its reader is not let in.
+    `statement_s`: the duration of one statement. `refuse_s`: how long its reader is locked out.
     """
 
     warehouse_threads: int = 1
@@ -24,6 +24,6 @@ class AnalyticsSettings(Settings, frozen=True, kw_only=True):
         """The DuckDB file."""
         return self.data / "warehouse.duckdb"
 
-    def refusals(self) -> Path:
-        """Where it is kept which readers are not let in."""
+    def lockouts(self) -> Path:
+        """The file of the readers that are locked out."""
         return self.data / "run" / "warehouse-refused.json"

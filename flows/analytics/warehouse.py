@@ -10,16 +10,16 @@ import structlog
 
 from connectors.records import Offsets, Out, Place, dead_letter
 from connectors.warehouse import READERS, address, load_quack, token
-from flows.analytics import apply
-from flows.analytics.door import Door, serve
-from flows.analytics.limits import Watch
-from flows.analytics.rows import SOURCE, Entry, positions
+from flows.analytics import writer
+from flows.analytics.access_control import AccessControl, serve
+from flows.analytics.query_guard import QueryGuard
+from flows.analytics.rows import SOURCE, IngestedRecord, positions
 from flows.analytics.settings import AnalyticsSettings
 
 SCHEMA = ("tables.sql", "views.sql")
 SPILL_MAX = "2GB"
 
-# What DuckDB says when a value does not fit its column; anything else is no fault of a record.
+# What DuckDB raises for a value that does not fit its column; any other error is no fault of a record.
 UNFIT = (duckdb.DataError, duckdb.InvalidInputException)
 
 log = structlog.get_logger()
@@ -45,75 +45,76 @@ def open_file(settings: AnalyticsSettings) -> duckdb.DuckDBPyConnection:
 
 
 class Warehouse:
-    """The open file. `write` and `checked` belong to one thread; readers come in by threads of DuckDB."""
+    """The open file. `write` and `save_lag` are called by one thread; readers are served by threads of DuckDB."""
 
     def __init__(self, settings: AnalyticsSettings, send: Callable[[list[Out]], None]) -> None:
-        """`send` delivers dead letters, and returns once Kafka has them."""
+        """`send` delivers dead letters, and returns when Kafka has stored them."""
         self._settings, self._send = settings, send
         self._con = open_file(settings)
-        self._writing = threading.RLock()
-        self._watch: Watch | None = None
+        self._commit_lock = threading.RLock()
+        self._guard: QueryGuard | None = None
 
     def offsets(self) -> Offsets:
-        """Where to read on."""
-        return apply.offsets(self._con)
+        """The offsets to read on from."""
+        return writer.stored_offsets(self._con)
 
-    def write(self, entries: Sequence[Entry]) -> None:
-        """One batch: dead letters first, then rows and offsets at once, so that a stop in between repeats letters.
+    def write(self, batch: Sequence[IngestedRecord]) -> None:
+        """Write one batch: dead letters first, then rows and offsets in one transaction.
 
-        Raises `duckdb.Error` where the file cannot be written; then nothing of the batch is.
+        A kill in between repeats the dead letters. Raises `duckdb.Error` where the file cannot be written; then no
+        row and no offset of the batch is.
         """
-        letters = [entry.letter for entry in entries if entry.letter]
+        letters = [item.letter for item in batch if item.letter]
         if letters:
             self._send(letters)
         with self._committing():
-            self._apply(entries)
+            self._write(batch)
 
-    def checked(self, lag: Mapping[Place, int]) -> None:
-        """Keep how far each partition is behind."""
+    def save_lag(self, lag: Mapping[Place, int]) -> None:
+        """Store how many records of each partition are still to be read."""
         with self._committing():
-            apply.save_lag(self._con, lag)
+            writer.save_lag(self._con, lag)
 
     def serve(self) -> None:
-        """Let readers in, and watch what they ask."""
+        """Serve readers, and guard against statements over the limits."""
         tokens = {reader: token(self._settings, reader) for reader in READERS}
-        door = Door(tokens, self._settings.refusals())
-        serve(self._con, address(self._settings), door)
-        self._watch = Watch(self._con.cursor(), door, self._settings, self._writing)
+        access = AccessControl(tokens, self._settings.lockouts())
+        serve(self._con, address(self._settings), access)
+        self._guard = QueryGuard(self._con.cursor(), access, self._settings, self._commit_lock)
 
     def close(self) -> None:
-        """Close the file, and the door with it."""
-        if self._watch:
-            self._watch.close()
+        """Close the file; readers are served no more."""
+        if self._guard:
+            self._guard.close()
         self._con.close()
 
     @contextmanager
     def _committing(self) -> Iterator[None]:
-        with self._writing:
+        with self._commit_lock:
             try:
                 yield
             except duckdb.OutOfMemoryException:
-                if self._watch:
-                    self._watch.out_of_memory()
+                if self._guard:
+                    self._guard.out_of_memory()
                 raise
 
-    def _apply(self, entries: Sequence[Entry]) -> None:
-        """Apply a batch; where DuckDB takes offence, halve it until the record is found that does not fit."""
-        rows = [entry.row for entry in entries if entry.row]
+    def _write(self, batch: Sequence[IngestedRecord]) -> None:
+        """Write a batch. Where DuckDB refuses a value, halve the batch until its record is found."""
+        rows = [item.row for item in batch if item.row]
         try:
-            apply.apply(self._con, rows, positions(entry.record for entry in entries))
+            writer.write_batch(self._con, rows, positions(item.record for item in batch))
         except UNFIT as error:
-            if len(entries) == 1:
-                self._set_aside(entries[0], error)
+            if len(batch) == 1:
+                self._reject(batch[0], error)
             else:
-                half = len(entries) // 2
-                self._apply(entries[:half])
-                self._apply(entries[half:])
+                half = len(batch) // 2
+                self._write(batch[:half])
+                self._write(batch[half:])
 
-    def _set_aside(self, entry: Entry, error: duckdb.Error) -> None:
-        record = entry.record
-        log.warning("record_unfit", topic=record.topic, partition=record.partition, offset=record.offset)
-        if entry.row is None:
-            raise error  # there is nothing in it that could not fit: the fault is ours
+    def _reject(self, item: IngestedRecord, error: duckdb.Error) -> None:
+        record = item.record
+        log.warning("record.rejected", topic=record.topic, partition=record.partition, offset=record.offset)
+        if item.row is None:
+            raise error  # without a row only the offsets are written: no fault of the record
         self._send([dead_letter(record, "a value does not fit the warehouse", SOURCE)])
-        apply.apply(self._con, [], positions([record]))
+        writer.write_batch(self._con, [], positions([record]))

@@ -1,78 +1,79 @@
-"""What the flow remembers of one instrument (a card, a PayPal payer), and the features it makes of it."""
+"""The history of one instrument (a card, a PayPal payer) and the features computed from it."""
 
 from bisect import bisect_right
 from math import exp
 
 import msgspec
 
-from flows.fraud.amounts import Amounts, latest
-from flows.fraud.facts import DAY, Facts, Features, Lesson
-from flows.fraud.known import Known, names
+from flows.fraud.amounts import AmountHistory, drop_oldest
+from flows.fraud.inputs import DAY, Features, LabelInput, PaymentInput
+from flows.fraud.label_features import LabelHistory, feature_names
 
-TIMES_KEPT = 64  # of the last hour: bounds what the exact counts can count to
+TIMES_KEPT = 64  # payments of the last hour: an exact count never exceeds one more than this
 REPEATS_KEPT = 8
-PLACES_KEPT = 8
-JUDGEABLE = 10  # payments before an amount can be called a jump
+VALUES_KEPT = 8  # devices, and countries
+JUMP_SINCE = 10  # payments: with fewer, no amount counts as a jump
 MINUTE, HOUR = 60.0, 3600.0
-KNOWN = names("card")
+LABEL_FEATURES = feature_names("card")
 
 
 class Instrument(msgspec.Struct, array_like=True):
-    """Its payments by `occurred_at`. The windows move with its own newest payment, never with a clock.
+    """Payments by `occurred_at`, in seconds since 1970 UTC. Windows end at the newest payment, not now.
 
-    A payment that happened before the newest one counts as happening with it.
+    A payment older than the newest one counts as if it happened with it. The order of the fields is part of the
+    recovery state.
     """
 
     count: int = 0
     at: float = 0
-    day: float = 0  # payments, fading over a day, a week and thirty days
+    day: float = 0  # payments, decaying over a day, a week and thirty days
     week: float = 0
     month: float = 0
-    unusual: float = 0  # by how much recent payments were out of the ordinary, fading over a week
+    unusual: float = 0  # how far recent amounts were above the usual ones, decaying over a week
     times: list[float] = []
-    amounts: dict[str, Amounts] = {}
+    amounts: dict[str, AmountHistory] = {}
     devices: list[str] = []
     countries: list[str] = []
-    payments: list[str] = []
-    labels: list[str] = []
-    known: Known = msgspec.field(default_factory=Known)
+    payment_ids: list[str] = []
+    label_ids: list[str] = []
+    labels: LabelHistory = msgspec.field(default_factory=LabelHistory)
 
-    def update(self, facts: Facts) -> Features | None:
-        """The features of a payment, which is then part of the history; None where it was seen already."""
-        if facts.payment in self.payments:
+    def update(self, payment: PaymentInput) -> Features | None:
+        """Add a payment. Returns its features, by what came before; None for a repeat, which changes nothing."""
+        if payment.payment_id in self.payment_ids:
             return None
-        gap = max(facts.at - self.at, 0.0) if self.count else -1.0
-        at = self._move_to(facts.at)
-        amounts = self.amounts.get(facts.currency) or Amounts()
+        gap = max(payment.at - self.at, 0.0) if self.count else -1.0
+        at = self._decay_to(payment.at)
+        amounts = self.amounts.get(payment.currency) or AmountHistory()
         features = {
-            "amount": float(facts.amount),
+            "amount": float(payment.amount),
             "gap": gap,
-            **amounts.compare(facts.amount, at),
+            **amounts.compare(payment.amount, at),
             **self._velocity(at),
-            **self._novelty(facts),
-            **self.known.features(KNOWN, at),
+            **self._novelty(payment),
+            **self.labels.features(LABEL_FEATURES, at),
         }
-        features["amount_jump"] = features["amount_to_largest"] if self.count >= JUDGEABLE else 0.0
-        amounts.add(facts.amount)
-        self._add(facts, at, amounts, features["amount_z"])
+        features["amount_jump"] = features["amount_to_largest"] if self.count >= JUMP_SINCE else 0.0
+        amounts.add(payment.amount)
+        self._add(payment, at, amounts, features["amount_z"])
         return features
 
-    def learn(self, lesson: Lesson) -> bool:
-        """Take a label in; False where it was taken already."""
-        if lesson.label in self.labels:
+    def learn(self, label: LabelInput) -> bool:
+        """Add a label; False for a repeat, which changes nothing."""
+        if label.label_id in self.label_ids:
             return False
-        self.known.update(lesson)
-        self.labels.append(lesson.label)
-        del self.labels[:-REPEATS_KEPT]
+        self.labels.update(label)
+        self.label_ids.append(label.label_id)
+        del self.label_ids[:-REPEATS_KEPT]
         return True
 
-    def _move_to(self, at: float) -> float:
+    def _decay_to(self, at: float) -> float:
         if self.count:
             at = max(at, self.at)
             elapsed = self.at - at
             self.day *= exp(elapsed / DAY)
-            self.week *= (fade := exp(elapsed / (7 * DAY)))
-            self.unusual *= fade
+            self.week *= (decay := exp(elapsed / (7 * DAY)))
+            self.unusual *= decay
             self.month *= exp(elapsed / (30 * DAY))
         self.at = at
         del self.times[: bisect_right(self.times, at - HOUR)]
@@ -91,43 +92,43 @@ class Instrument(msgspec.Struct, array_like=True):
             "unusual": self.unusual,
         }
 
-    def _novelty(self, facts: Facts) -> Features:
+    def _novelty(self, payment: PaymentInput) -> Features:
         return {
-            "new_device": novelty(facts.device, self.devices),
-            "new_country": novelty(facts.country, self.countries),
-            "new_currency": float(bool(self.amounts) and facts.currency not in self.amounts),
+            "new_device": novelty(payment.device_hash, self.devices),
+            "new_country": novelty(payment.country, self.countries),
+            "new_currency": float(bool(self.amounts) and payment.currency not in self.amounts),
         }
 
-    def _add(self, facts: Facts, at: float, amounts: Amounts, z: float) -> None:
+    def _add(self, payment: PaymentInput, at: float, amounts: AmountHistory, z: float) -> None:
         self.count += 1
         self.day += 1
         self.week += 1
         self.month += 1
-        self.unusual += beyond(z)
+        self.unusual += excess(z)
         self.times.append(at)
         del self.times[:-TIMES_KEPT]
-        if facts.currency not in self.amounts:
-            self.amounts = latest(self.amounts | {facts.currency: amounts}, facts.currency)
-        self.devices = remember(facts.device, self.devices)
-        self.countries = remember(facts.country, self.countries)
-        self.payments.append(facts.payment)
-        del self.payments[:-REPEATS_KEPT]
+        if payment.currency not in self.amounts:
+            self.amounts = drop_oldest(self.amounts | {payment.currency: amounts}, payment.currency)
+        self.devices = append_value(payment.device_hash, self.devices)
+        self.countries = append_value(payment.country, self.countries)
+        self.payment_ids.append(payment.payment_id)
+        del self.payment_ids[:-REPEATS_KEPT]
 
 
-def beyond(z: float) -> float:
-    """How far an amount is out of the ordinary: 0 within one spread of the median, 10 at most."""
+def excess(z: float) -> float:
+    """How far an amount is above the usual: 0 within one spread of the median, 10 at most."""
     return min(z - 1, 10.0) if z > 1 else 0.0
 
 
 def novelty(value: str | None, seen: list[str]) -> float:
-    """0: nobody told, or the first one ever; 1: seen before; 2: another than those seen."""
+    """0: unknown, or the first value ever; 1: seen before; 2: another than those seen."""
     if value is None or not seen:
         return 0.0
     return 1.0 if value in seen else 2.0
 
 
-def remember(value: str | None, seen: list[str]) -> list[str]:
-    """`seen` with `value` as its newest, the oldest dropped where there are too many."""
+def append_value(value: str | None, seen: list[str]) -> list[str]:
+    """`seen` with `value` as its newest, without the oldest where there are too many."""
     if value is None or (seen and seen[-1] == value):
         return seen
-    return [*(s for s in seen[-PLACES_KEPT + 1 :] if s != value), value]
+    return [*(s for s in seen[-VALUES_KEPT + 1 :] if s != value), value]

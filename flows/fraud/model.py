@@ -1,4 +1,4 @@
-"""The model: river's logistic regression over one-hot bins. It scores first and learns when the label arrives."""
+"""The model: river's logistic regression over one-hot bins. It scores a payment and learns its label later."""
 
 import hashlib
 from collections import defaultdict
@@ -9,8 +9,8 @@ import msgspec
 from river import linear_model
 from river.utils import VectorDict
 
-from flows.fraud.bins import RECIPE, one_hot
-from flows.fraud.facts import Features, Lesson
+from flows.fraud.inputs import Features, LabelInput
+from flows.fraud.one_hot import RECIPE, one_hot
 
 RATE = 0.25  # of AdaGrad; 0.2 to 0.35 rank the same on the public benchmark
 EPSILON = 1e-8  # of AdaGrad, river's own
@@ -18,13 +18,14 @@ INTERCEPT_RATE = 0.01  # river's own
 
 
 class Unscored(ValueError):
-    """The features cannot be scored: there is no number that would mean anything."""
+    """The features cannot be scored: one is missing or no finite number."""
 
 
-class Learned(msgspec.Struct):
-    """All that the model knows: bin → weight and sum of squared gradients, and from which labels it came.
+class ModelParameters(msgspec.Struct):
+    """What the model has learned: by bin, its weight and its sum of squared gradients.
 
-    `chain` runs over the ids of the labels in the order they were learned: the same chain means the same model.
+    `chain` is a hash over the ids of the labels in the order they were learned: equal chains mean equal models.
+    The names of the fields are part of the recovery state.
     """
 
     recipe: str = RECIPE
@@ -36,15 +37,15 @@ class Learned(msgspec.Struct):
 
 
 class OneHotRegression(linear_model.LogisticRegression):
-    """River's, with the steps of its AdaGrad, where all inputs are 1: one gradient for all bins learns faster.
+    """River's, with the steps of its AdaGrad. All inputs are 1, so one gradient serves all bins, which is faster.
 
-    `squares`: bin → sum of its squared gradients.
+    `squares`: by bin, the sum of its squared gradients.
     """
 
-    def __init__(self, learned: Learned) -> None:
-        super().__init__(intercept_init=learned.intercept)
-        self.squares = defaultdict(float, learned.squares)
-        self._weights = VectorDict(learned.weights)  # river has no public way to go on from weights
+    def __init__(self, parameters: ModelParameters) -> None:
+        super().__init__(intercept_init=parameters.intercept)
+        self.squares = defaultdict(float, parameters.squares)
+        self._weights = VectorDict(parameters.weights)  # river has no public way to resume from weights
 
     def learn_one(self, x: Any, y: Any, w: float = 1.0) -> None:
         """Move the weights of the bins `x` towards the label `y`."""
@@ -60,20 +61,20 @@ class OneHotRegression(linear_model.LogisticRegression):
 class Model:
     """Scores and learns one payment at a time. `labels`: how many it has learned."""
 
-    def __init__(self, learned: Learned | None = None) -> None:
-        """Go on from `learned`; what another recipe learned means nothing to this one and is left."""
-        if learned is None or learned.recipe != RECIPE:
-            learned = Learned()
-        self._regression: Any = OneHotRegression(learned)  # river's types are partial
-        self.labels, self._chain = learned.labels, learned.chain
+    def __init__(self, parameters: ModelParameters | None = None) -> None:
+        """Resume from `parameters`; those of another `recipe` have other bins and are dropped."""
+        if parameters is None or parameters.recipe != RECIPE:
+            parameters = ModelParameters()
+        self._regression: Any = OneHotRegression(parameters)  # river's types are partial
+        self.labels, self._chain = parameters.labels, parameters.chain
 
     @property
     def version(self) -> str:
-        """Which model this is: the hashes of its recipe and of the labels it learned, and their number."""
+        """The name of this model: the hashes of its recipe and of the labels it has learned, and their number."""
         return f"logistic-{RECIPE}-{self._chain.hex()[:8] or 'new'}-{self.labels}"
 
     def score(self, features: Features, currency: str) -> float:
-        """The probability of fraud. Raises `Unscored` where a feature is no finite number or missing."""
+        """The probability of fraud, 0 to 1. Raises `Unscored` where a feature is missing or no finite number."""
         try:
             score: float = self._regression.predict_proba_one(one_hot(features, currency))[True]
         except KeyError as missing:
@@ -82,30 +83,30 @@ class Model:
             raise Unscored("a feature or the score is no finite number")
         return score
 
-    def learn(self, lesson: Lesson) -> bool:
-        """Learn a label from the features it carries; False where they are none that could have been scored."""
-        features = lesson.features
+    def learn(self, label: LabelInput) -> bool:
+        """Learn a label from the features it carries; False where they could not have been scored."""
+        features = label.features
         if not features or not isfinite(sum(features.values())):
             return False
         try:
-            bins = one_hot(features, lesson.currency)
-        except KeyError:  # judged by a flow that knew other features
+            bins = one_hot(features, label.currency)
+        except KeyError:  # scored by a release with other features
             return False
-        self._regression.learn_one(bins, lesson.fraud)
-        self._chain = hashlib.blake2b(self._chain + lesson.label.encode(), digest_size=8).digest()
+        self._regression.learn_one(bins, label.fraud)
+        self._chain = hashlib.blake2b(self._chain + label.label_id.encode(), digest_size=8).digest()
         self.labels += 1
         return True
 
     def drivers(self, features: Features, currency: str, count: int = 2) -> list[str]:
-        """The features that speak most for fraud, the strongest first."""
+        """The `count` features that contribute most to the score, the strongest first."""
         weights = self._regression.weights
         found = sorted(((weights.get(b, 0.0), b) for b in one_hot(features, currency)), reverse=True)
         names = dict.fromkeys(name.partition(":")[0] for weight, name in found if weight > 0)
         return list(names)[:count]
 
-    def learned(self) -> Learned:
-        """What to keep to go on from here."""
-        return Learned(
+    def parameters(self) -> ModelParameters:
+        """The state to resume from."""
+        return ModelParameters(
             RECIPE,
             self.labels,
             self._chain,

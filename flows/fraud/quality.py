@@ -1,4 +1,4 @@
-"""How good the scores were, told by the labels as they come (prequential: scored before learned)."""
+"""Prequential quality: how good the scores were, measured as the labels arrive (scored before learned)."""
 
 from collections.abc import Iterator
 from math import log
@@ -7,25 +7,28 @@ from typing import Any
 import msgspec
 from river import drift
 
-BINS = 128  # of the logit of the score
-REACH = 12.0  # logits beyond this are the same bin
-MEMORY = 20_000  # labels over which the past fades
-TOP = 0.005  # the share of payments that people can look at
-RENORM = 1e9
+BINS = 128  # of the score's logit
+REACH = 12.0  # logits beyond this fall into the outermost bin
+MEMORY = 20_000  # labels over which older ones lose their weight
+TOP = 0.005  # the share of payments that people can review
+WEIGHT_MAX = 1e9
 
 
 class Tally(msgspec.Struct, array_like=True):
-    """Labels by the score their payment had. The newer weigh more: `weight` grows, so the others fade."""
+    """Labels by the score of their payment. Newer ones count more: `weight`, that of the next label, grows.
+
+    The order of the fields is part of the recovery state.
+    """
 
     frauds: list[float] = msgspec.field(default_factory=lambda: [0.0] * BINS)
     goods: list[float] = msgspec.field(default_factory=lambda: [0.0] * BINS)
-    expected: float = 0  # frauds, if the scores are probabilities
+    expected: float = 0  # number of frauds, if the scores are probabilities
     weight: float = 1
     labels: int = 0
     unscored: int = 0
 
     def update(self, score: float | None, fraud: bool) -> None:
-        """Count a label; one without a score is only counted."""
+        """Count a label. One without a score changes only the counts."""
         self.labels += 1
         if score is None:
             self.unscored += 1
@@ -33,11 +36,11 @@ class Tally(msgspec.Struct, array_like=True):
         (self.frauds if fraud else self.goods)[_bin(score)] += self.weight
         self.expected += score * self.weight
         self.weight *= 1 + 1 / MEMORY
-        if self.weight > RENORM:
+        if self.weight > WEIGHT_MAX:
             self._renormalize()
 
     def figures(self) -> dict[str, float]:
-        """PR-AUC, precision among the highest scores, calibration (1 is right, more: too many expected)."""
+        """PR-AUC, precision among the highest scores, and calibration: expected by actual frauds (1 is right)."""
         frauds = sum(self.frauds)
         if not frauds:
             return {"labels": self.labels, "unscored": self.unscored}
@@ -51,21 +54,21 @@ class Tally(msgspec.Struct, array_like=True):
 
     def _pr_auc(self, frauds: float) -> float:
         area = caught = seen = 0.0
-        for fraud, all in self._from_the_top():
-            # Inside a bin nobody knows the order: its frauds stand at its middle.
-            area += fraud / frauds * (caught + fraud / 2) / (seen + all / 2)
-            caught, seen = caught + fraud, seen + all
+        for fraud, total in self._from_highest():
+            # The order inside a bin is unknown: its frauds count as if in its middle.
+            area += fraud / frauds * (caught + fraud / 2) / (seen + total / 2)
+            caught, seen = caught + fraud, seen + total
         return area
 
     def _precision_top(self) -> float:
         room = TOP * (sum(self.frauds) + sum(self.goods))
         caught, left = 0.0, room
-        for fraud, all in self._from_the_top():
-            share = min(1.0, left / all)
-            caught, left = caught + share * fraud, left - share * all
+        for fraud, total in self._from_highest():
+            share = min(1.0, left / total)
+            caught, left = caught + share * fraud, left - share * total
         return caught / room
 
-    def _from_the_top(self) -> Iterator[tuple[float, float]]:
+    def _from_highest(self) -> Iterator[tuple[float, float]]:
         for fraud, good in zip(reversed(self.frauds), reversed(self.goods), strict=True):
             if fraud or good:
                 yield fraud, fraud + good
@@ -78,24 +81,24 @@ class Tally(msgspec.Struct, array_like=True):
 
 
 class Quality:
-    """The tally, and a watch on drift: ADWIN over the loss. The watch starts anew with the process."""
+    """The tally, and ADWIN drift detection over the loss. The detector starts empty with each process."""
 
     def __init__(self, tally: Tally | None = None) -> None:
         self.tally = tally or Tally()
         adwin: Any = drift.ADWIN  # has no types
-        self._watch = adwin()
+        self._detector = adwin()
         self.drifts = 0
 
     def update(self, score: float | None, fraud: bool) -> None:
-        """Take the label of a payment in, with the score it had."""
+        """Count the label of a payment that had this score."""
         self.tally.update(score, fraud)
         if score is not None:
             right = score if fraud else 1 - score
-            self._watch.update(-log(max(right, 1e-9)))
-            self.drifts += bool(self._watch.drift_detected)
+            self._detector.update(-log(max(right, 1e-9)))
+            self.drifts += bool(self._detector.drift_detected)
 
     def figures(self) -> dict[str, float]:
-        """The tally's, and how often the loss drifted since the start."""
+        """The figures of the tally, and how often the loss drifted since the process started."""
         return self.tally.figures() | {"drifts": self.drifts}
 
 

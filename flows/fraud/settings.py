@@ -6,9 +6,9 @@ KEYS_MAX = 262_144
 
 
 class FraudSettings(Settings, frozen=True, kw_only=True):
-    """`fraud_min_labels`: with fewer labels learned the model may not go beyond `allow`; rules decide.
+    """`fraud_min_labels`: with fewer labels learned the model cannot go beyond `allow`; rules decide.
 
-    `fraud_keys_max`: how many instruments, and how many merchants, are remembered; the longest unused go first.
+    `fraud_keys_max`: how many instruments, and how many merchants, are kept; the least recently used are evicted.
     """
 
     fraud_min_labels: int = 500

@@ -1,1 +1,1 @@
-"""Who paid is told: `transaction_completed` becomes mails and short messages, and what became of them recorded."""
+"""Payers are notified: `transaction_completed` events become mails and short messages."""

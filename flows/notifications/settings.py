@@ -1,19 +1,27 @@
-"""Settings of the notifications flow."""
+"""Settings of the notifications flow, and the clients of the channels they describe."""
 
 from pathlib import Path
 from typing import Literal
 
+from connectors.keyfiles import read_or_make
+from connectors.mail import Mailer, MailServer
+from connectors.sms import TOKEN_FILE, SmsAccount, Texter, new_token
 from schemas.settings import Settings
+
+MAIL_PASSWORD_FILE = "mail.password"  # noqa: S105 (the name of a file)
 
 
 class NotificationSettings(Settings, frozen=True, kw_only=True):
-    """Where messages go out, and how long one is tried.
+    """How messages are sent, and for how long one is tried.
 
     Without `mail_host` and `sms_url` everything goes to the local catcher. With `mail_user` the password is read
     from `secrets/mail.password`; the SMS account's token from `secrets/sms.token`.
-    `notification_patience_s`: how long a message is tried before it is given up.
-    `notification_age_max_s`: what happened longer ago is told to nobody, so that a flow that must read the topic
-    from its beginning does not write to every customer of the past.
+    `gateway`: the base URL of the gateway; without it the local one is asked.
+    `mail_from` and `sms_from`: the senders that messages carry.
+    `mail_tls`: encrypted from the first byte (`tls`), after a greeting (`starttls`), or not at all.
+    `notification_patience_s`: for how long a message is tried before it is given up.
+    `notification_age_max_s`: for events older than this no message is sent, so that a flow that must read the
+    topic from its beginning does not write to every customer of the past.
     """
 
     gateway: str = ""
@@ -29,9 +37,24 @@ class NotificationSettings(Settings, frozen=True, kw_only=True):
     notification_age_max_s: float = 86400
 
     def gateway_url(self) -> str:
-        """The gateway's base URL."""
+        """The base URL of the gateway that is asked for recipients."""
         return self.gateway or self.url("gateway")
 
-    def effects_path(self) -> Path:
-        """The file of remembered effects. Not `.sqlite3`: Bytewax takes such a file for a part of its store."""
+    def sent_log_path(self) -> Path:
+        """The file of the `SentLog`. Not `.sqlite3`: Bytewax takes such a file for part of its recovery store."""
         return self.data / "notifications" / "effects.db"
+
+    def mailer(self) -> Mailer:
+        """The client of the mail server, by default the local catcher's. Raises `SecretMissing`."""
+        if not self.mail_host:
+            return Mailer(MailServer("localhost", self.port("smtp"), self.mail_from, tls="none"))
+        password = read_or_make(self, MAIL_PASSWORD_FILE, bytes).decode().strip() if self.mail_user else ""
+        return Mailer(
+            MailServer(self.mail_host, self.mail_port, self.mail_from, self.mail_tls, self.mail_user, password)
+        )
+
+    def texter(self) -> Texter:
+        """The client of the SMS provider, by default the local catcher's. Raises `SecretMissing`."""
+        token = read_or_make(self, TOKEN_FILE, new_token).decode().strip()
+        url = self.sms_url or self.url("catcher")
+        return Texter(SmsAccount(url, self.sms_account, token, self.sms_from))

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from connectors.records import Record, out
-from flows.analytics.rows import entry_of
+from flows.analytics.rows import ingest
 from flows.analytics.settings import AnalyticsSettings
 from flows.analytics.warehouse import Warehouse
 from schemas.events import Event, new_event
@@ -47,14 +47,14 @@ class Shop:
         end = until or now()
         records = [r for n in range(count) for r in self._payment(end - over * (n / max(count, 1)))]
         for at in range(0, len(records), 500):
-            self.warehouse.write([entry_of(record) for record in records[at : at + 500]])
-        self.warehouse.checked({(topic.name, 0): 0 for topic in (PAYMENTS, NOTIFICATIONS)})
+            self.warehouse.write([ingest(record) for record in records[at : at + 500]])
+        self.warehouse.save_lag({(topic.name, 0): 0 for topic in (PAYMENTS, NOTIFICATIONS)})
 
     def take(self, payment: Payment) -> None:
         """Write one payment."""
         event = PaymentEvent(1, None, payment.created_at, payment)
         self.warehouse.write(
-            [entry_of(self._record(PAYMENTS.name, new_event("payment.captured", "/", payment.id, event, now())))]
+            [ingest(self._record(PAYMENTS.name, new_event("payment.captured", "/", payment.id, event, now())))]
         )
 
     now = staticmethod(now)

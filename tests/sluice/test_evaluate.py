@@ -1,4 +1,4 @@
-"""`sluice evaluate`: the measures on small lists, and the command on a file of our own."""
+"""`sluice evaluate`: the metrics on small lists, and the command on a file of our own."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,26 +8,26 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from sluice.evaluate import Report, evaluate
-from sluice.measures import Scored, measure_week, rank_measures
+from sluice.evaluate import EvaluationReport, evaluate
+from sluice.fraud_metrics import RankedPayment, measure_week, rank_metrics
 
 START = 100
 
 
-def test_rank_measures_of_a_perfect_a_reversed_and_a_blind_ranking() -> None:
-    assert rank_measures([(0.9, True), (0.8, True), (0.2, False), (0.1, False)]) == (1.0, 1.0)
-    auc, precision = rank_measures([(0.9, False), (0.8, False), (0.2, True), (0.1, True)])
+def test_rank_metrics_of_a_perfect_a_reversed_and_a_blind_ranking() -> None:
+    assert rank_metrics([(0.9, True), (0.8, True), (0.2, False), (0.1, False)]) == (1.0, 1.0)
+    auc, precision = rank_metrics([(0.9, False), (0.8, False), (0.2, True), (0.1, True)])
     assert (auc, precision) == (0.0, pytest.approx((1 / 3 + 2 / 4) / 2))
-    assert rank_measures([(0.5, True), (0.5, False), (0.5, False), (0.5, False)]) == (0.5, 0.25)
+    assert rank_metrics([(0.5, True), (0.5, False), (0.5, False), (0.5, False)]) == (0.5, 0.25)
 
 
 def test_a_list_without_fraud_cannot_be_measured() -> None:
     with pytest.raises(ValueError, match="all frauds, or none"):
-        rank_measures([(0.5, False)])
+        rank_metrics([(0.5, False)])
 
 
-def scored(day: int, card: str, fraud: bool, score: float) -> Scored:
-    return Scored(START + day, card, fraud, score)
+def scored(day: int, card: str, fraud: bool, score: float) -> RankedPayment:
+    return RankedPayment(START + day, card, fraud, score)
 
 
 def test_a_card_known_to_be_compromised_is_left_out_from_the_eighth_day_on() -> None:
@@ -72,7 +72,7 @@ def file(tmp_path: Path) -> Path:
 def test_the_command_prints_the_measures_of_each_week(file: Path) -> None:
     ran = CliRunner().invoke(evaluate, [str(file)])
     assert ran.exit_code == 0, ran.output
-    found = msgspec.json.decode(ran.output, type=Report)
+    found = msgspec.json.decode(ran.output, type=EvaluationReport)
     assert found.payments == 2400
     assert list(found.weeks) == ["2026-01-23", "2026-01-30", "2026-02-06", "2026-02-13"]
     assert 0.5 < found.mean.auc_roc <= 1
@@ -88,7 +88,7 @@ def test_labels_at_once_measure_better_and_a_week_can_be_named(file: Path) -> No
         CliRunner().invoke(evaluate, [str(file), "--label-delay", delay, "--test-weeks", "2026-01-23"])
         for delay in ("0s", "21d")
     ]
-    at_once, late = (msgspec.json.decode(each.output, type=Report) for each in ran)
+    at_once, late = (msgspec.json.decode(each.output, type=EvaluationReport) for each in ran)
     assert list(at_once.weeks) == ["2026-01-23"]
     assert at_once.mean.average_precision > late.mean.average_precision
 

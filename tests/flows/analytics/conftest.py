@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from connectors.records import Out, Record, out
-from flows.analytics.rows import entry_of
+from flows.analytics.rows import ingest
 from flows.analytics.settings import AnalyticsSettings
 from flows.analytics.warehouse import Warehouse
 from schemas.events import Event, EventData, new_event
@@ -123,7 +123,7 @@ class Kept:
 
     def write(self, *records: Record) -> None:
         """One batch."""
-        self.warehouse.write([entry_of(record) for record in records])
+        self.warehouse.write([ingest(record) for record in records])
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """What stands in it."""

@@ -8,7 +8,7 @@ import pytest
 
 import flows.analytics.rows as rows
 from connectors.warehouse import WarehouseReader
-from flows.analytics.apply import shape
+from flows.analytics.writer import shape
 from schemas.settings import Settings
 from tests.flows.analytics.conftest import Kept, served_warehouse
 
@@ -34,14 +34,14 @@ PROMISED = {
 }
 
 TABLES = {
-    "payments": rows.PaymentRow,
-    "verdicts": rows.VerdictRow,
-    "labels": rows.LabelRow,
-    "notifications": rows.NotificationRow,
-    "controls": rows.ControlRow,
-    "dead_letters": rows.DeadLetterRow,
-    "offsets": rows.Position,
-    "lags": rows.Lag,
+    "payments": rows.WarehousePayment,
+    "verdicts": rows.WarehouseVerdict,
+    "labels": rows.WarehouseLabel,
+    "notifications": rows.WarehouseNotification,
+    "controls": rows.WarehouseControl,
+    "dead_letters": rows.WarehouseDeadLetter,
+    "offsets": rows.PartitionPosition,
+    "lags": rows.PartitionLag,
 }
 
 
@@ -60,13 +60,13 @@ def test_a_row_has_the_columns_of_its_table(kept: Kept, table: str) -> None:
 
 
 def test_the_shape_of_a_row_comes_from_its_types() -> None:
-    assert shape(rows.Position) == (
+    assert shape(rows.PartitionPosition) == (
         '[{"topic":"VARCHAR","partition":"BIGINT","next_offset":"BIGINT","newest_at":"TIMESTAMPTZ"}]'
     )
-    assert '"risk_reasons":["VARCHAR"]' in shape(rows.PaymentRow)
-    assert '"risk_score":"DOUBLE"' in shape(rows.PaymentRow)
-    assert '"label":"VARCHAR"' in shape(rows.LabelRow), "one of two words is text"
-    assert '"features":"JSON"' in shape(rows.LabelRow)
+    assert '"risk_reasons":["VARCHAR"]' in shape(rows.WarehousePayment)
+    assert '"risk_score":"DOUBLE"' in shape(rows.WarehousePayment)
+    assert '"label":"VARCHAR"' in shape(rows.WarehouseLabel), "one of two words is text"
+    assert '"features":"JSON"' in shape(rows.WarehouseLabel)
 
 
 def test_every_column_is_documented_in_the_warehouse_and_on_the_page(kept: Kept) -> None:

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from connectors.records import Record
-from flows.fraud.facts import DAY, Facts
-from flows.fraud.inflight import InFlight
+from flows.fraud.codec import streamed_payment
+from flows.fraud.inputs import DAY, PaymentInput
+from flows.fraud.scoring import StreamedPayment
 from schemas.events import Event, decode, derived_id, encode
 from schemas.fraud import Label, Verdict
 from schemas.payments import Method, Payment, PaymentEvent
@@ -41,16 +42,16 @@ def payment(number: int = 0, **fields: Any) -> Payment:
     return Payment(**(given | fields))
 
 
-def in_flight(number: int = 0, **fields: Any) -> InFlight:
-    """A payment as the steps get it."""
+def in_flight(number: int = 0, **fields: Any) -> StreamedPayment:
+    """A payment as the operators get it."""
     paid = payment(number, **fields)
-    return InFlight(f"evt_{number}", None, paid, BEGIN + timedelta(days=3650), 0, number)
+    return streamed_payment(f"evt_{number}", None, paid, BEGIN + timedelta(days=3650), 0, number)
 
 
-def facts(number: int = 0, **fields: Any) -> Facts:
-    """The facts of a payment, an hour after the one before."""
-    given = {"payment": f"pay_{number}", "instrument": "fp_1", "merchant": "acc_merchant", "amount": 4200}
-    return Facts(**(given | {"currency": "EUR", "unit": 100, "at": 1e9 + number * 3600.0} | fields))
+def payment_input(number: int = 0, **fields: Any) -> PaymentInput:
+    """The input of a payment, an hour after the one before."""
+    given = {"payment_id": f"pay_{number}", "instrument_id": "fp_1", "merchant_id": "acc_merchant", "amount": 4200}
+    return PaymentInput(**(given | {"currency": "EUR", "unit": 100, "at": 1e9 + number * 3600.0} | fields))
 
 
 def payment_record(paid: Payment, offset: int = 0, type: str = "payment.initiated") -> Record:
@@ -101,7 +102,7 @@ def timeless(verdict: Verdict) -> Verdict:
 
 
 @pytest.fixture(scope="session")
-def shop() -> list[tuple[Facts, bool]]:
+def shop() -> list[tuple[PaymentInput, bool]]:
     """Ten weeks of sixty cards at thirty merchants; now and then a merchant leaks its cards for a while."""
     chance = random.Random(7)
     habits = [(chance.uniform(0.5, 3), chance.uniform(500, 9000)) for _ in range(60)]
@@ -116,6 +117,6 @@ def shop() -> list[tuple[Facts, bool]]:
                 amount = max(1, round(chance.gauss(usual, usual / 3)))
                 paid.append((1e9 + (day + chance.random()) * DAY, f"fp_{card}", f"acc_{merchant}", amount, fraud))
     return [
-        (Facts(f"pay_{number}", card, merchant, amount, "EUR", 100, at), fraud)
+        (PaymentInput(f"pay_{number}", card, merchant, amount, "EUR", 100, at), fraud)
         for number, (at, card, merchant, amount, fraud) in enumerate(sorted(paid))
     ]

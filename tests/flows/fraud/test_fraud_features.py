@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.fraud.facts import DAY, Lesson
+from flows.fraud.inputs import DAY, LabelInput
 from flows.fraud.instruments import Instrument
-from flows.fraud.known import Known, names
+from flows.fraud.key_shard import KeyShard
+from flows.fraud.label_features import LabelHistory, feature_names
 from flows.fraud.merchants import Merchant
-from flows.fraud.shelf import Shelf
-from tests.flows.fraud.conftest import facts
+from tests.flows.fraud.conftest import payment_input
 
 
 def features(card: Instrument, number: int, **fields):  # type: ignore[no-untyped-def]
-    found = card.update(facts(number, **fields))
+    found = card.update(payment_input(number, **fields))
     assert found is not None
     return found
 
@@ -67,8 +67,8 @@ def test_currencies_are_never_mixed() -> None:
 
 def test_new_devices_and_countries_are_seen() -> None:
     card = Instrument()
-    assert features(card, 0, device="d1", country="DE")["new_device"] == 0
-    again = features(card, 1, device="d1", country="FR")
+    assert features(card, 0, device_hash="d1", country="DE")["new_device"] == 0
+    again = features(card, 1, device_hash="d1", country="FR")
     assert (again["new_device"], again["new_country"]) == (1, 2)
     assert features(card, 2)["new_device"] == 0
 
@@ -77,7 +77,7 @@ def test_a_payment_that_comes_again_changes_nothing() -> None:
     card = Instrument()
     features(card, 0)
     before = repr(card)
-    assert card.update(facts(0)) is None
+    assert card.update(payment_input(0)) is None
     assert repr(card) == before
 
 
@@ -91,10 +91,10 @@ def test_windows_never_move_back() -> None:
 
 
 def test_labels_count_by_the_day_of_their_payment() -> None:
-    known = Known()
+    history = LabelHistory()
     for day, fraud in ((1, False), (2, True), (3, True)):
-        known.update(Lesson(f"l{day}", "fp", "acc", "EUR", fraud, 1e9 + day * DAY))
-    found = known.features(names("card"), 1e9 + 5 * DAY)
+        history.update(LabelInput(f"l{day}", "fp", "acc", "EUR", fraud, 1e9 + day * DAY))
+    found = history.features(feature_names("card"), 1e9 + 5 * DAY)
     assert (found["card_frauds"], found["card_labels"], found["card_last_label"], found["card_streak"]) == (
         2,
         3,
@@ -105,53 +105,53 @@ def test_labels_count_by_the_day_of_their_payment() -> None:
 
 
 def test_an_old_label_that_comes_late_does_not_end_a_streak() -> None:
-    known = Known()
-    known.update(Lesson("l1", "fp", "acc", "EUR", True, 1e9))
-    known.update(Lesson("l2", "fp", "acc", "EUR", False, 1e9 - 3 * DAY))
-    assert (known.last, known.streak, known.goods) == (2, 1, 1)
+    history = LabelHistory()
+    history.update(LabelInput("l1", "fp", "acc", "EUR", True, 1e9))
+    history.update(LabelInput("l2", "fp", "acc", "EUR", False, 1e9 - 3 * DAY))
+    assert (history.last, history.streak, history.goods) == (2, 1, 1)
 
 
 def test_a_label_that_comes_again_is_not_counted() -> None:
-    card, lesson = Instrument(), Lesson("l1", "fp", "acc", "EUR", True, 1e9)
-    assert card.learn(lesson)
-    assert not card.learn(lesson)
-    assert card.known.frauds == 1
+    card, label = Instrument(), LabelInput("l1", "fp", "acc", "EUR", True, 1e9)
+    assert card.learn(label)
+    assert not card.learn(label)
+    assert card.labels.frauds == 1
 
 
 def test_card_testing_leaves_a_trace_at_the_merchant() -> None:
     merchant = Merchant()
     for number in range(20):
-        ordinary = facts(number, instrument=f"fp_{number}", amount=5_000, at=1e9 - 1000 + number)
+        ordinary = payment_input(number, instrument_id=f"fp_{number}", amount=5_000, at=1e9 - 1000 + number)
         merchant.update(ordinary, Instrument().update(ordinary) or {})
     for number in range(20, 35):
-        sample = facts(number, instrument=f"fp_{number}", amount=100, at=1e9 + number)
+        sample = payment_input(number, instrument_id=f"fp_{number}", amount=100, at=1e9 + number)
         found = merchant.update(sample, Instrument().update(sample) or {})
     assert found["merchant_tests"] == 15
-    bystander = facts(98, instrument="fp_98", amount=5_000, at=1e9 + 40)
+    bystander = payment_input(98, instrument_id="fp_98", amount=5_000, at=1e9 + 40)
     assert merchant.update(bystander, Instrument().update(bystander) or {})["merchant_tests"] == 0
-    later = facts(99, instrument="fp_99", amount=100, at=1e9 + 2000)
+    later = payment_input(99, instrument_id="fp_99", amount=100, at=1e9 + 2000)
     assert merchant.update(later, Instrument().update(later) or {})["merchant_tests"] == 1
 
 
 def test_small_first_payments_are_no_test_of_cards_where_they_are_usual() -> None:
     baker = Merchant()
     for number in range(200):
-        sample = facts(number, instrument=f"fp_{number}", amount=350 + number % 7 * 50, at=1e9 + number)
+        sample = payment_input(number, instrument_id=f"fp_{number}", amount=350 + number % 7 * 50, at=1e9 + number)
         assert (baker.update(sample, Instrument().update(sample) or {}))["merchant_tests"] < 10
     for number in range(200, 215):
-        sample = facts(number, instrument=f"fp_{number}", amount=1, at=1e9 + 2000 + number)
+        sample = payment_input(number, instrument_id=f"fp_{number}", amount=1, at=1e9 + 2000 + number)
         found = baker.update(sample, Instrument().update(sample) or {})
     assert found["merchant_tests"] == 15
 
 
-def test_a_shelf_drops_the_longest_unused_and_never_grows() -> None:
-    shelf = Shelf(Instrument, 3)
+def test_a_shard_evicts_the_longest_unused_and_never_grows() -> None:
+    shard = KeyShard(Instrument, 3)
     for key in ("a", "b", "c", "a", "d"):
-        shelf.take(key)
-    assert list(shelf.items) == ["c", "a", "d"]
+        shard.get(key)
+    assert list(shard.histories) == ["c", "a", "d"]
     for number in range(1000):
-        shelf.take(str(number))
-    assert len(shelf.items) == 3
+        shard.get(str(number))
+    assert len(shard.histories) == 3
 
 
 @given(
@@ -168,7 +168,7 @@ def test_a_shelf_drops_the_longest_unused_and_never_grows() -> None:
 def test_features_are_finite_whatever_comes(history: list[tuple[float, int, str, int]]) -> None:
     card, merchant = Instrument(), Merchant()
     for number, (at, amount, currency, device) in enumerate(history):
-        sample = facts(number, at=at, amount=amount, currency=currency, device=str(device))
+        sample = payment_input(number, at=at, amount=amount, currency=currency, device_hash=str(device))
         found = card.update(sample) or {}
         found |= merchant.update(sample, found)
         assert all(abs(value) < 1e15 for value in found.values()), found

@@ -3,32 +3,32 @@
 import msgspec
 import pytest
 
-from flows.fraud.facts import DAY, Facts
-from flows.fraud.prequential import scores
-from sluice.measures import rank_measures
+from flows.fraud.inputs import DAY, PaymentInput
+from flows.fraud.scoring import score_prequentially
+from sluice.fraud_metrics import rank_metrics
 
-Shop = list[tuple[Facts, bool]]
+Shop = list[tuple[PaymentInput, bool]]
 WEEK = 7 * DAY
 
 
 def given(shop: Shop, delay: float) -> list[float]:
-    return [score for _, score in scores(shop, delay)]
+    return [score for _, score in score_prequentially(shop, delay)]
 
 
 def flipped(shop: Shop, after: float, until: float) -> Shop:
-    return [(facts, fraud != (after < facts.at <= until)) for facts, fraud in shop]
+    return [(payment, fraud != (after < payment.at <= until)) for payment, fraud in shop]
 
 
 def test_labels_younger_than_the_delay_change_no_score(shop: Shop) -> None:
     cut = shop[len(shop) * 2 // 3][0].at
-    before = sum(facts.at <= cut for facts, _ in shop)
+    before = sum(payment.at <= cut for payment, _ in shop)
     scrambled = flipped(shop, cut - WEEK, float("inf"))
     assert given(shop, WEEK)[:before] == given(scrambled, WEEK)[:before]
 
 
 def test_labels_older_than_the_delay_do(shop: Shop) -> None:
     cut = shop[len(shop) * 2 // 3][0].at
-    before = sum(facts.at <= cut for facts, _ in shop)
+    before = sum(payment.at <= cut for payment, _ in shop)
     scrambled = flipped(shop, cut - WEEK - 2 * DAY, cut - WEEK)
     assert given(shop, WEEK)[:before] != given(scrambled, WEEK)[:before]
 
@@ -36,8 +36,8 @@ def test_labels_older_than_the_delay_do(shop: Shop) -> None:
 def test_labels_at_once_are_clearly_better_than_a_week_late(shop: Shop) -> None:
     half = len(shop) // 2
     frauds = [fraud for _, fraud in shop[half:]]
-    late = rank_measures(list(zip(given(shop, WEEK)[half:], frauds, strict=True)))[1]
-    at_once = rank_measures(list(zip(given(shop, 0)[half:], frauds, strict=True)))[1]
+    late = rank_metrics(list(zip(given(shop, WEEK)[half:], frauds, strict=True)))[1]
+    at_once = rank_metrics(list(zip(given(shop, 0)[half:], frauds, strict=True)))[1]
     share = sum(frauds) / len(frauds)
     assert at_once > late + 0.1
     assert late > 2 * share, "a week late must still be better than guessing"
@@ -45,7 +45,7 @@ def test_labels_at_once_are_clearly_better_than_a_week_late(shop: Shop) -> None:
 
 def test_the_same_list_gives_the_same_scores_bit_for_bit(shop: Shop) -> None:
     part = shop[:1500]
-    copy = [(msgspec.structs.replace(facts), fraud) for facts, fraud in part]
+    copy = [(msgspec.structs.replace(payment), fraud) for payment, fraud in part]
     assert given(part, WEEK) == given(copy, WEEK)
 
 

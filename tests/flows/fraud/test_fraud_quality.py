@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from flows.fraud.quality import Quality, Tally
-from sluice.measures import rank_measures
+from sluice.fraud_metrics import rank_metrics
 
 
 def labels(count: int, skill: float) -> list[tuple[float, bool]]:
@@ -28,7 +28,7 @@ def told(made: list[tuple[float, bool]]) -> Quality:
 @pytest.mark.parametrize("skill", [0.0, 0.2, 0.6])
 def test_the_tally_comes_close_to_the_exact_average_precision(skill: float) -> None:
     made = labels(4000, skill)
-    assert told(made).figures()["pr_auc"] == pytest.approx(rank_measures(made)[1], abs=0.03)
+    assert told(made).figures()["pr_auc"] == pytest.approx(rank_metrics(made)[1], abs=0.03)
 
 
 def test_precision_at_the_top_is_that_of_the_highest_scores() -> None:

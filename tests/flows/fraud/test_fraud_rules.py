@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import msgspec
 
-from flows.fraud.inflight import InFlight, decide
-from flows.fraud.rules import DEFAULTS, Controls
+from flows.fraud.rules import DEFAULTS, Controls, decide
+from flows.fraud.scoring import StreamedPayment
 from schemas.fraud import ListEntry, Rule
 from tests.flows.fraud.conftest import BEGIN, in_flight
 
 
-def judged(score: float | None = None, live: bool = True, **features: float) -> InFlight:
+def judged(score: float | None = None, live: bool = True, **features: float) -> StreamedPayment:
     item = in_flight()
     item.features, item.score, item.live = features, score, live
     item.drivers = ["amount_z"]

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from connectors.sandbox.catcher.__main__ import serve
 from connectors.sandbox.catcher.settings import CatcherSettings
-from flows.notifications.background import Background
+from flows.notifications.loop_thread import LoopThread
 from flows.notifications.settings import NotificationSettings
 from schemas.events import Event, new_event
 from schemas.ids import new_id
@@ -78,23 +78,23 @@ class Stage:
     """Everything outside the flow, in a thread of its own."""
 
     def __init__(self, data: Path, offset: int) -> None:
-        self.background = Background()
+        self.loop_thread = LoopThread()
         self.gateway = Gateway(data)
         self._stopped = asyncio.Event()
-        self.url = self.background.run(self.gateway.open())
+        self.url = self.loop_thread.run(self.gateway.open())
         self._catcher = CatcherSettings(data=data, port_offset=offset)
-        self._catching = self.background.run(self._catch())
+        self._catching = self.loop_thread.run(self._catch())
         self.settings = NotificationSettings(
             data=data, port_offset=offset, gateway=self.url, notification_patience_s=60
         )
 
     def messages(self) -> list[dict[str, Any]]:
         """What the catcher caught, oldest first."""
-        return self.background.run(self._messages())[::-1]
+        return self.loop_thread.run(self._messages())[::-1]
 
     def close(self) -> None:
-        self.background.run(self._close())
-        self.background.close()
+        self.loop_thread.run(self._close())
+        self.loop_thread.close()
 
     async def _catch(self) -> "asyncio.Task[None]":
         catching = asyncio.create_task(serve(self._catcher, self._stopped))

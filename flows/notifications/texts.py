@@ -1,31 +1,32 @@
-"""What a message says, in each language: a sentence for each state a payment can be told of, and the labels."""
+"""The texts of messages in each language: a title and a sentence for each state of a payment, and the labels."""
 
 import msgspec
 
 from schemas.states import PaymentState
 
 
-class Wording(msgspec.Struct, frozen=True):
-    """One language. `titles` and `texts` by state; `{amount}` stands for the amount. No word of fraud in any.
+class LanguageTexts(msgspec.Struct, frozen=True):
+    """The texts of one language. `titles` and `sentences` by state; `{amount}` stands for the amount.
 
-    Title, text and reference fit one short message (160 characters) for amounts below a million.
+    No text mentions fraud. Title, sentence and reference fit one short message (160 characters) for amounts below
+    a million.
     """
 
     language: str  # BCP 47
     titles: dict[PaymentState, str]
-    texts: dict[PaymentState, str]
+    sentences: dict[PaymentState, str]
     amount: str
     paid_with: str
     date: str
     reference: str
     footer: str
-    date_format: str  # of `strftime`, digits only: month names would follow the server's language
+    date_format: str  # of `strftime`; digits only, as month names follow the server's language
     group: str
     decimal: str
     amount_format: str
 
 
-ENGLISH = Wording(
+ENGLISH = LanguageTexts(
     language="en",
     titles={
         "processing": "Your payment of {amount} is being processed",
@@ -38,7 +39,7 @@ ENGLISH = Wording(
         "failed": "Your payment of {amount} did not go through",
         "unknown": "Your payment of {amount} is being confirmed",
     },
-    texts={
+    sentences={
         "processing": "We will tell you as soon as it is done.",
         "requires_action": "Please approve it at the provider you pay with.",
         "in_review": "A person looks at it. We will tell you how it ends.",
@@ -60,7 +61,7 @@ ENGLISH = Wording(
     amount_format="{currency}\N{NO-BREAK SPACE}{digits}",
 )
 
-GERMAN = Wording(
+GERMAN = LanguageTexts(
     language="de",
     titles={
         "processing": "Ihre Zahlung über {amount} wird bearbeitet",
@@ -73,7 +74,7 @@ GERMAN = Wording(
         "failed": "Ihre Zahlung über {amount} hat nicht geklappt",
         "unknown": "Ihre Zahlung über {amount} ist noch offen",
     },
-    texts={
+    sentences={
         "processing": "Wir melden uns, sobald sie abgeschlossen ist.",
         "requires_action": "Bitte stimmen Sie bei Ihrem Zahlungsanbieter zu.",
         "in_review": "Wir sehen sie uns an. Sie müssen nichts tun: Wir melden uns.",
@@ -95,9 +96,9 @@ GERMAN = Wording(
     amount_format="{digits}\N{NO-BREAK SPACE}{currency}",
 )
 
-WORDINGS = {wording.language: wording for wording in (ENGLISH, GERMAN)}
+TEXTS = {texts.language: texts for texts in (ENGLISH, GERMAN)}
 
 
-def wording_for(locale: str) -> Wording:
-    """The wording of a locale such as `de-AT`; English where we do not speak its language."""
-    return WORDINGS.get(locale.replace("_", "-").split("-")[0].lower(), ENGLISH)
+def texts_for(locale: str) -> LanguageTexts:
+    """The texts of a locale such as `de-AT`; English where there are none in its language."""
+    return TEXTS.get(locale.replace("_", "-").split("-")[0].lower(), ENGLISH)

@@ -1,4 +1,4 @@
-"""The warehouse's door: what readers may ask, and everything they may not (pitfalls of a SQL console)."""
+"""Access control of the warehouse: what readers may ask, and everything they may not."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from connectors.warehouse import (
     quoted,
     token,
 )
-from flows.analytics.door import Door
+from flows.analytics.access_control import AccessControl
 from flows.analytics.settings import AnalyticsSettings
 from tests.flows.analytics.conftest import served_warehouse
 
@@ -206,7 +206,7 @@ ATTACHED = [
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnalyticsSettings]:
-    with served_warehouse(tmp_path_factory.mktemp("door")) as settings:
+    with served_warehouse(tmp_path_factory.mktemp("served")) as settings:
         yield settings
 
 
@@ -252,13 +252,13 @@ def test_no_view_of_duckdb_itself_shows_a_token(
 
 
 def test_who_asked_too_much_is_let_in_again_after_a_while(tmp_path: Path) -> None:
-    def door() -> Door:
-        return Door({"sql": "token"}, tmp_path / "refused.json")
+    def access() -> AccessControl:
+        return AccessControl({"sql": "token"}, tmp_path / "refused.json")
 
-    door().refuse("sql", 600)
-    assert not door().authenticate("connection", "token", "")
-    door().refuse("sql", 0)
-    assert door().authenticate("connection", "token", "")
+    access().lock_out("sql", 600)
+    assert not access().authenticate("connection", "token", "")
+    access().lock_out("sql", 0)
+    assert access().authenticate("connection", "token", "")
 
 
 def test_each_reader_has_a_token_of_its_own(served: AnalyticsSettings) -> None:

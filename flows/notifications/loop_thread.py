@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own: connections stay alive between the batches of a synchronous engine."""
+"""An event loop in its own thread, so that connections stay open between the batches of a synchronous engine."""
 
 import asyncio
 import threading
@@ -11,27 +11,27 @@ SLICE_S = 0.5
 T = TypeVar("T")
 
 
-class Background:
-    """Runs coroutines for threads that have no loop."""
+class LoopThread:
+    """Runs coroutines on behalf of threads that have no event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="background", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="event loop", daemon=True)
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T], waiting: Callable[[], None] = lambda: None) -> T:
-        """The result of `work`; until it is there, `waiting` is called every half second."""
+        """The result of `work`. Blocks until it is there, and calls `waiting` every `SLICE_S` meanwhile."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         while True:
             try:
                 return future.result(SLICE_S)
             except StillRunning:
-                if future.done():  # the work's own timeout, not ours
+                if future.done():  # `work` itself raised a timeout: it is not the slice that ended
                     raise
                 waiting()
 
     def close(self) -> None:
-        """Stop the loop; nothing may be running any more."""
+        """Stop the loop and its thread. Nothing may be running on it any more."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.notifications import effects
-from flows.notifications.effects import Effects
+from flows.notifications import sent_log
+from flows.notifications.sent_log import SentLog
 from schemas.notifications import Notification
 from schemas.times import now
 
@@ -23,34 +23,34 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_an_outcome_survives_the_process(path: Path) -> None:
-    said, first = a_notification(), Effects(path)
+    said, first = a_notification(), SentLog(path)
     assert first.begin("evt_1", now()) is None
-    assert first.settled("evt_1") is None
-    first.settle("evt_1", said)
-    again = Effects(path)  # the first one was never closed, as after a kill -9
-    assert again.settled("evt_1") == said
+    assert first.outcome("evt_1") is None
+    first.record("evt_1", said)
+    again = SentLog(path)  # the first one was never closed, as after a kill -9
+    assert again.outcome("evt_1") == said
     first.close()
     again.close()
 
 
 def test_a_second_try_learns_when_the_first_began(path: Path) -> None:
-    memory, moment = Effects(path), now()
+    memory, moment = SentLog(path), now()
     assert memory.begin("evt_1", moment) is None
     assert memory.begin("evt_1", moment + timedelta(minutes=1)) == moment
     memory.close()
 
 
 def test_the_memory_is_bounded_and_the_oldest_goes_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(effects, "KEPT", 5)
-    monkeypatch.setattr(effects, "SWEEP_EVERY", 10)
-    memory = Effects(path)
+    monkeypatch.setattr(sent_log, "KEPT", 5)
+    monkeypatch.setattr(sent_log, "SWEEP_EVERY", 10)
+    memory = SentLog(path)
     for number in range(20):
-        memory.settle(f"evt_{number}", a_notification())
-    kept = [number for number in range(20) if memory.settled(f"evt_{number}")]
+        memory.record(f"evt_{number}", a_notification())
+    kept = [number for number in range(20) if memory.outcome(f"evt_{number}")]
     assert kept == [15, 16, 17, 18, 19]
     memory.close()
 
 
 def test_the_file_is_the_flows_alone(path: Path) -> None:
-    Effects(path).close()
+    SentLog(path).close()
     assert path.parent.stat().st_mode & 0o077 == 0

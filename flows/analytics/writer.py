@@ -1,6 +1,6 @@
-"""Rows and the offsets behind them into DuckDB in one transaction: all of it, once, or nothing.
+"""Writes a batch of rows and the offsets after them to DuckDB in one transaction.
 
-Rows travel as one JSON string: 4 ms for 200 of them, where `executemany` took 337.
+Rows are passed as one JSON string: 4 ms for 200 of them, where `executemany` takes 337.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,29 +15,29 @@ import msgspec
 
 from connectors.records import Place
 from flows.analytics.rows import (
-    ControlRow,
-    DeadLetterRow,
-    LabelRow,
-    Lag,
-    NotificationRow,
-    PaymentRow,
-    Position,
-    Row,
-    VerdictRow,
+    PartitionLag,
+    PartitionPosition,
+    WarehouseControl,
+    WarehouseDeadLetter,
+    WarehouseLabel,
+    WarehouseNotification,
+    WarehousePayment,
+    WarehouseRow,
+    WarehouseVerdict,
     latest,
 )
 
-# The rows of a JSON list. Its times have an offset, those of the tables are UTC, and so is the connection's zone:
-# the cast moves them there.
+# The rows of a JSON list. Times have an offset in JSON and none in the tables, where all are UTC, as is the
+# time zone of the connection: the cast converts them.
 FRESH = """
 SELECT COLUMNS(name -> name NOT LIKE '%\\_at' ESCAPE '\\'), COLUMNS('_at$')::TIMESTAMP,
        now()::TIMESTAMP AS ingested_at
 FROM (SELECT unnest(from_json_strict($rows::JSON, $shape), max_depth := 2))
 """
 
-# A payment is looked for only among those as young as the oldest of the batch, so that DuckDB skips the blocks of
-# older ones. Its created_at never changes: none is missed.
-CHANGED = f"""
+# A payment is looked up only among those as young as the oldest of the batch, so that DuckDB skips the blocks of
+# older ones. As its created_at never changes, none is missed.
+SELECT_CHANGED = f"""
 CREATE OR REPLACE TEMP TABLE changed AS
 SELECT fresh.*, known.id IS NOT NULL AS is_known, known.state AS old_state, known.processor AS old_processor,
        known.currency AS old_currency, known.amount AS old_amount
@@ -46,7 +46,7 @@ LEFT JOIN store.payments known ON known.id = fresh.id AND known.created_at >= $o
 WHERE known.id IS NULL OR known.sequence < fresh.sequence
 """  # noqa: S608 - of constants
 
-COUNT = """
+UPDATE_MINUTES = """
 MERGE INTO store.payment_minutes m USING (
     SELECT minute, currency, processor, state, sum(n)::BIGINT AS count, sum(n * amount)::BIGINT AS amount
     FROM (
@@ -62,7 +62,7 @@ WHEN MATCHED THEN UPDATE SET count = m.count + delta.count, amount = m.amount + 
 WHEN NOT MATCHED THEN INSERT BY NAME
 """
 
-KEEP = """
+UPSERT_PAYMENTS = """
 MERGE INTO store.payments p
 USING (SELECT * EXCLUDE (is_known, old_state, old_processor, old_currency, old_amount) FROM changed) c
 ON p.id = c.id AND p.created_at >= $oldest::TIMESTAMP
@@ -70,48 +70,48 @@ WHEN MATCHED THEN UPDATE BY NAME
 WHEN NOT MATCHED THEN INSERT BY NAME
 """
 
-ADD = """
+APPEND = """
 INSERT INTO store.{table} BY NAME SELECT * FROM ({fresh}) fresh
 WHERE NOT EXISTS (
     FROM store.{table} known WHERE known.{key} = fresh.{key} AND known.{clock} >= $oldest::TIMESTAMP
 )
 """
 
-CONTROL = f"""
+UPSERT_CONTROLS = f"""
 MERGE INTO store.controls c USING ({FRESH}) fresh ON c.id = fresh.id
 WHEN MATCHED THEN UPDATE BY NAME
 WHEN NOT MATCHED THEN INSERT BY NAME
 """
 
-ADVANCE = f"INSERT OR REPLACE INTO store.offsets BY NAME {FRESH}"
-LAG = """
+ADVANCE_OFFSETS = f"INSERT OR REPLACE INTO store.offsets BY NAME {FRESH}"
+SAVE_LAG = """
 INSERT OR REPLACE INTO store.lags
 SELECT unnest(from_json_strict($rows::JSON, $shape), max_depth := 2), now()::TIMESTAMP
 """
 
 
-class Added(msgspec.Struct, frozen=True):
-    """A table of things that happen once: the first row of a `key` counts, whatever is repeated later.
+class AppendedTable(msgspec.Struct, frozen=True):
+    """A table whose rows never change: only the first row of a `key` is written, repeats are dropped.
 
-    `clock` says how far back a repeat can lie: not at all where a repeat has the same time, a day where a flow
-    that was killed says it again with a later time.
+    `repeats_within`: by how much the `clock` of a repeat can be later: zero where a repeat has the same time, a
+    day where a flow that was killed writes it again with a later time.
     """
 
-    rows: type[VerdictRow | LabelRow | NotificationRow | DeadLetterRow]
-    table: str
+    rows: type[WarehouseVerdict | WarehouseLabel | WarehouseNotification | WarehouseDeadLetter]
+    name: str
     key: Literal["payment", "event"]
     clock: Literal["occurred_at", "recorded_at"]
     repeats_within: timedelta = timedelta(0)
 
 
-ADDED = (
-    Added(VerdictRow, "verdicts", "payment", "occurred_at"),
-    Added(LabelRow, "labels", "event", "recorded_at"),
-    Added(NotificationRow, "notifications", "event", "recorded_at", timedelta(days=1)),
-    Added(DeadLetterRow, "dead_letters", "event", "recorded_at", timedelta(days=1)),
+APPENDED = (
+    AppendedTable(WarehouseVerdict, "verdicts", "payment", "occurred_at"),
+    AppendedTable(WarehouseLabel, "labels", "event", "recorded_at"),
+    AppendedTable(WarehouseNotification, "notifications", "event", "recorded_at", timedelta(days=1)),
+    AppendedTable(WarehouseDeadLetter, "dead_letters", "event", "recorded_at", timedelta(days=1)),
 )
 
-# How the fields of a row stand in JSON, in DuckDB's words; a list is described by its element, the rest is JSON.
+# The DuckDB types of a row's fields in JSON; a list is described by its element. All other types are JSON.
 SHAPES: dict[Any, object] = {
     str: "VARCHAR",
     int: "BIGINT",
@@ -121,51 +121,55 @@ SHAPES: dict[Any, object] = {
 }
 
 
-def apply(con: duckdb.DuckDBPyConnection, rows: Sequence[Row], positions: Sequence[Position]) -> None:
-    """Write `rows` and `positions` in one transaction. Raises `duckdb.Error`, and then nothing is written."""
+def write_batch(
+    con: duckdb.DuckDBPyConnection, rows: Sequence[WarehouseRow], positions: Sequence[PartitionPosition]
+) -> None:
+    """Write `rows` and `positions` in one transaction. Raises `duckdb.Error`, with nothing written."""
     with _transaction(con):
-        _apply_payments(con, latest(row for row in rows if isinstance(row, PaymentRow)))
-        for added in ADDED:
-            _apply_added(con, added, [row for row in rows if isinstance(row, added.rows)])
-        _apply_controls(con, [row for row in rows if isinstance(row, ControlRow)])
-        con.execute(ADVANCE, _given(positions))
+        _write_payments(con, latest(row for row in rows if isinstance(row, WarehousePayment)))
+        for table in APPENDED:
+            _append(con, table, [row for row in rows if isinstance(row, table.rows)])
+        _write_controls(con, [row for row in rows if isinstance(row, WarehouseControl)])
+        con.execute(ADVANCE_OFFSETS, _parameters(positions))
 
 
-def offsets(con: duckdb.DuckDBPyConnection) -> dict[Place, int]:
-    """Where to read on: the offsets of the last transaction."""
+def stored_offsets(con: duckdb.DuckDBPyConnection) -> dict[Place, int]:
+    """The offsets to read on from: those of the last transaction."""
     found = con.execute("SELECT topic, partition, next_offset FROM store.offsets").fetchall()
     return {(topic, partition): offset for topic, partition, offset in found}
 
 
 def save_lag(con: duckdb.DuckDBPyConnection, lag: Mapping[Place, int]) -> None:
-    """Keep how many records of each partition are not read yet."""
-    con.execute(LAG, _given([Lag(topic, partition, left) for (topic, partition), left in lag.items()]))
+    """Store how many records of each partition are still to be read."""
+    con.execute(
+        SAVE_LAG, _parameters([PartitionLag(topic, partition, left) for (topic, partition), left in lag.items()])
+    )
 
 
-def _apply_payments(con: duckdb.DuckDBPyConnection, rows: Sequence[PaymentRow]) -> None:
+def _write_payments(con: duckdb.DuckDBPyConnection, rows: Sequence[WarehousePayment]) -> None:
     if rows:
         oldest = {"oldest": min(_utc(row.created_at) for row in rows)}
-        con.execute(CHANGED, _given(rows) | oldest)
-        con.execute(COUNT, oldest)
-        con.execute(KEEP, oldest)
+        con.execute(SELECT_CHANGED, _parameters(rows) | oldest)
+        con.execute(UPDATE_MINUTES, oldest)
+        con.execute(UPSERT_PAYMENTS, oldest)
 
 
-def _apply_added(con: duckdb.DuckDBPyConnection, added: Added, rows: Sequence[Row]) -> None:
+def _append(con: duckdb.DuckDBPyConnection, table: AppendedTable, rows: Sequence[WarehouseRow]) -> None:
     if rows:
-        sql = ADD.format(table=added.table, key=added.key, clock=added.clock, fresh=FRESH)
-        oldest = min(_utc(getattr(row, added.clock)) for row in rows) - added.repeats_within
-        con.execute(sql, _given(_first(rows, added.key)) | {"oldest": oldest})
+        sql = APPEND.format(table=table.name, key=table.key, clock=table.clock, fresh=FRESH)
+        oldest = min(_utc(getattr(row, table.clock)) for row in rows) - table.repeats_within
+        con.execute(sql, _parameters(_first_of_each(rows, table.key)) | {"oldest": oldest})
 
 
-def _apply_controls(con: duckdb.DuckDBPyConnection, rows: Sequence[ControlRow]) -> None:
+def _write_controls(con: duckdb.DuckDBPyConnection, rows: Sequence[WarehouseControl]) -> None:
     if rows:
-        con.execute(CONTROL, _given(list({row.id: row for row in rows}.values())))
+        con.execute(UPSERT_CONTROLS, _parameters(list({row.id: row for row in rows}.values())))
 
 
-def _first(rows: Iterable[Row], key: str) -> list[Row]:
-    """The first row of each key, and all rows without one."""
+def _first_of_each(rows: Iterable[WarehouseRow], key: str) -> list[WarehouseRow]:
+    """The first row of each key, and all rows whose key is null."""
     seen: set[str] = set()
-    kept: list[Row] = []
+    kept: list[WarehouseRow] = []
     for row in rows:
         value = getattr(row, key)
         if value not in seen:
@@ -175,14 +179,14 @@ def _first(rows: Iterable[Row], key: str) -> list[Row]:
     return kept
 
 
-def _given(rows: Sequence[Row | Position | Lag]) -> dict[str, object]:
+def _parameters(rows: Sequence[WarehouseRow | PartitionPosition | PartitionLag]) -> dict[str, object]:
     return {"rows": msgspec.json.encode(rows).decode(), "shape": shape(type(rows[0]))}
 
 
 @cache
-def shape(kind: type[msgspec.Struct]) -> str:
-    """The shape of a JSON list of such rows, as `from_json_strict` takes it."""
-    return msgspec.json.encode([{name: _type(hint) for name, hint in get_type_hints(kind).items()}]).decode()
+def shape(row_type: type[msgspec.Struct]) -> str:
+    """The shape of a JSON list of rows of this type, for DuckDB's `from_json_strict`."""
+    return msgspec.json.encode([{name: _type(hint) for name, hint in get_type_hints(row_type).items()}]).decode()
 
 
 def _type(hint: Any) -> object:

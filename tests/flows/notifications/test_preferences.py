@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from flows.notifications.addresses import address_of, mask
-from flows.notifications.wishes import channels_for, is_quiet
+from flows.notifications.preferences import address_of, channels_for, is_quiet, mask
 from schemas.notifications import QuietHours
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.records import Record
-from flows.analytics import apply
+from flows.analytics import writer
 from schemas.events import DeadLetter, new_event
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.ids import new_id
@@ -216,17 +216,17 @@ def test_a_dead_letter_counts_once_however_many_flows_post_it(kept: Kept, kafka_
 
 def test_lag_and_age_are_told_by_partition(kept: Kept, kafka_log: Log) -> None:
     kept.write(kafka_log.event(PAYMENTS, step(1, None, payment()), partition=2))
-    kept.warehouse.checked({(PAYMENTS, 2): 0, (PAYMENTS, 3): 7})
+    kept.warehouse.save_lag({(PAYMENTS, 2): 0, (PAYMENTS, 3): 7})
     health = "SELECT partition, next_offset, lag, age_ms < 60000 FROM pipeline_health ORDER BY partition"
     assert kept.ask(health) == [(2, 1, 0, True), (3, 0, 7, None)]
-    kept.warehouse.checked({(PAYMENTS, 2): 1, (PAYMENTS, 3): 0})
+    kept.warehouse.save_lag({(PAYMENTS, 2): 1, (PAYMENTS, 3): 0})
     assert kept.ask("SELECT lag FROM pipeline_health ORDER BY partition") == [(1,), (0,)]
 
 
 def test_nothing_is_written_of_a_batch_that_fails(
     kept: Kept, kafka_log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apply, "ADVANCE", "INSERT INTO store.no_such_table " + apply.FRESH)
+    monkeypatch.setattr(writer, "ADVANCE_OFFSETS", "INSERT INTO store.no_such_table " + writer.FRESH)
     with pytest.raises(Exception, match="no_such_table"):
         kept.write(kafka_log.event(PAYMENTS, step(1, None, payment())))
     assert kept.ask("FROM payments") == kept.ask("FROM payments_by_minute") == kept.ask("FROM store.offsets") == []

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from connectors.delivery import TryLater
-from flows.notifications.courier import Courier
+from flows.notifications.delivery import Notifier
+from flows.notifications.flow import open_notifier
 from flows.notifications.recipients import GatewayAway
-from flows.notifications.wiring import open_courier
 from schemas.events import Event, derived_id
 from schemas.notifications import Notification, QuietHours
 from schemas.times import now
@@ -27,16 +27,16 @@ def die(*_: Any) -> None:
 
 
 @pytest.fixture
-def courier(stage: Any) -> Iterator[Courier]:
-    courier = stage.background.run(open_courier(stage.settings))
-    yield courier
-    stage.background.run(courier.close())
+def notifier(stage: Any) -> Iterator[Notifier]:
+    notifier = stage.loop_thread.run(open_notifier(stage.settings))
+    yield notifier
+    stage.loop_thread.run(notifier.close())
 
 
 @pytest.fixture
-def tell(stage: Any, courier: Courier) -> Tell:
+def tell(stage: Any, notifier: Notifier) -> Tell:
     def run(event: Event, last_try: bool = False) -> list[Notification]:
-        return [e.data for e in stage.background.run(courier.tell(event, last_try))]
+        return [e.data for e in stage.loop_thread.run(notifier.notify(event, last_try))]
 
     return run
 
@@ -52,10 +52,10 @@ def test_a_customer_is_told_by_every_channel_they_want(stage: Any, tell: Tell, m
     assert (sms["channel"], sms["to"]) == ("sms", "+15005550006")
 
 
-def test_the_record_names_the_event_and_the_sequence_it_told(stage: Any, courier: Courier, make: Any) -> None:
+def test_the_record_names_the_event_and_the_sequence_it_told(stage: Any, notifier: Notifier, make: Any) -> None:
     stage.gateway.recipients["acct_ada"] = make.recipient(channels={"transaction_completed": ["email"]})
     event = make.completed(make.payment("declined"), sequence=7)
-    (recorded,) = stage.background.run(courier.tell(event))
+    (recorded,) = stage.loop_thread.run(notifier.notify(event))
     effect = derived_id(event.id, "notification.email")
     assert (recorded.id, recorded.type, recorded.subject) == (effect, "notification.recorded", event.subject)
     assert (recorded.data.event, recorded.data.sequence, recorded.data.message_id) == (event.id, 7, effect)
@@ -75,9 +75,9 @@ def test_a_new_process_remembers(stage: Any, tell: Tell, make: Any) -> None:
     stage.gateway.recipients["acct_ada"] = make.recipient()
     event = make.completed(make.payment())
     first = tell(event)
-    other = stage.background.run(open_courier(stage.settings))
-    assert [e.data for e in stage.background.run(other.tell(event))] == first
-    stage.background.run(other.close())
+    other = stage.loop_thread.run(open_notifier(stage.settings))
+    assert [e.data for e in stage.loop_thread.run(other.notify(event))] == first
+    stage.loop_thread.run(other.close())
     assert len(stage.messages()) == 2
 
 
@@ -144,12 +144,12 @@ def test_a_busy_mailbox_is_for_later_and_in_the_end_failed(stage: Any, tell: Tel
 
 
 def test_a_text_that_may_have_gone_out_is_looked_for_first(
-    stage: Any, courier: Courier, tell: Tell, make: Any, monkeypatch: pytest.MonkeyPatch
+    stage: Any, notifier: Notifier, tell: Tell, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.gateway.recipients["acct_ada"] = make.recipient(channels={"transaction_completed": ["sms"]})
     event = make.completed(make.payment())
     with monkeypatch.context() as patch:  # killed between the vendor's answer and our note of it
-        patch.setattr(courier._effects, "settle", die)
+        patch.setattr(notifier._sent_log, "record", die)
         with pytest.raises(Killed):
             tell(event)
     (notification,) = tell(event)

@@ -1,4 +1,4 @@
-"""Features as one-hot bins: a linear model over them learns any shape of each, and no outlier pulls it away."""
+"""Features as one-hot bins: a linear model over bins learns a curve of any shape, and no outlier distorts it."""
 
 import hashlib
 from bisect import bisect_right
@@ -6,51 +6,51 @@ from functools import lru_cache
 from math import log2
 from operator import getitem, itemgetter
 
-from flows.fraud.facts import Features
-from flows.fraud.known import KINDS
+from flows.fraud.inputs import Features
+from flows.fraud.label_features import KINDS
 
 Edges = list[float]
 
 
-def steps(low: float, high: float, per_octave: int) -> Edges:
-    """Edges from `low` to `high`, `per_octave` to each doubling."""
+def geometric(low: float, high: float, per_octave: int) -> Edges:
+    """Edges from `low` to `high`, `per_octave` of them to each doubling."""
     return [low * 2 ** (i / per_octave) for i in range(int(log2(high / low) * per_octave) + 1)]
 
 
 COUNTS: Edges = [0.5, 1.5, 2.5, 3.5, 4.5, 6.5, 9.5, 14.5, 24.5, 49.5, 99.5, 200.5]
-FADING = steps(0.05, 64, 2)
+DECAYING = geometric(0.05, 64, 2)
 DAYS: Edges = [*map(float, range(31)), 32, 34, 36, 38, 40, 45, 50, 60, 80]
-RISK = steps(0.001, 1, 2)
+RISK = geometric(0.001, 1, 2)
 
-KNOWN_EDGES: dict[str, Edges] = dict(
+LABEL_EDGES: dict[str, Edges] = dict(
     zip(KINDS, (COUNTS, COUNTS, [0.5, 1.5], COUNTS, DAYS, DAYS, DAYS, RISK), strict=True)
 )
 EDGES: dict[str, Edges] = {
-    "amount_to_mean": steps(0.05, 64, 4),
-    "amount_to_largest": steps(0.02, 32, 6),
-    "amount_to_month": steps(0.05, 64, 3),
+    "amount_to_mean": geometric(0.05, 64, 4),
+    "amount_to_largest": geometric(0.02, 32, 6),
+    "amount_to_month": geometric(0.05, 64, 3),
     "amount_z": [-2, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 14, 20, 40],
-    "day_to_mean": steps(0.05, 64, 2),
-    "gap": [0, *steps(60, 30 * 86_400, 1)],
+    "day_to_mean": geometric(0.05, 64, 2),
+    "gap": [0, *geometric(60, 30 * 86_400, 1)],
     "history": COUNTS,
     "count_10m": COUNTS,
-    "count_day": FADING,
-    "count_week": FADING,
-    "unusual": [0.01, *steps(0.1, 64, 1)],
+    "count_day": DECAYING,
+    "count_week": DECAYING,
+    "unusual": [0.01, *geometric(0.1, 64, 1)],
     "new_device": [0.5, 1.5],
     "new_country": [0.5, 1.5],
-    "merchant_unusual": [0.01, *steps(0.02, 8, 2)],
+    "merchant_unusual": [0.01, *geometric(0.02, 8, 2)],
 }
-for _of, _without in (
+for _subject, _without in (
     ("card", {"labels", "streak", "streak_age", "good_age"}),
     ("merchant", {"labels"}),
 ):
-    # Those left out add nothing to the others, and each bin costs time on every payment and every label.
-    EDGES |= {f"{_of}_{kind}": edges for kind, edges in KNOWN_EDGES.items() if kind not in _without}
+    # The features left out add no precision, and each bin costs time on every payment and every label.
+    EDGES |= {f"{_subject}_{kind}": edges for kind, edges in LABEL_EDGES.items() if kind not in _without}
 
-# Absolute amounts are learned per currency: coarse bins that learn soon, fine ones that learn sharp limits.
-AMOUNT_COARSE = steps(100, 1e8, 2)
-AMOUNT_FINE = steps(100, 1e6, 16)
+# Absolute amounts have bins per currency: coarse ones that learn soon, fine ones that learn sharp limits.
+AMOUNT_COARSE = geometric(100, 1e8, 2)
+AMOUNT_FINE = geometric(100, 1e6, 16)
 
 _values = itemgetter(*EDGES)
 _EDGES = tuple(EDGES.values())
@@ -58,8 +58,8 @@ _KEYS = tuple(tuple(f"{name}:{i}" for i in range(len(edges) + 1)) for name, edge
 
 
 def one_hot(features: Features, currency: str) -> dict[str, int]:
-    """The bins of a payment, each with 1. Raises `KeyError` where a feature is missing."""
-    # By maps: no bytecode runs per bin, which halves the time.
+    """The bins of a payment, each with the value 1. Raises `KeyError` where a feature is missing."""
+    # By `map`: no bytecode runs per bin, which halves the time.
     bins = dict.fromkeys(map(getitem, _KEYS, map(bisect_right, _EDGES, _values(features))), 1)
     fine, coarse = _amount_keys(currency)
     bins[fine[bisect_right(AMOUNT_FINE, features["amount"])]] = 1
@@ -74,4 +74,5 @@ def _amount_keys(currency: str) -> tuple[list[str], list[str]]:
     return fine, coarse
 
 
+# Names this set of bins: weights learned with another set do not fit.
 RECIPE = hashlib.sha256(repr((EDGES, AMOUNT_COARSE, AMOUNT_FINE)).encode()).hexdigest()[:8]

@@ -1,0 +1,140 @@
+"""Between Kafka and the operators: events become payments and labels, scored payments become verdicts."""
+
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Literal, assert_never
+
+from connectors.records import Out, Record, out
+from flows.fraud.inputs import is_ahead, label_input, payment_input
+from flows.fraud.operators import StreamItem
+from flows.fraud.rules import Controls, decide
+from flows.fraud.scoring import StreamedPayment
+from schemas.events import EVENT_TYPES, DeadLetter, Event, derived_id
+from schemas.fraud import Label, ListEntry, Rule, Verdict
+from schemas.notifications import Notification
+from schemas.payments import Payment, PaymentEvent, TransactionCompleted
+from schemas.times import now
+from schemas.topics import RISK
+
+SOURCE = "/flows/fraud"
+VERDICT_TYPE = "risk.verdict"
+CARD_SCORED_AT = "payment.initiated"
+PAYPAL_SCORED_AT = "payment.approved"  # before, nobody has said who pays
+LABEL_TYPE = "label.recorded"
+UNUSED_TYPES = {name.encode() for name in EVENT_TYPES} - {
+    name.encode() for name in (CARD_SCORED_AT, PAYPAL_SCORED_AT, LABEL_TYPE)
+}
+
+
+def is_used(record: Record) -> bool:
+    """False for an event of a type that is neither scored nor learned, so that it is not even decoded."""
+    return not any(name == "ce_type" and value in UNUSED_TYPES for name, value in record.headers)
+
+
+def inputs_of(pair: tuple[Record, Event]) -> list[StreamItem]:
+    """The payment to score or the label to learn in an event; empty where there is none."""
+    record, event = pair
+    match event.data:
+        case Label() as label:
+            return [label_input(event.id, label)] if _is_timely(label) else []
+        case PaymentEvent() as data:
+            if event.type != _scored_at(data.payment.method.type):
+                return []
+            moment = as_utc(data.recorded_at)
+            return [
+                streamed_payment(
+                    event.id, event.traceparent, data.payment, moment, record.partition, record.offset
+                )
+            ]
+        case Rule() | ListEntry() | Verdict() | TransactionCompleted() | Notification() | DeadLetter():
+            return []
+        case _:
+            assert_never(event.data)
+
+
+def streamed_payment(
+    event_id: str,
+    traceparent: str | None,
+    payment: Payment,
+    recorded_at: datetime,
+    partition: int,
+    offset: int,
+) -> StreamedPayment:
+    """A payment with the input of its features, or with the fault that makes it unusable."""
+    item = StreamedPayment(
+        payment.id,
+        None,
+        event_id=event_id,
+        traceparent=traceparent,
+        payment=payment,
+        recorded_at=recorded_at,
+        partition=partition,
+        offset=offset,
+    )
+    try:
+        if is_ahead(payment.occurred_at, recorded_at):
+            item.fault = "occurred_at_ahead"
+        else:
+            item.input = payment_input(payment)
+    except Exception as error:  # whatever it is, the payment gets a verdict
+        item.fail(error)
+    return item
+
+
+def verdict_of(payment: StreamedPayment, controls: Controls, moment: datetime) -> Verdict:
+    """The verdict on a scored payment, made at `moment`. Features that are NaN or infinite are left out."""
+    decision = decide(payment, controls)
+    return Verdict(
+        payment=payment.payment_id,
+        instrument=payment.instrument_id,
+        merchant=payment.merchant_id,
+        outcome=decision.outcome,
+        source=decision.source,
+        score=payment.score,
+        reasons=decision.reasons,
+        features={name: value for name, value in payment.features.items() if isfinite(value)},
+        model=payment.model,
+        rules=controls.version,
+        flow_sequence=payment.sequence,
+        input_partition=payment.partition,
+        input_offset=payment.offset,
+        latency_ms=(moment - payment.recorded_at).total_seconds() * 1000,
+        occurred_at=payment.payment.occurred_at,
+        recorded_at=moment,
+    )
+
+
+def verdict_record(payment: StreamedPayment, controls: Controls) -> Out:
+    """The record of a verdict. Its event id is derived from the input's, so that readers recognise a repeat."""
+    moment = now()
+    verdict = verdict_of(payment, controls, moment)
+    event_id = derived_id(payment.event_id, VERDICT_TYPE)
+    event = Event(event_id, VERDICT_TYPE, SOURCE, verdict.payment, moment, verdict, payment.traceparent)
+    return out(RISK.name, verdict.payment, event)
+
+
+def apply_control(event: Event, controls: Controls) -> list[Out]:
+    """Put a rule or list entry in force. Returns nothing to write."""
+    if isinstance(event.data, Rule | ListEntry):
+        controls.apply(event.data)
+    return []
+
+
+def as_utc(moment: datetime) -> datetime:
+    """`moment`, as UTC where it has no time zone."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _scored_at(method: Literal["card", "paypal"]) -> str:
+    """The type of the event at which a payment by this method is scored."""
+    match method:
+        case "card":
+            return CARD_SCORED_AT
+        case "paypal":
+            return PAYPAL_SCORED_AT
+        case _:
+            assert_never(method)
+
+
+def _is_timely(label: Label) -> bool:
+    return not is_ahead(as_utc(label.occurred_at), as_utc(label.recorded_at))

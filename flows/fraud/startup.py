@@ -1,0 +1,76 @@
+"""What the flow does before its first payment: read the controls in force, and run its own code to warm up."""
+
+from datetime import timedelta
+
+from connectors.records import Offsets, RecordReader, places, read
+from flows.fraud.codec import SOURCE, apply_control, streamed_payment, verdict_of
+from flows.fraud.inputs import LabelInput
+from flows.fraud.operators import InstrumentOperator, MerchantOperator, ModelOperator, StreamItem
+from flows.fraud.rules import Controls
+from flows.fraud.scoring import StreamedPayment
+from flows.fraud.settings import FraudSettings
+from schemas.events import Event, decode, encode
+from schemas.payments import Method, Payment
+from schemas.times import EPOCH
+from schemas.topics import CONTROLS
+
+WARM_UP_ROUNDS = 50
+
+
+def bootstrap_controls(bootstrap: str) -> tuple[Controls, Offsets]:
+    """The controls in force and the offsets of `controls.v1` to read on from. No payment is judged without them.
+
+    Raises `KafkaException` where the broker is not reachable.
+    """
+    controls, reader = Controls(), RecordReader(bootstrap)
+    try:
+        for place in places(bootstrap, [CONTROLS.name]):
+            reader.add(place)
+        while not reader.at_end():
+            for record in reader.poll():
+                if isinstance(event := read(record, SOURCE), Event):
+                    apply_control(event, controls)
+        return controls, dict(reader.positions)
+    finally:
+        reader.close()
+
+
+def warm_up(settings: FraudSettings) -> None:
+    """Score and learn a few made-up payments in operators that are thrown away.
+
+    The first real payment then finds all modules, encoders and decoders loaded.
+    """
+    instruments, merchants = InstrumentOperator(settings), MerchantOperator(settings)
+    model = ModelOperator(settings)
+    for number in range(WARM_UP_ROUNDS):
+        items: list[StreamItem] = [_made_up_payment(number), _made_up_label(number)]
+        for payment in model.process(merchants.process(instruments.process(items))):
+            verdict = verdict_of(payment, Controls(), EPOCH)
+            decode(*encode(Event(payment.event_id, "risk.verdict", "", verdict.payment, EPOCH, verdict)))
+    model.snapshot()
+
+
+def _made_up_payment(number: int) -> StreamedPayment:
+    moment = EPOCH + timedelta(hours=number)
+    payment = Payment(
+        id=f"pay_{number}",
+        stream_key="warm",
+        state="processing",
+        status="pending",
+        amount=1000,
+        amount_captured=0,
+        amount_refunded=0,
+        currency="EUR",
+        customer="acc",
+        merchant="acc",
+        method=Method("card"),
+        capture="automatic",
+        occurred_at=moment,
+        created_at=moment,
+        updated_at=moment,
+    )
+    return streamed_payment(f"evt_{number}", None, payment, moment, 0, number)
+
+
+def _made_up_label(number: int) -> LabelInput:
+    return LabelInput(f"evt_l{number}", "warm", "acc", "EUR", number % 10 == 0, number * 3600.0)

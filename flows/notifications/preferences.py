@@ -1,0 +1,55 @@
+"""What a recipient wants to be told, where and when. Pure: the moment is handed in, and nothing is sent."""
+
+from datetime import UTC, datetime, time, tzinfo
+from typing import assert_never
+from zoneinfo import ZoneInfo
+
+from schemas.notifications import Channel, QuietHours, Recipient
+
+
+def channels_for(recipient: Recipient, kind: str) -> list[Channel]:
+    """The channels for this kind of event, each once, in the recipient's order."""
+    return list(dict.fromkeys(recipient.channels.get(kind, [])))
+
+
+def address_of(recipient: Recipient, channel: Channel) -> str | None:
+    """The recipient's address on a channel; None where there is none."""
+    match channel:
+        case "email":
+            return recipient.email
+        case "sms":
+            return recipient.phone
+        case "webhook":
+            return None
+        case _:
+            assert_never(channel)
+
+
+def mask(address: str) -> str:
+    """An address that its owner recognises and nobody can write to: `c…@example.com`, `+1…06`; empty for none."""
+    name, at, domain = address.rpartition("@")
+    if at:
+        return f"{name[:1]}…@{domain}"
+    return f"{address[:2]}…{address[-2:]}" if address else ""
+
+
+def zone_of(recipient: Recipient) -> tzinfo:
+    """The recipient's time zone; UTC where its name is unknown."""
+    try:
+        return ZoneInfo(recipient.time_zone)
+    except (ValueError, OSError, LookupError):  # no such zone, or a name that is no valid file name
+        return UTC
+
+
+def is_quiet(recipient: Recipient, moment: datetime) -> bool:
+    """Whether `moment` lies in the recipient's quiet hours, in their time zone."""
+    hours = recipient.quiet_hours
+    return hours is not None and _within(hours, moment.astimezone(zone_of(recipient)).time())
+
+
+def _within(hours: QuietHours, clock: time) -> bool:
+    """Quiet hours may go over midnight; equal ends are no quiet hours."""
+    start, end = time.fromisoformat(hours.start), time.fromisoformat(hours.end)
+    if start <= end:
+        return start <= clock < end
+    return clock >= start or clock < end

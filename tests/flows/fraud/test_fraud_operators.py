@@ -1,0 +1,240 @@
+"""The three operators: attacks on them, floods, repeats, and resuming from their snapshots."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from iso4217 import Currency
+
+from flows.fraud.codec import inputs_of, verdict_of
+from flows.fraud.inputs import LabelInput
+from flows.fraud.key_shard import SHARDS, shard_of
+from flows.fraud.one_hot import AMOUNT_COARSE, AMOUNT_FINE, RECIPE
+from flows.fraud.operators import InstrumentOperator, MerchantOperator, ModelOperator, StreamItem
+from flows.fraud.rules import Controls
+from flows.fraud.settings import FraudSettings
+from flows.fraud.startup import warm_up
+from schemas.events import decode
+from schemas.fraud import Label, Verdict
+from schemas.payments import Method
+from tests.flows.fraud.conftest import BEGIN, in_flight, label_record, payment, payment_record
+
+SETTINGS = FraudSettings(fraud_min_labels=20)
+
+
+class Operators:
+    """All three, with one shard each, resumed from their snapshots on demand."""
+
+    def __init__(self, settings: FraudSettings = SETTINGS) -> None:
+        self._settings = settings
+        self.operators: tuple[Any, ...] = (
+            InstrumentOperator(settings),
+            MerchantOperator(settings),
+            ModelOperator(settings),
+        )
+
+    def process(self, *items: StreamItem) -> list[Verdict]:
+        passed: list[Any] = list(items)
+        for operator in self.operators:
+            passed = operator.process(passed)
+        return [verdict_of(item, Controls(), BEGIN) for item in passed]
+
+    def resume(self) -> None:
+        self.operators = tuple(type(operator)(self._settings, operator.snapshot()) for operator in self.operators)
+
+
+def roomy() -> FraudSettings:
+    return FraudSettings(fraud_min_labels=20, fraud_keys_max=SHARDS * 50)
+
+
+def label(number: int, judged: Verdict, fraud: bool) -> LabelInput:
+    return LabelInput(
+        f"l{number}", judged.instrument, judged.merchant, "EUR", fraud, number * 1.0, judged.features, 0.1
+    )
+
+
+def teach(operators: Operators, most: int = 60) -> None:
+    for number in range(most):
+        fraud = number % 3 == 0
+        paid = in_flight(number, stream_key=f"fp_{number % 7}", amount=90_000 if fraud else 4000)
+        operators.process(label(number, operators.process(paid)[0], fraud))
+
+
+def test_every_payment_gets_every_feature_and_a_score_once_there_is_a_model() -> None:
+    operators = Operators()
+    first = operators.process(in_flight(0))[0]
+    assert (first.score, first.source, first.outcome) == (None, "rules", "allow")
+    teach(operators)
+    later = operators.process(in_flight(100))[0]
+    assert later.score is not None
+    assert later.source == "model"
+    assert later.features.keys() == first.features.keys()
+    assert len(later.features) > 35
+
+
+def test_the_model_learns_what_the_labels_say() -> None:
+    operators = Operators(roomy())
+    teach(operators, 300)
+    bad = operators.process(in_flight(400, stream_key="fp_1", amount=90_000))[0]
+    good = operators.process(in_flight(401, stream_key="fp_1", amount=4000))[0]
+    assert bad.score is not None
+    assert good.score is not None
+    assert bad.score > 0.5 > good.score
+    assert bad.outcome in ("review", "block")
+    assert bad.source == "model"
+
+
+def test_kept_and_opened_again_it_judges_bit_for_bit_the_same() -> None:
+    one, other = Operators(roomy()), Operators(roomy())
+    teach(one)
+    teach(other)
+    other.resume()
+    for number in range(100, 160):
+        args = {"stream_key": f"fp_{number % 9}", "amount": number * 37, "country": "DE"}
+        assert one.process(in_flight(number, **args)) == other.process(in_flight(number, **args))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"amount": 10**400}, "scoring_error"),
+        ({"amount": 10**308}, "scoring_error"),
+        ({"amount": -1}, "scoring_error"),
+        ({"occurred_at": datetime(2026, 1, 1)}, "scoring_error"),  # noqa: DTZ001 - a time without a zone
+        ({"occurred_at": BEGIN + timedelta(days=3650, minutes=6)}, "occurred_at_ahead"),
+        ({"occurred_at": datetime(9999, 1, 1, tzinfo=UTC)}, "occurred_at_ahead"),
+    ],
+)
+def test_what_cannot_be_scored_is_held_for_a_person(fields: dict[str, Any], reason: str) -> None:
+    operators = Operators()
+    teach(operators)
+    judged = operators.process(in_flight(200, **fields))[0]
+    assert (judged.outcome, judged.reasons, judged.score) == ("review", [reason], None)
+    assert msgspec.json.decode(msgspec.json.encode(judged), type=Verdict).features == judged.features
+    assert operators.process(in_flight(201))[0].score is not None, "and the next one is scored again"
+
+
+@pytest.mark.parametrize("year", [1, 1969, 1970, 2018])
+def test_old_payments_are_judged_like_any_other(year: int) -> None:
+    operators = Operators()
+    teach(operators)
+    judged = operators.process(in_flight(200, occurred_at=datetime(year, 1, 2, tzinfo=UTC)))[0]
+    assert judged.score is not None
+
+
+def test_a_feature_that_is_no_number_is_held_and_left_out() -> None:
+    operators = Operators()
+    teach(operators)
+    item = in_flight(200)
+    passed = operators.operators[1].process(operators.operators[0].process([item]))
+    passed[0].features["amount_z"] = float("nan")
+    judged = verdict_of(operators.operators[2].process(passed)[0], Controls(), BEGIN)
+    assert (judged.outcome, judged.reasons) == ("review", ["scoring_error"])
+    assert "amount_z" not in judged.features
+
+
+def test_a_payment_or_label_that_comes_again_is_dropped() -> None:
+    operators = Operators()
+    judged = operators.process(in_flight(0))[0]
+    assert operators.process(in_flight(0)) == []
+    operators.process(label(1, judged, True))
+    kept = operators.operators[1].snapshot()
+    operators.process(label(1, judged, True))
+    assert operators.operators[1].snapshot() == kept
+
+
+def test_a_flood_of_new_keys_stays_bounded() -> None:
+    operator = InstrumentOperator(FraudSettings(fraud_keys_max=SHARDS * 4))
+    for number in range(500):
+        operator.process([in_flight(number, stream_key=f"fp_{number}")])
+    assert len(operator.snapshot()) < 10_000
+
+
+def test_the_model_stays_under_a_megabyte_in_seventy_currencies() -> None:
+    """It is kept every second; above a megabyte it would need a file of its own."""
+    features = Operators().process(in_flight(0))[0].features
+    operator = ModelOperator(SETTINGS)
+    for number, currency in enumerate(Currency):
+        for amount in [*AMOUNT_FINE, *AMOUNT_COARSE] if number < 70 else []:
+            told = features | {"amount": amount}
+            operator.process([LabelInput(f"l{amount}", "fp", "acc", currency.code, False, 1.0, told, 0.1)])
+    assert 100_000 < len(operator.snapshot()) < 1_000_000
+
+
+def test_keys_spread_over_the_shards() -> None:
+    found = {shard_of(f"fp_{number}") for number in range(10_000)}
+    assert len(found) > 8_000
+    assert all(0 <= int(shard) < SHARDS for shard in found)
+
+
+def test_a_label_on_a_payment_nobody_scored_is_counted_not_learned() -> None:
+    operators = Operators()
+    operators.process(LabelInput("l1", "fp_1", "acc_merchant", "EUR", True, 1.0))
+    judged = operators.process(in_flight(0))[0]
+    assert judged.features["card_frauds"] == judged.features["merchant_frauds"] == 1
+    assert judged.model.endswith("-new-0")
+
+
+def test_only_cards_at_once_and_paypal_when_approved_are_judged() -> None:
+    card, paypal = payment(0), payment(1, method=Method("paypal"))
+    judged = [
+        (paid.id, type)
+        for paid in (card, paypal)
+        for type in ("payment.initiated", "payment.approved", "payment.captured")
+        if _taken(paid, type)
+    ]
+    assert judged == [("pay_0", "payment.initiated"), ("pay_1", "payment.approved")]
+
+
+def test_a_label_that_says_it_happened_in_the_future_is_refused() -> None:
+    judged = Operators().process(in_flight(0))[0]
+    ahead = msgspec.structs.replace(judged, occurred_at=BEGIN)
+    record = label_record(ahead, True)
+    event = decode(record.headers, record.value)
+    assert inputs_of((record, event))
+    assert isinstance(event.data, Label)
+    future = msgspec.structs.replace(event.data, occurred_at=BEGIN + timedelta(days=30))
+    assert inputs_of((record, msgspec.structs.replace(event, data=future))) == []
+
+
+def test_the_warm_up_leaves_nothing_behind() -> None:
+    warm_up(SETTINGS)
+    assert Operators().process(in_flight(0))[0].flow_sequence == 1
+
+
+def _taken(paid: Any, type: str) -> list[StreamItem]:
+    record = payment_record(paid, type=type)
+    return inputs_of((record, decode(record.headers, record.value)))
+
+
+def test_a_snapshot_of_an_earlier_release_is_resumed() -> None:
+    """Literal state as it stands in recovery stores: whoever moves or renames a stored field must read both."""
+    labels = [1, 0, 2, 1e9, 1, 1e9, 1e9, 0, 1.0, 1.0]
+    amounts = {"EUR": [1, 4200.0, 4200.0, 1e9, 1.0, 4200.0, 1.0, 4200.0, [4200.0]]}
+    card = [1, 1e9, 1.0, 1.0, 1.0, 0.0, [1e9], amounts, ["d1"], ["DE"], ["pay_0"], ["evt_l0"], labels]
+    merchant = [1, 1e9, 1.0, 0.0, {"EUR": [1, 4200.0, 1e9]}, [[1e9, "fp_1"]], labels]
+    tally = [[0.0] * 128, [0.0] * 128, 0.5, 1.25, 30, 1]
+    learned = {"recipe": RECIPE, "labels": 30, "chain": b"\x01\x02", "intercept": -1.0}
+    model = {"learned": learned | {"weights": {}, "squares": {}}, "tally": tally, "sequence": 41}
+    encode = msgspec.msgpack.encode
+    operators = Operators()
+    operators.operators = (
+        InstrumentOperator(roomy(), encode({"fp_1": card})),
+        MerchantOperator(roomy(), encode({"acc_merchant": merchant})),
+        ModelOperator(roomy(), encode(model)),
+    )
+    assert operators.process(in_flight(0)) == [], "a repeat"
+    judged = operators.process(in_flight(1, device_hash="d1", country="FR"))[0]
+    assert judged.model == f"logistic-{RECIPE}-0102-30"
+    assert (judged.flow_sequence, judged.score) == (42, pytest.approx(0.2689, abs=1e-4))
+    expected = {
+        "history": 1,
+        "new_device": 1,
+        "new_country": 2,
+        "card_frauds": 1,
+        "merchant_history": 1,
+        "merchant_amount": 1,
+        "merchant_frauds": 1,
+    }
+    assert {name: judged.features[name] for name in expected} == expected
