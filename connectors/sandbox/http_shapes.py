@@ -56,7 +56,7 @@ class TwinReply(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
 
 
-class Refusal(Exception):
+class TwinRefusal(Exception):
     """A call is refused before any money moves. `reply` is the vendor's error response."""
 
     def __init__(self, reply: TwinReply) -> None:
@@ -65,7 +65,7 @@ class Refusal(Exception):
 
 
 class TwinCall(msgspec.Struct, frozen=True):
-    """The call a request means. `run` applies it in one transaction of the database and may raise `Refusal`."""
+    """The call a request means. `run` applies it in one database transaction; it may raise `TwinRefusal`."""
 
     kind: RequestKind
     run: Callable[[], TwinReply]
@@ -77,7 +77,7 @@ class Twin(Protocol):
     name: ProcessorName
 
     def read(self, received: ReceivedRequest) -> TwinCall:
-        """The call of a request, after its credentials are checked. Raises `Refusal`; applies nothing."""
+        """The call of a request, after its credentials are checked. Raises `TwinRefusal`; applies nothing."""
 
 
 Route = tuple[str, re.Pattern[str], Callable[..., TwinCall]]

@@ -11,7 +11,7 @@ from aiohttp import web
 from connectors.sandbox import fault_effects
 from connectors.sandbox.fault_effects import response
 from connectors.sandbox.faults import Fault, Faults
-from connectors.sandbox.http_shapes import ReceivedRequest, Refusal, Twin, TwinCall, TwinReply
+from connectors.sandbox.http_shapes import ReceivedRequest, Twin, TwinCall, TwinRefusal, TwinReply
 
 HOST = "127.0.0.1"
 
@@ -46,7 +46,7 @@ class Port:
         received = ReceivedRequest(request.method, path, query, request.headers, await request.read())
         try:
             call = self._twin.read(received)
-        except Refusal as refusal:
+        except TwinRefusal as refusal:
             return response(refusal.reply)
         fault = self._faults.meet(self._twin.name, call.kind)
         return response(self._run(call)) if fault is None else await self._meet(fault, request, call)
@@ -82,7 +82,7 @@ class Port:
         try:
             with transaction(self._conn):
                 return call.run()
-        except Refusal as refusal:
+        except TwinRefusal as refusal:
             return refusal.reply
 
 

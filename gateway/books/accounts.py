@@ -7,7 +7,7 @@ from sqlalchemy import Connection, UniqueConstraint, bindparam, case, insert, se
 from sqlalchemy.exc import IntegrityError
 
 from gateway.books.sql import Statement
-from gateway.books.tables import Count, Micros, table_of
+from gateway.books.tables import Int32, Micros, table_of
 from gateway.refusals import Refusal
 from gateway.roles import Role
 
@@ -42,7 +42,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     preferences: str = "{}"
     quiet_hours: str | None = None
     return_origins: str = "[]"
-    failures: Count = 0
+    failures: Int32 = 0
     locked_until: Micros = 0
     created_at: Micros
     updated_at: Micros
@@ -123,7 +123,7 @@ def change(conn: Connection, account: Account) -> None:
 
 
 def count_failure(conn: Connection, account_id: str, now: int) -> None:
-    """Count a wrong password; the tenth locks the account for 30 minutes. One UPDATE, so none is lost."""
+    """Int32 a wrong password; the tenth locks the account for 30 minutes. One UPDATE, so none is lost."""
     _count_failure(conn, of_account_id=account_id, lock_until=now + LOCK_US)
 
 

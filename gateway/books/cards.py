@@ -4,7 +4,7 @@ import msgspec
 from sqlalchemy import Connection, Index, and_, bindparam, or_, select, update
 
 from gateway.books.sql import Statement
-from gateway.books.tables import Count, Micros, table_of
+from gateway.books.tables import Int32, Micros, table_of
 from schemas.cards import Brand
 
 
@@ -19,8 +19,8 @@ class CardRow(msgspec.Struct, frozen=True):
     brand: Brand
     bin: str
     last4: str
-    exp_month: Count
-    exp_year: Count
+    exp_month: Int32
+    exp_year: Int32
     fingerprint: str
     created_at: Micros
     deleted_at: Micros | None = None

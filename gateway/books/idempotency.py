@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Index, Row, bindparam, delete, select, update
 
 from gateway.books.sql import Statement
-from gateway.books.tables import Count, Micros, table_of
+from gateway.books.tables import Int32, Micros, table_of
 from gateway.refusals import Refusal
 
 JSON = "application/json"
@@ -33,7 +33,7 @@ class KeyedRequest(msgspec.Struct, frozen=True):
     role: str = ""
 
 
-class StoredAnswer(msgspec.Struct, frozen=True):
+class IdempotentAnswer(msgspec.Struct, frozen=True):
     """What a request was answered, byte by byte. `subject_id`: the payment it ran on, if any."""
 
     status: int
@@ -59,8 +59,8 @@ class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: bytes
     subject_id: str | None
     role: str
-    ok_status: Count
-    status: Count | None = None
+    ok_status: Int32
+    status: Int32 | None = None
     body: bytes | None = None
     media_type: str | None = None
     lease_until: Micros
@@ -101,7 +101,7 @@ def claim(
     lease_until: int,
     subject_id: str | None = None,
     ok_status: int = 201,
-) -> Claimed | StoredAnswer:
+) -> Claimed | IdempotentAnswer:
     """Claim a key until `lease_until` (microseconds UTC), or read what its request was answered.
 
     Raises `KeyReused` for another request and `RequestRunning` while someone holds the key.
@@ -121,7 +121,7 @@ def claim(
     return _known(conn, request, now, lease_until)
 
 
-def _known(conn: Connection, request: KeyedRequest, now: int, lease_until: int) -> Claimed | StoredAnswer:
+def _known(conn: Connection, request: KeyedRequest, now: int, lease_until: int) -> Claimed | IdempotentAnswer:
     row = _select(conn, of_account_id=request.account_id, of_key=request.key).one()
     if answer := _answer(row, request.fingerprint):
         return answer
@@ -131,18 +131,18 @@ def _known(conn: Connection, request: KeyedRequest, now: int, lease_until: int) 
     return Claimed(row.subject_id)
 
 
-def select_answer(conn: Connection, request: KeyedRequest) -> StoredAnswer | None:
+def select_answer(conn: Connection, request: KeyedRequest) -> IdempotentAnswer | None:
     """What this request was answered; None where it is new or still running. Raises `KeyReused`."""
     row = _select(conn, of_account_id=request.account_id, of_key=request.key).first()
     return _answer(row, request.fingerprint) if row else None
 
 
-def _answer(row: Row[Any], fingerprint: bytes) -> StoredAnswer | None:
+def _answer(row: Row[Any], fingerprint: bytes) -> IdempotentAnswer | None:
     if row.fingerprint != fingerprint:
         raise KeyReused
     if row.status is None:
         return None
-    return StoredAnswer(row.status, row.body, row.media_type, row.subject_id)
+    return IdempotentAnswer(row.status, row.body, row.media_type, row.subject_id)
 
 
 def select_running(conn: Connection, subject_id: str) -> list[tuple[KeyedRequest, int]]:
@@ -151,7 +151,7 @@ def select_running(conn: Connection, subject_id: str) -> list[tuple[KeyedRequest
     return [(KeyedRequest(row.account_id, row.key, b"", row.role), row.ok_status) for row in rows]
 
 
-def store_answer(conn: Connection, request: KeyedRequest, answer: StoredAnswer) -> None:
+def store_answer(conn: Connection, request: KeyedRequest, answer: IdempotentAnswer) -> None:
     """Keep the answer of a request."""
     _store(
         conn,

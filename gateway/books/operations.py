@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.books.payments import Outdated
 from gateway.books.sql import Statement
-from gateway.books.tables import Count, Micros, Minor, table_of
+from gateway.books.tables import Int32, Micros, Minor, table_of
 from gateway.refusals import Refusal
 from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
@@ -59,7 +59,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
     id: str
     payment_id: str
-    number: Count
+    number: Int32
     processor: ProcessorName
     created_at: Micros
 

@@ -5,7 +5,7 @@ from sqlalchemy import Connection, Index, UniqueConstraint, bindparam, func, ins
 
 from gateway.books.engine import announce
 from gateway.books.sql import Statement
-from gateway.books.tables import Count, Micros, SerialId, table_of
+from gateway.books.tables import Int32, Micros, SerialId, table_of
 from schemas.events import EventData
 from schemas.ids import new_id
 
@@ -23,7 +23,7 @@ class OutboxRow(msgspec.Struct, frozen=True):
     key: str
     type: str
     subject_id: str
-    sequence: Count | None
+    sequence: Int32 | None
     value: bytes
     traceparent: str | None
     recorded_at: Micros

@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Connection, Index, bindparam, insert, select, update
 
 from gateway.books.sql import Statement
-from gateway.books.tables import Count, Micros, Minor, table_of
+from gateway.books.tables import Int32, Micros, Minor, table_of
 from schemas.fraud import Outcome
 from schemas.payments import AppliedRisk, MethodType, ProcessorName
 from schemas.states import DeclineCode, PaymentState, Status
@@ -51,8 +51,8 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     state: PaymentState = "processing"
     announced: Status | None = None
     recovery_point: RecoveryPoint = "received"
-    version: Count = 1
-    sequence: Count = 0
+    version: Int32 = 1
+    sequence: Int32 = 0
     amount_captured: Minor = 0
     amount_refunded: Minor = 0
     processor: ProcessorName | None = None
@@ -60,7 +60,7 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     redirect_url: str | None = None
     risk: str | None = None
     risk_outcome: Outcome | None = None
-    attempts: Count = 0
+    attempts: Int32 = 0
     worker_id: str | None = None
     lease_until: Micros | None = None
     updated_at: Micros

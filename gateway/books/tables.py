@@ -27,7 +27,7 @@ Serial = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up 
 # Column types of struct fields. A plain `int` has none, so that nobody stores money in 32 bits by accident.
 Micros = Annotated[int, BigInteger]  # microseconds since 1970 UTC
 Minor = Annotated[int, BigInteger]  # minor units of a currency
-Count = Annotated[int, Integer]
+Int32 = Annotated[int, Integer]
 SerialId = Annotated[int, Serial]
 
 COLUMN_TYPES: dict[Any, type[TypeEngine[Any]]] = {str: Text, bytes: LargeBinary, float: Float, bool: Boolean}

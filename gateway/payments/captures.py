@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from gateway.books.idempotency import KeyedRequest, StoredAnswer
+from gateway.books.idempotency import IdempotentAnswer, KeyedRequest
 from gateway.books.operations import Operation, OperationOpen, select_open, select_operations
 from gateway.books.payments import PaymentRow
 from gateway.payments.changes import Effect, change_of, following
@@ -19,13 +19,13 @@ class WrongState(Refusal):
 
 def begin_capture(
     conn: Connection, policy: Policy, request: KeyedRequest, payment_id: str, amount: int | None
-) -> Committed | StoredAnswer:
+) -> Committed | IdempotentAnswer:
     """Claim the key and write the capture of all (`amount` None) or a part, in minor units.
 
     Raises `WrongState`, `OperationOpen`, and `InvalidFields` where it is more than was authorized.
     """
     payment = claim_for(conn, policy, request, payment_id)
-    if isinstance(payment, StoredAnswer):
+    if isinstance(payment, IdempotentAnswer):
         return payment
     if payment.state != "authorized":
         raise _refusal(conn, payment)
@@ -37,13 +37,13 @@ def begin_capture(
 
 def begin_void(
     conn: Connection, policy: Policy, request: KeyedRequest, payment_id: str, *, as_payer: bool
-) -> Committed | StoredAnswer:
+) -> Committed | IdempotentAnswer:
     """Claim the key and write the void; a payment that waits for its payer is voided at once.
 
     `as_payer`: the payer may only cancel what waits for them. Raises `WrongState` and `OperationOpen`.
     """
     payment = claim_for(conn, policy, request, payment_id)
-    if isinstance(payment, StoredAnswer):
+    if isinstance(payment, IdempotentAnswer):
         return payment
     if payment.state == "requires_action":
         return void_unapproved(conn, policy, payment)

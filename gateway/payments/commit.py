@@ -8,13 +8,12 @@ import msgspec
 from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer
-from gateway.books.caps import give_back
 from gateway.books.engine import announce
 from gateway.books.idempotency import (
     JSON,
+    IdempotentAnswer,
     KeyedRequest,
     RequestRunning,
-    StoredAnswer,
     claim,
     select_running,
     store_answer,
@@ -33,6 +32,7 @@ from gateway.books.outbox import add_event
 from gateway.books.payments import PaymentRow, existing_payment, insert_payment, update_payment
 from gateway.books.postings import Entries, post, select_entries
 from gateway.books.reviews import insert_review
+from gateway.books.verdicts import give_back
 from gateway.log_lines import LogLine, trace_id
 from gateway.payments.changes import Change, NextOperation, following
 from gateway.payments.transitions import Situation, settle, takes_back
@@ -50,7 +50,7 @@ class Committed(msgspec.Struct, frozen=True):
 
     payment: PaymentRow
     to_send: Operation | None = None
-    answer: StoredAnswer | None = None
+    answer: IdempotentAnswer | None = None
 
 
 class OperationLine(LogLine, frozen=True, kw_only=True):
@@ -67,7 +67,9 @@ class OperationLine(LogLine, frozen=True, kw_only=True):
     detail: str
 
 
-def receive(conn: Connection, policy: Policy, request: KeyedRequest, row: PaymentRow) -> PaymentRow | StoredAnswer:
+def receive(
+    conn: Connection, policy: Policy, request: KeyedRequest, row: PaymentRow
+) -> PaymentRow | IdempotentAnswer:
     """Commit `received`: claim the key and write the payment, or take over one whose worker went away.
 
     Raises `KeyReused`, and `RequestRunning` where the earlier one was judged already: then recovery answers it.
@@ -75,7 +77,7 @@ def receive(conn: Connection, policy: Policy, request: KeyedRequest, row: Paymen
     now = now_micros()
     lease_until = now + policy.lease_us
     claimed = claim(conn, request, now, lease_until, subject_id=row.id)
-    if isinstance(claimed, StoredAnswer):
+    if isinstance(claimed, IdempotentAnswer):
         return claimed
     if claimed.subject_id is None:
         payment = msgspec.structs.replace(
@@ -92,11 +94,11 @@ def receive(conn: Connection, policy: Policy, request: KeyedRequest, row: Paymen
 
 def claim_for(
     conn: Connection, policy: Policy, request: KeyedRequest, payment_id: str
-) -> PaymentRow | StoredAnswer:
+) -> PaymentRow | IdempotentAnswer:
     """Claim the key of a request on a payment that exists. Raises `KeyReused` and `RequestRunning`."""
     now = now_micros()
     claimed = claim(conn, request, now, now + policy.lease_us, subject_id=payment_id, ok_status=200)
-    return claimed if isinstance(claimed, StoredAnswer) else existing_payment(conn, payment_id)
+    return claimed if isinstance(claimed, IdempotentAnswer) else existing_payment(conn, payment_id)
 
 
 def take_over(conn: Connection, policy: Policy, payment: PaymentRow) -> PaymentRow:
@@ -252,11 +254,11 @@ def _return_caps(conn: Connection, payment: PaymentRow) -> None:
         give_back(conn, subject, payment.currency, day, payment.amount)
 
 
-def _answer(conn: Connection, payment: PaymentRow, waiting: bool) -> StoredAnswer | None:
+def _answer(conn: Connection, payment: PaymentRow, waiting: bool) -> IdempotentAnswer | None:
     """Answer the requests that run on a payment, each in the view of its role; None where nobody asks."""
     answer = None
     for request, ok_status in select_running(conn, payment.id):
         body = msgspec.json.encode(payment_view(payment, request.role))
-        answer = StoredAnswer(202 if waiting else ok_status, body, JSON, payment.id)
+        answer = IdempotentAnswer(202 if waiting else ok_status, body, JSON, payment.id)
         store_answer(conn, request, answer)
     return answer

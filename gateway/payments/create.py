@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from gateway.books import accounts
 from gateway.books.cards import CardRow, select_card
-from gateway.books.idempotency import KeyedRequest, StoredAnswer, select_answer
+from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, select_answer
 from gateway.books.payments import CaptureMode, PaymentRow
 from gateway.free_text import FreeText, ShortText, UrlText
 from gateway.payments.commit import receive
@@ -88,7 +88,7 @@ class Payer(msgspec.Struct, frozen=True):
 class Created(msgspec.Struct, frozen=True):
     """What a request for a payment is answered; `replayed`: an earlier request under its key was."""
 
-    answer: StoredAnswer | None
+    answer: IdempotentAnswer | None
     replayed: bool = False
 
 
@@ -110,7 +110,7 @@ async def create(runtime: Runtime, request: KeyedRequest, asked: NewPayment, pay
     if asked.occurred_at is not None and not payer.imports:
         raise NotAllowed("Saying when a payment happened needs the scope payments:import.")
     named = await runtime.books.read(_find, request, asked, payer.account_id)
-    if isinstance(named, StoredAnswer):
+    if isinstance(named, IdempotentAnswer):
         return Created(named, replayed=True)
     row = _checked_row(runtime, asked, named, payer)
     cvc = None
@@ -118,7 +118,7 @@ async def create(runtime: Runtime, request: KeyedRequest, asked: NewPayment, pay
         cvc = asked.payment_method.cvc
         await runtime.vault.check()  # better no payment than one that fails for the vault
     received = await runtime.books.write(receive, runtime.policy, request, row)
-    if isinstance(received, StoredAnswer):
+    if isinstance(received, IdempotentAnswer):
         return Created(received, replayed=True)
     answer = (await advance(runtime, received, cvc)).answer
     return Created(answer, replayed=received.id != row.id)
@@ -178,7 +178,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _find(conn: Connection, request: KeyedRequest, asked: NewPayment, payer_id: str) -> Named | StoredAnswer:
+def _find(conn: Connection, request: KeyedRequest, asked: NewPayment, payer_id: str) -> Named | IdempotentAnswer:
     """What the request names, or what it was answered before: a repeat needs none of it to be there still."""
     if answer := select_answer(conn, request):
         return answer

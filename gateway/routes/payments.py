@@ -1,13 +1,16 @@
-"""Payments: create, look at, list."""
+"""Payments: create, look at, list, and where a processor sends a payer back to."""
 
 from datetime import datetime
+from hmac import compare_digest
 from typing import Annotated
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 from quart import Blueprint
 
 from gateway.books.payments import PaymentFilter, PaymentRow, list_payments, select_payment
 from gateway.payments.create import NewPayment, Payer, create
+from gateway.payments.orders import payer_returned
 from gateway.payments.views import PaymentView, payment_view
 from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields
@@ -22,6 +25,7 @@ from schemas.states import PaymentState
 from schemas.times import to_micros
 
 blueprint = Blueprint("payments", __name__)
+returns_blueprint = Blueprint("returns", __name__)
 
 
 class PaymentList(Listing[PaymentView], frozen=True):
@@ -96,3 +100,34 @@ async def visible(call: Call[object, object], payment_id: str) -> PaymentRow:
     if row is None or not (own or call.caller.role in STAFF):
         raise Problem("not_found")
     return row
+
+
+class ReturnQuery(msgspec.Struct, frozen=True):
+    """`cancelled` is there where the payer refused; parameters that the processor adds are not read."""
+
+    cancelled: str | None = None
+
+
+@returns_blueprint.get("/v1/return/<payment>/<nonce>")
+@endpoint(
+    scope=None, limit="public", query=ReturnQuery, answers={200: PaymentView, 303: None}, codes=("not_found",)
+)
+async def come_back(call: Call[None, ReturnQuery], payment_id: str, nonce: str) -> Reply:
+    """Finish a payment its payer approved, or void it, then send the payer on to `return_url`.
+
+    Anyone may call it, any number of times: only what the processor answers counts.
+    """
+    row = await call.runtime.books.read(select_payment, payment_id)
+    if row is None or row.return_nonce is None or not compare_digest(nonce.encode(), row.return_nonce.encode()):
+        raise Problem("not_found")
+    cancelled = call.query.cancelled is not None
+    done = await call.runtime.shielded(payer_returned(call.runtime, row, cancelled=cancelled))
+    if done.return_url is None:
+        return Reply(200, payment_view(done, "customer"))
+    return Reply(303, headers={"Location": _with_payment(done.return_url, done.id)})
+
+
+def _with_payment(url: str, payment_id: str) -> str:
+    scheme, host, path, query, fragment = urlsplit(url)
+    more = urlencode({"payment": payment_id})
+    return urlunsplit((scheme, host, path, f"{query}&{more}" if query else more, fragment))

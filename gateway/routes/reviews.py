@@ -1,23 +1,28 @@
-"""Reviews: payments held for a person, and the one decision that counts."""
+"""What people say about payments: the one decision of a review, and labels that the fraud model learns from."""
 
 from datetime import datetime
 
 import msgspec
 from quart import Blueprint
+from sqlalchemy import Connection
 
 from gateway.books.operations import select_open
+from gateway.books.payments import select_payment
 from gateway.books.reviews import Review, ReviewOutcome, list_reviews, select_review
-from gateway.free_text import Reason
+from gateway.free_text import Reason, SourceText
 from gateway.payments.lifecycle import execute
-from gateway.payments.reviews import begin_decision
+from gateway.payments.reviews import add_label, begin_decision
 from gateway.problems import Problem
+from gateway.refusals import NoSuchObject
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
 from gateway.web.paging import Listing, Page, cut, place_of
+from schemas.fraud import Label, LabelValue
 from schemas.payments import AppliedRisk
 from schemas.times import from_micros
 
 blueprint = Blueprint("reviews", __name__)
+labels_blueprint = Blueprint("labels", __name__)
 
 
 class ReviewView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -92,3 +97,31 @@ def review_view(review: Review) -> ReviewView:
         from_micros(review.opened_at),
         review.decision,
     )
+
+
+class NewLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`source`: who says so, such as `analyst` or `chargeback`."""
+
+    label: LabelValue
+    source: SourceText
+
+
+@labels_blueprint.post("/v1/payments/<payment>/labels")
+@endpoint(
+    scope="labels:write",
+    limit="import",
+    body=NewLabel,
+    answers={201: Label},
+    codes=("not_found",),
+    idempotency="accepted",
+)
+async def create_label(call: Call[NewLabel, None], payment_id: str) -> Reply:
+    """Say of a payment that it was fraud, or good; the fraud model learns from it."""
+    return Reply(201, await call.runtime.books.write(_label, payment_id, call.body))
+
+
+def _label(conn: Connection, payment_id: str, given: NewLabel) -> Label:
+    row = select_payment(conn, payment_id)
+    if row is None:
+        raise NoSuchObject
+    return add_label(conn, row, given.label, given.source)

@@ -6,18 +6,18 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from quart import Response, g
 
-from gateway.books.idempotency import JSON, KeyedRequest, StoredAnswer
+from gateway.books.idempotency import JSON, IdempotentAnswer, KeyedRequest
 from gateway.problems import CONTENT_TYPE, Problem
 from gateway.runtime import Runtime
 from gateway.web.callers import Caller
 
-Body = TypeVar("Body", covariant=True)
-Query = TypeVar("Query", covariant=True)
+BodyT = TypeVar("BodyT", covariant=True)
+QueryT = TypeVar("QueryT", covariant=True)
 
 REPLAYED = {"Idempotent-Replayed": "true"}
 
 
-class Call(msgspec.Struct, Generic[Body, Query], frozen=True):
+class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):
     """One request, checked. `caller` is `NOBODY` on public routes; `body` and `query` are of the declared types.
 
     `key` is the Idempotency-Key, `fingerprint` what makes a repeat of it the same request (empty without key).
@@ -25,8 +25,8 @@ class Call(msgspec.Struct, Generic[Body, Query], frozen=True):
 
     runtime: Runtime
     caller: Caller
-    body: Body
-    query: Query
+    body: BodyT
+    query: QueryT
     key: str | None
     fingerprint: bytes
     ip: str
@@ -56,7 +56,7 @@ class Reply(msgspec.Struct, frozen=True):
         return self.headers.get("Content-Type", JSON)
 
 
-def replied(answer: StoredAnswer, *, replayed: bool = False) -> Reply:
+def replied(answer: IdempotentAnswer, *, replayed: bool = False) -> Reply:
     """A stored answer as a reply, with its bytes and media type; `replayed`: to a repeat of its request."""
     headers = {"Content-Type": answer.media_type} | (REPLAYED if replayed else {})
     return Reply(answer.status, answer.body, headers)

@@ -9,7 +9,7 @@ import msgspec
 from quart import request
 
 from gateway.books import idempotency
-from gateway.books.idempotency import RequestRunning, StoredAnswer
+from gateway.books.idempotency import IdempotentAnswer, RequestRunning
 from gateway.payments.commit import Committed
 from gateway.payments.lifecycle import execute
 from gateway.problems import Problem
@@ -60,20 +60,20 @@ async def answer_once(call: Call[Any, Any], handling: Callable[[], Awaitable[Rep
     """
     books, now, keyed = call.runtime.books, now_micros(), call.keyed()
     claimed = await books.write(idempotency.claim, keyed, now, now + call.runtime.policy.lease_us)
-    if isinstance(claimed, StoredAnswer):
+    if isinstance(claimed, IdempotentAnswer):
         return replied(claimed, replayed=True)
     try:
         reply = await handling()
     except Exception:
         await books.write(idempotency.release, keyed)
         raise
-    answer = StoredAnswer(reply.status, reply.encoded(), reply.media_type())
+    answer = IdempotentAnswer(reply.status, reply.encoded(), reply.media_type())
     await books.write(idempotency.store_answer, keyed, answer)
     return reply
 
 
 async def carry_out(
-    call: Call[Any, Any], begin: Callable[..., Committed | StoredAnswer], payment_id: str, **arguments: Any
+    call: Call[Any, Any], begin: Callable[..., Committed | IdempotentAnswer], payment_id: str, **arguments: Any
 ) -> Reply:
     """Begin an operation on a payment in one commit, carry it out, and answer the request that asked for it.
 
@@ -83,14 +83,14 @@ async def carry_out(
     async def run() -> Reply:
         runtime, request = call.runtime, call.keyed()
         begun = await runtime.books.write(begin, runtime.policy, request, payment_id, **arguments)
-        if isinstance(begun, StoredAnswer):
+        if isinstance(begun, IdempotentAnswer):
             return replied(begun, replayed=True)
         return replied(await answer_of(call, (await execute(runtime, begun)).answer))
 
     return await call.runtime.shielded(run())
 
 
-async def answer_of(call: Call[Any, Any], given: StoredAnswer | None) -> StoredAnswer:
+async def answer_of(call: Call[Any, Any], given: IdempotentAnswer | None) -> IdempotentAnswer:
     """The answer given to a request, here or (None) by whoever came to its payment first.
 
     Raises `RequestRunning` where it has none yet.

@@ -13,7 +13,7 @@ import msgspec
 from gateway.refusals import FieldError, InvalidFields
 
 T = TypeVar("T")
-Place = TypeVar("Place")
+PlaceT = TypeVar("PlaceT")
 
 LIMIT_MAX = 100
 
@@ -32,7 +32,7 @@ class Listing(msgspec.Struct, Generic[T], frozen=True):
     next_cursor: str | None
 
 
-def place_of(page: Page, kind: type[Place]) -> Place | None:
+def place_of(page: Page, kind: type[PlaceT]) -> PlaceT | None:
     """The place after which a page begins; None for the first. Raises `InvalidFields` for a made-up cursor."""
     if not page.cursor:
         return None

@@ -16,7 +16,7 @@ def assert_charged_once(shop: Shop) -> None:
     standing = Counter(r["reference"] for r in rows if r["operation"] in BEGINS and r["id"] not in undone)
     assert [reference for reference, times in standing.items() if times > 1] == []
     charges: Counter[str] = Counter()
-    for attempt, payment in shop.stack.books("SELECT id, payment FROM attempts"):
+    for attempt, payment in shop.stack.books("SELECT id, payment_id FROM attempts"):
         charges[payment] += standing[attempt]
     for payment, state in shop.stack.books("SELECT id, state FROM payments"):
         wanted = {"captured": 1} | dict.fromkeys(FREE, 0)

@@ -15,7 +15,7 @@ from tests.end_to_end.stack import Stack
 from tests.patience import until
 
 UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
-LATE = "SELECT count(*) FROM verdicts WHERE payment = ? AND NOT applied AND source != 'stand_in'"
+LATE = "SELECT count(*) FROM verdicts WHERE payment_id = ? AND NOT applied AND source != 'stand_in'"
 SENDING = "SELECT count(*) FROM operations WHERE status = 'sending'"
 STATE = "SELECT state FROM payments WHERE id = ?"
 
@@ -139,7 +139,7 @@ def _wait_for_the_lease(stack: Stack) -> None:
 
 
 def _operations(stack: Stack, payment: str) -> dict[str, str]:
-    return {"void": "", **dict(stack.books("SELECT kind, status FROM operations WHERE payment = ?", payment))}
+    return {"void": "", **dict(stack.books("SELECT kind, status FROM operations WHERE payment_id = ?", payment))}
 
 
 def _sequences(stack: Stack, payment: str) -> list[int]:

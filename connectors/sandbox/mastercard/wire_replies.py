@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.sandbox.http_shapes import Refusal, TwinReply, json_reply
+from connectors.sandbox.http_shapes import TwinRefusal, TwinReply, json_reply
 from connectors.sandbox.mastercard.wire_requests import ApiOperation
 from schemas.money import Money, exponent
 
@@ -122,18 +122,18 @@ def order_reply(
     return json_reply(200, body)
 
 
-def refusal(explanation: str, field: str = "", validation: str = "INVALID") -> Refusal:
+def refusal(explanation: str, field: str = "", validation: str = "INVALID") -> TwinRefusal:
     """HTTP 400: nothing was applied."""
     error = {"cause": "INVALID_REQUEST", "explanation": explanation}
     if field:
         error |= {"field": field, "validationType": validation}
-    return Refusal(json_reply(400, {"error": error, "result": "ERROR"}))
+    return TwinRefusal(json_reply(400, {"error": error, "result": "ERROR"}))
 
 
-def unauthenticated() -> Refusal:
+def unauthenticated() -> TwinRefusal:
     """HTTP 401: user or password is wrong."""
     error = {"cause": "INVALID_REQUEST", "explanation": "Invalid credentials."}
-    return Refusal(json_reply(401, {"error": error, "result": "ERROR"}))
+    return TwinRefusal(json_reply(401, {"error": error, "result": "ERROR"}))
 
 
 def decimal(amount: int, currency: str) -> Decimal:

@@ -5,7 +5,7 @@ import secrets
 import time
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 
-from connectors.sandbox.http_shapes import ReceivedRequest, Refusal, TwinReply, json_reply
+from connectors.sandbox.http_shapes import ReceivedRequest, TwinRefusal, TwinReply, json_reply
 from connectors.sandbox.paypal.wire_replies import refusal
 
 LIFETIME_S = 32_400
@@ -21,7 +21,7 @@ class PayPalTokenIssuer:
         self._authorization = b"Basic " + b64encode(f"{client}:{secret}".encode())
 
     def grant(self, received: ReceivedRequest) -> TwinReply:
-        """`POST /v1/oauth2/token`. Raises `Refusal`."""
+        """`POST /v1/oauth2/token`. Raises `TwinRefusal`."""
         if not hmac.compare_digest(received.header("Authorization").encode(), self._authorization):
             raise token_refusal(401, "invalid_client", "Client Authentication failed")
         if received.form().get("grant_type") != "client_credentials":
@@ -31,7 +31,7 @@ class PayPalTokenIssuer:
         return token_reply(token, self._client, LIFETIME_S)
 
     def check(self, received: ReceivedRequest) -> None:
-        """Check that the request has a token issued here that has not expired. Raises `Refusal`."""
+        """Check that the request has a token issued here that has not expired. Raises `TwinRefusal`."""
         scheme, _, token = received.header("Authorization").partition(" ")
         if scheme != "Bearer" or not self._good(token):
             raise refusal(401, "INVALID_ACCESS_TOKEN", "The token is unknown or has expired.")
@@ -60,6 +60,6 @@ def token_reply(token: str, client: str, lifetime_s: int) -> TwinReply:
     return json_reply(200, body)
 
 
-def token_refusal(status: int, error: str, description: str) -> Refusal:
+def token_refusal(status: int, error: str, description: str) -> TwinRefusal:
     """An error in OAuth's own format (RFC 6749 section 5.2)."""
-    return Refusal(json_reply(status, {"error": error, "error_description": description}))
+    return TwinRefusal(json_reply(status, {"error": error, "error_description": description}))

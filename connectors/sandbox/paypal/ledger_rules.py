@@ -89,7 +89,7 @@ def create_order(context: CallContext, request: PayPalOrderRequest) -> TwinReply
 
 
 def find_order(conn: sqlite3.Connection, id: str) -> StoredPayPalOrder:
-    """The order. Raises `Refusal` with 404."""
+    """The order. Raises `TwinRefusal` with 404."""
     stored = stored_answers.get(conn, "paypal", id)
     if stored is None or stored.kind != "order":
         raise refusal(404, "INVALID_RESOURCE_ID", "The order does not exist.")

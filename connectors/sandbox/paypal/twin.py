@@ -11,10 +11,10 @@ import msgspec
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.http_shapes import (
     ReceivedRequest,
-    Refusal,
     RequestKind,
     Route,
     TwinCall,
+    TwinRefusal,
     TwinReply,
     decode,
     find_route,
@@ -60,7 +60,7 @@ def visit(conn: sqlite3.Connection, received: ReceivedRequest) -> TwinReply:
     """`GET` shows the page, `POST` takes the payer's decision and sends the payer back to the merchant."""
     try:
         order = rules.find_order(conn, received.parameters().get("token", ""))
-    except Refusal:
+    except TwinRefusal:
         return notice_page(404, "There is no such order.")
     decision = received.form().get("decision") if received.method == "POST" else None
     if order.status not in WAITING:

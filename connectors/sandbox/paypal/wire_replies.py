@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from connectors.sandbox.http_shapes import Refusal, json_reply
+from connectors.sandbox.http_shapes import TwinRefusal, json_reply
 from schemas.money import Money
 
 NAMES = {
@@ -119,10 +119,10 @@ def time_text(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def refusal(status: int, issue: str, description: str = "", field: str = "") -> Refusal:
+def refusal(status: int, issue: str, description: str = "", field: str = "") -> TwinRefusal:
     """An error in PayPal's format: nothing was applied."""
     name, message = NAMES[status]
     detail = {"issue": issue, "description": description or issue}
     detail |= {"field": field, "location": "body"} if field else {}
     body = {"name": name, "message": message, "debug_id": secrets.token_hex(7), "details": [detail], "links": []}
-    return Refusal(json_reply(status, body))
+    return TwinRefusal(json_reply(status, body))

@@ -7,7 +7,7 @@ from typing import Any, Literal, assert_never
 
 import msgspec
 
-from connectors.sandbox.http_shapes import Refusal, TwinReply, json_reply
+from connectors.sandbox.http_shapes import TwinRefusal, TwinReply, json_reply
 from schemas.money import Money
 from schemas.times import now
 
@@ -85,21 +85,21 @@ def created(transaction: StoredVisaTransaction) -> TwinReply:
     return json_reply(201, body)
 
 
-def refusal(reason: str, message: str, field: str = "") -> Refusal:
+def refusal(reason: str, message: str, field: str = "") -> TwinRefusal:
     """HTTP 400: nothing was applied."""
     details = [{"field": field, "reason": reason}] if field else []
     body = {"status": "INVALID_REQUEST", "reason": reason, "message": message, "details": details}
-    return Refusal(json_reply(400, {"submitTimeUtc": _time(now()), **body}))
+    return TwinRefusal(json_reply(400, {"submitTimeUtc": _time(now()), **body}))
 
 
-def unauthenticated() -> Refusal:
+def unauthenticated() -> TwinRefusal:
     """HTTP 401: the signature is wrong."""
-    return Refusal(json_reply(401, {"response": {"rmsg": "Authentication Failed"}}))
+    return TwinRefusal(json_reply(401, {"response": {"rmsg": "Authentication Failed"}}))
 
 
-def not_found() -> Refusal:
+def not_found() -> TwinRefusal:
     """HTTP 404: no such path, or no such transaction."""
-    return Refusal(json_reply(404, {"response": {"rmsg": "Resource not found"}}))
+    return TwinRefusal(json_reply(404, {"response": {"rmsg": "Resource not found"}}))
 
 
 def details(transaction: StoredVisaTransaction, related: list[str]) -> TwinReply:

@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from connectors.sandbox import ledger, magic
-from connectors.sandbox.http_shapes import Refusal
+from connectors.sandbox.http_shapes import TwinRefusal
 from connectors.sandbox.mastercard import ledger_rules as mastercard_rules
 from connectors.sandbox.mastercard.wire_requests import (
     MastercardAmount,
@@ -63,7 +63,7 @@ class Shop:
             try:
                 with transaction(self.conn):
                     id = self.step(operation, amount, made[of % len(made)])
-            except Refusal:
+            except TwinRefusal:
                 continue
             made.append(id)
         return ledger.rows_after(self.conn, 0, 1000)

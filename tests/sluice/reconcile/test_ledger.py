@@ -12,8 +12,8 @@ CUT = 1_000
 
 def operation(id: str = "op_1", **given: Any) -> Operation:
     usual: dict[str, Any] = {
-        "payment": "pay_1",
-        "attempt": "att_1",
+        "payment_id": "pay_1",
+        "attempt_id": "att_1",
         "processor": "visa",
         "kind": "sale",
         "amount": 500,
@@ -82,6 +82,6 @@ def test_what_landed_late_is_in_doubt_until_its_last_look() -> None:
 
 
 def test_a_decline_whose_money_was_freed_agrees() -> None:
-    freed = operation("op_2", kind="reversal", of="op_1")
+    freed = operation("op_2", kind="reversal", parent_id="op_1")
     rows = [row(operation="authorize"), row("op_2", id=2, operation="reversal", of=1)]
     assert found([operation(status="declined"), freed], rows) == []

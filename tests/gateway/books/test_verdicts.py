@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from gateway.books.caps import caps, give_back, spend
+from gateway.books.verdicts import caps, give_back, spend
 
 DAY = date(2026, 11, 23)
 CAP = 1000
