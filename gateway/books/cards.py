@@ -69,7 +69,7 @@ def select_card(conn: Connection, card_id: str, owner_id: str) -> CardRow | None
     return CardRow(*row) if row else None
 
 
-def select_cards(conn: Connection, owner_id: str, after: tuple[int, str] | None, most: int) -> list[CardRow]:
+def select_cards(conn: Connection, after: tuple[int, str] | None, most: int, owner_id: str) -> list[CardRow]:
     """Up to `most` cards of an owner, the newest first.
 
     `after`: `created_at` (microseconds UTC) and id of the last card of the page before.

@@ -144,7 +144,7 @@ def select_due_payments(conn: Connection, now: int, most: int) -> list[str]:
     return [row.id for row in _due(conn, now=now, most=most)]
 
 
-def list_payments(conn: Connection, wanted: PaymentFilter, after_id: str | None, most: int) -> list[PaymentRow]:
+def list_payments(conn: Connection, after_id: str | None, most: int, wanted: PaymentFilter) -> list[PaymentRow]:
     """Up to `most` payments, the newest first; `after_id` is the last one of the page before."""
     query = select(payments).order_by(_c.id.desc()).limit(most)
     if wanted.party_id is not None:

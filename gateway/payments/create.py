@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from secrets import token_urlsafe
-from typing import Annotated
+from typing import Annotated, assert_never
 
 import iptocc
 import msgspec
@@ -70,7 +70,13 @@ class NewPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     def method(self) -> MethodType:
         """The kind of payment method."""
-        return "card" if isinstance(self.payment_method, ByCard) else "paypal"
+        match self.payment_method:
+            case ByCard():
+                return "card"
+            case ByPaypal():
+                return "paypal"
+            case _:
+                assert_never(self.payment_method)
 
 
 class Payer(msgspec.Struct, frozen=True):

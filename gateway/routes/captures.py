@@ -11,8 +11,7 @@ from gateway.payments.captures import begin_capture, begin_void
 from gateway.payments.views import PaymentView
 from gateway.problems import Problem
 from gateway.routes.payments import visible
-from gateway.web.call import Call, Reply
-from gateway.web.callers import Caller
+from gateway.web.call import Call, Caller, Reply
 from gateway.web.endpoint import endpoint
 from gateway.web.idempotent import carry_out
 from schemas.money import AMOUNT_MAX

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -13,7 +14,7 @@ from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
-from gateway.web.paging import Listing, Page, cut, place_of
+from gateway.web.paging import Listing, Page, read_page
 from schemas.cards import Brand, brand_of, luhn_valid
 from schemas.times import now, now_micros
 
@@ -92,9 +93,8 @@ async def create_card(call: Call[NewCard, None]) -> Reply:
 @endpoint(scope="cards:read", query=Page, answers={200: CardList})
 async def list_cards(call: Call[None, Page]) -> Reply:
     """The caller's cards."""
-    after, most = place_of(call.query, tuple[int, str]), call.query.limit + 1
-    found = await call.runtime.books.read(cards.select_cards, call.caller.account_id, after, most)
-    shown, cursor = cut(found, call.query, lambda card: (card.created_at, card.id))
+    select = partial(cards.select_cards, owner_id=call.caller.account_id)
+    shown, cursor = await read_page(call.runtime.books, call.query, select, _place, tuple[int, str])
     return Reply(200, CardList([card_view(card) for card in shown], cursor))
 
 
@@ -132,6 +132,10 @@ def wrong_fields(card: NewCard, moment: datetime) -> list[FieldError]:
 def card_view(card: cards.CardRow) -> CardView:
     """A card for its owner."""
     return CardView(card.id, card.brand, card.bin, card.last4, card.exp_month, card.exp_year, card.fingerprint)
+
+
+def _place(card: cards.CardRow) -> tuple[int, str]:
+    return card.created_at, card.id
 
 
 async def _own_card(call: Call[None, None], card_id: str) -> cards.CardRow:

@@ -92,7 +92,7 @@ async def put_notifications(call: Call[NotificationPreferencesUpdate, None]) -> 
 async def erase_me(call: Call[None, None]) -> Reply:
     """Erase oneself: cards are destroyed, personal data and all sessions with them. Payments keep the bare id."""
     account_id = call.caller.account_id
-    while found := await call.runtime.books.read(cards.select_cards, account_id, None, 100):
+    while found := await call.runtime.books.read(cards.select_cards, None, 100, account_id):
         for card in found:
             await call.runtime.vault.delete(card.id, account_id)
             await call.runtime.books.write(cards.delete_card, card.id, account_id, now_micros())

@@ -1,7 +1,9 @@
 """Payments: create, look at, list, and where a processor sends a payer back to."""
 
 from datetime import datetime
+from functools import partial
 from hmac import compare_digest
+from operator import attrgetter
 from typing import Annotated
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -18,7 +20,7 @@ from gateway.roles import STAFF
 from gateway.web.call import Call, Reply, replied
 from gateway.web.endpoint import endpoint
 from gateway.web.idempotent import answer_of
-from gateway.web.paging import Listing, Page, cut, place_of
+from gateway.web.paging import Listing, Page, read_page
 from schemas.fraud import Outcome
 from schemas.payments import ProcessorName
 from schemas.states import PaymentState
@@ -88,8 +90,8 @@ async def list_all(call: Call[None, PaymentQuery]) -> Reply:
         created_from=to_micros(query.after) if query.after else None,
         created_before=to_micros(query.before) if query.before else None,
     )
-    found = await call.runtime.books.read(list_payments, wanted, place_of(query, str), query.limit + 1)
-    shown, cursor = cut(found, query, lambda row: row.id)
+    select = partial(list_payments, wanted=wanted)
+    shown, cursor = await read_page(call.runtime.books, query, select, attrgetter("id"), str)
     return Reply(200, PaymentList([payment_view(row, caller.role) for row in shown], cursor))
 
 

@@ -16,7 +16,7 @@ from gateway.problems import Problem
 from gateway.refusals import NoSuchObject
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
-from gateway.web.paging import Listing, Page, cut, place_of
+from gateway.web.paging import Listing, Page, read_page
 from schemas.fraud import Label, LabelValue
 from schemas.payments import AppliedRisk
 from schemas.times import from_micros
@@ -52,9 +52,7 @@ class ReviewDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @endpoint(scope="reviews:read", query=Page, answers={200: ReviewList})
 async def list_all(call: Call[None, Page]) -> Reply:
     """Payments held for a person, open ones first."""
-    after = place_of(call.query, tuple[bool, str])
-    found = await call.runtime.books.read(list_reviews, after, call.query.limit + 1)
-    shown, cursor = cut(found, call.query, lambda review: (review.decision is not None, review.id))
+    shown, cursor = await read_page(call.runtime.books, call.query, list_reviews, _place, tuple[bool, str])
     return Reply(200, ReviewList([review_view(review) for review in shown], cursor))
 
 
@@ -72,6 +70,10 @@ async def decide_review(call: Call[ReviewDecision, None], review_id: str) -> Rep
     if found is None:
         raise Problem("not_found")
     return await call.runtime.shielded(_decide(call, found))
+
+
+def _place(review: Review) -> tuple[bool, str]:
+    return review.decision is not None, review.id
 
 
 async def _decide(call: Call[ReviewDecision, None], review: Review) -> Reply:

@@ -12,8 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 from gateway.identity.tokens import NotAuthenticated
 from gateway.problems import Code, Problem
 from gateway.runtime import Runtime, current_runtime
-from gateway.web.call import Call, Reply, respond
-from gateway.web.callers import NOBODY, Caller, identify
+from gateway.web.call import NOBODY, Call, Caller, Reply, identify, respond
 from gateway.web.idempotent import KeyRule, answer_once, fingerprint, material, read_key
 from gateway.web.request_body import BodyDecoder, convert, parse
 

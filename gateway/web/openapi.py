@@ -11,6 +11,7 @@ from quart import Quart
 from werkzeug.routing import Rule
 
 from gateway.problems import CODES, CONTENT_TYPE, PROBLEMS, Code, Problem, ProblemBody
+from gateway.refusals import FieldError
 from gateway.roles import SCOPES
 from gateway.web.endpoint import Rules
 
@@ -199,12 +200,17 @@ def _problems(rules: Rules, shapes: _Shapes) -> dict[str, Any]:
 
 def _problem(codes: list[Code], shapes: _Shapes) -> dict[str, Any]:
     narrowed = {"allOf": [shapes.of(ProblemBody), {"properties": {"code": {"enum": codes}}}]}
-    examples = {code: {"value": msgspec.json.decode(Problem(code).body())} for code in codes}
+    examples = {code: {"value": _example(code)} for code in codes}
     return {
         "description": " ".join(f"`{code}`: {PROBLEMS[code].about}" for code in codes),
         "headers": RETRY_AFTER if RETRIED.intersection(codes) else {},
         "content": {CONTENT_TYPE: {"schema": narrowed, "examples": examples}},
     }
+
+
+def _example(code: Code) -> Any:
+    wrong = [FieldError("$.amount", "Required, but missing.")] if code == "invalid_request" else None
+    return msgspec.json.decode(Problem(code, errors=wrong).body("req_01m8c5dasa4q6j4fss4nx18151"))
 
 
 def _scheme() -> dict[str, str]:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
+from sqlalchemy import Connection
 
+from gateway.books.engine import Books
 from gateway.refusals import FieldError, InvalidFields
 
 T = TypeVar("T")
@@ -32,8 +34,24 @@ class Listing(msgspec.Struct, Generic[T], frozen=True):
     next_cursor: str | None
 
 
-def place_of(page: Page, kind: type[PlaceT]) -> PlaceT | None:
-    """The place after which a page begins; None for the first. Raises `InvalidFields` for a made-up cursor."""
+async def read_page(
+    books: Books,
+    page: Page,
+    select: Callable[[Connection, PlaceT | None, int], Sequence[T]],
+    place: Callable[[T], PlaceT],
+    kind: type[PlaceT],
+) -> tuple[Sequence[T], str | None]:
+    """The items of a page, and the cursor of the next one (None on the last).
+
+    `select(conn, after, most)` reads up to `most` items past a place of type `kind`; `place` is that of an item.
+    Raises `InvalidFields` for a made-up cursor.
+    """
+    found = await books.read(select, _place_of(page, kind), page.limit + 1)
+    shown = found[: page.limit]
+    return shown, _cursor(place(shown[-1])) if len(found) > page.limit else None
+
+
+def _place_of(page: Page, kind: type[PlaceT]) -> PlaceT | None:
     if not page.cursor:
         return None
     try:
@@ -41,12 +59,6 @@ def place_of(page: Page, kind: type[PlaceT]) -> PlaceT | None:
         return msgspec.msgpack.decode(packed, type=kind)
     except (ValueError, binascii.Error):
         raise InvalidFields(FieldError("$.cursor", "Not a cursor of this list.")) from None
-
-
-def cut(found: Sequence[T], page: Page, place: Callable[[T], Any]) -> tuple[Sequence[T], str | None]:
-    """The items of a page and the cursor of the next one. `found` has one item more where there is one."""
-    shown = found[: page.limit]
-    return shown, _cursor(place(shown[-1])) if len(found) > page.limit else None
 
 
 def _cursor(place: Any) -> str:

@@ -1,0 +1,127 @@
+"""A closed set that grows makes mypy name every place that must decide about the new member, and nothing else."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tidy.sources import ROOT
+
+pytestmark = pytest.mark.stack  # mypy looks through the gateway anew; one Python is enough
+
+ERROR = re.compile(r'^(\S+):(\d+): error: Argument 1 to "assert_never"')
+
+# The set, where it is defined, a member of it, and every function that decides by it.
+SETS = {
+    "operation kind": (
+        "gateway/books/operations.py",
+        '"reversal"]',
+        {
+            "books/postings.py:entries_of",
+            "payments/transitions.py:_must_succeed",
+            "payments/transitions.py:_can_land_late",
+            "payments/transitions.py:_postings",
+            "payments/transitions.py:takes_back",
+            "payments/transitions.py:_effect",
+            "payments/processor_calls.py:query_of",
+            "payments/processor_calls.py:_call",
+            "payments/recovery.py:settle_unknown",
+        },
+    ),
+    "operation status": (
+        "gateway/books/operations.py",
+        '"failed", "unknown"]',
+        {
+            "payments/transitions.py:_counts",
+            "payments/transitions.py:_after_authorization",
+            "payments/recovery.py:_recover_operation",
+        },
+    ),
+    "recovery point": (
+        "gateway/books/payments.py",
+        '"judged", "finished"]',
+        {"payments/lifecycle.py:advance", "payments/recovery.py:take_payment"},
+    ),
+    "payment state": (
+        "schemas/states.py",
+        '    "failed",\n    "unknown",\n]',
+        {
+            "payments/changes.py:awaits_authorization",
+            "payments/changes.py:holds_money",
+            "payments/changes.py:_tells_status",
+            "payments/changes.py:_waits",
+        },
+    ),
+    "risk outcome": (
+        "schemas/fraud.py",
+        'Outcome = Literal["allow", "flag", "review", "block"]',
+        {"payments/lifecycle.py:_first_operation"},
+    ),
+    "call result": (
+        "connectors/processors/contract.py",
+        '"unknown", "not_found"]',
+        {"payments/transitions.py:_status"},
+    ),
+    "review decision": (
+        "gateway/books/reviews.py",
+        'ReviewOutcome = Literal["approve", "reject"]',
+        {"payments/reviews.py:begin_decision"},
+    ),
+    "payment method": (
+        "gateway/payments/create.py",
+        "payment_method: ByCard | ByPaypal",
+        {"payments/create.py:method"},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the gateway and what it imports, for mypy to look through."""
+    tree = tmp_path_factory.mktemp("tree")
+    for room in ("schemas", "connectors", "gateway"):
+        shutil.copytree(ROOT / room, tree / room)
+    shutil.copy(ROOT / "pyproject.toml", tree)
+    assert undecided(tree) == set()
+    return tree
+
+
+def undecided(tree: Path) -> set[str]:
+    """The functions whose `assert_never` mypy refuses; it has nothing else to complain of."""
+    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tree / "cache"), "-p", "gateway"]
+    output = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False).stdout
+    errors = [line for line in output.splitlines() if " error: " in line]
+    found = [match for line in errors if (match := ERROR.match(line))]
+    assert len(found) == len(errors), output
+    assert found or "Success" in output, output
+    return {_function_at(tree, match[1], int(match[2])) for match in found}
+
+
+def _function_at(tree: Path, path: str, line: int) -> str:
+    """`file:function` of the innermost function around a line."""
+    nodes = ast.walk(ast.parse((tree / path).read_text()))
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    _, name = max((f.lineno, f.name) for f in functions if f.lineno <= line <= (f.end_lineno or 0))
+    return f"{path.removeprefix('gateway/')}:{name}"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_mypy_names_every_place_that_must_decide_about_a_new_member(tree: Path, name: str) -> None:
+    file, end, deciding = SETS[name]
+    path = tree / file
+    text = path.read_text()
+    assert text.count(end) == 1
+    grown = (
+        end.replace('",\n]', '",\n    "planted",\n]')
+        .replace('"]', '", "planted"]')
+        .replace("ByCard |", "ByCard | None |")
+    )
+    path.write_text(text.replace(end, grown))
+    try:
+        assert undecided(tree) == deciding
+    finally:
+        path.write_text(text)
