@@ -37,7 +37,7 @@ EXTENSION = "sluice"
 
 @dataclass
 class Runtime:
-    """The gateway's living runtime. `ready`: each awaitable raises, or says False, while it is not ready.
+    """What a running gateway is made of. `ready`: each awaitable raises, or says False, while it is not ready.
 
     `key` makes keyed hashes. `metrics` is this app's registry: whoever measures adds to it.
     """
@@ -86,7 +86,7 @@ class Runtime:
 
 
 def current_runtime() -> Runtime:
-    """The parts of the app that serves this request."""
+    """The runtime of the app that serves this request."""
     found: Runtime = current_app.extensions[EXTENSION]
     return found
 

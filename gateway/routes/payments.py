@@ -63,7 +63,7 @@ async def create_payment(call: Call[NewPayment, None]) -> Reply:
     given_ip = asked.device.ip if asked.device else None
     ip = given_ip or (call.ip if caller.role == "customer" else None)
     payer = Payer(caller.account_id, ip, call.traceparent, imports="payments:import" in caller.scopes)
-    created = await call.runtime.shielded(create(call.runtime, call.keyed(), asked, payer))
+    created = await create(call.runtime, call.keyed(), asked, payer)
     return replied(await answer_of(call, created.answer), replayed=created.replayed)
 
 

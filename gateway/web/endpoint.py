@@ -1,6 +1,6 @@
 """The one way a route is declared: what it needs, takes, answers and refuses, and the checks in their order."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial, wraps
 from time import monotonic
 from typing import Any, Concatenate, Literal, TypeVar
@@ -19,6 +19,7 @@ from gateway.web.request_body import BodyDecoder, convert, parse
 B = TypeVar("B")
 Q = TypeVar("Q")
 
+Answering = Coroutine[Any, Any, Reply]
 View = Callable[..., Awaitable[Response]]
 
 
@@ -52,27 +53,29 @@ def endpoint(
     idempotency: KeyRule = "none",
     digest: Literal["gateway", "vault"] = "gateway",
     form: bool = False,
-) -> Callable[[Callable[Concatenate[Call[B, Q], ...], Awaitable[Reply]]], View]:
+) -> Callable[[Callable[Concatenate[Call[B, Q], ...], Answering]], View]:
     """Declare a route; below it stands `async def handler(call: Call[Body, Query], *path) -> Reply`.
 
     Variables of the path are passed in the order of the URL.
 
     In this order: authentication, rate limit, scope, body, query, Idempotency-Key, handler. `answers`: status to
     type (None: no body). `codes`: the problems it may answer with beyond those that follow from its rules.
-    `idempotency`: "accepted" replays the first answer to a key; "required" leaves the claim to the handler.
+    `idempotency`: "accepted" replays the first answer to a key; "required" leaves the claim to the handler. What runs
+    under a key goes on when the client hangs up.
     """
     decoder = BodyDecoder(body) if body else None
     optional = decoder is not None and decoder.takes_nothing()
     rules = Rules(scope, limit, body, query, answers, codes, idempotency, digest, optional, form)
 
-    def declare(handler: Callable[Concatenate[Call[B, Q], ...], Awaitable[Reply]]) -> View:
+    def declare(handler: Callable[Concatenate[Call[B, Q], ...], Answering]) -> View:
         @wraps(handler)
         async def view(**path: str) -> Response:
             call = await _checked(rules, decoder, current_runtime())
             handling = partial(handler, call, *path.values())
-            if call.key and idempotency == "accepted":
-                return respond(await call.runtime.shielded(answer_once(call, handling)))
-            return respond(await handling())
+            if call.key is None:
+                return respond(await handling())
+            answering = answer_once(call, handling) if idempotency == "accepted" else handling()
+            return respond(await call.runtime.shielded(answering))
 
         view.rules = rules  # type: ignore[attr-defined]
         return view

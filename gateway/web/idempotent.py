@@ -77,17 +77,13 @@ async def carry_out(
 ) -> Reply:
     """Begin an operation on a payment in one commit, carry it out, and answer the request that asked for it.
 
-    `begin(conn, policy, request, payment_id, **arguments)` claims the key. It goes on when the client hangs up.
+    `begin(conn, policy, request, payment_id, **arguments)` claims the key.
     """
-
-    async def run() -> Reply:
-        runtime, request = call.runtime, call.keyed()
-        begun = await runtime.books.write(begin, runtime.policy, request, payment_id, **arguments)
-        if isinstance(begun, IdempotentAnswer):
-            return replied(begun, replayed=True)
-        return replied(await answer_of(call, (await execute(runtime, begun)).answer))
-
-    return await call.runtime.shielded(run())
+    runtime = call.runtime
+    begun = await runtime.books.write(begin, runtime.policy, call.keyed(), payment_id, **arguments)
+    if isinstance(begun, IdempotentAnswer):
+        return replied(begun, replayed=True)
+    return replied(await answer_of(call, (await execute(runtime, begun)).answer))
 
 
 async def answer_of(call: Call[Any, Any], given: IdempotentAnswer | None) -> IdempotentAnswer:
