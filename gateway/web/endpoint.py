@@ -56,12 +56,10 @@ def endpoint(
 ) -> Callable[[Callable[Concatenate[Call[B, Q], ...], Answering]], View]:
     """Declare a route; below it stands `async def handler(call: Call[Body, Query], *path) -> Reply`.
 
-    Variables of the path are passed in the order of the URL.
-
-    In this order: authentication, rate limit, scope, body, query, Idempotency-Key, handler. `answers`: status to
+    Checked in this order: authentication, rate limit, scope, body, query, Idempotency-Key. `answers`: status to
     type (None: no body). `codes`: the problems it may answer with beyond those that follow from its rules.
-    `idempotency`: "accepted" replays the first answer to a key; "required" leaves the claim to the handler. What runs
-    under a key goes on when the client hangs up.
+    `idempotency`: "accepted" replays the first answer to a key; "required" leaves the claim to the handler.
+    Variables of the path are passed in the URL's order. What runs under a key goes on when its client hangs up.
     """
     decoder = BodyDecoder(body) if body else None
     optional = decoder is not None and decoder.takes_nothing()

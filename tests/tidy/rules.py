@@ -1,18 +1,19 @@
 """The rules of the house, each a function from one file (path, text) to its complaints."""
 
 import ast
+import posixpath
 import re
 import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import packages_distributions
 
-from tests.tidy.sources import ROOMS
+from tests.tidy.sources import ROOMS, files
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 
-# Design §1: who may import whom.
+# Who may import whom (docs/architecture.md).
 MAY_IMPORT = {
     "schemas": set[str](),
     "connectors": {"schemas"},
@@ -22,12 +23,41 @@ MAY_IMPORT = {
     "sluice": {"connectors", "schemas", "gateway", "flows", "dashboards"},
     "benchmarks": {"connectors", "schemas", "gateway", "flows", "dashboards", "sluice"},
 }
+# Inside the gateway too: a module imports its own layer and those above it in this list. The vault is a process of
+# its own, of which the gateway knows the client.
+GATEWAY_LAYERS = (
+    {
+        "free_text",
+        "log_lines",
+        "metrics",
+        "policy",
+        "problems",
+        "rate_limits",
+        "refusals",
+        "return_urls",
+        "roles",
+        "settings",
+    },
+    {"books"},
+    {"vault", "identity", "events"},
+    {"runtime"},
+    {"payments"},
+    {"web"},
+    {"routes"},
+    {"seed"},
+    {"app"},
+    {"__main__", "migrations"},
+)
+PAGE = re.compile(r"[\w./-]*\w\.md\b|\bdocs/decisions/\d{4}|\bdesign §")
+ADDRESS = re.compile(r"https?://\S+")
+EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 BANNED_NAMES = {"common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}
 REGISTRIES = re.compile(
     r"pypi\.org|pythonhosted\.org|repo1?\.maven|registry\.npmjs|deb\.debian|crates\.io|(extra-)?index-url|find-links",
     re.IGNORECASE,
 )
-MARKDOWN = re.compile(r"(README|CHANGELOG)\.md|docs/.+\.md")
+MARKDOWN = re.compile(r"(README|CHANGELOG|CONTRIBUTING)\.md|docs/.+\.md")
 
 
 def imports_run_one_way(path: str, text: str) -> list[str]:
@@ -36,6 +66,22 @@ def imports_run_one_way(path: str, text: str) -> list[str]:
     allowed = MAY_IMPORT[room] | {room}
     imported = {name.split(".")[0] for name in _imports(text)}
     return [f"{room} imports {other}" for other in sorted(imported & set(ROOMS) - allowed)]
+
+
+def the_gateway_imports_down_its_layers(path: str, text: str) -> list[str]:
+    """No import runs back up inside the gateway."""
+    if not path.startswith("gateway/") or path == "gateway/__init__.py":
+        return []
+    own = _layer(path.removesuffix(".py").split("/")[1])
+    imported = {name.split(".")[1] for name in _imports(text) if name.startswith("gateway.")}
+    if path.startswith("gateway/vault/"):
+        return [f"the vault imports gateway.{name}" for name in sorted(imported - {"vault"})]
+    return [f"imports gateway.{name} from above" for name in sorted(imported) if _layer(name) > own]
+
+
+def _layer(module: str) -> int:
+    (found,) = [number for number, layer in enumerate(GATEWAY_LAYERS) if module in layer]
+    return found
 
 
 def bytewax_stays_at_the_edge(path: str, text: str) -> list[str]:
@@ -105,6 +151,43 @@ def nothing_names_a_registry(path: str, text: str) -> list[str]:
 def markdown_has_its_place(path: str, _text: str) -> list[str]:
     """README, CHANGELOG and `docs/`: no status reports in the source tree."""
     return [] if not path.endswith(".md") or MARKDOWN.fullmatch(path) else ["stray Markdown"]
+
+
+def pages_exist(path: str, text: str) -> list[str]:
+    """Every page that a file names is in the repository, from its own folder, from the root or from `docs/`."""
+    if path.startswith(("tests/tidy/", "requirements.lock")):
+        return []
+    folder = path.rpartition("/")[0]
+    return [
+        f"names {page}" for page in sorted(set(PAGE.findall(ADDRESS.sub("", text)))) if not _is_there(page, folder)
+    ]
+
+
+def _is_there(page: str, folder: str) -> bool:
+    if page.startswith("design"):
+        return False
+    wanted = {posixpath.normpath(f"{base}/{page}").lstrip("/") for base in (folder, "", "docs")}
+    numbered = tuple(f"{name}-" for name in wanted)  # a decision, named by its number alone
+    return any(file in wanted or file.startswith(numbered) for file in files())
+
+
+def log_events_are_noun_and_verb(_path: str, text: str) -> list[str]:
+    """`noun.verb` in snake case, with fields: a sentence can be neither searched for nor counted."""
+    events = [
+        node.args[0] for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and _is_log_call(node)
+    ]
+    said = [event.value for event in events if isinstance(event, ast.Constant)]
+    return [f"logs {event!r}" for event in said if not EVENT.fullmatch(str(event))]
+
+
+def _is_log_call(node: ast.Call) -> bool:
+    function = node.func
+    return (
+        isinstance(function, ast.Attribute)
+        and function.attr in LEVELS
+        and bool(node.args)
+        and ast.unparse(function.value) in {"log", "structlog.get_logger()"}
+    )
 
 
 def _imports(text: str) -> Iterator[str]:
