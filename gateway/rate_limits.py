@@ -39,7 +39,7 @@ class Spent(msgspec.Struct, frozen=True):
     def headers(self) -> dict[str, str]:
         """The RateLimit fields as most clients read them (draft-ietf-httpapi-ratelimit-headers-07)."""
         return {
-            "RateLimit-RateLimit": str(self.limit),
+            "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(self.remaining),
             "RateLimit-Reset": str(self.reset),
         }

@@ -20,7 +20,7 @@ def test_a_burst_then_the_rate() -> None:
     assert [spent.spend("small", "a", 100.0).remaining for _ in range(3)] == [2, 1, 0]
     refused = spent.spend("small", "a", 100.0)
     assert refused.retry_after_s == 1
-    assert refused.headers() == {"RateLimit-RateLimit": "3", "RateLimit-Remaining": "0", "RateLimit-Reset": "2"}
+    assert refused.headers() == {"RateLimit-Limit": "3", "RateLimit-Remaining": "0", "RateLimit-Reset": "2"}
     assert spent.spend("small", "a", 100.5).retry_after_s == 0
     assert spent.spend("small", "a", 100.5).retry_after_s == 1
 

@@ -200,7 +200,7 @@ async def test_guessing_at_one_address_is_slowed_down(gateway: Gateway, monkeypa
     refused = await gateway.log_in(email.upper(), "x")
     assert (refused.status, refused.code) == (429, "rate_limited")
     assert int(refused.headers["Retry-After"]) > 60
-    assert refused.headers["RateLimit-RateLimit"] == "3"
+    assert refused.headers["RateLimit-Limit"] == "3"
     assert refused.headers["RateLimit-Remaining"] == "0"
     assert (await gateway.log_in(f"{uuid4().hex}@example.com", "x")).status == 401
 
