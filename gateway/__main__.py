@@ -10,7 +10,7 @@ from connectors.logs import configure
 from connectors.processors.settings import ProcessorSettings
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
-from gateway.vault.lockdown import keep_memory_private
+from gateway.vault.isolation import keep_memory_private
 from gateway.web.serving import serve
 from schemas.settings import BadSetting, load
 

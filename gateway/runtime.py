@@ -26,8 +26,8 @@ from gateway.metrics import OutboxMetrics, ProcessorMetrics, RequestMetrics
 from gateway.policy import Policy, policy_of
 from gateway.rate_limits import RateLimits
 from gateway.settings import GatewaySettings
-from gateway.vault.address import socket_path
 from gateway.vault.client import VaultClient
+from gateway.vault.isolation import socket_path
 from schemas.fraud import Verdict
 from schemas.payments import ProcessorName
 

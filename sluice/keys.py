@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from gateway.vault.address import socket_path
 from gateway.vault.client import NoKey, VaultAway, VaultClient
 from gateway.vault.frames import Stats
+from gateway.vault.isolation import socket_path
 from gateway.vault.settings import VaultSettings
 from schemas.settings import load
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.vault.address import socket_path
+from gateway.vault.isolation import socket_path
 from gateway.vault.settings import VaultSettings
 from schemas.settings import Settings, load
 from sluice import broker, probes

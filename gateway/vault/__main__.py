@@ -8,16 +8,22 @@ import structlog
 
 from connectors import logs
 from connectors.keyfiles import SecretMissing
-from gateway.vault.address import Exposed, make_directory, socket_path
 from gateway.vault.cards import UnknownLayout
-from gateway.vault.keys import KeyFiles, KeyTrouble
-from gateway.vault.lockdown import AlreadyRunning, keep_memory_private, take_lock
+from gateway.vault.isolation import (
+    AlreadyRunning,
+    UnsafeDirectory,
+    keep_memory_private,
+    make_directory,
+    socket_path,
+    take_lock,
+)
+from gateway.vault.keys import KeyFiles, UnusableKey
 from gateway.vault.safe import Safe
 from gateway.vault.server import serve
 from gateway.vault.settings import VaultSettings
 from schemas.settings import BadSetting, load
 
-REFUSALS = (BadSetting, KeyTrouble, SecretMissing, Exposed, AlreadyRunning, UnknownLayout)
+REFUSALS = (BadSetting, UnusableKey, SecretMissing, UnsafeDirectory, AlreadyRunning, UnknownLayout)
 
 
 async def run(settings: VaultSettings) -> None:

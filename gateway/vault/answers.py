@@ -12,7 +12,7 @@ import structlog
 from gateway.vault import frames
 from gateway.vault.cards import WornOut
 from gateway.vault.envelope import NotOpened
-from gateway.vault.keys import KeyTrouble
+from gateway.vault.keys import UnusableKey
 from gateway.vault.rotation import Rotation
 from gateway.vault.safe import BadCard, CardUnknown, Safe, Secret
 
@@ -22,7 +22,7 @@ REFUSALS: dict[type[Exception], frames.Code] = {
     CardUnknown: "unknown_card",
     NotOpened: "unknown_card",  # to the caller the card is gone; the audit line says what is wrong
     BadCard: "bad_card",
-    KeyTrouble: "no_key",
+    UnusableKey: "no_key",
     WornOut: "unavailable",
     sqlite3.Error: "unavailable",
 }
@@ -92,7 +92,7 @@ class Answers:
 
     def _refuse(self, request: frames.Request, error: Exception) -> frames.Refused:
         # Only what names a key file is worth its text; SQLite's could quote a value.
-        detail = str(error) if isinstance(error, KeyTrouble) else None
+        detail = str(error) if isinstance(error, UnusableKey) else None
         log.warning(
             f"vault.{request.__struct_config__.tag}",
             card=getattr(request, "card", None),

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 from connectors.processors.contract import CardDetails
 from gateway.vault import frames
-from gateway.vault.address import trusted_peer
 from gateway.vault.frames import Stats, Stored
+from gateway.vault.isolation import trusted_peer
 
 TIMEOUT_S = 2.0
 JUST_NOW_S = 0.01  # an answer this young says that the vault is there: under load, most payments need no ping

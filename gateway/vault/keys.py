@@ -1,13 +1,16 @@
-"""The vault's keys: files that only this process reads.
+"""The vault's keys, and what is made with the hashing keys: fingerprints and digests; card tokens are random.
 
 `vault.kek.<n>` are the versions of the key-encryption key, `vault.hmac` is the root of the two hashing keys; 32
-bytes each. The local profile generates what is missing in the data directory. Production is given a directory of
-its own (`SLUICE_VAULT_KEYS`) and does not start from the data directory alone.
+bytes each, in files that only this process reads. The local profile generates missing ones in the data directory.
+Production is given a directory of its own (`SLUICE_VAULT_KEYS`) and does not start from the data directory alone.
 """
 
+import hmac
 import os
 import re
+import secrets
 from pathlib import Path
+from typing import assert_never
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -19,39 +22,44 @@ from gateway.vault.settings import VaultSettings
 
 HMAC_FILE = "vault.hmac"
 KEK_FILE = re.compile(r"vault\.kek\.([1-9][0-9]{0,8})")
+TOKEN_BYTES = 16  # 128 bits, in card tokens and in fingerprints
+LETTERS = bytes.maketrans(b"0123456789abcdef", b"abcdefghjkmnprst")
 
 
-class KeyTrouble(Exception):
-    """A key is missing, damaged, not the one the file of cards was written with, or open to others."""
+class UnusableKey(Exception):
+    """A key is missing, damaged, readable by others, or not the one the file of cards was written with."""
 
 
-class NoNewerKey(KeyTrouble):
+class NoNewerKey(UnusableKey):
     """Rotation needs a key file with a higher version, and this profile generates none."""
 
 
 class HashKeys:
-    """The two keys of keyed hashes, derived from one root and equal to no other key."""
+    """The two keys of keyed hashes, derived from one root; neither equals the root or any other key."""
 
     def __init__(self, root: bytes) -> None:
-        self.fingerprint = _derive(root, b"fingerprint")
-        self.digest = _derive(root, b"digest")
+        self.fingerprint_key = _derive(root, b"fingerprint")
+        self.digest_key = _derive(root, b"digest")
         self.proof = proof(root)
 
 
 class KeyFiles:
-    """The key files of one profile. Raises `KeyTrouble` where production would have to use the data directory."""
+    """The key files of one profile. Raises `UnusableKey` where production would have to use the data directory."""
 
     def __init__(self, settings: VaultSettings) -> None:
         self._settings = settings
-        self._generates = settings.profile == "local" and settings.vault_keys is None
         self._directory = settings.vault_keys or settings.secrets()
-        if settings.profile != "local" and self._directory.resolve().is_relative_to(settings.data.resolve()):
-            raise KeyTrouble(
-                "outside the local profile SLUICE_VAULT_KEYS must name a directory apart from the data"
-            )
+        match settings.profile:
+            case "local":
+                self._generates = settings.vault_keys is None
+            case "production":
+                self._generates = False
+                self._refuse_data_directory()
+            case _:
+                assert_never(settings.profile)
 
     def newer_than(self, version: int) -> int:
-        """The highest version there is a file for; generated where that may be. Raises `NoNewerKey`."""
+        """The highest version that has a file, a new one if this profile generates keys. Raises `NoNewerKey`."""
         if (newest := max(self._versions(), default=0)) > version:
             return newest
         if not self._generates:
@@ -60,14 +68,24 @@ class KeyFiles:
         return version + 1
 
     def kek(self, version: int) -> bytes:
-        """The bytes of one version. Raises `KeyTrouble`."""
+        """The 32 bytes of one version. Raises `UnusableKey`."""
         return _read_private(self._directory / f"vault.kek.{version}")
 
     def hashes(self, *, generate: bool) -> HashKeys:
-        """The hashing keys; `generate` where no card has been stored yet. Raises `KeyTrouble`."""
+        """The hashing keys. Raises `UnusableKey`.
+
+        `generate`: only while no card is stored. A lost root is never replaced: every fingerprint would change.
+        """
         if generate and self._generates:
             self._generate(HMAC_FILE)
         return HashKeys(_read_private(self._directory / HMAC_FILE))
+
+    def _refuse_data_directory(self) -> None:
+        # Resolved: a link from elsewhere into the data directory is the data directory (PCI DSS 3.6.1.2).
+        if self._directory.resolve().is_relative_to(self._settings.data.resolve()):
+            raise UnusableKey(
+                "outside the local profile SLUICE_VAULT_KEYS must name a directory apart from the data"
+            )
 
     def _versions(self) -> list[int]:
         names = os.listdir(self._directory) if self._directory.is_dir() else []
@@ -83,8 +101,28 @@ def cipher(version: int, key: bytes) -> Kek:
 
 
 def proof(key: bytes) -> bytes:
-    """16 bytes by which a key is recognised and that say nothing else of it."""
+    """16 bytes by which a key is recognised; they reveal nothing of it."""
     return _derive(key, b"proof")[:16]
+
+
+def new_token() -> str:
+    """A card token: `card_` and 128 random bits as 32 letters."""
+    return "card_" + _letters(secrets.token_bytes(TOKEN_BYTES))
+
+
+def fingerprint(key: bytes, number: str) -> str:
+    """`fp_` and 128 bits of an HMAC over the whole number, the same for every owner (PCI DSS 3.5.1.1)."""
+    return "fp_" + _letters(digest(key, number.encode())[:TOKEN_BYTES])
+
+
+def digest(key: bytes, data: bytes) -> bytes:
+    """HMAC-SHA-256 of `data`, 32 bytes."""
+    return hmac.digest(key, data, "sha256")
+
+
+def _letters(data: bytes) -> str:
+    # Letters only: no part of a token or fingerprint can read as a card number, not even by chance.
+    return data.hex().encode().translate(LETTERS).decode()
 
 
 def _derive(root: bytes, purpose: bytes) -> bytes:
@@ -94,10 +132,10 @@ def _derive(root: bytes, purpose: bytes) -> bytes:
 def _read_private(path: Path) -> bytes:
     try:
         if path.stat().st_mode & 0o077:
-            raise KeyTrouble(f"{path} is open to others than its owner (mode 0600 is expected)")
+            raise UnusableKey(f"{path} is open to others than its owner (mode 0600 is expected)")
         key = path.read_bytes()
     except OSError as error:
-        raise KeyTrouble(f"{path}: {error.strerror}") from None
+        raise UnusableKey(f"{path}: {error.strerror}") from None
     if len(key) != KEY_BYTES:
-        raise KeyTrouble(f"{path} does not hold {KEY_BYTES} bytes")
+        raise UnusableKey(f"{path} does not hold {KEY_BYTES} bytes")
     return key

@@ -24,7 +24,7 @@ class Rotation:
         self._stuck = 0  # cards that the last whole pass could not open: they hold up no new version
 
     async def begin(self) -> Stats:
-        """Begin one, or join the one that runs. Raises `KeyTrouble` where there is no key to rotate to."""
+        """Begin one, or join the one that runs. Raises `UnusableKey` where there is no key to rotate to."""
         stats = await self._safe.begin_rotation(self._stuck)
         if not self._at_work():
             self._task = asyncio.create_task(self._run(), name="rotation")

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import msgspec
 
 from connectors.processors.contract import CardDetails
-from gateway.vault import cards, tokens
+from gateway.vault import cards, keys
 from gateway.vault.envelope import Kek, NotOpened, rewrap, seal, unseal
 from gateway.vault.frames import Stats, Stored
-from gateway.vault.keys import HashKeys, KeyFiles, KeyTrouble, cipher, proof
+from gateway.vault.keys import HashKeys, KeyFiles, UnusableKey, cipher, proof
 from gateway.vault.writer import Writer, transaction
 from schemas.cards import brand_of, luhn_valid
 
@@ -49,7 +49,7 @@ class Batch(NamedTuple):
 
 
 class Safe:
-    """Cards in, tokens out. Raises `KeyTrouble` where the keys are not those the file was written with."""
+    """Cards in, tokens out. Raises `UnusableKey` where the keys are not those the file was written with."""
 
     def __init__(self, path: Path, files: KeyFiles) -> None:
         self._files = files
@@ -87,7 +87,7 @@ class Safe:
 
     def digest(self, data: bytes) -> bytes:
         """A keyed hash, for comparing requests that hold a number."""
-        return tokens.digest(self._hashes.digest, data)
+        return keys.digest(self._hashes.digest_key, data)
 
     async def count(self) -> Stats:
         """The figures of this moment."""
@@ -96,7 +96,7 @@ class Safe:
     async def begin_rotation(self, stuck: int = 0) -> Stats:
         """A new key version; where more than `stuck` cards are left under older ones, go on with those instead.
 
-        Raises `NoNewerKey`, `KeyTrouble`.
+        Raises `NoNewerKey`, `UnusableKey`.
         """
         stats = await self._writer.write(self._begin_rotation, stuck)
         self._current = stats.key  # only now: its row is on disk
@@ -122,9 +122,9 @@ class Safe:
         brand = brand_of(number)
         if brand is None or not luhn_valid(number):
             raise BadCard
-        fingerprint = tokens.fingerprint(self._hashes.fingerprint, number)
+        fingerprint = keys.fingerprint(self._hashes.fingerprint_key, number)
         known = cards.select_token(conn, owner, fingerprint)
-        card = known or tokens.new_token()
+        card = known or keys.new_token()
         cards.count_wraps(conn, kek.version, 1)
         envelope = seal(kek, card, owner, msgspec.msgpack.encode(secret))
         cards.upsert_card(conn, card, owner, fingerprint, envelope)
@@ -168,7 +168,7 @@ def _load_keys(conn: sqlite3.Connection, files: KeyFiles, hashes: HashKeys) -> d
         cards.insert_key(conn, newest, proof(files.kek(newest)))
         proofs = cards.select_proofs(conn)
     if proofs[HASHES] != hashes.proof:
-        raise KeyTrouble("vault.hmac is not the key this file of cards was written with")
+        raise UnusableKey("vault.hmac is not the key this file of cards was written with")
     versions = {cards.select_current(conn)} | (cards.select_used(conn) & proofs.keys())
     return {version: _load_kek(files, version, proofs[version]) for version in versions}
 
@@ -176,5 +176,5 @@ def _load_keys(conn: sqlite3.Connection, files: KeyFiles, hashes: HashKeys) -> d
 def _load_kek(files: KeyFiles, version: int, expected: bytes) -> Kek:
     key = files.kek(version)
     if proof(key) != expected:
-        raise KeyTrouble(f"vault.kek.{version} is not the key this file of cards was written with")
+        raise UnusableKey(f"vault.kek.{version} is not the key this file of cards was written with")
     return cipher(version, key)

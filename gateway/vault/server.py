@@ -10,8 +10,8 @@ from pathlib import Path
 import structlog
 
 from gateway.vault import frames
-from gateway.vault.address import bind, trusted_peer
 from gateway.vault.answers import Answers
+from gateway.vault.isolation import bind, trusted_peer
 from gateway.vault.rotation import Rotation
 from gateway.vault.safe import Safe
 

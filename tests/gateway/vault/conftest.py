@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.vault.address import socket_path
 from gateway.vault.client import VaultClient
+from gateway.vault.isolation import socket_path
 from schemas.cards import check_digit
 from tests import patience
 

@@ -1,15 +1,24 @@
-"""Keys: where they come from, who may read them, and that a wrong one is noticed before it does harm."""
+"""Keys: where they come from, who may read them, that a wrong one is noticed; and what is made with them.
 
+Card tokens and fingerprints say nothing of the number and cannot be taken for one.
+"""
+
+import base64
+import hashlib
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from gateway.vault.keys import HashKeys, KeyFiles, KeyTrouble, NoNewerKey
+from gateway.vault.keys import HashKeys, KeyFiles, NoNewerKey, UnusableKey, digest, fingerprint, new_token
 from gateway.vault.safe import Safe, Secret
 from gateway.vault.settings import VaultSettings
+from schemas.cards import find_numbers
 
-SECRET = Secret("4111111111111111", 1, 2039, None)
+NUMBER = "4111111111111111"
+SECRET = Secret(NUMBER, 1, 2039, None)
+KEY = bytes(range(32))
 
 
 @pytest.fixture
@@ -72,7 +81,7 @@ def test_production_does_not_start_from_the_data_directory_alone(tmp_path: Path,
         put(directory / "vault.hmac")
         put(directory / "vault.kek.1")
     keys = data / where if where else None
-    with pytest.raises(KeyTrouble, match="SLUICE_VAULT_KEYS"):
+    with pytest.raises(UnusableKey, match="SLUICE_VAULT_KEYS"):
         KeyFiles(VaultSettings(data=data, vault_keys=keys, profile="production"))
 
 
@@ -80,7 +89,7 @@ def test_production_does_not_start_from_the_data_directory_alone(tmp_path: Path,
 def test_given_keys_are_never_made_up(given: VaultSettings, missing: str) -> None:
     assert given.vault_keys
     (given.vault_keys / missing).unlink()
-    with pytest.raises(KeyTrouble):
+    with pytest.raises(UnusableKey):
         opened(given)
     assert not (given.vault_keys / missing).exists()
     assert not given.secrets().exists()
@@ -88,7 +97,7 @@ def test_given_keys_are_never_made_up(given: VaultSettings, missing: str) -> Non
 
 def test_the_local_profile_makes_no_keys_up_where_they_are_given(tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir()
-    with pytest.raises(KeyTrouble):
+    with pytest.raises(UnusableKey):
         opened(VaultSettings(data=tmp_path / "data", vault_keys=tmp_path / "keys"))
     assert list((tmp_path / "keys").iterdir()) == []
     assert not (tmp_path / "data" / "secrets").exists()
@@ -98,7 +107,7 @@ def test_the_local_profile_makes_no_keys_up_where_they_are_given(tmp_path: Path)
 def test_a_key_that_others_may_touch_is_refused(given: VaultSettings, mode: int) -> None:
     assert given.vault_keys
     put(given.vault_keys / "vault.kek.1", mode=mode)
-    with pytest.raises(KeyTrouble, match="0600"):
+    with pytest.raises(UnusableKey, match="0600"):
         opened(given)
 
 
@@ -106,7 +115,7 @@ def test_a_key_that_others_may_touch_is_refused(given: VaultSettings, mode: int)
 def test_a_key_has_32_bytes(given: VaultSettings, size: int) -> None:
     assert given.vault_keys
     (given.vault_keys / "vault.kek.1").write_bytes(bytes(size))
-    with pytest.raises(KeyTrouble, match="32 bytes"):
+    with pytest.raises(UnusableKey, match="32 bytes"):
         opened(given)
 
 
@@ -115,7 +124,7 @@ async def test_another_key_under_the_same_name_is_noticed_at_the_start(given: Va
     await stored(given)
     assert given.vault_keys
     put(given.vault_keys / name)
-    with pytest.raises(KeyTrouble, match=f"{name} is not the key"):
+    with pytest.raises(UnusableKey, match=f"{name} is not the key"):
         opened(given)
 
 
@@ -123,7 +132,7 @@ async def test_another_key_under_the_same_name_is_noticed_at_the_start(given: Va
 async def test_a_lost_key_is_not_replaced_behind_the_operators_back(local: VaultSettings, name: str) -> None:
     await stored(local)
     (local.secrets() / name).unlink()
-    with pytest.raises(KeyTrouble, match="No such file"):
+    with pytest.raises(UnusableKey, match="No such file"):
         opened(local)
     assert not (local.secrets() / name).exists()
 
@@ -152,8 +161,8 @@ async def test_a_new_key_file_counts_only_once_it_is_rotated_to(given: VaultSett
 def test_hashing_keys_differ_from_each_other_and_their_root() -> None:
     root = os.urandom(32)
     keys = HashKeys(root)
-    assert len({root, keys.fingerprint, keys.digest, keys.proof}) == 4
-    assert HashKeys(root).fingerprint == keys.fingerprint
+    assert len({root, keys.fingerprint_key, keys.digest_key, keys.proof}) == 4
+    assert HashKeys(root).fingerprint_key == keys.fingerprint_key
 
 
 async def test_no_key_stands_in_the_file_of_cards(local: VaultSettings) -> None:
@@ -161,4 +170,46 @@ async def test_no_key_stands_in_the_file_of_cards(local: VaultSettings) -> None:
     content = b"".join(path.read_bytes() for path in local.data.glob("vault.sqlite3*"))
     for path in local.secrets().iterdir():
         assert path.read_bytes() not in content
-        assert HashKeys(path.read_bytes()).fingerprint not in content
+        assert HashKeys(path.read_bytes()).fingerprint_key not in content
+
+
+def test_tokens_are_128_random_bits_without_a_digit() -> None:
+    tokens = {new_token() for _ in range(10_000)}
+    assert len(tokens) == 10_000
+    assert all(re.fullmatch(r"card_[a-z]{32}", token) for token in tokens)  # 4 bits a letter
+    assert len({token[5:] for token in tokens for token in [token[:21]]}) == 10_000  # nor is half of one constant
+
+
+def test_letters_are_used_evenly() -> None:
+    text = "".join(new_token()[5:] for _ in range(2_000))
+    counts = [text.count(letter) for letter in set(text)]
+    assert len(counts) == 16
+    assert min(counts) > 0.85 * len(text) / 16
+
+
+def test_a_fingerprint_is_the_same_for_a_number_and_another_for_another() -> None:
+    assert fingerprint(KEY, NUMBER) == fingerprint(KEY, NUMBER)
+    assert fingerprint(KEY, NUMBER) != fingerprint(KEY, "4111111111111129")
+    assert not find_numbers(fingerprint(KEY, NUMBER))
+    assert re.fullmatch(r"fp_[a-z]{32}", fingerprint(KEY, NUMBER))
+
+
+def test_without_the_key_no_number_can_be_tried_against_a_fingerprint() -> None:
+    """PCI DSS 3.5.1.1: no hash anybody can compute, of the number or a part of it, shows in the fingerprint."""
+    found = _bits(fingerprint(KEY, NUMBER))
+    for text in (NUMBER, NUMBER[:6] + NUMBER[-4:], NUMBER[:-1], NUMBER[6:]):
+        for name in ("md5", "sha1", "sha256", "sha512", "blake2b", "sha3_256"):
+            plain = hashlib.new(name, text.encode()).digest()
+            for form in (plain, plain[::-1], base64.b64encode(plain), plain.hex().encode()):
+                assert found not in form
+                assert form[:8] not in found
+    assert fingerprint(bytes(32), NUMBER) != fingerprint(KEY, NUMBER)
+
+
+def test_a_digest_depends_on_key_and_data() -> None:
+    assert len(digest(KEY, b"a")) == 32
+    assert len({digest(KEY, b"a"), digest(KEY, b"b"), digest(bytes(32), b"a"), hashlib.sha256(b"a").digest()}) == 4
+
+
+def _bits(name: str) -> bytes:
+    return bytes.fromhex(name[3:].translate(str.maketrans("abcdefghjkmnprst", "0123456789abcdef")))

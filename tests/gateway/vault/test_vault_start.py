@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.vault import address
-from gateway.vault.address import PATH_MAX, RUNTIME, Exposed, make_directory, socket_path
+from gateway.vault import isolation
 from gateway.vault.client import VaultClient
+from gateway.vault.isolation import PATH_MAX, RUNTIME, UnsafeDirectory, make_directory, socket_path
 from schemas.settings import BadSetting
 
 ROOT = Path(__file__).parents[3]
@@ -33,7 +33,7 @@ def test_files_and_memory_are_its_own(vault: Any) -> None:
 def test_a_locked_down_process_dumps_no_memory_and_leaves_no_file_to_others(tmp_path: Path) -> None:
     """PR_GET_DUMPABLE (3) says 0, too: then /proc and ptrace are closed to other processes of the same user."""
     script = (
-        "import ctypes, resource; from gateway.vault.lockdown import keep_memory_private; keep_memory_private();"
+        "import ctypes, resource; from gateway.vault.isolation import keep_memory_private; keep_memory_private();"
         "open('file', 'w').close(); print(ctypes.CDLL(None).prctl(3), resource.getrlimit(resource.RLIMIT_CORE))"
     )
     run = [sys.executable, "-c", script]
@@ -102,7 +102,7 @@ def test_a_relative_data_directory_means_the_same_socket_to_everyone(
 def test_a_runtime_directory_that_is_not_ours_alone_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_by: str
 ) -> None:
-    monkeypatch.setattr(address, "RUNTIME", tmp_path)
+    monkeypatch.setattr(isolation, "RUNTIME", tmp_path)
     directory = tmp_path / f"sluice-{os.getuid()}"
     if made_by == "a link":
         (tmp_path / "theirs").mkdir(mode=0o700)
@@ -115,7 +115,7 @@ def test_a_runtime_directory_that_is_not_ours_alone_is_refused(
         if os.getuid() != 0:
             pytest.skip("only root can give a directory away")
         os.chown(directory, os.getuid() + 1, -1)
-    with pytest.raises(Exposed):
+    with pytest.raises(UnsafeDirectory):
         make_directory(directory / "vault.sock")
 
 
