@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from gateway.vault.client import NoKey, VaultAway, VaultClient
-from gateway.vault.frames import Stats
+from gateway.vault.frames import CardCounts
 from gateway.vault.isolation import socket_path
 from gateway.vault.settings import VaultSettings
 from schemas.settings import load
@@ -29,35 +29,36 @@ def rotate(data: Path | None) -> None:
     settings = load(VaultSettings)
     path = socket_path(data or settings.data, settings.vault)
     try:
-        stats = asyncio.run(_rotate(path))
+        counts = asyncio.run(_rotate(path))
     except VaultAway:
         raise click.ClickException(f"no vault answers on {path}: is the stack running?") from None
     except NoKey:
         raise click.ClickException(
             "there is no newer key: put the next vault.kek.<n> into the directory of keys"
         ) from None
-    _report(stats)
+    _report(counts)
 
 
-async def _rotate(path: Path) -> Stats:
+async def _rotate(path: Path) -> CardCounts:
     client = VaultClient(path)
     try:
-        stats = await client.rotate()
-        with click.progressbar(length=stats.left, label=f"key version {stats.key}") as bar:
-            while stats.rotating:
+        counts = await client.rotate()
+        with click.progressbar(length=counts.left, label=f"key version {counts.key_version}") as bar:
+            while counts.rotating:
                 await asyncio.sleep(POLL_S)
-                before, stats = stats.left, await client.stats()
-                bar.update(before - stats.left)
-            return stats
+                before, counts = counts.left, await client.count()
+                bar.update(before - counts.left)
+            return counts
     finally:
         await client.close()
 
 
-def _report(stats: Stats) -> None:
-    if stats.left:
+def _report(counts: CardCounts) -> None:
+    if counts.left:
         raise click.ClickException(
-            f"{stats.left} of {stats.cards} cards are still under an older key: the vault's log says why"
+            f"{counts.left} of {counts.cards} cards are still under an older key: the vault's log says why"
         )
     click.echo(
-        f"{stats.cards} cards are under key version {stats.key}; the files of older versions may be removed."
+        f"{counts.cards} cards are under key version {counts.key_version};"
+        " the files of older versions may be removed."
     )

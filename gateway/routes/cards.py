@@ -75,7 +75,7 @@ async def create_card(call: Call[NewCard, None]) -> Reply:
     owner_id = call.caller.account_id
     stored = await call.runtime.vault.store(owner_id, given.number, given.exp_month, given.exp_year, name)
     card = cards.CardRow(
-        id=stored.card,
+        id=stored.card_id,
         owner_id=owner_id,
         brand=stored.brand,
         bin=stored.bin,

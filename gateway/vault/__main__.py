@@ -1,4 +1,4 @@
-"""`python -m gateway.vault`: the vault as a process of its own."""
+"""Runs the vault, a process of its own: `python -m gateway.vault`."""
 
 import asyncio
 import signal
@@ -27,7 +27,7 @@ REFUSALS = (BadSetting, UnusableKey, SecretMissing, UnsafeDirectory, AlreadyRunn
 
 
 async def run(settings: VaultSettings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises one of `REFUSALS` where it may not start."""
+    """Serve until SIGTERM or SIGINT. Raises one of `REFUSALS` if the vault must not start."""
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
@@ -43,7 +43,7 @@ async def run(settings: VaultSettings) -> None:
 
 
 def main() -> int:
-    """Exit code 1 where the vault refuses to start; the log says why."""
+    """The exit code: 1 if the vault refuses to start, with the reason in the log."""
     keep_memory_private()
     logs.configure("vault")
     try:

@@ -1,6 +1,6 @@
-"""The vault's file: envelopes and what is known of keys. Plain SQL functions, the connection first.
+"""The vault's file: envelopes, and the proofs and use of keys. Plain SQL functions, the connection first.
 
-No number, BIN or last four digits stand here, so that no fingerprint has a truncated number beside it.
+It holds no number, BIN or last four digits: a fingerprint must not lie beside a truncated number (PCI DSS 3.5.1).
 """
 
 import sqlite3
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.vault.envelope import Envelope
-from gateway.vault.frames import Stats
+from gateway.vault.frames import CardCounts
 
 LAYOUT = 1
-WRAPS_MAX = 2**31  # per key version; SP 800-38D bounds random nonces at 2^32 encryptions, half of it is left
+WRAPS_MAX = 2**31  # per key version; SP 800-38D bounds random nonces at 2^32 encryptions, half of that is a margin
 
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "busy_timeout=5000")
 
@@ -33,12 +33,12 @@ class UnknownLayout(Exception):
     """The file was written by a later Sluice."""
 
 
-class WornOut(Exception):
-    """The key version has wrapped as many data keys as it may; `sluice keys rotate` brings the next."""
+class KeyExhausted(Exception):
+    """The key version has wrapped as many data keys as it may; `sluice keys rotate` begins the next."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection that commits where it is told to. Raises `UnknownLayout`."""
+    """A connection in autocommit mode, with the tables in place. Raises `UnknownLayout`."""
     conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     for pragma in PRAGMAS:
         conn.execute(f"PRAGMA {pragma}")
@@ -50,71 +50,73 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def select_proofs(conn: sqlite3.Connection) -> dict[int, bytes]:
-    """Proof by key version."""
+    """The proof of each key version; version 0 is the root of the hashing keys."""
     return dict(conn.execute("SELECT version, proof FROM keys"))
 
 
 def insert_key(conn: sqlite3.Connection, version: int, proof: bytes) -> None:
-    """Remember a key version; the highest one is current."""
+    """Add a key version; the highest one is current."""
     conn.execute("INSERT INTO keys (version, proof) VALUES (?, ?)", (version, proof))
 
 
-def select_current(conn: sqlite3.Connection) -> int:
-    """The version under which cards are stored now; 0 before the first."""
+def select_current_version(conn: sqlite3.Connection) -> int:
+    """The version under which cards are stored now; 0 before the first key."""
     version: int = conn.execute("SELECT max(version) FROM keys").fetchone()[0] or 0
     return version
 
 
-def select_used(conn: sqlite3.Connection) -> set[int]:
-    """The versions that cards need."""
+def select_used_versions(conn: sqlite3.Connection) -> set[int]:
+    """The versions that stored cards are under."""
     return {version for (version,) in conn.execute("SELECT DISTINCT kek FROM cards")}
 
 
 def count_wraps(conn: sqlite3.Connection, version: int, number: int) -> None:
-    """Account for `number` encryptions under a version. Raises `WornOut`."""
+    """Add `number` encryptions to the use of a version. Raises `KeyExhausted` past `WRAPS_MAX`."""
     counted = conn.execute(
         "UPDATE keys SET wraps = wraps + :number WHERE version = :version AND wraps + :number <= :most",
         {"number": number, "version": version, "most": WRAPS_MAX},
     )
     if counted.rowcount == 0:
-        raise WornOut(f"key version {version}")
+        raise KeyExhausted(f"key version {version}")
 
 
-def select_token(conn: sqlite3.Connection, owner: str, fingerprint: str) -> str | None:
-    """The token of a number its owner stored before."""
+def select_token(conn: sqlite3.Connection, owner_id: str, fingerprint: str) -> str | None:
+    """The token of a number that this owner stored before; None for a new one."""
     row = conn.execute(
-        "SELECT card FROM cards WHERE owner = ? AND fingerprint = ?", (owner, fingerprint)
+        "SELECT card FROM cards WHERE owner = ? AND fingerprint = ?", (owner_id, fingerprint)
     ).fetchone()
     return row[0] if row else None
 
 
-def upsert_card(conn: sqlite3.Connection, card: str, owner: str, fingerprint: str, envelope: Envelope) -> None:
-    """Write a card, or its new envelope."""
+def upsert_card(
+    conn: sqlite3.Connection, card_id: str, owner_id: str, fingerprint: str, envelope: Envelope
+) -> None:
+    """Write a card, or replace its envelope."""
     conn.execute(
         "INSERT INTO cards (card, owner, fingerprint, kek, wrapped, sealed) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (card) DO UPDATE"
         " SET kek = excluded.kek, wrapped = excluded.wrapped, sealed = excluded.sealed",
-        (card, owner, fingerprint, *envelope),
+        (card_id, owner_id, fingerprint, *envelope),
     )
 
 
-def select_envelope(conn: sqlite3.Connection, card: str, owner: str) -> Envelope | None:
-    """The envelope of a card of this owner."""
+def select_envelope(conn: sqlite3.Connection, card_id: str, owner_id: str) -> Envelope | None:
+    """The envelope of a card of this owner; None where there is none."""
     row = conn.execute(
-        "SELECT kek, wrapped, sealed FROM cards WHERE card = ? AND owner = ?", (card, owner)
+        "SELECT kek, wrapped, sealed FROM cards WHERE card = ? AND owner = ?", (card_id, owner_id)
     ).fetchone()
     return Envelope(*row) if row else None
 
 
-def delete_card(conn: sqlite3.Connection, card: str, owner: str) -> bool:
+def delete_card(conn: sqlite3.Connection, card_id: str, owner_id: str) -> bool:
     """Delete a card of this owner; False where there is none."""
-    return conn.execute("DELETE FROM cards WHERE card = ? AND owner = ?", (card, owner)).rowcount == 1
+    return conn.execute("DELETE FROM cards WHERE card = ? AND owner = ?", (card_id, owner_id)).rowcount == 1
 
 
 def select_older(
     conn: sqlite3.Connection, version: int, after: str, limit: int
 ) -> list[tuple[str, str, int, bytes]]:
-    """Up to `limit` cards past `after` under versions before `version`: card, owner, version, wrapped data key."""
+    """Up to `limit` cards after the token `after` under older versions: card, owner, version, wrapped data key."""
     return conn.execute(
         "SELECT card, owner, kek, wrapped FROM cards WHERE kek < ? AND card > ? ORDER BY card LIMIT ?",
         (version, after, limit),
@@ -122,17 +124,17 @@ def select_older(
 
 
 def update_wrapped(conn: sqlite3.Connection, version: int, wrapped: Sequence[tuple[bytes, str]]) -> None:
-    """Put the data keys `(wrapped, card)` under `version`."""
+    """Store rewrapped data keys, each `(wrapped, card_id)`, as those of `version`."""
     conn.executemany("UPDATE cards SET kek = ?, wrapped = ? WHERE card = ?", [(version, *row) for row in wrapped])
 
 
-def count(conn: sqlite3.Connection) -> Stats:
-    """How many cards there are, and how many of them are not under the current version."""
-    key = select_current(conn)
-    cards, left = conn.execute("SELECT count(*), coalesce(sum(kek < ?), 0) FROM cards", (key,)).fetchone()
-    return Stats(cards, key, left)
+def count(conn: sqlite3.Connection) -> CardCounts:
+    """How many cards there are, and how many of them are under an older key version than the current one."""
+    version = select_current_version(conn)
+    cards, left = conn.execute("SELECT count(*), coalesce(sum(kek < ?), 0) FROM cards", (version,)).fetchone()
+    return CardCounts(cards, version, left)
 
 
 def wipe_log(conn: sqlite3.Connection) -> None:
-    """Empty the write-ahead log, which still holds what was deleted or replaced."""
+    """Empty the write-ahead log: it still holds deleted cards and replaced keys."""
     conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,8 +1,8 @@
 """AES-256-GCM envelopes: a data key for each card, wrapped by a versioned key-encryption key (KEK).
 
-Two layers, two contexts (associated data): the sealed card is bound to its token and owner, its wrapped data key
-to token, owner and KEK version. A row, or half of one, that was moved elsewhere does not open. Rotation wraps the
-data key anew and leaves the card alone. A data key encrypts once, so its nonce can never repeat.
+The associated data binds the sealed card to its token and owner, and the wrapped data key to token, owner and
+KEK version: a row, or half of one, that was moved elsewhere does not open. Rotation rewraps the data key and
+leaves the sealed card alone. A data key encrypts once, so its nonce can never repeat.
 """
 
 import os
@@ -29,36 +29,36 @@ class Kek(NamedTuple):
 
 
 class Envelope(NamedTuple):
-    """A card as the file holds it: `kek` is the version that wrapped the data key."""
+    """A card as the file holds it: `key_version` is that of the KEK that wrapped the data key."""
 
-    kek: int
+    key_version: int
     wrapped: bytes
     sealed: bytes
 
 
-def seal(kek: Kek, card: str, owner: str, secret: bytes) -> Envelope:
+def seal(kek: Kek, card_id: str, owner_id: str, secret: bytes) -> Envelope:
     """`secret` under a new data key."""
     data_key = os.urandom(KEY_BYTES)
-    wrapped = _encrypt(kek.cipher, data_key, _context("key", card, owner, kek.version))
-    sealed = _encrypt(AESGCM(data_key), secret, _context("card", card, owner))
+    wrapped = _encrypt(kek.cipher, data_key, _context("key", card_id, owner_id, kek.version))
+    sealed = _encrypt(AESGCM(data_key), secret, _context("card", card_id, owner_id))
     return Envelope(kek.version, wrapped, sealed)
 
 
-def unseal(kek: Kek, card: str, owner: str, envelope: Envelope) -> bytes:
+def unseal(kek: Kek, card_id: str, owner_id: str, envelope: Envelope) -> bytes:
     """The secret. Raises `NotOpened`."""
-    data_key = _decrypt(kek.cipher, envelope.wrapped, _context("key", card, owner, kek.version))
-    return _decrypt(AESGCM(data_key), envelope.sealed, _context("card", card, owner))
+    data_key = _decrypt(kek.cipher, envelope.wrapped, _context("key", card_id, owner_id, kek.version))
+    return _decrypt(AESGCM(data_key), envelope.sealed, _context("card", card_id, owner_id))
 
 
-def rewrap(old: Kek, new: Kek, card: str, owner: str, wrapped: bytes) -> bytes:
-    """The data key of `wrapped`, wrapped by `new`. Raises `NotOpened`."""
-    data_key = _decrypt(old.cipher, wrapped, _context("key", card, owner, old.version))
-    return _encrypt(new.cipher, data_key, _context("key", card, owner, new.version))
+def rewrap(old: Kek, new: Kek, card_id: str, owner_id: str, wrapped: bytes) -> bytes:
+    """The data key in `wrapped`, wrapped by `new`. Raises `NotOpened`."""
+    data_key = _decrypt(old.cipher, wrapped, _context("key", card_id, owner_id, old.version))
+    return _encrypt(new.cipher, data_key, _context("key", card_id, owner_id, new.version))
 
 
-def _context(layer: Literal["key", "card"], *runtime: str | int) -> bytes:
-    # MessagePack keeps ("ab", "c") and ("a", "bc") apart, which joining the texts would not.
-    return FORMAT + msgspec.msgpack.encode((layer, runtime))
+def _context(layer: Literal["key", "card"], *parts: str | int) -> bytes:
+    # MessagePack keeps ("ab", "c") and ("a", "bc") apart; joined texts would be equal.
+    return FORMAT + msgspec.msgpack.encode((layer, parts))
 
 
 def _encrypt(cipher: AESGCM, secret: bytes, context: bytes) -> bytes:
@@ -71,5 +71,5 @@ def _decrypt(cipher: AESGCM, blob: bytes, context: bytes) -> bytes:
         raise NotOpened("unknown format")
     try:
         return cipher.decrypt(blob[1 : 1 + NONCE_BYTES], blob[1 + NONCE_BYTES :], context)
-    except (InvalidTag, ValueError):  # ValueError: too short to be one
+    except (InvalidTag, ValueError):  # ValueError: shorter than a nonce and a tag
         raise NotOpened("not what was sealed") from None

@@ -1,6 +1,6 @@
-"""What travels between gateway and vault: four bytes of length (big endian), then one MessagePack array.
+"""The protocol between gateway and vault: four bytes of length (big endian), then one MessagePack array.
 
-The array is `[verb, id, …]`; a reply carries the id of its request, so calls may overtake each other on one
+The array is `[tag, id, …]`; a reply carries the id of its request, so replies may come in any order on one
 connection. There is no field for a CVC.
 """
 
@@ -15,15 +15,15 @@ FRAME_MAX = 128 * 1024  # bytes: a request body of 64 KiB to digest, and room
 LENGTH_BYTES = 4
 
 Number = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{13,19}\Z")]
-Code = Literal["unknown_card", "bad_card", "no_key", "unavailable"]
+RefusalCode = Literal["unknown_card", "bad_card", "no_key", "unavailable"]
 
 
 class BadFrame(Exception):
-    """Bytes that are no frame. It says nothing of what they were."""
+    """Bytes that are no frame. The message quotes none of them."""
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """One message; its text form shows none of its fields, which may be a card's."""
+    """One message. Its text form shows no field: it could be a card's."""
 
     id: int
 
@@ -34,13 +34,13 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class Ping(Frame, frozen=True, tag="ping"):
-    """Are you there? → `Done`."""
+    """Ask whether the vault answers → `Done`."""
 
 
 class StoreCard(Frame, frozen=True, tag="store"):
-    """Keep a card → `CardStored`."""
+    """Store a card → `CardStored`."""
 
-    owner: str
+    owner_id: str
     number: Number
     exp_month: int
     exp_year: int
@@ -48,17 +48,17 @@ class StoreCard(Frame, frozen=True, tag="store"):
 
 
 class OpenCard(Frame, frozen=True, tag="open"):
-    """The number behind a token → `CardOpened`."""
+    """Read the number behind a token → `CardOpened`."""
 
-    card: str
-    owner: str
+    card_id: str
+    owner_id: str
 
 
 class DeleteCard(Frame, frozen=True, tag="delete"):
-    """Destroy a card; that it is gone already is no error → `Done`."""
+    """Destroy a card; one that is gone already is no error → `Done`."""
 
-    card: str
-    owner: str
+    card_id: str
+    owner_id: str
 
 
 class Digest(Frame, frozen=True, tag="digest"):
@@ -68,17 +68,17 @@ class Digest(Frame, frozen=True, tag="digest"):
 
 
 class Rotate(Frame, frozen=True, tag="rotate"):
-    """Begin a new key version, or go on with one begun → `Counted`, at once."""
+    """Begin a new key version, or continue an unfinished rotation → `Counted`, before any card is rewrapped."""
 
 
-class Count(Frame, frozen=True, tag="stats"):
-    """How many cards, under which key → `Counted`."""
+class CountCards(Frame, frozen=True, tag="stats"):
+    """How many cards there are, and under which key → `Counted`."""
 
 
-class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """What may be known of a stored card. `created` is False where its owner had it already."""
+class StoredCard(msgspec.Struct, frozen=True, array_like=True):
+    """A stored card without its number. `created` is False where its owner had stored the number before."""
 
-    card: str
+    card_id: str
     brand: Brand
     bin: str
     last4: str
@@ -86,26 +86,26 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     created: bool
 
 
-class Stats(msgspec.Struct, frozen=True, array_like=True):
-    """`cards` stored; `key` is the version new cards are kept under, `left` counts those under an older one.
+class CardCounts(msgspec.Struct, frozen=True, array_like=True):
+    """`cards` stored; `key_version` encrypts new ones, `left` of them are still under an older version.
 
-    `rotating`: a rotation is at work on them. Where none is and some are left, it could not open them.
+    `rotating`: a rotation is running. Where none is and some are left, it could not open them.
     """
 
     cards: int
-    key: int
+    key_version: int
     left: int
     rotating: bool = False
 
 
 class Done(Frame, frozen=True, tag="done"):
-    """Yes, or: it is done."""
+    """The request is carried out."""
 
 
 class CardStored(Frame, frozen=True, tag="stored"):
     """The card is on disk."""
 
-    stored: Stored
+    stored: StoredCard
 
 
 class CardOpened(Frame, frozen=True, tag="opened"):
@@ -123,22 +123,24 @@ class Digested(Frame, frozen=True, tag="digested"):
 
 
 class Counted(Frame, frozen=True, tag="counted"):
-    """The figures of this moment."""
+    """The counts at this moment."""
 
-    stats: Stats
+    counts: CardCounts
 
 
 class Refused(Frame, frozen=True, tag="refused"):
-    """No, and why in one word."""
+    """The request is refused, with the reason as a code."""
 
-    code: Code
+    code: RefusalCode
 
 
-Request = Ping | StoreCard | OpenCard | DeleteCard | Digest | Rotate | Count
-Reply = Done | CardStored | CardOpened | Digested | Counted | Refused
+ReadRequest = Ping | OpenCard | Digest  # answered from memory or by a read of microseconds
+WriteRequest = StoreCard | DeleteCard | Rotate | CountCards  # through the writer, which may wait for the disk
+RequestFrame = ReadRequest | WriteRequest
+ReplyFrame = Done | CardStored | CardOpened | Digested | Counted | Refused
 
-REQUESTS: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
-REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+REQUESTS: msgspec.msgpack.Decoder[RequestFrame] = msgspec.msgpack.Decoder(RequestFrame)
+REPLIES: msgspec.msgpack.Decoder[ReplyFrame] = msgspec.msgpack.Decoder(ReplyFrame)
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -152,14 +154,17 @@ def pack(frame: Frame) -> bytes:
 
 
 class Splitter(Generic[F]):
-    """Cuts a stream of bytes into frames, however they were cut on the way."""
+    """Cuts a stream of bytes into frames; a frame may arrive in any number of pieces."""
 
     def __init__(self, decoder: "msgspec.msgpack.Decoder[F]") -> None:
         self._decoder = decoder
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[F]:
-        """The frames that `data` completes. Raises `BadFrame` after those before the bad one; then give up."""
+        """The frames that `data` completes.
+
+        Raises `BadFrame`, after the frames before the bad one; the stream cannot be read any further then.
+        """
         self._buffer += data
         while (frame := self._cut()) is not None:
             yield self._decode(frame)
@@ -168,7 +173,7 @@ class Splitter(Generic[F]):
         if len(self._buffer) < LENGTH_BYTES:
             return None
         end = LENGTH_BYTES + int.from_bytes(self._buffer[:LENGTH_BYTES], "big")
-        if end > LENGTH_BYTES + FRAME_MAX:
+        if end > LENGTH_BYTES + FRAME_MAX:  # refused by its length alone: the buffer must not grow for it
             raise BadFrame("too long")
         if len(self._buffer) < end:
             return None

@@ -12,25 +12,25 @@ import msgspec
 from connectors.processors.contract import CardDetails
 from gateway.vault import cards, keys
 from gateway.vault.envelope import Kek, NotOpened, rewrap, seal, unseal
-from gateway.vault.frames import Stats, Stored
-from gateway.vault.keys import HashKeys, KeyFiles, UnusableKey, cipher, proof
+from gateway.vault.frames import CardCounts, StoredCard
+from gateway.vault.keys import HashKeys, KeyFiles, UnusableKey
 from gateway.vault.writer import Writer, transaction
 from schemas.cards import brand_of, luhn_valid
 
-HASHES = 0  # the "version" of the hashing root in the table of keys
-BATCH = 100  # cards wrapped anew per commit: a few milliseconds, in which stores wait and reads do not
+HASH_ROOT = 0  # the "version" of the hashing root in the table of keys
+BATCH = 100  # cards rewrapped per commit: a few milliseconds, in which stores wait and reads do not
 
 
-class CardUnknown(Exception):
+class NoSuchCard(Exception):
     """This owner has no such card."""
 
 
-class BadCard(ValueError):
-    """The number is no card number of a brand we know. It does not say which number."""
+class InvalidNumber(ValueError):
+    """The number is no card number of a supported brand. The message does not quote it."""
 
 
 class Secret(msgspec.Struct, frozen=True, array_like=True):
-    """What an envelope holds. The name is kept for processors that compare it; no call returns it so far."""
+    """The content of an envelope. The name is kept for processors that compare it; no call returns it yet."""
 
     number: str
     exp_month: int
@@ -41,15 +41,18 @@ class Secret(msgspec.Struct, frozen=True, array_like=True):
         return "Secret(…)"
 
 
-class Batch(NamedTuple):
-    """Cards that a rotation came past: the last of them, and those whose altered rows stay as they are."""
+class RotationBatch(NamedTuple):
+    """The cards of one commit of a rotation: the last one's id, and the ids of those that did not open."""
 
     last: str
     damaged: list[str]
 
 
 class Safe:
-    """Cards in, tokens out. Raises `UnusableKey` where the keys are not those the file was written with."""
+    """Stores, opens and deletes cards.
+
+    Raises `UnusableKey` if the keys are not those that the file was written with.
+    """
 
     def __init__(self, path: Path, files: KeyFiles) -> None:
         self._files = files
@@ -57,55 +60,55 @@ class Safe:
         self._decoder = msgspec.msgpack.Decoder(Secret)
         self._hashes = files.hashes(generate=not cards.select_proofs(self._reader))
         with transaction(self._reader):
-            self._keks = _load_keys(self._reader, files, self._hashes)
+            self._keks = _load_keks(self._reader, files, self._hashes)
         self._current = max(self._keks)
         self._writer = Writer(cards.connect(path))
 
-    def open(self, card: str, owner: str) -> CardDetails:
-        """A card of this owner. Raises `CardUnknown`, and `NotOpened` where its row was tampered with."""
-        envelope = cards.select_envelope(self._reader, card, owner)
+    def open(self, card_id: str, owner_id: str) -> CardDetails:
+        """A card of this owner. Raises `NoSuchCard`, and `NotOpened` where its row was altered."""
+        envelope = cards.select_envelope(self._reader, card_id, owner_id)
         if envelope is None:
-            raise CardUnknown
-        if (kek := self._keks.get(envelope.kek)) is None:
+            raise NoSuchCard
+        if (kek := self._keks.get(envelope.key_version)) is None:
             raise NotOpened("a key version that was never current")
-        secret = self._decoder.decode(unseal(kek, card, owner, envelope))
+        secret = self._decoder.decode(unseal(kek, card_id, owner_id, envelope))
         return CardDetails(secret.number, secret.exp_month, secret.exp_year)
 
-    async def store(self, owner: str, secret: Secret) -> Stored:
-        """Keep a card; the same number of the same owner keeps its token and takes the new expiry and name.
+    async def store(self, owner_id: str, secret: Secret) -> StoredCard:
+        """Store a card; a number that its owner stored before keeps its token and takes the new expiry and name.
 
-        Raises `BadCard`, and `cards.WornOut` where the current key may not be used any more.
+        Raises `InvalidNumber`, and `cards.KeyExhausted` where the current key may not be used any more.
         """
-        return await self._writer.write(self._store, owner, secret)
+        return await self._writer.write(self._store, owner_id, secret)
 
-    async def delete(self, card: str, owner: str) -> bool:
+    async def delete(self, card_id: str, owner_id: str) -> bool:
         """Destroy a card and its data key, in the write-ahead log too; False where there is none."""
-        found = await self._writer.write(cards.delete_card, card, owner)
+        found = await self._writer.write(cards.delete_card, card_id, owner_id)
         if found:
             await self._writer.between(cards.wipe_log)
         return found
 
     def digest(self, data: bytes) -> bytes:
-        """A keyed hash, for comparing requests that hold a number."""
+        """A keyed hash (32 bytes), by which requests that hold a card number are compared."""
         return keys.digest(self._hashes.digest_key, data)
 
-    async def count(self) -> Stats:
-        """The figures of this moment."""
+    async def count(self) -> CardCounts:
+        """The counts at this moment."""
         return await self._writer.write(cards.count)
 
-    async def begin_rotation(self, stuck: int = 0) -> Stats:
-        """A new key version; where more than `stuck` cards are left under older ones, go on with those instead.
+    async def begin_rotation(self, stuck: int = 0) -> CardCounts:
+        """Begin a new key version, or none where more than `stuck` cards are still under older versions.
 
-        Raises `NoNewerKey`, `UnusableKey`.
+        Returns the counts of the version to rotate to. Raises `NoNewerKey`, `UnusableKey`.
         """
-        stats = await self._writer.write(self._begin_rotation, stuck)
-        self._current = stats.key  # only now: its row is on disk
-        return stats
+        counts = await self._writer.write(self._begin_rotation, stuck)
+        self._current = counts.key_version  # only now: its row is on disk
+        return counts
 
-    async def rotate_some(self, after: str) -> Batch | None:
-        """Wrap the data keys of the next cards past the token `after` under the current version; None at the end.
+    async def rotate_some(self, after: str) -> RotationBatch | None:
+        """Rewrap the data keys of the next cards after the token `after`; None after the last one.
 
-        Each batch leaves every card readable: a kill costs one batch.
+        Every card stays readable throughout: a kill undoes one batch.
         """
         batch = await self._writer.write(self._rotate_some, after)
         if batch is None:
@@ -113,68 +116,72 @@ class Safe:
         return batch
 
     def close(self) -> None:
-        """Finish what runs, then close the file."""
+        """Finish running writes, then close the file."""
         self._writer.close()
         self._reader.close()
 
-    def _store(self, conn: sqlite3.Connection, owner: str, secret: Secret) -> Stored:
+    def _store(self, conn: sqlite3.Connection, owner_id: str, secret: Secret) -> StoredCard:
         number, kek = secret.number, self._keks[self._current]
         brand = brand_of(number)
         if brand is None or not luhn_valid(number):
-            raise BadCard
+            raise InvalidNumber
         fingerprint = keys.fingerprint(self._hashes.fingerprint_key, number)
-        known = cards.select_token(conn, owner, fingerprint)
-        card = known or keys.new_token()
+        known_id = cards.select_token(conn, owner_id, fingerprint)
+        card_id = known_id or keys.new_token()
         cards.count_wraps(conn, kek.version, 1)
-        envelope = seal(kek, card, owner, msgspec.msgpack.encode(secret))
-        cards.upsert_card(conn, card, owner, fingerprint, envelope)
-        return Stored(card, brand, number[:6], number[-4:], fingerprint, created=known is None)
+        envelope = seal(kek, card_id, owner_id, msgspec.msgpack.encode(secret))
+        cards.upsert_card(conn, card_id, owner_id, fingerprint, envelope)
+        return StoredCard(card_id, brand, number[:6], number[-4:], fingerprint, created=known_id is None)
 
-    def _begin_rotation(self, conn: sqlite3.Connection, stuck: int) -> Stats:
-        stats = cards.count(conn)
-        if stats.left > stuck:
-            return stats
-        version = self._files.newer_than(stats.key)
+    def _begin_rotation(self, conn: sqlite3.Connection, stuck: int) -> CardCounts:
+        counts = cards.count(conn)
+        if counts.left > stuck:
+            return counts
+        version = self._files.newer_than(counts.key_version)
         key = self._files.kek(version)
-        self._keks[version] = cipher(version, key)  # before a row may name it
-        cards.insert_key(conn, version, proof(key))
+        self._keks[version] = keys.cipher(version, key)  # before a row may name it
+        cards.insert_key(conn, version, keys.proof(key))
         return cards.count(conn)
 
-    def _rotate_some(self, conn: sqlite3.Connection, after: str) -> Batch | None:
+    def _rotate_some(self, conn: sqlite3.Connection, after: str) -> RotationBatch | None:
         new = self._keks[self._current]
         older = cards.select_older(conn, new.version, after, BATCH)
-        rewrapped = {card: self._rewrap(new, card, owner, old, key) for card, owner, old, key in older}
-        wrapped = [(data_key, card) for card, data_key in rewrapped.items() if data_key]
+        rewrapped = {
+            card_id: self._rewrap(new, card_id, owner_id, old, key) for card_id, owner_id, old, key in older
+        }
+        wrapped = [(data_key, card_id) for card_id, data_key in rewrapped.items() if data_key]
         cards.count_wraps(conn, new.version, len(wrapped))
         cards.update_wrapped(conn, new.version, wrapped)
         if not older:
             return None
-        return Batch(older[-1][0], [card for card, data_key in rewrapped.items() if not data_key])
+        return RotationBatch(older[-1][0], [card_id for card_id, data_key in rewrapped.items() if not data_key])
 
-    def _rewrap(self, new: Kek, card: str, owner: str, version: int, wrapped: bytes) -> bytes | None:
+    def _rewrap(self, new: Kek, card_id: str, owner_id: str, version: int, wrapped: bytes) -> bytes | None:
+        # None for an altered row: it must not stop the rotation of all cards after it.
         old = self._keks.get(version)
         try:
-            return rewrap(old, new, card, owner, wrapped) if old else None
+            return rewrap(old, new, card_id, owner_id, wrapped) if old else None
         except NotOpened:
             return None
 
 
-def _load_keys(conn: sqlite3.Connection, files: KeyFiles, hashes: HashKeys) -> dict[int, Kek]:
-    """The key versions in use; a new file of cards takes the newest there is."""
+def _load_keks(conn: sqlite3.Connection, files: KeyFiles, hashes: HashKeys) -> dict[int, Kek]:
+    """The key versions in use, each checked against its proof; a new file of cards takes the newest key file."""
     proofs = cards.select_proofs(conn)
     if not proofs:
-        cards.insert_key(conn, HASHES, hashes.proof)
+        cards.insert_key(conn, HASH_ROOT, hashes.proof)
         newest = files.newer_than(0)
-        cards.insert_key(conn, newest, proof(files.kek(newest)))
+        cards.insert_key(conn, newest, keys.proof(files.kek(newest)))
         proofs = cards.select_proofs(conn)
-    if proofs[HASHES] != hashes.proof:
+    if proofs[HASH_ROOT] != hashes.proof:
         raise UnusableKey("vault.hmac is not the key this file of cards was written with")
-    versions = {cards.select_current(conn)} | (cards.select_used(conn) & proofs.keys())
+    # A version that a row names but no proof does was written by somebody else: its cards do not open.
+    versions = {cards.select_current_version(conn)} | (cards.select_used_versions(conn) & proofs.keys())
     return {version: _load_kek(files, version, proofs[version]) for version in versions}
 
 
 def _load_kek(files: KeyFiles, version: int, expected: bytes) -> Kek:
     key = files.kek(version)
-    if proof(key) != expected:
+    if keys.proof(key) != expected:
         raise UnusableKey(f"vault.kek.{version} is not the key this file of cards was written with")
-    return cipher(version, key)
+    return keys.cipher(version, key)

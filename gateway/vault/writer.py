@@ -16,7 +16,7 @@ GROUP_MAX = 64
 
 
 class Writer:
-    """Writes one file. `conn` belongs to it from now on."""
+    """Writes one file through `conn`, which it owns from now on."""
 
     def __init__(self, conn: sqlite3.Connection) -> None:
         self._conn = conn
@@ -26,11 +26,11 @@ class Writer:
     async def write(
         self, fn: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Run `fn` in a transaction and return once it is on disk; what it raises undoes it alone."""
+        """The result of `fn` in a transaction, once that is on disk. What `fn` raises undoes it alone."""
         return await self._groups.write(fn, *args, **kwargs)
 
     async def between(self, fn: Callable[[sqlite3.Connection], R]) -> R:
-        """Run `fn` outside of transactions."""
+        """The result of `fn`, run between two transactions."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, fn, self._conn)
 
     def close(self) -> None:
@@ -44,17 +44,20 @@ class Writer:
 
 @contextmanager
 def transaction(conn: sqlite3.Connection) -> Iterator[None]:
-    """Commit at the end, or undo all of it. `IMMEDIATE`: what is read inside is still true when it is written."""
+    """Commit at the end, or undo all of it.
+
+    `IMMEDIATE` locks the file at the start: what is read inside is still true when it is written.
+    """
     conn.execute("BEGIN IMMEDIATE")
     try:
         yield
         conn.execute("COMMIT")
     except BaseException:
-        if conn.in_transaction:
+        if conn.in_transaction:  # SQLite itself rolls back where the disk is full
             conn.execute("ROLLBACK")
         raise
 
 
 def _commit(conn: sqlite3.Connection, group: list[Work[sqlite3.Connection]]) -> list[WorkResult]:
-    with transaction(conn):
+    with transaction(conn):  # each write has a savepoint of its own, all share one commit
         return [run_in_savepoint(conn.execute, lambda work=work: work(conn)) for work in group]  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Vault processes of one's own, to be asked, killed and looked into."""
+"""Vault processes of the test's own, which it may call, kill and inspect."""
 
 import json
 import os
@@ -37,9 +37,9 @@ class RunningVault:
         patience.until(lambda: self._is_ready(self.log()[lines:]), why=self.log)
         return self
 
-    def _is_ready(self, said: list[dict[str, Any]]) -> bool:
-        assert self.process.poll() is None, said
-        return any(line["event"] == "vault.ready" for line in said)
+    def _is_ready(self, lines: list[dict[str, Any]]) -> bool:
+        assert self.process.poll() is None, lines
+        return any(line["event"] == "vault.ready" for line in lines)
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start it and wait for nothing."""
@@ -92,7 +92,7 @@ def vault(new_vault: Callable[..., RunningVault]) -> RunningVault:
 
 @pytest.fixture
 async def new_client() -> AsyncIterator[Callable[..., VaultClient]]:
-    """`new_client(path, …)` makes a client that hangs up at the end."""
+    """`new_client(path, …)` makes a client that is closed at the end."""
     made: list[VaultClient] = []
 
     def make(path: Path, **settings: float) -> VaultClient:

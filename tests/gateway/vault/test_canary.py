@@ -1,4 +1,4 @@
-"""Card numbers leave no trace outside the vault's ciphertext: not in its file, its log, its words or its keys."""
+"""Card numbers leave no trace outside the vault's ciphertext: in no file, log line, reply or key."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ Numbers = Callable[[int], str]
 
 
 def disguises(number: str) -> dict[str, bytes]:
-    """Every form we can think of in which the number could stand in a file."""
+    """The encodings in which a number could stand in a file."""
     spaced = " ".join(number[i : i + 4] for i in range(0, len(number), 4))
     value = int(number)
     forms = {
@@ -54,17 +54,18 @@ async def test_no_number_stands_in_any_file(
     vault: Any, client: VaultClient, number: Numbers, tmp_path: Path
 ) -> None:
     numbers = [number(i + 777_000) for i in range(60)]
-    cards = [(await client.store("acc_a", each, 12, 2031, f"Name {each}")).card for each in numbers]
-    await asyncio.gather(*(client.open(card, "acc_a") for card in cards))
+    cards = [(await client.store("acc_a", each, 12, 2031, f"Name {each}")).card_id for each in numbers]
+    await asyncio.gather(*(client.open(card_id, "acc_a") for card_id in cards))
     await client.digest(f'{{"number": "{numbers[0]}", "cvc": "987"}}'.encode())
-    for card, owner in ((numbers[0], "acc_a"), (cards[0], numbers[0])):  # a caller that mixes up its arguments
+    # A caller that mixes up its arguments:
+    for card_id, owner_id in ((numbers[0], "acc_a"), (cards[0], numbers[0])):
         with suppress(VaultError):
-            await client.open(card, owner)
+            await client.open(card_id, owner_id)
     with suppress(VaultError):
         await client.store("acc_a", numbers[0][:-1] + "0", 1, 2031)
     await client.rotate()
-    for card in cards[::2]:
-        await client.delete(card, "acc_a")
+    for card_id in cards[::2]:
+        await client.delete(card_id, "acc_a")
     assert (tmp_path / "vault-0.log").stat().st_size > 10_000
     assert (vault.data / "vault.sqlite3-wal").exists()
     assert found(numbers, tmp_path) == []
@@ -97,11 +98,11 @@ async def test_no_column_gives_the_number_to_somebody_without_the_keys(
     """All numbers of a BIN can be tried: none may match by a hash that needs no key (PCI DSS 3.5.1.1)."""
     await client.store("acc_a", number(8), 1, 2039)
     with closing(sqlite3.connect(vault.file)) as conn:
-        [(card, fingerprint)] = conn.execute("SELECT card, fingerprint FROM cards")
+        [(card_id, fingerprint)] = conn.execute("SELECT card, fingerprint FROM cards")
     letters = str.maketrans("0123456789abcdef", "abcdefghjkmnprst")
     for tried in (number(8), "acc_a" + number(8), number(8) + "acc_a"):
         for name in hashlib.algorithms_guaranteed - {"shake_128", "shake_256"}:
             digest = hashlib.new(name, tried.encode()).hexdigest()
-            for value in (card[5:17], fingerprint[3:15]):
+            for value in (card_id[5:17], fingerprint[3:15]):
                 assert value not in digest
                 assert value not in digest.translate(letters)

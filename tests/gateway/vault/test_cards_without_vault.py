@@ -1,4 +1,4 @@
-"""Cards while the vault is killed, away or frozen: a 503 that may be asked again, and nothing half done."""
+"""Cards while the vault is killed, away or frozen: a 503 that may be repeated, and nothing half done."""
 
 import asyncio
 import signal

@@ -15,16 +15,16 @@ TWO = Kek(2, AESGCM(os.urandom(32)))
 SECRET = b"4111111111111111"
 
 
-def _packed(layer: str, *runtime: str | int) -> bytes:
-    return msgspec.msgpack.encode((layer, runtime))
+def _packed(layer: str, *parts: str | int) -> bytes:
+    return msgspec.msgpack.encode((layer, parts))
 
 
 CONTEXT = b"\x01" + _packed("key", "card_a", "acc_a", 1)  # of the wrapped key of card_a under version 1
 
 
 @given(st.binary(), st.text(), st.text())
-def test_what_was_sealed_comes_out(secret: bytes, card: str, owner: str) -> None:
-    assert unseal(ONE, card, owner, seal(ONE, card, owner, secret)) == secret
+def test_what_was_sealed_comes_out(secret: bytes, card_id: str, owner_id: str) -> None:
+    assert unseal(ONE, card_id, owner_id, seal(ONE, card_id, owner_id, secret)) == secret
 
 
 def test_the_secret_does_not_stand_in_the_envelope() -> None:
@@ -38,10 +38,10 @@ def test_every_envelope_has_a_key_and_nonces_of_its_own() -> None:
     assert len({ONE.cipher.decrypt(e.wrapped[1:13], e.wrapped[13:], CONTEXT) for e in envelopes}) == 100
 
 
-@pytest.mark.parametrize(("card", "owner"), [("card_b", "acc_a"), ("card_a", "acc_b"), ("card_aa", "cc_a")])
-def test_it_opens_for_its_own_card_and_owner_only(card: str, owner: str) -> None:
+@pytest.mark.parametrize(("card_id", "owner_id"), [("card_b", "acc_a"), ("card_a", "acc_b"), ("card_aa", "cc_a")])
+def test_it_opens_for_its_own_card_and_owner_only(card_id: str, owner_id: str) -> None:
     with pytest.raises(NotOpened):
-        unseal(ONE, card, owner, seal(ONE, "card_a", "acc_a", SECRET))
+        unseal(ONE, card_id, owner_id, seal(ONE, "card_a", "acc_a", SECRET))
 
 
 def test_each_half_is_bound_to_its_card() -> None:
@@ -51,15 +51,15 @@ def test_each_half_is_bound_to_its_card() -> None:
             unseal(ONE, "card_a", "acc_a", mixed)
 
 
-@pytest.mark.parametrize(("card", "owner"), [("card_b", "acc_a"), ("card_a", "acc_b")])
-def test_the_card_itself_is_bound_too_not_only_its_key(card: str, owner: str) -> None:
+@pytest.mark.parametrize(("card_id", "owner_id"), [("card_b", "acc_a"), ("card_a", "acc_b")])
+def test_the_card_itself_is_bound_too_not_only_its_key(card_id: str, owner_id: str) -> None:
     """A data key that somebody wraps for another card or owner still opens nothing there."""
     envelope = seal(ONE, "card_a", "acc_a", SECRET)
     key = ONE.cipher.decrypt(envelope.wrapped[1:13], envelope.wrapped[13:], CONTEXT)
     nonce = os.urandom(12)
-    wrapped = ONE.cipher.encrypt(nonce, key, b"\x01" + _packed("key", card, owner, 1))
+    wrapped = ONE.cipher.encrypt(nonce, key, b"\x01" + _packed("key", card_id, owner_id, 1))
     with pytest.raises(NotOpened):
-        unseal(ONE, card, owner, Envelope(1, b"\x01" + nonce + wrapped, envelope.sealed))
+        unseal(ONE, card_id, owner_id, Envelope(1, b"\x01" + nonce + wrapped, envelope.sealed))
 
 
 def test_the_key_version_is_bound() -> None:

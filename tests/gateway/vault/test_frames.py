@@ -18,12 +18,12 @@ SAMPLES: list[frames.Frame] = [
     frames.DeleteCard(4, "card_a", "acc_a"),
     frames.Digest(5, b"x" * 70_000),
     frames.Rotate(6),
-    frames.Count(7),
+    frames.CountCards(7),
 ]
 STREAM = b"".join(pack(sample) for sample in SAMPLES)
 
 
-def read(data: bytes) -> list[frames.Request] | str:
+def read(data: bytes) -> list[frames.RequestFrame] | str:
     """The frames in `data`, or what the refusal says."""
     try:
         return list(Splitter(frames.REQUESTS).feed(data))

@@ -50,9 +50,9 @@ def opened(settings: VaultSettings) -> Safe:
 async def stored(settings: VaultSettings) -> str:
     """The token of a card that a safe stored before it was closed."""
     safe = opened(settings)
-    card = (await safe.store("acc_a", SECRET)).card
+    card_id = (await safe.store("acc_a", SECRET)).card_id
     safe.close()
-    return card
+    return card_id
 
 
 def test_the_local_profile_makes_its_keys_for_itself_alone(local: VaultSettings) -> None:
@@ -67,9 +67,9 @@ def test_the_local_profile_makes_its_keys_for_itself_alone(local: VaultSettings)
 
 
 async def test_keys_stay_what_they_were(local: VaultSettings) -> None:
-    card = await stored(local)
+    card_id = await stored(local)
     safe = opened(local)
-    assert safe.open(card, "acc_a").number == SECRET.number
+    assert safe.open(card_id, "acc_a").number == SECRET.number
     safe.close()
 
 
@@ -153,8 +153,8 @@ async def test_a_new_key_file_counts_only_once_it_is_rotated_to(given: VaultSett
     assert given.vault_keys
     put(given.vault_keys / "vault.kek.2")
     safe = opened(given)
-    assert (await safe.count()).key == 1
-    assert (await safe.begin_rotation()).key == 2
+    assert (await safe.count()).key_version == 1
+    assert (await safe.begin_rotation()).key_version == 2
     safe.close()
 
 

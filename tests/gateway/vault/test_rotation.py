@@ -1,4 +1,4 @@
-"""Keys rotate while cards are opened and stored, and a rotation that was killed goes on."""
+"""Keys rotate while cards are opened and stored, and a killed rotation continues."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.vault.client import NoKey, VaultClient
-from gateway.vault.frames import Stats
+from gateway.vault.frames import CardCounts
 from sluice.keys import keys
 
 Until = Callable[..., Awaitable[None]]
@@ -26,18 +26,18 @@ async def stored(client: VaultClient, number: Numbers, count: int = CARDS) -> di
     for start in range(0, count, 100):  # more at once and the last would wait for the disk past the timeout
         numbers = [number(i) for i in range(start, min(start + 100, count))]
         made = await asyncio.gather(*(client.store("acc_a", each, 1, 2039) for each in numbers))
-        cards |= {card.card: each for card, each in zip(made, numbers, strict=True)}
+        cards |= {card.card_id: each for card, each in zip(made, numbers, strict=True)}
     return cards
 
 
-async def rotated(client: VaultClient) -> Stats:
-    """The figures when no rotation is at work."""
+async def rotated(client: VaultClient) -> CardCounts:
+    """The counts once no rotation is running."""
     async with asyncio.timeout(60):
-        stats = await client.stats()
-        while stats.rotating:
+        counts = await client.count()
+        while counts.rotating:
             await asyncio.sleep(0.01)
-            stats = await client.stats()
-        return stats
+            counts = await client.count()
+        return counts
 
 
 async def test_a_rotation_under_load_fails_no_read_and_the_old_key_may_go(
@@ -50,31 +50,31 @@ async def test_a_rotation_under_load_fails_no_read_and_the_old_key_may_go(
     async def keep_reading() -> int:
         reads = 0
         while not done.is_set():
-            for card in list(cards)[reads % 7 :: 50]:
-                assert (await reader.open(card, "acc_a")).number == cards[card]
+            for card_id in list(cards)[reads % 7 :: 50]:
+                assert (await reader.open(card_id, "acc_a")).number == cards[card_id]
                 reads += 1
         return reads
 
     async def keep_storing() -> None:
         for i in range(CARDS, CARDS + 1_000):
-            card = (await writer.store("acc_a", number(i), 1, 2039)).card
-            cards[card] = number(i)
+            card_id = (await writer.store("acc_a", number(i), 1, 2039)).card_id
+            cards[card_id] = number(i)
             if done.is_set():
                 break
 
     load = [asyncio.create_task(keep_reading()), asyncio.create_task(keep_storing())]
     begun = await client.rotate()
-    assert (begun.key, begun.rotating) == (2, True)
+    assert (begun.key_version, begun.rotating) == (2, True)
     await rotated(client)
     done.set()
     reads, _ = await asyncio.gather(*load)
     assert reads > 0
-    assert (await client.stats()).left == 0
+    assert (await client.count()).left == 0
     assert vault.stop() == 0
     (vault.data / "secrets" / "vault.kek.1").unlink()
     vault.start()
-    for card, expected in cards.items():
-        assert (await client.open(card, "acc_a")).number == expected
+    for card_id, expected in cards.items():
+        assert (await client.open(card_id, "acc_a")).number == expected
 
 
 async def test_a_rotation_that_was_killed_goes_on_at_the_next_start(
@@ -89,17 +89,17 @@ async def test_a_rotation_that_was_killed_goes_on_at_the_next_start(
         vault.start()
     assert left_under(vault.file, version - 1)
     vault.start()
-    stats = await rotated(client)
-    assert (stats.key, stats.left) == (version, 0)
+    counts = await rotated(client)
+    assert (counts.key_version, counts.left) == (version, 0)
     assert vault.audit("vault.rotated")[-1]["cards"] == len(cards)
-    for card in list(cards)[::100]:
-        assert (await client.open(card, "acc_a")).number == cards[card]
+    for card_id in list(cards)[::100]:
+        assert (await client.open(card_id, "acc_a")).number == cards[card_id]
 
 
 async def test_two_calls_at_once_are_one_rotation(vault: Any, client: VaultClient, number: Numbers) -> None:
     await stored(client, number, 500)
     begun = await asyncio.gather(*(client.rotate() for _ in range(5)))
-    assert {stats.key for stats in begun} == {2}
+    assert {counts.key_version for counts in begun} == {2}
     await rotated(client)
     assert len(vault.audit("vault.rotated")) == 1
 
@@ -113,7 +113,7 @@ async def test_production_rotates_to_the_key_it_was_given(
     put(directory / "vault.kek.1")
     vault = new_vault(SLUICE_PROFILE="production", SLUICE_VAULT_KEYS=str(directory)).start()
     client = new_client(vault.socket)
-    card = next(iter(await stored(client, number, 1)))
+    card_id = next(iter(await stored(client, number, 1)))
     with pytest.raises(NoKey):
         await client.rotate()
     assert "vault.kek.2" in vault.audit("vault.rotate")[-1]["detail"]
@@ -123,7 +123,7 @@ async def test_production_rotates_to_the_key_it_was_given(
     (directory / "vault.kek.1").unlink()
     vault.kill()
     vault.start()
-    assert (await client.open(card, "acc_a")).number == number(0)
+    assert (await client.open(card_id, "acc_a")).number == number(0)
     assert sorted(path.name for path in directory.iterdir()) == ["vault.hmac", "vault.kek.2"]
 
 
@@ -132,7 +132,7 @@ async def test_the_command_shows_the_end_of_it(vault: Any, client: VaultClient, 
     result = await asyncio.to_thread(CliRunner().invoke, keys, ["rotate", "--data", str(vault.data)])
     assert result.exit_code == 0, result.output
     assert "300 cards are under key version 2" in result.output
-    assert (await client.stats()).left == 0
+    assert (await client.count()).left == 0
 
 
 async def test_the_command_says_what_it_could_not_open(vault: Any, client: VaultClient, number: Numbers) -> None:
@@ -143,7 +143,7 @@ async def test_the_command_says_what_it_could_not_open(vault: Any, client: Vault
         result = await asyncio.to_thread(CliRunner().invoke, keys, ["rotate", "--data", str(vault.data)])
         assert result.exit_code == 1
         assert "1 of 3 cards are still under an older key" in result.output
-        assert (await client.stats()).key == version
+        assert (await client.count()).key_version == version
     assert vault.audit("vault.rotate")[-1]["result"] == "NotOpened"
 
 

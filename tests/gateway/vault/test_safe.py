@@ -1,4 +1,4 @@
-"""The safe without its socket: what is the same card, what opens, and what is left of a deleted one."""
+"""The safe without its socket: which cards are the same, which open, and what a deleted one leaves behind."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from gateway.vault import cards
-from gateway.vault.cards import UnknownLayout, WornOut
+from gateway.vault.cards import KeyExhausted, UnknownLayout
 from gateway.vault.envelope import NotOpened
 from gateway.vault.keys import KeyFiles
-from gateway.vault.safe import BadCard, CardUnknown, Safe, Secret
+from gateway.vault.safe import InvalidNumber, NoSuchCard, Safe, Secret
 from gateway.vault.settings import VaultSettings
 
 NUMBER = "4111111111111111"
@@ -50,65 +50,69 @@ def secret(number: str = NUMBER, year: int = 2039, name: str | None = None) -> S
 async def test_what_goes_in_comes_out(safe: Safe) -> None:
     stored = await safe.store("acc_a", secret(OTHER))
     assert (stored.brand, stored.bin, stored.last4, stored.created) == ("mastercard", "555555", "4444", True)
-    opened = safe.open(stored.card, "acc_a")
+    opened = safe.open(stored.card_id, "acc_a")
     assert (opened.number, opened.exp_month, opened.exp_year, opened.cvc) == (OTHER, 1, 2039, None)
 
 
 async def test_the_same_number_of_the_same_owner_is_the_same_card_with_the_new_expiry(safe: Safe) -> None:
     first = await safe.store("acc_a", secret(year=2030))
     again = await safe.store("acc_a", secret(year=2041))
-    assert again.card == first.card
+    assert again.card_id == first.card_id
     assert again.fingerprint == first.fingerprint
     assert not again.created
-    assert safe.open(first.card, "acc_a").exp_year == 2041
+    assert safe.open(first.card_id, "acc_a").exp_year == 2041
     assert (await safe.count()).cards == 1
 
 
 async def test_another_owner_has_another_card_of_the_same_fingerprint(safe: Safe) -> None:
     a, b = await safe.store("acc_a", secret()), await safe.store("acc_b", secret())
-    assert a.card != b.card
+    assert a.card_id != b.card_id
     assert a.fingerprint == b.fingerprint
-    for card, owner in ((a.card, "acc_b"), (b.card, "acc_a"), ("card_none", "acc_a")):
-        with pytest.raises(CardUnknown):
-            safe.open(card, owner)
+    for card_id, owner_id in ((a.card_id, "acc_b"), (b.card_id, "acc_a"), ("card_none", "acc_a")):
+        with pytest.raises(NoSuchCard):
+            safe.open(card_id, owner_id)
 
 
 @pytest.mark.parametrize("number", ["4111111111111112", "9111111111111111", "6011111111111117", "0" * 16])
 async def test_no_card_number_is_no_card(safe: Safe, number: str) -> None:
-    with pytest.raises(BadCard) as refusal:
+    with pytest.raises(InvalidNumber) as refusal:
         await safe.store("acc_a", secret(number))
     assert number not in str(refusal.value)
     assert (await safe.count()).cards == 0
 
 
 async def test_a_deleted_card_is_gone_and_its_number_gets_a_new_token(safe: Safe) -> None:
-    card = (await safe.store("acc_a", secret())).card
-    assert not await safe.delete(card, "acc_b")
-    assert safe.open(card, "acc_a").number == NUMBER
-    assert await safe.delete(card, "acc_a")
-    assert not await safe.delete(card, "acc_a")
-    with pytest.raises(CardUnknown):
-        safe.open(card, "acc_a")
-    assert (await safe.store("acc_a", secret())).card != card
+    card_id = (await safe.store("acc_a", secret())).card_id
+    assert not await safe.delete(card_id, "acc_b")
+    assert safe.open(card_id, "acc_a").number == NUMBER
+    assert await safe.delete(card_id, "acc_a")
+    assert not await safe.delete(card_id, "acc_a")
+    with pytest.raises(NoSuchCard):
+        safe.open(card_id, "acc_a")
+    assert (await safe.store("acc_a", secret())).card_id != card_id
 
 
 async def test_nothing_of_a_deleted_card_stays_in_the_file_or_its_log(safe: Safe, file: Path, sql: Sql) -> None:
-    card = (await safe.store("acc_a", secret())).card
+    card_id = (await safe.store("acc_a", secret())).card_id
     [(wrapped, sealed)] = sql("SELECT wrapped, sealed FROM cards")
     assert wrapped in content(file)
     assert sealed in content(file)
-    await safe.delete(card, "acc_a")
-    for trace in (wrapped, sealed, wrapped[13:], sealed[13:], card.encode()):
+    await safe.delete(card_id, "acc_a")
+    for trace in (wrapped, sealed, wrapped[13:], sealed[13:], card_id.encode()):
         assert trace not in content(file)
 
 
 @pytest.mark.parametrize("column", ["wrapped", "sealed"])
 async def test_half_a_row_moved_to_another_card_does_not_open(safe: Safe, sql: Sql, column: str) -> None:
     a, b = await safe.store("acc_a", secret()), await safe.store("acc_a", secret(OTHER))
-    sql(f"UPDATE cards SET {column} = (SELECT {column} FROM cards WHERE card = ?) WHERE card = ?", a.card, b.card)
+    sql(
+        f"UPDATE cards SET {column} = (SELECT {column} FROM cards WHERE card = ?) WHERE card = ?",
+        a.card_id,
+        b.card_id,
+    )
     with pytest.raises(NotOpened):
-        safe.open(b.card, "acc_a")
-    assert safe.open(a.card, "acc_a").number == NUMBER
+        safe.open(b.card_id, "acc_a")
+    assert safe.open(a.card_id, "acc_a").number == NUMBER
 
 
 async def test_a_whole_row_moved_to_another_token_or_owner_does_not_open(safe: Safe, sql: Sql) -> None:
@@ -116,23 +120,23 @@ async def test_a_whole_row_moved_to_another_token_or_owner_does_not_open(safe: S
     sql(
         "UPDATE cards SET (kek, wrapped, sealed) = (SELECT kek, wrapped, sealed FROM cards WHERE card = ?)"
         " WHERE card = ?",
-        victim.card,
-        thief.card,
+        victim.card_id,
+        thief.card_id,
     )
     with pytest.raises(NotOpened):
-        safe.open(thief.card, "acc_b")
-    sql("UPDATE cards SET owner = 'acc_c' WHERE card = ?", victim.card)
+        safe.open(thief.card_id, "acc_b")
+    sql("UPDATE cards SET owner = 'acc_c' WHERE card = ?", victim.card_id)
     with pytest.raises(NotOpened):
-        safe.open(victim.card, "acc_c")
+        safe.open(victim.card_id, "acc_c")
 
 
 async def test_a_row_under_another_key_version_does_not_open(safe: Safe, sql: Sql) -> None:
-    card = (await safe.store("acc_a", secret())).card
+    card_id = (await safe.store("acc_a", secret())).card_id
     await safe.begin_rotation()
     for version in (2, 7):
         sql("UPDATE cards SET kek = ?", version)
         with pytest.raises(NotOpened):
-            safe.open(card, "acc_a")
+            safe.open(card_id, "acc_a")
 
 
 async def test_a_name_is_sealed_with_the_number_and_stands_nowhere_in_clear(safe: Safe, file: Path) -> None:
@@ -142,14 +146,14 @@ async def test_a_name_is_sealed_with_the_number_and_stands_nowhere_in_clear(safe
 
 
 async def test_a_worn_out_key_wraps_nothing_more(safe: Safe, sql: Sql) -> None:
-    card = (await safe.store("acc_a", secret())).card
+    card_id = (await safe.store("acc_a", secret())).card_id
     assert sql("SELECT wraps FROM keys WHERE version = 1") == [(1,)]
     sql("UPDATE keys SET wraps = ? WHERE version = 1", cards.WRAPS_MAX - 1)
     await safe.store("acc_b", secret())
-    with pytest.raises(WornOut):
+    with pytest.raises(KeyExhausted):
         await safe.store("acc_c", secret())
     assert (await safe.count()).cards == 2
-    assert safe.open(card, "acc_a").number == NUMBER
+    assert safe.open(card_id, "acc_a").number == NUMBER
     await safe.begin_rotation()
     await safe.store("acc_c", secret())
 
@@ -157,7 +161,7 @@ async def test_a_worn_out_key_wraps_nothing_more(safe: Safe, sql: Sql) -> None:
 async def test_a_rotation_takes_every_card_to_the_new_version(
     safe: Safe, sql: Sql, number: Numbers, file: Path
 ) -> None:
-    stored = [(await safe.store("acc_a", secret(number(i)))).card for i in range(250)]
+    stored = [(await safe.store("acc_a", secret(number(i)))).card_id for i in range(250)]
     before = dict(sql("SELECT card, sealed FROM cards"))
     wrapped = [each for (each,) in sql("SELECT wrapped FROM cards")]
     assert (await safe.begin_rotation()).left == 250
@@ -168,19 +172,19 @@ async def test_a_rotation_takes_every_card_to_the_new_version(
     assert sql("SELECT wraps FROM keys WHERE version = 2") == [(250,)]
     written = content(file)
     assert not any(each in written for each in wrapped)  # the old key opens nothing of this file any more
-    assert {safe.open(card, "acc_a").number for card in stored} == {number(i) for i in range(250)}
+    assert {safe.open(card_id, "acc_a").number for card_id in stored} == {number(i) for i in range(250)}
 
 
 async def test_a_second_call_joins_a_rotation_that_is_not_finished(safe: Safe) -> None:
     await safe.store("acc_a", secret())
-    assert (await safe.begin_rotation()).key == 2
-    assert (await safe.begin_rotation()).key == 2
+    assert (await safe.begin_rotation()).key_version == 2
+    assert (await safe.begin_rotation()).key_version == 2
     await rotate(safe)
-    assert (await safe.begin_rotation()).key == 3
+    assert (await safe.begin_rotation()).key_version == 3
 
 
 async def test_a_row_that_was_altered_does_not_stop_a_rotation(safe: Safe, sql: Sql, number: Numbers) -> None:
-    stored = sorted([(await safe.store("acc_a", secret(number(i)))).card for i in range(120)])
+    stored = sorted([(await safe.store("acc_a", secret(number(i)))).card_id for i in range(120)])
     sql("UPDATE cards SET wrapped = zeroblob(61) WHERE card = ?", stored[3])
     await safe.begin_rotation()
     sql("UPDATE cards SET kek = -1 WHERE card = ?", stored[119])
@@ -189,7 +193,7 @@ async def test_a_row_that_was_altered_does_not_stop_a_rotation(safe: Safe, sql: 
         last, damaged = batch.last, damaged + batch.damaged
     assert damaged == [stored[3], stored[119]]
     assert (await safe.count()).left == 2
-    assert (await safe.begin_rotation(stuck=2)).key == 3
+    assert (await safe.begin_rotation(stuck=2)).key_version == 3
     assert safe.open(stored[4], "acc_a")
 
 

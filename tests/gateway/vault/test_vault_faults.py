@@ -1,4 +1,4 @@
-"""How the vault is troubled, dies and comes back: nothing that was answered is lost, and nobody waits for ever."""
+"""The vault under bad input, load, kill and freeze: nothing answered is lost, and no call waits for ever."""
 
 import asyncio
 import signal
@@ -31,10 +31,10 @@ async def test_nonsense_ends_its_own_connection_only(vault: Any, client: VaultCl
         stranger.connect(str(vault.socket))
         stranger.sendall(frames.pack(frames.Ping(1)) + nonsense)
         assert received(stranger) in (b"", frames.pack(frames.Done(1)))
-    line = client._line
+    connection = client._connection
     await client.ping()
-    assert client._line is line  # not even reconnected
-    assert [set(each) & {"data", "body"} for each in vault.audit("vault.bad_frame")] == [set()]
+    assert client._connection is connection  # not even reconnected
+    assert [set(each) & {"data", "body"} for each in vault.audit("vault.frame_rejected")] == [set()]
 
 
 async def test_a_peer_that_never_reads_is_not_read_from(vault: Any, client: VaultClient) -> None:
@@ -65,8 +65,8 @@ async def test_a_peer_that_never_reads_is_not_read_from(vault: Any, client: Vaul
 async def test_a_stuck_disk_holds_up_writes_alone_and_their_number_is_bounded(
     vault: Any, client: VaultClient
 ) -> None:
-    card = (await client.store("acc_a", NUMBER, 1, 2039)).card
-    questions = frames.pack(frames.Count(1)) * 1_000
+    card_id = (await client.store("acc_a", NUMBER, 1, 2039)).card_id
+    questions = frames.pack(frames.CountCards(1)) * 1_000
 
     def flood(peer: socket.socket) -> None:
         for _ in range(100):  # one megabyte
@@ -78,9 +78,9 @@ async def test_a_stuck_disk_holds_up_writes_alone_and_their_number_is_bounded(
         peer.connect(str(vault.socket))
         with pytest.raises(TimeoutError):
             flood(peer)
-        assert (await client.open(card, "acc_a")).number == NUMBER
+        assert (await client.open(card_id, "acc_a")).number == NUMBER
         conn.execute("ROLLBACK")
-    assert (await client.stats()).cards == 1
+    assert (await client.count()).cards == 1
 
 
 async def test_kill_9_takes_the_calls_in_flight_and_nothing_that_was_answered(
@@ -91,7 +91,7 @@ async def test_kill_9_takes_the_calls_in_flight_and_nothing_that_was_answered(
     async def keep_storing(worker: int) -> None:
         for i in range(worker, 10_000, 8):
             stored = await client.store("acc_a", number(i), 1, 2039)
-            answered[stored.card] = number(i)
+            answered[stored.card_id] = number(i)
 
     workers = [asyncio.create_task(keep_storing(worker)) for worker in range(8)]
     await until(lambda: len(answered) >= 100)
@@ -101,7 +101,7 @@ async def test_kill_9_takes_the_calls_in_flight_and_nothing_that_was_answered(
     with pytest.raises(VaultAway):
         await client.ping()
     vault.start()
-    opened = await asyncio.gather(*(client.open(card, "acc_a") for card in answered))  # the same client
+    opened = await asyncio.gather(*(client.open(card_id, "acc_a") for card_id in answered))  # the same client
     assert [card.number for card in opened] == list(answered.values())
 
 
@@ -109,17 +109,17 @@ async def test_a_frozen_vault_is_away_after_the_timeout_and_back_when_it_goes_on
     vault: Any, new_client: Clients
 ) -> None:
     client = new_client(vault.socket)
-    card = (await client.store("acc_a", NUMBER, 1, 2039)).card
+    card_id = (await client.store("acc_a", NUMBER, 1, 2039)).card_id
     client._timeout_s = 0.3
     vault.process.send_signal(signal.SIGSTOP)
     with pytest.raises(VaultAway):
-        await client.open(card, "acc_a")
+        await client.open(card_id, "acc_a")
     with pytest.raises(VaultAway):
         await client.digest(b"another")
     vault.process.send_signal(signal.SIGCONT)
     client._timeout_s = 60
     for _ in range(20):  # late replies to the calls that gave up go to nobody
-        assert (await client.open(card, "acc_a")).number == NUMBER
+        assert (await client.open(card_id, "acc_a")).number == NUMBER
 
 
 async def test_a_check_believes_an_answer_of_just_now_and_no_older_one(
@@ -128,10 +128,10 @@ async def test_a_check_believes_an_answer_of_just_now_and_no_older_one(
     impatient = new_client(vault.socket)
     await impatient.check()
     before = next(impatient._ids)
-    impatient._answered = time.monotonic() + 60  # "just now", for as long as this test takes
+    impatient._replied_at = time.monotonic() + 60  # "just now", for as long as this test takes
     await impatient.check()
     assert next(impatient._ids) == before + 1  # no call was made
-    impatient._answered = time.monotonic() - 0.02
+    impatient._replied_at = time.monotonic() - 0.02
     impatient._timeout_s = 0.3
     vault.process.send_signal(signal.SIGSTOP)
     with pytest.raises(VaultAway):
@@ -139,26 +139,26 @@ async def test_a_check_believes_an_answer_of_just_now_and_no_older_one(
     vault.process.send_signal(signal.SIGCONT)
     impatient._timeout_s = 60
     await impatient.check()
-    impatient._answered = time.monotonic() + 60
+    impatient._replied_at = time.monotonic() + 60
     vault.kill()
-    await until(lambda: impatient._line is not None and impatient._line.down)
+    await until(lambda: impatient._connection is not None and impatient._connection.down)
     with pytest.raises(VaultAway):  # whatever it said just now
         await impatient.check()
 
 
 async def test_a_caller_that_goes_away_leaves_nothing_behind(client: VaultClient) -> None:
     await client.ping()
-    line = client._line
-    assert line is not None
+    connection = client._connection
+    assert connection is not None
     asking = asyncio.create_task(client.store("acc_a", NUMBER, 1, 2039))
     await asyncio.sleep(0)
-    [id] = line._waiting
+    [id] = connection._waiting
     asking.cancel()
-    line.data_received(frames.pack(frames.Done(id)))  # the reply comes at the very moment
+    connection.data_received(frames.pack(frames.Done(id)))  # the reply comes at the very moment
     await asyncio.gather(asking, return_exceptions=True)
-    assert line._waiting == {}
+    assert connection._waiting == {}
     await client.ping()
-    assert client._line is line
+    assert client._connection is connection
 
 
 async def test_it_stops_cleanly_and_finishes_what_it_took(
@@ -169,7 +169,7 @@ async def test_it_stops_cleanly_and_finishes_what_it_took(
     assert await asyncio.to_thread(vault.stop) == 0
     stored = await asyncio.gather(*storing)  # every one of them was answered
     vault.start()
-    opened = await asyncio.gather(*(client.open(each.card, "acc_a") for each in stored))
+    opened = await asyncio.gather(*(client.open(each.card_id, "acc_a") for each in stored))
     assert [card.number for card in opened] == [number(i) for i in range(200)]
     assert not [line for line in vault.log() if line["level"] in {"error", "critical"}]
 

@@ -1,4 +1,4 @@
-"""The real process: what it answers to whom, and what it writes down."""
+"""The real process: its replies, to whom, and its audit lines."""
 
 import asyncio
 import os
@@ -22,18 +22,18 @@ Clients = Callable[..., VaultClient]
 async def test_a_card_goes_in_and_comes_out_for_its_owner_alone(client: VaultClient) -> None:
     stored = await client.store("acc_a", NUMBER, 1, 2039)
     assert (stored.brand, stored.bin, stored.last4, stored.created) == ("visa", "411111", "1111", True)
-    card = await client.open(stored.card, "acc_a")
+    card = await client.open(stored.card_id, "acc_a")
     assert (card.number, card.exp_month, card.exp_year, card.cvc) == (NUMBER, 1, 2039, None)
     with pytest.raises(CardUnknown):
-        await client.open(stored.card, "acc_b")
+        await client.open(stored.card_id, "acc_b")
     with pytest.raises(BadCard):
         await client.store("acc_a", "4111111111111112", 1, 2039)
-    await client.delete(stored.card, "acc_b")  # not hers: nothing happens
-    await client.open(stored.card, "acc_a")
-    await client.delete(stored.card, "acc_a")
-    await client.delete(stored.card, "acc_a")
+    await client.delete(stored.card_id, "acc_b")  # not hers: nothing happens
+    await client.open(stored.card_id, "acc_a")
+    await client.delete(stored.card_id, "acc_a")
+    await client.delete(stored.card_id, "acc_a")
     with pytest.raises(CardUnknown):
-        await client.open(stored.card, "acc_a")
+        await client.open(stored.card_id, "acc_a")
 
 
 async def test_a_digest_is_keyed_and_stays_the_same_after_a_restart(vault: Any, client: VaultClient) -> None:
@@ -53,10 +53,11 @@ async def test_many_calls_of_two_clients_share_the_vault(
     mine = await asyncio.gather(*(client.store("acc_a", number(i), 1, 2039) for i in range(300)))
     theirs = await asyncio.gather(*(other.store("acc_b", number(i), 1, 2039) for i in range(300)))
     opened = await asyncio.gather(
-        *(client.open(card.card, "acc_a") for card in mine), *(other.open(card.card, "acc_b") for card in theirs)
+        *(client.open(card.card_id, "acc_a") for card in mine),
+        *(other.open(card.card_id, "acc_b") for card in theirs),
     )
     assert [card.number for card in opened] == [number(i) for i in range(300)] * 2
-    assert (await client.stats()).cards == 600
+    assert (await client.count()).cards == 600
 
 
 async def test_the_same_number_at_the_same_moment_is_one_card(
@@ -64,42 +65,42 @@ async def test_the_same_number_at_the_same_moment_is_one_card(
 ) -> None:
     clients = [new_client(vault.socket) for _ in range(4)]
     stored = await asyncio.gather(*(each.store("acc_a", NUMBER, 1, 2039) for each in clients * 10))
-    assert len({each.card for each in stored}) == 1
+    assert len({each.card_id for each in stored}) == 1
     assert [each.created for each in stored].count(True) == 1
-    assert (await client.stats()).cards == 1
+    assert (await client.count()).cards == 1
 
 
 async def test_every_touch_of_a_card_leaves_an_audit_line(vault: Any, client: VaultClient) -> None:
-    card = (await client.store("acc_a", NUMBER, 1, 2039)).card
+    card_id = (await client.store("acc_a", NUMBER, 1, 2039)).card_id
     await client.store("acc_a", NUMBER, 2, 2039)
-    await client.open(card, "acc_a")
+    await client.open(card_id, "acc_a")
     with pytest.raises(CardUnknown):
-        await client.open(card, "acc_b")
+        await client.open(card_id, "acc_b")
     await client.rotate()
-    await client.delete(card, "acc_a")
-    await client.delete(card, "acc_a")
-    about = [(line["event"], line.get("card"), line.get("owner"), line["result"]) for line in touches(vault)]
+    await client.delete(card_id, "acc_a")
+    await client.delete(card_id, "acc_a")
+    about = [(line["event"], line.get("card_id"), line.get("owner_id"), line["result"]) for line in touches(vault)]
     assert about == [
-        ("vault.store", card, "acc_a", "created"),
-        ("vault.store", card, "acc_a", "updated"),
-        ("vault.open", card, "acc_a", "ok"),
-        ("vault.open", card, "acc_b", "CardUnknown"),
+        ("vault.store", card_id, "acc_a", "created"),
+        ("vault.store", card_id, "acc_a", "updated"),
+        ("vault.open", card_id, "acc_a", "ok"),
+        ("vault.open", card_id, "acc_b", "NoSuchCard"),
         ("vault.rotate", None, None, "ok"),
-        ("vault.delete", card, "acc_a", "ok"),
-        ("vault.delete", card, "acc_a", "absent"),
+        ("vault.delete", card_id, "acc_a", "ok"),
+        ("vault.delete", card_id, "acc_a", "absent"),
     ]
-    assert {line["peer"] for line in touches(vault)} == {os.getpid()}
+    assert {line["peer_pid"] for line in touches(vault)} == {os.getpid()}
     assert all(line["timestamp"].endswith("Z") for line in touches(vault))
 
 
 async def test_a_row_that_was_altered_is_unknown_to_the_caller_and_loud_in_the_log(
     vault: Any, client: VaultClient
 ) -> None:
-    card = (await client.store("acc_a", NUMBER, 1, 2039)).card
+    card_id = (await client.store("acc_a", NUMBER, 1, 2039)).card_id
     with closing(sqlite3.connect(vault.file, isolation_level=None)) as conn:
         conn.execute("UPDATE cards SET owner = 'acc_b'")
     with pytest.raises(CardUnknown):
-        await client.open(card, "acc_b")
+        await client.open(card_id, "acc_b")
     assert [line["result"] for line in vault.audit("vault.open")] == ["NotOpened"]
 
 
@@ -113,9 +114,9 @@ async def test_a_frame_may_come_byte_by_byte(vault: Any) -> None:
 
 
 def test_every_code_has_an_error_of_its_own() -> None:
-    assert set(vault_client.ERRORS) == set(get_args(frames.Code))
+    assert set(vault_client.ERRORS) == set(get_args(frames.RefusalCode))
 
 
 def touches(vault: Any) -> list[dict[str, Any]]:
     """The audit lines, without those about the process itself."""
-    return [line for line in vault.log() if "peer" in line]
+    return [line for line in vault.log() if "peer_pid" in line]

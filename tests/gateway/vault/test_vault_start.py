@@ -1,4 +1,4 @@
-"""How the vault starts: with files, memory and a socket of its own, and not at all where it should not."""
+"""How the vault starts: with private files, memory and socket; and when it refuses to."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Groups of transactions: each stands or falls alone, all share one wait for the disk."""
+"""Groups of transactions: each commits or fails alone, all share one wait for the disk."""
 
 import asyncio
 import sqlite3

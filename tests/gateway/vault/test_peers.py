@@ -1,4 +1,4 @@
-"""Vault and gateway look who is at the other end: a file that lets somebody in is not enough, on either side."""
+"""Vault and gateway reject peers of another user, even where the mode of the socket file lets them connect."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ print("heard", peer.recv(100), flush=True)
 
 @pytest.fixture
 def open_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory that everybody may use, as pytest's own are not."""
+    """A directory that every user may enter; pytest's own are private."""
     directory = Path(f"/tmp/sluice-test-{os.getpid()}-{time.monotonic_ns()}")
     directory.mkdir()
     directory.chmod(0o777)
@@ -68,7 +68,7 @@ async def test_the_vault_says_nothing_to_another_user(
     with as_nobody(ASK, str(path), ping) as stranger:
         said = stranger.communicate(timeout=60)[0]
     assert said.split("\n")[:2] == ["in", "heard b''"]
-    assert vault.audit("vault.stranger")
+    assert vault.audit("vault.peer_rejected")
     await new_client(path).ping()
 
 
