@@ -1,11 +1,11 @@
 """Rate limits: classes as data, and the generic cell rate algorithm that spends them (docs/decisions/0005)."""
 
 import math
-from collections import OrderedDict
 
 import msgspec
+from cachetools import FIFOCache
 
-KEYS_MAX = 50_000  # bounds memory; the longest unused key goes first, and a forgotten key has its burst again
+KEYS_MAX = 50_000  # bounds memory; the longest unused key goes first, and has its whole burst again
 
 
 class RateLimit(msgspec.Struct, frozen=True):
@@ -49,7 +49,9 @@ class RateLimits:
     """The cells of one process: for each class and key, when its allowance will be whole again."""
 
     def __init__(self) -> None:
-        self._whole_at: OrderedDict[tuple[str, str], float] = OrderedDict()
+        # Setting a key moves it to the end: the first to go is the one that spent nothing for the longest time.
+        # An LRUCache would count refused requests as use, too.
+        self._whole_at: FIFOCache[tuple[str, str], float] = FIFOCache(KEYS_MAX)
 
     def spend(self, kind: str, key: str, now: float) -> Spent:
         """Take one request of `key` off the class `kind`; `now` in seconds of a clock that never goes back."""
@@ -61,7 +63,4 @@ class RateLimits:
         if early > 1e-9:
             return Spent(limit.burst, 0, math.ceil(whole_at - step - now), math.ceil(early))
         self._whole_at[cell] = whole_at
-        self._whole_at.move_to_end(cell)
-        if len(self._whole_at) > KEYS_MAX:
-            self._whole_at.popitem(last=False)
         return Spent(limit.burst, int(-early / step + 1e-9), math.ceil(whole_at - now), 0)

@@ -5,12 +5,12 @@ Read by assignment, without a group, from ten minutes back, so that a retry afte
 
 import asyncio
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from time import monotonic, time
 from typing import Any, cast
 
 import structlog
+from cachetools import FIFOCache
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from connectors.kafka import consumer, is_listening, offsets_at
@@ -36,8 +36,8 @@ class VerdictInbox:
         self._bootstrap = bootstrap
         self._late = late
         self._waiting: dict[str, asyncio.Future[Verdict]] = {}
-        self._arrived: OrderedDict[str, Verdict] = OrderedDict()
-        self._given_up: OrderedDict[str, None] = OrderedDict()
+        self._arrived: FIFOCache[str, Verdict] = FIFOCache(REMEMBERED)
+        self._given_up: FIFOCache[str, None] = FIFOCache(REMEMBERED)
         self._missed = 0
         self._probed = 0.0
         self._loop = asyncio.get_running_loop()
@@ -57,7 +57,7 @@ class VerdictInbox:
         if arrived is not None:
             return arrived
         if not self._worth_waiting():
-            self._give_up(payment_id)
+            self._given_up[payment_id] = None
             return None
         waiter: asyncio.Future[Verdict] = self._loop.create_future()
         self._waiting[payment_id] = waiter
@@ -65,7 +65,7 @@ class VerdictInbox:
             verdict = await asyncio.wait_for(waiter, budget_s)
         except TimeoutError:
             self._missed += 1
-            self._give_up(payment_id)
+            self._given_up[payment_id] = None
             return None
         finally:
             self._waiting.pop(payment_id, None)
@@ -85,10 +85,6 @@ class VerdictInbox:
         self._probed = monotonic()
         return True
 
-    def _give_up(self, payment_id: str) -> None:
-        self._given_up[payment_id] = None
-        _bound(self._given_up)
-
     def _hand_out(self, verdicts: list[Verdict]) -> None:
         late = []
         for verdict in verdicts:
@@ -100,7 +96,6 @@ class VerdictInbox:
                 late.append(verdict)
             else:
                 self._arrived[verdict.payment] = verdict
-        _bound(self._arrived)
         if late:
             self._late(late)
 
@@ -157,8 +152,3 @@ def _readable(messages: Iterable[Message]) -> Iterable[Verdict]:
             continue  # the flows set such a record aside; here it only means that nobody gets a verdict
         if isinstance(data, Verdict):
             yield data
-
-
-def _bound(kept: "OrderedDict[str, Verdict] | OrderedDict[str, None]") -> None:
-    while len(kept) > REMEMBERED:
-        kept.popitem(last=False)

@@ -1,11 +1,11 @@
 """Access tokens: JWTs signed with ES256, verified once and then remembered until they expire."""
 
 import hashlib
-from collections import OrderedDict
 from time import time
 from typing import Any
 
 import msgspec
+from cachetools import LRUCache
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
@@ -49,7 +49,7 @@ class AccessTokens:
         self._key = ECKey.import_key(pem)
         self._kid = self._key.thumbprint()
         self._issuer = issuer
-        self._verified: OrderedDict[bytes, Claims] = OrderedDict()
+        self._verified: LRUCache[bytes, Claims] = LRUCache(REMEMBERED_MAX)
         self._registry = jwt.JWTClaimsRegistry(
             iss={"essential": True, "value": issuer},
             aud={"essential": True, "value": AUDIENCE},
@@ -78,7 +78,6 @@ class AccessTokens:
         if claims.exp <= time():
             self._verified.pop(digest, None)
             raise NotAuthenticated("The access token has expired.")
-        self._verified.move_to_end(digest)
         return claims
 
     def jwks(self) -> dict[str, Any]:
@@ -96,6 +95,4 @@ class AccessTokens:
         except (JoseError, ValueError, TypeError):
             raise NotAuthenticated from None
         self._verified[digest] = claims
-        if len(self._verified) > REMEMBERED_MAX:
-            self._verified.popitem(last=False)
         return claims

@@ -129,8 +129,9 @@ def test_a_remembered_token_still_expires(mint: AccessTokens, monkeypatch: pytes
         mint.verify(token)
 
 
-def test_only_so_many_are_remembered(mint: AccessTokens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_are_remembered(settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "REMEMBERED_MAX", 3)
+    mint = AccessTokens(settings, ISSUER)
     for number in range(10):
         mint.verify(mint.sign(f"acc_{number}", "customer", SCOPES))
     assert len(mint._verified) == 3
