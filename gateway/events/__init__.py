@@ -1,1 +1,1 @@
-"""Both ends of Kafka in the gateway: the outbox goes out, verdicts come in."""
+"""The gateway's use of Kafka: it publishes the outbox and reads the fraud flow's verdicts."""

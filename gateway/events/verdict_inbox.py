@@ -1,6 +1,6 @@
-"""Waiting for the fraud flow: all of `risk.v1` is read in a thread, each verdict handed to the payment it judges.
+"""Verdicts of the fraud flow: a thread reads all of `risk.v1`, and each verdict goes to the payment that waits.
 
-Read by assignment, without a group, from ten minutes back, so that a retry after a restart finds its verdict.
+It is read by assignment, without a group, from ten minutes back: a retry after a restart finds its verdict.
 """
 
 import asyncio
@@ -19,36 +19,36 @@ from schemas.fraud import Verdict
 from schemas.topics import RISK
 
 LOOK_BACK_S = 600
-REMEMBERED = 20_000  # verdicts kept for payments that have not asked yet
-MISSED_MAX = 5  # verdicts in a row that may be late before nobody waits any more
-PROBE_S = 1.0  # then one payment a second still waits, to see whether the flow is back
+REMEMBERED_MAX = 20_000  # of verdicts whose payments do not wait yet, and of payments that gave up
+MISSED_MAX = 5  # late verdicts in a row after which payments stop waiting
+PROBE_S = 1.0  # from then on one payment per second waits, to find out whether the flow is back
 BATCH = 500
-AWAY_S = 0.5  # between two looks whether Kafka is there
-CAUGHT_UP_MAX_S = 10.0  # Kafka away must not keep the gateway from starting
+RETRY_S = 0.5  # between two attempts to reach Kafka
+CATCH_UP_MAX_S = 10.0  # then the gateway is ready without Kafka
 
 log = structlog.get_logger()
 
 
 class VerdictInbox:
-    """The verdicts of the fraud flow as they come. `late` gets those nobody waited for any longer."""
+    """The verdicts of the fraud flow. `on_late` is called with those that came after their payment gave up."""
 
-    def __init__(self, bootstrap: str, late: Callable[[list[Verdict]], None]) -> None:
+    def __init__(self, bootstrap: str, on_late: Callable[[list[Verdict]], None]) -> None:
         self._bootstrap = bootstrap
-        self._late = late
+        self._on_late = on_late
         self._waiting: dict[str, asyncio.Future[Verdict]] = {}
-        self._arrived: FIFOCache[str, Verdict] = FIFOCache(REMEMBERED)
-        self._given_up: FIFOCache[str, None] = FIFOCache(REMEMBERED)
-        self._missed = 0
-        self._probed = 0.0
+        self._arrived: FIFOCache[str, Verdict] = FIFOCache(REMEMBERED_MAX)
+        self._given_up: FIFOCache[str, None] = FIFOCache(REMEMBERED_MAX)
+        self._missed = 0  # late verdicts in a row
+        self._probed_at = 0.0  # monotonic
         self._loop = asyncio.get_running_loop()
         self._caught_up = asyncio.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, name="verdicts", daemon=True)
         self._thread.start()
-        self._loop.call_later(CAUGHT_UP_MAX_S, self._caught_up.set)
+        self._loop.call_later(CATCH_UP_MAX_S, self._caught_up.set)
 
     async def ready(self) -> bool:
-        """Whether what was judged before the start has been read, or Kafka is away."""
+        """Whether the verdicts from before the start have been read, or Kafka is away."""
         return self._caught_up.is_set()
 
     async def wait(self, payment_id: str, budget_s: float) -> Verdict | None:
@@ -56,7 +56,7 @@ class VerdictInbox:
         arrived = self._arrived.pop(payment_id, None)
         if arrived is not None:
             return arrived
-        if not self._worth_waiting():
+        if not self._may_wait():
             self._given_up[payment_id] = None
             return None
         waiter: asyncio.Future[Verdict] = self._loop.create_future()
@@ -73,19 +73,19 @@ class VerdictInbox:
         return verdict
 
     async def close(self) -> None:
-        """Stop reading. Where Kafka has just gone, the thread hangs in its client for seconds: not waited for."""
+        """Stop reading; waits 1 s at most, because a client whose Kafka has just gone away blocks its thread."""
         self._stop.set()
         await asyncio.to_thread(self._thread.join, 1.0)
 
-    def _worth_waiting(self) -> bool:
+    def _may_wait(self) -> bool:
         if self._missed < MISSED_MAX:
             return True
-        if monotonic() - self._probed < PROBE_S:
+        if monotonic() - self._probed_at < PROBE_S:
             return False
-        self._probed = monotonic()
+        self._probed_at = monotonic()
         return True
 
-    def _hand_out(self, verdicts: list[Verdict]) -> None:
+    def _deliver(self, verdicts: list[Verdict]) -> None:
         late = []
         for verdict in verdicts:
             waiter = self._waiting.get(verdict.payment)
@@ -97,43 +97,43 @@ class VerdictInbox:
             else:
                 self._arrived[verdict.payment] = verdict
         if late:
-            self._late(late)
+            self._on_late(late)
 
     def _read(self) -> None:
         while not self._stop.is_set():
             if not is_listening(self._bootstrap):
-                self._stop.wait(AWAY_S)
+                self._stop.wait(RETRY_S)
                 continue
             try:
                 self._read_from_broker()
             except KafkaException as error:
-                log.warning("verdicts.unreadable", error=error.args[0].name())
-                self._stop.wait(AWAY_S)
+                log.warning("verdicts.read_failed", error=error.args[0].name())
+                self._stop.wait(RETRY_S)
 
     def _read_from_broker(self) -> None:
         settings: dict[str, Any] = {"enable.partition.eof": True}
         client = consumer(self._bootstrap, **settings)
         try:
-            begin = offsets_at(client, RISK.name, int((time() - LOOK_BACK_S) * 1000))
-            behind = {place.partition for place in begin}
-            client.assign(begin)
+            start = offsets_at(client, RISK.name, int((time() - LOOK_BACK_S) * 1000))
+            behind = {place.partition for place in start}
+            client.assign(start)
             while not self._stop.is_set():
-                self._take(_poll(client), behind)
+                self._accept(_poll(client), behind)
         finally:
             client.close()
 
-    def _take(self, messages: list[Message], behind: set[int]) -> None:
+    def _accept(self, messages: list[Message], behind: set[int]) -> None:
         verdicts = list(_readable(messages))
         if verdicts:
-            self._loop.call_soon_threadsafe(self._hand_out, verdicts)
-        if behind:
+            self._loop.call_soon_threadsafe(self._deliver, verdicts)
+        if behind:  # partitions not yet read to their end of the start
             behind -= {m.partition() for m in messages if m.error()}
             if not behind:
                 self._loop.call_soon_threadsafe(self._caught_up.set)
 
 
 def _poll(client: Consumer) -> list[Message]:
-    """The next record, and all that came with it: waiting for a full batch would cost each verdict the wait."""
+    """The next record and those fetched with it; `consume` alone would delay verdicts until a batch is full."""
     first = client.poll(0.2)
     return [] if first is None else [first, *client.consume(BATCH - 1, 0)]
 
@@ -149,6 +149,6 @@ def _readable(messages: Iterable[Message]) -> Iterable[Verdict]:
             headers = cast(list[tuple[str, bytes]] | None, message.headers())  # the stub also allows a dict
             data = decode(headers, message.value()).data
         except Unreadable:
-            continue  # the flows set such a record aside; here it only means that nobody gets a verdict
+            continue  # the flows send such a record to the dead letters; its payment waits in vain
         if isinstance(data, Verdict):
             yield data

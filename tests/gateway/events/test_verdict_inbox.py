@@ -18,7 +18,7 @@ from tests.patience import eventually
 
 
 class Flow:
-    """Stands where the fraud flow would."""
+    """Publishes verdicts in place of the fraud flow."""
 
     def __init__(self, bootstrap: str) -> None:
         self._producer: Producer = producer(bootstrap)
@@ -32,7 +32,7 @@ class Flow:
 
 @pytest.fixture
 def late() -> list[Verdict]:
-    """VerdictInbox that came after nobody waited any more."""
+    """Verdicts that came after their payment gave up waiting."""
     return []
 
 
