@@ -1,6 +1,9 @@
 """Where a payer may be sent back to: origins (RFC 6454) registered for the merchant, or loopback locally."""
 
+from typing import assert_never
 from urllib.parse import urlsplit
+
+from schemas.settings import ProfileName
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 PORTS = {"http": 80, "https": 443}
@@ -8,7 +11,10 @@ LENGTH_MAX = 2_048
 
 
 def origin(url: str) -> str | None:
-    """`scheme://host[:port]` of an http(s) URL; None for anything else, or with a user name in it."""
+    """`scheme://host[:port]` of an http(s) URL; None for any other text, and for a URL with a user name.
+
+    Backslashes and non-ASCII hosts are refused: browsers and `urlsplit` disagree about the host then.
+    """
     if len(url) > LENGTH_MAX or not url.isascii() or not url.isprintable() or "\\" in url:
         return None
     try:
@@ -24,10 +30,21 @@ def origin(url: str) -> str | None:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the URL points to this very machine."""
+    """Whether an http(s) URL points to this machine."""
     return origin(url) is not None and urlsplit(url).hostname in LOOPBACK
 
 
-def may_return(url: str, registered: list[str], profile: str) -> bool:
-    """Whether `url` has an origin of `registered`, or is loopback in the local profile."""
-    return origin(url) in registered or (profile == "local" and is_loopback(url))
+def allows_loopback(profile: ProfileName) -> bool:
+    """Whether payers may be sent to a shop on this machine: while developing one, in the local profile."""
+    match profile:
+        case "local":
+            return True
+        case "production":
+            return False
+        case _:
+            assert_never(profile)
+
+
+def may_return(url: str, registered: list[str], profile: ProfileName) -> bool:
+    """Whether `url` has an origin of `registered`, or is loopback where the profile allows it."""
+    return origin(url) in registered or (allows_loopback(profile) and is_loopback(url))

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+ProfileName = Literal["local", "production"]
+
 PORTS: dict[str, int] = {
     "gateway": 8080,
     "dashboard": 8501,
@@ -30,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data: Path = Path("data")
     port_offset: Annotated[int, msgspec.Meta(ge=0, le=65_535 - max(PORTS.values()))] = 0
     kafka: str = ""
-    profile: Literal["local", "production"] = "local"
+    profile: ProfileName = "local"
 
     def port(self, name: str) -> int:
         """The local port of one of `PORTS`."""

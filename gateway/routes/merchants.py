@@ -1,4 +1,4 @@
-"""Merchants: accounts that sell, made by admins."""
+"""Merchants: accounts that sell, created by admins."""
 
 from typing import Annotated
 
@@ -10,10 +10,11 @@ from gateway.books.accounts import Account
 from gateway.identity import contacts
 from gateway.identity.contacts import wrong
 from gateway.identity.profiles import Profile, profile
-from gateway.return_urls import is_loopback, origin
+from gateway.return_urls import allows_loopback, is_loopback, origin
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
 from schemas.ids import new_id
+from schemas.settings import ProfileName
 from schemas.times import now_micros
 
 blueprint = Blueprint("merchants", __name__)
@@ -31,8 +32,8 @@ class NewMerchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def create_merchant(call: Call[NewMerchant, None]) -> Reply:
     """Create a merchant's account. It has no password: nobody logs in with it."""
     body = call.body
-    profile_ = call.runtime.settings.profile
-    origins = [_origin(given, f"$.return_origins[{n}]", profile_) for n, given in enumerate(body.return_origins)]
+    in_profile = call.runtime.settings.profile
+    origins = [_origin(url, f"$.return_origins[{i}]", in_profile) for i, url in enumerate(body.return_origins)]
     now = now_micros()
     account = Account(
         id=new_id("acc"),
@@ -46,10 +47,10 @@ async def create_merchant(call: Call[NewMerchant, None]) -> Reply:
     return Reply(201, profile(account))
 
 
-def _origin(given: str, path: str, profile: str) -> str:
+def _origin(given: str, path: str, profile: ProfileName) -> str:
     found = origin(given)
     if found is None or found != given.rstrip("/").lower():
         raise wrong(path, "Not an origin as https://shop.example.")
-    if not found.startswith("https:") and not (profile == "local" and is_loopback(found)):
+    if not found.startswith("https:") and not (allows_loopback(profile) and is_loopback(found)):
         raise wrong(path, "Only https, or loopback in the local profile.")
     return found
