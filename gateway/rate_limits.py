@@ -1,4 +1,4 @@
-"""Rate limits: classes as data, and the generic cell rate algorithm that spends them (docs/decisions/0005)."""
+"""Rate limits: their classes as data, enforced by the generic cell rate algorithm (docs/decisions/0005)."""
 
 import math
 
@@ -29,7 +29,10 @@ LIMITS: dict[str, RateLimit] = {
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """What a request left of its limit. `retry_after_s` > 0 (seconds): it came too early and spent nothing."""
+    """A limit after one request. `retry_after_s` > 0: the request came too early and spent nothing.
+
+    `limit` and `remaining` in requests, `reset` in seconds until the whole burst is there again.
+    """
 
     limit: int
     remaining: int
@@ -37,7 +40,7 @@ class Spent(msgspec.Struct, frozen=True):
     retry_after_s: int
 
     def headers(self) -> dict[str, str]:
-        """The RateLimit fields as most clients read them (draft-ietf-httpapi-ratelimit-headers-07)."""
+        """The RateLimit header fields of draft-ietf-httpapi-ratelimit-headers-07, which most clients read."""
         return {
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(self.remaining),
@@ -46,7 +49,7 @@ class Spent(msgspec.Struct, frozen=True):
 
 
 class RateLimits:
-    """The cells of one process: for each class and key, when its allowance will be whole again."""
+    """The cells of one process: for each class and key, when its whole burst will be there again."""
 
     def __init__(self) -> None:
         # Setting a key moves it to the end: the first to go is the one that spent nothing for the longest time.
@@ -54,13 +57,13 @@ class RateLimits:
         self._whole_at: FIFOCache[tuple[str, str], float] = FIFOCache(KEYS_MAX)
 
     def spend(self, kind: str, key: str, now: float) -> Spent:
-        """Take one request of `key` off the class `kind`; `now` in seconds of a clock that never goes back."""
+        """Take one request of `key` off the class `kind`; `now` in seconds of a monotonic clock."""
         limit = LIMITS[kind]
         step = 1 / limit.per_second
         cell = (kind, key)
         whole_at = max(self._whole_at.get(cell, 0.0), now) + step
         early = whole_at - now - limit.burst * step
-        if early > 1e-9:
+        if early > 1e-9:  # not 0: rounding must not refuse a request that waited as told
             return Spent(limit.burst, 0, math.ceil(whole_at - step - now), math.ceil(early))
         self._whole_at[cell] = whole_at
         return Spent(limit.burst, int(-early / step + 1e-9), math.ceil(whole_at - now), 0)

@@ -1,4 +1,4 @@
-"""Who is there from the start: the demo's accounts in the local profile, and our own services."""
+"""What a new gateway starts with: the demo's accounts, and the OAuth clients of our own services."""
 
 from secrets import token_urlsafe
 
@@ -55,7 +55,7 @@ SERVICES = {"notifications": "contacts:read"}
 
 
 async def seed_accounts(runtime: Runtime) -> None:
-    """Create those of `SEEDS` that are not there yet, all with the password of the settings."""
+    """Create the missing accounts of `SEEDS`, all with the password of the settings."""
     for seed in SEEDS:
         if not await runtime.books.read(accounts.by_email, seed.email):
             await runtime.books.write(accounts.add, await _account(runtime, seed))
@@ -63,7 +63,7 @@ async def seed_accounts(runtime: Runtime) -> None:
 
 
 async def register_services(runtime: Runtime) -> None:
-    """Know each service by the secret of its file; outside the local profile an operator puts that there."""
+    """Register each service with the secret in its file, which an operator provides outside the local profile."""
     for service, scopes in SERVICES.items():
         try:
             secret = read_or_make(runtime.settings, f"{service}.secret", lambda: token_urlsafe(32).encode())

@@ -1,1 +1,1 @@
-"""Who logs in and what they may do: passwords, tokens, roles, profiles."""
+"""Identity: passwords, access tokens, OAuth clients, contact details, profiles."""

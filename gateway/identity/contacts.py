@@ -1,4 +1,4 @@
-"""How people are reached, checked: e-mail, phone, language, time zone, name. Nothing quotes what was given."""
+"""Checks of contact details: e-mail, phone, language, time zone, name. No message quotes what was given."""
 
 import re
 from zoneinfo import ZoneInfo
@@ -12,25 +12,25 @@ from schemas.cards import find_numbers
 # A BCP 47 language tag as browsers send it: language, maybe script, maybe region.
 LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 NAME_MAX = 200
-# Line breaks and other control characters, and those that turn the direction of what stands around them.
+# Line breaks and other control characters, and those that change the direction of the text around them.
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
-def wrong(path: str, message: str) -> InvalidFields:
+def invalid_field(path: str, message: str) -> InvalidFields:
     """The refusal of one field."""
     return InvalidFields(FieldError(path, message))
 
 
 def email(given: str, path: str = "$.email") -> str:
-    """The address in its normal form (RFC 5321 and 6531; no look at the network). Raises `InvalidFields`."""
+    """The address in its normal form (RFC 5321 and 6531), without a DNS look-up. Raises `InvalidFields`."""
     normal = _normal_email(given)
     if normal is None:
-        raise wrong(path, "Not an e-mail address.")
+        raise invalid_field(path, "Not an e-mail address.")
     return normal
 
 
 def email_key(address: str) -> str:
-    """What makes two addresses one mailbox for us: the same but for case, and for how Unicode spells them."""
+    """The key under which accounts are found: equal for addresses that differ only in case or Unicode spelling."""
     return (_normal_email(address) or address).casefold()
 
 
@@ -39,17 +39,17 @@ def phone(given: str, path: str = "$.phone") -> str:
     try:
         number = phonenumbers.parse(given, None)
     except phonenumbers.NumberParseException:
-        raise wrong(path, "Not a phone number with its country code.") from None
+        raise invalid_field(path, "Not a phone number with its country code.") from None
     # Not `is_valid_number`: providers' test numbers (+1 500 555…) are in no numbering plan.
     if not phonenumbers.is_possible_number(number):
-        raise wrong(path, "Not a phone number with its country code.")
+        raise invalid_field(path, "Not a phone number with its country code.")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 def locale(given: str, path: str = "$.locale") -> str:
     """A language tag such as `en` or `de-AT`. Raises `InvalidFields`."""
     if not LOCALE.fullmatch(given):
-        raise wrong(path, "Not a language tag such as en or de-AT.")
+        raise invalid_field(path, "Not a language tag such as en or de-AT.")
     return given
 
 
@@ -58,23 +58,23 @@ def time_zone(given: str, path: str = "$.time_zone") -> str:
     try:
         ZoneInfo(given)
     except (KeyError, ValueError, OSError):
-        raise wrong(path, "Not the name of an IANA time zone.") from None
+        raise invalid_field(path, "Not the name of an IANA time zone.") from None
     return given
 
 
 def name(given: str, path: str = "$.name") -> str:
-    """A name, without blanks around it; a card number is not one. Raises `InvalidFields`."""
+    """A name without surrounding blanks. Raises `InvalidFields`, for a card number too."""
     stripped = given.strip()
     if not 1 <= len(stripped) <= NAME_MAX or CONTROLS.search(stripped):
-        raise wrong(path, f"1 to {NAME_MAX} characters, no control characters.")
+        raise invalid_field(path, f"1 to {NAME_MAX} characters, no control characters.")
     if find_numbers(stripped):
-        raise wrong(path, "Looks like a card number.")
+        raise invalid_field(path, "Looks like a card number.")
     return stripped
 
 
 def _normal_email(given: str) -> str | None:
     try:
-        # `.test` is reserved for trying things out (RFC 2606), which is what people do with a gateway first.
+        # `test_environment` allows the domain `.test` (RFC 2606), which people try a gateway with first.
         return validate_email(given, check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError:
         return None

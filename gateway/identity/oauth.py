@@ -1,6 +1,6 @@
 """OAuth 2.1 for services: the client credentials grant, by Authlib, inside a transaction on the books.
 
-Authlib's server is synchronous and wants one object per request: it gets that request's connection.
+Authlib's server is synchronous, so each request makes one over its own connection.
 """
 
 import hmac
@@ -17,7 +17,7 @@ from gateway.books import clients
 from gateway.books.clients import OAuthClient
 from gateway.identity.tokens import LIFETIME_S, AccessTokens, hash_secret
 
-TokenAnswer = tuple[int, Any, list[tuple[str, str]]]  # status, JSON body, headers
+TokenResponse = tuple[int, Any, list[tuple[str, str]]]  # status, JSON body, headers
 
 
 class TokenRequest(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
@@ -35,7 +35,7 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
 
 
 class ServiceClient(ClientMixin):  # type: ignore[misc]
-    """A row of `clients` as Authlib asks it."""
+    """A row of `clients`, with the checks that Authlib calls."""
 
     def __init__(self, row: OAuthClient) -> None:
         self.row = row
@@ -45,21 +45,21 @@ class ServiceClient(ClientMixin):  # type: ignore[misc]
         return hmac.compare_digest(hash_secret(given), self.row.secret_hash)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        """Secrets come in the Authorization header or in the body."""
+        """Whether `method` is allowed: the secret in the Authorization header or in the body."""
         return method in CredentialsGrant.TOKEN_ENDPOINT_AUTH_METHODS
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """A service asks in its own name alone."""
+        """Whether `grant_type` is allowed: a service acts in its own name only."""
         return bool(grant_type == ClientCredentialsGrant.GRANT_TYPE)
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
-        """All its scopes where it names none; None, an error, where it names one it has not."""
+        """The scopes to grant: by default all of the client's; None (an error) if it asks for one it lacks."""
         wanted = set((scope or self.row.scopes).split())
         return " ".join(sorted(wanted)) if wanted <= set(self.row.scopes.split()) else None
 
 
 class CredentialsGrant(ClientCredentialsGrant):  # type: ignore[misc]
-    """RFC 6749 §4.4."""
+    """The client credentials grant (RFC 6749 §4.4)."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "client_secret_post")
 
@@ -75,29 +75,29 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         self.register_token_generator("default", BearerTokenGenerator(self._sign, expires_generator=LIFETIME_S))
 
     def query_client(self, client_id: str) -> ServiceClient | None:
-        """The client of that id."""
+        """The client with that id; None where there is none."""
         row = clients.by_id(self._conn, client_id)
         return ServiceClient(row) if row else None
 
     def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
-        """Access tokens are signed, not stored."""
+        """Nothing to save: access tokens are signed, not stored."""
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """Ignored: we have no signals."""
+        """Nothing to send: the gateway uses no signals."""
 
     def create_oauth2_request(self, request: TokenRequest) -> TokenRequest:
-        """It is one already."""
+        """The request as it is: the route has made it already."""
         return request
 
-    def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> TokenAnswer:
-        """Leave the HTTP to the route."""
+    def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> TokenResponse:
+        """The parts of the response; the route makes HTTP of them."""
         return status, body if isinstance(body, dict) else dict(body), headers
 
     def _sign(self, client: ServiceClient, scope: str, **_grant: Any) -> str:
         return self._tokens.sign(client.row.id, "service", frozenset(scope.split()))
 
 
-def token_response(conn: Connection, tokens: AccessTokens, form: TokenRequest) -> TokenAnswer:
-    """Answer a token request: status, body and headers of RFC 6749 §5."""
-    answer: TokenAnswer = TokenServer(conn, tokens).create_token_response(form)
-    return answer
+def token_response(conn: Connection, tokens: AccessTokens, form: TokenRequest) -> TokenResponse:
+    """The response to a token request: status, body and headers (RFC 6749 §5)."""
+    response: TokenResponse = TokenServer(conn, tokens).create_token_response(form)
+    return response

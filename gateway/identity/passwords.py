@@ -1,4 +1,4 @@
-"""Passwords: Argon2id in two threads, with a bounded queue in front, so that logins never starve payments."""
+"""Passwords: Argon2id in two threads, with a bounded queue in front, so that logins do not starve payments."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ T = TypeVar("T")
 # OWASP Password Storage Cheat Sheet: Argon2id with m = 46 MiB, t = 1, p = 1. 54 ms on the reference machine.
 MEMORY_KIB = 47_104
 THREADS = 2
-WAITING_MAX = 64  # at 54 ms each on two threads, the last in line waits under two seconds
+WAITING_MAX = 64  # at 54 ms each on two threads, the last one waits under two seconds
 
 
 class PasswordsBusy(Refusal):
@@ -24,7 +24,7 @@ class PasswordsBusy(Refusal):
 
 
 class Passwords:
-    """Hashes and verifies off the event loop. An unknown account costs as much time as a known one."""
+    """Hashes and verifies off the event loop; for an unknown account it takes as long as for a known one."""
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=1, memory_cost=MEMORY_KIB, parallelism=1, type=Type.ID)
@@ -37,7 +37,7 @@ class Passwords:
         return await self._run(self._hasher.hash, password)
 
     async def verify(self, stored: str | None, password: str) -> bool:
-        """Whether `password` is the one of `stored`; None stands for an account that has none, or is not there.
+        """Whether `password` matches the hash `stored`; None: the account has no password or does not exist.
 
         Raises `PasswordsBusy` when too many wait.
         """
@@ -45,7 +45,7 @@ class Passwords:
         return right and stored is not None
 
     def close(self) -> None:
-        """Let the threads go."""
+        """End the threads; calls that still wait for one are cancelled."""
         self._threads.shutdown(cancel_futures=True)
 
     def _verify(self, stored: str, password: str) -> bool:

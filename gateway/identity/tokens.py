@@ -26,12 +26,12 @@ class NotAuthenticated(Refusal):
 
 
 def hash_secret(secret: str) -> bytes:
-    """What the books keep of a random secret (a client's, a refresh token). 256 random bits need no salt."""
+    """The hash of a random secret (a client's, a refresh token) that the books store: 256 bits need no salt."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a token says. `sub` is an account, or a service client where `sid` (its session) is empty."""
+    """The claims of a token. `sub`: the id of an account, or of a service client where `sid`, a session, is ""."""
 
     sub: str
     role: str
@@ -41,10 +41,10 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 class AccessTokens:
-    """Signs and verifies. Expiry is checked on every use, the signature on the first (0.2 ms)."""
+    """Signs and verifies tokens. Expiry is checked on every use, the signature on the first (0.2 ms)."""
 
     def __init__(self, settings: Settings, issuer: str) -> None:
-        """Take the key of `secrets/gateway.pem`; the local profile makes one."""
+        """Read the key in `secrets/gateway.pem`; the local profile generates a missing one."""
         pem = read_or_make(settings, "gateway.pem", lambda: ECKey.generate_key("P-256").as_pem(private=True))
         self._key = ECKey.import_key(pem)
         self._kid = self._key.thumbprint()
@@ -57,7 +57,7 @@ class AccessTokens:
         )
 
     def sign(self, sub: str, role: str, scopes: frozenset[str], sid: str = "", now: float | None = None) -> str:
-        """A token for `sub`, good for 15 minutes."""
+        """A token for `sub`, valid for 15 minutes from `now` (Unix time in seconds; None: the clock's)."""
         issued = int(time() if now is None else now)
         claims: dict[str, Any] = {
             "iss": self._issuer,
@@ -73,19 +73,19 @@ class AccessTokens:
 
     def verify(self, token: str) -> Claims:
         """The claims of a token that we signed and that has not expired. Raises `NotAuthenticated`."""
-        digest = hash_secret(token)
-        claims = self._verified.get(digest) or self._first_sight(token, digest)
+        digest = hash_secret(token)  # the cache holds no token that could be used
+        claims = self._verified.get(digest) or self._verify_signature(token, digest)
         if claims.exp <= time():
             self._verified.pop(digest, None)
             raise NotAuthenticated("The access token has expired.")
         return claims
 
     def jwks(self) -> dict[str, Any]:
-        """The public half of the key, as `/oauth/jwks` shows it."""
+        """The public key as a JSON Web Key Set (RFC 7517)."""
         public = self._key.as_dict(private=False) | {"kid": self._kid, "use": "sig", "alg": ALGORITHM}
         return {"keys": [public]}
 
-    def _first_sight(self, token: str, digest: bytes) -> Claims:
+    def _verify_signature(self, token: str, digest: bytes) -> Claims:
         if len(token) > LENGTH_MAX:
             raise NotAuthenticated
         try:

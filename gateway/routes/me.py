@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from gateway.books import accounts, cards, sessions
 from gateway.books.accounts import Account
 from gateway.identity import contacts
-from gateway.identity.contacts import wrong
+from gateway.identity.contacts import invalid_field
 from gateway.identity.profiles import (
     NotificationPreferences,
     Preferences,
@@ -133,4 +133,4 @@ def _locale_and_zone(body: ProfileUpdate | NotificationPreferencesUpdate) -> dic
 def _check(body: NotificationPreferencesUpdate) -> None:
     for kind, channels in body.preferences.items():
         if len(set(channels)) != len(channels):
-            raise wrong(f"$.preferences.{kind}", "A channel stands twice.")
+            raise invalid_field(f"$.preferences.{kind}", "A channel stands twice.")

@@ -8,7 +8,7 @@ from quart import Blueprint
 from gateway.books import accounts
 from gateway.books.accounts import Account
 from gateway.identity import contacts
-from gateway.identity.contacts import wrong
+from gateway.identity.contacts import invalid_field
 from gateway.identity.profiles import Profile, profile
 from gateway.return_urls import allows_loopback, is_loopback, origin
 from gateway.web.call import Call, Reply
@@ -50,7 +50,7 @@ async def create_merchant(call: Call[NewMerchant, None]) -> Reply:
 def _origin(given: str, path: str, profile: ProfileName) -> str:
     found = origin(given)
     if found is None or found != given.rstrip("/").lower():
-        raise wrong(path, "Not an origin as https://shop.example.")
+        raise invalid_field(path, "Not an origin as https://shop.example.")
     if not found.startswith("https:") and not (allows_loopback(profile) and is_loopback(found)):
-        raise wrong(path, "Only https, or loopback in the local profile.")
+        raise invalid_field(path, "Only https, or loopback in the local profile.")
     return found

@@ -1,4 +1,4 @@
-"""Who is there from the start, and only where they may be."""
+"""The seeded accounts and services, and that production has no demo accounts."""
 
 import msgspec
 import pytest
