@@ -1,4 +1,4 @@
-"""The HTTP face: one blueprint per noun. Whoever adds one lists it here."""
+"""The API's routes: one blueprint per noun. The app serves those in `BLUEPRINTS`."""
 
 from quart import Blueprint
 

@@ -1,4 +1,4 @@
-"""Accounts: how a customer gets one, and the one question of others about it: whom to notify, and how."""
+"""Accounts: customers create their own; services read whom to notify, and how."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ Password = Annotated[str, msgspec.Meta(min_length=12, max_length=128)]
 
 
 class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who wants an account. `phone` with its country code; `locale` a language tag."""
+    """A new customer. `phone` with its country code; `locale` a language tag."""
 
     email: str
     password: Password
@@ -39,8 +39,8 @@ class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def create_account(call: Call[NewAccount, None]) -> Reply:
     """Create a customer's account.
 
-    Staff and merchants are made by admins. A taken e-mail address is a 409, which tells a stranger that it is
-    known here; the rate limit bounds how many can be tried (docs/decisions/0006).
+    Admins create the accounts of staff and merchants. A taken e-mail address is a 409, which reveals that it is
+    registered; the rate limit bounds how many can be tried (docs/decisions/0006).
     """
     body = call.body
     email = contacts.email(body.email)
@@ -65,7 +65,7 @@ async def create_account(call: Call[NewAccount, None]) -> Reply:
 @recipient_blueprint.get("/v1/accounts/<account>/recipient")
 @endpoint(scope="contacts:read", answers={200: Recipient}, codes=("not_found",))
 async def read_recipient(call: Call[None, None], account_id: str) -> Reply:
-    """Show an account's addresses and notification preferences. Only a service may ask."""
+    """Show an account's addresses and notification preferences, to services only."""
     found = await call.runtime.books.read(accounts.by_id, account_id)
     if found is None:
         raise Problem("not_found")

@@ -1,4 +1,4 @@
-"""Capture and void: by the payment's merchant or an admin; its customer may only cancel what waits for them."""
+"""Capture and void, for the payment's merchant or an admin; its customer may cancel one that waits for them."""
 
 from functools import partial
 from typing import Annotated
@@ -36,7 +36,7 @@ follow_up = partial(
 
 
 class CaptureRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`amount` in minor units: a part of what was authorized; absent: all of it. The rest is released."""
+    """`amount` in minor units: a part of the authorized amount; absent: all of it. The rest is released."""
 
     amount: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX)] | None = None
 
@@ -48,9 +48,9 @@ class VoidRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @blueprint.post("/v1/payments/<payment>/capture")
 @follow_up(body=CaptureRequest)
 async def capture_payment(call: Call[CaptureRequest, None], payment_id: str) -> Reply:
-    """Take the money of an authorized payment; 202 while the processor is silent."""
+    """Capture an authorized payment; 202 while the processor has not answered."""
     row = await visible(call, payment_id)
-    if not _sold(call.caller, row):
+    if not _acts_for_merchant(call.caller, row):
         raise Problem("forbidden")
     return await carry_out(call, begin_capture, row.id, amount=call.body.amount)
 
@@ -60,11 +60,11 @@ async def capture_payment(call: Call[CaptureRequest, None], payment_id: str) -> 
 async def void_payment(call: Call[VoidRequest, None], payment_id: str) -> Reply:
     """Release an authorized payment, or cancel one that waits for its payer."""
     row = await visible(call, payment_id)
-    sold = _sold(call.caller, row)
-    if not sold and call.caller.account_id != row.customer_id:
+    for_merchant = _acts_for_merchant(call.caller, row)
+    if not for_merchant and call.caller.account_id != row.customer_id:
         raise Problem("forbidden")
-    return await carry_out(call, begin_void, row.id, as_payer=not sold)
+    return await carry_out(call, begin_void, row.id, as_payer=not for_merchant)
 
 
-def _sold(caller: Caller, row: PaymentRow) -> bool:
+def _acts_for_merchant(caller: Caller, row: PaymentRow) -> bool:
     return caller.role == "admin" or caller.account_id == row.merchant_id

@@ -1,4 +1,4 @@
-"""Cards: a number goes in once, to the vault, and never comes out again."""
+"""Cards: a number is sent once, kept by the vault, and never shown again."""
 
 import re
 from datetime import datetime
@@ -24,7 +24,7 @@ DIGITS = re.compile(r"[0-9]{13,19}")
 
 
 class NewCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A card to keep. There is no field for a CVC: it belongs to a payment and is stored nowhere."""
+    """A card to store. There is no field for a CVC: it belongs to a payment and is stored nowhere."""
 
     number: str
     exp_month: Annotated[int, msgspec.Meta(ge=1, le=12)]
@@ -63,16 +63,16 @@ class CardList(Listing[CardView], frozen=True):
     digest="vault",
 )
 async def create_card(call: Call[NewCard, None]) -> Reply:
-    """Keep a card.
+    """Store a card.
 
-    The same number of the same owner keeps its token and takes the new expiry and name. The vault comes first: if
-    the books fail after it, asking again finds the same token.
+    A number that its owner stored before keeps its token and takes the new expiry and name.
     """
     given = call.body
     if errors := wrong_fields(given, now()):
         raise InvalidFields(*errors)
     name = contacts.name(given.name) if given.name else None
     owner_id = call.caller.account_id
+    # The vault first: if the books fail after it, a repeat of the request finds the same token.
     stored = await call.runtime.vault.store(owner_id, given.number, given.exp_month, given.exp_year, name)
     card = cards.CardRow(
         id=stored.card_id,
@@ -92,7 +92,7 @@ async def create_card(call: Call[NewCard, None]) -> Reply:
 @blueprint.get("/v1/cards")
 @endpoint(scope="cards:read", query=Page, answers={200: CardList})
 async def list_cards(call: Call[None, Page]) -> Reply:
-    """The caller's cards."""
+    """List the caller's cards."""
     select = partial(cards.select_cards, owner_id=call.caller.account_id)
     shown, cursor = await read_page(call.runtime.books, call.query, select, _place, tuple[int, str])
     return Reply(200, CardList([card_view(card) for card in shown], cursor))
@@ -101,36 +101,34 @@ async def list_cards(call: Call[None, Page]) -> Reply:
 @blueprint.get("/v1/cards/<card>")
 @endpoint(scope="cards:read", answers={200: CardView}, codes=("not_found",))
 async def show_card(call: Call[None, None], card_id: str) -> Reply:
-    """One of the caller's cards."""
+    """Show one of the caller's cards."""
     return Reply(200, card_view(await _own_card(call, card_id)))
 
 
 @blueprint.delete("/v1/cards/<card>")
 @endpoint(scope="cards:write", answers={204: None}, codes=("not_found", "unavailable"))
 async def delete_card(call: Call[None, None], card_id: str) -> Reply:
-    """Destroy a card's number and the key it was kept under.
-
-    The vault comes first: if the books fail after it, asking again ends what was begun.
-    """
+    """Destroy a card's number and the key that encrypts it."""
     owner_id = call.caller.account_id
     await _own_card(call, card_id)
+    # The vault first: if the books fail after it, the card is still listed, and a repeat finishes the deletion.
     await call.runtime.vault.delete(card_id, owner_id)
     await call.runtime.books.write(cards.delete_card, card_id, owner_id, now_micros())
     return Reply(204)
 
 
 def wrong_fields(card: NewCard, moment: datetime) -> list[FieldError]:
-    """What is wrong with a card at `moment` (UTC); no word of it quotes the number."""
+    """The errors of a card's fields at `moment` (UTC); no message quotes the number."""
     errors = []
     if message := _wrong_number(card.number):
         errors.append(FieldError("$.number", message))
-    if (card.exp_year, card.exp_month) < (moment.year, moment.month):  # good to the end of its month
+    if (card.exp_year, card.exp_month) < (moment.year, moment.month):  # valid to the end of its month
         errors.append(FieldError("$.exp_year", "The card has expired."))
     return errors
 
 
 def card_view(card: cards.CardRow) -> CardView:
-    """A card for its owner."""
+    """A card as its owner sees it."""
     return CardView(card.id, card.brand, card.bin, card.last4, card.exp_month, card.exp_year, card.fingerprint)
 
 

@@ -1,4 +1,4 @@
-"""The API's description: OpenAPI and AsyncAPI for machines, Swagger UI for people, from our own host alone."""
+"""The API's description: OpenAPI, AsyncAPI and Swagger UI, all served from our own host."""
 
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -44,9 +44,9 @@ PAGE = b"""<!doctype html>
 </body>
 </html>
 """
-# Swagger UI sets styles and shows images inline; scripts come from us or not at all.
+# Swagger UI has inline styles and images; scripts are allowed from our own host only.
 POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
-KEPT = {"Cache-Control": "public, max-age=86400"}
+CACHEABLE = {"Cache-Control": "public, max-age=86400"}
 
 
 @blueprint.get("/openapi.json")
@@ -67,7 +67,7 @@ async def read_asyncapi(call: Call[None, None]) -> Reply:
 @blueprint.get("/docs")
 @endpoint(scope=None, limit="public", answers={200: str})
 async def read_docs(call: Call[None, None]) -> Reply:
-    """Show the description to people."""
+    """Show the API's description as a page."""
     return Reply(200, PAGE, {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": POLICY})
 
 
@@ -79,7 +79,7 @@ async def read_asset(call: Call[None, None], asset: str) -> Reply:
         return Reply(200, START, {"Content-Type": "text/javascript"})
     if asset not in ASSETS:
         raise Problem("not_found")
-    return Reply(200, _asset(asset), {"Content-Type": ASSETS[asset], **KEPT})
+    return Reply(200, _asset(asset), {"Content-Type": ASSETS[asset], **CACHEABLE})
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""Whether the gateway lives, whether it can serve, and what it measures."""
+"""Liveness, readiness and metrics of the gateway."""
 
 import asyncio
 from typing import Literal
@@ -30,14 +30,14 @@ class Health(msgspec.Struct, frozen=True):
 @blueprint.get("/healthz")
 @endpoint(scope=None, limit=None, answers={200: Health})
 async def live(call: Call[None, None]) -> Reply:
-    """Say that the process answers."""
+    """Liveness: the process answers."""
     return Reply(200, Health())
 
 
 @blueprint.get("/readyz")
 @endpoint(scope=None, limit=None, answers={200: Health}, codes=("unavailable",))
 async def ready(call: Call[None, None]) -> Reply:
-    """Say that books and vault answer and the gateway has caught up. Kafka away does not stop sales."""
+    """Readiness: books and vault answer, and earlier verdicts are read. Kafka away does not stop sales."""
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
             answers = [await check() for check in call.runtime.ready]
@@ -52,7 +52,7 @@ async def ready(call: Call[None, None]) -> Reply:
 @blueprint.get("/metrics")
 @endpoint(scope=None, limit="public", answers={200: str})
 async def metrics(call: Call[None, None]) -> Reply:
-    """Show what is measured, in Prometheus' text format."""
+    """Metrics, in Prometheus' text format."""
     backlog = await call.runtime.books.read(measure_backlog)
     call.runtime.outbox_metrics.show(backlog.rows, backlog.since, now_micros())
     return Reply(200, generate_latest(call.runtime.metrics), {"Content-Type": CONTENT_TYPE_LATEST})

@@ -83,7 +83,7 @@ async def login(call: Call[LoginRequest, None]) -> Reply:
 @blueprint.post("/v1/login/refresh")
 @endpoint(scope=None, limit="public", body=RefreshRequest, answers={200: TokenPair}, codes=("unauthenticated",))
 async def refresh(call: Call[RefreshRequest, None]) -> Reply:
-    """Trade a refresh token for new tokens. One that was used before ends its session: somebody has a copy."""
+    """Exchange a refresh token for new tokens. One that was used before ends its session: somebody has a copy."""
     fresh = token_urlsafe(32)
     spent = hash_secret(call.body.refresh_token)
     session_id = await call.runtime.books.write(sessions.rotate, spent, hash_secret(fresh), now_micros())
@@ -110,7 +110,10 @@ async def _begin(runtime: Runtime, account: Account) -> Reply:
 
 
 def _start(conn: Connection, account_id: str, session_id: str, token_hash: bytes, now: int) -> bool:
-    """Begin the session unless the account is locked: read here, where no wrong password is still uncounted."""
+    """Begin the session; False if the account is locked.
+
+    Checked in the writer's transaction, where every earlier wrong password is counted.
+    """
     if not accounts.forget_failures(conn, account_id, now):
         return False
     sessions.start(conn, session_id, account_id, token_hash, now + SESSION_US, now)

@@ -37,7 +37,7 @@ class ProfileUpdate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NotificationPreferencesUpdate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to be told, by which channels. A kind that is absent is not told; no `quiet_hours`: at any time."""
+    """Which notifications to send, by which channels; none of an absent kind. No `quiet_hours`: at any time."""
 
     preferences: Preferences
     quiet_hours: QuietHours | None = None
@@ -68,14 +68,14 @@ async def change_me(call: Call[ProfileUpdate, None]) -> Reply:
 @blueprint.get("/v1/me/notifications")
 @endpoint(scope="account", answers={200: NotificationPreferences})
 async def read_notifications(call: Call[None, None]) -> Reply:
-    """Show what one is told, and how."""
+    """Show one's own notification preferences."""
     return Reply(200, notification_preferences(await _account(call)))
 
 
 @blueprint.put("/v1/me/notifications")
 @endpoint(scope="account", body=NotificationPreferencesUpdate, answers={200: NotificationPreferences})
 async def put_notifications(call: Call[NotificationPreferencesUpdate, None]) -> Reply:
-    """Say what one wants to be told, and how. It counts from the next message on."""
+    """Replace one's own notification preferences, from the next message on."""
     body = call.body
     _check(body)
     changes = _locale_and_zone(body) | {
@@ -90,7 +90,7 @@ async def put_notifications(call: Call[NotificationPreferencesUpdate, None]) -> 
 @blueprint.delete("/v1/me")
 @endpoint(scope="account", answers={204: None}, codes=("unavailable",))
 async def erase_me(call: Call[None, None]) -> Reply:
-    """Erase oneself: cards are destroyed, personal data and all sessions with them. Payments keep the bare id."""
+    """Erase one's own account: its cards, personal data and sessions. Payments keep the bare id."""
     account_id = call.caller.account_id
     while found := await call.runtime.books.read(cards.select_cards, None, 100, account_id):
         for card in found:

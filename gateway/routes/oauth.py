@@ -1,4 +1,4 @@
-"""OAuth for services: tokens by client credentials, and the key that signs all tokens."""
+"""OAuth for services: tokens by client credentials, and the public key of all tokens."""
 
 from typing import Any
 
@@ -43,13 +43,13 @@ class JsonWebKeySet(msgspec.Struct, frozen=True):
     form=True,
 )
 async def create_token(call: Call[None, None]) -> Reply:
-    """Trade a client's credentials for an access token (`grant_type=client_credentials`, form-encoded)."""
+    """Exchange a client's credentials for an access token (`grant_type=client_credentials`, form-encoded)."""
     uri = f"{call.runtime.settings.public_url}/oauth/token"
     credentials = {"Authorization": request.headers.get("Authorization", "")}
     form = TokenRequest(uri, credentials, (await request.form).to_dict())
     try:
         status, body, headers = await call.runtime.books.read(token_response, call.runtime.tokens, form)
-    except UnicodeDecodeError:  # of Authlib: the Authorization header was no UTF-8
+    except UnicodeDecodeError:  # raised by Authlib for an Authorization header that is not UTF-8
         return Reply(401, OAuthError("invalid_client"), {"WWW-Authenticate": "Basic"})
     return Reply(status, body, dict(headers))
 

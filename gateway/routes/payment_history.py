@@ -1,4 +1,4 @@
-"""What happened to a payment: its events as they are in the books, and its operations at the processors."""
+"""The history of a payment: its events, and its operations at processors."""
 
 from datetime import datetime
 
@@ -49,7 +49,7 @@ class OperationList(msgspec.Struct, frozen=True):
 @blueprint.get("/v1/payments/<payment>/events")
 @endpoint(scope="payments:read", answers={200: EventList}, codes=("not_found",))
 async def list_events(call: Call[None, None], payment_id: str) -> Reply:
-    """What happened to a payment, step by step."""
+    """List the events of a payment."""
     row = await visible(call, payment_id)
     history = await call.runtime.books.read(select_history, row.id)
     return Reply(200, EventList([_view(event) for event in history]))
@@ -58,7 +58,7 @@ async def list_events(call: Call[None, None], payment_id: str) -> Reply:
 @blueprint.get("/v1/payments/<payment>/operations")
 @endpoint(scope="operations:read", answers={200: OperationList}, codes=("not_found",))
 async def list_operations(call: Call[None, None], payment_id: str) -> Reply:
-    """Each call made to a processor for a payment: what was asked, what was answered, how long it took."""
+    """List the calls made to processors for a payment: kind, result and duration of each."""
     row = await visible(call, payment_id)
     return Reply(200, OperationList(await call.runtime.books.read(_operations, row)))
 
@@ -68,7 +68,7 @@ def _operations(conn: Connection, row: PaymentRow) -> list[OperationView]:
 
 
 def _view(row: OutboxRow) -> EventView:
-    data = msgspec.json.decode(row.value, type=PaymentEvent)  # what all events of a payment have in common
+    data = msgspec.json.decode(row.value, type=PaymentEvent)  # the fields that all events of a payment have
     return EventView(
         row.event_id,
         row.type,

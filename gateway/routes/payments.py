@@ -1,4 +1,4 @@
-"""Payments: create, look at, list, and where a processor sends a payer back to."""
+"""Payments: create, show, list, and the return of a payer from a processor's page."""
 
 from datetime import datetime
 from functools import partial
@@ -35,7 +35,7 @@ class PaymentList(Listing[PaymentView], frozen=True):
 
 
 class PaymentQuery(Page, frozen=True, forbid_unknown_fields=True):
-    """Which payments: all that are given must hold. `after` and `before` are times of creation, with a zone.
+    """Filters: a payment must match all that are given. `after` and `before` are times of creation, with a zone.
 
     `risk`, the outcome of the verdict that decided, is not for customers.
     """
@@ -58,7 +58,7 @@ class PaymentQuery(Page, frozen=True, forbid_unknown_fields=True):
     idempotency="required",
 )
 async def create_payment(call: Call[NewPayment, None]) -> Reply:
-    """Take a payment: 201 with its end, 202 where it waits for somebody (a reviewer, the payer, the processor)."""
+    """Create a payment: 201 once it is decided, 202 while it waits for a reviewer, the payer or the processor."""
     asked, caller = call.body, call.caller
     given_ip = asked.device.ip if asked.device else None
     ip = given_ip or (call.ip if caller.role == "customer" else None)
@@ -70,14 +70,14 @@ async def create_payment(call: Call[NewPayment, None]) -> Reply:
 @blueprint.get("/v1/payments/<payment>")
 @endpoint(scope="payments:read", answers={200: PaymentView}, codes=("not_found",))
 async def show_payment(call: Call[None, None], payment_id: str) -> Reply:
-    """A payment the caller may see."""
+    """Show a payment that the caller may see."""
     return Reply(200, payment_view(await visible(call, payment_id), call.caller.role))
 
 
 @blueprint.get("/v1/payments")
 @endpoint(scope="payments:read", query=PaymentQuery, answers={200: PaymentList})
 async def list_all(call: Call[None, PaymentQuery]) -> Reply:
-    """The payments the caller may see, the newest first."""
+    """List the payments that the caller may see, the newest first."""
     query, caller = call.query, call.caller
     if query.risk is not None and caller.role == "customer":
         raise InvalidFields(FieldError("$.risk", "Not for customers: they see no risk."))
@@ -96,7 +96,7 @@ async def list_all(call: Call[None, PaymentQuery]) -> Reply:
 
 
 async def visible(call: Call[object, object], payment_id: str) -> PaymentRow:
-    """The payment, if the caller may see it; another's is a problem `not_found`, as one that does not exist."""
+    """The payment. Raises the problem `not_found` if it does not exist or the caller may not see it."""
     row = await call.runtime.books.read(select_payment, payment_id)
     own = row is not None and call.caller.account_id in (row.customer_id, row.merchant_id)
     if row is None or not (own or call.caller.role in STAFF):
@@ -105,7 +105,7 @@ async def visible(call: Call[object, object], payment_id: str) -> PaymentRow:
 
 
 class ReturnQuery(msgspec.Struct, frozen=True):
-    """`cancelled` is there where the payer refused; parameters that the processor adds are not read."""
+    """`cancelled` is present if the payer refused; parameters that the processor adds are ignored."""
 
     cancelled: str | None = None
 
@@ -115,9 +115,9 @@ class ReturnQuery(msgspec.Struct, frozen=True):
     scope=None, limit="public", query=ReturnQuery, answers={200: PaymentView, 303: None}, codes=("not_found",)
 )
 async def come_back(call: Call[None, ReturnQuery], payment_id: str, nonce: str) -> Reply:
-    """Finish a payment its payer approved, or void it, then send the payer on to `return_url`.
+    """Finish a payment that its payer approved, or void a cancelled one; then redirect to `return_url`.
 
-    Anyone may call it, any number of times: only what the processor answers counts.
+    It needs no token and may be repeated: only the processor's own answer changes the payment.
     """
     row = await call.runtime.books.read(select_payment, payment_id)
     if row is None or row.return_nonce is None or not compare_digest(nonce.encode(), row.return_nonce.encode()):

@@ -1,4 +1,4 @@
-"""What people say about payments: the one decision of a review, and labels that the fraud model learns from."""
+"""What people tell about payments: decisions of reviews, and labels that the fraud model learns from."""
 
 from datetime import datetime
 
@@ -42,7 +42,7 @@ class ReviewList(Listing[ReviewView], frozen=True):
 
 
 class ReviewDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """approve: the money is taken, or left to the merchant's capture; reject: it is released."""
+    """`approve` captures the money, or leaves that to a merchant who captures; `reject` releases it."""
 
     decision: ReviewOutcome
     reason: Reason
@@ -51,7 +51,7 @@ class ReviewDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @blueprint.get("/v1/reviews")
 @endpoint(scope="reviews:read", query=Page, answers={200: ReviewList})
 async def list_all(call: Call[None, Page]) -> Reply:
-    """Payments held for a person, open ones first."""
+    """List the payments held for a person, open ones first."""
     shown, cursor = await read_page(call.runtime.books, call.query, list_reviews, _place, tuple[bool, str])
     return Reply(200, ReviewList([review_view(review) for review in shown], cursor))
 
@@ -65,7 +65,7 @@ async def list_all(call: Call[None, Page]) -> Reply:
     idempotency="accepted",
 )
 async def decide_review(call: Call[ReviewDecision, None], review_id: str) -> Reply:
-    """Decide a review; 202 while the processor is silent about it."""
+    """Decide a review; 202 while the processor has not answered."""
     found = await call.runtime.books.read(select_review, review_id)
     if found is None:
         raise Problem("not_found")
@@ -88,7 +88,7 @@ async def _decide(call: Call[ReviewDecision, None], review: Review) -> Reply:
 
 
 def review_view(review: Review) -> ReviewView:
-    """A review for those who decide."""
+    """A review as its reviewers see it."""
     risk = msgspec.json.decode(review.risk, type=AppliedRisk) if review.risk else None
     return ReviewView(
         review.id,
@@ -118,7 +118,7 @@ class NewLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idempotency="accepted",
 )
 async def create_label(call: Call[NewLabel, None], payment_id: str) -> Reply:
-    """Say of a payment that it was fraud, or good; the fraud model learns from it."""
+    """Label a payment as fraud or good; the fraud model learns from it."""
     return Reply(201, await call.runtime.books.write(_label, payment_id, call.body))
 
 
