@@ -1,5 +1,4 @@
-"""The vault: the one process that reads a key, and the one file that holds card numbers (design §4).
+"""The vault: the one process that reads the keys, and the one file that holds card numbers.
 
-`server` speaks `frames` on a Unix socket, `safe` answers them from `cards` with `keys` and the `envelope`.
-The gateway uses `client`.
+`server` answers `frames` from the `safe`; the gateway calls it through `client`.
 """
