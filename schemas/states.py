@@ -25,7 +25,7 @@ TRANSITIONS: dict[PaymentState, frozenset[PaymentState]] = {
     "in_review": frozenset({"authorized", "voided"}),
     "authorized": frozenset({"captured", "voided"}),
     "captured": frozenset(),
-    # An approval that arrives after one of these is booked and voided; the state stays (design §3).
+    # An approval that arrives after one of these is booked and voided; the state stays.
     "voided": frozenset(),
     "declined": frozenset(),
     "failed": frozenset(),

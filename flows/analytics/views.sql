@@ -1,4 +1,4 @@
--- The public face (api.md): names and columns are a contract. Columns may be added at the end, none is ever lost.
+-- What readers ask (docs/sql.md): names and columns are a contract. Columns are added at the end, none is removed.
 
 CREATE OR REPLACE VIEW payments AS
 SELECT id, status, state, amount, amount_captured, amount_refunded, currency, customer, merchant, processor, brand,

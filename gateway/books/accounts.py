@@ -123,7 +123,7 @@ def change(conn: Connection, account: Account) -> None:
 
 
 def count_failure(conn: Connection, account_id: str, now: int) -> None:
-    """Int32 a wrong password; the tenth locks the account for 30 minutes. One UPDATE, so none is lost."""
+    """Count a wrong password; the tenth locks the account for 30 minutes. One UPDATE, so none is lost."""
     _count_failure(conn, of_account_id=account_id, lock_until=now + LOCK_US)
 
 

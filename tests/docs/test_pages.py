@@ -1,7 +1,8 @@
 """Each page of `docs/` names every route, metric, state, topic and command it must."""
 
+import re
 from collections.abc import Iterable
-from pathlib import Path
+from functools import cache
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -15,8 +16,12 @@ from schemas.fraud import OUTCOMES
 from schemas.states import DECLINE_CODES, STATUS
 from schemas.topics import TOPICS
 from sluice.cli import COMMANDS
+from tests.tidy.sources import ROOT, files, text
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = ROOT / "docs"
+FOR_CONTRIBUTORS = ("docs/architecture.md", "CONTRIBUTING.md")
+NAMED_FILE = re.compile(r"[a-z_.][\w.-]*(/[\w.-]+)+\.(py|md|sql|json|toml|html)")
+NAMED_THING = re.compile(r"\w+")
 
 
 def routes() -> list[str]:
@@ -56,6 +61,34 @@ def test_the_consumers_page_names_topics_and_events() -> None:
 def test_the_operators_page_names_commands_and_metrics() -> None:
     assert missing("operators.md", metrics()) == []
     assert missing("operators.md", COMMANDS) == []
+
+
+@cache
+def words_of_the_sources() -> frozenset[str]:
+    """Every word of the code, and the name of every file and folder."""
+    sources = [path for path in files() if not path.endswith((".md", ".lock"))]
+    names = re.findall(r"\w+", " ".join(files()))
+    return frozenset(names).union(*(re.findall(r"\w+", text(path)) for path in sources))
+
+
+def unknown(page: str) -> list[str]:
+    """The files and names that a page has as code and the repository has not; capitals stand for what is new."""
+    spans = text(page).split("`")[1::2]
+    paths = [span for span in spans if NAMED_FILE.fullmatch(span) and not re.search("[A-Z]{4}", span)]
+    things = [span for span in spans if NAMED_THING.fullmatch(span)]
+    lost = [path for path in paths if not ((ROOT / path).exists() or (ROOT / "gateway" / path).exists())]
+    return lost + [thing for thing in things if thing not in words_of_the_sources()]
+
+
+@pytest.mark.parametrize("page", FOR_CONTRIBUTORS)
+def test_a_page_for_contributors_names_only_what_there_is(page: str) -> None:
+    assert unknown(page) == []
+
+
+@pytest.mark.parametrize("page", [path for path in files() if path.endswith(".md")])
+def test_links_lead_somewhere(page: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", text(page))
+    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
 
 
 def test_what_is_missing_is_found() -> None:

@@ -11,7 +11,7 @@ from schemas.events import EVENT_TYPES
 
 # PCI DSS 3.2 to 3.5.
 CARD_DATA = {"card_number", "cvc", "cvc2", "cvv", "cvv2", "exp_month", "exp_year", "expiry", "number", "pan"}
-# Design §5. The `address` of a notification is masked.
+# Personal data never stands on a topic. The `address` of a notification is masked.
 PERSONAL = {"description", "email", "ip", "ip_address", "metadata", "name", "password", "phone"}
 
 
