@@ -93,9 +93,7 @@ _of_payment = Statement(
 )
 _reversal_of = Statement(select(operations).where(_c.parent_id == bindparam("of_parent_id"), _is_reversal))
 _update = Statement(
-    update(operations)
-    .where(_c.id == bindparam("operation_id"), _c.status == bindparam("from_status"))
-    .values({name: bindparam(f"to_{name}") for name in _changing})
+    update(operations).where(_c.id == bindparam("operation_id"), _c.status == bindparam("from_status")), _changing
 )
 _due = Statement(
     select(operations).where(_c.lease_until <= bindparam("now")).order_by(_c.lease_until).limit(bindparam("most"))
@@ -149,7 +147,7 @@ def select_reversal(conn: Connection, parent_id: str) -> Operation | None:
 
 def update_operation(conn: Connection, operation: Operation, from_status: OperationStatus) -> None:
     """Write what may change of an operation. Raises `Outdated` where it is no longer in `from_status`."""
-    values = {f"to_{name}": getattr(operation, name) for name in _changing}
+    values = msgspec.structs.asdict(operation)
     if not _update(conn, operation_id=operation.id, from_status=from_status, **values).rowcount:
         raise Outdated(operation.id)
 

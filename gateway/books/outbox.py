@@ -76,10 +76,20 @@ def add_event(
     now: int,
 ) -> None:
     """Write an event at `now` (microseconds UTC), and announce it to the relay once it is committed."""
-    value = msgspec.json.encode(data)
-    row = OutboxRow(0, new_id("evt"), topic, key, type, subject_id, sequence, value, traceparent, now)
-    values = {name: getattr(row, name) for name in _written}
-    announce(conn, msgspec.structs.replace(row, id=_insert(conn, **values).scalar()))
+    event_id, value = new_id("evt"), msgspec.json.encode(data)
+    row_id = _insert(
+        conn,
+        event_id=event_id,
+        topic=topic,
+        key=key,
+        type=type,
+        subject_id=subject_id,
+        sequence=sequence,
+        value=value,
+        traceparent=traceparent,
+        recorded_at=now,
+    ).scalar()
+    announce(conn, OutboxRow(row_id, event_id, topic, key, type, subject_id, sequence, value, traceparent, now))
 
 
 def mark_published(conn: Connection, row_ids: list[int], at: int) -> None:

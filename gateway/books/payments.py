@@ -102,9 +102,7 @@ _changing = _names[_names.index("state") :]
 _insert = Statement(insert(payments))
 _select = Statement(select(payments).where(_c.id == bindparam("payment_id")))
 _update = Statement(
-    update(payments)
-    .where(_c.id == bindparam("payment_id"), _c.version == bindparam("from_version"))
-    .values({name: bindparam(f"to_{name}") for name in _changing})
+    update(payments).where(_c.id == bindparam("payment_id"), _c.version == bindparam("from_version")), _changing
 )
 _due = Statement(
     select(_c.id).where(_c.lease_until <= bindparam("now")).order_by(_c.lease_until).limit(bindparam("most"))
@@ -113,7 +111,7 @@ _due = Statement(
 
 def insert_payment(conn: Connection, row: PaymentRow) -> None:
     """Write a new payment."""
-    _insert(conn, **{name: getattr(row, name) for name in _names})
+    _insert(conn, **msgspec.structs.asdict(row))
 
 
 def select_payment(conn: Connection, payment_id: str) -> PaymentRow | None:
@@ -133,7 +131,7 @@ def existing_payment(conn: Connection, payment_id: str) -> PaymentRow:
 def update_payment(conn: Connection, row: PaymentRow) -> PaymentRow:
     """Write what may change of a payment, from the version that `row` carries. Raises `Outdated`."""
     newer = msgspec.structs.replace(row, version=row.version + 1)
-    values = {f"to_{name}": getattr(newer, name) for name in _changing}
+    values = msgspec.structs.asdict(newer)
     if not _update(conn, payment_id=row.id, from_version=row.version, **values).rowcount:
         raise Outdated(row.id)
     return newer
