@@ -115,12 +115,29 @@ def select_attempts(conn: Connection, payment_id: str) -> list[Attempt]:
     return [Attempt(*row) for row in _attempts(conn, of_payment_id=payment_id)]
 
 
-def insert_operation(conn: Connection, operation: Operation) -> None:
-    """Write an operation about to be sent. Raises `OperationOpen` where another one of the payment is."""
+def open_operation(conn: Connection, operation: Operation) -> Operation:
+    """Write an operation about to be sent. Raises `OperationOpen` where another one of the payment is.
+
+    An operation has one reversal: where it was begun before, that one is opened again and returned.
+    """
+    begun = None
+    if operation.kind == "reversal" and operation.parent_id:
+        begun = select_reversal(conn, operation.parent_id)
+    if begun is not None:
+        return _open_again(conn, begun, operation.lease_until)
     try:
         _insert(conn, **msgspec.structs.asdict(operation))
     except IntegrityError:  # the index that allows one open operation per payment
         raise OperationOpen(retry_after_s=1) from None
+    return operation
+
+
+def _open_again(conn: Connection, begun: Operation, lease_until: int | None) -> Operation:
+    if begun.status == "succeeded":  # someone else was first; sent once more it does no harm
+        return begun
+    again = msgspec.structs.replace(begun, status="sending", lease_until=lease_until, finished_at=None)
+    update_operation(conn, again, begun.status)
+    return again
 
 
 def select_operation(conn: Connection, operation_id: str) -> Operation | None:

@@ -22,10 +22,9 @@ from gateway.books.operations import (
     Attempt,
     Operation,
     insert_attempt,
-    insert_operation,
+    open_operation,
     select_open,
     select_operation,
-    select_reversal,
     update_operation,
 )
 from gateway.books.outbox import add_event
@@ -140,7 +139,7 @@ def commit(conn: Connection, policy: Policy, change: Change) -> Committed:
             announce(conn, _line(update.operation, payment))
     for posting in change.postings:
         post(conn, posting.operation, posting.entries, now)
-    to_send = _open(conn, policy, payment, change.next, now) if change.next else None
+    to_send = open_operation(conn, _next(conn, policy, payment, change.next, now)) if change.next else None
     _emit(conn, change)
     if change.opens_review:
         insert_review(conn, new_id("rev"), payment.id, now)
@@ -154,8 +153,8 @@ def commit(conn: Connection, policy: Policy, change: Change) -> Committed:
 def open_reversal(conn: Connection, policy: Policy, operation: Operation) -> Operation:
     """Write the reversal that takes an operation back by its id, or open the one begun before again."""
     payment = existing_payment(conn, operation.payment_id)
-    next = following("reversal", operation, operation.amount)
-    return _open(conn, policy, payment, next, now_micros())
+    reversal = following("reversal", operation, operation.amount)
+    return open_operation(conn, _next(conn, policy, payment, reversal, now_micros()))
 
 
 def _line(operation: Operation, payment: PaymentRow) -> OperationLine:
@@ -186,13 +185,9 @@ def _situation(conn: Connection, payment: PaymentRow, operation: Operation) -> S
     return Situation(payment, operation, parent, parent_entries, tuple(other_open))
 
 
-def _open(conn: Connection, policy: Policy, payment: PaymentRow, next: NextOperation, now: int) -> Operation:
-    """Write the operation about to be sent; a reversal that was begun before is opened again."""
-    lease_until = now + policy.lease_us
-    begun = select_reversal(conn, next.parent_id) if next.kind == "reversal" and next.parent_id else None
-    if begun is not None:
-        return _open_again(conn, begun, lease_until)
-    operation = Operation(
+def _next(conn: Connection, policy: Policy, payment: PaymentRow, next: NextOperation, now: int) -> Operation:
+    """The operation to open, with its attempt where it begins one."""
+    return Operation(
         id=new_id("op"),
         payment_id=payment.id,
         attempt_id=next.attempt_id or _begin_attempt(conn, payment, next.processor, now),
@@ -203,19 +198,9 @@ def _open(conn: Connection, policy: Policy, payment: PaymentRow, next: NextOpera
         amount=next.amount or payment.amount,
         currency=payment.currency,
         worker_id=policy.worker_id,
-        lease_until=lease_until,
+        lease_until=now + policy.lease_us,
         created_at=now,
     )
-    insert_operation(conn, operation)
-    return operation
-
-
-def _open_again(conn: Connection, begun: Operation, lease_until: int) -> Operation:
-    if begun.status == "succeeded":  # someone else was first; sent once more it does no harm
-        return begun
-    again = msgspec.structs.replace(begun, status="sending", lease_until=lease_until, finished_at=None)
-    update_operation(conn, again, begun.status)
-    return again
 
 
 def _begin_attempt(conn: Connection, payment: PaymentRow, processor: ProcessorName, now: int) -> str:

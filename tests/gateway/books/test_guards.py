@@ -12,7 +12,8 @@ from gateway.books.operations import (
     Operation,
     OperationKind,
     OperationOpen,
-    insert_operation,
+    open_operation,
+    operations,
     select_operation,
     take_lease,
     update_operation,
@@ -70,7 +71,7 @@ def test_a_payment_changes_only_from_the_version_that_was_read(conn: Connection)
 
 def test_an_operation_changes_only_from_the_status_that_was_read(conn: Connection) -> None:
     sent = operation("op", "sale")
-    insert_operation(conn, sent)
+    open_operation(conn, sent)
     update_operation(conn, msgspec.structs.replace(sent, status="unknown"), "sending")
     with pytest.raises(Outdated):
         update_operation(conn, msgspec.structs.replace(sent, status="failed"), "sending")
@@ -81,24 +82,26 @@ def test_an_operation_changes_only_from_the_status_that_was_read(conn: Connectio
 
 def test_an_expired_lease_is_taken_once(conn: Connection) -> None:
     due = operation("op", "sale", lease_until=10)
-    insert_operation(conn, due)
+    open_operation(conn, due)
     assert take_lease(conn, due, "one", 99)
     assert not take_lease(conn, due, "other", 99)
 
 
 @pytest.mark.parametrize("status", ["sending", "unknown"])
 def test_a_payment_has_one_open_operation(conn: Connection, status: str) -> None:
-    insert_operation(conn, operation("op_1", "capture", status=status))
+    open_operation(conn, operation("op_1", "capture", status=status))
     with pytest.raises(OperationOpen):
-        insert_operation(conn, operation("op_2", "void"))
-    insert_operation(conn, operation("op_3", "reversal", parent_id="op_1"))  # has an index of its own
-    insert_operation(conn, operation("op_4", "capture", status="failed"))
+        open_operation(conn, operation("op_2", "void"))
+    open_operation(conn, operation("op_3", "reversal", parent_id="op_1"))  # has an index of its own
+    open_operation(conn, operation("op_4", "capture", status="failed"))
 
 
 def test_an_operation_is_reversed_once(conn: Connection) -> None:
-    insert_operation(conn, operation("op_1", "reversal", parent_id="op", status="failed"))
-    with pytest.raises(OperationOpen):
-        insert_operation(conn, operation("op_2", "reversal", parent_id="op"))
+    first = open_operation(conn, operation("op_1", "reversal", parent_id="op", status="unknown", lease_until=5))
+    again = open_operation(conn, operation("op_2", "reversal", parent_id="op", lease_until=9))
+    assert (again.id, again.status, again.lease_until) == (first.id, "sending", 9)
+    with pytest.raises(IntegrityError):
+        conn.execute(operations.insert(), msgspec.structs.asdict(operation("op_3", "reversal", parent_id="op")))
 
 
 def test_one_verdict_is_applied(conn: Connection) -> None:
