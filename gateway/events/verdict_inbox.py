@@ -6,6 +6,7 @@ It is read by assignment, without a group, from ten minutes back: a retry after 
 import asyncio
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from time import monotonic, time
 from typing import Any, cast
 
@@ -125,11 +126,16 @@ class VerdictInbox:
     def _accept(self, messages: list[Message], behind: set[int]) -> None:
         verdicts = list(_readable(messages))
         if verdicts:
-            self._loop.call_soon_threadsafe(self._deliver, verdicts)
+            self._in_loop(self._deliver, verdicts)
         if behind:  # partitions not yet read to their end of the start
             behind -= {m.partition() for m in messages if m.error()}
             if not behind:
-                self._loop.call_soon_threadsafe(self._caught_up.set)
+                self._in_loop(self._caught_up.set)
+
+    def _in_loop(self, fn: Callable[..., object], *args: Any) -> None:
+        """`close` waits for the thread only so long: it may come here when the loop is closed already."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(fn, *args)
 
 
 def _poll(client: Consumer) -> list[Message]:
