@@ -77,26 +77,37 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     returns_caps: bool = False
 
 
-def change_of(before: PaymentRow, effect: Effect, policy: Policy, now: int, *, waiting: bool = False) -> Change:
+def change_of(
+    before: PaymentRow,
+    effect: Effect,
+    policy: Policy,
+    now: int,
+    *,
+    waiting: bool = False,
+    updates: tuple[OperationUpdate, ...] = (),
+    postings: tuple[OperationPosting, ...] = (),
+) -> Change:
     """The change that leaves a payment as `effect` says, at `now` (microseconds UTC).
 
     `waiting`: something is open that decides it. Raises `ImpossibleTransition` (a bug).
     """
     if effect.next is not None:
-        after = _sending(effect.payment, effect.next, policy, now)
-        events = _state_events(before, after)
-        return Change(before=before, payment=_numbered(after, events), events=events, next=effect.next)
-    after = _resting(effect.payment, now)
+        after, rests = _sending(effect.payment, effect.next, policy, now), False
+    else:
+        after, rests = _resting(effect.payment, now), True
     moved = after.state != before.state
-    events = _state_events(before, after) + _status_events(after)
+    events = _state_events(before, after) + (_status_events(after) if rests else ())
     return Change(
         before=before,
         payment=_numbered(after, events),
         events=events,
-        answers=True,
-        waiting=waiting or _waits(after),
-        opens_review=moved and after.state == "in_review",
-        returns_caps=moved and _passed_unjudged_for_nothing(after),
+        updates=updates,
+        postings=postings,
+        next=effect.next,
+        answers=rests,
+        waiting=rests and (waiting or _waits(after)),
+        opens_review=rests and moved and after.state == "in_review",
+        returns_caps=rests and moved and _passed_unjudged_for_nothing(after),
     )
 
 

@@ -59,14 +59,18 @@ def settle(found: Situation, answer: Answer, policy: Policy, now: int) -> Change
     if closed is None:
         return None
     booked = _reversed_parent(found, closed, now)
-    parent = booked or found.parent
-    effect = _effect(found, closed, parent, answer)
-    waiting = closed.status == "unknown" or bool(found.other_open)
-    change = change_of(found.payment, effect, policy, now, waiting=waiting)
     updates = [OperationUpdate(closed, found.operation.status)]
     if booked and found.parent:
         updates.append(OperationUpdate(booked, found.parent.status))
-    return msgspec.structs.replace(change, updates=tuple(updates), postings=_postings(found, closed, booked))
+    return change_of(
+        found.payment,
+        _effect(found, closed, booked or found.parent, answer),
+        policy,
+        now,
+        waiting=closed.status == "unknown" or bool(found.other_open),
+        updates=tuple(updates),
+        postings=_postings(found, closed, booked),
+    )
 
 
 def close(operation: Operation, answer: Answer, state: PaymentState, policy: Policy, now: int) -> Operation | None:
