@@ -124,8 +124,8 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     """One call to a processor. `amount` in minor units of `currency`; times UTC.
 
     `id` is the request id the processor got, `processor_reference` its own. `milliseconds`: from the commit before
-    the call to the commit of its answer; null while it is open. `reason`: why this processor: the client `named`
-    it, it is the `first_choice` for the payment, or an earlier one could not take it (`failover`).
+    the call to the commit of its answer; null while it is open. `routing_reason`: why this processor: the client
+    `named` it, it is the `first_choice` for the payment, or an earlier one could not take it (`failover`).
     """
 
     id: str
@@ -136,7 +136,7 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     amount: int
     currency: str
     attempt: int
-    reason: Literal["named", "first_choice", "failover"]
+    routing_reason: Literal["named", "first_choice", "failover"]
     parent: str | None
     processor_reference: str | None
     decline_code: DeclineCode | None
@@ -167,7 +167,7 @@ def _operation_view(row: PaymentRow, operation: Operation, attempt: int) -> Oper
         amount=o.amount,
         currency=o.currency,
         attempt=attempt,
-        reason="named" if row.wanted_processor else "first_choice" if attempt == 1 else "failover",
+        routing_reason="named" if row.wanted_processor else "first_choice" if attempt == 1 else "failover",
         parent=o.parent_id,
         processor_reference=o.processor_reference,
         decline_code=o.decline_code,
