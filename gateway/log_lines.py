@@ -5,15 +5,15 @@ A line's type has no field for what was sent, so it skips the redaction of other
 
 import asyncio
 import contextlib
-import re
 import sys
 from datetime import datetime
 from secrets import token_hex
 
 import msgspec
 
+from schemas.events import TRACEPARENT
+
 TOGETHER_S = 0.05
-TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 _encoder = msgspec.json.Encoder()
 
@@ -49,15 +49,7 @@ class LogLines:
 
 
 def traceparent(given: str | None) -> str:
-    """The caller's `traceparent` where it is well formed, else a new one.
-
-    https://www.w3.org/TR/trace-context/#traceparent-header
-    """
+    """The caller's `traceparent` where it is well formed, else a new one."""
     if given and TRACEPARENT.fullmatch(given):
         return given
     return f"00-{token_hex(16)}-{token_hex(8)}-01"
-
-
-def trace_id(parent: str) -> str:
-    """The 32 hex digits that all spans of a trace share."""
-    return parent[3:35]

@@ -4,6 +4,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-proto
 """
 
 import hashlib
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,9 @@ from schemas.states import PaymentState
 
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
+
+# https://www.w3.org/TR/trace-context/#traceparent-header
+TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -92,6 +96,12 @@ def derived_id(cause: str, kind: str) -> str:
 def payment_type(state: PaymentState) -> str:
     """The type of the event that says a payment came to `state`."""
     return f"payment.{state}"
+
+
+def trace_id(traceparent: str | None) -> str | None:
+    """The 32 hex digits that all spans of a trace share; None where `traceparent` is absent or malformed."""
+    found = TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    return found[1] if found else None
 
 
 def encode(event: Event) -> tuple[Headers, bytes]:

@@ -55,6 +55,7 @@ def _money(row: dict[str, Any]) -> LabelledValues:
         ("Occurred", formats.moment(row["occurred_at"])),
         ("Created", formats.moment(row["created_at"])),
         ("Changed", formats.moment(row["updated_at"])),
+        ("Trace", row["trace_id"] or formats.NONE),
     ]
 
 

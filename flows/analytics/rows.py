@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import assert_never
 
 import msgspec
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from connectors.records import Out, Place, Record, read
-from schemas.events import DeadLetter, Event
+from schemas.events import DeadLetter, Event, trace_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
 from schemas.payments import PaymentEvent, TransactionCompleted
@@ -19,7 +19,7 @@ SOURCE = "/flows/analytics"  # of the dead letters
 
 
 class WarehousePayment(msgspec.Struct, frozen=True):
-    """A payment as of its event `sequence`."""
+    """A payment as of its event `sequence`. `trace_id` is the first event's, null in the row of a later one."""
 
     id: str
     sequence: int
@@ -52,6 +52,7 @@ class WarehousePayment(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     recorded_at: datetime
+    trace_id: str | None
 
 
 class WarehouseVerdict(Verdict, frozen=True, kw_only=True):
@@ -155,7 +156,7 @@ def row_of(event: Event) -> WarehouseRow | None:
     data = event.data
     match data:
         case PaymentEvent():
-            return _payment(data)
+            return _payment(data, event.traceparent)
         case Verdict():
             return WarehouseVerdict(**asdict(data), event=event.id)
         case Label():
@@ -177,12 +178,12 @@ def row_of(event: Event) -> WarehouseRow | None:
 
 
 def latest(rows: Iterable[WarehousePayment]) -> list[WarehousePayment]:
-    """One row per payment: the one with the highest sequence."""
+    """One row per payment: the one with the highest sequence, which keeps the trace of the one before it."""
     newest: dict[str, WarehousePayment] = {}
     for row in rows:
         known = newest.get(row.id)
         if known is None or row.sequence > known.sequence:
-            newest[row.id] = row
+            newest[row.id] = replace(row, trace_id=known.trace_id) if known else row
     return list(newest.values())
 
 
@@ -195,7 +196,7 @@ def positions(records: Iterable[Record]) -> list[PartitionPosition]:
     ]
 
 
-def _payment(event: PaymentEvent) -> WarehousePayment:
+def _payment(event: PaymentEvent, traceparent: str | None) -> WarehousePayment:
     payment, method, risk = event.payment, event.payment.method, event.payment.risk
     return WarehousePayment(
         id=payment.id,
@@ -229,6 +230,7 @@ def _payment(event: PaymentEvent) -> WarehousePayment:
         created_at=payment.created_at,
         updated_at=payment.updated_at,
         recorded_at=event.recorded_at,
+        trace_id=trace_id(traceparent) if event.sequence == 1 else None,
     )
 
 

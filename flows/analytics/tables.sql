@@ -10,8 +10,10 @@ CREATE TABLE IF NOT EXISTS store.payments (
     method VARCHAR, card VARCHAR, brand VARCHAR, bin VARCHAR, last4 VARCHAR, country VARCHAR,
     risk_outcome VARCHAR, risk_source VARCHAR, risk_score DOUBLE, risk_reasons VARCHAR[], risk_model VARCHAR,
     waited_ms DOUBLE, decline_code VARCHAR,
-    occurred_at TIMESTAMP, created_at TIMESTAMP, updated_at TIMESTAMP, recorded_at TIMESTAMP, ingested_at TIMESTAMP
+    occurred_at TIMESTAMP, created_at TIMESTAMP, updated_at TIMESTAMP, recorded_at TIMESTAMP, ingested_at TIMESTAMP,
+    trace_id VARCHAR
 );
+ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS trace_id VARCHAR;
 
 -- Kept by deltas in the transaction that changes a payment; a payment stays in the minute of its created_at.
 CREATE TABLE IF NOT EXISTS store.payment_minutes (

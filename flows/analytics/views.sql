@@ -4,7 +4,7 @@ CREATE OR REPLACE VIEW payments AS
 SELECT id, status, state, amount, amount_captured, amount_refunded, currency, customer, merchant, processor, brand,
        country, risk_outcome, risk_score, decline_code, occurred_at, created_at, updated_at,
        recorded_at, ingested_at, sequence, risk_source, risk_reasons, risk_model, waited_ms,
-       attempts, capture, method, card, bin, last4, instrument
+       attempts, capture, method, card, bin, last4, instrument, trace_id
 FROM store.payments;
 COMMENT ON VIEW payments IS 'Every payment as it stands now, one row each.';
 COMMENT ON COLUMN payments.id IS 'pay_…';
@@ -39,6 +39,7 @@ COMMENT ON COLUMN payments.card IS 'the card''s token';
 COMMENT ON COLUMN payments.bin IS 'first digits of the card';
 COMMENT ON COLUMN payments.last4 IS 'last four digits of the card';
 COMMENT ON COLUMN payments.instrument IS 'the card''s fingerprint, or the PayPal customer: the key of the fraud features';
+COMMENT ON COLUMN payments.trace_id IS 'trace (W3C) of its first event, 32 hex digits as in the log; null where that had none';
 
 CREATE OR REPLACE VIEW payments_by_minute AS
 SELECT minute, currency, processor, state, count, amount FROM store.payment_minutes WHERE count > 0;

@@ -36,10 +36,11 @@ FROM (SELECT unnest(from_json_strict($rows::JSON, $shape), max_depth := 2))
 """
 
 # A payment is looked up only among those as young as the oldest of the batch, so that DuckDB skips the blocks of
-# older ones. As its created_at never changes, none is missed.
+# older ones. As its created_at never changes, none is missed. Its trace stays: it is the first event's.
 SELECT_CHANGED = f"""
 CREATE OR REPLACE TEMP TABLE changed AS
-SELECT fresh.*, known.id IS NOT NULL AS is_known, known.state AS old_state, known.processor AS old_processor,
+SELECT fresh.* REPLACE (coalesce(known.trace_id, fresh.trace_id) AS trace_id),
+       known.id IS NOT NULL AS is_known, known.state AS old_state, known.processor AS old_processor,
        known.currency AS old_currency, known.amount AS old_amount
 FROM ({FRESH}) fresh
 LEFT JOIN store.payments known ON known.id = fresh.id AND known.created_at >= $oldest::TIMESTAMP

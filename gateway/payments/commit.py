@@ -32,11 +32,12 @@ from gateway.books.payments import PaymentRow, existing_payment, insert_payment,
 from gateway.books.postings import Entries, post, select_entries
 from gateway.books.reviews import insert_review
 from gateway.books.verdicts import give_back
-from gateway.log_lines import LogLine, trace_id
+from gateway.log_lines import LogLine
 from gateway.payments.changes import Change, NextOperation, following
 from gateway.payments.transitions import Situation, settle, takes_back
 from gateway.payments.views import milliseconds, payment_view, snapshot
 from gateway.policy import Policy
+from schemas.events import trace_id
 from schemas.ids import new_id
 from schemas.payments import PaymentEvent, ProcessorName, TransactionCompleted
 from schemas.states import STATUS
@@ -160,7 +161,7 @@ def open_reversal(conn: Connection, policy: Policy, operation: Operation) -> Ope
 def _line(operation: Operation, payment: PaymentRow) -> OperationLine:
     return OperationLine(
         timestamp=from_micros(payment.updated_at),
-        trace=trace_id(payment.traceparent) if payment.traceparent else None,
+        trace=trace_id(payment.traceparent),
         operation_id=operation.id,
         payment_id=payment.id,
         kind=operation.kind,

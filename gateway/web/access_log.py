@@ -9,8 +9,9 @@ from time import perf_counter
 from quart import Quart, Response, g, request
 from structlog.contextvars import bind_contextvars
 
-from gateway.log_lines import LogLine, trace_id, traceparent
+from gateway.log_lines import LogLine, traceparent
 from gateway.runtime import current_runtime
+from schemas.events import trace_id
 from schemas.ids import new_id
 from schemas.times import now
 

@@ -50,12 +50,12 @@ class Shop:
             self.warehouse.write([ingest(record) for record in records[at : at + 500]])
         self.warehouse.save_lag({(topic.name, 0): 0 for topic in (PAYMENTS, NOTIFICATIONS)})
 
-    def take(self, payment: Payment) -> None:
+    def take(self, payment: Payment, traceparent: str | None = None) -> None:
         """Write one payment."""
-        event = PaymentEvent(1, None, payment.created_at, payment)
-        self.warehouse.write(
-            [ingest(self._record(PAYMENTS.name, new_event("payment.captured", "/", payment.id, event, now())))]
-        )
+        data = PaymentEvent(1, None, payment.created_at, payment)
+        event = new_event("payment.captured", "/", payment.id, data, now())
+        traced = msgspec.structs.replace(event, traceparent=traceparent)
+        self.warehouse.write([ingest(self._record(PAYMENTS.name, traced))])
 
     now = staticmethod(now)
 

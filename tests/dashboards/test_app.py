@@ -16,6 +16,7 @@ from schemas.payments import AppliedRisk
 from schemas.times import now
 
 APP = Path(__file__).parents[2] / "dashboards" / "app.py"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 @pytest.fixture(autouse=True)
@@ -148,9 +149,10 @@ def test_the_longest_unasked_question_is_forgotten() -> None:
 def test_a_payment_is_shown_with_what_the_fraud_check_saw(page: Any, shop: Any) -> None:
     risk = AppliedRisk("review", "model", 0.71, ["card_testing"], waited_ms=4.2)
     payment = shop.payment(now(), amount=1234, currency="BHD", state="in_review", status="pending", risk=risk)
-    shop.take(payment)
+    shop.take(payment, f"00-{TRACE}-00f067aa0ba902b7-01")
     text = words(page(shop.settings.port_offset, payment=payment.id))
-    assert all(word in text for word in (payment.id, "1.234 BHD", "in review", "card_testing", "0.71", "4.2 ms"))
+    shown = (payment.id, "1.234 BHD", "in review", "card_testing", "0.71", "4.2 ms", TRACE)
+    assert all(word in text for word in shown)
     assert "the fraud flow has not spoken" in text.lower()  # no verdict on `risk.v1`
 
 

@@ -7,7 +7,17 @@ import pytest
 
 from connectors.warehouse import Table, WarehouseReader
 from dashboards.settings import DashboardSettings
-from dashboards.tiles import amounts, health, latest, messages, processors, throughput, verdict_latency, verdicts
+from dashboards.tiles import (
+    amounts,
+    health,
+    latest,
+    messages,
+    payment,
+    processors,
+    throughput,
+    verdict_latency,
+    verdicts,
+)
 from schemas.payments import AppliedRisk, Method
 from schemas.times import now
 
@@ -119,6 +129,23 @@ def test_the_newest_payment_is_first_and_complete(shop: Any, reader: WarehouseRe
     assert (first.id, first.state, first.status) == (newest.id, "requires action", "pending")
     assert (first.amount, first.currency, first.instrument) == ("1.234", "BHD", "PayPal")
     assert (first.outcome, first.score, first.age, second.age) == ("flag", "0.50", "now", "5 s")
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "shown"),
+    [
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "4bf92f3577b34da6a3ce929d0e0e4736"),
+        (None, "–"),
+    ],
+)
+def test_a_payment_has_the_trace_that_the_log_knows_it_by(
+    shop: Any, reader: WarehouseReader, traceparent: str | None, shown: str
+) -> None:
+    made = shop.payment(now())
+    shop.take(made, traceparent)
+    detail = payment.detail(reader.query(payment.query(made.id)), now())
+    assert detail
+    assert dict(detail.money)["Trace"] == shown
 
 
 def test_the_page_is_as_old_as_its_oldest_topic() -> None:

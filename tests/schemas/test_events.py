@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.events import EVENT_TYPES, Unreadable, decode, derived_id, encode, new_event, payment_type
+from schemas.events import EVENT_TYPES, Unreadable, decode, derived_id, encode, new_event, payment_type, trace_id
 from schemas.samples import AT, CAPTURED
 from schemas.states import STATES
 
@@ -84,3 +84,10 @@ def test_a_derived_id_is_the_same_on_every_repeat_and_differs_by_cause_and_kind(
 def test_every_state_but_processing_has_its_event() -> None:
     reached_by_name = {payment_type(state) for state in STATES} - {"payment.processing"}
     assert reached_by_name <= EVENT_TYPES.keys()
+
+
+def test_a_trace_is_the_32_digits_of_a_well_formed_traceparent() -> None:
+    trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    assert trace_id(f"00-{trace}-{span}-01") == trace
+    malformed = [f"00-{trace}-{span}", f"00-{trace.upper()}-{span}-01", f"00-{'0' * 32}-{span}-01", PAN, "", None]
+    assert [trace_id(traceparent) for traceparent in malformed] == [None] * len(malformed)

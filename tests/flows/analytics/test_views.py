@@ -8,9 +8,10 @@ import pytest
 
 import flows.analytics.rows as rows
 from connectors.warehouse import WarehouseReader
+from flows.analytics.settings import AnalyticsSettings
 from flows.analytics.writer import shape
 from schemas.settings import Settings
-from tests.flows.analytics.conftest import Kept, served_warehouse
+from tests.flows.analytics.conftest import Kept, Log, payment, served_warehouse, step
 
 DOCUMENT = Path("docs/sql.md").read_text()
 STATEMENTS = [
@@ -57,6 +58,23 @@ def test_a_row_has_the_columns_of_its_table(kept: Kept, table: str) -> None:
     assert {*TABLES[table].__struct_fields__, "ingested_at"} == set(columns)
     if table == "lags":  # whose rows go in by position
         assert columns == ["topic", "partition", "lag", "ingested_at"]
+
+
+def test_a_file_from_before_the_newest_columns_opens_and_is_written_on(tmp_path: Path, kafka_log: Log) -> None:
+    """Those after `instrument`: a column is added at the end of the view."""
+    older = Kept(AnalyticsSettings(data=tmp_path))
+    columns = [column for column, *_ in older.ask("DESCRIBE payments")]
+    older.write(kafka_log.event("payments.v1", step(1, None, payment())))
+    older.ask("DROP VIEW payments")
+    for column in columns[columns.index("instrument") + 1 :]:
+        older.ask(f"ALTER TABLE store.payments DROP COLUMN IF EXISTS {column}")
+    older.warehouse.close()
+
+    opened = Kept(AnalyticsSettings(data=tmp_path))
+    assert opened.ask("SELECT state, trace_id FROM payments") == [("processing", None)]
+    opened.write(kafka_log.event("payments.v1", step(2, "processing", payment(state="captured"))))
+    assert opened.ask("SELECT state, trace_id FROM payments") == [("captured", None)]
+    opened.warehouse.close()
 
 
 def test_the_shape_of_a_row_comes_from_its_types() -> None:

@@ -82,6 +82,28 @@ def test_what_is_not_newer_is_dropped(kept: Kept, kafka_log: Log) -> None:
     assert kept.ask("SELECT state, count, amount FROM payments_by_minute") == [("declined", 1, 1999)]
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_the_trace_of_a_payment_is_that_of_its_first_event(kept: Kept, kafka_log: Log, together: bool) -> None:
+    first, later = "4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"
+    begun = {"pay_traced": f"00-{first}-00f067aa0ba902b7-01", "pay_malformed": first, "pay_untraced": None}
+    records = []
+    for id, traceparent in begun.items():
+        initiated, captured = (
+            step(1, None, payment(id=id)),
+            step(2, "processing", payment(id=id, state="captured")),
+        )
+        begin = kafka_log.event(PAYMENTS, msgspec.structs.replace(initiated, traceparent=traceparent))
+        end = msgspec.structs.replace(captured, traceparent=f"00-{later}-00f067aa0ba902b7-01")
+        records += [begin, kafka_log.event(PAYMENTS, end), begin]  # the last one is a repeat
+    for batch in [records] if together else [[record] for record in records]:
+        kept.write(*batch)
+    assert kept.ask("SELECT id, state, trace_id FROM payments ORDER BY id") == [
+        ("pay_malformed", "captured", None),
+        ("pay_traced", "captured", first),
+        ("pay_untraced", "captured", None),
+    ]
+
+
 def test_a_completed_transaction_counts_nothing(kept: Kept, kafka_log: Log) -> None:
     kept.write(kafka_log.event(PAYMENTS, completed(2, payment(state="captured"))))
     assert kept.ask("FROM payments") == kept.ask("FROM payments_by_minute") == []
