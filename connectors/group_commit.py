@@ -8,6 +8,7 @@ alone.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -38,7 +39,8 @@ class GroupCommit(Generic[C]):
         done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((lambda conn: fn(conn, *args, **kwargs), done))
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._commit_groups(), name="group commit")
+            # In a context of its own: it commits for others than the request that woke it.
+            self._task = asyncio.create_task(self._commit_groups(), name="group commit", context=Context())
         return await done
 
     async def drain(self) -> None:

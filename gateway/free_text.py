@@ -48,7 +48,10 @@ def _finder(kind: inspect.Type) -> Finder | None:
             fields = {field.name: _finder(field.type) for field in kind.fields}
             return _in_struct(kind.cls, {name: finder for name, finder in fields.items() if finder})
         case inspect.DictType():
-            return _in_dict if _finder(kind.key_type) or _finder(kind.value_type) else None
+            inside = _finder(kind.key_type) or _finder(kind.value_type)
+            return _in_dict(inside) if inside else None
+        case inspect.CollectionType() | inspect.VarTupleType():
+            return _in_items(_finder(kind.item_type))
         case _:
             return None
 
@@ -79,8 +82,22 @@ def _in_struct(kind: type[Any], finders: dict[str, Finder]) -> Finder | None:
     return find if finders else None
 
 
-def _in_dict(value: Any, path: str) -> Iterator[str]:
+def _in_items(inside: Finder | None) -> Finder | None:
+    def find(value: Any, path: str) -> Iterator[str]:
+        for number, item in enumerate(value if isinstance(value, list | tuple | set | frozenset) else ()):
+            yield from inside(item, f"{path}[{number}]") if inside else ()
+
+    return find if inside else None
+
+
+def _in_dict(inside: Finder) -> Finder:
     """Names and values together: half a number in each is a number to whoever reads both."""
-    for number, (name, text) in enumerate(value.items() if isinstance(value, dict) else ()):
-        if find_numbers(f"{name}\n{text}"):
-            yield f"{path}[{number}]"
+
+    def find(value: Any, path: str) -> Iterator[str]:
+        for number, (name, entry) in enumerate(value.items() if isinstance(value, dict) else ()):
+            if find_numbers(f"{name}\n{entry if isinstance(entry, str) else ''}"):
+                yield f"{path}[{number}]"
+            elif not isinstance(entry, str):
+                yield from inside(entry, f"{path}[{number}]")
+
+    return find

@@ -1,7 +1,5 @@
 """Refusals: what the domain says no to, in its own words. `gateway.problems` says how HTTP tells them."""
 
-import inspect
-
 import msgspec
 
 
@@ -15,13 +13,13 @@ class FieldError(msgspec.Struct, frozen=True):
 class Refusal(Exception):
     """The request cannot be done. `detail`: plain words for the client, without anything it sent.
 
-    The docstring of each kind is its `detail` where none is given. `retry_after_s`: when the same
-    request may be tried again, in seconds; None where that would not help.
+    Empty: those of its problem (`gateway.problems`). `retry_after_s`: seconds until the same request may be tried
+    again; None where that would not help.
     """
 
     def __init__(self, detail: str = "", retry_after_s: int | None = None) -> None:
         super().__init__(type(self).__name__)
-        self.detail = detail or inspect.getdoc(type(self)) or ""
+        self.detail = detail
         self.retry_after_s = retry_after_s
         self.errors: list[FieldError] | None = None
 

@@ -119,6 +119,7 @@ async def opened(settings: GatewaySettings, processors: ProcessorSettings) -> As
         )
         stack.callback(made.passwords.close)
         stack.push_async_callback(made.vault.close)
+        stack.push_async_callback(_finish, made.running)  # what late verdicts began, once no more come
         stack.push_async_callback(made.verdicts.close)
         for processor in made.processors.values():
             stack.push_async_callback(processor.close)
@@ -132,10 +133,16 @@ async def opened(settings: GatewaySettings, processors: ProcessorSettings) -> As
 
 def _publish(made: Runtime, facts: list[Any]) -> None:
     """Hand on what a group of commits announced: events to the relay, lines to the log."""
-    made.relay.publish([fact for fact in facts if isinstance(fact, OutboxRow)])
+    events = []
     for fact in facts:
-        if isinstance(fact, LogLine):
-            made.log_lines.add(fact)
+        match fact:
+            case OutboxRow():
+                events.append(fact)
+            case LogLine():
+                made.log_lines.add(fact)
+            case _:
+                raise TypeError(f"nobody takes a {type(fact).__name__}")
+    made.relay.publish(events)
 
 
 def _keep_late(made: Runtime, late: list[Verdict]) -> None:

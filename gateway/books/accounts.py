@@ -51,7 +51,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 accounts = table_of("accounts", Account, UniqueConstraint("email_key"))
 
-GONE: dict[str, str | None] = {  # what erasure leaves of a person
+ERASED_VALUES: dict[str, str | None] = {  # what erasure leaves of a person
     "email": None,
     "email_key": None,
     "password_hash": None,
@@ -65,11 +65,11 @@ _columns = accounts.c
 _insert = Statement(insert(accounts))
 _by_id = Statement(select(accounts).where(_columns.id == bindparam("account_id"), _columns.erased_at.is_(None)))
 _by_email = Statement(select(accounts).where(_columns.email_key == bindparam("email_key")))
-OWN = ("name", "phone", "locale", "time_zone", "preferences", "quiet_hours", "updated_at")
+OWNER_COLUMNS = ("name", "phone", "locale", "time_zone", "preferences", "quiet_hours", "updated_at")
 _change = Statement(
     update(accounts)
     .where(_columns.id == bindparam("of_account_id"), _columns.erased_at.is_(None))
-    .values({name: bindparam(name) for name in OWN})
+    .values({name: bindparam(name) for name in OWNER_COLUMNS})
 )
 _count_failure = Statement(
     update(accounts)
@@ -94,7 +94,8 @@ _erase = Statement(
     update(accounts)
     .where(_columns.id == bindparam("of_account_id"), _columns.erased_at.is_(None))
     .values(
-        {name: bindparam(name) for name in GONE} | {"erased_at": bindparam("now"), "updated_at": bindparam("now")}
+        {name: bindparam(name) for name in ERASED_VALUES}
+        | {"erased_at": bindparam("now"), "updated_at": bindparam("now")}
     )
 )
 
@@ -118,8 +119,8 @@ def by_email(conn: Connection, email_key: str) -> Account | None:
 
 
 def change(conn: Connection, account: Account) -> None:
-    """Write what owners may change of their own account: the columns of `OWN`."""
-    _change(conn, of_account_id=account.id, **{name: getattr(account, name) for name in OWN})
+    """Write what owners may change of their own account: the columns of `OWNER_COLUMNS`."""
+    _change(conn, of_account_id=account.id, **{name: getattr(account, name) for name in OWNER_COLUMNS})
 
 
 def count_failure(conn: Connection, account_id: str, now: int) -> None:
@@ -134,7 +135,7 @@ def forget_failures(conn: Connection, account_id: str, now: int) -> bool:
 
 def erase(conn: Connection, account_id: str, now: int) -> None:
     """Take everything personal out of the row; what it paid and was paid keeps its id."""
-    _erase(conn, of_account_id=account_id, now=now, **GONE)
+    _erase(conn, of_account_id=account_id, now=now, **ERASED_VALUES)
 
 
 def _account(row: Any) -> Account | None:

@@ -1,5 +1,7 @@
 """Cards as everyone but the vault knows them: a token, what may be shown of the number, and whose it is."""
 
+from typing import Annotated, NamedTuple
+
 import msgspec
 from sqlalchemy import Connection, Index, and_, bindparam, or_, select, update
 
@@ -24,6 +26,13 @@ class CardRow(msgspec.Struct, frozen=True):
     fingerprint: str
     created_at: Micros
     deleted_at: Micros | None = None
+
+
+class CardPlace(NamedTuple):
+    """What cards are listed by; `created_at` in microseconds UTC, as much as the books can hold."""
+
+    created_at: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    id: str
 
 
 cards = table_of("cards", CardRow)
@@ -55,7 +64,7 @@ _page = Statement(
 )
 _delete = Statement(update(cards).where(_one).values(deleted_at=bindparam("now")))
 
-NEWEST = (2**63 - 1, "")
+NEWEST = CardPlace(2**63 - 1, "")
 
 
 def upsert_card(conn: Connection, card: CardRow) -> None:
@@ -69,11 +78,8 @@ def select_card(conn: Connection, card_id: str, owner_id: str) -> CardRow | None
     return CardRow(*row) if row else None
 
 
-def select_cards(conn: Connection, after: tuple[int, str] | None, most: int, owner_id: str) -> list[CardRow]:
-    """Up to `most` cards of an owner, the newest first.
-
-    `after`: `created_at` (microseconds UTC) and id of the last card of the page before.
-    """
+def select_cards(conn: Connection, after: CardPlace | None, most: int, owner_id: str) -> list[CardRow]:
+    """Up to `most` cards of an owner, the newest first; `after`: the last one of the page before."""
     before, before_id = after or NEWEST
     rows = _page(conn, of_owner_id=owner_id, before=before, before_id=before_id, most=most)
     return [CardRow(*row) for row in rows]

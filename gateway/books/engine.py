@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -20,6 +21,8 @@ from gateway.books.sql import execute
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+log = structlog.get_logger()
 
 GROUP_MAX = 128  # transactions per COMMIT: bounds how long the loop is busy with one group
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -72,8 +75,15 @@ class Books:
         except Exception:
             self._undo()
             raise
-        self.listener(facts)
+        self._tell(facts)
         return results
+
+    def _tell(self, facts: list[Any]) -> None:
+        """What is committed stands, whatever the listener makes of it."""
+        try:
+            self.listener(facts)
+        except Exception:
+            log.exception("listener.failed")
 
     def _undo(self) -> None:
         raw = self._writer.connection.driver_connection

@@ -30,7 +30,7 @@ class KeyedRequest(msgspec.Struct, frozen=True):
     account_id: str
     key: str
     fingerprint: bytes
-    role: str = ""
+    role: str
 
 
 class IdempotentAnswer(msgspec.Struct, frozen=True):
@@ -40,6 +40,15 @@ class IdempotentAnswer(msgspec.Struct, frozen=True):
     body: bytes
     media_type: str
     subject_id: str | None = None
+
+
+class RunningRequest(msgspec.Struct, frozen=True):
+    """A request that is not answered yet. `ok_status`: of its answer where the payment waits for nobody."""
+
+    account_id: str
+    key: str
+    role: str
+    ok_status: int
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -145,13 +154,12 @@ def _answer(row: Row[Any], fingerprint: bytes) -> IdempotentAnswer | None:
     return IdempotentAnswer(row.status, row.body, row.media_type, row.subject_id)
 
 
-def select_running(conn: Connection, subject_id: str) -> list[tuple[KeyedRequest, int]]:
-    """The requests that run on a payment, each with the status of its answer where it waits for nobody."""
-    rows = _running_on(conn, of_subject_id=subject_id)
-    return [(KeyedRequest(row.account_id, row.key, b"", row.role), row.ok_status) for row in rows]
+def select_running(conn: Connection, subject_id: str) -> list[RunningRequest]:
+    """The requests that run on a payment."""
+    return [RunningRequest(*row) for row in _running_on(conn, of_subject_id=subject_id)]
 
 
-def store_answer(conn: Connection, request: KeyedRequest, answer: IdempotentAnswer) -> None:
+def store_answer(conn: Connection, request: KeyedRequest | RunningRequest, answer: IdempotentAnswer) -> None:
     """Keep the answer of a request."""
     _store(
         conn,

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.books.payments import Outdated
 from gateway.books.sql import Statement
-from gateway.books.tables import Int32, Micros, Minor, table_of
+from gateway.books.tables import Int32, Int64, Micros, Minor, table_of
 from gateway.refusals import Refusal
 from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
@@ -20,6 +20,8 @@ from schemas.states import DeclineCode
 OperationKind = Literal["order", "authorize", "sale", "capture", "void", "reversal"]
 OperationStatus = Literal["sending", "succeeded", "declined", "failed", "unknown"]
 OPEN: tuple[OperationStatus, ...] = ("sending", "unknown")
+# How PostgreSQL and SQLite name the index that allows one open operation per payment.
+ONE_OPEN = ("uq_operations_open", "UNIQUE constraint failed: operations.payment_id")
 
 
 class OperationOpen(Refusal):
@@ -47,7 +49,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     processor_reference: str | None = None
     decline_code: DeclineCode | None = None
     detail: str = ""
-    checks: Minor = 0
+    checks: Int64 = 0
     worker_id: str | None = None
     lease_until: Micros | None = None
     created_at: Micros
@@ -127,7 +129,9 @@ def open_operation(conn: Connection, operation: Operation) -> Operation:
         return _open_again(conn, begun, operation.lease_until)
     try:
         _insert(conn, **msgspec.structs.asdict(operation))
-    except IntegrityError:  # the index that allows one open operation per payment
+    except IntegrityError as error:
+        if not any(name in str(error.orig) for name in ONE_OPEN):
+            raise
         raise OperationOpen(retry_after_s=1) from None
     return operation
 

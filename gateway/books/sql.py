@@ -96,8 +96,10 @@ class Statement:
         name = conn.dialect.name
         core = self._core(INSERTS[name]) if callable(self._core) else self._core
         compiled = core.compile(dialect=conn.dialect, column_keys=self._columns)
+        if not compiled.positional:
+            raise TypeError(f"{name} names its binds: statements are run by position")
         fixed = {key: value for key, value in compiled.params.items() if value is not None}
-        self._compiled[name] = CompiledSql(str(compiled), _picker(compiled.positiontup or ()), fixed)
+        self._compiled[name] = CompiledSql(str(compiled), _picker(compiled.positiontup), fixed)
         return self._compiled[name]
 
 

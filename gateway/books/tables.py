@@ -28,6 +28,7 @@ Serial = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up 
 Micros = Annotated[int, BigInteger]  # microseconds since 1970 UTC
 Minor = Annotated[int, BigInteger]  # minor units of a currency
 Int32 = Annotated[int, Integer]
+Int64 = Annotated[int, BigInteger]
 SerialId = Annotated[int, Serial]
 
 COLUMN_TYPES: dict[Any, type[TypeEngine[Any]]] = {str: Text, bytes: LargeBinary, float: Float, bool: Boolean}

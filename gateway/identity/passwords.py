@@ -20,7 +20,7 @@ WAITING_MAX = 64  # at 54 ms each on two threads, the last one waits under two s
 
 
 class PasswordsBusy(Refusal):
-    """Too many people are logging in. Try again."""
+    """Too many hashes wait for a thread."""
 
 
 class Passwords:
@@ -56,7 +56,7 @@ class Passwords:
 
     async def _run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._waiting >= WAITING_MAX:
-            raise PasswordsBusy(retry_after_s=1)
+            raise PasswordsBusy("Too many people are logging in. Try again.", retry_after_s=1)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: fn(*args, **kwargs))

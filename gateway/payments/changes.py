@@ -60,18 +60,19 @@ class OperationPosting(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one transaction writes about a payment.
 
-    `events`: types in order; each takes the payment's next sequence. `answers`: the payment rests, and the
-    requests that run on it are answered, with 202 where it is `waiting` for somebody. `opens_review`: it is held
-    for a person. `returns_caps`: the stand-in let it through and it came to nothing, so its caps are given back.
+    `before`: None where it is new. `events`: types in order; each takes the payment's next sequence. `rests`:
+    nothing is left to send, and the requests that run on it are answered, with 202 where it is `waiting` for
+    somebody. `opens_review`: it is held for a person. `returns_caps`: the stand-in let it through and it came to
+    nothing, so its caps are given back.
     """
 
-    before: PaymentRow
+    before: PaymentRow | None
     payment: PaymentRow
     events: tuple[str, ...] = ()
     updates: tuple[OperationUpdate, ...] = ()
     postings: tuple[OperationPosting, ...] = ()
     next: NextOperation | None = None
-    answers: bool = False
+    rests: bool = False
     waiting: bool = False
     opens_review: bool = False
     returns_caps: bool = False
@@ -104,7 +105,7 @@ def change_of(
         updates=updates,
         postings=postings,
         next=effect.next,
-        answers=rests,
+        rests=rests,
         waiting=rests and (waiting or _waits(after)),
         opens_review=rests and moved and after.state == "in_review",
         returns_caps=rests and moved and _passed_unjudged_for_nothing(after),
@@ -112,7 +113,10 @@ def change_of(
 
 
 def approval(before: PaymentRow, policy: Policy, now: int) -> Change:
-    """The change `approved`: the payer agreed at the processor, and this worker goes on to the judge."""
+    """The change `approved`: the payer agreed at the processor, and this worker goes on to the judge.
+
+    Raises `ImpossibleTransition` (a bug) where the payment does not wait for its payer.
+    """
     after = msgspec.structs.replace(
         before,
         state="processing",
@@ -121,6 +125,7 @@ def approval(before: PaymentRow, policy: Policy, now: int) -> Change:
         lease_until=now + policy.lease_us,
         updated_at=now,
     )
+    _check(before, after)
     events = ("payment.approved",)
     return Change(before=before, payment=_numbered(after, events), events=events)
 
@@ -188,9 +193,13 @@ def _resting(payment: PaymentRow, now: int) -> PaymentRow:
 def _state_events(before: PaymentRow, after: PaymentRow) -> tuple[str, ...]:
     if after.state == before.state:
         return ()
+    _check(before, after)
+    return (payment_type(after.state),)
+
+
+def _check(before: PaymentRow, after: PaymentRow) -> None:
     if not can_become(before.state, after.state):
         raise ImpossibleTransition(f"{before.id}: {before.state} -> {after.state}")
-    return (payment_type(after.state),)
 
 
 def _status_events(after: PaymentRow) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from gateway.books.reviews import insert_review
 from gateway.books.verdicts import give_back
 from gateway.log_lines import LogLine
 from gateway.payments.changes import Change, NextOperation, following
-from gateway.payments.transitions import Situation, settle, takes_back
+from gateway.payments.transitions import Situation, settle, takes_back, watched
 from gateway.payments.views import milliseconds, payment_view, snapshot
 from gateway.policy import Policy
 from schemas.events import trace_id
@@ -46,11 +46,18 @@ from schemas.topics import PAYMENTS
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """Where a transaction left a payment: with an operation to send, or at rest, its request answered."""
+    """Where a transaction left a payment: with an operation to send, or at rest, its requests answered.
+
+    `answers`: by account id and key.
+    """
 
     payment: PaymentRow
     to_send: Operation | None = None
-    answer: IdempotentAnswer | None = None
+    answers: dict[tuple[str, str], IdempotentAnswer] = {}
+
+    def answer_to(self, request: KeyedRequest) -> IdempotentAnswer | None:
+        """What a request was answered; None where it was not, or before."""
+        return self.answers.get((request.account_id, request.key))
 
 
 class OperationLine(LogLine, frozen=True, kw_only=True):
@@ -84,7 +91,7 @@ def receive(
             row, worker_id=policy.worker_id, lease_until=lease_until, sequence=row.sequence + 1
         )
         insert_payment(conn, payment)
-        _emit(conn, Change(before=row, payment=payment, events=("payment.initiated",)))
+        _emit(conn, Change(before=None, payment=payment, events=("payment.initiated",)))
         return payment
     earlier = existing_payment(conn, claimed.subject_id)
     if earlier.recovery_point != "received":
@@ -147,8 +154,14 @@ def commit(conn: Connection, policy: Policy, change: Change) -> Committed:
     if change.returns_caps:
         _return_caps(conn, payment)
     written = update_payment(conn, payment)
-    answer = _answer(conn, written, change.waiting) if change.answers else None
-    return Committed(written, to_send, answer)
+    return Committed(written, to_send, _answer(conn, written, change.waiting) if change.rests else {})
+
+
+def schedule_watch(conn: Connection, policy: Policy, operation_id: str, answer: Answer) -> None:
+    """Set when an operation that was given up is looked for again, after a look that did not find it."""
+    operation = select_operation(conn, operation_id)
+    if operation is not None and operation.status == "failed":
+        update_operation(conn, watched(operation, answer, policy, now_micros()), "failed")
 
 
 def open_reversal(conn: Connection, policy: Policy, operation: Operation) -> Operation:
@@ -212,13 +225,13 @@ def _begin_attempt(conn: Connection, payment: PaymentRow, processor: ProcessorNa
 
 def _emit(conn: Connection, change: Change) -> None:
     before, payment = change.before, change.payment
-    previous = None if change.events == ("payment.initiated",) else before.state
+    previous, announced = (before.state, before.announced) if before else (None, None)
     recorded_at, shown = from_micros(payment.updated_at), snapshot(payment)
     data: PaymentEvent | TransactionCompleted
     for sequence, type in enumerate(change.events, start=payment.sequence - len(change.events) + 1):
         if type == "transaction_completed":
             status = STATUS[payment.state]
-            data = TransactionCompleted(sequence, previous, recorded_at, status, before.announced, shown)
+            data = TransactionCompleted(sequence, previous, recorded_at, status, announced, shown)
         else:
             data = PaymentEvent(sequence, previous, recorded_at, shown)
         add_event(
@@ -240,11 +253,12 @@ def _return_caps(conn: Connection, payment: PaymentRow) -> None:
         give_back(conn, subject, payment.currency, day, payment.amount)
 
 
-def _answer(conn: Connection, payment: PaymentRow, waiting: bool) -> IdempotentAnswer | None:
-    """Answer the requests that run on a payment, each in the view of its role; None where nobody asks."""
-    answer = None
-    for request, ok_status in select_running(conn, payment.id):
+def _answer(conn: Connection, payment: PaymentRow, waiting: bool) -> dict[tuple[str, str], IdempotentAnswer]:
+    """Answer the requests that run on a payment, each in the view of its role."""
+    answers = {}
+    for request in select_running(conn, payment.id):
         body = msgspec.json.encode(payment_view(payment, request.role))
-        answer = IdempotentAnswer(202 if waiting else ok_status, body, JSON, payment.id)
+        answer = IdempotentAnswer(202 if waiting else request.ok_status, body, JSON, payment.id)
         store_answer(conn, request, answer)
-    return answer
+        answers[request.account_id, request.key] = answer
+    return answers

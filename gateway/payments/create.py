@@ -126,7 +126,7 @@ async def create(runtime: Runtime, request: KeyedRequest, asked: NewPayment, pay
     received = await runtime.books.write(receive, runtime.policy, request, row)
     if isinstance(received, IdempotentAnswer):
         return Created(received, replayed=True)
-    answer = (await advance(runtime, received, cvc)).answer
+    answer = (await advance(runtime, received, cvc)).answer_to(request)
     return Created(answer, replayed=received.id != row.id)
 
 

@@ -28,7 +28,21 @@ async def send(
     runtime: Runtime, payment: PaymentRow, operation: Operation, parent: Operation | None, cvc: str | None
 ) -> Answer:
     """Send an operation to its processor; `parent` is the one it follows or takes back."""
-    calling = _call(runtime, payment, operation, parent, cvc)
+    processor = runtime.processors[operation.processor]
+    match operation.kind:
+        case "order":
+            return await _create_order(runtime, cast(RedirectProcessor, processor), payment, operation)
+        case "authorize" | "sale":
+            return await _authorize(runtime, processor, payment, operation, cvc)
+        case "capture":
+            calling = processor.capture(_follow_up(operation, parent))
+        case "void":
+            calling = processor.void(_follow_up(operation, parent))
+        case "reversal":
+            assert parent is not None, "a reversal names the operation it takes back"
+            calling = processor.reverse(operation.id, query_of(parent))
+        case _:
+            assert_never(operation.kind)
     return await _measured(runtime, operation.processor, operation.kind, calling)
 
 
@@ -61,27 +75,8 @@ def query_of(operation: Operation) -> Query:
     return Query(operation.id, operation.attempt_id, operation.kind, money, order_reference, parent_reference)
 
 
-async def _call(
-    runtime: Runtime, payment: PaymentRow, operation: Operation, parent: Operation | None, cvc: str | None
-) -> Answer:
-    processor = runtime.processors[operation.processor]
-    match operation.kind:
-        case "order":
-            return await _create_order(runtime, cast(RedirectProcessor, processor), payment, operation)
-        case "authorize" | "sale":
-            return await _authorize(runtime, processor, payment, operation, cvc)
-        case "capture":
-            return await processor.capture(_follow_up(operation, parent))
-        case "void":
-            return await processor.void(_follow_up(operation, parent))
-        case "reversal":
-            assert parent is not None, "a reversal names the operation it takes back"
-            return await processor.reverse(operation.id, query_of(parent))
-        case _:
-            assert_never(operation.kind)
-
-
 async def _measured(runtime: Runtime, processor: ProcessorName, kind: str, calling: Awaitable[Answer]) -> Answer:
+    """Time the processor alone: what is waited for before, such as the vault, is none of its."""
     began = perf_counter()
     answer = await calling
     runtime.processor_metrics.observe(processor, kind, answer.result, perf_counter() - began)
@@ -92,7 +87,8 @@ async def _create_order(
     runtime: Runtime, processor: RedirectProcessor, payment: PaymentRow, operation: Operation
 ) -> Answer:
     back = f"{runtime.settings.public_url}/v1/return/{payment.id}/{payment.return_nonce}"
-    return await processor.create_order(_charge(operation, None), back, f"{back}?cancelled")
+    calling = processor.create_order(_charge(operation, None), back, f"{back}?cancelled")
+    return await _measured(runtime, operation.processor, operation.kind, calling)
 
 
 async def _authorize(
@@ -105,7 +101,8 @@ async def _authorize(
         except (VaultAway, CardUnknown) as error:
             return Answer("failed", detail=type(error).__name__, sent=False)
         card = CardDetails(opened.number, opened.exp_month, opened.exp_year, cvc)
-    return await processor.authorize(_charge(operation, card), capture=operation.kind == "sale")
+    calling = processor.authorize(_charge(operation, card), capture=operation.kind == "sale")
+    return await _measured(runtime, operation.processor, operation.kind, calling)
 
 
 async def _open_card(runtime: Runtime, card_id: str, owner_id: str) -> CardDetails:

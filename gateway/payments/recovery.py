@@ -6,7 +6,7 @@ never sent again.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
 
 import msgspec
@@ -19,11 +19,10 @@ from gateway.books.operations import (
     select_due_operations,
     select_operation,
     take_lease,
-    update_operation,
 )
 from gateway.books.payments import PaymentRow, existing_payment, select_due_payments
 from gateway.payments.changes import Effect, change_of
-from gateway.payments.commit import apply, commit, open_reversal, take_over
+from gateway.payments.commit import apply, commit, open_reversal, schedule_watch, take_over
 from gateway.payments.lifecycle import advance, execute
 from gateway.payments.orders import void_unapproved
 from gateway.payments.processor_calls import look_up, send
@@ -116,23 +115,36 @@ async def _recover_operation(runtime: Runtime, operation: Operation) -> None:
 
 async def settle_unknown(runtime: Runtime, operation: Operation) -> None:
     """Ask for an operation that is `unknown`; whatever the processor answers is applied."""
-    if operation.kind == "reversal":  # not every processor keeps a trace of it, and again does no harm
-        await _send_again(runtime, operation)
-        return
-    answer = await look_up(runtime, operation)
-    if answer.result != "not_found":
-        await _conclude(runtime, operation, answer)
-        return
-    deduplicates = runtime.processors[operation.processor].capabilities.deduplicates
     match operation.kind:
-        case "capture" | "void" if deduplicates:
+        case "order":
+            raise ValueError(f"{operation.id}: silence about an order closes it")
+        case "reversal":  # not every processor keeps a trace of it, and again does no harm
             await _send_again(runtime, operation)
-        case "void":  # done anew: two of them release no more than one
-            await _conclude(runtime, operation, answer)
-        case "order" | "authorize" | "sale" | "capture":
-            await _reverse(runtime, operation)
+        case "authorize" | "sale":
+            await _ask(runtime, operation, _reverse)
+        case "capture":
+            await _ask(runtime, operation, _send_again if _deduplicates(runtime, operation) else _reverse)
+        case "void":  # else done anew: two of them release no more than one
+            await _ask(runtime, operation, _send_again if _deduplicates(runtime, operation) else None)
         case _:
             assert_never(operation.kind)
+
+
+async def _ask(
+    runtime: Runtime,
+    operation: Operation,
+    not_found: Callable[[Runtime, Operation], Coroutine[Any, Any, None]] | None,
+) -> None:
+    """Apply what the processor knows of a call; where it knows none, do `not_found` (None: apply that as well)."""
+    answer = await look_up(runtime, operation)
+    if answer.result == "not_found" and not_found is not None:
+        await not_found(runtime, operation)
+    else:
+        await _conclude(runtime, operation, answer)
+
+
+def _deduplicates(runtime: Runtime, operation: Operation) -> bool:
+    return runtime.processors[operation.processor].capabilities.deduplicates
 
 
 async def watch(runtime: Runtime, operation: Operation) -> None:
@@ -142,16 +154,6 @@ async def watch(runtime: Runtime, operation: Operation) -> None:
         await _conclude(runtime, operation, answer)
     else:
         await runtime.books.write(schedule_watch, runtime.policy, operation.id, answer)
-
-
-def schedule_watch(conn: Connection, policy: Policy, operation_id: str, answer: Answer) -> None:
-    """Set when an operation that was given up is looked for again; after the last look, never."""
-    row = select_operation(conn, operation_id)
-    if row is None or row.status != "failed":
-        return
-    checks = row.checks + (answer.result != "unknown")
-    due = now_micros() + policy.watch_us[checks] if checks < len(policy.watch_us) else None
-    update_operation(conn, msgspec.structs.replace(row, checks=checks, lease_until=due), "failed")
 
 
 async def _conclude(runtime: Runtime, operation: Operation, answer: Answer) -> None:

@@ -62,9 +62,11 @@ def settle(found: Situation, answer: Answer, policy: Policy, now: int) -> Change
     updates = [OperationUpdate(closed, found.operation.status)]
     if booked and found.parent:
         updates.append(OperationUpdate(booked, found.parent.status))
+        others = tuple(other for other in found.other_open if other.id != booked.id)  # its end is known now
+        found = msgspec.structs.replace(found, parent=booked, other_open=others)
     return change_of(
         found.payment,
-        _effect(found, closed, booked or found.parent, answer),
+        _effect(found, closed, answer),
         policy,
         now,
         waiting=closed.status == "unknown" or bool(found.other_open),
@@ -136,6 +138,16 @@ def _due(operation: Operation, status: OperationStatus, answer: Answer, policy: 
     return now + policy.watch_us[0] if watched else None
 
 
+def watched(operation: Operation, answer: Answer, policy: Policy, now: int) -> Operation:
+    """An operation that was given up, after a look that did not find it: looked for again, after the last never.
+
+    A look that nobody answered does not count.
+    """
+    checks = operation.checks + (answer.result != "unknown")
+    due = now + policy.watch_us[checks] if checks < len(policy.watch_us) else None
+    return msgspec.structs.replace(operation, checks=checks, lease_until=due)
+
+
 def _can_land_late(kind: OperationKind) -> bool:
     """Whether a call that was given up can still take money."""
     match kind:
@@ -195,8 +207,8 @@ def takes_back(kind: OperationKind) -> bool:
 # --- what becomes of the payment ----------------------------------------------------------------------------
 
 
-def _effect(found: Situation, closed: Operation, parent: Operation | None, answer: Answer) -> Effect:
-    payment, other_open = found.payment, found.other_open
+def _effect(found: Situation, closed: Operation, answer: Answer) -> Effect:
+    payment, parent, other_open = found.payment, found.parent, found.other_open
     if closed.status == "succeeded" and any(_reverses(other, closed) for other in other_open):
         return Effect(payment)  # its reversal may have landed: the reversal's end is the payment's
     match closed.kind:
@@ -293,8 +305,18 @@ def _after_reversal(
 ) -> Effect:
     if closed.status == "unknown":
         return Effect(payment)
-    if parent.kind == "capture":
-        return _after_captures_reversal(payment, closed, parent, other_open)
+    match parent.kind:
+        case "capture":
+            return _after_captures_reversal(payment, closed, parent, other_open)
+        case "authorize" | "sale":
+            return _after_authorizations_reversal(payment, closed, parent)
+        case "order" | "void" | "reversal":
+            raise ValueError(f"{parent.id}: no {parent.kind} is reversed")
+        case _:
+            assert_never(parent.kind)
+
+
+def _after_authorizations_reversal(payment: PaymentRow, closed: Operation, parent: Operation) -> Effect:
     if not awaits_authorization(payment.state):
         return Effect(payment)
     if parent.status == "declined":

@@ -94,7 +94,7 @@ def payment_view(row: PaymentRow, role: str) -> PaymentView:
     """The payment as an account of this role may see it."""
     risk = row.applied_risk()
     # A customer must not learn that it was our gate that refused, or a thief would tune against it.
-    veiled = row.state == "declined" and role == "customer"
+    veiled = row.state == "declined" and not _sees_risk(role)
     redirect = row.redirect_url if row.state == "requires_action" else None
     return PaymentView(
         id=row.id,
@@ -178,11 +178,16 @@ def _operation_view(row: PaymentRow, operation: Operation, attempt: int) -> Oper
     )
 
 
+def _sees_risk(role: str) -> bool:
+    """Staff and merchants; nobody else, whatever they are."""
+    return role in STAFF or role == "merchant"
+
+
 def _method(row: PaymentRow) -> Method:
     return Method(row.method, row.card_id, row.brand, row.bin, row.last4, row.fingerprint)
 
 
 def _risk(risk: AppliedRisk | None, role: str) -> RiskView | None:
-    if risk is None or role == "customer":
+    if risk is None or not _sees_risk(role):
         return None
     return RiskView(**msgspec.structs.asdict(risk)) if role in STAFF else RiskView(risk.outcome)

@@ -94,7 +94,7 @@ async def create_card(call: Call[NewCard, None]) -> Reply:
 async def list_cards(call: Call[None, Page]) -> Reply:
     """List the caller's cards."""
     select = partial(cards.select_cards, owner_id=call.caller.account_id)
-    shown, cursor = await read_page(call.runtime.books, call.query, select, _place, tuple[int, str])
+    shown, cursor = await read_page(call.runtime.books, call.query, select, _place, cards.CardPlace)
     return Reply(200, CardList([card_view(card) for card in shown], cursor))
 
 
@@ -132,8 +132,8 @@ def card_view(card: cards.CardRow) -> CardView:
     return CardView(card.id, card.brand, card.bin, card.last4, card.exp_month, card.exp_year, card.fingerprint)
 
 
-def _place(card: cards.CardRow) -> tuple[int, str]:
-    return card.created_at, card.id
+def _place(card: cards.CardRow) -> cards.CardPlace:
+    return cards.CardPlace(card.created_at, card.id)
 
 
 async def _own_card(call: Call[None, None], card_id: str) -> cards.CardRow:

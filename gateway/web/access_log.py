@@ -26,7 +26,7 @@ class RequestLine(LogLine, frozen=True, kw_only=True):
     method: str
     rule: str
     status: int
-    ms: float
+    milliseconds: float
 
 
 def measure(app: Quart) -> None:
@@ -53,7 +53,7 @@ def measure(app: Quart) -> None:
             method=method,
             rule=rule,
             status=response.status_code,
-            ms=round(seconds * 1000, 2),
+            milliseconds=round(seconds * 1000, 2),
         )
         runtime.log_lines.add(line)
         return response

@@ -3,22 +3,27 @@
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec
 
 import msgspec
 from quart import request
+from sqlalchemy import Connection
 
 from gateway.books import idempotency
-from gateway.books.idempotency import IdempotentAnswer, RequestRunning
+from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, RequestRunning
 from gateway.payments.commit import Committed
 from gateway.payments.lifecycle import execute
+from gateway.policy import Policy
 from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields
 from gateway.web.call import Call, Reply, replied
 from schemas.cards import find_numbers
 from schemas.times import now_micros
 
+P = ParamSpec("P")
+
 KeyRule = Literal["none", "accepted", "required"]
+Begin = Callable[Concatenate[Connection, Policy, KeyedRequest, P], Committed | IdempotentAnswer]
 KEY = re.compile(r"[!-~]{1,255}")
 
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -72,18 +77,16 @@ async def answer_once(call: Call[Any, Any], handling: Callable[[], Awaitable[Rep
     return reply
 
 
-async def carry_out(
-    call: Call[Any, Any], begin: Callable[..., Committed | IdempotentAnswer], payment_id: str, **arguments: Any
-) -> Reply:
+async def carry_out(call: Call[Any, Any], begin: Begin[P], *args: P.args, **kwargs: P.kwargs) -> Reply:
     """Begin an operation on a payment in one commit, carry it out, and answer the request that asked for it.
 
-    `begin(conn, policy, request, payment_id, **arguments)` claims the key.
+    `begin(conn, policy, request, …)` claims the key.
     """
-    runtime = call.runtime
-    begun = await runtime.books.write(begin, runtime.policy, call.keyed(), payment_id, **arguments)
+    runtime, keyed = call.runtime, call.keyed()
+    begun = await runtime.books.write(begin, runtime.policy, keyed, *args, **kwargs)
     if isinstance(begun, IdempotentAnswer):
         return replied(begun, replayed=True)
-    return replied(await answer_of(call, (await execute(runtime, begun)).answer))
+    return replied(await answer_of(call, (await execute(runtime, begun)).answer_to(keyed)))
 
 
 async def answer_of(call: Call[Any, Any], given: IdempotentAnswer | None) -> IdempotentAnswer:

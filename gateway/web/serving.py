@@ -67,7 +67,7 @@ class SignalledServer(uvicorn.Server):
 async def serve(app: Quart, host: str, port: int, proxies: str) -> None:
     """Serve until a signal comes and the last request is answered, or the drain time is over.
 
-    `proxies`: whose X-Forwarded-For counts. RateLimits are by address: anybody else's would be a way around them.
+    `proxies`: whose X-Forwarded-For counts. Limits are by address: anybody else's would be a way around them.
     """
     config = uvicorn.Config(
         app,

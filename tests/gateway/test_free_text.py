@@ -29,6 +29,8 @@ class Body(msgspec.Struct):
     counts: dict[str, int] = {}
     inner: Inner | None = None
     either: Tagged | Other | None = None
+    notes: list[FreeText] = []
+    tags: dict[str, list[FreeText]] = {}
 
 
 class Closed(msgspec.Struct):
@@ -49,6 +51,8 @@ class Closed(msgspec.Struct):
         (Body(inner=Inner(NUMBER, NUMBER)), ["$.inner.id"]),
         (Body(either=Other(NUMBER)), ["$.either.note"]),
         (Body(text=NUMBER, either=Tagged(NUMBER)), ["$.text", "$.either.note"]),
+        (Body(notes=["a", NUMBER]), ["$.notes[1]"]),
+        (Body(tags={"a": ["b", NUMBER]}), ["$.tags[0][1]"]),
         (Closed(NUMBER), []),
     ],
 )

@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 from alembic import command
 
-from gateway.books.engine import alembic_config, migrate
+from gateway.books.engine import alembic_config, migrate, sqlite_engine
+from gateway.books.idempotency import (
+    IdempotentAnswer,
+    KeyedRequest,
+    RunningRequest,
+    select_answer,
+    select_running,
+)
+from gateway.books.operations import select_operations
+from gateway.books.outbox import select_history
+from gateway.books.payments import existing_payment
+from gateway.books.postings import select_entries
 from gateway.books.tables import metadata
 
 
@@ -51,3 +62,61 @@ def test_down_and_up_again(books: Path) -> None:
     assert tables(books) == set()
     migrate(books)
     assert tables(books) == metadata.tables.keys()
+
+
+OLD_ROWS = """
+INSERT INTO payments (id, stream_key, customer, merchant, amount, currency, method, card, capture, occurred_at,
+    created_at, state, recovery_point, version, sequence, amount_captured, amount_refunded, attempts, viewer,
+    updated_at)
+VALUES ('pay_1', 'fp', 'acc_c', 'acc_m', 500, 'EUR', 'card', 'card_1', 'manual', 1, 1, 'authorized', 'judged', 3, 2,
+    0, 0, 1, 'merchant', 2);
+INSERT INTO attempts VALUES ('att_1', 'pay_1', 1, 'visa', 1);
+INSERT INTO operations (id, payment, attempt, processor, kind, "of", of_reference, amount, currency, status,
+    detail, checks, created_at)
+VALUES ('op_1', 'pay_1', 'att_1', 'visa', 'capture', 'op_0', 'ref', 500, 'EUR', 'unknown', '', 0, 1);
+INSERT INTO idempotency_keys VALUES ('acc_c', 'done', x'00', 'pay_1', 201, 201, x'7b7d', 5, 1);
+INSERT INTO idempotency_keys VALUES ('acc_m', 'runs', x'00', 'pay_1', 200, NULL, NULL, 5, 1);
+INSERT INTO idempotency_keys VALUES ('acc_a', 'other', x'00', NULL, 201, NULL, NULL, 5, 1);
+INSERT INTO outbox (event, topic, key, type, payment, sequence, value, recorded_at)
+VALUES ('evt_1', 'payments.v1', 'fp', 'payment.initiated', 'pay_1', 1, x'7b7d', 1);
+INSERT INTO postings (operation, payment, account, amount, currency, recorded_at)
+VALUES ('op_0', 'pay_1', 'hold:visa', 500, 'EUR', 1), ('op_0', 'pay_1', 'hold:acc_m', -500, 'EUR', 1);
+"""
+
+
+def test_books_of_the_first_release_are_read_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "books.sqlite3"
+    command.upgrade(alembic_config(path), "0001")
+    with sqlite3.connect(path) as conn:
+        conn.executescript(OLD_ROWS)
+    migrate(path)
+    with sqlite_engine(path).connect() as conn, conn.begin():
+        row = existing_payment(conn, "pay_1")
+        assert (row.customer_id, row.merchant_id, row.card_id) == ("acc_c", "acc_m", "card_1")
+        (operation,) = select_operations(conn, "pay_1")
+        assert (operation.attempt_id, operation.parent_id, operation.parent_reference) == ("att_1", "op_0", "ref")
+        assert select_running(conn, "pay_1") == [RunningRequest("acc_m", "runs", "merchant", 200)]
+        stored = select_answer(conn, KeyedRequest("acc_c", "done", b"\0", "customer"))
+        assert stored == IdempotentAnswer(201, b"{}", "application/json", "pay_1")
+        assert [event.subject_id for event in select_history(conn, "pay_1")] == ["pay_1"]
+        assert select_entries(conn, "op_0") == (("hold:visa", 500), ("hold:acc_m", -500))
+
+
+def test_the_way_back_keeps_the_rows(tmp_path: Path) -> None:
+    path = tmp_path / "books.sqlite3"
+    command.upgrade(alembic_config(path), "0001")
+    with sqlite3.connect(path) as conn:
+        conn.executescript(OLD_ROWS)
+    before = rows(path)
+    migrate(path)
+    command.downgrade(alembic_config(path), "0001")
+    assert rows(path) == before
+
+
+def rows(path: Path) -> dict[str, list[dict[str, object]]]:
+    """Every row of the first release's tables, column by column."""
+    with sqlite3.connect(path) as conn:
+        conn.row_factory = sqlite3.Row
+        return {
+            table: [dict(row) for row in conn.execute(f"SELECT * FROM {table}")] for table in sorted(tables(path))
+        }

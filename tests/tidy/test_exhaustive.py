@@ -28,7 +28,7 @@ SETS = {
             "payments/transitions.py:takes_back",
             "payments/transitions.py:_effect",
             "payments/processor_calls.py:query_of",
-            "payments/processor_calls.py:_call",
+            "payments/processor_calls.py:send",
             "payments/recovery.py:settle_unknown",
         },
     ),

@@ -44,6 +44,13 @@ TABLE: list[tuple[Rule, Callable[[], list[str]], tuple[str, str]]] = [
         sources.room_files,
         ("gateway/a.py", 'log.info("it failed")'),
     ),
+    (rules.log_events_are_noun_and_verb, sources.room_files, ("gateway/a.py", 'log.info(f"{kind} failed")')),
+    (rules.log_events_are_noun_and_verb, sources.room_files, ("gateway/a.py", 'event: str = "request"')),
+    (
+        rules.the_gateway_imports_down_its_layers,
+        sources.room_files,
+        ("gateway/books/a.py", "from gateway import runtime"),
+    ),
     (rules.markdown_has_its_place, sources.files, ("gateway/NOTES.md", "")),
 ]
 IDS = [f"{rule.__name__}-{path}" for rule, _, (path, _) in TABLE]

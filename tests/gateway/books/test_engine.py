@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, OperationalError
+from structlog.testing import capture_logs
 
 from gateway.books.engine import Books, announce, sqlite_engine
 
@@ -49,6 +50,17 @@ async def test_listeners_hear_of_a_group_before_its_callers(books: Books) -> Non
     assert heard == ["a"]
 
 
+async def test_a_listener_that_fails_undoes_nothing(books: Books) -> None:
+    def refuse(_facts: list[str]) -> None:
+        raise RuntimeError
+
+    books.listener = refuse
+    with capture_logs() as logged:
+        await books.write(put, "a")
+    assert await books.read(names) == ["a"]
+    assert [line["event"] for line in logged] == ["listener.failed"]
+
+
 async def test_a_cancelled_caller_does_not_undo_its_transaction(books: Books) -> None:
     call = asyncio.create_task(books.write(put, "a"))
     await asyncio.sleep(0)
@@ -62,8 +74,8 @@ async def test_a_disk_that_fails_the_commit_fails_the_whole_group(books: Books) 
     books.listener = announced.extend
 
     def break_foreign_keys(conn: Connection) -> None:  # checked at COMMIT only
-        conn.exec_driver_sql("CREATE TABLE runtime (of TEXT REFERENCES things DEFERRABLE INITIALLY DEFERRED)")
-        conn.exec_driver_sql("INSERT INTO runtime VALUES ('missing')")
+        conn.exec_driver_sql("CREATE TABLE parts (of TEXT REFERENCES things DEFERRABLE INITIALLY DEFERRED)")
+        conn.exec_driver_sql("INSERT INTO parts VALUES ('missing')")
 
     results = await asyncio.gather(books.write(put, "a"), books.write(break_foreign_keys), return_exceptions=True)
     assert all(isinstance(result, IntegrityError) for result in results)

@@ -1,5 +1,7 @@
 """The published description is complete and says what the routes do."""
 
+import inspect
+import re
 from typing import Any
 
 import jsonschema_rs
@@ -54,6 +56,13 @@ async def test_every_route_is_described_with_all_its_answers(gateway: Gateway, d
         assert set(rule.arguments) <= named
         assert ("Idempotency-Key" in named) == (rules.idempotency != "none")
         assert ("requestBody" in operation) == bool(rules.body or rules.form)
+
+
+async def test_a_handler_names_the_variables_of_its_path_in_their_order(gateway: Gateway) -> None:
+    for rule, _, _, view in declared(gateway.app):
+        _, *names = inspect.signature(view).parameters
+        variables = re.findall("<(.+?)>", rule.rule)
+        assert [name.removesuffix("_id") for name in names] == variables, rule
 
 
 async def test_operations_have_names_of_their_own(document: Any) -> None:

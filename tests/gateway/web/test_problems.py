@@ -10,6 +10,8 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from gateway.app import HEADERS
+from gateway.refusals import Refusal
+from gateway.web.errors import CODE_OF
 from tests.gateway.conftest import PASSWORD, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -192,3 +194,10 @@ async def test_a_request_id_names_one_answer_in_header_problem_and_log(
     gateway.runtime.log_lines.write()
     logged = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "request_id" in line]
     assert [line["request_id"] for line in logged][-3:] == ids
+
+
+async def test_every_refusal_of_the_domain_has_a_code() -> None:
+    def below(kind: type[Refusal]) -> set[type[Refusal]]:
+        return {deeper for child in kind.__subclasses__() for deeper in ({child} | below(child))}
+
+    assert below(Refusal) == CODE_OF.keys()
