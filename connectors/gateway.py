@@ -10,7 +10,8 @@ import msgspec
 
 from connectors.oauth_tokens import ClientCredentials, GrantedToken, TokenCache, TokenRefused, TokenUnreadable
 
-RETRIED_STATUSES = frozenset({409, 429, 503})
+PASSING_STATUSES = frozenset({429, 503})
+PASSING_CONFLICTS = frozenset({"request_in_progress", "operation_in_progress"})  # other 409s stay what they are
 RETRY_FOR_S = 120.0
 RETRY_PAUSE_S = 0.2
 RENEW_EARLY_S = 30
@@ -74,8 +75,8 @@ class GatewayClient:
     ) -> None:
         """`url` has no slash at its end.
 
-        `retry_for_s`: for how long a request is sent again, with the same key, after a 409, 429, 503 or a dropped
-        connection; 0 switches that off.
+        `retry_for_s`: for how long a request is sent again, with the same key, after a conflict that passes, a
+        429, a 503 or a dropped connection; 0 switches that off.
         """
         self._url = url
         self._login = login
@@ -100,12 +101,14 @@ class GatewayClient:
         return _decoded(await self._until_answered("GET", path, {}, b""), type)
 
     async def post(self, path: str, body: Any, key: str = "") -> Any:
-        """The decoded answer. `key` is the `Idempotency-Key`; none is sent where it is empty.
+        """The decoded answer. `key` is the `Idempotency-Key`; without one nothing is sent a second time.
 
         Raises `GatewayRefused` and `GatewayUnavailable`; what is sent again raises when the time for that is over.
         """
-        headers = JSON | ({"Idempotency-Key": key} if key else {})
-        return _decoded(await self._until_answered("POST", path, headers, msgspec.json.encode(body)), Any)
+        encoded = msgspec.json.encode(body)
+        if not key:
+            return _decoded(await self._authorized("POST", path, JSON, encoded), Any)
+        return _decoded(await self._until_answered("POST", path, JSON | {"Idempotency-Key": key}, encoded), Any)
 
     async def _until_answered(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
         give_up = monotonic() + self._retry_for_s
@@ -113,7 +116,7 @@ class GatewayClient:
             try:
                 return await self._authorized(method, path, headers, body)
             except GatewayRefused as refused:
-                if refused.status not in RETRIED_STATUSES or monotonic() >= give_up:
+                if not _passes(refused) or monotonic() >= give_up:
                     raise
             except GatewayUnavailable:
                 if monotonic() >= give_up:
@@ -193,6 +196,11 @@ def _problem_code(body: bytes) -> str:
         return msgspec.json.decode(body, type=ProblemCode).code
     except msgspec.DecodeError:
         return "not JSON"  # a proxy's page, for example
+
+
+def _passes(refused: GatewayRefused) -> bool:
+    """Whether the same request may be answered otherwise a moment later."""
+    return refused.status in PASSING_STATUSES or refused.code in PASSING_CONFLICTS
 
 
 def _decoded(body: bytes, type: Any) -> Any:

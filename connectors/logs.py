@@ -13,6 +13,8 @@ SECRET_KEYS = frozenset(
     {"authorization", "cvc", "cvv", "number", "otp", "pan", "password", "refresh_token", "secret", "token"}
 )
 
+CHATTY = ("alembic", "uvicorn")  # they tell of each start in sentences; ours are `noun.verb`
+
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -42,6 +44,8 @@ def configure(process: str, level: int = logging.INFO) -> None:
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    for library in CHATTY:
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def redact(_logger: Any, _method: str, event: Any) -> Any:

@@ -45,6 +45,7 @@ async def ready(call: Call[None, None]) -> Reply:
         log.warning("gateway.not_ready", reason=type(error).__name__)
         raise Problem("unavailable") from None
     if not all(answers):
+        log.info("gateway.not_ready", reason="starting")
         raise Problem("unavailable", "Not ready yet.")
     return Reply(200, Health())
 

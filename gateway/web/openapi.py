@@ -124,9 +124,14 @@ class _Shapes:
 
 
 def _tags(routes: list[tuple[Rule, str, Rules, Any]]) -> list[dict[str, str]]:
-    """The files the routes are declared in, each with what it says about itself."""
-    modules = {_tag(rule): sys.modules[view.__module__].__doc__ or "" for rule, _, _, view in routes}
-    return [{"name": name, "description": _text(about)} for name, about in modules.items()]
+    """The blueprints, each with what its file says about itself, or its first route where the file has several."""
+    about: dict[str, str] = {}
+    for rule, _, _, view in routes:
+        module = sys.modules[view.__module__]
+        name: str = rule.endpoint.partition(".")[0]
+        told = module.__doc__ if module.blueprint.name == name else inspect.getdoc(view)
+        about.setdefault(_tag(rule), (told or "").partition("\n\n")[0])
+    return [{"name": name, "description": _text(text)} for name, text in about.items()]
 
 
 def _tag(rule: Rule) -> str:

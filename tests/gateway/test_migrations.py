@@ -68,8 +68,8 @@ OLD_ROWS = """
 INSERT INTO payments (id, stream_key, customer, merchant, amount, currency, method, card, capture, occurred_at,
     created_at, state, recovery_point, version, sequence, amount_captured, amount_refunded, attempts, viewer,
     updated_at)
-VALUES ('pay_1', 'fp', 'acc_c', 'acc_m', 500, 'EUR', 'card', 'card_1', 'manual', 1, 1, 'authorized', 'judged', 3, 2,
-    0, 0, 1, 'merchant', 2);
+VALUES ('pay_1', 'fp', 'acc_c', 'acc_m', 500, 'EUR', 'card', 'card_1', 'manual', 1, 1, 'authorized', 'judged', 3,
+    2, 0, 0, 1, 'merchant', 2);
 INSERT INTO attempts VALUES ('att_1', 'pay_1', 1, 'visa', 1);
 INSERT INTO operations (id, payment, attempt, processor, kind, "of", of_reference, amount, currency, status,
     detail, checks, created_at)
