@@ -10,8 +10,7 @@ import msgspec
 
 from connectors.oauth_tokens import ClientCredentials, GrantedToken, TokenCache, TokenRefused, TokenUnreadable
 
-PASSING_STATUSES = frozenset({429, 503})
-PASSING_CONFLICTS = frozenset({"request_in_progress", "operation_in_progress"})  # other 409s stay what they are
+RETRIED_STATUSES = frozenset({409, 429, 503})
 RETRY_FOR_S = 120.0
 RETRY_PAUSE_S = 0.2
 RENEW_EARLY_S = 30
@@ -75,8 +74,8 @@ class GatewayClient:
     ) -> None:
         """`url` has no slash at its end.
 
-        `retry_for_s`: for how long a request is sent again, with the same key, after a conflict that passes, a
-        429, a 503 or a dropped connection; 0 switches that off.
+        `retry_for_s`: for how long a request is sent again, with the same key, after a 409, 429, 503 or a dropped
+        connection; 0 switches that off.
         """
         self._url = url
         self._login = login
@@ -116,7 +115,7 @@ class GatewayClient:
             try:
                 return await self._authorized(method, path, headers, body)
             except GatewayRefused as refused:
-                if not _passes(refused) or monotonic() >= give_up:
+                if refused.status not in RETRIED_STATUSES or monotonic() >= give_up:
                     raise
             except GatewayUnavailable:
                 if monotonic() >= give_up:
@@ -196,11 +195,6 @@ def _problem_code(body: bytes) -> str:
         return msgspec.json.decode(body, type=ProblemCode).code
     except msgspec.DecodeError:
         return "not JSON"  # a proxy's page, for example
-
-
-def _passes(refused: GatewayRefused) -> bool:
-    """Whether the same request may be answered otherwise a moment later."""
-    return refused.status in PASSING_STATUSES or refused.code in PASSING_CONFLICTS
 
 
 def _decoded(body: bytes, type: Any) -> Any:
