@@ -37,7 +37,10 @@ PURE_TESTS = (
     "tests/gateway/books/test_postings.py",
 )
 # No conftest: it would import the whole gateway. Hypothesis is imported before pytest could rewrite its asserts.
-PYTEST = ("-x", "-q", "--noconftest", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+PYTEST = ("-x", "-q", "--noconftest", "--hypothesis-profile=ci", "-p", "no:cacheprovider") + (
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",
+)
 CHILDREN = 2
 NICE = 10
 TIMEOUT_S = 60  # the tests take 2 s on an idle core

@@ -8,7 +8,7 @@ from connectors.processors.contract import Answer, CallResult
 from gateway.books.operations import Operation, OperationKind, OperationStatus
 from gateway.books.postings import Entries, negated
 from gateway.payments.changes import NextOperation
-from gateway.payments.transitions import DETAIL_MAX, Situation, close, settle
+from gateway.payments.transitions import Situation, close, settle, takes_back
 from schemas.states import STATES, PaymentState, can_become
 from tests.gateway.payments.situations import NOW, POLICY, SENT_AT, answered, operation, payment
 
@@ -26,11 +26,15 @@ def closed(before: Operation, result: CallResult, state: PaymentState = "process
     return found
 
 
+def test_what_is_known_when_an_answer_comes_cannot_be_altered() -> None:
+    assert Situation.__struct_config__.frozen
+
+
 # --- the operation ------------------------------------------------------------------------------------------
 
 
 def test_an_answer_is_kept_on_its_operation() -> None:
-    answer = Answer("declined", "their-ref", "expired_card", "x" * (DETAIL_MAX + 1))
+    answer = Answer("declined", "their-ref", "expired_card", "x" * 201)
     found = close(operation("sale"), answer, "processing", POLICY, NOW)
     assert found is not None
     assert (found.status, found.processor_reference, found.decline_code) == (
@@ -38,7 +42,7 @@ def test_an_answer_is_kept_on_its_operation() -> None:
         "their-ref",
         "expired_card",
     )
-    assert (found.detail, found.lease_until, found.finished_at) == ("x" * DETAIL_MAX, None, NOW)
+    assert (found.detail, found.lease_until, found.finished_at) == ("x" * 200, None, NOW)
 
 
 def test_a_reference_once_told_is_not_forgotten() -> None:
@@ -130,6 +134,7 @@ def test_a_decline_keeps_the_issuers_reason() -> None:
 def test_an_order_tells_where_its_payer_approves() -> None:
     change = answered("order", "succeeded", "processing", said={"redirect_url": "https://there"})
     assert change.payment.redirect_url == "https://there"
+    assert answered("sale", "succeeded", "processing").payment.redirect_url is None
 
 
 @pytest.mark.parametrize("state", sorted(set(STATES) - {"processing"}))
@@ -267,6 +272,19 @@ def test_a_reversal_without_an_end_leaves_everything_open() -> None:
     assert (change.payment.state, change.next, change.waiting) == ("unknown", None, True)
 
 
+def test_a_reversal_without_an_end_decides_nothing_though_its_parent_has_ended() -> None:
+    arrived = operation("capture", id="op_before", status="succeeded", amount=300)
+    assert reversed_("unknown", "authorized", arrived).payment.state == "authorized"
+    refused = operation("sale", id="op_before", status="declined")
+    assert reversed_("unknown", "processing", refused).payment.state == "processing"
+
+
+@pytest.mark.parametrize("result", RESULTS)
+def test_a_reversal_of_nothing_is_a_bug(result: CallResult) -> None:
+    with pytest.raises(AssertionError, match="names the operation"):
+        settle(Situation(payment(), operation("reversal")), Answer(result), POLICY, NOW)
+
+
 @pytest.mark.parametrize("code", [None, "suspected_fraud"])
 def test_what_the_processor_declined_is_declined_once_its_money_is_free(code: Any) -> None:
     sale = operation("sale", id="op_before", status="declined", decline_code=code)
@@ -376,6 +394,11 @@ def test_a_void_never_books_its_parent_anew() -> None:
     change = answered("void", "succeeded", "authorized", parent=parent, parent_entries=HELD)
     assert posted(change) == [("op", negated(HELD))]
     assert len(change.updates) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_voids_and_reversals_take_back(kind: OperationKind) -> None:
+    assert takes_back(kind) is (kind in ("void", "reversal"))
 
 
 # --- who is told --------------------------------------------------------------------------------------------
