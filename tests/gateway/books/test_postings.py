@@ -128,4 +128,4 @@ def test_the_id_of_a_posting_is_never_given_again() -> None:
 def test_a_posting_is_written_by_name_and_cannot_be_altered() -> None:
     assert Posting.__struct_config__.frozen
     with pytest.raises(TypeError):
-        Posting(1, "operation", "op", "pay", "a", 5, "EUR", 0)  # type: ignore[call-arg, misc]
+        Posting(1, "operation", "op", "pay", "a", 5, "EUR", 0)  # type: ignore[call-arg]

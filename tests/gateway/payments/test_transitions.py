@@ -26,10 +26,6 @@ def closed(before: Operation, result: CallResult, state: PaymentState = "process
     return found
 
 
-def test_what_is_known_when_an_answer_comes_cannot_be_altered() -> None:
-    assert Situation.__struct_config__.frozen
-
-
 # --- the operation ------------------------------------------------------------------------------------------
 
 
@@ -37,11 +33,8 @@ def test_an_answer_is_kept_on_its_operation() -> None:
     answer = Answer("declined", "their-ref", "expired_card", "x" * 201)
     found = close(operation("sale"), answer, "processing", POLICY, NOW)
     assert found is not None
-    assert (found.status, found.processor_reference, found.decline_code) == (
-        "declined",
-        "their-ref",
-        "expired_card",
-    )
+    assert (found.status, found.decline_code) == ("declined", "expired_card")
+    assert found.processor_reference == "their-ref"
     assert (found.detail, found.lease_until, found.finished_at) == ("x" * 200, None, NOW)
 
 
@@ -159,11 +152,8 @@ def test_what_a_person_must_see_is_held_once_its_money_is_reserved(state: Paymen
 def test_a_technical_no_fails_over_in_a_new_attempt() -> None:
     change = answered("sale", "failed", "processing")
     assert change.next == NextOperation("sale", "mastercard")
-    assert (change.payment.state, change.payment.attempts, change.payment.processor) == (
-        "processing",
-        2,
-        "mastercard",
-    )
+    after = change.payment
+    assert (after.state, after.attempts, after.processor) == ("processing", 2, "mastercard")
 
 
 @pytest.mark.parametrize(
@@ -270,10 +260,7 @@ def test_a_reversal_without_an_end_leaves_everything_open() -> None:
     sale = operation("sale", id="op_before", status="unknown")
     change = reversed_("unknown", "unknown", sale)
     assert (change.payment.state, change.next, change.waiting) == ("unknown", None, True)
-
-
-def test_a_reversal_without_an_end_decides_nothing_though_its_parent_has_ended() -> None:
-    arrived = operation("capture", id="op_before", status="succeeded", amount=300)
+    arrived = operation("capture", id="op_before", status="succeeded")
     assert reversed_("unknown", "authorized", arrived).payment.state == "authorized"
     refused = operation("sale", id="op_before", status="declined")
     assert reversed_("unknown", "processing", refused).payment.state == "processing"
@@ -281,8 +268,10 @@ def test_a_reversal_without_an_end_decides_nothing_though_its_parent_has_ended()
 
 @pytest.mark.parametrize("result", RESULTS)
 def test_a_reversal_of_nothing_is_a_bug(result: CallResult) -> None:
+    found = Situation(payment(), operation("reversal"))
     with pytest.raises(AssertionError, match="names the operation"):
-        settle(Situation(payment(), operation("reversal")), Answer(result), POLICY, NOW)
+        settle(found, Answer(result), POLICY, NOW)
+    assert found.__struct_config__.frozen
 
 
 @pytest.mark.parametrize("code", [None, "suspected_fraud"])
@@ -375,11 +364,8 @@ def test_what_a_reversal_found_is_booked_as_having_happened(status: OperationSta
     reversal, booked = change.updates
     assert (reversal.operation.status, reversal.from_status) == ("succeeded", "sending")
     assert (booked.operation.id, booked.from_status) == ("op_before", status)
-    assert (booked.operation.status, booked.operation.lease_until, booked.operation.finished_at) == (
-        "succeeded",
-        None,
-        NOW,
-    )
+    after = booked.operation
+    assert (after.status, after.lease_until, after.finished_at) == ("succeeded", None, NOW)
 
 
 def test_a_reversal_that_found_nothing_books_nothing() -> None:
