@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, create_engine
 
 from gateway.books.idempotency import KeyedRequest, claim
-from gateway.books.operations import Operation, OperationKind, insert_operation
+from gateway.books.operations import Operation, OperationKind, open_operation
 from gateway.books.payments import PaymentRow, insert_payment
 from gateway.books.tables import metadata
 from schemas.states import PaymentState
@@ -42,7 +42,7 @@ def payment_in(conn: Connection, state: PaymentState = "processing", **given: An
 def operation_in(conn: Connection, kind: OperationKind, **given: Any) -> Operation:
     """Write an operation; it follows nothing unless `given` says so."""
     row = situations.operation(kind, **({"parent_id": None, "parent_reference": None} | given))
-    insert_operation(conn, row)
+    open_operation(conn, row)
     return row
 
 
