@@ -48,7 +48,7 @@ NICE = 10
 TIMEOUT_S = 120  # the tests take 4 s on an idle core; other work may go on beside
 
 
-class Tally(msgspec.Struct, frozen=True):
+class MutationScore(msgspec.Struct, frozen=True):
     """What became of a file's mutants. A survivor is `file:line: what → what`, and the line."""
 
     path: str
@@ -74,7 +74,7 @@ class Importer(SourceFileLoader):
         return compile(self._text, self.path, "exec")
 
 
-def tally(path: str, words: Words) -> Tally:
+def score(path: str, words: Words) -> MutationScore:
     """Run the tests on every mutant of a file. Raises `ValueError` where they fail on the file itself."""
     source = Path(path).read_text()
     if not _survivors([Mutant(path, 0, "", source)]):
@@ -83,7 +83,7 @@ def tally(path: str, words: Words) -> Tally:
     lines = source.splitlines()
     survivors = [f"{m.path}:{m.line}: {m.change}\n    {lines[m.line - 1].strip()}" for m in _survivors(mutants)]
     killed = len(mutants) - len(survivors)
-    return Tally(path, len(mutants), killed, round(killed / max(len(mutants), 1), 4), survivors)
+    return MutationScore(path, len(mutants), killed, round(killed / max(len(mutants), 1), 4), survivors)
 
 
 def _survivors(mutants: list[Mutant]) -> list[Mutant]:
@@ -140,11 +140,11 @@ def main(files: tuple[str, ...], out: Path | None) -> None:
     importlib.import_module("hypothesis.strategies")
     words = _closed_sets()
     gc.freeze()
-    tallies = [tally(path, words) for path in files or FILES]
-    killed, made = sum(t.killed for t in tallies), sum(t.mutants for t in tallies)
+    scores = [score(path, words) for path in files or FILES]
+    killed, made = sum(s.killed for s in scores), sum(s.mutants for s in scores)
     seconds = round(time.monotonic() - began)
     figures = {"mutants": made, "killed": killed, "share": round(killed / made, 4), "seconds": seconds}
-    document = msgspec.json.format(msgspec.json.encode(figures | {"files": tallies})).decode()
+    document = msgspec.json.format(msgspec.json.encode(figures | {"files": scores})).decode()
     click.echo(document)
     if out:
         out.write_text(document + "\n")
