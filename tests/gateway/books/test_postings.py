@@ -2,13 +2,23 @@
 
 from collections import Counter
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from gateway.books.operations import Operation, OperationKind
-from gateway.books.postings import Entries, Unbalanced, entries_of, negated, post, postings, select_entries
+from gateway.books.postings import (
+    Entries,
+    Posting,
+    Unbalanced,
+    entries_of,
+    negated,
+    post,
+    postings,
+    select_entries,
+)
 
 amounts = st.integers(1, 10**12)
 LIVES: list[list[OperationKind]] = [
@@ -60,6 +70,11 @@ def test_a_second_capture_finds_nothing_to_release(second: int) -> None:
     assert entries_of(operation("capture", second), "acc_m", 0) == (("due:visa", second), ("due:acc_m", -second))
 
 
+@pytest.mark.parametrize("kind", ["order", "void", "reversal"])
+def test_only_what_moves_money_forward_has_entries_of_its_own(kind: OperationKind) -> None:
+    assert entries_of(operation(kind, 5), "acc_m", 5) == ()
+
+
 def test_what_was_posted_is_read_back_in_order() -> None:
     with create_engine("sqlite://").begin() as conn:
         postings.create(conn)
@@ -74,3 +89,43 @@ def test_entries_that_do_not_balance_never_reach_the_books() -> None:
         with pytest.raises(Unbalanced):
             post(conn, operation("sale", 5), (("a", 5), ("b", -4)), 0)
         assert conn.execute(postings.select()).all() == []
+
+
+def test_a_posting_says_where_it_comes_from_and_when_it_was_recorded() -> None:
+    with create_engine("sqlite://").begin() as conn:
+        postings.create(conn)
+        post(conn, operation("sale", 5), (("a", 5), ("b", -5)), 7)
+        first, _ = (Posting(**row._mapping) for row in conn.execute(postings.select()))
+        fixed = {"source_kind": "operation", "source_id": "op_sale", "payment_id": "pay", "currency": "EUR"}
+        assert msgspec.structs.asdict(first) == fixed | {"id": 1, "account": "a", "amount": 5, "recorded_at": 7}
+
+
+def test_postings_of_a_dispute_or_fee_are_not_those_of_an_operation() -> None:
+    with create_engine("sqlite://").begin() as conn:
+        postings.create(conn)
+        post(conn, operation("sale", 5), (("a", 5), ("b", -5)), 0)
+        conn.exec_driver_sql("UPDATE postings SET source_kind = 'fee' WHERE account = 'a'")
+        assert select_entries(conn, "op_sale") == (("b", -5),)
+
+
+@pytest.mark.parametrize("column", ["source_id", "payment_id"])
+def test_postings_are_found_by_an_index(column: str) -> None:
+    with create_engine("sqlite://").begin() as conn:
+        postings.create(conn)
+        (plan,) = conn.exec_driver_sql(f"EXPLAIN QUERY PLAN SELECT * FROM postings WHERE {column} = 'x'")
+        assert f"USING INDEX ix_postings_{column} ({column}=?)" in plan.detail
+
+
+def test_the_id_of_a_posting_is_never_given_again() -> None:
+    with create_engine("sqlite://").begin() as conn:
+        postings.create(conn)
+        for _ in range(2):
+            conn.exec_driver_sql("DELETE FROM postings")
+            post(conn, operation("sale", 5), (("a", 5), ("b", -5)), 0)
+        assert [row.id for row in conn.execute(postings.select())] == [3, 4]
+
+
+def test_a_posting_is_written_by_name_and_cannot_be_altered() -> None:
+    assert Posting.__struct_config__.frozen
+    with pytest.raises(TypeError):
+        Posting(1, "operation", "op", "pay", "a", 5, "EUR", 0)  # type: ignore[call-arg]

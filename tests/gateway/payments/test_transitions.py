@@ -8,7 +8,7 @@ from connectors.processors.contract import Answer, CallResult
 from gateway.books.operations import Operation, OperationKind, OperationStatus
 from gateway.books.postings import Entries, negated
 from gateway.payments.changes import NextOperation
-from gateway.payments.transitions import DETAIL_MAX, Situation, close, settle
+from gateway.payments.transitions import Situation, close, settle, takes_back
 from schemas.states import STATES, PaymentState, can_become
 from tests.gateway.payments.situations import NOW, POLICY, SENT_AT, answered, operation, payment
 
@@ -30,15 +30,12 @@ def closed(before: Operation, result: CallResult, state: PaymentState = "process
 
 
 def test_an_answer_is_kept_on_its_operation() -> None:
-    answer = Answer("declined", "their-ref", "expired_card", "x" * (DETAIL_MAX + 1))
+    answer = Answer("declined", "their-ref", "expired_card", "x" * 201)
     found = close(operation("sale"), answer, "processing", POLICY, NOW)
     assert found is not None
-    assert (found.status, found.processor_reference, found.decline_code) == (
-        "declined",
-        "their-ref",
-        "expired_card",
-    )
-    assert (found.detail, found.lease_until, found.finished_at) == ("x" * DETAIL_MAX, None, NOW)
+    assert (found.status, found.decline_code) == ("declined", "expired_card")
+    assert found.processor_reference == "their-ref"
+    assert (found.detail, found.lease_until, found.finished_at) == ("x" * 200, None, NOW)
 
 
 def test_a_reference_once_told_is_not_forgotten() -> None:
@@ -130,6 +127,7 @@ def test_a_decline_keeps_the_issuers_reason() -> None:
 def test_an_order_tells_where_its_payer_approves() -> None:
     change = answered("order", "succeeded", "processing", said={"redirect_url": "https://there"})
     assert change.payment.redirect_url == "https://there"
+    assert answered("sale", "succeeded", "processing").payment.redirect_url is None
 
 
 @pytest.mark.parametrize("state", sorted(set(STATES) - {"processing"}))
@@ -154,11 +152,8 @@ def test_what_a_person_must_see_is_held_once_its_money_is_reserved(state: Paymen
 def test_a_technical_no_fails_over_in_a_new_attempt() -> None:
     change = answered("sale", "failed", "processing")
     assert change.next == NextOperation("sale", "mastercard")
-    assert (change.payment.state, change.payment.attempts, change.payment.processor) == (
-        "processing",
-        2,
-        "mastercard",
-    )
+    after = change.payment
+    assert (after.state, after.attempts, after.processor) == ("processing", 2, "mastercard")
 
 
 @pytest.mark.parametrize(
@@ -265,6 +260,18 @@ def test_a_reversal_without_an_end_leaves_everything_open() -> None:
     sale = operation("sale", id="op_before", status="unknown")
     change = reversed_("unknown", "unknown", sale)
     assert (change.payment.state, change.next, change.waiting) == ("unknown", None, True)
+    arrived = operation("capture", id="op_before", status="succeeded")
+    assert reversed_("unknown", "authorized", arrived).payment.state == "authorized"
+    refused = operation("sale", id="op_before", status="declined")
+    assert reversed_("unknown", "processing", refused).payment.state == "processing"
+
+
+@pytest.mark.parametrize("result", RESULTS)
+def test_a_reversal_of_nothing_is_a_bug(result: CallResult) -> None:
+    found = Situation(payment(), operation("reversal"))
+    with pytest.raises(AssertionError, match="names the operation"):
+        settle(found, Answer(result), POLICY, NOW)
+    assert found.__struct_config__.frozen
 
 
 @pytest.mark.parametrize("code", [None, "suspected_fraud"])
@@ -357,11 +364,8 @@ def test_what_a_reversal_found_is_booked_as_having_happened(status: OperationSta
     reversal, booked = change.updates
     assert (reversal.operation.status, reversal.from_status) == ("succeeded", "sending")
     assert (booked.operation.id, booked.from_status) == ("op_before", status)
-    assert (booked.operation.status, booked.operation.lease_until, booked.operation.finished_at) == (
-        "succeeded",
-        None,
-        NOW,
-    )
+    after = booked.operation
+    assert (after.status, after.lease_until, after.finished_at) == ("succeeded", None, NOW)
 
 
 def test_a_reversal_that_found_nothing_books_nothing() -> None:
@@ -376,6 +380,11 @@ def test_a_void_never_books_its_parent_anew() -> None:
     change = answered("void", "succeeded", "authorized", parent=parent, parent_entries=HELD)
     assert posted(change) == [("op", negated(HELD))]
     assert len(change.updates) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_voids_and_reversals_take_back(kind: OperationKind) -> None:
+    assert takes_back(kind) is (kind in ("void", "reversal"))
 
 
 # --- who is told --------------------------------------------------------------------------------------------
