@@ -93,7 +93,7 @@ def test_the_next_operation_is_in_the_books_before_it_is_sent(conn: Connection) 
         created_at=AT,
     )
     assert is_id("op", step.to_send.id)
-    assert (step.answer, select_attempts(conn, "pay")) == (None, [])
+    assert (step.answers, select_attempts(conn, "pay")) == ({}, [])
 
 
 def test_an_operation_without_an_amount_is_for_the_whole_payment(conn: Connection) -> None:
@@ -302,34 +302,35 @@ def test_each_request_is_answered_in_the_view_of_its_role(conn: Connection) -> N
     by_customer, by_admin = REQUEST, KeyedRequest("acc_a", "key_2", b"same", "admin")
     request_in(conn, by_customer, ok_status=201)
     request_in(conn, by_admin, ok_status=200)
-    step = commit(conn, POLICY, at_rest(row, answers=True))
+    step = commit(conn, POLICY, at_rest(row, rests=True))
     for request, status in ((by_customer, 201), (by_admin, 200)):
         body = msgspec.json.encode(payment_view(step.payment, request.role))
         assert select_answer(conn, request) == IdempotentAnswer(status, body, "application/json", "pay")
-    assert step.answer in (select_answer(conn, by_customer), select_answer(conn, by_admin))
+        assert step.answer_to(request) == select_answer(conn, request)
 
 
 @pytest.mark.parametrize("ok_status", [200, 201])
 def test_a_request_whose_payment_waits_is_answered_202(conn: Connection, ok_status: int) -> None:
     row = payment_in(conn, "unknown")
     request_in(conn, ok_status=ok_status)
-    step = commit(conn, POLICY, at_rest(row, answers=True, waiting=True))
-    assert step.answer is not None
-    assert step.answer == select_answer(conn, REQUEST)
-    assert step.answer.status == 202
+    step = commit(conn, POLICY, at_rest(row, rests=True, waiting=True))
+    answer = step.answer_to(REQUEST)
+    assert answer is not None
+    assert answer == select_answer(conn, REQUEST)
+    assert answer.status == 202
 
 
 def test_a_payment_that_does_not_rest_answers_nobody(conn: Connection) -> None:
     row = payment_in(conn)
     request_in(conn)
-    assert commit(conn, POLICY, at_rest(row)).answer is None
+    assert commit(conn, POLICY, at_rest(row)).answers == {}
     assert select_answer(conn, REQUEST) is None
 
 
 def test_requests_on_other_payments_go_on(conn: Connection) -> None:
     row = payment_in(conn, "captured")
     request_in(conn, on="pay_other")
-    assert commit(conn, POLICY, at_rest(row, answers=True)).answer is None
+    assert commit(conn, POLICY, at_rest(row, rests=True)).answers == {}
     assert select_answer(conn, REQUEST) is None
 
 
