@@ -16,7 +16,7 @@ R = TypeVar("R")
 C = TypeVar("C")
 
 Work = Callable[[C], Any]
-WorkResult = tuple[Any, Exception | None]  # what a transaction returned, or what it raised
+WorkResult = tuple[Any, BaseException | None]  # what a transaction returned, or what it raised
 
 
 class GroupCommit(Generic[C]):
@@ -58,7 +58,7 @@ class GroupCommit(Generic[C]):
     async def _results(self, group: list[tuple[Work[C], asyncio.Future[Any]]]) -> list[WorkResult]:
         try:
             return await self._commit_group([work for work, _ in group])
-        except Exception as error:  # the disk is full or gone: no transaction of the group stands
+        except BaseException as error:  # the disk is full or gone, or we are: no transaction of the group stands
             return [(None, error)] * len(group)
 
 
@@ -75,7 +75,7 @@ def run_in_savepoint(execute: Callable[[str], Any], work: Callable[[], Any]) -> 
     return result, None
 
 
-def _settle(done: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+def _settle(done: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
     if done.done():  # its caller was cancelled; the transaction stands all the same
         return
     if error is None:

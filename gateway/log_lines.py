@@ -11,6 +11,7 @@ from secrets import token_hex
 
 import msgspec
 
+from schemas.cards import find_numbers
 from schemas.events import TRACEPARENT
 
 TOGETHER_S = 0.05
@@ -50,6 +51,6 @@ class LogLines:
 
 def traceparent(given: str | None) -> str:
     """The caller's `traceparent` where it is well formed, else a new one."""
-    if given and TRACEPARENT.fullmatch(given):
+    if given and TRACEPARENT.fullmatch(given) and not find_numbers(given):
         return given
     return f"00-{token_hex(16)}-{token_hex(8)}-01"

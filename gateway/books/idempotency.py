@@ -97,7 +97,7 @@ _running_on = Statement(
 )
 _store = Statement(
     update(idempotency_keys)
-    .where(_this_key)
+    .where(_this_key, _is_running)
     .values(status=bindparam("to_status"), body=bindparam("to_body"), media_type=bindparam("to_media_type"))
 )
 _release = Statement(delete(idempotency_keys).where(_this_key, _is_running))
@@ -160,7 +160,7 @@ def select_running(conn: Connection, subject_id: str) -> list[RunningRequest]:
 
 
 def store_answer(conn: Connection, request: KeyedRequest | RunningRequest, answer: IdempotentAnswer) -> None:
-    """Keep the answer of a request."""
+    """Keep the answer of a request; one that was answered before keeps its first."""
     _store(
         conn,
         of_account_id=request.account_id,

@@ -28,7 +28,7 @@ from gateway.payments.changes import (
 )
 from gateway.payments.routing import next_processor
 from gateway.policy import Policy
-from schemas.states import DeclineCode, PaymentState
+from schemas.states import STATUS, DeclineCode, PaymentState
 
 DETAIL_MAX = 200  # characters of a processor's words that are kept
 
@@ -317,14 +317,15 @@ def _after_reversal(
 
 
 def _after_authorizations_reversal(payment: PaymentRow, closed: Operation, parent: Operation) -> Effect:
-    if not awaits_authorization(payment.state):
+    # It found nothing to take back; an approval that came meanwhile has waited for that.
+    approved = closed.status == "failed" and parent.status == "succeeded"
+    if approved and (awaits_authorization(payment.state) or STATUS[payment.state] == "failed"):
+        return _approved(payment, parent)
+    if approved or not awaits_authorization(payment.state):
         return Effect(payment)
     if parent.status == "declined":
         return Effect(_become(payment, "declined", decline_code=parent.decline_code or "generic_decline"))
-    if closed.status == "succeeded":
-        return Effect(_become(payment, "voided"))
-    # It found nothing to take back; an approval that came meanwhile has waited for that.
-    return _approved(payment, parent) if parent.status == "succeeded" else Effect(payment)
+    return Effect(_become(payment, "voided") if closed.status == "succeeded" else payment)
 
 
 def _after_captures_reversal(

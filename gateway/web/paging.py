@@ -55,10 +55,14 @@ def _place_of(page: Page, kind: type[PlaceT]) -> PlaceT | None:
     if not page.cursor:
         return None
     try:
-        packed = base64.urlsafe_b64decode(page.cursor.encode() + b"==")
+        packed = base64.b64decode(_padded(page.cursor), altchars=b"-_", validate=True)
         return msgspec.msgpack.decode(packed, type=kind)
     except (ValueError, binascii.Error):
         raise InvalidFields(FieldError("$.cursor", "Not a cursor of this list.")) from None
+
+
+def _padded(cursor: str) -> bytes:
+    return cursor.encode() + b"=" * (-len(cursor) % 4)
 
 
 def _cursor(place: Any) -> str:

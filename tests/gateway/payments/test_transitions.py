@@ -296,6 +296,19 @@ def test_a_reversal_that_found_nothing_leaves_an_approval_as_it_came() -> None:
     assert reversed_("not_found", "unknown", gone).payment.state == "unknown"
 
 
+@pytest.mark.parametrize("state", ["failed", "voided", "declined"])
+def test_an_approval_that_waited_for_its_reversal_is_voided_where_the_payment_has_ended(
+    state: PaymentState,
+) -> None:
+    arrived = operation("sale", id="op_before", status="succeeded")
+    change = reversed_("not_found", state, arrived)
+    assert (change.payment.state, change.next) == (
+        state,
+        NextOperation("void", "visa", "att", "op_before", None, 0),
+    )
+    assert reversed_("not_found", "captured", arrived).next is None
+
+
 def test_a_capture_that_was_taken_back_is_done_anew() -> None:
     capture = operation("capture", id="op_before", status="unknown", parent_id="op_first", amount=300)
     change = reversed_("succeeded", "authorized", capture)

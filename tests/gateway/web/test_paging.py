@@ -58,7 +58,7 @@ def test_every_item_is_on_one_page_whatever_is_added_before_it(
     assert seen == sorted(items, reverse=True)
 
 
-@pytest.mark.parametrize("cursor", ["x", "pay_1", "AAAA", "kgA", "\u00e9", "=" * 9])
+@pytest.mark.parametrize("cursor", ["x", "pay_1", "AAAA", "kgA", "\u00e9", "=" * 9, "kgGhYQ!!", "kgGh YQ"])
 async def test_a_made_up_place_is_refused(cursor: str) -> None:
     numbers = Numbers([(1, "a")])
     with pytest.raises(InvalidFields):

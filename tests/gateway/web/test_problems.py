@@ -184,6 +184,13 @@ async def test_the_access_log_names_the_rule_and_nothing_that_was_sent(
     assert NUMBER not in str(lines)
 
 
+async def test_a_trace_that_spells_a_card_number_is_replaced(gateway: Gateway) -> None:
+    await gateway.ask("GET", "/healthz", traceparent=f"00-{NUMBER:0>32}-{NUMBER}-01")
+    lines = gateway.runtime.log_lines._waiting
+    assert lines
+    assert NUMBER not in str(lines)
+
+
 async def test_a_request_id_names_one_answer_in_header_problem_and_log(
     gateway: Gateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
