@@ -70,7 +70,7 @@ def test_while_an_operation_is_to_be_sent_nobody_is_answered() -> None:
     change = change_of(before, Effect(before, CAPTURE), POLICY, NOW, waiting=True)
     assert (change.before, change.next) == (before, CAPTURE)
     assert (change.events, change.updates, change.postings) == ((), (), ())
-    assert (change.answers, change.waiting, change.opens_review, change.returns_caps) == (False,) * 4
+    assert (change.rests, change.waiting, change.opens_review, change.returns_caps) == (False,) * 4
 
 
 @pytest.mark.parametrize(("attempt_id", "attempts"), [(None, 2), ("att", 1)])
@@ -99,7 +99,7 @@ def test_a_payment_at_rest_is_nobodys_and_its_requests_are_answered() -> None:
         None,
         NOW,
     )
-    assert (change.before.state, change.answers, change.next) == ("processing", True, None)
+    assert (change.rests, change.next) == (True, None)
 
 
 def test_a_payer_has_three_hours_to_approve() -> None:
@@ -181,7 +181,13 @@ def test_an_approved_payment_goes_on_with_this_worker() -> None:
     assert (after.state, after.recovery_point, after.worker_id) == ("processing", "approved", "wrk")
     assert (after.lease_until, after.updated_at) == (NOW + POLICY.lease_us, NOW)
     assert (change.events, after.sequence, after.announced) == (("payment.approved",), 4, "pending")
-    assert (change.before, change.answers, change.next) == (before, False, None)
+    assert (change.before, change.rests, change.next) == (before, False, None)
+
+
+@pytest.mark.parametrize("state", sorted(set(STATES) - {"requires_action"}))
+def test_nobody_approves_what_waits_for_no_payer(state: PaymentState) -> None:
+    with pytest.raises(ImpossibleTransition, match=f"^pay: {state} -> processing$"):
+        approval(payment(state), POLICY, NOW)
 
 
 def test_a_following_operation_names_its_parent_and_stays_in_its_attempt() -> None:
