@@ -31,6 +31,7 @@ FILES = (
 )
 PURE_TESTS = (
     "tests/gateway/payments/test_transitions.py",
+    "tests/gateway/payments/test_transition_postings.py",
     "tests/gateway/payments/test_changes.py",
     "tests/gateway/payments/test_receive.py",
     "tests/gateway/payments/test_apply.py",

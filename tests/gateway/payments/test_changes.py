@@ -99,7 +99,7 @@ def test_a_payment_at_rest_is_nobodys_and_its_requests_are_answered() -> None:
         None,
         NOW,
     )
-    assert (change.before.state, change.rests, change.next) == ("processing", True, None)
+    assert (change.rests, change.next) == (True, None)
 
 
 def test_a_payer_has_three_hours_to_approve() -> None:
@@ -182,6 +182,12 @@ def test_an_approved_payment_goes_on_with_this_worker() -> None:
     assert (after.lease_until, after.updated_at) == (NOW + POLICY.lease_us, NOW)
     assert (change.events, after.sequence, after.announced) == (("payment.approved",), 4, "pending")
     assert (change.before, change.rests, change.next) == (before, False, None)
+
+
+@pytest.mark.parametrize("state", sorted(set(STATES) - {"requires_action"}))
+def test_nobody_approves_what_waits_for_no_payer(state: PaymentState) -> None:
+    with pytest.raises(ImpossibleTransition, match=f"^pay: {state} -> processing$"):
+        approval(payment(state), POLICY, NOW)
 
 
 def test_a_following_operation_names_its_parent_and_stays_in_its_attempt() -> None:

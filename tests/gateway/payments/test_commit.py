@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -25,10 +25,10 @@ from gateway.books.payments import Outdated, PaymentRow, existing_payment, inser
 from gateway.books.reviews import ReviewRow, reviews
 from gateway.books.verdicts import caps, spend
 from gateway.payments.changes import Change, Effect, NextOperation, OperationPosting, OperationUpdate, change_of
-from gateway.payments.commit import Committed, OperationLine, apply, commit, open_reversal
+from gateway.payments.commit import Committed, OperationLine, apply, commit, open_reversal, schedule_watch
 from gateway.payments.views import payment_view, snapshot
 from schemas.payments import AppliedRisk, PaymentEvent, TransactionCompleted
-from schemas.times import from_micros
+from schemas.times import from_micros, now_micros
 from tests.gateway.payments import situations
 from tests.gateway.payments.stored import (
     MINUTE_US,
@@ -165,6 +165,28 @@ def test_a_reversal_that_succeeded_stays_as_it_is(conn: Connection) -> None:
     sale = operation_in(conn, "sale", status="succeeded")
     done = operation_in(conn, "reversal", id="op_back", parent_id="op", status="succeeded", finished_at=7)
     assert open_reversal(conn, POLICY, sale) == done == select_operation(conn, "op_back")
+
+
+# --- what was given up and is watched -----------------------------------------------------------------------
+
+
+def test_a_look_that_found_nothing_is_kept_and_the_next_one_due(conn: Connection) -> None:
+    operation_in(conn, "sale", status="failed", lease_until=7)
+    began = now_micros()
+    schedule_watch(conn, POLICY, "op", Answer("not_found"))
+    found = select_operation(conn, "op")
+    assert found is not None
+    assert (found.status, found.checks) == ("failed", 1)
+    assert found.lease_until is not None
+    assert began <= found.lease_until - POLICY.watch_us[1] <= now_micros()
+
+
+@pytest.mark.parametrize("status", get_args(OperationStatus))
+def test_only_what_was_given_up_is_watched(conn: Connection, status: OperationStatus) -> None:
+    operation = operation_in(conn, "sale", status=status, lease_until=7)
+    schedule_watch(conn, POLICY, "op", Answer("not_found"))
+    schedule_watch(conn, POLICY, "op_none", Answer("not_found"))
+    assert (select_operation(conn, "op") != operation) is (status == "failed")
 
 
 # --- postings, reviews, caps -----------------------------------------------------------------------------------
@@ -305,8 +327,8 @@ def test_each_request_is_answered_in_the_view_of_its_role(conn: Connection) -> N
     step = commit(conn, POLICY, at_rest(row, rests=True))
     for request, status in ((by_customer, 201), (by_admin, 200)):
         body = msgspec.json.encode(payment_view(step.payment, request.role))
-        assert select_answer(conn, request) == IdempotentAnswer(status, body, "application/json", "pay")
-        assert step.answer_to(request) == select_answer(conn, request)
+        answer = IdempotentAnswer(status, body, "application/json", "pay")
+        assert select_answer(conn, request) == step.answer_to(request) == answer
 
 
 @pytest.mark.parametrize("ok_status", [200, 201])
@@ -323,7 +345,7 @@ def test_a_request_whose_payment_waits_is_answered_202(conn: Connection, ok_stat
 def test_a_payment_that_does_not_rest_answers_nobody(conn: Connection) -> None:
     row = payment_in(conn)
     request_in(conn)
-    assert commit(conn, POLICY, at_rest(row)).answers == {}
+    assert commit(conn, POLICY, at_rest(row)).answer_to(REQUEST) is None
     assert select_answer(conn, REQUEST) is None
 
 

@@ -6,17 +6,13 @@ import pytest
 
 from connectors.processors.contract import Answer, CallResult
 from gateway.books.operations import Operation, OperationKind, OperationStatus
-from gateway.books.postings import Entries, negated
 from gateway.payments.changes import NextOperation
-from gateway.payments.transitions import Situation, close, settle, takes_back
+from gateway.payments.transitions import Situation, close, settle, watched
 from schemas.states import STATES, PaymentState, can_become
 from tests.gateway.payments.situations import NOW, POLICY, SENT_AT, answered, operation, payment
 
 KINDS: tuple[OperationKind, ...] = get_args(OperationKind)
 RESULTS: tuple[CallResult, ...] = get_args(CallResult)
-HELD: Entries = (("hold:visa", 500), ("hold:acc_m", -500))
-TAKEN: Entries = (("due:visa", 500), ("due:acc_m", -500))
-RELEASED: Entries = (("hold:visa", -500), ("hold:acc_m", 500))
 
 
 def closed(before: Operation, result: CallResult, state: PaymentState = "processing", now: int = NOW) -> Operation:
@@ -53,6 +49,12 @@ def test_what_was_given_up_and_can_still_take_money_is_watched(kind: OperationKi
     found = closed(operation(kind, status="unknown"), "not_found", "authorized")
     assert found.status == "failed"
     assert found.lease_until == (NOW + 100 if kind in ("authorize", "sale", "capture") else None)
+
+
+@pytest.mark.parametrize(("checks", "result", "after"), [(0, "not_found", 1), (0, "unknown", 0), (1, "failed", 2)])
+def test_a_watch_ends_with_its_last_look_and_silence_is_none(checks: int, result: CallResult, after: int) -> None:
+    found = watched(operation("sale", status="failed", checks=checks), Answer(result), POLICY, NOW)
+    assert (found.checks, found.lease_until) == (after, {0: NOW + 100, 1: NOW + 500}.get(after))
 
 
 def test_silence_about_an_order_leaves_no_doubt() -> None:
@@ -274,11 +276,17 @@ def test_a_reversal_of_nothing_is_a_bug(result: CallResult) -> None:
     assert found.__struct_config__.frozen
 
 
+@pytest.mark.parametrize("kind", ["order", "void", "reversal"])
+def test_what_moves_no_money_forward_is_not_reversed(kind: OperationKind) -> None:
+    with pytest.raises(ValueError, match=f"^op_before: no {kind} is reversed$"):
+        reversed_("succeeded", "unknown", operation(kind, id="op_before", status="unknown"))
+
+
 @pytest.mark.parametrize("code", [None, "suspected_fraud"])
 def test_what_the_processor_declined_is_declined_once_its_money_is_free(code: Any) -> None:
     sale = operation("sale", id="op_before", status="declined", decline_code=code)
     for result in ("succeeded", "not_found"):
-        after = reversed_(result, "processing", sale).payment  # type: ignore[arg-type]
+        after = reversed_(result, "processing", sale).payment
         assert (after.state, after.decline_code) == ("declined", code or "generic_decline")
 
 
@@ -327,79 +335,6 @@ def test_a_captures_reversal_that_found_nothing_leaves_the_capture_as_it_came() 
     assert reversed_("not_found", "authorized", gone).payment.state == "authorized"
 
 
-# --- what is posted -----------------------------------------------------------------------------------------
-
-
-def posted(change: Any) -> list[tuple[str, Entries]]:
-    """What a change posts, operation by operation."""
-    return [(posting.operation.id, posting.entries) for posting in change.postings]
-
-
-@pytest.mark.parametrize(("kind", "entries"), [("authorize", HELD), ("sale", TAKEN)])
-def test_an_approval_is_posted_whatever_its_payment_is(kind: OperationKind, entries: Entries) -> None:
-    for state in STATES:
-        assert posted(answered(kind, "succeeded", state)) == [("op", entries)]
-
-
-def test_a_capture_releases_the_hold_and_takes_its_own_amount() -> None:
-    part = operation("capture", amount=300)
-    taken = (("due:visa", 300), ("due:acc_m", -300))
-    assert posted(answered("capture", "succeeded", "authorized", operation=part)) == [("op", RELEASED + taken)]
-    assert posted(answered("capture", "succeeded", "captured", operation=part)) == [("op", taken)]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("result", ["declined", "failed", "unknown", "not_found"])
-def test_nothing_is_posted_without_a_success(kind: OperationKind, result: CallResult) -> None:
-    parent = operation("sale", id="op_before", status="unknown")
-    assert posted(answered(kind, result, "processing", parent=parent, parent_entries=TAKEN)) == []
-
-
-def test_an_order_posts_nothing() -> None:
-    assert posted(answered("order", "succeeded", "processing")) == []
-
-
-@pytest.mark.parametrize("kind", ["void", "reversal"])
-@pytest.mark.parametrize("status", ["succeeded", "declined"])
-def test_what_is_taken_back_undoes_what_was_posted(kind: OperationKind, status: OperationStatus) -> None:
-    parent = operation("authorize", id="op_before", status=status)
-    entries = HELD if status == "succeeded" else ()
-    change = answered(kind, "succeeded", "authorized", parent=parent, parent_entries=entries)
-    assert posted(change) == ([("op", negated(HELD))] if entries else [])
-    assert [update.operation.id for update in change.updates] == ["op"]
-
-
-@pytest.mark.parametrize("status", ["sending", "unknown", "failed"])
-def test_what_a_reversal_found_is_booked_as_having_happened(status: OperationStatus) -> None:
-    parent = operation("sale", id="op_before", status=status, lease_until=5)
-    change = answered("reversal", "succeeded", "unknown", parent=parent)
-    assert posted(change) == [("op_before", TAKEN), ("op", negated(TAKEN))]
-    reversal, booked = change.updates
-    assert (reversal.operation.status, reversal.from_status) == ("succeeded", "sending")
-    assert (booked.operation.id, booked.from_status) == ("op_before", status)
-    after = booked.operation
-    assert (after.status, after.lease_until, after.finished_at) == ("succeeded", None, NOW)
-
-
-def test_a_reversal_that_found_nothing_books_nothing() -> None:
-    parent = operation("sale", id="op_before", status="unknown")
-    change = answered("reversal", "not_found", "unknown", parent=parent)
-    assert [update.operation.id for update in change.updates] == ["op"]
-    assert posted(change) == []
-
-
-def test_a_void_never_books_its_parent_anew() -> None:
-    parent = operation("authorize", id="op_before", status="unknown")
-    change = answered("void", "succeeded", "authorized", parent=parent, parent_entries=HELD)
-    assert posted(change) == [("op", negated(HELD))]
-    assert len(change.updates) == 1
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_only_voids_and_reversals_take_back(kind: OperationKind) -> None:
-    assert takes_back(kind) is (kind in ("void", "reversal"))
-
-
 # --- who is told --------------------------------------------------------------------------------------------
 
 
@@ -408,3 +343,13 @@ def test_an_answer_is_waited_for_while_anything_is_open() -> None:
     other = (operation("reversal", id="op_back", parent_id="op_other"),)
     assert answered("sale", "succeeded", "processing", other_open=other).waiting is True
     assert answered("void", "unknown", "captured", capture="manual").waiting is True
+
+
+def test_the_parent_that_a_reversal_found_is_open_no_more() -> None:
+    sale = operation("sale", id="op_before", status="unknown")
+    assert reversed_("succeeded", "unknown", sale, other_open=(sale,)).waiting is False
+    capture = operation("capture", id="op_before", status="unknown", parent_id="op_first")
+    change = reversed_("succeeded", "authorized", capture, other_open=(capture,))
+    assert change.next == NextOperation("capture", "visa", "att", "op_first", "ref_before", 500)
+    other = operation("capture", id="op_other", status="unknown")
+    assert reversed_("succeeded", "authorized", capture, other_open=(capture, other)).next is None
