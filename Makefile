@@ -18,7 +18,7 @@ TESTS := -m pytest
 export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test check format bench schemas lock jars chromium
+.PHONY: help install demo test check format bench mutants schemas lock jars chromium
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ format: install ## Format and mend what can be mended
 
 bench: install ## Measure everything on this machine; writes one JSON document, data/bench.json too
 	@$(PYTHON) -m benchmarks --out data/bench.json
+
+mutants: install ## Change the payment core in every small way and count what its tests notice
+	@$(PYTHON) -m benchmarks.mutants --out data/mutants.json
 
 schemas: install ## Write the JSON Schemas and the AsyncAPI document from the event types
 	$(PYTHON) -m schemas.export
