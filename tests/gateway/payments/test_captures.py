@@ -73,7 +73,7 @@ async def test_a_void_in_work_is_not_answered_by_a_capture_found_late(shop: Shop
     back = await say(taking.to_send, "succeeded")
     assert back.to_send is not None
     assert back.to_send.kind == "reversal"
-    reply = (await say(back.to_send, "succeeded")).answer
+    reply = (await say(back.to_send, "succeeded")).answer_to(asked("void"))
     assert reply is not None
     assert reply.status == 202  # not 200: its end is not known
     assert (await say(voiding.to_send, "succeeded")).payment.state == "voided"
