@@ -261,6 +261,15 @@ def test_an_event_tells_where_the_payment_came_from_and_the_whole_of_it(conn: Co
     )
 
 
+def test_a_new_payment_came_from_nowhere(conn: Connection) -> None:
+    row = payment_in(conn, "failed", sequence=2)
+    commit(conn, POLICY, Change(before=None, payment=row, events=("payment.failed", "transaction_completed")))
+    moved, completed = select_history(conn, "pay")
+    assert msgspec.json.decode(moved.value, type=PaymentEvent).previous_state is None
+    told = msgspec.json.decode(completed.value, type=TransactionCompleted)
+    assert (told.previous_state, told.previous_status) == (None, None)
+
+
 def test_a_change_without_events_tells_nobody(conn: Connection) -> None:
     commit(conn, POLICY, at_rest(payment_in(conn)))
     assert conn.info.get("announced", []) == select_history(conn, "pay") == []
