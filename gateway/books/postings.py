@@ -3,9 +3,9 @@
 from typing import Literal, assert_never
 
 import msgspec
-from sqlalchemy import Connection, Index, bindparam, insert, select
+from sqlalchemy import Connection, Index, bindparam, func, insert, select
 
-from gateway.books.operations import Operation
+from gateway.books.operations import Operation, operations
 from gateway.books.sql import Statement
 from gateway.books.tables import Micros, Minor, SerialId, table_of
 
@@ -32,10 +32,22 @@ Index("ix_postings_source_id", _c.source_id)
 Index("ix_postings_payment_id", _c.payment_id)
 
 _insert = Statement(insert(postings).values({c.name: bindparam(c.name) for c in _c if c.name != "id"}))
-_of_operation = Statement(
-    select(_c.account, _c.amount)
-    .where(_c.source_kind == "operation", _c.source_id == bindparam("operation_id"))
-    .order_by(_c.id)
+# With what earlier voids and reversals of it have undone: a second one finds nothing left to undo.
+_standing = Statement(
+    select(_c.account, func.sum(_c.amount).label("amount"))
+    .join(operations, operations.c.id == _c.source_id)
+    .where(
+        _c.source_kind == "operation",
+        _c.payment_id == bindparam("payment_id"),  # for its index
+        (operations.c.id == bindparam("operation_id"))
+        | (
+            (operations.c.parent_id == bindparam("operation_id"))
+            & ((operations.c.kind == "void") | (operations.c.kind == "reversal"))
+        ),
+    )
+    .group_by(_c.account)
+    .having(func.sum(_c.amount) != 0)
+    .order_by(func.min(_c.id))
 )
 
 
@@ -74,9 +86,10 @@ def negated(entries: Entries) -> Entries:
     return tuple((account, -amount) for account, amount in entries)
 
 
-def select_entries(conn: Connection, operation_id: str) -> Entries:
-    """What was posted for an operation; nothing for one that was declined or never booked."""
-    return tuple((row.account, row.amount) for row in _of_operation(conn, operation_id=operation_id))
+def select_standing(conn: Connection, payment_id: str, operation_id: str) -> Entries:
+    """What is still posted for an operation of the payment: nothing once it was undone."""
+    rows = _standing(conn, payment_id=payment_id, operation_id=operation_id)
+    return tuple((row.account, row.amount) for row in rows)
 
 
 def post(conn: Connection, operation: Operation, entries: Entries, now: int) -> None:

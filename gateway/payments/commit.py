@@ -29,7 +29,7 @@ from gateway.books.operations import (
 )
 from gateway.books.outbox import add_event
 from gateway.books.payments import PaymentRow, existing_payment, insert_payment, update_payment
-from gateway.books.postings import Entries, post, select_entries
+from gateway.books.postings import Entries, post, select_standing
 from gateway.books.reviews import insert_review
 from gateway.books.verdicts import give_back
 from gateway.log_lines import LogLine
@@ -192,8 +192,9 @@ def _situation(conn: Connection, payment: PaymentRow, operation: Operation) -> S
     parent_entries: Entries = ()
     if operation.parent_id is not None:
         parent = select_operation(conn, operation.parent_id)
-        parent_entries = select_entries(conn, operation.parent_id) if takes_back(operation.kind) else ()
-    # Only a reversal, or an operation whose call has ended before, can have another one open beside it.
+        if takes_back(operation.kind):
+            parent_entries = select_standing(conn, payment.id, operation.parent_id)
+    # A reversal begun while this call is out does not hold its answer up: it ends after it, on what it books.
     alone = operation.status == "sending" and operation.kind != "reversal"
     other_open = [] if alone else [o for o in select_open(conn, payment.id) if o.id != operation.id]
     return Situation(payment, operation, parent, parent_entries, tuple(other_open))

@@ -36,7 +36,7 @@ DETAIL_MAX = 200  # characters of a processor's words that are kept
 class Situation(msgspec.Struct, frozen=True):
     """What is known of a payment when the answer to one of its operations arrives.
 
-    `parent`: the operation that this one follows or takes back, `parent_entries` what was posted for it.
+    `parent`: the operation that this one follows or takes back, `parent_entries` what is still posted for it.
     `other_open`: the other operations of the payment whose end is not known.
     """
 
@@ -63,7 +63,7 @@ def settle(found: Situation, answer: Answer, policy: Policy, now: int) -> Change
     if booked and found.parent:
         updates.append(OperationUpdate(booked, found.parent.status))
         others = tuple(other for other in found.other_open if other.id != booked.id)  # its end is known now
-        found = msgspec.structs.replace(found, parent=booked, other_open=others)
+        found = msgspec.structs.replace(found, other_open=others)
     return change_of(
         found.payment,
         _effect(found, closed, answer),
@@ -178,7 +178,7 @@ def _postings(found: Situation, closed: Operation, booked: Operation | None) -> 
     match closed.kind:
         case "order" | "authorize" | "sale" | "capture":
             posted = [OperationPosting(closed, _entries(found.payment, closed))]
-        case "void" | "reversal" if booked:
+        case "reversal" if booked:
             entries = _entries(found.payment, booked)
             posted = [OperationPosting(booked, entries), OperationPosting(closed, negated(entries))]
         case "void" | "reversal":

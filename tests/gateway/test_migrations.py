@@ -17,8 +17,8 @@ from gateway.books.idempotency import (
 from gateway.books.operations import select_operations
 from gateway.books.outbox import select_history
 from gateway.books.payments import existing_payment
-from gateway.books.postings import select_entries
 from gateway.books.tables import metadata
+from tests.gateway.payments.stored import posted
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_books_of_the_first_release_are_read_as_they_were(tmp_path: Path) -> Non
         stored = select_answer(conn, KeyedRequest("acc_c", "done", b"\0", "customer"))
         assert stored == IdempotentAnswer(201, b"{}", "application/json", "pay_1")
         assert [event.subject_id for event in select_history(conn, "pay_1")] == ["pay_1"]
-        assert select_entries(conn, "op_0") == (("hold:visa", 500), ("hold:acc_m", -500))
+        assert posted(conn, "op_0") == (("hold:visa", 500), ("hold:acc_m", -500))
 
 
 def test_the_way_back_keeps_the_rows(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from gateway.books.operations import Operation, OperationKind
+from gateway.books.operations import Operation, OperationKind, open_operation
 from gateway.books.postings import (
     Entries,
     Posting,
@@ -17,10 +17,12 @@ from gateway.books.postings import (
     negated,
     post,
     postings,
-    select_entries,
+    select_standing,
 )
+from gateway.books.tables import metadata
 
 amounts = st.integers(1, 10**12)
+SALE: Entries = (("a", 5), ("b", -5))
 LIVES: list[list[OperationKind]] = [
     ["sale"],
     ["sale", "void"],
@@ -75,12 +77,19 @@ def test_only_what_moves_money_forward_has_entries_of_its_own(kind: OperationKin
     assert entries_of(operation(kind, 5), "acc_m", 5) == ()
 
 
-def test_what_was_posted_is_read_back_in_order() -> None:
+@pytest.mark.parametrize(("kind", "standing"), [("void", ()), ("reversal", ()), ("refund", SALE)])
+def test_what_an_operation_posted_stands_until_it_is_undone(kind: OperationKind, standing: Entries) -> None:
     with create_engine("sqlite://").begin() as conn:
-        postings.create(conn)
-        assert select_entries(conn, "op_sale") == ()
-        post(conn, operation("sale", 5), (("a", 5), ("b", -5)), 0)
-        assert select_entries(conn, "op_sale") == (("a", 5), ("b", -5))
+        metadata.create_all(conn)
+        sale, after = operation("sale", 5), msgspec.structs.replace(operation(kind, 5), parent_id="op_sale")
+        open_operation(conn, sale)
+        assert select_standing(conn, "pay", sale.id) == ()
+        post(conn, sale, SALE, 0)
+        assert select_standing(conn, "pay", sale.id) == SALE
+        conn.exec_driver_sql("UPDATE operations SET status = 'succeeded'")
+        open_operation(conn, after)
+        post(conn, after, negated(SALE), 0)
+        assert select_standing(conn, "pay", sale.id) == standing
 
 
 def test_entries_that_do_not_balance_never_reach_the_books() -> None:
@@ -102,10 +111,11 @@ def test_a_posting_says_where_it_comes_from_and_when_it_was_recorded() -> None:
 
 def test_postings_of_a_dispute_or_fee_are_not_those_of_an_operation() -> None:
     with create_engine("sqlite://").begin() as conn:
-        postings.create(conn)
+        metadata.create_all(conn)
+        open_operation(conn, operation("sale", 5))
         post(conn, operation("sale", 5), (("a", 5), ("b", -5)), 0)
         conn.exec_driver_sql("UPDATE postings SET source_kind = 'fee' WHERE account = 'a'")
-        assert select_entries(conn, "op_sale") == (("b", -5),)
+        assert select_standing(conn, "pay", "op_sale") == (("b", -5),)
 
 
 @pytest.mark.parametrize("column", ["source_id", "payment_id"])

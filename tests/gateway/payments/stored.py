@@ -6,11 +6,12 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, select
 
 from gateway.books.idempotency import KeyedRequest, claim
 from gateway.books.operations import Operation, OperationKind, open_operation
 from gateway.books.payments import PaymentRow, insert_payment
+from gateway.books.postings import Entries, postings
 from gateway.books.tables import metadata
 from schemas.states import PaymentState
 from schemas.times import now_micros
@@ -49,6 +50,12 @@ def operation_in(conn: Connection, kind: OperationKind, **given: Any) -> Operati
 def request_in(conn: Connection, request: KeyedRequest = REQUEST, ok_status: int = 201, on: str = "pay") -> None:
     """Write the key of a request that runs on a payment."""
     claim(conn, request, 0, now_micros() + MINUTE_US, subject_id=on, ok_status=ok_status)
+
+
+def posted(conn: Connection, operation_id: str) -> Entries:
+    """What was posted because of an operation, in order."""
+    rows = conn.execute(select(postings).where(postings.c.source_id == operation_id).order_by(postings.c.id))
+    return tuple((row.account, row.amount) for row in rows)
 
 
 def is_a_minute_away(moment: int | None) -> bool:

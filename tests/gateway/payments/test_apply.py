@@ -9,7 +9,7 @@ from connectors.processors.contract import Answer
 from gateway.books.operations import OperationKind, select_operation
 from gateway.books.outbox import select_history
 from gateway.books.payments import Outdated, existing_payment
-from gateway.books.postings import post, select_entries
+from gateway.books.postings import post
 from gateway.payments.commit import Committed, OperationLine, apply, apply_to
 from schemas.times import now_micros
 from tests.gateway.payments.stored import (
@@ -21,6 +21,7 @@ from tests.gateway.payments.stored import (
     empty_books,
     operation_in,
     payment_in,
+    posted,
     request_in,
 )
 
@@ -57,7 +58,7 @@ def test_an_approval_is_written_with_what_it_posts_and_tells(conn: Connection) -
         "ref",
         written.updated_at,
     )
-    assert select_entries(conn, "op") == TAKEN
+    assert posted(conn, "op") == TAKEN
     assert [row.type for row in select_history(conn, "pay")] == ["payment.captured", "transaction_completed"]
 
 
@@ -77,7 +78,7 @@ def test_an_answer_applied_before_changes_nothing(conn: Connection) -> None:
         assert apply(conn, POLICY, "op", answer) == Committed(before)
     assert existing_payment(conn, "pay") == before
     assert len(conn.info["announced"]) == told
-    assert select_entries(conn, "op") == TAKEN
+    assert posted(conn, "op") == TAKEN
 
 
 def test_an_answer_to_rows_that_changed_since_is_refused(conn: Connection) -> None:
@@ -97,7 +98,7 @@ def test_what_is_taken_back_undoes_what_the_books_say_was_posted(conn: Connectio
     post(conn, parent, HELD, 0)
     operation_in(conn, kind, parent_id="op_before")
     apply(conn, POLICY, "op", Answer("succeeded"))
-    assert select_entries(conn, "op") == RELEASED
+    assert posted(conn, "op") == RELEASED
 
 
 def test_a_capture_posts_its_own_amount_and_leaves_its_parents_entries(conn: Connection) -> None:
@@ -106,8 +107,8 @@ def test_a_capture_posts_its_own_amount_and_leaves_its_parents_entries(conn: Con
     post(conn, parent, HELD, 0)
     operation_in(conn, "capture", parent_id="op_before", amount=300)
     apply(conn, POLICY, "op", Answer("succeeded"))
-    assert select_entries(conn, "op") == (*RELEASED, ("due:visa", 300), ("due:acc_m", -300))
-    assert select_entries(conn, "op_before") == HELD
+    assert posted(conn, "op") == (*RELEASED, ("due:visa", 300), ("due:acc_m", -300))
+    assert posted(conn, "op_before") == HELD
 
 
 def test_a_late_approval_waits_for_the_reversal_that_is_open(conn: Connection) -> None:
@@ -155,6 +156,6 @@ def test_a_reversal_books_the_parent_it_found(conn: Connection) -> None:
     booked = select_operation(conn, "op_before")
     assert booked is not None
     assert booked.status == "succeeded"
-    assert select_entries(conn, "op_before") == TAKEN
+    assert posted(conn, "op_before") == TAKEN
     lines = [fact for fact in conn.info["announced"] if isinstance(fact, OperationLine)]
     assert [line.operation_id for line in lines] == ["op", "op_before"]

@@ -54,3 +54,16 @@ async def test_a_sale_that_was_taken_back_ends_voided_and_moves_nothing(shop: Sh
     step = await answer(shop, reversal, result="succeeded")
     assert (step.payment.state, step.to_send) == ("voided", None)
     assert await shop.balance() == {}
+
+
+async def test_two_voids_that_both_succeed_release_once(shop: Shop) -> None:
+    """A worker frozen past its lease brings its answer after recovery has done the void anew."""
+    held = (await shop.pay(1000, capture="manual", processor="visa")).json["id"]
+    shop.fault("visa", "silence", times=1)
+    await shop.post(f"/v1/payments/{held}/void", {}, who="merchant")
+    *_, first = await shop.gateway.runtime.books.read(select_operations, held)
+    second = (await answer(shop, first, result="not_found")).to_send
+    assert (second.kind, second.parent_id) == ("void", first.parent_id)
+    assert (await answer(shop, second, result="succeeded")).payment.state == "voided"
+    assert (await answer(shop, first, result="succeeded")).payment.state == "voided"
+    assert await shop.balance() == {}
