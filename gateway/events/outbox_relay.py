@@ -38,7 +38,7 @@ class OutboxRelay:
     def __init__(self, books: Books, bootstrap: str) -> None:
         self._books = books
         self._producer = producer(bootstrap, **{"queue.buffering.max.messages": QUEUE_MAX})
-        self._queued: dict[str, deque[OutboxRow]] = {}  # subject with a row in flight → its next rows
+        self._queued: dict[str, deque[OutboxRow]] = {}  # by subject: the row in flight, then its next rows
         self._delivered: deque[tuple[OutboxRow, KafkaError | None]] = deque()
         self._published: list[int] = []  # ids of rows acknowledged by Kafka, not yet marked in the books
         self._direct = False  # whether new rows may be published at once: the sweep has read all earlier ones
@@ -56,12 +56,10 @@ class OutboxRelay:
 
     def _enqueue(self, rows: list[OutboxRow]) -> None:
         for row in rows:
-            queued = self._queued.get(row.subject_id)
-            if queued is not None:
-                queued.append(row)
-            else:
-                self._queued[row.subject_id] = deque()
-                self._produce(row)
+            queue = self._queued.setdefault(row.subject_id, deque())
+            queue.append(row)
+            if len(queue) == 1 and not self._produce(row):
+                break  # the next row may be of the same subject, and there may be room again
 
     async def close(self) -> None:
         """Wait up to 2 s for rows in flight; the others are published after the next start."""
@@ -75,7 +73,7 @@ class OutboxRelay:
         if self._published:
             await self._books.write(mark_published, self._published, now_micros())
 
-    def _produce(self, row: OutboxRow) -> None:
+    def _produce(self, row: OutboxRow) -> bool:
         headers = headers_of(
             row.event_id, row.type, SOURCE, row.subject_id, from_micros(row.recorded_at), row.traceparent
         )
@@ -86,6 +84,8 @@ class OutboxRelay:
         except BufferError:  # the queue is full because Kafka is away: the sweep sends the row later
             del self._queued[row.subject_id]
             self._direct = False
+            return False
+        return True
 
     def _poll(self) -> None:
         while not self._stop.is_set():
@@ -100,16 +100,16 @@ class OutboxRelay:
     def _settle(self) -> None:
         while self._delivered:
             row, error = self._delivered.popleft()
-            queued = self._queued.pop(row.subject_id, deque())
+            queue = self._queued.pop(row.subject_id)
             if error is not None:
                 log.warning("event.delayed", error=error.name(), topic=row.topic)
                 self._direct = False  # the subject's next rows are dropped here, too: the sweep sends all in order
                 continue
             self._published.append(row.id)
-            if queued:
-                following = queued.popleft()
-                self._queued[row.subject_id] = queued
-                self._produce(following)
+            queue.popleft()
+            if queue:
+                self._queued[row.subject_id] = queue
+                self._produce(queue[0])
         self._wake.set()
 
     async def _mark_published(self) -> None:
@@ -139,5 +139,5 @@ class OutboxRelay:
         until = now_micros() - (SWEEP_AGE_US if self._direct else 0)
         rows = await self._books.read(select_unpublished, until, PAGE)
         self._direct = len(rows) < PAGE
-        in_flight, acknowledged = set(self._queued), set(self._published)
-        self._enqueue([row for row in rows if row.subject_id not in in_flight and row.id not in acknowledged])
+        known = {row.id for queue in self._queued.values() for row in queue}.union(self._published)
+        self._enqueue([row for row in rows if row.id not in known])

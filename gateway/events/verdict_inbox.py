@@ -63,15 +63,15 @@ class VerdictInbox:
         waiter: asyncio.Future[Verdict] = self._loop.create_future()
         self._waiting[payment_id] = waiter
         try:
-            verdict = await asyncio.wait_for(waiter, budget_s)
-        except TimeoutError:
+            await asyncio.wait([waiter], timeout=budget_s)
+        finally:
+            self._waiting.pop(payment_id, None)
+        if not waiter.done():
             self._missed += 1
             self._given_up[payment_id] = None
             return None
-        finally:
-            self._waiting.pop(payment_id, None)
         self._missed = 0
-        return verdict
+        return waiter.result()
 
     async def close(self) -> None:
         """Stop reading; waits 1 s at most, because a client whose Kafka has just gone away blocks its thread."""

@@ -126,6 +126,39 @@ async def test_new_rows_wait_while_earlier_ones_are_the_sweeps(
     assert set(map(tuple, read(kafka, topic, 1).values())) == {tuple(range(1, EACH + 1))}
 
 
+async def test_what_is_left_to_the_sweep_is_not_overtaken_while_an_earlier_row_is_in_flight(
+    new_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    topic = new_topic()
+    books = books_at(tmp_path)
+    relay = OutboxRelay(books, "localhost:1")
+    books.listener = relay.publish
+    await eventually(lambda: relay._direct)
+    await books.write(add, topic, 0, 1)
+    relay._direct = False  # as after a failed delivery of some other row
+    await books.write(add, topic, 0, 2)
+    await eventually(lambda: relay._direct)
+    await books.write(add, topic, 0, 3)
+    assert [row.sequence for row in relay._queued["pay-0"]] == [1, 2, 3]
+    await relay.close()
+    await books.close()
+
+
+async def test_a_queue_that_is_always_full_keeps_the_order(
+    kafka: str, new_topic: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.events.outbox_relay.QUEUE_MAX", 2)
+    topic = new_topic(3)
+    books = books_at(tmp_path)
+    relay = OutboxRelay(books, kafka)
+    books.listener = relay.publish
+    await write_all(books, topic)
+    await drained(books)
+    await relay.close()
+    await books.close()
+    assert set(map(tuple, read(kafka, topic, 3).values())) == {tuple(range(1, EACH + 1))}
+
+
 async def test_what_a_full_disk_keeps_from_being_noted_is_noted_later_and_not_sent_again(
     kafka: str, new_topic: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
