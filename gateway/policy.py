@@ -9,7 +9,7 @@ SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 HOUR_US = 60 * MINUTE_US
 
-# A request can still land after it was given up: its id is looked up again this long after.
+# A request can still land after it was given up: the pauses before each further look-up of its id.
 WATCH_US = {
     "local": (10 * SECOND_US, 30 * SECOND_US),
     "production": (MINUTE_US, 5 * MINUTE_US, HOUR_US, 24 * HOUR_US),
@@ -22,7 +22,8 @@ class Policy(msgspec.Struct, frozen=True):
     """Times in microseconds, caps in minor units. `worker_id` names this process in leases.
 
     `lease_us`: how long work in hand belongs to a worker. `unknown_window_us`: from the end of a call's timeout to
-    the first look-up of it. `watch_us`: after which times a call that was given up is looked up again.
+    the first look-up of it, and between the later ones. `watch_us`: the pauses before each further look-up of a
+    call that was given up.
     """
 
     worker_id: str

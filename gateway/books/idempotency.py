@@ -34,12 +34,11 @@ class KeyedRequest(msgspec.Struct, frozen=True):
 
 
 class IdempotentAnswer(msgspec.Struct, frozen=True):
-    """What a request was answered, byte by byte. `subject_id`: the payment it ran on, if any."""
+    """What a request was answered, byte by byte."""
 
     status: int
     body: bytes
     media_type: str
-    subject_id: str | None = None
 
 
 class RunningRequest(msgspec.Struct, frozen=True):
@@ -151,7 +150,7 @@ def _answer(row: Row[Any], fingerprint: bytes) -> IdempotentAnswer | None:
         raise KeyReused
     if row.status is None:
         return None
-    return IdempotentAnswer(row.status, row.body, row.media_type, row.subject_id)
+    return IdempotentAnswer(row.status, row.body, row.media_type)
 
 
 def select_running(conn: Connection, subject_id: str) -> list[RunningRequest]:

@@ -32,7 +32,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `operations`. `amount` in minor units of `currency`, times in microseconds UTC.
 
     `parent_id`: the operation this one follows or takes back; `parent_reference`: the processor's reference of
-    that one. `checks`: how often recovery has asked for it. `lease_until`: while sending, its worker's lease;
+    that one. `checks`: look-ups since it was given up. `lease_until`: while sending, its worker's lease;
     then, when recovery asks again; null: never.
     """
 

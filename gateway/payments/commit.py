@@ -1,7 +1,8 @@
 """The one writer of payments, operations and postings, with their outbox rows and the answers to their requests.
 
-There is exactly one commit before every call to a processor, and each recovery point is one: `receive` claims the
-key and writes the payment, `commit` writes any change of it. A processor's answer always comes through `apply`.
+There is exactly one commit before every call that can move money, and each recovery point is one: `receive`
+claims the key and writes the payment, `commit` writes any change of it. A processor's answer always comes through
+`apply`.
 """
 
 import msgspec
@@ -194,7 +195,7 @@ def _situation(conn: Connection, payment: PaymentRow, operation: Operation) -> S
         parent = select_operation(conn, operation.parent_id)
         if takes_back(operation.kind):
             parent_entries = select_standing(conn, payment.id, operation.parent_id)
-    # A reversal begun while this call is out does not hold its answer up: it ends after it, on what it books.
+    # A reversal opened while this call is out is left aside here: its own answer decides on what this one books.
     alone = operation.status == "sending" and operation.kind != "reversal"
     other_open = [] if alone else [o for o in select_open(conn, payment.id) if o.id != operation.id]
     return Situation(payment, operation, parent, parent_entries, tuple(other_open))
@@ -259,7 +260,7 @@ def _answer(conn: Connection, payment: PaymentRow, waiting: bool) -> dict[tuple[
     answers = {}
     for request in select_running(conn, payment.id):
         body = msgspec.json.encode(payment_view(payment, request.role))
-        answer = IdempotentAnswer(202 if waiting else request.ok_status, body, JSON, payment.id)
+        answer = IdempotentAnswer(202 if waiting else request.ok_status, body, JSON)
         store_answer(conn, request, answer)
         answers[request.account_id, request.key] = answer
     return answers

@@ -4,8 +4,8 @@ received  the key is claimed, payment and `payment.initiated` are written; nothi
 judged    the verdict is applied, and the operation about to be sent is written
 finished  the processor's answer is applied, the money posted, the client's answer stored
 
-At a processor whose payer approves on its own page, an order is opened in between: `approved` is the point from
-which such a payment goes on to `judged`.
+At a processor whose payer approves on its own page, an order is sent first, before any verdict; its payment is
+`finished` until the payer is back. `approved` is the point from which it goes on to `judged`.
 """
 
 from time import perf_counter

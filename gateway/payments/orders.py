@@ -17,7 +17,8 @@ from schemas.times import now_micros
 async def payer_returned(runtime: Runtime, payment: PaymentRow, *, cancelled: bool) -> PaymentRow:
     """The payment after its payer came back: voided where they `cancelled`, finished where they approved.
 
-    Only the processor's word counts, so this may be called by anybody, any number of times.
+    An approval is believed from the processor only, so this may be called by anybody, any number of times. A payer
+    who `cancelled` is believed at once.
     """
     if payment.state != "requires_action":
         return payment

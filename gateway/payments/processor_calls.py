@@ -108,8 +108,8 @@ async def _authorize(
 async def _open_card(runtime: Runtime, card_id: str, owner_id: str) -> CardDetails:
     """The number behind a token; a vault that restarts is waited for. Raises `VaultAway`, `CardUnknown`.
 
-    Nothing was sent yet, and the lease outlasts the call that follows: half of what it does so by is waited, the
-    other half covers the vault's own timeout.
+    Nothing was sent yet, and the lease outlasts the call that follows: it waits at most half of the difference, as
+    the vault's own timeout comes on top.
     """
     give_up = monotonic() + (runtime.settings.lease_s - runtime.settings.call_timeout_s) / 2
     while True:

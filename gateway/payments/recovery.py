@@ -1,8 +1,7 @@
-"""Recovery: takes over what a worker left behind, and polls processors for `unknown` operations until they are
-final.
+"""Recovery: takes over what a worker left behind, and settles `unknown` operations.
 
-It only takes expired leases, one conditional UPDATE each, and it only asks or takes back: an authorization is
-never sent again.
+It only takes expired leases, one conditional UPDATE each. It looks an operation up, sends again what a processor
+applies once, does it anew or takes it back; an authorization or sale is never sent a second time.
 """
 
 import asyncio

@@ -210,7 +210,7 @@ def takes_back(kind: OperationKind) -> bool:
 def _effect(found: Situation, closed: Operation, answer: Answer) -> Effect:
     payment, parent, other_open = found.payment, found.parent, found.other_open
     if closed.status == "succeeded" and any(_reverses(other, closed) for other in other_open):
-        return Effect(payment)  # its reversal may have landed: the reversal's end is the payment's
+        return Effect(payment)  # its reversal may have landed: what that is answered decides
     match closed.kind:
         case "order":
             return _after_order(payment, closed, answer)

@@ -117,7 +117,7 @@ class ReturnQuery(msgspec.Struct, frozen=True):
 async def come_back(call: Call[None, ReturnQuery], payment_id: str, nonce: str) -> Reply:
     """Finish a payment that its payer approved, or void a cancelled one; then redirect to `return_url`.
 
-    It needs no token and may be repeated: only the processor's own answer changes the payment.
+    It needs no token and may be repeated: an approval is believed from the processor only.
     """
     row = await call.runtime.books.read(select_payment, payment_id)
     if row is None or row.return_nonce is None or not compare_digest(nonce.encode(), row.return_nonce.encode()):

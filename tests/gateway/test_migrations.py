@@ -97,7 +97,7 @@ def test_books_of_the_first_release_are_read_as_they_were(tmp_path: Path) -> Non
         assert (operation.attempt_id, operation.parent_id, operation.parent_reference) == ("att_1", "op_0", "ref")
         assert select_running(conn, "pay_1") == [RunningRequest("acc_m", "runs", "merchant", 200)]
         stored = select_answer(conn, KeyedRequest("acc_c", "done", b"\0", "customer"))
-        assert stored == IdempotentAnswer(201, b"{}", "application/json", "pay_1")
+        assert stored == IdempotentAnswer(201, b"{}", "application/json")
         assert [event.subject_id for event in select_history(conn, "pay_1")] == ["pay_1"]
         assert posted(conn, "op_0") == (("hold:visa", 500), ("hold:acc_m", -500))
 

@@ -67,7 +67,7 @@ def test_its_key_is_claimed_for_as_long_as_its_lease_and_answers_201(conn: Conne
 
 def test_an_answered_request_is_answered_again_and_writes_nothing(conn: Connection) -> None:
     receive(conn, POLICY, REQUEST, new_payment())
-    answer = IdempotentAnswer(201, b"{}", "application/json", "pay")
+    answer = IdempotentAnswer(201, b"{}", "application/json")
     store_answer(conn, REQUEST, answer)
     assert receive(conn, POLICY, REQUEST, new_payment("pay_2")) == answer
     assert len(select_history(conn, "pay")) == 1
@@ -117,7 +117,7 @@ def test_a_request_on_a_payment_claims_its_key_and_answers_200(conn: Connection)
     assert (key.subject_id, key.ok_status) == ("pay", 200)
     with pytest.raises(RequestRunning):
         claim_for(conn, POLICY, REQUEST, "pay")
-    answer = IdempotentAnswer(202, b"{}", "application/json", "pay")
+    answer = IdempotentAnswer(202, b"{}", "application/json")
     store_answer(conn, REQUEST, answer)
     assert claim_for(conn, POLICY, REQUEST, "pay") == answer
 
