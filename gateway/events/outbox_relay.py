@@ -26,6 +26,7 @@ SWEEP_S = 1.0
 SWEEP_BEHIND_S = 0.1  # while new rows are left to the sweep
 MARK_EVERY_S = 0.05  # one transaction marks the rows that were acknowledged in this time
 SWEEP_AGE_US = 2_000_000  # younger rows are left to the process that committed them
+POLL_S = 0.05  # how soon the thread sees that it is to stop
 PAGE = 1000
 QUEUE_MAX = 20_000  # records in the producer's queue; further rows stay in the books
 
@@ -89,7 +90,7 @@ class OutboxRelay:
 
     def _poll(self) -> None:
         while not self._stop.is_set():
-            self._producer.poll(0.2)
+            self._producer.poll(POLL_S)
 
     def _on_delivery(self, row: OutboxRow, error: KafkaError | None, _message: Any) -> None:
         self._delivered.append((row, error))

@@ -25,6 +25,7 @@ MISSED_MAX = 5  # late verdicts in a row after which payments stop waiting
 PROBE_S = 1.0  # from then on one payment per second waits, to find out whether the flow is back
 BATCH = 500
 RETRY_S = 0.5  # between two attempts to reach Kafka
+POLL_S = 0.05  # how soon the thread sees that it is to stop
 CATCH_UP_MAX_S = 10.0  # then the gateway is ready without Kafka
 
 log = structlog.get_logger()
@@ -140,7 +141,7 @@ class VerdictInbox:
 
 def _poll(client: Consumer) -> list[Message]:
     """The next record and those fetched with it; `consume` alone would delay verdicts until a batch is full."""
-    first = client.poll(0.2)
+    first = client.poll(POLL_S)
     return [] if first is None else [first, *client.consume(BATCH - 1, 0)]
 
 
