@@ -184,7 +184,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({VISA: "x"}, "$"),
     ({"number": "4111111111111112", "exp_year": 2020}, "$.number $.exp_year"),  # all at once
 ]
-CHANCE = {"ms", "timestamp", "trace", "request_id"}  # what may have any digits in it
+CHANCE = {"milliseconds", "timestamp", "trace", "request_id"}  # what may have any digits in it
 QUOTES = (VISA, VISA[6:], "4111 1111", "4111-1111", "987", "378282246310005", "４１１１")
 
 

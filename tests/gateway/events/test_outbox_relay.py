@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -76,18 +77,29 @@ def read(bootstrap: str, topic: str, partitions: int) -> dict[str, list[int]]:
     return seen
 
 
+@asynccontextmanager
+async def publishing(books: Books, kafka: str) -> AsyncIterator[None]:
+    """A relay that hears of what is committed, until all of it is on Kafka; then the books are closed as well."""
+    relay = OutboxRelay(books, kafka)
+    books.listener = relay.publish
+    yield
+    await drained(books)
+    await relay.close()
+    await books.close()
+
+
+def assert_in_order(seen: dict[str, list[int]]) -> None:
+    assert set(map(tuple, seen.values())) == {tuple(range(1, EACH + 1))}
+
+
 async def test_what_is_committed_is_published_in_order(
     kafka: str, new_topic: Callable[..., str], tmp_path: Path
 ) -> None:
     topic = new_topic(3)
     books = books_at(tmp_path)
-    relay = OutboxRelay(books, kafka)
-    books.listener = relay.publish
-    await write_all(books, topic)
-    await drained(books)
-    await relay.close()
-    await books.close()
-    assert set(map(tuple, read(kafka, topic, 3).values())) == {tuple(range(1, EACH + 1))}
+    async with publishing(books, kafka):
+        await write_all(books, topic)
+    assert_in_order(read(kafka, topic, 3))
 
 
 async def test_what_kafka_missed_goes_out_in_order_after_a_restart(
@@ -100,12 +112,9 @@ async def test_what_kafka_missed_goes_out_in_order_after_a_restart(
     await write_all(books, topic)
     assert (await books.read(measure_backlog)).rows == PAYMENTS * EACH
     await away.close()
-    relay = OutboxRelay(books, kafka)
-    books.listener = relay.publish
-    await drained(books)
-    await relay.close()
-    await books.close()
-    assert set(map(tuple, read(kafka, topic, 3).values())) == {tuple(range(1, EACH + 1))}
+    async with publishing(books, kafka):
+        pass
+    assert_in_order(read(kafka, topic, 3))
 
 
 async def test_new_rows_wait_while_earlier_ones_are_the_sweeps(
@@ -116,14 +125,10 @@ async def test_new_rows_wait_while_earlier_ones_are_the_sweeps(
     for sequence in range(1, EACH):
         for payment in range(PAYMENTS):
             await books.write(add, topic, payment, sequence)  # nobody listens: as after a crash
-    relay = OutboxRelay(books, kafka)
-    books.listener = relay.publish
-    for payment in range(PAYMENTS):
-        await books.write(add, topic, payment, EACH)
-    await drained(books)
-    await relay.close()
-    await books.close()
-    assert set(map(tuple, read(kafka, topic, 1).values())) == {tuple(range(1, EACH + 1))}
+    async with publishing(books, kafka):
+        for payment in range(PAYMENTS):
+            await books.write(add, topic, payment, EACH)
+    assert_in_order(read(kafka, topic, 1))
 
 
 async def test_what_is_left_to_the_sweep_is_not_overtaken_while_an_earlier_row_is_in_flight(
@@ -150,13 +155,9 @@ async def test_a_queue_that_is_always_full_keeps_the_order(
     monkeypatch.setattr("gateway.events.outbox_relay.QUEUE_MAX", 2)
     topic = new_topic(3)
     books = books_at(tmp_path)
-    relay = OutboxRelay(books, kafka)
-    books.listener = relay.publish
-    await write_all(books, topic)
-    await drained(books)
-    await relay.close()
-    await books.close()
-    assert set(map(tuple, read(kafka, topic, 3).values())) == {tuple(range(1, EACH + 1))}
+    async with publishing(books, kafka):
+        await write_all(books, topic)
+    assert_in_order(read(kafka, topic, 3))
 
 
 async def test_what_a_full_disk_keeps_from_being_noted_is_noted_later_and_not_sent_again(
