@@ -14,6 +14,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from schemas.topics import Topic
 
+POLL_S = 0.05  # of a thread that polls: how soon it sees that it is to stop
 REPEATED_AFTER_S = 10.0
 SILENT_US = 2_000_000  # a live broker answers a fetch within half a second (`fetch.wait.max.ms`)
 BROKER_MESSAGE = re.compile(r"(?P<kind>\w+) \[[^]]*\] \[thrd:(?P<broker>[^]]*)\]")

@@ -15,7 +15,7 @@ import structlog
 from confluent_kafka import KafkaError
 from sqlalchemy.exc import SQLAlchemyError
 
-from connectors.kafka import producer
+from connectors.kafka import POLL_S, producer
 from gateway.books.engine import Books
 from gateway.books.outbox import OutboxRow, mark_published, select_unpublished
 from schemas.events import headers_of
@@ -26,7 +26,6 @@ SWEEP_S = 1.0
 SWEEP_BEHIND_S = 0.1  # while new rows are left to the sweep
 MARK_EVERY_S = 0.05  # one transaction marks the rows that were acknowledged in this time
 SWEEP_AGE_US = 2_000_000  # younger rows are left to the process that committed them
-POLL_S = 0.05  # how soon the thread sees that it is to stop
 PAGE = 1000
 QUEUE_MAX = 20_000  # records in the producer's queue; further rows stay in the books
 

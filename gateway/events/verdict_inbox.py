@@ -14,7 +14,7 @@ import structlog
 from cachetools import FIFOCache
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
-from connectors.kafka import consumer, is_listening, offsets_at
+from connectors.kafka import POLL_S, consumer, is_listening, offsets_at
 from schemas.events import Unreadable, decode
 from schemas.fraud import Verdict
 from schemas.topics import RISK
@@ -25,7 +25,6 @@ MISSED_MAX = 5  # late verdicts in a row after which payments stop waiting
 PROBE_S = 1.0  # from then on one payment per second waits, to find out whether the flow is back
 BATCH = 500
 RETRY_S = 0.5  # between two attempts to reach Kafka
-POLL_S = 0.05  # how soon the thread sees that it is to stop
 CATCH_UP_MAX_S = 10.0  # then the gateway is ready without Kafka
 
 log = structlog.get_logger()
