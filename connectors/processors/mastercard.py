@@ -203,7 +203,13 @@ class Mastercard:
 
     name: ProcessorName = "mastercard"
     capabilities = Capabilities(
-        methods=frozenset({"card"}), brands=frozenset({"mastercard"}), deduplicates=True, payer_approves=False
+        methods=frozenset({"card"}),
+        brands=frozenset({"mastercard"}),
+        deduplicates=True,
+        payer_approves=False,
+        captures_in_parts=True,
+        final_capture_releases=False,
+        releases_rest=False,
     )
 
     def __init__(self, transport: Transport, merchant: str, password: str) -> None:

@@ -241,7 +241,13 @@ class PayPal:
 
     name: ProcessorName = "paypal"
     capabilities = Capabilities(
-        methods=frozenset({"paypal"}), brands=frozenset(), deduplicates=True, payer_approves=True
+        methods=frozenset({"paypal"}),
+        brands=frozenset(),
+        deduplicates=True,
+        payer_approves=True,
+        captures_in_parts=True,
+        final_capture_releases=True,
+        releases_rest=True,
     )
 
     def __init__(self, transport: Transport, client: str, secret: str) -> None:

@@ -225,7 +225,13 @@ class Visa:
 
     name: ProcessorName = "visa"
     capabilities = Capabilities(
-        methods=frozenset({"card"}), brands=frozenset({"visa"}), deduplicates=False, payer_approves=False
+        methods=frozenset({"card"}),
+        brands=frozenset({"visa"}),
+        deduplicates=False,
+        payer_approves=False,
+        captures_in_parts=True,
+        final_capture_releases=False,
+        releases_rest=True,
     )
 
     def __init__(self, transport: Transport, signer: Signer) -> None:
