@@ -71,6 +71,10 @@ PAYPAL_DENIED: dict[str, str] = {
     "95.40": "9540",  # refused card
 }
 PAYPAL_CAPTURE_DECLINED: dict[str, str] = {"51.40": "5140"}  # the card was closed in between
+# The amount of a refund that PayPal takes and cannot carry out (201 FAILED); of refunds and voids that it refuses.
+PAYPAL_REFUND_FAILED = "51.41"
+PAYPAL_REFUND_REFUSED: dict[str, str] = {"51.42": "PAYER_ACCOUNT_LOCKED_OR_CLOSED"}
+PAYPAL_VOID_REFUSED: dict[str, str] = {"51.43": "CANNOT_BE_VOIDED"}  # what is left of the authorization
 
 
 def visa_card_outcome(number: str, expiry: date) -> MagicOutcome:
