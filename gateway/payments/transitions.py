@@ -97,7 +97,7 @@ def _must_succeed(operation: Operation, payment: PaymentRow) -> bool:
         case "reversal":
             return True
         case "void":
-            return operation.requested_by is None and payment.state != "partially_captured"
+            return operation.requested_by is None and operation.amount == payment.amount
         case "order" | "authorize" | "sale" | "capture" | "refund":
             return False
         case _:
