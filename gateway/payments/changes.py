@@ -103,17 +103,22 @@ def change_of(
     now: int,
     *,
     waiting: bool = False,
+    in_flight: bool = False,
     updates: tuple[OperationUpdate, ...] = (),
     postings: tuple[OperationPosting, ...] = (),
 ) -> Change:
     """The change that leaves a payment as `effect` says, at `now` (microseconds UTC).
 
-    `waiting`: something is open that decides it. Raises `ImpossibleTransition` (a bug).
+    `waiting`: something is open that decides it. `in_flight`: another call is out, and its answer is what the
+    request that asked for it is answered with. Raises `ImpossibleTransition` (a bug).
     """
+    rests = effect.next is None and not in_flight
     if effect.next is not None:
-        after, rests = _sending(effect.payment, effect.next, policy, now), False
+        after = _sending(effect.payment, effect.next, policy, now)
+    elif in_flight:
+        after = msgspec.structs.replace(effect.payment, updated_at=now)
     else:
-        after, rests = _resting(effect.payment, now), True
+        after = _resting(effect.payment, now)
     moved = after.state != before.state
     events = effect.events + _state_events(before, after) + (_status_events(after) if rests else ())
     return Change(

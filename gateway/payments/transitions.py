@@ -41,6 +41,7 @@ def settle(found: Situation, answer: Answer, policy: Policy, now: int) -> Change
         policy,
         now,
         waiting=closed.status == "unknown" or bool(found.other_open),
+        in_flight=any(o.status == "sending" and o.kind != "reversal" for o in found.other_open),
         updates=tuple(updates),
         postings=_postings(found, closed, booked),
     )
