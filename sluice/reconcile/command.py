@@ -12,7 +12,7 @@ from gateway.payments.changes import holds_money
 from gateway.settings import GatewaySettings
 from schemas.settings import load
 from sluice.reconcile.ledger import ProcessorRecord, differences, landed, read_ledger
-from sluice.reconcile.money import Money, by_processors, per_currency
+from sluice.reconcile.money import NOTHING, HeldAndDue, by_processors, per_currency
 from sluice.reconcile.stores import (
     Cut,
     ReconciledPayment,
@@ -99,7 +99,7 @@ def _found(
             yield f"{name}: {len(differing)} payments differ from the books: {_some(differing)}"
     if gaps:
         yield f"kafka: {len(gaps)} payments lack events: {_some(gaps)}"
-    wrong = [id for id, line in cut.lines.items() if cut.money.get(id, Money()) != _told(line)]
+    wrong = [id for id, line in cut.lines.items() if cut.money.get(id, NOTHING) != _told(line)]
     if wrong:
         yield f"books: {len(wrong)} payments whose postings are not what their amounts say: {_some(wrong)}"
     for currency, total in cut.posted.items():
@@ -108,15 +108,15 @@ def _found(
         yield f"books: {cut.unpublished} events are not published"
 
 
-def _told(line: ReconciledPayment) -> Money:
+def _told(line: ReconciledPayment) -> HeldAndDue:
     held = line.amount - line.amount_captured if holds_money(line.state) else 0
-    return Money(held, line.amount_captured - line.amount_refunded)
+    return HeldAndDue(held, line.amount_captured - line.amount_refunded)
 
 
-def _money_differences(cut: Cut, theirs: dict[str, Money], moved: set[str]) -> Iterator[str]:
+def _money_differences(cut: Cut, theirs: dict[str, HeldAndDue], moved: set[str]) -> Iterator[str]:
     """Payments at rest whose money is not the same at their processors; those that `moved` since are left out."""
     moving = moved | {o.payment_id for o in cut.operations if o.finished_at is None or o.finished_at > cut.at}
-    wrong = [id for id in cut.lines.keys() - moving if cut.money.get(id, Money()) != theirs.get(id, Money())]
+    wrong = [id for id in cut.lines.keys() - moving if cut.money.get(id, NOTHING) != theirs.get(id, NOTHING)]
     if wrong:
         yield f"processors: {len(wrong)} payments of which other amounts are held or due there: {_some(wrong)}"
 
@@ -142,13 +142,13 @@ def _print_totals(stores: dict[str, ById]) -> None:
             click.echo(f"{key[0]:9}{key[1]:20}{name:11}{shown}")
 
 
-def _print_money(cut: Cut, theirs: dict[str, Money]) -> None:
+def _print_money(cut: Cut, theirs: dict[str, HeldAndDue]) -> None:
     currencies = {id: line.currency for id, line in cut.lines.items()}
     stores = {"books": per_currency(cut.money, currencies), "processors": per_currency(theirs, currencies)}
     click.echo(f"{'currency':29}{'store':11}{'held':>28}{'due':>18}")
     for currency in sorted(set().union(*stores.values())):
         for name, sums in stores.items():
-            money = sums.get(currency, Money())
+            money = sums.get(currency, NOTHING)
             click.echo(f"{currency:29}{name:11}{money.held:>28}{money.due:>18}")
 
 

@@ -12,7 +12,7 @@ from sluice.reconcile.ledger import ProcessorRecord, lapses
 TAKEN_BACK = ("void", "reversal")
 
 
-class Money(msgspec.Struct, frozen=True):
+class HeldAndDue(msgspec.Struct, frozen=True):
     """Of one payment, or of all in a currency, in minor units.
 
     `held`: reserved and not captured; `due`: captured and not refunded.
@@ -21,12 +21,15 @@ class Money(msgspec.Struct, frozen=True):
     held: int = 0
     due: int = 0
 
-    def plus(self, other: "Money") -> "Money":
+    def plus(self, other: "HeldAndDue") -> "HeldAndDue":
         """The sums of both."""
-        return Money(self.held + other.held, self.due + other.due)
+        return HeldAndDue(self.held + other.held, self.due + other.due)
 
 
-def by_processors(operations: Iterable[Operation], rows: Iterable[ProcessorRecord]) -> dict[str, Money]:
+NOTHING = HeldAndDue()
+
+
+def by_processors(operations: Iterable[Operation], rows: Iterable[ProcessorRecord]) -> dict[str, HeldAndDue]:
     """The money of each payment id as the processors' records have it; what the books do not know is left out."""
     ours = {operation.id: operation for operation in operations}
     applied = [row for row in rows if row.status == "applied"]
@@ -36,7 +39,7 @@ def by_processors(operations: Iterable[Operation], rows: Iterable[ProcessorRecor
     for row in standing:
         captured[row.of] += row.amount if row.operation == "capture" else 0
     let_go = _let_go(ours.values())
-    found: defaultdict[str, Money] = defaultdict(Money)
+    found: defaultdict[str, HeldAndDue] = defaultdict(HeldAndDue)
     for row in standing:
         if operation := ours.get(row.request_id):
             left = 0 if operation.id in let_go else row.amount - captured[row.id]
@@ -44,16 +47,16 @@ def by_processors(operations: Iterable[Operation], rows: Iterable[ProcessorRecor
     return dict(found)
 
 
-def _money(row: ProcessorRecord, left: int) -> Money:
+def _money(row: ProcessorRecord, left: int) -> HeldAndDue:
     match row.operation:
         case "authorize":
-            return Money(held=left)
+            return HeldAndDue(held=left)
         case "sale" | "capture":
-            return Money(due=row.amount)
+            return HeldAndDue(due=row.amount)
         case "refund":
-            return Money(due=-row.amount)
+            return HeldAndDue(due=-row.amount)
         case _:
-            return Money()
+            return NOTHING
 
 
 def _let_go(operations: Iterable[Operation]) -> set[str | None]:
@@ -70,9 +73,9 @@ def _releases_by_itself(operation: Operation) -> bool:
     return last and CAPABILITIES[operation.processor].final_capture_releases
 
 
-def per_currency(money: Mapping[str, Money], currencies: Mapping[str, str]) -> dict[str, Money]:
+def per_currency(money: Mapping[str, HeldAndDue], currencies: Mapping[str, str]) -> dict[str, HeldAndDue]:
     """The sums of the payments of each currency."""
-    sums: defaultdict[str, Money] = defaultdict(Money)
+    sums: defaultdict[str, HeldAndDue] = defaultdict(HeldAndDue)
     for payment_id, of_payment in money.items():
         sums[currencies[payment_id]] = sums[currencies[payment_id]].plus(of_payment)
     return dict(sums)

@@ -21,7 +21,7 @@ from schemas.events import Unreadable, decode
 from schemas.payments import PROCESSORS, PaymentEvent, RefundEvent, TransactionCompleted
 from schemas.states import PaymentState
 from schemas.topics import PAYMENTS
-from sluice.reconcile.money import Money
+from sluice.reconcile.money import HeldAndDue
 
 PAGE = 20_000
 NEXT = """
@@ -52,7 +52,7 @@ class Cut(msgspec.Struct, frozen=True):
     lines: dict[str, ReconciledPayment]
     sequences: dict[str, int]
     operations: list[Operation]
-    money: dict[str, Money]
+    money: dict[str, HeldAndDue]
     unpublished: int
     posted: dict[str, int]
 
@@ -156,14 +156,16 @@ def _line(payment: Any) -> ReconciledPayment:
     return ReconciledPayment(**{name: getattr(payment, name) for name in ReconciledPayment.__struct_fields__})
 
 
-def _posted_money(conn: Connection) -> dict[str, Money]:
+def _posted_money(conn: Connection) -> dict[str, HeldAndDue]:
     c = postings.c
     names = [f"{kind}:{processor}" for kind in ("hold", "due") for processor in PROCESSORS]
     summed = select(c.payment_id, c.account, cast(func.sum(c.amount), BigInteger).label("amount"))
-    found: defaultdict[str, Money] = defaultdict(Money)
+    found: defaultdict[str, HeldAndDue] = defaultdict(HeldAndDue)
     for row in conn.execute(summed.where(c.account.in_(names)).group_by(c.payment_id, c.account)):
         held = row.account.startswith("hold:")
-        found[row.payment_id] = found[row.payment_id].plus(Money(row.amount, 0) if held else Money(0, row.amount))
+        found[row.payment_id] = found[row.payment_id].plus(
+            HeldAndDue(row.amount, 0) if held else HeldAndDue(0, row.amount)
+        )
     return dict(found)
 
 

@@ -7,7 +7,7 @@ import pytest
 from gateway.books.operations import Operation
 from schemas.payments import ProcessorName
 from sluice.reconcile.ledger import ProcessorRecord, differences
-from sluice.reconcile.money import Money, by_processors, per_currency
+from sluice.reconcile.money import HeldAndDue, by_processors, per_currency
 from tests.sluice.reconcile.test_ledger import CUT, operation, row
 
 
@@ -27,33 +27,33 @@ HOLD = record(1, "op_a", "authorize", 1000)
 PART = record(2, "op_c", "capture", 300, of=1)
 
 
-def money(operations: list[Operation], rows: list[ProcessorRecord]) -> Money:
-    return by_processors(operations, rows).get("pay_1", Money())
+def money(operations: list[Operation], rows: list[ProcessorRecord]) -> HeldAndDue:
+    return by_processors(operations, rows).get("pay_1", HeldAndDue())
 
 
 def test_what_is_not_captured_is_held() -> None:
     part = following("op_c", "capture", 300, final=False)
-    assert money([authorized()], [HOLD]) == Money(held=1000)
-    assert money([authorized(), part], [HOLD, PART]) == Money(held=700, due=300)
+    assert money([authorized()], [HOLD]) == HeldAndDue(held=1000)
+    assert money([authorized(), part], [HOLD, PART]) == HeldAndDue(held=700, due=300)
 
 
 def test_a_void_of_the_rest_leaves_what_was_captured() -> None:
     part, rest = following("op_c", "capture", 300), following("op_v", "void", 700)
     released = record(3, "op_v", "reversal", 700, of=1)
-    assert money([authorized(), part, rest], [HOLD, PART, released]) == Money(due=300)
+    assert money([authorized(), part, rest], [HOLD, PART, released]) == HeldAndDue(due=300)
 
 
 @pytest.mark.parametrize("final", [True, False])
 def test_a_final_capture_releases_by_itself_where_the_processor_says_so(final: bool) -> None:
     part = following("op_c", "capture", 300, "paypal", final=final)
-    assert money([authorized("paypal"), part], [HOLD, PART]) == Money(held=0 if final else 700, due=300)
+    assert money([authorized("paypal"), part], [HOLD, PART]) == HeldAndDue(held=0 if final else 700, due=300)
 
 
 def test_a_rest_without_a_call_lapses_with_its_hold() -> None:
     part = following("op_c", "capture", 300, "mastercard")
     rest = following("op_v", "void", 700, "mastercard")
     operations = [authorized("mastercard"), part, rest]
-    assert money(operations, [HOLD, PART]) == Money(due=300)
+    assert money(operations, [HOLD, PART]) == HeldAndDue(due=300)
     assert list(differences(operations, [HOLD, PART], CUT, set())) == []
 
 
@@ -67,12 +67,12 @@ def test_refunds_are_no_longer_due_and_what_was_taken_back_counts_for_nothing() 
     operations = [operation("op_s"), following("op_r", "refund", 200), following("op_q", "refund", 100)]
     sale, refund = record(1, "op_s", "sale", 500), record(2, "op_r", "refund", 200, of=1)
     undone = [record(3, "op_q", "refund", 100, of=1), record(4, "op_x", "void", 100, of=3)]
-    assert money(operations, [sale, refund, *undone]) == Money(due=300)
-    assert money(operations, [sale, record(5, "op_y", "void", 500, of=1)]) == Money()
+    assert money(operations, [sale, refund, *undone]) == HeldAndDue(due=300)
+    assert money(operations, [sale, record(5, "op_y", "void", 500, of=1)]) == HeldAndDue()
 
 
 def test_currencies_are_never_added_up() -> None:
     sums = per_currency(
-        {"a": Money(1, 2), "b": Money(3, 4), "c": Money(5, 6)}, {"a": "EUR", "b": "JPY", "c": "EUR"}
+        {"a": HeldAndDue(1, 2), "b": HeldAndDue(3, 4), "c": HeldAndDue(5, 6)}, {"a": "EUR", "b": "JPY", "c": "EUR"}
     )
-    assert sums == {"EUR": Money(6, 8), "JPY": Money(3, 4)}
+    assert sums == {"EUR": HeldAndDue(6, 8), "JPY": HeldAndDue(3, 4)}
