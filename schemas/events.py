@@ -14,8 +14,8 @@ import msgspec
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.ids import new_id
 from schemas.notifications import Notification
-from schemas.payments import PaymentEvent, TransactionCompleted
-from schemas.states import PaymentState
+from schemas.payments import PaymentEvent, RefundEvent, TransactionCompleted
+from schemas.states import PaymentState, Status
 
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
@@ -38,7 +38,17 @@ class DeadLetter(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
-EventData = PaymentEvent | TransactionCompleted | Verdict | Label | Notification | DeadLetter | Rule | ListEntry
+EventData = (
+    PaymentEvent
+    | RefundEvent
+    | TransactionCompleted
+    | Verdict
+    | Label
+    | Notification
+    | DeadLetter
+    | Rule
+    | ListEntry
+)
 
 EVENT_TYPES: dict[str, type[EventData]] = {
     "payment.initiated": PaymentEvent,
@@ -46,11 +56,17 @@ EVENT_TYPES: dict[str, type[EventData]] = {
     "payment.approved": PaymentEvent,
     "payment.in_review": PaymentEvent,
     "payment.authorized": PaymentEvent,
+    "payment.partially_captured": PaymentEvent,
     "payment.captured": PaymentEvent,
     "payment.voided": PaymentEvent,
     "payment.declined": PaymentEvent,
     "payment.failed": PaymentEvent,
     "payment.unknown": PaymentEvent,
+    "payment.capture_declined": PaymentEvent,
+    "payment.void_declined": PaymentEvent,
+    "refund.pending": RefundEvent,
+    "refund.succeeded": RefundEvent,
+    "refund.failed": RefundEvent,
     "transaction_completed": TransactionCompleted,
     "risk.verdict": Verdict,
     "label.recorded": Label,
@@ -96,6 +112,11 @@ def derived_id(cause: str, kind: str) -> str:
 def payment_type(state: PaymentState) -> str:
     """The type of the event that says a payment came to `state`."""
     return f"payment.{state}"
+
+
+def refund_type(status: Status) -> str:
+    """The type of the event that says a refund came to `status`."""
+    return f"refund.{status}"
 
 
 def trace_id(traceparent: str | None) -> str | None:

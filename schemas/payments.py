@@ -11,6 +11,7 @@ from schemas.states import DeclineCode, PaymentState, Status
 ProcessorName = Literal["visa", "mastercard", "paypal"]
 PROCESSORS: tuple[ProcessorName, ...] = ("visa", "mastercard", "paypal")
 MethodType = Literal["card", "paypal"]
+RefusedKind = Literal["capture", "void", "refund"]
 
 
 class Method(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -35,9 +36,18 @@ class AppliedRisk(msgspec.Struct, frozen=True):
     waited_ms: float | None = None
 
 
+class LastRefusal(msgspec.Struct, frozen=True):
+    """The last capture, void or refund that the processor refused; the payment stayed as it was."""
+
+    kind: RefusedKind
+    decline_code: DeclineCode
+    at: datetime
+
+
 class Payment(msgspec.Struct, frozen=True):
     """A payment as every topic shows it. Amounts in minor units of `currency`; times UTC.
 
+    `amount_capturable` is what is reserved and not captured yet; `amount_refunded` is a part of `amount_captured`.
     `stream_key` is the record's key and the instrument of the fraud features. `occurred_at` is when it
     happened at the payer's, `created_at` and `updated_at` when we stored it. `ip_hash` and `device_hash`
     are keyed hashes; `country` is that of the payer's IP address (ISO 3166-1 alpha-2).
@@ -65,6 +75,8 @@ class Payment(msgspec.Struct, frozen=True):
     country: str | None = None
     ip_hash: str | None = None
     device_hash: str | None = None
+    amount_capturable: int = 0
+    last_refusal: LastRefusal | None = None
 
 
 class PaymentEvent(msgspec.Struct, frozen=True):
@@ -77,6 +89,34 @@ class PaymentEvent(msgspec.Struct, frozen=True):
     previous_state: PaymentState | None
     recorded_at: datetime
     payment: Payment
+
+
+class Refund(msgspec.Struct, frozen=True):
+    """Money of a payment given back, `amount` minor units of `currency`; times UTC. No reason: it is free text.
+
+    `decline_code` says why it failed; of one that `succeeded`, why `amount` is less than what was asked.
+    """
+
+    id: str
+    amount: int
+    currency: str
+    status: Status
+    decline_code: DeclineCode | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class RefundEvent(msgspec.Struct, frozen=True):
+    """`refund.*`: the refund came to `refund.status`; the payment keeps its state.
+
+    `sequence` is the payment's, and counts on with its other events.
+    """
+
+    sequence: int
+    previous_state: PaymentState | None
+    recorded_at: datetime
+    payment: Payment
+    refund: Refund
 
 
 class TransactionCompleted(msgspec.Struct, frozen=True):

@@ -7,8 +7,18 @@ from msgspec.structs import replace
 from schemas.events import DeadLetter, EventData
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
-from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, TransactionCompleted
-from schemas.states import STATUS, PaymentState
+from schemas.payments import (
+    AppliedRisk,
+    LastRefusal,
+    Method,
+    Payment,
+    PaymentEvent,
+    Refund,
+    RefundEvent,
+    RefusedKind,
+    TransactionCompleted,
+)
+from schemas.states import STATUS, PaymentState, Status
 
 AT = datetime(2026, 11, 23, 14, 31, 7, 120_000, tzinfo=UTC)
 LATER = AT.replace(microsecond=180_000)
@@ -45,6 +55,7 @@ def _came_to(state: PaymentState, before: PaymentState = "processing", method: M
         state=state,
         status=STATUS[state],
         amount_captured=NEW.amount if state == "captured" else 0,
+        amount_capturable=NEW.amount if state == "authorized" else 0,
         method=method,
         stream_key=NEW.stream_key if method is CARD else NEW.customer,
         updated_at=LATER,
@@ -57,6 +68,35 @@ def _came_to(state: PaymentState, before: PaymentState = "processing", method: M
 
 
 CAPTURED = _came_to("captured")
+HELD = _came_to("authorized").payment
+
+
+def _in_parts() -> PaymentEvent:
+    state: PaymentState = "partially_captured"
+    payment = replace(HELD, state=state, status=STATUS[state], amount_captured=800, amount_capturable=450)
+    return PaymentEvent(3, "authorized", LATER, payment)
+
+
+def _refused(kind: RefusedKind) -> PaymentEvent:
+    return PaymentEvent(
+        3, "authorized", LATER, replace(HELD, last_refusal=LastRefusal(kind, "generic_decline", LATER))
+    )
+
+
+def _refund(status: Status) -> RefundEvent:
+    given_back = 500 if status == "succeeded" else 0
+    refund = Refund(
+        id="ref_01kaf3xb2m5q8t1w4z7c0f3j6n",
+        amount=500,
+        currency="EUR",
+        status=status,
+        decline_code="generic_decline" if status == "failed" else None,
+        created_at=LATER,
+        updated_at=LATER,
+    )
+    refunded = replace(CAPTURED.payment, amount_refunded=given_back)
+    return RefundEvent(4 if status == "pending" else 5, "captured", LATER, refunded, refund)
+
 
 SAMPLES: dict[str, EventData] = {
     "payment.initiated": INITIATED,
@@ -64,11 +104,17 @@ SAMPLES: dict[str, EventData] = {
     "payment.approved": _came_to("processing", "requires_action", PAYPAL),
     "payment.in_review": _came_to("in_review"),
     "payment.authorized": _came_to("authorized"),
+    "payment.partially_captured": _in_parts(),
     "payment.captured": CAPTURED,
     "payment.voided": _came_to("voided", "authorized"),
     "payment.declined": _came_to("declined"),
     "payment.failed": _came_to("failed"),
     "payment.unknown": _came_to("unknown"),
+    "payment.capture_declined": _refused("capture"),
+    "payment.void_declined": _refused("void"),
+    "refund.pending": _refund("pending"),
+    "refund.succeeded": _refund("succeeded"),
+    "refund.failed": _refund("failed"),
     "transaction_completed": TransactionCompleted(3, "captured", LATER, "succeeded", None, CAPTURED.payment),
     "risk.verdict": Verdict(
         payment=NEW.id,

@@ -7,6 +7,7 @@ PaymentState = Literal[
     "requires_action",
     "in_review",
     "authorized",
+    "partially_captured",
     "captured",
     "voided",
     "declined",
@@ -23,7 +24,10 @@ TRANSITIONS: dict[PaymentState, frozenset[PaymentState]] = {
     ),
     "requires_action": frozenset({"processing", "declined", "failed", "voided"}),
     "in_review": frozenset({"authorized", "voided"}),
-    "authorized": frozenset({"captured", "voided"}),
+    # `declined`: an automatic capture was refused, and the hold released.
+    "authorized": frozenset({"partially_captured", "captured", "voided", "declined"}),
+    # The rest is still held: another part, the last one, or the release of the rest.
+    "partially_captured": frozenset({"partially_captured", "captured"}),
     "captured": frozenset(),
     # An approval that arrives after one of these is booked and voided; the state stays.
     "voided": frozenset(),
@@ -38,6 +42,7 @@ STATUS: dict[PaymentState, Status] = {
     "in_review": "pending",
     "authorized": "pending",
     "unknown": "pending",
+    "partially_captured": "succeeded",
     "captured": "succeeded",
     "declined": "failed",
     "failed": "failed",
