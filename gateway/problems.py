@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import msgspec
 
 from gateway.refusals import FieldError
+from schemas.states import DeclineCode
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -14,6 +15,7 @@ Code = Literal[
     "idempotency_key_missing",
     "unauthenticated",
     "invalid_credentials",
+    "processor_declined",
     "forbidden",
     "not_found",
     "method_not_allowed",
@@ -24,6 +26,7 @@ Code = Literal[
     "email_taken",
     "body_too_large",
     "invalid_request",
+    "amount_too_large",
     "idempotency_key_reused",
     "rate_limited",
     "internal",
@@ -44,6 +47,7 @@ PROBLEMS: dict[Code, ProblemType] = {
     "idempotency_key_missing": ProblemType(400, "This route needs an Idempotency-Key header."),
     "unauthenticated": ProblemType(401, "A valid access token is needed."),
     "invalid_credentials": ProblemType(401, "The e-mail address or the password is wrong."),
+    "processor_declined": ProblemType(402, "The processor refused it. The payment stays as it was."),
     "forbidden": ProblemType(403, "This account may not do that."),
     "not_found": ProblemType(404, "There is no such thing here."),
     "method_not_allowed": ProblemType(405, "This resource does not know that method."),
@@ -54,6 +58,7 @@ PROBLEMS: dict[Code, ProblemType] = {
     "email_taken": ProblemType(409, "An account with this e-mail address exists."),
     "body_too_large": ProblemType(413, "A body may have 64 KiB."),
     "invalid_request": ProblemType(422, "A field is wrong."),
+    "amount_too_large": ProblemType(422, "More than there is to capture or to refund."),
     "idempotency_key_reused": ProblemType(422, "This Idempotency-Key was used for another request."),
     "rate_limited": ProblemType(429, "Too many requests."),
     "internal": ProblemType(500, "Something went wrong on our side."),
@@ -64,7 +69,8 @@ PROBLEMS: dict[Code, ProblemType] = {
 class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """A problem on the wire (RFC 9457). `type` is `about:blank`: `code` tells problems apart.
 
-    `request_id` is the answer's `Request-Id`: the logs have it too.
+    `request_id` is the answer's `Request-Id`: the logs have it too. `decline_code`, the id of the `payment` and,
+    where one was asked for, of the `refund` come with `processor_declined`.
     """
 
     title: str
@@ -74,6 +80,9 @@ class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str = msgspec.field(default_factory=lambda: "about:blank")  # a factory, so that it is never omitted
     errors: list[FieldError] | None = None
     request_id: str | None = None
+    decline_code: DeclineCode | None = None
+    payment: str | None = None
+    refund: str | None = None
 
 
 class Problem(Exception):
@@ -110,3 +119,20 @@ class Problem(Exception):
         return msgspec.json.encode(
             ProblemBody(title, self.status, self.code, self.detail, errors=self.errors, request_id=request_id)
         )
+
+
+def processor_declined(decline_code: DeclineCode, payment_id: str, refund_id: str | None) -> bytes:
+    """The document that says that the processor refused a capture, void or refund; it is stored and replayed."""
+    problem = Problem("processor_declined")
+    title = HTTPStatus(problem.status).phrase
+    return msgspec.json.encode(
+        ProblemBody(
+            title,
+            problem.status,
+            problem.code,
+            problem.detail,
+            decline_code=decline_code,
+            payment=payment_id,
+            refund=refund_id,
+        )
+    )

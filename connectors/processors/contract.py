@@ -50,6 +50,9 @@ class FollowUp(msgspec.Struct, frozen=True):
     `parent_reference` is the processor's id of the parent, `parent_request_id` the id we sent with it.
     `parent_is_sale`: the parent authorized and captured at once; some wires void and refund a sale under another
     address than an authorization or a capture.
+    `part`: which capture of its authorization this is, from 1. `final`: it is the last one, and what is left is
+    released, where `Capabilities.final_capture_releases` by this very call.
+    `rest`: of a void whose authorization was captured in part: only what is left, `amount`, is released.
     """
 
     request_id: str
@@ -58,6 +61,9 @@ class FollowUp(msgspec.Struct, frozen=True):
     parent_reference: str
     parent_request_id: str
     parent_is_sale: bool = False
+    part: int = 1
+    final: bool = True
+    rest: bool = False
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -104,12 +110,19 @@ class Capabilities(msgspec.Struct, frozen=True):
     `deduplicates`: a capture, void or refund sent again under its request id is applied once.
     `payer_approves`: the payer approves on the processor's own page before any authorization, so the processor is
     a `RedirectProcessor`.
+    `captures_in_parts`: an authorization may be captured several times, up to its amount.
+    `final_capture_releases`: the final capture itself frees what is left, at the processor.
+    `releases_rest`: a void of what is left after a capture is a call. Where it is False there is none: what is
+    left lapses with the hold, and such a void is `succeeded` without anything being sent.
     """
 
     methods: frozenset[MethodType]
     brands: frozenset[Brand]
     deduplicates: bool
     payer_approves: bool
+    captures_in_parts: bool
+    final_capture_releases: bool
+    releases_rest: bool
 
 
 class Processor(Protocol):
@@ -125,7 +138,7 @@ class Processor(Protocol):
         """Take the authorized amount, or a part of it."""
 
     async def void(self, call: FollowUp) -> Answer:
-        """Release an authorization, or take back a sale that has not settled."""
+        """Release an authorization or what is left of it, or take back a sale that has not settled."""
 
     async def refund(self, call: FollowUp) -> Answer:
         """Give captured money back, or a part of it."""

@@ -17,7 +17,7 @@ from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
 
 # `order` opens an order that its payer approves at the processor: it moves no money, but it is a call with an id.
-OperationKind = Literal["order", "authorize", "sale", "capture", "void", "reversal"]
+OperationKind = Literal["order", "authorize", "sale", "capture", "void", "refund", "reversal"]
 OperationStatus = Literal["sending", "succeeded", "declined", "failed", "unknown"]
 OPEN: tuple[OperationStatus, ...] = ("sending", "unknown")
 # How PostgreSQL and SQLite name the index that allows one open operation per payment.
@@ -32,8 +32,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `operations`. `amount` in minor units of `currency`, times in microseconds UTC.
 
     `parent_id`: the operation this one follows or takes back; `parent_reference`: the processor's reference of
-    that one. `checks`: look-ups since it was given up. `lease_until`: while sending, its worker's lease;
-    then, when recovery asks again; null: never.
+    that one. Of a capture, `part` counts those of its authorization from 1, and the `final` one lets the rest go.
+    `replaces_id`: the operation that was given up and that this one does anew. `requested_by`: the account that
+    asked for it; null where it follows by itself. `checks`: look-ups since it was given up. `lease_until`: while
+    sending, its worker's lease; then, when recovery asks again; null: never.
     """
 
     id: str
@@ -45,6 +47,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     parent_reference: str | None = None
     amount: Minor
     currency: str
+    part: Int32 = 1
+    final: bool = True
+    refund_id: str | None = None
+    replaces_id: str | None = None
+    requested_by: str | None = None
     status: OperationStatus = "sending"
     processor_reference: str | None = None
     decline_code: DeclineCode | None = None
@@ -191,4 +198,5 @@ def take_lease(conn: Connection, operation: Operation, worker_id: str, lease_unt
 
 
 def _operation(row: object) -> Operation:
-    return Operation(**dict(zip(_names, row, strict=True)))  # type: ignore[call-overload]
+    values = dict(zip(_names, row, strict=True))  # type: ignore[call-overload]
+    return Operation(**(values | {"final": bool(values["final"])}))  # SQLite has integers for booleans

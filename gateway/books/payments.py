@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Index, bindparam, insert, select, update
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, Minor, table_of
 from schemas.fraud import Outcome
-from schemas.payments import AppliedRisk, MethodType, ProcessorName
+from schemas.payments import AppliedRisk, LastRefusal, MethodType, ProcessorName
 from schemas.states import DeclineCode, PaymentState, Status
 
 RecoveryPoint = Literal["received", "approved", "judged", "finished"]
@@ -20,7 +20,7 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `wanted_processor`: the one the client named; such a payment never fails over. `announced`: the status of the
     last `transaction_completed`. `sequence`: that of its last event. `lease_until`: when recovery looks at it;
-    null where nothing is due. `risk` is JSON of the applied verdict.
+    null where nothing is due. `risk` is JSON of the applied verdict, `last_refusal` of a `LastRefusal`.
     """
 
     id: str
@@ -57,6 +57,7 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     amount_refunded: Minor = 0
     processor: ProcessorName | None = None
     decline_code: DeclineCode | None = None
+    last_refusal: str | None = None
     redirect_url: str | None = None
     risk: str | None = None
     risk_outcome: Outcome | None = None
@@ -68,6 +69,10 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     def applied_risk(self) -> AppliedRisk | None:
         """The verdict that decided this payment, once one has."""
         return msgspec.json.decode(self.risk, type=AppliedRisk) if self.risk else None
+
+    def refused(self) -> LastRefusal | None:
+        """The last capture, void or refund that the processor refused."""
+        return msgspec.json.decode(self.last_refusal, type=LastRefusal) if self.last_refusal else None
 
 
 class PaymentFilter(msgspec.Struct, frozen=True, kw_only=True):

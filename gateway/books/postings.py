@@ -32,18 +32,25 @@ Index("ix_postings_source_id", _c.source_id)
 Index("ix_postings_payment_id", _c.payment_id)
 
 _insert = Statement(insert(postings).values({c.name: bindparam(c.name) for c in _c if c.name != "id"}))
-# With what earlier voids and reversals of it have undone: a second one finds nothing left to undo.
+_own = postings.alias("own")
+_own_accounts = select(_own.c.account).where(_own.c.source_id == bindparam("operation_id"))
+_kind = operations.c.kind
+_takes_off = (_kind == "void") | (_kind == "reversal") | (_kind == "capture")
+_capture = operations.alias("capture")
+_its_captures = select(_capture.c.id).where(
+    _capture.c.payment_id == bindparam("payment_id"), _capture.c.parent_id == bindparam("operation_id")
+)
+# With what later operations took off it: voids, reversals, captures of a hold, and reversals of those captures.
 _standing = Statement(
     select(_c.account, func.sum(_c.amount).label("amount"))
     .join(operations, operations.c.id == _c.source_id)
     .where(
         _c.source_kind == "operation",
-        _c.payment_id == bindparam("payment_id"),  # for its index
+        _c.payment_id == bindparam("payment_id"),  # here and above for the indexes
+        _c.account.in_(_own_accounts),
         (operations.c.id == bindparam("operation_id"))
-        | (
-            (operations.c.parent_id == bindparam("operation_id"))
-            & ((operations.c.kind == "void") | (operations.c.kind == "reversal"))
-        ),
+        | ((operations.c.parent_id == bindparam("operation_id")) & _takes_off)
+        | ((_kind == "reversal") & operations.c.parent_id.in_(_its_captures)),
     )
     .group_by(_c.account)
     .having(func.sum(_c.amount) != 0)
@@ -55,12 +62,12 @@ class Unbalanced(AssertionError):
     """Entries that do not add up to zero were about to be posted: a bug that must not reach the books."""
 
 
-def entries_of(operation: Operation, merchant_id: str, held: int) -> Entries:
-    """The entries of an operation that succeeded and moves money forward; nothing for others.
+def entries_of(operation: Operation, merchant_id: str, released: int = 0) -> Entries:
+    """The entries of an operation that succeeded and moves money; nothing for what takes another one back.
 
     `hold:` accounts carry what is reserved and not yet taken; `due:` what a processor owes us (positive) and what
-    we owe a merchant (negative). `held` (minor units): what is reserved for the payment; a capture releases all of
-    it. What a void or reversal takes back is the `negated` entries of its parent.
+    we owe a merchant (negative). `released` (minor units): what a capture takes off the hold of its authorization.
+    What a void or reversal takes back is the `negated` entries of its parent.
     """
     processor, amount = operation.processor, operation.amount
     match operation.kind:
@@ -69,8 +76,10 @@ def entries_of(operation: Operation, merchant_id: str, held: int) -> Entries:
         case "sale":
             return _moved("due", processor, merchant_id, amount)
         case "capture":
-            released = _moved("hold", processor, merchant_id, -held) if held else ()
-            return released + _moved("due", processor, merchant_id, amount)
+            off_hold = _moved("hold", processor, merchant_id, -released) if released else ()
+            return off_hold + _moved("due", processor, merchant_id, amount)
+        case "refund":
+            return _moved("due", processor, merchant_id, -amount)
         case "order" | "void" | "reversal":
             return ()
         case _:
@@ -87,7 +96,7 @@ def negated(entries: Entries) -> Entries:
 
 
 def select_standing(conn: Connection, payment_id: str, operation_id: str) -> Entries:
-    """What is still posted for an operation of the payment: nothing once it was undone."""
+    """What is still posted for an operation of the payment: what an authorization holds, nothing once undone."""
     rows = _standing(conn, payment_id=payment_id, operation_id=operation_id)
     return tuple((row.account, row.amount) for row in rows)
 

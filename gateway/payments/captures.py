@@ -1,11 +1,17 @@
-"""Captures and voids of an authorized payment: each begins with one commit that claims the request's key."""
+"""Captures and voids of an authorized payment: each begins with one commit that claims the request's key.
 
+What is held may be captured in parts. After the final one the rest is released: by the capture itself, by a void
+that follows it, or, at a processor that has no call for it, by the end of the hold.
+"""
+
+import msgspec
 from sqlalchemy import Connection
 
+from connectors.processors.registry import CAPABILITIES
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest
 from gateway.books.operations import Operation, OperationOpen, select_open, select_operations
 from gateway.books.payments import PaymentRow
-from gateway.payments.changes import Effect, change_of, following
+from gateway.payments.changes import Effect, capturable, change_of, following
 from gateway.payments.commit import Committed, claim_for, commit
 from gateway.payments.orders import void_unapproved
 from gateway.policy import Policy
@@ -17,28 +23,38 @@ class WrongState(Refusal):
     """Its state does not allow that."""
 
 
-def begin_capture(
-    conn: Connection, policy: Policy, request: KeyedRequest, payment_id: str, amount: int | None
-) -> Committed | IdempotentAnswer:
-    """Claim the key and write the capture of all (`amount` None) or a part, in minor units.
+class AmountTooLarge(Refusal):
+    """More than there is to capture or to refund."""
 
-    Raises `WrongState`, `OperationOpen`, and `InvalidFields` where it is more than was authorized.
+
+def begin_capture(
+    conn: Connection, policy: Policy, request: KeyedRequest, payment_id: str, amount: int | None, *, final: bool
+) -> Committed | IdempotentAnswer:
+    """Claim the key and write the capture of all that is left (`amount` None) or a part, in minor units.
+
+    `final`: what is left after it is released. Raises `WrongState`, `OperationOpen`, `AmountTooLarge`, and
+    `InvalidFields` where the processor captures once only.
     """
     payment = claim_for(conn, policy, request, payment_id)
     if isinstance(payment, IdempotentAnswer):
         return payment
-    if payment.state != "authorized":
-        raise _refusal(conn, payment)
-    if amount is not None and amount > payment.amount:
-        raise InvalidFields(FieldError("$.amount", "More than was authorized."))
-    capture = following("capture", authorization(conn, payment.id), amount or payment.amount)
+    left = capturable(payment)
+    check_at_rest(conn, payment, allowed=left > 0)
+    if amount is not None and amount > left:
+        raise AmountTooLarge
+    held = authorization(conn, payment.id)
+    if not final and not CAPABILITIES[held.processor].captures_in_parts:
+        raise InvalidFields(FieldError("$.final", "This processor captures once: there is no further part."))
+    part = 1 + sum(o.kind == "capture" and o.status == "succeeded" for o in select_operations(conn, payment.id))
+    asked = following("capture", held, amount or left)
+    capture = msgspec.structs.replace(asked, part=part, final=final, requested_by=request.account_id)
     return commit(conn, policy, change_of(payment, Effect(payment, capture), policy, now_micros()))
 
 
 def begin_void(
     conn: Connection, policy: Policy, request: KeyedRequest, payment_id: str, *, as_payer: bool
 ) -> Committed | IdempotentAnswer:
-    """Claim the key and write the void; a payment that waits for its payer is voided at once.
+    """Claim the key and write the void of all that is held; a payment that waits for its payer is voided at once.
 
     `as_payer`: the payer may only cancel what waits for them. Raises `WrongState` and `OperationOpen`.
     """
@@ -49,9 +65,10 @@ def begin_void(
         return void_unapproved(conn, policy, payment)
     if as_payer:
         raise WrongState("A customer may only cancel a payment that waits for them.")
-    if payment.state != "authorized":
-        raise _refusal(conn, payment)
-    void = following("void", authorization(conn, payment.id))
+    left = capturable(payment)
+    check_at_rest(conn, payment, allowed=left > 0)
+    void = following("void", authorization(conn, payment.id), left)
+    void = msgspec.structs.replace(void, requested_by=request.account_id)
     return commit(conn, policy, change_of(payment, Effect(payment, void), policy, now_micros()))
 
 
@@ -63,5 +80,9 @@ def authorization(conn: Connection, payment_id: str) -> Operation:
     raise LookupError(payment_id)
 
 
-def _refusal(conn: Connection, payment: PaymentRow) -> WrongState | OperationOpen:
-    return OperationOpen(retry_after_s=1) if select_open(conn, payment.id) else WrongState()
+def check_at_rest(conn: Connection, payment: PaymentRow, *, allowed: bool) -> None:
+    """Raise `OperationOpen` while any operation of the payment is, else `WrongState` unless `allowed`."""
+    if select_open(conn, payment.id):
+        raise OperationOpen(retry_after_s=1)
+    if not allowed:
+        raise WrongState

@@ -4,6 +4,8 @@ Pure: no clock, no database. `transitions.settle` makes changes of processors' a
 of verdicts, requests and decisions; `commit.commit` writes them.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import assert_never
 
 import msgspec
@@ -11,6 +13,7 @@ import msgspec
 from gateway.books.operations import Operation, OperationKind, OperationStatus
 from gateway.books.payments import PaymentRow
 from gateway.books.postings import Entries
+from gateway.books.refunds import RefundRow
 from gateway.policy import APPROVAL_MAX_US, Policy
 from schemas.events import payment_type
 from schemas.payments import ProcessorName
@@ -25,7 +28,7 @@ class NextOperation(msgspec.Struct, frozen=True):
     """The operation to open next. `attempt_id` None: it begins a new attempt.
 
     `parent_id`: the operation it follows or takes back, `parent_reference` the processor's reference of that one.
-    `amount` in minor units; 0: the whole payment.
+    `amount` in minor units; 0: the whole payment. The others are as in `Operation`.
     """
 
     kind: OperationKind
@@ -34,13 +37,25 @@ class NextOperation(msgspec.Struct, frozen=True):
     parent_id: str | None = None
     parent_reference: str | None = None
     amount: int = 0
+    part: int = 1
+    final: bool = True
+    refund_id: str | None = None
+    replaces_id: str | None = None
+    requested_by: str | None = None
 
 
 class Effect(msgspec.Struct, frozen=True):
-    """A payment as something leaves it, and the operation that must follow."""
+    """A payment as something leaves it, and the operation that must follow.
+
+    `refund`: as it is left, where something was given back. `events`: told beside those of a new state. `refused`:
+    the processor said no to what a request asked for.
+    """
 
     payment: PaymentRow
     next: NextOperation | None = None
+    refund: RefundRow | None = None
+    events: tuple[str, ...] = ()
+    refused: bool = False
 
 
 class OperationUpdate(msgspec.Struct, frozen=True):
@@ -62,8 +77,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     `before`: None where it is new. `events`: types in order; each takes the payment's next sequence. `rests`:
     nothing is left to send, and the requests that run on it are answered, with 202 where it is `waiting` for
-    somebody. `opens_review`: it is held for a person. `returns_caps`: the stand-in let it through and it came to
-    nothing, so its caps are given back.
+    somebody, and with 402 where the processor `refused`. `refund`: written with it, and what its request is
+    answered with. `opens_review`: it is held for a person. `returns_caps`: the stand-in let it through and it came
+    to nothing, so its caps are given back.
     """
 
     before: PaymentRow | None
@@ -74,6 +90,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     next: NextOperation | None = None
     rests: bool = False
     waiting: bool = False
+    refused: bool = False
+    refund: RefundRow | None = None
     opens_review: bool = False
     returns_caps: bool = False
 
@@ -97,7 +115,7 @@ def change_of(
     else:
         after, rests = _resting(effect.payment, now), True
     moved = after.state != before.state
-    events = _state_events(before, after) + (_status_events(after) if rests else ())
+    events = effect.events + _state_events(before, after) + (_status_events(after) if rests else ())
     return Change(
         before=before,
         payment=_numbered(after, events),
@@ -107,6 +125,8 @@ def change_of(
         next=effect.next,
         rests=rests,
         waiting=rests and (waiting or _waits(after)),
+        refused=rests and effect.refused,
+        refund=effect.refund,
         opens_review=rests and moved and after.state == "in_review",
         returns_caps=rests and moved and _passed_unjudged_for_nothing(after),
     )
@@ -136,9 +156,42 @@ def following(kind: OperationKind, parent: Operation, amount: int = 0) -> NextOp
 
 
 def anew(operation: Operation) -> NextOperation:
-    """The same operation under a new id."""
-    o = operation
-    return NextOperation(o.kind, o.processor, o.attempt_id, o.parent_id, o.parent_reference, o.amount)
+    """The same operation under a new id, in place of one that was given up."""
+    kept = {name: getattr(operation, name) for name in NextOperation.__struct_fields__}
+    return NextOperation(**(kept | {"replaces_id": operation.id}))
+
+
+def release_rest(payment: PaymentRow, capture: Operation) -> NextOperation:
+    """The void of what the captures of an authorization left of it, after the final one."""
+    c = capture
+    return NextOperation("void", c.processor, c.attempt_id, c.parent_id, c.parent_reference, capturable(payment))
+
+
+def refund_part(refund: RefundRow, operations: Iterable[Operation], requested_by: str | None) -> NextOperation:
+    """The next call of a refund: processors give back one capture at a time.
+
+    It is the first one with enough left, else the oldest with anything left. Raises `ValueError` where none is.
+    """
+    wanted = refund.amount - refund.amount_refunded
+    left = _refundable(tuple(operations))
+    if not left:
+        raise ValueError(f"{refund.id}: nothing is left to give back")
+    capture, most = next((part for part in left if part[1] >= wanted), left[0])
+    part = following("refund", capture, min(wanted, most))
+    return msgspec.structs.replace(part, refund_id=refund.id, requested_by=requested_by)
+
+
+def _refundable(operations: tuple[Operation, ...]) -> list[tuple[Operation, int]]:
+    """The sales and captures that stand, the oldest first, each with what is left of it in minor units."""
+    done = [o for o in operations if o.status == "succeeded"]
+    undone = {o.parent_id for o in done if o.kind == "reversal"}
+    standing = [o for o in done if o.id not in undone]
+    back: Counter[str | None] = Counter()
+    for refund in standing:
+        if refund.kind == "refund":
+            back[refund.parent_id] += refund.amount
+    taken = [(o, o.amount - back[o.id]) for o in standing if o.kind in ("sale", "capture")]
+    return [(capture, left) for capture, left in taken if left]
 
 
 def capture_at_once(payment: PaymentRow, authorization: Operation) -> NextOperation | None:
@@ -151,16 +204,31 @@ def awaits_authorization(state: PaymentState) -> bool:
     match state:
         case "processing" | "unknown":
             return True
-        case "requires_action" | "in_review" | "authorized" | "captured" | "voided" | "declined" | "failed":
+        case "requires_action" | "in_review" | "authorized" | "partially_captured" | "captured":
+            return False
+        case "voided" | "declined" | "failed":
             return False
         case _:
             assert_never(state)
 
 
+def capturable(payment: PaymentRow) -> int:
+    """What may be captured of a payment, in minor units: what is reserved, unless a reviewer decides first."""
+    match payment.state:
+        case "authorized" | "partially_captured":
+            return payment.amount - payment.amount_captured
+        case "processing" | "requires_action" | "in_review" | "unknown":
+            return 0
+        case "captured" | "voided" | "declined" | "failed":
+            return 0
+        case _:
+            assert_never(payment.state)
+
+
 def holds_money(state: PaymentState) -> bool:
-    """Whether the payer's money is reserved and not yet taken."""
+    """Whether the payer's money is reserved, all of it or what was not captured."""
     match state:
-        case "authorized" | "in_review":
+        case "authorized" | "in_review" | "partially_captured":
             return True
         case "processing" | "requires_action" | "captured" | "voided" | "declined" | "failed" | "unknown":
             return False
@@ -173,7 +241,7 @@ def _sending(payment: PaymentRow, next: NextOperation, policy: Policy, now: int)
         payment,
         recovery_point="judged",
         attempts=payment.attempts + (next.attempt_id is None),
-        processor=next.processor,
+        processor=payment.processor if next.attempt_id else next.processor,
         worker_id=policy.worker_id,
         lease_until=None,  # from here on the operation's own lease counts
         updated_at=now,
@@ -191,7 +259,8 @@ def _resting(payment: PaymentRow, now: int) -> PaymentRow:
 
 
 def _state_events(before: PaymentRow, after: PaymentRow) -> tuple[str, ...]:
-    if after.state == before.state:
+    """Each state, and each part that is captured: the state may stay."""
+    if after.state == before.state and after.amount_captured == before.amount_captured:
         return ()
     _check(before, after)
     return (payment_type(after.state),)
@@ -212,7 +281,9 @@ def _tells_status(state: PaymentState) -> bool:
     match state:
         case "processing" | "requires_action":
             return False
-        case "in_review" | "authorized" | "captured" | "voided" | "declined" | "failed" | "unknown":
+        case "in_review" | "authorized" | "partially_captured" | "captured" | "voided" | "declined":
+            return True
+        case "failed" | "unknown":
             return True
         case _:
             assert_never(state)
@@ -230,7 +301,7 @@ def _waits(payment: PaymentRow) -> bool:
             return True
         case "authorized":
             return payment.capture == "automatic"
-        case "captured" | "voided" | "declined" | "failed":
+        case "partially_captured" | "captured" | "voided" | "declined" | "failed":
             return False
         case _:
             assert_never(payment.state)

@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 from connectors.processors.contract import Answer
 from gateway.books.engine import announce
 from gateway.books.idempotency import (
-    JSON,
     IdempotentAnswer,
     KeyedRequest,
     RequestRunning,
@@ -20,27 +19,30 @@ from gateway.books.idempotency import (
     store_answer,
 )
 from gateway.books.operations import (
+    OPEN,
     Attempt,
     Operation,
     insert_attempt,
     open_operation,
-    select_open,
     select_operation,
+    select_operations,
     update_operation,
 )
 from gateway.books.outbox import add_event
 from gateway.books.payments import PaymentRow, existing_payment, insert_payment, update_payment
 from gateway.books.postings import Entries, post, select_standing
+from gateway.books.refunds import RefundRow, put_refund, select_refund
 from gateway.books.reviews import insert_review
 from gateway.books.verdicts import give_back
 from gateway.log_lines import LogLine
 from gateway.payments.changes import Change, NextOperation, following
-from gateway.payments.transitions import Situation, settle, takes_back, watched
-from gateway.payments.views import milliseconds, payment_view, snapshot
+from gateway.payments.effects import Situation
+from gateway.payments.transitions import draws_on_parent, settle, watched
+from gateway.payments.views import answer_to, milliseconds, refund_snapshot, snapshot
 from gateway.policy import Policy
-from schemas.events import trace_id
+from schemas.events import EVENT_TYPES, trace_id
 from schemas.ids import new_id
-from schemas.payments import PaymentEvent, ProcessorName, TransactionCompleted
+from schemas.payments import PaymentEvent, ProcessorName, RefundEvent, TransactionCompleted
 from schemas.states import STATUS
 from schemas.times import from_micros, now_micros
 from schemas.topics import PAYMENTS
@@ -101,11 +103,11 @@ def receive(
 
 
 def claim_for(
-    conn: Connection, policy: Policy, request: KeyedRequest, payment_id: str
+    conn: Connection, policy: Policy, request: KeyedRequest, payment_id: str, ok_status: int = 200
 ) -> PaymentRow | IdempotentAnswer:
     """Claim the key of a request on a payment that exists. Raises `KeyReused` and `RequestRunning`."""
     now = now_micros()
-    claimed = claim(conn, request, now, now + policy.lease_us, subject_id=payment_id, ok_status=200)
+    claimed = claim(conn, request, now, now + policy.lease_us, subject_id=payment_id, ok_status=ok_status)
     return claimed if isinstance(claimed, IdempotentAnswer) else existing_payment(conn, payment_id)
 
 
@@ -149,13 +151,15 @@ def commit(conn: Connection, policy: Policy, change: Change) -> Committed:
     for posting in change.postings:
         post(conn, posting.operation, posting.entries, now)
     to_send = open_operation(conn, _next(conn, policy, payment, change.next, now)) if change.next else None
+    if change.refund:
+        put_refund(conn, msgspec.structs.replace(change.refund, updated_at=now))
     _emit(conn, change)
     if change.opens_review:
         insert_review(conn, new_id("rev"), payment.id, now)
     if change.returns_caps:
         _return_caps(conn, payment)
     written = update_payment(conn, payment)
-    return Committed(written, to_send, _answer(conn, written, change.waiting) if change.rests else {})
+    return Committed(written, to_send, _answer(conn, change, written) if change.rests else {})
 
 
 def schedule_watch(conn: Connection, policy: Policy, operation_id: str, answer: Answer) -> None:
@@ -193,12 +197,28 @@ def _situation(conn: Connection, payment: PaymentRow, operation: Operation) -> S
     parent_entries: Entries = ()
     if operation.parent_id is not None:
         parent = select_operation(conn, operation.parent_id)
-        if takes_back(operation.kind):
+        if draws_on_parent(operation.kind):
             parent_entries = select_standing(conn, payment.id, operation.parent_id)
+    refund_id = operation.refund_id or (parent.refund_id if parent else None)
+    refund = select_refund(conn, refund_id) if refund_id else None
     # A reversal opened while this call is out is left aside here: its own answer decides on what this one books.
     alone = operation.status == "sending" and operation.kind != "reversal"
-    other_open = [] if alone else [o for o in select_open(conn, payment.id) if o.id != operation.id]
-    return Situation(payment, operation, parent, parent_entries, tuple(other_open))
+    others = () if alone and not _is_a_part(operation, refund) else tuple(select_operations(conn, payment.id))
+    taken_back = operation.parent_id if operation.kind == "reversal" else operation.id
+    return Situation(
+        payment=payment,
+        operation=operation,
+        parent=parent,
+        parent_entries=parent_entries,
+        other_open=tuple(o for o in others if o.status in OPEN and o.id != operation.id and not alone),
+        replaced=any(o.replaces_id == taken_back for o in others),
+        refund=refund,
+        operations=others,
+    )
+
+
+def _is_a_part(operation: Operation, refund: RefundRow | None) -> bool:
+    return refund is not None and operation.amount < refund.amount
 
 
 def _next(conn: Connection, policy: Policy, payment: PaymentRow, next: NextOperation, now: int) -> Operation:
@@ -213,6 +233,11 @@ def _next(conn: Connection, policy: Policy, payment: PaymentRow, next: NextOpera
         parent_reference=next.parent_reference,
         amount=next.amount or payment.amount,
         currency=payment.currency,
+        part=next.part,
+        final=next.final,
+        refund_id=next.refund_id,
+        replaces_id=next.replaces_id,
+        requested_by=next.requested_by,
         worker_id=policy.worker_id,
         lease_until=now + policy.lease_us,
         created_at=now,
@@ -229,11 +254,14 @@ def _emit(conn: Connection, change: Change) -> None:
     before, payment = change.before, change.payment
     previous, announced = (before.state, before.announced) if before else (None, None)
     recorded_at, shown = from_micros(payment.updated_at), snapshot(payment)
-    data: PaymentEvent | TransactionCompleted
+    refund = refund_snapshot(change.refund, recorded_at) if change.refund else None
+    data: PaymentEvent | RefundEvent | TransactionCompleted
     for sequence, type in enumerate(change.events, start=payment.sequence - len(change.events) + 1):
         if type == "transaction_completed":
             status = STATUS[payment.state]
             data = TransactionCompleted(sequence, previous, recorded_at, status, announced, shown)
+        elif refund and EVENT_TYPES[type] is RefundEvent:
+            data = RefundEvent(sequence, previous, recorded_at, shown, refund)
         else:
             data = PaymentEvent(sequence, previous, recorded_at, shown)
         add_event(
@@ -255,12 +283,11 @@ def _return_caps(conn: Connection, payment: PaymentRow) -> None:
         give_back(conn, subject, payment.currency, day, payment.amount)
 
 
-def _answer(conn: Connection, payment: PaymentRow, waiting: bool) -> dict[tuple[str, str], IdempotentAnswer]:
+def _answer(conn: Connection, change: Change, written: PaymentRow) -> dict[tuple[str, str], IdempotentAnswer]:
     """Answer the requests that run on a payment, each in the view of its role."""
     answers = {}
-    for request in select_running(conn, payment.id):
-        body = msgspec.json.encode(payment_view(payment, request.role))
-        answer = IdempotentAnswer(202 if waiting else request.ok_status, body, JSON)
+    for request in select_running(conn, written.id):
+        answer = answer_to(request, change, written)
         store_answer(conn, request, answer)
         answers[request.account_id, request.key] = answer
     return answers

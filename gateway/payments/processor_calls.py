@@ -38,6 +38,8 @@ async def send(
             calling = processor.capture(_follow_up(operation, parent))
         case "void":
             calling = processor.void(_follow_up(operation, parent))
+        case "refund":
+            calling = processor.refund(_follow_up(operation, parent))
         case "reversal":
             assert parent is not None, "a reversal names the operation it takes back"
             calling = processor.reverse(operation.id, query_of(parent))
@@ -67,7 +69,7 @@ def query_of(operation: Operation) -> Query:
             raise ValueError("an order moves no money: it is asked for by its own id")
         case "authorize" | "sale":
             order_reference = operation.parent_reference
-        case "capture" | "void" | "reversal":
+        case "capture" | "void" | "refund" | "reversal":
             parent_reference = operation.parent_reference
         case _:
             assert_never(operation.kind)
@@ -135,4 +137,7 @@ def _follow_up(operation: Operation, parent: Operation | None) -> FollowUp:
         parent.processor_reference or "",
         parent.id,
         parent_is_sale=parent.kind == "sale",
+        part=operation.part,
+        final=operation.final,
+        rest=operation.kind == "void" and operation.amount < parent.amount,
     )

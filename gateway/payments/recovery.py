@@ -121,7 +121,7 @@ async def settle_unknown(runtime: Runtime, operation: Operation) -> None:
             await _send_again(runtime, operation)
         case "authorize" | "sale":
             await _ask(runtime, operation, _reverse)
-        case "capture":
+        case "capture" | "refund":
             await _ask(runtime, operation, _send_again if _deduplicates(runtime, operation) else _reverse)
         case "void":  # else done anew: two of them release no more than one
             await _ask(runtime, operation, _send_again if _deduplicates(runtime, operation) else None)

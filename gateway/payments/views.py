@@ -6,11 +6,15 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from gateway.books.idempotency import JSON, IdempotentAnswer, RunningRequest
 from gateway.books.operations import Attempt, Operation, OperationKind, OperationStatus
 from gateway.books.payments import PaymentRow
+from gateway.books.refunds import RefundRow
+from gateway.payments.changes import Change, capturable
+from gateway.problems import CONTENT_TYPE, processor_declined
 from gateway.roles import STAFF
 from schemas.fraud import Outcome, Source
-from schemas.payments import AppliedRisk, Method, Payment, ProcessorName
+from schemas.payments import AppliedRisk, LastRefusal, Method, Payment, ProcessorName, Refund
 from schemas.states import STATUS, DeclineCode, PaymentState, Status
 from schemas.times import from_micros
 
@@ -40,6 +44,21 @@ def snapshot(row: PaymentRow) -> Payment:
         country=row.country,
         ip_hash=row.ip_hash,
         device_hash=row.device_hash,
+        amount_capturable=capturable(row),
+        last_refusal=row.refused(),
+    )
+
+
+def refund_snapshot(row: RefundRow, updated_at: datetime) -> Refund:
+    """The refund as every topic shows it: without its reason, which is free text."""
+    return Refund(
+        row.id,
+        row.amount,
+        row.currency,
+        row.status,
+        row.decline_code,
+        from_micros(row.created_at),
+        updated_at,
     )
 
 
@@ -80,6 +99,7 @@ class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
     created_at: datetime
     updated_at: datetime
     attempts: int = msgspec.field(default_factory=lambda: 0)
+    amount_capturable: int = msgspec.field(default_factory=lambda: 0)
     amount_captured: int = msgspec.field(default_factory=lambda: 0)
     amount_refunded: int = msgspec.field(default_factory=lambda: 0)
     object: Literal["payment"] = msgspec.field(default_factory=lambda: "payment")  # a factory: never omitted
@@ -87,6 +107,7 @@ class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
     metadata: dict[str, str] | None = None
     next_action: NextAction | None = None
     decline_code: str | None = None
+    last_refusal: LastRefusal | None = None
     risk: RiskView | None = None
 
 
@@ -101,6 +122,7 @@ def payment_view(row: PaymentRow, role: str) -> PaymentView:
         status=STATUS[row.state],
         state=row.state,
         amount=row.amount,
+        amount_capturable=capturable(row),
         amount_captured=row.amount_captured,
         amount_refunded=row.amount_refunded,
         currency=row.currency,
@@ -113,6 +135,7 @@ def payment_view(row: PaymentRow, role: str) -> PaymentView:
         metadata=msgspec.json.decode(row.metadata, type=dict[str, str]) if row.metadata else None,
         next_action=NextAction("redirect", redirect) if redirect else None,
         decline_code="generic_decline" if veiled and row.decline_code == "blocked" else row.decline_code,
+        last_refusal=row.refused(),
         risk=_risk(risk, role),
         attempts=1 if veiled else row.attempts,
         created_at=from_micros(row.created_at),
@@ -120,12 +143,55 @@ def payment_view(row: PaymentRow, role: str) -> PaymentView:
     )
 
 
+class RefundView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A refund over HTTP. `amount` in minor units of `currency`; times UTC.
+
+    Where a part was given back before the processor refused the rest, it is `succeeded` with that part as its
+    `amount` and the refusal's `decline_code`. `reason` is not for the payer.
+    """
+
+    id: str
+    payment: str
+    amount: int
+    currency: str
+    status: Status
+    created_at: datetime
+    object: Literal["refund"] = msgspec.field(default_factory=lambda: "refund")  # a factory: never omitted
+    reason: str | None = None
+    decline_code: DeclineCode | None = None
+
+
+def refund_view(row: RefundRow, role: str) -> RefundView:
+    """The refund as an account of this role may see it."""
+    return RefundView(
+        id=row.id,
+        payment=row.payment_id,
+        amount=row.amount,
+        currency=row.currency,
+        status=row.status,
+        created_at=from_micros(row.created_at),
+        reason=row.reason if _sees_risk(role) else None,
+        decline_code=row.decline_code,
+    )
+
+
+def answer_to(request: RunningRequest, change: Change, payment: PaymentRow) -> IdempotentAnswer:
+    """What a request that ran on a payment is answered once a change leaves it at rest."""
+    refusal, refund = payment.refused(), change.refund
+    if change.refused and refusal:
+        body = processor_declined(refusal.decline_code, payment.id, refund.id if refund else None)
+        return IdempotentAnswer(402, body, CONTENT_TYPE)
+    shown = refund_view(refund, request.role) if refund else payment_view(payment, request.role)
+    return IdempotentAnswer(202 if change.waiting else request.ok_status, msgspec.json.encode(shown), JSON)
+
+
 class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     """One call to a processor. `amount` in minor units of `currency`; times UTC.
 
     `id` is the request id the processor got, `processor_reference` its own. `milliseconds`: from the commit before
-    the call to the commit of its answer; null while it is open. `routing_reason`: why this processor: the client
-    `named` it, it is the `first_choice` for the payment, or an earlier one could not take it (`failover`).
+    the call to the commit of its answer; null while it is open. `requested_by`: the account that asked for it;
+    null where it follows by itself. `routing_reason`: why this processor: the client `named` it, it is the
+    `first_choice` for the payment, or an earlier one could not take it (`failover`).
     """
 
     id: str
@@ -138,6 +204,8 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     routing_reason: Literal["named", "first_choice", "failover"]
     parent: str | None
+    refund: str | None
+    requested_by: str | None
     processor_reference: str | None
     decline_code: DeclineCode | None
     detail: str
@@ -169,6 +237,8 @@ def _operation_view(row: PaymentRow, operation: Operation, attempt: int) -> Oper
         attempt=attempt,
         routing_reason="named" if row.wanted_processor else "first_choice" if attempt == 1 else "failover",
         parent=o.parent_id,
+        refund=o.refund_id,
+        requested_by=o.requested_by,
         processor_reference=o.processor_reference,
         decline_code=o.decline_code,
         detail=o.detail,

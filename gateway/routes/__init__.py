@@ -14,6 +14,7 @@ from gateway.routes import (
     oauth,
     payment_history,
     payments,
+    refunds,
     reviews,
 )
 
@@ -25,6 +26,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     payments.blueprint,
     payment_history.blueprint,
     captures.blueprint,
+    refunds.blueprint,
     payments.returns_blueprint,
     reviews.blueprint,
     reviews.labels_blueprint,

@@ -18,13 +18,15 @@ from schemas.money import AMOUNT_MAX
 
 blueprint = Blueprint("follow_ups", __name__)
 
+PAYMENT = {200: PaymentView, 202: PaymentView}
+
 follow_up = partial(
     endpoint,
-    scope="payments:write",
     limit="payments",
-    answers={200: PaymentView, 202: PaymentView},
     codes=(
         "not_found",
+        "processor_declined",
+        "amount_too_large",
         "wrong_state",
         "operation_in_progress",
         "request_in_progress",
@@ -36,9 +38,13 @@ follow_up = partial(
 
 
 class CaptureRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`amount` in minor units: a part of the authorized amount; absent: all of it. The rest is released."""
+    """`amount` in minor units: a part of what is capturable; absent: all of it.
+
+    The rest is released, unless `final` is false: then it stays reserved for a further capture.
+    """
 
     amount: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX)] | None = None
+    final: bool = True
 
 
 class VoidRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,25 +52,26 @@ class VoidRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @blueprint.post("/v1/payments/<payment>/capture")
-@follow_up(body=CaptureRequest)
+@follow_up(scope="payments:write", body=CaptureRequest, answers=PAYMENT)
 async def capture_payment(call: Call[CaptureRequest, None], payment_id: str) -> Reply:
-    """Capture an authorized payment; 202 while the processor has not answered."""
+    """Capture an authorized payment, all of it or in parts; 202 while the processor has not answered."""
     row = await visible(call, payment_id)
-    if not _acts_for_merchant(call.caller, row):
+    if not acts_for_merchant(call.caller, row):
         raise Problem("forbidden")
-    return await carry_out(call, begin_capture, row.id, amount=call.body.amount)
+    return await carry_out(call, begin_capture, row.id, amount=call.body.amount, final=call.body.final)
 
 
 @blueprint.post("/v1/payments/<payment>/void")
-@follow_up(body=VoidRequest)
+@follow_up(scope="payments:write", body=VoidRequest, answers=PAYMENT)
 async def void_payment(call: Call[VoidRequest, None], payment_id: str) -> Reply:
-    """Release an authorized payment, or cancel one that waits for its payer."""
+    """Release what is reserved and not captured, or cancel a payment that waits for its payer."""
     row = await visible(call, payment_id)
-    for_merchant = _acts_for_merchant(call.caller, row)
+    for_merchant = acts_for_merchant(call.caller, row)
     if not for_merchant and call.caller.account_id != row.customer_id:
         raise Problem("forbidden")
     return await carry_out(call, begin_void, row.id, as_payer=not for_merchant)
 
 
-def _acts_for_merchant(caller: Caller, row: PaymentRow) -> bool:
+def acts_for_merchant(caller: Caller, row: PaymentRow) -> bool:
+    """Whether a caller may move the money of a payment: its merchant, or an admin."""
     return caller.role == "admin" or caller.account_id == row.merchant_id

@@ -12,7 +12,7 @@ from gateway.books.idempotency import KeyReused, RequestRunning
 from gateway.books.operations import OperationOpen
 from gateway.identity.passwords import PasswordsBusy
 from gateway.identity.tokens import NotAuthenticated
-from gateway.payments.captures import WrongState
+from gateway.payments.captures import AmountTooLarge, WrongState
 from gateway.problems import Code, Problem
 from gateway.refusals import InvalidFields, NoSuchObject, NotAllowed, Refusal
 from gateway.runtime import current_runtime
@@ -20,6 +20,7 @@ from gateway.vault.client import VaultAway
 from gateway.web.call import refuse
 
 CODE_OF: dict[type[Refusal], Code] = {
+    AmountTooLarge: "amount_too_large",
     EmailTaken: "email_taken",
     InvalidFields: "invalid_request",
     KeyReused: "idempotency_key_reused",

@@ -25,7 +25,7 @@ SETS = {
             "payments/transitions.py:_must_succeed",
             "payments/transitions.py:_can_land_late",
             "payments/transitions.py:_postings",
-            "payments/transitions.py:takes_back",
+            "payments/transitions.py:draws_on_parent",
             "payments/transitions.py:_effect",
             "payments/transitions.py:_after_reversal",
             "payments/processor_calls.py:query_of",

@@ -17,7 +17,13 @@ NOW = 2000
 
 def payment(state: PaymentState = "processing", **given: Any) -> PaymentRow:
     """A payment of 500 by card, after its first attempt."""
-    usual: dict[str, Any] = {"capture": "automatic", "attempts": 1, "sequence": 3, "recovery_point": "judged"}
+    usual: dict[str, Any] = {
+        "capture": "automatic",
+        "attempts": 1,
+        "sequence": 3,
+        "recovery_point": "judged",
+        "processor": "visa",
+    }
     return PaymentRow(
         id="pay",
         stream_key="fp",

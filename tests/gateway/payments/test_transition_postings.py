@@ -7,7 +7,7 @@ import pytest
 from connectors.processors.contract import CallResult
 from gateway.books.operations import OperationKind, OperationStatus
 from gateway.books.postings import Entries, negated
-from gateway.payments.transitions import takes_back
+from gateway.payments.transitions import draws_on_parent
 from schemas.states import STATES
 from tests.gateway.payments.situations import NOW, answered, operation
 from tests.gateway.payments.stored import HELD, RELEASED, TAKEN
@@ -82,4 +82,4 @@ def test_a_void_never_books_its_parent_anew() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_voids_and_reversals_take_back(kind: OperationKind) -> None:
-    assert takes_back(kind) is (kind in ("void", "reversal"))
+    assert draws_on_parent(kind) is (kind in ("capture", "void", "reversal"))

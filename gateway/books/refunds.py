@@ -1,0 +1,77 @@
+"""Refunds: captured money given back. One takes an operation for each capture that it gives money back of."""
+
+import msgspec
+from sqlalchemy import Connection, Index, bindparam, select
+
+from gateway.books.sql import Statement
+from gateway.books.tables import Micros, Minor, table_of
+from schemas.states import DeclineCode, Status
+
+
+class RefundRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `refunds`. Amounts in minor units of `currency`, times in microseconds UTC.
+
+    `amount`: what was asked; of one that ended after a part was given back, that part. `amount_refunded`: what was
+    given back so far. `reason` is the merchant's own text. `decline_code`: why not all of it was given back.
+    """
+
+    id: str
+    payment_id: str
+    customer_id: str
+    merchant_id: str
+    currency: str
+    reason: str | None = None
+    created_at: Micros
+    # Above: fixed at creation. Below: what `put_refund` writes.
+    amount: Minor
+    amount_refunded: Minor = 0
+    status: Status = "pending"
+    decline_code: DeclineCode | None = None
+    updated_at: Micros
+
+
+class RefundFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which refunds a list shows: all that are given must hold. `party_id`: an account that paid or sold."""
+
+    party_id: str | None = None
+    payment_id: str | None = None
+
+
+refunds = table_of("refunds", RefundRow)
+_c = refunds.c
+Index("ix_refunds_payment_id", _c.payment_id, _c.id)
+Index("ix_refunds_customer_id", _c.customer_id, _c.id)
+Index("ix_refunds_merchant_id", _c.merchant_id, _c.id)
+
+_names = RefundRow.__struct_fields__
+_changing = _names[_names.index("amount") :]
+
+_put = Statement(
+    lambda insert: (put := insert(refunds)).on_conflict_do_update(
+        index_elements=["id"], set_={name: put.excluded[name] for name in _changing}
+    )
+)
+_select = Statement(select(refunds).where(_c.id == bindparam("refund_id")))
+
+
+def put_refund(conn: Connection, row: RefundRow) -> None:
+    """Write a new refund, or what may change of one; the version of its payment guards it."""
+    _put(conn, **msgspec.structs.asdict(row))
+
+
+def select_refund(conn: Connection, refund_id: str) -> RefundRow | None:
+    """The refund of this id."""
+    row = _select(conn, refund_id=refund_id).first()
+    return RefundRow(**row._asdict()) if row else None
+
+
+def list_refunds(conn: Connection, after_id: str | None, most: int, wanted: RefundFilter) -> list[RefundRow]:
+    """Up to `most` refunds, the newest first; `after_id` is the last one of the page before."""
+    query = select(refunds).order_by(_c.id.desc()).limit(most)
+    if wanted.party_id is not None:
+        query = query.where((_c.customer_id == wanted.party_id) | (_c.merchant_id == wanted.party_id))
+    if wanted.payment_id is not None:
+        query = query.where(_c.payment_id == wanted.payment_id)
+    if after_id is not None:
+        query = query.where(_c.id < after_id)
+    return [RefundRow(**row._asdict()) for row in conn.execute(query)]

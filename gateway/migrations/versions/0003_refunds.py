@@ -1,0 +1,48 @@
+"""Refunds, captures in parts, and what a processor refused."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+INDEXES = {
+    "ix_refunds_payment_id": ["payment_id", "id"],
+    "ix_refunds_customer_id": ["customer_id", "id"],
+    "ix_refunds_merchant_id": ["merchant_id", "id"],
+}
+
+
+def upgrade() -> None:
+    """Captures so far were the only ones of their authorizations, and final."""
+    op.create_table(
+        "refunds",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("payment_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("merchant_id", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("amount_refunded", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("decline_code", sa.Text(), nullable=True),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_refunds"),
+    )
+    for name, columns in INDEXES.items():
+        op.create_index(name, "refunds", columns)
+    op.add_column("payments", sa.Column("last_refusal", sa.Text(), nullable=True))
+    op.add_column("operations", sa.Column("part", sa.Integer(), nullable=False, server_default="1"))
+    op.add_column("operations", sa.Column("final", sa.Boolean(), nullable=False, server_default=sa.true()))
+    for name in ("refund_id", "replaces_id", "requested_by"):
+        op.add_column("operations", sa.Column(name, sa.Text(), nullable=True))
+
+
+def downgrade() -> None:
+    """Undo all of it; what refunds posted stays."""
+    for name in ("requested_by", "replaces_id", "refund_id", "final", "part"):
+        op.drop_column("operations", name)
+    op.drop_column("payments", "last_refusal")
+    op.drop_table("refunds")

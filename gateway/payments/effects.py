@@ -1,0 +1,324 @@
+"""What becomes of a payment by one of its operations as an answer leaves it: pure functions.
+
+An `Effect` says the payment's new state and amounts, and which operation must follow. A refund's operations change
+no state. A capture or refund that was given up and done anew, and is found after all, is taken back: what was
+asked for happens once.
+"""
+
+from typing import assert_never
+
+import msgspec
+
+from connectors.processors.contract import Answer
+from connectors.processors.registry import CAPABILITIES
+from gateway.books.operations import Operation
+from gateway.books.payments import PaymentRow
+from gateway.books.postings import Entries
+from gateway.books.refunds import RefundRow
+from gateway.payments.changes import (
+    Effect,
+    NextOperation,
+    anew,
+    awaits_authorization,
+    capturable,
+    capture_at_once,
+    following,
+    refund_part,
+    release_rest,
+)
+from gateway.payments.routing import next_processor
+from schemas.events import refund_type
+from schemas.payments import LastRefusal, RefusedKind
+from schemas.states import STATUS, DeclineCode, PaymentState
+from schemas.times import from_micros
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """What is known of a payment when the answer to one of its operations arrives.
+
+    `parent`: the operation that this one follows or takes back, `parent_entries` what is still posted for it.
+    `other_open`: the other operations of the payment whose end is not known. `replaced`: the operation, or the one
+    that a reversal takes back, was given up and done anew. `refund`: the one it belongs to, `operations` those of
+    the payment, where the next part of it may have to be found.
+    """
+
+    payment: PaymentRow
+    operation: Operation
+    parent: Operation | None = None
+    parent_entries: Entries = ()
+    other_open: tuple[Operation, ...] = ()
+    replaced: bool = False
+    refund: RefundRow | None = None
+    operations: tuple[Operation, ...] = ()
+
+
+def effect_of(found: Situation, closed: Operation, answer: Answer) -> Effect:
+    """What becomes of the payment by `closed`, its operation as `answer` leaves it."""
+    payment = found.payment
+    if closed.status == "succeeded" and any(_reverses(other, closed) for other in found.other_open):
+        return Effect(payment, refund=found.refund)  # its reversal may have landed: what that is answered decides
+    match closed.kind:
+        case "order":
+            return _after_order(payment, closed, answer)
+        case "authorize" | "sale":
+            return _after_authorization(payment, closed, answer)
+        case "capture":
+            return _after_capture(found, closed, answer)
+        case "void":
+            return _after_void(payment, closed, answer)
+        case "refund":
+            return _after_refund(found, closed, answer)
+        case "reversal":
+            assert found.parent is not None, "a reversal names the operation it takes back"
+            return _after_reversal(found, closed, found.parent)
+        case _:
+            assert_never(closed.kind)
+
+
+def _reverses(operation: Operation, parent: Operation) -> bool:
+    return operation.kind == "reversal" and operation.parent_id == parent.id
+
+
+# --- authorizations -----------------------------------------------------------------------------------------
+
+
+def _after_order(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
+    if payment.state != "processing":  # answered too late: an order nobody approves moves nothing
+        return Effect(payment)
+    if closed.status == "succeeded":
+        return Effect(_become(payment, "requires_action", redirect_url=answer.redirect_url))
+    return Effect(_become(payment, "failed", decline_code="processor_unavailable"))
+
+
+def _after_authorization(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
+    if closed.status == "succeeded":
+        return _approved(payment, closed)
+    if not awaits_authorization(payment.state):
+        return Effect(payment)
+    match closed.status:
+        case "unknown" | "sending":
+            return Effect(_become(payment, "unknown"))
+        case "declined":
+            return _declined(payment, closed, answer)
+        case "failed":
+            return _failed(payment, closed)
+        case _:
+            assert_never(closed.status)
+
+
+def _approved(payment: PaymentRow, closed: Operation) -> Effect:
+    if not awaits_authorization(payment.state):
+        return Effect(payment, following("void", closed))
+    if closed.kind == "sale":
+        return Effect(_become(payment, "captured", amount_captured=closed.amount))
+    if payment.risk_outcome == "review":
+        return Effect(_become(payment, "in_review"))
+    return Effect(_become(payment, "authorized"), capture_at_once(payment, closed))
+
+
+def _declined(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
+    if answer.must_reverse:  # the bank approved, the processor's own checks did not: free the money first
+        return Effect(payment, following("reversal", closed))
+    return Effect(_become(payment, "declined", decline_code=closed.decline_code or "generic_decline"))
+
+
+def _failed(payment: PaymentRow, closed: Operation) -> Effect:
+    # Once a client was told `unknown` its CVC is gone, and nothing is tried anew behind its back.
+    processor = next_processor(payment) if payment.state == "processing" else None
+    if processor is not None:
+        return Effect(payment, NextOperation(closed.kind, processor))
+    return Effect(_become(payment, "failed", decline_code="processor_unavailable"))
+
+
+# --- captures and voids -------------------------------------------------------------------------------------
+
+
+def _after_capture(found: Situation, closed: Operation, answer: Answer) -> Effect:
+    match closed.status:
+        case "unknown" | "sending":
+            return Effect(found.payment)
+        case "succeeded":
+            return _captured(found, closed)
+        case "declined" | "failed":
+            return _capture_refused(found.payment, closed, found.parent, answer)
+        case _:
+            assert_never(closed.status)
+
+
+def _captured(found: Situation, capture: Operation) -> Effect:
+    payment = found.payment
+    rest = capturable(payment) - capture.amount
+    if rest < 0 or found.other_open or found.replaced:
+        return Effect(payment, following("reversal", capture, capture.amount))
+    taken = payment.amount_captured + capture.amount
+    if rest == 0 or (capture.final and CAPABILITIES[capture.processor].final_capture_releases):
+        return Effect(_become(payment, "captured", amount_captured=taken))
+    held = _become(payment, "partially_captured", amount_captured=taken)
+    return Effect(held, release_rest(held, capture) if capture.final else None)
+
+
+def _capture_refused(payment: PaymentRow, closed: Operation, parent: Operation | None, answer: Answer) -> Effect:
+    if answer.result == "not_found":
+        return Effect(payment, anew(closed))
+    told = _refused(payment, "capture", closed)
+    if closed.requested_by is not None:
+        return Effect(told, events=("payment.capture_declined",), refused=True)
+    assert parent is not None, "a capture names its authorization"
+    return Effect(told, following("void", parent), events=("payment.capture_declined",))
+
+
+def _after_void(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
+    match closed.status:
+        case "unknown" | "sending":
+            return Effect(payment)
+        case "succeeded" if closed.processor != payment.processor:
+            return Effect(payment)  # of an approval that came too late, after another processor's
+        case "succeeded":
+            return Effect(_released(payment, closed))
+        case "declined" | "failed":
+            return _void_refused(payment, closed, answer)
+        case _:
+            assert_never(closed.status)
+
+
+def _released(payment: PaymentRow, closed: Operation) -> PaymentRow:
+    """A payment whose hold is gone; one that holds nothing stays as it is."""
+    match payment.state:
+        case "in_review":
+            return _become(payment, "voided")
+        case "authorized" if closed.requested_by is None:  # its automatic capture was refused
+            refusal = payment.refused()
+            return _become(payment, "declined", decline_code=refusal.decline_code if refusal else None)
+        case "authorized":
+            return _become(payment, "voided")
+        case "partially_captured":
+            return _become(payment, "captured")
+        case "processing" | "requires_action" | "unknown" | "captured" | "voided" | "declined" | "failed":
+            return payment
+        case _:
+            assert_never(payment.state)
+
+
+def _void_refused(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
+    if answer.result == "not_found":
+        return Effect(payment, anew(closed))
+    asked = closed.requested_by is not None
+    return Effect(_refused(payment, "void", closed), events=("payment.void_declined",), refused=asked)
+
+
+def _refused(payment: PaymentRow, kind: RefusedKind, closed: Operation) -> PaymentRow:
+    code = closed.decline_code or "processor_unavailable"
+    refusal = LastRefusal(kind, code, from_micros(closed.finished_at or 0))
+    return msgspec.structs.replace(payment, last_refusal=msgspec.json.encode(refusal).decode())
+
+
+# --- refunds ------------------------------------------------------------------------------------------------
+
+
+def _after_refund(found: Situation, closed: Operation, answer: Answer) -> Effect:
+    assert found.refund is not None, "an operation of a refund names it"
+    match closed.status:
+        case "unknown" | "sending":
+            return Effect(found.payment, refund=found.refund)
+        case "succeeded":
+            return _given_back(found, closed, found.refund)
+        case "declined" | "failed" if answer.result == "not_found":
+            return Effect(found.payment, anew(closed), found.refund)
+        case "declined" | "failed":
+            return _refund_refused(found.payment, closed, found.refund)
+        case _:
+            assert_never(closed.status)
+
+
+def _given_back(found: Situation, part: Operation, refund: RefundRow) -> Effect:
+    payment = found.payment
+    given = refund.amount_refunded + part.amount
+    if found.other_open or found.replaced or refund.status != "pending" or given > refund.amount:
+        return Effect(payment, following("reversal", part, part.amount), refund)
+    total = payment.amount_refunded + part.amount
+    payment = msgspec.structs.replace(payment, amount_refunded=total)
+    refund = msgspec.structs.replace(refund, amount_refunded=given)
+    if given == refund.amount:
+        return Effect(payment, None, msgspec.structs.replace(refund, status="succeeded"), ("refund.succeeded",))
+    known = [part if operation.id == part.id else operation for operation in found.operations]
+    return Effect(payment, refund_part(refund, known, part.requested_by), refund, ("refund.pending",))
+
+
+def _refund_refused(payment: PaymentRow, closed: Operation, refund: RefundRow) -> Effect:
+    """The refund ends with what was given back before: nothing, unless it took several calls."""
+    told = _refused(payment, "refund", closed)
+    code = closed.decline_code or "processor_unavailable"
+    if refund.amount_refunded:
+        ended = msgspec.structs.replace(refund, status="succeeded", amount=refund.amount_refunded)
+    else:
+        ended = msgspec.structs.replace(refund, status="failed")
+    ended = msgspec.structs.replace(ended, decline_code=code)
+    return Effect(told, None, ended, (refund_type(ended.status),), refused=True)
+
+
+# --- reversals ----------------------------------------------------------------------------------------------
+
+
+def _after_reversal(found: Situation, closed: Operation, parent: Operation) -> Effect:
+    if closed.status == "unknown":
+        return Effect(found.payment, refund=found.refund)
+    match parent.kind:
+        case "capture":
+            return _after_captures_reversal(found, closed, parent)
+        case "refund":
+            return _after_refunds_reversal(found, closed, parent)
+        case "authorize" | "sale":
+            return _after_authorizations_reversal(found.payment, closed, parent)
+        case "order" | "void" | "reversal":
+            raise ValueError(f"{parent.id}: no {parent.kind} is reversed")
+        case _:
+            assert_never(parent.kind)
+
+
+def _after_authorizations_reversal(payment: PaymentRow, closed: Operation, parent: Operation) -> Effect:
+    # It found nothing to take back; an approval that came meanwhile has waited for that.
+    approved = closed.status == "failed" and parent.status == "succeeded"
+    if approved and (awaits_authorization(payment.state) or STATUS[payment.state] == "failed"):
+        return _approved(payment, parent)
+    if approved or not awaits_authorization(payment.state):
+        return Effect(payment)
+    if parent.status == "declined":
+        return Effect(_become(payment, "declined", decline_code=parent.decline_code or "generic_decline"))
+    return Effect(_become(payment, "voided") if closed.status == "succeeded" else payment)
+
+
+def _after_captures_reversal(found: Situation, closed: Operation, capture: Operation) -> Effect:
+    if found.other_open or found.replaced or not capturable(found.payment):
+        return Effect(found.payment)
+    if closed.status == "succeeded":
+        return Effect(found.payment, anew(capture))
+    return _captured(found, capture) if capture.status == "succeeded" else Effect(found.payment)
+
+
+def _after_refunds_reversal(found: Situation, closed: Operation, part: Operation) -> Effect:
+    refund = found.refund
+    assert refund is not None, "an operation of a refund names it"
+    if found.other_open or found.replaced or refund.status != "pending":
+        return Effect(found.payment, refund=refund)
+    if closed.status == "succeeded":
+        return Effect(found.payment, anew(part), refund)
+    if part.status == "succeeded":
+        return _given_back(found, part, refund)
+    return Effect(found.payment, refund=refund)
+
+
+def _become(
+    payment: PaymentRow,
+    state: PaymentState,
+    *,
+    decline_code: DeclineCode | None = None,
+    redirect_url: str | None = None,
+    amount_captured: int = 0,
+) -> PaymentRow:
+    return msgspec.structs.replace(
+        payment,
+        state=state,
+        decline_code=decline_code or payment.decline_code,
+        redirect_url=redirect_url or payment.redirect_url,
+        amount_captured=amount_captured or payment.amount_captured,
+    )

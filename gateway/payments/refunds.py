@@ -1,0 +1,55 @@
+"""Refunds: captured money given back, all that is left of it or a part, by one operation for each capture."""
+
+from sqlalchemy import Connection
+
+from gateway.books.idempotency import IdempotentAnswer, KeyedRequest
+from gateway.books.operations import select_operations
+from gateway.books.payments import PaymentRow
+from gateway.books.refunds import RefundRow
+from gateway.payments.captures import AmountTooLarge, check_at_rest
+from gateway.payments.changes import Effect, change_of, refund_part
+from gateway.payments.commit import Committed, claim_for, commit
+from gateway.policy import Policy
+from schemas.ids import new_id
+from schemas.times import now_micros
+
+
+def begin_refund(
+    conn: Connection,
+    policy: Policy,
+    request: KeyedRequest,
+    payment_id: str,
+    amount: int | None,
+    reason: str | None,
+) -> Committed | IdempotentAnswer:
+    """Claim the key and write the refund of all that is left (`amount` None) or a part, in minor units.
+
+    Raises `WrongState`, `OperationOpen` and `AmountTooLarge`.
+    """
+    payment = claim_for(conn, policy, request, payment_id, ok_status=201)
+    if isinstance(payment, IdempotentAnswer):
+        return payment
+    check_at_rest(conn, payment, allowed=payment.state in ("captured", "partially_captured"))
+    left = payment.amount_captured - payment.amount_refunded
+    if left == 0 or (amount or 0) > left:
+        raise AmountTooLarge
+    now = now_micros()
+    refund = _new_refund(payment, amount or left, reason, now)
+    part = refund_part(refund, select_operations(conn, payment.id), request.account_id)
+    return commit(
+        conn, policy, change_of(payment, Effect(payment, part, refund, ("refund.pending",)), policy, now)
+    )
+
+
+def _new_refund(payment: PaymentRow, amount: int, reason: str | None, now: int) -> RefundRow:
+    return RefundRow(
+        id=new_id("ref"),
+        payment_id=payment.id,
+        customer_id=payment.customer_id,
+        merchant_id=payment.merchant_id,
+        currency=payment.currency,
+        reason=reason,
+        created_at=now,
+        amount=amount,
+        updated_at=now,
+    )
