@@ -57,26 +57,12 @@ def test_a_part_of_a_file_in_another_currency(stack: Stack, file: Path) -> None:
 
 
 def test_captures_in_parts_and_refunds_follow_and_a_resumed_run_repeats_none(stack: Stack, file: Path) -> None:
-    options = (
-        str(file),
-        "--run",
-        "test-d",
-        "--offset",
-        "20",
-        "--limit",
-        "30",
-        "--parts",
-        "0.5",
-        "--refunds",
-        "0.5",
-    )
+    shares = ("--parts", "1", "--refunds", "0.5")
+    options = (str(file), "--run", "test-d", "--offset", "20", "--limit", "30", *shares)
     first = summary_of(stack, *options)
     assert min(first["captures"], first["refunds"], first["voids"]) > 0
-    taken, given_back = stack.books(
-        "SELECT sum(amount_captured), sum(amount_refunded) FROM payments WHERE id IN"
-        " (SELECT payment FROM operations WHERE kind = 'refund')"
-    )[0]
-    assert 0 < given_back < taken
+    given_back = "SELECT count(*) FROM refunds WHERE status = 'succeeded'"
+    assert stack.count(given_back) == first["refunds"]
     again = summary_of(stack, *options)
     asked = ("outcomes", "captures", "voids", "refunds", "refused")
     assert [again[name] for name in asked] == [first[name] for name in asked]
