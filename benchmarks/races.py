@@ -1,8 +1,8 @@
 """`python -m benchmarks.races`: many clients refund a tenth each of one payment, and try again while told to wait.
 
 Each run pays and captures, at once or in parts, lets all clients ask at the same time until each has its refund or
-is told that it is too large, and adds up what was given back, in the books and at the processor. Prints JSON; exit 1
-unless every sum is what was captured.
+is told that it is too large, and adds up what was given back, in the books and at the processor. Prints JSON, and
+ends with 1 unless every sum is what was captured.
 """
 
 import asyncio
