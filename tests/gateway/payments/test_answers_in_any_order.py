@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 from hypothesis import given, settings
@@ -117,21 +117,21 @@ class Life:
 
     def _capture(self, left: int) -> None:
         amount, final = self._part(left), self._draw(st.booleans())
-        begin_capture(self._conn, POLICY, self._request(PaymentView), "pay", amount, final=final)
+        self._ask(PaymentView, begin_capture, amount, final=final)
 
     def _void(self) -> None:
-        begin_void(self._conn, POLICY, self._request(PaymentView), "pay", as_payer=False)
+        self._ask(PaymentView, begin_void, as_payer=False)
 
     def _refund(self, left: int) -> None:
-        begin_refund(self._conn, POLICY, self._request(RefundView), "pay", self._part(left), None)
+        self._ask(RefundView, begin_refund, self._part(left), None)
 
     def _part(self, left: int) -> int | None:
         return self._draw(st.sampled_from([None, left, *range(100, left, 100)]))
 
-    def _request(self, answered_with: type) -> KeyedRequest:
+    def _ask(self, answered_with: type, begin: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         request = KeyedRequest("acc_m", f"key_{next(self._keys)}", b"same", "merchant")
+        begin(self._conn, POLICY, request, "pay", *args, **kwargs)
         self.requests[request] = answered_with
-        return request
 
     def _approve(self, payment: PaymentRow) -> None:
         released = msgspec.structs.replace(payment, state="authorized")
@@ -240,5 +240,5 @@ def check_answers(conn: Connection, life: Life) -> None:
     """Every request has its answer, of what it asked for."""
     for request, shown in life.requests.items():
         answer = select_answer(conn, request)
-        if answer is not None:
-            msgspec.json.decode(answer.body, type=ProblemBody if answer.status == 402 else shown)
+        assert answer is not None
+        msgspec.json.decode(answer.body, type=ProblemBody if answer.status == 402 else shown)
