@@ -1,5 +1,6 @@
 """Refunds at the processors' twins: captured money given back, once, whatever the processors do."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from gateway.books.operations import Operation, select_operations
 from schemas.money import Money
 from tests.gateway.conftest import Answer
 from tests.gateway.payments.conftest import Shop
+from tests.patience import eventually
 
 BY_CARD = ["visa", "mastercard"]
 PROCESSORS = [*BY_CARD, "paypal"]
@@ -258,3 +260,33 @@ async def test_a_refund_behind_a_broken_answer_is_found(shop: Shop, processor: s
     assert (await shop.get(f"/v1/payments/{payment}"))["amount_refunded"] == 400
     assert given_back(shop) == [400]
     assert len([o for o in await operations_of(shop, payment) if o.kind == "refund"]) == 1
+
+
+async def test_a_refund_that_lands_after_it_was_done_anew_is_taken_back(shop: Shop) -> None:
+    payment = await paid(shop)
+    shop.fault("visa", "slow", operation="refund", seconds=600, times=1)
+    silent = await refund(shop, payment, 400)
+    assert silent.status == 202
+    await shop.expire()
+    assert (await shop.get(f"/v1/refunds/{silent.json['id']}"))["status"] == "succeeded"
+    await shop.sandbox.clear()  # lets the slow refund be applied now: there is room for both
+    await eventually(lambda: len(shop.ledger("refund")) == 2)
+    for _ in range(3):
+        await shop.expire()  # the watch
+    assert given_back(shop) == [400]
+    assert (await shop.get(f"/v1/payments/{payment}"))["amount_refunded"] == 400
+    assert {o.status for o in await operations_of(shop, payment)} <= {"succeeded", "failed"}
+    assert await shop.balance() == await due(shop, "visa", 600)
+
+
+async def test_a_client_that_hangs_up_leaves_a_whole_refund(shop: Shop) -> None:
+    payment = await paid(shop)
+    shop.fault("visa", "slow", operation="refund", seconds=0.3, times=1)
+    call = asyncio.create_task(refund(shop, payment, 400, key="hung-up"))
+    await eventually(lambda: shop.gateway.runtime.running)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    await asyncio.gather(*shop.gateway.runtime.running)
+    again = await refund(shop, payment, 400, key="hung-up")
+    assert (again.status, again.json["status"]) == (201, "succeeded")
+    assert given_back(shop) == [400]
