@@ -29,6 +29,9 @@ class Shares(msgspec.Struct, frozen=True):
     refunds: float = 0.0
 
 
+NO_SHARES = Shares()
+
+
 class Plan(msgspec.Struct, frozen=True):
     """The follow-ups of one payment, amounts in minor units; with no captures it is captured automatically.
 
