@@ -238,10 +238,12 @@ def _given_back(found: Situation, part: Operation, refund: RefundRow) -> Effect:
     total = payment.amount_refunded + part.amount
     payment = msgspec.structs.replace(payment, amount_refunded=total)
     refund = msgspec.structs.replace(refund, amount_refunded=given)
-    if given == refund.amount:
-        return Effect(payment, None, msgspec.structs.replace(refund, status="succeeded"), ("refund.succeeded",))
     known = [part if operation.id == part.id else operation for operation in found.operations]
-    return Effect(payment, refund_part(refund, known, part.requested_by), refund, ("refund.pending",))
+    next = refund_part(refund, known, part.requested_by) if given < refund.amount else None
+    if next is not None:
+        return Effect(payment, next, refund, ("refund.pending",))
+    ended = msgspec.structs.replace(refund, status="succeeded", amount=given)
+    return Effect(payment, None, ended, ("refund.succeeded",))
 
 
 def _refund_refused(payment: PaymentRow, closed: Operation, refund: RefundRow) -> Effect:
