@@ -99,12 +99,18 @@ class FollowUps:
         return payment
 
     async def _capture(self, plan: Plan, payment: Document, key: str) -> Document:
-        """All captures, then voids until nothing is held: what the plan left, or what a processor refused."""
+        """All captures, and voids: of what the plan left, and of what is held because a processor refused."""
         for number, amount in enumerate(plan.captures, 1):
             body = {"amount": amount, "final": number == len(plan.captures) and not plan.voids_rest}
             payment = await self._send("capture", payment["id"], body, f"{key}-capture-{number}") or payment
+        if plan.voids_rest:
+            payment = await self._send("void", payment["id"], {}, f"{key}-void") or payment
+        return await self._release(payment, key)
+
+    async def _release(self, payment: Document, key: str) -> Document:
+        """The payment once it holds nothing. It shows what it holds also while a capture or void is pending."""
         for number in range(1, VOIDS_MAX + 1):
-            if payment["amount_capturable"]:  # as it also says while a capture or void is pending
+            if payment["amount_capturable"]:
                 payment = await self._at_rest(payment["id"])
             if not payment["amount_capturable"]:
                 break
