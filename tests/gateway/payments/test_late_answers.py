@@ -136,6 +136,22 @@ def test_the_authorization_that_decided_the_payment_is_captured(conn: Connection
     assert authorization(conn, "pay") == later
 
 
+@pytest.mark.parametrize("first_taken_back_first", [True, False])
+def test_of_two_captures_that_were_both_taken_back_a_third_is_done(
+    conn: Connection, first_taken_back_first: bool
+) -> None:
+    first = capture(conn, 300, final=False)
+    again = given_up(conn, first)
+    say(conn, again, "unknown")
+    reversals = [sent(done(conn, first)), open_reversal(conn, POLICY, again)]
+    for reversal in reversals if first_taken_back_first else reversed(reversals):
+        done(conn, reversal)
+    *_, third = select_operations(conn, "pay")
+    assert (third.kind, third.replaces_id, third.status) == ("capture", again.id, "sending")
+    done(conn, third)
+    assert balance(conn) == booked(300, 200)
+
+
 # --- what another request asked for -------------------------------------------------------------------------
 
 
@@ -204,6 +220,23 @@ def test_a_refund_whose_reversal_found_nothing_stands(conn: Connection) -> None:
     step = say(conn, back, "not_found")
     assert (step.payment.amount_refunded, step.to_send) == (100, None)
     assert kinds(conn).count("refund") == 1
+
+
+@pytest.mark.parametrize("first_taken_back_first", [True, False])
+def test_of_two_refunds_that_were_both_taken_back_a_third_is_done(
+    conn: Connection, first_taken_back_first: bool
+) -> None:
+    done(conn, capture(conn))
+    first = refund(conn, 100)
+    again = given_up(conn, first)
+    say(conn, again, "unknown")
+    reversals = [sent(done(conn, first)), open_reversal(conn, POLICY, again)]
+    for reversal in reversals if first_taken_back_first else reversed(reversals):
+        done(conn, reversal)
+    *_, third = select_operations(conn, "pay")
+    assert (third.kind, third.replaces_id, third.status) == ("refund", again.id, "sending")
+    assert done(conn, third).payment.amount_refunded == 100
+    assert balance(conn) == booked(400, 0)
 
 
 # --- voids --------------------------------------------------------------------------------------------------
