@@ -13,6 +13,8 @@ from connectors.gateway import RETRY_FOR_S, GatewayClient, GatewayRefused
 POLL_S = 0.5
 CAPTURABLE = ("authorized", "partially_captured", "captured")  # the last: a resumed run sends its captures again
 IN_DOUBT = ("processing", "unknown")
+OPEN = ("sending", "unknown")
+VOIDS_MAX = 5  # a processor that refuses more often keeps its hold until that lapses
 # Counted, and no error of the run. `wrong_state`: the payment went on without us, as after a late verdict.
 REFUSALS = ("processor_declined", "amount_too_large", "invalid_request", "wrong_state")
 
@@ -25,6 +27,9 @@ class Shares(msgspec.Struct, frozen=True):
 
     parts: float = 0.0
     refunds: float = 0.0
+
+
+NO_SHARES = Shares()
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -76,15 +81,16 @@ class FollowUps:
         """
         if not plan.captures and not plan.refunds:
             return payment
-        payment = await self._settled(payment)
+        payment = await self._authorized(payment)
         if payment["state"] not in CAPTURABLE:
             return payment
-        payment = await self._capture(plan, payment, key)
+        if plan.captures:
+            payment = await self._capture(plan, payment, key)
         for number, amount in enumerate(plan.refunds):
             await self._send("refunds", payment["id"], {"amount": amount}, f"{key}-refund-{number}")
         return payment
 
-    async def _settled(self, payment: Document) -> Document:
+    async def _authorized(self, payment: Document) -> Document:
         """The payment once its authorization has an outcome, or as it stands when the time for that is over."""
         give_up = monotonic() + RETRY_FOR_S
         while payment["state"] in IN_DOUBT and monotonic() < give_up:
@@ -93,15 +99,33 @@ class FollowUps:
         return payment
 
     async def _capture(self, plan: Plan, payment: Document, key: str) -> Document:
-        """All captures, then the void of a rest: a planned one, or where the last capture was refused."""
-        answer: Document | None = payment
+        """All captures, and voids: of what the plan left, and of what is held because a processor refused."""
         for number, amount in enumerate(plan.captures, 1):
-            is_final = number == len(plan.captures) and not plan.voids_rest
-            body = {"amount": amount, "final": is_final}
-            answer = await self._send("capture", payment["id"], body, f"{key}-capture-{number}")
-            payment = answer or payment
-        if plan.voids_rest or answer is None:
+            body = {"amount": amount, "final": number == len(plan.captures) and not plan.voids_rest}
+            payment = await self._send("capture", payment["id"], body, f"{key}-capture-{number}") or payment
+        if plan.voids_rest:
             payment = await self._send("void", payment["id"], {}, f"{key}-void") or payment
+        return await self._release(payment, key)
+
+    async def _release(self, payment: Document, key: str) -> Document:
+        """The payment once it holds nothing. It shows what it holds also while a capture or void is pending."""
+        for number in range(1, VOIDS_MAX + 1):
+            if payment["amount_capturable"]:
+                payment = await self._at_rest(payment["id"])
+            if not payment["amount_capturable"]:
+                break
+            payment = await self._send("void", payment["id"], {}, f"{key}-void-{number}") or payment
+        return payment
+
+    async def _at_rest(self, payment_id: str) -> Document:
+        """The payment once the end of each of its operations is known, or when the time for that is over."""
+        give_up = monotonic() + RETRY_FOR_S
+        while monotonic() < give_up:
+            operations: Document = await self._admin.get(f"/v1/payments/{payment_id}/operations")
+            if not any(operation["status"] in OPEN for operation in operations["data"]):
+                break
+            await asyncio.sleep(POLL_S)
+        payment: Document = await self._admin.get(f"/v1/payments/{payment_id}")
         return payment
 
     async def _send(self, verb: Verb, payment_id: str, body: Document, key: str) -> Document | None:

@@ -25,7 +25,7 @@ from schemas.money import UnknownCurrency
 from schemas.settings import load
 from sluice.cli import DURATION
 from sluice.dataset import DatasetTransaction, NotTransactions, card_number, read_transactions
-from sluice.follow_ups import FollowUps, Shares, plan_of
+from sluice.follow_ups import NO_SHARES, FollowUps, Shares, plan_of
 from sluice.freshness import Freshness, quantiles
 from sluice.settings import ReplaySettings
 
@@ -64,7 +64,7 @@ class ReplayRun:
         analyst: GatewayClient,
         run: str,
         currency: str,
-        shares: Shares = Shares(),  # noqa: B008  # frozen
+        shares: Shares = NO_SHARES,
     ) -> None:
         self._payer, self._admin, self._analyst = payer, admin, analyst
         self._run, self._currency, self._shares = run, currency, shares

@@ -37,7 +37,7 @@ from gateway.books.verdicts import give_back
 from gateway.log_lines import LogLine
 from gateway.payments.changes import Change, NextOperation, following
 from gateway.payments.effects import Situation
-from gateway.payments.transitions import takes_back, settle, watched
+from gateway.payments.transitions import settle, takes_back, watched
 from gateway.payments.views import answer_to, milliseconds, refund_snapshot, snapshot
 from gateway.policy import Policy
 from schemas.events import EVENT_TYPES, trace_id

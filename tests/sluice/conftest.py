@@ -23,7 +23,7 @@ class Till:
     """Keeps each request as (verb, body, key).
 
     `script` has the next answers of a verb, as state or code of a refusal; `states` what a payment becomes at each
-    look at it.
+    look at it, and `operations` how its last one stands.
     """
 
     def __init__(self) -> None:
@@ -31,6 +31,7 @@ class Till:
         self.asked: list[tuple[str, Any, str]] = []
         self.script: dict[str, list[str]] = {}
         self.states: list[str] = []
+        self.operations: list[str] = []
 
     def verbs(self) -> list[str]:
         return [verb for verb, *_ in self.asked]
@@ -44,6 +45,7 @@ class Till:
             [
                 web.post("/v1/login", self._log_in),
                 web.get("/v1/payments/{payment}", self._look),
+                web.get("/v1/payments/{payment}/operations", self._list),
                 web.post("/v1/payments/{payment}/{verb}", self._act),
             ]
         )
@@ -59,6 +61,9 @@ class Till:
     async def _look(self, request: web.Request) -> web.Response:
         return _payment(request, self.states.pop(0))
 
+    async def _list(self, _request: web.Request) -> web.Response:
+        return web.json_response({"data": [{"status": "succeeded"}, {"status": self.operations.pop(0)}]})
+
     async def _act(self, request: web.Request) -> web.Response:
         verb = request.match_info["verb"]
         self.asked.append((verb, await request.json(), request.headers["Idempotency-Key"]))
@@ -69,7 +74,8 @@ class Till:
 
 
 def _payment(request: web.Request, state: str) -> web.Response:
-    return web.json_response({"id": request.match_info["payment"], "state": state})
+    held = 5 if state in ("authorized", "partially_captured") else 0
+    return web.json_response({"id": request.match_info["payment"], "state": state, "amount_capturable": held})
 
 
 @pytest.fixture

@@ -45,7 +45,8 @@ def test_shares_are_kept_and_another_run_plans_otherwise() -> None:
 
 async def carry_out(client: GatewayClient, plan: Plan, state: str = "authorized") -> tuple[FollowUps, Any]:
     work = FollowUps(client, client)
-    return work, await work.carry_out(plan, {"id": "pay_1", "state": state}, "run-7")
+    payment = {"id": "pay_1", "state": state, "amount_capturable": 50 if state == "authorized" else 0}
+    return work, await work.carry_out(plan, payment, "run-7")
 
 
 async def test_captures_void_and_refunds_go_out_in_order_under_keys_of_their_own(till: Any, client: Any) -> None:
@@ -72,13 +73,15 @@ async def test_a_rest_is_voided_where_that_is_planned(till: Any, client: Any) ->
 async def test_a_refusal_is_counted_and_no_hold_is_left(till: Any, client: Any) -> None:
     till.script = {
         "capture": ["invalid_request", "processor_declined"],
-        "void": ["voided"],
+        "void": ["processor_declined", "voided"],
         "refunds": ["amount_too_large", "wrong_state"],
     }
+    till.states, till.operations = ["authorized"] * 2, ["declined"] * 2
     work, payment = await carry_out(client, Plan([30, 20], refunds=[9, 9]))
-    assert till.verbs() == ["capture", "capture", "void", "refunds", "refunds"]
-    refusals = ("invalid_request", "processor_declined", "amount_too_large", "wrong_state")
-    assert work.refused == dict.fromkeys(refusals, 1)
+    assert till.verbs() == ["capture", "capture", "void", "void", "refunds", "refunds"]
+    assert len({key for *_, key in till.asked}) == 6, "a new try has a new key"
+    refusals = {"invalid_request": 1, "processor_declined": 2, "amount_too_large": 1, "wrong_state": 1}
+    assert work.refused == refusals
     assert (payment["state"], work.done) == ("voided", {"void": 1})
 
 
@@ -99,6 +102,18 @@ async def test_a_payment_in_doubt_is_waited_for(till: Any, client: Any, monkeypa
     till.states = ["unknown", "captured"]
     await carry_out(client, Plan(refunds=[9]), "unknown")
     assert (till.verbs(), till.states) == (["refunds"], [])
+
+
+@pytest.mark.parametrize(("end", "voids"), [("captured", []), ("authorized", ["void"])])
+async def test_a_capture_that_is_pending_is_waited_for_and_its_hold_released_if_it_fails(
+    till: Any, client: Any, monkeypatch: pytest.MonkeyPatch, end: str, voids: list[str]
+) -> None:
+    monkeypatch.setattr(follow_ups, "POLL_S", 0)
+    till.script = {"capture": ["authorized"], "void": ["voided"]}  # as a 202 shows it
+    till.operations, till.states = ["sending", "unknown", "failed"], [end]
+    await carry_out(client, Plan([50]))
+    assert till.verbs() == ["capture", *voids]
+    assert till.operations == []
 
 
 async def test_a_payment_without_a_plan_is_left_alone(till: Any, client: Any) -> None:
