@@ -3,7 +3,7 @@
 from typing import Literal, assert_never
 
 import msgspec
-from sqlalchemy import Connection, Index, bindparam, func, insert, select
+from sqlalchemy import BigInteger, Connection, Index, bindparam, cast, func, insert, select
 
 from gateway.books.operations import Operation, operations
 from gateway.books.sql import Statement
@@ -34,7 +34,7 @@ Index("ix_postings_payment_id", _c.payment_id)
 _insert = Statement(insert(postings).values({c.name: bindparam(c.name) for c in _c if c.name != "id"}))
 # With what earlier voids and reversals of it have undone: a second one finds nothing left to undo.
 _standing = Statement(
-    select(_c.account, func.sum(_c.amount).label("amount"))
+    select(_c.account, cast(func.sum(_c.amount), BigInteger).label("amount"))  # PostgreSQL's sum is a numeric
     .join(operations, operations.c.id == _c.source_id)
     .where(
         _c.source_kind == "operation",

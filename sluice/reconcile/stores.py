@@ -1,16 +1,15 @@
 """State and amounts (minor units) of every payment, as the books, Kafka and the warehouse each have them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import msgspec
 from confluent_kafka import Message, TopicPartition
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Connection, cast, func, select
 
 from connectors.kafka import consumer, partitions
 from connectors.warehouse import WarehouseReader
-from gateway.books.engine import sqlite_engine
+from gateway.books.opening import run_once, sqlite_path
 from gateway.books.operations import OPEN, Operation, operations
 from gateway.books.outbox import outbox
 from gateway.books.payments import payments
@@ -18,6 +17,8 @@ from gateway.books.postings import postings
 from schemas.events import Unreadable, decode
 from schemas.payments import PROCESSORS, PaymentEvent, TransactionCompleted
 from schemas.topics import PAYMENTS
+
+T = TypeVar("T")
 
 PAGE = 20_000
 NEXT = """
@@ -57,23 +58,20 @@ class Cut(msgspec.Struct, frozen=True):
         return payments_ + [o.id for o in self.operations if o.status in OPEN]
 
 
-def read_books(path: Path) -> Cut:
+def read_books(url: str) -> Cut:
     """The books as of now, in one transaction that disturbs no writer."""
-    with _reading(path) as conn:
-        return _cut(conn)
+    return _read(url, _cut)
 
 
-def moved_since(path: Path, cut: Cut) -> set[str]:
+def moved_since(url: str, cut: Cut) -> set[str]:
     """The ids of payments that have events after the cut."""
-    with _reading(path) as conn:
-        rows = conn.execute(select(outbox.c.subject_id).where(outbox.c.id > cut.outbox_id).distinct())
-        return {row.subject_id for row in rows}
+    newer = select(outbox.c.subject_id).where(outbox.c.id > cut.outbox_id).distinct()
+    return set(_read(url, lambda conn: conn.execute(newer).scalars().all()))
 
 
-def operations_since(path: Path, cut: Cut) -> set[str]:
+def operations_since(url: str, cut: Cut) -> set[str]:
     """The ids of operations that were written after the cut."""
-    with _reading(path) as conn:
-        now = {row.id for row in conn.execute(select(operations.c.id))}
+    now = set(_read(url, lambda conn: conn.execute(select(operations.c.id)).scalars().all()))
     return now - {operation.id for operation in cut.operations}
 
 
@@ -112,17 +110,12 @@ def read_warehouse(reader: WarehouseReader) -> dict[str, ReconciledPayment]:
             return lines
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[Connection]:
-    """One read-only transaction. Raises `FileNotFoundError`, because opening the file would make it."""
-    if not path.exists():
+def _read(url: str, fn: Callable[[Connection], T]) -> T:
+    """Run `fn` in one read-only transaction. Raises `FileNotFoundError`, because opening a file would make it."""
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
         raise FileNotFoundError(f"no books at {path}: has the stack run on this data directory?")
-    engine = sqlite_engine(path)
-    try:
-        with engine.connect().execution_options(readonly=True) as conn, conn.begin():
-            yield conn
-    finally:
-        engine.dispose()
+    return run_once(url, fn, readonly=True)
 
 
 def _cut(conn: Connection) -> Cut:
@@ -132,7 +125,8 @@ def _cut(conn: Connection) -> Cut:
     called = conn.execute(select(*[operations.c[name] for name in names]))
     last = conn.execute(select(func.coalesce(func.max(outbox.c.id), 0), func.max(outbox.c.recorded_at))).one()
     due = postings.c.account.in_([f"due:{processor}" for processor in PROCESSORS])
-    taken = func.sum(postings.c.amount).label("taken")
+    total = cast(func.coalesce(func.sum(postings.c.amount), 0), BigInteger)  # PostgreSQL's sum is a numeric
+    taken = total.label("taken")
     owed = conn.execute(select(postings.c.payment_id, taken).where(due).group_by(postings.c.payment_id))
     unpublished = conn.execute(select(func.count()).where(outbox.c.published_at.is_(None))).scalar_one()
     return Cut(
@@ -143,7 +137,7 @@ def _cut(conn: Connection) -> Cut:
         operations=[Operation(**dict(zip(names, row, strict=True))) for row in called],
         taken={row.payment_id: row.taken for row in owed},
         unpublished=unpublished,
-        posted=conn.execute(select(func.coalesce(func.sum(postings.c.amount), 0))).scalar_one(),
+        posted=conn.execute(select(total)).scalar_one(),
     )
 
 
