@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from statistics import median
+from typing import get_args
 
 import click
 import msgspec
@@ -29,12 +30,13 @@ PACE = 50.0  # per second: no queue forms
 
 @click.command()
 @click.option("--payments", default=2_000, help="Payments per round; a quarter of it at a gentle pace.")
+@click.option("--database", type=click.Choice(get_args(stack.Database)), default="sqlite", help="Of the books.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the document here as well.")
-def main(payments: int, out: Path | None) -> None:
+def main(payments: int, database: stack.Database, out: Path | None) -> None:
     """Measure the whole of Sluice on this machine; takes some minutes."""
     began_at, load = now(), os.getloadavg()[0]
     machine = Machine(os.cpu_count() or 1, platform.python_version(), round(load, 2))
-    with stack.running() as measured:
+    with stack.running(database) as measured:
         figures = asyncio.run(_measure(measured, payments, machine, began_at))
     document = msgspec.json.format(msgspec.json.encode(figures)).decode()
     click.echo(document)

@@ -9,13 +9,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, assert_never
 
 import psutil
 
 from benchmarks.figures import Cost
+from benchmarks.postgres import Server, serving
 from schemas.settings import PORTS
 from sluice.settings import ReplaySettings, StackSettings, benchmark_environment
 from sluice.status import read
+
+Database = Literal["sqlite", "postgres"]
 
 READY_WITHIN_S = 120.0
 STOPPED_WITHIN_S = 20.0
@@ -29,10 +33,18 @@ class NotReady(Exception):
 class Stack:
     """A running stack. `began`: when its start was asked for (`time.monotonic`, s)."""
 
-    def __init__(self, data: Path, port_offset: int, supervisor: "subprocess.Popen[bytes]", began: float) -> None:
+    def __init__(
+        self,
+        data: Path,
+        port_offset: int,
+        supervisor: "subprocess.Popen[bytes]",
+        began: float,
+        server: Server | None = None,
+    ) -> None:
         self.settings = StackSettings(data=data, port_offset=port_offset)
         self.replay = ReplaySettings(data=data, port_offset=port_offset)
         self.environment = benchmark_environment(data, port_offset)
+        self._server = server
         self.began = began
         self._supervisor = supervisor
 
@@ -47,7 +59,8 @@ class Stack:
     def pids(self) -> dict[str, int]:
         """The pid of every process of the stack by name, the supervisor too."""
         running = {entry.name: entry.pid for entry in read(self.settings) if entry.pid}
-        return {**running, "supervisor": self._supervisor.pid}
+        database = {"postgres": self._server.pid()} if self._server else {}
+        return {**running, **database, "supervisor": self._supervisor.pid}
 
     def _are_ready(self, names: tuple[str, ...]) -> bool:
         return all(entry.state == "ready" for entry in read(self.settings) if not names or entry.name in names)
@@ -79,16 +92,32 @@ class Meter:
 
 
 @contextmanager
-def running() -> Iterator[Stack]:
-    """A stack that was started, and is stopped at the end."""
+def running(database: Database = "sqlite") -> Iterator[Stack]:
+    """A stack that was started, and is stopped at the end; with PostgreSQL it has a durable server of its own."""
+    match database:
+        case "sqlite":
+            with _running(None) as stack:
+                yield stack
+        case "postgres":
+            with serving(durable=True) as server, _running(server) as stack:
+                yield stack
+        case _:
+            assert_never(database)
+
+
+@contextmanager
+def _running(server: Server | None) -> Iterator[Stack]:
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
         data, offset = Path(folder), free_offset()
         command = [sys.executable, "-c", "from sluice.cli import main; main()", "up", "--seed", "--data", folder]
         began = time.monotonic()
+        environment = benchmark_environment(data, offset)
+        if server:
+            environment["SLUICE_DATABASE_URL"] = server.url()
         with (data / "up.log").open("wb") as log:
-            supervisor = subprocess.Popen(command, env=benchmark_environment(data, offset), stdout=log, stderr=log)
+            supervisor = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            yield Stack(data, offset, supervisor, began)
+            yield Stack(data, offset, supervisor, began, server)
         finally:
             supervisor.terminate()
             supervisor.wait(STOPPED_WITHIN_S)
@@ -113,5 +142,14 @@ def _listens(port: int) -> bool:
 
 
 def _cpu_s(process: psutil.Process) -> float:
+    """Its CPU time, and that of a PostgreSQL server's processes, which live as long as the connections."""
+    return sum(_own_cpu_s(one) for one in (process, *_backends(process)))
+
+
+def _backends(process: psutil.Process) -> list[psutil.Process]:
+    return process.children() if process.name() == "postgres" else []
+
+
+def _own_cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 import sys
 from typing import assert_never
 
@@ -10,6 +11,7 @@ import structlog
 from connectors.logs import configure
 from connectors.processors.settings import ProcessorSettings
 from gateway.app import create_app
+from gateway.books.sole import BooksTaken, sole_gateway
 from gateway.settings import GatewaySettings
 from gateway.vault.isolation import keep_memory_private
 from gateway.web.serving import serve
@@ -20,9 +22,10 @@ GC_THRESHOLD = 10_000  # new objects per collection; the default of 700 means se
 
 async def run(settings: GatewaySettings, processors: ProcessorSettings) -> None:
     """Serve the gateway until a signal comes."""
-    app = create_app(settings, processors)
-    app.before_serving(_freeze_startup_objects)
-    await serve(app, _host(settings.profile), settings.port("gateway"), settings.proxies)
+    async with sole_gateway(settings.books_url(), lambda: signal.raise_signal(signal.SIGTERM)):
+        app = create_app(settings, processors)
+        app.before_serving(_freeze_startup_objects)
+        await serve(app, _host(settings.profile), settings.port("gateway"), settings.proxies)
 
 
 def _host(profile: ProfileName) -> str:
@@ -46,12 +49,12 @@ async def _freeze_startup_objects() -> None:
 
 
 def main() -> int:
-    """The exit code: 1 if a setting keeps the gateway from starting, with the reason in the log."""
+    """The exit code: 1 if a setting or another gateway keeps this one from starting; the log has the reason."""
     keep_memory_private()  # card numbers and CVCs pass through it
     configure("gateway")
     try:
         asyncio.run(run(load(GatewaySettings), load(ProcessorSettings)))
-    except BadSetting as refusal:
+    except (BadSetting, BooksTaken) as refusal:
         structlog.get_logger().error("gateway.refused", reason=str(refusal))
         return 1
     return 0

@@ -14,7 +14,8 @@ from connectors.keyfiles import read_or_make
 from connectors.processors.contract import Processor
 from connectors.processors.registry import open_processors
 from connectors.processors.settings import ProcessorSettings
-from gateway.books.engine import Books, migrate, sqlite_engine
+from gateway.books.engine import Books, UnknownCommit
+from gateway.books.opening import migrate, open_books
 from gateway.books.outbox import OutboxRow
 from gateway.books.verdicts import insert_late
 from gateway.events.outbox_relay import OutboxRelay
@@ -95,10 +96,10 @@ def current_runtime() -> Runtime:
 async def opened(settings: GatewaySettings, processors: ProcessorSettings) -> AsyncIterator[Runtime]:
     """Everything the app needs, ready to serve; on the way out, work in hand is finished first."""
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = settings.books_path()
-    await asyncio.to_thread(migrate, path)
+    url = settings.books_url()
+    await asyncio.to_thread(migrate, url)
     async with AsyncExitStack() as stack:
-        books = Books(sqlite_engine(path))
+        books = open_books(url)
         registry = CollectorRegistry()
         stack.push_async_callback(books.close)
         made = Runtime(
@@ -140,6 +141,8 @@ def _publish(made: Runtime, facts: list[Any]) -> None:
                 events.append(fact)
             case LogLine():
                 made.log_lines.add(fact)
+            case UnknownCommit():
+                made.relay.leave_to_sweep()
             case _:
                 raise TypeError(f"nobody takes a {type(fact).__name__}")
     made.relay.publish(events)

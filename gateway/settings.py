@@ -1,6 +1,7 @@
 """The gateway's settings: one `SLUICE_…` variable each, read once at start."""
 
 from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -8,6 +9,7 @@ from gateway.return_urls import is_loopback, origin
 from schemas.settings import BadSetting, Settings
 
 SEED_PASSWORD = "sluice-demo-only"  # noqa: S105  # public by intent; refused outside the local profile
+PASSWORD_FILE = "database.password"  # noqa: S105 (the name of a file)
 UNKNOWN_WINDOW_S = {"local": 5.0, "production": 60.0}
 
 
@@ -39,7 +41,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
             raise BadSetting("SLUICE_SEED: demo accounts are made in the local profile only")
         if self.lease_s <= self.call_timeout_s:
             raise BadSetting("SLUICE_LEASE must be longer than SLUICE_CALL_TIMEOUT")
-        self.books_path()
+        self.books_url()
         if not self.unknown_window_s:
             msgspec.structs.force_setattr(self, "unknown_window_s", UNKNOWN_WINDOW_S[self.profile])
         if not self.public_url:
@@ -48,11 +50,23 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
         if not (origin(self.public_url) or "").startswith("https:") and not is_loopback(self.public_url):
             raise BadSetting("SLUICE_PUBLIC_URL must be https, or http on this machine: tokens travel to it")
 
-    def books_path(self) -> Path:
-        """The SQLite file of the books. Raises `BadSetting` for a database we cannot use yet."""
-        if not self.database_url:
-            return self.data / "books.sqlite3"
-        scheme, _, path = self.database_url.partition("://")
-        if scheme != "sqlite" or not path.startswith("/"):
-            raise BadSetting("SLUICE_DATABASE_URL: only sqlite:///path works so far")
-        return Path(path[1:])
+    def books_url(self) -> str:
+        """The books: `sqlite:///path` or `postgresql://…`. Raises `BadSetting` for what is neither.
+
+        A password that the URL does not have is read from `secrets/database.password`, if that is there.
+        """
+        url = self.database_url or f"sqlite:///{self.data / 'books.sqlite3'}"
+        scheme, _, rest = url.partition("://")
+        if scheme == "sqlite" and len(rest) > 1 and rest.startswith("/"):
+            return url
+        if scheme not in ("postgres", "postgresql") or not rest:
+            raise BadSetting("SLUICE_DATABASE_URL: sqlite:///path or postgresql://user@host/database")
+        return _with_password(f"postgresql://{rest}", self.secrets() / PASSWORD_FILE)
+
+
+def _with_password(url: str, file: Path) -> str:
+    at = urlsplit(url)
+    if at.password or not at.username or not file.exists():
+        return url
+    user, _, place = at.netloc.rpartition("@")
+    return urlunsplit(at._replace(netloc=f"{user}:{quote(file.read_text().strip(), safe='')}@{place}"))

@@ -14,6 +14,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from benchmarks.postgres import Server, serving
 from connectors.kafka import create_topics
 from schemas.settings import PORTS, load
 from schemas.topics import Topic
@@ -104,6 +105,13 @@ def kafka(class_path: list[Path], tmp_path_factory: pytest.TempPathFactory) -> I
             yield node.bootstrap
         finally:
             process.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, started once for the whole run; its databases are their users' own."""
+    with serving(durable=False) as server:
+        yield server
 
 
 @pytest.fixture

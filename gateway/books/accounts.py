@@ -64,6 +64,11 @@ ERASED_VALUES: dict[str, str | None] = {  # what erasure leaves of a person
 _columns = accounts.c
 _insert = Statement(insert(accounts))
 _by_id = Statement(select(accounts).where(_columns.id == bindparam("account_id"), _columns.erased_at.is_(None)))
+_to_change = Statement(
+    select(accounts)
+    .where(_columns.id == bindparam("account_id"), _columns.erased_at.is_(None))
+    .with_for_update()  # SQLite has one writer, and is not asked
+)
 _by_email = Statement(select(accounts).where(_columns.email_key == bindparam("email_key")))
 OWNER_COLUMNS = ("name", "phone", "locale", "time_zone", "preferences", "quiet_hours", "updated_at")
 _change = Statement(
@@ -111,6 +116,11 @@ def add(conn: Connection, account: Account) -> None:
 def by_id(conn: Connection, account_id: str) -> Account | None:
     """The account, unless it was erased."""
     return _account(_by_id(conn, account_id=account_id).first())
+
+
+def to_change(conn: Connection, account_id: str) -> Account | None:
+    """The account, unless it was erased; until this transaction ends, nobody else changes it."""
+    return _account(_to_change(conn, account_id=account_id).first())
 
 
 def by_email(conn: Connection, email_key: str) -> Account | None:

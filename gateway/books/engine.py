@@ -1,34 +1,54 @@
-"""Transactions on the books: plain functions `fn(conn, …)`, committed in groups.
+"""Transactions on the books: plain functions `fn(conn, …)`, run on SQLite (`sqlite`) or PostgreSQL (`postgres`).
 
-On SQLite they run one after another on the event loop, each in a savepoint of its own, and only the COMMIT (an
-fsync) leaves for a thread; what is asked for meanwhile forms the next group (docs/decisions/0002).
-PostgreSQL will run the same functions by `AsyncConnection.run_sync`; nothing above this file changes.
+Nothing above `books/` knows which of the two it is.
 """
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+import msgspec
 import structlog
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event
-
-from connectors.group_commit import GroupCommit, Work, WorkResult, run_in_savepoint
-from gateway.books.sql import execute
+from sqlalchemy import Connection
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+Listener = Callable[[list[Any]], None]
+
 log = structlog.get_logger()
 
-GROUP_MAX = 128  # transactions per COMMIT: bounds how long the loop is busy with one group
-MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
-# 32 MB of cache: with the default of 2, payments of a large file read index pages anew (a tenth of their CPU).
-PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "cache_size=-32768")
+class Outdated(Exception):
+    """The row was changed since it was read; read it again."""
+
+
+class UnknownCommit(msgspec.Struct, frozen=True):
+    """Told instead of what a transaction announced whose COMMIT was never answered: it may stand or not."""
+
+
+class Books(Protocol):
+    """The gateway's database. Both methods raise SQLAlchemy's `OperationalError` while it is away.
+
+    `listener` gets the facts that transactions announced, in the order of their commits.
+    """
+
+    listener: Listener
+
+    async def write(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `fn` in a transaction, and return once it is on disk; what it raises undoes it and is raised here.
+
+        It may be run more than once, and only the last run counts: `fn` does nothing but read and write `conn`. A
+        caller who is cancelled does not undo it.
+        """
+        ...
+
+    async def read(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `fn`, each of whose statements sees what was committed when it began. It must be short."""
+        ...
+
+    async def close(self) -> None:
+        """Finish the transactions asked for, then close. Nothing may be asked after this."""
+        ...
 
 
 def announce(conn: Connection, fact: Any) -> None:
@@ -36,96 +56,9 @@ def announce(conn: Connection, fact: Any) -> None:
     conn.info.setdefault("announced", []).append(fact)
 
 
-class Books:
-    """The gateway's database. `write` returns once its transaction is on disk.
-
-    `listener` gets the facts that a committed group of transactions announced, in order, before their callers go
-    on.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self.listener: Callable[[list[Any]], None] = lambda facts: None
-        self._engine = engine
-        self._writer = engine.connect()
-        self._reader = engine.connect().execution_options(readonly=True)
-        self._groups = GroupCommit(self._commit_group, GROUP_MAX)
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="commit")
-
-    async def write(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run `fn` in a transaction and commit it; whatever it raises undoes it alone and is raised here."""
-        return await self._groups.write(fn, *args, **kwargs)
-
-    async def read(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run `fn` on what is committed. It must be short: it runs on the event loop."""
-        with self._reader.begin():
-            return fn(self._reader, *args, **kwargs)
-
-    async def close(self) -> None:
-        """Finish the transactions asked for, then close. Nothing may be asked after this."""
-        await self._groups.drain()
-        self._disk.shutdown()
-        self._engine.dispose()
-
-    async def _commit_group(self, group: list[Work[Connection]]) -> list[WorkResult]:
-        facts = self._writer.info["announced"] = []
-        try:
-            transaction = self._writer.begin()
-            results = [self._run(work, facts) for work in group]
-            await asyncio.get_running_loop().run_in_executor(self._disk, transaction.commit)
-        except Exception:
-            self._undo()
-            raise
-        self._tell(facts)
-        return results
-
-    def _tell(self, facts: list[Any]) -> None:
-        """What is committed stands, whatever the listener makes of it."""
-        try:
-            self.listener(facts)
-        except Exception:
-            log.exception("listener.failed")
-
-    def _undo(self) -> None:
-        raw = self._writer.connection.driver_connection
-        if raw is not None and raw.in_transaction:  # SQLAlchemy takes a COMMIT that failed for an end
-            raw.rollback()
-        self._writer.rollback()
-
-    def _run(self, work: Work[Connection], facts: list[Any]) -> WorkResult:
-        announced = len(facts)
-        # By text: SQLAlchemy compiles each savepoint of its own anew, which takes 0.1 ms.
-        result, error = run_in_savepoint(lambda sql: execute(self._writer, sql), lambda: work(self._writer))
-        if error is not None:
-            del facts[announced:]
-        return result, error
-
-
-def sqlite_engine(path: Path) -> Engine:
-    """The engine of a SQLite file; transactions begin IMMEDIATE, or deferred with the option `readonly`."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False})
-
-    @event.listens_for(engine, "connect")
-    def configure(raw: Any, _record: Any) -> None:
-        raw.isolation_level = None  # stop sqlite3's own BEGIN
-        for pragma in PRAGMAS:
-            raw.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(conn: Connection) -> None:
-        readonly = conn.get_execution_options().get("readonly")
-        execute(conn, "BEGIN" if readonly else "BEGIN IMMEDIATE")
-
-    return engine
-
-
-def alembic_config(books: Path) -> Config:
-    """Alembic's configuration for the SQLite file `books`; no ini file."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["books"] = books
-    return config
-
-
-def migrate(books: Path) -> None:
-    """Upgrade the SQLite file `books` to the newest revision; a file that is not there is made."""
-    command.upgrade(alembic_config(books), "head")
+def tell(listener: Listener, facts: list[Any]) -> None:
+    """What is committed stands, whatever the listener makes of it."""
+    try:
+        listener(facts)
+    except Exception:
+        log.exception("listener.failed")

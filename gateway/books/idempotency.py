@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Index, Row, bindparam, delete, select, update
 
+from gateway.books.engine import Outdated
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, table_of
 from gateway.refusals import Refusal
@@ -130,7 +131,9 @@ def claim(
 
 
 def _known(conn: Connection, request: KeyedRequest, now: int, lease_until: int) -> Claimed | IdempotentAnswer:
-    row = _select(conn, of_account_id=request.account_id, of_key=request.key).one()
+    row = _select(conn, of_account_id=request.account_id, of_key=request.key).first()
+    if row is None:  # released since the INSERT met it
+        raise Outdated(request.key)
     if answer := _answer(row, request.fingerprint):
         return answer
     taken = _take_over(conn, of_account_id=request.account_id, of_key=request.key, now=now, to_lease=lease_until)

@@ -6,10 +6,10 @@ A row is written before its call goes out; its id is the request id the processo
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection, Index, bindparam, insert, select, update
+from sqlalchemy import Connection, Index, bindparam, insert, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
 
-from gateway.books.payments import Outdated
+from gateway.books.engine import Outdated
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Int64, Micros, Minor, table_of
 from gateway.refusals import Refusal
@@ -80,7 +80,7 @@ operations = table_of("operations", Operation)
 _c = operations.c
 _one_open = _c.status.in_(OPEN) & (_c.kind != "reversal")
 Index("uq_operations_open", _c.payment_id, unique=True, sqlite_where=_one_open, postgresql_where=_one_open)
-_is_reversal = _c.kind == "reversal"
+_is_reversal = _c.kind == literal_column("'reversal'")  # as a bind value it would keep the index from being used
 Index(
     "uq_operations_reversal", _c.parent_id, unique=True, sqlite_where=_is_reversal, postgresql_where=_is_reversal
 )

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection, Index, bindparam, insert, select, update
 
+from gateway.books.engine import Outdated
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, Minor, table_of
 from schemas.fraud import Outcome
@@ -88,10 +89,6 @@ class PaymentFilter(msgspec.Struct, frozen=True, kw_only=True):
     risk_outcome: Outcome | None = None
     created_from: int | None = None
     created_before: int | None = None
-
-
-class Outdated(Exception):
-    """The row was changed since it was read; read it again."""
 
 
 payments = table_of("payments", PaymentRow)

@@ -3,7 +3,7 @@
 from typing import Literal, assert_never
 
 import msgspec
-from sqlalchemy import Connection, Index, bindparam, func, insert, select
+from sqlalchemy import BigInteger, Connection, Index, bindparam, cast, func, insert, select
 
 from gateway.books.operations import Operation, operations
 from gateway.books.sql import Statement
@@ -38,7 +38,7 @@ _kind = operations.c.kind
 _takes_off = (_kind == "void") | (_kind == "reversal") | (_kind == "capture")
 # With what later operations took off it: voids and reversals of it, and captures of a hold.
 _standing = Statement(
-    select(_c.account, func.sum(_c.amount).label("amount"))
+    select(_c.account, cast(func.sum(_c.amount), BigInteger).label("amount"))  # PostgreSQL's sum is a numeric
     .join(operations, operations.c.id == _c.source_id)
     .where(
         _c.source_kind == "operation",

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, LargeBinary, MetaData, Table, Text
-from sqlalchemy.types import TypeEngine
 
 # Alembic needs names of constraints on SQLite.
 metadata = MetaData(
@@ -22,6 +21,8 @@ metadata = MetaData(
     }
 )
 
+# By its bytes, as on SQLite: ids are compared and paged, whatever the database's own order of texts is.
+Bytewise = Text().with_variant(Text(collation="C"), "postgresql")
 Serial = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself on SQLite
 
 # Column types of struct fields. A plain `int` has none, so that nobody stores money in 32 bits by accident.
@@ -31,7 +32,7 @@ Int32 = Annotated[int, Integer]
 Int64 = Annotated[int, BigInteger]
 SerialId = Annotated[int, Serial]
 
-COLUMN_TYPES: dict[Any, type[TypeEngine[Any]]] = {str: Text, bytes: LargeBinary, float: Float, bool: Boolean}
+COLUMN_TYPES: dict[Any, Any] = {str: Bytewise, bytes: LargeBinary, float: Float, bool: Boolean}
 
 
 def table_of(
@@ -58,7 +59,7 @@ def _column_type(kind: Any) -> Any:
     if get_origin(kind) is Annotated:
         return get_args(kind)[1]
     if get_origin(kind) is Literal:
-        return Text
+        return Bytewise
     if kind not in COLUMN_TYPES:
         raise TypeError(f"no column type for {kind}")
     return COLUMN_TYPES[kind]

@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections import deque
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -26,6 +27,7 @@ SWEEP_S = 1.0
 SWEEP_BEHIND_S = 0.1  # while new rows are left to the sweep
 MARK_EVERY_S = 0.05  # one transaction marks the rows that were acknowledged in this time
 SWEEP_AGE_US = 2_000_000  # younger rows are left to the process that committed them
+UNSURE_S = 10.0  # longer than a server takes for a COMMIT whose connection broke
 PAGE = 1000
 QUEUE_MAX = 20_000  # records in the producer's queue; further rows stay in the books
 
@@ -42,6 +44,8 @@ class OutboxRelay:
         self._delivered: deque[tuple[OutboxRow, KafkaError | None]] = deque()
         self._published: list[int] = []  # ids of rows acknowledged by Kafka, not yet marked in the books
         self._direct = False  # whether new rows may be published at once: the sweep has read all earlier ones
+        self._unsure_until = 0.0  # monotonic
+        self._meanwhile: list[OutboxRow] = []  # committed while the sweep reads, which may have missed them
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
@@ -53,6 +57,13 @@ class OutboxRelay:
         """Send rows that were just committed, unless the sweep has earlier rows to send."""
         if self._direct:
             self._enqueue(rows)
+        else:
+            self._meanwhile += rows
+
+    def leave_to_sweep(self) -> None:
+        """Rows may stand in the books, or appear soon, that nobody was told of: no later one may overtake them."""
+        self._direct = False
+        self._unsure_until = monotonic() + UNSURE_S
 
     def _enqueue(self, rows: list[OutboxRow]) -> None:
         for row in rows:
@@ -137,7 +148,13 @@ class OutboxRelay:
 
     async def _send_unpublished(self) -> None:
         until = now_micros() - (SWEEP_AGE_US if self._direct else 0)
+        self._meanwhile.clear()
         rows = await self._books.read(select_unpublished, until, PAGE)
-        self._direct = len(rows) < PAGE
+        self._direct = len(rows) < PAGE and monotonic() >= self._unsure_until
+        self._enqueue_unknown(rows)
+        if self._direct:
+            self._enqueue_unknown(self._meanwhile)
+
+    def _enqueue_unknown(self, rows: list[OutboxRow]) -> None:
         known = {row.id for queue in self._queued.values() for row in queue}.union(self._published)
         self._enqueue([row for row in rows if row.id not in known])

@@ -76,7 +76,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
 
     def query_client(self, client_id: str) -> ServiceClient | None:
         """The client with that id; None where there is none."""
-        row = clients.by_id(self._conn, client_id)
+        row = clients.by_id(self._conn, client_id) if "\0" not in client_id else None  # PostgreSQL takes none
         return ServiceClient(row) if row else None
 
     def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:

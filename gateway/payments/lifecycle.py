@@ -14,8 +14,9 @@ from typing import assert_never
 import msgspec
 from sqlalchemy import Connection
 
+from gateway.books.engine import Outdated
 from gateway.books.operations import select_operation, select_operations
-from gateway.books.payments import Outdated, PaymentRow, existing_payment
+from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.verdicts import give_back, insert_stand_in, insert_verdict, spend
 from gateway.payments.changes import Effect, NextOperation, change_of, following
 from gateway.payments.commit import Committed, apply, apply_to, commit

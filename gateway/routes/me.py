@@ -113,7 +113,7 @@ async def _account(call: Call[Any, None]) -> Account:
 
 
 def _change(conn: Connection, account_id: str, changes: dict[str, str | None]) -> Account:
-    old = accounts.by_id(conn, account_id)
+    old = accounts.to_change(conn, account_id)
     if old is None:
         raise Problem("not_found")
     new = msgspec.structs.replace(old, **changes, updated_at=now_micros())

@@ -64,7 +64,8 @@ async def list_operations(call: Call[None, None], payment_id: str) -> Reply:
 
 
 def _operations(conn: Connection, row: PaymentRow) -> list[OperationView]:
-    return operation_views(row, select_attempts(conn, row.id), select_operations(conn, row.id))
+    operations = select_operations(conn, row.id)  # before the attempts, so that none lacks its own
+    return operation_views(row, select_attempts(conn, row.id), operations)
 
 
 def _view(row: OutboxRow) -> EventView:

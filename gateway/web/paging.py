@@ -56,9 +56,12 @@ def _place_of(page: Page, kind: type[PlaceT]) -> PlaceT | None:
         return None
     try:
         packed = base64.b64decode(_padded(page.cursor), altchars=b"-_", validate=True)
-        return msgspec.msgpack.decode(packed, type=kind)
+        place = msgspec.msgpack.decode(packed, type=kind)
+        if "\0" in str(place):  # no place of ours has one, and PostgreSQL takes none
+            raise ValueError
     except (ValueError, binascii.Error):
         raise InvalidFields(FieldError("$.cursor", "Not a cursor of this list.")) from None
+    return place
 
 
 def _padded(cursor: str) -> bytes:

@@ -11,6 +11,7 @@ from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields
 
 DEPTH_MAX = 16
+NUL = "A NUL character stands in it."
 FIELD_NAME = re.compile(r"[a-z_]{1,40}")
 # " - at `$.a.b[0]`", or " - at `key` in `$.a`" for the name of an entry. Only what can be a path of ours is one:
 # the text before it may quote what was sent.
@@ -23,10 +24,12 @@ UNKNOWN = re.compile(r"Object contains unknown field `(.+)`", re.DOTALL)
 def parse(raw: bytes) -> Any:
     """The JSON document in `raw` (RFC 8259, UTF-8): no NaN, no name twice in one object, 16 levels at most.
 
-    Raises the problem `invalid_json`.
+    Raises the problem `invalid_json`, and `InvalidFields` for a NUL in a text: PostgreSQL stores none.
     """
     try:
         document = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+        if b"\\u0000" in raw:
+            _check_nul(document, "$")
         if raw.count(b"{") + raw.count(b"[") > DEPTH_MAX:
             _check_depth(document, DEPTH_MAX)
     except (ValueError, RecursionError):
@@ -62,6 +65,7 @@ class BodyDecoder:
 
 def convert(given: dict[str, str], kind: type[Any]) -> Any:
     """Query parameters as `kind`. Raises `InvalidFields`."""
+    _check_nul(given, "$")
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -87,6 +91,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(document) != len(pairs):
         raise ValueError("a name stands twice in one object")
     return document
+
+
+def _check_nul(value: Any, path: str) -> None:
+    match value:
+        case str() if "\0" in value:
+            raise InvalidFields(FieldError(path, NUL))
+        case dict():
+            for name, inside in value.items():
+                _check_nul(name, path)
+                _check_nul(inside, f"{path}.{name}" if FIELD_NAME.fullmatch(name) else path)
+        case list():
+            for number, inside in enumerate(value):
+                _check_nul(inside, f"{path}[{number}]")
 
 
 def _no_constant(_text: str) -> None:

@@ -42,7 +42,7 @@ def reconcile(wait: float) -> None:
     kafka, gaps = read_kafka(settings.bootstrap(), cut)
     warehouse = _caught_up(WarehouseReader(settings, "reconcile"), settings, cut, give_up)
     _print_totals({"books": cut.lines, "kafka": kafka, "warehouse": warehouse})
-    newer = operations_since(settings.books_path(), cut)
+    newer = operations_since(settings.books_url(), cut)
     theirs = by_processors(cut.operations, ledger)
     _print_money(cut, theirs)
     found = list(_found(cut, kafka, gaps, warehouse))
@@ -58,7 +58,7 @@ def _settled(settings: GatewaySettings, give_up: float) -> tuple[Cut, list[Proce
     has looked it up.
     """
     while True:
-        cut = read_books(settings.books_path())
+        cut = read_books(settings.books_url())
         ledger = read_ledger(settings.url("sandbox"))
         if not (cut.unpublished or _doubt(cut, ledger)) or time.monotonic() > give_up:
             return cut, ledger
@@ -79,7 +79,7 @@ def _caught_up(reader: WarehouseReader, settings: GatewaySettings, cut: Cut, giv
                 raise click.ClickException(f"the warehouse is away: {away}") from None
             time.sleep(PAUSE_S)
             continue
-        moved = moved_since(settings.books_path(), cut)
+        moved = moved_since(settings.books_url(), cut)
         at_cut = {id: line for id, line in lines.items() if id not in moved}
         at_cut |= {id: cut.lines[id] for id in moved if id in cut.lines}
         if at_cut == cut.lines or time.monotonic() > give_up:

@@ -1,10 +1,8 @@
 """State and amounts (minor units) of every payment, as the books, Kafka and the warehouse each have them."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import msgspec
 from confluent_kafka import Message, TopicPartition
@@ -12,7 +10,7 @@ from sqlalchemy import BigInteger, Connection, cast, func, select
 
 from connectors.kafka import consumer, partitions
 from connectors.warehouse import WarehouseReader
-from gateway.books.engine import sqlite_engine
+from gateway.books.opening import run_once, sqlite_path
 from gateway.books.operations import OPEN, Operation, operations
 from gateway.books.outbox import outbox
 from gateway.books.payments import payments
@@ -22,6 +20,8 @@ from schemas.payments import PROCESSORS, PaymentEvent, RefundEvent, TransactionC
 from schemas.states import PaymentState
 from schemas.topics import PAYMENTS
 from sluice.reconcile.money import HeldAndDue
+
+T = TypeVar("T")
 
 PAGE = 20_000
 NEXT = """
@@ -62,25 +62,23 @@ class Cut(msgspec.Struct, frozen=True):
         return payments_ + [o.id for o in self.operations if o.status in OPEN]
 
 
-def read_books(path: Path) -> Cut:
+def read_books(url: str) -> Cut:
     """The books as of now, in one transaction that disturbs no writer."""
-    with _reading(path) as conn:
-        return _cut(conn)
+    return _read(url, _cut)
 
 
-def moved_since(path: Path, cut: Cut) -> set[str]:
+def moved_since(url: str, cut: Cut) -> set[str]:
     """The ids of payments that have events after the cut."""
-    with _reading(path) as conn:
-        rows = conn.execute(select(outbox.c.subject_id).where(outbox.c.id > cut.outbox_id).distinct())
-        return {row.subject_id for row in rows}
+    newer = select(outbox.c.subject_id).where(outbox.c.id > cut.outbox_id).distinct()
+    return set(_read(url, lambda conn: conn.execute(newer).scalars().all()))
 
 
-def operations_since(path: Path, cut: Cut) -> dict[str, str]:
+def operations_since(url: str, cut: Cut) -> dict[str, str]:
     """The operations that were written after the cut, each with the id of its payment."""
     known = {operation.id for operation in cut.operations}
-    with _reading(path) as conn:
-        now = conn.execute(select(operations.c.id, operations.c.payment_id))
-        return {row.id: row.payment_id for row in now if row.id not in known}
+    all_of_them = select(operations.c.id, operations.c.payment_id)
+    now = _read(url, lambda conn: conn.execute(all_of_them).all())
+    return {row.id: row.payment_id for row in now if row.id not in known}
 
 
 def read_kafka(bootstrap: str, cut: Cut) -> tuple[dict[str, ReconciledPayment], list[str]]:
@@ -119,17 +117,12 @@ def read_warehouse(reader: WarehouseReader) -> dict[str, ReconciledPayment]:
             return lines
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[Connection]:
-    """One read-only transaction. Raises `FileNotFoundError`, because opening the file would make it."""
-    if not path.exists():
+def _read(url: str, fn: Callable[[Connection], T]) -> T:
+    """Run `fn` in one read-only transaction. Raises `FileNotFoundError`, because opening a file would make it."""
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
         raise FileNotFoundError(f"no books at {path}: has the stack run on this data directory?")
-    engine = sqlite_engine(path)
-    try:
-        with engine.connect().execution_options(readonly=True) as conn, conn.begin():
-            yield conn
-    finally:
-        engine.dispose()
+    return run_once(url, fn, readonly=True)
 
 
 def _cut(conn: Connection) -> Cut:

@@ -3,16 +3,17 @@
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+from sqlalchemy import text
 
+from gateway.books.opening import run_once
 from sluice import status
 from sluice.settings import StackSettings
 from sluice.status import ProcessStatus
@@ -37,12 +38,14 @@ PACE = {
 
 
 class Stack:
-    """`sluice up` on a data directory and ports of its own."""
+    """`sluice up` on a data directory and ports of its own; its books are in a file, or in `database`."""
 
-    def __init__(self, data: Path, offset: int, *names: str) -> None:
+    def __init__(self, data: Path, offset: int, *names: str, database: str = "") -> None:
         self.settings = StackSettings(data=data, port_offset=offset)
         self.names = names
-        self._env = os.environ | PACE | {"SLUICE_DATA": str(data), "SLUICE_PORT_OFFSET": str(offset)}
+        self._database = database or f"sqlite:///{data / 'books.sqlite3'}"
+        own = {"SLUICE_DATA": str(data), "SLUICE_PORT_OFFSET": str(offset), "SLUICE_DATABASE_URL": database}
+        self._env = os.environ | PACE | own
         self._out = data / "logs" / "terminal"
 
     @contextmanager
@@ -123,9 +126,11 @@ class Stack:
             os.kill(pid, signal.SIGCONT)
 
     def books(self, sql: str, *values: Any) -> list[Any]:
-        """Rows of the books, read while the gateway runs."""
-        with closing(sqlite3.connect(f"file:{self.settings.data}/books.sqlite3?mode=ro", uri=True)) as conn:
-            return conn.execute(sql, values).fetchall()
+        """Rows of the books, read while the gateway runs; `?` in the statement stands for a value."""
+        named = {f"value_{number}": value for number, value in enumerate(values)}
+        for name in named:
+            sql = sql.replace("?", f":{name}", 1)
+        return run_once(self._database, lambda conn: list(conn.execute(text(sql), named)), readonly=True)
 
     def count(self, sql: str, *values: Any) -> int:
         """The one number a statement returns."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.postgres import Server, serving
+from tests.conftest import unused_offset
 from tests.end_to_end.charges import assert_charged_once
 from tests.end_to_end.shop import Shop
 from tests.end_to_end.stack import Stack
@@ -33,6 +35,33 @@ def test_a_process_killed_in_the_middle(
     stack.await_ready()
     stack.reconcile()
     assert_charged_once(shop)
+
+
+@pytest.mark.postgres
+def test_gateway_and_database_killed_in_the_middle(
+    class_path: list[Path], tmp_path: Path, history: Callable[[int], Path]
+) -> None:
+    with serving(durable=True) as server:
+        server.sql("CREATE DATABASE books")
+        made = Stack(tmp_path / "data", unused_offset(), database=server.url("books"))
+        with made.running() as stack:
+            shop = Shop(stack)
+            for kill in (lambda: stack.kill("gateway"), lambda: _restart(server, shop)):
+                begun = _captured(stack)
+                with stack.replay(history(PAYMENTS), PER_SECOND) as summary:
+                    until(lambda begun=begun: _captured(stack) > begun + PAYMENTS // 4, 120)
+                    kill()
+                    assert summary()["payments"] == PAYMENTS
+                stack.await_ready()
+                stack.reconcile()
+                assert_charged_once(shop)
+
+
+def _restart(server: Server, shop: Shop) -> None:
+    server.kill()
+    until(lambda: shop.ask("GET", "/readyz").status == 503)
+    server.start()
+    until(lambda: shop.ask("GET", "/readyz").status == 200)
 
 
 def test_a_gateway_killed_while_processors_misbehave(

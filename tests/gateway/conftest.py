@@ -1,7 +1,6 @@
 """A gateway: real books, a real vault process, the accounts of the demo, and a client that logs in."""
 
 import asyncio
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +11,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 from quart import Quart
+from sqlalchemy import Connection
 from werkzeug.exceptions import HTTPException
 
 from gateway.app import create_app
@@ -19,6 +19,7 @@ from gateway.runtime import EXTENSION, Runtime
 from gateway.settings import SEED_PASSWORD, GatewaySettings
 from gateway.vault.client import VaultAway, VaultClient
 from gateway.web.openapi import codes_of
+from tests.gateway.databases import Databases, Kind, run_in_greenlet
 
 VAULT_WITHIN_S = 60
 NO_KAFKA = "localhost:1"  # nobody listens there
@@ -134,25 +135,49 @@ def vault_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def seeded_data(vault_socket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory with migrated books and the demo's accounts, made once and copied for each test."""
-    data = tmp_path_factory.mktemp("seeded")
-    settings = GatewaySettings(data=data, vault=vault_socket, seed=True, kafka=NO_KAFKA)
+def databases(
+    vault_socket: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Databases]:
+    """Books on either database; PostgreSQL is started once a test asks for it."""
+    folder = tmp_path_factory.mktemp("databases")
+    made = Databases(folder, vault_socket, lambda: request.getfixturevalue("postgres"), NO_KAFKA)
+    yield made
+    made.close()
 
-    async def start_and_stop() -> None:
-        async with create_app(settings).test_app():
-            pass
 
-    asyncio.run(start_and_stop())
-    return data
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest) -> Kind:
+    """What this test's books are in: each test that uses books runs on both."""
+    kind: Kind = request.param
+    return kind
 
 
 @pytest.fixture
-def gateway_settings(seeded_data: Path, vault_socket: Path, tmp_path: Path) -> GatewaySettings:
+def conn(databases: Databases, database: Kind) -> Iterator[Connection]:
+    """A transaction on books without rows; it is never committed."""
+    with databases.transaction(database) as conn:
+        yield conn
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run plain tests on PostgreSQL in a greenlet, from which their statements are awaited."""
+    names = pyfuncitem._fixtureinfo.argnames
+    is_async = pyfuncitem.get_closest_marker("asyncio") is not None
+    on_postgres = pyfuncitem.funcargs.get("database") == "postgres"
+    if is_async or not on_postgres or not {"conn", "databases"}.intersection(names):
+        return None
+    pyfuncitem.funcargs["databases"].prepare()
+    run_in_greenlet(pyfuncitem.obj, {name: pyfuncitem.funcargs[name] for name in names})
+    return True
+
+
+@pytest.fixture
+def gateway_settings(databases: Databases, database: Kind, tmp_path: Path) -> Iterator[GatewaySettings]:
     """Settings of a gateway with a copy of the seeded data; nobody listens where its Kafka would be."""
-    data = tmp_path / "data"
-    shutil.copytree(seeded_data, data)
-    return GatewaySettings(data=data, vault=vault_socket, seed=True, kafka=NO_KAFKA)
+    settings = databases.settings(database, tmp_path / "data")
+    yield settings
+    databases.drop(settings.database_url)
 
 
 @pytest.fixture

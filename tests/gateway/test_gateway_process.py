@@ -115,7 +115,7 @@ def test_it_ends_well_after_the_requests_in_hand_and_prints_nothing_but_json(pro
 
 
 def test_a_setting_it_cannot_use_is_one_clear_line() -> None:
-    environment = os.environ | {"SLUICE_DATABASE_URL": "postgresql://db/sluice"}
+    environment = os.environ | {"SLUICE_DATABASE_URL": "mysql://db/sluice"}
     command = [sys.executable, "-m", "gateway"]
     ended = subprocess.run(command, env=environment, capture_output=True, timeout=WITHIN_S)
     (line,) = ended.stdout.splitlines()

@@ -48,12 +48,25 @@ def test_a_lease_must_outlive_a_call(bare: pytest.MonkeyPatch) -> None:
 
 def test_the_books_lie_in_the_data_directory_or_where_the_url_says(bare: pytest.MonkeyPatch) -> None:
     bare.setenv("SLUICE_DATA", "/srv/sluice")
-    assert load(GatewaySettings).books_path() == Path("/srv/sluice/books.sqlite3")
+    assert load(GatewaySettings).books_url() == "sqlite:////srv/sluice/books.sqlite3"
     bare.setenv("SLUICE_DATABASE_URL", "sqlite:////var/lib/books.sqlite3")
-    assert load(GatewaySettings).books_path() == Path("/var/lib/books.sqlite3")
+    assert load(GatewaySettings).books_url() == "sqlite:////var/lib/books.sqlite3"
+    bare.setenv("SLUICE_DATABASE_URL", "postgres://db/sluice?sslmode=require")
+    assert load(GatewaySettings).books_url() == "postgresql://db/sluice?sslmode=require"
 
 
-@pytest.mark.parametrize("url", ["postgresql://db/sluice", "sqlite://books.sqlite3", "nonsense"])
+def test_a_password_may_stand_in_a_file_of_its_own(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bare.setenv("SLUICE_DATA", str(tmp_path))
+    bare.setenv("SLUICE_DATABASE_URL", "postgresql://sluice@db:5433/books")
+    assert load(GatewaySettings).books_url() == "postgresql://sluice@db:5433/books"
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "database.password").write_text("p@ss/word\n")
+    assert load(GatewaySettings).books_url() == "postgresql://sluice:p%40ss%2Fword@db:5433/books"
+    bare.setenv("SLUICE_DATABASE_URL", "postgresql://sluice:own@db/books")
+    assert load(GatewaySettings).books_url() == "postgresql://sluice:own@db/books"
+
+
+@pytest.mark.parametrize("url", ["mysql://db/sluice", "postgresql://", "sqlite://books.sqlite3", "nonsense"])
 def test_a_database_we_cannot_use_is_named(bare: pytest.MonkeyPatch, url: str) -> None:
     bare.setenv("SLUICE_DATABASE_URL", url)
     with pytest.raises(BadSetting, match="SLUICE_DATABASE_URL"):

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from gateway.books.accounts import accounts
 from gateway.roles import ROLE_SCOPES, ROLES, SCOPES
 from gateway.web.openapi import declared
 from tests.gateway.conftest import Gateway
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # Written down once more: what each role may not ask for at all.
 STAFFS = {"reviews:read", "reviews:write", "labels:write", "operations:read"}
@@ -64,8 +64,8 @@ async def _spare(gateway: Gateway, role: str) -> str:
     """A token of an account of this role that nobody else needs."""
     token = await gateway.sign_up()
     account = (await gateway.ask("GET", "/v1/me", who=token)).json["id"]
-    change = "UPDATE accounts SET role = ? WHERE id = ?"
-    await gateway.runtime.books.write(lambda conn: conn.exec_driver_sql(change, (role, account)) and None)
+    change = update(accounts).where(accounts.c.id == account).values(role=role)
+    await gateway.runtime.books.write(lambda conn: conn.execute(change) and None)
     return token
 
 

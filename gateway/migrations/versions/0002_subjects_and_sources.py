@@ -10,6 +10,8 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
+Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")  # by its bytes, as in 0001
+
 # table → column → its name from now on. Plain SQL, which both databases know: Alembic would copy each table.
 RENAMED = {
     "attempts": {"payment": "payment_id"},
@@ -64,9 +66,9 @@ def upgrade() -> None:
     _rename(RENAMED)
     for table, columns, index in INDEXES.values():
         op.create_index(index, table, columns)
-    op.add_column("postings", sa.Column("source_kind", sa.Text(), nullable=False, server_default="operation"))
-    op.add_column("idempotency_keys", sa.Column("role", sa.Text(), nullable=False, server_default=""))
-    op.add_column("idempotency_keys", sa.Column("media_type", sa.Text(), nullable=True))
+    op.add_column("postings", sa.Column("source_kind", Text, nullable=False, server_default="operation"))
+    op.add_column("idempotency_keys", sa.Column("role", Text, nullable=False, server_default=""))
+    op.add_column("idempotency_keys", sa.Column("media_type", Text, nullable=True))
     op.execute("UPDATE idempotency_keys SET media_type = 'application/json' WHERE status IS NOT NULL")
     op.execute(KEEP_ROLE)
     op.drop_column("payments", "viewer")
@@ -74,7 +76,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo all of it; only operations may have posted."""
-    op.add_column("payments", sa.Column("viewer", sa.Text(), nullable=False, server_default="customer"))
+    op.add_column("payments", sa.Column("viewer", Text, nullable=False, server_default="customer"))
     for _, _, index in INDEXES.values():
         op.drop_index(index)
     _rename({table: {new: old for old, new in columns.items()} for table, columns in RENAMED.items()})

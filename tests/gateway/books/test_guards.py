@@ -1,13 +1,13 @@
 """What the books refuse, whoever writes: a change from a stale row, two open operations, two reversals."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from gateway.books.engine import Outdated
 from gateway.books.operations import (
     Operation,
     OperationKind,
@@ -18,18 +18,8 @@ from gateway.books.operations import (
     take_lease,
     update_operation,
 )
-from gateway.books.payments import Outdated, PaymentRow, existing_payment, insert_payment, update_payment
-from gateway.books.tables import metadata
+from gateway.books.payments import PaymentRow, existing_payment, insert_payment, update_payment
 from gateway.books.verdicts import insert_stand_in
-
-
-@pytest.fixture
-def conn() -> Iterator[Connection]:
-    engine = create_engine("sqlite://")
-    metadata.create_all(engine)
-    with engine.begin() as conn:
-        yield conn
-    engine.dispose()
 
 
 def payment() -> PaymentRow:
@@ -90,7 +80,7 @@ def test_an_expired_lease_is_taken_once(conn: Connection) -> None:
 @pytest.mark.parametrize("status", ["sending", "unknown"])
 def test_a_payment_has_one_open_operation(conn: Connection, status: str) -> None:
     open_operation(conn, operation("op_1", "capture", status=status))
-    with pytest.raises(OperationOpen):
+    with pytest.raises(OperationOpen), conn.begin_nested():
         open_operation(conn, operation("op_2", "void"))
     open_operation(conn, operation("op_3", "reversal", parent_id="op_1"))  # has an index of its own
     open_operation(conn, operation("op_4", "capture", status="failed"))

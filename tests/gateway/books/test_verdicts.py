@@ -4,9 +4,10 @@ from datetime import date
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import create_engine
+from sqlalchemy import Connection
 
 from gateway.books.verdicts import caps, give_back, spend
+from tests.gateway.databases import Databases, Kind
 
 DAY = date(2026, 11, 23)
 CAP = 1000
@@ -14,10 +15,11 @@ CAP = 1000
 asked = st.lists(st.tuples(st.integers(1, 600), st.booleans()), max_size=30)
 
 
-@given(asked)
-def test_a_cap_bounds_what_is_spent_and_takes_back_what_was_declined(payments: list[tuple[int, bool]]) -> None:
-    with create_engine("sqlite://").begin() as conn:
-        caps.create(conn)
+@given(payments=asked)
+def test_a_cap_bounds_what_is_spent_and_takes_back_what_was_declined(
+    databases: Databases, database: Kind, payments: list[tuple[int, bool]]
+) -> None:
+    with databases.transaction(database) as conn:
         used = 0
         for amount, declined in payments:
             allowed = spend(conn, "card", "EUR", DAY, amount, CAP)
@@ -29,11 +31,9 @@ def test_a_cap_bounds_what_is_spent_and_takes_back_what_was_declined(payments: l
         assert (conn.execute(caps.select()).scalars().first() is not None) == bool(payments)
 
 
-def test_currencies_days_and_subjects_have_caps_of_their_own() -> None:
-    with create_engine("sqlite://").begin() as conn:
-        caps.create(conn)
-        assert spend(conn, "card", "EUR", DAY, CAP, CAP)
-        assert not spend(conn, "card", "EUR", DAY, 1, CAP)
-        assert spend(conn, "card", "USD", DAY, CAP, CAP)
-        assert spend(conn, "card", "EUR", date(2026, 11, 24), CAP, CAP)
-        assert spend(conn, "merchant", "EUR", DAY, CAP, CAP)
+def test_currencies_days_and_subjects_have_caps_of_their_own(conn: Connection) -> None:
+    assert spend(conn, "card", "EUR", DAY, CAP, CAP)
+    assert not spend(conn, "card", "EUR", DAY, 1, CAP)
+    assert spend(conn, "card", "USD", DAY, CAP, CAP)
+    assert spend(conn, "card", "EUR", date(2026, 11, 24), CAP, CAP)
+    assert spend(conn, "merchant", "EUR", DAY, CAP, CAP)

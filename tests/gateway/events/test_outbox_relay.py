@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,22 +13,25 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from connectors.kafka import consumer
-from gateway.books.engine import Books, sqlite_engine
+from gateway.books.engine import Books
+from gateway.books.opening import open_books
 from gateway.books.outbox import OutboxRow, add_event, mark_published, measure_backlog, select_unpublished
-from gateway.books.tables import metadata
 from gateway.events.outbox_relay import OutboxRelay
 from schemas.samples import INITIATED
 from schemas.times import now_micros
+from tests.gateway.databases import Databases, Kind
 from tests.patience import eventually
 
 PAYMENTS = 20
 EACH = 5
 
 
-def books_at(path: Path) -> Books:
-    engine = sqlite_engine(path / "books.sqlite3")
-    metadata.create_all(engine)
-    return Books(engine)
+@pytest.fixture
+def url(databases: Databases, database: Kind, tmp_path: Path) -> Iterator[str]:
+    """Books without rows."""
+    made = databases.empty(database, tmp_path)
+    yield made
+    databases.drop(made)
 
 
 def add(conn: Connection, topic: str, payment: int, sequence: int) -> None:
@@ -93,20 +96,20 @@ def assert_in_order(seen: dict[str, list[int]]) -> None:
 
 
 async def test_what_is_committed_is_published_in_order(
-    kafka: str, new_topic: Callable[..., str], tmp_path: Path
+    kafka: str, new_topic: Callable[..., str], url: str
 ) -> None:
     topic = new_topic(3)
-    books = books_at(tmp_path)
+    books = open_books(url)
     async with publishing(books, kafka):
         await write_all(books, topic)
     assert_in_order(read(kafka, topic, 3))
 
 
 async def test_what_kafka_missed_goes_out_in_order_after_a_restart(
-    kafka: str, new_topic: Callable[..., str], tmp_path: Path
+    kafka: str, new_topic: Callable[..., str], url: str
 ) -> None:
     topic = new_topic(3)
-    books = books_at(tmp_path)
+    books = open_books(url)
     away = OutboxRelay(books, "localhost:1")
     books.listener = away.publish
     await write_all(books, topic)
@@ -118,10 +121,10 @@ async def test_what_kafka_missed_goes_out_in_order_after_a_restart(
 
 
 async def test_new_rows_wait_while_earlier_ones_are_the_sweeps(
-    kafka: str, new_topic: Callable[..., str], tmp_path: Path
+    kafka: str, new_topic: Callable[..., str], url: str
 ) -> None:
     topic = new_topic(1)
-    books = books_at(tmp_path)
+    books = open_books(url)
     for sequence in range(1, EACH):
         for payment in range(PAYMENTS):
             await books.write(add, topic, payment, sequence)  # nobody listens: as after a crash
@@ -132,10 +135,10 @@ async def test_new_rows_wait_while_earlier_ones_are_the_sweeps(
 
 
 async def test_what_is_left_to_the_sweep_is_not_overtaken_while_an_earlier_row_is_in_flight(
-    new_topic: Callable[..., str], tmp_path: Path
+    new_topic: Callable[..., str], url: str
 ) -> None:
     topic = new_topic()
-    books = books_at(tmp_path)
+    books = open_books(url)
     relay = OutboxRelay(books, "localhost:1")
     books.listener = relay.publish
     await eventually(lambda: relay._direct)
@@ -149,19 +152,37 @@ async def test_what_is_left_to_the_sweep_is_not_overtaken_while_an_earlier_row_i
     await books.close()
 
 
+async def test_what_a_commit_left_that_nobody_was_told_of_is_not_overtaken(
+    new_topic: Callable[..., str], url: str
+) -> None:
+    topic = new_topic()
+    books = open_books(url)
+    relay = OutboxRelay(books, "localhost:1")
+    await eventually(lambda: relay._direct)
+    await books.write(add, topic, 0, 1)  # its COMMIT was never answered
+    relay.leave_to_sweep()
+    books.listener = relay.publish
+    await books.write(add, topic, 0, 2)
+    await eventually(lambda: len(relay._queued.get("pay-0", ())) == 2)
+    assert [row.sequence for row in relay._queued["pay-0"]] == [1, 2]
+    assert not relay._direct
+    await relay.close()
+    await books.close()
+
+
 async def test_a_queue_that_is_always_full_keeps_the_order(
-    kafka: str, new_topic: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kafka: str, new_topic: Callable[..., str], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.events.outbox_relay.QUEUE_MAX", 2)
     topic = new_topic(3)
-    books = books_at(tmp_path)
+    books = open_books(url)
     async with publishing(books, kafka):
         await write_all(books, topic)
     assert_in_order(read(kafka, topic, 3))
 
 
 async def test_what_a_full_disk_keeps_from_being_noted_is_noted_later_and_not_sent_again(
-    kafka: str, new_topic: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kafka: str, new_topic: Callable[..., str], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = 0
 
@@ -174,7 +195,7 @@ async def test_what_a_full_disk_keeps_from_being_noted_is_noted_later_and_not_se
 
     monkeypatch.setattr("gateway.events.outbox_relay.mark_published", refuse_at_first)
     topic = new_topic()
-    books = books_at(tmp_path)
+    books = open_books(url)
     relay = OutboxRelay(books, kafka)  # it does not listen to the books: the sweep sends
     await write_all(books, topic)
     await drained(books)
@@ -187,7 +208,7 @@ async def test_what_a_full_disk_keeps_from_being_noted_is_noted_later_and_not_se
 
 
 async def test_a_disk_that_cannot_be_read_for_a_moment_ends_no_sweep(
-    kafka: str, new_topic: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kafka: str, new_topic: Callable[..., str], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = 0
 
@@ -199,7 +220,7 @@ async def test_a_disk_that_cannot_be_read_for_a_moment_ends_no_sweep(
         return select_unpublished(conn, until, most)
 
     monkeypatch.setattr("gateway.events.outbox_relay.select_unpublished", refuse_at_first)
-    books = books_at(tmp_path)
+    books = open_books(url)
     relay = OutboxRelay(books, kafka)  # it does not listen to the books: the sweep sends
     await write_all(books, new_topic())
     await drained(books)

@@ -1,18 +1,14 @@
-"""Books in memory with payments, operations and requests in them, for tests of what one transaction writes."""
+"""Books with payments, operations and requests in them, for tests of what one transaction writes."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, create_engine, select
+from sqlalchemy import Connection, select
 
 from gateway.books.idempotency import KeyedRequest, claim
 from gateway.books.operations import Operation, OperationKind, open_operation
 from gateway.books.payments import PaymentRow, insert_payment
 from gateway.books.postings import Entries, postings
-from gateway.books.tables import metadata
 from schemas.states import PaymentState
 from schemas.times import now_micros
 from tests.gateway.payments import situations
@@ -23,14 +19,6 @@ REQUEST = KeyedRequest("acc_c", "key", b"same", "customer")
 TAKEN = (("due:visa", 500), ("due:acc_m", -500))
 HELD = (("hold:visa", 500), ("hold:acc_m", -500))
 RELEASED = (("hold:visa", -500), ("hold:acc_m", 500))
-
-
-@contextmanager
-def empty_books() -> Iterator[Connection]:
-    """A transaction on books without rows; it is never committed."""
-    with _engine().connect() as conn:
-        conn.info.clear()
-        yield conn.begin().connection
 
 
 def payment_in(conn: Connection, state: PaymentState = "processing", **given: Any) -> PaymentRow:
@@ -61,10 +49,3 @@ def posted(conn: Connection, operation_id: str) -> Entries:
 def is_a_minute_away(moment: int | None) -> bool:
     """Whether a lease taken just now, or on a slow machine a little earlier, runs out then."""
     return moment is not None and 0 <= now_micros() + MINUTE_US - moment < MINUTE_US / 2
-
-
-@cache
-def _engine() -> Engine:
-    engine = create_engine("sqlite://")
-    metadata.create_all(engine)
-    return engine

@@ -44,8 +44,9 @@ from gateway.problems import ProblemBody
 from schemas.payments import PaymentEvent
 from schemas.states import can_become
 from schemas.times import now_micros
+from tests.gateway.databases import Databases, Kind
 from tests.gateway.payments import situations
-from tests.gateway.payments.stored import POLICY, REQUEST, empty_books
+from tests.gateway.payments.stored import POLICY, REQUEST
 
 RESULTS: tuple[CallResult, ...] = get_args(CallResult)
 FIRST = {"sale": "visa", "authorize": "visa", "order": "paypal"}
@@ -168,10 +169,10 @@ def honest_results(conn: Connection, operation: Operation) -> list[CallResult]:
             return []
 
 
-@given(st.data())
+@given(data=st.data())
 @settings(max_examples=60)
-def test_the_books_balance_and_tell_every_step(data: st.DataObject) -> None:
-    with empty_books() as conn:
+def test_the_books_balance_and_tell_every_step(databases: Databases, database: Kind, data: st.DataObject) -> None:
+    with databases.transaction(database) as conn:
         life = Life(conn, data, any_result)
         for _ in range(data.draw(st.integers(1, MOVES_MAX))):
             life.move()
@@ -179,10 +180,12 @@ def test_the_books_balance_and_tell_every_step(data: st.DataObject) -> None:
             check_events(conn)
 
 
-@given(st.data())
+@given(data=st.data())
 @settings(max_examples=60)
-def test_at_rest_the_books_say_what_was_taken_and_what_is_held(data: st.DataObject) -> None:
-    with empty_books() as conn:
+def test_at_rest_the_books_say_what_was_taken_and_what_is_held(
+    databases: Databases, database: Kind, data: st.DataObject
+) -> None:
+    with databases.transaction(database) as conn:
         life = Life(conn, data, honest_results)
         for _ in range(data.draw(st.integers(1, MOVES_MAX))):
             life.move()

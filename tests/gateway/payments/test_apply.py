@@ -1,14 +1,13 @@
 """A processor's answer, applied to the books: whatever comes, and however late."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer
+from gateway.books.engine import Outdated
 from gateway.books.operations import OperationKind, select_operation
 from gateway.books.outbox import select_history
-from gateway.books.payments import Outdated, existing_payment
+from gateway.books.payments import existing_payment
 from gateway.books.postings import post
 from gateway.payments.commit import Committed, OperationLine, apply, apply_to
 from schemas.times import now_micros
@@ -18,18 +17,11 @@ from tests.gateway.payments.stored import (
     RELEASED,
     REQUEST,
     TAKEN,
-    empty_books,
     operation_in,
     payment_in,
     posted,
     request_in,
 )
-
-
-@pytest.fixture
-def conn() -> Iterator[Connection]:
-    with empty_books() as conn:
-        yield conn
 
 
 def test_an_answer_to_no_operation_of_ours_is_refused(conn: Connection) -> None:

@@ -1,7 +1,6 @@
 """What one transaction writes of a payment, and what of it is announced once it is committed."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, get_args
 
@@ -10,6 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer
+from gateway.books.engine import Outdated
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, select_answer
 from gateway.books.operations import (
     Attempt,
@@ -21,7 +21,7 @@ from gateway.books.operations import (
     select_operations,
 )
 from gateway.books.outbox import OutboxRow, select_history
-from gateway.books.payments import Outdated, PaymentRow, existing_payment, insert_payment
+from gateway.books.payments import PaymentRow, existing_payment, insert_payment
 from gateway.books.reviews import ReviewRow, reviews
 from gateway.books.verdicts import caps, spend
 from gateway.payments.changes import Change, Effect, NextOperation, OperationPosting, OperationUpdate, change_of
@@ -35,7 +35,6 @@ from tests.gateway.payments.stored import (
     POLICY,
     REQUEST,
     TAKEN,
-    empty_books,
     is_a_minute_away,
     operation_in,
     payment_in,
@@ -46,12 +45,6 @@ DAY_US = 24 * 60 * MINUTE_US
 AT = 5 * DAY_US + 7_000  # microseconds UTC
 TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
 CAPTURE = NextOperation("capture", "visa", "att", "op", "ref", 300)
-
-
-@pytest.fixture
-def conn() -> Iterator[Connection]:
-    with empty_books() as conn:
-        yield conn
 
 
 def lines(conn: Connection) -> list[OperationLine]:

@@ -1,12 +1,12 @@
 """A request that begins a payment, or works on one, claims its key; a repeat waits, is answered, or takes over."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 from sqlalchemy import Connection
 
+from gateway.books.engine import Outdated
 from gateway.books.idempotency import (
     IdempotencyKey,
     IdempotentAnswer,
@@ -16,19 +16,13 @@ from gateway.books.idempotency import (
     store_answer,
 )
 from gateway.books.outbox import select_history
-from gateway.books.payments import Outdated, PaymentRow, existing_payment, update_payment
+from gateway.books.payments import PaymentRow, existing_payment, update_payment
 from gateway.payments.commit import claim_for, receive, take_over
 from schemas.payments import PaymentEvent
 from tests.gateway.payments import situations
-from tests.gateway.payments.stored import POLICY, REQUEST, empty_books, is_a_minute_away, payment_in
+from tests.gateway.payments.stored import POLICY, REQUEST, is_a_minute_away, payment_in
 
 GONE = msgspec.structs.replace(POLICY, worker_id="wrk_gone", lease_us=0)  # its leases run out at once
-
-
-@pytest.fixture
-def conn() -> Iterator[Connection]:
-    with empty_books() as conn:
-        yield conn
 
 
 def the_key(conn: Connection) -> IdempotencyKey:

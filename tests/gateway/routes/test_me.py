@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
+from gateway.books.accounts import accounts
 from gateway.vault.client import CardUnknown
 from tests.gateway.conftest import PASSWORD, Gateway
 
@@ -120,4 +121,4 @@ async def test_erasure_takes_the_person_out_of_books_and_vault(gateway: Gateway)
 
 
 def _row(conn: Connection, account: str) -> tuple[Any, ...]:
-    return tuple(conn.exec_driver_sql("SELECT * FROM accounts WHERE id = ?", (account,)).one())
+    return tuple(conn.execute(select(accounts).where(accounts.c.id == account)).one())

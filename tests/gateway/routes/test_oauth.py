@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import Connection
 
+from gateway.books.clients import OAuthClient, put
 from tests.gateway.conftest import Answer, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -84,6 +85,4 @@ async def test_a_client_that_is_gone_loses_its_tokens(gateway: Gateway) -> None:
     kept = await gateway.runtime.books.read(lambda conn: conn.exec_driver_sql("SELECT * FROM clients").one())
     await gateway.runtime.books.write(lambda conn: conn.exec_driver_sql("DELETE FROM clients") and None)
     assert (await gateway.ask("GET", "/v1/accounts/acc_x/recipient", who=token)).status == 401
-    await gateway.runtime.books.write(
-        lambda conn: conn.exec_driver_sql("INSERT INTO clients VALUES (?, ?, ?, ?)", tuple(kept)) and None
-    )
+    await gateway.runtime.books.write(put, OAuthClient(*kept))

@@ -14,8 +14,6 @@ from gateway.roles import SCOPES
 from gateway.web.openapi import EXAMPLES, codes_of, declared
 from tests.gateway.conftest import Gateway
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
 
 @pytest.fixture
 async def document(gateway: Gateway) -> Any:

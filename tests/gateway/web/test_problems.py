@@ -14,8 +14,6 @@ from gateway.refusals import Refusal
 from gateway.web.errors import CODE_OF
 from tests.gateway.conftest import PASSWORD, Gateway
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
 NUMBER = "4111111111111111"
 
 

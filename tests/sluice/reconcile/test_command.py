@@ -5,7 +5,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from gateway.books.engine import migrate
+from gateway.books.opening import migrate
 from sluice.cli import main
 
 
@@ -27,5 +27,5 @@ def test_no_books(tmp_path: Path, kafka: str) -> None:
 
 
 def test_the_processors_records_are_away(tmp_path: Path, kafka: str, free_offset: Callable[[], int]) -> None:
-    migrate(tmp_path / "books.sqlite3")
+    migrate(f"sqlite:///{tmp_path / 'books.sqlite3'}")
     assert refusal(tmp_path, kafka, free_offset()).startswith("Error: the processors' ledger at http://localhost:")

@@ -1,0 +1,45 @@
+"""No statement of the books reads a whole table: an index leads to its rows, on either database."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection
+
+import gateway.books
+from gateway.books.sql import Statement
+
+# They run once, at a start, and may read all that is there.
+AT_START = {"sessions._forget_tokens", "sessions._forget_sessions"}
+
+
+def statements() -> Iterator[tuple[str, Statement]]:
+    """Every compiled statement by its name."""
+    for module in pkgutil.iter_modules(gateway.books.__path__):
+        for name, value in vars(importlib.import_module(f"gateway.books.{module.name}")).items():
+            if isinstance(value, Statement) and f"{module.name}.{name}" not in AT_START:
+                yield f"{module.name}.{name}", value
+
+
+@pytest.mark.parametrize("name", [name for name, _ in statements()])
+def test_a_statement_finds_its_rows_by_an_index(conn: Connection, name: str) -> None:
+    sql = dict(statements())[name]._sql(conn).sql
+    if conn.dialect.name == "sqlite":
+        plan = [row.detail for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", _nulls(sql))]
+        read = [step for step in plan if re.match(r"SCAN (?!CONSTANT)", step) and " USING " not in step]
+    else:
+        conn.exec_driver_sql("SET LOCAL enable_seqscan = off")  # the tables are empty
+        plan = [row[0] for row in conn.exec_driver_sql(f"EXPLAIN {_unknown(sql)}")]
+        read = [step for step in plan if "Seq Scan" in step]
+    assert not read, plan
+
+
+def _unknown(sql: str) -> str:
+    """The statement with values that the planner does not know."""
+    return re.sub(r"\$\d+", "(SELECT 1)", re.sub(r"\$\d+(?=::)", "(SELECT '1')", sql))
+
+
+def _nulls(sql: str) -> tuple[None, ...]:
+    return (None,) * sql.count("?")

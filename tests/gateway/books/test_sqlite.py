@@ -1,0 +1,57 @@
+"""What is SQLite's own: transactions in groups, all of a group on disk before any caller goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from gateway.books.opening import migrate
+from gateway.books.sqlite import SqliteBooks, sqlite_engine
+from tests.gateway.books.things import names, put
+
+
+@pytest.fixture
+async def books(tmp_path: Path) -> AsyncIterator[SqliteBooks]:
+    path = tmp_path / "books.sqlite3"
+    await asyncio.to_thread(migrate, f"sqlite:///{path}")
+    engine = sqlite_engine(path)
+    with engine.connect() as conn, conn.begin():
+        conn.exec_driver_sql("CREATE TABLE things (name TEXT PRIMARY KEY) STRICT")
+    books = SqliteBooks(engine)
+    yield books
+    await books.close()
+
+
+async def test_a_disk_that_fails_the_commit_fails_the_whole_group(books: SqliteBooks) -> None:
+    announced: list[str] = []
+    books.listener = announced.extend
+
+    def break_foreign_keys(conn: Connection) -> None:  # checked at COMMIT only
+        conn.exec_driver_sql("CREATE TABLE parts (of TEXT REFERENCES things DEFERRABLE INITIALLY DEFERRED)")
+        conn.exec_driver_sql("INSERT INTO parts VALUES ('missing')")
+
+    results = await asyncio.gather(books.write(put, "a"), books.write(break_foreign_keys), return_exceptions=True)
+    assert all(isinstance(result, IntegrityError) for result in results)
+    assert announced == []
+    await books.write(put, "b")
+    assert await books.read(names) == ["b"]
+
+
+async def test_the_facts_of_a_group_are_told_in_the_order_of_its_transactions(books: SqliteBooks) -> None:
+    announced: list[str] = []
+    books.listener = announced.extend
+    await asyncio.gather(*[books.write(put, name) for name in "bac"])
+    assert announced == ["b", "a", "c"]
+
+
+async def test_the_file_is_kept_as_money_needs_it(books: SqliteBooks) -> None:
+    def pragma(conn: Connection, name: str) -> Any:
+        return conn.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+    assert await books.read(pragma, "journal_mode") == "wal"
+    assert await books.read(pragma, "synchronous") == 2  # FULL
+    assert await books.read(pragma, "foreign_keys") == 1
