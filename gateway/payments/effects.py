@@ -230,7 +230,7 @@ def _after_refund(found: Situation, closed: Operation, answer: Answer) -> Effect
             return Effect(found.payment, refund=found.refund)
         case "succeeded":
             return _given_back(found, closed, found.refund)
-        case "declined" | "failed" if answer.result == "not_found":
+        case "failed" if answer.result == "not_found":
             return Effect(found.payment, anew(closed), found.refund)
         case "declined" | "failed":
             return _refund_refused(found.payment, closed, found.refund)

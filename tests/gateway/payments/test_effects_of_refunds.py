@@ -5,14 +5,16 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from connectors.processors.contract import CallResult
+from connectors.processors.contract import Answer, CallResult
 from gateway.books.operations import Operation, OperationStatus
 from gateway.books.refunds import RefundRow
 from gateway.payments.changes import Change, anew, following
+from gateway.payments.effects import Situation
+from gateway.payments.transitions import settle
 from schemas.payments import LastRefusal
 from schemas.states import STATES, PaymentState, Status
 from schemas.times import from_micros
-from tests.gateway.payments.situations import NOW, answered, operation, refund
+from tests.gateway.payments.situations import NOW, POLICY, answered, operation, payment, refund
 
 RESULTS: tuple[CallResult, ...] = get_args(CallResult)
 CAPTURE = operation("capture", id="op_before", status="succeeded", amount=200)
@@ -59,6 +61,12 @@ def test_a_refund_changes_no_state_and_gives_back_no_more_than_was_asked(
         == change.payment.amount_refunded - 100
         == (200 if result == "succeeded" and status == "pending" else 0)
     )
+
+
+def test_a_call_of_no_refund_is_a_bug() -> None:
+    found = Situation(payment("captured"), operation("refund"))
+    with pytest.raises(AssertionError, match="names it"):
+        settle(found, Answer("succeeded"), POLICY, NOW)
 
 
 def test_a_refund_that_was_made_has_succeeded() -> None:
