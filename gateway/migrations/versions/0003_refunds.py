@@ -6,6 +6,8 @@ from alembic import op
 revision = "0003"
 down_revision = "0002"
 
+Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")  # by its bytes, as in 0001
+
 INDEXES = {
     "ix_refunds_payment_id": ["payment_id", "id"],
     "ix_refunds_customer_id": ["customer_id", "id"],
@@ -17,27 +19,27 @@ def upgrade() -> None:
     """Captures so far were the only ones of their authorizations, and final."""
     op.create_table(
         "refunds",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("payment_id", sa.Text(), nullable=False),
-        sa.Column("customer_id", sa.Text(), nullable=False),
-        sa.Column("merchant_id", sa.Text(), nullable=False),
-        sa.Column("currency", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("id", Text, nullable=False),
+        sa.Column("payment_id", Text, nullable=False),
+        sa.Column("customer_id", Text, nullable=False),
+        sa.Column("merchant_id", Text, nullable=False),
+        sa.Column("currency", Text, nullable=False),
+        sa.Column("reason", Text, nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("amount_refunded", sa.BigInteger(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("decline_code", sa.Text(), nullable=True),
+        sa.Column("status", Text, nullable=False),
+        sa.Column("decline_code", Text, nullable=True),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_refunds"),
     )
     for name, columns in INDEXES.items():
         op.create_index(name, "refunds", columns)
-    op.add_column("payments", sa.Column("last_refusal", sa.Text(), nullable=True))
+    op.add_column("payments", sa.Column("last_refusal", Text, nullable=True))
     op.add_column("operations", sa.Column("part", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("operations", sa.Column("final", sa.Boolean(), nullable=False, server_default=sa.true()))
     for name in ("refund_id", "replaces_id", "requested_by"):
-        op.add_column("operations", sa.Column(name, sa.Text(), nullable=True))
+        op.add_column("operations", sa.Column(name, Text, nullable=True))
 
 
 def downgrade() -> None:

@@ -1,7 +1,6 @@
 """Answers that come after a call was given up and done anew, through the books: nothing happens twice."""
 
 from collections import Counter
-from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -16,19 +15,17 @@ from gateway.books.postings import post, postings
 from gateway.payments.captures import authorization, begin_capture, begin_void
 from gateway.payments.commit import Committed, apply, open_reversal
 from gateway.payments.refunds import begin_refund
-from tests.gateway.payments.stored import HELD, POLICY, empty_books, operation_in, payment_in
+from tests.gateway.payments.stored import HELD, POLICY, operation_in, payment_in
 
 KEYS = count(1)
 
 
-@pytest.fixture
-def conn() -> Iterator[Connection]:
-    """Books in which a payment of 500 is held at Visa, for its merchant to capture."""
-    with empty_books() as conn:
-        payment_in(conn, "authorized", capture="manual", recovery_point="finished")
-        held = operation_in(conn, "authorize", id="op_held", status="succeeded", processor_reference="ref")
-        post(conn, held, HELD, 0)
-        yield conn
+@pytest.fixture(autouse=True)
+def held_payment(conn: Connection) -> None:
+    """A payment of 500 that is held at Visa, for its merchant to capture."""
+    payment_in(conn, "authorized", capture="manual", recovery_point="finished")
+    held = operation_in(conn, "authorize", id="op_held", status="succeeded", processor_reference="ref")
+    post(conn, held, HELD, 0)
 
 
 def new_request() -> KeyedRequest:
