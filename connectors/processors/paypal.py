@@ -3,11 +3,14 @@
 https://developer.paypal.com/docs/api/orders/v2/ and https://developer.paypal.com/docs/api/payments/v2/
 https://developer.paypal.com/reference/guidelines/idempotency/ (`PayPal-Request-Id`)
 https://developer.paypal.com/api/rest/reference/orders/v2/errors/ (`issue`)
+https://github.com/paypal/paypal-rest-api-specifications (payments_payment_v2.json: `final_capture`, issues)
+https://developer.paypal.com/beta/payments/void-authorization (a void after a capture that was not final)
 
 An order is created with intent AUTHORIZE and approved by its payer on PayPal's page; then it is authorized, and
-the authorization captured. Our attempt id is `custom_id`. Our request id is sent as `PayPal-Request-Id`, under
-which a call is applied once, and as `invoice_id` of captures and refunds, which finds them in the order.
-An order can be COMPLETED (HTTP 201) while its authorization is DENIED.
+the authorization captured, at once or in parts. The final capture releases what is left; before it, a void does.
+Our attempt id is `custom_id`. Our request id is sent as `PayPal-Request-Id`, under which a call is applied once,
+and as `invoice_id` of captures and refunds, which finds them in the order.
+An order can be COMPLETED (HTTP 201) while its authorization is DENIED; captures and refunds can fail with a 201.
 """
 
 from functools import partial
@@ -54,7 +57,8 @@ DECLINES: dict[str, DeclineCode] = {
 }
 # An earlier call may have been applied: only a look-up can tell.
 IN_DOUBT = {"DUPLICATE_INVOICE_ID", "ORDER_ALREADY_AUTHORIZED", "ORDER_COMPLETED_OR_VOIDED"}
-AUTHORIZED = {"CREATED", "CAPTURED", "PARTIALLY_CAPTURED", "VOIDED"}  # the last three: captured or voided since
+# The last three: captured since, wholly or in part, or voided, wholly or what a part left.
+AUTHORIZED = {"CREATED", "CAPTURED", "PARTIALLY_CAPTURED", "VOIDED"}
 CAPTURED = {"COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"}
 DENIED = {"DENIED", "DECLINED"}
 FAILED = {"FAILED", "CANCELLED"}
@@ -79,8 +83,8 @@ def build_order(charge: Charge, return_url: str, cancel_url: str) -> dict[str, A
 
 
 def build_capture(call: FollowUp) -> dict[str, Any]:
-    """The body of a capture. It is the final one of its authorization, so PayPal releases the rest."""
-    return {"amount": _sum(call.amount), "invoice_id": call.request_id, "final_capture": True}
+    """The body of a capture. After the final one of an authorization PayPal releases the rest."""
+    return {"amount": _sum(call.amount), "invoice_id": call.request_id, "final_capture": call.final}
 
 
 def build_refund(call: FollowUp) -> dict[str, Any]:
@@ -145,7 +149,10 @@ def parse_refunded(call: FollowUp, reply: HttpReply) -> Answer:
 
 
 def parse_voided(authorization: str, amount: Money, reply: HttpReply) -> Answer:
-    """The answer of a void; one that was applied before is `succeeded`. Raises `Mismatch` and `UNREADABLE`."""
+    """The answer of a void; one that was applied before is `succeeded`. Raises `Mismatch` and `UNREADABLE`.
+
+    `amount` is what it releases. PayPal shows the amount of the whole authorization, captured in part or not.
+    """
     if reply.status == 204:
         return Answer("succeeded", authorization, amount=amount)
     if reply.status == 200:

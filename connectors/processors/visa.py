@@ -3,9 +3,16 @@
 https://developer.cybersource.com/api-reference-assets/index.html (payments, captures, refunds, reversals, voids)
 https://developer.cybersource.com/docs/cybs/en-us/payments/developer/ctv/rest/payments.html (time-out reversals)
 https://developer.visaacceptance.com/content/dam/cybsdeveloper2021/responsecode.json (statuses and reasons)
+https://developer.cybersource.com/docs/cybs/en-us/payments/developer/moneris/rest/payments/payments-processing-basic-intro/payments-processing-capture-multi-intro/payments-processing-capture-multi-reqfields.html
 
 Our attempt id is `clientReferenceInformation.code`, our request id `clientReferenceInformation.transactionId`: by
 the latter a call is looked up and reversed without CyberSource's own id. A decline is HTTP 201 as well.
+
+Captures in parts must be enabled for the merchant. CyberSource's word: one without a number is the only one, one
+whose number is the count is the last, and a count that is not known yet is one more than the number; 99 at most.
+Our assumption: what is left after a capture is released by a reversal of exactly that. CyberSource documents
+partial reversals as its own only (before a single capture of less, on some acquirers); where it was first, ours is
+AUTH_ALREADY_REVERSED, which is a success.
 """
 
 from email.utils import formatdate
@@ -37,12 +44,14 @@ DECLINES: dict[str, DeclineCode] = {
     "DECISION_PROFILE_REVIEW": "suspected_fraud",
     "EXCEEDS_CREDIT_LIMIT": "limit_exceeded",
     "EXPIRED_CARD": "expired_card",
+    "GENERAL_DECLINE": "generic_decline",
     "INSUFFICIENT_FUND": "insufficient_funds",
     "INVALID_ACCOUNT": "invalid_account",
     "INVALID_CARD": "invalid_account",
     "INVALID_CVN": "incorrect_cvc",
     "ISSUER_UNAVAILABLE": "issuer_unavailable",
     "PENDING_AUTHENTICATION": "authentication_required",
+    "PROCESSOR_DECLINED": "generic_decline",
     "SCORE_EXCEEDS_THRESHOLD": "suspected_fraud",
     "STOLEN_LOST_CARD": "lost_or_stolen",
     "SUSPENDED_ACCOUNT": "invalid_account",
@@ -56,6 +65,7 @@ TECHNICAL = {"PROCESSOR_ERROR"}
 APPROVED_BY_THE_BANK = {"AUTHORIZED_PENDING_REVIEW", "AUTHORIZED_RISK_DECLINED", "PARTIAL_AUTHORIZED"}
 TAKEN = {"PENDING", "TRANSMITTED"}  # captures and refunds: settled with the next batch, or settled
 TAKEN_BACK = {"REVERSED", "VOIDED", "CANCELLED"}
+REFUSED = {"INVALID_REQUEST", "FAILED", "DECLINED"}
 # Our request id was used before; the answer does not tell what became of that call.
 IN_DOUBT = {"DUPLICATE_REQUEST"}
 
@@ -122,7 +132,17 @@ def build_payment(charge: Charge, *, capture: bool) -> dict[str, Any]:
 
 
 def build_capture(call: FollowUp) -> dict[str, Any]:
-    """The body of a capture and of a refund."""
+    """The body of a capture; where it is not the only one, with its number and how many there are."""
+    body = build_refund(call)
+    if call.part > 1 or not call.final:
+        count = call.part if call.final else call.part + 1
+        options = {"captureSequenceNumber": call.part, "totalCaptureCount": count}
+        body["processingInformation"] = {"captureOptions": options}
+    return body
+
+
+def build_refund(call: FollowUp) -> dict[str, Any]:
+    """The body of a refund."""
     return {
         "clientReferenceInformation": _client(call.reference, call.request_id),
         "orderInformation": {"amountDetails": _sum(call.amount)},
@@ -130,7 +150,7 @@ def build_capture(call: FollowUp) -> dict[str, Any]:
 
 
 def build_void(call: FollowUp) -> dict[str, Any]:
-    """The body of the void of a sale and of the reversal of an authorization."""
+    """The body of the void of a sale, and of the reversal of an authorization or of what is left of it."""
     body: dict[str, Any] = {"clientReferenceInformation": _client(call.reference, call.request_id)}
     if not call.parent_is_sale:
         body["reversalInformation"] = {"amountDetails": _sum(call.amount), "reason": "void"}
@@ -176,8 +196,6 @@ def parse_payment(charge: Charge, reply: HttpReply) -> Answer:
 def parse_taken(call: FollowUp, reply: HttpReply) -> Answer:
     """The answer of a capture or a refund. Raises `Mismatch` and `UNREADABLE`."""
     body = msgspec.json.decode(reply.body, type=CyberSourceResponse)
-    if reply.status == 201 and body.status == "DECLINED":
-        return Answer("declined", None, DECLINES.get(body.why(), "generic_decline"), body.detail())
     if reply.status != 201 or body.status not in TAKEN:
         return _refusal(reply, body)
     same("clientReferenceInformation.code", body.client_reference_information.code, call.reference)
@@ -189,7 +207,7 @@ def parse_taken(call: FollowUp, reply: HttpReply) -> Answer:
 def parse_taken_back(call: FollowUp | Query, reply: HttpReply) -> Answer:
     """The answer of a void or a reversal; one that was applied before is `succeeded`. Raises as above.
 
-    No amount is compared: it takes back the whole of a call, and not every acquirer tells how much that was.
+    No amount is compared: not every acquirer tells how much was taken back.
     """
     body = msgspec.json.decode(reply.body, type=CyberSourceResponse)
     if reply.status == 400 and body.why() == "AUTH_ALREADY_REVERSED":
@@ -212,11 +230,11 @@ def _refusal(reply: HttpReply, body: CyberSourceResponse) -> Answer:
     """`failed` or `declined` for an explicit refusal, `unknown` for anything else."""
     if reply.status in (401, 403, 404, 429):
         return Answer("failed", detail=f"HTTP {reply.status} {body.detail()}")
-    refused = reply.status in (201, 400) and body.status in ("INVALID_REQUEST", "FAILED")
+    refused = reply.status in (201, 400) and body.status in REFUSED
     if not refused or body.why() in IN_DOUBT:
         return Answer("unknown", detail=f"HTTP {reply.status} {body.detail()}")
-    if body.why() in DECLINES:
-        return Answer("declined", None, DECLINES[body.why()], body.detail())
+    if body.why() in DECLINES or body.status == "DECLINED":
+        return Answer("declined", None, DECLINES.get(body.why(), "generic_decline"), body.detail())
     return Answer("failed", detail=body.detail())
 
 
@@ -251,7 +269,7 @@ class Visa:
         return await answer_to(self._transport.send(request), partial(parse_taken, call))
 
     async def void(self, call: FollowUp) -> Answer:
-        """See `Processor`. A sale is voided, an authorization reversed."""
+        """See `Processor`. A sale is voided, an authorization or what is left of it reversed."""
         way = "voids" if call.parent_is_sale else "reversals"
         path = f"/pts/v2/payments/{quote(call.parent_reference, '')}/{way}"
         request = self._post(path, call.request_id, build_void(call))
@@ -261,7 +279,7 @@ class Visa:
         """See `Processor`."""
         parent = "payments" if call.parent_is_sale else "captures"
         path = f"/pts/v2/{parent}/{quote(call.parent_reference, '')}/refunds"
-        request = self._post(path, call.request_id, build_capture(call))
+        request = self._post(path, call.request_id, build_refund(call))
         return await answer_to(self._transport.send(request), partial(parse_taken, call))
 
     async def reverse(self, request_id: str, query: Query) -> Answer:

@@ -2,14 +2,17 @@
 
 CyberSource publishes no magic cards: its answers follow the amount, which is awkward in a demonstration. So widely
 published test numbers decline as well. Mastercard's answer follows the card's expiry date, PayPal's the amount.
-Any other card is approved.
+Any other card is approved. No vendor publishes what makes a later capture, void or refund fail: those are ours.
 """
 
 from datetime import date
+from typing import Literal
 
 import msgspec
 
 from schemas.cards import luhn_valid
+
+MagicFollowUp = Literal["capture", "void", "refund"]
 
 
 class MagicOutcome(msgspec.Struct, frozen=True):
@@ -42,6 +45,13 @@ VISA_CARDS: dict[str, MagicOutcome] = {
     "4100000000000019": MagicOutcome("AUTHORIZED_RISK_DECLINED", "SCORE_EXCEEDS_THRESHOLD", approved=True),
 }
 
+# Approved; but the issuer refuses this later call.
+VISA_FOLLOW_UPS: dict[str, MagicFollowUp] = {
+    "4000000000000341": "capture",
+    "4000000000000606": "void",
+    "4000000000005126": "refund",
+}
+
 # Visa Platform Connect's amounts. The address check needs an address and the CVN check a CVN. Without them the
 # amount has no effect, so 40.00 and 50.00 are ordinary prices for a merchant that sends no address.
 VISA_AVS_AMOUNTS = frozenset({"40.00", "50.00", "6001.00"})
@@ -60,6 +70,8 @@ MASTERCARD_EXPIRIES: dict[str, MagicOutcome] = {
     "02/37": MagicOutcome("FAILURE", "UNSPECIFIED_FAILURE", recorded=False),
     "05/37": MagicOutcome("UNKNOWN", "UNKNOWN", approved=True),  # approved by the bank; a look-up tells
 }
+# Approved; but the issuer refuses this later call.
+MASTERCARD_FOLLOW_UPS: dict[str, MagicFollowUp] = {"02/39": "capture", "03/39": "void", "04/39": "refund"}
 MASTERCARD_CSC: dict[str, str] = {"100": "MATCH", "101": "NOT_PROCESSED", "102": "NO_MATCH"}
 
 # PayPal denies an authorization of (or, for 51.40, declines to capture) its response code as an amount.
@@ -71,6 +83,10 @@ PAYPAL_DENIED: dict[str, str] = {
     "95.40": "9540",  # refused card
 }
 PAYPAL_CAPTURE_DECLINED: dict[str, str] = {"51.40": "5140"}  # the card was closed in between
+# The amount of a refund that PayPal takes and cannot carry out (201 FAILED); of refunds and voids that it refuses.
+PAYPAL_REFUND_FAILED = "51.41"
+PAYPAL_REFUND_REFUSED: dict[str, str] = {"51.42": "PAYER_ACCOUNT_LOCKED_OR_CLOSED"}
+PAYPAL_VOID_REFUSED: dict[str, str] = {"51.43": "CANNOT_BE_VOIDED"}  # what is left of the authorization
 
 
 def visa_card_outcome(number: str, expiry: date) -> MagicOutcome:

@@ -69,6 +69,7 @@ def test_captures_and_refunds_carry_our_id() -> None:
     yen = FollowUp("op_2", "att_1", Money(500, "JPY"), "0VF", "op_1")
     amount = {"currency_code": "JPY", "value": "500"}
     assert build_capture(yen) == {"amount": amount, "invoice_id": "op_2", "final_capture": True}
+    assert build_capture(msgspec.structs.replace(yen, final=False))["final_capture"] is False
     assert build_refund(yen) == {"amount": amount, "invoice_id": "op_2"}
 
 
@@ -189,6 +190,12 @@ def test_calls_are_found_in_their_order_by_our_id() -> None:
     assert parse_lookup(query("void"), reply(done, 200)).result == "not_found"
     voided = order(authorizations=[record("VOIDED")])
     assert parse_lookup(query("void"), reply(voided, 200)).result == "succeeded"
+    parted = order(authorizations=[record("VOIDED")], captures=[mine, other], refunds=[record("FAILED", "R1")])
+    assert parse_lookup(query("void"), reply(parted, 200)).result == "succeeded"
+    assert parse_lookup(query("authorize"), reply(parted, 200)).result == "succeeded"
+    assert parse_lookup(query("capture"), reply(parted, 200)).processor_reference == "CAP1"
+    failed = order(refunds=[other, record("FAILED", "R2", invoice_id="op_2")])
+    assert parse_lookup(query("refund"), reply(failed, 200)).result == "failed"
     assert parse_lookup(query("authorize"), reply(order("APPROVED"), 200)).result == "not_found"
     assert parse_lookup(query("authorize"), error("INVALID_RESOURCE_ID", 404)).result == "not_found"
     assert parse_lookup(query("authorize"), reply({}, 401)).result == "unknown"

@@ -16,6 +16,7 @@ from connectors.processors.visa import (
     DECLINES,
     build_capture,
     build_payment,
+    build_refund,
     build_timeout_reversal,
     build_timeout_void,
     build_void,
@@ -107,6 +108,19 @@ def test_follow_ups_carry_their_own_ids() -> None:
     assert build_void(yen)["reversalInformation"]["amountDetails"]["totalAmount"] == "500"
     sale = FollowUp("op_2", "att_1", EUR, "6750", "op_1", parent_is_sale=True)
     assert build_void(sale) == {"clientReferenceInformation": own}
+
+
+@pytest.mark.parametrize(
+    ("part", "final", "options"),
+    [(1, True, None), (1, False, (1, 2)), (2, False, (2, 3)), (3, True, (3, 3))],
+)
+def test_a_capture_says_its_number_where_it_is_not_the_only_one(
+    part: int, final: bool, options: tuple[int, int] | None
+) -> None:
+    told = build_capture(msgspec.structs.replace(CAPTURE, part=part, final=final)).get("processingInformation")
+    names = ("captureSequenceNumber", "totalCaptureCount")
+    assert told == (options and {"captureOptions": dict(zip(names, options, strict=True))})
+    assert "processingInformation" not in build_refund(msgspec.structs.replace(CAPTURE, part=part, final=final))
 
 
 def test_timeout_reversals_carry_the_id_of_what_they_take_back() -> None:
@@ -201,6 +215,8 @@ def test_captures_and_refunds_say_how_much() -> None:
         (201, payment("VOIDED"), "succeeded"),
         (201, payment("CANCELLED"), "succeeded"),
         (201, payment("FAILED"), "failed"),
+        (201, payment("FAILED", "PROCESSOR_DECLINED"), "declined"),
+        (201, payment("DECLINED", "A_REASON_OF_TOMORROW"), "declined"),
         (400, refused("AUTH_ALREADY_REVERSED"), "succeeded"),
         (400, refused("NOT_VOIDABLE"), "failed"),
         (502, refused("SYSTEM_ERROR", "SERVER_ERROR"), "unknown"),

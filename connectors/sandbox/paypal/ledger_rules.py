@@ -1,4 +1,8 @@
-"""PayPal's rules for money: each function applies one call inside the caller's database transaction."""
+"""PayPal's rules for money: each function applies one call inside the caller's database transaction.
+
+PayPal's word: a void after a capture that was not final releases the rest. The twin assumes, after an answer in
+https://github.com/paypal/Checkout-PHP-SDK/issues/76, that such an authorization is VOIDED and its captures stay.
+"""
 
 import sqlite3
 from collections.abc import Callable
@@ -10,6 +14,7 @@ from connectors.sandbox import ledger, magic, stored_answers
 from connectors.sandbox.http_shapes import LedgerOperation, TwinReply, json_reply
 from connectors.sandbox.paypal.wire_replies import (
     APPROVED_CODE,
+    FAILED_CODE,
     Json,
     StoredPayPalMovement,
     StoredPayPalOrder,
@@ -131,10 +136,10 @@ def show(context: CallContext, kind: MovementKind, id: str) -> TwinReply:
 def capture(context: CallContext, id: str, request: PayPalMovementRequest) -> TwinReply:
     """Capture an authorization or a part of it."""
     parent = _made(context.conn, "authorization", id)
-    left = parent.row.amount - parent.position.captured
+    left = _left_to_capture(parent)
     _check_capturable(context, parent, request)
-    money = _asked(request.amount, Money(left, parent.row.currency), "AUTH_CAPTURE_CURRENCY_MISMATCH")
-    if money.amount > left:
+    money = _asked(request.amount, left, "AUTH_CAPTURE_CURRENCY_MISMATCH")
+    if money.amount > left.amount:
         raise refusal(422, "MAX_CAPTURE_AMOUNT_EXCEEDED", "The capture exceeds what is left to capture.")
     code = magic.PAYPAL_CAPTURE_DECLINED.get(money.decimal(), APPROVED_CODE)
     movement = _following(parent, request, money, code)
@@ -143,15 +148,16 @@ def capture(context: CallContext, id: str, request: PayPalMovementRequest) -> Tw
 
 
 def void(context: CallContext, id: str, *, representation: bool) -> TwinReply:
-    """Release an authorization. HTTP 204, or 200 with its body for `representation`."""
+    """Release what is left of an authorization. HTTP 204, or 200 with its body for `representation`."""
     parent = _made(context.conn, "authorization", id)
     if parent.position.taken_back:
         raise refusal(422, "PREVIOUSLY_VOIDED", "The authorization has been voided before.")
-    if parent.position.captured:
+    if _used_up(context, parent):
         raise refusal(422, "PREVIOUSLY_CAPTURED", "The authorization has been captured.")
-    if not parent.movement.good():
-        raise refusal(422, "CANNOT_BE_VOIDED", "The authorization was denied.")
-    _append(context, "void", parent.row.reference, parent.movement.money, parent_id=parent.row.id)
+    left = _left_to_capture(parent)
+    if not parent.movement.good() or left.decimal() in magic.PAYPAL_VOID_REFUSED:
+        raise refusal(422, "CANNOT_BE_VOIDED", "The authorization cannot be voided.")
+    _append(context, "void", parent.row.reference, left, parent_id=parent.row.id)
     if not representation:
         return TwinReply(204)
     return json_reply(200, _body(context, "authorization", _made(context.conn, "authorization", id)))
@@ -161,14 +167,14 @@ def refund(context: CallContext, id: str, request: PayPalMovementRequest) -> Twi
     """Give back a capture or a part of it."""
     parent = _made(context.conn, "capture", id)
     left = parent.row.amount - parent.position.refunded
-    if not parent.movement.good():
-        raise refusal(422, "REFUND_NOT_ALLOWED", "The capture was declined.")
-    if left == 0:
-        raise refusal(422, "CAPTURE_FULLY_REFUNDED", "The capture has been refunded in full.")
+    _check_refundable(context, parent, request)
     money = _asked(request.amount, Money(left, parent.row.currency), "REFUND_CAPTURE_CURRENCY_MISMATCH")
     if money.amount > left:
         raise refusal(422, "REFUND_AMOUNT_EXCEEDED", "The refund exceeds what is left of the capture.")
-    movement = _following(parent, request, money, APPROVED_CODE)
+    if issue := magic.PAYPAL_REFUND_REFUSED.get(money.decimal()):
+        raise refusal(422, issue, "The payer's account takes no refund.")
+    code = FAILED_CODE if money.decimal() == magic.PAYPAL_REFUND_FAILED else APPROVED_CODE
+    movement = _following(parent, request, money, code)
     _keep(context, parent.order, "refund", movement, "refund", parent.row.reference, parent.row.id)
     return json_reply(201, _body(context, "refund", _made(context.conn, "refund", movement.id)))
 
@@ -178,19 +184,40 @@ def _check_capturable(context: CallContext, parent: AppliedMovement, request: Pa
         raise refusal(422, "AUTHORIZATION_VOIDED", "A voided authorization cannot be captured.")
     if not parent.movement.good():
         raise refusal(422, "AUTHORIZATION_DENIED", "A denied authorization cannot be captured.")
-    captures = _captures(context, parent)
-    if parent.position.captured == parent.row.amount or any(made.final for made in captures):
+    if _used_up(context, parent):
         raise refusal(422, "AUTHORIZATION_ALREADY_CAPTURED", "The authorization has been captured.")
-    if request.invoice_id and any(made.invoice_id == request.invoice_id for made in captures):
+    if _invoice_used(request, _movements(context, parent, "capture")):
         raise refusal(422, "DUPLICATE_INVOICE_ID", "The invoice id has been captured before.")
 
 
-def _captures(context: CallContext, parent: AppliedMovement) -> list[StoredPayPalMovement]:
-    found = stored_answers.of_family(context.conn, "paypal", parent.order)
-    movements = [
-        msgspec.convert(stored.body, StoredPayPalMovement) for stored in found if stored.kind == "capture"
-    ]
-    return [movement for movement in movements if movement.good()]
+def _check_refundable(context: CallContext, parent: AppliedMovement, request: PayPalMovementRequest) -> None:
+    if not parent.movement.good():
+        raise refusal(422, "REFUND_NOT_ALLOWED", "The capture was declined.")
+    if parent.position.refunded == parent.row.amount:
+        raise refusal(422, "CAPTURE_FULLY_REFUNDED", "The capture has been refunded in full.")
+    if _invoice_used(request, _movements(context, parent, "refund")):
+        raise refusal(422, "DUPLICATE_INVOICE_ID", "The invoice id has been refunded before.")
+
+
+def _invoice_used(request: PayPalMovementRequest, earlier: list[StoredPayPalMovement]) -> bool:
+    return bool(request.invoice_id) and any(made.invoice_id == request.invoice_id for made in earlier)
+
+
+def _left_to_capture(authorization: AppliedMovement) -> Money:
+    return Money(authorization.row.amount - authorization.position.captured, authorization.row.currency)
+
+
+def _used_up(context: CallContext, authorization: AppliedMovement) -> bool:
+    """Whether nothing more can be captured: all of it was, or the final capture has come."""
+    captures = _movements(context, authorization, "capture")
+    return not _left_to_capture(authorization).amount or any(made.final for made in captures)
+
+
+def _movements(context: CallContext, made: AppliedMovement, kind: MovementKind) -> list[StoredPayPalMovement]:
+    """What was done in the order of `made`, without what was declined."""
+    family = stored_answers.of_family(context.conn, "paypal", made.order)
+    found = [msgspec.convert(stored.body, StoredPayPalMovement) for stored in family if stored.kind == kind]
+    return [movement for movement in found if movement.good()]
 
 
 def _following(
@@ -268,7 +295,7 @@ def _body(context: CallContext, kind: MovementKind, made: AppliedMovement) -> Js
     links = [link(base, "self", "GET")]
     match kind:
         case "authorization":
-            if not made.position.taken_back:
+            if made.movement.good() and not made.position.taken_back and not _used_up(context, made):
                 links += [link(f"{base}/capture", "capture", "POST"), link(f"{base}/void", "void", "POST")]
         case "capture":
             links.append(link(f"{base}/refund", "refund", "POST"))
@@ -276,8 +303,10 @@ def _body(context: CallContext, kind: MovementKind, made: AppliedMovement) -> Js
             pass
         case _:
             assert_never(kind)
-    related = {"supplementary_data": {"related_ids": {"order_id": made.order}}}
-    return movement_body(made.movement, _status(context, kind, made), links) | related
+    body = movement_body(made.movement, _status(context, kind, made), links)
+    if kind != "refund":  # of a refund PayPal tells no issuer's code
+        body["processor_response"] = {"response_code": made.movement.response_code}
+    return body | {"supplementary_data": {"related_ids": {"order_id": made.order}}}
 
 
 def _status(context: CallContext, kind: MovementKind, made: AppliedMovement) -> str:
@@ -288,7 +317,7 @@ def _status(context: CallContext, kind: MovementKind, made: AppliedMovement) -> 
             refunded = _part(made.position.refunded, made.row.amount, "COMPLETED", "REFUNDED")
             return refunded if made.movement.good() else "DECLINED"
         case "refund":
-            return "COMPLETED"
+            return "COMPLETED" if made.movement.good() else "FAILED"
         case _:
             assert_never(kind)
 
@@ -298,7 +327,7 @@ def _authorization_status(context: CallContext, made: AppliedMovement) -> str:
         return "DENIED"
     if made.position.taken_back:
         return "VOIDED"
-    if made.position.captured and any(movement.final for movement in _captures(context, made)):
+    if _used_up(context, made):
         return "CAPTURED"
     return _part(made.position.captured, made.row.amount, "CREATED", "CAPTURED")
 

@@ -20,6 +20,7 @@ NAMES = {
 LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 CHARACTERS = "0123456789" + LETTERS
 APPROVED_CODE = "0000"
+FAILED_CODE = "5100"  # a bank's error
 
 Json = dict[str, Any]
 
@@ -97,7 +98,6 @@ def movement_body(movement: StoredPayPalMovement, status: str, links: Sequence[J
         "amount": amount(movement.money),
         "create_time": time_text(movement.at),
         "update_time": time_text(movement.at),
-        "processor_response": {"response_code": movement.response_code},
         "links": list(links),
     }
     body |= {"custom_id": movement.custom_id} if movement.custom_id else {}

@@ -1,4 +1,8 @@
-"""CyberSource's rules for money: each function applies one call inside the caller's database transaction."""
+"""CyberSource's rules for money: each function applies one call inside the caller's database transaction.
+
+CyberSource's word: after the final capture, or one without a number, there is no other. The twin assumes that what
+captures left of an authorization is reversed by a reversal of exactly that, and that nothing follows one.
+"""
 
 import sqlite3
 from typing import NoReturn
@@ -10,6 +14,7 @@ from connectors.sandbox.http_shapes import LedgerOperation, TwinReply
 from connectors.sandbox.stored_answers import StoredAnswer
 from connectors.sandbox.visa.wire_replies import (
     PLURAL,
+    REFUSED_STATUS,
     STATUS,
     StoredVisaTransaction,
     TransactionKind,
@@ -62,6 +67,7 @@ def pay(conn: sqlite3.Connection, request: VisaPaymentRequest) -> TwinReply:
         at=now(),
         capture=sale and outcome.approved,
         card=_shown_card(card),
+        refused=magic.VISA_FOLLOW_UPS.get(card.number),
     )
     row = None
     if outcome.recorded:
@@ -74,14 +80,16 @@ def pay(conn: sqlite3.Connection, request: VisaPaymentRequest) -> TwinReply:
 def capture(conn: sqlite3.Connection, id: str, request: VisaFollowUpRequest) -> TwinReply:
     """Settle an authorization, or a part of it."""
     parent = _earlier(conn, id, ("payment",)) or _refuse("MISSING_AUTH", "There is no such authorization.")
-    money = _asked(request, _money(parent))
+    money, final = _asked(request, _money(parent)), _is_final(request)
     if parent.row.operation == "sale":
         raise refusal("TRANSACTION_ALREADY_SETTLED", "The authorization has already been settled.")
     if parent.position.taken_back:
         raise refusal("AUTH_ALREADY_REVERSED", "The authorization has already been reversed.")
-    if parent.position.captured + money.amount > parent.row.amount:
+    if _finally_captured(conn, parent):
+        raise refusal("MISSING_AUTH", "The authorization has already been used in its final capture.")
+    if money.amount > _left(parent).amount:
         raise refusal("EXCEEDS_AUTH_AMOUNT", "The capture amount exceeds the authorized amount.")
-    return _follow(conn, "capture", parent, request.client_reference_information, money)
+    return _follow(conn, "capture", parent, request.client_reference_information, money, final=final)
 
 
 def refund(conn: sqlite3.Connection, id: str, kind: TransactionKind, request: VisaFollowUpRequest) -> TwinReply:
@@ -98,7 +106,7 @@ def refund(conn: sqlite3.Connection, id: str, kind: TransactionKind, request: Vi
 
 
 def reverse(conn: sqlite3.Connection, id: str, request: VisaFollowUpRequest) -> TwinReply:
-    """Release an authorization by CyberSource's id."""
+    """Release what is left of an authorization by CyberSource's id."""
     return _reverse(conn, _earlier(conn, id, ("payment",)), request, request.client_reference_information)
 
 
@@ -154,11 +162,11 @@ def _reverse(
         raise refusal("MISSING_AUTH", "There is no such authorization.")
     if parent.position.taken_back:
         raise refusal("AUTH_ALREADY_REVERSED", "The authorization has already been reversed.")
-    if parent.row.operation == "sale" or parent.position.captured:
+    if parent.row.operation == "sale" or not _left(parent).amount:
         raise refusal("TRANSACTION_ALREADY_SETTLED", "The authorization has already been settled.")
-    if _asked(request, _money(parent)) != _money(parent):
-        raise refusal("INVALID_AMOUNT", "An authorization is reversed as a whole.")
-    return _follow(conn, "reversal", parent, client, _money(parent), own_id)
+    if _asked(request, _money(parent)) != _left(parent):
+        raise refusal("INVALID_AMOUNT", "What is left of an authorization is reversed as a whole.")
+    return _follow(conn, "reversal", parent, client, _left(parent), own_id)
 
 
 def _void(
@@ -183,20 +191,27 @@ def _follow(
     client: ClientReferenceInformation,
     money: Money,
     own_id: str = "",
+    *,
+    final: bool = False,
 ) -> TwinReply:
-    kind = KINDS[f"{operation}s"]
+    kind, earlier = KINDS[f"{operation}s"], parent.transaction
+    # What is taken back by the merchant's own id is never refused: silence would have no end.
+    refused = earlier.refused == ("void" if operation == "reversal" else operation) and not own_id
     transaction = StoredVisaTransaction(
         id=new_transaction_id(),
         kind=kind,
-        status=STATUS[kind],
-        reason="",
+        status=REFUSED_STATUS[kind] if refused else STATUS[kind],
+        reason="PROCESSOR_DECLINED" if refused else "",
         code=client.code or parent.row.reference,
         transaction_id=client.transaction_id,
         money=money,
         at=now(),
-        root=parent.transaction.root or parent.transaction.id,
+        root=earlier.root or earlier.id,
+        final=final and not refused,
+        refused=earlier.refused,
     )
-    _put(conn, transaction, _append(conn, operation, transaction, own_id, parent.row.id))
+    status: ledger.LedgerStatus = "declined" if refused else "applied"
+    _put(conn, transaction, _append(conn, operation, transaction, own_id, parent.row.id, status))
     return created(transaction)
 
 
@@ -257,6 +272,25 @@ def _asked(request: VisaFollowUpRequest, whole: Money) -> Money:
 
 def _money(parent: EarlierTransaction) -> Money:
     return Money(parent.row.amount, parent.row.currency)
+
+
+def _left(authorization: EarlierTransaction) -> Money:
+    return Money(authorization.row.amount - authorization.position.captured, authorization.row.currency)
+
+
+def _is_final(request: VisaFollowUpRequest) -> bool:
+    try:
+        return request.processing_information.capture_options.final()
+    except ValueError as error:
+        raise refusal("INVALID_DATA", str(error), "processingInformation.captureOptions") from None
+
+
+def _finally_captured(conn: sqlite3.Connection, authorization: EarlierTransaction) -> bool:
+    """Whether a capture stands that is the last one: it was not voided."""
+    family = stored_answers.of_family(conn, "visa", authorization.row.reference)
+    captures = [one for stored in family if stored.kind == "capture" and (one := _applied(conn, stored))]
+    mine = [one for one in captures if one.row.of == authorization.row.id]
+    return any(one.transaction.final and not one.position.taken_back for one in mine)
 
 
 def _refuse(reason: str, message: str) -> NoReturn:

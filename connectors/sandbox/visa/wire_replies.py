@@ -8,6 +8,7 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from connectors.sandbox.http_shapes import TwinRefusal, TwinReply, json_reply
+from connectors.sandbox.magic import MagicFollowUp
 from schemas.money import Money
 from schemas.times import now
 
@@ -25,6 +26,13 @@ STATUS: dict[TransactionKind, str] = {
     "reversal": "REVERSED",
     "refund": "PENDING",
     "void": "VOIDED",
+}
+# An issuer's refusal. CyberSource's word for refunds and voids; for captures and reversals it has none.
+REFUSED_STATUS: dict[TransactionKind, str] = {
+    "capture": "DECLINED",
+    "reversal": "DECLINED",
+    "refund": "DECLINED",
+    "void": "FAILED",
 }
 APPLICATIONS: dict[TransactionKind, str] = {
     "capture": "ics_bill",
@@ -56,7 +64,10 @@ FRAUD_CHECKED = ("DECISION_PROFILE_REVIEW", "SCORE_EXCEEDS_THRESHOLD")  # the ba
 
 
 class StoredVisaTransaction(msgspec.Struct, frozen=True):
-    """What CyberSource stores of a call; of a card only brand, first six and last four digits."""
+    """What CyberSource stores of a call; of a card only brand, first six and last four digits.
+
+    `final`: a capture after which there is no other. `refused`: the later call that the card's issuer refuses.
+    """
 
     id: str
     kind: TransactionKind
@@ -69,6 +80,8 @@ class StoredVisaTransaction(msgspec.Struct, frozen=True):
     capture: bool = False
     card: dict[str, str] = {}
     root: str = ""
+    final: bool = False
+    refused: MagicFollowUp | None = None
 
 
 def new_transaction_id() -> str:
@@ -169,15 +182,17 @@ def _links(transaction: StoredVisaTransaction) -> dict[str, Any]:
 
 def _next_steps(transaction: StoredVisaTransaction) -> dict[str, str]:
     match transaction.kind:
+        case _ if transaction.status == "DECLINED":
+            return {}
         case "payment" if transaction.capture:
             return {"void": "voids", "refund": "refunds"}
-        case "payment" if transaction.status != "DECLINED":
+        case "payment":
             return {"authReversal": "reversals", "capture": "captures"}
         case "capture":
             return {"void": "voids", "refund": "refunds"}
         case "refund":
             return {"void": "voids"}
-        case "payment" | "reversal" | "void":
+        case "reversal" | "void":
             return {}
         case _:
             assert_never(transaction.kind)
@@ -214,7 +229,7 @@ def _reason_fields(reason: str) -> dict[str, str]:
 def _applications(transaction: StoredVisaTransaction) -> list[tuple[str, str]]:
     """The applications that ran for a call, each with the reason it was declined for, empty where it was not."""
     if transaction.kind != "payment":
-        return [(APPLICATIONS[transaction.kind], "")]
+        return [(APPLICATIONS[transaction.kind], transaction.reason)]
     if transaction.reason in FRAUD_CHECKED:
         return [("ics_auth", ""), ("ics_decision", transaction.reason)]
     settled = [("ics_bill", "")] if transaction.capture else []

@@ -8,6 +8,8 @@ import msgspec
 from connectors.sandbox.http_shapes import positive_money
 from schemas.money import Money
 
+COUNT_MAX = 99  # captures of one authorization
+
 
 class ClientReferenceInformation(msgspec.Struct, frozen=True, rename="camel"):
     """`code` is the merchant's reference, `transaction_id` its id of this call (or, in a timeout reversal or
@@ -23,11 +25,26 @@ class AuthorizationOptions(msgspec.Struct, frozen=True, rename="camel"):
     partial_auth_indicator: bool = False
 
 
+class CaptureOptions(msgspec.Struct, frozen=True, rename="camel"):
+    """Which of how many captures of one authorization this is, from 1."""
+
+    capture_sequence_number: int = 0
+    total_capture_count: int = 0
+
+    def final(self) -> bool:
+        """Whether it is the last. Raises `ValueError` for numbers that cannot be."""
+        number, count = self.capture_sequence_number, self.total_capture_count
+        if self != CaptureOptions() and not 1 <= number <= count <= COUNT_MAX:
+            raise ValueError(f"the count is at most {COUNT_MAX}, and the number 1 to the count")
+        return number == count
+
+
 class ProcessingInformation(msgspec.Struct, frozen=True, rename="camel"):
     """`capture`: settle with the authorization."""
 
     capture: bool = False
     authorization_options: AuthorizationOptions = AuthorizationOptions()
+    capture_options: CaptureOptions = CaptureOptions()
 
 
 class AmountDetails(msgspec.Struct, frozen=True, rename="camel"):
@@ -92,6 +109,7 @@ class VisaFollowUpRequest(msgspec.Struct, frozen=True, rename="camel"):
     client_reference_information: ClientReferenceInformation = ClientReferenceInformation()
     order_information: OrderInformation | None = None
     reversal_information: ReversalInformation | None = None
+    processing_information: ProcessingInformation = ProcessingInformation()
 
     def money(self, whole: Money) -> Money:
         """The amount in the body, or `whole` where it has none. Raises `ValueError` for another currency."""

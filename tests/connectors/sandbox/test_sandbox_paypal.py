@@ -199,10 +199,56 @@ async def test_a_void_without_representation_has_no_body_and_neither_has_its_rep
     assert len(await control.rows(reference)) == 2
 
 
-async def test_a_captured_authorization_is_not_voided(paypal: PayPal, reference: str) -> None:
+async def test_a_void_after_a_part_releases_the_rest(paypal: PayPal, control: Control, reference: str) -> None:
+    order, authorization = await paypal.authorized(reference)
+    await paypal.move(f"authorizations/{authorization}/capture", "4.00")
+    assert (await paypal.move(f"authorizations/{authorization}/void")).status == 204
+    payments = (await paypal.call("GET", f"/v2/checkout/orders/{order}"))["purchase_units"][0]["payments"]
+    assert [payments["authorizations"][0]["status"], payments["captures"][0]["status"]] == ["VOIDED", "COMPLETED"]
+    assert issue(await paypal.move(f"authorizations/{authorization}/capture", "1.00")) == "AUTHORIZATION_VOIDED"
+    assert (await paypal.move(f"captures/{payments['captures'][0]['id']}/refund")).status == 201
+    assert await control.moves(reference) == [
+        ("authorize", 1000, "applied"),
+        ("capture", 400, "applied"),
+        ("void", 600, "applied"),
+        ("refund", 400, "applied"),
+    ]
+
+
+@pytest.mark.parametrize("amount", ["10.00", "1.00"])
+async def test_after_the_final_capture_there_is_nothing_to_void(
+    paypal: PayPal, reference: str, amount: str
+) -> None:
     _, authorization = await paypal.authorized(reference)
-    await paypal.move(f"authorizations/{authorization}/capture", "1.00")
+    await paypal.move(f"authorizations/{authorization}/capture", amount, final_capture=True)
     assert issue(await paypal.move(f"authorizations/{authorization}/void")) == "PREVIOUSLY_CAPTURED"
+
+
+async def test_a_magic_amount_is_not_voided(paypal: PayPal, control: Control, reference: str) -> None:
+    _, authorization = await paypal.authorized(reference, "51.43")
+    assert issue(await paypal.move(f"authorizations/{authorization}/void")) == "CANNOT_BE_VOIDED"
+    assert len(await control.rows(reference)) == 1
+
+
+async def test_a_refund_can_fail_or_be_refused(paypal: PayPal, control: Control, reference: str) -> None:
+    order, authorization = await paypal.authorized(reference, "200.00")
+    capture = await paypal.move(f"authorizations/{authorization}/capture")
+    path = f"captures/{capture['id']}/refund"
+    failed = await paypal.move(path, "51.41")
+    assert (failed.status, failed["status"]) == (201, "FAILED")
+    assert issue(await paypal.move(path, "51.42")) == "PAYER_ACCOUNT_LOCKED_OR_CLOSED"
+    payments = (await paypal.call("GET", f"/v2/checkout/orders/{order}"))["purchase_units"][0]["payments"]
+    assert [(refund["id"], refund["status"]) for refund in payments["refunds"]] == [(failed["id"], "FAILED")]
+    assert payments["captures"][0]["status"] == "COMPLETED"
+    assert (await control.moves(reference))[2:] == [("refund", 5141, "declined")]
+
+
+async def test_an_invoice_id_refunds_a_capture_once(paypal: PayPal, reference: str) -> None:
+    _, authorization = await paypal.authorized(reference)
+    capture = await paypal.move(f"authorizations/{authorization}/capture")
+    path = f"captures/{capture['id']}/refund"
+    assert (await paypal.move(path, "1.00", invoice_id="mine")).status == 201
+    assert issue(await paypal.move(path, "1.00", invoice_id="mine")) == "DUPLICATE_INVOICE_ID"
 
 
 async def test_refunds_never_exceed_the_capture(paypal: PayPal, control: Control, reference: str) -> None:

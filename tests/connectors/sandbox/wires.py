@@ -130,10 +130,22 @@ class Visa:
             "paymentInformation": {"card": card | ({"securityCode": cvn} if cvn else {})},
         }
 
-    async def follow(self, path: str, reference: str, amount: str = "", id: str = "", **more: str) -> Answered:
+    async def follow(
+        self,
+        path: str,
+        reference: str,
+        amount: str = "",
+        id: str = "",
+        part: tuple[int, int] | None = None,
+        **more: str,
+    ) -> Answered:
+        """`part`: the number of a capture, and how many there are."""
         body: dict[str, Any] = {
             "clientReferenceInformation": {"code": reference, "transactionId": id or new_id("op")}
         }
+        if part:
+            options = {"captureSequenceNumber": part[0], "totalCaptureCount": part[1]}
+            body["processingInformation"] = {"captureOptions": options}
         if amount:
             body["orderInformation"] = {"amountDetails": {"totalAmount": amount, "currency": "EUR"}}
         return await self.call("POST", f"/pts/v2/{path}", body, **more)
