@@ -1,0 +1,123 @@
+"""`python -m benchmarks.machine`: random operations against core, books and twins; prints one JSON line."""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import msgspec
+from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from benchmarks.machine.plants import PLANTS, planted
+from benchmarks.machine.rules import GatewayMachine
+from benchmarks.machine.world import World, running, settings_of
+from benchmarks.stack import free_offset
+from connectors.processors.settings import ProcessorSettings
+from gateway.vault.client import VaultAway, VaultClient
+
+STEPS = 50  # of one run
+BATCH = 50  # runs
+VAULT_WITHIN_S = 60.0
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it. `found`: what did not hold, and after how many operations."""
+
+    database: str
+    seed: int
+    plant: str | None
+    operations: int
+    runs: int
+    seconds: float
+    per_second: float
+    found: str | None
+
+
+@click.command()
+@click.option("--operations", default=10_000, help="How many, at least.")
+@click.option("--database", type=click.Choice(["sqlite", "postgresql"]), default="sqlite")
+@click.option("--seed", "chosen", type=int, help="Makes the same operations again.")
+@click.option("--plant", type=click.Choice(sorted(PLANTS)), help="A bug to be found.")
+@click.option("--shrink", is_flag=True, help="Print the shortest run that shows what was found; takes minutes.")
+def main(operations: int, database: str, chosen: int | None, plant: str | None, shrink: bool) -> None:
+    """Run the machine until OPERATIONS were asked for, or something does not hold (exit 1)."""
+    chosen = time.time_ns() % 2**32 if chosen is None else chosen
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, _vault(Path(folder)) as vault:
+        processors = ProcessorSettings(data=Path(folder), port_offset=free_offset())
+        with running(settings_of(Path(folder), vault), processors) as world, planted(plant):
+            found = _run(world, operations, chosen, shrink=shrink)
+            seconds = time.monotonic() - began
+            figures = Figures(
+                database=database,
+                seed=chosen,
+                plant=plant,
+                operations=world.found_after or world.operations,
+                runs=world.runs,
+                seconds=round(seconds, 1),
+                per_second=round(world.operations / seconds, 1),
+                found=found,
+            )
+    click.echo(msgspec.json.encode(figures))
+    sys.exit(found is not None)
+
+
+def _run(world: World, operations: int, chosen: int, *, shrink: bool) -> str | None:
+    """What was found, if anything. Each batch is a search of its own, so that memory stays bounded."""
+    phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
+    how = settings(
+        max_examples=BATCH,
+        stateful_step_count=STEPS,
+        phases=phases,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        verbosity=Verbosity.normal if shrink else Verbosity.quiet,
+    )
+    GatewayMachine.world = world
+    batch = 0
+    while world.operations < operations:
+        try:
+            run_state_machine_as_test(seed(chosen + batch)(GatewayMachine), settings=how)
+        except Exception as error:
+            click.echo("\n".join([str(error), *getattr(error, "__notes__", [])]), err=True)
+            return world.found or repr(error)
+        batch += 1
+    return None
+
+
+@contextmanager
+def _vault(data: Path) -> Iterator[Path]:
+    """The socket of a vault process of our own."""
+    path = data / "vault.sock"
+    environment = {"SLUICE_DATA": str(data), "SLUICE_VAULT": str(path)}
+    with subprocess.Popen([sys.executable, "-m", "gateway.vault"], env=environment, stdout=subprocess.DEVNULL) as process:
+        try:
+            asyncio.run(_await_vault(path))
+            yield path
+        finally:
+            process.terminate()
+
+
+async def _await_vault(path: Path) -> None:
+    client = VaultClient(path)
+    async with asyncio.timeout(VAULT_WITHIN_S):
+        while True:
+            try:
+                await client.ping()
+            except VaultAway:
+                await asyncio.sleep(0.05)
+            else:
+                break
+    await client.close()
+
+
+if __name__ == "__main__":
+    main()
