@@ -3,9 +3,14 @@
 https://developer.mastercard.com/mastercard-gateway/documentation/api-reference/ (version 100)
 https://developer.mastercard.com/mastercard-gateway/documentation/testing/trans-error (result, error.cause)
 https://developer.mastercard.com/mastercard-gateway/documentation/testing/response-code/ (response.gatewayCode)
+https://developer.mastercard.com/mastercard-gateway/documentation/build/direct-payment/integrate-direct-payment/transaction-operations/
+https://developer.mastercard.com/mastercard-gateway/documentation/use-cases/refund-and-fix-payment/
 
 Our attempt id is the order's id, our request id the transaction's: `PUT` on their URL applies a call once, `GET`
-reads its result, and the same `PUT` sent again moves nothing twice. A decline is HTTP 201 as well.
+reads its result, and the same `PUT` sent again moves nothing twice. A decline is HTTP 201 as well, and is kept.
+
+An authorization is captured up to its amount by one CAPTURE or several; none of them is marked as the last. VOID
+takes back a whole transaction, so that nothing releases what captures left of one: it lapses with the hold.
 """
 
 import base64
@@ -238,7 +243,10 @@ class Mastercard:
         return await answer_to(self._transport.send(request), parse)
 
     async def void(self, call: FollowUp) -> Answer:
-        """See `Processor`."""
+        """See `Processor`. Of what captures left nothing is sent: there is no such call."""
+        if call.rest:
+            detail = "nothing sent: what captures left of a hold lapses with it"
+            return Answer("succeeded", detail=detail, amount=call.amount)
         request = self._put(call.reference, call.request_id, build_void(call.parent_request_id))
         parse = partial(parse_void, call.reference, call.request_id, call.amount)
         return await answer_to(self._transport.send(request), parse)

@@ -22,6 +22,7 @@ FaultTarget = Literal["authorize", "sale", "capture", "void", "reversal", "refun
 
 TIMED = ("refuse", "silence", "apply_then_silence", "slow")
 SECONDS_MAX = 86_400
+INCLUDED = (("authorize", "sale"), ("void", "reversal"))
 MONEY = ("authorize", "sale", "capture", "void", "reversal", "refund")
 
 
@@ -36,7 +37,8 @@ class BadFault(ValueError):
 class Fault(msgspec.Struct, forbid_unknown_fields=True, eq=False):
     """A fault of one vendor.
 
-    `operation`: which calls meet it; `authorize` includes a sale, None means every call that moves money.
+    `operation`: which calls meet it; `authorize` includes a sale and `void` a reversal, by which Visa voids an
+    authorization; None means every call that moves money.
     `seconds`: how long the port stays closed (`refuse`), the silence lasts, or the answer takes (`slow`).
     `times`: how many calls meet it. A closed port cannot count connections, so `refuse` ignores it.
     """
@@ -53,7 +55,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, eq=False):
             return False
         if self.operation is None:
             return kind in MONEY
-        return kind == self.operation or (self.operation == "authorize" and kind == "sale")
+        return kind == self.operation or (self.operation, kind) in INCLUDED
 
 
 class Faults:

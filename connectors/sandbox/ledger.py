@@ -1,7 +1,8 @@
 """The ledger of the three twins: one row per movement of money or issuer's decline, never changed afterwards.
 
 All positions (how much of an authorization is captured, whether it was taken back) are sums over these rows, so
-no twin answers anything that its ledger does not show.
+no twin answers anything that its ledger does not show. A void or reversal has the amount that it releases: of an
+authorization what its captures left. PayPal's final capture and Mastercard's end of a hold release without a row.
 """
 
 import sqlite3

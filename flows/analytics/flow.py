@@ -17,7 +17,7 @@ from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
 from connectors import heartbeat, logs
 from connectors.records import Place
 from connectors.streams import BroadcastSource, KafkaSink, Record
-from flows.analytics.rows import IngestedRecord, ingest
+from flows.analytics.ingest import IngestedRecord, ingest
 from flows.analytics.settings import AnalyticsSettings
 from flows.analytics.warehouse import Warehouse
 from schemas.settings import load
@@ -38,7 +38,7 @@ def build(source: Source[Record], sink: Sink[IngestedRecord]) -> Dataflow:
     # Record("payments.v1", 3, 1187, b"fp_9c…", [("ce_type", b"payment.captured"), …], b'{"sequence": 3, …}', …)
 
     ingested = op.map("read", records, ingest)
-    # IngestedRecord(record, row=WarehousePayment(id="pay_01k…", sequence=3, state="captured", …), letter=None)
+    # IngestedRecord(record, rows=(WarehousePayment(id="pay_01k…", sequence=3, state="captured", …),), letter=None)
 
     op.output("warehouse", ingested, sink)
     return flow

@@ -4,12 +4,13 @@ CREATE OR REPLACE VIEW payments AS
 SELECT id, status, state, amount, amount_captured, amount_refunded, currency, customer, merchant, processor, brand,
        country, risk_outcome, risk_score, decline_code, occurred_at, created_at, updated_at,
        recorded_at, ingested_at, sequence, risk_source, risk_reasons, risk_model, waited_ms,
-       attempts, capture, method, card, bin, last4, instrument, trace_id
+       attempts, capture, method, card, bin, last4, instrument, trace_id,
+       amount_capturable, last_refusal_kind, last_refusal_code
 FROM store.payments;
 COMMENT ON VIEW payments IS 'Every payment as it stands now, one row each.';
 COMMENT ON COLUMN payments.id IS 'pay_…';
 COMMENT ON COLUMN payments.status IS 'pending, succeeded or failed';
-COMMENT ON COLUMN payments.state IS 'processing, requires_action, in_review, authorized, captured, voided, declined, failed or unknown';
+COMMENT ON COLUMN payments.state IS 'processing, requires_action, in_review, authorized, partially_captured, captured, voided, declined, failed or unknown';
 COMMENT ON COLUMN payments.amount IS 'asked, in minor units (cents for EUR)';
 COMMENT ON COLUMN payments.amount_captured IS 'taken so far, in minor units';
 COMMENT ON COLUMN payments.amount_refunded IS 'given back so far, in minor units';
@@ -40,9 +41,34 @@ COMMENT ON COLUMN payments.bin IS 'first digits of the card';
 COMMENT ON COLUMN payments.last4 IS 'last four digits of the card';
 COMMENT ON COLUMN payments.instrument IS 'the card''s fingerprint, or the PayPal customer: the key of the fraud features';
 COMMENT ON COLUMN payments.trace_id IS 'trace (W3C) of its first event, 32 hex digits as in the log; null where that had none';
+COMMENT ON COLUMN payments.amount_capturable IS 'reserved and not taken yet, in minor units; 0 in events from before it was told';
+COMMENT ON COLUMN payments.last_refusal_kind IS 'what the processor refused last: capture, void or refund; the payment stayed as it was';
+COMMENT ON COLUMN payments.last_refusal_code IS 'why, a decline code';
+
+CREATE OR REPLACE VIEW refunds AS
+SELECT id, payment, amount, currency, status, decline_code, customer, merchant, processor, brand,
+       created_at, updated_at, recorded_at, ingested_at, sequence
+FROM store.refunds;
+COMMENT ON VIEW refunds IS 'Every refund as it stands now, one row each. Those that succeeded add up to amount_refunded of their payment.';
+COMMENT ON COLUMN refunds.id IS 'ref_…';
+COMMENT ON COLUMN refunds.payment IS 'pay_…';
+COMMENT ON COLUMN refunds.amount IS 'in minor units; given back where it succeeded, else asked';
+COMMENT ON COLUMN refunds.currency IS 'ISO 4217';
+COMMENT ON COLUMN refunds.status IS 'pending, succeeded or failed; only what succeeded was given back';
+COMMENT ON COLUMN refunds.decline_code IS 'why it failed; where it succeeded, why less was given back than was asked';
+COMMENT ON COLUMN refunds.customer IS 'the account that paid';
+COMMENT ON COLUMN refunds.merchant IS 'the account that sold';
+COMMENT ON COLUMN refunds.processor IS 'of the payment: visa, mastercard or paypal';
+COMMENT ON COLUMN refunds.brand IS 'of the payment''s card; null for PayPal';
+COMMENT ON COLUMN refunds.created_at IS 'when it was asked for, UTC';
+COMMENT ON COLUMN refunds.updated_at IS 'when it last changed in the books, UTC';
+COMMENT ON COLUMN refunds.recorded_at IS 'when the books recorded the event this row shows, UTC';
+COMMENT ON COLUMN refunds.ingested_at IS 'when that event was written here, UTC';
+COMMENT ON COLUMN refunds.sequence IS 'number of that event in the payment';
 
 CREATE OR REPLACE VIEW payments_by_minute AS
-SELECT minute, currency, processor, state, count, amount FROM store.payment_minutes WHERE count > 0;
+SELECT minute, currency, processor, state, count, amount, amount_captured, amount_refunded
+FROM store.payment_minutes WHERE count > 0;
 COMMENT ON VIEW payments_by_minute IS 'Payments by the minute of created_at, as they stand now.';
 COMMENT ON COLUMN payments_by_minute.minute IS 'beginning of the minute, UTC';
 COMMENT ON COLUMN payments_by_minute.currency IS 'ISO 4217; never add amounts of two';
@@ -50,10 +76,13 @@ COMMENT ON COLUMN payments_by_minute.processor IS 'visa, mastercard or paypal; n
 COMMENT ON COLUMN payments_by_minute.state IS 'of the payments counted';
 COMMENT ON COLUMN payments_by_minute.count IS 'payments';
 COMMENT ON COLUMN payments_by_minute.amount IS 'sum of payments.amount, in minor units';
+COMMENT ON COLUMN payments_by_minute.amount_captured IS 'taken of these payments so far, whenever it was, in minor units';
+COMMENT ON COLUMN payments_by_minute.amount_refunded IS 'given back of these payments so far, whenever it was, in minor units';
 
 CREATE OR REPLACE VIEW payments_by_hour AS
 SELECT date_trunc('hour', minute) AS hour, currency, processor, state,
-       sum(count)::BIGINT AS count, sum(amount)::BIGINT AS amount
+       sum(count)::BIGINT AS count, sum(amount)::BIGINT AS amount,
+       sum(amount_captured)::BIGINT AS amount_captured, sum(amount_refunded)::BIGINT AS amount_refunded
 FROM payments_by_minute GROUP BY ALL;
 COMMENT ON VIEW payments_by_hour IS 'Payments by the hour of created_at, as they stand now.';
 COMMENT ON COLUMN payments_by_hour.hour IS 'beginning of the hour, UTC';
@@ -62,10 +91,13 @@ COMMENT ON COLUMN payments_by_hour.processor IS 'visa, mastercard or paypal; nul
 COMMENT ON COLUMN payments_by_hour.state IS 'of the payments counted';
 COMMENT ON COLUMN payments_by_hour.count IS 'payments';
 COMMENT ON COLUMN payments_by_hour.amount IS 'sum of payments.amount, in minor units';
+COMMENT ON COLUMN payments_by_hour.amount_captured IS 'taken of these payments so far, whenever it was, in minor units';
+COMMENT ON COLUMN payments_by_hour.amount_refunded IS 'given back of these payments so far, whenever it was, in minor units';
 
 CREATE OR REPLACE VIEW payments_by_day AS
 SELECT date_trunc('day', minute)::DATE AS day, currency, processor, state,
-       sum(count)::BIGINT AS count, sum(amount)::BIGINT AS amount
+       sum(count)::BIGINT AS count, sum(amount)::BIGINT AS amount,
+       sum(amount_captured)::BIGINT AS amount_captured, sum(amount_refunded)::BIGINT AS amount_refunded
 FROM payments_by_minute GROUP BY ALL;
 COMMENT ON VIEW payments_by_day IS 'Payments by the UTC day of created_at, as they stand now.';
 COMMENT ON COLUMN payments_by_day.day IS 'UTC';
@@ -74,6 +106,8 @@ COMMENT ON COLUMN payments_by_day.processor IS 'visa, mastercard or paypal; null
 COMMENT ON COLUMN payments_by_day.state IS 'of the payments counted';
 COMMENT ON COLUMN payments_by_day.count IS 'payments';
 COMMENT ON COLUMN payments_by_day.amount IS 'sum of payments.amount, in minor units';
+COMMENT ON COLUMN payments_by_day.amount_captured IS 'taken of these payments so far, whenever it was, in minor units';
+COMMENT ON COLUMN payments_by_day.amount_refunded IS 'given back of these payments so far, whenever it was, in minor units';
 
 CREATE OR REPLACE VIEW risk AS
 SELECT v.payment, v.outcome, v.source, v.score, v.reasons, v.model, v.rules, v.latency_ms, p.waited_ms,
@@ -122,7 +156,7 @@ FROM store.notifications;
 COMMENT ON VIEW notifications IS 'What was sent to whom, one row per message.';
 COMMENT ON COLUMN notifications.payment IS 'pay_…';
 COMMENT ON COLUMN notifications.channel IS 'email, sms or webhook';
-COMMENT ON COLUMN notifications.kind IS 'what it was about, such as transaction_completed';
+COMMENT ON COLUMN notifications.kind IS 'what it was about: transaction_completed or refund';
 COMMENT ON COLUMN notifications.outcome IS 'delivered, failed or suppressed';
 COMMENT ON COLUMN notifications.reason IS 'why it failed or was suppressed';
 COMMENT ON COLUMN notifications.address IS 'masked';

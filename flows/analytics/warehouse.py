@@ -12,8 +12,8 @@ from connectors.records import Offsets, Out, Place, dead_letter
 from connectors.warehouse import READERS, address, load_quack, token
 from flows.analytics import writer
 from flows.analytics.access_control import AccessControl, serve
+from flows.analytics.ingest import SOURCE, IngestedRecord, positions
 from flows.analytics.query_guard import QueryGuard
-from flows.analytics.rows import SOURCE, IngestedRecord, positions
 from flows.analytics.settings import AnalyticsSettings
 
 SCHEMA = ("tables.sql", "views.sql")
@@ -100,7 +100,7 @@ class Warehouse:
 
     def _write(self, batch: Sequence[IngestedRecord]) -> None:
         """Write a batch. Where DuckDB refuses a value, halve the batch until its record is found."""
-        rows = [item.row for item in batch if item.row]
+        rows = [row for item in batch for row in item.rows]
         try:
             writer.write_batch(self._con, rows, positions(item.record for item in batch))
         except UNFIT as error:
@@ -114,7 +114,7 @@ class Warehouse:
     def _reject(self, item: IngestedRecord, error: duckdb.Error) -> None:
         record = item.record
         log.warning("record.rejected", topic=record.topic, partition=record.partition, offset=record.offset)
-        if item.row is None:
-            raise error  # without a row only the offsets are written: no fault of the record
+        if not item.rows:
+            raise error  # without rows only the offsets are written: no fault of the record
         self._send([dead_letter(record, "a value does not fit the warehouse", SOURCE)])
         writer.write_batch(self._con, [], positions([record]))

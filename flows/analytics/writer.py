@@ -14,6 +14,7 @@ import duckdb
 import msgspec
 
 from connectors.records import Place
+from flows.analytics.ingest import latest_payments, latest_refunds
 from flows.analytics.rows import (
     PartitionLag,
     PartitionPosition,
@@ -22,9 +23,9 @@ from flows.analytics.rows import (
     WarehouseLabel,
     WarehouseNotification,
     WarehousePayment,
+    WarehouseRefund,
     WarehouseRow,
     WarehouseVerdict,
-    latest,
 )
 
 # The rows of a JSON list. Times have an offset in JSON and none in the tables, where all are UTC, as is the
@@ -41,33 +42,48 @@ SELECT_CHANGED = f"""
 CREATE OR REPLACE TEMP TABLE changed AS
 SELECT fresh.* REPLACE (coalesce(known.trace_id, fresh.trace_id) AS trace_id),
        known.id IS NOT NULL AS is_known, known.state AS old_state, known.processor AS old_processor,
-       known.currency AS old_currency, known.amount AS old_amount
+       known.currency AS old_currency, known.amount AS old_amount,
+       known.amount_captured AS old_captured, known.amount_refunded AS old_refunded
 FROM ({FRESH}) fresh
 LEFT JOIN store.payments known ON known.id = fresh.id AND known.created_at >= $oldest::TIMESTAMP
 WHERE known.id IS NULL OR known.sequence < fresh.sequence
 """  # noqa: S608 - of constants
 
+# A payment leaves the sums as it was and comes in as it is: state and amounts may change, each without the other.
 UPDATE_MINUTES = """
 MERGE INTO store.payment_minutes m USING (
-    SELECT minute, currency, processor, state, sum(n)::BIGINT AS count, sum(n * amount)::BIGINT AS amount
+    SELECT minute, currency, processor, state, sum(n)::BIGINT AS count, sum(n * amount)::BIGINT AS amount,
+           sum(n * captured)::BIGINT AS amount_captured, sum(n * refunded)::BIGINT AS amount_refunded
     FROM (
-        SELECT date_trunc('minute', created_at) AS minute, currency, processor, state, 1 AS n, amount FROM changed
+        SELECT date_trunc('minute', created_at) AS minute, currency, processor, state, 1 AS n, amount,
+               amount_captured AS captured, amount_refunded AS refunded
+        FROM changed
         UNION ALL
-        SELECT date_trunc('minute', created_at), old_currency, old_processor, old_state, -1, old_amount
+        SELECT date_trunc('minute', created_at), old_currency, old_processor, old_state, -1, old_amount,
+               old_captured, old_refunded
         FROM changed WHERE is_known
-    ) GROUP BY ALL HAVING sum(n) <> 0 OR sum(n * amount) <> 0
+    ) GROUP BY ALL HAVING sum(n) <> 0 OR sum(n * amount) <> 0 OR sum(n * captured) <> 0 OR sum(n * refunded) <> 0
 ) delta
 ON m.minute = delta.minute AND m.currency = delta.currency AND m.state = delta.state
    AND m.processor IS NOT DISTINCT FROM delta.processor AND m.minute >= date_trunc('minute', $oldest::TIMESTAMP)
-WHEN MATCHED THEN UPDATE SET count = m.count + delta.count, amount = m.amount + delta.amount
+WHEN MATCHED THEN UPDATE SET
+    count = m.count + delta.count, amount = m.amount + delta.amount,
+    amount_captured = m.amount_captured + delta.amount_captured,
+    amount_refunded = m.amount_refunded + delta.amount_refunded
 WHEN NOT MATCHED THEN INSERT BY NAME
 """
 
 UPSERT_PAYMENTS = """
 MERGE INTO store.payments p
-USING (SELECT * EXCLUDE (is_known, old_state, old_processor, old_currency, old_amount) FROM changed) c
+USING (SELECT COLUMNS(name -> name <> 'is_known' AND NOT starts_with(name, 'old_')) FROM changed) c
 ON p.id = c.id AND p.created_at >= $oldest::TIMESTAMP
 WHEN MATCHED THEN UPDATE BY NAME
+WHEN NOT MATCHED THEN INSERT BY NAME
+"""
+
+UPSERT_REFUNDS = f"""
+MERGE INTO store.refunds r USING ({FRESH}) fresh ON r.id = fresh.id AND r.created_at >= $oldest::TIMESTAMP
+WHEN MATCHED AND r.sequence < fresh.sequence THEN UPDATE BY NAME
 WHEN NOT MATCHED THEN INSERT BY NAME
 """
 
@@ -127,7 +143,8 @@ def write_batch(
 ) -> None:
     """Write `rows` and `positions` in one transaction. Raises `duckdb.Error`, with nothing written."""
     with _transaction(con):
-        _write_payments(con, latest(row for row in rows if isinstance(row, WarehousePayment)))
+        _write_payments(con, latest_payments(row for row in rows if isinstance(row, WarehousePayment)))
+        _write_refunds(con, latest_refunds(row for row in rows if isinstance(row, WarehouseRefund)))
         for table in APPENDED:
             _append(con, table, [row for row in rows if isinstance(row, table.rows)])
         _write_controls(con, [row for row in rows if isinstance(row, WarehouseControl)])
@@ -153,6 +170,12 @@ def _write_payments(con: duckdb.DuckDBPyConnection, rows: Sequence[WarehousePaym
         con.execute(SELECT_CHANGED, _parameters(rows) | oldest)
         con.execute(UPDATE_MINUTES, oldest)
         con.execute(UPSERT_PAYMENTS, oldest)
+
+
+def _write_refunds(con: duckdb.DuckDBPyConnection, rows: Sequence[WarehouseRefund]) -> None:
+    if rows:
+        oldest = min(_utc(row.created_at) for row in rows)
+        con.execute(UPSERT_REFUNDS, _parameters(rows) | {"oldest": oldest})
 
 
 def _append(con: duckdb.DuckDBPyConnection, table: AppendedTable, rows: Sequence[WarehouseRow]) -> None:

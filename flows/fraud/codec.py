@@ -12,7 +12,7 @@ from flows.fraud.scoring import StreamedPayment
 from schemas.events import EVENT_TYPES, DeadLetter, Event, derived_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
-from schemas.payments import Payment, PaymentEvent, TransactionCompleted
+from schemas.payments import Payment, PaymentEvent, RefundEvent, TransactionCompleted
 from schemas.times import now
 from schemas.topics import RISK
 
@@ -46,7 +46,15 @@ def inputs_of(pair: tuple[Record, Event]) -> list[StreamItem]:
                     event.id, event.traceparent, data.payment, moment, record.partition, record.offset
                 )
             ]
-        case Rule() | ListEntry() | Verdict() | TransactionCompleted() | Notification() | DeadLetter():
+        case (
+            RefundEvent()
+            | TransactionCompleted()
+            | Rule()
+            | ListEntry()
+            | Verdict()
+            | Notification()
+            | DeadLetter()
+        ):
             return []
         case _:
             assert_never(event.data)

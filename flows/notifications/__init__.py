@@ -1,1 +1,1 @@
-"""Payers are notified: `transaction_completed` events become mails and short messages."""
+"""Payers are notified: `transaction_completed` and `refund.succeeded` become mails and short messages."""

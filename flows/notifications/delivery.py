@@ -9,16 +9,14 @@ import msgspec
 from connectors.delivery import DeliveryRefused, TryLater
 from connectors.mail import Mail, Mailer
 from connectors.sms import Texter
-from flows.notifications.message import render_message
-from flows.notifications.preferences import address_of, channels_for, is_quiet, mask
+from flows.notifications.message import ToldEvent, render_message
+from flows.notifications.preferences import address_of, channels_for, is_quiet, kind_of, mask
 from flows.notifications.recipients import Recipients
 from flows.notifications.sent_log import SentLog
 from schemas.events import Event, derived_id, new_event
 from schemas.notifications import Channel, Notification, Recipient
-from schemas.payments import TransactionCompleted
 from schemas.times import now
 
-KIND = "transaction_completed"
 SOURCE = "/flows/notifications"
 
 
@@ -26,7 +24,8 @@ class Delivery(msgspec.Struct, frozen=True):
     """One message to deliver. `message_id` is also the id of the event that records its outcome."""
 
     event: Event
-    data: TransactionCompleted
+    data: ToldEvent
+    kind: str
     channel: Channel
     message_id: str
     recipient: Recipient
@@ -51,23 +50,23 @@ class Notifier:
         self._sent_log, self._age_max = sent_log, age_max
 
     async def notify(self, event: Event, last_try: bool = False) -> list[Event]:
-        """Send the messages of a `transaction_completed` event.
+        """Send the messages of a `transaction_completed` or `refund.succeeded` event; of others there are none.
 
         Returns the `notification.recorded` event of each channel, none where the recipient wants no message.
         Raises `TryLater` where a channel could not be reached (on the last try that is recorded as failed) and
         `GatewayAway`. A repeated call sends only what has no outcome yet, and returns the same events.
         """
-        data = event.data
-        if not isinstance(data, TransactionCompleted):
+        data, kind = event.data, kind_of(event.data)
+        if kind is None or not isinstance(data, ToldEvent):
             return []
         recipient = await self._recipients.ask(data.payment.customer)
         if recipient is None:
             return []
         recorded: list[Event] = []
         waiting: list[TryLater] = []
-        for channel in channels_for(recipient, KIND):
+        for channel in channels_for(recipient, kind):
             message_id = derived_id(event.id, f"notification.{channel}")
-            delivery = Delivery(event, data, channel, message_id, recipient)
+            delivery = Delivery(event, data, kind, channel, message_id, recipient)
             try:
                 recorded.append(await self._deliver_once(delivery, last_try))
             except TryLater as error:
@@ -140,7 +139,7 @@ class Notifier:
 
     async def _mail(self, delivery: Delivery, address: str, first_try_at: datetime | None) -> None:
         """Send a mail. A mail that may have gone out is sent again with its Message-ID: SMTP cannot be asked."""
-        message = render_message(delivery.data.payment, delivery.recipient)
+        message = render_message(delivery.data, delivery.recipient)
         headers = {"X-Sluice-Event": delivery.event.id, "X-Sluice-Sequence": str(delivery.data.sequence)}
         await self._mailer.send(
             Mail(address, message.subject, message.text, message.html, delivery.message_id, headers)
@@ -148,7 +147,7 @@ class Notifier:
 
     async def _text(self, delivery: Delivery, address: str, first_try_at: datetime | None) -> None:
         """Send a short message, unless the provider has it from an earlier try whose answer was lost."""
-        message = render_message(delivery.data.payment, delivery.recipient)
+        message = render_message(delivery.data, delivery.recipient)
         if first_try_at is None or await self._texter.find(address, message.short, first_try_at) is None:
             await self._texter.send(address, message.short)
 
@@ -163,7 +162,7 @@ def _notification(
         payment=delivery.data.payment.id,
         event=delivery.event.id,
         sequence=delivery.data.sequence,
-        kind=KIND,
+        kind=delivery.kind,
         channel=delivery.channel,
         address=mask(address or ""),
         outcome=outcome,

@@ -17,8 +17,9 @@ from connectors.heartbeat import beat
 from connectors.keyfiles import read_or_make
 from connectors.logs import configure
 from connectors.streams import KafkaSink, KafkaSource, Out, Record, decode_step
-from flows.notifications.delivery import KIND, SOURCE, Notifier
+from flows.notifications.delivery import SOURCE, Notifier
 from flows.notifications.loop_thread import LoopThread
+from flows.notifications.preferences import kind_of
 from flows.notifications.recipients import SECRET_FILE, Recipients, new_secret
 from flows.notifications.retry_queue import QueuedEvent, RetryQueue
 from flows.notifications.sent_log import SentLog
@@ -40,7 +41,7 @@ def build(source: Source[Record], sink: Sink[Out], make_logic: MakeLogic) -> Dat
     # Record("payments.v1", 3, 41, b"fp_…", [("ce_type", b"transaction_completed"), …], b'{"sequence":4, …}', …)
     decoded = decode_step("decode", records, SOURCE)
     # (Record, Event("evt_…", "transaction_completed", …, TransactionCompleted(4, …)))
-    completed = op.filter("completed", decoded.events, lambda item: item[1].type == KIND)
+    completed = op.filter("completed", decoded.events, lambda item: kind_of(item[1].data) is not None)
     by_partition = op.key_on("partition", completed, lambda item: str(item[0].partition))
     # ("3", (Record, Event))
     notified = op.stateful_batch("tell", by_partition, make_logic)

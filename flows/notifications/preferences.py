@@ -4,7 +4,38 @@ from datetime import UTC, datetime, time, tzinfo
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-from schemas.notifications import Channel, QuietHours, Recipient
+from schemas.events import DeadLetter, EventData
+from schemas.fraud import Label, ListEntry, Rule, Verdict
+from schemas.notifications import Channel, Notification, QuietHours, Recipient
+from schemas.payments import PaymentEvent, Refund, RefundEvent, TransactionCompleted
+
+
+def kind_of(data: EventData) -> str | None:
+    """What a recipient calls an event like this in their preferences; None for one nobody is told of."""
+    match data:
+        case TransactionCompleted():
+            return "transaction_completed"
+        case RefundEvent():
+            return _kind_of_refund(data.refund)
+        case PaymentEvent() | Verdict() | Label() | Rule() | ListEntry() | Notification() | DeadLetter():
+            return None
+        case _:
+            assert_never(data)
+
+
+def _kind_of_refund(refund: Refund) -> str | None:
+    """The payer is told once the money is on its way.
+
+    Not while it is pending: that would promise what may not come. Not when it failed: nothing has changed for the
+    payer, who was told of no refund; the merchant, who was told, tries again or pays back another way.
+    """
+    match refund.status:
+        case "succeeded":
+            return "refund"
+        case "pending" | "failed":
+            return None
+        case _:
+            assert_never(refund.status)
 
 
 def channels_for(recipient: Recipient, kind: str) -> list[Channel]:

@@ -37,14 +37,16 @@ _own_accounts = select(_own.c.account).where(_own.c.source_id == bindparam("oper
 _kind = operations.c.kind
 _takes_off = (_kind == "void") | (_kind == "reversal") | (_kind == "capture")
 _capture = operations.alias("capture")
-_its_captures = select(_capture.c.id).where(_capture.c.parent_id == bindparam("operation_id"))
+_its_captures = select(_capture.c.id).where(
+    _capture.c.payment_id == bindparam("payment_id"), _capture.c.parent_id == bindparam("operation_id")
+)
 # With what later operations took off it: voids, reversals, captures of a hold, and reversals of those captures.
 _standing = Statement(
     select(_c.account, func.sum(_c.amount).label("amount"))
     .join(operations, operations.c.id == _c.source_id)
     .where(
         _c.source_kind == "operation",
-        _c.payment_id == bindparam("payment_id"),  # for its index
+        _c.payment_id == bindparam("payment_id"),  # here and above for the indexes
         _c.account.in_(_own_accounts),
         (operations.c.id == bindparam("operation_id"))
         | ((operations.c.parent_id == bindparam("operation_id")) & _takes_off)

@@ -8,9 +8,11 @@ import click
 
 from connectors.kafka import is_listening
 from connectors.warehouse import WarehouseAway, WarehouseReader
+from gateway.payments.changes import holds_money
 from gateway.settings import GatewaySettings
 from schemas.settings import load
 from sluice.reconcile.ledger import ProcessorRecord, differences, landed, read_ledger
+from sluice.reconcile.money import NOTHING, HeldAndDue, by_processors, per_currency
 from sluice.reconcile.stores import (
     Cut,
     ReconciledPayment,
@@ -25,7 +27,7 @@ SHOWN_MAX = 20  # ids named per difference
 PAUSE_S = 0.5
 
 ById = dict[str, ReconciledPayment]
-StateTotals = dict[tuple[str, str], tuple[int, int, int]]
+StateTotals = dict[tuple[str, str], tuple[int, int, int, int]]
 
 
 @click.command()
@@ -41,8 +43,11 @@ def reconcile(wait: float) -> None:
     warehouse = _caught_up(WarehouseReader(settings, "reconcile"), settings, cut, give_up)
     _print_totals({"books": cut.lines, "kafka": kafka, "warehouse": warehouse})
     newer = operations_since(settings.books_path(), cut)
-    found = list(_found(settings, cut, kafka, gaps, warehouse))
-    found += [f"processors: {line}" for line in differences(cut.operations, ledger, cut.at, newer)]
+    theirs = by_processors(cut.operations, ledger)
+    _print_money(cut, theirs)
+    found = list(_found(cut, kafka, gaps, warehouse))
+    found += _money_differences(cut, theirs, set(newer.values()))
+    found += [f"processors: {line}" for line in differences(cut.operations, ledger, cut.at, set(newer))]
     _conclude(found, cut, ledger)
 
 
@@ -83,7 +88,6 @@ def _caught_up(reader: WarehouseReader, settings: GatewaySettings, cut: Cut, giv
 
 
 def _found(
-    settings: GatewaySettings,
     cut: Cut,
     kafka: ById,
     gaps: list[str],
@@ -95,33 +99,57 @@ def _found(
             yield f"{name}: {len(differing)} payments differ from the books: {_some(differing)}"
     if gaps:
         yield f"kafka: {len(gaps)} payments lack events: {_some(gaps)}"
-    wrong = [id for id, line in cut.lines.items() if cut.taken.get(id, 0) != line.amount_captured]
+    wrong = [id for id, line in cut.lines.items() if cut.money.get(id, NOTHING) != _told(line)]
     if wrong:
-        yield f"books: {len(wrong)} payments whose postings are not what was captured: {_some(wrong)}"
-    if cut.posted:
-        yield f"books: the postings add up to {cut.posted}, not to zero"
+        yield f"books: {len(wrong)} payments whose postings are not what their amounts say: {_some(wrong)}"
+    for currency, total in cut.posted.items():
+        yield f"books: the postings add up to {total} {currency}, not to zero"
     if cut.unpublished:
         yield f"books: {cut.unpublished} events are not published"
 
 
+def _told(line: ReconciledPayment) -> HeldAndDue:
+    held = line.amount - line.amount_captured if holds_money(line.state) else 0
+    return HeldAndDue(held, line.amount_captured - line.amount_refunded)
+
+
+def _money_differences(cut: Cut, theirs: dict[str, HeldAndDue], moved: set[str]) -> Iterator[str]:
+    """Payments at rest whose money is not the same at their processors; those that `moved` since are left out."""
+    moving = moved | {o.payment_id for o in cut.operations if o.finished_at is None or o.finished_at > cut.at}
+    wrong = [id for id in cut.lines.keys() - moving if cut.money.get(id, NOTHING) != theirs.get(id, NOTHING)]
+    if wrong:
+        yield f"processors: {len(wrong)} payments of which other amounts are held or due there: {_some(wrong)}"
+
+
 def totals(lines: ById) -> StateTotals:
-    """Count, amount and captured amount (minor units) per currency and state."""
-    sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    """Count, amount, captured and refunded amount (minor units) per currency and state."""
+    sums: dict[tuple[str, str], tuple[int, int, int, int]] = defaultdict(lambda: (0, 0, 0, 0))
     for line in lines.values():
-        entry = sums[line.currency, line.state]
-        entry[0] += 1
-        entry[1] += line.amount
-        entry[2] += line.amount_captured
-    return {key: (count, amount, captured) for key, (count, amount, captured) in sums.items()}
+        count, amount, captured, refunded = sums[line.currency, line.state]
+        added = (count + 1, amount + line.amount, captured + line.amount_captured, refunded + line.amount_refunded)
+        sums[line.currency, line.state] = added
+    return dict(sums)
 
 
 def _print_totals(stores: dict[str, ById]) -> None:
     summed = {name: totals(lines) for name, lines in stores.items()}
-    click.echo(f"{'currency':9}{'state':17}{'store':11}{'payments':>10}{'amount':>18}{'captured':>18}")
+    amounts = f"{'amount':>18}{'captured':>18}{'refunded':>18}"
+    click.echo(f"{'currency':9}{'state':20}{'store':11}{'payments':>10}{amounts}")
     for key in sorted(set().union(*summed.values())):
         for name, rows in summed.items():
-            count, amount, captured = rows.get(key, (0, 0, 0))
-            click.echo(f"{key[0]:9}{key[1]:17}{name:11}{count:>10}{amount:>18}{captured:>18}")
+            count, amount, captured, refunded = rows.get(key, (0, 0, 0, 0))
+            shown = f"{count:>10}{amount:>18}{captured:>18}{refunded:>18}"
+            click.echo(f"{key[0]:9}{key[1]:20}{name:11}{shown}")
+
+
+def _print_money(cut: Cut, theirs: dict[str, HeldAndDue]) -> None:
+    currencies = {id: line.currency for id, line in cut.lines.items()}
+    stores = {"books": per_currency(cut.money, currencies), "processors": per_currency(theirs, currencies)}
+    click.echo(f"{'currency':29}{'store':11}{'held':>28}{'due':>18}")
+    for currency in sorted(set().union(*stores.values())):
+        for name, sums in stores.items():
+            money = sums.get(currency, NOTHING)
+            click.echo(f"{currency:29}{name:11}{money.held:>28}{money.due:>18}")
 
 
 def _conclude(found: list[str], cut: Cut, ledger: list[ProcessorRecord]) -> None:

@@ -1,11 +1,12 @@
 """Compares the processors' own records with our operations: each must have its counterpart."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import msgspec
 
+from connectors.processors.registry import CAPABILITIES
 from gateway.books.operations import Operation
 
 
@@ -69,8 +70,19 @@ def differences(
         yield f"{len(applied) - len(theirs)} request ids were applied twice by a processor"
     for operation in operations:
         done = operation.finished_at is not None and operation.finished_at <= cut
-        if done and operation.status == "succeeded" and operation.kind != "order":
+        recorded = operation.kind != "order" and not lapses(operation, ours)
+        if done and operation.status == "succeeded" and recorded:
             yield from _missing(operation, theirs.get(operation.id))
+
+
+def lapses(operation: Operation, ours: Mapping[str, Operation]) -> bool:
+    """Whether an operation released the rest of an authorization at a processor that has no call for it.
+
+    The rest lapses with the hold, and the processor's records do not tell. `ours`: the operations by id.
+    """
+    authorization = ours.get(operation.parent_id or "")
+    of_rest = operation.kind == "void" and authorization is not None and operation.amount < authorization.amount
+    return of_rest and not CAPABILITIES[operation.processor].releases_rest
 
 
 def _unexplained(

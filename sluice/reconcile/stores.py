@@ -1,12 +1,14 @@
 """State and amounts (minor units) of every payment, as the books, Kafka and the warehouse each have them."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from confluent_kafka import Message, TopicPartition
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Connection, cast, func, select
 
 from connectors.kafka import consumer, partitions
 from connectors.warehouse import WarehouseReader
@@ -16,12 +18,14 @@ from gateway.books.outbox import outbox
 from gateway.books.payments import payments
 from gateway.books.postings import postings
 from schemas.events import Unreadable, decode
-from schemas.payments import PROCESSORS, PaymentEvent, TransactionCompleted
+from schemas.payments import PROCESSORS, PaymentEvent, RefundEvent, TransactionCompleted
+from schemas.states import PaymentState
 from schemas.topics import PAYMENTS
+from sluice.reconcile.money import HeldAndDue
 
 PAGE = 20_000
 NEXT = """
-    SELECT id, state, currency, amount, amount_captured FROM payments
+    SELECT id, state, currency, amount, amount_captured, amount_refunded FROM payments
     WHERE id > '{after}' ORDER BY id LIMIT {most}
 """
 
@@ -29,17 +33,18 @@ NEXT = """
 class ReconciledPayment(msgspec.Struct, frozen=True):
     """One payment as one store has it."""
 
-    state: str
+    state: PaymentState
     currency: str
     amount: int
     amount_captured: int
+    amount_refunded: int
 
 
 class Cut(msgspec.Struct, frozen=True):
     """The books at one moment. `sequences`: the last event of each payment.
 
-    `taken`: what the processor of each payment owes us by the postings (minor units); `posted`: the sum of all
-    postings, which must be zero. `at` in microseconds UTC.
+    `money`: of each payment by the postings; `posted`: the sum of all postings of a currency (minor units), where
+    it is not zero, as it must be. `at` in microseconds UTC.
     """
 
     outbox_id: int
@@ -47,9 +52,9 @@ class Cut(msgspec.Struct, frozen=True):
     lines: dict[str, ReconciledPayment]
     sequences: dict[str, int]
     operations: list[Operation]
-    taken: dict[str, int]
+    money: dict[str, HeldAndDue]
     unpublished: int
-    posted: int
+    posted: dict[str, int]
 
     def in_doubt(self) -> list[str]:
         """The ids of payments and operations that are not final."""
@@ -70,11 +75,12 @@ def moved_since(path: Path, cut: Cut) -> set[str]:
         return {row.subject_id for row in rows}
 
 
-def operations_since(path: Path, cut: Cut) -> set[str]:
-    """The ids of operations that were written after the cut."""
+def operations_since(path: Path, cut: Cut) -> dict[str, str]:
+    """The operations that were written after the cut, each with the id of its payment."""
+    known = {operation.id for operation in cut.operations}
     with _reading(path) as conn:
-        now = {row.id for row in conn.execute(select(operations.c.id))}
-    return now - {operation.id for operation in cut.operations}
+        now = conn.execute(select(operations.c.id, operations.c.payment_id))
+        return {row.id: row.payment_id for row in now if row.id not in known}
 
 
 def read_kafka(bootstrap: str, cut: Cut) -> tuple[dict[str, ReconciledPayment], list[str]]:
@@ -86,15 +92,14 @@ def read_kafka(bootstrap: str, cut: Cut) -> tuple[dict[str, ReconciledPayment], 
             data = decode(message.headers(), message.value()).data  # type: ignore[arg-type]
         except Unreadable:
             continue
-        if not isinstance(data, PaymentEvent | TransactionCompleted):
+        if not isinstance(data, PaymentEvent | RefundEvent | TransactionCompleted):
             continue
         payment = data.payment
         if data.sequence > cut.sequences.get(payment.id, 0):
             continue  # after the cut
         seen.setdefault(payment.id, set()).add(data.sequence)
         if data.sequence > last.get(payment.id, (0,))[0]:
-            line = ReconciledPayment(payment.state, payment.currency, payment.amount, payment.amount_captured)
-            last[payment.id] = (data.sequence, line)
+            last[payment.id] = (data.sequence, _line(payment))
     gaps = [id for id, sequence in cut.sequences.items() if len(seen.get(id, ())) != sequence]
     return {id: line for id, (_, line) in last.items()}, gaps
 
@@ -105,8 +110,10 @@ def read_warehouse(reader: WarehouseReader) -> dict[str, ReconciledPayment]:
     after = ""
     while True:
         page = reader.query(NEXT.format(after=after, most=PAGE)).rows
-        for id, state, currency, amount, captured in page:
-            lines[str(id)] = ReconciledPayment(str(state), str(currency), int(str(amount)), int(str(captured)))
+        for id, state, currency, *amounts in page:
+            values = (state, currency, *(int(str(amount)) for amount in amounts))
+            names = ReconciledPayment.__struct_fields__
+            lines[str(id)] = msgspec.convert(dict(zip(names, values, strict=True)), ReconciledPayment)
             after = str(id)
         if len(page) < PAGE:
             return lines
@@ -127,24 +134,45 @@ def _reading(path: Path) -> Iterator[Connection]:
 
 def _cut(conn: Connection) -> Cut:
     c = payments.c
-    rows = conn.execute(select(c.id, c.state, c.currency, c.amount, c.amount_captured, c.sequence)).all()
+    read = (c.id, c.state, c.currency, c.amount, c.amount_captured, c.amount_refunded, c.sequence)
+    rows = conn.execute(select(*read)).all()
     names = Operation.__struct_fields__
     called = conn.execute(select(*[operations.c[name] for name in names]))
     last = conn.execute(select(func.coalesce(func.max(outbox.c.id), 0), func.max(outbox.c.recorded_at))).one()
-    due = postings.c.account.in_([f"due:{processor}" for processor in PROCESSORS])
-    taken = func.sum(postings.c.amount).label("taken")
-    owed = conn.execute(select(postings.c.payment_id, taken).where(due).group_by(postings.c.payment_id))
     unpublished = conn.execute(select(func.count()).where(outbox.c.published_at.is_(None))).scalar_one()
     return Cut(
         outbox_id=last[0],
         at=last[1] or 0,
-        lines={r.id: ReconciledPayment(r.state, r.currency, r.amount, r.amount_captured) for r in rows},
+        lines={row.id: _line(row) for row in rows},
         sequences={r.id: r.sequence for r in rows},
         operations=[Operation(**dict(zip(names, row, strict=True))) for row in called],
-        taken={row.payment_id: row.taken for row in owed},
+        money=_posted_money(conn),
         unpublished=unpublished,
-        posted=conn.execute(select(func.coalesce(func.sum(postings.c.amount), 0))).scalar_one(),
+        posted=_unbalanced(conn),
     )
+
+
+def _line(payment: Any) -> ReconciledPayment:
+    return ReconciledPayment(**{name: getattr(payment, name) for name in ReconciledPayment.__struct_fields__})
+
+
+def _posted_money(conn: Connection) -> dict[str, HeldAndDue]:
+    c = postings.c
+    names = [f"{kind}:{processor}" for kind in ("hold", "due") for processor in PROCESSORS]
+    summed = select(c.payment_id, c.account, cast(func.sum(c.amount), BigInteger).label("amount"))
+    found: defaultdict[str, HeldAndDue] = defaultdict(HeldAndDue)
+    for row in conn.execute(summed.where(c.account.in_(names)).group_by(c.payment_id, c.account)):
+        held = row.account.startswith("hold:")
+        found[row.payment_id] = found[row.payment_id].plus(
+            HeldAndDue(row.amount, 0) if held else HeldAndDue(0, row.amount)
+        )
+    return dict(found)
+
+
+def _unbalanced(conn: Connection) -> dict[str, int]:
+    summed = cast(func.sum(postings.c.amount), BigInteger)
+    found = conn.execute(select(postings.c.currency, summed).group_by(postings.c.currency))
+    return {currency: total for currency, total in found if total}
 
 
 def _all_messages(bootstrap: str) -> Iterator[Message]:

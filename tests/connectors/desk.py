@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Literal, assert_never, cast
 
 import aiohttp
+import msgspec
 
 from connectors.processors.contract import (
     Answer,
+    CallResult,
     CardDetails,
     Charge,
     FollowUp,
@@ -24,6 +26,7 @@ from schemas.money import Money
 from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
 
+FollowUpKind = Literal["capture", "void", "refund"]
 EUR = Money(1234, "EUR")
 CARDS: dict[ProcessorName, CardDetails] = {
     "visa": CardDetails("4111111111111111", 12, 2031, "123"),
@@ -37,6 +40,20 @@ DECLINES: list[tuple[ProcessorName, CardDetails | None, Money, DeclineCode]] = [
     ("mastercard", CardDetails("5123450000000008", 8, 2028), EUR, "issuer_unavailable"),
     ("mastercard", CardDetails("5123450000000008", 1, 2039, "102"), EUR, "incorrect_cvc"),
     ("paypal", None, Money(5120, "USD"), "insufficient_funds"),
+]
+# Approved, and then one call is refused: the call, card and amount, what it is answered, and whether that is kept.
+Refusal = tuple[ProcessorName, FollowUpKind, CardDetails | None, Money, CallResult, DeclineCode | None, bool]
+REFUSALS: list[Refusal] = [
+    ("visa", "capture", CardDetails("4000000000000341", 12, 2031), EUR, "declined", "generic_decline", True),
+    ("visa", "void", CardDetails("4000000000000606", 12, 2031), EUR, "declined", "generic_decline", True),
+    ("visa", "refund", CardDetails("4000000000005126", 12, 2031), EUR, "declined", "generic_decline", True),
+    ("mastercard", "capture", CardDetails("5123450000000008", 2, 2039), EUR, "declined", "generic_decline", True),
+    ("mastercard", "void", CardDetails("5123450000000008", 3, 2039), EUR, "declined", "generic_decline", True),
+    ("mastercard", "refund", CardDetails("5123450000000008", 4, 2039), EUR, "declined", "generic_decline", True),
+    ("paypal", "capture", None, Money(5140, "EUR"), "declined", "invalid_account", True),
+    ("paypal", "void", None, Money(5143, "EUR"), "failed", None, False),
+    ("paypal", "refund", None, Money(5141, "EUR"), "failed", None, True),
+    ("paypal", "refund", None, Money(5142, "EUR"), "declined", "invalid_account", False),
 ]
 APPLYING: list[FaultName] = ["apply_then_silence", "apply_then_reset", "apply_then_500", "half_body", "garbage"]
 
@@ -72,18 +89,33 @@ class Desk:
         assert answer.processor_reference
         return answer.processor_reference
 
-    async def authorized(self, amount: Money = EUR, *, capture: bool = False) -> tuple[Charge, Answer]:
-        charge = await self.charge(amount)
+    async def authorized(
+        self, amount: Money = EUR, *, capture: bool = False, card: CardDetails | None = None
+    ) -> tuple[Charge, Answer]:
+        charge = await self.charge(amount, card)
         answer = await self.processor.authorize(charge, capture=capture)
         assert answer.result == "succeeded"
         return charge, answer
 
-    async def captured(self, amount: Money = EUR) -> tuple[FollowUp, Answer]:
-        charge, answer = await self.authorized(amount)
+    async def captured(self, amount: Money = EUR, *, card: CardDetails | None = None) -> tuple[FollowUp, Answer]:
+        charge, answer = await self.authorized(amount, card=card)
         call = follow_up(charge, answer)
         taken = await self.processor.capture(call)
         assert taken.result == "succeeded"
         return call, taken
+
+    async def parts(self, charge: Charge, answer: Answer, *amounts: int) -> list[tuple[FollowUp, Answer]]:
+        """Captures of these amounts (minor units), none of them the last."""
+        calls = [part_of(charge, answer, amount, number) for number, amount in enumerate(amounts, 1)]
+        made = [(call, await self.processor.capture(call)) for call in calls]
+        assert [taken.result for _, taken in made] == ["succeeded"] * len(made)
+        return made
+
+    async def ready(self, kind: FollowUpKind, amount: Money = EUR, card: CardDetails | None = None) -> FollowUp:
+        """The next call of this kind, on a payment of its own."""
+        if kind == "refund":
+            return refund_of(*await self.captured(amount, card=card), amount)
+        return follow_up(*await self.authorized(amount, card=card))
 
     def order(self, fault: FaultName, *, seconds: float | None = None, times: int | None = 1) -> None:
         """Let the next call that moves money meet a fault."""
@@ -101,6 +133,33 @@ def follow_up(charge: Charge, answer: Answer, amount: Money | None = None, *, sa
     assert answer.processor_reference
     of = answer.processor_reference
     return FollowUp(new_id("op"), charge.reference, amount or charge.amount, of, charge.request_id, sale)
+
+
+def part_of(charge: Charge, answer: Answer, amount: int, number: int, *, final: bool = False) -> FollowUp:
+    call = follow_up(charge, answer, Money(amount, charge.amount.currency))
+    return msgspec.structs.replace(call, part=number, final=final)
+
+
+def rest_of(charge: Charge, answer: Answer, amount: int) -> FollowUp:
+    """The void of what captures left."""
+    return msgspec.structs.replace(follow_up(charge, answer, Money(amount, charge.amount.currency)), rest=True)
+
+
+def refund_of(capture: FollowUp, taken: Answer, amount: Money) -> FollowUp:
+    assert taken.processor_reference
+    return FollowUp(new_id("op"), capture.reference, amount, taken.processor_reference, capture.request_id)
+
+
+async def send(processor: Processor, kind: FollowUpKind, call: FollowUp) -> Answer:
+    match kind:
+        case "capture":
+            return await processor.capture(call)
+        case "void":
+            return await processor.void(call)
+        case "refund":
+            return await processor.refund(call)
+        case _:
+            assert_never(kind)
 
 
 def query(call: Charge | FollowUp, kind: str) -> Query:

@@ -60,31 +60,6 @@ async def test_an_authorization_whose_answer_is_lost_is_unknown_then_found_then_
     assert len(desk.rows()) == 2
 
 
-@pytest.mark.parametrize("fault", ["apply_then_reset", "apply_then_500", "half_body", "garbage"])
-async def test_a_capture_whose_answer_is_lost_is_found_or_sent_again_once(desk: Desk, fault: FaultName) -> None:
-    charge, answer = await desk.authorized()
-    call = follow_up(charge, answer)
-    desk.order(fault)
-    assert (await desk.processor.capture(call)).result == "unknown"
-    found = await desk.processor.lookup(query(call, "capture"))
-    assert (found.result, found.amount) == ("succeeded", EUR)
-    if desk.processor.capabilities.deduplicates:
-        again = await desk.processor.capture(call)
-        assert (again.result, again.processor_reference) == ("succeeded", found.processor_reference)
-    assert [row.operation for row in desk.rows()] == ["authorize", "capture"]
-
-
-@pytest.mark.parametrize("fault", ["apply_then_reset", "apply_then_500"])
-async def test_a_void_whose_answer_is_lost_is_found(desk: Desk, fault: FaultName) -> None:
-    charge, answer = await desk.authorized()
-    call = follow_up(charge, answer)
-    desk.order(fault)
-    assert (await desk.processor.void(call)).result == "unknown"
-    assert (await desk.processor.lookup(query(call, "void"))).result == "succeeded"
-    assert (await desk.processor.void(call)).result == "succeeded"
-    assert len(desk.rows()) == 2
-
-
 async def test_a_reversal_whose_answer_is_lost_is_sent_again(desk: Desk) -> None:
     charge, _ = await desk.authorized()
     asked, request_id = query(charge, "authorize"), new_id("op")

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from connectors.records import Record, out
-from flows.analytics.rows import ingest
+from flows.analytics.ingest import ingest
 from flows.analytics.settings import AnalyticsSettings
 from flows.analytics.warehouse import Warehouse
 from schemas.events import Event, new_event

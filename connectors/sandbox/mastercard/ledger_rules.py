@@ -1,7 +1,8 @@
 """The Mastercard Gateway's rules for money: each function applies one call in the caller's database transaction.
 
-A call is identified by order and transaction id: the same request again is answered as before, another one under
-the same ids is refused.
+A call is identified by order and transaction id: the same request again is answered as before, declined or not,
+and another one under the same ids is refused. The gateway refunds an order, not a capture: the twin assumes that a
+refund may be larger than any one capture, and books it across them, one row each under the refund's id.
 """
 
 import sqlite3
@@ -58,6 +59,9 @@ class AppliedTransaction(msgspec.Struct, frozen=True):
     position: ledger.LedgerPosition
 
 
+Part = tuple[AppliedTransaction, Money]  # a call that is followed, and how much of it
+
+
 def put(conn: sqlite3.Connection, key: TransactionKey, request: MastercardRequest) -> TwinReply:
     """Apply a call, or answer it as before where it was applied."""
     if stored := stored_answers.get(conn, "mastercard", key.answer_id()):
@@ -111,9 +115,10 @@ def _pay(
         content=request.content(),
         card=card.masked(),
         csc=magic.MASTERCARD_CSC.get(card.security_code or "", ""),
+        refused=magic.MASTERCARD_FOLLOW_UPS.get(f"{card.expires():%m/%y}"),
     )
     status: ledger.LedgerStatus = "applied" if outcome.approved else "declined"
-    _keep(conn, kept, status=status, recorded=outcome.recorded)
+    _store(conn, kept, _append(conn, kept, money, None, status) if outcome.recorded else None)
     answered = msgspec.structs.replace(kept, result=outcome.status, gateway_code=outcome.reason)
     return _answer(conn, 201, key, answered)
 
@@ -122,11 +127,10 @@ def _take(
     conn: sqlite3.Connection, key: TransactionKey, request: MastercardRequest, steps: list[AppliedTransaction]
 ) -> TwinReply:
     money = _money(request.transaction, "transaction")
-    capture = request.api_operation == "CAPTURE"
-    step = _capturable(steps, money) if capture else _refundable(steps, money)
-    if step.row.currency != money.currency:
+    if any(step.row.currency != money.currency for step in steps):
         raise refusal("The currency is not the order's.", "transaction.currency")
-    return _follow(conn, key, request, step, money)
+    parts = _captured(steps, money) if request.api_operation == "CAPTURE" else _refunded(steps, money)
+    return _follow(conn, key, request, steps, parts)
 
 
 def _void(
@@ -140,72 +144,90 @@ def _void(
         raise refusal("The target transaction has been voided already.", "targetTransactionId")
     if step.position.captured or step.position.refunded:
         raise refusal("The target transaction has been captured or refunded.", "targetTransactionId")
-    return _follow(conn, key, request, step, Money(step.row.amount, step.row.currency))
+    if step.row.amount != step.transaction.money.amount:
+        raise refusal("A refund of several captures cannot be voided.", "targetTransactionId")
+    return _follow(conn, key, request, steps, [(step, Money(step.row.amount, step.row.currency))])
 
 
-def _capturable(steps: list[AppliedTransaction], money: Money) -> AppliedTransaction:
+def _captured(steps: list[AppliedTransaction], money: Money) -> list[Part]:
     step = next((step for step in steps if step.row.operation == "authorize"), None)
     if step is None or step.position.taken_back:
         raise refusal("The order has no authorization to capture.", "order.id")
     if step.position.captured + money.amount > step.row.amount:
         raise refusal("The capture exceeds what is left of the authorization.", "transaction.amount")
-    return step
+    return [(step, money)]
 
 
-def _refundable(steps: list[AppliedTransaction], money: Money) -> AppliedTransaction:
+def _refunded(steps: list[AppliedTransaction], money: Money) -> list[Part]:
+    """The captures that a refund gives back: the first that has enough left, else the oldest ones."""
     taken = [s for s in steps if s.row.operation in ("sale", "capture") and not s.position.taken_back]
     if not taken:
         raise refusal("The order has nothing to refund.", "order.id")
-    step = next((s for s in taken if s.position.refunded + money.amount <= s.row.amount), None)
-    if step is None:
+    left = [(step, step.row.amount - step.position.refunded) for step in taken]
+    if sum(amount for _, amount in left) < money.amount:
         raise refusal("The refund exceeds what is left of the captured amount.", "transaction.amount")
-    return step
+    if enough := next((step for step, amount in left if amount >= money.amount), None):
+        return [(enough, money)]
+    return _spread(left, money)
+
+
+def _spread(left: list[tuple[AppliedTransaction, int]], money: Money) -> list[Part]:
+    parts, rest = list[Part](), money.amount
+    for step, amount in left:
+        if part := min(amount, rest):
+            parts.append((step, Money(part, money.currency)))
+            rest -= part
+    return parts
 
 
 def _follow(
     conn: sqlite3.Connection,
     key: TransactionKey,
     request: MastercardRequest,
-    parent: AppliedTransaction,
-    money: Money,
+    steps: list[AppliedTransaction],
+    parts: list[Part],
 ) -> TwinReply:
+    """Apply a call that follows others, or decline it: a magic card's issuer refuses it."""
+    refused = any(step.transaction.refused == OPERATIONS[request.api_operation] for step in steps)
+    parent, first = parts[0]
     transaction = StoredMastercardTransaction(
         order=key.order,
         id=key.transaction,
         operation=request.api_operation,
-        result="SUCCESS",
-        gateway_code="APPROVED",
-        money=money,
+        result="FAILURE" if refused else "SUCCESS",
+        gateway_code="DECLINED" if refused else "APPROVED",
+        money=Money(sum(money.amount for _, money in parts), first.currency),
         at=now(),
         content=request.content(),
         target=parent.transaction.id,
     )
-    _keep(conn, transaction, parent_id=parent.row.id)
+    status: ledger.LedgerStatus = "declined" if refused else "applied"
+    rows = [_append(conn, transaction, money, step.row.id, status) for step, money in parts]
+    _store(conn, transaction, rows[0])
     return _answer(conn, 201, key, transaction)
 
 
-def _keep(
+def _append(
     conn: sqlite3.Connection,
     transaction: StoredMastercardTransaction,
-    *,
-    parent_id: int | None = None,
-    status: ledger.LedgerStatus = "applied",
-    recorded: bool = True,
-) -> None:
-    row = None
-    if recorded:
-        row = ledger.append(
-            conn,
-            "mastercard",
-            OPERATIONS[transaction.operation],
-            reference=transaction.order,
-            request_id=transaction.id,
-            money=transaction.money,
-            parent_id=parent_id,
-            status=status,
-        )
-    id = f"{transaction.order}/{transaction.id}"
-    body = msgspec.to_builtins(transaction)
+    money: Money,
+    parent_id: int | None,
+    status: ledger.LedgerStatus,
+) -> int:
+    return ledger.append(
+        conn,
+        "mastercard",
+        OPERATIONS[transaction.operation],
+        reference=transaction.order,
+        request_id=transaction.id,
+        money=money,
+        parent_id=parent_id,
+        status=status,
+    )
+
+
+def _store(conn: sqlite3.Connection, transaction: StoredMastercardTransaction, row: int | None) -> None:
+    id, body = f"{transaction.order}/{transaction.id}", msgspec.to_builtins(transaction)
     stored = StoredAnswer(id, transaction.operation, transaction.order, transaction.id, row, body)
     stored_answers.put(conn, "mastercard", stored)
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from connectors.sandbox.http_shapes import TwinRefusal, TwinReply, json_reply
+from connectors.sandbox.magic import MagicFollowUp
 from connectors.sandbox.mastercard.wire_requests import ApiOperation
 from schemas.money import Money, exponent
 
@@ -27,7 +28,10 @@ ACQUIRER = {
 
 
 class StoredMastercardTransaction(msgspec.Struct, frozen=True):
-    """What the gateway stores of a call. A repetition must equal its `content`; `target` is what a void names."""
+    """What the gateway stores of a call. A repetition must equal its `content`; `target` is what a void names.
+
+    `refused`, of a payment: the later call that the card's issuer refuses.
+    """
 
     order: str
     id: str
@@ -40,6 +44,7 @@ class StoredMastercardTransaction(msgspec.Struct, frozen=True):
     target: str = ""
     card: str = ""
     csc: str = ""
+    refused: MagicFollowUp | None = None
 
 
 class OrderTotals(msgspec.Struct, frozen=True):

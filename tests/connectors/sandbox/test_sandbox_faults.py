@@ -265,6 +265,19 @@ async def test_an_operation_meets_only_its_own_faults(
     assert (await mastercard.pay(reference)).status == 201
 
 
+async def test_void_means_a_reversal_too_and_a_reversal_no_void(
+    visa: Visa, control: Control, reference: str
+) -> None:
+    held, sale = await visa.pay(reference, capture=False), await visa.pay(reference)
+    await control.fault(processor="visa", operation="reversal", fault="garbage")
+    assert (await visa.follow(f"payments/{sale['id']}/voids", reference)).status == 201
+    await control.clear()
+    await control.fault(processor="visa", operation="void", fault="garbage")
+    with pytest.raises(ValueError, match=UNREADABLE):
+        await visa.follow(f"payments/{held['id']}/reversals", reference, "10.00")
+    assert (await control.moves(reference))[-1] == ("reversal", 1000, "applied")
+
+
 async def test_a_look_up_meets_a_fault_only_where_it_is_named(
     visa: Visa, control: Control, reference: str
 ) -> None:

@@ -3,7 +3,7 @@
 import aiohttp
 import pytest
 
-from connectors.sandbox.magic import MASTERCARD_EXPIRIES
+from connectors.sandbox.magic import MASTERCARD_EXPIRIES, MASTERCARD_FOLLOW_UPS
 from schemas.ids import new_id
 from tests.connectors.sandbox.wires import Control, Mastercard
 
@@ -130,6 +130,43 @@ async def test_refunds_never_exceed_what_was_captured(
     assert (await mastercard.take(reference, "REFUND", "6.01")).status == 400
     assert (await mastercard.take(reference, "REFUND", "6.00"))["order"]["status"] == "REFUNDED"
     assert [move[1] for move in await control.moves(reference)] == [1000, 400, 600]
+
+
+async def test_a_refund_may_be_larger_than_one_capture(
+    mastercard: Mastercard, control: Control, reference: str
+) -> None:
+    await mastercard.pay(reference, operation="AUTHORIZE")
+    for amount in ("3.00", "5.00"):
+        await mastercard.take(reference, "CAPTURE", amount)
+    assert (await mastercard.take(reference, "REFUND", "8.01")).status == 400
+    assert (await mastercard.take(reference, "REFUND", "4.00"))["order"]["status"] == "PARTIALLY_REFUNDED"
+    last = await mastercard.take(reference, "REFUND", "4.00", "across")
+    assert (last["order"]["status"], last["transaction"]["amount"]) == ("REFUNDED", 4)
+    assert (await mastercard.get(reference, "across"))["transaction"]["amount"] == 4
+    assert (await mastercard.take(reference, "REFUND", "0.01")).status == 400
+    assert (await mastercard.void(reference, "across")).status == 400
+    rows = await control.rows(reference)
+    first, second = rows[1]["id"], rows[2]["id"]
+    refunds = [(row["amount"], row["of"]) for row in rows if row["operation"] == "refund"]
+    assert refunds == [(400, second), (300, first), (100, second)]
+
+
+@pytest.mark.parametrize("expiry", MASTERCARD_FOLLOW_UPS)
+async def test_a_later_call_is_refused_by_a_magic_expirys_issuer_and_kept(
+    mastercard: Mastercard, control: Control, reference: str, expiry: str
+) -> None:
+    refused = MASTERCARD_FOLLOW_UPS[expiry]
+    paying = "PAY" if refused == "refund" else "AUTHORIZE"
+    assert (await mastercard.pay(reference, operation=paying, expiry=expiry, id="paid"))["result"] == "SUCCESS"
+    for _ in range(2):
+        if refused == "void":
+            answer = await mastercard.void(reference, "paid", "no")
+        else:
+            answer = await mastercard.take(reference, refused.upper(), "1.00", "no")
+        said = (answer.status, answer["result"], answer["response"]["gatewayCode"])
+        assert said == (201, "FAILURE", "DECLINED")
+    assert (await mastercard.get(reference, "no"))["result"] == "FAILURE"
+    assert [move[2] for move in await control.moves(reference)] == ["applied", "declined"]
 
 
 async def test_an_authorization_cannot_be_refunded(mastercard: Mastercard, reference: str) -> None:

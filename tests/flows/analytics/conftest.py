@@ -9,15 +9,16 @@ from typing import Any
 import duckdb
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from connectors.records import Out, Record, out
-from flows.analytics.rows import ingest
+from flows.analytics.ingest import ingest
 from flows.analytics.settings import AnalyticsSettings
 from flows.analytics.warehouse import Warehouse
 from schemas.events import Event, EventData, new_event
-from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, TransactionCompleted
+from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, Refund, RefundEvent, TransactionCompleted
 from schemas.settings import PORTS
-from schemas.states import STATUS, PaymentState
+from schemas.states import STATUS, PaymentState, Status
 from tests.conftest import unused_ports
 
 BIRTH = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
@@ -55,6 +56,15 @@ def step(sequence: int, previous: PaymentState | None, payment: Payment) -> Even
     return new_event(type, "/gateway", payment.id, PaymentEvent(sequence, previous, moment, payment), moment)
 
 
+def refund_step(sequence: int, status: Status, payment: Payment, amount: int = 500, id: str = "ref_1") -> Event:
+    """`refund.<status>`: a refund of a payment, which is as it then stands, came to its status."""
+    moment = BIRTH + timedelta(seconds=sequence)
+    code = "generic_decline" if status == "failed" else None
+    refund = Refund(id, amount, payment.currency, status, code, BIRTH + timedelta(minutes=1), moment)
+    data = RefundEvent(sequence, payment.state, moment, payment, refund)
+    return new_event(f"refund.{status}", "/gateway", payment.id, data, moment)
+
+
 def completed(sequence: int, payment: Payment) -> Event:
     """The answer its client got."""
     data = TransactionCompleted(sequence, "processing", BIRTH, payment.status, "pending", payment)
@@ -67,19 +77,44 @@ def event(type: str, data: EventData) -> Event:
 
 
 def lives(count: int, prefix: str = "") -> list[Out]:
-    """Kafka records of `count` payments from beginning to end: four events each, in the order they happened."""
+    """Kafka records of `count` payments from beginning to end, in the order they happened.
+
+    Of each five one is declined, and of the others some are captured in two parts, or refunded in part.
+    """
     outs: list[Out] = []
     for n in range(count):
         id = f"pay_{prefix}{n}"
         first = payment(id=id, stream_key=f"fp_{n % 50}", amount=100 + n, currency="EUR" if n % 3 else "JPY")
-        last: PaymentState = "captured" if n % 5 else "declined"
         risk = AppliedRisk("allow", "rules", 0.1, [], "none", 3.5)
-        final = msgspec.structs.replace(
-            first, state=last, status=STATUS[last], processor="visa" if n % 2 else "mastercard", risk=risk
-        )
-        events = [step(1, None, first), step(2, "processing", final), completed(3, final)]
+        judged = replace(first, processor="visa" if n % 2 else "mastercard", risk=risk)
+        events = [step(1, None, first), *(_taken(judged, n) if n % 5 else [_came(2, judged, "declined")])]
+        last = events[-1].data
+        assert isinstance(last, PaymentEvent | RefundEvent)
+        events.append(completed(last.sequence + 1, last.payment))
         outs += [out("payments.v1", first.stream_key, each) for each in events]
     return outs
+
+
+def _taken(judged: Payment, n: int) -> list[Event]:
+    whole = judged.amount
+    captured = _came(2, judged, "captured", amount_captured=whole)
+    if n % 5 == 1:
+        parts = [_came(2, judged, "partially_captured", amount_captured=60, amount_capturable=whole - 60)]
+        return [*parts, _came(3, judged, "captured", amount_captured=90)]
+    if n % 5 == 2:
+        paid = replace(judged, state="captured", status="succeeded", amount_captured=whole)
+        given = [(3, "pending", 0), (4, "failed", 0), (5, "pending", 0), (6, "succeeded", 40)]
+        return [captured, *(_refund_of(paid, *each) for each in given)]
+    return [captured]
+
+
+def _came(sequence: int, judged: Payment, state: PaymentState, **amounts: int) -> Event:
+    return step(sequence, "processing", replace(judged, state=state, status=STATUS[state], **amounts))
+
+
+def _refund_of(paid: Payment, sequence: int, status: Status, given_back: int) -> Event:
+    id = f"ref_{paid.id}_{1 if sequence < 5 else 2}"
+    return refund_step(sequence, status, replace(paid, amount_refunded=given_back), 40, id)
 
 
 class Log:
@@ -130,6 +165,12 @@ class Kept:
         con: duckdb.DuckDBPyConnection = self.warehouse._con.cursor()
         return con.execute(sql).fetchall()
 
+    def empty(self) -> None:
+        """As a new file, which takes ten times as long to make."""
+        for [name] in self.ask("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'store'"):
+            self.ask(f"DELETE FROM store.{name}")
+        self.letters.clear()
+
 
 def unlimited(data: Path, port_offset: int) -> AnalyticsSettings:
     """Settings of a warehouse in this process, which a reader over the limits would end."""
@@ -159,8 +200,6 @@ def one_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
 
 @pytest.fixture
 def kept(one_kept: Kept) -> Kept:
-    """A warehouse with nothing in it; to empty one costs a tenth of making one."""
-    for [name] in one_kept.ask("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'store'"):
-        one_kept.ask(f"DELETE FROM store.{name}")
-    one_kept.letters.clear()
+    """A warehouse with nothing in it."""
+    one_kept.empty()
     return one_kept

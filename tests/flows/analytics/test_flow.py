@@ -30,8 +30,10 @@ from tests.patience import until
 
 KILLS = int(os.environ.get("SLUICE_TEST_KILLS", "5"))
 
-BY_MINUTE = "SELECT currency, state, processor, sum(count)::BIGINT, sum(amount)::BIGINT FROM payments_by_minute"
-BY_ROW = "SELECT currency, state, processor, count(*), sum(amount)::BIGINT FROM payments"
+SUMS = "sum(amount)::BIGINT, sum(amount_captured)::BIGINT, sum(amount_refunded)::BIGINT"
+BY_MINUTE = f"SELECT currency, state, processor, sum(count)::BIGINT, {SUMS} FROM payments_by_minute"
+BY_ROW = f"SELECT currency, state, processor, count(*), {SUMS} FROM payments"
+REFUNDS = "SELECT id, payment, sequence, status, amount, currency FROM refunds ORDER BY id"
 ENDLESS = "SELECT count(*) FROM range(1000000000000) a, range(1000) b"
 GROUPED = " GROUP BY ALL ORDER BY ALL"
 
@@ -122,16 +124,20 @@ def test_kill_9_loses_nothing_and_doubles_nothing(
         until(lambda: flow.caught_up() and flow.ask("SELECT count(*) FROM payments" + mine) == [(1500,)])
 
         by_row = flow.ask(BY_ROW + mine + GROUPED)
-        assert sum(count for *_, count, _ in by_row) == 1500
-        assert sum(amount for *_, amount in by_row) == sum(100 + n for n in range(1500))
+        assert sum(count for _, _, _, count, *_ in by_row) == 1500
+        assert sum(amount for *_, amount, _, _ in by_row) == sum(100 + n for n in range(1500))
+        assert sum(refunded for *_, refunded in by_row) == 300 * 40
+        given = "SELECT sum(amount) FROM refunds WHERE status = 'succeeded' AND payment LIKE"
+        assert flow.ask(f"{given} 'pay_{prefix}%'") == [(300 * 40,)]
         assert flow.ask(BY_MINUTE + GROUPED) == flow.ask(BY_ROW + GROUPED)
-        everything = flow.ask(BY_ROW + GROUPED)
+        everything, refunds = flow.ask(BY_ROW + GROUPED), flow.ask(REFUNDS)
 
     fresh = Kept(AnalyticsSettings(data=tmp_path / "fresh"))
     source = BroadcastSource(kafka, [topic.name for topic in TOPICS], tail=False)
     run_main(build(source, WarehouseSink(fresh.warehouse)))
     assert fresh.ask(BY_ROW + GROUPED) == everything, "the same numbers from Kafka alone"
     assert fresh.ask(BY_MINUTE + GROUPED) == everything
+    assert fresh.ask(REFUNDS) == refunds
     fresh.warehouse.close()
 
 

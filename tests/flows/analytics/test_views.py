@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import flows.analytics.rows as rows
 from connectors.warehouse import WarehouseReader
 from flows.analytics.settings import AnalyticsSettings
 from flows.analytics.writer import shape
 from schemas.settings import Settings
-from tests.flows.analytics.conftest import Kept, Log, payment, served_warehouse, step
+from tests.flows.analytics.conftest import Kept, Log, payment, refund_step, served_warehouse, step
 
 DOCUMENT = Path("docs/sql.md").read_text()
 STATEMENTS = [
@@ -29,6 +30,10 @@ PROMISED = {
     "payments_by_minute": "minute, currency, processor, state, count, amount",
     "payments_by_hour": "hour, currency, processor, state, count, amount",
     "payments_by_day": "day, currency, processor, state, count, amount",
+    "refunds": (
+        "id, payment, amount, currency, status, decline_code, customer, merchant, processor, brand, "
+        "created_at, updated_at"
+    ),
     "risk": "payment, outcome, source, score, reasons, model",
     "notifications": "payment, channel, kind, outcome",
     "pipeline_health": "topic, partition, next_offset, lag, age_ms",
@@ -36,6 +41,7 @@ PROMISED = {
 
 TABLES = {
     "payments": rows.WarehousePayment,
+    "refunds": rows.WarehouseRefund,
     "verdicts": rows.WarehouseVerdict,
     "labels": rows.WarehouseLabel,
     "notifications": rows.WarehouseNotification,
@@ -71,9 +77,36 @@ def test_a_file_from_before_the_newest_columns_opens_and_is_written_on(tmp_path:
     older.warehouse.close()
 
     opened = Kept(AnalyticsSettings(data=tmp_path))
-    assert opened.ask("SELECT state, trace_id FROM payments") == [("processing", None)]
-    opened.write(kafka_log.event("payments.v1", step(2, "processing", payment(state="captured"))))
-    assert opened.ask("SELECT state, trace_id FROM payments") == [("captured", None)]
+    newest = "SELECT state, trace_id, amount_capturable FROM payments"
+    assert opened.ask(newest) == [("processing", None, 0)]
+    captured = payment(state="captured")
+    opened.write(kafka_log.event("payments.v1", step(2, "processing", captured)))
+    opened.write(kafka_log.event("payments.v1", refund_step(3, "succeeded", replace(captured, amount_refunded=5))))
+    assert opened.ask(newest) == [("captured", None, 0)]
+    assert opened.ask("SELECT status FROM refunds") == [("succeeded",)]
+    opened.warehouse.close()
+
+
+def test_a_file_from_before_captured_sums_has_them_from_its_payments(tmp_path: Path, kafka_log: Log) -> None:
+    older = Kept(AnalyticsSettings(data=tmp_path))
+    for id, state in (("pay_1", "captured"), ("pay_2", "captured"), ("pay_3", "declined")):
+        older.write(kafka_log.event("payments.v1", step(1, None, payment(id=id))))
+        older.write(kafka_log.event("payments.v1", step(2, "processing", payment(id=id, state=state))))
+    older.ask("DROP VIEW payments_by_day; DROP VIEW payments_by_hour; DROP VIEW payments_by_minute")
+    for column in ("amount_captured", "amount_refunded"):
+        older.ask(f"ALTER TABLE store.payment_minutes DROP COLUMN {column}")
+    older.warehouse.close()
+
+    sums = "SELECT state, count, amount_captured, amount_refunded FROM payments_by_minute ORDER BY state"
+    for _ in range(2):  # the second start finds nothing to do
+        opened = Kept(AnalyticsSettings(data=tmp_path))
+        assert opened.ask(sums) == [("captured", 2, 3998, 0), ("declined", 1, 0, 0)]
+        opened.warehouse.close()
+    opened = Kept(AnalyticsSettings(data=tmp_path))
+    given_back = payment(state="captured", amount_refunded=99)
+    opened.write(kafka_log.event("payments.v1", refund_step(3, "succeeded", given_back)))
+    opened.write(kafka_log.event("payments.v1", step(1, None, payment(id="pay_4"))))
+    assert opened.ask(sums) == [("captured", 2, 3998, 99), ("declined", 1, 0, 0), ("processing", 1, 0, 0)]
     opened.warehouse.close()
 
 
@@ -89,7 +122,7 @@ def test_the_shape_of_a_row_comes_from_its_types() -> None:
 
 def test_every_column_is_documented_in_the_warehouse_and_on_the_page(kept: Kept) -> None:
     views = kept.ask("SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal")
-    assert len(views) == 12
+    assert len(views) == 13
     for view, about in views:
         assert f"### {view}\n\n{about}\n" in DOCUMENT
         section = DOCUMENT.split(f"### {view}\n")[1].split("\n###")[0]

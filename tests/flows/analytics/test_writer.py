@@ -7,23 +7,24 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from connectors.records import Record
 from flows.analytics import writer
-from schemas.events import DeadLetter, new_event
+from schemas.events import DeadLetter, Event, new_event
 from schemas.fraud import Label, ListEntry, Rule, Verdict
-from schemas.ids import new_id
 from schemas.notifications import Notification
-from schemas.payments import AppliedRisk
-from schemas.states import STATUS, TRANSITIONS, PaymentState
+from schemas.payments import AppliedRisk, LastRefusal, Payment, PaymentEvent, RefundEvent
+from schemas.states import STATUS, TRANSITIONS
 from schemas.times import now
-from tests.flows.analytics.conftest import BIRTH, Kept, Log, completed, event, payment, step
+from tests.flows.analytics.conftest import BIRTH, Kept, Log, completed, event, payment, refund_step, step
 
-BY_MINUTE = "SELECT minute, currency, processor, state, count, amount FROM payments_by_minute ORDER BY ALL"
+BY_MINUTE = "FROM payments_by_minute ORDER BY ALL"
 BY_ROW = (
-    "SELECT date_trunc('minute', created_at), currency, processor, state, count(*), sum(amount)::BIGINT"
-    " FROM payments GROUP BY ALL ORDER BY ALL"
+    "SELECT date_trunc('minute', created_at), currency, processor, state, count(*), sum(amount)::BIGINT,"
+    " sum(amount_captured)::BIGINT, sum(amount_refunded)::BIGINT FROM payments GROUP BY ALL ORDER BY ALL"
 )
+ROWS = "SELECT COLUMNS(name -> name <> 'ingested_at') FROM {} ORDER BY ALL"
 PAYMENTS = "payments.v1"
 
 
@@ -110,52 +111,137 @@ def test_a_completed_transaction_counts_nothing(kept: Kept, kafka_log: Log) -> N
     assert kept.ask("SELECT next_offset FROM store.offsets") == [(1,)]
 
 
+Life = list[Event]
+
+
 @st.composite
-def histories(draw: st.DrawFn) -> list[list[tuple[int, int, PaymentState, str | None]]]:
-    """Batches of (payment, sequence, state, processor): each payment in its order, with repeats of what was."""
-    lives: list[list[tuple[int, int, PaymentState, str | None]]] = []
-    for number in range(draw(st.integers(1, 5))):
-        state: PaymentState = "processing"
-        life: list[tuple[int, int, PaymentState, str | None]] = [(number, 1, state, None)]
-        while TRANSITIONS[state] and draw(st.booleans()):
-            state = draw(st.sampled_from(sorted(TRANSITIONS[state])))
-            life.append((number, len(life) + 1, state, draw(st.sampled_from(["visa", "mastercard", None]))))
-        lives.append(life)
-    mixed: list[tuple[int, int, PaymentState, str | None]] = []
-    while any(lives):
-        life = draw(st.sampled_from([life for life in lives if life]))
-        mixed.append(life.pop(0))
+def lives_of_payments(draw: st.DrawFn) -> list[Life]:
+    """Payments from their first event on: states, captures in parts, refusals and refunds in every order."""
+    return [draw(_life(number)) for number in range(draw(st.integers(1, 5)))]
+
+
+@st.composite
+def _life(draw: st.DrawFn, number: int) -> Life:
+    amount, born = draw(st.integers(1, 10**12)), BIRTH + timedelta(hours=number)
+    stands = payment(id=f"pay_{number}", amount=amount, created_at=born)
+    events = [step(1, None, stands)]
+    for sequence in range(2, draw(st.integers(2, 9))):
+        if stands.amount_captured and draw(st.booleans()):
+            status = draw(st.sampled_from(["pending", "succeeded", "failed"]))
+            given = draw(st.integers(0, stands.amount_captured))
+            stands = replace(stands, amount_refunded=given)
+            refund_id = f"ref_{number}_{draw(st.integers(1, 2))}"
+            events.append(refund_step(sequence, status, stands, draw(st.integers(1, amount)), refund_id))
+            continue
+        stands = draw(_next_state(stands))
+        events.append(step(sequence, "processing", stands))
+    return events
+
+
+@st.composite
+def _next_state(draw: st.DrawFn, stands: Payment) -> Payment:
+    """The payment one event later; a capture or void that was refused changes nothing but what is told of it."""
+    if not TRANSITIONS[stands.state] or draw(st.booleans()):
+        return replace(stands, last_refusal=LastRefusal("void", "call_issuer", BIRTH))
+    state = draw(st.sampled_from(sorted(TRANSITIONS[stands.state])))
+    taken = draw(st.integers(0, stands.amount)) if STATUS[state] == "succeeded" else 0
+    processor = draw(st.sampled_from(["visa", "mastercard", None]))
+    return replace(stands, state=state, status=STATUS[state], processor=processor, amount_captured=taken)
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[list[Life], list[list[Event]]]:
+    """Lives, and batches in which each payment comes in its order, with repeats of what was."""
+    lives = draw(lives_of_payments())
+    left, mixed = [list(life) for life in lives], list[Event]()
+    while any(left):
+        mixed.append(draw(st.sampled_from([life for life in left if life])).pop(0))
         if draw(st.booleans()):
             mixed.append(draw(st.sampled_from(mixed)))
     cuts = sorted(draw(st.lists(st.integers(0, len(mixed)), max_size=4)))
-    return [mixed[a:b] for a, b in zip([0, *cuts], [*cuts, len(mixed)], strict=True) if a < b]
+    return lives, [mixed[a:b] for a, b in zip([0, *cuts], [*cuts, len(mixed)], strict=True) if a < b]
 
 
-@settings(max_examples=25)
-@given(histories(), st.lists(st.integers(1, 10**12), min_size=5, max_size=5))
-def test_aggregates_are_what_the_rows_add_up_to(
-    one_kept: Kept, batches: list[list[tuple[int, int, PaymentState, str | None]]], amounts: list[int]
+@settings(max_examples=40, deadline=None)
+@given(deliveries())
+def test_aggregates_are_what_the_rows_add_up_to_and_a_rebuilt_file_has_the_same(
+    one_kept: Kept, delivered: tuple[list[Life], list[list[Event]]]
 ) -> None:
-    prefix, log = new_id("pay"), Log()
-    last: dict[int, tuple[int, PaymentState, str | None]] = {}
+    lives, batches = delivered
+    log = Log()
+    one_kept.empty()
     for batch in batches:
-        records = []
-        for number, sequence, state, processor in batch:
-            given = {
-                "amount": amounts[number],
-                "processor": processor,
-                "created_at": BIRTH + timedelta(hours=number),
-            }
-            body = payment(id=f"{prefix}_{number}", state=state, status=STATUS[state], **given)
-            records.append(log.event(PAYMENTS, step(sequence, "processing", body)))
-            last[number] = max(
-                last.get(number, (0, state, None)), (sequence, state, processor), key=lambda one: one[0]
-            )
-        one_kept.write(*records)
+        one_kept.write(*(log.event(PAYMENTS, each) for each in batch))
 
-    mine = f"SELECT id, state, processor, amount FROM payments WHERE id LIKE '{prefix}%' ORDER BY id"
-    assert one_kept.ask(mine) == [(f"{prefix}_{n}", last[n][1], last[n][2], amounts[n]) for n in sorted(last)]
+    last = {event.subject: event.data for life in lives for event in life}
+    assert one_kept.ask("SELECT id, sequence, amount_captured, amount_refunded FROM payments ORDER BY id") == [
+        (id, data.sequence, data.payment.amount_captured, data.payment.amount_refunded)
+        for id, data in sorted(last.items())
+        if isinstance(data, PaymentEvent | RefundEvent)
+    ]
+    given = [event.data for life in lives for event in life if isinstance(event.data, RefundEvent)]
+    refunds = {data.refund.id: (data.sequence, data.refund.amount, data.refund.status) for data in given}
+    assert one_kept.ask("SELECT id, sequence, amount, status FROM refunds ORDER BY id") == [
+        (id, *refund) for id, refund in sorted(refunds.items())
+    ]
     assert one_kept.ask(BY_MINUTE) == one_kept.ask(BY_ROW)
+
+    def state() -> list[object]:
+        return [one_kept.ask(BY_MINUTE), *(one_kept.ask(ROWS.format(view)) for view in ("payments", "refunds"))]
+
+    before = state()
+    one_kept.empty()
+    one_kept.write(*(log.event(PAYMENTS, event) for life in lives for event in life))
+    assert state() == before
+
+
+def test_a_refund_is_one_row_and_its_payment_says_what_was_given_back(kept: Kept, kafka_log: Log) -> None:
+    paid = payment(state="captured", processor="visa")
+    refunded = replace(paid, amount_refunded=500)
+    events = [step(1, None, paid), refund_step(2, "pending", paid), refund_step(3, "succeeded", refunded)]
+    for each in (*events, *events):
+        kept.write(kafka_log.event(PAYMENTS, each))
+    columns = "id, payment, amount, currency, status, decline_code, customer, merchant, processor, brand, sequence"
+    assert kept.ask(f"SELECT {columns} FROM refunds") == [
+        ("ref_1", "pay_1", 500, "EUR", "succeeded", None, "acc_customer", "acc_merchant", "visa", "visa", 3)
+    ]
+    assert kept.ask("SELECT state, status, amount_captured, amount_refunded FROM payments") == [
+        ("captured", "succeeded", 1999, 500)
+    ]
+    sums = "SELECT state, count, amount, amount_captured, amount_refunded FROM"
+    assert kept.ask(f"{sums} payments_by_minute") == [("captured", 1, 1999, 1999, 500)]
+    assert (
+        kept.ask(f"{sums} payments_by_hour")
+        == kept.ask(f"{sums} payments_by_day")
+        == [("captured", 1, 1999, 1999, 500)]
+    )
+
+
+def test_a_part_is_counted_where_no_state_changes(kept: Kept, kafka_log: Log) -> None:
+    first = payment(state="partially_captured", amount_captured=500, amount_capturable=1499)
+    second = replace(first, amount_captured=900, amount_capturable=1099)
+    kept.write(kafka_log.event(PAYMENTS, step(1, "authorized", first)))
+    kept.write(kafka_log.event(PAYMENTS, step(2, "partially_captured", second)))
+    assert kept.ask("SELECT status, amount_captured, amount_capturable FROM payments") == [
+        ("succeeded", 900, 1099)
+    ]
+    assert kept.ask("SELECT state, count, amount_captured FROM payments_by_minute") == [
+        ("partially_captured", 1, 900)
+    ]
+    ended = replace(second, state="captured", amount_capturable=0)
+    kept.write(kafka_log.event(PAYMENTS, step(3, "partially_captured", ended)))
+    assert kept.ask("SELECT state, count, amount_captured FROM payments_by_minute") == [("captured", 1, 900)]
+
+
+def test_a_refusal_is_told_and_nothing_else_changes(kept: Kept, kafka_log: Log) -> None:
+    held = payment(state="authorized", amount_capturable=1999)
+    refused = replace(held, last_refusal=LastRefusal("capture", "call_issuer", BIRTH))
+    declined = PaymentEvent(2, "authorized", BIRTH, refused)
+    kept.write(kafka_log.event(PAYMENTS, step(1, "processing", held)))
+    kept.write(kafka_log.event(PAYMENTS, event("payment.capture_declined", declined)))
+    columns = "state, amount_capturable, last_refusal_kind, last_refusal_code, decline_code"
+    assert kept.ask(f"SELECT {columns} FROM payments") == [("authorized", 1999, "capture", "call_issuer", None)]
+    assert kept.ask("SELECT state, count, amount_captured FROM payments_by_minute") == [("authorized", 1, 0)]
 
 
 def test_the_first_verdict_of_a_payment_counts(kept: Kept, kafka_log: Log) -> None:

@@ -18,8 +18,8 @@ from flows.notifications.settings import NotificationSettings
 from schemas.events import Event, new_event
 from schemas.ids import new_id
 from schemas.notifications import Recipient
-from schemas.payments import Method, Payment, TransactionCompleted
-from schemas.states import STATUS, PaymentState
+from schemas.payments import Method, Payment, Refund, RefundEvent, TransactionCompleted
+from schemas.states import STATUS, PaymentState, Status
 from schemas.times import now
 
 EMAIL = "ada@example.com"
@@ -129,7 +129,8 @@ def stage(tmp_path: Path, free_offset: Callable[[], int]) -> Iterator[Stage]:
 
 def recipient(**changes: Any) -> Recipient:
     """Someone who wants both a mail and a short message."""
-    start = Recipient({"transaction_completed": ["email", "sms"]}, "en", "Europe/Berlin", EMAIL, PHONE)
+    both = {"transaction_completed": ["email", "sms"], "refund": ["email", "sms"]}
+    start = Recipient(both, "en", "Europe/Berlin", EMAIL, PHONE)  # type: ignore[arg-type]
     return msgspec.structs.replace(start, **changes)
 
 
@@ -141,7 +142,7 @@ def payment(state: PaymentState = "captured", **changes: Any) -> Payment:
         state=state,
         status=STATUS[state],
         amount=123456,
-        amount_captured=0,
+        amount_captured=changes.get("amount", 123456) if STATUS[state] == "succeeded" else 0,
         amount_refunded=0,
         currency="EUR",
         customer="acct_ada",
@@ -161,12 +162,22 @@ def completed(about: Payment, sequence: int = 4, recorded_at: datetime | None = 
     return new_event("transaction_completed", "/gateway", about.id, data, moment)
 
 
+def refunded(about: Payment, amount: int, status: Status = "succeeded", sequence: int = 6) -> Event:
+    moment = now()
+    at = datetime(2026, 11, 25, 23, 30, tzinfo=UTC)
+    refund = Refund(new_id("ref"), amount, about.currency, status, None, at, at)
+    return new_event(
+        f"refund.{status}", "/gateway", about.id, RefundEvent(sequence, about.state, moment, about, refund), moment
+    )
+
+
 class Makes:
     """What the tests tell of, and to whom."""
 
     recipient = staticmethod(recipient)
     payment = staticmethod(payment)
     completed = staticmethod(completed)
+    refunded = staticmethod(refunded)
 
 
 @pytest.fixture

@@ -88,6 +88,33 @@ def test_who_wants_nothing_is_not_told_and_not_recorded(stage: Any, tell: Tell, 
     assert stage.messages() == []
 
 
+def test_a_refund_is_told_once_to_who_wants_to_know_of_refunds(stage: Any, tell: Tell, make: Any) -> None:
+    stage.gateway.recipients["acct_ada"] = make.recipient(channels={"refund": ["email", "sms"]})
+    first, second = (make.refunded(make.payment(amount_refunded=500), 500, sequence=n) for n in (6, 7))
+    told = tell(first)
+    assert [(n.kind, n.channel, n.outcome, n.sequence) for n in told] == [
+        ("refund", "email", "delivered", 6),
+        ("refund", "sms", "delivered", 6),
+    ]
+    assert tell(first) == told
+    assert len(stage.messages()) == 2
+    tell(second)
+    assert [message["channel"] for message in stage.messages()] == ["email", "sms"] * 2
+
+
+@pytest.mark.parametrize("status", ["pending", "failed"])
+def test_nobody_is_told_of_a_refund_that_gave_nothing_back(stage: Any, tell: Tell, make: Any, status: str) -> None:
+    stage.gateway.recipients["acct_ada"] = make.recipient()
+    assert tell(make.refunded(make.payment(), 500, status)) == []
+    assert stage.gateway.asked == []
+
+
+def test_who_wants_to_know_of_payments_alone_is_not_told_of_refunds(stage: Any, tell: Tell, make: Any) -> None:
+    """As a customer starts."""
+    stage.gateway.recipients["acct_ada"] = make.recipient(channels={"transaction_completed": ["email"]})
+    assert tell(make.refunded(make.payment(), 500)) == []
+
+
 def now_is_quiet() -> dict[str, Any]:
     """Quiet hours on the far side of the date line, from an hour ago until in an hour."""
     there, hour = now().astimezone(ZoneInfo("Pacific/Kiritimati")), timedelta(hours=1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flows.notifications.message import format_amount, render_message
+from flows.notifications.message import RenderedMessage, format_amount, render_message
 from flows.notifications.texts import ENGLISH, GERMAN, TEXTS, texts_for
 from schemas.money import Money
 from schemas.payments import Method
@@ -40,11 +40,15 @@ def test_each_language_has_a_sentence_for_each_state(language: str) -> None:
     assert all("{amount}" in title for title in texts.titles.values())
 
 
+def told_of(make: Any, payment: Any, recipient: Any) -> RenderedMessage:
+    return render_message(make.completed(payment).data, recipient)
+
+
 @pytest.mark.parametrize("language", TEXTS)
 @pytest.mark.parametrize("state", STATES)
 def test_a_message_shows_the_state_it_is_about(make: Any, language: str, state: Any) -> None:
     payment = make.payment(state)
-    message = render_message(payment, make.recipient(locale=language))
+    message = told_of(make, payment, make.recipient(locale=language))
     title = TEXTS[language].titles[state].split("{")[0].strip()
     assert title in message.subject
     assert all(payment.id in text for text in (message.text, message.html, message.short))
@@ -54,29 +58,69 @@ def test_a_message_shows_the_state_it_is_about(make: Any, language: str, state: 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("language", TEXTS)
 def test_a_short_message_is_one_of_the_sms_alphabet(make: Any, language: str, state: Any) -> None:
-    message = render_message(make.payment(state, amount=999_999_99), make.recipient(locale=language))
+    message = told_of(make, make.payment(state, amount=999_999_99), make.recipient(locale=language))
     assert set(message.short) <= GSM
     assert len(message.short) <= 160
+
+
+@pytest.mark.parametrize("language", TEXTS)
+def test_a_short_message_on_less_money_fits_too(make: Any, language: str) -> None:
+    taken = {"amount": 999_999_99, "amount_captured": 999_999_98}
+    told = [make.completed(make.payment(state, **taken)) for state in ("captured", "partially_captured")]
+    for event in (*told, make.refunded(make.payment(), 999_999_99)):
+        message = render_message(event.data, make.recipient(locale=language))
+        assert set(message.short) <= GSM
+        assert len(message.short) <= 160
+
+
+def test_who_paid_a_part_reads_what_was_taken(make: Any) -> None:
+    payment = make.payment("partially_captured", amount_captured=80_00)
+    message = told_of(make, payment, make.recipient())
+    assert message.subject == "You paid EUR\u00a080.00"
+    assert "The rest stays reserved until the merchant takes or releases it." in message.short
+    assert "Amount: EUR\u00a080.00\nReserved at first: EUR\u00a01,234.56\n" in message.text
+    last = told_of(make, make.payment("captured", amount_captured=90_00), make.recipient(locale="de"))
+    assert last.subject == "Sie haben 90,00\u00a0EUR bezahlt"
+    assert "wird frei" in last.short
+    whole = told_of(make, make.payment(), make.recipient())
+    assert "Reserved at first" not in whole.text
+    assert "The payment is complete." in whole.text
+
+
+def test_a_refund_says_how_much_and_where_it_goes(make: Any) -> None:
+    payment = make.payment(amount_refunded=30_00, currency="JPY")
+    event = make.refunded(payment, 10_00)
+    message = render_message(event.data, make.recipient())
+    assert message.subject == "You get JPY\u00a01,000 back"
+    assert message.short.startswith("Sluice: You get JPY 1,000 back. The merchant refunded it.")
+    details = message.text.split("\n\n")[2]
+    assert details == (
+        "Amount: JPY\u00a01,000\nRefunded in all: JPY\u00a03,000\nRefunded to: Visa •••• 1111\n"
+        f"Date: 2026-11-26 00:30 CET\nReference: {payment.id}\nRefund: {event.data.refund.id}"
+    )
+    german = render_message(make.refunded(make.payment(amount_refunded=5), 5).data, make.recipient(locale="de"))
+    assert german.subject == "Sie erhalten 0,05\u00a0EUR zurück"
+    assert "Insgesamt" not in german.text, "it says the same as the amount"
 
 
 def test_no_message_speaks_of_fraud(make: Any) -> None:
     blocked = make.payment("declined", decline_code="blocked")
     for language in TEXTS:
-        message = render_message(blocked, make.recipient(locale=language))
+        message = told_of(make, blocked, make.recipient(locale=language))
         assert not any(word in message.html.lower() for word in ("fraud", "betrug", "block", "risk"))
 
 
 def test_the_details_are_those_of_the_payment(make: Any) -> None:
     german = make.recipient(locale="de-AT", time_zone="Europe/Vienna")
-    text = render_message(make.payment(), german).text
+    text = told_of(make, make.payment(), german).text
     assert "Betrag: 1.234,56\u00a0EUR" in text
     assert "Bezahlt mit: Visa •••• 1111" in text
     assert "Datum: 24.11.2026 00:30 CET" in text  # it was 23:30 UTC
-    assert '<html lang="de">' in render_message(make.payment(), german).html
+    assert '<html lang="de">' in told_of(make, make.payment(), german).html
 
 
 def test_paypal_has_no_card(make: Any) -> None:
-    assert "Paid with: PayPal" in render_message(make.payment(method=Method("paypal")), make.recipient()).text
+    assert "Paid with: PayPal" in told_of(make, make.payment(method=Method("paypal")), make.recipient()).text
 
 
 @pytest.mark.parametrize(("locale", "texts"), [("de", GERMAN), ("de_CH", GERMAN), ("DE", GERMAN), ("fr", ENGLISH)])

@@ -102,8 +102,12 @@ def test_from_payment_to_message_to_record(
     poison.produce("payments.v1", b"{", b"fp_1", headers=[("ce_type", b"transaction_completed")])
     poison.flush(10)
     publish(event)
-    until(lambda: len(stage.messages()) == 2)
-    until(lambda: len(records_of(kafka, event)) == 2)
+    paid = make.payment(customer=customer)
+    for status, sequence in (("pending", 5), ("failed", 6), ("pending", 7), ("succeeded", 8)):
+        publish(refund := make.refunded(paid, 500, status, sequence))
+    until(lambda: len(stage.messages()) == 4)
+    until(lambda: len(records_of(kafka, event)) == len(records_of(kafka, refund)) == 2)
+    assert {e.data.kind for e in records_of(kafka, refund)} == {"refund"}
     assert {e.data.channel: e.data.outcome for e in records_of(kafka, event)} == {
         "email": "delivered",
         "sms": "delivered",

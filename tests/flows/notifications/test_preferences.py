@@ -1,12 +1,20 @@
 """Channels, quiet hours, masked addresses."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from flows.notifications.preferences import address_of, channels_for, is_quiet, mask
+from flows.notifications.preferences import address_of, channels_for, is_quiet, kind_of, mask
+from gateway.identity.profiles import NotificationKind
 from schemas.notifications import QuietHours
+from schemas.samples import SAMPLES
+
+
+def test_what_payers_are_told_of_has_a_name_in_their_preferences() -> None:
+    told = {type: kind for type, data in SAMPLES.items() if (kind := kind_of(data))}
+    assert told == {"transaction_completed": "transaction_completed", "refund.succeeded": "refund"}
+    assert set(told.values()) <= set(get_args(NotificationKind))
 
 
 @pytest.mark.parametrize(

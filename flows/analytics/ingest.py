@@ -1,0 +1,191 @@
+"""Records of Kafka become rows of the warehouse. Pure: nothing is read or written here."""
+
+from collections.abc import Iterable
+from typing import assert_never
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from connectors.records import Out, Place, Record, read
+from flows.analytics.rows import (
+    PartitionPosition,
+    WarehouseControl,
+    WarehouseDeadLetter,
+    WarehouseLabel,
+    WarehouseNotification,
+    WarehousePayment,
+    WarehouseRefund,
+    WarehouseRow,
+    WarehouseVerdict,
+)
+from schemas.events import DeadLetter, Event, trace_id
+from schemas.fraud import Label, ListEntry, Rule, Verdict
+from schemas.notifications import Notification
+from schemas.payments import PaymentEvent, RefundEvent, TransactionCompleted
+from schemas.times import from_micros
+from schemas.topics import DEAD_LETTER
+
+SOURCE = "/flows/analytics"  # of the dead letters
+
+
+class IngestedRecord(msgspec.Struct, frozen=True):
+    """A record and what to do about it: write its rows, send a dead letter, or only advance the offset."""
+
+    record: Record
+    rows: tuple[WarehouseRow, ...] = ()
+    letter: Out | None = None
+
+
+def ingest(record: Record) -> IngestedRecord:
+    """What to do about a record.
+
+    An unreadable dead letter becomes a row and no new dead letter: that would be unreadable again, without end.
+    """
+    event_or_letter = read(record, SOURCE)
+    if isinstance(event_or_letter, Event):
+        return IngestedRecord(record, rows_of(event_or_letter))
+    if record.topic == DEAD_LETTER.name:
+        return IngestedRecord(record, (_unreadable_letter(record),))
+    return IngestedRecord(record, letter=event_or_letter)
+
+
+def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
+    """The rows of an event: a refund changes its payment too.
+
+    None for `transaction_completed`, which only repeats the state of its payment.
+    """
+    data = event.data
+    match data:
+        case PaymentEvent():
+            return (_payment(data, event.traceparent),)
+        case RefundEvent():
+            return _payment(data, event.traceparent), _refund(data)
+        case Verdict():
+            return (WarehouseVerdict(**asdict(data), event=event.id),)
+        case Label():
+            return (WarehouseLabel(**asdict(data), event=event.id),)
+        case Notification():
+            return (_notification(event.id, data),)
+        case Rule():
+            return (WarehouseControl(data.id, "rule", data, data.recorded_at),)
+        case ListEntry():
+            return (WarehouseControl(data.id, "list_entry", data, data.recorded_at),)
+        case DeadLetter():
+            return (_dead_letter(event.id, data),)
+        case TransactionCompleted():
+            return ()
+        case _:
+            assert_never(data)
+
+
+def latest_payments(rows: Iterable[WarehousePayment]) -> list[WarehousePayment]:
+    """One row per payment: the one with the highest sequence, which keeps the trace of the one before it."""
+    newest: dict[str, WarehousePayment] = {}
+    for row in rows:
+        known = newest.get(row.id)
+        if known is None or row.sequence > known.sequence:
+            newest[row.id] = replace(row, trace_id=known.trace_id) if known else row
+    return list(newest.values())
+
+
+def latest_refunds(rows: Iterable[WarehouseRefund]) -> list[WarehouseRefund]:
+    """One row per refund: the one with the highest sequence."""
+    return list({row.id: row for row in sorted(rows, key=lambda row: row.sequence)}.values())
+
+
+def positions(records: Iterable[Record]) -> list[PartitionPosition]:
+    """Where to read on after `records`, which are in the order of their offsets in each partition."""
+    last: dict[Place, Record] = {(r.topic, r.partition): r for r in records}
+    return [
+        PartitionPosition(topic, partition, record.offset + 1, from_micros(record.timestamp_ms * 1000))
+        for (topic, partition), record in last.items()
+    ]
+
+
+def _payment(event: PaymentEvent | RefundEvent, traceparent: str | None) -> WarehousePayment:
+    payment, method, risk = event.payment, event.payment.method, event.payment.risk
+    refusal = payment.last_refusal
+    return WarehousePayment(
+        id=payment.id,
+        sequence=event.sequence,
+        state=payment.state,
+        status=payment.status,
+        amount=payment.amount,
+        amount_captured=payment.amount_captured,
+        amount_refunded=payment.amount_refunded,
+        currency=payment.currency,
+        customer=payment.customer,
+        merchant=payment.merchant,
+        instrument=payment.stream_key,
+        processor=payment.processor,
+        attempts=payment.attempts,
+        capture=payment.capture,
+        method=method.type,
+        card=method.card,
+        brand=method.brand,
+        bin=method.bin,
+        last4=method.last4,
+        country=payment.country,
+        risk_outcome=risk.outcome if risk else None,
+        risk_source=risk.source if risk else None,
+        risk_score=risk.score if risk else None,
+        risk_reasons=risk.reasons if risk else [],
+        risk_model=risk.model if risk else None,
+        waited_ms=risk.waited_ms if risk else None,
+        decline_code=payment.decline_code,
+        occurred_at=payment.occurred_at,
+        created_at=payment.created_at,
+        updated_at=payment.updated_at,
+        recorded_at=event.recorded_at,
+        trace_id=trace_id(traceparent) if event.sequence == 1 else None,
+        amount_capturable=payment.amount_capturable,
+        last_refusal_kind=refusal.kind if refusal else None,
+        last_refusal_code=refusal.decline_code if refusal else None,
+    )
+
+
+def _refund(event: RefundEvent) -> WarehouseRefund:
+    payment, refund = event.payment, event.refund
+    return WarehouseRefund(
+        id=refund.id,
+        payment=payment.id,
+        sequence=event.sequence,
+        amount=refund.amount,
+        currency=refund.currency,
+        status=refund.status,
+        decline_code=refund.decline_code,
+        customer=payment.customer,
+        merchant=payment.merchant,
+        processor=payment.processor,
+        brand=payment.method.brand,
+        created_at=refund.created_at,
+        updated_at=refund.updated_at,
+        recorded_at=event.recorded_at,
+    )
+
+
+def _notification(event_id: str, data: Notification) -> WarehouseNotification:
+    return WarehouseNotification(
+        event=event_id,
+        payment=data.payment,
+        cause=data.event,
+        sequence=data.sequence,
+        kind=data.kind,
+        channel=data.channel,
+        address=data.address,
+        outcome=data.outcome,
+        reason=data.reason,
+        message_id=data.message_id,
+        recorded_at=data.recorded_at,
+    )
+
+
+def _dead_letter(event_id: str, data: DeadLetter) -> WarehouseDeadLetter:
+    return WarehouseDeadLetter(event_id, data.topic, data.partition, data.offset, data.reason, data.recorded_at)
+
+
+def _unreadable_letter(record: Record) -> WarehouseDeadLetter:
+    moment = from_micros(record.timestamp_ms * 1000)
+    return WarehouseDeadLetter(
+        None, record.topic, record.partition, record.offset, "unreadable dead letter", moment
+    )

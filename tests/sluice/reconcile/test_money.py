@@ -1,0 +1,78 @@
+"""What processors hold and owe by their own records: parts, refunds, releases that no record tells of."""
+
+from typing import Any
+
+import pytest
+
+from gateway.books.operations import Operation
+from schemas.payments import ProcessorName
+from sluice.reconcile.ledger import ProcessorRecord, differences
+from sluice.reconcile.money import HeldAndDue, by_processors, per_currency
+from tests.sluice.reconcile.test_ledger import CUT, operation, row
+
+
+def authorized(processor: ProcessorName = "visa") -> Operation:
+    return operation("op_a", kind="authorize", processor=processor, amount=1000)
+
+
+def following(id: str, kind: str, amount: int, processor: ProcessorName = "visa", **given: Any) -> Operation:
+    return operation(id, kind=kind, amount=amount, processor=processor, parent_id="op_a", **given)
+
+
+def record(id: int, request_id: str, kind: str, amount: int, of: int | None = None) -> ProcessorRecord:
+    return row(request_id, id=id, operation=kind, amount=amount, of=of)
+
+
+HOLD = record(1, "op_a", "authorize", 1000)
+PART = record(2, "op_c", "capture", 300, of=1)
+
+
+def money(operations: list[Operation], rows: list[ProcessorRecord]) -> HeldAndDue:
+    return by_processors(operations, rows).get("pay_1", HeldAndDue())
+
+
+def test_what_is_not_captured_is_held() -> None:
+    part = following("op_c", "capture", 300, final=False)
+    assert money([authorized()], [HOLD]) == HeldAndDue(held=1000)
+    assert money([authorized(), part], [HOLD, PART]) == HeldAndDue(held=700, due=300)
+
+
+def test_a_void_of_the_rest_leaves_what_was_captured() -> None:
+    part, rest = following("op_c", "capture", 300), following("op_v", "void", 700)
+    released = record(3, "op_v", "reversal", 700, of=1)
+    assert money([authorized(), part, rest], [HOLD, PART, released]) == HeldAndDue(due=300)
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_a_final_capture_releases_by_itself_where_the_processor_says_so(final: bool) -> None:
+    part = following("op_c", "capture", 300, "paypal", final=final)
+    assert money([authorized("paypal"), part], [HOLD, PART]) == HeldAndDue(held=0 if final else 700, due=300)
+
+
+def test_a_rest_without_a_call_lapses_with_its_hold() -> None:
+    part = following("op_c", "capture", 300, "mastercard")
+    rest = following("op_v", "void", 700, "mastercard")
+    operations = [authorized("mastercard"), part, rest]
+    assert money(operations, [HOLD, PART]) == HeldAndDue(due=300)
+    assert list(differences(operations, [HOLD, PART], CUT, set())) == []
+
+
+def test_a_void_that_has_a_call_has_a_record() -> None:
+    part, rest = following("op_c", "capture", 300), following("op_v", "void", 700)
+    (difference,) = differences([authorized(), part, rest], [HOLD, PART], CUT, set())
+    assert "op_v" in difference
+
+
+def test_refunds_are_no_longer_due_and_what_was_taken_back_counts_for_nothing() -> None:
+    operations = [operation("op_s"), following("op_r", "refund", 200), following("op_q", "refund", 100)]
+    sale, refund = record(1, "op_s", "sale", 500), record(2, "op_r", "refund", 200, of=1)
+    undone = [record(3, "op_q", "refund", 100, of=1), record(4, "op_x", "void", 100, of=3)]
+    assert money(operations, [sale, refund, *undone]) == HeldAndDue(due=300)
+    assert money(operations, [sale, record(5, "op_y", "void", 500, of=1)]) == HeldAndDue()
+
+
+def test_currencies_are_never_added_up() -> None:
+    sums = per_currency(
+        {"a": HeldAndDue(1, 2), "b": HeldAndDue(3, 4), "c": HeldAndDue(5, 6)}, {"a": "EUR", "b": "JPY", "c": "EUR"}
+    )
+    assert sums == {"EUR": HeldAndDue(6, 8), "JPY": HeldAndDue(3, 4)}
