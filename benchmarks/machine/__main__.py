@@ -13,12 +13,14 @@ import click
 import msgspec
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
+from sqlalchemy import Connection, func, select
 
 from benchmarks.machine.plants import PLANTS, planted
 from benchmarks.machine.rules import GatewayMachine
 from benchmarks.machine.world import World, running, settings_of
 from benchmarks.stack import free_offset
 from connectors.processors.settings import ProcessorSettings
+from gateway.books.operations import operations
 from gateway.vault.client import VaultAway, VaultClient
 
 STEPS = 50  # of one run
@@ -27,7 +29,10 @@ VAULT_WITHIN_S = 60.0
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. `found`: what did not hold, and after how many operations."""
+    """What came of it. `found`: what did not hold first; then `operations` are those until it did.
+
+    `calls`: the operations in the books by kind and status, `replies`: what the requests were answered.
+    """
 
     database: str
     seed: int
@@ -36,23 +41,25 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     runs: int
     seconds: float
     per_second: float
+    calls: dict[str, int]
+    replies: dict[str, int]
     found: str | None
 
 
 @click.command()
-@click.option("--operations", default=10_000, help="How many, at least.")
+@click.option("--operations", "most", default=10_000, help="How many, at least.")
 @click.option("--database", type=click.Choice(["sqlite", "postgresql"]), default="sqlite")
 @click.option("--seed", "chosen", type=int, help="Makes the same operations again.")
 @click.option("--plant", type=click.Choice(sorted(PLANTS)), help="A bug to be found.")
 @click.option("--shrink", is_flag=True, help="Print the shortest run that shows what was found; takes minutes.")
-def main(operations: int, database: str, chosen: int | None, plant: str | None, shrink: bool) -> None:
+def main(most: int, database: str, chosen: int | None, plant: str | None, shrink: bool) -> None:
     """Run the machine until OPERATIONS were asked for, or something does not hold (exit 1)."""
     chosen = time.time_ns() % 2**32 if chosen is None else chosen
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, _vault(Path(folder)) as vault:
         processors = ProcessorSettings(data=Path(folder), port_offset=free_offset())
         with running(settings_of(Path(folder), vault), processors) as world, planted(plant):
-            found = _run(world, operations, chosen, shrink=shrink)
+            found = _run(world, most, chosen, shrink=shrink)
             seconds = time.monotonic() - began
             figures = Figures(
                 database=database,
@@ -62,13 +69,15 @@ def main(operations: int, database: str, chosen: int | None, plant: str | None, 
                 runs=world.runs,
                 seconds=round(seconds, 1),
                 per_second=round(world.operations / seconds, 1),
+                calls=world.do(world.runtime.books.read(_calls)),
+                replies=dict(world.replies.most_common()),
                 found=found,
             )
     click.echo(msgspec.json.encode(figures))
     sys.exit(found is not None)
 
 
-def _run(world: World, operations: int, chosen: int, *, shrink: bool) -> str | None:
+def _run(world: World, most: int, chosen: int, *, shrink: bool) -> str | None:
     """What was found, if anything. Each batch is a search of its own, so that memory stays bounded."""
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
     how = settings(
@@ -83,7 +92,7 @@ def _run(world: World, operations: int, chosen: int, *, shrink: bool) -> str | N
     )
     GatewayMachine.world = world
     batch = 0
-    while world.operations < operations:
+    while world.operations < most:
         try:
             run_state_machine_as_test(seed(chosen + batch)(GatewayMachine), settings=how)
         except Exception as error:
@@ -91,6 +100,15 @@ def _run(world: World, operations: int, chosen: int, *, shrink: bool) -> str | N
             return world.found or repr(error)
         batch += 1
     return None
+
+
+def _calls(conn: Connection) -> dict[str, int]:
+    c = operations.c
+    by_kind = select(c.kind, c.status, c.replaces_id.is_not(None), func.count()).group_by(
+        c.kind, c.status, c.replaces_id.is_not(None)
+    )
+    found = conn.execute(by_kind.order_by(c.kind, c.status))
+    return {f"{kind} {status}{' anew' if anew else ''}": number for kind, status, anew, number in found}
 
 
 @contextmanager

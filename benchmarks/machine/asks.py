@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
-import msgspec
 from sqlalchemy import Connection, select
 
 from benchmarks.machine.model import PaymentModel, Refused, Reply, Request, Verb
@@ -24,7 +24,6 @@ from gateway.payments.processor_calls import look_up
 from gateway.payments.refunds import begin_refund
 from gateway.payments.reviews import begin_decision
 from gateway.refusals import Refusal
-from schemas.payments import ProcessorName
 
 CURRENCY = "EUR"
 
@@ -39,7 +38,9 @@ def new_request(world: World, verb: Verb, **asked: Any) -> Request:
 
 async def ask(world: World, payment: PaymentModel, request: Request) -> None:
     """Ask, and let the request hear the reply; a worker that dies on the way says nothing."""
-    request.hear(await _reply(world, payment, request))
+    reply = await _reply(world, payment, request)
+    world.replies[f"{request.verb} {reply.name if isinstance(reply, Refused) else reply and reply.status}"] += 1
+    request.hear(reply)
 
 
 async def _reply(world: World, payment: PaymentModel, request: Request) -> Reply:
@@ -67,15 +68,11 @@ async def _create(world: World, payment: PaymentModel, request: Request) -> Repl
         merchant=world.merchant,
         payment_method=by,
         capture="automatic" if payment.automatic else "manual",
-        processor=_named(payment),
+        processor=payment.wanted,
     )
     VERDICT.set(payment.verdict)
     created = await create(world.runtime, request.keyed, asked, Payer(world.customer, None, ""))
     return created.answer or await world.runtime.books.read(select_answer, request.keyed)
-
-
-def _named(payment: PaymentModel) -> ProcessorName | None:
-    return msgspec.convert(payment.wanted, ProcessorName | None)
 
 
 async def _carry_out(
@@ -89,11 +86,11 @@ async def _carry_out(
     return answer or await runtime.books.read(select_answer, request.keyed)
 
 
-async def decide(world: World, payment: PaymentModel, decision: Any) -> None:
-    """Decide the review of a payment, where it has one that is open."""
+async def decide(world: World, payment: PaymentModel, decision: Any) -> bool:
+    """Decide the review of a payment; False where it has none."""
     review = await world.runtime.books.read(_review_of, payment.id)
     if review is None:
-        return
+        return False
     payment.decided.add(decision)
     runtime = world.runtime
     try:
@@ -101,42 +98,46 @@ async def decide(world: World, payment: PaymentModel, decision: Any) -> None:
             begin_decision, runtime.policy, review, decision, "because", world.analyst
         )
     except Refusal:
-        return
+        return True
     await execute(runtime, begun)
+    return True
 
 
-async def press(world: World, payment: PaymentModel, button: str) -> None:
-    """Press a button of PayPal's page, where the payer was sent there and the page can be reached."""
+async def press(world: World, payment: PaymentModel, button: str) -> bool:
+    """Press a button of PayPal's page, where the payer was sent there; it asks nothing of the gateway."""
     assert payment.id is not None
     row = await world.runtime.books.read(existing_payment, payment.id)
-    if row.redirect_url is None:
-        return
-    try:
-        async with aiohttp.ClientSession() as browser:
-            await browser.post(row.redirect_url, data={"decision": button}, allow_redirects=False)
-    except aiohttp.ClientError:
-        return
+    if row.redirect_url is not None:
+        with suppress(aiohttp.ClientError):  # its port may be closed
+            async with aiohttp.ClientSession() as browser:
+                await browser.post(row.redirect_url, data={"decision": button}, allow_redirects=False)
+    return False
 
 
-async def come_back(world: World, payment: PaymentModel, *, cancelled: bool) -> None:
-    """The payer comes back from PayPal."""
+async def come_back(world: World, payment: PaymentModel, *, cancelled: bool) -> bool:
+    """The payer comes back from PayPal; False where nobody was sent there."""
     assert payment.id is not None
     VERDICT.set(payment.verdict)
     row = await world.runtime.books.read(existing_payment, payment.id)
     await payer_returned(world.runtime, row, cancelled=cancelled)
+    return row.redirect_url is not None
 
 
-async def hear_late(world: World, payment: PaymentModel, which: int) -> None:
-    """A processor tells of one of the payment's calls by itself, as a webhook does: at any time, and again."""
+async def hear_late(world: World, payment: PaymentModel, which: int) -> bool:
+    """A processor tells of one of the payment's calls by itself, as a webhook does: at any time, and again.
+
+    False where it has nothing to tell.
+    """
     runtime = world.runtime
     made = await runtime.books.read(select_operations, payment.id or "")
     told = [operation for operation in made if operation.kind not in ("order", "reversal")]
     if not told:
-        return
+        return False
     operation = told[which % len(told)]
     answer = await look_up(runtime, operation)
     if answer.result in ("succeeded", "declined"):
         await execute(runtime, await runtime.books.write(apply, runtime.policy, operation.id, answer))
+    return answer.result in ("succeeded", "declined")
 
 
 async def find_id(world: World, payment: PaymentModel) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select
 
-from benchmarks.machine.model import ENDED, HELD, PaymentModel
+from benchmarks.machine.model import ENDED, PaymentModel
 from connectors.processors.registry import CAPABILITIES
 from connectors.sandbox.ledger import LedgerRow
 from gateway.books.idempotency import idempotency_keys
@@ -75,16 +75,19 @@ def complaints(model: PaymentModel, found: Account) -> Iterator[str]:
     yield from _at_rest(model, found)
     yield from _balanced(found)
     yield from _conserved(found)
+    yield from _nothing_held(model, found)
     yield from _told_once(found)
     yield from _refunds_add_up(found)
     yield from _as_asked(model, found)
 
 
 def _at_rest(model: PaymentModel, found: Account) -> Iterator[str]:
-    if found.payment.state not in ENDED and not (model.never_lets_go() and found.payment.state in HELD):
-        yield f"state {found.payment.state}"
     if found.unanswered:
         yield f"never answered: {found.unanswered}"
+    if model.never_lets_go():
+        return
+    if found.payment.state not in ENDED:
+        yield f"state {found.payment.state}"
     for operation in found.operations:
         if operation.status in OPEN or operation.lease_until is not None:
             yield f"{operation.kind} {operation.id} is {operation.status}, due {operation.lease_until}"
@@ -110,8 +113,6 @@ def _conserved(found: Account) -> Iterator[str]:
             yield f"due:{processor} is {posted[f'due:{processor}']}, and {due} there"
         if posted[f"hold:{processor}"] != hold:
             yield f"hold:{processor} is {posted[f'hold:{processor}']}, and {hold} there"
-        if hold and found.payment.state not in HELD:
-            yield f"{hold} held at {processor}, and the payment is {found.payment.state}"
     taken = sum(_due(found, processor) for processor in CAPABILITIES)
     kept = found.payment.amount_captured - found.payment.amount_refunded
     if taken != kept:
@@ -119,6 +120,13 @@ def _conserved(found: Account) -> Iterator[str]:
     twice = [id for id, times in Counter(row.request_id for row in found.ledger).items() if times > 1]
     if twice:
         yield f"applied twice: {twice}"
+
+
+def _nothing_held(model: PaymentModel, found: Account) -> Iterator[str]:
+    if found.payment.state in ENDED and not model.never_lets_go():
+        held = {processor: hold for processor in CAPABILITIES if (hold := _hold(found, processor))}
+        if held:
+            yield f"held, and the payment is {found.payment.state}: {held}"
 
 
 def _due(found: Account, processor: str) -> int:

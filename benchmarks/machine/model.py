@@ -11,11 +11,11 @@ import msgspec
 
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest
 from schemas.fraud import Outcome
+from schemas.payments import ProcessorName
 
 Verb = Literal["create", "capture", "void", "refund"]
 Happened = Literal["yes", "no", "maybe"]
 ENDED = ("captured", "voided", "declined", "failed")
-HELD = ("authorized", "in_review", "partially_captured")
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -71,11 +71,15 @@ class PaymentModel(msgspec.Struct, kw_only=True):
     amount: int
     automatic: bool
     card: str | None
-    wanted: str | None
+    wanted: ProcessorName | None
     verdict: Outcome | None
     id: str | None = None
     requests: list[Request] = []
     decided: set[str] = set()
+
+    def processor(self) -> ProcessorName:
+        """Who takes it, unless another one has to."""
+        return self.wanted or ("paypal" if self.card is None else "visa" if "visa" in self.card else "mastercard")
 
     def of(self, verb: Verb) -> list[Request]:
         """What was asked of it."""

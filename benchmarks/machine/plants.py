@@ -1,13 +1,73 @@
-"""Bugs put into the core at run time, to see that the machine finds them."""
+"""Bugs put into the core while it runs, to see that the machine finds them."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
+from unittest.mock import patch
 
-PLANTS: dict[str, Callable[[], Any]] = {}
+import msgspec
+
+from connectors.processors.contract import Answer
+from gateway.books.operations import Operation, OperationStatus
+from gateway.books.payments import PaymentRow
+from gateway.books.postings import entries_of
+from gateway.payments import effects, lifecycle, transitions
+from gateway.payments.changes import Effect, OperationPosting
+from gateway.payments.effects import Situation
+from gateway.runtime import Runtime
+from schemas.ids import new_id
+
+Postings = tuple[OperationPosting, ...]
+
+_send, _captured = lifecycle.send, effects._captured
+_counts, _postings = transitions._counts, transitions._postings
+
+
+async def _refund_again(
+    runtime: Runtime, payment: PaymentRow, operation: Operation, parent: Operation | None, cvc: str | None
+) -> Answer:
+    """A refund nobody answered is sent once more under a new id, without a look whether it happened."""
+    answer = await _send(runtime, payment, operation, parent, cvc)
+    if operation.kind != "refund" or answer.result != "unknown":
+        return answer
+    return await _send(runtime, payment, msgspec.structs.replace(operation, id=new_id("op")), parent, cvc)
+
+
+def _post_rest_twice(found: Situation, closed: Operation, booked: Operation | None) -> Postings:
+    """What is left after a capture is taken off the hold twice."""
+    posted = _postings(found, closed, booked)
+    return posted * 2 if closed.kind == "void" and found.payment.amount_captured else posted
+
+
+def _post_void_as_capture(found: Situation, closed: Operation, booked: Operation | None) -> Postings:
+    """What was released is booked as taken."""
+    if closed.kind != "void" or closed.status != "succeeded":
+        return _postings(found, closed, booked)
+    taken = msgspec.structs.replace(closed, kind="capture")
+    return (OperationPosting(closed, entries_of(taken, found.payment.merchant_id, closed.amount)),)
+
+
+def _count_late_capture(found: Situation, capture: Operation) -> Effect:
+    """A capture that was done anew counts as well when it is found after all."""
+    return _captured(msgspec.structs.replace(found, replaced=False, other_open=()), capture)
+
+
+def _drop_what_is_late(status: OperationStatus, answer: Answer) -> bool:
+    """An approval of a call that was given up is not listened to."""
+    return status != "failed" and _counts(status, answer)
+
+
+PLANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "refund-sent-twice": lambda: patch.object(lifecycle, "send", _refund_again),
+    "rest-released-twice": lambda: patch.object(transitions, "_postings", _post_rest_twice),
+    "void-booked-as-capture": lambda: patch.object(transitions, "_postings", _post_void_as_capture),
+    "late-capture-counted-twice": lambda: patch.object(effects, "_captured", _count_late_capture),
+    "late-approval-dropped": lambda: patch.object(transitions, "_counts", _drop_what_is_late),
+}
 
 
 @contextmanager
 def planted(name: str | None) -> Iterator[None]:
     """The core with this bug in it; None: as it is."""
-    yield
+    with PLANTS[name]() if name else nullcontext():
+        yield

@@ -4,12 +4,14 @@ It serves any number of runs: each makes payments of its own.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import structlog
 from sqlalchemy import Connection, update
 from structlog.typing import EventDict
@@ -17,7 +19,7 @@ from structlog.typing import EventDict
 from benchmarks.machine.death import task_factory
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox import fault_effects
-from connectors.sandbox.faults import Fault
+from connectors.sandbox.faults import Fault, FaultName
 from connectors.sandbox.sandbox import Sandbox
 from gateway.books import accounts
 from gateway.books.cards import CardRow, upsert_card
@@ -36,6 +38,7 @@ T = TypeVar("T")
 
 NO_KAFKA = "localhost:1"  # nobody listens there
 CALL_TIMEOUT_S = 0.08  # how long a silent processor is waited for
+HELD_S = 3600.0
 LANDED_WITHIN_S = 20.0
 
 # Name → number and expiry. What each does is in `connectors/sandbox/magic.py`.
@@ -86,6 +89,7 @@ class World:
         self.cards: dict[str, CardRow] = {}
         self.operations = 0
         self.runs = 0
+        self.replies: Counter[str] = Counter()
         self.found = ""
         self.found_after = 0
         self.complaints: list[str] = []
@@ -103,16 +107,16 @@ class World:
             while self.held:
                 await asyncio.sleep(0)
 
-    async def land(self) -> None:
-        """Let held calls be applied now; the other faults stay."""
-        faults = [fault for fault in self.sandbox.faults() if fault.fault != "slow"]
+    async def end(self, ending: FaultName) -> None:
+        """End the faults of this name; the others stay, but calls that were held back are applied now."""
+        faults = [fault for fault in self.sandbox.faults() if fault.fault != ending]
         await self.behave()
         for fault in faults:
             self.sandbox.order(fault)
 
     def misbehave(self, fault: Fault) -> None:
-        """Put a fault in force."""
-        self.sandbox.order(fault)
+        """Put a fault in force. A slow call is held back until it is let go: time is not waited for."""
+        self.sandbox.order(msgspec.structs.replace(fault, seconds=HELD_S) if fault.fault == "slow" else fault)
 
     async def run_out(self, payment_ids: list[str]) -> None:
         """Let every lease and window of these payments run out, and recovery look once."""
