@@ -25,17 +25,23 @@ from benchmarks.mutator import Mutant, Words, mutants_of
 
 FILES = (
     "gateway/payments/transitions.py",
+    "gateway/payments/effects.py",
     "gateway/payments/changes.py",
     "gateway/payments/commit.py",
     "gateway/books/postings.py",
 )
 PURE_TESTS = (
     "tests/gateway/payments/test_transitions.py",
+    "tests/gateway/payments/test_effects.py",
+    "tests/gateway/payments/test_effects_of_refunds.py",
+    "tests/gateway/payments/test_effects_of_reversals.py",
     "tests/gateway/payments/test_transition_postings.py",
     "tests/gateway/payments/test_changes.py",
     "tests/gateway/payments/test_receive.py",
     "tests/gateway/payments/test_apply.py",
     "tests/gateway/payments/test_commit.py",
+    "tests/gateway/payments/test_late_answers.py",
+    "tests/gateway/payments/test_refund_parts.py",
     "tests/gateway/books/test_postings.py",
     "tests/gateway/payments/test_answers_in_any_order.py",
 )

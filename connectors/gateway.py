@@ -11,6 +11,7 @@ import msgspec
 from connectors.oauth_tokens import ClientCredentials, GrantedToken, TokenCache, TokenRefused, TokenUnreadable
 
 RETRIED_STATUSES = frozenset({409, 429, 503})
+GONE_ON = "wrong_state"  # a 409 that stays: the payment went on without this request
 RETRY_FOR_S = 120.0
 RETRY_PAUSE_S = 0.2
 RENEW_EARLY_S = 30
@@ -74,8 +75,8 @@ class GatewayClient:
     ) -> None:
         """`url` has no slash at its end.
 
-        `retry_for_s`: for how long a request is sent again, with the same key, after a 409, 429, 503 or a dropped
-        connection; 0 switches that off.
+        `retry_for_s`: for how long a request is sent again, with the same key, after a 429, a 503, a dropped
+        connection, or a 409 other than `wrong_state`; 0 switches that off.
         """
         self._url = url
         self._login = login
@@ -115,7 +116,8 @@ class GatewayClient:
             try:
                 return await self._authorized(method, path, headers, body)
             except GatewayRefused as refused:
-                if refused.status not in RETRIED_STATUSES or monotonic() >= give_up:
+                is_final = refused.status not in RETRIED_STATUSES or refused.code == GONE_ON
+                if is_final or monotonic() >= give_up:
                     raise
             except GatewayUnavailable:
                 if monotonic() >= give_up:

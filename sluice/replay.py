@@ -25,14 +25,19 @@ from schemas.money import UnknownCurrency
 from schemas.settings import load
 from sluice.cli import DURATION
 from sluice.dataset import DatasetTransaction, NotTransactions, card_number, read_transactions
+from sluice.follow_ups import NO_SHARES, FollowUps, Shares, plan_of
 from sluice.freshness import Freshness, quantiles
 from sluice.settings import ReplaySettings
 
 AT_ONCE = 32
+SHARE = click.FloatRange(0, 1)
 
 
 class ReplaySummary(msgspec.Struct, frozen=True):
-    """The printed result. Rates per second, times in milliseconds; `labels`: how many were sent."""
+    """The printed result. Rates per second, times in milliseconds; `labels`: how many were sent.
+
+    `captures`, `voids`, `refunds`: requests that succeeded or are pending; `refused`: the others, by code.
+    """
 
     payments: int
     skipped: int
@@ -43,17 +48,27 @@ class ReplaySummary(msgspec.Struct, frozen=True):
     verdict_ms: dict[str, float]
     warehouse_age_ms: dict[str, float]
     outcomes: dict[str, int]
+    captures: int
+    voids: int
+    refunds: int
+    refused: dict[str, int]
 
 
 class ReplayRun:
     """One run: makes cards and merchants, sends payments in order of time, and labels when they are due."""
 
     def __init__(
-        self, payer: GatewayClient, admin: GatewayClient, analyst: GatewayClient, run: str, currency: str
+        self,
+        payer: GatewayClient,
+        admin: GatewayClient,
+        analyst: GatewayClient,
+        run: str,
+        currency: str,
+        shares: Shares = NO_SHARES,
     ) -> None:
         self._payer, self._admin, self._analyst = payer, admin, analyst
-        self._run = run
-        self._currency = currency
+        self._run, self._currency, self._shares = run, currency, shares
+        self.follow_ups = FollowUps(payer, admin)
         self._cards: dict[int, str] = {}
         self._merchants: dict[int, str] = {}
         self._due: list[tuple[datetime, str, bool]] = []  # a heap: answers come in any order
@@ -69,17 +84,20 @@ class ReplayRun:
         await gather([self._create_merchant(merchant_id) for merchant_id in sorted(merchant_ids)])
 
     async def pay(self, transaction: DatasetTransaction) -> tuple[str, datetime]:
-        """Send one payment; its id, and when the books recorded what was answered."""
+        """Send one payment and what follows it; its id, and when the books recorded the last answer."""
+        key = f"{self._run}-{transaction.tx_id}"
+        plan = plan_of(self._run, transaction.tx_id, transaction.amount, self._shares)
         body = {
             "amount": transaction.amount,
             "currency": self._currency,
             "merchant": self._merchants[transaction.merchant_id],
             "payment_method": {"type": "card", "card": self._cards[transaction.card_id], "cvc": "100"},
             "occurred_at": transaction.ts,
-        }
+        } | ({"capture": "manual"} if plan.captures else {})
         began = perf_counter()
-        payment = await self._payer.post("/v1/payments", body, f"{self._run}-{transaction.tx_id}")
+        payment = await self._payer.post("/v1/payments", body, key)
         self.latencies.append((perf_counter() - began) * 1000)
+        payment = await self.follow_ups.carry_out(plan, payment, key)
         self.outcomes[payment["state"]] += 1
         return payment["id"], datetime.fromisoformat(payment["updated_at"])
 
@@ -128,6 +146,8 @@ async def gather(work: list[Any]) -> None:
 @click.option("--offset", type=click.IntRange(0), default=0, help="Leave out this many first.")
 @click.option("--label-delay", type=DURATION, default="7d", help="In the file's time, as 7d, 12h, 30m.")
 @click.option("--currency", default="EUR", help="What the amounts are in.")
+@click.option("--parts", type=SHARE, default=0.0, help="Share of payments, 0 to 1, that are captured in parts.")
+@click.option("--refunds", type=SHARE, default=0.0, help="Share of payments, 0 to 1, that are refunded.")
 @click.option("--run", help="Resume this run: its keys are <run>-<tx_id>.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def replay(
@@ -137,6 +157,8 @@ def replay(
     offset: int,
     label_delay: timedelta,
     currency: str,
+    parts: float,
+    refunds: float,
     run: str | None,
     as_json: bool,
 ) -> None:
@@ -146,7 +168,8 @@ def replay(
         transactions = list(read_transactions(file, currency, offset, limit))
         run = run or token_hex(4)
         click.echo(f"run {run}: {len(transactions)} transactions", err=True)
-        summary = asyncio.run(_replay(settings, transactions, run, currency, rate, label_delay))
+        shares = Shares(parts, refunds)
+        summary = asyncio.run(_replay(settings, transactions, run, currency, rate, label_delay, shares))
     except NotTransactions as error:
         raise click.ClickException(f"{file}: {error}") from None
     except UnknownCurrency:
@@ -164,12 +187,13 @@ async def _replay(
     currency: str,
     rate: float | None,
     delay: timedelta,
+    shares: Shares,
 ) -> ReplaySummary:
     url, password = settings.gateway_url(), settings.seed_password
     logins = [PasswordLogin(f"{name}@example.com", password) for name in ("replay", "admin", "analyst")]
     clients = [GatewayClient(url, login, retry_for_s=RETRY_FOR_S) for login in logins]
     async with clients[0] as payer, clients[1] as admin, clients[2] as analyst:
-        work = ReplayRun(payer, admin, analyst, run, currency)
+        work = ReplayRun(payer, admin, analyst, run, currency, shares)
         paid = [t for t in transactions if t.amount > 0]
         await work.prepare(paid)
         began = perf_counter()
@@ -186,6 +210,10 @@ async def _replay(
         verdict_ms=freshness.verdict_ms,
         warehouse_age_ms=quantiles(freshness.ages_ms),
         outcomes=dict(work.outcomes),
+        captures=work.follow_ups.done["capture"],
+        voids=work.follow_ups.done["void"],
+        refunds=work.follow_ups.done["refunds"],
+        refused=dict(work.follow_ups.refused),
     )
 
 

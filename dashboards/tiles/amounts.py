@@ -1,4 +1,4 @@
-"""Captured and pending amounts per currency; amounts of two currencies are never added."""
+"""Captured, refunded and pending amounts per currency; amounts of two currencies are never added."""
 
 import msgspec
 
@@ -6,12 +6,14 @@ from connectors.warehouse import Table
 from dashboards import formats
 from dashboards.page import card, html
 
-# Of the minutes that lie wholly or partly in the last 24 hours.
+# Payments of the minutes that lie wholly or partly in the last 24 hours, as they stand now.
 QUERY = """
-SELECT currency,
-       coalesce(sum(amount) FILTER (state = 'captured'), 0)::BIGINT AS captured,
-       coalesce(sum(count) FILTER (state = 'captured'), 0)::BIGINT AS payments,
-       coalesce(sum(amount) FILTER (state NOT IN ('captured', 'voided', 'declined', 'failed')), 0)::BIGINT AS open
+SELECT currency, sum(amount_captured)::BIGINT AS captured,
+       coalesce(sum(count) FILTER (state IN ('captured', 'partially_captured')), 0)::BIGINT AS payments,
+       coalesce(sum(amount) FILTER (
+           state IN ('processing', 'requires_action', 'in_review', 'authorized', 'unknown')
+       ), 0)::BIGINT AS open,
+       sum(amount_refunded)::BIGINT AS refunded
 FROM payments_by_minute
 WHERE minute >= date_trunc('minute', now()::TIMESTAMP - INTERVAL 24 HOUR)
 GROUP BY currency ORDER BY payments DESC, currency
@@ -21,13 +23,15 @@ SHOWN = 6
 
 
 class CurrencyAmounts(msgspec.Struct, frozen=True):
-    """One currency as it is shown; amounts as texts without its code."""
+    """One currency as it is shown; amounts as texts without its code. `net`: captured less refunded."""
 
     code: str
     captured: str
     payments: int
     mean: str
     pending: str
+    refunded: str
+    net: str
 
 
 def amounts(table: Table) -> list[CurrencyAmounts]:
@@ -39,8 +43,10 @@ def amounts(table: Table) -> list[CurrencyAmounts]:
             payments,
             formats.amount(round(captured / payments), code) if payments else formats.NONE,
             formats.amount(pending, code) if pending else formats.NONE,
+            formats.amount(refunded, code) if refunded else formats.NONE,
+            formats.amount(captured - refunded, code),
         )
-        for code, captured, payments, pending in table.rows
+        for code, captured, payments, pending, refunded in table.rows
     ]
 
 

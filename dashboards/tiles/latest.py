@@ -1,6 +1,8 @@
 """The latest payments, newest first."""
 
+from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -11,7 +13,7 @@ from dashboards.tiles.processors import NAMES
 
 QUERY = """
 SELECT id, created_at, status, state, amount, currency, processor, method, brand, last4, risk_outcome, risk_score,
-       decline_code
+       decline_code, amount_captured, amount_refunded
 FROM payments
 WHERE created_at >= (SELECT max(created_at) FROM payments) - INTERVAL 1 HOUR
 ORDER BY created_at DESC LIMIT 12
@@ -19,14 +21,14 @@ ORDER BY created_at DESC LIMIT 12
 
 
 class PaymentLine(msgspec.Struct, frozen=True):
-    """One payment as it is shown."""
+    """One payment as it is shown. `note`: why it was declined, or what was taken or given back of it."""
 
     id: str
     time: str
     age: str
     status: str
     state: str
-    reason: str
+    note: str
     amount: str
     currency: str
     instrument: str
@@ -51,7 +53,7 @@ def line(row: dict[str, object], now: datetime) -> PaymentLine:
         age=formats.age((now - created_at).total_seconds()),
         status=str(row["status"]),
         state=str(row["state"]).replace("_", " "),
-        reason=str(row["decline_code"] or "").replace("_", " "),
+        note=str(row["decline_code"] or "").replace("_", " ") or " · ".join(_moved(row)),
         amount=formats.amount(minor, str(row["currency"])),
         currency=str(row["currency"]),
         instrument=_instrument(row),
@@ -59,6 +61,15 @@ def line(row: dict[str, object], now: datetime) -> PaymentLine:
         outcome=str(row["risk_outcome"] or ""),
         score=f"{score:.2f}" if isinstance(score, float) else "",
     )
+
+
+def _moved(row: dict[str, Any]) -> Iterator[str]:
+    """What became of the amount, where that is not all of it taken and kept."""
+    currency, captured, refunded = row["currency"], row["amount_captured"], row["amount_refunded"]
+    if 0 < captured < row["amount"]:
+        yield f"{formats.amount(captured, currency)} taken"
+    if refunded:
+        yield "refunded" if refunded == captured else f"{formats.amount(refunded, currency)} refunded"
 
 
 def _instrument(row: dict[str, object]) -> str:

@@ -11,7 +11,9 @@ from dashboards.page import card, html
 # A payment our own fraud gate stopped never reached a processor; one still open has no answer yet.
 QUERY = """
 SELECT date_trunc('minute', created_at) AS minute, processor,
-       count(*) FILTER (state IN ('captured', 'authorized', 'in_review', 'voided')) AS approved,
+       count(*) FILTER (
+           state IN ('captured', 'partially_captured', 'authorized', 'in_review', 'voided')
+       ) AS approved,
        count(*) FILTER (state IN ('declined', 'failed')) AS refused,
        count(*) FILTER (state = 'unknown') AS unknown
 FROM payments

@@ -62,4 +62,4 @@ def show(figures: Throughput) -> None:
         for status, bars in figures.bars.items()
     ]
     with card("throughput", "Throughput", "payments per second, last 5 minutes"):
-        chart("throughput", "Payments per second by status", "/s", 270, series)
+        chart("throughput", "Payments per second by status", "/s", 310, series)

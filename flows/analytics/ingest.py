@@ -52,7 +52,7 @@ def ingest(record: Record) -> IngestedRecord:
 def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
     """The rows of an event: a refund changes its payment too.
 
-    None for `transaction_completed`, which only repeats the state of its payment.
+    There is none for `transaction_completed`, which only repeats the state of its payment.
     """
     data = event.data
     match data:

@@ -49,7 +49,7 @@ CREATE OR REPLACE VIEW refunds AS
 SELECT id, payment, amount, currency, status, decline_code, customer, merchant, processor, brand,
        created_at, updated_at, recorded_at, ingested_at, sequence
 FROM store.refunds;
-COMMENT ON VIEW refunds IS 'Every refund as it stands now, one row each. Those that succeeded add up to amount_refunded of their payment.';
+COMMENT ON VIEW refunds IS 'Every refund as it stands now, one row each. Once none of a payment is pending, those that succeeded add up to its amount_refunded.';
 COMMENT ON COLUMN refunds.id IS 'ref_…';
 COMMENT ON COLUMN refunds.payment IS 'pay_…';
 COMMENT ON COLUMN refunds.amount IS 'in minor units; given back where it succeeded, else asked';

@@ -36,21 +36,16 @@ _own = postings.alias("own")
 _own_accounts = select(_own.c.account).where(_own.c.source_id == bindparam("operation_id"))
 _kind = operations.c.kind
 _takes_off = (_kind == "void") | (_kind == "reversal") | (_kind == "capture")
-_capture = operations.alias("capture")
-_its_captures = select(_capture.c.id).where(
-    _capture.c.payment_id == bindparam("payment_id"), _capture.c.parent_id == bindparam("operation_id")
-)
-# With what later operations took off it: voids, reversals, captures of a hold, and reversals of those captures.
+# With what later operations took off it: voids and reversals of it, and captures of a hold.
 _standing = Statement(
     select(_c.account, func.sum(_c.amount).label("amount"))
     .join(operations, operations.c.id == _c.source_id)
     .where(
         _c.source_kind == "operation",
-        _c.payment_id == bindparam("payment_id"),  # here and above for the indexes
+        _c.payment_id == bindparam("payment_id"),  # for its index
         _c.account.in_(_own_accounts),
         (operations.c.id == bindparam("operation_id"))
-        | ((operations.c.parent_id == bindparam("operation_id")) & _takes_off)
-        | ((_kind == "reversal") & operations.c.parent_id.in_(_its_captures)),
+        | ((operations.c.parent_id == bindparam("operation_id")) & _takes_off),
     )
     .group_by(_c.account)
     .having(func.sum(_c.amount) != 0)
@@ -62,28 +57,30 @@ class Unbalanced(AssertionError):
     """Entries that do not add up to zero were about to be posted: a bug that must not reach the books."""
 
 
-def entries_of(operation: Operation, merchant_id: str, released: int = 0) -> Entries:
+def entries_of(operation: Operation, merchant_id: str) -> Entries:
     """The entries of an operation that succeeded and moves money; nothing for what takes another one back.
 
     `hold:` accounts carry what is reserved and not yet taken; `due:` what a processor owes us (positive) and what
-    we owe a merchant (negative). `released` (minor units): what a capture takes off the hold of its authorization.
-    What a void or reversal takes back is the `negated` entries of its parent.
+    we owe a merchant (negative). What a capture takes off a hold is `off_hold`; what a void or reversal takes back
+    are the `negated` entries of its parent.
     """
     processor, amount = operation.processor, operation.amount
     match operation.kind:
         case "authorize":
             return _moved("hold", processor, merchant_id, amount)
-        case "sale":
+        case "sale" | "capture":
             return _moved("due", processor, merchant_id, amount)
-        case "capture":
-            off_hold = _moved("hold", processor, merchant_id, -released) if released else ()
-            return off_hold + _moved("due", processor, merchant_id, amount)
         case "refund":
             return _moved("due", processor, merchant_id, -amount)
         case "order" | "void" | "reversal":
             return ()
         case _:
             assert_never(operation.kind)
+
+
+def off_hold(capture: Operation, merchant_id: str, released: int) -> Entries:
+    """The entries by which a capture frees `released` (minor units) of the hold of its authorization."""
+    return _moved("hold", capture.processor, merchant_id, -released)
 
 
 def _moved(kind: str, processor: str, merchant_id: str, amount: int) -> Entries:

@@ -67,11 +67,14 @@ def select_refund(conn: Connection, refund_id: str) -> RefundRow | None:
 
 def list_refunds(conn: Connection, after_id: str | None, most: int, wanted: RefundFilter) -> list[RefundRow]:
     """Up to `most` refunds, the newest first; `after_id` is the last one of the page before."""
-    query = select(refunds).order_by(_c.id.desc()).limit(most)
-    if wanted.party_id is not None:
-        query = query.where((_c.customer_id == wanted.party_id) | (_c.merchant_id == wanted.party_id))
-    if wanted.payment_id is not None:
-        query = query.where(_c.payment_id == wanted.payment_id)
-    if after_id is not None:
-        query = query.where(_c.id < after_id)
-    return [RefundRow(**row._asdict()) for row in conn.execute(query)]
+    party_id = wanted.party_id
+    sides = [()] if party_id is None else [(_c.customer_id == party_id,), (_c.merchant_id == party_id,)]
+    found: dict[str, RefundRow] = {}
+    for side in sides:  # one by one: of both in one statement every row would be read and sorted
+        query = select(refunds).where(*side).order_by(_c.id.desc()).limit(most)
+        if wanted.payment_id is not None:
+            query = query.where(_c.payment_id == wanted.payment_id)
+        if after_id is not None:
+            query = query.where(_c.id < after_id)
+        found |= {row.id: RefundRow(**row._asdict()) for row in conn.execute(query)}
+    return [found[refund_id] for refund_id in sorted(found, reverse=True)[:most]]

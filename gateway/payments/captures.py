@@ -74,7 +74,7 @@ def begin_void(
 
 def authorization(conn: Connection, payment_id: str) -> Operation:
     """The operation that holds a payment's money. Raises `LookupError` where none does."""
-    for operation in select_operations(conn, payment_id):
+    for operation in reversed(select_operations(conn, payment_id)):  # an earlier attempt's came late
         if operation.kind == "authorize" and operation.status == "succeeded":
             return operation
     raise LookupError(payment_id)

@@ -103,17 +103,22 @@ def change_of(
     now: int,
     *,
     waiting: bool = False,
+    in_flight: bool = False,
     updates: tuple[OperationUpdate, ...] = (),
     postings: tuple[OperationPosting, ...] = (),
 ) -> Change:
     """The change that leaves a payment as `effect` says, at `now` (microseconds UTC).
 
-    `waiting`: something is open that decides it. Raises `ImpossibleTransition` (a bug).
+    `waiting`: something is open that decides it. `in_flight`: another call is out, and its answer is what the
+    request that asked for it is answered with. Raises `ImpossibleTransition` (a bug).
     """
+    rests = effect.next is None and not in_flight
     if effect.next is not None:
-        after, rests = _sending(effect.payment, effect.next, policy, now), False
+        after = _sending(effect.payment, effect.next, policy, now)
+    elif in_flight:
+        after = msgspec.structs.replace(effect.payment, updated_at=now)
     else:
-        after, rests = _resting(effect.payment, now), True
+        after = _resting(effect.payment, now)
     moved = after.state != before.state
     events = effect.events + _state_events(before, after) + (_status_events(after) if rests else ())
     return Change(
@@ -167,31 +172,35 @@ def release_rest(payment: PaymentRow, capture: Operation) -> NextOperation:
     return NextOperation("void", c.processor, c.attempt_id, c.parent_id, c.parent_reference, capturable(payment))
 
 
-def refund_part(refund: RefundRow, operations: Iterable[Operation], requested_by: str | None) -> NextOperation:
+def refund_part(
+    refund: RefundRow, operations: Iterable[Operation], requested_by: str | None
+) -> NextOperation | None:
     """The next call of a refund: processors give back one capture at a time.
 
-    It is the first one with enough left, else the oldest with anything left. Raises `ValueError` where none is.
+    It is the first one with enough left, else the oldest with anything left; None where nothing is.
     """
     wanted = refund.amount - refund.amount_refunded
     left = _refundable(tuple(operations))
     if not left:
-        raise ValueError(f"{refund.id}: nothing is left to give back")
+        return None
     capture, most = next((part for part in left if part[1] >= wanted), left[0])
     part = following("refund", capture, min(wanted, most))
     return msgspec.structs.replace(part, refund_id=refund.id, requested_by=requested_by)
 
 
 def _refundable(operations: tuple[Operation, ...]) -> list[tuple[Operation, int]]:
-    """The sales and captures that stand, the oldest first, each with what is left of it in minor units."""
-    done = [o for o in operations if o.status == "succeeded"]
-    undone = {o.parent_id for o in done if o.kind == "reversal"}
-    standing = [o for o in done if o.id not in undone]
+    """The sales and captures that stand, the oldest first, each with what is left of it in minor units.
+
+    What a reversal is out for does not stand: it was done a second time.
+    """
+    undone = {o.parent_id for o in operations if o.kind == "reversal" and o.status != "failed"}
+    standing = [o for o in operations if o.status == "succeeded" and o.id not in undone]
     back: Counter[str | None] = Counter()
     for refund in standing:
         if refund.kind == "refund":
             back[refund.parent_id] += refund.amount
     taken = [(o, o.amount - back[o.id]) for o in standing if o.kind in ("sale", "capture")]
-    return [(capture, left) for capture, left in taken if left]
+    return [(capture, left) for capture, left in taken if left > 0]
 
 
 def capture_at_once(payment: PaymentRow, authorization: Operation) -> NextOperation | None:

@@ -37,7 +37,7 @@ from gateway.books.verdicts import give_back
 from gateway.log_lines import LogLine
 from gateway.payments.changes import Change, NextOperation, following
 from gateway.payments.effects import Situation
-from gateway.payments.transitions import draws_on_parent, settle, watched
+from gateway.payments.transitions import settle, takes_back, watched
 from gateway.payments.views import answer_to, milliseconds, refund_snapshot, snapshot
 from gateway.policy import Policy
 from schemas.events import EVENT_TYPES, trace_id
@@ -197,7 +197,7 @@ def _situation(conn: Connection, payment: PaymentRow, operation: Operation) -> S
     parent_entries: Entries = ()
     if operation.parent_id is not None:
         parent = select_operation(conn, operation.parent_id)
-        if draws_on_parent(operation.kind):
+        if takes_back(operation.kind):
             parent_entries = select_standing(conn, payment.id, operation.parent_id)
     refund_id = operation.refund_id or (parent.refund_id if parent else None)
     refund = select_refund(conn, refund_id) if refund_id else None

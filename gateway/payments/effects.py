@@ -79,6 +79,14 @@ def _reverses(operation: Operation, parent: Operation) -> bool:
     return operation.kind == "reversal" and operation.parent_id == parent.id
 
 
+def _done_elsewhere(found: Situation) -> bool:
+    """Whether a capture or refund is not wanted any more: it was done anew, or another call is in its place.
+
+    An open reversal is of a call that came late, and in nobody's way.
+    """
+    return found.replaced or any(other.kind != "reversal" for other in found.other_open)
+
+
 # --- authorizations -----------------------------------------------------------------------------------------
 
 
@@ -148,7 +156,7 @@ def _after_capture(found: Situation, closed: Operation, answer: Answer) -> Effec
 def _captured(found: Situation, capture: Operation) -> Effect:
     payment = found.payment
     rest = capturable(payment) - capture.amount
-    if rest < 0 or found.other_open or found.replaced:
+    if rest < 0 or _done_elsewhere(found):
         return Effect(payment, following("reversal", capture, capture.amount))
     taken = payment.amount_captured + capture.amount
     if rest == 0 or (capture.final and CAPABILITIES[capture.processor].final_capture_releases):
@@ -233,15 +241,17 @@ def _after_refund(found: Situation, closed: Operation, answer: Answer) -> Effect
 def _given_back(found: Situation, part: Operation, refund: RefundRow) -> Effect:
     payment = found.payment
     given = refund.amount_refunded + part.amount
-    if found.other_open or found.replaced or refund.status != "pending" or given > refund.amount:
+    if _done_elsewhere(found) or refund.status != "pending" or given > refund.amount:
         return Effect(payment, following("reversal", part, part.amount), refund)
     total = payment.amount_refunded + part.amount
     payment = msgspec.structs.replace(payment, amount_refunded=total)
     refund = msgspec.structs.replace(refund, amount_refunded=given)
-    if given == refund.amount:
-        return Effect(payment, None, msgspec.structs.replace(refund, status="succeeded"), ("refund.succeeded",))
     known = [part if operation.id == part.id else operation for operation in found.operations]
-    return Effect(payment, refund_part(refund, known, part.requested_by), refund, ("refund.pending",))
+    next = refund_part(refund, known, part.requested_by) if given < refund.amount else None
+    if next is not None:
+        return Effect(payment, next, refund, ("refund.pending",))
+    ended = msgspec.structs.replace(refund, status="succeeded", amount=given)
+    return Effect(payment, None, ended, ("refund.succeeded",))
 
 
 def _refund_refused(payment: PaymentRow, closed: Operation, refund: RefundRow) -> Effect:
@@ -288,7 +298,7 @@ def _after_authorizations_reversal(payment: PaymentRow, closed: Operation, paren
 
 
 def _after_captures_reversal(found: Situation, closed: Operation, capture: Operation) -> Effect:
-    if found.other_open or found.replaced or not capturable(found.payment):
+    if _done_elsewhere(found) or not capturable(found.payment):
         return Effect(found.payment)
     if closed.status == "succeeded":
         return Effect(found.payment, anew(capture))
@@ -298,7 +308,7 @@ def _after_captures_reversal(found: Situation, closed: Operation, capture: Opera
 def _after_refunds_reversal(found: Situation, closed: Operation, part: Operation) -> Effect:
     refund = found.refund
     assert refund is not None, "an operation of a refund names it"
-    if found.other_open or found.replaced or refund.status != "pending":
+    if _done_elsewhere(found) or refund.status != "pending":
         return Effect(found.payment, refund=refund)
     if closed.status == "succeeded":
         return Effect(found.payment, anew(part), refund)

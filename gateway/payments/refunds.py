@@ -31,11 +31,11 @@ def begin_refund(
         return payment
     check_at_rest(conn, payment, allowed=payment.state in ("captured", "partially_captured"))
     left = payment.amount_captured - payment.amount_refunded
-    if left == 0 or (amount or 0) > left:
-        raise AmountTooLarge
     now = now_micros()
     refund = _new_refund(payment, amount or left, reason, now)
     part = refund_part(refund, select_operations(conn, payment.id), request.account_id)
+    if part is None or not 0 < refund.amount <= left:
+        raise AmountTooLarge
     return commit(
         conn, policy, change_of(payment, Effect(payment, part, refund, ("refund.pending",)), policy, now)
     )

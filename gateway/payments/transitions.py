@@ -10,11 +10,10 @@ from typing import assert_never
 import msgspec
 
 from connectors.processors.contract import Answer
-from connectors.processors.registry import CAPABILITIES
 from gateway.books.operations import Operation, OperationKind, OperationStatus
 from gateway.books.payments import PaymentRow
-from gateway.books.postings import Entries, entries_of, negated
-from gateway.payments.changes import Change, OperationPosting, OperationUpdate, change_of
+from gateway.books.postings import entries_of, negated, off_hold
+from gateway.payments.changes import Change, OperationPosting, OperationUpdate, capturable, change_of
 from gateway.payments.effects import Situation, effect_of
 from gateway.policy import Policy
 
@@ -35,14 +34,16 @@ def settle(found: Situation, answer: Answer, policy: Policy, now: int) -> Change
         updates.append(OperationUpdate(booked, found.parent.status))
         others = tuple(other for other in found.other_open if other.id != booked.id)  # its end is known now
         found = msgspec.structs.replace(found, other_open=others)
+    effect = effect_of(found, closed, answer)
     return change_of(
         found.payment,
-        effect_of(found, closed, answer),
+        effect,
         policy,
         now,
         waiting=closed.status == "unknown" or bool(found.other_open),
+        in_flight=any(o.status == "sending" and o.kind != "reversal" for o in found.other_open),
         updates=tuple(updates),
-        postings=_postings(found, closed, booked),
+        postings=_postings(found, closed, booked) + _off_hold(found, closed, effect.payment),
     )
 
 
@@ -97,7 +98,7 @@ def _must_succeed(operation: Operation, payment: PaymentRow) -> bool:
         case "reversal":
             return True
         case "void":
-            return operation.requested_by is None and payment.state != "partially_captured"
+            return operation.requested_by is None and operation.amount == payment.amount
         case "order" | "authorize" | "sale" | "capture" | "refund":
             return False
         case _:
@@ -151,11 +152,8 @@ def _postings(found: Situation, closed: Operation, booked: Operation | None) -> 
         return ()
     merchant_id = found.payment.merchant_id
     match closed.kind:
-        case "order" | "authorize" | "sale" | "refund":
+        case "order" | "authorize" | "sale" | "capture" | "refund":
             posted = [OperationPosting(closed, entries_of(closed, merchant_id))]
-        case "capture":
-            released = _taken_off(closed, found.parent_entries)
-            posted = [OperationPosting(closed, entries_of(closed, merchant_id, released))]
         case "reversal" if booked:
             entries = entries_of(booked, merchant_id)
             posted = [OperationPosting(booked, entries), OperationPosting(closed, negated(entries))]
@@ -166,20 +164,21 @@ def _postings(found: Situation, closed: Operation, booked: Operation | None) -> 
     return tuple(posting for posting in posted if posting.entries)
 
 
-def _taken_off(capture: Operation, authorization_entries: Entries) -> int:
-    """What a capture takes off the hold of its authorization, in minor units; it may find nothing left."""
-    held = max((amount for _, amount in authorization_entries), default=0)
-    if capture.final and CAPABILITIES[capture.processor].final_capture_releases:
-        return held
-    return min(capture.amount, held)
+def _off_hold(found: Situation, closed: Operation, after: PaymentRow) -> tuple[OperationPosting, ...]:
+    """What a capture takes off the hold, once it counts: nothing while it may be taken back."""
+    capture = found.parent if closed.kind == "reversal" else closed
+    released = capturable(found.payment) - capturable(after)
+    if capture is None or capture.kind != "capture" or not released:
+        return ()
+    return (OperationPosting(capture, off_hold(capture, found.payment.merchant_id, released)),)
 
 
-def draws_on_parent(kind: OperationKind) -> bool:
-    """Whether an operation takes off, all or a part of it, what is posted for its parent."""
+def takes_back(kind: OperationKind) -> bool:
+    """Whether an operation undoes what is posted for its parent."""
     match kind:
-        case "capture" | "void" | "reversal":
+        case "void" | "reversal":
             return True
-        case "order" | "authorize" | "sale" | "refund":
+        case "order" | "authorize" | "sale" | "capture" | "refund":
             return False
         case _:
             assert_never(kind)

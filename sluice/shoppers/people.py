@@ -16,6 +16,8 @@ from schemas.ids import new_id
 from sluice.shoppers.shops import SHOPS, DemoCard, Shop, random
 
 LABEL_AFTER_S = 30.0  # how long it takes until somebody knows whether a payment was fraud
+SHIP_AFTER_S = (2.0, 6.0)  # how long it takes until something that was ordered is sent, or the next part of it
+RETURN_AFTER_S = (5.0, 20.0)
 FORM_ACTION = re.compile(r'<form[^>]* action="([^"]+)"')
 
 PaymentDocument = dict[str, Any]
@@ -77,8 +79,11 @@ class Shopper:
         }
         return await self._pay(body)
 
-    async def pay_by_paypal(self, shop: Shop, merchant_id: str, amount: int, decision: str) -> None:
-        """Pay by PayPal and press a button of PayPal's page: `decision` is `approve` or `cancel`."""
+    async def pay_by_paypal(self, shop: Shop, merchant_id: str, amount: int, decision: str) -> PaymentDocument:
+        """Pay by PayPal and press a button of PayPal's page: `decision` is `approve` or `cancel`.
+
+        Returns the payment as it then stands.
+        """
         payment = await self._pay(
             {
                 "amount": amount,
@@ -90,6 +95,8 @@ class Shopper:
         )
         if "next_action" in payment:
             await self._decide(payment["next_action"]["url"], decision)
+            payment = await self._client.get(f"/v1/payments/{payment['id']}")
+        return payment
 
     async def _pay(self, body: dict[str, Any]) -> PaymentDocument:
         payment: PaymentDocument = await self._client.post("/v1/payments", body, new_id("demo"))
@@ -114,7 +121,7 @@ class Shopper:
 
 
 class Staff:
-    """An admin and an analyst: they open shops, decide reviews, label, capture and void payments."""
+    """An admin and an analyst: they open shops, decide reviews, label, capture, void and refund payments."""
 
     def __init__(self, admin: GatewayClient, analyst: GatewayClient) -> None:
         self._admin = admin
@@ -130,17 +137,39 @@ class Staff:
         body = {"label": label, "source": "demo"}
         await self._analyst.post(f"/v1/payments/{payment_id}/labels", body, new_id("demo"))
 
-    async def finish(self, payment_id: str) -> None:
-        """Capture an authorized payment after a while, or in one case of four void it."""
-        await asyncio.sleep(random.uniform(2, 6))
-        verb = "void" if random.random() < 0.25 else "capture"
-        await self._admin.post(f"/v1/payments/{payment_id}/{verb}", {}, new_id("demo"))
+    async def finish(self, payment: PaymentDocument, shop: Shop) -> None:
+        """Capture an authorized payment after a while, whole or in parts, or in one case of four void it."""
+        await asyncio.sleep(random.uniform(*SHIP_AFTER_S))
+        if random.random() < 0.25:
+            await self._act(payment, "void", {})
+        elif random.random() < shop.in_parts:
+            await self._capture_in_parts(payment)
+        else:
+            await self._act(payment, "capture", {})
+
+    async def give_back_later(self, payment: PaymentDocument) -> None:
+        """Refund a payment after a while, in one case of two a part of it."""
+        await asyncio.sleep(random.uniform(*RETURN_AFTER_S))
+        body = {"amount": random.randint(1, payment["amount"])} if random.random() < 0.5 else {}
+        await self._act(payment, "refunds", body)
 
     async def decide_reviews(self) -> None:
         """Decide what is held for review, a few at a time."""
         answer = await self._analyst.get("/v1/reviews?limit=20")
         for review in [review for review in answer["data"] if not review.get("decision")]:
             await self._decide(review)
+
+    async def _capture_in_parts(self, payment: PaymentDocument) -> None:
+        """Two parts; what was not sent with the second one is released by it."""
+        first = max(1, payment["amount"] // 2)
+        await self._act(payment, "capture", {"amount": first, "final": False})
+        await asyncio.sleep(random.uniform(*SHIP_AFTER_S))
+        left = payment["amount"] - first
+        if left:
+            await self._act(payment, "capture", {"amount": random.randint(1, left), "final": True})
+
+    async def _act(self, payment: PaymentDocument, verb: str, body: dict[str, Any]) -> None:
+        await self._admin.post(f"/v1/payments/{payment['id']}/{verb}", body, new_id("demo"))
 
     async def _decide(self, review: dict[str, Any]) -> None:
         decision = "approve" if random.random() < 0.7 else "reject"

@@ -11,11 +11,17 @@ random = SystemRandom()
 
 
 class Shop(msgspec.Struct, frozen=True):
-    """A merchant. `usual`: the typical amount of one purchase, in minor units of `currency`."""
+    """A merchant. `usual`: the typical amount of one purchase, in minor units of `currency`.
+
+    `refunded`: the share of payments that it gives back, in full or in part; `in_parts`: the share of its manual
+    captures that it takes in parts.
+    """
 
     name: str
     currency: str
     usual: int
+    refunded: float = 0.0
+    in_parts: float = 0.0
 
 
 class DemoCard(msgspec.Struct, frozen=True):
@@ -34,11 +40,11 @@ class DemoCard(msgspec.Struct, frozen=True):
 
 SHOPS = (
     Shop("Bäckerei Morgenrot", "EUR", 650),
-    Shop("Librairie du Port", "EUR", 2_400),
-    Shop("Hudson Hardware", "USD", 5_200),
-    Shop("Blue Note Records", "USD", 2_900),
-    Shop("Camden Cycles", "GBP", 11_900),
-    Shop("Kissa Neko", "JPY", 1_800),
+    Shop("Librairie du Port", "EUR", 2_400, refunded=0.04, in_parts=0.5),
+    Shop("Hudson Hardware", "USD", 5_200, refunded=0.06, in_parts=0.7),
+    Shop("Blue Note Records", "USD", 2_900, refunded=0.03),
+    Shop("Camden Cycles", "GBP", 11_900, refunded=0.08, in_parts=0.3),
+    Shop("Kissa Neko", "JPY", 1_800, refunded=0.02),
 )
 
 # An address of a large provider in each of seven countries; the payer's country is that of the address.

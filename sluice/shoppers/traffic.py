@@ -1,4 +1,4 @@
-"""The traffic of the demo: ordinary purchases, declines, PayPal, and now and then stolen cards."""
+"""The traffic of the demo: ordinary purchases, declines, PayPal, refunds, and now and then stolen cards."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -8,7 +8,7 @@ import aiohttp
 import structlog
 
 from connectors.gateway import GatewayRefused, GatewayUnavailable
-from sluice.shoppers.people import KeptCard, NoPayPalForm, Shopper, Staff
+from sluice.shoppers.people import KeptCard, NoPayPalForm, PaymentDocument, Shopper, Staff
 from sluice.shoppers.shops import Shop, declined_card, new_card, price, random, smallest
 
 log = structlog.get_logger()
@@ -70,20 +70,26 @@ class Traffic:
 
     async def _buy(self, shopper: Shopper, shop: Shop) -> None:
         payment = await shopper.pay(await self._card_of(shopper), shop, self._shops[shop], price(shop))
+        await self._maybe_give_back(payment, shop)
         if random.random() < LABELLED_GOOD:
             await self._staff.label_later(payment["id"], "good")
 
     async def _buy_later_captured(self, shopper: Shopper, shop: Shop) -> None:
         payment = await shopper.pay(await self._card_of(shopper), shop, self._shops[shop], price(shop), "manual")
         if payment["state"] == "authorized":
-            await self._staff.finish(payment["id"])
+            await self._staff.finish(payment, shop)
 
     async def _be_declined(self, shopper: Shopper, shop: Shop) -> None:
         await shopper.pay(await shopper.keep(declined_card()), shop, self._shops[shop], price(shop))
 
     async def _buy_by_paypal(self, shopper: Shopper, shop: Shop) -> None:
         decision = "cancel" if random.random() < 0.15 else "approve"
-        await shopper.pay_by_paypal(shop, self._shops[shop], price(shop), decision)
+        payment = await shopper.pay_by_paypal(shop, self._shops[shop], price(shop), decision)
+        await self._maybe_give_back(payment, shop)
+
+    async def _maybe_give_back(self, payment: PaymentDocument, shop: Shop) -> None:
+        if payment["state"] == "captured" and random.random() < shop.refunded:
+            await self._staff.give_back_later(payment)
 
     async def _use_stolen_card(self) -> None:
         shopper, _ = self._draw()

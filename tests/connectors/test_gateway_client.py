@@ -53,6 +53,8 @@ class Server:
             return web.Response()
         if step == "html":
             return web.Response(text="<h1>Bad Gateway</h1>", status=502)
+        if step == "wrong_state":
+            return web.json_response({"code": step}, status=409)
         status = int(step)
         return web.json_response({"code": "why"} if status >= 400 else {"id": "pay_1"}, status=status)
 
@@ -101,7 +103,10 @@ async def test_a_login_that_is_put_off_is_tried_again(server: tuple[Server, str]
     assert await pay(server, 201) == {"id": "pay_1"}
 
 
-@pytest.mark.parametrize(("step", "status", "code"), [(422, 422, "why"), ("html", 502, "not JSON")])
+@pytest.mark.parametrize(
+    ("step", "status", "code"),
+    [(402, 402, "why"), (422, 422, "why"), ("html", 502, "not JSON"), ("wrong_state", 409, "wrong_state")],
+)
 async def test_any_other_no_is_final(server: tuple[Server, str], step: int | str, status: int, code: str) -> None:
     with pytest.raises(GatewayRefused) as refused:
         await pay(server, step)

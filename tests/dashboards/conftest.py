@@ -16,14 +16,16 @@ from flows.analytics.warehouse import Warehouse
 from schemas.events import Event, new_event
 from schemas.ids import new_id
 from schemas.notifications import Notification
-from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, ProcessorName
+from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, ProcessorName, Refund, RefundEvent
 from schemas.settings import PORTS
-from schemas.states import STATUS, PaymentState
+from schemas.states import STATUS, DeclineCode, PaymentState, Status
 from schemas.times import now
 from schemas.topics import NOTIFICATIONS, PAYMENTS
 from tests.flows.analytics.conftest import unlimited
 
-ENDS: list[PaymentState] = ["captured"] * 88 + ["declined"] * 6 + ["in_review"] * 2 + ["authorized"] * 2
+ENDS: list[PaymentState] = (
+    ["captured"] * 86 + ["partially_captured"] * 2 + ["declined"] * 6 + ["in_review"] * 2 + ["authorized"] * 2
+)
 ENDS += ["unknown", "failed"]
 CURRENCIES = ["EUR"] * 6 + ["USD"] * 3 + ["GBP", "JPY", "BHD"]
 PROCESSORS: list[ProcessorName] = ["visa"] * 5 + ["mastercard"] * 4 + ["paypal"]
@@ -49,6 +51,12 @@ class Shop:
         for at in range(0, len(records), 500):
             self.warehouse.write([ingest(record) for record in records[at : at + 500]])
         self.warehouse.save_lag({(topic.name, 0): 0 for topic in (PAYMENTS, NOTIFICATIONS)})
+
+    def refund(self, payment: Payment, amount: int, status: Status = "succeeded", sequence: int = 2) -> Payment:
+        """Write a refund of a payment; the payment as it then stands."""
+        event, stands = _refund(payment, amount, status, sequence)
+        self.warehouse.write([ingest(self._record(PAYMENTS.name, event))])
+        return stands
 
     def take(self, payment: Payment, traceparent: str | None = None) -> None:
         """Write one payment."""
@@ -89,7 +97,9 @@ class Shop:
             attempts=1,
             country="DE",
         )
-        return msgspec.structs.replace(start, **changes)
+        asked = msgspec.structs.replace(start, **changes)
+        taken = {"captured": asked.amount, "partially_captured": asked.amount // 2}.get(asked.state, 0)
+        return msgspec.structs.replace(asked, **{"amount_captured": taken} | changes)
 
     def _payment(self, moment: datetime) -> list[Record]:
         payment = self.payment(moment)
@@ -97,6 +107,9 @@ class Shop:
         records = [
             self._record(PAYMENTS.name, new_event(f"payment.{payment.state}", "/", payment.id, data, moment))
         ]
+        if payment.amount_captured and self._chance.random() < 0.08:
+            event, _ = _refund(payment, payment.amount_captured // self._chance.choice([1, 3]))
+            records.append(self._record(PAYMENTS.name, event))
         if self._chance.random() < 0.4:
             records.append(self._record(NOTIFICATIONS.name, self._notification(payment, moment)))
         return records
@@ -145,6 +158,19 @@ class Shop:
             },
             AppliedRisk,
         )
+
+
+def _refund(
+    payment: Payment, amount: int, status: Status = "succeeded", sequence: int = 2
+) -> tuple[Event, Payment]:
+    """A refund's event, and the payment as it then stands."""
+    moment = payment.created_at + timedelta(seconds=sequence)
+    given_back = amount if status == "succeeded" else 0
+    stands = msgspec.structs.replace(payment, amount_refunded=payment.amount_refunded + given_back)
+    code: DeclineCode | None = "call_issuer" if status == "failed" else None
+    refund = Refund(new_id("ref"), amount, payment.currency, status, code, moment, moment)
+    data = RefundEvent(sequence, payment.state, moment, stands, refund)
+    return new_event(f"refund.{status}", "/", payment.id, data, moment), stands
 
 
 def _method(processor: ProcessorName, last4: str) -> Method:

@@ -103,10 +103,15 @@ def test_the_page_renews_itself_and_asks_nobody_else(
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
 def test_nothing_is_cut_off(shop: Any, url: str, browser: Browser, width: int, height: int) -> None:
     shop.sell(600, timedelta(minutes=5))
-    shop.take(shop.payment(shop.now(), amount=999_999_999_999, currency="BHD", state="captured"))
+    much = shop.payment(shop.now(), amount=999_999_999_999, currency="BHD", state="captured")
+    shop.take(much)
+    shop.refund(shop.refund(much, much.amount, "failed"), much.amount - 1, sequence=3)
     page, _ = open_page(browser, url, width, height)
     wider = """(width) => [...document.querySelectorAll('[data-testid=stMain] *')]
         .filter(e => e.getBoundingClientRect().right > width + 1).map(e => e.className || e.tagName)"""
+    assert page.evaluate(wider, width) == []
+    page.goto(f"{url}?payment={much.id}")
+    expect(page.locator("table.refunds tbody tr")).to_have_count(2, timeout=60_000)
     assert page.evaluate(wider, width) == []
     page.close()
 

@@ -18,7 +18,7 @@ from dashboards.tiles import (
     verdict_latency,
     verdicts,
 )
-from schemas.payments import AppliedRisk, Method
+from schemas.payments import AppliedRisk, LastRefusal, Method
 from schemas.times import now
 
 
@@ -68,11 +68,29 @@ def test_two_currencies_are_never_added(shop: Any, reader: WarehouseReader) -> N
     assert (lines["JPY"].captured, lines["JPY"].pending, lines["JPY"].mean) == ("1,050", "–", "1,050")
 
 
+def test_what_was_given_back_stands_beside_what_was_taken(shop: Any, reader: WarehouseReader) -> None:
+    whole, part = (shop.payment(now(), amount=1000, currency="EUR", state="captured") for _ in range(2))
+    held = {"state": "partially_captured", "amount_captured": 400, "amount_capturable": 600}
+    for made in (whole, part, shop.payment(now(), amount=1000, currency="EUR", **held)):
+        shop.take(made)
+    shop.refund(whole, 1000)
+    shop.refund(shop.refund(part, 250), 300, "failed", sequence=3)
+    [euro] = amounts.amounts(reader.query(amounts.QUERY))
+    assert (euro.captured, euro.refunded, euro.net) == ("24.00", "12.50", "11.50")
+    assert (euro.payments, euro.pending) == (3, "–"), "what is held of a part is no pending payment"
+
+
+def test_with_nothing_given_back_the_net_is_what_was_taken(shop: Any, reader: WarehouseReader) -> None:
+    shop.take(shop.payment(now(), amount=1000, currency="EUR", state="captured"))
+    [euro] = amounts.amounts(reader.query(amounts.QUERY))
+    assert (euro.refunded, euro.net) == ("–", "10.00")
+
+
 def test_a_payment_our_gate_stopped_is_no_failure_of_a_processor(shop: Any, reader: WarehouseReader) -> None:
     for state, code in (
         ("captured", None),
         ("captured", None),
-        ("captured", None),
+        ("partially_captured", None),
         ("declined", "insufficient_funds"),
         ("declined", "blocked"),
         ("unknown", None),
@@ -146,6 +164,55 @@ def test_a_payment_has_the_trace_that_the_log_knows_it_by(
     detail = payment.detail(reader.query(payment.query(made.id)), now())
     assert detail
     assert dict(detail.money)["Trace"] == shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "given_back", "note"),
+    [
+        ({"state": "captured"}, 0, ""),
+        ({"state": "captured"}, 1000, "refunded"),
+        ({"state": "captured"}, 250, "2.50 refunded"),
+        ({"state": "captured", "amount_captured": 900}, 900, "9.00 taken · refunded"),
+        ({"state": "partially_captured", "amount_captured": 400}, 0, "4.00 taken"),
+        ({"state": "declined", "decline_code": "limit_exceeded"}, 0, "limit exceeded"),
+    ],
+)
+def test_a_line_says_what_became_of_the_amount(
+    shop: Any, reader: WarehouseReader, changes: dict[str, Any], given_back: int, note: str
+) -> None:
+    made = shop.payment(now(), **{"amount": 1000, "currency": "EUR", "decline_code": None} | changes)
+    shop.take(made)
+    if given_back:
+        shop.refund(made, given_back)
+    [line] = latest.latest(reader.query(latest.QUERY), now())
+    assert (line.state, line.note, line.amount) == (changes["state"].replace("_", " "), note, "10.00")
+
+
+def test_a_payment_shows_its_refunds_and_what_is_held(shop: Any, reader: WarehouseReader) -> None:
+    refused = LastRefusal("capture", "call_issuer", now())
+    held = {"amount_captured": 400, "amount_capturable": 600, "last_refusal": refused}
+    made = shop.payment(now(), amount=1000, currency="EUR", state="partially_captured", **held)
+    shop.take(made)
+    other = shop.payment(now(), amount=9, currency="EUR", state="captured")
+    for paid in (shop.refund(made, 150, "failed"), other):
+        shop.refund(paid, 5, sequence=3)
+    detail = payment.detail(reader.query(payment.query(made.id)), now())
+    assert detail
+    facts = dict(detail.money)
+    assert (facts["Captured"], facts["Still held"], facts["Refunded"]) == ("4.00 EUR", "6.00 EUR", "0.05 EUR")
+    assert facts["Last refusal"] == "capture: call issuer"
+    assert [(refund.amount, refund.status, refund.note) for refund in detail.refunds] == [
+        ("1.50 EUR", "failed", "call issuer"),
+        ("0.05 EUR", "succeeded", ""),
+    ]
+
+
+def test_a_payment_without_refunds_shows_none(shop: Any, reader: WarehouseReader) -> None:
+    shop.take(made := shop.payment(now()))
+    detail = payment.detail(reader.query(payment.query(made.id)), now())
+    assert detail
+    assert detail.refunds == []
+    assert dict(detail.money)["Last refusal"] == "–"
 
 
 def test_the_page_is_as_old_as_its_oldest_topic() -> None:

@@ -56,6 +56,21 @@ def test_a_part_of_a_file_in_another_currency(stack: Stack, file: Path) -> None:
     assert [amount for (amount,) in amounts] == [11, 11, 12, 12, 12]  # no minor units: whole yen
 
 
+def test_captures_in_parts_and_refunds_follow_and_a_resumed_run_repeats_none(stack: Stack, file: Path) -> None:
+    shares = ("--parts", "1", "--refunds", "0.5")
+    options = (str(file), "--run", "test-d", "--offset", "20", "--limit", "30", *shares)
+    first = summary_of(stack, *options)
+    assert min(first["captures"], first["refunds"], first["voids"]) > 0
+    given_back = "SELECT count(*) FROM refunds WHERE status = 'succeeded'"
+    assert stack.count(given_back) == first["refunds"]
+    again = summary_of(stack, *options)
+    asked = ("outcomes", "captures", "voids", "refunds", "refused")
+    assert [again[name] for name in asked] == [first[name] for name in asked]
+    left = "SELECT count(*) FROM payments WHERE state IN ('authorized', 'partially_captured')"
+    assert stack.count(left) == 0, "no hold is left"
+    stack.reconcile()
+
+
 def test_a_refusal_is_one_line_that_says_how_to_resume(stack: Stack, file: Path) -> None:
     summary_of(stack, str(file), "--run", "test-c", "--limit", "3")
     code, out, err = stack.says("replay", str(file), "--run", "test-c", "--limit", "3", "--currency", "USD")

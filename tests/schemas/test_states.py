@@ -19,11 +19,14 @@ def test_every_state_is_reached_and_only_the_final_ones_end() -> None:
     assert {state for state in STATES if not TRANSITIONS[state]} == FINAL
 
 
-def test_no_state_becomes_itself_and_nothing_becomes_unknown_once_the_processor_spoke() -> None:
-    assert not [state for state in STATES if can_become(state, state)]
+def test_only_a_further_part_leaves_a_state_as_it_was() -> None:
+    assert [state for state in STATES if can_become(state, state)] == ["partially_captured"]
+
+
+def test_nothing_becomes_unknown_once_the_processor_spoke() -> None:
     assert [state for state in STATES if can_become(state, "unknown")] == ["processing"]
     assert not can_become("requires_action", "captured")
 
 
-def test_a_status_is_final_exactly_where_the_state_is() -> None:
-    assert {state for state in STATES if STATUS[state] != "pending"} == FINAL
+def test_a_status_is_final_where_the_state_is_or_a_part_was_taken() -> None:
+    assert {state for state in STATES if STATUS[state] != "pending"} == FINAL | {"partially_captured"}

@@ -49,6 +49,8 @@ def is_all_there(payments: list[dict[str, Any]]) -> bool:
         and processors.keys() >= {"visa", "mastercard", "paypal"}
         and outcomes >= {"allow", "flag", "review"}
         and currencies >= {"EUR", "USD", "GBP", "JPY"}
+        and any(payment["amount_refunded"] for payment in payments)
+        and any(0 < payment["amount_captured"] < payment["amount"] for payment in payments)
     )
 
 

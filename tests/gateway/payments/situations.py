@@ -1,12 +1,14 @@
-"""Payments and operations as the tests of pure code need them, without books or clock."""
+"""Payments, operations and refunds as the tests of pure code need them, without books or clock."""
 
 from typing import Any
 
 from connectors.processors.contract import Answer, CallResult
 from gateway.books.operations import Operation, OperationKind
 from gateway.books.payments import PaymentRow
+from gateway.books.refunds import RefundRow
 from gateway.payments.changes import Change
-from gateway.payments.transitions import Situation, settle
+from gateway.payments.effects import Situation
+from gateway.payments.transitions import settle
 from gateway.policy import Policy
 from schemas.states import PaymentState
 
@@ -42,16 +44,37 @@ def payment(state: PaymentState = "processing", **given: Any) -> PaymentRow:
 
 
 def operation(kind: OperationKind, **given: Any) -> Operation:
-    """An operation at Visa that was sent and not answered."""
-    usual: dict[str, Any] = {"id": "op", "amount": 500, "parent_id": "op_before", "parent_reference": "ref_before"}
+    """An operation at Visa that was sent and not answered; one of a refund belongs to `refund`'s."""
+    usual: dict[str, Any] = {
+        "id": "op",
+        "processor": "visa",
+        "amount": 500,
+        "parent_id": "op_before",
+        "parent_reference": "ref_before",
+        "refund_id": "ref" if kind == "refund" else None,
+    }
     return Operation(
         payment_id="pay",
         attempt_id="att",
-        processor="visa",
         kind=kind,
         currency="EUR",
         created_at=SENT_AT,
         **(usual | given),
+    )
+
+
+def refund(amount: int = 500, **given: Any) -> RefundRow:
+    """A refund that is asked for, of which nothing was given back."""
+    return RefundRow(
+        id="ref",
+        payment_id="pay",
+        customer_id="acc_c",
+        merchant_id="acc_m",
+        currency="EUR",
+        created_at=0,
+        amount=amount,
+        updated_at=0,
+        **given,
     )
 
 
@@ -70,6 +93,8 @@ def answered(
     situation: dict[str, Any] = {name: given.pop(name) for name in Situation.__struct_fields__ if name in given}
     of_payment = {name: given.pop(name) for name in PaymentRow.__struct_fields__ if name in given}
     rows = {"payment": payment(state, **of_payment), "operation": operation(kind, **given)}
+    if kind == "refund":
+        rows["refund"] = refund()
     change = settle(Situation(**(rows | situation)), Answer(result, **(said or {})), POLICY, NOW)
     assert change is not None
     return change

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
+from itertools import count
 from typing import get_args
 
 import msgspec
@@ -13,21 +13,34 @@ from sqlalchemy import Connection
 
 from connectors.group_commit import run_in_savepoint
 from connectors.processors.contract import Answer, CallResult
-from gateway.books.operations import Operation, OperationOpen, select_open, select_operation, select_operations
+from gateway.books.idempotency import KeyedRequest, select_answer
+from gateway.books.operations import (
+    OPEN,
+    Operation,
+    OperationOpen,
+    select_open,
+    select_operation,
+    select_operations,
+)
 from gateway.books.outbox import select_history
 from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.postings import postings
-from gateway.payments.captures import authorization
+from gateway.books.refunds import RefundFilter, list_refunds
+from gateway.payments.captures import AmountTooLarge, authorization, begin_capture, begin_void
 from gateway.payments.changes import (
     Effect,
     NextOperation,
     approval,
+    capturable,
     capture_at_once,
     change_of,
     following,
     holds_money,
 )
 from gateway.payments.commit import apply, commit, open_reversal, receive
+from gateway.payments.refunds import begin_refund
+from gateway.payments.views import PaymentView, RefundView
+from gateway.problems import ProblemBody
 from schemas.payments import PaymentEvent
 from schemas.states import can_become
 from schemas.times import now_micros
@@ -36,7 +49,14 @@ from tests.gateway.payments.stored import POLICY, REQUEST, empty_books
 
 RESULTS: tuple[CallResult, ...] = get_args(CallResult)
 FIRST = {"sale": "visa", "authorize": "visa", "order": "paypal"}
-MOVES_MAX = 14
+MOVES_MAX = 24
+TOLD_ASIDE = (
+    "payment.capture_declined",
+    "payment.void_declined",
+    "refund.pending",
+    "refund.succeeded",
+    "refund.failed",
+)
 
 Move = Callable[[], object]
 
@@ -46,6 +66,8 @@ class Life:
 
     def __init__(self, conn: Connection, data: st.DataObject, results: Callable[..., list[CallResult]]) -> None:
         self._conn, self._draw, self._results = conn, data.draw, results
+        self._keys = count(1)
+        self.requests: dict[KeyedRequest, type] = {}
         kind = self._draw(st.sampled_from(sorted(FIRST)))
         row = situations.payment(
             attempts=0,
@@ -61,39 +83,62 @@ class Life:
 
     def move(self) -> None:
         """Let somebody move; who comes while another operation is open is refused, and may come again."""
-        move = self._draw(st.sampled_from(self._moves()))
+        if not (moves := self._moves()):
+            return  # an order that came to nothing
+        move = self._draw(st.sampled_from(moves))
         _, error = run_in_savepoint(self._conn.exec_driver_sql, move)
-        if error is not None and not isinstance(error, OperationOpen):
+        if error is not None and not isinstance(error, OperationOpen | AmountTooLarge):
             raise error
 
     def _moves(self) -> list[Move]:
+        payment = existing_payment(self._conn, "pay")
         operations = select_operations(self._conn, "pay")
-        moves: list[Move] = [partial(self._answer, operation) for operation in reversed(operations)]
+        answerable = [o for o in reversed(operations) if self._results(self._conn, o)]
+        moves: list[Move] = [partial(self._answer, operation) for operation in answerable]
         doubted = [o for o in operations if o.status == "unknown" and o.kind not in ("void", "reversal")]
         moves += [partial(open_reversal, self._conn, POLICY, operation) for operation in doubted]
-        payment = existing_payment(self._conn, "pay")
         if payment.state == "requires_action":
             moves.append(partial(self._approve_order, payment))
-        elif holds_money(payment.state):
-            held = authorization(self._conn, "pay")
-            moves.append(partial(self._send, payment, payment, following("void", held)))
-            moves.append(partial(self._release, payment, held))
+        elif payment.state == "in_review":
+            moves += [partial(self._approve, payment), partial(self._reject, payment)]
+        if any(operation.status in OPEN for operation in operations):
+            return [*moves, self._void]  # one of those that are refused
+        if left := capturable(payment):
+            moves += [partial(self._capture, left), self._void]
+        if left := payment.amount_captured - payment.amount_refunded:
+            moves.append(partial(self._refund, left))
         return moves
 
     def _answer(self, operation: Operation) -> None:
-        if results := self._results(self._conn, operation):
-            result = self._draw(st.sampled_from(results))
-            refused_late = result == "declined" and operation.kind in ("sale", "authorize")
-            must_reverse = refused_late and self._draw(st.booleans())
-            apply(self._conn, POLICY, operation.id, Answer(result, must_reverse=must_reverse))
+        result = self._draw(st.sampled_from(self._results(self._conn, operation)))
+        refused_late = result == "declined" and operation.kind in ("sale", "authorize")
+        must_reverse = refused_late and self._draw(st.booleans())
+        apply(self._conn, POLICY, operation.id, Answer(result, must_reverse=must_reverse))
 
-    def _release(self, payment: PaymentRow, held: Operation) -> None:
-        """The merchant captures a part, or the reviewer approves."""
-        if payment.state == "authorized":
-            self._send(payment, payment, following("capture", held, 300))
-        else:
-            released = msgspec.structs.replace(payment, state="authorized")
-            self._send(payment, released, capture_at_once(payment, held))
+    def _capture(self, left: int) -> None:
+        amount, final = self._part(left), self._draw(st.booleans())
+        begin_capture(self._conn, POLICY, self._request(PaymentView), "pay", amount, final=final)
+
+    def _void(self) -> None:
+        begin_void(self._conn, POLICY, self._request(PaymentView), "pay", as_payer=False)
+
+    def _refund(self, left: int) -> None:
+        begin_refund(self._conn, POLICY, self._request(RefundView), "pay", self._part(left), None)
+
+    def _part(self, left: int) -> int | None:
+        return self._draw(st.sampled_from([None, left, *range(100, left, 100)]))
+
+    def _request(self, answered_with: type) -> KeyedRequest:
+        request = KeyedRequest("acc_m", f"key_{next(self._keys)}", b"same", "merchant")
+        self.requests[request] = answered_with
+        return request
+
+    def _approve(self, payment: PaymentRow) -> None:
+        released = msgspec.structs.replace(payment, state="authorized")
+        self._send(payment, released, capture_at_once(payment, authorization(self._conn, "pay")))
+
+    def _reject(self, payment: PaymentRow) -> None:
+        self._send(payment, payment, following("void", authorization(self._conn, "pay")))
 
     def _approve_order(self, payment: PaymentRow) -> None:
         approved = commit(self._conn, POLICY, approval(payment, POLICY, now_micros())).payment
@@ -144,6 +189,8 @@ def test_at_rest_the_books_say_what_was_taken_and_what_is_held(data: st.DataObje
             payment = existing_payment(conn, "pay")
             if payment.recovery_point == "finished" and not select_open(conn, "pay"):
                 check_rest(conn, payment)
+                check_refunds(conn, payment)
+                check_answers(conn, life)
 
 
 def check_balance(conn: Connection) -> None:
@@ -158,20 +205,40 @@ def check_events(conn: Connection) -> None:
     """Sequences have no gap, and each state comes from the one before by a move that the table allows."""
     rows = select_history(conn, "pay")
     assert [row.sequence for row in rows] == list(range(1, len(rows) + 1))
-    events = [msgspec.json.decode(row.value, type=PaymentEvent) for row in rows if row.type.startswith("payment.")]
-    for before, event in pairwise(events):
-        assert event.previous_state == before.payment.state
-        assert can_become(before.payment.state, event.payment.state)
+    steps = [row for row in rows if row.type != "transaction_completed"]
+    events = [msgspec.json.decode(row.value, type=PaymentEvent) for row in steps]
+    for row, before, event in zip(steps[1:], events[:-1], events[1:], strict=True):
+        was, state = before.payment.state, event.payment.state
+        assert event.previous_state == was
+        assert state == was if row.type in TOLD_ASIDE else can_become(was, state)
     assert events[-1].payment.state == existing_payment(conn, "pay").state
     assert rows[-1].sequence == existing_payment(conn, "pay").sequence
 
 
 def check_rest(conn: Connection, payment: PaymentRow) -> None:
-    """`due:` is what was captured, `hold:` what is reserved, at the processors and for the merchant alike."""
+    """`due:` is what was captured and not given back, `hold:` what is reserved, for the merchant as well."""
     balance: Counter[tuple[str, bool]] = Counter()
     for row in conn.execute(postings.select()):
         account, _, owner = row.account.partition(":")
         balance[account, owner == payment.merchant_id] += row.amount
-    assert balance["due", False] == -balance["due", True] == payment.amount_captured
-    held = payment.amount if holds_money(payment.state) else 0
+    taken = payment.amount_captured - payment.amount_refunded
+    assert balance["due", False] == -balance["due", True] == taken
+    assert payment.state != "authorized" or payment.capture == "manual"  # an automatic capture has an end
+    held = payment.amount - payment.amount_captured if holds_money(payment.state) else 0
     assert balance["hold", False] == -balance["hold", True] == held
+
+
+def check_refunds(conn: Connection, payment: PaymentRow) -> None:
+    """Every refund has ended, and together they say what was given back."""
+    rows = list_refunds(conn, None, 100, RefundFilter())
+    assert sum(row.amount for row in rows if row.status == "succeeded") == payment.amount_refunded
+    assert all(row.status in ("succeeded", "failed") for row in rows)
+    assert payment.amount_refunded <= payment.amount_captured <= payment.amount
+
+
+def check_answers(conn: Connection, life: Life) -> None:
+    """Every request has its answer, of what it asked for."""
+    for request, shown in life.requests.items():
+        answer = select_answer(conn, request)
+        if answer is not None:
+            msgspec.json.decode(answer.body, type=ProblemBody if answer.status == 402 else shown)

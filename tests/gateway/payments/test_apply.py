@@ -107,8 +107,25 @@ def test_a_capture_posts_its_own_amount_and_leaves_its_parents_entries(conn: Con
     post(conn, parent, HELD, 0)
     operation_in(conn, "capture", parent_id="op_before", amount=300)
     apply(conn, POLICY, "op", Answer("succeeded"))
-    assert posted(conn, "op") == (*RELEASED, ("due:visa", 300), ("due:acc_m", -300))
+    taken, freed = (("due:visa", 300), ("due:acc_m", -300)), (("hold:visa", -300), ("hold:acc_m", 300))
+    assert posted(conn, "op") == (*taken, *freed)
     assert posted(conn, "op_before") == HELD
+
+
+def test_a_capture_is_answered_with_success_though_the_release_of_the_rest_was_refused(conn: Connection) -> None:
+    payment_in(conn, "authorized", capture="manual")
+    parent = operation_in(conn, "authorize", id="op_before", status="succeeded")
+    post(conn, parent, HELD, 0)
+    operation_in(conn, "capture", parent_id="op_before", amount=300)
+    request_in(conn, ok_status=200)
+    release = apply(conn, POLICY, "op", Answer("succeeded")).to_send
+    assert release is not None
+    assert (release.kind, release.amount, release.requested_by) == ("void", 200, None)
+    step = apply(conn, POLICY, release.id, Answer("declined", decline_code="expired_card"))
+    answer, refusal = step.answer_to(REQUEST), step.payment.refused()
+    assert answer is not None
+    assert refusal is not None
+    assert (answer.status, step.payment.state, refusal.kind) == (200, "partially_captured", "void")
 
 
 def test_a_late_approval_waits_for_the_reversal_that_is_open(conn: Connection) -> None:

@@ -15,17 +15,19 @@ from gateway.payments.changes import (
     anew,
     approval,
     awaits_authorization,
+    capturable,
     capture_at_once,
     change_of,
     following,
     holds_money,
+    release_rest,
 )
 from schemas.payments import AppliedRisk
 from schemas.states import STATES, STATUS, TRANSITIONS, PaymentState, Status, can_become
-from tests.gateway.payments.situations import NOW, POLICY, operation, payment
+from tests.gateway.payments.situations import NOW, POLICY, operation, payment, refund
 
 HOUR_US = 3_600_000_000
-MOVES = [(before, after) for before in STATES for after in sorted(TRANSITIONS[before])]
+MOVES = [(before, after) for before in STATES for after in sorted(TRANSITIONS[before]) if after != before]
 NO_MOVES = [(a, b) for a in STATES for b in STATES if a != b and not can_become(a, b)]
 FREE = ("processing", "requires_action")  # states in which no client is told a status
 STATUSES: tuple[Status | None, ...] = (None, "pending", "succeeded", "failed")
@@ -60,7 +62,7 @@ def test_a_changes_fields_are_given_by_name() -> None:
 def test_a_payment_with_an_operation_to_send_is_judged_and_this_workers() -> None:
     before = payment("authorized", recovery_point="finished", worker_id="wrk_other", lease_until=7)
     after = change_of(before, Effect(before, CAPTURE), POLICY, NOW).payment
-    assert (after.recovery_point, after.processor, after.worker_id) == ("judged", "mastercard", "wrk")
+    assert (after.recovery_point, after.worker_id) == ("judged", "wrk")
     assert (after.lease_until, after.updated_at) == (None, NOW)  # the operation has a lease of its own
     assert (after.state, after.sequence, after.announced) == ("authorized", 3, None)
 
@@ -73,10 +75,13 @@ def test_while_an_operation_is_to_be_sent_nobody_is_answered() -> None:
     assert (change.rests, change.waiting, change.opens_review, change.returns_caps) == (False,) * 4
 
 
-@pytest.mark.parametrize(("attempt_id", "attempts"), [(None, 2), ("att", 1)])
-def test_only_an_operation_without_an_attempt_begins_one(attempt_id: str | None, attempts: int) -> None:
+@pytest.mark.parametrize(("attempt_id", "attempts", "processor"), [(None, 2, "mastercard"), ("att", 1, "visa")])
+def test_only_an_operation_without_an_attempt_begins_one_and_moves_the_payment(
+    attempt_id: str | None, attempts: int, processor: str
+) -> None:
     before, next = payment(), NextOperation("sale", "mastercard", attempt_id)
-    assert change_of(before, Effect(before, next), POLICY, NOW).payment.attempts == attempts
+    after = change_of(before, Effect(before, next), POLICY, NOW).payment
+    assert (after.attempts, after.processor) == (attempts, processor)
 
 
 def test_a_state_on_the_way_to_an_operation_is_an_event_and_no_answer() -> None:
@@ -198,7 +203,10 @@ def test_a_following_operation_names_its_parent_and_stays_in_its_attempt() -> No
 
 def test_an_operation_anew_is_the_same_but_for_its_id() -> None:
     old = operation("void", amount=300, processor_reference="ref")
-    assert anew(old) == NextOperation("void", "visa", "att", "op_before", "ref_before", 300)
+    again = NextOperation("void", "visa", "att", "op_before", "ref_before", 300, replaces_id="op")
+    assert anew(old) == again
+    given: dict[str, Any] = {"part": 2, "final": False, "refund_id": "ref", "requested_by": "acc_m"}
+    assert anew(msgspec.structs.replace(old, **given)) == msgspec.structs.replace(again, **given)
 
 
 def test_only_an_automatic_payment_is_captured_at_once() -> None:
@@ -214,5 +222,54 @@ def test_an_authorization_decides_a_payment_in_work_or_doubt(state: PaymentState
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_money_is_held_while_authorized_or_in_review(state: PaymentState) -> None:
-    assert holds_money(state) is (state in ("authorized", "in_review"))
+def test_money_is_held_while_authorized_in_review_or_captured_in_part(state: PaymentState) -> None:
+    assert holds_money(state) is (state in ("authorized", "in_review", "partially_captured"))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_is_held_and_not_taken_may_be_captured_unless_a_reviewer_decides_first(state: PaymentState) -> None:
+    free = state in ("authorized", "partially_captured")
+    assert capturable(payment(state, amount_captured=200)) == (300 if free else 0)
+    assert capturable(payment(state)) == (500 if free else 0)
+
+
+def test_each_part_that_is_captured_is_an_event_though_the_state_stays() -> None:
+    row = payment("partially_captured", amount_captured=200, announced="succeeded")
+    after = msgspec.structs.replace(row, amount_captured=300)
+    change = change_of(row, Effect(after), POLICY, NOW)
+    assert (change.events, change.payment.sequence) == (("payment.partially_captured",), 4)
+
+
+def test_what_is_told_beside_the_states_comes_first_and_is_counted() -> None:
+    row = payment("authorized", announced="pending")
+    after = msgspec.structs.replace(row, state="declined")
+    change = change_of(row, Effect(after, events=("payment.capture_declined",)), POLICY, NOW)
+    assert change.events == ("payment.capture_declined", "payment.declined", "transaction_completed")
+    assert change.payment.sequence == 6
+
+
+def test_a_refusal_is_answered_once_nothing_follows_it() -> None:
+    row = payment("authorized", capture="manual")
+    assert change_of(row, Effect(row, refused=True), POLICY, NOW).refused is True
+    assert change_of(row, Effect(row), POLICY, NOW).refused is False
+    assert change_of(row, Effect(row, CAPTURE, refused=True), POLICY, NOW).refused is False
+
+
+def test_while_another_call_is_out_a_payment_stays_in_work_and_its_requests_wait() -> None:
+    row = payment("captured", worker_id="wrk_other", lease_until=7, announced="pending")
+    change = change_of(row, Effect(row, refused=True), POLICY, NOW, waiting=True, in_flight=True)
+    after = change.payment
+    assert (change.rests, change.waiting, change.refused, change.events) == (False, False, False, ())
+    assert (after.recovery_point, after.worker_id, after.lease_until) == ("judged", "wrk_other", 7)
+    assert after.updated_at == NOW
+
+
+def test_a_change_carries_the_refund_that_its_effect_leaves() -> None:
+    row = payment("captured")
+    assert change_of(row, Effect(row, refund=refund(300)), POLICY, NOW).refund == refund(300)
+
+
+def test_the_release_of_a_rest_is_of_all_that_the_captures_left() -> None:
+    capture = operation("capture", processor_reference="ref", requested_by="acc_m")
+    row = payment("partially_captured", amount_captured=300)
+    assert release_rest(row, capture) == NextOperation("void", "visa", "att", "op_before", "ref_before", 200)

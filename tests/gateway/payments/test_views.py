@@ -6,14 +6,17 @@ from tests.gateway.payments.conftest import MASTERCARD, Shop
 async def test_staff_see_each_call_to_a_processor(shop: Shop) -> None:
     held = (await shop.pay(1000, capture="manual")).json["id"]
     await shop.post(f"/v1/payments/{held}/capture", {"amount": 400}, who="merchant")
-    authorize, capture = (await shop.get(f"/v1/payments/{held}/operations", "analyst"))["data"]
+    authorize, capture, release = (await shop.get(f"/v1/payments/{held}/operations", "analyst"))["data"]
     ledger = shop.ledger()
-    assert [authorize["id"], capture["id"]] == [row.request_id for row in ledger]
+    assert [authorize["id"], capture["id"], release["id"]] == [row.request_id for row in ledger]
     assert (authorize["kind"], authorize["status"], authorize["amount"]) == ("authorize", "succeeded", 1000)
     assert (authorize["processor"], authorize["attempt"]) == ("visa", 1)
     assert authorize["routing_reason"] == "first_choice"
     assert (capture["kind"], capture["parent"], capture["amount"]) == ("capture", authorize["id"], 400)
-    for operation in (authorize, capture):
+    assert (release["kind"], release["parent"], release["amount"]) == ("void", authorize["id"], 600)
+    merchant = await shop.account("merchant")
+    assert [o["requested_by"] for o in (authorize, capture, release)] == [None, merchant, None]
+    for operation in (authorize, capture, release):
         assert operation["processor_reference"]
         assert 0 < operation["milliseconds"] < 60_000
         assert operation["created_at"] <= operation["finished_at"]
