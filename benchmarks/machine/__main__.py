@@ -11,20 +11,16 @@ from pathlib import Path
 
 import click
 import msgspec
-from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
-from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import Connection, func, select
 
 from benchmarks.machine.plants import PLANTS, planted
-from benchmarks.machine.rules import GatewayMachine
-from benchmarks.machine.world import World, running, settings_of
+from benchmarks.machine.search import search
+from benchmarks.machine.world import running, settings_of
 from benchmarks.stack import free_offset
 from connectors.processors.settings import ProcessorSettings
 from gateway.books.operations import operations
 from gateway.vault.client import VaultAway, VaultClient
 
-STEPS = 50  # of one run
-BATCH = 50  # runs
 VAULT_WITHIN_S = 60.0
 
 
@@ -59,7 +55,7 @@ def main(most: int, database: str, chosen: int | None, plant: str | None, shrink
     with tempfile.TemporaryDirectory() as folder, _vault(Path(folder)) as vault:
         processors = ProcessorSettings(data=Path(folder), port_offset=free_offset())
         with running(settings_of(Path(folder), vault), processors) as world, planted(plant):
-            found = _run(world, most, chosen, shrink=shrink)
+            found = search(world, most, chosen, shrink=shrink)
             seconds = time.monotonic() - began
             figures = Figures(
                 database=database,
@@ -75,31 +71,6 @@ def main(most: int, database: str, chosen: int | None, plant: str | None, shrink
             )
     click.echo(msgspec.json.encode(figures))
     sys.exit(found is not None)
-
-
-def _run(world: World, most: int, chosen: int, *, shrink: bool) -> str | None:
-    """What was found, if anything. Each batch is a search of its own, so that memory stays bounded."""
-    phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
-    how = settings(
-        max_examples=BATCH,
-        stateful_step_count=STEPS,
-        phases=phases,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-        verbosity=Verbosity.normal if shrink else Verbosity.quiet,
-    )
-    GatewayMachine.world = world
-    batch = 0
-    while world.operations < most:
-        try:
-            run_state_machine_as_test(seed(chosen + batch)(GatewayMachine), settings=how)
-        except Exception as error:
-            click.echo("\n".join([str(error), *getattr(error, "__notes__", [])]), err=True)
-            return world.found or repr(error)
-        batch += 1
-    return None
 
 
 def _calls(conn: Connection) -> dict[str, int]:

@@ -202,11 +202,11 @@ class GatewayMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Bring the run to rest, and look at everything."""
         self.world.runs += 1
-        if self.failed:
-            self.world.do(self.world.behave())
-            self.world.ledger()
-        else:
-            self._do(self._end())
+        try:
+            if not self.failed:
+                self._do(self._end())
+        finally:
+            self.world.do(self._clear_up())
 
     def _meet(self, payment: PaymentModel, mishap: FaultName | None, operation: FaultTarget) -> None:
         """Let the next such call to the payment's processor go wrong."""
@@ -268,6 +268,11 @@ class GatewayMachine(RuleBasedStateMachine):
                     await ask(self.world, model, request)
         wrong = await self._wrong()
         assert not wrong, "\n".join(wrong)
+
+    async def _clear_up(self) -> None:
+        await self.world.behave()
+        await self.world.forget(await self._ids())
+        self.world.ledger()
 
     async def _settle(self) -> None:
         """Run out every lease, decide what waits for somebody, and void what is still held."""

@@ -37,7 +37,7 @@ from schemas.times import now, now_micros
 T = TypeVar("T")
 
 NO_KAFKA = "localhost:1"  # nobody listens there
-CALL_TIMEOUT_S = 0.08  # how long a silent processor is waited for
+CALL_TIMEOUT_S = 0.05  # how long a silent processor is waited for
 HELD_S = 3600.0
 LANDED_WITHIN_S = 20.0
 
@@ -93,6 +93,7 @@ class World:
         self.found = ""
         self.found_after = 0
         self.complaints: list[str] = []
+        self._begun = 0
         self.held = 0  # calls that a twin holds back
         self._ledger_read = 0
 
@@ -102,10 +103,18 @@ class World:
 
     async def behave(self) -> None:
         """End all faults. Calls that a twin held back are applied now, before this returns."""
-        await self.sandbox.clear()
         async with asyncio.timeout(LANDED_WITHIN_S):
+            await self._reopen()
             while self.held:
                 await asyncio.sleep(0)
+
+    async def _reopen(self) -> None:
+        """A port that was closed may have been given to a client of somebody else's for a moment."""
+        while True:
+            try:
+                return await self.sandbox.clear()
+            except OSError:
+                await asyncio.sleep(0.05)
 
     async def end(self, ending: FaultName) -> None:
         """End the faults of this name; the others stay, but calls that were held back are applied now."""
@@ -120,13 +129,22 @@ class World:
 
     async def run_out(self, payment_ids: list[str]) -> None:
         """Let every lease and window of these payments run out, and recovery look once."""
-        await self.runtime.books.write(_run_out, payment_ids)
+        await self.runtime.books.write(_set_leases, payment_ids, 0)
         await sweep(self.runtime)
+
+    def begin_search(self) -> int:
+        """Forget what was found before; the operations so far."""
+        self.found, self.found_after, self._begun = "", 0, self.operations
+        return self._begun
 
     def note(self, error: BaseException) -> None:
         """Remember what did not hold first."""
-        self.found_after = self.found_after or self.operations
+        self.found_after = self.found_after or self.operations - self._begun
         self.found = self.found or f"{type(error).__name__}: {error}"
+
+    async def forget(self, payment_ids: list[str]) -> None:
+        """Let recovery never ask for these payments again: what has no end must not slow down later runs."""
+        await self.runtime.books.write(_set_leases, payment_ids, None)
 
     def ledger(self) -> list[Any]:
         """What the processors wrote down since this was asked last."""
@@ -235,11 +253,13 @@ def _counted_waits(world: World) -> Iterator[None]:
         fault_effects.wait = waits
 
 
-def _run_out(conn: Connection, payment_ids: list[str]) -> None:
-    columns = ((payments, "id"), (operations, "payment_id"), (idempotency_keys, "subject_id"))
+def _set_leases(conn: Connection, payment_ids: list[str], until: int | None) -> None:
+    columns = [(payments, "id"), (operations, "payment_id")]
+    if until is not None:  # that of a key is never null
+        columns.append((idempotency_keys, "subject_id"))
     for table, name in columns:
         mine = table.c[name].in_(payment_ids) & table.c.lease_until.is_not(None)
-        conn.execute(update(table).where(mine).values(lease_until=0))
+        conn.execute(update(table).where(mine).values(lease_until=until))
 
 
 def _verdict(payment_id: str, outcome: Outcome) -> Verdict:
