@@ -87,7 +87,9 @@ def _vault(data: Path) -> Iterator[Path]:
     """The socket of a vault process of our own."""
     path = data / "vault.sock"
     environment = {"SLUICE_DATA": str(data), "SLUICE_VAULT": str(path)}
-    with subprocess.Popen([sys.executable, "-m", "gateway.vault"], env=environment, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway.vault"], env=environment, stdout=subprocess.DEVNULL
+    ) as process:
         try:
             asyncio.run(_await_vault(path))
             yield path

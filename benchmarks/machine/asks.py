@@ -88,7 +88,7 @@ async def _carry_out(
 
 async def decide(world: World, payment: PaymentModel, decision: Any) -> bool:
     """Decide the review of a payment; False where it has none."""
-    review = await world.runtime.books.read(_review_of, payment.id)
+    review = await world.runtime.books.read(_review_of, payment.id or "")
     if review is None:
         return False
     payment.decided.add(decision)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -51,7 +52,12 @@ class Account(msgspec.Struct, frozen=True):
         ]
         theirs = [f"  there: {r.id} {r.operation} {r.request_id} {r.amount} of {r.of}" for r in self.ledger]
         told = [f"  told: {event.sequence} {event.type}" for event in self.events]
-        return [f"  {self.payment.state} {self.payment.amount_captured} of {self.payment.amount}", *ours, *theirs, *told]
+        return [
+            f"  {self.payment.state} {self.payment.amount_captured} of {self.payment.amount}",
+            *ours,
+            *theirs,
+            *told,
+        ]
 
 
 def account_of(conn: Connection, payment_id: str, ledger: dict[str, list[LedgerRow]]) -> Account:
@@ -161,12 +167,12 @@ def _lapsed(found: Account, request_id: str) -> list[int]:
 
 
 def _told_once(found: Account) -> Iterator[str]:
-    """Events count from 1 without gaps, go from state to state as the table allows, and end where the payment is."""
+    """Events count from 1 without gaps, go from state to state as the table allows, and end where it is."""
     payment = found.payment
     if [event.sequence for event in found.events] != list(range(1, payment.sequence + 1)):
         yield f"sequences {[event.sequence for event in found.events]}, and the payment has {payment.sequence}"
     shown = [msgspec.json.decode(event.value)["payment"] for event in found.events]
-    for before, after in zip(shown, shown[1:], strict=False):
+    for before, after in pairwise(shown):
         if before["state"] != after["state"] and not can_become(before["state"], after["state"]):
             yield f"told {before['state']} -> {after['state']}"
         if any(after[name] < before[name] for name in ("amount_captured", "amount_refunded")):
@@ -184,7 +190,8 @@ def _refunds_add_up(found: Account) -> Iterator[str]:
     if given != found.payment.amount_refunded or sum(refund["amount"] for refund in told) != given:
         yield f"amount_refunded {found.payment.amount_refunded}, refunds {given}, told {told}"
     for refund in found.refunds:
-        if refund.status == "pending" or (refund.status == "succeeded" and refund.amount != refund.amount_refunded):
+        whole = refund.amount == refund.amount_refunded
+        if refund.status == "pending" or (refund.status == "succeeded" and not whole):
             yield f"{refund.id} is {refund.status}: {refund.amount_refunded} of {refund.amount}"
     if not 0 <= found.payment.amount_refunded <= found.payment.amount_captured <= found.payment.amount:
         yield f"{found.payment.amount_refunded} of {found.payment.amount_captured} of {found.payment.amount}"

@@ -1,7 +1,7 @@
-"""Work that dies at one of its awaits, as if its process had: it, and every task that it began, is cancelled there.
+"""Work that dies at one of its awaits, as if its process had: it and every task that it began are cancelled there.
 
-Only tasks of `gateway/payments/` die. What others share (a commit of the books, a connection) goes on, as a database
-and a network do.
+Only tasks of `gateway/payments/` die. What others share (a commit of the books, a connection) goes on, as a
+database and a network do.
 """
 
 import asyncio
@@ -65,7 +65,8 @@ def task_factory(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> 
 
 
 async def _counted(work: Coroutine[Any, Any, T], death: Death) -> T:
-    return await _Counted(work, death)
+    result: T = await _Counted(work, death)
+    return result
 
 
 class _Counted:

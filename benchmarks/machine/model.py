@@ -1,7 +1,7 @@
-"""The model: what was asked, what was answered, and so what may have become of the money. It knows nothing of the core.
+"""The model: what was asked, what was answered, and so what may have become of the money.
 
-A request that was answered `yes` happened once, with `no` it did not, and with anything else (202, no answer, a
-worker that died) it happened once or not at all.
+It knows nothing of the core. A request that was answered `yes` happened once, with `no` it did not, and with
+anything else (202, no answer, a worker that died) it happened once or not at all.
 """
 
 from itertools import combinations
@@ -100,7 +100,7 @@ class PaymentModel(msgspec.Struct, kw_only=True):
         refunds = self.of("refund")
         open_ended = [r for r in refunds if r.amount is None and not r.said() and r.happened() == "maybe"]
         # Given back by several calls, a refund may be refused after the first: it is what was given back by then.
-        in_parts = [r for r in refunds if r.happened() == "no" and not r.refused and len(self.of("capture")) > 1]
+        in_parts = [r for r in refunds if r.happened() != "yes" and not r.refused and len(self.of("capture")) > 1]
         return None if open_ended or in_parts else _sums(refunds)
 
     def never_lets_go(self) -> bool:

@@ -10,16 +10,17 @@ import msgspec
 from connectors.processors.contract import Answer
 from gateway.books.operations import Operation, OperationStatus
 from gateway.books.payments import PaymentRow
-from gateway.books.postings import entries_of
-from gateway.payments import effects, lifecycle, transitions
+from gateway.books.postings import entries_of, off_hold
+from gateway.payments import effects, transitions
 from gateway.payments.changes import Effect, OperationPosting
 from gateway.payments.effects import Situation
+from gateway.payments.processor_calls import send
 from gateway.runtime import Runtime
 from schemas.ids import new_id
 
 Postings = tuple[OperationPosting, ...]
 
-_send, _captured = lifecycle.send, effects._captured
+_captured = effects._captured
 _counts, _postings = transitions._counts, transitions._postings
 
 
@@ -27,10 +28,10 @@ async def _refund_again(
     runtime: Runtime, payment: PaymentRow, operation: Operation, parent: Operation | None, cvc: str | None
 ) -> Answer:
     """A refund nobody answered is sent once more under a new id, without a look whether it happened."""
-    answer = await _send(runtime, payment, operation, parent, cvc)
+    answer = await send(runtime, payment, operation, parent, cvc)
     if operation.kind != "refund" or answer.result != "unknown":
         return answer
-    return await _send(runtime, payment, msgspec.structs.replace(operation, id=new_id("op")), parent, cvc)
+    return await send(runtime, payment, msgspec.structs.replace(operation, id=new_id("op")), parent, cvc)
 
 
 def _post_rest_twice(found: Situation, closed: Operation, booked: Operation | None) -> Postings:
@@ -44,7 +45,9 @@ def _post_void_as_capture(found: Situation, closed: Operation, booked: Operation
     if closed.kind != "void" or closed.status != "succeeded":
         return _postings(found, closed, booked)
     taken = msgspec.structs.replace(closed, kind="capture")
-    return (OperationPosting(closed, entries_of(taken, found.payment.merchant_id, closed.amount)),)
+    merchant_id = found.payment.merchant_id
+    entries = off_hold(taken, merchant_id, closed.amount) + entries_of(taken, merchant_id)
+    return (OperationPosting(closed, entries),)
 
 
 def _count_late_capture(found: Situation, capture: Operation) -> Effect:
@@ -58,7 +61,7 @@ def _drop_what_is_late(status: OperationStatus, answer: Answer) -> bool:
 
 
 PLANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
-    "refund-sent-twice": lambda: patch.object(lifecycle, "send", _refund_again),
+    "refund-sent-twice": lambda: patch("gateway.payments.lifecycle.send", _refund_again),
     "rest-released-twice": lambda: patch.object(transitions, "_postings", _post_rest_twice),
     "void-booked-as-capture": lambda: patch.object(transitions, "_postings", _post_void_as_capture),
     "late-capture-counted-twice": lambda: patch.object(effects, "_captured", _count_late_capture),

@@ -34,6 +34,7 @@ PAYMENTS_MAX = 4  # of a run: few, so that much happens to each
 AMOUNTS = st.sampled_from([1000, 1000, 5140, 6143])
 PARTS = st.sampled_from([300, 500, 300, 100, 1, None, 500, 5140, 5141, 5142])
 WELL = ["visa"] * 6 + ["mastercard"] * 5 + [None] * 6
+FINAL = st.sampled_from([False, False, True])
 METHODS = st.sampled_from([*WELL, *CARDS])  # None: PayPal
 VERDICTS = st.sampled_from(["allow", "allow", "allow", "flag", "review", "review", "block", None])
 DEATHS = st.none() | st.none() | st.integers(1, 16)
@@ -132,14 +133,18 @@ class GatewayMachine(RuleBasedStateMachine):
         self.models.append(model)
         return model
 
-    @rule(payment=payments, amount=PARTS, final=st.sampled_from([False, False, True]), mishap=MISHAPS, dies_at=DEATHS)
-    def capture(self, payment: PaymentModel, amount: int | None, final: bool, mishap: FaultName | None, dies_at: int | None) -> None:
+    @rule(payment=payments, amount=PARTS, final=FINAL, mishap=MISHAPS, dies_at=DEATHS)
+    def capture(
+        self, payment: PaymentModel, amount: int | None, final: bool, mishap: FaultName | None, dies_at: int | None
+    ) -> None:
         """The merchant takes what is held, or a part of it."""
         self._meet(payment, mishap, "capture")
         self._do(self._follow_up(payment, "capture", dies_at, amount=amount, final=final))
 
     @rule(payment=payments, amount=PARTS, mishap=MISHAPS, dies_at=DEATHS)
-    def refund(self, payment: PaymentModel, amount: int | None, mishap: FaultName | None, dies_at: int | None) -> None:
+    def refund(
+        self, payment: PaymentModel, amount: int | None, mishap: FaultName | None, dies_at: int | None
+    ) -> None:
         """The merchant gives back all or a part."""
         self._meet(payment, mishap, "refund")
         self._do(self._follow_up(payment, "refund", dies_at, amount=amount))

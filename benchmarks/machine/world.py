@@ -74,9 +74,10 @@ class Judge(VerdictInbox):
 
 
 class World:
-    """`operations` and `runs` count what was done; `found`: what did not hold first, and after how many operations.
+    """`operations` and `runs` count what was done, `replies` what requests were answered.
 
-    `complaints`: what recovery met and only logged.
+    `found`: what did not hold first in a search, after `found_after` operations. `complaints`: what recovery met
+    and only logged.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, runtime: Runtime, sandbox: Sandbox) -> None:
@@ -105,7 +106,7 @@ class World:
         """End all faults. Calls that a twin held back are applied now, before this returns."""
         async with asyncio.timeout(LANDED_WITHIN_S):
             await self._reopen()
-            while self.held:
+            while self.held:  # noqa: ASYNC110  (the twins apply such a call in the loop's next turns)
                 await asyncio.sleep(0)
 
     async def _reopen(self) -> None:

@@ -1,4 +1,7 @@
-"""The state machine in its short form, and planted bugs that it must find; `python -m benchmarks.machine` goes on."""
+"""The state machine in its short form, and planted bugs that it must find.
+
+`python -m benchmarks.machine` goes on as long as one likes.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
