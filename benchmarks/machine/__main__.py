@@ -24,7 +24,7 @@ from gateway.vault.client import VaultAway, VaultClient
 VAULT_WITHIN_S = 60.0
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
+class MachineFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it. `found`: what did not hold first; then `operations` are those until it did.
 
     `calls`: the operations in the books by kind and status, `replies`: what the requests were answered.
@@ -57,7 +57,7 @@ def main(most: int, database: str, chosen: int | None, plant: str | None, shrink
         with running(settings_of(Path(folder), vault), processors) as world, planted(plant):
             found = search(world, most, chosen, shrink=shrink)
             seconds = time.monotonic() - began
-            figures = Figures(
+            figures = MachineFigures(
                 database=database,
                 seed=chosen,
                 plant=plant,

@@ -9,7 +9,7 @@ from uuid import uuid4
 import aiohttp
 from sqlalchemy import Connection, select
 
-from benchmarks.machine.model import PaymentModel, Refused, Reply, Request, Verb
+from benchmarks.machine.model import PaymentModel, RefusedReply, Reply, Request, Verb
 from benchmarks.machine.world import VERDICT, World
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, idempotency_keys, select_answer
 from gateway.books.operations import select_operations
@@ -39,7 +39,9 @@ def new_request(world: World, verb: Verb, **asked: Any) -> Request:
 async def ask(world: World, payment: PaymentModel, request: Request) -> None:
     """Ask, and let the request hear the reply; a worker that dies on the way says nothing."""
     reply = await _reply(world, payment, request)
-    world.replies[f"{request.verb} {reply.name if isinstance(reply, Refused) else reply and reply.status}"] += 1
+    world.replies[
+        f"{request.verb} {reply.name if isinstance(reply, RefusedReply) else reply and reply.status}"
+    ] += 1
     request.hear(reply)
 
 
@@ -57,7 +59,7 @@ async def _reply(world: World, payment: PaymentModel, request: Request) -> Reply
             case "refund":
                 return await _carry_out(world, payment, request, begin_refund, amount=request.amount, reason=None)
     except Refusal as error:
-        return Refused(type(error).__name__)
+        return RefusedReply(type(error).__name__)
 
 
 async def _create(world: World, payment: PaymentModel, request: Request) -> Reply:

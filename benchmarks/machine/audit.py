@@ -23,7 +23,7 @@ TAKEN = ("captured", "partially_captured")
 TAKEN_BACK = ("void", "reversal")
 
 
-class Account(msgspec.Struct, frozen=True):
+class Evidence(msgspec.Struct, frozen=True):
     """All that the books hold of a payment, and what the twins hold of its attempts, applied rows alone."""
 
     payment: PaymentRow
@@ -60,12 +60,12 @@ class Account(msgspec.Struct, frozen=True):
         ]
 
 
-def account_of(conn: Connection, payment_id: str, ledger: dict[str, list[LedgerRow]]) -> Account:
+def evidence_of(conn: Connection, payment_id: str, ledger: dict[str, list[LedgerRow]]) -> Evidence:
     """Everything there is of a payment. `ledger`: the twins' rows by our attempts' ids."""
     attempts = [attempt.id for attempt in select_attempts(conn, payment_id)]
     keys = idempotency_keys.c
     running = (keys.subject_id == payment_id) & keys.status.is_(None)
-    return Account(
+    return Evidence(
         payment=existing_payment(conn, payment_id),
         operations=select_operations(conn, payment_id),
         postings=list(conn.execute(select(postings).where(postings.c.payment_id == payment_id))),
@@ -76,7 +76,7 @@ def account_of(conn: Connection, payment_id: str, ledger: dict[str, list[LedgerR
     )
 
 
-def complaints(model: PaymentModel, found: Account) -> Iterator[str]:
+def complaints(model: PaymentModel, found: Evidence) -> Iterator[str]:
     """Everything that does not hold of a payment that came to rest, one line each."""
     yield from _at_rest(model, found)
     yield from _balanced(found)
@@ -87,7 +87,7 @@ def complaints(model: PaymentModel, found: Account) -> Iterator[str]:
     yield from _as_asked(model, found)
 
 
-def _at_rest(model: PaymentModel, found: Account) -> Iterator[str]:
+def _at_rest(model: PaymentModel, found: Evidence) -> Iterator[str]:
     if found.unanswered:
         yield f"never answered: {found.unanswered}"
     if model.never_lets_go():
@@ -99,7 +99,7 @@ def _at_rest(model: PaymentModel, found: Account) -> Iterator[str]:
             yield f"{operation.kind} {operation.id} is {operation.status}, due {operation.lease_until}"
 
 
-def _balanced(found: Account) -> Iterator[str]:
+def _balanced(found: Evidence) -> Iterator[str]:
     sums: Counter[str] = Counter()
     for row in found.postings:
         sums[row.source_id] += row.amount
@@ -108,7 +108,7 @@ def _balanced(found: Account) -> Iterator[str]:
             yield f"the postings of {source_id} sum to {total}"
 
 
-def _conserved(found: Account) -> Iterator[str]:
+def _conserved(found: Evidence) -> Iterator[str]:
     """Per processor: what it owes us and what it holds are the same in books and ledger."""
     posted: Counter[str] = Counter()
     for row in found.postings:
@@ -128,19 +128,19 @@ def _conserved(found: Account) -> Iterator[str]:
         yield f"applied twice: {twice}"
 
 
-def _nothing_held(model: PaymentModel, found: Account) -> Iterator[str]:
+def _nothing_held(model: PaymentModel, found: Evidence) -> Iterator[str]:
     if found.payment.state in ENDED and not model.never_lets_go():
         held = {processor: hold for processor in CAPABILITIES if (hold := _hold(found, processor))}
         if held:
             yield f"held, and the payment is {found.payment.state}: {held}"
 
 
-def _due(found: Account, processor: str) -> int:
+def _due(found: Evidence, processor: str) -> int:
     taken = sum(row.amount for row in found.standing("sale", "capture") if row.processor == processor)
     return taken - sum(row.amount for row in found.standing("refund") if row.processor == processor)
 
 
-def _hold(found: Account, processor: str) -> int:
+def _hold(found: Evidence, processor: str) -> int:
     """What the processor still reserves; what it has no call to release has lapsed once we say so."""
     return sum(
         max(_held_by(found, row), 0)
@@ -149,7 +149,7 @@ def _hold(found: Account, processor: str) -> int:
     )
 
 
-def _held_by(found: Account, authorization: LedgerRow) -> int:
+def _held_by(found: Evidence, authorization: LedgerRow) -> int:
     able = CAPABILITIES[authorization.processor]
     captures = [row for row in found.standing("capture") if row.of == authorization.id]
     if able.final_capture_releases and any(found.operation(row.request_id).final for row in captures):
@@ -159,14 +159,14 @@ def _held_by(found: Account, authorization: LedgerRow) -> int:
     return authorization.amount - sum(row.amount for row in captures) - released - sum(lapsed)
 
 
-def _lapsed(found: Account, request_id: str) -> list[int]:
+def _lapsed(found: Evidence, request_id: str) -> list[int]:
     """The rests that an authorization's processor was not told of, in minor units."""
     told = {row.request_id for row in found.ledger}
     voids = [o for o in found.operations if o.kind == "void" and o.parent_id == request_id and o.id not in told]
     return [void.amount for void in voids if void.status == "succeeded"]
 
 
-def _told_once(found: Account) -> Iterator[str]:
+def _told_once(found: Evidence) -> Iterator[str]:
     """Events count from 1 without gaps, go from state to state as the table allows, and end where it is."""
     payment = found.payment
     if [event.sequence for event in found.events] != list(range(1, payment.sequence + 1)):
@@ -184,7 +184,7 @@ def _told_once(found: Account) -> Iterator[str]:
         yield "a status was told twice"
 
 
-def _refunds_add_up(found: Account) -> Iterator[str]:
+def _refunds_add_up(found: Evidence) -> Iterator[str]:
     given = sum(refund.amount_refunded for refund in found.refunds)
     told = [msgspec.json.decode(e.value)["refund"] for e in found.events if e.type == "refund.succeeded"]
     if given != found.payment.amount_refunded or sum(refund["amount"] for refund in told) != given:
@@ -197,7 +197,7 @@ def _refunds_add_up(found: Account) -> Iterator[str]:
         yield f"{found.payment.amount_refunded} of {found.payment.amount_captured} of {found.payment.amount}"
 
 
-def _as_asked(model: PaymentModel, found: Account) -> Iterator[str]:
+def _as_asked(model: PaymentModel, found: Evidence) -> Iterator[str]:
     """The model's own view: no more was taken, given back or released than was asked, and what was told holds."""
     payment = found.payment
     if payment.amount_captured not in (allowed := model.may_be_captured()):
@@ -217,7 +217,7 @@ def _as_asked(model: PaymentModel, found: Account) -> Iterator[str]:
             yield f"told {told}, and is {payment.state}"
 
 
-def _may_be_voided(model: PaymentModel, found: Account) -> bool:
+def _may_be_voided(model: PaymentModel, found: Evidence) -> bool:
     """By a void, a reviewer, the payer who left, or a reversal of an authorization nobody answered."""
     asked = any(request.happened() != "no" for request in model.of("void"))
     reversed_ = any(o.kind == "reversal" and o.status == "succeeded" for o in found.operations)

@@ -18,13 +18,13 @@ Happened = Literal["yes", "no", "maybe"]
 ENDED = ("captured", "voided", "declined", "failed")
 
 
-class Refused(msgspec.Struct, frozen=True):
+class RefusedReply(msgspec.Struct, frozen=True):
     """The domain's no, by the name of its class: nothing was written."""
 
     name: str
 
 
-Reply = IdempotentAnswer | Refused | None  # None: whoever asked heard nothing
+Reply = IdempotentAnswer | RefusedReply | None  # None: whoever asked heard nothing
 
 
 class Request(msgspec.Struct, kw_only=True):
@@ -44,7 +44,7 @@ class Request(msgspec.Struct, kw_only=True):
             case IdempotentAnswer():
                 assert self.answer in (None, reply), f"{self.keyed.key} was answered {self.answer} and {reply}"
                 self.answer, self.refused = reply, False
-            case Refused():  # a repeat of one that is open is refused too, and says nothing of the first
+            case RefusedReply():  # a repeat of one that is open is refused too, and says nothing of the first
                 self.refused = self.refused or not self.replies
             case None:
                 self.refused = False

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from benchmarks.machine import asks
 from benchmarks.machine.asks import ask, new_request
-from benchmarks.machine.audit import account_of, complaints
+from benchmarks.machine.audit import complaints, evidence_of
 from benchmarks.machine.death import Died, until_death
 from benchmarks.machine.model import PaymentModel, Request
 from benchmarks.machine.world import CARDS, World
@@ -313,7 +313,7 @@ class GatewayMachine(RuleBasedStateMachine):
         wrong, self.world.complaints = self.world.complaints, []
         for model in self.models:
             if model.id is not None:
-                found = await self.world.runtime.books.read(account_of, model.id, ledger)
+                found = await self.world.runtime.books.read(evidence_of, model.id, ledger)
                 lines = [f"{model.id}: {line}" for line in complaints(model, found)]
                 wrong += [*lines, *found.lines()] if lines else []
         return wrong
