@@ -61,7 +61,7 @@ def effect_of(found: Situation, closed: Operation, answer: Answer) -> Effect:
         case "order":
             return _after_order(payment, closed, answer)
         case "authorize" | "sale":
-            return _after_authorization(payment, closed, answer)
+            return _after_authorization(found, closed, answer)
         case "capture":
             return _after_capture(found, closed, answer)
         case "void":
@@ -98,9 +98,10 @@ def _after_order(payment: PaymentRow, closed: Operation, answer: Answer) -> Effe
     return Effect(_become(payment, "failed", decline_code="processor_unavailable"))
 
 
-def _after_authorization(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
+def _after_authorization(found: Situation, closed: Operation, answer: Answer) -> Effect:
+    payment = found.payment
     if closed.status == "succeeded":
-        return _approved(payment, closed)
+        return _found_too_late(found, closed) or _approved(payment, closed)
     if not awaits_authorization(payment.state):
         return Effect(payment)
     match closed.status:
@@ -112,6 +113,17 @@ def _after_authorization(payment: PaymentRow, closed: Operation, answer: Answer)
             return _failed(payment, closed)
         case _:
             assert_never(closed.status)
+
+
+def _found_too_late(found: Situation, closed: Operation) -> Effect | None:
+    """An approval after the end of its payment, whose reversal had found nothing: it is asked for again.
+
+    That reversal may have landed too, and then a void would be refused without end.
+    """
+    sent = any(_reverses(other, closed) for other in found.operations)
+    if not sent or awaits_authorization(found.payment.state):
+        return None
+    return Effect(found.payment, following("reversal", closed, closed.amount))
 
 
 def _approved(payment: PaymentRow, closed: Operation) -> Effect:

@@ -76,6 +76,27 @@ async def test_a_sale_found_behind_a_reversal_nobody_answered_is_taken_back(shop
     assert await shop.balance() == {}
 
 
+@pytest.mark.parametrize("processor", ["visa", "mastercard"])
+async def test_a_sale_and_its_reversal_that_both_land_after_the_end_leave_nothing(
+    shop: Shop, processor: str
+) -> None:
+    """A void of the sale would be refused, and asked for without end: it was taken back already."""
+    shop.fault(processor, "slow", operation="authorize", seconds=600, times=1)
+    paid = (await shop.pay(processor=processor)).json["id"]
+    for operation in ("void", "reversal"):
+        shop.fault(processor, "slow", operation=operation, seconds=600, times=1)
+    await shop.expire()
+    await shop.expire()
+    assert await shop.state(paid) == "failed"
+    await shop.sandbox.clear()  # lets the slow calls be applied now, in the order they came
+    await _applied(shop, 2)
+    await shop.expire()  # the watch
+    assert await shop.state(paid) == "failed"
+    made = (await shop.get(f"/v1/payments/{paid}/operations"))["data"]
+    assert [(o["kind"], o["status"]) for o in made] == [("sale", "succeeded"), ("reversal", "succeeded")]
+    assert await shop.balance() == {}
+
+
 async def test_a_sale_found_while_its_reversal_is_open_waits_for_its_end(shop: Shop) -> None:
     paid = await _begin_a_reversal(shop, "visa")
     runtime = shop.gateway.runtime

@@ -109,7 +109,7 @@ async def test_approved_goes_on_through_the_judge(shop: Shop) -> None:
     assert [row.operation for row in shop.ledger()] == ["authorize", "capture"]
 
 
-async def test_an_approval_after_the_end_is_booked_and_voided(shop: Shop, request_of: RequestOf) -> None:
+async def test_an_approval_after_the_end_is_booked_and_taken_back(shop: Shop, request_of: RequestOf) -> None:
     """A worker frozen between check and send comes back after recovery has given its payment up."""
     request, row = await request_of()
     runtime = shop.gateway.runtime
@@ -122,7 +122,7 @@ async def test_an_approval_after_the_end_is_booked_and_voided(shop: Shop, reques
     answer = await send(runtime, step.payment, step.to_send, None, None)
     late = await runtime.books.write(apply, runtime.policy, step.to_send.id, answer)
     assert late.to_send is not None
-    assert late.to_send.kind == "void"
+    assert late.to_send.kind == "reversal"
     await shop.expire()
     await shop.expire()
     assert await shop.state(row.id) == "failed"

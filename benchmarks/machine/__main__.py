@@ -1,0 +1,114 @@
+"""`python -m benchmarks.machine`: random operations against core, books and twins; prints one JSON line."""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from benchmarks.machine.plants import PLANTS, planted
+from benchmarks.machine.search import search
+from benchmarks.machine.world import running, settings_of
+from benchmarks.stack import free_offset
+from connectors.processors.settings import ProcessorSettings
+from gateway.books.operations import operations
+from gateway.vault.client import VaultAway, VaultClient
+
+VAULT_WITHIN_S = 60.0
+
+
+class MachineFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it. `found`: what did not hold first; then `operations` are those until it did.
+
+    `calls`: the operations in the books by kind and status, `replies`: what the requests were answered.
+    """
+
+    database: str
+    seed: int
+    plant: str | None
+    operations: int
+    runs: int
+    seconds: float
+    per_second: float
+    calls: dict[str, int]
+    replies: dict[str, int]
+    found: str | None
+
+
+@click.command()
+@click.option("--operations", "most", default=10_000, help="How many, at least.")
+@click.option("--database", type=click.Choice(["sqlite", "postgresql"]), default="sqlite")
+@click.option("--seed", "chosen", type=int, help="Makes the same operations again.")
+@click.option("--plant", type=click.Choice(sorted(PLANTS)), help="A bug to be found.")
+@click.option("--shrink", is_flag=True, help="Print the shortest run that shows what was found; takes minutes.")
+def main(most: int, database: str, chosen: int | None, plant: str | None, shrink: bool) -> None:
+    """Run the machine until OPERATIONS were asked for, or something does not hold (exit 1)."""
+    chosen = time.time_ns() % 2**32 if chosen is None else chosen
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, _vault(Path(folder)) as vault:
+        processors = ProcessorSettings(data=Path(folder), port_offset=free_offset())
+        with running(settings_of(Path(folder), vault), processors) as world, planted(plant):
+            found = search(world, most, chosen, shrink=shrink)
+            seconds = time.monotonic() - began
+            figures = MachineFigures(
+                database=database,
+                seed=chosen,
+                plant=plant,
+                operations=world.found_after or world.operations,
+                runs=world.runs,
+                seconds=round(seconds, 1),
+                per_second=round(world.operations / seconds, 1),
+                calls=world.do(world.runtime.books.read(_calls)),
+                replies=dict(world.replies.most_common()),
+                found=found,
+            )
+    click.echo(msgspec.json.encode(figures))
+    sys.exit(found is not None)
+
+
+def _calls(conn: Connection) -> dict[str, int]:
+    c = operations.c
+    by_kind = select(c.kind, c.status, c.replaces_id.is_not(None), func.count()).group_by(
+        c.kind, c.status, c.replaces_id.is_not(None)
+    )
+    found = conn.execute(by_kind.order_by(c.kind, c.status))
+    return {f"{kind} {status}{' anew' if anew else ''}": number for kind, status, anew, number in found}
+
+
+@contextmanager
+def _vault(data: Path) -> Iterator[Path]:
+    """The socket of a vault process of our own."""
+    path = data / "vault.sock"
+    environment = {"SLUICE_DATA": str(data), "SLUICE_VAULT": str(path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway.vault"], env=environment, stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            asyncio.run(_await_vault(path))
+            yield path
+        finally:
+            process.terminate()
+
+
+async def _await_vault(path: Path) -> None:
+    client = VaultClient(path)
+    async with asyncio.timeout(VAULT_WITHIN_S):
+        while True:
+            try:
+                await client.ping()
+            except VaultAway:
+                await asyncio.sleep(0.05)
+            else:
+                break
+    await client.close()
+
+
+if __name__ == "__main__":
+    main()
