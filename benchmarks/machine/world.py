@@ -23,11 +23,13 @@ from connectors.sandbox.faults import Fault, FaultName
 from connectors.sandbox.sandbox import Sandbox
 from gateway.books import accounts
 from gateway.books.cards import CardRow, upsert_card
+from gateway.books.engine import Outdated
 from gateway.books.idempotency import idempotency_keys
 from gateway.books.operations import OperationOpen, operations
-from gateway.books.payments import Outdated, payments
+from gateway.books.payments import payments
 from gateway.events.verdict_inbox import VerdictInbox
 from gateway.payments.recovery import sweep
+from gateway.refusals import Refusal
 from gateway.runtime import Runtime, opened
 from gateway.seed import seed_accounts
 from gateway.settings import GatewaySettings
@@ -182,6 +184,7 @@ def running(settings: GatewaySettings, processors: ProcessorSettings) -> Iterato
     """A world on an event loop of its own. `settings.vault` must answer."""
     loop = asyncio.new_event_loop()
     loop.set_task_factory(task_factory)
+    loop.set_exception_handler(_on_loose_error)
     asyncio.set_event_loop(loop)
     stack = AsyncExitStack()
     try:
@@ -252,6 +255,12 @@ def _counted_waits(world: World) -> Iterator[None]:
         yield
     finally:
         fault_effects.wait = waits
+
+
+def _on_loose_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A refusal whose caller has died interests nobody; PostgreSQL's books go on without the caller."""
+    if not isinstance(context.get("exception"), Refusal):
+        loop.default_exception_handler(context)
 
 
 def _set_leases(conn: Connection, payment_ids: list[str], until: int | None) -> None:
