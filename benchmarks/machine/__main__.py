@@ -14,9 +14,9 @@ import click
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from benchmarks.machine.opening import running, settings_of
 from benchmarks.machine.plants import PLANTS, planted
 from benchmarks.machine.search import search
-from benchmarks.machine.world import running, settings_of
 from benchmarks.postgres import serving
 from benchmarks.stack import Database, free_offset
 from connectors.processors.settings import ProcessorSettings

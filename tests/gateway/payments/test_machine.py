@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from benchmarks.machine.opening import running, settings_of
 from benchmarks.machine.plants import planted
 from benchmarks.machine.search import search
-from benchmarks.machine.world import World, running, settings_of
+from benchmarks.machine.world import World
 from connectors.processors.settings import ProcessorSettings
 from gateway.settings import GatewaySettings
 
