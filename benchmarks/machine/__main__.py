@@ -8,15 +8,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import assert_never, get_args
 
 import click
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from benchmarks.machine.opening import running, settings_of
 from benchmarks.machine.plants import PLANTS, planted
 from benchmarks.machine.search import search
-from benchmarks.machine.world import running, settings_of
-from benchmarks.stack import free_offset
+from benchmarks.postgres import serving
+from benchmarks.stack import Database, free_offset
 from connectors.processors.settings import ProcessorSettings
 from gateway.books.operations import operations
 from gateway.vault.client import VaultAway, VaultClient
@@ -44,17 +46,18 @@ class MachineFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.option("--operations", "most", default=10_000, help="How many, at least.")
-@click.option("--database", type=click.Choice(["sqlite", "postgresql"]), default="sqlite")
+@click.option("--database", type=click.Choice(get_args(Database)), default="sqlite")
 @click.option("--seed", "chosen", type=int, help="Makes the same operations again.")
 @click.option("--plant", type=click.Choice(sorted(PLANTS)), help="A bug to be found.")
 @click.option("--shrink", is_flag=True, help="Print the shortest run that shows what was found; takes minutes.")
-def main(most: int, database: str, chosen: int | None, plant: str | None, shrink: bool) -> None:
+def main(most: int, database: Database, chosen: int | None, plant: str | None, shrink: bool) -> None:
     """Run the machine until OPERATIONS were asked for, or something does not hold (exit 1)."""
     chosen = time.time_ns() % 2**32 if chosen is None else chosen
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, _vault(Path(folder)) as vault:
-        processors = ProcessorSettings(data=Path(folder), port_offset=free_offset())
-        with running(settings_of(Path(folder), vault), processors) as world, planted(plant):
+    with tempfile.TemporaryDirectory() as name, _vault(Path(name)) as vault, _database(database) as url:
+        folder = Path(name)
+        processors = ProcessorSettings(data=folder, port_offset=free_offset())
+        with running(settings_of(folder, vault, url), processors) as world, planted(plant):
             found = search(world, most, chosen, shrink=shrink)
             seconds = time.monotonic() - began
             figures = MachineFigures(
@@ -80,6 +83,19 @@ def _calls(conn: Connection) -> dict[str, int]:
     )
     found = conn.execute(by_kind.order_by(c.kind, c.status))
     return {f"{kind} {status}{' anew' if anew else ''}": number for kind, status, anew, number in found}
+
+
+@contextmanager
+def _database(database: Database) -> Iterator[str]:
+    """The URL of new books; of SQLite's, none: they are in the data directory."""
+    match database:
+        case "sqlite":
+            yield ""
+        case "postgres":
+            with serving(durable=False) as server:
+                yield server.url()
+        case _:
+            assert_never(database)
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 def evidence_of(conn: Connection, payment_id: str, ledger: dict[str, list[LedgerRow]]) -> Evidence:
-    """Everything there is of a payment. `ledger`: the twins' rows by our attempts' ids."""
+    """Everything there is of a payment. Takes its rows out of `ledger`, the twins' by our attempts' ids."""
     attempts = [attempt.id for attempt in select_attempts(conn, payment_id)]
     keys = idempotency_keys.c
     running = (keys.subject_id == payment_id) & keys.status.is_(None)
@@ -72,7 +72,7 @@ def evidence_of(conn: Connection, payment_id: str, ledger: dict[str, list[Ledger
         refunds=list_refunds(conn, None, 1000, RefundFilter(payment_id=payment_id)),
         events=select_history(conn, payment_id),
         unanswered=[row.key for row in conn.execute(select(keys.key).where(running))],
-        ledger=[row for id in attempts for row in ledger.get(id, []) if row.status == "applied"],
+        ledger=[row for id in attempts for row in ledger.pop(id, []) if row.status == "applied"],
     )
 
 

@@ -5,10 +5,8 @@ It serves any number of runs: each makes payments of its own.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Coroutine
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,48 +14,25 @@ import structlog
 from sqlalchemy import Connection, update
 from structlog.typing import EventDict
 
-from benchmarks.machine.death import task_factory
-from connectors.processors.settings import ProcessorSettings
-from connectors.sandbox import fault_effects
+from benchmarks.machine.death import until_death
 from connectors.sandbox.faults import Fault, FaultName
 from connectors.sandbox.sandbox import Sandbox
-from gateway.books import accounts
-from gateway.books.cards import CardRow, upsert_card
+from gateway.books.cards import CardRow
+from gateway.books.engine import Outdated
 from gateway.books.idempotency import idempotency_keys
 from gateway.books.operations import OperationOpen, operations
-from gateway.books.payments import Outdated, payments
+from gateway.books.payments import payments
 from gateway.events.verdict_inbox import VerdictInbox
 from gateway.payments.recovery import sweep
-from gateway.runtime import Runtime, opened
-from gateway.seed import seed_accounts
-from gateway.settings import GatewaySettings
+from gateway.runtime import Runtime
 from schemas.fraud import Outcome, Verdict
-from schemas.times import now, now_micros
+from schemas.times import now
 
 T = TypeVar("T")
 
-NO_KAFKA = "localhost:1"  # nobody listens there
-CALL_TIMEOUT_S = 0.05  # how long a silent processor is waited for
 HELD_S = 3600.0
 LANDED_WITHIN_S = 20.0
 
-# Name → number and expiry. What each does is in `connectors/sandbox/magic.py`.
-CARDS = {
-    "visa": ("4111111111111111", 1, 2039),
-    "visa_declined": ("4000000000000002", 1, 2039),
-    "visa_technical": ("4000000000000119", 1, 2039),
-    "visa_risk": ("4000000000009235", 1, 2039),
-    "visa_no_capture": ("4000000000000341", 1, 2039),
-    "visa_no_void": ("4000000000000606", 1, 2039),
-    "visa_no_refund": ("4000000000005126", 1, 2039),
-    "mastercard": ("5555555555554444", 1, 2039),
-    "mastercard_declined": ("5105105105105100", 5, 2039),
-    "mastercard_technical": ("5454545454545454", 2, 2037),
-    "mastercard_doubtful": ("5425233430109903", 5, 2037),
-    "mastercard_no_capture": ("5200828282828210", 2, 2039),
-    "mastercard_no_void": ("5111111111111118", 3, 2039),
-    "mastercard_no_refund": ("5500000000000004", 4, 2039),
-}
 VERDICT: ContextVar[Outcome | None] = ContextVar("verdict", default=None)
 
 
@@ -128,10 +103,10 @@ class World:
         """Put a fault in force. A slow call is held back until it is let go: time is not waited for."""
         self.sandbox.order(msgspec.structs.replace(fault, seconds=HELD_S) if fault.fault == "slow" else fault)
 
-    async def run_out(self, payment_ids: list[str]) -> None:
-        """Let every lease and window of these payments run out, and recovery look once."""
+    async def run_out(self, payment_ids: list[str], dies_at: int | None = None) -> None:
+        """Let every lease and window of these payments run out, and recovery look once. Raises `Died`."""
         await self.runtime.books.write(_set_leases, payment_ids, 0)
-        await sweep(self.runtime)
+        await until_death(sweep(self.runtime), dies_at)
 
     def begin_search(self) -> int:
         """Forget what was found before; the operations so far."""
@@ -158,100 +133,11 @@ class World:
     def hear(self, _logger: Any, _method: str, said: EventDict) -> EventDict:
         """Keep what recovery logs as an error, but for the losers of a race; nothing is printed."""
         error = said.get("exc_info")
-        if said["event"].endswith(".failed") and not isinstance(error, Outdated | OperationOpen):
+        if said["event"].endswith(".failed") and not isinstance(
+            error, Outdated | OperationOpen | asyncio.CancelledError
+        ):
             self.complaints.append(f"{said['event']}: {error!r}")
         raise structlog.DropEvent
-
-
-def settings_of(data: Path, vault: Path, database_url: str = "") -> GatewaySettings:
-    """The settings of a world: nobody is waited for long, and the stand-in lets everything through."""
-    return GatewaySettings(
-        data=data,
-        vault=vault,
-        database_url=database_url,
-        kafka=NO_KAFKA,
-        seed=True,
-        call_timeout_s=CALL_TIMEOUT_S,
-        stand_in_card_cap=10**12,
-        stand_in_merchant_cap=10**12,
-    )
-
-
-@contextmanager
-def running(settings: GatewaySettings, processors: ProcessorSettings) -> Iterator[World]:
-    """A world on an event loop of its own. `settings.vault` must answer."""
-    loop = asyncio.new_event_loop()
-    loop.set_task_factory(task_factory)
-    asyncio.set_event_loop(loop)
-    stack = AsyncExitStack()
-    try:
-        yield loop.run_until_complete(stack.enter_async_context(_opened(settings, processors)))
-    finally:
-        loop.run_until_complete(stack.aclose())
-        asyncio.set_event_loop(None)
-        loop.close()
-
-
-@asynccontextmanager
-async def _opened(settings: GatewaySettings, processors: ProcessorSettings) -> AsyncIterator[World]:
-    sandbox, logging = Sandbox(processors), structlog.get_config()
-    await sandbox.open()
-    async with opened(settings, processors) as runtime:
-        world = World(asyncio.get_running_loop(), runtime, sandbox)
-        await runtime.relay.close()  # events stay in the books, where the audit reads them
-        await runtime.verdicts.close()
-        runtime.verdicts, runtime.books.listener = Judge(), lambda facts: None
-        structlog.configure(processors=[world.hear])
-        await _furnish(world)
-        with _counted_waits(world):
-            yield world
-            await world.behave()
-        structlog.configure(**logging)
-    sandbox.close()
-
-
-async def _furnish(world: World) -> None:
-    """Accounts, and a token for every card."""
-    runtime = world.runtime
-    await seed_accounts(runtime)
-    for name in ("customer", "merchant", "analyst"):
-        account = await runtime.books.read(accounts.by_email, f"{name}@example.com")
-        assert account is not None
-        setattr(world, name, account.id)
-    for name, (number, month, year) in CARDS.items():
-        stored = await runtime.vault.store(world.customer, number, month, year)
-        card = CardRow(
-            id=stored.card_id,
-            owner_id=world.customer,
-            brand=stored.brand,
-            bin=stored.bin,
-            last4=stored.last4,
-            exp_month=month,
-            exp_year=year,
-            fingerprint=stored.fingerprint,
-            created_at=now_micros(),
-        )
-        await runtime.books.write(upsert_card, card)
-        world.cards[name] = card
-
-
-@contextmanager
-def _counted_waits(world: World) -> Iterator[None]:
-    """Count the calls that a twin holds back: a slow one is applied in the step in which its wait ends."""
-    waits = fault_effects.wait
-
-    async def counted(cleared: asyncio.Event, seconds: float | None) -> bool:
-        world.held += 1
-        try:
-            return await waits(cleared, seconds)
-        finally:
-            world.held -= 1
-
-    fault_effects.wait = counted
-    try:
-        yield
-    finally:
-        fault_effects.wait = waits
 
 
 def _set_leases(conn: Connection, payment_ids: list[str], until: int | None) -> None:

@@ -4,14 +4,15 @@
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
+from benchmarks.machine.opening import running, settings_of
 from benchmarks.machine.plants import planted
 from benchmarks.machine.search import search
-from benchmarks.machine.world import World, running, settings_of
+from benchmarks.machine.world import World
 from connectors.processors.settings import ProcessorSettings
+from gateway.settings import GatewaySettings
 
 OPERATIONS = 400
 FOUND_WITHIN = 1000  # operations
@@ -19,10 +20,12 @@ SEED = 8
 
 
 @pytest.fixture
-def world(vault_socket: Path, tmp_path: Path, free_offset: Callable[[], int]) -> Iterator[World]:
+def world(gateway_settings: GatewaySettings, free_offset: Callable[[], int]) -> Iterator[World]:
     """Books, use cases and twins, without HTTP, Kafka and flows."""
-    processors = ProcessorSettings(data=tmp_path, port_offset=free_offset())
-    with running(settings_of(tmp_path, vault_socket), processors) as opened:
+    given = gateway_settings
+    assert given.vault is not None
+    processors = ProcessorSettings(data=given.data, port_offset=free_offset())
+    with running(settings_of(given.data, given.vault, given.database_url), processors) as opened:
         yield opened
 
 
