@@ -15,6 +15,7 @@ from gateway.books.postings import post, postings
 from gateway.payments.captures import authorization, begin_capture, begin_void
 from gateway.payments.commit import Committed, apply, open_reversal
 from gateway.payments.refunds import begin_refund
+from tests.gateway.databases import run_in_greenlet
 from tests.gateway.payments.stored import HELD, POLICY, operation_in, payment_in
 
 KEYS = count(1)
@@ -23,6 +24,10 @@ KEYS = count(1)
 @pytest.fixture(autouse=True)
 def held_payment(conn: Connection) -> None:
     """A payment of 500 that is held at Visa, for its merchant to capture."""
+    run_in_greenlet(_hold, {"conn": conn})
+
+
+def _hold(conn: Connection) -> None:
     payment_in(conn, "authorized", capture="manual", recovery_point="finished")
     held = operation_in(conn, "authorize", id="op_held", status="succeeded", processor_reference="ref")
     post(conn, held, HELD, 0)

@@ -10,7 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import Connection
 
+from gateway.books.tables import metadata
 from tests.conftest import contents
 
 CARD = {"number": "4111111111111111", "exp_month": 1, "exp_year": 2039}
@@ -93,12 +95,16 @@ async def test_no_number_reaches_a_file_of_the_gateway(
     await gateway.ask("GET", f"/v1/cards/{numbers[3]}", who="customer")
     await gateway.ask("GET", f"/v1/cards?cursor={numbers[4]}", who="customer")
     await gateway.ask("POST", "/v1/cards", f'{{"number": "{numbers[5]}"'.encode(), who="customer")
-    written = (
-        b"".join(content for _, content in contents(gateway_settings.data)) + "".join(capfd.readouterr()).encode()
-    )
+    written = b"".join(content for _, content in contents(gateway_settings.data))
+    written += "".join(capfd.readouterr()).encode() + await gateway.runtime.books.read(all_rows)
     assert [each for each in numbers if each.encode() in written] == []
     assert b'"9876"' not in written
     assert number(1)[:6].encode() in written  # the look itself finds what is there: the BIN of the books
+
+
+def all_rows(conn: Connection) -> bytes:
+    """Every row of the books as text, wherever their database keeps them."""
+    return repr([conn.execute(table.select()).all() for table in metadata.sorted_tables]).encode()
 
 
 def in_vault(file: Path) -> set[str]:
