@@ -18,21 +18,27 @@ TESTS := -m pytest
 export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test test-first check format bench mutants schemas lock jars chromium
+.PHONY: help install demo secrets test test-first test-compose check format bench mutants schemas lock jars chromium
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed ## Install everything locked into .venv; afterwards the command is .venv/bin/sluice
 
 demo: install ## Start the whole stack with shoppers that keep paying; Ctrl-C stops it
 	@exec $(VENV)/bin/sluice demo
 
+secrets: ## Make the secrets of docker-compose.yml in secrets/; what is there is kept
+	@deploy/make-secrets secrets
+
 test: install chromium ## Install everything and run every test, beside it on Python 3.12 where there is one
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-first test-3.12
 
 test-first: # "+" shows its lines as they come; those of the other Python come when that has ended
 	+$(PYTHON) $(TESTS)
+
+test-compose: install ## Start docker-compose.yml for real with podman, use it and break it (root, Debian, some minutes)
+	@$(PYTHON) -m tests.compose
 
 check: install ## Format, lint, types, tidy
 	$(VENV)/bin/ruff format --check .

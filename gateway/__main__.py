@@ -4,7 +4,6 @@ import asyncio
 import gc
 import signal
 import sys
-from typing import assert_never
 
 import structlog
 
@@ -15,7 +14,7 @@ from gateway.books.sole import BooksTaken, sole_gateway
 from gateway.settings import GatewaySettings
 from gateway.vault.isolation import keep_memory_private
 from gateway.web.serving import serve
-from schemas.settings import BadSetting, ProfileName, load
+from schemas.settings import BadSetting, load
 
 GC_THRESHOLD = 10_000  # new objects per collection; the default of 700 means several collections a payment
 
@@ -25,17 +24,7 @@ async def run(settings: GatewaySettings, processors: ProcessorSettings) -> None:
     async with sole_gateway(settings.books_url(), lambda: signal.raise_signal(signal.SIGTERM)):
         app = create_app(settings, processors)
         app.before_serving(_freeze_startup_objects)
-        await serve(app, _host(settings.profile), settings.port("gateway"), settings.proxies)
-
-
-def _host(profile: ProfileName) -> str:
-    match profile:
-        case "local":
-            return "localhost"
-        case "production":
-            return "0.0.0.0"  # noqa: S104
-        case _:
-            assert_never(profile)
+        await serve(app, settings.host, settings.port("gateway"), settings.proxies)
 
 
 async def _freeze_startup_objects() -> None:

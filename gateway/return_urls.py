@@ -30,8 +30,9 @@ def origin(url: str) -> str | None:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an http(s) URL points to this machine."""
-    return origin(url) is not None and urlsplit(url).hostname in LOOPBACK
+    """Whether an http(s) URL points to this machine, as every name below `localhost` does (RFC 6761)."""
+    host = urlsplit(url).hostname if origin(url) else None
+    return host is not None and (host in LOOPBACK or host.endswith(".localhost"))
 
 
 def allows_loopback(profile: ProfileName) -> bool:

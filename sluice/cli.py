@@ -16,6 +16,8 @@ from schemas.settings import BadSetting
 COMMANDS = {
     "up": ("sluice.up:up", "Start the stack and keep it running."),
     "status": ("sluice.status:status", "Show each process: state, pid, uptime, lag, restarts."),
+    "run": ("sluice.run:run", "Become one process of the stack, as in a container."),
+    "ready": ("sluice.run:ready", "Exit 0 if one process of the stack is ready."),
     "demo": ("sluice.up:demo", "The stack, and shoppers that keep paying."),
     "replay": ("sluice.replay:replay", "Send the transactions of a Parquet file as real payments."),
     "reconcile": ("sluice.reconcile.command:reconcile", "Compare books, processors, Kafka and warehouse."),

@@ -54,6 +54,18 @@ def stack(settings: StackSettings, seed: bool = False) -> list[Process]:
     ]
 
 
+def shoppers(settings: StackSettings, rate: float | None = None) -> Process:
+    """The demo's process that pays, started once the gateway is ready; `rate`: purchases per second."""
+    return Process(
+        name="shoppers",
+        command=_python("sluice.shoppers"),
+        probe=probes.heartbeat(settings, "shoppers"),
+        settings=("sluice.settings",),
+        needs=("gateway",),
+        given={} if rate is None else {"SLUICE_SHOPPER_RATE": str(rate)},
+    )
+
+
 def settings_classes(process: Process) -> list[type[Settings]]:
     """The settings structs a process reads."""
     found = [vars(importlib.import_module(module)).values() for module in process.settings]
@@ -68,6 +80,8 @@ def own_broker(settings: StackSettings) -> broker.Broker:
         settings.port("kafka_controller"),
         settings.kafka_heap_mb,
         settings.kafka_jit,
+        settings.host,
+        settings.kafka_advertised,
     )
 
 
@@ -141,7 +155,7 @@ def _gateway(settings: StackSettings, seed: bool) -> Process:
 def _dashboard(settings: StackSettings) -> Process:
     options = {
         "server.port": str(settings.port("dashboard")),
-        "server.address": "localhost",
+        "server.address": settings.host,
         "server.headless": "true",
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",

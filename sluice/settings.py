@@ -14,12 +14,14 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     """`cache`: the directory of the broker's jars, shared by every stack of this user.
 
     `kafka_heap_mb` bounds the broker's heap. `kafka_jit`: `full` is cheaper per record once warm, `c1` starts
-    a second earlier. `start_patience` is how long (seconds) a process waits for those it comes after.
+    a second earlier. `kafka_advertised` is the name by which other machines reach the broker.
+    `start_patience` is how long (seconds) a process waits for those it comes after.
     """
 
     cache: Path = Path("~/.cache/sluice")
     kafka_heap_mb: int = 384
     kafka_jit: Literal["full", "c1"] = "full"
+    kafka_advertised: str = "localhost"
     start_patience: float = 60.0
 
 
@@ -46,7 +48,7 @@ def environment(declared: Iterable[type[Settings]], data: Path) -> dict[str, str
 
     So a vault key or a processor's secret reaches only the processes whose settings name it.
     """
-    names = {name for kind in declared for name in variables(kind)}
+    names = {given for kind in declared for name in variables(kind) for given in (name, f"{name}_FILE")}
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_") or k in names}
     return kept | {"SLUICE_DATA": str(data), "PYTHONUNBUFFERED": "1"}
 

@@ -12,9 +12,9 @@ import click
 import msgspec
 
 from schemas.settings import load
-from sluice import jars, probes
+from sluice import jars
 from sluice.broker import is_open
-from sluice.processes import NAMES, Process, stack
+from sluice.processes import NAMES, Process, shoppers, stack
 from sluice.settings import ShopperSettings, StackSettings
 from sluice.status import held, write
 from sluice.supervisor import Supervisor
@@ -52,19 +52,7 @@ def up(data: Path | None, only: tuple[str, ...], seed: bool, logs: bool, more: t
 def demo(data: Path | None, rate: float | None) -> None:
     """Start the stack with shoppers that keep paying; Ctrl-C stops all of it."""
     settings = stack_settings(data)
-    run(settings, seed=True, extra=[_shoppers(settings, rate)], greeting=_logins())
-
-
-def _shoppers(settings: StackSettings, rate: float | None) -> Process:
-    """The process that pays, started once the gateway is ready."""
-    return Process(
-        name="shoppers",
-        command=[sys.executable, "-m", "sluice.shoppers"],
-        probe=probes.heartbeat(settings, "shoppers"),
-        settings=("sluice.settings",),
-        needs=("gateway",),
-        given={} if rate is None else {"SLUICE_SHOPPER_RATE": str(rate)},
-    )
+    run(settings, seed=True, extra=[shoppers(settings, rate)], greeting=_logins())
 
 
 def _logins() -> str:

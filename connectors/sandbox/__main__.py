@@ -9,7 +9,6 @@ from aiohttp import web
 from connectors import logs
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.control import control
-from connectors.sandbox.port import HOST
 from connectors.sandbox.sandbox import Sandbox
 from schemas.settings import load
 
@@ -28,7 +27,7 @@ async def serve(settings: ProcessorSettings) -> None:
     try:
         await sandbox.open()
         await runner.setup()
-        await web.TCPSite(runner, HOST, settings.port("sandbox")).start()
+        await web.TCPSite(runner, settings.host, settings.port("sandbox")).start()
         log.info("sandbox.ready", control=settings.url("sandbox"))
         await stop.wait()
     finally:

@@ -13,14 +13,12 @@ from connectors.sandbox.fault_effects import response
 from connectors.sandbox.faults import Fault, Faults
 from connectors.sandbox.http_shapes import ReceivedRequest, Twin, TwinCall, TwinRefusal, TwinReply
 
-HOST = "127.0.0.1"
-
 
 class Port:
     """Create it inside a running event loop; it is closed until `open`."""
 
-    def __init__(self, number: int, twin: Twin, conn: sqlite3.Connection, faults: Faults) -> None:
-        self._number = number
+    def __init__(self, host: str, number: int, twin: Twin, conn: sqlite3.Connection, faults: Faults) -> None:
+        self._host, self._number = host, number
         self._twin = twin
         self._conn = conn
         self._faults = faults
@@ -30,7 +28,8 @@ class Port:
     async def open(self) -> None:
         """Listen. Raises `OSError` where the port is taken."""
         if self._listener is None:
-            self._listener = await asyncio.get_running_loop().create_server(self._server, HOST, self._number)
+            loop = asyncio.get_running_loop()
+            self._listener = await loop.create_server(self._server, self._host, self._number)
 
     def close(self) -> None:
         """Refuse new connections and drop the open ones."""

@@ -29,7 +29,8 @@ class Sandbox:
             PayPalTwin(self._conn, settings),
         )
         self._ports: dict[ProcessorName, Port] = {
-            twin.name: Port(settings.port(twin.name), twin, self._conn, self._faults) for twin in twins
+            twin.name: Port(settings.host, settings.port(twin.name), twin, self._conn, self._faults)
+            for twin in twins
         }
 
     async def open(self) -> None:

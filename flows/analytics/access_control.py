@@ -81,7 +81,8 @@ def serve(con: duckdb.DuckDBPyConnection, address: str, access: AccessControl) -
     con.execute("SET GLOBAL quack_authorization_function = 'authorize'")
     con.execute("SET GLOBAL enable_external_access = false")
     con.execute("SET GLOBAL lock_configuration = true")
-    con.execute(f"CALL quack_serve({quoted(address)}, token = {quoted(secrets.token_hex(16))})")
+    anywhere = "allow_other_hostname = true, disable_ssl = true"
+    con.execute(f"CALL quack_serve({quoted(address)}, token = {quoted(secrets.token_hex(16))}, {anywhere})")
 
 
 def _refused_functions(con: duckdb.DuckDBPyConnection) -> str:

@@ -20,7 +20,7 @@ class AnalyticsSettings(Settings, frozen=True, kw_only=True):
     statement_s: float = 10
     refuse_s: float = 60
 
-    def warehouse(self) -> Path:
+    def warehouse_file(self) -> Path:
         """The DuckDB file."""
         return self.data / "warehouse.duckdb"
 

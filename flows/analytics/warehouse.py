@@ -9,7 +9,7 @@ import duckdb
 import structlog
 
 from connectors.records import Offsets, Out, Place, dead_letter
-from connectors.warehouse import READERS, address, load_quack, token
+from connectors.warehouse import READERS, load_quack, token
 from flows.analytics import writer
 from flows.analytics.access_control import AccessControl, serve
 from flows.analytics.ingest import SOURCE, IngestedRecord, positions
@@ -29,7 +29,7 @@ def open_file(settings: AnalyticsSettings) -> duckdb.DuckDBPyConnection:
     """The warehouse with its tables and views. Raises `duckdb.IOException` where another process has it open."""
     settings.data.mkdir(parents=True, exist_ok=True)
     con = duckdb.connect(
-        str(settings.warehouse()),
+        str(settings.warehouse_file()),
         config={
             "memory_limit": f"{settings.warehouse_memory_mb}MB",
             "max_temp_directory_size": SPILL_MAX,
@@ -79,7 +79,7 @@ class Warehouse:
         """Serve readers, and guard against statements over the limits."""
         tokens = {reader: token(self._settings, reader) for reader in READERS}
         access = AccessControl(tokens, self._settings.lockouts())
-        serve(self._con, address(self._settings), access)
+        serve(self._con, f"quack:{self._settings.host}:{self._settings.port('warehouse')}", access)
         self._guard = QueryGuard(self._con.cursor(), access, self._settings, self._commit_lock)
 
     def close(self) -> None:

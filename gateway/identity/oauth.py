@@ -23,8 +23,10 @@ TokenResponse = tuple[int, Any, list[tuple[str, str]]]  # status, JSON body, hea
 class TokenRequest(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
     """A token request as Authlib reads it."""
 
-    def __init__(self, uri: str, headers: Mapping[str, str], fields: dict[str, str]) -> None:
-        super().__init__("POST", uri, headers=headers)
+    def __init__(self, headers: Mapping[str, str], fields: dict[str, str]) -> None:
+        # Authlib looks at nothing of the address but whether it is safe. That is settled by `GatewaySettings`, for
+        # names below `localhost` too, which Authlib does not know.
+        super().__init__("POST", "https://localhost/oauth/token", headers=headers)
         self.payload = BasicOAuth2Payload(fields)
 
     @property

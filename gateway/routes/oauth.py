@@ -44,9 +44,8 @@ class JsonWebKeySet(msgspec.Struct, frozen=True):
 )
 async def create_token(call: Call[None, None]) -> Reply:
     """Exchange a client's credentials for an access token (`grant_type=client_credentials`, form-encoded)."""
-    uri = f"{call.runtime.settings.public_url}/oauth/token"
     credentials = {"Authorization": request.headers.get("Authorization", "")}
-    form = TokenRequest(uri, credentials, (await request.form).to_dict())
+    form = TokenRequest(credentials, (await request.form).to_dict())
     try:
         status, body, headers = await call.runtime.books.read(token_response, call.runtime.tokens, form)
     except UnicodeDecodeError:  # raised by Authlib for an Authorization header that is not UTF-8

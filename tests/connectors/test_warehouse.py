@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,16 @@ def test_a_warehouse_that_is_away_is_said_so(settings: Settings) -> None:
     elsewhere = Settings(data=settings.data, port_offset=settings.port_offset + 1)
     with pytest.raises(WarehouseAway, match="does not answer"):
         WarehouseReader(elsewhere, "sql").query("SELECT 1")
+
+
+def test_a_warehouse_on_another_machine_is_read(tmp_path: Path) -> None:
+    with served_warehouse(tmp_path, host="0.0.0.0") as served:
+        port = served.port("warehouse")  # 127.0.0.2 is no localhost to Quack
+        there = Settings(data=tmp_path, warehouse=f"http://127.0.0.2:{port}")
+        assert WarehouseReader(there, "dashboard").query("SELECT 1").rows == [(1,)]
+        with_tls = Settings(data=tmp_path, warehouse=f"https://127.0.0.2:{port}")
+        with pytest.raises(WarehouseAway):
+            WarehouseReader(with_tls, "dashboard").query("SELECT 1")
 
 
 def test_threads_share_a_reader(reader: WarehouseReader) -> None:

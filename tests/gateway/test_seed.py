@@ -61,6 +61,14 @@ async def test_a_new_secret_file_of_a_service_replaces_the_old(gateway_settings:
         assert refused.json["error"] == "invalid_client"
 
 
+async def test_a_service_gets_a_token_where_the_gateway_has_a_name_below_localhost(
+    gateway_settings: GatewaySettings,
+) -> None:
+    named = msgspec.structs.replace(gateway_settings, public_url="http://gateway.localhost:8080")
+    async with create_app(named).test_app() as running:
+        assert await Gateway(running.app).service_token()
+
+
 def test_seeds_are_refused_outside_the_local_profile(gateway_settings: GatewaySettings) -> None:
     with pytest.raises(BadSetting, match="SLUICE_SEED"):
         msgspec.structs.replace(gateway_settings, profile="production")

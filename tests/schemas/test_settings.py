@@ -28,6 +28,30 @@ def test_another_cluster_takes_the_place_of_the_local_broker(monkeypatch: pytest
     assert load(Settings).bootstrap() == "one:9092,two:9092"
 
 
+def test_another_machines_warehouse_is_asked_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(Settings).warehouse_url() == "http://localhost:9494"
+    monkeypatch.setenv("SLUICE_WAREHOUSE", "https://warehouse.example:443")
+    assert load(Settings).warehouse_url() == "https://warehouse.example:443"
+
+
+def test_secrets_lie_in_the_data_directory_or_where_they_are_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(Settings).secrets() == Path("data/secrets")
+    monkeypatch.setenv("SLUICE_SECRETS", "/run/secrets")
+    assert load(Settings).secrets() == Path("/run/secrets")
+
+
+def test_a_file_may_hold_a_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "kafka"
+    file.write_text("one:9092\n")
+    monkeypatch.setenv("SLUICE_KAFKA_FILE", str(file))
+    assert load(Settings).kafka == "one:9092"
+    file.write_text("\n")
+    assert load(Settings).kafka == ""
+    file.unlink()
+    with pytest.raises(BadSetting, match=r"SLUICE_KAFKA_FILE: .*No such file"):
+        load(Settings)
+
+
 @pytest.mark.parametrize(("name", "value"), [("SLUICE_PORT_OFFSET", "many"), ("SLUICE_PROFILE", "staging")])
 def test_a_wrong_value_is_an_error_that_names_the_variables(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str

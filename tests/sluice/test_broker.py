@@ -93,6 +93,13 @@ def test_a_formatting_that_fails_says_why(node: Broker) -> None:
     assert not (node.directory / "data").exists()
 
 
+def test_clients_are_told_the_name_that_reaches_it(node: Broker, class_path: list[Path]) -> None:
+    elsewhere = msgspec.structs.replace(node, host="0.0.0.0", advertised="127.0.0.2")
+    with running(elsewhere, class_path):
+        told = producer(f"127.0.0.2:{node.port}").list_topics(timeout=30).brokers.values()
+        assert [(broker.host, broker.port) for broker in told] == [("127.0.0.2", node.port)]
+
+
 def test_no_broker_is_not_open(free_ports: Ports) -> None:
     assert not broker.is_open(f"localhost:{free_ports(1)[0]}")
 

@@ -29,6 +29,14 @@ def test_a_process_gets_only_what_its_settings_declare() -> None:
     assert "SLUICE_VISA_SECRET" not in known
 
 
+def test_the_file_of_a_setting_goes_where_the_setting_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_VAULT_FILE", "/run/secrets/vault")
+    monkeypatch.setenv("SLUICE_VISA_SECRET_FILE", "/run/secrets/visa.secret")
+    known = environment([VaultSettings], Path("/data"))
+    assert known["SLUICE_VAULT_FILE"] == "/run/secrets/vault"
+    assert "SLUICE_VISA_SECRET_FILE" not in known
+
+
 @pytest.mark.usefixtures("with_secrets")
 def test_a_process_that_is_not_ours_gets_none_of_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")

@@ -27,9 +27,9 @@ async def serve(settings: CatcherSettings, stopped: asyncio.Event) -> None:
     app.add_routes([*page_routes(inbox), *twilio_routes(inbox, settings.sms_account, token)])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
-    smtp = await serve_smtp(inbox, settings.port("smtp"))
+    smtp = await serve_smtp(inbox, settings.host, settings.port("smtp"))
     try:
-        await web.TCPSite(runner, "localhost", settings.port("catcher")).start()
+        await web.TCPSite(runner, settings.host, settings.port("catcher")).start()
         structlog.get_logger().info("catcher.ready", smtp=settings.port("smtp"), http=settings.port("catcher"))
         await stopped.wait()
     finally:

@@ -20,8 +20,8 @@ REFUSALS = {
 }
 
 
-async def serve_smtp(inbox: Inbox, port: int) -> asyncio.Server:
-    """Listen on localhost until the returned server is closed."""
+async def serve_smtp(inbox: Inbox, host: str, port: int) -> asyncio.Server:
+    """Listen on `host` until the returned server is closed."""
     loop = asyncio.get_running_loop()
 
     def protocol() -> SMTP:
@@ -30,7 +30,7 @@ async def serve_smtp(inbox: Inbox, port: int) -> asyncio.Server:
             Catcher(inbox), data_size_limit=SIZE_MAX, enable_SMTPUTF8=True, hostname="localhost", loop=loop
         )
 
-    return await loop.create_server(protocol, "localhost", port)
+    return await loop.create_server(protocol, host, port)
 
 
 class Catcher:

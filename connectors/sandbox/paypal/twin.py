@@ -39,7 +39,7 @@ class PayPalTwin:
 
     def __init__(self, conn: sqlite3.Connection, settings: ProcessorSettings) -> None:
         self._conn = conn
-        self._base = settings.url("paypal")
+        self._base = (settings.paypal_url or settings.url("paypal")).rstrip("/")
         self._tokens = PayPalTokenIssuer(settings.paypal_client, settings.paypal_secret)
 
     def read(self, received: ReceivedRequest) -> TwinCall:

@@ -180,9 +180,9 @@ def unlimited(data: Path, port_offset: int) -> AnalyticsSettings:
 
 
 @contextmanager
-def served_warehouse(data: Path) -> Iterator[AnalyticsSettings]:
+def served_warehouse(data: Path, host: str = "localhost") -> Iterator[AnalyticsSettings]:
     """A warehouse with nothing in it that readers can ask."""
-    settings = unlimited(data, unused_ports(1)[0] - PORTS["warehouse"])
+    settings = msgspec.structs.replace(unlimited(data, unused_ports(1)[0] - PORTS["warehouse"]), host=host)
     warehouse = Warehouse(settings, lambda letters: None)
     warehouse.serve()
     try:

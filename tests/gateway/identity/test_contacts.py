@@ -86,6 +86,7 @@ def test_payers_go_back_to_registered_origins_and_locally_to_loopback() -> None:
     assert not may_return("https://shop.example.evil.example/", registered, "local")
     assert may_return("http://localhost:3000/", [], "local")
     assert not may_return("http://localhost:3000/", [], "production")
+    assert may_return("http://shop.localhost:3000/", [], "local")
     assert not may_return("http://localhost.evil.example/", [], "local")
     assert not may_return("nonsense", [], "local")
 

@@ -27,7 +27,7 @@ from gateway.books.verdicts import caps, spend
 from gateway.payments.changes import Change, Effect, NextOperation, OperationPosting, OperationUpdate, change_of
 from gateway.payments.commit import Committed, OperationLine, apply, commit, open_reversal, schedule_watch
 from gateway.payments.views import payment_view, snapshot
-from schemas.payments import AppliedRisk, PaymentEvent, TransactionCompleted
+from schemas.payments import AppliedRisk, LastRefusal, PaymentEvent, TransactionCompleted
 from schemas.times import from_micros, now_micros
 from tests.gateway.payments import situations
 from tests.gateway.payments.stored import (
@@ -342,6 +342,15 @@ def test_a_request_whose_payment_waits_is_answered_202(conn: Connection, ok_stat
     assert answer is not None
     assert answer == select_answer(conn, REQUEST)
     assert answer.status == 202
+
+
+def test_only_a_change_that_was_refused_is_answered_so_whatever_was_refused_before(conn: Connection) -> None:
+    refusal = msgspec.json.encode(LastRefusal("void", "expired_card", from_micros(AT))).decode()
+    row = payment_in(conn, "authorized", last_refusal=refusal)
+    request_in(conn, ok_status=200)
+    answer = commit(conn, POLICY, at_rest(row, rests=True)).answer_to(REQUEST)
+    assert answer is not None
+    assert answer.status == 200
 
 
 def test_a_payment_that_does_not_rest_answers_nobody(conn: Connection) -> None:

@@ -1,0 +1,116 @@
+"""The running compose file: started with podman-compose, asked and broken with podman."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tests.compose.compose_file import SERVICES
+from tests.compose.machine import COMPOSE, POSTGRES, run
+from tests.patience import until
+from tests.tidy.sources import ROOT
+
+PROJECT = "sluice-test"
+ADDRESS = "127.0.0.9"  # of the published ports: another stack may have ours on 127.0.0.1
+HEALTHY_WITHIN_S = 180
+ENVIRONMENT = {
+    "SLUICE_PUBLISH": ADDRESS,
+    "SLUICE_POSTGRES_IMAGE": POSTGRES,
+    "SLUICE_SEED": "true",
+    "SLUICE_SHOPPER_RATE": "2",
+}
+
+
+class Containers:
+    """The stack with its secrets in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        shutil.copy(ROOT / "docker-compose.yml", directory)
+        run(str(ROOT / "deploy" / "make-secrets"), str(directory / "secrets"))
+        self._override = directory / "podman.yml"
+        self._override.write_text(override())
+        self._file = directory / "docker-compose.yml"
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
+        os.environ.clear()
+        os.environ.update(plain | ENVIRONMENT)
+
+    def up(self) -> None:
+        """Create and start everything at once: podman waits for nothing to be healthy."""
+        self._compose("up", "--no-build", "--detach")
+
+    def down(self) -> None:
+        """Remove containers, networks and volumes."""
+        self._compose("down", "--volumes")
+
+    def await_healthy(self, services: Iterable[str] = SERVICES) -> None:
+        """Wait until each says so of itself. Raises `AssertionError` with the end of its log."""
+        for service in services:
+            until(lambda: self._is_healthy(service), HEALTHY_WITHIN_S, lambda: self.log(service))  # noqa: B023
+
+    def inside(self, service: str, *words: str, given: str = "") -> str:
+        """The output of a command in a container. Raises `CalledProcessError`."""
+        return run("podman", "exec", "--interactive", container(service), *words, given=given)
+
+    def order(self, service: str, verb: str) -> None:
+        """`stop` or `start` a container."""
+        run("podman", verb, container(service))
+
+    def crash(self, service: str) -> None:
+        """Kill -9 the process in a container. (What `podman kill` ends is not started again.)"""
+        run("podman", "exec", container(service), "sh", "-c", "kill -9 -1", check=False)
+
+    def log(self, service: str) -> str:
+        """The end of a service's output."""
+        ran = subprocess.run(
+            ["podman", "logs", "--tail", "20", container(service)], stdout=-1, stderr=-2, text=True, check=False
+        )
+        return f"{service}: {ran.stdout}"
+
+    def restarts(self) -> dict[str, int]:
+        """How often each service that ended was started again."""
+        found = {name: self._inspect(name)["RestartCount"] for name in SERVICES}
+        return {name: count for name, count in found.items() if count}
+
+    def memory_mb(self) -> dict[str, float]:
+        """What each service has in memory now, by its cgroup."""
+        rows = json.loads(run("podman", "stats", "--no-stream", "--format", "json"))
+        mine = {row["name"]: row["mem_usage"].partition(" /")[0] for row in rows}
+        return {name: megabytes(mine[container(name)]) for name in SERVICES}
+
+    def _inspect(self, service: str) -> dict[str, Any]:
+        [found] = json.loads(run("podman", "inspect", container(service)))
+        return dict(found)
+
+    def _is_healthy(self, service: str) -> bool:
+        check = ["podman", "healthcheck", "run", container(service)]
+        return subprocess.run(check, capture_output=True, check=False).returncode == 0
+
+    def _compose(self, *words: str) -> None:
+        files = [word for path in (self._file, self._override) for word in ("--file", str(path))]
+        run(str(COMPOSE), "--project-name", PROJECT, *files, "--profile", "demo", *words)
+
+
+def container(service: str) -> str:
+    """The name of a service's container."""
+    return f"{PROJECT}_{service}_1"
+
+
+def override() -> str:
+    """What podman 4.3 cannot do, taken back: `start_interval`, and a restart beside a neighbour that is down.
+
+    So everything starts at once, and who comes early has to bear it.
+    """
+    lines = ["services:"]
+    for name, service in SERVICES.items():
+        lines += [f"  {name}:", "    healthcheck: {start_interval: !reset null}"]
+        lines += ["    depends_on: !reset null"] if "depends_on" in service else []
+    return "\n".join(lines) + "\n"
+
+
+def megabytes(shown: str) -> float:
+    """The number behind `103.4MB`."""
+    units = {"kB": 0.001, "MB": 1.0, "GB": 1000.0}
+    return round(next(float(shown.removesuffix(u)) * by for u, by in units.items() if shown.endswith(u)), 1)

@@ -1,0 +1,74 @@
+"""`deploy/make-secrets` makes every secret that the compose file mounts, and each is of use to its process."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from connectors.processors.settings import PAYPAL_SECRET, VISA_SECRET, ProcessorSettings
+from connectors.sms import TOKEN_FILE
+from connectors.warehouse import READERS, token
+from flows.notifications.recipients import SECRET_FILE
+from flows.notifications.settings import MAIL_PASSWORD_FILE
+from gateway.identity.tokens import AccessTokens
+from gateway.web.idempotent import fingerprint
+from schemas.settings import Settings, load
+from tests.compose.compose_file import FILE, SERVICES
+from tests.tidy.sources import ROOT
+
+
+def make(directory: Path) -> dict[str, bytes]:
+    subprocess.run([ROOT / "deploy" / "make-secrets", directory], check=True, capture_output=True)
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("made") / "secrets"
+    assert make(made).keys() == FILE["secrets"].keys()
+    return made
+
+
+def test_only_their_owner_reaches_them_and_a_container_can_read_them(directory: Path) -> None:
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o644}
+
+
+def test_what_exists_is_kept(directory: Path) -> None:
+    (directory / "visa.secret").write_bytes(b"mine")
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+    assert make(directory) == before
+    (directory / "visa.secret").write_bytes(b"")
+
+
+def test_each_is_new(directory: Path, tmp_path: Path) -> None:
+    others = make(tmp_path / "others")
+    same = {path.name for path in directory.iterdir() if path.read_bytes() == others[path.name]}
+    assert same == {"visa.secret", "mastercard.password", "paypal.secret", "mail.password"}, "those are empty"
+
+
+def test_the_gateways_keys_are_keys(directory: Path) -> None:
+    settings = Settings(secrets_directory=directory, profile="production")
+    tokens = AccessTokens(settings, "https://sluice.example")
+    assert tokens.verify(tokens.sign("acc_1", "customer", frozenset())).sub == "acc_1"
+    assert fingerprint((directory / "gateway.key").read_bytes(), b"a request")
+
+
+def test_every_reader_of_the_warehouse_has_a_token(directory: Path) -> None:
+    settings = Settings(secrets_directory=directory, profile="production")
+    assert len({token(settings, reader) for reader in READERS}) == len(READERS)
+    assert set(SERVICES["analytics"]["secrets"]) == {f"warehouse.{reader}.token" for reader in READERS}
+
+
+def test_who_shares_a_secret_has_the_same(directory: Path) -> None:
+    assert {TOKEN_FILE} == set(SERVICES["catcher"]["secrets"])
+    assert {TOKEN_FILE, SECRET_FILE, MAIL_PASSWORD_FILE} == set(SERVICES["notifications"]["secrets"])
+    assert SECRET_FILE in SERVICES["gateway"]["secrets"]
+
+
+def test_an_empty_processors_secret_is_the_sandboxs(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("visa_secret", "mastercard_password", "paypal_secret"):
+        monkeypatch.setenv(f"SLUICE_{name.upper()}_FILE", str(directory / name.replace("_", ".")))
+    assert load(ProcessorSettings).visa_secret == VISA_SECRET
+    (directory / "paypal.secret").write_text("of our own\n")
+    assert load(ProcessorSettings).paypal_secret == "of our own" != PAYPAL_SECRET
