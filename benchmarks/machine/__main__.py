@@ -1,6 +1,7 @@
 """`python -m benchmarks.machine`: random operations against core, books and twins; prints one JSON line."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from benchmarks.stack import Database, free_offset
 from connectors.processors.settings import ProcessorSettings
 from gateway.books.operations import operations
 from gateway.vault.client import VaultAway, VaultClient
+from sluice.child_process import LAUNCH
 
 VAULT_WITHIN_S = 60.0
 
@@ -100,12 +102,12 @@ def _database(database: Database) -> Iterator[str]:
 
 @contextmanager
 def _vault(data: Path) -> Iterator[Path]:
-    """The socket of a vault process of our own."""
+    """The socket of a vault process of our own; it ends with us, however we end."""
     path = data / "vault.sock"
     environment = {"SLUICE_DATA": str(data), "SLUICE_VAULT": str(path)}
-    with subprocess.Popen(
-        [sys.executable, "-m", "gateway.vault"], env=environment, stdout=subprocess.DEVNULL
-    ) as process:
+    launch = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid())]
+    command = [*launch, sys.executable, "-m", "gateway.vault"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
             asyncio.run(_await_vault(path))
             yield path

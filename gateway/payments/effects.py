@@ -102,13 +102,15 @@ def _after_authorization(found: Situation, closed: Operation, answer: Answer) ->
     payment = found.payment
     if closed.status == "succeeded":
         return _found_too_late(found, closed) or _approved(payment, closed)
+    if answer.must_reverse:  # the bank approved, the processor's own checks did not: free the money first
+        return Effect(payment, following("reversal", closed))
     if not awaits_authorization(payment.state):
         return Effect(payment)
     match closed.status:
         case "unknown" | "sending":
             return Effect(_become(payment, "unknown"))
         case "declined":
-            return _declined(payment, closed, answer)
+            return Effect(_become(payment, "declined", decline_code=closed.decline_code or "generic_decline"))
         case "failed":
             return _failed(payment, closed)
         case _:
@@ -134,12 +136,6 @@ def _approved(payment: PaymentRow, closed: Operation) -> Effect:
     if payment.risk_outcome == "review":
         return Effect(_become(payment, "in_review"))
     return Effect(_become(payment, "authorized"), capture_at_once(payment, closed))
-
-
-def _declined(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
-    if answer.must_reverse:  # the bank approved, the processor's own checks did not: free the money first
-        return Effect(payment, following("reversal", closed))
-    return Effect(_become(payment, "declined", decline_code=closed.decline_code or "generic_decline"))
 
 
 def _failed(payment: PaymentRow, closed: Operation) -> Effect:

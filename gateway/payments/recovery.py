@@ -25,6 +25,7 @@ from gateway.payments.commit import apply, commit, open_reversal, schedule_watch
 from gateway.payments.lifecycle import advance, execute
 from gateway.payments.orders import void_unapproved
 from gateway.payments.processor_calls import look_up, send
+from gateway.payments.transitions import moved_money
 from gateway.policy import INTERRUPTED_AFTER_US, Policy
 from gateway.runtime import Runtime
 from schemas.times import now_micros
@@ -147,9 +148,9 @@ def _deduplicates(runtime: Runtime, operation: Operation) -> bool:
 
 
 async def watch(runtime: Runtime, operation: Operation) -> None:
-    """Look once more for a request that was given up; an approval or capture found now is applied."""
+    """Look once more for a request that was given up; what moved money and is found now is applied."""
     answer = await look_up(runtime, operation)
-    if answer.result == "succeeded":
+    if moved_money(answer):
         await _conclude(runtime, operation, answer)
     else:
         await runtime.books.write(schedule_watch, runtime.policy, operation.id, answer)

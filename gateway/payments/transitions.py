@@ -68,11 +68,16 @@ def _counts(status: OperationStatus, answer: Answer) -> bool:
         case "sending" | "unknown":
             return True
         case "failed":  # given up: an approval is never dropped, however late it comes
-            return answer.result == "succeeded"
+            return moved_money(answer)
         case "succeeded" | "declined":
             return False
         case _:
             assert_never(status)
+
+
+def moved_money(answer: Answer) -> bool:
+    """Whether an answer tells that the bank moved or holds money, also behind a decline."""
+    return answer.result == "succeeded" or answer.must_reverse
 
 
 def _status(operation: Operation, answer: Answer, payment: PaymentRow) -> OperationStatus:

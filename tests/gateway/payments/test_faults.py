@@ -302,3 +302,17 @@ async def test_a_decline_behind_an_approval_frees_the_money_first(shop: Shop) ->
     assert (answer.status, answer.json["state"]) == (201, "declined")
     assert [row.operation for row in shop.ledger()] == ["authorize", "reversal"]
     assert await shop.balance() == {}
+
+
+async def test_a_decline_behind_an_approval_that_lands_after_the_end_frees_the_money(shop: Shop) -> None:
+    shop.fault("visa", "slow", operation="authorize", seconds=600, times=1)
+    method = {"type": "card", "card": await shop.card(RISK_DECLINED)}
+    paid = (await shop.pay(payment_method=method, processor="visa")).json["id"]
+    await shop.expire()
+    assert await shop.state(paid) == "failed"
+    await shop.sandbox.clear()  # lets the slow call be applied now
+    await _applied(shop, 1)
+    await shop.expire()  # the watch
+    assert await shop.state(paid) == "failed"
+    assert [row.operation for row in shop.ledger()] == ["authorize", "reversal"]
+    assert await shop.balance() == {}
