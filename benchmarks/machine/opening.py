@@ -22,7 +22,7 @@ from gateway.settings import GatewaySettings
 from schemas.times import now_micros
 
 NO_KAFKA = "localhost:1"  # nobody listens there
-CALL_TIMEOUT_S = 0.05  # how long a silent processor is waited for
+CALL_TIMEOUT_S = 0.03  # how long a silent processor is waited for
 
 # Name → number and expiry. What each does is in `connectors/sandbox/magic.py`.
 CARDS = {

@@ -4,8 +4,9 @@ No draw depends on what the gateway did so far: a run can be made again, and shr
 """
 
 from collections.abc import Coroutine
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
+import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, precondition, rule
 
@@ -17,6 +18,8 @@ from connectors.sandbox.faults import Fault, FaultName, FaultTarget
 from schemas.fraud import Outcome
 from schemas.payments import PROCESSORS, ProcessorName
 
+Moving = Literal["capture", "void", "refund"]
+
 CLOSED_FOR = 2  # steps
 PAYMENTS_MAX = 4  # of a run: few, so that much happens to each
 
@@ -24,7 +27,7 @@ PAYMENTS_MAX = 4  # of a run: few, so that much happens to each
 AMOUNTS = st.sampled_from([1000, 1000, 5140, 6143])
 PARTS = st.sampled_from([300, 500, 300, 100, 1, None, 500, 5140, 5141, 5142])
 WELL = ["visa"] * 6 + ["mastercard"] * 5 + [None] * 6
-FINAL = st.sampled_from([False, False, True])
+SELDOM = st.sampled_from([False, False, True])
 METHODS = st.sampled_from([*WELL, *CARDS])  # None: PayPal
 VERDICTS = st.sampled_from(["allow", "allow", "allow", "flag", "review", "review", "block", None])
 DEATHS = st.none() | st.none() | st.integers(1, 16)
@@ -38,7 +41,7 @@ FAULTS = st.builds(
     times=st.integers(1, 3),
 )
 FOLLOW_UPS = st.one_of(
-    st.builds(lambda amount, final: ("capture", {"amount": amount, "final": final}), PARTS, st.booleans()),
+    st.builds(lambda amount, final: ("capture", {"amount": amount, "final": final}), PARTS, SELDOM),
     st.just(("void", {})),
     st.builds(lambda amount: ("refund", {"amount": amount}), PARTS),
     st.builds(lambda decision: ("decide", {"decision": decision}), st.sampled_from(["approve", "reject"])),
@@ -46,6 +49,17 @@ FOLLOW_UPS = st.one_of(
     st.builds(lambda which: ("hear_late", {"which": which}), st.integers(0, 5)),
     st.just(("run_out", {})),
 )
+
+
+class Misfortune(msgspec.Struct, frozen=True):
+    """What befalls a call: its processor errs, its worker dies at an await, time passes before anybody asks."""
+
+    mishap: FaultName | None
+    dies_at: int | None
+    time_passes: bool
+
+
+MISFORTUNES = st.builds(Misfortune, mishap=MISHAPS, dies_at=DEATHS, time_passes=SELDOM)
 
 
 class GatewayMachine(RuleBasedStateMachine):
@@ -106,27 +120,21 @@ class GatewayMachine(RuleBasedStateMachine):
         self._do(run.ask(model, model.create, dies_at))
         return model
 
-    @rule(payment=payments, amount=PARTS, final=FINAL, mishap=MISHAPS, dies_at=DEATHS)
-    def capture(
-        self, payment: PaymentModel, amount: int | None, final: bool, mishap: FaultName | None, dies_at: int | None
-    ) -> None:
+    @rule(payment=payments, amount=PARTS, final=SELDOM, misfortune=MISFORTUNES)
+    def capture(self, payment: PaymentModel, amount: int | None, final: bool, misfortune: Misfortune) -> None:
         """The merchant takes what is held, or a part of it."""
-        self._meet(payment, mishap, "capture")
-        self._do(self.started.follow_up(payment, "capture", dies_at, amount=amount, final=final))
+        self._move(payment, "capture", misfortune, amount=amount, final=final)
 
-    @rule(payment=payments, amount=PARTS, mishap=MISHAPS, dies_at=DEATHS)
-    def refund(
-        self, payment: PaymentModel, amount: int | None, mishap: FaultName | None, dies_at: int | None
-    ) -> None:
+    @rule(payment=payments, amount=PARTS, misfortune=MISFORTUNES)
+    def refund(self, payment: PaymentModel, amount: int | None, misfortune: Misfortune) -> None:
         """The merchant gives back all or a part."""
-        self._meet(payment, mishap, "refund")
-        self._do(self.started.follow_up(payment, "refund", dies_at, amount=amount))
+        self._move(payment, "refund", misfortune, amount=amount)
 
-    @rule(payment=payments, mishap=MISHAPS, dies_at=DEATHS)
-    def void(self, payment: PaymentModel, mishap: FaultName | None, dies_at: int | None) -> None:
-        """The merchant lets go of what is held."""
-        self._meet(payment, mishap, "void")
-        self._do(self.started.follow_up(payment, "void", dies_at))
+    @rule(payment=payments, is_sure=SELDOM, misfortune=MISFORTUNES)
+    def void(self, payment: PaymentModel, is_sure: bool, misfortune: Misfortune) -> None:
+        """The merchant lets go of what is held; seldom, for little can happen to the payment after it."""
+        if is_sure:
+            self._move(payment, "void", misfortune)
 
     @rule(payment=payments, decision=st.sampled_from(["approve", "reject"]), dies_at=DEATHS)
     def decide(self, payment: PaymentModel, decision: str, dies_at: int | None) -> None:
@@ -184,6 +192,13 @@ class GatewayMachine(RuleBasedStateMachine):
                 self._do(self.started.end())
         finally:
             self.world.do(self.started.clear_up())
+
+    def _move(self, payment: PaymentModel, verb: Moving, misfortune: Misfortune, **asked: Any) -> None:
+        """Ask for a call that moves money."""
+        self._meet(payment, misfortune.mishap, verb)
+        self._do(self.started.follow_up(payment, verb, misfortune.dies_at, **asked))
+        if misfortune.time_passes:
+            self._do(self.started.run_out())
 
     def _meet(self, payment: PaymentModel, mishap: FaultName | None, operation: FaultTarget) -> None:
         """Let the next such call to the payment's processor go wrong."""
