@@ -9,7 +9,7 @@ import asyncio
 import sys
 from collections import Counter
 from time import perf_counter
-from typing import Any
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -51,9 +51,10 @@ class Race(msgspec.Struct, frozen=True):
 @click.command()
 @click.option("--runs", default=100, help="Of each kind: captured at once, and in parts.")
 @click.option("--clients", default=50, help="How many ask for a tenth each.")
-def main(runs: int, clients: int) -> None:
+@click.option("--database", type=click.Choice(get_args(stack.Database)), default="sqlite", help="Of the books.")
+def main(runs: int, clients: int, database: stack.Database) -> None:
     """Race refunds on a stack of their own; takes some minutes."""
-    with stack.running() as measured:
+    with stack.running(database) as measured:
         measured.await_ready()
         began = perf_counter()
         races = asyncio.run(_race_all(measured, runs, clients))

@@ -17,10 +17,10 @@ from gateway.books.postgres_link import Link, linked, postgres_engine
 
 LOCK = 7_370_002  # of PostgreSQL's advisory locks
 AWAITED_S = 30.0  # how long a database that is not there yet is waited for
-# A server lets go of the lock of a connection that broke once it notices: by its keepalives after 11 s.
-HELD_MAX_S = 3.0
-TAKEN_ANEW_WITHIN_S = 20.0
+HELD_MAX_S = 3.0  # how long, at a start, the lock may be another's: a gateway that ends lets go of it
+TAKEN_ANEW_WITHIN_S = 20.0  # a server notices by its keepalives, after 11 s, that our connection broke
 PAUSE_S = 0.2
+ASKED_EVERY_S = 5.0  # a connection that broke in silence is heard of only by asking
 
 log = structlog.get_logger()
 
@@ -94,7 +94,8 @@ class LockKeeper:
 
     async def _keep(self) -> None:
         while True:
-            await self._lost.wait()
+            while await self._holds():
+                pass
             log.warning("books_lock.lost")
             try:
                 await self._take(float("inf"), TAKEN_ANEW_WITHIN_S)
@@ -103,6 +104,19 @@ class LockKeeper:
                 self._on_lost()
                 return
             log.info("books_lock.taken")
+
+    async def _holds(self) -> bool:
+        """Whether the connection still answers, after a while; False at once where it has ended."""
+        assert self._link is not None, "the lock was taken on it"
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._lost.wait(), ASKED_EVERY_S)
+            return False
+        try:
+            await self._link.fetch("SELECT 1")
+        except DBAPIError:
+            await self._link.end()
+            return False
+        return True
 
     async def _take(self, awaited_s: float, held_max_s: float) -> None:
         began = monotonic()
@@ -114,6 +128,8 @@ class LockKeeper:
                 held_since = held_since or monotonic()
             except DBAPIError as error:
                 held_since = None
+                if self._link is not None:
+                    await self._link.end()
                 if monotonic() - began > awaited_s:
                     raise BooksTaken(f"the books' database does not answer: {error.orig}") from None
             if held_since and monotonic() - held_since > held_max_s:
@@ -124,7 +140,7 @@ class LockKeeper:
         if self._link is None or not self._link.is_open():
             if self._link is not None:
                 await self._link.end()
-            self._lost.clear()
+            self._lost = asyncio.Event()  # of this connection: what is heard of the one before comes later
             self._link = await linked(self._engine)
             self._link.when_lost(self._lost.set)
         return bool(await self._link.fetch("SELECT pg_try_advisory_lock($1)", LOCK))

@@ -11,7 +11,7 @@ from connectors.processors.registry import CAPABILITIES
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest
 from gateway.books.operations import Operation, OperationOpen, select_open, select_operations
 from gateway.books.payments import PaymentRow
-from gateway.payments.changes import Effect, capturable, change_of, following
+from gateway.payments.changes import Effect, capturable, change_of, following, standing
 from gateway.payments.commit import Committed, claim_for, commit
 from gateway.payments.orders import void_unapproved
 from gateway.policy import Policy
@@ -45,7 +45,7 @@ def begin_capture(
     held = authorization(conn, payment.id)
     if not final and not CAPABILITIES[held.processor].captures_in_parts:
         raise InvalidFields(FieldError("$.final", "This processor captures once: there is no further part."))
-    part = 1 + sum(o.kind == "capture" and o.status == "succeeded" for o in select_operations(conn, payment.id))
+    part = 1 + sum(o.kind == "capture" for o in standing(select_operations(conn, payment.id)))
     asked = following("capture", held, amount or left)
     capture = msgspec.structs.replace(asked, part=part, final=final, requested_by=request.account_id)
     return commit(conn, policy, change_of(payment, Effect(payment, capture), policy, now_micros()))

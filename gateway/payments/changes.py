@@ -180,7 +180,7 @@ def refund_part(
     It is the first one with enough left, else the oldest with anything left; None where nothing is.
     """
     wanted = refund.amount - refund.amount_refunded
-    left = _refundable(tuple(operations))
+    left = _refundable(operations)
     if not left:
         return None
     capture, most = next((part for part in left if part[1] >= wanted), left[0])
@@ -188,18 +188,24 @@ def refund_part(
     return msgspec.structs.replace(part, refund_id=refund.id, requested_by=requested_by)
 
 
-def _refundable(operations: tuple[Operation, ...]) -> list[tuple[Operation, int]]:
-    """The sales and captures that stand, the oldest first, each with what is left of it in minor units.
+def standing(operations: Iterable[Operation]) -> list[Operation]:
+    """The operations that happened and were not taken back, in their order.
 
     What a reversal is out for does not stand: it was done a second time.
     """
-    undone = {o.parent_id for o in operations if o.kind == "reversal" and o.status != "failed"}
-    standing = [o for o in operations if o.status == "succeeded" and o.id not in undone]
+    known = tuple(operations)
+    undone = {o.parent_id for o in known if o.kind == "reversal" and o.status != "failed"}
+    return [o for o in known if o.status == "succeeded" and o.id not in undone]
+
+
+def _refundable(operations: Iterable[Operation]) -> list[tuple[Operation, int]]:
+    """The sales and captures that stand, the oldest first, each with what is left of it in minor units."""
+    happened = standing(operations)
     back: Counter[str | None] = Counter()
-    for refund in standing:
+    for refund in happened:
         if refund.kind == "refund":
             back[refund.parent_id] += refund.amount
-    taken = [(o, o.amount - back[o.id]) for o in standing if o.kind in ("sale", "capture")]
+    taken = [(o, o.amount - back[o.id]) for o in happened if o.kind in ("sale", "capture")]
     return [(capture, left) for capture, left in taken if left > 0]
 
 

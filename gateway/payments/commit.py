@@ -169,11 +169,19 @@ def schedule_watch(conn: Connection, policy: Policy, operation_id: str, answer: 
         update_operation(conn, watched(operation, answer, policy, now_micros()), "failed")
 
 
-def open_reversal(conn: Connection, policy: Policy, operation: Operation) -> Operation:
-    """Write the reversal that takes an operation back by its id, or open the one begun before again."""
+def open_reversal(conn: Connection, policy: Policy, operation: Operation) -> Operation | None:
+    """Write the reversal that takes an `unknown` operation back by its id, or open the one begun before again.
+
+    None where its end is known by now: what it took counts, and nothing would count its reversal.
+    """
     payment = existing_payment(conn, operation.payment_id)
-    reversal = following("reversal", operation, operation.amount)
-    return open_operation(conn, _next(conn, policy, payment, reversal, now_micros()))
+    known = select_operation(conn, operation.id)
+    if known is None or known.status != "unknown":
+        return None
+    reversal = following("reversal", known, known.amount)
+    opened = open_operation(conn, _next(conn, policy, payment, reversal, now_micros()))
+    update_payment(conn, payment)  # an answer that is applied beside this is applied again, and finds the reversal
+    return opened
 
 
 def _line(operation: Operation, payment: PaymentRow) -> OperationLine:

@@ -263,7 +263,10 @@ def _given_back(found: Situation, part: Operation, refund: RefundRow) -> Effect:
 
 
 def _refund_refused(payment: PaymentRow, closed: Operation, refund: RefundRow) -> Effect:
-    """The refund ends with what was given back before: nothing, unless it took several calls."""
+    """The refund ends with what was given back before: nothing, unless it took several calls.
+
+    Where money moved, its request is not told that it was refused.
+    """
     told = _refused(payment, "refund", closed)
     code = closed.decline_code or "processor_unavailable"
     if refund.amount_refunded:
@@ -271,7 +274,7 @@ def _refund_refused(payment: PaymentRow, closed: Operation, refund: RefundRow) -
     else:
         ended = msgspec.structs.replace(refund, status="failed")
     ended = msgspec.structs.replace(ended, decline_code=code)
-    return Effect(told, None, ended, (refund_type(ended.status),), refused=True)
+    return Effect(told, None, ended, (refund_type(ended.status),), refused=ended.status == "failed")
 
 
 # --- reversals ----------------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def _charge(operation: Operation, card: CardDetails | None) -> Charge:
 
 
 def _follow_up(operation: Operation, parent: Operation | None) -> FollowUp:
-    assert parent is not None, "a capture or void names the operation it is about"
+    assert parent is not None, "a capture, void or refund names the operation it is about"
     return FollowUp(
         operation.id,
         operation.attempt_id,

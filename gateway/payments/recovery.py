@@ -170,6 +170,8 @@ async def _send_again(runtime: Runtime, operation: Operation) -> None:
 async def _reverse(runtime: Runtime, operation: Operation) -> None:
     """Take back a call nobody knows of; where there is nothing to take back, look once more and end it."""
     reversal = await runtime.books.write(open_reversal, runtime.policy, operation)
+    if reversal is None:  # it was answered meanwhile
+        return
     payment = await runtime.books.read(existing_payment, operation.payment_id)
     answer = await send(runtime, payment, reversal, operation, None)
     await _conclude(runtime, reversal, answer)

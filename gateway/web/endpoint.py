@@ -68,9 +68,9 @@ def endpoint(
     def declare(handler: Callable[Concatenate[Call[B, Q], ...], Answering]) -> View:
         @wraps(handler)
         async def view(**path: str) -> Response:
+            call = await _checked(rules, decoder, current_runtime())
             if any("\0" in part for part in path.values()):  # no id has one, and PostgreSQL takes none
                 raise Problem("not_found")
-            call = await _checked(rules, decoder, current_runtime())
             handling = partial(handler, call, *path.values())
             if call.key is None:
                 return respond(await handling())

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.postgres import Server
 from gateway.books import sole
+from gateway.books.postgres_link import Link
 from gateway.books.sole import LOCK, BooksTaken, sole_gateway
 from tests.gateway.databases import Databases, Kind
 from tests.patience import eventually
@@ -73,3 +74,17 @@ async def test_who_finds_another_on_its_books_ends(postgres: Server) -> None:
         await other.execute(f"{TERMINATE}; SELECT pg_advisory_lock({LOCK})")
         await asyncio.wait_for(lost.wait(), 10)
     await other.close()
+
+
+@pytest.mark.postgres
+async def test_a_connection_that_breaks_unheard_is_noticed(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Link, "when_lost", lambda link, call: None)
+    monkeypatch.setattr(sole, "ASKED_EVERY_S", 0.05)
+    lost = asyncio.Event()
+    async with sole_gateway(postgres.url(), lost.set):
+        before = postgres.sql(HOLDER)
+        postgres.sql(TERMINATE)
+        await eventually(lambda: postgres.sql(HOLDER) not in ("", before))
+    assert not lost.is_set()

@@ -25,7 +25,15 @@ from gateway.books.payments import PaymentRow, existing_payment, insert_payment
 from gateway.books.reviews import ReviewRow, reviews
 from gateway.books.verdicts import caps, spend
 from gateway.payments.changes import Change, Effect, NextOperation, OperationPosting, OperationUpdate, change_of
-from gateway.payments.commit import Committed, OperationLine, apply, commit, open_reversal, schedule_watch
+from gateway.payments.commit import (
+    Committed,
+    OperationLine,
+    apply,
+    apply_to,
+    commit,
+    open_reversal,
+    schedule_watch,
+)
 from gateway.payments.views import payment_view, snapshot
 from schemas.payments import AppliedRisk, LastRefusal, PaymentEvent, TransactionCompleted
 from schemas.times import from_micros, now_micros
@@ -134,6 +142,7 @@ def test_a_reversal_names_what_it_takes_back_by_our_id_and_theirs(conn: Connecti
     payment_in(conn, "unknown")
     sale = operation_in(conn, "sale", status="unknown", amount=300, processor_reference="ref")
     reversal = open_reversal(conn, POLICY, sale)
+    assert reversal is not None
     assert is_a_minute_away(reversal.lease_until)
     assert reversal == select_operation(conn, reversal.id)
     assert (reversal.kind, reversal.status, reversal.amount) == ("reversal", "sending", 300)
@@ -147,6 +156,7 @@ def test_a_reversal_begun_before_is_opened_again_under_its_id(conn: Connection, 
     sale = operation_in(conn, "sale", status="unknown")
     operation_in(conn, "reversal", id="op_back", parent_id="op", status=status, finished_at=7, lease_until=8)
     again = open_reversal(conn, POLICY, sale)
+    assert again is not None
     assert is_a_minute_away(again.lease_until)
     assert again == select_operation(conn, "op_back")
     assert (again.status, again.finished_at) == ("sending", None)
@@ -154,10 +164,27 @@ def test_a_reversal_begun_before_is_opened_again_under_its_id(conn: Connection, 
 
 
 def test_a_reversal_that_succeeded_stays_as_it_is(conn: Connection) -> None:
-    payment_in(conn, "voided")
-    sale = operation_in(conn, "sale", status="succeeded")
+    payment_in(conn, "unknown")
+    sale = operation_in(conn, "sale", status="unknown")
     done = operation_in(conn, "reversal", id="op_back", parent_id="op", status="succeeded", finished_at=7)
     assert open_reversal(conn, POLICY, sale) == done == select_operation(conn, "op_back")
+
+
+@pytest.mark.parametrize("status", ["sending", "succeeded", "declined", "failed"])
+def test_what_was_answered_meanwhile_is_not_reversed(conn: Connection, status: OperationStatus) -> None:
+    payment_in(conn, "authorized")
+    capture = operation_in(conn, "capture", status=status)
+    looked_up = msgspec.structs.replace(capture, status="unknown")  # as recovery read it before it asked
+    assert open_reversal(conn, POLICY, looked_up) is None
+    assert len(select_operations(conn, "pay")) == 1
+
+
+def test_an_answer_that_did_not_see_the_reversal_is_applied_anew(conn: Connection) -> None:
+    row = payment_in(conn, "unknown")
+    sale = operation_in(conn, "sale", status="unknown")
+    open_reversal(conn, POLICY, sale)
+    with pytest.raises(Outdated):
+        apply_to(conn, POLICY, row, sale, Answer("succeeded"))
 
 
 # --- what was given up and is watched -----------------------------------------------------------------------

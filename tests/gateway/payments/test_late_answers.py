@@ -69,6 +69,13 @@ def given_up(conn: Connection, operation: Operation) -> Operation:
     return sent(say(conn, operation, "not_found"))
 
 
+def taking_back(conn: Connection, operation: Operation) -> Operation:
+    """The reversal of an operation whose end is not known."""
+    reversal = open_reversal(conn, POLICY, operation)
+    assert reversal is not None
+    return reversal
+
+
 def balance(conn: Connection) -> dict[str, int]:
     """The sum of all postings per account, without those at zero."""
     sums: Counter[str] = Counter()
@@ -124,7 +131,7 @@ def test_a_rest_that_was_released_stays_released_when_a_late_capture_is_taken_ba
 def test_a_capture_whose_reversal_found_nothing_takes_its_part_off_the_hold_then(conn: Connection) -> None:
     first = capture(conn, 300, final=False)
     say(conn, first, "unknown")
-    back = open_reversal(conn, POLICY, first)
+    back = taking_back(conn, first)
     done(conn, first)
     assert balance(conn) == booked(300, 500)
     step = say(conn, back, "not_found")
@@ -138,6 +145,14 @@ def test_the_authorization_that_decided_the_payment_is_captured(conn: Connection
     assert authorization(conn, "pay") == later
 
 
+def test_a_capture_that_was_taken_back_has_its_number_for_its_successor(conn: Connection) -> None:
+    first = capture(conn, 300, final=False)
+    say(conn, first, "unknown")
+    again = sent(done(conn, taking_back(conn, first)))
+    done(conn, again)
+    assert (first.part, again.part, capture(conn, 200).part) == (1, 1, 2)
+
+
 @pytest.mark.parametrize("first_taken_back_first", [True, False])
 def test_of_two_captures_that_were_both_taken_back_a_third_is_done(
     conn: Connection, first_taken_back_first: bool
@@ -145,7 +160,7 @@ def test_of_two_captures_that_were_both_taken_back_a_third_is_done(
     first = capture(conn, 300, final=False)
     again = given_up(conn, first)
     say(conn, again, "unknown")
-    reversals = [sent(done(conn, first)), open_reversal(conn, POLICY, again)]
+    reversals = [sent(done(conn, first)), taking_back(conn, again)]
     for reversal in reversals if first_taken_back_first else reversed(reversals):
         done(conn, reversal)
     *_, third = select_operations(conn, "pay")
@@ -207,7 +222,7 @@ def test_of_a_refund_that_a_reversal_found_and_its_successor_one_stays(conn: Con
     done(conn, capture(conn))
     first = refund(conn, 100)
     say(conn, first, "unknown")
-    again = sent(done(conn, open_reversal(conn, POLICY, first)))
+    again = sent(done(conn, taking_back(conn, first)))
     assert (again.kind, again.replaces_id, again.refund_id) == ("refund", first.id, first.refund_id)
     assert done(conn, again).payment.amount_refunded == 100
     assert balance(conn) == booked(400, 0)
@@ -217,7 +232,7 @@ def test_a_refund_whose_reversal_found_nothing_stands(conn: Connection) -> None:
     done(conn, capture(conn))
     first = refund(conn, 100)
     say(conn, first, "unknown")
-    back = open_reversal(conn, POLICY, first)
+    back = taking_back(conn, first)
     assert done(conn, first).payment.amount_refunded == 0
     step = say(conn, back, "not_found")
     assert (step.payment.amount_refunded, step.to_send) == (100, None)
@@ -232,7 +247,7 @@ def test_of_two_refunds_that_were_both_taken_back_a_third_is_done(
     first = refund(conn, 100)
     again = given_up(conn, first)
     say(conn, again, "unknown")
-    reversals = [sent(done(conn, first)), open_reversal(conn, POLICY, again)]
+    reversals = [sent(done(conn, first)), taking_back(conn, again)]
     for reversal in reversals if first_taken_back_first else reversed(reversals):
         done(conn, reversal)
     *_, third = select_operations(conn, "pay")

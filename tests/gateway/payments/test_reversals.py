@@ -28,6 +28,7 @@ async def test_a_capture_that_was_taken_back_is_done_anew(shop: Shop) -> None:
     _, capture = await silent_capture(shop)
     runtime = shop.gateway.runtime
     reversal = await runtime.books.write(open_reversal, runtime.policy, capture)
+    assert reversal is not None
     step = await answer(shop, reversal, result="succeeded")
     assert step.to_send is not None
     assert (step.to_send.kind, step.to_send.parent_id) == ("capture", capture.parent_id)
@@ -51,6 +52,7 @@ async def test_a_sale_that_was_taken_back_ends_voided_and_moves_nothing(shop: Sh
     runtime = shop.gateway.runtime
     (sale,) = await runtime.books.read(select_operations, silent)
     reversal = await runtime.books.write(open_reversal, runtime.policy, sale)
+    assert reversal is not None
     step = await answer(shop, reversal, result="succeeded")
     assert (step.payment.state, step.to_send) == ("voided", None)
     assert await shop.balance() == {}

@@ -39,8 +39,13 @@ async def test_what_only_looks_like_a_nul_is_a_text(gateway: Gateway) -> None:
     "path", ["/v1/payments/pay_%00", "/v1/payments/%00/events", "/v1/reviews/rev%00/decision"]
 )
 async def test_no_id_has_one(gateway: Gateway, path: str) -> None:
-    answer = await gateway.ask("POST" if path.endswith("decision") else "GET", path, None, "admin")
+    body = {"decision": "approve", "reason": "known"} if path.endswith("decision") else None
+    answer = await gateway.ask("POST" if body else "GET", path, body, "admin")
     assert (answer.status, answer.code) == (404, "not_found")
+
+
+async def test_who_is_not_logged_in_is_told_that_first(gateway: Gateway) -> None:
+    assert (await gateway.ask("GET", "/v1/payments/pay_%00")).status == 401
 
 
 @pytest.mark.parametrize("query", ["merchant=a%00", f"cursor={quote(_cursor('pay_' + chr(0)))}"])
