@@ -190,6 +190,7 @@ async def test_a_merchant_that_pays_another_one_sees_what_any_payer_does(shop: S
         (listed,) = (await shop.get(path, "merchant"))["data"]
         assert listed.keys().isdisjoint({"reason", "risk"})
     assert "risk" not in bought.json
+    assert (await shop.get("/v1/payments?risk=allow", "merchant"))["data"] == []
 
 
 async def test_a_refund_is_told_on_the_payments_topic_and_to_staff(shop: Shop) -> None:
