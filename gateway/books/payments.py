@@ -79,7 +79,7 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
 class PaymentFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which payments a list shows: all that are given must hold. Times in microseconds UTC.
 
-    `party_id`: an account that paid or sold.
+    `party_id`: an account that paid or sold; of what it paid, no filter shows what its view does not.
     """
 
     party_id: str | None = None
@@ -152,6 +152,10 @@ def list_payments(conn: Connection, after_id: str | None, most: int, wanted: Pay
     for name in ("state", "merchant_id", "processor", "risk_outcome"):
         if (value := getattr(wanted, name)) is not None:
             query = query.where(_c[name] == value)
+    if wanted.party_id is not None and wanted.risk_outcome is not None:
+        query = query.where(_c.merchant_id == wanted.party_id)
+    if wanted.party_id is not None and wanted.processor is not None:  # a block has none, an issuer's decline has
+        query = query.where((_c.merchant_id == wanted.party_id) | (_c.state != "declined"))
     if wanted.created_from is not None:
         query = query.where(_c.created_at >= wanted.created_from)
     if wanted.created_before is not None:

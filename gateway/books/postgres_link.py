@@ -35,6 +35,7 @@ BOUNDS = {
     "idle_in_transaction_session_timeout": "10000",
 }
 CANCELLED = "57014"  # by a timeout of ours: the connection is as good as before
+READ_ONLY = "25006"  # a standby, or a primary that became one: what takes writes is somewhere else
 # What a driver raises where the server, or the way to it, is gone.
 AWAY = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
@@ -181,11 +182,12 @@ def sqlstate(error: DBAPIError) -> str:
 
 
 def is_lost(error: DBAPIError) -> bool:
-    """Whether the connection, and with it the transaction, is gone."""
+    """Whether the connection, and with it the transaction, is gone, or leads to where nothing can be written."""
     code, orig = sqlstate(error), error.orig
     drivers = orig.__cause__ if orig is not None else None  # where SQLAlchemy's own cursor was used
     return (
         isinstance(orig, AWAY)
         or isinstance(drivers, AWAY)
         or (code[:2] in ("08", "53", "57") and code != CANCELLED)
+        or code == READ_ONLY
     )

@@ -111,6 +111,11 @@ class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
     risk: RiskView | None = None
 
 
+def role_towards(row: PaymentRow | RefundRow, account_id: str, role: str) -> str:
+    """Whose view of a payment an account gets: a merchant who pays another one sees what any payer does."""
+    return "customer" if role == "merchant" and account_id != row.merchant_id else role
+
+
 def payment_view(row: PaymentRow, role: str) -> PaymentView:
     """The payment as an account of this role may see it."""
     risk = row.applied_risk()
@@ -181,7 +186,8 @@ def answer_to(request: RunningRequest, change: Change, payment: PaymentRow) -> I
     if change.refused and refusal:
         body = processor_declined(refusal.decline_code, payment.id, refund.id if refund else None)
         return IdempotentAnswer(402, body, CONTENT_TYPE)
-    shown = refund_view(refund, request.role) if refund else payment_view(payment, request.role)
+    role = role_towards(payment, request.account_id, request.role)
+    shown = refund_view(refund, role) if refund else payment_view(payment, role)
     return IdempotentAnswer(202 if change.waiting else request.ok_status, msgspec.json.encode(shown), JSON)
 
 

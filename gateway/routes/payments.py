@@ -13,11 +13,11 @@ from quart import Blueprint
 from gateway.books.payments import PaymentFilter, PaymentRow, list_payments, select_payment
 from gateway.payments.create import NewPayment, Payer, create
 from gateway.payments.orders import payer_returned
-from gateway.payments.views import PaymentView, payment_view
+from gateway.payments.views import PaymentView, payment_view, role_towards
 from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields
 from gateway.roles import STAFF
-from gateway.web.call import Call, Reply, replied
+from gateway.web.call import Call, Caller, Reply, replied
 from gateway.web.endpoint import endpoint
 from gateway.web.idempotent import answer_of
 from gateway.web.paging import Listing, Page, read_page
@@ -71,7 +71,7 @@ async def create_payment(call: Call[NewPayment, None]) -> Reply:
 @endpoint(scope="payments:read", answers={200: PaymentView}, codes=("not_found",))
 async def show_payment(call: Call[None, None], payment_id: str) -> Reply:
     """Show a payment that the caller may see."""
-    return Reply(200, payment_view(await visible(call, payment_id), call.caller.role))
+    return Reply(200, _view(await visible(call, payment_id), call.caller))
 
 
 @blueprint.get("/v1/payments")
@@ -92,7 +92,7 @@ async def list_all(call: Call[None, PaymentQuery]) -> Reply:
     )
     select = partial(list_payments, wanted=wanted)
     shown, cursor = await read_page(call.runtime.books, query, select, attrgetter("id"), str)
-    return Reply(200, PaymentList([payment_view(row, caller.role) for row in shown], cursor))
+    return Reply(200, PaymentList([_view(row, caller) for row in shown], cursor))
 
 
 async def visible(call: Call[object, object], payment_id: str) -> PaymentRow:
@@ -102,6 +102,10 @@ async def visible(call: Call[object, object], payment_id: str) -> PaymentRow:
     if row is None or not (own or call.caller.role in STAFF):
         raise Problem("not_found")
     return row
+
+
+def _view(row: PaymentRow, caller: Caller) -> PaymentView:
+    return payment_view(row, role_towards(row, caller.account_id, caller.role))
 
 
 class ReturnQuery(msgspec.Struct, frozen=True):

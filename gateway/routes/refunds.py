@@ -7,15 +7,15 @@ from typing import Annotated
 import msgspec
 from quart import Blueprint
 
-from gateway.books.refunds import RefundFilter, list_refunds, select_refund
+from gateway.books.refunds import RefundFilter, RefundRow, list_refunds, select_refund
 from gateway.free_text import Reason
 from gateway.payments.refunds import begin_refund
-from gateway.payments.views import RefundView, refund_view
+from gateway.payments.views import RefundView, refund_view, role_towards
 from gateway.problems import Problem
 from gateway.roles import STAFF
 from gateway.routes.captures import acts_for_merchant, follow_up
 from gateway.routes.payments import visible
-from gateway.web.call import Call, Reply
+from gateway.web.call import Call, Caller, Reply
 from gateway.web.endpoint import endpoint
 from gateway.web.idempotent import carry_out
 from gateway.web.paging import Listing, Page, read_page
@@ -59,7 +59,7 @@ async def show_refund(call: Call[None, None], refund_id: str) -> Reply:
     own = row is not None and call.caller.account_id in (row.customer_id, row.merchant_id)
     if row is None or not (own or call.caller.role in STAFF):
         raise Problem("not_found")
-    return Reply(200, refund_view(row, call.caller.role))
+    return Reply(200, _view(row, call.caller))
 
 
 @blueprint.get("/v1/refunds")
@@ -70,4 +70,8 @@ async def list_all(call: Call[None, RefundQuery]) -> Reply:
     party_id = None if caller.role in STAFF else caller.account_id
     select = partial(list_refunds, wanted=RefundFilter(party_id=party_id, payment_id=query.payment))
     shown, cursor = await read_page(call.runtime.books, query, select, attrgetter("id"), str)
-    return Reply(200, RefundList([refund_view(row, caller.role) for row in shown], cursor))
+    return Reply(200, RefundList([_view(row, caller) for row in shown], cursor))
+
+
+def _view(row: RefundRow, caller: Caller) -> RefundView:
+    return refund_view(row, role_towards(row, caller.account_id, caller.role))

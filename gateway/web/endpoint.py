@@ -11,6 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from gateway.identity.tokens import NotAuthenticated
 from gateway.problems import Code, Problem
+from gateway.refusals import FieldError, InvalidFields
 from gateway.runtime import Runtime, current_runtime
 from gateway.web.call import NOBODY, Call, Caller, Reply, identify, respond
 from gateway.web.idempotent import KeyRule, answer_once, fingerprint, material, read_key
@@ -91,10 +92,18 @@ async def _checked(rules: Rules, decoder: BodyDecoder | None, runtime: Runtime) 
         raw = await _raw() or (b"{}" if rules.body_optional else b"")
         document = parse(raw)
         decoded = decoder.decode(raw)
-    query = convert(request.args.to_dict(), rules.query) if rules.query else None
+    query = convert(_query(rules.query), rules.query) if rules.query else None
     key = read_key(rules.idempotency)
     made_of = await _fingerprint(rules, runtime, document) if key else b""
     return Call(runtime, caller, decoded, query, key, made_of, ip, g.traceparent)
+
+
+def _query(kind: type[Any]) -> dict[str, str]:
+    """The parameters of the query. Raises `InvalidFields` for one of `kind` that is given twice: which counts?"""
+    given = request.args.to_dict(flat=False)
+    if twice := [name for name in kind.__struct_fields__ if len(given.get(name, ())) > 1]:
+        raise InvalidFields(*[FieldError(f"$.{name}", "Given more than once.") for name in twice])
+    return {name: values[0] for name, values in given.items()}
 
 
 async def _admit(rules: Rules, runtime: Runtime, ip: str) -> Caller:

@@ -169,6 +169,19 @@ async def test_a_server_that_is_away_is_not_waited_for_long(books: PostgresBooks
     await eventually(is_back)
 
 
+async def test_a_database_that_takes_no_writes_is_away(books: PostgresBooks, server: Server) -> None:
+    for setting in ("on", "off"):
+        server.sql(f"ALTER SYSTEM SET default_transaction_read_only = {setting}")
+        server.sql("SELECT pg_reload_conf()")
+        writing = asyncio.create_task(books.write(put, f"while it is {setting}"))
+        if setting == "on":
+            with pytest.raises(OperationalError):
+                await asyncio.wait_for(writing, 10)
+        else:
+            await writing
+    assert await books.read(names) == ["while it is off"]
+
+
 async def test_nothing_is_left_open_after_all_that(books: PostgresBooks) -> None:
     count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sluice' AND state <> 'idle'"
     await asyncio.gather(*[books.read(names) for _ in range(3 * CONNECTIONS)])

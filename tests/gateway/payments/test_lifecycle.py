@@ -79,6 +79,14 @@ async def test_a_customer_cannot_tell_a_block_from_an_issuers_decline(shop: Shop
     assert one == other
     assert other["decline_code"] == "generic_decline"
     assert (await shop.get(f"/v1/payments/{declined.id}", "merchant"))["processor"] == "visa"
+    for query, by_customer, by_merchant in (
+        ("", 2, 2),
+        ("&processor=visa", 0, 1),
+        ("&processor=mastercard", 0, 0),
+    ):
+        for who, count in (("customer", by_customer), ("merchant", by_merchant), ("analyst", by_merchant)):
+            listed = await shop.get(f"/v1/payments?state=declined{query}", who)
+            assert len(listed["data"]) == count, (query, who)
 
 
 async def test_past_the_merchants_cap_the_stand_in_holds_and_gives_the_cards_cap_back(

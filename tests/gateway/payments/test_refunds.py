@@ -176,6 +176,23 @@ async def test_the_payer_sees_a_refund_without_its_reason(shop: Shop) -> None:
     assert (await shop.gateway.ask("GET", f"/v1/refunds/{made['id']}", who="replay")).status == 404
 
 
+async def test_a_merchant_that_pays_another_one_sees_what_any_payer_does(shop: Shop) -> None:
+    body = {"name": "Another shop"}
+    other = (await shop.gateway.ask("POST", "/v1/merchants", body, "admin")).json["id"]
+    bought = await shop.pay(who="merchant", merchant=other)
+    payment = bought.json["id"]
+    made = (await refund(shop, payment, 400, who="admin", reason="we suspect the payer")).json["id"]
+    for path in (f"/v1/refunds/{made}", f"/v1/payments/{payment}"):
+        shown = await shop.get(path, "merchant")
+        assert shown.keys().isdisjoint({"reason", "risk"})
+        assert not (await shop.get(path, "analyst")).keys().isdisjoint({"reason", "risk"})
+    for path in ("/v1/refunds", "/v1/payments"):
+        (listed,) = (await shop.get(path, "merchant"))["data"]
+        assert listed.keys().isdisjoint({"reason", "risk"})
+    assert "risk" not in bought.json
+    assert (await shop.get("/v1/payments?risk=allow", "merchant"))["data"] == []
+
+
 async def test_a_refund_is_told_on_the_payments_topic_and_to_staff(shop: Shop) -> None:
     payment = await paid(shop)
     made = (await refund(shop, payment, 400, reason="secret")).json["id"]
