@@ -8,6 +8,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
 from gateway.books.accounts import EmailTaken
+from gateway.books.engine import Outdated
 from gateway.books.idempotency import KeyReused, RequestRunning
 from gateway.books.operations import OperationOpen
 from gateway.identity.passwords import PasswordsBusy
@@ -49,7 +50,8 @@ def register_errors(app: Quart) -> None:
     app.register_error_handler(Refusal, _refusal)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(VaultAway, _unavailable)
-    app.register_error_handler(OperationalError, _unavailable)  # the books' disk is full or gone
+    app.register_error_handler(OperationalError, _unavailable)  # the books are away, or their disk is full
+    app.register_error_handler(Outdated, _unavailable)  # as often as it was tried: others were first each time
     app.register_error_handler(Exception, _bug)
 
 

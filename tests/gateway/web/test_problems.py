@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from gateway.app import HEADERS
+from gateway.books.engine import Outdated
 from gateway.refusals import Refusal
 from gateway.web.errors import CODE_OF
 from tests.gateway.conftest import PASSWORD, Gateway
@@ -162,6 +163,20 @@ async def test_the_books_away_are_a_503_to_try_again(gateway: Gateway, monkeypat
         line["kind"] for line in logged if line["event"] == "dependency.unavailable"
     ]  # the sweeps say so as well
     assert said == ["OperationalError"]
+
+
+async def test_who_met_others_at_each_try_is_told_to_try_again(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = await gateway.token("customer")
+
+    async def beaten(*_: Any) -> None:
+        raise Outdated("pay_1")
+
+    monkeypatch.setattr(gateway.runtime.books, "read", beaten)
+    answer = await gateway.ask("GET", "/v1/me", who=token)
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
 
 
 async def test_the_access_log_names_the_rule_and_nothing_that_was_sent(
