@@ -29,7 +29,6 @@ from gateway.payments.commit import (
     Committed,
     OperationLine,
     apply,
-    apply_to,
     commit,
     open_reversal,
     schedule_watch,
@@ -168,23 +167,6 @@ def test_a_reversal_that_succeeded_stays_as_it_is(conn: Connection) -> None:
     sale = operation_in(conn, "sale", status="unknown")
     done = operation_in(conn, "reversal", id="op_back", parent_id="op", status="succeeded", finished_at=7)
     assert open_reversal(conn, POLICY, sale) == done == select_operation(conn, "op_back")
-
-
-@pytest.mark.parametrize("status", ["sending", "succeeded", "declined", "failed"])
-def test_what_was_answered_meanwhile_is_not_reversed(conn: Connection, status: OperationStatus) -> None:
-    payment_in(conn, "authorized")
-    capture = operation_in(conn, "capture", status=status)
-    looked_up = msgspec.structs.replace(capture, status="unknown")  # as recovery read it before it asked
-    assert open_reversal(conn, POLICY, looked_up) is None
-    assert len(select_operations(conn, "pay")) == 1
-
-
-def test_an_answer_that_did_not_see_the_reversal_is_applied_anew(conn: Connection) -> None:
-    row = payment_in(conn, "unknown")
-    sale = operation_in(conn, "sale", status="unknown")
-    open_reversal(conn, POLICY, sale)
-    with pytest.raises(Outdated):
-        apply_to(conn, POLICY, row, sale, Answer("succeeded"))
 
 
 # --- what was given up and is watched -----------------------------------------------------------------------

@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer, CallResult
+from gateway.books.engine import Outdated
 from gateway.books.idempotency import KeyedRequest
 from gateway.books.operations import Operation, OperationKind, select_operations
 from gateway.books.payments import existing_payment
 from gateway.books.postings import post, postings
 from gateway.payments.captures import authorization, begin_capture, begin_void
-from gateway.payments.commit import Committed, apply, open_reversal
+from gateway.payments.commit import Committed, apply, apply_to, open_reversal
 from gateway.payments.refunds import begin_refund
 from tests.gateway.databases import run_in_greenlet
 from tests.gateway.payments.stored import HELD, POLICY, operation_in, payment_in
@@ -270,3 +271,21 @@ def test_the_void_of_an_approval_that_came_late_is_never_given_up(conn: Connecti
     done(conn, void)
     assert existing_payment(conn, "pay").state == "partially_captured"
     assert balance(conn) == booked(300, 200)
+
+
+@pytest.mark.parametrize("result", ["succeeded", "declined"])
+def test_what_was_answered_after_it_was_looked_up_is_not_reversed(conn: Connection, result: CallResult) -> None:
+    asked = capture(conn, 300)
+    say(conn, asked, "unknown")
+    say(conn, asked, result)
+    assert open_reversal(conn, POLICY, asked) is None
+    assert "reversal" not in kinds(conn)
+
+
+def test_an_answer_that_did_not_see_the_reversal_is_applied_anew(conn: Connection) -> None:
+    asked = capture(conn, 300)
+    say(conn, asked, "unknown")
+    payment, (_, known) = existing_payment(conn, "pay"), select_operations(conn, "pay")
+    taking_back(conn, asked)
+    with pytest.raises(Outdated):
+        apply_to(conn, POLICY, payment, known, Answer("succeeded"))
