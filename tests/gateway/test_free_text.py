@@ -67,3 +67,16 @@ def test_each_free_text_with_a_number_is_named_and_nothing_is_quoted(
 def test_a_free_text_keeps_its_bounds() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(b'""', type=Reason)
+
+
+@pytest.mark.parametrize("between", [".", "_", "/", " - ", ", ", "\u200b", "\u00b7", " \u2060 "])
+def test_whatever_stands_between_its_groups_a_number_is_found(between: str) -> None:
+    text = f"1234 {between.join(NUMBER.split())}, thanks"
+    assert [error.path for error in number_errors(Body(text=text))] == ["$.text"]
+
+
+@pytest.mark.parametrize(
+    "text", ["4.111111111111111", "4111.1111.1111.1112", "2026.1111.41/1111", "41.11111111, 1.11111"]
+)
+def test_numbers_with_decimals_and_other_groups_are_no_card_numbers(text: str) -> None:
+    assert number_errors(Body(text=text)) == []
