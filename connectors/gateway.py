@@ -11,7 +11,7 @@ import msgspec
 from connectors.oauth_tokens import ClientCredentials, GrantedToken, TokenCache, TokenRefused, TokenUnreadable
 
 RETRIED_STATUSES = frozenset({409, 429, 503})
-GONE_ON = "wrong_state"  # a 409 that stays: the payment went on without this request
+FINAL_CONFLICT = "wrong_state"  # a 409 that stays: the payment went on without this request
 RETRY_FOR_S = 120.0
 RETRY_PAUSE_S = 0.2
 RENEW_EARLY_S = 30
@@ -116,7 +116,7 @@ class GatewayClient:
             try:
                 return await self._authorized(method, path, headers, body)
             except GatewayRefused as refused:
-                is_final = refused.status not in RETRIED_STATUSES or refused.code == GONE_ON
+                is_final = refused.status not in RETRIED_STATUSES or refused.code == FINAL_CONFLICT
                 if is_final or monotonic() >= give_up:
                     raise
             except GatewayUnavailable:

@@ -38,8 +38,8 @@ def begin_capture(
     payment = claim_for(conn, policy, request, payment_id)
     if isinstance(payment, IdempotentAnswer):
         return payment
-    left = capturable(payment)
-    check_at_rest(conn, payment, allowed=left > 0)
+    left, all_taken = capturable(payment), payment.amount_captured == payment.amount
+    check_at_rest(conn, payment, allowed=left > 0 or (all_taken and amount is not None))
     if amount is not None and amount > left:
         raise AmountTooLarge
     held = authorization(conn, payment.id)

@@ -209,7 +209,7 @@ def _situation(conn: Connection, payment: PaymentRow, operation: Operation) -> S
             parent_entries = select_standing(conn, payment.id, operation.parent_id)
     refund_id = operation.refund_id or (parent.refund_id if parent else None)
     refund = select_refund(conn, refund_id) if refund_id else None
-    # A reversal opened while this call is out is left aside here: its own answer decides on what this one books.
+    # Beside a call that is out only reversals of earlier ones can be open: they decide nothing about it.
     alone = operation.status == "sending" and operation.kind != "reversal"
     others = () if alone and not _is_a_part(operation, refund) else tuple(select_operations(conn, payment.id))
     taken_back = operation.parent_id if operation.kind == "reversal" else operation.id

@@ -223,8 +223,8 @@ def _void_refused(payment: PaymentRow, closed: Operation, answer: Answer) -> Eff
 
 
 def _refused(payment: PaymentRow, kind: RefusedKind, closed: Operation) -> PaymentRow:
-    code = closed.decline_code or "processor_unavailable"
-    refusal = LastRefusal(kind, code, from_micros(closed.finished_at or 0))
+    assert closed.finished_at is not None, "what was refused has ended"
+    refusal = LastRefusal(kind, closed.decline_code or "processor_unavailable", from_micros(closed.finished_at))
     return msgspec.structs.replace(payment, last_refusal=msgspec.json.encode(refusal).decode())
 
 

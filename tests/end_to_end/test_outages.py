@@ -67,7 +67,7 @@ def test_a_gateway_frozen_past_its_lease_in_the_middle_of_calls_charges_once(sta
     assert_charged_once(shop)
 
 
-def test_a_sale_that_lands_after_timeout_and_window_is_booked_and_voided(stack: Stack, shop: Shop) -> None:
+def test_a_sale_that_lands_after_timeout_and_window_is_booked_and_taken_back(stack: Stack, shop: Shop) -> None:
     card = number("visa", 450_003)
     shop.card(card)
     shop.fault("visa", "slow", operation="authorize", seconds=600, times=1)
@@ -79,7 +79,7 @@ def test_a_sale_that_lands_after_timeout_and_window_is_booked_and_voided(stack: 
     shop.clear_faults()  # and now it takes the money
     until(lambda: len(shop.ledger()) > before)
     stack.reconcile()  # which waits for the next look at what was given up
-    assert _operations(stack, id)["void"] == "succeeded"
+    assert _operations(stack, id)["reversal"] == "succeeded"
     assert shop.payment(id)["state"] == "failed"
     assert_charged_once(shop)
 

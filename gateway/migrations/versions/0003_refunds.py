@@ -15,6 +15,16 @@ INDEXES = {
 }
 
 
+# What is in flight and a merchant asked for: it may be refused.
+KEEP_REQUESTED_BY = """
+    UPDATE operations SET requested_by = (SELECT merchant_id FROM payments WHERE payments.id = payment_id)
+    WHERE status IN ('sending', 'unknown') AND (
+        (kind = 'capture' AND payment_id IN (SELECT id FROM payments WHERE capture = 'manual'))
+        OR (kind = 'void' AND payment_id IN (SELECT id FROM payments WHERE state = 'authorized'))
+    )
+"""
+
+
 def upgrade() -> None:
     """Captures so far were the only ones of their authorizations, and final."""
     op.create_table(
@@ -40,6 +50,7 @@ def upgrade() -> None:
     op.add_column("operations", sa.Column("final", sa.Boolean(), nullable=False, server_default=sa.true()))
     for name in ("refund_id", "replaces_id", "requested_by"):
         op.add_column("operations", sa.Column(name, Text, nullable=True))
+    op.execute(KEEP_REQUESTED_BY)
 
 
 def downgrade() -> None:
