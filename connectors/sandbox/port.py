@@ -24,12 +24,14 @@ class Port:
         self._faults = faults
         self._server = web.Server(self._answer, access_log=None)
         self._listener: asyncio.Server | None = None
+        self._opening = asyncio.Lock()  # a fault may end by its time and by a request at once
 
     async def open(self) -> None:
         """Listen. Raises `OSError` where the port is taken."""
-        if self._listener is None:
-            loop = asyncio.get_running_loop()
-            self._listener = await loop.create_server(self._server, self._host, self._number)
+        async with self._opening:
+            if self._listener is None:
+                loop = asyncio.get_running_loop()
+                self._listener = await loop.create_server(self._server, self._host, self._number)
 
     def close(self) -> None:
         """Refuse new connections and drop the open ones."""

@@ -85,6 +85,12 @@ async def test_refuse_closes_the_port_and_its_open_connections(
     assert (await visa.pay(reference)).status == 201
 
 
+async def test_refuse_may_be_ended_by_several_at_once(control: Control, sandbox: SandboxProcess) -> None:
+    await control.fault(processor="visa", fault="refuse")
+    assert await asyncio.gather(*(control.clear() for _ in range(8))) == [204] * 8
+    assert not await refuses(sandbox.port("visa"))
+
+
 async def test_refuse_ends_after_its_seconds(
     eventually: Eventually, control: Control, sandbox: SandboxProcess
 ) -> None:
