@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 MORTAL = "/gateway/payments/"
+BOOKS = "/gateway/books/"
 
 
 class Died(Exception):
@@ -58,10 +59,21 @@ async def until_death(work: Coroutine[Any, Any, T], dies_at: int | None) -> T:
 
 def task_factory(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
     """What the event loop makes tasks with: those of the payments share the death of the work that begins them."""
-    death, code = _DEATH.get(), getattr(work, "cr_code", None)
-    if death is None or code is None or MORTAL not in code.co_filename:
+    death = _DEATH.get()
+    if death is None or not _is_of(work, MORTAL):
         return asyncio.Task(work, loop=loop, **options)
     return death.begin(work, loop=loop, **options)
+
+
+async def outlived() -> None:
+    """Wait for transactions whose callers have died: PostgreSQL's books finish them on their own."""
+    while running := [task for task in asyncio.all_tasks() if _is_of(task.get_coro(), BOOKS)]:
+        await asyncio.wait(running)
+
+
+def _is_of(work: Any, room: str) -> bool:
+    code = getattr(work, "cr_code", None)
+    return code is not None and room in code.co_filename
 
 
 async def _counted(work: Coroutine[Any, Any, T], death: Death) -> T:

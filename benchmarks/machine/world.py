@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection, update
 from structlog.typing import EventDict
 
-from benchmarks.machine.death import until_death
+from benchmarks.machine.death import outlived, until_death
 from connectors.sandbox.faults import Fault, FaultName
 from connectors.sandbox.sandbox import Sandbox
 from gateway.books.cards import CardRow
@@ -78,8 +78,9 @@ class World:
         return self._loop.run_until_complete(work)
 
     async def behave(self) -> None:
-        """End all faults. Calls that a twin held back are applied now, before this returns."""
+        """End all faults, and wait for what is under way: calls that a twin held back, transactions."""
         async with asyncio.timeout(LANDED_WITHIN_S):
+            await outlived()
             await self._reopen()
             while self.held:  # noqa: ASYNC110  (the twins apply such a call in the loop's next turns)
                 await asyncio.sleep(0)
