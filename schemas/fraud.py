@@ -9,6 +9,7 @@ import msgspec
 Outcome = Literal["allow", "flag", "review", "block"]
 Source = Literal["model", "rules", "stand_in"]
 LabelValue = Literal["fraud", "good"]
+Hold = Literal["authorized", "unsent"]  # of a review: the issuer reserves the money first, or is not asked yet
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)  # in rising order of severity
 
 
@@ -18,7 +19,7 @@ class Verdict(msgspec.Struct, frozen=True):
     `score` is the model's probability of fraud, 0 to 1 (null: the model had nothing to say).
     `features` are the numbers it was made from; a label carries them back. `flow_sequence` counts the
     verdicts of one run of the flow; `input_offset` is where in its partition of `payments.v1` the payment stood.
-    `latency_ms` is from the input's `recorded_at` to this verdict.
+    `latency_ms` is from the input's `recorded_at` to this verdict. `hold` is that of a review.
     """
 
     payment: str
@@ -37,6 +38,7 @@ class Verdict(msgspec.Struct, frozen=True):
     latency_ms: float
     occurred_at: datetime
     recorded_at: datetime
+    hold: Hold = "authorized"
 
 
 class Label(msgspec.Struct, frozen=True):
@@ -61,7 +63,10 @@ class Label(msgspec.Struct, frozen=True):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """`control.rule`: where `feature` is at or above `threshold`, the outcome is at least `outcome`."""
+    """`control.rule`: where `feature` is at or above `threshold`, the outcome is at least `outcome`.
+
+    `hold` says how a rule of outcome `review` holds a payment.
+    """
 
     id: str
     feature: str
@@ -70,6 +75,7 @@ class Rule(msgspec.Struct, frozen=True):
     reason: str
     enabled: bool
     recorded_at: datetime
+    hold: Hold = "authorized"
 
 
 class ListEntry(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.fraud import Outcome, Source
+from schemas.fraud import Hold, Outcome, Source
 from schemas.states import DeclineCode, PaymentState, Status
 
 ProcessorName = Literal["visa", "mastercard", "paypal"]
@@ -26,7 +26,10 @@ class Method(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AppliedRisk(msgspec.Struct, frozen=True):
-    """The verdict that decided the payment. `waited_ms`: from the commit of `received` to its arrival."""
+    """The verdict that decided the payment. `waited_ms`: from the commit of `received` to its arrival.
+
+    `hold` is that of a review.
+    """
 
     outcome: Outcome
     source: Source
@@ -34,6 +37,7 @@ class AppliedRisk(msgspec.Struct, frozen=True):
     reasons: list[str] = []
     model: str | None = None
     waited_ms: float | None = None
+    hold: Hold = "authorized"
 
 
 class LastRefusal(msgspec.Struct, frozen=True):

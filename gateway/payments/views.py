@@ -13,7 +13,7 @@ from gateway.books.refunds import RefundRow
 from gateway.payments.changes import Change, capturable
 from gateway.problems import CONTENT_TYPE, processor_declined
 from gateway.roles import STAFF
-from schemas.fraud import Outcome, Source
+from schemas.fraud import Hold, Outcome, Source
 from schemas.payments import AppliedRisk, LastRefusal, Method, Payment, ProcessorName, Refund
 from schemas.states import STATUS, DeclineCode, PaymentState, Status
 from schemas.times import from_micros
@@ -78,6 +78,7 @@ class RiskView(msgspec.Struct, frozen=True):
     reasons: list[str] | UnsetType = UNSET
     model: str | UnsetType | None = UNSET
     waited_ms: float | UnsetType | None = UNSET
+    hold: Hold | UnsetType = UNSET
 
 
 class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
