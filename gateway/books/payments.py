@@ -1,6 +1,6 @@
 """Payments: what was asked and what became of it. A row changes only from the version that was read."""
 
-from typing import Literal
+from typing import Literal, assert_never
 
 import msgspec
 from sqlalchemy import Connection, Index, bindparam, insert, select, update
@@ -10,7 +10,7 @@ from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, Minor, table_of
 from schemas.fraud import Outcome
 from schemas.payments import AppliedRisk, LastRefusal, MethodType, ProcessorName
-from schemas.states import DeclineCode, PaymentState, Status
+from schemas.states import STATES, DeclineCode, PaymentState, Status
 
 RecoveryPoint = Literal["received", "approved", "judged", "finished"]
 CaptureMode = Literal["automatic", "manual"]
@@ -71,6 +71,11 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
         """The verdict that decided this payment, once one has."""
         return msgspec.json.decode(self.risk, type=AppliedRisk) if self.risk else None
 
+    def is_unsent(self) -> bool:
+        """Whether it is, or was, held for a reviewer before any issuer was asked."""
+        risk = self.applied_risk() if self.risk_outcome == "review" else None
+        return risk is not None and risk.hold == "unsent"
+
     def refused(self) -> LastRefusal | None:
         """The last capture, void or refund that the processor refused."""
         return msgspec.json.decode(self.last_refusal, type=LastRefusal) if self.last_refusal else None
@@ -91,6 +96,17 @@ class PaymentFilter(msgspec.Struct, frozen=True, kw_only=True):
     created_before: int | None = None
 
 
+def may_be_unasked(state: PaymentState) -> bool:
+    """Whether a payment of this state may never have come to an issuer."""
+    match state:
+        case "processing" | "in_review" | "declined" | "voided":
+            return True
+        case "requires_action" | "authorized" | "partially_captured" | "captured" | "failed" | "unknown":
+            return False
+        case _:
+            assert_never(state)
+
+
 payments = table_of("payments", PaymentRow)
 _c = payments.c
 Index("ix_payments_customer_id", _c.customer_id, _c.id)
@@ -99,6 +115,7 @@ Index("ix_payments_lease_until", _c.lease_until)
 Index("ix_payments_risk_outcome", _c.risk_outcome, _c.id)
 
 _names = PaymentRow.__struct_fields__
+_veiled = [state for state in STATES if may_be_unasked(state)]  # a payer does not see by whom they came to it
 _changing = _names[_names.index("state") :]
 
 _insert = Statement(insert(payments))
@@ -155,7 +172,7 @@ def list_payments(conn: Connection, after_id: str | None, most: int, wanted: Pay
     if wanted.party_id is not None and wanted.risk_outcome is not None:
         query = query.where(_c.merchant_id == wanted.party_id)
     if wanted.party_id is not None and wanted.processor is not None:  # a block has none, an issuer's decline has
-        query = query.where((_c.merchant_id == wanted.party_id) | (_c.state != "declined"))
+        query = query.where((_c.merchant_id == wanted.party_id) | _c.state.not_in(_veiled))
     if wanted.created_from is not None:
         query = query.where(_c.created_at >= wanted.created_from)
     if wanted.created_before is not None:
