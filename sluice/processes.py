@@ -26,7 +26,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
     Before its first start the processes it `needs` must be ready. It also waits for those it comes `after`, but
     for a limited time: a broken flow must not keep the gateway from taking payments. `ports` are names of `PORTS`.
-    `given` are further environment variables. `prepare` runs before each start, in a thread.
+    `given` are further environment variables. `prepare` runs before each start, in a thread. One that `may_die` is
+    started again at once, however it ended, if it was ready.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[str, ...] = ()
     given: dict[str, str] = {}
     prepare: Callable[[], None] | None = None
+    may_die: bool = False
 
 
 def stack(settings: StackSettings, seed: bool = False) -> list[Process]:
