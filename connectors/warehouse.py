@@ -1,16 +1,19 @@
-"""Queries of the warehouse: whole statements are sent to the analytics flow by Quack, which returns their rows.
+"""Queries of the warehouse: whole statements are sent by Quack, which returns their rows.
 
-Quack is DuckDB's own client and server protocol. Wheels carry its extensions: nothing is downloaded at run time.
+Two processes answer: `sql`, with a copy of its own, whatever its readers ask; `analytics`, which writes the
+warehouse, our own dashboards and `sluice reconcile`. Quack is DuckDB's own client and server protocol. Wheels
+carry its extensions: nothing is downloaded at run time.
 
 WarehouseError
 ├── QueryRefused    the statement is not allowed, or its reader not let in
 ├── QueryFailed     DuckDB cannot answer it: an unknown column, a division of text
-└── WarehouseAway   the analytics flow does not answer
+└── WarehouseAway   the process does not answer
 """
 
 import re
 import secrets
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -23,17 +26,17 @@ from connectors.keyfiles import read_or_make
 from schemas.settings import Settings
 
 EXTENSIONS = ("httpfs", "quack")  # Quack uses httpfs
-READERS = ("dashboard", "sql", "replay", "reconcile", "bench")
+SQL_READERS = ("sql", "replay", "bench")
+WRITERS_READERS = ("dashboard", "reconcile")
 ROWS_MAX = 100_000
 
-ALLOWED = (
-    "only one SELECT, FROM, WITH, VALUES, SHOW, DESCRIBE or SUMMARIZE at a time, over the warehouse's tables and"
-    " views; of table functions range, generate_series, unnest, duckdb_tables, duckdb_views and duckdb_columns"
-)
-SET_ASIDE = "this reader is not let in: a wrong token, or a statement of its own went over the limits a minute ago"
+REFUSED = "refused: "  # how the error begins that says why a statement is not run
+READ_ONLY = "the warehouse is only read"
+NOT_LET_IN = "this token is none of a reader's here"
 CUT_OFF = (
     "the warehouse does not answer: it is not up, or restarts because a statement took too long or too much memory"
 )
+ZONED, UNZONED = "TIMESTAMP WITH TIME ZONE", "TIMESTAMP"
 
 
 class WarehouseError(Exception):
@@ -41,7 +44,7 @@ class WarehouseError(Exception):
 
 
 class QueryRefused(WarehouseError):
-    """The statement is not allowed, its reader is not let in, or its result is too large."""
+    """The statement is not allowed now or ever, its reader is not let in, or its result is too large."""
 
 
 class QueryFailed(WarehouseError):
@@ -49,11 +52,14 @@ class QueryFailed(WarehouseError):
 
 
 class WarehouseAway(WarehouseError):
-    """The analytics flow does not answer: it is stopped, starting, or was stopped during the query."""
+    """The process does not answer: it is stopped, starting, or was stopped during the query."""
 
 
 class Table(msgspec.Struct, frozen=True):
-    """The answer to a query: column names and rows. Times are timezone-aware UTC, amounts minor units."""
+    """The answer to a query: column names and rows. Times are timezone-aware UTC, amounts minor units.
+
+    Where two columns have one name, the second has a number after it.
+    """
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
@@ -76,7 +82,7 @@ def _extension(name: str) -> Path:
 
 
 def token(settings: Settings, reader: str) -> str:
-    """The token of one of `READERS`, made on first use."""
+    """The token of a reader, made on first use."""
     return (
         read_or_make(settings, f"warehouse.{reader}.token", lambda: secrets.token_hex(16).encode())
         .decode()
@@ -84,18 +90,31 @@ def token(settings: Settings, reader: str) -> str:
     )
 
 
-def address(settings: Settings) -> str:
-    """The Quack address that readers ask."""
-    return "quack:" + settings.warehouse_url().partition("://")[2]
+def tokens(settings: Settings, readers: Iterable[str]) -> dict[str, str]:
+    """The token of each of these readers."""
+    return {reader: token(settings, reader) for reader in readers}
+
+
+def url(settings: Settings, reader: str) -> str:
+    """Where a reader asks."""
+    return settings.sql_url() if reader in SQL_READERS else settings.warehouse_url()
+
+
+def address(settings: Settings, reader: str) -> str:
+    """The Quack address that a reader asks."""
+    return "quack:" + url(settings, reader).partition("://")[2]
 
 
 class WarehouseReader:
-    """Queries the warehouse as one of `READERS`. Any number of threads may share it."""
+    """Queries the warehouse as one of `SQL_READERS` or `WRITERS_READERS`. Any number of threads may share it.
+
+    The first have one statement at a time, in all processes together: another one is refused meanwhile.
+    """
 
     def __init__(self, settings: Settings, name: str, rows_max: int = ROWS_MAX) -> None:
-        self._address, self._token, self._rows_max = address(settings), token(settings, name), rows_max
+        self._address, self._token, self._rows_max = address(settings, name), token(settings, name), rows_max
         # By itself Quack wants TLS of every other host.
-        self._has_no_tls = settings.warehouse_url().startswith("http://")
+        self._has_no_tls = url(settings, name).startswith("http://")
         self._con = duckdb.connect(config={"threads": 1})
         self._con.execute(
             "SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false"
@@ -116,16 +135,19 @@ class WarehouseReader:
         cursor = self._cursor()
         # S608: the statement travels as one quoted literal.
         cursor.execute(f"SELECT * FROM {travelling} LIMIT {self._rows_max + 1}")  # noqa: S608
-        zoned = [column[0] for column in cursor.description if column[1] == "TIMESTAMP WITH TIME ZONE"]
-        if zoned:  # such as `now()`; DuckDB needs the module pytz to convert them
-            casts = ", ".join(f"{_name(column)}::TIMESTAMP AS {_name(column)}" for column in zoned)
-            cursor.execute(f"SELECT * REPLACE ({casts}) FROM {travelling} LIMIT {self._rows_max + 1}")  # noqa: S608
+        names, types = [column[0] for column in cursor.description], [str(c[1]) for c in cursor.description]
+        if any(ZONED in type for type in types):  # such as `now()`; DuckDB needs the module pytz to convert them
+            cursor.execute("SELECT NULL")  # ends the first: a reader has one statement at a time
+            columns = [f"column_{number}" for number in range(len(types))]  # two may have one name
+            shown = [_unzoned(column, type) for column, type in zip(columns, types, strict=True)]
+            renamed = f"{travelling} AS answer({', '.join(columns)})"
+            cursor.execute(f"SELECT {', '.join(shown)} FROM {renamed} LIMIT {self._rows_max + 1}")  # noqa: S608
         rows = cursor.fetchall()
         if len(rows) > self._rows_max:
             raise QueryRefused(f"more than {self._rows_max} rows: ask for fewer, with LIMIT or GROUP BY")
-        if any(column[1] == "TIMESTAMP" for column in cursor.description):
+        if any(UNZONED in type for type in types):
             rows = [tuple(map(_aware, row)) for row in rows]
-        return Table([column[0] for column in cursor.description], rows)
+        return Table(names, rows)
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         if not hasattr(self._local, "cursor"):
@@ -134,21 +156,26 @@ class WarehouseReader:
         return cursor
 
 
+def _unzoned(column: str, type: str) -> str:
+    return f"{column}::{type.replace(ZONED, UNZONED)}" if ZONED in type else column
+
+
 def _aware(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(map(_aware, value))
+    if isinstance(value, dict):
+        return {_aware(key): _aware(item) for key, item in value.items()}
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
-
-
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
 
 
 def _meaning(message: str) -> WarehouseError:
     """The error for a message of DuckDB's, without our own statement, which has the token in it."""
     if "Authorization failed" in message:
-        return QueryRefused(f"refused: {ALLOWED}")
+        return QueryRefused(f"{REFUSED}{READ_ONLY}")
     if "Authentication failed" in message:
-        return QueryRefused(f"refused: {SET_ASIDE}")
+        return QueryRefused(f"{REFUSED}{NOT_LET_IN}")
     if message.startswith("IO Error"):
         return WarehouseAway(CUT_OFF)
-    mistake = message.split("\n\nLINE 1: SELECT * FROM quack_query")[0].split("\n\nLINE 1: SELECT * REPLACE")[0]
-    return QueryFailed(re.sub(r"\s+", " ", mistake.removeprefix("Invalid Input Error: ")).strip())
+    mistake = re.split(r"\n\nLINE 1: SELECT .* FROM quack_query", message)[0].removeprefix("Invalid Input Error: ")
+    line = re.sub(r"\s+", " ", mistake).strip()
+    return QueryRefused(line) if line.startswith(REFUSED) else QueryFailed(line)

@@ -13,7 +13,8 @@ PORTS: dict[str, int] = {
     "dashboard": 8501,
     "kafka": 9092,
     "kafka_controller": 9093,
-    "warehouse": 9494,
+    "sql": 9494,
+    "warehouse": 9495,
     "sandbox": 8090,
     "visa": 8091,
     "mastercard": 8092,
@@ -27,7 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What every process knows. `SLUICE_PORT_OFFSET` moves all local ports together.
 
     `host`: the address its servers listen on. `secrets_directory` (default: `secrets` in the data directory) holds
-    its secrets. `kafka` and `warehouse`: where those are if not on this machine.
+    its secrets. `kafka`, `sql` (which analysts ask) and `warehouse` (which the dashboard asks): where those are if
+    not on this machine.
     `profile` is `local` (sandbox, generated keys, seed accounts allowed) or `production` (none of these).
     """
 
@@ -36,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     host: str = "localhost"
     port_offset: Annotated[int, msgspec.Meta(ge=0, le=65_535 - max(PORTS.values()))] = 0
     kafka: str = ""
+    sql: str = ""
     warehouse: str = ""
     profile: ProfileName = "local"
 
@@ -51,8 +54,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Kafka's bootstrap servers: `SLUICE_KAFKA`, or else the local broker."""
         return self.kafka or f"localhost:{self.port('kafka')}"
 
+    def sql_url(self) -> str:
+        """Where SQL is asked: `SLUICE_SQL`, or else the local process."""
+        return self.sql or self.url("sql")
+
     def warehouse_url(self) -> str:
-        """Where the warehouse is asked: `SLUICE_WAREHOUSE`, or else the local one."""
+        """Where the dashboard asks the warehouse: `SLUICE_WAREHOUSE`, or else the local one."""
         return self.warehouse or self.url("warehouse")
 
     def secrets(self) -> Path:

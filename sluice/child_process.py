@@ -100,7 +100,7 @@ class Child:
             self.pid, self.since = None, None
             if time.monotonic() - started > STEADY_S:
                 self._crashes = 0
-            if ended != AGAIN_AT_ONCE:
+            if not self._at_once(ended):
                 await self._back_off(ended)
             self.restarts += 1
 
@@ -119,6 +119,9 @@ class Child:
         self.pid, self.since = None, None
         self._turn("stopped")
         self._log.close()
+
+    def _at_once(self, ended: int | Exception) -> bool:
+        return ended == AGAIN_AT_ONCE or (self.process.may_die and self.state == "ready")
 
     async def _run_once(self) -> int | Exception:
         """Its exit code, or why it could not be started."""

@@ -18,7 +18,7 @@ from sluice.probes import Probe
 from sluice.settings import StackSettings
 
 FLOWS = ("fraud", "notifications", "analytics")
-NAMES = ("kafka", "sandbox", "catcher", "vault", *FLOWS, "gateway", "dashboard")
+NAMES = ("kafka", "sandbox", "catcher", "vault", *FLOWS, "sql", "gateway", "dashboard")
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +26,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
     Before its first start the processes it `needs` must be ready. It also waits for those it comes `after`, but
     for a limited time: a broken flow must not keep the gateway from taking payments. `ports` are names of `PORTS`.
-    `given` are further environment variables. `prepare` runs before each start, in a thread.
+    `given` are further environment variables. `prepare` runs before each start, in a thread. One that `may_die` is
+    started again at once, however it ended, if it was ready.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[str, ...] = ()
     given: dict[str, str] = {}
     prepare: Callable[[], None] | None = None
+    may_die: bool = False
 
 
 def stack(settings: StackSettings, gateway_variables: dict[str, str] | None = None) -> list[Process]:
@@ -51,7 +53,9 @@ def stack(settings: StackSettings, gateway_variables: dict[str, str] | None = No
         _sandbox(settings),
         _catcher(settings),
         _vault(settings),
-        *(_flow(settings, name) for name in FLOWS),
+        *(_flow(settings, name) for name in ("fraud", "notifications")),
+        _warehouse(settings, "analytics", "get_flow", port="warehouse"),
+        _warehouse(settings, "sql", "get_sql_flow", port="sql", may_die=True),
         _gateway(settings, gateway_variables or {}),
         _dashboard(settings),
     ]
@@ -129,17 +133,31 @@ def _vault(settings: StackSettings) -> Process:
 
 
 def _flow(settings: StackSettings, name: str) -> Process:
-    # analytics has no recovery store: its offsets are in DuckDB, in the same transactions as its rows.
-    recovery = settings.data / name if name != "analytics" else None
-    options = ["-r", str(recovery), "-s", "1", "-b", "0"] if recovery else []
+    recovery = settings.data / name
     return Process(
         name=name,
-        command=[*_python("bytewax.run"), f"flows.{name}.flow:get_flow", *options],
+        command=[
+            *_python("bytewax.run"),
+            f"flows.{name}.flow:get_flow",
+            *("-r", str(recovery), "-s", "1", "-b", "0"),
+        ],
         probe=probes.heartbeat(settings, name),
         settings=(f"flows.{name}.settings",),
         needs=("kafka",),
-        ports=("warehouse",) if name == "analytics" else (),
-        prepare=(lambda: _make_recovery(recovery)) if recovery else None,
+        prepare=lambda: _make_recovery(recovery),
+    )
+
+
+def _warehouse(settings: StackSettings, name: str, flow: str, port: str, may_die: bool = False) -> Process:
+    # It has no recovery store: its offsets are in DuckDB, in the same transactions as its rows.
+    return Process(
+        name=name,
+        command=[*_python("bytewax.run"), f"flows.analytics.flow:{flow}"],
+        probe=probes.heartbeat(settings, name),
+        settings=("flows.analytics.settings",),
+        needs=("kafka",),
+        ports=(port,),
+        may_die=may_die,
     )
 
 

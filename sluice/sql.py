@@ -1,4 +1,4 @@
-"""`sluice sql`: queries the running warehouse and prints a table, CSV or JSON."""
+"""`sluice sql`: asks the running process `sql` and prints a table, CSV or JSON."""
 
 import csv
 import io
@@ -24,11 +24,11 @@ _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 @click.option("--json", "shape", flag_value="json", help="Print a list of objects.")
 @click.option("--table", "shape", flag_value="table", default=True, help="Print a table (default).")
 def sql(query: str | None, shape: str) -> None:
-    """Ask the running warehouse: one SELECT, SHOW or DESCRIBE. Without QUERY, a prompt.
+    """Ask the warehouse: one SELECT, SHOW, DESCRIBE, PIVOT or EXPLAIN. Without QUERY, a prompt.
 
-    The views are payments, payments_by_minute, payments_by_hour, payments_by_day, risk, risk_outcomes_by_minute,
-    notifications, labels, model_quality, controls, dead_letters and pipeline_health; `DESCRIBE payments` shows the
-    columns of one. Times are UTC, amounts minor units.
+    The views are payments, refunds, payments_by_minute, payments_by_hour, payments_by_day, risk,
+    risk_outcomes_by_minute, notifications, labels, model_quality, controls, dead_letters and pipeline_health;
+    `DESCRIBE payments` shows the columns of one. Times are UTC, amounts minor units.
     """
     reader, show = WarehouseReader(load(Settings), "sql"), SHAPES[shape]
     if query is None:

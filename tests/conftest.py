@@ -32,7 +32,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("patient")
 
 # Below 32768: what is above may be given to a client at any moment. At random: other runs go on beside this one.
-# The highest port of a stack is 9494, so the two ranges do not meet; its ports differ modulo 29, so two stacks do
+# The highest port of a stack is 9495, so the two ranges do not meet; its ports differ modulo 29, so two stacks do
 # not meet either.
 PORTS_OF_TESTS = cycle(random.sample(range(27_500, 32_768), 5_000))
 OFFSETS_OF_TESTS = cycle(random.sample(range(10_000, 18_000, 29), 270))

@@ -1,13 +1,14 @@
-"""The analytics flow: every record of every topic into the warehouse, exactly once.
+"""Every record of every topic into a warehouse, exactly once.
 
-`python -m bytewax.run flows.analytics.flow:get_flow`: one worker and no recovery store; the offsets in the
-warehouse, committed with the rows, are the only ones.
+`python -m bytewax.run flows.analytics.flow:get_flow` keeps the warehouse of our own readers, `…:get_sql_flow` a
+copy for everybody else's statements, which may end its process. Each has one worker and no recovery store; the
+offsets in its file, committed with the rows, are the only ones.
 """
 
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
@@ -17,22 +18,27 @@ from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
 from connectors import heartbeat, logs
 from connectors.records import Place
 from connectors.streams import BroadcastSource, KafkaSink, Record
+from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
 from flows.analytics.ingest import IngestedRecord, ingest
-from flows.analytics.settings import AnalyticsSettings
+from flows.analytics.query_guard import bound_memory
+from flows.analytics.settings import AnalyticsSettings, SqlSettings
 from flows.analytics.warehouse import Warehouse
-from schemas.settings import load
+from schemas.settings import Settings, load
 from schemas.topics import CONTROLS, DEAD_LETTER, TOPICS
-
-NAME = "analytics"
 
 # A commit costs the same for 1 row and for 200: the broker collects records for a fifth of a second.
 PATIENT: dict[str, Any] = {"fetch.min.bytes": 1_000_000, "fetch.wait.max.ms": 200}
+# The copy takes twice as long to collect, which costs it half the commits: it may be a second behind.
+MORE_PATIENT = PATIENT | {"fetch.wait.max.ms": 400}
 GATHER_S = 0.02  # the broker's answer arrives in one piece per partition
 
 
-def build(source: Source[Record], sink: Sink[IngestedRecord]) -> Dataflow:
+S = TypeVar("S", bound=Settings)
+
+
+def build(name: str, source: Source[Record], sink: Sink[IngestedRecord]) -> Dataflow:
     """The dataflow between a source of records and a sink that writes their rows and offsets."""
-    flow = Dataflow(NAME)
+    flow = Dataflow(name)
 
     records = op.input("topics", flow, source)
     # Record("payments.v1", 3, 1187, b"fp_9c…", [("ce_type", b"payment.captured"), …], b'{"sequence": 3, …}', …)
@@ -69,29 +75,53 @@ class WarehousePartition(StatelessSinkPartition[IngestedRecord]):
 
 
 def get_flow() -> Dataflow:
-    """The flow with the warehouse open and served, wired by its settings."""
+    """`analytics`: the warehouse, open and served to our own readers, wired by its settings."""
+    settings = _begin(AnalyticsSettings, "analytics")
+    letters = KafkaSink(settings.bootstrap()).build("letters", 0, 1)
+    warehouse = Warehouse(settings.file(), letters.write_batch)
+    warehouse.serve(_address(settings, "warehouse"), tokens(settings, WRITERS_READERS))
+    return build("analytics", _topics(settings, "analytics", warehouse, PATIENT), WarehouseSink(warehouse))
+
+
+def get_sql_flow() -> Dataflow:
+    """`sql`: a copy of the warehouse, made from the same topics, served to whoever asks what they like.
+
+    What cannot be read is a dead letter already: the process `analytics` sends it.
+    """
+    settings = _begin(SqlSettings, "sql")
+    copy = Warehouse(settings.file(), lambda letters: None)
+    copy.serve_guarded(_address(settings, "sql"), tokens(settings, SQL_READERS), settings)
+    bound_memory(settings.sql_process_mb)
+    return build("sql", _topics(settings, "sql", copy, MORE_PATIENT), WarehouseSink(copy))
+
+
+def _begin(kind: type[S], name: str) -> S:
     # DuckDB imports pandas if it can, which takes a second and 70 MB for nothing.
     sys.modules["pandas"] = None  # type: ignore[assignment]
-    settings = load(AnalyticsSettings)
-    logs.configure(NAME)
-    letters = KafkaSink(settings.bootstrap()).build("letters", 0, 1)
-    warehouse = Warehouse(settings, letters.write_batch)
-    warehouse.serve()
-    source = BroadcastSource(
+    settings = load(kind)
+    logs.configure(name)
+    return settings
+
+
+def _address(settings: Settings, port: str) -> str:
+    return f"quack:{settings.host}:{settings.port(port)}"
+
+
+def _topics(settings: Settings, name: str, warehouse: Warehouse, config: dict[str, Any]) -> BroadcastSource:
+    return BroadcastSource(
         settings.bootstrap(),
         [topic.name for topic in TOPICS],
         start=warehouse.offsets(),
-        on_lag=_beat(settings, warehouse),
+        on_lag=_beat(settings, name, warehouse),
         gather_s=GATHER_S,
         may_expire={CONTROLS.name, DEAD_LETTER.name},
-        config=PATIENT,
+        config=config,
     )
-    return build(source, WarehouseSink(warehouse))
 
 
-def _beat(settings: AnalyticsSettings, warehouse: Warehouse) -> Callable[[Mapping[Place, int]], None]:
+def _beat(settings: Settings, name: str, warehouse: Warehouse) -> Callable[[Mapping[Place, int]], None]:
     def report(lag: Mapping[Place, int]) -> None:
         warehouse.save_lag(lag)
-        heartbeat.beat(settings, NAME, os.getpid(), sum(lag.values()))
+        heartbeat.beat(settings, name, os.getpid(), sum(lag.values()))
 
     return report

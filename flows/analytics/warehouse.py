@@ -9,12 +9,13 @@ import duckdb
 import structlog
 
 from connectors.records import Offsets, Out, Place, dead_letter
-from connectors.warehouse import READERS, load_quack, token
+from connectors.warehouse import load_quack
 from flows.analytics import writer
 from flows.analytics.access_control import AccessControl, serve
 from flows.analytics.ingest import SOURCE, IngestedRecord, positions
-from flows.analytics.query_guard import QueryGuard
-from flows.analytics.settings import AnalyticsSettings
+from flows.analytics.query_guard import QueryGuard, step_back
+from flows.analytics.settings import SqlSettings, WarehouseFile
+from flows.analytics.turns import Turns
 
 SCHEMA = ("tables.sql", "views.sql")
 SPILL_MAX = "2GB"
@@ -25,15 +26,15 @@ UNFIT = (duckdb.DataError, duckdb.InvalidInputException)
 log = structlog.get_logger()
 
 
-def open_file(settings: AnalyticsSettings) -> duckdb.DuckDBPyConnection:
+def open_file(file: WarehouseFile) -> duckdb.DuckDBPyConnection:
     """The warehouse with its tables and views. Raises `duckdb.IOException` where another process has it open."""
-    settings.data.mkdir(parents=True, exist_ok=True)
+    file.path.parent.mkdir(parents=True, exist_ok=True)
     con = duckdb.connect(
-        str(settings.warehouse_file()),
+        str(file.path),
         config={
-            "memory_limit": f"{settings.warehouse_memory_mb}MB",
+            "memory_limit": f"{file.memory_mb}MB",
             "max_temp_directory_size": SPILL_MAX,
-            "threads": settings.warehouse_threads,
+            "threads": file.threads,
         },
     )
     con.execute("SET GLOBAL TimeZone = 'UTC'")
@@ -47,10 +48,10 @@ def open_file(settings: AnalyticsSettings) -> duckdb.DuckDBPyConnection:
 class Warehouse:
     """The open file. `write` and `save_lag` are called by one thread; readers are served by threads of DuckDB."""
 
-    def __init__(self, settings: AnalyticsSettings, send: Callable[[list[Out]], None]) -> None:
+    def __init__(self, file: WarehouseFile, send: Callable[[list[Out]], None]) -> None:
         """`send` delivers dead letters, and returns when Kafka has stored them."""
-        self._settings, self._send = settings, send
-        self._con = open_file(settings)
+        self._send = send
+        self._con = open_file(file)
         self._commit_lock = threading.RLock()
         self._guard: QueryGuard | None = None
 
@@ -75,12 +76,20 @@ class Warehouse:
         with self._committing():
             writer.save_lag(self._con, lag)
 
-    def serve(self) -> None:
-        """Serve readers, and guard against statements over the limits."""
-        tokens = {reader: token(self._settings, reader) for reader in READERS}
-        access = AccessControl(tokens, self._settings.lockouts())
-        serve(self._con, f"quack:{self._settings.host}:{self._settings.port('warehouse')}", access)
-        self._guard = QueryGuard(self._con.cursor(), access, self._settings, self._commit_lock)
+    def serve(self, address: str, tokens: Mapping[str, str]) -> None:
+        """Serve our own readers, by their tokens."""
+        serve(self._con, address, AccessControl(tokens))
+
+    def serve_guarded(self, address: str, tokens: Mapping[str, str], settings: SqlSettings) -> None:
+        """Serve readers who ask what they like: one statement each at a time, within the limits."""
+        turns = Turns(self._con.cursor(), settings.readers_file(), settings.refuse_s)
+
+        def admit(reader: str, connection_id: str) -> None:
+            turns.take(reader, connection_id)
+            step_back()  # Quack runs the statement in this thread
+
+        serve(self._con, address, AccessControl(tokens, admit))
+        self._guard = QueryGuard(turns, settings, self._commit_lock)
 
     def close(self) -> None:
         """Close the file; readers are served no more."""

@@ -26,9 +26,10 @@ NOT_RUN = (
 WAYS = (
     ("gateway", "postgres", 5432, True),
     ("gateway", "kafka", 9092, True),
-    ("dashboard", "analytics", 9494, True),
+    ("dashboard", "analytics", 9495, True),
     ("fraud", "postgres", 5432, False),
     ("sandbox", "kafka", 9092, False),
+    ("dashboard", "sql", 9494, False),
     ("dashboard", "kafka", 9092, False),
     ("shoppers", "postgres", 5432, False),
     ("vault", "gateway", 8080, False),
@@ -107,14 +108,14 @@ def recover(report: Report, containers: Containers) -> None:
         customer.await_row(containers, payment["id"], state="captured", amount=1999)
     with report.step("sold after PostgreSQL was down"):
         asyncio.run(_pay_over_an_outage(containers, order))
-    with report.step("vault, analytics, gateway killed"):
-        for service in ("vault", "analytics", "gateway"):
+    with report.step("vault, analytics, sql, gateway killed"):
+        for service in ("vault", "analytics", "sql", "gateway"):
             containers.crash(service)
     with report.step("all healthy again"):
         containers.await_healthy(sorted(SERVICES))
         asyncio.run(customer.pay(order))
     restarted = containers.restarts()
-    assert {"vault", "analytics", "gateway"} <= restarted.keys(), restarted
+    assert {"vault", "analytics", "sql", "gateway"} <= restarted.keys(), restarted
     report.add(restarts=restarted)
 
 

@@ -85,7 +85,7 @@ def await_row(containers: Containers, payment_id: str, **wanted: Any) -> None:
     query = f"SELECT {', '.join(wanted)} FROM payments WHERE id = '{payment_id}'"
 
     def rows() -> Any:
-        return json.loads(containers.inside("analytics", "sluice", "sql", "--json", query))
+        return json.loads(containers.inside("sql", "sluice", "sql", "--json", query))
 
     until(lambda: rows() == [wanted], PATIENCE_S, rows)
 

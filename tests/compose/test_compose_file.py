@@ -84,7 +84,13 @@ def test_the_books_are_reached_by_the_gateway_alone() -> None:
 
 
 def test_only_who_reads_or_writes_topics_reaches_kafka() -> None:
-    assert members("networks", "events") == {"kafka", "gateway", "fraud", "notifications", "analytics"}
+    assert members("networks", "events") == {"kafka", "gateway", "fraud", "notifications", "analytics", "sql"}
+
+
+def test_who_asks_sql_does_not_reach_the_writer_of_the_warehouse() -> None:
+    assert members("networks", "warehouse") == {"analytics", "dashboard"}
+    assert members("networks", "sql") == {"sql"}
+    assert not set(SERVICES["sql"]["secrets"]) & set(SERVICES["analytics"]["secrets"])
 
 
 def test_state_has_a_volume_of_its_own() -> None:

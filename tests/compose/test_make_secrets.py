@@ -7,7 +7,7 @@ import pytest
 
 from connectors.processors.settings import PAYPAL_SECRET, VISA_SECRET, ProcessorSettings
 from connectors.sms import TOKEN_FILE
-from connectors.warehouse import READERS, token
+from connectors.warehouse import SQL_READERS, WRITERS_READERS, token
 from flows.notifications.recipients import SECRET_FILE
 from flows.notifications.settings import MAIL_PASSWORD_FILE
 from gateway.identity.tokens import AccessTokens
@@ -56,8 +56,10 @@ def test_the_gateways_keys_are_keys(directory: Path) -> None:
 
 def test_every_reader_of_the_warehouse_has_a_token(directory: Path) -> None:
     settings = Settings(secrets_directory=directory, profile="production")
-    assert len({token(settings, reader) for reader in READERS}) == len(READERS)
-    assert set(SERVICES["analytics"]["secrets"]) == {f"warehouse.{reader}.token" for reader in READERS}
+    readers = (*SQL_READERS, *WRITERS_READERS)
+    assert len({token(settings, reader) for reader in readers}) == len(readers)
+    for service, those in (("sql", SQL_READERS), ("analytics", WRITERS_READERS)):
+        assert set(SERVICES[service]["secrets"]) == {f"warehouse.{reader}.token" for reader in those}
 
 
 def test_who_shares_a_secret_has_the_same(directory: Path) -> None:

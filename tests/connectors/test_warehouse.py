@@ -41,6 +41,16 @@ def test_times_are_utc_and_know_it(reader: WarehouseReader) -> None:
     assert table.rows[0][2] == datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def test_times_inside_of_lists_are_utc_too_and_columns_may_share_a_name(reader: WarehouseReader) -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    table = reader.query(
+        "SELECT x, [x] AS x, {'at': x} AS x, map {x: 1} AS x, 1 AS x "
+        "FROM (SELECT TIMESTAMPTZ '2026-01-01 01:00:00+01' AS x)"
+    )
+    assert table.columns == ["x", "x_1", "x_2", "x_3", "x_4"]
+    assert table.rows == [(moment, [moment], {"at": moment}, {moment: 1}, 1)]
+
+
 def test_a_refusal_says_what_is_allowed(reader: WarehouseReader) -> None:
     with pytest.raises(QueryRefused, match="only one SELECT") as refused:
         reader.query("DROP VIEW payments")
@@ -63,14 +73,14 @@ def test_a_result_is_bounded(settings: Settings) -> None:
 
 
 def test_a_wrong_token_is_refused(reader: WarehouseReader, settings: Settings) -> None:
-    path = settings.secrets() / "warehouse.replay.token"
+    path = settings.secrets() / "warehouse.reconcile.token"
     path.write_text("0" * 32)
-    with pytest.raises(QueryRefused, match="not let in"):
-        WarehouseReader(settings, "replay").query("SELECT 1")
+    with pytest.raises(QueryRefused, match="token"):
+        WarehouseReader(settings, "reconcile").query("SELECT 1")
 
 
 def test_a_warehouse_that_is_away_is_said_so(settings: Settings) -> None:
-    elsewhere = Settings(data=settings.data, port_offset=settings.port_offset + 1)
+    elsewhere = Settings(data=settings.data, port_offset=settings.port_offset + 2)
     with pytest.raises(WarehouseAway, match="does not answer"):
         WarehouseReader(elsewhere, "sql").query("SELECT 1")
 

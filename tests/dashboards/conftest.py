@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from connectors.records import Record, out
+from connectors.warehouse import WRITERS_READERS, tokens
 from flows.analytics.ingest import ingest
 from flows.analytics.settings import AnalyticsSettings
 from flows.analytics.warehouse import Warehouse
@@ -21,7 +22,6 @@ from schemas.settings import PORTS
 from schemas.states import STATUS, DeclineCode, PaymentState, Status
 from schemas.times import now
 from schemas.topics import NOTIFICATIONS, PAYMENTS
-from tests.flows.analytics.conftest import unlimited
 
 ENDS: list[PaymentState] = (
     ["captured"] * 86 + ["partially_captured"] * 2 + ["declined"] * 6 + ["in_review"] * 2 + ["authorized"] * 2
@@ -37,12 +37,13 @@ class Shop:
 
     def __init__(self, settings: AnalyticsSettings) -> None:
         self.settings = settings
-        self.warehouse = Warehouse(settings, lambda letters: None)
+        self.warehouse = Warehouse(settings.file(), lambda letters: None)
         self._chance = random.Random(4)
         self._offset = 0
 
     def serve(self) -> None:
-        self.warehouse.serve()
+        address = f"quack:localhost:{self.settings.port('warehouse')}"
+        self.warehouse.serve(address, tokens(self.settings, WRITERS_READERS))
 
     def sell(self, count: int, over: timedelta, until: datetime | None = None) -> None:
         """Write `count` payments, evenly spread over the time up to `until` (now)."""
@@ -189,7 +190,7 @@ def _decline(state: PaymentState, risk: AppliedRisk) -> Any:
 def shop(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> Iterator[Shop]:
     """A served warehouse with nothing in it."""
     (port,) = free_ports(1)
-    shop = Shop(unlimited(tmp_path, port - PORTS["warehouse"]))
+    shop = Shop(AnalyticsSettings(data=tmp_path, port_offset=port - PORTS["warehouse"]))
     shop.serve()
     yield shop
     shop.close()

@@ -58,7 +58,7 @@ def sell_steadily(shop: Any) -> None:
 
 def test_before_the_warehouse_is_up_the_page_waits(page: Any, free_ports: Any) -> None:
     (port,) = free_ports(1)
-    shown = page(port - 9494)
+    shown = page(port - 9495)
     assert "Waiting for the warehouse" in words(shown)
     assert figures(shown) == {}
 
@@ -133,7 +133,7 @@ def test_what_strangers_write_is_shown_and_not_obeyed(page: Any, shop: Any) -> N
 def test_a_warehouse_that_hangs_does_not_hang_the_page(page: Any, free_ports: Any) -> None:
     (port,) = free_ports(1)
     with socket.create_server(("localhost", port)):  # takes connections, and never says a word
-        assert "The warehouse does not answer." in words(page(port - 9494, patience_s=0.1))
+        assert "The warehouse does not answer." in words(page(port - 9495, patience_s=0.1))
 
 
 def test_the_longest_unasked_question_is_forgotten() -> None:

@@ -29,9 +29,12 @@ def test_another_cluster_takes_the_place_of_the_local_broker(monkeypatch: pytest
 
 
 def test_another_machines_warehouse_is_asked_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load(Settings).warehouse_url() == "http://localhost:9494"
+    assert load(Settings).warehouse_url() == "http://localhost:9495"
+    assert load(Settings).sql_url() == "http://localhost:9494"
     monkeypatch.setenv("SLUICE_WAREHOUSE", "https://warehouse.example:443")
+    monkeypatch.setenv("SLUICE_SQL", "http://sql.example:9494")
     assert load(Settings).warehouse_url() == "https://warehouse.example:443"
+    assert load(Settings).sql_url() == "http://sql.example:9494"
 
 
 def test_secrets_lie_in_the_data_directory_or_where_they_are_said_to(monkeypatch: pytest.MonkeyPatch) -> None:

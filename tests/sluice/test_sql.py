@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from schemas.settings import Settings
 from sluice.cli import main
-from tests.flows.analytics.conftest import served_warehouse
+from tests.flows.analytics.conftest import served_copy
 
 Ask = Callable[..., Result]
 
@@ -22,7 +22,7 @@ TYPES = (
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with served_warehouse(tmp_path_factory.mktemp("asked")) as served:
+    with served_copy(tmp_path_factory.mktemp("asked")) as served:
         yield served
 
 
@@ -47,6 +47,11 @@ def test_json_is_a_list_of_objects(ask: Ask) -> None:
             "big": 9223372036854775808,
         }
     ]
+
+
+def test_two_columns_of_one_name_are_two(ask: Ask) -> None:
+    assert json.loads(ask("SELECT 1 AS a, 2 AS a", "--json").stdout) == [{"a": 1, "a_1": 2}]
+    assert ask("SELECT now() AS a, 2 AS a", "--csv").stdout.startswith("a,a_1\n")
 
 
 def test_csv_reads_back(ask: Ask) -> None:
@@ -74,7 +79,9 @@ def test_no_rows_are_a_table_too(ask: Ask) -> None:
     assert json.loads(ask("SELECT id FROM payments", "--json").stdout) == []
 
 
-@pytest.mark.parametrize("query", ["DROP VIEW payments", "SELECT nothing FROM nowhere"])
+@pytest.mark.parametrize(
+    "query", ["DROP VIEW payments", "SELECT nothing FROM nowhere", "SELECT getenv('HOME')", "SELEC 1"]
+)
 def test_what_cannot_be_answered_is_one_line_and_exit_1(ask: Ask, query: str) -> None:
     result = ask(query)
     assert result.exit_code == 1

@@ -141,6 +141,18 @@ async def test_the_wait_doubles_while_it_keeps_crashing(tmp_path: Path) -> None:
         assert first < second
 
 
+async def test_what_may_die_is_started_again_at_once_if_it_was_ready(tmp_path: Path) -> None:
+    crash = python("crash", SLEEP, may_die=True)
+    broken = python("broken", "raise SystemExit(1)", never, may_die=True)
+    async with running(tmp_path, crash, broken) as stack:
+        for times in (1, 2, 3):
+            await eventually(lambda: stack.child("crash").state == "ready")
+            os.kill(stack.child("crash").pid or 0, signal.SIGSEGV)
+            await eventually(lambda times=times: stack.child("crash").restarts == times)
+        await eventually(lambda: stack.child("broken").state == "backoff")
+        assert not [line for line in stack.said if line.startswith("crash") and "backoff" in line]
+
+
 async def test_exit_code_75_asks_to_be_started_again_at_once(tmp_path: Path) -> None:
     async with running(tmp_path, python("one", "raise SystemExit(75)", never)) as stack:
         await eventually(lambda: stack.child("one").restarts >= 3)

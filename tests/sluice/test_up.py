@@ -57,8 +57,8 @@ def up(data: Path, *names: str, offset: int, kafka: str = "") -> Iterator[subpro
 
 def test_status_where_nothing_runs(tmp_path: Path) -> None:
     entries = status(tmp_path / "nothing")
-    names = ["kafka", "sandbox", "catcher", "vault", "fraud", "notifications", "analytics", "gateway", "dashboard"]
-    assert list(entries) == names
+    names = ["kafka", "sandbox", "catcher", "vault", "fraud", "notifications", "analytics", "sql", "gateway"]
+    assert list(entries) == [*names, "dashboard"]
     assert entries["kafka"] == {
         "name": "kafka",
         "state": "stopped",

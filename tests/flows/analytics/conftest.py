@@ -12,8 +12,9 @@ import pytest
 from msgspec.structs import replace
 
 from connectors.records import Out, Record, out
+from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
 from flows.analytics.ingest import ingest
-from flows.analytics.settings import AnalyticsSettings
+from flows.analytics.settings import AnalyticsSettings, SqlSettings
 from flows.analytics.warehouse import Warehouse
 from schemas.events import Event, EventData, new_event
 from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, Refund, RefundEvent, TransactionCompleted
@@ -145,16 +146,16 @@ def kafka_log() -> Log:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> AnalyticsSettings:
-    """A data directory and a port of one's own, and limits that a busy machine does not meet."""
-    return unlimited(tmp_path, unused_ports(1)[0] - PORTS["warehouse"])
+    """A data directory and ports of one's own."""
+    return AnalyticsSettings(data=tmp_path, port_offset=own_ports())
 
 
 class Kept:
     """A warehouse that keeps what it is given, and the dead letters it sends."""
 
-    def __init__(self, settings: AnalyticsSettings) -> None:
+    def __init__(self, data: Path) -> None:
         self.letters: list[Out] = []
-        self.warehouse = Warehouse(settings, self.letters.extend)
+        self.warehouse = Warehouse(AnalyticsSettings(data=data).file(), self.letters.extend)
 
     def write(self, *records: Record) -> None:
         """One batch."""
@@ -172,28 +173,38 @@ class Kept:
         self.letters.clear()
 
 
-def unlimited(data: Path, port_offset: int) -> AnalyticsSettings:
-    """Settings of a warehouse in this process, which a reader over the limits would end."""
-    return AnalyticsSettings(
-        data=data, port_offset=port_offset, statement_s=10_000, warehouse_process_mb=1_000_000
-    )
+def own_ports() -> int:
+    """A port offset at which the two ports of a warehouse were free a moment ago."""
+    return unused_ports(1)[0] - PORTS["warehouse"]
 
 
 @contextmanager
 def served_warehouse(data: Path, host: str = "localhost") -> Iterator[AnalyticsSettings]:
-    """A warehouse with nothing in it that readers can ask."""
-    settings = msgspec.structs.replace(unlimited(data, unused_ports(1)[0] - PORTS["warehouse"]), host=host)
-    warehouse = Warehouse(settings, lambda letters: None)
-    warehouse.serve()
+    """A warehouse with nothing in it that our own readers can ask."""
+    settings = AnalyticsSettings(data=data, port_offset=own_ports(), host=host)
+    warehouse = Warehouse(settings.file(), lambda letters: None)
+    warehouse.serve(f"quack:{host}:{settings.port('warehouse')}", tokens(settings, WRITERS_READERS))
     try:
         yield settings
     finally:
         warehouse.close()
 
 
+@contextmanager
+def served_copy(data: Path) -> Iterator[SqlSettings]:
+    """The same for everybody else, with limits that nobody meets: this process would end."""
+    settings = SqlSettings(data=data, port_offset=own_ports(), statement_s=10_000, sql_process_mb=1_000_000)
+    copy = Warehouse(settings.file(), lambda letters: None)
+    copy.serve_guarded(f"quack:localhost:{settings.port('sql')}", tokens(settings, SQL_READERS), settings)
+    try:
+        yield settings
+    finally:
+        copy.close()
+
+
 @pytest.fixture(scope="session")
 def one_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
-    kept = Kept(AnalyticsSettings(data=tmp_path_factory.mktemp("kept")))
+    kept = Kept(tmp_path_factory.mktemp("kept"))
     yield kept
     kept.warehouse.close()
 

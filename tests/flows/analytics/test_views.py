@@ -9,10 +9,9 @@ from msgspec.structs import replace
 
 import flows.analytics.rows as rows
 from connectors.warehouse import WarehouseReader
-from flows.analytics.settings import AnalyticsSettings
 from flows.analytics.writer import shape
 from schemas.settings import Settings
-from tests.flows.analytics.conftest import Kept, Log, payment, refund_step, served_warehouse, step
+from tests.flows.analytics.conftest import Kept, Log, payment, refund_step, served_copy, step
 
 DOCUMENT = Path("docs/sql.md").read_text()
 STATEMENTS = [
@@ -68,7 +67,7 @@ def test_a_row_has_the_columns_of_its_table(kept: Kept, table: str) -> None:
 
 def test_a_file_from_before_the_newest_columns_opens_and_is_written_on(tmp_path: Path, kafka_log: Log) -> None:
     """Those after `instrument`: a column is added at the end of the view."""
-    older = Kept(AnalyticsSettings(data=tmp_path))
+    older = Kept(tmp_path)
     columns = [column for column, *_ in older.ask("DESCRIBE payments")]
     older.write(kafka_log.event("payments.v1", step(1, None, payment())))
     older.ask("DROP VIEW payments")
@@ -76,7 +75,7 @@ def test_a_file_from_before_the_newest_columns_opens_and_is_written_on(tmp_path:
         older.ask(f"ALTER TABLE store.payments DROP COLUMN IF EXISTS {column}")
     older.warehouse.close()
 
-    opened = Kept(AnalyticsSettings(data=tmp_path))
+    opened = Kept(tmp_path)
     newest = "SELECT state, trace_id, amount_capturable FROM payments"
     assert opened.ask(newest) == [("processing", None, 0)]
     captured = payment(state="captured")
@@ -88,7 +87,7 @@ def test_a_file_from_before_the_newest_columns_opens_and_is_written_on(tmp_path:
 
 
 def test_a_file_from_before_captured_sums_has_them_from_its_payments(tmp_path: Path, kafka_log: Log) -> None:
-    older = Kept(AnalyticsSettings(data=tmp_path))
+    older = Kept(tmp_path)
     for id, state in (("pay_1", "captured"), ("pay_2", "captured"), ("pay_3", "declined")):
         older.write(kafka_log.event("payments.v1", step(1, None, payment(id=id))))
         older.write(kafka_log.event("payments.v1", step(2, "processing", payment(id=id, state=state))))
@@ -99,10 +98,10 @@ def test_a_file_from_before_captured_sums_has_them_from_its_payments(tmp_path: P
 
     sums = "SELECT state, count, amount_captured, amount_refunded FROM payments_by_minute ORDER BY state"
     for _ in range(2):  # the second start finds nothing to do
-        opened = Kept(AnalyticsSettings(data=tmp_path))
+        opened = Kept(tmp_path)
         assert opened.ask(sums) == [("captured", 2, 3998, 0), ("declined", 1, 0, 0)]
         opened.warehouse.close()
-    opened = Kept(AnalyticsSettings(data=tmp_path))
+    opened = Kept(tmp_path)
     given_back = payment(state="captured", amount_refunded=99)
     opened.write(kafka_log.event("payments.v1", refund_step(3, "succeeded", given_back)))
     opened.write(kafka_log.event("payments.v1", step(1, None, payment(id="pay_4"))))
@@ -136,7 +135,7 @@ def test_every_column_is_documented_in_the_warehouse_and_on_the_page(kept: Kept)
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with served_warehouse(tmp_path_factory.mktemp("documented")) as served:
+    with served_copy(tmp_path_factory.mktemp("documented")) as served:
         yield served
 
 

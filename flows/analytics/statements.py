@@ -1,0 +1,129 @@
+"""Which statements may be asked: those that read the warehouse, by what DuckDB itself makes of them.
+
+DuckDB serializes a SELECT (FROM, VALUES, SHOW, DESCRIBE, SUMMARIZE are some) and nothing else, and every function
+in it has its name in that text. All but operators must be allowed in `functions.toml`, wherever they stand.
+"""
+
+import re
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+
+LENGTH_MAX = 64 * 1024  # characters
+# Names, numbers, texts and signs. Each becomes up to 150 bytes of what DuckDB serializes.
+PIECES_MAX = 8_000
+
+ONE_SELECT = (
+    "only one SELECT, FROM, WITH, VALUES, PIVOT, SHOW, DESCRIBE, SUMMARIZE or EXPLAIN of one at a time, over the"
+    " tables and views of the warehouse"
+)
+TOO_LONG = f"a statement has {LENGTH_MAX // 1024} KiB and {PIECES_MAX} names, numbers, texts and signs at most"
+
+# Quotes are escaped inside a text of JSON: what looks like a key is one.
+FUNCTION = re.compile(r'[{,]"function_name":"((?:[^"\\]|\\.)*)"')
+TABLE = re.compile(r'[{,]"table_name":"((?:[^"\\]|\\.)*)"')
+SERIALIZED = re.compile(r'\{"error":false,"statements":\[\{"node":')
+# The views of DuckDB's own that call functions which nobody may name.
+HIDDEN = re.compile(
+    r"(?:duckdb_(?!columns|constraints|indexes|schemas|tables|types|views)|pg_settings|pragma_)\w*"
+)
+
+PIECE = re.compile(r"'[^']*'|\"[^\"]*\"|\w+|[^\w\s]")
+EXPLAIN = re.compile(r"\s*EXPLAIN\s+(?:ANALYZE\s+)?(?:\(\s*[\w\s,]*\)\s*)?", re.IGNORECASE)
+BEGINS_PIVOT = re.compile(r"\s*(?:PIVOT|PIVOT_WIDER|FROM|WITH|SELECT)\b", re.IGNORECASE)
+UNREAD = re.compile(r"'[^']*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)  # has no words of SQL in it
+WORD = re.compile(r"\w+|[(),;]")
+ENDS_COLUMN = {"USING", "GROUP", "ORDER", "LIMIT", ",", ")", ";"}
+
+
+class StatementRefused(Exception):
+    """A statement may not be asked; the message says why in one line."""
+
+
+class Statements:
+    """Checks statements, in any number of threads. `allowed`, and `refused` with the reason: functions by name."""
+
+    def __init__(self) -> None:
+        listed = tomllib.loads(Path(__file__).with_name("functions.toml").read_text())
+        self.allowed = {name.lower() for names in listed["allowed"].values() for name in names.split()}
+        self.refused = {n.lower(): why for why, names in listed["refused"].items() for n in names.split()}
+        self._con = duckdb.connect(config={"threads": 1})  # it has no data: it only reads what a statement says
+        self._con.execute("LOAD json")
+
+    def check(self, statement: str) -> None:
+        """Return if the statement may be asked. Raises `StatementRefused`."""
+        if len(statement) > LENGTH_MAX or sum(1 for _ in PIECE.finditer(statement)) > PIECES_MAX:
+            raise StatementRefused(TOO_LONG)
+        tree = self._tree(statement)
+        for name in FUNCTION.findall(tree):
+            self._check_function(name.lower())
+        for name in TABLE.findall(tree):
+            if HIDDEN.fullmatch(name.lower()):
+                raise StatementRefused(f"{name} is about the server, not about payments")
+
+    def _check_function(self, name: str) -> None:
+        if name in self.refused:
+            raise StatementRefused(f"{name}() may not be called: {self.refused[name]}")
+        if name not in self.allowed and re.match(r"\w", name):  # others are operators
+            raise StatementRefused(f"there is no function {name}() here")
+
+    def _tree(self, statement: str) -> str:
+        """What DuckDB makes of the statement, as JSON. Raises `StatementRefused` where it does not only read."""
+        cursor = self._con.cursor()
+        match _kinds(cursor, statement):
+            case ["SELECT"]:
+                tree = _serialized(cursor, statement)
+            case ["EXPLAIN"]:
+                tree = _serialized(cursor, EXPLAIN.sub("", statement, count=1))
+            case [*types, "SELECT"] if set(types) == {"CREATE"} and BEGINS_PIVOT.match(statement):
+                tree = _serialized(cursor, with_columns(statement))  # the types are those of the columns
+            case _:
+                tree = ""
+        if not SERIALIZED.match(tree):
+            raise StatementRefused(ONE_SELECT)
+        return tree
+
+
+def with_columns(statement: str) -> str:
+    """A statement whose every PIVOT names its columns: with `IN (0)` where it leaves them to the data.
+
+    So DuckDB serializes it as one SELECT. It is only looked at, never run: without `IN (0)` it calls nothing else.
+    """
+    edges = [0, *_gaps(UNREAD.sub(lambda found: " " * len(found[0]), statement)), len(statement)]
+    return " IN (0) ".join(statement[begin:end] for begin, end in pairwise(edges))
+
+
+def _gaps(shown: str) -> list[int]:
+    """Where `ON column` of a PIVOT ends without an `IN`."""
+    gaps: list[int] = []
+    pivots: list[tuple[int, bool]] = []  # the depth of each open PIVOT, and whether a column of it has no IN yet
+    depth = 0
+    for found in WORD.finditer(f"{shown};"):
+        word = found[0].upper()
+        if pivots and pivots[-1][0] == depth:
+            if word in ("ON", "IN"):
+                pivots[-1] = depth, word == "ON"
+            elif word in ENDS_COLUMN:
+                if pivots.pop()[1]:
+                    gaps.append(found.start())
+                if word == ",":
+                    pivots.append((depth, True))
+        depth += (word == "(") - (word == ")")
+        if word in ("PIVOT", "PIVOT_WIDER"):
+            pivots.append((depth, False))
+    return gaps
+
+
+def _kinds(cursor: duckdb.DuckDBPyConnection, statement: str) -> list[str]:
+    """The kinds of the statements in it. Raises `StatementRefused` where DuckDB cannot read it."""
+    try:
+        return [found.type.name for found in cursor.extract_statements(statement)]
+    except duckdb.Error as error:
+        raise StatementRefused(str(error).partition("\n")[0]) from None
+
+
+def _serialized(cursor: duckdb.DuckDBPyConnection, statement: str) -> str:
+    [(tree,)] = cursor.execute("SELECT json_serialize_sql($1::VARCHAR)", [statement]).fetchall()
+    return str(tree)
