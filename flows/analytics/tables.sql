@@ -60,8 +60,11 @@ CREATE TABLE IF NOT EXISTS store.labels (
 
 CREATE TABLE IF NOT EXISTS store.notifications (
     event VARCHAR, payment VARCHAR, cause VARCHAR, sequence BIGINT, kind VARCHAR, channel VARCHAR, address VARCHAR,
-    outcome VARCHAR, reason VARCHAR, message_id VARCHAR, recorded_at TIMESTAMP, ingested_at TIMESTAMP
+    outcome VARCHAR, reason VARCHAR, message_id VARCHAR, recorded_at TIMESTAMP, ingested_at TIMESTAMP,
+    caused_at TIMESTAMP
 );
+ALTER TABLE store.notifications ADD COLUMN IF NOT EXISTS caused_at TIMESTAMP;
+UPDATE store.notifications SET caused_at = recorded_at WHERE caused_at IS NULL;
 
 CREATE TABLE IF NOT EXISTS store.controls (
     id VARCHAR, kind VARCHAR, setting JSON, recorded_at TIMESTAMP, ingested_at TIMESTAMP
