@@ -86,7 +86,8 @@ class Lane:
 
     async def _rest(self) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), self._rest_s())
+            async with asyncio.timeout(self._rest_s()):  # `wait_for` of Python 3.11 can lose a cancellation
+                await self._woken.wait()
 
     def _rest_s(self) -> float:
         """Until a pause ends or the next line that failed is due; a task that ends wakes the lane besides."""
