@@ -15,6 +15,7 @@ from flows.notifications.waiting import LaneName, Waiting
 
 FIRST_PAUSE_S = 0.2
 AWAY_MAX_S = 5.0  # between two probes of a party that is away
+RETRIES_PER_S = 20.0  # of all lines that failed: 100,000 of them would keep a processor busy
 REST_MAX_S = 1.0
 REST_MIN_S = 0.02
 
@@ -31,7 +32,7 @@ class Lane:
         self.name, self.running = name, dict[str, bool]()  # customer: whether the line failed before
         self.away_reason = ""
         self._slots, self._waiting, self._work = slots, waiting, work
-        self._failures, self._paused_until_s = 0, 0.0
+        self._failures, self._paused_until_s, self._retry_from_s = 0, 0.0, 0.0
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -48,20 +49,25 @@ class Lane:
 
     def _start_due(self, tasks: asyncio.TaskGroup) -> None:
         """Start lines that are due; while the party is away only one, as a probe."""
-        if self._waiting.now_s() < self._paused_until_s:
+        moment = self._waiting.now_s()
+        if moment < self._paused_until_s:
             return
         slots = 1 if self._failures else self._slots
         self._start(tasks, False, slots - len(self.running))
-        retrying = sum(self.running.values())
-        self._start(tasks, True, min(slots - len(self.running), max(1, self._slots // 2) - retrying))
+        if moment >= self._retry_from_s:
+            room = min(slots - len(self.running), self._slots // 2 - sum(self.running.values()))
+            self._retry_from_s = moment + self._start(tasks, True, room) / RETRIES_PER_S
 
-    def _start(self, tasks: asyncio.TaskGroup, tried: bool, room: int) -> None:
+    def _start(self, tasks: asyncio.TaskGroup, tried: bool, room: int) -> int:
+        """Start up to `room` lines; how many were started."""
         if room <= 0:
-            return
+            return 0
         due = self._waiting.due(self.name, tried, room + len(self.running))
-        for customer in [customer for customer in due if customer not in self.running][:room]:
+        started = [customer for customer in due if customer not in self.running][:room]
+        for customer in started:
             self.running[customer] = tried
             tasks.create_task(self._run_line(customer))
+        return len(started)
 
     async def _run_line(self, customer: str) -> None:
         try:
@@ -97,4 +103,6 @@ class Lane:
         if self.running:
             return REST_MAX_S
         due_s = self._waiting.next_due_s(self.name)
-        return REST_MAX_S if due_s is None else min(max(due_s - moment, REST_MIN_S), REST_MAX_S)
+        if due_s is None:
+            return REST_MAX_S
+        return min(max(due_s - moment, self._retry_from_s - moment, REST_MIN_S), REST_MAX_S)
