@@ -140,8 +140,11 @@ class _Payer:
             )
         headers = {"Authorization": f"Bearer {granted['access_token']}"}
         wishes = {"preferences": {"transaction_completed": channels}}
-        async with aiohttp.ClientSession(self._url, headers=headers, raise_for_status=True) as session:
-            await session.put("/v1/me/notifications", json=wishes)
+        async with (
+            aiohttp.ClientSession(self._url, headers=headers, raise_for_status=True) as session,
+            session.put("/v1/me/notifications", json=wishes),
+        ):
+            pass
 
     async def pay(self) -> tuple[str, float]:
         """The payment's id, and the milliseconds it took."""
