@@ -15,4 +15,8 @@ class DeliveryRefused(NotDelivered):
 
 
 class TryLater(NotDelivered):
-    """The server is unreachable, busy or timed out. After a time-out the message may have been accepted."""
+    """This message did not go out, another one may. After a time-out it may have been accepted."""
+
+
+class ServerAway(TryLater):
+    """No message goes out: the server cannot be reached, or takes none of ours whoever it is for."""

@@ -9,12 +9,19 @@ from email.utils import format_datetime, parseaddr
 from typing import Literal
 
 import msgspec
-from aiosmtplib import SMTP, SMTPException, SMTPRecipientsRefused, SMTPResponseException
+from aiosmtplib import (
+    SMTP,
+    SMTPException,
+    SMTPRecipientsRefused,
+    SMTPResponseException,
+    SMTPSenderRefused,
+)
 
-from connectors.delivery import DeliveryRefused, NotDelivered, TryLater
+from connectors.delivery import DeliveryRefused, NotDelivered, ServerAway, TryLater
 from schemas.times import now
 
 TIMEOUT_S = 10
+CLOSING = 421  # a server says so of itself and hangs up (RFC 5321 §3.8)
 ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")  # exactly one address
 
 
@@ -27,7 +34,7 @@ class MailServer(msgspec.Struct, frozen=True):
     tls: Literal["tls", "starttls", "none"] = "starttls"
     user: str = ""
     password: str = ""
-    connections: int = 4
+    connections: int = 8
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -52,7 +59,7 @@ class Mailer:
             self._idle.put_nowait(_client(server))
 
     async def send(self, mail: Mail) -> None:
-        """Send one mail. Raises `DeliveryRefused` and `TryLater`."""
+        """Send one mail. Raises `DeliveryRefused`, `TryLater` and `ServerAway`."""
         message = build(mail, self._server.sender)
         smtp = await self._idle.get()
         try:
@@ -60,8 +67,10 @@ class Mailer:
                 await _connect(smtp)
             await smtp.send_message(message, recipients=[mail.to])
         except (SMTPException, OSError, TimeoutError, ValueError) as error:
-            smtp.close()  # its protocol state is unknown: the next mail connects anew
-            raise _not_delivered(error) from None
+            answer = _answer(error)
+            if answer is None or answer.code == CLOSING:
+                smtp.close()  # its protocol state is unknown: the next mail connects anew
+            raise _not_delivered(error, answer) from None
         finally:
             self._idle.put_nowait(smtp)
 
@@ -107,21 +116,28 @@ def _client(server: MailServer) -> SMTP:
 
 
 async def _connect(smtp: SMTP) -> None:
-    """Connect, greet and log in. Raises `TryLater`: no failure here is due to the mail."""
+    """Connect, greet and log in. Raises `ServerAway`: no failure here is due to the mail."""
     try:
         await smtp.connect()
     except SMTPResponseException as error:
-        raise TryLater(f"smtp_{error.code}") from None
+        raise ServerAway(f"smtp_{error.code}") from None
     except (SMTPException, OSError, TimeoutError):
-        raise TryLater("smtp_unreachable") from None
+        raise ServerAway("smtp_unreachable") from None
 
 
-def _not_delivered(error: Exception) -> NotDelivered:
+def _answer(error: Exception) -> SMTPResponseException | None:
+    """The server's refusal, after which aiosmtplib has reset the session; None where it did not answer."""
     if isinstance(error, SMTPRecipientsRefused):
-        error = error.recipients[0]
-    if isinstance(error, SMTPResponseException):
-        kind = TryLater if 400 <= error.code < 500 else DeliveryRefused
-        return kind(f"smtp_{error.code}")
+        return error.recipients[0]
+    return error if isinstance(error, SMTPResponseException) else None
+
+
+def _not_delivered(error: Exception, answer: SMTPResponseException | None) -> NotDelivered:
+    if isinstance(error, SMTPSenderRefused):  # that is us, whoever the mail is for
+        return ServerAway(f"smtp_{error.code}")
+    if answer is not None:
+        kind = TryLater if 400 <= answer.code < 500 else DeliveryRefused
+        return kind(f"smtp_{answer.code}")
     if isinstance(error, ValueError):  # an address SMTP cannot carry
         return DeliveryRefused("mail_malformed")
     return TryLater("smtp_unreachable")

@@ -10,14 +10,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import msgspec
-from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth
+from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, encode_basic_auth
 
-from connectors.delivery import DeliveryRefused, NotDelivered, TryLater
+from connectors.delivery import DeliveryRefused, NotDelivered, ServerAway, TryLater
 
 TOKEN_FILE = "sms.token"  # noqa: S105 (the name of a file)
 TIMEOUT = ClientTimeout(total=10, connect=3)
-# Not due to the message: wrong credentials, too many requests.
-PASSING = frozenset({401, 403, 408, 425, 429})
+AWAY = frozenset({401, 403, 429, 503})  # whoever it is for: wrong credentials, too many requests, no service
+PASSING = frozenset({408, 425})
 
 
 class SmsAccount(msgspec.Struct, frozen=True):
@@ -56,12 +56,12 @@ class Texter:
         self._url = f"{account.url.rstrip('/')}/2010-04-01/Accounts/{account.account}/Messages.json"
 
     async def send(self, to: str, text: str) -> str:
-        """Send to an E.164 number and return the sid. Raises `DeliveryRefused` and `TryLater`."""
+        """Send to an E.164 number and return the sid. Raises `DeliveryRefused`, `TryLater`, `ServerAway`."""
         form = {"To": to, "From": self._account.sender, "Body": text}
         return (await self._call(_sent, "POST", data=form)).sid
 
     async def find(self, to: str, text: str, since: datetime) -> str | None:
-        """The sid of this text to this number, if sent since then. Raises `DeliveryRefused` and `TryLater`."""
+        """The sid of this text to this number, if sent since then. Raises as `send`."""
         since -= timedelta(seconds=1)  # Twilio's times are whole seconds
         sent = await self._call(_listed, "GET", params={"To": to, "DateSent>": since.date().isoformat()})
         same = (message for message in sent.messages if message.body == text)
@@ -75,6 +75,8 @@ class Texter:
         try:
             async with self._session.request(method, self._url, allow_redirects=False, **request) as response:
                 body = await response.read()
+        except ClientConnectorError:
+            raise ServerAway("sms_unreachable") from None
         except (ClientError, OSError, TimeoutError):
             raise TryLater("sms_unreachable") from None
         if response.status not in (200, 201):
@@ -95,5 +97,7 @@ def _not_delivered(status: int, body: bytes) -> NotDelivered:
         code = int(msgspec.json.decode(body)["code"])
     except (ValueError, LookupError, TypeError):
         code = status
+    if status in AWAY:
+        return ServerAway(f"sms_{code}")
     kind = TryLater if status in PASSING or status >= 500 else DeliveryRefused
     return kind(f"sms_{code}")

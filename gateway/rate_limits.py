@@ -19,6 +19,9 @@ LIMITS: dict[str, RateLimit] = {
     "default": RateLimit(200, 1_000),
     "payments": RateLimit(200, 1_000),
     "import": RateLimit(20_000, 40_000),  # the account that replays history
+    "service": RateLimit(5_000, 20_000),  # ours: what all customers do together, and what is tried again
+    "staff": RateLimit(1_000, 5_000),  # importers, dashboards and shoppers act in their name, beside them
+    "token": RateLimit(200, 2_000),  # by address: credentials of services, apart from what else comes from there
     "public": RateLimit(50, 500),  # by address: everything that needs no token
     "login": RateLimit(10, 300),  # by address
     "login_email": RateLimit(1, 100),  # by e-mail; ten failures lock the account besides

@@ -13,7 +13,8 @@ class Notification(msgspec.Struct, frozen=True):
     """`notification.recorded`: one message of one channel, delivered, failed or suppressed, and why.
 
     `address` is masked (`c…@example.com`, `+1…06`). `event` is the id of the event that caused it and
-    `sequence` its number in the payment, so the state a message spoke of can be found again.
+    `sequence` its number in the payment, so the state a message spoke of can be found again. `caused_at` is when
+    that event was recorded, null in what was recorded before there was this field: the same on every repeat.
     """
 
     payment: str
@@ -26,6 +27,7 @@ class Notification(msgspec.Struct, frozen=True):
     reason: str | None
     message_id: str
     recorded_at: datetime
+    caused_at: datetime | None = None
 
 
 class QuietHours(msgspec.Struct, frozen=True):

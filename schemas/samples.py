@@ -163,6 +163,7 @@ SAMPLES: dict[str, EventData] = {
         reason=None,
         message_id="<evt_01kaf3wr1c6x9z2b5n8m4k7j0h@sluice>",
         recorded_at=LATER,
+        caused_at=AT,
     ),
     "dead_letter": DeadLetter("payments.v1", 2, 1093, "malformed DecodeError", "eyJ1bmZpbmlzaGVk", LATER),
 }

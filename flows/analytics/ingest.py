@@ -177,6 +177,7 @@ def _notification(event_id: str, data: Notification) -> WarehouseNotification:
         reason=data.reason,
         message_id=data.message_id,
         recorded_at=data.recorded_at,
+        caused_at=data.caused_at or data.recorded_at,
     )
 
 

@@ -82,7 +82,10 @@ class WarehouseLabel(Label, frozen=True, kw_only=True):
 
 
 class WarehouseNotification(msgspec.Struct, frozen=True):
-    """A message that was delivered, failed or was suppressed. `cause` is the id of the event it is about."""
+    """A message that was delivered, failed or was suppressed. `cause` is the id of the event it is about.
+
+    `caused_at`: when that was recorded; `recorded_at` in what does not say so.
+    """
 
     event: str
     payment: str
@@ -95,6 +98,7 @@ class WarehouseNotification(msgspec.Struct, frozen=True):
     reason: str | None
     message_id: str
     recorded_at: datetime
+    caused_at: datetime
 
 
 class WarehouseControl(msgspec.Struct, frozen=True):

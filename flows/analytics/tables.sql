@@ -49,8 +49,9 @@ CREATE TABLE IF NOT EXISTS store.verdicts (
     event VARCHAR, payment VARCHAR, instrument VARCHAR, merchant VARCHAR,
     outcome VARCHAR, source VARCHAR, score DOUBLE, reasons VARCHAR[], features JSON, model VARCHAR, rules VARCHAR,
     flow_sequence BIGINT, input_partition BIGINT, input_offset BIGINT, latency_ms DOUBLE,
-    occurred_at TIMESTAMP, recorded_at TIMESTAMP, ingested_at TIMESTAMP
+    occurred_at TIMESTAMP, recorded_at TIMESTAMP, ingested_at TIMESTAMP, hold VARCHAR
 );
+ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS hold VARCHAR DEFAULT 'authorized';  -- as verdicts without it say
 
 CREATE TABLE IF NOT EXISTS store.labels (
     event VARCHAR, payment VARCHAR, instrument VARCHAR, merchant VARCHAR, label VARCHAR, source VARCHAR,
@@ -60,8 +61,11 @@ CREATE TABLE IF NOT EXISTS store.labels (
 
 CREATE TABLE IF NOT EXISTS store.notifications (
     event VARCHAR, payment VARCHAR, cause VARCHAR, sequence BIGINT, kind VARCHAR, channel VARCHAR, address VARCHAR,
-    outcome VARCHAR, reason VARCHAR, message_id VARCHAR, recorded_at TIMESTAMP, ingested_at TIMESTAMP
+    outcome VARCHAR, reason VARCHAR, message_id VARCHAR, recorded_at TIMESTAMP, ingested_at TIMESTAMP,
+    caused_at TIMESTAMP
 );
+ALTER TABLE store.notifications ADD COLUMN IF NOT EXISTS caused_at TIMESTAMP;
+UPDATE store.notifications SET caused_at = recorded_at WHERE caused_at IS NULL;
 
 CREATE TABLE IF NOT EXISTS store.controls (
     id VARCHAR, kind VARCHAR, setting JSON, recorded_at TIMESTAMP, ingested_at TIMESTAMP

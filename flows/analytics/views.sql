@@ -151,7 +151,7 @@ COMMENT ON COLUMN risk_outcomes_by_minute.amount IS 'sum of payments.amount, in 
 
 CREATE OR REPLACE VIEW notifications AS
 SELECT payment, channel, kind, outcome, reason, address, sequence, cause, message_id, event,
-       recorded_at, ingested_at
+       recorded_at, ingested_at, caused_at
 FROM store.notifications;
 COMMENT ON VIEW notifications IS 'What was sent to whom, one row per message.';
 COMMENT ON COLUMN notifications.payment IS 'pay_…';
@@ -166,6 +166,7 @@ COMMENT ON COLUMN notifications.message_id IS 'the same however often the messag
 COMMENT ON COLUMN notifications.event IS 'id of the event on notifications.v1';
 COMMENT ON COLUMN notifications.recorded_at IS 'UTC';
 COMMENT ON COLUMN notifications.ingested_at IS 'when it was written here, UTC';
+COMMENT ON COLUMN notifications.caused_at IS 'when the event it told of was recorded, UTC';
 
 CREATE OR REPLACE VIEW labels AS
 SELECT payment, label, source, instrument, merchant, amount, currency, score, model, features, event,

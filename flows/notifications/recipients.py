@@ -7,6 +7,7 @@ from urllib.parse import quote
 from aiohttp import ClientTimeout
 from cachetools import TTLCache
 
+from connectors.delivery import ServerAway, TryLater
 from connectors.gateway import (
     AnswerUnreadable,
     GatewayClient,
@@ -23,10 +24,7 @@ SCOPE = "contacts:read"
 REMEMBERED_MAX = 10_000  # accounts
 REMEMBERED_S = 1.0  # one request for a burst of a customer's payments; nothing personal is kept for longer
 TIMEOUT = ClientTimeout(total=5, connect=2)
-
-
-class GatewayAway(Exception):
-    """The gateway did not name the recipient; the reason is a code, with nothing personal in it."""
+OF_ALL = frozenset({401, 403, 429, 503})  # these are not due to the account that was asked for
 
 
 class Recipients:
@@ -39,13 +37,13 @@ class Recipients:
         self._asked: TTLCache[str, asyncio.Task[Recipient | None]] = TTLCache(REMEMBERED_MAX, REMEMBERED_S)
 
     async def ask(self, account_id: str) -> Recipient | None:
-        """The recipient of an account; None where there is no such account. Raises `GatewayAway`."""
+        """The recipient of an account; None where there is no such account. Raises `TryLater`, `ServerAway`."""
         asked = self._asked.get(account_id)
         if asked is None:
             asked = self._asked[account_id] = asyncio.create_task(self._ask(account_id))
         try:
             return await asked
-        except GatewayAway:
+        except TryLater:
             self._asked.pop(account_id, None)
             raise
 
@@ -59,15 +57,16 @@ class Recipients:
             recipient: Recipient | None = await self._gateway.get(path, Recipient)
         except LoginRefused as refused:
             reason = "unreadable" if refused.status == 200 else str(refused.status)
-            raise GatewayAway(f"token_{reason}") from None
+            raise ServerAway(f"token_{reason}") from None
         except GatewayRefused as refused:
             if refused.status != 404:
-                raise GatewayAway(f"gateway_{refused.status}") from None
+                kind = ServerAway if refused.status in OF_ALL else TryLater
+                raise kind(f"gateway_{refused.status}") from None
             recipient = None
         except AnswerUnreadable:
-            raise GatewayAway("gateway_unreadable") from None
+            raise TryLater("gateway_unreadable") from None
         except GatewayUnavailable:
-            raise GatewayAway("gateway_unreachable") from None
+            raise ServerAway("gateway_unreachable") from None
         return recipient
 
 

@@ -1,67 +1,149 @@
-"""The log of messages: one row each, written before it is sent and again when its outcome is known.
+"""The file of what the flow must not forget: who was told, what became of it, and (`waiting.py`) what waits.
 
-Kafka and Bytewax deliver at least once: after a kill -9 up to a second of events comes again. A repeat of a
-message with an outcome is answered from its row. A row without an outcome says that the message may have gone out.
+Kafka and Bytewax deliver at least once: after a kill -9 up to a second of events comes again, after the loss of
+the recovery store all of them. An event is taken in once; from then on its messages are this file's alone.
 """
 
+import fcntl
 import sqlite3
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal, TextIO, TypeVar
 
 import msgspec
 
-from schemas.notifications import Notification
-from schemas.times import from_micros, to_micros
+from connectors.records import Out, Record
+from schemas.times import now, to_micros
 
-KEPT = 100_000  # rows; repeats go back about one snapshot, never this far
-SWEEP_EVERY = 1_000  # new rows
+MINUTE_US = 60_000_000
 
-# Named `effects` on disk since the first release.
-TABLE = """
-CREATE TABLE IF NOT EXISTS effects (
+TABLES = """
+CREATE TABLE IF NOT EXISTS told (
+    id TEXT PRIMARY KEY,        -- of an event that was taken in, or of a message that another file's flow recorded
+    minute INTEGER NOT NULL     -- of the event, since 1970 UTC: the same on every repeat
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS told_by_minute ON told (minute);
+CREATE TABLE IF NOT EXISTS unpublished (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,    -- of the message, and of its `notification.recorded` event
-    began INTEGER NOT NULL,     -- microseconds since 1970 UTC: the first try
-    notification BLOB           -- JSON; NULL: the outcome is not known yet
-) STRICT
+    record BLOB NOT NULL        -- an `Out`, until Kafka has acknowledged it
+) STRICT;
 """
+
+# The table of the first releases: one row for each of the newest 100,000 messages.
+TAKE_OVER = f"""
+INSERT OR IGNORE INTO told SELECT id, began / {MINUTE_US} FROM effects WHERE notification IS NOT NULL;
+DROP TABLE effects;
+"""  # noqa: S608 - of a constant
+
+R = TypeVar("R", Out, Record)
 
 
 class SentLog:
-    """The table of messages. Used by one thread; other processes may share the file."""
+    """The open file. Used by one thread of one process: another one would send the same messages."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, or create it. Every statement is its own transaction and survives a kill -9."""
+    def __init__(self, path: Path, horizon: timedelta) -> None:
+        """Open the file, or create it. Events that were recorded more than `horizon` ago are forgotten.
+
+        Raises `BlockingIOError` where another process has it open.
+        """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Only the loop's thread closes and reopens it, but another thread may have opened it first.
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")  # a power cut may repeat the last messages, never lose one
-        self._db.execute("PRAGMA busy_timeout=5000")
-        self._db.execute(TABLE)
+        self._lock = _locked(path.with_suffix(".lock"))
+        # Only the loop's thread closes it, but another thread may have opened it.
+        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self.db.execute("PRAGMA journal_mode=WAL")
+        self.db.execute("PRAGMA synchronous=NORMAL")
+        self.db.executescript(TABLES)
+        if self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'effects'").fetchone():
+            self.db.executescript(TAKE_OVER)
+        self._horizon, self._forgotten = horizon, 0
 
-    def outcome(self, message_id: str) -> Notification | None:
-        """The outcome of a message; None where it is not known."""
-        row = self._db.execute("SELECT notification FROM effects WHERE id = ?", (message_id,)).fetchone()
-        return msgspec.json.decode(row[0], type=Notification) if row and row[0] else None
+    @contextmanager
+    def transaction(self, durable: bool = False) -> Iterator[None]:
+        """Write all or nothing. A kill -9 takes nothing back, a power cut only what came after a `durable` one."""
+        self.db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
 
-    def begin(self, message_id: str, moment: datetime) -> datetime | None:
-        """Record that a message is about to be sent. Returns when it was first tried; None on the first try."""
-        claim = "INSERT INTO effects (id, began) VALUES (?, ?) ON CONFLICT DO NOTHING"
-        if self._db.execute(claim, (message_id, to_micros(moment))).rowcount:
-            return None
-        return from_micros(self._db.execute("SELECT began FROM effects WHERE id = ?", (message_id,)).fetchone()[0])
+    def is_complete(self) -> bool:
+        """Whether all that was told is known; a new file knows nothing, whatever was told before."""
+        return bool(self.db.execute("PRAGMA user_version").fetchone()[0])
 
-    def record(self, message_id: str, notification: Notification) -> None:
-        """Record the outcome of a message, and delete the oldest rows every `SWEEP_EVERY` messages."""
-        row = self._db.execute(
-            "INSERT INTO effects (id, began, notification) VALUES (?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET notification = excluded.notification RETURNING number",
-            (message_id, to_micros(notification.recorded_at), msgspec.json.encode(notification)),
-        ).fetchone()
-        if row[0] % SWEEP_EVERY == 0:
-            self._db.execute("DELETE FROM effects WHERE number <= ?", (row[0] - KEPT,))
+    def complete(self, told: Iterable[tuple[str, datetime]]) -> None:
+        """Remember what was told according to someone else."""
+        self.remember(told)
+        self.db.execute("PRAGMA user_version = 1")
+
+    def take_in(self, event_id: str, recorded_at: datetime) -> Literal["new", "known", "forgotten"]:
+        """Remember an event. `forgotten`: it is so old that nobody can say whether its messages were sent."""
+        if now() - recorded_at > self._horizon:
+            return "forgotten"
+        return "new" if self.remember([(event_id, recorded_at)]) else "known"
+
+    def remember(self, told: Iterable[tuple[str, datetime]]) -> int:
+        """Remember these ids of events or messages with their times; how many of them were not known."""
+        rows = [(told_id, to_micros(moment) // MINUTE_US) for told_id, moment in told]
+        return self.db.executemany("INSERT OR IGNORE INTO told VALUES (?, ?)", rows).rowcount
+
+    def knows(self, told_id: str) -> bool:
+        """Whether an event was taken in, or a message recorded."""
+        return self.db.execute("SELECT 1 FROM told WHERE id = ?", (told_id,)).fetchone() is not None
+
+    def forget(self) -> None:
+        """Forget the events that are older than the horizon; looks once a minute."""
+        oldest = to_micros(now() - self._horizon) // MINUTE_US
+        if oldest > self._forgotten:
+            self.db.execute("DELETE FROM told WHERE minute < ?", (oldest,))
+            self._forgotten = oldest
+
+    def add_outcomes(self, records: Iterable[Out]) -> None:
+        """Keep records until they are `published`."""
+        rows = [(pack(record),) for record in records]
+        self.db.executemany("INSERT INTO unpublished (record) VALUES (?)", rows)
+
+    def outcomes(self, after: int, limit: int) -> list[tuple[int, Out]]:
+        """The first records that are not published, with their numbers, beyond the number `after`."""
+        query = "SELECT number, record FROM unpublished WHERE number > ? ORDER BY number LIMIT ?"
+        return [(number, unpack(Out, packed)) for number, packed in self.db.execute(query, (after, limit))]
+
+    def published(self, numbers: Iterable[int]) -> None:
+        """Forget records that Kafka has acknowledged."""
+        with self.transaction():
+            self.db.executemany("DELETE FROM unpublished WHERE number = ?", [(number,) for number in numbers])
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        self.db.close()
+        self._lock.close()
+
+
+def pack(record: Out | Record) -> bytes:
+    """A record as it is kept in the file."""
+    return msgspec.msgpack.encode(record)
+
+
+def unpack(kind: type[R], packed: bytes) -> R:
+    """A record from the file."""
+    fields = msgspec.msgpack.decode(packed)  # untyped: msgspec has no decoder for `str | bytes`
+    return kind(**fields | {"headers": [(name, value) for name, value in fields["headers"]]})
+
+
+def _locked(path: Path) -> TextIO:
+    lock = path.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise
+    return lock
+
+
+def as_utc(moment: datetime) -> datetime:
+    """`moment`, as UTC where it has no time zone."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,5 +1,6 @@
 """Settings of the notifications flow, and the clients of the channels they describe."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -20,8 +21,8 @@ class NotificationSettings(Settings, frozen=True, kw_only=True):
     `mail_from` and `sms_from`: the senders that messages carry.
     `mail_tls`: encrypted from the first byte (`tls`), after a greeting (`starttls`), or not at all.
     `notification_patience_s`: for how long a message is tried before it is given up.
-    `notification_age_max_s`: for events older than this no message is sent, so that a flow that must read the
-    topic from its beginning does not write to every customer of the past.
+    `notification_age_max_s`: for events older than this no message is sent. For twice as long it is remembered
+    who was told; of what is older still nothing is recorded either.
     """
 
     gateway: str = ""
@@ -43,6 +44,10 @@ class NotificationSettings(Settings, frozen=True, kw_only=True):
     def sent_log_path(self) -> Path:
         """The file of the `SentLog`. Not `.sqlite3`: Bytewax takes such a file for part of its recovery store."""
         return self.data / "notifications" / "effects.db"
+
+    def horizon(self) -> timedelta:
+        """For how long it is remembered who was told of an event: longer than anybody is told of it."""
+        return 2 * timedelta(seconds=self.notification_age_max_s)
 
     def mailer(self) -> Mailer:
         """The client of the mail server, by default the local catcher's. Raises `SecretMissing`."""

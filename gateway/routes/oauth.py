@@ -37,7 +37,7 @@ class JsonWebKeySet(msgspec.Struct, frozen=True):
 @blueprint.post("/oauth/token")
 @endpoint(
     scope=None,
-    limit="public",
+    limit="token",
     answers={200: ServiceToken, 400: OAuthError, 401: OAuthError},
     codes=("body_too_large", "body_timeout"),
     form=True,

@@ -10,7 +10,7 @@ from gateway.books import clients, sessions
 from gateway.books.idempotency import JSON, IdempotentAnswer, KeyedRequest
 from gateway.identity.tokens import Claims, NotAuthenticated
 from gateway.problems import CONTENT_TYPE, Problem
-from gateway.roles import Role, scopes_of
+from gateway.roles import STAFF, Role, scopes_of
 from gateway.runtime import Runtime
 
 BodyT = TypeVar("BodyT", covariant=True)
@@ -46,14 +46,16 @@ async def _account(runtime: Runtime, claims: Claims) -> Caller:
     if grant is None or grant.account_id != claims.sub:
         raise NotAuthenticated("The session has ended.")
     scopes = scopes_of(grant.role, grant.extra_scopes)
-    return Caller(grant.account_id, grant.role, scopes, claims.sid, grant.limit_class)
+    limit_class = grant.limit_class or ("staff" if grant.role in STAFF else "")
+    return Caller(grant.account_id, grant.role, scopes, claims.sid, limit_class)
 
 
 async def _service(runtime: Runtime, claims: Claims) -> Caller:
     client = await runtime.books.read(clients.by_id, claims.sub)
     if client is None:
         raise NotAuthenticated
-    return Caller(client.id, "service", frozenset(claims.scope.split()) & frozenset(client.scopes.split()))
+    scopes = frozenset(claims.scope.split()) & frozenset(client.scopes.split())
+    return Caller(client.id, "service", scopes, limit_class="service")
 
 
 class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.bare import ANSWER, create_bare
 from benchmarks.figures import Figures
+from benchmarks.stuck import measure_memory
 from sluice.processes import NAMES
 
 
@@ -27,6 +28,14 @@ def test_a_small_run_fills_every_figure(tmp_path: Path) -> None:
     assert figures.hop_ms.keys() == figures.verdict_of_hop.keys() == {"p50", "p99"}
     assert set(figures.processes) == {*NAMES, "supervisor", "load generator"}
     assert all(cost.pss_mb > 0 for cost in figures.processes.values())
+
+
+async def test_stuck_messages_cost_disk_and_no_memory_and_others_no_time() -> None:
+    """The short form of `python -m benchmarks.stuck --memory 100000`."""
+    figures = await measure_memory(2_000, mails=10)
+    assert figures["mail_ms"]["p99"] < 5_000
+    assert figures["grown_mb"] < 50
+    assert figures["disk_mb"] >= 2
 
 
 async def test_the_bare_post_takes_a_payment_and_does_nothing() -> None:

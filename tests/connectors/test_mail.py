@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
-from connectors.delivery import DeliveryRefused, NotDelivered, TryLater
+from connectors.delivery import DeliveryRefused, NotDelivered, ServerAway, TryLater
 from connectors.mail import Mail, Mailer, MailServer, build
 
 MAIL = Mail("ada@example.com", "Receipt", "12.34", "<b>12.34</b>", "evt_1", {"X-Sluice-Sequence": "4"})
@@ -24,7 +24,7 @@ class Postbox:
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.connections = 0
-        self.recipient = "250 OK"
+        self.recipient = self.sender = "250 OK"
         self.data = "250 OK"
         self.hung_up = asyncio.Event()
 
@@ -34,6 +34,12 @@ class Postbox:
         self.connections += 1
         session.host_name = hostname
         return responses
+
+    async def handle_MAIL(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        envelope.mail_from = address if self.sender.startswith("250") else None
+        return self.sender
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[Any]
@@ -125,11 +131,25 @@ async def test_4xx_is_for_later_and_5xx_is_final(
     assert len(postbox.mails) == 1
 
 
+async def test_a_mailbox_that_refuses_costs_no_connection(postbox: Postbox, mailer: Mailer) -> None:
+    postbox.recipient = "451 4.3.0 Try again"
+    for _ in range(5):
+        with pytest.raises(TryLater):
+            await mailer.send(MAIL)
+    assert postbox.connections <= 2
+
+
+async def test_a_sender_that_is_refused_is_no_fault_of_the_mail(postbox: Postbox, mailer: Mailer) -> None:
+    postbox.sender = "550 5.7.1 Who are you?"
+    with pytest.raises(ServerAway, match="smtp_550"):
+        await mailer.send(MAIL)
+
+
 async def test_a_server_that_is_away_is_for_later_and_found_again(postbox: Postbox) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     mailer = mailer_to(port)
-    with pytest.raises(TryLater, match="smtp_unreachable"):
+    with pytest.raises(ServerAway, match="smtp_unreachable"):
         await mailer.send(MAIL)
     server = await listen(postbox, port)
     await mailer.send(MAIL)

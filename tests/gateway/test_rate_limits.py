@@ -34,6 +34,12 @@ def test_a_refused_request_spends_nothing() -> None:
     assert spent.spend("small", "a", 0.5).retry_after_s == 0
 
 
+def test_300_payments_a_second_stay_within_the_limit_of_the_service_that_tells_of_them() -> None:
+    spent = RateLimits()
+    for second in range(60):  # each with three events to tell of
+        assert all(spent.spend("service", "notifications", second).retry_after_s == 0 for _ in range(900))
+
+
 def test_keys_and_classes_are_apart() -> None:
     spent = RateLimits()
     for _ in range(3):

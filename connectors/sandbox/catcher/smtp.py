@@ -12,7 +12,8 @@ from connectors.sandbox.catcher.inbox import Inbox
 
 SIZE_MAX = 256 * 1024  # bytes of one mail: with `inbox.KEPT` it bounds the memory
 
-# Local parts that answer RCPT TO as a real server would (RFC 5321 §4.2.3, RFC 3463).
+# Local parts that answer RCPT TO as a real server would (RFC 5321 §4.2.3, RFC 3463); `busy+17` is a mailbox of its
+# own that answers as `busy` does.
 REFUSALS = {
     "bounce": "550 5.1.1 No such mailbox",
     "full": "552 5.2.2 Mailbox full",
@@ -43,7 +44,7 @@ class Catcher:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[Any]
     ) -> str:
         """Accept the recipient, or answer with the refusal its mailbox simulates."""
-        refusal = REFUSALS.get(address.partition("@")[0].lower())
+        refusal = REFUSALS.get(address.partition("@")[0].partition("+")[0].lower())
         if refusal:
             return refusal
         envelope.rcpt_tos.append(address)

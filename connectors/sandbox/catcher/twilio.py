@@ -31,6 +31,7 @@ ERRORS = {
     21610: (400, "Attempt to send to unsubscribed recipient"),
     21612: (400, "The 'To' phone number is not currently reachable"),
     21614: (400, "'To' number is not a valid mobile number"),
+    20500: (500, "Internal Server Error"),
     21617: (400, "The concatenated message body exceeds the 1600 character limit"),
 }
 MAGIC = {
@@ -38,6 +39,7 @@ MAGIC = {
     "+15005550002": 21612,
     "+15005550004": 21610,
     "+15005550009": 21614,
+    "+15005550099": 20500,  # not one of Twilio's: a number that no message reaches today
 }
 
 RouteHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -1,6 +1,6 @@
 """Batches of records into the warehouse: each event counts once, whatever is repeated, cut or mixed."""
 
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
@@ -265,9 +265,9 @@ def test_the_first_verdict_of_a_payment_counts(kept: Kept, kafka_log: Log) -> No
 def test_labels_and_notifications_count_once_per_event(kept: Kept, kafka_log: Log) -> None:
     label = Label("pay_1", "fp_1", "acc_m", "fraud", "analyst", 5, "EUR", {"a": 1.0}, 0.5, "m1", BIRTH, BIRTH)
     message = Notification(
-        "pay_1", "evt_9", 2, "transaction_completed", "email", "c…@x", "delivered", None, "m", BIRTH
+        "pay_1", "evt_9", 2, "transaction_completed", "email", "c…@x", "delivered", None, "m", BIRTH, BIRTH
     )
-    again = msgspec.structs.replace(message, recorded_at=BIRTH + timedelta(hours=3))
+    again = msgspec.structs.replace(message, recorded_at=BIRTH + timedelta(days=9))
     labelled = new_event("label.recorded", "/gateway", "pay_1", label, BIRTH)
     told = new_event("notification.recorded", "/flows/notifications", "pay_1", message, BIRTH, "evt_told")
     told_again = new_event("notification.recorded", "/flows/notifications", "pay_1", again, BIRTH, "evt_told")
@@ -293,15 +293,14 @@ def test_quality_is_told_of_a_recipe_whatever_the_labels_it_had_learned(kept: Ke
 
 
 def test_of_a_control_the_last_word_counts(kept: Kept, kafka_log: Log) -> None:
-    def rule(threshold: float) -> Record:
-        return kafka_log.event(
-            "controls.v1",
-            event("control.rule", Rule("rule_1", "count_1h", threshold, "review", "busy", True, BIRTH)),
-        )
+    def rule(threshold: float, recorded_at: datetime = BIRTH + timedelta(hours=1)) -> Record:
+        set_to = Rule("rule_1", "count_1h", threshold, "review", "busy", True, recorded_at)
+        return kafka_log.event("controls.v1", event("control.rule", set_to))
 
     entry = ListEntry("list_1", "block", "instrument", "fp_9", "stolen", None, BIRTH)
     kept.write(rule(3), rule(4), kafka_log.event("controls.v1", event("control.list_entry", entry)))
     kept.write(rule(5))
+    kept.write(rule(4, BIRTH))  # sent again from the outbox, after what came later
     assert kept.ask("SELECT id, kind, setting ->> 'threshold' FROM controls ORDER BY id") == [
         ("list_1", "list_entry", None),
         ("rule_1", "rule", "5.0"),
@@ -314,12 +313,48 @@ def test_a_dead_letter_counts_once_however_many_flows_post_it(kept: Kept, kafka_
         new_event(
             "dead_letter", source, "x", msgspec.structs.replace(letter, recorded_at=BIRTH + later), BIRTH, "evt_x"
         )
-        for source, later in (("/flows/fraud", timedelta(0)), ("/flows/analytics", timedelta(minutes=1)))
+        for source, later in (("/flows/fraud", timedelta(0)), ("/flows/analytics", timedelta(days=9)))
     ]
-    kept.write(*(kafka_log.event("dead_letter.v1", post) for post in posts))
+    for post in posts:
+        kept.write(kafka_log.event("dead_letter.v1", post))
     assert kept.ask('SELECT topic, partition, "offset", reason FROM dead_letters') == [
         (PAYMENTS, 3, 17, "missing header")
     ]
+
+
+def test_an_unreadable_dead_letter_that_is_read_again_counts_once(kept: Kept) -> None:
+    """As after a power cut took back the end of Kafka's log, and its reader went back by time."""
+    unreadable = Record("dead_letter.v1", 2, 5, None, [], b"{", 0)
+    for _ in range(2):
+        kept.write(unreadable)
+    assert kept.ask('SELECT topic, partition, "offset" FROM dead_letters') == [("dead_letter.v1", 2, 5)]
+
+
+def test_every_appended_table_drops_the_repeat_of_a_flow_that_lost_its_store(kept: Kept, kafka_log: Log) -> None:
+    """Months later, beside newer rows: what it writes again has a time of its own."""
+    month = timedelta(days=30)
+
+    def written(later: timedelta, outcome: Any) -> list[Record]:
+        message = Notification("pay_1", "evt_9", 2, "refund", "sms", "", outcome, None, "m", BIRTH + later, BIRTH)
+        label = Label("pay_1", "fp_1", "acc_m", "fraud", "analyst", 5, "EUR", {}, 0.5, "m1", BIRTH, BIRTH)
+        judged = verdict("pay_1", recorded_at=BIRTH + later)
+        letter = DeadLetter(PAYMENTS, 3, 17, "missing header", None, BIRTH + later)
+        return [
+            kafka_log.event(
+                "notifications.v1", new_event("notification.recorded", "/", "pay_1", message, BIRTH, "n")
+            ),
+            kafka_log.event("labels.v1", new_event("label.recorded", "/", "pay_1", label, BIRTH, "l")),
+            kafka_log.event("risk.v1", new_event("risk.verdict", "/", "pay_1", judged, BIRTH, "v")),
+            kafka_log.event("dead_letter.v1", new_event("dead_letter", "/", "x", letter, BIRTH, "d")),
+        ]
+
+    kept.write(*written(timedelta(0), "delivered"))
+    newer = verdict("pay_2", occurred_at=BIRTH + month)
+    kept.write(kafka_log.event("risk.v1", event("risk.verdict", newer)))
+    kept.write(*written(3 * month, "failed"))
+    counts = {table.name: kept.ask(f"SELECT count(*) FROM store.{table.name}") for table in writer.APPENDED}
+    assert counts == {"verdicts": [(2,)], "labels": [(1,)], "notifications": [(1,)], "dead_letters": [(1,)]}
+    assert kept.ask("SELECT outcome FROM notifications") == [("delivered",)]
 
 
 def test_lag_and_age_are_told_by_partition(kept: Kept, kafka_log: Log) -> None:

@@ -11,16 +11,19 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from connectors.records import Out, Record
 from connectors.sandbox.catcher.__main__ import serve
 from connectors.sandbox.catcher.settings import CatcherSettings
+from flows.notifications.flow import open_log, open_teller
 from flows.notifications.loop_thread import LoopThread
 from flows.notifications.settings import NotificationSettings
-from schemas.events import Event, new_event
+from schemas.events import Event, decode, encode, new_event
 from schemas.ids import new_id
-from schemas.notifications import Recipient
+from schemas.notifications import Notification, Recipient
 from schemas.payments import Method, Payment, Refund, RefundEvent, TransactionCompleted
 from schemas.states import STATUS, PaymentState, Status
 from schemas.times import now
+from tests.patience import until
 
 EMAIL = "ada@example.com"
 PHONE = "+15005550006"
@@ -125,6 +128,69 @@ def stage(tmp_path: Path, free_offset: Callable[[], int]) -> Iterator[Stage]:
     stage = Stage(tmp_path, free_offset())
     yield stage
     stage.close()
+
+
+class Telling:
+    """A teller on the stage, as a flow has it that was just started."""
+
+    def __init__(self, stage: Stage, **settings: Any) -> None:
+        self.stage, self._heard = stage, 0
+        self._settings = msgspec.structs.replace(stage.settings, **settings)
+        self.log = open_log(self._settings)
+        self.teller = stage.loop_thread.run(open_teller(self._settings, self.log))
+
+    def keep(self, *events: Event) -> None:
+        """Take in events, as read from Kafka."""
+        self.stage.loop_thread.run(self.teller.keep([recorded(event, n) for n, event in enumerate(events)]))
+
+    def waiting(self) -> int:
+        """How many messages wait."""
+        return self.teller._waiting.count
+
+    def records(self) -> list[Out]:
+        """The records to write since it was last asked."""
+        found = self.stage.loop_thread.run(self.teller.outcomes(self._heard, 1_000_000))
+        self._heard = found[-1][0] if found else self._heard
+        return [record for _, record in found]
+
+    def outcomes(self) -> list[Notification]:
+        """What became of messages since it was last asked, without dead letters."""
+        events = [decode(record.headers, record.value) for record in self.records()]
+        return [event.data for event in events if isinstance(event.data, Notification)]
+
+    def tell(self, *events: Event) -> list[Notification]:
+        """Tell of events, and wait until none of their messages waits any more."""
+        self.keep(*events)
+        until(lambda: not self.waiting())
+        return self.outcomes()
+
+    def close(self) -> None:
+        self.stage.loop_thread.run(self.teller.close())
+
+
+def recorded(event: Event, offset: int = 0) -> tuple[Record, Event]:
+    headers, value = encode(event)
+    return Record("payments.v1", 3, offset, b"fp_1", headers, value, 0), event
+
+
+@pytest.fixture
+def start(stage: Stage) -> Iterator[Callable[..., Telling]]:
+    """Starts a flow's teller with some settings; the one before must be closed."""
+    started: list[Telling] = []
+
+    def run(**settings: Any) -> Telling:
+        started.append(Telling(stage, **settings))
+        return started[-1]
+
+    yield run
+    for telling in started:
+        if not telling.teller._running.done():
+            telling.close()
+
+
+@pytest.fixture
+def telling(start: Callable[..., Telling]) -> Telling:
+    return start()
 
 
 def recipient(**changes: Any) -> Recipient:

@@ -27,9 +27,8 @@ class Flow:
 
     def __init__(self, stage: Any, bootstrap: str, log: Path) -> None:
         self._settings, self._log = stage.settings, log
-        self._store = stage.settings.data / "notifications"
-        self._store.mkdir(parents=True)
-        init_db_dir(self._store, 1)
+        self.store = stage.settings.data / "notifications"
+        self.make_store()
         self._environment = {
             "PATH": os.environ["PATH"],
             "SLUICE_DATA": str(stage.settings.data),
@@ -43,11 +42,18 @@ class Flow:
         command = [sys.executable, "-m", "bytewax.run", "flows.notifications.flow:get_flow"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "-r", str(self._store), "-s", "1", "-b", "0"],
+                [*command, "-r", str(self.store), "-s", "1", "-b", "0"],
                 env=self._environment,
                 stdout=log,
                 stderr=log,
             )
+
+    def make_store(self) -> None:
+        """A recovery store, in place of the one that is there."""
+        self.store.mkdir(parents=True, exist_ok=True)
+        for part in self.store.glob("part-*.sqlite3*"):
+            part.unlink()
+        init_db_dir(self.store, 1)
 
     def kill(self) -> None:
         if self._process:
@@ -141,6 +147,31 @@ def test_killed_again_and_again_it_tells_each_customer_once(
     assert len(mails) == 60
     # SMTP cannot be asked: what each of the 4 connections had just handed over when the kill came is there twice.
     assert sum(mails) <= 60 + 3 * 4
+
+
+@pytest.mark.parametrize("lost", ["recovery store", "log too"])
+def test_a_flow_that_lost_its_store_tells_nobody_twice(
+    stage: Any, make: Any, flow: Flow, publish: Any, kafka: str, lost: str
+) -> None:
+    """It reads the topic from its beginning; without its own log it has Kafka's word for what was told."""
+    customer = f"acct_{os.urandom(4).hex()}"
+    stage.gateway.recipients[customer] = make.recipient()
+    before = [make.completed(make.payment(customer=customer)) for _ in range(20)]
+    flow.start()
+    for event in before:
+        publish(event)
+    until(lambda: len(records_of(kafka, *before)) == 40)
+    flow.kill()
+    flow.make_store()
+    if lost == "log too":
+        for file in flow.store.glob("effects.*"):
+            file.unlink()
+    after = make.completed(make.payment(customer=customer))
+    publish(after)
+    flow.start()
+    until(lambda: len(records_of(kafka, after)) == 2)
+    assert sum(message["copies"] for message in stage.messages()) == 42
+    assert len(records_of(kafka, *before)) == 40
 
 
 def records_of(bootstrap: str, *events: Event) -> list[Event]:

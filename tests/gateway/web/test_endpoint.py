@@ -148,6 +148,21 @@ async def test_a_limit_is_per_account_and_its_class_wins(
         assert (await running.ask("POST", "/bench/accepted", {}, "replay")).status == 201
 
 
+async def test_services_and_staff_have_limits_of_their_own(
+    running: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One service asks for all customers; importers and dashboards act in the name of staff."""
+    for shared in ("default", "public"):
+        monkeypatch.setitem(LIMITS, shared, RateLimit(per_second=0.01, burst=2))
+    await asyncio.gather(*[running.ask("GET", "/oauth/jwks") for _ in range(3)])
+    service = await running.service_token()
+    path = "/v1/accounts/acc_x/recipient"
+    assert [(await running.ask("GET", path, who=service)).status for _ in range(5)] == [404] * 5
+    for who in ("analyst", "admin"):
+        assert [(await running.ask("GET", "/v1/me", who=who)).status for _ in range(5)] == [200] * 5
+    assert [(await running.ask("GET", "/v1/me", who="customer")).status for _ in range(3)] == [200, 200, 429]
+
+
 async def test_requests_without_a_good_token_are_limited_by_address(
     running: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,234 @@
+"""Events are taken in, recipients asked for, messages sent: each step in a lane of its own (`lane.py`)."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterable
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from connectors.delivery import DeliveryRefused, ServerAway, TryLater
+from connectors.records import Out, Record, dead_letter
+from flows.notifications.delivery import (
+    SOURCE,
+    Deliverer,
+    Delivery,
+    deliveries,
+    message_id_of,
+    record,
+    record_of,
+    suppressed,
+)
+from flows.notifications.lane import FIRST_PAUSE_S, Lane
+from flows.notifications.message import ToldEvent
+from flows.notifications.preferences import mask
+from flows.notifications.recipients import Recipients
+from flows.notifications.sent_log import SentLog, as_utc
+from flows.notifications.waiting import LaneName, Line, Waiting, WaitingMessage
+from schemas.events import Event, decode
+from schemas.notifications import Recipient
+from schemas.times import from_micros, now
+
+FULL = 1_000_000  # messages that wait, about 2 GB: beyond it the flow stops reading, and Kafka keeps the rest
+PAUSE_MAX_S = 30.0
+ASKED_AT_ONCE = 100  # events of a customer
+GIVEN_UP_AT_ONCE = 200
+SWEEP_EVERY_S = 1.0
+SLOTS: dict[LaneName, int] = {"recipient": 16, "email": 8, "sms": 8}
+
+log = structlog.get_logger()
+
+
+class TellerPolicy(msgspec.Struct, frozen=True):
+    """`patience`: for how long a message is tried. Events older than `age_max` are not told any more."""
+
+    patience: timedelta
+    age_max: timedelta
+
+
+class Teller:
+    """Tells customers of events. Belongs to the event loop that made it."""
+
+    def __init__(
+        self, sent_log: SentLog, recipients: Recipients, deliverer: Deliverer, policy: TellerPolicy
+    ) -> None:
+        """Goes on at once with what waits in the log."""
+        self._log, self._waiting = sent_log, Waiting(sent_log)
+        self._recipients, self._deliverer, self._policy = recipients, deliverer, policy
+        self.has_outcomes, self._has_room = True, asyncio.Event()
+        works = {"recipient": self._ask, "email": self._tell, "sms": self._tell}
+        self._lanes = {name: Lane(name, slots, self._waiting, works[name]) for name, slots in SLOTS.items()}
+        self._running = asyncio.create_task(self._run())
+
+    async def keep(self, items: Iterable[tuple[Record, Event]]) -> None:
+        """Take in events; those that were taken in before are dropped. Returns once they are on disk.
+
+        Does not return before fewer than `FULL` messages wait, however long that takes.
+        """
+        with self._log.transaction(durable=True):
+            forgotten = sum([self._take_in(source, event) for source, event in items])
+        if forgotten:
+            log.warning("notification.forgotten", events=forgotten)
+        self._lanes["recipient"].wake()
+        if self._waiting.count >= FULL:
+            self._has_room.clear()
+            await self._has_room.wait()
+
+    async def outcomes(self, after: int, limit: int) -> list[tuple[int, Out]]:
+        """The records to write next, with their numbers, beyond the number `after`."""
+        found = self._log.outcomes(after, limit)
+        self.has_outcomes = len(found) == limit
+        return found
+
+    async def published(self, numbers: Iterable[int]) -> None:
+        """Kafka has acknowledged these records."""
+        self._log.published(numbers)
+
+    def check(self) -> None:
+        """Raise what ended the lanes, if they ended. May be called by any thread."""
+        if self._running.done():
+            self._running.result()
+
+    async def close(self) -> None:
+        """End the lanes, then close all connections and the log."""
+        self._running.cancel()
+        await asyncio.wait([self._running])
+        await self._deliverer.close()
+        await self._recipients.close()
+        self._log.close()
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for lane in self._lanes.values():
+                tasks.create_task(lane.run())
+            tasks.create_task(self._sweep())
+
+    def _take_in(self, source: Record, event: Event) -> bool:
+        """Whether the event is too old for anybody to know whether its messages were sent; then none is."""
+        assert isinstance(event.data, ToldEvent)
+        known = self._log.take_in(event.id, as_utc(event.data.recorded_at))
+        if known == "new":
+            self._waiting.add("recipient", event.data.payment.customer, source)
+        return known == "forgotten"
+
+    async def _ask(self, lane: LaneName, customer: str) -> None:
+        """Ask whom to tell of the first events of a line, and queue their messages."""
+        line = self._waiting.line(lane, customer, ASKED_AT_ONCE)
+        try:
+            recipient = await self._recipients.ask(customer)
+        except TryLater as error:
+            self._postpone(lane, customer, line, error)
+            if isinstance(error, ServerAway):
+                raise
+            return
+        with self._log.transaction():
+            for message in line.messages:
+                self._plan(message, recipient)
+            self._settle(lane, customer, line.messages, [])
+        for name in ("email", "sms"):
+            self._lanes[name].wake()
+
+    def _plan(self, message: WaitingMessage, recipient: Recipient | None) -> None:
+        """Queue the messages of an event, and record those that are not sent."""
+        for delivery in deliveries(_event(message), recipient):
+            if self._log.knows(message_id_of(delivery.event, delivery.channel)):
+                continue
+            reason = suppressed(delivery, now(), self._policy.age_max)
+            if reason or delivery.channel == "webhook":
+                self._log.add_outcomes([record_of(delivery, "suppressed", reason)])
+                self.has_outcomes = True
+            else:
+                self._waiting.add(delivery.channel, message.customer, message.record, message.queued_s)
+
+    async def _tell(self, lane: LaneName, customer: str) -> None:
+        """Send the first message of a line, to where its recipient wants it now."""
+        line = self._waiting.line(lane, customer)
+        message = line.messages[0]
+        delivery: Delivery | None = None
+        try:
+            recipient = await self._recipients.ask(customer)
+            wanted = deliveries(_event(message), recipient)
+            delivery = next((each for each in wanted if each.channel == lane), None)
+            outcomes = [await self._deliver(delivery, message)] if delivery else []
+        except TryLater as error:
+            self._postpone(lane, customer, line, error, delivery)
+            if isinstance(error, ServerAway):
+                raise
+            return
+        except sqlite3.Error:
+            raise
+        except Exception as error:
+            # It would fail after every restart too. Not the error's text: it may contain an address.
+            log.error("notification.failed", event_id=_event(message).id, error=type(error).__name__)
+            outcomes = [dead_letter(message.record, f"cannot be told: {type(error).__name__}", SOURCE)]
+        with self._log.transaction():
+            self._settle(lane, customer, [message], outcomes)
+
+    async def _deliver(self, delivery: Delivery, message: WaitingMessage) -> Out:
+        """The record of what became of a message. Raises `TryLater` and `ServerAway`."""
+        if reason := suppressed(delivery, now(), self._policy.age_max):
+            return record_of(delivery, "suppressed", reason)
+        began = None if message.began is None else from_micros(message.began)
+        try:
+            await self._deliverer.send(delivery, began, lambda: self._waiting.begin(message))
+        except DeliveryRefused as error:
+            return record_of(delivery, "failed", error.reason)
+        return record_of(delivery, "delivered")
+
+    def _settle(self, lane: LaneName, customer: str, messages: list[WaitingMessage], outcomes: list[Out]) -> None:
+        self._waiting.remove(messages)
+        self._waiting.answered(lane, customer)
+        self._log.add_outcomes(outcomes)
+        self.has_outcomes = self.has_outcomes or bool(outcomes)
+
+    def _postpone(
+        self, lane: LaneName, customer: str, line: Line, error: TryLater, delivery: Delivery | None = None
+    ) -> None:
+        if line.tries == 0:
+            log.warning("notification.postponed", event_id=_event(line.messages[0]).id, reason=error.reason)
+        address = mask(delivery.address() or "") if delivery else line.address
+        self._waiting.postpone(lane, customer, pause_s(line.tries), error.reason, address)
+
+    async def _sweep(self) -> None:
+        """Give up what was tried for long enough, and forget what is long past."""
+        while True:
+            there_are_more = any(self._give_up(lane) for lane in self._lanes.values())
+            self._log.forget()
+            self._waiting.save_clock()
+            if self._waiting.count < FULL:
+                self._has_room.set()
+            await asyncio.sleep(0 if there_are_more else SWEEP_EVERY_S)
+
+    def _give_up(self, lane: Lane) -> bool:
+        """Give up some messages that nobody could take for too long; whether there may be more of them.
+
+        They are not tried once more: the first of each line was, within the last pause.
+        """
+        before_s = self._waiting.now_s() - self._policy.patience.total_seconds()
+        found = self._waiting.older(lane.name, before_s, bool(lane.away_reason), GIVEN_UP_AT_ONCE)
+        messages = [message for message in found if message.customer not in lane.running]
+        if not messages:
+            return False
+        lines = {m.customer: self._waiting.line(lane.name, m.customer) for m in messages}
+        with self._log.transaction():
+            self._log.add_outcomes([_given_up(m, lines[m.customer], lane.away_reason) for m in messages])
+            self._waiting.remove(messages)
+        self.has_outcomes = True
+        return len(found) == GIVEN_UP_AT_ONCE
+
+
+def pause_s(tries: int) -> float:
+    """How long a line rests after a try in vain, by the number of those before it."""
+    return min(FIRST_PAUSE_S * 2.0 ** min(tries, 20), PAUSE_MAX_S)
+
+
+def _given_up(message: WaitingMessage, line: Line, away_reason: str) -> Out:
+    reason = line.reason or away_reason
+    if message.lane == "recipient":
+        return dead_letter(message.record, f"nobody could be told: {reason}", SOURCE)
+    return record(_event(message), message.lane, line.address, "failed", reason)
+
+
+def _event(message: WaitingMessage) -> Event:
+    return decode(message.record.headers, message.record.value)
