@@ -80,7 +80,7 @@ def get_flow() -> Dataflow:
     source = BroadcastSource(
         settings.bootstrap(),
         [topic.name for topic in TOPICS],
-        start=warehouse.offsets(),
+        start=warehouse.bookmarks(),
         on_lag=_beat(settings, warehouse),
         gather_s=GATHER_S,
         may_expire={CONTROLS.name, DEAD_LETTER.name},
