@@ -24,18 +24,8 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from confluent_kafka import KafkaError, Message
 
 from connectors.kafka import producer
-from connectors.records import (
-    OffsetGone,
-    Offsets,
-    Out,
-    Place,
-    Record,
-    RecordReader,
-    dead_letter,
-    out,
-    places,
-    read,
-)
+from connectors.record_reader import Bookmark, Bookmarks, OffsetGone, RecordReader, places
+from connectors.records import Out, Place, Record, dead_letter, out, read
 from schemas.events import Event
 from schemas.times import now
 
@@ -60,8 +50,13 @@ class DeliveryFailed(Exception):
     """Kafka did not acknowledge every record of a batch."""
 
 
-class KafkaSource(FixedPartitionedSource[Record, int]):
-    """Each Kafka partition is a Bytewax partition, so that workers share them; its state is the next offset.
+Kept = tuple[int, int | None]  # a bookmark in the recovery store
+
+
+class KafkaSource(FixedPartitionedSource[Record, int | Kept]):
+    """Each Kafka partition is a Bytewax partition, so that workers share them; its state is a bookmark.
+
+    Earlier releases kept the next offset alone.
 
     Without a state it begins at `start`, or at the earliest record where `start` does not name the partition.
     `on_lag` is called about once a second with the number of unread records. With `tail=False` the flow ends at
@@ -72,7 +67,7 @@ class KafkaSource(FixedPartitionedSource[Record, int]):
         self,
         bootstrap: str,
         topics: str | Iterable[str],
-        start: Offsets | None = None,
+        start: Bookmarks | None = None,
         on_lag: Callable[[int], None] | None = None,
         tail: bool = True,
         config: Mapping[str, Any] | None = None,
@@ -87,12 +82,12 @@ class KafkaSource(FixedPartitionedSource[Record, int]):
         """All partitions, as `topic/partition`."""
         return [f"{topic}/{number}" for topic, number in places(self._bootstrap, self._topics)]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "_KafkaPartition":
+    def build_part(self, step_id: str, for_part: str, resume_state: int | Kept | None) -> "_KafkaPartition":
         """One partition, read by the consumer of this worker."""
         topic, _, number = for_part.rpartition("/")
         place = (topic, int(number))
-        offset = self._start.get(place) if resume_state is None else resume_state
-        return _KafkaPartition(self._shared(), place, offset, self._tail)
+        start = self._start.get(place) if resume_state is None else _bookmark(resume_state)
+        return _KafkaPartition(self._shared(), place, start, self._tail)
 
     def _shared(self) -> "_SharedReader":
         if not hasattr(self._worker, "shared"):
@@ -114,8 +109,8 @@ class _SharedReader:
         self.reader = reader
         self._waiting: dict[Place, list[Record]] = {}
 
-    def open(self, place: Place, offset: int | None) -> None:
-        self.reader.add(place, offset)
+    def open(self, place: Place, start: Bookmark | None) -> None:
+        self.reader.add(place, start)
         self._waiting[place] = []
 
     def take(self, place: Place) -> list[Record]:
@@ -137,23 +132,27 @@ class _SharedReader:
                 waiting.append(record)
 
 
-class _KafkaPartition(StatefulSourcePartition[Record, int]):
-    def __init__(self, shared: _SharedReader, place: Place, offset: int | None, tail: bool) -> None:
-        shared.open(place, offset)
+def _bookmark(kept: int | Kept) -> Bookmark:
+    return Bookmark(kept) if isinstance(kept, int) else Bookmark(*kept)
+
+
+class _KafkaPartition(StatefulSourcePartition[Record, int | Kept]):
+    def __init__(self, shared: _SharedReader, place: Place, start: Bookmark | None, tail: bool) -> None:
+        shared.open(place, start)
         self._shared, self._place = shared, place
-        self._offset = shared.reader.positions[place]
+        self._mark = shared.reader.bookmarks[place]
         self._end = None if tail else shared.reader.ends[place]
 
     def next_batch(self) -> list[Record]:
-        if self._end is not None and self._offset >= self._end:
+        if self._end is not None and self._mark.offset >= self._end:
             raise StopIteration
         records = self._shared.take(self._place)
         if records:
-            self._offset = records[-1].offset + 1
+            self._mark = Bookmark(records[-1].offset + 1, records[-1].timestamp_ms)
         return records
 
-    def snapshot(self) -> int:
-        return self._offset
+    def snapshot(self) -> Kept:
+        return (self._mark.offset, self._mark.read_ms)
 
     def close(self) -> None:
         self._shared.close(self._place)
@@ -173,7 +172,7 @@ class BroadcastSource(DynamicSource[Record]):
         self,
         bootstrap: str,
         topics: str | Iterable[str],
-        start: Offsets | None = None,
+        start: Bookmarks | None = None,
         on_lag: Callable[[Mapping[Place, int]], None] | None = None,
         tail: bool = True,
         every_s: float = 0,

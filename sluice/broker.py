@@ -35,6 +35,8 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
 group.initial.rebalance.delay.ms=0
+# What it acknowledges is on disk: one node alone has no replica that would survive the loss of its power.
+log.flush.interval.messages=1
 # After a kill -9 the new broker may not write until the session of the old one has ended: 9 s by default.
 broker.session.timeout.ms=1500
 # The controller drops a heartbeat it cannot handle within half of this, and fences the broker after a session

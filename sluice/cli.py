@@ -23,6 +23,7 @@ COMMANDS = {
     "reconcile": ("sluice.reconcile.command:reconcile", "Compare books, processors, Kafka and warehouse."),
     "evaluate": ("sluice.evaluate:evaluate", "Measure the fraud model on a labelled file, offline."),
     "sql": ("sluice.sql:sql", "Ask the running warehouse in SQL."),
+    "outbox": ("sluice.outbox:outbox_command", "Send events again that Kafka lost."),
     "keys": ("sluice.keys:keys", "Rotate the vault's key."),
 }
 

@@ -111,7 +111,7 @@ def _topics(settings: Settings, name: str, warehouse: Warehouse, config: dict[st
     return BroadcastSource(
         settings.bootstrap(),
         [topic.name for topic in TOPICS],
-        start=warehouse.offsets(),
+        start=warehouse.bookmarks(),
         on_lag=_beat(settings, name, warehouse),
         gather_s=GATHER_S,
         may_expire={CONTROLS.name, DEAD_LETTER.name},

@@ -8,7 +8,8 @@ from pathlib import Path
 import duckdb
 import structlog
 
-from connectors.records import Offsets, Out, Place, dead_letter
+from connectors.record_reader import Bookmarks
+from connectors.records import Out, Place, dead_letter
 from connectors.warehouse import load_quack
 from flows.analytics import writer
 from flows.analytics.access_control import AccessControl, serve
@@ -55,9 +56,9 @@ class Warehouse:
         self._commit_lock = threading.RLock()
         self._guard: QueryGuard | None = None
 
-    def offsets(self) -> Offsets:
-        """The offsets to read on from."""
-        return writer.stored_offsets(self._con)
+    def bookmarks(self) -> Bookmarks:
+        """Where to read each partition on."""
+        return writer.stored_bookmarks(self._con)
 
     def write(self, batch: Sequence[IngestedRecord]) -> None:
         """Write one batch: dead letters first, then rows and offsets in one transaction.

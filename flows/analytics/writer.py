@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import duckdb
 import msgspec
 
+from connectors.record_reader import Bookmark
 from connectors.records import Place
 from flows.analytics.ingest import latest_payments, latest_refunds
 from flows.analytics.rows import (
@@ -169,10 +170,10 @@ def write_batch(
         con.execute(ADVANCE_OFFSETS, _parameters(positions))
 
 
-def stored_offsets(con: duckdb.DuckDBPyConnection) -> dict[Place, int]:
-    """The offsets to read on from: those of the last transaction."""
-    found = con.execute("SELECT topic, partition, next_offset FROM store.offsets").fetchall()
-    return {(topic, partition): offset for topic, partition, offset in found}
+def stored_bookmarks(con: duckdb.DuckDBPyConnection) -> dict[Place, Bookmark]:
+    """Where to read each partition on: as of the last transaction."""
+    found = con.execute("SELECT topic, partition, next_offset, epoch_ms(newest_at) FROM store.offsets").fetchall()
+    return {(topic, partition): Bookmark(offset, read_ms) for topic, partition, offset, read_ms in found}
 
 
 def save_lag(con: duckdb.DuckDBPyConnection, lag: Mapping[Place, int]) -> None:

@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from connectors.records import Offsets, RecordReader, places, read
+from connectors.record_reader import Bookmarks, RecordReader, places
+from connectors.records import read
 from flows.fraud.codec import SOURCE, apply_control, streamed_payment, verdict_of
 from flows.fraud.inputs import LabelInput
 from flows.fraud.operators import InstrumentOperator, MerchantOperator, ModelOperator, StreamItem
@@ -17,8 +18,8 @@ from schemas.topics import CONTROLS
 WARM_UP_ROUNDS = 50
 
 
-def bootstrap_controls(bootstrap: str) -> tuple[Controls, Offsets]:
-    """The controls in force and the offsets of `controls.v1` to read on from. No payment is judged without them.
+def bootstrap_controls(bootstrap: str) -> tuple[Controls, Bookmarks]:
+    """The controls in force and the bookmarks of `controls.v1` to read on from. No payment is judged without them.
 
     Raises `KafkaException` where the broker is not reachable.
     """
@@ -30,7 +31,7 @@ def bootstrap_controls(bootstrap: str) -> tuple[Controls, Offsets]:
             for record in reader.poll():
                 if isinstance(event := read(record, SOURCE), Event):
                     apply_control(event, controls)
-        return controls, dict(reader.positions)
+        return controls, dict(reader.bookmarks)
     finally:
         reader.close()
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from connectors.kafka import consumer, offsets_at
-from connectors.records import RecordReader
+from connectors.record_reader import Bookmark, RecordReader
 from schemas.times import from_micros, to_micros
 from schemas.topics import NOTIFICATIONS
 
@@ -23,7 +23,7 @@ def told_since(bootstrap: str, moment: datetime) -> Iterator[tuple[str, datetime
     try:
         for place in found:
             if place.offset >= 0:  # -1: no record is that new
-                reader.add((place.topic, place.partition), place.offset)
+                reader.add((place.topic, place.partition), Bookmark(place.offset))
         while not reader.at_end():
             for record in reader.poll():
                 yield _id_of(record.headers), from_micros(record.timestamp_ms * 1000)

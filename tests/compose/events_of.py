@@ -2,7 +2,8 @@
 
 import sys
 
-from connectors.records import RecordReader, places, read
+from connectors.record_reader import RecordReader, places
+from connectors.records import read
 from schemas.events import Event
 from schemas.settings import Settings, load
 from schemas.topics import PAYMENTS

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from connectors.kafka import answering, consumer
-from connectors.records import RecordReader
+from connectors.record_reader import RecordReader
 from tests.patience import until
 
 

@@ -21,7 +21,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors.kafka import consumer, create_topics, producer
-from connectors.records import WAIT_S, RecordReader
+from connectors.record_reader import Bookmark, RecordReader
+from connectors.records import WAIT_S
 from connectors.streams import (
     BroadcastSource,
     DeliveryFailed,
@@ -99,7 +100,7 @@ def test_all_partitions_of_all_topics_are_read_in_their_order(kafka: str, topic:
 def test_it_starts_where_it_is_told(kafka: str, topic: str, write: Write) -> None:
     write(topic, b"0", b"1", b"2")
     write(topic, b"other", partition=1)
-    source = KafkaSource(kafka, topic, start={(topic, 0): 2}, tail=False)
+    source = KafkaSource(kafka, topic, start={(topic, 0): Bookmark(2)}, tail=False)
     assert sorted(r.value or b"" for r in drained(source)) == [b"2", b"other"]
 
 
@@ -132,7 +133,7 @@ def test_an_offset_outside_of_the_log_raises(kafka: str, topic: str, write: Writ
     write(topic, *(b"%d" % n for n in range(5)))
     expire(kafka, topic, before=3)
     with raising(OffsetGone):
-        drained(KafkaSource(kafka, topic, start={(topic, 0): resume_at}, tail=False))
+        drained(KafkaSource(kafka, topic, start={(topic, 0): Bookmark(resume_at)}, tail=False))
 
 
 def test_an_offset_that_expires_while_it_is_read_raises(kafka: str, topic: str, write: Write) -> None:
@@ -148,7 +149,7 @@ def test_an_offset_that_expires_while_it_is_read_raises(kafka: str, topic: str, 
 def test_an_offset_may_expire_where_the_topic_is_kept_for_a_while(kafka: str, topic: str, write: Write) -> None:
     write(topic, *(b"%d" % n for n in range(5)))
     expire(kafka, topic, before=3)
-    source = BroadcastSource(kafka, topic, start={(topic, 0): 0}, may_expire={topic}, tail=False)
+    source = BroadcastSource(kafka, topic, start={(topic, 0): Bookmark(0)}, may_expire={topic}, tail=False)
     assert [r.value for r in drained(source)] == [b"3", b"4"]
 
 
@@ -321,9 +322,9 @@ def expire(kafka: str, topic: str, before: int) -> None:
     admin.delete_records([TopicPartition(topic, 0, before)])[TopicPartition(topic, 0, before)].result(60)
 
 
-def ends(kafka: str, topic: str) -> dict[tuple[str, int], int]:
+def ends(kafka: str, topic: str) -> dict[tuple[str, int], Bookmark]:
     """Before the last record of partition 0, and after all of the others."""
     client = consumer(kafka)
     found = {p: client.get_watermark_offsets(TopicPartition(topic, p), timeout=60)[1] for p in range(3)}
     client.close()
-    return {(topic, p): max(0, end - (p == 0)) for p, end in found.items()}
+    return {(topic, p): Bookmark(max(0, end - (p == 0))) for p, end in found.items()}

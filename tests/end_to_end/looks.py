@@ -10,7 +10,8 @@ from typing import Any
 
 from confluent_kafka.admin import AdminClient
 
-from connectors.records import Record, RecordReader, places
+from connectors.record_reader import RecordReader, places
+from connectors.records import Record
 from tests.gateway.vault.test_canary import disguises
 
 Piece = tuple[str, bytes]  # where it stands, and what

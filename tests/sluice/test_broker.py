@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource
 
 from connectors.kafka import consumer, producer
 from schemas.topics import PAYMENTS
@@ -57,6 +58,14 @@ def test_after_a_kill_it_is_back_with_what_it_acknowledged(node: Broker, class_p
     assert best_of(3, lambda: put_one_more(node, class_path, values) < first_s + 6), (
         "with the default session of 9 s it is at least 9 s more"
     )
+
+
+def test_it_flushes_what_it_acknowledges(node: Broker, class_path: list[Path]) -> None:
+    with running(node, class_path):
+        topic = ConfigResource(ConfigResource.Type.TOPIC, PAYMENTS.name)
+        admin = AdminClient({"bootstrap.servers": node.bootstrap})
+        settings = admin.describe_configs([topic])[topic].result(60)
+        assert settings["flush.messages"].value == "1"
 
 
 def put_one_more(node: Broker, jars: list[Path], values: list[bytes]) -> float:

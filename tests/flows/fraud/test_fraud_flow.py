@@ -17,7 +17,8 @@ from bytewax.testing import TestingSink, TestingSource, run_main
 
 from connectors import kafka as kafka_client
 from connectors.heartbeat import last_beat
-from connectors.records import Record, RecordReader, places
+from connectors.record_reader import RecordReader, places
+from connectors.records import Record
 from flows.fraud.flow import build
 from flows.fraud.rules import Controls
 from flows.fraud.settings import FraudSettings

@@ -14,7 +14,7 @@ from bytewax.recovery import init_db_dir
 
 from connectors import kafka as kafka_client
 from connectors.heartbeat import last_beat
-from connectors.records import RecordReader
+from connectors.record_reader import RecordReader
 from schemas.events import Event, decode, encode
 from tests.conftest import contents
 from tests.patience import until
@@ -91,7 +91,7 @@ def read_topic(bootstrap: str, topic: str) -> list[Event]:
     for number in kafka_client.partitions(kafka_client.producer(bootstrap), topic):
         reader.add((topic, number))
     events: list[Event] = []
-    while any(reader.positions[place] < reader.ends[place] for place in reader.ends):
+    while any(reader.bookmarks[place].offset < reader.ends[place] for place in reader.ends):
         events += [decode(record.headers, record.value) for record in reader.poll()]
     reader.close()
     return events

@@ -1,0 +1,146 @@
+"""`sluice outbox resend`: sends events again that Kafka acknowledged and then lost."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import click
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from sqlalchemy import Connection, bindparam, select
+
+from connectors.kafka import is_listening, producer
+from gateway.books.opening import run_once
+from gateway.books.outbox import OutboxRow, outbox
+from gateway.books.sql import Statement
+from gateway.events.outbox_relay import SOURCE
+from gateway.settings import GatewaySettings
+from schemas.events import headers_of
+from schemas.settings import load
+from schemas.times import from_micros, to_micros
+
+PAGE = 1_000
+SENT_WITHIN_S = 60.0
+CLOCKS_DIFFER = timedelta(minutes=1)  # of the gateways that wrote the rows
+
+_c = outbox.c
+_names = list(OutboxRow.__struct_fields__)
+_older = Statement(
+    select(_c.id, _c.recorded_at)
+    .where(_c.id < bindparam("before_id"))
+    .order_by(_c.id.desc())
+    .limit(bindparam("most"))
+)
+_newer = Statement(
+    select(*[_c[name] for name in _names])
+    .where(_c.id > bindparam("after_id"))
+    .order_by(_c.id)
+    .limit(bindparam("most"))
+)
+
+
+class Moment(click.ParamType[datetime]):
+    """An option such as `2026-11-26T14:00:00Z`; without a zone it is UTC."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The time; a usage error where the text is none."""
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time such as 2026-11-26T14:00:00Z", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@click.group()
+def outbox_command() -> None:
+    """The events of the books on their way to Kafka."""
+
+
+@outbox_command.command()
+@click.option("--since", type=Moment(), required=True, metavar="TIME", help="ISO 8601, UTC without a zone.")
+def resend(since: datetime) -> None:
+    """Send the published events since TIME to Kafka again.
+
+    For a broker that came back without its last records. Consumers drop what they know. What is not published yet
+    is the gateway's to send, which may run meanwhile.
+    """
+    settings = load(GatewaySettings)
+    if not is_listening(settings.bootstrap()):
+        raise click.ClickException(f"nobody listens at {settings.bootstrap()}")
+    sending = Resending(settings.bootstrap())
+    for row in _published_since(settings.books_url(), to_micros(since)):
+        sending.send(row)
+    sending.finish()
+    click.echo(f"sent {sending.sent} events again")
+
+
+class Resending:
+    """Sends rows in their order, and counts what Kafka acknowledged."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._producer: Producer = producer(bootstrap, **{"message.timeout.ms": int(SENT_WITHIN_S * 1000)})
+        self._errors: list[KafkaError] = []
+        self.sent = 0
+
+    def send(self, row: OutboxRow) -> None:
+        """Hand a row to the producer. Raises `click.ClickException` once a record was refused."""
+        headers = headers_of(
+            row.event_id, row.type, SOURCE, row.subject_id, from_micros(row.recorded_at), row.traceparent
+        )
+        while True:
+            self._fail_on_errors()
+            try:
+                self._producer.produce(
+                    row.topic, row.value, row.key, headers=headers, on_delivery=self._on_delivery
+                )
+            except BufferError:  # its queue is full: wait for it to send
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                raise click.ClickException(f"Kafka refuses records: {error.args[0].str()}") from None
+            else:
+                self._producer.poll(0)
+                return
+
+    def finish(self) -> None:
+        """Wait until Kafka has all. Raises `click.ClickException` where it has not in time."""
+        left = self._producer.flush(SENT_WITHIN_S)
+        self._fail_on_errors()
+        if left:
+            raise click.ClickException(f"{left} events were not acknowledged: send them once more")
+
+    def _fail_on_errors(self) -> None:
+        if self._errors:
+            raise click.ClickException(f"Kafka took {self.sent} events and then none: {self._errors[0].str()}")
+
+    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
+        if error is None:
+            self.sent += 1
+        else:
+            self._errors.append(error)
+
+
+def _published_since(url: str, since: int) -> Iterator[OutboxRow]:
+    """The published rows recorded at or after `since` (microseconds UTC), in order, a page at a time."""
+    after_id = run_once(url, lambda conn: _last_before(conn, since), readonly=True)
+    while True:
+        page = run_once(url, lambda conn: _page(conn, after_id), readonly=True)  # noqa: B023 (run at once)
+        yield from (row for row in page if row.published_at is not None and row.recorded_at >= since)
+        if len(page) < PAGE:
+            return
+        after_id = page[-1].id
+
+
+def _last_before(conn: Connection, since: int) -> int:
+    """The id of a row before all that were recorded since; ids follow the time but for clocks that differ."""
+    before_id, margin = 2**62, to_micros(from_micros(since) - CLOCKS_DIFFER)
+    while True:
+        page = list(_older(conn, before_id=before_id, most=PAGE))
+        if not page:
+            return 0
+        if all(row.recorded_at < margin for row in page):
+            return int(page[0].id)
+        before_id = page[-1].id
+
+
+def _page(conn: Connection, after_id: int) -> list[OutboxRow]:
+    return [OutboxRow(*row) for row in _newer(conn, after_id=after_id, most=PAGE)]

@@ -1,0 +1,118 @@
+"""A reader whose log came back without its last records, as after the loss of the broker's power."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from structlog.testing import capture_logs
+
+from connectors.kafka import create_topics, producer
+from connectors.record_reader import Bookmark, RecordReader
+from connectors.records import Record
+from schemas.topics import Topic
+from sluice import broker
+from sluice.broker import Broker
+from tests.patience import until
+
+TOPIC = Topic("lossy", "", "", (), {})
+PLACES = [(TOPIC.name, number) for number in range(TOPIC.partitions)]
+GROWN, SHORT, WHOLE = PLACES[:3]  # partitions: past its old end, short of it, and one that lost nothing
+OLD, LOST = 4, 3
+
+
+@contextmanager
+def running(node: Broker, jars: list[Path]) -> Iterator[None]:
+    broker.prepare(node, jars)
+    with subprocess.Popen(broker.command(node, jars), stdout=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: broker.is_open(node.bootstrap))
+            create_topics(node.bootstrap, [TOPIC])
+            yield
+        finally:
+            process.kill()
+
+
+def put(node: Broker, place: tuple[str, int], kind: str, count: int) -> None:
+    client = producer(node.bootstrap)
+    for number in range(count):
+        client.produce(place[0], f"{kind}{number}".encode(), partition=place[1])
+    assert client.flush(60) == 0
+
+
+def read(reader: RecordReader, enough: Callable[[list[Record]], bool]) -> list[Record]:
+    records: list[Record] = []
+
+    def has_enough() -> bool:
+        records.extend(reader.poll())
+        return enough(records)
+
+    until(has_enough)
+    return records
+
+
+def values(records: list[Record], place: tuple[str, int]) -> list[str]:
+    return [(r.value or b"").decode() for r in records if (r.topic, r.partition) == place]
+
+
+def test_a_log_that_lost_records_is_read_from_before_them(
+    tmp_path: Path, class_path: list[Path], free_ports: Callable[[int], list[int]]
+) -> None:
+    port, controller_port = free_ports(2)
+    node = Broker(tmp_path / "kafka", port, controller_port, heap_mb=256, jit="c1")
+    live = RecordReader(node.bootstrap)
+    with running(node, class_path):
+        for place in (GROWN, SHORT, WHOLE):
+            put(node, place, "old", OLD)
+            live.add(place)
+        shutil.copytree(node.directory / "data", tmp_path / "earlier")
+        for place in (GROWN, SHORT):
+            put(node, place, "lost", LOST)
+        read(live, lambda records: len(records) == 3 * OLD + 2 * LOST)
+    marks = dict(live.bookmarks)
+    assert {place: mark.offset for place, mark in marks.items()} == {
+        GROWN: OLD + LOST,
+        SHORT: OLD + LOST,
+        WHOLE: OLD,
+    }
+    shutil.rmtree(node.directory / "data")
+    shutil.move(tmp_path / "earlier", node.directory / "data")
+    with running(node, class_path):
+        put(node, GROWN, "new", LOST + 2)
+        put(node, SHORT, "new", LOST - 1)
+        put(node, WHOLE, "new", 1)
+        resumed, earlier_release = RecordReader(node.bootstrap), RecordReader(node.bootstrap)
+        for place, mark in marks.items():
+            resumed.add(place, mark)
+        earlier_release.add(SHORT, Bookmark(marks[SHORT].offset))
+        with capture_logs() as logs:
+            for reader in (live, resumed):
+                found = read(reader, lambda records: sum("new" in str(r.value) for r in records) == 2 * LOST + 2)
+                assert values(found, GROWN)[-LOST - 2 :] == [f"new{n}" for n in range(LOST + 2)]
+                assert values(found, SHORT)[-LOST + 1 :] == [f"new{n}" for n in range(LOST - 1)]
+                assert values(found, WHOLE) == ["new0"], "it lost nothing, so nothing is read again"
+        replaced = [(line["partition"], line["offset"]) for line in logs if line["event"] == "log.replaced"]
+        assert sorted(set(replaced)) == [(GROWN[1], OLD + LOST), (SHORT[1], OLD + LOST)]
+        again = read(earlier_release, lambda records: "new1" in values(records, SHORT))
+        assert values(again, SHORT) == [f"old{n}" for n in range(OLD)] + [f"new{n}" for n in range(LOST - 1)]
+        for reader in (live, resumed, earlier_release):
+            reader.close()
+
+
+def test_a_restart_that_lost_nothing_repeats_nothing(new_topic: Callable[..., str], kafka: str) -> None:
+    topic = new_topic()
+    client = producer(kafka)
+    client.produce(topic, b"one")
+    assert client.flush(60) == 0
+    reader = RecordReader(kafka)
+    reader.add((topic, 0))
+    read(reader, lambda records: len(records) == 1)
+    mark = reader.bookmarks[(topic, 0)]
+    reader.close()
+    resumed = RecordReader(kafka)
+    resumed.add((topic, 0), mark)
+    client.produce(topic, b"two")
+    assert client.flush(60) == 0
+    assert values(read(resumed, lambda records: bool(records)), (topic, 0)) == ["two"]
+    resumed.close()

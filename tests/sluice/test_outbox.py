@@ -1,0 +1,75 @@
+"""`sluice outbox resend`: what Kafka had and lost is sent again, once more and in order."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import Connection
+
+from connectors.record_reader import RecordReader
+from gateway.books.opening import migrate, run_once
+from gateway.books.outbox import outbox
+from schemas.times import from_micros
+from sluice import outbox as command
+from sluice.cli import main
+from tests.patience import until
+
+SECOND_US = 1_000_000
+BEGAN = 1_795_000_000 * SECOND_US
+
+
+def rows(conn: Connection, topic: str, count: int) -> None:
+    """An event per second; the last one is not published yet."""
+    for number in range(count):
+        published = None if number == count - 1 else 1
+        value = {
+            "event_id": f"evt_{number}",
+            "topic": topic,
+            "key": "key",
+            "type": "payment.captured",
+            "subject_id": "pay",
+            "sequence": number,
+            "value": b"%d" % number,
+            "recorded_at": BEGAN + number * SECOND_US,
+            "published_at": published,
+        }
+        conn.execute(outbox.insert().values(**value))
+
+
+def read_all(kafka: str, topic: str, count: int) -> list[tuple[bytes | None, str]]:
+    reader, found = RecordReader(kafka), list[tuple[bytes | None, str]]()
+    reader.add((topic, 0))
+
+    def has_all() -> bool:
+        for record in reader.poll():
+            found.append((record.value, dict(record.headers)["ce_id"].decode()))  # type: ignore[union-attr]
+        return len(found) >= count
+
+    until(has_all)
+    reader.close()
+    return found
+
+
+def test_published_events_since_a_time_are_sent_again_in_order(
+    kafka: str, new_topic: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "PAGE", 3)
+    topic, url = new_topic(), f"sqlite:///{tmp_path / 'books.sqlite3'}"
+    migrate(url)
+    run_once(url, lambda conn: rows(conn, topic, 11))
+    environment = {"SLUICE_DATA": str(tmp_path), "SLUICE_KAFKA": kafka}
+    since = from_micros(BEGAN + 4 * SECOND_US).isoformat()
+    ran = CliRunner().invoke(main, ["outbox", "resend", "--since", since], env=environment)
+    assert (ran.exit_code, ran.output) == (0, "sent 6 events again\n")
+    assert read_all(kafka, topic, 6) == [(b"%d" % n, f"evt_{n}") for n in range(4, 10)]
+    naive = since.removesuffix("+00:00")
+    assert CliRunner().invoke(main, ["outbox", "resend", "--since", naive], env=environment).exit_code == 0
+
+
+def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path) -> None:
+    environment = {"SLUICE_DATA": str(tmp_path), "SLUICE_KAFKA": "localhost:1"}
+    wrong = CliRunner().invoke(main, ["outbox", "resend", "--since", "yesterday"], env=environment)
+    assert "is not a time such as" in wrong.output
+    away = CliRunner().invoke(main, ["outbox", "resend", "--since", "2026-11-26"], env=environment)
+    assert (away.exit_code, away.output) == (1, "Error: nobody listens at localhost:1\n")
