@@ -21,8 +21,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors.kafka import consumer, create_topics, producer
-from connectors.record_reader import Bookmark, RecordReader
-from connectors.records import WAIT_S
+from connectors.record_reader import WAIT_S, Bookmark, RecordReader
 from connectors.streams import (
     BroadcastSource,
     DeliveryFailed,
