@@ -2,6 +2,7 @@
 
 import msgspec
 
+from gateway.euro_rates import EuroRates
 from gateway.settings import GatewaySettings
 from schemas.ids import new_id
 
@@ -19,11 +20,11 @@ INTERRUPTED_AFTER_US = 10 * SECOND_US  # how long a received payment waits for i
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Times in microseconds, caps in minor units. `worker_id` names this process in leases.
+    """Times in microseconds, caps in euro cents by `rates`. `worker_id` names this process in leases.
 
     `lease_us`: how long work in hand belongs to a worker. `unknown_window_us`: from the end of a call's timeout to
     the first look-up of it, and between the later ones. `watch_us`: the pauses before each further look-up of a
-    call that was given up.
+    call that was given up. `first_card_cap`: that of a card or payer that never paid.
     """
 
     worker_id: str
@@ -33,10 +34,12 @@ class Policy(msgspec.Struct, frozen=True):
     watch_us: tuple[int, ...]
     card_cap: int
     merchant_cap: int
+    first_card_cap: int
+    rates: EuroRates
 
 
 def policy_of(settings: GatewaySettings) -> Policy:
-    """The policy of one gateway process."""
+    """The policy of one gateway process. Raises `BadSetting` where its table of rates cannot be read."""
     return Policy(
         worker_id=new_id("wrk"),
         lease_us=int(settings.lease_s * SECOND_US),
@@ -45,4 +48,6 @@ def policy_of(settings: GatewaySettings) -> Policy:
         watch_us=WATCH_US[settings.profile],
         card_cap=settings.stand_in_card_cap,
         merchant_cap=settings.stand_in_merchant_cap,
+        first_card_cap=settings.stand_in_first_card_cap,
+        rates=EuroRates(settings.euro_rates),
     )

@@ -12,6 +12,7 @@ from gateway.books.verdicts import select_scored
 from gateway.payments.captures import WrongState, authorization
 from gateway.payments.changes import Effect, capture_at_once, change_of, following
 from gateway.payments.commit import Committed, commit
+from gateway.payments.late_blocks import decide_late
 from gateway.policy import Policy
 from schemas.fraud import Label, LabelValue
 from schemas.times import from_micros, now_micros
@@ -26,12 +27,15 @@ def begin_decision(
     """One commit: the decision, the case, its label, and the operation that carries it out.
 
     approve → `authorized`, then the capture unless the merchant captures; reject → held until it is voided.
+    Of one that was taken before its block came, `late_blocks` tells.
     Raises `WrongState` where the review was decided before, `OperationOpen` where another operation is open.
     """
     if not decide(conn, review.id, decision, reason, decided_by, now_micros()):
         raise WrongState
     payment = existing_payment(conn, review.payment_id)
     add_label(conn, payment, LABEL_OF[decision], "review")
+    if review.kind == "late":
+        return decide_late(conn, policy, payment, decision, decided_by)
     held = authorization(conn, payment.id)
     match decision:
         case "approve":
