@@ -75,7 +75,7 @@ SETS = {
     "review decision": (
         "gateway/books/reviews.py",
         'ReviewOutcome = Literal["approve", "reject"]',
-        {"payments/reviews.py:begin_decision"},
+        {"payments/reviews.py:begin_decision", "payments/late_blocks.py:decide_late"},
     ),
     "payment method": (
         "gateway/payments/create.py",
