@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from quart import Quart, Response
 
 from connectors.processors.settings import ProcessorSettings
+from gateway.books.controls import add_rules
 from gateway.books.sessions import forget_expired
 from gateway.payments.recovery import recover
 from gateway.routes import BLUEPRINTS
@@ -14,6 +15,7 @@ from gateway.seed import register_services, seed_accounts
 from gateway.settings import GatewaySettings
 from gateway.web.access_log import measure
 from gateway.web.errors import register_errors
+from schemas.controls import DEFAULTS
 from schemas.times import now_micros
 
 BODY_MAX = 64 * 1024
@@ -42,6 +44,7 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
     async def start() -> None:
         made = await stack.enter_async_context(opened(settings, processors or sandbox))
         await made.books.write(forget_expired, now_micros())
+        await made.books.write(add_rules, DEFAULTS, now_micros())
         await register_services(made)
         if settings.seed:
             await seed_accounts(made)

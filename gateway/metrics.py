@@ -36,6 +36,16 @@ class ProcessorMetrics:
         self.seconds.labels(processor, kind, result).observe(seconds)
 
 
+class InboxMetrics:
+    """What came over Kafka and was not obeyed, by the field that could not be believed."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        about = "Verdicts that do not fit the payment they name."
+        self.verdicts = Counter("sluice_verdicts_refused", about, ("field",), registry=registry)
+        about = "Rules and list entries with impossible values."
+        self.controls = Counter("sluice_controls_refused", about, ("field",), registry=registry)
+
+
 class OutboxMetrics:
     """How far Kafka is behind the books, as of the last look."""
 

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from gateway.euro_rates import EuroRates
 from gateway.settings import GatewaySettings
 from schemas.ids import new_id
 
@@ -19,11 +20,12 @@ INTERRUPTED_AFTER_US = 10 * SECOND_US  # how long a received payment waits for i
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Times in microseconds, caps in minor units. `worker_id` names this process in leases.
+    """Times in microseconds, caps in euro cents by `rates`. `worker_id` names this process in leases.
 
     `lease_us`: how long work in hand belongs to a worker. `unknown_window_us`: from the end of a call's timeout to
     the first look-up of it, and between the later ones. `watch_us`: the pauses before each further look-up of a
     call that was given up. `review_max_us`: how long a review whose issuer was not asked stays open.
+    `first_card_cap`: that of a card or payer that never paid.
     """
 
     worker_id: str
@@ -34,10 +36,12 @@ class Policy(msgspec.Struct, frozen=True):
     review_max_us: int
     card_cap: int
     merchant_cap: int
+    first_card_cap: int
+    rates: EuroRates
 
 
 def policy_of(settings: GatewaySettings) -> Policy:
-    """The policy of one gateway process."""
+    """The policy of one gateway process. Raises `BadSetting` where its table of rates cannot be read."""
     return Policy(
         worker_id=new_id("wrk"),
         lease_us=int(settings.lease_s * SECOND_US),
@@ -47,4 +51,6 @@ def policy_of(settings: GatewaySettings) -> Policy:
         review_max_us=int(settings.review_max_s * SECOND_US),
         card_cap=settings.stand_in_card_cap,
         merchant_cap=settings.stand_in_merchant_cap,
+        first_card_cap=settings.stand_in_first_card_cap,
+        rates=EuroRates(settings.euro_rates),
     )

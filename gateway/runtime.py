@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from secrets import token_bytes
 from typing import Any, TypeVar
 
+import structlog
 from prometheus_client import CollectorRegistry
 from quart import current_app
 
@@ -14,27 +15,32 @@ from connectors.keyfiles import read_or_make
 from connectors.processors.contract import Processor
 from connectors.processors.registry import open_processors
 from connectors.processors.settings import ProcessorSettings
+from gateway.books.controls import keep_controls
 from gateway.books.engine import Books, UnknownCommit
 from gateway.books.opening import migrate, open_books
 from gateway.books.outbox import OutboxRow
-from gateway.books.verdicts import insert_late
 from gateway.decline_times import DeclineTimes
+from gateway.events.controls_inbox import ControlsInbox
 from gateway.events.outbox_relay import OutboxRelay
-from gateway.events.verdict_inbox import VerdictInbox
+from gateway.events.verdict_checks import keep_late, keep_unclaimed
+from gateway.events.verdict_inbox import VerdictInbox, VerdictListener
 from gateway.identity.passwords import Passwords
 from gateway.identity.tokens import AccessTokens
 from gateway.log_lines import LogLine, LogLines
-from gateway.metrics import OutboxMetrics, ProcessorMetrics, RequestMetrics
+from gateway.metrics import InboxMetrics, OutboxMetrics, ProcessorMetrics, RequestMetrics
 from gateway.policy import Policy, policy_of
 from gateway.rate_limits import RateLimits
 from gateway.settings import GatewaySettings
 from gateway.vault.client import VaultClient
 from gateway.vault.isolation import socket_path
+from schemas.controls import DEFAULTS
 from schemas.fraud import Verdict
 from schemas.payments import ProcessorName
 
 T = TypeVar("T")
 EXTENSION = "sluice"
+
+log = structlog.get_logger()
 
 
 @dataclass
@@ -49,6 +55,7 @@ class Runtime:
     books: Books
     processors: dict[ProcessorName, Processor]
     verdicts: VerdictInbox
+    controls: ControlsInbox
     relay: OutboxRelay
     vault: VaultClient
     tokens: AccessTokens
@@ -58,6 +65,7 @@ class Runtime:
     request_metrics: RequestMetrics
     processor_metrics: ProcessorMetrics
     outbox_metrics: OutboxMetrics
+    inbox_metrics: InboxMetrics
     decline_times: DeclineTimes = field(default_factory=DeclineTimes)
     rate_limits: RateLimits = field(default_factory=RateLimits)
     log_lines: LogLines = field(default_factory=LogLines)
@@ -109,7 +117,13 @@ async def opened(settings: GatewaySettings, processors: ProcessorSettings) -> As
             policy=policy_of(settings),
             books=books,
             processors=open_processors(processors, settings.call_timeout_s),
-            verdicts=VerdictInbox(settings.bootstrap(), lambda late: _keep_late(made, late)),
+            verdicts=VerdictInbox(settings.bootstrap(), _verdict_listener(lambda: made)),
+            controls=ControlsInbox(
+                settings.bootstrap(),
+                {rule.id for rule in DEFAULTS},
+                lambda told: books.write(keep_controls, told),
+                lambda wrong: _refuse_control(made, wrong),
+            ),
             relay=OutboxRelay(books, settings.bootstrap()),
             vault=VaultClient(socket_path(settings.data, settings.vault)),
             tokens=AccessTokens(settings, settings.public_url),
@@ -118,19 +132,21 @@ async def opened(settings: GatewaySettings, processors: ProcessorSettings) -> As
             request_metrics=RequestMetrics(registry),
             processor_metrics=ProcessorMetrics(registry),
             outbox_metrics=OutboxMetrics(registry),
+            inbox_metrics=InboxMetrics(registry),
             key=read_or_make(settings, "gateway.key", lambda: token_bytes(32)),
         )
         stack.callback(made.passwords.close)
         stack.push_async_callback(made.vault.close)
         stack.push_async_callback(_finish, made.running)  # what late verdicts began, once no more come
         stack.push_async_callback(made.verdicts.close)
+        stack.push_async_callback(made.controls.close)
         for processor in made.processors.values():
             stack.push_async_callback(processor.close)
         books.listener = lambda facts: _publish(made, facts)
         stack.callback(made.log_lines.write)
         stack.push_async_callback(made.relay.close)
         stack.push_async_callback(_finish, made.running)
-        made.ready += [made.books_answer, made.vault_answers, made.verdicts.ready]
+        made.ready += [made.books_answer, made.vault_answers, made.verdicts.ready, made.controls.ready]
         yield made
 
 
@@ -150,8 +166,28 @@ def _publish(made: Runtime, facts: list[Any]) -> None:
     made.relay.publish(events)
 
 
-def _keep_late(made: Runtime, late: list[Verdict]) -> None:
-    made.go_on(made.books.write(insert_late, late))
+def _verdict_listener(made: Callable[[], Runtime]) -> VerdictListener:
+    """What becomes of verdicts that nobody waits for; `made` is called once one comes."""
+    return VerdictListener(
+        on_late=lambda late: made().go_on(made().books.write(keep_late, late)),
+        on_unclaimed=lambda blocks: made().go_on(_keep_unclaimed(made(), blocks)),
+        on_refused=lambda wrong: _refuse_verdict(made(), wrong),
+    )
+
+
+async def _keep_unclaimed(made: Runtime, blocks: list[Verdict]) -> None:
+    for wrong in await made.books.write(keep_unclaimed, blocks):
+        _refuse_verdict(made, wrong)
+
+
+def _refuse_verdict(made: Runtime, wrong: str) -> None:
+    made.inbox_metrics.verdicts.labels(wrong).inc()
+    log.warning("verdict.refused", field=wrong)
+
+
+def _refuse_control(made: Runtime, wrong: str) -> None:
+    made.inbox_metrics.controls.labels(wrong).inc()
+    log.warning("control.refused", field=wrong)
 
 
 async def _finish(running: set[asyncio.Task[Any]]) -> None:

@@ -20,7 +20,9 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     `proxies`: addresses and networks, separated by commas, whose X-Forwarded-For says who calls.
     `vault` is the path of the vault's Unix socket (default: the one the vault opens for this data directory).
     `review_max_s`: how long a payment may wait for a reviewer before its issuer is asked; then it is voided.
-    `stand_in_…_cap` bound what may pass unjudged, per currency and UTC day.
+    `stand_in_…_cap` bound what may pass unjudged per UTC day, in euro cents; the first card's is that of a card or
+    payer that never paid. `euro_rates`: a table of rates in the European Central Bank's format (default: the one
+    that was the newest when this release was made).
     """
 
     public_url: str = ""
@@ -36,6 +38,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     review_max_s: float = msgspec.field(default=72 * 3600.0, name="review_max")
     stand_in_card_cap: int = 50_000
     stand_in_merchant_cap: int = 2_000_000
+    stand_in_first_card_cap: int = 5_000
+    euro_rates: Path | None = None
 
     def __post_init__(self) -> None:
         """Fill in what depends on the profile. Raises `BadSetting` for what contradicts it."""

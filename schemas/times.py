@@ -10,6 +10,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def as_utc(moment: datetime) -> datetime:
+    """`moment`, as UTC where it has no time zone."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def to_micros(moment: datetime) -> int:
     """Microseconds since 1970-01-01 UTC; exact, unlike `timestamp()`. `moment` must know its zone."""
     return (moment - EPOCH) // timedelta(microseconds=1)

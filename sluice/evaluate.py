@@ -13,6 +13,7 @@ import msgspec
 from flows.fraud.inputs import DAY, PaymentInput
 from flows.fraud.rules import Controls, rules_met
 from flows.fraud.scoring import score_prequentially
+from schemas.controls import DEFAULTS
 from schemas.money import unit
 from sluice.cli import DURATION
 from sluice.dataset import NotTransactions, read_transactions
@@ -98,7 +99,7 @@ def last_weeks(payments: LabelledPayments) -> list[int]:
 
 def report(payments: LabelledPayments, label_delay_s: float, starts: Sequence[int]) -> EvaluationReport:
     """Score all payments, with labels `label_delay_s` late. Raises `ValueError` for a week without fraud."""
-    controls, outcomes, ranked = Controls(), Counter[str](), []
+    controls, outcomes, ranked = Controls(DEFAULTS), Counter[str](), []
     tested = {day for start in starts for day in range(start, start + 7)}
     began = process_time()
     scored = score_prequentially(payments, label_delay_s)

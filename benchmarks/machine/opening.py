@@ -54,6 +54,7 @@ def settings_of(data: Path, vault: Path, database_url: str = "") -> GatewaySetti
         call_timeout_s=CALL_TIMEOUT_S,
         stand_in_card_cap=10**12,
         stand_in_merchant_cap=10**12,
+        stand_in_first_card_cap=10**12,
     )
 
 

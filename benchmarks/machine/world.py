@@ -21,7 +21,7 @@ from gateway.books.cards import CardRow
 from gateway.books.engine import Outdated
 from gateway.books.idempotency import idempotency_keys
 from gateway.books.operations import OperationOpen, operations
-from gateway.books.payments import payments
+from gateway.books.payments import PaymentRow, payments
 from gateway.events.verdict_inbox import VerdictInbox
 from gateway.payments.recovery import sweep
 from gateway.runtime import Runtime
@@ -43,10 +43,10 @@ class Judge(VerdictInbox):
     def __init__(self) -> None:
         pass
 
-    async def wait(self, payment_id: str, budget_s: float) -> Verdict | None:
+    async def wait(self, payment: PaymentRow, budget_s: float) -> Verdict | None:
         """See `VerdictInbox`."""
         judged = VERDICT.get()
-        return _verdict(payment_id, judged) if judged else None
+        return _verdict(payment.id, judged) if judged else None
 
 
 class World:

@@ -208,7 +208,7 @@ COMMENT ON COLUMN model_quality.expected_frauds IS 'sum of the scores: as many f
 
 CREATE OR REPLACE VIEW controls AS
 SELECT id, kind, setting, recorded_at, ingested_at FROM store.controls;
-COMMENT ON VIEW controls IS 'The fraud rules and lists in force, as analysts set them.';
+COMMENT ON VIEW controls IS 'The fraud rules and lists in force: those a stack starts with (of 1970), and as analysts set them.';
 COMMENT ON COLUMN controls.id IS 'of the rule or list entry';
 COMMENT ON COLUMN controls.kind IS 'rule or list_entry';
 COMMENT ON COLUMN controls.setting IS 'all of it, as a JSON object';

@@ -1,19 +1,22 @@
 """Between Kafka and the operators: events become payments and labels, scored payments become verdicts."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from math import isfinite
 from typing import Literal, assert_never
+
+import structlog
 
 from connectors.records import Out, Record, out
 from flows.fraud.inputs import is_ahead, label_input, payment_input
 from flows.fraud.operators import StreamItem
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
+from schemas.controls import ID_MAX, impossible_field
 from schemas.events import EVENT_TYPES, DeadLetter, Event, derived_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
 from schemas.payments import Payment, PaymentEvent, RefundEvent, TransactionCompleted
-from schemas.times import now
+from schemas.times import as_utc, now
 from schemas.topics import RISK
 
 SOURCE = "/flows/fraud"
@@ -24,6 +27,8 @@ LABEL_TYPE = "label.recorded"
 UNUSED_TYPES = {name.encode() for name in EVENT_TYPES} - {
     name.encode() for name in (CARD_SCORED_AT, PAYPAL_SCORED_AT, LABEL_TYPE)
 }
+
+log = structlog.get_logger()
 
 
 def is_used(record: Record) -> bool:
@@ -36,7 +41,7 @@ def inputs_of(pair: tuple[Record, Event]) -> list[StreamItem]:
     record, event = pair
     match event.data:
         case Label() as label:
-            return [label_input(event.id, label)] if _is_timely(label) else []
+            return [label_input(event.id, label)] if _is_usable(label) else []
         case PaymentEvent() as data:
             if event.type != _scored_at(data.payment.method.type):
                 return []
@@ -80,7 +85,7 @@ def streamed_payment(
         offset=offset,
     )
     try:
-        if is_ahead(payment.occurred_at, recorded_at):
+        if _is_ahead(payment.occurred_at, recorded_at):
             item.fault = "occurred_at_ahead"
         else:
             item.input = payment_input(payment)
@@ -122,15 +127,15 @@ def verdict_record(payment: StreamedPayment, controls: Controls) -> Out:
 
 
 def apply_control(event: Event, controls: Controls) -> list[Out]:
-    """Put a rule or list entry in force. Returns nothing to write."""
-    if isinstance(event.data, Rule | ListEntry):
-        controls.apply(event.data)
+    """Put a rule or list entry in force, unless it cannot be meant. Returns nothing to write."""
+    control = event.data
+    if not isinstance(control, Rule | ListEntry):
+        return []
+    if field := impossible_field(control, now()):
+        log.warning("control.refused", control_id=control.id[:ID_MAX], field=field)
+    else:
+        controls.apply(control)
     return []
-
-
-def as_utc(moment: datetime) -> datetime:
-    """`moment`, as UTC where it has no time zone."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _scored_at(method: Literal["card", "paypal"]) -> str:
@@ -144,5 +149,12 @@ def _scored_at(method: Literal["card", "paypal"]) -> str:
             assert_never(method)
 
 
-def _is_timely(label: Label) -> bool:
-    return not is_ahead(as_utc(label.occurred_at), as_utc(label.recorded_at))
+def _is_usable(label: Label) -> bool:
+    if label.score is not None and not 0 <= label.score <= 1:
+        return False
+    return not _is_ahead(as_utc(label.occurred_at), as_utc(label.recorded_at))
+
+
+def _is_ahead(occurred_at: datetime, recorded_at: datetime) -> bool:
+    """Also where both lie ahead of our own clock: whoever wrote such an event is not the gateway."""
+    return is_ahead(occurred_at, min(recorded_at, now()))

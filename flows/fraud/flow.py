@@ -27,7 +27,7 @@ from flows.fraud.startup import bootstrap_controls, warm_up
 from schemas.settings import load
 from schemas.topics import CONTROLS, LABELS, PAYMENTS
 
-CONTROLS_EVERY_S = 0.5
+CONTROLS_EVERY_S = 0.1
 
 
 def build(

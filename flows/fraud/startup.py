@@ -10,6 +10,7 @@ from flows.fraud.operators import InstrumentOperator, MerchantOperator, ModelOpe
 from flows.fraud.rules import Controls
 from flows.fraud.scoring import StreamedPayment
 from flows.fraud.settings import FraudSettings
+from schemas.controls import DEFAULTS
 from schemas.events import Event, decode, encode
 from schemas.payments import Method, Payment
 from schemas.times import EPOCH
@@ -46,7 +47,7 @@ def warm_up(settings: FraudSettings) -> None:
     for number in range(WARM_UP_ROUNDS):
         items: list[StreamItem] = [_made_up_payment(number), _made_up_label(number)]
         for payment in model.process(merchants.process(instruments.process(items))):
-            verdict = verdict_of(payment, Controls(), EPOCH)
+            verdict = verdict_of(payment, Controls(DEFAULTS), EPOCH)
             decode(*encode(Event(payment.event_id, "risk.verdict", "", verdict.payment, EPOCH, verdict)))
     model.snapshot()
 

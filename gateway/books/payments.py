@@ -3,7 +3,7 @@
 from typing import Literal, assert_never
 
 import msgspec
-from sqlalchemy import Connection, Index, bindparam, insert, select, update
+from sqlalchemy import Connection, Index, bindparam, insert, literal_column, select, update
 
 from gateway.books.engine import Outdated
 from gateway.books.sql import Statement
@@ -113,6 +113,8 @@ Index("ix_payments_customer_id", _c.customer_id, _c.id)
 Index("ix_payments_merchant_id", _c.merchant_id, _c.id)
 Index("ix_payments_lease_until", _c.lease_until)
 Index("ix_payments_risk_outcome", _c.risk_outcome, _c.id)
+_is_paid = _c.amount_captured > literal_column("0")  # as a bind value it would keep the index from being used
+Index("ix_payments_paid", _c.stream_key, sqlite_where=_is_paid, postgresql_where=_is_paid)
 
 _names = PaymentRow.__struct_fields__
 _veiled = [state for state in STATES if may_be_unasked(state)]  # a payer does not see by whom they came to it
@@ -126,6 +128,8 @@ _update = Statement(
 _due = Statement(
     select(_c.id).where(_c.lease_until <= bindparam("now")).order_by(_c.lease_until).limit(bindparam("most"))
 )
+
+_paid = Statement(select(_c.id).where(_c.stream_key == bindparam("of_stream_key"), _is_paid).limit(1))
 
 
 def insert_payment(conn: Connection, row: PaymentRow) -> None:
@@ -159,6 +163,11 @@ def update_payment(conn: Connection, row: PaymentRow) -> PaymentRow:
 def select_due_payments(conn: Connection, now: int, most: int) -> list[str]:
     """Ids of up to `most` payments whose lease ran out by `now` (microseconds UTC), the longest ago first."""
     return [row.id for row in _due(conn, now=now, most=most)]
+
+
+def has_paid(conn: Connection, stream_key: str) -> bool:
+    """Whether money was ever taken from this instrument."""
+    return _paid(conn, of_stream_key=stream_key).first() is not None
 
 
 def list_payments(conn: Connection, after_id: str | None, most: int, wanted: PaymentFilter) -> list[PaymentRow]:

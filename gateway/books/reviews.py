@@ -1,4 +1,4 @@
-"""Reviews: payments held for a person. One decision wins."""
+"""Reviews: payments held for a person, or taken before their block came. One decision wins."""
 
 from typing import Literal
 
@@ -10,10 +10,14 @@ from gateway.books.sql import Statement
 from gateway.books.tables import Micros, table_of
 
 ReviewOutcome = Literal["approve", "reject"]
+ReviewKind = Literal["held", "late"]
 
 
 class ReviewRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `reviews`. Times in microseconds UTC; all but the first three are null until it is decided."""
+    """A row of `reviews`. Times in microseconds UTC; from `decision` to `decided_at` null until it is decided.
+
+    `decided_by`: an account; null where a late block did. `reasons`: JSON, those of the late block that opened it.
+    """
 
     id: str
     payment_id: str
@@ -22,10 +26,15 @@ class ReviewRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     decided_by: str | None = None
     decided_at: Micros | None = None
+    kind: ReviewKind = "held"
+    reasons: str | None = None
 
 
 class Review(msgspec.Struct, frozen=True):
-    """A review with what it is about. Times in microseconds UTC; `risk` is JSON of the applied verdict."""
+    """A review with what it is about. Times in microseconds UTC; `risk` is JSON of the applied verdict.
+
+    `amount_captured` in minor units: a `late` one is about that. `reasons`: as in its row.
+    """
 
     id: str
     payment_id: str
@@ -35,9 +44,12 @@ class Review(msgspec.Struct, frozen=True):
     amount: int
     currency: str
     risk: str | None
+    kind: ReviewKind
+    reasons: str | None
+    amount_captured: int
 
 
-reviews = table_of("reviews", ReviewRow, UniqueConstraint("payment_id", name="uq_reviews_payment"))
+reviews = table_of("reviews", ReviewRow, UniqueConstraint("payment_id", "kind", name="uq_reviews_payment"))
 _c = reviews.c
 Index("ix_reviews_decision", _c.decision, _c.id)
 
@@ -50,10 +62,17 @@ _with_payment = select(
     payments.c.amount,
     payments.c.currency,
     payments.c.risk,
+    _c.kind,
+    _c.reasons,
+    payments.c.amount_captured,
 ).join(payments, payments.c.id == _c.payment_id)
 _insert = Statement(insert(reviews))
-_open_of = Statement(_with_payment.where(_c.payment_id == bindparam("of_payment_id"), _c.decision.is_(None)))
 _select = Statement(_with_payment.where(_c.id == bindparam("review_id")))
+_held_open = Statement(
+    select(_c.id).where(
+        _c.payment_id == bindparam("of_payment_id"), _c.kind == bindparam("of_kind"), _c.decision.is_(None)
+    )
+)
 _decide = Statement(
     update(reviews)
     .where(_c.id == bindparam("review_id"), _c.decision.is_(None))
@@ -66,9 +85,17 @@ _decide = Statement(
 )
 
 
-def insert_review(conn: Connection, review_id: str, payment_id: str, now: int) -> None:
-    """Open a review of a payment at `now` (microseconds UTC)."""
-    _insert(conn, **msgspec.structs.asdict(ReviewRow(id=review_id, payment_id=payment_id, opened_at=now)))
+def insert_review(
+    conn: Connection,
+    review_id: str,
+    payment_id: str,
+    now: int,
+    kind: ReviewKind = "held",
+    reasons: str | None = None,
+) -> None:
+    """Open a review of a payment at `now` (microseconds UTC). `reasons`: JSON, of a late block."""
+    row = ReviewRow(id=review_id, payment_id=payment_id, opened_at=now, kind=kind, reasons=reasons)
+    _insert(conn, **msgspec.structs.asdict(row))
 
 
 def select_review(conn: Connection, review_id: str) -> Review | None:
@@ -77,10 +104,10 @@ def select_review(conn: Connection, review_id: str) -> Review | None:
     return Review(*row) if row else None
 
 
-def open_review_of(conn: Connection, payment_id: str) -> Review | None:
-    """The undecided review of a payment."""
-    row = _open_of(conn, of_payment_id=payment_id).first()
-    return Review(*row) if row else None
+def select_undecided(conn: Connection, payment_id: str) -> str | None:
+    """The id of the review that holds a payment; None where nobody has to decide."""
+    found: str | None = _held_open(conn, of_payment_id=payment_id, of_kind="held").scalar()
+    return found
 
 
 def list_reviews(conn: Connection, after: tuple[bool, str] | None, most: int) -> list[Review]:

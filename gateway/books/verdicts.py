@@ -1,10 +1,9 @@
 """Verdicts: one row per payment is applied, the first writer wins; one that comes too late stands beside it.
 
-With them the caps of the stand-in, which judges where no verdict comes: what may go through unjudged, per card and
-per merchant, per currency and UTC day.
+A late one that blocks is due until it was acted upon: its payment may be in the middle of a call.
 """
 
-from datetime import date
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Index, bindparam, insert, select, update
@@ -16,7 +15,11 @@ from schemas.times import to_micros
 
 
 class VerdictRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `verdicts`. `features`: JSON, null where the stand-in judged; `recorded_at`: microseconds UTC."""
+    """A row of `verdicts`. `features`: JSON, null where the stand-in judged; `recorded_at`: microseconds UTC.
+
+    `spent`: what the stand-in spent of its caps, in euro cents. Of a late verdict, `reasons`: JSON (those of the
+    applied one are on the payment); `due_at`: when it is acted upon, microseconds UTC; null: nothing is to do.
+    """
 
     id: SerialId
     payment_id: str
@@ -27,15 +30,34 @@ class VerdictRow(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     features: str | None
     recorded_at: Micros
+    spent: Minor | None = None
+    reasons: str | None = None
+    due_at: Micros | None = None
 
 
 verdicts = table_of("verdicts", VerdictRow, sqlite_autoincrement=True)
 _c = verdicts.c
 Index("ix_verdicts_payment_id", _c.payment_id)
 _applied = _c.applied.is_(True)
+_late = _c.applied.is_(False)
+_is_due = _c.due_at.is_not(None)
 Index("uq_verdicts_applied", _c.payment_id, unique=True, sqlite_where=_applied, postgresql_where=_applied)
+Index("uq_verdicts_late", _c.payment_id, unique=True, sqlite_where=_late, postgresql_where=_late)
+Index("ix_verdicts_due_at", _c.due_at, sqlite_where=_is_due, postgresql_where=_is_due)
 
-_insert = Statement(insert(verdicts).values({c.name: bindparam(c.name) for c in _c if c.name != "id"}))
+_values: dict[str, Any] = {column.name: bindparam(column.name) for column in _c if column.name != "id"}
+_insert = Statement(insert(verdicts).values(_values))
+_insert_late = Statement(lambda insert: insert(verdicts).values(_values).on_conflict_do_nothing())
+_spent = Statement(select(_c.spent).where(_c.payment_id == bindparam("of_payment_id"), _applied))
+_due = Statement(
+    select(_c.id, _c.payment_id, _c.reasons)
+    .where(_is_due, _c.due_at <= bindparam("now"))
+    .order_by(_c.due_at)
+    .limit(bindparam("most"))
+)
+_settle = Statement(
+    update(verdicts).where(_c.id == bindparam("verdict_id"), _is_due).values(due_at=bindparam("again_at"))
+)
 _scored = Statement(
     select(_c.features, _c.score, _c.model)
     .where(_c.payment_id == bindparam("of_payment_id"), _c.features.is_not(None))
@@ -52,31 +74,32 @@ class ScoredVerdict(msgspec.Struct, frozen=True):
     model: str | None = None
 
 
-def insert_verdict(conn: Connection, verdict: Verdict, *, applied: bool) -> None:
-    """Store a verdict of the flow. Raises `IntegrityError` where another one is applied already."""
-    _insert(
-        conn,
-        payment_id=verdict.payment,
-        applied=applied,
-        source=verdict.source,
-        outcome=verdict.outcome,
-        score=verdict.score,
-        model=verdict.model,
-        features=msgspec.json.encode(verdict.features).decode(),
-        recorded_at=to_micros(verdict.recorded_at),
-    )
+class LateBlock(msgspec.Struct, frozen=True):
+    """A verdict that blocks a payment which went through before it came. `reasons`: JSON."""
+
+    id: int
+    payment_id: str
+    reasons: str
 
 
-def insert_late(conn: Connection, late: list[Verdict]) -> None:
-    """Store verdicts that came after the stand-in had decided, beside the applied ones."""
-    for verdict in late:
-        insert_verdict(conn, verdict, applied=False)
+def insert_verdict(conn: Connection, verdict: Verdict) -> None:
+    """Store a verdict of the flow as the applied one. Raises `IntegrityError` where another one is."""
+    _insert(conn, **_row(verdict, applied=True))
 
 
-def insert_stand_in(conn: Connection, payment_id: str, outcome: Outcome, now: int) -> None:
-    """Store the stand-in's own verdict as the applied one."""
-    _insert(
-        conn,
+def insert_late(conn: Connection, verdict: Verdict, now: int) -> None:
+    """Store a verdict that came too late beside the applied one, once; one that blocks is due at `now`."""
+    reasons = msgspec.json.encode(verdict.reasons).decode()
+    due_at = now if verdict.outcome == "block" else None
+    _insert_late(conn, **_row(verdict, applied=False, reasons=reasons, due_at=due_at))
+
+
+def insert_stand_in(
+    conn: Connection, payment_id: str, outcome: Outcome, now: int, spent: int | None = None
+) -> None:
+    """Store the stand-in's own verdict as the applied one; `spent` of its caps, in euro cents."""
+    row = VerdictRow(
+        id=0,
         payment_id=payment_id,
         applied=True,
         source="stand_in",
@@ -85,7 +108,44 @@ def insert_stand_in(conn: Connection, payment_id: str, outcome: Outcome, now: in
         model=None,
         features=None,
         recorded_at=now,
+        spent=spent,
     )
+    _insert(conn, **msgspec.structs.asdict(row))
+
+
+def _row(
+    verdict: Verdict, *, applied: bool, reasons: str | None = None, due_at: int | None = None
+) -> dict[str, object]:
+    row = VerdictRow(
+        id=0,  # counted by the database
+        payment_id=verdict.payment,
+        applied=applied,
+        source=verdict.source,
+        outcome=verdict.outcome,
+        score=verdict.score,
+        model=verdict.model,
+        features=msgspec.json.encode(verdict.features).decode(),
+        recorded_at=to_micros(verdict.recorded_at),
+        reasons=reasons,
+        due_at=due_at,
+    )
+    return msgspec.structs.asdict(row)
+
+
+def select_spent(conn: Connection, payment_id: str) -> int | None:
+    """What the stand-in spent of its caps to let a payment through, in euro cents; None where it spent nothing."""
+    spent: int | None = _spent(conn, of_payment_id=payment_id).scalar()
+    return spent
+
+
+def select_due_blocks(conn: Connection, now: int, most: int) -> list[LateBlock]:
+    """Up to `most` late blocks that nobody has acted upon, due by `now` (microseconds UTC), the oldest first."""
+    return [LateBlock(*row) for row in _due(conn, now=now, most=most)]
+
+
+def settle_block(conn: Connection, verdict_id: int, again_at: int | None = None) -> bool:
+    """Note that a late block was acted upon, or when it is to be tried again; False where someone else did."""
+    return bool(_settle(conn, verdict_id=verdict_id, again_at=again_at).rowcount)
 
 
 def select_scored(conn: Connection, payment_id: str) -> ScoredVerdict:
@@ -94,40 +154,3 @@ def select_scored(conn: Connection, payment_id: str) -> ScoredVerdict:
     if row is None:
         return ScoredVerdict()
     return ScoredVerdict(msgspec.json.decode(row.features, type=dict[str, float]), row.score, row.model)
-
-
-class CapRow(msgspec.Struct, frozen=True):
-    """A row of `caps`. `subject`: a card's fingerprint, a customer's or a merchant's id; `day`: ISO 8601, UTC."""
-
-    subject: str
-    currency: str
-    day: str
-    used: Minor
-
-
-caps = table_of("caps", CapRow, primary_key=("subject", "currency", "day"))
-_this_cap = (
-    (caps.c.subject == bindparam("of_subject"))
-    & (caps.c.currency == bindparam("of_currency"))
-    & (caps.c.day == bindparam("of_day"))
-)
-_open = Statement(lambda insert: insert(caps).on_conflict_do_nothing())
-_spend = Statement(
-    update(caps)
-    .where(_this_cap, caps.c.used + bindparam("amount") <= bindparam("cap"))
-    .values(used=caps.c.used + bindparam("amount"))
-)
-_give_back = Statement(update(caps).where(_this_cap).values(used=caps.c.used - bindparam("amount")))
-
-
-def spend(conn: Connection, subject: str, currency: str, day: date, amount: int, cap: int) -> bool:
-    """Spend `amount` (minor units) of a cap, all of it or, past the cap, nothing."""
-    of_day = day.isoformat()
-    _open(conn, subject=subject, currency=currency, day=of_day, used=0)
-    spent = _spend(conn, of_subject=subject, of_currency=currency, of_day=of_day, amount=amount, cap=cap)
-    return bool(spent.rowcount)
-
-
-def give_back(conn: Connection, subject: str, currency: str, day: date, amount: int) -> None:
-    """Undo a `spend`."""
-    _give_back(conn, of_subject=subject, of_currency=currency, of_day=day.isoformat(), amount=amount)

@@ -1,6 +1,7 @@
 """Verdicts of the fraud flow: a thread reads all of `risk.v1`, and each verdict goes to the payment that waits.
 
-It is read by assignment, without a group, from ten minutes back: a retry after a restart finds its verdict.
+It is read by assignment, without a group, from ten minutes back: a retry after a restart finds its verdict. A
+verdict that does not fit the payment it names is refused, and the payment waits on.
 """
 
 import asyncio
@@ -10,17 +11,21 @@ from contextlib import suppress
 from time import monotonic, time
 from typing import Any, cast
 
+import msgspec
 import structlog
 from cachetools import FIFOCache
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from connectors.kafka import POLL_S, consumer, is_listening, offsets_at
+from gateway.books.payments import PaymentRow
+from gateway.events.verdict_checks import JudgedPayment, judged_payment, wrong_field
 from schemas.events import Unreadable, decode
 from schemas.fraud import Verdict
 from schemas.topics import RISK
 
 LOOK_BACK_S = 600
-REMEMBERED_MAX = 20_000  # of verdicts whose payments do not wait yet, and of payments that gave up
+REMEMBERED_MAX = 20_000  # of payments that do not wait yet but have verdicts, and of payments that gave up
+VERDICTS_MAX = 4  # on one payment that does not wait yet; whoever can write may say anything first
 MISSED_MAX = 5  # late verdicts in a row after which payments stop waiting
 PROBE_S = 1.0  # from then on one payment per second waits, to find out whether the flow is back
 BATCH = 500
@@ -30,15 +35,35 @@ CATCH_UP_MAX_S = 10.0  # then the gateway is ready without Kafka
 log = structlog.get_logger()
 
 
-class VerdictInbox:
-    """The verdicts of the fraud flow. `on_late` is called with those that came after their payment gave up."""
+class VerdictListener(msgspec.Struct, frozen=True):
+    """Who is told of verdicts that nobody waits for.
 
-    def __init__(self, bootstrap: str, on_late: Callable[[list[Verdict]], None]) -> None:
+    `on_late`: those that came after their payment gave up. `on_unclaimed`: those that block a payment which this
+    process has not met; it may have been judged before a restart, or by another gateway. `on_refused`: the field
+    of a verdict that does not fit its payment.
+    """
+
+    on_late: Callable[[list[Verdict]], object]
+    on_unclaimed: Callable[[list[Verdict]], object]
+    on_refused: Callable[[str], object]
+
+
+class Waiter(msgspec.Struct, frozen=True):
+    """A payment that waits."""
+
+    about: JudgedPayment
+    answer: asyncio.Future[Verdict]
+
+
+class VerdictInbox:
+    """The verdicts of the fraud flow."""
+
+    def __init__(self, bootstrap: str, listener: VerdictListener) -> None:
         self._bootstrap = bootstrap
-        self._on_late = on_late
-        self._waiting: dict[str, asyncio.Future[Verdict]] = {}
-        self._arrived: FIFOCache[str, Verdict] = FIFOCache(REMEMBERED_MAX)
-        self._given_up: FIFOCache[str, None] = FIFOCache(REMEMBERED_MAX)
+        self._listener = listener
+        self._waiting: dict[str, Waiter] = {}
+        self._arrived: FIFOCache[str, list[Verdict]] = FIFOCache(REMEMBERED_MAX)
+        self._given_up: FIFOCache[str, JudgedPayment] = FIFOCache(REMEMBERED_MAX)
         self._missed = 0  # late verdicts in a row
         self._probed_at = 0.0  # monotonic
         self._loop = asyncio.get_running_loop()
@@ -52,26 +77,27 @@ class VerdictInbox:
         """Whether the verdicts from before the start have been read, or Kafka is away."""
         return self._caught_up.is_set()
 
-    async def wait(self, payment_id: str, budget_s: float) -> Verdict | None:
+    async def wait(self, payment: PaymentRow, budget_s: float) -> Verdict | None:
         """The verdict on a payment; None where it does not come within `budget_s` or the flow seems away."""
-        arrived = self._arrived.pop(payment_id, None)
-        if arrived is not None:
-            return arrived
+        about = judged_payment(payment)
+        for arrived in self._arrived.pop(payment.id, ()):
+            if self._believed(arrived, about):
+                return arrived
         if not self._may_wait():
-            self._given_up[payment_id] = None
+            self._given_up[payment.id] = about
             return None
-        waiter: asyncio.Future[Verdict] = self._loop.create_future()
-        self._waiting[payment_id] = waiter
+        waiter = Waiter(about, self._loop.create_future())
+        self._waiting[payment.id] = waiter
         try:
-            await asyncio.wait([waiter], timeout=budget_s)
+            await asyncio.wait([waiter.answer], timeout=budget_s)
         finally:
-            self._waiting.pop(payment_id, None)
-        if not waiter.done():
+            self._waiting.pop(payment.id, None)
+        if not waiter.answer.done():
             self._missed += 1
-            self._given_up[payment_id] = None
+            self._given_up[payment.id] = about
             return None
         self._missed = 0
-        return waiter.result()
+        return waiter.answer.result()
 
     async def close(self) -> None:
         """Stop reading; waits 1 s at most, because a client whose Kafka has just gone away blocks its thread."""
@@ -87,18 +113,35 @@ class VerdictInbox:
         return True
 
     def _deliver(self, verdicts: list[Verdict]) -> None:
-        late = []
+        late, unclaimed = [], []
         for verdict in verdicts:
             waiter = self._waiting.get(verdict.payment)
-            if waiter is not None and not waiter.done():
-                waiter.set_result(verdict)
-            elif verdict.payment in self._given_up:
-                del self._given_up[verdict.payment]
-                late.append(verdict)
+            if waiter is not None and not waiter.answer.done():
+                if self._believed(verdict, waiter.about):
+                    waiter.answer.set_result(verdict)
+            elif about := self._given_up.get(verdict.payment):
+                if self._believed(verdict, about):
+                    del self._given_up[verdict.payment]
+                    late.append(verdict)
             else:
-                self._arrived[verdict.payment] = verdict
+                self._remember(verdict)
+                if verdict.outcome == "block":
+                    unclaimed.append(verdict)
         if late:
-            self._on_late(late)
+            self._listener.on_late(late)
+        if unclaimed:
+            self._listener.on_unclaimed(unclaimed)
+
+    def _remember(self, verdict: Verdict) -> None:
+        arrived = self._arrived.setdefault(verdict.payment, [])
+        if len(arrived) < VERDICTS_MAX:
+            arrived.append(verdict)
+
+    def _believed(self, verdict: Verdict, about: JudgedPayment) -> bool:
+        field = wrong_field(verdict, about)
+        if field is not None:
+            self._listener.on_refused(field)
+        return field is None
 
     def _read(self) -> None:
         while not self._stop.is_set():

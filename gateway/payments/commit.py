@@ -33,10 +33,10 @@ from gateway.books.payments import PaymentRow, existing_payment, insert_payment,
 from gateway.books.postings import Entries, post, select_standing
 from gateway.books.refunds import RefundRow, put_refund, select_refund
 from gateway.books.reviews import insert_review
-from gateway.books.verdicts import give_back
 from gateway.log_lines import LogLine
 from gateway.payments.changes import Change, NextOperation, following
 from gateway.payments.effects import Situation
+from gateway.payments.stand_in import return_caps
 from gateway.payments.transitions import settle, takes_back, watched
 from gateway.payments.views import answer_to, milliseconds, refund_snapshot, snapshot
 from gateway.policy import Policy
@@ -157,7 +157,7 @@ def commit(conn: Connection, policy: Policy, change: Change) -> Committed:
     if change.opens_review:
         insert_review(conn, new_id("rev"), payment.id, now)
     if change.returns_caps:
-        _return_caps(conn, payment)
+        return_caps(conn, payment)
     written = update_payment(conn, payment)
     return Committed(written, to_send, _answer(conn, change, written) if change.rests else {})
 
@@ -283,12 +283,6 @@ def _emit(conn: Connection, change: Change) -> None:
             traceparent=payment.traceparent,
             now=payment.updated_at,
         )
-
-
-def _return_caps(conn: Connection, payment: PaymentRow) -> None:
-    day = from_micros(payment.created_at).date()
-    for subject in (payment.stream_key, payment.merchant_id):
-        give_back(conn, subject, payment.currency, day, payment.amount)
 
 
 def _answer(conn: Connection, change: Change, written: PaymentRow) -> dict[tuple[str, str], IdempotentAnswer]:

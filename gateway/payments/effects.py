@@ -202,7 +202,7 @@ def _released(payment: PaymentRow, closed: Operation) -> PaymentRow:
     match payment.state:
         case "in_review":
             return _become(payment, "voided")
-        case "authorized" if closed.requested_by is None:  # its automatic capture was refused
+        case "authorized" if closed.requested_by is None and payment.capture == "automatic":  # it was refused
             refusal = payment.refused()
             return _become(payment, "declined", decline_code=refusal.decline_code if refusal else None)
         case "authorized":

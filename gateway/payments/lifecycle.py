@@ -19,16 +19,17 @@ from sqlalchemy import Connection
 from gateway.books.engine import Outdated
 from gateway.books.operations import select_operation, select_operations
 from gateway.books.payments import PaymentRow, existing_payment
-from gateway.books.verdicts import give_back, insert_stand_in, insert_verdict, spend
+from gateway.books.verdicts import insert_verdict
 from gateway.payments.changes import Effect, NextOperation, change_of, following
 from gateway.payments.commit import Committed, apply, apply_to, commit
 from gateway.payments.processor_calls import send
 from gateway.payments.routing import candidates, needs_approval
+from gateway.payments.stand_in import is_on_block_list, stand_in
 from gateway.policy import Policy
 from gateway.runtime import Runtime
 from schemas.fraud import Verdict
 from schemas.payments import AppliedRisk
-from schemas.times import from_micros, now_micros
+from schemas.times import now_micros
 
 
 async def advance(runtime: Runtime, payment: PaymentRow, cvc: str | None) -> Committed:
@@ -71,11 +72,11 @@ def open_order(conn: Connection, policy: Policy, payment_id: str) -> Committed:
 
 async def _judge_and_send(runtime: Runtime, payment: PaymentRow, cvc: str | None) -> Committed:
     asked = perf_counter()
-    verdict = await runtime.verdicts.wait(payment.id, runtime.settings.verdict_budget_ms / 1000)
+    verdict = await runtime.verdicts.wait(payment, runtime.settings.verdict_budget_ms / 1000)
     told = perf_counter()
     waited_s, processor = told - asked, candidates(payment)[0]
     judging = runtime.books.write(judge, runtime.policy, payment.id, verdict, waited_s * 1000)
-    if verdict is not None and verdict.outcome == "block":
+    if await _will_block(runtime, payment, verdict):
         return await _as_slow_as_an_issuer(runtime, runtime.decline_times.pause(processor, waited_s), judging)
     step = await judging
     done = await execute(runtime, step, cvc)
@@ -83,6 +84,12 @@ async def _judge_and_send(runtime: Runtime, payment: PaymentRow, cvc: str | None
         declined = done.payment.state == "declined"
         runtime.decline_times.note(processor, waited_s, perf_counter() - told, declined=declined)
     return done
+
+
+async def _will_block(runtime: Runtime, payment: PaymentRow, verdict: Verdict | None) -> bool:
+    if verdict is not None:
+        return verdict.outcome == "block"
+    return await runtime.books.read(is_on_block_list, payment)
 
 
 async def _as_slow_as_an_issuer(
@@ -107,36 +114,15 @@ def judge(
     before = existing_payment(conn, payment_id)
     if before.recovery_point not in ("received", "approved") or before.state != "processing":
         return Committed(before)
-    risk = _apply_verdict(conn, verdict, waited_ms) if verdict else _stand_in(conn, policy, before)
+    risk = _apply_verdict(conn, verdict, waited_ms) if verdict else stand_in(conn, policy, before)
     judged = msgspec.structs.replace(before, risk=msgspec.json.encode(risk).decode(), risk_outcome=risk.outcome)
     return commit(conn, policy, change_of(before, _judged(conn, judged, risk), policy, now_micros()))
 
 
 def _apply_verdict(conn: Connection, verdict: Verdict, waited_ms: float) -> AppliedRisk:
-    insert_verdict(conn, verdict, applied=True)
+    insert_verdict(conn, verdict)
     v = verdict
     return AppliedRisk(v.outcome, v.source, v.score, v.reasons, v.model, round(waited_ms, 3), v.hold)
-
-
-def _stand_in(conn: Connection, policy: Policy, payment: PaymentRow) -> AppliedRisk:
-    """The stand-in rules: a payment passes while its card's and its merchant's caps of the day last."""
-    if _spend_caps(conn, policy, payment):
-        risk = AppliedRisk("allow", "stand_in")
-    else:
-        risk = AppliedRisk("review", "stand_in", reasons=["stand_in_cap"])
-    insert_stand_in(conn, payment.id, risk.outcome, now_micros())
-    return risk
-
-
-def _spend_caps(conn: Connection, policy: Policy, payment: PaymentRow) -> bool:
-    day = from_micros(payment.created_at).date()
-    currency, amount = payment.currency, payment.amount
-    if not spend(conn, payment.stream_key, currency, day, amount, policy.card_cap):
-        return False
-    if spend(conn, payment.merchant_id, currency, day, amount, policy.merchant_cap):
-        return True
-    give_back(conn, payment.stream_key, currency, day, amount)
-    return False
 
 
 def _judged(conn: Connection, judged: PaymentRow, risk: AppliedRisk) -> Effect:

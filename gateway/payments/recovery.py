@@ -1,4 +1,4 @@
-"""Recovery: takes over what a worker left behind, and settles `unknown` operations.
+"""Recovery: takes over what a worker left behind, settles `unknown` operations, and acts upon late blocks.
 
 It only takes expired leases, one conditional UPDATE each. It looks an operation up, sends again what a processor
 applies once, does it anew or takes it back; an authorization or sale is never sent a second time.
@@ -20,8 +20,10 @@ from gateway.books.operations import (
     take_lease,
 )
 from gateway.books.payments import PaymentRow, existing_payment, select_due_payments
+from gateway.books.verdicts import select_due_blocks
 from gateway.payments.changes import Effect, change_of
 from gateway.payments.commit import apply, commit, open_reversal, schedule_watch, take_over
+from gateway.payments.late_blocks import apply_late_block
 from gateway.payments.lifecycle import advance, execute
 from gateway.payments.orders import void_unapproved
 from gateway.payments.processor_calls import look_up, send
@@ -53,7 +55,9 @@ async def sweep(runtime: Runtime) -> None:
     payments = await runtime.books.read(select_due_payments, now, MOST)
     operations = await runtime.books.read(select_due_operations, now, MOST)
     work: list[Coroutine[Any, Any, None]] = [_recover_payment(runtime, id) for id in payments]
+    blocks = await runtime.books.read(select_due_blocks, now, MOST)
     work += [_recover_operation(runtime, operation) for operation in operations]
+    work += [apply_late_block(runtime, block) for block in blocks]
     for failed in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(failed, BaseException):
             log.error("payment_recovery.failed", exc_info=failed)

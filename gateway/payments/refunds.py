@@ -31,14 +31,32 @@ def begin_refund(
         return payment
     check_at_rest(conn, payment, allowed=payment.state in ("captured", "partially_captured"))
     left = payment.amount_captured - payment.amount_refunded
-    now = now_micros()
-    refund = _new_refund(payment, amount or left, reason, now)
-    part = refund_part(refund, select_operations(conn, payment.id), request.account_id)
-    if part is None or not 0 < refund.amount <= left:
+    if amount is not None and amount > left:
         raise AmountTooLarge
-    return commit(
-        conn, policy, change_of(payment, Effect(payment, part, refund, ("refund.pending",)), policy, now)
-    )
+    begun = _begin(conn, policy, payment, amount or left, reason, request.account_id)
+    if begun is None:
+        raise AmountTooLarge
+    return begun
+
+
+def give_back_rest(
+    conn: Connection, policy: Policy, payment: PaymentRow, reason: str, by: str
+) -> Committed | None:
+    """Write the refund of all that is left of a payment at rest, for the account `by`; None where nothing is."""
+    left = payment.amount_captured - payment.amount_refunded
+    return _begin(conn, policy, payment, left, reason, by)
+
+
+def _begin(
+    conn: Connection, policy: Policy, payment: PaymentRow, amount: int, reason: str | None, by: str
+) -> Committed | None:
+    now = now_micros()
+    refund = _new_refund(payment, amount, reason, now)
+    part = refund_part(refund, select_operations(conn, payment.id), by) if amount else None
+    if part is None:
+        return None
+    effect = Effect(payment, part, refund, ("refund.pending",))
+    return commit(conn, policy, change_of(payment, effect, policy, now))
 
 
 def _new_refund(payment: PaymentRow, amount: int, reason: str | None, now: int) -> RefundRow:

@@ -7,11 +7,12 @@ from sqlalchemy import Connection
 
 from gateway.books.outbox import add_event
 from gateway.books.payments import PaymentRow, existing_payment
-from gateway.books.reviews import Review, ReviewOutcome, decide, open_review_of
+from gateway.books.reviews import Review, ReviewOutcome, decide, select_undecided
 from gateway.books.verdicts import select_scored
 from gateway.payments.captures import WrongState, authorization
 from gateway.payments.changes import Effect, capture_at_once, change_of, following
 from gateway.payments.commit import Committed, commit
+from gateway.payments.late_blocks import decide_late
 from gateway.payments.lifecycle import first_operation
 from gateway.policy import Policy
 from schemas.fraud import Label, LabelValue
@@ -28,13 +29,16 @@ def begin_decision(
     """One commit: the decision, the case, its label, and the operation that carries it out.
 
     approve → `authorized`, then the capture unless the merchant captures; reject → held until it is voided. Where
-    the issuer was not asked yet: approve asks it now, reject voids at once. Raises `WrongState` where the review
-    was decided before, `OperationOpen` where another operation is open.
+    the issuer was not asked yet: approve asks it now, reject voids at once. Of one that was taken before its block
+    came, `late_blocks` tells. Raises `WrongState` where it was decided before, `OperationOpen` where another operation
+    is open.
     """
     if not decide(conn, review.id, decision, reason, decided_by, now_micros()):
         raise WrongState
     payment = existing_payment(conn, review.payment_id)
     add_label(conn, payment, LABEL_OF[decision], "review")
+    if review.kind == "late":
+        return decide_late(conn, policy, payment, decision, decided_by)
     effect = _of_unsent(conn, payment, decision) if payment.is_unsent() else _of_held(conn, payment, decision)
     return commit(conn, policy, change_of(payment, effect, policy, now_micros()))
 
@@ -63,9 +67,8 @@ def _of_unsent(conn: Connection, payment: PaymentRow, decision: ReviewOutcome) -
 
 def expire_review(conn: Connection, policy: Policy, payment: PaymentRow) -> None:
     """Void a payment whose issuer was not asked and whose reviewer did not decide in time; it is no label."""
-    review = open_review_of(conn, payment.id)
-    now = now_micros()
-    if review is not None and decide(conn, review.id, "reject", EXPIRED, None, now):
+    review_id, now = select_undecided(conn, payment.id), now_micros()
+    if review_id is not None and decide(conn, review_id, "reject", EXPIRED, None, now):
         voided = msgspec.structs.replace(payment, state="voided")
         commit(conn, policy, change_of(payment, Effect(voided), policy, now))
 

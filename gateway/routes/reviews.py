@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from gateway.books.operations import select_open
 from gateway.books.payments import select_payment
-from gateway.books.reviews import Review, ReviewOutcome, list_reviews, select_review
+from gateway.books.reviews import Review, ReviewKind, ReviewOutcome, list_reviews, select_review
 from gateway.free_text import Reason, SourceText
 from gateway.payments.lifecycle import execute
 from gateway.payments.reviews import add_label, begin_decision
@@ -26,9 +26,14 @@ labels_blueprint = Blueprint("labels", __name__)
 
 
 class ReviewView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A review. `amount` in minor units of `currency`; `reasons` are those of the verdict that held it."""
+    """A review: `held` for a person, or `late`: its payment was taken before the verdict that blocks it came.
+
+    `amount` in minor units of `currency`: of a `late` one what was taken. `reasons` are those of the verdict that
+    held or blocks it.
+    """
 
     id: str
+    kind: ReviewKind
     payment: str
     amount: int
     currency: str
@@ -42,7 +47,10 @@ class ReviewList(Listing[ReviewView], frozen=True):
 
 
 class ReviewDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`approve` captures the money, or leaves that to a merchant who captures; `reject` releases it."""
+    """`approve` captures the money, or leaves that to a merchant who captures; `reject` releases it.
+
+    Of a `late` review `reject` refunds all that was taken, and `approve` leaves it.
+    """
 
     decision: ReviewOutcome
     reason: Reason
@@ -51,7 +59,7 @@ class ReviewDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @blueprint.get("/v1/reviews")
 @endpoint(scope="reviews:read", query=Page, answers={200: ReviewList})
 async def list_all(call: Call[None, Page]) -> Reply:
-    """List the payments held for a person, open ones first."""
+    """List the payments that a person decides about, open ones first."""
     shown, cursor = await read_page(call.runtime.books, call.query, list_reviews, _place, tuple[bool, str])
     return Reply(200, ReviewList([review_view(review) for review in shown], cursor))
 
@@ -89,16 +97,22 @@ async def _decide(call: Call[ReviewDecision, None], review: Review) -> Reply:
 
 def review_view(review: Review) -> ReviewView:
     """A review as its reviewers see it."""
-    risk = msgspec.json.decode(review.risk, type=AppliedRisk) if review.risk else None
     return ReviewView(
         review.id,
+        review.kind,
         review.payment_id,
-        review.amount,
+        review.amount_captured if review.kind == "late" else review.amount,
         review.currency,
-        risk.reasons if risk else [],
+        _reasons(review),
         from_micros(review.opened_at),
         review.decision,
     )
+
+
+def _reasons(review: Review) -> list[str]:
+    if review.reasons is not None:
+        return msgspec.json.decode(review.reasons, type=list[str])
+    return msgspec.json.decode(review.risk, type=AppliedRisk).reasons if review.risk else []
 
 
 class NewLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

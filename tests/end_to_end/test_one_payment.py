@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from schemas.controls import DEFAULTS
 from schemas.events import decode
 from schemas.topics import NOTIFICATIONS, PAYMENTS, RISK
 from tests.end_to_end.looks import all_records
@@ -43,6 +44,8 @@ def test_one_payment_from_login_to_sql_and_dashboard(stack: Stack, shop: Shop, p
     asked = f"SELECT status, amount, risk_source FROM payments WHERE id = '{paid['id']}'"
     row = {"status": "succeeded", "amount": 1234, "risk_source": source}
     until(lambda: _sql(stack, asked) == [row], why=lambda: _sql(stack, asked))
+    rules = {row["id"] for row in _sql(stack, "SELECT id FROM controls WHERE kind = 'rule'")}
+    assert rules >= {rule.id for rule in DEFAULTS}
     stack.reconcile()
     page.goto(stack.settings.url("dashboard"))
     expect(page.get_by_text(paid["id"])).to_be_visible(timeout=60_000)

@@ -5,9 +5,12 @@ from uuid import uuid4
 
 import pytest
 
-from schemas.events import decode
-from schemas.times import now_micros
-from schemas.topics import PAYMENTS
+from connectors.kafka import producer
+from schemas.events import decode, encode, new_event
+from schemas.fraud import ListEntry
+from schemas.ids import new_id
+from schemas.times import now, now_micros
+from schemas.topics import CONTROLS, PAYMENTS
 from tests.end_to_end.charges import assert_charged_once
 from tests.end_to_end.looks import all_records
 from tests.end_to_end.shop import Answer, Shop, number
@@ -16,6 +19,8 @@ from tests.patience import until
 
 UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
 LATE = "SELECT count(*) FROM verdicts WHERE payment_id = ? AND NOT applied AND source != 'stand_in'"
+INSTRUMENT = "SELECT stream_key FROM payments WHERE id = ?"
+LISTED = "SELECT count(*) FROM controls WHERE id = ?"
 SENDING = "SELECT count(*) FROM operations WHERE status = 'sending'"
 STATE = "SELECT state FROM payments WHERE id = ?"
 
@@ -45,6 +50,21 @@ def test_late_verdicts_of_a_paused_flow_are_stored_beside(stack: Stack, shop: Sh
         assert [shop.payment(payment["id"])["risk"]["source"] for payment in paid] == ["stand_in"] * 2
     until(lambda: [stack.count(LATE, payment["id"]) for payment in paid] == [1, 1], 120)
     assert [shop.payment(payment["id"])["risk"]["source"] for payment in paid] == ["stand_in"] * 2
+
+
+def test_a_card_on_the_block_list_is_declined_while_the_flow_is_away(stack: Stack, shop: Shop) -> None:
+    card = number("visa", 450_020)
+    ((instrument_id,),) = stack.books(INSTRUMENT, shop.pay(card).json["id"])
+    entry = ListEntry(new_id("le"), "block", "instrument", instrument_id, "stolen", None, now())
+    headers, value = encode(new_event("control.list_entry", "/test", entry.id, entry, now()))
+    analyst = producer(stack.settings.bootstrap())
+    analyst.produce(CONTROLS.name, value, entry.id, headers=headers)
+    analyst.flush(10)
+    until(lambda: stack.count(LISTED, entry.id) == 1)
+    with stack.frozen("fraud"):
+        declined = shop.pay(card).json
+        assert declined["state"] == "declined"
+        assert shop.payment(declined["id"])["risk"]["source"] == "stand_in"
 
 
 def test_a_gateway_frozen_past_its_lease_in_the_middle_of_calls_charges_once(stack: Stack, shop: Shop) -> None:

@@ -28,6 +28,7 @@ MAY_IMPORT = {
 GATEWAY_LAYERS = (
     {
         "decline_times",
+        "euro_rates",
         "free_text",
         "log_lines",
         "metrics",

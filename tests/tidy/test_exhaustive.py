@@ -77,7 +77,11 @@ SETS = {
     "review decision": (
         "gateway/books/reviews.py",
         'ReviewOutcome = Literal["approve", "reject"]',
-        {"payments/reviews.py:_of_held", "payments/reviews.py:_of_unsent"},
+        {
+            "payments/reviews.py:_of_held",
+            "payments/reviews.py:_of_unsent",
+            "payments/late_blocks.py:decide_late",
+        },
     ),
     "payment method": (
         "gateway/payments/create.py",

@@ -22,6 +22,7 @@ from connectors.records import Record
 from flows.fraud.flow import build
 from flows.fraud.rules import Controls
 from flows.fraud.settings import FraudSettings
+from schemas.controls import DEFAULTS
 from schemas.events import DeadLetter, Event, decode, derived_id
 from schemas.fraud import ListEntry, Rule, Verdict
 from schemas.settings import Settings
@@ -43,8 +44,8 @@ SETTINGS = FraudSettings(fraud_min_labels=20)
 
 def run(records: list[Record], controls: list[Record] | None = None) -> list[Any]:
     written: list[Any] = []
-    flow = build(TestingSource(records), TestingSource(controls or []), TestingSink(written), SETTINGS, Controls())
-    run_main(flow)
+    changes, in_force = TestingSource(controls or []), Controls(DEFAULTS)
+    run_main(build(TestingSource(records), changes, TestingSink(written), SETTINGS, in_force))
     return written
 
 

@@ -15,6 +15,7 @@ from flows.fraud.operators import InstrumentOperator, MerchantOperator, ModelOpe
 from flows.fraud.rules import Controls
 from flows.fraud.settings import FraudSettings
 from flows.fraud.startup import warm_up
+from schemas.controls import DEFAULTS
 from schemas.events import decode
 from schemas.fraud import Label, Verdict
 from schemas.payments import Method
@@ -38,7 +39,7 @@ class Operators:
         passed: list[Any] = list(items)
         for operator in self.operators:
             passed = operator.process(passed)
-        return [verdict_of(item, Controls(), BEGIN) for item in passed]
+        return [verdict_of(item, Controls(DEFAULTS), BEGIN) for item in passed]
 
     def resume(self) -> None:
         self.operators = tuple(type(operator)(self._settings, operator.snapshot()) for operator in self.operators)
@@ -129,7 +130,7 @@ def test_a_feature_that_is_no_number_is_held_and_left_out() -> None:
     item = in_flight(200)
     passed = operators.operators[1].process(operators.operators[0].process([item]))
     passed[0].features["amount_z"] = float("nan")
-    judged = verdict_of(operators.operators[2].process(passed)[0], Controls(), BEGIN)
+    judged = verdict_of(operators.operators[2].process(passed)[0], Controls(DEFAULTS), BEGIN)
     assert (judged.outcome, judged.reasons) == ("review", ["scoring_error"])
     assert "amount_z" not in judged.features
 

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import msgspec
 
-from flows.fraud.rules import DEFAULTS, Controls, decide
+from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
+from schemas.controls import DEFAULTS
 from schemas.fraud import ListEntry, Rule
 from tests.flows.fraud.conftest import BEGIN, in_flight
 
@@ -23,60 +24,60 @@ def entry(list: str, kind: str = "instrument", value: str = "fp_1", **fields: ob
 
 
 def test_nothing_met_is_an_allow() -> None:
-    assert decide(judged(0.01, count_1m=1), Controls()).outcome == "allow"
-    assert decide(judged(0.01), Controls()).source == "model"
-    assert decide(judged(0.01, live=False), Controls()).source == "rules"
+    assert decide(judged(0.01, count_1m=1), Controls(DEFAULTS)).outcome == "allow"
+    assert decide(judged(0.01), Controls(DEFAULTS)).source == "model"
+    assert decide(judged(0.01, live=False), Controls(DEFAULTS)).source == "rules"
 
 
 def test_the_score_decides_by_its_limits_and_says_why() -> None:
-    outcomes = [decide(judged(score), Controls()).outcome for score in (0.19, 0.2, 0.4, 0.9)]
+    outcomes = [decide(judged(score), Controls(DEFAULTS)).outcome for score in (0.19, 0.2, 0.4, 0.9)]
     assert outcomes == ["allow", "flag", "review", "block"]
-    assert decide(judged(0.95), Controls()).reasons == ["score_block", "amount_z"]
+    assert decide(judged(0.95), Controls(DEFAULTS)).reasons == ["score_block", "amount_z"]
 
 
 def test_a_model_with_few_labels_does_not_go_beyond_allow() -> None:
-    decision = decide(judged(0.99, live=False), Controls())
+    decision = decide(judged(0.99, live=False), Controls(DEFAULTS))
     assert (decision.outcome, decision.reasons) == ("allow", [])
 
 
 def test_the_most_severe_rule_decides() -> None:
-    decision = decide(judged(0.25, count_1m=8, merchant_tests=12), Controls())
+    decision = decide(judged(0.25, count_1m=8, merchant_tests=12), Controls(DEFAULTS))
     assert (decision.outcome, decision.source, decision.reasons) == ("review", "rules", ["card_testing"])
 
 
 def test_an_error_is_never_an_allow() -> None:
     item = judged(None, live=False)
     item.fault = "scoring_error"
-    decision = decide(item, Controls())
+    decision = decide(item, Controls(DEFAULTS))
     assert (decision.outcome, decision.reasons) == ("review", ["scoring_error"])
 
 
 def test_a_new_rule_is_in_force_and_a_default_can_be_disabled() -> None:
-    controls = Controls()
+    controls = Controls(DEFAULTS)
     before = controls.version
     controls.apply(Rule("mine", "new_country", 2, "block", "abroad", True, BEGIN))
     assert decide(judged(0.0, new_country=2), controls).outcome == "block"
     assert controls.version != before
     controls.apply(msgspec.structs.replace(DEFAULTS[0], enabled=False))
-    assert decide(judged(0.0, count_1m=50), controls).outcome == "allow"
+    assert decide(judged(0.0, count_1m=20), controls).outcome == "allow"
 
 
 def test_a_rule_on_an_unknown_feature_is_never_met() -> None:
-    controls = Controls()
+    controls = Controls(DEFAULTS)
     controls.apply(Rule("mine", "no_such_feature", -1e9, "block", "mine", True, BEGIN))
     assert decide(judged(0.0), controls).outcome == "allow"
 
 
 def test_the_same_controls_have_the_same_version() -> None:
-    one, other = Controls(), Controls()
+    one, other = Controls(DEFAULTS), Controls(DEFAULTS)
     for controls, order in ((one, ("block", "allow")), (other, ("allow", "block"))):
         for list in order:
             controls.apply(entry(list))
-    assert one.version == other.version != Controls().version
+    assert one.version == other.version != Controls(DEFAULTS).version
 
 
 def test_the_block_list_comes_before_everything() -> None:
-    controls = Controls()
+    controls = Controls(DEFAULTS)
     controls.apply(entry("allow"))
     assert decide(judged(0.99), controls).outcome == "allow"
     controls.apply(entry("block", "merchant", "acc_merchant"))
@@ -89,7 +90,7 @@ def test_the_block_list_comes_before_everything() -> None:
 
 
 def test_an_entry_ends_when_it_expires() -> None:
-    controls, item = Controls(), judged(0.0)
+    controls, item = Controls(DEFAULTS), judged(0.0)
     controls.apply(entry("block", expires_at=item.recorded_at + timedelta(seconds=1)))
     assert decide(item, controls).outcome == "block"
     controls.apply(entry("block", expires_at=item.recorded_at))

@@ -2,17 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka import Producer
 
 from connectors.kafka import producer
-from gateway.events.verdict_inbox import MISSED_MAX, VerdictInbox
+from gateway.books.payments import PaymentRow
+from gateway.events.verdict_inbox import MISSED_MAX, VerdictInbox, VerdictListener
 from schemas.events import encode, new_event
 from schemas.fraud import Outcome, Verdict
 from schemas.ids import new_id
-from schemas.times import now
+from schemas.times import from_micros, now
 from schemas.topics import RISK
+from tests.gateway.payments import situations
 from tests.gateway.payments.conftest import verdict
 from tests.patience import eventually
 
@@ -23,22 +28,40 @@ class Flow:
     def __init__(self, bootstrap: str) -> None:
         self._producer: Producer = producer(bootstrap)
 
-    def say(self, payment: str, outcome: Outcome = "allow") -> None:
-        """Publish a verdict and return once the broker has it."""
-        headers, value = encode(new_event("risk.verdict", "/test", payment, verdict(payment, outcome), now()))
-        self._producer.produce(RISK.name, value, payment, headers=headers)
+    def say(self, payment: PaymentRow, outcome: Outcome = "allow", **changed: Any) -> None:
+        """Publish a verdict, with what it should not say `changed`, and return once the broker has it."""
+        about = {"instrument": payment.stream_key, "merchant": payment.merchant_id}
+        about |= {"occurred_at": from_micros(payment.occurred_at), **changed}
+        told = msgspec.structs.replace(verdict(payment.id, outcome), **about)
+        headers, value = encode(new_event("risk.verdict", "/test", told.payment, told, now()))
+        self._producer.produce(RISK.name, value, told.payment, headers=headers)
         self._producer.flush(10)
 
 
-@pytest.fixture
-def late() -> list[Verdict]:
-    """Verdicts that came after their payment gave up waiting."""
-    return []
+class Heard:
+    """What the inbox told its listener."""
+
+    def __init__(self) -> None:
+        self.late: list[Verdict] = []
+        self.unclaimed: list[Verdict] = []
+        self.refused: list[str] = []
+
+    def listener(self) -> VerdictListener:
+        return VerdictListener(self.late.extend, self.unclaimed.extend, self.refused.append)
+
+
+def new_payment() -> PaymentRow:
+    return msgspec.structs.replace(situations.payment(), id=new_id("pay"))
 
 
 @pytest.fixture
-async def verdicts(kafka: str, late: list[Verdict]) -> AsyncIterator[VerdictInbox]:
-    waiting = VerdictInbox(kafka, late.extend)
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+async def verdicts(kafka: str, heard: Heard) -> AsyncIterator[VerdictInbox]:
+    waiting = VerdictInbox(kafka, heard.listener())
     await eventually(waiting.ready)
     yield waiting
     await waiting.close()
@@ -50,7 +73,7 @@ def flow(kafka: str) -> Flow:
 
 
 async def test_a_verdict_ends_the_wait(verdicts: VerdictInbox, flow: Flow) -> None:
-    payment = new_id("pay")
+    payment = new_payment()
     waiting = asyncio.create_task(verdicts.wait(payment, 60))
     await asyncio.to_thread(flow.say, payment, "flag")
     verdict = await waiting
@@ -58,34 +81,94 @@ async def test_a_verdict_ends_the_wait(verdicts: VerdictInbox, flow: Flow) -> No
     assert verdict.outcome == "flag"
 
 
-async def test_a_verdict_that_was_there_first_is_found(kafka: str, flow: Flow) -> None:
-    payment = new_id("pay")
+async def test_a_verdict_that_was_there_first_is_found(kafka: str, flow: Flow, heard: Heard) -> None:
+    payment = new_payment()
     flow.say(payment)
-    restarted = VerdictInbox(kafka, lambda late: None)
+    restarted = VerdictInbox(kafka, heard.listener())
     await eventually(restarted.ready)
     assert await restarted.wait(payment, 0.01) is not None
     await restarted.close()
 
 
-async def test_a_late_verdict_is_handed_on(verdicts: VerdictInbox, flow: Flow, late: list[Verdict]) -> None:
-    payment = new_id("pay")
+async def test_a_late_verdict_is_handed_on(verdicts: VerdictInbox, flow: Flow, heard: Heard) -> None:
+    payment = new_payment()
     assert await verdicts.wait(payment, 0.01) is None
     await asyncio.to_thread(flow.say, payment)
-    await eventually(lambda: late)
-    assert [verdict.payment for verdict in late] == [payment]
+    await eventually(lambda: heard.late)
+    assert [verdict.payment for verdict in heard.late] == [payment.id]
+
+
+async def test_a_block_that_nobody_waits_for_is_handed_on(
+    verdicts: VerdictInbox, flow: Flow, heard: Heard
+) -> None:
+    passed, blocked = new_payment(), new_payment()
+    await asyncio.to_thread(flow.say, passed)
+    await asyncio.to_thread(flow.say, blocked, "block")
+    await eventually(lambda: blocked.id in [verdict.payment for verdict in heard.unclaimed])
+    assert passed.id not in [verdict.payment for verdict in heard.unclaimed]
+    assert (await verdicts.wait(blocked, 60)).outcome == "block"  # it may still come to wait
+
+
+LATER = now() + timedelta(days=1)
+FORGED = [
+    ("instrument", {"instrument": "fp_other"}),
+    ("merchant", {"merchant": "acc_other"}),
+    ("occurred_at", {"occurred_at": LATER}),
+    ("source", {"source": "stand_in"}),
+    ("score", {"score": 1.5}),
+    ("score", {"score": -1e300}),
+    ("recorded_at", {"recorded_at": LATER}),
+    ("reasons", {"reasons": ["x" * 1000]}),
+    ("reasons", {"reasons": ["x"] * 1000}),
+    ("features", {"features": {"x" * 1000: 1.0}}),
+    ("model", {"model": "x" * 1000}),
+]
+
+
+@pytest.mark.parametrize(("field", "changed"), FORGED)
+async def test_a_verdict_that_does_not_fit_its_payment_is_refused_and_the_payment_waits_on(
+    verdicts: VerdictInbox, flow: Flow, heard: Heard, field: str, changed: dict[str, Any]
+) -> None:
+    payment = new_payment()
+    waiting = asyncio.create_task(verdicts.wait(payment, 60))
+    await asyncio.to_thread(lambda: flow.say(payment, "allow", **changed))
+    await eventually(lambda: heard.refused == [field])
+    assert not waiting.done()
+    await asyncio.to_thread(flow.say, payment, "block")
+    assert (await waiting).outcome == "block"
+
+
+async def test_a_forged_verdict_that_was_there_first_hides_no_other(
+    verdicts: VerdictInbox, flow: Flow, heard: Heard
+) -> None:
+    payment = new_payment()
+    await asyncio.to_thread(lambda: flow.say(payment, "allow", instrument="fp_other"))
+    await asyncio.to_thread(flow.say, payment, "block")
+    await eventually(lambda: payment.id in verdicts._arrived and len(verdicts._arrived[payment.id]) == 2)
+    assert (await verdicts.wait(payment, 0)).outcome == "block"
+    assert heard.refused == ["instrument"]
+
+
+async def test_a_forged_verdict_is_not_late_either(verdicts: VerdictInbox, flow: Flow, heard: Heard) -> None:
+    payment = new_payment()
+    assert await verdicts.wait(payment, 0.01) is None
+    await asyncio.to_thread(lambda: flow.say(payment, "block", merchant="acc_other"))
+    await asyncio.to_thread(flow.say, payment, "flag")
+    await eventually(lambda: heard.late)
+    assert ([verdict.outcome for verdict in heard.late], heard.refused) == (["flag"], ["merchant"])
 
 
 async def test_after_some_missed_verdicts_only_a_probe_waits(verdicts: VerdictInbox) -> None:
     for _ in range(MISSED_MAX):
-        assert await verdicts.wait(new_id("pay"), 0.001) is None
-    probe = asyncio.create_task(verdicts.wait(new_id("pay"), 60))
+        assert await verdicts.wait(new_payment(), 0.001) is None
+    probe = asyncio.create_task(verdicts.wait(new_payment(), 60))
     await asyncio.sleep(0)
-    assert await verdicts.wait(new_id("pay"), 60) is None
+    assert await verdicts.wait(new_payment(), 60) is None
     assert not probe.done()
     probe.cancel()
 
 
 async def test_a_broken_broker_keeps_nobody_from_starting() -> None:
-    alone = VerdictInbox("localhost:1", lambda late: None)
-    assert await alone.wait("pay", 0.01) is None
+    alone = VerdictInbox("localhost:1", Heard().listener())
+    assert await alone.wait(new_payment(), 0.01) is None
     await alone.close()

@@ -6,13 +6,14 @@ from connectors.processors.contract import Answer, CallResult
 from gateway.books.operations import Operation, OperationKind
 from gateway.books.payments import PaymentRow
 from gateway.books.refunds import RefundRow
+from gateway.euro_rates import EuroRates
 from gateway.payments.changes import Change
 from gateway.payments.effects import Situation
 from gateway.payments.transitions import settle
 from gateway.policy import Policy
 from schemas.states import PaymentState
 
-POLICY = Policy("wrk", 15, 10, 60, (100, 500), 1000, 1, 1)
+POLICY = Policy("wrk", 15, 10, 60, (100, 500), 1000, 1, 1, 1, EuroRates())
 SENT_AT = 1000
 NOW = 2000
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer
+from gateway.books.caps import caps, spend
 from gateway.books.engine import Outdated
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, select_answer
 from gateway.books.operations import (
@@ -23,7 +24,7 @@ from gateway.books.operations import (
 from gateway.books.outbox import OutboxRow, select_history
 from gateway.books.payments import PaymentRow, existing_payment, insert_payment
 from gateway.books.reviews import ReviewRow, reviews
-from gateway.books.verdicts import caps, spend
+from gateway.books.verdicts import insert_stand_in
 from gateway.payments.changes import Change, Effect, NextOperation, OperationPosting, OperationUpdate, change_of
 from gateway.payments.commit import (
     Committed,
@@ -212,8 +213,8 @@ def test_a_payment_that_must_be_seen_opens_one_review(conn: Connection) -> None:
 
 
 def spent(conn: Connection, day: str = "1970-01-04") -> dict[str, int]:
-    """What is used of the caps of a day, by subject (minor units)."""
-    found = conn.execute(caps.select().where(caps.c.currency == "EUR", caps.c.day == day))
+    """What is used of the caps of a day, by subject (euro cents)."""
+    found = conn.execute(caps.select().where(caps.c.day == day))
     return {row.subject: row.used for row in found}
 
 
@@ -224,7 +225,8 @@ def test_caps_are_given_back_to_card_and_merchant_on_the_day_they_were_spent(con
     day = from_micros(created_at).date()
     for subject in ("fp", "acc_m", "acc_other"):
         for on in (day, day + timedelta(days=2)):
-            spend(conn, subject, "EUR", on, 700, 1000)
+            spend(conn, subject, on, 700, 1000)
+    insert_stand_in(conn, "pay", "allow", AT, spent=500)
     commit(conn, POLICY, at_rest(row))
     assert spent(conn) == {"fp": 700, "acc_m": 700, "acc_other": 700}
     commit(conn, POLICY, at_rest(existing_payment(conn, "pay"), returns_caps=True))

@@ -28,8 +28,9 @@ async def test_a_brand_goes_to_its_own_processor(shop: Shop, number: str, proces
 
 
 async def test_currencies_keep_their_own_decimals(shop: Shop) -> None:
-    for currency, amount in (("JPY", 5000), ("BHD", 1234), ("EUR", 99)):
-        assert (await shop.pay(amount, currency=currency)).json["state"] == "captured"
+    for currency, amount in (("JPY", 5000), ("BHD", 1234), ("EUR", 99)):  # of the dinar the stand-in has no rate
+        paid = await shop.pay(amount, currency=currency)
+        assert paid.json["state"] == ("in_review" if currency == "BHD" else "captured")
     assert [(row.currency, row.amount) for row in shop.ledger()] == [("JPY", 5000), ("BHD", 1234), ("EUR", 99)]
 
 
@@ -191,20 +192,6 @@ async def test_lists_page_through_everything_once(shop: Shop) -> None:
     assert len((await shop.get("/v1/payments?processor=visa&risk=allow", "analyst"))["data"]) == 5
 
 
-async def test_past_the_stand_ins_cap_a_payment_is_held(shop: Shop) -> None:
-    assert (await shop.pay(30_000)).json["state"] == "captured"
-    held = await shop.pay(30_000)
-    assert (held.status, held.json["state"], held.json["status"]) == (202, "in_review", "pending")
-    assert [row.operation for row in shop.ledger()] == ["sale", "authorize"]
-
-
-async def test_a_decline_gives_the_stand_ins_cap_back(shop: Shop) -> None:
-    declined = {"type": "card", "card": await shop.card(MASTERCARD, exp=(5, 2039))}
-    assert (await shop.pay(50_000, payment_method=declined)).json["state"] == "declined"
-    fine = {"type": "card", "card": await shop.card(MASTERCARD)}
-    assert (await shop.pay(50_000, payment_method=fine)).json["state"] == "captured"
-
-
 async def test_nothing_personal_and_no_number_is_on_an_event(shop: Shop) -> None:
     await shop.pay(description="for Ada", metadata={"order": "7"}, device={"id": "dev-1", "ip": "203.0.113.9"})
     values = await shop.gateway.runtime.books.read(_values)
@@ -215,7 +202,8 @@ async def test_nothing_personal_and_no_number_is_on_an_event(shop: Shop) -> None
 
 
 def _values(conn: Any) -> list[bytes]:
-    return [row[0] for row in conn.exec_driver_sql("SELECT value FROM outbox ORDER BY id")]
+    found = conn.exec_driver_sql("SELECT value FROM outbox WHERE topic = 'payments.v1' ORDER BY id")
+    return [row[0] for row in found]
 
 
 def test_every_state_has_a_status() -> None:

@@ -17,12 +17,17 @@ async def test_it_lives_without_kafka(gateway: Gateway) -> None:
     assert (answer.status, answer.json) == (200, {"status": "ok"})
 
 
-async def test_it_is_ready_without_kafka_once_it_stopped_waiting_for_old_verdicts(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("inbox", ["verdicts", "controls"])
+async def test_it_is_ready_without_kafka_once_it_stopped_waiting_for_what_stood_there(
+    gateway: Gateway, inbox: str
 ) -> None:
-    gateway.runtime.verdicts._caught_up.clear()
+    runtime = gateway.runtime
+    caught_up = {"verdicts": runtime.verdicts._caught_up, "controls": runtime.controls._caught_up}
+    for event in caught_up.values():
+        event.set()  # as ten seconds without Kafka do
+    caught_up[inbox].clear()
     assert (await gateway.ask("GET", "/readyz")).code == "unavailable"
-    gateway.runtime.verdicts._caught_up.set()  # as ten seconds without Kafka do
+    caught_up[inbox].set()
     assert (await gateway.ask("GET", "/readyz")).status == 200
 
 
@@ -64,6 +69,7 @@ async def test_metrics_count_by_rule_and_never_by_path(gateway: Gateway) -> None
 
 
 async def test_metrics_say_how_far_kafka_is_behind(gateway: Gateway) -> None:
+    await gateway.runtime.books.write(lambda conn: conn.exec_driver_sql("DELETE FROM outbox") and None)
     text = (await gateway.ask("GET", "/metrics")).body.decode()
     assert "sluice_outbox_rows 0.0" in text
     assert "sluice_outbox_seconds 0.0" in text

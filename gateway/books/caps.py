@@ -1,0 +1,43 @@
+"""The caps of the stand-in, which judges where no verdict comes: what may go through unjudged.
+
+One per subject and UTC day, in euro cents, whatever the currency of the payment.
+"""
+
+from datetime import date
+
+import msgspec
+from sqlalchemy import Connection, bindparam, update
+
+from gateway.books.sql import Statement
+from gateway.books.tables import Minor, table_of
+
+
+class CapRow(msgspec.Struct, frozen=True):
+    """A row of `caps`. `subject`: a payment's `stream_key` or a merchant's id; `day`: ISO 8601; `used`: cents."""
+
+    subject: str
+    day: str
+    used: Minor
+
+
+caps = table_of("caps", CapRow, primary_key=("subject", "day"))
+_this_cap = (caps.c.subject == bindparam("of_subject")) & (caps.c.day == bindparam("of_day"))
+_open = Statement(lambda insert: insert(caps).on_conflict_do_nothing())
+_spend = Statement(
+    update(caps)
+    .where(_this_cap, caps.c.used + bindparam("cents") <= bindparam("cap"))
+    .values(used=caps.c.used + bindparam("cents"))
+)
+_give_back = Statement(update(caps).where(_this_cap).values(used=caps.c.used - bindparam("cents")))
+
+
+def spend(conn: Connection, subject: str, day: date, cents: int, cap: int) -> bool:
+    """Spend euro cents of a cap, all of them or, past the cap, nothing."""
+    of_day = day.isoformat()
+    _open(conn, subject=subject, day=of_day, used=0)
+    return bool(_spend(conn, of_subject=subject, of_day=of_day, cents=cents, cap=cap).rowcount)
+
+
+def give_back(conn: Connection, subject: str, day: date, cents: int) -> None:
+    """Undo a `spend`."""
+    _give_back(conn, of_subject=subject, of_day=day.isoformat(), cents=cents)

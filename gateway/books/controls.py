@@ -1,0 +1,90 @@
+"""Fraud rules and lists as the books know them: those a stack starts with, and what `controls.v1` told since.
+
+The stand-in obeys the lists, also while Kafka is away.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+from sqlalchemy import Connection, Index, bindparam, or_, select
+
+from gateway.books.outbox import add_event
+from gateway.books.sql import Statement
+from gateway.books.tables import Int32, Micros, table_of
+from schemas.controls import Control, ControlKind, kind_of
+from schemas.fraud import ListEntry, Rule
+from schemas.times import as_utc, to_micros
+from schemas.topics import CONTROLS
+
+
+class ControlRow(msgspec.Struct, frozen=True):
+    """A row of `controls`. `setting`: all of it, as JSON; `value`: whom a list entry is about, null for a rule.
+
+    `version` counts its changes from 1; `recorded_at`: when it was set, microseconds UTC.
+    """
+
+    id: str
+    kind: ControlKind
+    value: str | None
+    setting: str
+    version: Int32
+    recorded_at: Micros
+
+
+controls = table_of("controls", ControlRow)
+_c = controls.c
+Index("ix_controls_value", _c.value)
+
+_add = Statement(lambda insert: insert(controls).on_conflict_do_nothing())
+_keep = Statement(
+    lambda insert: (put := insert(controls)).on_conflict_do_update(
+        index_elements=["id"],
+        set_={
+            "kind": put.excluded.kind,
+            "value": put.excluded.value,
+            "setting": put.excluded.setting,
+            "version": _c.version + 1,
+            "recorded_at": put.excluded.recorded_at,
+        },
+        where=(_c.setting != put.excluded.setting) & (_c.recorded_at <= put.excluded.recorded_at),
+    )
+)
+_about = Statement(
+    select(_c.setting).where(or_(_c.value == bindparam("instrument_id"), _c.value == bindparam("merchant_id")))
+)
+
+
+def add_rules(conn: Connection, rules: Iterable[Rule], now: int) -> None:
+    """Write the rules that are not in the books yet, each with its event, at `now` (microseconds UTC)."""
+    for rule in rules:
+        if not _add(conn, **msgspec.structs.asdict(_row(rule))).rowcount:
+            continue
+        add_event(
+            conn,
+            topic=CONTROLS.name,
+            key=rule.id,
+            type=f"control.{kind_of(rule)}",
+            subject_id=rule.id,
+            sequence=1,
+            data=rule,
+            traceparent=None,
+            now=now,
+        )
+
+
+def keep_controls(conn: Connection, told: Iterable[Control]) -> None:
+    """Keep what `controls.v1` told: each control that is another one than in the books, unless that is newer."""
+    for control in told:
+        _keep(conn, **msgspec.structs.asdict(_row(control)))
+
+
+def select_entries(conn: Connection, instrument_id: str, merchant_id: str) -> list[ListEntry]:
+    """The list entries about an instrument or a merchant, those that have expired among them."""
+    found = _about(conn, instrument_id=instrument_id, merchant_id=merchant_id)
+    return [msgspec.json.decode(row.setting, type=ListEntry) for row in found]
+
+
+def _row(control: Control) -> ControlRow:
+    value = control.value if isinstance(control, ListEntry) else None
+    setting = msgspec.json.encode(control).decode()
+    return ControlRow(control.id, kind_of(control), value, setting, 1, to_micros(as_utc(control.recorded_at)))

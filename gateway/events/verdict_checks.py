@@ -1,0 +1,88 @@
+"""Whether a verdict may be believed: a topic is written by whoever can reach it, so each is compared with the
+payment it names."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import msgspec
+import structlog
+from sqlalchemy import Connection
+
+from gateway.books.payments import PaymentRow, select_payment
+from gateway.books.verdicts import insert_late
+from schemas.fraud import Verdict
+from schemas.times import as_utc, from_micros, now_micros, to_micros
+
+AHEAD_MAX = timedelta(minutes=5)
+REASONS_MAX = 50
+FEATURES_MAX = 1_000
+TEXT_MAX = 200  # characters of a reason, a feature's name, a version
+
+log = structlog.get_logger()
+
+
+class JudgedPayment(msgspec.Struct, frozen=True):
+    """What a verdict must say of its payment. `occurred_at`: microseconds UTC."""
+
+    instrument: str
+    merchant: str
+    occurred_at: int
+
+
+def judged_payment(payment: PaymentRow) -> JudgedPayment:
+    """What a verdict on this payment must say of it."""
+    return JudgedPayment(payment.stream_key, payment.merchant_id, payment.occurred_at)
+
+
+def wrong_field(verdict: Verdict, about: JudgedPayment) -> str | None:
+    """The first field of a verdict that cannot be believed of its payment; None where all of it can."""
+    if verdict.instrument != about.instrument:
+        return "instrument"
+    if verdict.merchant != about.merchant:
+        return "merchant"
+    if to_micros(as_utc(verdict.occurred_at)) != about.occurred_at:
+        return "occurred_at"
+    return _impossible_field(verdict)
+
+
+def _impossible_field(verdict: Verdict) -> str | None:
+    if verdict.source == "stand_in":  # that is the gateway itself
+        return "source"
+    if verdict.score is not None and not 0 <= verdict.score <= 1:
+        return "score"
+    if as_utc(verdict.recorded_at) > from_micros(now_micros()) + AHEAD_MAX:
+        return "recorded_at"
+    if len(verdict.reasons) > REASONS_MAX or _too_long(verdict.reasons):
+        return "reasons"
+    if len(verdict.features) > FEATURES_MAX or _too_long(verdict.features):
+        return "features"
+    return "model" if _too_long((verdict.model, verdict.rules)) else None
+
+
+def _too_long(texts: Iterable[str]) -> bool:
+    return any(len(text) > TEXT_MAX for text in texts)
+
+
+def keep_late(conn: Connection, verdicts: list[Verdict]) -> None:
+    """Store verdicts that came after their payment gave up waiting, beside the applied ones."""
+    now = now_micros()
+    for verdict in verdicts:
+        insert_late(conn, verdict, now)
+
+
+def keep_unclaimed(conn: Connection, verdicts: list[Verdict]) -> list[str]:
+    """Store those of the verdicts whose payment the stand-in has judged: its process did not live to hear them.
+
+    The others are of payments that were judged by them, or still are. Returns the wrong field of each that cannot
+    be believed.
+    """
+    refused, now = [], now_micros()
+    for verdict in verdicts:
+        payment = select_payment(conn, verdict.payment)
+        field = wrong_field(verdict, judged_payment(payment)) if payment else "payment"
+        risk = payment.applied_risk() if payment else None
+        if field is not None:
+            refused.append(field)
+        elif risk is not None and risk.source == "stand_in":
+            insert_late(conn, verdict, now)
+    return refused

@@ -1,0 +1,83 @@
+"""A verdict that blocks, come after the stand-in let its payment through.
+
+What is only held is released, without a case. Of what was taken a case is opened, in which a person decides. While
+an operation is open or in doubt nothing is done: the block stays due in the books, and recovery comes to it again.
+"""
+
+from typing import assert_never
+
+import msgspec
+from sqlalchemy import Connection
+
+from gateway.books.engine import Outdated
+from gateway.books.operations import OperationOpen, select_open, select_operations
+from gateway.books.payments import PaymentRow, existing_payment
+from gateway.books.reviews import ReviewOutcome, decide, insert_review, select_undecided
+from gateway.books.verdicts import LateBlock, settle_block
+from gateway.payments.captures import authorization, check_at_rest
+from gateway.payments.changes import Effect, awaits_authorization, change_of, following, holds_money
+from gateway.payments.commit import Committed, commit
+from gateway.payments.lifecycle import execute
+from gateway.payments.refunds import give_back_rest
+from gateway.policy import SECOND_US, Policy
+from gateway.runtime import Runtime
+from schemas.ids import new_id
+from schemas.times import now_micros
+
+AGAIN_US = SECOND_US  # until a payment is looked at again whose operations had not ended
+REASON = "late_block"
+
+
+async def apply_late_block(runtime: Runtime, block: LateBlock) -> None:
+    """Act upon a late block that is due; where somebody else changes the payment meanwhile it stays due."""
+    try:
+        step = await runtime.books.write(act_upon, runtime.policy, block)
+    except (Outdated, OperationOpen):
+        return
+    await execute(runtime, step)
+
+
+def act_upon(conn: Connection, policy: Policy, block: LateBlock) -> Committed:
+    """One commit: what becomes of the payment by a late block, and that the block is settled.
+
+    Raises `Outdated` or `OperationOpen` where a request was first.
+    """
+    payment, now = existing_payment(conn, block.payment_id), now_micros()
+    if awaits_authorization(payment) or select_open(conn, payment.id):
+        settle_block(conn, block.id, now + AGAIN_US)
+        return Committed(payment)
+    if not settle_block(conn, block.id):  # another gateway was first
+        return Committed(payment)
+    if payment.amount_captured:
+        insert_review(conn, new_id("rev"), payment.id, now, "late", block.reasons)
+    if not holds_money(payment.state):
+        return Committed(payment)
+    if review_id := select_undecided(conn, payment.id):
+        decide(conn, review_id, "reject", REASON, None, now)
+    return commit(conn, policy, change_of(payment, _release(conn, payment), policy, now))
+
+
+def decide_late(
+    conn: Connection, policy: Policy, payment: PaymentRow, decision: ReviewOutcome, by: str
+) -> Committed:
+    """Carry out the decision about a payment that was taken before its block came.
+
+    approve → it stays as it is; reject → all that is left of it is refunded. A refund that the processor refuses
+    changes nothing about the decision: the payment shows it as `last_refusal`. Raises `OperationOpen`.
+    """
+    match decision:
+        case "approve":
+            return Committed(payment)
+        case "reject":
+            check_at_rest(conn, payment, allowed=True)
+            return give_back_rest(conn, policy, payment, REASON, by) or Committed(payment)
+        case _:
+            assert_never(decision)
+
+
+def _release(conn: Connection, payment: PaymentRow) -> Effect:
+    asked = any(o.kind == "authorize" and o.status == "succeeded" for o in select_operations(conn, payment.id))
+    if not asked:  # held for a person before the issuer was asked
+        return Effect(msgspec.structs.replace(payment, state="voided"))
+    left = payment.amount - payment.amount_captured
+    return Effect(payment, following("void", authorization(conn, payment.id), left))

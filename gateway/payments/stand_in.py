@@ -1,0 +1,77 @@
+"""The stand-in: judges where no verdict comes in time. Lists first, then a cap per instrument and per merchant."""
+
+from datetime import date
+
+import msgspec
+from sqlalchemy import Connection
+
+from gateway.books.caps import give_back, spend
+from gateway.books.controls import select_entries
+from gateway.books.payments import PaymentRow, has_paid
+from gateway.books.verdicts import insert_stand_in, select_spent
+from gateway.policy import Policy
+from schemas.controls import deciding_entry
+from schemas.payments import AppliedRisk
+from schemas.times import from_micros, now_micros
+
+
+class Ruling(msgspec.Struct, frozen=True):
+    """What the stand-in says, and what it spent of each of the two caps, in euro cents; None: nothing."""
+
+    risk: AppliedRisk
+    spent: int | None = None
+
+
+def stand_in(conn: Connection, policy: Policy, payment: PaymentRow) -> AppliedRisk:
+    """Judge a payment without the fraud flow, and store that verdict as the applied one.
+
+    What an allow entry names goes as it goes in the flow, whatever the caps say.
+    """
+    ruling = _by_lists(conn, payment) or _by_caps(conn, policy, payment)
+    insert_stand_in(conn, payment.id, ruling.risk.outcome, now_micros(), ruling.spent)
+    return ruling.risk
+
+
+def is_on_block_list(conn: Connection, payment: PaymentRow) -> bool:
+    """Whether the stand-in would decline a payment."""
+    ruling = _by_lists(conn, payment)
+    return ruling is not None and ruling.risk.outcome == "block"
+
+
+def return_caps(conn: Connection, payment: PaymentRow) -> None:
+    """Give back what a payment spent of its caps: it came to nothing."""
+    if cents := select_spent(conn, payment.id):
+        for subject in (payment.stream_key, payment.merchant_id):
+            give_back(conn, subject, _day(payment), cents)
+
+
+def _by_lists(conn: Connection, payment: PaymentRow) -> Ruling | None:
+    entries = select_entries(conn, payment.stream_key, payment.merchant_id)
+    now = from_micros(now_micros())
+    entry = deciding_entry(entries, payment.stream_key, payment.merchant_id, now)
+    if entry is None:
+        return None
+    return Ruling(AppliedRisk(entry.list, "stand_in", reasons=[f"{entry.list}_list", entry.id]))
+
+
+def _by_caps(conn: Connection, policy: Policy, payment: PaymentRow) -> Ruling:
+    """A payment passes while its instrument's and its merchant's caps of the day last."""
+    cents = policy.rates.cents(payment.amount, payment.currency)
+    if cents is None:
+        return _held("stand_in_no_rate")
+    day, known = _day(payment), has_paid(conn, payment.stream_key)
+    cap = policy.card_cap if known else min(policy.first_card_cap, policy.card_cap)
+    if not spend(conn, payment.stream_key, day, cents, cap):
+        return _held("stand_in_cap" if known else "stand_in_first_cap")
+    if spend(conn, payment.merchant_id, day, cents, policy.merchant_cap):
+        return Ruling(AppliedRisk("allow", "stand_in"), cents)
+    give_back(conn, payment.stream_key, day, cents)
+    return _held("stand_in_cap")
+
+
+def _held(reason: str) -> Ruling:
+    return Ruling(AppliedRisk("review", "stand_in", reasons=[reason]))
+
+
+def _day(payment: PaymentRow) -> date:
+    return from_micros(payment.created_at).date()

@@ -1,0 +1,107 @@
+"""Fraud controls: the rules a stack starts with, which controls can be obeyed, and which list entry decides.
+
+They stand in the books of the gateway, which publishes them on `controls.v1`. The fraud flow obeys that topic
+alone, and the gateway's stand-in the lists on it.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from math import isfinite
+from typing import Literal, assert_never
+
+from schemas.fraud import ListEntry, Outcome, Rule
+from schemas.times import EPOCH, as_utc
+
+Control = Rule | ListEntry
+ControlKind = Literal["rule", "list_entry"]
+
+SCORE = "score"  # as a rule's feature: the model's probability of fraud
+AHEAD_MAX = timedelta(minutes=5)
+ID_MAX = 100  # characters
+TEXT_MAX = 500
+THRESHOLD_MAX = 1e15
+FEATURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def _rule(rule_id: str, feature: str, threshold: float, outcome: Outcome) -> Rule:
+    return Rule(rule_id, feature, threshold, outcome, rule_id, True, EPOCH)
+
+
+# In the test weeks of the public benchmark (`sluice evaluate`) the score blocks 0.56 % of the payments, 97 % of
+# these frauds, holds 0.14 % for a person and flags 0.08 %; the other rules meet none of them.
+# They are of 1970: whatever is set later is newer.
+DEFAULTS: tuple[Rule, ...] = (
+    _rule("velocity_1m", "count_1m", 6, "flag"),
+    _rule("velocity_10m", "count_10m", 60, "review"),
+    _rule("velocity_block", "count_1m", 30, "block"),
+    _rule("amount_jump", "amount_jump", 8, "flag"),
+    _rule("card_testing", "merchant_tests", 10, "review"),
+    _rule("score_flag", SCORE, 0.2, "flag"),
+    _rule("score_review", SCORE, 0.4, "review"),
+    _rule("score_block", SCORE, 0.9, "block"),
+)
+
+
+def kind_of(control: Control) -> ControlKind:
+    """What a control is; its event's type is `control.` and this."""
+    match control:
+        case Rule():
+            return "rule"
+        case ListEntry():
+            return "list_entry"
+        case _:
+            assert_never(control)
+
+
+def impossible_field(control: Control, now: datetime) -> str | None:
+    """The first field of a control that cannot be meant at `now`; None where all of it can be obeyed.
+
+    Whatever its types allow arrives here: a topic is written by whoever can reach it.
+    """
+    if not 0 < len(control.id) <= ID_MAX:
+        return "id"
+    if as_utc(control.recorded_at) > now + AHEAD_MAX:
+        return "recorded_at"
+    if len(control.reason) > TEXT_MAX:
+        return "reason"
+    match control:
+        case Rule():
+            return _impossible_in_rule(control)
+        case ListEntry():
+            return None if 0 < len(control.value) <= ID_MAX else "value"
+        case _:
+            assert_never(control)
+
+
+def _impossible_in_rule(rule: Rule) -> str | None:
+    if not FEATURE.fullmatch(rule.feature):
+        return "feature"
+    if not isfinite(rule.threshold) or abs(rule.threshold) > THRESHOLD_MAX:
+        return "threshold"
+    if rule.feature == SCORE and not 0 < rule.threshold <= 1:  # else every payment would reach it, or none
+        return "threshold"
+    return None
+
+
+def deciding_entry(
+    entries: Iterable[ListEntry], instrument_id: str, merchant_id: str, moment: datetime
+) -> ListEntry | None:
+    """The entry that decides about a payment at `moment`: a block entry before an allow entry."""
+    about = {"instrument": instrument_id, "merchant": merchant_id}
+    valid = [
+        entry
+        for entry in entries
+        if entry.value == about[entry.kind] and (entry.expires_at is None or as_utc(entry.expires_at) > moment)
+    ]
+    return min(valid, key=lambda entry: (_precedence(entry.list), entry.id), default=None)
+
+
+def _precedence(list_kind: Literal["block", "allow"]) -> int:
+    match list_kind:
+        case "block":
+            return 0
+        case "allow":
+            return 1
+        case _:
+            assert_never(list_kind)

@@ -1,0 +1,51 @@
+"""Controls in the books: the rules a stack starts with are written once, and what the topic told later counts."""
+
+import msgspec
+from sqlalchemy import Connection
+
+from gateway.books.controls import ControlRow, add_rules, controls, keep_controls, select_entries
+from gateway.books.outbox import outbox, select_history
+from schemas.controls import DEFAULTS
+from schemas.fraud import ListEntry, Rule
+from schemas.times import EPOCH, now
+
+ENTRY = ListEntry("le_1", "block", "instrument", "fp_1", "stolen", None, EPOCH)
+
+
+def rows(conn: Connection) -> dict[str, ControlRow]:
+    return {row.id: ControlRow(**row._mapping) for row in conn.execute(controls.select())}
+
+
+def test_the_rules_a_stack_starts_with_are_written_and_told_once(conn: Connection) -> None:
+    for moment in (1, 2):  # a restart, or a second gateway
+        add_rules(conn, DEFAULTS, moment)
+    assert list(rows(conn)) == [rule.id for rule in DEFAULTS]
+    (event,) = select_history(conn, DEFAULTS[0].id)
+    assert (event.topic, event.key, event.type) == ("controls.v1", DEFAULTS[0].id, "control.rule")
+    assert (event.sequence, event.recorded_at) == (1, 1)
+    assert msgspec.json.decode(event.value, type=Rule) == DEFAULTS[0]
+    assert len(conn.execute(outbox.select()).all()) == len(DEFAULTS)
+
+
+def test_what_the_topic_tells_replaces_a_rule_and_a_start_leaves_it(conn: Connection) -> None:
+    add_rules(conn, DEFAULTS, 1)
+    mine = msgspec.structs.replace(DEFAULTS[0], threshold=9, recorded_at=now())
+    for _ in range(2):  # read again after a restart
+        keep_controls(conn, [mine])
+    add_rules(conn, DEFAULTS, 2)
+    row = rows(conn)[mine.id]
+    assert (msgspec.json.decode(row.setting, type=Rule), row.version) == (mine, 2)
+
+
+def test_an_older_record_does_not_replace_a_newer_one(conn: Connection) -> None:
+    keep_controls(conn, [msgspec.structs.replace(ENTRY, recorded_at=now()), ENTRY])
+    assert rows(conn)[ENTRY.id].version == 1
+    (entry,) = select_entries(conn, "fp_1", "acc_1")
+    assert entry.recorded_at > EPOCH
+
+
+def test_entries_are_found_by_whom_they_are_about(conn: Connection) -> None:
+    merchant = msgspec.structs.replace(ENTRY, id="le_2", kind="merchant", value="acc_1")
+    keep_controls(conn, [ENTRY, merchant])
+    assert {entry.id for entry in select_entries(conn, "fp_1", "acc_1")} == {"le_1", "le_2"}
+    assert select_entries(conn, "fp_2", "acc_2") == []

@@ -1,0 +1,115 @@
+"""The gateway reads `controls.v1`, over a real broker; nobody else needs to be there."""
+
+from collections.abc import AsyncIterator
+from time import time_ns
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+
+from connectors.kafka import producer
+from gateway.events.controls_inbox import ControlsInbox
+from schemas.controls import DEFAULTS, Control, kind_of
+from schemas.events import encode, new_event
+from schemas.fraud import ListEntry
+from schemas.ids import new_id
+from schemas.times import EPOCH, now
+from schemas.topics import CONTROLS
+from tests.patience import eventually
+
+
+class Analyst:
+    """Sets controls by record."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._producer: Producer = producer(bootstrap)
+
+    def set(self, control: Control, value: bytes | None = None) -> None:
+        """Write a control, or bytes that are none under its key; return once the broker has it."""
+        event = new_event(f"control.{kind_of(control)}", "/test", control.id, control, now())
+        headers, encoded = encode(event)
+        self._producer.produce(CONTROLS.name, value or encoded, control.id, headers=headers)
+        self._producer.flush(10)
+
+
+class Kept:
+    """What the inbox told, in place of the books."""
+
+    def __init__(self) -> None:
+        self.controls: dict[str, Control] = {}
+        self.refused: list[str] = []
+        self.failures = 0
+
+    async def keep(self, told: list[Control]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise OSError("the disk is full")
+        self.controls |= {control.id: control for control in told}
+
+
+@pytest.fixture
+def analyst(kafka: str) -> Analyst:
+    return Analyst(kafka)
+
+
+@pytest.fixture
+async def kept(kafka: str, analyst: Analyst) -> AsyncIterator[Kept]:
+    made = Kept()
+    inbox = ControlsInbox(kafka, (), made.keep, made.refused.append)
+    await eventually(inbox.ready)
+    yield made
+    await inbox.close()
+
+
+def entry() -> ListEntry:
+    """An entry about an instrument that no other test knows."""
+    return ListEntry(new_id("le"), "block", "instrument", f"fp_{time_ns()}", "stolen", None, EPOCH)
+
+
+async def test_all_that_stood_there_at_the_start_is_known_before_it_is_ready(kafka: str, analyst: Analyst) -> None:
+    told, changed = entry(), entry()
+    for control in (told, changed, msgspec.structs.replace(changed, list="allow")):
+        analyst.set(control)
+    kept = Kept()
+    inbox = ControlsInbox(kafka, (), kept.keep, kept.refused.append)
+    await eventually(inbox.ready)
+    assert kept.controls[told.id] == told
+    assert kept.controls[changed.id] == msgspec.structs.replace(changed, list="allow")
+    await inbox.close()
+
+
+async def test_a_change_arrives_and_what_cannot_be_meant_is_refused(kept: Kept, analyst: Analyst) -> None:
+    told, nonsense = entry(), msgspec.structs.replace(DEFAULTS[0], id=new_id("rule"), feature="; nothing")
+    analyst.set(nonsense)
+    analyst.set(entry(), b"{ no JSON")
+    analyst.set(told)
+    await eventually(lambda: told.id in kept.controls)
+    await eventually(lambda: kept.refused == ["feature"])
+    assert nonsense.id not in kept.controls
+
+
+async def test_what_the_books_did_not_take_is_read_again(kept: Kept, analyst: Analyst) -> None:
+    told, kept.failures = entry(), 1
+    analyst.set(told)
+    await eventually(lambda: told.id in kept.controls)
+    assert kept.failures == 0
+
+
+async def test_it_is_not_ready_before_its_own_rules_stand_there(kafka: str, analyst: Analyst) -> None:
+    own, kept = entry(), Kept()
+    inbox = ControlsInbox(kafka, {own.id}, kept.keep, kept.refused.append)
+    marker = entry()
+    analyst.set(marker)
+    await eventually(lambda: marker.id in kept.controls)
+    assert not await inbox.ready()
+    analyst.set(own)
+    await eventually(inbox.ready)
+    assert own.id in kept.controls
+    await inbox.close()
+
+
+async def test_without_kafka_the_inbox_waits_and_can_be_closed() -> None:
+    kept = Kept()
+    alone = ControlsInbox("localhost:1", (), kept.keep, kept.refused.append)
+    assert not await alone.ready()
+    await alone.close()

@@ -1,0 +1,150 @@
+"""The stand-in, which judges while the fraud flow is away: lists first, then caps in euro."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.books.controls import keep_controls
+from gateway.books.payments import PaymentRow, existing_payment
+from schemas.fraud import ListEntry
+from schemas.times import EPOCH, now
+from tests.gateway.payments.conftest import MASTERCARD, Shop
+
+CURRENCIES = [
+    "AUD",
+    "CAD",
+    "CHF",
+    "CZK",
+    "DKK",
+    "GBP",
+    "HKD",
+    "HUF",
+    "IDR",
+    "ILS",
+    "INR",
+    "KRW",
+    "MXN",
+    "MYR",
+    "NOK",
+    "NZD",
+    "PHP",
+    "PLN",
+    "SEK",
+    "USD",
+]
+
+
+async def listed(shop: Shop, list: str, kind: str, value: str, **given: Any) -> None:
+    """Put an instrument or merchant on a list, as `controls.v1` told it."""
+    known = {"id": f"{list}-{kind}", "list": list, "kind": kind, "value": value, "reason": "told so"}
+    entry = msgspec.convert(known | {"expires_at": None, "recorded_at": EPOCH} | given, ListEntry)
+    await shop.gateway.runtime.books.write(keep_controls, [entry])
+
+
+async def row_of(shop: Shop, payment: str) -> PaymentRow:
+    found: PaymentRow = await shop.gateway.runtime.books.read(existing_payment, payment)
+    return found
+
+
+async def known_card(shop: Shop) -> None:
+    """Let the shop's card pay for the first time."""
+    assert (await shop.pay(100)).json["state"] == "captured"
+
+
+async def reasons(shop: Shop, payment: str) -> list[str]:
+    return list((await shop.get(f"/v1/payments/{payment}", "analyst"))["risk"]["reasons"])
+
+
+# --- lists ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["instrument", "merchant"])
+async def test_whom_the_block_list_names_is_declined_and_no_issuer_is_asked(shop: Shop, kind: str) -> None:
+    row = await row_of(shop, (await shop.pay(100)).json["id"])
+    await listed(shop, "block", kind, row.stream_key if kind == "instrument" else row.merchant_id)
+    declined = (await shop.pay(100)).json
+    assert (declined["state"], declined["decline_code"]) == ("declined", "generic_decline")
+    assert await reasons(shop, declined["id"]) == ["block_list", f"block-{kind}"]
+    assert len(shop.ledger()) == 1
+
+
+async def test_a_payer_at_paypal_is_blocked_as_well(shop: Shop) -> None:
+    await listed(shop, "block", "instrument", await shop.account("customer"))
+    asked = (await shop.pay(500, payment_method={"type": "paypal"})).json
+    await shop.come_back(await shop.press_at_paypal(asked["next_action"]["url"]))
+    assert (await shop.state(asked["id"]), shop.ledger("capture")) == ("declined", [])
+
+
+async def test_whom_the_allow_list_names_goes_whatever_the_caps_say(shop: Shop) -> None:
+    row = await row_of(shop, (await shop.pay(100)).json["id"])
+    await listed(shop, "allow", "instrument", row.stream_key)
+    for currency, amount in (("EUR", 90_000), ("BHD", 49_000)):
+        assert (await shop.pay(amount, currency=currency)).json["state"] == "captured"
+
+
+async def test_a_block_comes_before_an_allow_and_both_end(shop: Shop) -> None:
+    row = await row_of(shop, (await shop.pay(100)).json["id"])
+    await listed(shop, "allow", "instrument", row.stream_key)
+    await listed(shop, "block", "merchant", row.merchant_id)
+    assert (await shop.pay(100)).json["state"] == "declined"
+    ended = now() - timedelta(seconds=1)
+    await listed(shop, "block", "merchant", row.merchant_id, expires_at=ended, recorded_at=ended)
+    assert (await shop.pay(90_000)).json["state"] == "captured"
+
+
+async def test_a_value_of_another_kind_is_not_meant(shop: Shop) -> None:
+    row = await row_of(shop, (await shop.pay(100)).json["id"])
+    await listed(shop, "block", "merchant", row.stream_key)
+    assert (await shop.pay(100)).json["state"] == "captured"
+
+
+# --- caps -------------------------------------------------------------------------------------------------------
+
+
+async def test_past_the_cap_a_payment_is_held(shop: Shop) -> None:
+    await known_card(shop)
+    assert (await shop.pay(30_000)).json["state"] == "captured"
+    held = await shop.pay(30_000)
+    assert (held.status, held.json["state"], held.json["status"]) == (202, "in_review", "pending")
+    assert await reasons(shop, held.json["id"]) == ["stand_in_cap"]
+    assert [row.operation for row in shop.ledger()] == ["sale", "sale", "authorize"]
+
+
+async def test_an_instrument_that_never_paid_has_a_cap_of_its_own(shop: Shop) -> None:
+    held = (await shop.pay(5_001)).json
+    assert (held["state"], await reasons(shop, held["id"])) == ("in_review", ["stand_in_first_cap"])
+    assert (await shop.pay(5_000)).json["state"] == "captured"
+    assert (await shop.pay(45_000)).json["state"] == "captured"  # it paid: the day's cap is 500.00
+    assert (await shop.pay(1)).json["state"] == "in_review"
+
+
+async def test_all_currencies_share_one_cap(shop: Shop) -> None:
+    await known_card(shop)
+    rates = shop.gateway.runtime.policy.rates
+    for currency in CURRENCIES:  # 500.00 of each: what the yen and its like are worth is little
+        row = await row_of(shop, (await shop.pay(50_000, currency=currency)).json["id"])
+        assert row.state in ("captured", "in_review")
+    captured = [row for row in shop.ledger("sale") if row.currency != "EUR"]
+    assert 0 < sum(rates.cents(row.amount, row.currency) or 0 for row in captured) <= 50_000
+
+
+async def test_minor_units_are_those_of_the_currency(shop: Shop) -> None:
+    assert (await shop.pay(60_000, currency="KRW")).json["state"] == "captured"  # some 40 EUR
+
+
+@pytest.mark.parametrize(("currency", "amount"), [("KWD", 49_000), ("BHD", 1), ("RUB", 100)])
+async def test_a_currency_without_a_rate_is_held(shop: Shop, currency: str, amount: int) -> None:
+    held = (await shop.pay(amount, currency=currency)).json
+    assert (held["state"], await reasons(shop, held["id"])) == ("in_review", ["stand_in_no_rate"])
+
+
+async def test_what_came_to_nothing_gives_its_caps_back(shop: Shop) -> None:
+    declined = {"type": "card", "card": await shop.card(MASTERCARD, exp=(5, 2039))}
+    assert (await shop.pay(5_000, payment_method=declined)).json["state"] == "declined"
+    fine = {"type": "card", "card": await shop.card(MASTERCARD)}
+    voided = (await shop.pay(5_000, payment_method=fine, capture="manual")).json["id"]
+    await shop.post(f"/v1/payments/{voided}/void", {}, who="merchant")
+    assert (await shop.pay(5_500, currency="USD", payment_method=fine)).json["state"] == "captured"
+    assert (await shop.pay(45_001, payment_method=fine)).json["state"] == "captured"

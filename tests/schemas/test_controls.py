@@ -1,0 +1,57 @@
+"""Controls: those a stack starts with, those that cannot be meant, and which list entry decides."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.controls import DEFAULTS, SCORE, deciding_entry, impossible_field
+from schemas.fraud import ListEntry
+from schemas.times import EPOCH, now
+
+RULE = DEFAULTS[0]
+ENTRY = ListEntry("le_1", "block", "instrument", "fp_1", "stolen", None, EPOCH)
+
+
+def test_a_stack_without_labels_can_block() -> None:
+    assert [rule.id for rule in DEFAULTS if rule.outcome == "block" and rule.feature != SCORE]
+    assert len({rule.id for rule in DEFAULTS}) == len(DEFAULTS)
+    assert not [rule for rule in DEFAULTS if impossible_field(rule, now())]
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("id", {"id": ""}),
+        ("id", {"id": "x" * 1000}),
+        ("feature", {"feature": ""}),
+        ("feature", {"feature": "count_1m; DROP"}),
+        ("threshold", {"threshold": float("nan")}),
+        ("threshold", {"threshold": float("inf")}),
+        ("threshold", {"threshold": -1e300}),
+        ("threshold", {"feature": SCORE, "threshold": 0}),
+        ("threshold", {"feature": SCORE, "threshold": 90}),
+        ("reason", {"reason": "x" * 10_000}),
+        ("recorded_at", {"recorded_at": now() + timedelta(days=1)}),
+        ("recorded_at", {"recorded_at": (now() + timedelta(days=1)).replace(tzinfo=None)}),
+    ],
+)
+def test_a_rule_with_an_impossible_value_is_not_obeyed(field: str, change: dict[str, Any]) -> None:
+    assert impossible_field(RULE, now()) is None
+    assert impossible_field(msgspec.structs.replace(RULE, **change), now()) == field
+
+
+@pytest.mark.parametrize(("field", "change"), [("value", {"value": ""}), ("value", {"value": "x" * 1000})])
+def test_a_list_entry_with_an_impossible_value_is_not_obeyed(field: str, change: dict[str, Any]) -> None:
+    assert impossible_field(ENTRY, now()) is None
+    assert impossible_field(msgspec.structs.replace(ENTRY, **change), now()) == field
+
+
+def test_an_entry_decides_about_its_own_kind_until_it_expires() -> None:
+    allow = msgspec.structs.replace(ENTRY, id="le_2", list="allow", kind="merchant", value="acc_1")
+    assert deciding_entry([allow, ENTRY], "fp_1", "acc_1", EPOCH) == ENTRY
+    assert deciding_entry([allow, ENTRY], "acc_1", "fp_1", EPOCH) is None
+    for ends in (EPOCH, EPOCH.replace(tzinfo=None)):  # a time without a zone is UTC
+        ended = msgspec.structs.replace(ENTRY, expires_at=ends)
+        assert deciding_entry([allow, ended], "fp_1", "acc_1", EPOCH) == allow
