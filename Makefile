@@ -18,7 +18,7 @@ TESTS := -m pytest
 export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo secrets test test-first test-compose check format bench mutants schemas lock jars chromium
+.PHONY: help install demo secrets test test-first test-postgres test-compose check format bench mutants schemas lock jars chromium
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,10 +32,13 @@ secrets: ## Make the secrets of docker-compose.yml in secrets/; what is there is
 	@deploy/make-secrets secrets
 
 test: install chromium ## Install everything and run every test, beside it on Python 3.12 where there is one
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-first test-3.12
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-first test-postgres test-3.12
 
-test-first: # "+" shows its lines as they come; those of the other Python come when that has ended
-	+$(PYTHON) $(TESTS)
+test-first: # "+" shows its lines as they come; those of the others come when they have ended
+	+$(PYTHON) $(TESTS) -m "stack or not postgres"
+
+test-postgres: # the gateway's tests once more
+	$(PYTHON) $(TESTS) -m "postgres and not stack"
 
 test-compose: install ## Start docker-compose.yml for real with podman, use it and break it (root, Debian, some minutes)
 	@$(PYTHON) -m tests.compose

@@ -30,8 +30,8 @@ def begin_decision(
 
     approve → `authorized`, then the capture unless the merchant captures; reject → held until it is voided. Where
     the issuer was not asked yet: approve asks it now, reject voids at once. Of one that was taken before its block
-    came, `late_blocks` tells. Raises `WrongState` where it was decided before, `OperationOpen` where another operation
-    is open.
+    came, `late_blocks` tells. Raises `WrongState` where it was decided before, `OperationOpen` where another
+    operation is open.
     """
     if not decide(conn, review.id, decision, reason, decided_by, now_micros()):
         raise WrongState
