@@ -49,8 +49,9 @@ CREATE TABLE IF NOT EXISTS store.verdicts (
     event VARCHAR, payment VARCHAR, instrument VARCHAR, merchant VARCHAR,
     outcome VARCHAR, source VARCHAR, score DOUBLE, reasons VARCHAR[], features JSON, model VARCHAR, rules VARCHAR,
     flow_sequence BIGINT, input_partition BIGINT, input_offset BIGINT, latency_ms DOUBLE,
-    occurred_at TIMESTAMP, recorded_at TIMESTAMP, ingested_at TIMESTAMP
+    occurred_at TIMESTAMP, recorded_at TIMESTAMP, ingested_at TIMESTAMP, hold VARCHAR
 );
+ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS hold VARCHAR DEFAULT 'authorized';  -- as verdicts without it say
 
 CREATE TABLE IF NOT EXISTS store.labels (
     event VARCHAR, payment VARCHAR, instrument VARCHAR, merchant VARCHAR, label VARCHAR, source VARCHAR,
