@@ -14,18 +14,20 @@ from flows.fraud.key_shard import KNOWN, UNKNOWN
 MEMORY = 2 * DAY  # the time over which a card fades
 CARDS_KEPT = 64
 OTHERS_PER_TEST = 3
+FORGIVEN = 4  # small ones, where the amount is an ordinary one: some may come first where many cards are brought
 SECOND, THIRD = 1.5, 2.5  # thresholds of fading counts
 CUSTOMER_FEATURES: Features = {"customer_tests": 0.0, "customer_age": 0.0}
 
 
 class Trial(msgspec.Struct, array_like=True, gc=False):
-    """The last use of a card, at `at`. `tested`: while it was new its amount was small, or it was declined.
+    """The last use of a card, at `at`. While it was new its amount was `small`, or it was `declined`.
 
     `good`: it paid, or was known for a day. What was only asked for speaks for nobody.
     """
 
     at: float = 0
-    tested: bool = False
+    small: bool = False
+    declined: bool = False
     good: bool = False
 
 
@@ -54,16 +56,17 @@ class Customer(msgspec.Struct, array_like=True):
         new_card = features["new_card"] > 0
         trial = self._trial(payment.instrument_id)
         trial.at = at
-        trial.tested |= new_card and payment.small
+        trial.small |= new_card and payment.small
         trial.good |= not new_card
-        return {"customer_tests": self._tests(at) if new_card else 0.0, "customer_age": (at - self.since) / DAY}
+        tests = self._tests(at, 0 if payment.small else FORGIVEN) if new_card else 0.0
+        return {"customer_tests": tests, "customer_age": (at - self.since) / DAY}
 
     def settle(self, outcome: OutcomeInput) -> None:
         """Note what became of a payment."""
         trial = self.cards.get(outcome.instrument_id)
         if trial is not None:
             trial.good |= outcome.paid
-            trial.tested |= outcome.new_card and not outcome.paid
+            trial.declined |= outcome.new_card and not outcome.paid
 
     def _trial(self, instrument_id: str) -> Trial:
         trial = self.cards.pop(instrument_id, None) or Trial()
@@ -72,14 +75,17 @@ class Customer(msgspec.Struct, array_like=True):
             del self.cards[next(iter(self.cards))]
         return trial
 
-    def _tests(self, at: float) -> float:
-        tests = others = 0.0
+    def _tests(self, at: float, forgiven: int) -> float:
+        small = declined = others = 0.0
         for trial in self.cards.values():
-            if trial.tested:
-                tests += exp((trial.at - at) / MEMORY)
+            weight = exp((trial.at - at) / MEMORY)
+            if trial.declined:
+                declined += weight
+            elif trial.small:
+                small += weight
             elif trial.good:
-                others += exp((trial.at - at) / MEMORY)
-        return outweighing(tests, others)
+                others += weight
+        return outweighing(declined + max(0.0, small - forgiven), others)
 
 
 def outweighing(tests: float, others: float) -> float:

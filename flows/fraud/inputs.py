@@ -55,8 +55,8 @@ class PaymentInput(msgspec.Struct, gc=False):
 
     @property
     def small(self) -> bool:
-        """Whether the amount is at most about `SMALL` euro."""
-        return self.amount <= SMALL * self.unit
+        """Whether the amount is less than about `SMALL` euro."""
+        return self.amount < SMALL * self.unit
 
 
 class OutcomeInput(msgspec.Struct, gc=False):
