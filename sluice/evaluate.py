@@ -10,11 +10,10 @@ from time import process_time
 import click
 import msgspec
 
-from flows.fraud.inputs import DAY, PaymentInput
+from flows.fraud.inputs import DAY, PaymentInput, about_one_euro
+from flows.fraud.pipeline import score_prequentially
 from flows.fraud.rules import Controls, rules_met
-from flows.fraud.scoring import score_prequentially
 from schemas.controls import DEFAULTS
-from schemas.money import unit
 from sluice.cli import DURATION
 from sluice.dataset import NotTransactions, read_transactions
 from sluice.fraud_metrics import FraudMetrics, RankedPayment, mean, measure_week
@@ -75,16 +74,14 @@ def evaluate(file: Path, label_delay: timedelta, test_weeks: list[int] | None, c
 
 def labelled(file: Path, currency: str) -> LabelledPayments:
     """The payments of a file, each with whether it was fraud. Raises `NotTransactions` where that is not known."""
-    minor_units = unit(currency)
+    euro = about_one_euro(currency)
     found = []
     for number, t in enumerate(read_transactions(file, currency, 0, None)):
         if t.is_fraud is None:
             raise NotTransactions(f"{file} has no column is_fraud, or a row without it")
         # Interned: one text per card and merchant, not one per payment.
         card_id, merchant_id = intern(str(t.card_id)), intern(str(t.merchant_id))
-        payment = PaymentInput(
-            str(number), card_id, merchant_id, t.amount, currency, minor_units, t.ts.timestamp()
-        )
+        payment = PaymentInput(str(number), card_id, merchant_id, t.amount, currency, euro, t.ts.timestamp())
         found.append((payment, t.is_fraud))
     if not found:
         raise NotTransactions(f"{file} is empty")

@@ -113,7 +113,7 @@ CREATE OR REPLACE VIEW risk AS
 SELECT v.payment, v.outcome, v.source, v.score, v.reasons, v.model, v.rules, v.latency_ms, p.waited_ms,
        p.risk_outcome AS applied_outcome, p.risk_source AS applied_source,
        v.instrument, v.merchant, v.features, v.flow_sequence, v.input_partition, v.input_offset,
-       v.occurred_at, v.recorded_at, v.ingested_at
+       v.occurred_at, v.recorded_at, v.ingested_at, v.hold
 FROM store.verdicts v LEFT JOIN store.payments p ON p.id = v.payment;
 COMMENT ON VIEW risk IS 'The first verdict of the fraud flow on each payment. What decided it stands in payments.risk_*: the stand-in where the verdict came late.';
 COMMENT ON COLUMN risk.payment IS 'pay_…';
@@ -136,6 +136,7 @@ COMMENT ON COLUMN risk.input_offset IS 'its offset there';
 COMMENT ON COLUMN risk.occurred_at IS 'of the payment, UTC';
 COMMENT ON COLUMN risk.recorded_at IS 'of the verdict, UTC';
 COMMENT ON COLUMN risk.ingested_at IS 'when it was written here, UTC';
+COMMENT ON COLUMN risk.hold IS 'of a review: authorized (the issuer reserves the money first) or unsent (it is not asked yet)';
 
 CREATE OR REPLACE VIEW risk_outcomes_by_minute AS
 SELECT date_trunc('minute', created_at) AS minute, risk_outcome AS outcome, risk_source AS source, currency,

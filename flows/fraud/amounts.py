@@ -1,6 +1,9 @@
-"""What one key paid before, in one currency: the amounts a new amount is compared with."""
+"""What one key paid before, in one currency: the amounts a new amount is compared with.
 
-from math import exp
+Amounts are added when they are paid: what was only asked for, and declined, must not move what is usual.
+"""
+
+from math import ceil, exp
 from typing import TypeVar
 
 import msgspec
@@ -8,23 +11,41 @@ import msgspec
 from flows.fraud.inputs import DAY, Features
 
 RECENT = 24  # amounts kept: enough for steady quartiles, and small in a snapshot
+USUAL_KEPT = 31  # amounts of which a merchant's median is taken: half as many move it
 CURRENCIES_KEPT = 4
+SILENCE = 30 * DAY  # over which the amounts of a key that has none since are forgotten
+HUGE = 10  # times the largest before: what is above does not count
+HUGE_SINCE = 10  # payments: with fewer, nothing counts as huge
 
 
-class MeanAmount(msgspec.Struct, array_like=True, gc=False):
-    """The mean of `count` payments of `total` minor units; the newest was at `at` (seconds since 1970 UTC)."""
+class UsualAmount(msgspec.Struct, array_like=True, gc=False):
+    """The median of the last amounts, in minor units, which no single one moves; the newest was at `at` (s, UTC).
+
+    `total` is that of an earlier release, which kept a mean: it stands in for the amounts it was made of.
+    """
 
     count: int = 0
     total: float = 0
     at: float = 0
+    recent: list[float] = []
 
-    def mean(self) -> float:
-        """The mean amount in minor units; 0 where there was no payment."""
+    def usual(self) -> float:
+        """The usual amount in minor units; 0 where there was no payment."""
+        if self.recent:
+            return sorted(self.recent)[len(self.recent) // 2]
         return self.total / self.count if self.count else 0.0
 
     def add(self, amount: float, at: float) -> None:
-        """Add a payment."""
-        self.count, self.total, self.at = self.count + 1, self.total + amount, at
+        """Add what was paid at `at`."""
+        if self.count and not self.recent:
+            self.recent = [self.usual()] * min(self.count, USUAL_KEPT)
+        if at > self.at:
+            remembered = ceil(len(self.recent) * exp((self.at - at) / SILENCE))
+            del self.recent[: len(self.recent) - remembered]
+            self.at = at
+        self.count += 1
+        self.recent.append(amount)
+        del self.recent[:-USUAL_KEPT]
 
 
 class AmountHistory(msgspec.Struct, array_like=True, gc=False):
@@ -41,9 +62,8 @@ class AmountHistory(msgspec.Struct, array_like=True, gc=False):
     recent: list[float] = []
 
     def compare(self, amount: float, at: float) -> Features:
-        """The features of `amount`, paid at `at`, against earlier payments; neutral where there were none."""
+        """The features of `amount`, asked for at `at`, against what was paid; neutral where nothing was."""
         if not self.count:
-            self.at = at
             return dict(NEUTRAL)
         self._decay_to(at)
         mean = self.total / self.count + 1
@@ -51,13 +71,19 @@ class AmountHistory(msgspec.Struct, array_like=True, gc=False):
             "amount_to_mean": (amount + 1) / mean,
             "amount_to_largest": (amount + 1) / (self.largest + 1),
             "amount_to_month": (amount + 1) / (self.month_total / max(self.month_count, 1e-9) + 1),
-            "amount_z": self._robust_z(amount),
+            "amount_z": self.robust_z(amount),
             # The mean of the last day against that of all: above 1 for a key that pays more than it used to.
             "day_to_mean": (self.day_total + 1) / (self.day_count + 0.01) / mean,
         }
 
-    def add(self, amount: float) -> None:
-        """Add a payment. Call `compare` first: it moves the decaying sums to the time of the payment."""
+    def add(self, amount: float, at: float) -> None:
+        """Add what was paid at `at`."""
+        if self.count:
+            self._decay_to(at)
+        else:
+            self.at = at
+        if self.count >= HUGE_SINCE:
+            amount = min(amount, HUGE * self.largest)
         self.count += 1
         self.total += amount
         self.largest = max(self.largest, amount)
@@ -68,15 +94,8 @@ class AmountHistory(msgspec.Struct, array_like=True, gc=False):
         self.recent.append(amount)
         del self.recent[:-RECENT]
 
-    def _decay_to(self, at: float) -> None:
-        day, month = exp((self.at - at) / DAY), exp((self.at - at) / (30 * DAY))
-        self.day_count *= day
-        self.day_total *= day
-        self.month_count *= month
-        self.month_total *= month
-        self.at = at
-
-    def _robust_z(self, amount: float) -> float:
+    def robust_z(self, amount: float) -> float:
+        """How far `amount` is above the usual, in spreads of the last amounts; 0 where these are too few."""
         if len(self.recent) < 4:
             return 0
         ordered = sorted(self.recent)
@@ -84,6 +103,16 @@ class AmountHistory(msgspec.Struct, array_like=True, gc=False):
         spread = ordered[3 * len(ordered) // 4] - ordered[len(ordered) // 4]
         # A tenth of the median: for a key that always pays the same, one unit more is not unusual.
         return (amount - middle) / (spread + 0.1 * middle + 1)
+
+    def _decay_to(self, at: float) -> None:
+        if at <= self.at:
+            return
+        day, month = exp((self.at - at) / DAY), exp((self.at - at) / (30 * DAY))
+        self.day_count *= day
+        self.day_total *= day
+        self.month_count *= month
+        self.month_total *= month
+        self.at = at
 
 
 NEUTRAL: Features = {
@@ -94,7 +123,7 @@ NEUTRAL: Features = {
     "day_to_mean": 1,
 }
 
-CurrencyHistory = TypeVar("CurrencyHistory", MeanAmount, AmountHistory)
+CurrencyHistory = TypeVar("CurrencyHistory", UsualAmount, AmountHistory)
 
 
 def drop_oldest(histories: dict[str, CurrencyHistory], currency: str) -> dict[str, CurrencyHistory]:

@@ -1,4 +1,4 @@
-"""Between Kafka and the operators: events become payments and labels, scored payments become verdicts."""
+"""Between Kafka and operators: events become payments, outcomes and labels; scored payments become verdicts."""
 
 from datetime import datetime
 from math import isfinite
@@ -7,7 +7,7 @@ from typing import Literal, assert_never
 import structlog
 
 from connectors.records import Out, Record, out
-from flows.fraud.inputs import is_ahead, label_input, payment_input
+from flows.fraud.inputs import NOT_OF_THE_CARD, is_ahead, label_input, outcome_input, payment_input
 from flows.fraud.operators import StreamItem
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
@@ -23,34 +23,36 @@ SOURCE = "/flows/fraud"
 VERDICT_TYPE = "risk.verdict"
 CARD_SCORED_AT = "payment.initiated"
 PAYPAL_SCORED_AT = "payment.approved"  # before, nobody has said who pays
+PAID_TYPES = ("payment.authorized", "payment.captured")
+DECLINED_TYPE = "payment.declined"
 LABEL_TYPE = "label.recorded"
 UNUSED_TYPES = {name.encode() for name in EVENT_TYPES} - {
-    name.encode() for name in (CARD_SCORED_AT, PAYPAL_SCORED_AT, LABEL_TYPE)
+    name.encode() for name in (CARD_SCORED_AT, PAYPAL_SCORED_AT, *PAID_TYPES, DECLINED_TYPE, LABEL_TYPE)
 }
 
 log = structlog.get_logger()
 
 
 def is_used(record: Record) -> bool:
-    """False for an event of a type that is neither scored nor learned, so that it is not even decoded."""
+    """False for an event of a type from which nothing is learned, so that it is not even decoded."""
     return not any(name == "ce_type" and value in UNUSED_TYPES for name, value in record.headers)
 
 
 def inputs_of(pair: tuple[Record, Event]) -> list[StreamItem]:
-    """The payment to score or the label to learn in an event; empty where there is none."""
+    """The payment to score, or the outcome or label to learn in an event; empty where there is none."""
     record, event = pair
     match event.data:
         case Label() as label:
             return [label_input(event.id, label)] if _is_usable(label) else []
-        case PaymentEvent() as data:
-            if event.type != _scored_at(data.payment.method.type):
-                return []
+        case PaymentEvent() as data if event.type == _scored_at(data.payment.method.type):
             moment = as_utc(data.recorded_at)
             return [
                 streamed_payment(
                     event.id, event.traceparent, data.payment, moment, record.partition, record.offset
                 )
             ]
+        case PaymentEvent() as data:
+            return _outcomes(event.type, data)
         case (
             RefundEvent()
             | TransactionCompleted()
@@ -94,6 +96,23 @@ def streamed_payment(
     return item
 
 
+def _outcomes(type: str, event: PaymentEvent) -> list[StreamItem]:
+    """What became of the payment, if that is what the event tells; nothing where its fields are unusable."""
+    paid = type in PAID_TYPES
+    if not paid and not (type == DECLINED_TYPE and _by_issuer(event.payment)):
+        return []
+    try:
+        ahead = is_ahead(event.payment.occurred_at, as_utc(event.recorded_at))
+        return [] if ahead else [outcome_input(event.payment, paid)]
+    except (TypeError, ValueError, OverflowError):
+        return []
+
+
+def _by_issuer(payment: Payment) -> bool:
+    """Whether a declined payment was declined by its issuer, and because of the card."""
+    return payment.decline_code not in NOT_OF_THE_CARD
+
+
 def verdict_of(payment: StreamedPayment, controls: Controls, moment: datetime) -> Verdict:
     """The verdict on a scored payment, made at `moment`. Features that are NaN or infinite are left out."""
     decision = decide(payment, controls)
@@ -114,6 +133,7 @@ def verdict_of(payment: StreamedPayment, controls: Controls, moment: datetime) -
         latency_ms=(moment - payment.recorded_at).total_seconds() * 1000,
         occurred_at=payment.payment.occurred_at,
         recorded_at=moment,
+        hold=decision.hold,
     )
 
 

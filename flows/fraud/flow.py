@@ -1,5 +1,7 @@
 """`payments.v1` + `labels.v1` + `controls.v1` → `risk.v1`: each payment is judged before it is authorized.
 
+Each step that keeps histories is keyed by the shard of an id; an item without that id passes it as `NOBODY`.
+
 The names of the steps are keys of the recovery store: under another name a step would start without its state.
 """
 
@@ -19,8 +21,17 @@ from connectors.heartbeat import beat
 from connectors.logs import configure
 from connectors.streams import BroadcastSource, KafkaSink, KafkaSource, Out, Record, decode_step
 from flows.fraud.codec import SOURCE, apply_control, inputs_of, is_used, verdict_record
-from flows.fraud.key_shard import shard_of
-from flows.fraud.operators import InstrumentOperator, MerchantOperator, ModelOperator, Operator, Snapshot
+from flows.fraud.key_shard import shard_key, shard_of
+from flows.fraud.operators import (
+    AddressOperator,
+    BinOperator,
+    CustomerOperator,
+    InstrumentOperator,
+    MerchantOperator,
+    ModelOperator,
+    Operator,
+    Snapshot,
+)
 from flows.fraud.rules import Controls
 from flows.fraud.settings import FraudSettings
 from flows.fraud.startup import bootstrap_controls, warm_up
@@ -28,6 +39,7 @@ from schemas.settings import load
 from schemas.topics import CONTROLS, LABELS, PAYMENTS
 
 CONTROLS_EVERY_S = 0.1
+NOBODY = "nobody"
 
 
 def build(
@@ -36,20 +48,37 @@ def build(
     sink: Sink[Out],
     settings: FraudSettings,
     controls: Controls,
+    secret: bytes = b"",
 ) -> Dataflow:
-    """The dataflow from payments, labels (`source`) and changes of the `controls` to verdicts."""
+    """The dataflow from payments, labels (`source`) and changes of the `controls` to verdicts.
+
+    `secret` decides which ids share a shard.
+    """
     flow = Dataflow("fraud")
+
+    def shard(key: str | None) -> str:
+        return shard_of(key, secret) if key else NOBODY
+
     records = op.input("payments and labels", flow, source)
     # Record("payments.v1", 3, 41, b"fp_…", [("ce_type", b"payment.initiated"), …], b'{"sequence":1, …}', …)
     decoded = decode_step("decode", op.filter("judged or learned", records, is_used), SOURCE)
     # (Record, Event("evt_…", "payment.initiated", …, PaymentEvent(1, None, …, Payment("pay_…", …))))
     items = op.flat_map("take in", decoded.events, inputs_of)
-    # StreamedPayment("pay_…", PaymentInput(…), event_id="evt_…", …) or LabelInput("evt_…", "fp_…", "acc_…", …)
-    by_instrument = op.map("by instrument", items, lambda item: (shard_of(item.instrument_id), item))
-    with_instrument = op.stateful_batch("instrument", by_instrument, logic_of(InstrumentOperator, settings))
-    # ("20817", StreamedPayment(…, features={"amount": 4200.0, "count_1m": 1.0, …}))
-    by_merchant = op.map("by merchant", with_instrument, lambda pair: (shard_of(pair[1].merchant_id), pair[1]))
-    with_merchant = op.stateful_batch("merchant", by_merchant, logic_of(MerchantOperator, settings))
+    # StreamedPayment("pay_…", PaymentInput(…), event_id="evt_…", …), OutcomeInput("pay_…", "fp_…", …, paid=True)
+    # or LabelInput("evt_…", "fp_…", "acc_…", …)
+    keyed = op.map("by instrument", items, lambda item: (shard(item.instrument_id), item))
+    with_instrument = op.stateful_batch("instrument", keyed, logic_of(InstrumentOperator, settings))
+    # ("20817", StreamedPayment(…, features={"amount": 4200.0, "count_1m": 1.0, "new_card": 1.0, …}))
+    keyed = op.map("by customer", with_instrument, lambda pair: (shard(pair[1].customer_id), pair[1]))
+    with_customer = op.stateful_batch("customer", keyed, logic_of(CustomerOperator, settings))
+    # ("5", StreamedPayment(…, features={…, "customer_tests": 2.0, …}))
+    keyed = op.map("by address", with_customer, lambda pair: (shard(pair[1].address_id), pair[1]))
+    with_address = op.stateful_batch("address", keyed, logic_of(AddressOperator, settings))
+    keyed = op.map("by bin", with_address, lambda pair: (shard(pair[1].bin_id), pair[1]))
+    with_bin = op.stateful_batch("bin", keyed, logic_of(BinOperator, settings))
+    # ("871", StreamedPayment(…, features={…, "address_pressure": 0.0, "bin_pressure": 3.4}))
+    keyed = op.map("by merchant", with_bin, lambda pair: (shard(pair[1].merchant_id), pair[1]))
+    with_merchant = op.stateful_batch("merchant", keyed, logic_of(MerchantOperator, settings))
     # ("113", StreamedPayment(…, features={…, "merchant_risk": 0.02}))
     to_model = op.map("to the model", with_merchant, lambda pair: ("model", pair[1]))
     scored = op.stateful_batch("model", to_model, logic_of(ModelOperator, settings))
@@ -99,4 +128,5 @@ def get_flow() -> Dataflow:
         KafkaSink(bootstrap),
         settings,
         controls,
+        shard_key(settings.data / "fraud"),
     )

@@ -1,16 +1,33 @@
-"""What the features are computed from: one payment to score, one label to learn."""
+"""What the features are computed from: one payment to score, what became of it, one label to learn."""
 
 from datetime import datetime, timedelta
-from typing import assert_never
+from functools import lru_cache
+from typing import ClassVar, assert_never
 
 import msgspec
 
 from schemas.fraud import Label, LabelValue
 from schemas.money import AMOUNT_MAX, UnknownCurrency, unit
 from schemas.payments import Payment
+from schemas.states import DeclineCode
 
 DAY = 86_400.0  # seconds
 AHEAD_MAX = timedelta(minutes=5)
+
+SMALL = 10  # euro, about: what a stolen card is tried with
+
+# Declines that say nothing of the card: by our own gate, or as its issuer was away or the request wrong.
+NOT_OF_THE_CARD: frozenset[DeclineCode] = frozenset(
+    {"blocked", "issuer_unavailable", "duplicate", "invalid_amount"}
+)
+
+# How many of a currency are about one euro, to the nearest power of ten, where that is not one.
+ABOUT_ONE_EURO = {
+    **dict.fromkeys(("CNY", "CZK", "DKK", "EGP", "HKD", "MXN", "NOK", "RON", "SEK", "THB", "UAH", "ZAR"), 10),
+    **dict.fromkeys(("HUF", "INR", "ISK", "JPY", "KES", "PHP", "RSD", "RUB", "TWD", "TRY"), 100),
+    **dict.fromkeys(("ARS", "CLP", "COP", "KRW", "NGN", "XAF", "XOF"), 1_000),
+    **dict.fromkeys(("IDR", "IRR", "LBP", "VND"), 10_000),
+}
 
 Features = dict[str, float]
 
@@ -18,9 +35,9 @@ Features = dict[str, float]
 class PaymentInput(msgspec.Struct, gc=False):
     """The fields of one payment that features may depend on.
 
-    `amount` is in minor units of `currency`; `unit` is the number of minor units in one of the currency (100 for
-    EUR). `at` is when the payment happened, in seconds since 1970 UTC. `country` and `device_hash` are null where
-    they are not known.
+    `amount` is in minor units of `currency`; `unit` is how many of these are about one euro (100 of EUR, 100 of
+    JPY). `at` is when the payment happened, in seconds since 1970 UTC. `country`, `device_hash` and `address_id`
+    (the keyed hash of the payer's address) are null where they are not known, `bin_id` where no card pays.
     """
 
     payment_id: str
@@ -32,6 +49,35 @@ class PaymentInput(msgspec.Struct, gc=False):
     at: float
     country: str | None = None
     device_hash: str | None = None
+    customer_id: str = ""
+    address_id: str | None = None
+    bin_id: str | None = None
+
+    @property
+    def small(self) -> bool:
+        """Whether the amount is less than about `SMALL` euro."""
+        return self.amount < SMALL * self.unit
+
+
+class OutcomeInput(msgspec.Struct, gc=False):
+    """What became of a payment: it was `paid` (authorized at least), or its issuer declined it.
+
+    `amount` is in minor units of `currency`; `at` is when the payment happened, in seconds since 1970 UTC. The
+    stage of the instrument adds `new_card` (was the card new then) and `amount_z` (how unusual its amount was).
+    """
+
+    payment_id: str
+    instrument_id: str
+    merchant_id: str
+    customer_id: str
+    address_id: str | None
+    bin_id: str | None
+    amount: int
+    currency: str
+    paid: bool
+    at: float
+    new_card: bool = False
+    amount_z: float = 0.0
 
 
 class LabelInput(msgspec.Struct, gc=False):
@@ -40,6 +86,11 @@ class LabelInput(msgspec.Struct, gc=False):
     `label_id` is the id of the label's event: it identifies a repeat. `at` is when the payment happened, in
     seconds since 1970 UTC.
     """
+
+    # A label names none of these; it only passes their steps.
+    customer_id: ClassVar[str] = ""
+    address_id: ClassVar[str | None] = None
+    bin_id: ClassVar[str | None] = None
 
     label_id: str
     instrument_id: str
@@ -61,10 +112,31 @@ def payment_input(payment: Payment) -> PaymentInput:
         payment.merchant,
         payment.amount,
         payment.currency,
-        _unit(payment.currency),
+        about_one_euro(payment.currency),
         epoch_seconds(payment.occurred_at),
         payment.country,
         payment.device_hash,
+        payment.customer,
+        payment.ip_hash,
+        payment.method.bin,
+    )
+
+
+def outcome_input(payment: Payment, paid: bool) -> OutcomeInput:
+    """The input of what became of a payment of `payments.v1`. Raises `ValueError` for an amount out of range."""
+    if not 0 <= payment.amount <= AMOUNT_MAX:
+        raise ValueError("amount out of range")
+    return OutcomeInput(
+        payment.id,
+        payment.stream_key,
+        payment.merchant,
+        payment.customer,
+        payment.ip_hash,
+        payment.method.bin,
+        payment.amount,
+        payment.currency,
+        paid,
+        epoch_seconds(payment.occurred_at),
     )
 
 
@@ -106,9 +178,10 @@ def _is_fraud(value: LabelValue) -> bool:
             assert_never(value)
 
 
-def _unit(currency: str) -> int:
-    """Minor units in one of the currency; 1 for an unknown currency, which is scored all the same."""
+@lru_cache(maxsize=256)
+def about_one_euro(currency: str) -> int:
+    """Minor units that are about one euro, to the nearest power of ten; 1 for an unknown currency."""
     try:
-        return unit(currency)
+        return unit(currency) * ABOUT_ONE_EURO.get(currency, 1)
     except UnknownCurrency:
         return 1

@@ -6,7 +6,8 @@ from math import exp
 import msgspec
 
 from flows.fraud.amounts import AmountHistory, drop_oldest
-from flows.fraud.inputs import DAY, Features, LabelInput, PaymentInput
+from flows.fraud.inputs import DAY, Features, LabelInput, OutcomeInput, PaymentInput
+from flows.fraud.key_shard import FRAUD, KNOWN, UNKNOWN
 from flows.fraud.label_features import LabelHistory, feature_names
 
 TIMES_KEPT = 64  # payments of the last hour: an exact count never exceeds one more than this
@@ -20,8 +21,9 @@ LABEL_FEATURES = feature_names("card")
 class Instrument(msgspec.Struct, array_like=True):
     """Payments by `occurred_at`, in seconds since 1970 UTC. Windows end at the newest payment, not now.
 
-    A payment older than the newest one counts as if it happened with it. The order of the fields is part of the
-    recovery state.
+    A payment older than the newest one counts as if it happened with it. It counts at once, and its amount when it
+    is paid (`settle`). `since`: the first payment; 1970 for a card of a release that did not keep it. The order of
+    the fields is part of the recovery state.
     """
 
     count: int = 0
@@ -37,6 +39,16 @@ class Instrument(msgspec.Struct, array_like=True):
     payment_ids: list[str] = []
     label_ids: list[str] = []
     labels: LabelHistory = msgspec.field(default_factory=LabelHistory)
+    since: float = 0
+    settled_ids: list[str] = []
+    newest_z: float = 0  # `amount_z` of the newest payment
+
+    @property
+    def worth(self) -> int:
+        """`FRAUD` where a label says so, `KNOWN` where it paid: cards that are made up are evicted first."""
+        if self.labels.frauds:
+            return FRAUD
+        return KNOWN if self.amounts else UNKNOWN
 
     def update(self, payment: PaymentInput) -> Features | None:
         """Add a payment. Returns its features, by what came before; None for a repeat, which changes nothing."""
@@ -44,19 +56,35 @@ class Instrument(msgspec.Struct, array_like=True):
             return None
         gap = max(payment.at - self.at, 0.0) if self.count else -1.0
         at = self._decay_to(payment.at)
+        if not self.count:
+            self.since = at
         amounts = self.amounts.get(payment.currency) or AmountHistory()
         features = {
             "amount": float(payment.amount),
             "gap": gap,
+            "new_card": float(self._is_new(at)),
             **amounts.compare(payment.amount, at),
             **self._velocity(at),
             **self._novelty(payment),
             **self.labels.features(LABEL_FEATURES, at),
         }
         features["amount_jump"] = features["amount_to_largest"] if self.count >= JUMP_SINCE else 0.0
-        amounts.add(payment.amount)
-        self._add(payment, at, amounts, features["amount_z"])
+        self._add(payment, at)
+        self.newest_z = features["amount_z"]
         return features
+
+    def settle(self, outcome: OutcomeInput) -> bool:
+        """Add the amount of a payment that was paid; False for a repeat, which changes nothing.
+
+        The later steps are told what they need of the card.
+        """
+        if outcome.payment_id in self.settled_ids:
+            return False
+        self.settled_ids = [*self.settled_ids[-REPEATS_KEPT + 1 :], outcome.payment_id]
+        outcome.new_card = self._is_new(outcome.at)
+        if outcome.paid:
+            self._pay(outcome)
+        return True
 
     def learn(self, label: LabelInput) -> bool:
         """Add a label; False for a repeat, which changes nothing."""
@@ -99,16 +127,25 @@ class Instrument(msgspec.Struct, array_like=True):
             "new_currency": float(bool(self.amounts) and payment.currency not in self.amounts),
         }
 
-    def _add(self, payment: PaymentInput, at: float, amounts: AmountHistory, z: float) -> None:
+    def _is_new(self, at: float) -> bool:
+        return at - self.since < DAY
+
+    def _pay(self, outcome: OutcomeInput) -> None:
+        amounts = self.amounts.get(outcome.currency) or AmountHistory()
+        newest = outcome.payment_id in self.payment_ids[-1:]
+        outcome.amount_z = self.newest_z if newest else amounts.robust_z(outcome.amount)
+        self.unusual += excess(outcome.amount_z)
+        amounts.add(outcome.amount, max(outcome.at, amounts.at))
+        if outcome.currency not in self.amounts:
+            self.amounts = drop_oldest(self.amounts | {outcome.currency: amounts}, outcome.currency)
+
+    def _add(self, payment: PaymentInput, at: float) -> None:
         self.count += 1
         self.day += 1
         self.week += 1
         self.month += 1
-        self.unusual += excess(z)
         self.times.append(at)
         del self.times[:-TIMES_KEPT]
-        if payment.currency not in self.amounts:
-            self.amounts = drop_oldest(self.amounts | {payment.currency: amounts}, payment.currency)
         self.devices = append_value(payment.device_hash, self.devices)
         self.countries = append_value(payment.country, self.countries)
         self.payment_ids.append(payment.payment_id)

@@ -4,16 +4,17 @@ from math import exp
 
 import msgspec
 
-from flows.fraud.amounts import MeanAmount, drop_oldest
-from flows.fraud.inputs import DAY, Features, LabelInput, PaymentInput
+from flows.fraud.amounts import UsualAmount, drop_oldest
+from flows.fraud.inputs import DAY, Features, LabelInput, OutcomeInput, PaymentInput
 from flows.fraud.instruments import excess
+from flows.fraud.key_shard import FRAUD, KNOWN, UNKNOWN
 from flows.fraud.label_features import LabelHistory, feature_names
+from flows.fraud.places import Place, is_newcomer
 
 TESTING_WINDOW = 600.0  # seconds
 TESTS_KEPT = 64
-TINY_UNITS = 5  # whole units of the currency
-TINY_SHARE = 0.2  # of the mean amount: small payments are normal at a bakery
-MEAN_SINCE = 10  # payments: with fewer, the mean amount says nothing
+TINY_SHARE = 0.2  # of the usual amount: small payments are normal at a bakery
+USUAL_SINCE = 10  # amounts: with fewer, the usual one says nothing
 LABEL_FEATURES = feature_names("merchant")
 
 
@@ -22,30 +23,53 @@ class Merchant(msgspec.Struct, array_like=True):
 
     `tests`: when, and by which instrument, a first payment of a tiny amount was made: the trace of card testing.
     Only a payment that leaves such a trace has the feature: the merchant's other customers are not suspected
-    meanwhile. The order of the fields is part of the recovery state.
+    meanwhile. `trials`: what became of new cards here. A payment counts at once, and its amount when it is paid.
+    The order of the fields is part of the recovery state.
     """
 
     count: int = 0
     at: float = 0
     week: float = 0
     unusual: float = 0
-    amounts: dict[str, MeanAmount] = {}
+    amounts: dict[str, UsualAmount] = {}
     tests: list[tuple[float, str]] = []
     labels: LabelHistory = msgspec.field(default_factory=LabelHistory)
+    trials: Place = msgspec.field(default_factory=Place)
+
+    @property
+    def worth(self) -> int:
+        """`FRAUD` where a label says so, `KNOWN` where something was paid."""
+        if self.labels.frauds:
+            return FRAUD
+        return KNOWN if self.amounts else UNKNOWN
 
     def update(self, payment: PaymentInput, features: Features) -> Features:
         """Add a payment that has its instrument's `features`. Returns the features of the merchant before it."""
         at = self._decay_to(payment.at)
-        amounts = self.amounts.get(payment.currency) or MeanAmount()
+        amounts = self.amounts.get(payment.currency) or UsualAmount()
+        self.trials.pressure(payment, features)  # only what failed is a feature: honest people are here too
         found = {
             "merchant_history": float(self.count),
-            "merchant_amount": (payment.amount + 1) / (amounts.mean() + 1) if amounts.count else 1.0,
+            "merchant_amount": (payment.amount + 1) / (amounts.usual() + 1) if amounts.count else 1.0,
             "merchant_unusual": self.unusual / (self.week + 1),
             "merchant_tests": self._tests(payment, features, amounts, at),
+            "merchant_failures": self.trials.failures() if is_newcomer(payment, features) else 0.0,
             **self.labels.features(LABEL_FEATURES, at),
         }
-        self._add(payment, at, amounts, features["amount_z"])
+        self.count += 1
+        self.week += 1
         return found
+
+    def settle(self, outcome: OutcomeInput) -> None:
+        """Add what became of a payment, and its amount where it was paid. Repeats are dropped before."""
+        self.trials.settle(outcome)
+        if not outcome.paid:
+            return
+        self.unusual += excess(outcome.amount_z)
+        amounts = self.amounts.get(outcome.currency) or UsualAmount()
+        amounts.add(outcome.amount, outcome.at)
+        if outcome.currency not in self.amounts:
+            self.amounts = drop_oldest(self.amounts | {outcome.currency: amounts}, outcome.currency)
 
     def learn(self, label: LabelInput) -> None:
         """Add a label. Repeats are dropped before, by the instrument."""
@@ -59,22 +83,13 @@ class Merchant(msgspec.Struct, array_like=True):
         self.at = at
         return at
 
-    def _tests(self, payment: PaymentInput, features: Features, amounts: MeanAmount, at: float) -> float:
+    def _tests(self, payment: PaymentInput, features: Features, amounts: UsualAmount, at: float) -> float:
         if features["history"] or not _is_tiny(payment, amounts):
             return 0.0
         recent = [test for test in self.tests if test[0] >= at - TESTING_WINDOW]
         self.tests = [*recent[-TESTS_KEPT + 1 :], (at, payment.instrument_id)]
         return float(len({instrument_id for _, instrument_id in self.tests}))
 
-    def _add(self, payment: PaymentInput, at: float, amounts: MeanAmount, z: float) -> None:
-        self.count += 1
-        self.week += 1
-        self.unusual += excess(z)
-        amounts.add(payment.amount, at)
-        if payment.currency not in self.amounts:
-            self.amounts = drop_oldest(self.amounts | {payment.currency: amounts}, payment.currency)
 
-
-def _is_tiny(payment: PaymentInput, amounts: MeanAmount) -> bool:
-    small = payment.amount <= TINY_UNITS * payment.unit
-    return small and (amounts.count < MEAN_SINCE or payment.amount <= TINY_SHARE * amounts.mean())
+def _is_tiny(payment: PaymentInput, amounts: UsualAmount) -> bool:
+    return payment.small and amounts.count >= USUAL_SINCE and payment.amount <= TINY_SHARE * amounts.usual()

@@ -1,26 +1,37 @@
 """The stages of `scoring.py` as keyed operators of the dataflow: batches in, batches out, state as bytes.
 
 State is MessagePack: small, exact, and decoded without running code from it. It is part of the recovery store: a
-flow resumes from what an earlier release wrote, so the order of the fields of `Instrument`, `Merchant` and `Tally`
-and the names of the fields of `ModelState` and `ModelParameters` stay as they are.
+flow resumes from what an earlier release wrote, so the order of the fields of the histories and of `Tally` and the
+names of the fields of `ModelState` and `ModelParameters` stay as they are.
 """
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 import structlog
 
-from flows.fraud.inputs import LabelInput
+from flows.fraud.customers import Customer
+from flows.fraud.inputs import LabelInput, OutcomeInput
 from flows.fraud.instruments import Instrument
-from flows.fraud.key_shard import SHARDS
+from flows.fraud.key_shard import SHARDS, KeyShard
 from flows.fraud.merchants import Merchant
 from flows.fraud.model import ModelParameters
+from flows.fraud.places import Address, Bin
 from flows.fraud.quality import Quality, Tally
-from flows.fraud.scoring import InstrumentStage, MerchantStage, ModelStage, StreamedPayment
+from flows.fraud.scoring import (
+    AddressStage,
+    BinStage,
+    CustomerStage,
+    InstrumentStage,
+    Item,
+    MerchantStage,
+    ModelStage,
+    StreamedPayment,
+)
 from flows.fraud.settings import FraudSettings
 
-StreamItem: TypeAlias = StreamedPayment | LabelInput
+StreamItem: TypeAlias = StreamedPayment | OutcomeInput | LabelInput
 Snapshot = bytes | None  # None: the key is new
 
 REPORT_EVERY = 1_000  # labels
@@ -28,8 +39,18 @@ REPORT_EVERY = 1_000  # labels
 log = structlog.get_logger()
 
 _encoder = msgspec.msgpack.Encoder()
-_instruments = msgspec.msgpack.Decoder(dict[str, Instrument])
-_merchants = msgspec.msgpack.Decoder(dict[str, Merchant])
+
+
+History = TypeVar("History")
+
+
+class HistoryStage(Protocol):
+    """A stage that keeps a shard of histories."""
+
+    shard: KeyShard[Any]
+
+    def process(self, item: Item) -> bool:
+        """Update a history. False where no later stage may see the item."""
 
 
 class Operator(Protocol):
@@ -42,36 +63,54 @@ class Operator(Protocol):
         """The state to resume from."""
 
 
-class InstrumentOperator:
+class HistoryOperator:
+    """One shard of histories."""
+
+    def __init__(self, stage: HistoryStage) -> None:
+        self._stage = stage
+
+    def process(self, items: list[StreamItem]) -> list[StreamItem]:
+        """Process a batch. Returns the items for later steps, payments with the features added."""
+        return [item for item in items if self._stage.process(item)]
+
+    def snapshot(self) -> bytes:
+        """The state to resume from."""
+        return _encoder.encode(self._stage.shard.histories)
+
+
+class InstrumentOperator(HistoryOperator):
     """One shard of instruments."""
 
     def __init__(self, settings: FraudSettings, snapshot: Snapshot = None) -> None:
-        instruments = _instruments.decode(snapshot) if snapshot else None
-        self._stage = InstrumentStage(_shard_size(settings), instruments)
-
-    def process(self, items: list[StreamItem]) -> list[StreamItem]:
-        """Process a batch. Returns the items that are no repeats, payments with their instrument's features."""
-        return [item for item in items if self._stage.process(item)]
-
-    def snapshot(self) -> bytes:
-        """The state to resume from."""
-        return _encoder.encode(self._stage.shard.histories)
+        super().__init__(InstrumentStage(_shard_size(settings), _histories(Instrument, snapshot)))
 
 
-class MerchantOperator:
-    """One shard of merchants."""
+class CustomerOperator(HistoryOperator):
+    """One shard of customers."""
 
     def __init__(self, settings: FraudSettings, snapshot: Snapshot = None) -> None:
-        merchants = _merchants.decode(snapshot) if snapshot else None
-        self._stage = MerchantStage(_shard_size(settings), merchants)
+        super().__init__(CustomerStage(_shard_size(settings), _histories(Customer, snapshot)))
 
-    def process(self, items: list[StreamItem]) -> list[StreamItem]:
-        """Process a batch. Returns all items, payments with their merchant's features added."""
-        return [item for item in items if self._stage.process(item)]
 
-    def snapshot(self) -> bytes:
-        """The state to resume from."""
-        return _encoder.encode(self._stage.shard.histories)
+class AddressOperator(HistoryOperator):
+    """One shard of addresses."""
+
+    def __init__(self, settings: FraudSettings, snapshot: Snapshot = None) -> None:
+        super().__init__(AddressStage(_shard_size(settings), _histories(Address, snapshot)))
+
+
+class BinOperator(HistoryOperator):
+    """One shard of BINs."""
+
+    def __init__(self, settings: FraudSettings, snapshot: Snapshot = None) -> None:
+        super().__init__(BinStage(_shard_size(settings), _histories(Bin, snapshot)))
+
+
+class MerchantOperator(HistoryOperator):
+    """One shard of merchants. Outcomes end here."""
+
+    def __init__(self, settings: FraudSettings, snapshot: Snapshot = None) -> None:
+        super().__init__(MerchantStage(_shard_size(settings), _histories(Merchant, snapshot)))
 
 
 class ModelState(msgspec.Struct):
@@ -97,7 +136,7 @@ class ModelOperator:
             self._stage.process(item)
             if isinstance(item, LabelInput):
                 self._measure(item)
-            else:
+            elif isinstance(item, StreamedPayment):
                 self._sequence += 1
                 item.sequence = self._sequence
                 scored.append(item)
@@ -115,6 +154,10 @@ class ModelOperator:
 
 def _decode_model(snapshot: bytes) -> ModelState:
     return msgspec.msgpack.decode(snapshot, type=ModelState)
+
+
+def _histories(kind: type[History], snapshot: Snapshot) -> dict[str, History] | None:
+    return msgspec.msgpack.decode(snapshot, type=dict[str, kind]) if snapshot else None  # type: ignore[valid-type]
 
 
 def _shard_size(settings: FraudSettings) -> int:

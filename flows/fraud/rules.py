@@ -10,15 +10,16 @@ import msgspec
 from flows.fraud.inputs import Features
 from flows.fraud.scoring import ScoredPayment, StreamedPayment
 from schemas.controls import SCORE, Control, deciding_entry
-from schemas.fraud import OUTCOMES, ListEntry, Outcome, Rule, Source
+from schemas.fraud import OUTCOMES, Hold, ListEntry, Outcome, Rule, Source
 
 
 class RiskDecision(msgspec.Struct, frozen=True):
-    """An outcome, what decided it and for which reasons."""
+    """An outcome, what decided it and for which reasons; `hold` is that of a review."""
 
     outcome: Outcome
     source: Source
     reasons: list[str]
+    hold: Hold = "authorized"
 
 
 class Controls:
@@ -86,9 +87,13 @@ def decide(payment: StreamedPayment, controls: Controls) -> RiskDecision:
 
 
 def _most_severe(met: list[Rule], drivers: list[str]) -> RiskDecision:
-    """The decision of the most severe of the rules met; `drivers` are reasons too where the score met one."""
+    """The decision of the most severe of the rules met; `drivers` are reasons too where the score met one.
+
+    A review is `unsent` where one of its rules says so.
+    """
     outcome = met[0].outcome
     deciding = [rule for rule in met if rule.outcome == outcome]
     by_model = any(rule.feature == SCORE for rule in deciding)
-    reasons = list(dict.fromkeys(rule.reason for rule in deciding))
-    return RiskDecision(outcome, "model" if by_model else "rules", reasons + (drivers if by_model else []))
+    reasons = list(dict.fromkeys(rule.reason for rule in deciding)) + (drivers if by_model else [])
+    unsent = outcome == "review" and any(rule.hold == "unsent" for rule in deciding)
+    return RiskDecision(outcome, "model" if by_model else "rules", reasons, "unsent" if unsent else "authorized")

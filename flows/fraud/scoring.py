@@ -1,32 +1,39 @@
-"""Scoring a payment in three stages: features of its instrument, features of its merchant, the model's score.
+"""Scoring a payment in stages: features of its card, customer, address, BIN and merchant, then the model's score.
 
 The dataflow runs each stage as a keyed operator (`operators.py`); `sluice evaluate` runs the same stages one
-after the other (`ScoringPipeline`). A label passes through the same stages and is learned by each. There is no
-engine, no Kafka and no clock in here.
+after the other (`pipeline.py`). What became of a payment, and a label, pass through the same stages and are
+learned by each. There is no engine, no Kafka and no clock in here.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias, assert_never
 
 import msgspec
 import structlog
 
-from flows.fraud.inputs import Features, LabelInput, PaymentInput
+from flows.fraud.customers import CUSTOMER_FEATURES, Customer
+from flows.fraud.inputs import Features, LabelInput, OutcomeInput, PaymentInput
 from flows.fraud.instruments import Instrument
 from flows.fraud.key_shard import KeyShard
 from flows.fraud.merchants import Merchant
 from flows.fraud.model import Model, ModelParameters
-from flows.fraud.settings import KEYS_MAX
+from flows.fraud.places import Address, Bin
 from schemas.payments import Payment
 
 SUSPICIOUS = 0.1  # from this score on the features that drive it are reported
-UNTRAINED_SCORE = 0.5  # what a model without labels gives to everything
+# What later stages say of a payment without customer, address or BIN.
+UNSUSPECTED: Features = CUSTOMER_FEATURES | {"address_pressure": 0.0, "bin_pressure": 0.0}
 
 ScoringFault = Literal["scoring_error", "occurred_at_ahead"]
 
 log = structlog.get_logger()
+
+
+class Contributing(Protocol):
+    """A history that adds features to those that a payment has."""
+
+    def update(self, payment: PaymentInput, features: Features) -> Features:
+        """Add a payment. Returns its features, by what came before."""
 
 
 class ScoredPayment(msgspec.Struct):
@@ -45,6 +52,20 @@ class ScoredPayment(msgspec.Struct):
     live: bool = False
     model: str = ""
     drivers: list[str] = []
+
+    @property
+    def usable(self) -> PaymentInput | None:
+        """The input of the features; None where the payment has a fault."""
+        return self.input if self.fault is None else None
+
+    def extend(self, history: Contributing) -> None:
+        """Add the features of a history, and the payment to it. Whatever goes wrong there is a fault."""
+        if self.input is None:
+            return
+        try:
+            self.features |= history.update(self.input, self.features)
+        except Exception as error:
+            self.fail(error)
 
     def fail(self, error: Exception) -> None:
         """Mark the payment as one that could not be scored."""
@@ -76,20 +97,44 @@ class StreamedPayment(ScoredPayment, kw_only=True):
         """The merchant that sells."""
         return self.payment.merchant
 
+    @property
+    def customer_id(self) -> str:
+        """The account that pays."""
+        return self.payment.customer
 
-Item: TypeAlias = ScoredPayment | LabelInput
+    @property
+    def address_id(self) -> str | None:
+        """The payer's address, as a keyed hash."""
+        return self.payment.ip_hash
+
+    @property
+    def bin_id(self) -> str | None:
+        """The BIN of the card that pays."""
+        return self.payment.method.bin
+
+
+Item: TypeAlias = ScoredPayment | OutcomeInput | LabelInput
 
 
 class InstrumentStage:
-    """Adds the features of the instrument, and drops payments and labels that were processed before."""
+    """Adds the features of the instrument, and drops what was processed before."""
 
     def __init__(self, keys_max: int, instruments: dict[str, Instrument] | None = None) -> None:
         self.shard = KeyShard(Instrument, keys_max, instruments)
 
     def process(self, item: Item) -> bool:
         """Update the instrument's history. False where `item` is a repeat, which no later stage may see."""
-        if isinstance(item, LabelInput):
-            return self.shard.get(item.instrument_id).learn(item)
+        match item:
+            case LabelInput():
+                return self.shard.get(item.instrument_id).learn(item)
+            case OutcomeInput():
+                return self.shard.get(item.instrument_id).settle(item)
+            case ScoredPayment():
+                return self._add(item)
+            case _:
+                assert_never(item)
+
+    def _add(self, item: ScoredPayment) -> bool:
         if item.input is None:
             return True
         try:
@@ -97,8 +142,59 @@ class InstrumentStage:
         except Exception as error:  # whatever it is, the payment must not go unscored without a fault
             item.fail(error)
             return True
-        item.features = features or {}
-        return features is not None
+        if features is None:
+            return False
+        features.update(UNSUSPECTED)
+        item.features = features
+        return True
+
+
+class CustomerStage:
+    """Adds the features of the customer who pays by card."""
+
+    def __init__(self, keys_max: int, customers: dict[str, Customer] | None = None) -> None:
+        self.shard = KeyShard(Customer, keys_max, customers)
+
+    def process(self, item: Item) -> bool:
+        """Update the customer's history. Always True: every item goes on."""
+        match item:
+            case OutcomeInput() if item.customer_id:
+                self.shard.get(item.customer_id).settle(item)
+            case ScoredPayment(usable=PaymentInput() as payment) if payment.customer_id:
+                item.extend(self.shard.get(payment.customer_id))
+        return True
+
+
+class AddressStage:
+    """Adds the pressure that payments from one address are under."""
+
+    def __init__(self, keys_max: int, addresses: dict[str, Address] | None = None) -> None:
+        self.shard = KeyShard(Address, keys_max, addresses)
+
+    def process(self, item: Item) -> bool:
+        """Update the address's history. Always True: every item goes on."""
+        match item:
+            case OutcomeInput(address_id=str() as key):
+                self.shard.get(key).settle(item)
+            case ScoredPayment(usable=PaymentInput(address_id=str() as key)):
+                item.extend(self.shard.get(key))
+        return True
+
+
+class BinStage:
+    """Adds the pressure that payments by the cards of one BIN are under."""
+
+    def __init__(self, keys_max: int, bins: dict[str, Bin] | None = None) -> None:
+        self.shard = KeyShard(Bin, keys_max, bins)
+
+    def process(self, item: Item) -> bool:
+        """Update the BIN's history. Always True: every item goes on."""
+        match item:
+            case OutcomeInput(bin_id=str() as key):
+                self.shard.get(key).settle(item)
+            case ScoredPayment(usable=PaymentInput(bin_id=str() as key)):
+                item.extend(self.shard.get(key))
+        return True
 
 
 class MerchantStage:
@@ -108,15 +204,15 @@ class MerchantStage:
         self.shard = KeyShard(Merchant, keys_max, merchants)
 
     def process(self, item: Item) -> bool:
-        """Update the merchant's history. Always True: every item goes on to the model."""
-        if isinstance(item, LabelInput):
-            self.shard.get(item.merchant_id).learn(item)
-        elif item.fault is None and item.input is not None:
-            try:
-                item.features |= self.shard.get(item.input.merchant_id).update(item.input, item.features)
-            except Exception as error:
-                item.fail(error)
-        return True
+        """Update the merchant's history. False for an outcome, which ends here; all else goes on to the model."""
+        match item:
+            case LabelInput():
+                self.shard.get(item.merchant_id).learn(item)
+            case OutcomeInput():
+                self.shard.get(item.merchant_id).settle(item)
+            case ScoredPayment(usable=PaymentInput() as payment):
+                item.extend(self.shard.get(payment.merchant_id))
+        return not isinstance(item, OutcomeInput)
 
 
 class ModelStage:
@@ -128,11 +224,12 @@ class ModelStage:
 
     def process(self, item: Item) -> bool:
         """Score a payment, or learn a label. False for a label: it ends here."""
-        if isinstance(item, LabelInput):
-            self.model.learn(item)
-            return False
-        self._score(item)
-        return True
+        match item:
+            case LabelInput():
+                self.model.learn(item)
+            case ScoredPayment():
+                self._score(item)
+        return isinstance(item, ScoredPayment)
 
     def _score(self, item: ScoredPayment) -> None:
         item.model, item.live = self.model.version, self.model.labels >= self._min_labels
@@ -145,51 +242,3 @@ class ModelStage:
                 item.drivers = self.model.drivers(item.features, currency)
         except Exception as error:
             item.fail(error)
-
-
-class ScoringPipeline:
-    """The three stages in one process, for items that come one after the other."""
-
-    def __init__(self, keys_max: int, min_labels: int) -> None:
-        self._instruments = InstrumentStage(keys_max)
-        self._merchants = MerchantStage(keys_max)
-        self._model = ModelStage(min_labels)
-
-    def process(self, item: Item) -> bool:
-        """True for a payment that is now scored; False for a label and for a repeat."""
-        return self._instruments.process(item) and self._merchants.process(item) and self._model.process(item)
-
-
-def score_prequentially(
-    payments: Iterable[tuple[PaymentInput, bool]], label_delay_s: float
-) -> Iterator[tuple[ScoredPayment, float]]:
-    """Each payment with its score, as the flow would have given it before the payment's label was known.
-
-    `payments` are in order of time, each with whether it was fraud; its label is learned `label_delay_s` later.
-    Raises `ValueError` for a payment that comes twice or cannot be scored.
-    """
-    pipeline = ScoringPipeline(KEYS_MAX, min_labels=0)
-    pending: deque[LabelInput] = deque()
-    for payment, fraud in payments:
-        while pending and pending[0].at + label_delay_s <= payment.at:
-            pipeline.process(pending.popleft())
-        item = ScoredPayment(payment.payment_id, payment)
-        if not pipeline.process(item) or item.fault is not None:
-            raise ValueError(f"payment {payment.payment_id}: {item.fault or 'comes twice'}")
-        # The flow reports no score before the first label; a ranking needs one.
-        item.score = score = UNTRAINED_SCORE if item.score is None else item.score
-        yield item, score
-        pending.append(_label_of(payment, fraud, item.features, score))
-
-
-def _label_of(payment: PaymentInput, fraud: bool, features: Features, score: float) -> LabelInput:
-    return LabelInput(
-        payment.payment_id,
-        payment.instrument_id,
-        payment.merchant_id,
-        payment.currency,
-        fraud,
-        payment.at,
-        features,
-        score,
-    )

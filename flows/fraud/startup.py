@@ -6,7 +6,16 @@ from connectors.record_reader import Bookmarks, RecordReader, places
 from connectors.records import read
 from flows.fraud.codec import SOURCE, apply_control, streamed_payment, verdict_of
 from flows.fraud.inputs import LabelInput
-from flows.fraud.operators import InstrumentOperator, MerchantOperator, ModelOperator, StreamItem
+from flows.fraud.operators import (
+    AddressOperator,
+    BinOperator,
+    CustomerOperator,
+    InstrumentOperator,
+    MerchantOperator,
+    ModelOperator,
+    Operator,
+    StreamItem,
+)
 from flows.fraud.rules import Controls
 from flows.fraud.scoring import StreamedPayment
 from flows.fraud.settings import FraudSettings
@@ -17,6 +26,7 @@ from schemas.times import EPOCH
 from schemas.topics import CONTROLS
 
 WARM_UP_ROUNDS = 50
+HISTORIES = (InstrumentOperator, CustomerOperator, AddressOperator, BinOperator, MerchantOperator)
 
 
 def bootstrap_controls(bootstrap: str) -> tuple[Controls, Bookmarks]:
@@ -42,11 +52,13 @@ def warm_up(settings: FraudSettings) -> None:
 
     The first real payment then finds all modules, encoders and decoders loaded.
     """
-    instruments, merchants = InstrumentOperator(settings), MerchantOperator(settings)
+    histories: list[Operator] = [make(settings) for make in HISTORIES]
     model = ModelOperator(settings)
     for number in range(WARM_UP_ROUNDS):
         items: list[StreamItem] = [_made_up_payment(number), _made_up_label(number)]
-        for payment in model.process(merchants.process(instruments.process(items))):
+        for operator in histories:
+            items = list(operator.process(items))
+        for payment in model.process(items):
             verdict = verdict_of(payment, Controls(DEFAULTS), EPOCH)
             decode(*encode(Event(payment.event_id, "risk.verdict", "", verdict.payment, EPOCH, verdict)))
     model.snapshot()

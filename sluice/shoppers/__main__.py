@@ -25,13 +25,14 @@ async def pay(settings: ShopperSettings) -> None:
             await stack.enter_async_context(GatewayClient(url, login, retry_for_s=RETRY_FOR_S)) for login in logins
         ]
         shoppers = [Shopper(url, f"shopper-{n}@example.com", password) for n in range(1, settings.shoppers + 1)]
-        for shopper in shoppers:
+        thief = Shopper(url, "thief@example.com", password)
+        for shopper in (*shoppers, thief):
             await stack.enter_async_context(shopper)
         staff = Staff(admin, analyst)
         shops = await staff.open_shops()
         structlog.get_logger().info("shoppers.started", rate=settings.shopper_rate, shoppers=len(shoppers))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(Traffic(shoppers, shops, staff, settings.shopper_rate).flow())
+            tasks.create_task(Traffic(shoppers, thief, shops, staff, settings.shopper_rate).flow())
             tasks.create_task(_beat(settings))
 
 

@@ -26,10 +26,16 @@ Behaviour = Callable[[Shopper, Shop], Awaitable[None]]
 
 
 class Traffic:
-    """Shoppers who pay in `shops` (with the ids of their merchant accounts) at `rate` purchases per second."""
+    """Shoppers who pay in `shops` (with the ids of their merchant accounts) at `rate` purchases per second.
 
-    def __init__(self, shoppers: list[Shopper], shops: dict[Shop, str], staff: Staff, rate: float) -> None:
+    The `thief` tests stolen cards: in an account of his own, or every shopper would soon be suspected of it.
+    """
+
+    def __init__(
+        self, shoppers: list[Shopper], thief: Shopper, shops: dict[Shop, str], staff: Staff, rate: float
+    ) -> None:
         self._shoppers = shoppers
+        self._thief = thief
         self._shops = shops
         self._staff = staff
         self._rate = rate
@@ -102,11 +108,11 @@ class Traffic:
                 await asyncio.sleep(random.uniform(0.1, 0.4))
 
     async def _test_stolen_cards(self) -> None:
-        shopper, shop = self._draw()
+        _, shop = self._draw()
         async with asyncio.TaskGroup() as tasks:
             for _ in range(random.randint(*TESTED_CARDS)):
-                card = await shopper.keep(new_card())
-                payment = await shopper.pay(card, shop, self._shops[shop], smallest(shop))
+                card = await self._thief.keep(new_card())
+                payment = await self._thief.pay(card, shop, self._shops[shop], smallest(shop))
                 tasks.create_task(self._try(self._staff.label_later(payment["id"], "fraud")))
 
     async def _card_of(self, shopper: Shopper) -> KeptCard:

@@ -4,17 +4,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.fraud.inputs import DAY, LabelInput
+from flows.fraud.amounts import UsualAmount
+from flows.fraud.inputs import DAY, Features, LabelInput, PaymentInput
 from flows.fraud.instruments import Instrument
-from flows.fraud.key_shard import KeyShard
 from flows.fraud.label_features import LabelHistory, feature_names
 from flows.fraud.merchants import Merchant
+from flows.fraud.pipeline import outcome_of
+from flows.fraud.scoring import UNSUSPECTED
 from tests.flows.fraud.conftest import payment_input
 
 
-def features(card: Instrument, number: int, **fields):  # type: ignore[no-untyped-def]
-    found = card.update(payment_input(number, **fields))
+def features(card: Instrument, number: int, *, paid: bool = True, **fields):  # type: ignore[no-untyped-def]
+    sample = payment_input(number, **fields)
+    found = card.update(sample)
     assert found is not None
+    card.settle(outcome_of(sample, paid))
+    return found
+
+
+def at_merchant(merchant: Merchant, sample: PaymentInput, paid: bool = True) -> Features:
+    """The features of a merchant's payment by a card of its own."""
+    found = merchant.update(sample, UNSUSPECTED | (Instrument().update(sample) or {}))
+    merchant.settle(outcome_of(sample, paid))
     return found
 
 
@@ -122,36 +133,87 @@ def test_card_testing_leaves_a_trace_at_the_merchant() -> None:
     merchant = Merchant()
     for number in range(20):
         ordinary = payment_input(number, instrument_id=f"fp_{number}", amount=5_000, at=1e9 - 1000 + number)
-        merchant.update(ordinary, Instrument().update(ordinary) or {})
+        at_merchant(merchant, ordinary)
     for number in range(20, 35):
         sample = payment_input(number, instrument_id=f"fp_{number}", amount=100, at=1e9 + number)
-        found = merchant.update(sample, Instrument().update(sample) or {})
+        found = at_merchant(merchant, sample, paid=False)
     assert found["merchant_tests"] == 15
     bystander = payment_input(98, instrument_id="fp_98", amount=5_000, at=1e9 + 40)
-    assert merchant.update(bystander, Instrument().update(bystander) or {})["merchant_tests"] == 0
+    assert at_merchant(merchant, bystander)["merchant_tests"] == 0
     later = payment_input(99, instrument_id="fp_99", amount=100, at=1e9 + 2000)
-    assert merchant.update(later, Instrument().update(later) or {})["merchant_tests"] == 1
+    assert at_merchant(merchant, later)["merchant_tests"] == 1
 
 
 def test_small_first_payments_are_no_test_of_cards_where_they_are_usual() -> None:
     baker = Merchant()
     for number in range(200):
         sample = payment_input(number, instrument_id=f"fp_{number}", amount=350 + number % 7 * 50, at=1e9 + number)
-        assert (baker.update(sample, Instrument().update(sample) or {}))["merchant_tests"] < 10
+        assert at_merchant(baker, sample)["merchant_tests"] == 0
     for number in range(200, 215):
         sample = payment_input(number, instrument_id=f"fp_{number}", amount=1, at=1e9 + 2000 + number)
-        found = baker.update(sample, Instrument().update(sample) or {})
+        found = at_merchant(baker, sample)
     assert found["merchant_tests"] == 15
 
 
-def test_a_shard_evicts_the_longest_unused_and_never_grows() -> None:
-    shard = KeyShard(Instrument, 3)
-    for key in ("a", "b", "c", "a", "d"):
-        shard.get(key)
-    assert list(shard.histories) == ["c", "a", "d"]
-    for number in range(1000):
-        shard.get(str(number))
-    assert len(shard.histories) == 3
+def test_what_is_declined_counts_and_moves_no_amount() -> None:
+    card, twin = Instrument(), Instrument()
+    for number in range(20):
+        features(card, number, amount=4_000 + number)
+        features(twin, number, amount=4_000 + number)
+    features(card, 20, amount=999_999_999_999, paid=False)
+    after, usual = features(card, 21), features(twin, 21)
+    assert after["history"] == usual["history"] + 1
+    for name in ("amount_to_mean", "amount_to_largest", "amount_to_month", "amount_z", "day_to_mean"):
+        assert after[name] == pytest.approx(usual[name], rel=1e-3), name
+    assert (card.unusual, len(card.amounts)) == (pytest.approx(twin.unusual), 1)
+
+
+def test_a_payment_is_paid_once_however_often_it_is_told() -> None:
+    card, sample = Instrument(), payment_input(0)
+    card.update(sample)
+    assert card.settle(outcome_of(sample, paid=True))
+    assert not card.settle(outcome_of(sample, paid=True)), "captured, after it was authorized"
+    assert card.amounts["EUR"].count == 1
+
+
+@pytest.mark.parametrize("paid", [False, True])
+@pytest.mark.parametrize("when", ["first", "later"])
+def test_one_huge_amount_makes_nothing_tiny_at_a_baker(paid: bool, when: str) -> None:
+    baker = Merchant()
+    huge = payment_input(999, instrument_id="fp_huge", amount=999_999_999_999, at=1e9)
+    if when == "first":
+        at_merchant(baker, huge, paid)
+    for number in range(30):
+        at_merchant(baker, payment_input(number, instrument_id=f"fp_{number}", amount=350, at=1e9 + number))
+    if when == "later":
+        at_merchant(baker, huge, paid)
+    for number in range(30, 60):
+        roll = payment_input(number, instrument_id=f"fp_{number}", amount=350, at=1e9 + number)
+        assert at_merchant(baker, roll)["merchant_tests"] == 0
+    assert baker.amounts["EUR"].usual() == 350
+
+
+def test_one_huge_amount_that_is_paid_moves_a_cards_mean_by_what_it_is_used_to() -> None:
+    card = Instrument()
+    for number in range(20):
+        features(card, number, amount=4_000)
+    features(card, 20, amount=999_999_999_999)
+    assert features(card, 21, amount=4_000)["amount_to_mean"] > 0.6
+
+
+def test_what_a_merchant_used_to_sell_fades() -> None:
+    jeweller = Merchant()
+    for number in range(30):
+        at_merchant(jeweller, payment_input(number, instrument_id=f"fp_{number}", amount=200_000, at=1e9 + number))
+    half_a_year_later = payment_input(30, instrument_id="fp_30", amount=300, at=1e9 + 180 * DAY)
+    at_merchant(jeweller, half_a_year_later)
+    assert len(jeweller.amounts["EUR"].recent) == 2
+
+
+def test_the_mean_of_an_earlier_release_stands_for_the_amounts_it_was_made_of() -> None:
+    usual = UsualAmount(500, 500 * 320.0, 1e9)
+    usual.add(999_999_999_999, 1e9)
+    assert usual.usual() == 320.0
 
 
 @given(
@@ -169,8 +231,11 @@ def test_features_are_finite_whatever_comes(history: list[tuple[float, int, str,
     card, merchant = Instrument(), Merchant()
     for number, (at, amount, currency, device) in enumerate(history):
         sample = payment_input(number, at=at, amount=amount, currency=currency, device_hash=str(device))
-        found = card.update(sample) or {}
+        found = UNSUSPECTED | (card.update(sample) or {})
         found |= merchant.update(sample, found)
+        outcome = outcome_of(sample, paid=number % 3 > 0)
+        card.settle(outcome)
+        merchant.settle(outcome)
         assert all(abs(value) < 1e15 for value in found.values()), found
     assert len(card.amounts) <= 4
     assert len(card.times) <= 64

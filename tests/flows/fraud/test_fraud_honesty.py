@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from flows.fraud.inputs import DAY, PaymentInput
-from flows.fraud.scoring import score_prequentially
+from flows.fraud.pipeline import score_prequentially
 from sluice.fraud_metrics import rank_metrics
 
 Shop = list[tuple[PaymentInput, bool]]

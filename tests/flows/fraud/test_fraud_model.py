@@ -7,7 +7,8 @@ import pytest
 
 from flows.fraud.inputs import Features, LabelInput, PaymentInput
 from flows.fraud.model import Model, ModelParameters, Unscored
-from flows.fraud.scoring import ScoredPayment, ScoringPipeline
+from flows.fraud.pipeline import ScoringPipeline
+from flows.fraud.scoring import ScoredPayment
 from flows.fraud.settings import KEYS_MAX
 
 Shop = list[tuple[PaymentInput, bool]]

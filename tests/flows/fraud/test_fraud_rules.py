@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import msgspec
+import pytest
 
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
@@ -41,8 +42,34 @@ def test_a_model_with_few_labels_does_not_go_beyond_allow() -> None:
 
 
 def test_the_most_severe_rule_decides() -> None:
-    decision = decide(judged(0.25, count_1m=8, merchant_tests=12), Controls(DEFAULTS))
-    assert (decision.outcome, decision.source, decision.reasons) == ("review", "rules", ["card_testing"])
+    decision = decide(judged(0.25, count_1m=8, customer_tests=3), Controls(DEFAULTS))
+    assert (decision.outcome, decision.source, decision.reasons) == ("review", "rules", ["cards_tested"])
+
+
+def test_a_review_is_unsent_where_one_of_its_rules_says_so() -> None:
+    assert decide(judged(0.5), Controls(DEFAULTS)).hold == "authorized"
+    decision = decide(judged(0.5, customer_tests=3), Controls(DEFAULTS))
+    assert (decision.outcome, decision.hold, decision.reasons[0]) == ("review", "unsent", "cards_tested")
+    assert decide(judged(0.95, customer_tests=3), Controls(DEFAULTS)).hold == "authorized", "a block holds nothing"
+
+
+@pytest.mark.parametrize(
+    ("feature", "enough"),
+    [
+        ("customer_tests", 2.5),
+        ("address_pressure", 2.5),
+        ("bin_pressure", 2.5),
+        ("merchant_failures", 30),
+    ],
+)
+def test_what_looks_like_card_testing_is_held_before_an_issuer_is_asked(feature: str, enough: float) -> None:
+    assert decide(judged(0.0, **{feature: enough - 0.1}), Controls(DEFAULTS)).outcome == "allow"
+    decision = decide(judged(0.0, **{feature: enough}), Controls(DEFAULTS))
+    assert (decision.outcome, decision.hold) == ("review", "unsent")
+
+
+def test_who_goes_on_testing_is_refused_outright() -> None:
+    assert decide(judged(0.0, customer_tests=5.6), Controls(DEFAULTS)).outcome == "block"
 
 
 def test_an_error_is_never_an_allow() -> None:

@@ -1,0 +1,161 @@
+"""`python -m benchmarks.card_testing`: a thief tests stolen cards on a stack of its own, among honest customers.
+
+A few accounts try 1,000 cards of one BIN for 1 to 6 EUR at a few merchants; meanwhile honest newcomers pay as
+little by their first card, and regulars what they usually pay. Everybody comes from one address, and all cards are
+alive, which is the harder case. Prints JSON, and ends with 1 where too many stolen cards reached an issuer, or
+honest people were stopped.
+"""
+
+import asyncio
+import random
+import sys
+from collections import Counter
+from contextlib import AsyncExitStack
+from time import perf_counter
+from typing import Any, Literal
+
+import click
+import msgspec
+
+from benchmarks import stack
+from connectors.gateway import RETRY_FOR_S, GatewayClient, PasswordLogin
+from sluice.dataset import card_number
+from sluice.replay import gather
+
+PASSWORD = "correct horse battery staple"
+REACHED_MAX, HELD_MAX = 20, 2
+REGULARS_FIRST = 3  # payments of a regular before the attack
+HONEST_CARDS = 10_000_000  # ids from here on are cards of honest people
+
+Who = Literal["thief", "newcomer", "regular"]
+
+
+class TestingFigures(msgspec.Struct, frozen=True):
+    """`reached`: stolen cards of which an issuer was asked. `outcomes`: verdicts by who paid, `who: outcome`."""
+
+    cards: int
+    accounts: int
+    reached: int
+    honest: int
+    honest_refused: int
+    honest_held: int
+    seconds: float
+    outcomes: dict[str, int]
+
+
+class Purchase(msgspec.Struct, frozen=True):
+    """A payment to make: by whom, from which account, by which card, `amount` in cents."""
+
+    who: Who
+    account: str
+    card_id: int
+    amount: int
+
+
+@click.command()
+@click.option("--cards", default=1_000, help="Stolen cards.")
+@click.option("--accounts", default=10, help="Of the thief.")
+@click.option("--merchants", default=5, help="Where everybody pays.")
+@click.option("--honest", default=200, help="Honest customers; half of them are new.")
+@click.option("--seed", default=1, help="Of the order and the amounts.")
+def main(cards: int, accounts: int, merchants: int, honest: int, seed: int) -> None:
+    """Test stolen cards on a stack of its own; takes about two minutes."""
+    with stack.running() as measured:
+        measured.await_ready()
+        figures = asyncio.run(_attack(measured, cards, accounts, merchants, honest, random.Random(seed)))
+    click.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())
+    stopped = figures.honest_refused or figures.honest_held > HELD_MAX
+    sys.exit(bool(figures.reached > REACHED_MAX or stopped))
+
+
+async def _attack(
+    measured: stack.Stack, cards: int, accounts: int, merchants: int, honest: int, chance: random.Random
+) -> TestingFigures:
+    stolen = [Purchase("thief", f"thief-{n % accounts}", 2 * n, chance.randint(100, 600)) for n in range(cards)]
+    others = [_honest(n, chance) for n in range(honest)]
+    past = [p for p in others if p.who == "regular" for _ in range(REGULARS_FIRST)]
+    mixed = stolen + others
+    chance.shuffle(mixed)
+    async with AsyncExitStack() as opened:
+        town = Town(measured, opened, chance)
+        await town.open(merchants, sorted({p.account for p in mixed}))
+        await gather([town.pay(purchase, f"past-{n}") for n, purchase in enumerate(past)])
+        began = perf_counter()
+        found = await asyncio.gather(*[town.pay(purchase, f"now-{n}") for n, purchase in enumerate(mixed)])
+        seconds = perf_counter() - began
+    seen = [(purchase.who, payment) for purchase, payment in zip(mixed, found, strict=True)]
+    told = Counter((who != "thief", payment["risk"]["outcome"]) for who, payment in seen)
+    return TestingFigures(
+        cards=cards,
+        accounts=accounts,
+        reached=sum(who == "thief" and payment.get("processor") is not None for who, payment in seen),
+        honest=honest,
+        honest_refused=told[True, "block"],
+        honest_held=told[True, "review"],
+        seconds=round(seconds, 1),
+        outcomes=dict(Counter(f"{who}: {payment['risk']['outcome']}" for who, payment in seen)),
+    )
+
+
+def _honest(number: int, chance: random.Random) -> Purchase:
+    """Every second one is new. One card in ten is of the attacked BIN: even ids are Visa's."""
+    card_id = HONEST_CARDS + 2 * number + (number % 10 > 0)
+    if number % 2:
+        return Purchase("regular", f"regular-{number}", card_id, chance.randint(1_500, 9_000))
+    return Purchase("newcomer", f"newcomer-{number}", card_id, chance.randint(100, 600))
+
+
+class Town:
+    """The merchants and everybody who pays there, at the gateway of `measured`."""
+
+    def __init__(self, measured: stack.Stack, opened: AsyncExitStack, chance: random.Random) -> None:
+        self._url, self._opened, self._chance = measured.settings.url("gateway"), opened, chance
+        self._staff_login = PasswordLogin("admin@example.com", measured.replay.seed_password)
+        self._clients: dict[str, GatewayClient] = {}
+        self._cards: dict[tuple[str, int], str] = {}
+        self._merchants: list[str] = []
+        self._slots = asyncio.Semaphore(16)
+
+    async def open(self, merchants: int, accounts: list[str]) -> None:
+        """Open the merchants and sign everybody up."""
+        self._staff = await self._client(self._staff_login)
+        for number in range(merchants):
+            body = {"name": f"Merchant {number}"}
+            self._merchants.append((await self._staff.post("/v1/merchants", body, f"town-{number}"))["id"])
+        nobody = await self._client(None)
+        await gather([self._sign_up(nobody, account) for account in accounts])
+
+    async def pay(self, purchase: Purchase, key: str) -> dict[str, Any]:
+        """Pay, in this order but for 16 at once; the payment as staff sees it."""
+        async with self._slots:
+            client = self._clients[purchase.account]
+            body = {
+                "amount": purchase.amount,
+                "currency": "EUR",
+                "merchant": self._chance.choice(self._merchants),
+                "payment_method": {"type": "card", "card": await self._card(purchase), "cvc": "100"},
+            }
+            payment = await client.post("/v1/payments", body, key)
+            seen: dict[str, Any] = await self._staff.get(f"/v1/payments/{payment['id']}")
+            return seen
+
+    async def _card(self, purchase: Purchase) -> str:
+        known = (purchase.account, purchase.card_id)
+        if known not in self._cards:
+            body = {"number": card_number(purchase.card_id), "exp_month": 1, "exp_year": 2039}
+            answer = await self._clients[purchase.account].post("/v1/cards", body, f"card-{purchase.card_id}")
+            self._cards[known] = answer["id"]
+        return self._cards[known]
+
+    async def _sign_up(self, nobody: GatewayClient, account: str) -> None:
+        login = PasswordLogin(f"{account}@example.com", PASSWORD)
+        await nobody.post("/v1/accounts", {"email": login.email, "password": PASSWORD, "name": account})
+        self._clients[account] = await self._client(login)
+
+    async def _client(self, login: PasswordLogin | None) -> GatewayClient:
+        client = GatewayClient(self._url, login, retry_for_s=RETRY_FOR_S, connections=16)
+        return await self._opened.enter_async_context(client)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The history of one customer: how many new cards an account brings, and tries for small amounts or in vain.
+
+Who tests stolen cards brings one new card after another. What sets that apart from an account that pays with many
+cards (a travel agency, a replay) is that the amounts are small, or that the cards are declined.
+"""
+
+from math import exp
+
+import msgspec
+
+from flows.fraud.inputs import DAY, Features, OutcomeInput, PaymentInput
+from flows.fraud.key_shard import KNOWN, UNKNOWN
+
+MEMORY = 2 * DAY  # the time over which a card fades
+CARDS_KEPT = 64
+OTHERS_PER_TEST = 3
+FORGIVEN = 4  # small ones, where the amount is an ordinary one: some may come first where many cards are brought
+SECOND, THIRD = 1.5, 2.5  # thresholds of fading counts
+CUSTOMER_FEATURES: Features = {"customer_tests": 0.0, "customer_age": 0.0}
+
+
+class Trial(msgspec.Struct, array_like=True, gc=False):
+    """The last use of a card, at `at`. While it was new its amount was `small`, or it was `declined`.
+
+    `good`: it paid, or was known for a day. What was only asked for speaks for nobody.
+    """
+
+    at: float = 0
+    small: bool = False
+    declined: bool = False
+    good: bool = False
+
+
+class Customer(msgspec.Struct, array_like=True):
+    """Payments by `occurred_at`, in seconds since 1970 UTC; the cards fade with the customer's own newest payment.
+
+    `since`: the first payment. The order of the fields is part of the recovery state.
+    """
+
+    count: int = 0
+    since: float = 0
+    at: float = 0
+    cards: dict[str, Trial] = {}
+
+    @property
+    def worth(self) -> int:
+        """`KNOWN` where more than one card was brought, so that a flood of new accounts does not push it out."""
+        return KNOWN if len(self.cards) > 1 else UNKNOWN
+
+    def update(self, payment: PaymentInput, features: Features) -> Features:
+        """Add a payment that has its card's `features`. Only one on a new card is suspected."""
+        self.at = at = max(payment.at, self.at)
+        if not self.count:
+            self.since = at
+        self.count += 1
+        new_card = features["new_card"] > 0
+        trial = self._trial(payment.instrument_id)
+        trial.at = at
+        trial.small |= new_card and payment.small
+        trial.good |= not new_card
+        tests = self._tests(at, 0 if payment.small else FORGIVEN) if new_card else 0.0
+        return {"customer_tests": tests, "customer_age": (at - self.since) / DAY}
+
+    def settle(self, outcome: OutcomeInput) -> None:
+        """Note what became of a payment."""
+        trial = self.cards.get(outcome.instrument_id)
+        if trial is not None:
+            trial.good |= outcome.paid
+            trial.declined |= outcome.new_card and not outcome.paid
+
+    def _trial(self, instrument_id: str) -> Trial:
+        trial = self.cards.pop(instrument_id, None) or Trial()
+        self.cards[instrument_id] = trial
+        while len(self.cards) > CARDS_KEPT:
+            del self.cards[next(iter(self.cards))]
+        return trial
+
+    def _tests(self, at: float, forgiven: int) -> float:
+        small = declined = others = 0.0
+        for trial in self.cards.values():
+            weight = exp((trial.at - at) / MEMORY)
+            if trial.declined:
+                declined += weight
+            elif trial.small:
+                small += weight
+            elif trial.good:
+                others += weight
+        return outweighing(declined + max(0.0, small - forgiven), others)
+
+
+def outweighing(tests: float, others: float) -> float:
+    """How many of the `tests` are left where every three `others` speak against one of them; never below 0."""
+    return max(0.0, tests - others / OTHERS_PER_TEST)
