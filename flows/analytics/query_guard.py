@@ -6,12 +6,14 @@ A restart loses nothing: the offsets are in the file, and the restarted flow res
 import os
 import resource
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 import msgspec
 import structlog
 
+from connectors.lasting import LastingThread
 from flows.analytics.access_control import AccessControl
 from flows.analytics.settings import AnalyticsSettings
 from schemas.cards import mask_numbers
@@ -71,8 +73,7 @@ class QueryGuard:
         self._con, self._access, self._settings, self._commit_lock = con, access, settings, commit_lock
         self._statements: list[RunningStatement] = []
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._check, name="query guard", daemon=True)
-        self._thread.start()
+        self._thread = LastingThread(self._check, "query guard", self._closing)
 
     def close(self) -> None:
         """Stop checking."""
@@ -90,6 +91,10 @@ class QueryGuard:
                 self._statements = running_statements(self._con)
             except duckdb.OutOfMemoryException:
                 self.out_of_memory()
+            except duckdb.FatalException:
+                raise  # the file has to be opened anew
+            except duckdb.Error as error:  # such as a full disk: what ran a moment ago is what is known
+                log.warning("statements.unknown", reason=type(error).__name__)
             statement = over_limit(self._statements, resident_mb(), self._settings)
             if statement:
                 self._abort(statement)
@@ -105,6 +110,7 @@ class QueryGuard:
             statement=mask_numbers(statement.text[:500]),
         )
         if reader:
-            self._access.lock_out(reader, self._settings.refuse_s)
+            with suppress(OSError):  # a full disk: the next process does not know of it
+                self._access.lock_out(reader, self._settings.refuse_s)
         self._commit_lock.acquire(timeout=COMMIT_WITHIN_S)
         os._exit(RESTART)

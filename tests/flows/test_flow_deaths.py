@@ -1,0 +1,35 @@
+"""A flow of which one thread died ends within 5 s."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.victims import FLOWS, Victim
+
+PARTS = {
+    "event loop": """
+import asyncio
+from connectors.logs import configure
+from flows.notifications.loop_thread import LoopThread
+configure("notifications")
+LoopThread().run(asyncio.sleep(600), lambda: print("ready", flush=True))
+""",
+    "query guard": """
+import time
+from connectors.logs import configure
+from flows.analytics.settings import AnalyticsSettings
+from flows.analytics.warehouse import Warehouse
+from schemas.settings import load
+configure("analytics")
+warehouse = Warehouse(load(AnalyticsSettings), print)
+warehouse.serve()
+print("ready", flush=True)
+time.sleep(600)
+""",
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_flow_ends(name: str, victim: Callable[..., Victim]) -> None:
+    one = victim(name, PARTS[name])
+    one.killed(lambda: "ready" in one.said())
