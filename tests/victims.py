@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -38,19 +39,17 @@ class Victim:
     ) -> None:
         self._name, self._poke = name, poke
         self._log = folder / "log"
-        command = [sys.executable, "-m", "tests.assassin", name, program]
+        command = [sys.executable, "-m", "benchmarks.assassin", name, program]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=os.environ | environment, stdin=subprocess.PIPE, stdout=log, stderr=log
+                command, cwd=ROOT, env=os.environ | environment, stdout=log, stderr=log
             )
 
     def killed(self, is_ready: Callable[[], object]) -> None:
         """Kill it once it is ready; it must end in time, and say of what."""
         until(lambda: is_ready() or self.process.poll() is not None, why=self.said)
-        assert self.process.stdin
         began = time.monotonic()
-        self.process.stdin.write(b"now\n")
-        self.process.stdin.flush()
+        self.process.send_signal(signal.SIGUSR2)
         until(self._has_ended, why=self.said)
         assert time.monotonic() - began < WITHIN_S
         assert self.process.returncode == DIED, self.said()

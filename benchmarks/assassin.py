@@ -1,12 +1,13 @@
-"""Runs a program, and kills one of its lasting tasks or threads: `python -m tests.assassin NAME PROGRAM`.
+"""Runs a program, and kills one of its lasting tasks or threads: `python -m benchmarks.assassin NAME PROGRAM`.
 
-The program is a module or a text. Once a line comes on standard input, each task of that name is cancelled from
-outside and each thread of that name gets one `SystemExit`.
+The program is a module or a text. Once the process gets SIGUSR2, each task of that name is cancelled from outside
+and each thread of that name gets one `SystemExit`.
 """
 
 import asyncio
 import ctypes
 import runpy
+import signal
 import sys
 import threading
 import time
@@ -28,9 +29,9 @@ class Loops(asyncio.DefaultEventLoopPolicy):
         return loop
 
 
-def lurk(name: str, loops: Loops) -> None:
+def lurk(name: str, loops: Loops, told: threading.Event) -> None:
     """Kill what has that name, once told to."""
-    sys.stdin.readline()
+    told.wait()
     killed: set[int] = set()
     while True:
         _kill_threads(name, killed)
@@ -55,9 +56,10 @@ def _kill_tasks(name: str, loop: asyncio.AbstractEventLoop) -> None:
 def main() -> None:
     """Run the program with somebody in it who lurks."""
     name, program = sys.argv[1:]
-    loops = Loops()
+    loops, told = Loops(), threading.Event()
+    signal.signal(signal.SIGUSR2, lambda *_: told.set())
     asyncio.set_event_loop_policy(loops)
-    threading.Thread(target=lurk, args=(name, loops), daemon=True).start()
+    threading.Thread(target=lurk, args=(name, loops, told), daemon=True).start()
     sys.argv = [program]
     if " " in program:
         exec(compile(program, "program", "exec"), {"__name__": "__main__"})
