@@ -1,7 +1,7 @@
 """Runs a program, and kills one of its lasting tasks or threads: `python -m benchmarks.assassin NAME PROGRAM`.
 
 The program is a module or a text. Once the process gets SIGUSR2, each task of that name is cancelled from outside
-and each thread of that name gets one `SystemExit`.
+and each thread of that name gets a `SystemExit`.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import threading
 import time
 
 EVERY_S = 0.001
+AGAIN_AFTER_S = 1.0
 
 
 class Loops(asyncio.DefaultEventLoopPolicy):
@@ -32,7 +33,7 @@ class Loops(asyncio.DefaultEventLoopPolicy):
 def lurk(name: str, loops: Loops, told: threading.Event) -> None:
     """Kill what has that name, once told to."""
     told.wait()
-    killed: set[int] = set()
+    killed: dict[int, float] = {}
     while True:
         _kill_threads(name, killed)
         for loop in loops.opened:
@@ -40,11 +41,13 @@ def lurk(name: str, loops: Loops, told: threading.Event) -> None:
         time.sleep(EVERY_S)
 
 
-def _kill_threads(name: str, killed: set[int]) -> None:
+def _kill_threads(name: str, killed: dict[int, float]) -> None:
+    """Again after a while: a callback of a C library may have swallowed it."""
     for thread in threading.enumerate():
-        if thread.name == name and thread.ident and thread.ident not in killed:
-            killed.add(thread.ident)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+        ident = thread.ident or 0
+        if thread.name == name and time.monotonic() - killed.get(ident, -AGAIN_AFTER_S) >= AGAIN_AFTER_S:
+            killed[ident] = time.monotonic()
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(SystemExit))
 
 
 def _kill_tasks(name: str, loop: asyncio.AbstractEventLoop) -> None:

@@ -42,7 +42,7 @@ main()
 """
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class SentPayment(msgspec.Struct, frozen=True):
     """A payment that was sent at `began` (monotonic, s); `said`: the HTTP status or what came instead."""
 
     began: float
@@ -74,13 +74,13 @@ class Drill(msgspec.Struct, frozen=True):
     restarts: dict[str, int]
 
 
-class Load:
+class SteadyLoad:
     """Payments at a fixed rate, in the background."""
 
     def __init__(self, run: ReplayRun, rate: float) -> None:
         self._run, self._rate = run, rate
         self._payments = transactions()
-        self.attempts: list[Attempt] = []
+        self.attempts: list[SentPayment] = []
 
     @asynccontextmanager
     async def going_on(self) -> AsyncIterator[None]:
@@ -110,7 +110,7 @@ class Load:
             said = f"{refused.status} {refused.code}"
         except GatewayUnavailable:
             said = "no answer"
-        self.attempts.append(Attempt(began, (time.monotonic() - began) * 1000, said))
+        self.attempts.append(SentPayment(began, (time.monotonic() - began) * 1000, said))
 
     def phase(self, since: float, until: float) -> Phase:
         """What was sent between two moments."""
@@ -152,13 +152,13 @@ async def _drill(drilled: stack.Stack, fault: Fault, rate: float, seconds: float
     ):
         run = ReplayRun(payer, admin, admin, "drill", "EUR")
         await run.prepare([t for t, _ in zip(transactions(), range(CARDS), strict=False)])
-        load = Load(run, rate)
+        load = SteadyLoad(run, rate)
         async with load.going_on():
             began = time.monotonic() + 2  # the first seconds warm it up
             await asyncio.sleep(2 + seconds)
             struck = time.monotonic()
             ended = await _strike(drilled, fault, seconds, disk)
-            first = await load.first_paid_since(ended)
+            first = await load.first_paid_since(time.monotonic())
             over = ended if fault == "full-disk" else first
             all_ready = await _all_ready_within(drilled, over + seconds)
     return Drill(
@@ -185,7 +185,10 @@ async def _all_ready_within(drilled: stack.Stack, until: float) -> float | None:
 
 
 async def _strike(drilled: stack.Stack, fault: Fault, seconds: float, disk: SmallDisk | None) -> float:
-    """Do it; the moment (monotonic, s) from which payments are awaited again."""
+    """Do it, and wait until it is over or the process has ended of it.
+
+    Returns when (monotonic, s) the disk was freed, or the death asked for.
+    """
     match fault:
         case "full-disk":
             assert disk is not None
@@ -195,7 +198,11 @@ async def _strike(drilled: stack.Stack, fault: Fault, seconds: float, disk: Smal
                 await asyncio.sleep(REFILLED_EVERY_S)
             disk.free()
         case "dead-task":
-            os.kill(drilled.pids()["gateway"], signal.SIGUSR2)
+            pid, began = drilled.pids()["gateway"], time.monotonic()
+            os.kill(pid, signal.SIGUSR2)
+            while drilled.pids().get("gateway") == pid:  # noqa: ASYNC110 - a process has no event to wait for
+                await asyncio.sleep(0.02)
+            return began
         case _:
             assert_never(fault)
     return time.monotonic()

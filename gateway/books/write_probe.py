@@ -4,6 +4,7 @@ Questions for readiness cause at most one write per `EVERY_S` in all, however ma
 """
 
 import asyncio
+from secrets import token_bytes
 from time import monotonic
 
 import msgspec
@@ -16,21 +17,28 @@ from schemas.times import now_micros
 
 EVERY_S = 1.0
 ONLY = 1
+BALLAST = 16 * 1024  # bytes
 
 
 class ProbedWrite(msgspec.Struct, frozen=True):
-    """The only row of `probed_writes`: when a gateway last wrote it, in microseconds UTC."""
+    """The only row of `probed_writes`: when a gateway last wrote it, in microseconds UTC.
+
+    `ballast` makes it about as large as what a payment writes: a full disk has room for a small row for a while.
+    """
 
     id: Int32
     written_at: Micros
+    ballast: bytes
 
 
 probed_writes = table_of("probed_writes", ProbedWrite)
 _overwrite = Statement(
     lambda insert: (
         insert(probed_writes)
-        .values(id=ONLY, written_at=bindparam("at"))
-        .on_conflict_do_update(index_elements=["id"], set_={"written_at": bindparam("at")})
+        .values(id=ONLY, written_at=bindparam("at"), ballast=bindparam("bytes"))
+        .on_conflict_do_update(
+            index_elements=["id"], set_={"written_at": bindparam("at"), "ballast": bindparam("bytes")}
+        )
     )
 )
 
@@ -57,4 +65,4 @@ class WriteProbe:
 
 def write_probe(conn: Connection, at: int) -> None:
     """Overwrite the row."""
-    _overwrite(conn, at=at)
+    _overwrite(conn, at=at, bytes=token_bytes(BALLAST))  # PostgreSQL would compress others

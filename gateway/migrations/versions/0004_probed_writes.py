@@ -13,6 +13,7 @@ def upgrade() -> None:
         "probed_writes",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("written_at", sa.BigInteger(), nullable=False),
+        sa.Column("ballast", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_probed_writes"),
     )
 
