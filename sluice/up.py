@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -113,8 +114,9 @@ async def _supervise(settings: StackSettings, processes: list[Process], logs: bo
 
 
 def say(line: str) -> None:
-    """One line on the terminal, with the time (UTC)."""
-    click.echo(stamped(line))
+    """One line on the terminal, with the time (UTC); none where standard output is on a full disk."""
+    with suppress(OSError):
+        click.echo(stamped(line))
 
 
 def show_progress(done: int, of: int) -> None:

@@ -56,7 +56,7 @@ STACK = """
 import asyncio, time
 from benchmarks import stack
 from connectors.gateway import GatewayClient, GatewayRefused, PasswordLogin
-from benchmarks.load import CARDS, transactions
+from benchmarks.load import transactions
 from sluice.replay import ReplayRun
 from sluice.status import read
 
@@ -94,7 +94,7 @@ async def main(drilled):
         GatewayClient(url) as anybody,
     ):
         run, payments = ReplayRun(payer, admin, admin, "disk", "EUR"), transactions()
-        await run.prepare([t for t, _ in zip(transactions(), range(CARDS))])
+        await run.prepare([t for t, _ in zip(transactions(), range(200))])
         await statuses(payer, run, payments, 200)
         before = running(drilled)
         disk.fill()

@@ -10,7 +10,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from gateway.books.opening import open_books
+from gateway.books.outbox import OutboxRow
 from gateway.events.outbox_relay import OutboxRelay
+from tests.gateway.conftest import Gateway
 from tests.gateway.databases import Databases
 from tests.gateway.events.test_outbox_relay import add, assert_in_order, drained, read, write_all
 from tests.patience import eventually
@@ -69,6 +71,22 @@ async def test_whatever_it_raises_keeps_rows_of_its_own_subject_alone(
     assert_in_order(read(kafka, topic, 3))
     await relay.close()
     await books.close()
+
+
+async def test_a_listener_that_raises_stops_no_writer_and_lets_no_later_event_overtake(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books, relay = gateway.runtime.books, gateway.runtime.relay
+
+    def refuse(_rows: list[OutboxRow]) -> None:
+        raise KafkaException(KafkaError(KafkaError._FATAL))
+
+    await eventually(lambda: relay._direct)
+    with monkeypatch.context() as patch:
+        patch.setattr(relay, "publish", refuse)
+        await books.write(add, "payments.v1", 0, 1)
+    await books.write(add, "payments.v1", 0, 2)
+    await eventually(lambda: [row.sequence for row in relay._queued.get("pay-0", ())] == [1, 2])
 
 
 class Refusing:
