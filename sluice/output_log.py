@@ -6,6 +6,7 @@ take is left out, and the file says how much that was.
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class OutputLog:
         self._show = show
         self._everything = everything
         self._rest = b""
+        with suppress(OSError):
+            self._file = self._open()
 
     def feed(self, chunk: bytes) -> None:
         """Write output; a line may be cut over several chunks."""
