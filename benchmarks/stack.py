@@ -24,6 +24,7 @@ Database = Literal["sqlite", "postgres"]
 READY_WITHIN_S = 120.0
 STOPPED_WITHIN_S = 20.0
 MB = 1024 * 1024
+PROGRAM = "from sluice.cli import main; main()"
 
 
 class NotReady(Exception):
@@ -92,24 +93,27 @@ class Meter:
 
 
 @contextmanager
-def running(database: Database = "sqlite") -> Iterator[Stack]:
-    """A stack that was started, and is stopped at the end; with PostgreSQL it has a durable server of its own."""
+def running(database: Database = "sqlite", folder: Path | None = None, program: str = PROGRAM) -> Iterator[Stack]:
+    """A stack that was started, and is stopped at the end; with PostgreSQL it has a durable server of its own.
+
+    `folder`: where its data goes. `program`: what runs `sluice`.
+    """
     match database:
         case "sqlite":
-            with _running(None) as stack:
+            with _running(None, folder, program) as stack:
                 yield stack
         case "postgres":
-            with serving(durable=True) as server, _running(server) as stack:
+            with serving(durable=True) as server, _running(server, folder, program) as stack:
                 yield stack
         case _:
             assert_never(database)
 
 
 @contextmanager
-def _running(server: Server | None) -> Iterator[Stack]:
-    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
+def _running(server: Server | None, where: Path | None, program: str) -> Iterator[Stack]:
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir=where) as folder:
         data, offset = Path(folder), free_offset()
-        command = [sys.executable, "-c", "from sluice.cli import main; main()", "up", "--seed", "--data", folder]
+        command = [sys.executable, "-c", program, "up", "--seed", "--data", folder]
         began = time.monotonic()
         environment = benchmark_environment(data, offset)
         if server:

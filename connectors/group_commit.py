@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
+from connectors.lasting import LastingTask
+
 P = ParamSpec("P")
 R = TypeVar("R")
 C = TypeVar("C")
@@ -32,21 +34,21 @@ class GroupCommit(Generic[C]):
         self._commit_group = commit_group
         self._group_max = group_max
         self._waiting: deque[tuple[Work[C], asyncio.Future[Any]]] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._task: LastingTask | None = None
 
     async def write(self, fn: Callable[Concatenate[C, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn` in a transaction and return once it is on disk; what it raises undoes it alone."""
         done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((lambda conn: fn(conn, *args, **kwargs), done))
-        if self._task is None or self._task.done():
+        if self._task is None or self._task.is_done():
             # In a context of its own: it commits for others than the request that woke it.
-            self._task = asyncio.create_task(self._commit_groups(), name="group commit", context=Context())
+            self._task = LastingTask(self._commit_groups(), "group commit", returns=True, context=Context())
         return await done
 
     async def drain(self) -> None:
         """Return once everything asked for is on disk."""
         if self._task is not None:
-            await self._task
+            await self._task.done()
 
     async def _commit_groups(self) -> None:
         while self._waiting:
@@ -58,7 +60,7 @@ class GroupCommit(Generic[C]):
     async def _results(self, group: list[tuple[Work[C], asyncio.Future[Any]]]) -> list[WorkResult]:
         try:
             return await self._commit_group([work for work, _ in group])
-        except BaseException as error:  # the disk is full or gone, or we are: no transaction of the group stands
+        except Exception as error:  # the disk is full or gone: no transaction of the group stands
             return [(None, error)] * len(group)
 
 

@@ -1,5 +1,6 @@
 """Heartbeats of the flows, read by the supervisor: a small file in the data directory, replaced atomically."""
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -18,19 +19,20 @@ class Beat(msgspec.Struct, frozen=True):
 
 
 def beat(settings: Settings, name: str, pid: int, lag: int) -> None:
-    """Write that process `name` is ready and `lag` records behind."""
+    """Write that process `name` is ready and `lag` records behind; a full disk is no reason to end it."""
     path = _path(settings, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(msgspec.json.encode(Beat(pid, lag, now())))
-    fresh.replace(path)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode(Beat(pid, lag, now())))
+        fresh.replace(path)
 
 
 def last_beat(settings: Settings, name: str) -> Beat | None:
-    """The last beat of `name`; None where there is none."""
+    """The last beat of `name`; None where there is none, or a power cut left half a file."""
     try:
         return msgspec.json.decode(_path(settings, name).read_bytes(), type=Beat)
-    except FileNotFoundError:
+    except (FileNotFoundError, msgspec.DecodeError):
         return None
 
 

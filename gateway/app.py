@@ -1,10 +1,10 @@
 """The app: its runtime, its routes, its headers, and every error as a problem."""
 
-import asyncio
 from contextlib import AsyncExitStack
 
 from quart import Quart, Response
 
+from connectors.lasting import LastingTask
 from connectors.processors.settings import ProcessorSettings
 from gateway.books.controls import add_rules
 from gateway.books.sessions import forget_expired
@@ -49,8 +49,7 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
         if settings.seed:
             await seed_accounts(made)
         app.extensions[EXTENSION] = made
-        recovery = asyncio.create_task(recover(made), name="recovery")
-        stack.callback(recovery.cancel)
+        stack.push_async_callback(LastingTask(recover(made), "recovery").stop)
 
     @app.after_serving
     async def stop() -> None:

@@ -19,6 +19,7 @@ from gateway.books.controls import keep_controls
 from gateway.books.engine import Books, UnknownCommit
 from gateway.books.opening import migrate, open_books
 from gateway.books.outbox import OutboxRow
+from gateway.books.write_probe import WriteProbe
 from gateway.decline_times import DeclineTimes
 from gateway.events.controls_inbox import ControlsInbox
 from gateway.events.outbox_relay import OutboxRelay
@@ -71,10 +72,6 @@ class Runtime:
     log_lines: LogLines = field(default_factory=LogLines)
     ready: list[Callable[[], Awaitable[bool]]] = field(default_factory=list)
     running: set[asyncio.Task[Any]] = field(default_factory=set)
-
-    async def books_answer(self) -> bool:
-        """Whether the books can be read."""
-        return await self.books.read(lambda conn: conn.exec_driver_sql("SELECT 1").scalar() == 1)
 
     async def vault_answers(self) -> bool:
         """Whether the vault answers. Raises `VaultAway`."""
@@ -142,16 +139,25 @@ async def opened(settings: GatewaySettings, processors: ProcessorSettings) -> As
         stack.push_async_callback(made.controls.close)
         for processor in made.processors.values():
             stack.push_async_callback(processor.close)
-        books.listener = lambda facts: _publish(made, facts)
+        books.listener = lambda facts: _told(made, facts)
         stack.callback(made.log_lines.write)
         stack.push_async_callback(made.relay.close)
         stack.push_async_callback(_finish, made.running)
-        made.ready += [made.books_answer, made.vault_answers, made.verdicts.ready, made.controls.ready]
+        made.ready += [WriteProbe(books).answers, made.vault_answers, made.verdicts.ready, made.controls.ready]
         yield made
 
 
+def _told(made: Runtime, facts: list[Any]) -> None:
+    """Hand on what a group of commits announced. Whatever that raises, no later event may overtake these."""
+    try:
+        _publish(made, facts)
+    except Exception:
+        made.relay.leave_to_sweep()
+        raise
+
+
 def _publish(made: Runtime, facts: list[Any]) -> None:
-    """Hand on what a group of commits announced: events to the relay, lines to the log."""
+    """Events go to the relay, lines to the log."""
     events = []
     for fact in facts:
         match fact:

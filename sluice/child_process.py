@@ -1,9 +1,9 @@
-"""One process of the stack: started, probed, restarted when it exits, its output written to its log file."""
+"""One process of the stack: started, probed, its output read, restarted when it exits."""
 
 import asyncio
 import contextlib
 import os
-import re
+import shutil
 import signal
 import sys
 import time
@@ -14,7 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from connectors.lasting import LastingTask
 from schemas.times import now
+from sluice.output_log import OutputLog
 from sluice.processes import Process, settings_classes
 from sluice.settings import environment
 
@@ -22,50 +24,11 @@ ProcessState = Literal["starting", "ready", "backoff", "stopped"]
 
 LAUNCH = Path(__file__).with_name("launch.py")
 CHUNK = 64 * 1024
-LOG_SIZE_MAX = 64 * 1024 * 1024  # bytes; one older file is kept beside it
 PROBE_EVERY_S = 0.1
 BACKOFF_MAX_S = 30.0
+FREE_MIN = 1024 * 1024  # bytes: all of ours write less at a start
 STEADY_S = 10.0  # after so long the next crash counts as the first
 AGAIN_AT_ONCE = 75  # EX_TEMPFAIL of sysexits.h: the process asks to be restarted at once
-
-# Routine: JSON of level info or debug, and what is indented, the frames between a traceback's first and last line.
-ROUTINE = re.compile(rb'"level":\s*"(info|debug)"|^\s|^$')
-
-
-class OutputLog:
-    """The log file of process `name`. `show` gets each line for the terminal, prefixed with the name.
-
-    `everything`: routine lines are shown as well.
-    """
-
-    def __init__(self, directory: Path, name: str, show: Callable[[str], None], everything: bool = False) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self._path = directory / f"{name}.log"
-        self._file = self._path.open("ab")
-        self._name = name
-        self._show = show
-        self._everything = everything
-        self._rest = b""
-
-    def feed(self, chunk: bytes) -> None:
-        """Write output; a line may be cut over several chunks."""
-        self._file.write(chunk)
-        self._file.flush()
-        if self._file.tell() > LOG_SIZE_MAX:
-            self._turn_over()
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            if self._everything or not ROUTINE.search(line):
-                self._show(f"{self._name:<13} | {line.decode(errors='replace').rstrip()}")
-
-    def close(self) -> None:
-        """Nothing may be fed after this."""
-        self._file.close()
-
-    def _turn_over(self) -> None:
-        self._file.close()
-        self._path.replace(self._path.with_suffix(".log.1"))
-        self._file = self._path.open("ab")
 
 
 class Child:
@@ -89,7 +52,7 @@ class Child:
         self._log = log
         self._changed = changed
         self._running: Running | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: LastingTask | None = None
         self._crashes = 0
 
     async def keep(self) -> None:
@@ -115,7 +78,7 @@ class Child:
         if self._running is not None:
             await self._running.wait()
         if self._reading is not None:
-            await self._reading
+            await self._reading.done()
         self.pid, self.since = None, None
         self._turn("stopped")
         self._log.close()
@@ -134,8 +97,9 @@ class Child:
             return error
         self.pid, self.since = running.pid, now()
         self._turn("starting", f"pid {running.pid}")
-        self._reading = asyncio.create_task(self._read(running))  # continues while the process is being stopped
-        probing = asyncio.create_task(self._probe(running.pid))
+        # It continues while the process is being stopped.
+        self._reading = LastingTask(self._read(running), "output of a process", returns=True)
+        probing = LastingTask(self._probe(running.pid), "probe of a process", returns=True)
         try:
             return await running.wait()
         finally:
@@ -155,17 +119,32 @@ class Child:
 
     async def _probe(self, pid: int) -> None:
         began = time.monotonic()
-        while not await self.process.probe(pid):  # noqa: ASYNC110 - a probe has no event to wait for
+        while not await self._is_ready(pid):  # noqa: ASYNC110 - a probe has no event to wait for
             await asyncio.sleep(PROBE_EVERY_S)
         self._turn("ready", f"pid {pid}, after {time.monotonic() - began:.1f} s")
         self.was_ready.set()
 
+    async def _is_ready(self, pid: int) -> bool:
+        try:
+            return await self.process.probe(pid)
+        except Exception:  # whatever answers there, or stands in its file, it is not this process that is ready
+            return False
+
     async def _back_off(self, ended: int | Exception) -> None:
-        """Wait before the next start: 1 s after the first crash, twice as long after each further one."""
+        """Wait before the next start: 1 s after the first crash, twice as long after each further one.
+
+        What ended while the disk was full is started as soon as there is room again, and begins anew to count.
+        """
         delay = min(2.0**self._crashes, BACKOFF_MAX_S)
         self._crashes += 1
-        self._turn("backoff", f"{_how(ended)}, again in {delay:.0f} s")
-        await asyncio.sleep(delay)
+        was_full = is_full(self._data)
+        self._turn("backoff", f"{_how(ended)}, again in {delay:.0f} s{' or with room on the disk' * was_full}")
+        until = time.monotonic() + delay
+        while (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, PROBE_EVERY_S))
+            if was_full and not is_full(self._data):
+                self._crashes = 0
+                return
 
     def _turn(self, state: ProcessState, detail: str = "") -> None:
         self.state = state
@@ -176,3 +155,11 @@ def _how(ended: int | Exception) -> str:
     if isinstance(ended, Exception):
         return f"cannot be started: {ended}"
     return f"killed by {signal.Signals(-ended).name}" if ended < 0 else f"exited with {ended}"
+
+
+def is_full(data: Path) -> bool:
+    """Whether the disk of the data directory has less room than a process needs to come up."""
+    try:
+        return shutil.disk_usage(data).free < FREE_MIN
+    except OSError:
+        return False

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -212,7 +213,8 @@ def _make_recovery(directory: Path) -> None:
     directory.chmod(0o700)  # where it existed already
     if not store.exists():
         fresh = directory / "new"
-        fresh.mkdir(exist_ok=True)
+        shutil.rmtree(fresh, ignore_errors=True)  # half a store, from a start on a full disk
+        fresh.mkdir()
         # In a process of its own: only flows import Bytewax.
         subprocess.run([*_python("bytewax.recovery"), str(fresh), "1"], check=True)  # noqa: S603
         (fresh / store.name).replace(store)

@@ -7,7 +7,7 @@ be read when the supervisor was killed.
 import fcntl
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -59,12 +59,24 @@ def held(data: Path) -> Iterator[None]:
         yield
 
 
-def write(data: Path, children: Iterable[Child]) -> None:
-    """Replace the file by the present state of the children."""
-    entries = [RecordedProcess(c.name, c.state, c.pid, c.since, c.restarts) for c in children]
-    fresh = data / "run" / "stack.new"
-    fresh.write_bytes(msgspec.json.encode(entries))
-    fresh.replace(data / "run" / "stack.json")
+class StateFile:
+    """The file in the data directory. Nothing here raises: a full disk must not stop what the supervisor keeps."""
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / "run" / "stack.json"
+        self._written = b""
+
+    def write(self, children: Iterable[Child]) -> None:
+        """Replace it by the present state of the children, unless it says that already."""
+        entries = [RecordedProcess(c.name, c.state, c.pid, c.since, c.restarts) for c in children]
+        encoded = msgspec.json.encode(entries)
+        if encoded == self._written:
+            return
+        with suppress(OSError):
+            fresh = self._path.with_suffix(".new")
+            fresh.write_bytes(encoded)
+            fresh.replace(self._path)
+            self._written = encoded
 
 
 def read(settings: StackSettings) -> list[ProcessStatus]:
@@ -83,8 +95,8 @@ def _status(settings: StackSettings, entry: RecordedProcess) -> ProcessStatus:
 def _entries(data: Path) -> dict[str, RecordedProcess]:
     try:
         entries = msgspec.json.decode((data / "run" / "stack.json").read_bytes(), type=list[RecordedProcess])
-    except FileNotFoundError:
-        return {}  # the supervisor has not written it yet
+    except (FileNotFoundError, msgspec.DecodeError):
+        return {}  # the supervisor has not written it yet, or a power cut left half of it
     return {entry.name: entry for entry in entries}
 
 

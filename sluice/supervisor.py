@@ -8,7 +8,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sluice.child_process import Child, OutputLog
+from connectors.lasting import LastingTask
+from sluice.child_process import Child
+from sluice.output_log import OutputLog
 from sluice.processes import Process
 
 STOP_S = 8.0  # from the first SIGTERM to the last SIGKILL, so that a busy machine stops within 10 s too
@@ -40,17 +42,12 @@ class Supervisor:
 
     async def run(self, stop: asyncio.Event, kill: asyncio.Event) -> None:
         """Run all of them until `stop`; end them in reverse order, at once where `kill` is set as well."""
-        keeping = [asyncio.create_task(self._keep(child)) for child in self.children.values()]
-        announcing = asyncio.create_task(self._announce())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([stopping, *keeping], return_when=asyncio.FIRST_COMPLETED)
-        for task in (*keeping, announcing, stopping):
-            task.cancel()
-        ended = await asyncio.gather(*keeping, return_exceptions=True)
+        keeping = [LastingTask(self._keep(child), "supervision of a process") for child in self.children.values()]
+        announcing = LastingTask(self._announce(), "announcement", returns=True)
+        await stop.wait()
+        for task in (*keeping, announcing):
+            await task.stop()
         await self._stop_all(kill)
-        for error in ended:  # `keep` never returns: anything but a cancellation is a bug
-            if isinstance(error, Exception):
-                raise error
 
     async def _keep(self, child: Child) -> None:
         for other in self._present(child.process.needs):

@@ -6,24 +6,28 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import click
 import msgspec
 
+from connectors.lasting import LastingTask
 from schemas.settings import load
 from sluice import jars
 from sluice.broker import is_open
 from sluice.processes import NAMES, Process, shoppers, stack
 from sluice.settings import ShopperSettings, StackSettings
-from sluice.status import held, write
+from sluice.status import StateFile, held
 from sluice.supervisor import Supervisor
+from sluice.terminal import Terminal, stamped
 
 DEMO_ACCOUNTS = ("customer", "merchant", "analyst", "admin")
 SEEDED = {"SLUICE_SEED": "1"}
 DEMO = SEEDED | {"SLUICE_PROXIES": "127.0.0.1,::1"}  # its shoppers pay from everywhere, through this machine
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CLUSTER_PATIENCE_S = 30.0
+NOTED_EVERY_S = 0.5
 PORTS_PATIENCE_S = 2.0  # for the ports of a stack that was just stopped
 
 
@@ -90,20 +94,31 @@ def run(
 
 
 async def _supervise(settings: StackSettings, processes: list[Process], logs: bool) -> None:
-    def note_down() -> None:
-        write(settings.data, supervisor.children.values())
+    terminal, state = Terminal(), StateFile(settings.data)
 
-    supervisor = Supervisor(processes, settings.data, say, note_down, settings.start_patience, logs)
+    def note_down() -> None:
+        state.write(supervisor.children.values())
+
+    async def keep_noting() -> None:
+        while True:  # what the disk had no room for is noted once it has
+            note_down()
+            await asyncio.sleep(NOTED_EVERY_S)
+
+    supervisor = Supervisor(processes, settings.data, terminal.say, note_down, settings.start_patience, logs)
     stop, kill = asyncio.Event(), asyncio.Event()
     for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, lambda: (kill if stop.is_set() else stop).set())
-    note_down()
+    noting = LastingTask(keep_noting(), "state of the stack")
     await supervisor.run(stop, kill)
+    await noting.stop()
+    note_down()
+    terminal.close()
 
 
 def say(line: str) -> None:
-    """One line on the terminal, with the time (UTC)."""
-    click.echo(f"{time.strftime('%H:%M:%S', time.gmtime())}  {line}")
+    """One line on the terminal, with the time (UTC); none where standard output is on a full disk."""
+    with suppress(OSError):
+        click.echo(stamped(line))
 
 
 def show_progress(done: int, of: int) -> None:

@@ -22,6 +22,7 @@ from sluice import broker, jars
 from sluice.child_process import LAUNCH
 from sluice.settings import StackSettings
 from tests.patience import until
+from tests.victims import Victim
 
 OPEN_WITHIN_S = 120
 
@@ -132,3 +133,20 @@ def _await_open(bootstrap: str, process: subprocess.Popen[bytes], log: Path) -> 
         return broker.is_open(bootstrap)
 
     until(is_open, OPEN_WITHIN_S, lambda: log.read_text()[-2000:])
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Iterator[Callable[..., Victim]]:
+    """`victim(name, program, environment, poke)`; it ends with the test."""
+    made: list[Victim] = []
+
+    def make(
+        name: str, program: str, environment: dict[str, str] | None = None, poke: Callable[[], object] = bool
+    ) -> Victim:
+        made.append(Victim(name, program, tmp_path, {"SLUICE_DATA": str(tmp_path)} | (environment or {}), poke))
+        return made[0]
+
+    yield make
+    for one in made:
+        one.process.kill()
+        one.process.communicate()

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import structlog
 
+from connectors.lasting import LastingThread
 from flows.analytics.settings import SqlSettings
 from flows.analytics.turns import RunningStatement, Turns
 from schemas.cards import mask_numbers
@@ -71,8 +72,7 @@ class QueryGuard:
         self._turns, self._settings, self._commit_lock = turns, settings, commit_lock
         self._statements: list[RunningStatement] = []
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._check, name="query guard", daemon=True)
-        self._thread.start()
+        self._thread = LastingThread(self._check, "query guard", self._closing)
 
     def close(self) -> None:
         """Stop checking."""
@@ -90,6 +90,10 @@ class QueryGuard:
                 self._statements = self._turns.running()
             except duckdb.OutOfMemoryException:
                 self.out_of_memory()
+            except duckdb.FatalException:
+                raise  # the file has to be opened anew
+            except duckdb.Error as error:  # such as a full disk: what ran a moment ago is what is known
+                log.warning("statements.unknown", reason=type(error).__name__)
             statement = over_limit(self._statements, resident_mb(), self._settings)
             if statement:
                 self._abort(statement)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import TimeoutError as StillRunning
 from typing import Any, TypeVar
 
+from connectors.lasting import LastingThread
+
 SLICE_S = 0.5
 
 T = TypeVar("T")
@@ -16,8 +18,8 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="event loop", daemon=True)
-        self._thread.start()
+        self._stopping = threading.Event()
+        self._thread = LastingThread(self._loop.run_forever, "event loop", self._stopping)
 
     def run(self, work: Coroutine[Any, Any, T], waiting: Callable[[], None] = lambda: None) -> T:
         """The result of `work`. Blocks until it is there, and calls `waiting` every `SLICE_S` meanwhile."""
@@ -32,6 +34,7 @@ class LoopThread:
 
     def close(self) -> None:
         """Stop the loop and its thread. Nothing may be running on it any more."""
+        self._stopping.set()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

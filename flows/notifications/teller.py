@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from connectors.delivery import DeliveryRefused, ServerAway, TryLater
+from connectors.lasting import LastingTask
 from connectors.records import Out, Record, dead_letter
 from flows.notifications.delivery import (
     SOURCE,
@@ -59,7 +60,7 @@ class Teller:
         self.has_outcomes, self._has_room = True, asyncio.Event()
         works = {"recipient": self._ask, "email": self._tell, "sms": self._tell}
         self._lanes = {name: Lane(name, slots, self._waiting, works[name]) for name, slots in SLOTS.items()}
-        self._running = asyncio.create_task(self._run())
+        self._running = LastingTask(self._run(), "teller")
 
     async def keep(self, items: Iterable[tuple[Record, Event]]) -> None:
         """Take in events; those that were taken in before are dropped. Returns once they are on disk.
@@ -85,15 +86,9 @@ class Teller:
         """Kafka has acknowledged these records."""
         self._log.published(numbers)
 
-    def check(self) -> None:
-        """Raise what ended the lanes, if they ended. May be called by any thread."""
-        if self._running.done():
-            self._running.result()
-
     async def close(self) -> None:
         """End the lanes, then close all connections and the log."""
-        self._running.cancel()
-        await asyncio.wait([self._running])
+        await self._running.stop()
         await self._deliverer.close()
         await self._recipients.close()
         self._log.close()

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from connectors.lasting import LastingTask
 from gateway.books.opening import sqlite_path
 from gateway.books.postgres_link import Link, linked, postgres_engine
 
@@ -75,19 +75,17 @@ class LockKeeper:
         self._on_lost = on_lost
         self._lost = asyncio.Event()
         self._link: Link | None = None
-        self._task: asyncio.Task[Any] | None = None
+        self._task: LastingTask | None = None
 
     async def open(self) -> None:
         """Take the lock; a database that is not there yet is waited for. Raises `BooksTaken`."""
         await self._take(AWAITED_S, HELD_MAX_S)
-        self._task = asyncio.create_task(self._keep(), name="lock of the books")
+        self._task = LastingTask(self._keep(), "lock of the books", returns=True)
 
     async def close(self) -> None:
         """Let go of it."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await self._task.stop()
         if self._link is not None:
             await self._link.end()
         await self._engine.dispose()

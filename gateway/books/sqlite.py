@@ -6,13 +6,13 @@ fsync) leaves for a thread; what is asked for meanwhile forms the next group (do
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from connectors.group_commit import GroupCommit, Work, WorkResult, run_in_savepoint
+from connectors.lasting import LastingThreads
 from gateway.books.engine import Listener, tell
 from gateway.books.sql import execute
 
@@ -34,7 +34,7 @@ class SqliteBooks:
         self._writer = engine.connect()
         self._reader = engine.connect().execution_options(readonly=True)
         self._groups = GroupCommit(self._commit_group, GROUP_MAX)
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._disk = LastingThreads(1, "commit")
 
     async def write(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn` in a transaction and commit it; whatever it raises undoes it alone and is raised here."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection
 import structlog
 
 from connectors.kafka import is_listening
+from connectors.lasting import LastingThread
 from connectors.record_reader import RecordReader, places
 from connectors.records import Record, read
 from schemas.controls import Control, impossible_field
@@ -48,8 +49,7 @@ class ControlsInbox:
         self._loop = asyncio.get_running_loop()
         self._caught_up = asyncio.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read, name="controls", daemon=True)
-        self._thread.start()
+        self._thread = LastingThread(self._read, "controls", self._stop)
         self._timer = self._loop.call_later(CATCH_UP_MAX_S, self._caught_up.set)
 
     async def ready(self) -> bool:

@@ -8,15 +8,17 @@ new row is left to the sweep as well.
 import asyncio
 import threading
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException, Producer
 from sqlalchemy.exc import SQLAlchemyError
 
 from connectors.kafka import POLL_S, producer
+from connectors.lasting import LastingTask, LastingThread
 from gateway.books.engine import Books
 from gateway.books.outbox import OutboxRow, mark_published, select_unpublished
 from schemas.events import headers_of
@@ -28,6 +30,7 @@ SWEEP_BEHIND_S = 0.1  # while new rows are left to the sweep
 MARK_EVERY_S = 0.05  # one transaction marks the rows that were acknowledged in this time
 SWEEP_AGE_US = 2_000_000  # younger rows are left to the process that committed them
 UNSURE_S = 10.0  # longer than a server takes for a COMMIT whose connection broke
+REPLACED_EVERY_S = 1.0  # a producer that gives up again and again costs a few threads each time
 PAGE = 1000
 QUEUE_MAX = 20_000  # records in the producer's queue; further rows stay in the books
 
@@ -39,19 +42,23 @@ class OutboxRelay:
 
     def __init__(self, books: Books, bootstrap: str) -> None:
         self._books = books
-        self._producer = producer(bootstrap, **{"queue.buffering.max.messages": QUEUE_MAX})
+        self._bootstrap = bootstrap
+        self._producer = self._new_producer()
         self._queued: dict[str, deque[OutboxRow]] = {}  # by subject: the row in flight, then its next rows
         self._delivered: deque[tuple[OutboxRow, KafkaError | None]] = deque()
         self._published: list[int] = []  # ids of rows acknowledged by Kafka, not yet marked in the books
         self._direct = False  # whether new rows may be published at once: the sweep has read all earlier ones
         self._unsure_until = 0.0  # monotonic
+        self._replaced_at = -REPLACED_EVERY_S  # monotonic
         self._meanwhile: list[OutboxRow] = []  # committed while the sweep reads, which may have missed them
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="relay", daemon=True)
-        self._thread.start()
-        self._tasks = [asyncio.create_task(self._mark_published()), asyncio.create_task(self._sweep())]
+        self._thread = LastingThread(self._poll, "relay", self._stop)
+        self._tasks = [
+            LastingTask(self._mark_published(), "outbox marks"),
+            LastingTask(self._sweep(), "outbox sweep"),
+        ]
 
     def publish(self, rows: list[OutboxRow]) -> None:
         """Send rows that were just committed, unless the sweep has earlier rows to send."""
@@ -66,41 +73,71 @@ class OutboxRelay:
         self._unsure_until = monotonic() + UNSURE_S
 
     def _enqueue(self, rows: list[OutboxRow]) -> None:
+        refused: set[str] = set()  # subjects; there may be room again for their next rows, which must not go first
         for row in rows:
+            if row.subject_id in refused:
+                continue
             queue = self._queued.setdefault(row.subject_id, deque())
             queue.append(row)
             if len(queue) == 1 and not self._produce(row):
-                break  # the next row may be of the same subject, and there may be room again
+                refused.add(row.subject_id)
 
     async def close(self) -> None:
         """Wait up to 2 s for rows in flight; the others are published after the next start."""
-        await asyncio.to_thread(self._producer.flush, 2.0)
+        with suppress(KafkaException, SystemError):  # of a producer that gave up
+            await asyncio.to_thread(self._producer.flush, 2.0)
         await asyncio.sleep(0)  # runs `_settle` for the acknowledgements of the flush
         self._stop.set()
         await asyncio.to_thread(self._thread.join)
         for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            await task.stop()
         if self._published:
             await self._books.write(mark_published, self._published, now_micros())
 
+    def _new_producer(self) -> Producer:
+        return producer(self._bootstrap, **{"queue.buffering.max.messages": QUEUE_MAX})
+
     def _produce(self, row: OutboxRow) -> bool:
-        headers = headers_of(
-            row.event_id, row.type, SOURCE, row.subject_id, from_micros(row.recorded_at), row.traceparent
-        )
         try:
+            headers = headers_of(
+                row.event_id, row.type, SOURCE, row.subject_id, from_micros(row.recorded_at), row.traceparent
+            )
             self._producer.produce(
                 row.topic, row.value, row.key, headers=headers, on_delivery=partial(self._on_delivery, row)
             )
-        except BufferError:  # the queue is full because Kafka is away: the sweep sends the row later
+        except Exception as error:  # whatever it is: the sweep sends the row later
             del self._queued[row.subject_id]
             self._direct = False
+            self._note(error, row.topic)
             return False
         return True
 
+    def _note(self, error: Exception, topic: str) -> None:
+        if _name(error) == "_FATAL":  # once, whatever else is refused in this round
+            self._loop.call_soon(self._replace, self._producer)
+        elif not isinstance(error, BufferError):  # the queue is full because Kafka is away, and so for a while
+            log.warning("event.delayed", error=_name(error), topic=topic)
+
     def _poll(self) -> None:
         while not self._stop.is_set():
-            self._producer.poll(POLL_S)
+            polled = self._producer
+            try:
+                polled.poll(POLL_S)
+            except Exception as error:  # the producer gave up, which librdkafka tells here or at the next record
+                log.warning("producer.failed", error=_name(error))
+                with suppress(RuntimeError):  # the loop is closed already
+                    self._loop.call_soon_threadsafe(self._replace, polled)
+                self._stop.wait(POLL_S)
+
+    def _replace(self, failed: Producer) -> None:
+        """Send with a new producer. What the failed one took may be on Kafka or not: the sweep sends all of it."""
+        if failed is not self._producer or monotonic() < self._replaced_at + REPLACED_EVERY_S:
+            return
+        self._replaced_at = monotonic()
+        self._producer = self._new_producer()
+        self._queued.clear()
+        self._direct = False
+        log.warning("producer.replaced")
 
     def _on_delivery(self, row: OutboxRow, error: KafkaError | None, _message: Any) -> None:
         self._delivered.append((row, error))
@@ -111,7 +148,10 @@ class OutboxRelay:
     def _settle(self) -> None:
         while self._delivered:
             row, error = self._delivered.popleft()
-            queue = self._queued.pop(row.subject_id)
+            queue = self._queued.get(row.subject_id)
+            if queue is None or queue[0] is not row:  # from a producer that was replaced: sent again meanwhile
+                continue
+            del self._queued[row.subject_id]
             if error is not None:
                 log.warning("event.delayed", error=error.name(), topic=row.topic)
                 self._direct = False  # the subject's next rows are dropped here, too: the sweep sends all in order
@@ -158,3 +198,7 @@ class OutboxRelay:
     def _enqueue_unknown(self, rows: list[OutboxRow]) -> None:
         known = {row.id for queue in self._queued.values() for row in queue}.union(self._published)
         self._enqueue([row for row in rows if row.id not in known])
+
+
+def _name(error: Exception) -> str:
+    return str(error.args[0].name()) if isinstance(error, KafkaException) else type(error).__name__

@@ -17,6 +17,7 @@ from cachetools import FIFOCache
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from connectors.kafka import POLL_S, consumer, is_listening, offsets_at
+from connectors.lasting import LastingThread
 from gateway.books.payments import PaymentRow
 from gateway.events.verdict_checks import JudgedPayment, judged_payment, wrong_field
 from schemas.events import Unreadable, decode
@@ -69,8 +70,7 @@ class VerdictInbox:
         self._loop = asyncio.get_running_loop()
         self._caught_up = asyncio.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read, name="verdicts", daemon=True)
-        self._thread.start()
+        self._thread = LastingThread(self._read, "verdicts", self._stop)
         self._loop.call_later(CATCH_UP_MAX_S, self._caught_up.set)
 
     async def ready(self) -> bool:

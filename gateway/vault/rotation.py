@@ -4,11 +4,10 @@ A killed rotation continues at the next start. Its progress is in the rows thems
 wrapped its data key), so none can be lost.
 """
 
-import asyncio
-
 import msgspec
 import structlog
 
+from connectors.lasting import LastingTask
 from gateway.vault.frames import CardCounts
 from gateway.vault.safe import Safe
 
@@ -20,14 +19,14 @@ class Rotation:
 
     def __init__(self, safe: Safe) -> None:
         self._safe = safe
-        self._task: asyncio.Task[None] | None = None
+        self._task: LastingTask | None = None
         self._stuck = 0  # cards that the last whole pass could not open: they do not hold up a new version
 
     async def begin(self) -> CardCounts:
         """Begin a rotation, or join the running one. Raises `UnusableKey` where there is no key to rotate to."""
         counts = await self._safe.begin_rotation(self._stuck)
         if not self._is_running():
-            self._task = asyncio.create_task(self._run(), name="rotation")
+            self._task = LastingTask(self._run(), "rotation", returns=True)
         return msgspec.structs.replace(counts, rotating=True)
 
     async def count(self) -> CardCounts:
@@ -43,11 +42,10 @@ class Rotation:
     async def close(self) -> None:
         """Stop between two batches."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task.stop()
 
     def _is_running(self) -> bool:
-        return self._task is not None and not self._task.done()
+        return self._task is not None and not self._task.is_done()
 
     async def _run(self) -> None:
         last = ""
@@ -56,10 +54,10 @@ class Rotation:
                 last = batch.last
                 for card_id in batch.damaged:
                     log.error("vault.rotate", card_id=card_id, result="NotOpened")
+            counts = await self._safe.count()
         except Exception as error:
             # The remaining cards keep their version and stay readable; the next call or restart continues.
             log.error("vault.rotate", result=type(error).__name__)
         else:
-            counts = await self._safe.count()
             self._stuck = counts.left
             log.info("vault.rotated", key=counts.key_version, cards=counts.cards, left=counts.left)

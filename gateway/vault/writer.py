@@ -3,11 +3,11 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
 from connectors.group_commit import GroupCommit, Work, WorkResult, run_in_savepoint
+from connectors.lasting import LastingThreads
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,7 +20,7 @@ class Writer:
 
     def __init__(self, conn: sqlite3.Connection) -> None:
         self._conn = conn
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._thread = LastingThreads(1, "vault writer")
         self._groups = GroupCommit(self._commit_group, GROUP_MAX)
 
     async def write(

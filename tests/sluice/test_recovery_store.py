@@ -19,3 +19,14 @@ def test_nobody_else_can_write_to_the_recovery_stores(tmp_path: Path) -> None:
     for process in stack(settings):
         if process.name in ("analytics", "sql"):
             assert "-r" not in process.command, "its offsets stand in DuckDB, and only there"
+
+
+def test_half_a_store_of_a_start_that_failed_is_made_anew(tmp_path: Path) -> None:
+    half = tmp_path / "fraud" / "new" / "part-0.sqlite3"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    settings = StackSettings(data=tmp_path, kafka="elsewhere:9092")
+    (fraud,) = (process for process in stack(settings) if process.name == "fraud")
+    assert fraud.prepare
+    fraud.prepare()
+    assert sorted(path.name for path in (tmp_path / "fraud").iterdir()) == ["part-0.sqlite3"]

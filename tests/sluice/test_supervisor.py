@@ -153,6 +153,36 @@ async def test_what_may_die_is_started_again_at_once_if_it_was_ready(tmp_path: P
         assert not [line for line in stack.said if line.startswith("crash") and "backoff" in line]
 
 
+async def test_what_ended_on_a_full_disk_is_started_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = tmp_path / "room"
+    monkeypatch.setattr("sluice.child_process.is_full", lambda _data: not room.exists())
+    monkeypatch.setattr("sluice.child_process.BACKOFF_MAX_S", 1.0)
+    code = f"import pathlib, time; pathlib.Path({str(room)!r}).exists() or exit(1); time.sleep(600)"
+    async with running(tmp_path, python("one", code, never)) as stack:
+        await eventually(lambda: stack.child("one").restarts == 2)
+        monkeypatch.setattr("sluice.child_process.BACKOFF_MAX_S", 600.0)
+        stack.child("one")._crashes = 9
+        await eventually(lambda: any("again in 512 s or with room on the disk" in line for line in stack.said))
+        room.touch()
+        await eventually(lambda: stack.child("one").pid)
+        assert stack.child("one")._crashes == 0
+
+
+async def test_a_probe_that_raises_says_no(tmp_path: Path) -> None:
+    asked = 0
+
+    async def raises_at_first(_pid: int) -> bool:
+        nonlocal asked
+        asked += 1
+        return bool(1 / (asked - 1))
+
+    async with running(tmp_path, python("one", SLEEP, raises_at_first)) as stack:
+        await stack.all_ready()
+        assert asked == 2
+
+
 async def test_exit_code_75_asks_to_be_started_again_at_once(tmp_path: Path) -> None:
     async with running(tmp_path, python("one", "raise SystemExit(75)", never)) as stack:
         await eventually(lambda: stack.child("one").restarts >= 3)

@@ -14,6 +14,7 @@ from flows.fraud.pipeline import ScoringPipeline, outcome_of
 from flows.fraud.rules import Controls, rules_met
 from flows.fraud.scoring import ScoredPayment
 from flows.fraud.settings import KEYS_MAX
+from schemas.controls import DEFAULTS
 
 BEGAN = 1.8e9  # seconds since 1970 UTC
 BIN = "45717360"

@@ -184,7 +184,7 @@ def start(stage: Stage) -> Iterator[Callable[..., Telling]]:
 
     yield run
     for telling in started:
-        if not telling.teller._running.done():
+        if not telling.teller._running.is_done():
             telling.close()
 
 

@@ -1,13 +1,21 @@
 """Whether it lives, whether it is ready, what it measures."""
 
 import asyncio
+import threading
+from typing import Any, cast
 
 import pytest
+from sqlalchemy import Connection
 
+from gateway.books.opening import run_once
 from gateway.books.outbox import add_event
+from gateway.books.sqlite import SqliteBooks
+from gateway.books.write_probe import EVERY_S, WriteProbe
 from schemas.samples import INITIATED
 from schemas.times import now_micros
 from tests.gateway.conftest import Gateway
+from tests.gateway.databases import Kind
+from tests.patience import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -50,11 +58,65 @@ async def test_one_check_that_is_not_well_makes_it_unready(
 
 
 async def test_the_vault_away_makes_it_unready(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway.runtime, "ready", [gateway.runtime.books_answer, gateway.runtime.vault_answers])
+    monkeypatch.setattr(gateway.runtime, "ready", [gateway.runtime.vault_answers])
     assert (await gateway.ask("GET", "/readyz")).status == 200
     await gateway.runtime.vault.close()
     monkeypatch.setattr(gateway.runtime.vault, "_path", gateway.runtime.settings.data / "no.sock")
     assert (await gateway.ask("GET", "/readyz")).status == 503
+
+
+async def test_readiness_writes_once_a_second_at_most(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    books, written = gateway.runtime.books, 0
+    write = books.write
+
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal written
+        written += 1
+        return await write(*args, **kwargs)
+
+    monkeypatch.setattr(books, "write", counted)
+    monkeypatch.setattr(gateway.runtime, "ready", [WriteProbe(books).answers])
+    answers = await asyncio.gather(*[gateway.ask("GET", "/readyz") for _ in range(50)])
+    assert ({answer.status for answer in answers}, written) == ({200}, 1)
+    await asyncio.sleep(EVERY_S)
+    assert (await gateway.ask("GET", "/readyz")).status == 200
+    assert written == 2
+
+
+async def test_books_that_take_no_write_make_it_unready_and_come_back(
+    gateway: Gateway, database: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.routes.health.READY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("gateway.books.write_probe.EVERY_S", 0.0)
+    assert await is_ready(gateway)
+    held, released = threading.Event(), threading.Event()
+    holding = asyncio.create_task(asyncio.to_thread(hold, gateway, database, held, released))
+    await asyncio.to_thread(held.wait)
+    assert (await gateway.ask("GET", "/readyz")).status == 503
+    released.set()
+    await holding
+    await eventually(lambda: is_ready(gateway))
+
+
+def hold(gateway: Gateway, database: Kind, held: threading.Event, released: threading.Event) -> None:
+    """As a disk or a lock does that is stuck; what reads only is not in its way."""
+
+    def wait(*_: object) -> None:
+        held.set()
+        released.wait()
+
+    def wait_with_the_row(conn: Connection) -> None:
+        conn.exec_driver_sql("UPDATE probed_writes SET written_at = 0")
+        wait()
+
+    if database == "sqlite":
+        cast(SqliteBooks, gateway.runtime.books)._disk.submit(wait).result()
+    else:
+        run_once(gateway.runtime.settings.books_url(), wait_with_the_row)
+
+
+async def is_ready(gateway: Gateway) -> bool:
+    return (await gateway.ask("GET", "/readyz")).status == 200
 
 
 async def test_metrics_count_by_rule_and_never_by_path(gateway: Gateway) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sluice import child_process
-from sluice.child_process import OutputLog
+from sluice import output_log
+from sluice.output_log import OutputLog
 
 
 def feed(directory: Path, *chunks: bytes, everything: bool = False) -> list[str]:
@@ -45,7 +45,7 @@ def test_bytes_that_are_no_text_break_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_that_has_grown_makes_room_for_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child_process, "LOG_SIZE_MAX", 10)
+    monkeypatch.setattr(output_log, "LOG_SIZE_MAX", 10)
     feed(tmp_path, b"0123456789\n", b"abc\n")
     assert (tmp_path / "one.log.1").read_bytes() == b"0123456789\n"
     assert (tmp_path / "one.log").read_bytes() == b"abc\n"

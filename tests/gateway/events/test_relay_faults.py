@@ -1,0 +1,106 @@
+"""What a producer raises: the relay goes on, with a new producer where the old one gave up, and loses nothing."""
+
+import ctypes
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from gateway.books.opening import open_books
+from gateway.books.outbox import OutboxRow
+from gateway.events.outbox_relay import OutboxRelay
+from tests.gateway.conftest import Gateway
+from tests.gateway.databases import Databases
+from tests.gateway.events.test_outbox_relay import add, assert_in_order, drained, read, write_all
+from tests.patience import eventually
+
+OUT_OF_ORDER = 45  # OUT_OF_ORDER_SEQUENCE_NUMBER: the first thing that an idempotent producer gives up for
+
+
+@pytest.fixture
+def url(databases: Databases, tmp_path: Path) -> Iterator[str]:
+    """Books without rows."""
+    return databases.empty("sqlite", tmp_path)
+
+
+def give_up(client: Producer) -> None:
+    """Raise a fatal error in librdkafka itself, by the function that it has for tests."""
+    spec = find_spec("confluent_kafka")
+    assert spec
+    assert spec.origin
+    (library,) = (Path(spec.origin).parents[1] / "confluent_kafka.libs").glob("librdkafka-*.so*")
+    handle = ctypes.c_void_p.from_address(id(client) + object.__basicsize__).value
+    ctypes.CDLL(str(library)).rd_kafka_test_fatal_error(ctypes.c_void_p(handle), OUT_OF_ORDER, b"of a test")
+
+
+async def test_a_producer_that_gave_up_is_replaced(kafka: str, new_topic: Callable[..., str], url: str) -> None:
+    topic = new_topic(3)
+    books = open_books(url)
+    relay = OutboxRelay(books, kafka)
+    books.listener = relay.publish
+    await books.write(add, topic, 0, 1)
+    first = relay._producer
+    give_up(first)
+    await write_all(books, topic)
+    await drained(books)
+    assert relay._producer is not first
+    assert_in_order(read(kafka, topic, 3))
+    await eventually(lambda: relay._direct)  # and goes on as before
+    await relay.close()
+    await books.close()
+
+
+@pytest.mark.parametrize(
+    "error", [KafkaException(KafkaError(KafkaError._STATE)), BufferError(), ValueError("a row it cannot take")]
+)
+async def test_whatever_it_raises_keeps_rows_of_its_own_subject_alone(
+    kafka: str, new_topic: Callable[..., str], url: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = new_topic(3)
+    books = open_books(url)
+    relay = OutboxRelay(books, kafka)
+    books.listener = relay.publish
+    refusing = Refusing(relay._producer, error)
+    monkeypatch.setattr(relay, "_producer", refusing)
+    await write_all(books, topic)
+    await drained(books)
+    assert refusing.left == 0
+    assert_in_order(read(kafka, topic, 3))
+    await relay.close()
+    await books.close()
+
+
+async def test_a_listener_that_raises_stops_no_writer_and_lets_no_later_event_overtake(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books, relay = gateway.runtime.books, gateway.runtime.relay
+
+    def refuse(_rows: list[OutboxRow]) -> None:
+        raise KafkaException(KafkaError(KafkaError._FATAL))
+
+    await eventually(lambda: relay._direct)
+    with monkeypatch.context() as patch:
+        patch.setattr(relay, "publish", refuse)
+        await books.write(add, "payments.v1", 0, 1)
+    await books.write(add, "payments.v1", 0, 2)
+    await eventually(lambda: [row.sequence for row in relay._queued.get("pay-0", ())] == [1, 2])
+
+
+class Refusing:
+    """A producer that refuses rows of one payment at first."""
+
+    def __init__(self, client: Producer, error: Exception) -> None:
+        self.left = 5
+        self._client, self._error = client, error
+
+    def produce(self, topic: str, value: bytes, key: str, **more: Any) -> None:
+        if key == "key-0" and self.left:
+            self.left -= 1
+            raise self._error
+        self._client.produce(topic, value, key, **more)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
