@@ -10,11 +10,10 @@ import time
 from asyncio.subprocess import PIPE, STDOUT
 from asyncio.subprocess import Process as Running
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from schemas.times import now
+from schemas.times import boot_micros
 from sluice.processes import Process, settings_classes
 from sluice.settings import environment
 
@@ -82,7 +81,7 @@ class Child:
         self.name = process.name
         self.state: ProcessState = "starting"
         self.pid: int | None = None
-        self.since: datetime | None = None
+        self.since_us: int | None = None
         self.restarts = 0
         self.was_ready = asyncio.Event()
         self._data = data
@@ -97,7 +96,7 @@ class Child:
         while True:
             started = time.monotonic()
             ended = await self._run_once()
-            self.pid, self.since = None, None
+            self.pid, self.since_us = None, None
             if time.monotonic() - started > STEADY_S:
                 self._crashes = 0
             if ended != AGAIN_AT_ONCE:
@@ -116,7 +115,7 @@ class Child:
             await self._running.wait()
         if self._reading is not None:
             await self._reading
-        self.pid, self.since = None, None
+        self.pid, self.since_us = None, None
         self._turn("stopped")
         self._log.close()
 
@@ -129,7 +128,7 @@ class Child:
             self._running = running = await self._start()
         except Exception as error:  # reported and retried like a crash, whatever it is
             return error
-        self.pid, self.since = running.pid, now()
+        self.pid, self.since_us = running.pid, boot_micros()
         self._turn("starting", f"pid {running.pid}")
         self._reading = asyncio.create_task(self._read(running))  # continues while the process is being stopped
         probing = asyncio.create_task(self._probe(running.pid))

@@ -15,6 +15,7 @@ from connectors.warehouse import quoted
 from schemas.times import now
 
 STATEMENT_MAX = 64 * 1024  # characters
+LOCKOUT_MAX = timedelta(hours=1)  # one that seems longer was written before the clock was set back
 CONNECTIONS_KEPT = 10_000  # a reader opens one per statement, and a statement ends within seconds
 
 # Of the functions that return a table, those that show nothing but what every reader may see.
@@ -53,7 +54,7 @@ class AccessControl:
         """Whether a connection with this token may query now. Called by DuckDB for each new connection."""
         given = token.encode()
         reader = next((name for name, known in self._tokens.items() if hmac.compare_digest(known, given)), None)
-        if reader is None or (reader in self._lockouts and now() < self._lockouts[reader]):
+        if reader is None or self._is_locked_out(reader):
             return False
         with self._lock:
             self._readers[connection_id] = reader
@@ -63,6 +64,10 @@ class AccessControl:
         """The reader behind a connection; None where it is unknown."""
         with self._lock:
             return self._readers.get(connection_id)
+
+    def _is_locked_out(self, reader: str) -> bool:
+        until = self._lockouts.get(reader)
+        return until is not None and timedelta() < until - now() <= LOCKOUT_MAX
 
     def lock_out(self, reader: str, seconds: float) -> None:
         """Refuse a reader's connections for so many seconds, in the next process too."""

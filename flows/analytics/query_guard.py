@@ -6,7 +6,9 @@ A restart loses nothing: the offsets are in the file, and the restarted flow res
 import os
 import resource
 import threading
+from operator import attrgetter
 from pathlib import Path
+from time import monotonic
 
 import duckdb
 import msgspec
@@ -23,7 +25,7 @@ COMMIT_WITHIN_S = 2.0
 log = structlog.get_logger()
 
 RUNNING = """
-SELECT connection_id, query, (epoch_ms(now()::TIMESTAMP) - epoch_ms(query_started_at)) / 1000.0
+SELECT connection_id, query, epoch_us(query_started_at)
 FROM quack_active_connections() WHERE query_started_at IS NOT NULL AND state <> 'idle' ORDER BY query_started_at
 """
 
@@ -36,9 +38,18 @@ class RunningStatement(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def running_statements(con: duckdb.DuckDBPyConnection) -> list[RunningStatement]:
-    """The statements that run now, the longest running first."""
-    return [RunningStatement(*row) for row in con.execute(RUNNING).fetchall()]
+class RunningTimes:
+    """How long statements run, from the look that saw them first: DuckDB knows the wall clock only."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, int], float] = {}
+
+    def look(self, con: duckdb.DuckDBPyConnection) -> list[RunningStatement]:
+        """The statements that run now, the longest running first."""
+        rows, moment = con.execute(RUNNING).fetchall(), monotonic()
+        self._seen = {(id, began): self._seen.get((id, began), moment) for id, _, began in rows}
+        running = [RunningStatement(id, text, moment - self._seen[id, began]) for id, text, began in rows]
+        return sorted(running, key=attrgetter("seconds"), reverse=True)
 
 
 def resident_mb() -> float:
@@ -70,6 +81,7 @@ class QueryGuard:
         """`commit_lock` is held during a commit."""
         self._con, self._access, self._settings, self._commit_lock = con, access, settings, commit_lock
         self._statements: list[RunningStatement] = []
+        self._times = RunningTimes()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._check, name="query guard", daemon=True)
         self._thread.start()
@@ -87,7 +99,7 @@ class QueryGuard:
     def _check(self) -> None:
         while not self._closing.wait(CHECK_EVERY_S):
             try:
-                self._statements = running_statements(self._con)
+                self._statements = self._times.look(self._con)
             except duckdb.OutOfMemoryException:
                 self.out_of_memory()
             statement = over_limit(self._statements, resident_mb(), self._settings)

@@ -29,13 +29,17 @@ log = structlog.get_logger()
 
 
 class QueuedEvent(msgspec.Struct):
-    """One event to notify of: its record, when it was queued, when it is due, and how often it was tried."""
+    """One event to notify of: its record, when it was queued, when it is due, and how often it was tried.
+
+    `waited_s`: the pauses between its tries: a clock that is set ahead makes one of them shorter, not all.
+    """
 
     record: Record
     event: Event
     queued_at: datetime
     due: datetime
     tries: int = 0
+    waited_s: float = 0.0
 
 
 # Bytewax pickles the queue, so snapshots of earlier releases name this class `flows.notifications.backlog.Job`.
@@ -47,7 +51,7 @@ class RetryQueue:
     """The events of one partition of `payments.v1` that wait for their messages."""
 
     def __init__(self, notifier: Notifier, patience: timedelta, queued: list[QueuedEvent]) -> None:
-        """`queued` are those of the last snapshot. An event is given up `patience` after it was queued."""
+        """`queued` are those of the last snapshot. An event is given up once it has waited for `patience`."""
         self._notifier, self._patience = notifier, patience
         self._lines: dict[str, deque[QueuedEvent]] = {}
         for item in queued:
@@ -81,7 +85,7 @@ class RetryQueue:
     async def _send_due(self) -> list[Out]:
         slots = asyncio.Semaphore(CONCURRENT_PAYMENTS)
         moment = now()
-        lines = [line for line in self._lines.values() if line[0].due <= moment]
+        lines = [line for line in self._lines.values() if _is_due(line[0], moment)]
         written = await asyncio.gather(*(self._send_line(line, slots) for line in lines))
         self._lines = {payment_id: line for payment_id, line in self._lines.items() if line}
         return [record for records in written for record in records]
@@ -100,7 +104,7 @@ class RetryQueue:
 
     async def _send(self, item: QueuedEvent) -> list[Out] | None:
         """The records of what became of an event; None where it has to wait."""
-        last_try = now() - item.queued_at >= self._patience
+        last_try = item.waited_s >= self._patience.total_seconds()
         try:
             recorded = await self._notifier.notify(item.event, last_try)
         except (GatewayAway, TryLater) as error:
@@ -115,9 +119,15 @@ class RetryQueue:
         return [out(NOTIFICATIONS.name, event.subject, event) for event in recorded]
 
 
+def _is_due(item: QueuedEvent, moment: datetime) -> bool:
+    """Whether its pause is over; one that seems longer than any is of before the clock was set back."""
+    return not timedelta() < item.due - moment <= timedelta(seconds=PAUSE_MAX_S)
+
+
 def _postpone(item: QueuedEvent, reason: str) -> None:
     pause_s = min(FIRST_PAUSE_S * 2**item.tries, PAUSE_MAX_S)
     if item.tries == 0:
         log.warning("notification.postponed", event_id=item.event.id, reason=reason)
     item.tries += 1
+    item.waited_s += pause_s
     item.due = now() + timedelta(seconds=pause_s)

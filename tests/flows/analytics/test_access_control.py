@@ -1,6 +1,6 @@
 """Access control of the warehouse: what readers may ask, and everything they may not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -249,6 +249,13 @@ def test_no_view_of_duckdb_itself_shows_a_token(
     """They call functions that nobody may name, and are let in: a view has none in its tree."""
     shown = str(reader.query(f"FROM {view}").rows)
     assert not [name for name in READERS if token(served, name) in shown]
+
+
+def test_a_clock_set_back_locks_nobody_out_for_hours(tmp_path: Path, set_clock: Callable[[float], None]) -> None:
+    access = AccessControl({"sql": "token"}, tmp_path / "refused.json")
+    access.lock_out("sql", 60)
+    set_clock(-1)
+    assert access.authenticate("connection", "token", "")
 
 
 def test_who_asked_too_much_is_let_in_again_after_a_while(tmp_path: Path) -> None:

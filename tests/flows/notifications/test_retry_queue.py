@@ -59,7 +59,7 @@ def test_a_later_word_never_overtakes_an_earlier_one(stage: Any, make: Any, queu
     pending = recorded(make.completed(payment, 3))
     done = recorded(make.completed(msgspec.structs.replace(payment, state="captured", status="succeeded"), 4))
     assert stage.loop_thread.run(queue.process([pending])) == []
-    make_due(queue, timedelta(minutes=30))
+    make_due(queue, timedelta(seconds=29))
     stage.gateway.recipients["acct_ada"] = make.recipient(phone=None)
     stage.loop_thread.run(queue.process([done]))
     assert stage.messages() == []  # the first one is not due yet
