@@ -7,14 +7,14 @@ from quart import Quart, Response
 
 from connectors.processors.settings import ProcessorSettings
 from gateway.books.sessions import forget_expired
-from gateway.payments.recovery import recover
+from gateway.payments.recovery_pools import recover
 from gateway.routes import BLUEPRINTS
 from gateway.runtime import EXTENSION, opened
 from gateway.seed import register_services, seed_accounts
 from gateway.settings import GatewaySettings
 from gateway.web.access_log import measure
 from gateway.web.errors import register_errors
-from schemas.times import now_micros
+from schemas.times import steady_micros
 
 BODY_MAX = 64 * 1024
 BODY_TIMEOUT_S = 5
@@ -41,13 +41,13 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
     @app.before_serving
     async def start() -> None:
         made = await stack.enter_async_context(opened(settings, processors or sandbox))
-        await made.books.write(forget_expired, now_micros())
+        await made.books.write(forget_expired, steady_micros())
         await register_services(made)
         if settings.seed:
             await seed_accounts(made)
         app.extensions[EXTENSION] = made
         recovery = asyncio.create_task(recover(made), name="recovery")
-        stack.callback(recovery.cancel)
+        stack.push_async_callback(_end, recovery)
 
     @app.after_serving
     async def stop() -> None:
@@ -59,6 +59,11 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
     app.after_request(_protect)
     register_errors(app)
     return app
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _protect(response: Response) -> Response:

@@ -14,7 +14,7 @@ from gateway.books.operations import Operation, OperationKind, OperationStatus
 from gateway.books.payments import PaymentRow
 from gateway.books.postings import Entries
 from gateway.books.refunds import RefundRow
-from gateway.policy import APPROVAL_MAX_US, Policy
+from gateway.policy import Policy
 from schemas.events import payment_type
 from schemas.payments import ProcessorName
 from schemas.states import STATUS, PaymentState, can_become
@@ -108,6 +108,8 @@ def change_of(
     postings: tuple[OperationPosting, ...] = (),
 ) -> Change:
     """The change that leaves a payment as `effect` says, at `now` (microseconds UTC).
+
+    Leases count from `now`; `commit.commit` puts them on the steady clock, where they run out.
 
     `waiting`: something is open that decides it. `in_flight`: another call is out, and its answer is what the
     request that asked for it is answered with. Raises `ImpossibleTransition` (a bug).
@@ -268,7 +270,7 @@ def _resting(payment: PaymentRow, now: int) -> PaymentRow:
         payment,
         recovery_point="finished",
         worker_id=None,
-        lease_until=now + APPROVAL_MAX_US if payment.state == "requires_action" else None,
+        lease_until=None,
         updated_at=now,
     )
 

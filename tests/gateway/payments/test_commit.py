@@ -88,10 +88,12 @@ def test_the_next_operation_is_in_the_books_before_it_is_sent(conn: Connection) 
         parent_reference="ref",
         amount=300,
         currency="EUR",
+        ordinal=row.version,
         worker_id="wrk",
-        lease_until=AT + MINUTE_US,
+        lease_until=step.to_send.lease_until,
         created_at=AT,
     )
+    assert is_a_minute_away(step.to_send.lease_until)
     assert is_id("op", step.to_send.id)
     assert (step.answers, select_attempts(conn, "pay")) == ({}, [])
 
