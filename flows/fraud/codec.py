@@ -80,7 +80,8 @@ def streamed_payment(
         offset=offset,
     )
     try:
-        if is_ahead(payment.occurred_at, recorded_at):
+        stored_at = max(recorded_at, payment.created_at)  # the clock may have been set back between the two
+        if is_ahead(payment.occurred_at, stored_at):
             item.fault = "occurred_at_ahead"
         else:
             item.input = payment_input(payment)
