@@ -25,23 +25,28 @@ CALLS = 4  # at a time, so that few calls fill a pool
 
 
 @pytest.fixture(autouse=True)
-def few_calls(monkeypatch: pytest.MonkeyPatch, shop: Shop) -> None:
-    """Recovery with little room, that looks often."""
+def few_calls(shop: Shop) -> None:
+    """Recovery with little room."""
     runtime = shop.gateway.runtime
     runtime.policy = msgspec.structs.replace(runtime.policy, recovery_calls=CALLS)
-    monkeypatch.setattr(recovery_pools, "EVERY_S", 0.02)
 
 
 @asynccontextmanager
 async def recovering(runtime: Runtime) -> AsyncIterator[None]:
-    """Recovery runs meanwhile."""
-    task = asyncio.create_task(recover(runtime))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    """Recovery runs meanwhile, and looks often; the app's own has looked, and sleeps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recovery_pools, "EVERY_S", 0.02)
+        task = asyncio.create_task(recover(runtime))
+        try:
+            yield
+        finally:
+            await _end(task)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def left_in_doubt(shop: Shop, processor: ProcessorName, count: int = MANY, **given: Any) -> list[str]:
