@@ -1,21 +1,23 @@
 """Heartbeats of the flows, read by the supervisor: a small file in the data directory, replaced atomically."""
 
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from schemas.settings import Settings
-from schemas.times import now
+from schemas.times import boot_micros
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """`lag`: records of its topics that the process has not read yet. `at`: UTC. `pid`: the process's."""
+    """`lag`: records of its topics that the process has not read yet. `pid`: the process's.
+
+    `up_us`: when it was written, by `boot_micros`.
+    """
 
     pid: int
     lag: int
-    at: datetime
+    up_us: int = 0
 
 
 def beat(settings: Settings, name: str, pid: int, lag: int) -> None:
@@ -24,7 +26,7 @@ def beat(settings: Settings, name: str, pid: int, lag: int) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode(Beat(pid, lag, now())))
+        fresh.write_bytes(msgspec.json.encode(Beat(pid, lag, boot_micros())))
         fresh.replace(path)
 
 

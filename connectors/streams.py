@@ -9,7 +9,7 @@ record, then drains what is available, so that no partition waits for an idle on
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 
 from bytewax import operators as op
@@ -27,7 +27,6 @@ from connectors.kafka import producer
 from connectors.record_reader import Bookmark, Bookmarks, OffsetGone, RecordReader, places
 from connectors.records import Out, Place, Record, dead_letter, out, read
 from schemas.events import Event
-from schemas.times import now
 
 __all__ = [
     "BroadcastSource",
@@ -212,18 +211,17 @@ class _WholeTopics(StatelessSourcePartition[Record]):
 
 class _PeriodicTopics(StatelessSourcePartition[Record]):
     def __init__(self, reader: RecordReader, every_s: float) -> None:
-        self._reader, self._every = reader, timedelta(seconds=every_s)
-        self._next = now()
+        self._reader, self._every_s = reader, every_s
+        self._next = monotonic()  # not the engine's `next_awake`: a clock set back would put it off by as much
 
     def next_batch(self) -> list[Record]:
+        if monotonic() < self._next:
+            return []
         records = self._reader.poll(0)
         while not self._reader.at_end():
             records += self._reader.poll()
-        self._next = now() + self._every
+        self._next = monotonic() + self._every_s
         return records
-
-    def next_awake(self) -> datetime:
-        return self._next
 
     def close(self) -> None:
         self._reader.close()

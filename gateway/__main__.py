@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import signal
 import sys
 
@@ -37,9 +38,19 @@ async def _freeze_startup_objects() -> None:
     gc.set_threshold(GC_THRESHOLD)
 
 
+def _open_files_freely() -> None:
+    """Take all the files that the system allows: clients whose processor hangs hold a connection each, and wait.
+
+    Beyond the usual 1,024 no connection is accepted, of whatever processor.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main() -> int:
     """The exit code: 1 if a setting or another gateway keeps this one from starting; the log has the reason."""
     keep_memory_private()  # card numbers and CVCs pass through it
+    _open_files_freely()
     configure("gateway")
     try:
         asyncio.run(run(load(GatewaySettings), load(ProcessorSettings)))

@@ -8,7 +8,7 @@ from connectors.lasting import LastingTask
 from connectors.processors.settings import ProcessorSettings
 from gateway.books.controls import add_rules
 from gateway.books.sessions import forget_expired
-from gateway.payments.recovery import recover
+from gateway.payments.recovery_pools import recover
 from gateway.routes import BLUEPRINTS
 from gateway.runtime import EXTENSION, opened
 from gateway.seed import register_services, seed_accounts
@@ -16,7 +16,7 @@ from gateway.settings import GatewaySettings
 from gateway.web.access_log import measure
 from gateway.web.errors import register_errors
 from schemas.controls import DEFAULTS
-from schemas.times import now_micros
+from schemas.times import now_micros, steady_micros
 
 BODY_MAX = 64 * 1024
 BODY_TIMEOUT_S = 5
@@ -43,7 +43,7 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
     @app.before_serving
     async def start() -> None:
         made = await stack.enter_async_context(opened(settings, processors or sandbox))
-        await made.books.write(forget_expired, now_micros())
+        await made.books.write(forget_expired, steady_micros())
         await made.books.write(add_rules, DEFAULTS, now_micros())
         await register_services(made)
         if settings.seed:

@@ -56,4 +56,4 @@ class OutboxMetrics:
     def show(self, rows: int, since: int | None, now: int) -> None:
         """Show what waits, and since when; `since` and `now` in microseconds UTC."""
         self.rows.set(rows)
-        self.seconds.set(0 if since is None else (now - since) / 1_000_000)
+        self.seconds.set(0 if since is None else max(0, now - since) / 1_000_000)

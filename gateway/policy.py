@@ -15,7 +15,9 @@ WATCH_US = {
     "local": (10 * SECOND_US, 30 * SECOND_US),
     "production": (MINUTE_US, 5 * MINUTE_US, HOUR_US, 24 * HOUR_US),
 }
-APPROVAL_MAX_US = 3 * HOUR_US  # PayPal keeps an order open for its payer this long
+# A payer may approve and never come back: the pauses before each question about it. PayPal keeps an order open for
+# its payer for three hours, their sum.
+ASK_PAYER_US = tuple(minutes * MINUTE_US for minutes in (1, 2, 5, 10, 12, 30, 30, 30, 30, 30))
 INTERRUPTED_AFTER_US = 10 * SECOND_US  # how long a received payment waits for its client to come back
 
 
@@ -25,7 +27,9 @@ class Policy(msgspec.Struct, frozen=True):
     `lease_us`: how long work in hand belongs to a worker. `unknown_window_us`: from the end of a call's timeout to
     the first look-up of it, and between the later ones. `watch_us`: the pauses before each further look-up of a
     call that was given up. `review_max_us`: how long a review whose issuer was not asked stays open.
-    `first_card_cap`: that of a card or payer that never paid.
+    `first_card_cap`: that of a card or payer that never paid. `ask_payer_us`: the pauses before each question
+    whether the payer approved an order; after the last one it is given up. `recovery_calls`: what recovery has in
+    hand at one processor.
     """
 
     worker_id: str
@@ -38,6 +42,8 @@ class Policy(msgspec.Struct, frozen=True):
     merchant_cap: int
     first_card_cap: int
     rates: EuroRates
+    ask_payer_us: tuple[int, ...] = ASK_PAYER_US
+    recovery_calls: int = 32
 
 
 def policy_of(settings: GatewaySettings) -> Policy:
@@ -53,4 +59,5 @@ def policy_of(settings: GatewaySettings) -> Policy:
         merchant_cap=settings.stand_in_merchant_cap,
         first_card_cap=settings.stand_in_first_card_cap,
         rates=EuroRates(settings.euro_rates),
+        recovery_calls=settings.recovery_calls,
     )

@@ -15,6 +15,7 @@ from connectors.keyfiles import read_or_make
 from connectors.processors.contract import Processor
 from connectors.processors.registry import open_processors
 from connectors.processors.settings import ProcessorSettings
+from gateway.books.clock import set_steady_clock
 from gateway.books.controls import keep_controls
 from gateway.books.engine import Books, UnknownCommit
 from gateway.books.opening import migrate, open_books
@@ -109,6 +110,7 @@ async def opened(settings: GatewaySettings, processors: ProcessorSettings) -> As
         books = open_books(url)
         registry = CollectorRegistry()
         stack.push_async_callback(books.close)
+        await set_steady_clock(books)
         made = Runtime(
             settings=settings,
             policy=policy_of(settings),

@@ -18,6 +18,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
 
     `public_url` is what clients and processors reach us by (default: our own port on localhost).
     `proxies`: addresses and networks, separated by commas, whose X-Forwarded-For says who calls.
+    `recovery_calls`: how many operations recovery asks one processor for at a time.
     `vault` is the path of the vault's Unix socket (default: the one the vault opens for this data directory).
     `review_max_s`: how long a payment may wait for a reviewer before its issuer is asked; then it is voided.
     `stand_in_…_cap` bound what may pass unjudged per UTC day, in euro cents; the first card's is that of a card or
@@ -34,6 +35,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     lease_s: float = msgspec.field(default=15.0, name="lease")
     call_timeout_s: float = msgspec.field(default=10.0, name="call_timeout")
     unknown_window_s: float = msgspec.field(default=0.0, name="unknown_window")
+    recovery_calls: int = 32
     verdict_budget_ms: int = 250
     review_max_s: float = msgspec.field(default=72 * 3600.0, name="review_max")
     stand_in_card_cap: int = 50_000
@@ -45,6 +47,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
         """Fill in what depends on the profile. Raises `BadSetting` for what contradicts it."""
         if self.seed and self.profile != "local":
             raise BadSetting("SLUICE_SEED: demo accounts are made in the local profile only")
+        if self.recovery_calls < 1:
+            raise BadSetting("SLUICE_RECOVERY_CALLS must be 1 at least")
         if self.lease_s <= self.call_timeout_s:
             raise BadSetting("SLUICE_LEASE must be longer than SLUICE_CALL_TIMEOUT")
         self.books_url()

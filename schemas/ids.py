@@ -1,7 +1,11 @@
-"""Prefixed ids that sort by time of birth and cannot be guessed (48 bits of milliseconds, 80 random)."""
+"""Prefixed ids that sort by birth, also where the wall clock was set back, and cannot be guessed.
+
+48 bits are milliseconds of the steady clock, 80 are random.
+"""
 
 import secrets
-import time
+
+from schemas.times import steady_micros
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
 PAIRS = [first + second for first in ALPHABET for second in ALPHABET]  # ten bits at once: half the time
@@ -15,6 +19,6 @@ def new_id(prefix: str) -> str:
 
     Letters stand in every id we make, so none can pass for a card number.
     """
-    number = int(time.time() * 1000) << 80 | secrets.randbits(80)
+    number = steady_micros() // 1000 << 80 | secrets.randbits(80)
     pairs = [PAIRS[number >> shift & 1023] for shift in range(BITS - PAIR_BITS, -1, -PAIR_BITS)]
     return f"{prefix}_{''.join(pairs)}"

@@ -10,12 +10,11 @@ import time
 from asyncio.subprocess import PIPE, STDOUT
 from asyncio.subprocess import Process as Running
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from connectors.lasting import LastingTask
-from schemas.times import now
+from schemas.times import boot_micros
 from sluice.output_log import OutputLog
 from sluice.processes import Process, settings_classes
 from sluice.settings import environment
@@ -45,7 +44,7 @@ class Child:
         self.name = process.name
         self.state: ProcessState = "starting"
         self.pid: int | None = None
-        self.since: datetime | None = None
+        self.since_us: int | None = None
         self.restarts = 0
         self.was_ready = asyncio.Event()
         self._data = data
@@ -60,7 +59,7 @@ class Child:
         while True:
             started = time.monotonic()
             ended = await self._run_once()
-            self.pid, self.since = None, None
+            self.pid, self.since_us = None, None
             if time.monotonic() - started > STEADY_S:
                 self._crashes = 0
             if not self._at_once(ended):
@@ -79,7 +78,7 @@ class Child:
             await self._running.wait()
         if self._reading is not None:
             await self._reading.done()
-        self.pid, self.since = None, None
+        self.pid, self.since_us = None, None
         self._turn("stopped")
         self._log.close()
 
@@ -95,7 +94,7 @@ class Child:
             self._running = running = await self._start()
         except Exception as error:  # reported and retried like a crash, whatever it is
             return error
-        self.pid, self.since = running.pid, now()
+        self.pid, self.since_us = running.pid, boot_micros()
         self._turn("starting", f"pid {running.pid}")
         # It continues while the process is being stopped.
         self._reading = LastingTask(self._read(running), "output of a process", returns=True)

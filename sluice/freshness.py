@@ -2,13 +2,14 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from statistics import quantiles as cut
 from types import TracebackType
 from typing import Any
 
 from connectors.warehouse import WarehouseError, WarehouseReader
 from schemas.settings import Settings
+from schemas.times import now
 
 EVERY_S = 1.0
 POLL_S = 0.03  # each query costs the warehouse a few milliseconds
@@ -42,7 +43,7 @@ class Freshness:
         self._newest = payment_id, recorded_at
 
     async def __aenter__(self) -> "Freshness":
-        self._since = datetime.now(UTC)
+        self._since = now()
         self._over = asyncio.Event()
         self._task = asyncio.create_task(self._sample())
         return self
@@ -64,7 +65,7 @@ class Freshness:
                 await asyncio.wait_for(self._over.wait(), EVERY_S)
             newest, self._newest = self._newest, None
             if newest and await self._seen(*newest):
-                self.ages_ms.append((datetime.now(UTC) - newest[1]).total_seconds() * 1000)
+                self.ages_ms.append((now() - newest[1]).total_seconds() * 1000)
 
     async def _seen(self, payment_id: str, at: datetime) -> bool:
         give_up = asyncio.get_running_loop().time() + GIVEN_UP_S

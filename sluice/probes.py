@@ -2,19 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 
 from connectors.heartbeat import Beat, last_beat
 from gateway.vault.frames import REPLIES, Done, Ping, Splitter, pack
 from schemas.settings import Settings
-from schemas.times import now
+from schemas.times import boot_micros
 from sluice.broker import is_open
 
 Probe = Callable[[int], Awaitable[bool]]
 
 PATIENCE_S = 2.0  # for one probe
-BEAT_AGE_MAX = timedelta(seconds=5)
+BEAT_AGE_MAX_US = 5_000_000
 
 
 def http(port: int, path: str) -> Probe:
@@ -55,9 +54,9 @@ def heartbeat(settings: Settings, name: str) -> Probe:
 def fresh_beat(settings: Settings, name: str, pid: int) -> Beat | None:
     """The last heartbeat of `name` if the process `pid` wrote it within the last 5 s, else None."""
     beat = last_beat(settings, name)
-    if beat is None or beat.pid != pid or now() - beat.at > BEAT_AGE_MAX:
+    if beat is None or beat.pid != pid:
         return None
-    return beat
+    return beat if 0 <= boot_micros() - beat.up_us <= BEAT_AGE_MAX_US else None
 
 
 def kafka(bootstrap: str) -> Probe:

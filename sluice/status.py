@@ -8,14 +8,13 @@ import fcntl
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 
 import click
 import msgspec
 
 from schemas.settings import load
-from schemas.times import now
+from schemas.times import boot_micros
 from sluice.child_process import Child, ProcessState
 from sluice.probes import fresh_beat
 from sluice.processes import NAMES
@@ -23,12 +22,12 @@ from sluice.settings import StackSettings
 
 
 class RecordedProcess(msgspec.Struct, frozen=True):
-    """A process as the supervisor last saw it. `since`: when its `pid` was started, UTC."""
+    """A process as the supervisor last saw it. `since_us`: when its `pid` was started, by `boot_micros`."""
 
     name: str
     state: ProcessState
     pid: int | None
-    since: datetime | None
+    since_us: int | None
     restarts: int
 
 
@@ -68,7 +67,7 @@ class StateFile:
 
     def write(self, children: Iterable[Child]) -> None:
         """Replace it by the present state of the children, unless it says that already."""
-        entries = [RecordedProcess(c.name, c.state, c.pid, c.since, c.restarts) for c in children]
+        entries = [RecordedProcess(c.name, c.state, c.pid, c.since_us, c.restarts) for c in children]
         encoded = msgspec.json.encode(entries)
         if encoded == self._written:
             return
@@ -87,7 +86,7 @@ def read(settings: StackSettings) -> list[ProcessStatus]:
 
 
 def _status(settings: StackSettings, entry: RecordedProcess) -> ProcessStatus:
-    uptime = round((now() - entry.since).total_seconds(), 1) if entry.since else None
+    uptime = round((boot_micros() - entry.since_us) / 1_000_000, 1) if entry.since_us else None
     beat = fresh_beat(settings, entry.name, entry.pid) if entry.pid else None
     return ProcessStatus(entry.name, entry.state, entry.pid, uptime, beat.lag if beat else None, entry.restarts)
 

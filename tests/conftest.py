@@ -6,6 +6,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import cycle, islice
@@ -17,6 +18,7 @@ import pytest
 from benchmarks.postgres import Server, serving
 from connectors.kafka import create_topics
 from schemas.settings import PORTS, load
+from schemas.times import STEADY
 from schemas.topics import Topic
 from sluice import broker, jars
 from sluice.child_process import LAUNCH
@@ -51,6 +53,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _uses_the_stack(item: pytest.Item) -> bool:
     return isinstance(item, pytest.Function) and "stack" in item.fixturenames
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """`set_clock(hours)`: the wall clock is set ahead by so many hours, or back, for the rest of the test."""
+    seconds, nanoseconds = time.time, time.time_ns
+
+    def set_by(hours: float) -> None:
+        monkeypatch.setattr(time, "time", lambda: seconds() + hours * 3600)
+        monkeypatch.setattr(time, "time_ns", lambda: nanoseconds() + int(hours * 3600) * 10**9)
+
+    return set_by
+
+
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """`pass_time(seconds)`: the steady clock of this process goes on by so much."""
+
+    def go_on(seconds: float) -> None:
+        monkeypatch.setattr(STEADY, "offset_us", STEADY.offset_us + int(seconds * 1_000_000))
+
+    return go_on
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from gateway.books.idempotency import idempotency_keys
 from gateway.books.operations import OperationOpen, operations
 from gateway.books.payments import PaymentRow, payments
 from gateway.events.verdict_inbox import VerdictInbox
-from gateway.payments.recovery import sweep
+from gateway.payments.recovery_pools import sweep
 from gateway.runtime import Runtime
 from schemas.fraud import Outcome, Verdict
 from schemas.times import now

@@ -86,7 +86,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     Explicit results are `succeeded`, `declined` (the issuer refused) and `failed` (a technical refusal: no money
     moved). `unknown` is a timeout, a reset after sending, or an unreadable answer. Only `lookup` returns
-    `not_found` for a call the processor does not know, and `reverse` where there is nothing to reverse.
+    `not_found` for a call the processor does not know, `reverse` where there is nothing to reverse, and
+    `order_status` where nobody approved.
     `sent` is False only where no connection was established, so that nothing can have been applied.
     `must_reverse` comes with `declined` only: the bank approved, the processor's own checks did not, and the money
     stays reserved until a `reverse` of this call succeeds or finds nothing.
@@ -166,4 +167,7 @@ class RedirectProcessor(Processor, Protocol):
         """Open an order (deduplicated by request id); the answer has its id and `redirect_url`."""
 
     async def order_status(self, order_reference: str) -> Answer:
-        """`succeeded` once the payer approved the order, `failed` where it was voided, else `unknown`."""
+        """`succeeded` once the payer approved the order, `not_found` before, `failed` where the order is gone.
+
+        `unknown` is no answer: the payer may have approved.
+        """

@@ -108,7 +108,7 @@ def parse_created(charge: Charge, reply: HttpReply) -> Answer:
 
 
 def parse_order(order_id: str, reply: HttpReply) -> Answer:
-    """Whether the payer approved the order. Raises `Mismatch` and `UNREADABLE`."""
+    """Whether the payer approved the order; `not_found`: not yet. Raises `Mismatch` and `UNREADABLE`."""
     if reply.status == 404:
         return Answer("failed", detail="PayPal knows no such order any more")
     if reply.status != 200:
@@ -118,7 +118,8 @@ def parse_order(order_id: str, reply: HttpReply) -> Answer:
     if order.status == "VOIDED":
         return Answer("failed", order_id, detail="order VOIDED")
     if order.status not in APPROVED:
-        return Answer("unknown", order_id, detail=f"order {order.status}")
+        waits = order.status in WAITING
+        return Answer("not_found" if waits else "unknown", order_id, detail=f"order {order.status}")
     total = order.purchase_units[0].amount
     amount = from_decimal(total.value, total.currency_code) if total else None
     return Answer("succeeded", order_id, amount=amount)

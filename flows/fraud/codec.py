@@ -16,7 +16,7 @@ from schemas.events import EVENT_TYPES, DeadLetter, Event, derived_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
 from schemas.payments import Payment, PaymentEvent, RefundEvent, TransactionCompleted
-from schemas.times import as_utc, now
+from schemas.times import as_utc, from_micros, now, steady_micros
 from schemas.topics import RISK
 
 SOURCE = "/flows/fraud"
@@ -87,7 +87,8 @@ def streamed_payment(
         offset=offset,
     )
     try:
-        if _is_ahead(payment.occurred_at, recorded_at):
+        stored_at = max(recorded_at, payment.created_at)  # the clock may have been set back between the two
+        if _is_ahead(payment.occurred_at, stored_at):
             item.fault = "occurred_at_ahead"
         else:
             item.input = payment_input(payment)
@@ -176,5 +177,5 @@ def _is_usable(label: Label) -> bool:
 
 
 def _is_ahead(occurred_at: datetime, recorded_at: datetime) -> bool:
-    """Also where both lie ahead of our own clock: whoever wrote such an event is not the gateway."""
-    return is_ahead(occurred_at, min(recorded_at, now()))
+    """Also where both lie ahead of our own clock, set back or not: who wrote such an event is not the gateway."""
+    return is_ahead(occurred_at, min(recorded_at, max(now(), from_micros(steady_micros()))))

@@ -20,7 +20,7 @@ class EmailTaken(Refusal):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `accounts`; times in microseconds UTC.
+    """A row of `accounts`; times in microseconds UTC, `locked_until` by the steady clock.
 
     `extra_scopes`: granted to this account alone, separated by spaces. `limit_class`: empty for each route's own.
     `email_key`: the address without case, one account per mailbox. `password_hash`: null where nobody can log in.
@@ -134,12 +134,15 @@ def change(conn: Connection, account: Account) -> None:
 
 
 def count_failure(conn: Connection, account_id: str, now: int) -> None:
-    """Count a wrong password; the tenth locks the account for 30 minutes. One UPDATE, so none is lost."""
+    """Count a wrong password; the tenth locks the account for 30 minutes from `now` (steady clock).
+
+    One UPDATE, so none is lost.
+    """
     _count_failure(conn, of_account_id=account_id, lock_until=now + LOCK_US)
 
 
 def forget_failures(conn: Connection, account_id: str, now: int) -> bool:
-    """The right password was given: False where that does not count, because the account is locked."""
+    """The right password was given: False where the account is locked at `now` (steady clock)."""
     return _forget_failures(conn, of_account_id=account_id, now=now).rowcount == 1
 
 

@@ -58,7 +58,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `idempotency_keys`. Times in microseconds UTC.
+    """A row of `idempotency_keys`. Times in microseconds of the steady clock.
 
     `ok_status`: the answer of a payment that waits for nobody (201 or 200). `status`: null while running.
     """
@@ -111,7 +111,7 @@ def claim(
     subject_id: str | None = None,
     ok_status: int = 201,
 ) -> Claimed | IdempotentAnswer:
-    """Claim a key until `lease_until` (microseconds UTC), or read what its request was answered.
+    """Claim a key from `now` until `lease_until` (steady clock), or read what its request was answered.
 
     Raises `KeyReused` for another request and `RequestRunning` while someone holds the key.
     """

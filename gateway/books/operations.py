@@ -34,8 +34,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     `parent_id`: the operation this one follows or takes back; `parent_reference`: the processor's reference of
     that one. Of a capture, `part` counts those of its authorization from 1, and the `final` one lets the rest go.
     `replaces_id`: the operation that was given up and that this one does anew. `requested_by`: the account that
-    asked for it; null where it follows by itself. `checks`: look-ups since it was given up. `lease_until`: while
-    sending, its worker's lease; then, when recovery asks again; null: never.
+    asked for it; null where it follows by itself. `ordinal`: grows from one operation of a payment to the next.
+    `checks`: look-ups since it was given up, of an order those for its payer's approval. `lease_until`, by the
+    steady clock: while sending, its worker's lease; then, when recovery asks again; null: never.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     refund_id: str | None = None
     replaces_id: str | None = None
     requested_by: str | None = None
+    ordinal: Int32 = 0
     status: OperationStatus = "sending"
     processor_reference: str | None = None
     decline_code: DeclineCode | None = None
@@ -85,7 +87,10 @@ Index(
     "uq_operations_reversal", _c.parent_id, unique=True, sqlite_where=_is_reversal, postgresql_where=_is_reversal
 )
 Index("ix_operations_payment_id", _c.payment_id)
-Index("ix_operations_lease_until", _c.lease_until)
+_is_sending = _c.status == literal_column("'sending'")
+Index("ix_operations_sending", _c.lease_until, sqlite_where=_is_sending, postgresql_where=_is_sending)
+_is_awaited = _c.lease_until.is_not(None) & (_c.status != literal_column("'sending'"))
+Index("ix_operations_due", _c.processor, _c.lease_until, sqlite_where=_is_awaited, postgresql_where=_is_awaited)
 Index("ix_operations_finished_at", _c.finished_at)
 
 _names = Operation.__struct_fields__
@@ -98,14 +103,25 @@ _attempts = Statement(
 _insert = Statement(insert(operations))
 _select = Statement(select(operations).where(_c.id == bindparam("operation_id")))
 _of_payment = Statement(
-    select(operations).where(_c.payment_id == bindparam("of_payment_id")).order_by(_c.created_at, _c.id)
+    select(operations)
+    .where(_c.payment_id == bindparam("of_payment_id"))
+    .order_by(_c.ordinal, _c.created_at, _c.id)
 )
 _reversal_of = Statement(select(operations).where(_c.parent_id == bindparam("of_parent_id"), _is_reversal))
 _update = Statement(
     update(operations).where(_c.id == bindparam("operation_id"), _c.status == bindparam("from_status")), _changing
 )
+_lost = Statement(
+    select(operations)
+    .where(_is_sending, _c.lease_until <= bindparam("now"))
+    .order_by(_c.lease_until)
+    .limit(bindparam("most"))
+)
 _due = Statement(
-    select(operations).where(_c.lease_until <= bindparam("now")).order_by(_c.lease_until).limit(bindparam("most"))
+    select(operations)
+    .where(_is_awaited, _c.processor == bindparam("at_processor"), _c.lease_until <= bindparam("now"))
+    .order_by(_c.lease_until)
+    .limit(bindparam("most"))
 )
 _lease = Statement(
     update(operations)
@@ -180,13 +196,18 @@ def update_operation(conn: Connection, operation: Operation, from_status: Operat
         raise Outdated(operation.id)
 
 
-def select_due_operations(conn: Connection, now: int, most: int) -> list[Operation]:
-    """Up to `most` operations that recovery asks for by `now` (microseconds UTC), the longest overdue first."""
-    return [_operation(row) for row in _due(conn, now=now, most=most)]
+def select_lost_operations(conn: Connection, now: int, most: int) -> list[Operation]:
+    """Up to `most` operations whose worker's lease ran out by `now` (steady clock), the longest ago first."""
+    return [_operation(row) for row in _lost(conn, now=now, most=most)]
+
+
+def select_due_operations(conn: Connection, processor: ProcessorName, now: int, most: int) -> list[Operation]:
+    """Up to `most` operations that a processor is asked for by `now` (steady clock), the longest overdue first."""
+    return [_operation(row) for row in _due(conn, at_processor=processor, now=now, most=most)]
 
 
 def take_lease(conn: Connection, operation: Operation, worker_id: str, lease_until: int) -> bool:
-    """Take an overdue operation until `lease_until` (microseconds UTC); False where another worker did."""
+    """Take an overdue operation until `lease_until` (steady clock); False where another worker did."""
     taken = _lease(
         conn,
         operation_id=operation.id,

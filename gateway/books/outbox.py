@@ -50,8 +50,9 @@ _written = [name for name in OutboxRow.__struct_fields__ if name not in ("id", "
 _insert = Statement(insert(outbox).values({name: bindparam(name) for name in _written}).returning(_c.id))
 _publish = Statement(update(outbox).where(_c.id == bindparam("row_id")).values(published_at=bindparam("at")))
 _unpublished = Statement(
-    select(outbox).where(_waiting, _c.recorded_at <= bindparam("until")).order_by(_c.id).limit(bindparam("most"))
+    select(outbox).where(_waiting, _c.id <= bindparam("until")).order_by(_c.id).limit(bindparam("most"))
 )
+_newest_id = Statement(select(func.max(_c.id)))
 _history = Statement(
     select(outbox)
     .where(_c.subject_id == bindparam("of_subject_id"), _c.sequence.is_not(None))
@@ -97,8 +98,13 @@ def mark_published(conn: Connection, row_ids: list[int], at: int) -> None:
     _publish.many(conn, [{"row_id": row_id, "at": at} for row_id in row_ids])
 
 
+def newest_id(conn: Connection) -> int:
+    """The id of the newest row; 0 where there is none."""
+    return _newest_id(conn).scalar() or 0
+
+
 def select_unpublished(conn: Connection, until: int, most: int) -> list[OutboxRow]:
-    """Up to `most` rows Kafka has not acknowledged, recorded at or before `until` (microseconds UTC), in order."""
+    """Up to `most` rows Kafka has not acknowledged, up to the id `until`, in order."""
     return [OutboxRow(*row) for row in _unpublished(conn, until=until, most=most)]
 
 

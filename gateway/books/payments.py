@@ -20,8 +20,9 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `payments`. Amounts in minor units of `currency`, times in microseconds UTC.
 
     `wanted_processor`: the one the client named; such a payment never fails over. `announced`: the status of the
-    last `transaction_completed`. `sequence`: that of its last event. `lease_until`: when recovery looks at it;
-    null where nothing is due. `risk` is JSON of the applied verdict, `last_refusal` of a `LastRefusal`.
+    last `transaction_completed`. `sequence`: that of its last event. `lease_until`: when recovery looks at it, by
+    the steady clock; null where nothing is due. `risk` is JSON of the applied verdict, `last_refusal` of a
+    `LastRefusal`.
     """
 
     id: str
@@ -111,7 +112,15 @@ payments = table_of("payments", PaymentRow)
 _c = payments.c
 Index("ix_payments_customer_id", _c.customer_id, _c.id)
 Index("ix_payments_merchant_id", _c.merchant_id, _c.id)
-Index("ix_payments_lease_until", _c.lease_until)
+_is_leased = _c.lease_until.is_not(None)
+Index(
+    "ix_payments_due",
+    _c.recovery_point,
+    _c.processor,
+    _c.lease_until,
+    sqlite_where=_is_leased,
+    postgresql_where=_is_leased,
+)
 Index("ix_payments_risk_outcome", _c.risk_outcome, _c.id)
 _is_paid = _c.amount_captured > literal_column("0")  # as a bind value it would keep the index from being used
 Index("ix_payments_paid", _c.stream_key, sqlite_where=_is_paid, postgresql_where=_is_paid)
@@ -125,10 +134,29 @@ _select = Statement(select(payments).where(_c.id == bindparam("payment_id")))
 _update = Statement(
     update(payments).where(_c.id == bindparam("payment_id"), _c.version == bindparam("from_version")), _changing
 )
-_due = Statement(
-    select(_c.id).where(_c.lease_until <= bindparam("now")).order_by(_c.lease_until).limit(bindparam("most"))
+_interrupted = Statement(
+    select(_c.id)
+    .where(_c.recovery_point == "received", _c.processor.is_(None), _c.lease_until <= bindparam("before"))
+    .order_by(_c.lease_until)
+    .limit(bindparam("most"))
+)
+_approved = Statement(
+    select(_c.id)
+    .where(
+        _c.recovery_point == "approved",
+        _c.processor == bindparam("at_processor"),
+        _c.lease_until <= bindparam("now"),
+    )
+    .order_by(_c.lease_until)
+    .limit(bindparam("most"))
 )
 
+_overdue = Statement(
+    select(_c.id)
+    .where(_c.recovery_point == "finished", _c.lease_until <= bindparam("now"))
+    .order_by(_c.lease_until)
+    .limit(bindparam("most"))
+)
 _paid = Statement(select(_c.id).where(_c.stream_key == bindparam("of_stream_key"), _is_paid).limit(1))
 
 
@@ -160,9 +188,19 @@ def update_payment(conn: Connection, row: PaymentRow) -> PaymentRow:
     return newer
 
 
-def select_due_payments(conn: Connection, now: int, most: int) -> list[str]:
-    """Ids of up to `most` payments whose lease ran out by `now` (microseconds UTC), the longest ago first."""
-    return [row.id for row in _due(conn, now=now, most=most)]
+def select_interrupted(conn: Connection, before: int, most: int) -> list[str]:
+    """Ids of up to `most` payments that were received, whose lease ran out by `before` (steady clock)."""
+    return [row.id for row in _interrupted(conn, before=before, most=most)]
+
+
+def select_overdue(conn: Connection, now: int, most: int) -> list[str]:
+    """Ids of up to `most` payments that rest, and waited until `now` (steady clock) for somebody to decide."""
+    return [row.id for row in _overdue(conn, now=now, most=most)]
+
+
+def select_approved(conn: Connection, processor: ProcessorName, now: int, most: int) -> list[str]:
+    """Ids of up to `most` payments approved at a processor, whose lease ran out by `now` (steady clock)."""
+    return [row.id for row in _approved(conn, at_processor=processor, now=now, most=most)]
 
 
 def has_paid(conn: Connection, stream_key: str) -> bool:

@@ -29,7 +29,7 @@ class SessionRow(msgspec.Struct, frozen=True):
 
 
 class RefreshTokenRow(msgspec.Struct, frozen=True):
-    """A row of `refresh_tokens`. `hash`: SHA-256 of 256 random bits, so there is nothing to guess."""
+    """A row of `refresh_tokens`; times by the steady clock. `hash`: SHA-256 of 256 random bits."""
 
     hash: bytes
     session_id: str
@@ -103,7 +103,7 @@ def start(
 
 
 def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, now: int) -> str | None:
-    """Spend a refresh token for a new one; the session's id, or None where it is not good.
+    """Spend a refresh token at `now` (steady clock); the session's id, or None where it is not good.
 
     The new one expires when the old one would have, so that no session goes on for ever (OWASP ASVS 5.0, 7.3.2).
     A token that was spent before was stolen, or its successor was: the session ends (RFC 9700 §4.14.2).
@@ -131,6 +131,6 @@ def revoke_all(conn: Connection, account_id: str, now: int) -> None:
 
 
 def forget_expired(conn: Connection, now: int) -> None:
-    """Delete refresh tokens past their time, and the sessions that have none left."""
+    """Delete refresh tokens past their time at `now` (steady clock), and the sessions that have none left."""
     _forget_tokens(conn, now=now)
     _forget_sessions(conn)

@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Index, bindparam, insert, select, update
 
+from gateway.books.payments import payments
 from gateway.books.sql import Statement
 from gateway.books.tables import Micros, Minor, SerialId, table_of
 from schemas.fraud import Outcome, Source, Verdict
+from schemas.payments import ProcessorName
 from schemas.times import to_micros
 
 
@@ -18,7 +20,7 @@ class VerdictRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `verdicts`. `features`: JSON, null where the stand-in judged; `recorded_at`: microseconds UTC.
 
     `spent`: what the stand-in spent of its caps, in euro cents. Of a late verdict, `reasons`: JSON (those of the
-    applied one are on the payment); `due_at`: when it is acted upon, microseconds UTC; null: nothing is to do.
+    applied one are on the payment); `due_at`: when it is acted upon (steady clock); null: nothing is to do.
     """
 
     id: SerialId
@@ -51,7 +53,8 @@ _insert_late = Statement(lambda insert: insert(verdicts).values(_values).on_conf
 _spent = Statement(select(_c.spent).where(_c.payment_id == bindparam("of_payment_id"), _applied))
 _due = Statement(
     select(_c.id, _c.payment_id, _c.reasons)
-    .where(_is_due, _c.due_at <= bindparam("now"))
+    .join(payments, payments.c.id == _c.payment_id)
+    .where(_is_due, _c.due_at <= bindparam("now"), payments.c.processor == bindparam("at_processor"))
     .order_by(_c.due_at)
     .limit(bindparam("most"))
 )
@@ -138,9 +141,9 @@ def select_spent(conn: Connection, payment_id: str) -> int | None:
     return spent
 
 
-def select_due_blocks(conn: Connection, now: int, most: int) -> list[LateBlock]:
-    """Up to `most` late blocks that nobody has acted upon, due by `now` (microseconds UTC), the oldest first."""
-    return [LateBlock(*row) for row in _due(conn, now=now, most=most)]
+def select_due_blocks(conn: Connection, processor: ProcessorName, now: int, most: int) -> list[LateBlock]:
+    """Up to `most` late blocks of payments at a processor, due by `now` (steady clock), the oldest first."""
+    return [LateBlock(*row) for row in _due(conn, now=now, at_processor=processor, most=most)]
 
 
 def settle_block(conn: Connection, verdict_id: int, again_at: int | None = None) -> bool:

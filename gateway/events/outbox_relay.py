@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from connectors.kafka import POLL_S, producer
 from connectors.lasting import LastingTask, LastingThread
 from gateway.books.engine import Books
-from gateway.books.outbox import OutboxRow, mark_published, select_unpublished
+from gateway.books.outbox import OutboxRow, mark_published, newest_id, select_unpublished
 from schemas.events import headers_of
 from schemas.times import from_micros, now_micros
 
@@ -28,7 +28,7 @@ SOURCE = "/gateway"
 SWEEP_S = 1.0
 SWEEP_BEHIND_S = 0.1  # while new rows are left to the sweep
 MARK_EVERY_S = 0.05  # one transaction marks the rows that were acknowledged in this time
-SWEEP_AGE_US = 2_000_000  # younger rows are left to the process that committed them
+SWEEP_AGE_S = 2.0  # younger rows are left to the process that committed them
 UNSURE_S = 10.0  # longer than a server takes for a COMMIT whose connection broke
 REPLACED_EVERY_S = 1.0  # a producer that gives up again and again costs a few threads each time
 PAGE = 1000
@@ -50,6 +50,7 @@ class OutboxRelay:
         self._direct = False  # whether new rows may be published at once: the sweep has read all earlier ones
         self._unsure_until = 0.0  # monotonic
         self._replaced_at = -REPLACED_EVERY_S  # monotonic
+        self._seen: deque[tuple[float, int]] = deque([(monotonic(), 0)])  # when which row was the newest
         self._meanwhile: list[OutboxRow] = []  # committed while the sweep reads, which may have missed them
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -187,13 +188,22 @@ class OutboxRelay:
             await asyncio.sleep(pause)
 
     async def _send_unpublished(self) -> None:
-        until = now_micros() - (SWEEP_AGE_US if self._direct else 0)
         self._meanwhile.clear()
-        rows = await self._books.read(select_unpublished, until, PAGE)
+        newest = await self._books.read(newest_id)
+        settled = self._settled(newest)
+        rows = await self._books.read(select_unpublished, settled if self._direct else newest, PAGE)
         self._direct = len(rows) < PAGE and monotonic() >= self._unsure_until
         self._enqueue_unknown(rows)
         if self._direct:
             self._enqueue_unknown(self._meanwhile)
+
+    def _settled(self, newest: int) -> int:
+        """The newest row of `SWEEP_AGE_S` ago: rows have an order, their times may be set back or ahead."""
+        self._seen.append((monotonic(), newest))
+        while self._seen[1][0] <= monotonic() - SWEEP_AGE_S:
+            self._seen.popleft()
+        seen_at, row_id = self._seen[0]
+        return row_id if seen_at <= monotonic() - SWEEP_AGE_S else 0
 
     def _enqueue_unknown(self, rows: list[OutboxRow]) -> None:
         known = {row.id for queue in self._queued.values() for row in queue}.union(self._published)

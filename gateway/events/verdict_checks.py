@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.books.verdicts import insert_late
 from schemas.fraud import Verdict
-from schemas.times import as_utc, from_micros, now_micros, to_micros
+from schemas.times import as_utc, from_micros, now_micros, steady_micros, to_micros
 
 AHEAD_MAX = timedelta(minutes=5)
 REASONS_MAX = 50
@@ -65,7 +65,7 @@ def _too_long(texts: Iterable[str]) -> bool:
 
 def keep_late(conn: Connection, verdicts: list[Verdict]) -> None:
     """Store verdicts that came after their payment gave up waiting, beside the applied ones."""
-    now = now_micros()
+    now = steady_micros()
     for verdict in verdicts:
         insert_late(conn, verdict, now)
 
@@ -76,7 +76,7 @@ def keep_unclaimed(conn: Connection, verdicts: list[Verdict]) -> list[str]:
     The others are of payments that were judged by them, or still are. Returns the wrong field of each that cannot
     be believed.
     """
-    refused, now = [], now_micros()
+    refused, now = [], steady_micros()
     for verdict in verdicts:
         payment = select_payment(conn, verdict.payment)
         field = wrong_field(verdict, judged_payment(payment)) if payment else "payment"

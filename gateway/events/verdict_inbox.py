@@ -8,7 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from time import monotonic, time
+from time import monotonic
 from typing import Any, cast
 
 import msgspec
@@ -22,6 +22,7 @@ from gateway.books.payments import PaymentRow
 from gateway.events.verdict_checks import JudgedPayment, judged_payment, wrong_field
 from schemas.events import Unreadable, decode
 from schemas.fraud import Verdict
+from schemas.times import now_micros
 from schemas.topics import RISK
 
 LOOK_BACK_S = 600
@@ -158,7 +159,7 @@ class VerdictInbox:
         settings: dict[str, Any] = {"enable.partition.eof": True}
         client = consumer(self._bootstrap, **settings)
         try:
-            start = offsets_at(client, RISK.name, int((time() - LOOK_BACK_S) * 1000))
+            start = offsets_at(client, RISK.name, now_micros() // 1000 - LOOK_BACK_S * 1000)
             behind = {place.partition for place in start}
             client.assign(start)
             while not self._stop.is_set():

@@ -1,7 +1,10 @@
-"""Access tokens: JWTs signed with ES256, verified once and then remembered until they expire."""
+"""Access tokens: JWTs signed with ES256, verified once and then remembered until they expire.
+
+They are for this gateway alone, and their times are those of its steady clock: a wall clock that is set ends none
+and prolongs none.
+"""
 
 import hashlib
-from time import time
 from typing import Any
 
 import msgspec
@@ -13,6 +16,7 @@ from joserfc.jwk import ECKey
 from connectors.keyfiles import read_or_make
 from gateway.refusals import Refusal
 from schemas.settings import Settings
+from schemas.times import steady_micros
 
 ALGORITHM = "ES256"
 AUDIENCE = "sluice"
@@ -51,14 +55,15 @@ class AccessTokens:
         self._issuer = issuer
         self._verified: LRUCache[bytes, Claims] = LRUCache(REMEMBERED_MAX)
         self._registry = jwt.JWTClaimsRegistry(
+            now=_steady_s,
             iss={"essential": True, "value": issuer},
             aud={"essential": True, "value": AUDIENCE},
             exp={"essential": True},
         )
 
     def sign(self, sub: str, role: str, scopes: frozenset[str], sid: str = "", now: float | None = None) -> str:
-        """A token for `sub`, valid for 15 minutes from `now` (Unix time in seconds; None: the clock's)."""
-        issued = int(time() if now is None else now)
+        """A token for `sub`, valid for 15 minutes from `now` (seconds of the steady clock; None: its own)."""
+        issued = int(_steady_s() if now is None else now)
         claims: dict[str, Any] = {
             "iss": self._issuer,
             "aud": AUDIENCE,
@@ -75,7 +80,7 @@ class AccessTokens:
         """The claims of a token that we signed and that has not expired. Raises `NotAuthenticated`."""
         digest = hash_secret(token)  # the cache holds no token that could be used
         claims = self._verified.get(digest) or self._verify_signature(token, digest)
-        if claims.exp <= time():
+        if claims.exp <= _steady_s():
             self._verified.pop(digest, None)
             raise NotAuthenticated("The access token has expired.")
         return claims
@@ -96,3 +101,7 @@ class AccessTokens:
             raise NotAuthenticated from None
         self._verified[digest] = claims
         return claims
+
+
+def _steady_s() -> int:
+    return steady_micros() // 1_000_000

@@ -14,7 +14,7 @@ from gateway.books.operations import Operation, OperationKind, OperationStatus
 from gateway.books.payments import PaymentRow
 from gateway.books.postings import Entries
 from gateway.books.refunds import RefundRow
-from gateway.policy import APPROVAL_MAX_US, Policy
+from gateway.policy import Policy
 from schemas.events import payment_type
 from schemas.fraud import Hold
 from schemas.payments import ProcessorName
@@ -109,6 +109,8 @@ def change_of(
     postings: tuple[OperationPosting, ...] = (),
 ) -> Change:
     """The change that leaves a payment as `effect` says, at `now` (microseconds UTC).
+
+    Leases count from `now`; `commit.commit` puts them on the steady clock, where they run out.
 
     `waiting`: something is open that decides it. `in_flight`: another call is out, and its answer is what the
     request that asked for it is answered with. Raises `ImpossibleTransition` (a bug).
@@ -282,10 +284,10 @@ def _resting(payment: PaymentRow, policy: Policy, now: int) -> PaymentRow:
 def _rests_most_us(payment: PaymentRow, policy: Policy) -> int | None:
     """How long a payment may wait for somebody before recovery ends it; None: for ever."""
     match payment.state:
-        case "requires_action":
-            return APPROVAL_MAX_US
         case "in_review":
             return policy.review_max_us if payment.is_unsent() else None
+        case "requires_action":  # its order says when its payer is asked after
+            return None
         case "processing" | "authorized" | "partially_captured" | "captured" | "voided" | "declined":
             return None
         case "failed" | "unknown":

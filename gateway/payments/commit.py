@@ -44,7 +44,7 @@ from schemas.events import EVENT_TYPES, trace_id
 from schemas.ids import new_id
 from schemas.payments import PaymentEvent, ProcessorName, RefundEvent, TransactionCompleted
 from schemas.states import STATUS
-from schemas.times import from_micros, now_micros
+from schemas.times import from_micros, now_micros, steady_micros
 from schemas.topics import PAYMENTS
 
 
@@ -84,7 +84,7 @@ def receive(
 
     Raises `KeyReused`, and `RequestRunning` where the earlier one was judged already: then recovery answers it.
     """
-    now = now_micros()
+    now = steady_micros()
     lease_until = now + policy.lease_us
     claimed = claim(conn, request, now, lease_until, subject_id=row.id)
     if isinstance(claimed, IdempotentAnswer):
@@ -106,14 +106,14 @@ def claim_for(
     conn: Connection, policy: Policy, request: KeyedRequest, payment_id: str, ok_status: int = 200
 ) -> PaymentRow | IdempotentAnswer:
     """Claim the key of a request on a payment that exists. Raises `KeyReused` and `RequestRunning`."""
-    now = now_micros()
+    now = steady_micros()
     claimed = claim(conn, request, now, now + policy.lease_us, subject_id=payment_id, ok_status=ok_status)
     return claimed if isinstance(claimed, IdempotentAnswer) else existing_payment(conn, payment_id)
 
 
 def take_over(conn: Connection, policy: Policy, payment: PaymentRow) -> PaymentRow:
     """Make a payment this worker's for the length of a lease. Raises `Outdated` where someone else did."""
-    lease_until = now_micros() + policy.lease_us
+    lease_until = steady_micros() + policy.lease_us
     return update_payment(
         conn, msgspec.structs.replace(payment, worker_id=policy.worker_id, lease_until=lease_until)
     )
@@ -145,7 +145,8 @@ def commit(conn: Connection, policy: Policy, change: Change) -> Committed:
     """
     now, payment = change.payment.updated_at, change.payment
     for update in change.updates:
-        update_operation(conn, update.operation, update.from_status)
+        due = _on_steady_clock(update.operation.lease_until, now)
+        update_operation(conn, msgspec.structs.replace(update.operation, lease_until=due), update.from_status)
         if update.operation.finished_at is not None:
             announce(conn, _line(update.operation, payment))
     for posting in change.postings:
@@ -158,7 +159,8 @@ def commit(conn: Connection, policy: Policy, change: Change) -> Committed:
         insert_review(conn, new_id("rev"), payment.id, now)
     if change.returns_caps:
         return_caps(conn, payment)
-    written = update_payment(conn, payment)
+    leased_until = _on_steady_clock(payment.lease_until, now)
+    written = update_payment(conn, msgspec.structs.replace(payment, lease_until=leased_until))
     return Committed(written, to_send, _answer(conn, change, written) if change.rests else {})
 
 
@@ -166,7 +168,7 @@ def schedule_watch(conn: Connection, policy: Policy, operation_id: str, answer: 
     """Set when an operation that was given up is looked for again, after a look that did not find it."""
     operation = select_operation(conn, operation_id)
     if operation is not None and operation.status == "failed":
-        update_operation(conn, watched(operation, answer, policy, now_micros()), "failed")
+        update_operation(conn, watched(operation, answer, policy, steady_micros()), "failed")
 
 
 def open_reversal(conn: Connection, policy: Policy, operation: Operation) -> Operation | None:
@@ -246,10 +248,16 @@ def _next(conn: Connection, policy: Policy, payment: PaymentRow, next: NextOpera
         refund_id=next.refund_id,
         replaces_id=next.replaces_id,
         requested_by=next.requested_by,
+        ordinal=payment.version,
         worker_id=policy.worker_id,
-        lease_until=now + policy.lease_us,
+        lease_until=steady_micros() + policy.lease_us,
         created_at=now,
     )
+
+
+def _on_steady_clock(due: int | None, now: int) -> int | None:
+    """When something is due that was counted from `now`, the wall clock's time, on the clock that it waits by."""
+    return None if due is None else steady_micros() + due - now
 
 
 def _begin_attempt(conn: Connection, payment: PaymentRow, processor: ProcessorName, now: int) -> str:

@@ -22,7 +22,7 @@ from gateway.payments.refunds import give_back_rest
 from gateway.policy import SECOND_US, Policy
 from gateway.runtime import Runtime
 from schemas.ids import new_id
-from schemas.times import now_micros
+from schemas.times import now_micros, steady_micros
 
 AGAIN_US = SECOND_US  # until a payment is looked at again whose operations had not ended
 REASON = "late_block"
@@ -44,7 +44,7 @@ def act_upon(conn: Connection, policy: Policy, block: LateBlock) -> Committed:
     """
     payment, now = existing_payment(conn, block.payment_id), now_micros()
     if awaits_authorization(payment) or select_open(conn, payment.id):
-        settle_block(conn, block.id, now + AGAIN_US)
+        settle_block(conn, block.id, steady_micros() + AGAIN_US)
         return Committed(payment)
     if not settle_block(conn, block.id):  # another gateway was first
         return Committed(payment)

@@ -1,69 +1,33 @@
-"""Recovery: takes over what a worker left behind, settles `unknown` operations, and acts upon late blocks.
+"""Recovery of one thing: a payment that was interrupted or approved, an operation nobody answered for.
 
 It only takes expired leases, one conditional UPDATE each. It looks an operation up, sends again what a processor
-applies once, does it anew or takes it back; an authorization or sale is never sent a second time.
+applies once, does it anew or takes it back; an authorization or sale is never sent a second time. When, and how
+much of it at a time, is `recovery_pools`' matter.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
 
 import msgspec
-import structlog
 from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer
-from gateway.books.operations import (
-    Operation,
-    select_due_operations,
-    select_operation,
-    take_lease,
-)
-from gateway.books.payments import PaymentRow, existing_payment, select_due_payments
-from gateway.books.verdicts import select_due_blocks
+from gateway.books.operations import Operation, select_operation, take_lease
+from gateway.books.payments import PaymentRow, existing_payment
 from gateway.payments.changes import Effect, change_of
 from gateway.payments.commit import apply, commit, open_reversal, schedule_watch, take_over
-from gateway.payments.late_blocks import apply_late_block
 from gateway.payments.lifecycle import advance, execute
-from gateway.payments.orders import void_unapproved
+from gateway.payments.orders import ask_about_payer
 from gateway.payments.processor_calls import look_up, send
 from gateway.payments.reviews import expire_review
 from gateway.payments.transitions import moved_money
 from gateway.policy import INTERRUPTED_AFTER_US, Policy
 from gateway.runtime import Runtime
-from schemas.times import now_micros
-
-EVERY_S = 0.5
-MOST = 50  # taken over per round
-
-log = structlog.get_logger()
+from schemas.times import now_micros, steady_micros
 
 
-async def recover(runtime: Runtime) -> None:
-    """Look for expired leases, for as long as the gateway runs."""
-    while True:
-        try:
-            await sweep(runtime)
-        except Exception:
-            log.exception("recovery.failed")
-        await asyncio.sleep(EVERY_S)
-
-
-async def sweep(runtime: Runtime) -> None:
-    """Take over everything that is due now, and wait until each of it was asked for once."""
-    now = now_micros()
-    payments = await runtime.books.read(select_due_payments, now, MOST)
-    operations = await runtime.books.read(select_due_operations, now, MOST)
-    work: list[Coroutine[Any, Any, None]] = [_recover_payment(runtime, id) for id in payments]
-    blocks = await runtime.books.read(select_due_blocks, now, MOST)
-    work += [_recover_operation(runtime, operation) for operation in operations]
-    work += [apply_late_block(runtime, block) for block in blocks]
-    for failed in await asyncio.gather(*work, return_exceptions=True):
-        if isinstance(failed, BaseException):
-            log.error("payment_recovery.failed", exc_info=failed)
-
-
-async def _recover_payment(runtime: Runtime, payment_id: str) -> None:
+async def recover_payment(runtime: Runtime, payment_id: str) -> None:
+    """End or go on with a payment whose lease ran out."""
     taken = await runtime.books.write(take_payment, runtime.policy, payment_id)
     if taken is not None:
         await advance(runtime, taken, None)
@@ -72,44 +36,38 @@ async def _recover_payment(runtime: Runtime, payment_id: str) -> None:
 def take_payment(conn: Connection, policy: Policy, payment_id: str) -> PaymentRow | None:
     """End or take over a payment whose lease ran out; the one returned is to be advanced.
 
-    `received` ends `failed` once its client had time to come back; what waited too long for its payer or reviewer
-    ends `voided`.
+    `received` ends `failed` once its client had time to come back; what waited too long for its reviewer, with its
+    issuer not asked, ends `voided`.
     """
-    row, now = existing_payment(conn, payment_id), now_micros()
+    row, now = existing_payment(conn, payment_id), steady_micros()
     if row.lease_until is None or row.lease_until > now:
         return None
     match row.recovery_point:
         case "received":
             if row.lease_until + INTERRUPTED_AFTER_US <= now:
-                _interrupt(conn, policy, row, now)
+                _interrupt(conn, policy, row)
         case "approved":
             return take_over(conn, policy, row)
         case "judged":  # its operations have leases of their own
             pass
         case "finished":
-            _end_waiting(conn, policy, row)
+            if row.state == "in_review":
+                expire_review(conn, policy, row)
         case _:
             assert_never(row.recovery_point)
     return None
 
 
-def _end_waiting(conn: Connection, policy: Policy, row: PaymentRow) -> None:
-    """Void a payment that waited too long for its payer or, with its issuer not asked, for its reviewer."""
-    if row.state == "requires_action":
-        void_unapproved(conn, policy, row)
-    elif row.state == "in_review":
-        expire_review(conn, policy, row)
-
-
-def _interrupt(conn: Connection, policy: Policy, row: PaymentRow, now: int) -> None:
+def _interrupt(conn: Connection, policy: Policy, row: PaymentRow) -> None:
     """Nothing was sent, and the CVC is gone: the payment cannot go on without its client."""
     interrupted = msgspec.structs.replace(row, state="failed", decline_code="interrupted")
-    commit(conn, policy, change_of(row, Effect(interrupted), policy, now))
+    commit(conn, policy, change_of(row, Effect(interrupted), policy, now_micros()))
 
 
-async def _recover_operation(runtime: Runtime, operation: Operation) -> None:
+async def recover_operation(runtime: Runtime, operation: Operation) -> None:
+    """Find out about an operation whose lease or pause ran out, unless another worker does."""
     policy = runtime.policy
-    lease_until = now_micros() + policy.lease_us
+    lease_until = steady_micros() + policy.lease_us
     if not await runtime.books.write(take_lease, operation, policy.worker_id, lease_until):
         return
     match operation.status:
@@ -120,7 +78,9 @@ async def _recover_operation(runtime: Runtime, operation: Operation) -> None:
             await settle_unknown(runtime, operation)
         case "failed":
             await watch(runtime, operation)
-        case "succeeded" | "declined":  # final: no lease of theirs runs out
+        case "succeeded":  # an order, whose payer may have approved it
+            await ask_about_payer(runtime, operation)
+        case "declined":  # final: no lease of it runs out
             pass
         case _:
             assert_never(operation.status)

@@ -76,7 +76,7 @@ def expire_review(conn: Connection, policy: Policy, payment: PaymentRow) -> None
 def add_label(conn: Connection, payment: PaymentRow, label: LabelValue, source: str) -> Label:
     """Write the event of a label, with the features the payment was judged by, where it was learned."""
     scored = select_scored(conn, payment.id)
-    now = now_micros()
+    now = max(now_micros(), payment.occurred_at)  # the clock may have been set back since
     data = Label(
         payment=payment.id,
         instrument=payment.stream_key,

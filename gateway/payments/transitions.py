@@ -111,9 +111,12 @@ def _must_succeed(operation: Operation, payment: PaymentRow) -> bool:
 
 
 def _due(operation: Operation, status: OperationStatus, answer: Answer, policy: Policy, now: int) -> int | None:
-    """When recovery asks for a closed operation (microseconds UTC); None: never."""
+    """When recovery asks for a closed operation, counted from `now`; None: never."""
     if status == "unknown":
-        return max(now, operation.created_at + policy.call_timeout_us) + policy.unknown_window_us
+        over = operation.created_at + policy.call_timeout_us
+        return min(max(now, over), now + policy.call_timeout_us) + policy.unknown_window_us
+    if operation.kind == "order" and status == "succeeded":
+        return now + policy.ask_payer_us[0]
     watched = answer.result == "not_found" and _can_land_late(operation.kind)
     return now + policy.watch_us[0] if watched else None
 

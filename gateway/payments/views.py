@@ -229,8 +229,8 @@ def operation_views(row: PaymentRow, attempts: list[Attempt], operations: list[O
 
 
 def milliseconds(operation: Operation) -> float | None:
-    """How long an operation took; None while it is open."""
-    return None if operation.finished_at is None else (operation.finished_at - operation.created_at) / 1000
+    """How long an operation took by the wall clock, which may be set back; None while it is open."""
+    return None if operation.finished_at is None else max(0, operation.finished_at - operation.created_at) / 1000
 
 
 def _operation_view(row: PaymentRow, operation: Operation, attempt: int) -> OperationView:

@@ -18,7 +18,7 @@ from gateway.runtime import Runtime
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint, spend
 from schemas.ids import new_id
-from schemas.times import now_micros
+from schemas.times import now_micros, steady_micros
 
 blueprint = Blueprint("login", __name__)
 
@@ -74,7 +74,7 @@ async def login(call: Call[LoginRequest, None]) -> Reply:
     if not await call.runtime.passwords.verify(stored, body.password):
         if account:
             # Not awaited: the wait for the disk would tell that the account exists.
-            call.runtime.go_on(call.runtime.books.write(accounts.count_failure, account.id, now_micros()))
+            call.runtime.go_on(call.runtime.books.write(accounts.count_failure, account.id, steady_micros()))
         raise Problem("invalid_credentials")
     assert account is not None
     return await _begin(call.runtime, account)
@@ -86,7 +86,7 @@ async def refresh(call: Call[RefreshRequest, None]) -> Reply:
     """Exchange a refresh token for new tokens. One that was used before ends its session: somebody has a copy."""
     fresh = token_urlsafe(32)
     spent = hash_secret(call.body.refresh_token)
-    session_id = await call.runtime.books.write(sessions.rotate, spent, hash_secret(fresh), now_micros())
+    session_id = await call.runtime.books.write(sessions.rotate, spent, hash_secret(fresh), steady_micros())
     grant = await call.runtime.books.read(sessions.granted, session_id) if session_id else None
     if not session_id or not grant:
         raise Problem("unauthenticated", "The refresh token is not good any more.")
@@ -103,20 +103,21 @@ async def logout(call: Call[None, None]) -> Reply:
 
 async def _begin(runtime: Runtime, account: Account) -> Reply:
     session_id, fresh = new_id("ses"), token_urlsafe(32)
-    if not await runtime.books.write(_start, account.id, session_id, hash_secret(fresh), now_micros()):
+    if not await runtime.books.write(_start, account.id, session_id, hash_secret(fresh)):
         raise Problem("invalid_credentials")
     grant = SessionGrant(account.id, account.role, account.extra_scopes, account.limit_class)
     return Reply(200, _token_pair(runtime, grant, session_id, fresh))
 
 
-def _start(conn: Connection, account_id: str, session_id: str, token_hash: bytes, now: int) -> bool:
+def _start(conn: Connection, account_id: str, session_id: str, token_hash: bytes) -> bool:
     """Begin the session; False if the account is locked.
 
     Checked in the writer's transaction, where every earlier wrong password is counted.
     """
-    if not accounts.forget_failures(conn, account_id, now):
+    steady = steady_micros()
+    if not accounts.forget_failures(conn, account_id, steady):
         return False
-    sessions.start(conn, session_id, account_id, token_hash, now + SESSION_US, now)
+    sessions.start(conn, session_id, account_id, token_hash, steady + SESSION_US, now_micros())
     return True
 
 

@@ -18,7 +18,7 @@ from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields
 from gateway.web.call import Call, Reply, replied
 from schemas.cards import find_numbers
-from schemas.times import now_micros
+from schemas.times import steady_micros
 
 P = ParamSpec("P")
 
@@ -63,7 +63,7 @@ async def answer_once(call: Call[Any, Any], handling: Callable[[], Awaitable[Rep
 
     Raises `KeyReused` and `RequestRunning`; what is refused is not stored.
     """
-    books, now, keyed = call.runtime.books, now_micros(), call.keyed()
+    books, now, keyed = call.runtime.books, steady_micros(), call.keyed()
     claimed = await books.write(idempotency.claim, keyed, now, now + call.runtime.policy.lease_us)
     if isinstance(claimed, IdempotentAnswer):
         return replied(claimed, replayed=True)

@@ -88,8 +88,8 @@ def test_a_page_that_is_none_leads_nowhere(href: str) -> None:
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ("CREATED", "unknown"),
-        ("PAYER_ACTION_REQUIRED", "unknown"),
+        ("CREATED", "not_found"),
+        ("PAYER_ACTION_REQUIRED", "not_found"),
         ("APPROVED", "succeeded"),
         ("COMPLETED", "succeeded"),
         ("VOIDED", "failed"),

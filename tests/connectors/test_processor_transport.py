@@ -8,10 +8,12 @@ from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 
+from connectors.processors import transport
 from connectors.processors.contract import Answer
 from connectors.processors.response_checks import Mismatch, answer_to, finding_of, same, same_money
 from connectors.processors.transport import BODY_MAX, HttpReply, HttpRequest, NotSent, Silence, Transport
 from schemas.money import Money
+from tests.patience import eventually
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 HANGS_S = 60
@@ -133,6 +135,18 @@ async def test_silence_ends_at_the_call_timeout() -> None:
             await transport.send(PUT)
         assert 0.25 < time.monotonic() - began < HANGS_S
         assert len(server.arrivals) == 1
+
+
+async def test_one_that_hangs_takes_its_own_connections_and_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "CONNECTIONS_MAX", 3)
+    monkeypatch.setattr(transport, "CONNECT_TIMEOUT_S", 0.3)
+    async with talking(hang, 2) as (hanging, server), talking(answering(OK)) as (other, _):
+        calls = [asyncio.create_task(hanging.send(PUT)) for _ in range(10)]
+        await eventually(lambda: len(server.arrivals) == 3)
+        assert (await other.send(GET)).status == 200
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(end) for end in ends] == [Silence] * 3 + [NotSent] * 7  # those go on at another processor
+        assert len(server.arrivals) == 3
 
 
 async def test_a_deadline_that_passed_sends_nothing() -> None:

@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -12,7 +11,7 @@ import pytest
 
 from connectors.heartbeat import Beat, beat
 from schemas.settings import Settings
-from schemas.times import now
+from schemas.times import boot_micros
 from sluice import probes
 from tests.patience import eventually
 
@@ -57,9 +56,20 @@ async def test_a_heartbeat_counts_while_it_is_fresh_and_of_this_very_process(tmp
     beat(settings, "fraud", PID, lag=3)
     assert await ready(PID)
     assert not await ready(PID + 1)
-    stale = Beat(PID, 3, now() - probes.BEAT_AGE_MAX - timedelta(seconds=1))
-    (tmp_path / "run" / "fraud.json").write_bytes(msgspec.json.encode(stale))
-    assert not await ready(PID)
+    stale = boot_micros() - probes.BEAT_AGE_MAX_US - 1_000_000
+    for up_us in (stale, boot_micros() + 3_600_000_000):  # the second one is of an earlier start of the machine
+        (tmp_path / "run" / "fraud.json").write_bytes(msgspec.json.encode(Beat(PID, 3, up_us)))
+        assert not await ready(PID)
+
+
+@pytest.mark.parametrize("hours", [-1, 3])
+async def test_a_clock_that_is_set_ages_no_heartbeat(
+    tmp_path: Path, set_clock: Callable[[float], None], hours: float
+) -> None:
+    settings = Settings(data=tmp_path)
+    beat(settings, "fraud", PID, lag=3)
+    set_clock(hours)
+    assert await probes.heartbeat(settings, "fraud")(PID)
 
 
 async def test_no_vault_is_not_ready(tmp_path: Path) -> None:

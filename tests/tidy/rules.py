@@ -59,6 +59,7 @@ REGISTRIES = re.compile(
     r"pypi\.org|pythonhosted\.org|repo1?\.maven|registry\.npmjs|deb\.debian|crates\.io|(extra-)?index-url|find-links",
     re.IGNORECASE,
 )
+WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow"}
 MARKDOWN = re.compile(r"(README|CHANGELOG|CONTRIBUTING)\.md|docs/.+\.md")
 
 
@@ -117,6 +118,14 @@ def settings_read_the_environment(path: str, text: str) -> list[str]:
         node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute) and _is_environment(node)
     ]
     return [f"line {node.lineno} reads the environment" for node in read]
+
+
+def one_module_reads_the_wall_clock(path: str, text: str) -> list[str]:
+    """`schemas/times.py`: whoever wants a time says which one, that of the wall or the steady one."""
+    if path == "schemas/times.py" or path.startswith("benchmarks/"):
+        return []
+    used = {ast.unparse(node) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
+    return [f"reads {name}" for name in sorted(WALL_CLOCKS & (used | set(_imports(text))))]
 
 
 def modules_have_names_of_their_own(path: str, _text: str) -> list[str]:

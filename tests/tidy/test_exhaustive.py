@@ -42,7 +42,7 @@ SETS = {
             "payments/effects.py:_after_capture",
             "payments/effects.py:_after_void",
             "payments/effects.py:_after_refund",
-            "payments/recovery.py:_recover_operation",
+            "payments/recovery.py:recover_operation",
         },
     ),
     "recovery point": (
@@ -72,7 +72,7 @@ SETS = {
     "call result": (
         "connectors/processors/contract.py",
         '"unknown", "not_found"]',
-        {"payments/transitions.py:_status"},
+        {"payments/transitions.py:_status", "payments/orders.py:hear"},
     ),
     "review decision": (
         "gateway/books/reviews.py",

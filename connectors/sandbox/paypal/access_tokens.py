@@ -2,11 +2,11 @@
 
 import hmac
 import secrets
-import time
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 
 from connectors.sandbox.http_shapes import ReceivedRequest, TwinRefusal, TwinReply, json_reply
 from connectors.sandbox.paypal.wire_replies import refusal
+from schemas.times import steady_micros
 
 LIFETIME_S = 32_400
 PREFIX = "A21AA"
@@ -26,7 +26,7 @@ class PayPalTokenIssuer:
             raise token_refusal(401, "invalid_client", "Client Authentication failed")
         if received.form().get("grant_type") != "client_credentials":
             raise token_refusal(400, "unsupported_grant_type", "Grant Type is NULL or unsupported")
-        until = str(int(time.time()) + LIFETIME_S).encode()
+        until = str(steady_micros() // 1_000_000 + LIFETIME_S).encode()
         token = PREFIX + urlsafe_b64encode(until + b"." + self._mac(until)).decode()
         return token_reply(token, self._client, LIFETIME_S)
 
@@ -41,7 +41,7 @@ class PayPalTokenIssuer:
             until, _, mac = urlsafe_b64decode(token.removeprefix(PREFIX)).partition(b".")
         except ValueError:
             return False
-        return hmac.compare_digest(mac, self._mac(until)) and int(until) > time.time()
+        return hmac.compare_digest(mac, self._mac(until)) and int(until) > steady_micros() // 1_000_000
 
     def _mac(self, until: bytes) -> bytes:
         return hmac.digest(self._key, until, "sha256")

@@ -6,7 +6,6 @@ https://developer.cybersource.com/docs/cybs/en-us/platform/developer/all/rest/re
 import hmac
 import re
 from base64 import b64decode, b64encode
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -14,6 +13,7 @@ from hashlib import sha256
 import msgspec
 
 from connectors.sandbox.http_shapes import ReceivedRequest
+from schemas.times import now
 
 SKEW_MAX_S = 300
 PARAMETER = re.compile(r'(\w+)="([^"]*)"')
@@ -66,7 +66,7 @@ def _digest_holds(received: ReceivedRequest, signed: bool) -> bool:
 
 def _fresh(date: str) -> bool:
     sent = _seconds(date)
-    return sent is not None and abs(datetime.now(UTC).timestamp() - sent) <= SKEW_MAX_S
+    return sent is not None and abs(now().timestamp() - sent) <= SKEW_MAX_S
 
 
 @lru_cache(maxsize=64)  # all requests of one second carry the same text

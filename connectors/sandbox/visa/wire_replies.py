@@ -1,7 +1,6 @@
 """The bodies CyberSource answers with, after its public REST specification: pure functions."""
 
 import secrets
-import time
 from datetime import datetime
 from typing import Any, Literal, assert_never
 
@@ -10,7 +9,7 @@ import msgspec
 from connectors.sandbox.http_shapes import TwinRefusal, TwinReply, json_reply
 from connectors.sandbox.magic import MagicFollowUp
 from schemas.money import Money
-from schemas.times import now
+from schemas.times import now, now_micros
 
 TransactionKind = Literal["payment", "capture", "reversal", "refund", "void"]
 
@@ -86,7 +85,7 @@ class StoredVisaTransaction(msgspec.Struct, frozen=True):
 
 def new_transaction_id() -> str:
     """22 digits, microseconds and random ones: too long to pass for a card number."""
-    return f"{time.time_ns() // 1000:016d}{secrets.randbelow(1_000_000):06d}"
+    return f"{now_micros():016d}{secrets.randbelow(1_000_000):06d}"
 
 
 def created(transaction: StoredVisaTransaction) -> TwinReply:

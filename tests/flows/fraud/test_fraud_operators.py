@@ -102,6 +102,13 @@ def test_kept_and_opened_again_it_judges_bit_for_bit_the_same() -> None:
         assert one.process(in_flight(number, **args)) == other.process(in_flight(number, **args))
 
 
+def test_a_payment_whose_clock_was_set_back_is_scored() -> None:
+    """At PayPal an hour may lie between a payment's creation and its approval; by the wall clock, any."""
+    created = BEGIN + timedelta(days=3650, hours=1)
+    judged = Operators().process(in_flight(200, occurred_at=created, created_at=created))[0]
+    assert "occurred_at_ahead" not in judged.reasons
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
@@ -109,8 +116,8 @@ def test_kept_and_opened_again_it_judges_bit_for_bit_the_same() -> None:
         ({"amount": 10**308}, "scoring_error"),
         ({"amount": -1}, "scoring_error"),
         ({"occurred_at": datetime(2026, 1, 1)}, "scoring_error"),  # noqa: DTZ001 - a time without a zone
-        ({"occurred_at": BEGIN + timedelta(days=3650, minutes=6)}, "occurred_at_ahead"),
-        ({"occurred_at": datetime(9999, 1, 1, tzinfo=UTC)}, "occurred_at_ahead"),
+        ({"occurred_at": BEGIN + timedelta(days=3650, minutes=6), "created_at": BEGIN}, "occurred_at_ahead"),
+        ({"occurred_at": datetime(9999, 1, 1, tzinfo=UTC), "created_at": BEGIN}, "occurred_at_ahead"),
     ],
 )
 def test_what_cannot_be_scored_is_held_for_a_person(fields: dict[str, Any], reason: str) -> None:

@@ -120,6 +120,40 @@ async def test_what_kafka_missed_goes_out_in_order_after_a_restart(
     assert_in_order(read(kafka, topic, 3))
 
 
+@pytest.mark.parametrize("hours", [-1, 3])
+async def test_rows_go_out_in_order_where_the_clock_was_set_between_them(
+    kafka: str, new_topic: Callable[..., str], url: str, set_clock: Callable[[float], None], hours: float
+) -> None:
+    topic = new_topic(1)
+    books = open_books(url)
+    for sequence in range(1, EACH + 1):
+        for payment in range(PAYMENTS):
+            await books.write(add, topic, payment, sequence)  # nobody listens: as after a crash
+        set_clock(hours)
+    async with publishing(books, kafka):
+        pass
+    assert_in_order(read(kafka, topic, 1))
+
+
+async def test_the_sweep_finds_a_lost_row_soon_whatever_its_time(
+    kafka: str, new_topic: Callable[..., str], url: str, set_clock: Callable[[float], None]
+) -> None:
+    topic = new_topic(1)
+    books = open_books(url)
+    async with publishing(books, kafka):
+        await eventually(lambda: _publishes_at_once(books))
+        books.listener = lambda facts: None
+        await books.write(add, topic, 1, 1)  # nobody is told of it
+        set_clock(-1)
+        async with asyncio.timeout(30):
+            await drained(books)
+
+
+def _publishes_at_once(books: Books) -> bool:
+    relay = getattr(books.listener, "__self__", None)
+    return isinstance(relay, OutboxRelay) and relay._direct
+
+
 async def test_new_rows_wait_while_earlier_ones_are_the_sweeps(
     kafka: str, new_topic: Callable[..., str], url: str
 ) -> None:

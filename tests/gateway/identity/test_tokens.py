@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey
 from gateway.identity import tokens
 from gateway.identity.tokens import LIFETIME_S, AccessTokens, NotAuthenticated
 from gateway.settings import GatewaySettings
+from schemas.times import steady_micros
 
 ISSUER = "http://localhost:8080"
 SCOPES = frozenset({"account", "cards:read"})
@@ -121,10 +122,24 @@ def test_a_forgery_is_refused_each_time(mint: AccessTokens, forge: Callable[[Acc
 def test_a_remembered_token_still_expires(mint: AccessTokens, monkeypatch: pytest.MonkeyPatch) -> None:
     token = mint.sign("acc_1", "customer", SCOPES)
     mint.verify(token)
-    now = time()
-    monkeypatch.setattr(tokens, "time", lambda: now + LIFETIME_S - 1)
+    began = steady_micros()
+    monkeypatch.setattr(tokens, "steady_micros", lambda: began + (LIFETIME_S - 1) * 1_000_000)
     mint.verify(token)
-    monkeypatch.setattr(tokens, "time", lambda: now + LIFETIME_S)
+    monkeypatch.setattr(tokens, "steady_micros", lambda: began + LIFETIME_S * 1_000_000)
+    with pytest.raises(NotAuthenticated):
+        mint.verify(token)
+
+
+@pytest.mark.parametrize("hours", [-1, 3])
+def test_a_clock_that_is_set_neither_ends_nor_prolongs_a_token(
+    mint: AccessTokens, monkeypatch: pytest.MonkeyPatch, set_clock: Callable[[float], None], hours: float
+) -> None:
+    token = mint.sign("acc_1", "customer", SCOPES)
+    set_clock(hours)
+    mint.verify(token)
+    mint.verify(mint.sign("acc_2", "customer", SCOPES))
+    began = steady_micros()
+    monkeypatch.setattr(tokens, "steady_micros", lambda: began + LIFETIME_S * 1_000_000)
     with pytest.raises(NotAuthenticated):
         mint.verify(token)
 

@@ -16,7 +16,7 @@ from gateway.books.cards import select_card
 from gateway.books.idempotency import KeyedRequest
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.payments.create import ByCard, NewPayment, Payer, row_of
-from gateway.payments.recovery import sweep
+from gateway.payments.recovery_pools import sweep
 from gateway.settings import GatewaySettings
 from schemas.fraud import Hold, Outcome, Verdict
 from schemas.times import now
@@ -155,7 +155,7 @@ async def shop(
 ) -> AsyncIterator[Shop]:
     """A running gateway with its own processors; nobody judges, so the stand-in does."""
     # Recovery looks when a test says so: whoever takes a lease beside it is not waited for.
-    monkeypatch.setattr("gateway.payments.recovery.EVERY_S", 3600.0)
+    monkeypatch.setattr("gateway.payments.recovery_pools.EVERY_S", 3600.0)
     sandbox = Sandbox(processor_settings)
     await sandbox.open()
     app = create_app(hurried, processor_settings)

@@ -21,6 +21,7 @@ NOW = 2000
 def payment(state: PaymentState = "processing", **given: Any) -> PaymentRow:
     """A payment of 500 by card, after its first attempt."""
     usual: dict[str, Any] = {
+        "id": "pay",
         "capture": "automatic",
         "attempts": 1,
         "sequence": 3,
@@ -28,7 +29,6 @@ def payment(state: PaymentState = "processing", **given: Any) -> PaymentRow:
         "processor": "visa",
     }
     return PaymentRow(
-        id="pay",
         stream_key="fp",
         customer_id="acc_c",
         merchant_id="acc_m",
@@ -48,6 +48,8 @@ def operation(kind: OperationKind, **given: Any) -> Operation:
     """An operation at Visa that was sent and not answered; one of a refund belongs to `refund`'s."""
     usual: dict[str, Any] = {
         "id": "op",
+        "payment_id": "pay",
+        "attempt_id": "att",
         "processor": "visa",
         "amount": 500,
         "parent_id": "op_before",
@@ -55,8 +57,6 @@ def operation(kind: OperationKind, **given: Any) -> Operation:
         "refund_id": "ref" if kind == "refund" else None,
     }
     return Operation(
-        payment_id="pay",
-        attempt_id="att",
         kind=kind,
         currency="EUR",
         created_at=SENT_AT,

@@ -10,7 +10,7 @@ from gateway.books.operations import Operation, OperationKind, open_operation
 from gateway.books.payments import PaymentRow, insert_payment
 from gateway.books.postings import Entries, postings
 from schemas.states import PaymentState
-from schemas.times import now_micros
+from schemas.times import steady_micros
 from tests.gateway.payments import situations
 
 MINUTE_US = 60_000_000
@@ -37,7 +37,7 @@ def operation_in(conn: Connection, kind: OperationKind, **given: Any) -> Operati
 
 def request_in(conn: Connection, request: KeyedRequest = REQUEST, ok_status: int = 201, on: str = "pay") -> None:
     """Write the key of a request that runs on a payment."""
-    claim(conn, request, 0, now_micros() + MINUTE_US, subject_id=on, ok_status=ok_status)
+    claim(conn, request, 0, steady_micros() + MINUTE_US, subject_id=on, ok_status=ok_status)
 
 
 def posted(conn: Connection, operation_id: str) -> Entries:
@@ -48,4 +48,4 @@ def posted(conn: Connection, operation_id: str) -> Entries:
 
 def is_a_minute_away(moment: int | None) -> bool:
     """Whether a lease taken just now, or on a slow machine a little earlier, runs out then."""
-    return moment is not None and 0 <= now_micros() + MINUTE_US - moment < MINUTE_US / 2
+    return moment is not None and 0 <= steady_micros() + MINUTE_US - moment < MINUTE_US / 2

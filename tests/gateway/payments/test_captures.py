@@ -183,54 +183,6 @@ async def test_open_reviews_come_first_and_page(shop: Shop) -> None:
     assert seen == [held[1], held[0], held[2]]
 
 
-async def test_paypal_goes_through_its_payer(shop: Shop) -> None:
-    back = "http://localhost:9/shop?order=1"
-    asked = await shop.pay(500, payment_method={"type": "paypal"}, return_url=back, key="pp")
-    assert (asked.status, asked.json["state"], asked.json["next_action"]["type"]) == (
-        202,
-        "requires_action",
-        "redirect",
-    )
-    home = await shop.press_at_paypal(asked.json["next_action"]["url"])
-    done = await shop.come_back(home)
-    payment = asked.json["id"]
-    assert (done.status, done.headers["Location"]) == (303, f"{back}&payment={payment}")
-    assert await shop.state(payment) == "captured"
-    assert (await shop.come_back(home)).status == 303  # idempotent
-    assert [row.operation for row in shop.ledger()] == ["authorize", "capture"]
-    events = (await shop.get(f"/v1/payments/{payment}/events"))["data"]
-    assert [event["type"] for event in events] == [
-        "payment.initiated",
-        "payment.requires_action",
-        "payment.approved",
-        "payment.authorized",
-        "payment.captured",
-        "transaction_completed",
-    ]
-    assert (await shop.pay(500, payment_method={"type": "paypal"}, return_url=back, key="pp")).body == asked.body
-
-
-async def test_a_payer_who_refuses_voids(shop: Shop) -> None:
-    asked = (await shop.pay(500, payment_method={"type": "paypal"})).json
-    home = await shop.press_at_paypal(asked["next_action"]["url"], "cancel")
-    assert (await shop.come_back(home)).json["state"] == "voided"
-    assert shop.ledger() == []
-
-
-async def test_coming_back_without_approval_changes_nothing(shop: Shop) -> None:
-    asked = (await shop.pay(500, payment_method={"type": "paypal"})).json
-    row = await shop.nonce(asked["id"])
-    assert (await shop.come_back(f"/v1/return/{asked['id']}/{row}")).json["state"] == "requires_action"
-    for guess in ("guessed", "gu\u00e9ss\u00e9"):
-        assert (await shop.come_back(f"/v1/return/{asked['id']}/{guess}")).status == 404
-
-
-async def test_a_payer_who_never_comes_voids_after_three_hours(shop: Shop) -> None:
-    asked = (await shop.pay(500, payment_method={"type": "paypal"})).json["id"]
-    await shop.expire()
-    assert await shop.state(asked) == "voided"
-
-
 async def test_a_customer_cancels_what_waits_for_them(shop: Shop) -> None:
     asked = (await shop.pay(500, payment_method={"type": "paypal"})).json["id"]
     answer = await shop.post(f"/v1/payments/{asked}/void", {}, who="customer")

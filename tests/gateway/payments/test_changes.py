@@ -108,8 +108,8 @@ def test_a_payment_at_rest_is_nobodys_and_its_requests_are_answered() -> None:
     assert (change.rests, change.next) == (True, None)
 
 
-def test_a_payer_has_three_hours_to_approve() -> None:
-    assert moved("processing", "requires_action").payment.lease_until == NOW + 3 * HOUR_US
+def test_a_payment_that_waits_for_its_payer_has_no_lease() -> None:
+    assert moved("processing", "requires_action").payment.lease_until is None  # its order is asked for
 
 
 @pytest.mark.parametrize(("before", "after"), MOVES)

@@ -36,7 +36,7 @@ from gateway.payments.commit import (
 )
 from gateway.payments.views import payment_view, snapshot
 from schemas.payments import AppliedRisk, LastRefusal, PaymentEvent, TransactionCompleted
-from schemas.times import from_micros, now_micros
+from schemas.times import from_micros, steady_micros
 from tests.gateway.payments import situations
 from tests.gateway.payments.stored import (
     MINUTE_US,
@@ -89,10 +89,12 @@ def test_the_next_operation_is_in_the_books_before_it_is_sent(conn: Connection) 
         parent_reference="ref",
         amount=300,
         currency="EUR",
+        ordinal=row.version,
         worker_id="wrk",
-        lease_until=AT + MINUTE_US,
+        lease_until=step.to_send.lease_until,
         created_at=AT,
     )
+    assert is_a_minute_away(step.to_send.lease_until)
     assert is_id("op", step.to_send.id)
     assert (step.answers, select_attempts(conn, "pay")) == ({}, [])
 
@@ -175,13 +177,13 @@ def test_a_reversal_that_succeeded_stays_as_it_is(conn: Connection) -> None:
 
 def test_a_look_that_found_nothing_is_kept_and_the_next_one_due(conn: Connection) -> None:
     operation_in(conn, "sale", status="failed", lease_until=7)
-    began = now_micros()
+    began = steady_micros()
     schedule_watch(conn, POLICY, "op", Answer("not_found"))
     found = select_operation(conn, "op")
     assert found is not None
     assert (found.status, found.checks) == ("failed", 1)
     assert found.lease_until is not None
-    assert began <= found.lease_until - POLICY.watch_us[1] <= now_micros()
+    assert began <= found.lease_until - POLICY.watch_us[1] <= steady_micros()
 
 
 @pytest.mark.parametrize("status", get_args(OperationStatus))

@@ -11,9 +11,9 @@ from gateway.books.operations import select_operations
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.payments.commit import apply, receive
 from gateway.payments.lifecycle import execute, judge
-from gateway.payments.orders import approve
+from gateway.payments.orders import hear
 from gateway.payments.processor_calls import send
-from gateway.payments.recovery import sweep
+from gateway.payments.recovery_pools import sweep
 from tests.gateway.payments.conftest import RequestOf, Shop
 
 
@@ -102,7 +102,8 @@ async def test_approved_goes_on_through_the_judge(shop: Shop) -> None:
     assert paid.json["state"] == "requires_action"
     runtime = shop.gateway.runtime
     await shop.press_at_paypal(paid.json["next_action"]["url"])
-    await runtime.books.write(approve, runtime.policy, paid.json["id"])  # and then we die
+    told = Answer("succeeded")
+    await runtime.books.write(hear, runtime.policy, paid.json["id"], told, over=False)  # and then we die
     assert await shop.state(paid.json["id"]) == "processing"
     await shop.expire()
     assert await shop.state(paid.json["id"]) == "captured"

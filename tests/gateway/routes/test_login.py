@@ -1,6 +1,7 @@
 """Sessions: how they begin, go on and end, and what a guesser learns (nothing)."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -8,11 +9,11 @@ import pytest
 from argon2 import extract_parameters
 from joserfc import jwt
 from joserfc.jwk import KeySet
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
-from gateway.books.accounts import FAILURES_MAX, accounts, by_email
-from gateway.identity import tokens
+from gateway.books.accounts import FAILURES_MAX, LOCK_US
 from gateway.identity.passwords import WAITING_MAX
+from gateway.identity.tokens import LIFETIME_S
 from gateway.rate_limits import LIMITS, RateLimit
 from tests.gateway.conftest import PASSWORD, Answer, Gateway
 from tests.patience import eventually
@@ -87,14 +88,31 @@ async def test_no_password_means_no_login(gateway: Gateway) -> None:
     assert (await gateway.log_in("", "nobody's password")).code == "invalid_credentials"
 
 
-async def test_ten_failures_lock_the_account_even_for_the_right_password(gateway: Gateway) -> None:
+async def test_ten_failures_lock_the_account_even_for_the_right_password(
+    gateway: Gateway, pass_time: Callable[[float], None]
+) -> None:
     email = f"{uuid4().hex}@example.com"
     await gateway.sign_up(email)
     for _ in range(FAILURES_MAX):
         assert (await gateway.log_in(email, "wrong password")).code == "invalid_credentials"
     await counted(gateway)
     assert (await gateway.log_in(email, PASSWORD)).code == "invalid_credentials"
-    await gateway.runtime.books.write(_unlock, email)
+    pass_time(LOCK_US / 1_000_000)
+    assert (await gateway.log_in(email, PASSWORD)).status == 200
+
+
+@pytest.mark.parametrize("hours", [-1, 3])
+async def test_a_clock_that_is_set_neither_unlocks_an_account_nor_keeps_it_locked(
+    gateway: Gateway, set_clock: Callable[[float], None], pass_time: Callable[[float], None], hours: float
+) -> None:
+    email = f"{uuid4().hex}@example.com"
+    await gateway.sign_up(email)
+    for _ in range(FAILURES_MAX):
+        await gateway.log_in(email, "wrong password")
+    await counted(gateway)
+    set_clock(hours)
+    assert (await gateway.log_in(email, PASSWORD)).code == "invalid_credentials"
+    pass_time(LOCK_US / 1_000_000)
     assert (await gateway.log_in(email, PASSWORD)).status == 200
 
 
@@ -167,12 +185,11 @@ async def test_logout_ends_the_session_at_once_and_only_this_one(gateway: Gatewa
 
 
 async def test_an_expired_token_is_refused_though_it_was_good_a_moment_ago(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, pass_time: Callable[[float], None]
 ) -> None:
     token = (await gateway.log_in("customer@example.com")).json["access_token"]
     assert await me(gateway, token) == 200
-    real = tokens.time
-    monkeypatch.setattr(tokens, "time", lambda: real() + tokens.LIFETIME_S)
+    pass_time(LIFETIME_S)
     answer = await gateway.ask("GET", "/v1/me", who=token)
     assert (answer.status, answer.code) == (401, "unauthenticated")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -221,13 +238,6 @@ async def test_more_logins_than_the_pool_takes_are_told_to_come_back(gateway: Ga
         gateway.runtime.passwords._waiting -= WAITING_MAX
     assert (answer.status, answer.code) == (503, "unavailable")
     assert int(answer.headers["Retry-After"]) >= 1
-
-
-def _unlock(conn: Connection, email: str) -> None:
-    found = by_email(conn, email)
-    assert found is not None
-    assert found.locked_until - found.updated_at >= 30 * 60 * 1_000_000
-    conn.execute(update(accounts).where(accounts.c.id == found.id).values(locked_until=1))
 
 
 def without_id(answer: Answer) -> dict[str, Any]:

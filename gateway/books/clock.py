@@ -1,0 +1,93 @@
+"""The books' clock: one steady clock for every gateway that was ever on them, so that what is due stays due.
+
+Nobody can set it. A machine's row says where its own clock, which counts from its start, stands on it: a gateway
+that starts again goes on where the last one was. After a start of the machine, and on another one, nothing but the
+wall clock tells how long it took; on PostgreSQL that is the database's (docs/decisions/0027).
+"""
+
+import asyncio
+
+import msgspec
+import structlog
+from sqlalchemy import Connection, bindparam, func, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.books.engine import Books
+from gateway.books.sql import Statement
+from gateway.books.tables import Micros, table_of
+from schemas.times import STEADY, boot_id, boot_micros, now_micros, steady_micros
+
+EVERY_S = 10.0
+JUMP_US = 1_000_000  # a wall clock that moved this far beside the steady one was set
+
+log = structlog.get_logger()
+
+
+class ClockRow(msgspec.Struct, frozen=True):
+    """A row of `clocks`, one for each start of a machine; times in microseconds of the steady clock.
+
+    `offset_us`: what the steady clock is ahead of the machine's own. `kept_us`: when a gateway last ran on it.
+    """
+
+    boot_id: str
+    offset_us: Micros
+    kept_us: Micros
+
+
+clocks = table_of("clocks", ClockRow, primary_key=("boot_id",))
+_c = clocks.c
+_offset = Statement(select(_c.offset_us).where(_c.boot_id == bindparam("of_boot_id")))
+_newest_kept = Statement(select(func.max(_c.kept_us)))
+_put = Statement(
+    lambda insert: (put := insert(clocks)).on_conflict_do_update(
+        index_elements=["boot_id"], set_={name: put.excluded[name] for name in ("offset_us", "kept_us")}
+    )
+)
+_keep = Statement(update(clocks).where(_c.boot_id == bindparam("of_boot_id")).values(kept_us=bindparam("at")))
+_SERVER_TIME = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)")
+
+
+def anchor(conn: Connection) -> int:
+    """What the books' steady clock is ahead of this machine's own (microseconds); it never goes back."""
+    machine = boot_id()
+    offset_us = _offset(conn, of_boot_id=machine).scalar()
+    if offset_us is None or not machine:
+        kept_us = _newest_kept(conn).scalar() or 0
+        offset_us = max(_wall_micros(conn), kept_us) - boot_micros()
+        _put(conn, boot_id=machine, offset_us=offset_us, kept_us=boot_micros() + offset_us)
+    return int(offset_us)
+
+
+def keep(conn: Connection, at: int) -> None:
+    """Note that a gateway of this machine runs at `at`, by the steady clock: none later starts before that."""
+    _keep(conn, of_boot_id=boot_id(), at=at)
+
+
+async def set_steady_clock(books: Books) -> None:
+    """Anchor this process's steady clock where the books' is."""
+    STEADY.offset_us = await books.write(anchor)
+
+
+async def keep_clock(books: Books) -> None:
+    """Keep the books' clock, for as long as the gateway runs, and log each jump of the wall clock."""
+    ahead_us = 0
+    while True:
+        ahead_us = _hear_jump(ahead_us)
+        try:
+            await books.write(keep, steady_micros())
+        except SQLAlchemyError as error:  # such as a full disk
+            log.warning("clock.not_kept", error=type(error).__name__)
+        await asyncio.sleep(EVERY_S)
+
+
+def _hear_jump(before_us: int) -> int:
+    ahead_us = now_micros() - steady_micros()
+    if abs(ahead_us - before_us) > JUMP_US:
+        log.warning("clock.jumped", seconds=round((ahead_us - before_us) / 1_000_000, 1))
+    return ahead_us
+
+
+def _wall_micros(conn: Connection) -> int:
+    if conn.dialect.name == "postgresql":
+        return int(Statement(_SERVER_TIME)(conn).scalar())
+    return now_micros()
