@@ -11,9 +11,15 @@ HOUR_US = 60 * MINUTE_US
 
 # A request can still land after it was given up: the pauses before each further look-up of its id.
 WATCH_US = {
-    "local": (10 * SECOND_US, 30 * SECOND_US),
+    "local": (10 * SECOND_US, 30 * SECOND_US, 5 * MINUTE_US, 15 * MINUTE_US),
     "production": (MINUTE_US, 5 * MINUTE_US, HOUR_US, 24 * HOUR_US),
 }
+# What we owe to release and the processor refuses: the pauses before each further try; then a person is asked.
+RELEASE_US = {
+    "local": (5 * SECOND_US, 10 * SECOND_US, 20 * SECOND_US),
+    "production": (MINUTE_US, 10 * MINUTE_US, HOUR_US, 6 * HOUR_US, 24 * HOUR_US),
+}
+PENDING_MAX_US = 6 * HOUR_US  # between two questions about what a processor has not decided yet
 APPROVAL_MAX_US = 3 * HOUR_US  # PayPal keeps an order open for its payer this long
 INTERRUPTED_AFTER_US = 10 * SECOND_US  # how long a received payment waits for its client to come back
 
@@ -23,7 +29,8 @@ class Policy(msgspec.Struct, frozen=True):
 
     `lease_us`: how long work in hand belongs to a worker. `unknown_window_us`: from the end of a call's timeout to
     the first look-up of it, and between the later ones. `watch_us`: the pauses before each further look-up of a
-    call that was given up.
+    call that was given up. `release_us`: the pauses before each further try of a release that was refused, after
+    which a person is asked.
     """
 
     worker_id: str
@@ -33,6 +40,7 @@ class Policy(msgspec.Struct, frozen=True):
     watch_us: tuple[int, ...]
     card_cap: int
     merchant_cap: int
+    release_us: tuple[int, ...] = RELEASE_US["production"]
 
 
 def policy_of(settings: GatewaySettings) -> Policy:
@@ -45,4 +53,5 @@ def policy_of(settings: GatewaySettings) -> Policy:
         watch_us=WATCH_US[settings.profile],
         card_cap=settings.stand_in_card_cap,
         merchant_cap=settings.stand_in_merchant_cap,
+        release_us=RELEASE_US[settings.profile],
     )

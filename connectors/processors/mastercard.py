@@ -273,13 +273,23 @@ class Mastercard:
         return await answer_to(self._transport.send(request), parse)
 
     async def void(self, call: FollowUp) -> Answer:
-        """See `Processor`. Of what captures left nothing is sent: there is no such call."""
+        """See `Processor`. Of what captures left nothing is sent: there is no such call.
+
+        A refusal does not tell whether it was voided before: a `GET` does.
+        """
         if call.rest:
             detail = "nothing sent: what captures left of a hold lapses with it"
             return Answer("succeeded", detail=detail, amount=call.amount)
+        until = self._transport.deadline()
         request = self._put(call.reference, call.request_id, build_void(call.parent_request_id))
         parse = partial(parse_void, call.reference, call.request_id, call.amount)
-        return await answer_to(self._transport.send(request), parse)
+        answer = await answer_to(self._transport.send(request, until), parse)
+        if answer.result != "failed" or not answer.sent:
+            return answer
+        target = Query(call.parent_request_id, call.reference, "authorize", call.amount)
+        retrieve = self._get(target.reference, target.request_id)
+        found = await finding_of(self._transport.send(retrieve, until), partial(parse_refused_reversal, target))
+        return found if found.result == "succeeded" else answer
 
     async def reverse(self, request_id: str, query: Query) -> Answer:
         """See `Processor`. A refusal does not tell whether there is nothing to take back: a `GET` does."""
