@@ -11,7 +11,7 @@ HOUR_US = 60 * MINUTE_US
 
 # A request can still land after it was given up: the pauses before each further look-up of its id.
 WATCH_US = {
-    "local": (10 * SECOND_US, 30 * SECOND_US, 5 * MINUTE_US, 15 * MINUTE_US),
+    "local": (10 * SECOND_US, 30 * SECOND_US, 2 * MINUTE_US, 10 * MINUTE_US),
     "production": (MINUTE_US, 5 * MINUTE_US, HOUR_US, 24 * HOUR_US),
 }
 # What we owe to release and the processor refuses: the pauses before each further try; then a person is asked.
