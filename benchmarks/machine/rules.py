@@ -24,8 +24,8 @@ CLOSED_FOR = 2  # steps
 PAYMENTS_MAX = 4  # of a run: few, so that much happens to each
 
 # Some of them make PayPal refuse (`connectors/sandbox/magic.py`).
-AMOUNTS = st.sampled_from([1000, 1000, 5140, 6143])
-PARTS = st.sampled_from([300, 500, 300, 100, 1, None, 500, 5140, 5141, 5142])
+AMOUNTS = st.sampled_from([1000, 1000, 1000, 5140, 5144, 6143])
+PARTS = st.sampled_from([300, 500, 300, 100, 1, None, 500, 5140, 5141, 5142, 5144])
 WELL = ["visa"] * 6 + ["mastercard"] * 5 + [None] * 6
 SELDOM = st.sampled_from([False, False, True])
 METHODS = st.sampled_from([*WELL, *CARDS])  # None: PayPal
@@ -151,6 +151,18 @@ class GatewayMachine(RuleBasedStateMachine):
     def hear_late(self, payment: PaymentModel, which: int, dies_at: int | None) -> None:
         """A processor tells of an earlier call by itself."""
         self._do(self.started.follow_up(payment, "hear_late", dies_at, which=which))
+
+    @rule(payment=payments, outcome=st.sampled_from(["retry", "lapsed"]), dies_at=DEATHS)
+    def resolve_task(self, payment: PaymentModel, outcome: str, dies_at: int | None) -> None:
+        """A person ends what no machine can: time has passed until then."""
+        for _ in self.world.runtime.policy.release_us:
+            self._do(self.started.run_out())
+        self._do(self.started.follow_up(payment, "resolve_task", dies_at, outcome=outcome))
+
+    @rule(completed=st.booleans())
+    def decide_pending(self, completed: bool) -> None:
+        """PayPal decides what it has left pending."""
+        self.world.sandbox.end_pending(completed=completed)
 
     @rule(payment=payments, which=st.integers(0, 5), dies_at=DEATHS)
     def repeat(self, payment: PaymentModel, which: int, dies_at: int | None) -> None:
