@@ -27,6 +27,7 @@ PAYMENTS_MAX = 4  # of a run: few, so that much happens to each
 AMOUNTS = st.sampled_from([1000, 1000, 1000, 5140, 5144, 6143])
 PARTS = st.sampled_from([300, 500, 300, 100, 1, None, 500, 5140, 5141, 5142, 5144])
 WELL = ["visa"] * 6 + ["mastercard"] * 5 + [None] * 6
+HELD = ["visa", "mastercard", None, "visa_no_void", "mastercard_no_void"]
 SELDOM = st.sampled_from([False, False, True])
 METHODS = st.sampled_from([*WELL, *CARDS])  # None: PayPal
 VERDICTS = st.sampled_from(["allow", "allow", "allow", "flag", "review", "review", "block", None])
@@ -84,9 +85,19 @@ class GatewayMachine(RuleBasedStateMachine):
         """A payment that goes well, so that there is something to give back."""
         return self._pay_well(amount, card, automatic=True)
 
-    def _pay_well(self, amount: int, card: str | None, *, automatic: bool) -> PaymentModel:
+    @initialize(target=payments, amount=AMOUNTS, card=st.sampled_from(HELD), is_rejected=st.booleans())
+    def hold(self, amount: int, card: str | None, is_rejected: bool) -> PaymentModel:
+        """A payment that is held for a person, perhaps where nobody releases what is held."""
+        model = self._pay_well(amount, card, automatic=True, verdict="review")
+        if is_rejected:
+            self.decide(model, "reject", None)
+        return model
+
+    def _pay_well(
+        self, amount: int, card: str | None, *, automatic: bool, verdict: Outcome = "allow"
+    ) -> PaymentModel:
         run = self.started
-        model = run.new(amount=amount, automatic=automatic, card=card, wanted=None, verdict="allow")
+        model = run.new(amount=amount, automatic=automatic, card=card, wanted=None, verdict=verdict)
         self._do(run.ask(model, model.create))
         if card is None:
             self.press_and_come_back(model, "approve", None)

@@ -22,7 +22,7 @@ SETS = {
         '"reversal"]',
         {
             "books/postings.py:entries_of",
-            "payments/transitions.py:_must_succeed",
+            "payments/effects.py:is_owed",
             "payments/transitions.py:_can_land_late",
             "payments/transitions.py:_postings",
             "payments/transitions.py:takes_back",
@@ -37,6 +37,7 @@ SETS = {
         "gateway/books/operations.py",
         '"failed", "unknown"]',
         {
+            "payments/transitions.py:_checks",
             "payments/transitions.py:_counts",
             "payments/effects.py:_after_authorization",
             "payments/effects.py:_after_capture",
@@ -70,12 +71,17 @@ SETS = {
     "call result": (
         "connectors/processors/contract.py",
         '"unknown", "not_found"]',
-        {"payments/transitions.py:_status"},
+        {"payments/transitions.py:_status", "payments/recovery.py:_release"},
     ),
     "review decision": (
         "gateway/books/reviews.py",
         'ReviewOutcome = Literal["approve", "reject"]',
         {"payments/reviews.py:begin_decision"},
+    ),
+    "task resolution": (
+        "gateway/payments/tasks.py",
+        'Resolution = Literal["released", "lapsed", "retry"]',
+        {"payments/tasks.py:resolve"},
     ),
     "payment method": (
         "gateway/payments/create.py",
