@@ -16,6 +16,7 @@ from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, idempotenc
 from gateway.books.operations import select_operations
 from gateway.books.payments import existing_payment
 from gateway.books.reviews import Review, reviews, select_review
+from gateway.books.tasks import Resolution
 from gateway.payments.captures import begin_capture, begin_void
 from gateway.payments.commit import apply
 from gateway.payments.create import ByCard, ByPaypal, NewPayment, Payer, create
@@ -24,7 +25,7 @@ from gateway.payments.orders import payer_returned
 from gateway.payments.processor_calls import look_up
 from gateway.payments.refunds import begin_refund
 from gateway.payments.reviews import begin_decision
-from gateway.payments.tasks import Resolution, resolve
+from gateway.payments.tasks import resolve
 from gateway.refusals import Refusal
 
 CURRENCY = "EUR"

@@ -10,8 +10,8 @@ from gateway.books.tables import Int32, Micros, table_of
 
 # A void or a reversal that we owe was refused for good; a processor tells of other money or ids than were asked.
 TaskKind = Literal["void_refused", "reversal_refused", "mismatch"]
-# `settled`: it ended by itself after all, by a processor's word. The others are a person's.
-TaskOutcome = Literal["released", "lapsed", "retry", "settled"]
+Resolution = Literal["released", "lapsed", "retry"]  # a person's word
+TaskOutcome = Literal[Resolution, "settled"]  # `settled`: it ended by itself after all, by a processor's word
 TaskStatus = Literal["open", "resolved"]
 
 

@@ -323,11 +323,14 @@ def _after_reversal(found: Situation, closed: Operation, parent: Operation) -> E
 
 
 def _left_to_a_person(found: Situation, parent: Operation, effect: Effect) -> Effect:
-    """A reversal that was refused for good: unless its parent counts after all, its money stays where it is."""
-    counts = effect.next is not None or (parent.status == "succeeded" and effect.payment != found.payment)
-    if counts or parent.status not in ("succeeded", "declined"):  # else a look-up tells what became of it
+    """A reversal that was refused for good: unless its parent counts after all, its money stays where it is.
+
+    A void of it would be refused as well. Where the parent's own end is not known, a look-up will tell.
+    """
+    counts = parent.status == "succeeded" and effect.payment != found.payment
+    if counts or parent.status not in ("succeeded", "declined"):
         return effect
-    return msgspec.structs.replace(effect, task="reversal_refused")
+    return msgspec.structs.replace(effect, next=None, task="reversal_refused")
 
 
 def _after_authorizations_reversal(payment: PaymentRow, closed: Operation, parent: Operation) -> Effect:

@@ -5,7 +5,7 @@ lapsed    the hold has run out, or will, and no record of the processor tells: t
 retry     it is asked for again, as often as before
 """
 
-from typing import Literal, assert_never
+from typing import assert_never
 
 import msgspec
 from sqlalchemy import Connection
@@ -14,15 +14,13 @@ from connectors.processors.contract import Answer
 from gateway.books.engine import announce
 from gateway.books.operations import Operation, OperationOpen, select_open, select_operation, update_operation
 from gateway.books.payments import existing_payment, update_payment
-from gateway.books.tasks import TaskRow, resolve_task, select_task
+from gateway.books.tasks import Resolution, TaskRow, resolve_task, select_task
 from gateway.payments.captures import WrongState
 from gateway.payments.changes import about
 from gateway.payments.commit import Committed, apply, task_line
 from gateway.policy import Policy
 from gateway.refusals import NoSuchObject
 from schemas.times import now_micros
-
-Resolution = Literal["released", "lapsed", "retry"]
 
 
 def resolve(

@@ -6,10 +6,10 @@ import msgspec
 from quart import Blueprint
 from sqlalchemy import Connection
 
-from gateway.books.tasks import TaskKind, TaskOutcome, TaskRow, TaskStatus, list_tasks
+from gateway.books.tasks import Resolution, TaskKind, TaskOutcome, TaskRow, TaskStatus, list_tasks
 from gateway.free_text import Reason
 from gateway.payments.lifecycle import execute
-from gateway.payments.tasks import Resolution, resolve
+from gateway.payments.tasks import resolve
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
 from gateway.web.paging import Listing, Page, read_page

@@ -79,7 +79,7 @@ SETS = {
         {"payments/reviews.py:begin_decision"},
     ),
     "task resolution": (
-        "gateway/payments/tasks.py",
+        "gateway/books/tasks.py",
         'Resolution = Literal["released", "lapsed", "retry"]',
         {"payments/tasks.py:resolve"},
     ),

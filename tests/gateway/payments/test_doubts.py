@@ -118,6 +118,13 @@ def test_a_reversal_that_was_refused_for_good_is_no_task_where_its_money_counts(
     assert (twice.payment.state, twice.task) == ("authorized", "reversal_refused")
 
 
+def test_after_a_reversal_that_was_refused_for_good_no_void_is_tried() -> None:
+    late = operation("sale", id="op_before", status="succeeded")
+    change = answered("reversal", "failed", "failed", checks=2, parent=late)
+    assert (change.next, change.task) == (None, "reversal_refused")
+    assert answered("reversal", "not_found", "failed", parent=late).next is not None
+
+
 def test_a_decline_whose_hold_nobody_frees_is_a_decline_and_a_task() -> None:
     held = operation("sale", id="op_before", status="declined", decline_code="suspected_fraud")
     change = answered("reversal", "failed", "processing", checks=2, parent=held)

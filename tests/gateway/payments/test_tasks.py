@@ -177,7 +177,7 @@ async def test_a_late_hold_whose_reversal_is_refused_for_good_is_a_task(shop: Sh
     (task,) = await tasks(shop)
     made = await operations_of(shop, payment)
     assert (task["kind"], task["operation"]) == ("reversal_refused", made[-1].id)
-    assert [(o.kind, o.status) for o in made] == [("authorize", "succeeded"), ("reversal", "declined")]
+    assert [(o.kind, o.status) for o in made] == [("authorize", "succeeded"), ("reversal", "failed")]
     assert await shop.state(payment) == "failed"
     assert (await shop.balance())["hold:mastercard"] == 1000  # as it is there
     assert (await resolve(shop, task["id"], "lapsed")).status == 200
