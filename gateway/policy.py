@@ -12,12 +12,18 @@ HOUR_US = 60 * MINUTE_US
 
 # A request can still land after it was given up: the pauses before each further look-up of its id.
 WATCH_US = {
-    "local": (10 * SECOND_US, 30 * SECOND_US),
+    "local": (10 * SECOND_US, 30 * SECOND_US, 2 * MINUTE_US, 10 * MINUTE_US),
     "production": (MINUTE_US, 5 * MINUTE_US, HOUR_US, 24 * HOUR_US),
 }
 # A payer may approve and never come back: the pauses before each question about it. PayPal keeps an order open for
 # its payer for three hours, their sum.
 ASK_PAYER_US = tuple(minutes * MINUTE_US for minutes in (1, 2, 5, 10, 12, 30, 30, 30, 30, 30))
+# What we owe to release and the processor refuses: the pauses before each further try; then a person is asked.
+RELEASE_US = {
+    "local": (5 * SECOND_US, 10 * SECOND_US, 20 * SECOND_US),
+    "production": (MINUTE_US, 10 * MINUTE_US, HOUR_US, 6 * HOUR_US, 24 * HOUR_US),
+}
+PENDING_MAX_US = 6 * HOUR_US  # between two questions about what a processor has not decided yet
 INTERRUPTED_AFTER_US = 10 * SECOND_US  # how long a received payment waits for its client to come back
 
 
@@ -29,7 +35,8 @@ class Policy(msgspec.Struct, frozen=True):
     call that was given up. `review_max_us`: how long a review whose issuer was not asked stays open.
     `first_card_cap`: that of a card or payer that never paid. `ask_payer_us`: the pauses before each question
     whether the payer approved an order; after the last one it is given up. `recovery_calls`: what recovery has in
-    hand at one processor.
+    hand at one processor. `release_us`: the pauses before each further try of a release that was refused, after
+    which a person is asked.
     """
 
     worker_id: str
@@ -44,6 +51,7 @@ class Policy(msgspec.Struct, frozen=True):
     rates: EuroRates
     ask_payer_us: tuple[int, ...] = ASK_PAYER_US
     recovery_calls: int = 32
+    release_us: tuple[int, ...] = RELEASE_US["production"]
 
 
 def policy_of(settings: GatewaySettings) -> Policy:
@@ -60,4 +68,5 @@ def policy_of(settings: GatewaySettings) -> Policy:
         first_card_cap=settings.stand_in_first_card_cap,
         rates=EuroRates(settings.euro_rates),
         recovery_calls=settings.recovery_calls,
+        release_us=RELEASE_US[settings.profile],
     )

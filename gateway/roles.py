@@ -13,6 +13,8 @@ SCOPES: dict[str, str] = {
     "cards:write": "Add and remove cards of one's own.",
     "payments:read": "See payments: own, made to one, or for staff all.",
     "operations:read": "See the calls that were made to processors.",
+    "tasks:read": "See what no machine can end.",
+    "tasks:write": "Say what became of what no machine can end.",
     "payments:write": "Create payments; capture and void them.",
     "payments:import": "Say when a payment happened (`occurred_at`), for replays of history.",
     "refunds:write": "Give captured money back.",
@@ -30,7 +32,16 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
     "customer": _PAYER,
     "merchant": _PAYER | {"refunds:write", "webhooks:write"},
     "analyst": frozenset(
-        {"account", "payments:read", "operations:read", "reviews:read", "reviews:write", "labels:write"}
+        {
+            "account",
+            "payments:read",
+            "operations:read",
+            "tasks:read",
+            "tasks:write",
+            "reviews:read",
+            "reviews:write",
+            "labels:write",
+        }
     ),
     # Everything but what only services may: whom to tell is personal data of others.
     "admin": frozenset(SCOPES) - {"contacts:read", "payments:import"},

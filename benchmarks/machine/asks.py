@@ -9,12 +9,14 @@ from uuid import uuid4
 import aiohttp
 from sqlalchemy import Connection, select
 
+from benchmarks.machine.audit import open_tasks
 from benchmarks.machine.model import PaymentModel, RefusedReply, Reply, Request, Verb
 from benchmarks.machine.world import VERDICT, World
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, idempotency_keys, select_answer
 from gateway.books.operations import select_operations
 from gateway.books.payments import existing_payment
 from gateway.books.reviews import Review, reviews, select_review
+from gateway.books.tasks import Resolution
 from gateway.payments.captures import begin_capture, begin_void
 from gateway.payments.commit import apply
 from gateway.payments.create import ByCard, ByPaypal, NewPayment, Payer, create
@@ -23,6 +25,7 @@ from gateway.payments.orders import payer_returned
 from gateway.payments.processor_calls import look_up
 from gateway.payments.refunds import begin_refund
 from gateway.payments.reviews import begin_decision
+from gateway.payments.tasks import resolve
 from gateway.refusals import Refusal
 
 CURRENCY = "EUR"
@@ -103,6 +106,19 @@ async def decide(world: World, payment: PaymentModel, decision: Any) -> bool:
         return True
     await execute(runtime, begun)
     return True
+
+
+async def resolve_task(world: World, payment: PaymentModel, outcome: Resolution) -> bool:
+    """Resolve what a person has to end of a payment; False where there is nothing."""
+    runtime = world.runtime
+    found = await runtime.books.read(open_tasks, payment.id or "")
+    for task in found:
+        with suppress(Refusal):
+            _, step = await runtime.books.write(
+                resolve, runtime.policy, task.id, outcome, "because", world.analyst
+            )
+            await execute(runtime, step)
+    return bool(found)
 
 
 async def press(world: World, payment: PaymentModel, button: str) -> bool:

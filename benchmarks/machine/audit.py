@@ -17,6 +17,7 @@ from gateway.books.outbox import OutboxRow, select_history
 from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.postings import postings
 from gateway.books.refunds import RefundFilter, RefundRow, list_refunds
+from gateway.books.tasks import TaskRow, tasks
 from schemas.states import can_become
 
 TAKEN = ("captured", "partially_captured")
@@ -33,6 +34,7 @@ class Evidence(msgspec.Struct, frozen=True):
     events: list[OutboxRow]
     unanswered: list[str]
     ledger: list[LedgerRow]
+    tasks: list[TaskRow]
 
     def operation(self, request_id: str) -> Operation:
         """The operation a processor knows by this id. Raises `StopIteration`."""
@@ -42,6 +44,10 @@ class Evidence(msgspec.Struct, frozen=True):
         """What a processor did and did not take back."""
         undone = {row.of for row in self.ledger if row.operation in TAKEN_BACK}
         return [row for row in self.ledger if row.operation in kinds and row.id not in undone]
+
+    def stuck(self) -> bool:
+        """Whether a person has to find out what became of its money."""
+        return any(task.resolved_at is None for task in self.tasks)
 
     def lines(self) -> list[str]:
         """What happened, for whoever has to find out why."""
@@ -73,26 +79,35 @@ def evidence_of(conn: Connection, payment_id: str, ledger: dict[str, list[Ledger
         events=select_history(conn, payment_id),
         unanswered=[row.key for row in conn.execute(select(keys.key).where(running))],
         ledger=[row for id in attempts for row in ledger.pop(id, []) if row.status == "applied"],
+        tasks=_tasks(conn, payment_id),
     )
+
+
+def open_tasks(conn: Connection, payment_id: str) -> list[TaskRow]:
+    """What a person has to end of a payment."""
+    return [task for task in _tasks(conn, payment_id) if task.resolved_at is None]
+
+
+def _tasks(conn: Connection, payment_id: str) -> list[TaskRow]:
+    found = conn.execute(select(tasks).where(tasks.c.payment_id == payment_id))
+    return [TaskRow(**row._mapping) for row in found]
 
 
 def complaints(model: PaymentModel, found: Evidence) -> Iterator[str]:
     """Everything that does not hold of a payment that came to rest, one line each."""
-    yield from _at_rest(model, found)
+    yield from _at_rest(found)
     yield from _balanced(found)
     yield from _conserved(found)
-    yield from _nothing_held(model, found)
+    yield from _nothing_held(found)
     yield from _told_once(found)
     yield from _refunds_add_up(found)
     yield from _as_asked(model, found)
 
 
-def _at_rest(model: PaymentModel, found: Evidence) -> Iterator[str]:
+def _at_rest(found: Evidence) -> Iterator[str]:
     if found.unanswered:
         yield f"never answered: {found.unanswered}"
-    if model.never_lets_go():
-        return
-    if found.payment.state not in ENDED:
+    if found.payment.state not in ENDED and not found.stuck():
         yield f"state {found.payment.state}"
     for operation in found.operations:
         if operation.status in OPEN or operation.lease_until is not None:
@@ -128,8 +143,8 @@ def _conserved(found: Evidence) -> Iterator[str]:
         yield f"applied twice: {twice}"
 
 
-def _nothing_held(model: PaymentModel, found: Evidence) -> Iterator[str]:
-    if found.payment.state in ENDED and not model.never_lets_go():
+def _nothing_held(found: Evidence) -> Iterator[str]:
+    if found.payment.state in ENDED and not found.stuck():
         held = {processor: hold for processor in CAPABILITIES if (hold := _hold(found, processor))}
         if held:
             yield f"held, and the payment is {found.payment.state}: {held}"
@@ -150,6 +165,8 @@ def _hold(found: Evidence, processor: str) -> int:
 
 
 def _held_by(found: Evidence, authorization: LedgerRow) -> int:
+    if any(task.about_id == authorization.request_id and task.outcome == "lapsed" for task in found.tasks):
+        return 0
     able = CAPABILITIES[authorization.processor]
     captures = [row for row in found.standing("capture") if row.of == authorization.id]
     if able.final_capture_releases and any(found.operation(row.request_id).final for row in captures):

@@ -15,13 +15,14 @@ from gateway.payments import effects, transitions
 from gateway.payments.changes import Effect, OperationPosting
 from gateway.payments.effects import Situation
 from gateway.payments.processor_calls import send
+from gateway.policy import Policy
 from gateway.runtime import Runtime
 from schemas.ids import new_id
 
 Postings = tuple[OperationPosting, ...]
 
-_captured = effects._captured
-_counts, _postings = transitions._counts, transitions._postings
+_captured, _void_refused = effects._captured, effects._void_refused
+_counts, _postings, _status = transitions._counts, transitions._postings, transitions._status
 
 
 async def _refund_again(
@@ -60,11 +61,24 @@ def _drop_what_is_late(status: OperationStatus, answer: Answer) -> bool:
     return status != "failed" and _counts(status, answer)
 
 
+def _forget_refused_void(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
+    """A void that we owe and that is refused for good is nobody's task."""
+    return msgspec.structs.replace(_void_refused(payment, closed, answer), task=None)
+
+
+def _ask_without_end(operation: Operation, answer: Answer, payment: PaymentRow, policy: Policy) -> OperationStatus:
+    """What we owe to release is asked for as often as it is refused."""
+    endless = msgspec.structs.replace(policy, release_us=policy.release_us * 100)
+    return _status(operation, answer, payment, endless)
+
+
 PLANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "refund-sent-twice": lambda: patch("gateway.payments.lifecycle.send", _refund_again),
     "rest-released-twice": lambda: patch.object(transitions, "_postings", _post_rest_twice),
     "void-booked-as-capture": lambda: patch.object(transitions, "_postings", _post_void_as_capture),
     "late-capture-counted-twice": lambda: patch.object(effects, "_captured", _count_late_capture),
+    "refused-void-forgotten": lambda: patch.object(effects, "_void_refused", _forget_refused_void),
+    "refused-void-without-end": lambda: patch.object(transitions, "_status", _ask_without_end),
     "late-approval-dropped": lambda: patch.object(transitions, "_counts", _drop_what_is_late),
 }
 

@@ -23,9 +23,10 @@ CLOSED_FOR = 2  # steps
 PAYMENTS_MAX = 4  # of a run: few, so that much happens to each
 
 # Some of them make PayPal refuse (`connectors/sandbox/magic.py`).
-AMOUNTS = st.sampled_from([1000, 1000, 5140, 6143])
-PARTS = st.sampled_from([300, 500, 300, 100, 1, None, 500, 5140, 5141, 5142])
+AMOUNTS = st.sampled_from([1000, 1000, 1000, 5140, 5144, 6143])
+PARTS = st.sampled_from([300, 500, 300, 100, 1, None, 500, 5140, 5141, 5142, 5144])
 WELL = ["visa"] * 6 + ["mastercard"] * 5 + [None] * 6
+HELD = ["visa", "mastercard", None, "visa_no_void", "mastercard_no_void"]
 SELDOM = st.sampled_from([False, False, True])
 METHODS = st.sampled_from([*WELL, *CARDS])  # None: PayPal
 VERDICTS = st.sampled_from(["allow", "allow", "allow", "flag", "review", "review unsent", "block", None])
@@ -83,9 +84,19 @@ class GatewayMachine(RuleBasedStateMachine):
         """A payment that goes well, so that there is something to give back."""
         return self._pay_well(amount, card, automatic=True)
 
-    def _pay_well(self, amount: int, card: str | None, *, automatic: bool) -> PaymentModel:
+    @initialize(target=payments, amount=AMOUNTS, card=st.sampled_from(HELD), is_rejected=st.booleans())
+    def hold(self, amount: int, card: str | None, is_rejected: bool) -> PaymentModel:
+        """A payment that is held for a person, perhaps where nobody releases what is held."""
+        model = self._pay_well(amount, card, automatic=True, verdict="review")
+        if is_rejected:
+            self.decide(model, "reject", None)
+        return model
+
+    def _pay_well(
+        self, amount: int, card: str | None, *, automatic: bool, verdict: Judgement = "allow"
+    ) -> PaymentModel:
         run = self.started
-        model = run.new(amount=amount, automatic=automatic, card=card, wanted=None, verdict="allow")
+        model = run.new(amount=amount, automatic=automatic, card=card, wanted=None, verdict=verdict)
         self._do(run.ask(model, model.create))
         if card is None:
             self.press_and_come_back(model, "approve", None)
@@ -150,6 +161,18 @@ class GatewayMachine(RuleBasedStateMachine):
     def hear_late(self, payment: PaymentModel, which: int, dies_at: int | None) -> None:
         """A processor tells of an earlier call by itself."""
         self._do(self.started.follow_up(payment, "hear_late", dies_at, which=which))
+
+    @rule(payment=payments, outcome=st.sampled_from(["retry", "lapsed"]), dies_at=DEATHS)
+    def resolve_task(self, payment: PaymentModel, outcome: str, dies_at: int | None) -> None:
+        """A person ends what no machine can: time has passed until then."""
+        for _ in self.world.runtime.policy.release_us:
+            self._do(self.started.run_out())
+        self._do(self.started.follow_up(payment, "resolve_task", dies_at, outcome=outcome))
+
+    @rule(completed=st.booleans())
+    def decide_pending(self, completed: bool) -> None:
+        """PayPal decides what it has left pending."""
+        self.world.sandbox.end_pending(completed=completed)
 
     @rule(payment=payments, which=st.integers(0, 5), dies_at=DEATHS)
     def repeat(self, payment: PaymentModel, which: int, dies_at: int | None) -> None:

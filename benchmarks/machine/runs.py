@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from benchmarks.machine import asks
 from benchmarks.machine.asks import ask, new_request
-from benchmarks.machine.audit import complaints, evidence_of
+from benchmarks.machine.audit import complaints, evidence_of, open_tasks
 from benchmarks.machine.death import Died, until_death
 from benchmarks.machine.model import PaymentModel, Request
 from benchmarks.machine.world import World
@@ -17,7 +17,7 @@ from connectors.sandbox.ledger import LedgerRow
 from gateway.books.operations import OPEN, select_operations
 from gateway.books.payments import existing_payment
 
-ROUNDS_MAX = 12  # of leases and windows that run out, until a run must have come to rest
+ROUNDS_MAX = 24  # of leases and windows that run out, until a run must have come to rest
 HELD_FOR = 2  # such rounds that a call is held back: recovery looks for one it gave up only so often
 
 FollowUp = tuple[str, dict[str, Any]]  # the name of what is done about a payment, and its arguments
@@ -34,8 +34,6 @@ class Run:
     def new(self, **fields: Any) -> PaymentModel:
         """A payment that nobody asked for yet."""
         model = PaymentModel(create=new_request(self.world, "create"), requests=[], decided=set(), **fields)
-        if model.never_lets_go():  # what we must release ourselves would be asked for without end
-            model.automatic, model.verdict = False, "allow"
         self.models.append(model)
         return model
 
@@ -117,13 +115,14 @@ class Run:
         """Whether a payment still held money, which is now let go, or waits for somebody."""
         if model.id is None:
             return False
+        if await self.world.runtime.books.read(open_tasks, model.id):  # a person has to release it
+            return False
         row = await self.world.runtime.books.read(existing_payment, model.id)
         match row.state:
             case "in_review":
                 await self.follow_up(model, "decide", decision="reject")
             case "authorized" | "partially_captured" if model.never_lets_go():
                 await self.follow_up(model, "capture", amount=None, final=True)
-                return False
             case "authorized" | "partially_captured":
                 await self.follow_up(model, "void")
             case "processing" | "requires_action" | "unknown":

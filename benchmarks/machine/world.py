@@ -79,12 +79,13 @@ class World:
         return self._loop.run_until_complete(work)
 
     async def behave(self) -> None:
-        """End all faults, and wait for what is under way: calls that a twin held back, transactions."""
+        """End all faults, and wait for what is under way: what a twin held back or left pending, transactions."""
         async with asyncio.timeout(LANDED_WITHIN_S):
             await outlived()
             await self._reopen()
             while self.held:  # noqa: ASYNC110  (the twins apply such a call in the loop's next turns)
                 await asyncio.sleep(0)
+        self.sandbox.end_pending(completed=True)
 
     async def _reopen(self) -> None:
         """A port that was closed may have been given to a client of somebody else's for a moment."""

@@ -15,6 +15,7 @@ from schemas.states import DeclineCode
 
 CallKind = Literal["authorize", "sale", "capture", "void", "refund", "reversal"]
 CallResult = Literal["succeeded", "declined", "failed", "unknown", "not_found"]
+Doubt = Literal["pending", "duplicate", "mismatch"]
 
 
 class CardDetails(msgspec.Struct, frozen=True):
@@ -87,12 +88,14 @@ class Answer(msgspec.Struct, frozen=True):
     Explicit results are `succeeded`, `declined` (the issuer refused) and `failed` (a technical refusal: no money
     moved). `unknown` is a timeout, a reset after sending, or an unreadable answer. Only `lookup` returns
     `not_found` for a call the processor does not know, `reverse` where there is nothing to reverse, and
-    `order_status` where nobody approved.
-    `sent` is False only where no connection was established, so that nothing can have been applied.
-    `must_reverse` comes with `declined` only: the bank approved, the processor's own checks did not, and the money
-    stays reserved until a `reverse` of this call succeeds or finds nothing.
-    `processor_reference` is the id that later calls name. `amount` is what the processor moved by its own account.
-    `detail` is for operators, scrubbed of card data.
+    `order_status` where nobody approved. `sent` is
+    False only where no connection was established, so that nothing can have been applied. `must_reverse` comes
+    with `declined` only: the bank approved, the processor's own checks did not, and the money stays reserved until
+    a `reverse` of this call succeeds or finds nothing. `doubt` says why an answer that was read is `unknown` all
+    the same: the processor has not decided yet (`pending`, with its own word for it in `pending_reason`), it has
+    seen our id before (`duplicate`: what became of that call only a look-up tells), or it told of other money or
+    ids (`mismatch`). None: no answer that counts. `processor_reference` is the id that later calls name. `amount`
+    is what the processor moved by its own account. `detail` is for operators, scrubbed of card data.
     """
 
     result: CallResult
@@ -103,6 +106,8 @@ class Answer(msgspec.Struct, frozen=True):
     amount: Money | None = None
     redirect_url: str | None = None
     must_reverse: bool = False
+    doubt: Doubt | None = None
+    pending_reason: str | None = None
 
 
 class Capabilities(msgspec.Struct, frozen=True):
@@ -154,6 +159,12 @@ class Processor(Protocol):
         """The answer of an earlier call as if it came now, or `not_found`; `unknown` where it cannot be found out.
 
         `sent` is always True: a look-up that failed says nothing about the call it asked for.
+        """
+
+    async def taken_back(self, query: Query) -> Answer:
+        """What became of an authorization or a sale: `succeeded` where nothing of it is held or taken any more.
+
+        `failed` where it stands, `not_found` where it moved nothing, `unknown` where it cannot be found out.
         """
 
     async def close(self) -> None:

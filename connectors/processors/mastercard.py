@@ -51,6 +51,8 @@ DECLINES: dict[str, DeclineCode] = {
 APPROVED = {"APPROVED", "APPROVED_AUTO", "APPROVED_PENDING_SETTLEMENT"}
 REFUSED = {"INVALID_REQUEST", "REQUEST_REJECTED", "SERVER_BUSY"}  # before anything was applied
 # The vendor does not promise the text of an error; where it reads otherwise, the outcome stays unknown.
+REPEATED = re.compile(r"duplicate|already|(was|been) used|unique", re.IGNORECASE)
+TRANSACTION_ID = re.compile(r"transaction[. ]?id", re.IGNORECASE)
 NO_SUCH_THING = re.compile(r"unable to find|not found|does not exist|no such", re.IGNORECASE)
 
 
@@ -59,6 +61,16 @@ class MastercardError(msgspec.Struct):
 
     cause: str = ""
     explanation: str = ""
+    field: str = ""
+
+    def repeats_our_id(self, *, opens_order: bool) -> bool:
+        """Whether it refuses a call because its transaction is known, or the order that it would open.
+
+        What became of them it does not say.
+        """
+        repeated = bool(REPEATED.search(self.explanation))
+        of_transaction = bool(TRANSACTION_ID.search(f"{self.field} {self.explanation}"))
+        return repeated and (of_transaction or opens_order)
 
 
 class GatewayResponse(msgspec.Struct, rename="camel"):
@@ -125,11 +137,18 @@ def _sum(money: Money) -> dict[str, str]:
     return {"amount": money.decimal(), "currency": money.currency}
 
 
-def parse_taking(reference: str, request_id: str, asked: Money, reply: HttpReply) -> Answer:
+def parse_payment(charge: Charge, reply: HttpReply) -> Answer:
+    """The answer of AUTHORIZE or PAY, which open an order. Raises `Mismatch` and `UNREADABLE`."""
+    return parse_taking(charge.reference, charge.request_id, charge.amount, reply, opens_order=True)
+
+
+def parse_taking(
+    reference: str, request_id: str, asked: Money, reply: HttpReply, *, opens_order: bool = False
+) -> Answer:
     """The answer of AUTHORIZE, PAY, CAPTURE or REFUND. Raises `Mismatch` and `UNREADABLE`."""
     body = msgspec.json.decode(reply.body, type=MastercardResponse)
     if reply.status not in (200, 201) or body.result not in ("SUCCESS", "FAILURE"):
-        return _refusal(body, reply)
+        return _not_taken(body, reply, opens_order=opens_order)
     _same_call(body, reference, request_id)
     if body.result == "FAILURE":
         return _failure(body)
@@ -196,6 +215,18 @@ def _refusal(body: MastercardResponse, reply: HttpReply) -> Answer:
     return Answer("failed" if refused else "unknown", detail=f"HTTP {reply.status} {body.detail()}")
 
 
+def _not_taken(body: MastercardResponse, reply: HttpReply, *, opens_order: bool) -> Answer:
+    """As `_refusal`, for a call that may be known already, or that is not decided yet."""
+    answer = _refusal(body, reply)
+    if body.result == "PENDING":
+        return msgspec.structs.replace(
+            answer, doubt="pending", pending_reason=body.response.gateway_code or "PENDING"
+        )
+    if answer.result == "failed" and body.error.repeats_our_id(opens_order=opens_order):
+        return msgspec.structs.replace(answer, result="unknown", doubt="duplicate")
+    return answer
+
+
 def _no_such_call(reply: HttpReply) -> bool:
     if reply.status not in (400, 404):
         return False
@@ -226,8 +257,7 @@ class Mastercard:
     async def authorize(self, charge: Charge, *, capture: bool) -> Answer:
         """See `Processor`."""
         request = self._put(charge.reference, charge.request_id, build_payment(charge, capture=capture))
-        parse = partial(parse_taking, charge.reference, charge.request_id, charge.amount)
-        return await answer_to(self._transport.send(request), parse)
+        return await answer_to(self._transport.send(request), partial(parse_payment, charge))
 
     async def capture(self, call: FollowUp) -> Answer:
         """See `Processor`."""
@@ -243,13 +273,23 @@ class Mastercard:
         return await answer_to(self._transport.send(request), parse)
 
     async def void(self, call: FollowUp) -> Answer:
-        """See `Processor`. Of what captures left nothing is sent: there is no such call."""
+        """See `Processor`. Of what captures left nothing is sent: there is no such call.
+
+        A refusal does not tell whether it was voided before: a `GET` does.
+        """
         if call.rest:
             detail = "nothing sent: what captures left of a hold lapses with it"
             return Answer("succeeded", detail=detail, amount=call.amount)
+        until = self._transport.deadline()
         request = self._put(call.reference, call.request_id, build_void(call.parent_request_id))
         parse = partial(parse_void, call.reference, call.request_id, call.amount)
-        return await answer_to(self._transport.send(request), parse)
+        answer = await answer_to(self._transport.send(request, until), parse)
+        if answer.result != "failed" or not answer.sent:
+            return answer
+        target = Query(call.parent_request_id, call.reference, "authorize", call.amount)
+        retrieve = self._get(target.reference, target.request_id)
+        found = await finding_of(self._transport.send(retrieve, until), partial(parse_refused_reversal, target))
+        return found if found.result == "succeeded" else answer
 
     async def reverse(self, request_id: str, query: Query) -> Answer:
         """See `Processor`. A refusal does not tell whether there is nothing to take back: a `GET` does."""
@@ -267,6 +307,11 @@ class Mastercard:
         """See `Processor`."""
         request = self._get(query.reference, query.request_id)
         return await finding_of(self._transport.send(request), partial(parse_lookup, query))
+
+    async def taken_back(self, query: Query) -> Answer:
+        """See `Processor`."""
+        request = self._get(query.reference, query.request_id)
+        return await finding_of(self._transport.send(request), partial(parse_refused_reversal, query))
 
     async def close(self) -> None:
         """See `Processor`."""

@@ -56,12 +56,14 @@ DECLINES: dict[str, DeclineCode] = {
     "9540": "generic_decline",
 }
 # An earlier call may have been applied: only a look-up can tell.
-IN_DOUBT = {"DUPLICATE_INVOICE_ID", "ORDER_ALREADY_AUTHORIZED", "ORDER_COMPLETED_OR_VOIDED"}
+DUPLICATE = {"DUPLICATE_INVOICE_ID", "DUPLICATE_REQUEST_ID"}
+DUPLICATE |= {"ORDER_ALREADY_AUTHORIZED", "ORDER_ALREADY_CAPTURED", "ORDER_COMPLETED_OR_VOIDED"}
 # The last three: captured since, wholly or in part, or voided, wholly or what a part left.
 AUTHORIZED = {"CREATED", "CAPTURED", "PARTIALLY_CAPTURED", "VOIDED"}
 CAPTURED = {"COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"}
 DENIED = {"DENIED", "DECLINED"}
 FAILED = {"FAILED", "CANCELLED"}
+LAPSED = {"VOIDED", "EXPIRED"}
 WAITING = {"CREATED", "SAVED", "PAYER_ACTION_REQUIRED"}
 APPROVED = {"APPROVED", "COMPLETED"}
 
@@ -211,6 +213,17 @@ def _voided(query: Query, authorizations: list[PayPalRecord]) -> Answer:
     return Answer("not_found")
 
 
+def parse_taken_back(query: Query, reply: HttpReply) -> Answer:
+    """What became of the authorization of `query`, as its order shows it. Raises `Mismatch` and `UNREADABLE`."""
+    if reply.status != 200:
+        return Answer("not_found" if reply.status == 404 else "unknown", detail=f"order: HTTP {reply.status}")
+    made = _payments(msgspec.json.decode(reply.body, type=PayPalOrder), query.order_reference).authorizations
+    if not made or made[0].status in DENIED:
+        return Answer("not_found", detail="nothing was authorized")
+    gone = made[0].status in LAPSED
+    return Answer("succeeded" if gone else "failed", made[0].id, detail=made[0].status, amount=query.amount)
+
+
 def _payments(order: PayPalOrder, order_id: str | None) -> PaymentCollection:
     if order_id is not None:
         same("order", order.id, order_id)
@@ -226,6 +239,9 @@ def _outcome(record: PayPalRecord, good: set[str], asked: Money, reference: str)
         return Answer("declined", record.id, DECLINES.get(code, "generic_decline"), detail)
     if record.status in FAILED:
         return Answer("failed", record.id, detail=detail)
+    if record.status == "PENDING":  # for days: an eCheck, a review by PayPal
+        why = record.status_details.reason or record.status
+        return Answer("unknown", record.id, detail=f"{detail} {why}", doubt="pending", pending_reason=why)
     if record.status not in good:
         return Answer("unknown", record.id, detail=detail)
     told = record.amount or PayPalAmount("", "")
@@ -238,7 +254,9 @@ def _refusal(reply: HttpReply) -> Answer:
     error = msgspec.json.decode(reply.body, type=PayPalError)
     issues = {detail.issue for detail in error.details}
     detail = f"HTTP {reply.status} {error.name} {' '.join(sorted(issues))}".strip()
-    if reply.status not in (400, 401, 403, 404, 422, 429) or issues & IN_DOUBT:
+    if (issues | {error.name}) & DUPLICATE:
+        return Answer("unknown", detail=detail, doubt="duplicate")
+    if reply.status not in (400, 401, 403, 404, 422, 429):
         return Answer("unknown", detail=detail)
     code = next((DECLINES[issue] for issue in sorted(issues) if issue in DECLINES), None)
     return Answer("declined" if code else "failed", None, code, detail)
@@ -316,6 +334,11 @@ class PayPal:
     async def lookup(self, query: Query) -> Answer:
         """See `Processor`."""
         return await self._lookup(query, self._transport.deadline())
+
+    async def taken_back(self, query: Query) -> Answer:
+        """See `Processor`."""
+        record = self._record_of(query, self._transport.deadline())
+        return await finding_of(record, partial(parse_taken_back, query))
 
     async def close(self) -> None:
         """See `Processor`."""

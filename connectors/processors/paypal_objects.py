@@ -30,6 +30,12 @@ class SupplementaryData(msgspec.Struct):
     related_ids: RelatedIds = msgspec.field(default_factory=RelatedIds)
 
 
+class StatusDetails(msgspec.Struct):
+    """`status_details`: why a record is PENDING or was denied."""
+
+    reason: str = ""
+
+
 class PayPalRecord(msgspec.Struct):
     """An authorization, a capture or a refund. `Prefer: return=representation` makes it whole."""
 
@@ -38,6 +44,7 @@ class PayPalRecord(msgspec.Struct):
     amount: PayPalAmount | None = None
     custom_id: str | None = None
     invoice_id: str | None = None
+    status_details: StatusDetails = msgspec.field(default_factory=StatusDetails)
     processor_response: ProcessorResponse = msgspec.field(default_factory=ProcessorResponse)
     supplementary_data: SupplementaryData = msgspec.field(default_factory=SupplementaryData)
 

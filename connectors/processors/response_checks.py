@@ -82,7 +82,7 @@ def _parsed(reply: HttpReply, parse: Parse) -> Answer:
     try:
         answer = parse(reply)
     except Mismatch as error:
-        return Answer("unknown", detail=scrub(f"not what was asked: {error}"))
+        return Answer("unknown", detail=scrub(f"not what was asked: {error}"), doubt="mismatch")
     except UNREADABLE:
         return Answer("unknown", detail=f"unreadable answer, HTTP {reply.status}")
     return msgspec.structs.replace(answer, detail=scrub(answer.detail))

@@ -26,7 +26,14 @@ from connectors.processors.contract import Answer, Capabilities, Charge, FollowU
 from connectors.processors.http_signature import Signer
 from connectors.processors.response_checks import answer_to, finding_of, same, same_money
 from connectors.processors.transport import HttpReply, HttpRequest, Transport
-from connectors.processors.visa_search import ClientReference, build_search, parse_reversal_search, parse_search
+from connectors.processors.visa_search import (
+    ClientReference,
+    build_family_search,
+    build_search,
+    parse_family_search,
+    parse_reversal_search,
+    parse_search,
+)
 from schemas.money import Money
 from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
@@ -67,7 +74,12 @@ TAKEN = {"PENDING", "TRANSMITTED"}  # captures and refunds: settled with the nex
 TAKEN_BACK = {"REVERSED", "VOIDED", "CANCELLED"}
 REFUSED = {"INVALID_REQUEST", "FAILED", "DECLINED"}
 # Our request id was used before; the answer does not tell what became of that call.
-IN_DOUBT = {"DUPLICATE_REQUEST"}
+DUPLICATE = {"DUPLICATE_REQUEST"}
+# What a repeated transaction id is answered as well, among other things: the field in `details` tells, if any
+# does.
+PERHAPS_DUPLICATE = {"INVALID_DATA"}
+TRANSACTION_ID = "transactionid"
+NOT_DECIDED = {"PENDING_REVIEW"}
 
 
 class VisaAmount(msgspec.Struct, rename="camel"):
@@ -92,6 +104,12 @@ class VisaError(msgspec.Struct):
     message: str = ""
 
 
+class VisaErrorDetail(msgspec.Struct):
+    """One of `details`: a field that is wrong."""
+
+    field: str = ""
+
+
 class CyberSourceResponse(msgspec.Struct, rename="camel"):
     """The body of every answer of `/pts/v2`; a 400 has `reason` and `message` at the top level."""
 
@@ -99,6 +117,7 @@ class CyberSourceResponse(msgspec.Struct, rename="camel"):
     status: str = ""
     reason: str = ""
     message: str = ""
+    details: list[VisaErrorDetail] = []
     client_reference_information: ClientReference = msgspec.field(default_factory=ClientReference)
     error_information: VisaError = msgspec.field(default_factory=VisaError)
     order_information: VisaOrder = msgspec.field(default_factory=VisaOrder)
@@ -107,6 +126,14 @@ class CyberSourceResponse(msgspec.Struct, rename="camel"):
     def why(self) -> str:
         """The reason, from `errorInformation` or the top level."""
         return self.error_information.reason or self.reason
+
+    def repeats_our_id(self) -> bool:
+        """Whether our transaction id may have been used before: the fields that are wrong may be others alone."""
+        if self.why() in DUPLICATE:
+            return True
+        fields = [detail.field for detail in self.details if detail.field]
+        ours = not fields or any(TRANSACTION_ID in field.lower() for field in fields)
+        return self.why() in PERHAPS_DUPLICATE and ours
 
     def detail(self) -> str:
         """One line for operators."""
@@ -230,9 +257,14 @@ def _refusal(reply: HttpReply, body: CyberSourceResponse) -> Answer:
     """`failed` or `declined` for an explicit refusal, `unknown` for anything else."""
     if reply.status in (401, 403, 404, 429):
         return Answer("failed", detail=f"HTTP {reply.status} {body.detail()}")
-    refused = reply.status in (201, 400) and body.status in REFUSED
-    if not refused or body.why() in IN_DOUBT:
+    if reply.status == 201 and body.status in NOT_DECIDED:
+        return Answer(
+            "unknown", body.id or None, detail=body.detail(), doubt="pending", pending_reason=body.status
+        )
+    if reply.status not in (201, 400) or body.status not in REFUSED:
         return Answer("unknown", detail=f"HTTP {reply.status} {body.detail()}")
+    if body.repeats_our_id():
+        return Answer("unknown", detail=f"HTTP {reply.status} {body.detail()}", doubt="duplicate")
     if body.why() in DECLINES or body.status == "DECLINED":
         return Answer("declined", None, DECLINES.get(body.why(), "generic_decline"), body.detail())
     return Answer("failed", detail=body.detail())
@@ -314,6 +346,11 @@ class Visa:
             return Answer("not_found", detail="CyberSource keeps no id of a reversal")
         request = self._post("/tss/v2/searches", query.request_id, build_search(query))
         return await finding_of(self._transport.send(request), partial(parse_search, query))
+
+    async def taken_back(self, query: Query) -> Answer:
+        """See `Processor`. What took it back by CyberSource's id has a transaction id of its own."""
+        search = self._post("/tss/v2/searches", query.request_id, build_family_search(query))
+        return await finding_of(self._transport.send(search), partial(parse_family_search, query))
 
     async def close(self) -> None:
         """See `Processor`."""

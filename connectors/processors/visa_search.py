@@ -42,8 +42,9 @@ DECLINES: dict[str, DeclineCode] = {
 }
 # The bank approved, CyberSource's own checks did not (or less was approved): reserved until it is reversed.
 APPROVED_BY_THE_BANK = {"110", "200", "230", "400", "480", "481", "520"}
-# Requests that were not carried out: bad fields, no such transaction, merchant or acquirer not set up.
-NOT_DONE = {"101", "102", "234", "235", "236", "237", "238", "239", "241", "242", "243", "246", "247"}
+# Requests that were not carried out: bad fields, a repeated id, no such transaction, merchant or acquirer not set
+# up.
+NOT_DONE = {"101", "102", "104", "234", "235", "236", "237", "238", "239", "241", "242", "243", "246", "247"}
 
 # Applications that tell what a request was.
 PAYING = frozenset({"ics_auth"})
@@ -112,9 +113,18 @@ class SearchResponse(msgspec.Struct):
 
 def build_search(query: Query) -> dict[str, Any]:
     """The body of `POST /tss/v2/searches`."""
+    return _search(f"clientReferenceInformation.transactionId:{query.request_id}")
+
+
+def build_family_search(query: Query) -> dict[str, Any]:
+    """The body of a search for everything that was done about the attempt of `query`."""
+    return _search(f"clientReferenceInformation.code:{query.reference}")
+
+
+def _search(condition: str) -> dict[str, Any]:
     return {
         "save": False,
-        "query": f"clientReferenceInformation.transactionId:{query.request_id}",
+        "query": condition,
         "sort": "submitTimeUtc:asc",
         "offset": 0,
         "limit": 20,
@@ -142,6 +152,18 @@ def parse_reversal_search(query: Query, reply: HttpReply) -> Answer:
     return original if original.result in ("not_found", "unknown") else Answer("failed", detail="reversal refused")
 
 
+def parse_family_search(query: Query, reply: HttpReply) -> Answer:
+    """What became of the authorization or sale of `query`, by all that was done about its attempt."""
+    if reply.status not in (200, 201):
+        return Answer("unknown", detail=f"search: HTTP {reply.status}")
+    summaries = _summaries(reply)
+    undoing = frozenset({"ics_void"}) if query.kind == "sale" else TAKING_BACK
+    taken_back = [s for s in summaries if s.did(undoing) and not s.did(PAYING)]
+    if any(_outcome(s).result == "succeeded" for s in taken_back):
+        return Answer("succeeded", amount=query.amount, detail="it was taken back")
+    return Answer("failed" if any(s.did(PAYING) for s in summaries) else "not_found", detail="not taken back")
+
+
 def _summaries(reply: HttpReply) -> list[TransactionSummary]:
     return msgspec.json.decode(reply.body, type=SearchResponse).embedded.transaction_summaries
 
@@ -165,11 +187,12 @@ def _original(query: Query, summaries: list[TransactionSummary]) -> Answer:
     mine = [s for s in summaries if s.did(_marks(query.kind))]
     if not mine:
         return Answer("not_found")
-    same("clientReferenceInformation.code", mine[0].client_reference_information.code, query.reference)
-    answer = _outcome(mine[0])
+    call = next((s for s in mine if _outcome(s).result != "failed"), mine[0])  # a repeat of it is refused
+    same("clientReferenceInformation.code", call.client_reference_information.code, query.reference)
+    answer = _outcome(call)
     if answer.result != "succeeded":
         return answer
-    total = mine[0].order_information.amount_details
+    total = call.order_information.amount_details
     same_money(total.total_amount, total.currency, query.amount)
     return msgspec.structs.replace(answer, amount=query.amount)
 

@@ -1,7 +1,7 @@
 """The sandbox's control port: its health, its ledger, and the faults in force."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -12,6 +12,12 @@ from connectors.sandbox.sandbox import Sandbox
 SANDBOX = web.AppKey("sandbox", Sandbox)
 PAGE = 500
 PAGE_MAX = 5_000
+
+
+class PendingDecision(msgspec.Struct, forbid_unknown_fields=True):
+    """What becomes of what is pending."""
+
+    outcome: Literal["completed", "declined"]
 
 
 def control(sandbox: Sandbox) -> web.Application:
@@ -25,6 +31,7 @@ def control(sandbox: Sandbox) -> web.Application:
             web.get("/_sandbox/faults", list_faults),
             web.post("/_sandbox/faults", order_fault),
             web.delete("/_sandbox/faults", clear_faults),
+            web.post("/_sandbox/pending", decide_pending),
         ]
     )
     return app
@@ -67,6 +74,16 @@ async def clear_faults(request: web.Request) -> web.Response:
     """End all faults, then answer."""
     await request.app[SANDBOX].clear()
     return web.Response(status=204)
+
+
+async def decide_pending(request: web.Request) -> web.Response:
+    """`{outcome: "completed"|"declined"}`: decide all that is pending; answers how many captures and refunds."""
+    try:
+        decided = msgspec.json.decode(await request.read(), type=PendingDecision)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return problem([{"path": "outcome", "message": str(error)}])
+    count = request.app[SANDBOX].end_pending(completed=decided.outcome == "completed")
+    return answer(200, {"decided": count})
 
 
 def answer(status: int, body: Any, content_type: str = "application/json") -> web.Response:

@@ -83,6 +83,8 @@ PAYPAL_DENIED: dict[str, str] = {
     "95.40": "9540",  # refused card
 }
 PAYPAL_CAPTURE_DECLINED: dict[str, str] = {"51.40": "5140"}  # the card was closed in between
+# The amounts of captures and refunds that PayPal takes and decides later (`POST /_sandbox/pending`), and why.
+PAYPAL_PENDING: dict[str, str] = {"51.44": "ECHECK", "51.45": "PENDING_REVIEW"}
 # The amount of a refund that PayPal takes and cannot carry out (201 FAILED); of refunds and voids that it refuses.
 PAYPAL_REFUND_FAILED = "51.41"
 PAYPAL_REFUND_REFUSED: dict[str, str] = {"51.42": "PAYER_ACCOUNT_LOCKED_OR_CLOSED"}

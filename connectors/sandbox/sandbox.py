@@ -8,6 +8,7 @@ from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox import ledger, stored_answers
 from connectors.sandbox.faults import Fault, Faults
 from connectors.sandbox.mastercard.twin import MastercardTwin
+from connectors.sandbox.paypal.ledger_rules import end_pending
 from connectors.sandbox.paypal.twin import PayPalTwin
 from connectors.sandbox.port import Port
 from connectors.sandbox.visa.twin import VisaTwin
@@ -49,6 +50,10 @@ class Sandbox:
     def rows_after(self, id: int, limit: int) -> list[ledger.LedgerRow]:
         """Rows of the ledger, oldest first."""
         return ledger.rows_after(self._conn, id, limit)
+
+    def end_pending(self, *, completed: bool) -> int:
+        """Decide what PayPal has left pending; how many captures and refunds that were."""
+        return end_pending(self._conn, completed=completed)
 
     def faults(self) -> list[Fault]:
         """The faults in force."""

@@ -30,6 +30,9 @@ INSERT = "INSERT INTO documents (processor, id, kind, family, request_id, row, b
 BY_ID = """
 SELECT id, kind, family, request_id, row, body FROM documents WHERE processor = ? AND id = ?
 """
+BY_KIND = """
+SELECT id, kind, family, request_id, row, body FROM documents WHERE processor = ? AND kind = ? ORDER BY number
+"""
 BY_FAMILY = """
 SELECT id, kind, family, request_id, row, body FROM documents
 WHERE processor = ? AND family = ? ORDER BY number
@@ -61,6 +64,16 @@ def replace_body(conn: sqlite3.Connection, processor: ProcessorName, id: str, bo
     """Replace the body of the answer `id`."""
     values = (msgspec.json.encode(body), processor, id)
     conn.execute("UPDATE documents SET body = ? WHERE processor = ? AND id = ?", values)
+
+
+def give_row(conn: sqlite3.Connection, processor: ProcessorName, id: str, row: int) -> None:
+    """Name the ledger row of the answer `id`, whose money has moved now."""
+    conn.execute("UPDATE documents SET row = ? WHERE processor = ? AND id = ?", (row, processor, id))
+
+
+def of_kind(conn: sqlite3.Connection, processor: ProcessorName, kind: str) -> list[StoredAnswer]:
+    """All answers of a kind, oldest first: a scan, for what is asked seldom."""
+    return _select(conn, BY_KIND, processor, kind)
 
 
 def get(conn: sqlite3.Connection, processor: ProcessorName, id: str) -> StoredAnswer | None:

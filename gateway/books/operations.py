@@ -35,8 +35,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     that one. Of a capture, `part` counts those of its authorization from 1, and the `final` one lets the rest go.
     `replaces_id`: the operation that was given up and that this one does anew. `requested_by`: the account that
     asked for it; null where it follows by itself. `ordinal`: grows from one operation of a payment to the next.
-    `checks`: look-ups since it was given up, of an order those for its payer's approval. `lease_until`, by the
-    steady clock: while sending, its worker's lease; then, when recovery asks again; null: never.
+    `checks`: look-ups since it was given up, of an order those for its payer's approval; before, how often the
+    processor's answer left it open (a release refused, something pending). `pending_reason`: the processor's word
+    for what it waits for. `lease_until`, by the steady clock: while sending, its worker's lease; then, when
+    recovery asks again; null: never.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     decline_code: DeclineCode | None = None
     detail: str = ""
     checks: Int64 = 0
+    pending_reason: str | None = None
     worker_id: str | None = None
     lease_until: Micros | None = None
     created_at: Micros
@@ -94,7 +97,16 @@ Index("ix_operations_due", _c.processor, _c.lease_until, sqlite_where=_is_awaite
 Index("ix_operations_finished_at", _c.finished_at)
 
 _names = Operation.__struct_fields__
-_changing = ("status", "processor_reference", "decline_code", "detail", "checks", "lease_until", "finished_at")
+_changing = (
+    "status",
+    "processor_reference",
+    "decline_code",
+    "detail",
+    "checks",
+    "pending_reason",
+    "lease_until",
+    "finished_at",
+)
 
 _insert_attempt = Statement(insert(attempts))
 _attempts = Statement(

@@ -21,8 +21,8 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `wanted_processor`: the one the client named; such a payment never fails over. `announced`: the status of the
     last `transaction_completed`. `sequence`: that of its last event. `lease_until`: when recovery looks at it, by
-    the steady clock; null where nothing is due. `risk` is JSON of the applied verdict, `last_refusal` of a
-    `LastRefusal`.
+    the steady clock; null where nothing is due. `pending_reason`: the processor's word for what its open operation
+    waits for. `risk` is JSON of the applied verdict, `last_refusal` of a `LastRefusal`.
     """
 
     id: str
@@ -60,6 +60,7 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     processor: ProcessorName | None = None
     decline_code: DeclineCode | None = None
     last_refusal: str | None = None
+    pending_reason: str | None = None
     redirect_url: str | None = None
     risk: str | None = None
     risk_outcome: Outcome | None = None

@@ -13,6 +13,7 @@ class RefundRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `amount`: what was asked; of one that ended after a part was given back, that part. `amount_refunded`: what was
     given back so far. `reason` is the merchant's own text. `decline_code`: why not all of it was given back.
+    `pending_reason`: the processor's word for what it waits for.
     """
 
     id: str
@@ -27,6 +28,7 @@ class RefundRow(msgspec.Struct, frozen=True, kw_only=True):
     amount_refunded: Minor = 0
     status: Status = "pending"
     decline_code: DeclineCode | None = None
+    pending_reason: str | None = None
     updated_at: Micros
 
 

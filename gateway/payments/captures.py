@@ -14,9 +14,11 @@ from gateway.books.payments import PaymentRow
 from gateway.payments.changes import Effect, capturable, change_of, following, standing
 from gateway.payments.commit import Committed, claim_for, commit
 from gateway.payments.orders import void_unapproved
-from gateway.policy import Policy
+from gateway.policy import SECOND_US, Policy
 from gateway.refusals import FieldError, InvalidFields, Refusal
-from schemas.times import now_micros
+from schemas.times import now_micros, steady_micros
+
+RETRY_MAX_S = 3600  # a webhook or a person may end it sooner than we ask again
 
 
 class WrongState(Refusal):
@@ -82,7 +84,16 @@ def authorization(conn: Connection, payment_id: str) -> Operation:
 
 def check_at_rest(conn: Connection, payment: PaymentRow, *, allowed: bool) -> None:
     """Raise `OperationOpen` while any operation of the payment is, else `WrongState` unless `allowed`."""
-    if select_open(conn, payment.id):
-        raise OperationOpen(retry_after_s=1)
+    if still_open := select_open(conn, payment.id):
+        raise _open_now(payment, still_open[0])
     if not allowed:
         raise WrongState
+
+
+def _open_now(payment: PaymentRow, operation: Operation) -> OperationOpen:
+    """What is open and, where its processor has not decided it, why, and when it is asked again."""
+    if payment.pending_reason is None or operation.lease_until is None:
+        return OperationOpen(retry_after_s=1)
+    wait_s = (operation.lease_until - steady_micros()) // SECOND_US
+    detail = f"A {operation.kind} waits for {operation.processor}: {payment.pending_reason}."
+    return OperationOpen(detail, retry_after_s=min(max(wait_s, 1), RETRY_MAX_S))

@@ -14,6 +14,7 @@ from gateway.books.operations import Operation, OperationKind, OperationStatus
 from gateway.books.payments import PaymentRow
 from gateway.books.postings import Entries
 from gateway.books.refunds import RefundRow
+from gateway.books.tasks import TaskKind
 from gateway.policy import Policy
 from schemas.events import payment_type
 from schemas.fraud import Hold
@@ -43,13 +44,14 @@ class NextOperation(msgspec.Struct, frozen=True):
     refund_id: str | None = None
     replaces_id: str | None = None
     requested_by: str | None = None
+    checks: int = 0
 
 
 class Effect(msgspec.Struct, frozen=True):
     """A payment as something leaves it, and the operation that must follow.
 
     `refund`: as it is left, where something was given back. `events`: told beside those of a new state. `refused`:
-    the processor said no to what a request asked for.
+    the processor said no to what a request asked for. `task`: what a person has to end.
     """
 
     payment: PaymentRow
@@ -57,6 +59,7 @@ class Effect(msgspec.Struct, frozen=True):
     refund: RefundRow | None = None
     events: tuple[str, ...] = ()
     refused: bool = False
+    task: TaskKind | None = None
 
 
 class OperationUpdate(msgspec.Struct, frozen=True):
@@ -79,8 +82,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     `before`: None where it is new. `events`: types in order; each takes the payment's next sequence. `rests`:
     nothing is left to send, and the requests that run on it are answered, with 202 where it is `waiting` for
     somebody, and with 402 where the processor `refused`. `refund`: written with it, and what its request is
-    answered with. `opens_review`: it is held for a person. `returns_caps`: the stand-in let it through and it came
-    to nothing, so its caps are given back.
+    answered with. `task`: opened about the operation of the first update. `opens_review`: it is held for a person.
+    `returns_caps`: the stand-in let it through and it came to nothing, so its caps are given back.
     """
 
     before: PaymentRow | None
@@ -93,6 +96,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     waiting: bool = False
     refused: bool = False
     refund: RefundRow | None = None
+    task: TaskKind | None = None
     opens_review: bool = False
     returns_caps: bool = False
 
@@ -135,6 +139,7 @@ def change_of(
         waiting=rests and (waiting or _waits(after)),
         refused=rests and effect.refused,
         refund=effect.refund,
+        task=effect.task,
         opens_review=rests and moved and after.state == "in_review",
         returns_caps=rests and moved and _passed_unjudged_for_nothing(after),
     )
@@ -256,6 +261,25 @@ def holds_money(state: PaymentState, hold: Hold = "authorized") -> bool:
             return False
         case _:
             assert_never(state)
+
+
+def about(operation: Operation) -> str:
+    """The id of the operation whose money one is about: that of its parent, where it takes that back."""
+    takes_back = operation.kind in ("void", "reversal")
+    return (operation.parent_id if takes_back else None) or operation.id
+
+
+def settled_by(change: Change) -> set[str]:
+    """The ids of operations that a task may be open about, and whose end a change tells."""
+    settled = set()
+    for update in change.updates:
+        closed = update.operation
+        if update.from_status == "unknown" and closed.finished_at is not None:
+            settled.add(closed.id)
+        uses_up = closed.kind == "capture" and not holds_money(change.payment.state)
+        if closed.status == "succeeded" and closed.parent_id and (uses_up or about(closed) != closed.id):
+            settled.add(closed.parent_id)
+    return settled
 
 
 def _sending(payment: PaymentRow, next: NextOperation, policy: Policy, now: int) -> PaymentRow:

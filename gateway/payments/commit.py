@@ -33,8 +33,9 @@ from gateway.books.payments import PaymentRow, existing_payment, insert_payment,
 from gateway.books.postings import Entries, post, select_standing
 from gateway.books.refunds import RefundRow, put_refund, select_refund
 from gateway.books.reviews import insert_review
+from gateway.books.tasks import TaskRow, open_task, settle_task
 from gateway.log_lines import LogLine
-from gateway.payments.changes import Change, NextOperation, following
+from gateway.payments.changes import Change, NextOperation, about, following, settled_by
 from gateway.payments.effects import Situation
 from gateway.payments.stand_in import return_caps
 from gateway.payments.transitions import settle, takes_back, watched
@@ -75,6 +76,18 @@ class OperationLine(LogLine, frozen=True, kw_only=True):
     milliseconds: float | None
     decline_code: str | None
     detail: str
+
+
+class TaskLine(LogLine, frozen=True, kw_only=True):
+    """The log line of a task that is opened or resolved. `resolved_by`: the account that did."""
+
+    task_id: str
+    kind: str
+    payment_id: str
+    operation_id: str
+    tried: int
+    outcome: str | None
+    resolved_by: str | None
 
 
 def receive(
@@ -155,6 +168,7 @@ def commit(conn: Connection, policy: Policy, change: Change) -> Committed:
     if change.refund:
         put_refund(conn, msgspec.structs.replace(change.refund, updated_at=now))
     _emit(conn, change)
+    _keep_tasks(conn, change)
     if change.opens_review:
         insert_review(conn, new_id("rev"), payment.id, now)
     if change.returns_caps:
@@ -184,6 +198,13 @@ def open_reversal(conn: Connection, policy: Policy, operation: Operation) -> Ope
     opened = open_operation(conn, _next(conn, policy, payment, reversal, now_micros()))
     update_payment(conn, payment)  # an answer that is applied beside this is applied again, and finds the reversal
     return opened
+
+
+def task_line(event: str, task: TaskRow, now: int) -> TaskLine:
+    """What is logged of a task at `now` (microseconds UTC); its reason is a person's own text and stays out."""
+    shown = {name: getattr(task, name) for name in ("kind", "payment_id", "operation_id", "tried", "outcome")}
+    line = {"task_id": task.id, "resolved_by": task.resolved_by, **shown}
+    return TaskLine(event=event, level="warning", timestamp=from_micros(now), **line)
 
 
 def _line(operation: Operation, payment: PaymentRow) -> OperationLine:
@@ -249,6 +270,7 @@ def _next(conn: Connection, policy: Policy, payment: PaymentRow, next: NextOpera
         replaces_id=next.replaces_id,
         requested_by=next.requested_by,
         ordinal=payment.version,
+        checks=next.checks,
         worker_id=policy.worker_id,
         lease_until=steady_micros() + policy.lease_us,
         created_at=now,
@@ -291,6 +313,27 @@ def _emit(conn: Connection, change: Change) -> None:
             traceparent=payment.traceparent,
             now=payment.updated_at,
         )
+
+
+def _keep_tasks(conn: Connection, change: Change) -> None:
+    """Open the task that a change leaves to a person, and end those that its operations have settled."""
+    now = change.payment.updated_at
+    for about_id in settled_by(change):
+        settle_task(conn, about_id, now)
+    if change.task is None:
+        return
+    operation = change.updates[0].operation
+    task = TaskRow(
+        id=new_id("tsk"),
+        kind=change.task,
+        payment_id=operation.payment_id,
+        operation_id=operation.id,
+        about_id=about(operation),
+        tried=operation.checks + (operation.finished_at is not None),
+        opened_at=now,
+    )
+    if open_task(conn, task):
+        announce(conn, task_line("task.opened", task, now))
 
 
 def _answer(conn: Connection, change: Change, written: PaymentRow) -> dict[tuple[str, str], IdempotentAnswer]:

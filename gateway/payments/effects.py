@@ -70,7 +70,9 @@ def effect_of(found: Situation, closed: Operation, answer: Answer) -> Effect:
             return _after_refund(found, closed, answer)
         case "reversal":
             assert found.parent is not None, "a reversal names the operation it takes back"
-            return _after_reversal(found, closed, found.parent)
+            effect = _after_reversal(found, closed, found.parent)
+            refused = closed.status != "unknown" and answer.result in ("declined", "failed")
+            return _left_to_a_person(found, found.parent, effect) if refused else effect
         case _:
             assert_never(closed.kind)
 
@@ -84,7 +86,12 @@ def _done_elsewhere(found: Situation) -> bool:
 
     An open reversal is of a call that came late, and in nobody's way.
     """
-    return found.replaced or any(other.kind != "reversal" for other in found.other_open)
+    return found.replaced or is_busy(found)
+
+
+def is_busy(found: Situation) -> bool:
+    """Whether another call is open that no second one may be sent beside. A reversal may."""
+    return any(other.kind != "reversal" for other in found.other_open)
 
 
 # --- authorizations -----------------------------------------------------------------------------------------
@@ -118,12 +125,13 @@ def _after_authorization(found: Situation, closed: Operation, answer: Answer) ->
 
 
 def _found_too_late(found: Situation, closed: Operation) -> Effect | None:
-    """An approval after the end of its payment, whose reversal had found nothing: it is asked for again.
+    """An approval after the end of its payment that is taken back by a reversal; a void does for any other.
 
-    That reversal may have landed too, and then a void would be refused without end.
+    Its reversal had found nothing and may have landed too: then a void would be refused. Or another call is open,
+    perhaps for days, and a void would have to wait for its end.
     """
     sent = any(_reverses(other, closed) for other in found.operations)
-    if not sent or awaits_authorization(found.payment):
+    if awaits_authorization(found.payment) or not (sent or is_busy(found)):
         return None
     return Effect(found.payment, following("reversal", closed, closed.amount))
 
@@ -218,8 +226,26 @@ def _released(payment: PaymentRow, closed: Operation) -> PaymentRow:
 def _void_refused(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
     if answer.result == "not_found":
         return Effect(payment, anew(closed))
+    if is_owed(closed, payment):
+        return Effect(payment, task="void_refused")
     asked = closed.requested_by is not None
     return Effect(_refused(payment, "void", closed), events=("payment.void_declined",), refused=asked)
+
+
+def is_owed(operation: Operation, payment: PaymentRow) -> bool:
+    """Whether an operation takes back what must not stay, so that a refusal does not end it.
+
+    What somebody asked for may be refused, and so may the release of a rest: it can still be captured or voided.
+    """
+    match operation.kind:
+        case "reversal":
+            return True
+        case "void":
+            return operation.requested_by is None and operation.amount == payment.amount
+        case "order" | "authorize" | "sale" | "capture" | "refund":
+            return False
+        case _:
+            assert_never(operation.kind)
 
 
 def _refused(payment: PaymentRow, kind: RefusedKind, closed: Operation) -> PaymentRow:
@@ -296,9 +322,20 @@ def _after_reversal(found: Situation, closed: Operation, parent: Operation) -> E
             assert_never(parent.kind)
 
 
+def _left_to_a_person(found: Situation, parent: Operation, effect: Effect) -> Effect:
+    """A reversal that was refused for good: unless its parent counts after all, its money stays where it is.
+
+    A void of it would be refused as well. Where the parent's own end is not known, a look-up will tell.
+    """
+    counts = parent.status == "succeeded" and effect.payment != found.payment
+    if counts or parent.status not in ("succeeded", "declined"):
+        return effect
+    return msgspec.structs.replace(effect, next=None, task="reversal_refused")
+
+
 def _after_authorizations_reversal(payment: PaymentRow, closed: Operation, parent: Operation) -> Effect:
-    # It found nothing to take back; an approval that came meanwhile has waited for that.
-    approved = closed.status == "failed" and parent.status == "succeeded"
+    # It found nothing to take back, or was refused; an approval that came meanwhile has waited for that.
+    approved = closed.status != "succeeded" and parent.status == "succeeded"
     if approved and (awaits_authorization(payment) or STATUS[payment.state] == "failed"):
         return _approved(payment, parent)
     if approved or not awaits_authorization(payment):

@@ -54,6 +54,12 @@ async def look_up(runtime: Runtime, operation: Operation) -> Answer:
     return await _measured(runtime, operation.processor, "lookup", calling)
 
 
+async def taken_back(runtime: Runtime, operation: Operation) -> Answer:
+    """Ask a processor whether an authorization or a sale still holds or takes anything."""
+    calling = runtime.processors[operation.processor].taken_back(query_of(operation))
+    return await _measured(runtime, operation.processor, "lookup", calling)
+
+
 async def order_status(runtime: Runtime, order: Operation) -> Answer:
     """Ask a processor whether the payer approved an order."""
     processor = cast(RedirectProcessor, runtime.processors[order.processor])

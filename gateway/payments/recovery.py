@@ -9,21 +9,24 @@ from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
 
 import msgspec
+import structlog
 from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer
-from gateway.books.operations import Operation, select_operation, take_lease
+from gateway.books.operations import Operation, OperationOpen, select_operation, take_lease
 from gateway.books.payments import PaymentRow, existing_payment
 from gateway.payments.changes import Effect, change_of
 from gateway.payments.commit import apply, commit, open_reversal, schedule_watch, take_over
 from gateway.payments.lifecycle import advance, execute
 from gateway.payments.orders import ask_about_payer
-from gateway.payments.processor_calls import look_up, send
+from gateway.payments.processor_calls import look_up, send, taken_back
 from gateway.payments.reviews import expire_review
 from gateway.payments.transitions import moved_money
 from gateway.policy import INTERRUPTED_AFTER_US, Policy
 from gateway.runtime import Runtime
 from schemas.times import now_micros, steady_micros
+
+log = structlog.get_logger()
 
 
 async def recover_payment(runtime: Runtime, payment_id: str) -> None:
@@ -97,10 +100,29 @@ async def settle_unknown(runtime: Runtime, operation: Operation) -> None:
             await _ask(runtime, operation, _reverse)
         case "capture" | "refund":
             await _ask(runtime, operation, _send_again if _deduplicates(runtime, operation) else _reverse)
+        case "void" if operation.checks:
+            await _release(runtime, operation)
         case "void":  # else done anew: two of them release no more than one
             await _ask(runtime, operation, _send_again if _deduplicates(runtime, operation) else None)
         case _:
             assert_never(operation.kind)
+
+
+async def _release(runtime: Runtime, void: Operation) -> None:
+    """A void that was refused is done anew, under a new id, unless what it is to release is gone by now."""
+    _, authorization = await runtime.books.read(_payment_and_parent, void)
+    assert authorization is not None, "a void names its authorization"
+    found = await taken_back(runtime, authorization)
+    match found.result:
+        case "succeeded":
+            answer = Answer("succeeded", detail=f"released elsewhere: {found.detail}")
+        case "unknown":
+            answer = found
+        case "declined" | "failed" | "not_found":
+            answer = Answer("not_found", decline_code=void.decline_code, detail=f"done anew: {void.detail}")
+        case _:
+            assert_never(found.result)
+    await _conclude(runtime, void, answer)
 
 
 async def _ask(
@@ -130,14 +152,21 @@ async def watch(runtime: Runtime, operation: Operation) -> None:
 
 
 async def _conclude(runtime: Runtime, operation: Operation, answer: Answer) -> None:
-    step = await runtime.books.write(apply, runtime.policy, operation.id, answer)
+    try:
+        step = await runtime.books.write(apply, runtime.policy, operation.id, answer)
+    except OperationOpen:  # what must follow cannot begin beside another call: it is found again
+        log.info("operation.postponed", operation_id=operation.id, payment_id=operation.payment_id)
+        return
     await execute(runtime, step)
 
 
 async def _send_again(runtime: Runtime, operation: Operation) -> None:
     """Send a call again under its own id, where the processor applies it once."""
     payment, parent = await runtime.books.read(_payment_and_parent, operation)
-    await _conclude(runtime, operation, await send(runtime, payment, operation, parent, None))
+    answer = await send(runtime, payment, operation, parent, None)
+    if answer.doubt == "duplicate":  # it was looked up just before, and is not there: another one has its place
+        answer = msgspec.structs.replace(answer, result="failed", doubt=None)
+    await _conclude(runtime, operation, answer)
 
 
 async def _reverse(runtime: Runtime, operation: Operation) -> None:

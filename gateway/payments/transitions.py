@@ -13,11 +13,12 @@ from connectors.processors.contract import Answer
 from gateway.books.operations import Operation, OperationKind, OperationStatus
 from gateway.books.payments import PaymentRow
 from gateway.books.postings import entries_of, negated, off_hold
-from gateway.payments.changes import Change, OperationPosting, OperationUpdate, capturable, change_of
-from gateway.payments.effects import Situation, effect_of
-from gateway.policy import Policy
+from gateway.payments.changes import Change, Effect, OperationPosting, OperationUpdate, capturable, change_of
+from gateway.payments.effects import Situation, effect_of, is_busy, is_owed
+from gateway.policy import PENDING_MAX_US, Policy
 
 DETAIL_MAX = 200  # characters of a processor's words that are kept
+PAUSES_MAX = 20  # how often a pause is doubled
 
 
 def settle(found: Situation, answer: Answer, policy: Policy, now: int) -> Change | None:
@@ -34,7 +35,10 @@ def settle(found: Situation, answer: Answer, policy: Policy, now: int) -> Change
         updates.append(OperationUpdate(booked, found.parent.status))
         others = tuple(other for other in found.other_open if other.id != booked.id)  # its end is known now
         found = msgspec.structs.replace(found, other_open=others)
-    effect = effect_of(found, closed, answer)
+    effect = _with_what_stays_open(found, effect_of(found, closed, answer), closed)
+    if closed.status == "unknown" and answer.doubt in ("duplicate", "mismatch"):
+        asked_enough = closed.checks > len(policy.release_us)
+        effect = msgspec.structs.replace(effect, task="mismatch" if asked_enough else None)
     return change_of(
         found.payment,
         effect,
@@ -51,10 +55,12 @@ def close(operation: Operation, answer: Answer, payment: PaymentRow, policy: Pol
     """The operation of a payment as the answer leaves it; None where the answer no longer counts."""
     if not _counts(operation.status, answer):
         return None
-    status = _status(operation, answer, payment)
+    status = _status(operation, answer, payment, policy)
     return msgspec.structs.replace(
         operation,
         status=status,
+        checks=_checks(operation, status, answer),
+        pending_reason=(answer.pending_reason or operation.pending_reason) if status == "unknown" else None,
         processor_reference=answer.processor_reference or operation.processor_reference,
         decline_code=answer.decline_code,
         detail=answer.detail[:DETAIL_MAX],
@@ -80,7 +86,7 @@ def moved_money(answer: Answer) -> bool:
     return answer.result == "succeeded" or answer.must_reverse
 
 
-def _status(operation: Operation, answer: Answer, payment: PaymentRow) -> OperationStatus:
+def _status(operation: Operation, answer: Answer, payment: PaymentRow, policy: Policy) -> OperationStatus:
     match answer.result:
         case "succeeded":
             return "succeeded"
@@ -88,33 +94,44 @@ def _status(operation: Operation, answer: Answer, payment: PaymentRow) -> Operat
             return "failed"
         case "unknown":  # an order moves no money before its payer approves it: silence leaves no doubt
             return "failed" if operation.kind == "order" else "unknown"
-        case "declined" | "failed":  # what has to be taken back is asked for until it is
-            return "unknown" if _must_succeed(operation, payment) else answer.result
+        case "declined" | "failed":  # what has to be taken back is asked for again, so often
+            again = is_owed(operation, payment) and operation.checks < len(policy.release_us)
+            return "unknown" if again else answer.result
         case _:
             assert_never(answer.result)
 
 
-def _must_succeed(operation: Operation, payment: PaymentRow) -> bool:
-    """Whether a refusal leaves money where it must not be.
-
-    What somebody asked for may be refused, and so may the release of a rest: it can still be captured or voided.
-    """
-    match operation.kind:
-        case "reversal":
-            return True
-        case "void":
-            return operation.requested_by is None and operation.amount == payment.amount
-        case "order" | "authorize" | "sale" | "capture" | "refund":
-            return False
+def _checks(operation: Operation, status: OperationStatus, answer: Answer) -> int:
+    """How often an answer left an operation open; where it is watched from here on, no look was taken yet."""
+    match status:
+        case "unknown":
+            return operation.checks + (answer.doubt is not None or answer.result != "unknown")
+        case "failed" if _can_land_late(operation.kind):
+            return 0
+        case "sending" | "succeeded" | "declined" | "failed":
+            return operation.checks
         case _:
-            assert_never(operation.kind)
+            assert_never(status)
+
+
+def _with_what_stays_open(found: Situation, effect: Effect, closed: Operation) -> Effect:
+    """The effect with what its payment and refund wait for: the one call besides reversals that may be open."""
+    if closed.kind == "reversal" or is_busy(found):
+        return effect
+    payment = msgspec.structs.replace(effect.payment, pending_reason=closed.pending_reason)
+    refund = effect.refund and msgspec.structs.replace(effect.refund, pending_reason=closed.pending_reason)
+    return msgspec.structs.replace(effect, payment=payment, refund=refund)
 
 
 def _due(operation: Operation, status: OperationStatus, answer: Answer, policy: Policy, now: int) -> int | None:
     """When recovery asks for a closed operation, counted from `now`; None: never."""
+    if status == "unknown" and answer.result != "unknown":  # refused
+        return now + policy.release_us[operation.checks]
     if status == "unknown":
+        pause = policy.unknown_window_us << min(operation.checks, PAUSES_MAX)
+        pause = max(policy.unknown_window_us, min(pause, PENDING_MAX_US))
         over = operation.created_at + policy.call_timeout_us
-        return min(max(now, over), now + policy.call_timeout_us) + policy.unknown_window_us
+        return min(max(now, over), now + policy.call_timeout_us) + pause
     if operation.kind == "order" and status == "succeeded":
         return now + policy.ask_payer_us[0]
     watched = answer.result == "not_found" and _can_land_late(operation.kind)

@@ -16,7 +16,7 @@ from gateway.roles import STAFF
 from schemas.fraud import Hold, Outcome, Source
 from schemas.payments import AppliedRisk, LastRefusal, Method, Payment, ProcessorName, Refund
 from schemas.states import STATUS, DeclineCode, PaymentState, Status
-from schemas.times import from_micros
+from schemas.times import from_micros, now_micros, steady_micros
 
 
 def snapshot(row: PaymentRow) -> Payment:
@@ -85,7 +85,8 @@ class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A payment over HTTP. Amounts in minor units of `currency`; times UTC. A customer sees no `risk`.
 
     `processor` is null before one is chosen. While a payment is in work or held, and once it is declined, a
-    customer does not see whether an issuer was asked: `processor` is null, and `attempts` 1.
+    customer does not see whether an issuer was asked: `processor` is null, and `attempts` 1. `pending_reason`: the
+    processor's own word for what the open call waits for, where it said so.
     """
 
     id: str
@@ -110,6 +111,7 @@ class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
     next_action: NextAction | None = None
     decline_code: str | None = None
     last_refusal: LastRefusal | None = None
+    pending_reason: str | None = None
     risk: RiskView | None = None
 
 
@@ -143,6 +145,7 @@ def payment_view(row: PaymentRow, role: str) -> PaymentView:
         next_action=NextAction("redirect", redirect) if redirect else None,
         decline_code="generic_decline" if veiled and row.decline_code == "blocked" else row.decline_code,
         last_refusal=row.refused(),
+        pending_reason=row.pending_reason,
         risk=_risk(risk, role),
         attempts=1 if veiled else row.attempts,
         created_at=from_micros(row.created_at),
@@ -154,7 +157,7 @@ class RefundView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A refund over HTTP. `amount` in minor units of `currency`; times UTC.
 
     Where a part was given back before the processor refused the rest, it is `succeeded` with that part as its
-    `amount` and the refusal's `decline_code`. `reason` is not for the payer.
+    `amount` and the refusal's `decline_code`. `reason` is not for the payer. `pending_reason` as of a payment.
     """
 
     id: str
@@ -166,6 +169,7 @@ class RefundView(msgspec.Struct, frozen=True, omit_defaults=True):
     object: Literal["refund"] = msgspec.field(default_factory=lambda: "refund")  # a factory: never omitted
     reason: str | None = None
     decline_code: DeclineCode | None = None
+    pending_reason: str | None = None
 
 
 def refund_view(row: RefundRow, role: str) -> RefundView:
@@ -179,6 +183,7 @@ def refund_view(row: RefundRow, role: str) -> RefundView:
         created_at=from_micros(row.created_at),
         reason=row.reason if _sees_risk(role) else None,
         decline_code=row.decline_code,
+        pending_reason=row.pending_reason,
     )
 
 
@@ -199,7 +204,8 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     `id` is the request id the processor got, `processor_reference` its own. `milliseconds`: from the commit before
     the call to the commit of its answer; null while it is open. `requested_by`: the account that asked for it;
     null where it follows by itself. `routing_reason`: why this processor: the client `named` it, it is the
-    `first_choice` for the payment, or an earlier one could not take it (`failover`).
+    `first_choice` for the payment, or an earlier one could not take it (`failover`). `pending_reason`: the
+    processor's own word for what it waits for; `asked_again_at`: when we ask next, while its end is not known.
     """
 
     id: str
@@ -216,6 +222,8 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     requested_by: str | None
     processor_reference: str | None
     decline_code: DeclineCode | None
+    pending_reason: str | None
+    asked_again_at: datetime | None
     detail: str
     milliseconds: float | None
     created_at: datetime
@@ -249,11 +257,20 @@ def _operation_view(row: PaymentRow, operation: Operation, attempt: int) -> Oper
         requested_by=o.requested_by,
         processor_reference=o.processor_reference,
         decline_code=o.decline_code,
+        pending_reason=o.pending_reason,
+        asked_again_at=_asked_again_at(o),
         detail=o.detail,
         milliseconds=milliseconds(o),
         created_at=from_micros(o.created_at),
         finished_at=from_micros(o.finished_at) if o.finished_at is not None else None,
     )
+
+
+def _asked_again_at(operation: Operation) -> datetime | None:
+    """By the wall clock, as it goes now: what is due is kept by the steady one."""
+    if operation.status != "unknown" or operation.lease_until is None:
+        return None
+    return from_micros(now_micros() + operation.lease_until - steady_micros())
 
 
 def _sees_risk(role: str) -> bool:

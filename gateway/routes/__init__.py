@@ -16,6 +16,7 @@ from gateway.routes import (
     payments,
     refunds,
     reviews,
+    tasks,
 )
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
@@ -30,6 +31,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     payments.returns_blueprint,
     reviews.blueprint,
     reviews.labels_blueprint,
+    tasks.blueprint,
     merchants.blueprint,
     accounts.recipient_blueprint,
     oauth.blueprint,

@@ -43,11 +43,12 @@ def reconcile(wait: float) -> None:
     warehouse = _caught_up(WarehouseReader(settings, "reconcile"), settings, cut, give_up)
     _print_totals({"books": cut.lines, "kafka": kafka, "warehouse": warehouse})
     newer = operations_since(settings.books_url(), cut)
-    theirs = by_processors(cut.operations, ledger)
+    told = cut.told()
+    theirs = by_processors(cut.operations, ledger, [id for id, outcome in told.items() if outcome == "lapsed"])
     _print_money(cut, theirs)
     found = list(_found(cut, kafka, gaps, warehouse))
     found += _money_differences(cut, theirs, set(newer.values()))
-    found += [f"processors: {line}" for line in differences(cut.operations, ledger, cut.at, set(newer))]
+    found += [f"processors: {line}" for line in differences(cut.operations, ledger, cut.at, set(newer), told)]
     _conclude(found, cut, ledger)
 
 
@@ -116,6 +117,7 @@ def _told(line: ReconciledPayment) -> HeldAndDue:
 def _money_differences(cut: Cut, theirs: dict[str, HeldAndDue], moved: set[str]) -> Iterator[str]:
     """Payments at rest whose money is not the same at their processors; those that `moved` since are left out."""
     moving = moved | {o.payment_id for o in cut.operations if o.finished_at is None or o.finished_at > cut.at}
+    moving |= {task.payment_id for task in cut.tasks if task.resolved_at is None}  # shown as in doubt
     wrong = [id for id in cut.lines.keys() - moving if cut.money.get(id, NOTHING) != theirs.get(id, NOTHING)]
     if wrong:
         yield f"processors: {len(wrong)} payments of which other amounts are held or due there: {_some(wrong)}"
@@ -153,7 +155,7 @@ def _print_money(cut: Cut, theirs: dict[str, HeldAndDue]) -> None:
 
 
 def _conclude(found: list[str], cut: Cut, ledger: list[ProcessorRecord]) -> None:
-    doubt = _doubt(cut, ledger)
+    doubt = _doubt(cut, ledger) + [task.id for task in cut.tasks if task.resolved_at is None]
     for line in found:
         click.echo(f"DIFFERENCE  {line}")
     if doubt:

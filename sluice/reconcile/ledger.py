@@ -1,6 +1,7 @@
 """Compares the processors' own records with our operations: each must have its counterpart."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -54,25 +55,45 @@ def landed(operations: Iterable[Operation], rows: Iterable[ProcessorRecord]) -> 
 
 
 def differences(
-    operations: list[Operation], rows: list[ProcessorRecord], cut: int, newer: set[str]
+    operations: list[Operation],
+    rows: list[ProcessorRecord],
+    cut: int,
+    newer: set[str],
+    told: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[str]:
     """The differences, one line each. `cut` in microseconds UTC: operations that finished after it are left out.
 
     An operation that has `landed` is no difference yet. `newer` are the ids of operations that were written after
-    the cut; the rows were read later and may hold them.
+    the cut; the rows were read later and may hold them. `told`: what a person said became of the money that some
+    operation is about, or that it is theirs to find out: neither is a difference.
     """
     ours = {operation.id: operation for operation in operations}
     applied = [row for row in rows if row.status == "applied" and row.request_id not in newer]
     theirs = {row.request_id: row for row in applied}
+    by_hand = _released_by_hand(ours, applied)
     for row in applied:
-        yield from _unexplained(row, ours.get(row.request_id), ours.values(), cut)
+        if row.id not in by_hand and row.request_id not in told:
+            yield from _unexplained(row, ours.get(row.request_id), ours.values(), cut)
     if len(theirs) != len(applied):
         yield f"{len(applied) - len(theirs)} request ids were applied twice by a processor"
     for operation in operations:
         done = operation.finished_at is not None and operation.finished_at <= cut
-        recorded = operation.kind != "order" and not lapses(operation, ours)
+        elsewhere = operation.parent_id in by_hand.values() or operation.parent_id in told
+        recorded = operation.kind != "order" and not lapses(operation, ours) and not elsewhere
         if done and operation.status == "succeeded" and recorded:
             yield from _missing(operation, theirs.get(operation.id))
+
+
+def _released_by_hand(ours: Mapping[str, Operation], applied: Iterable[ProcessorRecord]) -> dict[int, str]:
+    """The rows by which somebody released, past us, what a void of ours found released.
+
+    Each with the id of the operation that it took back.
+    """
+    requests = {row.id: row.request_id for row in applied}
+    released = {o.parent_id for o in ours.values() if o.kind in ("void", "reversal") and o.status == "succeeded"}
+    unknown = [row for row in applied if row.request_id not in ours and row.operation in ("void", "reversal")]
+    found = {row.id: requests.get(row.of or 0, "") for row in unknown}
+    return {id: request_id for id, request_id in found.items() if request_id in released}
 
 
 def lapses(operation: Operation, ours: Mapping[str, Operation]) -> bool:

@@ -1,7 +1,7 @@
 """What is held and what is due for each payment: by the books' postings, and by the processors' own records."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -29,8 +29,13 @@ class HeldAndDue(msgspec.Struct, frozen=True):
 NOTHING = HeldAndDue()
 
 
-def by_processors(operations: Iterable[Operation], rows: Iterable[ProcessorRecord]) -> dict[str, HeldAndDue]:
-    """The money of each payment id as the processors' records have it; what the books do not know is left out."""
+def by_processors(
+    operations: Iterable[Operation], rows: Iterable[ProcessorRecord], lapsed: Collection[str] = ()
+) -> dict[str, HeldAndDue]:
+    """The money of each payment id as the processors' records have it; what the books do not know is left out.
+
+    `lapsed`: the operations whose hold has run out, as a person said.
+    """
     ours = {operation.id: operation for operation in operations}
     applied = [row for row in rows if row.status == "applied"]
     undone = {row.of for row in applied if row.operation in TAKEN_BACK}
@@ -38,7 +43,7 @@ def by_processors(operations: Iterable[Operation], rows: Iterable[ProcessorRecor
     captured: Counter[int | None] = Counter()
     for row in standing:
         captured[row.of] += row.amount if row.operation == "capture" else 0
-    let_go = _let_go(ours.values())
+    let_go = _let_go(ours.values()) | set(lapsed)
     found: defaultdict[str, HeldAndDue] = defaultdict(HeldAndDue)
     for row in standing:
         if operation := ours.get(row.request_id):

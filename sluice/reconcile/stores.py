@@ -15,6 +15,7 @@ from gateway.books.operations import OPEN, Operation, operations
 from gateway.books.outbox import outbox
 from gateway.books.payments import payments
 from gateway.books.postings import postings
+from gateway.books.tasks import TaskRow, tasks
 from schemas.events import Unreadable, decode
 from schemas.payments import PROCESSORS, PaymentEvent, RefundEvent, TransactionCompleted
 from schemas.states import PaymentState
@@ -44,7 +45,7 @@ class Cut(msgspec.Struct, frozen=True):
     """The books at one moment. `sequences`: the last event of each payment.
 
     `money`: of each payment by the postings; `posted`: the sum of all postings of a currency (minor units), where
-    it is not zero, as it must be. `at` in microseconds UTC.
+    it is not zero, as it must be. `tasks`: what no machine could end, open and resolved. `at` in microseconds UTC.
     """
 
     outbox_id: int
@@ -55,6 +56,14 @@ class Cut(msgspec.Struct, frozen=True):
     money: dict[str, HeldAndDue]
     unpublished: int
     posted: dict[str, int]
+    tasks: list[TaskRow]
+
+    def told(self) -> dict[str, str]:
+        """What a person said became of operations' money, by their ids; `open`: nobody did yet."""
+        said = {task.about_id: task.outcome or "open" for task in self.tasks}
+        return {
+            about_id: outcome for about_id, outcome in said.items() if outcome in ("released", "lapsed", "open")
+        }
 
     def in_doubt(self) -> list[str]:
         """The ids of payments and operations that are not final."""
@@ -142,6 +151,7 @@ def _cut(conn: Connection) -> Cut:
         money=_posted_money(conn),
         unpublished=unpublished,
         posted=_unbalanced(conn),
+        tasks=[TaskRow(**row._mapping) for row in conn.execute(select(tasks).order_by(tasks.c.id))],
     )
 
 

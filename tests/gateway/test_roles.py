@@ -20,8 +20,17 @@ CLOSED = {
         "reviews:write",
         "labels:write",
         "operations:read",
+        "tasks:read",
+        "tasks:write",
     },
-    "merchant": {"reviews:read", "reviews:write", "labels:write", "operations:read"},
+    "merchant": {
+        "reviews:read",
+        "reviews:write",
+        "labels:write",
+        "operations:read",
+        "tasks:read",
+        "tasks:write",
+    },
     "analyst": {"cards:read", "cards:write", "payments:write", "refunds:write", "webhooks:write"},
     "admin": set[str](),
 }
@@ -54,7 +63,7 @@ async def test_every_route_lets_in_exactly_the_roles_with_its_scope(gateway: Gat
 async def _status(gateway: Gateway, path: str, method: str, token: str | None) -> int:
     if token in ROLES and (method, path) in LAST:
         token = await _spare(gateway, token)
-    for name in ("card", "payment", "review", "account"):
+    for name in ("card", "payment", "review", "account", "task"):
         path = path.replace(f"<{name}>", f"{name}_none")
     body: Any = b"{" if method in ("POST", "PUT", "PATCH") else None  # refused after the door, before the handler
     return (await gateway.ask(method, path, body, token, idempotency_key="k")).status

@@ -22,7 +22,7 @@ SETS = {
         '"reversal"]',
         {
             "books/postings.py:entries_of",
-            "payments/transitions.py:_must_succeed",
+            "payments/effects.py:is_owed",
             "payments/transitions.py:_can_land_late",
             "payments/transitions.py:_postings",
             "payments/transitions.py:takes_back",
@@ -37,6 +37,7 @@ SETS = {
         "gateway/books/operations.py",
         '"failed", "unknown"]',
         {
+            "payments/transitions.py:_checks",
             "payments/transitions.py:_counts",
             "payments/effects.py:_after_authorization",
             "payments/effects.py:_after_capture",
@@ -72,7 +73,7 @@ SETS = {
     "call result": (
         "connectors/processors/contract.py",
         '"unknown", "not_found"]',
-        {"payments/transitions.py:_status", "payments/orders.py:hear"},
+        {"payments/transitions.py:_status", "payments/orders.py:hear", "payments/recovery.py:_release"},
     ),
     "review decision": (
         "gateway/books/reviews.py",
@@ -82,6 +83,11 @@ SETS = {
             "payments/reviews.py:_of_unsent",
             "payments/late_blocks.py:decide_late",
         },
+    ),
+    "task resolution": (
+        "gateway/books/tasks.py",
+        'Resolution = Literal["released", "lapsed", "retry"]',
+        {"payments/tasks.py:resolve"},
     ),
     "payment method": (
         "gateway/payments/create.py",

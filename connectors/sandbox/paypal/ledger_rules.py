@@ -179,6 +179,24 @@ def refund(context: CallContext, id: str, request: PayPalMovementRequest) -> Twi
     return json_reply(201, _body(context, "refund", _made(context.conn, "refund", movement.id)))
 
 
+def end_pending(conn: sqlite3.Connection, *, completed: bool) -> int:
+    """Decide all captures and refunds that are pending; how many there were."""
+    kinds: tuple[LedgerOperation, ...] = ("capture", "refund")
+    waiting = [(kind, stored) for kind in kinds for stored in stored_answers.of_kind(conn, "paypal", kind)]
+    waiting = [(kind, stored) for kind, stored in waiting if stored.row is None]
+    for kind, stored in waiting:
+        movement = msgspec.convert(stored.body, StoredPayPalMovement)
+        code = APPROVED_CODE if completed else FAILED_CODE
+        decided = msgspec.structs.replace(movement, pending="", response_code=code)
+        context = CallContext(conn, "", stored.request_id)
+        row = _append(
+            context, kind, movement.reference, movement.money, parent_id=movement.parent_id, good=completed
+        )
+        stored_answers.give_row(conn, "paypal", stored.id, row)
+        stored_answers.replace_body(conn, "paypal", stored.id, msgspec.to_builtins(decided))
+    return len(waiting)
+
+
 def _check_capturable(context: CallContext, parent: AppliedMovement, request: PayPalMovementRequest) -> None:
     if parent.position.taken_back:
         raise refusal(422, "AUTHORIZATION_VOIDED", "A voided authorization cannot be captured.")
@@ -191,6 +209,8 @@ def _check_capturable(context: CallContext, parent: AppliedMovement, request: Pa
 
 
 def _check_refundable(context: CallContext, parent: AppliedMovement, request: PayPalMovementRequest) -> None:
+    if parent.movement.pending:
+        raise refusal(422, "PENDING_CAPTURE", "The capture is pending.")
     if not parent.movement.good():
         raise refusal(422, "REFUND_NOT_ALLOWED", "The capture was declined.")
     if parent.position.refunded == parent.row.amount:
@@ -224,7 +244,16 @@ def _following(
     parent: AppliedMovement, request: PayPalMovementRequest, money: Money, code: str
 ) -> StoredPayPalMovement:
     return StoredPayPalMovement(
-        new_paypal_id(), money, now(), parent.movement.custom_id, request.invoice_id, code, request.final_capture
+        new_paypal_id(),
+        money,
+        now(),
+        parent.movement.custom_id,
+        request.invoice_id,
+        code,
+        request.final_capture,
+        magic.PAYPAL_PENDING.get(money.decimal(), ""),
+        parent.row.reference,
+        parent.row.id,
     )
 
 
@@ -237,7 +266,9 @@ def _keep(
     reference: str,
     parent_id: int | None = None,
 ) -> None:
-    row = _append(context, operation, reference, movement.money, parent_id=parent_id, good=movement.good())
+    row = None
+    if not movement.pending:
+        row = _append(context, operation, reference, movement.money, parent_id=parent_id, good=movement.good())
     body = msgspec.to_builtins(movement)
     stored_answers.put(
         context.conn, "paypal", StoredAnswer(movement.id, kind, order, context.request_id, row, body)
@@ -267,11 +298,14 @@ def _append(
 
 def _made(conn: sqlite3.Connection, kind: MovementKind, id: str) -> AppliedMovement:
     stored = stored_answers.get(conn, "paypal", id)
-    if stored is None or stored.kind != kind or stored.row is None:
+    if stored is None or stored.kind != kind:
         raise refusal(404, "INVALID_RESOURCE_ID", f"The {kind} does not exist.")
-    row = ledger.row(conn, stored.row)
     movement = msgspec.convert(stored.body, StoredPayPalMovement)
-    return AppliedMovement(movement, stored.family, row, ledger.position(conn, row.id))
+    parent_id = stored.row or movement.parent_id  # what is pending has no row yet
+    assert parent_id is not None
+    row = ledger.row(conn, parent_id)
+    position = ledger.position(conn, row.id) if stored.row else ledger.LedgerPosition()
+    return AppliedMovement(movement, stored.family, row, position)
 
 
 def _set_status(conn: sqlite3.Connection, order: StoredPayPalOrder, status: str) -> StoredPayPalOrder:
@@ -313,6 +347,8 @@ def _status(context: CallContext, kind: MovementKind, made: AppliedMovement) -> 
     match kind:
         case "authorization":
             return _authorization_status(context, made)
+        case "capture" | "refund" if made.movement.pending:
+            return "PENDING"
         case "capture":
             refunded = _part(made.position.refunded, made.row.amount, "COMPLETED", "REFUNDED")
             return refunded if made.movement.good() else "DECLINED"

@@ -43,7 +43,11 @@ class StoredPayPalOrder(msgspec.Struct, frozen=True):
 
 
 class StoredPayPalMovement(msgspec.Struct, frozen=True):
-    """An authorization, capture or refund. `response_code`: the issuer's, as PayPal writes it."""
+    """An authorization, capture or refund. `response_code`: the issuer's, as PayPal writes it.
+
+    `pending`: why PayPal has not decided it yet; then it has no ledger row, and `reference` and `parent_id` are
+    for the one it gets.
+    """
 
     id: str
     money: Money
@@ -52,6 +56,9 @@ class StoredPayPalMovement(msgspec.Struct, frozen=True):
     invoice_id: str = ""
     response_code: str = APPROVED_CODE
     final: bool = False
+    pending: str = ""
+    reference: str = ""
+    parent_id: int | None = None
 
     def good(self) -> bool:
         """Whether the issuer approved it."""
@@ -101,6 +108,7 @@ def movement_body(movement: StoredPayPalMovement, status: str, links: Sequence[J
         "links": list(links),
     }
     body |= {"custom_id": movement.custom_id} if movement.custom_id else {}
+    body |= {"status_details": {"reason": movement.pending}} if movement.pending else {}
     return body | ({"invoice_id": movement.invoice_id} if movement.invoice_id else {})
 
 

@@ -302,3 +302,20 @@ async def test_a_bad_order_is_refused(paypal: PayPal, body: dict[str, Any], stat
     answer = await paypal.call("POST", "/v2/checkout/orders", body)
     assert answer.status == status
     assert answer["details"][0]["field"].startswith("/")
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("completed", "COMPLETED"), ("declined", "DECLINED")])
+async def test_what_is_pending_moves_nothing_until_it_is_decided(
+    paypal: PayPal, control: Control, reference: str, outcome: str, status: str
+) -> None:
+    _, authorization = await paypal.authorized(reference, "60.00")
+    made = await paypal.move(f"authorizations/{authorization}/capture", "51.44")
+    assert (made.status, made["status"], made["status_details"]) == (201, "PENDING", {"reason": "ECHECK"})
+    early = await paypal.move(f"captures/{made['id']}/refund", "1.00")
+    assert issue(early) == "PENDING_CAPTURE"
+    assert await control.moves(reference) == [("authorize", 6000, "applied")]
+    assert await control.decide(outcome) == (200, {"decided": 1})
+    assert (await paypal.call("GET", f"/v2/payments/captures/{made['id']}"))["status"] == status
+    ended = ("capture", 5144, "applied" if outcome == "completed" else "declined")
+    assert (await control.moves(reference))[1:] == [ended]
+    assert (await control.decide("forgotten"))[0] == 422

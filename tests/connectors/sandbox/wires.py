@@ -35,6 +35,11 @@ class Control:
         self._http = http
         self._url = f"{sandbox.url('sandbox')}/_sandbox"
 
+    async def decide(self, outcome: str) -> tuple[int, Any]:
+        """Decide what PayPal has left pending: status and body of the answer."""
+        async with self._http.post(f"{self._url}/pending", json={"outcome": outcome}) as answer:
+            return answer.status, await answer.json(content_type=None)
+
     async def rows(self, reference: str) -> list[dict[str, Any]]:
         """The ledger's rows of one reference."""
         return [row for row in await self.ledger() if row["reference"] == reference]

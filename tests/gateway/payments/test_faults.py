@@ -8,10 +8,11 @@ from connectors.processors.contract import Answer
 from gateway.books.operations import select_operations
 from gateway.payments.commit import apply
 from schemas.money import Money
-from tests.gateway.payments.conftest import Shop
+from tests.gateway.payments.conftest import MASTERCARD, Shop
 from tests.patience import eventually
 
 RISK_DECLINED = "4100000000000019"
+PENDING_REVIEW = "4000000000009235"
 
 APPLIED = ["apply_then_silence", "apply_then_reset", "apply_then_500", "half_body", "garbage"]
 
@@ -304,15 +305,38 @@ async def test_a_decline_behind_an_approval_frees_the_money_first(shop: Shop) ->
     assert await shop.balance() == {}
 
 
-async def test_a_decline_behind_an_approval_that_lands_after_the_end_frees_the_money(shop: Shop) -> None:
+@pytest.mark.parametrize("card", [RISK_DECLINED, PENDING_REVIEW])
+@pytest.mark.parametrize("mode", ["automatic", "manual"])
+async def test_a_decline_behind_an_approval_that_lands_after_the_end_frees_the_money(
+    shop: Shop, card: str, mode: str
+) -> None:
+    """After each look of the watch but the last it may land, and it is reversed."""
     shop.fault("visa", "slow", operation="authorize", seconds=600, times=1)
-    method = {"type": "card", "card": await shop.card(RISK_DECLINED)}
-    paid = (await shop.pay(payment_method=method, processor="visa")).json["id"]
-    await shop.expire()
+    method = {"type": "card", "card": await shop.card(card)}
+    paid = (await shop.pay(payment_method=method, processor="visa", capture=mode)).json["id"]
+    for _ in shop.gateway.runtime.policy.watch_us:
+        await shop.expire()
     assert await shop.state(paid) == "failed"
     await shop.sandbox.clear()  # lets the slow call be applied now
     await _applied(shop, 1)
-    await shop.expire()  # the watch
+    await shop.expire()  # the last look
     assert await shop.state(paid) == "failed"
     assert [row.operation for row in shop.ledger()] == ["authorize", "reversal"]
+    assert await shop.balance() == {}
+
+
+@pytest.mark.parametrize("mode", ["automatic", "manual"])
+async def test_an_approval_that_mastercard_doubted_and_that_lands_late_frees_the_money(
+    shop: Shop, mode: str
+) -> None:
+    shop.fault("mastercard", "slow", operation="authorize", seconds=600, times=1)
+    method = {"type": "card", "card": await shop.card(MASTERCARD, exp=(5, 2037))}
+    paid = (await shop.pay(payment_method=method, processor="mastercard", capture=mode)).json["id"]
+    await shop.expire()
+    assert await shop.state(paid) == "failed"
+    await shop.sandbox.clear()
+    await _applied(shop, 1)
+    await shop.expire()
+    assert len(shop.ledger("void")) == 1
+    assert await shop.state(paid) == "failed"
     assert await shop.balance() == {}

@@ -36,7 +36,9 @@ def test_random_operations_under_faults_and_deaths_conserve_money(world: World) 
     assert all(world.replies[said] for said in ("capture 200", "refund 201", "void 200", "capture 202"))
 
 
-@pytest.mark.parametrize("plant", ["refund-sent-twice", "rest-released-twice", "void-booked-as-capture"])
+@pytest.mark.parametrize(
+    "plant", ["refund-sent-twice", "rest-released-twice", "void-booked-as-capture", "refused-void-forgotten"]
+)
 def test_a_planted_bug_is_found(world: World, plant: str) -> None:
     with planted(plant):
         found = search(world, FOUND_WITHIN, SEED)

@@ -76,3 +76,35 @@ def test_currencies_are_never_added_up() -> None:
         {"a": HeldAndDue(1, 2), "b": HeldAndDue(3, 4), "c": HeldAndDue(5, 6)}, {"a": "EUR", "b": "JPY", "c": "EUR"}
     )
     assert sums == {"EUR": HeldAndDue(6, 8), "JPY": HeldAndDue(3, 4)}
+
+
+def test_a_hold_of_an_authorization_that_was_given_up_is_seen() -> None:
+    """As CyberSource's AUTHORIZED_RISK_DECLINED that lands after the last look at it."""
+    for status in ("failed", "declined"):
+        late = operation("op_a", kind="sale", amount=1000, status=status)
+        assert money([late], [HOLD]) == HeldAndDue(held=1000)
+        (difference,) = differences([late], [HOLD], CUT, set())
+        assert "op_a" in difference
+
+
+def test_what_was_released_by_hand_and_found_released_is_no_difference() -> None:
+    void = following("op_v", "void", 1000)
+    by_hand = record(2, "op_elsewhere", "reversal", 1000, of=1)
+    assert money([authorized(), void], [HOLD, by_hand]) == HeldAndDue()
+    assert list(differences([authorized(), void], [HOLD, by_hand], CUT, set())) == []
+    (unknown,) = differences([authorized()], [HOLD, by_hand], CUT, set())
+    assert "op_elsewhere" in unknown
+
+
+@pytest.mark.parametrize(("outcome", "held"), [("lapsed", 0), ("released", 1000)])
+def test_what_a_person_said_needs_no_record_and_its_money_is_compared(outcome: str, held: int) -> None:
+    void = following("op_v", "void", 1000)
+    lapsed = ["op_a"] if outcome == "lapsed" else []
+    found = by_processors([authorized(), void], [HOLD], lapsed).get("pay_1", HeldAndDue())
+    assert found == HeldAndDue(held=held)
+    assert list(differences([authorized(), void], [HOLD], CUT, set(), {"op_a": outcome})) == []
+
+
+def test_a_hold_that_is_a_persons_task_is_no_difference_beside() -> None:
+    declined = operation("op_a", kind="authorize", amount=1000, status="declined")
+    assert list(differences([declined], [HOLD], CUT, set(), {"op_a": "open"})) == []

@@ -1,0 +1,71 @@
+"""Tasks resolved: a person has asked the processor what became of money that no machine could end.
+
+released  the processor says that nothing is held or taken any more: the books follow
+lapsed    the hold has run out, or will, and no record of the processor tells: the books follow
+retry     it is asked for again, as often as before
+"""
+
+from typing import assert_never
+
+import msgspec
+from sqlalchemy import Connection
+
+from connectors.processors.contract import Answer
+from gateway.books.engine import announce
+from gateway.books.operations import Operation, OperationOpen, select_open, select_operation, update_operation
+from gateway.books.payments import existing_payment, update_payment
+from gateway.books.tasks import Resolution, TaskRow, resolve_task, select_task
+from gateway.payments.captures import WrongState
+from gateway.payments.changes import about
+from gateway.payments.commit import Committed, apply, task_line
+from gateway.policy import Policy
+from gateway.refusals import NoSuchObject
+from schemas.times import now_micros, steady_micros
+
+
+def resolve(
+    conn: Connection, policy: Policy, task_id: str, outcome: Resolution, reason: str, resolved_by: str
+) -> tuple[TaskRow, Committed]:
+    """Resolve a task for an account: the task as it is left, and what is to be sent then.
+
+    Raises `NoSuchObject`, `WrongState` where it is resolved already, and `OperationOpen` while another operation
+    of its payment is.
+    """
+    task, now = select_task(conn, task_id), now_micros()
+    if task is None:
+        raise NoSuchObject
+    if not resolve_task(conn, task.id, outcome, reason, resolved_by, now):
+        raise WrongState("It is resolved already.")
+    operation = _opened_again(conn, task, now)
+    match outcome:
+        case "released" | "lapsed":
+            step = apply(conn, policy, operation.id, _word_of(operation, f"{outcome}: {task.id}"))
+        case "retry":
+            step = Committed(update_payment(conn, existing_payment(conn, task.payment_id)))
+        case _:
+            assert_never(outcome)
+    resolved = msgspec.structs.replace(
+        task, outcome=outcome, reason=reason, resolved_by=resolved_by, resolved_at=now
+    )
+    announce(conn, task_line("task.resolved", resolved, now))
+    return resolved, step
+
+
+def _opened_again(conn: Connection, task: TaskRow, now: int) -> Operation:
+    """The task's operation as one whose end is not known, due at once; its tries count from the first one."""
+    operation = select_operation(conn, task.operation_id)
+    assert operation is not None, "a task names its operation"
+    others = [o for o in select_open(conn, task.payment_id) if o.id != operation.id and o.kind != "reversal"]
+    if others and operation.kind != "reversal":
+        raise OperationOpen(retry_after_s=1)
+    again = msgspec.structs.replace(
+        operation, status="unknown", checks=1, lease_until=steady_micros(), finished_at=None
+    )
+    update_operation(conn, again, operation.status)
+    return again
+
+
+def _word_of(operation: Operation, detail: str) -> Answer:
+    """The person's word as an answer: what takes back has succeeded, anything else has moved nothing."""
+    taken_back = about(operation) != operation.id
+    return Answer("succeeded" if taken_back else "failed", detail=detail)
