@@ -52,7 +52,7 @@ class ReviewDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @endpoint(scope="reviews:read", query=Page, answers={200: ReviewList})
 async def list_all(call: Call[None, Page]) -> Reply:
     """List the payments held for a person, open ones first."""
-    shown, cursor = await read_page(call.runtime.books, call.query, list_reviews, _place, tuple[bool, str])
+    shown, cursor = await read_page(call, list_reviews, _place, tuple[bool, str])
     return Reply(200, ReviewList([review_view(review) for review in shown], cursor))
 
 
