@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from quart import Quart, Response
 
 from connectors.processors.settings import ProcessorSettings
-from gateway.books.sessions import forget_expired
+from gateway.books.pruning import prune_daily
 from gateway.payments.recovery import recover
 from gateway.routes import BLUEPRINTS
 from gateway.runtime import EXTENSION, opened
@@ -14,7 +14,6 @@ from gateway.seed import register_services, seed_accounts
 from gateway.settings import GatewaySettings
 from gateway.web.access_log import measure
 from gateway.web.errors import register_errors
-from schemas.times import now_micros
 
 BODY_MAX = 64 * 1024
 BODY_TIMEOUT_S = 5
@@ -41,13 +40,14 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
     @app.before_serving
     async def start() -> None:
         made = await stack.enter_async_context(opened(settings, processors or sandbox))
-        await made.books.write(forget_expired, now_micros())
         await register_services(made)
         if settings.seed:
             await seed_accounts(made)
         app.extensions[EXTENSION] = made
         recovery = asyncio.create_task(recover(made), name="recovery")
         stack.callback(recovery.cancel)
+        pruning = asyncio.create_task(prune_daily(made.books), name="pruning")
+        stack.callback(pruning.cancel)
 
     @app.after_serving
     async def stop() -> None:

@@ -11,15 +11,12 @@ from sqlalchemy import Connection
 import gateway.books
 from gateway.books.sql import Statement
 
-# They run once, at a start, and may read all that is there.
-AT_START = {"sessions._forget_tokens", "sessions._forget_sessions"}
-
 
 def statements() -> Iterator[tuple[str, Statement]]:
     """Every compiled statement by its name."""
     for module in pkgutil.iter_modules(gateway.books.__path__):
         for name, value in vars(importlib.import_module(f"gateway.books.{module.name}")).items():
-            if isinstance(value, Statement) and f"{module.name}.{name}" not in AT_START:
+            if isinstance(value, Statement):
                 yield f"{module.name}.{name}", value
             elif isinstance(value, dict):  # a statement for each index that may lead
                 for key, one in value.items():
@@ -27,7 +24,7 @@ def statements() -> Iterator[tuple[str, Statement]]:
                         yield f"{module.name}.{name}[{key}]", one
 
 
-LISTS = re.compile(r"\.(_page|PAGES|NTH)\b")
+LISTS = re.compile(r"\.(_page|PAGES|NTH|WALKS)\b")
 
 
 @pytest.mark.parametrize("name", [name for name, _ in statements()])
