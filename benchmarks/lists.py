@@ -100,7 +100,8 @@ def _fill(url: str, payments: int) -> str:
 async def _measured(url: str, payments: int) -> dict[str, ListFigures]:
     books = open_books(url)
     try:
-        await _pages(books, _payments(PaymentFilter()))  # compiles, connects
+        for _, listed in _lists(payments):  # compiles, connects, prepares
+            await _page(books, listed, None)
         return {name: await _pages(books, listed) for name, listed in _lists(payments)}
     finally:
         await books.close()

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import click
 
-from gateway.books.opening import open_books, sqlite_path
+from gateway.books.opening import check_existing, open_books
 from gateway.books.pruning import prune as prune_books
 from gateway.settings import GatewaySettings
 from schemas.settings import load
@@ -24,9 +24,7 @@ from sluice.cli import DURATION
 def prune(age: timedelta) -> None:
     """Delete old events, answered Idempotency-Keys and ended sessions; the gateway does it daily by itself."""
     settings = load(GatewaySettings)
-    path = sqlite_path(settings.books_url())
-    if path is not None and not path.exists():
-        raise FileNotFoundError(f"no books at {path}: has the stack run on this data directory?")
+    check_existing(settings.books_url())
     for name, rows in asyncio.run(_prune(settings.books_url(), age)).items():
         click.echo(f"{name:18}{rows:>12} rows")
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    tuple_,
 )
 
 from gateway.books.engine import Slice
@@ -67,12 +68,20 @@ _filters = _fields[_fields.index("customer_id") :]
 
 def _led_by(leader: str | None) -> list[ColumnElement[bool]]:
     """The rows between two ids that one index leads to: those of a filter, or (None) all."""
-    between = [_c.id < bindparam("below"), _c.id >= bindparam("lowest")]
+    below, lowest = bindparam("below", type_=_c.id.type), bindparam("lowest", type_=_c.id.type)
     if leader is None:
-        return between
+        return [_c.id < below, _c.id >= lowest]
+    # Compared as a pair, so that PostgreSQL does not read all payments in the order of their ids instead.
+    column, value = _c[leader], bindparam(leader, type_=_c[leader].type)
+    between = [tuple_(column, _c.id) < tuple_(value, below), tuple_(column, _c.id) >= tuple_(value, lowest)]
+    if leader not in ORDINARY:
+        return [column.is_not(None), *between]
     # In the text of the statement: a bind value would keep the partial index from being used.
-    rare = [_c[leader] != literal_column(f"'{ORDINARY[leader]}'")] if leader in ORDINARY else []
-    return [_c[leader] == bindparam(leader), *rare, *between]
+    return [column != literal_column(f"'{ORDINARY[leader]}'"), *between]
+
+
+def _newest_first(leader: str | None) -> list[ColumnElement[Any]]:
+    return [*([_c[leader].desc()] if leader else []), _c.id.desc()]
 
 
 def _if_given(name: str) -> ColumnElement[bool]:
@@ -91,11 +100,11 @@ def _page_led_by(leader: str | None) -> Statement:
     # As one condition: of many, SQLite expects so few rows that it would rather sort them than read them in order.
     looked_up = case((and_(*others, *created, may_be_declined), 1), else_=0) == 1
     query = select(payments).where(*_led_by(leader), looked_up)
-    return Statement(query.order_by(_c.id.desc()).limit(bindparam("most")))
+    return Statement(query.order_by(*_newest_first(leader)).limit(bindparam("most")))
 
 
 def _nth_led_by(leader: str | None) -> Statement:
-    query = select(_c.id).where(*_led_by(leader)).order_by(_c.id.desc())
+    query = select(_c.id).where(*_led_by(leader)).order_by(*_newest_first(leader))
     return Statement(query.limit(1).offset(bindparam("scan")))
 
 

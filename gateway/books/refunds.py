@@ -1,7 +1,9 @@
 """Refunds: captured money given back. One takes an operation for each capture that it gives money back of."""
 
+from typing import Any
+
 import msgspec
-from sqlalchemy import Connection, Index, bindparam, or_, select
+from sqlalchemy import Connection, Index, Select, bindparam, literal_column, or_, select, tuple_
 
 from gateway.books.sql import Statement
 from gateway.books.tables import ABOVE_ALL_IDS, Micros, Minor, table_of
@@ -52,15 +54,26 @@ _put = Statement(
     )
 )
 _select = Statement(select(refunds).where(_c.id == bindparam("refund_id")))
-_page = select(refunds).where(_c.id < bindparam("below")).order_by(_c.id.desc()).limit(bindparam("most"))
+_below = bindparam("below", type_=_c.id.type)
+
+
+def _led_by(leader: str, value: str) -> Select[Any]:
+    """A page of the refunds that an index leads to, by pairs as in `payment_lists`."""
+    this = bindparam(value, type_=_c[leader].type)
+    pair = tuple_(_c[leader], _c.id)
+    query = select(refunds).where(pair < tuple_(this, _below), pair > tuple_(this, literal_column("''")))
+    return query.order_by(_c[leader].desc(), _c.id.desc()).limit(bindparam("most"))
+
+
+_page = select(refunds).order_by(_c.id.desc()).limit(bindparam("most"))
 _party_id = bindparam("of_party_id", type_=_c.customer_id.type)
 _of_party = or_(_party_id.is_(None), _c.customer_id == _party_id, _c.merchant_id == _party_id)
 # By the index that leads to the refunds; None: all of them.
 PAGES = {
-    None: Statement(_page),
-    "payment_id": Statement(_page.where(_c.payment_id == bindparam("of_payment_id"), _of_party)),
-    "customer_id": Statement(_page.where(_c.customer_id == _party_id)),
-    "merchant_id": Statement(_page.where(_c.merchant_id == _party_id)),
+    None: Statement(_page.where(_c.id < _below)),
+    "payment_id": Statement(_led_by("payment_id", "of_payment_id").where(_of_party)),
+    "customer_id": Statement(_led_by("customer_id", "of_party_id")),
+    "merchant_id": Statement(_led_by("merchant_id", "of_party_id")),
 }
 
 

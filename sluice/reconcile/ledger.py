@@ -32,19 +32,17 @@ class LedgerPage(msgspec.Struct, frozen=True):
     next_cursor: str | int | None
 
 
-def read_ledger(url: str) -> list[ProcessorRecord]:
-    """All rows of the sandbox's ledger, the oldest first. Raises `ConnectionError` where it does not answer."""
-    rows: list[ProcessorRecord] = []
-    after: str | int | None = ""
-    while after is not None:
+def read_ledger(url: str, after: int = 0) -> Iterator[ProcessorRecord]:
+    """The rows of the sandbox's ledger past an id, the oldest first. Raises `ConnectionError` where it is away."""
+    place: str | int | None = after or ""
+    while place is not None:
         try:
-            with urlopen(f"{url}/_sandbox/ledger?limit=1000&after={after}", timeout=10) as response:  # noqa: S310
+            with urlopen(f"{url}/_sandbox/ledger?limit=1000&after={place}", timeout=10) as response:  # noqa: S310
                 page = msgspec.json.decode(response.read(), type=LedgerPage)
         except URLError as error:
             raise ConnectionError(f"the processors' ledger at {url} does not answer: {error.reason}") from error
-        rows += page.data
-        after = page.next_cursor
-    return rows
+        yield from page.data
+        place = page.next_cursor
 
 
 def landed(operations: Iterable[Operation], rows: Iterable[ProcessorRecord]) -> list[str]:
