@@ -19,7 +19,7 @@ from sluice.reconcile.money import NOTHING, HeldAndDue, by_processors
 from sluice.reconcile.scratch import STORES, AtProcessors, ReconciledPayment, Scratch, Store
 from sluice.reconcile.stores import (
     Cut,
-    Named,
+    SomeIds,
     put_moved,
     read_books,
     read_kafka,
@@ -100,19 +100,19 @@ def _catch_up(
 
 
 def _store_differences(store: Store, scratch: Scratch) -> Iterator[str]:
-    differing = Named(scratch.differing(store))
+    differing = SomeIds(scratch.differing(store))
     if differing.count:
         yield f"{store}: {differing.count} payments differ from the books: {differing}"
 
 
 def _gaps(scratch: Scratch) -> Iterator[str]:
-    gaps = Named(scratch.with_gaps())
+    gaps = SomeIds(scratch.with_gaps())
     if gaps.count:
         yield f"kafka: {gaps.count} payments lack events: {gaps}"
 
 
 def _books_differences(cut: Cut, scratch: Scratch) -> Iterator[str]:
-    wrong = Named(id for id, line, posted in scratch.posted() if posted != _told(line))
+    wrong = SomeIds(id for id, line, posted in scratch.posted() if posted != _told(line))
     if wrong.count:
         yield f"books: {wrong.count} payments whose postings are not what their amounts say: {wrong}"
     for currency, total in cut.posted.items():
@@ -133,7 +133,7 @@ class ProcessorComparison:
         self._cut = cut
         self._lines: list[str] = []
         self._more = 0
-        self._wrong = Named()
+        self._wrong = SomeIds()
         self._theirs: defaultdict[str, HeldAndDue] = defaultdict(HeldAndDue)
 
     def add(self, payment: AtProcessors) -> None:

@@ -35,7 +35,7 @@ NEXT = """
 UNSETTLED = ("processing", "unknown")  # payments that are not final
 
 
-class Named:
+class SomeIds:
     """Ids that something is wrong with: how many, and the first of them."""
 
     def __init__(self, ids: Iterable[str] = ()) -> None:
@@ -66,7 +66,7 @@ class Cut(msgspec.Struct):
     at: int
     unpublished: int
     posted: dict[str, int]
-    in_doubt: Named
+    in_doubt: SomeIds
 
 
 def read_books(url: str, scratch: Scratch, *, unsettled: bool) -> Cut | None:
@@ -143,7 +143,7 @@ def _is_under_way(conn: Connection, scratch: Scratch) -> bool:
 def _cut(conn: Connection, scratch: Scratch) -> Cut:
     last = conn.execute(select(func.coalesce(func.max(outbox.c.id), 0), func.max(outbox.c.recorded_at))).one()
     unpublished = conn.execute(select(func.count()).where(outbox.c.published_at.is_(None))).scalar_one()
-    cut = Cut(last[0], last[1] or 0, unpublished, _unbalanced(conn), Named())
+    cut = Cut(last[0], last[1] or 0, unpublished, _unbalanced(conn), SomeIds())
     after: str | None = ""
     while after is not None:
         after = _copy_page(conn, scratch, cut, after)

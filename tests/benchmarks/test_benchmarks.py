@@ -6,7 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from benchmarks import lists
 from benchmarks.bare import ANSWER, create_bare
 from benchmarks.figures import Figures
 from sluice.processes import NAMES
@@ -27,6 +29,15 @@ def test_a_small_run_fills_every_figure(tmp_path: Path) -> None:
     assert figures.hop_ms.keys() == figures.verdict_of_hop.keys() == {"p50", "p99"}
     assert set(figures.processes) == {*NAMES, "supervisor", "load generator"}
     assert all(cost.pss_mb > 0 for cost in figures.processes.values())
+
+
+def test_a_page_of_every_list_costs_the_loop_little() -> None:
+    ran = CliRunner().invoke(lists.main, ["--payments", "3000", "--database", "sqlite"])
+    assert ran.exit_code in (0, 1), ran.output  # 1: a page was dear, as on a busy machine
+    figures = msgspec.json.decode(ran.stdout, type=dict[str, dict[str, lists.ListFigures]])["sqlite"]
+    assert figures["payments all for staff"].items == 500
+    assert figures["payments {'state': 'unknown'} for staff"].items == 0
+    assert {"reviews", "cards", "operations"} < figures.keys()
 
 
 async def test_the_bare_post_takes_a_payment_and_does_nothing() -> None:
