@@ -1,6 +1,7 @@
 """The client of the gateway's HTTP API: renews its token, and sends again what may be sent again."""
 
 import asyncio
+from collections.abc import Mapping
 from time import monotonic
 from types import TracebackType
 from typing import Any, assert_never
@@ -100,15 +101,15 @@ class GatewayClient:
         """The answer, decoded as `type`. Raises `GatewayRefused` and `GatewayUnavailable`."""
         return _decoded(await self._until_answered("GET", path, {}, b""), type)
 
-    async def post(self, path: str, body: Any, key: str = "") -> Any:
+    async def post(self, path: str, body: Any, key: str = "", headers: Mapping[str, str] = {}) -> Any:
         """The decoded answer. `key` is the `Idempotency-Key`; without one nothing is sent a second time.
 
         Raises `GatewayRefused` and `GatewayUnavailable`; what is sent again raises when the time for that is over.
         """
-        encoded = msgspec.json.encode(body)
+        encoded, sent = msgspec.json.encode(body), JSON | dict(headers)
         if not key:
-            return _decoded(await self._authorized("POST", path, JSON, encoded), Any)
-        return _decoded(await self._until_answered("POST", path, JSON | {"Idempotency-Key": key}, encoded), Any)
+            return _decoded(await self._authorized("POST", path, sent, encoded), Any)
+        return _decoded(await self._until_answered("POST", path, sent | {"Idempotency-Key": key}, encoded), Any)
 
     async def _until_answered(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
         give_up = monotonic() + self._retry_for_s

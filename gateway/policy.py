@@ -23,7 +23,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     `lease_us`: how long work in hand belongs to a worker. `unknown_window_us`: from the end of a call's timeout to
     the first look-up of it, and between the later ones. `watch_us`: the pauses before each further look-up of a
-    call that was given up.
+    call that was given up. `review_max_us`: how long a review whose issuer was not asked stays open.
     """
 
     worker_id: str
@@ -31,6 +31,7 @@ class Policy(msgspec.Struct, frozen=True):
     call_timeout_us: int
     unknown_window_us: int
     watch_us: tuple[int, ...]
+    review_max_us: int
     card_cap: int
     merchant_cap: int
 
@@ -43,6 +44,7 @@ def policy_of(settings: GatewaySettings) -> Policy:
         call_timeout_us=int(settings.call_timeout_s * SECOND_US),
         unknown_window_us=int(settings.unknown_window_s * SECOND_US),
         watch_us=WATCH_US[settings.profile],
+        review_max_us=int(settings.review_max_s * SECOND_US),
         card_cap=settings.stand_in_card_cap,
         merchant_cap=settings.stand_in_merchant_cap,
     )

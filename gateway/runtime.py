@@ -18,6 +18,7 @@ from gateway.books.engine import Books, UnknownCommit
 from gateway.books.opening import migrate, open_books
 from gateway.books.outbox import OutboxRow
 from gateway.books.verdicts import insert_late
+from gateway.decline_times import DeclineTimes
 from gateway.events.outbox_relay import OutboxRelay
 from gateway.events.verdict_inbox import VerdictInbox
 from gateway.identity.passwords import Passwords
@@ -57,6 +58,7 @@ class Runtime:
     request_metrics: RequestMetrics
     processor_metrics: ProcessorMetrics
     outbox_metrics: OutboxMetrics
+    decline_times: DeclineTimes = field(default_factory=DeclineTimes)
     rate_limits: RateLimits = field(default_factory=RateLimits)
     log_lines: LogLines = field(default_factory=LogLines)
     ready: list[Callable[[], Awaitable[bool]]] = field(default_factory=list)

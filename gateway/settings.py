@@ -19,6 +19,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     `public_url` is what clients and processors reach us by (default: our own port on localhost).
     `proxies`: addresses and networks, separated by commas, whose X-Forwarded-For says who calls.
     `vault` is the path of the vault's Unix socket (default: the one the vault opens for this data directory).
+    `review_max_s`: how long a payment may wait for a reviewer before its issuer is asked; then it is voided.
     `stand_in_…_cap` bound what may pass unjudged, per currency and UTC day.
     """
 
@@ -32,6 +33,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     call_timeout_s: float = msgspec.field(default=10.0, name="call_timeout")
     unknown_window_s: float = msgspec.field(default=0.0, name="unknown_window")
     verdict_budget_ms: int = 250
+    review_max_s: float = msgspec.field(default=72 * 3600.0, name="review_max")
     stand_in_card_cap: int = 50_000
     stand_in_merchant_cap: int = 2_000_000
 

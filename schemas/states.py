@@ -23,7 +23,8 @@ TRANSITIONS: dict[PaymentState, frozenset[PaymentState]] = {
         {"requires_action", "in_review", "authorized", "captured", "declined", "failed", "unknown", "voided"}
     ),
     "requires_action": frozenset({"processing", "declined", "failed", "voided"}),
-    "in_review": frozenset({"authorized", "voided"}),
+    # Beyond these two: where nobody had asked the issuer, what an authorization can become.
+    "in_review": frozenset({"authorized", "voided", "captured", "declined", "failed", "unknown"}),
     # `declined`: an automatic capture was refused, and the hold released.
     "authorized": frozenset({"partially_captured", "captured", "voided", "declined"}),
     # The rest is still held: another part, the last one, or the release of the rest.

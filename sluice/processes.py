@@ -40,8 +40,11 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     prepare: Callable[[], None] | None = None
 
 
-def stack(settings: StackSettings, seed: bool = False) -> list[Process]:
-    """Every process of `NAMES`, in that order; without `kafka` where `SLUICE_KAFKA` names another cluster."""
+def stack(settings: StackSettings, gateway_variables: dict[str, str] | None = None) -> list[Process]:
+    """Every process of `NAMES`, in that order; without `kafka` where `SLUICE_KAFKA` names another cluster.
+
+    `gateway_variables`: what the gateway is given beside its own environment.
+    """
     own = [] if settings.kafka else [_kafka(settings)]
     return [
         *own,
@@ -49,7 +52,7 @@ def stack(settings: StackSettings, seed: bool = False) -> list[Process]:
         _catcher(settings),
         _vault(settings),
         *(_flow(settings, name) for name in FLOWS),
-        _gateway(settings, seed),
+        _gateway(settings, gateway_variables or {}),
         _dashboard(settings),
     ]
 
@@ -140,7 +143,7 @@ def _flow(settings: StackSettings, name: str) -> Process:
     )
 
 
-def _gateway(settings: StackSettings, seed: bool) -> Process:
+def _gateway(settings: StackSettings, given: dict[str, str]) -> Process:
     return Process(
         name="gateway",
         command=_python("gateway"),
@@ -148,7 +151,7 @@ def _gateway(settings: StackSettings, seed: bool) -> Process:
         settings=("gateway.settings", "connectors.processors.settings"),
         after=("kafka", "sandbox", "catcher", "vault", *FLOWS),  # last: the first payment gets a real verdict
         ports=("gateway",),
-        given={"SLUICE_SEED": "1"} if seed else {},
+        given=given,
     )
 
 

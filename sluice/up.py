@@ -20,6 +20,8 @@ from sluice.status import held, write
 from sluice.supervisor import Supervisor
 
 DEMO_ACCOUNTS = ("customer", "merchant", "analyst", "admin")
+SEEDED = {"SLUICE_SEED": "1"}
+DEMO = SEEDED | {"SLUICE_PROXIES": "127.0.0.1,::1"}  # its shoppers pay from everywhere, through this machine
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CLUSTER_PATIENCE_S = 30.0
 PORTS_PATIENCE_S = 2.0  # for the ports of a stack that was just stopped
@@ -39,7 +41,7 @@ def up(data: Path | None, only: tuple[str, ...], seed: bool, logs: bool, more: t
     """Start the stack and keep it running until SIGINT or SIGTERM; twice SIGINT: at once."""
     if more and not only:
         raise click.UsageError(f"unexpected: {' '.join(more)}")
-    run(stack_settings(data), frozenset((*only, *more)), seed, logs)
+    run(stack_settings(data), frozenset((*only, *more)), SEEDED if seed else {}, logs)
 
 
 @click.command()
@@ -52,7 +54,7 @@ def up(data: Path | None, only: tuple[str, ...], seed: bool, logs: bool, more: t
 def demo(data: Path | None, rate: float | None) -> None:
     """Start the stack with shoppers that keep paying; Ctrl-C stops all of it."""
     settings = stack_settings(data)
-    run(settings, seed=True, extra=[shoppers(settings, rate)], greeting=_logins())
+    run(settings, gateway_variables=DEMO, extra=[shoppers(settings, rate)], greeting=_logins())
 
 
 def _logins() -> str:
@@ -64,7 +66,7 @@ def _logins() -> str:
 def run(
     settings: StackSettings,
     only: frozenset[str] = frozenset(),
-    seed: bool = False,
+    gateway_variables: dict[str, str] | None = None,
     logs: bool = False,
     extra: Iterable[Process] = (),
     greeting: str = "",
@@ -74,7 +76,7 @@ def run(
     `greeting` is printed after the addresses, before the first process starts.
     Raises `CannotStart`, `StackRuns`, `JarsUnavailable`.
     """
-    chosen = [*_chosen(stack(settings, seed), only), *extra]
+    chosen = [*_chosen(stack(settings, gateway_variables), only), *extra]
     with held(settings.data):
         if any(process.name == "kafka" for process in chosen):
             jars.provide(settings.cache, show_progress)

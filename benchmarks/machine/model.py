@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from benchmarks.machine.world import Judgement
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest
-from schemas.fraud import Outcome
 from schemas.payments import ProcessorName
 
 Verb = Literal["create", "capture", "void", "refund"]
@@ -72,7 +72,7 @@ class PaymentModel(msgspec.Struct, kw_only=True):
     automatic: bool
     card: str | None
     wanted: ProcessorName | None
-    verdict: Outcome | None
+    verdict: Judgement | None
     id: str | None = None
     requests: list[Request] = []
     decided: set[str] = set()

@@ -13,9 +13,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, preco
 from benchmarks.machine.model import PaymentModel
 from benchmarks.machine.opening import CARDS
 from benchmarks.machine.runs import FollowUp, Run
-from benchmarks.machine.world import World
+from benchmarks.machine.world import Judgement, World
 from connectors.sandbox.faults import Fault, FaultName, FaultTarget
-from schemas.fraud import Outcome
 from schemas.payments import PROCESSORS, ProcessorName
 
 Moving = Literal["capture", "void", "refund"]
@@ -29,7 +28,7 @@ PARTS = st.sampled_from([300, 500, 300, 100, 1, None, 500, 5140, 5141, 5142])
 WELL = ["visa"] * 6 + ["mastercard"] * 5 + [None] * 6
 SELDOM = st.sampled_from([False, False, True])
 METHODS = st.sampled_from([*WELL, *CARDS])  # None: PayPal
-VERDICTS = st.sampled_from(["allow", "allow", "allow", "flag", "review", "review", "block", None])
+VERDICTS = st.sampled_from(["allow", "allow", "allow", "flag", "review", "review unsent", "block", None])
 DEATHS = st.none() | st.none() | st.integers(1, 16)
 ANSWERED_BADLY: list[FaultName] = [name for name in get_args(FaultName) if name != "refuse"]
 MISHAPS = st.none() | st.sampled_from([*ANSWERED_BADLY, "slow", "slow", "slow"])
@@ -108,7 +107,7 @@ class GatewayMachine(RuleBasedStateMachine):
         amount: int,
         automatic: bool,
         card: str | None,
-        verdict: Outcome | None,
+        verdict: Judgement | None,
         wanted: ProcessorName | None,
         mishap: FaultName | None,
         dies_at: int | None,

@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Coroutine
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import structlog
@@ -33,7 +33,8 @@ T = TypeVar("T")
 HELD_S = 3600.0
 LANDED_WITHIN_S = 20.0
 
-VERDICT: ContextVar[Outcome | None] = ContextVar("verdict", default=None)
+Judgement = Outcome | Literal["review unsent"]  # the last one asks no issuer before a person decided
+VERDICT: ContextVar[Judgement | None] = ContextVar("verdict", default=None)
 
 
 class Judge(VerdictInbox):
@@ -44,8 +45,8 @@ class Judge(VerdictInbox):
 
     async def wait(self, payment_id: str, budget_s: float) -> Verdict | None:
         """See `VerdictInbox`."""
-        outcome = VERDICT.get()
-        return _verdict(payment_id, outcome) if outcome else None
+        judged = VERDICT.get()
+        return _verdict(payment_id, judged) if judged else None
 
 
 class World:
@@ -150,12 +151,12 @@ def _set_leases(conn: Connection, payment_ids: list[str], until: int | None) -> 
         conn.execute(update(table).where(mine).values(lease_until=until))
 
 
-def _verdict(payment_id: str, outcome: Outcome) -> Verdict:
+def _verdict(payment_id: str, judged: Judgement) -> Verdict:
     return Verdict(
         payment=payment_id,
         instrument="instrument",
         merchant="merchant",
-        outcome=outcome,
+        outcome="review" if judged == "review unsent" else judged,
         source="rules",
         score=0.5,
         reasons=[],
@@ -168,4 +169,5 @@ def _verdict(payment_id: str, outcome: Outcome) -> Verdict:
         latency_ms=1.0,
         occurred_at=now(),
         recorded_at=now(),
+        hold="unsent" if judged == "review unsent" else "authorized",
     )

@@ -25,13 +25,13 @@ from sqlalchemy import (
 )
 
 from gateway.books.engine import Slice
-from gateway.books.payments import ORDINARY, PaymentRow, payment_of, payments
+from gateway.books.payments import ORDINARY, PaymentRow, may_be_unasked, payment_of, payments
 from gateway.books.sql import Statement
 from gateway.books.tables import ABOVE_ALL_IDS, FOR_EVER
 from schemas.fraud import Outcome
 from schemas.ids import earliest_id
 from schemas.payments import ProcessorName
-from schemas.states import PaymentState
+from schemas.states import STATES, PaymentState
 
 SCANS = (500, 10_000)  # rows looked at for one page: first few, then more where these were not enough
 SKEW_US = 1_000_000  # `created_at` is read from the clock a moment before the id is made
@@ -96,9 +96,10 @@ def _page_led_by(leader: str | None) -> Statement:
         _c.created_at >= bindparam("created_from", type_=BigInteger),
         _c.created_at < bindparam("created_before", type_=BigInteger),
     )
-    may_be_declined = or_(bindparam("shows_declined", type_=Integer) == 1, _c.state != "declined")
+    asked = [_c.state != state for state in STATES if may_be_unasked(state)]
+    may_be_seen = or_(bindparam("shows_unasked", type_=Integer) == 1, and_(*asked))
     # As one condition: of many, SQLite expects so few rows that it would rather sort them than read them in order.
-    looked_up = case((and_(*others, *created, may_be_declined), 1), else_=0) == 1
+    looked_up = case((and_(*others, *created, may_be_seen), 1), else_=0) == 1
     query = select(payments).where(*_led_by(leader), looked_up)
     return Statement(query.order_by(*_newest_first(leader)).limit(bindparam("most")))
 
@@ -138,14 +139,14 @@ def _scanned(conn: Connection, wanted: PaymentFilter, below: str, most: int, sca
 
 def _sides(wanted: PaymentFilter, below: str, most: int) -> Iterator[Asked]:
     """What is asked of the books: one thing, or one for what the party paid and one for what it sold."""
-    asked = {**msgspec.structs.asdict(wanted), "shows_declined": 1, "most": most} | _times(wanted, below)
+    asked = {**msgspec.structs.asdict(wanted), "shows_unasked": 1, "most": most} | _times(wanted, below)
     party_id = wanted.party_id
     if party_id is None:
         yield asked
         return
     if wanted.customer_id in (None, party_id) and wanted.risk_outcome is None:
-        # A block has no processor, an issuer's decline has: a payer must not tell one from the other.
-        yield asked | {"customer_id": party_id, "shows_declined": int(wanted.processor is None)}
+        # What never came to an issuer has no processor: a payer must not tell it from what did.
+        yield asked | {"customer_id": party_id, "shows_unasked": int(wanted.processor is None)}
     if wanted.merchant_id in (None, party_id):
         yield asked | {"merchant_id": party_id}
 

@@ -1,6 +1,6 @@
 """Payments: what was asked and what became of it. A row changes only from the version that was read."""
 
-from typing import Literal
+from typing import Literal, assert_never
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Index, bindparam, insert, literal_column, select, update
@@ -73,9 +73,25 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
         """The verdict that decided this payment, once one has."""
         return msgspec.json.decode(self.risk, type=AppliedRisk) if self.risk else None
 
+    def is_unsent(self) -> bool:
+        """Whether it is, or was, held for a reviewer before any issuer was asked."""
+        risk = self.applied_risk() if self.risk_outcome == "review" else None
+        return risk is not None and risk.hold == "unsent"
+
     def refused(self) -> LastRefusal | None:
         """The last capture, void or refund that the processor refused."""
         return msgspec.json.decode(self.last_refusal, type=LastRefusal) if self.last_refusal else None
+
+
+def may_be_unasked(state: PaymentState) -> bool:
+    """Whether a payment of this state may never have come to an issuer."""
+    match state:
+        case "processing" | "in_review" | "declined" | "voided":
+            return True
+        case "requires_action" | "authorized" | "partially_captured" | "captured" | "failed" | "unknown":
+            return False
+        case _:
+            assert_never(state)
 
 
 payments = table_of("payments", PaymentRow)

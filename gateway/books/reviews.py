@@ -54,6 +54,7 @@ _with_payment = select(
     payments.c.risk,
 ).join(payments, payments.c.id == _c.payment_id)
 _insert = Statement(insert(reviews))
+_open_of = Statement(_with_payment.where(_c.payment_id == bindparam("of_payment_id"), _c.decision.is_(None)))
 _select = Statement(_with_payment.where(_c.id == bindparam("review_id")))
 PAGES = {
     decided: Statement(
@@ -84,6 +85,12 @@ def select_review(conn: Connection, review_id: str) -> Review | None:
     return Review(*row) if row else None
 
 
+def open_review_of(conn: Connection, payment_id: str) -> Review | None:
+    """The undecided review of a payment."""
+    row = _open_of(conn, of_payment_id=payment_id).first()
+    return Review(*row) if row else None
+
+
 def list_reviews(conn: Connection, after: tuple[bool, str] | None, most: int) -> list[Review]:
     """Up to `most` reviews: open ones first, then the decided ones, the newest first in each.
 
@@ -97,7 +104,9 @@ def list_reviews(conn: Connection, after: tuple[bool, str] | None, most: int) ->
     return found
 
 
-def decide(conn: Connection, review_id: str, decision: ReviewOutcome, reason: str, by: str, now: int) -> bool:
-    """Decide a review at `now` (microseconds UTC) for the account `by`; False where someone was first."""
+def decide(
+    conn: Connection, review_id: str, decision: ReviewOutcome, reason: str, by: str | None, now: int
+) -> bool:
+    """Decide a review at `now` (microseconds UTC) for the account `by`, or None; False where someone was first."""
     decided = _decide(conn, review_id=review_id, to_decision=decision, to_reason=reason, by=by, at=now)
     return bool(decided.rowcount)

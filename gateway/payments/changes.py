@@ -16,6 +16,7 @@ from gateway.books.postings import Entries
 from gateway.books.refunds import RefundRow
 from gateway.policy import APPROVAL_MAX_US, Policy
 from schemas.events import payment_type
+from schemas.fraud import Hold
 from schemas.payments import ProcessorName
 from schemas.states import STATUS, PaymentState, can_become
 
@@ -118,7 +119,7 @@ def change_of(
     elif in_flight:
         after = msgspec.structs.replace(effect.payment, updated_at=now)
     else:
-        after = _resting(effect.payment, now)
+        after = _resting(effect.payment, policy, now)
     moved = after.state != before.state
     events = effect.events + _state_events(before, after) + (_status_events(after) if rests else ())
     return Change(
@@ -214,17 +215,19 @@ def capture_at_once(payment: PaymentRow, authorization: Operation) -> NextOperat
     return following("capture", authorization) if payment.capture == "automatic" else None
 
 
-def awaits_authorization(state: PaymentState) -> bool:
+def awaits_authorization(payment: PaymentRow) -> bool:
     """Whether an authorization's answer decides the payment: in any other state an approval comes too late."""
-    match state:
+    match payment.state:
         case "processing" | "unknown":
             return True
-        case "requires_action" | "in_review" | "authorized" | "partially_captured" | "captured":
+        case "in_review":  # its reviewer let it through, and only then the issuer is asked
+            return payment.is_unsent()
+        case "requires_action" | "authorized" | "partially_captured" | "captured":
             return False
         case "voided" | "declined" | "failed":
             return False
         case _:
-            assert_never(state)
+            assert_never(payment.state)
 
 
 def capturable(payment: PaymentRow) -> int:
@@ -240,11 +243,13 @@ def capturable(payment: PaymentRow) -> int:
             assert_never(payment.state)
 
 
-def holds_money(state: PaymentState) -> bool:
-    """Whether the payer's money is reserved, all of it or what was not captured."""
+def holds_money(state: PaymentState, hold: Hold = "authorized") -> bool:
+    """Whether the payer's money is reserved, all of it or what was not captured; `hold` is that of its review."""
     match state:
-        case "authorized" | "in_review" | "partially_captured":
+        case "authorized" | "partially_captured":
             return True
+        case "in_review":
+            return hold == "authorized"
         case "processing" | "requires_action" | "captured" | "voided" | "declined" | "failed" | "unknown":
             return False
         case _:
@@ -263,14 +268,30 @@ def _sending(payment: PaymentRow, next: NextOperation, policy: Policy, now: int)
     )
 
 
-def _resting(payment: PaymentRow, now: int) -> PaymentRow:
+def _resting(payment: PaymentRow, policy: Policy, now: int) -> PaymentRow:
+    most_us = _rests_most_us(payment, policy)
     return msgspec.structs.replace(
         payment,
         recovery_point="finished",
         worker_id=None,
-        lease_until=now + APPROVAL_MAX_US if payment.state == "requires_action" else None,
+        lease_until=None if most_us is None else now + most_us,
         updated_at=now,
     )
+
+
+def _rests_most_us(payment: PaymentRow, policy: Policy) -> int | None:
+    """How long a payment may wait for somebody before recovery ends it; None: for ever."""
+    match payment.state:
+        case "requires_action":
+            return APPROVAL_MAX_US
+        case "in_review":
+            return policy.review_max_us if payment.is_unsent() else None
+        case "processing" | "authorized" | "partially_captured" | "captured" | "voided" | "declined":
+            return None
+        case "failed" | "unknown":
+            return None
+        case _:
+            assert_never(payment.state)
 
 
 def _state_events(before: PaymentRow, after: PaymentRow) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def _after_authorization(found: Situation, closed: Operation, answer: Answer) ->
         return _found_too_late(found, closed) or _approved(payment, closed)
     if answer.must_reverse:  # the bank approved, the processor's own checks did not: free the money first
         return Effect(payment, following("reversal", closed))
-    if not awaits_authorization(payment.state):
+    if not awaits_authorization(payment):
         return Effect(payment)
     match closed.status:
         case "unknown" | "sending":
@@ -123,24 +123,24 @@ def _found_too_late(found: Situation, closed: Operation) -> Effect | None:
     That reversal may have landed too, and then a void would be refused without end.
     """
     sent = any(_reverses(other, closed) for other in found.operations)
-    if not sent or awaits_authorization(found.payment.state):
+    if not sent or awaits_authorization(found.payment):
         return None
     return Effect(found.payment, following("reversal", closed, closed.amount))
 
 
 def _approved(payment: PaymentRow, closed: Operation) -> Effect:
-    if not awaits_authorization(payment.state):
+    if not awaits_authorization(payment):
         return Effect(payment, following("void", closed))
     if closed.kind == "sale":
         return Effect(_become(payment, "captured", amount_captured=closed.amount))
-    if payment.risk_outcome == "review":
+    if payment.risk_outcome == "review" and not payment.is_unsent():
         return Effect(_become(payment, "in_review"))
     return Effect(_become(payment, "authorized"), capture_at_once(payment, closed))
 
 
 def _failed(payment: PaymentRow, closed: Operation) -> Effect:
-    # Once a client was told `unknown` its CVC is gone, and nothing is tried anew behind its back.
-    processor = next_processor(payment) if payment.state == "processing" else None
+    # Once a client was told `unknown`, nothing is tried anew behind its back.
+    processor = next_processor(payment) if payment.state in ("processing", "in_review") else None
     if processor is not None:
         return Effect(payment, NextOperation(closed.kind, processor))
     return Effect(_become(payment, "failed", decline_code="processor_unavailable"))
@@ -299,9 +299,9 @@ def _after_reversal(found: Situation, closed: Operation, parent: Operation) -> E
 def _after_authorizations_reversal(payment: PaymentRow, closed: Operation, parent: Operation) -> Effect:
     # It found nothing to take back; an approval that came meanwhile has waited for that.
     approved = closed.status == "failed" and parent.status == "succeeded"
-    if approved and (awaits_authorization(payment.state) or STATUS[payment.state] == "failed"):
+    if approved and (awaits_authorization(payment) or STATUS[payment.state] == "failed"):
         return _approved(payment, parent)
-    if approved or not awaits_authorization(payment.state):
+    if approved or not awaits_authorization(payment):
         return Effect(payment)
     if parent.status == "declined":
         return Effect(_become(payment, "declined", decline_code=parent.decline_code or "generic_decline"))

@@ -25,6 +25,8 @@ class PastState(msgspec.Struct, frozen=True):
 def past_states(payment: PaymentRow, operations: Iterable[Operation]) -> list[PastState]:
     """The states of a payment in order, the present one last."""
     states: list[tuple[PaymentState, int]] = [("processing", payment.created_at)]
+    if payment.risk_outcome == "review":  # at once, whether its issuer was asked before or after
+        states.append(("in_review", payment.created_at))
     ended = [(o.finished_at, o) for o in operations if o.status == "succeeded" and o.finished_at is not None]
     for at, operation in sorted(ended, key=lambda pair: pair[0]):
         state = _state_after(payment, operation, states[-1][0])
@@ -50,7 +52,7 @@ def _state_after(payment: PaymentRow, operation: Operation, before: PaymentState
         case "order":
             return "requires_action"
         case "authorize":
-            return "in_review" if payment.risk_outcome == "review" else "authorized"
+            return "in_review" if before == "in_review" and not payment.is_unsent() else "authorized"
         case "sale":
             return "captured"
         case "capture":

@@ -8,8 +8,10 @@ At a processor whose payer approves on its own page, an order is sent first, bef
 `finished` until the payer is back. `approved` is the point from which it goes on to `judged`.
 """
 
+import asyncio
+from collections.abc import Coroutine
 from time import perf_counter
-from typing import assert_never
+from typing import Any, assert_never
 
 import msgspec
 from sqlalchemy import Connection
@@ -35,7 +37,7 @@ async def advance(runtime: Runtime, payment: PaymentRow, cvc: str | None) -> Com
         case "received" if needs_approval(payment):
             step = await runtime.books.write(open_order, runtime.policy, payment.id)
         case "received" | "approved":
-            step = await _await_verdict(runtime, payment)
+            return await _judge_and_send(runtime, payment, cvc)
         case "judged" | "finished":  # its operations are asked for, never sent again
             return Committed(payment)
         case _:
@@ -67,11 +69,32 @@ def open_order(conn: Connection, policy: Policy, payment_id: str) -> Committed:
     return commit(conn, policy, change_of(before, Effect(before, order), policy, now_micros()))
 
 
-async def _await_verdict(runtime: Runtime, payment: PaymentRow) -> Committed:
-    began = perf_counter()
+async def _judge_and_send(runtime: Runtime, payment: PaymentRow, cvc: str | None) -> Committed:
+    asked = perf_counter()
     verdict = await runtime.verdicts.wait(payment.id, runtime.settings.verdict_budget_ms / 1000)
-    waited_ms = (perf_counter() - began) * 1000
-    return await runtime.books.write(judge, runtime.policy, payment.id, verdict, waited_ms)
+    told = perf_counter()
+    waited_s, processor = told - asked, candidates(payment)[0]
+    judging = runtime.books.write(judge, runtime.policy, payment.id, verdict, waited_s * 1000)
+    if verdict is not None and verdict.outcome == "block":
+        return await _as_slow_as_an_issuer(runtime, runtime.decline_times.pause(processor, waited_s), judging)
+    step = await judging
+    done = await execute(runtime, step, cvc)
+    if step.to_send is not None:
+        declined = done.payment.state == "declined"
+        runtime.decline_times.note(processor, waited_s, perf_counter() - told, declined=declined)
+    return done
+
+
+async def _as_slow_as_an_issuer(
+    runtime: Runtime, pause_s: float, declining: Coroutine[Any, Any, Committed]
+) -> Committed:
+    """Commit a decline of our own when an issuer's would be, within the payment's lease."""
+    began = perf_counter()
+    pause_s = min(pause_s, runtime.settings.lease_s - runtime.settings.call_timeout_s)
+    await asyncio.sleep(pause_s)
+    done = await declining
+    runtime.decline_times.note_overrun(perf_counter() - began - pause_s)
+    return done
 
 
 def judge(
@@ -86,13 +109,13 @@ def judge(
         return Committed(before)
     risk = _apply_verdict(conn, verdict, waited_ms) if verdict else _stand_in(conn, policy, before)
     judged = msgspec.structs.replace(before, risk=msgspec.json.encode(risk).decode(), risk_outcome=risk.outcome)
-    return commit(conn, policy, change_of(before, _first_operation(conn, judged, risk), policy, now_micros()))
+    return commit(conn, policy, change_of(before, _judged(conn, judged, risk), policy, now_micros()))
 
 
 def _apply_verdict(conn: Connection, verdict: Verdict, waited_ms: float) -> AppliedRisk:
     insert_verdict(conn, verdict, applied=True)
-    waited_ms = round(waited_ms, 3)
-    return AppliedRisk(verdict.outcome, verdict.source, verdict.score, verdict.reasons, verdict.model, waited_ms)
+    v = verdict
+    return AppliedRisk(v.outcome, v.source, v.score, v.reasons, v.model, round(waited_ms, 3), v.hold)
 
 
 def _stand_in(conn: Connection, policy: Policy, payment: PaymentRow) -> AppliedRisk:
@@ -116,18 +139,25 @@ def _spend_caps(conn: Connection, policy: Policy, payment: PaymentRow) -> bool:
     return False
 
 
-def _first_operation(conn: Connection, judged: PaymentRow, risk: AppliedRisk) -> Effect:
-    """What a verdict leads to: a decline, or the operation that reserves or takes the money."""
+def _judged(conn: Connection, judged: PaymentRow, risk: AppliedRisk) -> Effect:
+    """What a verdict leads to: a decline, a review, or the operation that reserves or takes the money."""
     match risk.outcome:
         case "block":
             return Effect(msgspec.structs.replace(judged, state="declined", decline_code="blocked"))
+        case "review" if risk.hold == "unsent":
+            return Effect(msgspec.structs.replace(judged, state="in_review"))
         case "review":  # held for a person once the money is reserved
             at_once = False
         case "allow" | "flag":
             at_once = judged.capture == "automatic"
         case _:
             assert_never(risk.outcome)
-    if needs_approval(judged):
-        order, *_ = select_operations(conn, judged.id)
-        return Effect(judged, following("authorize", order))
-    return Effect(judged, NextOperation("sale" if at_once else "authorize", candidates(judged)[0]))
+    return Effect(judged, first_operation(conn, judged, at_once=at_once))
+
+
+def first_operation(conn: Connection, payment: PaymentRow, *, at_once: bool) -> NextOperation:
+    """The first operation of a payment at its issuer; `at_once`: it takes the money too, where one call can."""
+    if needs_approval(payment):
+        order, *_ = select_operations(conn, payment.id)
+        return following("authorize", order)
+    return NextOperation("sale" if at_once else "authorize", candidates(payment)[0])

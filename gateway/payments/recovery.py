@@ -25,6 +25,7 @@ from gateway.payments.commit import apply, commit, open_reversal, schedule_watch
 from gateway.payments.lifecycle import advance, execute
 from gateway.payments.orders import void_unapproved
 from gateway.payments.processor_calls import look_up, send
+from gateway.payments.reviews import expire_review
 from gateway.payments.transitions import moved_money
 from gateway.policy import INTERRUPTED_AFTER_US, Policy
 from gateway.runtime import Runtime
@@ -67,7 +68,8 @@ async def _recover_payment(runtime: Runtime, payment_id: str) -> None:
 def take_payment(conn: Connection, policy: Policy, payment_id: str) -> PaymentRow | None:
     """End or take over a payment whose lease ran out; the one returned is to be advanced.
 
-    `received` ends `failed` once its client had time to come back; `requires_action` ends `voided`.
+    `received` ends `failed` once its client had time to come back; what waited too long for its payer or reviewer
+    ends `voided`.
     """
     row, now = existing_payment(conn, payment_id), now_micros()
     if row.lease_until is None or row.lease_until > now:
@@ -81,11 +83,18 @@ def take_payment(conn: Connection, policy: Policy, payment_id: str) -> PaymentRo
         case "judged":  # its operations have leases of their own
             pass
         case "finished":
-            if row.state == "requires_action":
-                void_unapproved(conn, policy, row)
+            _end_waiting(conn, policy, row)
         case _:
             assert_never(row.recovery_point)
     return None
+
+
+def _end_waiting(conn: Connection, policy: Policy, row: PaymentRow) -> None:
+    """Void a payment that waited too long for its payer or, with its issuer not asked, for its reviewer."""
+    if row.state == "requires_action":
+        void_unapproved(conn, policy, row)
+    elif row.state == "in_review":
+        expire_review(conn, policy, row)
 
 
 def _interrupt(conn: Connection, policy: Policy, row: PaymentRow, now: int) -> None:

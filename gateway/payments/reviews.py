@@ -7,16 +7,18 @@ from sqlalchemy import Connection
 
 from gateway.books.outbox import add_event
 from gateway.books.payments import PaymentRow, existing_payment
-from gateway.books.reviews import Review, ReviewOutcome, decide
+from gateway.books.reviews import Review, ReviewOutcome, decide, open_review_of
 from gateway.books.verdicts import select_scored
 from gateway.payments.captures import WrongState, authorization
 from gateway.payments.changes import Effect, capture_at_once, change_of, following
 from gateway.payments.commit import Committed, commit
+from gateway.payments.lifecycle import first_operation
 from gateway.policy import Policy
 from schemas.fraud import Label, LabelValue
 from schemas.times import from_micros, now_micros
 from schemas.topics import LABELS
 
+EXPIRED = "expired"  # the reason of a decision that nobody took
 LABEL_OF: dict[ReviewOutcome, LabelValue] = {"approve": "good", "reject": "fraud"}
 
 
@@ -25,23 +27,47 @@ def begin_decision(
 ) -> Committed:
     """One commit: the decision, the case, its label, and the operation that carries it out.
 
-    approve → `authorized`, then the capture unless the merchant captures; reject → held until it is voided.
-    Raises `WrongState` where the review was decided before, `OperationOpen` where another operation is open.
+    approve → `authorized`, then the capture unless the merchant captures; reject → held until it is voided. Where
+    the issuer was not asked yet: approve asks it now, reject voids at once. Raises `WrongState` where the review
+    was decided before, `OperationOpen` where another operation is open.
     """
     if not decide(conn, review.id, decision, reason, decided_by, now_micros()):
         raise WrongState
     payment = existing_payment(conn, review.payment_id)
     add_label(conn, payment, LABEL_OF[decision], "review")
+    effect = _of_unsent(conn, payment, decision) if payment.is_unsent() else _of_held(conn, payment, decision)
+    return commit(conn, policy, change_of(payment, effect, policy, now_micros()))
+
+
+def _of_held(conn: Connection, payment: PaymentRow, decision: ReviewOutcome) -> Effect:
     held = authorization(conn, payment.id)
     match decision:
         case "approve":
             released = msgspec.structs.replace(payment, state="authorized")
-            effect = Effect(released, capture_at_once(payment, held))
+            return Effect(released, capture_at_once(payment, held))
         case "reject":
-            effect = Effect(payment, following("void", held))
+            return Effect(payment, following("void", held))
         case _:
             assert_never(decision)
-    return commit(conn, policy, change_of(payment, effect, policy, now_micros()))
+
+
+def _of_unsent(conn: Connection, payment: PaymentRow, decision: ReviewOutcome) -> Effect:
+    match decision:
+        case "approve":  # held until the issuer answers; the CVC is gone
+            return Effect(payment, first_operation(conn, payment, at_once=payment.capture == "automatic"))
+        case "reject":
+            return Effect(msgspec.structs.replace(payment, state="voided"))
+        case _:
+            assert_never(decision)
+
+
+def expire_review(conn: Connection, policy: Policy, payment: PaymentRow) -> None:
+    """Void a payment whose issuer was not asked and whose reviewer did not decide in time; it is no label."""
+    review = open_review_of(conn, payment.id)
+    now = now_micros()
+    if review is not None and decide(conn, review.id, "reject", EXPIRED, None, now):
+        voided = msgspec.structs.replace(payment, state="voided")
+        commit(conn, policy, change_of(payment, Effect(voided), policy, now))
 
 
 def add_label(conn: Connection, payment: PaymentRow, label: LabelValue, source: str) -> Label:

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from gateway.books.idempotency import JSON, IdempotentAnswer, RunningRequest
 from gateway.books.operations import Attempt, Operation, OperationKind, OperationStatus
-from gateway.books.payments import PaymentRow
+from gateway.books.payments import PaymentRow, may_be_unasked
 from gateway.books.refunds import RefundRow
 from gateway.payments.changes import Change, capturable
 from gateway.problems import CONTENT_TYPE, processor_declined
@@ -84,7 +84,8 @@ class RiskView(msgspec.Struct, frozen=True):
 class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A payment over HTTP. Amounts in minor units of `currency`; times UTC. A customer sees no `risk`.
 
-    `processor` is null before one is chosen, and for a customer where the payment is declined.
+    `processor` is null before one is chosen. While a payment is in work or held, and once it is declined, a
+    customer does not see whether an issuer was asked: `processor` is null, and `attempts` 1.
     """
 
     id: str
@@ -121,8 +122,8 @@ def role_towards(row: PaymentRow | RefundRow, account_id: str, role: str) -> str
 def payment_view(row: PaymentRow, role: str) -> PaymentView:
     """The payment as an account of this role may see it."""
     risk = row.applied_risk()
-    # A customer must not learn that it was our gate that refused, or a thief would tune against it.
-    veiled = row.state == "declined" and not _sees_risk(role)
+    # A customer must not learn whether our gate or the issuer said no: a thief would find out which cards live.
+    veiled = may_be_unasked(row.state) and not _sees_risk(role)
     redirect = row.redirect_url if row.state == "requires_action" else None
     return PaymentView(
         id=row.id,
@@ -147,7 +148,7 @@ def payment_view(row: PaymentRow, role: str) -> PaymentView:
         risk=_risk(risk, role),
         attempts=1 if veiled else row.attempts,
         created_at=from_micros(row.created_at),
-        updated_at=from_micros(row.updated_at),
+        updated_at=from_micros(row.created_at if veiled and row.state == "processing" else row.updated_at),
     )
 
 

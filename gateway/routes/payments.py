@@ -71,11 +71,17 @@ class PaymentQuery(Page, frozen=True, forbid_unknown_fields=True):
 async def create_payment(call: Call[NewPayment, None]) -> Reply:
     """Create a payment: 201 once it is decided, 202 while it waits for a reviewer, the payer or the processor."""
     asked, caller = call.body, call.caller
-    given_ip = asked.device.ip if asked.device else None
-    ip = given_ip or (call.ip if caller.role == "customer" else None)
-    payer = Payer(caller.account_id, ip, call.traceparent, imports="payments:import" in caller.scopes)
+    imports = "payments:import" in caller.scopes
+    payer = Payer(caller.account_id, _payers_ip(call, imports=imports), call.traceparent, imports)
     created = await create(call.runtime, call.keyed(), asked, payer)
     return replied(await answer_of(call, created.answer), replayed=created.replayed)
+
+
+def _payers_ip(call: Call[NewPayment, None], *, imports: bool) -> str | None:
+    """A customer pays from the address of the connection, whatever the body says; others tell their payer's."""
+    if call.caller.role == "customer" and not imports:
+        return call.ip
+    return call.body.device.ip if call.body.device else None
 
 
 @blueprint.get("/v1/payments/<payment>")

@@ -3,6 +3,7 @@
 import asyncio
 import html
 import re
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any
@@ -24,10 +25,11 @@ PaymentDocument = dict[str, Any]
 
 
 class KeptCard(msgspec.Struct, frozen=True):
-    """A tokenized card with the device it is used from."""
+    """A tokenized card with the device and the address (IP) it is used from."""
 
     card_id: str
-    device: dict[str, str]
+    device_id: str
+    ip: str
 
 
 class NoPayPalForm(Exception):
@@ -63,7 +65,7 @@ class Shopper:
         """Tokenize a card."""
         body = {"number": card.number, "exp_month": card.exp_month, "exp_year": card.exp_year}
         stored = await self._client.post("/v1/cards", body, new_id("demo"))
-        return KeptCard(stored["id"], {"id": new_id("device"), "ip": card.ip})
+        return KeptCard(stored["id"], new_id("device"), card.ip)
 
     async def pay(
         self, kept: KeptCard, shop: Shop, merchant_id: str, amount: int, capture: str = "automatic"
@@ -75,9 +77,9 @@ class Shopper:
             "merchant": merchant_id,
             "payment_method": {"type": "card", "card": kept.card_id, "cvc": "100"},
             "capture": capture,
-            "device": kept.device,
+            "device": {"id": kept.device_id},
         }
-        return await self._pay(body)
+        return await self._pay(body, {"X-Forwarded-For": kept.ip})
 
     async def pay_by_paypal(self, shop: Shop, merchant_id: str, amount: int, decision: str) -> PaymentDocument:
         """Pay by PayPal and press a button of PayPal's page: `decision` is `approve` or `cancel`.
@@ -98,8 +100,8 @@ class Shopper:
             payment = await self._client.get(f"/v1/payments/{payment['id']}")
         return payment
 
-    async def _pay(self, body: dict[str, Any]) -> PaymentDocument:
-        payment: PaymentDocument = await self._client.post("/v1/payments", body, new_id("demo"))
+    async def _pay(self, body: dict[str, Any], headers: Mapping[str, str] = {}) -> PaymentDocument:
+        payment: PaymentDocument = await self._client.post("/v1/payments", body, new_id("demo"), headers)
         return payment
 
     async def _decide(self, url: str, decision: str) -> None:

@@ -27,6 +27,7 @@ MAY_IMPORT = {
 # its own, of which the gateway knows the client.
 GATEWAY_LAYERS = (
     {
+        "decline_times",
         "free_text",
         "log_lines",
         "metrics",

@@ -56,16 +56,18 @@ SETS = {
         {
             "payments/changes.py:awaits_authorization",
             "payments/changes.py:capturable",
+            "payments/changes.py:_rests_most_us",
             "payments/changes.py:holds_money",
             "payments/effects.py:_released",
             "payments/changes.py:_tells_status",
             "payments/changes.py:_waits",
+            "books/payments.py:may_be_unasked",
         },
     ),
     "risk outcome": (
         "schemas/fraud.py",
         'Outcome = Literal["allow", "flag", "review", "block"]',
-        {"payments/lifecycle.py:_first_operation"},
+        {"payments/lifecycle.py:_judged"},
     ),
     "call result": (
         "connectors/processors/contract.py",
@@ -75,7 +77,7 @@ SETS = {
     "review decision": (
         "gateway/books/reviews.py",
         'ReviewOutcome = Literal["approve", "reject"]',
-        {"payments/reviews.py:begin_decision"},
+        {"payments/reviews.py:_of_held", "payments/reviews.py:_of_unsent"},
     ),
     "payment method": (
         "gateway/payments/create.py",

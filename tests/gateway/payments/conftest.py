@@ -18,7 +18,7 @@ from gateway.books.payments import PaymentRow, select_payment
 from gateway.payments.create import ByCard, NewPayment, Payer, row_of
 from gateway.payments.recovery import sweep
 from gateway.settings import GatewaySettings
-from schemas.fraud import Outcome, Verdict
+from schemas.fraud import Hold, Outcome, Verdict
 from schemas.times import now
 from tests.gateway.conftest import Answer, Gateway
 
@@ -28,7 +28,7 @@ VISA = "4111111111111111"
 MASTERCARD = "5555555555554444"
 
 
-def verdict(payment: str, outcome: Outcome) -> Verdict:
+def verdict(payment: str, outcome: Outcome, hold: Hold = "authorized") -> Verdict:
     """What the fraud flow says of a payment."""
     return Verdict(
         payment=payment,
@@ -47,6 +47,7 @@ def verdict(payment: str, outcome: Outcome) -> Verdict:
         latency_ms=1.0,
         occurred_at=now(),
         recorded_at=now(),
+        hold=hold,
     )
 
 
@@ -168,9 +169,9 @@ async def shop(
 async def request_of(shop: Shop) -> RequestOf:
     """Makes a row as the route would, and the request it belongs to."""
 
-    async def make(**fields: Any) -> tuple[KeyedRequest, PaymentRow]:
+    async def make(number: str = VISA, **fields: Any) -> tuple[KeyedRequest, PaymentRow]:
         runtime, customer = shop.gateway.runtime, await shop.account("customer")
-        card = await runtime.books.read(select_card, await shop.card(), customer)
+        card = await runtime.books.read(select_card, await shop.card(number), customer)
         merchant = await shop.account("merchant")
         by_card = ByCard(card="x")
         asked = NewPayment(amount=1000, currency="EUR", merchant=merchant, payment_method=by_card, **fields)

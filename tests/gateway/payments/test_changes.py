@@ -32,6 +32,7 @@ NO_MOVES = [(a, b) for a in STATES for b in STATES if a != b and not can_become(
 FREE = ("processing", "requires_action")  # states in which no client is told a status
 STATUSES: tuple[Status | None, ...] = (None, "pending", "succeeded", "failed")
 STANDS_IN = AppliedRisk("allow", "stand_in")
+UNSENT = '{"outcome":"review","source":"rules","hold":"unsent"}'
 CAPTURE = NextOperation("capture", "mastercard", "att", "op_before", "ref_before", 300)
 
 
@@ -218,12 +219,22 @@ def test_only_an_automatic_payment_is_captured_at_once() -> None:
 
 @pytest.mark.parametrize("state", STATES)
 def test_an_authorization_decides_a_payment_in_work_or_doubt(state: PaymentState) -> None:
-    assert awaits_authorization(state) is (state in ("processing", "unknown"))
+    assert awaits_authorization(payment(state)) is (state in ("processing", "unknown"))
+    unsent = payment(state, risk_outcome="review", risk=UNSENT)
+    assert awaits_authorization(unsent) is (state in ("processing", "unknown", "in_review"))
+
+
+def test_only_a_review_whose_issuer_was_not_asked_is_ended_by_time() -> None:
+    for risk, until in ((UNSENT, NOW + POLICY.review_max_us), ('{"outcome":"review","source":"rules"}', None)):
+        row = payment(risk_outcome="review", risk=risk)
+        held = msgspec.structs.replace(row, state="in_review")
+        assert change_of(row, Effect(held), POLICY, NOW).payment.lease_until == until
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_money_is_held_while_authorized_in_review_or_captured_in_part(state: PaymentState) -> None:
     assert holds_money(state) is (state in ("authorized", "in_review", "partially_captured"))
+    assert holds_money(state, "unsent") is (state in ("authorized", "partially_captured"))
 
 
 @pytest.mark.parametrize("state", STATES)

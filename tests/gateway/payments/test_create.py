@@ -220,3 +220,23 @@ def _values(conn: Any) -> list[bytes]:
 
 def test_every_state_has_a_status() -> None:
     assert set(STATUS.values()) == {"pending", "succeeded", "failed"}
+
+
+async def test_a_customers_address_is_the_connections_and_a_merchants_is_what_it_says(shop: Shop) -> None:
+    addresses = []
+    for who, device in (
+        ("customer", {"ip": "203.0.113.9"}),
+        ("customer", {"ip": "203.0.113.10"}),
+        ("customer", None),
+        ("merchant", {"ip": "203.0.113.9"}),
+        ("merchant", {"ip": "203.0.113.10"}),
+        ("replay", {"ip": "203.0.113.9"}),
+    ):
+        paid = await shop.pay(who=who, **({"device": device} if device else {}))
+        row = await shop.gateway.runtime.books.read(select_payment, paid.json["id"])
+        assert row is not None
+        addresses.append(row.ip_hash)
+    of_customer, of_merchant, of_importer = addresses[:3], addresses[3:5], addresses[5]
+    assert len(set(of_customer)) == 1
+    assert len(set(of_merchant)) == 2
+    assert of_importer == of_merchant[0] != of_customer[0]

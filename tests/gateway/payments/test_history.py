@@ -37,7 +37,7 @@ def done(kind: OperationKind, at: int, **given: Any) -> Operation:
             "voided",
             {"risk_outcome": "review"},
             [done("authorize", 5), done("void", 9)],
-            [("in_review", 5), ("voided", 9)],
+            [("in_review", 0), ("voided", 9)],
         ),
         ("captured", {}, [done("order", 3), done("sale", 5)], [("requires_action", 3), ("captured", 5)]),
         ("captured", {}, [done("sale", 5), done("refund", 9)], [("captured", 5)]),

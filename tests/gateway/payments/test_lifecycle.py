@@ -1,5 +1,6 @@
 """What a verdict lets through: which operation is sent, at which processor, and what everybody is told of a no."""
 
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -8,11 +9,12 @@ from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer
 from gateway.books.operations import OperationKind
+from gateway.books.payments import PaymentRow
 from gateway.payments.commit import Committed, apply, receive
-from gateway.payments.lifecycle import execute, judge
-from schemas.fraud import Outcome
+from gateway.payments.lifecycle import advance, execute, judge
+from schemas.fraud import Outcome, Verdict
 from schemas.states import PaymentState
-from tests.gateway.payments.conftest import RequestOf, Shop, verdict
+from tests.gateway.payments.conftest import VISA, RequestOf, Shop, verdict
 
 
 async def judged(shop: Shop, request_of: RequestOf, outcome: Outcome, **fields: str) -> Committed:
@@ -63,6 +65,7 @@ async def test_a_block_calls_no_processor_and_tells_its_customer_nothing(
         "reasons": ["because"],
         "model": "m1",
         "waited_ms": 1.5,
+        "hold": "authorized",
     }
 
 
@@ -104,3 +107,37 @@ async def test_past_the_merchants_cap_the_stand_in_holds_and_gives_the_cards_cap
 
 def _spent(conn: Connection) -> list[Any]:
     return [tuple(row) for row in conn.exec_driver_sql("SELECT subject, used FROM caps")]
+
+
+async def test_a_payer_sees_no_issuer_at_work_while_the_payment_is(shop: Shop, request_of: RequestOf) -> None:
+    sent = await judged(shop, request_of, "allow")
+    assert sent.to_send is not None
+    shown = await shop.get(f"/v1/payments/{sent.payment.id}", "customer")
+    assert (shown["state"], shown["processor"], shown["attempts"]) == ("processing", None, 1)
+    assert shown["updated_at"] == shown["created_at"]
+    assert (await shop.get("/v1/payments?processor=visa", "customer"))["data"] == []
+    assert (await shop.get(f"/v1/payments/{sent.payment.id}", "merchant"))["processor"] == "visa"
+
+
+@pytest.mark.parametrize("number", [VISA, "4000000000000002"])
+async def test_a_block_takes_as_long_as_an_issuers_decline(
+    shop: Shop, request_of: RequestOf, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    runtime = shop.gateway.runtime
+    outcomes: list[Outcome] = ["allow", "block"]
+
+    async def wait(payment: str, _: float) -> Verdict:
+        return verdict(payment, outcomes.pop(0))
+
+    monkeypatch.setattr(runtime.verdicts, "wait", wait)
+    shop.fault("visa", "slow", seconds=0.3, operation="authorize", times=1)
+    took = []
+    for _ in ("by the issuer", "by the gate"):
+        request, row = await request_of(number=number)
+        received = await runtime.books.write(receive, runtime.policy, request, row)
+        assert isinstance(received, PaymentRow)
+        began = perf_counter()
+        await advance(runtime, received, None)
+        took.append(perf_counter() - began)
+    assert min(took) >= 0.3
+    assert len(shop.ledger()) == (number == VISA)
