@@ -7,7 +7,7 @@ from quart import Quart, Response
 from connectors.lasting import LastingTask
 from connectors.processors.settings import ProcessorSettings
 from gateway.books.controls import add_rules
-from gateway.books.sessions import forget_expired
+from gateway.books.pruning import prune_daily
 from gateway.payments.recovery_pools import recover
 from gateway.routes import BLUEPRINTS
 from gateway.runtime import EXTENSION, opened
@@ -16,7 +16,7 @@ from gateway.settings import GatewaySettings
 from gateway.web.access_log import measure
 from gateway.web.errors import register_errors
 from schemas.controls import DEFAULTS
-from schemas.times import now_micros, steady_micros
+from schemas.times import now_micros
 
 BODY_MAX = 64 * 1024
 BODY_TIMEOUT_S = 5
@@ -43,13 +43,13 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
     @app.before_serving
     async def start() -> None:
         made = await stack.enter_async_context(opened(settings, processors or sandbox))
-        await made.books.write(forget_expired, steady_micros())
         await made.books.write(add_rules, DEFAULTS, now_micros())
         await register_services(made)
         if settings.seed:
             await seed_accounts(made)
         app.extensions[EXTENSION] = made
         stack.push_async_callback(LastingTask(recover(made), "recovery").stop)
+        stack.push_async_callback(LastingTask(prune_daily(made.books), "pruning").stop)
 
     @app.after_serving
     async def stop() -> None:

@@ -12,6 +12,7 @@ PAIRS = [first + second for first in ALPHABET for second in ALPHABET]  # ten bit
 PAIR_BITS = 10
 LENGTH = 26  # characters of five bits
 BITS = 5 * LENGTH
+MILLISECONDS_MAX = 2**48 - 1
 
 
 def new_id(prefix: str) -> str:
@@ -19,6 +20,14 @@ def new_id(prefix: str) -> str:
 
     Letters stand in every id we make, so none can pass for a card number.
     """
-    number = steady_micros() // 1000 << 80 | secrets.randbits(80)
+    return _written(prefix, steady_micros() // 1000 << 80 | secrets.randbits(80))
+
+
+def earliest_id(prefix: str, micros: int) -> str:
+    """What no id that is born at `micros` (microseconds since 1970 UTC) or later is below."""
+    return _written(prefix, min(max(micros // 1000, 0), MILLISECONDS_MAX) << 80)
+
+
+def _written(prefix: str, number: int) -> str:
     pairs = [PAIRS[number >> shift & 1023] for shift in range(BITS - PAIR_BITS, -1, -PAIR_BITS)]
     return f"{prefix}_{''.join(pairs)}"

@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": ("sluice.up:demo", "The stack, and shoppers that keep paying."),
     "replay": ("sluice.replay:replay", "Send the transactions of a Parquet file as real payments."),
     "reconcile": ("sluice.reconcile.command:reconcile", "Compare books, processors, Kafka and warehouse."),
+    "prune": ("sluice.prune:prune", "Delete from the books what nobody asks for any more."),
     "evaluate": ("sluice.evaluate:evaluate", "Measure the fraud model on a labelled file, offline."),
     "sql": ("sluice.sql:sql", "Ask the running warehouse in SQL."),
     "outbox": ("sluice.outbox:outbox_command", "Send events again that Kafka lost."),

@@ -3,10 +3,10 @@
 from typing import Annotated, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Index, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, Index, and_, bindparam, select, tuple_, update
 
 from gateway.books.sql import Statement
-from gateway.books.tables import Int32, Micros, table_of
+from gateway.books.tables import FOR_EVER, Int32, Micros, table_of
 from schemas.cards import Brand
 
 
@@ -37,9 +37,10 @@ class CardPlace(NamedTuple):
 
 cards = table_of("cards", CardRow)
 _c = cards.c
-Index("ix_cards_owner_id", _c.owner_id, _c.created_at, _c.id)
+_living = _c.deleted_at.is_(None)
+Index("ix_cards_owner_id", _c.owner_id, _c.created_at, _c.id, sqlite_where=_living, postgresql_where=_living)
 
-_mine = and_(_c.owner_id == bindparam("of_owner_id"), _c.deleted_at.is_(None))
+_mine = and_(_c.owner_id == bindparam("of_owner_id"), _living)
 _one = and_(_c.id == bindparam("of_card_id"), _mine)
 
 # A deleted row stays deleted: the vault gives the same number a new token after that.
@@ -54,17 +55,15 @@ _page = Statement(
     select(cards)
     .where(
         _mine,
-        or_(
-            _c.created_at < bindparam("before"),
-            and_(_c.created_at == bindparam("before"), _c.id < bindparam("before_id")),
-        ),
+        tuple_(_c.created_at, _c.id)
+        < tuple_(bindparam("before", type_=_c.created_at.type), bindparam("before_id", type_=_c.id.type)),
     )
     .order_by(_c.created_at.desc(), _c.id.desc())
     .limit(bindparam("most"))
 )
 _delete = Statement(update(cards).where(_one).values(deleted_at=bindparam("now")))
 
-NEWEST = CardPlace(2**63 - 1, "")
+NEWEST = CardPlace(FOR_EVER, "")
 
 
 def upsert_card(conn: Connection, card: CardRow) -> None:

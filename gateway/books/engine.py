@@ -3,8 +3,8 @@
 Nothing above `books/` knows which of the two it is.
 """
 
-from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T", covariant=True)
+PlaceT = TypeVar("PlaceT", covariant=True)
 
 Listener = Callable[[list[Any]], None]
 
@@ -26,8 +28,15 @@ class UnknownCommit(msgspec.Struct, frozen=True):
     """Told instead of what a transaction announced whose COMMIT was never answered: it may stand or not."""
 
 
+class Slice(msgspec.Struct, Generic[T, PlaceT], frozen=True):
+    """A part of a list. `reached`: the place it came to, past which there may be more; None at the end."""
+
+    rows: Sequence[T]
+    reached: PlaceT | None = None
+
+
 class Books(Protocol):
-    """The gateway's database. Both methods raise SQLAlchemy's `OperationalError` while it is away.
+    """The gateway's database. Its methods raise SQLAlchemy's `OperationalError` while it is away.
 
     `listener` gets the facts that transactions announced, in the order of their commits.
     """
@@ -44,6 +53,10 @@ class Books(Protocol):
 
     async def read(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn`, each of whose statements sees what was committed when it began. It must be short."""
+        ...
+
+    async def browse(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `fn` as `read` does, for what reads more than a few rows: payments do not wait for it."""
         ...
 
     async def close(self) -> None:

@@ -31,6 +31,13 @@ def sqlite_path(url: str) -> Path | None:
     return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
 
 
+def check_existing(url: str) -> None:
+    """Raises `FileNotFoundError` where there is no SQLite file, because opening it would make it."""
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        raise FileNotFoundError(f"no books at {path}: has the stack run on this data directory?")
+
+
 def run_once(url: str, fn: Callable[[Connection], R], *, readonly: bool = False) -> R:
     """Run `fn` in one transaction of its own, outside of an event loop.
 

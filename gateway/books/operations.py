@@ -3,10 +3,10 @@
 A row is written before its call goes out; its id is the request id the processor sees.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Index, bindparam, insert, literal_column, select, update
+from sqlalchemy import Connection, Index, bindparam, insert, literal_column, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.books.engine import Outdated
@@ -68,6 +68,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: Micros | None = None
 
 
+class OperationPlace(NamedTuple):
+    """What operations are listed by."""
+
+    ordinal: int
+    id: str
+
+
 class Attempt(msgspec.Struct, frozen=True):
     """A row of `attempts`. Its id is the reference that the processor's records carry."""
 
@@ -89,12 +96,11 @@ _is_reversal = _c.kind == literal_column("'reversal'")  # as a bind value it wou
 Index(
     "uq_operations_reversal", _c.parent_id, unique=True, sqlite_where=_is_reversal, postgresql_where=_is_reversal
 )
-Index("ix_operations_payment_id", _c.payment_id)
+Index("ix_operations_payment_id", _c.payment_id, _c.ordinal, _c.id)
 _is_sending = _c.status == literal_column("'sending'")
 Index("ix_operations_sending", _c.lease_until, sqlite_where=_is_sending, postgresql_where=_is_sending)
 _is_awaited = _c.lease_until.is_not(None) & (_c.status != literal_column("'sending'"))
 Index("ix_operations_due", _c.processor, _c.lease_until, sqlite_where=_is_awaited, postgresql_where=_is_awaited)
-Index("ix_operations_finished_at", _c.finished_at)
 
 _names = Operation.__struct_fields__
 _changing = (
@@ -115,9 +121,17 @@ _attempts = Statement(
 _insert = Statement(insert(operations))
 _select = Statement(select(operations).where(_c.id == bindparam("operation_id")))
 _of_payment = Statement(
+    select(operations).where(_c.payment_id == bindparam("of_payment_id")).order_by(_c.ordinal, _c.id)
+)
+_page = Statement(
     select(operations)
-    .where(_c.payment_id == bindparam("of_payment_id"))
-    .order_by(_c.ordinal, _c.created_at, _c.id)
+    .where(
+        _c.payment_id == bindparam("of_payment_id"),
+        tuple_(_c.ordinal, _c.id)
+        > tuple_(bindparam("after_ordinal", type_=_c.ordinal.type), bindparam("after_id", type_=_c.id.type)),
+    )
+    .order_by(_c.ordinal, _c.id)
+    .limit(bindparam("most"))
 )
 _reversal_of = Statement(select(operations).where(_c.parent_id == bindparam("of_parent_id"), _is_reversal))
 _update = Statement(
@@ -188,6 +202,13 @@ def select_operation(conn: Connection, operation_id: str) -> Operation | None:
 def select_operations(conn: Connection, payment_id: str) -> list[Operation]:
     """All operations of a payment, the oldest first."""
     return [_operation(row) for row in _of_payment(conn, of_payment_id=payment_id)]
+
+
+def list_operations(conn: Connection, after: OperationPlace | None, most: int, payment_id: str) -> list[Operation]:
+    """Up to `most` operations of a payment, the oldest first; `after`: the last one of the page before."""
+    ordinal, after_id = after or OperationPlace(-1, "")
+    rows = _page(conn, of_payment_id=payment_id, after_ordinal=ordinal, after_id=after_id, most=most)
+    return [_operation(row) for row in rows]
 
 
 def select_open(conn: Connection, payment_id: str) -> list[Operation]:

@@ -58,6 +58,12 @@ _history = Statement(
     .where(_c.subject_id == bindparam("of_subject_id"), _c.sequence.is_not(None))
     .order_by(_c.sequence)
 )
+_page = Statement(
+    select(outbox)
+    .where(_c.subject_id == bindparam("of_subject_id"), _c.sequence > bindparam("after"))
+    .order_by(_c.sequence)
+    .limit(bindparam("most"))
+)
 _newest = select(func.max(outbox.alias("every").c.id)).scalar_subquery()
 _backlog = Statement(
     select((_newest - _c.id + 1).label("rows"), _c.recorded_at).where(_waiting).order_by(_c.id).limit(1)
@@ -111,6 +117,11 @@ def select_unpublished(conn: Connection, until: int, most: int) -> list[OutboxRo
 def select_history(conn: Connection, subject_id: str) -> list[OutboxRow]:
     """A subject's own events in order."""
     return [OutboxRow(*row) for row in _history(conn, of_subject_id=subject_id)]
+
+
+def list_history(conn: Connection, subject_id: str, after: int, most: int) -> list[OutboxRow]:
+    """Up to `most` of a subject's own events past a sequence, in order."""
+    return [OutboxRow(*row) for row in _page(conn, of_subject_id=subject_id, after=after, most=most)]
 
 
 def measure_backlog(conn: Connection) -> OutboxBacklog:

@@ -3,14 +3,14 @@
 from typing import Literal, assert_never
 
 import msgspec
-from sqlalchemy import Connection, Index, bindparam, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Index, bindparam, insert, literal_column, select, update
 
 from gateway.books.engine import Outdated
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, Minor, table_of
 from schemas.fraud import Outcome
 from schemas.payments import AppliedRisk, LastRefusal, MethodType, ProcessorName
-from schemas.states import STATES, DeclineCode, PaymentState, Status
+from schemas.states import DeclineCode, PaymentState, Status
 
 RecoveryPoint = Literal["received", "approved", "judged", "finished"]
 CaptureMode = Literal["automatic", "manual"]
@@ -40,6 +40,7 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     capture: CaptureMode
     wanted_processor: ProcessorName | None = None
     description: str | None = None
+    reference: str | None = None
     metadata: str | None = None
     return_url: str | None = None
     return_nonce: str | None = None
@@ -83,21 +84,6 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(self.last_refusal, type=LastRefusal) if self.last_refusal else None
 
 
-class PaymentFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which payments a list shows: all that are given must hold. Times in microseconds UTC.
-
-    `party_id`: an account that paid or sold; of what it paid, no filter shows what its view does not.
-    """
-
-    party_id: str | None = None
-    state: PaymentState | None = None
-    merchant_id: str | None = None
-    processor: ProcessorName | None = None
-    risk_outcome: Outcome | None = None
-    created_from: int | None = None
-    created_before: int | None = None
-
-
 def may_be_unasked(state: PaymentState) -> bool:
     """Whether a payment of this state may never have come to an issuer."""
     match state:
@@ -111,8 +97,22 @@ def may_be_unasked(state: PaymentState) -> bool:
 
 payments = table_of("payments", PaymentRow)
 _c = payments.c
-Index("ix_payments_customer_id", _c.customer_id, _c.id)
-Index("ix_payments_merchant_id", _c.merchant_id, _c.id)
+
+
+def _index(column: str, where: ColumnElement[bool] | None = None) -> Index:
+    """Payments by a column, the order of lists within it."""
+    return Index(f"ix_payments_{column}", _c[column], _c.id, sqlite_where=where, postgresql_where=where)
+
+
+# One for each filter of a list (`payment_lists`). An entry costs each payment its writing: there is none for what
+# nearly every payment has in the end, and none for a null.
+ORDINARY = {"state": "captured", "risk_outcome": "allow"}
+for _name in ("customer_id", "merchant_id", "currency", "amount"):
+    _index(_name)
+for _name in ("processor", "last4", "reference"):
+    _index(_name, _c[_name].is_not(None))
+for _name, _value in ORDINARY.items():
+    _index(_name, _c[_name] != literal_column(f"'{_value}'"))
 _is_leased = _c.lease_until.is_not(None)
 Index(
     "ix_payments_due",
@@ -122,12 +122,10 @@ Index(
     sqlite_where=_is_leased,
     postgresql_where=_is_leased,
 )
-Index("ix_payments_risk_outcome", _c.risk_outcome, _c.id)
 _is_paid = _c.amount_captured > literal_column("0")  # as a bind value it would keep the index from being used
 Index("ix_payments_paid", _c.stream_key, sqlite_where=_is_paid, postgresql_where=_is_paid)
 
 _names = PaymentRow.__struct_fields__
-_veiled = [state for state in STATES if may_be_unasked(state)]  # a payer does not see by whom they came to it
 _changing = _names[_names.index("state") :]
 
 _insert = Statement(insert(payments))
@@ -169,7 +167,7 @@ def insert_payment(conn: Connection, row: PaymentRow) -> None:
 def select_payment(conn: Connection, payment_id: str) -> PaymentRow | None:
     """The payment of this id."""
     row = _select(conn, payment_id=payment_id).first()
-    return _payment(row) if row else None
+    return payment_of(row) if row else None
 
 
 def existing_payment(conn: Connection, payment_id: str) -> PaymentRow:
@@ -209,26 +207,6 @@ def has_paid(conn: Connection, stream_key: str) -> bool:
     return _paid(conn, of_stream_key=stream_key).first() is not None
 
 
-def list_payments(conn: Connection, after_id: str | None, most: int, wanted: PaymentFilter) -> list[PaymentRow]:
-    """Up to `most` payments, the newest first; `after_id` is the last one of the page before."""
-    query = select(payments).order_by(_c.id.desc()).limit(most)
-    if wanted.party_id is not None:
-        query = query.where((_c.customer_id == wanted.party_id) | (_c.merchant_id == wanted.party_id))
-    for name in ("state", "merchant_id", "processor", "risk_outcome"):
-        if (value := getattr(wanted, name)) is not None:
-            query = query.where(_c[name] == value)
-    if wanted.party_id is not None and wanted.risk_outcome is not None:
-        query = query.where(_c.merchant_id == wanted.party_id)
-    if wanted.party_id is not None and wanted.processor is not None:  # a block has none, an issuer's decline has
-        query = query.where((_c.merchant_id == wanted.party_id) | _c.state.not_in(_veiled))
-    if wanted.created_from is not None:
-        query = query.where(_c.created_at >= wanted.created_from)
-    if wanted.created_before is not None:
-        query = query.where(_c.created_at < wanted.created_before)
-    if after_id is not None:
-        query = query.where(_c.id < after_id)
-    return [_payment(row) for row in conn.execute(query)]
-
-
-def _payment(row: object) -> PaymentRow:
+def payment_of(row: object) -> PaymentRow:
+    """The payment in a row of the table's columns."""
     return PaymentRow(**dict(zip(_names, row, strict=True)))  # type: ignore[call-overload]

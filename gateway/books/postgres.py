@@ -23,6 +23,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 CONNECTIONS = 8  # more of them make two cores no faster
+BROWSERS = 2  # of them: what lists may use
 TRIES = 4  # of one that met another transaction
 PATIENCE_S = 2.0  # how long a database that is away is tried
 PAUSE_S = 0.05
@@ -50,6 +51,7 @@ class PostgresBooks:
         self._engine = postgres_engine(url)
         self._idle: list[Link] = []
         self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._browsers = asyncio.Semaphore(BROWSERS)
         self._commits: deque[Commit] = deque()
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -64,6 +66,11 @@ class PostgresBooks:
     async def read(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn` without a transaction: each statement sees what was committed when it began."""
         return await self._shielded(self._tried(self._read, lambda conn: fn(conn, *args, **kwargs)))
+
+    async def browse(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `fn` as `read` does, on a connection that is left over by what is not a list."""
+        async with self._browsers:
+            return await self.read(fn, *args, **kwargs)
 
     async def close(self) -> None:
         """Finish the transactions asked for, then close. Nothing may be asked after this."""

@@ -34,6 +34,9 @@ BOUNDS = {
     "statement_timeout": str(int(STATEMENT_TIMEOUT_S * 1000)),
     "idle_in_transaction_session_timeout": "10000",
 }
+# Every statement of ours has an index that leads to its rows in their order. What else the planner may choose is
+# dear where its statistics are old.
+BY_INDEX = {"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off"}
 CANCELLED = "57014"  # by a timeout of ours: the connection is as good as before
 READ_ONLY = "25006"  # a standby, or a primary that became one: what takes writes is somewhere else
 # What a driver raises where the server, or the way to it, is gone.
@@ -140,7 +143,10 @@ def postgres_engine(url: str, *, patient: bool = False) -> AsyncEngine:
     """
     bounds: dict[str, Any] = {"server_settings": PLAIN_SETTINGS}
     if not patient:
-        bounds = {"server_settings": PLAIN_SETTINGS | BOUNDS, "command_timeout": STATEMENT_TIMEOUT_S * 2}
+        bounds = {
+            "server_settings": PLAIN_SETTINGS | BOUNDS | BY_INDEX,
+            "command_timeout": STATEMENT_TIMEOUT_S * 2,
+        }
 
     async def connect() -> Any:
         return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, **bounds)

@@ -1,10 +1,12 @@
 """Refunds: captured money given back. One takes an operation for each capture that it gives money back of."""
 
+from typing import Any
+
 import msgspec
-from sqlalchemy import Connection, Index, bindparam, select
+from sqlalchemy import Connection, Index, Select, bindparam, literal_column, or_, select, tuple_
 
 from gateway.books.sql import Statement
-from gateway.books.tables import Micros, Minor, table_of
+from gateway.books.tables import ABOVE_ALL_IDS, Micros, Minor, table_of
 from schemas.states import DeclineCode, Status
 
 
@@ -54,6 +56,27 @@ _put = Statement(
     )
 )
 _select = Statement(select(refunds).where(_c.id == bindparam("refund_id")))
+_below = bindparam("below", type_=_c.id.type)
+
+
+def _led_by(leader: str, value: str) -> Select[Any]:
+    """A page of the refunds that an index leads to, by pairs as in `payment_lists`."""
+    this = bindparam(value, type_=_c[leader].type)
+    pair = tuple_(_c[leader], _c.id)
+    query = select(refunds).where(pair < tuple_(this, _below), pair > tuple_(this, literal_column("''")))
+    return query.order_by(_c[leader].desc(), _c.id.desc()).limit(bindparam("most"))
+
+
+_page = select(refunds).order_by(_c.id.desc()).limit(bindparam("most"))
+_party_id = bindparam("of_party_id", type_=_c.customer_id.type)
+_of_party = or_(_party_id.is_(None), _c.customer_id == _party_id, _c.merchant_id == _party_id)
+# By the index that leads to the refunds; None: all of them.
+PAGES = {
+    None: Statement(_page.where(_c.id < _below)),
+    "payment_id": Statement(_led_by("payment_id", "of_payment_id").where(_of_party)),
+    "customer_id": Statement(_led_by("customer_id", "of_party_id")),
+    "merchant_id": Statement(_led_by("merchant_id", "of_party_id")),
+}
 
 
 def put_refund(conn: Connection, row: RefundRow) -> None:
@@ -69,14 +92,18 @@ def select_refund(conn: Connection, refund_id: str) -> RefundRow | None:
 
 def list_refunds(conn: Connection, after_id: str | None, most: int, wanted: RefundFilter) -> list[RefundRow]:
     """Up to `most` refunds, the newest first; `after_id` is the last one of the page before."""
-    party_id = wanted.party_id
-    sides = [()] if party_id is None else [(_c.customer_id == party_id,), (_c.merchant_id == party_id,)]
     found: dict[str, RefundRow] = {}
-    for side in sides:  # one by one: of both in one statement every row would be read and sorted
-        query = select(refunds).where(*side).order_by(_c.id.desc()).limit(most)
-        if wanted.payment_id is not None:
-            query = query.where(_c.payment_id == wanted.payment_id)
-        if after_id is not None:
-            query = query.where(_c.id < after_id)
-        found |= {row.id: RefundRow(**row._asdict()) for row in conn.execute(query)}
+    for leader, values in _sides(
+        wanted
+    ):  # one by one: of both in one statement every row would be read and sorted
+        rows = PAGES[leader](conn, below=after_id or ABOVE_ALL_IDS, most=most, **values)
+        found |= {row.id: RefundRow(**row._asdict()) for row in rows}
     return [found[refund_id] for refund_id in sorted(found, reverse=True)[:most]]
+
+
+def _sides(wanted: RefundFilter) -> list[tuple[str | None, dict[str, str | None]]]:
+    """The index that leads to each side's refunds, and what is asked of them. A payment has few."""
+    values = {"of_payment_id": wanted.payment_id, "of_party_id": wanted.party_id}
+    if wanted.payment_id is not None:
+        return [("payment_id", values)]
+    return [(None, values)] if wanted.party_id is None else [("customer_id", values), ("merchant_id", values)]

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Index, UniqueConstraint, bindparam, insert, s
 
 from gateway.books.payments import payments
 from gateway.books.sql import Statement
-from gateway.books.tables import Micros, table_of
+from gateway.books.tables import ABOVE_ALL_IDS, Micros, table_of
 
 ReviewOutcome = Literal["approve", "reject"]
 ReviewKind = Literal["held", "late"]
@@ -51,7 +51,9 @@ class Review(msgspec.Struct, frozen=True):
 
 reviews = table_of("reviews", ReviewRow, UniqueConstraint("payment_id", "kind", name="uq_reviews_payment"))
 _c = reviews.c
-Index("ix_reviews_decision", _c.decision, _c.id)
+_is_decided = {False: _c.decision.is_(None), True: _c.decision.is_not(None)}
+Index("ix_reviews_open", _c.id, sqlite_where=_is_decided[False], postgresql_where=_is_decided[False])
+Index("ix_reviews_decided", _c.id, sqlite_where=_is_decided[True], postgresql_where=_is_decided[True])
 
 _with_payment = select(
     _c.id,
@@ -73,6 +75,12 @@ _held_open = Statement(
         _c.payment_id == bindparam("of_payment_id"), _c.kind == bindparam("of_kind"), _c.decision.is_(None)
     )
 )
+PAGES = {
+    decided: Statement(
+        _with_payment.where(condition, _c.id < bindparam("below")).order_by(_c.id.desc()).limit(bindparam("most"))
+    )
+    for decided, condition in _is_decided.items()
+}
 _decide = Statement(
     update(reviews)
     .where(_c.id == bindparam("review_id"), _c.decision.is_(None))
@@ -115,13 +123,12 @@ def list_reviews(conn: Connection, after: tuple[bool, str] | None, most: int) ->
 
     `after`: whether the last one of the page before was decided, and its id.
     """
-    decided = _c.decision.is_not(None)
-    query = _with_payment.order_by(decided, _c.id.desc()).limit(most)
-    if after is not None:
-        was_decided, last_id = after
-        older = (decided == was_decided) & (_c.id < last_id)
-        query = query.where(older if was_decided else older | decided)
-    return [Review(*row) for row in conn.execute(query)]
+    was_decided, last_id = after or (False, ABOVE_ALL_IDS)
+    found = [] if was_decided else [Review(*row) for row in PAGES[False](conn, below=last_id, most=most)]
+    below = last_id if was_decided else ABOVE_ALL_IDS
+    if len(found) < most:
+        found += [Review(*row) for row in PAGES[True](conn, below=below, most=most - len(found))]
+    return found
 
 
 def decide(

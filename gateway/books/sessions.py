@@ -6,8 +6,6 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     bindparam,
-    delete,
-    exists,
     insert,
     select,
     update,
@@ -84,8 +82,6 @@ _revoke_all = Statement(
     .where(sessions.c.account_id == bindparam("of_account_id"), sessions.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
 )
-_forget_tokens = Statement(delete(refresh_tokens).where(refresh_tokens.c.expires_at <= bindparam("now")))
-_forget_sessions = Statement(delete(sessions).where(~exists().where(refresh_tokens.c.session_id == sessions.c.id)))
 
 
 def granted(conn: Connection, session_id: str) -> SessionGrant | None:
@@ -128,9 +124,3 @@ def revoke(conn: Connection, session_id: str, now: int) -> None:
 def revoke_all(conn: Connection, account_id: str, now: int) -> None:
     """End every session of an account."""
     _revoke_all(conn, of_account_id=account_id, now=now)
-
-
-def forget_expired(conn: Connection, now: int) -> None:
-    """Delete refresh tokens past their time at `now` (steady clock), and the sessions that have none left."""
-    _forget_tokens(conn, now=now)
-    _forget_sessions(conn)

@@ -6,6 +6,7 @@ fsync) leaves for a thread; what is asked for meanwhile forms the next group (do
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -25,6 +26,10 @@ GROUP_MAX = 128  # transactions per COMMIT: bounds how long the loop is busy wit
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "cache_size=-32768")
 
 
+BROWSERS = 2  # threads for what reads more than a few rows
+BROWSER_PRAGMAS = ("cache_size=-4096", "query_only=ON")
+
+
 class SqliteBooks:
     """`Books` on one file. What `fn` runs on is seen by nobody else: a function never meets another one's half."""
 
@@ -35,6 +40,8 @@ class SqliteBooks:
         self._reader = engine.connect().execution_options(readonly=True)
         self._groups = GroupCommit(self._commit_group, GROUP_MAX)
         self._disk = LastingThreads(1, "commit")
+        self._browsers = [_browser(engine) for _ in range(BROWSERS)]
+        self._threads = LastingThreads(BROWSERS, "browse")
 
     async def write(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn` in a transaction and commit it; whatever it raises undoes it alone and is raised here."""
@@ -45,11 +52,25 @@ class SqliteBooks:
         with self._reader.begin():
             return fn(self._reader, *args, **kwargs)
 
+    async def browse(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `fn` on what is committed, in a thread: the event loop goes on meanwhile."""
+        work = partial(self._browse, lambda conn: fn(conn, *args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
     async def close(self) -> None:
         """Finish the transactions asked for, then close. Nothing may be asked after this."""
         await self._groups.drain()
+        await asyncio.to_thread(self._threads.shutdown)
         self._disk.shutdown()
         self._engine.dispose()
+
+    def _browse(self, fn: Callable[[Connection], R]) -> R:
+        conn = self._browsers.pop()  # there are as many as threads
+        try:
+            with conn.begin():
+                return fn(conn)
+        finally:
+            self._browsers.append(conn)
 
     async def _commit_group(self, group: list[Work[Connection]]) -> list[WorkResult]:
         facts = self._writer.info["announced"] = []
@@ -76,6 +97,13 @@ class SqliteBooks:
         if error is not None:
             del facts[announced:]
         return result, error
+
+
+def _browser(engine: Engine) -> Connection:
+    conn = engine.connect().execution_options(readonly=True)
+    for pragma in BROWSER_PRAGMAS:
+        conn.connection.driver_connection.execute(f"PRAGMA {pragma}")  # type: ignore[union-attr]
+    return conn
 
 
 def sqlite_engine(path: Path) -> Engine:

@@ -25,6 +25,9 @@ metadata = MetaData(
 Bytewise = Text().with_variant(Text(collation="C"), "postgresql")
 Serial = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself on SQLite
 
+ABOVE_ALL_IDS = "\x7f"  # by their bytes
+FOR_EVER = 2**63 - 1  # the last microsecond of a column
+
 # Column types of struct fields. A plain `int` has none, so that nobody stores money in 32 bits by accident.
 Micros = Annotated[int, BigInteger]  # microseconds since 1970 UTC
 Minor = Annotated[int, BigInteger]  # minor units of a currency

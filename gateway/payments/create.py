@@ -54,7 +54,10 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`amount` in minor units of `currency` (ISO 4217). `occurred_at` needs the scope `payments:import`."""
+    """`amount` in minor units of `currency` (ISO 4217). `occurred_at` needs the scope `payments:import`.
+
+    `reference`: the client's own; payments are found by it.
+    """
 
     amount: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX)]
     currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
@@ -62,6 +65,7 @@ class NewPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     payment_method: ByCard | ByPaypal
     capture: CaptureMode = "automatic"
     processor: ProcessorName | None = None
+    reference: ShortText | None = None
     description: FreeText | None = None
     metadata: Annotated[dict[ShortText, FreeText], msgspec.Meta(max_length=20)] | None = None
     return_url: UrlText | None = None
@@ -148,6 +152,7 @@ def row_of(asked: NewPayment, payer: Payer, card: CardRow | None, key: bytes) ->
         fingerprint=card.fingerprint if card else None,
         capture=asked.capture,
         wanted_processor=asked.processor,
+        reference=asked.reference,
         description=asked.description,
         metadata=msgspec.json.encode(asked.metadata).decode() if asked.metadata else None,
         return_url=asked.return_url,

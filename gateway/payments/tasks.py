@@ -36,7 +36,7 @@ def resolve(
         raise NoSuchObject
     if not resolve_task(conn, task.id, outcome, reason, resolved_by, now):
         raise WrongState("It is resolved already.")
-    operation = _opened_again(conn, task, now)
+    operation = _opened_again(conn, task)
     match outcome:
         case "released" | "lapsed":
             step = apply(conn, policy, operation.id, _word_of(operation, f"{outcome}: {task.id}"))
@@ -51,7 +51,7 @@ def resolve(
     return resolved, step
 
 
-def _opened_again(conn: Connection, task: TaskRow, now: int) -> Operation:
+def _opened_again(conn: Connection, task: TaskRow) -> Operation:
     """The task's operation as one whose end is not known, due at once; its tries count from the first one."""
     operation = select_operation(conn, task.operation_id)
     assert operation is not None, "a task names its operation"

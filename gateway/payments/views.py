@@ -106,6 +106,7 @@ class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
     amount_captured: int = msgspec.field(default_factory=lambda: 0)
     amount_refunded: int = msgspec.field(default_factory=lambda: 0)
     object: Literal["payment"] = msgspec.field(default_factory=lambda: "payment")  # a factory: never omitted
+    reference: str | None = None
     description: str | None = None
     metadata: dict[str, str] | None = None
     next_action: NextAction | None = None
@@ -140,6 +141,7 @@ def payment_view(row: PaymentRow, role: str) -> PaymentView:
         payment_method=_method(row),
         capture=row.capture,
         processor=None if veiled else row.processor,
+        reference=row.reference,
         description=row.description,
         metadata=msgspec.json.decode(row.metadata, type=dict[str, str]) if row.metadata else None,
         next_action=NextAction("redirect", redirect) if redirect else None,

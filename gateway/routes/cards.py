@@ -94,7 +94,7 @@ async def create_card(call: Call[NewCard, None]) -> Reply:
 async def list_cards(call: Call[None, Page]) -> Reply:
     """List the caller's cards."""
     select = partial(cards.select_cards, owner_id=call.caller.account_id)
-    shown, cursor = await read_page(call.runtime.books, call.query, select, _place, cards.CardPlace)
+    shown, cursor = await read_page(call, select, _place, cards.CardPlace)
     return Reply(200, CardList([card_view(card) for card in shown], cursor))
 
 

@@ -10,7 +10,9 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import msgspec
 from quart import Blueprint
 
-from gateway.books.payments import PaymentFilter, PaymentRow, list_payments, select_payment
+from gateway.books.payment_lists import PaymentFilter, list_payments
+from gateway.books.payments import PaymentRow, select_payment
+from gateway.free_text import ShortText
 from gateway.payments.create import NewPayment, Payer, create
 from gateway.payments.orders import payer_returned
 from gateway.payments.views import PaymentView, payment_view, role_towards
@@ -20,11 +22,14 @@ from gateway.roles import STAFF
 from gateway.web.call import Call, Caller, Reply, replied
 from gateway.web.endpoint import endpoint
 from gateway.web.idempotent import answer_of
-from gateway.web.paging import Listing, Page, read_page
+from gateway.web.paging import Listing, Page, read_slice
 from schemas.fraud import Outcome
+from schemas.money import AMOUNT_MAX
 from schemas.payments import ProcessorName
 from schemas.states import PaymentState
 from schemas.times import to_micros
+
+NOT_FOR_CUSTOMERS = ("risk", "customer", "reference", "last4", "amount", "currency")
 
 blueprint = Blueprint("payments", __name__)
 returns_blueprint = Blueprint("returns", __name__)
@@ -37,15 +42,21 @@ class PaymentList(Listing[PaymentView], frozen=True):
 class PaymentQuery(Page, frozen=True, forbid_unknown_fields=True):
     """Filters: a payment must match all that are given. `after` and `before` are times of creation, with a zone.
 
-    `risk`, the outcome of the verdict that decided, is not for customers.
+    `amount` in minor units. `risk` is the outcome of the verdict that decided. It and all below it are not for
+    customers.
     """
 
     state: PaymentState | None = None
     merchant: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     processor: ProcessorName | None = None
-    risk: Outcome | None = None
     after: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     before: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    risk: Outcome | None = None
+    customer: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    reference: ShortText | None = None
+    last4: Annotated[str, msgspec.Meta(pattern="^[0-9]{4}$")] | None = None
+    amount: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX)] | None = None
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] | None = None
 
 
 @blueprint.post("/v1/payments")
@@ -85,20 +96,31 @@ async def show_payment(call: Call[None, None], payment_id: str) -> Reply:
 async def list_all(call: Call[None, PaymentQuery]) -> Reply:
     """List the payments that the caller may see, the newest first."""
     query, caller = call.query, call.caller
-    if query.risk is not None and caller.role == "customer":
-        raise InvalidFields(FieldError("$.risk", "Not for customers: they see no risk."))
+    if caller.role == "customer":
+        _check_customer(query)
     wanted = PaymentFilter(
         party_id=None if caller.role in STAFF else caller.account_id,
-        state=query.state,
-        merchant_id=query.merchant,
-        processor=query.processor,
-        risk_outcome=query.risk,
         created_from=to_micros(query.after) if query.after else None,
         created_before=to_micros(query.before) if query.before else None,
+        customer_id=query.customer,
+        merchant_id=query.merchant,
+        state=query.state,
+        processor=query.processor,
+        risk_outcome=query.risk,
+        currency=query.currency,
+        last4=query.last4,
+        amount=query.amount,
+        reference=query.reference,
     )
     select = partial(list_payments, wanted=wanted)
-    shown, cursor = await read_page(call.runtime.books, query, select, attrgetter("id"), str)
+    shown, cursor = await read_slice(call, select, attrgetter("id"), str)
     return Reply(200, PaymentList([_view(row, caller) for row in shown], cursor))
+
+
+def _check_customer(query: PaymentQuery) -> None:
+    given = [name for name in NOT_FOR_CUSTOMERS if getattr(query, name) is not None]
+    if given:
+        raise InvalidFields(*[FieldError(f"$.{name}", "Not for customers.") for name in given])
 
 
 async def visible(call: Call[object, object], payment_id: str) -> PaymentRow:

@@ -69,7 +69,7 @@ async def list_all(call: Call[None, RefundQuery]) -> Reply:
     query, caller = call.query, call.caller
     party_id = None if caller.role in STAFF else caller.account_id
     select = partial(list_refunds, wanted=RefundFilter(party_id=party_id, payment_id=query.payment))
-    shown, cursor = await read_page(call.runtime.books, query, select, attrgetter("id"), str)
+    shown, cursor = await read_page(call, select, attrgetter("id"), str)
     return Reply(200, RefundList([_view(row, caller) for row in shown], cursor))
 
 

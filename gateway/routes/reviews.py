@@ -59,8 +59,8 @@ class ReviewDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @blueprint.get("/v1/reviews")
 @endpoint(scope="reviews:read", query=Page, answers={200: ReviewList})
 async def list_all(call: Call[None, Page]) -> Reply:
-    """List the payments that a person decides about, open ones first."""
-    shown, cursor = await read_page(call.runtime.books, call.query, list_reviews, _place, tuple[bool, str])
+    """List the payments held for a person, open ones first."""
+    shown, cursor = await read_page(call, list_reviews, _place, tuple[bool, str])
     return Reply(200, ReviewList([review_view(review) for review in shown], cursor))
 
 

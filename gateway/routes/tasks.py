@@ -66,7 +66,7 @@ async def list_all(call: Call[None, TaskQuery]) -> Reply:
     def page(conn: Connection, after_id: str | None, most: int) -> list[TaskRow]:
         return list_tasks(conn, call.query.status, after_id, most)
 
-    shown, cursor = await read_page(call.runtime.books, call.query, page, lambda task: task.id, str)
+    shown, cursor = await read_page(call, page, lambda task: task.id, str)
     return Reply(200, TaskList([task_view(task) for task in shown], cursor))
 
 

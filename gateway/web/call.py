@@ -61,7 +61,8 @@ async def _service(runtime: Runtime, claims: Claims) -> Caller:
 class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):
     """One request, checked. `caller` is `NOBODY` on public routes; `body` and `query` are of the declared types.
 
-    `key` is the Idempotency-Key, `fingerprint` what makes a repeat of it the same request (empty without key).
+    `path` is that of its URL. `key` is the Idempotency-Key, `fingerprint` what makes a repeat of it the same
+    request (empty without key).
     """
 
     runtime: Runtime
@@ -72,6 +73,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):
     fingerprint: bytes
     ip: str
     traceparent: str
+    path: str = ""
 
     def keyed(self) -> KeyedRequest:
         """The request under its Idempotency-Key; a route that asks must require one."""

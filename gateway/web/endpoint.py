@@ -95,7 +95,7 @@ async def _checked(rules: Rules, decoder: BodyDecoder | None, runtime: Runtime) 
     query = convert(_query(rules.query), rules.query) if rules.query else None
     key = read_key(rules.idempotency)
     made_of = await _fingerprint(rules, runtime, document) if key else b""
-    return Call(runtime, caller, decoded, query, key, made_of, ip, g.traceparent)
+    return Call(runtime, caller, decoded, query, key, made_of, ip, g.traceparent, request.path)
 
 
 def _query(kind: type[Any]) -> dict[str, str]:

@@ -2,32 +2,42 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 import click
+import msgspec
 
 from connectors.kafka import is_listening
 from connectors.warehouse import WarehouseAway, WarehouseReader
+from gateway.books.opening import check_existing
 from gateway.payments.changes import holds_money
 from gateway.settings import GatewaySettings
 from schemas.settings import load
-from sluice.reconcile.ledger import ProcessorRecord, differences, landed, read_ledger
-from sluice.reconcile.money import NOTHING, HeldAndDue, by_processors, per_currency
+from sluice.reconcile.ledger import ProcessorRecord, differences, landed, read_ledger, released_by_hand
+from sluice.reconcile.money import NOTHING, HeldAndDue, by_processors
+from sluice.reconcile.scratch import STORES, AtProcessors, BooksLine, ReconciledPayment, Scratch, Store
 from sluice.reconcile.stores import (
     Cut,
-    ReconciledPayment,
-    moved_since,
-    operations_since,
+    SomeIds,
+    put_moved,
     read_books,
     read_kafka,
     read_warehouse,
+    without_newer,
 )
 
-SHOWN_MAX = 20  # ids named per difference
+LINES_MAX = 100  # of differences at the processors, printed
 PAUSE_S = 0.5
 
-ById = dict[str, ReconciledPayment]
 StateTotals = dict[tuple[str, str], tuple[int, int, int, int]]
+
+
+class MoneyTotals(msgspec.Struct, frozen=True):
+    """Held and due by currency, as the books and as the processors have them."""
+
+    books: dict[str, HeldAndDue]
+    processors: dict[str, HeldAndDue]
 
 
 @click.command()
@@ -37,104 +47,161 @@ def reconcile(wait: float) -> None:
     settings = load(GatewaySettings)
     if not is_listening(settings.bootstrap()):
         raise click.ClickException(f"Kafka at {settings.bootstrap()} does not answer")
-    give_up = time.monotonic() + wait
-    cut, ledger = _settled(settings, give_up)
-    kafka, gaps = read_kafka(settings.bootstrap(), cut)
-    warehouse = _caught_up(WarehouseReader(settings, "reconcile"), settings, cut, give_up)
-    _print_totals({"books": cut.lines, "kafka": kafka, "warehouse": warehouse})
-    newer = operations_since(settings.books_url(), cut)
-    told = cut.told()
-    theirs = by_processors(cut.operations, ledger, [id for id, outcome in told.items() if outcome == "lapsed"])
-    _print_money(cut, theirs)
-    found = list(_found(cut, kafka, gaps, warehouse))
-    found += _money_differences(cut, theirs, set(newer.values()))
-    found += [f"processors: {line}" for line in differences(cut.operations, ledger, cut.at, set(newer), told)]
-    _conclude(found, cut, ledger)
+    check_existing(settings.books_url())
+    with closing(Scratch()) as scratch:
+        _reconcile(settings, scratch, time.monotonic() + wait)
 
 
-def _settled(settings: GatewaySettings, give_up: float) -> tuple[Cut, list[ProcessorRecord]]:
+def _reconcile(settings: GatewaySettings, scratch: Scratch, give_up: float) -> None:
+    cut = _settled(settings, scratch, give_up)
+    read_kafka(settings.bootstrap(), scratch)
+    found = [*_store_differences("kafka", scratch), *_gaps(scratch)]
+    _catch_up(WarehouseReader(settings, "reconcile"), settings, cut, scratch, give_up)
+    found += _store_differences("warehouse", scratch)
+    _print_totals({store: totals(scratch.lines(store)) for store in STORES})
+    processors = ProcessorComparison(cut)
+    for payment in scratch.at_processors():
+        processors.add(payment)
+    _print_money(processors.totals(scratch))
+    found += [*_books_differences(cut, scratch), *processors.differences(settings, scratch)]
+    _conclude(found, cut, scratch)
+
+
+def _settled(settings: GatewaySettings, scratch: Scratch, give_up: float) -> Cut:
     """The books once the outbox is empty and nothing is in doubt, or as they are at `give_up`.
 
     With them the processors' records, read just after. An operation that landed late is in doubt until recovery
     has looked it up.
     """
     while True:
-        cut = read_books(settings.books_url())
-        ledger = read_ledger(settings.url("sandbox"))
-        if not (cut.unpublished or _doubt(cut, ledger)) or time.monotonic() > give_up:
-            return cut, ledger
+        scratch.add_records(read_ledger(settings.url("sandbox"), scratch.last_record()))
+        cut = read_books(settings.books_url(), scratch, unsettled=time.monotonic() > give_up)
+        if cut is not None:
+            scratch.add_records(read_ledger(settings.url("sandbox"), scratch.last_record()))
+            return cut
         time.sleep(PAUSE_S)
 
 
-def _doubt(cut: Cut, ledger: list[ProcessorRecord]) -> list[str]:
-    return cut.in_doubt() + landed(cut.operations, ledger)
-
-
-def _caught_up(reader: WarehouseReader, settings: GatewaySettings, cut: Cut, give_up: float) -> ById:
-    """The warehouse at the cut: later changes are left out, missing payments are waited for until `give_up`."""
+def _catch_up(
+    reader: WarehouseReader, settings: GatewaySettings, cut: Cut, scratch: Scratch, give_up: float
+) -> None:
+    """Read the warehouse: later changes are left out, missing payments are waited for until `give_up`."""
     while True:
         try:
-            lines = read_warehouse(reader)
+            read_warehouse(reader, scratch)
         except WarehouseAway as away:
             if time.monotonic() > give_up:
                 raise click.ClickException(f"the warehouse is away: {away}") from None
-            time.sleep(PAUSE_S)
-            continue
-        moved = moved_since(settings.books_url(), cut)
-        at_cut = {id: line for id, line in lines.items() if id not in moved}
-        at_cut |= {id: cut.lines[id] for id in moved if id in cut.lines}
-        if at_cut == cut.lines or time.monotonic() > give_up:
-            return at_cut
+        else:
+            put_moved(settings.books_url(), cut, scratch)
+            if next(scratch.differing("warehouse"), None) is None or time.monotonic() > give_up:
+                return
         time.sleep(PAUSE_S)
 
 
-def _found(
-    cut: Cut,
-    kafka: ById,
-    gaps: list[str],
-    warehouse: ById,
-) -> Iterator[str]:
-    for name, lines in (("kafka", kafka), ("warehouse", warehouse)):
-        differing = [id for id in cut.lines.keys() | lines.keys() if cut.lines.get(id) != lines.get(id)]
-        if differing:
-            yield f"{name}: {len(differing)} payments differ from the books: {_some(differing)}"
-    if gaps:
-        yield f"kafka: {len(gaps)} payments lack events: {_some(gaps)}"
-    wrong = [id for id, line in cut.lines.items() if cut.money.get(id, NOTHING) != _told(line)]
-    if wrong:
-        yield f"books: {len(wrong)} payments whose postings are not what their amounts say: {_some(wrong)}"
+def _store_differences(store: Store, scratch: Scratch) -> Iterator[str]:
+    differing = SomeIds(scratch.differing(store))
+    if differing.count:
+        yield f"{store}: {differing.count} payments differ from the books: {differing}"
+
+
+def _gaps(scratch: Scratch) -> Iterator[str]:
+    gaps = SomeIds(scratch.with_gaps())
+    if gaps.count:
+        yield f"kafka: {gaps.count} payments lack events: {gaps}"
+
+
+def _books_differences(cut: Cut, scratch: Scratch) -> Iterator[str]:
+    wrong = SomeIds(known.id for known in scratch.posted() if known.posted != _told(known))
+    if wrong.count:
+        yield f"books: {wrong.count} payments whose postings are not what their amounts say: {wrong}"
     for currency, total in cut.posted.items():
         yield f"books: the postings add up to {total} {currency}, not to zero"
     if cut.unpublished:
         yield f"books: {cut.unpublished} events are not published"
 
 
-def _told(line: ReconciledPayment) -> HeldAndDue:
-    held = line.amount - line.amount_captured if holds_money(line.state) else 0
+def _told(known: BooksLine) -> HeldAndDue:
+    line = known.line
+    held = line.amount - line.amount_captured if holds_money(line.state, known.hold) else 0
     return HeldAndDue(held, line.amount_captured - line.amount_refunded)
 
 
-def _money_differences(cut: Cut, theirs: dict[str, HeldAndDue], moved: set[str]) -> Iterator[str]:
-    """Payments at rest whose money is not the same at their processors; those that `moved` since are left out."""
-    moving = moved | {o.payment_id for o in cut.operations if o.finished_at is None or o.finished_at > cut.at}
-    moving |= {task.payment_id for task in cut.tasks if task.resolved_at is None}  # shown as in doubt
-    wrong = [id for id in cut.lines.keys() - moving if cut.money.get(id, NOTHING) != theirs.get(id, NOTHING)]
-    if wrong:
-        yield f"processors: {len(wrong)} payments of which other amounts are held or due there: {_some(wrong)}"
+class ProcessorComparison:
+    """Compares what the processors have with the books, payment by payment."""
+
+    def __init__(self, cut: Cut) -> None:
+        self._cut, self._told, self._with_tasks = cut, cut.told(), cut.with_open_tasks()
+        self._lapsed = [id for id, outcome in self._told.items() if outcome == "lapsed"]
+        self._by_hand: set[int] = set()  # records of releases past us
+        self._lines: list[str] = []
+        self._more = 0
+        self._wrong = SomeIds()
+        self._theirs: defaultdict[str, HeldAndDue] = defaultdict(HeldAndDue)
+
+    def add(self, payment: AtProcessors) -> None:
+        """One more payment, with all that was done for it; an operation that landed late is in doubt."""
+        records = self._of_ours(payment)
+        theirs = by_processors(payment.operations, records, self._lapsed).get(payment.payment_id, NOTHING)
+        currency, at = payment.operations[0].currency, self._cut.at
+        self._theirs[currency] = self._theirs[currency].plus(theirs)
+        moving = any(o.finished_at is None or o.finished_at > at for o in payment.operations)
+        if theirs != payment.posted and not moving and payment.payment_id not in self._with_tasks:
+            self._wrong.add(payment.payment_id)
+        for line in differences(payment.operations, records, at, set(), self._told):
+            self._note(line)
+        for operation_id in landed(payment.operations, records):
+            self._cut.in_doubt.add(operation_id)
+
+    def _of_ours(self, payment: AtProcessors) -> list[ProcessorRecord]:
+        """The records that count: ours, and those of releases by hand. Others may be newer than the cut."""
+        ours = {operation.id: operation for operation in payment.operations}
+        applied = [record for record in payment.records if record.status == "applied"]
+        by_hand = released_by_hand(ours, applied)
+        self._by_hand |= by_hand.keys()
+        return [record for record in payment.records if record.request_id in ours or record.id in by_hand]
+
+    def totals(self, scratch: Scratch) -> MoneyTotals:
+        """Held and due by currency."""
+        ours: defaultdict[str, HeldAndDue] = defaultdict(HeldAndDue)
+        for known in scratch.posted():
+            ours[known.line.currency] = ours[known.line.currency].plus(known.posted)
+        return MoneyTotals(dict(ours), dict(self._theirs))
+
+    def differences(self, settings: GatewaySettings, scratch: Scratch) -> Iterator[str]:
+        """The differences, one line each."""
+        for payment_id in scratch.posted_without_operation():
+            self._wrong.add(payment_id)
+        wrong = self._wrong
+        if wrong.count:
+            yield f"processors: {wrong.count} payments of which other amounts are held or due there: {wrong}"
+        applied = (row for row in scratch.unknown_records() if row.status == "applied")
+        unknown = (row for row in applied if row.id not in self._by_hand)
+        for row in without_newer(settings.books_url(), unknown):
+            for line in differences([], [row], self._cut.at, set()):
+                self._note(line)
+        yield from (f"processors: {line}" for line in self._lines)
+        if self._more:
+            yield f"processors: {self._more} more"
+
+    def _note(self, line: str) -> None:
+        if len(self._lines) < LINES_MAX:
+            self._lines.append(line)
+        else:
+            self._more += 1
 
 
-def totals(lines: ById) -> StateTotals:
+def totals(lines: Iterable[ReconciledPayment]) -> StateTotals:
     """Count, amount, captured and refunded amount (minor units) per currency and state."""
     sums: dict[tuple[str, str], tuple[int, int, int, int]] = defaultdict(lambda: (0, 0, 0, 0))
-    for line in lines.values():
+    for line in lines:
         count, amount, captured, refunded = sums[line.currency, line.state]
         added = (count + 1, amount + line.amount, captured + line.amount_captured, refunded + line.amount_refunded)
         sums[line.currency, line.state] = added
     return dict(sums)
 
 
-def _print_totals(stores: dict[str, ById]) -> None:
-    summed = {name: totals(lines) for name, lines in stores.items()}
+def _print_totals(summed: dict[str, StateTotals]) -> None:
     amounts = f"{'amount':>18}{'captured':>18}{'refunded':>18}"
     click.echo(f"{'currency':9}{'state':20}{'store':11}{'payments':>10}{amounts}")
     for key in sorted(set().union(*summed.values())):
@@ -144,31 +211,24 @@ def _print_totals(stores: dict[str, ById]) -> None:
             click.echo(f"{key[0]:9}{key[1]:20}{name:11}{shown}")
 
 
-def _print_money(cut: Cut, theirs: dict[str, HeldAndDue]) -> None:
-    currencies = {id: line.currency for id, line in cut.lines.items()}
-    stores = {"books": per_currency(cut.money, currencies), "processors": per_currency(theirs, currencies)}
+def _print_money(money: MoneyTotals) -> None:
+    stores = msgspec.structs.asdict(money)
     click.echo(f"{'currency':29}{'store':11}{'held':>28}{'due':>18}")
     for currency in sorted(set().union(*stores.values())):
         for name, sums in stores.items():
-            money = sums.get(currency, NOTHING)
-            click.echo(f"{currency:29}{name:11}{money.held:>28}{money.due:>18}")
+            found = sums.get(currency, NOTHING)
+            click.echo(f"{currency:29}{name:11}{found.held:>28}{found.due:>18}")
 
 
-def _conclude(found: list[str], cut: Cut, ledger: list[ProcessorRecord]) -> None:
-    doubt = _doubt(cut, ledger) + [task.id for task in cut.tasks if task.resolved_at is None]
+def _conclude(found: list[str], cut: Cut, scratch: Scratch) -> None:
     for line in found:
         click.echo(f"DIFFERENCE  {line}")
-    if doubt:
-        click.echo(f"IN DOUBT    {len(doubt)}: {_some(doubt)}")
+    if cut.in_doubt.count:
+        click.echo(f"IN DOUBT    {cut.in_doubt.count}: {cut.in_doubt}")
     click.echo(
-        f"cut at outbox id {cut.outbox_id}: {len(cut.lines)} payments, "
-        f"{len(cut.operations)} operations, {len(ledger)} rows of the processors' ledgers"
+        f"cut at outbox id {cut.outbox_id}: {scratch.count('books')} payments, "
+        f"{scratch.count('operations')} operations, {scratch.count('ledger')} rows of the processors' ledgers"
     )
-    if found or doubt:
+    if found or cut.in_doubt.count:
         raise SystemExit(1)
     click.echo("all agree, nothing is in doubt")
-
-
-def _some(ids: list[str]) -> str:
-    shown = ", ".join(sorted(ids)[:SHOWN_MAX])
-    return shown if len(ids) <= SHOWN_MAX else f"{shown}, …"

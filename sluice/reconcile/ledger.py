@@ -33,19 +33,17 @@ class LedgerPage(msgspec.Struct, frozen=True):
     next_cursor: str | int | None
 
 
-def read_ledger(url: str) -> list[ProcessorRecord]:
-    """All rows of the sandbox's ledger, the oldest first. Raises `ConnectionError` where it does not answer."""
-    rows: list[ProcessorRecord] = []
-    after: str | int | None = ""
-    while after is not None:
+def read_ledger(url: str, after: int = 0) -> Iterator[ProcessorRecord]:
+    """The rows of the sandbox's ledger past an id, the oldest first. Raises `ConnectionError` where it is away."""
+    place: str | int | None = after or ""
+    while place is not None:
         try:
-            with urlopen(f"{url}/_sandbox/ledger?limit=1000&after={after}", timeout=10) as response:  # noqa: S310
+            with urlopen(f"{url}/_sandbox/ledger?limit=1000&after={place}", timeout=10) as response:  # noqa: S310
                 page = msgspec.json.decode(response.read(), type=LedgerPage)
         except URLError as error:
             raise ConnectionError(f"the processors' ledger at {url} does not answer: {error.reason}") from error
-        rows += page.data
-        after = page.next_cursor
-    return rows
+        yield from page.data
+        place = page.next_cursor
 
 
 def landed(operations: Iterable[Operation], rows: Iterable[ProcessorRecord]) -> list[str]:
@@ -70,7 +68,7 @@ def differences(
     ours = {operation.id: operation for operation in operations}
     applied = [row for row in rows if row.status == "applied" and row.request_id not in newer]
     theirs = {row.request_id: row for row in applied}
-    by_hand = _released_by_hand(ours, applied)
+    by_hand = released_by_hand(ours, applied)
     for row in applied:
         if row.id not in by_hand and row.request_id not in told:
             yield from _unexplained(row, ours.get(row.request_id), ours.values(), cut)
@@ -84,7 +82,7 @@ def differences(
             yield from _missing(operation, theirs.get(operation.id))
 
 
-def _released_by_hand(ours: Mapping[str, Operation], applied: Iterable[ProcessorRecord]) -> dict[int, str]:
+def released_by_hand(ours: Mapping[str, Operation], applied: Iterable[ProcessorRecord]) -> dict[int, str]:
     """The rows by which somebody released, past us, what a void of ours found released.
 
     Each with the id of the operation that it took back.

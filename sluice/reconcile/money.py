@@ -1,7 +1,7 @@
 """What is held and what is due for each payment: by the books' postings, and by the processors' own records."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -76,11 +76,3 @@ def _let_go(operations: Iterable[Operation]) -> set[str | None]:
 def _releases_by_itself(operation: Operation) -> bool:
     last = operation.kind == "capture" and operation.final
     return last and CAPABILITIES[operation.processor].final_capture_releases
-
-
-def per_currency(money: Mapping[str, HeldAndDue], currencies: Mapping[str, str]) -> dict[str, HeldAndDue]:
-    """The sums of the payments of each currency."""
-    sums: defaultdict[str, HeldAndDue] = defaultdict(HeldAndDue)
-    for payment_id, of_payment in money.items():
-        sums[currencies[payment_id]] = sums[currencies[payment_id]].plus(of_payment)
-    return dict(sums)

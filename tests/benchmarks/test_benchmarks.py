@@ -6,7 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from benchmarks import lists
 from benchmarks.bare import ANSWER, create_bare
 from benchmarks.figures import Figures
 from benchmarks.stuck import measure_memory
@@ -36,6 +38,15 @@ async def test_stuck_messages_cost_disk_and_no_memory_and_others_no_time() -> No
     assert figures["mail_ms"]["p99"] < 5_000
     assert figures["grown_mb"] < 50
     assert figures["disk_mb"] >= 2
+
+
+def test_a_page_of_every_list_costs_the_loop_little() -> None:
+    ran = CliRunner().invoke(lists.main, ["--payments", "3000", "--database", "sqlite"])
+    assert ran.exit_code in (0, 1), ran.output  # 1: a page was dear, as on a busy machine
+    figures = msgspec.json.decode(ran.stdout, type=dict[str, dict[str, lists.ListFigures]])["sqlite"]
+    assert figures["payments all for staff"].items == 500
+    assert figures["payments {'state': 'unknown'} for staff"].items == 0
+    assert {"reviews", "cards", "operations"} < figures.keys()
 
 
 async def test_the_bare_post_takes_a_payment_and_does_nothing() -> None:

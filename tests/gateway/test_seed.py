@@ -14,10 +14,6 @@ def ids(conn: Connection) -> list[str]:
     return [row.id for row in conn.exec_driver_sql("SELECT id FROM accounts ORDER BY id")]
 
 
-def count(conn: Connection, table: str) -> int:
-    return int(conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
-
-
 async def test_a_second_start_seeds_nothing_twice_and_keeps_what_was_changed(
     gateway_settings: GatewaySettings,
 ) -> None:
@@ -31,21 +27,6 @@ async def test_a_second_start_seeds_nothing_twice_and_keeps_what_was_changed(
         assert (await gateway.ask("GET", "/v1/me", who="customer")).json["name"] == "Changed"
         for who in PEOPLE:
             assert (await gateway.log_in(f"{who}@example.com", SEED_PASSWORD)).status == 200
-
-
-async def test_a_start_forgets_sessions_that_nobody_can_go_on_with(gateway_settings: GatewaySettings) -> None:
-    async with create_app(gateway_settings).test_app() as first:
-        gateway = Gateway(first.app)
-        await gateway.log_in("customer@example.com")
-        await gateway.runtime.books.write(
-            lambda conn: conn.exec_driver_sql("UPDATE refresh_tokens SET expires_at = 1") and None
-        )
-        kept = (await gateway.log_in("merchant@example.com")).json["access_token"]
-    async with create_app(gateway_settings).test_app() as second:
-        gateway = Gateway(second.app)
-        for table in ("sessions", "refresh_tokens"):
-            assert await gateway.runtime.books.read(count, table) == 1
-        assert (await gateway.ask("GET", "/v1/me", who=kept)).status == 200
 
 
 async def test_a_new_secret_file_of_a_service_replaces_the_old(gateway_settings: GatewaySettings) -> None:

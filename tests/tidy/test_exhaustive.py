@@ -28,6 +28,7 @@ SETS = {
             "payments/transitions.py:takes_back",
             "payments/effects.py:effect_of",
             "payments/effects.py:_after_reversal",
+            "payments/history.py:_state_after",
             "payments/processor_calls.py:query_of",
             "payments/processor_calls.py:send",
             "payments/recovery.py:settle_unknown",

@@ -26,6 +26,12 @@ ASK_ABOUT_ORDERS = """
     WHERE kind = 'order' AND status = 'succeeded'
         AND payment_id IN (SELECT id FROM payments WHERE state = 'requires_action')
 """
+COUNT_OPERATIONS = """
+    UPDATE operations SET ordinal = (
+        SELECT count(*) FROM operations o WHERE o.payment_id = operations.payment_id
+            AND (o.created_at, o.id) < (operations.created_at, operations.id)
+    )
+"""
 LEASE_BY_PAYMENT = """
     UPDATE payments SET lease_until = updated_at + 10800000000 WHERE state = 'requires_action'
 """
@@ -41,6 +47,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("boot_id", name="pk_clocks"),
     )
     op.add_column("operations", sa.Column("ordinal", sa.Integer(), nullable=False, server_default="0"))
+    op.execute(COUNT_OPERATIONS)
     op.execute(ASK_ABOUT_ORDERS)
     op.execute("UPDATE payments SET lease_until = NULL WHERE state = 'requires_action'")
     for table in ("operations", "payments"):

@@ -1,16 +1,17 @@
 """What is SQLite's own: transactions in groups, all of a group on disk before any caller goes on."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from gateway.books.opening import migrate
-from gateway.books.sqlite import SqliteBooks, sqlite_engine
+from gateway.books.sqlite import BROWSERS, SqliteBooks, sqlite_engine
 from tests.gateway.books.things import names, put
 
 
@@ -46,6 +47,30 @@ async def test_the_facts_of_a_group_are_told_in_the_order_of_its_transactions(bo
     books.listener = announced.extend
     await asyncio.gather(*[books.write(put, name) for name in "bac"])
     assert announced == ["b", "a", "c"]
+
+
+async def test_what_is_browsed_leaves_the_event_loop(books: SqliteBooks) -> None:
+    begun, go_on = threading.Barrier(BROWSERS + 1), threading.Event()
+
+    def slow(conn: Connection) -> list[str]:
+        begun.wait(10)
+        go_on.wait(10)
+        return names(conn)
+
+    slowly = [asyncio.create_task(books.browse(slow)) for _ in range(BROWSERS)]
+    await asyncio.to_thread(begun.wait, 10)
+    await books.write(put, "a")  # nobody waits for them
+    assert await books.read(names) == ["a"]
+    waits = asyncio.create_task(books.browse(names))
+    go_on.set()
+    await asyncio.gather(*slowly)
+    assert await waits == ["a"]
+
+
+async def test_what_is_browsed_writes_nothing(books: SqliteBooks) -> None:
+    with pytest.raises(OperationalError):
+        await books.browse(put, "a")
+    assert await books.browse(names) == []
 
 
 async def test_the_file_is_kept_as_money_needs_it(books: SqliteBooks) -> None:

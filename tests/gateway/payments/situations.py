@@ -27,6 +27,7 @@ def payment(state: PaymentState = "processing", **given: Any) -> PaymentRow:
         "sequence": 3,
         "recovery_point": "judged",
         "processor": "visa",
+        "updated_at": 0,
     }
     return PaymentRow(
         stream_key="fp",
@@ -38,7 +39,6 @@ def payment(state: PaymentState = "processing", **given: Any) -> PaymentRow:
         brand="visa",
         occurred_at=0,
         created_at=0,
-        updated_at=0,
         state=state,
         **(usual | given),
     )

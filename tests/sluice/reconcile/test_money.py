@@ -7,7 +7,7 @@ import pytest
 from gateway.books.operations import Operation
 from schemas.payments import ProcessorName
 from sluice.reconcile.ledger import ProcessorRecord, differences
-from sluice.reconcile.money import HeldAndDue, by_processors, per_currency
+from sluice.reconcile.money import HeldAndDue, by_processors
 from tests.sluice.reconcile.test_ledger import CUT, operation, row
 
 
@@ -69,13 +69,6 @@ def test_refunds_are_no_longer_due_and_what_was_taken_back_counts_for_nothing() 
     undone = [record(3, "op_q", "refund", 100, of=1), record(4, "op_x", "void", 100, of=3)]
     assert money(operations, [sale, refund, *undone]) == HeldAndDue(due=300)
     assert money(operations, [sale, record(5, "op_y", "void", 500, of=1)]) == HeldAndDue()
-
-
-def test_currencies_are_never_added_up() -> None:
-    sums = per_currency(
-        {"a": HeldAndDue(1, 2), "b": HeldAndDue(3, 4), "c": HeldAndDue(5, 6)}, {"a": "EUR", "b": "JPY", "c": "EUR"}
-    )
-    assert sums == {"EUR": HeldAndDue(6, 8), "JPY": HeldAndDue(3, 4)}
 
 
 def test_a_hold_of_an_authorization_that_was_given_up_is_seen() -> None:

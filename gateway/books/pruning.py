@@ -1,0 +1,129 @@
+"""Pruning: what nobody asks for any more goes, a few rows at a time. Payments and their money stay for ever.
+
+A table is walked by its key, off the event loop, and what is old in it is deleted in transactions so small that no
+payment waits for one. Nothing has to be kept for it: no index by time, no place from one run to the next.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Column, ColumnElement, Connection, Table, bindparam, delete, exists, select, tuple_
+from structlog import get_logger
+
+from gateway.books.caps import caps
+from gateway.books.engine import Books
+from gateway.books.idempotency import idempotency_keys
+from gateway.books.outbox import outbox
+from gateway.books.sessions import refresh_tokens, sessions
+from gateway.books.sql import Statement
+from schemas.times import from_micros, now_micros, steady_micros
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+DAY_S = 24 * 3600.0
+KEEP_KEYS_US = DAY_US
+KEEP_EVENTS_US = 30 * DAY_US
+AFTER_START_S = 60.0  # a start has other things to do
+LOOKED_AT = 1_000  # rows per look
+AT_ONCE = 100  # rows per transaction
+PAUSE_S = 0.01  # between two of them
+
+Key = tuple[Any, ...]
+
+log = get_logger()
+
+
+class Prunable(msgspec.Struct, frozen=True):
+    """A table to prune by its `key`, from `first` on.
+
+    `walk` selects keys in order, and whether each row is old; `remove` deletes one that is. `by_age`: keys are
+    in the order of age, so that nothing old follows where nothing is.
+    """
+
+    key: tuple[str, ...]
+    first: Key
+    by_age: bool
+    walk: Statement
+    remove: Statement
+
+
+def _prunable(table: Table, old: ColumnElement[bool], first: Key, *, by_age: bool = False) -> Prunable:
+    key: list[Column[Any]] = list(table.primary_key.columns)
+    past = [bindparam(f"past_{column.name}", type_=column.type) for column in key]
+    further = tuple_(*key) > tuple_(*past) if len(key) > 1 else key[0] > past[0]
+    walk = select(*key, old.label("is_old")).where(further).order_by(*key).limit(bindparam("most"))
+    this = [column == bindparam(f"of_{column.name}", type_=column.type) for column in key]
+    names, remove = tuple(column.name for column in key), delete(table).where(*this, old)
+    return Prunable(names, first, by_age, Statement(walk), Statement(remove))
+
+
+def _before(column: Column[Any]) -> Any:
+    """The moment that old rows are from before, in the column's own words."""
+    return bindparam("before", type_=column.type)
+
+
+_keys, _tokens, _of_day = idempotency_keys.c, refresh_tokens.c, caps.c.day
+PRUNABLES = {
+    "idempotency_keys": _prunable(
+        idempotency_keys, _keys.status.is_not(None) & (_keys.created_at <= _before(_keys.created_at)), ("", "")
+    ),
+    "outbox": _prunable(outbox, outbox.c.published_at <= _before(outbox.c.published_at), (0,), by_age=True),
+    "refresh_tokens": _prunable(refresh_tokens, _tokens.expires_at <= _before(_tokens.expires_at), (b"",)),
+    "sessions": _prunable(sessions, ~exists().where(_tokens.session_id == sessions.c.id), ("",)),
+    "caps": _prunable(caps, _of_day < _before(_of_day), ("", "")),
+}
+WALKS = {name: prunable.walk for name, prunable in PRUNABLES.items()}
+REMOVALS = {name: prunable.remove for name, prunable in PRUNABLES.items()}
+
+
+async def prune_daily(books: Books) -> None:
+    """Prune once a day, for as long as the gateway runs."""
+    await asyncio.sleep(AFTER_START_S)
+    while True:
+        try:
+            log.info("books.pruned", **await prune(books))
+        except Exception:
+            log.exception("prune.failed")
+        await asyncio.sleep(DAY_S)
+
+
+async def prune(books: Books, keep_events_us: int = KEEP_EVENTS_US) -> dict[str, int]:
+    """Delete what is old; how many rows of each table. `keep_events_us`: since Kafka took them."""
+    now, steady = now_micros(), steady_micros()
+    before: dict[str, Any] = {
+        "idempotency_keys": steady - KEEP_KEYS_US,
+        "outbox": now - keep_events_us,
+        "refresh_tokens": steady,
+        "sessions": None,
+        "caps": from_micros(now - DAY_US).date().isoformat(),
+    }
+    return {name: await _prune(books, prunable, before[name]) for name, prunable in PRUNABLES.items()}
+
+
+async def _prune(books: Books, prunable: Prunable, before: Any) -> int:
+    past, removed = prunable.first, 0
+    while True:
+        seen = await books.browse(_look, prunable, past, before)
+        old = [tuple(row[:-1]) for row in seen if row.is_old]
+        for start in range(0, len(old), AT_ONCE):
+            some = old[start : start + AT_ONCE]
+            await books.write(_remove, prunable, some, before)
+            removed += len(some)
+            await asyncio.sleep(PAUSE_S)
+        if len(seen) < LOOKED_AT or (prunable.by_age and not old):
+            return removed
+        past = tuple(seen[-1][:-1])
+
+
+def _look(conn: Connection, prunable: Prunable, past: Key, before: Any) -> list[Any]:
+    return prunable.walk(conn, before=before, most=LOOKED_AT, **_named(prunable, "past", past)).rows
+
+
+def _remove(conn: Connection, prunable: Prunable, keys: Sequence[Key], before: Any) -> None:
+    prunable.remove.many(conn, [{"before": before, **_named(prunable, "of", key)} for key in keys])
+
+
+def _named(prunable: Prunable, prefix: str, key: Key) -> dict[str, Any]:
+    return {f"{prefix}_{name}": value for name, value in zip(prunable.key, key, strict=True)}

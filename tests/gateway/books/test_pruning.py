@@ -1,0 +1,145 @@
+"""Pruning: what is old goes, all else stays, and no transaction of it is long."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import Connection, insert, select
+
+from gateway.books import pruning
+from gateway.books.accounts import Account, accounts
+from gateway.books.engine import Books
+from gateway.books.idempotency import IdempotencyKey, idempotency_keys
+from gateway.books.opening import migrate, open_books
+from gateway.books.outbox import OutboxRow, outbox
+from gateway.books.pruning import DAY_US, HOUR_US, prune
+from gateway.books.sessions import RefreshTokenRow, SessionRow, refresh_tokens, sessions
+from gateway.books.tables import metadata
+from gateway.books.verdicts import caps
+from schemas.times import from_micros, now_micros
+from tests.gateway.payments.stored import operation_in, payment_in
+
+NOW = now_micros()
+KEPT = {
+    "idempotency_keys": {"young", "running"},
+    "outbox": {"young", "late", "unpublished"},
+    "refresh_tokens": {b"young"},
+    "sessions": {"ses_young"},
+    "caps": {"today"},
+}
+
+
+def day(ago: int) -> str:
+    return from_micros(NOW - ago * DAY_US).date().isoformat()
+
+
+def key(name: str, hours: int, status: int | None) -> dict[str, Any]:
+    at = NOW - hours * HOUR_US
+    row = IdempotencyKey(
+        account_id="acc",
+        key=name,
+        fingerprint=b"",
+        subject_id="pay",
+        role="customer",
+        ok_status=201,
+        status=status,
+        lease_until=at,
+        created_at=at,
+    )
+    return msgspec.structs.asdict(row)
+
+
+def event(name: str, recorded_days: int, published_days: int | None) -> dict[str, Any]:
+    published_at = None if published_days is None else NOW - published_days * DAY_US
+    at = NOW - recorded_days * DAY_US
+    row = OutboxRow(0, name, "payments.v1", "fp", "payment.captured", "pay", 1, b"{}", None, at, published_at)
+    return {field: value for field, value in msgspec.structs.asdict(row).items() if field != "id"}
+
+
+def put_rows(conn: Connection) -> None:
+    """Of each table something old, and what only looks like it."""
+    keys = [key("old", 25, 201), key("young", 23, 201), key("running", 25, None)]
+    events = [event("old", 40, 31), event("late", 40, 29), event("unpublished", 40, None), event("young", 1, 1)]
+    conn.execute(insert(idempotency_keys), keys)
+    conn.execute(insert(outbox), events)
+    account = Account(id="acc", role="customer", email_key=None, name="A", created_at=1, updated_at=1, locale="en")
+    conn.execute(insert(accounts), [msgspec.structs.asdict(account)])
+    for name, expires_at in (("old", NOW - 1), ("young", NOW + HOUR_US)):
+        session = SessionRow(f"ses_{name}", "acc", 1, None)
+        token = RefreshTokenRow(name.encode(), session.id, expires_at, None)
+        conn.execute(insert(sessions), [msgspec.structs.asdict(session)])
+        conn.execute(insert(refresh_tokens), [msgspec.structs.asdict(token)])
+    conn.execute(insert(caps), [{"subject": s, "currency": "EUR", "day": d, "used": 1} for s, d in DAYS])
+
+
+DAYS = (("old", day(3)), ("today", day(0)))
+
+
+def left(conn: Connection) -> dict[str, set[Any]]:
+    named = {idempotency_keys: "key", outbox: "event_id", refresh_tokens: "hash", sessions: "id", caps: "subject"}
+    return {table.name: set(conn.execute(select(table.c[column])).scalars()) for table, column in named.items()}
+
+
+@pytest.mark.parametrize(("looked_at", "at_once"), [(1000, 100), (1, 1), (2, 1)])
+async def test_what_is_old_goes_and_nothing_else(
+    books: Books, monkeypatch: pytest.MonkeyPatch, looked_at: int, at_once: int
+) -> None:
+    monkeypatch.setattr(pruning, "LOOKED_AT", looked_at)
+    monkeypatch.setattr(pruning, "AT_ONCE", at_once)
+    await books.write(put_rows)
+    removed = await prune(books)
+    assert await books.read(left) == KEPT
+    assert removed == {"idempotency_keys": 1, "outbox": 1, "refresh_tokens": 1, "sessions": 1, "caps": 1}
+    assert set((await prune(books)).values()) == {0}
+
+
+async def test_how_long_events_are_kept_is_given(books: Books) -> None:
+    await books.write(put_rows)
+    await prune(books, DAY_US)
+    assert (await books.read(left))["outbox"] == {"unpublished"}
+
+
+async def test_payments_and_their_money_stay(books: Books) -> None:
+    def put(conn: Connection) -> None:
+        payment_in(conn, "captured")
+        operation_in(conn, "capture", status="succeeded", finished_at=1)
+
+    await books.write(put)
+    await prune(books, 0)
+    for table in ("payments", "operations"):
+        assert await books.read(lambda conn, t=table: len(conn.execute(select(metadata.tables[t])).all())) == 1
+
+
+async def test_a_transaction_removes_few_rows(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [event(f"old {number}", 40, 31) for number in range(250)]
+    await books.write(lambda conn: conn.execute(insert(outbox), many) and None)
+    sizes: list[int] = []
+    remove = pruning._remove
+
+    def counted(conn: Connection, prunable: Any, keys: Any, before: Any) -> None:
+        sizes.append(len(keys))
+        remove(conn, prunable, keys, before)
+
+    monkeypatch.setattr(pruning, "_remove", counted)
+    await prune(books)
+    assert sizes == [100, 100, 50]
+
+
+async def test_a_file_uses_again_what_was_pruned(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'books.sqlite3'}"
+    migrate(url)
+    books = open_books(url)
+    many = [event(f"old {number}", 40, 31) | {"value": b"x" * 1000} for number in range(500)]
+    try:
+        await books.write(lambda conn: conn.execute(insert(outbox), many) and None)
+        size = await books.read(pages)
+        await prune(books)
+        await books.write(lambda conn: conn.execute(insert(outbox), many) and None)
+        assert await books.read(pages) <= size * 1.05
+    finally:
+        await books.close()
+
+
+def pages(conn: Connection) -> int:
+    return int(conn.exec_driver_sql("PRAGMA page_count").scalar_one())

@@ -1,0 +1,44 @@
+"""`sluice prune`: says how many rows of which table went, and that of books that are not there."""
+
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from sqlalchemy import Connection, insert
+
+from gateway.books.opening import migrate, run_once
+from gateway.books.outbox import outbox
+from schemas.times import now_micros
+from sluice.cli import main
+
+DAY_US = 86_400_000_000
+
+
+def prune(data: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["prune", *options], env={"SLUICE_DATA": str(data)})
+
+
+def put_events(conn: Connection) -> None:
+    """Three events, which Kafka has had for 40, 20 and 0 days."""
+    event = {"topic": "t", "key": "k", "type": "t", "subject_id": "pay", "value": b"{}"}
+    moments = [now_micros() - days * DAY_US for days in (40, 20, 0)]
+    times = [{"event_id": str(at), "recorded_at": at, "published_at": at} for at in moments]
+    conn.execute(insert(outbox), [event | told for told in times])
+
+
+def test_events_older_than_that_go(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'books.sqlite3'}"
+    migrate(url)
+    run_once(url, put_events)
+    assert "outbox                       1 rows" in prune(tmp_path).output
+    assert "outbox                       1 rows" in prune(tmp_path, "--events-older-than", "7d").output
+    assert prune(tmp_path, "--events-older-than", "7d").output.count(" 0 rows") == 5
+
+
+def test_books_that_are_not_there_are_not_made(tmp_path: Path) -> None:
+    ran = prune(tmp_path)
+    assert (ran.exit_code, ran.output.startswith(f"Error: no books at {tmp_path}/books.sqlite3")) == (1, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_age_that_is_none_is_refused(tmp_path: Path) -> None:
+    assert prune(tmp_path, "--events-older-than", "a month").exit_code == 2
