@@ -17,12 +17,14 @@ ROOT = Path(__file__).parents[1]
 
 # What each process has, by the names of its tasks and threads; `tests/tidy/test_lasting.py` misses none.
 GATEWAY = (
+    "browse",
     "commit",
     "controls",
     "group commit",
     "outbox marks",
     "outbox sweep",
     "passwords",
+    "pruning",
     "recovery",
     "relay",
     "verdicts",

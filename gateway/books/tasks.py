@@ -3,10 +3,10 @@
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection, Index, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Index, bindparam, select, update
 
 from gateway.books.sql import Statement
-from gateway.books.tables import Int32, Micros, table_of
+from gateway.books.tables import ABOVE_ALL_IDS, Int32, Micros, table_of
 
 # A void or a reversal that we owe was refused for good; a processor tells of other money or ids than were asked.
 TaskKind = Literal["void_refused", "reversal_refused", "mismatch"]
@@ -40,9 +40,18 @@ _c = tasks.c
 _is_open = _c.resolved_at.is_(None)
 Index("uq_tasks_open", _c.about_id, unique=True, sqlite_where=_is_open, postgresql_where=_is_open)
 Index("ix_tasks_open", _c.id, sqlite_where=_is_open, postgresql_where=_is_open)
+_is_resolved = _c.resolved_at.is_not(None)
+Index("ix_tasks_resolved", _c.id, sqlite_where=_is_resolved, postgresql_where=_is_resolved)
 
 _insert = Statement(lambda insert: insert(tasks).on_conflict_do_nothing())
 _select = Statement(select(tasks).where(_c.id == bindparam("task_id")))
+_LISTED: dict[TaskStatus, ColumnElement[bool]] = {"open": _is_open, "resolved": _is_resolved}
+PAGES = {
+    status: Statement(
+        select(tasks).where(listed, _c.id < bindparam("below")).order_by(_c.id.desc()).limit(bindparam("most"))
+    )
+    for status, listed in _LISTED.items()
+}
 _resolve = Statement(
     update(tasks)
     .where(_c.id == bindparam("task_id"), _is_open)
@@ -73,10 +82,7 @@ def select_task(conn: Connection, task_id: str) -> TaskRow | None:
 
 def list_tasks(conn: Connection, status: TaskStatus, after_id: str | None, most: int) -> list[TaskRow]:
     """Up to `most` tasks that are open or resolved, the newest first, after the one of `after_id`."""
-    query = select(tasks).where(_is_open if status == "open" else _c.resolved_at.is_not(None))
-    if after_id is not None:
-        query = query.where(_c.id < after_id)
-    found = conn.execute(query.order_by(_c.id.desc()).limit(most))
+    found = PAGES[status](conn, below=after_id or ABOVE_ALL_IDS, most=most)
     return [TaskRow(**dict(zip(TaskRow.__struct_fields__, row, strict=True))) for row in found]
 
 

@@ -34,11 +34,14 @@ class Gateway:
             return bool(answer.status == 200)
         return False
 
-    def log_in(self) -> None:
-        """A password is checked, a session written."""
+    def use(self) -> None:
+        """A password is checked, a session written, a list read."""
         body = json.dumps({"email": "customer@example.com", "password": SEED_PASSWORD}).encode()
         with suppress(OSError):
-            urlopen(Request(f"http://localhost:{self.port}/v1/login", body), timeout=1).close()
+            with urlopen(Request(f"http://localhost:{self.port}/v1/login", body), timeout=1) as answer:
+                token = json.load(answer)["access_token"]
+            asked = Request(f"http://localhost:{self.port}/v1/cards", headers={"Authorization": f"Bearer {token}"})
+            urlopen(asked, timeout=1).close()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,7 @@ def test_the_gateway_ends(
         "SLUICE_KAFKA": NO_KAFKA,
         "SLUICE_PORT_OFFSET": str(gateway.port - PORTS["gateway"]),
     }
-    victim(name, "gateway", environment, gateway.log_in).killed(gateway.is_ready)
+    victim(name, "gateway", environment, gateway.use).killed(gateway.is_ready)
     databases.drop(settings.database_url)
 
 

@@ -8,6 +8,7 @@ down_revision = "0004"
 
 Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")  # by its bytes, as in 0001
 OPEN = sa.text("resolved_at IS NULL")
+RESOLVED = sa.text("resolved_at IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -29,6 +30,7 @@ def upgrade() -> None:
     )
     op.create_index("uq_tasks_open", "tasks", ["about_id"], unique=True, sqlite_where=OPEN, postgresql_where=OPEN)
     op.create_index("ix_tasks_open", "tasks", ["id"], sqlite_where=OPEN, postgresql_where=OPEN)
+    op.create_index("ix_tasks_resolved", "tasks", ["id"], sqlite_where=RESOLVED, postgresql_where=RESOLVED)
     for table in ("payments", "operations", "refunds"):
         op.add_column(table, sa.Column("pending_reason", Text, nullable=True))
 

@@ -12,7 +12,7 @@ import gateway.books
 from gateway.books.sql import Statement
 
 # They run once, at a start, and may read all that is there.
-AT_START = {"clock._newest_kept", "sessions._forget_tokens", "sessions._forget_sessions"}
+AT_START = {"clock._newest_kept"}
 
 
 def statements() -> Iterator[tuple[str, Statement]]:

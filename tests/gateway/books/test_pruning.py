@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from gateway.books import pruning
 from gateway.books.accounts import Account, accounts
+from gateway.books.caps import caps
 from gateway.books.engine import Books
 from gateway.books.idempotency import IdempotencyKey, idempotency_keys
 from gateway.books.opening import migrate, open_books
@@ -16,7 +17,6 @@ from gateway.books.outbox import OutboxRow, outbox
 from gateway.books.pruning import DAY_US, HOUR_US, prune
 from gateway.books.sessions import RefreshTokenRow, SessionRow, refresh_tokens, sessions
 from gateway.books.tables import metadata
-from gateway.books.verdicts import caps
 from schemas.times import from_micros, now_micros
 from tests.gateway.payments.stored import operation_in, payment_in
 

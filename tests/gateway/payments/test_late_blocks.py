@@ -13,7 +13,7 @@ from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.verdicts import LateBlock, select_due_blocks
 from gateway.events.verdict_checks import keep_late, keep_unclaimed
 from gateway.payments.late_blocks import act_upon, apply_late_block
-from gateway.payments.recovery import sweep
+from gateway.payments.recovery_pools import sweep
 from schemas.fraud import Outcome, Verdict
 from schemas.times import from_micros, now_micros
 from tests.gateway.conftest import Answer
