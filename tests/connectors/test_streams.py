@@ -127,19 +127,25 @@ def test_workers_share_the_partitions(kafka: str, topic: str, write: Write) -> N
     assert sorted((r.partition, r.offset) for r in records) == [(p, o) for p in range(3) for o in range(2)]
 
 
-@pytest.mark.parametrize("resume_at", [0, 99])
-def test_an_offset_outside_of_the_log_raises(kafka: str, topic: str, write: Write, resume_at: int) -> None:
+def test_an_expired_offset_raises(kafka: str, topic: str, write: Write) -> None:
     write(topic, *(b"%d" % n for n in range(5)))
     expire(kafka, topic, before=3)
     with raising(OffsetGone):
-        drained(KafkaSource(kafka, topic, start={(topic, 0): Bookmark(resume_at)}, tail=False))
+        drained(KafkaSource(kafka, topic, start={(topic, 0): Bookmark(0)}, tail=False))
+
+
+def test_an_offset_past_the_end_of_the_log_goes_back(kafka: str, topic: str, write: Write) -> None:
+    write(topic, *(b"%d" % n for n in range(5)))
+    source = KafkaSource(kafka, topic, start={(topic, 0): Bookmark(99)}, tail=False)
+    assert [record.offset for record in drained(source)] == [0, 1, 2, 3, 4]
 
 
 def test_an_offset_that_expires_while_it_is_read_raises(kafka: str, topic: str, write: Write) -> None:
     write(topic, *(b"%d" % n for n in range(5)))
     expire(kafka, topic, before=3)
     reader = RecordReader(kafka)
-    reader._consumer.assign([TopicPartition(topic, 0, 1)])  # as if it had stood there before the records went
+    reader.bookmarks[(topic, 0)] = Bookmark(1)  # as if it had stood there before the records went
+    reader._consumer.assign([TopicPartition(topic, 0, 1)])
     with pytest.raises(OffsetGone, match=topic):
         reader.poll(10)
     reader.close()

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from iso4217 import Currency
 
-from flows.fraud.codec import inputs_of, verdict_of
+from flows.fraud.codec import inputs_of, streamed_payment, verdict_of
 from flows.fraud.inputs import LabelInput, OutcomeInput
 from flows.fraud.key_shard import SHARDS
 from flows.fraud.one_hot import AMOUNT_COARSE, AMOUNT_FINE, RECIPE
@@ -104,8 +104,8 @@ def test_kept_and_opened_again_it_judges_bit_for_bit_the_same() -> None:
 
 def test_a_payment_whose_clock_was_set_back_is_scored() -> None:
     """At PayPal an hour may lie between a payment's creation and its approval; by the wall clock, any."""
-    created = BEGIN + timedelta(days=3650, hours=1)
-    judged = Operators().process(in_flight(200, occurred_at=created, created_at=created))[0]
+    paid = payment(200, occurred_at=BEGIN + timedelta(hours=1), created_at=BEGIN + timedelta(hours=1))
+    judged = Operators().process(streamed_payment("evt_200", None, paid, BEGIN, 0, 200))[0]
     assert "occurred_at_ahead" not in judged.reasons
 
 
