@@ -15,6 +15,7 @@ from gateway.events.verdict_checks import keep_late, keep_unclaimed
 from gateway.payments.late_blocks import act_upon, apply_late_block
 from gateway.payments.recovery_pools import sweep
 from schemas.fraud import Outcome, Verdict
+from schemas.payments import PROCESSORS
 from schemas.times import from_micros, now_micros
 from tests.gateway.conftest import Answer
 from tests.gateway.payments.conftest import Shop, verdict
@@ -38,7 +39,8 @@ async def late(shop: Shop, payment: str, outcome: Outcome = "block") -> None:
 
 
 async def due(shop: Shop) -> list[LateBlock]:
-    return await shop.gateway.runtime.books.read(select_due_blocks, LATER, 100)
+    books = shop.gateway.runtime.books
+    return [block for name in PROCESSORS for block in await books.read(select_due_blocks, name, LATER, 100)]
 
 
 async def cases(shop: Shop) -> list[Any]:

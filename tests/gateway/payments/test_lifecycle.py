@@ -126,8 +126,8 @@ async def test_a_block_takes_as_long_as_an_issuers_decline(
     runtime = shop.gateway.runtime
     outcomes: list[Outcome] = ["allow", "block"]
 
-    async def wait(payment: str, _: float) -> Verdict:
-        return verdict(payment, outcomes.pop(0))
+    async def wait(payment: PaymentRow, _: float) -> Verdict:
+        return verdict(payment.id, outcomes.pop(0))
 
     monkeypatch.setattr(runtime.verdicts, "wait", wait)
     shop.fault("visa", "slow", seconds=0.3, operation="authorize", times=1)

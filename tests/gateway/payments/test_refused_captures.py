@@ -5,9 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.settings import GatewaySettings
 from tests.gateway.payments.conftest import MASTERCARD, Shop
 from tests.gateway.payments.test_captures_in_parts import capture
 from tests.gateway.payments.test_refunds import operations_of, paid
+
+
+@pytest.fixture
+def hurried(hurried: GatewaySettings) -> GatewaySettings:
+    """A first payment of 51.40 passes the stand-in."""
+    return msgspec.structs.replace(hurried, stand_in_first_card_cap=50_000)
+
 
 REFUSED = 5140  # PayPal authorizes it, and declines to capture it
 REFUSING = {"visa": ("4000000000000341", (1, 2039)), "mastercard": (MASTERCARD, (2, 2039))}
