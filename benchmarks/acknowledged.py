@@ -43,7 +43,7 @@ class Acknowledged(msgspec.Struct, frozen=True):
             reader.close()
 
 
-class Load:
+class AcknowledgedLoad:
     """Pays and writes records until it is stopped, in threads of its own; what fails is tried anew."""
 
     def __init__(self, measured: stack.Stack) -> None:

@@ -26,7 +26,7 @@ import msgspec
 import psutil
 
 from benchmarks import stack
-from benchmarks.acknowledged import Acknowledged, Load
+from benchmarks.acknowledged import Acknowledged, AcknowledgedLoad
 from schemas.times import now
 from sluice.settings import benchmark_environment
 
@@ -70,6 +70,7 @@ def main(cuts: int, put_back: bool) -> None:
                 _put_kafka_back(running, found)
             running.stop()
         finally:
+            _kill(psutil.Process().children(recursive=True))
             disk.unmount()
     _say(found)
     whole = found.records_missing == found.payments_missing == 0 and found.reconciled == found.cuts == cuts
@@ -114,7 +115,7 @@ class Running(msgspec.Struct, frozen=True):
 
     measured: stack.Stack
     supervisor: "subprocess.Popen[bytes]"
-    load: Load
+    load: AcknowledgedLoad
 
     def processes(self) -> list[psutil.Process]:
         """All its processes, the supervisor first, so that nothing is restarted meanwhile."""
@@ -144,7 +145,7 @@ def _start(data: Path, offset: int) -> Running:
         supervisor = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     measured = stack.Stack(data, offset, supervisor, began)
     measured.await_ready()
-    return Running(measured, supervisor, Load(measured))
+    return Running(measured, supervisor, AcknowledgedLoad(measured))
 
 
 def _cut(disk: Disk, running: Running, found: Cuts) -> Running:
@@ -152,9 +153,7 @@ def _cut(disk: Disk, running: Running, found: Cuts) -> Running:
     acknowledged = running.load.acknowledged()
     frozen = running.freeze()
     disk.copy()
-    for process in frozen:
-        process.kill()
-    psutil.wait_procs(frozen, STOPPED_WITHIN_S)
+    _kill(frozen)
     running.supervisor.wait()
     running.load.stop()
     disk.lose_power()
@@ -164,6 +163,13 @@ def _cut(disk: Disk, running: Running, found: Cuts) -> Running:
     found.ready_s.append(round(time.monotonic() - began, 1))
     _check(after, acknowledged, found)
     return after
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, STOPPED_WITHIN_S)
 
 
 def _check(running: Running, acknowledged: Acknowledged, found: Cuts) -> None:

@@ -46,7 +46,7 @@ PAID = 50  # in each phase, ten a second
 CARD = {"number": "4111111111111111", "exp_month": 1, "exp_year": 2039}
 
 
-class Phase(msgspec.Struct, frozen=True):
+class StuckPhase(msgspec.Struct, frozen=True):
     """Milliseconds of others' payments, and of their messages from the event to the record of their delivery."""
 
     payments_ms: Quantiles
@@ -69,7 +69,7 @@ def main(stuck: int, memory: int | None) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
 
 
-async def _drill(measured: stack.Stack, stuck: int) -> dict[str, Phase]:
+async def _drill(measured: stack.Stack, stuck: int) -> dict[str, StuckPhase]:
     busy, other = [_Payer(measured) for _ in range(2)]
     async with aclosing(busy), aclosing(other):
         await busy.sign_up("busy+drill@example.com")
@@ -82,14 +82,14 @@ async def _drill(measured: stack.Stack, stuck: int) -> dict[str, Phase]:
     return phases
 
 
-async def _phase(measured: stack.Stack, payer: "_Payer") -> Phase:
+async def _phase(measured: stack.Stack, payer: "_Payer") -> StuckPhase:
     paid = []
     for _ in range(PAID):
         paid.append(asyncio.create_task(payer.pay()))
         await asyncio.sleep(0.1)
     took = dict(await asyncio.gather(*paid))
     told = await asyncio.to_thread(_told, measured, list(took))
-    return Phase(quantiles(list(took.values())), quantiles(told["email"]), quantiles(told["sms"]))
+    return StuckPhase(quantiles(list(took.values())), quantiles(told["email"]), quantiles(told["sms"]))
 
 
 def _told(measured: stack.Stack, payment_ids: list[str]) -> dict[str, list[float]]:

@@ -26,7 +26,7 @@ settings, shown, state = Settings(data=disk.folder), [], StateFile(disk.folder)
 log = OutputLog(disk.folder / "logs", "one", shown.append)
 
 class Child:
-    name, state, pid, since, restarts = "one", "starting", 1, None, 0
+    name, state, pid, since_us, restarts = "one", "starting", 1, None, 0
 
 beat(settings, "fraud", 1, 1)
 state.write([Child])
