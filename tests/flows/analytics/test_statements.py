@@ -247,6 +247,10 @@ REFUSED = [
     # too much of it
     "SELECT " + ",".join("1" for _ in range(32_000)),
     "SELECT " + "now()," * 6_000 + "1",
+    # and where a quote in a comment makes it look like a text
+    "SELECT --'\n" + ",".join("1" for _ in range(31_000)) + " --'",
+    "SELECT E'\\''," + ",".join("1" for _ in range(31_000)) + ",E'\\''",
+    "SELECT $$'$$," + ",".join("1" for _ in range(31_000)) + ",$$'$$",
 ]
 
 # The largest that pass.
