@@ -31,7 +31,7 @@ HIDDEN = re.compile(
 )
 
 EXPLAIN = re.compile(r"\s*EXPLAIN\s+(?:ANALYZE\s+)?(?:\(\s*[\w\s,]*\)\s*)?", re.IGNORECASE)
-BEGINS_PIVOT = re.compile(r"\s*(?:PIVOT|PIVOT_WIDER|FROM|WITH|SELECT)\b", re.IGNORECASE)
+BEGINS_PIVOT = re.compile(r"\s*(?:PIVOT|PIVOT_WIDER|FROM|WITH|SELECT|DESC|DESCRIBE|SUMMARIZE)\b", re.IGNORECASE)
 UNREAD = re.compile(r"'[^']*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)  # has no words of SQL in it
 WORD = re.compile(r"\w+|[(),;]")
 ENDS_COLUMN = {"USING", "GROUP", "ORDER", "LIMIT", ",", ")", ";"}
