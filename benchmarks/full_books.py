@@ -134,6 +134,7 @@ def _operation(number: int) -> Operation:
         amount=1,
         currency="EUR",
         status="declined",
+        ordinal=number,
         created_at=FIRST_US + number,
         finished_at=FIRST_US + number + 1,
     )

@@ -131,7 +131,7 @@ def _place_of_review(review: Review) -> tuple[bool, str]:
 
 
 def _place_of_operation(operation: Operation) -> OperationPlace:
-    return OperationPlace(operation.created_at, operation.id)
+    return OperationPlace(operation.ordinal, operation.id)
 
 
 def _filters(payments: int) -> Iterator[tuple[str, PaymentFilter]]:

@@ -5,6 +5,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import duckdb
 from cachetools import FIFOCache
@@ -17,18 +18,20 @@ CONNECTIONS_KEPT = 10_000  # a reader opens one per statement, and a statement e
 
 APPENDS = re.compile(r"\s*INSERT\b", re.IGNORECASE)
 
-Admit = Callable[[str, str], None]  # with reader and connection; raises `StatementRefused`
+# With reader, connection and statement, which is checked inside. Raises `StatementRefused`.
+Admit = Callable[[str, str, str], AbstractContextManager[None]]
 
 
-def everybody(_reader: str, _connection_id: str) -> None:
+def everybody(_reader: str, _connection_id: str, _statement: str) -> AbstractContextManager[None]:
     """Admit each statement of each reader."""
+    return nullcontext()
 
 
 class AccessControl:
     """The readers' tokens, the reader behind each connection, and what it may ask."""
 
     def __init__(self, tokens: Mapping[str, str], admit: Admit = everybody) -> None:
-        """`admit` is asked last, when a statement is about to be run."""
+        """`admit` is asked before a statement is checked, which costs something itself."""
         self._tokens = {reader: token.encode() for reader, token in tokens.items()}
         self._admit = admit
         self._statements = Statements()
@@ -58,8 +61,8 @@ class AccessControl:
         try:
             if reader is None:
                 raise StatementRefused("this connection is too old")
-            self._statements.check(statement)
-            self._admit(reader, connection_id)
+            with self._admit(reader, connection_id, statement):
+                self._statements.check(statement)
         except StatementRefused as refusal:
             return f"SELECT error({quoted(f'{REFUSED}{refusal}')})"
         return statement

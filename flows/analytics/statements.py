@@ -30,9 +30,8 @@ HIDDEN = re.compile(
     r"(?:duckdb_(?!columns|constraints|indexes|schemas|tables|types|views)|pg_settings|pragma_)\w*"
 )
 
-PIECE = re.compile(r"'[^']*'|\"[^\"]*\"|\w+|[^\w\s]")
 EXPLAIN = re.compile(r"\s*EXPLAIN\s+(?:ANALYZE\s+)?(?:\(\s*[\w\s,]*\)\s*)?", re.IGNORECASE)
-BEGINS_PIVOT = re.compile(r"\s*(?:PIVOT|PIVOT_WIDER|FROM|WITH|SELECT)\b", re.IGNORECASE)
+BEGINS_PIVOT = re.compile(r"\s*(?:PIVOT|PIVOT_WIDER|FROM|WITH|SELECT|DESC|DESCRIBE|SUMMARIZE)\b", re.IGNORECASE)
 UNREAD = re.compile(r"'[^']*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)  # has no words of SQL in it
 WORD = re.compile(r"\w+|[(),;]")
 ENDS_COLUMN = {"USING", "GROUP", "ORDER", "LIMIT", ",", ")", ";"}
@@ -54,7 +53,7 @@ class Statements:
 
     def check(self, statement: str) -> None:
         """Return if the statement may be asked. Raises `StatementRefused`."""
-        if len(statement) > LENGTH_MAX or sum(1 for _ in PIECE.finditer(statement)) > PIECES_MAX:
+        if len(statement) > LENGTH_MAX or len(duckdb.tokenize(statement)) > PIECES_MAX:
             raise StatementRefused(TOO_LONG)
         tree = self._tree(statement)
         for name in FUNCTION.findall(tree):

@@ -5,7 +5,8 @@ Whatever ends the process (a limit, a crash in DuckDB, a kill), the next one kno
 
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -33,10 +34,14 @@ class RunningStatement(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """A statement that was admitted: on which connection, and when (`time.monotonic`, s)."""
+    """A statement that was admitted: on which connection, and when (`time.monotonic`, s).
+
+    `checked`: the text, while it is checked: DuckDB does not run it yet.
+    """
 
     connection_id: str
     began: float
+    checked: str | None = None
 
 
 class Turns:
@@ -52,8 +57,21 @@ class Turns:
         if blamed:
             log.warning("reader.refused", readers=blamed, seconds=refuse_s)
 
-    def take(self, reader: str, connection_id: str) -> None:
-        """Admit a statement. Raises `StatementRefused`."""
+    @contextmanager
+    def taken(self, reader: str, connection_id: str, statement: str) -> Iterator[None]:
+        """Check a statement inside: it has its reader's turn already, and keeps it where it passes.
+
+        Raises `StatementRefused` where the reader has no turn now.
+        """
+        self._take(reader, Turn(connection_id, time.monotonic(), statement))
+        try:
+            yield
+        except BaseException:
+            self._pass_on(reader, None)
+            raise
+        self._pass_on(reader, Turn(connection_id, time.monotonic()))
+
+    def _take(self, reader: str, turn: Turn) -> None:
         with self._lock:
             left_s = self._refused.get(reader, 0) - time.monotonic()
             if left_s > 0:
@@ -61,17 +79,26 @@ class Turns:
             self._free()
             if reader in self._turns:
                 raise StatementRefused(ONE_AT_A_TIME)
-            self._turns[reader] = Turn(connection_id, time.monotonic())
+            self._turns[reader] = turn
             self._save()
 
+    def _pass_on(self, reader: str, turn: Turn | None) -> None:
+        """After a check: the turn in which the statement runs, or None."""
+        with self._lock:
+            if turn is None:
+                self._turns.pop(reader, None)
+                self._save()
+            else:
+                self._turns[reader] = turn
+
     def running(self) -> list[RunningStatement]:
-        """The statements that run now, the longest running first. Raises `duckdb.OutOfMemoryException`."""
+        """The statements that run now, or are checked, the longest first. Raises `duckdb.OutOfMemoryException`."""
         with self._lock:
             active = self._free() if self._turns else {}
             found = [
-                RunningStatement(reader, active[turn.connection_id], time.monotonic() - turn.began)
+                RunningStatement(reader, text, time.monotonic() - turn.began)
                 for reader, turn in self._turns.items()
-                if turn.connection_id in active
+                if (text := turn.checked or active.get(turn.connection_id)) is not None
             ]
         return sorted(found, key=lambda statement: -statement.seconds)
 
@@ -91,7 +118,9 @@ class Turns:
         over = [
             reader
             for reader, turn in self._turns.items()
-            if turn.connection_id not in active and not (turn.connection_id in about_to and turn.began > newest)
+            if turn.checked is None
+            and turn.connection_id not in active
+            and not (turn.connection_id in about_to and turn.began > newest)
         ]
         for reader in over:
             del self._turns[reader]

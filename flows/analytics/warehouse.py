@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -85,9 +85,9 @@ class Warehouse:
         """Serve readers who ask what they like: one statement each at a time, within the limits."""
         turns = Turns(self._con.cursor(), settings.readers_file(), settings.refuse_s)
 
-        def admit(reader: str, connection_id: str) -> None:
-            turns.take(reader, connection_id)
+        def admit(reader: str, connection_id: str, statement: str) -> AbstractContextManager[None]:
             step_back()  # Quack runs the statement in this thread
+            return turns.taken(reader, connection_id, statement)
 
         serve(self._con, address, AccessControl(tokens, admit))
         self._guard = QueryGuard(turns, settings, self._commit_lock)

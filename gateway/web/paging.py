@@ -84,7 +84,8 @@ class Cursors:
         self._siv = AESSIV(hashlib.blake2b(PURPOSE, key=call.runtime.key, digest_size=64).digest())
         filters = msgspec.structs.asdict(msgspec.structs.replace(call.query, cursor=None, limit=1))
         caller = call.caller
-        self._bound_to = [msgspec.msgpack.encode((call.path, caller.account_id, caller.role, filters))]
+        # As JSON: msgpack has no times beyond the year 9999, where one may be by its zone.
+        self._bound_to = [msgspec.json.encode((call.path, caller.account_id, caller.role, filters))]
 
     def sealed(self, place: Any) -> str:
         """A place as a cursor; the same one each time."""

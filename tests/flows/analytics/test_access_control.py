@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pytest
 
 from connectors.keyfiles import read_or_make
@@ -130,19 +131,47 @@ def test_who_brought_the_process_down_waits_a_while(tmp_path: Path) -> None:
     def turns(refuse_s: float) -> Turns:
         return Turns(con, path, refuse_s)
 
-    turns(600).take("sql", "a connection")
+    def asks(turns: Turns, reader: str) -> None:
+        with turns.taken(reader, "a connection", "SELECT 1"):
+            pass
+
+    asks(turns(600), "sql")
     after = turns(600)
     with pytest.raises(StatementRefused, match="try again in 600 s"):
-        after.take("sql", "another")
-    after.take("bench", "another")
+        asks(after, "sql")
+    asks(after, "bench")
     after.refuse("bench")
     again = turns(600)
     for reader in ("sql", "bench"):
         with pytest.raises(StatementRefused, match="try again in"):
-            again.take(reader, "another")
+            asks(again, reader)
     path.unlink()
-    turns(0).take("sql", "a connection")
-    turns(0).take("sql", "another")
+    asks(turns(0), "sql")
+    asks(turns(0), "sql")
+
+
+def test_a_statement_has_its_turn_while_it_is_checked(tmp_path: Path) -> None:
+    """What the check costs is bounded and has its reader's name on it, like what the statement costs."""
+    con, path = duckdb.connect(), tmp_path / "readers.json"
+    load_quack(con)
+    turns = Turns(con, path, 600)
+
+    def check() -> None:
+        with turns.taken("sql", "a connection", "SELECT 1"):
+            with pytest.raises(StatementRefused, match="one statement at a time"):
+                turns.taken("sql", "another", "SELECT 2").__enter__()
+            turn = turns._turns["sql"]
+            turns._turns["sql"] = msgspec.structs.replace(turn, began=turn.began - 9)
+            [running] = turns.running()
+            assert (running.reader, running.text, running.seconds > 9) == ("sql", "SELECT 1", True)
+            with pytest.raises(StatementRefused, match="try again in"):  # had the process ended in the check
+                Turns(con, path, 600).taken("sql", "another", "SELECT 2").__enter__()
+            raise StatementRefused("not this one")
+
+    with pytest.raises(StatementRefused, match="not this one"):
+        check()
+    assert turns.running() == []
+    Turns(con, path, 600).taken("sql", "another", "SELECT 2").__enter__()
 
 
 def test_each_reader_has_a_token_of_its_own(served: SqlSettings) -> None:

@@ -56,6 +56,8 @@ LEGITIMATE = [
     "FROM (PIVOT payments ON state USING count(*) GROUP BY currency) WHERE currency = 'EUR'",
     "WITH p AS (PIVOT payments ON state USING count(*)) FROM p",
     "FROM payments PIVOT (count(*) FOR state IN ('captured'))",
+    "DESCRIBE PIVOT payments ON state USING count(*)",
+    "SUMMARIZE (PIVOT payments ON state USING count(*))",
     "UNPIVOT payments ON amount, amount_captured",
     "SELECT [now()]",
     "SELECT [now(), now()] AS times, {'at': now()} AS object, now() AS times",
@@ -224,6 +226,7 @@ REFUSED = [
     "PIVOT payments ON state USING max(nextval('s'))",
     "PIVOT payments ON getvariable(state) USING count(*)",
     "PIVOT quack_stop('x') ON state USING count(*)",
+    "DESCRIBE PIVOT payments ON state USING setseed(1)",
     'PIVOT payments ON /* USING */ state USING "quack_stop"(1)',
     "PIVOT payments ON state USING count(*) ORDER BY setseed(0.5)",
     "CREATE TABLE mine AS PIVOT payments ON state",
@@ -247,6 +250,10 @@ REFUSED = [
     # too much of it
     "SELECT " + ",".join("1" for _ in range(32_000)),
     "SELECT " + "now()," * 6_000 + "1",
+    # and where a quote in a comment makes it look like a text
+    "SELECT --'\n" + ",".join("1" for _ in range(31_000)) + " --'",
+    "SELECT E'\\''," + ",".join("1" for _ in range(31_000)) + ",E'\\''",
+    "SELECT $$'$$," + ",".join("1" for _ in range(31_000)) + ",$$'$$",
 ]
 
 # The largest that pass.

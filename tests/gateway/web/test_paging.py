@@ -1,6 +1,7 @@
 """Lists: every page once, whatever is added meanwhile, and no place but one that this list gave."""
 
 import asyncio
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +24,7 @@ class Filtered(Page, frozen=True):
     """A page of a list with a filter."""
 
     color: str | None = None
+    after: datetime | None = None
 
 
 class Numbers:
@@ -119,3 +121,13 @@ async def test_a_cursor_tells_nothing_and_is_the_same_each_time() -> None:
     (_, cursor), (_, again) = [await read(numbers, Page(None, 1)) for _ in range(2)]
     assert cursor == again
     assert "secret" not in cursor
+
+
+@pytest.mark.parametrize("after", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+async def test_a_time_that_utc_has_no_year_for_is_a_filter_like_any(after: str) -> None:
+    numbers = Numbers([(number, "") for number in range(3)])
+    moment = datetime.fromisoformat(after)
+    _, cursor = await read(numbers, Filtered(limit=2, after=moment))
+    assert (await read(numbers, Filtered(cursor, limit=2, after=moment)))[0] == [(0, "")]
+    with pytest.raises(InvalidFields):
+        await read(numbers, Filtered(cursor, limit=2, after=datetime.fromisoformat("2026-01-01T00:00:00Z")))
