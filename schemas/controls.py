@@ -67,6 +67,11 @@ def kind_of(control: Control) -> ControlKind:
             assert_never(control)
 
 
+def replaces(control: Control, known: Control | None) -> bool:
+    """Whether a control replaces what is known under its id: unless that was set later."""
+    return known is None or as_utc(known.recorded_at) <= as_utc(control.recorded_at)
+
+
 def impossible_field(control: Control, now: datetime) -> str | None:
     """The first field of a control that cannot be meant at `now`; None where all of it can be obeyed.
 

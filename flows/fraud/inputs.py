@@ -156,7 +156,10 @@ def label_input(event_id: str, label: Label) -> LabelInput:
 
 
 def epoch_seconds(moment: datetime) -> float:
-    """Seconds since 1970 UTC; a moment without a zone is in UTC. Earlier moments count as 1970, where all time windows have ended long ago."""
+    """Seconds since 1970 UTC; a moment without a zone is in UTC.
+
+    Earlier moments count as 1970, where all time windows have ended long ago.
+    """
     return max(0.0, as_utc(moment).timestamp())
 
 
