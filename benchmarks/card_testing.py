@@ -93,8 +93,14 @@ async def _attack(
         honest_refused=told[True, "block"],
         honest_held=told[True, "review"],
         seconds=round(seconds, 1),
-        outcomes=dict(Counter(f"{who}: {payment['risk']['outcome']}" for who, payment in seen)),
+        outcomes=dict(Counter(f"{who}: {_told(payment)}" for who, payment in seen)),
     )
+
+
+def _told(payment: dict[str, Any]) -> str:
+    """The verdict; where the machine is too busy for the flow to answer in time, it is the stand-in's."""
+    risk = payment["risk"]
+    return f"{risk['outcome']} by the stand-in" if risk["source"] == "stand_in" else str(risk["outcome"])
 
 
 def _honest(number: int, chance: random.Random) -> Purchase:

@@ -4,18 +4,21 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import click
+import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from sqlalchemy import Connection, bindparam, select
 
 from connectors.kafka import is_listening, producer
+from gateway.books.controls import select_settings
 from gateway.books.opening import run_once
 from gateway.books.outbox import OutboxRow, outbox
 from gateway.books.sql import Statement
 from gateway.events.outbox_relay import SOURCE
 from gateway.settings import GatewaySettings
-from schemas.events import headers_of
+from schemas.events import derived_id, headers_of
 from schemas.settings import load
 from schemas.times import from_micros, to_micros
+from schemas.topics import CONTROLS
 
 PAGE = 1_000
 SENT_WITHIN_S = 60.0
@@ -120,14 +123,26 @@ class Resending:
 
 
 def _published_since(url: str, since: int) -> Iterator[OutboxRow]:
-    """The published rows recorded at or after `since` (microseconds UTC), in order, a page at a time."""
+    """The published rows recorded at or after `since` (microseconds UTC), in order, a page at a time.
+
+    A topic keeps the last word on a control: of one that was changed since, that is what is in force.
+    """
+    in_force = run_once(url, select_settings, readonly=True)
     after_id = run_once(url, lambda conn: _last_before(conn, since), readonly=True)
     while True:
         page = run_once(url, lambda conn: _page(conn, after_id), readonly=True)  # noqa: B023 (run at once)
-        yield from (row for row in page if row.published_at is not None and row.recorded_at >= since)
+        told = [row for row in page if row.published_at is not None and row.recorded_at >= since]
+        yield from (_in_force(row, in_force) if row.topic == CONTROLS.name else row for row in told)
         if len(page) < PAGE:
             return
         after_id = page[-1].id
+
+
+def _in_force(row: OutboxRow, settings: dict[str, bytes]) -> OutboxRow:
+    setting = settings.get(row.key, row.value)
+    if setting == row.value:
+        return row
+    return msgspec.structs.replace(row, value=setting, event_id=derived_id(row.event_id, "resend"))
 
 
 def _last_before(conn: Connection, since: int) -> int:

@@ -235,7 +235,11 @@ def _as_asked(model: PaymentModel, found: Evidence) -> Iterator[str]:
 
 
 def _may_be_voided(model: PaymentModel, found: Evidence) -> bool:
-    """By a void, a reviewer, the payer who left, or a reversal of an authorization nobody answered."""
+    """By a void, a reviewer, the payer who left, or a reversal of an authorization nobody answered.
+
+    Or its time has run out: no issuer was asked of it, and no reviewer decided.
+    """
     asked = any(request.happened() != "no" for request in model.of("void"))
     reversed_ = any(o.kind == "reversal" and o.status == "succeeded" for o in found.operations)
-    return asked or bool(model.decided) or model.card is None or reversed_
+    expired = found.payment.is_unsent() and not found.operations
+    return asked or bool(model.decided) or model.card is None or reversed_ or expired

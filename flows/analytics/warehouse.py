@@ -21,8 +21,9 @@ from flows.analytics.turns import Turns
 SCHEMA = ("tables.sql", "views.sql")
 SPILL_MAX = "2GB"
 
-# What DuckDB raises for a value that does not fit its column; any other error is no fault of a record.
-UNFIT = (duckdb.DataError, duckdb.InvalidInputException)
+# What is raised for a value that does not fit its column, or a time that UTC does not have (the first day of the
+# year 1, written in another zone); any other error is no fault of a record.
+UNFIT = (duckdb.DataError, duckdb.InvalidInputException, OverflowError)
 
 log = structlog.get_logger()
 
@@ -121,7 +122,7 @@ class Warehouse:
                 self._write(batch[:half])
                 self._write(batch[half:])
 
-    def _reject(self, item: IngestedRecord, error: duckdb.Error) -> None:
+    def _reject(self, item: IngestedRecord, error: Exception) -> None:
         record = item.record
         log.warning("record.rejected", topic=record.topic, partition=record.partition, offset=record.offset)
         if not item.rows:

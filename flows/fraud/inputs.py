@@ -10,6 +10,7 @@ from schemas.fraud import Label, LabelValue
 from schemas.money import AMOUNT_MAX, UnknownCurrency, unit
 from schemas.payments import Payment
 from schemas.states import DeclineCode
+from schemas.times import as_utc
 
 DAY = 86_400.0  # seconds
 AHEAD_MAX = timedelta(minutes=5)
@@ -155,8 +156,11 @@ def label_input(event_id: str, label: Label) -> LabelInput:
 
 
 def epoch_seconds(moment: datetime) -> float:
-    """Seconds since 1970 UTC. Earlier moments count as 1970, where all time windows have ended long ago."""
-    return max(0.0, moment.timestamp())
+    """Seconds since 1970 UTC; a moment without a zone is in UTC.
+
+    Earlier moments count as 1970, where all time windows have ended long ago.
+    """
+    return max(0.0, as_utc(moment).timestamp())
 
 
 def is_ahead(occurred_at: datetime, recorded_at: datetime) -> bool:

@@ -3,14 +3,16 @@
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import msgspec
 
 from flows.fraud.inputs import Features
 from flows.fraud.scoring import ScoredPayment, StreamedPayment
-from schemas.controls import SCORE, Control, deciding_entry
+from schemas.controls import SCORE, Control, deciding_entry, replaces
 from schemas.fraud import OUTCOMES, Hold, ListEntry, Outcome, Rule, Source
+
+C = TypeVar("C", Rule, ListEntry)
 
 
 class RiskDecision(msgspec.Struct, frozen=True):
@@ -31,12 +33,12 @@ class Controls:
         self._index()
 
     def apply(self, control: Control) -> None:
-        """Put a rule or list entry in force; it replaces the one with the same id."""
+        """Put a rule or list entry in force; it replaces the one with the same id, unless that was set later."""
         match control:
             case Rule():
-                self._rules[control.id] = control
+                _replace(self._rules, control)
             case ListEntry():
-                self._entries[control.id] = control
+                _replace(self._entries, control)
             case _:
                 assert_never(control)
         self._index()
@@ -61,6 +63,11 @@ class Controls:
             self._listed.setdefault((entry.kind, entry.value), []).append(entry)
         controls = [self._in_force, sorted(self._entries.values(), key=lambda entry: entry.id)]
         self.version = "rules-" + hashlib.sha256(msgspec.json.encode(controls)).hexdigest()[:8]
+
+
+def _replace(known: dict[str, C], control: C) -> None:
+    if replaces(control, known.get(control.id)):
+        known[control.id] = control
 
 
 def rules_met(payment: ScoredPayment, controls: Controls) -> list[Rule]:

@@ -54,6 +54,9 @@ _about = Statement(
 )
 
 
+_settings = Statement(select(_c.id, _c.setting))
+
+
 def add_rules(conn: Connection, rules: Iterable[Rule], now: int) -> None:
     """Write the rules that are not in the books yet, each with its event, at `now` (microseconds UTC)."""
     for rule in rules:
@@ -82,6 +85,11 @@ def select_entries(conn: Connection, instrument_id: str, merchant_id: str) -> li
     """The list entries about an instrument or a merchant, those that have expired among them."""
     found = _about(conn, instrument_id=instrument_id, merchant_id=merchant_id)
     return [msgspec.json.decode(row.setting, type=ListEntry) for row in found]
+
+
+def select_settings(conn: Connection) -> dict[str, bytes]:
+    """What is told of each control by its id: the value of its event."""
+    return {row.id: row.setting.encode() for row in _settings(conn)}
 
 
 def _row(control: Control) -> ControlRow:

@@ -13,7 +13,7 @@ from connectors.kafka import is_listening
 from connectors.lasting import LastingThread
 from connectors.record_reader import RecordReader, places
 from connectors.records import Record, read
-from schemas.controls import Control, impossible_field
+from schemas.controls import Control, impossible_field, replaces
 from schemas.events import Event
 from schemas.fraud import ListEntry, Rule
 from schemas.times import now
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 class ControlsInbox:
-    """Reads `controls.v1`. `keep` is awaited with what it told: of each control the newest record.
+    """Reads `controls.v1`. `keep` is awaited with what it told: of each control what was set last.
 
     `awaited_ids`: controls that this gateway has published, or is about to; before they stand there it is not
     ready, for the fraud flow could not obey them. `on_refused` is called with the field of a control that has an
@@ -79,7 +79,9 @@ class ControlsInbox:
                 reader.add(place)
             told: dict[str, Control] = {}
             while not self._stop.is_set():
-                told |= {control.id: control for control in self._obeyed(reader.poll())}
+                for control in self._obeyed(reader.poll()):
+                    if replaces(control, told.get(control.id)):
+                        told[control.id] = control
                 if reader.at_end() and (told or not (self._awaited_ids or self._caught_up.is_set())):
                     self._hand_over(list(told.values()))
                     told = {}

@@ -56,7 +56,7 @@ def _impossible_field(verdict: Verdict) -> str | None:
         return "reasons"
     if len(verdict.features) > FEATURES_MAX or _too_long(verdict.features):
         return "features"
-    return "model" if _too_long((verdict.model, verdict.rules)) else None
+    return "model" if _too_long((verdict.model, verdict.rules)) or "\0" in verdict.model else None
 
 
 def _too_long(texts: Iterable[str]) -> bool:
@@ -70,6 +70,10 @@ def keep_late(conn: Connection, verdicts: list[Verdict]) -> None:
         insert_late(conn, verdict, now)
 
 
+def _payment_of(conn: Connection, verdict: Verdict) -> PaymentRow | None:
+    return select_payment(conn, verdict.payment) if "\0" not in verdict.payment else None  # PostgreSQL takes none
+
+
 def keep_unclaimed(conn: Connection, verdicts: list[Verdict]) -> list[str]:
     """Store those of the verdicts whose payment the stand-in has judged: its process did not live to hear them.
 
@@ -78,7 +82,7 @@ def keep_unclaimed(conn: Connection, verdicts: list[Verdict]) -> list[str]:
     """
     refused, now = [], steady_micros()
     for verdict in verdicts:
-        payment = select_payment(conn, verdict.payment)
+        payment = _payment_of(conn, verdict)
         field = wrong_field(verdict, judged_payment(payment)) if payment else "payment"
         risk = payment.applied_risk() if payment else None
         if field is not None:

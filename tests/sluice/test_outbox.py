@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from msgspec.json import decode
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from connectors.record_reader import RecordReader
+from gateway.books.controls import add_rules, keep_controls
 from gateway.books.opening import migrate, run_once
-from gateway.books.outbox import outbox
-from schemas.times import from_micros
+from gateway.books.outbox import outbox, select_history
+from schemas.controls import DEFAULTS
+from schemas.fraud import Rule
+from schemas.times import from_micros, now
 from sluice import outbox as command
 from sluice.cli import main
 from tests.patience import until
@@ -65,6 +70,19 @@ def test_published_events_since_a_time_are_sent_again_in_order(
     assert read_all(kafka, topic, 6) == [(b"%d" % n, f"evt_{n}") for n in range(4, 10)]
     naive = since.removesuffix("+00:00")
     assert CliRunner().invoke(main, ["outbox", "resend", "--since", naive], env=environment).exit_code == 0
+
+
+def test_of_a_rule_that_was_changed_since_what_is_in_force_is_sent(tmp_path: Path) -> None:
+    url, changed, left = f"sqlite:///{tmp_path / 'books.sqlite3'}", DEFAULTS[0], DEFAULTS[1]
+    migrate(url)
+    run_once(url, lambda conn: add_rules(conn, (changed, left), BEGAN))
+    run_once(url, lambda conn: conn.execute(outbox.update().values(published_at=1)))
+    changed = replace(changed, threshold=2, recorded_at=now())
+    run_once(url, lambda conn: keep_controls(conn, [changed]))
+    sent = list(command._published_since(url, BEGAN))
+    assert [decode(row.value, type=Rule) for row in sent] == [changed, left]
+    (first,) = run_once(url, lambda conn: select_history(conn, changed.id))
+    assert first.event_id not in [row.event_id for row in sent]
 
 
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path) -> None:

@@ -54,6 +54,10 @@ UNREADABLE: dict[str, Record] = {
     ),
     "an unknown state": msgspec.structs.replace(GOOD, value=body(state="exploded")),
     "a month 13": msgspec.structs.replace(GOOD, value=body(created_at="2026-13-01T00:00:00Z")),
+    "a time before the year 1": msgspec.structs.replace(GOOD, value=body(created_at="0001-01-01T00:00:00+14:00")),
+    "a time after the year 9999": msgspec.structs.replace(
+        GOOD, value=body(created_at="9999-12-31T23:00:00-14:00")
+    ),
     "a card number in clear": msgspec.structs.replace(GOOD, value=body(merchant="acc 4111 1111 1111 1111")),
 }
 

@@ -1,6 +1,6 @@
 """What the flow does not obey, learn or count: a topic is written by whoever can reach it."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import msgspec
@@ -55,6 +55,15 @@ def test_a_label_with_an_impossible_value_is_not_learned(change: dict[str, Any])
     assert isinstance(learned, LabelInput)
     told = msgspec.structs.replace(LABEL, **change)
     assert inputs_of((RECORD, new_event("label.recorded", "/test", told.payment, told, now()))) == []
+
+
+@pytest.mark.parametrize("zone", [None, UTC, timezone(timedelta(hours=14))])
+def test_a_label_of_the_year_1_stops_no_flow(zone: tzinfo | None) -> None:
+    assert isinstance(LABEL, Label)
+    told = msgspec.structs.replace(LABEL, occurred_at=datetime(1, 1, 1, tzinfo=zone))
+    (learned,) = inputs_of((RECORD, new_event("label.recorded", "/test", told.payment, told, now())))
+    assert isinstance(learned, LabelInput)
+    assert learned.at == 0
 
 
 def test_a_payment_ahead_of_our_own_clock_moves_no_windows() -> None:

@@ -1,6 +1,6 @@
 """Rules and lists: which of them decides, and that a change is in force at once."""
 
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 
 import msgspec
 import pytest
@@ -87,6 +87,15 @@ def test_a_new_rule_is_in_force_and_a_default_can_be_disabled() -> None:
     assert controls.version != before
     controls.apply(msgspec.structs.replace(DEFAULTS[0], enabled=False))
     assert decide(judged(0.0, count_1m=20), controls).outcome == "allow"
+
+
+@pytest.mark.parametrize("zone", [BEGIN.tzinfo, None])
+def test_what_is_told_again_does_not_replace_what_was_set_later(zone: tzinfo | None) -> None:
+    controls, told = Controls(), Rule("mine", "count_1m", 2, "block", "mine", True, BEGIN.replace(tzinfo=zone))
+    off = msgspec.structs.replace(told, enabled=False, recorded_at=BEGIN + timedelta(seconds=1))
+    for control in (told, off, told):
+        controls.apply(control)
+    assert controls.met({"count_1m": 9.0}) == []
 
 
 def test_a_rule_on_an_unknown_feature_is_never_met() -> None:

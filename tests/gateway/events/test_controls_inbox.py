@@ -78,6 +78,18 @@ async def test_all_that_stood_there_at_the_start_is_known_before_it_is_ready(kaf
     await inbox.close()
 
 
+async def test_what_is_told_again_does_not_hide_what_was_set_later(kafka: str, analyst: Analyst) -> None:
+    told = entry()
+    changed = msgspec.structs.replace(told, list="allow", recorded_at=now())
+    for control in (told, changed, told):
+        analyst.set(control)
+    kept = Kept()
+    inbox = ControlsInbox(kafka, (), kept.keep, kept.refused.append)
+    await eventually(inbox.ready)
+    assert kept.controls[told.id] == changed
+    await inbox.close()
+
+
 async def test_a_change_arrives_and_what_cannot_be_meant_is_refused(kept: Kept, analyst: Analyst) -> None:
     told, nonsense = entry(), msgspec.structs.replace(DEFAULTS[0], id=new_id("rule"), feature="; nothing")
     analyst.set(nonsense)

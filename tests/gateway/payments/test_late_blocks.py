@@ -249,6 +249,8 @@ async def test_a_block_of_a_payment_from_before_a_restart_is_late(shop: Shop) ->
     ("field", "change"),
     [
         ("payment", lambda verdict: {"payment": "pay_nobody_has"}),
+        ("payment", lambda verdict: {"payment": f"{verdict.payment}\0"}),
+        ("model", lambda verdict: {"model": "\0"}),
         ("instrument", lambda verdict: {"instrument": "fp_other"}),
         ("merchant", lambda verdict: {"merchant": "acc_other"}),
         ("source", lambda verdict: {"source": "stand_in"}),
