@@ -33,10 +33,10 @@ class Policy(msgspec.Struct, frozen=True):
     `lease_us`: how long work in hand belongs to a worker. `unknown_window_us`: from the end of a call's timeout to
     the first look-up of it, and between the later ones. `watch_us`: the pauses before each further look-up of a
     call that was given up. `review_max_us`: how long a review whose issuer was not asked stays open.
-    `first_card_cap`: that of a card or payer that never paid. `ask_payer_us`: the pauses before each question
-    whether the payer approved an order; after the last one it is given up. `recovery_calls`: what recovery has in
-    hand at one processor. `release_us`: the pauses before each further try of a release that was refused, after
-    which a person is asked.
+    `first_card_cap`: that of a card or payer that never paid, `new_cards` how many payments by such cards of a
+    customer a day. `ask_payer_us`: the pauses before each question whether the payer approved an order; after the
+    last one it is given up. `recovery_calls`: what recovery has in hand at one processor. `release_us`: the pauses
+    before each further try of a release that was refused, after which a person is asked.
     """
 
     worker_id: str
@@ -48,6 +48,7 @@ class Policy(msgspec.Struct, frozen=True):
     card_cap: int
     merchant_cap: int
     first_card_cap: int
+    new_cards: int
     rates: EuroRates
     ask_payer_us: tuple[int, ...] = ASK_PAYER_US
     recovery_calls: int = 32
@@ -66,6 +67,7 @@ def policy_of(settings: GatewaySettings) -> Policy:
         card_cap=settings.stand_in_card_cap,
         merchant_cap=settings.stand_in_merchant_cap,
         first_card_cap=settings.stand_in_first_card_cap,
+        new_cards=settings.stand_in_new_cards,
         rates=EuroRates(settings.euro_rates),
         recovery_calls=settings.recovery_calls,
         release_us=RELEASE_US[settings.profile],

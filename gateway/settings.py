@@ -22,8 +22,9 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     `vault` is the path of the vault's Unix socket (default: the one the vault opens for this data directory).
     `review_max_s`: how long a payment may wait for a reviewer before its issuer is asked; then it is voided.
     `stand_in_…_cap` bound what may pass unjudged per UTC day, in euro cents; the first card's is that of a card or
-    payer that never paid. `euro_rates`: a table of rates in the European Central Bank's format (default: the one
-    that was the newest when this release was made).
+    payer that never paid; `stand_in_new_cards` bounds the payments by such cards of one customer. `euro_rates`: a
+    table of rates in the European Central Bank's format (default: the one that was the newest when this release
+    was made).
     """
 
     public_url: str = ""
@@ -41,6 +42,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     stand_in_card_cap: int = 50_000
     stand_in_merchant_cap: int = 2_000_000
     stand_in_first_card_cap: int = 5_000
+    stand_in_new_cards: int = 3
     euro_rates: Path | None = None
 
     def __post_init__(self) -> None:

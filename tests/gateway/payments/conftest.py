@@ -146,7 +146,9 @@ def processor_settings(gateway_settings: GatewaySettings, free_offset: Callable[
 @pytest.fixture
 def hurried(gateway_settings: GatewaySettings, kafka: str) -> GatewaySettings:
     """Settings with a real broker, and a silent processor is given up after a second."""
-    return msgspec.structs.replace(gateway_settings, kafka=kafka, call_timeout_s=1.0, verdict_budget_ms=20)
+    return msgspec.structs.replace(
+        gateway_settings, kafka=kafka, call_timeout_s=1.0, verdict_budget_ms=20, stand_in_new_cards=100
+    )
 
 
 @pytest.fixture

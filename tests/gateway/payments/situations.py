@@ -13,7 +13,7 @@ from gateway.payments.transitions import settle
 from gateway.policy import Policy
 from schemas.states import PaymentState
 
-POLICY = Policy("wrk", 15, 10, 60, (100, 500), 1000, 1, 1, 1, EuroRates())
+POLICY = Policy("wrk", 15, 10, 60, (100, 500), 1000, 1, 1, 1, 1, EuroRates())
 SENT_AT = 1000
 NOW = 2000
 

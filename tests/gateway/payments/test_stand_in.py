@@ -8,6 +8,7 @@ import pytest
 
 from gateway.books.controls import keep_controls
 from gateway.books.payments import PaymentRow, existing_payment
+from schemas.cards import check_digit
 from schemas.fraud import ListEntry
 from schemas.times import EPOCH, now
 from tests.gateway.payments.conftest import MASTERCARD, Shop
@@ -148,3 +149,20 @@ async def test_what_came_to_nothing_gives_its_caps_back(shop: Shop) -> None:
     await shop.post(f"/v1/payments/{voided}/void", {}, who="merchant")
     assert (await shop.pay(5_500, currency="USD", payment_method=fine)).json["state"] == "captured"
     assert (await shop.pay(45_001, payment_method=fine)).json["state"] == "captured"
+
+
+async def test_of_cards_that_never_paid_a_customer_has_so_many_a_day(shop: Shop) -> None:
+    runtime = shop.gateway.runtime
+    runtime.policy = msgspec.structs.replace(runtime.policy, new_cards=2)
+    fifth_digits = range(4)
+    paid = []
+    for digit in range(4):
+        digits = f"4{digit}5555555555555"
+        card = {"type": "card", "card": await shop.card(digits + check_digit(digits)), "cvc": "100"}
+        paid.append((await shop.pay(100, payment_method=card)).json)
+    assert [payment["state"] for payment in paid] == ["captured", "captured", "in_review", "in_review"]
+    assert await reasons(shop, paid[2]["id"]) == ["stand_in_new_cards"]
+    assert (await shop.get(f"/v1/payments/{paid[2]['id']}"))["risk"]["hold"] == "unsent"
+    assert len(shop.ledger()) == 2
+    known = {"type": "card", "card": paid[0]["payment_method"]["card"], "cvc": "100"}
+    assert (await shop.pay(100, payment_method=known)).json["state"] == "captured"
