@@ -20,7 +20,7 @@ from schemas.times import from_micros, to_micros
 PAGE = 1_000
 SENT_WITHIN_S = 60.0
 # Not idempotent: a broker that lost records gives out producer ids anew that live producers have, and takes the
-# records of the second one for repeats of the first one's. Here repeats do no harm, and one request keeps the order.
+# records of the second one for repeats of the first one's. Here repeats do no harm; one request keeps the order.
 PLAIN = {"enable.idempotence": False, "max.in.flight.requests.per.connection": 1}
 CLOCKS_DIFFER = timedelta(minutes=1)  # of the gateways that wrote the rows
 
