@@ -132,7 +132,7 @@ class RecordReader:
             self._unchecked.discard(place)
             if record.offset < mark.offset:
                 if record.timestamp_ms != mark.read_ms:
-                    self._move(place, self._back_in_time(place, mark))
+                    self._move(place, self._back_in_time(place, mark, *self._bounds(place)))
                 return None
         elif self._epochs.get(place, epoch) != epoch:
             self._move(place, mark)
@@ -143,14 +143,14 @@ class RecordReader:
     def _meet(self, place: Place, error: KafkaError) -> None:
         """Pass over an error that passes by itself. Raises `OffsetGone`, or `RuntimeError` for any other error."""
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._move(place, self._within(place, self.bookmarks[place], *self._bounds(place)))
+            low, high = self._bounds(place)
+            self._move(place, self._within(place, self.bookmarks[place], low, high), low)
         elif error.code() not in PASSING:
             raise RuntimeError(f"cannot read {place[0]}/{place[1]}: {error.str()}")
 
-    def _move(self, place: Place, mark: Bookmark) -> None:
-        """Read a partition on from elsewhere."""
+    def _move(self, place: Place, mark: Bookmark, low: int = 0) -> None:
+        """Read a partition on from elsewhere. The broker is not asked: it may just be going away again."""
         self._moved.add(place)
-        low, _ = self._bounds(place)
         # Not a seek: that fails while the partition is in an error.
         self._consumer.incremental_unassign([TopicPartition(*place)])
         self._added.append(self._entered(place, mark, low))
@@ -168,7 +168,7 @@ class RecordReader:
     def _within(self, place: Place, mark: Bookmark, low: int, high: int) -> Bookmark:
         """A bookmark that is in the log. Raises `OffsetGone` where its records have expired."""
         if mark.offset > high:
-            return self._back_in_time(place, mark)
+            return self._back_in_time(place, mark, low, high)
         if mark.offset >= low:
             return mark
         if place[0] not in self._may_expire:
@@ -176,9 +176,8 @@ class RecordReader:
         log.warning("offset.expired", topic=place[0], partition=place[1], offset=mark.offset, earliest=low)
         return Bookmark(low)
 
-    def _back_in_time(self, place: Place, mark: Bookmark) -> Bookmark:
+    def _back_in_time(self, place: Place, mark: Bookmark, low: int, high: int) -> Bookmark:
         """Where to read on in a log that lost the records before a bookmark: every later one is new."""
-        low, high = self._bounds(place)
         back = low
         if mark.read_ms is not None:
             wanted = TopicPartition(*place, max(0, mark.read_ms - BACK_MS))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+import structlog
 from bytewax import operators as op
 from bytewax.dataflow import Stream, operator
 from bytewax.inputs import (
@@ -21,7 +22,7 @@ from bytewax.inputs import (
     StatelessSourcePartition,
 )
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connectors.kafka import producer
 from connectors.record_reader import Bookmark, Bookmarks, OffsetGone, RecordReader, places
@@ -43,6 +44,8 @@ __all__ = [
 ]
 
 ACK_S = 30.0  # a killed broker accepts writes again after 5 s
+
+log = structlog.get_logger()
 
 
 class DeliveryFailed(Exception):
@@ -228,7 +231,10 @@ class _PeriodicTopics(StatelessSourcePartition[Record]):
 
 
 class KafkaSink(DynamicSink[Out]):
-    """Writes records and waits until Kafka acknowledges all of a batch. Raises `DeliveryFailed`."""
+    """Writes records and waits until Kafka acknowledges all of a batch. Raises `DeliveryFailed`.
+
+    A producer that gave up is replaced, and sends the whole batch: records may come twice, as after a restart.
+    """
 
     def __init__(self, bootstrap: str, ack_s: float = ACK_S) -> None:
         self._bootstrap, self._ack_s = bootstrap, ack_s
@@ -240,11 +246,22 @@ class KafkaSink(DynamicSink[Out]):
 
 class _KafkaWriter(StatelessSinkPartition[Out]):
     def __init__(self, bootstrap: str, ack_s: float) -> None:
-        self._producer = producer(bootstrap, **{"message.timeout.ms": int(ack_s * 1000)})
-        self._ack_s = ack_s
+        self._bootstrap, self._ack_s = bootstrap, ack_s
+        self._producer = self._new_producer()
         self._errors: list[KafkaError] = []
 
     def write_batch(self, items: list[Out]) -> None:
+        try:
+            self._write(items)
+        except (KafkaException, SystemError) as error:  # it gave up for good, as after a broker that lost records
+            log.warning("producer.replaced", error=type(error).__name__)
+            self._producer, self._errors = self._new_producer(), []
+            self._write(items)
+
+    def _new_producer(self) -> Producer:
+        return producer(self._bootstrap, **{"message.timeout.ms": int(self._ack_s * 1000)})
+
+    def _write(self, items: list[Out]) -> None:
         for item in items:
             self._produce(item)
         left = self._producer.flush(self._ack_s + 1)

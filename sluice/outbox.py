@@ -22,6 +22,9 @@ from schemas.topics import CONTROLS
 
 PAGE = 1_000
 SENT_WITHIN_S = 60.0
+# Not idempotent: a broker that lost records gives out producer ids anew that live producers have, and takes the
+# records of the second one for repeats of the first one's. Here repeats do no harm; one request keeps the order.
+PLAIN = {"enable.idempotence": False, "max.in.flight.requests.per.connection": 1}
 CLOCKS_DIFFER = timedelta(minutes=1)  # of the gateways that wrote the rows
 
 _c = outbox.c
@@ -81,7 +84,9 @@ class Resending:
     """Sends rows in their order, and counts what Kafka acknowledged."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._producer: Producer = producer(bootstrap, **{"message.timeout.ms": int(SENT_WITHIN_S * 1000)})
+        self._producer: Producer = producer(
+            bootstrap, **PLAIN, **{"message.timeout.ms": int(SENT_WITHIN_S * 1000)}
+        )
         self._errors: list[KafkaError] = []
         self.sent = 0
 

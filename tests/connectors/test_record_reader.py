@@ -5,7 +5,10 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
+import pytest
+from confluent_kafka import KafkaException
 from structlog.testing import capture_logs
 
 from connectors.kafka import create_topics, producer
@@ -116,3 +119,28 @@ def test_a_restart_that_lost_nothing_repeats_nothing(new_topic: Callable[..., st
     assert client.flush(60) == 0
     assert values(read(resumed, lambda records: bool(records)), (topic, 0)) == ["two"]
     resumed.close()
+
+
+def test_a_broker_that_goes_away_again_ends_nobody(
+    tmp_path: Path,
+    class_path: list[Path],
+    free_ports: Callable[[int], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port, controller_port = free_ports(2)
+    node = Broker(tmp_path / "kafka", port, controller_port, heap_mb=256, jit="c1")
+    reader = RecordReader(node.bootstrap)
+    with running(node, class_path):
+        put(node, WHOLE, "old", OLD)
+        reader.add(WHOLE)
+        read(reader, lambda records: len(records) == OLD)
+
+    def is_away(*_: object) -> NoReturn:
+        raise KafkaException("the broker is away again")
+
+    monkeypatch.setattr(reader, "_bounds", is_away)
+    with running(node, class_path):  # under a new epoch, after which each partition is looked at
+        put(node, WHOLE, "new", 2)
+        found = read(reader, lambda records: len(records) == 2)
+    assert values(found, WHOLE) == ["new0", "new1"]
+    reader.close()

@@ -8,7 +8,8 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 from bytewax import operators as op
@@ -37,6 +38,7 @@ from schemas.fraud import Label
 from schemas.ids import new_id
 from schemas.times import now
 from schemas.topics import Topic
+from tests.gateway.events.test_relay_faults import give_up
 from tests.patience import best_of, until
 
 Write = Callable[..., None]
@@ -315,6 +317,27 @@ def test_the_sink_raises_where_the_topic_does_not_exist(kafka: str) -> None:
     op.output("out", op.input("in", flow, TestingSource(outs)), KafkaSink(kafka, ack_s=1))
     with raising(DeliveryFailed):
         run_main(flow)
+
+
+@pytest.mark.parametrize("gave_up_before", [True, False])
+def test_the_sink_replaces_a_producer_that_gave_up(
+    kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch, gave_up_before: bool
+) -> None:
+    writer = KafkaSink(kafka).build("out", 0, 1)
+    first = writer._producer
+    if gave_up_before:
+        give_up(first)
+    else:  # meanwhile: its `flush` returns nothing and sets no exception
+        failing = SimpleNamespace(produce=first.produce, poll=first.poll, flush=failed_flush)
+        monkeypatch.setattr(writer, "_producer", failing)
+    writer.write_batch([Out(topic, b"key", [], b"%d" % n) for n in range(3)])
+    writer.write_batch([Out(topic, b"key", [], b"3")])
+    found = [r.value for r in drained(KafkaSource(kafka, topic, tail=False))]
+    assert list(dict.fromkeys(found)) == [b"%d" % n for n in range(4)]
+
+
+def failed_flush(_timeout_s: float) -> NoReturn:
+    raise SystemError("returned NULL without setting an exception")
 
 
 def test_decoding_sets_aside_what_nobody_can_read() -> None:

@@ -1,5 +1,6 @@
 """`sluice outbox resend`: what Kafka had and lost is sent again, once more and in order."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from msgspec.json import decode
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
+from connectors.kafka import producer
 from connectors.record_reader import RecordReader
 from gateway.books.controls import add_rules, keep_controls
 from gateway.books.opening import migrate, run_once
@@ -17,7 +19,9 @@ from schemas.controls import DEFAULTS
 from schemas.fraud import Rule
 from schemas.times import from_micros, now
 from sluice import outbox as command
+from sluice.broker import Broker
 from sluice.cli import main
+from tests.connectors.test_record_reader import TOPIC, running
 from tests.patience import until
 
 SECOND_US = 1_000_000
@@ -83,6 +87,31 @@ def test_of_a_rule_that_was_changed_since_what_is_in_force_is_sent(tmp_path: Pat
     assert [decode(row.value, type=Rule) for row in sent] == [changed, left]
     (first,) = run_once(url, lambda conn: select_history(conn, changed.id))
     assert first.event_id not in [row.event_id for row in sent]
+
+
+def test_a_producer_id_that_kafka_gives_out_twice_is_in_nobodys_way(
+    class_path: list[Path], free_ports: Callable[[int], list[int]], tmp_path: Path
+) -> None:
+    port, controller_port = free_ports(2)
+    node = Broker(tmp_path / "kafka", port, controller_port, heap_mb=256, jit="c1")
+    environment = {"SLUICE_DATA": str(tmp_path), "SLUICE_KAFKA": node.bootstrap}
+    url = f"sqlite:///{tmp_path / 'books.sqlite3'}"
+    migrate(url)
+    run_once(url, lambda conn: rows(conn, TOPIC.name, 4))
+    with running(node, class_path):
+        pass
+    shutil.copytree(node.directory / "data", tmp_path / "earlier")
+    with running(node, class_path):
+        live = producer(node.bootstrap)  # of the gateway: its id is given out in the time that is lost
+        live.produce(TOPIC.name, b"lost", key="key")
+        assert live.flush(60) == 0
+    shutil.rmtree(node.directory / "data")
+    shutil.move(tmp_path / "earlier", node.directory / "data")
+    with running(node, class_path):
+        live.produce(TOPIC.name, b"live", key="key")
+        assert live.flush(60) == 0
+        ran = CliRunner().invoke(main, ["outbox", "resend", "--since", "2020-01-01"], env=environment)
+    assert (ran.exit_code, ran.output) == (0, "sent 3 events again\n")
 
 
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path) -> None:

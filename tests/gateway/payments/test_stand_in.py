@@ -154,7 +154,6 @@ async def test_what_came_to_nothing_gives_its_caps_back(shop: Shop) -> None:
 async def test_of_cards_that_never_paid_a_customer_has_so_many_a_day(shop: Shop) -> None:
     runtime = shop.gateway.runtime
     runtime.policy = msgspec.structs.replace(runtime.policy, new_cards=2)
-    fifth_digits = range(4)
     paid = []
     for digit in range(4):
         digits = f"4{digit}5555555555555"
