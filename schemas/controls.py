@@ -72,7 +72,7 @@ def impossible_field(control: Control, now: datetime) -> str | None:
 
     Whatever its types allow arrives here: a topic is written by whoever can reach it.
     """
-    if not 0 < len(control.id) <= ID_MAX:
+    if not _is_id(control.id):
         return "id"
     if as_utc(control.recorded_at) > now + AHEAD_MAX:
         return "recorded_at"
@@ -82,9 +82,13 @@ def impossible_field(control: Control, now: datetime) -> str | None:
         case Rule():
             return _impossible_in_rule(control)
         case ListEntry():
-            return None if 0 < len(control.value) <= ID_MAX else "value"
+            return None if _is_id(control.value) else "value"
         case _:
             assert_never(control)
+
+
+def _is_id(text: str) -> bool:
+    return 0 < len(text) <= ID_MAX and "\0" not in text  # PostgreSQL takes none, nor anything read after it
 
 
 def _impossible_in_rule(rule: Rule) -> str | None:

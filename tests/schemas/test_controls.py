@@ -25,6 +25,7 @@ def test_a_stack_without_labels_can_block() -> None:
     [
         ("id", {"id": ""}),
         ("id", {"id": "x" * 1000}),
+        ("id", {"id": "ru\0le"}),
         ("feature", {"feature": ""}),
         ("feature", {"feature": "count_1m; DROP"}),
         ("threshold", {"threshold": float("nan")}),
@@ -42,7 +43,10 @@ def test_a_rule_with_an_impossible_value_is_not_obeyed(field: str, change: dict[
     assert impossible_field(msgspec.structs.replace(RULE, **change), now()) == field
 
 
-@pytest.mark.parametrize(("field", "change"), [("value", {"value": ""}), ("value", {"value": "x" * 1000})])
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [("value", {"value": ""}), ("value", {"value": "x" * 1000}), ("value", {"value": "fp_\0"})],
+)
 def test_a_list_entry_with_an_impossible_value_is_not_obeyed(field: str, change: dict[str, Any]) -> None:
     assert impossible_field(ENTRY, now()) is None
     assert impossible_field(msgspec.structs.replace(ENTRY, **change), now()) == field
