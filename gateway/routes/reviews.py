@@ -49,7 +49,8 @@ class ReviewList(Listing[ReviewView], frozen=True):
 class ReviewDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`approve` captures the money, or leaves that to a merchant who captures; `reject` releases it.
 
-    Where the issuer was not asked yet, `approve` asks it, and `reject` voids the payment. Of a `late` review `reject` refunds all that was taken, and `approve` leaves it.
+    Where the issuer was not asked yet, `approve` asks it, and `reject` voids the payment. Of a `late` review
+    `reject` refunds all that was taken, and `approve` leaves it.
     """
 
     decision: ReviewOutcome
