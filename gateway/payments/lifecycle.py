@@ -10,7 +10,6 @@ At a processor whose payer approves on its own page, an order is sent first, bef
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 from time import perf_counter
 from typing import assert_never
 
@@ -76,7 +75,10 @@ async def _judge_and_send(runtime: Runtime, payment: PaymentRow, cvc: str | None
     verdict = await runtime.verdicts.wait(payment, runtime.settings.verdict_budget_ms / 1000)
     told = perf_counter()
     waited_s, processor = told - asked, candidates(payment)[0]
-    judging = partial(runtime.books.write, judge, runtime.policy, payment.id, verdict, waited_s * 1000)
+
+    def judging() -> Awaitable[Committed]:
+        return runtime.books.write(judge, runtime.policy, payment.id, verdict, waited_s * 1000)
+
     if await _will_block(runtime, payment, verdict):
         return await _as_slow_as_an_issuer(runtime, runtime.decline_times.pause(processor, waited_s), judging)
     step = await judging()
