@@ -116,9 +116,8 @@ class WarehouseReader:
         # By itself Quack wants TLS of every other host.
         self._has_no_tls = url(settings, name).startswith("http://")
         self._con = duckdb.connect(config={"threads": 1})
-        self._con.execute(
-            "SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false"
-        )  # it prints to standard output
+        # The progress bar would be printed to standard output.
+        self._con.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")
         load_quack(self._con)
         self._local = threading.local()
 

@@ -33,7 +33,8 @@ AGAIN_AT_ONCE = 75  # EX_TEMPFAIL of sysexits.h: the process asks to be restarte
 class Child:
     """A process while the stack runs.
 
-    `state`, `pid`, `since` (UTC, when this pid was started) and `restarts` are shown by `sluice status`.
+    `state`, `pid`, `since_us` (when this pid was started, by `boot_micros`) and `restarts` are shown by `sluice
+    status`.
     """
 
     def __init__(

@@ -52,7 +52,7 @@ class Turns:
         self._con, self._path, self._refuse_s = con, path, refuse_s
         self._lock = threading.Lock()
         self._turns: dict[str, Turn] = {}  # by reader
-        blamed = msgspec.json.decode(path.read_bytes(), type=list[str]) if path.exists() else []
+        blamed = _blamed(path)
         self._refused = {reader: time.monotonic() + refuse_s for reader in blamed}  # by reader: until when
         if blamed:
             log.warning("reader.refused", readers=blamed, seconds=refuse_s)
@@ -135,3 +135,11 @@ class Turns:
             fresh = self._path.with_suffix(".new")
             fresh.write_bytes(msgspec.json.encode(sorted({*self._turns, *still})))
             fresh.replace(self._path)
+
+
+def _blamed(path: Path) -> list[str]:
+    """The readers in the file; nobody where there is none, or a power cut left half of it."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[str])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return []

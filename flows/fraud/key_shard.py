@@ -54,11 +54,24 @@ def shard_key(store: Path) -> bytes:
     if not file.exists():
         if _has_snapshots(store):
             return b""
-        fresh = store / "shard.key.new"
-        fresh.write_bytes(os.urandom(SHARD_KEY_BYTES))
-        fresh.chmod(0o600)
-        fresh.replace(file)
+        _write_durably(file, os.urandom(SHARD_KEY_BYTES))
     return file.read_bytes()
+
+
+def _write_durably(file: Path, secret: bytes) -> None:
+    """Write a file of mode 0600 that a power cut leaves whole: snapshots that need it are on disk soon after."""
+    fresh = file.with_suffix(".new")
+    with fresh.open("wb") as opened:
+        fresh.chmod(0o600)
+        opened.write(secret)
+        opened.flush()
+        os.fsync(opened.fileno())
+    fresh.replace(file)
+    directory = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _has_snapshots(store: Path) -> bool:

@@ -30,6 +30,7 @@ SWEEP_BEHIND_S = 0.1  # while new rows are left to the sweep
 MARK_EVERY_S = 0.05  # one transaction marks the rows that were acknowledged in this time
 SWEEP_AGE_S = 2.0  # younger rows are left to the process that committed them
 UNSURE_S = 10.0  # longer than a server takes for a COMMIT whose connection broke
+CLOSED_WITHIN_S = 2.0  # rows that are in flight then are published after the next start
 REPLACED_EVERY_S = 1.0  # a producer that gives up again and again costs a few threads each time
 PAGE = 1000
 QUEUE_MAX = 20_000  # records in the producer's queue; further rows stay in the books
@@ -84,9 +85,9 @@ class OutboxRelay:
                 refused.add(row.subject_id)
 
     async def close(self) -> None:
-        """Wait up to 2 s for rows in flight; the others are published after the next start."""
+        """Wait up to `CLOSED_WITHIN_S` for rows in flight."""
         with suppress(KafkaException, SystemError):  # of a producer that gave up
-            await asyncio.to_thread(self._producer.flush, 2.0)
+            await asyncio.to_thread(self._producer.flush, CLOSED_WITHIN_S)
         await asyncio.sleep(0)  # runs `_settle` for the acknowledgements of the flush
         self._stop.set()
         await asyncio.to_thread(self._thread.join)

@@ -52,15 +52,15 @@ def _impossible_field(verdict: Verdict) -> str | None:
         return "score"
     if as_utc(verdict.recorded_at) > from_micros(now_micros()) + AHEAD_MAX:
         return "recorded_at"
-    if len(verdict.reasons) > REASONS_MAX or _too_long(verdict.reasons):
+    if len(verdict.reasons) > REASONS_MAX or not _are_texts(verdict.reasons):
         return "reasons"
-    if len(verdict.features) > FEATURES_MAX or _too_long(verdict.features):
+    if len(verdict.features) > FEATURES_MAX or not _are_texts(verdict.features):
         return "features"
-    return "model" if _too_long((verdict.model, verdict.rules)) or "\0" in verdict.model else None
+    return None if _are_texts((verdict.model, verdict.rules)) else "model"
 
 
-def _too_long(texts: Iterable[str]) -> bool:
-    return any(len(text) > TEXT_MAX for text in texts)
+def _are_texts(texts: Iterable[str]) -> bool:
+    return all(len(text) <= TEXT_MAX and "\0" not in text for text in texts)  # PostgreSQL takes no NUL
 
 
 def keep_late(conn: Connection, verdicts: list[Verdict]) -> None:

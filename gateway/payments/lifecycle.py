@@ -9,9 +9,9 @@ At a processor whose payer approves on its own page, an order is sent first, bef
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
 from sqlalchemy import Connection
@@ -75,10 +75,13 @@ async def _judge_and_send(runtime: Runtime, payment: PaymentRow, cvc: str | None
     verdict = await runtime.verdicts.wait(payment, runtime.settings.verdict_budget_ms / 1000)
     told = perf_counter()
     waited_s, processor = told - asked, candidates(payment)[0]
-    judging = runtime.books.write(judge, runtime.policy, payment.id, verdict, waited_s * 1000)
+
+    def judging() -> Awaitable[Committed]:
+        return runtime.books.write(judge, runtime.policy, payment.id, verdict, waited_s * 1000)
+
     if await _will_block(runtime, payment, verdict):
         return await _as_slow_as_an_issuer(runtime, runtime.decline_times.pause(processor, waited_s), judging)
-    step = await judging
+    step = await judging()
     done = await execute(runtime, step, cvc)
     if step.to_send is not None:
         declined = done.payment.state == "declined"
@@ -93,13 +96,13 @@ async def _will_block(runtime: Runtime, payment: PaymentRow, verdict: Verdict | 
 
 
 async def _as_slow_as_an_issuer(
-    runtime: Runtime, pause_s: float, declining: Coroutine[Any, Any, Committed]
+    runtime: Runtime, pause_s: float, decline: Callable[[], Awaitable[Committed]]
 ) -> Committed:
     """Commit a decline of our own when an issuer's would be, within the payment's lease."""
     began = perf_counter()
     pause_s = min(pause_s, runtime.settings.lease_s - runtime.settings.call_timeout_s)
     await asyncio.sleep(pause_s)
-    done = await declining
+    done = await decline()
     runtime.decline_times.note_overrun(perf_counter() - began - pause_s)
     return done
 

@@ -37,7 +37,10 @@ async def live(call: Call[None, None]) -> Reply:
 @blueprint.get("/readyz")
 @endpoint(scope=None, limit=None, answers={200: Health}, codes=("unavailable",))
 async def ready(call: Call[None, None]) -> Reply:
-    """Readiness: books and vault answer, and earlier verdicts are read. Kafka away does not stop sales."""
+    """Readiness: the books take a write, the vault answers. Kafka away does not stop sales.
+
+    After a start, also: earlier verdicts and controls are read, or Kafka is away.
+    """
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
             answers = [await check() for check in call.runtime.ready]

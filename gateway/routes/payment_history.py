@@ -53,9 +53,8 @@ class OperationList(Listing[OperationView], frozen=True):
     """A page of the operations of a payment, the first one first. `next_cursor` is null on the last one."""
 
 
-Placed = tuple[
-    int, EventView
-]  # its sequence; of what is made from operations: 0 for the last, -1 for the one before
+# Its sequence; of what is made from operations: 0 for the last, -1 for the one before.
+Placed = tuple[int, EventView]
 
 
 @blueprint.get("/v1/payments/<payment>/events")

@@ -49,7 +49,8 @@ class ReviewList(Listing[ReviewView], frozen=True):
 class ReviewDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`approve` captures the money, or leaves that to a merchant who captures; `reject` releases it.
 
-    Of a `late` review `reject` refunds all that was taken, and `approve` leaves it.
+    Where the issuer was not asked yet, `approve` asks it, and `reject` voids the payment. Of a `late` review
+    `reject` refunds all that was taken, and `approve` leaves it.
     """
 
     decision: ReviewOutcome
@@ -59,7 +60,7 @@ class ReviewDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @blueprint.get("/v1/reviews")
 @endpoint(scope="reviews:read", query=Page, answers={200: ReviewList})
 async def list_all(call: Call[None, Page]) -> Reply:
-    """List the payments held for a person, open ones first."""
+    """List the payments held for a person, or blocked after they were taken; open ones first."""
     shown, cursor = await read_page(call, list_reviews, _place, tuple[bool, str])
     return Reply(200, ReviewList([review_view(review) for review in shown], cursor))
 

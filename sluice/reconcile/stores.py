@@ -34,10 +34,8 @@ NEXT = """
     SELECT id, state, currency, amount, amount_captured, amount_refunded FROM payments
     WHERE id > '{after}' ORDER BY id LIMIT {most}
 """
-FETCHED_AHEAD: dict[str, Any] = {
-    "queued.max.messages.kbytes": 8_192,
-    "queued.min.messages": 5_000,
-}  # by itself 64 MB a partition
+# By itself librdkafka fetches 64 MB of each partition ahead.
+FETCHED_AHEAD: dict[str, Any] = {"queued.max.messages.kbytes": 8_192, "queued.min.messages": 5_000}
 UNSETTLED = ("processing", "unknown")  # payments that are not final
 
 
@@ -226,9 +224,8 @@ def _operations(conn: Connection, after: str, last_id: str) -> list[Operation]:
     query = select(*[operations.c[name] for name in names])
     found = conn.execute(query.where(_between(operations.c.payment_id, after, last_id)))
     values = [dict(zip(names, row, strict=True)) for row in found]
-    return [
-        Operation(**(row | {"final": bool(row["final"])})) for row in values
-    ]  # SQLite has integers for booleans
+    # SQLite has integers for booleans.
+    return [Operation(**(row | {"final": bool(row["final"])})) for row in values]
 
 
 def _posted(conn: Connection, after: str, last_id: str) -> defaultdict[str, HeldAndDue]:

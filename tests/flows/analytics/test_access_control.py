@@ -174,6 +174,14 @@ def test_a_statement_has_its_turn_while_it_is_checked(tmp_path: Path) -> None:
     Turns(con, path, 600).taken("sql", "another", "SELECT 2").__enter__()
 
 
+@pytest.mark.parametrize("half", [b"", b'["sq', b"\0\0\0\0"])
+def test_half_a_file_of_who_was_asking_refuses_nobody(tmp_path: Path, half: bytes) -> None:
+    con, path = duckdb.connect(), tmp_path / "readers.json"
+    load_quack(con)
+    path.write_bytes(half)
+    Turns(con, path, 600).take("sql", "a connection")
+
+
 def test_each_reader_has_a_token_of_its_own(served: SqlSettings) -> None:
     tokens = {token(served, name) for name in (*SQL_READERS, *WRITERS_READERS)}
     assert len(tokens) == 5

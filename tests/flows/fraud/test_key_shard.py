@@ -1,5 +1,6 @@
 """Shards: who shares one cannot be guessed, and who is pushed out when one is full."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -82,6 +83,21 @@ def test_a_store_has_a_secret_of_its_own_that_stays(tmp_path: Path) -> None:
     assert (tmp_path / "shard.key").stat().st_mode & 0o777 == 0o600
     with pytest.raises(OSError, match="No such file"):
         shard_key(tmp_path / "nowhere")
+
+
+def test_the_secret_of_a_store_is_on_disk_before_its_first_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, int]] = []
+
+    def fsync(file: int) -> None:
+        synced.append((os.fstat(file).st_ino, os.fstat(file).st_size))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    shard_key(tmp_path)
+    key, directory = tmp_path / "shard.key", tmp_path
+    assert [inode for inode, _ in synced] == [key.stat().st_ino, directory.stat().st_ino]
+    assert synced[0][1] == 16
 
 
 def test_a_store_of_an_earlier_release_is_resumed_by_the_shards_it_has(tmp_path: Path) -> None:

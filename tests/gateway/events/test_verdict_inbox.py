@@ -122,6 +122,8 @@ FORGED = [
     ("reasons", {"reasons": ["x"] * 1000}),
     ("features", {"features": {"x" * 1000: 1.0}}),
     ("model", {"model": "x" * 1000}),
+    ("model", {"model": "logistic\0"}),
+    ("reasons", {"reasons": ["\0"]}),
 ]
 
 

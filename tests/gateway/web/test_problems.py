@@ -159,9 +159,7 @@ async def test_the_books_away_are_a_503_to_try_again(gateway: Gateway, monkeypat
             answer = await gateway.ask("GET", "/v1/me", who=token)
             assert (answer.status, answer.code) == (503, "unavailable")
             assert int(answer.headers["Retry-After"]) >= 1
-    said = [
-        line["kind"] for line in logged if line["event"] == "dependency.unavailable"
-    ]  # the sweeps say so as well
+    said = [line["kind"] for line in logged if line["event"] == "dependency.unavailable"]  # the sweeps' too
     assert said == ["OperationalError"]
 
 
