@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from connectors.kafka import answering, consumer, partitions
+from connectors.kafka import REPEATED_AFTER_S, answering, consumer, partitions
 from connectors.records import Place, Record
 
 DRAIN_MAX = 500  # records per poll: bounds how long a worker's other steps wait
@@ -42,6 +42,20 @@ class Bookmark(NamedTuple):
 Bookmarks = Mapping[Place, Bookmark]
 
 
+class ErrorLog:
+    """Logs the errors of a client, each kind once in `REPEATED_AFTER_S`: librdkafka tells of every attempt."""
+
+    def __init__(self) -> None:
+        self._logged: dict[int, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        """Log an error, unless one of its kind was logged a moment ago."""
+        moment = time.monotonic()
+        if moment - self._logged.get(error.code(), -REPEATED_AFTER_S) >= REPEATED_AFTER_S:
+            self._logged[error.code()] = moment
+            log.warning("kafka.unavailable", error=error.str())
+
+
 class RecordReader:
     """One consumer for many partitions: `add` them, then `poll`.
 
@@ -60,7 +74,7 @@ class RecordReader:
         statistics: dict[str, Any] = (
             {"stats_cb": self._on_statistics, "statistics.interval.ms": 1000} if on_lag else {}
         )
-        self._consumer = consumer(bootstrap, error_cb=_log_error, **statistics, **(config or {}))
+        self._consumer = consumer(bootstrap, error_cb=ErrorLog(), **statistics, **(config or {}))
         self._answering = True
         self._on_lag = on_lag
         self._may_expire = may_expire
@@ -239,7 +253,3 @@ def _record(message: Message) -> Record:
         message.timestamp()[1],
     )
     return Record(*fields)
-
-
-def _log_error(error: KafkaError) -> None:
-    log.warning("kafka.unavailable", error=error.str())

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import structlog
 from prometheus_client import CollectorRegistry
 from quart import current_app
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from connectors.keyfiles import read_or_make
 from connectors.processors.contract import Processor
@@ -41,6 +43,7 @@ from schemas.payments import ProcessorName
 
 T = TypeVar("T")
 EXTENSION = "sluice"
+KEPT_EVERY_S, KEPT_TRIES = 1.0, 60  # verdicts that came late
 
 log = structlog.get_logger()
 
@@ -177,15 +180,31 @@ def _publish(made: Runtime, facts: list[Any]) -> None:
 def _verdict_listener(made: Callable[[], Runtime]) -> VerdictListener:
     """What becomes of verdicts that nobody waits for; `made` is called once one comes."""
     return VerdictListener(
-        on_late=lambda late: made().go_on(made().books.write(keep_late, late)),
+        on_late=lambda late: made().go_on(_keep(made(), keep_late, late)),
         on_unclaimed=lambda blocks: made().go_on(_keep_unclaimed(made(), blocks)),
         on_refused=lambda wrong: _refuse_verdict(made(), wrong),
     )
 
 
 async def _keep_unclaimed(made: Runtime, blocks: list[Verdict]) -> None:
-    for wrong in await made.books.write(keep_unclaimed, blocks):
+    for wrong in await _keep(made, keep_unclaimed, blocks) or ():
         _refuse_verdict(made, wrong)
+
+
+async def _keep(
+    made: Runtime, keep: Callable[[Connection, list[Verdict]], T], verdicts: list[Verdict]
+) -> T | None:
+    """What `keep` returns. A full disk, or a database that is away, passes: a block must not be forgotten for it.
+
+    None where it did not pass for long; a gateway that starts again reads them anew.
+    """
+    for _ in range(KEPT_TRIES):
+        try:
+            return await made.books.write(keep, verdicts)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("verdicts.not_kept", verdicts=len(verdicts), error=type(error).__name__)
+            await asyncio.sleep(KEPT_EVERY_S)
+    return None
 
 
 def _refuse_verdict(made: Runtime, wrong: str) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from structlog.testing import capture_logs
 
 from connectors.kafka import create_topics, producer
-from connectors.record_reader import Bookmark, RecordReader
+from connectors.record_reader import Bookmark, ErrorLog, RecordReader
 from connectors.records import Record
 from schemas.topics import Topic
 from sluice import broker
@@ -144,3 +144,11 @@ def test_a_broker_that_goes_away_again_ends_nobody(
         found = read(reader, lambda records: len(records) == 2)
     assert values(found, WHOLE) == ["new0", "new1"]
     reader.close()
+
+
+def test_an_error_that_repeats_is_logged_once_for_a_while() -> None:
+    errors = ErrorLog()
+    with capture_logs() as logs:
+        for code in (KafkaError._TRANSPORT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+            errors(KafkaError(code))
+    assert [line["event"] for line in logs] == ["kafka.unavailable"] * 2

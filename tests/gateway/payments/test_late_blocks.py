@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from gateway.books.caps import caps
 from gateway.books.payments import PaymentRow, existing_payment
@@ -285,3 +286,23 @@ async def _labels(shop: Shop) -> list[str]:
 def _told_labels(conn: Connection) -> list[str]:
     found = conn.exec_driver_sql("SELECT value FROM outbox WHERE topic = 'labels.v1' ORDER BY id")
     return [msgspec.json.decode(bytes(row[0]))["label"] for row in found]
+
+
+async def test_a_late_block_that_cannot_be_stored_at_first_is_not_forgotten(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment, runtime = await held(shop), shop.gateway.runtime
+    write, failures = runtime.books.write, [OperationalError("INSERT", {}, OSError("no space left"))] * 2
+
+    async def full_at_first(*work: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await write(*work)
+
+    monkeypatch.setattr("gateway.runtime.KEPT_EVERY_S", 0.001)
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime.books, "write", full_at_first)
+        runtime.verdicts._listener.on_late([await said(shop, payment)])
+        await asyncio.gather(*runtime.running)
+    assert not failures
+    assert [block.payment_id for block in await due(shop)] == [payment]
