@@ -135,8 +135,8 @@ class Waiting:
         """Remove messages, and the lines that are empty then."""
         self._db.executemany("DELETE FROM waiting WHERE number = ?", [(m.number,) for m in messages])
         self._db.executemany(
-            "DELETE FROM lines WHERE lane = ?1 AND customer = ?2"
-            " AND NOT EXISTS (SELECT 1 FROM waiting WHERE lane = ?1 AND customer = ?2)",
+            "DELETE FROM lines WHERE lane = ? AND customer = ? AND NOT EXISTS"
+            " (SELECT 1 FROM waiting WHERE waiting.lane = lines.lane AND waiting.customer = lines.customer)",
             {(m.lane, m.customer) for m in messages},
         )
         self.count -= len(messages)

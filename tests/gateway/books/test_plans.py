@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 import gateway.books
 from gateway.books.sql import Statement
 
-# They run once, at a start, and may read all that is there.
-AT_START = {"clock._newest_kept"}
+# They run once, at a start or for a command, and may read all that is there.
+AT_START = {"clock._newest_kept", "controls._settings"}
 
 
 def statements() -> Iterator[tuple[str, Statement]]:

@@ -15,6 +15,7 @@ from gateway.books.verdicts import LateBlock, select_due_blocks
 from gateway.events.verdict_checks import keep_late, keep_unclaimed
 from gateway.payments.late_blocks import act_upon, apply_late_block
 from gateway.payments.recovery_pools import sweep
+from gateway.payments.stand_in import NEW_CARDS
 from schemas.fraud import Outcome, Verdict
 from schemas.payments import PROCESSORS
 from schemas.times import from_micros, now_micros
@@ -276,7 +277,7 @@ def _make_due(conn: Connection) -> None:
 
 
 def _spent(conn: Connection) -> set[int]:
-    return {row.used for row in conn.execute(caps.select())}
+    return {row.used for row in conn.execute(caps.select()) if not row.subject.startswith(NEW_CARDS)}
 
 
 async def _labels(shop: Shop) -> list[str]:
