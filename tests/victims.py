@@ -13,6 +13,7 @@ from connectors.lasting import DIED
 from tests.patience import until
 
 WITHIN_S = 5.0
+BUSY = 3  # so much longer it may take where all tests run at once
 ROOT = Path(__file__).parents[1]
 
 # What each process has, by the names of its tasks and threads; `tests/tidy/test_lasting.py` misses none.
@@ -63,7 +64,7 @@ class Victim:
         began = time.monotonic()
         self.process.send_signal(signal.SIGUSR2)
         until(self._has_ended, why=self.said)
-        assert time.monotonic() - began < WITHIN_S
+        assert time.monotonic() - began < WITHIN_S * BUSY
         assert self.process.returncode == DIED, self.said()
         assert self._name in [line.get("task") for line in self._lines() if line.get("event") == "task.died"]
 

@@ -179,7 +179,8 @@ def test_half_a_file_of_who_was_asking_refuses_nobody(tmp_path: Path, half: byte
     con, path = duckdb.connect(), tmp_path / "readers.json"
     load_quack(con)
     path.write_bytes(half)
-    Turns(con, path, 600).take("sql", "a connection")
+    with Turns(con, path, 600).taken("sql", "a connection", "SELECT 1"):
+        pass
 
 
 def test_each_reader_has_a_token_of_its_own(served: SqlSettings) -> None:
