@@ -280,7 +280,7 @@ async def test_a_look_that_nobody_answered_ends_no_watch(shop: Shop) -> None:
 
 async def _assert_taken_once(shop: Shop, payment: str, amount: int) -> None:
     """Whatever is still open comes to its end: the amount was captured once, here and there."""
-    for _ in range(4):
+    for _ in range(8):  # on a busy machine a look goes unanswered now and then
         await shop.expire()
     shown = await shop.get(f"/v1/payments/{payment}")
     assert shown["amount_captured"] == amount
