@@ -13,9 +13,9 @@ from gateway.books.controls import select_settings
 from gateway.books.opening import run_once
 from gateway.books.outbox import OutboxRow, outbox
 from gateway.books.sql import Statement
-from gateway.events.outbox_relay import SOURCE
+from gateway.events.outbox_relay import row_headers
 from gateway.settings import GatewaySettings
-from schemas.events import derived_id, headers_of
+from schemas.events import derived_id
 from schemas.settings import load
 from schemas.times import from_micros, to_micros
 from schemas.topics import CONTROLS
@@ -92,9 +92,7 @@ class Resending:
 
     def send(self, row: OutboxRow) -> None:
         """Hand a row to the producer. Raises `click.ClickException` once a record was refused."""
-        headers = headers_of(
-            row.event_id, row.type, SOURCE, row.subject_id, from_micros(row.recorded_at), row.traceparent
-        )
+        headers = row_headers(row)
         while True:
             self._fail_on_errors()
             try:

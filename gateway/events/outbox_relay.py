@@ -21,7 +21,7 @@ from connectors.kafka import POLL_S, producer
 from connectors.lasting import LastingTask, LastingThread
 from gateway.books.engine import Books
 from gateway.books.outbox import OutboxRow, mark_published, newest_id, select_unpublished
-from schemas.events import headers_of
+from schemas.events import Headers, headers_of
 from schemas.times import from_micros, now_micros
 
 SOURCE = "/gateway"
@@ -101,11 +101,12 @@ class OutboxRelay:
 
     def _produce(self, row: OutboxRow) -> bool:
         try:
-            headers = headers_of(
-                row.event_id, row.type, SOURCE, row.subject_id, from_micros(row.recorded_at), row.traceparent
-            )
             self._producer.produce(
-                row.topic, row.value, row.key, headers=headers, on_delivery=partial(self._on_delivery, row)
+                row.topic,
+                row.value,
+                row.key,
+                headers=row_headers(row),
+                on_delivery=partial(self._on_delivery, row),
             )
         except Exception as error:  # whatever it is: the sweep sends the row later
             del self._queued[row.subject_id]
@@ -209,6 +210,13 @@ class OutboxRelay:
     def _enqueue_unknown(self, rows: list[OutboxRow]) -> None:
         known = {row.id for queue in self._queued.values() for row in queue}.union(self._published)
         self._enqueue([row for row in rows if row.id not in known])
+
+
+def row_headers(row: OutboxRow) -> Headers:
+    """The headers of a row's Kafka record: the same ones each time the row is sent."""
+    return headers_of(
+        row.event_id, row.type, SOURCE, row.subject_id, from_micros(row.recorded_at), row.traceparent
+    )
 
 
 def _name(error: Exception) -> str:
