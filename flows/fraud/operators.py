@@ -5,7 +5,8 @@ flow resumes from what an earlier release wrote, so the order of the fields of t
 names of the fields of `ModelState` and `ModelParameters` stay as they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -64,10 +65,16 @@ class Operator(Protocol):
 
 
 class HistoryOperator:
-    """One shard of histories."""
+    """One shard of histories of one `kind`."""
 
-    def __init__(self, stage: HistoryStage) -> None:
-        self._stage = stage
+    def __init__(
+        self,
+        make_stage: Callable[[int, Any], HistoryStage],
+        kind: type[Any],
+        settings: FraudSettings,
+        snapshot: Snapshot = None,
+    ) -> None:
+        self._stage = make_stage(_shard_size(settings), _histories(kind, snapshot))
 
     def process(self, items: list[StreamItem]) -> list[StreamItem]:
         """Process a batch. Returns the items for later steps, payments with the features added."""
@@ -78,39 +85,11 @@ class HistoryOperator:
         return _encoder.encode(self._stage.shard.histories)
 
 
-class InstrumentOperator(HistoryOperator):
-    """One shard of instruments."""
-
-    def __init__(self, settings: FraudSettings, snapshot: Snapshot = None) -> None:
-        super().__init__(InstrumentStage(_shard_size(settings), _histories(Instrument, snapshot)))
-
-
-class CustomerOperator(HistoryOperator):
-    """One shard of customers."""
-
-    def __init__(self, settings: FraudSettings, snapshot: Snapshot = None) -> None:
-        super().__init__(CustomerStage(_shard_size(settings), _histories(Customer, snapshot)))
-
-
-class AddressOperator(HistoryOperator):
-    """One shard of addresses."""
-
-    def __init__(self, settings: FraudSettings, snapshot: Snapshot = None) -> None:
-        super().__init__(AddressStage(_shard_size(settings), _histories(Address, snapshot)))
-
-
-class BinOperator(HistoryOperator):
-    """One shard of BINs."""
-
-    def __init__(self, settings: FraudSettings, snapshot: Snapshot = None) -> None:
-        super().__init__(BinStage(_shard_size(settings), _histories(Bin, snapshot)))
-
-
-class MerchantOperator(HistoryOperator):
-    """One shard of merchants. Outcomes end here."""
-
-    def __init__(self, settings: FraudSettings, snapshot: Snapshot = None) -> None:
-        super().__init__(MerchantStage(_shard_size(settings), _histories(Merchant, snapshot)))
+InstrumentOperator = partial(HistoryOperator, InstrumentStage, Instrument)
+CustomerOperator = partial(HistoryOperator, CustomerStage, Customer)
+AddressOperator = partial(HistoryOperator, AddressStage, Address)
+BinOperator = partial(HistoryOperator, BinStage, Bin)
+MerchantOperator = partial(HistoryOperator, MerchantStage, Merchant)
 
 
 class ModelState(msgspec.Struct):

@@ -5,7 +5,10 @@ after the other (`pipeline.py`). What became of a payment, and a label, pass thr
 learned by each. There is no engine, no Kafka and no clock in here.
 """
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
+from operator import attrgetter
 from typing import Literal, Protocol, TypeAlias, assert_never
 
 import msgspec
@@ -14,7 +17,7 @@ import structlog
 from flows.fraud.customers import CUSTOMER_FEATURES, Customer
 from flows.fraud.inputs import Features, LabelInput, OutcomeInput, PaymentInput
 from flows.fraud.instruments import Instrument
-from flows.fraud.key_shard import KeyShard
+from flows.fraud.key_shard import KeyShard, Worthy
 from flows.fraud.merchants import Merchant
 from flows.fraud.model import Model, ModelParameters
 from flows.fraud.places import Address, Bin
@@ -34,6 +37,13 @@ class Contributing(Protocol):
 
     def update(self, payment: PaymentInput, features: Features) -> Features:
         """Add a payment. Returns its features, by what came before."""
+
+
+class NamedHistory(Contributing, Worthy, Protocol):
+    """A history of a customer, an address or a BIN."""
+
+    def settle(self, outcome: OutcomeInput) -> None:
+        """Learn what became of a payment."""
 
 
 class ScoredPayment(msgspec.Struct):
@@ -149,52 +159,34 @@ class InstrumentStage:
         return True
 
 
-class CustomerStage:
-    """Adds the features of the customer who pays by card."""
+class NamedStage:
+    """Adds the features of what a payment may name: its customer, its address or its BIN."""
 
-    def __init__(self, keys_max: int, customers: dict[str, Customer] | None = None) -> None:
-        self.shard = KeyShard(Customer, keys_max, customers)
+    def __init__(
+        self,
+        make: Callable[[], NamedHistory],
+        name_of: Callable[[PaymentInput | OutcomeInput], str | None],
+        keys_max: int,
+        histories: dict[str, NamedHistory] | None = None,
+    ) -> None:
+        self._name_of = name_of
+        self.shard = KeyShard(make, keys_max, histories)
 
     def process(self, item: Item) -> bool:
-        """Update the customer's history. Always True: every item goes on."""
+        """Update the history of what `item` names, if it does. Always True: every item goes on."""
         match item:
-            case OutcomeInput() if item.customer_id:
-                self.shard.get(item.customer_id).settle(item)
-            case ScoredPayment(usable=PaymentInput() as payment) if payment.customer_id:
-                item.extend(self.shard.get(payment.customer_id))
+            case OutcomeInput():
+                if name := self._name_of(item):
+                    self.shard.get(name).settle(item)
+            case ScoredPayment(usable=PaymentInput() as payment):
+                if name := self._name_of(payment):
+                    item.extend(self.shard.get(name))
         return True
 
 
-class AddressStage:
-    """Adds the pressure that payments from one address are under."""
-
-    def __init__(self, keys_max: int, addresses: dict[str, Address] | None = None) -> None:
-        self.shard = KeyShard(Address, keys_max, addresses)
-
-    def process(self, item: Item) -> bool:
-        """Update the address's history. Always True: every item goes on."""
-        match item:
-            case OutcomeInput(address_id=str() as key):
-                self.shard.get(key).settle(item)
-            case ScoredPayment(usable=PaymentInput(address_id=str() as key)):
-                item.extend(self.shard.get(key))
-        return True
-
-
-class BinStage:
-    """Adds the pressure that payments by the cards of one BIN are under."""
-
-    def __init__(self, keys_max: int, bins: dict[str, Bin] | None = None) -> None:
-        self.shard = KeyShard(Bin, keys_max, bins)
-
-    def process(self, item: Item) -> bool:
-        """Update the BIN's history. Always True: every item goes on."""
-        match item:
-            case OutcomeInput(bin_id=str() as key):
-                self.shard.get(key).settle(item)
-            case ScoredPayment(usable=PaymentInput(bin_id=str() as key)):
-                item.extend(self.shard.get(key))
-        return True
+CustomerStage = partial(NamedStage, Customer, attrgetter("customer_id"))
+AddressStage = partial(NamedStage, Address, attrgetter("address_id"))
+BinStage = partial(NamedStage, Bin, attrgetter("bin_id"))
 
 
 class MerchantStage:

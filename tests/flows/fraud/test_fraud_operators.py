@@ -24,6 +24,7 @@ from schemas.payments import Method
 from tests.flows.fraud.conftest import BEGIN, in_flight, label_record, payment, payment_record
 
 SETTINGS = FraudSettings(fraud_min_labels=20)
+EVERY = (*HISTORIES, ModelOperator)
 
 
 class Operators:
@@ -31,7 +32,7 @@ class Operators:
 
     def __init__(self, settings: FraudSettings = SETTINGS) -> None:
         self._settings = settings
-        self.operators: tuple[Any, ...] = tuple(make(settings) for make in (*HISTORIES, ModelOperator))
+        self.operators: tuple[Any, ...] = tuple(make(settings) for make in EVERY)
 
     def process(self, *items: StreamItem) -> list[Verdict]:
         passed: list[Any] = list(items)
@@ -40,7 +41,8 @@ class Operators:
         return [verdict_of(item, Controls(DEFAULTS), BEGIN) for item in passed]
 
     def resume(self) -> None:
-        self.operators = tuple(type(operator)(self._settings, operator.snapshot()) for operator in self.operators)
+        kept = [operator.snapshot() for operator in self.operators]
+        self.operators = tuple(make(self._settings, snapshot) for make, snapshot in zip(EVERY, kept, strict=True))
 
 
 def roomy() -> FraudSettings:
