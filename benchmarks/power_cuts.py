@@ -138,7 +138,7 @@ class Running(msgspec.Struct, frozen=True):
 
 def _start(data: Path, offset: int) -> Running:
     began = time.monotonic()
-    command = [sys.executable, "-c", "from sluice.cli import main; main()", "up", "--seed", "--data", str(data)]
+    command = [sys.executable, "-m", "sluice", "up", "--seed", "--data", str(data)]
     data.mkdir(exist_ok=True)
     with (data / "up.log").open("ab") as log:
         environment = benchmark_environment(data, offset) | HURRIED
@@ -240,7 +240,7 @@ def _reconciles(measured: stack.Stack, within_s: int = RECONCILED_WITHIN_S) -> b
 
 
 def _sluice(measured: stack.Stack, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from sluice.cli import main; main()", *words]
+    command = [sys.executable, "-m", "sluice", *words]
     return subprocess.run(command, env=measured.environment, capture_output=True, text=True, check=False)
 
 

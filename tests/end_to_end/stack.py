@@ -19,7 +19,7 @@ from sluice.settings import StackSettings
 from sluice.status import ProcessStatus
 from tests.patience import until
 
-SLUICE = [sys.executable, "-c", "from sluice.cli import main; main()"]
+SLUICE = [sys.executable, "-m", "sluice"]
 READY_WITHIN_S = 150
 BACK_WITHIN_S = 120
 STOPPED_WITHIN_S = 15  # the last is killed after 8 s; the rest is for a busy machine

@@ -61,7 +61,7 @@ def test_the_demo_fills_every_tile_and_stops_within_10_s(tmp_path: Path, free_of
         "SLUICE_KAFKA": "",
         "SLUICE_KAFKA_JIT": "c1",
     }
-    command = [sys.executable, "-c", "from sluice.cli import main; main()", "demo", "--data", str(settings.data)]
+    command = [sys.executable, "-m", "sluice", "demo", "--data", str(settings.data)]
     with (tmp_path / "out").open("w") as out, subprocess.Popen(command, env=known, stdout=out, stderr=out) as demo:
         try:
             until(lambda: demo.poll() is not None or _all_ready(settings), READY_WITHIN_S)

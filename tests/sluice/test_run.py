@@ -13,7 +13,7 @@ import pytest
 from schemas.settings import PORTS
 from tests.patience import until
 
-SLUICE = [sys.executable, "-c", "from sluice.cli import main; main()"]
+SLUICE = [sys.executable, "-m", "sluice"]
 
 
 @contextmanager

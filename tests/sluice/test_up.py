@@ -18,7 +18,7 @@ from schemas.topics import TOPICS
 from sluice.cli import main
 from tests.patience import until
 
-SLUICE = [sys.executable, "-c", "from sluice.cli import main; main()"]
+SLUICE = [sys.executable, "-m", "sluice"]
 
 
 def sluice(*arguments: str, offset: int = 0, kafka: str = "") -> subprocess.Popen[str]:
