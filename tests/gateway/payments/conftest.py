@@ -26,6 +26,7 @@ RequestOf = Callable[..., Awaitable[tuple[KeyedRequest, PaymentRow]]]
 
 VISA = "4111111111111111"
 MASTERCARD = "5555555555554444"
+SILENCE_S = 0.2
 
 
 def verdict(payment: str, outcome: Outcome, hold: Hold = "authorized") -> Verdict:
@@ -86,7 +87,9 @@ class Shop:
         return str((await self.gateway.ask("POST", "/v1/cards", body, who)).json["id"])
 
     def fault(self, processor: str, fault: str, **settings: Any) -> None:
-        """Make a processor misbehave from now on."""
+        """Make a processor misbehave from now on. It hangs up after `SILENCE_S`, long before it is given up."""
+        if fault in ("silence", "apply_then_silence"):
+            settings = {"seconds": SILENCE_S} | settings
         self.sandbox.order(msgspec.convert({"processor": processor, "fault": fault, **settings}, Fault))
 
     def ledger(self, operation: str | None = None) -> list[Any]:
@@ -145,9 +148,9 @@ def processor_settings(gateway_settings: GatewaySettings, free_offset: Callable[
 
 @pytest.fixture
 def hurried(gateway_settings: GatewaySettings, kafka: str) -> GatewaySettings:
-    """Settings with a real broker, and a silent processor is given up after a second."""
+    """Settings with a real broker, and a slow processor is given up after 2 s, half of it to connect."""
     return msgspec.structs.replace(
-        gateway_settings, kafka=kafka, call_timeout_s=1.0, verdict_budget_ms=20, stand_in_new_cards=100
+        gateway_settings, kafka=kafka, call_timeout_s=2.0, verdict_budget_ms=20, stand_in_new_cards=100
     )
 
 

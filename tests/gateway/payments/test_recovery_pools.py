@@ -62,7 +62,7 @@ async def ended(shop: Shop, ids: list[str]) -> bool:
 
 
 async def test_one_that_hangs_holds_up_nobody_else(shop: Shop) -> None:
-    shop.fault("visa", "silence", operation="lookup")
+    shop.fault("visa", "silence", operation="lookup", seconds=600)
     hanging = await left_in_doubt(shop, "visa")
     others = await left_in_doubt(shop, "mastercard")
     async with recovering(shop.gateway.runtime):
@@ -74,28 +74,28 @@ async def test_one_that_hangs_holds_up_nobody_else(shop: Shop) -> None:
 async def test_what_was_interrupted_and_paypal_do_not_wait(shop: Shop, request_of: RequestOf) -> None:
     asked = (await shop.pay(500, payment_method={"type": "paypal"})).json
     await shop.press_at_paypal(asked["next_action"]["url"])
-    shop.fault("visa", "silence", operation="lookup")
+    shop.fault("visa", "silence", operation="lookup", seconds=600)
     await left_in_doubt(shop, "visa")
     sent = await left_in_doubt(shop, "visa", 1, status="sending")
     await shop.gateway.runtime.books.write(_expire_order, asked["id"])
     async with recovering(shop.gateway.runtime):
-        await eventually(lambda: _has_state(shop, asked["id"], "captured"), 5)
-        await eventually(lambda: _has_state(shop, sent[0], "unknown"), 5)
+        await eventually(lambda: _has_state(shop, asked["id"], "captured"), 20)
+        await eventually(lambda: _has_state(shop, sent[0], "unknown"), 20)
 
 
 async def test_what_a_pool_had_in_hand_is_taken_over_when_its_lease_has_run_out(shop: Shop) -> None:
-    shop.fault("visa", "silence", operation="lookup")
+    shop.fault("visa", "silence", operation="lookup", seconds=600)
     ids = await left_in_doubt(shop, "visa", CALLS)
     runtime = shop.gateway.runtime
     async with recovering(runtime):
-        await eventually(lambda: _full(runtime), 5)
+        await eventually(lambda: _full(runtime), 20)
     await shop.sandbox.clear()
     assert not await ended(shop, ids)
     async with recovering(runtime):
         await asyncio.sleep(0.1)
         assert not await ended(shop, ids)  # the leases live
         await runtime.books.write(_expire)
-        await eventually(partial(ended, shop, ids), 5)
+        await eventually(partial(ended, shop, ids), 20)
 
 
 async def _full(runtime: Runtime) -> bool:
