@@ -32,12 +32,12 @@ secrets: ## Make the secrets of docker-compose.yml in secrets/; what is there is
 	@deploy/make-secrets secrets
 
 test: install chromium ## Install everything and run every test, beside it on Python 3.12 where there is one
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-first test-3.12 test-postgres
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-first test-3.12 test-postgres
 
 test-first: # "+" shows its lines as they come; those of the others come when they have ended
 	+$(PYTHON) $(TESTS) -m "stack or not postgres"
 
-test-postgres: | test-3.12 # the gateway's tests once more; two runs at a time leave timeouts their time
+test-postgres: # the gateway's tests once more
 	$(PYTHON) $(TESTS) -m "postgres and not stack"
 
 test-compose: install ## Start docker-compose.yml for real with podman, use it and break it (root, Debian, some minutes)

@@ -30,9 +30,13 @@ HIDDEN = re.compile(
     r"(?:duckdb_(?!columns|constraints|indexes|schemas|tables|types|views)|pg_settings|pragma_)\w*"
 )
 
-EXPLAIN = re.compile(r"\s*EXPLAIN\s+(?:ANALYZE\s+)?(?:\(\s*[\w\s,]*\)\s*)?", re.IGNORECASE)
-BEGINS_PIVOT = re.compile(r"\s*(?:PIVOT|PIVOT_WIDER|FROM|WITH|SELECT|DESC|DESCRIBE|SUMMARIZE)\b", re.IGNORECASE)
-UNREAD = re.compile(r"'[^']*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)  # has no words of SQL in it
+# A comment within a comment is left alone: DuckDB would see another end of it.
+GAP = r"(?:\s|--[^\r\n]*[\r\n]|/\*(?:(?!/\*|\*/)[\s\S])*\*/)*"
+EXPLAIN = re.compile(
+    rf"{GAP}EXPLAIN\b{GAP}(?:ANALYZE\b{GAP})?(?:\(\s*(?:ANALYZE|FORMAT)\b[\w\s,]*\))?", re.IGNORECASE
+)
+BEGINS_PIVOT = re.compile(rf"{GAP}(?:PIVOT|PIVOT_WIDER|FROM|WITH|SELECT|DESC|DESCRIBE|SUMMARIZE)\b", re.IGNORECASE)
+UNREAD = re.compile(r"'[^']*'|\"[^\"]*\"|--[^\r\n]*|/\*.*?\*/", re.DOTALL)  # has no words of SQL in it
 WORD = re.compile(r"\w+|[(),;]")
 ENDS_COLUMN = {"USING", "GROUP", "ORDER", "LIMIT", ",", ")", ";"}
 
@@ -75,7 +79,7 @@ class Statements:
             case ["SELECT"]:
                 tree = _serialized(cursor, statement)
             case ["EXPLAIN"]:
-                tree = _serialized(cursor, EXPLAIN.sub("", statement, count=1))
+                tree = _serialized(cursor, _explained(statement))
             case [*types, "SELECT"] if set(types) == {"CREATE"} and BEGINS_PIVOT.match(statement):
                 tree = _serialized(cursor, with_columns(statement))  # the types are those of the columns
             case _:
@@ -113,6 +117,11 @@ def _gaps(shown: str) -> list[int]:
         if word in ("PIVOT", "PIVOT_WIDER"):
             pivots.append((depth, False))
     return gaps
+
+
+def _explained(statement: str) -> str:
+    begin = EXPLAIN.match(statement)
+    return statement[begin.end() :] if begin else statement
 
 
 def _kinds(cursor: duckdb.DuckDBPyConnection, statement: str) -> list[str]:
