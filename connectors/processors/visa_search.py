@@ -6,7 +6,7 @@ It returns one summary per request, with one application per service that ran fo
 `ics_bill`. A time-out reversal has the transaction id of the call it takes back, so the search finds it as well.
 """
 
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 import msgspec
 
@@ -118,14 +118,14 @@ def build_search(query: Query) -> dict[str, Any]:
 
 def build_family_search(query: Query) -> dict[str, Any]:
     """The body of a search for everything that was done about the attempt of `query`."""
-    return _search(f"clientReferenceInformation.code:{query.reference}")
+    return _search(f"clientReferenceInformation.code:{query.reference}", "desc")  # what took it back came last
 
 
-def _search(condition: str) -> dict[str, Any]:
+def _search(condition: str, order: Literal["asc", "desc"] = "asc") -> dict[str, Any]:
     return {
         "save": False,
         "query": condition,
-        "sort": "submitTimeUtc:asc",
+        "sort": f"submitTimeUtc:{order}",
         "offset": 0,
         "limit": 20,
     }
@@ -153,11 +153,14 @@ def parse_reversal_search(query: Query, reply: HttpReply) -> Answer:
 
 
 def parse_family_search(query: Query, reply: HttpReply) -> Answer:
-    """What became of the authorization or sale of `query`, by all that was done about its attempt."""
+    """What became of the authorization or sale of `query`, by all that was done about its attempt.
+
+    A void took back a sale, or one of an authorization's captures: the authorization itself is reversed.
+    """
     if reply.status not in (200, 201):
         return Answer("unknown", detail=f"search: HTTP {reply.status}")
     summaries = _summaries(reply)
-    undoing = frozenset({"ics_void"}) if query.kind == "sale" else TAKING_BACK
+    undoing = frozenset({"ics_void" if query.kind == "sale" else "ics_auth_reversal"})
     taken_back = [s for s in summaries if s.did(undoing) and not s.did(PAYING)]
     if any(_outcome(s).result == "succeeded" for s in taken_back):
         return Answer("succeeded", amount=query.amount, detail="it was taken back")

@@ -14,11 +14,13 @@ from connectors.processors.response_checks import answer_to
 from connectors.processors.transport import HttpReply
 from connectors.processors.visa import parse_payment, parse_taken
 from connectors.processors.visa_search import parse_family_search, parse_search
+from schemas.ids import new_id
 from schemas.money import Money
-from tests.connectors.desk import Desk, follow_up, query
+from tests.connectors.desk import Desk, follow_up, query, rest_of
 
 EUR = Money(10221, "EUR")
 CHARGE = Charge("op_1", "att_1", EUR, CardDetails("4111111111111111", 3, 2031), "ORDER")
+MANY = 21  # more than a page of what CyberSource finds
 CALL = FollowUp("op_2", "att_1", EUR, "0VF52814937998046", "op_1")
 
 
@@ -163,6 +165,22 @@ async def test_an_authorization_that_was_released_by_hand_is_gone(desk: Desk) ->
     assert (await desk.processor.taken_back(asked)).result == "failed"  # it stands
     assert (await desk.processor.void(follow_up(charge, made))).result == "succeeded"
     assert (await desk.processor.taken_back(asked)).result == "succeeded"
+
+
+async def test_a_capture_that_was_taken_back_leaves_its_authorization(desk: Desk) -> None:
+    charge, made = await desk.authorized()
+    capture = follow_up(charge, made)
+    assert (await desk.processor.capture(capture)).result == "succeeded"
+    assert (await desk.processor.reverse(new_id("op"), query(capture, "capture"))).result == "succeeded"
+    assert (await desk.processor.taken_back(query(charge, "authorize"))).result == "failed"
+
+
+@pytest.mark.parametrize("desk", ["visa"], indirect=True)
+async def test_a_release_after_more_calls_than_one_page_is_found(desk: Desk) -> None:
+    charge, made = await desk.authorized()
+    await desk.parts(charge, made, *[1] * MANY)
+    assert (await desk.processor.void(rest_of(charge, made, charge.amount.amount - MANY))).result == "succeeded"
+    assert (await desk.processor.taken_back(query(charge, "authorize"))).result == "succeeded"
 
 
 async def test_of_what_was_never_sent_nothing_is_known(desk: Desk) -> None:

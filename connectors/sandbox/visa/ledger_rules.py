@@ -138,7 +138,7 @@ def look_up(conn: sqlite3.Connection, id: str) -> TwinReply:
 
 
 def search(conn: sqlite3.Connection, request: VisaSearchRequest) -> TwinReply:
-    """Transactions by the merchant's own ids, oldest first."""
+    """Transactions by the merchant's own ids, oldest first or, where asked for, newest first."""
     wanted = dict(_condition(part) for part in request.query.split(" AND "))
     transaction_id = wanted.get("clientReferenceInformation.transactionId")
     code = wanted.get("clientReferenceInformation.code")
@@ -148,6 +148,8 @@ def search(conn: sqlite3.Connection, request: VisaSearchRequest) -> TwinReply:
         found = stored_answers.of_request(conn, "visa", transaction_id)
     transactions = [_transaction(stored) for stored in found]
     matching = [transaction for transaction in transactions if code in (None, transaction.code)]
+    if request.sort.endswith(":desc"):
+        matching.reverse()
     return search_results(request.query, request.offset, request.limit, matching)
 
 

@@ -128,3 +128,4 @@ class VisaSearchRequest(msgspec.Struct, frozen=True):
     query: str
     offset: int = 0
     limit: int = 20
+    sort: str = "submitTimeUtc:asc"
