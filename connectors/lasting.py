@@ -139,10 +139,13 @@ class LastingThreads(Executor):
 
 
 def end_process(name: str, error: BaseException | None = None) -> NoReturn:
-    """Log that the task or thread `name` died, and end the process with code `DIED`."""
-    with open(os.devnull, "w") as nowhere:
-        faulthandler.dump_traceback_later(LOGGED_WITHIN_S, exit=True, file=nowhere)
-        try:
+    """Log that the task or thread `name` died, and end the process with code `DIED`.
+
+    Where not even that is possible, for want of files, threads or memory, the process ends without a word.
+    """
+    try:
+        with open(os.devnull, "w") as nowhere:
+            faulthandler.dump_traceback_later(LOGGED_WITHIN_S, exit=True, file=nowhere)
             log.critical("task.died", task=name, exc_info=error)
-        finally:
-            os._exit(DIED)
+    finally:
+        os._exit(DIED)

@@ -70,6 +70,13 @@ except BlockingIOError:
 LastingTask(fail(), 'a')
 await last()
 """
+NO_FILES = """
+import resource
+limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+LastingTask(fail(), 'a')
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, limit))
+await last()
+"""
 
 
 def program(body: str) -> list[str]:
@@ -94,3 +101,7 @@ def test_an_end_that_somebody_asked_for_does_not(way: str) -> None:
 def test_it_ends_even_where_nobody_reads_what_it_logs() -> None:
     with subprocess.Popen(program(FULL_PIPE), stdout=subprocess.PIPE) as process:
         until(lambda: process.poll() is not None, 10)
+
+
+def test_it_ends_even_where_no_file_can_be_opened() -> None:
+    assert subprocess.run(program(NO_FILES), timeout=60).returncode == DIED
