@@ -59,9 +59,10 @@ class ErrorLog:
 class RecordReader:
     """One consumer for many partitions: `add` them, then `poll`.
 
-    `bookmarks` says where each partition is read on, `ends` where it ended when it was added. `on_lag` is called
-    about once a second with the number of unread records of each (a flow's heartbeat). `may_expire`: topics on
-    which an expired offset means the earliest one; on others it raises `OffsetGone`.
+    `bookmarks` says where each partition is read on, `ends` where it ended when it was added, or earlier where it
+    lost records since. `on_lag` is called about once a second with the number of unread records of each (a flow's
+    heartbeat). `may_expire`: topics on which an expired offset means the earliest one; on others it raises
+    `OffsetGone`.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class RecordReader:
         self._beat()
         first = self._consumer.poll(wait_s)
         if first is None:
+            self._lower_ends()
             return []
         self._moved.clear()
         messages = [first, *self._consumer.consume(DRAIN_MAX - 1, gather_s)]
@@ -132,6 +134,14 @@ class RecordReader:
     def close(self) -> None:
         """Close the connections."""
         self._consumer.close()
+
+    def _lower_ends(self) -> None:
+        """Wait for no record that a log lost after its end was asked for: nobody may ever fill its place."""
+        unread = [place for place, end in self.ends.items() if self.bookmarks[place].offset < end]
+        for place in unread:
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            if 0 <= high <= self.bookmarks[place].offset:
+                self.ends[place] = high
 
     def _take(self, message: Message) -> Record | None:
         """The record in a message; None where it holds none, or the reader has to move first."""

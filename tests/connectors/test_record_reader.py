@@ -64,7 +64,7 @@ def test_a_log_that_lost_records_is_read_from_before_them(
 ) -> None:
     port, controller_port = free_ports(2)
     node = Broker(tmp_path / "kafka", port, controller_port, heap_mb=256, jit="c1")
-    live = RecordReader(node.bootstrap)
+    live, waiting = RecordReader(node.bootstrap), RecordReader(node.bootstrap)
     with running(node, class_path):
         for place in (GROWN, SHORT, WHOLE):
             put(node, place, "old", OLD)
@@ -73,6 +73,7 @@ def test_a_log_that_lost_records_is_read_from_before_them(
         for place in (GROWN, SHORT):
             put(node, place, "lost", LOST)
         read(live, lambda records: len(records) == 3 * OLD + 2 * LOST)
+        waiting.add(SHORT)
     marks = dict(live.bookmarks)
     assert {place: mark.offset for place, mark in marks.items()} == {
         GROWN: OLD + LOST,
@@ -97,9 +98,11 @@ def test_a_log_that_lost_records_is_read_from_before_them(
                 assert values(found, WHOLE) == ["new0"], "it lost nothing, so nothing is read again"
         replaced = [(line["partition"], line["offset"]) for line in logs if line["event"] == "log.replaced"]
         assert sorted(set(replaced)) == [(GROWN[1], OLD + LOST), (SHORT[1], OLD + LOST)]
+        there = read(waiting, lambda _: waiting.at_end())
+        assert len(there) == OLD + LOST - 1, "it waits for none of the lost"
         again = read(earlier_release, lambda records: "new1" in values(records, SHORT))
         assert values(again, SHORT) == [f"old{n}" for n in range(OLD)] + [f"new{n}" for n in range(LOST - 1)]
-        for reader in (live, resumed, earlier_release):
+        for reader in (live, resumed, earlier_release, waiting):
             reader.close()
 
 
