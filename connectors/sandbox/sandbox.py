@@ -10,7 +10,7 @@ from connectors.sandbox.faults import Fault, Faults
 from connectors.sandbox.mastercard.twin import MastercardTwin
 from connectors.sandbox.paypal.ledger_rules import end_pending
 from connectors.sandbox.paypal.twin import PayPalTwin
-from connectors.sandbox.port import Port
+from connectors.sandbox.port import Port, transaction
 from connectors.sandbox.visa.twin import VisaTwin
 from schemas.payments import ProcessorName
 
@@ -53,7 +53,8 @@ class Sandbox:
 
     def end_pending(self, *, completed: bool) -> int:
         """Decide what PayPal has left pending; how many captures and refunds that were."""
-        return end_pending(self._conn, completed=completed)
+        with transaction(self._conn):
+            return end_pending(self._conn, completed=completed)
 
     def faults(self) -> list[Fault]:
         """The faults in force."""
