@@ -14,7 +14,14 @@ from gateway.books.opening import check_existing
 from gateway.payments.changes import holds_money
 from gateway.settings import GatewaySettings
 from schemas.settings import load
-from sluice.reconcile.ledger import ProcessorRecord, differences, landed, read_ledger, released_by_hand
+from sluice.reconcile.ledger import (
+    ProcessorRecord,
+    differences,
+    landed,
+    not_in_the_books,
+    read_ledger,
+    released_by_hand,
+)
 from sluice.reconcile.money import NOTHING, HeldAndDue, by_processors
 from sluice.reconcile.scratch import STORES, AtProcessors, BooksLine, ReconciledPayment, Scratch, Store
 from sluice.reconcile.stores import (
@@ -148,7 +155,7 @@ class ProcessorComparison:
         moving = any(o.finished_at is None or o.finished_at > at for o in payment.operations)
         if theirs != payment.posted and not moving and payment.payment_id not in self._with_tasks:
             self._wrong.add(payment.payment_id)
-        for line in differences(payment.operations, records, at, set(), self._told):
+        for line in differences(payment.operations, records, at, self._told):
             self._note(line)
         for operation_id in landed(payment.operations, records):
             self._cut.in_doubt.add(operation_id)
@@ -178,8 +185,7 @@ class ProcessorComparison:
         applied = (row for row in scratch.unknown_records() if row.status == "applied")
         unknown = (row for row in applied if row.id not in self._by_hand)
         for row in without_newer(settings.books_url(), unknown):
-            for line in differences([], [row], self._cut.at, set()):
-                self._note(line)
+            self._note(not_in_the_books(row))
         yield from (f"processors: {line}" for line in self._lines)
         if self._more:
             yield f"processors: {self._more} more"

@@ -56,17 +56,15 @@ def differences(
     operations: list[Operation],
     rows: list[ProcessorRecord],
     cut: int,
-    newer: set[str],
     told: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[str]:
     """The differences, one line each. `cut` in microseconds UTC: operations that finished after it are left out.
 
-    An operation that has `landed` is no difference yet. `newer` are the ids of operations that were written after
-    the cut; the rows were read later and may hold them. `told`: what a person said became of the money that some
-    operation is about, or that it is theirs to find out: neither is a difference.
+    An operation that has `landed` is no difference yet. `told`: what a person said became of the
+    money that some operation is about, or that it is theirs to find out: neither is a difference.
     """
     ours = {operation.id: operation for operation in operations}
-    applied = [row for row in rows if row.status == "applied" and row.request_id not in newer]
+    applied = [row for row in rows if row.status == "applied"]
     theirs = {row.request_id: row for row in applied}
     by_hand = released_by_hand(ours, applied)
     for row in applied:
@@ -80,6 +78,11 @@ def differences(
         recorded = operation.kind != "order" and not lapses(operation, ours) and not elsewhere
         if done and operation.status == "succeeded" and recorded:
             yield from _missing(operation, theirs.get(operation.id))
+
+
+def not_in_the_books(row: ProcessorRecord) -> str:
+    """The difference that a row makes of which the books have no operation."""
+    return f"{row.processor} applied {row.operation} {row.request_id}, which the books do not know"
 
 
 def released_by_hand(ours: Mapping[str, Operation], applied: Iterable[ProcessorRecord]) -> dict[int, str]:
@@ -108,7 +111,7 @@ def _unexplained(
     row: ProcessorRecord, operation: Operation | None, ours: Iterable[Operation], cut: int
 ) -> Iterator[str]:
     if operation is None:
-        yield f"{row.processor} applied {row.operation} {row.request_id}, which the books do not know"
+        yield not_in_the_books(row)
     elif operation.finished_at is None or operation.finished_at > cut or _is_watched(operation):
         return
     elif operation.status != "succeeded" and not _reversed(operation, ours):

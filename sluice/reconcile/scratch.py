@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,8 +13,6 @@ from schemas.fraud import Hold
 from schemas.states import PaymentState
 from sluice.reconcile.ledger import ProcessorRecord
 from sluice.reconcile.money import HeldAndDue
-
-T = TypeVar("T")
 
 Store = Literal["books", "kafka", "warehouse"]
 STORES: tuple[Store, ...] = ("books", "kafka", "warehouse")

@@ -1,4 +1,4 @@
-"""Our operations against the processors' records: each difference is found, and what is newer is set aside."""
+"""Our operations against the processors' records: each difference is found."""
 
 from typing import Any
 
@@ -39,10 +39,8 @@ def row(request_id: str = "op_1", **given: Any) -> ProcessorRecord:
     return ProcessorRecord(request_id=request_id, **(usual | given))
 
 
-def found(
-    operations: list[Operation], rows: list[ProcessorRecord], newer: frozenset[str] = frozenset()
-) -> list[str]:
-    return list(differences(operations, rows, CUT, set(newer)))
+def found(operations: list[Operation], rows: list[ProcessorRecord]) -> list[str]:
+    return list(differences(operations, rows, CUT))
 
 
 def test_what_agrees_is_not_mentioned() -> None:
@@ -67,7 +65,6 @@ def test_each_difference_is_found(operations: list[Operation], rows: list[Proces
 
 
 def test_what_came_after_the_cut_is_set_aside() -> None:
-    assert found([], [row()], frozenset({"op_1"})) == []
     assert found([operation(finished_at=CUT + 1)], []) == []
     assert found([operation(status="sending", finished_at=None)], [row()]) == []
 
