@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -11,6 +13,7 @@ from confluent_kafka import KafkaError, Message
 from benchmarks import stack
 from connectors.gateway import GatewayClient, GatewayRefused, GatewayUnavailable, PasswordLogin
 from connectors.kafka import create_topics, producer
+from connectors.lasting import LastingThread
 from connectors.record_reader import RecordReader, places
 from schemas.topics import Topic
 from sluice.dataset import card_number
@@ -53,12 +56,9 @@ class AcknowledgedLoad:
         self._going, self._stopped = threading.Event(), threading.Event()
         self._going.set()
         create_topics(measured.settings.bootstrap(), [PROBED])
-        self._threads = [
-            threading.Thread(target=self._write, name="records", daemon=True),
-            threading.Thread(target=lambda: asyncio.run(self._pay()), name="payments", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        # One that ended by itself would leave nothing to lose, and prove nothing.
+        LastingThread(self._write, "records", self._stopped)
+        LastingThread(lambda: asyncio.run(self._pay()), "payments", self._stopped)
 
     def acknowledged(self) -> Acknowledged:
         """What was acknowledged until now."""
@@ -94,13 +94,13 @@ class AcknowledgedLoad:
             GatewayClient(url, PasswordLogin("replay@example.com", password)) as payer,
             GatewayClient(url, PasswordLogin("admin@example.com", password)) as admin,
         ):
-            merchant = (await admin.post("/v1/merchants", {"name": "Cut"}, "power-merchant"))["id"]
+            merchant = await _made(admin, "/v1/merchants", {"name": "Cut"}, "power-merchant")
             cards = [await self._card(payer, number) for number in range(AT_ONCE)]
             await asyncio.gather(*[self._pay_on(payer, merchant, card) for card in cards])
 
     async def _card(self, payer: GatewayClient, number: int) -> str:
         body = {"number": card_number(number), "exp_month": 1, "exp_year": 2039}
-        return str((await payer.post("/v1/cards", body, f"power-card-{number}"))["id"])
+        return await _made(payer, "/v1/cards", body, f"power-card-{number}")
 
     async def _pay_on(self, payer: GatewayClient, merchant: str, card: str) -> None:
         method = {"type": "card", "card": card, "cvc": "100"}
@@ -113,3 +113,11 @@ class AcknowledgedLoad:
                 self._payments.add((await payer.post("/v1/payments", body, uuid4().hex))["id"])
             except (GatewayRefused, GatewayUnavailable):
                 await asyncio.sleep(AGAIN_S)
+
+
+async def _made(client: GatewayClient, path: str, body: dict[str, Any], key: str) -> str:
+    """The id of what is made, as soon as it can be."""
+    while True:
+        with suppress(GatewayRefused, GatewayUnavailable):
+            return str((await client.post(path, body, key))["id"])
+        await asyncio.sleep(AGAIN_S)
