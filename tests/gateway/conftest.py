@@ -181,9 +181,14 @@ def gateway_settings(databases: Databases, database: Kind, tmp_path: Path) -> It
 
 
 @pytest.fixture
-async def gateway(gateway_settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
-    """A running gateway of this test's own. Its rows wait for a Kafka that never comes: its end does not."""
+def without_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of this gateway wait for a Kafka that never comes: its end does not."""
     monkeypatch.setattr("gateway.events.outbox_relay.CLOSED_WITHIN_S", 0.05)
+
+
+@pytest.fixture
+async def gateway(gateway_settings: GatewaySettings, without_kafka: None) -> AsyncIterator[Gateway]:
+    """A running gateway of this test's own."""
     app = create_app(gateway_settings)
     async with app.test_app():
         yield Gateway(app)
