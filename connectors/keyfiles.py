@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from connectors.durable_files import sync
 from schemas.settings import Settings
 
 
@@ -35,3 +36,4 @@ def _write_once(path: Path, secret: bytes) -> None:
             os.link(file.name, path)  # fails where another process was first: its secret is used
         except FileExistsError:
             return
+    sync(path.parent)  # what it encrypts may be on disk soon

