@@ -172,7 +172,7 @@ class GatewayMachine(RuleBasedStateMachine):
     @rule(completed=st.booleans())
     def decide_pending(self, completed: bool) -> None:
         """PayPal decides what it has left pending."""
-        self.world.sandbox.end_pending(completed=completed)
+        self._do(self.world.sandbox.end_pending(completed=completed))
 
     @rule(payment=payments, which=st.integers(0, 5), dies_at=DEATHS)
     def repeat(self, payment: PaymentModel, which: int, dies_at: int | None) -> None:

@@ -85,7 +85,7 @@ class World:
             await self._reopen()
             while self.held:  # noqa: ASYNC110  (the twins apply such a call in the loop's next turns)
                 await asyncio.sleep(0)
-        self.sandbox.end_pending(completed=True)
+        await self.sandbox.end_pending(completed=True)
 
     async def _reopen(self) -> None:
         """A port that was closed may have been given to a client of somebody else's for a moment."""

@@ -82,7 +82,7 @@ async def decide_pending(request: web.Request) -> web.Response:
         decided = msgspec.json.decode(await request.read(), type=PendingDecision)
     except (msgspec.MsgspecError, RecursionError) as error:
         return problem([{"path": "outcome", "message": str(error)}])
-    count = request.app[SANDBOX].end_pending(completed=decided.outcome == "completed")
+    count = await request.app[SANDBOX].end_pending(completed=decided.outcome == "completed")
     return answer(200, {"decided": count})
 
 

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from aiohttp import web
 
+from connectors.durable_files import GroupSync
 from connectors.sandbox import fault_effects
 from connectors.sandbox.fault_effects import response
 from connectors.sandbox.faults import Fault, Faults
@@ -17,10 +18,12 @@ from connectors.sandbox.http_shapes import ReceivedRequest, Twin, TwinCall, Twin
 class Port:
     """Create it inside a running event loop; it is closed until `open`."""
 
-    def __init__(self, host: str, number: int, twin: Twin, conn: sqlite3.Connection, faults: Faults) -> None:
+    def __init__(
+        self, host: str, number: int, twin: Twin, conn: sqlite3.Connection, disk: GroupSync, faults: Faults
+    ) -> None:
         self._host, self._number = host, number
         self._twin = twin
-        self._conn = conn
+        self._conn, self._disk = conn, disk
         self._faults = faults
         self._server = web.Server(self._answer, access_log=None)
         self._listener: asyncio.Server | None = None
@@ -50,7 +53,7 @@ class Port:
         except TwinRefusal as refusal:
             return response(refusal.reply)
         fault = self._faults.meet(self._twin.name, call.kind)
-        return response(self._run(call)) if fault is None else await self._meet(fault, request, call)
+        return response(await self._run(call)) if fault is None else await self._meet(fault, request, call)
 
     async def _meet(self, fault: Fault, request: web.BaseRequest, call: TwinCall) -> web.StreamResponse:
         cleared = self._faults.cleared
@@ -59,32 +62,34 @@ class Port:
                 return await fault_effects.silence(request, cleared, fault.seconds)
             case "slow":
                 await fault_effects.wait(cleared, fault.seconds)
-                return response(self._run(call))  # applied even if its client has gone
+                return response(await self._run(call))  # applied even if its client has gone
             case "apply_then_silence":
-                self._run(call)
+                await self._run(call)
                 return await fault_effects.silence(request, cleared, fault.seconds)
             case "apply_then_reset":
-                self._run(call)
+                await self._run(call)
                 return fault_effects.reset(request)
             case "apply_then_500":
-                self._run(call)
+                await self._run(call)
                 return response(fault_effects.SERVER_ERROR)
             case "half_body":
-                return await fault_effects.half_body(request, self._run(call))
+                return await fault_effects.half_body(request, await self._run(call))
             case "garbage":
-                self._run(call)
+                await self._run(call)
                 return response(fault_effects.GARBAGE)
             case "refuse":
                 raise AssertionError("a closed port takes no calls")
             case _:
                 assert_never(fault.fault)
 
-    def _run(self, call: TwinCall) -> TwinReply:
+    async def _run(self, call: TwinCall) -> TwinReply:
         try:
             with transaction(self._conn):
-                return call.run()
+                reply = call.run()
         except TwinRefusal as refusal:
-            return refusal.reply
+            reply = refusal.reply
+        await self._disk.synced()  # of a refusal too: it may tell what another call did
+        return reply
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+from connectors.durable_files import GroupSync
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox import ledger, stored_answers
 from connectors.sandbox.faults import Fault, Faults
@@ -21,7 +22,9 @@ class Sandbox:
     """Create it inside a running event loop."""
 
     def __init__(self, settings: ProcessorSettings) -> None:
-        self._conn: sqlite3.Connection = open_database(settings.data / "sandbox.sqlite3")
+        path = settings.data / "sandbox.sqlite3"
+        self._conn: sqlite3.Connection = open_database(path)
+        self._disk = GroupSync(path.with_name(f"{path.name}-wal"))
         self._faults = Faults()
         self._timers: set[asyncio.Task[None]] = set()
         twins = (
@@ -30,7 +33,7 @@ class Sandbox:
             PayPalTwin(self._conn, settings),
         )
         self._ports: dict[ProcessorName, Port] = {
-            twin.name: Port(settings.host, settings.port(twin.name), twin, self._conn, self._faults)
+            twin.name: Port(settings.host, settings.port(twin.name), twin, self._conn, self._disk, self._faults)
             for twin in twins
         }
 
@@ -40,21 +43,24 @@ class Sandbox:
             await port.open()
 
     def close(self) -> None:
-        """Close ports and database; everything that was answered is committed."""
+        """Close ports and database; everything that was answered is on disk."""
         for timer in self._timers:
             timer.cancel()
         for port in self._ports.values():
             port.close()
+        self._disk.close()
         self._conn.close()
 
     def rows_after(self, id: int, limit: int) -> list[ledger.LedgerRow]:
         """Rows of the ledger, oldest first."""
         return ledger.rows_after(self._conn, id, limit)
 
-    def end_pending(self, *, completed: bool) -> int:
+    async def end_pending(self, *, completed: bool) -> int:
         """Decide what PayPal has left pending; how many captures and refunds that were."""
         with transaction(self._conn):
-            return end_pending(self._conn, completed=completed)
+            count = end_pending(self._conn, completed=completed)
+        await self._disk.synced()
+        return count
 
     def faults(self) -> list[Fault]:
         """The faults in force."""
@@ -88,8 +94,8 @@ class Sandbox:
 def open_database(path: Path) -> sqlite3.Connection:
     """The connection to the SQLite file, created with its tables where it does not exist.
 
-    What was answered survives a kill -9 of the process. `synchronous=NORMAL` saves an fsync per call: a power cut
-    may lose the last moments, which only a sandbox can afford.
+    With `synchronous=NORMAL` a commit is on disk once the write-ahead log is synced: SQLite's own fsync would stop
+    the event loop.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     conn = sqlite3.connect(path, isolation_level=None)

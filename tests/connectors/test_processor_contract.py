@@ -260,3 +260,9 @@ async def test_a_captured_authorization_is_not_reversed_behind_the_capture(desk:
     await desk.processor.capture(follow_up(charge, answer))
     assert (await desk.processor.reverse(new_id("op"), query(charge, "authorize"))).result == "failed"
     assert [row.operation for row in desk.rows()] == ["authorize", "capture"]
+
+
+async def test_what_the_twin_answers_is_on_its_disk(desk: Desk, synced: list[str]) -> None:
+    _, made = await desk.authorized()
+    assert made.result == "succeeded"
+    assert synced[-1].endswith("sandbox.sqlite3-wal")

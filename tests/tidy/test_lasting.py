@@ -28,6 +28,8 @@ STARTERS = {
 
 # What ends by itself, by file and function: one call or request, awaited by whoever needs it.
 ENDS_BY_ITSELF = {
+    ("connectors/durable_files.py", "synced"): "an fsync, awaited in place",
+    ("connectors/durable_files.py", "_sync"): "as above",
     ("connectors/sandbox/sandbox.py", "order"): "a fault of the sandbox",
     ("flows/notifications/lane.py", "run"): "lines of the lane, which ends with any of them",
     ("flows/notifications/lane.py", "_start_due"): "as above",

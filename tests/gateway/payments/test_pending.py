@@ -66,7 +66,7 @@ async def test_what_is_pending_is_asked_about_ever_more_seldom(shop: Shop) -> No
 async def test_a_pending_capture_that_is_completed_counts(shop: Shop) -> None:
     payment = await paid(shop, "paypal", ECHECK)
     assert await shown(shop, payment) == ("authorized", "ECHECK")
-    assert shop.sandbox.end_pending(completed=True) == 1
+    assert await shop.sandbox.end_pending(completed=True) == 1
     await shop.expire()
     assert await shown(shop, payment) == ("captured", None)
     assert await shop.balance() == await due(shop, "paypal", ECHECK)
@@ -75,7 +75,7 @@ async def test_a_pending_capture_that_is_completed_counts(shop: Shop) -> None:
 async def test_a_pending_capture_that_is_declined_is_one_that_was_refused(shop: Shop) -> None:
     automatic, manual = await paid(shop, "paypal", ECHECK), await paid(shop, "paypal", ECHECK, capture="manual")
     await capture(shop, manual)
-    assert shop.sandbox.end_pending(completed=False) == 2
+    assert await shop.sandbox.end_pending(completed=False) == 2
     await shop.expire()
     assert await shown(shop, automatic) == ("declined", None)
     assert await shown(shop, manual) == ("authorized", None)
@@ -90,7 +90,7 @@ async def test_a_pending_part_leaves_the_others_as_they_are(shop: Shop) -> None:
     await capture(shop, payment, 1000, final=False)
     answer = await capture(shop, payment, ECHECK, final=False)
     assert (answer.status, amounts(answer)) == (202, ("partially_captured", 1000, 9000))
-    shop.sandbox.end_pending(completed=True)
+    await shop.sandbox.end_pending(completed=True)
     await shop.expire()
     assert (await shop.get(f"/v1/payments/{payment}"))["amount_captured"] == 1000 + ECHECK
 
@@ -100,7 +100,7 @@ async def test_a_pending_refund_says_why_and_ends(shop: Shop) -> None:
     asked = [await refund(shop, payment, ECHECK) for payment in payments]
     assert {(a.status, a.json["status"], a.json["pending_reason"]) for a in asked} == {(202, "pending", "ECHECK")}
     assert await shown(shop, payments[0]) == ("captured", "ECHECK")
-    shop.sandbox.end_pending(completed=True)
+    await shop.sandbox.end_pending(completed=True)
     await shop.expire()
     for answer in asked:
         ended = await shop.get(f"/v1/refunds/{answer.json['id']}")
