@@ -48,13 +48,14 @@ class StackRuns(click.ClickException):
 
 @contextmanager
 def held(data: Path) -> Iterator[None]:
-    """Hold the data directory, alone. Raises `StackRuns`."""
+    """Hold the data directory, alone, and forget the state of an earlier stack on it. Raises `StackRuns`."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds payments and personal data
     run = data / "run"
     run.mkdir(exist_ok=True)
     with (run / "stack.lock").open("a") as lock:
         if not _lock_within_1_s(lock.fileno()):
             raise StackRuns(f"a stack runs on {data} already: stop it, or choose another directory with --data")
+        _state(data).unlink(missing_ok=True)
         yield
 
 
@@ -62,7 +63,7 @@ class StateFile:
     """The file in the data directory. Nothing here raises: a full disk must not stop what the supervisor keeps."""
 
     def __init__(self, data: Path) -> None:
-        self._path = data / "run" / "stack.json"
+        self._path = _state(data)
         self._written = b""
 
     def write(self, children: Iterable[Child]) -> None:
@@ -93,10 +94,14 @@ def _status(settings: StackSettings, entry: RecordedProcess) -> ProcessStatus:
 
 def _entries(data: Path) -> dict[str, RecordedProcess]:
     try:
-        entries = msgspec.json.decode((data / "run" / "stack.json").read_bytes(), type=list[RecordedProcess])
+        entries = msgspec.json.decode(_state(data).read_bytes(), type=list[RecordedProcess])
     except (FileNotFoundError, msgspec.DecodeError):
         return {}  # the supervisor has not written it yet, or a power cut left half of it
     return {entry.name: entry for entry in entries}
+
+
+def _state(data: Path) -> Path:
+    return data / "run" / "stack.json"
 
 
 def _is_held(data: Path) -> bool:

@@ -16,6 +16,8 @@ from click.testing import CliRunner
 from connectors.kafka import producer
 from schemas.topics import TOPICS
 from sluice.cli import main
+from sluice.settings import StackSettings
+from sluice.status import held, read
 from tests.patience import until
 
 SLUICE = [sys.executable, "-m", "sluice"]
@@ -53,6 +55,15 @@ def up(data: Path, *names: str, offset: int, kafka: str = "") -> Iterator[subpro
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)
+
+
+def test_a_stack_that_starts_says_nothing_of_an_earlier_one(tmp_path: Path) -> None:
+    settings = StackSettings(data=tmp_path)
+    state = tmp_path / "run" / "stack.json"
+    state.parent.mkdir()
+    state.write_text('[{"name": "kafka", "state": "ready", "pid": 1, "since_us": 1, "restarts": 0}]')
+    with held(tmp_path):
+        assert {entry.state for entry in read(settings)} == {"stopped"}
 
 
 def test_status_where_nothing_runs(tmp_path: Path) -> None:
