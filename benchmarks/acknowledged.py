@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from benchmarks import stack
 from connectors.gateway import GatewayClient, GatewayRefused, GatewayUnavailable, PasswordLogin
@@ -77,7 +77,11 @@ class AcknowledgedLoad:
         self._stopped.set()
 
     def _write(self) -> None:
-        client = producer(self._measured.settings.bootstrap())
+        while not self._stopped.is_set():
+            with suppress(KafkaException):  # a log that was put back is fatal to its idempotent producer
+                self._write_by(producer(self._measured.settings.bootstrap()))
+
+    def _write_by(self, client: Producer) -> None:
         while not self._stopped.is_set():
             client.poll(RECORD_EVERY_S)
             if self._going.is_set() and len(client) < 1000:
