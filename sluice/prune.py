@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import click
 
+from gateway.books.clock import set_steady_clock
 from gateway.books.opening import check_existing, open_books
 from gateway.books.pruning import prune as prune_books
 from gateway.settings import GatewaySettings
@@ -32,6 +33,7 @@ def prune(age: timedelta) -> None:
 async def _prune(url: str, age: timedelta) -> dict[str, int]:
     books = open_books(url)
     try:
+        await set_steady_clock(books)  # keys and sessions end by the books' clock, not by the wall's
         return await prune_books(books, age // timedelta(microseconds=1))
     finally:
         await books.close()
