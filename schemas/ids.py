@@ -24,7 +24,7 @@ def new_id(prefix: str) -> str:
 
 
 def earliest_id(prefix: str, micros: int) -> str:
-    """What no id that is born at `micros` (microseconds since 1970 UTC) or later is below."""
+    """What no id is below that is made at `micros` or later (microseconds of the steady clock)."""
     return _written(prefix, min(max(micros // 1000, 0), MILLISECONDS_MAX) << 80)
 
 

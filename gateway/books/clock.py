@@ -9,7 +9,7 @@ import asyncio
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, bindparam, func, select, text, update
+from sqlalchemy import Connection, bindparam, case, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.books.engine import Books
@@ -27,23 +27,31 @@ class ClockRow(msgspec.Struct, frozen=True):
     """A row of `clocks`, one for each start of a machine; times in microseconds of the steady clock.
 
     `offset_us`: what the steady clock is ahead of the machine's own. `kept_us`: when a gateway last ran on it.
+    `apart_us`: the furthest that the wall clock was from the steady one, whichever was ahead.
     """
 
     boot_id: str
     offset_us: Micros
     kept_us: Micros
+    apart_us: Micros = 0
 
 
 clocks = table_of("clocks", ClockRow, primary_key=("boot_id",))
 _c = clocks.c
 _offset = Statement(select(_c.offset_us).where(_c.boot_id == bindparam("of_boot_id")))
 _newest_kept = Statement(select(func.max(_c.kept_us)))
+_furthest_apart = Statement(select(func.max(_c.apart_us)))
 _put = Statement(
     lambda insert: (put := insert(clocks)).on_conflict_do_update(
         index_elements=["boot_id"], set_={name: put.excluded[name] for name in ("offset_us", "kept_us")}
     )
 )
-_keep = Statement(update(clocks).where(_c.boot_id == bindparam("of_boot_id")).values(kept_us=bindparam("at")))
+_apart = bindparam("apart", type_=_c.apart_us.type)
+_keep = Statement(
+    update(clocks)
+    .where(_c.boot_id == bindparam("of_boot_id"))
+    .values(kept_us=bindparam("at"), apart_us=case((_c.apart_us < _apart, _apart), else_=_c.apart_us))
+)
 _SERVER_TIME = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)")
 
 
@@ -54,13 +62,21 @@ def anchor(conn: Connection) -> int:
     if offset_us is None or not machine:
         kept_us = _newest_kept(conn).scalar() or 0
         offset_us = max(_wall_micros(conn), kept_us) - boot_micros()
-        _put(conn, boot_id=machine, offset_us=offset_us, kept_us=boot_micros() + offset_us)
+        _put(conn, boot_id=machine, offset_us=offset_us, kept_us=boot_micros() + offset_us, apart_us=0)
     return int(offset_us)
 
 
-def keep(conn: Connection, at: int) -> None:
-    """Note that a gateway of this machine runs at `at`, by the steady clock: none later starts before that."""
-    _keep(conn, of_boot_id=boot_id(), at=at)
+def keep(conn: Connection, at: int, apart_us: int = 0) -> None:
+    """Note that a gateway of this machine runs at `at`, by the steady clock: none later starts before that.
+
+    `apart_us`: how far the wall clock is from it, one way or the other; the furthest is kept.
+    """
+    _keep(conn, of_boot_id=boot_id(), at=at, apart=apart_us)
+
+
+def furthest_apart(conn: Connection) -> int:
+    """How far the wall clock ever was from the steady one (microseconds), on any machine of these books."""
+    return max(_furthest_apart(conn).scalar() or 0, abs(_ahead_us()))
 
 
 async def set_steady_clock(books: Books) -> None:
@@ -74,17 +90,22 @@ async def keep_clock(books: Books) -> None:
     while True:
         ahead_us = _hear_jump(ahead_us)
         try:
-            await books.write(keep, steady_micros())
+            await books.write(keep, steady_micros(), abs(ahead_us))
         except SQLAlchemyError as error:  # such as a full disk
             log.warning("clock.not_kept", error=type(error).__name__)
         await asyncio.sleep(EVERY_S)
 
 
 def _hear_jump(before_us: int) -> int:
-    ahead_us = now_micros() - steady_micros()
+    ahead_us = _ahead_us()
     if abs(ahead_us - before_us) > JUMP_US:
         log.warning("clock.jumped", seconds=round((ahead_us - before_us) / 1_000_000, 1))
     return ahead_us
+
+
+def _ahead_us() -> int:
+    """What the wall clock is ahead of the steady one now."""
+    return now_micros() - steady_micros()
 
 
 def _wall_micros(conn: Connection) -> int:

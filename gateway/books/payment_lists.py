@@ -24,6 +24,7 @@ from sqlalchemy import (
     tuple_,
 )
 
+from gateway.books.clock import furthest_apart
 from gateway.books.engine import Slice
 from gateway.books.payments import ORDINARY, PaymentRow, may_be_unasked, payment_of, payments
 from gateway.books.sql import Statement
@@ -34,7 +35,7 @@ from schemas.payments import ProcessorName
 from schemas.states import STATES, PaymentState
 
 SCANS = (500, 10_000)  # rows looked at for one page: first few, then more where these were not enough
-SKEW_US = 1_000_000  # `created_at` is read from the clock a moment before the id is made
+MOMENT_US = 1_000_000  # between the reading of `created_at` and the making of the id
 
 
 class PaymentFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,8 +120,9 @@ def list_payments(
 ) -> Slice[PaymentRow, str]:
     """Up to `most` payments, the newest first; `after_id` is where the page before came to."""
     below, rows, reached = after_id or ABOVE_ALL_IDS, list[PaymentRow](), None
+    born = _born(conn, wanted)
     for scan in SCANS:
-        found = _scanned(conn, wanted, below, most - len(rows), scan)
+        found = _scanned(conn, wanted, born | {"below": min(below, born["below"])}, most - len(rows), scan)
         rows, reached = rows + list(found.rows), found.reached
         if reached is None or len(rows) == most:
             break
@@ -128,18 +130,18 @@ def list_payments(
     return Slice(rows, reached)
 
 
-def _scanned(conn: Connection, wanted: PaymentFilter, below: str, most: int, scan: int) -> Slice[PaymentRow, str]:
+def _scanned(conn: Connection, wanted: PaymentFilter, born: Asked, most: int, scan: int) -> Slice[PaymentRow, str]:
     """What the next rows of each side have; the side that came less far says how far both did."""
-    slices = [_side(conn, asked, scan) for asked in _sides(wanted, below, most)]
+    slices = [_side(conn, asked, scan) for asked in _sides(wanted, born, most)]
     reached = max((found.reached for found in slices if found.reached), default="")
     rows = {row.id: row for found in slices for row in found.rows if row.id >= reached}
     newest = [rows[payment_id] for payment_id in sorted(rows, reverse=True)[:most]]
     return Slice(newest, newest[-1].id if len(newest) == most else reached or None)
 
 
-def _sides(wanted: PaymentFilter, below: str, most: int) -> Iterator[Asked]:
+def _sides(wanted: PaymentFilter, born: Asked, most: int) -> Iterator[Asked]:
     """What is asked of the books: one thing, or one for what the party paid and one for what it sold."""
-    asked = {**msgspec.structs.asdict(wanted), "shows_unasked": 1, "most": most} | _times(wanted, below)
+    asked = {**msgspec.structs.asdict(wanted), "shows_unasked": 1, "most": most} | born
     party_id = wanted.party_id
     if party_id is None:
         yield asked
@@ -151,13 +153,17 @@ def _sides(wanted: PaymentFilter, below: str, most: int) -> Iterator[Asked]:
         yield asked | {"merchant_id": party_id}
 
 
-def _times(wanted: PaymentFilter, below: str) -> Asked:
-    """The times asked for, and the ids that were made in them."""
+def _born(conn: Connection, wanted: PaymentFilter) -> Asked:
+    """The times asked for, and the ids that may have been made in them.
+
+    Ids tell the steady clock's time, `created_at` is the wall's: the two were so far apart.
+    """
     start, end = wanted.created_from, wanted.created_before
-    last = ABOVE_ALL_IDS if end is None else earliest_id("pay", end + SKEW_US)
+    timed = start is not None or end is not None
+    apart_us = furthest_apart(conn) + MOMENT_US if timed else 0
     return {
-        "lowest": "" if start is None else earliest_id("pay", start - SKEW_US),
-        "below": min(below, last),
+        "lowest": "" if start is None else earliest_id("pay", start - apart_us),
+        "below": ABOVE_ALL_IDS if end is None else earliest_id("pay", end + apart_us),
         "created_from": -FOR_EVER if start is None else start,
         "created_before": FOR_EVER if end is None else end,
     }

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from structlog.testing import capture_logs
 
 from gateway.books import clock
-from gateway.books.clock import anchor, keep, keep_clock
+from gateway.books.clock import anchor, furthest_apart, keep, keep_clock
 from gateway.books.engine import Books
 from schemas.times import boot_micros, now_micros, steady_micros
 from tests.gateway.databases import Kind
@@ -70,3 +71,22 @@ async def test_a_jump_is_logged_once(books: Books, monkeypatch: pytest.MonkeyPat
         task.cancel()
     (said,) = logs
     assert (said["event"], round(said["seconds"])) == ("clock.jumped", -3600)
+
+
+async def test_how_far_the_wall_clock_was_away_is_kept(
+    books: Books, monkeypatch: pytest.MonkeyPatch, set_clock: SetClock
+) -> None:
+    monkeypatch.setattr(clock, "EVERY_S", 0.01)
+    await books.write(anchor)
+    task = asyncio.create_task(keep_clock(books))
+    for hours, furthest in ((-1, 1), (3, 3), (-2, 3)):
+        set_clock(hours)
+        await eventually(partial(_has_kept, books, furthest))
+    task.cancel()
+    set_clock(0)
+    assert round(await books.read(furthest_apart) / HOUR_US) == 3
+
+
+async def _has_kept(books: Books, hours: int) -> bool:
+    kept = await books.read(lambda conn: conn.execute(select(clock.clocks.c.apart_us)).scalar())
+    return round((kept or 0) / HOUR_US) == hours

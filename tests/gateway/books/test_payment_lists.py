@@ -1,6 +1,7 @@
 """Lists of payments: under any filter each that fulfils it, once, the newest first; few rows are looked at."""
 
 import random
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from sqlalchemy import Connection
 
 from gateway.books import payment_lists
+from gateway.books.clock import anchor, keep
 from gateway.books.payment_lists import PaymentFilter, list_payments
 from gateway.books.payments import PaymentRow, insert_payment, may_be_unasked
 from schemas.ids import earliest_id, new_id
+from schemas.times import now_micros, steady_micros
 from tests.gateway.payments import situations
 
 ACCOUNTS = ("acc_1", "acc_2", "acc_3")
@@ -86,6 +89,32 @@ def test_a_time_is_a_place_in_the_list(conn: Connection) -> None:
     for start, end in ((10, 30), (0, 1), (49, 60), (20, 20), (-100, 2000)):
         wanted = PaymentFilter(created_from=FIRST_US + start * MS_US, created_before=FIRST_US + end * MS_US)
         assert pages(conn, wanted) == [row.id for row in rows if fulfils(row, wanted)]
+
+
+def test_a_time_finds_what_was_made_while_the_wall_clock_was_set(
+    conn: Connection, set_clock: Callable[[float], None]
+) -> None:
+    anchor(conn)
+    rows = []
+    for hours in (0, 3, -2, 0):
+        set_clock(hours)
+        keep(conn, steady_micros(), abs(now_micros() - steady_micros()))
+        rows.append(msgspec.structs.replace(situations.payment(), id=new_id("pay"), created_at=now_micros()))
+        insert_payment(conn, rows[-1])
+    times = sorted(row.created_at for row in rows)
+    for start in (None, *times):
+        for end in (None, *times):
+            wanted = PaymentFilter(created_from=start, created_before=end)
+            assert set(pages(conn, wanted)) == {row.id for row in rows if fulfils(row, wanted)}
+
+
+def test_a_time_finds_what_is_made_before_a_jump_of_the_clock_is_kept(
+    conn: Connection, set_clock: Callable[[float], None]
+) -> None:
+    set_clock(3)
+    row = msgspec.structs.replace(situations.payment(), id=new_id("pay"), created_at=now_micros())
+    insert_payment(conn, row)
+    assert pages(conn, PaymentFilter(created_from=row.created_at)) == [row.id]
 
 
 def test_a_page_looks_at_a_bounded_number_of_rows(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
