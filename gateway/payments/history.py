@@ -9,9 +9,11 @@ from typing import assert_never
 
 import msgspec
 
+from connectors.processors.registry import CAPABILITIES
 from gateway.books.operations import Operation
 from gateway.books.payments import PaymentRow
-from schemas.states import PaymentState
+from gateway.payments.changes import standing
+from schemas.states import STATUS, PaymentState
 
 
 class PastState(msgspec.Struct, frozen=True):
@@ -23,18 +25,49 @@ class PastState(msgspec.Struct, frozen=True):
 
 
 def past_states(payment: PaymentRow, operations: Iterable[Operation]) -> list[PastState]:
-    """The states of a payment in order, the present one last."""
-    states: list[tuple[PaymentState, int]] = [("processing", payment.created_at)]
-    if payment.risk_outcome == "review":  # at once, whether its issuer was asked before or after
-        states.append(("in_review", payment.created_at))
-    ended = [(o.finished_at, o) for o in operations if o.status == "succeeded" and o.finished_at is not None]
-    for at, operation in sorted(ended, key=lambda pair: pair[0]):
-        state = _state_after(payment, operation, states[-1][0])
-        if state != states[-1][0] or state == "partially_captured":
-            states.append((state, at))
+    """The states of a payment in order, the present one last. `operations`: all it had, the oldest first."""
+    order, led_on = _led_on(payment, operations)
+    states = _until_sent(payment, order, led_on[0].created_at if led_on else payment.updated_at)
+    taken = 0
+    for operation in led_on:
+        is_capture = operation.kind == "capture"
+        if is_capture and states[-1][0] == "in_review":  # a person let it through
+            states.append(("authorized", operation.created_at))
+        taken += operation.amount if is_capture else 0
+        state = _state_after(payment, operation, taken, states[-1][0])
+        if state != states[-1][0] or (is_capture and state == "partially_captured"):
+            states.append((state, _ended_at(operation)))
     if payment.state != states[-1][0]:
         states.append((payment.state, payment.updated_at))
     return list(_with_previous(states))
+
+
+def _led_on(payment: PaymentRow, operations: Iterable[Operation]) -> tuple[Operation | None, list[Operation]]:
+    """Its order, and the operations that led it on.
+
+    Another processor's approval came too late, and so does any of a payment that failed. What was taken back led
+    nowhere.
+    """
+    here = [o for o in standing(operations) if o.processor == payment.processor]
+    order = next((o for o in here if o.kind == "order"), None)
+    return order, [o for o in here if o.kind != "order" and payment.state != "failed"]
+
+
+def _until_sent(payment: PaymentRow, order: Operation | None, sent_at: int) -> list[tuple[PaymentState, int]]:
+    """The states before an issuer is asked. When its payer approved is told by no operation: by `sent_at`."""
+    states: list[tuple[PaymentState, int]] = [("processing", payment.created_at)]
+    if order is not None:
+        states.append(("requires_action", _ended_at(order)))
+        if payment.risk_outcome is not None:  # it is judged when its payer has approved
+            states.append(("processing", sent_at))
+    if payment.is_unsent():
+        states.append(("in_review", states[-1][1]))
+    return states
+
+
+def _ended_at(operation: Operation) -> int:
+    assert operation.finished_at is not None, "what succeeded has ended"
+    return operation.finished_at
 
 
 def _with_previous(states: list[tuple[PaymentState, int]]) -> Iterator[PastState]:
@@ -44,22 +77,22 @@ def _with_previous(states: list[tuple[PaymentState, int]]) -> Iterator[PastState
         yield PastState(state, previous, later)
 
 
-def _state_after(payment: PaymentRow, operation: Operation, before: PaymentState) -> PaymentState:
-    """The state in which an operation that succeeded left the payment."""
-    if before in ("captured", "voided", "declined", "failed"):
+def _state_after(payment: PaymentRow, operation: Operation, taken: int, before: PaymentState) -> PaymentState:
+    """The state in which a success left the payment. `taken`: what was captured by then, in minor units."""
+    if STATUS[before] == "failed" or before == "captured":
         return before
     match operation.kind:
-        case "order":
-            return "requires_action"
         case "authorize":
-            return "in_review" if before == "in_review" and not payment.is_unsent() else "authorized"
+            held = payment.risk_outcome == "review" and not payment.is_unsent()
+            return "in_review" if held else "authorized"
         case "sale":
             return "captured"
         case "capture":
-            return "captured" if operation.final else "partially_captured"
-        case "void":
-            return "captured" if before == "partially_captured" else "voided"
-        case "refund" | "reversal":  # a reversal takes back a call whose end nobody told us
+            releases = operation.final and CAPABILITIES[operation.processor].final_capture_releases
+            return "captured" if releases or taken == payment.amount else "partially_captured"
+        case "void":  # nothing is held any more: it has ended
+            return payment.state
+        case "order" | "refund" | "reversal":  # a reversal takes back a call whose end nobody told us
             return before
         case _:
             assert_never(operation.kind)
