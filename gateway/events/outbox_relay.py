@@ -49,6 +49,7 @@ class OutboxRelay:
         self._delivered: deque[tuple[OutboxRow, KafkaError | None]] = deque()
         self._published: list[int] = []  # ids of rows acknowledged by Kafka, not yet marked in the books
         self._direct = False  # whether new rows may be published at once: the sweep has read all earlier ones
+        self._failures = 0  # how often rows were left to the sweep
         self._unsure_until = 0.0  # monotonic
         self._replaced_at = -REPLACED_EVERY_S  # monotonic
         self._seen: deque[tuple[float, int]] = deque([(monotonic(), 0)])  # when which row was the newest
@@ -71,8 +72,13 @@ class OutboxRelay:
 
     def leave_to_sweep(self) -> None:
         """Rows may stand in the books, or appear soon, that nobody was told of: no later one may overtake them."""
-        self._direct = False
+        self._fall_behind()
         self._unsure_until = monotonic() + UNSURE_S
+
+    def _fall_behind(self) -> None:
+        """Rows were dropped here that the sweep has to send: also where it is reading, and has passed them."""
+        self._direct = False
+        self._failures += 1
 
     def _enqueue(self, rows: list[OutboxRow]) -> None:
         refused: set[str] = set()  # subjects; there may be room again for their next rows, which must not go first
@@ -110,7 +116,7 @@ class OutboxRelay:
             )
         except Exception as error:  # whatever it is: the sweep sends the row later
             del self._queued[row.subject_id]
-            self._direct = False
+            self._fall_behind()
             self._note(error, row.topic)
             return False
         return True
@@ -139,7 +145,7 @@ class OutboxRelay:
         self._replaced_at = monotonic()
         self._producer = self._new_producer()
         self._queued.clear()
-        self._direct = False
+        self._fall_behind()
         log.warning("producer.replaced")
 
     def _on_delivery(self, row: OutboxRow, error: KafkaError | None, _message: Any) -> None:
@@ -157,7 +163,7 @@ class OutboxRelay:
             del self._queued[row.subject_id]
             if error is not None:
                 log.warning("event.delayed", error=error.name(), topic=row.topic)
-                self._direct = False  # the subject's next rows are dropped here, too: the sweep sends all in order
+                self._fall_behind()  # the subject's next rows are dropped here, too: the sweep sends all in order
                 continue
             self._published.append(row.id)
             queue.popleft()
@@ -191,10 +197,12 @@ class OutboxRelay:
 
     async def _send_unpublished(self) -> None:
         self._meanwhile.clear()
+        failures = self._failures
         newest = await self._books.read(newest_id)
         settled = self._settled(newest)
         rows = await self._books.read(select_unpublished, settled if self._direct else newest, PAGE)
-        self._direct = len(rows) < PAGE and monotonic() >= self._unsure_until
+        is_behind = len(rows) == PAGE or failures != self._failures or monotonic() < self._unsure_until
+        self._direct = not is_behind
         self._enqueue_unknown(rows)
         if self._direct:
             self._enqueue_unknown(self._meanwhile)

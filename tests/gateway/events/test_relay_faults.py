@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
+from sqlalchemy import Connection
 
 from gateway.books.opening import open_books
-from gateway.books.outbox import OutboxRow
+from gateway.books.outbox import OutboxRow, select_unpublished
 from gateway.events.outbox_relay import OutboxRelay
 from tests.gateway.conftest import Gateway
 from tests.gateway.databases import Databases
@@ -49,6 +50,32 @@ async def test_a_producer_that_gave_up_is_replaced(kafka: str, new_topic: Callab
     assert relay._producer is not first
     assert_in_order(read(kafka, topic, 3))
     await eventually(lambda: relay._direct)  # and goes on as before
+    await relay.close()
+    await books.close()
+
+
+async def test_what_was_dropped_while_the_sweep_read_is_not_overtaken(
+    new_topic: Callable[..., str], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = new_topic()
+    books = open_books(url)
+    relay = OutboxRelay(books, "localhost:1")
+    books.listener = relay.publish
+    await eventually(lambda: relay._direct)
+    await books.write(add, topic, 0, 1)
+    first = relay._producer
+
+    def read_and_fail(conn: Connection, until: int, most: int) -> list[OutboxRow]:
+        rows = select_unpublished(conn, until, most)
+        relay._replace(first)
+        return rows
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.events.outbox_relay.select_unpublished", read_and_fail)
+        await relay._send_unpublished()
+    await books.write(add, topic, 0, 2)
+    await eventually(lambda: len(relay._queued.get("pay-0", ())) == 2)
+    assert [row.sequence for row in relay._queued["pay-0"]] == [1, 2]
     await relay.close()
     await books.close()
 
