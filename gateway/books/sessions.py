@@ -15,10 +15,11 @@ from gateway.books.accounts import accounts
 from gateway.books.sql import Statement
 from gateway.books.tables import Micros, table_of
 from gateway.roles import Role
+from schemas.times import now_micros
 
 
 class SessionRow(msgspec.Struct, frozen=True):
-    """A row of `sessions`. Times in microseconds UTC."""
+    """A row of `sessions`. Times in microseconds UTC, by the wall clock."""
 
     id: str
     account_id: str
@@ -108,7 +109,7 @@ def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, now: int) -> str 
     if spent is None:
         known = _session_of(conn, hash=old_hash).scalar()
         if known:
-            revoke(conn, known, now)
+            revoke(conn, known)
         return None
     if spent.expires_at <= now or granted(conn, spent.session_id) is None:
         return None
@@ -116,11 +117,11 @@ def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, now: int) -> str 
     return str(spent.session_id)
 
 
-def revoke(conn: Connection, session_id: str, now: int) -> None:
+def revoke(conn: Connection, session_id: str) -> None:
     """End a session at once: its access tokens are refused from the next request on."""
-    _revoke(conn, of_session_id=session_id, now=now)
+    _revoke(conn, of_session_id=session_id, now=now_micros())
 
 
-def revoke_all(conn: Connection, account_id: str, now: int) -> None:
+def revoke_all(conn: Connection, account_id: str) -> None:
     """End every session of an account."""
-    _revoke_all(conn, of_account_id=account_id, now=now)
+    _revoke_all(conn, of_account_id=account_id, now=now_micros())

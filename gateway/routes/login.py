@@ -97,7 +97,7 @@ async def refresh(call: Call[RefreshRequest, None]) -> Reply:
 @endpoint(scope="account", answers={204: None})
 async def logout(call: Call[None, None]) -> Reply:
     """End the session at once, with every token of it."""
-    await call.runtime.books.write(sessions.revoke, call.caller.session_id, now_micros())
+    await call.runtime.books.write(sessions.revoke, call.caller.session_id)
     return Reply(204)
 
 

@@ -101,7 +101,7 @@ async def erase_me(call: Call[None, None]) -> Reply:
 
 
 def _erase(conn: Connection, account_id: str, now: int) -> None:
-    sessions.revoke_all(conn, account_id, now)
+    sessions.revoke_all(conn, account_id)
     accounts.erase(conn, account_id, now)
 
 

@@ -15,6 +15,7 @@ from gateway.books.accounts import FAILURES_MAX, LOCK_US
 from gateway.identity.passwords import WAITING_MAX
 from gateway.identity.tokens import LIFETIME_S
 from gateway.rate_limits import LIMITS, RateLimit
+from schemas.times import now_micros
 from tests.gateway.conftest import PASSWORD, Answer, Gateway
 from tests.patience import eventually
 
@@ -27,6 +28,10 @@ async def refresh(gateway: Gateway, token: str) -> Answer:
 
 def last_expiry(conn: Connection) -> int:
     return int(conn.exec_driver_sql("SELECT max(expires_at) FROM refresh_tokens").scalar_one())
+
+
+def last_end(conn: Connection) -> int:
+    return int(conn.exec_driver_sql("SELECT max(revoked_at) FROM sessions").scalar_one())
 
 
 async def me(gateway: Gateway, token: str) -> int:
@@ -148,6 +153,20 @@ async def test_a_refresh_token_works_once_and_its_reuse_ends_the_session(gateway
     assert (await refresh(gateway, second["refresh_token"])).status == 401
     assert await me(gateway, second["access_token"]) == 401
     assert await me(gateway, first["access_token"]) == 401
+
+
+async def test_however_a_session_is_ended_it_ends_at_the_wall_clocks_time(
+    gateway: Gateway, set_clock: Callable[[float], None]
+) -> None:
+    stolen, left = [(await gateway.log_in("customer@example.com")).json for _ in range(2)]
+    await refresh(gateway, stolen["refresh_token"])
+    set_clock(3)
+    began = now_micros()
+    await refresh(gateway, stolen["refresh_token"])
+    assert began <= await gateway.runtime.books.read(last_end)
+    began = now_micros()
+    await gateway.ask("POST", "/v1/logout", who=left["access_token"])
+    assert began <= await gateway.runtime.books.read(last_end)
 
 
 async def test_no_refresh_prolongs_a_session(gateway: Gateway) -> None:
