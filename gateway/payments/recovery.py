@@ -100,7 +100,7 @@ async def settle_unknown(runtime: Runtime, operation: Operation) -> None:
             await _ask(runtime, operation, _reverse)
         case "capture" | "refund":
             await _ask(runtime, operation, _send_again if _deduplicates(runtime, operation) else _reverse)
-        case "void" if operation.checks:
+        case "void" if operation.checks and operation.pending_reason is None:
             await _release(runtime, operation)
         case "void":  # else done anew: two of them release no more than one
             await _ask(runtime, operation, _send_again if _deduplicates(runtime, operation) else None)
@@ -109,7 +109,10 @@ async def settle_unknown(runtime: Runtime, operation: Operation) -> None:
 
 
 async def _release(runtime: Runtime, void: Operation) -> None:
-    """A void that was refused is done anew, under a new id, unless what it is to release is gone by now."""
+    """A void that was refused, or answered otherwise than it was asked, is done anew, under a new id.
+
+    Unless what it is to release is gone by now.
+    """
     _, authorization = await runtime.books.read(_payment_and_parent, void)
     assert authorization is not None, "a void names its authorization"
     found = await taken_back(runtime, authorization)

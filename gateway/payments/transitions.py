@@ -60,7 +60,7 @@ def close(operation: Operation, answer: Answer, payment: PaymentRow, policy: Pol
         operation,
         status=status,
         checks=_checks(operation, status, answer),
-        pending_reason=(answer.pending_reason or operation.pending_reason) if status == "unknown" else None,
+        pending_reason=_pending_reason(operation, status, answer),
         processor_reference=answer.processor_reference or operation.processor_reference,
         decline_code=answer.decline_code,
         detail=answer.detail[:DETAIL_MAX],
@@ -105,13 +105,24 @@ def _checks(operation: Operation, status: OperationStatus, answer: Answer) -> in
     """How often an answer left an operation open; where it is watched from here on, no look was taken yet."""
     match status:
         case "unknown":
-            return operation.checks + (answer.doubt is not None or answer.result != "unknown")
+            return operation.checks + _says_something(answer)
         case "failed" if _can_land_late(operation.kind):
             return 0
         case "sending" | "succeeded" | "declined" | "failed":
             return operation.checks
         case _:
             assert_never(status)
+
+
+def _pending_reason(operation: Operation, status: OperationStatus, answer: Answer) -> str | None:
+    """Why the processor has not decided a call: its last word, which silence leaves as it was."""
+    if status != "unknown":
+        return None
+    return answer.pending_reason if _says_something(answer) else operation.pending_reason
+
+
+def _says_something(answer: Answer) -> bool:
+    return answer.doubt is not None or answer.result != "unknown"
 
 
 def _with_what_stays_open(found: Situation, effect: Effect, closed: Operation) -> Effect:

@@ -70,6 +70,18 @@ def test_silence_keeps_what_was_said_and_an_end_forgets_it() -> None:
     assert (left(ended).pending_reason, ended.payment.pending_reason) == (None, None)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [Answer("declined"), Answer("failed"), Answer("unknown", doubt="duplicate")],
+    ids=["declined", "failed", "duplicate"],
+)
+def test_what_is_refused_after_all_is_pending_no_more(said: Answer) -> None:
+    waiting = operation("void", pending_reason="PENDING", status="unknown")
+    refused = close(waiting, said, payment("in_review"), BOUNDED, NOW)
+    assert refused is not None
+    assert (refused.status, refused.pending_reason, refused.checks) == ("unknown", None, 1)
+
+
 def test_what_comes_late_leaves_the_reason_of_the_call_that_is_open() -> None:
     out = (operation("capture", id="op_out", status="unknown", pending_reason="ECHECK"),)
     change = answered("sale", "succeeded", "authorized", status="failed", other_open=out)

@@ -1,10 +1,10 @@
 """Releases that a processor refuses: tried ever more seldom, ended by what it says, else by a person."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from connectors.processors.contract import Answer, FollowUp
+from connectors.processors.contract import Answer, FollowUp, Processor, Query
 from gateway.books.operations import Operation
 from gateway.books.reviews import select_review
 from gateway.payments.commit import apply
@@ -19,6 +19,7 @@ from tests.patience import eventually
 
 REFUSES_VOIDS = {"visa": ("4000000000000606", (1, 2039)), "mastercard": (MASTERCARD, (3, 2039))}
 PROCESSORS = ["visa", "mastercard", "paypal"]
+PENDING = Answer("unknown", doubt="pending", pending_reason="PENDING_REVIEW")
 HELD = 60_000  # past the stand-in's cap: a person decides
 
 
@@ -119,6 +120,37 @@ async def test_a_release_that_was_made_meanwhile_ends_it(shop: Shop) -> None:
     assert [(o.status, o.detail) for o in await voids(shop, payment)] == [("succeeded", "released elsewhere: ")]
     assert await shop.state(payment) == "voided"
     assert await shop.balance() == {}
+
+
+async def test_a_release_that_is_pending_is_asked_about_and_not_done_anew(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment, processors = await held(shop, "visa"), shop.gateway.runtime.processors
+    with monkeypatch.context() as patch:
+        patch.setitem(processors, "visa", cast(Processor, Undecided(processors["visa"])))
+        assert (await reject(shop, payment)).status == 202
+        await give_up(shop)
+        (waiting,) = await voids(shop, payment)
+    assert (waiting.status, waiting.pending_reason) == ("unknown", "PENDING_REVIEW")
+    await shop.expire()  # it knows of none after all
+    assert [o.status for o in await voids(shop, payment)] == ["failed", "succeeded"]
+    assert await shop.balance() == {}
+
+
+class Undecided:
+    """A processor that has not decided any void yet."""
+
+    def __init__(self, real: Processor) -> None:
+        self._real = real
+
+    async def void(self, call: FollowUp) -> Answer:
+        return PENDING
+
+    async def lookup(self, query: Query) -> Answer:
+        return PENDING if query.kind == "void" else await self._real.lookup(query)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
 
 
 async def test_a_merchants_own_void_that_is_refused_ends_there(shop: Shop) -> None:
