@@ -1,4 +1,4 @@
-"""Reviews: payments held for a person, or taken before their block came. One decision wins."""
+"""Reviews: payments held for a person (`held`), or taken before their block came (`late`). One decision wins."""
 
 from typing import Literal
 
@@ -16,7 +16,8 @@ ReviewKind = Literal["held", "late"]
 class ReviewRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `reviews`. Times in microseconds UTC; from `decision` to `decided_at` null until it is decided.
 
-    `decided_by`: an account; null where a late block did. `reasons`: JSON, those of the late block that opened it.
+    `decided_by`: an account; null where a late block or the time limit did. `reasons`: JSON, of a `late` one those
+    of its block.
     """
 
     id: str

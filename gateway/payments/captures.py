@@ -75,8 +75,11 @@ def begin_void(
 
 
 def authorization(conn: Connection, payment_id: str) -> Operation:
-    """The operation that holds a payment's money. Raises `LookupError` where none does."""
-    for operation in reversed(select_operations(conn, payment_id)):  # an earlier attempt's came late
+    """The operation that holds a payment's money. Raises `LookupError` where none does.
+
+    The newest one: an earlier attempt may have been approved after the payment failed over.
+    """
+    for operation in reversed(select_operations(conn, payment_id)):
         if operation.kind == "authorize" and operation.status == "succeeded":
             return operation
     raise LookupError(payment_id)
