@@ -13,7 +13,7 @@ from connectors.processors.registry import CAPABILITIES
 from connectors.sandbox.ledger import LedgerRow
 from gateway.books.idempotency import idempotency_keys
 from gateway.books.operations import OPEN, Operation, select_attempts, select_operations
-from gateway.books.outbox import OutboxRow, select_history
+from gateway.books.outbox import OutboxRow, list_history
 from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.postings import postings
 from gateway.books.refunds import RefundFilter, RefundRow, list_refunds
@@ -76,7 +76,7 @@ def evidence_of(conn: Connection, payment_id: str, ledger: dict[str, list[Ledger
         operations=select_operations(conn, payment_id),
         postings=list(conn.execute(select(postings).where(postings.c.payment_id == payment_id))),
         refunds=list_refunds(conn, None, 1000, RefundFilter(payment_id=payment_id)),
-        events=select_history(conn, payment_id),
+        events=list_history(conn, payment_id, 0, 1000),
         unanswered=[row.key for row in conn.execute(select(keys.key).where(running))],
         ledger=[row for id in attempts for row in ledger.pop(id, []) if row.status == "applied"],
         tasks=_tasks(conn, payment_id),

@@ -53,11 +53,6 @@ _unpublished = Statement(
     select(outbox).where(_waiting, _c.id <= bindparam("until")).order_by(_c.id).limit(bindparam("most"))
 )
 _newest_id = Statement(select(func.max(_c.id)))
-_history = Statement(
-    select(outbox)
-    .where(_c.subject_id == bindparam("of_subject_id"), _c.sequence.is_not(None))
-    .order_by(_c.sequence)
-)
 _page = Statement(
     select(outbox)
     .where(_c.subject_id == bindparam("of_subject_id"), _c.sequence > bindparam("after"))
@@ -112,11 +107,6 @@ def newest_id(conn: Connection) -> int:
 def select_unpublished(conn: Connection, until: int, most: int) -> list[OutboxRow]:
     """Up to `most` rows Kafka has not acknowledged, up to the id `until`, in order."""
     return [OutboxRow(*row) for row in _unpublished(conn, until=until, most=most)]
-
-
-def select_history(conn: Connection, subject_id: str) -> list[OutboxRow]:
-    """A subject's own events in order."""
-    return [OutboxRow(*row) for row in _history(conn, of_subject_id=subject_id)]
 
 
 def list_history(conn: Connection, subject_id: str, after: int, most: int) -> list[OutboxRow]:

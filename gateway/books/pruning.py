@@ -74,9 +74,6 @@ PRUNABLES = {
     "sessions": _prunable(sessions, ~exists().where(_tokens.session_id == sessions.c.id), ("",)),
     "caps": _prunable(caps, _of_day < _before(_of_day), ("", "")),
 }
-# All statements by name: a test of the books looks at their plans.
-WALKS = {name: prunable.walk for name, prunable in PRUNABLES.items()}
-REMOVALS = {name: prunable.remove for name, prunable in PRUNABLES.items()}
 
 
 async def prune_daily(books: Books) -> None:

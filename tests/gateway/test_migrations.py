@@ -19,7 +19,7 @@ from gateway.books.idempotency import (
 )
 from gateway.books.opening import alembic_config, migrate, run_once
 from gateway.books.operations import select_operations
-from gateway.books.outbox import select_history
+from gateway.books.outbox import list_history
 from gateway.books.payments import existing_payment
 from gateway.books.tables import metadata
 from tests.gateway.databases import Databases, Kind
@@ -144,7 +144,7 @@ def _check_rows(conn: Connection) -> None:
     assert select_running(conn, "pay_1") == [RunningRequest("acc_m", "runs", "merchant", 200)]
     stored = select_answer(conn, KeyedRequest("acc_c", "done", b"a", "customer"))
     assert stored == IdempotentAnswer(201, b"{}", "application/json")
-    assert [event.subject_id for event in select_history(conn, "pay_1")] == ["pay_1"]
+    assert [event.subject_id for event in list_history(conn, "pay_1", 0, 100)] == ["pay_1"]
     assert posted(conn, "op_0") == (("hold:visa", 500), ("hold:acc_m", -500))
 
 

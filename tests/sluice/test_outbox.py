@@ -14,7 +14,7 @@ from connectors.kafka import producer
 from connectors.record_reader import RecordReader
 from gateway.books.controls import add_rules, keep_controls
 from gateway.books.opening import migrate, run_once
-from gateway.books.outbox import outbox, select_history
+from gateway.books.outbox import list_history, outbox
 from schemas.controls import DEFAULTS
 from schemas.fraud import Rule
 from schemas.times import from_micros, now
@@ -85,7 +85,7 @@ def test_of_a_rule_that_was_changed_since_what_is_in_force_is_sent(tmp_path: Pat
     run_once(url, lambda conn: keep_controls(conn, [changed]))
     sent = list(command._published_since(url, BEGAN))
     assert [decode(row.value, type=Rule) for row in sent] == [changed, left]
-    (first,) = run_once(url, lambda conn: select_history(conn, changed.id))
+    (first,) = run_once(url, lambda conn: list_history(conn, changed.id, 0, 100))
     assert first.event_id not in [row.event_id for row in sent]
 
 

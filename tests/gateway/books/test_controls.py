@@ -4,7 +4,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from gateway.books.controls import ControlRow, add_rules, controls, keep_controls, select_entries
-from gateway.books.outbox import outbox, select_history
+from gateway.books.outbox import list_history, outbox
 from schemas.controls import DEFAULTS
 from schemas.fraud import ListEntry, Rule
 from schemas.times import EPOCH, now
@@ -20,7 +20,7 @@ def test_the_rules_a_stack_starts_with_are_written_and_told_once(conn: Connectio
     for moment in (1, 2):  # a restart, or a second gateway
         add_rules(conn, DEFAULTS, moment)
     assert list(rows(conn)) == [rule.id for rule in DEFAULTS]
-    (event,) = select_history(conn, DEFAULTS[0].id)
+    (event,) = list_history(conn, DEFAULTS[0].id, 0, 100)
     assert (event.topic, event.key, event.type) == ("controls.v1", DEFAULTS[0].id, "control.rule")
     assert (event.sequence, event.recorded_at) == (1, 1)
     assert msgspec.json.decode(event.value, type=Rule) == DEFAULTS[0]

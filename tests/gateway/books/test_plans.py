@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 import gateway.books
+from gateway.books.pruning import PRUNABLES
 from gateway.books.sql import Statement
 
 # They run once, at a start or for a command, and may read all that is there.
@@ -26,9 +27,12 @@ def statements() -> Iterator[tuple[str, Statement]]:
                 for key, one in value.items():
                     if isinstance(one, Statement):
                         yield f"{module.name}.{name}[{key}]", one
+    for table, prunable in PRUNABLES.items():
+        yield f"pruning.walk[{table}]", prunable.walk
+        yield f"pruning.remove[{table}]", prunable.remove
 
 
-LISTS = re.compile(r"\.(_page|PAGES|NTH|WALKS)\b")
+LISTS = re.compile(r"\.(_page|PAGES|NTH|walk)\b")
 
 
 @pytest.mark.parametrize("name", [name for name, _ in statements()])

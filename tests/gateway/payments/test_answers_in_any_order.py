@@ -22,7 +22,7 @@ from gateway.books.operations import (
     select_operation,
     select_operations,
 )
-from gateway.books.outbox import select_history
+from gateway.books.outbox import list_history
 from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.postings import postings
 from gateway.books.refunds import RefundFilter, list_refunds
@@ -206,7 +206,7 @@ def check_balance(conn: Connection) -> None:
 
 def check_events(conn: Connection) -> None:
     """Sequences have no gap, and each state comes from the one before by a move that the table allows."""
-    rows = select_history(conn, "pay")
+    rows = list_history(conn, "pay", 0, 100)
     assert [row.sequence for row in rows] == list(range(1, len(rows) + 1))
     steps = [row for row in rows if row.type != "transaction_completed"]
     events = [msgspec.json.decode(row.value, type=PaymentEvent) for row in steps]

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 from connectors.processors.contract import Answer
 from gateway.books.engine import Outdated
 from gateway.books.operations import OperationKind, select_operation
-from gateway.books.outbox import select_history
+from gateway.books.outbox import list_history
 from gateway.books.payments import existing_payment
 from gateway.books.postings import post
 from gateway.payments.commit import Committed, OperationLine, apply, apply_to
@@ -51,7 +51,7 @@ def test_an_approval_is_written_with_what_it_posts_and_tells(conn: Connection) -
         written.updated_at,
     )
     assert posted(conn, "op") == TAKEN
-    assert [row.type for row in select_history(conn, "pay")] == ["payment.captured", "transaction_completed"]
+    assert [row.type for row in list_history(conn, "pay", 0, 100)] == ["payment.captured", "transaction_completed"]
 
 
 def test_an_answer_counts_from_now(conn: Connection) -> None:

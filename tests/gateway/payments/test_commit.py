@@ -21,7 +21,7 @@ from gateway.books.operations import (
     select_operation,
     select_operations,
 )
-from gateway.books.outbox import OutboxRow, select_history
+from gateway.books.outbox import OutboxRow, list_history
 from gateway.books.payments import PaymentRow, existing_payment, insert_payment
 from gateway.books.reviews import ReviewRow, reviews
 from gateway.books.verdicts import insert_stand_in
@@ -243,7 +243,7 @@ def test_an_event_goes_to_the_payments_topic_under_its_stream_key(conn: Connecti
     row = payment_in(conn, traceparent=TRACEPARENT)
     after = msgspec.structs.replace(row, state="captured", sequence=5, updated_at=AT)
     commit(conn, POLICY, Change(before=row, payment=after, events=("payment.captured", "transaction_completed")))
-    events = select_history(conn, "pay")
+    events = list_history(conn, "pay", 0, 100)
     assert {(e.topic, e.key, e.subject_id, e.traceparent, e.recorded_at) for e in events} == {
         ("payments.v1", "fp", "pay", TRACEPARENT, AT)
     }
@@ -259,7 +259,7 @@ def test_an_event_tells_where_the_payment_came_from_and_the_whole_of_it(conn: Co
     row = payment_in(conn, "unknown", announced="pending")
     after = msgspec.structs.replace(row, state="captured", announced="succeeded", sequence=5, updated_at=AT)
     commit(conn, POLICY, Change(before=row, payment=after, events=("payment.captured", "transaction_completed")))
-    moved, completed = select_history(conn, "pay")
+    moved, completed = list_history(conn, "pay", 0, 100)
     at = from_micros(AT)
     assert msgspec.json.decode(moved.value, type=PaymentEvent) == PaymentEvent(4, "unknown", at, snapshot(after))
     assert msgspec.json.decode(completed.value, type=TransactionCompleted) == TransactionCompleted(
@@ -270,7 +270,7 @@ def test_an_event_tells_where_the_payment_came_from_and_the_whole_of_it(conn: Co
 def test_a_new_payment_came_from_nowhere(conn: Connection) -> None:
     row = payment_in(conn, "failed", sequence=2)
     commit(conn, POLICY, Change(before=None, payment=row, events=("payment.failed", "transaction_completed")))
-    moved, completed = select_history(conn, "pay")
+    moved, completed = list_history(conn, "pay", 0, 100)
     assert msgspec.json.decode(moved.value, type=PaymentEvent).previous_state is None
     told = msgspec.json.decode(completed.value, type=TransactionCompleted)
     assert (told.previous_state, told.previous_status) == (None, None)
@@ -278,7 +278,7 @@ def test_a_new_payment_came_from_nowhere(conn: Connection) -> None:
 
 def test_a_change_without_events_tells_nobody(conn: Connection) -> None:
     commit(conn, POLICY, at_rest(payment_in(conn)))
-    assert conn.info.get("announced", []) == select_history(conn, "pay") == []
+    assert conn.info.get("announced", []) == list_history(conn, "pay", 0, 100) == []
 
 
 # --- log lines -------------------------------------------------------------------------------------------------

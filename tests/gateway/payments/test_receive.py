@@ -15,7 +15,7 @@ from gateway.books.idempotency import (
     idempotency_keys,
     store_answer,
 )
-from gateway.books.outbox import select_history
+from gateway.books.outbox import list_history
 from gateway.books.payments import PaymentRow, existing_payment, update_payment
 from gateway.payments.commit import claim_for, receive, take_over
 from schemas.payments import PaymentEvent
@@ -42,7 +42,7 @@ def test_a_received_payment_is_written_for_this_worker_and_initiated(conn: Conne
     assert is_a_minute_away(payment.lease_until)
     assert payment == existing_payment(conn, "pay")
     assert (payment.worker_id, payment.sequence, payment.recovery_point) == ("wrk", 1, "received")
-    (event,) = select_history(conn, "pay")
+    (event,) = list_history(conn, "pay", 0, 100)
     assert (event.type, event.sequence) == ("payment.initiated", 1)
     assert msgspec.json.decode(event.value, type=PaymentEvent).previous_state is None
 
@@ -64,7 +64,7 @@ def test_an_answered_request_is_answered_again_and_writes_nothing(conn: Connecti
     answer = IdempotentAnswer(201, b"{}", "application/json")
     store_answer(conn, REQUEST, answer)
     assert receive(conn, POLICY, REQUEST, new_payment("pay_2")) == answer
-    assert len(select_history(conn, "pay")) == 1
+    assert len(list_history(conn, "pay", 0, 100)) == 1
 
 
 def test_a_key_is_not_lent_to_another_request(conn: Connection) -> None:
@@ -87,7 +87,7 @@ def test_a_repeat_takes_over_the_payment_of_a_worker_that_went_away(conn: Connec
     assert is_a_minute_away(taken.lease_until)
     assert taken == existing_payment(conn, "pay")
     assert (taken.id, taken.worker_id, taken.version) == ("pay", "wrk", 2)
-    assert len(select_history(conn, "pay")) == 1
+    assert len(list_history(conn, "pay", 0, 100)) == 1
     with pytest.raises(RequestRunning):  # the key is this worker's now, too
         receive(conn, POLICY, REQUEST, new_payment("pay_3"))
 
