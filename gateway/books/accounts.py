@@ -7,7 +7,7 @@ from sqlalchemy import Connection, UniqueConstraint, bindparam, case, insert, se
 from sqlalchemy.exc import IntegrityError
 
 from gateway.books.sql import Statement
-from gateway.books.tables import Int32, Micros, table_of
+from gateway.books.tables import Int32, Micros, struct_of, table_of
 from gateway.refusals import Refusal
 from gateway.roles import Role
 
@@ -152,4 +152,4 @@ def erase(conn: Connection, account_id: str, now: int) -> None:
 
 
 def _account(row: Any) -> Account | None:
-    return Account(**row._asdict()) if row else None
+    return struct_of(Account, row) if row else None

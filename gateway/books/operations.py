@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.books.engine import Outdated
 from gateway.books.sql import Statement
-from gateway.books.tables import Int32, Int64, Micros, Minor, table_of
+from gateway.books.tables import Int32, Int64, Micros, Minor, struct_of, table_of
 from gateway.refusals import Refusal
 from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
@@ -102,7 +102,6 @@ Index("ix_operations_sending", _c.lease_until, sqlite_where=_is_sending, postgre
 _is_awaited = _c.lease_until.is_not(None) & (_c.status != literal_column("'sending'"))
 Index("ix_operations_due", _c.processor, _c.lease_until, sqlite_where=_is_awaited, postgresql_where=_is_awaited)
 
-_names = Operation.__struct_fields__
 _changing = (
     "status",
     "processor_reference",
@@ -196,19 +195,19 @@ def _open_again(conn: Connection, begun: Operation, lease_until: int | None) -> 
 def select_operation(conn: Connection, operation_id: str) -> Operation | None:
     """The operation of this id."""
     row = _select(conn, operation_id=operation_id).first()
-    return _operation(row) if row else None
+    return struct_of(Operation, row) if row else None
 
 
 def select_operations(conn: Connection, payment_id: str) -> list[Operation]:
     """All operations of a payment, the oldest first."""
-    return [_operation(row) for row in _of_payment(conn, of_payment_id=payment_id)]
+    return [struct_of(Operation, row) for row in _of_payment(conn, of_payment_id=payment_id)]
 
 
 def list_operations(conn: Connection, after: OperationPlace | None, most: int, payment_id: str) -> list[Operation]:
     """Up to `most` operations of a payment, the oldest first; `after`: the last one of the page before."""
     ordinal, after_id = after or OperationPlace(-1, "")
     rows = _page(conn, of_payment_id=payment_id, after_ordinal=ordinal, after_id=after_id, most=most)
-    return [_operation(row) for row in rows]
+    return [struct_of(Operation, row) for row in rows]
 
 
 def select_open(conn: Connection, payment_id: str) -> list[Operation]:
@@ -219,7 +218,7 @@ def select_open(conn: Connection, payment_id: str) -> list[Operation]:
 def select_reversal(conn: Connection, parent_id: str) -> Operation | None:
     """The reversal that takes an operation back, if one was begun."""
     row = _reversal_of(conn, of_parent_id=parent_id).first()
-    return _operation(row) if row else None
+    return struct_of(Operation, row) if row else None
 
 
 def update_operation(conn: Connection, operation: Operation, from_status: OperationStatus) -> None:
@@ -231,12 +230,12 @@ def update_operation(conn: Connection, operation: Operation, from_status: Operat
 
 def select_lost_operations(conn: Connection, now: int, most: int) -> list[Operation]:
     """Up to `most` operations whose worker's lease ran out by `now` (steady clock), the longest ago first."""
-    return [_operation(row) for row in _lost(conn, now=now, most=most)]
+    return [struct_of(Operation, row) for row in _lost(conn, now=now, most=most)]
 
 
 def select_due_operations(conn: Connection, processor: ProcessorName, now: int, most: int) -> list[Operation]:
     """Up to `most` operations that a processor is asked for by `now` (steady clock), the longest overdue first."""
-    return [_operation(row) for row in _due(conn, at_processor=processor, now=now, most=most)]
+    return [struct_of(Operation, row) for row in _due(conn, at_processor=processor, now=now, most=most)]
 
 
 def take_lease(conn: Connection, operation: Operation, worker_id: str, lease_until: int) -> bool:
@@ -249,8 +248,3 @@ def take_lease(conn: Connection, operation: Operation, worker_id: str, lease_unt
         to_worker_id=worker_id,
     )
     return bool(taken.rowcount)
-
-
-def _operation(row: object) -> Operation:
-    values = dict(zip(_names, row, strict=True))  # type: ignore[call-overload]
-    return Operation(**(values | {"final": bool(values["final"])}))  # SQLite has integers for booleans

@@ -26,9 +26,9 @@ from sqlalchemy import (
 
 from gateway.books.clock import furthest_apart
 from gateway.books.engine import Slice
-from gateway.books.payments import ORDINARY, PaymentRow, may_be_unasked, payment_of, payments
+from gateway.books.payments import ORDINARY, PaymentRow, may_be_unasked, payments
 from gateway.books.sql import Statement
-from gateway.books.tables import ABOVE_ALL_IDS, FOR_EVER
+from gateway.books.tables import ABOVE_ALL_IDS, FOR_EVER, struct_of
 from schemas.fraud import Outcome
 from schemas.ids import earliest_id
 from schemas.payments import ProcessorName
@@ -176,5 +176,5 @@ def _side(conn: Connection, asked: Asked, scan: int) -> Slice[PaymentRow, str]:
     furthest = {leader: NTH[leader](conn, **asked, scan=scan).scalar() or "" for leader in leaders}
     leader = min(furthest, key=furthest.__getitem__)
     lowest = max(furthest[leader], asked["lowest"])
-    rows = [payment_of(row) for row in PAGES[leader](conn, **(asked | {"lowest": lowest}))]
+    rows = [struct_of(PaymentRow, row) for row in PAGES[leader](conn, **(asked | {"lowest": lowest}))]
     return Slice(rows, rows[-1].id if len(rows) == asked["most"] else furthest[leader] or None)

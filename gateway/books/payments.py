@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Index, bindparam, insert, lite
 
 from gateway.books.engine import Outdated
 from gateway.books.sql import Statement
-from gateway.books.tables import Int32, Micros, Minor, table_of
+from gateway.books.tables import Int32, Micros, Minor, struct_of, table_of
 from schemas.fraud import Outcome
 from schemas.payments import AppliedRisk, LastRefusal, MethodType, ProcessorName
 from schemas.states import DeclineCode, PaymentState, Status
@@ -167,7 +167,7 @@ def insert_payment(conn: Connection, row: PaymentRow) -> None:
 def select_payment(conn: Connection, payment_id: str) -> PaymentRow | None:
     """The payment of this id."""
     row = _select(conn, payment_id=payment_id).first()
-    return payment_of(row) if row else None
+    return struct_of(PaymentRow, row) if row else None
 
 
 def existing_payment(conn: Connection, payment_id: str) -> PaymentRow:
@@ -205,8 +205,3 @@ def select_approved(conn: Connection, processor: ProcessorName, now: int, most: 
 def has_paid(conn: Connection, stream_key: str) -> bool:
     """Whether money was ever taken from this instrument."""
     return _paid(conn, of_stream_key=stream_key).first() is not None
-
-
-def payment_of(row: object) -> PaymentRow:
-    """The payment in a row of the table's columns."""
-    return PaymentRow(**dict(zip(_names, row, strict=True)))  # type: ignore[call-overload]

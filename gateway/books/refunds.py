@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Connection, Index, Select, bindparam, literal_column, or_, select, tuple_
 
 from gateway.books.sql import Statement
-from gateway.books.tables import ABOVE_ALL_IDS, Micros, Minor, table_of
+from gateway.books.tables import ABOVE_ALL_IDS, Micros, Minor, struct_of, table_of
 from schemas.states import DeclineCode, Status
 
 
@@ -87,7 +87,7 @@ def put_refund(conn: Connection, row: RefundRow) -> None:
 def select_refund(conn: Connection, refund_id: str) -> RefundRow | None:
     """The refund of this id."""
     row = _select(conn, refund_id=refund_id).first()
-    return RefundRow(**row._asdict()) if row else None
+    return struct_of(RefundRow, row) if row else None
 
 
 def list_refunds(conn: Connection, after_id: str | None, most: int, wanted: RefundFilter) -> list[RefundRow]:
@@ -97,7 +97,7 @@ def list_refunds(conn: Connection, after_id: str | None, most: int, wanted: Refu
         wanted
     ):  # one by one: of both in one statement every row would be read and sorted
         rows = PAGES[leader](conn, below=after_id or ABOVE_ALL_IDS, most=most, **values)
-        found |= {row.id: RefundRow(**row._asdict()) for row in rows}
+        found |= {row.id: struct_of(RefundRow, row) for row in rows}
     return [found[refund_id] for refund_id in sorted(found, reverse=True)[:most]]
 
 

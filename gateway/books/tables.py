@@ -5,7 +5,9 @@ same SQL text runs on SQLite and PostgreSQL.
 """
 
 import types
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Iterable
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, LargeBinary, MetaData, Table, Text
@@ -35,6 +37,8 @@ Int32 = Annotated[int, Integer]
 Int64 = Annotated[int, BigInteger]
 SerialId = Annotated[int, Serial]
 
+S = TypeVar("S", bound=msgspec.Struct)
+
 COLUMN_TYPES: dict[Any, Any] = {str: Bytewise, bytes: LargeBinary, float: Float, bool: Boolean}
 
 
@@ -49,6 +53,19 @@ def table_of(
     hints = get_type_hints(row, include_extras=True)
     columns = [_column(field, hints[field], field in primary_key) for field in row.__struct_fields__]
     return Table(name, metadata, *columns, *constraints, **options)
+
+
+def struct_of(kind: type[S], row: Iterable[Any]) -> S:
+    """The struct in a row of its table's columns. Raises `ValueError` for a row of more or fewer."""
+    values = dict(zip(kind.__struct_fields__, row, strict=True))
+    for name in _booleans(kind):  # SQLite has integers for them
+        values[name] = bool(values[name])
+    return kind(**values)
+
+
+@cache
+def _booleans(kind: type[msgspec.Struct]) -> list[str]:
+    return [name for name, hint in get_type_hints(kind).items() if hint is bool]
 
 
 def _column(name: str, hint: Any, primary_key: bool) -> Column[Any]:

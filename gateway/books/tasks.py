@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Index, bindparam, select, update
 
 from gateway.books.sql import Statement
-from gateway.books.tables import ABOVE_ALL_IDS, Int32, Micros, table_of
+from gateway.books.tables import ABOVE_ALL_IDS, Int32, Micros, struct_of, table_of
 
 # A void or a reversal that we owe was refused for good; a processor tells of other money or ids than were asked.
 TaskKind = Literal["void_refused", "reversal_refused", "mismatch"]
@@ -77,13 +77,13 @@ def open_task(conn: Connection, task: TaskRow) -> bool:
 def select_task(conn: Connection, task_id: str) -> TaskRow | None:
     """The task of this id."""
     row = _select(conn, task_id=task_id).first()
-    return TaskRow(**dict(zip(TaskRow.__struct_fields__, row, strict=True))) if row else None
+    return struct_of(TaskRow, row) if row else None
 
 
 def list_tasks(conn: Connection, status: TaskStatus, after_id: str | None, most: int) -> list[TaskRow]:
     """Up to `most` tasks that are open or resolved, the newest first, after the one of `after_id`."""
     found = PAGES[status](conn, below=after_id or ABOVE_ALL_IDS, most=most)
-    return [TaskRow(**dict(zip(TaskRow.__struct_fields__, row, strict=True))) for row in found]
+    return [struct_of(TaskRow, row) for row in found]
 
 
 def resolve_task(
