@@ -52,8 +52,6 @@ _keep = Statement(
 _about = Statement(
     select(_c.setting).where(or_(_c.value == bindparam("instrument_id"), _c.value == bindparam("merchant_id")))
 )
-
-
 _settings = Statement(select(_c.id, _c.setting))
 
 

@@ -93,9 +93,8 @@ def select_refund(conn: Connection, refund_id: str) -> RefundRow | None:
 def list_refunds(conn: Connection, after_id: str | None, most: int, wanted: RefundFilter) -> list[RefundRow]:
     """Up to `most` refunds, the newest first; `after_id` is the last one of the page before."""
     found: dict[str, RefundRow] = {}
-    for leader, values in _sides(
-        wanted
-    ):  # one by one: of both in one statement every row would be read and sorted
+    # One by one: of both in one statement every row would be read and sorted.
+    for leader, values in _sides(wanted):
         rows = PAGES[leader](conn, below=after_id or ABOVE_ALL_IDS, most=most, **values)
         found |= {row.id: struct_of(RefundRow, row) for row in rows}
     return [found[refund_id] for refund_id in sorted(found, reverse=True)[:most]]
