@@ -6,18 +6,17 @@ alone, and the gateway's stand-in the lists on it.
 
 import re
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import isfinite
 from typing import Literal, assert_never
 
 from schemas.fraud import Hold, ListEntry, Outcome, Rule
-from schemas.times import EPOCH, as_utc
+from schemas.times import AHEAD_MAX, EPOCH, as_utc
 
 Control = Rule | ListEntry
 ControlKind = Literal["rule", "list_entry"]
 
 SCORE = "score"  # as a rule's feature: the model's probability of fraud
-AHEAD_MAX = timedelta(minutes=5)
 ID_MAX = 100  # characters
 TEXT_MAX = 500
 THRESHOLD_MAX = 1e15

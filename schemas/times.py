@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+AHEAD_MAX = timedelta(minutes=5)  # clocks of two machines differ; what claims to be of later than this is refused
 # It goes on while the machine sleeps; where there is none, sleep does not count.
 BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -1,6 +1,6 @@
 """What the features are computed from: one payment to score, what became of it, one label to learn."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import ClassVar, assert_never
 
@@ -10,10 +10,9 @@ from schemas.fraud import Label, LabelValue
 from schemas.money import AMOUNT_MAX, UnknownCurrency, unit
 from schemas.payments import Payment
 from schemas.states import DeclineCode
-from schemas.times import as_utc
+from schemas.times import AHEAD_MAX, as_utc
 
 DAY = 86_400.0  # seconds
-AHEAD_MAX = timedelta(minutes=5)
 
 SMALL = 10  # euro, about: what a stolen card is tried with
 

@@ -2,7 +2,6 @@
 payment it names."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 
 import msgspec
 import structlog
@@ -11,9 +10,8 @@ from sqlalchemy import Connection
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.books.verdicts import insert_late
 from schemas.fraud import Verdict
-from schemas.times import as_utc, from_micros, now_micros, steady_micros, to_micros
+from schemas.times import AHEAD_MAX, as_utc, from_micros, now_micros, steady_micros, to_micros
 
-AHEAD_MAX = timedelta(minutes=5)
 REASONS_MAX = 50
 FEATURES_MAX = 1_000
 TEXT_MAX = 200  # characters of a reason, a feature's name, a version

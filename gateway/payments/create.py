@@ -3,7 +3,7 @@
 import hashlib
 import ipaddress
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from secrets import token_urlsafe
 from typing import Annotated, assert_never
 
@@ -25,9 +25,7 @@ from gateway.runtime import Runtime
 from schemas.ids import new_id
 from schemas.money import AMOUNT_MAX, UnknownCurrency, exponent
 from schemas.payments import MethodType, ProcessorName
-from schemas.times import EPOCH, now, now_micros, to_micros
-
-AHEAD_MAX = timedelta(minutes=5)  # the fraud flow refuses what lies further ahead
+from schemas.times import AHEAD_MAX, EPOCH, now, now_micros, to_micros
 
 
 class ByCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="card"):
