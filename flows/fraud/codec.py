@@ -52,7 +52,7 @@ def inputs_of(pair: tuple[Record, Event]) -> list[StreamItem]:
                 )
             ]
         case PaymentEvent() as data:
-            return _outcomes(event.type, data)
+            return _outcomes(event.id, event.type, data)
         case (
             RefundEvent()
             | TransactionCompleted()
@@ -91,20 +91,20 @@ def streamed_payment(
         if _is_ahead(payment.occurred_at, stored_at):
             item.fault = "occurred_at_ahead"
         else:
-            item.input = payment_input(payment)
+            item.input = payment_input(event_id, payment)
     except Exception as error:  # whatever it is, the payment gets a verdict
         item.fail(error)
     return item
 
 
-def _outcomes(type: str, event: PaymentEvent) -> list[StreamItem]:
+def _outcomes(event_id: str, type: str, event: PaymentEvent) -> list[StreamItem]:
     """What became of the payment, if that is what the event tells; nothing where its fields are unusable."""
     paid = type in PAID_TYPES
     if not paid and not (type == DECLINED_TYPE and _by_issuer(event.payment)):
         return []
     try:
         ahead = is_ahead(event.payment.occurred_at, as_utc(event.recorded_at))
-        return [] if ahead else [outcome_input(event.payment, paid)]
+        return [] if ahead else [outcome_input(event_id, event.payment, paid)]
     except (TypeError, ValueError, OverflowError):
         return []
 

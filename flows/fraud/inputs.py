@@ -38,6 +38,7 @@ class PaymentInput(msgspec.Struct, gc=False):
     `amount` is in minor units of `currency`; `unit` is how many of these are about one euro (100 of EUR, 100 of
     JPY). `at` is when the payment happened, in seconds since 1970 UTC. `country`, `device_hash` and `address_id`
     (the keyed hash of the payer's address) are null where they are not known, `bin_id` where no card pays.
+    `event_id`: of the event it came in; empty where it is of no stream.
     """
 
     payment_id: str
@@ -52,6 +53,7 @@ class PaymentInput(msgspec.Struct, gc=False):
     customer_id: str = ""
     address_id: str | None = None
     bin_id: str | None = None
+    event_id: str = ""
 
     @property
     def small(self) -> bool:
@@ -62,8 +64,9 @@ class PaymentInput(msgspec.Struct, gc=False):
 class OutcomeInput(msgspec.Struct, gc=False):
     """What became of a payment: it was `paid` (authorized at least), or its issuer declined it.
 
-    `amount` is in minor units of `currency`; `at` is when the payment happened, in seconds since 1970 UTC. The
-    stage of the instrument adds `new_card` (was the card new then) and `amount_z` (how unusual its amount was).
+    `amount` is in minor units of `currency`; `at` is when the payment happened, in seconds since 1970 UTC;
+    `event_id` is as in `PaymentInput`. The stage of the instrument adds `new_card` (was the card new then) and
+    `amount_z` (how unusual its amount was).
     """
 
     payment_id: str
@@ -76,6 +79,7 @@ class OutcomeInput(msgspec.Struct, gc=False):
     currency: str
     paid: bool
     at: float
+    event_id: str = ""
     new_card: bool = False
     amount_z: float = 0.0
 
@@ -83,7 +87,7 @@ class OutcomeInput(msgspec.Struct, gc=False):
 class LabelInput(msgspec.Struct, gc=False):
     """One label. `features` and `score` are those of the payment's verdict; null where there was none.
 
-    `label_id` is the id of the label's event: it identifies a repeat. `at` is when the payment happened, in
+    `label_id` identifies a repeat; `event_id` is as in `PaymentInput`. `at` is when the payment happened, in
     seconds since 1970 UTC.
     """
 
@@ -100,10 +104,14 @@ class LabelInput(msgspec.Struct, gc=False):
     at: float
     features: Features | None = None
     score: float | None = None
+    event_id: str = ""
 
 
-def payment_input(payment: Payment) -> PaymentInput:
-    """The input of a payment of `payments.v1`. Raises `ValueError` for an amount that would distort the means."""
+def payment_input(event_id: str, payment: Payment) -> PaymentInput:
+    """The input of the payment in the event `event_id`.
+
+    Raises `ValueError` for an amount that would distort the means.
+    """
     if not 0 <= payment.amount <= AMOUNT_MAX:
         raise ValueError("amount out of range")
     return PaymentInput(
@@ -119,11 +127,12 @@ def payment_input(payment: Payment) -> PaymentInput:
         payment.customer,
         payment.ip_hash,
         payment.method.bin,
+        event_id,
     )
 
 
-def outcome_input(payment: Payment, paid: bool) -> OutcomeInput:
-    """The input of what became of a payment of `payments.v1`. Raises `ValueError` for an amount out of range."""
+def outcome_input(event_id: str, payment: Payment, paid: bool) -> OutcomeInput:
+    """The input of what became of the payment in the event `event_id`. Raises `ValueError` as `payment_input`."""
     if not 0 <= payment.amount <= AMOUNT_MAX:
         raise ValueError("amount out of range")
     return OutcomeInput(
@@ -137,6 +146,7 @@ def outcome_input(payment: Payment, paid: bool) -> OutcomeInput:
         payment.currency,
         paid,
         epoch_seconds(payment.occurred_at),
+        event_id,
     )
 
 
@@ -151,6 +161,7 @@ def label_input(event_id: str, label: Label) -> LabelInput:
         epoch_seconds(label.occurred_at),
         label.features,
         label.score,
+        event_id,
     )
 
 

@@ -18,6 +18,29 @@ MINUTE, HOUR = 60.0, 3600.0
 LABEL_FEATURES = feature_names("card")
 
 
+class Repeats(msgspec.Struct, array_like=True, gc=False):
+    """The events that the remembered ids came by, and the newest event whose id is not remembered any more.
+
+    Ids of events sort by birth. So what comes by one that is not above `forgotten` may have been counted, however
+    many repeats come: of those none may push out an id that is remembered.
+    """
+
+    event_ids: list[str] = []
+    forgotten: str = ""
+
+    def may_include(self, event_id: str) -> bool:
+        """Whether what came by an event may be a repeat of what is not remembered; without an event it is none."""
+        return "" < event_id <= self.forgotten
+
+    def remember(self, event_id: str, ids: list[str], id: str) -> None:
+        """Add to the remembered `ids` one that came by an event."""
+        ids.append(id)
+        del ids[:-REPEATS_KEPT]
+        self.event_ids.append(event_id)
+        if len(self.event_ids) > REPEATS_KEPT:  # there are fewer than ids after a release that did not keep them
+            self.forgotten = max(self.forgotten, self.event_ids.pop(0))
+
+
 class Instrument(msgspec.Struct, array_like=True):
     """Payments by `occurred_at`, in seconds since 1970 UTC. Windows end at the newest payment, not now.
 
@@ -42,6 +65,9 @@ class Instrument(msgspec.Struct, array_like=True):
     since: float = 0
     settled_ids: list[str] = []
     newest_z: float = 0  # `amount_z` of the newest payment
+    counted: Repeats = msgspec.field(default_factory=Repeats)
+    settled: Repeats = msgspec.field(default_factory=Repeats)
+    learned: Repeats = msgspec.field(default_factory=Repeats)
 
     @property
     def worth(self) -> int:
@@ -78,9 +104,9 @@ class Instrument(msgspec.Struct, array_like=True):
 
         The later steps are told what they need of the card.
         """
-        if outcome.payment_id in self.settled_ids:
+        if outcome.payment_id in self.settled_ids or self.settled.may_include(outcome.event_id):
             return False
-        self.settled_ids = [*self.settled_ids[-REPEATS_KEPT + 1 :], outcome.payment_id]
+        self.settled.remember(outcome.event_id, self.settled_ids, outcome.payment_id)
         outcome.new_card = self._is_new(outcome.at)
         if outcome.paid:
             self._pay(outcome)
@@ -88,11 +114,10 @@ class Instrument(msgspec.Struct, array_like=True):
 
     def learn(self, label: LabelInput) -> bool:
         """Add a label; False for a repeat, which changes nothing."""
-        if label.label_id in self.label_ids:
+        if label.label_id in self.label_ids or self.learned.may_include(label.event_id):
             return False
         self.labels.update(label)
-        self.label_ids.append(label.label_id)
-        del self.label_ids[:-REPEATS_KEPT]
+        self.learned.remember(label.event_id, self.label_ids, label.label_id)
         return True
 
     def _decay_to(self, at: float) -> float:
@@ -148,8 +173,7 @@ class Instrument(msgspec.Struct, array_like=True):
         del self.times[:-TIMES_KEPT]
         self.devices = append_value(payment.device_hash, self.devices)
         self.countries = append_value(payment.country, self.countries)
-        self.payment_ids.append(payment.payment_id)
-        del self.payment_ids[:-REPEATS_KEPT]
+        self.counted.remember(payment.event_id, self.payment_ids, payment.payment_id)
 
 
 def excess(z: float) -> float:

@@ -6,10 +6,11 @@ learned by each. There is no engine, no Kafka and no clock in here.
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
-from typing import Literal, Protocol, TypeAlias, assert_never
+from typing import Literal, Protocol, TypeAlias, TypeVar, assert_never
 
 import msgspec
 import structlog
@@ -46,12 +47,16 @@ class NamedHistory(Contributing, Worthy, Protocol):
         """Learn what became of a payment."""
 
 
+History = TypeVar("History")
+
+
 class ScoredPayment(msgspec.Struct):
     """A payment and what the stages have found out about it.
 
     `input` is None where the payment's own fields are unusable. `fault` says why there is no score; a payment with
-    a fault is never allowed. `live`: the model has learned enough labels to decide. `model` is its version, and
-    `drivers` the features that contribute most to a suspicious score.
+    a fault is never allowed. `repeated`: it may have been counted before, so it is judged and not counted.
+    `live`: the model has learned enough labels to decide. `model` is its version, and `drivers` the features that
+    contribute most to a suspicious score.
     """
 
     payment_id: str
@@ -59,6 +64,7 @@ class ScoredPayment(msgspec.Struct):
     features: Features = {}
     score: float | None = None
     fault: ScoringFault | None = None
+    repeated: bool = False
     live: bool = False
     model: str = ""
     drivers: list[str] = []
@@ -73,9 +79,13 @@ class ScoredPayment(msgspec.Struct):
         if self.input is None:
             return
         try:
-            self.features |= history.update(self.input, self.features)
+            self.features |= self.counting(history).update(self.input, self.features)
         except Exception as error:
             self.fail(error)
+
+    def counting(self, history: History) -> History:
+        """The history that the payment is added to: a copy that is thrown away where it may be there already."""
+        return deepcopy(history) if self.repeated else history
 
     def fail(self, error: Exception) -> None:
         """Mark the payment as one that could not be scored."""
@@ -148,7 +158,9 @@ class InstrumentStage:
         if item.input is None:
             return True
         try:
-            features = self.shard.get(item.input.instrument_id).update(item.input)
+            instrument = self.shard.get(item.input.instrument_id)
+            item.repeated = instrument.counted.may_include(item.input.event_id)
+            features = item.counting(instrument).update(item.input)
         except Exception as error:  # whatever it is, the payment must not go unscored without a fault
             item.fail(error)
             return True

@@ -45,7 +45,7 @@ def payment(number: int = 0, **fields: Any) -> Payment:
 def in_flight(number: int = 0, **fields: Any) -> StreamedPayment:
     """A payment as the operators get it."""
     paid = payment(number, **fields)
-    return streamed_payment(f"evt_{number}", None, paid, BEGIN + timedelta(days=3650), 0, number)
+    return streamed_payment(f"evt_{number:04}", None, paid, BEGIN + timedelta(days=3650), 0, number)
 
 
 def payment_input(number: int = 0, **fields: Any) -> PaymentInput:

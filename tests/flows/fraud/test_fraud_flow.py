@@ -182,7 +182,7 @@ def test_killed_again_and_again_and_rescaled_it_judges_every_payment(
     for number in range(KILLS * 100):
         # A merchant and a customer for each card: what two partitions share comes in another order after a kill.
         one = f"{key}-{number % 20}"
-        paid = payment(number, id=f"{key}-{number}", stream_key=one, merchant=one, customer=one)
+        paid = payment(number, id=f"{key}-{number:03}", stream_key=one, merchant=one, customer=one)
         send(producer, payment_record(paid))
         names.add(paid.id)
         if number % 100 == 60:

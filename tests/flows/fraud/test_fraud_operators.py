@@ -165,6 +165,37 @@ def test_a_payment_label_or_outcome_that_comes_again_is_dropped() -> None:
     assert [operator.snapshot() for operator in operators.operators] == kept
 
 
+def test_what_is_all_sent_again_is_counted_once_however_much_it_is() -> None:
+    """`sluice outbox resend`, or a log that is read again from further back than the ids that are remembered."""
+    operators, items = Operators(roomy()), list[StreamItem]()
+    for number in range(20):
+        paid = in_flight(number, method=Method("card", bin="411111"), ip_hash="ip_1")
+        told = msgspec.structs.replace(outcome(number, paid=True), event_id=f"evt_{number:04}_outcome")
+        learned = LabelInput(
+            f"l{number}", "fp_1", "acc_merchant", "EUR", True, 1.0, event_id=f"evt_{number:04}_label"
+        )
+        items += [paid, told, learned]
+    operators.process(*items)
+    kept = [operator.snapshot() for operator in operators.operators[:-1]]
+    again = operators.process(*items)
+    assert [verdict.payment for verdict in again] == [f"pay_{n}" for n in range(12)], "a payment may be new to us"
+    assert [operator.snapshot() for operator in operators.operators[:-1]] == kept
+    next = operators.process(in_flight(20))[0]
+    assert (next.features["count_1m"], next.features["history"], next.features["card_labels"]) == (1, 20, 20)
+
+
+def test_the_events_of_a_payment_say_whether_it_may_have_been_counted() -> None:
+    record = payment_record(payment(0))
+    judged, told = (
+        inputs_of((record, decode(record.headers, record.value)))[0],
+        _taken(payment(0), "payment.captured")[0],
+    )
+    assert isinstance(judged, StreamedPayment)
+    assert judged.input
+    assert isinstance(told, OutcomeInput)
+    assert judged.input.event_id == told.event_id == "evt_pay_0"
+
+
 def test_a_flood_of_new_keys_stays_bounded() -> None:
     operator = InstrumentOperator(FraudSettings(fraud_keys_max=SHARDS * 4))
     for number in range(500):
