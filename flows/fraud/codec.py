@@ -16,6 +16,7 @@ from schemas.events import EVENT_TYPES, DeadLetter, Event, derived_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
 from schemas.payments import Payment, PaymentEvent, RefundEvent, TransactionCompleted
+from schemas.states import PaymentState
 from schemas.times import as_utc, from_micros, now, steady_micros
 from schemas.topics import RISK
 
@@ -25,6 +26,7 @@ CARD_SCORED_AT = "payment.initiated"
 PAYPAL_SCORED_AT = "payment.approved"  # before, nobody has said who pays
 PAID_TYPES = ("payment.authorized", "payment.captured")
 DECLINED_TYPE = "payment.declined"
+PAID_BEFORE: frozenset[PaymentState | None] = frozenset({"authorized", "partially_captured"})
 LABEL_TYPE = "label.recorded"
 UNUSED_TYPES = {name.encode() for name in EVENT_TYPES} - {
     name.encode() for name in (CARD_SCORED_AT, PAYPAL_SCORED_AT, *PAID_TYPES, DECLINED_TYPE, LABEL_TYPE)
@@ -98,7 +100,9 @@ def streamed_payment(
 
 
 def _outcomes(event_id: str, type: str, event: PaymentEvent) -> list[StreamItem]:
-    """What became of the payment, if that is what the event tells; nothing where its fields are unusable."""
+    """What became of the payment, where the event is the first to tell; nothing where its fields are unusable."""
+    if event.previous_state in PAID_BEFORE:
+        return []
     paid = type in PAID_TYPES
     if not paid and not (type == DECLINED_TYPE and _by_issuer(event.payment)):
         return []

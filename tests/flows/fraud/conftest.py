@@ -14,6 +14,7 @@ from flows.fraud.scoring import StreamedPayment
 from schemas.events import Event, decode, derived_id, encode
 from schemas.fraud import Label, Verdict
 from schemas.payments import Method, Payment, PaymentEvent
+from schemas.states import PaymentState
 from schemas.topics import LABELS, PAYMENTS
 
 BEGIN = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -54,9 +55,11 @@ def payment_input(number: int = 0, **fields: Any) -> PaymentInput:
     return PaymentInput(**(given | {"currency": "EUR", "unit": 100, "at": 1e9 + number * 3600.0} | fields))
 
 
-def payment_record(paid: Payment, offset: int = 0, type: str = "payment.initiated") -> Record:
-    """The record of the event of a payment."""
-    data = PaymentEvent(1, None, paid.created_at, paid)
+def payment_record(
+    paid: Payment, offset: int = 0, type: str = "payment.initiated", previous: PaymentState | None = None
+) -> Record:
+    """The record of the event of a payment, which was `previous` before."""
+    data = PaymentEvent(1, previous, paid.created_at, paid)
     trace = f"00-{offset:032x}-{1:016x}-01"
     event = Event(f"evt_{paid.id}", type, "/gateway", paid.id, paid.created_at, data, trace)
     return record(PAYMENTS.name, paid.stream_key, event, offset)

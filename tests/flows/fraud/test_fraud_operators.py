@@ -1,6 +1,7 @@
 """The operators: attacks on them, floods, repeats, and resuming from their snapshots."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from schemas.controls import DEFAULTS
 from schemas.events import decode
 from schemas.fraud import Label, Verdict
 from schemas.payments import Method
+from schemas.states import TRANSITIONS, PaymentState
 from tests.flows.fraud.conftest import BEGIN, in_flight, label_record, payment, payment_record
 
 SETTINGS = FraudSettings(fraud_min_labels=20)
@@ -256,6 +258,24 @@ def test_what_became_of_a_payment_is_read_from_its_later_events(
     assert [item.paid for item in taken if isinstance(item, OutcomeInput)] == ([] if paid is None else [paid])
 
 
+def test_a_payment_settles_once_whatever_way_it_goes() -> None:
+    """However many payments of its card settle between its authorization and its parts."""
+    begins: PaymentState = "processing"
+    ways = [[begins, after] for after in TRANSITIONS[begins]]
+    while ways:
+        way = ways.pop()
+        told = [
+            item
+            for previous, state in pairwise(way)
+            for item in _taken(payment(0), _type_of(state), previous)
+            if isinstance(item, OutcomeInput)
+        ]
+        was_paid = any(state in ("authorized", "captured") for state in way)
+        assert [item.paid for item in told[:1]] == [was_paid] * (was_paid or "declined" in way), way
+        assert len(told) <= 1, way
+        ways += [[*way, after] for after in TRANSITIONS[way[-1]] if way.count(after) < 2]
+
+
 def test_a_label_that_says_it_happened_in_the_future_is_refused() -> None:
     judged = Operators().process(in_flight(0))[0]
     ahead = msgspec.structs.replace(judged, occurred_at=BEGIN)
@@ -272,8 +292,12 @@ def test_the_warm_up_leaves_nothing_behind() -> None:
     assert Operators().process(in_flight(0))[0].flow_sequence == 1
 
 
-def _taken(paid: Any, type: str) -> list[StreamItem]:
-    record = payment_record(paid, type=type)
+def _type_of(state: PaymentState) -> str:
+    return "payment.approved" if state == "processing" else f"payment.{state}"
+
+
+def _taken(paid: Any, type: str, previous: PaymentState | None = None) -> list[StreamItem]:
+    record = payment_record(paid, type=type, previous=previous)
     return inputs_of((record, decode(record.headers, record.value)))
 
 
