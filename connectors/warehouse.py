@@ -131,17 +131,18 @@ class WarehouseReader:
             raise _meaning(str(error)) from None
 
     def _fetch(self, travelling: str) -> Table:
+        """Keeps the answer on this side first: its types are known then, and the statement has run once."""
         cursor = self._cursor()
         # S608: the statement travels as one quoted literal.
-        cursor.execute(f"SELECT * FROM {travelling} LIMIT {self._rows_max + 1}")  # noqa: S608
+        kept = f"SELECT * FROM {travelling} LIMIT {self._rows_max + 1}"  # noqa: S608
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE answer AS {kept}")
+        cursor.execute("FROM answer")
         names, types = [column[0] for column in cursor.description], [str(c[1]) for c in cursor.description]
         if any(ZONED in type for type in types):  # such as `now()`; DuckDB needs the module pytz to convert them
-            cursor.execute("SELECT NULL")  # ends the first: a reader has one statement at a time
-            columns = [f"column_{number}" for number in range(len(types))]  # two may have one name
-            shown = [_unzoned(column, type) for column, type in zip(columns, types, strict=True)]
-            renamed = f"{travelling} AS answer({', '.join(columns)})"
-            cursor.execute(f"SELECT {', '.join(shown)} FROM {renamed} LIMIT {self._rows_max + 1}")  # noqa: S608
+            shown = [_unzoned(column, type) for column, type in zip(names, types, strict=True)]
+            cursor.execute(f"SELECT {', '.join(shown)} FROM answer")  # noqa: S608
         rows = cursor.fetchall()
+        cursor.execute("DROP TABLE answer")
         if len(rows) > self._rows_max:
             raise QueryRefused(f"more than {self._rows_max} rows: ask for fewer, with LIMIT or GROUP BY")
         if any(UNZONED in type for type in types):
@@ -155,7 +156,8 @@ class WarehouseReader:
         return cursor
 
 
-def _unzoned(column: str, type: str) -> str:
+def _unzoned(name: str, type: str) -> str:
+    column = '"' + name.replace('"', '""') + '"'
     return f"{column}::{type.replace(ZONED, UNZONED)}" if ZONED in type else column
 
 
@@ -175,6 +177,6 @@ def _meaning(message: str) -> WarehouseError:
         return QueryRefused(f"{REFUSED}{NOT_LET_IN}")
     if message.startswith("IO Error"):
         return WarehouseAway(CUT_OFF)
-    mistake = re.split(r"\n\nLINE 1: SELECT .* FROM quack_query", message)[0].removeprefix("Invalid Input Error: ")
+    mistake = re.split(r"\n\nLINE 1: .* FROM quack_query", message)[0].removeprefix("Invalid Input Error: ")
     line = re.sub(r"\s+", " ", mistake).strip()
     return QueryRefused(line) if line.startswith(REFUSED) else QueryFailed(line)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from connectors.warehouse import QueryFailed, QueryRefused, WarehouseAway, WarehouseReader, token
+from flows.analytics.turns import Turns
 from schemas.settings import Settings
 from schemas.times import now
-from tests.flows.analytics.conftest import served_warehouse
+from tests.flows.analytics.conftest import served_copy, served_warehouse
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,20 @@ def test_times_inside_of_lists_are_utc_too_and_columns_may_share_a_name(reader: 
     )
     assert table.columns == ["x", "x_1", "x_2", "x_3", "x_4"]
     assert table.rows == [(moment, [moment], {"at": moment}, {moment: 1}, 1)]
+
+
+def test_a_statement_runs_once_whatever_is_in_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may ask as the same reader meanwhile: a second run would be refused after the first."""
+    asked, take = list[str | None](), Turns._take
+    monkeypatch.setattr(
+        Turns, "_take", lambda turns, who, turn: (asked.append(turn.checked), take(turns, who, turn))
+    )
+    statements = ["SELECT 1", "SELECT now(), random()", "PIVOT (SELECT 1 AS a, now() AS b) ON a USING max(b)"]
+    with served_copy(tmp_path) as served:
+        reader = WarehouseReader(served, "sql")
+        for statement in statements:
+            reader.query(statement)
+    assert asked == statements
 
 
 def test_a_refusal_says_what_is_allowed(reader: WarehouseReader) -> None:
