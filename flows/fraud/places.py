@@ -55,10 +55,12 @@ class Place(msgspec.Struct, array_like=True, gc=False):
 
     def settle(self, outcome: OutcomeInput) -> None:
         """Note what became of a payment by a new card."""
-        if outcome.new_card and outcome.paid:
+        if not outcome.new_card:
+            return
+        self._fade_to(outcome.at)
+        if outcome.paid:
             self.paid += 1
-        elif outcome.new_card:
-            self._fade_to(outcome.at)
+        else:
             self.failed += 1
 
     def failures(self) -> float:

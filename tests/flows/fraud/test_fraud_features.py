@@ -10,6 +10,7 @@ from flows.fraud.instruments import Instrument
 from flows.fraud.label_features import LabelHistory, feature_names
 from flows.fraud.merchants import Merchant
 from flows.fraud.pipeline import outcome_of
+from flows.fraud.places import Place
 from flows.fraud.scoring import UNSUSPECTED
 from tests.flows.fraud.conftest import payment_input
 
@@ -174,6 +175,17 @@ def test_a_payment_is_paid_once_however_often_it_is_told() -> None:
     assert card.settle(outcome_of(sample, paid=True))
     assert not card.settle(outcome_of(sample, paid=True)), "captured, after it was authorized"
     assert card.amounts["EUR"].count == 1
+
+
+@pytest.mark.parametrize("paid", [False, True])
+def test_what_became_of_a_new_card_is_still_known_where_its_place_had_been_forgotten(paid: bool) -> None:
+    place, sample = Place(), payment_input(0)
+    outcome = outcome_of(sample, paid)
+    outcome.new_card = True
+    place.settle(outcome)
+    later = payment_input(1, instrument_id="fp_2", at=sample.at + 60)
+    place.pressure(later, UNSUSPECTED | (Instrument().update(later) or {}))
+    assert (round(place.paid), round(place.failed)) == (paid, not paid)
 
 
 @pytest.mark.parametrize("paid", [False, True])
