@@ -58,6 +58,12 @@ def read(record: Record, source: str) -> Event | Out:
         return dead_letter(record, str(error), source)
 
 
+def event_id_of(headers: Headers) -> str:
+    """The id of the event in a record, also of one that is unreadable; empty where it has none."""
+    value = next((value for name, value in headers if name == "ce_id"), b"")
+    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""
+
+
 def card_number_in(value: bytes) -> bool:
     """Whether `value` holds a card number. Takes 1 µs where no 13 digits are in a row."""
     if SHORTEST not in value.translate(DIGITS_AS_ZERO, b" -"):

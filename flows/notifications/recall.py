@@ -5,6 +5,7 @@ from datetime import datetime
 
 from connectors.kafka import consumer, offsets_at
 from connectors.record_reader import Bookmark, RecordReader
+from connectors.records import event_id_of
 from schemas.times import from_micros, to_micros
 from schemas.topics import NOTIFICATIONS
 
@@ -26,12 +27,6 @@ def told_since(bootstrap: str, moment: datetime) -> Iterator[tuple[str, datetime
                 reader.add((place.topic, place.partition), Bookmark(place.offset))
         while not reader.at_end():
             for record in reader.poll():
-                yield _id_of(record.headers), from_micros(record.timestamp_ms * 1000)
+                yield event_id_of(record.headers), from_micros(record.timestamp_ms * 1000)
     finally:
         reader.close()
-
-
-def _id_of(headers: list[tuple[str, str | bytes | None]]) -> str:
-    """The id of an event; empty where the record has none."""
-    value = next((value for name, value in headers if name == "ce_id"), b"")
-    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""

@@ -10,7 +10,7 @@ import structlog
 
 from connectors.delivery import DeliveryRefused, ServerAway, TryLater
 from connectors.lasting import LastingTask
-from connectors.records import Out, Record, dead_letter
+from connectors.records import Out, Record, dead_letter, event_id_of
 from flows.notifications.delivery import (
     SOURCE,
     Deliverer,
@@ -117,24 +117,35 @@ class Teller:
             if isinstance(error, ServerAway):
                 raise
             return
+        except Exception as error:
+            with self._log.transaction():
+                self._settle(lane, customer, line.messages, [_set_aside(m, error) for m in line.messages])
+            return
         with self._log.transaction():
-            for message in line.messages:
-                self._plan(message, recipient)
-            self._settle(lane, customer, line.messages, [])
+            outcomes = [outcome for message in line.messages for outcome in self._plan(message, recipient)]
+            self._settle(lane, customer, line.messages, outcomes)
         for name in ("email", "sms"):
             self._lanes[name].wake()
 
-    def _plan(self, message: WaitingMessage, recipient: Recipient | None) -> None:
-        """Queue the messages of an event, and record those that are not sent."""
-        for delivery in deliveries(_event(message), recipient):
-            if self._log.knows(message_id_of(delivery.event, delivery.channel)):
-                continue
-            reason = suppressed(delivery, now(), self._policy.age_max)
-            if reason or delivery.channel == "webhook":
-                self._log.add_outcomes([record_of(delivery, "suppressed", reason)])
-                self.has_outcomes = True
-            else:
+    def _plan(self, message: WaitingMessage, recipient: Recipient | None) -> list[Out]:
+        """Queue the messages of an event. Returns the records of those that are not sent."""
+        try:
+            wanted = deliveries(_event(message), recipient)
+            new = [each for each in wanted if not self._log.knows(message_id_of(each.event, each.channel))]
+            outcomes = [(each, self._suppress(each)) for each in new]
+        except sqlite3.Error:
+            raise
+        except Exception as error:
+            return [_set_aside(message, error)]
+        for delivery, outcome in outcomes:
+            if outcome is None and delivery.channel != "webhook":
                 self._waiting.add(delivery.channel, message.customer, message.record, message.queued_s)
+        return [outcome for _, outcome in outcomes if outcome]
+
+    def _suppress(self, delivery: Delivery) -> Out | None:
+        """The record of a message that is not sent; None where it is."""
+        reason = suppressed(delivery, now(), self._policy.age_max)
+        return record_of(delivery, "suppressed", reason) if reason else None
 
     async def _tell(self, lane: LaneName, customer: str) -> None:
         """Send the first message of a line, to where its recipient wants it now."""
@@ -154,16 +165,14 @@ class Teller:
         except sqlite3.Error:
             raise
         except Exception as error:
-            # It would fail after every restart too. Not the error's text: it may contain an address.
-            log.error("notification.failed", event_id=_event(message).id, error=type(error).__name__)
-            outcomes = [dead_letter(message.record, f"cannot be told: {type(error).__name__}", SOURCE)]
+            outcomes = [_set_aside(message, error)]
         with self._log.transaction():
             self._settle(lane, customer, [message], outcomes)
 
     async def _deliver(self, delivery: Delivery, message: WaitingMessage) -> Out:
         """The record of what became of a message. Raises `TryLater` and `ServerAway`."""
-        if reason := suppressed(delivery, now(), self._policy.age_max):
-            return record_of(delivery, "suppressed", reason)
+        if outcome := self._suppress(delivery):
+            return outcome
         began = None if message.began is None else from_micros(message.began)
         try:
             await self._deliverer.send(delivery, began, lambda: self._waiting.begin(message))
@@ -181,7 +190,8 @@ class Teller:
         self, lane: LaneName, customer: str, line: Line, error: TryLater, delivery: Delivery | None = None
     ) -> None:
         if line.tries == 0:
-            log.warning("notification.postponed", event_id=_event(line.messages[0]).id, reason=error.reason)
+            event_id = event_id_of(line.messages[0].record.headers)
+            log.warning("notification.postponed", event_id=event_id, reason=error.reason)
         address = mask(delivery.address() or "") if delivery else line.address
         self._waiting.postpone(lane, customer, pause_s(line.tries), error.reason, address)
 
@@ -216,6 +226,13 @@ class Teller:
 def pause_s(tries: int) -> float:
     """How long a line rests after a try in vain, by the number of those before it."""
     return min(FIRST_PAUSE_S * 2.0 ** min(tries, 20), PAUSE_MAX_S)
+
+
+def _set_aside(message: WaitingMessage, error: Exception) -> Out:
+    """The dead letter of what would fail after every restart too."""
+    # Not the error's text: it may contain an address.
+    log.error("notification.failed", event_id=event_id_of(message.record.headers), error=type(error).__name__)
+    return dead_letter(message.record, f"cannot be told: {type(error).__name__}", SOURCE)
 
 
 def _given_up(message: WaitingMessage, line: Line, away_reason: str) -> Out:

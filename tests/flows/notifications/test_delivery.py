@@ -145,6 +145,30 @@ def test_an_event_that_breaks_us_is_set_aside_without_its_error(stage: Any, make
     ]
 
 
+class _Broken(Exception):
+    pass
+
+
+@pytest.mark.parametrize("part", ["Recipients.ask", "suppressed", "render_message", "decode"])
+def test_whatever_breaks_on_the_way_to_a_customer_ends_in_a_dead_letter_and_not_the_flow(
+    stage: Any, make: Any, start: Any, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def breaks(*_: Any) -> None:
+        raise _Broken
+
+    by_mail = make.recipient(channels={"transaction_completed": ["email"]})
+    stage.gateway.recipients |= {"acct_ada": by_mail, "acct_bob": by_mail}
+    with monkeypatch.context() as patch:
+        module = "delivery" if part == "render_message" else "teller"
+        patch.setattr(f"flows.notifications.{module}.{part}", breaks)
+        telling = start()
+        telling.keep(make.completed(make.payment()))
+        until(lambda: not telling.waiting())
+    letters = [decode(record.headers, record.value).data for record in telling.records()]
+    assert [getattr(letter, "reason", None) for letter in letters] == ["cannot be told: _Broken"]
+    assert [n.outcome for n in telling.tell(make.completed(make.payment(customer="acct_bob")))] == ["delivered"]
+
+
 def _until_caught(stage: Any, number: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = until(lambda: [m for m in [stage.messages()] if len(m) == number])[0]
     return found
