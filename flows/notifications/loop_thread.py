@@ -28,8 +28,8 @@ class LoopThread:
             try:
                 return future.result(SLICE_S)
             except StillRunning:
-                if future.done():  # `work` itself raised a timeout: it is not the slice that ended
-                    raise
+                if future.done():  # just now, or `work` itself raised a timeout: it is not the slice that ended
+                    return future.result()
                 waiting()
 
     def close(self) -> None:
