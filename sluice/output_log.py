@@ -11,6 +11,7 @@ from io import FileIO
 from pathlib import Path
 
 LOG_SIZE_MAX = 64 * 1024 * 1024  # bytes; one older file is kept beside it
+LINE_MAX = 64 * 1024  # bytes of a line that are shown; the file has all of it
 
 # Routine: JSON of level info or debug, and what is indented, the frames between a traceback's first and last line.
 ROUTINE = re.compile(rb'"level":\s*"(info|debug)"|^\s|^$')
@@ -30,22 +31,32 @@ class OutputLog:
         self._name = name
         self._show = show
         self._everything = everything
-        self._rest = b""
+        self._rest = b""  # of a line without its end, at most `LINE_MAX`
         with suppress(OSError):
             self._file = self._open()
 
     def feed(self, chunk: bytes) -> None:
         """Write output; a line may be cut over several chunks."""
         self._write(chunk)
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            if self._everything or not ROUTINE.search(line):
-                self._show(f"{self._name:<13} | {line.decode(errors='replace').rstrip()}")
+        *ends, begin = chunk.split(b"\n")
+        for end in ends:
+            self._extend(end)
+            self._show_line(self._rest)
+            self._rest = b""
+        self._extend(begin)
 
     def close(self) -> None:
         """Nothing may be fed after this."""
         if self._file is not None:
             self._file.close()
+
+    def _extend(self, part: bytes) -> None:
+        self._rest += part[: LINE_MAX - len(self._rest)]
+
+    def _show_line(self, line: bytes) -> None:
+        if self._everything or not ROUTINE.search(line):
+            cut = " …" * (len(line) == LINE_MAX)
+            self._show(f"{self._name:<13} | {line.decode(errors='replace').rstrip()}{cut}")
 
     def _write(self, chunk: bytes) -> None:
         try:
@@ -54,16 +65,19 @@ class OutputLog:
                 self._file.write(LEFT_OUT % (self._name.encode(), self._left_out))
                 self._left_out = 0
             self._left_out += len(chunk) - self._file.write(chunk)
-            if self._file.tell() > LOG_SIZE_MAX:
-                self._turn_over(self._file)
         except OSError:
             self._left_out += len(chunk)
+        else:
+            self._turn_over(self._file)
 
     def _open(self) -> FileIO:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         return FileIO(self._path, "a")  # without a buffer, which would keep what could not be written
 
     def _turn_over(self, file: FileIO) -> None:
-        self._file = None
-        file.close()
-        self._path.replace(self._path.with_suffix(".log.1"))
+        """Begin a new file where this one is large. Where that fails, the next write goes on with this one."""
+        with suppress(OSError):
+            if file.tell() > LOG_SIZE_MAX:
+                self._file = None
+                file.close()
+                self._path.replace(self._path.with_suffix(".log.1"))

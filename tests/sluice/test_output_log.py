@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sluice import output_log
-from sluice.output_log import OutputLog
+from sluice.output_log import LINE_MAX, OutputLog
 
 
 def feed(directory: Path, *chunks: bytes, everything: bool = False) -> list[str]:
@@ -42,6 +42,27 @@ def test_what_is_shown(tmp_path: Path, line: bytes, is_shown: bool) -> None:
 
 def test_bytes_that_are_no_text_break_nothing(tmp_path: Path) -> None:
     assert feed(tmp_path, b"\xff\xfe\n") == ["\N{REPLACEMENT CHARACTER}" * 2]
+
+
+def test_of_a_line_without_an_end_only_the_beginning_is_kept_and_shown(tmp_path: Path) -> None:
+    shown: list[str] = []
+    out = OutputLog(tmp_path, "one", shown.append)
+    for _ in range(100):
+        out.feed(b"x" * 4096)
+        assert len(out._rest) <= LINE_MAX
+    out.feed(b"y\nnext\n")
+    out.close()
+    assert [line.partition(" | ")[2] for line in shown] == ["x" * LINE_MAX + " …", "next"]
+    assert (tmp_path / "one.log").stat().st_size == 100 * 4096 + len(b"y\nnext\n")
+
+
+def test_what_was_written_is_not_left_out_where_there_is_no_room_for_a_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output_log, "LOG_SIZE_MAX", 10)
+    (tmp_path / "one.log.1").mkdir()
+    feed(tmp_path, b"0123456789\n", b"abc\n", b"def\n")
+    assert (tmp_path / "one.log").read_bytes() == b"0123456789\nabc\ndef\n"
 
 
 def test_a_file_that_has_grown_makes_room_for_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
