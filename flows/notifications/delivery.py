@@ -11,10 +11,9 @@ from connectors.records import Out, out
 from connectors.sms import Texter
 from flows.notifications.message import ToldEvent, render_message
 from flows.notifications.preferences import address_of, channels_for, is_quiet, kind_of, mask
-from flows.notifications.sent_log import as_utc
 from schemas.events import Event, derived_id, new_event
 from schemas.notifications import Channel, Notification, Recipient
-from schemas.times import now
+from schemas.times import as_utc, now
 from schemas.topics import NOTIFICATIONS
 
 SOURCE = "/flows/notifications"

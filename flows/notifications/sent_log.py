@@ -8,7 +8,7 @@ import fcntl
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, TextIO, TypeVar
 
@@ -142,8 +142,3 @@ def _locked(path: Path) -> TextIO:
         lock.close()
         raise
     return lock
-
-
-def as_utc(moment: datetime) -> datetime:
-    """`moment`, as UTC where it has no time zone."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

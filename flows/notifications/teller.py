@@ -25,11 +25,11 @@ from flows.notifications.lane import FIRST_PAUSE_S, Lane
 from flows.notifications.message import ToldEvent
 from flows.notifications.preferences import mask
 from flows.notifications.recipients import Recipients
-from flows.notifications.sent_log import SentLog, as_utc
+from flows.notifications.sent_log import SentLog
 from flows.notifications.waiting import LaneName, Line, Waiting, WaitingMessage
 from schemas.events import Event, decode
 from schemas.notifications import Recipient
-from schemas.times import from_micros, now
+from schemas.times import as_utc, from_micros, now
 
 FULL = 1_000_000  # messages that wait, about 2 GB: beyond it the flow stops reading, and Kafka keeps the rest
 PAUSE_MAX_S = 30.0
