@@ -11,7 +11,7 @@ from flows.fraud.inputs import NOT_OF_THE_CARD, is_ahead, label_input, outcome_i
 from flows.fraud.operators import StreamItem
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
-from schemas.controls import ID_MAX, impossible_field
+from schemas.controls import ID_MAX, Control, impossible_field
 from schemas.events import EVENT_TYPES, DeadLetter, Event, derived_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
@@ -153,14 +153,19 @@ def verdict_record(payment: StreamedPayment, controls: Controls) -> Out:
 
 def apply_control(event: Event, controls: Controls) -> list[Out]:
     """Put a rule or list entry in force, unless it cannot be meant. Returns nothing to write."""
+    controls.apply(*control_of(event))
+    return []
+
+
+def control_of(event: Event) -> list[Control]:
+    """The rule or list entry in an event; empty where there is none that can be meant."""
     control = event.data
     if not isinstance(control, Rule | ListEntry):
         return []
     if field := impossible_field(control, now()):
         log.warning("control.refused", control_id=control.id[:ID_MAX], field=field)
-    else:
-        controls.apply(control)
-    return []
+        return []
+    return [control]
 
 
 def _scored_at(method: Literal["card", "paypal"]) -> str:

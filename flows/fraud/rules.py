@@ -32,16 +32,14 @@ class Controls:
         self._entries: dict[str, ListEntry] = {}
         self._index()
 
-    def apply(self, control: Control) -> None:
-        """Put a rule or list entry in force; it replaces the one with the same id, unless that was set later."""
-        match control:
-            case Rule():
-                _replace(self._rules, control)
-            case ListEntry():
-                _replace(self._entries, control)
-            case _:
-                assert_never(control)
-        self._index()
+    def apply(self, *controls: Control) -> None:
+        """Put rules and list entries in force; each replaces the one with its id, unless that was set later.
+
+        All that are known are indexed anew, once.
+        """
+        changed = [control for control in controls if self._put(control)]
+        if changed:
+            self._index()
 
     def met(self, features: Features) -> list[Rule]:
         """The rules in force whose thresholds `features` (the score among them) reach, the most severe first."""
@@ -55,6 +53,15 @@ class Controls:
         ]
         return deciding_entry(found, instrument_id, merchant_id, moment)
 
+    def _put(self, control: Control) -> bool:
+        match control:
+            case Rule():
+                return _replace(self._rules, control)
+            case ListEntry():
+                return _replace(self._entries, control)
+            case _:
+                assert_never(control)
+
     def _index(self) -> None:
         enabled = [rule for rule in self._rules.values() if rule.enabled]
         self._in_force = sorted(enabled, key=lambda rule: (-OUTCOMES.index(rule.outcome), rule.id))
@@ -65,9 +72,13 @@ class Controls:
         self.version = "rules-" + hashlib.sha256(msgspec.json.encode(controls)).hexdigest()[:8]
 
 
-def _replace(known: dict[str, C], control: C) -> None:
-    if replaces(control, known.get(control.id)):
-        known[control.id] = control
+def _replace(known: dict[str, C], control: C) -> bool:
+    """Whether that changed anything."""
+    before = known.get(control.id)
+    if before == control or not replaces(control, before):
+        return False
+    known[control.id] = control
+    return True
 
 
 def rules_met(payment: ScoredPayment, controls: Controls) -> list[Rule]:

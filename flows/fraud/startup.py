@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from connectors.record_reader import Bookmarks, RecordReader, places
 from connectors.records import read
-from flows.fraud.codec import SOURCE, apply_control, streamed_payment, verdict_of
+from flows.fraud.codec import SOURCE, control_of, streamed_payment, verdict_of
 from flows.fraud.inputs import LabelInput
 from flows.fraud.operators import (
     AddressOperator,
@@ -19,7 +19,7 @@ from flows.fraud.operators import (
 from flows.fraud.rules import Controls
 from flows.fraud.scoring import StreamedPayment
 from flows.fraud.settings import FraudSettings
-from schemas.controls import DEFAULTS
+from schemas.controls import DEFAULTS, Control
 from schemas.events import Event, decode, encode
 from schemas.payments import Method, Payment
 from schemas.times import EPOCH
@@ -34,14 +34,15 @@ def bootstrap_controls(bootstrap: str) -> tuple[Controls, Bookmarks]:
 
     Raises `KafkaException` where the broker is not reachable.
     """
-    controls, reader = Controls(), RecordReader(bootstrap)
+    controls, found, reader = Controls(), list[Control](), RecordReader(bootstrap)
     try:
         for place in places(bootstrap, [CONTROLS.name]):
             reader.add(place)
         while not reader.at_end():
             for record in reader.poll():
                 if isinstance(event := read(record, SOURCE), Event):
-                    apply_control(event, controls)
+                    found += control_of(event)
+        controls.apply(*found)
         return controls, dict(reader.bookmarks)
     finally:
         reader.close()

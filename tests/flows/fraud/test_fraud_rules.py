@@ -112,6 +112,20 @@ def test_the_same_controls_have_the_same_version() -> None:
     assert one.version == other.version != Controls(DEFAULTS).version
 
 
+def test_controls_are_indexed_once_however_many_are_applied_and_not_where_nothing_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    indexed, index = list[Controls](), Controls._index
+    monkeypatch.setattr(Controls, "_index", lambda controls: (indexed.append(controls), index(controls)))
+    controls = Controls(DEFAULTS)
+    entries = [entry("block", id=f"le_{number}", value=f"fp_{number}") for number in range(1000)]
+    controls.apply(*entries)
+    controls.apply(entries[1])
+    controls.apply(msgspec.structs.replace(entries[1], value="fp_2000", recorded_at=BEGIN - timedelta(days=1)))
+    assert decide(judged(), controls).outcome == "block"
+    assert len(indexed) == 2
+
+
 def test_the_block_list_comes_before_everything() -> None:
     controls = Controls(DEFAULTS)
     controls.apply(entry("allow"))
