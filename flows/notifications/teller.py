@@ -26,7 +26,7 @@ from flows.notifications.message import ToldEvent
 from flows.notifications.preferences import mask
 from flows.notifications.recipients import Recipients
 from flows.notifications.sent_log import SentLog
-from flows.notifications.waiting import LaneName, Line, Waiting, WaitingMessage
+from flows.notifications.waiting import LaneName, Line, OverdueMessage, Waiting, WaitingMessage
 from schemas.events import Event, decode
 from schemas.notifications import Recipient
 from schemas.times import as_utc, from_micros, now
@@ -212,13 +212,12 @@ class Teller:
         """
         before_s = self._waiting.now_s() - self._policy.patience.total_seconds()
         found = self._waiting.older(lane.name, before_s, bool(lane.away_reason), GIVEN_UP_AT_ONCE)
-        messages = [message for message in found if message.customer not in lane.running]
-        if not messages:
+        overdue = [each for each in found if each.message.customer not in lane.running]
+        if not overdue:
             return False
-        lines = {m.customer: self._waiting.line(lane.name, m.customer) for m in messages}
         with self._log.transaction():
-            self._log.add_outcomes([_given_up(m, lines[m.customer], lane.away_reason) for m in messages])
-            self._waiting.remove(messages)
+            self._log.add_outcomes([_given_up(each, lane.away_reason) for each in overdue])
+            self._waiting.remove([each.message for each in overdue])
         self.has_outcomes = True
         return len(found) == GIVEN_UP_AT_ONCE
 
@@ -235,11 +234,11 @@ def _set_aside(message: WaitingMessage, error: Exception) -> Out:
     return dead_letter(message.record, f"cannot be told: {type(error).__name__}", SOURCE)
 
 
-def _given_up(message: WaitingMessage, line: Line, away_reason: str) -> Out:
-    reason = line.reason or away_reason
+def _given_up(overdue: OverdueMessage, away_reason: str) -> Out:
+    message, reason = overdue.message, overdue.reason or away_reason
     if message.lane == "recipient":
         return dead_letter(message.record, f"nobody could be told: {reason}", SOURCE)
-    return record(_event(message), message.lane, line.address, "failed", reason)
+    return record(_event(message), message.lane, overdue.address, "failed", reason)
 
 
 def _event(message: WaitingMessage) -> Event:

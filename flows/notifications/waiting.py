@@ -53,6 +53,14 @@ class WaitingMessage(msgspec.Struct, frozen=True):
     record: Record
 
 
+class OverdueMessage(msgspec.Struct, frozen=True):
+    """A message that nobody could take for too long; `reason` and masked `address` tell of its line's last try."""
+
+    message: WaitingMessage
+    reason: str
+    address: str
+
+
 class Line(msgspec.Struct, frozen=True):
     """The first messages of a customer in a lane; `tries`, `reason` and masked `address` tell of what failed."""
 
@@ -113,19 +121,17 @@ class Waiting:
         """The first messages of a line."""
         query = "SELECT tries, reason, address FROM lines WHERE lane = ? AND customer = ?"
         tries, reason, address = self._db.execute(query, (lane, customer)).fetchone()
-        return Line(
-            tries,
-            reason,
-            address,
-            self._messages("customer = ? ORDER BY number LIMIT ?", lane, customer, limit),
-        )
+        return Line(tries, reason, address, self._first(lane, customer, limit))
 
-    def older(self, lane: LaneName, queued_s: float, is_away: bool, limit: int) -> list[WaitingMessage]:
+    def older(self, lane: LaneName, queued_s: float, is_away: bool, limit: int) -> list[OverdueMessage]:
         """Messages queued before `queued_s` that were tried in vain, or all of them where the party `is_away`."""
-        tried = "SELECT 1 FROM lines l WHERE l.lane = w.lane AND l.customer = w.customer AND l.tries > 0"
-        return self._messages(
-            f"queued_s < ? AND (? OR EXISTS ({tried})) ORDER BY queued_s LIMIT ?", lane, queued_s, is_away, limit
+        rows = self._db.execute(
+            "SELECT number, customer, queued_s, began, record, reason, address"
+            " FROM waiting JOIN lines USING (lane, customer)"
+            " WHERE lane = ? AND queued_s < ? AND (? OR tries > 0) ORDER BY queued_s LIMIT ?",
+            (lane, queued_s, is_away, limit),
         )
+        return [OverdueMessage(_message(lane, *row), reason, address) for *row, reason, address in rows]
 
     def begin(self, message: WaitingMessage) -> None:
         """Record that a message is about to be handed over."""
@@ -156,12 +162,16 @@ class Waiting:
             (self.now_s() + pause_s, reason, address, lane, customer),
         )
 
-    def _messages(self, condition: str, lane: LaneName, *values: object) -> list[WaitingMessage]:
+    def _first(self, lane: LaneName, customer: str, limit: int) -> list[WaitingMessage]:
         rows = self._db.execute(
-            f"SELECT number, customer, queued_s, began, record FROM waiting w WHERE lane = ? AND {condition}",  # noqa: S608 - of constants
-            (lane, *values),
+            "SELECT number, customer, queued_s, began, record FROM waiting"
+            " WHERE lane = ? AND customer = ? ORDER BY number LIMIT ?",
+            (lane, customer, limit),
         )
-        return [
-            WaitingMessage(number, lane, customer, queued_s, began, unpack(Record, packed))
-            for number, customer, queued_s, began, packed in rows
-        ]
+        return [_message(lane, *row) for row in rows]
+
+
+def _message(
+    lane: LaneName, number: int, customer: str, queued_s: float, began: int | None, packed: bytes
+) -> WaitingMessage:
+    return WaitingMessage(number, lane, customer, queued_s, began, unpack(Record, packed))
