@@ -238,7 +238,10 @@ def _given_up(overdue: OverdueMessage, away_reason: str) -> Out:
     message, reason = overdue.message, overdue.reason or away_reason
     if message.lane == "recipient":
         return dead_letter(message.record, f"nobody could be told: {reason}", SOURCE)
-    return record(_event(message), message.lane, overdue.address, "failed", reason)
+    try:
+        return record(_event(message), message.lane, overdue.address, "failed", reason)
+    except Exception as error:
+        return _set_aside(message, error)
 
 
 def _event(message: WaitingMessage) -> Event:

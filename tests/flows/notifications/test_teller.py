@@ -189,6 +189,20 @@ def test_patience_with_a_mailbox_ends_in_a_record_of_each_message(
     assert {n.outcome for n in told if n.channel == "sms"} == {"delivered"}
 
 
+def test_what_breaks_as_it_is_given_up_is_a_dead_letter(
+    stage: Any, make: Any, start: Callable[..., Telling], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teller, "record", lambda *_: 1 // 0)
+    stage.gateway.recipients["acct_ada"] = make.recipient(
+        channels={"transaction_completed": ["email"]}, email=BUSY
+    )
+    telling = start(notification_patience_s=0)
+    telling.keep(*payments_of(make, "acct_ada", 1))
+    until(lambda: not telling.waiting())
+    letters = [decode(record.headers, record.value).data for record in telling.records()]
+    assert [getattr(letter, "reason", None) for letter in letters] == ["cannot be told: ZeroDivisionError"]
+
+
 def test_a_full_table_takes_no_more_until_there_is_room(
     stage: Any, make: Any, start: Callable[..., Telling], monkeypatch: pytest.MonkeyPatch
 ) -> None:
