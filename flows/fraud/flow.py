@@ -9,12 +9,13 @@ import gc
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source
-from bytewax.operators import StatefulBatchLogic
+from bytewax.operators import KeyedStream, StatefulBatchLogic
 from bytewax.outputs import Sink
 
 from connectors.heartbeat import beat
@@ -41,6 +42,9 @@ from schemas.topics import CONTROLS, LABELS, PAYMENTS
 CONTROLS_EVERY_S = 0.1
 NOBODY = "nobody"
 
+Pairs: TypeAlias = KeyedStream[Any]  # of keys and items
+MakeOperator: TypeAlias = Callable[[FraudSettings, Snapshot], Operator]
+
 
 def build(
     source: Source[Record],
@@ -59,6 +63,10 @@ def build(
     def shard(key: str | None) -> str:
         return shard_of(key, secret) if key else NOBODY
 
+    def step(name: str, before: Pairs, make: MakeOperator, key_of: Callable[[Any], str | None]) -> Pairs:
+        keyed = op.map(f"by {name}", before, lambda pair: (shard(key_of(pair[1])), pair[1]))
+        return op.stateful_batch(name, keyed, logic_of(make, settings))
+
     records = op.input("payments and labels", flow, source)
     # Record("payments.v1", 3, 41, b"fp_…", [("ce_type", b"payment.initiated"), …], b'{"sequence":1, …}', …)
     decoded = decode_step("decode", op.filter("judged or learned", records, is_used), SOURCE)
@@ -69,16 +77,12 @@ def build(
     keyed = op.map("by instrument", items, lambda item: (shard(item.instrument_id), item))
     with_instrument = op.stateful_batch("instrument", keyed, logic_of(InstrumentOperator, settings))
     # ("20817", StreamedPayment(…, features={"amount": 4200.0, "count_1m": 1.0, "new_card": 1.0, …}))
-    keyed = op.map("by customer", with_instrument, lambda pair: (shard(pair[1].customer_id), pair[1]))
-    with_customer = op.stateful_batch("customer", keyed, logic_of(CustomerOperator, settings))
+    with_customer = step("customer", with_instrument, CustomerOperator, attrgetter("customer_id"))
     # ("5", StreamedPayment(…, features={…, "customer_tests": 2.0, …}))
-    keyed = op.map("by address", with_customer, lambda pair: (shard(pair[1].address_id), pair[1]))
-    with_address = op.stateful_batch("address", keyed, logic_of(AddressOperator, settings))
-    keyed = op.map("by bin", with_address, lambda pair: (shard(pair[1].bin_id), pair[1]))
-    with_bin = op.stateful_batch("bin", keyed, logic_of(BinOperator, settings))
+    with_address = step("address", with_customer, AddressOperator, attrgetter("address_id"))
+    with_bin = step("bin", with_address, BinOperator, attrgetter("bin_id"))
     # ("871", StreamedPayment(…, features={…, "address_pressure": 0.0, "bin_pressure": 3.4}))
-    keyed = op.map("by merchant", with_bin, lambda pair: (shard(pair[1].merchant_id), pair[1]))
-    with_merchant = op.stateful_batch("merchant", keyed, logic_of(MerchantOperator, settings))
+    with_merchant = step("merchant", with_bin, MerchantOperator, attrgetter("merchant_id"))
     # ("113", StreamedPayment(…, features={…, "merchant_risk": 0.02}))
     to_model = op.map("to the model", with_merchant, lambda pair: ("model", pair[1]))
     scored = op.stateful_batch("model", to_model, logic_of(ModelOperator, settings))
@@ -106,9 +110,7 @@ class OperatorLogic(StatefulBatchLogic[Any, Any, bytes]):
         return self._operator.snapshot()
 
 
-def logic_of(
-    make: Callable[[FraudSettings, Snapshot], Operator], settings: FraudSettings
-) -> Callable[[Snapshot], OperatorLogic]:
+def logic_of(make: MakeOperator, settings: FraudSettings) -> Callable[[Snapshot], OperatorLogic]:
     """What makes the logic of a key, new or resumed from a snapshot."""
     return lambda snapshot: OperatorLogic(make(settings, snapshot))
 
