@@ -10,12 +10,22 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import msgspec
-from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, encode_basic_auth
+from aiohttp import (
+    ClientConnectorError,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    encode_basic_auth,
+)
 
 from connectors.delivery import DeliveryRefused, NotDelivered, ServerAway, TryLater
+from schemas.times import as_utc
 
 TOKEN_FILE = "sms.token"  # noqa: S105 (the name of a file)
 TIMEOUT = ClientTimeout(total=10, connect=3)
+BODY_MAX = 1_000_000  # bytes; the longest real answer is a page of 50 messages
+CODE_END = 1_000_000
 AWAY = frozenset({401, 403, 429, 503})  # whoever it is for: wrong credentials, too many requests, no service
 PASSING = frozenset({408, 425})
 
@@ -65,7 +75,10 @@ class Texter:
         since -= timedelta(seconds=1)  # Twilio's times are whole seconds
         sent = await self._call(_listed, "GET", params={"To": to, "DateSent>": since.date().isoformat()})
         same = (message for message in sent.messages if message.body == text)
-        return next((m.sid for m in same if parsedate_to_datetime(m.date_created) >= since), None)
+        try:
+            return next((m.sid for m in same if as_utc(parsedate_to_datetime(m.date_created)) >= since), None)
+        except ValueError:
+            raise TryLater("sms_unreadable") from None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -74,7 +87,7 @@ class Texter:
     async def _call(self, answer: msgspec.json.Decoder[A], method: str, **request: Any) -> A:
         try:
             async with self._session.request(method, self._url, allow_redirects=False, **request) as response:
-                body = await response.read()
+                body = await _read(response)
         except ClientConnectorError:
             raise ServerAway("sms_unreachable") from None
         except (ClientError, OSError, TimeoutError):
@@ -83,7 +96,7 @@ class Texter:
             raise _not_delivered(response.status, body)
         try:
             return answer.decode(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise TryLater("sms_unreadable") from None
 
 
@@ -92,11 +105,22 @@ def new_token() -> bytes:
     return secrets.token_hex(16).encode()
 
 
+async def _read(response: ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(65_536):
+        body += chunk
+        if len(body) > BODY_MAX:
+            response.close()
+            raise TryLater("sms_unreadable")
+    return bytes(body)
+
+
 def _not_delivered(status: int, body: bytes) -> NotDelivered:
     try:
         code = int(msgspec.json.decode(body)["code"])
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         code = status
+    code = code if 0 < code < CODE_END else status
     if status in AWAY:
         return ServerAway(f"sms_{code}")
     kind = TryLater if status in PASSING or status >= 500 else DeliveryRefused

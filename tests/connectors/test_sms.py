@@ -95,6 +95,10 @@ async def test_wrong_credentials_lose_no_message(inbox: Inbox) -> None:
         (500, "<html>", TryLater, "sms_500"),
         (400, "[]", DeliveryRefused, "sms_400"),
         (400, '{"code": "nonsense"}', DeliveryRefused, "sms_400"),
+        (400, f'{{"code": {"9" * 4000}}}', DeliveryRefused, "sms_400"),
+        (503, "[" * 100_000, ServerAway, "sms_503"),
+        (201, '{"of": ' + "[" * 100_000, TryLater, "sms_unreadable"),
+        (503, "x" * 2_000_000, TryLater, "sms_unreadable"),
         (302, "", DeliveryRefused, "sms_302"),
         (201, "garbage", TryLater, "sms_unreadable"),
         (201, "{}", TryLater, "sms_unreadable"),
@@ -115,6 +119,21 @@ async def test_answers_nobody_documents(
     with pytest.raises(kind) as refused:
         await texter.send(TO, "Hi")
     assert (type(refused.value), str(refused.value)) == (kind, reason)
+
+
+@pytest.mark.parametrize(("date", "found"), [("Thu, 27 Nov 2031 01:00:00 -0000", "SM1"), ("yesterday", None)])
+async def test_a_message_is_found_by_any_date_and_an_unreadable_one_is_for_later(
+    answering: Callable[[Handler], Awaitable[Texter]], date: str, found: str | None
+) -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        return web.json_response({"messages": [{"sid": "SM1", "body": "Hi", "date_created": date}]})
+
+    texter = await answering(handler)
+    if found:
+        assert await texter.find(TO, "Hi", now()) == found
+        return
+    with pytest.raises(TryLater, match="sms_unreadable"):
+        await texter.find(TO, "Hi", now())
 
 
 async def test_a_connection_that_breaks_is_for_later(answering: Callable[[Handler], Awaitable[Texter]]) -> None:
