@@ -129,6 +129,8 @@ class WarehouseReader:
             return self._fetch(travelling)
         except duckdb.Error as error:
             raise _meaning(str(error)) from None
+        except UnicodeEncodeError:
+            raise QueryRefused(f"{REFUSED}the statement is not UTF-8") from None
 
     def _fetch(self, travelling: str) -> Table:
         """Keeps the answer on this side first: its types are known then, and the statement has run once."""

@@ -72,6 +72,11 @@ def test_a_refusal_says_what_is_allowed(reader: WarehouseReader) -> None:
     assert "\n" not in str(refused.value)
 
 
+def test_a_statement_that_is_not_utf_8_is_refused_in_one_line(reader: WarehouseReader) -> None:
+    with pytest.raises(QueryRefused, match="not UTF-8"):
+        reader.query("SELECT '\udcff'")  # what Python makes of such a byte on the command line
+
+
 def test_a_mistake_is_said_in_one_line_without_the_token(reader: WarehouseReader, settings: Settings) -> None:
     with pytest.raises(QueryFailed, match="no_such_view") as failed:
         reader.query("SELECT *\nFROM no_such_view")
