@@ -51,13 +51,15 @@ _values: dict[str, Any] = {column.name: bindparam(column.name) for column in _c 
 _insert = Statement(insert(verdicts).values(_values))
 _insert_late = Statement(lambda insert: insert(verdicts).values(_values).on_conflict_do_nothing())
 _spent = Statement(select(_c.spent).where(_c.payment_id == bindparam("of_payment_id"), _applied))
-_due = Statement(
+_all_due = (
     select(_c.id, _c.payment_id, _c.reasons)
     .join(payments, payments.c.id == _c.payment_id)
-    .where(_is_due, _c.due_at <= bindparam("now"), payments.c.processor == bindparam("at_processor"))
+    .where(_is_due, _c.due_at <= bindparam("now"))
     .order_by(_c.due_at)
     .limit(bindparam("most"))
 )
+_due = Statement(_all_due.where(payments.c.processor == bindparam("at_processor")))
+_due_at_none = Statement(_all_due.where(payments.c.processor.is_(None)))
 _settle = Statement(
     update(verdicts).where(_c.id == bindparam("verdict_id"), _is_due).values(due_at=bindparam("again_at"))
 )
@@ -78,7 +80,7 @@ class ScoredVerdict(msgspec.Struct, frozen=True):
 
 
 class LateBlock(msgspec.Struct, frozen=True):
-    """A verdict that blocks a payment which went through before it came. `reasons`: JSON."""
+    """A verdict that blocks a payment which was judged before it came. `reasons`: JSON."""
 
     id: int
     payment_id: str
@@ -141,8 +143,13 @@ def select_spent(conn: Connection, payment_id: str) -> int | None:
     return spent
 
 
-def select_due_blocks(conn: Connection, processor: ProcessorName, now: int, most: int) -> list[LateBlock]:
-    """Up to `most` late blocks of payments at a processor, due by `now` (steady clock), the oldest first."""
+def select_due_blocks(conn: Connection, processor: ProcessorName | None, now: int, most: int) -> list[LateBlock]:
+    """Up to `most` late blocks of payments at a processor, due by `now` (steady clock), the oldest first.
+
+    None: of payments for which no processor was asked.
+    """
+    if processor is None:
+        return [LateBlock(*row) for row in _due_at_none(conn, now=now, most=most)]
     return [LateBlock(*row) for row in _due(conn, now=now, at_processor=processor, most=most)]
 
 

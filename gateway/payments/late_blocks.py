@@ -43,7 +43,7 @@ def act_upon(conn: Connection, policy: Policy, block: LateBlock) -> Committed:
     Raises `Outdated` or `OperationOpen` where a request was first.
     """
     payment, now = existing_payment(conn, block.payment_id), now_micros()
-    if awaits_authorization(payment) or select_open(conn, payment.id):
+    if _is_under_way(payment) or select_open(conn, payment.id):
         settle_block(conn, block.id, steady_micros() + AGAIN_US)
         return Committed(payment)
     if not settle_block(conn, block.id):  # another gateway was first
@@ -73,6 +73,11 @@ def decide_late(
             return give_back_rest(conn, policy, payment, REASON, by) or Committed(payment)
         case _:
             assert_never(decision)
+
+
+def _is_under_way(payment: PaymentRow) -> bool:
+    """Whether a call decides the payment. For one held unsent that is an open operation, or a person does."""
+    return payment.state != "in_review" and awaits_authorization(payment)
 
 
 def _release(conn: Connection, payment: PaymentRow) -> Effect:

@@ -59,7 +59,7 @@ def pools_of(runtime: Runtime) -> list["Pool"]:
 
 
 class Pool:
-    """What is due at a `processor`; without one, what was interrupted, for which none is asked."""
+    """What is due at a `processor`; without one, what asks none: what was interrupted or never sent."""
 
     def __init__(self, runtime: Runtime, processor: ProcessorName | None) -> None:
         self.processor = processor
@@ -108,12 +108,12 @@ class Pool:
 
     def _due(self, conn: Connection, most: int) -> list[Due]:
         now = steady_micros()
+        blocks = select_due_blocks(conn, self.processor, now, most)
         if self.processor is None:
             interrupted = select_interrupted(conn, now - INTERRUPTED_AFTER_US, most)
             overdue = select_overdue(conn, now, most)
-            return [*interrupted, *overdue, *select_lost_operations(conn, now, most)]
+            return [*interrupted, *overdue, *blocks, *select_lost_operations(conn, now, most)]
         approved = select_approved(conn, self.processor, now, most)
-        blocks = select_due_blocks(conn, self.processor, now, most)
         return [*approved, *blocks, *select_due_operations(conn, self.processor, now, most)]
 
     async def _recover(self, due: Due) -> None:

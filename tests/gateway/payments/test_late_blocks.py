@@ -10,19 +10,19 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from gateway.books.caps import caps
+from gateway.books.controls import keep_controls
 from gateway.books.payments import PaymentRow, existing_payment
-from gateway.books.verdicts import LateBlock, select_due_blocks
+from gateway.books.verdicts import LateBlock
 from gateway.events.verdict_checks import keep_late, keep_unclaimed
 from gateway.payments.late_blocks import act_upon, apply_late_block
 from gateway.payments.recovery_pools import sweep
 from gateway.payments.stand_in import NEW_CARDS
-from schemas.fraud import Outcome, Verdict
-from schemas.payments import PROCESSORS
-from schemas.times import from_micros, now_micros
+from schemas.fraud import ListEntry, Outcome, Verdict
+from schemas.times import EPOCH, from_micros, now_micros
 from tests.gateway.conftest import Answer
 from tests.gateway.payments.conftest import Shop, verdict
+from tests.patience import eventually
 
-LATER = 10**16  # microseconds: after everything
 NO_REFUND = ("5500000000000004", (4, 2039))
 RACES = 5
 
@@ -41,8 +41,8 @@ async def late(shop: Shop, payment: str, outcome: Outcome = "block") -> None:
 
 
 async def due(shop: Shop) -> list[LateBlock]:
-    books = shop.gateway.runtime.books
-    return [block for name in PROCESSORS for block in await books.read(select_due_blocks, name, LATER, 100)]
+    """All blocks that are not settled, whoever is to find them."""
+    return await shop.gateway.runtime.books.read(_due)
 
 
 async def cases(shop: Shop) -> list[Any]:
@@ -147,6 +147,60 @@ async def test_what_a_person_was_to_decide_is_voided_and_its_case_is_closed(shop
     assert (case["kind"], case["decision"]) == ("held", "reject")
     assert (await decide(shop, "approve")).code == "wrong_state"
     assert await _labels(shop) == []  # the flow does not learn from itself
+
+
+async def held_unsent(shop: Shop) -> str:
+    """A card payment that a person is to decide, and whose issuer was not asked."""
+    hold_new_cards(shop)
+    asked = (await shop.pay(1000)).json
+    assert asked["state"] == "in_review"
+    return str(asked["id"])
+
+
+def hold_new_cards(shop: Shop) -> None:
+    """From now on the stand-in holds unsent whatever never paid."""
+    runtime = shop.gateway.runtime
+    runtime.policy = msgspec.structs.replace(runtime.policy, new_cards=0)
+
+
+async def test_a_card_payment_that_was_never_sent_is_voided_and_nobody_can_approve_it(shop: Shop) -> None:
+    payment = await held_unsent(shop)
+    await late(shop, payment)
+    assert (await shop.state(payment), await due(shop), shop.ledger()) == ("voided", [], [])
+    (case,) = await cases(shop)
+    assert (case["kind"], case["decision"]) == ("held", "reject")
+    assert (await decide(shop, "approve")).code == "wrong_state"
+
+
+async def test_a_paypal_payment_that_was_never_authorized_is_voided(shop: Shop) -> None:
+    hold_new_cards(shop)
+    asked = (await shop.pay(500, payment_method={"type": "paypal"})).json
+    await shop.come_back(await shop.press_at_paypal(asked["next_action"]["url"]))
+    assert await shop.state(asked["id"]) == "in_review"
+    await late(shop, asked["id"])
+    assert (await shop.state(asked["id"]), await due(shop), shop.ledger()) == ("voided", [], [])
+
+
+async def test_of_a_payment_that_a_list_declined_nothing_stays_due(shop: Shop) -> None:
+    entry = ListEntry("le_1", "block", "merchant", await shop.account("merchant"), "stolen", None, EPOCH)
+    await shop.gateway.runtime.books.write(keep_controls, [entry])
+    payment = (await shop.pay(1000)).json["id"]
+    await late(shop, payment)
+    assert (await shop.state(payment), await due(shop), await cases(shop)) == ("declined", [], [])
+
+
+async def test_a_block_waits_for_an_authorization_that_a_person_let_through(shop: Shop) -> None:
+    payment = await held_unsent(shop)
+    shop.fault("visa", "apply_then_silence", operation="authorize", times=1, seconds=1)
+    deciding = asyncio.create_task(decide(shop, "approve"))
+    await eventually(shop.ledger)
+    await late(shop, payment)
+    assert (await shop.state(payment), len(await due(shop))) == ("in_review", 1)
+    await deciding
+    await shop.expire()
+    await _let_it_be_due(shop)
+    assert [case["kind"] for case in await cases(shop)] == ["late", "held"]
+    assert (await shop.state(payment), await due(shop)) == ("captured", [])
 
 
 async def test_a_block_waits_for_a_call_in_doubt_and_is_acted_upon_when_that_ended(shop: Shop) -> None:
@@ -274,6 +328,11 @@ async def _let_it_be_due(shop: Shop) -> None:
 
 def _make_due(conn: Connection) -> None:
     conn.exec_driver_sql(f"UPDATE verdicts SET due_at = {now_micros()} WHERE due_at IS NOT NULL")
+
+
+def _due(conn: Connection) -> list[LateBlock]:
+    sql = "SELECT id, payment_id, reasons FROM verdicts WHERE due_at IS NOT NULL ORDER BY id"
+    return [LateBlock(*row) for row in conn.exec_driver_sql(sql)]
 
 
 def _spent(conn: Connection) -> set[int]:
