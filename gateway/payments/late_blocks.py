@@ -48,7 +48,7 @@ def act_upon(conn: Connection, policy: Policy, block: LateBlock) -> Committed:
         return Committed(payment)
     if not settle_block(conn, block.id):  # another gateway was first
         return Committed(payment)
-    if payment.amount_captured:
+    if payment.amount_captured > payment.amount_refunded:
         insert_review(conn, new_id("rev"), payment.id, now, "late", block.reasons)
     if not holds_money(payment.state):
         return Committed(payment)

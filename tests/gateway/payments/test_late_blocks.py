@@ -260,6 +260,15 @@ async def test_of_a_payment_that_ended_nothing_is_left_to_do(shop: Shop) -> None
     assert (await due(shop), await cases(shop), len(shop.ledger("reversal"))) == ([], [], 1)
 
 
+@pytest.mark.parametrize("held_back", [0, 700])
+async def test_of_what_was_given_back_there_is_no_case(shop: Shop, held_back: int) -> None:
+    payment = await held(shop, 1000 - held_back)
+    await shop.post(f"/v1/payments/{payment}/refunds", {}, who="merchant")
+    await late(shop, payment)
+    assert (await shop.state(payment), await cases(shop), await due(shop)) == ("captured", [], [])
+    assert await shop.balance() == {}
+
+
 async def test_a_capture_and_a_late_block_at_once_leave_nothing_between(shop: Shop) -> None:
     runtime = shop.gateway.runtime
     payments = [await held(shop, who="customer") for _ in range(RACES)]
