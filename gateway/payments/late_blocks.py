@@ -4,13 +4,14 @@ What is only held is released, without a case. Of what was taken a case is opene
 an operation is open or in doubt nothing is done: the block stays due in the books, and recovery comes to it again.
 """
 
+from collections.abc import Iterable
 from typing import assert_never
 
 import msgspec
 from sqlalchemy import Connection
 
 from gateway.books.engine import Outdated
-from gateway.books.operations import OperationOpen, select_open, select_operations
+from gateway.books.operations import Operation, OperationOpen, select_open, select_operations
 from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.reviews import ReviewOutcome, decide, insert_review, select_undecided
 from gateway.books.verdicts import LateBlock, settle_block
@@ -24,7 +25,7 @@ from gateway.runtime import Runtime
 from schemas.ids import new_id
 from schemas.times import now_micros, steady_micros
 
-AGAIN_US = SECOND_US  # until a payment is looked at again whose operations had not ended
+AGAIN_US = SECOND_US  # until a payment is looked at again while a call is under way
 REASON = "late_block"
 
 
@@ -43,8 +44,9 @@ def act_upon(conn: Connection, policy: Policy, block: LateBlock) -> Committed:
     Raises `Outdated` or `OperationOpen` where a request was first.
     """
     payment, now = existing_payment(conn, block.payment_id), now_micros()
-    if _is_under_way(payment) or select_open(conn, payment.id):
-        settle_block(conn, block.id, steady_micros() + AGAIN_US)
+    unfinished = select_open(conn, payment.id)
+    if unfinished or _is_under_way(payment):
+        settle_block(conn, block.id, _again_at(unfinished))
         return Committed(payment)
     if not settle_block(conn, block.id):  # another gateway was first
         return Committed(payment)
@@ -78,6 +80,12 @@ def decide_late(
 def _is_under_way(payment: PaymentRow) -> bool:
     """Whether a call decides the payment. For one held unsent that is an open operation, or a person does."""
     return payment.state != "in_review" and awaits_authorization(payment)
+
+
+def _again_at(operations: Iterable[Operation]) -> int:
+    """When to look again (steady clock); what is in doubt, for days perhaps, changes when it is asked for."""
+    asked_at = [o.lease_until for o in operations if o.status == "unknown" and o.lease_until is not None]
+    return max([steady_micros() + AGAIN_US, *asked_at])
 
 
 def _release(conn: Connection, payment: PaymentRow) -> Effect:

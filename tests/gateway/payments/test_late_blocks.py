@@ -216,6 +216,15 @@ async def test_a_block_waits_for_a_call_in_doubt_and_is_acted_upon_when_that_end
     assert await due(shop) == []
 
 
+async def test_a_block_is_not_tried_before_the_call_it_waits_for_is_asked_for(shop: Shop) -> None:
+    payment = await held(shop)
+    shop.fault("visa", "apply_then_silence", operation="capture", times=1)
+    await capture(shop, payment)
+    await late(shop, payment)
+    due_at, asked_at = await shop.gateway.runtime.books.read(_when_due)
+    assert due_at == asked_at
+
+
 async def test_a_block_waits_for_an_authorization_in_doubt(shop: Shop) -> None:
     shop.fault("visa", "apply_then_silence", operation="authorize", times=1)
     payment = (await shop.pay(1000, capture="manual")).json["id"]
@@ -342,6 +351,13 @@ def _make_due(conn: Connection) -> None:
 def _due(conn: Connection) -> list[LateBlock]:
     sql = "SELECT id, payment_id, reasons FROM verdicts WHERE due_at IS NOT NULL ORDER BY id"
     return [LateBlock(*row) for row in conn.exec_driver_sql(sql)]
+
+
+def _when_due(conn: Connection) -> tuple[int, int]:
+    """When the only late block is tried again, and when the only call in doubt is asked for."""
+    block = conn.exec_driver_sql("SELECT due_at FROM verdicts WHERE due_at IS NOT NULL").scalar_one()
+    call = conn.exec_driver_sql("SELECT lease_until FROM operations WHERE status = 'unknown'").scalar_one()
+    return block, call
 
 
 def _spent(conn: Connection) -> set[int]:
