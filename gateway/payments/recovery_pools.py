@@ -82,7 +82,8 @@ class Pool:
 
     async def begin(self) -> None:
         """Begin what is due and not in hand, as far as there are free places."""
-        for due in await self._runtime.books.read(self._due, self._size):
+        most = self._size + len(self._failed)  # those are due still, and stand before all else
+        for due in await self._runtime.books.read(self._due, most):
             due_id = due if isinstance(due, str) else str(due.id)
             if len(self._in_hand) < self._size and due_id not in self._in_hand and due_id not in self._failed:
                 task = self._in_hand[due_id] = asyncio.create_task(self._recover(due))

@@ -15,6 +15,7 @@ from gateway.payments.recovery_pools import recover
 from gateway.runtime import Runtime
 from schemas.ids import new_id
 from schemas.payments import ProcessorName
+from schemas.states import PaymentState
 from schemas.times import steady_micros
 from tests.gateway.payments.conftest import RequestOf, Shop
 from tests.gateway.payments.stored import operation_in, payment_in
@@ -98,6 +99,15 @@ async def test_what_a_pool_had_in_hand_is_taken_over_when_its_lease_has_run_out(
         await eventually(partial(ended, shop, ids), 20)
 
 
+async def test_what_raises_holds_up_nothing_that_is_due_after_it(shop: Shop) -> None:
+    books = shop.gateway.runtime.books
+    await books.write(_interrupted, [new_id("pay") for _ in range(CALLS + 1)], "captured", 1)
+    fine = new_id("pay")
+    await books.write(_interrupted, [fine], "processing", 2)
+    async with recovering(shop.gateway.runtime):
+        await eventually(lambda: _has_state(shop, fine, "failed"), 20)
+
+
 async def _full(runtime: Runtime) -> bool:
     return await runtime.books.read(_in_hand, runtime) == CALLS
 
@@ -113,6 +123,12 @@ def _in_doubt(conn: Connection, ids: list[str], processor: ProcessorName, given:
         payment_in(conn, state, id=payment_id, processor=processor)
         names = {"payment_id": payment_id, "attempt_id": new_id("att"), "processor": processor}
         operation_in(conn, "sale", id=new_id("op"), lease_until=1, **names, **status)
+
+
+def _interrupted(conn: Connection, ids: list[str], state: PaymentState, lease_until: int) -> None:
+    """Received payments whose lease ran out; to end one that was captured is a bug, and raises."""
+    for payment_id in ids:
+        payment_in(conn, state, id=payment_id, recovery_point="received", processor=None, lease_until=lease_until)
 
 
 def _open(conn: Connection, ids: list[str]) -> int:
