@@ -1,7 +1,11 @@
-"""Whether a verdict may be believed: a topic is written by whoever can reach it, so each is compared with the
-payment it names."""
+"""Whether a verdict may be believed: a topic is written by whoever can reach it.
+
+What is impossible is refused where it arrives; the rest is compared with the payment it names.
+"""
 
 from collections.abc import Iterable
+from itertools import chain
+from sys import getsizeof
 
 import msgspec
 import structlog
@@ -14,7 +18,10 @@ from schemas.times import AHEAD_MAX, as_utc, from_micros, now_micros, steady_mic
 
 REASONS_MAX = 50
 FEATURES_MAX = 1_000
-TEXT_MAX = 200  # characters of a reason, a feature's name, a version
+TEXT_MAX = 200  # characters of a reason, a feature's name, a version, an id
+NAMES = ("payment", "instrument", "merchant", "model", "rules")
+VERDICT_BYTES = 500  # of a verdict, beside its texts
+ENTRY_BYTES = 50  # beside each text: its place, and the value of a feature
 
 log = structlog.get_logger()
 
@@ -33,17 +40,19 @@ def judged_payment(payment: PaymentRow) -> JudgedPayment:
 
 
 def wrong_field(verdict: Verdict, about: JudgedPayment) -> str | None:
-    """The first field of a verdict that cannot be believed of its payment; None where all of it can."""
+    """The first field in which a verdict does not fit its payment; None where all of it does."""
     if verdict.instrument != about.instrument:
         return "instrument"
     if verdict.merchant != about.merchant:
         return "merchant"
-    if to_micros(as_utc(verdict.occurred_at)) != about.occurred_at:
-        return "occurred_at"
-    return _impossible_field(verdict)
+    return "occurred_at" if to_micros(as_utc(verdict.occurred_at)) != about.occurred_at else None
 
 
-def _impossible_field(verdict: Verdict) -> str | None:
+def impossible_field(verdict: Verdict) -> str | None:
+    """The first field of a verdict that cannot be meant of any payment; None where all of it can be."""
+    for name in NAMES:
+        if not _are_texts([getattr(verdict, name)]):
+            return name
     if verdict.source == "stand_in":  # that is the gateway itself
         return "source"
     if verdict.score is not None and not 0 <= verdict.score <= 1:
@@ -54,7 +63,14 @@ def _impossible_field(verdict: Verdict) -> str | None:
         return "reasons"
     if len(verdict.features) > FEATURES_MAX or not _are_texts(verdict.features):
         return "features"
-    return None if _are_texts((verdict.model, verdict.rules)) else "model"
+    return None
+
+
+def size_of(verdict: Verdict) -> int:
+    """About what a verdict takes of the memory, in bytes."""
+    names = (getattr(verdict, name) for name in NAMES)
+    texts = sum(ENTRY_BYTES + getsizeof(text) for text in chain(names, verdict.reasons, verdict.features))
+    return VERDICT_BYTES + texts
 
 
 def _are_texts(texts: Iterable[str]) -> bool:

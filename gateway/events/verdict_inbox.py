@@ -1,7 +1,7 @@
 """Verdicts of the fraud flow: a thread reads all of `risk.v1`, and each verdict goes to the payment that waits.
 
 It is read by assignment, without a group, from ten minutes back: a retry after a restart finds its verdict. A
-verdict that does not fit the payment it names is refused, and the payment waits on.
+verdict that is impossible, or does not fit the payment it names, is refused, and the payment waits on.
 """
 
 import asyncio
@@ -19,14 +19,15 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from connectors.kafka import POLL_S, consumer, is_listening, offsets_at
 from connectors.lasting import LastingThread
 from gateway.books.payments import PaymentRow
-from gateway.events.verdict_checks import JudgedPayment, judged_payment, wrong_field
+from gateway.events.verdict_checks import JudgedPayment, impossible_field, judged_payment, size_of, wrong_field
 from schemas.events import Unreadable, decode
 from schemas.fraud import Verdict
 from schemas.times import now_micros
 from schemas.topics import RISK
 
 LOOK_BACK_S = 600
-REMEMBERED_MAX = 20_000  # of payments that do not wait yet but have verdicts, and of payments that gave up
+GIVEN_UP_MAX = 20_000  # payments that gave up waiting
+REMEMBERED_BYTES = 100_000_000  # of verdicts whose payments do not wait yet: some 20,000
 VERDICTS_MAX = 4  # on one payment that does not wait yet; whoever can write may say anything first
 MISSED_MAX = 5  # late verdicts in a row after which payments stop waiting
 PROBE_S = 1.0  # from then on one payment per second waits, to find out whether the flow is back
@@ -64,8 +65,8 @@ class VerdictInbox:
         self._bootstrap = bootstrap
         self._listener = listener
         self._waiting: dict[str, Waiter] = {}
-        self._arrived: FIFOCache[str, list[Verdict]] = FIFOCache(REMEMBERED_MAX)
-        self._given_up: FIFOCache[str, JudgedPayment] = FIFOCache(REMEMBERED_MAX)
+        self._arrived: FIFOCache[str, tuple[Verdict, ...]] = FIFOCache(REMEMBERED_BYTES, _size_of)
+        self._given_up: FIFOCache[str, JudgedPayment] = FIFOCache(GIVEN_UP_MAX)
         self._missed = 0  # late verdicts in a row
         self._probed_at = 0.0  # monotonic
         self._loop = asyncio.get_running_loop()
@@ -115,7 +116,7 @@ class VerdictInbox:
 
     def _deliver(self, verdicts: list[Verdict]) -> None:
         late, unclaimed = [], []
-        for verdict in verdicts:
+        for verdict in self._possible(verdicts):
             waiter = self._waiting.get(verdict.payment)
             if waiter is not None and not waiter.answer.done():
                 if self._believed(verdict, waiter.about):
@@ -133,16 +134,23 @@ class VerdictInbox:
         if unclaimed:
             self._listener.on_unclaimed(unclaimed)
 
+    def _possible(self, verdicts: list[Verdict]) -> Iterable[Verdict]:
+        for verdict in verdicts:
+            if self._is_right(impossible_field(verdict)):
+                yield verdict
+
     def _remember(self, verdict: Verdict) -> None:
-        arrived = self._arrived.setdefault(verdict.payment, [])
+        arrived = self._arrived.get(verdict.payment, ())
         if len(arrived) < VERDICTS_MAX:
-            arrived.append(verdict)
+            self._arrived[verdict.payment] = (*arrived, verdict)
 
     def _believed(self, verdict: Verdict, about: JudgedPayment) -> bool:
-        field = wrong_field(verdict, about)
-        if field is not None:
-            self._listener.on_refused(field)
-        return field is None
+        return self._is_right(wrong_field(verdict, about))
+
+    def _is_right(self, wrong: str | None) -> bool:
+        if wrong is not None:
+            self._listener.on_refused(wrong)
+        return wrong is None
 
     def _read(self) -> None:
         while not self._stop.is_set():
@@ -180,6 +188,10 @@ class VerdictInbox:
         """`close` waits for the thread only so long: it may come here when the loop is closed already."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(fn, *args)
+
+
+def _size_of(verdicts: Iterable[Verdict]) -> int:
+    return sum(map(size_of, verdicts))
 
 
 def _poll(client: Consumer) -> list[Message]:

@@ -28,7 +28,7 @@ class Flow:
     def __init__(self, bootstrap: str) -> None:
         self._producer: Producer = producer(bootstrap)
 
-    def say(self, payment: PaymentRow, outcome: Outcome = "allow", **changed: Any) -> None:
+    def say(self, payment: PaymentRow, outcome: Outcome = "allow", /, **changed: Any) -> None:
         """Publish a verdict, with what it should not say `changed`, and return once the broker has it."""
         about = {"instrument": payment.stream_key, "merchant": payment.merchant_id}
         about |= {"occurred_at": from_micros(payment.occurred_at), **changed}
@@ -63,6 +63,7 @@ def heard() -> Heard:
 async def verdicts(kafka: str, heard: Heard) -> AsyncIterator[VerdictInbox]:
     waiting = VerdictInbox(kafka, heard.listener())
     await eventually(waiting.ready)
+    heard.refused.clear()  # what other tests forged
     yield waiting
     await waiting.close()
 
@@ -110,20 +111,28 @@ async def test_a_block_that_nobody_waits_for_is_handed_on(
 
 
 LATER = now() + timedelta(days=1)
-FORGED = [
-    ("instrument", {"instrument": "fp_other"}),
-    ("merchant", {"merchant": "acc_other"}),
-    ("occurred_at", {"occurred_at": LATER}),
+IMPOSSIBLE = [
+    ("payment", {"payment": "pay_\0"}),
+    ("instrument", {"instrument": "x" * 1000}),
+    ("merchant", {"merchant": "x" * 1000}),
     ("source", {"source": "stand_in"}),
     ("score", {"score": 1.5}),
     ("score", {"score": -1e300}),
     ("recorded_at", {"recorded_at": LATER}),
     ("reasons", {"reasons": ["x" * 1000]}),
     ("reasons", {"reasons": ["x"] * 1000}),
+    ("reasons", {"reasons": ["\0"]}),
     ("features", {"features": {"x" * 1000: 1.0}}),
+    ("features", {"features": {str(number): 1.0 for number in range(2000)}}),
     ("model", {"model": "x" * 1000}),
     ("model", {"model": "logistic\0"}),
-    ("reasons", {"reasons": ["\0"]}),
+    ("rules", {"rules": "x" * 1000}),
+]
+FORGED = [
+    ("instrument", {"instrument": "fp_other"}),
+    ("merchant", {"merchant": "acc_other"}),
+    ("occurred_at", {"occurred_at": LATER}),
+    *IMPOSSIBLE,
 ]
 
 
@@ -138,6 +147,31 @@ async def test_a_verdict_that_does_not_fit_its_payment_is_refused_and_the_paymen
     assert not waiting.done()
     await asyncio.to_thread(flow.say, payment, "block")
     assert (await waiting).outcome == "block"
+
+
+@pytest.mark.parametrize(("field", "changed"), IMPOSSIBLE)
+async def test_an_impossible_verdict_is_refused_before_its_payment_waits_and_not_remembered(
+    verdicts: VerdictInbox, flow: Flow, heard: Heard, field: str, changed: dict[str, Any]
+) -> None:
+    payment = new_payment()
+    await asyncio.to_thread(lambda: flow.say(payment, "block", **changed))
+    await eventually(lambda: heard.refused)
+    assert heard.refused == [field]
+    assert payment.id not in {*verdicts._arrived, *(verdict.payment for verdict in heard.unclaimed)}
+
+
+async def test_what_is_remembered_is_bounded_by_its_size(
+    kafka: str, flow: Flow, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.events.verdict_inbox.REMEMBERED_BYTES", 100_000)
+    inbox, payments = VerdictInbox(kafka, heard.listener()), [new_payment() for _ in range(5)]
+    await eventually(inbox.ready)
+    large = {f"{number:0200}": 1.0 for number in range(150)}
+    await asyncio.to_thread(lambda: [flow.say(payment, features=large) for payment in payments])
+    await eventually(lambda: payments[-1].id in inbox._arrived)
+    assert payments[-2].id in inbox._arrived
+    assert payments[0].id not in inbox._arrived
+    await inbox.close()
 
 
 async def test_a_forged_verdict_that_was_there_first_hides_no_other(
