@@ -1,8 +1,11 @@
 """What the gateway measures: requests, calls to processors, and what waits for Kafka. Prometheus metrics."""
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 
 BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+log = structlog.get_logger()
 
 
 class RequestMetrics:
@@ -44,6 +47,16 @@ class InboxMetrics:
         self.verdicts = Counter("sluice_verdicts_refused", about, ("field",), registry=registry)
         about = "Rules and list entries with impossible values."
         self.controls = Counter("sluice_controls_refused", about, ("field",), registry=registry)
+
+    def refuse_verdict(self, field: str) -> None:
+        """Count and log a verdict that is not believed."""
+        self.verdicts.labels(field).inc()
+        log.warning("verdict.refused", field=field)
+
+    def refuse_control(self, field: str) -> None:
+        """Count and log a control that is not obeyed."""
+        self.controls.labels(field).inc()
+        log.warning("control.refused", field=field)
 
 
 class OutboxMetrics:

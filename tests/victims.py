@@ -22,6 +22,7 @@ GATEWAY = (
     "commit",
     "controls",
     "group commit",
+    "late verdicts",
     "outbox marks",
     "outbox sweep",
     "passwords",

@@ -8,13 +8,10 @@ from itertools import chain
 from sys import getsizeof
 
 import msgspec
-import structlog
-from sqlalchemy import Connection
 
-from gateway.books.payments import PaymentRow, select_payment
-from gateway.books.verdicts import insert_late
+from gateway.books.payments import PaymentRow
 from schemas.fraud import Verdict
-from schemas.times import AHEAD_MAX, as_utc, from_micros, now_micros, steady_micros, to_micros
+from schemas.times import AHEAD_MAX, as_utc, from_micros, now_micros, to_micros
 
 REASONS_MAX = 50
 FEATURES_MAX = 1_000
@@ -22,8 +19,6 @@ TEXT_MAX = 200  # characters of a reason, a feature's name, a version, an id
 NAMES = ("payment", "instrument", "merchant", "model", "rules")
 VERDICT_BYTES = 500  # of a verdict, beside its texts
 ENTRY_BYTES = 50  # beside each text: its place, and the value of a feature
-
-log = structlog.get_logger()
 
 
 class JudgedPayment(msgspec.Struct, frozen=True):
@@ -75,32 +70,3 @@ def size_of(verdict: Verdict) -> int:
 
 def _are_texts(texts: Iterable[str]) -> bool:
     return all(len(text) <= TEXT_MAX and "\0" not in text for text in texts)  # PostgreSQL takes no NUL
-
-
-def keep_late(conn: Connection, verdicts: list[Verdict]) -> None:
-    """Store verdicts that came after their payment gave up waiting, beside the applied ones."""
-    now = steady_micros()
-    for verdict in verdicts:
-        insert_late(conn, verdict, now)
-
-
-def _payment_of(conn: Connection, verdict: Verdict) -> PaymentRow | None:
-    return select_payment(conn, verdict.payment) if "\0" not in verdict.payment else None  # PostgreSQL takes none
-
-
-def keep_unclaimed(conn: Connection, verdicts: list[Verdict]) -> list[str]:
-    """Store those of the verdicts whose payment the stand-in has judged: its process did not live to hear them.
-
-    The others are of payments that were judged by them, or still are. Returns the wrong field of each that cannot
-    be believed.
-    """
-    refused, now = [], steady_micros()
-    for verdict in verdicts:
-        payment = _payment_of(conn, verdict)
-        field = wrong_field(verdict, judged_payment(payment)) if payment else "payment"
-        risk = payment.applied_risk() if payment else None
-        if field is not None:
-            refused.append(field)
-        elif risk is not None and risk.source == "stand_in":
-            insert_late(conn, verdict, now)
-    return refused

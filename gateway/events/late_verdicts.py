@@ -1,0 +1,142 @@
+"""Verdicts that nobody waits for any more, on their way into the books; what blocks a payment is acted upon there.
+
+They wait here while the books take nothing: a full disk, or a database that is away, makes no block forgotten.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+import msgspec
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from connectors.lasting import LastingTask
+from gateway.books.engine import Books
+from gateway.books.payments import select_payment
+from gateway.books.verdicts import insert_late
+from gateway.events.verdict_checks import judged_payment, wrong_field
+from gateway.events.verdict_inbox import VerdictListener
+from schemas.fraud import Verdict
+from schemas.times import steady_micros
+
+BATCH = 100  # in one transaction, which runs on the event loop
+AGAIN_S = 1.0
+LEARNED_MAX = 10_000  # waiting verdicts, from which on those that block nothing are dropped,
+BLOCKS_MAX = 20_000  # and from which on all are
+
+log = structlog.get_logger()
+
+
+class LateVerdict(msgspec.Struct, frozen=True):
+    """A verdict that came too late. `met`: this process knows its payment, and that the stand-in judged it."""
+
+    verdict: Verdict
+    met: bool
+
+
+class Sifted(msgspec.Struct, frozen=True):
+    """What is to be stored of late verdicts, and the wrong field of each that cannot be believed."""
+
+    kept: list[Verdict]
+    refused: list[str]
+
+
+class LateVerdicts:
+    """Stores verdicts that came late, a batch at a time, for as long as the gateway runs."""
+
+    def __init__(self, books: Books, on_refused: Callable[[str], object]) -> None:
+        self._books = books
+        self._on_refused = on_refused
+        self._waiting: deque[LateVerdict] = deque()
+        self._added = asyncio.Event()
+        self._most = BATCH
+        self._task = LastingTask(self._run(), "late verdicts")
+
+    def listener(self) -> VerdictListener:
+        """What a `VerdictInbox` tells of such verdicts goes to these."""
+        return VerdictListener(
+            on_late=lambda verdicts: self._add(verdicts, met=True),
+            on_unclaimed=lambda verdicts: self._add(verdicts, met=False),
+            on_refused=self._on_refused,
+        )
+
+    async def close(self) -> None:
+        """Store what waits, where the books take it; a gateway that starts again reads the blocks anew."""
+        await self._task.stop()
+        while self._waiting and await self._keep_some():
+            pass
+
+    def _add(self, verdicts: Iterable[Verdict], *, met: bool) -> None:
+        dropped = 0
+        for verdict in verdicts:
+            most = BLOCKS_MAX if verdict.outcome == "block" else LEARNED_MAX
+            if len(self._waiting) < most:
+                self._waiting.append(LateVerdict(verdict, met))
+            else:
+                dropped += 1
+        if dropped:
+            log.warning("verdicts.dropped", verdicts=dropped)
+        self._added.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._added.wait()
+            self._added.clear()
+            while self._waiting:
+                if not await self._keep_some():
+                    await asyncio.sleep(AGAIN_S)
+
+    async def _keep_some(self) -> bool:
+        """Store those that wait longest; False where the books did not take them.
+
+        Those are then tried one by one, the others first: should one never be taken, it stands in nobody's way.
+        """
+        some = list(islice(self._waiting, self._most))
+        try:
+            await self._keep(some)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("verdicts.not_kept", verdicts=len(self._waiting), error=type(error).__name__)
+            self._waiting.rotate(-len(some))
+            self._most = 1
+            return False
+        for _ in some:
+            self._waiting.popleft()
+        self._most = min(2 * self._most, BATCH)
+        return True
+
+    async def _keep(self, some: list[LateVerdict]) -> None:
+        """Store what the stand-in judged; what is only looked up does not run on the event loop."""
+        unmet = [late.verdict for late in some if not late.met]
+        found = await self._books.browse(sift, unmet) if unmet else Sifted([], [])
+        kept = [late.verdict for late in some if late.met] + found.kept
+        if kept:
+            await self._books.write(keep_late, kept)
+        for wrong in found.refused:
+            self._on_refused(wrong)
+
+
+def sift(conn: Connection, verdicts: Iterable[Verdict]) -> Sifted:
+    """Those of the verdicts whose payment the stand-in has judged: its process did not live to hear them.
+
+    The others are of payments that were judged by them, or still are.
+    """
+    sifted = Sifted([], [])
+    for verdict in verdicts:
+        payment = select_payment(conn, verdict.payment)
+        field = wrong_field(verdict, judged_payment(payment)) if payment else "payment"
+        risk = payment.applied_risk() if payment else None
+        if field is not None:
+            sifted.refused.append(field)
+        elif risk is not None and risk.source == "stand_in":
+            sifted.kept.append(verdict)
+    return sifted
+
+
+def keep_late(conn: Connection, verdicts: Iterable[Verdict]) -> None:
+    """Store verdicts that came too late beside the applied ones; those that block are due at once."""
+    now = steady_micros()
+    for verdict in verdicts:
+        insert_late(conn, verdict, now)

@@ -1,0 +1,105 @@
+"""Late verdicts wait for books that take nothing, for as long as that lasts, and stand in nobody's way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from gateway.events import late_verdicts
+from gateway.events.late_verdicts import BATCH, BLOCKS_MAX, LEARNED_MAX, LateVerdicts, Sifted
+from schemas.fraud import Verdict
+from tests.gateway.payments.conftest import verdict
+from tests.patience import eventually
+
+FULL = OperationalError("INSERT", {}, OSError("no space left"))
+TRIES = 100
+
+
+class Disk:
+    """In place of the books: takes nothing while it is `full`, and never a verdict on a `poisoned` payment."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.poisoned = ""
+        self.tries = 0
+        self.written: list[list[Verdict]] = []
+
+    async def write(self, _keep: Callable[..., Any], verdicts: list[Verdict]) -> None:
+        self.tries += 1
+        await asyncio.sleep(0)
+        if self.full or self.poisoned in [verdict.payment for verdict in verdicts]:
+            raise FULL
+        self.written.append(verdicts)
+
+    async def browse(self, _sift: Callable[..., Any], verdicts: list[Verdict]) -> Sifted:
+        return Sifted(verdicts, [])
+
+    def has(self) -> set[str]:
+        """The payments whose verdicts were written."""
+        return {verdict.payment for some in self.written for verdict in some}
+
+
+def blocks(count: int) -> list[Verdict]:
+    return [verdict(f"pay_{number}", "block") for number in range(count)]
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+@pytest.fixture
+async def late(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LateVerdicts]:
+    monkeypatch.setattr(late_verdicts, "AGAIN_S", 0.0)
+    made = LateVerdicts(disk, lambda field: None)
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("told", ["on_late", "on_unclaimed"])
+async def test_a_block_is_not_forgotten_however_long_the_disk_is_full(
+    late: LateVerdicts, disk: Disk, told: str
+) -> None:
+    disk.full = True
+    getattr(late.listener(), told)(blocks(1))
+    await eventually(lambda: disk.tries > TRIES)
+    disk.full = False
+    await eventually(lambda: disk.has() == {"pay_0"})
+
+
+async def test_an_end_waits_for_no_full_disk(disk: Disk) -> None:
+    disk.full, late = True, LateVerdicts(disk, lambda field: None)
+    late.listener().on_late(blocks(1))
+    await eventually(lambda: disk.tries)
+    await asyncio.wait_for(late.close(), 5)
+
+
+async def test_what_waits_at_the_end_is_stored(disk: Disk) -> None:
+    late = LateVerdicts(disk, lambda field: None)
+    late.listener().on_late(blocks(3 * BATCH))
+    await late.close()
+    assert len(disk.has()) == 3 * BATCH
+
+
+async def test_a_transaction_stores_so_many(late: LateVerdicts, disk: Disk) -> None:
+    late.listener().on_unclaimed(blocks(3 * BATCH))
+    await eventually(lambda: len(disk.has()) == 3 * BATCH)
+    assert max(map(len, disk.written)) == BATCH
+
+
+async def test_one_that_is_never_taken_stands_in_nobodys_way(late: LateVerdicts, disk: Disk) -> None:
+    disk.poisoned = "pay_7"
+    late.listener().on_late(blocks(3 * BATCH))
+    await eventually(lambda: len(disk.has()) == 3 * BATCH - 1)
+    disk.poisoned = ""
+
+
+async def test_so_many_wait_and_those_that_block_longest(late: LateVerdicts, disk: Disk) -> None:
+    disk.full = True
+    late.listener().on_late([verdict("pay_allowed", "allow")] * (LEARNED_MAX + 1))
+    assert len(late._waiting) == LEARNED_MAX
+    late.listener().on_late(blocks(BLOCKS_MAX))
+    assert len(late._waiting) == BLOCKS_MAX
+    late._waiting.clear()
