@@ -5,7 +5,8 @@ The stand-in obeys the lists of the books, so what was told last counts while Ka
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any
 
 import structlog
 
@@ -22,13 +23,14 @@ from schemas.topics import CONTROLS
 SOURCE = "/gateway"
 RETRY_S = 0.5  # between two attempts to reach Kafka
 CATCH_UP_MAX_S = 10.0  # then the gateway is ready without Kafka
-KEEP_MAX_S = 10.0  # how long the books may take; then all is read again
+BATCH = 100  # controls in one transaction, which runs on the event loop
+KEEP_MAX_S = 10.0  # how long the books may take for it; then all is read again
 
 log = structlog.get_logger()
 
 
 class ControlsInbox:
-    """Reads `controls.v1`. `keep` is awaited with what it told: of each control what was set last.
+    """Reads `controls.v1`. `keep` is awaited with what it told, a batch at a time: each control as it was set last.
 
     `awaited_ids`: controls that this gateway has published, or is about to; before they stand there it is not
     ready, for the fraud flow could not obey them. `on_refused` is called with the field of a control that has an
@@ -39,7 +41,7 @@ class ControlsInbox:
         self,
         bootstrap: str,
         awaited_ids: Collection[str],
-        keep: Callable[[list[Control]], Awaitable[None]],
+        keep: Callable[[list[Control]], Coroutine[Any, Any, None]],
         on_refused: Callable[[str], object],
     ) -> None:
         self._bootstrap = bootstrap
@@ -100,12 +102,9 @@ class ControlsInbox:
         return field is None
 
     def _hand_over(self, controls: list[Control]) -> None:
-        keeping = asyncio.run_coroutine_threadsafe(self._keep_all(controls), self._loop)
-        keeping.result(KEEP_MAX_S)
-
-    async def _keep_all(self, controls: list[Control]) -> None:
-        if controls:
-            await self._keep(controls)
+        for first in range(0, len(controls), BATCH):
+            keeping = asyncio.run_coroutine_threadsafe(self._keep(controls[first : first + BATCH]), self._loop)
+            keeping.result(KEEP_MAX_S)
         self._awaited_ids -= {control.id for control in controls}
         if not self._awaited_ids:
-            self._caught_up.set()
+            self._loop.call_soon_threadsafe(self._caught_up.set)

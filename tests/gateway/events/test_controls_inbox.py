@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Producer
 
 from connectors.kafka import producer
-from gateway.events.controls_inbox import ControlsInbox
+from gateway.events.controls_inbox import BATCH, ControlsInbox
 from schemas.controls import DEFAULTS, Control, kind_of
 from schemas.events import encode, new_event
 from schemas.fraud import ListEntry
@@ -39,11 +39,13 @@ class Kept:
         self.controls: dict[str, Control] = {}
         self.refused: list[str] = []
         self.failures = 0
+        self.largest = 0  # so many at a time
 
     async def keep(self, told: list[Control]) -> None:
         if self.failures:
             self.failures -= 1
             raise OSError("the disk is full")
+        self.largest = max(self.largest, len(told))
         self.controls |= {control.id: control for control in told}
 
 
@@ -98,6 +100,17 @@ async def test_a_change_arrives_and_what_cannot_be_meant_is_refused(kept: Kept, 
     await eventually(lambda: told.id in kept.controls)
     await eventually(lambda: kept.refused == ["feature"])
     assert nonsense.id not in kept.controls
+
+
+async def test_many_are_told_a_batch_at_a_time_and_all_before_it_is_ready(kafka: str, analyst: Analyst) -> None:
+    many, kept = [entry() for _ in range(2 * BATCH + 1)], Kept()
+    for control in many:
+        analyst.set(control)
+    inbox = ControlsInbox(kafka, (), kept.keep, kept.refused.append)
+    await eventually(inbox.ready)
+    assert {control.id for control in many} <= kept.controls.keys()
+    assert kept.largest == BATCH
+    await inbox.close()
 
 
 async def test_what_the_books_did_not_take_is_read_again(kept: Kept, analyst: Analyst) -> None:
