@@ -6,6 +6,7 @@ from quart import Quart, Response
 
 from connectors.lasting import LastingTask
 from connectors.processors.settings import ProcessorSettings
+from gateway.books.clock import keep_clock
 from gateway.books.controls import add_rules
 from gateway.books.pruning import prune_daily
 from gateway.payments.recovery_pools import recover
@@ -48,6 +49,7 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
         if settings.seed:
             await seed_accounts(made)
         app.extensions[EXTENSION] = made
+        stack.push_async_callback(LastingTask(keep_clock(made.books), "clock of the books").stop)
         stack.push_async_callback(LastingTask(recover(made), "recovery").stop)
         stack.push_async_callback(LastingTask(prune_daily(made.books), "pruning").stop)
 

@@ -12,7 +12,6 @@ import structlog
 from cachetools import TTLCache
 from sqlalchemy import Connection
 
-from gateway.books.clock import keep_clock
 from gateway.books.operations import Operation, select_due_operations, select_lost_operations
 from gateway.books.payments import select_approved, select_interrupted, select_overdue
 from gateway.books.verdicts import LateBlock, select_due_blocks
@@ -33,9 +32,8 @@ Due = str | Operation | LateBlock  # a payment's id, an operation, or what came 
 
 
 async def recover(runtime: Runtime) -> None:
-    """Recover what is due and keep the books' clock, for as long as the gateway runs."""
+    """Recover what is due, for as long as the gateway runs."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(keep_clock(runtime.books), name="clock of the books")
         for pool in pools_of(runtime):
             group.create_task(pool.run(), name=f"recovery of {pool.processor or 'what was interrupted'}")
 
