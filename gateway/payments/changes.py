@@ -120,12 +120,7 @@ def change_of(
     request that asked for it is answered with. Raises `ImpossibleTransition` (a bug).
     """
     rests = effect.next is None and not in_flight
-    if effect.next is not None:
-        after = _sending(effect.payment, effect.next, policy, now)
-    elif in_flight:
-        after = msgspec.structs.replace(effect.payment, updated_at=now)
-    else:
-        after = _resting(effect.payment, policy, now)
+    after = _left(effect, policy, now, in_flight=in_flight)
     moved = after.state != before.state
     events = effect.events + _state_events(before, after) + (_status_events(after) if rests else ())
     return Change(
@@ -280,6 +275,15 @@ def settled_by(change: Change) -> set[str]:
         if closed.status == "succeeded" and closed.parent_id and (uses_up or about(closed) != closed.id):
             settled.add(closed.parent_id)
     return settled
+
+
+def _left(effect: Effect, policy: Policy, now: int, *, in_flight: bool) -> PaymentRow:
+    """The payment as an effect leaves it: something is sent next, another call is out, or it rests."""
+    if effect.next is not None:
+        return _sending(effect.payment, effect.next, policy, now)
+    if in_flight:
+        return msgspec.structs.replace(effect.payment, updated_at=now)
+    return _resting(effect.payment, policy, now)
 
 
 def _sending(payment: PaymentRow, next: NextOperation, policy: Policy, now: int) -> PaymentRow:
