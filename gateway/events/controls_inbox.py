@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 
 class ControlsInbox:
-    """Reads `controls.v1`. `keep` is awaited with what it told, a batch at a time: each control as it was set last.
+    """Reads `controls.v1`. `keep` is awaited with what it told, a batch at a time: each control as set last.
 
     `awaited_ids`: controls that this gateway has published, or is about to; before they stand there it is not
     ready, for the fraud flow could not obey them. `on_refused` is called with the field of a control that has an
