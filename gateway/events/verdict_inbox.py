@@ -5,20 +5,17 @@ verdict that is impossible, or does not fit the payment it names, is refused, an
 """
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from time import monotonic
 from typing import Any, cast
 
 import msgspec
-import structlog
 from cachetools import FIFOCache
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
-from connectors.kafka import POLL_S, consumer, is_listening, offsets_at
-from connectors.lasting import LastingThread
+from connectors.kafka import POLL_S, consumer, offsets_at
 from gateway.books.payments import PaymentRow
+from gateway.events.topic_inbox import TopicInbox
 from gateway.events.verdict_checks import JudgedPayment, impossible_field, judged_payment, size_of, wrong_field
 from schemas.events import Unreadable, decode
 from schemas.fraud import Verdict
@@ -32,10 +29,6 @@ VERDICTS_MAX = 4  # on one payment that does not wait yet; whoever can write may
 MISSED_MAX = 5  # late verdicts in a row after which payments stop waiting
 PROBE_S = 1.0  # from then on one payment per second waits, to find out whether the flow is back
 BATCH = 500
-RETRY_S = 0.5  # between two attempts to reach Kafka
-CATCH_UP_MAX_S = 10.0  # then the gateway is ready without Kafka
-
-log = structlog.get_logger()
 
 
 class VerdictListener(msgspec.Struct, frozen=True):
@@ -69,15 +62,11 @@ class VerdictInbox:
         self._given_up: FIFOCache[str, JudgedPayment] = FIFOCache(GIVEN_UP_MAX)
         self._missed = 0  # late verdicts in a row
         self._probed_at = 0.0  # monotonic
-        self._loop = asyncio.get_running_loop()
-        self._caught_up = asyncio.Event()
-        self._stop = threading.Event()
-        self._thread = LastingThread(self._read, "verdicts", self._stop)
-        self._loop.call_later(CATCH_UP_MAX_S, self._caught_up.set)
+        self._topic = TopicInbox(bootstrap, "verdicts", self._read_from_broker)
 
     async def ready(self) -> bool:
         """Whether the verdicts from before the start have been read, or Kafka is away."""
-        return self._caught_up.is_set()
+        return self._topic.is_caught_up()
 
     async def wait(self, payment: PaymentRow, budget_s: float) -> Verdict | None:
         """The verdict on a payment; None where it does not come within `budget_s` or the flow seems away."""
@@ -88,7 +77,7 @@ class VerdictInbox:
         if not self._may_wait():
             self._given_up[payment.id] = about
             return None
-        waiter = Waiter(about, self._loop.create_future())
+        waiter = Waiter(about, asyncio.get_running_loop().create_future())
         self._waiting[payment.id] = waiter
         try:
             await asyncio.wait([waiter.answer], timeout=budget_s)
@@ -102,9 +91,8 @@ class VerdictInbox:
         return waiter.answer.result()
 
     async def close(self) -> None:
-        """Stop reading; waits 1 s at most, because a client whose Kafka has just gone away blocks its thread."""
-        self._stop.set()
-        await asyncio.to_thread(self._thread.join, 1.0)
+        """Stop reading."""
+        await self._topic.close()
 
     def _may_wait(self) -> bool:
         if self._missed < MISSED_MAX:
@@ -152,42 +140,26 @@ class VerdictInbox:
             self._listener.on_refused(wrong)
         return wrong is None
 
-    def _read(self) -> None:
-        while not self._stop.is_set():
-            if not is_listening(self._bootstrap):
-                self._stop.wait(RETRY_S)
-                continue
-            try:
-                self._read_from_broker()
-            except KafkaException as error:
-                log.warning("verdicts.read_failed", error=error.args[0].name())
-                self._stop.wait(RETRY_S)
-
-    def _read_from_broker(self) -> None:
+    def _read_from_broker(self, topic: TopicInbox) -> None:
         settings: dict[str, Any] = {"enable.partition.eof": True}
         client = consumer(self._bootstrap, **settings)
         try:
             start = offsets_at(client, RISK.name, now_micros() // 1000 - LOOK_BACK_S * 1000)
             behind = {place.partition for place in start}
             client.assign(start)
-            while not self._stop.is_set():
-                self._accept(_poll(client), behind)
+            while not topic.stopping.is_set():
+                self._accept(topic, _poll(client), behind)
         finally:
             client.close()
 
-    def _accept(self, messages: list[Message], behind: set[int]) -> None:
+    def _accept(self, topic: TopicInbox, messages: list[Message], behind: set[int]) -> None:
         verdicts = list(_readable(messages))
         if verdicts:
-            self._in_loop(self._deliver, verdicts)
+            topic.in_loop(self._deliver, verdicts)
         if behind:  # partitions not yet read to their end of the start
             behind -= {m.partition() for m in messages if m.error()}
             if not behind:
-                self._in_loop(self._caught_up.set)
-
-    def _in_loop(self, fn: Callable[..., object], *args: Any) -> None:
-        """`close` waits for the thread only so long: it may come here when the loop is closed already."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(fn, *args)
+                topic.catch_up()
 
 
 def _size_of(verdicts: Iterable[Verdict]) -> int:

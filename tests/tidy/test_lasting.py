@@ -11,7 +11,8 @@ from tests.victims import LASTING
 
 ROOMS = ("connectors/", "flows/", "gateway/", "sluice/")
 MECHANISM = "connectors/lasting.py"
-WATCHED = {"LastingTask", "LastingThread", "LastingThreads"}
+NAMED_BY_CALLERS = (MECHANISM, "gateway/events/topic_inbox.py")
+WATCHED = {"LastingTask", "LastingThread", "LastingThreads", "TopicInbox"}
 STARTERS = {
     "ProcessPoolExecutor",
     "TaskGroup",
@@ -45,9 +46,8 @@ ENDS_BY_ITSELF = {
     ("gateway/payments/recovery_pools.py", "begin"): "one thing to recover",
     ("gateway/books/write_probe.py", "answers"): "a write, awaited by those who ask for readiness",
     ("gateway/events/controls_inbox.py", "_hand_over"): "a transaction, awaited in place",
-    ("gateway/events/controls_inbox.py", "close"): "the end of the inbox",
     ("gateway/events/outbox_relay.py", "close"): "the end of the relay",
-    ("gateway/events/verdict_inbox.py", "close"): "the end of the inbox",
+    ("gateway/events/topic_inbox.py", "close"): "the end of an inbox",
     ("gateway/identity/passwords.py", "_run"): "a password, awaited in place",
     ("gateway/runtime.py", "go_on"): "what a request began",
     ("gateway/runtime.py", "opened"): "migrations, awaited in place",
@@ -105,6 +105,6 @@ def test_what_is_said_to_end_by_itself_is_there() -> None:
 
 def test_each_of_what_lasts_is_killed_in_a_test() -> None:
     assert watched('LastingThread(self._poll, "relay", stop)') == {"relay"}
-    files = [path for path in sources.room_files() if path.startswith(ROOMS) and path != MECHANISM]
+    files = [path for path in sources.room_files() if path.startswith(ROOMS) and path not in NAMED_BY_CALLERS]
     names = {name for path in files for name in watched(sources.text(path))}
     assert names == LASTING, "give it a name in tests/victims.py, by which a test kills it"
