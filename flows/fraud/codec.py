@@ -162,7 +162,7 @@ def control_of(event: Event) -> list[Control]:
     control = event.data
     if not isinstance(control, Rule | ListEntry):
         return []
-    if field := impossible_field(control, now()):
+    if field := impossible_field(control):
         log.warning("control.refused", control_id=control.id[:ID_MAX], field=field)
         return []
     return [control]

@@ -46,7 +46,8 @@ _keep = Statement(
             "version": _c.version + 1,
             "recorded_at": put.excluded.recorded_at,
         },
-        where=(_c.setting != put.excluded.setting) & (_c.recorded_at <= put.excluded.recorded_at),
+        # As `schemas.controls.replaces` has it: those of 1970 nobody set.
+        where=(_c.setting != put.excluded.setting) & ((put.excluded.recorded_at != 0) | (_c.recorded_at == 0)),
     )
 )
 _about = Statement(
@@ -74,7 +75,7 @@ def add_rules(conn: Connection, rules: Iterable[Rule], now: int) -> None:
 
 
 def keep_controls(conn: Connection, told: Iterable[Control]) -> None:
-    """Keep what `controls.v1` told: each control that is another one than in the books, unless that is newer."""
+    """Keep what `controls.v1` told, in its order: each control that is another one than in the books."""
     for control in told:
         _keep(conn, **msgspec.structs.asdict(_row(control)))
 

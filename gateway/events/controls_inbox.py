@@ -13,7 +13,6 @@ from gateway.events.topic_inbox import TopicInbox
 from schemas.controls import Control, impossible_field, replaces
 from schemas.events import Event
 from schemas.fraud import ListEntry, Rule
-from schemas.times import now
 from schemas.topics import CONTROLS
 
 SOURCE = "/gateway"
@@ -73,7 +72,7 @@ class ControlsInbox:
         return [control for control in controls if self._can_be_meant(topic, control)]
 
     def _can_be_meant(self, topic: TopicInbox, control: Control) -> bool:
-        field = impossible_field(control, now())
+        field = impossible_field(control)
         if field is not None:
             topic.in_loop(self._on_refused, field)
         return field is None

@@ -1,5 +1,7 @@
 """Controls in the books: the rules a stack starts with are written once, and what the topic told later counts."""
 
+from datetime import timedelta
+
 import msgspec
 from sqlalchemy import Connection
 
@@ -37,11 +39,13 @@ def test_what_the_topic_tells_replaces_a_rule_and_a_start_leaves_it(conn: Connec
     assert (msgspec.json.decode(row.setting, type=Rule), row.version) == (mine, 2)
 
 
-def test_an_older_record_does_not_replace_a_newer_one(conn: Connection) -> None:
-    keep_controls(conn, [msgspec.structs.replace(ENTRY, recorded_at=now()), ENTRY])
-    assert rows(conn)[ENTRY.id].version == 1
+def test_what_the_topic_tells_last_is_kept_whatever_a_clock_said(conn: Connection) -> None:
+    ahead = msgspec.structs.replace(ENTRY, recorded_at=now() + timedelta(hours=3))
+    lifted = msgspec.structs.replace(ENTRY, list="allow", recorded_at=now())
+    keep_controls(conn, [ahead])
+    keep_controls(conn, [lifted])
     (entry,) = select_entries(conn, "fp_1", "acc_1")
-    assert entry.recorded_at > EPOCH
+    assert entry == lifted
 
 
 def test_entries_are_found_by_whom_they_are_about(conn: Connection) -> None:
