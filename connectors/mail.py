@@ -22,6 +22,7 @@ from schemas.times import now
 
 TIMEOUT_S = 10
 CLOSING = 421  # a server says so of itself and hangs up (RFC 5321 §3.8)
+OUR_LOGIN = frozenset({530, 534, 535, 538})  # RFC 4954 §6: it is wanted, or not good enough
 ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")  # exactly one address
 
 
@@ -135,6 +136,8 @@ def _answer(error: Exception) -> SMTPResponseException | None:
 def _not_delivered(error: Exception, answer: SMTPResponseException | None) -> NotDelivered:
     if isinstance(error, SMTPSenderRefused):  # that is us, whoever the mail is for
         return ServerAway(f"smtp_{error.code}")
+    if answer is not None and answer.code in OUR_LOGIN:
+        return ServerAway(f"smtp_{answer.code}")
     if answer is not None:
         kind = TryLater if 400 <= answer.code < 500 else DeliveryRefused
         return kind(f"smtp_{answer.code}")

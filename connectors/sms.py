@@ -26,8 +26,13 @@ TOKEN_FILE = "sms.token"  # noqa: S105 (the name of a file)
 TIMEOUT = ClientTimeout(total=10, connect=3)
 BODY_MAX = 1_000_000  # bytes; the longest real answer is a page of 50 messages
 CODE_END = 1_000_000
-AWAY = frozenset({401, 403, 429, 503})  # whoever it is for: wrong credentials, too many requests, no service
-PASSING = frozenset({408, 425})
+# https://www.twilio.com/docs/api/errors. What this number, or this text, is refused for, today and tomorrow.
+FINAL = frozenset({21211, 21214, 21217, 21265, 21602, 21604, 21610, 21612, 21614, 21617, 21635})
+# Refused for whoever it is: the account is wrong, suspended or out of money, there is no such address, too many
+# requests, no service; an answer that Twilio does not have comes from another server.
+AWAY = frozenset({204, 301, 302, 303, 307, 308, 401, 402, 403, 404, 429, 503})
+OUR_SENDER = frozenset({10001, 21212, 21603, 21606, 21607, 21611, 21659, 21660, 21661})
+OUR_ACCOUNT = range(20001, 20500)  # 20500 is an error of theirs
 
 
 class SmsAccount(msgspec.Struct, frozen=True):
@@ -116,12 +121,13 @@ async def _read(response: ClientResponse) -> bytes:
 
 
 def _not_delivered(status: int, body: bytes) -> NotDelivered:
+    """Final is only what is due to the recipient for certain; what is not clear waits for itself alone."""
     try:
         code = int(msgspec.json.decode(body)["code"])
     except (ValueError, LookupError, TypeError, RecursionError):
         code = status
     code = code if 0 < code < CODE_END else status
-    if status in AWAY:
-        return ServerAway(f"sms_{code}")
-    kind = TryLater if status in PASSING or status >= 500 else DeliveryRefused
-    return kind(f"sms_{code}")
+    if code in FINAL:
+        return DeliveryRefused(f"sms_{code}")
+    is_ours = code in OUR_SENDER or code in OUR_ACCOUNT or status in AWAY
+    return ServerAway(f"sms_{code}") if is_ours else TryLater(f"sms_{code}")

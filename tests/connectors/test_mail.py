@@ -145,6 +145,15 @@ async def test_a_sender_that_is_refused_is_no_fault_of_the_mail(postbox: Postbox
         await mailer.send(MAIL)
 
 
+@pytest.mark.parametrize("answer", ["530 5.7.0 Authentication required", "535 5.7.8 Credentials expired"])
+async def test_a_login_that_is_wanted_at_the_recipient_is_no_fault_of_theirs(
+    postbox: Postbox, mailer: Mailer, answer: str
+) -> None:
+    postbox.recipient = answer
+    with pytest.raises(ServerAway, match=f"smtp_{answer[:3]}"):
+        await mailer.send(MAIL)
+
+
 async def test_a_server_that_is_away_is_for_later_and_found_again(postbox: Postbox) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]

@@ -93,13 +93,15 @@ async def test_wrong_credentials_lose_no_message(inbox: Inbox) -> None:
         (429, '{"code": 20429}', ServerAway, "sms_20429"),
         (503, "<html>", ServerAway, "sms_503"),
         (500, "<html>", TryLater, "sms_500"),
-        (400, "[]", DeliveryRefused, "sms_400"),
-        (400, '{"code": "nonsense"}', DeliveryRefused, "sms_400"),
-        (400, f'{{"code": {"9" * 4000}}}', DeliveryRefused, "sms_400"),
+        (400, "[]", TryLater, "sms_400"),
+        (400, '{"code": "nonsense"}', TryLater, "sms_400"),
+        (400, f'{{"code": {"9" * 4000}}}', TryLater, "sms_400"),
         (503, "[" * 100_000, ServerAway, "sms_503"),
         (201, '{"of": ' + "[" * 100_000, TryLater, "sms_unreadable"),
         (503, "x" * 2_000_000, TryLater, "sms_unreadable"),
-        (302, "", DeliveryRefused, "sms_302"),
+        (302, "", ServerAway, "sms_302"),
+        (204, "", ServerAway, "sms_204"),
+        (404, "<html>", ServerAway, "sms_404"),
         (201, "garbage", TryLater, "sms_unreadable"),
         (201, "{}", TryLater, "sms_unreadable"),
         (201, "[]", TryLater, "sms_unreadable"),
@@ -119,6 +121,39 @@ async def test_answers_nobody_documents(
     with pytest.raises(kind) as refused:
         await texter.send(TO, "Hi")
     assert (type(refused.value), str(refused.value)) == (kind, reason)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (404, 20404, ServerAway),  # no such account
+        (402, 20005, ServerAway),  # it is suspended
+        (400, 10001, ServerAway),
+        (400, 20003, ServerAway),
+        (400, 21606, ServerAway),  # our number is none that can send
+        (400, 21212, ServerAway),
+        (400, 21659, ServerAway),
+        (400, 21408, TryLater),  # we may not send to this country: others may be in another one
+        (400, 21608, TryLater),
+        (400, 29999, TryLater),
+        (500, 20500, TryLater),
+        (400, 21211, DeliveryRefused),
+        (403, 21610, DeliveryRefused),
+        (400, 21614, DeliveryRefused),
+        (400, 21635, DeliveryRefused),
+        (400, 21617, DeliveryRefused),
+    ],
+)
+async def test_only_what_is_due_to_the_recipient_is_final(
+    answering: Callable[[Handler], Awaitable[Texter]], status: int, code: int, kind: type[NotDelivered]
+) -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        return web.json_response({"code": code, "status": status}, status=status)
+
+    texter = await answering(handler)
+    with pytest.raises(kind) as refused:
+        await texter.send(TO, "Hi")
+    assert (type(refused.value), str(refused.value)) == (kind, f"sms_{code}")
 
 
 @pytest.mark.parametrize(("date", "found"), [("Thu, 27 Nov 2031 01:00:00 -0000", "SM1"), ("yesterday", None)])
