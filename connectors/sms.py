@@ -5,8 +5,6 @@ the message with `find` before sending it again.
 """
 
 import secrets
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,11 +18,11 @@ from aiohttp import (
 )
 
 from connectors.delivery import DeliveryRefused, NotDelivered, ServerAway, TryLater
-from schemas.times import as_utc
 
 TOKEN_FILE = "sms.token"  # noqa: S105 (the name of a file)
 TIMEOUT = ClientTimeout(total=10, connect=3)
-BODY_MAX = 1_000_000  # bytes; the longest real answer is a page of 50 messages
+LOOKED_AT = 200  # messages to a number, the newest first
+BODY_MAX = 1_000_000  # bytes; the longest real answer is a page of so many messages
 CODE_END = 1_000_000
 # https://www.twilio.com/docs/api/errors. What this number, or this text, is refused for, today and tomorrow.
 FINAL = frozenset({21211, 21214, 21217, 21265, 21602, 21604, 21610, 21612, 21614, 21617, 21635})
@@ -47,7 +45,6 @@ class SmsAccount(msgspec.Struct, frozen=True):
 class _Sent(msgspec.Struct):
     sid: str
     body: str
-    date_created: str  # RFC 2822
 
 
 class _Listed(msgspec.Struct):
@@ -75,15 +72,14 @@ class Texter:
         form = {"To": to, "From": self._account.sender, "Body": text}
         return (await self._call(_sent, "POST", data=form)).sid
 
-    async def find(self, to: str, text: str, since: datetime) -> str | None:
-        """The sid of this text to this number, if sent since then. Raises as `send`."""
-        since -= timedelta(seconds=1)  # Twilio's times are whole seconds
-        sent = await self._call(_listed, "GET", params={"To": to, "DateSent>": since.date().isoformat()})
-        same = (message for message in sent.messages if message.body == text)
-        try:
-            return next((m.sid for m in same if as_utc(parsedate_to_datetime(m.date_created)) >= since), None)
-        except ValueError:
-            raise TryLater("sms_unreadable") from None
+    async def find(self, to: str, text: str) -> str | None:
+        """The sid of this text to this number, if it was sent lately. Raises as `send`.
+
+        No time is compared: the provider's clock is not ours, and ours may have been set since. So a text that is
+        meant to be told apart from another one says what it is about.
+        """
+        sent = await self._call(_listed, "GET", params={"To": to, "PageSize": LOOKED_AT})
+        return next((message.sid for message in sent.messages if message.body == text), None)
 
     async def close(self) -> None:
         """Close the connections."""

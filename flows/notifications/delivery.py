@@ -41,8 +41,8 @@ class Deliverer:
     def __init__(self, mailer: Mailer, texter: Texter) -> None:
         self._mailer, self._texter = mailer, texter
 
-    async def send(self, delivery: Delivery, began: datetime | None, begin: Callable[[], None]) -> None:
-        """Send a message that is not `suppressed`; `began`: when it was handed over before, if it was.
+    async def send(self, delivery: Delivery, has_begun: bool, begin: Callable[[], None]) -> None:
+        """Send a message that is not `suppressed`; `has_begun`: whether it may have been handed over before.
 
         Calls `begin` before it is handed over to a channel that can be asked later. Raises `DeliveryRefused`,
         `TryLater` and `ServerAway`.
@@ -53,7 +53,7 @@ class Deliverer:
             case "email":
                 await self._mail(delivery, address)
             case "sms":
-                await self._text(delivery, address, began, begin)
+                await self._text(delivery, address, has_begun, begin)
             case "webhook":
                 raise AssertionError("suppressed: not available")
             case _:
@@ -71,15 +71,13 @@ class Deliverer:
         message_id = message_id_of(delivery.event, delivery.channel)
         await self._mailer.send(Mail(address, message.subject, message.text, message.html, message_id, headers))
 
-    async def _text(
-        self, delivery: Delivery, address: str, began: datetime | None, begin: Callable[[], None]
-    ) -> None:
+    async def _text(self, delivery: Delivery, address: str, has_begun: bool, begin: Callable[[], None]) -> None:
         """Send a short message, unless the provider has it from an earlier try whose answer was lost."""
-        message = render_message(delivery.data, delivery.recipient)
-        if began is None:
+        text = render_message(delivery.data, delivery.recipient).short
+        if not has_begun:
             begin()
-        if began is None or await self._texter.find(address, message.short, began) is None:
-            await self._texter.send(address, message.short)
+        if not has_begun or await self._texter.find(address, text) is None:
+            await self._texter.send(address, text)
 
 
 def deliveries(event: Event, recipient: Recipient | None) -> list[Delivery]:

@@ -60,7 +60,7 @@ def render_message(told: ToldEvent, recipient: Recipient) -> RenderedMessage:
         subject=content.title,
         text=_templates.get_template("mail.txt").render(fields),
         html=_templates.get_template("mail.html").render(fields),
-        short=_short(content, told.payment),
+        short=_short(content, told),
     )
 
 
@@ -131,6 +131,8 @@ def _instrument(method: Method) -> str:
             assert_never(method.type)
 
 
-def _short(content: MessageContent, payment: Payment) -> str:
+def _short(content: MessageContent, told: ToldEvent) -> str:
+    """Two refunds of a payment over one amount differ by their id alone: by its text a message is found again."""
     plain = content.title.replace("\N{NO-BREAK SPACE}", " ")
-    return f"Sluice: {plain}. {content.sentence} ({payment.id})"
+    reference = told.refund.id if isinstance(told, RefundEvent) else told.payment.id
+    return f"Sluice: {plain}. {content.sentence} ({reference})"

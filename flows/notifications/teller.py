@@ -29,7 +29,7 @@ from flows.notifications.sent_log import SentLog
 from flows.notifications.waiting import LaneName, Line, OverdueMessage, Waiting, WaitingMessage
 from schemas.events import Event, decode
 from schemas.notifications import Recipient
-from schemas.times import as_utc, from_micros, now
+from schemas.times import as_utc, now
 
 FULL = 1_000_000  # messages that wait, about 2 GB: beyond it the flow stops reading, and Kafka keeps the rest
 PAUSE_MAX_S = 30.0
@@ -173,9 +173,8 @@ class Teller:
         """The record of what became of a message. Raises `TryLater` and `ServerAway`."""
         if outcome := self._suppress(delivery):
             return outcome
-        began = None if message.began is None else from_micros(message.began)
         try:
-            await self._deliverer.send(delivery, began, lambda: self._waiting.begin(message))
+            await self._deliverer.send(delivery, message.began is not None, lambda: self._waiting.begin(message))
         except DeliveryRefused as error:
             return record_of(delivery, "failed", error.reason)
         return record_of(delivery, "delivered")

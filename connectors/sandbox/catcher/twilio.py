@@ -19,6 +19,7 @@ from connectors.sandbox.catcher.inbox import CaughtMessage, Inbox
 
 E164 = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
 BODY_MAX = 1600  # characters
+PAGE, PAGE_MAX = 50, 1000  # messages
 PATH = "/2010-04-01/Accounts/{account}/Messages.json"
 
 # code: (HTTP status, message), https://www.twilio.com/docs/api/errors
@@ -67,12 +68,13 @@ def twilio_routes(inbox: Inbox, account: str, token: str) -> list[web.RouteDef]:
 
     async def list_sent(request: web.Request) -> web.Response:
         to, since = request.query.get("To"), _day(request.query.get("DateSent>", ""))
+        size = _page_size(request.query.get("PageSize", ""))
         found = [
             _resource(m, account, "delivered")
             for m in inbox
             if m.channel == "sms" and (not to or m.to == to) and (not since or m.received_at.date() >= since)
         ]
-        return web.json_response({"messages": found, "next_page_uri": None})
+        return web.json_response({"messages": found[:size], "next_page_uri": None})
 
     return [web.post(PATH, guarded(create)), web.get(PATH, guarded(list_sent))]
 
@@ -129,3 +131,7 @@ def _day(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         return None
+
+
+def _page_size(text: str) -> int:
+    return min(int(text), PAGE_MAX) if text.isascii() and text.isdigit() else PAGE

@@ -103,6 +103,17 @@ def test_a_refund_says_how_much_and_where_it_goes(make: Any) -> None:
     assert "Insgesamt" not in german.text, "it says the same as the amount"
 
 
+@pytest.mark.parametrize("language", TEXTS)
+def test_short_messages_on_two_equal_refunds_differ(make: Any, language: str) -> None:
+    """By its text the provider is asked whether it has one."""
+    payment = make.payment(amount=999_999_99, amount_refunded=999_999_98)
+    first, second = (
+        render_message(make.refunded(payment, 999_999_99).data, make.recipient(locale=language)).short
+        for _ in range(2)
+    )
+    assert first != second
+
+
 def test_no_message_speaks_of_fraud(make: Any) -> None:
     blocked = make.payment("declined", decline_code="blocked")
     for language in TEXTS:
