@@ -1,5 +1,7 @@
 """The errors of a channel (mail, SMS) that did not accept a message. Neither ever carries an address."""
 
+CONNECTIONS = 128  # at a time to one server: nearly all of them may hang, and cost it and us little
+
 
 class NotDelivered(Exception):
     """The message was not delivered; `reason` is a short code such as `smtp_550`."""

@@ -1,4 +1,4 @@
-"""E-mail by SMTP, over a few persistent connections."""
+"""E-mail by SMTP, over a few persistent connections, and more of them while some hang."""
 
 import asyncio
 import re
@@ -17,10 +17,11 @@ from aiosmtplib import (
     SMTPSenderRefused,
 )
 
-from connectors.delivery import DeliveryRefused, NotDelivered, ServerAway, TryLater
+from connectors.delivery import CONNECTIONS, DeliveryRefused, NotDelivered, ServerAway, TryLater
 from schemas.times import now
 
 TIMEOUT_S = 10
+KEPT = 8  # connections, between mails
 CLOSING = 421  # a server says so of itself and hangs up (RFC 5321 §3.8)
 OUR_LOGIN = frozenset({530, 534, 535, 538})  # RFC 4954 §6: it is wanted, or not good enough
 ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")  # exactly one address
@@ -35,7 +36,7 @@ class MailServer(msgspec.Struct, frozen=True):
     tls: Literal["tls", "starttls", "none"] = "starttls"
     user: str = ""
     password: str = ""
-    connections: int = 8
+    connections: int = CONNECTIONS
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -54,31 +55,38 @@ class Mailer:
 
     def __init__(self, server: MailServer) -> None:
         """Connects with the first mail."""
-        self._server = server
-        self._idle: asyncio.LifoQueue[SMTP] = asyncio.LifoQueue()
-        for _ in range(server.connections):
-            self._idle.put_nowait(_client(server))
+        self._server, self._idle = server, list[SMTP]()
+        self._room = asyncio.Semaphore(server.connections)
 
     async def send(self, mail: Mail) -> None:
         """Send one mail. Raises `DeliveryRefused`, `TryLater` and `ServerAway`."""
         message = build(mail, self._server.sender)
-        smtp = await self._idle.get()
-        try:
-            if not smtp.is_connected:
-                await _connect(smtp)
-            await smtp.send_message(message, recipients=[mail.to])
-        except (SMTPException, OSError, TimeoutError, ValueError) as error:
-            answer = _answer(error)
-            if answer is None or answer.code == CLOSING:
-                smtp.close()  # its protocol state is unknown: the next mail connects anew
-            raise _not_delivered(error, answer) from None
-        finally:
-            self._idle.put_nowait(smtp)
+        async with self._room:
+            smtp = self._idle.pop() if self._idle else _client(self._server)
+            try:
+                if not smtp.is_connected:
+                    await _connect(smtp)
+                await smtp.send_message(message, recipients=[mail.to])
+            except (SMTPException, OSError, TimeoutError, ValueError) as error:
+                answer = _answer(error)
+                if answer is None or answer.code == CLOSING:
+                    smtp.close()  # its protocol state is unknown: the next mail connects anew
+                raise _not_delivered(error, answer) from None
+            finally:
+                self._put_back(smtp)
 
     async def close(self) -> None:
         """Close the connections, after the mails that are being sent."""
         for _ in range(self._server.connections):
-            (await self._idle.get()).close()
+            await self._room.acquire()
+        for smtp in self._idle:
+            smtp.close()
+
+    def _put_back(self, smtp: SMTP) -> None:
+        if smtp.is_connected and len(self._idle) < KEPT:
+            self._idle.append(smtp)
+        else:
+            smtp.close()
 
 
 def build(mail: Mail, sender: str) -> Message:

@@ -14,10 +14,11 @@ from aiohttp import (
     ClientResponse,
     ClientSession,
     ClientTimeout,
+    TCPConnector,
     encode_basic_auth,
 )
 
-from connectors.delivery import DeliveryRefused, NotDelivered, ServerAway, TryLater
+from connectors.delivery import CONNECTIONS, DeliveryRefused, NotDelivered, ServerAway, TryLater
 
 TOKEN_FILE = "sms.token"  # noqa: S105 (the name of a file)
 TIMEOUT = ClientTimeout(total=10, connect=3)
@@ -64,7 +65,9 @@ class Texter:
         """Connects with the first message."""
         self._account = account
         headers = {"Authorization": encode_basic_auth(account.account, account.token)}
-        self._session = ClientSession(headers=headers, timeout=TIMEOUT, raise_for_status=False)
+        self._session = ClientSession(
+            connector=TCPConnector(limit=CONNECTIONS), headers=headers, timeout=TIMEOUT, raise_for_status=False
+        )
         self._url = f"{account.url.rstrip('/')}/2010-04-01/Accounts/{account.account}/Messages.json"
 
     async def send(self, to: str, text: str) -> str:

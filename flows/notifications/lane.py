@@ -1,6 +1,7 @@
 """A lane: the bounded pool of tasks at one party outside, and its pause while that party is away.
 
-Lanes know nothing of each other: a server that hangs or is gone stops its own lane alone.
+Lanes know nothing of each other: a server that hangs or is gone stops its own lane alone. A try that hangs, as
+for a mailbox or phone that is never answered for, steps aside: it goes on beside the slots, and another begins.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NoReturn
 
+import msgspec
 import structlog
 
 from connectors.delivery import ServerAway
@@ -16,6 +18,7 @@ from flows.notifications.waiting import LaneName, Waiting
 FIRST_PAUSE_S = 0.2
 AWAY_MAX_S = 5.0  # between two probes of a party that is away
 RETRIES_PER_S = 20.0  # of all lines that failed: 100,000 of them would keep a processor busy
+STEPS_ASIDE_S = 0.15  # 110 that hang let another one begin after 110 / 8 slots of these: 2 s
 REST_MAX_S = 1.0
 REST_MIN_S = 0.02
 
@@ -24,14 +27,21 @@ log = structlog.get_logger()
 Work = Callable[[LaneName, str], Awaitable[None]]  # of a customer's line
 
 
-class Lane:
-    """The lines of one party, at most `slots` at a time. Half of these are kept for lines that never failed."""
+class Try(msgspec.Struct, frozen=True):
+    """A line that is being worked on: whether it failed before, and since when, by the clock of `Waiting`."""
 
-    def __init__(self, name: LaneName, slots: int, waiting: Waiting, work: Work) -> None:
+    failed_before: bool
+    began_s: float
+
+
+class Lane:
+    """The lines of one party: `slots` at a time, and `aside` that hang. Half of both are for what never failed."""
+
+    def __init__(self, name: LaneName, slots: int, aside: int, waiting: Waiting, work: Work) -> None:
         """`work` does what is first in a line, and raises `ServerAway` where it found nobody to do it with."""
-        self.name, self.running = name, dict[str, bool]()  # customer: whether the line failed before
+        self.name, self.running = name, dict[str, Try]()  # by customer
         self.away_reason = ""
-        self._slots, self._waiting, self._work = slots, waiting, work
+        self._slots, self._aside, self._waiting, self._work = slots, aside, waiting, work
         self._failures, self._paused_until_s, self._retry_from_s = 0, 0.0, 0.0
         self._woken = asyncio.Event()
 
@@ -53,10 +63,17 @@ class Lane:
         if moment < self._paused_until_s:
             return
         slots = 1 if self._failures else self._slots
-        self._start(tasks, False, slots - len(self.running))
+        self._start(tasks, False, slots - self._occupied(moment))
         if moment >= self._retry_from_s:
-            room = min(slots - len(self.running), self._slots // 2 - sum(self.running.values()))
+            room = min(slots - self._occupied(moment), self._slots // 2 - self._occupied_by_failed(moment))
             self._retry_from_s = moment + self._start(tasks, True, room) / RETRIES_PER_S
+
+    def _occupied(self, moment: float) -> int:
+        """How many slots are taken: by tries that did not step aside, or by all that have no room there."""
+        return _occupied(list(self.running.values()), self._aside, moment)
+
+    def _occupied_by_failed(self, moment: float) -> int:
+        return _occupied([one for one in self.running.values() if one.failed_before], self._aside // 2, moment)
 
     def _start(self, tasks: asyncio.TaskGroup, tried: bool, room: int) -> int:
         """Start up to `room` lines; how many were started."""
@@ -65,7 +82,7 @@ class Lane:
         due = self._waiting.due(self.name, tried, room + len(self.running))
         started = [customer for customer in due if customer not in self.running][:room]
         for customer in started:
-            self.running[customer] = tried
+            self.running[customer] = Try(tried, self._waiting.now_s())
             tasks.create_task(self._run_line(customer))
         return len(started)
 
@@ -96,13 +113,18 @@ class Lane:
                 await self._woken.wait()
 
     def _rest_s(self) -> float:
-        """Until a pause ends or the next line that failed is due; a task that ends wakes the lane besides."""
+        """Until a pause ends, a try steps aside or a failed line is due; a task that ends wakes the lane too."""
         moment = self._waiting.now_s()
         if moment < self._paused_until_s:
             return max(self._paused_until_s - moment, REST_MIN_S)
         if self.running:
-            return REST_MAX_S
+            return STEPS_ASIDE_S
         due_s = self._waiting.next_due_s(self.name)
         if due_s is None:
             return REST_MAX_S
         return min(max(due_s - moment, self._retry_from_s - moment, REST_MIN_S), REST_MAX_S)
+
+
+def _occupied(tries: list[Try], aside: int, moment: float) -> int:
+    young = sum(moment - one.began_s < STEPS_ASIDE_S for one in tries)
+    return max(young, len(tries) - aside)

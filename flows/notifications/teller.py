@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 import structlog
 
-from connectors.delivery import DeliveryRefused, ServerAway, TryLater
+from connectors.delivery import CONNECTIONS, DeliveryRefused, ServerAway, TryLater
 from connectors.lasting import LastingTask
 from connectors.records import Out, Record, dead_letter, event_id_of
 from flows.notifications.delivery import (
@@ -37,6 +37,8 @@ ASKED_AT_ONCE = 100  # events of a customer
 GIVEN_UP_AT_ONCE = 200
 SWEEP_EVERY_S = 1.0
 SLOTS: dict[LaneName, int] = {"recipient": 16, "email": 8, "sms": 8}
+# Our own gateway is slow for all of us or for nobody: more questions at a time would make it slower.
+ASIDE: dict[LaneName, int] = {"recipient": 0, "email": CONNECTIONS - 8, "sms": CONNECTIONS - 8}
 
 log = structlog.get_logger()
 
@@ -59,7 +61,9 @@ class Teller:
         self._recipients, self._deliverer, self._policy = recipients, deliverer, policy
         self.has_outcomes, self._has_room = True, asyncio.Event()
         works = {"recipient": self._ask, "email": self._tell, "sms": self._tell}
-        self._lanes = {name: Lane(name, slots, self._waiting, works[name]) for name, slots in SLOTS.items()}
+        self._lanes = {
+            name: Lane(name, slots, ASIDE[name], self._waiting, works[name]) for name, slots in SLOTS.items()
+        }
         self._running = LastingTask(self._run(), "teller")
 
     async def keep(self, items: Iterable[tuple[Record, Event]]) -> None:

@@ -25,7 +25,7 @@ async def serve(settings: CatcherSettings, stopped: asyncio.Event) -> None:
     token = read_or_make(settings, TOKEN_FILE, new_token).decode().strip()
     app = web.Application(client_max_size=FORM_MAX)
     app.add_routes([*page_routes(inbox), *twilio_routes(inbox, settings.sms_account, token)])
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, handler_cancellation=True)
     await runner.setup()
     smtp = await serve_smtp(inbox, settings.host, settings.port("smtp"))
     try:

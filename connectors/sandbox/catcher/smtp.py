@@ -1,4 +1,4 @@
-"""The SMTP side of the catcher: accepts every mail, except to the mailboxes that simulate a refusal."""
+"""The SMTP side of the catcher: accepts every mail, except to the mailboxes that simulate a refusal or silence."""
 
 import asyncio
 from email import message_from_bytes
@@ -19,6 +19,8 @@ REFUSALS = {
     "full": "552 5.2.2 Mailbox full",
     "busy": "451 4.3.0 Try again later",
 }
+HANGING = "hang"  # RCPT TO it has no answer before its sender hangs up, or this long
+HANGS_S = 60
 
 
 async def serve_smtp(inbox: Inbox, host: str, port: int) -> asyncio.Server:
@@ -43,8 +45,11 @@ class Catcher:
     async def handle_RCPT(  # noqa: N802 (aiosmtpd looks the hooks up by the SMTP verb)
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[Any]
     ) -> str:
-        """Accept the recipient, or answer with the refusal its mailbox simulates."""
-        refusal = REFUSALS.get(address.partition("@")[0].partition("+")[0].lower())
+        """Accept the recipient, or answer as the mailbox does that it simulates."""
+        mailbox = address.partition("@")[0].partition("+")[0].lower()
+        if mailbox == HANGING:
+            await asyncio.sleep(HANGS_S)
+        refusal = REFUSALS.get(mailbox)
         if refusal:
             return refusal
         envelope.rcpt_tos.append(address)

@@ -42,16 +42,31 @@ def test_a_stuck_mailbox_stops_nobody_else(stage: Any, make: Any, telling: Telli
     assert telling.waiting() == STUCK
 
 
-def test_110_stuck_mailboxes_stop_nobody_else(stage: Any, make: Any, telling: Telling) -> None:
-    """As 110 accounts have them: half of the connections are for mails that never failed."""
+@pytest.mark.parametrize("mailbox", ["busy", "hang"])
+def test_110_stuck_mailboxes_stop_nobody_else(stage: Any, make: Any, telling: Telling, mailbox: str) -> None:
+    """As 110 accounts have them, that are refused for now or never answered for."""
     for number in range(STUCK):
-        stage.gateway.recipients[f"acct_{number}"] = make.recipient(email=f"busy+{number}@example.com", phone=None)
+        email = f"{mailbox}+{number}@example.com"
+        stage.gateway.recipients[f"acct_{number}"] = make.recipient(email=email, phone=None)
     stage.gateway.recipients["acct_ada"] = make.recipient(phone=None)
     telling.keep(*(event for n in range(STUCK) for event in payments_of(make, f"acct_{n}", 1)))
     began = now()
     telling.keep(*payments_of(make, "acct_ada", 10))
     until(lambda: len(stage.messages()) == 10)
     assert now() - began < timedelta(seconds=5)
+
+
+def test_110_phones_that_hang_stop_nobody_else(stage: Any, make: Any, telling: Telling) -> None:
+    """Nor the mails of their own owners."""
+    for number in range(STUCK):
+        stage.gateway.recipients[f"acct_{number}"] = make.recipient(phone="+15005550098")
+    stage.gateway.recipients["acct_ada"] = make.recipient(email=None)
+    telling.keep(*(event for n in range(STUCK) for event in payments_of(make, f"acct_{n}", 1)))
+    began = now()
+    telling.keep(*payments_of(make, "acct_ada", 10))
+    until(lambda: sum(m["channel"] == "sms" for m in stage.messages()) == 10)
+    assert now() - began < timedelta(seconds=5)
+    until(lambda: len(stage.messages()) == STUCK + 10)
 
 
 def test_a_stuck_number_stops_nobody_else(stage: Any, make: Any, telling: Telling) -> None:
