@@ -1,14 +1,16 @@
 """`python -m benchmarks.stuck`: what 110 messages to a mailbox that is busy cost everybody else; prints JSON.
 
-With `--memory N` no stack runs: the memory of the notifications flow's teller with N such messages in its table,
-each of another customer, and how long the mails of others take beside them.
+With `--hang` they are of 110 customers, whose mailboxes and phones are never answered for.
+
+With `--memory N` no stack runs: the memory of the notifications flow's teller with N messages to busy mailboxes in
+its table, each of another customer, and how long the mails of others take beside them.
 """
 
 import asyncio
 import sys
 import tempfile
 import time
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from connectors.mail import Mailer, MailServer
 from connectors.records import Record
 from connectors.sandbox.catcher.inbox import Inbox
 from connectors.sandbox.catcher.smtp import serve_smtp
+from connectors.sandbox.catcher.twilio import HANGING
 from connectors.sms import SmsAccount, Texter
 from connectors.warehouse import WarehouseReader
 from flows.notifications.delivery import Deliverer
@@ -43,6 +46,7 @@ from sluice.freshness import quantiles
 
 STUCK = 110
 PAID = 50  # in each phase, ten a second
+PHONE = "+15005550006"
 CARD = {"number": "4111111111111111", "exp_month": 1, "exp_year": 2039}
 
 
@@ -55,9 +59,10 @@ class StuckPhase(msgspec.Struct, frozen=True):
 
 
 @click.command()
-@click.option("--stuck", default=STUCK, help="Payments of the account whose mailbox is busy.")
+@click.option("--stuck", default=STUCK, help="Payments that cannot be told.")
+@click.option("--hang", is_flag=True, help="They are of as many customers, who are never answered for.")
 @click.option("--memory", type=click.IntRange(1), help="Measure the teller alone, with so many messages.")
-def main(stuck: int, memory: int | None) -> None:
+def main(stuck: int, hang: bool, memory: int | None) -> None:
     """Measure others before, while and after messages are stuck; or memory."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     if memory:
@@ -65,19 +70,24 @@ def main(stuck: int, memory: int | None) -> None:
     else:
         with stack.running() as measured:
             measured.await_ready()
-            document = asyncio.run(_drill(measured, stuck))
+            document = asyncio.run(_drill(measured, stuck, hang))
     click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
 
 
-async def _drill(measured: stack.Stack, stuck: int) -> dict[str, StuckPhase]:
-    busy, other = [_Payer(measured) for _ in range(2)]
-    async with aclosing(busy), aclosing(other):
-        await busy.sign_up("busy+drill@example.com")
-        await other.sign_up("other@example.com")
+async def _drill(measured: stack.Stack, stuck: int, hang: bool) -> dict[str, StuckPhase]:
+    merchant_id = await _merchant_id(measured)
+    async with AsyncExitStack() as opened:
+        payers = [_Payer(measured, merchant_id) for _ in range(1 + (stuck if hang else 1))]
+        other, *untold = [await opened.enter_async_context(aclosing(payer)) for payer in payers]
+        await other.sign_up("other@example.com", PHONE)
+        for number, payer in enumerate(untold):
+            mailbox, phone = ("hang", HANGING) if hang else ("busy", PHONE)
+            await payer.sign_up(f"{mailbox}+{number}@example.com", phone)
         phases = {"before": await _phase(measured, other)}
-        await asyncio.gather(*[busy.pay() for _ in range(stuck)])
+        await asyncio.gather(*[untold[number % len(untold)].pay() for number in range(stuck)])
         phases["during"] = await _phase(measured, other)
-        await busy.wish([])
+        for payer in untold:
+            await payer.wish([])
         phases["after"] = await _phase(measured, other)
     return phases
 
@@ -112,23 +122,21 @@ def _told(measured: stack.Stack, payment_ids: list[str]) -> dict[str, list[float
 class _Payer:
     """A customer who wants mail and short messages."""
 
-    def __init__(self, measured: stack.Stack) -> None:
-        self._stack, self._url = measured, measured.settings.url("gateway")
-        self._login, self._merchant, self._card = PasswordLogin("", ""), "", ""
+    def __init__(self, measured: stack.Stack, merchant_id: str) -> None:
+        self._stack, self._url, self._merchant_id = measured, measured.settings.url("gateway"), merchant_id
+        self._login, self._card = PasswordLogin("", ""), ""
         self._client = GatewayClient(self._url)
 
     async def aclose(self) -> None:
         await self._client.close()
 
-    async def sign_up(self, email: str) -> None:
+    async def sign_up(self, email: str, phone: str) -> None:
         password = self._stack.replay.seed_password
         self._login = PasswordLogin(email, password)
-        body = {"email": email, "password": password, "name": "Drill", "phone": "+15005550006"}
+        body = {"email": email, "password": password, "name": "Drill", "phone": phone}
         await self._client.post("/v1/accounts", body)
         await self._client.close()
         self._client = GatewayClient(self._url, self._login)
-        async with GatewayClient(self._url, PasswordLogin("merchant@example.com", password)) as merchant:
-            self._merchant = (await merchant.get("/v1/me"))["id"]
         self._card = (await self._client.post("/v1/cards", CARD, new_id("drill")))["id"]
         await self.wish(["email", "sms"])
 
@@ -149,10 +157,17 @@ class _Payer:
     async def pay(self) -> tuple[str, float]:
         """The payment's id, and the milliseconds it took."""
         method = {"type": "card", "card": self._card, "cvc": "100"}
-        body = {"amount": 1000, "currency": "EUR", "merchant": self._merchant, "payment_method": method}
+        body = {"amount": 1000, "currency": "EUR", "merchant": self._merchant_id, "payment_method": method}
         began = time.perf_counter()
         payment = await self._client.post("/v1/payments", body, new_id("drill"))
         return payment["id"], (time.perf_counter() - began) * 1000
+
+
+async def _merchant_id(measured: stack.Stack) -> str:
+    login = PasswordLogin("merchant@example.com", measured.replay.seed_password)
+    async with GatewayClient(measured.settings.url("gateway"), login) as merchant:
+        merchant_id: str = (await merchant.get("/v1/me"))["id"]
+    return merchant_id
 
 
 class _Known(Recipients):
