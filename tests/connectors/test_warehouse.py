@@ -4,13 +4,15 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from connectors.warehouse import QueryFailed, QueryRefused, WarehouseAway, WarehouseReader, token
+from connectors.warehouse import QueryFailed, QueryRefused, Table, WarehouseAway, WarehouseReader, token
 from flows.analytics.turns import Turns
 from schemas.settings import Settings
 from schemas.times import now
+from sluice.sql import as_json
 from tests.flows.analytics.conftest import served_copy, served_warehouse
 
 
@@ -50,6 +52,33 @@ def test_times_inside_of_lists_are_utc_too_and_columns_may_share_a_name(reader: 
     )
     assert table.columns == ["x", "x_1", "x_2", "x_3", "x_4"]
     assert table.rows == [(moment, [moment], {"at": moment}, {moment: 1}, 1)]
+
+
+@pytest.mark.parametrize("there", ["now() AT TIME ZONE 'Europe/Berlin'", "timezone('Europe/Berlin', now())"])
+def test_a_time_of_somewhere_is_not_called_utc(reader: WarehouseReader, there: str) -> None:
+    """Nor is one beside it that has a zone taken for one of there."""
+    one, zoned, struct, pair, keyed, nothing = reader.query(
+        "SELECT t, [n], {'t': t, 'n': [n]}, [n, n]::TIMESTAMPTZ[2], map {n: t}, NULL::TIMESTAMPTZ"
+        f" FROM (SELECT {there} AS t, now() AS n)"
+    ).rows[0]
+    assert nothing is None
+    assert zoned[0].tzinfo is UTC
+    here = zoned[0].astimezone(ZoneInfo("Europe/Berlin")).replace(tzinfo=None)
+    assert one == here
+    assert as_json(Table(["t"], [(one,)])) == f'[{{"t":"{here.isoformat()}"}}]'
+    assert (struct, pair, keyed) == ({"t": here, "n": zoned}, (zoned[0], zoned[0]), {zoned[0]: here})
+
+
+def test_a_name_or_a_value_that_reads_like_a_zoned_type_is_left_alone(reader: WarehouseReader) -> None:
+    zoned = "TIMESTAMP WITH TIME ZONE"
+    answer = reader.query(
+        f"SELECT 'b'::ENUM('{zoned}', 'b', 'it''s \"{zoned}'), {{'{zoned}': now(), 'a\"{zoned}\"': '{zoned}'}},"
+        f" now(), '{zoned}'::ENUM('{zoned}') AS \"{zoned}\""
+    )
+    value, struct, moment, same = answer.rows[0]
+    assert (value, same, answer.columns[3]) == ("b", zoned, zoned)
+    assert struct == {zoned: moment, f'a"{zoned}"': zoned}
+    assert moment.tzinfo is UTC
 
 
 def test_a_statement_runs_once_whatever_is_in_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
