@@ -21,7 +21,6 @@ from typing import Any
 
 import duckdb
 import msgspec
-from duckdb.sqltypes import DuckDBPyType
 
 from connectors.keyfiles import read_or_make
 from schemas.settings import Settings
@@ -37,10 +36,7 @@ NOT_LET_IN = "this token is none of a reader's here"
 CUT_OFF = (
     "the warehouse does not answer: it is not up, or restarts because a statement took too long or too much memory"
 )
-ZONED, UNZONED = "TIMESTAMP WITH TIME ZONE", "TIMESTAMP"
-ZONED_OR_QUOTED = re.compile(
-    rf"""{ZONED}|"(?:[^"]|"")*"|'(?:[^']|'')*'"""
-)  # quoted: a name, or a value of an enum
+TIME = "TIMESTAMP"  # in the name of a type
 NAMES_A_ZONE = re.compile(r"zone\b", re.IGNORECASE)  # `AT TIME ZONE` and `timezone(…)` make times of somewhere
 
 
@@ -139,22 +135,15 @@ class WarehouseReader:
             raise QueryRefused(f"{REFUSED}the statement is not UTF-8") from None
 
     def _fetch(self, travelling: str, names_a_zone: bool) -> Table:
-        """Keeps the answer on this side first: its types are known then, and the statement has run once."""
         cursor = self._cursor()
         # S608: the statement travels as one quoted literal.
-        kept = f"SELECT * FROM {travelling} LIMIT {self._rows_max + 1}"  # noqa: S608
-        cursor.execute(f"CREATE OR REPLACE TEMP TABLE answer AS {kept}")
-        cursor.execute("FROM answer")
-        names, types = [column[0] for column in cursor.description], [c[1] for c in cursor.description]
-        if any(ZONED in str(type) for type in types):  # such as `now()`; DuckDB needs pytz to convert them
-            shown = [_unzoned(column, type) for column, type in zip(names, types, strict=True)]
-            cursor.execute(f"SELECT {', '.join(shown)} FROM answer")  # noqa: S608
+        cursor.execute(f"SELECT * FROM {travelling} LIMIT {self._rows_max + 1}")  # noqa: S608
+        names, types = [column[0] for column in cursor.description], [column[1] for column in cursor.description]
         rows = cursor.fetchall()
-        cursor.execute("DROP TABLE answer")
         if len(rows) > self._rows_max:
             raise QueryRefused(f"more than {self._rows_max} rows: ask for fewer, with LIMIT or GROUP BY")
-        if any(UNZONED in str(type) for type in types):
-            rows = [tuple(map(_zoned, row, types) if names_a_zone else map(_aware, row)) for row in rows]
+        if any(TIME in str(type) for type in types) and not names_a_zone:
+            rows = [tuple(map(_aware, row)) for row in rows]
         return Table(names, rows)
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -164,36 +153,13 @@ class WarehouseReader:
         return cursor
 
 
-def _unzoned(name: str, type: DuckDBPyType) -> str:
-    column, written = '"' + name.replace('"', '""') + '"', str(type)
-    plain = ZONED_OR_QUOTED.sub(lambda found: UNZONED if found[0] == ZONED else found[0], written)
-    return column if plain == written else f"{column}::{plain}"
-
-
 def _aware(value: Any) -> Any:
+    """A value with its times in UTC, which is what the columns of the views are in."""
     if isinstance(value, list | tuple):
         return type(value)(map(_aware, value))
     if isinstance(value, dict):
         return {_aware(key): _aware(item) for key, item in value.items()}
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
-
-
-def _zoned(value: Any, kind: Any) -> Any:
-    """A value of the DuckDB type `kind`; of its times only those are aware whose type has a zone."""
-    if value is None:
-        return None
-    match kind.id:
-        case "timestamp with time zone":
-            return _aware(value)
-        case "list" | "array":
-            return type(value)(_zoned(item, kind.children[0][1]) for item in value)
-        case "struct":
-            return {name: _zoned(value[name], field) for name, field in kind.children}
-        case "map":
-            (_, of_keys), (_, of_items) = kind.children
-            return {_zoned(key, of_keys): _zoned(item, of_items) for key, item in value.items()}
-        case _:  # a union does not say which of its types a value has
-            return value
 
 
 def _meaning(message: str) -> WarehouseError:
