@@ -66,10 +66,10 @@ def _forget_refused_void(payment: PaymentRow, closed: Operation, answer: Answer)
     return msgspec.structs.replace(_void_refused(payment, closed, answer), task=None)
 
 
-def _ask_without_end(operation: Operation, answer: Answer, payment: PaymentRow, policy: Policy) -> OperationStatus:
+def _ask_without_end(operation: Operation, answer: Answer, policy: Policy) -> OperationStatus:
     """What we owe to release is asked for as often as it is refused."""
     endless = msgspec.structs.replace(policy, release_us=policy.release_us * 100)
-    return _status(operation, answer, payment, endless)
+    return _status(operation, answer, endless)
 
 
 PLANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {

@@ -70,6 +70,10 @@ _scored = Statement(
     .limit(1)
 )
 
+_blocked = Statement(
+    select(_c.id).where(_c.payment_id == bindparam("of_payment_id"), _late, _c.outcome == bindparam("blocking"))
+)
+
 
 class ScoredVerdict(msgspec.Struct, frozen=True):
     """What the fraud flow saw of a payment; all null where it never answered."""
@@ -156,6 +160,11 @@ def select_due_blocks(conn: Connection, processor: ProcessorName | None, now: in
 def settle_block(conn: Connection, verdict_id: int, again_at: int | None = None) -> bool:
     """Note that a late block was acted upon, or when it is to be tried again; False where someone else did."""
     return bool(_settle(conn, verdict_id=verdict_id, again_at=again_at).rowcount)
+
+
+def is_blocked_late(conn: Connection, payment_id: str) -> bool:
+    """Whether a verdict that blocks a payment came after another one was applied, acted upon or not."""
+    return _blocked(conn, of_payment_id=payment_id, blocking="block").first() is not None
 
 
 def select_scored(conn: Connection, payment_id: str) -> ScoredVerdict:

@@ -11,6 +11,7 @@ from connectors.processors.registry import CAPABILITIES
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest
 from gateway.books.operations import Operation, OperationOpen, select_open, select_operations
 from gateway.books.payments import PaymentRow
+from gateway.books.verdicts import is_blocked_late
 from gateway.payments.changes import Effect, capturable, change_of, following, standing
 from gateway.payments.commit import Committed, claim_for, commit
 from gateway.payments.orders import void_unapproved
@@ -18,6 +19,7 @@ from gateway.policy import SECOND_US, Policy
 from gateway.refusals import FieldError, InvalidFields, Refusal
 from schemas.times import now_micros, steady_micros
 
+BLOCKED_LATE = "It was blocked after it was let through: what is held of it is released."
 RETRY_MAX_S = 3600  # a webhook or a person may end it sooner than we ask again
 
 
@@ -34,14 +36,16 @@ def begin_capture(
 ) -> Committed | IdempotentAnswer:
     """Claim the key and write the capture of all that is left (`amount` None) or a part, in minor units.
 
-    `final`: what is left after it is released. Raises `WrongState`, `OperationOpen`, `AmountTooLarge`, and
-    `InvalidFields` where the processor captures once only.
+    `final`: what is left after it is released. Raises `WrongState`, also where a late verdict blocks the payment,
+    `OperationOpen`, `AmountTooLarge`, and `InvalidFields` where the processor captures once only.
     """
     payment = claim_for(conn, policy, request, payment_id)
     if isinstance(payment, IdempotentAnswer):
         return payment
     left, all_taken = capturable(payment), payment.amount_captured == payment.amount
     check_at_rest(conn, payment, allowed=left > 0 or (all_taken and amount is not None))
+    if is_blocked_late(conn, payment.id):  # its hold is still to go: the processor may refuse that for days
+        raise WrongState(BLOCKED_LATE)
     if amount is not None and amount > left:
         raise AmountTooLarge
     held = authorization(conn, payment.id)

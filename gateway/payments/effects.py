@@ -225,23 +225,30 @@ def _released(payment: PaymentRow, closed: Operation) -> PaymentRow:
 
 def _void_refused(payment: PaymentRow, closed: Operation, answer: Answer) -> Effect:
     if answer.result == "not_found":
-        return Effect(payment, anew(closed))
-    if is_owed(closed, payment):
+        return Effect(payment, _of_what_is_held(payment, anew(closed)))
+    owed = is_owed(closed)
+    if owed and payment.state != "partially_captured":
         return Effect(payment, task="void_refused")
-    asked = closed.requested_by is not None
-    return Effect(_refused(payment, "void", closed), events=("payment.void_declined",), refused=asked)
+    told = Effect(_refused(payment, "void", closed), events=("payment.void_declined",), refused=not owed)
+    return msgspec.structs.replace(told, task="void_refused") if owed else told
 
 
-def is_owed(operation: Operation, payment: PaymentRow) -> bool:
-    """Whether an operation takes back what must not stay, so that a refusal does not end it.
+def _of_what_is_held(payment: PaymentRow, void: NextOperation) -> NextOperation:
+    """A void as far as it goes: before a person had it tried again, a part may have been captured."""
+    left = capturable(payment) if void.processor == payment.processor else 0
+    return msgspec.structs.replace(void, amount=min(left or void.amount, void.amount))
 
-    What somebody asked for may be refused, and so may the release of a rest: it can still be captured or voided.
+
+def is_owed(operation: Operation) -> bool:
+    """Whether an operation lets go of what must not stay, so that a refusal does not end it.
+
+    What somebody asked for may be refused.
     """
     match operation.kind:
         case "reversal":
             return True
         case "void":
-            return operation.requested_by is None and operation.amount == payment.amount
+            return operation.requested_by is None
         case "order" | "authorize" | "sale" | "capture" | "refund":
             return False
         case _:

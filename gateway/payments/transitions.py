@@ -26,7 +26,7 @@ def settle(found: Situation, answer: Answer, policy: Policy, now: int) -> Change
 
     None where it says nothing that counts any more. Raises `ImpossibleTransition` (a bug).
     """
-    closed = close(found.operation, answer, found.payment, policy, now)
+    closed = close(found.operation, answer, policy, now)
     if closed is None:
         return None
     booked = _reversed_parent(found, closed, now)
@@ -51,11 +51,11 @@ def settle(found: Situation, answer: Answer, policy: Policy, now: int) -> Change
     )
 
 
-def close(operation: Operation, answer: Answer, payment: PaymentRow, policy: Policy, now: int) -> Operation | None:
-    """The operation of a payment as the answer leaves it; None where the answer no longer counts."""
+def close(operation: Operation, answer: Answer, policy: Policy, now: int) -> Operation | None:
+    """The operation as the answer leaves it; None where the answer no longer counts."""
     if not _counts(operation.status, answer):
         return None
-    status = _status(operation, answer, payment, policy)
+    status = _status(operation, answer, policy)
     return msgspec.structs.replace(
         operation,
         status=status,
@@ -86,7 +86,7 @@ def moved_money(answer: Answer) -> bool:
     return answer.result == "succeeded" or answer.must_reverse
 
 
-def _status(operation: Operation, answer: Answer, payment: PaymentRow, policy: Policy) -> OperationStatus:
+def _status(operation: Operation, answer: Answer, policy: Policy) -> OperationStatus:
     match answer.result:
         case "succeeded":
             return "succeeded"
@@ -95,7 +95,7 @@ def _status(operation: Operation, answer: Answer, payment: PaymentRow, policy: P
         case "unknown":  # an order moves no money before its payer approves it: silence leaves no doubt
             return "failed" if operation.kind == "order" else "unknown"
         case "declined" | "failed":  # what has to be taken back is asked for again, so often
-            again = is_owed(operation, payment) and operation.checks < len(policy.release_us)
+            again = is_owed(operation) and operation.checks < len(policy.release_us)
             return "unknown" if again else answer.result
         case _:
             assert_never(answer.result)

@@ -55,10 +55,10 @@ def test_what_is_pending_is_no_task_however_long() -> None:
     assert (change.task, change.payment.pending_reason, call.pending_reason) == (None, "ECHECK", "ECHECK")
     policy = msgspec.structs.replace(POLICY, unknown_window_us=60_000_000)
     pending = Answer("unknown", doubt="pending")
-    late = close(operation("capture", checks=10**6), pending, payment(), policy, NOW)
+    late = close(operation("capture", checks=10**6), pending, policy, NOW)
     assert late is not None
     assert late.lease_until == NOW + PENDING_MAX_US
-    first = close(operation("capture"), pending, payment(), policy, NOW)
+    first = close(operation("capture"), pending, policy, NOW)
     assert first is not None
     assert first.lease_until == max(NOW, SENT_AT + policy.call_timeout_us) + policy.unknown_window_us
 
@@ -77,7 +77,7 @@ def test_silence_keeps_what_was_said_and_an_end_forgets_it() -> None:
 )
 def test_what_is_refused_after_all_is_pending_no_more(said: Answer) -> None:
     waiting = operation("void", pending_reason="PENDING", status="unknown")
-    refused = close(waiting, said, payment("in_review"), BOUNDED, NOW)
+    refused = close(waiting, said, BOUNDED, NOW)
     assert refused is not None
     assert (refused.status, refused.pending_reason, refused.checks) == ("unknown", None, 1)
 

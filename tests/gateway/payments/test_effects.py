@@ -6,11 +6,11 @@ import pytest
 
 from connectors.processors.contract import CallResult
 from gateway.books.operations import OperationKind
-from gateway.payments.changes import NextOperation, anew
+from gateway.payments.changes import Change, NextOperation, anew
 from schemas.payments import LastRefusal
 from schemas.states import STATES, PaymentState
 from schemas.times import from_micros
-from tests.gateway.payments.situations import NOW, answered, operation
+from tests.gateway.payments.situations import NOW, POLICY, answered, operation
 
 RESULTS: tuple[CallResult, ...] = get_args(CallResult)
 
@@ -238,14 +238,32 @@ def test_once_it_is_released_the_payment_is_declined_for_the_captures_reason() -
     assert (unexplained.state, unexplained.decline_code) == ("declined", None)
 
 
-def test_a_refused_release_of_the_rest_leaves_it_captured_in_part_and_the_capture_answered() -> None:
-    void = operation("void", amount=200)
-    change = answered("void", "declined", "partially_captured", operation=void, amount_captured=300)
+def test_a_refused_release_of_the_rest_goes_on_and_then_is_a_task_that_the_merchant_sees() -> None:
+    def refused(checks: int) -> Change:
+        void = operation("void", amount=200, checks=checks)
+        return answered("void", "declined", "partially_captured", operation=void, amount_captured=300)
+
+    waits, change = refused(0), refused(len(POLICY.release_us))
+    assert (waits.waiting, waits.task, waits.payment.last_refusal) == (True, None, None)
     assert (change.payment.state, change.refused, change.waiting, change.rests) == (
         "partially_captured",
         False,
         False,
         True,
     )
-    assert change.events[0] == "payment.void_declined"
+    assert (change.task, change.events[0]) == ("void_refused", "payment.void_declined")
     assert change.payment.refused() == LastRefusal("void", "processor_unavailable", from_micros(NOW))
+
+
+@pytest.mark.parametrize(
+    ("state", "processor", "amount"),
+    [("partially_captured", "visa", 200), ("partially_captured", "mastercard", 500), ("in_review", "visa", 500)],
+)
+def test_a_void_that_is_done_anew_is_of_what_is_held_by_now(
+    state: PaymentState, processor: str, amount: int
+) -> None:
+    """A part may have been captured since; at another processor an approval that came late holds all of it."""
+    void = operation("void", processor=processor)
+    change = answered("void", "not_found", state, amount_captured=300, operation=void)
+    assert change.next is not None
+    assert (change.next.kind, change.next.amount) == ("void", amount)
