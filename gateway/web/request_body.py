@@ -67,9 +67,13 @@ def convert(given: dict[str, str], kind: type[Any]) -> Any:
     """Query parameters as `kind`. Raises `InvalidFields`."""
     _check_nul(given, "$")
     try:
-        return msgspec.convert(given, kind, strict=False)
+        converted = msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidFields(field_error(str(error))) from None
+    whole = {name: value for name in given if isinstance(value := getattr(converted, name, None), int)}
+    if odd := [name for name, value in whole.items() if str(value) != given[name]]:  # as 1e2 and 100.0 are
+        raise InvalidFields(*[FieldError(f"$.{name}", "Not a whole number in digits.") for name in odd])
+    return converted
 
 
 def field_error(text: str) -> FieldError:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.problems import Problem
 from gateway.refusals import InvalidFields
 from gateway.web.errors import problem_of
-from gateway.web.request_body import DEPTH_MAX, BodyDecoder, field_error, parse
+from gateway.web.request_body import DEPTH_MAX, BodyDecoder, convert, field_error, parse
 
 SECRET = "4111 1111 1111 1111"
 
@@ -103,3 +103,16 @@ def test_no_text_that_was_sent_comes_back(text: str) -> None:
 
 def test_a_message_we_do_not_know_keeps_its_path() -> None:
     assert field_error("Something else - at `$.a.b`").path == "$.a.b"
+
+
+class Numbered(msgspec.Struct, forbid_unknown_fields=True):
+    limit: int = 20
+    reference: str | None = None
+
+
+@pytest.mark.parametrize("odd", ["1e2", "1E1", "100.0", "5.00", "100e-1", "-0", "+5", "05", " 5", "1_0", "0x10"])
+def test_a_number_in_a_query_is_written_in_digits(odd: str) -> None:
+    with pytest.raises(InvalidFields) as refused:
+        convert({"limit": odd}, Numbered)
+    assert [error.path for error in refused.value.errors] == ["$.limit"]
+    assert convert({"limit": "100", "reference": odd}, Numbered) == Numbered(100, odd)  # a text may be anything
