@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, Connection, Index, bindparam, select, upda
 from gateway.books.sql import Statement
 from gateway.books.tables import ABOVE_ALL_IDS, Int32, Micros, struct_of, table_of
 
-# A void or a reversal that we owe was refused for good; a processor tells of other money or ids than were asked.
-TaskKind = Literal["void_refused", "reversal_refused", "mismatch"]
+# A void, reversal or refund that we owe was refused for good; a processor tells of other money or ids than asked.
+TaskKind = Literal["void_refused", "reversal_refused", "refund_refused", "mismatch"]
 Resolution = Literal["released", "lapsed", "retry"]  # a person's word
 TaskOutcome = Literal[Resolution, "settled"]  # `settled`: it ended by itself after all, by a processor's word
 TaskStatus = Literal["open", "resolved"]
@@ -18,8 +18,8 @@ TaskStatus = Literal["open", "resolved"]
 class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `tasks`. Times in microseconds UTC; from `outcome` on null while it is open.
 
-    `operation_id`: the call that found no end. `about_id`: the operation whose money it is about, which a void or
-    reversal would take back. `tried`: how often.
+    `operation_id`: the call that found no end. `about_id`: the operation whose money it is about, which a void,
+    reversal or refund would give back. `tried`: how often.
     """
 
     id: str

@@ -258,10 +258,13 @@ def holds_money(state: PaymentState, hold: Hold = "authorized") -> bool:
             assert_never(state)
 
 
-def about(operation: Operation) -> str:
-    """The id of the operation whose money one is about: that of its parent, where it takes that back."""
-    takes_back = operation.kind in ("void", "reversal")
-    return (operation.parent_id if takes_back else None) or operation.id
+def about(operation: Operation, task: TaskKind | None = None) -> str:
+    """The id of the operation whose money one is about: that of its parent, where it takes or gives that back.
+
+    What a refund of unknown end (no `task`, or another) is about is itself.
+    """
+    gives_back = operation.kind in ("void", "reversal") or task == "refund_refused"
+    return (operation.parent_id if gives_back else None) or operation.id
 
 
 def settled_by(change: Change) -> set[str]:
@@ -271,10 +274,17 @@ def settled_by(change: Change) -> set[str]:
         closed = update.operation
         if update.from_status == "unknown" and closed.finished_at is not None:
             settled.add(closed.id)
-        uses_up = closed.kind == "capture" and not holds_money(change.payment.state)
-        if closed.status == "succeeded" and closed.parent_id and (uses_up or about(closed) != closed.id):
+        ends = _takes_all(closed, change.payment) or about(closed) != closed.id
+        if closed.status == "succeeded" and closed.parent_id and ends:
             settled.add(closed.parent_id)
     return settled
+
+
+def _takes_all(closed: Operation, payment: PaymentRow) -> bool:
+    """Whether nothing is left to release after a capture, or to give back after a refund."""
+    if closed.kind == "refund":
+        return payment.amount_refunded == payment.amount_captured
+    return closed.kind == "capture" and not holds_money(payment.state)
 
 
 def _left(effect: Effect, policy: Policy, now: int, *, in_flight: bool) -> PaymentRow:

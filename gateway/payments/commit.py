@@ -328,7 +328,7 @@ def _keep_tasks(conn: Connection, change: Change) -> None:
         kind=change.task,
         payment_id=operation.payment_id,
         operation_id=operation.id,
-        about_id=about(operation),
+        about_id=about(operation, change.task),
         tried=operation.checks + (operation.finished_at is not None),
         opened_at=now,
     )

@@ -298,7 +298,7 @@ def _given_back(found: Situation, part: Operation, refund: RefundRow) -> Effect:
 def _refund_refused(payment: PaymentRow, closed: Operation, refund: RefundRow) -> Effect:
     """The refund ends with what was given back before: nothing, unless it took several calls.
 
-    Where money moved, its request is not told that it was refused.
+    Where money moved, its request is not told that it was refused. One of ours is a person's to end.
     """
     told = _refused(payment, "refund", closed)
     code = closed.decline_code or "processor_unavailable"
@@ -307,7 +307,8 @@ def _refund_refused(payment: PaymentRow, closed: Operation, refund: RefundRow) -
     else:
         ended = msgspec.structs.replace(refund, status="failed")
     ended = msgspec.structs.replace(ended, decline_code=code)
-    return Effect(told, None, ended, (refund_type(ended.status),), refused=ended.status == "failed")
+    effect = Effect(told, None, ended, (refund_type(ended.status),), refused=ended.status == "failed")
+    return msgspec.structs.replace(effect, task="refund_refused") if closed.requested_by is None else effect
 
 
 # --- reversals ----------------------------------------------------------------------------------------------

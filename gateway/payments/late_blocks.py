@@ -59,20 +59,19 @@ def act_upon(conn: Connection, policy: Policy, block: LateBlock) -> Committed:
     return commit(conn, policy, change_of(payment, _release(conn, payment), policy, now))
 
 
-def decide_late(
-    conn: Connection, policy: Policy, payment: PaymentRow, decision: ReviewOutcome, by: str
-) -> Committed:
+def decide_late(conn: Connection, policy: Policy, payment: PaymentRow, decision: ReviewOutcome) -> Committed:
     """Carry out the decision about a payment that was taken before its block came.
 
     approve → it stays as it is; reject → all that is left of it is refunded. A refund that the processor refuses
-    changes nothing about the decision: the payment shows it as `last_refusal`. Raises `OperationOpen`.
+    changes nothing about the decision: the payment shows it as `last_refusal`, and it is a task.
+    Raises `OperationOpen`.
     """
     match decision:
         case "approve":
             return Committed(payment)
         case "reject":
             check_at_rest(conn, payment, allowed=True)
-            return give_back_rest(conn, policy, payment, REASON, by) or Committed(payment)
+            return give_back_rest(conn, policy, payment, REASON) or Committed(payment)
         case _:
             assert_never(decision)
 

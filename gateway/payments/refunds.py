@@ -39,16 +39,17 @@ def begin_refund(
     return begun
 
 
-def give_back_rest(
-    conn: Connection, policy: Policy, payment: PaymentRow, reason: str, by: str
-) -> Committed | None:
-    """Write the refund of all that is left of a payment at rest, for the account `by`; None where nothing is."""
+def give_back_rest(conn: Connection, policy: Policy, payment: PaymentRow, reason: str) -> Committed | None:
+    """Write the refund that we owe of all that is left of a payment at rest; None where nothing is.
+
+    Nobody asks for it: where the processor refuses, it is a task.
+    """
     left = payment.amount_captured - payment.amount_refunded
-    return _begin(conn, policy, payment, left, reason, by)
+    return _begin(conn, policy, payment, left, reason, None)
 
 
 def _begin(
-    conn: Connection, policy: Policy, payment: PaymentRow, amount: int, reason: str | None, by: str
+    conn: Connection, policy: Policy, payment: PaymentRow, amount: int, reason: str | None, by: str | None
 ) -> Committed | None:
     now = now_micros()
     refund = _new_refund(payment, amount, reason, now)

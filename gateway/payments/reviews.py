@@ -38,7 +38,7 @@ def begin_decision(
     payment = existing_payment(conn, review.payment_id)
     add_label(conn, payment, LABEL_OF[decision], "review")
     if review.kind == "late":
-        return decide_late(conn, policy, payment, decision, decided_by)
+        return decide_late(conn, policy, payment, decision)
     effect = _of_unsent(conn, payment, decision) if payment.is_unsent() else _of_held(conn, payment, decision)
     return commit(conn, policy, change_of(payment, effect, policy, now_micros()))
 

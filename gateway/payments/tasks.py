@@ -1,8 +1,11 @@
 """Tasks resolved: a person has asked the processor what became of money that no machine could end.
 
 released  the processor says that nothing is held or taken any more: the books follow
-lapsed    the hold has run out, or will, and no record of the processor tells: the books follow
+lapsed    the hold has run out, or will, and no record of the processor tells: the books follow. What it will not
+          give back stays taken
 retry     it is asked for again, as often as before
+
+A refund that was refused has ended: what was owed by it is given back by another one.
 """
 
 from typing import assert_never
@@ -15,9 +18,10 @@ from gateway.books.engine import announce
 from gateway.books.operations import Operation, OperationOpen, select_open, select_operation, update_operation
 from gateway.books.payments import existing_payment, update_payment
 from gateway.books.tasks import Resolution, TaskRow, resolve_task, select_task
-from gateway.payments.captures import WrongState
+from gateway.payments.captures import WrongState, check_at_rest
 from gateway.payments.changes import about
 from gateway.payments.commit import Committed, apply, task_line
+from gateway.payments.refunds import give_back_rest
 from gateway.policy import Policy
 from gateway.refusals import NoSuchObject
 from schemas.times import now_micros, steady_micros
@@ -36,19 +40,49 @@ def resolve(
         raise NoSuchObject
     if not resolve_task(conn, task.id, outcome, reason, resolved_by, now):
         raise WrongState("It is resolved already.")
-    operation = _opened_again(conn, task)
-    match outcome:
-        case "released" | "lapsed":
-            step = apply(conn, policy, operation.id, _word_of(operation, f"{outcome}: {task.id}"))
-        case "retry":
-            step = Committed(update_payment(conn, existing_payment(conn, task.payment_id)))
-        case _:
-            assert_never(outcome)
+    if task.kind == "refund_refused":
+        step = _refund(conn, policy, task, outcome)
+    else:
+        step = _of_open_call(conn, policy, task, outcome)
     resolved = msgspec.structs.replace(
         task, outcome=outcome, reason=reason, resolved_by=resolved_by, resolved_at=now
     )
     announce(conn, task_line("task.resolved", resolved, now))
     return resolved, step
+
+
+def _of_open_call(conn: Connection, policy: Policy, task: TaskRow, outcome: Resolution) -> Committed:
+    operation = _opened_again(conn, task)
+    match outcome:
+        case "released" | "lapsed":
+            return apply(conn, policy, operation.id, _word_of(operation, _detail(task, outcome)))
+        case "retry":
+            return Committed(update_payment(conn, existing_payment(conn, task.payment_id)))
+        case _:
+            assert_never(outcome)
+
+
+def _refund(conn: Connection, policy: Policy, task: TaskRow, outcome: Resolution) -> Committed:
+    """What is left of a payment given back by another refund, unless its money stays where it is."""
+    payment = existing_payment(conn, task.payment_id)
+    check_at_rest(conn, payment, allowed=True)
+    match outcome:
+        case "lapsed":
+            return Committed(payment)
+        case "retry":
+            return give_back_rest(conn, policy, payment, task.kind) or Committed(payment)
+        case "released":
+            step = give_back_rest(conn, policy, payment, task.kind) or Committed(payment)
+            given_back = Answer("succeeded", detail=_detail(task, outcome))
+            while step.to_send is not None:  # of several captures one after the other
+                step = apply(conn, policy, step.to_send.id, given_back)
+            return step
+        case _:
+            assert_never(outcome)
+
+
+def _detail(task: TaskRow, outcome: Resolution) -> str:
+    return f"{outcome}: {task.id}"
 
 
 def _opened_again(conn: Connection, task: TaskRow) -> Operation:

@@ -94,11 +94,17 @@ def _status(operation: Operation, answer: Answer, policy: Policy) -> OperationSt
             return "failed"
         case "unknown":  # an order moves no money before its payer approves it: silence leaves no doubt
             return "failed" if operation.kind == "order" else "unknown"
-        case "declined" | "failed":  # what has to be taken back is asked for again, so often
-            again = is_owed(operation) and operation.checks < len(policy.release_us)
+        case "declined" | "failed":  # so often what we owe is asked for again
+            again = _goes_on(operation, answer) and operation.checks < len(policy.release_us)
             return "unknown" if again else answer.result
         case _:
             assert_never(answer.result)
+
+
+def _goes_on(operation: Operation, answer: Answer) -> bool:
+    """Whether a no does not end a call: it must succeed, or it is a refund of ours that reached nobody."""
+    ours = operation.kind == "refund" and operation.requested_by is None
+    return is_owed(operation) or (ours and not answer.sent)
 
 
 def _checks(operation: Operation, status: OperationStatus, answer: Answer) -> int:

@@ -21,8 +21,8 @@ blueprint = Blueprint("tasks", __name__)
 class TaskView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A task. `operation`: the call that found no end; `tried`: how often. From `outcome` on absent while open.
 
-    `kind`: a void or a reversal that we owe is refused for good, or the processor tells of other money or ids than
-    were asked (`mismatch`). `outcome`: a person's; `settled` where the processor's word ended it after all.
+    `kind`: a void, reversal or refund that we owe is refused for good, or the processor tells of other money or
+    ids than were asked (`mismatch`). `outcome`: a person's; `settled` where its word ended it after all.
     """
 
     id: str
@@ -51,7 +51,7 @@ class TaskResolution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a person found out at the processor.
 
     `released`: its records show that nothing is held or taken any more. `lapsed`: the hold runs out by itself, and
-    no record tells. `retry`: ask for it again.
+    no record tells; what was to be given back stays taken. `retry`: ask for it again.
     """
 
     outcome: Resolution

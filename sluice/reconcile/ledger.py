@@ -10,6 +10,8 @@ import msgspec
 from connectors.processors.registry import CAPABILITIES
 from gateway.books.operations import Operation
 
+TAKING_BACK = ("void", "reversal")
+
 
 class ProcessorRecord(msgspec.Struct, frozen=True):
     """A row of the sandbox's ledger. `amount` in minor units; `of`: the id of the row that it follows."""
@@ -86,13 +88,15 @@ def not_in_the_books(row: ProcessorRecord) -> str:
 
 
 def released_by_hand(ours: Mapping[str, Operation], applied: Iterable[ProcessorRecord]) -> dict[int, str]:
-    """The rows by which somebody released, past us, what a void of ours found released.
+    """The rows by which somebody released or gave back, past us, what a call of ours found, or a person said.
 
     Each with the id of the operation that it took back.
     """
     requests = {row.id: row.request_id for row in applied}
-    released = {o.parent_id for o in ours.values() if o.kind in ("void", "reversal") and o.status == "succeeded"}
-    unknown = [row for row in applied if row.request_id not in ours and row.operation in ("void", "reversal")]
+    happened = [o for o in ours.values() if o.status == "succeeded"]
+    released = {o.parent_id for o in happened if o.kind in TAKING_BACK}
+    released |= {o.parent_id for o in happened if o.kind == "refund" and o.id not in requests.values()}
+    unknown = [row for row in applied if row.request_id not in ours and row.operation in (*TAKING_BACK, "refund")]
     found = {row.id: requests.get(row.of or 0, "") for row in unknown}
     return {id: request_id for id, request_id in found.items() if request_id in released}
 

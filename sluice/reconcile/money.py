@@ -7,9 +7,7 @@ import msgspec
 
 from connectors.processors.registry import CAPABILITIES
 from gateway.books.operations import Operation
-from sluice.reconcile.ledger import ProcessorRecord, lapses
-
-TAKEN_BACK = ("void", "reversal")
+from sluice.reconcile.ledger import TAKING_BACK, ProcessorRecord, lapses
 
 
 class HeldAndDue(msgspec.Struct, frozen=True):
@@ -38,15 +36,17 @@ def by_processors(
     """
     ours = {operation.id: operation for operation in operations}
     applied = [row for row in rows if row.status == "applied"]
-    undone = {row.of for row in applied if row.operation in TAKEN_BACK}
+    undone = {row.of for row in applied if row.operation in TAKING_BACK}
     standing = [row for row in applied if row.id not in undone]
     captured: Counter[int | None] = Counter()
     for row in standing:
         captured[row.of] += row.amount if row.operation == "capture" else 0
+    requests = {row.id: row.request_id for row in applied}
     let_go = _let_go(ours.values()) | set(lapsed)
     found: defaultdict[str, HeldAndDue] = defaultdict(HeldAndDue)
     for row in standing:
-        if operation := ours.get(row.request_id):
+        # What was given back past us counts for the capture that it follows.
+        if operation := ours.get(row.request_id) or ours.get(requests.get(row.of or 0, "")):
             left = 0 if operation.id in let_go else row.amount - captured[row.id]
             found[operation.payment_id] = found[operation.payment_id].plus(_money(row, left))
     return dict(found)

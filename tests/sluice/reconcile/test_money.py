@@ -101,3 +101,13 @@ def test_what_a_person_said_needs_no_record_and_its_money_is_compared(outcome: s
 def test_a_hold_that_is_a_persons_task_is_no_difference_beside() -> None:
     declined = operation("op_a", kind="authorize", amount=1000, status="declined")
     assert list(differences([declined], [HOLD], CUT, {"op_a": "open"})) == []
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_what_was_given_back_by_hand_counts_once_a_person_said_so(said: bool) -> None:
+    taken = [authorized(), following("op_c", "capture", 300)]
+    ours = operation("op_r", kind="refund", amount=300, parent_id="op_c")
+    by_hand = record(3, "their_desk", "refund", 300, of=2)
+    operations, rows = [*taken, *([ours] if said else [])], [HOLD, PART, by_hand]
+    assert money(operations, rows) == HeldAndDue(held=700)
+    assert (list(differences(operations, rows, CUT)) == []) == said
