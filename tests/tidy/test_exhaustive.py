@@ -88,7 +88,7 @@ SETS = {
     "task resolution": (
         "gateway/books/tasks.py",
         'Resolution = Literal["released", "lapsed", "retry"]',
-        {"payments/tasks.py:resolve"},
+        {"payments/tasks.py:_of_open_call", "payments/tasks.py:_refund"},
     ),
     "payment method": (
         "gateway/payments/create.py",
