@@ -87,13 +87,20 @@ class RecordReader:
         self.bookmarks: dict[Place, Bookmark] = {}
         self.ends: dict[Place, int] = {}
 
-    def add(self, place: Place, start: Bookmark | None = None) -> None:
-        """Read `place` on from `start`, or from its earliest record. Raises `OffsetGone`, `KafkaException`."""
+    def add(self, place: Place, start: Bookmark | None = None, since_ms: int | None = None) -> None:
+        """Read `place` on from `start`, or from its earliest record. Raises `OffsetGone`, `KafkaException`.
+
+        With `since_ms` (Kafka's time) from the first record of then or later, unless `start` is an earlier one.
+        """
         low, high = self._bounds(place)
         self.ends[place] = high
+        mark = start or Bookmark(low)
+        if since_ms is not None:
+            since = self._offset_at(place, since_ms, high)
+            mark = start if start and start.offset <= since else Bookmark(since)
         # Assigned by the next poll: a broker answers a connection's requests in order, so the request for the next
         # partition's bounds would wait behind a fetch of this one, which waits half a second for records.
-        self._added.append(self._entered(place, self._within(place, start or Bookmark(low), low, high), low))
+        self._added.append(self._entered(place, self._within(place, mark, low, high), low))
 
     def poll(self, wait_s: float = WAIT_S, gather_s: float = 0) -> list[Record]:
         """The available records; waits up to `wait_s` for the first, then `gather_s` for more.
@@ -202,13 +209,15 @@ class RecordReader:
 
     def _back_in_time(self, place: Place, mark: Bookmark, low: int, high: int) -> Bookmark:
         """Where to read on in a log that lost the records before a bookmark: every later one is new."""
-        back = low
-        if mark.read_ms is not None:
-            wanted = TopicPartition(*place, max(0, mark.read_ms - BACK_MS))
-            (found,) = self._consumer.offsets_for_times([wanted], timeout=ASK_S)
-            back = found.offset if found.offset >= 0 else high
+        back = low if mark.read_ms is None else self._offset_at(place, mark.read_ms - BACK_MS, high)
         log.error("log.replaced", topic=place[0], partition=place[1], offset=mark.offset, end=high, back_to=back)
         return Bookmark(back)
+
+    def _offset_at(self, place: Place, moment_ms: int, high: int) -> int:
+        """The offset of the first record of a moment or later; `high`, the end, where none is."""
+        wanted = TopicPartition(*place, max(0, moment_ms))
+        (found,) = self._consumer.offsets_for_times([wanted], timeout=ASK_S)
+        return found.offset if found.offset >= 0 else high
 
     def _bounds(self, place: Place) -> tuple[int, int]:
         until = time.monotonic() + ASK_S

@@ -124,6 +124,30 @@ def test_a_restart_that_lost_nothing_repeats_nothing(new_topic: Callable[..., st
     resumed.close()
 
 
+@pytest.mark.parametrize(
+    ("start", "since_ms", "first"),
+    [
+        (None, 2_000, "two"),
+        (Bookmark(0), 2_000, "one"),
+        (Bookmark(2, 2_000), 1_000, "one"),
+        (Bookmark(2, 2_000), 9_000, "three"),
+        (None, 9_000, "later"),
+    ],
+)
+def test_it_reads_from_the_earlier_of_a_bookmark_and_a_moment(
+    new_topic: Callable[..., str], kafka: str, start: Bookmark | None, since_ms: int, first: str
+) -> None:
+    topic, reader, client = new_topic(), RecordReader(kafka), producer(kafka)
+    for number, value in enumerate(("one", "two", "three"), 1):
+        client.produce(topic, value.encode(), timestamp=1_000 * number, partition=0)
+    assert client.flush(60) == 0
+    reader.add((topic, 0), start, since_ms)
+    client.produce(topic, b"later", timestamp=8_000, partition=0)
+    assert client.flush(60) == 0
+    assert values(read(reader, lambda records: bool(records)), (topic, 0))[0] == first
+    reader.close()
+
+
 def test_a_broker_that_goes_away_again_ends_nobody(
     tmp_path: Path,
     class_path: list[Path],
