@@ -1,9 +1,12 @@
 """What the gateway measures: requests, calls to processors, and what waits for Kafka. Prometheus metrics."""
 
+from time import monotonic
+
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 
 BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+LOGGED_EVERY_S = 1.0
 
 log = structlog.get_logger()
 
@@ -40,23 +43,33 @@ class ProcessorMetrics:
 
 
 class InboxMetrics:
-    """What came over Kafka and was not obeyed, by the field that could not be believed."""
+    """What came over Kafka and was not obeyed, by the field that could not be believed.
+
+    All of it is counted, and logged once in `LOGGED_EVERY_S` per field: a flood of lines would stop payments.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         about = "Verdicts that do not fit the payment they name."
         self.verdicts = Counter("sluice_verdicts_refused", about, ("field",), registry=registry)
         about = "Rules and list entries with impossible values."
         self.controls = Counter("sluice_controls_refused", about, ("field",), registry=registry)
+        self._logged: dict[tuple[str, str], float] = {}
 
     def refuse_verdict(self, field: str) -> None:
         """Count and log a verdict that is not believed."""
         self.verdicts.labels(field).inc()
-        log.warning("verdict.refused", field=field)
+        self._log("verdict.refused", field)
 
     def refuse_control(self, field: str) -> None:
         """Count and log a control that is not obeyed."""
         self.controls.labels(field).inc()
-        log.warning("control.refused", field=field)
+        self._log("control.refused", field)
+
+    def _log(self, event: str, field: str) -> None:
+        moment = monotonic()
+        if moment - self._logged.get((event, field), -LOGGED_EVERY_S) >= LOGGED_EVERY_S:
+            self._logged[event, field] = moment
+            log.warning(event, field=field)
 
 
 class OutboxMetrics:
