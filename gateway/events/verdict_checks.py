@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.books.payments import PaymentRow
 from schemas.fraud import Verdict
-from schemas.times import AHEAD_MAX, as_utc, from_micros, now_micros, to_micros
+from schemas.times import AHEAD_MAX, as_utc, from_micros, now_micros, steady_micros, to_micros
 
 REASONS_MAX = 50
 FEATURES_MAX = 1_000
@@ -52,7 +52,8 @@ def impossible_field(verdict: Verdict) -> str | None:
         return "source"
     if verdict.score is not None and not 0 <= verdict.score <= 1:
         return "score"
-    if as_utc(verdict.recorded_at) > from_micros(now_micros()) + AHEAD_MAX:
+    latest = from_micros(max(now_micros(), steady_micros())) + AHEAD_MAX  # our own clock may have been set back
+    if as_utc(verdict.recorded_at) > latest:
         return "recorded_at"
     if len(verdict.reasons) > REASONS_MAX or not _are_texts(verdict.reasons):
         return "reasons"

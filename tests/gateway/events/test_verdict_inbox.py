@@ -11,11 +11,12 @@ from confluent_kafka import Producer
 
 from connectors.kafka import producer
 from gateway.books.payments import PaymentRow
+from gateway.events import verdict_checks
 from gateway.events.verdict_inbox import MISSED_MAX, VerdictInbox, VerdictListener
 from schemas.events import encode, new_event
 from schemas.fraud import Outcome, Verdict
 from schemas.ids import new_id
-from schemas.times import from_micros, now
+from schemas.times import from_micros, now, now_micros
 from schemas.topics import RISK
 from tests.gateway.payments import situations
 from tests.gateway.payments.conftest import verdict
@@ -202,6 +203,12 @@ async def test_after_some_missed_verdicts_only_a_probe_waits(verdicts: VerdictIn
     assert await verdicts.wait(new_payment(), 60) is None
     assert not probe.done()
     probe.cancel()
+
+
+def test_what_was_recorded_before_our_clock_was_set_back_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict_checks, "now_micros", lambda: now_micros() - 3_600_000_000)
+    told = msgspec.structs.replace(verdict("pay_1", "block"), recorded_at=now())
+    assert verdict_checks.impossible_field(told) is None
 
 
 async def test_a_broken_broker_keeps_nobody_from_starting() -> None:
