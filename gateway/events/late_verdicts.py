@@ -1,6 +1,7 @@
 """Verdicts that nobody waits for any more, on their way into the books; what blocks a payment is acted upon there.
 
-They wait here while the books take nothing: a full disk, or a database that is away, makes no block forgotten.
+They wait here while the books take nothing, some thousand at most, and the others in Kafka: a full disk makes no
+block forgotten.
 """
 
 import asyncio
@@ -24,8 +25,7 @@ from schemas.times import steady_micros
 
 BATCH = 100  # in one transaction, which runs on the event loop
 AGAIN_S = 1.0
-LEARNED_MAX = 10_000  # waiting verdicts, from which on those that block nothing are dropped,
-BLOCKS_MAX = 20_000  # and from which on all are
+WAITING_MAX = 1_000  # verdicts, from which on no more are read
 
 log = structlog.get_logger()
 
@@ -61,6 +61,7 @@ class LateVerdicts:
             on_late=lambda verdicts: self._add(verdicts, met=True),
             on_unclaimed=lambda verdicts: self._add(verdicts, met=False),
             on_refused=self._on_refused,
+            has_room=lambda: len(self._waiting) < WAITING_MAX,
         )
 
     async def close(self) -> None:
@@ -70,15 +71,7 @@ class LateVerdicts:
             pass
 
     def _add(self, verdicts: Iterable[Verdict], *, met: bool) -> None:
-        dropped = 0
-        for verdict in verdicts:
-            most = BLOCKS_MAX if verdict.outcome == "block" else LEARNED_MAX
-            if len(self._waiting) < most:
-                self._waiting.append(LateVerdict(verdict, met))
-            else:
-                dropped += 1
-        if dropped:
-            log.warning("verdicts.dropped", verdicts=dropped)
+        self._waiting.extend(LateVerdict(verdict, met) for verdict in verdicts)
         self._added.set()
 
     async def _run(self) -> None:

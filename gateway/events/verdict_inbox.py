@@ -5,6 +5,7 @@ verdict that is impossible, or does not fit the payment it names, is refused, an
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, cast
@@ -29,6 +30,7 @@ VERDICTS_MAX = 4  # on one payment that does not wait yet; whoever can write may
 MISSED_MAX = 5  # late verdicts in a row after which payments stop waiting
 PROBE_S = 1.0  # from then on one payment per second waits, to find out whether the flow is back
 BATCH = 500
+MANY = 100  # records at once; then it rests for as long as they took, or payments would hardly get a turn
 
 
 class VerdictListener(msgspec.Struct, frozen=True):
@@ -37,7 +39,11 @@ class VerdictListener(msgspec.Struct, frozen=True):
     `on_late`: those that came after their payment gave up. `on_unclaimed`: those that block a payment which this
     process has not met; it may have been judged before a restart, or by another gateway. `on_refused`: the field
     of a verdict that does not fit its payment.
+
+    `has_room`, asked by a thread: False while too many wait for the books.
     """
+
+    has_room: Callable[[], bool]
 
     on_late: Callable[[list[Verdict]], object]
     on_unclaimed: Callable[[list[Verdict]], object]
@@ -102,7 +108,13 @@ class VerdictInbox:
         self._probed_at = monotonic()
         return True
 
-    def _deliver(self, verdicts: list[Verdict]) -> None:
+    def _deliver(self, verdicts: list[Verdict], delivered: threading.Event) -> None:
+        try:
+            self._sort(verdicts)
+        finally:
+            delivered.set()
+
+    def _sort(self, verdicts: list[Verdict]) -> None:
         late, unclaimed = [], []
         for verdict in self._possible(verdicts):
             waiter = self._waiting.get(verdict.payment)
@@ -153,13 +165,24 @@ class VerdictInbox:
             client.close()
 
     def _accept(self, topic: TopicInbox, messages: list[Message], behind: set[int]) -> None:
-        verdicts = list(_readable(messages))
-        if verdicts:
-            topic.in_loop(self._deliver, verdicts)
+        self._hand_over(topic, messages)
         if behind:  # partitions not yet read to their end of the start
             behind -= {m.partition() for m in messages if m.error()}
             if not behind:
                 topic.catch_up()
+
+    def _hand_over(self, topic: TopicInbox, messages: list[Message]) -> None:
+        """Return once verdicts are delivered and few wait for the books: the others wait in Kafka."""
+        began = monotonic()
+        if verdicts := list(_readable(messages)):
+            delivered = threading.Event()
+            topic.in_loop(self._deliver, verdicts, delivered)
+            while not (delivered.wait(POLL_S) or topic.stopping.is_set()):
+                pass
+            while not (self._listener.has_room() or topic.stopping.wait(POLL_S)):
+                pass
+        if len(messages) >= MANY and topic.is_caught_up():
+            topic.stopping.wait(monotonic() - began)
 
 
 def _size_of(verdicts: Iterable[Verdict]) -> int:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from gateway.events import late_verdicts
-from gateway.events.late_verdicts import BATCH, BLOCKS_MAX, LEARNED_MAX, LateVerdicts, Sifted
+from gateway.events.late_verdicts import BATCH, WAITING_MAX, LateVerdicts, Sifted
 from schemas.fraud import Verdict
 from tests.gateway.payments.conftest import verdict
 from tests.patience import eventually
@@ -96,10 +96,11 @@ async def test_one_that_is_never_taken_stands_in_nobodys_way(late: LateVerdicts,
     disk.poisoned = ""
 
 
-async def test_so_many_wait_and_those_that_block_longest(late: LateVerdicts, disk: Disk) -> None:
-    disk.full = True
-    late.listener().on_late([verdict("pay_allowed", "allow")] * (LEARNED_MAX + 1))
-    assert len(late._waiting) == LEARNED_MAX
-    late.listener().on_late(blocks(BLOCKS_MAX))
-    assert len(late._waiting) == BLOCKS_MAX
-    late._waiting.clear()
+async def test_while_so_many_wait_no_more_is_to_be_read(late: LateVerdicts, disk: Disk) -> None:
+    disk.full, listener = True, late.listener()
+    listener.on_unclaimed(blocks(WAITING_MAX - 1))
+    assert listener.has_room()
+    listener.on_late(blocks(1))
+    assert not listener.has_room()
+    disk.full = False
+    await eventually(listener.has_room)

@@ -46,9 +46,24 @@ class Heard:
         self.late: list[Verdict] = []
         self.unclaimed: list[Verdict] = []
         self.refused: list[str] = []
+        self.room = True
+        self.asked_for_room = 0
 
     def listener(self) -> VerdictListener:
-        return VerdictListener(self.late.extend, self.unclaimed.extend, self.refused.append)
+        return VerdictListener(
+            on_late=self.late.extend,
+            on_unclaimed=self.unclaimed.extend,
+            on_refused=self.refused.append,
+            has_room=self.has_room,
+        )
+
+    def has_room(self) -> bool:
+        self.asked_for_room += 1
+        return self.room
+
+    def blocked(self) -> set[str]:
+        """The payments whose blocks nobody waited for."""
+        return {verdict.payment for verdict in self.unclaimed}
 
 
 def new_payment() -> PaymentRow:
@@ -203,6 +218,19 @@ async def test_after_some_missed_verdicts_only_a_probe_waits(verdicts: VerdictIn
     assert await verdicts.wait(new_payment(), 60) is None
     assert not probe.done()
     probe.cancel()
+
+
+async def test_while_there_is_no_room_no_more_is_read(verdicts: VerdictInbox, flow: Flow, heard: Heard) -> None:
+    first, second = new_payment(), new_payment()
+    heard.room = False
+    await asyncio.to_thread(flow.say, first, "block")
+    await eventually(lambda: first.id in heard.blocked())
+    await asyncio.to_thread(flow.say, second, "block")
+    asked = heard.asked_for_room
+    await eventually(lambda: heard.asked_for_room > asked + 5)
+    assert second.id not in heard.blocked()
+    heard.room = True
+    await eventually(lambda: second.id in heard.blocked())
 
 
 def test_what_was_recorded_before_our_clock_was_set_back_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
