@@ -1,7 +1,7 @@
 """Verdicts that nobody waits for any more, on their way into the books; what blocks a payment is acted upon there.
 
 They wait here while the books take nothing, some thousand at most, and the others in Kafka: a full disk makes no
-block forgotten.
+block forgotten. How far `risk.v1` was read is kept once nothing from before waits.
 """
 
 import asyncio
@@ -15,13 +15,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from connectors.lasting import LastingTask
+from connectors.record_reader import Bookmarks
 from gateway.books.engine import Books
 from gateway.books.payments import select_payment
+from gateway.books.places import keep_places, select_places
 from gateway.books.verdicts import insert_late
 from gateway.events.verdict_checks import judged_payment, wrong_field
 from gateway.events.verdict_inbox import VerdictListener
 from schemas.fraud import Verdict
 from schemas.times import steady_micros
+from schemas.topics import RISK
 
 BATCH = 100  # in one transaction, which runs on the event loop
 AGAIN_S = 1.0
@@ -51,6 +54,7 @@ class LateVerdicts:
         self._books = books
         self._on_refused = on_refused
         self._waiting: deque[LateVerdict] = deque()
+        self._reached: Bookmarks = {}  # to be kept once nothing waits
         self._added = asyncio.Event()
         self._most = BATCH
         self._task = LastingTask(self._run(), "late verdicts")
@@ -61,6 +65,8 @@ class LateVerdicts:
             on_late=lambda verdicts: self._add(verdicts, met=True),
             on_unclaimed=lambda verdicts: self._add(verdicts, met=False),
             on_refused=self._on_refused,
+            kept_places=lambda: self._books.read(select_places, RISK.name),
+            on_reached=self._reach,
             has_room=lambda: len(self._waiting) < WAITING_MAX,
         )
 
@@ -74,13 +80,29 @@ class LateVerdicts:
         self._waiting.extend(LateVerdict(verdict, met) for verdict in verdicts)
         self._added.set()
 
+    def _reach(self, places: Bookmarks) -> None:
+        self._reached = places
+        self._added.set()
+
     async def _run(self) -> None:
         while True:
             await self._added.wait()
             self._added.clear()
-            while self._waiting:
-                if not await self._keep_some():
+            while self._waiting or self._reached:
+                if not await (self._keep_some() if self._waiting else self._keep_reached()):
                     await asyncio.sleep(AGAIN_S)
+
+    async def _keep_reached(self) -> bool:
+        """Keep the place that was reached: nothing from before it waits. False where the books did not take it."""
+        reached = self._reached
+        try:
+            await self._books.write(keep_places, reached)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("places.not_kept", error=type(error).__name__)
+            return False
+        if self._reached is reached:
+            self._reached = {}
+        return True
 
     async def _keep_some(self) -> bool:
         """Store those that wait longest; False where the books did not take them.

@@ -44,7 +44,8 @@ class TopicInbox:
 
     def catch_up(self) -> None:
         """Note, from the thread, that it was."""
-        self.in_loop(self._caught_up.set)
+        if not self.is_caught_up():
+            self.in_loop(self._caught_up.set)
 
     def in_loop(self, fn: Callable[..., object], *args: Any) -> None:
         """Have the event loop call `fn`. `close` waits only so long: the loop may be closed already."""

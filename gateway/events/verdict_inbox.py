@@ -1,20 +1,22 @@
 """Verdicts of the fraud flow: a thread reads all of `risk.v1`, and each verdict goes to the payment that waits.
 
-It is read by assignment, without a group, from ten minutes back: a retry after a restart finds its verdict. A
-verdict that is impossible, or does not fit the payment it names, is refused, and the payment waits on.
+It is read by assignment, without a group, on from the place that the books keep, and the ten minutes before that
+again: what was written while nobody read is acted upon, and a retry after a restart finds its verdict. A verdict
+that is impossible, or does not fit the payment it names, is refused, and the payment waits on.
 """
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from time import monotonic
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import msgspec
 from cachetools import FIFOCache
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
-from connectors.kafka import POLL_S, consumer, offsets_at
+from connectors.kafka import POLL_S
+from connectors.record_reader import Bookmarks, RecordReader, places
+from connectors.records import Place, Record
 from gateway.books.payments import PaymentRow
 from gateway.events.topic_inbox import TopicInbox
 from gateway.events.verdict_checks import JudgedPayment, impossible_field, judged_payment, size_of, wrong_field
@@ -23,14 +25,17 @@ from schemas.fraud import Verdict
 from schemas.times import now_micros
 from schemas.topics import RISK
 
+T = TypeVar("T")
+
 LOOK_BACK_S = 600
+TELL_EVERY_S = 5.0  # how often the books keep the place, at most
+MANY = 100  # records at once; then it rests for as long as they took, or payments would hardly get a turn
+ANSWER_MAX_S = 10.0  # how long they may take to say it; then Kafka is tried anew
 GIVEN_UP_MAX = 20_000  # payments that gave up waiting
 REMEMBERED_BYTES = 100_000_000  # of verdicts whose payments do not wait yet: some 20,000
 VERDICTS_MAX = 4  # on one payment that does not wait yet; whoever can write may say anything first
 MISSED_MAX = 5  # late verdicts in a row after which payments stop waiting
 PROBE_S = 1.0  # from then on one payment per second waits, to find out whether the flow is back
-BATCH = 500
-MANY = 100  # records at once; then it rests for as long as they took, or payments would hardly get a turn
 
 
 class VerdictListener(msgspec.Struct, frozen=True):
@@ -40,9 +45,12 @@ class VerdictListener(msgspec.Struct, frozen=True):
     process has not met; it may have been judged before a restart, or by another gateway. `on_refused`: the field
     of a verdict that does not fit its payment.
 
-    `has_room`, asked by a thread: False while too many wait for the books.
+    `kept_places` says where `risk.v1` is read on; `on_reached` is told how far it was read, and keeps that once
+    nothing from before waits for the books. `has_room`, asked by a thread: False while too much waits for them.
     """
 
+    kept_places: Callable[[], Coroutine[Any, Any, Bookmarks]]
+    on_reached: Callable[[Bookmarks], object]
     has_room: Callable[[], bool]
 
     on_late: Callable[[list[Verdict]], object]
@@ -68,6 +76,9 @@ class VerdictInbox:
         self._given_up: FIFOCache[str, JudgedPayment] = FIFOCache(GIVEN_UP_MAX)
         self._missed = 0  # late verdicts in a row
         self._probed_at = 0.0  # monotonic
+        self._told: Bookmarks = {}
+        self._told_at = monotonic()
+        self._loop = asyncio.get_running_loop()
         self._topic = TopicInbox(bootstrap, "verdicts", self._read_from_broker)
 
     async def ready(self) -> bool:
@@ -153,58 +164,62 @@ class VerdictInbox:
         return wrong is None
 
     def _read_from_broker(self, topic: TopicInbox) -> None:
-        settings: dict[str, Any] = {"enable.partition.eof": True}
-        client = consumer(self._bootstrap, **settings)
+        kept = self._ask(self._listener.kept_places())
+        reader = RecordReader(self._bootstrap, may_expire=[RISK.name])
         try:
-            start = offsets_at(client, RISK.name, now_micros() // 1000 - LOOK_BACK_S * 1000)
-            behind = {place.partition for place in start}
-            client.assign(start)
+            for place in places(self._bootstrap, [RISK.name]):
+                reader.add(place, kept.get(place), _look_back(kept, place))
             while not topic.stopping.is_set():
-                self._accept(topic, _poll(client), behind)
+                self._hand_over(topic, reader.poll(POLL_S))
+                if reader.at_end():
+                    self._tell_places(topic, reader.bookmarks)
+                    topic.catch_up()
         finally:
-            client.close()
+            reader.close()
 
-    def _accept(self, topic: TopicInbox, messages: list[Message], behind: set[int]) -> None:
-        self._hand_over(topic, messages)
-        if behind:  # partitions not yet read to their end of the start
-            behind -= {m.partition() for m in messages if m.error()}
-            if not behind:
-                topic.catch_up()
+    def _ask(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(ANSWER_MAX_S)
 
-    def _hand_over(self, topic: TopicInbox, messages: list[Message]) -> None:
+    def _hand_over(self, topic: TopicInbox, records: list[Record]) -> None:
         """Return once verdicts are delivered and few wait for the books: the others wait in Kafka."""
         began = monotonic()
-        if verdicts := list(_readable(messages)):
+        if verdicts := list(_verdicts_in(records)):
             delivered = threading.Event()
             topic.in_loop(self._deliver, verdicts, delivered)
             while not (delivered.wait(POLL_S) or topic.stopping.is_set()):
                 pass
             while not (self._listener.has_room() or topic.stopping.wait(POLL_S)):
                 pass
-        if len(messages) >= MANY and topic.is_caught_up():
+        if len(records) >= MANY and topic.is_caught_up():
             topic.stopping.wait(monotonic() - began)
+
+    def _tell_places(self, topic: TopicInbox, reached: Bookmarks) -> None:
+        if monotonic() - self._told_at >= TELL_EVERY_S and reached != self._told:
+            self._told_at, self._told = monotonic(), dict(reached)
+            topic.in_loop(self._listener.on_reached, self._told)
 
 
 def _size_of(verdicts: Iterable[Verdict]) -> int:
     return sum(map(size_of, verdicts))
 
 
-def _poll(client: Consumer) -> list[Message]:
-    """The next record and those fetched with it; `consume` alone would delay verdicts until a batch is full."""
-    first = client.poll(POLL_S)
-    return [] if first is None else [first, *client.consume(BATCH - 1, 0)]
+def _look_back(kept: Bookmarks, place: Place) -> int | None:
+    """Since when verdicts are read again (Kafka's time): ten minutes before now, or before the last one read.
+
+    None for a partition that is newer than what was kept: it is read from its start.
+    """
+    if kept and place not in kept:
+        return None
+    now_ms = now_micros() // 1000
+    mark = kept.get(place)
+    read_ms = mark.read_ms if mark else None
+    return min(now_ms, now_ms if read_ms is None else read_ms) - LOOK_BACK_S * 1000
 
 
-def _readable(messages: Iterable[Message]) -> Iterable[Verdict]:
-    for message in messages:
-        error = message.error()
-        if error is not None:
-            if error.code() != KafkaError._PARTITION_EOF:
-                raise KafkaException(error)
-            continue
+def _verdicts_in(records: Iterable[Record]) -> Iterable[Verdict]:
+    for record in records:
         try:
-            headers = cast(list[tuple[str, bytes]] | None, message.headers())  # the stub also allows a dict
-            data = decode(headers, message.value()).data
+            data = decode(record.headers, record.value).data
         except Unreadable:
             continue  # the flows send such a record to the dead letters; its payment waits in vain
         if isinstance(data, Verdict):

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from connectors.record_reader import Bookmark, Bookmarks
 from gateway.events import late_verdicts
-from gateway.events.late_verdicts import BATCH, WAITING_MAX, LateVerdicts, Sifted
+from gateway.events.late_verdicts import BATCH, WAITING_MAX, LateVerdicts, Sifted, keep_late
 from schemas.fraud import Verdict
 from tests.gateway.payments.conftest import verdict
 from tests.patience import eventually
 
 FULL = OperationalError("INSERT", {}, OSError("no space left"))
 TRIES = 100
+PLACE: Bookmarks = {("risk.v1", 0): Bookmark(7, 1_000)}
 
 
 class Disk:
@@ -25,13 +27,17 @@ class Disk:
         self.poisoned = ""
         self.tries = 0
         self.written: list[list[Verdict]] = []
+        self.places: list[Bookmarks] = []
 
-    async def write(self, _keep: Callable[..., Any], verdicts: list[Verdict]) -> None:
+    async def write(self, keep: Callable[..., Any], told: Any) -> None:
         self.tries += 1
         await asyncio.sleep(0)
-        if self.full or self.poisoned in [verdict.payment for verdict in verdicts]:
+        if self.full or (keep is keep_late and self.poisoned in [verdict.payment for verdict in told]):
             raise FULL
-        self.written.append(verdicts)
+        if keep is keep_late:
+            self.written.append(told)
+        else:
+            self.places.append(told)
 
     async def browse(self, _sift: Callable[..., Any], verdicts: list[Verdict]) -> Sifted:
         return Sifted(verdicts, [])
@@ -104,3 +110,21 @@ async def test_while_so_many_wait_no_more_is_to_be_read(late: LateVerdicts, disk
     assert not listener.has_room()
     disk.full = False
     await eventually(listener.has_room)
+
+
+async def test_a_place_is_kept_once_nothing_from_before_waits(late: LateVerdicts, disk: Disk) -> None:
+    disk.full, listener = True, late.listener()
+    listener.on_late(blocks(1))
+    listener.on_reached(PLACE)
+    await eventually(lambda: disk.tries > TRIES)
+    disk.full = False
+    await eventually(lambda: disk.places)
+    assert (disk.has(), disk.places) == ({"pay_0"}, [PLACE])
+
+
+async def test_a_place_that_the_books_did_not_take_is_kept_later(late: LateVerdicts, disk: Disk) -> None:
+    disk.full = True
+    late.listener().on_reached(PLACE)
+    await eventually(lambda: disk.tries > TRIES)
+    disk.full = False
+    await eventually(lambda: disk.places == [PLACE])

@@ -10,8 +10,9 @@ import pytest
 from confluent_kafka import Producer
 
 from connectors.kafka import producer
+from connectors.record_reader import Bookmarks
 from gateway.books.payments import PaymentRow
-from gateway.events import verdict_checks
+from gateway.events import verdict_checks, verdict_inbox
 from gateway.events.verdict_inbox import MISSED_MAX, VerdictInbox, VerdictListener
 from schemas.events import encode, new_event
 from schemas.fraud import Outcome, Verdict
@@ -46,6 +47,8 @@ class Heard:
         self.late: list[Verdict] = []
         self.unclaimed: list[Verdict] = []
         self.refused: list[str] = []
+        self.reached: list[Bookmarks] = []
+        self.kept: Bookmarks = {}
         self.room = True
         self.asked_for_room = 0
 
@@ -54,8 +57,13 @@ class Heard:
             on_late=self.late.extend,
             on_unclaimed=self.unclaimed.extend,
             on_refused=self.refused.append,
+            kept_places=self.kept_places,
+            on_reached=self.reached.append,
             has_room=self.has_room,
         )
+
+    async def kept_places(self) -> Bookmarks:
+        return self.kept
 
     def has_room(self) -> bool:
         self.asked_for_room += 1
@@ -218,6 +226,72 @@ async def test_after_some_missed_verdicts_only_a_probe_waits(verdicts: VerdictIn
     assert await verdicts.wait(new_payment(), 60) is None
     assert not probe.done()
     probe.cancel()
+
+
+@pytest.fixture
+async def place(kafka: str, flow: Flow, monkeypatch: pytest.MonkeyPatch) -> Bookmarks:
+    """How far a gateway had read that is away now."""
+    monkeypatch.setattr(verdict_inbox, "TELL_EVERY_S", 0.0)
+    heard = Heard()
+    inbox = VerdictInbox(kafka, heard.listener())
+    await eventually(lambda: heard.reached)
+    await inbox.close()
+    return heard.reached[-1]
+
+
+@pytest.mark.parametrize("ahead_min", [11, 180])  # so long away, or a clock that was set while it was
+async def test_a_block_that_was_written_while_no_gateway_ran_is_handed_on_however_late(
+    kafka: str, flow: Flow, place: Bookmarks, ahead_min: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment, heard = new_payment(), Heard()
+    flow.say(payment, "block")
+    heard.kept = place
+    monkeypatch.setattr(verdict_inbox, "now_micros", lambda: now_micros() + ahead_min * 60_000_000)
+    restarted = VerdictInbox(kafka, heard.listener())
+    await eventually(lambda: payment.id in heard.blocked())
+    await restarted.close()
+
+
+async def test_of_a_payment_that_no_verdict_was_applied_to_it_is_found_however_late(
+    kafka: str, flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdict_inbox, "TELL_EVERY_S", 0.0)
+    payment, before, after = new_payment(), Heard(), Heard()
+    flow.say(payment)
+    killed = VerdictInbox(kafka, before.listener())
+    await eventually(lambda: before.reached)
+    await killed.close()
+    after.kept = before.reached[-1]
+    monkeypatch.setattr(verdict_inbox, "now_micros", lambda: now_micros() + 3_600_000_000)
+    restarted = VerdictInbox(kafka, after.listener())
+    await eventually(restarted.ready)
+    assert await restarted.wait(payment, 0.01) is not None
+    await restarted.close()
+
+
+async def test_a_partition_that_was_added_meanwhile_is_read_from_its_start(
+    kafka: str, flow: Flow, place: Bookmarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payments, heard = [new_payment() for _ in range(20)], Heard()
+    for payment in payments:
+        flow.say(payment, "block")
+    heard.kept = dict([next(iter(place.items()))])
+    monkeypatch.setattr(verdict_inbox, "now_micros", lambda: now_micros() + 3_600_000_000)
+    restarted = VerdictInbox(kafka, heard.listener())
+    await eventually(lambda: {payment.id for payment in payments} <= heard.blocked())
+    await restarted.close()
+
+
+async def test_no_place_is_told_before_all_up_to_the_start_was_read(
+    kafka: str, flow: Flow, place: Bookmarks
+) -> None:
+    """Else a gateway that is killed again and again would go back ten minutes more each time."""
+    heard = Heard()
+    heard.kept = place
+    restarted = VerdictInbox(kafka, heard.listener())
+    await eventually(lambda: heard.reached)
+    assert all(mark.offset >= place[at].offset for at, mark in heard.reached[0].items())
+    await restarted.close()
 
 
 async def test_while_there_is_no_room_no_more_is_read(verdicts: VerdictInbox, flow: Flow, heard: Heard) -> None:
