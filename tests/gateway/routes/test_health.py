@@ -30,7 +30,7 @@ async def test_it_is_ready_without_kafka_once_it_stopped_waiting_for_what_stood_
     gateway: Gateway, inbox: str
 ) -> None:
     runtime = gateway.runtime
-    caught_up = {"verdicts": runtime.verdicts._caught_up, "controls": runtime.controls._caught_up}
+    caught_up = {"verdicts": runtime.verdicts._topic._caught_up, "controls": runtime.controls._topic._caught_up}
     for event in caught_up.values():
         event.set()  # as ten seconds without Kafka do
     caught_up[inbox].clear()
