@@ -11,6 +11,9 @@ found = $(firstword $(foreach python,$(1),$(shell $(python) -c "$(USABLE)" 2>/de
 
 VENV := .venv
 VENV_312 := .venv-3.12
+# The second Python: 3.12 where .venv is of 3.11. OTHER: the environment that runs what runs twice for the second time.
+SECOND := $(if $(call found,python3.11),$(call found,python3.12 $(NEWER)))
+OTHER := $(if $(SECOND),$(VENV_312),$(VENV))
 PYTHON := $(VENV)/bin/python
 TESTS := -m pytest
 
@@ -18,7 +21,7 @@ TESTS := -m pytest
 export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo secrets test test-first test-postgres test-compose check format bench mutants schemas lock jars chromium
+.PHONY: help install demo secrets test test-first test-postgres test-stack test-compose check format bench mutants schemas lock jars chromium
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,13 +35,16 @@ secrets: ## Make the secrets of docker-compose.yml in secrets/; what is there is
 	@deploy/make-secrets secrets
 
 test: install chromium ## Install everything and run every test, beside it on Python 3.12 where there is one
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-first test-3.12 test-postgres
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-first test-3.12 test-postgres test-stack
 
 test-first: # "+" shows its lines as they come; those of the others come when they have ended
-	+$(PYTHON) $(TESTS) -m "stack or not postgres"
+	+$(PYTHON) $(TESTS) -m "not stack and not postgres"
 
-test-postgres: # the gateway's tests once more
-	$(PYTHON) $(TESTS) -m "postgres and not stack"
+test-postgres: $(OTHER)/installed # the gateway once more, on the second Python where there is one
+	$(OTHER)/bin/python $(TESTS) -m "postgres and not stack"
+
+test-stack: | test-postgres # whole stacks, beside two other runs at most
+	$(PYTHON) $(TESTS) -m stack
 
 test-compose: install ## Start docker-compose.yml for real with podman, use it and break it (root, Debian, some minutes)
 	@$(PYTHON) -m tests.compose
@@ -98,13 +104,12 @@ chromium:
 
 # --- the second Python: 3.12 where .venv is of 3.11 ---------------------------------------------------------
 
-SECOND := $(if $(call found,python3.11),$(call found,python3.12 $(NEWER)))
-
 .PHONY: test-3.12
 ifeq ($(SECOND),)
 test-3.12:
 	@echo "One Python only was found: the tests run once."
 else
-test-3.12: $(VENV_312)/installed # what looks at sources and pages says the same on both
-	$(VENV_312)/bin/python $(TESTS) -m "not stack and not postgres" --ignore=tests/tidy --ignore=tests/docs
+test-3.12: $(VENV_312)/installed # beside the gateway; what looks at sources and pages says the same on both
+	$(VENV_312)/bin/python $(TESTS) -m "not stack and not postgres" \
+		--ignore=tests/gateway --ignore=tests/tidy --ignore=tests/docs
 endif
