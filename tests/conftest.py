@@ -1,5 +1,6 @@
 """What tests of several rooms use: a real broker, topics and ports of one's own."""
 
+import fcntl
 import gc
 import os
 import random
@@ -7,6 +8,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -35,11 +37,28 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("patient")
 
-# Below 32768: what is above may be given to a client at any moment. At random: other runs go on beside this one.
-# The highest port of a stack is 9495, so the two ranges do not meet; its ports differ modulo 29, so two stacks do
-# not meet either.
-PORTS_OF_TESTS = cycle(random.sample(range(27_500, 32_768), 5_000))
-OFFSETS_OF_TESTS = cycle(random.sample(range(10_000, 18_000, 29), 270))
+RUNS = 8  # beside each other on a machine, each with ports of its own
+
+
+def _number_of_this_run() -> int:
+    """The first number that no other run holds the lock of; with more runs than `RUNS` any."""
+    for number in range(RUNS):
+        lock = os.open(
+            f"{tempfile.gettempdir()}/sluice-tests-{os.getuid()}-{number}", os.O_CREAT | os.O_RDWR, 0o600
+        )
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends
+            return number
+        except BlockingIOError:
+            os.close(lock)
+    return random.randrange(RUNS)
+
+
+# Below 32768: what is above may be given to a client at any moment. The highest port of a stack is 9495, so the
+# ranges do not meet; its ports differ modulo 29, so two stacks do not meet either.
+RUN = _number_of_this_run()
+PORTS_OF_TESTS = cycle(range(27_500 + RUN, 32_768, RUNS))
+OFFSETS_OF_TESTS = cycle(range(10_000 + 29 * RUN, 18_000, 29 * RUNS))
 
 
 def unused_ports(count: int) -> list[int]:
