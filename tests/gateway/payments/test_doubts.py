@@ -155,4 +155,7 @@ def test_a_release_settles_what_is_open_about_its_money() -> None:
     part = operation("capture", amount=300, final=False)
     assert "op_before" not in settled_by(answered("capture", "succeeded", "authorized", operation=part))
     assert settled_by(answered("void", "declined", "authorized", requested_by="acc_m")) == set()
-    assert settled_by(answered("refund", "succeeded", "captured", status="unknown", amount_captured=500)) == {"op"}
+    some = answered("refund", "succeeded", "captured", status="unknown", amount_captured=800)
+    assert settled_by(some) == {"op"}
+    everything = answered("refund", "succeeded", "captured", status="unknown", amount_captured=500)
+    assert settled_by(everything) == {"op", "op_before"}
