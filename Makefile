@@ -35,16 +35,16 @@ secrets: ## Make the secrets of docker-compose.yml in secrets/; what is there is
 	@deploy/make-secrets secrets
 
 test: install chromium ## Install everything and run every test, beside it on Python 3.12 where there is one
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-first test-3.12 test-postgres test-stack
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-first test-stack test-3.12 test-postgres
 
 test-first: # "+" shows its lines as they come; those of the others come when they have ended
 	+$(PYTHON) $(TESTS) -m "not stack and not postgres"
 
-test-postgres: $(OTHER)/installed # the gateway once more, on the second Python where there is one
-	$(OTHER)/bin/python $(TESTS) -m "postgres and not stack"
-
-test-stack: | test-postgres # whole stacks, beside two other runs at most
+test-stack: # whole stacks, beside two other runs at most
 	$(PYTHON) $(TESTS) -m stack
+
+test-postgres: $(OTHER)/installed | test-3.12 # the gateway once more, on the second Python where there is one
+	$(OTHER)/bin/python $(TESTS) -m "postgres and not stack"
 
 test-compose: install ## Start docker-compose.yml for real with podman, use it and break it (root, Debian, some minutes)
 	@$(PYTHON) -m tests.compose
