@@ -57,13 +57,13 @@ def _number_of_this_run() -> int:
 # Below 32768: what is above may be given to a client at any moment. The highest port of a stack is 9495, so the
 # ranges do not meet; its ports differ modulo 29, so two stacks do not meet either.
 RUN = _number_of_this_run()
-PORTS_OF_TESTS = cycle(range(27_500 + RUN, 32_768, RUNS))
-OFFSETS_OF_TESTS = cycle(range(10_000 + 29 * RUN, 18_000, 29 * RUNS))
+PORTS_OF_TESTS = cycle(random.sample(ports := range(27_500 + RUN, 32_768, RUNS), len(ports)))
+OFFSETS_OF_TESTS = cycle(random.sample(offsets := range(10_000 + 29 * RUN, 18_000, 29 * RUNS), len(offsets)))
 
 
 def unused_ports(count: int) -> list[int]:
-    """Ports that nobody listened on a moment ago; none is given twice in a row."""
-    return list(islice((port for port in PORTS_OF_TESTS if not _listens(port)), count))
+    """Ports that nobody used a moment ago; none is given twice in a row."""
+    return list(islice((port for port in PORTS_OF_TESTS if not _is_used(port)), count))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -120,7 +120,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def free_ports() -> Callable[[int], list[int]]:
-    """`free_ports(n)`: so many ports that nobody listened on a moment ago."""
+    """`free_ports(n)`: so many ports that nobody used a moment ago."""
     return unused_ports
 
 
@@ -131,13 +131,18 @@ def free_offset() -> Callable[[], int]:
 
 
 def unused_offset() -> int:
-    """An offset at which nobody listened on any port of a stack a moment ago; none is given twice in a row."""
-    return next(o for o in OFFSETS_OF_TESTS if not any(_listens(port + o) for port in PORTS.values()))
+    """An offset at which nobody used any port of a stack a moment ago; none is given twice in a row."""
+    return next(o for o in OFFSETS_OF_TESTS if not any(_is_used(port + o) for port in PORTS.values()))
 
 
-def _listens(port: int) -> bool:
+def _is_used(port: int) -> bool:
+    """Whether somebody listens, or did: DuckDB takes no port whose last connections are not forgotten yet."""
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
 def contents(directory: Path) -> Iterator[tuple[Path, bytes]]:

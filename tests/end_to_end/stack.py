@@ -32,6 +32,7 @@ PACE = {
     "SLUICE_LEASE": "11",
     "SLUICE_UNKNOWN_WINDOW": "1",
     "SLUICE_VERDICT_BUDGET_MS": "1000",
+    "SLUICE_STAND_IN_NEW_CARDS": "100",  # its customer pays by a new card in each test
     "SLUICE_KAFKA_JIT": "c1",
     "SLUICE_KAFKA": "",
 }
