@@ -11,7 +11,6 @@ import msgspec
 from aiohttp import (
     ClientConnectorError,
     ClientError,
-    ClientResponse,
     ClientSession,
     ClientTimeout,
     TCPConnector,
@@ -19,11 +18,11 @@ from aiohttp import (
 )
 
 from connectors.delivery import CONNECTIONS, DeliveryRefused, NotDelivered, ServerAway, TryLater
+from connectors.http_bodies import AnswerTooLong, read_body
 
 TOKEN_FILE = "sms.token"  # noqa: S105 (the name of a file)
 TIMEOUT = ClientTimeout(total=10, connect=3)
 LOOKED_AT = 200  # messages to a number, the newest first
-BODY_MAX = 1_000_000  # bytes; the longest real answer is a page of so many messages
 CODE_END = 1_000_000
 # https://www.twilio.com/docs/api/errors. What this number, or this text, is refused for, today and tomorrow.
 FINAL = frozenset({21211, 21214, 21217, 21265, 21602, 21604, 21610, 21612, 21614, 21617, 21635})
@@ -91,7 +90,9 @@ class Texter:
     async def _call(self, answer: msgspec.json.Decoder[A], method: str, **request: Any) -> A:
         try:
             async with self._session.request(method, self._url, allow_redirects=False, **request) as response:
-                body = await _read(response)
+                body = await read_body(response)
+        except AnswerTooLong:
+            raise TryLater("sms_unreadable") from None
         except ClientConnectorError:
             raise ServerAway("sms_unreachable") from None
         except (ClientError, OSError, TimeoutError):
@@ -107,16 +108,6 @@ class Texter:
 def new_token() -> bytes:
     """A random token for the local catcher, in the format of Twilio's."""
     return secrets.token_hex(16).encode()
-
-
-async def _read(response: ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(65_536):
-        body += chunk
-        if len(body) > BODY_MAX:
-            response.close()
-            raise TryLater("sms_unreadable")
-    return bytes(body)
 
 
 def _not_delivered(status: int, body: bytes) -> NotDelivered:

@@ -11,9 +11,10 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from connectors.http_bodies import AnswerTooLong, read_body
+
 CONNECT_TIMEOUT_S = 3.0
 CONNECTIONS_MAX = 200  # a processor that hangs holds up its own callers only
-BODY_MAX = 1_000_000  # bytes; the longest real answer has some ten thousand
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
@@ -81,6 +82,8 @@ class Transport:
             return await self._send(request, left_s)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSent(type(error).__name__) from error
+        except AnswerTooLong:
+            raise Silence("answer too long") from None
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             raise Silence(type(error).__name__) from error
 
@@ -94,7 +97,7 @@ class Transport:
             allow_redirects=False,
             timeout=timeout,
         ) as response:
-            return HttpReply(response.status, await _read(response))
+            return HttpReply(response.status, await read_body(response))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -113,13 +116,3 @@ async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerT
         raise
     except (aiohttp.ClientError, OSError) as error:
         raise Silence(type(error).__name__) from error
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(65_536):
-        body += chunk
-        if len(body) > BODY_MAX:
-            response.close()
-            raise Silence("answer too long")
-    return bytes(body)

@@ -8,10 +8,11 @@ from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 
+from connectors.http_bodies import BODY_MAX
 from connectors.processors import transport
 from connectors.processors.contract import Answer
 from connectors.processors.response_checks import Mismatch, answer_to, finding_of, same, same_money
-from connectors.processors.transport import BODY_MAX, HttpReply, HttpRequest, NotSent, Silence, Transport
+from connectors.processors.transport import HttpReply, HttpRequest, NotSent, Silence, Transport
 from schemas.money import Money
 from tests.patience import eventually
 
