@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
+from connectors.logs import LoggedOnce
 from schemas.topics import Topic
 
 POLL_S = 0.05  # of a thread that polls: how soon it sees that it is to stop
@@ -28,18 +29,12 @@ class RepeatFilter(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._logged: dict[tuple[str, str], float] = {}
+        self._once = LoggedOnce(REPEATED_AFTER_S)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether `record` is to be logged."""
         about_broker = BROKER_MESSAGE.match(record.getMessage())
-        if about_broker is None:
-            return True
-        about, now = (about_broker["kind"], about_broker["broker"]), time.monotonic()
-        if now - self._logged.get(about, -REPEATED_AFTER_S) < REPEATED_AFTER_S:
-            return False
-        self._logged[about] = now
-        return True
+        return about_broker is None or self._once.is_due((about_broker["kind"], about_broker["broker"]))
 
 
 LOGGER = logging.getLogger("librdkafka")  # by default it writes to standard error, outside of our JSON lines

@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import Hashable
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -20,6 +22,22 @@ SHARED: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+
+
+class LoggedOnce:
+    """Tells what repeats too soon to be logged again: each kind is logged once in `every_s` seconds."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
+        self._logged: dict[Hashable, float] = {}
+
+    def is_due(self, kind: Hashable) -> bool:
+        """Whether to log this `kind` now, which counts as done."""
+        moment = monotonic()
+        if moment - self._logged.get(kind, -self._every_s) < self._every_s:
+            return False
+        self._logged[kind] = moment
+        return True
 
 
 def configure(process: str, level: int = logging.INFO) -> None:

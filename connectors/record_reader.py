@@ -13,6 +13,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.kafka import REPEATED_AFTER_S, answering, consumer, partitions
+from connectors.logs import LoggedOnce
 from connectors.records import Place, Record
 
 DRAIN_MAX = 500  # records per poll: bounds how long a worker's other steps wait
@@ -46,13 +47,11 @@ class ErrorLog:
     """Logs the errors of a client, each kind once in `REPEATED_AFTER_S`: librdkafka tells of every attempt."""
 
     def __init__(self) -> None:
-        self._logged: dict[int, float] = {}
+        self._once = LoggedOnce(REPEATED_AFTER_S)
 
     def __call__(self, error: KafkaError) -> None:
         """Log an error, unless one of its kind was logged a moment ago."""
-        moment = time.monotonic()
-        if moment - self._logged.get(error.code(), -REPEATED_AFTER_S) >= REPEATED_AFTER_S:
-            self._logged[error.code()] = moment
+        if self._once.is_due(error.code()):
             log.warning("kafka.unavailable", error=error.str())
 
 

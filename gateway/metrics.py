@@ -1,9 +1,9 @@
 """What the gateway measures: requests, calls to processors, and what waits for Kafka. Prometheus metrics."""
 
-from time import monotonic
-
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+
+from connectors.logs import LoggedOnce
 
 BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 LOGGED_EVERY_S = 1.0
@@ -53,7 +53,7 @@ class InboxMetrics:
         self.verdicts = Counter("sluice_verdicts_refused", about, ("field",), registry=registry)
         about = "Rules and list entries with impossible values."
         self.controls = Counter("sluice_controls_refused", about, ("field",), registry=registry)
-        self._logged: dict[tuple[str, str], float] = {}
+        self._once = LoggedOnce(LOGGED_EVERY_S)
 
     def refuse_verdict(self, field: str) -> None:
         """Count and log a verdict that is not believed."""
@@ -66,9 +66,7 @@ class InboxMetrics:
         self._log("control.refused", field)
 
     def _log(self, event: str, field: str) -> None:
-        moment = monotonic()
-        if moment - self._logged.get((event, field), -LOGGED_EVERY_S) >= LOGGED_EVERY_S:
-            self._logged[event, field] = moment
+        if self._once.is_due((event, field)):
             log.warning(event, field=field)
 
 

@@ -38,7 +38,11 @@ GIVEN_UP_AT_ONCE = 200
 SWEEP_EVERY_S = 1.0
 SLOTS: dict[LaneName, int] = {"recipient": 16, "email": 8, "sms": 8}
 # Our own gateway is slow for all of us or for nobody: more questions at a time would make it slower.
-ASIDE: dict[LaneName, int] = {"recipient": 0, "email": CONNECTIONS - 8, "sms": CONNECTIONS - 8}
+ASIDE: dict[LaneName, int] = {
+    "recipient": 0,
+    "email": CONNECTIONS - SLOTS["email"],
+    "sms": CONNECTIONS - SLOTS["sms"],
+}
 
 log = structlog.get_logger()
 

@@ -4,13 +4,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from gateway import metrics
 from gateway.metrics import InboxMetrics
 
 
 def test_a_flood_is_counted_and_logged_once_a_second_per_field(monkeypatch: pytest.MonkeyPatch) -> None:
     moment, registry = 1_000.0, CollectorRegistry()
-    monkeypatch.setattr(metrics, "monotonic", lambda: moment)
+    monkeypatch.setattr("connectors.logs.monotonic", lambda: moment)
     refused = InboxMetrics(registry)
     with capture_logs() as lines:
         for _ in range(3):
