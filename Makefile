@@ -21,7 +21,7 @@ TESTS := -m pytest
 export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo secrets test test-first test-postgres test-stack test-compose check format bench mutants schemas lock jars chromium
+.PHONY: help install demo secrets test test-first test-gateway test-postgres test-stack test-compose check format bench mutants schemas lock jars chromium
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,15 +35,19 @@ secrets: ## Make the secrets of docker-compose.yml in secrets/; what is there is
 	@deploy/make-secrets secrets
 
 test: install chromium ## Install everything and run every test, beside it on Python 3.12 where there is one
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-first test-stack test-3.12 test-postgres
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target \
+		test-first test-stack test-gateway test-postgres test-3.12
 
 test-first: # "+" shows its lines as they come; those of the others come when they have ended
-	+$(PYTHON) $(TESTS) -m "not stack and not postgres"
+	+$(PYTHON) $(TESTS) -m "not stack and not postgres" --ignore=tests/gateway
+
+test-gateway: # on SQLite
+	$(PYTHON) $(TESTS) -m "not stack and not postgres" tests/gateway
 
 test-stack: # whole stacks, beside two other runs at most
 	$(PYTHON) $(TESTS) -m stack
 
-test-postgres: $(OTHER)/installed | test-3.12 # the gateway once more, on the second Python where there is one
+test-postgres: $(OTHER)/installed # the gateway once more, on the second Python where there is one
 	$(OTHER)/bin/python $(TESTS) -m "postgres and not stack"
 
 test-compose: install ## Start docker-compose.yml for real with podman, use it and break it (root, Debian, some minutes)
