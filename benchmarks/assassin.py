@@ -30,9 +30,12 @@ class Loops(asyncio.DefaultEventLoopPolicy):
         return loop
 
 
-def lurk(name: str, loops: Loops, told: threading.Event) -> None:
-    """Kill what has that name, once told to."""
-    told.wait()
+def lurk(name: str, loops: Loops) -> None:
+    """Kill what has that name, once told to.
+
+    It waits for the signal itself: a handler runs in the main thread, which may just begin a long sleep.
+    """
+    signal.sigwait({signal.SIGUSR2})
     killed: dict[int, float] = {}
     while True:
         _kill_threads(name, killed)
@@ -59,10 +62,10 @@ def _kill_tasks(name: str, loop: asyncio.AbstractEventLoop) -> None:
 def main() -> None:
     """Run the program with somebody in it who lurks."""
     name, program = sys.argv[1:]
-    loops, told = Loops(), threading.Event()
-    signal.signal(signal.SIGUSR2, lambda *_: told.set())
+    loops = Loops()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
     asyncio.set_event_loop_policy(loops)
-    threading.Thread(target=lurk, args=(name, loops, told), daemon=True).start()
+    threading.Thread(target=lurk, args=(name, loops), daemon=True).start()
     sys.argv = [program]
     if " " in program:
         exec(compile(program, "program", "exec"), {"__name__": "__main__"})
