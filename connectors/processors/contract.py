@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from schemas.cards import Brand
-from schemas.money import Money
+from schemas.money import DECIMALS_MAX, Money, exponent
 from schemas.payments import MethodType, ProcessorName
 from schemas.states import DeclineCode
 
@@ -120,6 +120,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     `final_capture_releases`: the final capture itself frees what is left, at the processor.
     `releases_rest`: a void of what is left after a capture is a call. Where it is False there is none: what is
     left lapses with the hold, and such a void is `succeeded` without anything being sent.
+    `currencies`: those it takes; None: all of ISO 4217. `decimals_max`: of an amount in currency units;
+    `whole_units`: currencies that it takes no decimals of, whatever ISO 4217 says.
     """
 
     methods: frozenset[MethodType]
@@ -129,6 +131,19 @@ class Capabilities(msgspec.Struct, frozen=True):
     captures_in_parts: bool
     final_capture_releases: bool
     releases_rest: bool
+    currencies: frozenset[str] | None = None
+    decimals_max: int = DECIMALS_MAX
+    whole_units: frozenset[str] = frozenset()
+
+    def step(self, currency: str) -> int | None:
+        """What an amount must be a multiple of, in minor units: 100 for HUF at PayPal, 1 for EUR.
+
+        None where the processor does not take the currency. Raises `UnknownCurrency`.
+        """
+        if self.currencies is not None and currency not in self.currencies:
+            return None
+        taken = 0 if currency in self.whole_units else self.decimals_max
+        return int(10 ** max(0, exponent(currency) - taken))
 
 
 class Processor(Protocol):

@@ -29,6 +29,7 @@ from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
 
 VERSION = 100
+DECIMALS_MAX = 3  # of an amount: "post-decimal limit"
 
 # `response.gatewayCode` of a FAILURE -> ours; any other is a technical refusal.
 DECLINES: dict[str, DeclineCode] = {
@@ -134,7 +135,7 @@ def build_void(target: str) -> dict[str, Any]:
 
 
 def _sum(money: Money) -> dict[str, str]:
-    return {"amount": money.decimal(), "currency": money.currency}
+    return {"amount": money.decimal(DECIMALS_MAX), "currency": money.currency}
 
 
 def parse_payment(charge: Charge, reply: HttpReply) -> Answer:
@@ -246,6 +247,7 @@ class Mastercard:
         captures_in_parts=True,
         final_capture_releases=False,
         releases_rest=False,
+        decimals_max=DECIMALS_MAX,
     )
 
     def __init__(self, transport: Transport, merchant: str, password: str) -> None:

@@ -22,11 +22,15 @@ import msgspec
 from connectors.processors.access_token import AccessToken
 from connectors.processors.contract import Answer, Capabilities, Charge, FollowUp, Query
 from connectors.processors.paypal_objects import (
+    CURRENCIES,
+    DECIMALS_MAX,
+    WHOLE_UNITS,
     PaymentCollection,
     PayPalAmount,
     PayPalError,
     PayPalOrder,
     PayPalRecord,
+    written,
 )
 from connectors.processors.response_checks import UNREADABLE, answer_to, finding_of, same, same_money
 from connectors.processors.transport import HttpReply, HttpRequest, Silence, Transport
@@ -76,7 +80,7 @@ def build_order(charge: Charge, return_url: str, cancel_url: str) -> dict[str, A
         "user_action": "PAY_NOW",
         "shipping_preference": "NO_SHIPPING",
     }
-    unit = {"reference_id": charge.reference, "custom_id": charge.reference, "amount": _sum(charge.amount)}
+    unit = {"reference_id": charge.reference, "custom_id": charge.reference, "amount": written(charge.amount)}
     return {
         "intent": "AUTHORIZE",
         "purchase_units": [unit],
@@ -86,16 +90,12 @@ def build_order(charge: Charge, return_url: str, cancel_url: str) -> dict[str, A
 
 def build_capture(call: FollowUp) -> dict[str, Any]:
     """The body of a capture. After the final one of an authorization PayPal releases the rest."""
-    return {"amount": _sum(call.amount), "invoice_id": call.request_id, "final_capture": call.final}
+    return {"amount": written(call.amount), "invoice_id": call.request_id, "final_capture": call.final}
 
 
 def build_refund(call: FollowUp) -> dict[str, Any]:
     """The body of a refund."""
-    return {"amount": _sum(call.amount), "invoice_id": call.request_id}
-
-
-def _sum(money: Money) -> dict[str, str]:
-    return {"currency_code": money.currency, "value": money.decimal()}
+    return {"amount": written(call.amount), "invoice_id": call.request_id}
 
 
 def parse_created(charge: Charge, reply: HttpReply) -> Answer:
@@ -274,6 +274,9 @@ class PayPal:
         captures_in_parts=True,
         final_capture_releases=True,
         releases_rest=True,
+        currencies=CURRENCIES,
+        decimals_max=DECIMALS_MAX,
+        whole_units=WHOLE_UNITS,
     )
 
     def __init__(self, transport: Transport, client: str, secret: str) -> None:

@@ -3,6 +3,13 @@
 import msgspec
 
 from connectors.processors.response_checks import TheirId
+from schemas.money import Money
+
+# https://developer.paypal.com/api/rest/reference/currency-codes/
+TAKEN = "AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF ILS JPY MXN MYR NOK NZD PHP PLN SEK SGD THB TWD USD"
+CURRENCIES = frozenset(TAKEN.split())
+WHOLE_UNITS = frozenset({"HUF", "JPY", "TWD"})  # "does not support decimals", "100.00" neither
+DECIMALS_MAX = 2
 
 
 class PayPalAmount(msgspec.Struct):
@@ -10,6 +17,12 @@ class PayPalAmount(msgspec.Struct):
 
     value: str
     currency_code: str
+
+
+def written(money: Money) -> dict[str, str]:
+    """An amount as PayPal takes it: `"100"` for a hundred HUF, `"100.00"` for a hundred EUR."""
+    places = 0 if money.currency in WHOLE_UNITS else DECIMALS_MAX
+    return {"currency_code": money.currency, "value": money.decimal(places)}
 
 
 class ProcessorResponse(msgspec.Struct):

@@ -17,7 +17,7 @@ JSON = msgspec.json.Encoder(decimal_format="number")  # Mastercard writes amount
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 JSON_HEADERS = {"Content-Type": "application/json;charset=utf-8"}
 
-AMOUNT = re.compile(r"\d{1,12}(\.\d{1,3})?", re.ASCII)
+AMOUNT = re.compile(r"\d{1,12}(\.\d{1,4})?", re.ASCII)
 
 T = TypeVar("T")
 

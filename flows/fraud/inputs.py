@@ -22,7 +22,8 @@ NOT_OF_THE_CARD: frozenset[DeclineCode] = frozenset(
 )
 
 # How many of a currency are about one euro, to the nearest power of ten, where that is not one.
-ABOUT_ONE_EURO = {
+ABOUT_ONE_EURO: dict[str, float] = {
+    **dict.fromkeys(("CLF", "UYW"), 0.01),
     **dict.fromkeys(("CNY", "CZK", "DKK", "EGP", "HKD", "MXN", "NOK", "RON", "SEK", "THB", "UAH", "ZAR"), 10),
     **dict.fromkeys(("HUF", "INR", "ISK", "JPY", "KES", "PHP", "RSD", "RUB", "TWD", "TRY"), 100),
     **dict.fromkeys(("ARS", "CLP", "COP", "KRW", "NGN", "XAF", "XOF"), 1_000),
@@ -196,6 +197,6 @@ def _is_fraud(value: LabelValue) -> bool:
 def about_one_euro(currency: str) -> int:
     """Minor units that are about one euro, to the nearest power of ten; 1 for an unknown currency."""
     try:
-        return unit(currency) * ABOUT_ONE_EURO.get(currency, 1)
+        return round(unit(currency) * ABOUT_ONE_EURO.get(currency, 1))
     except UnknownCurrency:
         return 1

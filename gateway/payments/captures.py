@@ -15,8 +15,10 @@ from gateway.books.verdicts import is_blocked_late
 from gateway.payments.changes import Effect, capturable, change_of, following, standing
 from gateway.payments.commit import Committed, claim_for, commit
 from gateway.payments.orders import void_unapproved
+from gateway.payments.routing import too_fine
 from gateway.policy import SECOND_US, Policy
 from gateway.refusals import FieldError, InvalidFields, Refusal
+from schemas.payments import ProcessorName
 from schemas.times import now_micros, steady_micros
 
 BLOCKED_LATE = "It was blocked after it was let through: what is held of it is released."
@@ -37,7 +39,8 @@ def begin_capture(
     """Claim the key and write the capture of all that is left (`amount` None) or a part, in minor units.
 
     `final`: what is left after it is released. Raises `WrongState`, also where a late verdict blocks the payment,
-    `OperationOpen`, `AmountTooLarge`, and `InvalidFields` where the processor captures once only.
+    `OperationOpen`, `AmountTooLarge`, and `InvalidFields` where the processor captures once
+    only or takes no such part.
     """
     payment = claim_for(conn, policy, request, payment_id)
     if isinstance(payment, IdempotentAnswer):
@@ -49,6 +52,7 @@ def begin_capture(
     if amount is not None and amount > left:
         raise AmountTooLarge
     held = authorization(conn, payment.id)
+    check_part(held.processor, amount, payment.currency)
     if not final and not CAPABILITIES[held.processor].captures_in_parts:
         raise InvalidFields(FieldError("$.final", "This processor captures once: there is no further part."))
     part = 1 + sum(o.kind == "capture" for o in standing(select_operations(conn, payment.id)))
@@ -95,6 +99,13 @@ def check_at_rest(conn: Connection, payment: PaymentRow, *, allowed: bool) -> No
         raise _open_now(payment, still_open[0])
     if not allowed:
         raise WrongState
+
+
+def check_part(processor: ProcessorName | None, amount: int | None, currency: str) -> None:
+    """Raise `InvalidFields` where the processor takes no such part of a payment; None: all that is left."""
+    step = CAPABILITIES[processor].step(currency) if processor else None
+    if amount is not None and step and amount % step:
+        raise InvalidFields(too_fine(step))
 
 
 def _open_now(payment: PaymentRow, operation: Operation) -> OperationOpen:

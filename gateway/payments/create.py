@@ -18,12 +18,12 @@ from gateway.books.payments import CaptureMode, PaymentRow
 from gateway.free_text import FreeText, ShortText, UrlText
 from gateway.payments.commit import receive
 from gateway.payments.lifecycle import advance
-from gateway.payments.routing import takes
+from gateway.payments.routing import able_to, amount_error, takes
 from gateway.refusals import FieldError, InvalidFields, NoSuchObject, NotAllowed
 from gateway.return_urls import may_return
 from gateway.runtime import Runtime
 from schemas.ids import new_id
-from schemas.money import AMOUNT_MAX, UnknownCurrency, exponent
+from schemas.money import AMOUNT_MAX, in_use
 from schemas.payments import MethodType, ProcessorName
 from schemas.times import AHEAD_MAX, EPOCH, now, now_micros, to_micros
 
@@ -167,16 +167,21 @@ def row_of(asked: NewPayment, payer: Payer, card: CardRow | None, key: bytes) ->
 
 def _wrong_fields(asked: NewPayment) -> Iterator[FieldError]:
     """What is wrong with a payment beyond the types of its fields; nothing that was sent is quoted."""
-    try:
-        exponent(asked.currency)
-    except UnknownCurrency:
+    if not in_use(asked.currency):
         yield FieldError("$.currency", "Not a currency of ISO 4217 with minor units.")
+    elif error := amount_error(_asked_of(asked), asked.amount, asked.currency):
+        yield error
     if asked.processor is not None and not takes(asked.processor, asked.method()):
         yield FieldError("$.processor", "This processor does not take this payment method.")
     if asked.occurred_at is not None and not EPOCH <= asked.occurred_at <= now() + AHEAD_MAX:
         yield FieldError("$.occurred_at", "Before 1970, or more than five minutes ahead.")
     if asked.device and asked.device.ip and not _is_address(asked.device.ip):
         yield FieldError("$.device.ip", "Not an IP address.")
+
+
+def _asked_of(asked: NewPayment) -> list[ProcessorName]:
+    able = able_to(asked.method())
+    return [asked.processor] if asked.processor in able else able
 
 
 def _is_address(text: str) -> bool:

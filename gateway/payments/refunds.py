@@ -6,7 +6,7 @@ from gateway.books.idempotency import IdempotentAnswer, KeyedRequest
 from gateway.books.operations import select_operations
 from gateway.books.payments import PaymentRow
 from gateway.books.refunds import RefundRow
-from gateway.payments.captures import AmountTooLarge, check_at_rest
+from gateway.payments.captures import AmountTooLarge, check_at_rest, check_part
 from gateway.payments.changes import Effect, change_of, refund_part
 from gateway.payments.commit import Committed, claim_for, commit
 from gateway.policy import Policy
@@ -24,7 +24,8 @@ def begin_refund(
 ) -> Committed | IdempotentAnswer:
     """Claim the key and write the refund of all that is left (`amount` None) or a part, in minor units.
 
-    Raises `WrongState`, `OperationOpen` and `AmountTooLarge`.
+    Raises `WrongState`, `OperationOpen`, `AmountTooLarge`, and `InvalidFields` where the processor takes no such
+    part.
     """
     payment = claim_for(conn, policy, request, payment_id, ok_status=201)
     if isinstance(payment, IdempotentAnswer):
@@ -33,6 +34,7 @@ def begin_refund(
     left = payment.amount_captured - payment.amount_refunded
     if amount is not None and amount > left:
         raise AmountTooLarge
+    check_part(payment.processor, amount, payment.currency)
     begun = _begin(conn, policy, payment, amount or left, reason, request.account_id)
     if begun is None:
         raise AmountTooLarge

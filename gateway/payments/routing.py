@@ -1,17 +1,24 @@
 """Which processor takes a payment: the one its client named, else those that take its method, by capability."""
 
+from collections.abc import Iterable
 from functools import cache
 
 from connectors.processors.registry import CAPABILITIES
 from gateway.books.payments import PaymentRow
+from gateway.refusals import FieldError
 from schemas.payments import MethodType, ProcessorName
 
 
 def candidates(payment: PaymentRow) -> tuple[ProcessorName, ...]:
-    """The processors to try in order; one that a client named never fails over."""
+    """The processors to try in order; one that a client named never fails over.
+
+    Processors that take no such amount are passed over; where all are, they are asked for their own no.
+    """
     if payment.wanted_processor:
         return (payment.wanted_processor,)
-    return _by_capability(payment.method, payment.brand)
+    able = _by_capability(payment.method, payment.brand)
+    asked = tuple(name for name in able if not amount_error((name,), payment.amount, payment.currency))
+    return asked or able
 
 
 def next_processor(payment: PaymentRow) -> ProcessorName | None:
@@ -20,9 +27,32 @@ def next_processor(payment: PaymentRow) -> ProcessorName | None:
     return left[0] if left else None
 
 
+def able_to(method: MethodType) -> list[ProcessorName]:
+    """The processors that take a payment method."""
+    return [name for name in CAPABILITIES if takes(name, method)]
+
+
 def takes(processor: ProcessorName, method: MethodType) -> bool:
     """Whether a processor takes a payment method."""
     return method in CAPABILITIES[processor].methods
+
+
+def amount_error(names: Iterable[ProcessorName], amount: int, currency: str) -> FieldError | None:
+    """Why none of these processors takes an amount (minor units); None where one does.
+
+    Raises `UnknownCurrency`.
+    """
+    steps = [step for name in names if (step := CAPABILITIES[name].step(currency)) is not None]
+    if not steps:
+        return FieldError("$.currency", "No processor takes this payment method in this currency.")
+    if any(amount % step == 0 for step in steps):
+        return None
+    return too_fine(min(steps))
+
+
+def too_fine(step: int) -> FieldError:
+    """The error of an amount that is no multiple of `step` minor units."""
+    return FieldError("$.amount", f"Of this currency only multiples of {step} minor units are taken here.")
 
 
 def needs_approval(payment: PaymentRow) -> bool:
@@ -32,5 +62,4 @@ def needs_approval(payment: PaymentRow) -> bool:
 
 @cache
 def _by_capability(method: MethodType, brand: str | None) -> tuple[ProcessorName, ...]:
-    able = [name for name in CAPABILITIES if takes(name, method)]
-    return tuple(sorted(able, key=lambda name: brand not in CAPABILITIES[name].brands))
+    return tuple(sorted(able_to(method), key=lambda name: brand not in CAPABILITIES[name].brands))

@@ -1,13 +1,15 @@
 """One suite for all processors, against the twins over real HTTP: what each call does."""
 
+from typing import cast
+
 import pytest
 
-from connectors.processors.contract import Answer, CardDetails, Charge, FollowUp
+from connectors.processors.contract import Answer, CardDetails, Charge, FollowUp, RedirectProcessor
 from schemas.ids import new_id
 from schemas.money import Money
 from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
-from tests.connectors.desk import DECLINES, EUR, Desk, follow_up, query
+from tests.connectors.desk import CARDS, DECLINES, EUR, Desk, follow_up, query, refund_of
 
 # What each call does
 
@@ -19,12 +21,39 @@ async def test_authorize(desk: Desk) -> None:
     assert desk.ledger() == [("authorize", charge.reference, charge.request_id, 1234, "applied")]
 
 
-@pytest.mark.parametrize("amount", [Money(1234, "JPY"), Money(1_000, "BHD"), Money(1, "EUR"), Money(4000, "USD")])
-async def test_amounts_have_their_currencys_decimals(desk: Desk, amount: Money) -> None:
-    charge, answer = await desk.authorized(amount)
-    assert answer.amount == amount
-    await desk.processor.capture(follow_up(charge, answer))
-    assert [row.amount for row in desk.rows()] == [amount.amount] * 2
+AMOUNTS = [
+    Money(1234, "JPY"),
+    Money(1_000, "BHD"),
+    Money(1, "EUR"),
+    Money(4000, "USD"),
+    Money(12_340, "CLF"),
+    Money(12_345, "UYW"),
+    Money(123_400, "HUF"),
+    Money(123_401, "TWD"),
+]
+
+
+@pytest.mark.parametrize("amount", AMOUNTS, ids=lambda money: money.decimal() + money.currency)
+async def test_amounts_have_the_decimals_that_currency_and_processor_take(desk: Desk, amount: Money) -> None:
+    step = desk.processor.capabilities.step(amount.currency)
+    if step is None or amount.amount % step:
+        assert await refused(desk, amount) == "failed"
+        return
+    call, taken = await desk.captured(amount)
+    assert taken.amount == amount
+    found = await desk.processor.lookup(query(call, "capture"))
+    assert (found.result, found.amount) == ("succeeded", amount)
+    assert (await desk.processor.refund(refund_of(call, taken, amount))).amount == amount
+    assert [row.amount for row in desk.rows()] == [amount.amount] * 3
+
+
+async def refused(desk: Desk, amount: Money) -> str:
+    """What the first call about an amount is answered that the gateway asks no processor for."""
+    charge = Charge(new_id("op"), new_id("att"), amount, CARDS.get(desk.name))
+    if desk.name != "paypal":
+        return (await desk.processor.authorize(charge, capture=False)).result
+    paypal = cast(RedirectProcessor, desk.processor)
+    return (await paypal.create_order(charge, "http://localhost:1/back", "http://localhost:1/no")).result
 
 
 @pytest.mark.parametrize("name", ["visa", "mastercard"])

@@ -73,6 +73,12 @@ def test_captures_and_refunds_carry_our_id() -> None:
     assert build_refund(yen) == {"amount": amount, "invoice_id": "op_2"}
 
 
+@pytest.mark.parametrize("currency", ["HUF", "TWD"])
+def test_whole_units_are_sent_without_decimals(currency: str) -> None:
+    call = FollowUp("op_2", "att_1", Money(50_000, currency), "0VF", "op_1")
+    assert build_refund(call)["amount"] == {"currency_code": currency, "value": "500"}
+
+
 def test_a_created_order_says_where_the_payer_goes() -> None:
     answer = parse_created(CHARGE, reply(order("PAYER_ACTION_REQUIRED")))
     assert (answer.result, answer.processor_reference) == ("succeeded", "5O190127TN364715T")

@@ -8,6 +8,8 @@ import msgspec
 from connectors.sandbox.http_shapes import positive_money
 from schemas.money import Money
 
+DECIMALS_MAX = 3  # whatever the currency has
+
 ApiOperation = Literal["AUTHORIZE", "PAY", "CAPTURE", "REFUND", "VOID"]
 
 
@@ -61,6 +63,8 @@ class MastercardAmount(msgspec.Struct, frozen=True, rename="camel"):
 
     def money(self) -> Money:
         """The amount in the body. Raises `ValueError`."""
+        if len(self.amount.partition(".")[2]) > DECIMALS_MAX:
+            raise ValueError("more decimals than the field has")
         return positive_money(self.amount, self.currency)
 
 

@@ -24,7 +24,12 @@ from connectors.sandbox.paypal.wire_replies import (
     order_body,
     refusal,
 )
-from connectors.sandbox.paypal.wire_requests import PayPalMovementRequest, PayPalOrderRequest, RequestedAmount
+from connectors.sandbox.paypal.wire_requests import (
+    PayPalMovementRequest,
+    PayPalOrderRequest,
+    RequestedAmount,
+    WrongAmount,
+)
 from connectors.sandbox.stored_answers import StoredAnswer
 from schemas.money import Money
 from schemas.times import now
@@ -386,5 +391,5 @@ def _asked(asked: RequestedAmount | None, left: Money, mismatch: str) -> Money:
 def _money(asked: RequestedAmount, field: str) -> Money:
     try:
         return asked.money()
-    except ValueError as error:
-        raise refusal(422, "INVALID_PARAMETER_VALUE", str(error), f"{field}/value") from None
+    except WrongAmount as error:
+        raise refusal(422, error.issue, str(error), f"{field}/value") from None

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from connectors.sandbox.http_shapes import TwinRefusal, json_reply
+from connectors.sandbox.paypal.wire_requests import WITHOUT_DECIMALS
 from schemas.money import Money
 
 NAMES = {
@@ -114,7 +115,8 @@ def movement_body(movement: StoredPayPalMovement, status: str, links: Sequence[J
 
 def amount(money: Money) -> Json:
     """An amount as PayPal writes it."""
-    return {"currency_code": money.currency, "value": money.decimal()}
+    places = 0 if money.currency in WITHOUT_DECIMALS else 2
+    return {"currency_code": money.currency, "value": money.decimal(places)}
 
 
 def link(href: str, rel: str, method: str) -> Json:

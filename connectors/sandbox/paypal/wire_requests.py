@@ -5,6 +5,19 @@ import msgspec
 from connectors.sandbox.http_shapes import positive_money
 from schemas.money import Money
 
+# https://developer.paypal.com/api/rest/reference/currency-codes/
+TAKEN = "AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF ILS JPY MXN MYR NOK NZD PHP PLN SEK SGD THB TWD USD"
+CURRENCIES = frozenset(TAKEN.split())
+WITHOUT_DECIMALS = frozenset({"HUF", "JPY", "TWD"})
+
+
+class WrongAmount(ValueError):
+    """An amount that PayPal refuses; `issue` is its word for why."""
+
+    def __init__(self, issue: str, description: str) -> None:
+        super().__init__(description)
+        self.issue = issue
+
 
 class RequestedAmount(msgspec.Struct, frozen=True):
     """An amount as text in units of the currency."""
@@ -13,8 +26,18 @@ class RequestedAmount(msgspec.Struct, frozen=True):
     value: str
 
     def money(self) -> Money:
-        """The amount in the body. Raises `ValueError`."""
-        return positive_money(self.value, self.currency_code)
+        """The amount in the body. Raises `WrongAmount`."""
+        decimals = len(self.value.partition(".")[2])
+        if self.currency_code not in CURRENCIES:
+            raise WrongAmount("INVALID_CURRENCY_CODE", "Currency code is invalid or is not currently supported.")
+        if self.currency_code in WITHOUT_DECIMALS and decimals:
+            raise WrongAmount("DECIMALS_NOT_SUPPORTED", "Currency does not support decimals.")
+        if decimals > 2:
+            raise WrongAmount("DECIMAL_PRECISION", "Only two decimal place precision is supported.")
+        try:
+            return positive_money(self.value, self.currency_code)
+        except ValueError as error:
+            raise WrongAmount("INVALID_PARAMETER_VALUE", str(error)) from None
 
 
 class RequestedUnit(msgspec.Struct, frozen=True):

@@ -304,6 +304,32 @@ async def test_a_bad_order_is_refused(paypal: PayPal, body: dict[str, Any], stat
     assert answer["details"][0]["field"].startswith("/")
 
 
+@pytest.mark.parametrize(
+    ("currency", "value", "told"),
+    [
+        ("HUF", "1.50", "DECIMALS_NOT_SUPPORTED"),
+        ("TWD", "100.00", "DECIMALS_NOT_SUPPORTED"),
+        ("JPY", "100.0", "DECIMALS_NOT_SUPPORTED"),
+        ("EUR", "1.005", "DECIMAL_PRECISION"),
+        ("CLF", "1.00", "INVALID_CURRENCY_CODE"),
+        ("XXX", "1", "INVALID_CURRENCY_CODE"),
+    ],
+)
+async def test_currencies_and_decimals_that_paypal_does_not_take(
+    paypal: PayPal, currency: str, value: str, told: str
+) -> None:
+    unit = {"amount": {"currency_code": currency, "value": value}}
+    answer = await paypal.call("POST", "/v2/checkout/orders", {"intent": "AUTHORIZE", "purchase_units": [unit]})
+    assert (answer.status, issue(answer)) == (422, told)
+
+
+async def test_whole_units_are_written_without_decimals(paypal: PayPal) -> None:
+    unit = {"amount": {"currency_code": "HUF", "value": "1500"}}
+    made = await paypal.call("POST", "/v2/checkout/orders", {"intent": "AUTHORIZE", "purchase_units": [unit]})
+    shown = await paypal.call("GET", f"/v2/checkout/orders/{made['id']}")
+    assert (made.status, shown["purchase_units"][0]["amount"]["value"]) == (201, "1500")
+
+
 @pytest.mark.parametrize(("outcome", "status"), [("completed", "COMPLETED"), ("declined", "DECLINED")])
 async def test_what_is_pending_moves_nothing_until_it_is_decided(
     paypal: PayPal, control: Control, reference: str, outcome: str, status: str

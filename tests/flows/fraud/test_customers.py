@@ -51,7 +51,8 @@ def test_one_card_used_again_and_again_is_one_card() -> None:
 
 
 @pytest.mark.parametrize(
-    ("currency", "small"), [("EUR", 999), ("JPY", 999), ("KRW", 9_999), ("BHD", 9_999), ("XXX", 9)]
+    ("currency", "small"),
+    [("EUR", 999), ("JPY", 999), ("KRW", 9_999), ("BHD", 9_999), ("CLF", 999), ("UYW", 999), ("XXX", 9)],
 )
 def test_what_is_small_goes_by_the_currency(currency: str, small: int) -> None:
     sample = by_card(0, small, currency=currency, unit=about_one_euro(currency))
