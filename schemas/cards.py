@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Literal
 
 Brand = Literal["visa", "mastercard"]
@@ -9,6 +10,7 @@ Brand = Literal["visa", "mastercard"]
 # 13 digits or more, of any script, with at most two blanks or dashes between two of them.
 DIGIT_RUN = re.compile(r"(?<!\d)\d(?:[\s\u2010-\u2015-]{0,2}\d){12,}")
 GROUP = re.compile(r"\d+")
+LAST_ZONE = timezone(timedelta(hours=-12))
 LENGTHS: dict[Brand, tuple[int, ...]] = {"visa": (13, 16, 19), "mastercard": (16,)}
 
 
@@ -31,6 +33,16 @@ def brand_of(number: str) -> Brand | None:
     elif "51" <= number[:2] <= "55" or "2221" <= number[:4] <= "2720":
         brand = "mastercard"
     return brand if brand and len(number) in LENGTHS[brand] else None
+
+
+def is_over(exp_year: int, exp_month: int, moment: datetime) -> bool:
+    """Whether the month that a card expires in is over at `moment`, wherever on earth its holder is.
+
+    A card is valid to the end of its last month (ISO/IEC 7813), which ends last in UTC−12: twelve hours into the
+    next month of UTC. So none is refused that its issuer, whose calendar nobody told us, may still take.
+    """
+    last = moment.astimezone(LAST_ZONE)
+    return (exp_year, exp_month) < (last.year, last.month)
 
 
 def find_numbers(text: str) -> list[str]:

@@ -1,8 +1,10 @@
 """The test cards and amounts that are not approved: data, and one function per vendor.
 
-CyberSource publishes no magic cards: its answers follow the amount, which is awkward in a demonstration. So widely
-published test numbers decline as well. Mastercard's answer follows the card's expiry date, PayPal's the amount.
-Any other card is approved. No vendor publishes what makes a later capture, void or refund fail: those are ours.
+CyberSource publishes no magic cards: its answers follow the amount, which is awkward in a demonstration. So the
+test numbers that Stripe publishes decline as well (https://docs.stripe.com/testing). Mastercard's answer follows
+the card's expiry date. PayPal's sandbox goes by the card holder's name and a header, of which we send neither: its
+amounts are ours. Any other card is approved. No vendor publishes what makes a later capture, void or refund fail:
+that is ours too.
 """
 
 from datetime import date
@@ -10,7 +12,8 @@ from typing import Literal
 
 import msgspec
 
-from schemas.cards import luhn_valid
+from schemas.cards import is_over, luhn_valid
+from schemas.times import now
 
 MagicFollowUp = Literal["capture", "void", "refund"]
 
@@ -33,6 +36,7 @@ VISA_EXPIRED = MagicOutcome("DECLINED", "EXPIRED_CARD")
 VISA_PARTIAL = MagicOutcome("PARTIAL_AUTHORIZED", approved=True)
 VISA_NOT_ENOUGH = MagicOutcome("DECLINED", "INSUFFICIENT_FUND")
 
+# Stripe's numbers; what each means there, in CyberSource's words.
 VISA_CARDS: dict[str, MagicOutcome] = {
     "4000000000000002": MagicOutcome("DECLINED", "PROCESSOR_DECLINED"),
     "4000000000009995": VISA_NOT_ENOUGH,
@@ -74,7 +78,7 @@ MASTERCARD_EXPIRIES: dict[str, MagicOutcome] = {
 MASTERCARD_FOLLOW_UPS: dict[str, MagicFollowUp] = {"02/39": "capture", "03/39": "void", "04/39": "refund"}
 MASTERCARD_CSC: dict[str, str] = {"100": "MATCH", "101": "NOT_PROCESSED", "102": "NO_MATCH"}
 
-# PayPal denies an authorization of (or, for 51.40, declines to capture) its response code as an amount.
+# Ours: the twin denies an authorization of (or, for 51.40, declines to capture) the response code as an amount.
 PAYPAL_DENIED: dict[str, str] = {
     "13.30": "1330",  # invalid account
     "51.20": "5120",  # insufficient funds
@@ -83,9 +87,9 @@ PAYPAL_DENIED: dict[str, str] = {
     "95.40": "9540",  # refused card
 }
 PAYPAL_CAPTURE_DECLINED: dict[str, str] = {"51.40": "5140"}  # the card was closed in between
-# The amounts of captures and refunds that PayPal takes and decides later (`POST /_sandbox/pending`), and why.
+# The amounts of captures and refunds that the twin takes and decides later (`POST /_sandbox/pending`), and why.
 PAYPAL_PENDING: dict[str, str] = {"51.44": "ECHECK", "51.45": "PENDING_REVIEW"}
-# The amount of a refund that PayPal takes and cannot carry out (201 FAILED); of refunds and voids that it refuses.
+# The amount of a refund that the twin takes and cannot carry out (201 FAILED); of refunds and voids it refuses.
 PAYPAL_REFUND_FAILED = "51.41"
 PAYPAL_REFUND_REFUSED: dict[str, str] = {"51.42": "PAYER_ACCOUNT_LOCKED_OR_CLOSED"}
 PAYPAL_VOID_REFUSED: dict[str, str] = {"51.43": "CANNOT_BE_VOIDED"}  # what is left of the authorization
@@ -121,6 +125,5 @@ def mastercard_outcome(expiry: date, csc: str | None) -> MagicOutcome:
 
 
 def expired(expiry: date) -> bool:
-    """Whether the month of `expiry` is over; cards are valid to the end of their month (ISO/IEC 7813)."""
-    today = date.today()  # noqa: DTZ011 an issuer's calendar is a local one
-    return (expiry.year, expiry.month) < (today.year, today.month)
+    """Whether the month of `expiry` is over for every issuer; which one it is, a test number does not tell."""
+    return is_over(expiry.year, expiry.month, now())

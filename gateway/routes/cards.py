@@ -15,7 +15,7 @@ from gateway.refusals import FieldError, InvalidFields
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
 from gateway.web.paging import Listing, Page, read_page
-from schemas.cards import Brand, brand_of, luhn_valid
+from schemas.cards import Brand, brand_of, is_over, luhn_valid
 from schemas.times import now, now_micros
 
 blueprint = Blueprint("cards", __name__)
@@ -122,7 +122,7 @@ def wrong_fields(card: NewCard, moment: datetime) -> list[FieldError]:
     errors = []
     if message := _wrong_number(card.number):
         errors.append(FieldError("$.number", message))
-    if (card.exp_year, card.exp_month) < (moment.year, moment.month):  # valid to the end of its month
+    if is_over(card.exp_year, card.exp_month, moment):
         errors.append(FieldError("$.exp_year", "The card has expired."))
     return errors
 

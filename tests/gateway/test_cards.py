@@ -232,10 +232,14 @@ async def test_who_has_no_cards_may_not_keep_any(gateway: Any) -> None:
         assert (await gateway.ask(method, path, body, who="analyst")).code == "forbidden"
 
 
-def test_a_card_is_good_to_the_end_of_its_month() -> None:
+def test_a_card_is_good_to_the_end_of_its_month_wherever_on_earth() -> None:
     card = NewCard(VISA, 2, 2028)
     assert wrong_fields(card, datetime(2028, 2, 29, 23, 59, 59, tzinfo=UTC)) == []
-    assert [each.path for each in wrong_fields(card, datetime(2028, 3, 1, tzinfo=UTC))] == ["$.exp_year"]
+    assert wrong_fields(card, datetime(2028, 3, 1, 11, 59, 59, tzinfo=UTC)) == []  # in UTC-12 it is February
+    assert [each.path for each in wrong_fields(card, datetime(2028, 3, 1, 12, tzinfo=UTC))] == ["$.exp_year"]
+    new_year = datetime(2028, 1, 1, 11, tzinfo=UTC)
+    assert wrong_fields(NewCard(VISA, 12, 2027), new_year) == []
+    assert wrong_fields(NewCard(VISA, 11, 2027), new_year) != []
     assert wrong_fields(NewCard(VISA, 1, 2029), datetime(2028, 12, 1, tzinfo=UTC)) == []
 
 
