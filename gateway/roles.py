@@ -18,7 +18,6 @@ SCOPES: dict[str, str] = {
     "payments:write": "Create payments; capture and void them.",
     "payments:import": "Say when a payment happened (`occurred_at`), for replays of history.",
     "refunds:write": "Give captured money back.",
-    "webhooks:write": "Set up outgoing webhooks.",
     "reviews:read": "See payments held for review.",
     "reviews:write": "Decide about payments held for review.",
     "labels:write": "Say of a payment that it was fraud, or good.",
@@ -30,7 +29,7 @@ _PAYER = frozenset({"account", "cards:read", "cards:write", "payments:read", "pa
 
 ROLE_SCOPES: dict[Role, frozenset[str]] = {
     "customer": _PAYER,
-    "merchant": _PAYER | {"refunds:write", "webhooks:write"},
+    "merchant": _PAYER | {"refunds:write"},
     "analyst": frozenset(
         {
             "account",

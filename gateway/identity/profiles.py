@@ -1,21 +1,23 @@
 """An account as its owner sees it, and its notification preferences."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from gateway.books.accounts import Account
 from gateway.roles import Role, scopes_of
-from schemas.notifications import Channel, QuietHours
+from schemas.notifications import QuietHours
 from schemas.times import from_micros
 
-NotificationKind = Literal["transaction_completed", "refund", "review", "dispute"]
-Preferences = dict[NotificationKind, list[Channel]]
+# Those that something sends: flows/notifications/preferences.py has the kinds, delivery.py the channels.
+NotificationKind = Literal["transaction_completed", "refund"]
+PersonalChannel = Literal["email", "sms"]
+Preferences = dict[NotificationKind, list[PersonalChannel]]
 
 CUSTOMER_PREFERENCES = '{"transaction_completed":["email"]}'  # everyone else starts with nothing
 
-_preferences = msgspec.json.Decoder(Preferences)
+_preferences = msgspec.json.Decoder(dict[str, list[str]])
 _quiet_hours = msgspec.json.Decoder(QuietHours)
 _origins = msgspec.json.Decoder(list[str])
 
@@ -66,8 +68,15 @@ def profile(account: Account) -> Profile:
 def notification_preferences(account: Account) -> NotificationPreferences:
     """The notification preferences of an account."""
     return NotificationPreferences(
-        preferences=_preferences.decode(account.preferences),
+        preferences=_sent(_preferences.decode(account.preferences)),
         quiet_hours=_quiet_hours.decode(account.quiet_hours) if account.quiet_hours else None,
         locale=account.locale,
         time_zone=account.time_zone,
     )
+
+
+def _sent(chosen: dict[str, list[str]]) -> Preferences:
+    """What an account chose, without kinds and channels that an earlier release took and nothing sends."""
+    kinds, channels = get_args(NotificationKind), get_args(PersonalChannel)
+    kept = {kind: [c for c in wanted if c in channels] for kind, wanted in chosen.items() if kind in kinds}
+    return msgspec.convert(kept, Preferences)

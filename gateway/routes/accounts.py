@@ -71,7 +71,7 @@ async def read_recipient(call: Call[None, None], account_id: str) -> Reply:
         raise Problem("not_found")
     wanted = notification_preferences(found)
     recipient = Recipient(
-        channels={str(kind): channels for kind, channels in wanted.preferences.items()},
+        channels={str(kind): [*channels] for kind, channels in wanted.preferences.items()},
         locale=wanted.locale,
         time_zone=wanted.time_zone,
         email=found.email,

@@ -6,15 +6,20 @@ from typing import Any, get_args
 import pytest
 
 from flows.notifications.preferences import address_of, channels_for, is_quiet, kind_of, mask
-from gateway.identity.profiles import NotificationKind
-from schemas.notifications import QuietHours
+from gateway.identity.profiles import NotificationKind, PersonalChannel
+from schemas.notifications import QuietHours, Recipient
 from schemas.samples import SAMPLES
 
 
 def test_what_payers_are_told_of_has_a_name_in_their_preferences() -> None:
     told = {type: kind for type, data in SAMPLES.items() if (kind := kind_of(data))}
     assert told == {"transaction_completed": "transaction_completed", "refund.succeeded": "refund"}
-    assert set(told.values()) <= set(get_args(NotificationKind))
+    assert set(told.values()) == set(get_args(NotificationKind))
+
+
+def test_each_channel_that_one_may_prefer_has_an_address() -> None:
+    ada = Recipient({}, "en", "UTC", email="ada@example.com", phone="+15005550006")
+    assert [address_of(ada, channel) for channel in get_args(PersonalChannel)] == [ada.email, ada.phone]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from gateway.books.accounts import accounts
 from gateway.vault.client import CardUnknown
@@ -77,10 +77,25 @@ async def test_wishes_are_replaced_whole(gateway: Gateway) -> None:
     assert (fewer.json["preferences"], fewer.json["quiet_hours"], fewer.json["locale"]) == ({}, None, "de")
 
 
+async def test_wishes_of_an_earlier_release_that_nothing_fulfils_are_shown_no_more(gateway: Gateway) -> None:
+    token = await gateway.sign_up()
+    account = (await gateway.ask("GET", "/v1/me", who=token)).json["id"]
+    earlier = '{"transaction_completed":["webhook","sms"],"dispute":["email"]}'
+    change = update(accounts).where(accounts.c.id == account).values(preferences=earlier)
+    await gateway.runtime.books.write(lambda conn: conn.execute(change) and None)
+    kept = {"transaction_completed": ["sms"]}
+    assert (await gateway.ask("GET", "/v1/me/notifications", who=token)).json["preferences"] == kept
+    service = await gateway.service_token()
+    assert (await gateway.ask("GET", f"/v1/accounts/{account}/recipient", who=service)).json["channels"] == kept
+
+
 @pytest.mark.parametrize(
     ("change", "path"),
     [
         ({"preferences": {"lottery": ["email"]}}, "$.preferences"),
+        ({"preferences": {"review": ["email"]}}, "$.preferences"),
+        ({"preferences": {"dispute": ["sms"]}}, "$.preferences"),
+        ({"preferences": {"refund": ["webhook"]}}, "$.preferences[...][0]"),
         ({"preferences": {"refund": ["pigeon"]}}, "$.preferences[...][0]"),
         ({"preferences": {"refund": ["email", "email"]}}, "$.preferences.refund"),
         ({"quiet_hours": {"start": "24:00", "end": "07:00"}}, "$.quiet_hours.start"),
