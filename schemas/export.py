@@ -30,7 +30,11 @@ HEADERS: Document = {
         "ce_type": {"type": "string"},
         "ce_time": {"type": "string", "format": "date-time"},
         "ce_subject": {"type": "string", "description": "What the event is about, such as a payment's id."},
-        "ce_dataschema": {"type": "string", "format": "uri-reference"},
+        "ce_dataschema": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "The JSON Schema of the data, at this address of the gateway.",
+        },
         "traceparent": {"type": "string", "description": "W3C Trace Context, where the cause had one."},
     },
     "required": ["content-type", "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time"],

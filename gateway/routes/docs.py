@@ -1,4 +1,4 @@
-"""The API's description: OpenAPI, AsyncAPI and Swagger UI, all served from our own host."""
+"""The descriptions: OpenAPI, AsyncAPI, the events' JSON Schemas and Swagger UI, all served from our own host."""
 
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -11,8 +11,13 @@ from gateway.problems import Problem
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
 from gateway.web.openapi import document
+from schemas.events import EVENT_TYPES
 
 blueprint = Blueprint("docs", __name__)
+
+SCHEMAS = frozenset(f"{type}.json" for type in EVENT_TYPES)
+# https://json-schema.org/draft/2020-12/json-schema-core section 14.1.2
+SCHEMA_TYPE = "application/schema+json"
 
 ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -64,15 +69,24 @@ async def read_asyncapi(call: Call[None, None]) -> Reply:
     return Reply(200, (files("schemas") / "asyncapi.json").read_bytes())
 
 
+@blueprint.get("/schemas/<file>")
+@endpoint(scope=None, limit="public", answers={200: dict[str, Any]}, codes=("not_found",), media=SCHEMA_TYPE)
+async def read_schema(call: Call[None, None], file: str) -> Reply:
+    """Send the JSON Schema of an event's data: the `ce_dataschema` of its record is this address."""
+    if file not in SCHEMAS:
+        raise Problem("not_found")
+    return Reply(200, _schema(file), {"Content-Type": SCHEMA_TYPE, **CACHEABLE})
+
+
 @blueprint.get("/docs")
-@endpoint(scope=None, limit="public", answers={200: str})
+@endpoint(scope=None, limit="public", answers={200: str}, media="text/html")
 async def read_docs(call: Call[None, None]) -> Reply:
     """Show the API's description as a page."""
     return Reply(200, PAGE, {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": POLICY})
 
 
 @blueprint.get("/docs/<asset>")
-@endpoint(scope=None, limit="public", answers={200: str}, codes=("not_found",))
+@endpoint(scope=None, limit="public", answers={200: str}, codes=("not_found",), media="*/*")
 async def read_asset(call: Call[None, None], asset: str) -> Reply:
     """Send a file of Swagger UI."""
     if asset == "start.js":
@@ -85,6 +99,11 @@ async def read_asset(call: Call[None, None], asset: str) -> Reply:
 @lru_cache(maxsize=1)
 def _description(app: Quart, server: str) -> bytes:
     return msgspec.json.encode(document(app, server))  # 7 ms
+
+
+@cache
+def _schema(file: str) -> bytes:
+    return (files("schemas") / "json" / file).read_bytes()
 
 
 @cache

@@ -28,7 +28,8 @@ class Rules(msgspec.Struct, frozen=True):
     """What a route declared; kept on its function as `rules` for OpenAPI and the completeness tests.
 
     `scope` None: public. `limit` None: unlimited (probes only). `digest`: who makes the fingerprint, the vault
-    where a body holds a card number. `form`: the handler reads a form (OAuth), and there is no `body`.
+    where a body holds a card number. `form`: the handler reads a form (OAuth), and there is no `body`. `media`:
+    the media type of its answers where they are neither JSON nor plain text.
     """
 
     scope: str | None
@@ -41,6 +42,7 @@ class Rules(msgspec.Struct, frozen=True):
     digest: Literal["gateway", "vault"]
     body_optional: bool
     form: bool
+    media: str = ""
 
 
 def endpoint(
@@ -54,6 +56,7 @@ def endpoint(
     idempotency: KeyRule = "none",
     digest: Literal["gateway", "vault"] = "gateway",
     form: bool = False,
+    media: str = "",
 ) -> Callable[[Callable[Concatenate[Call[B, Q], ...], Answering]], View]:
     """Declare a route; below it stands `async def handler(call: Call[Body, Query], *path) -> Reply`.
 
@@ -64,7 +67,7 @@ def endpoint(
     """
     decoder = BodyDecoder(body) if body else None
     optional = decoder is not None and decoder.takes_nothing()
-    rules = Rules(scope, limit, body, query, answers, codes, idempotency, digest, optional, form)
+    rules = Rules(scope, limit, body, query, answers, codes, idempotency, digest, optional, form, media)
 
     def declare(handler: Callable[Concatenate[Call[B, Q], ...], Answering]) -> View:
         @wraps(handler)

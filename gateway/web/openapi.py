@@ -190,7 +190,7 @@ def _answers(rules: Rules, shapes: _Shapes) -> dict[str, Any]:
         if rules.idempotency != "none":
             answer["headers"] = REPLAYED
         if kind is not None:
-            media = "text/plain" if kind is str else "application/json"
+            media = rules.media or ("text/plain" if kind is str else "application/json")
             answer["content"] = {media: {"schema": shapes.of(kind)}}
         found[str(status)] = answer
     return found

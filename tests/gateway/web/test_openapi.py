@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema_rs
@@ -12,6 +13,7 @@ from gateway.problems import PROBLEMS
 from gateway.rate_limits import LIMITS
 from gateway.roles import SCOPES
 from gateway.web.openapi import EXAMPLES, codes_of, declared
+from schemas.events import EVENT_TYPES, headers_of
 from tests.gateway.conftest import Gateway
 
 
@@ -112,6 +114,22 @@ async def test_the_docs_send_nothing_else(gateway: Gateway, name: str) -> None:
 
 async def test_the_events_are_described_too(gateway: Gateway) -> None:
     assert (await gateway.ask("GET", "/asyncapi.json")).json["asyncapi"] == "3.0.0"
+
+
+async def test_each_event_s_schema_is_where_its_record_says(gateway: Gateway) -> None:
+    for type, kind in EVENT_TYPES.items():
+        headers = dict(headers_of("evt_1", type, "/s", "pay_1", datetime.now(UTC), None))
+        address = headers["ce_dataschema"]
+        assert isinstance(address, bytes)
+        answer = await gateway.ask("GET", address.decode())
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "application/schema+json")
+        assert "max-age" in answer.headers["Cache-Control"]
+        assert (answer.json["$id"], answer.json["title"]) == (address.decode(), type)
+        assert kind.__name__ in answer.json["$defs"]
+    for other in ("payment.json", "payment.captured", "..%2fasyncapi.json", "json"):
+        assert (await gateway.ask("GET", f"/schemas/{other}")).status == 404
+    described = (await gateway.ask("GET", "/openapi.json")).json["paths"]["/schemas/{file}"]["get"]
+    assert list(described["responses"]["200"]["content"]) == ["application/schema+json"]
 
 
 def _references(node: Any) -> list[str]:
