@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from schemas.money import in_use
 from schemas.settings import BadSetting
 
 # name: (module:command, what --help says)
@@ -47,7 +48,20 @@ class Duration(click.ParamType[timedelta]):
         return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
+class Currency(click.ParamType[str]):
+    """An option such as `EUR`."""
+
+    name = "currency"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The code; a usage error where one cannot pay in it."""
+        if not in_use(value):
+            self.fail(f"{value!r} is not a currency of ISO 4217 with minor units", param, ctx)
+        return value
+
+
 DURATION = Duration()
+CURRENCY = Currency()
 
 
 class LazyGroup(click.Group):

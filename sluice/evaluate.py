@@ -14,8 +14,8 @@ from flows.fraud.inputs import DAY, PaymentInput, about_one_euro
 from flows.fraud.pipeline import score_prequentially
 from flows.fraud.rules import Controls, rules_met
 from schemas.controls import DEFAULTS
-from sluice.cli import DURATION
-from sluice.dataset import NotTransactions, read_transactions
+from sluice.cli import CURRENCY, DURATION
+from sluice.dataset import NotTransactions, open_transactions
 from sluice.fraud_metrics import FraudMetrics, RankedPayment, mean, measure_week
 
 EPOCH = date(1970, 1, 1)
@@ -28,6 +28,7 @@ LabelledPayments = list[tuple[PaymentInput, bool]]
 class EvaluationReport(msgspec.Struct, frozen=True):
     """What `sluice evaluate` prints. `weeks` by their first day; `outcomes`: shares of their payments.
 
+    `left_out`: rows of the file that are no payments, or have no label, by what they lack.
     `per_cpu_second`: payments scored and learned (features, score, rules, label) in one second of one core.
     """
 
@@ -38,6 +39,7 @@ class EvaluationReport(msgspec.Struct, frozen=True):
     weeks: dict[str, FraudMetrics]
     outcomes: dict[str, float]
     per_cpu_second: float
+    left_out: dict[str, int] = {}
 
 
 class DateList(click.ParamType[list[int]]):
@@ -54,38 +56,44 @@ class DateList(click.ParamType[list[int]]):
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option("--label-delay", type=DURATION, default="7d", show_default=True, help="When a label comes.")
 @click.option("--test-weeks", type=DateList(), help="First days of the weeks to test on; else the last four.")
-@click.option("--currency", default="EUR", show_default=True, help="Of all amounts in the file.")
+@click.option("--currency", type=CURRENCY, default="EUR", show_default=True, help="Of all amounts in the file.")
 def evaluate(file: Path, label_delay: timedelta, test_weeks: list[int] | None, currency: str) -> None:
     """Score FILE as the flow would: each payment before its label is known. Prints JSON."""
     try:
-        payments = labelled(file, currency)
+        payments, left_out = labelled(file, currency)
     except NotTransactions as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(f"{file}: {error}") from None
     starts = test_weeks or last_weeks(payments)
     try:
         answer = report(payments, label_delay.total_seconds(), starts)
     except ValueError as error:
         raise click.ClickException(f"a test week cannot be measured: {error}") from None
+    answer = msgspec.structs.replace(answer, left_out=left_out)
     click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
 
 
-def labelled(file: Path, currency: str) -> LabelledPayments:
-    """The payments of a file, each with whether it was fraud. Raises `NotTransactions` where that is not known."""
+def labelled(file: Path, currency: str) -> tuple[LabelledPayments, dict[str, int]]:
+    """The payments of a file, each with whether it was fraud, and how many rows are none, by what they lack.
+
+    Raises `NotTransactions` where there is none.
+    """
     euro = about_one_euro(currency)
-    found = []
-    for number, t in enumerate(read_transactions(file, currency, 0, None)):
-        if t.is_fraud is None:
-            raise NotTransactions(f"{file} has no column is_fraud, or a row without it")
-        # Interned: one text per card and merchant, not one per payment.
-        card_id, merchant_id = intern(str(t.card_id)), intern(str(t.merchant_id))
-        payment = PaymentInput(str(number), card_id, merchant_id, t.amount, currency, euro, t.ts.timestamp())
-        found.append((payment, t.is_fraud))
-    if not found:
-        raise NotTransactions(f"{file} is empty")
-    return found
+    found, unlabelled = [], 0
+    with open_transactions(file, currency) as opened:
+        for number, t in enumerate(opened.transactions()):
+            if t.is_fraud is None:
+                unlabelled += 1
+                continue
+            # Interned: one text per card and merchant, not one per payment.
+            card_id, merchant_id = intern(str(t.card_id)), intern(str(t.merchant_id))
+            payment = PaymentInput(str(number), card_id, merchant_id, t.amount, currency, euro, t.ts.timestamp())
+            found.append((payment, t.is_fraud))
+        if not found:
+            raise NotTransactions("it has no column is_fraud, or no row with a label")
+        return found, opened.left_out | ({"no label": unlabelled} if unlabelled else {})
 
 
 def last_weeks(payments: LabelledPayments) -> list[int]:

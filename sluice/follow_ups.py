@@ -43,7 +43,7 @@ class Plan(msgspec.Struct, frozen=True):
     refunds: list[int] = []
 
 
-def plan_of(run: str, tx_id: int, amount: int, shares: Shares) -> Plan:
+def plan_of(run: str, tx_id: int | str, amount: int, shares: Shares) -> Plan:
     """The plan for a payment of `amount`: the same each time for the same run and transaction."""
     chance = random.Random(f"{run}-{tx_id}")  # noqa: S311  # no secret
     in_parts, is_refunded = chance.random() < shares.parts, chance.random() < shares.refunds

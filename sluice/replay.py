@@ -21,10 +21,10 @@ from connectors.gateway import (
     GatewayUnavailable,
     PasswordLogin,
 )
-from schemas.money import UnknownCurrency
 from schemas.settings import load
-from sluice.cli import DURATION
-from sluice.dataset import DatasetTransaction, NotTransactions, card_number, read_transactions
+from schemas.times import now
+from sluice.cli import CURRENCY, DURATION
+from sluice.dataset import DatasetTransaction, NotTransactions, card_number, open_transactions
 from sluice.follow_ups import NO_SHARES, FollowUps, Shares, plan_of
 from sluice.freshness import Freshness, quantiles
 from sluice.settings import ReplaySettings
@@ -36,6 +36,7 @@ SHARE = click.FloatRange(0, 1)
 class ReplaySummary(msgspec.Struct, frozen=True):
     """The printed result. Rates per second, times in milliseconds; `labels`: how many were sent.
 
+    `skipped`: transactions of zero; `left_out`: rows of the file that are no transactions, by what they lack.
     `captures`, `voids`, `refunds`: requests that succeeded or are pending; `refused`: the others, by code.
     """
 
@@ -52,6 +53,7 @@ class ReplaySummary(msgspec.Struct, frozen=True):
     voids: int
     refunds: int
     refused: dict[str, int]
+    left_out: dict[str, int] = {}
 
 
 class ReplayRun:
@@ -140,12 +142,12 @@ async def gather(work: list[Any]) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option("--rate", type=click.FloatRange(0.01), help="Payments per second; default: as fast as answers come.")
 @click.option("--limit", type=click.IntRange(1), help="At most this many transactions.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="Leave out this many first.")
 @click.option("--label-delay", type=DURATION, default="7d", help="In the file's time, as 7d, 12h, 30m.")
-@click.option("--currency", default="EUR", help="What the amounts are in.")
+@click.option("--currency", type=CURRENCY, default="EUR", help="What the amounts are in.")
 @click.option("--parts", type=SHARE, default=0.0, help="Share of payments, 0 to 1, that are captured in parts.")
 @click.option("--refunds", type=SHARE, default=0.0, help="Share of payments, 0 to 1, that are refunded.")
 @click.option("--run", help="Resume this run: its keys are <run>-<tx_id>.")
@@ -164,19 +166,18 @@ def replay(
 ) -> None:
     """Send the transactions of FILE through the HTTP API as real payments."""
     settings = load(ReplaySettings)
+    run = run or token_hex(4)
     try:
-        transactions = list(read_transactions(file, currency, offset, limit))
-        run = run or token_hex(4)
+        with open_transactions(file, currency, until=now()) as found:
+            transactions, left_out = list(found.transactions(offset, limit)), found.left_out
         click.echo(f"run {run}: {len(transactions)} transactions", err=True)
         shares = Shares(parts, refunds)
         summary = asyncio.run(_replay(settings, transactions, run, currency, rate, label_delay, shares))
     except NotTransactions as error:
         raise click.ClickException(f"{file}: {error}") from None
-    except UnknownCurrency:
-        raise click.BadParameter("not a currency of ISO 4217", param_hint="--currency") from None
     except (GatewayRefused, GatewayUnavailable) as error:
         raise click.ClickException(f"the gateway refused: {error}; resume with --run {run}") from None
-    document = msgspec.json.encode(summary)
+    document = msgspec.json.encode(msgspec.structs.replace(summary, left_out=left_out))
     click.echo((document if as_json else msgspec.json.format(document)).decode())
 
 

@@ -93,11 +93,35 @@ def test_labels_at_once_measure_better_and_a_week_can_be_named(file: Path) -> No
     assert at_once.mean.average_precision > late.mean.average_precision
 
 
+def test_texts_zones_and_what_is_missing_change_nothing_but_the_count(tmp_path: Path, file: Path) -> None:
+    """The same payments with ids of text and times with a zone, and with rows beside them that are none."""
+    other = tmp_path / "other.parquet"
+    same = "tx_id::VARCHAR AS tx_id, ts AT TIME ZONE 'UTC' AS ts, chr(65 + card_id)::VARCHAR AS card_id"
+    same += ", merchant_id::DOUBLE AS merchant_id, amount, is_fraud::DOUBLE AS is_fraud"
+    broken = (
+        "('a', NULL, 'b', 1, 5, 0), ('c', now(), 'd', 'nan'::DOUBLE, 5, 0), ('e', now(), 'f', 1, 'nan'::DOUBLE, 0)"
+    )
+    no_label = "('g', TIMESTAMPTZ '2026-01-01 00:00:00Z', 'h', 1, 5, NULL)"
+    with duckdb.connect() as db:
+        db.execute(f"COPY (SELECT {same} FROM '{file}' UNION ALL VALUES {broken}, {no_label}) TO '{other}'")
+    plain, wide = (CliRunner().invoke(evaluate, [str(each)]) for each in (file, other))
+    assert wide.exit_code == 0, wide.output
+    found, expected = (msgspec.json.decode(ran.output, type=EvaluationReport) for ran in (wide, plain))
+    assert (found.payments, found.frauds) == (expected.payments, expected.frauds)
+    assert found.left_out == {"no amount": 1, "no label": 1, "no merchant_id": 1, "no ts since 1970": 1}
+    assert found.mean.auc_roc == pytest.approx(expected.mean.auc_roc, abs=0.02)
+
+
 def test_what_is_no_labelled_file_is_one_clear_line(tmp_path: Path, file: Path) -> None:
-    bad = tmp_path / "bad.parquet"
+    bad, unlabelled = tmp_path / "bad.parquet", tmp_path / "unlabelled.parquet"
     bad.write_text("no parquet")
-    for arguments in ([str(bad)], [str(file), "--test-weeks", "2030-01-01"]):
+    with duckdb.connect() as db:
+        db.execute(f"COPY (SELECT * EXCLUDE is_fraud FROM '{file}') TO '{unlabelled}'")
+    missing = [str(tmp_path / "missing.parquet")]
+    for arguments in ([str(bad)], [str(unlabelled)], missing, [str(file), "--test-weeks", "2030-01-01"]):
         ran = CliRunner().invoke(evaluate, arguments)
         assert ran.exit_code == 1
         assert ran.output.startswith("Error: ")
+        assert ran.output.count("\n") == 1
+    assert CliRunner().invoke(evaluate, [str(file), "--currency", "XXX"]).exit_code == 2
     assert CliRunner().invoke(evaluate, [str(file), "--test-weeks", "monday"]).exit_code == 2
