@@ -1,6 +1,7 @@
 """`sluice up` and `sluice demo`: the whole stack on one machine, in the foreground."""
 
 import asyncio
+import errno
 import signal
 import socket
 import sys
@@ -147,7 +148,7 @@ def _check_ports(settings: StackSettings, processes: list[Process]) -> None:
     taken = [settings.port(name) for process in processes for name in process.ports]
 
     def all_free() -> bool:
-        taken[:] = [port for port in taken if not _is_free(port)]
+        taken[:] = [port for port in taken if not _is_free(settings.host, port)]
         return not taken
 
     if not _within(PORTS_PATIENCE_S, all_free):
@@ -155,14 +156,17 @@ def _check_ports(settings: StackSettings, processes: list[Process]) -> None:
         raise CannotStart(f"in use: port {in_use}; SLUICE_PORT_OFFSET moves all of ours together")
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _is_free(host: str, port: int) -> bool:
+    """Whether nobody else listens on the port at any address of the host: `localhost` may have two."""
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:  # any other says that this machine has no such address
+            if error.errno == errno.EADDRINUSE:
+                return False
+    return True
 
 
 def _await_cluster(bootstrap: str) -> None:

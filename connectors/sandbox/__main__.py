@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 
 import structlog
 from aiohttp import web
@@ -10,7 +11,7 @@ from connectors import logs
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.control import control
 from connectors.sandbox.sandbox import Sandbox
-from schemas.settings import load
+from schemas.settings import BadSetting, load
 
 SHUTDOWN_S = 1.0
 
@@ -35,6 +36,16 @@ async def serve(settings: ProcessorSettings) -> None:
         sandbox.close()
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """The exit code: 1 where a setting or a port in use keeps it from starting; the log has the reason."""
     logs.configure("sandbox")
-    asyncio.run(serve(load(ProcessorSettings)))
+    try:
+        asyncio.run(serve(load(ProcessorSettings)))
+    except (BadSetting, OSError) as error:
+        log.error("sandbox.refused", reason=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

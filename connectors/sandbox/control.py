@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from connectors.sandbox.faults import BadFault, parse_fault
-from connectors.sandbox.sandbox import Sandbox
+from connectors.sandbox.sandbox import PortsTaken, Sandbox
 
 SANDBOX = web.AppKey("sandbox", Sandbox)
 PAGE = 500
@@ -71,8 +71,11 @@ async def order_fault(request: web.Request) -> web.Response:
 
 
 async def clear_faults(request: web.Request) -> web.Response:
-    """End all faults, then answer."""
-    await request.app[SANDBOX].clear()
+    """End all faults, then answer; 409 where another program took a closed port: free it and ask again."""
+    try:
+        await request.app[SANDBOX].clear()
+    except PortsTaken as error:
+        return refusal(409, "port_in_use", "The faults are cleared; a port is still closed.", str(error))
     return web.Response(status=204)
 
 
@@ -92,16 +95,15 @@ def answer(status: int, body: Any, content_type: str = "application/json") -> we
 
 
 def problem(errors: list[dict[str, str]]) -> web.Response:
-    """HTTP 422 (RFC 9457): `errors` name each field."""
-    body = {
-        "type": "about:blank",
-        "title": "The request is not valid.",
-        "status": 422,
-        "detail": "; ".join(f"{error['path']}: {error['message']}" for error in errors),
-        "code": "invalid_request",
-        "errors": errors,
-    }
-    return answer(422, body, "application/problem+json")
+    """HTTP 422: `errors` name each field."""
+    detail = "; ".join(f"{error['path']}: {error['message']}" for error in errors)
+    return refusal(422, "invalid_request", "The request is not valid.", detail, errors=errors)
+
+
+def refusal(status: int, code: str, title: str, detail: str, **more: Any) -> web.Response:
+    """A problem of RFC 9457."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code} | more
+    return answer(status, body, "application/problem+json")
 
 
 def _number(
@@ -109,7 +111,7 @@ def _number(
 ) -> int:
     text = query.get(name) or str(default)
     smallest, largest = between
-    if not (text.isascii() and text.isdigit() and smallest <= int(text) <= largest):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and smallest <= int(text) <= largest):
         errors.append({"path": name, "message": f"must be a whole number from {smallest} to {largest}"})
         return default
     return int(text)

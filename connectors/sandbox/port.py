@@ -21,7 +21,7 @@ class Port:
     def __init__(
         self, host: str, number: int, twin: Twin, conn: sqlite3.Connection, disk: GroupSync, faults: Faults
     ) -> None:
-        self._host, self._number = host, number
+        self._host, self.number = host, number
         self._twin = twin
         self._conn, self._disk = conn, disk
         self._faults = faults
@@ -34,7 +34,7 @@ class Port:
         async with self._opening:
             if self._listener is None:
                 loop = asyncio.get_running_loop()
-                self._listener = await loop.create_server(self._server, self._host, self._number)
+                self._listener = await loop.create_server(self._server, self._host, self.number)
 
     def close(self) -> None:
         """Refuse new connections and drop the open ones."""

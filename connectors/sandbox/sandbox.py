@@ -4,6 +4,8 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+import structlog
+
 from connectors.durable_files import GroupSync
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox import ledger, stored_answers
@@ -15,7 +17,19 @@ from connectors.sandbox.port import Port, transaction
 from connectors.sandbox.visa.twin import VisaTwin
 from schemas.payments import ProcessorName
 
+REOPEN_EVERY_S = 1.0
 PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON")
+
+
+log = structlog.get_logger()
+
+
+class PortsTaken(Exception):
+    """Another program listens on `ports` of ours, which a fault had closed."""
+
+    def __init__(self, ports: list[int]) -> None:
+        super().__init__(f"in use by another program: {', '.join(map(str, ports))}")
+        self.ports = ports
 
 
 class Sandbox:
@@ -77,18 +91,36 @@ class Sandbox:
                 timer.add_done_callback(self._timers.discard)
 
     async def clear(self) -> None:
-        """End all faults: closed ports open, held connections are dropped, slow calls are applied at once."""
+        """End all faults: closed ports open, held connections are dropped, slow calls are applied at once.
+
+        Raises `PortsTaken` once all that are free are open.
+        """
         for timer in self._timers:
             timer.cancel()
         self._faults.clear()
-        await self.open()
+        if taken := [port.number for port in self._ports.values() if not await _opened(port)]:
+            raise PortsTaken(taken)
 
     async def _end(self, fault: Fault, seconds: float) -> None:
+        """End the fault after its time, and open its port; where another program has it, once that is gone."""
         await asyncio.sleep(seconds)
         self._faults.remove(fault)
-        others = (other for other in self._faults.all() if other.fault == "refuse")
-        if all(other.processor != fault.processor for other in others):
-            await self._ports[fault.processor].open()
+        port = self._ports[fault.processor]
+        while not self._refuses(fault.processor) and not await _opened(port):  # noqa: ASYNC110 - others' port
+            await asyncio.sleep(REOPEN_EVERY_S)
+
+    def _refuses(self, processor: ProcessorName) -> bool:
+        return any(other.fault == "refuse" and other.processor == processor for other in self._faults.all())
+
+
+async def _opened(port: Port) -> bool:
+    """Whether the port could be opened, or was; else it is logged."""
+    try:
+        await port.open()
+    except OSError as error:
+        log.error("port.taken", port=port.number, reason=str(error))
+        return False
+    return True
 
 
 def open_database(path: Path) -> sqlite3.Connection:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import sys
 
 import structlog
 from aiohttp import web
@@ -14,7 +15,7 @@ from connectors.sandbox.catcher.settings import CatcherSettings
 from connectors.sandbox.catcher.smtp import serve_smtp
 from connectors.sandbox.catcher.twilio import twilio_routes
 from connectors.sms import TOKEN_FILE, new_token
-from schemas.settings import load
+from schemas.settings import BadSetting, load
 
 FORM_MAX = 64 * 1024  # bytes of one HTTP request
 
@@ -37,15 +38,25 @@ async def serve(settings: CatcherSettings, stopped: asyncio.Event) -> None:
         await runner.cleanup()
 
 
-async def main() -> None:
-    """Serve until SIGINT or SIGTERM."""
-    configure("catcher")
-    logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: it logs every address
+async def catch() -> None:
+    """Serve until SIGINT or SIGTERM. Raises `BadSetting`, and `OSError` where a port is taken."""
     stopped = asyncio.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stopped.set)
     await serve(load(CatcherSettings), stopped)
 
 
+def main() -> int:
+    """The exit code: 1 where a setting or a port in use keeps it from starting; the log has the reason."""
+    configure("catcher")
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: it logs every address
+    try:
+        asyncio.run(catch())
+    except (BadSetting, OSError) as error:
+        structlog.get_logger().error("catcher.refused", reason=str(error))
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(main())

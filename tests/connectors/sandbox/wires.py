@@ -67,8 +67,11 @@ class Control:
             return Answered(answer.status, await answer.read())
 
     async def clear(self) -> int:
+        return (await self.cleared()).status
+
+    async def cleared(self) -> Answered:
         async with self._http.delete(f"{self._url}/faults") as answer:
-            return answer.status
+            return Answered(answer.status, await answer.read())
 
 
 class Visa:
