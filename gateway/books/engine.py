@@ -1,6 +1,7 @@
 """Transactions on the books: plain functions `fn(conn, …)`, run on SQLite (`sqlite`) or PostgreSQL (`postgres`).
 
-Nothing above `books/` knows which of the two it is.
+Nothing above `books/` asks which of the two it is; but both need what PostgreSQL needs: a function may run twice
+(`Books.write`), who changes a row says which version it read, and no text holds a NUL.
 """
 
 from collections.abc import Callable, Sequence

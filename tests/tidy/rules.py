@@ -188,8 +188,12 @@ def _is_there(page: str, folder: str) -> bool:
 
 def log_events_are_noun_and_verb(_path: str, text: str) -> list[str]:
     """`noun.verb` in snake case, with fields: a sentence can be neither searched for nor counted."""
-    said = [event for node in ast.walk(ast.parse(text)) for event in _events(node)]
-    return [f"logs {event!r}" for event in said if not EVENT.fullmatch(event)]
+    return [f"logs {event!r}" for event in log_events(text) if not EVENT.fullmatch(event)]
+
+
+def log_events(text: str) -> list[str]:
+    """The events that a source logs; what an f-string fills in stands as `x`."""
+    return [event for node in ast.walk(ast.parse(text)) for event in _events(node)]
 
 
 def _events(node: ast.AST) -> Iterator[str]:
