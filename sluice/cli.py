@@ -30,6 +30,7 @@ COMMANDS = {
 }
 
 
+LONGEST = timedelta(days=36_500)  # what is added to a date must be one
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -42,10 +43,13 @@ class Duration(click.ParamType[timedelta]):
         """The duration; a usage error where the text is none."""
         if isinstance(value, timedelta):
             return value
-        found = re.fullmatch(r"(\d+)([smhd])", value)
+        found = re.fullmatch(r"([0-9]{1,9})([smhd])", value)
         if found is None:
             self.fail(f"{value!r} is not a duration such as 7d, 12h, 30m or 45s", param, ctx)
-        return timedelta(**{UNITS[found[2]]: int(found[1])})
+        duration = timedelta(**{UNITS[found[2]]: int(found[1])})
+        if duration > LONGEST:
+            self.fail(f"{value!r} is more than {LONGEST.days}d", param, ctx)
+        return duration
 
 
 class Currency(click.ParamType[str]):

@@ -1,7 +1,7 @@
 """`sluice outbox resend`: sends events again that Kafka acknowledged and then lost."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import click
 import msgspec
@@ -17,7 +17,7 @@ from gateway.events.outbox_relay import row_headers
 from gateway.settings import GatewaySettings
 from schemas.events import derived_id
 from schemas.settings import load
-from schemas.times import from_micros, to_micros
+from schemas.times import EPOCH, as_utc, from_micros, to_micros
 from schemas.topics import CONTROLS
 
 PAGE = 1_000
@@ -54,7 +54,10 @@ class Moment(click.ParamType[datetime]):
             moment = datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is not a time such as 2026-11-26T14:00:00Z", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = as_utc(moment)
+        if moment < EPOCH:
+            self.fail(f"{value!r} is before 1970", param, ctx)
+        return moment
 
 
 @click.group()

@@ -30,6 +30,7 @@ from sluice.freshness import Freshness, quantiles
 from sluice.settings import ReplaySettings
 
 AT_ONCE = 32
+ROWS_MAX = 2**40
 SHARE = click.FloatRange(0, 1)
 
 
@@ -144,8 +145,8 @@ async def gather(work: list[Any]) -> None:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--rate", type=click.FloatRange(0.01), help="Payments per second; default: as fast as answers come.")
-@click.option("--limit", type=click.IntRange(1), help="At most this many transactions.")
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out this many first.")
+@click.option("--limit", type=click.IntRange(1, ROWS_MAX), help="At most this many transactions.")
+@click.option("--offset", type=click.IntRange(0, ROWS_MAX), default=0, help="Leave out this many first.")
 @click.option("--label-delay", type=DURATION, default="7d", help="In the file's time, as 7d, 12h, 30m.")
 @click.option("--currency", type=CURRENCY, default="EUR", help="What the amounts are in.")
 @click.option("--parts", type=SHARE, default=0.0, help="Share of payments, 0 to 1, that are captured in parts.")

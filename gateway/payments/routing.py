@@ -12,13 +12,14 @@ from schemas.payments import MethodType, ProcessorName
 def candidates(payment: PaymentRow) -> tuple[ProcessorName, ...]:
     """The processors to try in order; one that a client named never fails over.
 
-    Processors that take no such amount are passed over; where all are, they are asked for their own no.
+    First who takes each amount of the currency, so that any part can be captured and given back. Who does not take
+    this one is passed over; where nobody does, all are asked for their own no.
     """
     if payment.wanted_processor:
         return (payment.wanted_processor,)
-    able = _by_capability(payment.method, payment.brand)
-    asked = tuple(name for name in able if not amount_error((name,), payment.amount, payment.currency))
-    return asked or able
+    able = _by_capability(payment.method, payment.brand, payment.currency)
+    asked = tuple(name for name, step in able if payment.amount % step == 0)
+    return asked or tuple(able_to(payment.method))
 
 
 def next_processor(payment: PaymentRow) -> ProcessorName | None:
@@ -61,5 +62,7 @@ def needs_approval(payment: PaymentRow) -> bool:
 
 
 @cache
-def _by_capability(method: MethodType, brand: str | None) -> tuple[ProcessorName, ...]:
-    return tuple(sorted(able_to(method), key=lambda name: brand not in CAPABILITIES[name].brands))
+def _by_capability(method: MethodType, brand: str | None, currency: str) -> tuple[tuple[ProcessorName, int], ...]:
+    """The processors that take the currency, each with the step of its amounts (minor units)."""
+    able = [(name, step) for name in able_to(method) if (step := CAPABILITIES[name].step(currency)) is not None]
+    return tuple(sorted(able, key=lambda pair: (pair[1], brand not in CAPABILITIES[pair[0]].brands)))

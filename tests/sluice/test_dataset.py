@@ -191,8 +191,11 @@ def test_numbers_are_valid_and_even_is_visa(card_id: int) -> None:
 def test_durations_have_a_unit() -> None:
     assert DURATION.convert("7d", None, None) == timedelta(days=7)
     assert DURATION.convert("90s", None, None) == timedelta(seconds=90)
-    with pytest.raises(click.BadParameter, match="not a duration"):
-        DURATION.convert("90", None, None)
+    for wrong in ("90", "9999999999d", "١d", "-1d"):
+        with pytest.raises(click.BadParameter, match="not a duration"):
+            DURATION.convert(wrong, None, None)
+    with pytest.raises(click.BadParameter, match="more than 36500d"):
+        DURATION.convert("999999999d", None, None)
 
 
 def test_quantiles_are_of_whatever_came() -> None:
