@@ -16,7 +16,6 @@ TIMES = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "
 CARD_ID_MAX = 10**9  # the digits of a card's number that its id fills
 KEY = "[!-~]{1,200}"  # what an Idempotency-Key holds beside the run's id
 
-
 # The places of ids that are no numbers are counted over all rows, so that they do not depend on those left out.
 ROWS = """
     WITH typed AS MATERIALIZED (
@@ -33,8 +32,8 @@ ROWS = """
         WHEN merchant IS NULL THEN 'no merchant_id'
         WHEN amount IS NULL THEN 'no amount'
         WHEN amount < 0 OR amount > {most} THEN 'an amount out of range'
-        WHEN row_number() OVER (PARTITION BY tx_id ORDER BY micros) > 1 THEN 'a tx_id that came before'
-    END AS why FROM typed
+        WHEN row_number() OVER first > 1 THEN 'a tx_id that came before'
+    END AS why FROM typed WINDOW first AS (PARTITION BY tx_id ORDER BY micros, card, merchant, amount)
 """
 
 
@@ -52,10 +51,8 @@ class DatasetColumns:
     def __init__(self, db: duckdb.DuckDBPyConnection, most: float, until: int) -> None:
         self._db, self._most, self._until = db, most, until
         file = db.view("file")
-        self._types = {name: str(kind) for name, kind in zip(file.columns, file.types, strict=True)}
-        if missing := [
-            name for name in ("tx_id", "ts", "card_id", "merchant_id", "amount") if name not in self._types
-        ]:
+        self._types = {name.lower(): str(kind) for name, kind in zip(file.columns, file.types, strict=True)}
+        if missing := [name for name in NEEDED if name not in self._types]:
             raise WrongColumns(f"it has no column {', '.join(missing)}")
 
     def query(self) -> str:

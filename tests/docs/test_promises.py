@@ -2,14 +2,17 @@
 
 import re
 from itertools import chain
+from typing import get_args
 
 import pytest
 from quart import Quart
 
 from connectors.sandbox import magic
+from gateway.identity.profiles import NotificationKind
 from gateway.routes import BLUEPRINTS
 from gateway.web.openapi import declared
 from sluice.cli import COMMANDS
+from sluice.sql import sql
 from tests.docs.test_pages import metrics, missing, routes
 from tests.tidy.rules import log_events
 from tests.tidy.sources import files, room_files, text
@@ -65,6 +68,14 @@ def test_each_command_named_is_one() -> None:
     assert named(r"(?:^|[`;] ?)make ([a-z-]+)") - targets == set()
     modules = {path.removesuffix(".py").removesuffix("/__main__").replace("/", ".") for path in files()}
     assert named(r"python -m (benchmarks[.\w]*)") - modules == set()
+
+
+def test_help_and_page_name_each_view_and_preference() -> None:
+    views = re.findall(r"CREATE (?:OR REPLACE )?VIEW (\w+)", text("flows/analytics/views.sql"))
+    help_text = " ".join((sql.help or "").split())
+    assert [view for view in views if not re.search(rf"\b{view}\b", help_text)] == []
+    assert len(views) > 10
+    assert missing("api.md", get_args(NotificationKind)) == []
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,11 @@ def test_rows_come_in_order_of_time(tmp_path: Path) -> None:
     assert first.ts == datetime(2018, 4, 1, 0, 1, tzinfo=UTC)
 
 
+def test_names_of_columns_are_read_in_any_case(tmp_path: Path) -> None:
+    row = "(1, TIMESTAMP '2018-04-01', 1, 1, 5.0)"
+    assert len(read(file_of(tmp_path / "t.parquet", row, COLUMNS.upper()))[0]) == 1
+
+
 def test_labels_are_optional_and_a_part_can_be_taken(tmp_path: Path) -> None:
     rows = ", ".join(f"({n}, TIMESTAMP '2018-04-01 00:00:0{n}', 1, 1, 5.0)" for n in range(6))
     path = file_of(tmp_path / "t.parquet", rows, COLUMNS)
