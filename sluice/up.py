@@ -148,7 +148,7 @@ def _check_ports(settings: StackSettings, processes: list[Process]) -> None:
     taken = [settings.port(name) for process in processes for name in process.ports]
 
     def all_free() -> bool:
-        taken[:] = [port for port in taken if not _is_free(settings.host, port)]
+        taken[:] = [port for port in taken if not is_free(settings.host, port)]
         return not taken
 
     if not _within(PORTS_PATIENCE_S, all_free):
@@ -156,7 +156,7 @@ def _check_ports(settings: StackSettings, processes: list[Process]) -> None:
         raise CannotStart(f"in use: port {in_use}; SLUICE_PORT_OFFSET moves all of ours together")
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free(host: str, port: int) -> bool:
     """Whether nobody else listens on the port at any address of the host: `localhost` may have two."""
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         try:

@@ -14,6 +14,7 @@ from schemas.cards import luhn_valid
 from sluice.cli import DURATION
 from sluice.dataset import DatasetTransaction, NotTransactions, card_number, open_transactions
 from sluice.freshness import quantiles
+from sluice.replay import keyable
 
 COLUMNS = "tx_id, ts, card_id, merchant_id, amount"
 
@@ -183,6 +184,13 @@ def test_what_is_no_parquet_file_is_refused_in_one_line_and_its_name_is_taken_as
             read(missing)
     stars = file_of(tmp_path / "plain.parquet", "(1, TIMESTAMP '2018-04-01', 1, 1, 5.0)", COLUMNS)
     assert len(read(stars.rename(tmp_path / "a[1]*?.parquet"))[0]) == 1
+
+
+def test_an_id_that_reads_as_a_card_number_is_in_no_key() -> None:
+    rows = [DatasetTransaction(id, datetime.now(UTC), 1, 1, 100, None) for id in (7, 4111111111111111, "t-1")]
+    kept, left_out = keyable(rows)
+    assert ([t.tx_id for t in kept], left_out) == ([7, "t-1"], {"a tx_id that reads as a card number": 1})
+    assert keyable(kept) == (kept, {})
 
 
 @given(st.integers(min_value=0, max_value=10**9 - 1))

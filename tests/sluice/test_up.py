@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from schemas.topics import TOPICS
 from sluice.cli import main
 from sluice.settings import StackSettings
 from sluice.status import held, read
+from sluice.up import is_free
 from tests.patience import until
 
 SLUICE = [sys.executable, "-m", "sluice"]
@@ -116,6 +118,14 @@ def test_two_stacks_beside_each_other_and_none_twice(
             assert third.wait(60) == 1
             assert third.stdout
             assert f"in use: port {8025 + offset}, {1025 + offset};" in third.stdout.read()
+
+
+def test_a_port_is_in_use_where_any_address_of_its_host_is(free_offset: Callable[[], int]) -> None:
+    port = 8025 + free_offset()
+    assert is_free("localhost", port)
+    for family, _, _, _, address in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM):
+        with socket.create_server(address[:2], family=family):
+            assert not is_free("localhost", port)
 
 
 @pytest.mark.parametrize(
