@@ -33,6 +33,7 @@ from gateway.books.payments import PaymentRow
 from gateway.books.refunds import RefundFilter, list_refunds
 from gateway.books.reviews import Review, list_reviews
 from gateway.payments.views import payment_view, refund_view
+from gateway.prints import Prints
 from gateway.routes.cards import card_view
 from gateway.routes.reviews import review_view
 from gateway.web.call import Call, Caller
@@ -42,6 +43,7 @@ from schemas.ids import earliest_id
 LOOP_MS_MAX = 5.0
 PAGES = 5
 TICK_S = 0.002
+PRINTS = Prints(bytes(32))
 FIRST_PAYMENT = earliest_id("pay", FIRST_US)
 
 
@@ -118,7 +120,7 @@ def _lists(payments: int) -> Iterator[tuple[str, List]]:
         List(_whole(list_reviews), _place_of_review, tuple[bool, str], review_view),
     )
     own_cards = _whole(partial(cards.select_cards, owner_id=BIG_CUSTOMER))
-    yield "cards", List(own_cards, lambda c: cards.CardPlace(c.created_at, c.id), cards.CardPlace, card_view)
+    yield "cards", List(own_cards, lambda c: cards.CardPlace(c.created_at, c.id), cards.CardPlace, _card_view)
     calls = _whole(partial(list_operations, payment_id=FIRST_PAYMENT))
     yield (
         "operations",
@@ -168,7 +170,12 @@ def _payments(wanted: PaymentFilter) -> List:
 
 
 def _payment_view(row: PaymentRow) -> Any:
-    return payment_view(row, "admin")
+    merchant = Caller(row.merchant_id, "merchant", frozenset())  # the dearest: a print is made for each
+    return payment_view(row, merchant, PRINTS)
+
+
+def _card_view(card: cards.CardRow) -> Any:
+    return card_view(card, PRINTS)
 
 
 def _whole(select: Callable[..., Any]) -> Callable[..., Slice[Any, Any]]:

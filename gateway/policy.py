@@ -1,8 +1,9 @@
-"""The times and caps that payments are handled by, made from the settings, in the books' units."""
+"""The times, caps and prints that payments are handled by, made from the settings, in the books' units."""
 
 import msgspec
 
 from gateway.euro_rates import EuroRates
+from gateway.prints import Prints, open_prints
 from gateway.settings import GatewaySettings
 from schemas.ids import new_id
 
@@ -36,7 +37,8 @@ class Policy(msgspec.Struct, frozen=True):
     `first_card_cap`: that of a card or payer that never paid, `new_cards` how many payments by such cards of a
     customer a day. `ask_payer_us`: the pauses before each question whether the payer approved an order; after the
     last one it is given up. `recovery_calls`: what recovery has in hand at one processor. `release_us`: the pauses
-    before each further try of a release that was refused, after which a person is asked.
+    before each further try of a release that was refused, after which a person is asked. `prints`: what stands for
+    a card number towards each reader.
     """
 
     worker_id: str
@@ -50,13 +52,18 @@ class Policy(msgspec.Struct, frozen=True):
     first_card_cap: int
     new_cards: int
     rates: EuroRates
+    prints: Prints
     ask_payer_us: tuple[int, ...] = ASK_PAYER_US
     recovery_calls: int = 32
     release_us: tuple[int, ...] = RELEASE_US["production"]
 
 
 def policy_of(settings: GatewaySettings) -> Policy:
-    """The policy of one gateway process. Raises `BadSetting` where its table of rates cannot be read."""
+    """The policy of one gateway process.
+
+    Raises `BadSetting` where its table of rates cannot be read, `SecretMissing` where the key of prints is
+    missing.
+    """
     return Policy(
         worker_id=new_id("wrk"),
         lease_us=int(settings.lease_s * SECOND_US),
@@ -69,6 +76,7 @@ def policy_of(settings: GatewaySettings) -> Policy:
         first_card_cap=settings.stand_in_first_card_cap,
         new_cards=settings.stand_in_new_cards,
         rates=EuroRates(settings.euro_rates),
+        prints=open_prints(settings),
         recovery_calls=settings.recovery_calls,
         release_us=RELEASE_US[settings.profile],
     )

@@ -15,14 +15,16 @@ RefusedKind = Literal["capture", "void", "refund"]
 
 
 class Method(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What pays: a tokenized card, or PayPal (then all but `type` is absent). No expiry, no name, no number."""
+    """What pays: a tokenized card, or PayPal (then all but `type` is absent). No expiry, no name, no number.
+
+    That two payments are by the same number is told by their `stream_key` alone.
+    """
 
     type: MethodType
     card: str | None = None
     brand: str | None = None
     bin: str | None = None
     last4: str | None = None
-    fingerprint: str | None = None
 
 
 class AppliedRisk(msgspec.Struct, frozen=True):
@@ -52,8 +54,9 @@ class Payment(msgspec.Struct, frozen=True):
     """A payment as every topic shows it. Amounts in minor units of `currency`; times UTC.
 
     `amount_capturable` is what is reserved and not captured yet; `amount_refunded` is a part of `amount_captured`.
-    `stream_key` is the record's key and the instrument of the fraud features. `occurred_at` is when it
-    happened at the payer's, `created_at` and `updated_at` when we stored it. `ip_hash` and `device_hash`
+    `stream_key` is the record's key and the instrument of the fraud features: of a card a keyed hash of its
+    number, which no route answers to whoever sends that number; for PayPal the customer's id. `occurred_at` is
+    when it happened at the payer's, `created_at` and `updated_at` when we stored it. `ip_hash` and `device_hash`
     are keyed hashes; `country` is that of the payer's IP address (ISO 3166-1 alpha-2).
     """
 

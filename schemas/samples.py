@@ -23,14 +23,14 @@ from schemas.states import STATUS, PaymentState, Status
 AT = datetime(2026, 11, 23, 14, 31, 7, 120_000, tzinfo=UTC)
 LATER = AT.replace(microsecond=180_000)
 
-CARD = Method("card", "card_01kaf3w5n8qz7v2m4x6b9c1d0e", "visa", "411111", "1111", "fp_7h2kq9x4")
+CARD = Method("card", "card_01kaf3w5n8qz7v2m4x6b9c1d0e", "visa", "411111", "1111")
 PAYPAL = Method("paypal")
 FEATURES = {"card_count_1h": 1.0, "amount_over_mean": 1.2}
 ALLOWED = AppliedRisk("allow", "model", 0.012, ["usual_amount"], "logistic-1", 11.5)
 
 NEW = Payment(
     id="pay_01kaf3wq4t0n5h8r2y6j9m3v7k",
-    stream_key="fp_7h2kq9x4",
+    stream_key="ins_gnmbadtekhbcrfps",
     state="processing",
     status="pending",
     amount=1250,

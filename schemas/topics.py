@@ -21,7 +21,7 @@ FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "de
 
 PAYMENTS = Topic(
     "payments.v1",
-    "stream_key of the payment (card fingerprint; for PayPal the customer id)",
+    "stream_key of the payment (the card's instrument; for PayPal the customer id)",
     "Every step of a payment and its refunds; `transaction_completed` when its `status` is answered or changes.",
     (
         "payment.initiated",

@@ -39,7 +39,7 @@ COMMENT ON COLUMN payments.method IS 'card or paypal';
 COMMENT ON COLUMN payments.card IS 'the card''s token';
 COMMENT ON COLUMN payments.bin IS 'first digits of the card';
 COMMENT ON COLUMN payments.last4 IS 'last four digits of the card';
-COMMENT ON COLUMN payments.instrument IS 'the card''s fingerprint, or the PayPal customer: the key of the fraud features';
+COMMENT ON COLUMN payments.instrument IS 'a keyed hash of the card''s number, or the PayPal customer: the key of the fraud features';
 COMMENT ON COLUMN payments.trace_id IS 'trace (W3C) of its first event, 32 hex digits as in the log; null where that had none';
 COMMENT ON COLUMN payments.amount_capturable IS 'reserved and not taken yet, in minor units; 0 in events from before it was told';
 COMMENT ON COLUMN payments.last_refusal_kind IS 'what the processor refused last: capture, void or refund; the payment stayed as it was';
@@ -127,7 +127,7 @@ COMMENT ON COLUMN risk.latency_ms IS 'from the record of the payment to the verd
 COMMENT ON COLUMN risk.waited_ms IS 'how long the gateway waited for the verdict it applied, in milliseconds';
 COMMENT ON COLUMN risk.applied_outcome IS 'what decided the payment; differs where this verdict came late';
 COMMENT ON COLUMN risk.applied_source IS 'model, rules or stand_in';
-COMMENT ON COLUMN risk.instrument IS 'the card''s fingerprint, or the PayPal customer';
+COMMENT ON COLUMN risk.instrument IS 'a keyed hash of the card''s number, or the PayPal customer';
 COMMENT ON COLUMN risk.merchant IS 'the account that sells';
 COMMENT ON COLUMN risk.features IS 'the numbers it was made from, as a JSON object';
 COMMENT ON COLUMN risk.flow_sequence IS 'counts the verdicts of one run of the flow';
@@ -177,7 +177,7 @@ COMMENT ON VIEW labels IS 'What was learned later about payments, one row per la
 COMMENT ON COLUMN labels.payment IS 'pay_…';
 COMMENT ON COLUMN labels.label IS 'fraud or good';
 COMMENT ON COLUMN labels.source IS 'who says so';
-COMMENT ON COLUMN labels.instrument IS 'the card''s fingerprint, or the PayPal customer';
+COMMENT ON COLUMN labels.instrument IS 'a keyed hash of the card''s number, or the PayPal customer';
 COMMENT ON COLUMN labels.merchant IS 'the account that sells';
 COMMENT ON COLUMN labels.amount IS 'of the payment, in minor units';
 COMMENT ON COLUMN labels.currency IS 'ISO 4217';

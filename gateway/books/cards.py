@@ -13,7 +13,8 @@ from schemas.cards import Brand
 class CardRow(msgspec.Struct, frozen=True):
     """A row of `cards`: its id is the token. Times in microseconds UTC; `deleted_at` is null while it can pay.
 
-    `fingerprint` is keyed, the same for every owner of the number.
+    `fingerprint` is the vault's, the same for every owner of the number: it leaves the books nowhere. What is
+    shown is made of it by `gateway.prints`.
     """
 
     id: str

@@ -19,10 +19,12 @@ CaptureMode = Literal["automatic", "manual"]
 class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `payments`. Amounts in minor units of `currency`, times in microseconds UTC.
 
-    `wanted_processor`: the one the client named; such a payment never fails over. `announced`: the status of the
-    last `transaction_completed`. `sequence`: that of its last event. `lease_until`: when recovery looks at it, by
-    the steady clock; null where nothing is due. `pending_reason`: the processor's word for what its open operation
-    waits for. `risk` is JSON of the applied verdict, `last_refusal` of a `LastRefusal`.
+    `stream_key`: the key of its events, the card's instrument or the customer. `fingerprint`: the vault's own,
+    shown to nobody. `wanted_processor`: the one the client named; such a payment never fails over. `announced`:
+    the status of the last `transaction_completed`. `sequence`: that of its last event. `lease_until`: when
+    recovery looks at it, by the steady clock; null where nothing is due. `pending_reason`: the processor's word
+    for what its open operation waits for. `risk` is JSON of the applied verdict, `last_refusal` of a
+    `LastRefusal`.
     """
 
     id: str

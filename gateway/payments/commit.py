@@ -175,7 +175,7 @@ def commit(conn: Connection, policy: Policy, change: Change) -> Committed:
         return_caps(conn, payment)
     leased_until = _on_steady_clock(payment.lease_until, now)
     written = update_payment(conn, msgspec.structs.replace(payment, lease_until=leased_until))
-    return Committed(written, to_send, _answer(conn, change, written) if change.rests else {})
+    return Committed(written, to_send, _answer(conn, policy, change, written) if change.rests else {})
 
 
 def schedule_watch(conn: Connection, policy: Policy, operation_id: str, answer: Answer) -> None:
@@ -336,11 +336,13 @@ def _keep_tasks(conn: Connection, change: Change) -> None:
         announce(conn, task_line("task.opened", task, now))
 
 
-def _answer(conn: Connection, change: Change, written: PaymentRow) -> dict[tuple[str, str], IdempotentAnswer]:
-    """Answer the requests that run on a payment, each in the view of its role."""
+def _answer(
+    conn: Connection, policy: Policy, change: Change, written: PaymentRow
+) -> dict[tuple[str, str], IdempotentAnswer]:
+    """Answer the requests that run on a payment, each in the view of who sent it."""
     answers = {}
     for request in select_running(conn, written.id):
-        answer = answer_to(request, change, written)
+        answer = answer_to(request, change, written, policy.prints)
         store_answer(conn, request, answer)
         answers[request.account_id, request.key] = answer
     return answers

@@ -19,6 +19,7 @@ from gateway.free_text import FreeText, ShortText, UrlText
 from gateway.payments.commit import receive
 from gateway.payments.lifecycle import advance
 from gateway.payments.routing import able_to, amount_error, takes
+from gateway.prints import Prints
 from gateway.refusals import FieldError, InvalidFields, NoSuchObject, NotAllowed
 from gateway.return_urls import may_return
 from gateway.runtime import Runtime
@@ -132,12 +133,12 @@ async def create(runtime: Runtime, request: KeyedRequest, asked: NewPayment, pay
     return Created(answer, replayed=received.id != row.id)
 
 
-def row_of(asked: NewPayment, payer: Payer, card: CardRow | None, key: bytes) -> PaymentRow:
-    """The row of a new payment; `key` makes the hashes of address and device."""
+def row_of(asked: NewPayment, payer: Payer, card: CardRow | None, key: bytes, prints: Prints) -> PaymentRow:
+    """The row of a new payment; `key` makes the hashes of address and device, `prints` the card's instrument."""
     created = now_micros()
     return PaymentRow(
         id=new_id("pay"),
-        stream_key=card.fingerprint if card else payer.account_id,
+        stream_key=prints.instrument(card.fingerprint) if card else payer.account_id,
         customer_id=payer.account_id,
         merchant_id=asked.merchant,
         amount=asked.amount,
@@ -212,7 +213,7 @@ def _checked_row(runtime: Runtime, asked: NewPayment, named: Named, payer: Payer
         registered = msgspec.json.decode(named.merchant.return_origins, type=list[str])
         if not may_return(asked.return_url, registered, runtime.settings.profile):
             raise InvalidFields(FieldError("$.return_url", "Its origin is not registered for the merchant."))
-    return row_of(asked, payer, named.card, runtime.key)
+    return row_of(asked, payer, named.card, runtime.key, runtime.policy.prints)
 
 
 def _keyed_hash(key: bytes, kind: str, value: str | None) -> str | None:

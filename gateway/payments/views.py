@@ -1,20 +1,22 @@
 """A payment as others see it: on the topics, by role over HTTP, and operation by operation for staff."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from gateway.books.idempotency import JSON, IdempotentAnswer, RunningRequest
 from gateway.books.operations import Attempt, Operation, OperationKind, OperationStatus
 from gateway.books.payments import PaymentRow, may_be_unasked
 from gateway.books.refunds import RefundRow
 from gateway.payments.changes import Change, capturable
+from gateway.prints import Prints
 from gateway.problems import CONTENT_TYPE, processor_declined
 from gateway.roles import STAFF
 from schemas.fraud import Hold, Outcome, Source
-from schemas.payments import AppliedRisk, LastRefusal, Method, Payment, ProcessorName, Refund
+from schemas.payments import AppliedRisk, LastRefusal, Method, MethodType, Payment, ProcessorName, Refund
 from schemas.states import STATUS, DeclineCode, PaymentState, Status
 from schemas.times import from_micros, now_micros, steady_micros
 
@@ -32,7 +34,7 @@ def snapshot(row: PaymentRow) -> Payment:
         currency=row.currency,
         customer=row.customer_id,
         merchant=row.merchant_id,
-        method=_method(row),
+        method=Method(row.method, row.card_id, row.brand, row.bin, row.last4),
         capture=row.capture,
         occurred_at=from_micros(row.occurred_at),
         created_at=from_micros(row.created_at),
@@ -60,6 +62,37 @@ def refund_snapshot(row: RefundRow, updated_at: datetime) -> Refund:
         from_micros(row.created_at),
         updated_at,
     )
+
+
+class Reader(Protocol):
+    """Who is shown a payment: a caller, or whoever sent a request that runs on it."""
+
+    @property
+    def account_id(self) -> str:
+        """An account's id, or a service client's."""
+        ...
+
+    @property
+    def role(self) -> str:
+        """The account's role, or `service`."""
+        ...
+
+
+class MethodView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What pays, as one reader sees it: a tokenized card, or PayPal (then all but `type` is absent).
+
+    `fingerprint` says "the same number" to this reader alone: to the payer as on its cards; to the merchant as on
+    all payments made to it, never as on a card. Staff have `instrument` for it, but not of what they pay
+    themselves.
+    """
+
+    type: MethodType
+    card: str | None = None
+    brand: str | None = None
+    bin: str | None = None
+    last4: str | None = None
+    fingerprint: str | None = None
+    instrument: str | None = None
 
 
 class NextAction(msgspec.Struct, frozen=True):
@@ -96,7 +129,7 @@ class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
     currency: str
     customer: str
     merchant: str
-    payment_method: Method
+    payment_method: MethodView
     capture: Literal["automatic", "manual"]
     processor: str | None
     created_at: datetime
@@ -116,14 +149,14 @@ class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):
     risk: RiskView | None = None
 
 
-def role_towards(row: PaymentRow | RefundRow, account_id: str, role: str) -> str:
+def role_towards(row: PaymentRow | RefundRow, reader: Reader) -> str:
     """Whose view of a payment an account gets: a merchant who pays another one sees what any payer does."""
-    return "customer" if role == "merchant" and account_id != row.merchant_id else role
+    return "customer" if reader.role == "merchant" and reader.account_id != row.merchant_id else reader.role
 
 
-def payment_view(row: PaymentRow, role: str) -> PaymentView:
-    """The payment as an account of this role may see it."""
-    risk = row.applied_risk()
+def payment_view(row: PaymentRow, reader: Reader, prints: Prints) -> PaymentView:
+    """The payment as `reader` may see it."""
+    role, risk = role_towards(row, reader), row.applied_risk()
     # A customer must not learn whether our gate or the issuer said no: a thief would find out which cards live.
     veiled = may_be_unasked(row.state) and not _sees_risk(role)
     redirect = row.redirect_url if row.state == "requires_action" else None
@@ -138,7 +171,7 @@ def payment_view(row: PaymentRow, role: str) -> PaymentView:
         currency=row.currency,
         customer=row.customer_id,
         merchant=row.merchant_id,
-        payment_method=_method(row),
+        payment_method=_method_view(row, reader, prints),
         capture=row.capture,
         processor=None if veiled else row.processor,
         reference=row.reference,
@@ -189,14 +222,14 @@ def refund_view(row: RefundRow, role: str) -> RefundView:
     )
 
 
-def answer_to(request: RunningRequest, change: Change, payment: PaymentRow) -> IdempotentAnswer:
+def answer_to(request: RunningRequest, change: Change, payment: PaymentRow, prints: Prints) -> IdempotentAnswer:
     """What a request that ran on a payment is answered once a change leaves it at rest."""
     refusal, refund = payment.refused(), change.refund
     if change.refused and refusal:
         body = processor_declined(refusal.decline_code, payment.id, refund.id if refund else None)
         return IdempotentAnswer(402, body, CONTENT_TYPE)
-    role = role_towards(payment, request.account_id, request.role)
-    shown = refund_view(refund, role) if refund else payment_view(payment, role)
+    role = role_towards(payment, request)
+    shown = refund_view(refund, role) if refund else payment_view(payment, request, prints)
     return IdempotentAnswer(202 if change.waiting else request.ok_status, msgspec.json.encode(shown), JSON)
 
 
@@ -280,8 +313,18 @@ def _sees_risk(role: str) -> bool:
     return role in STAFF or role == "merchant"
 
 
-def _method(row: PaymentRow) -> Method:
-    return Method(row.method, row.card_id, row.brand, row.bin, row.last4, row.fingerprint)
+def _method_view(row: PaymentRow, reader: Reader, prints: Prints) -> MethodView:
+    shown = MethodView(row.method, row.card_id, row.brand, row.bin, row.last4)
+    if row.fingerprint is None:
+        return shown
+    # Who pays comes first, whatever else it is: what it sees of a number that it sent is made for it alone.
+    if reader.account_id == row.customer_id:
+        return replace(shown, fingerprint=prints.of_card(row.customer_id, row.fingerprint))
+    if reader.role in STAFF:
+        return replace(shown, instrument=row.stream_key)
+    if reader.account_id == row.merchant_id:
+        return replace(shown, fingerprint=prints.of_payment(row.merchant_id, row.fingerprint))
+    return shown
 
 
 def _risk(risk: AppliedRisk | None, role: str) -> RiskView | None:

@@ -10,6 +10,7 @@ from quart import Blueprint
 
 from gateway.books import cards
 from gateway.identity import contacts
+from gateway.prints import Prints
 from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields
 from gateway.web.call import Call, Reply
@@ -38,7 +39,10 @@ class NewCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CardView(msgspec.Struct, frozen=True):
-    """A card as its owner sees it. `fingerprint` is the same wherever this number is stored."""
+    """A card as its owner sees it. `fingerprint` is the same wherever this owner stores this number or pays by it.
+
+    Nobody else is shown the same: no payment of others can be compared with it.
+    """
 
     id: str
     brand: Brand
@@ -86,7 +90,7 @@ async def create_card(call: Call[NewCard, None]) -> Reply:
         created_at=now_micros(),
     )
     await call.runtime.books.write(cards.upsert_card, card)
-    return Reply(201, card_view(card))
+    return Reply(201, card_view(card, call.runtime.policy.prints))
 
 
 @blueprint.get("/v1/cards")
@@ -95,14 +99,15 @@ async def list_cards(call: Call[None, Page]) -> Reply:
     """List the caller's cards."""
     select = partial(cards.select_cards, owner_id=call.caller.account_id)
     shown, cursor = await read_page(call, select, _place, cards.CardPlace)
-    return Reply(200, CardList([card_view(card) for card in shown], cursor))
+    prints = call.runtime.policy.prints
+    return Reply(200, CardList([card_view(card, prints) for card in shown], cursor))
 
 
 @blueprint.get("/v1/cards/<card>")
 @endpoint(scope="cards:read", answers={200: CardView}, codes=("not_found",))
 async def show_card(call: Call[None, None], card_id: str) -> Reply:
     """Show one of the caller's cards."""
-    return Reply(200, card_view(await _own_card(call, card_id)))
+    return Reply(200, card_view(await _own_card(call, card_id), call.runtime.policy.prints))
 
 
 @blueprint.delete("/v1/cards/<card>")
@@ -127,9 +132,10 @@ def wrong_fields(card: NewCard, moment: datetime) -> list[FieldError]:
     return errors
 
 
-def card_view(card: cards.CardRow) -> CardView:
+def card_view(card: cards.CardRow, prints: Prints) -> CardView:
     """A card as its owner sees it."""
-    return CardView(card.id, card.brand, card.bin, card.last4, card.exp_month, card.exp_year, card.fingerprint)
+    fingerprint = prints.of_card(card.owner_id, card.fingerprint)
+    return CardView(card.id, card.brand, card.bin, card.last4, card.exp_month, card.exp_year, fingerprint)
 
 
 def _place(card: cards.CardRow) -> cards.CardPlace:

@@ -15,7 +15,7 @@ from gateway.books.payments import PaymentRow, select_payment
 from gateway.free_text import ShortText
 from gateway.payments.create import NewPayment, Payer, create
 from gateway.payments.orders import payer_returned
-from gateway.payments.views import PaymentView, payment_view, role_towards
+from gateway.payments.views import PaymentView, payment_view
 from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields
 from gateway.roles import STAFF
@@ -88,7 +88,8 @@ def _payers_ip(call: Call[NewPayment, None], *, imports: bool) -> str | None:
 @endpoint(scope="payments:read", answers={200: PaymentView}, codes=("not_found",))
 async def show_payment(call: Call[None, None], payment_id: str) -> Reply:
     """Show a payment that the caller may see."""
-    return Reply(200, _view(await visible(call, payment_id), call.caller))
+    row = await visible(call, payment_id)
+    return Reply(200, payment_view(row, call.caller, call.runtime.policy.prints))
 
 
 @blueprint.get("/v1/payments")
@@ -114,7 +115,8 @@ async def list_all(call: Call[None, PaymentQuery]) -> Reply:
     )
     select = partial(list_payments, wanted=wanted)
     shown, cursor = await read_slice(call, select, attrgetter("id"), str)
-    return Reply(200, PaymentList([_view(row, caller) for row in shown], cursor))
+    prints = call.runtime.policy.prints
+    return Reply(200, PaymentList([payment_view(row, caller, prints) for row in shown], cursor))
 
 
 def _check_customer(query: PaymentQuery) -> None:
@@ -130,10 +132,6 @@ async def visible(call: Call[object, object], payment_id: str) -> PaymentRow:
     if row is None or not (own or call.caller.role in STAFF):
         raise Problem("not_found")
     return row
-
-
-def _view(row: PaymentRow, caller: Caller) -> PaymentView:
-    return payment_view(row, role_towards(row, caller.account_id, caller.role))
 
 
 class ReturnQuery(msgspec.Struct, frozen=True):
@@ -157,7 +155,8 @@ async def come_back(call: Call[None, ReturnQuery], payment_id: str, nonce: str) 
     cancelled = call.query.cancelled is not None
     done = await call.runtime.shielded(payer_returned(call.runtime, row, cancelled=cancelled))
     if done.return_url is None:
-        return Reply(200, payment_view(done, "customer"))
+        payer = Caller(done.customer_id, "customer", frozenset())
+        return Reply(200, payment_view(done, payer, call.runtime.policy.prints))
     return Reply(303, headers={"Location": _with_payment(done.return_url, done.id)})
 
 

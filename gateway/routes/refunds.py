@@ -74,4 +74,4 @@ async def list_all(call: Call[None, RefundQuery]) -> Reply:
 
 
 def _view(row: RefundRow, caller: Caller) -> RefundView:
-    return refund_view(row, role_towards(row, caller.account_id, caller.role))
+    return refund_view(row, role_towards(row, caller))

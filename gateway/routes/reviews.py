@@ -123,18 +123,38 @@ class NewLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: SourceText
 
 
+class LabelView(msgspec.Struct, frozen=True):
+    """A label as it was recorded, with the features and the score that its payment was judged by.
+
+    Its instrument stands on `labels.v1` and on payments of others: whoever labels may have sent the number.
+    """
+
+    payment: str
+    merchant: str
+    label: LabelValue
+    source: str
+    amount: int
+    currency: str
+    features: dict[str, float] | None
+    score: float | None
+    model: str | None
+    occurred_at: datetime
+    recorded_at: datetime
+
+
 @labels_blueprint.post("/v1/payments/<payment>/labels")
 @endpoint(
     scope="labels:write",
     limit="import",
     body=NewLabel,
-    answers={201: Label},
+    answers={201: LabelView},
     codes=("not_found",),
     idempotency="accepted",
 )
 async def create_label(call: Call[NewLabel, None], payment_id: str) -> Reply:
     """Label a payment as fraud or good; the fraud model learns from it."""
-    return Reply(201, await call.runtime.books.write(_label, payment_id, call.body))
+    label = await call.runtime.books.write(_label, payment_id, call.body)
+    return Reply(201, msgspec.convert(label, LabelView, from_attributes=True))
 
 
 def _label(conn: Connection, payment_id: str, given: NewLabel) -> Label:

@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from connectors import keyfiles
 from gateway.vault.envelope import KEY_BYTES, Kek
 from gateway.vault.settings import VaultSettings
+from schemas.ids import letters
 
 HMAC_FILE = "vault.hmac"
 KEK_FILE = re.compile(r"vault\.kek\.([1-9][0-9]{0,8})")
 TOKEN_BYTES = 16  # 128 bits, in card tokens and in fingerprints
-LETTERS = bytes.maketrans(b"0123456789abcdef", b"abcdefghjkmnprst")
 
 
 class UnusableKey(Exception):
@@ -107,22 +107,20 @@ def proof(key: bytes) -> bytes:
 
 def new_token() -> str:
     """A card token: `card_` and 128 random bits as 32 letters."""
-    return "card_" + _letters(secrets.token_bytes(TOKEN_BYTES))
+    return "card_" + letters(secrets.token_bytes(TOKEN_BYTES))
 
 
 def fingerprint(key: bytes, number: str) -> str:
-    """`fp_` and 128 bits of an HMAC over the whole number, the same for every owner (PCI DSS 3.5.1.1)."""
-    return "fp_" + _letters(digest(key, number.encode())[:TOKEN_BYTES])
+    """`fp_` and 128 bits of an HMAC over the whole number (PCI DSS 3.5.1.1).
+
+    The same for every owner, so it is for vault and books alone: what others see is made of it for one reader.
+    """
+    return "fp_" + letters(digest(key, number.encode())[:TOKEN_BYTES])
 
 
 def digest(key: bytes, data: bytes) -> bytes:
     """HMAC-SHA-256 of `data`, 32 bytes."""
     return hmac.digest(key, data, "sha256")
-
-
-def _letters(data: bytes) -> str:
-    # Letters only: no part of a token or fingerprint can read as a card number, not even by chance.
-    return data.hex().encode().translate(LETTERS).decode()
 
 
 def _derive(root: bytes, purpose: bytes) -> bytes:

@@ -11,6 +11,7 @@ from connectors.warehouse import SQL_READERS, WRITERS_READERS, token
 from flows.notifications.recipients import SECRET_FILE
 from flows.notifications.settings import MAIL_PASSWORD_FILE
 from gateway.identity.tokens import AccessTokens
+from gateway.prints import open_prints
 from gateway.web.idempotent import fingerprint
 from schemas.settings import Settings, load
 from tests.compose.compose_file import FILE, SERVICES
@@ -52,6 +53,7 @@ def test_the_gateways_keys_are_keys(directory: Path) -> None:
     tokens = AccessTokens(settings, "https://sluice.example")
     assert tokens.verify(tokens.sign("acc_1", "customer", frozenset())).sub == "acc_1"
     assert fingerprint((directory / "gateway.key").read_bytes(), b"a request")
+    assert open_prints(settings).instrument("fp_of_the_vault")
 
 
 def test_every_reader_of_the_warehouse_has_a_token(directory: Path) -> None:

@@ -177,7 +177,7 @@ def _refund(
 def _method(processor: ProcessorName, last4: str) -> Method:
     if processor == "paypal":
         return Method("paypal")
-    return Method("card", "card_1", processor, BINS[processor], last4, "fp_1")
+    return Method("card", "card_1", processor, BINS[processor], last4)
 
 
 def _decline(state: PaymentState, risk: AppliedRisk) -> Any:

@@ -33,6 +33,7 @@ GATEWAY_LAYERS = (
         "log_lines",
         "metrics",
         "policy",
+        "prints",
         "problems",
         "rate_limits",
         "refusals",

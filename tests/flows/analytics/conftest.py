@@ -39,7 +39,7 @@ def payment(**given: Any) -> Payment:
         "currency": "EUR",
         "customer": "acc_customer",
         "merchant": "acc_merchant",
-        "method": Method("card", "card_1", "visa", "411111", "1111", "fp_1"),
+        "method": Method("card", "card_1", "visa", "411111", "1111"),
         "capture": "automatic",
         "occurred_at": BIRTH,
         "created_at": BIRTH,

@@ -213,7 +213,7 @@ def payment(state: PaymentState = "captured", **changes: Any) -> Payment:
         currency="EUR",
         customer="acct_ada",
         merchant="acct_shop",
-        method=Method("card", card="card_1", brand="visa", bin="411111", last4="1111", fingerprint="fp_1"),
+        method=Method("card", card="card_1", brand="visa", bin="411111", last4="1111"),
         capture="automatic",
         occurred_at=moment,
         created_at=moment,

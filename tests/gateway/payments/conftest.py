@@ -180,7 +180,7 @@ async def request_of(shop: Shop) -> RequestOf:
         merchant = await shop.account("merchant")
         by_card = ByCard(card="x")
         asked = NewPayment(amount=1000, currency="EUR", merchant=merchant, payment_method=by_card, **fields)
-        row = row_of(asked, Payer(customer, None, ""), card, runtime.key)
+        row = row_of(asked, Payer(customer, None, ""), card, runtime.key, runtime.policy.prints)
         return KeyedRequest(customer, uuid4().hex, b"same", "customer"), row
 
     return make

@@ -11,9 +11,10 @@ from gateway.payments.changes import Change
 from gateway.payments.effects import Situation
 from gateway.payments.transitions import settle
 from gateway.policy import Policy
+from gateway.prints import Prints
 from schemas.states import PaymentState
 
-POLICY = Policy("wrk", 15, 10, 60, (100, 500), 1000, 1, 1, 1, 1, EuroRates())
+POLICY = Policy("wrk", 15, 10, 60, (100, 500), 1000, 1, 1, 1, 1, EuroRates(), Prints(bytes(32)))
 SENT_AT = 1000
 NOW = 2000
 
