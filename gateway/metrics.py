@@ -70,6 +70,24 @@ class InboxMetrics:
             log.warning(event, field=field)
 
 
+class LookalikeMetrics:
+    """Card numbers that were not tokenized because too many like them came, by whose limit it was.
+
+    All are counted, and an alert is logged once in `LOGGED_EVERY_S` for each limit.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        about = "Card numbers refused: too many of the same BIN and last four digits that day."
+        self.refused = Counter("sluice_lookalikes_refused", about, ("scope",), registry=registry)
+        self._once = LoggedOnce(LOGGED_EVERY_S)
+
+    def refuse(self, scope: str, account_id: str, bin: str, last4: str) -> None:
+        """Count and log a number that an account was refused."""
+        self.refused.labels(scope).inc()
+        if self._once.is_due(scope):
+            log.warning("lookalikes.refused", scope=scope, account_id=account_id, bin=bin, last4=last4)
+
+
 class OutboxMetrics:
     """How far Kafka is behind the books, as of the last look."""
 

@@ -28,6 +28,19 @@ PENDING_MAX_US = 6 * HOUR_US  # between two questions about what a processor has
 INTERRUPTED_AFTER_US = 10 * SECOND_US  # how long a received payment waits for its client to come back
 
 
+class Lookalikes(msgspec.Struct, frozen=True):
+    """How many distinct numbers that share BIN and last four digits are tokenized a day.
+
+    `are_shared`: whether a number of several accounts counts once (the sandbox's test numbers are everybody's).
+    Elsewhere it counts for each, so that no count depends on what another account has.
+    """
+
+    overall: int = 50
+    per_account: int = 10
+    per_address: int = 10
+    are_shared: bool = False
+
+
 class Policy(msgspec.Struct, frozen=True):
     """Times in microseconds, caps in euro cents by `rates`. `worker_id` names this process in leases.
 
@@ -56,6 +69,7 @@ class Policy(msgspec.Struct, frozen=True):
     ask_payer_us: tuple[int, ...] = ASK_PAYER_US
     recovery_calls: int = 32
     release_us: tuple[int, ...] = RELEASE_US["production"]
+    lookalikes: Lookalikes = Lookalikes()
 
 
 def policy_of(settings: GatewaySettings) -> Policy:
@@ -79,4 +93,10 @@ def policy_of(settings: GatewaySettings) -> Policy:
         prints=open_prints(settings),
         recovery_calls=settings.recovery_calls,
         release_us=RELEASE_US[settings.profile],
+        lookalikes=Lookalikes(
+            overall=settings.lookalikes,
+            per_account=settings.lookalikes_per_account,
+            per_address=settings.lookalikes_per_address,
+            are_shared=settings.profile == "local",
+        ),
     )

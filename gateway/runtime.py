@@ -28,7 +28,7 @@ from gateway.events.verdict_inbox import VerdictInbox
 from gateway.identity.passwords import Passwords
 from gateway.identity.tokens import AccessTokens
 from gateway.log_lines import LogLine, LogLines
-from gateway.metrics import InboxMetrics, OutboxMetrics, ProcessorMetrics, RequestMetrics
+from gateway.metrics import InboxMetrics, LookalikeMetrics, OutboxMetrics, ProcessorMetrics, RequestMetrics
 from gateway.policy import Policy, policy_of
 from gateway.rate_limits import RateLimits
 from gateway.settings import GatewaySettings
@@ -64,6 +64,7 @@ class Runtime:
     request_metrics: RequestMetrics
     processor_metrics: ProcessorMetrics
     outbox_metrics: OutboxMetrics
+    lookalike_metrics: LookalikeMetrics
     decline_times: DeclineTimes = field(default_factory=DeclineTimes)
     rate_limits: RateLimits = field(default_factory=RateLimits)
     log_lines: LogLines = field(default_factory=LogLines)
@@ -138,6 +139,7 @@ def _wired(settings: GatewaySettings, processors: ProcessorSettings, books: Book
         request_metrics=RequestMetrics(registry),
         processor_metrics=ProcessorMetrics(registry),
         outbox_metrics=OutboxMetrics(registry),
+        lookalike_metrics=LookalikeMetrics(registry),
         key=read_or_make(settings, "gateway.key", lambda: token_bytes(32)),
     )
 

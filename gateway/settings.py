@@ -16,15 +16,16 @@ UNKNOWN_WINDOW_S = {"local": 5.0, "production": 60.0}
 class GatewaySettings(Settings, frozen=True, kw_only=True):
     """What the gateway needs beyond what every process knows. Amounts in minor units, times in seconds.
 
-    `public_url` is what clients and processors reach us by (default: our own port on localhost).
-    `proxies`: addresses and networks, separated by commas, whose X-Forwarded-For says who calls.
-    `recovery_calls`: how many operations recovery asks one processor for at a time.
-    `vault` is the path of the vault's Unix socket (default: the one the vault opens for this data directory).
-    `review_max_s`: how long a payment may wait for a reviewer before its issuer is asked; then it is voided.
-    `stand_in_…_cap` bound what may pass unjudged per UTC day, in euro cents; the first card's is that of a card or
-    payer that never paid; `stand_in_new_cards` bounds the payments by such cards of one customer. `euro_rates`: a
-    table of rates in the European Central Bank's format (default: the one that was the newest when this release
-    was made).
+    `public_url` is what clients and processors reach us by (default: our own port on localhost). `proxies`:
+    addresses and networks, separated by commas, whose X-Forwarded-For says who calls. `recovery_calls`: how many
+    operations recovery asks one processor for at a time. `vault` is the path of the vault's Unix socket (default:
+    the one the vault opens for this data directory). `review_max_s`: how long a payment may wait for a reviewer
+    before its issuer is asked; then it is voided. `stand_in_…_cap` bound what may pass unjudged per UTC day, in
+    euro cents; the first card's is that of a card or payer that never paid; `stand_in_new_cards` bounds the
+    payments by such cards of one customer. `euro_rates`: a table of rates in the European Central Bank's format
+    (default: the one that was the newest when this release was made). `lookalikes…`: how many distinct numbers
+    that share BIN and last four digits are tokenized a day, over all accounts, for one of them and for one
+    address.
     """
 
     public_url: str = ""
@@ -44,6 +45,9 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     stand_in_first_card_cap: int = 5_000
     stand_in_new_cards: int = 3
     euro_rates: Path | None = None
+    lookalikes: int = 50
+    lookalikes_per_account: int = 10
+    lookalikes_per_address: int = 10
 
     def __post_init__(self) -> None:
         """Fill in what depends on the profile. Raises `BadSetting` for what contradicts it."""
@@ -51,6 +55,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
             raise BadSetting("SLUICE_SEED: demo accounts are made in the local profile only")
         if self.recovery_calls < 1:
             raise BadSetting("SLUICE_RECOVERY_CALLS must be 1 at least")
+        if min(self.lookalikes, self.lookalikes_per_account, self.lookalikes_per_address) < 1:
+            raise BadSetting("SLUICE_LOOKALIKES… must be 1 at least: nobody could add a card")
         if self.lease_s <= self.call_timeout_s:
             raise BadSetting("SLUICE_LEASE must be longer than SLUICE_CALL_TIMEOUT")
         self.books_url()

@@ -15,6 +15,7 @@ from structlog import get_logger
 from gateway.books.caps import caps
 from gateway.books.engine import Books
 from gateway.books.idempotency import idempotency_keys
+from gateway.books.lookalikes import lookalikes
 from gateway.books.outbox import outbox
 from gateway.books.sessions import refresh_tokens, sessions
 from gateway.books.sql import Statement
@@ -64,7 +65,7 @@ def _before(column: Column[Any]) -> Any:
     return bindparam("before", type_=column.type)
 
 
-_keys, _tokens, _of_day = idempotency_keys.c, refresh_tokens.c, caps.c.day
+_keys, _tokens, _of_day, _sent_on = idempotency_keys.c, refresh_tokens.c, caps.c.day, lookalikes.c.day
 PRUNABLES = {
     "idempotency_keys": _prunable(
         idempotency_keys, _keys.status.is_not(None) & (_keys.created_at <= _before(_keys.created_at)), ("", "")
@@ -73,6 +74,7 @@ PRUNABLES = {
     "refresh_tokens": _prunable(refresh_tokens, _tokens.expires_at <= _before(_tokens.expires_at), (b"",)),
     "sessions": _prunable(sessions, ~exists().where(_tokens.session_id == sessions.c.id), ("",)),
     "caps": _prunable(caps, _of_day < _before(_of_day), ("", "")),
+    "lookalikes": _prunable(lookalikes, _sent_on < _before(_sent_on), ("", "", ""), by_age=True),
 }
 
 
@@ -96,6 +98,7 @@ async def prune(books: Books, keep_events_us: int = KEEP_EVENTS_US) -> dict[str,
         "refresh_tokens": steady,
         "sessions": None,
         "caps": from_micros(now - DAY_US).date().isoformat(),
+        "lookalikes": from_micros(steady - DAY_US).date().isoformat(),
     }
     return {name: await _prune(books, prunable, before[name]) for name, prunable in PRUNABLES.items()}
 

@@ -57,6 +57,7 @@ def endpoint(
     digest: Literal["gateway", "vault"] = "gateway",
     form: bool = False,
     media: str = "",
+    first: Callable[[Call[B, Q]], Awaitable[None]] | None = None,
 ) -> Callable[[Callable[Concatenate[Call[B, Q], ...], Answering]], View]:
     """Declare a route; below it stands `async def handler(call: Call[Body, Query], *path) -> Reply`.
 
@@ -64,6 +65,7 @@ def endpoint(
     type (None: no body). `codes`: the problems it may answer with beyond those that follow from its rules.
     `idempotency`: "accepted" replays the first answer to a key; "required" leaves the claim to the handler.
     Variables of the path are passed in the URL's order. What runs under a key goes on when its client hangs up.
+    `first` is awaited before the key is looked at: what it raises is told whatever that key was answered.
     """
     decoder = BodyDecoder(body) if body else None
     optional = decoder is not None and decoder.takes_nothing()
@@ -75,6 +77,8 @@ def endpoint(
             call = await _checked(rules, decoder, current_runtime())
             if any("\0" in part for part in path.values()):  # no id has one, and PostgreSQL takes none
                 raise Problem("not_found")
+            if first is not None:
+                await first(call)
             handling = partial(handler, call, *path.values())
             if call.key is None:
                 return respond(await handling())

@@ -14,6 +14,7 @@ from gateway.books.operations import OperationOpen
 from gateway.identity.passwords import PasswordsBusy
 from gateway.identity.tokens import NotAuthenticated
 from gateway.payments.captures import AmountTooLarge, WrongState
+from gateway.payments.tokenizing import TooManyLookalikes
 from gateway.problems import Code, Problem
 from gateway.refusals import InvalidFields, NoSuchObject, NotAllowed, Refusal
 from gateway.runtime import current_runtime
@@ -31,6 +32,7 @@ CODE_OF: dict[type[Refusal], Code] = {
     OperationOpen: "operation_in_progress",
     PasswordsBusy: "unavailable",
     RequestRunning: "request_in_progress",
+    TooManyLookalikes: "rate_limited",
     WrongState: "wrong_state",
 }
 CODE_OF_STATUS: dict[int, Code] = {

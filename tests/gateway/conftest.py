@@ -54,14 +54,25 @@ class Gateway:
         self._tokens: dict[str, str] = {}
 
     async def ask(
-        self, method: str, path: str, body: Any = None, who: str | None = None, **headers: str
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        who: str | None = None,
+        address: str = "<local>",
+        **headers: str,
     ) -> Answer:
-        """Send a request; a `body` that is not bytes goes as JSON. `traceparent=…` becomes a header."""
+        """Send a request from `address`; a `body` that is not bytes goes as JSON.
+
+        `traceparent=…` becomes a header.
+        """
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if who:
             sent["Authorization"] = f"Bearer {await self.token(who)}"
         data = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
-        response = await self.app.test_client().open(path, method=method, data=data, headers=sent)
+        response = await self.app.test_client().open(
+            path, method=method, data=data, headers=sent, scope_base={"client": (address, 1)}
+        )
         answer = Answer(response.status_code, await response.get_data(as_text=False), response.headers)
         self._check_declared(method, path, answer)
         return answer

@@ -46,6 +46,13 @@ def test_a_lease_must_outlive_a_call(bare: pytest.MonkeyPatch) -> None:
         load(GatewaySettings)
 
 
+@pytest.mark.parametrize("name", ["LOOKALIKES", "LOOKALIKES_PER_ACCOUNT", "LOOKALIKES_PER_ADDRESS"])
+def test_somebody_must_be_able_to_add_a_card(bare: pytest.MonkeyPatch, name: str) -> None:
+    bare.setenv(f"SLUICE_{name}", "0")
+    with pytest.raises(BadSetting, match="SLUICE_LOOKALIKES"):
+        load(GatewaySettings)
+
+
 def test_the_books_lie_in_the_data_directory_or_where_the_url_says(bare: pytest.MonkeyPatch) -> None:
     bare.setenv("SLUICE_DATA", "/srv/sluice")
     assert load(GatewaySettings).books_url() == "sqlite:////srv/sluice/books.sqlite3"
