@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from dashboards.settings import DashboardSettings
 from gateway.vault.isolation import socket_path
 from gateway.vault.settings import VaultSettings
 from schemas.settings import Settings, load
@@ -19,6 +20,7 @@ from sluice.probes import Probe
 from sluice.settings import StackSettings
 
 FLOWS = ("fraud", "notifications", "analytics")
+DASHBOARD_HOSTS = ("localhost", "*.localhost", "127.0.0.1", "::1")
 NAMES = ("kafka", "sandbox", "catcher", "vault", *FLOWS, "sql", "gateway", "dashboard")
 
 
@@ -179,12 +181,18 @@ def _dashboard(settings: StackSettings) -> Process:
         "server.port": str(settings.port("dashboard")),
         "server.address": settings.host,
         "server.headless": "true",
+        "server.enableCORS": "true",  # refuses websockets of other origins, whatever the user has set
+        "server.enableXsrfProtection": "true",
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "viewer",
         "logger.level": "warning",
     }
-    flags = [word for option, value in options.items() for word in (f"--{option}", value)]
+    # Streamlit takes a websocket of its own origin, whatever name that has: one that was pointed here, too.
+    given = load(DashboardSettings).dashboard_hosts
+    hosts = [*DASHBOARD_HOSTS, settings.host, *(host.strip() for host in given.split(",") if host.strip())]
+    named = [*options.items(), *(("server.allowedHosts", host) for host in hosts)]
+    flags = [word for option, value in named for word in (f"--{option}", value)]
     return Process(
         name="dashboard",
         command=[*_python("streamlit"), "run", str(_folder("dashboards") / "app.py"), *flags],
