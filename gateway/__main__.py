@@ -8,7 +8,9 @@ import sys
 
 import structlog
 
+from connectors.keyfiles import SecretMissing
 from connectors.logs import configure
+from connectors.private_files import keep_private
 from connectors.processors.settings import ProcessorSettings
 from gateway.app import create_app
 from gateway.books.sole import BooksTaken, sole_gateway
@@ -53,8 +55,10 @@ def main() -> int:
     _open_files_freely()
     configure("gateway")
     try:
-        asyncio.run(run(load(GatewaySettings), load(ProcessorSettings)))
-    except (BadSetting, BooksTaken) as refusal:
+        settings = load(GatewaySettings)
+        keep_private(settings.data)
+        asyncio.run(run(settings, load(ProcessorSettings)))
+    except (BadSetting, BooksTaken, SecretMissing) as refusal:
         structlog.get_logger().error("gateway.refused", reason=str(refusal))
         return 1
     return 0

@@ -16,6 +16,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def main() -> None:
     """Ask the kernel to kill this process when the parent ends, then execute the command."""
     parent, command = int(sys.argv[1]), sys.argv[2:]
+    os.umask(0o077)  # what it writes is for its user alone
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

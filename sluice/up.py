@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from connectors.lasting import LastingTask
+from connectors.private_files import keep_private
 from schemas.settings import load
 from sluice import jars
 from sluice.broker import is_open
@@ -82,6 +83,7 @@ def run(
     Raises `CannotStart`, `StackRuns`, `JarsUnavailable`.
     """
     chosen = [*_chosen(stack(settings, gateway_variables), only), *extra]
+    keep_private(settings.data)
     with held(settings.data):
         if any(process.name == "kafka" for process in chosen):
             jars.provide(settings.cache, show_progress)

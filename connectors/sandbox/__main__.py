@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 
 from connectors import logs
+from connectors.private_files import keep_private
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.control import control
 from connectors.sandbox.sandbox import Sandbox
@@ -40,7 +41,9 @@ def main() -> int:
     """The exit code: 1 where a setting or a port in use keeps it from starting; the log has the reason."""
     logs.configure("sandbox")
     try:
-        asyncio.run(serve(load(ProcessorSettings)))
+        settings = load(ProcessorSettings)
+        keep_private(settings.data)
+        asyncio.run(serve(settings))
     except (BadSetting, OSError) as error:
         log.error("sandbox.refused", reason=str(error))
         return 1

@@ -16,6 +16,7 @@ from bytewax.inputs import Source
 from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
 
 from connectors import heartbeat, logs
+from connectors.private_files import keep_private
 from connectors.records import Place
 from connectors.streams import BroadcastSource, KafkaSink, Record
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
@@ -100,6 +101,7 @@ def _begin(kind: type[S], name: str) -> S:
     sys.modules["pandas"] = None  # type: ignore[assignment]
     settings = load(kind)
     logs.configure(name)
+    keep_private(settings.data)
     return settings
 
 

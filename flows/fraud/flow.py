@@ -20,6 +20,7 @@ from bytewax.outputs import Sink
 
 from connectors.heartbeat import beat
 from connectors.logs import configure
+from connectors.private_files import keep_private
 from connectors.streams import BroadcastSource, KafkaSink, KafkaSource, Out, Record, decode_step
 from flows.fraud.codec import SOURCE, apply_control, inputs_of, is_used, verdict_record
 from flows.fraud.key_shard import shard_key, shard_of
@@ -119,6 +120,7 @@ def get_flow() -> Dataflow:
     """The flow of `python -m bytewax.run flows.fraud.flow:get_flow`, wired by its settings."""
     settings = load(FraudSettings)
     configure("fraud")
+    keep_private(settings.data)
     warm_up(settings)
     bootstrap = settings.bootstrap()
     controls, offsets = bootstrap_controls(bootstrap)

@@ -19,6 +19,7 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from connectors.heartbeat import beat
 from connectors.keyfiles import read_or_make
 from connectors.logs import configure
+from connectors.private_files import keep_private
 from connectors.streams import KafkaSink, KafkaSource, Out, Record, decode_step
 from flows.notifications.delivery import SOURCE, Deliverer
 from flows.notifications.earlier_queue import QueuedEvent
@@ -147,6 +148,7 @@ def get_flow() -> Dataflow:
     """The flow of `python -m bytewax.run flows.notifications.flow:get_flow`, wired by its settings."""
     settings = load(NotificationSettings)
     configure("notifications")
+    keep_private(settings.data)
     heartbeat = Heartbeat(settings)
     source = KafkaSource(settings.bootstrap(), PAYMENTS.name, on_lag=heartbeat.beat, config=UNHURRIED)
     sent_log = complete_log(settings)

@@ -8,6 +8,7 @@ import structlog
 
 from connectors import logs
 from connectors.keyfiles import SecretMissing
+from connectors.private_files import keep_private
 from gateway.vault.cards import UnknownLayout
 from gateway.vault.isolation import (
     AlreadyRunning,
@@ -32,7 +33,7 @@ async def run(settings: VaultSettings) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     path = socket_path(settings.data, settings.vault)
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keep_private(settings.data)
     make_directory(path)
     take_lock(settings.data / "vault.lock")
     safe = Safe(settings.data / "vault.sqlite3", KeyFiles(settings))

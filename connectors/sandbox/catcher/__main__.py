@@ -10,6 +10,7 @@ from aiohttp import web
 
 from connectors.keyfiles import read_or_make
 from connectors.logs import configure
+from connectors.private_files import keep_private
 from connectors.sandbox.catcher.inbox import Inbox, page_routes
 from connectors.sandbox.catcher.settings import CatcherSettings
 from connectors.sandbox.catcher.smtp import serve_smtp
@@ -43,7 +44,9 @@ async def catch() -> None:
     stopped = asyncio.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stopped.set)
-    await serve(load(CatcherSettings), stopped)
+    settings = load(CatcherSettings)
+    keep_private(settings.data)
+    await serve(settings, stopped)
 
 
 def main() -> int:
