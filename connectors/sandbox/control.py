@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
+from connectors.sandbox.browsers import guard
 from connectors.sandbox.faults import BadFault, parse_fault
 from connectors.sandbox.sandbox import PortsTaken, Sandbox
 
@@ -22,7 +23,7 @@ class PendingDecision(msgspec.Struct, forbid_unknown_fields=True):
 
 def control(sandbox: Sandbox) -> web.Application:
     """The control port's application."""
-    app = web.Application()
+    app = web.Application(middlewares=[guard(sandbox.names)])
     app[SANDBOX] = sandbox
     app.add_routes(
         [

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from connectors.durable_files import GroupSync
 from connectors.sandbox import fault_effects
+from connectors.sandbox.browsers import refusal
 from connectors.sandbox.fault_effects import response
 from connectors.sandbox.faults import Fault, Faults
 from connectors.sandbox.http_shapes import ReceivedRequest, Twin, TwinCall, TwinRefusal, TwinReply
@@ -19,12 +20,20 @@ class Port:
     """Create it inside a running event loop; it is closed until `open`."""
 
     def __init__(
-        self, host: str, number: int, twin: Twin, conn: sqlite3.Connection, disk: GroupSync, faults: Faults
+        self,
+        host: str,
+        number: int,
+        twin: Twin,
+        conn: sqlite3.Connection,
+        disk: GroupSync,
+        faults: Faults,
+        names: frozenset[str],
     ) -> None:
         self._host, self.number = host, number
         self._twin = twin
         self._conn, self._disk = conn, disk
         self._faults = faults
+        self._names = names
         self._server = web.Server(self._answer, access_log=None)
         self._listener: asyncio.Server | None = None
         self._opening = asyncio.Lock()  # a fault may end by its time and by a request at once
@@ -46,12 +55,14 @@ class Port:
                 connection.transport.abort()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if refused := refusal(request.method, request.headers, self._names):
+            return refused.response()
         path, _, query = request.raw_path.partition("?")
         received = ReceivedRequest(request.method, path, query, request.headers, await request.read())
         try:
             call = self._twin.read(received)
-        except TwinRefusal as refusal:
-            return response(refusal.reply)
+        except TwinRefusal as refused_call:
+            return response(refused_call.reply)
         fault = self._faults.meet(self._twin.name, call.kind)
         return response(await self._run(call)) if fault is None else await self._meet(fault, request, call)
 
@@ -86,8 +97,8 @@ class Port:
         try:
             with transaction(self._conn):
                 reply = call.run()
-        except TwinRefusal as refusal:
-            reply = refusal.reply
+        except TwinRefusal as refused_call:
+            reply = refused_call.reply
         await self._disk.synced()  # of a refusal too: it may tell what another call did
         return reply
 

@@ -9,6 +9,7 @@ import structlog
 from connectors.durable_files import GroupSync
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox import ledger, stored_answers
+from connectors.sandbox.browsers import names_of
 from connectors.sandbox.faults import Fault, Faults
 from connectors.sandbox.mastercard.twin import MastercardTwin
 from connectors.sandbox.paypal.ledger_rules import end_pending
@@ -37,6 +38,8 @@ class Sandbox:
 
     def __init__(self, settings: ProcessorSettings) -> None:
         path = settings.data / "sandbox.sqlite3"
+        addresses = (settings.visa_url, settings.mastercard_url, settings.paypal_url, settings.host)
+        self.names = names_of(*addresses)  # by which it is reached
         self._conn: sqlite3.Connection = open_database(path)
         self._disk = GroupSync(path.with_name(f"{path.name}-wal"))
         self._faults = Faults()
@@ -47,7 +50,9 @@ class Sandbox:
             PayPalTwin(self._conn, settings),
         )
         self._ports: dict[ProcessorName, Port] = {
-            twin.name: Port(settings.host, settings.port(twin.name), twin, self._conn, self._disk, self._faults)
+            twin.name: Port(
+                settings.host, settings.port(twin.name), twin, self._conn, self._disk, self._faults, self.names
+            )
             for twin in twins
         }
 

@@ -224,3 +224,22 @@ def listens(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+async def test_no_other_page_reads_what_was_caught(catcher: CatcherSettings) -> None:
+    await asyncio.to_thread(deliver, catcher, a_mail("A link to set your password"), "ada@example.com")
+    page = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    foreign = [
+        ({"Host": f"evil.example:{catcher.port('catcher')}"}, 421, "foreign_host"),
+        ({"Origin": "http://evil.example"}, 403, "foreign_origin"),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403, "foreign_origin"),
+        ({"Sec-Fetch-Site": "same-site", **page, "Sec-Fetch-Dest": "iframe"}, 403, "foreign_origin"),
+    ]
+    async with aiohttp.ClientSession() as session:
+        for path in ("/", "/messages"):
+            for headers, status, code in foreign:
+                async with session.get(catcher.url("catcher") + path, headers=headers) as refused:
+                    assert (refused.status, (await refused.json())["code"]) == (status, code)
+            for headers in ({}, {"Sec-Fetch-Site": "none", **page}):
+                async with session.get(catcher.url("catcher") + path, headers=headers) as answer:
+                    assert "A link to set your password" in await answer.text()

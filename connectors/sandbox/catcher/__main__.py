@@ -11,6 +11,7 @@ from aiohttp import web
 from connectors.keyfiles import read_or_make
 from connectors.logs import configure
 from connectors.private_files import keep_private
+from connectors.sandbox.browsers import guard, names_of
 from connectors.sandbox.catcher.inbox import Inbox, page_routes
 from connectors.sandbox.catcher.settings import CatcherSettings
 from connectors.sandbox.catcher.smtp import serve_smtp
@@ -25,7 +26,8 @@ async def serve(settings: CatcherSettings, stopped: asyncio.Event) -> None:
     """Catch until `stopped`. Raises `OSError` where a port is taken."""
     inbox = Inbox()
     token = read_or_make(settings, TOKEN_FILE, new_token).decode().strip()
-    app = web.Application(client_max_size=FORM_MAX)
+    names = names_of(settings.sms_url, settings.host)
+    app = web.Application(client_max_size=FORM_MAX, middlewares=[guard(names)])
     app.add_routes([*page_routes(inbox), *twilio_routes(inbox, settings.sms_account, token)])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, handler_cancellation=True)
     await runner.setup()

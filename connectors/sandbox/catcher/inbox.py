@@ -18,7 +18,10 @@ KEPT = 1000  # messages: above that the oldest is dropped, and a restart begins 
 SHOWN = 200  # on the page; `/messages` has all
 
 # Messages are untrusted: no script runs, nothing is fetched, and a mail's HTML stays in a sandboxed frame.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'; form-action 'none'"
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'; form-action 'none';"
+    " frame-ancestors 'none'"
+)
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
