@@ -26,7 +26,10 @@ RUN /opt/sluice/bin/python -c "import pathlib, sluice.jars as j; j.provide(pathl
 
 FROM ${BASE} AS sluice
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin sluice \
-    && install -d -o sluice -g sluice -m 0700 /data /keys /run/vault
+    && useradd --uid 10002 --gid sluice --no-create-home --home-dir /tmp --shell /usr/sbin/nologin vault \
+    && install -d -o sluice -g sluice -m 0700 /data \
+    && install -d -o vault -g sluice -m 0700 /vault /keys \
+    && install -d -o vault -g sluice -m 0750 /run/vault
 COPY --from=build /opt/sluice /opt/sluice
 COPY --from=build /app /app
 ENV PATH=/app/bin:/opt/sluice/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 HOME=/tmp SLUICE_DATA=/data

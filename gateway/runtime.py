@@ -33,7 +33,8 @@ from gateway.policy import Policy, policy_of
 from gateway.rate_limits import RateLimits
 from gateway.settings import GatewaySettings
 from gateway.vault.client import VaultClient
-from gateway.vault.isolation import socket_path
+from gateway.vault.isolation import socket_path, users_of
+from gateway.vault.proof import client_secret
 from schemas.controls import DEFAULTS
 from schemas.payments import ProcessorName
 
@@ -132,7 +133,11 @@ def _wired(settings: GatewaySettings, processors: ProcessorSettings, books: Book
             refused.refuse_control,
         ),
         relay=OutboxRelay(books, settings.bootstrap()),
-        vault=VaultClient(socket_path(settings.data, settings.vault)),
+        vault=VaultClient(
+            socket_path(settings.data, settings.vault),
+            client_secret(settings, settings.vault_client),
+            users_of(settings.vault_users),
+        ),
         tokens=AccessTokens(settings, settings.public_url),
         passwords=Passwords(),
         metrics=registry,

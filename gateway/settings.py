@@ -19,7 +19,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     `public_url` is what clients and processors reach us by (default: our own port on localhost). `proxies`:
     addresses and networks, separated by commas, whose X-Forwarded-For says who calls. `recovery_calls`: how many
     operations recovery asks one processor for at a time. `vault` is the path of the vault's Unix socket (default:
-    the one the vault opens for this data directory). `review_max_s`: how long a payment may wait for a reviewer
+    the one the vault opens for this data directory), `vault_client` the file of the secret that it asks for,
+    `vault_users` the uids it may run as beside ours. `review_max_s`: how long a payment may wait for a reviewer
     before its issuer is asked; then it is voided. `stand_in_…_cap` bound what may pass unjudged per UTC day, in
     euro cents; the first card's is that of a card or payer that never paid; `stand_in_new_cards` bounds the
     payments by such cards of one customer. `euro_rates`: a table of rates in the European Central Bank's format
@@ -32,6 +33,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     proxies: str = ""
     database_url: str = ""
     vault: Path | None = None
+    vault_client: Path | None = None
+    vault_users: str = ""
     seed: bool = False
     seed_password: str = SEED_PASSWORD
     lease_s: float = msgspec.field(default=15.0, name="lease")

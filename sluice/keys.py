@@ -4,10 +4,13 @@ import asyncio
 from pathlib import Path
 
 import click
+import msgspec
 
-from gateway.vault.client import NoKey, VaultAway, VaultClient
+from connectors.keyfiles import SecretMissing
+from gateway.vault.client import NoKey, Unproven, VaultAway, VaultClient
 from gateway.vault.frames import CardCounts
-from gateway.vault.isolation import socket_path
+from gateway.vault.isolation import socket_path, users_of
+from gateway.vault.proof import client_secret
 from gateway.vault.settings import VaultSettings
 from schemas.settings import load
 
@@ -27,9 +30,14 @@ def rotate(data: Path | None) -> None:
     An interrupted rotation goes on: call it again, or restart the vault.
     """
     settings = load(VaultSettings)
-    path = socket_path(data or settings.data, settings.vault)
+    settings = msgspec.structs.replace(settings, data=data or settings.data)
+    path = socket_path(settings.data, settings.vault)
     try:
-        counts = asyncio.run(_rotate(path))
+        counts = asyncio.run(_rotate(_client(settings, path)))
+    except Unproven:
+        raise click.ClickException(
+            f"the vault on {path} knows another client secret (SLUICE_VAULT_CLIENT)"
+        ) from None
     except VaultAway:
         raise click.ClickException(f"no vault answers on {path}: is the stack running?") from None
     except NoKey:
@@ -39,8 +47,18 @@ def rotate(data: Path | None) -> None:
     _report(counts)
 
 
-async def _rotate(path: Path) -> CardCounts:
-    client = VaultClient(path)
+def _client(settings: VaultSettings, path: Path) -> VaultClient:
+    """Raises `VaultAway`; no secret is made for a vault that is not there."""
+    if not path.exists():
+        raise VaultAway
+    try:
+        secret = client_secret(settings, settings.vault_client)
+    except SecretMissing as missing:
+        raise click.ClickException(str(missing)) from None
+    return VaultClient(path, secret, users_of(settings.vault_users))
+
+
+async def _rotate(client: VaultClient) -> CardCounts:
     try:
         counts = await client.rotate()
         with click.progressbar(length=counts.left, label=f"key version {counts.key_version}") as bar:

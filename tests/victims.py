@@ -33,7 +33,7 @@ GATEWAY = (
     "verdicts",
 )
 GATEWAY_ON_POSTGRES = ("lock of the books",)
-VAULT = ("group commit", "rotation", "vault writer")
+VAULT = ("group commit", "rotation", "vault audit", "vault writer")
 FLOWS = ("event loop", "query guard", "teller")
 SUPERVISOR = (
     "announcement",

@@ -1,6 +1,5 @@
 """`python -m benchmarks.machine`: random operations against core, books and twins; prints one JSON line."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -15,14 +14,13 @@ import click
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from benchmarks.machine.opening import running, settings_of
+from benchmarks.machine.opening import await_vault, running, settings_of
 from benchmarks.machine.plants import PLANTS, planted
 from benchmarks.machine.search import search
 from benchmarks.postgres import serving
 from benchmarks.stack import Database, free_offset
 from connectors.processors.settings import ProcessorSettings
 from gateway.books.operations import operations
-from gateway.vault.client import VaultAway, VaultClient
 from sluice.child_process import LAUNCH
 
 VAULT_WITHIN_S = 60.0
@@ -109,23 +107,10 @@ def _vault(data: Path) -> Iterator[Path]:
     command = [*launch, sys.executable, "-m", "gateway.vault"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
-            asyncio.run(_await_vault(path))
+            await_vault(path, VAULT_WITHIN_S)
             yield path
         finally:
             process.terminate()
-
-
-async def _await_vault(path: Path) -> None:
-    client = VaultClient(path)
-    async with asyncio.timeout(VAULT_WITHIN_S):
-        while True:
-            try:
-                await client.ping()
-            except VaultAway:
-                await asyncio.sleep(0.05)
-            else:
-                break
-    await client.close()
 
 
 if __name__ == "__main__":

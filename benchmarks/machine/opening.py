@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import structlog
@@ -19,6 +20,8 @@ from gateway.refusals import Refusal
 from gateway.runtime import opened
 from gateway.seed import seed_accounts
 from gateway.settings import GatewaySettings
+from gateway.vault.client import VaultAway, VaultClient
+from gateway.vault.proof import SECRET_FILE
 from schemas.times import now_micros
 
 NO_KAFKA = "localhost:1"  # nobody listens there
@@ -43,11 +46,37 @@ CARDS = {
 }
 
 
+def secret_beside(vault: Path) -> Path:
+    """The client secret of a vault whose socket is in its data directory."""
+    return vault.parent / "secrets" / SECRET_FILE
+
+
+def await_vault(path: Path, within_s: float) -> None:
+    """Return once the vault on the socket at `path` answers. Raises `TimeoutError`."""
+    give_up = monotonic() + within_s
+    while not (path.exists() and asyncio.run(_answers(path))):  # its secret is there before its socket
+        if monotonic() > give_up:
+            raise TimeoutError(f"no vault on {path}")
+        sleep(0.05)
+
+
+async def _answers(path: Path) -> bool:
+    client = VaultClient(path, secret_beside(path).read_bytes())
+    try:
+        await client.ping()
+    except VaultAway:
+        return False
+    finally:
+        await client.close()
+    return True
+
+
 def settings_of(data: Path, vault: Path, database_url: str = "") -> GatewaySettings:
     """The settings of a world: nobody is waited for long, and the stand-in lets everything through."""
     return GatewaySettings(
         data=data,
         vault=vault,
+        vault_client=secret_beside(vault),
         database_url=database_url,
         kafka=NO_KAFKA,
         seed=True,

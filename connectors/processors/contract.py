@@ -96,6 +96,7 @@ class Answer(msgspec.Struct, frozen=True):
     seen our id before (`duplicate`: what became of that call only a look-up tells), or it told of other money or
     ids (`mismatch`). None: no answer that counts. `processor_reference` is the id that later calls name. `amount`
     is what the processor moved by its own account. `detail` is for operators, scrubbed of card data.
+    `audit_head` is none of the processor's: the vault's, where a card was opened for the call.
     """
 
     result: CallResult
@@ -108,6 +109,7 @@ class Answer(msgspec.Struct, frozen=True):
     must_reverse: bool = False
     doubt: Doubt | None = None
     pending_reason: str | None = None
+    audit_head: str | None = None
 
 
 class Capabilities(msgspec.Struct, frozen=True):

@@ -38,7 +38,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     `checks`: look-ups since it was given up, of an order those for its payer's approval; before, how often the
     processor's answer left it open (a release refused, something pending). `pending_reason`: the processor's word
     for what it waits for. `lease_until`, by the steady clock: while sending, its worker's lease; then, when
-    recovery asks again; null: never.
+    recovery asks again; null: never. `audit_head`: where a card was opened for it, the vault's audit's then.
     """
 
     id: str
@@ -66,6 +66,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     lease_until: Micros | None = None
     created_at: Micros
     finished_at: Micros | None = None
+    audit_head: str | None = None
 
 
 class OperationPlace(NamedTuple):
@@ -111,6 +112,7 @@ _changing = (
     "pending_reason",
     "lease_until",
     "finished_at",
+    "audit_head",
 )
 
 _insert_attempt = Statement(insert(attempts))
@@ -131,6 +133,9 @@ _page = Statement(
     )
     .order_by(_c.ordinal, _c.id)
     .limit(bindparam("most"))
+)
+_heads_page = Statement(
+    select(_c.id, _c.audit_head).where(_c.id > bindparam("after_id")).order_by(_c.id).limit(bindparam("most"))
 )
 _reversal_of = Statement(select(operations).where(_c.parent_id == bindparam("of_parent_id"), _is_reversal))
 _update = Statement(
@@ -213,6 +218,11 @@ def list_operations(conn: Connection, after: OperationPlace | None, most: int, p
 def select_open(conn: Connection, payment_id: str) -> list[Operation]:
     """The operations of a payment whose end is not known yet."""
     return [operation for operation in select_operations(conn, payment_id) if operation.status in OPEN]
+
+
+def list_audit_heads(conn: Connection, after_id: str, most: int) -> list[tuple[str, str | None]]:
+    """Up to `most` operations by id, after the id `after_id`: each with the head of the vault's audit it keeps."""
+    return [(row.id, row.audit_head) for row in _heads_page(conn, after_id=after_id, most=most)]
 
 
 def select_reversal(conn: Connection, parent_id: str) -> Operation | None:

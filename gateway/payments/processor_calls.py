@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable
+from secrets import token_bytes
 from time import monotonic, perf_counter
 from typing import assert_never, cast
+
+import msgspec
 
 from connectors.processors.contract import (
     Answer,
@@ -17,7 +20,7 @@ from connectors.processors.contract import (
 from gateway.books.operations import Operation
 from gateway.books.payments import PaymentRow
 from gateway.runtime import Runtime
-from gateway.vault.client import CardUnknown, VaultAway
+from gateway.vault.client import CardUnknown, OpenedCard, OperationRefused, VaultAway
 from schemas.money import Money
 from schemas.payments import ProcessorName
 
@@ -102,27 +105,29 @@ async def _create_order(
 async def _authorize(
     runtime: Runtime, processor: Processor, payment: PaymentRow, operation: Operation, cvc: str | None
 ) -> Answer:
-    card = None
+    card, audit_head = None, None
     if payment.card_id is not None:
         try:
-            opened = await _open_card(runtime, payment.card_id, payment.customer_id)
-        except (VaultAway, CardUnknown) as error:
+            opened, audit_head = await _open_card(runtime, payment.card_id, payment.customer_id, operation.id)
+        except (VaultAway, CardUnknown, OperationRefused) as error:
             return Answer("failed", detail=type(error).__name__, sent=False)
         card = CardDetails(opened.number, opened.exp_month, opened.exp_year, cvc)
     calling = processor.authorize(_charge(operation, card), capture=operation.kind == "sale")
-    return await _measured(runtime, operation.processor, operation.kind, calling)
+    answer = await _measured(runtime, operation.processor, operation.kind, calling)
+    return msgspec.structs.replace(answer, audit_head=audit_head)
 
 
-async def _open_card(runtime: Runtime, card_id: str, owner_id: str) -> CardDetails:
-    """The number behind a token; a vault that restarts is waited for. Raises `VaultAway`, `CardUnknown`.
+async def _open_card(runtime: Runtime, card_id: str, owner_id: str, operation_id: str) -> OpenedCard:
+    """The number behind a token; a vault that restarts is waited for, and asked for the same open again.
 
-    Nothing was sent yet, and the lease outlasts the call that follows: it waits at most half of the difference, as
-    the vault's own timeout comes on top.
+    Raises `VaultAway`, `CardUnknown`, `OperationRefused`. Nothing was sent yet, and the lease outlasts the call
+    that follows: it waits at most half of the difference, as the vault's own timeout comes on top.
     """
+    call = token_bytes(16)
     give_up = monotonic() + (runtime.settings.lease_s - runtime.settings.call_timeout_s) / 2
     while True:
         try:
-            return await runtime.vault.open(card_id, owner_id)
+            return await runtime.vault.open(card_id, owner_id, operation_id, call)
         except VaultAway:
             if monotonic() > give_up:
                 raise

@@ -64,6 +64,7 @@ def close(operation: Operation, answer: Answer, policy: Policy, now: int) -> Ope
         processor_reference=answer.processor_reference or operation.processor_reference,
         decline_code=answer.decline_code,
         detail=answer.detail[:DETAIL_MAX],
+        audit_head=answer.audit_head or operation.audit_head,
         lease_until=_due(operation, status, answer, policy, now),
         finished_at=None if status == "unknown" else now,
     )

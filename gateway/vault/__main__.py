@@ -3,12 +3,15 @@
 import asyncio
 import signal
 import sys
+from contextlib import closing
 
 import structlog
 
 from connectors import logs
 from connectors.keyfiles import SecretMissing
 from connectors.private_files import keep_private
+from gateway.vault.audit import AuditError, opened_audit
+from gateway.vault.audit_trail import AuditDamaged
 from gateway.vault.cards import UnknownLayout
 from gateway.vault.isolation import (
     AlreadyRunning,
@@ -17,14 +20,26 @@ from gateway.vault.isolation import (
     make_directory,
     socket_path,
     take_lock,
+    users_of,
 )
 from gateway.vault.keys import KeyFiles, UnusableKey
+from gateway.vault.proof import client_secret
+from gateway.vault.rotation import Rotation
 from gateway.vault.safe import Safe
-from gateway.vault.server import serve
+from gateway.vault.server import Served, serve
 from gateway.vault.settings import VaultSettings
 from schemas.settings import BadSetting, load
 
-REFUSALS = (BadSetting, UnusableKey, SecretMissing, UnsafeDirectory, AlreadyRunning, UnknownLayout)
+REFUSALS = (
+    BadSetting,
+    UnusableKey,
+    SecretMissing,
+    UnsafeDirectory,
+    AlreadyRunning,
+    UnknownLayout,
+    AuditDamaged,
+    AuditError,  # the disk is full: no card is opened that no entry tells of
+)
 
 
 async def run(settings: VaultSettings) -> None:
@@ -32,15 +47,17 @@ async def run(settings: VaultSettings) -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    path = socket_path(settings.data, settings.vault)
+    path, users = socket_path(settings.data, settings.vault), users_of(settings.vault_users)
     keep_private(settings.data)
     make_directory(path)
     take_lock(settings.data / "vault.lock")
-    safe = Safe(settings.data / "vault.sqlite3", KeyFiles(settings))
+    secret = client_secret(settings, settings.vault_client)
+    audit = opened_audit(settings.data, settings.vault_audit_days, settings.vault_opens_per_s)
     try:
-        await serve(safe, path, stop)
+        with closing(Safe(settings.data / "vault.sqlite3", KeyFiles(settings))) as safe:
+            await serve(Served(safe, Rotation(safe), audit, secret, users), path, stop)
     finally:
-        safe.close()
+        await audit.close()
 
 
 def main() -> int:

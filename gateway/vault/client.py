@@ -1,23 +1,28 @@
 """The gateway's side of the vault: one connection, many concurrent calls on it.
 
 VaultError
-├── VaultAway     no connection, no reply in time, or the vault cannot work right now: try again
-├── CardUnknown   this owner has no such card, or its row no longer opens
-├── BadCard       not a number of a supported brand
-└── NoKey         rotation: there is no newer key
+├── VaultAway         no connection, no reply in time, or the vault cannot work right now: try again
+│   ├── Unproven      one of the two does not know the client secret of the other
+│   └── TooFast       more cards are opened than may be in a second
+├── CardUnknown       this owner has no such card, or its row no longer opens
+├── OperationRefused  the operation has opened a card before, or is none
+├── BadCard           not a number of a supported brand
+└── NoKey             rotation: there is no newer key
 """
 
 import asyncio
 import contextlib
+import hmac
 import itertools
 from pathlib import Path
+from secrets import token_bytes
 from time import monotonic
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from connectors.processors.contract import CardDetails
-from gateway.vault import frames
+from gateway.vault import frames, proof
 from gateway.vault.frames import CardCounts, StoredCard
-from gateway.vault.isolation import trusted_peer
+from gateway.vault.isolation import peer_of
 
 TIMEOUT_S = 2.0
 RECENT_S = 0.01  # the age of a reply that still proves the vault is there: under load, most payments need no ping
@@ -30,7 +35,19 @@ class VaultError(Exception):
 
 
 class VaultAway(VaultError):
-    """No reply from the vault. Every call may be repeated: a second time it changes nothing."""
+    """No reply from the vault. Every call may be repeated (an open with its `call`): it changes nothing then."""
+
+
+class Unproven(VaultAway):
+    """Gateway and vault do not know the same client secret: `vault.client` of the one is not that of the other."""
+
+
+class TooFast(VaultAway):
+    """More cards are asked for than may be opened in a second (SLUICE_VAULT_OPENS_PER_S)."""
+
+
+class OperationRefused(VaultError):
+    """The operation has opened a card before, or its id is none."""
 
 
 class CardUnknown(VaultError):
@@ -48,16 +65,33 @@ class NoKey(VaultError):
 ERRORS: dict[frames.RefusalCode, type[VaultError]] = {
     "unknown_card": CardUnknown,
     "bad_card": BadCard,
+    "bad_operation": OperationRefused,
+    "too_fast": TooFast,
     "no_key": NoKey,
+    "unproven": Unproven,
     "unavailable": VaultAway,
 }
 
 
-class VaultClient:
-    """Connects at its first call, and again after the vault was away. Every call may raise `VaultAway`."""
+class OpenedCard(NamedTuple):
+    """A card, and the vault's audit's head with the entry of this open: its operation keeps that."""
 
-    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
+    details: CardDetails
+    audit_head: str
+
+
+class VaultClient:
+    """Connects at its first call, and again after the vault was away. Every call may raise `VaultAway`.
+
+    `secret`: the client secret. `users`: uids that the vault may run as beside ours.
+    """
+
+    def __init__(
+        self, path: Path, secret: bytes, users: frozenset[int] = frozenset(), timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._path = path
+        self._secret = secret
+        self._users = users
         self._timeout_s = timeout_s
         self._ids = itertools.count(1)
         self._connecting = asyncio.Lock()
@@ -91,10 +125,15 @@ class VaultClient:
         request = frames.StoreCard(next(self._ids), owner_id, number, exp_month, exp_year, name)
         return (await self._call(request, frames.CardStored)).stored
 
-    async def open(self, card_id: str, owner_id: str) -> CardDetails:
-        """The number behind a token. Raises `CardUnknown`, for another owner's card too."""
-        found = await self._call(frames.OpenCard(next(self._ids), card_id, owner_id), frames.CardOpened)
-        return CardDetails(found.number, found.exp_month, found.exp_year)
+    async def open(self, card_id: str, owner_id: str, operation_id: str, call: bytes | None = None) -> OpenedCard:
+        """The number behind a token, for one operation, once.
+
+        `call`: 16 random bytes, the same where the caller repeats an open that raised `VaultAway`. Raises
+        `CardUnknown`, for another owner's card too, and `OperationRefused`.
+        """
+        request = frames.OpenCard(next(self._ids), card_id, owner_id, operation_id, call or token_bytes(16))
+        found = await self._call(request, frames.CardOpened)
+        return OpenedCard(CardDetails(found.number, found.exp_month, found.exp_year), found.audit_head)
 
     async def delete(self, card_id: str, owner_id: str) -> None:
         """Destroy a card. One that is gone already is no error."""
@@ -138,16 +177,41 @@ class VaultClient:
     async def _connect(self) -> "ClientConnection":
         async with self._connecting:  # concurrent callers share the new connection
             if self._connection is None or self._connection.down:
-                loop = asyncio.get_running_loop()
-                _, self._connection = await loop.create_unix_connection(ClientConnection, str(self._path))
+                self._connection = await self._proven_connection()
             return self._connection
+
+    async def _proven_connection(self) -> "ClientConnection":
+        """A new connection on which both have proved that they know the secret. Raises `Unproven`."""
+        loop = asyncio.get_running_loop()
+        _, made = await loop.create_unix_connection(lambda: ClientConnection(self._users), str(self._path))
+        proven = False
+        try:
+            proven = await self._prove(made)
+        finally:
+            if not proven:
+                made.abort()
+        if not proven:
+            raise Unproven
+        return made
+
+    async def _prove(self, made: "ClientConnection") -> bool:
+        mine = token_bytes(frames.NONCE_BYTES)
+        challenge = await made.send(frames.Hello(next(self._ids), mine))
+        if not isinstance(challenge, frames.Challenge):
+            return False
+        nonces = (mine, challenge.nonce)
+        if not hmac.compare_digest(challenge.proof, proof.of_vault(self._secret, *nonces)):
+            return False
+        answer = proof.of_client(self._secret, *nonces)
+        return isinstance(await made.send(frames.Prove(next(self._ids), answer)), frames.Done)
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection and the calls that wait on it. `down` is final."""
+    """One connection and the calls that wait on it. `down` is final. `users`: uids the vault may run as."""
 
-    def __init__(self) -> None:
+    def __init__(self, users: frozenset[int]) -> None:
         self.down = False
+        self._users = users
         self._lost = asyncio.Event()
         self._replies = frames.Splitter(frames.REPLIES)
         self._waiting: dict[int, asyncio.Future[frames.ReplyFrame]] = {}
@@ -164,6 +228,11 @@ class ClientConnection(asyncio.Protocol):
         finally:
             self._waiting.pop(request.id, None)
 
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self.down = True
+        self._transport.abort()
+
     async def close(self) -> None:
         """Close the connection and wait until it is closed."""
         self._transport.close()
@@ -173,7 +242,7 @@ class ClientConnection(asyncio.Protocol):
         """Send nothing to a socket of another user: the first frame could hold a card number."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        if trusted_peer(transport.get_extra_info("socket")) is None:
+        if not peer_of(transport.get_extra_info("socket")).is_trusted(self._users):
             self.down = True
             transport.abort()
 

@@ -11,11 +11,13 @@ import msgspec
 
 from schemas.cards import Brand
 
+NONCE_BYTES = 32
 FRAME_MAX = 128 * 1024  # bytes: a request body of 64 KiB to digest, and room
 LENGTH_BYTES = 4
 
 Number = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{13,19}\Z")]
-RefusalCode = Literal["unknown_card", "bad_card", "no_key", "unavailable"]
+Nonce = Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+RefusalCode = Literal["unknown_card", "bad_card", "bad_operation", "too_fast", "no_key", "unproven", "unavailable"]
 
 
 class BadFrame(Exception):
@@ -37,6 +39,18 @@ class Ping(Frame, frozen=True, tag="ping"):
     """Ask whether the vault answers → `Done`."""
 
 
+class Hello(Frame, frozen=True, tag="hello"):
+    """Begin the proof of the client secret → `Challenge`. Before it, only a `Ping` is answered."""
+
+    nonce: Nonce
+
+
+class Prove(Frame, frozen=True, tag="prove"):
+    """`proof.of_client` over both nonces → `Done`, or `Refused` and the end of the connection."""
+
+    proof: bytes
+
+
 class StoreCard(Frame, frozen=True, tag="store"):
     """Store a card → `CardStored`."""
 
@@ -48,10 +62,15 @@ class StoreCard(Frame, frozen=True, tag="store"):
 
 
 class OpenCard(Frame, frozen=True, tag="open"):
-    """Read the number behind a token → `CardOpened`."""
+    """Read the number behind a token, for one operation, once → `CardOpened`.
+
+    `call`: random, and the same where a caller repeats one open whose reply it never got.
+    """
 
     card_id: str
     owner_id: str
+    operation_id: str
+    call: bytes
 
 
 class DeleteCard(Frame, frozen=True, tag="delete"):
@@ -109,11 +128,19 @@ class CardStored(Frame, frozen=True, tag="stored"):
 
 
 class CardOpened(Frame, frozen=True, tag="opened"):
-    """The card itself."""
+    """The card itself. `audit_head`: the audit's head with the entry of this open, already on disk."""
 
     number: str
     exp_month: int
     exp_year: int
+    audit_head: str
+
+
+class Challenge(Frame, frozen=True, tag="challenge"):
+    """`proof.of_vault` over both nonces: the vault proves that it knows the secret first."""
+
+    nonce: Nonce
+    proof: bytes
 
 
 class Digested(Frame, frozen=True, tag="digested"):
@@ -134,10 +161,11 @@ class Refused(Frame, frozen=True, tag="refused"):
     code: RefusalCode
 
 
-ReadRequest = Ping | OpenCard | Digest  # answered from memory or by a read of microseconds
-WriteRequest = StoreCard | DeleteCard | Rotate | CountCards  # through the writer, which may wait for the disk
-RequestFrame = ReadRequest | WriteRequest
-ReplyFrame = Done | CardStored | CardOpened | Digested | Counted | Refused
+OpeningRequest = Ping | Hello | Prove  # before a client is known
+ReadRequest = Digest  # answered from memory
+WriteRequest = OpenCard | StoreCard | DeleteCard | Rotate | CountCards  # what waits for the disk
+RequestFrame = OpeningRequest | ReadRequest | WriteRequest
+ReplyFrame = Done | Challenge | CardStored | CardOpened | Digested | Counted | Refused
 
 REQUESTS: msgspec.msgpack.Decoder[RequestFrame] = msgspec.msgpack.Decoder(RequestFrame)
 REPLIES: msgspec.msgpack.Decoder[ReplyFrame] = msgspec.msgpack.Decoder(ReplyFrame)

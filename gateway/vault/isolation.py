@@ -7,7 +7,9 @@ import os
 import resource
 import socket
 import struct
+from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
 from schemas.settings import BadSetting
 
@@ -15,6 +17,17 @@ PATH_MAX = 107  # bytes: sun_path of Linux's sockaddr_un without its closing zer
 RUNTIME = Path("/tmp")  # noqa: S108  (`make_directory` refuses a directory that another user made there)
 PEER_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 PR_SET_DUMPABLE = 4  # <linux/prctl.h>
+
+
+class Peer(NamedTuple):
+    """The process at the other end of a connection. The kernel says it, as of the moment of its connect."""
+
+    pid: int
+    uid: int
+
+    def is_trusted(self, users: Collection[int]) -> bool:
+        """Whether it runs as our user, as root, or as one of `users` (uids)."""
+        return self.uid in {os.getuid(), 0} or self.uid in users
 
 
 class UnsafeDirectory(Exception):
@@ -51,11 +64,15 @@ def make_directory(path: Path) -> None:
         raise UnsafeDirectory(f"{path.parent} is not a directory of uid {os.getuid()} alone (mode 0700)")
 
 
-def bind(path: Path) -> socket.socket:
-    """A listening socket with mode 0600 at `path`; replaces the one that a killed vault left there."""
+def bind(path: Path, *, shared: bool = False) -> socket.socket:
+    """A listening socket at `path`; replaces the one that a killed vault left there.
+
+    Its mode is 0600, or 0660 where it is `shared` with another user: by the group of a directory of mode 2750.
+    """
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    before = os.umask(0o177)  # a chmod after bind would leave a moment in which others may connect
+    # A chmod after bind would leave a moment in which others may connect.
+    before = os.umask(0o117 if shared else 0o177)
     try:
         listener.bind(os.fspath(path))
     finally:
@@ -63,11 +80,19 @@ def bind(path: Path) -> socket.socket:
     return listener
 
 
-def trusted_peer(connection: socket.socket) -> int | None:
-    """The pid of the peer if it runs as our user or as root; None for any other user."""
+def peer_of(connection: socket.socket) -> Peer:
+    """Who is at the other end of a Unix socket (SO_PEERCRED, unix(7))."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
     pid, uid, _gid = PEER_CREDENTIALS.unpack(credentials)
-    return pid if uid in {os.getuid(), 0} else None
+    return Peer(pid, uid)
+
+
+def users_of(given: str) -> frozenset[int]:
+    """The uids of SLUICE_VAULT_USERS, separated by commas. Raises `BadSetting`."""
+    try:
+        return frozenset(int(uid) for uid in given.split(",") if uid.strip())
+    except ValueError:
+        raise BadSetting("SLUICE_VAULT_USERS: uids separated by commas, such as 10001,10002") from None
 
 
 def take_lock(path: Path) -> int:

@@ -1,17 +1,24 @@
-"""Carries out each request, with one audit line for each card that was touched.
+"""Carries out the requests of one peer, each with an entry of the audit before it is answered.
 
-An audit line has who asked (pid), the card's owner, its token and the result, never anything of the card.
+An entry has who asked, the card's owner and token, the operation and the result, never anything else of the card.
 """
 
+import hmac
 import sqlite3
+from secrets import token_bytes
 from typing import assert_never
 
 import structlog
 
-from gateway.vault import frames
+from gateway.vault import frames, proof
+from gateway.vault.audit import Audit, AuditError
+from gateway.vault.audit_chain import AuditEvent
+from gateway.vault.audit_trail import OpenRefused
 from gateway.vault.cards import KeyExhausted
 from gateway.vault.envelope import NotOpened
+from gateway.vault.isolation import Peer
 from gateway.vault.keys import UnusableKey
+from gateway.vault.opens import Opening
 from gateway.vault.rotation import Rotation
 from gateway.vault.safe import InvalidNumber, NoSuchCard, Safe, Secret
 
@@ -19,42 +26,53 @@ log = structlog.get_logger()
 
 REFUSALS: dict[type[Exception], frames.RefusalCode] = {
     NoSuchCard: "unknown_card",
-    NotOpened: "unknown_card",  # to the caller the card is gone; the audit line says what is wrong
+    NotOpened: "unknown_card",  # to the caller the card is gone; the entry says what is wrong
     InvalidNumber: "bad_card",
     UnusableKey: "no_key",
     KeyExhausted: "unavailable",
+    AuditError: "unavailable",  # nothing is opened, stored or told that nobody could be shown later
     sqlite3.Error: "unavailable",
 }
-EXPECTED = tuple(REFUSALS)
+EXPECTED: tuple[type[Exception], ...] = (*REFUSALS, OpenRefused)
 
 
 class RequestHandler:
-    """Handles the requests of one peer, a process with the pid `peer_pid`."""
+    """Handles the requests of `peer`, which has to prove first that it knows `secret`."""
 
-    def __init__(self, safe: Safe, rotation: Rotation, peer_pid: int) -> None:
+    def __init__(self, safe: Safe, rotation: Rotation, audit: Audit, secret: bytes, peer: Peer) -> None:
         self._safe = safe
         self._rotation = rotation
-        self._peer_pid = peer_pid
+        self._audit = audit
+        self._secret = secret
+        self._peer = peer
+        self._nonces: tuple[bytes, bytes] | None = None
+        self.is_proven = False
+
+    def greet(self, request: frames.OpeningRequest) -> frames.ReplyFrame:
+        """The reply to what may be asked before the proof. After a wrong proof nothing else may be."""
+        match request:
+            case frames.Ping():
+                return frames.Done(request.id)
+            case frames.Hello():
+                self._nonces = (request.nonce, token_bytes(frames.NONCE_BYTES))
+                answer = proof.of_vault(self._secret, *self._nonces)
+                return frames.Challenge(request.id, self._nonces[1], answer)
+            case frames.Prove():
+                self.is_proven = self._is_right(request.proof)
+                return frames.Done(request.id) if self.is_proven else frames.Refused(request.id, "unproven")
+            case _:
+                assert_never(request)
 
     def read(self, request: frames.ReadRequest) -> frames.ReplyFrame:
         """The reply to a request that needs no wait for the disk."""
-        try:
-            match request:
-                case frames.Ping():
-                    return frames.Done(request.id)
-                case frames.OpenCard():
-                    return self._open(request)
-                case frames.Digest():
-                    return frames.Digested(request.id, self._safe.digest(request.data))
-                case _:
-                    assert_never(request)
-        except EXPECTED as error:
-            return self._refuse(request, error)
+        return frames.Digested(request.id, self._safe.digest(request.data))
 
     async def write(self, request: frames.WriteRequest) -> frames.ReplyFrame:
-        """The reply to a request of the writer, once its effect is on disk."""
+        """The reply to a request, once its effect and its entry are on disk."""
         try:
             match request:
+                case frames.OpenCard():
+                    return await self._open(request)
                 case frames.StoreCard():
                     return await self._store(request)
                 case frames.DeleteCard():
@@ -66,41 +84,81 @@ class RequestHandler:
                 case _:
                     assert_never(request)
         except EXPECTED as error:
-            return self._refuse(request, error)
+            return await self._refuse(request, error)
 
-    def _open(self, request: frames.OpenCard) -> frames.ReplyFrame:
+    async def note_unproven(self) -> None:
+        """Write that the peer asked for something, or proved something, without the secret."""
+        log.warning("client.refused", pid=self._peer.pid, uid=self._peer.uid)
+        await note_refusal(self._audit, "client.prove", "unproven", self._peer)
+
+    def _is_right(self, answer: bytes) -> bool:
+        # Each challenge is answered once: the nonces go with the first answer.
+        nonces, self._nonces = self._nonces, None
+        return nonces is not None and hmac.compare_digest(answer, proof.of_client(self._secret, *nonces))
+
+    async def _open(self, request: frames.OpenCard) -> frames.ReplyFrame:
         card = self._safe.open(request.card_id, request.owner_id)
-        self._audit("vault.open", request.card_id, request.owner_id, "ok")
-        return frames.CardOpened(request.id, card.number, card.exp_month, card.exp_year)
+        asked = Opening(request.operation_id, request.card_id, request.owner_id, request.call)
+        head = await self._audit.open_card(asked, self._peer)
+        return frames.CardOpened(request.id, card.number, card.exp_month, card.exp_year, str(head))
 
     async def _store(self, request: frames.StoreCard) -> frames.ReplyFrame:
         secret = Secret(request.number, request.exp_month, request.exp_year, request.name)
         stored = await self._safe.store(request.owner_id, secret)
-        self._audit("vault.store", stored.card_id, request.owner_id, "created" if stored.created else "updated")
+        result = "created" if stored.created else "updated"
+        about = {"card_id": stored.card_id, "owner_id": request.owner_id}
+        await self._audit.note("card.store", result, self._peer, **about)
         return frames.CardStored(request.id, stored)
 
     async def _delete(self, request: frames.DeleteCard) -> frames.ReplyFrame:
         found = await self._safe.delete(request.card_id, request.owner_id)
-        self._audit("vault.delete", request.card_id, request.owner_id, "ok" if found else "absent")
+        about = {"card_id": request.card_id, "owner_id": request.owner_id}
+        await self._audit.note("card.delete", "ok" if found else "absent", self._peer, **about)
         return frames.Done(request.id)
 
     async def _rotate(self, request: frames.Rotate) -> frames.ReplyFrame:
         counts = await self._rotation.begin()
-        log.info("vault.rotate", key=counts.key_version, left=counts.left, peer_pid=self._peer_pid, result="ok")
+        detail = f"key version {counts.key_version}, {counts.left} cards left"
+        await self._audit.note("keys.rotate", "ok", self._peer, detail=detail)
         return frames.Counted(request.id, counts)
 
-    def _audit(self, event: str, card_id: str, owner_id: str, result: str) -> None:
-        log.info(event, card_id=card_id, owner_id=owner_id, peer_pid=self._peer_pid, result=result)
-
-    def _refuse(self, request: frames.RequestFrame, error: Exception) -> frames.Refused:
+    async def _refuse(self, request: frames.WriteRequest, error: Exception) -> frames.Refused:
         # Only texts that name a key file are logged: one of SQLite's could quote a value.
+        event = _event_of(request)
+        about = {name: getattr(request, name, None) for name in ("operation_id", "card_id", "owner_id")}
         detail = str(error) if isinstance(error, UnusableKey) else None
-        log.warning(
-            f"vault.{request.__struct_config__.tag}",
-            card_id=getattr(request, "card_id", None),
-            owner_id=getattr(request, "owner_id", None),
-            peer_pid=self._peer_pid,
-            result=type(error).__name__,
-            detail=detail,
-        )
-        return frames.Refused(request.id, next(code for kind, code in REFUSALS.items() if isinstance(error, kind)))
+        result = str(error) if isinstance(error, OpenRefused) else type(error).__name__
+        log.warning("request.refused", kind=event, peer_pid=self._peer.pid, result=result, detail=detail, **about)
+        if not isinstance(error, OpenRefused) and event:  # such a one has its entry
+            await note_refusal(self._audit, event, result, self._peer, **about)
+        return frames.Refused(request.id, _code_of(error))
+
+
+async def note_refusal(audit: Audit, event: AuditEvent, result: str, peer: Peer, **about: str | None) -> None:
+    """Write that something was refused; where even that is impossible the log has it, and it stays refused."""
+    try:
+        await audit.note(event, result, peer, **about)
+    except AuditError as error:
+        log.error("audit.failed", kind=event, error=str(error))
+
+
+def _code_of(error: Exception) -> frames.RefusalCode:
+    if isinstance(error, OpenRefused):
+        return "too_fast" if str(error) == "too_fast" else "bad_operation"
+    return next(code for kind, code in REFUSALS.items() if isinstance(error, kind))
+
+
+def _event_of(request: frames.WriteRequest) -> AuditEvent | None:
+    match request:
+        case frames.OpenCard():
+            return "card.open"
+        case frames.StoreCard():
+            return "card.store"
+        case frames.DeleteCard():
+            return "card.delete"
+        case frames.Rotate():
+            return "keys.rotate"
+        case frames.CountCards():
+            return None
+        case _:
+            assert_never(request)

@@ -74,7 +74,12 @@ def test_the_vault_is_reached_by_the_gateway_alone_and_by_its_socket_alone() -> 
     assert FILE["networks"]["vault"] == {"internal": True}
     assert mounting("vault-socket") == {"vault", "gateway"}
     assert mounting("vault-keys") == mounting("vault") == {"vault"}
-    assert SERVICES["vault"]["user"] == SERVICES["gateway"]["user"], "both ends of the socket check their peer"
+    assert members("secrets", "vault.client") == {"vault", "gateway"}
+    uids = {name: service["user"].partition(":") for name, service in SERVICES.items()}
+    assert [name for name, (uid, _, _) in uids.items() if uid == uids["vault"][0]] == ["vault"]
+    assert uids["vault"][2] == uids["gateway"][2], "the socket is opened to its group"
+    for one, other in (("vault", "gateway"), ("gateway", "vault")):
+        assert SERVICES[one]["environment"]["SLUICE_VAULT_USERS"] == uids[other][0]
 
 
 def test_the_books_are_reached_by_the_gateway_alone() -> None:

@@ -1,6 +1,5 @@
 """A gateway: real books, a real vault process, the accounts of the demo, and a client that logs in."""
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -14,10 +13,10 @@ from quart import Quart
 from sqlalchemy import Connection
 from werkzeug.exceptions import HTTPException
 
+from benchmarks.machine.opening import await_vault
 from gateway.app import create_app
 from gateway.runtime import EXTENSION, Runtime
 from gateway.settings import SEED_PASSWORD, GatewaySettings
-from gateway.vault.client import VaultAway, VaultClient
 from gateway.web.openapi import codes_of
 from tests.gateway.databases import Databases, Kind, run_in_greenlet
 
@@ -139,7 +138,7 @@ def vault_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     environment = {"SLUICE_DATA": str(data), "SLUICE_VAULT": str(path)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
-            asyncio.run(_await_vault(path))
+            await_vault(path, VAULT_WITHIN_S)
             yield path
         finally:
             process.terminate()
@@ -203,16 +202,3 @@ async def gateway(gateway_settings: GatewaySettings, without_kafka: None) -> Asy
     app = create_app(gateway_settings)
     async with app.test_app():
         yield Gateway(app)
-
-
-async def _await_vault(path: Path) -> None:
-    client = VaultClient(path)
-    async with asyncio.timeout(VAULT_WITHIN_S):
-        while True:
-            try:
-                await client.ping()
-            except VaultAway:
-                await asyncio.sleep(0.05)
-            else:
-                break
-    await client.close()

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.util import await_, greenlet_spawn
 
+from benchmarks.machine.opening import secret_beside
 from benchmarks.postgres import Server
 from gateway.app import create_app
 from gateway.books.opening import migrate
@@ -115,7 +116,14 @@ class Databases:
         return settings
 
     def _settings(self, data: Path, url: str) -> GatewaySettings:
-        return GatewaySettings(data=data, vault=self._vault, seed=True, kafka=self._kafka, database_url=url)
+        return GatewaySettings(
+            data=data,
+            vault=self._vault,
+            vault_client=secret_beside(self._vault),
+            seed=True,
+            kafka=self._kafka,
+            database_url=url,
+        )
 
     def _copy(self, url: str) -> str:
         name = f"copy_{next(NUMBERS)}"

@@ -11,6 +11,7 @@ from gateway.books import cards as book
 from gateway.routes.cards import CardView, NewCard, wrong_fields
 from gateway.vault.client import CardUnknown
 from schemas.cards import check_digit
+from schemas.ids import new_id
 from tests.patience import eventually
 
 VISA = "4111111111111111"
@@ -70,10 +71,9 @@ async def test_the_same_number_keeps_its_token_and_takes_the_new_expiry(gateway:
     assert again.json == first | {"exp_month": 7, "exp_year": 2041}
     listed = (await gateway.ask("GET", "/v1/cards", who="customer")).json
     assert listed == {"data": [again.json], "next_cursor": None}
-    opened = await gateway.runtime.vault.open(
-        first["id"], (await gateway.ask("GET", "/v1/me", who="customer")).json["id"]
-    )
-    assert (opened.exp_month, opened.exp_year) == (7, 2041)
+    owner = (await gateway.ask("GET", "/v1/me", who="customer")).json["id"]
+    opened = await gateway.runtime.vault.open(first["id"], owner, new_id("op"))
+    assert (opened.details.exp_month, opened.details.exp_year) == (7, 2041)
 
 
 async def test_another_owners_card_is_not_there(gateway: Any) -> None:
@@ -99,7 +99,7 @@ async def test_a_deleted_card_is_gone_everywhere_and_its_number_begins_anew(gate
         assert (await gateway.ask(method, f"/v1/cards/{card['id']}", who="customer")).code == "not_found"
     assert (await gateway.ask("GET", "/v1/cards", who="customer")).json["data"] == []
     with pytest.raises(CardUnknown):
-        await gateway.runtime.vault.open(card["id"], owner)
+        await gateway.runtime.vault.open(card["id"], owner, new_id("op"))
     anew = (await gateway.ask("POST", "/v1/cards", CARD, who="customer")).json
     assert anew["id"] != card["id"]
 
@@ -248,7 +248,7 @@ async def test_an_erased_account_leaves_no_card_in_the_vault(gateway: Any) -> No
     owner = (await gateway.ask("GET", "/v1/me", who="customer")).json["id"]
     assert (await gateway.ask("DELETE", "/v1/me", who="customer")).status == 204
     with pytest.raises(CardUnknown):
-        await gateway.runtime.vault.open(card, owner)
+        await gateway.runtime.vault.open(card, owner, new_id("op"))
 
 
 def test_a_card_on_its_way_shows_nothing_of_itself() -> None:

@@ -11,6 +11,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from benchmarks.machine.opening import secret_beside
 from gateway.settings import SEED_PASSWORD
 from gateway.vault.client import VaultClient, VaultError
 from schemas.cards import check_digit
@@ -58,7 +59,8 @@ def test_the_gateway_ends(
     settings, gateway = databases.settings(kind, tmp_path / "data"), Gateway()
     environment = {
         "SLUICE_DATA": str(settings.data),
-        "SLUICE_VAULT": settings.vault,
+        "SLUICE_VAULT": str(settings.vault),
+        "SLUICE_VAULT_CLIENT": str(settings.vault_client),
         "SLUICE_DATABASE_URL": settings.database_url,
         "SLUICE_KAFKA": NO_KAFKA,
         "SLUICE_PORT_OFFSET": str(gateway.port - PORTS["gateway"]),
@@ -86,7 +88,7 @@ def stored(client: VaultClient, number: int) -> Coroutine[Any, Any, object]:
 
 async def asked(path: Path, calls: Callable[[VaultClient], list[Coroutine[Any, Any, object]]]) -> bool:
     """Whether the vault answered some calls at once."""
-    client = VaultClient(path)
+    client = VaultClient(path, secret_beside(path).read_bytes() if path.exists() else b"none")  # noqa: ASYNC240
     answers = await asyncio.gather(*calls(client), return_exceptions=True)
     await client.close()
     return not any(isinstance(answer, VaultError) for answer in answers)

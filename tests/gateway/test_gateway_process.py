@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from benchmarks.machine.opening import secret_beside
 from gateway.settings import SEED_PASSWORD
 from schemas.settings import PORTS
 from tests.conftest import unused_ports
@@ -56,6 +57,7 @@ def process(tmp_path_factory: pytest.TempPathFactory, vault_socket: Path) -> Ite
         "SLUICE_DATA": str(folder / "data"),
         "SLUICE_PORT_OFFSET": str(port - PORTS["gateway"]),
         "SLUICE_VAULT": str(vault_socket),
+        "SLUICE_VAULT_CLIENT": str(secret_beside(vault_socket)),
         "SLUICE_KAFKA": NO_KAFKA,
         "SLUICE_SEED": "1",
     }

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select, update
 
 from gateway.books.accounts import accounts
 from gateway.vault.client import CardUnknown
+from schemas.ids import new_id
 from tests.gateway.conftest import PASSWORD, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -127,7 +128,7 @@ async def test_erasure_takes_the_person_out_of_books_and_vault(gateway: Gateway)
     assert (await gateway.log_in(email, PASSWORD)).code == "invalid_credentials"
     for each in kept:
         with pytest.raises(CardUnknown):
-            await gateway.runtime.vault.open(each.json["id"], account)
+            await gateway.runtime.vault.open(each.json["id"], account, new_id("op"))
     row = await gateway.runtime.books.read(_row, account)
     assert not {email, "Erika Erased", "+4930901820"} & set(row)
     recipient = await gateway.ask("GET", f"/v1/accounts/{account}/recipient", who=await gateway.service_token())

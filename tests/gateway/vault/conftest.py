@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -11,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from connectors.processors.contract import CardDetails
+from gateway.vault import frames, proof
+from gateway.vault.audit_chain import AuditEntry, entry_of, files
 from gateway.vault.client import VaultClient
 from gateway.vault.isolation import socket_path
 from schemas.cards import check_digit
+from schemas.ids import new_id
 from tests import patience
 
 ROOT = Path(__file__).parents[3]
@@ -27,7 +32,8 @@ class RunningVault:
         self.file = data / "vault.sqlite3"
         self.socket = socket_path(data)
         self._log = log
-        self._environment = os.environ | {"SLUICE_DATA": str(data)} | settings
+        many = {"SLUICE_VAULT_OPENS_PER_S": "100000"}  # a test opens what it likes
+        self._environment = os.environ | {"SLUICE_DATA": str(data)} | many | settings
         self.process: subprocess.Popen[bytes]
 
     def start(self) -> "RunningVault":
@@ -63,9 +69,44 @@ class RunningVault:
         whole = self._log.read_text().rpartition("\n")[0] if self._log.exists() else ""
         return [json.loads(line) for line in whole.splitlines()]
 
-    def audit(self, event: str) -> list[dict[str, Any]]:
+    def said(self, event: str) -> list[dict[str, Any]]:
         """Its log lines of one kind."""
         return [line for line in self.log() if line["event"] == event]
+
+    def audit(self, event: str = "") -> list[AuditEntry]:
+        """The entries of its audit so far, all or of one kind."""
+        lines = [line for path in files(self.data / "audit") for line in path.read_bytes().split(b"\n")[:-1]]
+        entries = [entry_of(line)[0] for line in lines]
+        return [entry for entry in entries if event in (entry.event, "")]
+
+    @property
+    def secret(self) -> bytes:
+        """What its clients have to know."""
+        return (self.data / "secrets" / "vault.client").read_bytes()
+
+    def connect(self, peer: socket.socket) -> None:
+        """Connect a plain socket, and prove that it knows the secret."""
+        peer.connect(str(self.socket))
+        mine = bytes(frames.NONCE_BYTES)
+        challenge = exchange(peer, frames.Hello(1, mine))
+        assert isinstance(challenge, frames.Challenge)
+        answer = proof.of_client(self.secret, mine, challenge.nonce)
+        assert exchange(peer, frames.Prove(2, answer)) == frames.Done(2)
+
+
+def exchange(peer: socket.socket, request: frames.Frame) -> frames.ReplyFrame:
+    """The reply to one request on a plain socket."""
+    peer.sendall(frames.pack(request))
+    [reply] = frames.Splitter(frames.REPLIES).feed(peer.recv(1_000))
+    return reply
+
+
+class SeeingClient(VaultClient):
+    """A client that opens a card as often as a test likes, each time for another operation."""
+
+    async def see(self, card_id: str, owner_id: str) -> CardDetails:
+        """The card."""
+        return (await self.open(card_id, owner_id, new_id("op"))).details
 
 
 @pytest.fixture
@@ -91,12 +132,12 @@ def vault(new_vault: Callable[..., RunningVault]) -> RunningVault:
 
 
 @pytest.fixture
-async def new_client() -> AsyncIterator[Callable[..., VaultClient]]:
-    """`new_client(path, …)` makes a client that is closed at the end."""
-    made: list[VaultClient] = []
+async def new_client() -> AsyncIterator[Callable[..., SeeingClient]]:
+    """`new_client(vault)` makes a client that is closed at the end; `secret=…`: one that knows another secret."""
+    made: list[SeeingClient] = []
 
-    def make(path: Path, **settings: float) -> VaultClient:
-        made.append(VaultClient(path, **settings))
+    def make(vault: RunningVault, secret: bytes = b"") -> SeeingClient:
+        made.append(SeeingClient(vault.socket, secret or vault.secret))
         return made[-1]
 
     yield make
@@ -105,9 +146,9 @@ async def new_client() -> AsyncIterator[Callable[..., VaultClient]]:
 
 
 @pytest.fixture
-def client(vault: RunningVault, new_client: Callable[..., VaultClient]) -> VaultClient:
+def client(vault: RunningVault, new_client: Callable[..., SeeingClient]) -> SeeingClient:
     """A client of `vault`."""
-    return new_client(vault.socket)
+    return new_client(vault)
 
 
 @pytest.fixture

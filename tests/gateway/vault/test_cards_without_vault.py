@@ -21,7 +21,8 @@ CARD = {"number": "4111111111111111", "exp_month": 1, "exp_year": 2039}
 @pytest.fixture
 def gateway_settings(gateway_settings: Any, vault: Any) -> Any:
     """A gateway whose vault is this test's own."""
-    return msgspec.structs.replace(gateway_settings, vault=vault.socket)
+    secret = vault.data / "secrets" / "vault.client"
+    return msgspec.structs.replace(gateway_settings, vault=vault.socket, vault_client=secret)
 
 
 def is_away(answer: Any) -> bool:
@@ -60,7 +61,7 @@ async def test_a_vault_killed_in_the_middle_loses_no_card_that_was_answered_and_
         return [await ask(i) for i in range(first, len(bodies), 8)]
 
     asked = [asyncio.create_task(ask_each(first)) for first in range(8)]
-    await until(lambda: len(vault.audit("vault.store")) >= 20)
+    await until(lambda: len(vault.audit("card.store")) >= 20)
     vault.kill()
     answers = [answer for answers in await asyncio.gather(*asked) for answer in answers]
     made = {answer.json["id"] for answer in answers if answer.status == 201}

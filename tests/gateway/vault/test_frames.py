@@ -14,11 +14,13 @@ NUMBER = "4111111111111111"
 SAMPLES: list[frames.Frame] = [
     frames.Ping(1),
     frames.StoreCard(2, "acc_a", NUMBER, 1, 2039, "Ada"),
-    frames.OpenCard(3, "card_a", "acc_a"),
+    frames.OpenCard(3, "card_a", "acc_a", "op_a", bytes(16)),
     frames.DeleteCard(4, "card_a", "acc_a"),
     frames.Digest(5, b"x" * 70_000),
     frames.Rotate(6),
     frames.CountCards(7),
+    frames.Hello(8, bytes(32)),
+    frames.Prove(9, bytes(32)),
 ]
 STREAM = b"".join(pack(sample) for sample in SAMPLES)
 
@@ -84,7 +86,9 @@ def test_a_reply_is_no_request() -> None:
         list(Splitter(frames.REQUESTS).feed(pack(frames.Done(1))))
 
 
-@pytest.mark.parametrize("frame", [*SAMPLES, frames.CardOpened(1, NUMBER, 1, 2039), frames.Digested(1, b"secret")])
+@pytest.mark.parametrize(
+    "frame", [*SAMPLES, frames.CardOpened(1, NUMBER, 1, 2039, "1:a"), frames.Digested(1, b"secret")]
+)
 def test_text_forms_show_nothing(frame: frames.Frame) -> None:
     for text in (repr(frame), str(frame), f"{frame}", repr([frame])):
         assert NUMBER not in text

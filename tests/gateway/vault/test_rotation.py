@@ -20,7 +20,7 @@ Numbers = Callable[[int], str]
 CARDS = 1_000
 
 
-async def stored(client: VaultClient, number: Numbers, count: int = CARDS) -> dict[str, str]:
+async def stored(client: Any, number: Numbers, count: int = CARDS) -> dict[str, str]:
     """Number by token of `count` new cards."""
     cards = {}
     for start in range(0, count, 100):  # more at once and the last would wait for the disk past the timeout
@@ -30,7 +30,7 @@ async def stored(client: VaultClient, number: Numbers, count: int = CARDS) -> di
     return cards
 
 
-async def rotated(client: VaultClient) -> CardCounts:
+async def rotated(client: Any) -> CardCounts:
     """The counts once no rotation is running."""
     async with asyncio.timeout(60):
         counts = await client.count()
@@ -41,17 +41,17 @@ async def rotated(client: VaultClient) -> CardCounts:
 
 
 async def test_a_rotation_under_load_fails_no_read_and_the_old_key_may_go(
-    vault: Any, client: VaultClient, new_client: Callable[..., VaultClient], number: Numbers
+    vault: Any, client: Any, new_client: Callable[..., VaultClient], number: Numbers
 ) -> None:
     cards = await stored(client, number)
     done = asyncio.Event()
-    reader, writer = new_client(vault.socket), new_client(vault.socket)
+    reader, writer = new_client(vault), new_client(vault)
 
     async def keep_reading() -> int:
         reads = 0
         while not done.is_set():
             for card_id in list(cards)[reads % 7 :: 50]:
-                assert (await reader.open(card_id, "acc_a")).number == cards[card_id]
+                assert (await reader.see(card_id, "acc_a")).number == cards[card_id]
                 reads += 1
         return reads
 
@@ -74,11 +74,11 @@ async def test_a_rotation_under_load_fails_no_read_and_the_old_key_may_go(
     (vault.data / "secrets" / "vault.kek.1").unlink()
     vault.start()
     for card_id, expected in cards.items():
-        assert (await client.open(card_id, "acc_a")).number == expected
+        assert (await client.see(card_id, "acc_a")).number == expected
 
 
 async def test_a_rotation_that_was_killed_goes_on_at_the_next_start(
-    vault: Any, client: VaultClient, number: Numbers
+    vault: Any, client: Any, number: Numbers
 ) -> None:
     cards = await stored(client, number)
     for version in range(2, 12):
@@ -91,17 +91,17 @@ async def test_a_rotation_that_was_killed_goes_on_at_the_next_start(
     vault.start()
     counts = await rotated(client)
     assert (counts.key_version, counts.left) == (version, 0)
-    assert vault.audit("vault.rotated")[-1]["cards"] == len(cards)
+    assert vault.said("vault.rotated")[-1]["cards"] == len(cards)
     for card_id in list(cards)[::100]:
-        assert (await client.open(card_id, "acc_a")).number == cards[card_id]
+        assert (await client.see(card_id, "acc_a")).number == cards[card_id]
 
 
-async def test_two_calls_at_once_are_one_rotation(vault: Any, client: VaultClient, number: Numbers) -> None:
+async def test_two_calls_at_once_are_one_rotation(vault: Any, client: Any, number: Numbers) -> None:
     await stored(client, number, 500)
     begun = await asyncio.gather(*(client.rotate() for _ in range(5)))
     assert {counts.key_version for counts in begun} == {2}
     await rotated(client)
-    assert len(vault.audit("vault.rotated")) == 1
+    assert len(vault.said("vault.rotated")) == 1
 
 
 async def test_production_rotates_to_the_key_it_was_given(
@@ -111,23 +111,25 @@ async def test_production_rotates_to_the_key_it_was_given(
     directory.mkdir()
     put(directory / "vault.hmac")
     put(directory / "vault.kek.1")
-    vault = new_vault(SLUICE_PROFILE="production", SLUICE_VAULT_KEYS=str(directory)).start()
-    client = new_client(vault.socket)
+    put(tmp_path / "client")
+    given = {"SLUICE_PROFILE": "production", "SLUICE_VAULT_KEYS": str(directory)}
+    vault = new_vault(**given, SLUICE_VAULT_CLIENT=str(tmp_path / "client")).start()
+    client = new_client(vault, (tmp_path / "client").read_bytes().strip())
     card_id = next(iter(await stored(client, number, 1)))
     with pytest.raises(NoKey):
         await client.rotate()
-    assert "vault.kek.2" in vault.audit("vault.rotate")[-1]["detail"]
+    assert "vault.kek.2" in vault.said("request.refused")[-1]["detail"]
     put(directory / "vault.kek.2")
     await client.rotate()
     await rotated(client)
     (directory / "vault.kek.1").unlink()
     vault.kill()
     vault.start()
-    assert (await client.open(card_id, "acc_a")).number == number(0)
+    assert (await client.see(card_id, "acc_a")).number == number(0)
     assert sorted(path.name for path in directory.iterdir()) == ["vault.hmac", "vault.kek.2"]
 
 
-async def test_the_command_shows_the_end_of_it(vault: Any, client: VaultClient, number: Numbers) -> None:
+async def test_the_command_shows_the_end_of_it(vault: Any, client: Any, number: Numbers) -> None:
     await stored(client, number, 300)
     result = await asyncio.to_thread(CliRunner().invoke, keys, ["rotate", "--data", str(vault.data)])
     assert result.exit_code == 0, result.output
@@ -135,7 +137,7 @@ async def test_the_command_shows_the_end_of_it(vault: Any, client: VaultClient, 
     assert (await client.count()).left == 0
 
 
-async def test_the_command_says_what_it_could_not_open(vault: Any, client: VaultClient, number: Numbers) -> None:
+async def test_the_command_says_what_it_could_not_open(vault: Any, client: Any, number: Numbers) -> None:
     await stored(client, number, 3)
     with closing(sqlite3.connect(vault.file, isolation_level=None)) as conn:
         conn.execute("UPDATE cards SET owner = 'acc_b' WHERE card = (SELECT min(card) FROM cards)")
@@ -144,7 +146,7 @@ async def test_the_command_says_what_it_could_not_open(vault: Any, client: Vault
         assert result.exit_code == 1
         assert "1 of 3 cards are still under an older key" in result.output
         assert (await client.count()).key_version == version
-    assert vault.audit("vault.rotate")[-1]["result"] == "NotOpened"
+    assert vault.said("vault.rotate")[-1]["result"] == "NotOpened"
 
 
 def test_the_command_needs_a_vault(tmp_path: Path) -> None:

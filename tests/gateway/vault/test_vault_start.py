@@ -22,7 +22,7 @@ Clients = Callable[..., VaultClient]
 
 def test_files_and_memory_are_its_own(vault: Any) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in vault.data.rglob("*")}
-    assert modes.pop("secrets") == 0o700
+    assert modes.pop("secrets") == modes.pop("audit") == 0o700
     assert set(modes.values()) == {0o600}
     assert {"vault.sock", "vault.sqlite3", "vault.kek.1", "vault.hmac"} <= modes.keys()
     assert stat.S_IMODE(vault.data.stat().st_mode) == 0o700
@@ -45,7 +45,7 @@ def test_a_locked_down_process_dumps_no_memory_and_leaves_no_file_to_others(tmp_
 async def test_a_second_vault_on_the_same_data_is_refused(vault: Any, new_vault: Any, client: VaultClient) -> None:
     second = new_vault(vault.data)
     assert second.launch().wait(60) == 1
-    assert "another vault" in second.audit("vault.refused")[0]["reason"]
+    assert "another vault" in second.said("vault.refused")[0]["reason"]
     await client.ping()  # the first one still has its socket
 
 
@@ -56,11 +56,12 @@ async def test_production_starts_with_keys_from_elsewhere_only(
     local.stop()
     production = new_vault(local.data, SLUICE_PROFILE="production")
     assert production.launch().wait(60) == 1
-    assert "SLUICE_VAULT_KEYS" in production.audit("vault.refused")[0]["reason"]
+    assert "SLUICE_VAULT_KEYS" in production.said("vault.refused")[0]["reason"]
     keys = tmp_path / "keys"
     (local.data / "secrets").rename(keys)
-    given = new_vault(local.data, SLUICE_PROFILE="production", SLUICE_VAULT_KEYS=str(keys)).start()
-    await new_client(given.socket).ping()
+    production = {"SLUICE_PROFILE": "production", "SLUICE_VAULT_KEYS": str(keys)}
+    given = new_vault(local.data, **production, SLUICE_VAULT_CLIENT=str(keys / "vault.client")).start()
+    await new_client(given, (keys / "vault.client").read_bytes()).ping()
     assert not (given.data / "secrets").exists()
 
 
@@ -72,7 +73,7 @@ async def test_a_data_directory_of_any_length_has_a_socket(
         assert len(os.fsencode(long.data / "vault.sock")) > PATH_MAX
         assert len(os.fsencode(long.socket)) <= PATH_MAX
         assert stat.S_IMODE(long.socket.parent.stat().st_mode) == 0o700
-        await new_client(long.socket).ping()
+        await new_client(long).ping()
     finally:
         long.socket.unlink()
 
@@ -122,4 +123,4 @@ def test_a_runtime_directory_that_is_not_ours_alone_is_refused(
 async def test_a_bad_setting_is_named(new_vault: Any) -> None:
     vault = new_vault(SLUICE_PROFILE="staging")
     assert vault.launch().wait(60) == 1
-    assert "SLUICE_PROFILE" in vault.audit("vault.refused")[0]["reason"]
+    assert "SLUICE_PROFILE" in vault.said("vault.refused")[0]["reason"]

@@ -1,0 +1,85 @@
+"""What the vault does, as entries of its audit: who waits for one goes on once it is on disk.
+
+Entries are written in groups by a thread of their own, which waits for no card to be stored: however many wait,
+they share one fsync. Where an entry cannot be written nothing is answered (PCI DSS 10.2.1, 10.3): `AuditError`.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from connectors.group_commit import GroupCommit, Work, WorkResult
+from connectors.lasting import LastingThreads
+from gateway.vault.audit_chain import AuditEvent, Head
+from gateway.vault.audit_trail import AuditTrail, OpenRefused
+from gateway.vault.isolation import Peer
+from gateway.vault.opens import Opening
+
+GROUP_MAX = 256
+
+
+class AuditError(Exception):
+    """The entry is not on disk."""
+
+
+class Audit:
+    """The audit of one vault. Its methods may raise `AuditError`."""
+
+    def __init__(self, trail: AuditTrail) -> None:
+        self._trail = trail
+        self._thread = LastingThreads(1, "vault audit")
+        self._groups = GroupCommit(self._commit_group, GROUP_MAX)
+
+    async def note(
+        self, event: AuditEvent, result: str = "ok", peer: Peer | None = None, **about: str | None
+    ) -> Head:
+        """Write an entry; `peer` asked. `about` are further fields of `AuditEntry`."""
+        pid, uid = peer or (None, None)
+        return await self._write(lambda trail: trail.note(event, result, pid=pid, uid=uid, **about))
+
+    async def open_card(self, asked: Opening, peer: Peer) -> Head:
+        """Write that an operation opens a card. Raises `OpenRefused` where it may not, which is an entry too."""
+        return await self._write(lambda trail: trail.open_card(asked, pid=peer.pid, uid=peer.uid))
+
+    async def close(self) -> None:
+        """Write what waits, then close the files."""
+        await self._groups.drain()
+        self._thread.shutdown()
+        self._trail.close()
+
+    async def _write(self, work: Callable[[AuditTrail], Head]) -> Head:
+        try:
+            return await self._groups.write(work)
+        except (OSError, sqlite3.Error) as error:
+            raise AuditError(type(error).__name__) from None
+
+    async def _commit_group(self, group: list[Work[AuditTrail]]) -> list[WorkResult]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _commit, self._trail, group)
+
+
+def opened_audit(data: Path, days: float, opens_per_s: float) -> Audit:
+    """The audit in `audit` of a data directory; a new one begins. Raises `AuditError` and `AuditDamaged`."""
+    try:
+        return Audit(AuditTrail(data / "audit", timedelta(days=days), opens_per_s))
+    except (OSError, sqlite3.Error) as error:
+        raise AuditError(f"{data / 'audit'}: {error}") from None
+
+
+def _commit(trail: AuditTrail, group: list[Work[AuditTrail]]) -> list[WorkResult]:
+    try:
+        trail.begin()
+        results = [_result(trail, work) for work in group]
+        trail.commit()
+    except (OSError, sqlite3.Error):
+        trail.undo()
+        raise
+    return results
+
+
+def _result(trail: AuditTrail, work: Work[AuditTrail]) -> WorkResult:
+    try:
+        return work(trail), None
+    except OpenRefused as refused:
+        return None, refused
