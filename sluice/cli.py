@@ -5,13 +5,14 @@ So `--help` is fast.
 
 import importlib
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
 from schemas.money import in_use
 from schemas.settings import BadSetting
+from schemas.times import EPOCH, as_utc
 
 # name: (module:command, what --help says)
 COMMANDS = {
@@ -27,6 +28,7 @@ COMMANDS = {
     "sql": ("sluice.sql:sql", "Ask the running warehouse in SQL."),
     "outbox": ("sluice.outbox:outbox_command", "Send events again that Kafka lost."),
     "keys": ("sluice.keys:keys", "Rotate the vault's key."),
+    "audit": ("sluice.audit:audit", "Verify or write out what the vault's cards were opened for."),
 }
 
 
@@ -66,6 +68,26 @@ class Currency(click.ParamType[str]):
 
 DURATION = Duration()
 CURRENCY = Currency()
+
+
+class Moment(click.ParamType[datetime]):
+    """An option such as `2026-11-26T14:00:00Z`; without a zone it is UTC."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The time; a usage error where the text is none."""
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time such as 2026-11-26T14:00:00Z", param, ctx)
+        moment = as_utc(moment)
+        if moment < EPOCH:
+            self.fail(f"{value!r} is before 1970", param, ctx)
+        return moment
+
+
+MOMENT = Moment()
 
 
 class LazyGroup(click.Group):

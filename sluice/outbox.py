@@ -17,8 +17,9 @@ from gateway.events.outbox_relay import row_headers
 from gateway.settings import GatewaySettings
 from schemas.events import derived_id
 from schemas.settings import load
-from schemas.times import EPOCH, as_utc, from_micros, to_micros
+from schemas.times import from_micros, to_micros
 from schemas.topics import CONTROLS
+from sluice.cli import MOMENT
 
 PAGE = 1_000
 SENT_WITHIN_S = 60.0
@@ -43,30 +44,13 @@ _newer = Statement(
 )
 
 
-class Moment(click.ParamType[datetime]):
-    """An option such as `2026-11-26T14:00:00Z`; without a zone it is UTC."""
-
-    name = "time"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The time; a usage error where the text is none."""
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time such as 2026-11-26T14:00:00Z", param, ctx)
-        moment = as_utc(moment)
-        if moment < EPOCH:
-            self.fail(f"{value!r} is before 1970", param, ctx)
-        return moment
-
-
 @click.group()
 def outbox_command() -> None:
     """The events of the books on their way to Kafka."""
 
 
 @outbox_command.command()
-@click.option("--since", type=Moment(), required=True, metavar="TIME", help="ISO 8601, UTC without a zone.")
+@click.option("--since", type=MOMENT, required=True, metavar="TIME", help="ISO 8601, UTC without a zone.")
 def resend(since: datetime) -> None:
     """Send the published events since TIME to Kafka again.
 
