@@ -23,6 +23,7 @@ from schemas.times import now
 from sluice.cli import MOMENT
 
 PAGE = 1_000
+YEAR_DAYS = 365
 
 data_option = click.option(
     "--data", type=click.Path(path_type=Path), help="The vault's data directory (SLUICE_DATA, default ./data)."
@@ -64,7 +65,10 @@ def verify(data: Path | None, file: IO[bytes] | None) -> None:
     kept = [KeptHead(each.operation, head_of(each.head)) for each in operations if each.head]
     if tip := tip_of(directory / OPENS_FILE):
         kept.append(KeptHead(OPENS_FILE, tip))
-    chain, opened = checked(directory, timedelta(days=settings.vault_audit_days))
+    if not files(directory):
+        raise click.ClickException(f"there is no audit in {directory}")
+    # A year in any case: what was kept for longer may since be kept for less, or the other way round.
+    chain, opened = checked(directory, timedelta(days=min(settings.vault_audit_days, YEAR_DAYS)))
     found = chain.compare(kept)
     newest = max((each.head.n for each in kept if each.kept_by != OPENS_FILE), default=0) if file else chain.last.n
     known = operations if file else _books_heads(load(GatewaySettings))

@@ -90,6 +90,14 @@ def test_a_change_is_found_and_told(data: Path, harm: Callable[[list[bytes]], li
     assert "the audit was changed" in result.output
 
 
+def test_no_audit_at_all_is_no_good_one(data: Path) -> None:
+    for path in files(data / "audit"):
+        path.unlink()
+    result = run("verify")
+    assert result.exit_code == 1
+    assert "there is no audit in" in result.output
+
+
 def test_a_card_that_was_opened_for_no_operation_of_the_books_is_told(data: Path) -> None:
     run_once(
         f"sqlite:///{data / 'books.sqlite3'}",
