@@ -25,7 +25,8 @@ FROM build AS jars
 RUN /opt/sluice/bin/python -c "import pathlib, sluice.jars as j; j.provide(pathlib.Path('/opt/kafka'), print)"
 
 FROM ${BASE} AS sluice
-RUN useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin sluice \
+RUN groupadd --gid 10001 sluice \
+    && useradd --uid 10001 --gid sluice --no-create-home --home-dir /tmp --shell /usr/sbin/nologin sluice \
     && useradd --uid 10002 --gid sluice --no-create-home --home-dir /tmp --shell /usr/sbin/nologin vault \
     && install -d -o sluice -g sluice -m 0700 /data \
     && install -d -o vault -g sluice -m 0700 /vault /keys \

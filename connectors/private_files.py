@@ -12,8 +12,10 @@ import structlog
 from schemas.settings import BadSetting
 
 OTHERS = 0o077  # what group and everybody else may do
-# By one of these an open directory is known as ours, and closed; else it is somebody's `/tmp` or home.
-OURS = ("secrets", "books.sqlite3", "vault.sqlite3", "sandbox.sqlite3", "warehouse.duckdb", "sql.duckdb")
+# By one of these an open directory is known as ours, or by having nothing but the others; else it is somebody's
+# `/var` or home, which must not be closed to everybody.
+OURS = {"secrets", "books.sqlite3", "vault.sqlite3", "sandbox.sqlite3", "warehouse.duckdb", "sql.duckdb"}
+AND_OURS = {"fraud", "kafka", "logs", "notifications", "run"}
 
 log = structlog.get_logger()
 
@@ -41,8 +43,8 @@ def _refuse_foreign(data: Path) -> None:
     advice = f"SLUICE_DATA: {data} is open to others (mode {stat.S_IMODE(found.st_mode):04o})"
     if found.st_uid != os.getuid():
         raise BadSetting(f"{advice} and belongs to uid {found.st_uid}: give it to us, with mode 0700")
-    names = os.listdir(data)
-    if found.st_mode & stat.S_ISVTX or (names and not set(names) & set(OURS)):
+    names = set(os.listdir(data))
+    if found.st_mode & stat.S_ISVTX or not (names & OURS or names <= AND_OURS):
         raise BadSetting(f"{advice} and holds other things than ours: `chmod 700` it, or choose another directory")
 
 

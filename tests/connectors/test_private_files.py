@@ -53,7 +53,8 @@ def test_one_that_is_open_is_closed_with_all_that_is_in_it(data: Path, tmp_path:
 
 def test_a_new_or_empty_one_is_made_private_and_what_is_written_is(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir(mode=0o755)
-    for data in (tmp_path / "empty", tmp_path / "not" / "there"):
+    (tmp_path / "begun" / "logs").mkdir(parents=True)
+    for data in (tmp_path / "empty", tmp_path / "begun", tmp_path / "not" / "there"):
         keep_private(data)
         (data / "books").write_text("")
         subprocess.run([sys.executable, "-c", f"open({str(data / 'child')!r}, 'w')"], check=True)
