@@ -1,17 +1,45 @@
 """Card numbers as text: brand, Luhn's check digit, and finding one where it must not be."""
 
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Literal
 
 Brand = Literal["visa", "mastercard"]
 
-# 13 digits or more, of any script, with at most two blanks or dashes between two of them.
-DIGIT_RUN = re.compile(r"(?<!\d)\d(?:[\s\u2010-\u2015-]{0,2}\d){12,}")
-GROUP = re.compile(r"\d+")
 LAST_ZONE = timezone(timedelta(hours=-12))
 LENGTHS: dict[Brand, tuple[int, ...]] = {"visa": (13, 16, 19), "mastercard": (16,)}
+
+# What is looked for in texts: prefixes and lengths (ISO/IEC 7812-1) of the brands that founded PCI SSC. Not the 14
+# digits of Diners Club: the numbers of French companies (SIRET) have Luhn's check digit and its prefixes too.
+ANY_BRAND = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
+    r"|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}"  # Mastercard
+    r"|3[47]\d{13}"  # American Express
+    r"|(?:6011|64[4-9]\d|65\d\d)\d{12}"  # Discover
+    r"|(?:352[89]|35[3-8]\d)\d{12}"  # JCB
+)
+# Visa gave out numbers of 13 digits until the 1990s. Those that an article (EAN-13) or a phone of Germany or
+# Austria may have are taken for these.
+PHONES_OF_13 = ("43", "49")
+
+DIGITS_MIN, DIGITS_MAX = 13, 19
+RUN = re.compile(r"(?<!\d)\d(?:[\W_]{0,3}\d){12,}")  # digits with at most three other signs between two of them
+GROUP = re.compile(r"\d+")
+GROUP_MIN = 4  # of a number in several groups; shorter ones are amounts, days, and how phone numbers begin
+LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d{13})")  # of fields of a fixed width
+UUID = re.compile(  # RFC 9562 §4, with a letter in it, with dashes or without
+    r"(?<![0-9a-z])(?=[0-9-]{0,35}[a-f])[0-9a-f]{8}(-?)[0-9a-f]{4}\1[1-8][0-9a-f]{3}\1[89ab][0-9a-f]{3}\1[0-9a-f]{12}(?![0-9a-z])",
+    re.IGNORECASE,
+)
+IBAN = re.compile(r"(?<![A-Z0-9])[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Z0-9])")
+# What nobody sees: formats and marks, as soft hyphens, zero-width blanks and strokes, and the fillers of Hangul.
+UNSEEN_KINDS = ("Cf", "Mn", "Me")
+FILLERS = "\u115f\u1160\u3164\uffa0"
+
+Span = tuple[int, int]  # where a number begins in a text, and where it has ended
 
 
 def luhn_valid(digits: str) -> bool:
@@ -46,38 +74,104 @@ def is_over(exp_year: int, exp_month: int, moment: datetime) -> bool:
 
 
 def find_numbers(text: str) -> list[str]:
-    """The stretches of `text` that read as a card number: a known brand, a valid check digit.
+    """The stretches of `text` that read as a card number: a known brand, its length, a valid check digit.
 
-    Groups of digits count as a whole, and any may begin or end one: an expiry or a CVC beside it hides nothing.
+    However it is written: in the digits of any script, with what nobody sees between them, in groups. A group
+    counts as a whole, and any may begin or end a number: an expiry or a CVC beside it hides nothing.
     """
-    return [number for run in DIGIT_RUN.findall(text) for number in _numbers_in(run)]
+    return [text[start:end] for start, end in _numbers_in(text)]
 
 
 def mask_numbers(text: str) -> str:
     """`text` with each card number cut to its first six and last four digits (PCI DSS 3.4.1)."""
-    for number in find_numbers(text):
-        digits = _digits(number)
-        text = text.replace(number, f"{digits[:6]}…{digits[-4:]}")
+    for start, end in reversed(list(_numbers_in(text))):
+        digits = re.sub(r"\D", "", legible(text[start:end]))
+        text = f"{text[:start]}{digits[:6]}…{digits[-4:]}{text[end:]}"
     return text
 
 
-def _numbers_in(run: str) -> Iterator[str]:
-    """The longest first where several begin at one digit."""
-    digits, starts, ends = "", {}, {}  # place in `digits` -> place in `run`
-    for group in GROUP.finditer(run):
-        starts[len(digits)] = group.start()
-        digits += _digits(group[0])
-        ends[len(digits)] = group.end()
-    for first, start in starts.items():
-        for length in (19, 16, 13):
-            end = ends.get(first + length)
-            if end and _is_number(digits[first : first + length]):
-                yield run[start:end]
+def legible(text: str) -> str:
+    """`text` as a reader sees it: without what nobody sees, and in ASCII digits."""
+    return _legible(text)[0]
 
 
-def _digits(text: str) -> str:
-    return "".join(str(int(char)) for char in text if char.isdecimal())
+def hides_number(digits: str) -> bool:
+    """Whether a card number of 15 digits or more stands anywhere in `digits`, a hexadecimal id: with no bounds."""
+    if not re.search(r"\d{15}", digits):
+        return False
+    pieces = (digits[start : start + length] for start in range(len(digits)) for length in (15, 16, 19))
+    return any(piece.isdecimal() and _is_number(piece) for piece in pieces)
+
+
+def _numbers_in(text: str) -> Iterator[Span]:
+    """Where the numbers stand, from left to right; the longest where several begin at one digit."""
+    seen, places = _legible(text)
+    if not RUN.search(seen):
+        return
+    seen = LEADING_ZEROS.sub(_blotted, IBAN.sub(_blotted_account, UUID.sub(_blotted, seen)))
+    for run in RUN.finditer(seen):
+        groups = list(GROUP.finditer(seen, run.start(), run.end()))
+        first = 0
+        while first < len(groups):
+            length = _length_of_number(groups[first : first + DIGITS_MAX])
+            if not length and first == 0 and _is_spelled_out(seen, groups):
+                length = len(groups)
+            if length:
+                yield places[groups[first].start()], places[groups[first + length - 1].end() - 1] + 1
+            first += length or 1
+
+
+def _legible(text: str) -> tuple[str, Sequence[int]]:
+    """`text` as a reader sees it, and the place in `text` of each of its signs."""
+    if text.isascii():
+        return text, range(len(text))
+    signs, places = list[str](), list[int]()
+    for place, sign in enumerate(text):
+        if unicodedata.category(sign) not in UNSEEN_KINDS and sign not in FILLERS:
+            plain = unicodedata.normalize("NFKC", sign)
+            signs += [str(unicodedata.decimal(part, part)) for part in plain]
+            places += [place] * len(plain)
+    return "".join(signs), places
+
+
+def _blotted(found: re.Match[str]) -> str:
+    return "x" * len(found[0])
+
+
+def _blotted_account(found: re.Match[str]) -> str:
+    """A bank account whose check digits are right (ISO 13616, ISO/IEC 7064 mod 97-10); else the text as it is."""
+    plain = found[0].replace(" ", "")
+    number = int("".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4]))
+    return _blotted(found) if number % 97 == 1 else found[0]
+
+
+def _length_of_number(groups: list[re.Match[str]]) -> int:
+    """How many of the groups, from the first one on, are a number, however they are parted; 0 where none is."""
+    digits, longest = "", 0
+    for count, group in enumerate(groups, 1):
+        digits += group[0]
+        if len(digits) >= DIGITS_MIN and _is_number(digits):
+            longest = count
+        if len(digits) >= DIGITS_MAX or len(group[0]) < GROUP_MIN:
+            break
+    return longest
+
+
+def _is_spelled_out(seen: str, groups: list[re.Match[str]]) -> bool:
+    """Whether all groups of a run are one number in short groups of one length that are parted alike."""
+    parted_by = {seen[one.end() : next.start()] for one, next in pairwise(groups)}
+    *sizes, last = (len(group[0]) for group in groups)
+    alike = len(parted_by) == 1 and len(set(sizes)) == 1 and last <= sizes[0]
+    return alike and _is_number("".join(group[0] for group in groups))
 
 
 def _is_number(digits: str) -> bool:
-    return brand_of(digits) is not None and luhn_valid(digits)
+    return bool(ANY_BRAND.fullmatch(digits)) and luhn_valid(digits) and not _is_something_else(digits)
+
+
+def _is_something_else(digits: str) -> bool:
+    """Of 13 digits: an article by its check digit (GS1), or a phone."""
+    if len(digits) != DIGITS_MIN:
+        return False
+    weighed = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(digits))
+    return weighed % 10 == 0 or digits.startswith(PHONES_OF_13)

@@ -1,10 +1,15 @@
 """Card numbers as text: found wherever they hide, and nothing else taken for one."""
 
+from itertools import pairwise
+from random import Random
+from time import perf_counter
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.cards import brand_of, check_digit, find_numbers, luhn_valid, mask_numbers
+from schemas.cards import brand_of, check_digit, find_numbers, hides_number, luhn_valid, mask_numbers
 
 VISA = "4111111111111111"
 MASTERCARD = "2223000048400011"
@@ -68,6 +73,36 @@ def test_a_number_is_found_among_other_digits_and_in_any_script(text: str) -> No
     assert not find_numbers(mask_numbers(text))
 
 
+@pytest.mark.parametrize("between", [".", "_", "/", "   ", " - ", ", ", "\u00b7", "\u200b", "\u00ad", " \u2060 "])
+@pytest.mark.parametrize("sizes", [(4, 4, 4, 4), (8, 8), (6, 10), (4, 8, 4), (2,) * 8, (1,) * 16])
+def test_whatever_stands_between_its_groups_a_number_is_found(between: str, sizes: tuple[int, ...]) -> None:
+    places = [sum(sizes[:count]) for count in range(len(sizes) + 1)]
+    written = between.join(VISA[start:end] for start, end in pairwise(places))
+    assert find_numbers(f"paid by {written}, thanks") == [written]
+    assert not find_numbers(mask_numbers(f"paid by {written}, thanks"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"order-{VISA}-7",
+        f"{VISA}@example.com",
+        f"000{VISA}",
+        "41\u200b1111111\u00ad1111111",
+        "".join(f"{digit}\ufe0f\u20e3" for digit in VISA),
+        "\u2074\u00b9\u00b9\u00b9" + VISA[4:],
+        "4222222222222",
+        "4000 0000 0000 0000 006",
+        "3782 822463 10005",
+        "6011111111111117",
+        "3530111333300000",
+    ],
+)
+def test_a_number_is_found_in_any_brand_spelling_and_company(text: str) -> None:
+    assert len(find_numbers(text)) == 1
+    assert not find_numbers(mask_numbers(text))
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -76,7 +111,52 @@ def test_a_number_is_found_among_other_digits_and_in_any_script(text: str) -> No
         f"9{VISA}9999",
         "pay_01kaf3wq4t0n5h8r2y6j9m3v7k",
         "2026-11-23 14:31",
+        "4.111111111111111",
+        "41.11111111, 1.11111",
+        "+49 151 12345678",
+        "+4915112345678",
+        "4915112345678",
+        "4006381000093",
+        "380 129 866 46850",
+        "DE11 5123 0800 0000 0600 00",
+        "sizes 40 41 42 43 44 45 46 47 48 49",
+        "+44 20 7946 0958 / +44 20 7946 0959",
     ],
 )
 def test_what_is_no_card_number_stays(text: str) -> None:
     assert mask_numbers(text) == text
+
+
+def test_what_shops_write_is_seldom_taken_for_a_number() -> None:
+    """The figures of 100,000 of each stand in docs/decisions/0034."""
+    chance = Random(7)
+
+    def digits(count: int) -> str:
+        return "".join(chance.choices("0123456789", k=count))
+
+    for _ in range(2_000):
+        assert not find_numbers(f"+49151{digits(8)}")
+        assert not find_numbers(ean(f"4{digits(11)}"))
+        assert not find_numbers(str(UUID(bytes=chance.randbytes(16), version=4)))
+        assert not find_numbers(UUID(bytes=chance.randbytes(16), version=4).hex)
+        assert not find_numbers(f"order-{digits(10)}")
+        assert not find_numbers(", ".join(str(chance.randint(1, 999)) for _ in range(10)))
+
+
+def ean(payload: str) -> str:
+    """Twelve digits and their check digit (GS1 General Specifications §7.9.1)."""
+    weighed = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(payload))
+    return f"{payload}{-weighed % 10}"
+
+
+def test_a_long_text_of_digits_is_read_in_time() -> None:
+    for sign in ("1 ", "-1", "\u0664", "0", "11111111-"):
+        began = perf_counter()
+        find_numbers(sign * 30_000)
+        assert perf_counter() - began < 2
+
+
+def test_a_number_hides_nowhere_in_an_id() -> None:
+    for hiding in (VISA, f"0000{VISA}000000000000", f"deadbeef{VISA}cafebabe", f"{'7' * 16}{VISA}"):
+        assert hides_number(hiding)
+    assert not hides_number("4bf92f3577b34da6a3ce929d0e0e4736")
