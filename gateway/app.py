@@ -16,18 +16,12 @@ from gateway.seed import register_services, seed_accounts
 from gateway.settings import GatewaySettings
 from gateway.web.access_log import measure
 from gateway.web.errors import register_errors
+from gateway.web.raw_http import HEADERS, GatewayApp, check_hosts
 from schemas.controls import DEFAULTS
 from schemas.times import now_micros
 
 BODY_MAX = 64 * 1024
 BODY_TIMEOUT_S = 5
-
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def create_app(settings: GatewaySettings, processors: ProcessorSettings | None = None) -> Quart:
@@ -36,7 +30,7 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
     `processors`: where they are and who we are to them; the sandbox of this stack where it is not said.
     """
     sandbox = ProcessorSettings(data=settings.data, port_offset=settings.port_offset)
-    app = Quart("gateway", static_folder=None)
+    app = GatewayApp("gateway", static_folder=None)
     app.url_map.merge_slashes = False  # `//` is no path of ours: a redirect would repeat the client's Host header
     app.config.update(MAX_CONTENT_LENGTH=BODY_MAX, BODY_TIMEOUT=BODY_TIMEOUT_S, PROVIDE_AUTOMATIC_OPTIONS=False)
     stack = AsyncExitStack()
@@ -58,6 +52,7 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
         await stack.aclose()
 
     measure(app)
+    check_hosts(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.after_request(_protect)

@@ -11,6 +11,7 @@ from schemas.states import DeclineCode
 CONTENT_TYPE = "application/problem+json"
 
 Code = Literal[
+    "malformed_request",
     "invalid_json",
     "idempotency_key_missing",
     "unauthenticated",
@@ -43,6 +44,7 @@ class ProblemType(msgspec.Struct, frozen=True):
 
 
 PROBLEMS: dict[Code, ProblemType] = {
+    "malformed_request": ProblemType(400, "What arrived is no HTTP request that we can read."),
     "invalid_json": ProblemType(400, "The body is not JSON we can read."),
     "idempotency_key_missing": ProblemType(400, "This route needs an Idempotency-Key header."),
     "unauthenticated": ProblemType(401, "A valid access token is needed."),

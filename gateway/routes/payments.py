@@ -54,9 +54,9 @@ class PaymentQuery(Page, frozen=True, forbid_unknown_fields=True):
     risk: Outcome | None = None
     customer: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     reference: ShortText | None = None
-    last4: Annotated[str, msgspec.Meta(pattern="^[0-9]{4}$")] | None = None
+    last4: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}\Z")] | None = None
     amount: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX)] | None = None
-    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] | None = None
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")] | None = None
 
 
 @blueprint.post("/v1/payments")
@@ -147,13 +147,15 @@ class ReturnQuery(msgspec.Struct, frozen=True):
 async def come_back(call: Call[None, ReturnQuery], payment_id: str, nonce: str) -> Reply:
     """Finish a payment that its payer approved, or void a cancelled one; then redirect to `return_url`.
 
-    It needs no token and may be repeated: an approval is believed from the processor only.
+    It needs no token and may be repeated: an approval is believed from the processor only. HEAD, and what a
+    browser fetches before its user comes, change nothing.
     """
     row = await call.runtime.books.read(select_payment, payment_id)
     if row is None or row.return_nonce is None or not compare_digest(nonce.encode(), row.return_nonce.encode()):
         raise Problem("not_found")
-    cancelled = call.query.cancelled is not None
-    done = await call.runtime.shielded(payer_returned(call.runtime, row, cancelled=cancelled))
+    cancelled, done = call.query.cancelled is not None, row
+    if not call.only_looks:
+        done = await call.runtime.shielded(payer_returned(call.runtime, row, cancelled=cancelled))
     if done.return_url is None:
         payer = Caller(done.customer_id, "customer", frozenset())
         return Reply(200, payment_view(done, payer, call.runtime.policy.prints))

@@ -1,6 +1,7 @@
 """One request: who asks, what it is once it is checked, and the reply to it."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -32,9 +33,12 @@ class Caller(msgspec.Struct, frozen=True):
 NOBODY = Caller("", "nobody", frozenset())  # the caller of a public route
 
 
-async def identify(runtime: Runtime, authorization: str | None) -> Caller:
-    """The caller behind a bearer token, as the books know them now. Raises `NotAuthenticated`."""
-    kind, _, token = (authorization or "").partition(" ")
+async def identify(runtime: Runtime, authorization: list[str]) -> Caller:
+    """The caller behind the bearer token of one Authorization header, as the books know them now.
+
+    Raises `NotAuthenticated`.
+    """
+    kind, _, token = (authorization[0] if len(authorization) == 1 else "").partition(" ")
     if kind.lower() != "bearer" or not token:
         raise NotAuthenticated
     claims = runtime.tokens.verify(token)
@@ -62,7 +66,8 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):
     """One request, checked. `caller` is `NOBODY` on public routes; `body` and `query` are of the declared types.
 
     `path` is that of its URL. `key` is the Idempotency-Key, `fingerprint` what makes a repeat of it the same
-    request (empty without key).
+    request (empty without key). `only_looks`: it must change nothing, whatever its route does (RFC 9110 §9.2.1):
+    HEAD, or what a browser fetches ahead or as a part of a page.
     """
 
     runtime: Runtime
@@ -74,6 +79,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):
     ip: str
     traceparent: str
     path: str = ""
+    only_looks: bool = False
 
     def keyed(self) -> KeyedRequest:
         """The request under its Idempotency-Key; a route that asks must require one."""
@@ -110,6 +116,8 @@ def respond(reply: Reply) -> Response:
     response = Response(reply.encoded(), reply.status, content_type=JSON)
     if reply.body is None:
         del response.headers["Content-Type"]
+    if reply.status == HTTPStatus.NO_CONTENT:
+        del response.headers["Content-Length"]  # RFC 9110 §8.6
     for name, value in reply.headers.items():
         response.headers[name] = value
     return response

@@ -20,6 +20,8 @@ from gateway.web.request_body import BodyDecoder, convert, parse
 B = TypeVar("B")
 Q = TypeVar("Q")
 
+PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")  # in which browsers say that nobody came yet
+
 Answering = Coroutine[Any, Any, Reply]
 View = Callable[..., Awaitable[Response]]
 
@@ -102,7 +104,13 @@ async def _checked(rules: Rules, decoder: BodyDecoder | None, runtime: Runtime) 
     query = convert(_query(rules.query), rules.query) if rules.query else None
     key = read_key(rules.idempotency)
     made_of = await _fingerprint(rules, runtime, document) if key else b""
-    return Call(runtime, caller, decoded, query, key, made_of, ip, g.traceparent, request.path)
+    return Call(runtime, caller, decoded, query, key, made_of, ip, g.traceparent, request.path, _only_looks())
+
+
+def _only_looks() -> bool:
+    headers = request.headers
+    ahead = any(word in headers.get(name, "") for name in PURPOSES for word in ("prefetch", "preview"))
+    return request.method == "HEAD" or ahead or headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
 
 
 def _query(kind: type[Any]) -> dict[str, str]:
@@ -118,7 +126,7 @@ async def _admit(rules: Rules, runtime: Runtime, ip: str) -> Caller:
         spend(runtime, rules.limit, ip)
         return NOBODY
     try:
-        caller = await identify(runtime, request.headers.get("Authorization"))
+        caller = await identify(runtime, request.headers.getlist("Authorization"))
     except NotAuthenticated:
         spend(runtime, "refused", ip)
         raise

@@ -65,7 +65,7 @@ def document(app: Quart, server: str) -> dict[str, Any]:
     for rule, method, rules, view in routes:
         path = rule.rule.replace("<", "{").replace(">", "}")
         paths.setdefault(path, {})[method.lower()] = _operation(rule, rules, view, shapes)
-    return {
+    made = {
         "openapi": "3.1.0",
         "info": {"title": "Sluice", "version": "1", "description": ABOUT},
         "servers": [{"url": server}],
@@ -73,6 +73,9 @@ def document(app: Quart, server: str) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": shapes.components, "securitySchemes": {"bearer": _scheme()}},
     }
+    # JSON Schema's patterns are those of ECMA-262, in which `$` is the end of the text and `\Z` nothing.
+    shown: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made).replace(rb'\\Z"', b'$"'))
+    return shown
 
 
 def declared(app: Quart) -> Iterator[tuple[Rule, str, Rules, Any]]:
@@ -85,7 +88,7 @@ def declared(app: Quart) -> Iterator[tuple[Rule, str, Rules, Any]]:
 
 def codes_of(rules: Rules) -> list[Code]:
     """Every problem a route may answer with: those that follow from its rules, and those it named."""
-    found: set[Code] = {"internal", *rules.codes}
+    found: set[Code] = {"malformed_request", "internal", *rules.codes}
     if rules.limit:
         found |= {"rate_limited"}
     if rules.scope:

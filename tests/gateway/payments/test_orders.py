@@ -61,6 +61,37 @@ async def test_a_payer_who_refuses_voids(shop: Shop) -> None:
     assert shop.ledger() == []
 
 
+BEFORE_ANYBODY_CAME: tuple[dict[str, str], ...] = (
+    {"Sec_Purpose": "prefetch;prerender"},
+    {"Purpose": "prefetch"},
+    {"X_Moz": "prefetch"},
+    {"X_Purpose": "preview"},
+    {"Sec_Fetch_Mode": "no-cors"},  # a picture on somebody's page
+)
+
+
+async def test_who_only_looks_at_the_address_of_the_cancel_button_voids_nothing(shop: Shop) -> None:
+    asked = (await shop.pay(500, payment_method=BY_PAYPAL)).json
+    cancel = f"/v1/return/{asked['id']}/{await shop.nonce(asked['id'])}?cancelled"
+    looked = await shop.gateway.ask("HEAD", cancel)
+    assert (looked.status, looked.json["state"]) == (200, "requires_action")
+    for headers in BEFORE_ANYBODY_CAME:
+        looked = await shop.gateway.ask("GET", cancel, **headers)
+        assert (looked.status, looked.json["state"]) == (200, "requires_action"), headers
+    assert await shop.state(asked["id"]) == "requires_action"
+    came = await shop.gateway.ask("GET", cancel, Sec_Fetch_Mode="navigate")
+    assert came.json["state"] == "voided"
+
+
+async def test_who_only_looks_at_the_return_address_finishes_nothing(shop: Shop) -> None:
+    asked = (await shop.pay(500, payment_method=BY_PAYPAL)).json
+    home = await shop.press_at_paypal(asked["next_action"]["url"])
+    path = home.removeprefix(shop.gateway.runtime.settings.public_url)
+    assert (await shop.gateway.ask("HEAD", path)).json["state"] == "requires_action"
+    assert shop.ledger() == []
+    assert (await shop.come_back(home)).json["state"] == "captured"
+
+
 async def test_coming_back_without_approval_changes_nothing(shop: Shop) -> None:
     asked = (await shop.pay(500, payment_method={"type": "paypal"})).json
     row = await shop.nonce(asked["id"])
