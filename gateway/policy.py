@@ -1,5 +1,7 @@
 """The times, caps and prints that payments are handled by, made from the settings, in the books' units."""
 
+from math import ceil
+
 import msgspec
 
 from gateway.euro_rates import EuroRates
@@ -26,6 +28,10 @@ RELEASE_US = {
 }
 PENDING_MAX_US = 6 * HOUR_US  # between two questions about what a processor has not decided yet
 INTERRUPTED_AFTER_US = 10 * SECOND_US  # how long a received payment waits for its client to come back
+
+
+# Most work in hand is done by then. What is not waits for a processor, or its worker is gone.
+SOON_US = 2 * SECOND_US
 
 
 class Lookalikes(msgspec.Struct, frozen=True):
@@ -70,6 +76,15 @@ class Policy(msgspec.Struct, frozen=True):
     recovery_calls: int = 32
     release_us: tuple[int, ...] = RELEASE_US["production"]
     lookalikes: Lookalikes = Lookalikes()
+
+
+def wait_s(lease_until: int, now: int, lease_us: int) -> int:
+    """Whole seconds until work whose lease of `lease_us` ends at `lease_until` is worth asking for.
+
+    1 while it has only begun; then the rest of its lease, after which somebody else takes it over.
+    """
+    rest_us = lease_until - now
+    return 1 if rest_us > lease_us - SOON_US else max(1, ceil(rest_us / SECOND_US))
 
 
 def policy_of(settings: GatewaySettings) -> Policy:

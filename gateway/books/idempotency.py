@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Index, Row, bindparam, delete, select, update
 from gateway.books.engine import Outdated
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, table_of
+from gateway.policy import wait_s
 from gateway.refusals import Refusal
 
 JSON = "application/json"
@@ -84,7 +85,9 @@ _this_key = (_c.account_id == bindparam("of_account_id")) & (_c.key == bindparam
 _is_running = _c.status.is_(None)
 
 _insert = Statement(lambda insert: insert(idempotency_keys).on_conflict_do_nothing())
-_select = Statement(select(_c.fingerprint, _c.subject_id, _c.status, _c.body, _c.media_type).where(_this_key))
+_select = Statement(
+    select(_c.fingerprint, _c.subject_id, _c.status, _c.body, _c.media_type, _c.lease_until).where(_this_key)
+)
 _take_over = Statement(
     update(idempotency_keys)
     .where(_this_key, _is_running, _c.lease_until <= bindparam("now"))
@@ -138,7 +141,7 @@ def _known(conn: Connection, request: KeyedRequest, now: int, lease_until: int) 
         return answer
     taken = _take_over(conn, of_account_id=request.account_id, of_key=request.key, now=now, to_lease=lease_until)
     if not taken.rowcount:
-        raise RequestRunning(retry_after_s=1)
+        raise RequestRunning(retry_after_s=wait_s(row.lease_until, now, lease_until - now))
     return Claimed(row.subject_id)
 
 

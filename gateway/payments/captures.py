@@ -16,7 +16,7 @@ from gateway.payments.changes import Effect, capturable, change_of, following, s
 from gateway.payments.commit import Committed, claim_for, commit
 from gateway.payments.orders import void_unapproved
 from gateway.payments.routing import too_fine
-from gateway.policy import SECOND_US, Policy
+from gateway.policy import SECOND_US, Policy, wait_s
 from gateway.refusals import FieldError, InvalidFields, Refusal
 from schemas.payments import ProcessorName
 from schemas.times import now_micros, steady_micros
@@ -46,7 +46,7 @@ def begin_capture(
     if isinstance(payment, IdempotentAnswer):
         return payment
     left, all_taken = capturable(payment), payment.amount_captured == payment.amount
-    check_at_rest(conn, payment, allowed=left > 0 or (all_taken and amount is not None))
+    check_at_rest(conn, policy, payment, allowed=left > 0 or (all_taken and amount is not None))
     if is_blocked_late(conn, payment.id):  # its hold is still to go: the processor may refuse that for days
         raise WrongState(BLOCKED_LATE)
     if amount is not None and amount > left:
@@ -76,7 +76,7 @@ def begin_void(
     if as_payer:
         raise WrongState("A customer may only cancel a payment that waits for them.")
     left = capturable(payment)
-    check_at_rest(conn, payment, allowed=left > 0)
+    check_at_rest(conn, policy, payment, allowed=left > 0)
     void = following("void", authorization(conn, payment.id), left)
     void = msgspec.structs.replace(void, requested_by=request.account_id)
     return commit(conn, policy, change_of(payment, Effect(payment, void), policy, now_micros()))
@@ -93,10 +93,10 @@ def authorization(conn: Connection, payment_id: str) -> Operation:
     raise LookupError(payment_id)
 
 
-def check_at_rest(conn: Connection, payment: PaymentRow, *, allowed: bool) -> None:
+def check_at_rest(conn: Connection, policy: Policy, payment: PaymentRow, *, allowed: bool) -> None:
     """Raise `OperationOpen` while any operation of the payment is, else `WrongState` unless `allowed`."""
     if still_open := select_open(conn, payment.id):
-        raise _open_now(payment, still_open[0])
+        raise open_now(policy, still_open[0], payment.pending_reason)
     if not allowed:
         raise WrongState
 
@@ -108,10 +108,13 @@ def check_part(processor: ProcessorName | None, amount: int | None, currency: st
         raise InvalidFields(too_fine(step))
 
 
-def _open_now(payment: PaymentRow, operation: Operation) -> OperationOpen:
-    """What is open and, where its processor has not decided it, why, and when it is asked again."""
-    if payment.pending_reason is None or operation.lease_until is None:
-        return OperationOpen(retry_after_s=1)
-    wait_s = (operation.lease_until - steady_micros()) // SECOND_US
-    detail = f"A {operation.kind} waits for {operation.processor}: {payment.pending_reason}."
-    return OperationOpen(detail, retry_after_s=min(max(wait_s, 1), RETRY_MAX_S))
+def open_now(policy: Policy, operation: Operation, pending_reason: str | None = None) -> OperationOpen:
+    """The refusal that tells of an open operation: what it waits for, and when to ask for it again."""
+    detail = f"A {operation.kind} waits for {operation.processor}: {pending_reason}." if pending_reason else ""
+    if operation.lease_until is None:
+        return OperationOpen(detail, retry_after_s=1)
+    now = steady_micros()
+    if operation.status == "sending":
+        return OperationOpen(detail, retry_after_s=wait_s(operation.lease_until, now, policy.lease_us))
+    rest_s = (operation.lease_until - now) // SECOND_US
+    return OperationOpen(detail, retry_after_s=min(max(rest_s, 1), RETRY_MAX_S))

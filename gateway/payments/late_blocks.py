@@ -70,7 +70,7 @@ def decide_late(conn: Connection, policy: Policy, payment: PaymentRow, decision:
         case "approve":
             return Committed(payment)
         case "reject":
-            check_at_rest(conn, payment, allowed=True)
+            check_at_rest(conn, policy, payment, allowed=True)
             return give_back_rest(conn, policy, payment, REASON) or Committed(payment)
         case _:
             assert_never(decision)

@@ -30,7 +30,7 @@ def begin_refund(
     payment = claim_for(conn, policy, request, payment_id, ok_status=201)
     if isinstance(payment, IdempotentAnswer):
         return payment
-    check_at_rest(conn, payment, allowed=payment.state in ("captured", "partially_captured"))
+    check_at_rest(conn, policy, payment, allowed=payment.state in ("captured", "partially_captured"))
     left = payment.amount_captured - payment.amount_refunded
     if amount is not None and amount > left:
         raise AmountTooLarge

@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer
 from gateway.books.engine import announce
-from gateway.books.operations import Operation, OperationOpen, select_open, select_operation, update_operation
+from gateway.books.operations import Operation, select_open, select_operation, update_operation
 from gateway.books.payments import existing_payment, update_payment
 from gateway.books.tasks import Resolution, TaskRow, resolve_task, select_task
-from gateway.payments.captures import WrongState, check_at_rest
+from gateway.payments.captures import WrongState, check_at_rest, open_now
 from gateway.payments.changes import about
 from gateway.payments.commit import Committed, apply, task_line
 from gateway.payments.refunds import give_back_rest
@@ -52,7 +52,7 @@ def resolve(
 
 
 def _of_open_call(conn: Connection, policy: Policy, task: TaskRow, outcome: Resolution) -> Committed:
-    operation = _opened_again(conn, task)
+    operation = _opened_again(conn, policy, task)
     match outcome:
         case "released" | "lapsed":
             return apply(conn, policy, operation.id, _word_of(operation, _detail(task, outcome)))
@@ -65,7 +65,7 @@ def _of_open_call(conn: Connection, policy: Policy, task: TaskRow, outcome: Reso
 def _refund(conn: Connection, policy: Policy, task: TaskRow, outcome: Resolution) -> Committed:
     """What is left of a payment given back by another refund, unless its money stays where it is."""
     payment = existing_payment(conn, task.payment_id)
-    check_at_rest(conn, payment, allowed=True)
+    check_at_rest(conn, policy, payment, allowed=True)
     match outcome:
         case "lapsed":
             return Committed(payment)
@@ -85,13 +85,13 @@ def _detail(task: TaskRow, outcome: Resolution) -> str:
     return f"{outcome}: {task.id}"
 
 
-def _opened_again(conn: Connection, task: TaskRow) -> Operation:
+def _opened_again(conn: Connection, policy: Policy, task: TaskRow) -> Operation:
     """The task's operation as one whose end is not known, due at once; its tries count from the first one."""
     operation = select_operation(conn, task.operation_id)
     assert operation is not None, "a task names its operation"
     others = [o for o in select_open(conn, task.payment_id) if o.id != operation.id and o.kind != "reversal"]
     if others and operation.kind != "reversal":
-        raise OperationOpen(retry_after_s=1)
+        raise open_now(policy, others[0])
     again = msgspec.structs.replace(
         operation, status="unknown", checks=1, lease_until=steady_micros(), finished_at=None
     )
