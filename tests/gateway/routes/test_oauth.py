@@ -68,6 +68,24 @@ async def test_a_broken_header_is_an_answer_not_a_bug(gateway: Gateway, header: 
     assert (await trade(gateway, header)).status == 401
 
 
+@pytest.mark.parametrize("name", ["grant_type", "client_id", "client_secret", "scope", "resource"])
+async def test_a_parameter_that_is_there_twice_is_refused(gateway: Gateway, name: str) -> None:
+    fields = {"grant_type": "client_credentials", "client_id": "notifications", "client_secret": secret(gateway)}
+    form = urlencode([*fields.items(), (name, fields.get(name, "a")), (name, "b")]).encode()
+    answer = await gateway.ask("POST", "/oauth/token", form, content_type=FORM)
+    assert (answer.status, answer.json["error"]) == (400, "invalid_request")
+
+
+async def test_a_client_says_who_it_is_in_one_way(gateway: Gateway) -> None:
+    twice = await trade(gateway, basic("notifications", secret(gateway)), client_secret=secret(gateway))
+    assert (twice.status, twice.json["error"]) == (400, "invalid_request")
+
+
+async def test_a_parameter_without_a_value_is_as_if_it_were_left_out(gateway: Gateway) -> None:
+    answer = await trade(gateway, basic("notifications", secret(gateway)), scope="", client_id="")
+    assert (answer.status, answer.json["scope"]) == (200, "contacts:read")
+
+
 async def test_a_json_body_is_no_form(gateway: Gateway) -> None:
     answer = await gateway.ask("POST", "/oauth/token", {"grant_type": "client_credentials"})
     assert answer.json["error"] == "unsupported_grant_type"
