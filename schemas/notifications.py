@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 Channel = Literal["email", "sms", "webhook"]
-ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", max_length=5)]
+ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z")]
 
 
 class Notification(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ LOG_SIZE_MAX = 64 * 1024 * 1024  # bytes; one older file is kept beside it
 LINE_MAX = 64 * 1024  # bytes of a line that are shown; the file has all of it
 
 # Routine: JSON of level info or debug, and what is indented, the frames between a traceback's first and last line.
-ROUTINE = re.compile(rb'"level":\s*"(info|debug)"|^\s|^$')
+ROUTINE = re.compile(rb'"level":\s*"(info|debug)"|^\s|^\Z')
 LEFT_OUT = b'\n{"event":"output.left_out","level":"warning","process":"%s","bytes":%d}\n'
 
 

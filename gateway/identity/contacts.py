@@ -7,10 +7,15 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
 from gateway.refusals import FieldError, InvalidFields
-from schemas.cards import find_numbers
 
-# A BCP 47 language tag as browsers send it: language, maybe script, maybe region.
-LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
+# A language tag (BCP 47, RFC 5646 §2.1) of a language that has a code of two or three letters.
+LOCALE = re.compile(
+    r"[a-z]{2,3}(?:-[a-z]{3})?(?:-[a-z]{4})?(?:-(?:[a-z]{2}|[0-9]{3}))?"  # language, script, region
+    r"(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*"  # variants
+    r"(?:-[0-9a-wy-z](?:-[a-z0-9]{2,8})+)*(?:-x(?:-[a-z0-9]{1,8})+)?",  # extensions, private use
+    re.ASCII | re.IGNORECASE,
+)
+LOCALE_MAX = 35  # characters; what RFC 5646 §4.4.1 asks for at least
 NAME_MAX = 200
 # Line breaks and other control characters, and those that change the direction of the text around them.
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -47,10 +52,12 @@ def phone(given: str, path: str = "$.phone") -> str:
 
 
 def locale(given: str, path: str = "$.locale") -> str:
-    """A language tag such as `en` or `de-AT`. Raises `InvalidFields`."""
-    if not LOCALE.fullmatch(given):
+    """A language tag such as `en` or `de-AT` in its normal form (RFC 5646 §2.1.1). Raises `InvalidFields`."""
+    if len(given) > LOCALE_MAX or not LOCALE.fullmatch(given):
         raise invalid_field(path, "Not a language tag such as en or de-AT.")
-    return given
+    first, *subtags = given.lower().split("-")
+    plain = next((place for place, subtag in enumerate(subtags) if len(subtag) == 1), len(subtags))
+    return "-".join([first, *map(_cased, subtags[:plain]), *subtags[plain:]])
 
 
 def time_zone(given: str, path: str = "$.time_zone") -> str:
@@ -63,13 +70,21 @@ def time_zone(given: str, path: str = "$.time_zone") -> str:
 
 
 def name(given: str, path: str = "$.name") -> str:
-    """A name without surrounding blanks. Raises `InvalidFields`, for a card number too."""
+    """A name without surrounding blanks. Raises `InvalidFields`."""
     stripped = given.strip()
     if not 1 <= len(stripped) <= NAME_MAX or CONTROLS.search(stripped):
         raise invalid_field(path, f"1 to {NAME_MAX} characters, no control characters.")
-    if find_numbers(stripped):
-        raise invalid_field(path, "Looks like a card number.")
     return stripped
+
+
+def _cased(subtag: str) -> str:
+    match len(subtag):
+        case 2:
+            return subtag.upper()
+        case 4:
+            return subtag.title()
+        case _:
+            return subtag
 
 
 def _normal_email(given: str) -> str | None:

@@ -15,7 +15,7 @@ from gateway.books import accounts
 from gateway.books.cards import CardRow, select_card
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, select_answer
 from gateway.books.payments import CaptureMode, PaymentRow
-from gateway.free_text import FreeText, ShortText, UrlText
+from gateway.free_text import FreeText, ShortText, UrlText, of_class
 from gateway.payments.commit import receive
 from gateway.payments.lifecycle import advance
 from gateway.payments.routing import able_to, amount_error, takes
@@ -30,10 +30,13 @@ from schemas.times import AHEAD_MAX, EPOCH, now, now_micros, to_micros
 
 
 class ByCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="card"):
-    """A tokenized card; its CVC goes to the processor and is stored nowhere (PCI DSS 3.3.1.2)."""
+    """A tokenized card; its CVC goes to the processor and is stored nowhere (PCI DSS 3.3.1.2).
+
+    Visa and Mastercard print three digits.
+    """
 
     card: ShortText
-    cvc: Annotated[str, msgspec.Meta(pattern="^[0-9]{3,4}$")] | None = None
+    cvc: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{3}\Z")] | None = None
 
     def __repr__(self) -> str:
         return "ByCard(…)"
@@ -49,7 +52,7 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The payer's device. Both leave the gateway as keyed hashes only."""
 
     id: ShortText | None = None
-    ip: Annotated[str, msgspec.Meta(max_length=45)] | None = None
+    ip: Annotated[str, msgspec.Meta(max_length=45, extra=of_class("code"))] | None = None
 
 
 class NewPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,7 +62,7 @@ class NewPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """
 
     amount: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX)]
-    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
     merchant: ShortText
     payment_method: ByCard | ByPaypal
     capture: CaptureMode = "automatic"

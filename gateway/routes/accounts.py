@@ -7,6 +7,7 @@ from quart import Blueprint
 
 from gateway.books import accounts
 from gateway.books.accounts import Account
+from gateway.free_text import CodeText, ContactText, of_class
 from gateway.identity import contacts
 from gateway.identity.profiles import CUSTOMER_PREFERENCES, Profile, notification_preferences, profile
 from gateway.problems import Problem
@@ -19,17 +20,17 @@ from schemas.times import now_micros
 blueprint = Blueprint("accounts", __name__)
 recipient_blueprint = Blueprint("recipient", __name__)
 
-Password = Annotated[str, msgspec.Meta(min_length=12, max_length=128)]
+Password = Annotated[str, msgspec.Meta(min_length=12, max_length=128, extra=of_class("unstored"))]
 
 
 class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A new customer. `phone` with its country code; `locale` a language tag."""
 
-    email: str
+    email: ContactText
     password: Password
-    name: str
-    phone: str | None = None
-    locale: str = "en"
+    name: ContactText
+    phone: CodeText | None = None
+    locale: ContactText = "en"
 
 
 @blueprint.post("/v1/accounts")

@@ -9,6 +9,7 @@ import msgspec
 from quart import Blueprint
 
 from gateway.books import cards
+from gateway.free_text import ContactText, of_class
 from gateway.identity import contacts
 from gateway.payments.tokenizing import Sender, admit_number, network_of
 from gateway.prints import Prints
@@ -28,10 +29,10 @@ DIGITS = re.compile(r"[0-9]{13,19}")
 class NewCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A card to store. There is no field for a CVC: it belongs to a payment and is stored nowhere."""
 
-    number: str
+    number: Annotated[str, msgspec.Meta(extra=of_class("card_number"))]
     exp_month: Annotated[int, msgspec.Meta(ge=1, le=12)]
     exp_year: Annotated[int, msgspec.Meta(ge=2000, le=2099)]
-    name: str | None = None
+    name: ContactText | None = None
 
     def __repr__(self) -> str:
         return "NewCard(…)"

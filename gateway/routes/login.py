@@ -1,7 +1,7 @@
 """Login with a password, the refresh tokens that follow it, and logout."""
 
 from secrets import token_urlsafe
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 from quart import Blueprint
@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from gateway.books import accounts, sessions
 from gateway.books.accounts import Account
 from gateway.books.sessions import SessionGrant
+from gateway.free_text import Unstored
 from gateway.identity import contacts
 from gateway.identity.tokens import LIFETIME_S, hash_secret
 from gateway.problems import Problem
@@ -23,21 +24,20 @@ from schemas.times import now_micros, steady_micros
 blueprint = Blueprint("login", __name__)
 
 SESSION_US = 30 * 24 * 60 * 60 * 1_000_000
-Text = Annotated[str, msgspec.Meta(max_length=512)]
 
 
 class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """E-mail and password. `otp` can only be null: no account has a second factor yet."""
+    """E-mail and password. `otp` can only be null or empty: no account has a second factor yet."""
 
-    email: Text
-    password: Text
-    otp: None = None
+    email: Unstored
+    password: Unstored
+    otp: Literal[""] | None = None
 
 
 class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The newest refresh token of a session."""
 
-    refresh_token: Text
+    refresh_token: Unstored
 
 
 class TokenPair(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from gateway.books import accounts, cards, sessions
 from gateway.books.accounts import Account
+from gateway.free_text import CodeText, ContactText
 from gateway.identity import contacts
 from gateway.identity.contacts import invalid_field
 from gateway.identity.profiles import (
@@ -30,19 +31,23 @@ blueprint = Blueprint("me", __name__)
 class ProfileUpdate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is absent stays as it is; `phone: null` removes the number."""
 
-    name: str | UnsetType = UNSET
-    phone: str | UnsetType | None = UNSET
-    locale: str | UnsetType = UNSET
-    time_zone: str | UnsetType = UNSET
+    name: ContactText | UnsetType = UNSET
+    phone: CodeText | UnsetType | None = UNSET
+    locale: ContactText | UnsetType = UNSET
+    time_zone: CodeText | UnsetType = UNSET
+
+
+class NewQuietHours(QuietHours, frozen=True, forbid_unknown_fields=True):
+    """From `start` until before `end`, both `HH:MM` in the account's time zone; may go over midnight."""
 
 
 class NotificationPreferencesUpdate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which notifications to send, by which channels; none of an absent kind. No `quiet_hours`: at any time."""
 
     preferences: Preferences
-    quiet_hours: QuietHours | None = None
-    locale: str | UnsetType = UNSET
-    time_zone: str | UnsetType = UNSET
+    quiet_hours: NewQuietHours | None = None
+    locale: ContactText | UnsetType = UNSET
+    time_zone: CodeText | UnsetType = UNSET
 
 
 @blueprint.get("/v1/me")

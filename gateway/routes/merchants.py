@@ -7,6 +7,7 @@ from quart import Blueprint
 
 from gateway.books import accounts
 from gateway.books.accounts import Account
+from gateway.free_text import ContactText, UrlText
 from gateway.identity import contacts
 from gateway.identity.contacts import invalid_field
 from gateway.identity.profiles import Profile, profile
@@ -23,8 +24,8 @@ blueprint = Blueprint("merchants", __name__)
 class NewMerchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`return_origins`: where a payer may be sent back to, as `https://shop.example`."""
 
-    name: str
-    return_origins: Annotated[list[str], msgspec.Meta(max_length=20)] = []
+    name: ContactText
+    return_origins: Annotated[list[UrlText], msgspec.Meta(max_length=20)] = []
 
 
 @blueprint.post("/v1/merchants")

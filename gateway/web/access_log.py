@@ -36,7 +36,7 @@ def measure(app: Quart) -> None:
     async def start() -> None:
         g.started = perf_counter()
         g.request_id = new_id("req")
-        g.traceparent = traceparent(request.headers.get("traceparent"))
+        g.traceparent = traceparent(request.headers.getlist("traceparent"))
         bind_contextvars(trace=trace_id(g.traceparent), request_id=g.request_id)
 
     @app.after_request

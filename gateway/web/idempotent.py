@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 
 from gateway.books import idempotency
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, RequestRunning
+from gateway.free_text import why_refused
 from gateway.payments.commit import Committed
 from gateway.payments.lifecycle import execute
 from gateway.policy import Policy
 from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields
 from gateway.web.call import Call, Reply, replied
-from schemas.cards import find_numbers
 from schemas.times import steady_micros
 
 P = ParamSpec("P")
@@ -36,20 +36,24 @@ def read_key(rule: KeyRule) -> str | None:
     """
     if rule == "none":
         return None
-    key = request.headers.get("Idempotency-Key")
-    if not key:
+    given = request.headers.getlist("Idempotency-Key")
+    if not any(given):
         if rule == "required":
             raise Problem("idempotency_key_missing")
         return None
-    if not KEY.fullmatch(key):
-        raise InvalidFields(FieldError("Idempotency-Key", "1 to 255 visible ASCII characters."))
-    if key in find_numbers(key):  # as a whole: parts of a UUID may look like one by chance
-        raise InvalidFields(FieldError("Idempotency-Key", "A card number is no key: it would be stored."))
-    return key
+    if message := _wrong_key(given):
+        raise InvalidFields(FieldError("Idempotency-Key", message))
+    return given[0]
+
+
+def _wrong_key(given: list[str]) -> str | None:
+    if len(given) > 1:
+        return "Given more than once."
+    return why_refused(given[0]) if KEY.fullmatch(given[0]) else "1 to 255 visible ASCII characters."
 
 
 def material(method: str, path: str, document: Any) -> bytes:
-    """What a fingerprint is made of. Blanks and the order of names make no difference; `cvc` stays out."""
+    """What a fingerprint is made of. Blanks and the order of names make no difference; the CVC stays out."""
     return b"\0".join((method.encode(), path.encode(), _encoder.encode(_without_cvc(document))))
 
 
@@ -101,8 +105,9 @@ async def answer_of(call: Call[Any, Any], given: IdempotentAnswer | None) -> Ide
 
 
 def _without_cvc(document: Any) -> Any:
-    if isinstance(document, dict):
-        return {name: _without_cvc(value) for name, value in document.items() if name != "cvc"}
-    if isinstance(document, list):
-        return [_without_cvc(value) for value in document]
-    return document
+    """`document` without the one field that has a CVC; what is named so elsewhere is like any other."""
+    match document:
+        case {"payment_method": {"cvc": _} as method}:
+            return document | {"payment_method": {name: method[name] for name in method if name != "cvc"}}
+        case _:
+            return document

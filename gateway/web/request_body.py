@@ -2,11 +2,13 @@
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 import msgspec
+from msgspec import inspect
 
-from gateway.free_text import number_errors
+from gateway.free_text import text_errors
 from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields
 
@@ -18,6 +20,7 @@ FIELD_NAME = re.compile(r"[a-z_]{1,40}")
 PATH = r"\$(?:\.[a-z_]+|\[(?:\d{1,4}|\.\.\.)\])*"
 FOUND_AT = re.compile(rf"(?P<message>.*?)(?: - at (?:`key` in )?`(?P<path>{PATH})`)?", re.DOTALL)
 MISSING = re.compile(r"Object missing required field `(.+)`")
+WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 UNKNOWN = re.compile(r"Object contains unknown field `(.+)`", re.DOTALL)
 
 
@@ -38,7 +41,7 @@ def parse(raw: bytes) -> Any:
 
 
 class BodyDecoder:
-    """Decodes bodies of one type, and refuses those with a card number in a free text."""
+    """Decodes bodies of one type, and refuses those with a card number or security code in a free text."""
 
     def __init__(self, kind: type[Any]) -> None:
         self._decoder = msgspec.json.Decoder(kind)
@@ -51,7 +54,7 @@ class BodyDecoder:
             raise InvalidFields(field_error(str(error))) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Problem("invalid_json") from None
-        if errors := number_errors(decoded):
+        if errors := text_errors(decoded):
             raise InvalidFields(*errors)
         return decoded
 
@@ -64,16 +67,33 @@ class BodyDecoder:
 
 
 def convert(given: dict[str, str], kind: type[Any]) -> Any:
-    """Query parameters as `kind`. Raises `InvalidFields`."""
+    """Query parameters as `kind`: a number in plain digits, a time as in RFC 3339. Raises `InvalidFields`."""
     _check_nul(given, "$")
+    numbers = _numbers(kind) & given.keys()  # type: ignore[arg-type]  # typeshed calls a type unhashable
+    if odd := [name for name in sorted(numbers) if not WHOLE.fullmatch(given[name])]:
+        raise InvalidFields(*[FieldError(f"$.{name}", "Not a whole number in digits.") for name in odd])
     try:
-        converted = msgspec.convert(given, kind, strict=False)
+        return msgspec.convert(given | {name: int(given[name]) for name in numbers}, kind)
     except msgspec.ValidationError as error:
         raise InvalidFields(field_error(str(error))) from None
-    whole = {name: value for name in given if isinstance(value := getattr(converted, name, None), int)}
-    if odd := [name for name, value in whole.items() if str(value) != given[name]]:  # as 1e2 and 100.0 are
-        raise InvalidFields(*[FieldError(f"$.{name}", "Not a whole number in digits.") for name in odd])
-    return converted
+
+
+@cache
+def _numbers(kind: type[Any]) -> set[str]:
+    """The fields of a struct that hold whole numbers, or nothing."""
+    shape = inspect.type_info(kind)
+    assert isinstance(shape, inspect.StructType)
+    return {field.name for field in shape.fields if _is_number(field.type)}
+
+
+def _is_number(kind: inspect.Type) -> bool:
+    match kind:
+        case inspect.UnionType():
+            return any(map(_is_number, kind.types))
+        case inspect.Metadata():
+            return _is_number(kind.type)
+        case _:
+            return isinstance(kind, inspect.IntType)
 
 
 def field_error(text: str) -> FieldError:
@@ -87,7 +107,7 @@ def field_error(text: str) -> FieldError:
         return FieldError(f"{path}.{unknown[1]}" if known else path, "Unknown field.")
     if message.startswith("Invalid"):  # "Invalid enum value '…'": quotes what was sent
         message = "Not one of the values it may have."
-    return FieldError(path, message)
+    return FieldError(path, message.replace(r"\\Z'", "$'"))  # as the OpenAPI document has a pattern
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

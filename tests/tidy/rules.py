@@ -60,6 +60,7 @@ REGISTRIES = re.compile(
     r"pypi\.org|pythonhosted\.org|repo1?\.maven|registry\.npmjs|deb\.debian|crates\.io|(extra-)?index-url|find-links",
     re.IGNORECASE,
 )
+ESCAPED_OR_CLASS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow"}
 MARKDOWN = re.compile(r"(README|CHANGELOG|CONTRIBUTING)\.md|docs/.+\.md")
 
@@ -127,6 +128,26 @@ def one_module_reads_the_wall_clock(path: str, text: str) -> list[str]:
         return []
     used = {ast.unparse(node) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
     return [f"reads {name}" for name in sorted(WALL_CLOCKS & (used | set(_imports(text))))]
+
+
+def patterns_end_where_the_text_does(_path: str, text: str) -> list[str]:
+    """None has a `$`, before which a line break may stand: `\\Z`, or a `fullmatch`."""
+    patterns = [pattern for node in ast.walk(ast.parse(text)) for pattern in _patterns(node)]
+    return [f"pattern {pattern!r}" for pattern in patterns if "$" in ESCAPED_OR_CLASS.sub("", pattern)]
+
+
+def _patterns(node: ast.AST) -> Iterator[str]:
+    """The literal pattern of a call of `re`, or of any with `pattern=`; the fixed parts of an f-string."""
+    if not isinstance(node, ast.Call):
+        return
+    given = [word.value for word in node.keywords if word.arg == "pattern"]
+    if ast.unparse(node.func).startswith("re."):
+        given += node.args[:1]
+    for value in given:
+        parts = value.values if isinstance(value, ast.JoinedStr) else [value]
+        for part in parts:
+            if isinstance(part, ast.Constant):
+                yield part.value.decode() if isinstance(part.value, bytes) else str(part.value)
 
 
 def modules_have_names_of_their_own(path: str, _text: str) -> list[str]:

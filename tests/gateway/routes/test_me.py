@@ -31,6 +31,24 @@ async def test_the_demo_customer_is_as_promised(gateway: Gateway) -> None:
     assert (account["phone"], account["locale"]) == ("+15005550006", "en")
 
 
+async def test_a_language_is_kept_in_its_normal_form(gateway: Gateway) -> None:
+    token = await gateway.sign_up(locale="en-us")
+    assert (await gateway.ask("GET", "/v1/me", who=token)).json["locale"] == "en-US"
+    changed = await gateway.ask("PATCH", "/v1/me", {"locale": "ZH-hant-tw"}, token)
+    assert changed.json["locale"] == "zh-Hant-TW"
+
+
+async def test_a_member_of_the_quiet_hours_that_nobody_knows_is_refused(gateway: Gateway) -> None:
+    hours = {"start": "22:00", "end": "07:00"}
+    body = {"preferences": {}, "quiet_hours": hours}
+    assert (await gateway.ask("PUT", "/v1/me/notifications", body, "customer")).json["quiet_hours"] == hours
+    for wrong, path in (({"until": "08:00"}, "until"), ({"end": "07:00\n"}, "end"), ({"end": "24:00"}, "end")):
+        answer = await gateway.ask(
+            "PUT", "/v1/me/notifications", body | {"quiet_hours": hours | wrong}, "customer"
+        )
+        assert [error["path"] for error in answer.json["errors"]] == [f"$.quiet_hours.{path}"]
+
+
 async def test_what_is_absent_stays_and_null_removes(gateway: Gateway) -> None:
     token = await gateway.sign_up(phone="+4930901820", name="Before")
     changed = await gateway.ask("PATCH", "/v1/me", {"locale": "fr", "time_zone": "Europe/Paris"}, token)

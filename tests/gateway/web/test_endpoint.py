@@ -1,24 +1,34 @@
 """The decorator that declares routes: its order of checks, its keys, and a client that hangs up."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 from quart import Blueprint
+from werkzeug.datastructures import Headers
 
 import gateway.app
 from gateway.payments.captures import WrongState
+from gateway.policy import wait_s
 from gateway.rate_limits import LIMITS, RateLimit
 from gateway.settings import GatewaySettings
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
 from tests.gateway.conftest import Gateway
 
+NUMBER = "4111111111111111"
+
+
+class Method(msgspec.Struct, forbid_unknown_fields=True):
+    cvc: str = ""
+
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):
     number: int = 0
-    cvc: str = ""
+    payment_method: Method | None = None
+    metadata: dict[str, str] = {}
 
 
 class Counted(msgspec.Struct):
@@ -96,13 +106,19 @@ async def test_an_empty_body_is_an_empty_object_where_nothing_is_required(runnin
 
 
 async def test_the_fingerprint_is_of_the_document_without_its_cvc(running: Gateway, bench: Bench) -> None:
-    bodies = [b'{"number": 1, "cvc": "111"}', b'{"cvc":"222","number":1}', b'{"number":2}']
+    bodies = [
+        b'{"number": 1, "payment_method": {"cvc": "111"}}',
+        b'{"payment_method":{"cvc":"222"},"number":1}',
+        b'{"number":2}',
+        b'{"number": 1, "metadata": {"cvc": "pass"}}',
+        b'{"number": 1, "metadata": {"cvc": "fail"}}',
+    ]
     for body in bodies:
         await running.ask("POST", "/bench/required", body, "customer", idempotency_key="k")
     await running.ask("POST", "/bench/accepted", bodies[0], "customer", idempotency_key="k")
-    first, same, other, elsewhere = [call.fingerprint for call in bench.calls]
+    first, same, *others = [call.fingerprint for call in bench.calls]
     assert first == same
-    assert len({first, other, elsewhere}) == 3
+    assert len({first, *others}) == 5
 
 
 async def test_a_client_that_hangs_up_finds_the_answer_when_it_comes_back(running: Gateway, bench: Bench) -> None:
@@ -120,6 +136,47 @@ async def test_a_client_that_hangs_up_finds_the_answer_when_it_comes_back(runnin
     await asyncio.gather(*running.runtime.running)
     again = await running.ask("POST", "/bench/accepted", b"", "customer", idempotency_key="gone")
     assert (again.status, again.json, again.headers["Idempotent-Replayed"]) == (201, {"count": 1}, "true")
+
+
+async def test_what_runs_for_long_is_worth_asking_for_when_its_lease_has_ended(
+    running: Gateway, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.go_on.clear()
+    first = asyncio.create_task(running.ask("POST", "/bench/accepted", b"", "customer", idempotency_key="long"))
+    await bench.begun.wait()
+    monkeypatch.setattr("gateway.policy.SOON_US", -1)
+    waiting = await running.ask("POST", "/bench/accepted", b"", "customer", idempotency_key="long")
+    assert (waiting.status, waiting.code) == (409, "request_in_progress")
+    assert waiting.headers["Retry-After"] == "15"
+    bench.go_on.set()
+    assert (await first).status == 201
+
+
+@pytest.mark.parametrize(("begun_s", "told_s"), [(0, 1), (1.9, 1), (2.1, 13), (14, 1), (14.9, 1), (20, 1)])
+def test_who_asks_again_is_told_when_that_is_worth_it(begun_s: float, told_s: int) -> None:
+    lease_us, now = 15_000_000, 50_000_000
+    assert wait_s(now - int(begun_s * 1e6) + lease_us, now, lease_us) == told_s
+
+
+async def test_what_is_no_key_is_refused_and_never_quoted(running: Gateway) -> None:
+    for key in (NUMBER, f"order-{NUMBER}-7", "4111-1111-1111-1111", "cvc=123", "a b", "\u00e9", "x" * 256):
+        answer = await running.ask("POST", "/bench/required", {}, "customer", idempotency_key=key)
+        assert (answer.status, answer.code) == (422, "invalid_request"), key
+        assert NUMBER not in answer.body.decode()
+
+
+async def test_two_keys_or_two_tokens_are_none(running: Gateway) -> None:
+    token = f"Bearer {await running.token('customer')}"
+    for name, more, code in (
+        ("Idempotency-Key", "b", "invalid_request"),
+        ("Idempotency-Key", "a", "invalid_request"),
+        ("Authorization", token, "unauthenticated"),
+    ):
+        headers = Headers({"Authorization": token, "Idempotency-Key": "a"})
+        headers.add(name, more)
+        client = running.app.test_client()
+        answer = await client.post("/bench/required", data=b"{}", headers=headers)
+        assert json.loads(await answer.get_data())["code"] == code
 
 
 async def test_a_refusal_by_the_handler_is_not_stored(running: Gateway, bench: Bench) -> None:

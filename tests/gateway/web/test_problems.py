@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from gateway.app import HEADERS
 from gateway.books.engine import Outdated
 from gateway.books.sessions import granted
 from gateway.refusals import Refusal
 from gateway.web.errors import CODE_OF
+from gateway.web.raw_http import HEADERS
 from tests.gateway.conftest import PASSWORD, Gateway
 
 NUMBER = "4111111111111111"
@@ -100,6 +100,8 @@ async def test_what_is_not_json_is_invalid_json(gateway: Gateway, raw: bytes) ->
         ({"name": f"pay me: {NUMBER}"}, "$.name"),
         ({"phone": "12"}, "$.phone"),
         ({"locale": "english"}, "$.locale"),
+        ({"email": f"{NUMBER}@example.com"}, "$.email"),
+        ({"locale": "en-x-41111111-11111111"}, "$.locale"),
         ({"role": "admin"}, "$.role"),
         ({NUMBER: "x"}, "$"),
     ],
@@ -199,10 +201,17 @@ async def test_the_access_log_names_the_rule_and_nothing_that_was_sent(
 
 
 async def test_a_trace_that_spells_a_card_number_is_replaced(gateway: Gateway) -> None:
-    await gateway.ask("GET", "/healthz", traceparent=f"00-{NUMBER:0>32}-{NUMBER}-01")
+    for trace, span in (
+        (f"{NUMBER:0>32}", "1" * 16),
+        (f"{NUMBER:0<32}", "1" * 16),
+        (f"abc{NUMBER:7<29}", "1" * 16),
+        ("1" * 32, NUMBER),
+    ):
+        await gateway.ask("GET", "/healthz", traceparent=f"00-{trace}-{span}-01", tracestate=f"a={NUMBER}")
     lines = gateway.runtime.log_lines._waiting
-    assert lines
+    assert len(lines) >= 4
     assert NUMBER not in str(lines)
+    assert "1" * 32 not in str(lines)
 
 
 async def test_a_request_id_names_one_answer_in_header_problem_and_log(

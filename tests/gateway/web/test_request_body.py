@@ -1,6 +1,7 @@
 """Bodies: what is JSON, and that no message repeats what was sent."""
 
 import json
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -29,7 +30,7 @@ class Inner(msgspec.Struct, forbid_unknown_fields=True):
 
 class Outer(msgspec.Struct, forbid_unknown_fields=True):
     amount: Annotated[int, msgspec.Meta(ge=1, le=100)]
-    text: Annotated[str, msgspec.Meta(max_length=5, pattern="^[a-z]*$")] = ""
+    text: Annotated[str, msgspec.Meta(max_length=5, pattern=r"^[a-z]*\Z")] = ""
     inner: Inner | None = None
     metadata: dict[str, Annotated[str, msgspec.Meta(max_length=3)]] = {}
     kinds: dict[Literal["x"], int] = {}
@@ -106,8 +107,52 @@ def test_a_message_we_do_not_know_keeps_its_path() -> None:
 
 
 class Numbered(msgspec.Struct, forbid_unknown_fields=True):
-    limit: int = 20
+    limit: Annotated[int, msgspec.Meta(ge=-5, le=2**63 - 1)] = 20
     reference: str | None = None
+    amount: Annotated[int, msgspec.Meta(ge=1, extra={"a": "b"})] | None = None
+    before: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+ENDS = [
+    *(
+        "253402300799",
+        "253402300800",
+        "-62135596800",
+        "-62135596801",
+        "1e400",
+        "nan",
+        "-inf",
+        "1700000000",
+        "null",
+    ),
+    *(
+        "9999-12-31T23:59:60Z",
+        "10000-01-01T00:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "2026-01-01",
+        "2026-01-01T00:00:00",
+    ),
+    *("", "9" * 5_000, "2026-01-01T00:00:00+99:00"),
+]
+
+
+@pytest.mark.parametrize("name", ["limit", "amount", "before"])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_time_or_number_that_cannot_be_is_refused(name: str, end: str) -> None:
+    if name == "limit" and end in ("253402300799", "253402300800", "1700000000"):
+        assert convert({name: end}, Numbered).limit == int(end)
+        return
+    if name == "amount" and end.isdecimal() and len(end) < 20:
+        assert convert({name: end}, Numbered).amount == int(end)
+        return
+    with pytest.raises(InvalidFields) as refused:
+        convert({name: end}, Numbered)
+    assert [error.path for error in refused.value.errors or ()] == [f"$.{name}"]
+
+
+@pytest.mark.parametrize("end", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999999-23:59"])
+def test_a_time_at_the_end_of_all_years_is_one(end: str) -> None:
+    assert convert({"before": end}, Numbered).before == datetime.fromisoformat(end)
 
 
 @pytest.mark.parametrize("odd", ["1e2", "1E1", "100.0", "5.00", "100e-1", "-0", "+5", "05", " 5", "1_0", "0x10"])

@@ -1,0 +1,26 @@
+"""The queue of reviews over HTTP: pages whose place stays where it was, whatever is decided meanwhile."""
+
+from typing import Any
+
+from tests.gateway.payments.conftest import Shop
+
+
+async def page(shop: Shop, cursor: str = "") -> Any:
+    return await shop.get(f"/v1/reviews?limit=2&cursor={cursor}", "analyst")
+
+
+async def test_no_open_review_is_lost_when_the_cursors_own_was_decided(shop: Shop) -> None:
+    for _ in range(5):
+        assert (await shop.pay(60_000)).json["state"] == "in_review"
+    first = await page(shop)
+    kept, last = first["data"]
+    for review in (last, kept):
+        body = {"decision": "reject", "reason": "stolen"}
+        assert (await shop.post(f"/v1/reviews/{review['id']}/decision", body, who="analyst")).status == 200
+    seen, cursor = list[Any](), first["next_cursor"]
+    while cursor is not None:
+        more = await page(shop, cursor)
+        seen, cursor = seen + more["data"], more["next_cursor"]
+    still_open = [review for review in seen if "decision" not in review]
+    assert len(still_open) == 3
+    assert [review["id"] for review in seen[3:]] == [kept["id"], last["id"]]
