@@ -40,7 +40,7 @@ def send_to_wrong_places(shop: Shop, card: str, code: str) -> None:
         shop.ask("POST", f"/webhooks/visa?{quote(text)}", {"number": text})
         _misuse_accounts(shop, text)
         _misuse_cards(shop, text, code)
-        _misuse_payments(shop, card, text)
+        _misuse_payments(shop, card, text, code)
     shop.stack.says("sql", f"SELECT '{card}' || no_such_column")
 
 
@@ -53,7 +53,8 @@ def _pay(shop: Shop, card: str, code: str, **fields: Any) -> Answer:
 
 def _misuse_accounts(shop: Shop, text: str) -> None:
     new = {"email": f"{uuid4().hex}@example.com", "password": "a long password", "name": text}
-    shop.ask("POST", "/v1/accounts", new)
+    for odd in ({}, {"name": "M", "email": f"{text}@example.com"}, {"name": "M", "locale": f"en-x-{text}"}):
+        shop.ask("POST", "/v1/accounts", new | odd)
     for field in ("name", "locale", "phone", "time_zone"):
         shop.ask("PATCH", "/v1/me", {field: text}, WHO)
     shop.ask("PUT", "/v1/me/notifications", {"preferences": {text: ["email"]}, "time_zone": text}, WHO)
@@ -67,16 +68,19 @@ def _misuse_cards(shop: Shop, text: str, code: str) -> None:
     shop.ask("POST", "/v1/cards", f'{{"number": "{text}", "cvc": "{code}"'.encode(), WHO)
 
 
-def _misuse_payments(shop: Shop, card: str, text: str) -> None:
+def _misuse_payments(shop: Shop, card: str, text: str, code: str) -> None:
     order = shop.order(card, who=WHO)
     for field in ("description", "merchant", "currency", "return_url", "processor", "amount", text):
         shop.ask("POST", "/v1/payments", order | {field: text}, WHO, uuid4().hex)
     for wrong in (
         {"metadata": {"note": text}},
         {"metadata": {text: "note"}},
+        {"metadata": {"cvc": code}},
+        {"description": f"{text.replace(' ', '.')}, cvc {code}"},
         {"device": {"id": text, "ip": text}},
     ):
         shop.ask("POST", "/v1/payments", order | wrong, WHO, uuid4().hex)
+    shop.ask("POST", "/v1/payments", order, WHO, f"order-{text.replace(' ', '-')}-7")
     paid = shop.ask("GET", "/v1/payments?limit=1", who=WHO).json["data"][0]["id"]
     for label in ({"label": "good", "source": text}, {"label": text, "source": "phone"}):
         shop.ask("POST", f"/v1/payments/{paid}/labels", label, "analyst", uuid4().hex)

@@ -21,7 +21,7 @@ from tests.end_to_end.shop import Shop, number
 from tests.end_to_end.stack import Stack
 
 NUMBERS = [number("visa", 718_281_828), number("mastercard", 314_159_265), number("visa", 271_828_182)]
-CODES = ["7391", "9173"]
+CODES = ["739", "917"]
 ADDRESSES = [mishaps.EMAIL, mishaps.PHONE, "customer@example.com", "+15005550006"]
 
 card_data = looks.card_data_in(NUMBERS, CODES)
@@ -42,9 +42,9 @@ def used(stack: Stack, session_shop: Shop) -> None:
 def test_no_card_data_stands_in_any_file(stack: Stack) -> None:
     data, planted = stack.settings.data, number("visa", 101_101_101)
     assert looks.found(card_data, looks.files(data)) == []
-    for text in (f"paid by {planted}", '{"cvc": "4862"}'):
+    for text in (f"paid by {planted}", '{"cvc": "486"}'):
         (data / "logs" / "planted").write_text(text)
-        assert looks.found(looks.card_data_in([planted], ["4862"]), looks.files(data)) == ["logs/planted"]
+        assert looks.found(looks.card_data_in([planted], ["486"]), looks.files(data)) == ["logs/planted"]
 
 
 def test_no_card_data_stands_in_the_books(stack: Stack, tmp_path: Path) -> None:
