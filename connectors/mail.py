@@ -5,17 +5,19 @@ import re
 from email.message import Message
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime, formataddr, parseaddr
 from typing import Literal
 
 import msgspec
 from aiosmtplib import (
     SMTP,
     SMTPException,
+    SMTPNotSupported,
     SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPSenderRefused,
 )
+from email_validator import EmailNotValidError, validate_email
 
 from connectors.delivery import CONNECTIONS, DeliveryRefused, NotDelivered, ServerAway, TryLater
 from schemas.times import now
@@ -59,14 +61,21 @@ class Mailer:
         self._room = asyncio.Semaphore(server.connections)
 
     async def send(self, mail: Mail) -> None:
-        """Send one mail. Raises `DeliveryRefused`, `TryLater` and `ServerAway`."""
+        """Send one mail. Raises `DeliveryRefused`, `TryLater` and `ServerAway`.
+
+        An address whose mailbox is not ASCII needs a server with SMTPUTF8 (RFC 6531 §3.1), else it is refused.
+        """
         message = build(mail, self._server.sender)
         async with self._room:
             smtp = self._idle.pop() if self._idle else _client(self._server)
             try:
                 if not smtp.is_connected:
                     await _connect(smtp)
-                await smtp.send_message(message, recipients=[mail.to])
+                await smtp.send_message(message, recipients=[wire_address(mail.to)])
+            except SMTPNotSupported:
+                if mail.to.rpartition("@")[0].isascii():  # then it is our own address that is not
+                    raise ServerAway("smtp_no_smtputf8") from None
+                raise DeliveryRefused("mail_no_smtputf8") from None
             except (SMTPException, OSError, TimeoutError, ValueError) as error:
                 answer = _answer(error)
                 if answer is None or answer.code == CLOSING:
@@ -97,18 +106,35 @@ def build(mail: Mail, sender: str) -> Message:
     if not ADDRESS.fullmatch(mail.to):
         raise DeliveryRefused("mail_malformed")
     message = MIMEMultipart("alternative", _subparts=[MIMEText(mail.text), MIMEText(mail.html, "html")])
+    name, our_address = parseaddr(sender)
+    our_address = wire_address(our_address)
     headers = {
-        "From": sender,
-        "To": mail.to,
+        "From": formataddr((name, our_address)) if our_address.isascii() else sender,
+        "To": wire_address(mail.to),
         "Subject": mail.subject,
         "Date": format_datetime(now()),
-        "Message-ID": f"<{mail.message_id}@{parseaddr(sender)[1].rpartition('@')[2]}>",
+        "Message-ID": f"<{mail.message_id}@{our_address.rpartition('@')[2]}>",
         "Auto-Submitted": "auto-generated",  # RFC 3834 §5: no automatic replies
         **mail.headers,
     }
     for name, value in headers.items():
         message[name] = " ".join(value.split())  # a line break would begin another header
     return message
+
+
+def wire_address(address: str) -> str:
+    """The address with the A-labels of its domain (RFC 5891), which servers take that know no SMTPUTF8.
+
+    Raises `DeliveryRefused` where the domain has none.
+    """
+    mailbox, _, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
+    try:
+        found = validate_email(f"x@{domain}", check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        raise DeliveryRefused("mail_malformed") from None
+    return f"{mailbox}@{found.ascii_domain}"
 
 
 def _client(server: MailServer) -> SMTP:

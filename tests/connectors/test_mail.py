@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -24,6 +24,7 @@ class Postbox:
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.connections = 0
+        self.recipients = set[str]()
         self.recipient = self.sender = "250 OK"
         self.data = "250 OK"
         self.hung_up = asyncio.Event()
@@ -46,6 +47,7 @@ class Postbox:
     ) -> str:
         if self.recipient.startswith("250"):
             envelope.rcpt_tos.append(address)
+            self.recipients.add(address)
         return self.recipient
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
@@ -217,6 +219,46 @@ def test_a_subject_cannot_begin_a_header() -> None:
 def test_an_address_is_one_address(to: str) -> None:
     with pytest.raises(DeliveryRefused, match="mail_malformed"):
         build(Mail(to, "Hi", "", "", "evt_1"), "shop@example.com")
+
+
+async def test_a_domain_of_any_script_is_reached_by_a_server_without_smtputf8(
+    postbox: Postbox, mailer: Mailer
+) -> None:
+    for domain in ("bücher.example", "BÜCHER.example", "xn--bcher-kva.example"):
+        await mailer.send(Mail(f"user@{domain}", "Hi", "", "", "evt_1"))
+    assert {mail["To"].lower() for mail in postbox.mails} == {"user@xn--bcher-kva.example"}
+    assert postbox.recipients == {"user@xn--bcher-kva.example"}
+    await mailer.send(Mail("user@straße.de", "Hi", "", "", "evt_1"))
+    assert "user@xn--strae-oqa.de" in postbox.recipients  # by IDNA 2008: strasse.de is somebody else's
+
+
+async def test_a_mailbox_of_another_script_needs_smtputf8_and_is_refused_without(
+    postbox: Postbox, mailer: Mailer
+) -> None:
+    for to in ("jörg@example.com", "用户@bücher.example"):
+        with pytest.raises(DeliveryRefused, match="mail_no_smtputf8"):
+            await mailer.send(Mail(to, "Hi", "", "", "evt_1"))
+    await mailer.send(MAIL)
+    assert len(postbox.mails) == 1
+    assert postbox.connections == 1  # the refusal costs no connection
+
+
+async def test_a_sender_of_another_script_is_no_fault_of_the_mail(postbox: Postbox) -> None:
+    server = await listen(postbox)
+    for sender, reason in (("Bücher <post@bücher.example>", None), ("jörg@example.com", "smtp_no_smtputf8")):
+        mailer = Mailer(MailServer("127.0.0.1", port_of(server), sender, tls="none"))
+        with pytest.raises(ServerAway, match=reason) if reason else nullcontext():
+            await mailer.send(MAIL)
+        await mailer.close()
+    server.close()
+    (mail,) = postbox.mails
+    assert mail["From"] == "Bücher <post@xn--bcher-kva.example>"
+    assert mail["Message-ID"] == "<evt_1@xn--bcher-kva.example>"
+
+
+async def test_a_domain_that_is_none_is_refused(mailer: Mailer) -> None:
+    with pytest.raises(DeliveryRefused, match="mail_malformed"):
+        await mailer.send(Mail("user@b\u2027ücher..example", "Hi", "", "", "evt_1"))
 
 
 async def test_every_script_arrives(postbox: Postbox) -> None:
