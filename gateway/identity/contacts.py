@@ -17,6 +17,9 @@ LOCALE = re.compile(
 )
 LOCALE_MAX = 35  # characters; what RFC 5646 §4.4.1 asks for at least
 NAME_MAX = 200
+# Digits with what people put between them. Everything else would be read as more digits (letters), or left out (an
+# extension, as `;ext=7` or `x7`): another phone than the one that was meant.
+PHONE = re.compile(r"\s*\+[\d\s().\u2010-\u2015/-]+")
 # Line breaks and other control characters, and those that change the direction of the text around them.
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -36,18 +39,20 @@ def email(given: str, path: str = "$.email") -> str:
 
 def email_key(address: str) -> str:
     """The key under which accounts are found: equal for addresses that differ only in case or Unicode spelling."""
-    return (_normal_email(address) or address).casefold()
+    mailbox, at, domain = (_normal_email(address) or address).rpartition("@")
+    return mailbox.casefold() + at + domain.lower()  # `straße.de` is not `strasse.de` (IDNA 2008, RFC 5892)
 
 
 def phone(given: str, path: str = "$.phone") -> str:
-    """The number in E.164, as `+15005550006`. Raises `InvalidFields`."""
+    """The number in E.164, as `+15005550006`. Raises `InvalidFields`, for a number with an extension too."""
+    wrong = invalid_field(path, "Not a phone number with its country code, or one with an extension.")
     try:
         number = phonenumbers.parse(given, None)
     except phonenumbers.NumberParseException:
-        raise invalid_field(path, "Not a phone number with its country code.") from None
+        raise wrong from None
     # Not `is_valid_number`: providers' test numbers (+1 500 555…) are in no numbering plan.
-    if not phonenumbers.is_possible_number(number):
-        raise invalid_field(path, "Not a phone number with its country code.")
+    if not PHONE.fullmatch(given) or not phonenumbers.is_possible_number(number):
+        raise wrong
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 

@@ -8,6 +8,21 @@ from gateway.identity import contacts
 from gateway.refusals import InvalidFields
 from gateway.return_urls import may_return, origin
 
+# Read as no part of the number, or as more digits of it: `doppelt` is 3677358 on a telephone's keys.
+EXTENSIONS = (
+    " ext. 7",
+    ";ext=7",
+    " x7",
+    "#7",
+    ",7",
+    "~7",
+    " anexo 7",
+    " доб 7",
+    ";isub=12345",
+    " p 7",
+    " doppelt",
+)
+
 
 @pytest.mark.parametrize(
     ("check", "given", "normal"),
@@ -17,6 +32,9 @@ from gateway.return_urls import may_return, origin
         (contacts.email, "jürgen@bücher.example", "jürgen@bücher.example"),
         (contacts.phone, "+1 (500) 555-0006", "+15005550006"),
         (contacts.phone, "+49 30 901820", "+4930901820"),
+        (contacts.phone, "+49 (0)151 / 1234-5678", "+4915112345678"),
+        (contacts.phone, "+39\u00a006\u2011123.456.78", "+390612345678"),
+        (contacts.phone, " +٤٩٣٠١٢٣٤٥٦\n", "+4930123456"),
         (contacts.locale, "pt-BR", "pt-BR"),
         (contacts.locale, "zh-Hant-TW", "zh-Hant-TW"),
         (contacts.locale, "en-us", "en-US"),
@@ -46,6 +64,10 @@ def test_what_is_right_is_kept_in_its_normal_form(check: Callable[[str], str], g
         (contacts.phone, "030 901820"),
         (contacts.phone, "+"),
         (contacts.phone, "4111111111111111"),
+        *[(contacts.phone, f"+49 30 123456{extension}") for extension in EXTENSIONS],
+        (contacts.phone, "+1 800 FLOWERS"),
+        (contacts.phone, "call +49 30 123456 now"),
+        (contacts.phone, "tel:30123456;phone-context=+49"),
         (contacts.locale, "en_US"),
         (contacts.locale, "english"),
         (contacts.locale, "en-"),
@@ -106,4 +128,5 @@ def test_payers_go_back_to_registered_origins_and_locally_to_loopback() -> None:
 def test_one_mailbox_has_one_key_however_it_is_spelled() -> None:
     spellings = ("Jürgen@bücher.example", "jürgen@BÜCHER.example", "ju\u0308rgen@xn--bcher-kva.example")
     assert {contacts.email_key(spelling) for spelling in spellings} == {"jürgen@bücher.example"}
+    assert contacts.email_key("a@straße.de") != contacts.email_key("a@strasse.de")
     assert contacts.email_key("not an address") == "not an address"
