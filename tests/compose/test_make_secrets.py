@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from connectors.processors.settings import PAYPAL_SECRET, VISA_SECRET, ProcessorSettings
+from connectors.settings import MAIL_PASSWORD_FILE
 from connectors.sms import TOKEN_FILE
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, token
 from flows.notifications.recipients import SECRET_FILE
-from flows.notifications.settings import MAIL_PASSWORD_FILE
 from gateway.identity.tokens import AccessTokens
 from gateway.prints import open_prints
 from gateway.web.idempotent import fingerprint
