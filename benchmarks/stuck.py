@@ -29,8 +29,10 @@ from connectors.records import Record
 from connectors.sandbox.catcher.inbox import Inbox
 from connectors.sandbox.catcher.smtp import serve_smtp
 from connectors.sandbox.catcher.twilio import HANGING
+from connectors.settings import LIMITS_OF
 from connectors.sms import SmsAccount, Texter
 from connectors.warehouse import WarehouseReader
+from flows.notifications.allowance import Allowance
 from flows.notifications.delivery import Deliverer
 from flows.notifications.recipients import Recipients
 from flows.notifications.sent_log import SentLog
@@ -191,7 +193,9 @@ async def measure_memory(number: int, mails: int = 100) -> dict[str, Any]:
         deliverer = Deliverer(
             Mailer(MailServer("127.0.0.1", port, "a@example.com", tls="none")), Texter(SmsAccount("", "", "", ""))
         )
-        teller = Teller(log, _Known("", ""), deliverer, TellerPolicy(timedelta(hours=1), timedelta(days=1)))
+        policy = TellerPolicy(timedelta(hours=1), timedelta(days=1))
+        allowance = Allowance(log, LIMITS_OF["local"], b"", lambda number: True)
+        teller = Teller(log, _Known("", ""), deliverer, allowance, policy)
         took = []
         for n in range(mails):
             took.append(await _mail(teller, inbox, n))

@@ -40,6 +40,8 @@ class QuietHours(msgspec.Struct, frozen=True):
 class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):
     """One account's addresses and wishes: `channels` by kind of event, `time_zone` an IANA name.
 
+    Only what was confirmed is an address; `unconfirmed`: the channels whose address was not. `confirmations`: how
+    many messages of the last hour asked somebody to confirm the address of a channel.
     Personal: it is asked for when a message is sent, and stands on no topic, in no log and in no state of a flow.
     """
 
@@ -49,3 +51,5 @@ class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):
     email: str | None = None
     phone: str | None = None
     quiet_hours: QuietHours | None = None
+    unconfirmed: list[Channel] = []
+    confirmations: dict[Channel, int] = {}

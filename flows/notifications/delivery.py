@@ -10,7 +10,7 @@ from connectors.mail import Mail, Mailer
 from connectors.records import Out, out
 from connectors.sms import Texter
 from flows.notifications.message import ToldEvent, render_message
-from flows.notifications.preferences import address_of, channels_for, is_quiet, kind_of, mask
+from flows.notifications.preferences import address_of, channels_for, kind_of, mask
 from schemas.events import Event, derived_id, new_event
 from schemas.notifications import Channel, Notification, Recipient
 from schemas.times import as_utc, now
@@ -93,10 +93,8 @@ def suppressed(delivery: Delivery, moment: datetime, age_max: timedelta) -> str 
     if delivery.channel == "webhook":
         return "not_available"
     if delivery.address() is None:
-        return "no_address"
-    if moment - as_utc(delivery.data.recorded_at) > age_max:
-        return "too_old"
-    return "quiet_hours" if is_quiet(delivery.recipient, moment) else None
+        return "not_confirmed" if delivery.channel in delivery.recipient.unconfirmed else "no_address"
+    return "too_old" if moment - as_utc(delivery.data.recorded_at) > age_max else None
 
 
 def message_id_of(event: Event, channel: Channel) -> str:

@@ -21,6 +21,7 @@ from connectors.keyfiles import read_or_make
 from connectors.logs import configure
 from connectors.private_files import keep_private
 from connectors.streams import KafkaSink, KafkaSource, Out, Record, decode_step
+from flows.notifications.allowance import Allowance
 from flows.notifications.delivery import SOURCE, Deliverer
 from flows.notifications.earlier_queue import QueuedEvent
 from flows.notifications.loop_thread import LoopThread
@@ -38,6 +39,7 @@ from schemas.topics import PAYMENTS
 # Messages may be a little late: the broker answers fewer, fuller fetches (a quarter less work per payment).
 UNHURRIED = {"fetch.min.bytes": 1_000_000, "fetch.wait.max.ms": 200}
 PUBLISHED_AT_ONCE = 500
+KEY_MAX = 64  # bytes of a BLAKE2b key
 
 NumberedOut = tuple[int, Out]
 
@@ -178,7 +180,8 @@ async def open_teller(settings: NotificationSettings, sent_log: SentLog) -> Tell
     policy = TellerPolicy(
         timedelta(seconds=settings.notification_patience_s), timedelta(seconds=settings.notification_age_max_s)
     )
-    return Teller(sent_log, recipients, Deliverer(settings.mailer(), settings.texter()), policy)
+    allowance = Allowance(sent_log, settings.limits(), secret.encode()[:KEY_MAX], settings.may_text)
+    return Teller(sent_log, recipients, Deliverer(settings.mailer(), settings.texter()), allowance, policy)
 
 
 class Heartbeat:

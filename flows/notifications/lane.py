@@ -24,7 +24,7 @@ REST_MIN_S = 0.02
 
 log = structlog.get_logger()
 
-Work = Callable[[LaneName, str], Awaitable[None]]  # of a customer's line
+Work = Callable[[LaneName, str], Awaitable[bool]]  # of a customer's line; whether the party was there for it
 
 
 class Try(msgspec.Struct, frozen=True):
@@ -88,11 +88,10 @@ class Lane:
 
     async def _run_line(self, customer: str) -> None:
         try:
-            await self._work(self.name, customer)
+            if await self._work(self.name, customer):
+                self._failures, self.away_reason = 0, ""
         except ServerAway as error:
             self._pause(error.reason)
-        else:
-            self._failures, self.away_reason = 0, ""
         finally:
             del self.running[customer]
             self._woken.set()

@@ -1,6 +1,6 @@
 """What a recipient wants to be told, where and when. Pure: the moment is handed in, and nothing is sent."""
 
-from datetime import UTC, datetime, time, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
@@ -76,6 +76,19 @@ def is_quiet(recipient: Recipient, moment: datetime) -> bool:
     """Whether `moment` lies in the recipient's quiet hours, in their time zone."""
     hours = recipient.quiet_hours
     return hours is not None and _within(hours, moment.astimezone(zone_of(recipient)).time())
+
+
+def quiet_for(recipient: Recipient, moment: datetime, at_most: timedelta) -> timedelta:
+    """How long it stays quiet from `moment` on, `at_most` so long; zero where it is not quiet.
+
+    Looked up minute by minute, for summer time may begin or end in the quiet hours.
+    """
+    end = moment
+    while is_quiet(recipient, end):
+        end = end.replace(second=0, microsecond=0) + timedelta(minutes=1)
+        if end - moment >= at_most:
+            return at_most
+    return end - moment
 
 
 def _within(hours: QuietHours, clock: time) -> bool:

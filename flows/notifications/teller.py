@@ -11,6 +11,7 @@ import structlog
 from connectors.delivery import CONNECTIONS, DeliveryRefused, ServerAway, TryLater
 from connectors.lasting import LastingTask
 from connectors.records import Out, Record, dead_letter, event_id_of
+from flows.notifications.allowance import Allowance
 from flows.notifications.delivery import (
     SOURCE,
     Deliverer,
@@ -23,7 +24,7 @@ from flows.notifications.delivery import (
 )
 from flows.notifications.lane import FIRST_PAUSE_S, Lane
 from flows.notifications.message import ToldEvent
-from flows.notifications.preferences import mask
+from flows.notifications.preferences import mask, quiet_for
 from flows.notifications.recipients import Recipients
 from flows.notifications.sent_log import SentLog
 from flows.notifications.waiting import LaneName, Line, OverdueMessage, Waiting, WaitingMessage
@@ -32,6 +33,8 @@ from schemas.notifications import Recipient
 from schemas.times import as_utc, now
 
 FULL = 1_000_000  # messages that wait, about 2 GB: beyond it the flow stops reading, and Kafka keeps the rest
+QUIET_FULL = FULL // 2  # beyond it quiet hours keep no message, so that those who sleep hold up nobody
+LOOKS_AGAIN = timedelta(minutes=30)  # in quiet hours: whether they were changed, or the account erased
 PAUSE_MAX_S = 30.0
 ASKED_AT_ONCE = 100  # events of a customer
 GIVEN_UP_AT_ONCE = 200
@@ -58,10 +61,15 @@ class Teller:
     """Tells customers of events. Belongs to the event loop that made it."""
 
     def __init__(
-        self, sent_log: SentLog, recipients: Recipients, deliverer: Deliverer, policy: TellerPolicy
+        self,
+        sent_log: SentLog,
+        recipients: Recipients,
+        deliverer: Deliverer,
+        allowance: Allowance,
+        policy: TellerPolicy,
     ) -> None:
         """Goes on at once with what waits in the log."""
-        self._log, self._waiting = sent_log, Waiting(sent_log)
+        self._log, self._waiting, self._allowance = sent_log, Waiting(sent_log), allowance
         self._recipients, self._deliverer, self._policy = recipients, deliverer, policy
         self.has_outcomes, self._has_room = True, asyncio.Event()
         works = {"recipient": self._ask, "email": self._tell, "sms": self._tell}
@@ -115,7 +123,7 @@ class Teller:
             self._waiting.add("recipient", event.data.payment.customer, source)
         return known == "forgotten"
 
-    async def _ask(self, lane: LaneName, customer: str) -> None:
+    async def _ask(self, lane: LaneName, customer: str) -> bool:
         """Ask whom to tell of the first events of a line, and queue their messages."""
         line = self._waiting.line(lane, customer, ASKED_AT_ONCE)
         try:
@@ -124,16 +132,17 @@ class Teller:
             self._postpone(lane, customer, line, error)
             if isinstance(error, ServerAway):
                 raise
-            return
+            return True
         except Exception as error:
             with self._log.transaction():
                 self._settle(lane, customer, line.messages, [_set_aside(m, error) for m in line.messages])
-            return
+            return True
         with self._log.transaction():
             outcomes = [outcome for message in line.messages for outcome in self._plan(message, recipient)]
             self._settle(lane, customer, line.messages, outcomes)
         for name in ("email", "sms"):
             self._lanes[name].wake()
+        return True
 
     def _plan(self, message: WaitingMessage, recipient: Recipient | None) -> list[Out]:
         """Queue the messages of an event. Returns the records of those that are not sent."""
@@ -155,32 +164,55 @@ class Teller:
         reason = suppressed(delivery, now(), self._policy.age_max)
         return record_of(delivery, "suppressed", reason) if reason else None
 
-    async def _tell(self, lane: LaneName, customer: str) -> None:
-        """Send the first message of a line, to where its recipient wants it now."""
+    async def _tell(self, lane: LaneName, customer: str) -> bool:
+        """Send the first message of a line, to where its recipient wants it now; whether its server was asked."""
         line = self._waiting.line(lane, customer)
         message = line.messages[0]
         delivery: Delivery | None = None
+        held_back: Out | None = None
         try:
-            recipient = await self._recipients.ask(customer)
-            wanted = deliveries(_event(message), recipient)
+            wanted = deliveries(_event(message), await self._recipients.ask(customer))
             delivery = next((each for each in wanted if each.channel == lane), None)
-            outcomes = [await self._deliver(delivery, message)] if delivery else []
+            if delivery and self._rests(delivery, lane, customer):
+                return False
+            held_back = self._hold_back(delivery) if delivery else None
+            outcomes = [held_back or await self._deliver(delivery, message)] if delivery else []
         except TryLater as error:
             self._postpone(lane, customer, line, error, delivery)
             if isinstance(error, ServerAway):
                 raise
-            return
+            return True
         except sqlite3.Error:
             raise
         except Exception as error:
             outcomes = [_set_aside(message, error)]
         with self._log.transaction():
             self._settle(lane, customer, [message], outcomes)
+        return delivery is not None and held_back is None
 
-    async def _deliver(self, delivery: Delivery, message: WaitingMessage) -> Out:
-        """The record of what became of a message. Raises `TryLater` and `ServerAway`."""
+    def _rests(self, delivery: Delivery, lane: LaneName, customer: str) -> bool:
+        """Whether the line rests, for its recipient's quiet hours; what is too old by then is suppressed then."""
+        if self._suppress(delivery) or self._waiting.count >= QUIET_FULL:
+            return False
+        pause = quiet_for(delivery.recipient, now(), LOOKS_AGAIN)
+        if not pause:
+            return False
+        with self._log.transaction():
+            self._waiting.rest(lane, customer, pause.total_seconds())
+        return True
+
+    def _hold_back(self, delivery: Delivery) -> Out | None:
+        """The record of a message that is not sent; None where it is, now."""
         if outcome := self._suppress(delivery):
             return outcome
+        if quiet_for(delivery.recipient, now(), LOOKS_AGAIN):
+            return record_of(delivery, "suppressed", "quiet_hours")
+        if not self._allowance.takes(delivery, self._waiting.now_s()):
+            return record_of(delivery, "suppressed", "rate")
+        return None
+
+    async def _deliver(self, delivery: Delivery, message: WaitingMessage) -> Out:
+        """The record of a message that was handed over. Raises `TryLater` and `ServerAway`."""
         try:
             await self._deliverer.send(delivery, message.began is not None, lambda: self._waiting.begin(message))
         except DeliveryRefused as error:
@@ -207,6 +239,7 @@ class Teller:
         while True:
             there_are_more = any(self._give_up(lane) for lane in self._lanes.values())
             self._log.forget()
+            self._allowance.forget(self._waiting.now_s())
             self._waiting.save_clock()
             if self._waiting.count < FULL:
                 self._has_room.set()

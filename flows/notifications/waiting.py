@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS waiting (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     lane TEXT NOT NULL,
     customer TEXT NOT NULL,
-    queued_s REAL NOT NULL,     -- by the clock below: when its event was taken in
+    queued_s REAL NOT NULL,     -- by the clock below: when its event was taken in, or its line goes on
     began INTEGER,              -- microseconds since 1970 UTC: when it was first handed over
     record BLOB NOT NULL        -- the event as it was read
 ) STRICT;
@@ -152,6 +152,18 @@ class Waiting:
         self._db.execute(
             "UPDATE lines SET due_s = ?, tries = 0, reason = '' WHERE lane = ? AND customer = ?",
             (self.now_s(), lane, customer),
+        )
+
+    def rest(self, lane: LaneName, customer: str, pause_s: float) -> None:
+        """Let a line rest that nobody tried: after `pause_s` it goes on as if its events came then."""
+        due_s = self.now_s() + pause_s
+        self._db.execute(
+            "UPDATE lines SET due_s = ?, tries = 0, reason = '' WHERE lane = ? AND customer = ?",
+            (due_s, lane, customer),
+        )
+        self._db.execute(
+            "UPDATE waiting SET queued_s = ? WHERE lane = ? AND customer = ? AND queued_s < ?",
+            (due_s, lane, customer, due_s),
         )
 
     def postpone(self, lane: LaneName, customer: str, pause_s: float, reason: str, address: str) -> None:

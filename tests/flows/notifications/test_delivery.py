@@ -1,14 +1,10 @@
 """Telling: by whom it is wanted, and what is recorded of it."""
 
-from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from schemas.events import decode, derived_id
-from schemas.notifications import QuietHours
-from schemas.times import now
 from tests.flows.notifications.conftest import Telling
 from tests.patience import until
 
@@ -77,18 +73,11 @@ def test_who_wants_to_know_of_payments_alone_is_not_told_of_refunds(
     assert telling.tell(make.refunded(make.payment(), 500)) == []
 
 
-def now_is_quiet() -> dict[str, Any]:
-    """Quiet hours on the far side of the date line, from an hour ago until in an hour."""
-    there, hour = now().astimezone(ZoneInfo("Pacific/Kiritimati")), timedelta(hours=1)
-    hours = QuietHours(f"{there - hour:%H:%M}", f"{there + hour:%H:%M}")
-    return {"quiet_hours": hours, "time_zone": "Pacific/Kiritimati"}
-
-
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        (now_is_quiet(), "quiet_hours"),
         ({"email": None}, "no_address"),
+        ({"email": None, "unconfirmed": ["email"]}, "not_confirmed"),
         ({"channels": {"transaction_completed": ["webhook"]}}, "not_available"),
     ],
 )
