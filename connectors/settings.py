@@ -32,6 +32,10 @@ class MessageLimits(msgspec.Struct, frozen=True):
         """How many messages an hour one address of a channel gets."""
         return self.sms_per_hour if channel == "sms" else self.mails_per_hour
 
+    def confirmations_per_hour(self, channel: Channel) -> int:
+        """How many of them may ask to confirm it: whoever enters an address leaves half of them to its owner."""
+        return (self.per_hour(channel) + 1) // 2
+
 
 # The demo's shoppers pay all day, and SMS to the local catcher cost nothing.
 LIMITS_OF: dict[ProfileName, MessageLimits] = {

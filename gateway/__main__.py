@@ -12,6 +12,7 @@ from connectors.keyfiles import SecretMissing
 from connectors.logs import configure
 from connectors.private_files import keep_private
 from connectors.processors.settings import ProcessorSettings
+from connectors.settings import ChannelSettings
 from gateway.app import create_app
 from gateway.books.sole import BooksTaken, sole_gateway
 from gateway.settings import GatewaySettings
@@ -22,10 +23,10 @@ from schemas.settings import BadSetting, load
 GC_THRESHOLD = 10_000  # new objects per collection; the default of 700 means several collections a payment
 
 
-async def run(settings: GatewaySettings, processors: ProcessorSettings) -> None:
+async def run(settings: GatewaySettings, processors: ProcessorSettings, channels: ChannelSettings) -> None:
     """Serve the gateway until a signal comes."""
     async with sole_gateway(settings.books_url(), lambda: signal.raise_signal(signal.SIGTERM)):
-        app = create_app(settings, processors)
+        app = create_app(settings, processors, channels)
         app.before_serving(_freeze_startup_objects)
         await serve(app, settings.host, settings.port("gateway"), settings.proxies)
 
@@ -57,7 +58,7 @@ def main() -> int:
     try:
         settings = load(GatewaySettings)
         keep_private(settings.data)
-        asyncio.run(run(settings, load(ProcessorSettings)))
+        asyncio.run(run(settings, load(ProcessorSettings), load(ChannelSettings)))
     except (BadSetting, BooksTaken, SecretMissing) as refusal:
         structlog.get_logger().error("gateway.refused", reason=str(refusal))
         return 1

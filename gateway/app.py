@@ -6,6 +6,7 @@ from quart import Quart, Response
 
 from connectors.lasting import LastingTask
 from connectors.processors.settings import ProcessorSettings
+from connectors.settings import ChannelSettings
 from gateway.books.clock import keep_clock
 from gateway.books.controls import add_rules
 from gateway.books.pruning import prune_daily
@@ -24,12 +25,18 @@ BODY_MAX = 64 * 1024
 BODY_TIMEOUT_S = 5
 
 
-def create_app(settings: GatewaySettings, processors: ProcessorSettings | None = None) -> Quart:
+def create_app(
+    settings: GatewaySettings,
+    processors: ProcessorSettings | None = None,
+    channels: ChannelSettings | None = None,
+) -> Quart:
     """The gateway. Its runtime is opened before it serves and closed after.
 
     `processors`: where they are and who we are to them; the sandbox of this stack where it is not said.
+    `channels`: where mail and SMS go; the catcher of this stack.
     """
     sandbox = ProcessorSettings(data=settings.data, port_offset=settings.port_offset)
+    catcher = ChannelSettings(data=settings.data, port_offset=settings.port_offset)
     app = GatewayApp("gateway", static_folder=None)
     app.url_map.merge_slashes = False  # `//` is no path of ours: a redirect would repeat the client's Host header
     app.config.update(MAX_CONTENT_LENGTH=BODY_MAX, BODY_TIMEOUT=BODY_TIMEOUT_S, PROVIDE_AUTOMATIC_OPTIONS=False)
@@ -37,7 +44,7 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
 
     @app.before_serving
     async def start() -> None:
-        made = await stack.enter_async_context(opened(settings, processors or sandbox))
+        made = await stack.enter_async_context(opened(settings, processors or sandbox, channels or catcher))
         await made.books.write(add_rules, DEFAULTS, now_micros())
         await register_services(made)
         if settings.seed:
@@ -45,6 +52,7 @@ def create_app(settings: GatewaySettings, processors: ProcessorSettings | None =
         app.extensions[EXTENSION] = made
         stack.push_async_callback(LastingTask(keep_clock(made.books), "clock of the books").stop)
         stack.push_async_callback(LastingTask(recover(made), "recovery").stop)
+        stack.push_async_callback(LastingTask(made.confirmation_sender.run(), "confirmations").stop)
         stack.push_async_callback(LastingTask(prune_daily(made.books), "pruning").stop)
 
     @app.after_serving

@@ -18,6 +18,7 @@ Code = Literal[
     "invalid_credentials",
     "processor_declined",
     "forbidden",
+    "not_confirmed",
     "not_found",
     "method_not_allowed",
     "body_timeout",
@@ -28,6 +29,7 @@ Code = Literal[
     "body_too_large",
     "invalid_request",
     "amount_too_large",
+    "confirmation_invalid",
     "idempotency_key_reused",
     "rate_limited",
     "internal",
@@ -51,6 +53,7 @@ PROBLEMS: dict[Code, ProblemType] = {
     "invalid_credentials": ProblemType(401, "The e-mail address or the password is wrong."),
     "processor_declined": ProblemType(402, "The processor refused it. The payment stays as it was."),
     "forbidden": ProblemType(403, "This account may not do that."),
+    "not_confirmed": ProblemType(403, "Staff confirm their e-mail address first."),
     "not_found": ProblemType(404, "There is no such thing here."),
     "method_not_allowed": ProblemType(405, "This resource does not know that method."),
     "body_timeout": ProblemType(408, "The body did not arrive in time."),
@@ -61,6 +64,9 @@ PROBLEMS: dict[Code, ProblemType] = {
     "body_too_large": ProblemType(413, "A body may have 64 KiB."),
     "invalid_request": ProblemType(422, "A field is wrong."),
     "amount_too_large": ProblemType(422, "More than there is to capture or to refund."),
+    "confirmation_invalid": ProblemType(
+        422, "It is wrong, was used, or is not good any more: have a new one sent, and take the newest."
+    ),
     "idempotency_key_reused": ProblemType(422, "This Idempotency-Key was used for another request."),
     "rate_limited": ProblemType(429, "Too many requests."),
     "internal": ProblemType(500, "Something went wrong on our side."),

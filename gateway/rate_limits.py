@@ -26,6 +26,7 @@ LIMITS: dict[str, RateLimit] = {
     "login": RateLimit(10, 300),  # by address
     "login_email": RateLimit(1, 100),  # by e-mail; ten failures lock the account besides
     "accounts": RateLimit(5, 300),  # by address: each new account costs 50 ms of hashing
+    "confirmations": RateLimit(1 / 60, 10),  # by account: each may be a message to a stranger
     "refused": RateLimit(20, 200),  # by address: requests without a valid token
     "unavailable": RateLimit(0.1, 1),  # by dependency: log lines that say so
 }

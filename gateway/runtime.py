@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
 from quart import current_app
+from structlog import get_logger
 
-from connectors.keyfiles import read_or_make
+from connectors.keyfiles import SecretMissing, read_or_make
 from connectors.processors.contract import Processor
 from connectors.processors.registry import open_processors
 from connectors.processors.settings import ProcessorSettings
+from connectors.settings import ChannelSettings
 from gateway.books.clock import set_steady_clock
 from gateway.books.controls import keep_controls
 from gateway.books.engine import Books, UnknownCommit
@@ -25,6 +27,8 @@ from gateway.events.controls_inbox import ControlsInbox
 from gateway.events.late_verdicts import LateVerdicts
 from gateway.events.outbox_relay import OutboxRelay
 from gateway.events.verdict_inbox import VerdictInbox
+from gateway.identity.confirmation_sender import ConfirmationSender
+from gateway.identity.confirmations import ConfirmationAsked, ConfirmationRules
 from gateway.identity.passwords import Passwords
 from gateway.identity.tokens import AccessTokens
 from gateway.log_lines import LogLine, LogLines
@@ -40,6 +44,8 @@ from schemas.payments import ProcessorName
 
 T = TypeVar("T")
 EXTENSION = "sluice"
+
+log = get_logger()
 
 
 @dataclass
@@ -60,6 +66,8 @@ class Runtime:
     vault: VaultClient
     tokens: AccessTokens
     passwords: Passwords
+    confirmation_rules: ConfirmationRules
+    confirmation_sender: ConfirmationSender
     key: bytes
     metrics: CollectorRegistry
     request_metrics: RequestMetrics
@@ -99,7 +107,9 @@ def current_runtime() -> Runtime:
 
 
 @asynccontextmanager
-async def opened(settings: GatewaySettings, processors: ProcessorSettings) -> AsyncIterator[Runtime]:
+async def opened(
+    settings: GatewaySettings, processors: ProcessorSettings, channels: ChannelSettings
+) -> AsyncIterator[Runtime]:
     """Everything the app needs, ready to serve; on the way out, work in hand is finished first."""
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     url = settings.books_url()
@@ -108,14 +118,18 @@ async def opened(settings: GatewaySettings, processors: ProcessorSettings) -> As
         books = open_books(url)
         stack.push_async_callback(books.close)
         await set_steady_clock(books)
-        made = _wired(settings, processors, books)
+        made = _wired(settings, processors, channels, books)
         _close_with(stack, made)
         books.listener = lambda facts: _told(made, facts)
         made.ready += [WriteProbe(books).answers, made.vault_answers, made.verdicts.ready, made.controls.ready]
         yield made
 
 
-def _wired(settings: GatewaySettings, processors: ProcessorSettings, books: Books) -> Runtime:
+def _wired(
+    settings: GatewaySettings, processors: ProcessorSettings, channels: ChannelSettings, books: Books
+) -> Runtime:
+    key = read_or_make(settings, "gateway.key", lambda: token_bytes(32))
+    rules = ConfirmationRules(key, channels.limits(), channels)
     registry = CollectorRegistry()
     refused = InboxMetrics(registry)
     late_verdicts = LateVerdicts(books, refused.refuse_verdict)
@@ -140,18 +154,32 @@ def _wired(settings: GatewaySettings, processors: ProcessorSettings, books: Book
         ),
         tokens=AccessTokens(settings, settings.public_url),
         passwords=Passwords(),
+        confirmation_rules=rules,
+        confirmation_sender=ConfirmationSender(
+            books, rules, _if_secret(channels.mailer), _if_secret(channels.texter)
+        ),
         metrics=registry,
         request_metrics=RequestMetrics(registry),
         processor_metrics=ProcessorMetrics(registry),
         outbox_metrics=OutboxMetrics(registry),
         lookalike_metrics=LookalikeMetrics(registry),
-        key=read_or_make(settings, "gateway.key", lambda: token_bytes(32)),
+        key=key,
     )
+
+
+def _if_secret(make: Callable[[], T]) -> T | None:
+    """A channel's client; None where an operator has not supplied its secret: payments go on without it."""
+    try:
+        return make()
+    except SecretMissing as error:
+        log.warning("channel_secret.missing", reason=str(error))
+        return None
 
 
 def _close_with(stack: AsyncExitStack, made: Runtime) -> None:
     """Have `stack` close what is open, in reverse."""
     stack.callback(made.passwords.close)
+    stack.push_async_callback(made.confirmation_sender.close)
     stack.push_async_callback(made.vault.close)
     stack.push_async_callback(made.late_verdicts.close)  # once no more come
     stack.push_async_callback(made.verdicts.close)
@@ -173,7 +201,7 @@ def _told(made: Runtime, facts: list[Any]) -> None:
 
 
 def _publish(made: Runtime, facts: list[Any]) -> None:
-    """Events go to the relay, lines to the log."""
+    """Events go to the relay, lines to the log; the sender of confirmations looks for what is new."""
     events = []
     for fact in facts:
         match fact:
@@ -181,6 +209,8 @@ def _publish(made: Runtime, facts: list[Any]) -> None:
                 events.append(fact)
             case LogLine():
                 made.log_lines.add(fact)
+            case ConfirmationAsked():
+                made.confirmation_sender.wake(fact.channel)
             case UnknownCommit():
                 made.relay.leave_to_sweep()
             case _:

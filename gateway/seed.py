@@ -80,6 +80,8 @@ async def _account(runtime: Runtime, seed: Seed) -> Account:
         id=new_id("acc"),
         email_key=seed.email,
         password_hash=await runtime.passwords.hash(runtime.settings.seed_password),
+        email_confirmed_at=now,
+        phone_confirmed_at=now if seed.phone else None,
         created_at=now,
         updated_at=now,
         **msgspec.structs.asdict(seed),

@@ -169,7 +169,7 @@ def _gateway(settings: StackSettings, given: dict[str, str]) -> Process:
         name="gateway",
         command=_python("gateway"),
         probe=probes.http(settings.port("gateway"), "/readyz"),
-        settings=("gateway.settings", "connectors.processors.settings"),
+        settings=("gateway.settings", "connectors.processors.settings", "connectors.settings"),
         after=("kafka", "sandbox", "catcher", "vault", *FLOWS),  # last: the first payment gets a real verdict
         ports=("gateway",),
         given=given,

@@ -21,6 +21,7 @@ GATEWAY = (
     "browse",
     "clock of the books",
     "commit",
+    "confirmations",
     "controls",
     "group commit",
     "late verdicts",

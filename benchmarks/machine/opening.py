@@ -14,6 +14,7 @@ from benchmarks.machine.world import Judge, World
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox import fault_effects
 from connectors.sandbox.sandbox import Sandbox
+from connectors.settings import ChannelSettings
 from gateway.books import accounts
 from gateway.books.cards import CardRow, upsert_card
 from gateway.refusals import Refusal
@@ -107,7 +108,7 @@ def running(settings: GatewaySettings, processors: ProcessorSettings) -> Iterato
 async def _opened(settings: GatewaySettings, processors: ProcessorSettings) -> AsyncIterator[World]:
     sandbox, logging = Sandbox(processors), structlog.get_config()
     await sandbox.open()
-    async with opened(settings, processors) as runtime:
+    async with opened(settings, processors, ChannelSettings(data=settings.data)) as runtime:
         world = World(asyncio.get_running_loop(), runtime, sandbox)
         await runtime.relay.close()  # events stay in the books, where the audit reads them
         await runtime.verdicts.close()

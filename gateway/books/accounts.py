@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, UniqueConstraint, bindparam, case, insert, select, update
+from sqlalchemy import Connection, UniqueConstraint, bindparam, case, insert, null, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.books.sql import Statement
@@ -23,9 +23,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `accounts`; times in microseconds UTC, `locked_until` by the steady clock.
 
     `extra_scopes`: granted to this account alone, separated by spaces. `limit_class`: empty for each route's own.
-    `email_key`: the address without case, one account per mailbox. `password_hash`: null where nobody can log in.
-    `phone`: E.164. JSON: `preferences` (kind of notification to channels), `quiet_hours` ({start, end}),
-    `return_origins` (where a payer may be sent back to). `failures`: wrong passwords since the last right one.
+    `email_key`: the address without case, one account per mailbox. `new_email`: takes the place of `email` once it
+    is confirmed. `password_hash`: null where nobody can log in. `phone`: E.164. JSON: `preferences` (kind of
+    notification to channels), `quiet_hours` ({start, end}), `return_origins` (where a payer may be sent back to).
+    `failures`: wrong passwords since the last right one.
     """
 
     id: str
@@ -34,9 +35,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     limit_class: str = ""
     email: str | None = None
     email_key: str | None = None
+    email_confirmed_at: Micros | None = None
+    new_email: str | None = None
     password_hash: str | None = None
     name: str
     phone: str | None = None
+    phone_confirmed_at: Micros | None = None
     locale: str = "en"
     time_zone: str = "UTC"
     preferences: str = "{}"
@@ -54,9 +58,12 @@ accounts = table_of("accounts", Account, UniqueConstraint("email_key"))
 ERASED_VALUES: dict[str, str | None] = {  # what erasure leaves of a person
     "email": None,
     "email_key": None,
+    "email_confirmed_at": None,
+    "new_email": None,
     "password_hash": None,
     "name": "",
     "phone": None,
+    "phone_confirmed_at": None,
     "preferences": "{}",
     "quiet_hours": None,
 }
@@ -70,11 +77,54 @@ _to_change = Statement(
     .with_for_update()  # SQLite has one writer, and is not asked
 )
 _by_email = Statement(select(accounts).where(_columns.email_key == bindparam("email_key")))
-OWNER_COLUMNS = ("name", "phone", "locale", "time_zone", "preferences", "quiet_hours", "updated_at")
+OWNER_COLUMNS = (
+    "name",
+    "new_email",
+    "phone",
+    "phone_confirmed_at",
+    "locale",
+    "time_zone",
+    "preferences",
+    "quiet_hours",
+    "updated_at",
+)
 _change = Statement(
     update(accounts)
     .where(_columns.id == bindparam("of_account_id"), _columns.erased_at.is_(None))
     .values({name: bindparam(name) for name in OWNER_COLUMNS})
+)
+_release_email = Statement(
+    update(accounts)
+    .where(
+        _columns.email_key == bindparam("of_email_key"),
+        _columns.id != bindparam("by_account_id"),
+        _columns.email_confirmed_at.is_(None),
+    )
+    .values(email=null(), email_key=null())
+)
+_confirm_email = Statement(
+    update(accounts)
+    .where(
+        _columns.id == bindparam("of_account_id"),
+        _columns.erased_at.is_(None),
+        (_columns.email == bindparam("address")) | (_columns.new_email == bindparam("address")),
+    )
+    .values(
+        email=bindparam("address"),
+        email_key=bindparam("to_email_key"),
+        new_email=null(),
+        email_confirmed_at=bindparam("now"),
+        updated_at=bindparam("now"),
+    )
+)
+_confirm_phone = Statement(
+    update(accounts)
+    .where(
+        _columns.id == bindparam("of_account_id"),
+        _columns.erased_at.is_(None),
+        _columns.phone == bindparam("address"),
+    )
+    .values(phone_confirmed_at=bindparam("now"), updated_at=bindparam("now"))
 )
 _count_failure = Statement(
     update(accounts)
@@ -131,6 +181,24 @@ def by_email(conn: Connection, email_key: str) -> Account | None:
 def change(conn: Connection, account: Account) -> None:
     """Write what owners may change of their own account: the columns of `OWNER_COLUMNS`."""
     _change(conn, of_account_id=account.id, **{name: getattr(account, name) for name in OWNER_COLUMNS})
+
+
+def confirm_email(conn: Connection, account_id: str, address: str, email_key: str, now: int) -> bool:
+    """An account's e-mail address, or the one that takes its place, is confirmed; False where it has neither.
+
+    Who never confirmed the address loses it. Raises `EmailTaken` where somebody did.
+    """
+    _release_email(conn, of_email_key=email_key, by_account_id=account_id)
+    try:
+        changed = _confirm_email(conn, of_account_id=account_id, address=address, to_email_key=email_key, now=now)
+    except IntegrityError:
+        raise EmailTaken from None
+    return changed.rowcount == 1
+
+
+def confirm_phone(conn: Connection, account_id: str, number: str, now: int) -> bool:
+    """An account's phone is confirmed; False where it has another one, or none."""
+    return _confirm_phone(conn, of_account_id=account_id, address=number, now=now).rowcount == 1
 
 
 def count_failure(conn: Connection, account_id: str, now: int) -> None:

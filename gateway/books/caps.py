@@ -1,6 +1,7 @@
 """The caps of the stand-in, which judges where no verdict comes: what may go through unjudged.
 
-One per subject and UTC day, in euro cents, whatever the currency of the payment.
+One per subject and UTC day, in euro cents, whatever the currency of the payment. The day's SMS that ask for a
+confirmation are a cap too, of messages.
 """
 
 from datetime import date
@@ -11,9 +12,11 @@ from sqlalchemy import Connection, bindparam, update
 from gateway.books.sql import Statement
 from gateway.books.tables import Minor, table_of
 
+SMS = "confirmation_sms"
+
 
 class CapRow(msgspec.Struct, frozen=True):
-    """A row of `caps`. `subject`: a payment's `stream_key` or a merchant's id; `day`: ISO 8601; `used`: cents."""
+    """A row of `caps`. `subject`: a `stream_key`, a merchant's id, or `SMS`; `day`: ISO 8601; `used`: cents."""
 
     subject: str
     day: str

@@ -13,10 +13,12 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, bindparam, dele
 from structlog import get_logger
 
 from gateway.books.caps import caps
+from gateway.books.confirmations import confirmations
 from gateway.books.engine import Books
 from gateway.books.idempotency import idempotency_keys
 from gateway.books.lookalikes import lookalikes
 from gateway.books.outbox import outbox
+from gateway.books.recipients import recipients
 from gateway.books.sessions import refresh_tokens, sessions
 from gateway.books.sql import Statement
 from schemas.times import from_micros, now_micros, steady_micros
@@ -75,6 +77,10 @@ PRUNABLES = {
     "sessions": _prunable(sessions, ~exists().where(_tokens.session_id == sessions.c.id), ("",)),
     "caps": _prunable(caps, _of_day < _before(_of_day), ("", "")),
     "lookalikes": _prunable(lookalikes, _sent_on < _before(_sent_on), ("", "", ""), by_age=True),
+    "confirmations": _prunable(
+        confirmations, confirmations.c.expires_at <= _before(confirmations.c.expires_at), ("", "")
+    ),
+    "recipients": _prunable(recipients, recipients.c.asked_at <= _before(recipients.c.asked_at), (b"",)),
 }
 
 
@@ -99,6 +105,8 @@ async def prune(books: Books, keep_events_us: int = KEEP_EVENTS_US) -> dict[str,
         "sessions": None,
         "caps": from_micros(now - DAY_US).date().isoformat(),
         "lookalikes": from_micros(steady - DAY_US).date().isoformat(),
+        "confirmations": steady,
+        "recipients": steady - HOUR_US,
     }
     return {name: await _prune(books, prunable, before[name]) for name, prunable in PRUNABLES.items()}
 

@@ -43,6 +43,7 @@ class SessionGrant(msgspec.Struct, frozen=True):
     role: Role
     extra_scopes: str
     limit_class: str
+    is_confirmed: bool  # its e-mail address
 
 
 sessions = table_of(
@@ -58,7 +59,13 @@ refresh_tokens = table_of(
 Index("ix_refresh_tokens_session_id", refresh_tokens.c.session_id)
 
 _granted = Statement(
-    select(accounts.c.id, accounts.c.role, accounts.c.extra_scopes, accounts.c.limit_class)
+    select(
+        accounts.c.id,
+        accounts.c.role,
+        accounts.c.extra_scopes,
+        accounts.c.limit_class,
+        accounts.c.email_confirmed_at.is_not(None).label("is_confirmed"),
+    )
     .join(sessions, sessions.c.account_id == accounts.c.id)
     .where(
         sessions.c.id == bindparam("session_id"), sessions.c.revoked_at.is_(None), accounts.c.erased_at.is_(None)

@@ -23,14 +23,20 @@ _origins = msgspec.json.Decoder(list[str])
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """An account; `id` is what payments call `customer` or `merchant`. `return_origins`: see `NewMerchant`."""
+    """An account; `id` is what payments call `customer` or `merchant`. `return_origins`: see `NewMerchant`.
+
+    `new_email` takes the place of `email` once it is confirmed.
+    """
 
     id: str
     object: Literal["account"] = "account"
     role: Role
     email: str | None
+    email_confirmed: bool
+    new_email: str | None
     name: str
     phone: str | None
+    phone_confirmed: bool
     locale: str
     time_zone: str
     scopes: list[str]
@@ -54,8 +60,11 @@ def profile(account: Account) -> Profile:
         id=account.id,
         role=account.role,
         email=account.email,
+        email_confirmed=account.email_confirmed_at is not None,
+        new_email=account.new_email,
         name=account.name,
         phone=account.phone,
+        phone_confirmed=account.phone_confirmed_at is not None,
         locale=account.locale,
         time_zone=account.time_zone,
         scopes=sorted(scopes_of(account.role, account.extra_scopes)),

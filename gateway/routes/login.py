@@ -105,7 +105,8 @@ async def _begin(runtime: Runtime, account: Account) -> Reply:
     session_id, fresh = new_id("ses"), token_urlsafe(32)
     if not await runtime.books.write(_start, account.id, session_id, hash_secret(fresh)):
         raise Problem("invalid_credentials")
-    grant = SessionGrant(account.id, account.role, account.extra_scopes, account.limit_class)
+    is_confirmed = account.email_confirmed_at is not None
+    grant = SessionGrant(account.id, account.role, account.extra_scopes, account.limit_class, is_confirmed)
     return Reply(200, _token_pair(runtime, grant, session_id, fresh))
 
 

@@ -8,9 +8,12 @@ from quart import Blueprint
 from sqlalchemy import Connection
 
 from gateway.books import accounts, cards, sessions
+from gateway.books import confirmations as books_confirmations
 from gateway.books.accounts import Account
+from gateway.books.confirmations import ConfirmedChannel
 from gateway.free_text import CodeText, ContactText
-from gateway.identity import contacts
+from gateway.identity import confirmations, contacts
+from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.contacts import invalid_field
 from gateway.identity.profiles import (
     NotificationPreferences,
@@ -20,8 +23,9 @@ from gateway.identity.profiles import (
     profile,
 )
 from gateway.problems import Problem
+from gateway.routes.accounts import log_held_back
 from gateway.web.call import Call, Reply
-from gateway.web.endpoint import endpoint
+from gateway.web.endpoint import endpoint, spend
 from schemas.notifications import QuietHours
 from schemas.times import now_micros
 
@@ -29,9 +33,10 @@ blueprint = Blueprint("me", __name__)
 
 
 class ProfileUpdate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is absent stays as it is; `phone: null` removes the number."""
+    """What is absent stays as it is; `phone: null` removes the number. `email` counts once it is confirmed."""
 
     name: ContactText | UnsetType = UNSET
+    email: ContactText | UnsetType = UNSET
     phone: CodeText | UnsetType | None = UNSET
     locale: ContactText | UnsetType = UNSET
     time_zone: CodeText | UnsetType = UNSET
@@ -60,14 +65,22 @@ async def read_me(call: Call[None, None]) -> Reply:
 @blueprint.patch("/v1/me")
 @endpoint(scope="account", body=ProfileUpdate, answers={200: Profile})
 async def change_me(call: Call[ProfileUpdate, None]) -> Reply:
-    """Change one's own details. The e-mail address cannot be changed yet."""
+    """Change one's own details.
+
+    A new e-mail address is `new_email` until it is confirmed; one logs in and gets messages with the old one until
+    then. A new phone takes the place of the old one at once, and gets no messages until it is confirmed.
+    """
     body = call.body
     changes = _locale_and_zone(body)
+    if body.email is not UNSET:
+        changes["new_email"] = contacts.email(body.email)
     if body.name is not UNSET:
         changes["name"] = contacts.name(body.name)
     if body.phone is not UNSET:
         changes["phone"] = None if body.phone is None else contacts.phone(body.phone)
-    return Reply(200, profile(await call.runtime.books.write(_change, call.caller.account_id, changes)))
+    if changes.get("new_email") or changes.get("phone"):
+        spend(call.runtime, "confirmations", call.caller.account_id)
+    return Reply(200, profile(await _changed(call, changes)))
 
 
 @blueprint.get("/v1/me/notifications")
@@ -87,9 +100,7 @@ async def put_notifications(call: Call[NotificationPreferencesUpdate, None]) -> 
         "preferences": msgspec.json.encode(body.preferences).decode(),
         "quiet_hours": msgspec.json.encode(body.quiet_hours).decode() if body.quiet_hours else None,
     }
-    return Reply(
-        200, notification_preferences(await call.runtime.books.write(_change, call.caller.account_id, changes))
-    )
+    return Reply(200, notification_preferences(await _changed(call, changes)))
 
 
 @blueprint.delete("/v1/me")
@@ -107,6 +118,7 @@ async def erase_me(call: Call[None, None]) -> Reply:
 
 def _erase(conn: Connection, account_id: str, now: int) -> None:
     sessions.revoke_all(conn, account_id)
+    books_confirmations.forget_all(conn, account_id)
     accounts.erase(conn, account_id, now)
 
 
@@ -117,13 +129,26 @@ async def _account(call: Call[Any, None]) -> Account:
     return found
 
 
-def _change(conn: Connection, account_id: str, changes: dict[str, str | None]) -> Account:
+async def _changed(call: Call[Any, None], changes: dict[str, str | None]) -> Account:
+    rules, account_id = call.runtime.confirmation_rules, call.caller.account_id
+    account, held_back = await call.runtime.books.write(_change, rules, account_id, changes)
+    log_held_back(account_id, held_back)
+    return account
+
+
+def _change(
+    conn: Connection, rules: ConfirmationRules, account_id: str, changes: dict[str, str | None]
+) -> tuple[Account, list[ConfirmedChannel]]:
     old = accounts.to_change(conn, account_id)
     if old is None:
         raise Problem("not_found")
     new = msgspec.structs.replace(old, **changes, updated_at=now_micros())
+    if new.phone != old.phone:
+        new = msgspec.structs.replace(new, phone_confirmed_at=None)
+    if new.new_email and contacts.email_key(new.new_email) == old.email_key:
+        new = msgspec.structs.replace(new, new_email=None)  # back to the one it has
     accounts.change(conn, new)
-    return new
+    return new, confirmations.ask_what_is_new(conn, rules, old, new)
 
 
 def _locale_and_zone(body: ProfileUpdate | NotificationPreferencesUpdate) -> dict[str, str | None]:

@@ -21,13 +21,17 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """`account_id` is an account's, or a service client's. `limit_class` empty: each route's own limit."""
+    """`account_id` is an account's, or a service client's. `limit_class` empty: each route's own limit.
+
+    `is_confirmed`: its e-mail address, where it has one.
+    """
 
     account_id: str
     role: Role | Literal["service", "nobody"]
     scopes: frozenset[str]
     session_id: str = ""
     limit_class: str = ""
+    is_confirmed: bool = True
 
 
 NOBODY = Caller("", "nobody", frozenset())  # the caller of a public route
@@ -51,7 +55,7 @@ async def _account(runtime: Runtime, claims: Claims) -> Caller:
         raise NotAuthenticated("The session has ended.")
     scopes = scopes_of(grant.role, grant.extra_scopes)
     limit_class = grant.limit_class or ("staff" if grant.role in STAFF else "")
-    return Caller(grant.account_id, grant.role, scopes, claims.sid, limit_class)
+    return Caller(grant.account_id, grant.role, scopes, claims.sid, limit_class, grant.is_confirmed)
 
 
 async def _service(runtime: Runtime, claims: Claims) -> Caller:

@@ -12,10 +12,13 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 from gateway.identity.tokens import NotAuthenticated
 from gateway.problems import Code, Problem
 from gateway.refusals import FieldError, InvalidFields
+from gateway.roles import STAFF
 from gateway.runtime import Runtime, current_runtime
 from gateway.web.call import NOBODY, Call, Caller, Reply, identify, respond
 from gateway.web.idempotent import KeyRule, answer_once, fingerprint, material, read_key
 from gateway.web.request_body import BodyDecoder, convert, parse
+
+OWN = "account"  # the scope of what an account does with itself, as confirming its address
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -133,6 +136,8 @@ async def _admit(rules: Rules, runtime: Runtime, ip: str) -> Caller:
     spend(runtime, caller.limit_class or rules.limit, caller.account_id)
     if rules.scope not in caller.scopes:
         raise Problem("forbidden")
+    if caller.role in STAFF and not caller.is_confirmed and rules.scope != OWN:
+        raise Problem("not_confirmed")
     return caller
 
 

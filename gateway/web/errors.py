@@ -11,6 +11,7 @@ from gateway.books.accounts import EmailTaken
 from gateway.books.engine import Outdated
 from gateway.books.idempotency import KeyReused, RequestRunning
 from gateway.books.operations import OperationOpen
+from gateway.identity.confirmations import CannotConfirm, ConfirmationInvalid, ConfirmationsSpent
 from gateway.identity.passwords import PasswordsBusy
 from gateway.identity.tokens import NotAuthenticated
 from gateway.payments.captures import AmountTooLarge, WrongState
@@ -23,6 +24,9 @@ from gateway.web.call import refuse
 
 CODE_OF: dict[type[Refusal], Code] = {
     AmountTooLarge: "amount_too_large",
+    CannotConfirm: "wrong_state",
+    ConfirmationInvalid: "confirmation_invalid",
+    ConfirmationsSpent: "rate_limited",
     EmailTaken: "email_taken",
     InvalidFields: "invalid_request",
     KeyReused: "idempotency_key_reused",

@@ -10,12 +10,14 @@ from sqlalchemy import Connection, insert, select
 from gateway.books import pruning
 from gateway.books.accounts import Account, accounts
 from gateway.books.caps import caps
+from gateway.books.confirmations import ConfirmationRow, confirmations
 from gateway.books.engine import Books
 from gateway.books.idempotency import IdempotencyKey, idempotency_keys
 from gateway.books.lookalikes import LookalikesRow, lookalikes
 from gateway.books.opening import migrate, open_books
 from gateway.books.outbox import OutboxRow, outbox
 from gateway.books.pruning import DAY_US, HOUR_US, prune
+from gateway.books.recipients import RecipientRow, recipients
 from gateway.books.sessions import RefreshTokenRow, SessionRow, refresh_tokens, sessions
 from gateway.books.tables import metadata
 from schemas.times import from_micros, now_micros
@@ -29,6 +31,8 @@ KEPT = {
     "sessions": {"ses_young"},
     "caps": {"today"},
     "lookalikes": {"today"},
+    "confirmations": {"young"},
+    "recipients": {b"young"},
 }
 
 
@@ -72,6 +76,11 @@ def put_rows(conn: Connection) -> None:
         token = RefreshTokenRow(name.encode(), session.id, expires_at, None)
         conn.execute(insert(sessions), [msgspec.structs.asdict(session)])
         conn.execute(insert(refresh_tokens), [msgspec.structs.asdict(token)])
+        rest: dict[str, Any] = {"id": "", "address": "", "seed": b"", "secret_hash": b"", "due_at": 0}
+        row = ConfirmationRow(account_id=name, channel="sms", expires_at=expires_at, **rest)
+        conn.execute(insert(confirmations), [msgspec.structs.asdict(row)])
+        asked = RecipientRow(name.encode(), "[]", expires_at - HOUR_US)
+        conn.execute(insert(recipients), [msgspec.structs.asdict(asked)])
     conn.execute(insert(caps), [{"subject": s, "currency": "EUR", "day": d, "used": 1} for s, d in DAYS])
     sent = [LookalikesRow(day, subject, "4111111111", "[]") for subject, day in DAYS]
     conn.execute(insert(lookalikes), [msgspec.structs.asdict(row) for row in sent])
@@ -82,7 +91,7 @@ DAYS = (("old", day(3)), ("today", day(0)))
 
 def left(conn: Connection) -> dict[str, set[Any]]:
     named = {idempotency_keys: "key", outbox: "event_id", refresh_tokens: "hash", sessions: "id"}
-    named |= {caps: "subject", lookalikes: "subject"}
+    named |= {caps: "subject", lookalikes: "subject", confirmations: "account_id", recipients: "hash"}
     return {table.name: set(conn.execute(select(table.c[column])).scalars()) for table, column in named.items()}
 
 

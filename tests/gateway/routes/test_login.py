@@ -219,7 +219,10 @@ async def test_a_changed_role_counts_from_the_next_request(gateway: Gateway) -> 
     assert (await gateway.ask("POST", "/v1/merchants", {"name": "M"}, token)).status == 403
 
     def promote(conn: Connection) -> None:
-        conn.exec_driver_sql("UPDATE accounts SET role = 'admin' WHERE email_key = 'promoted@example.com'")
+        words = (
+            "UPDATE accounts SET role = 'admin', email_confirmed_at = 1 WHERE email_key = 'promoted@example.com'"
+        )
+        conn.exec_driver_sql(words)
 
     await gateway.runtime.books.write(promote)
     assert (await gateway.ask("POST", "/v1/merchants", {"name": "M"}, token)).status == 201

@@ -63,7 +63,9 @@ async def test_what_is_absent_stays_and_null_removes(gateway: Gateway) -> None:
     "change",
     [
         {"role": "admin"},
-        {"email": "x@example.com"},
+        {"email": "x"},
+        {"email": None},
+        {"email_confirmed": True},
         {"scopes": ["merchants:write"]},
         {"name": None},
         {"name": ""},

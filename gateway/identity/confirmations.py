@@ -1,0 +1,196 @@
+"""Who enters an address has to confirm it: with a token from a mail, or a code from a short message.
+
+Nobody else knows them: they are made of a random seed and the gateway's key, and the books keep the seed until the
+message was sent, beside a keyed hash. A copy of the books confirms nothing.
+"""
+
+import hashlib
+from base64 import urlsafe_b64encode
+from datetime import timedelta
+from hmac import compare_digest
+from secrets import token_bytes
+
+import msgspec
+from sqlalchemy import Connection
+
+from connectors.settings import ChannelSettings, MessageLimits
+from gateway.books import accounts, caps, confirmations, recipients
+from gateway.books.accounts import Account
+from gateway.books.confirmations import CONFIRMED_CHANNELS, ConfirmationRow, ConfirmedChannel
+from gateway.books.engine import announce
+from gateway.books.recipients import HOUR_US
+from gateway.identity.contacts import email_key
+from gateway.refusals import Refusal
+from schemas.ids import new_id
+from schemas.notifications import Channel
+from schemas.times import from_micros, now_micros, steady_micros
+
+LIFETIME_US = HOUR_US  # of a token or code (OWASP ASVS 5.0, 6.5.5: ten minutes for codes; a mail may take longer)
+SEED_BYTES = 32
+CODES = 1_000_000
+DAY = timedelta(days=1)
+
+
+class ConfirmationInvalid(Refusal):
+    """The token or code is wrong, was used, or is not good any more."""
+
+
+class ConfirmationsSpent(Refusal):
+    """So many messages asked this recipient to confirm, or all of them, that no other one goes out now."""
+
+
+class CannotConfirm(Refusal):
+    """There is no such address, it is confirmed, or nothing is sent to it."""
+
+
+class ConfirmationAsked(msgspec.Struct, frozen=True):
+    """Announced: a message waits to be sent."""
+
+    channel: ConfirmedChannel
+
+
+class ConfirmationRules(msgspec.Struct, frozen=True):
+    """`key`: the gateway's, for keyed hashes. `limits` and `channels`: how much goes out, and where to."""
+
+    key: bytes
+    limits: MessageLimits
+    channels: ChannelSettings
+
+    def token(self, seed: bytes) -> str:
+        """The token of a mail: 256 bits that nobody without the key can tell."""
+        return urlsafe_b64encode(self._keyed(b"token", seed)).decode().rstrip("=")
+
+    def code(self, seed: bytes) -> str:
+        """The code of a short message: six digits."""
+        return f"{int.from_bytes(self._keyed(b'code', seed)) % CODES:06}"
+
+    def token_hash(self, token: str) -> bytes:
+        """What the books keep of a token."""
+        return self._keyed(b"token hash", token.encode())
+
+    def code_hash(self, account_id: str, code: str) -> bytes:
+        """What the books keep of an account's code."""
+        return self._keyed(b"code hash", f"{account_id}\0{code}".encode())
+
+    def recipient(self, channel: ConfirmedChannel, address: str) -> bytes:
+        """What the books count an address by: one for all accounts that enter it."""
+        same = email_key(address) if channel == "email" else address
+        return self._keyed(b"recipient", f"{channel}\0{same}".encode())
+
+    def _keyed(self, purpose: bytes, material: bytes) -> bytes:
+        return hashlib.blake2b(material, key=self.key, person=purpose).digest()[:32]
+
+
+def ask(
+    conn: Connection, rules: ConfirmationRules, account_id: str, channel: ConfirmedChannel, address: str
+) -> None:
+    """Ask an account to confirm an address, once this is committed; what was asked before counts no more.
+
+    Raises `ConfirmationsSpent`, and `CannotConfirm` where nothing is sent to.
+    """
+    steady, seed = steady_micros(), token_bytes(SEED_BYTES)
+    _spend(conn, rules, channel, address, steady)
+    if channel == "email":
+        secret_hash = rules.token_hash(rules.token(seed))
+    else:
+        secret_hash = rules.code_hash(account_id, rules.code(seed))
+    row = ConfirmationRow(
+        account_id=account_id,
+        channel=channel,
+        id=new_id("cnf"),
+        address=address,
+        seed=seed,
+        secret_hash=secret_hash,
+        expires_at=steady + LIFETIME_US,
+        due_at=steady,
+    )
+    confirmations.put(conn, row)
+    announce(conn, ConfirmationAsked(channel))
+
+
+def ask_again(conn: Connection, rules: ConfirmationRules, account_id: str, channel: ConfirmedChannel) -> None:
+    """Ask an account anew for the address of a channel. Raises `CannotConfirm` and `ConfirmationsSpent`."""
+    account = accounts.to_change(conn, account_id)
+    address = unconfirmed(account, channel) if account else None
+    if address is None:
+        raise CannotConfirm("There is no such address to confirm.")
+    ask(conn, rules, account_id, channel, address)
+
+
+def ask_what_is_new(
+    conn: Connection, rules: ConfirmationRules, old: Account | None, new: Account
+) -> list[ConfirmedChannel]:
+    """Ask an account for the addresses that it has to confirm and had not before; those that nothing goes to."""
+    held_back: list[ConfirmedChannel] = []
+    for channel in CONFIRMED_CHANNELS:
+        before, after = unconfirmed(old, channel) if old else None, unconfirmed(new, channel)
+        if before == after:
+            continue
+        confirmations.forget(conn, new.id, channel)
+        try:
+            if after:
+                ask(conn, rules, new.id, channel, after)
+        except (ConfirmationsSpent, CannotConfirm):
+            held_back.append(channel)
+    return held_back
+
+
+def unconfirmed(account: Account, channel: ConfirmedChannel) -> str | None:
+    """The address of a channel that an account has to confirm; None where there is none."""
+    if channel == "sms":
+        return account.phone if account.phone_confirmed_at is None else None
+    return account.new_email or (account.email if account.email_confirmed_at is None else None)
+
+
+def confirm_email(conn: Connection, rules: ConfirmationRules, token: str) -> None:
+    """The token of a mail came back. Raises `ConfirmationInvalid`; `EmailTaken` where another one was first."""
+    row = confirmations.take(conn, rules.token_hash(token), steady_micros())
+    if row is None:
+        raise ConfirmationInvalid
+    key = email_key(row.address)
+    if not accounts.confirm_email(conn, row.account_id, row.address, key, now_micros()):
+        raise ConfirmationInvalid
+
+
+def confirm_phone(conn: Connection, rules: ConfirmationRules, account_id: str, code: str) -> bool:
+    """Whether the code of a short message came back. A wrong one counts: an error would undo that."""
+    row = confirmations.guess(conn, account_id, steady_micros())
+    if row is None or not compare_digest(row.secret_hash, rules.code_hash(account_id, code)):
+        return False
+    confirmations.forget(conn, account_id, "sms")
+    return accounts.confirm_phone(conn, account_id, row.address, now_micros())
+
+
+def counts(conn: Connection, rules: ConfirmationRules, email: str | None, phone: str | None) -> dict[Channel, int]:
+    """How many messages of the last hour asked somebody to confirm these addresses, where there were any."""
+    addresses: dict[ConfirmedChannel, str | None] = {"email": email, "sms": phone}
+    steady = steady_micros()
+    found = {
+        channel: recipients.count(conn, rules.recipient(channel, address), steady)
+        for channel, address in addresses.items()
+        if address
+    }
+    return {channel: number for channel, number in found.items() if number}
+
+
+def _spend(
+    conn: Connection, rules: ConfirmationRules, channel: ConfirmedChannel, address: str, steady: int
+) -> None:
+    """Count a message to an address, over all accounts, and a short message against its day."""
+    recipient = rules.recipient(channel, address)
+    sent = recipients.lock(conn, recipient, steady)
+    if len(sent) >= rules.limits.confirmations_per_hour(channel):
+        oldest = sent[0] if sent else steady
+        raise ConfirmationsSpent(retry_after_s=1 + (oldest + HOUR_US - steady) // 1_000_000)
+    if channel == "sms":
+        _spend_sms(conn, rules, address)
+    recipients.keep(conn, recipient, [*sent, steady])
+
+
+def _spend_sms(conn: Connection, rules: ConfirmationRules, number: str) -> None:
+    if not rules.channels.may_text(number):
+        raise CannotConfirm("No short messages go to numbers like this one.")
+    now = from_micros(now_micros())
+    if not caps.spend(conn, caps.SMS, now.date(), 1, rules.limits.confirmation_sms_per_day):
+        tomorrow = (now + DAY).replace(hour=0, minute=0, second=0, microsecond=0)
+        raise ConfirmationsSpent(retry_after_s=1 + int((tomorrow - now).total_seconds()))

@@ -1,0 +1,80 @@
+"""An address is confirmed: with the token from its mail, or the code from its short message."""
+
+from typing import Annotated
+
+import msgspec
+from quart import Blueprint
+
+from gateway.books.confirmations import ConfirmedChannel
+from gateway.identity import confirmations
+from gateway.identity.confirmations import ConfirmationInvalid
+from gateway.web.call import Call, Reply
+from gateway.web.endpoint import endpoint
+
+blueprint = Blueprint("confirmations", __name__)
+
+
+class EmailConfirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The newest token that was mailed, good once and for an hour."""
+
+    token: Annotated[str, msgspec.Meta(max_length=128)]
+
+
+class PhoneConfirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The newest code that was sent by SMS, good once, for an hour, and for five tries."""
+
+    code: Annotated[str, msgspec.Meta(max_length=16)]
+
+
+class ConfirmationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which address to send a new token or code to."""
+
+    channel: ConfirmedChannel
+
+
+@blueprint.post("/v1/email/confirm")
+@endpoint(
+    scope=None,
+    limit="public",
+    body=EmailConfirmation,
+    answers={204: None},
+    codes=("confirmation_invalid", "email_taken", "unavailable"),
+)
+async def confirm_email(call: Call[EmailConfirmation, None]) -> Reply:
+    """Confirm the e-mail address that a token was mailed to. Who has the token reads the mailbox: no login."""
+    rules = call.runtime.confirmation_rules
+    await call.runtime.books.write(confirmations.confirm_email, rules, call.body.token.strip())
+    return Reply(204)
+
+
+@blueprint.post("/v1/phone/confirm")
+@endpoint(
+    scope="account",
+    body=PhoneConfirmation,
+    answers={204: None},
+    codes=("confirmation_invalid",),
+    idempotency="accepted",
+)
+async def confirm_phone(call: Call[PhoneConfirmation, None]) -> Reply:
+    """Confirm one's own phone with the code that was sent to it."""
+    rules, account_id = call.runtime.confirmation_rules, call.caller.account_id
+    code = call.body.code.strip()
+    if not await call.runtime.books.write(confirmations.confirm_phone, rules, account_id, code):
+        raise ConfirmationInvalid
+    return Reply(204)
+
+
+@blueprint.post("/v1/me/confirmations")
+@endpoint(
+    scope="account",
+    limit="confirmations",
+    body=ConfirmationRequest,
+    answers={202: None},
+    codes=("wrong_state",),
+    idempotency="accepted",
+)
+async def send_confirmation(call: Call[ConfirmationRequest, None]) -> Reply:
+    """Have a new token or code sent to an own address that is not confirmed; the one before is worth nothing."""
+    rules, account_id = call.runtime.confirmation_rules, call.caller.account_id
+    await call.runtime.books.write(confirmations.ask_again, rules, account_id, call.body.channel)
+    return Reply(202)
