@@ -20,6 +20,7 @@ import click
 import msgspec
 import psutil
 import structlog
+from sqlalchemy import Connection, update
 
 from benchmarks import stack
 from benchmarks.figures import Quantiles
@@ -38,6 +39,8 @@ from flows.notifications.recipients import Recipients
 from flows.notifications.sent_log import SentLog
 from flows.notifications.teller import Teller, TellerPolicy
 from flows.notifications.waiting import Waiting
+from gateway.books.accounts import accounts
+from gateway.books.opening import run_once
 from schemas.events import decode, encode, new_event
 from schemas.ids import new_id
 from schemas.notifications import Recipient
@@ -85,6 +88,7 @@ async def _drill(measured: stack.Stack, stuck: int, hang: bool) -> dict[str, Stu
         for number, payer in enumerate(untold):
             mailbox, phone = ("hang", HANGING) if hang else ("busy", PHONE)
             await payer.sign_up(f"{mailbox}+{number}@example.com", phone)
+        await asyncio.to_thread(run_once, f"sqlite:///{measured.settings.data / 'books.sqlite3'}", _confirm_all)
         phases = {"before": await _phase(measured, other)}
         await asyncio.gather(*[untold[number % len(untold)].pay() for number in range(stuck)])
         phases["during"] = await _phase(measured, other)
@@ -92,6 +96,11 @@ async def _drill(measured: stack.Stack, stuck: int, hang: bool) -> dict[str, Stu
             await payer.wish([])
         phases["after"] = await _phase(measured, other)
     return phases
+
+
+def _confirm_all(conn: Connection) -> None:
+    """No message comes through to a mailbox that is stuck: its owner confirmed it before."""
+    conn.execute(update(accounts).values(email_confirmed_at=1, phone_confirmed_at=1))
 
 
 async def _phase(measured: stack.Stack, payer: "_Payer") -> StuckPhase:

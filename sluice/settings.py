@@ -37,10 +37,18 @@ class ReplaySettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ShopperSettings(ReplaySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`shoppers`: how many customers the demo has; `shopper_rate`: purchases per second, all together."""
+    """`shoppers`: how many customers the demo has; `shopper_rate`: purchases per second, all together.
+
+    `catcher`: where they read their mails (default: the local one).
+    """
 
     shoppers: int = 24
     shopper_rate: float = 8.0
+    catcher: str = ""
+
+    def catcher_url(self) -> str:
+        """Where mails are read."""
+        return self.catcher or self.url("catcher")
 
 
 def environment(declared: Iterable[type[Settings]], data: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ import asyncio
 import html
 import re
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Any
 from urllib.parse import urljoin
@@ -19,6 +19,8 @@ from sluice.shoppers.shops import SHOPS, DemoCard, Shop, random
 LABEL_AFTER_S = 30.0  # how long it takes until somebody knows whether a payment was fraud
 SHIP_AFTER_S = (2.0, 6.0)  # how long it takes until something that was ordered is sent, or the next part of it
 RETURN_AFTER_S = (5.0, 20.0)
+MAIL_WITHIN_S = 10.0
+CONFIRMATION = re.compile(r"^Confirmation: (\S+)$", re.MULTILINE)
 FORM_ACTION = re.compile(r'<form[^>]* action="([^"]+)"')
 
 PaymentDocument = dict[str, Any]
@@ -37,10 +39,10 @@ class NoPayPalForm(Exception):
 
 
 class Shopper:
-    """A customer's account at the gateway `url`; use it as `async with`."""
+    """A customer's account at the gateway `url`, with mails at `catcher`; use it as `async with`."""
 
-    def __init__(self, url: str, email: str, password: str) -> None:
-        self._url = url
+    def __init__(self, url: str, catcher: str, email: str, password: str) -> None:
+        self._url, self._catcher = url, catcher
         self._email = email
         self._password = password
         self.cards: list[KeptCard] = []
@@ -120,6 +122,24 @@ class Shopper:
             except GatewayRefused as refused:
                 if refused.status != 409:  # 409: signed up when the demo ran before
                     raise
+            else:
+                await self._confirm()
+
+    async def _confirm(self) -> None:
+        """Paste the token from the mail. Whose mail does not come in time pays on, and gets no messages."""
+        with suppress(TimeoutError, aiohttp.ClientError):
+            async with asyncio.timeout(MAIL_WITHIN_S):
+                while not (token := await self._mailed_token()):  # noqa: ASYNC110 - the catcher calls nobody
+                    await asyncio.sleep(0.1)
+                confirm = self._browser.post(f"{self._url}/v1/email/confirm", json={"token": token})
+                async with confirm:
+                    pass
+
+    async def _mailed_token(self) -> str | None:
+        async with self._browser.get(f"{self._catcher}/messages") as answer:
+            messages = (await answer.json())["data"]
+        found = [CONFIRMATION.search(message["text"]) for message in messages if message["to"] == self._email]
+        return next((token[1] for token in found if token), None)
 
 
 class Staff:

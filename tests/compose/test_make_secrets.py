@@ -67,7 +67,7 @@ def test_every_reader_of_the_warehouse_has_a_token(directory: Path) -> None:
 def test_who_shares_a_secret_has_the_same(directory: Path) -> None:
     assert {TOKEN_FILE} == set(SERVICES["catcher"]["secrets"])
     assert {TOKEN_FILE, SECRET_FILE, MAIL_PASSWORD_FILE} == set(SERVICES["notifications"]["secrets"])
-    assert SECRET_FILE in SERVICES["gateway"]["secrets"]
+    assert {TOKEN_FILE, SECRET_FILE, MAIL_PASSWORD_FILE} <= set(SERVICES["gateway"]["secrets"])
 
 
 def test_an_empty_processors_secret_is_the_sandboxs(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

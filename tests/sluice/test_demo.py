@@ -1,6 +1,7 @@
 """The demo from outside: every kind of payment happens, and Ctrl-C ends all of it."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -68,12 +70,20 @@ def test_the_demo_fills_every_tile_and_stops_within_10_s(tmp_path: Path, free_of
             assert demo.poll() is None, (tmp_path / "out").read_text()
             pids = [entry.pid for entry in status.read(settings)]
             until(lambda: is_all_there(asyncio.run(latest(settings))), SEEN_WITHIN_S)
+            until(lambda: _a_shopper_is_told(settings), SEEN_WITHIN_S)
             assert {entry.restarts for entry in status.read(settings)} == {0}
             demo.send_signal(signal.SIGINT)
             assert demo.wait(STOPPED_WITHIN_S) == 0
             assert not [pid for pid in pids if pid and psutil.pid_exists(pid)]
         finally:
             demo.kill()
+
+
+def _a_shopper_is_told(settings: Settings) -> bool:
+    """As they confirmed their address."""
+    with urlopen(f"{settings.url('catcher')}/messages", timeout=10) as answer:
+        messages = json.load(answer)["data"]
+    return any(m["to"].startswith("shopper-") and m["subject"].startswith("You paid") for m in messages)
 
 
 def _all_ready(settings: Settings) -> bool:
