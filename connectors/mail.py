@@ -57,7 +57,7 @@ class Mailer:
 
     def __init__(self, server: MailServer) -> None:
         """Connects with the first mail."""
-        self._server, self._idle = server, list[SMTP]()
+        self._server, self._idle, self._in_use = server, list[SMTP](), set[SMTP]()
         self._room = asyncio.Semaphore(server.connections)
 
     async def send(self, mail: Mail) -> None:
@@ -68,6 +68,7 @@ class Mailer:
         message = build(mail, self._server.sender)
         async with self._room:
             smtp = self._idle.pop() if self._idle else _client(self._server)
+            self._in_use.add(smtp)
             try:
                 if not smtp.is_connected:
                     await _connect(smtp)
@@ -81,6 +82,9 @@ class Mailer:
                 if answer is None or answer.code == CLOSING:
                     smtp.close()  # its protocol state is unknown: the next mail connects anew
                 raise _not_delivered(error, answer) from None
+            except asyncio.CancelledError:
+                smtp.close()  # in the middle of a mail: its answer would be taken for that to the next one
+                raise
             finally:
                 self._put_back(smtp)
 
@@ -91,7 +95,16 @@ class Mailer:
         for smtp in self._idle:
             smtp.close()
 
+    def break_off(self) -> None:
+        """Close the connections of the mails that are being sent: cancelled ones may not end for seconds.
+
+        `wait_for` of Python 3.11, which aiosmtplib uses, can lose a cancellation.
+        """
+        for smtp in self._in_use:
+            smtp.close()
+
     def _put_back(self, smtp: SMTP) -> None:
+        self._in_use.discard(smtp)
         if smtp.is_connected and len(self._idle) < KEPT:
             self._idle.append(smtp)
         else:

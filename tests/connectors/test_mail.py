@@ -27,6 +27,7 @@ class Postbox:
         self.recipients = set[str]()
         self.recipient = self.sender = "250 OK"
         self.data = "250 OK"
+        self.hangs = False
         self.hung_up = asyncio.Event()
 
     async def handle_EHLO(  # noqa: N802
@@ -45,6 +46,8 @@ class Postbox:
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[Any]
     ) -> str:
+        if self.hangs:
+            await asyncio.sleep(60)
         if self.recipient.startswith("250"):
             envelope.rcpt_tos.append(address)
             self.recipients.add(address)
@@ -131,6 +134,16 @@ async def test_4xx_is_for_later_and_5xx_is_final(
     postbox.recipient = postbox.data = "250 OK"
     await mailer.send(MAIL)
     assert len(postbox.mails) == 1
+
+
+async def test_a_mail_that_is_broken_off_spoils_no_other_one(postbox: Postbox, mailer: Mailer) -> None:
+    postbox.hangs = True
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await mailer.send(MAIL)
+    postbox.hangs = False
+    await mailer.send(MAIL)
+    assert (len(postbox.mails), postbox.connections) == (1, 2)
 
 
 async def test_a_mailbox_that_refuses_costs_no_connection(postbox: Postbox, mailer: Mailer) -> None:
