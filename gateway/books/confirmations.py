@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Index, bindparam, delete, null, select, updat
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, struct_of, table_of
 
+SENDS_MAX = 1_000_000
 GUESSES_MAX = 5  # of a code of six digits; then a new one is needed
 
 ConfirmedChannel = Literal["email", "sms"]
@@ -71,9 +72,19 @@ _forget = Statement(delete(confirmations).where(_this))
 _forget_all = Statement(delete(confirmations).where(_c.account_id == bindparam("of_account_id")))
 _due = Statement(
     select(confirmations)
-    .where(_c.channel == bindparam("of_channel"), _is_waiting, _c.due_at <= bindparam("now"))
+    .where(
+        _c.channel == bindparam("of_channel"),
+        _is_waiting,
+        _c.due_at <= bindparam("now"),
+        _c.sends.between(bindparam("least_often"), bindparam("most_often")),
+    )
     .order_by(_c.due_at)
     .limit(bindparam("most"))
+)
+_release = Statement(
+    update(confirmations)
+    .where(_c.channel == bindparam("of_channel"), _is_waiting, _c.due_at > bindparam("now"))
+    .values(due_at=bindparam("now"))
 )
 _begin = Statement(
     update(confirmations)
@@ -113,9 +124,16 @@ def forget_all(conn: Connection, account_id: str) -> None:
     _forget_all(conn, of_account_id=account_id)
 
 
-def due(conn: Connection, channel: ConfirmedChannel, now: int, most: int) -> list[ConfirmationRow]:
-    """The messages of a channel that are due, the longest first."""
-    return [struct_of(ConfirmationRow, row) for row in _due(conn, of_channel=channel, now=now, most=most)]
+def due(conn: Connection, channel: ConfirmedChannel, now: int, most: int, *, tried: bool) -> list[ConfirmationRow]:
+    """The messages of a channel that are due, the longest first: those that were tried before, or the others."""
+    least_often, most_often = (1, SENDS_MAX) if tried else (0, 0)
+    found = _due(conn, of_channel=channel, now=now, most=most, least_often=least_often, most_often=most_often)
+    return [struct_of(ConfirmationRow, row) for row in found]
+
+
+def release(conn: Connection, channel: ConfirmedChannel, now: int) -> None:
+    """All messages of a channel are due at `now`: nobody has any of them in hand."""
+    _release(conn, of_channel=channel, now=now)
 
 
 def begin(conn: Connection, row: ConfirmationRow, lease_until: int) -> bool:

@@ -6,9 +6,11 @@ provider has it. What was asked for anew meanwhile, or of an address that was ch
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn, TypeVar, assert_never
 
 import structlog
+from sqlalchemy import Connection
 
 from connectors.delivery import DeliveryRefused, TryLater
 from connectors.mail import Mail, Mailer
@@ -20,11 +22,11 @@ from gateway.identity.confirmation_messages import confirmation_mail, confirmati
 from gateway.identity.confirmations import ConfirmationRules, unconfirmed
 from schemas.times import steady_micros
 
-AT_ONCE = 8  # messages of a channel
+AT_ONCE = 64  # messages of a channel; half of them may have failed before: whoever hangs holds up nobody new
 LOOKS_EVERY_S = 5.0  # for what is due again; what is new is told
 TRIED_FOR_S = 30.0  # one message: longer than the channels' own timeouts
 LEASE_US = 60_000_000  # then it is sent again: whoever had it is gone
-PAUSE_US = 1_000_000  # after the first try in vain, twice as long after each further one
+PAUSE_US = 1_000_000  # after the first try in vain, four times as long after each further one
 PAUSE_MAX_US = 300_000_000
 FAILED_PAUSE_S = 1.0
 
@@ -51,13 +53,7 @@ class ConfirmationSender:
         """Send what is due, for as long as the gateway runs; neither channel waits for the other."""
         async with asyncio.TaskGroup() as tasks:
             for channel in CONFIRMED_CHANNELS:
-                tasks.create_task(self._run(channel))
-
-    async def send_due(self, channel: ConfirmedChannel) -> int:
-        """Try some of the messages of a channel that are due; how many."""
-        due = await self._books.read(confirmations.due, channel, steady_micros(), AT_ONCE)
-        await asyncio.gather(*[self._send(row) for row in due])
-        return len(due)
+                tasks.create_task(self._run(channel, tasks))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -65,23 +61,57 @@ class ConfirmationSender:
             if client:
                 await client.close()
 
-    async def _run(self, channel: ConfirmedChannel) -> NoReturn:
-        while True:
-            self._woken[channel].clear()
-            try:
-                if await self.send_due(channel) == AT_ONCE:
-                    continue
-            except Exception:
-                log.exception("confirmations.failed", channel=channel)
-                await asyncio.sleep(FAILED_PAUSE_S)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOKS_EVERY_S):
-                    await self._woken[channel].wait()
+    async def _run(self, channel: ConfirmedChannel, tasks: asyncio.TaskGroup) -> NoReturn:
+        running: dict[bool, int] = {False: 0, True: 0}  # by whether they were tried before
+        await self._release(channel)
+        try:
+            while True:
+                self._woken[channel].clear()
+                for tried in running:
+                    for row in await self._due(channel, tried, AT_ONCE // 2 - running[tried]):
+                        running[tried] += 1
+                        task = tasks.create_task(self._try(row))
+                        task.add_done_callback(partial(self._ended, channel, running, tried))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOKS_EVERY_S):
+                        await self._woken[channel].wait()
+        finally:
+            if channel == "email" and self._mailer:
+                self._mailer.break_off()
+
+    async def _release(self, channel: ConfirmedChannel) -> None:
+        """What the process before had in hand is due at once; where that fails, once its lease is over."""
+        try:
+            await self._books.write(confirmations.release, channel, steady_micros())
+        except Exception:
+            log.exception("confirmations.failed", channel=channel)
+
+    async def _due(self, channel: ConfirmedChannel, tried: bool, room: int) -> list[ConfirmationRow]:
+        """The messages to try now, taken so that nobody else does."""
+        if room <= 0:
+            return []
+        try:
+            return await self._books.write(_begin_due, channel, tried, room)
+        except Exception:
+            log.exception("confirmations.failed", channel=channel)
+            await asyncio.sleep(FAILED_PAUSE_S)
+            return []
+
+    def _ended(
+        self, channel: ConfirmedChannel, running: dict[bool, int], tried: bool, _task: "asyncio.Task[None]"
+    ) -> None:
+        running[tried] -= 1
+        self._woken[channel].set()
+
+    async def _try(self, row: ConfirmationRow) -> None:
+        """Send one message; what fails here too is due again once its lease is over."""
+        try:
+            await self._send(row)
+        except Exception:
+            log.exception("confirmations.failed", channel=row.channel)
 
     async def _send(self, row: ConfirmationRow) -> None:
         """Send one message, and note what became of it."""
-        if not await self._books.write(confirmations.begin, row, steady_micros() + LEASE_US):
-            return
         locale = await self._locale(row)
         if locale is None or row.expires_at <= steady_micros():
             await self._books.write(confirmations.end, row)
@@ -122,8 +152,15 @@ class ConfirmationSender:
                 assert_never(row.channel)
 
 
+def _begin_due(conn: Connection, channel: ConfirmedChannel, tried: bool, most: int) -> list[ConfirmationRow]:
+    """Take messages that are due, each as it was before."""
+    now = steady_micros()
+    due = confirmations.due(conn, channel, now, most, tried=tried)
+    return [row for row in due if confirmations.begin(conn, row, now + LEASE_US)]
+
+
 def _pause_us(sends: int) -> int:
-    return min(PAUSE_US << min(sends, 20), PAUSE_MAX_US)
+    return min(PAUSE_US << 2 * min(sends, 10), PAUSE_MAX_US)
 
 
 def _client(client: C | None) -> C:
