@@ -25,7 +25,7 @@ from schemas.ids import new_id
 from schemas.notifications import Channel
 from schemas.times import from_micros, now_micros, steady_micros
 
-LIFETIME_US = HOUR_US  # of a token or code (OWASP ASVS 5.0, 6.5.5: ten minutes for codes; a mail may take longer)
+LIFETIME_US = HOUR_US  # of a token or code: a mailbox that greylists may take a quarter of it
 SEED_BYTES = 32
 CODES = 1_000_000
 DAY = timedelta(days=1)
