@@ -6,6 +6,7 @@ import msgspec
 from quart import Blueprint
 
 from gateway.books.confirmations import ConfirmedChannel
+from gateway.free_text import of_class
 from gateway.identity import confirmations
 from gateway.identity.confirmations import ConfirmationInvalid
 from gateway.web.call import Call, Reply
@@ -17,13 +18,13 @@ blueprint = Blueprint("confirmations", __name__)
 class EmailConfirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The newest token that was mailed, good once and for an hour."""
 
-    token: Annotated[str, msgspec.Meta(max_length=128)]
+    token: Annotated[str, msgspec.Meta(max_length=128, extra=of_class("unstored"))]
 
 
 class PhoneConfirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The newest code that was sent by SMS, good once, for an hour, and for five tries."""
 
-    code: Annotated[str, msgspec.Meta(max_length=16)]
+    code: Annotated[str, msgspec.Meta(max_length=16, extra=of_class("unstored"))]
 
 
 class ConfirmationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

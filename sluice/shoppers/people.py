@@ -20,7 +20,7 @@ LABEL_AFTER_S = 30.0  # how long it takes until somebody knows whether a payment
 SHIP_AFTER_S = (2.0, 6.0)  # how long it takes until something that was ordered is sent, or the next part of it
 RETURN_AFTER_S = (5.0, 20.0)
 MAIL_WITHIN_S = 10.0
-CONFIRMATION = re.compile(r"^Confirmation: (\S+)$", re.MULTILINE)
+CONFIRMATION = re.compile(r"^Confirmation: (\S+)", re.MULTILINE)
 FORM_ACTION = re.compile(r'<form[^>]* action="([^"]+)"')
 
 PaymentDocument = dict[str, Any]
