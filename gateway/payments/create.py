@@ -1,7 +1,6 @@
 """Creating a payment: what a client asks for, checked, the row it becomes, and its way to an answer."""
 
 import hashlib
-import ipaddress
 from collections.abc import Iterator
 from datetime import datetime
 from secrets import token_urlsafe
@@ -11,6 +10,7 @@ import iptocc
 import msgspec
 from sqlalchemy import Connection
 
+from gateway.addresses import canonical, network_of
 from gateway.books import accounts
 from gateway.books.cards import CardRow, select_card
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, select_answer
@@ -139,6 +139,7 @@ async def create(runtime: Runtime, request: KeyedRequest, asked: NewPayment, pay
 def row_of(asked: NewPayment, payer: Payer, card: CardRow | None, key: bytes, prints: Prints) -> PaymentRow:
     """The row of a new payment; `key` makes the hashes of address and device, `prints` the card's instrument."""
     created = now_micros()
+    ip = canonical(payer.ip) if payer.ip else None
     return PaymentRow(
         id=new_id("pay"),
         stream_key=prints.instrument(card.fingerprint) if card else payer.account_id,
@@ -159,8 +160,8 @@ def row_of(asked: NewPayment, payer: Payer, card: CardRow | None, key: bytes, pr
         metadata=msgspec.json.encode(asked.metadata).decode() if asked.metadata else None,
         return_url=asked.return_url,
         return_nonce=None if card else token_urlsafe(24),
-        country=iptocc.country_code(payer.ip) if payer.ip else None,
-        ip_hash=_keyed_hash(key, "ip", payer.ip),
+        country=iptocc.country_code(ip) if ip else None,
+        ip_hash=_keyed_hash(key, "ip", network_of(ip) if ip else None),
         device_hash=_keyed_hash(key, "device", asked.device.id if asked.device else None),
         traceparent=payer.traceparent,
         occurred_at=to_micros(asked.occurred_at) if asked.occurred_at else created,
@@ -179,21 +180,13 @@ def _wrong_fields(asked: NewPayment) -> Iterator[FieldError]:
         yield FieldError("$.processor", "This processor does not take this payment method.")
     if asked.occurred_at is not None and not EPOCH <= asked.occurred_at <= now() + AHEAD_MAX:
         yield FieldError("$.occurred_at", "Before 1970, or more than five minutes ahead.")
-    if asked.device and asked.device.ip and not _is_address(asked.device.ip):
+    if asked.device and asked.device.ip and canonical(asked.device.ip) is None:
         yield FieldError("$.device.ip", "Not an IP address.")
 
 
 def _asked_of(asked: NewPayment) -> list[ProcessorName]:
     able = able_to(asked.method())
     return [asked.processor] if asked.processor in able else able
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _find(conn: Connection, request: KeyedRequest, asked: NewPayment, payer_id: str) -> Named | IdempotentAnswer:

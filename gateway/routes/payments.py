@@ -80,7 +80,7 @@ async def create_payment(call: Call[NewPayment, None]) -> Reply:
 def _payers_ip(call: Call[NewPayment, None], *, imports: bool) -> str | None:
     """A customer pays from the address of the connection, whatever the body says; others tell their payer's."""
     if call.caller.role == "customer" and not imports:
-        return call.ip
+        return call.ip or None
     return call.body.device.ip if call.body.device else None
 
 

@@ -27,6 +27,7 @@ MAY_IMPORT = {
 # its own, of which the gateway knows the client.
 GATEWAY_LAYERS = (
     {
+        "addresses",
         "decline_times",
         "euro_rates",
         "free_text",
