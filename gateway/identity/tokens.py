@@ -76,6 +76,10 @@ class AccessTokens:
         }
         return jwt.encode({"alg": ALGORITHM, "kid": self._kid, "typ": "at+jwt"}, claims, self._key)
 
+    def remembers(self, token: str) -> bool:
+        """Whether its signature was checked already."""
+        return hash_secret(token) in self._verified
+
     def verify(self, token: str) -> Claims:
         """The claims of a token that we signed and that has not expired. Raises `NotAuthenticated`."""
         digest = hash_secret(token)  # the cache holds no token that could be used

@@ -1,6 +1,6 @@
 """One request: who asks, what it is once it is checked, and the reply to it."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from typing import Any, Generic, Literal, TypeVar
 
@@ -17,6 +17,7 @@ from gateway.runtime import Runtime
 BodyT = TypeVar("BodyT", covariant=True)
 QueryT = TypeVar("QueryT", covariant=True)
 
+PIECE = 64 * 1024  # bytes; a client that does not read holds up so much, not the whole body
 REPLAYED = {"Idempotent-Replayed": "true"}
 
 
@@ -37,13 +38,15 @@ class Caller(msgspec.Struct, frozen=True):
 NOBODY = Caller("", "nobody", frozenset())  # the caller of a public route
 
 
-async def identify(runtime: Runtime, authorization: list[str]) -> Caller:
-    """The caller behind the bearer token of one Authorization header, as the books know them now.
-
-    Raises `NotAuthenticated`.
-    """
+def bearer_token(authorization: list[str]) -> str:
+    """The token of the one Authorization header (RFC 6750 §2.1); empty where it has none, or there are more."""
     kind, _, token = (authorization[0] if len(authorization) == 1 else "").partition(" ")
-    if kind.lower() != "bearer" or not token:
+    return token if kind.lower() == "bearer" else ""
+
+
+async def identify(runtime: Runtime, token: str) -> Caller:
+    """The caller behind a bearer token, as the books know them now. Raises `NotAuthenticated`."""
+    if not token:
         raise NotAuthenticated
     claims = runtime.tokens.verify(token)
     return await (_account(runtime, claims) if claims.sid else _service(runtime, claims))
@@ -69,9 +72,10 @@ async def _service(runtime: Runtime, claims: Claims) -> Caller:
 class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):
     """One request, checked. `caller` is `NOBODY` on public routes; `body` and `query` are of the declared types.
 
-    `path` is that of its URL. `key` is the Idempotency-Key, `fingerprint` what makes a repeat of it the same
-    request (empty without key). `only_looks`: it must change nothing, whatever its route does (RFC 9110 §9.2.1):
-    HEAD, or what a browser fetches ahead or as a part of a page.
+    `path` is that of its URL. `ip` is canonical, empty where the connection has none. `key` is the
+    Idempotency-Key, `fingerprint` what makes a repeat of it the same request (empty without key). `only_looks`: it
+    must change nothing, whatever its route does (RFC 9110 §9.2.1): HEAD, or what a browser fetches ahead or as a
+    part of a page.
     """
 
     runtime: Runtime
@@ -116,8 +120,11 @@ def replied(answer: IdempotentAnswer, *, replayed: bool = False) -> Reply:
 
 
 def respond(reply: Reply) -> Response:
-    """A reply as Quart sends it."""
-    response = Response(reply.encoded(), reply.status, content_type=JSON)
+    """A reply as Quart sends it: a large body piece by piece, as its client reads it."""
+    body = reply.encoded()
+    response = Response(_pieces(body) if len(body) > PIECE else body, reply.status, content_type=JSON)
+    if len(body) > PIECE:
+        response.content_length = len(body)
     if reply.body is None:
         del response.headers["Content-Type"]
     if reply.status == HTTPStatus.NO_CONTENT:
@@ -125,6 +132,11 @@ def respond(reply: Reply) -> Response:
     for name, value in reply.headers.items():
         response.headers[name] = value
     return response
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), PIECE):
+        yield body[start : start + PIECE]
 
 
 def refuse(problem: Problem) -> Response:

@@ -9,12 +9,14 @@ import msgspec
 from quart import Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
+from gateway.addresses import canonical, network_of
 from gateway.identity.tokens import NotAuthenticated
 from gateway.problems import Code, Problem
+from gateway.rate_limits import Spent
 from gateway.refusals import FieldError, InvalidFields
 from gateway.roles import STAFF
 from gateway.runtime import Runtime, current_runtime
-from gateway.web.call import NOBODY, Call, Caller, Reply, identify, respond
+from gateway.web.call import NOBODY, Call, Caller, Reply, bearer_token, identify, respond
 from gateway.web.idempotent import KeyRule, answer_once, fingerprint, material, read_key
 from gateway.web.request_body import BodyDecoder, convert, parse
 
@@ -66,8 +68,9 @@ def endpoint(
 ) -> Callable[[Callable[Concatenate[Call[B, Q], ...], Answering]], View]:
     """Declare a route; below it stands `async def handler(call: Call[Body, Query], *path) -> Reply`.
 
-    Checked in this order: authentication, rate limit, scope, body, query, Idempotency-Key. `answers`: status to
-    type (None: no body). `codes`: the problems it may answer with beyond those that follow from its rules.
+    Checked in this order: authentication, rate limit, scope, body, query, Idempotency-Key; before all of them,
+    where a signature would have to be checked, how many bad tokens the address sent. `answers`: status to type
+    (None: no body). `codes`: the problems it may answer with beyond those that follow from its rules.
     `idempotency`: "accepted" replays the first answer to a key; "required" leaves the claim to the handler.
     Variables of the path are passed in the URL's order. What runs under a key goes on when its client hangs up.
     `first` is awaited before the key is looked at: what it raises is told whatever that key was answered.
@@ -97,8 +100,8 @@ def endpoint(
 
 
 async def _checked(rules: Rules, decoder: BodyDecoder | None, runtime: Runtime) -> Call[Any, Any]:
-    ip = request.remote_addr or ""
-    caller = await _admit(rules, runtime, ip)
+    ip = canonical(request.remote_addr or "") or ""
+    caller = await _admit(rules, runtime, network_of(ip))
     document, decoded = None, None
     if decoder:
         raw = await _raw() or (b"{}" if rules.body_optional else b"")
@@ -124,14 +127,17 @@ def _query(kind: type[Any]) -> dict[str, str]:
     return {name: values[0] for name, values in given.items()}
 
 
-async def _admit(rules: Rules, runtime: Runtime, ip: str) -> Caller:
+async def _admit(rules: Rules, runtime: Runtime, network: str) -> Caller:
     if rules.scope is None:
-        spend(runtime, rules.limit, ip)
+        spend(runtime, rules.limit, network)
         return NOBODY
+    token = bearer_token(request.headers.getlist("Authorization"))
+    if not runtime.tokens.remembers(token):  # its signature would have to be checked, which costs the most
+        _refuse_early(runtime.rate_limits.look("refused", network, monotonic()))
     try:
-        caller = await identify(runtime, request.headers.getlist("Authorization"))
+        caller = await identify(runtime, token)
     except NotAuthenticated:
-        spend(runtime, "refused", ip)
+        spend(runtime, "refused", network)
         raise
     spend(runtime, caller.limit_class or rules.limit, caller.account_id)
     if rules.scope not in caller.scopes:
@@ -145,7 +151,10 @@ def spend(runtime: Runtime, limit: str | None, key: str) -> None:
     """Take one request of `key` off a limit (None: unlimited). Raises the problem `rate_limited`."""
     if limit is None:
         return
-    spent = runtime.rate_limits.spend(limit, key, monotonic())
+    _refuse_early(runtime.rate_limits.spend(limit, key, monotonic()))
+
+
+def _refuse_early(spent: Spent) -> None:
     if spent.retry_after_s:
         raise Problem("rate_limited", retry_after_s=spent.retry_after_s, headers=spent.headers())
 

@@ -21,6 +21,7 @@ from gateway.web.openapi import codes_of
 from tests.gateway.databases import Databases, Kind, run_in_greenlet
 
 VAULT_WITHIN_S = 60
+LOOPBACK = "127.0.0.1"
 NO_KAFKA = "localhost:1"  # nobody listens there
 PASSWORD = "correct horse battery"
 PEOPLE = ("customer", "merchant", "analyst", "admin", "replay")
@@ -53,25 +54,15 @@ class Gateway:
         self._tokens: dict[str, str] = {}
 
     async def ask(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        who: str | None = None,
-        address: str = "<local>",
-        **headers: str,
+        self, method: str, path: str, body: Any = None, who: str | None = None, ip: str = LOOPBACK, **headers: str
     ) -> Answer:
-        """Send a request from `address`; a `body` that is not bytes goes as JSON.
-
-        `traceparent=…` becomes a header.
-        """
+        """Send a request from `ip`; a `body` that is not bytes goes as JSON. `traceparent=…` becomes a header."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if who:
             sent["Authorization"] = f"Bearer {await self.token(who)}"
         data = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
-        response = await self.app.test_client().open(
-            path, method=method, data=data, headers=sent, scope_base={"client": (address, 1)}
-        )
+        client = self.app.test_client(use_cookies=False)
+        response = await client.open(path, method=method, data=data, headers=sent, scope_base={"client": (ip, 1)})
         answer = Answer(response.status_code, await response.get_data(as_text=False), response.headers)
         self._check_declared(method, path, answer)
         return answer
@@ -102,9 +93,9 @@ class Gateway:
             self._tokens[who] = (await self.log_in(f"{who}@example.com")).json["access_token"]
         return self._tokens[who]
 
-    async def log_in(self, email: str, password: str = SEED_PASSWORD) -> Answer:
-        """What a login is answered."""
-        return await self.ask("POST", "/v1/login", {"email": email, "password": password})
+    async def log_in(self, email: str, password: str = SEED_PASSWORD, **more: str) -> Answer:
+        """What a login is answered; `more` as in `ask`."""
+        return await self.ask("POST", "/v1/login", {"email": email, "password": password}, **more)
 
     async def sign_up(self, email: str = "", **fields: str) -> str:
         """A new customer's access token."""

@@ -48,13 +48,61 @@ def test_keys_and_classes_are_apart() -> None:
     assert spent.spend("default", "a", 0.0).retry_after_s == 0
 
 
-def test_the_longest_unused_key_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limits, "KEYS_MAX", 2)
+def test_who_spent_their_burst_gets_no_new_one_by_bringing_fifty_thousand_keys() -> None:
     spent = RateLimits()
-    for key in ("a", "a", "b", "a", "c"):
-        spent.spend("small", key, 0.0)
-    assert spent.spend("small", "a", 0.0).retry_after_s == 1  # used again after b: still known
-    assert spent.spend("small", "b", 0.0).remaining == 2
+    for _ in range(3):
+        spent.spend("small", "a", 0.0)
+    for number in range(50_000):
+        spent.spend("small", f"flood {number}", 0.1)
+    assert spent.spend("small", "a", 0.1).retry_after_s == 1
+    assert len(spent._cells["small"]._whole_at) <= rate_limits.KEYS_MAX + SMALL.shared
+
+
+def test_a_flood_of_keys_in_one_class_changes_nothing_in_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "KEYS_MAX", 10)
+    spent = RateLimits()
+    for _ in range(3):
+        spent.spend("small", "a", 0.0)
+    for number in range(100):
+        spent.spend("login", f"flood {number}", 0.1)
+    assert spent.spend("small", "a", 0.1).retry_after_s == 1
+    assert spent.spend("small", "b", 0.1).remaining == 2
+
+
+def test_keys_beyond_a_full_table_share_one_limit_and_logins_fail_safe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "KEYS_MAX", 10)
+    spent = RateLimits()
+    admitted = sum(spent.spend("small", f"key {number}", 0.0).retry_after_s == 0 for number in range(1_000))
+    assert admitted == 10 + SMALL.burst
+
+
+def test_payers_beyond_a_full_table_pay_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "KEYS_MAX", 10)
+    spent = RateLimits()
+    for number in range(10):
+        spent.spend("payments", f"flood {number}", 0.0)
+    spent_all = [spent.spend("payments", "one of the flood", 0.0).retry_after_s for _ in range(2_000)]
+    assert spent_all[-1] > 0
+    honest = [spent.spend("payments", f"payer {number}", 0.0).retry_after_s for number in range(1_000)]
+    assert honest.count(0) > 980  # a few share a cell with the flood
+
+
+def test_a_full_table_is_empty_again_once_its_bursts_are_whole() -> None:
+    spent = RateLimits()
+    for number in range(rate_limits.KEYS_MAX):
+        spent.spend("small", f"flood {number}", 0.0)
+    for number in range(100):
+        spent.spend("small", f"later {number}", 10.0)
+    assert len(spent._cells["small"]._whole_at) == rate_limits.KEYS_MAX - 100
+    assert "later 99" in spent._cells["small"]._whole_at
+
+
+def test_a_look_spends_nothing() -> None:
+    spent = RateLimits()
+    assert [spent.look("small", "a", 0.0).remaining for _ in range(9)] == [2] * 9
+    for _ in range(3):
+        spent.spend("small", "a", 0.0)
+    assert spent.look("small", "a", 0.0).retry_after_s == 1
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60))

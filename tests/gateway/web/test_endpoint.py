@@ -220,10 +220,40 @@ async def test_services_and_staff_have_limits_of_their_own(
     assert [(await running.ask("GET", "/v1/me", who="customer")).status for _ in range(3)] == [200, 200, 429]
 
 
+async def test_forged_tokens_are_limited_before_their_signature_is_checked(
+    running: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the /64; a token that was good before passes, for its signature is known."""
+    monkeypatch.setitem(LIMITS, "refused", RateLimit(per_second=0.01, burst=3))
+    token, checked = await running.token("customer"), []
+    verify = running.runtime.tokens._verify_signature
+    monkeypatch.setattr(running.runtime.tokens, "_verify_signature", lambda *a: checked.append(a) or verify(*a))
+    here, elsewhere = "2001:db8:1:2::1", "2001:db8:1:3::1"
+    assert (await running.ask("GET", "/v1/me", who=token, ip=here)).status == 200
+    flood = [running.ask("GET", "/v1/me", who=forged(token, n), ip=f"2001:db8:1:2::{n}") for n in range(50)]
+    statuses = [answer.status for answer in await asyncio.gather(*flood)]
+    assert (statuses.count(401), statuses.count(429), len(checked)) == (3, 47, 1 + 3)
+    assert (await running.ask("GET", "/v1/me", who=token, ip=here)).status == 200
+    assert (await running.ask("GET", "/v1/me", who=forged(token, 99), ip=elsewhere)).status == 401
+
+
+def forged(token: str, number: int) -> str:
+    """The token with another signature."""
+    head, claims, _ = token.split(".")
+    return f"{head}.{claims}.{number:086d}"
+
+
+async def test_public_routes_are_limited_by_the_64(running: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LIMITS, "public", RateLimit(per_second=0.01, burst=2))
+    answers = [await running.ask("GET", "/oauth/jwks", ip=f"2001:db8::{n}:1") for n in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert (await running.ask("GET", "/oauth/jwks", ip="2001:db8:0:1::1")).status == 200
+
+
 async def test_requests_without_a_good_token_are_limited_by_address(
     running: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LIMITS, "refused", RateLimit(per_second=0.01, burst=2))
     statuses = [(await running.ask("GET", "/v1/me", who="nonsense")).status for _ in range(3)]
     assert statuses == [401, 401, 429]
-    assert (await running.ask("GET", "/v1/me", who="customer")).status == 200
+    assert (await running.ask("GET", "/v1/me", who="customer", ip="192.0.2.1")).status == 200
