@@ -29,6 +29,7 @@ from gateway.events.outbox_relay import OutboxRelay
 from gateway.events.verdict_inbox import VerdictInbox
 from gateway.identity.confirmation_sender import ConfirmationSender
 from gateway.identity.confirmations import ConfirmationAsked, ConfirmationRules
+from gateway.identity.login_tries import LoginTries
 from gateway.identity.passwords import Passwords
 from gateway.identity.tokens import AccessTokens
 from gateway.log_lines import LogLine, LogLines
@@ -68,6 +69,7 @@ class Runtime:
     passwords: Passwords
     confirmation_rules: ConfirmationRules
     confirmation_sender: ConfirmationSender
+    login_tries: LoginTries
     key: bytes
     metrics: CollectorRegistry
     request_metrics: RequestMetrics
@@ -158,6 +160,7 @@ def _wired(
         confirmation_sender=ConfirmationSender(
             books, rules, _if_secret(channels.mailer), _if_secret(channels.texter)
         ),
+        login_tries=LoginTries(books),
         metrics=registry,
         request_metrics=RequestMetrics(registry),
         processor_metrics=ProcessorMetrics(registry),

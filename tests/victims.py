@@ -28,6 +28,7 @@ GATEWAY = (
     "outbox marks",
     "outbox sweep",
     "passwords",
+    "passwords of known callers",
     "pruning",
     "recovery",
     "relay",

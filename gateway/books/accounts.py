@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, UniqueConstraint, bindparam, case, insert, null, select, update
+from sqlalchemy import Connection, Table, UniqueConstraint, bindparam, case, insert, null, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.books.sql import Statement
@@ -19,6 +19,21 @@ class EmailTaken(Refusal):
     """An account with this e-mail address exists."""
 
 
+class Tries(msgspec.Struct, frozen=True):
+    """Wrong passwords since the last right one, and until when (steady clock) no more are taken."""
+
+    failures: int = 0
+    locked_until: int = 0
+
+    def are_locked(self, now: int) -> bool:
+        """Whether, at `now` (steady clock), no password is taken, and none counts."""
+        return self.locked_until > now
+
+    def are_used_up(self, now: int) -> bool:
+        """Whether not even the right password helps any more."""
+        return self.are_locked(now) or self.failures >= FAILURES_MAX
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `accounts`; times in microseconds UTC, `locked_until` by the steady clock.
 
@@ -26,7 +41,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     `email_key`: the address without case, one account per mailbox. `new_email`: takes the place of `email` once it
     is confirmed. `password_hash`: null where nobody can log in. `phone`: E.164. JSON: `preferences` (kind of
     notification to channels), `quiet_hours` ({start, end}), `return_origins` (where a payer may be sent back to).
-    `failures`: wrong passwords since the last right one.
+    `failures`: wrong passwords since the last right one, of callers whom the account does not know
+    (`known_callers`).
     """
 
     id: str
@@ -67,6 +83,16 @@ ERASED_VALUES: dict[str, str | None] = {  # what erasure leaves of a person
     "preferences": "{}",
     "quiet_hours": None,
 }
+
+
+def one_failure_more(table: Table) -> dict[str, Any]:
+    """The values of an UPDATE that counts a wrong password; the last one allowed locks until `lock_until`."""
+    is_last = table.c.failures + 1 >= FAILURES_MAX
+    return {
+        "failures": case((is_last, 0), else_=table.c.failures + 1),
+        "locked_until": case((is_last, bindparam("lock_until")), else_=table.c.locked_until),
+    }
+
 
 _columns = accounts.c
 _insert = Statement(insert(accounts))
@@ -126,15 +152,9 @@ _confirm_phone = Statement(
     )
     .values(phone_confirmed_at=bindparam("now"), updated_at=bindparam("now"))
 )
+_tries = Statement(select(_columns.failures, _columns.locked_until).where(_columns.id == bindparam("account_id")))
 _count_failure = Statement(
-    update(accounts)
-    .where(_columns.id == bindparam("of_account_id"))
-    .values(
-        failures=case((_columns.failures + 1 >= FAILURES_MAX, 0), else_=_columns.failures + 1),
-        locked_until=case(
-            (_columns.failures + 1 >= FAILURES_MAX, bindparam("lock_until")), else_=_columns.locked_until
-        ),
-    )
+    update(accounts).where(_columns.id == bindparam("of_account_id")).values(one_failure_more(accounts))
 )
 _forget_failures = Statement(
     update(accounts)
@@ -201,16 +221,22 @@ def confirm_phone(conn: Connection, account_id: str, number: str, now: int) -> b
     return _confirm_phone(conn, of_account_id=account_id, address=number, now=now).rowcount == 1
 
 
-def count_failure(conn: Connection, account_id: str, now: int) -> None:
-    """Count a wrong password; the tenth locks the account for 30 minutes from `now` (steady clock).
+def tries(conn: Connection, account_id: str) -> Tries:
+    """The wrong passwords of callers whom the account does not know; none where there is no account."""
+    row = _tries(conn, account_id=account_id).first()
+    return Tries(*row) if row else Tries()
 
-    One UPDATE, so none is lost.
+
+def count_failure(conn: Connection, account_id: str, now: int) -> None:
+    """Count a wrong password of an unknown caller; the tenth locks all of them out.
+
+    For 30 minutes from `now` (steady clock). One UPDATE, so none is lost.
     """
     _count_failure(conn, of_account_id=account_id, lock_until=now + LOCK_US)
 
 
 def forget_failures(conn: Connection, account_id: str, now: int) -> bool:
-    """The right password was given: False where the account is locked at `now` (steady clock)."""
+    """An unknown caller gave the right password: False where they are locked out at `now` (steady clock)."""
     return _forget_failures(conn, of_account_id=account_id, now=now).rowcount == 1
 
 

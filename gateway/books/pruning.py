@@ -16,6 +16,7 @@ from gateway.books.caps import caps
 from gateway.books.confirmations import confirmations
 from gateway.books.engine import Books
 from gateway.books.idempotency import idempotency_keys
+from gateway.books.known_callers import known_callers
 from gateway.books.lookalikes import lookalikes
 from gateway.books.outbox import outbox
 from gateway.books.recipients import recipients
@@ -67,7 +68,8 @@ def _before(column: Column[Any]) -> Any:
     return bindparam("before", type_=column.type)
 
 
-_keys, _tokens, _of_day, _sent_on = idempotency_keys.c, refresh_tokens.c, caps.c.day, lookalikes.c.day
+_keys, _tokens, _known = idempotency_keys.c, refresh_tokens.c, known_callers.c
+_of_day, _sent_on = caps.c.day, lookalikes.c.day
 PRUNABLES = {
     "idempotency_keys": _prunable(
         idempotency_keys, _keys.status.is_not(None) & (_keys.created_at <= _before(_keys.created_at)), ("", "")
@@ -75,6 +77,7 @@ PRUNABLES = {
     "outbox": _prunable(outbox, outbox.c.published_at <= _before(outbox.c.published_at), (0,), by_age=True),
     "refresh_tokens": _prunable(refresh_tokens, _tokens.expires_at <= _before(_tokens.expires_at), (b"",)),
     "sessions": _prunable(sessions, ~exists().where(_tokens.session_id == sessions.c.id), ("",)),
+    "known_callers": _prunable(known_callers, _known.expires_at <= _before(_known.expires_at), (b"",)),
     "caps": _prunable(caps, _of_day < _before(_of_day), ("", "")),
     "lookalikes": _prunable(lookalikes, _sent_on < _before(_sent_on), ("", "", ""), by_age=True),
     "confirmations": _prunable(
@@ -103,6 +106,7 @@ async def prune(books: Books, keep_events_us: int = KEEP_EVENTS_US) -> dict[str,
         "outbox": now - keep_events_us,
         "refresh_tokens": steady,
         "sessions": None,
+        "known_callers": steady,
         "caps": from_micros(now - DAY_US).date().isoformat(),
         "lookalikes": from_micros(steady - DAY_US).date().isoformat(),
         "confirmations": steady,

@@ -4,14 +4,16 @@ from secrets import token_urlsafe
 from typing import Literal
 
 import msgspec
-from quart import Blueprint
+from quart import Blueprint, request
 from sqlalchemy import Connection
+from werkzeug.http import dump_cookie
 
-from gateway.books import accounts, sessions
-from gateway.books.accounts import Account
+from gateway.addresses import network_of
+from gateway.books import sessions
 from gateway.books.sessions import SessionGrant
 from gateway.free_text import Unstored
 from gateway.identity import contacts
+from gateway.identity.login_tries import COOKIE, COOKIE_AGE_S, LoginCaller, Whence, admit, find_caller, remember
 from gateway.identity.tokens import LIFETIME_S, hash_secret
 from gateway.problems import Problem
 from gateway.roles import scopes_of
@@ -63,21 +65,24 @@ class TokenPair(msgspec.Struct, frozen=True, kw_only=True):
 async def login(call: Call[LoginRequest, None]) -> Reply:
     """Begin a session.
 
-    An unknown address, a wrong password and a locked account (30 minutes after ten wrong passwords) are the
-    same 401, after the same work.
+    An unknown address, a wrong password and a lock are the same 401, after the same work. Ten wrong passwords
+    lock the account for 30 minutes for callers whom it does not know; who is known (by the cookie `sluice_device`,
+    which each login sets, or an address that logged in within 30 days) has ten tries of their own.
     """
-    body = call.body
-    key = contacts.email_key(body.email.strip())
-    spend(call.runtime, "login_email", key)
-    account = await call.runtime.books.read(accounts.by_email, key)
-    stored = account.password_hash if account else None
-    if not await call.runtime.passwords.verify(stored, body.password):
-        if account:
-            # Not awaited: the wait for the disk would tell that the account exists.
-            call.runtime.go_on(call.runtime.books.write(accounts.count_failure, account.id, steady_micros()))
-        raise Problem("invalid_credentials")
-    assert account is not None
-    return await _begin(call.runtime, account)
+    runtime, body = call.runtime, call.body
+    email_key = contacts.email_key(body.email.strip())
+    whence = Whence(request.cookies.get(COOKIE, ""), network_of(call.ip))
+    caller = await runtime.books.read(find_caller, runtime.key, email_key, whence)
+    _spend(runtime, caller, email_key)
+    stored = caller.account.password_hash if caller.account else None
+    right = await runtime.passwords.verify(stored, body.password, known=caller.known is not None)
+    tries, now = await runtime.login_tries.of(caller), steady_micros()
+    if right and not tries.are_used_up(now):
+        return await _begin(runtime, caller, whence.network)
+    if not right and not tries.are_locked(now) and caller.account:
+        # Not awaited: the wait for the disk would tell that the account exists.
+        runtime.go_on(runtime.login_tries.count(caller))
+    raise Problem("invalid_credentials")
 
 
 @blueprint.post("/v1/login/refresh")
@@ -101,25 +106,46 @@ async def logout(call: Call[None, None]) -> Reply:
     return Reply(204)
 
 
-async def _begin(runtime: Runtime, account: Account) -> Reply:
-    session_id, fresh = new_id("ses"), token_urlsafe(32)
-    if not await runtime.books.write(_start, account.id, session_id, hash_secret(fresh)):
+def _spend(runtime: Runtime, caller: LoginCaller, email_key: str) -> None:
+    """Take a login off its limits, before anything is hashed. A flood of strangers is not in a known one's way."""
+    if caller.known:
+        spend(runtime, "login_known", caller.known.hash.hex())
+        return
+    spend(runtime, "login_email", email_key)
+    spend(runtime, "strangers", "")
+
+
+async def _begin(runtime: Runtime, caller: LoginCaller, network: str) -> Reply:
+    session_id, fresh, device = new_id("ses"), token_urlsafe(32), token_urlsafe(32)
+    whence = Whence(device, network)
+    account = caller.account
+    assert account is not None
+    if not await runtime.books.write(_start, runtime.key, caller, whence, session_id, hash_secret(fresh)):
         raise Problem("invalid_credentials")
     is_confirmed = account.email_confirmed_at is not None
     grant = SessionGrant(account.id, account.role, account.extra_scopes, account.limit_class, is_confirmed)
-    return Reply(200, _token_pair(runtime, grant, session_id, fresh))
+    cookie = _cookie(device, secure=runtime.settings.public_url.startswith("https:"))
+    return Reply(200, _token_pair(runtime, grant, session_id, fresh), {"Set-Cookie": cookie})
 
 
-def _start(conn: Connection, account_id: str, session_id: str, token_hash: bytes) -> bool:
-    """Begin the session; False if the account is locked.
-
-    Checked in the writer's transaction, where every earlier wrong password is counted.
-    """
-    steady = steady_micros()
-    if not accounts.forget_failures(conn, account_id, steady):
+def _start(
+    conn: Connection, key: bytes, caller: LoginCaller, whence: Whence, session_id: str, token_hash: bytes
+) -> bool:
+    """Begin the session, and know the device and the address from now on; False if the caller is locked out."""
+    steady, account = steady_micros(), caller.account
+    assert account is not None
+    if not admit(conn, caller, steady):
         return False
-    sessions.start(conn, session_id, account_id, token_hash, steady + SESSION_US, now_micros())
+    sessions.start(conn, session_id, account.id, token_hash, steady + SESSION_US, now_micros())
+    remember(conn, key, caller, whence, steady)
     return True
+
+
+def _cookie(device: str, *, secure: bool) -> str:
+    """It opens nothing without the password; no script reads it, and no other site's page sends it (RFC 6265)."""
+    return dump_cookie(
+        COOKIE, device, COOKIE_AGE_S, secure=secure, httponly=True, sync_expires=False, samesite="Strict"
+    )
 
 
 def _token_pair(runtime: Runtime, grant: SessionGrant, session_id: str, refresh_token: str) -> TokenPair:

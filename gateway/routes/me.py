@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 from quart import Blueprint
 from sqlalchemy import Connection
 
-from gateway.books import accounts, cards, sessions
+from gateway.books import accounts, cards, known_callers, sessions
 from gateway.books import confirmations as books_confirmations
 from gateway.books.accounts import Account
 from gateway.books.confirmations import ConfirmedChannel
@@ -119,6 +119,7 @@ async def erase_me(call: Call[None, None]) -> Reply:
 def _erase(conn: Connection, account_id: str, now: int) -> None:
     sessions.revoke_all(conn, account_id)
     books_confirmations.forget_all(conn, account_id)
+    known_callers.forget_all(conn, account_id)
     accounts.erase(conn, account_id, now)
 
 

@@ -51,7 +51,7 @@ ENDS_BY_ITSELF = {
     ("gateway/events/verdict_inbox.py", "_ask"): "a read of the books, awaited in place",
     ("gateway/identity/confirmation_sender.py", "run"): "the channels of the sender, which ends with either",
     ("gateway/identity/confirmation_sender.py", "_run"): "one message",
-    ("gateway/identity/passwords.py", "_run"): "a password, awaited in place",
+    ("gateway/identity/passwords.py", "run"): "a password, awaited in place",
     ("gateway/runtime.py", "go_on"): "what a request began",
     ("gateway/runtime.py", "opened"): "migrations, awaited in place",
     ("gateway/vault/audit.py", "_commit_group"): "a group of entries, awaited in place",

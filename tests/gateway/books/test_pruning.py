@@ -13,10 +13,11 @@ from gateway.books.caps import caps
 from gateway.books.confirmations import ConfirmationRow, confirmations
 from gateway.books.engine import Books
 from gateway.books.idempotency import IdempotencyKey, idempotency_keys
+from gateway.books.known_callers import KnownCaller, known_callers
 from gateway.books.lookalikes import LookalikesRow, lookalikes
 from gateway.books.opening import migrate, open_books
 from gateway.books.outbox import OutboxRow, outbox
-from gateway.books.pruning import DAY_US, HOUR_US, prune
+from gateway.books.pruning import DAY_US, HOUR_US, PRUNABLES, prune
 from gateway.books.recipients import RecipientRow, recipients
 from gateway.books.sessions import RefreshTokenRow, SessionRow, refresh_tokens, sessions
 from gateway.books.tables import metadata
@@ -29,6 +30,7 @@ KEPT = {
     "outbox": {"young", "late", "unpublished"},
     "refresh_tokens": {b"young"},
     "sessions": {"ses_young"},
+    "known_callers": {b"young"},
     "caps": {"today"},
     "lookalikes": {"today"},
     "confirmations": {"young"},
@@ -74,6 +76,8 @@ def put_rows(conn: Connection) -> None:
     for name, expires_at in (("old", NOW - 1), ("young", NOW + HOUR_US)):
         session = SessionRow(f"ses_{name}", "acc", 1, None)
         token = RefreshTokenRow(name.encode(), session.id, expires_at, None)
+        known = KnownCaller(name.encode(), "acc", "address", token.expires_at)
+        conn.execute(insert(known_callers), [msgspec.structs.asdict(known)])
         conn.execute(insert(sessions), [msgspec.structs.asdict(session)])
         conn.execute(insert(refresh_tokens), [msgspec.structs.asdict(token)])
         rest: dict[str, Any] = {"id": "", "address": "", "seed": b"", "secret_hash": b"", "due_at": 0}
@@ -92,6 +96,7 @@ DAYS = (("old", day(3)), ("today", day(0)))
 def left(conn: Connection) -> dict[str, set[Any]]:
     named = {idempotency_keys: "key", outbox: "event_id", refresh_tokens: "hash", sessions: "id"}
     named |= {caps: "subject", lookalikes: "subject", confirmations: "account_id", recipients: "hash"}
+    named |= {known_callers: "hash"}
     return {table.name: set(conn.execute(select(table.c[column])).scalars()) for table, column in named.items()}
 
 
@@ -104,7 +109,7 @@ async def test_what_is_old_goes_and_nothing_else(
     await books.write(put_rows)
     removed = await prune(books)
     assert await books.read(left) == KEPT
-    assert removed == dict.fromkeys(KEPT, 1)
+    assert removed == dict.fromkeys(PRUNABLES, 1)
     assert set((await prune(books)).values()) == {0}
 
 

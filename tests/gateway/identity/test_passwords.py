@@ -1,12 +1,15 @@
 """Argon2id, off the event loop, in a bounded pool."""
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
 from argon2 import Type, extract_parameters
 
-from gateway.identity.passwords import THREADS, WAITING_MAX, Passwords, PasswordsBusy
+from gateway.identity.passwords import NICER, WAITING_MAX, Passwords, PasswordsBusy
 
 
 @pytest.fixture
@@ -38,9 +41,28 @@ async def test_nobodys_password_opens_nothing(passwords: Passwords) -> None:
 
 
 async def test_more_than_may_wait_are_refused_and_room_comes_back(passwords: Passwords) -> None:
-    attempts = [passwords.verify(None, "x") for _ in range(WAITING_MAX + THREADS)]
+    attempts = [passwords.verify(None, "x") for _ in range(WAITING_MAX + 2)]
     results = await asyncio.gather(*attempts, return_exceptions=True)
     refused = [result for result in results if isinstance(result, PasswordsBusy)]
-    assert len(refused) == THREADS
+    assert len(refused) == 2
     assert refused[0].retry_after_s == 1
     assert not await passwords.verify(None, "x")
+
+
+async def test_however_many_strangers_wait_a_known_one_does_not(passwords: Passwords) -> None:
+    release = threading.Event()
+    flood = [asyncio.create_task(passwords.strangers.run(release.wait)) for _ in range(WAITING_MAX)]
+    await asyncio.sleep(0)
+    with pytest.raises(PasswordsBusy):
+        await passwords.verify(None, "x")
+    assert not await passwords.verify(None, "x", known=True)
+    release.set()
+    await asyncio.gather(*flood)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has a priority of its own on Linux alone")
+async def test_hashing_yields_to_what_serves_payments(passwords: Passwords) -> None:
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    for lane in (passwords.strangers, passwords.known):
+        assert await lane.run(os.getpriority, os.PRIO_PROCESS, 0) == ours + NICER
+    assert os.getpriority(os.PRIO_PROCESS, 0) == ours

@@ -254,11 +254,11 @@ async def test_guessing_at_one_address_is_slowed_down(gateway: Gateway, monkeypa
 
 
 async def test_more_logins_than_the_pool_takes_are_told_to_come_back(gateway: Gateway) -> None:
-    gateway.runtime.passwords._waiting += WAITING_MAX
+    gateway.runtime.passwords.strangers.waiting += WAITING_MAX
     try:
         answer = await gateway.log_in("anybody@example.com")
     finally:
-        gateway.runtime.passwords._waiting -= WAITING_MAX
+        gateway.runtime.passwords.strangers.waiting -= WAITING_MAX
     assert (answer.status, answer.code) == (503, "unavailable")
     assert int(answer.headers["Retry-After"]) >= 1
 
