@@ -6,8 +6,9 @@ from typing import Literal
 import msgspec
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from quart import Blueprint
+from quart import Blueprint, request
 
+from gateway.addresses import is_within, networks
 from gateway.books.outbox import measure_backlog
 from gateway.problems import Problem
 from gateway.web.call import Call, Reply
@@ -17,6 +18,7 @@ from schemas.times import now_micros
 blueprint = Blueprint("health", __name__)
 
 READY_TIMEOUT_S = 2
+LOOPBACK = networks("127.0.0.0/8, ::1")
 
 log = structlog.get_logger()
 
@@ -35,7 +37,7 @@ async def live(call: Call[None, None]) -> Reply:
 
 
 @blueprint.get("/readyz")
-@endpoint(scope=None, limit=None, answers={200: Health}, codes=("unavailable",))
+@endpoint(scope=None, limit="probes", answers={200: Health}, codes=("unavailable",))
 async def ready(call: Call[None, None]) -> Reply:
     """Readiness: the books take a write, the vault answers. Kafka away does not stop sales.
 
@@ -54,9 +56,18 @@ async def ready(call: Call[None, None]) -> Reply:
 
 
 @blueprint.get("/metrics")
-@endpoint(scope=None, limit="public", answers={200: str})
+@endpoint(scope=None, limit="public", answers={200: str}, codes=("forbidden",))
 async def metrics(call: Call[None, None]) -> Reply:
-    """Metrics, in Prometheus' text format."""
+    """Metrics, in Prometheus' text format: for this machine, and for whom `SLUICE_METRICS_FROM` names."""
+    if not _may_read_metrics(call):
+        raise Problem("forbidden", "Metrics are for the operator's networks.")
     backlog = await call.runtime.books.read(measure_backlog)
     call.runtime.outbox_metrics.show(backlog.rows, backlog.since, now_micros())
     return Reply(200, generate_latest(call.runtime.metrics), {"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _may_read_metrics(call: Call[None, None]) -> bool:
+    # What a proxy on this machine hands on comes from elsewhere, whether SLUICE_PROXIES names the proxy or not.
+    is_forwarded = "X-Forwarded-For" in request.headers or "Forwarded" in request.headers
+    allowed = networks(call.runtime.settings.metrics_from)
+    return is_within(call.ip, allowed if is_forwarded else LOOPBACK + allowed)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from typing import Any, cast
 
+import msgspec
 import pytest
 from sqlalchemy import Connection
 
@@ -11,6 +12,7 @@ from gateway.books.opening import run_once
 from gateway.books.outbox import add_event
 from gateway.books.sqlite import SqliteBooks
 from gateway.books.write_probe import EVERY_S, WriteProbe
+from gateway.rate_limits import LIMITS, RateLimit
 from schemas.samples import INITIATED
 from schemas.times import now_micros
 from tests.gateway.conftest import Gateway
@@ -113,6 +115,37 @@ def hold(gateway: Gateway, database: Kind, held: threading.Event, released: thre
         cast(SqliteBooks, gateway.runtime.books)._disk.submit(wait).result()
     else:
         run_once(gateway.runtime.settings.books_url(), wait_with_the_row)
+
+
+async def test_readiness_has_a_limit_by_address(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway.runtime, "ready", [])
+    monkeypatch.setitem(LIMITS, "probes", RateLimit(0.01, 2))
+    answers = [await gateway.ask("GET", "/readyz", ip=f"2001:db8::{n}") for n in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert answers[2].headers["Retry-After"]
+    assert (await gateway.ask("GET", "/readyz", ip="2001:db8:1::1")).status == 200
+
+
+@pytest.mark.parametrize("ip", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "10.1.2.3"])
+async def test_metrics_are_for_this_machine_and_the_operators_networks(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, ip: str
+) -> None:
+    allowed = msgspec.structs.replace(gateway.runtime.settings, metrics_from="10.0.0.0/8, 192.0.2.1")
+    monkeypatch.setattr(gateway.runtime, "settings", allowed)
+    assert (await gateway.ask("GET", "/metrics", ip=ip)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("ip", "headers"),
+    [
+        *[(ip, {}) for ip in ("192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "10.1.2.3", "unknown")],
+        *[("127.0.0.1", {header: "192.0.2.1"}) for header in ("x_forwarded_for", "forwarded")],
+    ],
+)
+async def test_metrics_are_for_nobody_else(gateway: Gateway, ip: str, headers: dict[str, str]) -> None:
+    """Not by way of a proxy on this machine either."""
+    answer = await gateway.ask("GET", "/metrics", ip=ip, **headers)
+    assert (answer.status, answer.code) == (403, "forbidden")
 
 
 async def is_ready(gateway: Gateway) -> bool:

@@ -31,7 +31,7 @@ async def test_every_route_declares_a_limit_and_known_words(gateway: Gateway) ->
             unlimited.add(rule.rule)
         else:
             assert rules.limit in LIMITS, rule
-    assert unlimited == {"/healthz", "/readyz"}
+    assert unlimited == {"/healthz"}
 
 
 async def test_every_post_of_a_logged_in_caller_takes_a_key_but_logout(gateway: Gateway) -> None:

@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
 from gateway.web.raw_http import HEADERS, answered
-from gateway.web.serving import BoundedHead
+from gateway.web.bounded_connection import BoundedConnection
 from tests.gateway.conftest import Gateway
 
 WITHIN_S = 20
@@ -68,7 +68,7 @@ async def line(gateway_settings: GatewaySettings, without_kafka: None) -> AsyncI
     async with app.test_app():
         config, state = Config(answered(app), lifespan="off", ws="none"), ServerState()
         server = await asyncio.get_running_loop().create_server(
-            lambda: BoundedHead(config, state, {}), "127.0.0.1", 0
+            lambda: BoundedConnection(config, state, {}), "127.0.0.1", 0
         )
         yield Line(app, server.sockets[0].getsockname())
         server.close()
