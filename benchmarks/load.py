@@ -45,6 +45,10 @@ class PaymentLoad:
         await self._work.prepare([transaction])
         await self._work.pay(transaction)
 
+    def latencies(self) -> list[float]:
+        """Milliseconds of each payment of the last `send`."""
+        return list(self._work.latencies)
+
     async def send(self, number: int, rate: float | None = None) -> Load:
         """Send `number` payments, as fast as answers come or at `rate` per second."""
         some = [next(self._transactions) for _ in range(number)]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, assert_never
@@ -93,29 +93,36 @@ class Meter:
 
 
 @contextmanager
-def running(database: Database = "sqlite", folder: Path | None = None, program: str = PROGRAM) -> Iterator[Stack]:
+def running(
+    database: Database = "sqlite",
+    folder: Path | None = None,
+    program: str = PROGRAM,
+    settings: Mapping[str, str] = {},
+) -> Iterator[Stack]:
     """A stack that was started, and is stopped at the end; with PostgreSQL it has a durable server of its own.
 
-    `folder`: where its data goes. `program`: what runs `sluice`.
+    `folder`: where its data goes. `program`: what runs `sluice`. `settings`: variables beyond those of its place.
     """
     match database:
         case "sqlite":
-            with _running(None, folder, program) as stack:
+            with _running(None, folder, program, settings) as stack:
                 yield stack
         case "postgres":
-            with serving(durable=True) as server, _running(server, folder, program) as stack:
+            with serving(durable=True) as server, _running(server, folder, program, settings) as stack:
                 yield stack
         case _:
             assert_never(database)
 
 
 @contextmanager
-def _running(server: Server | None, where: Path | None, program: str) -> Iterator[Stack]:
+def _running(
+    server: Server | None, where: Path | None, program: str, settings: Mapping[str, str]
+) -> Iterator[Stack]:
     with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir=where) as folder:
         data, offset = Path(folder), free_offset()
         command = [sys.executable, "-c", program, "up", "--seed", "--data", folder]
         began = time.monotonic()
-        environment = benchmark_environment(data, offset)
+        environment = benchmark_environment(data, offset) | dict(settings)
         if server:
             environment["SLUICE_DATABASE_URL"] = server.url()
         with (data / "up.log").open("wb") as log:

@@ -34,7 +34,7 @@ LIMITS: dict[str, RateLimit] = {
     "login": RateLimit(10, 300),  # by address
     "login_email": RateLimit(1, 100),  # by e-mail, of callers who are not known; ten failures lock it besides
     "login_known": RateLimit(1, 100),  # by known device or address of an account
-    "strangers": RateLimit(10, 300),  # all logins together of callers who are not known: 50 ms of hashing each
+    "strangers": RateLimit(5, 100),  # all logins together of callers who are not known: 50 ms of hashing each
     "accounts": RateLimit(5, 300),  # by address: each new account costs 50 ms of hashing
     "confirmations": RateLimit(1 / 60, 10),  # by account: each may be a message to a stranger
     "refused": RateLimit(20, 200),  # by address: requests without a valid token; then no signature is checked

@@ -64,10 +64,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
             raise BadSetting("SLUICE_LOOKALIKES… must be 1 at least: nobody could add a card")
         if self.lease_s <= self.call_timeout_s:
             raise BadSetting("SLUICE_LEASE must be longer than SLUICE_CALL_TIMEOUT")
-        try:
-            networks(self.metrics_from)
-        except ValueError:
-            raise BadSetting("SLUICE_METRICS_FROM: addresses and networks, separated by commas") from None
+        _check_networks("SLUICE_PROXIES", self.proxies)
+        _check_networks("SLUICE_METRICS_FROM", self.metrics_from)
         self.books_url()
         if not self.unknown_window_s:
             msgspec.structs.force_setattr(self, "unknown_window_s", UNKNOWN_WINDOW_S[self.profile])
@@ -89,6 +87,13 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
         if scheme not in ("postgres", "postgresql") or not rest:
             raise BadSetting("SLUICE_DATABASE_URL: sqlite:///path or postgresql://user@host/database")
         return _with_password(f"postgresql://{rest}", self.secrets() / PASSWORD_FILE)
+
+
+def _check_networks(name: str, given: str) -> None:
+    try:
+        networks(given)
+    except ValueError:
+        raise BadSetting(f"{name}: addresses and networks (10.0.0.0/8), separated by commas") from None
 
 
 def _with_password(url: str, file: Path) -> str:

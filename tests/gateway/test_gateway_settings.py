@@ -89,3 +89,13 @@ def test_tokens_never_travel_in_the_clear(bare: pytest.MonkeyPatch, url: str) ->
     bare.setenv("SLUICE_PUBLIC_URL", url)
     with pytest.raises(BadSetting, match="SLUICE_PUBLIC_URL"):
         load(GatewaySettings)
+
+
+@pytest.mark.parametrize("name", ["SLUICE_PROXIES", "SLUICE_METRICS_FROM"])
+@pytest.mark.parametrize("given", ["*", "proxy.example", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.1;10.0.0.2"])
+def test_what_is_no_network_is_refused(bare: pytest.MonkeyPatch, name: str, given: str) -> None:
+    bare.setenv(name, "127.0.0.1, ::1,10.0.0.0/8,")
+    load(GatewaySettings)
+    bare.setenv(name, given)
+    with pytest.raises(BadSetting, match=name):
+        load(GatewaySettings)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from argon2 import Type, extract_parameters
 
-from gateway.identity.passwords import NICER, WAITING_MAX, Passwords, PasswordsBusy
+from gateway.identity.passwords import NICER_FOR_KNOWN, NICER_FOR_STRANGERS, WAITING_MAX, Passwords, PasswordsBusy
 
 
 @pytest.fixture
@@ -63,6 +63,6 @@ async def test_however_many_strangers_wait_a_known_one_does_not(passwords: Passw
 @pytest.mark.skipif(sys.platform != "linux", reason="a thread has a priority of its own on Linux alone")
 async def test_hashing_yields_to_what_serves_payments(passwords: Passwords) -> None:
     ours = os.getpriority(os.PRIO_PROCESS, 0)
-    for lane in (passwords.strangers, passwords.known):
-        assert await lane.run(os.getpriority, os.PRIO_PROCESS, 0) == ours + NICER
+    for lane, nicer in ((passwords.strangers, NICER_FOR_STRANGERS), (passwords.known, NICER_FOR_KNOWN)):
+        assert await lane.run(os.getpriority, os.PRIO_PROCESS, 0) == ours + nicer
     assert os.getpriority(os.PRIO_PROCESS, 0) == ours

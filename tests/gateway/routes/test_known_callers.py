@@ -11,11 +11,12 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import Connection
 
+from gateway.app import create_app
 from gateway.books import accounts
 from gateway.books.accounts import FAILURES_MAX, LOCK_US, Tries
 from gateway.books.known_callers import KEPT_MAX, KEPT_US
 from gateway.rate_limits import LIMITS, RateLimit
-from gateway.settings import SEED_PASSWORD
+from gateway.settings import SEED_PASSWORD, GatewaySettings
 from tests.gateway.conftest import PASSWORD, Answer, Gateway
 from tests.patience import eventually
 
@@ -220,6 +221,21 @@ async def test_an_account_knows_so_many_and_no_more(person: Person) -> None:
     await person.guess(FAILURES_MAX, ELSEWHERE)
     assert (await person.log_in(f"192.0.2.{KEPT_MAX + 4}")).status == 200
     assert (await person.log_in(HOME, device=person.device)).status == 401
+
+
+async def test_locks_and_what_is_known_survive_a_restart(
+    gateway_settings: GatewaySettings, without_kafka: None
+) -> None:
+    app = create_app(gateway_settings)
+    async with app.test_app():
+        person = await Person(Gateway(app)).sign_up()
+        await person.guess(FAILURES_MAX, ELSEWHERE)
+        await person.guess(FAILURES_MAX, HOME)
+    app = create_app(gateway_settings)
+    async with app.test_app():
+        person.gateway = Gateway(app)
+        assert [(await person.log_in(ip)).status for ip in (ELSEWHERE, HOME)] == [401, 401]
+        assert (await person.log_in(NEIGHBOUR, device=person.device)).status == 200
 
 
 async def test_neither_cookie_nor_address_stands_in_the_books(person: Person) -> None:

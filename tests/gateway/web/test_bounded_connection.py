@@ -160,7 +160,6 @@ async def test_who_does_not_read_an_answer_is_given_up(monkeypatch: pytest.Monke
 async def test_idle_and_trickling_connections_keep_nobody_out(
     monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    """The short form of `python -m benchmarks.storm connections`, which opens 2,000 to a stack."""
     monkeypatch.setattr(bounded_connection, "IDLE_MAX", 40)
     async with serving() as connect:
         for _ in range(100):
