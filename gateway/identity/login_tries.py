@@ -4,8 +4,8 @@ A caller is known by the cookie of a device or by the network of their address, 
 own. All others share the ten of the account: guessing at it locks nobody out whom it knows (PCI DSS 8.3.4).
 """
 
+import asyncio
 import hashlib
-from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from gateway.books import accounts, known_callers
-from gateway.books.accounts import Account, Tries
+from gateway.books.accounts import FAILURES_MAX, Account, Tries
 from gateway.books.engine import Books
 from gateway.books.known_callers import KnownCaller
 from schemas.times import steady_micros
@@ -97,26 +97,32 @@ class LoginTries:
 
     def __init__(self, books: Books) -> None:
         self._books = books
-        self._uncounted: Counter[str | bytes] = Counter()
+        self._underway: dict[str | bytes, set[asyncio.Future[None]]] = {}
 
     async def of(self, caller: LoginCaller) -> Tries:
-        """The tries of a caller; for a moment one that has just been counted may count twice."""
+        """The tries of a caller, with every wrong one before this moment."""
+        underway = set(self._underway.get(caller.cell(), ()))
         found = await self._books.read(_tries, caller, steady_micros())
-        return Tries(found.failures + self._uncounted[caller.cell()], found.locked_until)
+        if underway and found.failures + len(underway) >= FAILURES_MAX:
+            await asyncio.wait(underway)  # one that has just been counted stands on both sides
+            return await self._books.read(_tries, caller, steady_micros())
+        return Tries(found.failures + len(underway), found.locked_until)
 
     def count(self, caller: LoginCaller) -> Coroutine[Any, Any, None]:
-        """Count a wrong password at once; what is returned writes it to the books."""
-        self._uncounted[caller.cell()] += 1
-        return self._write(caller)
+        """Count a wrong password at once; what is returned writes it to the books, and has to be run."""
+        counted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._underway.setdefault(caller.cell(), set()).add(counted)
+        return self._write(caller, counted)
 
-    async def _write(self, caller: LoginCaller) -> None:
-        cell = caller.cell()
+    async def _write(self, caller: LoginCaller, counted: "asyncio.Future[None]") -> None:
         try:
             await self._books.write(_count, caller, steady_micros())
         finally:
-            self._uncounted[cell] -= 1
-            if not self._uncounted[cell]:
-                del self._uncounted[cell]
+            counted.set_result(None)
+            underway = self._underway[caller.cell()]
+            underway.discard(counted)
+            if not underway:
+                del self._underway[caller.cell()]
 
 
 def _tries(conn: Connection, caller: LoginCaller, now: int) -> Tries:

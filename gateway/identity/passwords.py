@@ -1,57 +1,48 @@
-"""Passwords: Argon2id off the event loop, at a lower priority, in bounded queues: logins do not starve payments.
+"""Passwords: Argon2id in processes of their own, in bounded queues, so that logins do not starve payments.
 
 Who is known to an account has a lane of its own: a flood of strangers is not in its way (docs/decisions/0038).
 """
 
 import asyncio
-import contextlib
-import os
-import sys
-import threading
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
-
-from argon2 import PasswordHasher, Type
-from argon2.exceptions import InvalidHashError, VerificationError
 
 from connectors.lasting import LastingThreads
+from gateway.identity.hasher import HashAnswer, HasherAway, HasherProcess, HashJob, done
 from gateway.refusals import Refusal
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 # OWASP Password Storage Cheat Sheet: Argon2id with m = 46 MiB, t = 1, p = 1. 54 ms on the reference machine.
 MEMORY_KIB = 47_104
 WAITING_MAX = 32  # of a lane; at 54 ms each the last one waits under two seconds
-# Than the thread that serves payments: where both want a processor, a tenth of its share, and a thirtieth.
+# Than what serves payments: where both want a processor, a tenth of its share, and a thirtieth.
 NICER_FOR_KNOWN, NICER_FOR_STRANGERS = 10, 15
-NICEST = 19
 
 
 class PasswordsBusy(Refusal):
-    """Too many hashes wait for a thread."""
+    """Too many hashes wait, or nobody can make one."""
 
 
 class HashingLane:
-    """One thread that yields to those that serve requests, and a bounded queue in front of it."""
+    """A process that hashes, the thread that waits for it, and a bounded queue in front."""
 
     def __init__(self, thread: LastingThreads, nicer: int) -> None:
         self.waiting = 0
         self._thread = thread
-        thread.submit(yield_to_others, nicer)
+        self._process = HasherProcess(nicer)
 
-    async def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `fn` returns. Raises `PasswordsBusy` when too many wait."""
+    async def run(self, job: HashJob) -> HashAnswer:
+        """The answer to a job. Raises `PasswordsBusy` when too many wait."""
         if self.waiting >= WAITING_MAX:
             raise PasswordsBusy("Too many people are logging in. Try again.", retry_after_s=1)
         self.waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: fn(*args, **kwargs))
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._process.ask, job)
+        except HasherAway:
+            raise PasswordsBusy(retry_after_s=1) from None
         finally:
             self.waiting -= 1
 
     def close(self) -> None:
-        """End the thread; calls that still wait for it are cancelled."""
+        """End the process and the thread; calls that still wait for it are cancelled."""
+        self._process.close()
         self._thread.shutdown(cancel_futures=True)
 
 
@@ -59,14 +50,13 @@ class Passwords:
     """Hashes and verifies; for an unknown account it takes as long as for an account."""
 
     def __init__(self) -> None:
-        self._hasher = PasswordHasher(time_cost=1, memory_cost=MEMORY_KIB, parallelism=1, type=Type.ID)
         self.strangers = HashingLane(LastingThreads(1, "passwords"), NICER_FOR_STRANGERS)
         self.known = HashingLane(LastingThreads(1, "passwords of known callers"), NICER_FOR_KNOWN)
-        self._reference = self._hasher.hash("nobody's password")
+        self._reference = done(HashJob("nobody's password", MEMORY_KIB)).hash
 
     async def hash(self, password: str) -> str:
         """The hash to store, with its salt and parameters in it. Raises `PasswordsBusy` when too many wait."""
-        return await self.strangers.run(self._hasher.hash, password)
+        return (await self.strangers.run(HashJob(password, MEMORY_KIB))).hash
 
     async def verify(self, stored: str | None, password: str, *, known: bool = False) -> bool:
         """Whether `password` matches the hash `stored`; None: the account has no password or does not exist.
@@ -74,25 +64,10 @@ class Passwords:
         `known`: the account knows who asks. Raises `PasswordsBusy` when too many wait.
         """
         lane = self.known if known else self.strangers
-        right = await lane.run(self._verify, stored or self._reference, password)
-        return right and stored is not None
+        answer = await lane.run(HashJob(password, MEMORY_KIB, stored or self._reference))
+        return answer.right and stored is not None
 
     def close(self) -> None:
-        """End the threads; calls that still wait for one are cancelled."""
+        """End the processes and threads; calls that still wait for one are cancelled."""
         self.strangers.close()
         self.known.close()
-
-    def _verify(self, stored: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(stored, password)
-        except (VerificationError, InvalidHashError):
-            return False
-
-
-def yield_to_others(nicer: int) -> None:
-    """Lower the priority of this thread by so much; only Linux has one for each thread."""
-    if sys.platform != "linux":
-        return
-    nice = min(os.getpriority(os.PRIO_PROCESS, 0) + nicer, NICEST)
-    with contextlib.suppress(OSError):  # a sandbox may forbid it; then the bounds alone protect payments
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)

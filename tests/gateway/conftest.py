@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from benchmarks.machine.opening import await_vault
 from gateway.app import create_app
+from gateway.identity.hasher import HasherProcess
 from gateway.runtime import EXTENSION, Runtime
 from gateway.settings import SEED_PASSWORD, GatewaySettings
 from gateway.web.openapi import codes_of
@@ -112,12 +113,29 @@ class Gateway:
         return str(answer.json["access_token"])
 
 
+class SharedHasher(HasherProcess):
+    """One that outlives the gateways that ask it."""
+
+    def close(self) -> None:
+        """Go on."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cheap_hashing() -> Iterator[None]:
-    """Little work per password, for tests log in hundreds of times; `test_passwords` has the real amount."""
+    """Little work per password, for tests log in hundreds of times; `test_passwords` has the real amount.
+
+    The gateways of this process share the processes that hash.
+    """
+    shared: dict[int, SharedHasher] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gateway.identity.passwords.MEMORY_KIB", 64)
+        patch.setattr(
+            "gateway.identity.passwords.HasherProcess",
+            lambda nicer: shared.setdefault(nicer, SharedHasher(nicer)),
+        )
         yield
+        for hasher in shared.values():
+            HasherProcess.close(hasher)
 
 
 @pytest.fixture(scope="session")

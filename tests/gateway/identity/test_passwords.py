@@ -1,20 +1,32 @@
-"""Argon2id, off the event loop, in a bounded pool."""
+"""Argon2id, in processes of its own, behind bounded queues."""
 
 import asyncio
 import os
+import signal
+import subprocess
 import sys
-import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 from argon2 import Type, extract_parameters
 
-from gateway.identity.passwords import NICER_FOR_KNOWN, NICER_FOR_STRANGERS, WAITING_MAX, Passwords, PasswordsBusy
+from gateway.identity.hasher import HasherAway, HasherProcess, HashJob
+from gateway.identity.passwords import NICER_FOR_STRANGERS, WAITING_MAX, Passwords, PasswordsBusy
+from tests.patience import until
 
 
 @pytest.fixture
 async def passwords() -> AsyncIterator[Passwords]:
     made = Passwords()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def hasher() -> Iterator[HasherProcess]:
+    made = HasherProcess(NICER_FOR_STRANGERS)
     yield made
     made.close()
 
@@ -29,10 +41,11 @@ async def test_the_work_is_what_owasp_asks_for(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_the_right_password_and_no_other(passwords: Passwords) -> None:
-    stored = await passwords.hash("correct horse battery")
-    assert stored != await passwords.hash("correct horse battery")
-    assert await passwords.verify(stored, "correct horse battery")
-    assert not await passwords.verify(stored, "correct horse batterie")
+    stored = await passwords.hash("correct horse battery \n é")
+    assert stored != await passwords.hash("correct horse battery \n é")
+    for known in (True, False):
+        assert await passwords.verify(stored, "correct horse battery \n é", known=known)
+        assert not await passwords.verify(stored, "correct horse batterie", known=known)
     assert not await passwords.verify("no hash at all", "correct horse battery")
 
 
@@ -50,19 +63,48 @@ async def test_more_than_may_wait_are_refused_and_room_comes_back(passwords: Pas
 
 
 async def test_however_many_strangers_wait_a_known_one_does_not(passwords: Passwords) -> None:
-    release = threading.Event()
-    flood = [asyncio.create_task(passwords.strangers.run(release.wait)) for _ in range(WAITING_MAX)]
-    await asyncio.sleep(0)
+    passwords.strangers.waiting = WAITING_MAX
     with pytest.raises(PasswordsBusy):
         await passwords.verify(None, "x")
     assert not await passwords.verify(None, "x", known=True)
-    release.set()
-    await asyncio.gather(*flood)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a thread has a priority of its own on Linux alone")
-async def test_hashing_yields_to_what_serves_payments(passwords: Passwords) -> None:
-    ours = os.getpriority(os.PRIO_PROCESS, 0)
-    for lane, nicer in ((passwords.strangers, NICER_FOR_STRANGERS), (passwords.known, NICER_FOR_KNOWN)):
-        assert await lane.run(os.getpriority, os.PRIO_PROCESS, 0) == ours + nicer
-    assert os.getpriority(os.PRIO_PROCESS, 0) == ours
+def test_hashing_yields_to_what_serves_payments(hasher: HasherProcess) -> None:
+    """By the priority of a process of its own; a core dump of it has no passwords, for there is none."""
+    process = started(hasher)
+    assert process.nice() == os.getpriority(os.PRIO_PROCESS, 0) + NICER_FOR_STRANGERS
+    assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
+
+
+def test_a_hasher_that_was_killed_is_started_again(hasher: HasherProcess) -> None:
+    process = started(hasher)
+    process.send_signal(signal.SIGKILL)
+    assert started(hasher).pid != process.pid
+
+
+def test_a_hasher_ends_with_its_input() -> None:
+    """As it is closed by the death of whoever asks."""
+    command = [sys.executable, "-m", "gateway.identity.hasher", "1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.communicate()[0] == b""
+    assert process.returncode == 0
+
+
+def test_a_hasher_that_hangs_holds_up_no_end(hasher: HasherProcess) -> None:
+    started(hasher).suspend()
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(hasher.ask, JOB)
+        until(lambda: hasher._turn.locked())
+        hasher.close()
+        with pytest.raises(HasherAway):
+            asked.result()
+
+
+JOB = HashJob("x", 64)
+
+
+def started(hasher: HasherProcess) -> psutil.Process:
+    """The process that does jobs for it now."""
+    assert hasher.ask(JOB).hash
+    assert hasher._process
+    return psutil.Process(hasher._process.pid)

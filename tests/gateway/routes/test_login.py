@@ -12,6 +12,7 @@ from joserfc.jwk import KeySet
 from sqlalchemy import Connection
 
 from gateway.books.accounts import FAILURES_MAX, LOCK_US
+from gateway.identity.hasher import HashAnswer, HashJob
 from gateway.identity.passwords import WAITING_MAX
 from gateway.identity.tokens import LIFETIME_S
 from gateway.rate_limits import LIMITS, RateLimit
@@ -74,15 +75,16 @@ async def test_wrong_and_unknown_are_the_same_answer(gateway: Gateway, email: st
 
 async def test_an_unknown_address_costs_as_much_hashing(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     checked = []
-    verify = gateway.runtime.passwords._verify
+    lane = gateway.runtime.passwords.strangers
+    run = lane.run
 
-    def watch(stored: str, given: str) -> bool:
-        checked.append(extract_parameters(stored))
-        return verify(stored, given)
+    async def watch(job: HashJob) -> HashAnswer:
+        checked.append(extract_parameters(job.stored))
+        return await run(job)
 
-    monkeypatch.setattr(gateway.runtime.passwords, "_verify", watch)
-    await gateway.log_in("nobody@example.com", PASSWORD)
-    await gateway.log_in("customer@example.com", PASSWORD)
+    monkeypatch.setattr(lane, "run", watch)
+    await gateway.log_in("nobody@example.com", PASSWORD, ip="192.0.2.1")
+    await gateway.log_in("customer@example.com", PASSWORD, ip="192.0.2.1")
     unknown, known = checked
     assert unknown == known
 
