@@ -104,9 +104,14 @@ class LoginTries:
         underway = set(self._underway.get(caller.cell(), ()))
         found = await self._books.read(_tries, caller, steady_micros())
         if underway and found.failures + len(underway) >= FAILURES_MAX:
-            await asyncio.wait(underway)  # one that has just been counted stands on both sides
+            await self.counted(caller)  # one that has just been counted stands on both sides
             return await self._books.read(_tries, caller, steady_micros())
         return Tries(found.failures + len(underway), found.locked_until)
+
+    async def counted(self, caller: LoginCaller) -> None:
+        """Return once the books have every wrong one before this moment: a right one must not overtake them."""
+        if underway := set(self._underway.get(caller.cell(), ())):
+            await asyncio.wait(underway)
 
     def count(self, caller: LoginCaller) -> Coroutine[Any, Any, None]:
         """Count a wrong password at once; what is returned writes it to the books, and has to be run."""

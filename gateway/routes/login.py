@@ -78,6 +78,7 @@ async def login(call: Call[LoginRequest, None]) -> Reply:
     right = await runtime.passwords.verify(stored, body.password, known=caller.known is not None)
     tries, now = await runtime.login_tries.of(caller), steady_micros()
     if right and not tries.are_used_up(now):
+        await runtime.login_tries.counted(caller)
         return await _begin(runtime, caller, whence.network)
     if not right and not tries.are_locked(now) and caller.account:
         # Not awaited: the wait for the disk would tell that the account exists.

@@ -1,7 +1,9 @@
 """The benchmarks run, and their document holds every figure; no figure is judged."""
 
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,8 +13,11 @@ from click.testing import CliRunner
 from benchmarks import lists
 from benchmarks.bare import ANSWER, create_bare
 from benchmarks.figures import Figures
+from benchmarks.stack import free_port
+from benchmarks.storm import Attacker
 from benchmarks.stuck import measure_memory
 from sluice.processes import NAMES
+from tests.patience import until
 
 
 @pytest.mark.stack
@@ -53,3 +58,28 @@ async def test_the_bare_post_takes_a_payment_and_does_nothing() -> None:
     client = create_bare().test_client()
     answer = await client.post("/v1/payments", data=b"{}")
     assert (answer.status_code, await answer.get_data(as_text=False)) == (201, ANSWER)
+
+
+@pytest.fixture
+def bare_port() -> Iterator[int]:
+    """Where a bare gateway listens, whose login takes everybody."""
+    port = free_port()
+    with subprocess.Popen([sys.executable, "-m", "benchmarks.bare", str(port)]) as bare:
+        until(lambda: is_open(port))
+        yield port
+        bare.terminate()
+
+
+async def test_a_storm_of_logins_tells_what_it_was_answered(bare_port: int) -> None:
+    """The short form of `python -m benchmarks.storm`: its attacker, who judges nothing."""
+    attacker = Attacker(f"http://localhost:{bare_port}", rate=100.0, accounts=3)
+    async with attacker.storming(0.3):
+        pass
+    attacker.close()
+    assert set(attacker.answers) == {"200"}
+    assert attacker.answers["200"] > 5
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("localhost", port)) == 0

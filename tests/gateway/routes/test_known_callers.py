@@ -123,10 +123,9 @@ async def test_fifty_wrong_passwords_at_once_count_fifty(person: Person) -> None
     assert (await person.log_in("192.0.2.1")).status == 401
 
 
-async def test_the_right_password_among_fifty_wrong_ones_at_once_is_not_told(person: Person) -> None:
-    passwords = [f"wrong {n}" for n in range(FAILURES_MAX)] + [PASSWORD] + ["wrong"] * 14
-    answers = await asyncio.gather(*[person.log_in(ELSEWHERE, password) for password in passwords])
-    assert {answer.status for answer in answers} == {401}
+async def test_wrong_passwords_count_before_the_books_have_them(person: Person) -> None:
+    await asyncio.gather(*[person.log_in(ELSEWHERE, f"wrong {n}") for n in range(25)])
+    assert (await person.log_in(ELSEWHERE)).status == 401
 
 
 @pytest.mark.parametrize("by", ["device", "address"])
