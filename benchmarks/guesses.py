@@ -15,10 +15,11 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Connection
 
+from gateway.addresses import network_of
 from gateway.books.lookalikes import admit
 from gateway.books.opening import migrate, run_once
 from gateway.euro_rates import EuroRates
-from gateway.payments.tokenizing import Sender, network_of, scopes_of
+from gateway.payments.tokenizing import Sender, scopes_of
 from gateway.policy import Policy
 from gateway.prints import Prints
 from schemas.cards import luhn_valid
@@ -38,7 +39,7 @@ class Way(msgspec.Struct, frozen=True):
 
     def senders(self) -> Iterator[Sender]:
         """Who sends one number after the other, each from each address."""
-        lines = [network_of(f"203.0.113.{number}", "production") for number in range(self.addresses)]
+        lines = [network_of(f"203.0.113.{number}") for number in range(self.addresses)]
         places = [""] if self.imports else lines
         accounts = [f"acc_{number}" for number in range(self.accounts)]
         while True:

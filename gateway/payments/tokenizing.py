@@ -4,10 +4,11 @@ Whoever sees BIN and last four of somebody's card has 100,000 candidates for the
 what tokenizing it answers, here or beside a payment. So a few distinct ones a day are taken (docs/decisions/0033).
 """
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 
 import msgspec
 
+from gateway.addresses import network_of
 from gateway.books.lookalikes import Scope, ScopeKind, admit
 from gateway.policy import SECOND_US, Policy
 from gateway.refusals import Refusal
@@ -17,7 +18,6 @@ from schemas.settings import ProfileName
 from schemas.times import from_micros, steady_micros
 
 DAY_US = 24 * 3600 * SECOND_US
-HOUSEHOLD_BITS = 64  # what a customer's line is given at least (RFC 6177)
 
 TOO_MANY = "Too many different numbers with these first six and last four digits today."
 
@@ -61,22 +61,11 @@ def scopes_of(policy: Policy, digest: str, sender: Sender) -> tuple[Scope, list[
     return Scope("account", sender.account_id, own, most.per_account), others
 
 
-def network_of(ip: str, profile: ProfileName) -> str:
-    """What counts as one address: an IPv4 address itself, of IPv6 the /64.
-
-    Empty for this machine itself in the local profile, and for what is no address, such as the path of a socket.
-    """
-    try:
-        address = ip_address(ip)
-    except ValueError:
+def counted_network(ip: str, profile: ProfileName) -> str:
+    """The network that an address counts for; empty for this machine in the local profile, and for none."""
+    if ip and ip_address(ip).is_loopback and allows_loopback(profile):
         return ""
-    if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or address
-    if address.is_loopback and allows_loopback(profile):
-        return ""
-    if isinstance(address, IPv4Address):
-        return str(address)
-    return str(IPv6Network((int(address), HOUSEHOLD_BITS), strict=False))
+    return network_of(ip)
 
 
 def seconds_left(moment: int) -> int:

@@ -11,7 +11,7 @@ from quart import Blueprint
 from gateway.books import cards
 from gateway.free_text import ContactText, of_class
 from gateway.identity import contacts
-from gateway.payments.tokenizing import Sender, admit_number, network_of
+from gateway.payments.tokenizing import Sender, admit_number, counted_network
 from gateway.prints import Prints
 from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields
@@ -64,7 +64,7 @@ async def _admit(call: Call[NewCard, None]) -> None:
     if _wrong_number(call.body.number):
         return
     imports = "payments:import" in call.caller.scopes
-    network = "" if imports else network_of(call.ip, call.runtime.settings.profile)
+    network = "" if imports else counted_network(call.ip, call.runtime.settings.profile)
     await admit_number(call.runtime, call.body.number, Sender(call.caller.account_id, network))
 
 

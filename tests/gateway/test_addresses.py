@@ -7,6 +7,7 @@ import pytest
 from gateway.addresses import canonical, is_within, network_of, networks
 from gateway.books.payments import PaymentRow
 from gateway.payments.create import ByPaypal, NewPayment, Payer, row_of
+from gateway.prints import Prints
 
 KEY = bytes(32)
 GOOGLE = "8.8.8.8"
@@ -54,4 +55,4 @@ def test_the_fraud_features_count_a_64_as_one_address() -> None:
 
 def _row(ip: str) -> PaymentRow:
     asked = NewPayment(amount=1, currency="EUR", merchant="acc_m", payment_method=ByPaypal())
-    return row_of(asked, Payer("acc_c", ip, "00-0-0-01"), None, KEY)
+    return row_of(asked, Payer("acc_c", ip, "00-0-0-01"), None, KEY, Prints(KEY))

@@ -13,8 +13,8 @@ from uvicorn.server import ServerState
 
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
-from gateway.web.raw_http import HEADERS, answered
 from gateway.web.bounded_connection import BoundedConnection
+from gateway.web.raw_http import HEADERS, answered
 from tests.gateway.conftest import Gateway
 
 WITHIN_S = 20
