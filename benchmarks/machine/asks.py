@@ -18,13 +18,13 @@ from gateway.books.payments import existing_payment
 from gateway.books.reviews import Review, reviews, select_review
 from gateway.books.tasks import Resolution
 from gateway.payments.captures import begin_capture, begin_void
-from gateway.payments.commit import apply
+from gateway.payments.commit import Committed, apply
 from gateway.payments.create import ByCard, ByPaypal, NewPayment, Payer, create
 from gateway.payments.lifecycle import execute
 from gateway.payments.orders import payer_returned
 from gateway.payments.processor_calls import look_up
 from gateway.payments.refunds import begin_refund
-from gateway.payments.reviews import begin_decision
+from gateway.payments.reviews import Decision, begin_decision
 from gateway.payments.tasks import resolve
 from gateway.refusals import Refusal
 
@@ -99,11 +99,11 @@ async def decide(world: World, payment: PaymentModel, decision: Any) -> bool:
     payment.decided.add(decision)
     runtime = world.runtime
     try:
-        begun = await runtime.books.write(
-            begin_decision, runtime.policy, review, decision, "because", world.analyst
-        )
+        asked = Decision(review, decision, "because", world.analyst, b"{}")
+        begun = await runtime.books.write(begin_decision, runtime.policy, None, asked)
     except Refusal:
         return True
+    assert isinstance(begun, Committed), "no key, so no answer to an earlier request"
     await execute(runtime, begun)
     return True
 

@@ -1,19 +1,24 @@
 """Idempotency keys: one unique INSERT claims a request, the stored bytes answer every repeat of it.
 
-A key belongs to an account. While its lease lives, a repeat is told to wait; after it, whoever repeats the request
-takes over. The key of a request that runs on a payment is answered by the commit that finishes the payment.
+A key belongs to an account. It is claimed in the transaction that does what the request asks for: nobody holds a
+key who has done nothing, and what was done is not done again. `run_once` answers in that transaction, too. The key
+of a request that runs on a payment is answered by the commit that finishes the payment, whoever makes it; until
+then a repeat is told to wait.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec
 
 import msgspec
-from sqlalchemy import Connection, Index, Row, bindparam, delete, select, update
+from sqlalchemy import Connection, Index, Row, bindparam, select, update
 
 from gateway.books.engine import Outdated
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, table_of
 from gateway.policy import wait_s
 from gateway.refusals import Refusal
+
+P = ParamSpec("P")
 
 JSON = "application/json"
 
@@ -44,12 +49,16 @@ class IdempotentAnswer(msgspec.Struct, frozen=True):
 
 
 class RunningRequest(msgspec.Struct, frozen=True):
-    """A request that is not answered yet. `ok_status`: of its answer where the payment waits for nobody."""
+    """A request that is not answered yet. `ok_status`: of its answer where the payment waits for nobody.
+
+    `body`: of its answer, where that was known when it began; None: it is what the payment or refund is then.
+    """
 
     account_id: str
     key: str
     role: str
     ok_status: int
+    body: bytes | None = None
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -58,10 +67,18 @@ class Claimed(msgspec.Struct, frozen=True):
     subject_id: str | None = None
 
 
+class Answered(msgspec.Struct, frozen=True):
+    """What a request is answered; `replayed`: an earlier one with its key was."""
+
+    answer: IdempotentAnswer
+    replayed: bool = False
+
+
 class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `idempotency_keys`. Times in microseconds of the steady clock.
 
-    `ok_status`: the answer of a payment that waits for nobody (201 or 200). `status`: null while running.
+    `ok_status`: the answer of a payment that waits for nobody (201 or 200). `status`: null while running; `body`
+    may be there before it, where it does not depend on what becomes of the payment.
     """
 
     account_id: str
@@ -94,7 +111,7 @@ _take_over = Statement(
     .values(lease_until=bindparam("to_lease"))
 )
 _running_on = Statement(
-    select(_c.account_id, _c.key, _c.role, _c.ok_status).where(
+    select(_c.account_id, _c.key, _c.role, _c.ok_status, _c.body).where(
         _c.subject_id == bindparam("of_subject_id"), _is_running
     )
 )
@@ -103,7 +120,6 @@ _store = Statement(
     .where(_this_key, _is_running)
     .values(status=bindparam("to_status"), body=bindparam("to_body"), media_type=bindparam("to_media_type"))
 )
-_release = Statement(delete(idempotency_keys).where(_this_key, _is_running))
 
 
 def claim(
@@ -113,10 +129,12 @@ def claim(
     lease_until: int,
     subject_id: str | None = None,
     ok_status: int = 201,
+    body: bytes | None = None,
 ) -> Claimed | IdempotentAnswer:
     """Claim a key from `now` until `lease_until` (steady clock), or read what its request was answered.
 
-    Raises `KeyReused` for another request and `RequestRunning` while someone holds the key.
+    `body`: of the answer, where it is known already. Raises `KeyReused` for another request and `RequestRunning`
+    while someone holds the key.
     """
     row = IdempotencyKey(
         account_id=request.account_id,
@@ -125,6 +143,7 @@ def claim(
         subject_id=subject_id,
         role=request.role,
         ok_status=ok_status,
+        body=body,
         lease_until=lease_until,
         created_at=now,
     )
@@ -135,7 +154,7 @@ def claim(
 
 def _known(conn: Connection, request: KeyedRequest, now: int, lease_until: int) -> Claimed | IdempotentAnswer:
     row = _select(conn, of_account_id=request.account_id, of_key=request.key).first()
-    if row is None:  # released since the INSERT met it
+    if row is None:  # erased since the INSERT met it
         raise Outdated(request.key)
     if answer := _answer(row, request.fingerprint):
         return answer
@@ -164,9 +183,9 @@ def select_running(conn: Connection, subject_id: str) -> list[RunningRequest]:
     return [RunningRequest(*row) for row in _running_on(conn, of_subject_id=subject_id)]
 
 
-def store_answer(conn: Connection, request: KeyedRequest | RunningRequest, answer: IdempotentAnswer) -> None:
-    """Keep the answer of a request; one that was answered before keeps its first."""
-    _store(
+def store_answer(conn: Connection, request: KeyedRequest | RunningRequest, answer: IdempotentAnswer) -> bool:
+    """Keep the answer of a request; False where it has one: a repeat may have got that already, so it stays."""
+    stored = _store(
         conn,
         of_account_id=request.account_id,
         of_key=request.key,
@@ -174,8 +193,27 @@ def store_answer(conn: Connection, request: KeyedRequest | RunningRequest, answe
         to_body=answer.body,
         to_media_type=answer.media_type,
     )
+    return bool(stored.rowcount)
 
 
-def release(conn: Connection, request: KeyedRequest) -> None:
-    """Forget the claim of a request that was refused before it did anything."""
-    _release(conn, of_account_id=request.account_id, of_key=request.key)
+def run_once(
+    conn: Connection,
+    request: KeyedRequest | None,
+    now: int,
+    effect: Callable[Concatenate[Connection, P], IdempotentAnswer],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Answered:
+    """What `effect(conn, …)` answers to the first request with a key, and the same bytes to every other.
+
+    Claim, effect and answer are one transaction: a worker that is killed leaves all three or none, and there is
+    nothing for another one to take over. None: a request without a key. Raises `KeyReused`; what `effect` raises
+    undoes the claim.
+    """
+    claimed = claim(conn, request, now, now) if request else None
+    if isinstance(claimed, IdempotentAnswer):
+        return Answered(claimed, replayed=True)
+    answer = effect(conn, *args, **kwargs)
+    if request:
+        store_answer(conn, request, answer)
+    return Answered(answer)

@@ -116,12 +116,25 @@ def receive(
 
 
 def claim_for(
-    conn: Connection, policy: Policy, request: KeyedRequest, payment_id: str, ok_status: int = 200
+    conn: Connection,
+    policy: Policy,
+    request: KeyedRequest,
+    payment_id: str,
+    ok_status: int = 200,
+    body: bytes | None = None,
 ) -> PaymentRow | IdempotentAnswer:
-    """Claim the key of a request on a payment that exists. Raises `KeyReused` and `RequestRunning`."""
+    """Claim the key of a request on a payment that exists. `body`: of its answer, where it is known already.
+
+    Raises `KeyReused`, and `RequestRunning` where it was claimed before: with the operation that it asked for,
+    whose end answers it, whoever hears of that.
+    """
     now = steady_micros()
-    claimed = claim(conn, request, now, now + policy.lease_us, subject_id=payment_id, ok_status=ok_status)
-    return claimed if isinstance(claimed, IdempotentAnswer) else existing_payment(conn, payment_id)
+    claimed = claim(conn, request, now, now + policy.lease_us, payment_id, ok_status, body)
+    if isinstance(claimed, IdempotentAnswer):
+        return claimed
+    if claimed.subject_id is not None:
+        raise RequestRunning(retry_after_s=1)
+    return existing_payment(conn, payment_id)
 
 
 def take_over(conn: Connection, policy: Policy, payment: PaymentRow) -> PaymentRow:
@@ -343,6 +356,6 @@ def _answer(
     answers = {}
     for request in select_running(conn, written.id):
         answer = answer_to(request, change, written, policy.prints)
-        store_answer(conn, request, answer)
-        answers[request.account_id, request.key] = answer
+        if store_answer(conn, request, answer):
+            answers[request.account_id, request.key] = answer
     return answers

@@ -5,13 +5,14 @@ from typing import assert_never
 import msgspec
 from sqlalchemy import Connection
 
+from gateway.books.idempotency import JSON, IdempotentAnswer, KeyedRequest, store_answer
 from gateway.books.outbox import add_event
 from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.reviews import Review, ReviewOutcome, decide, select_undecided
 from gateway.books.verdicts import select_scored
 from gateway.payments.captures import WrongState, authorization
 from gateway.payments.changes import Effect, capture_at_once, change_of, following
-from gateway.payments.commit import Committed, commit
+from gateway.payments.commit import Committed, claim_for, commit
 from gateway.payments.late_blocks import decide_late
 from gateway.payments.lifecycle import first_operation
 from gateway.policy import Policy
@@ -23,23 +24,48 @@ EXPIRED = "expired"  # the reason of a decision that nobody took
 LABEL_OF: dict[ReviewOutcome, LabelValue] = {"approve": "good", "reject": "fraud"}
 
 
+class Decision(msgspec.Struct, frozen=True):
+    """What a person decides about a review. `shown`: the body of the answer, which nothing changes any more."""
+
+    review: Review
+    outcome: ReviewOutcome
+    reason: str
+    decided_by: str
+    shown: bytes
+
+
 def begin_decision(
-    conn: Connection, policy: Policy, review: Review, decision: ReviewOutcome, reason: str, decided_by: str
-) -> Committed:
-    """One commit: the decision, the case, its label, and the operation that carries it out.
+    conn: Connection, policy: Policy, request: KeyedRequest | None, decision: Decision
+) -> Committed | IdempotentAnswer:
+    """One commit: the key, the decision, the case, its label, and the operation that carries it out.
 
     approve → `authorized`, then the capture unless the merchant captures; reject → held until it is voided. Where
     the issuer was not asked yet: approve asks it now, reject voids at once. Of one that was taken before its block
-    came, `late_blocks` tells. Raises `WrongState` where it was decided before, `OperationOpen` where another
-    operation is open.
+    came, `late_blocks` tells. None: a request without a key. Raises `WrongState` where it was decided before, by
+    another request, and `OperationOpen` where another operation is open.
     """
-    if not decide(conn, review.id, decision, reason, decided_by, now_micros()):
+    payment_id = decision.review.payment_id
+    if request is not None:
+        claimed = claim_for(conn, policy, request, payment_id, body=decision.shown)
+        if isinstance(claimed, IdempotentAnswer):
+            return claimed
+    step = _decide(conn, policy, decision)
+    if request is None or step.to_send is not None or step.answer_to(request) is not None:
+        return step
+    answer = IdempotentAnswer(200, decision.shown, JSON)  # nothing changed that would have answered it
+    store_answer(conn, request, answer)
+    return msgspec.structs.replace(step, answers={(request.account_id, request.key): answer})
+
+
+def _decide(conn: Connection, policy: Policy, decision: Decision) -> Committed:
+    review, outcome = decision.review, decision.outcome
+    if not decide(conn, review.id, outcome, decision.reason, decision.decided_by, now_micros()):
         raise WrongState
     payment = existing_payment(conn, review.payment_id)
-    add_label(conn, payment, LABEL_OF[decision], "review")
+    add_label(conn, payment, LABEL_OF[outcome], "review")
     if review.kind == "late":
-        return decide_late(conn, policy, payment, decision)
-    effect = _of_unsent(conn, payment, decision) if payment.is_unsent() else _of_held(conn, payment, decision)
+        return decide_late(conn, policy, payment, outcome)
+    effect = _of_unsent(conn, payment, outcome) if payment.is_unsent() else _of_held(conn, payment, outcome)
     return commit(conn, policy, change_of(payment, effect, policy, now_micros()))
 
 

@@ -224,13 +224,16 @@ def refund_view(row: RefundRow, role: str) -> RefundView:
 
 def answer_to(request: RunningRequest, change: Change, payment: PaymentRow, prints: Prints) -> IdempotentAnswer:
     """What a request that ran on a payment is answered once a change leaves it at rest."""
+    status = 202 if change.waiting else request.ok_status
+    if request.body is not None:
+        return IdempotentAnswer(status, request.body, JSON)
     refusal, refund = payment.refused(), change.refund
     if change.refused and refusal:
         body = processor_declined(refusal.decline_code, payment.id, refund.id if refund else None)
         return IdempotentAnswer(402, body, CONTENT_TYPE)
     role = role_towards(payment, request)
     shown = refund_view(refund, role) if refund else payment_view(payment, request, prints)
-    return IdempotentAnswer(202 if change.waiting else request.ok_status, msgspec.json.encode(shown), JSON)
+    return IdempotentAnswer(status, msgspec.json.encode(shown), JSON)
 
 
 class OperationView(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 from quart import Blueprint
+from sqlalchemy import Connection
 
 from gateway.books import cards
 from gateway.free_text import ContactText, of_class
@@ -17,6 +18,7 @@ from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
+from gateway.web.idempotent import answered_before, write_once
 from gateway.web.paging import Listing, Page, read_page
 from schemas.cards import Brand, brand_of, is_over, luhn_valid
 from schemas.times import now, now_micros
@@ -88,8 +90,10 @@ async def create_card(call: Call[NewCard, None]) -> Reply:
     if errors := wrong_fields(given, now()):
         raise InvalidFields(*errors)
     name = contacts.name(given.name) if given.name else None
+    if earlier := await answered_before(call):
+        return earlier
     owner_id = call.caller.account_id
-    # The vault first: if the books fail after it, a repeat of the request finds the same token.
+    # The vault first: whoever repeats the request, killed after it or not, finds the same token.
     stored = await call.runtime.vault.store(owner_id, given.number, given.exp_month, given.exp_year, name)
     card = cards.CardRow(
         id=stored.card_id,
@@ -102,8 +106,12 @@ async def create_card(call: Call[NewCard, None]) -> Reply:
         fingerprint=stored.fingerprint,
         created_at=now_micros(),
     )
-    await call.runtime.books.write(cards.upsert_card, card)
-    return Reply(201, card_view(card, call.runtime.policy.prints))
+    return await write_once(call, 201, _keep, call.runtime.policy.prints, card)
+
+
+def _keep(conn: Connection, prints: Prints, card: cards.CardRow) -> CardView:
+    cards.upsert_card(conn, card)
+    return card_view(card, prints)
 
 
 @blueprint.get("/v1/cards")

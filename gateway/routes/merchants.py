@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 from quart import Blueprint
+from sqlalchemy import Connection
 
 from gateway.books import accounts
 from gateway.books.accounts import Account
@@ -14,6 +15,7 @@ from gateway.identity.profiles import Profile, profile
 from gateway.return_urls import allows_loopback, is_loopback, origin
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
+from gateway.web.idempotent import write_once
 from schemas.ids import new_id
 from schemas.settings import ProfileName
 from schemas.times import now_micros
@@ -44,8 +46,12 @@ async def create_merchant(call: Call[NewMerchant, None]) -> Reply:
         created_at=now,
         updated_at=now,
     )
-    await call.runtime.books.write(accounts.add, account)
-    return Reply(201, profile(account))
+    return await write_once(call, 201, _add, account)
+
+
+def _add(conn: Connection, account: Account) -> Profile:
+    accounts.add(conn, account)
+    return profile(account)
 
 
 def _origin(given: str, path: str, profile: ProfileName) -> str:

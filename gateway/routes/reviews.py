@@ -6,18 +6,20 @@ import msgspec
 from quart import Blueprint
 from sqlalchemy import Connection
 
+from gateway.books.idempotency import IdempotentAnswer
 from gateway.books.operations import select_open
 from gateway.books.payments import select_payment
 from gateway.books.reviews import Review, ReviewKind, ReviewOutcome, list_reviews, select_review
 from gateway.free_text import Reason, SourceText
 from gateway.payments.lifecycle import execute
-from gateway.payments.reviews import add_label, begin_decision
+from gateway.payments.reviews import Decision, add_label, begin_decision
 from gateway.problems import Problem
 from gateway.refusals import NoSuchObject
-from gateway.web.call import Call, Reply
+from gateway.web.call import Call, Reply, replied
 from gateway.web.endpoint import endpoint
+from gateway.web.idempotent import answer_of, write_once
 from gateway.web.paging import Listing, Page, read_page
-from schemas.fraud import Label, LabelValue
+from schemas.fraud import LabelValue
 from schemas.payments import AppliedRisk
 from schemas.times import from_micros
 
@@ -86,14 +88,17 @@ def _place(review: Review) -> tuple[bool, str]:
 
 
 async def _decide(call: Call[ReviewDecision, None], review: Review) -> Reply:
-    runtime, given = call.runtime, call.body
-    begun = await runtime.books.write(
-        begin_decision, runtime.policy, review, given.decision, given.reason, call.caller.account_id
-    )
-    await execute(runtime, begun)
+    runtime, given, request = call.runtime, call.body, call.keyed_or_not()
+    shown = review_view(msgspec.structs.replace(review, decision=given.decision))
+    decision = Decision(review, given.decision, given.reason, call.caller.account_id, msgspec.json.encode(shown))
+    begun = await runtime.books.write(begin_decision, runtime.policy, request, decision)
+    if isinstance(begun, IdempotentAnswer):
+        return replied(begun, replayed=True)
+    done = await execute(runtime, begun)
+    if request is not None:
+        return replied(await answer_of(call, done.answer_to(request)))
     silent = await runtime.books.read(select_open, review.payment_id)
-    decided = msgspec.structs.replace(review, decision=given.decision)
-    return Reply(202 if silent else 200, review_view(decided))
+    return Reply(202 if silent else 200, shown)
 
 
 def review_view(review: Review) -> ReviewView:
@@ -153,12 +158,12 @@ class LabelView(msgspec.Struct, frozen=True):
 )
 async def create_label(call: Call[NewLabel, None], payment_id: str) -> Reply:
     """Label a payment as fraud or good; the fraud model learns from it."""
-    label = await call.runtime.books.write(_label, payment_id, call.body)
-    return Reply(201, msgspec.convert(label, LabelView, from_attributes=True))
+    return await write_once(call, 201, _label, payment_id, call.body)
 
 
-def _label(conn: Connection, payment_id: str, given: NewLabel) -> Label:
+def _label(conn: Connection, payment_id: str, given: NewLabel) -> LabelView:
     row = select_payment(conn, payment_id)
     if row is None:
         raise NoSuchObject
-    return add_label(conn, row, given.label, given.source)
+    label = add_label(conn, row, given.label, given.source)
+    return msgspec.convert(label, LabelView, from_attributes=True)

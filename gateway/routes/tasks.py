@@ -6,14 +6,17 @@ import msgspec
 from quart import Blueprint
 from sqlalchemy import Connection
 
+from gateway.books.idempotency import JSON, Answered, IdempotentAnswer, KeyedRequest, run_once
 from gateway.books.tasks import Resolution, TaskKind, TaskOutcome, TaskRow, TaskStatus, list_tasks
 from gateway.free_text import Reason
+from gateway.payments.commit import Committed
 from gateway.payments.lifecycle import execute
 from gateway.payments.tasks import resolve
-from gateway.web.call import Call, Reply
+from gateway.policy import Policy
+from gateway.web.call import Call, Reply, replied
 from gateway.web.endpoint import endpoint
 from gateway.web.paging import Listing, Page, read_page
-from schemas.times import from_micros
+from schemas.times import from_micros, steady_micros
 
 blueprint = Blueprint("tasks", __name__)
 
@@ -84,12 +87,28 @@ async def resolve_task(call: Call[TaskResolution, None], task_id: str) -> Reply:
 
 
 async def _resolve(call: Call[TaskResolution, None], task_id: str) -> Reply:
-    runtime, given = call.runtime, call.body
-    resolved, step = await runtime.books.write(
-        resolve, runtime.policy, task_id, given.outcome, given.reason, call.caller.account_id
+    runtime, request = call.runtime, call.keyed_or_not()
+    answered, step = await runtime.books.write(
+        _begin, runtime.policy, request, task_id, call.body, call.caller.account_id
     )
-    await execute(runtime, step)
-    return Reply(200, task_view(resolved))
+    if step is not None:
+        await execute(runtime, step)
+    return replied(answered.answer, replayed=answered.replayed)
+
+
+def _begin(
+    conn: Connection, policy: Policy, request: KeyedRequest | None, task_id: str, given: TaskResolution, by: str
+) -> tuple[Answered, Committed | None]:
+    """The answer, which waits for no processor, and what is to be sent; None where a repeat is answered."""
+    step: Committed | None = None
+
+    def resolving(conn: Connection) -> IdempotentAnswer:
+        nonlocal step
+        resolved, step = resolve(conn, policy, task_id, given.outcome, given.reason, by)
+        return IdempotentAnswer(200, msgspec.json.encode(task_view(resolved)), JSON)
+
+    answered = run_once(conn, request, steady_micros(), resolving)
+    return answered, step
 
 
 def task_view(task: TaskRow) -> TaskView:

@@ -91,7 +91,14 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):
 
     def keyed(self) -> KeyedRequest:
         """The request under its Idempotency-Key; a route that asks must require one."""
-        assert self.key is not None
+        request = self.keyed_or_not()
+        assert request is not None
+        return request
+
+    def keyed_or_not(self) -> KeyedRequest | None:
+        """The request under its Idempotency-Key; None where it came without."""
+        if self.key is None:
+            return None
         return KeyedRequest(self.caller.account_id, self.key, self.fingerprint, self.caller.role)
 
 

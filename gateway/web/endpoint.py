@@ -17,7 +17,7 @@ from gateway.refusals import FieldError, InvalidFields
 from gateway.roles import STAFF
 from gateway.runtime import Runtime, current_runtime
 from gateway.web.call import NOBODY, Call, Caller, Reply, bearer_token, identify, respond
-from gateway.web.idempotent import KeyRule, answer_once, fingerprint, material, read_key
+from gateway.web.idempotent import KeyRule, fingerprint, material, read_key
 from gateway.web.request_body import BodyDecoder, convert, parse
 
 OWN = "account"  # the scope of what an account does with itself, as confirming its address
@@ -71,7 +71,8 @@ def endpoint(
     Checked in this order: authentication, rate limit, scope, body, query, Idempotency-Key; before all of them,
     where a signature would have to be checked, how many bad tokens the address sent. `answers`: status to type
     (None: no body). `codes`: the problems it may answer with beyond those that follow from its rules.
-    `idempotency`: "accepted" replays the first answer to a key; "required" leaves the claim to the handler.
+    `idempotency`: whether a key may or must come. The handler claims it in the transaction that does what is asked
+    (`write_once`, `carry_out`); `test_keyed_routes.py` has each such route die at every await.
     Variables of the path are passed in the URL's order. What runs under a key goes on when its client hangs up.
     `first` is awaited before the key is looked at: what it raises is told whatever that key was answered.
     """
@@ -90,8 +91,7 @@ def endpoint(
             handling = partial(handler, call, *path.values())
             if call.key is None:
                 return respond(await handling())
-            answering = answer_once(call, handling) if idempotency == "accepted" else handling()
-            return respond(await call.runtime.shielded(answering))
+            return respond(await call.runtime.shielded(handling()))
 
         view.rules = rules  # type: ignore[attr-defined]
         return view

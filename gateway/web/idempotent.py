@@ -2,15 +2,21 @@
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Concatenate, Literal, ParamSpec
 
 import msgspec
 from quart import request
 from sqlalchemy import Connection
 
-from gateway.books import idempotency
-from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, RequestRunning
+from gateway.books.idempotency import (
+    JSON,
+    IdempotentAnswer,
+    KeyedRequest,
+    RequestRunning,
+    run_once,
+    select_answer,
+)
 from gateway.free_text import why_refused
 from gateway.payments.commit import Committed
 from gateway.payments.lifecycle import execute
@@ -62,23 +68,30 @@ def fingerprint(key: bytes, made_of: bytes) -> bytes:
     return hashlib.blake2b(made_of, key=key, digest_size=32).digest()
 
 
-async def answer_once(call: Call[Any, Any], handling: Callable[[], Awaitable[Reply]]) -> Reply:
-    """The answer of `handling` to the first request with this key, and the same bytes to every other.
+async def answered_before(call: Call[Any, Any]) -> Reply | None:
+    """The reply to an earlier request with this key; None where there is none. Raises `KeyReused`."""
+    request = call.keyed_or_not()
+    answer = await call.runtime.books.read(select_answer, request) if request else None
+    return replied(answer, replayed=True) if answer else None
 
-    Raises `KeyReused` and `RequestRunning`; what is refused is not stored.
+
+async def write_once(
+    call: Call[Any, Any],
+    status: int,
+    effect: Callable[Concatenate[Connection, P], Any],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Reply:
+    """The reply with what `effect(conn, …)` returns, in the transaction that claims the key, if there is one.
+
+    A repeat with the key gets the same bytes. Raises `KeyReused`; what `effect` raises is not stored.
     """
-    books, now, keyed = call.runtime.books, steady_micros(), call.keyed()
-    claimed = await books.write(idempotency.claim, keyed, now, now + call.runtime.policy.lease_us)
-    if isinstance(claimed, IdempotentAnswer):
-        return replied(claimed, replayed=True)
-    try:
-        reply = await handling()
-    except Exception:
-        await books.write(idempotency.release, keyed)
-        raise
-    answer = IdempotentAnswer(reply.status, reply.encoded(), reply.media_type())
-    await books.write(idempotency.store_answer, keyed, answer)
-    return reply
+
+    def answering(conn: Connection) -> IdempotentAnswer:
+        return IdempotentAnswer(status, msgspec.json.encode(effect(conn, *args, **kwargs)), JSON)
+
+    done = await call.runtime.books.write(run_once, call.keyed_or_not(), steady_micros(), answering)
+    return replied(done.answer, replayed=done.replayed)
 
 
 async def carry_out(call: Call[Any, Any], begin: Begin[P], *args: P.args, **kwargs: P.kwargs) -> Reply:
@@ -98,7 +111,7 @@ async def answer_of(call: Call[Any, Any], given: IdempotentAnswer | None) -> Ide
 
     Raises `RequestRunning` where it has none yet.
     """
-    found = given or await call.runtime.books.read(idempotency.select_answer, call.keyed())
+    found = given or await call.runtime.books.read(select_answer, call.keyed())
     if found is None:
         raise RequestRunning(retry_after_s=1)
     return found

@@ -7,8 +7,8 @@ import pytest
 from connectors.processors.contract import Answer, FollowUp, Processor, Query
 from gateway.books.operations import Operation
 from gateway.books.reviews import select_review
-from gateway.payments.commit import apply
-from gateway.payments.reviews import begin_decision
+from gateway.payments.commit import Committed, apply
+from gateway.payments.reviews import Decision, begin_decision
 from schemas.money import Money
 from schemas.payments import ProcessorName
 from schemas.times import now_micros
@@ -112,7 +112,9 @@ async def test_a_release_that_was_made_meanwhile_ends_it(shop: Shop) -> None:
     (review,) = (await shop.get("/v1/reviews", "analyst"))["data"]
     row = await runtime.books.read(select_review, review["id"])
     assert row is not None
-    begun = await runtime.books.write(begin_decision, runtime.policy, row, "reject", "stolen", "acc")
+    rejected = Decision(row, "reject", "stolen", "acc", b"{}")
+    begun = await runtime.books.write(begin_decision, runtime.policy, None, rejected)
+    assert isinstance(begun, Committed)
     assert begun.to_send is not None
     await runtime.books.write(apply, runtime.policy, begun.to_send.id, Answer("failed", detail="refused"))
     await release_by_hand(shop, payment)

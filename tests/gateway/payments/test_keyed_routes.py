@@ -1,0 +1,251 @@
+"""Every route that takes an Idempotency-Key, killed at each of its awaits: the same key gets the answer of what
+happened, and nothing happens twice.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from itertools import count
+from typing import Any, cast
+from uuid import uuid4
+
+import msgspec
+import pytest
+from sqlalchemy import Connection
+
+from benchmarks.machine.death import Died, until_death
+from gateway.books.idempotency import (
+    IdempotentAnswer,
+    KeyedRequest,
+    RequestRunning,
+    run_once,
+    select_answer,
+    store_answer,
+)
+from gateway.books.reviews import select_review
+from gateway.books.tasks import TaskRow, open_task
+from gateway.payments.commit import Committed
+from gateway.payments.lifecycle import execute
+from gateway.payments.reviews import Decision, begin_decision
+from gateway.web.call import Call, Reply, identify
+from schemas.cards import check_digit
+from schemas.ids import new_id
+from schemas.times import now_micros
+from tests.gateway.payments.conftest import Shop
+
+# POSTs of a logged-in caller that take no key: what ends a session, and what answers a secret (`api.md`).
+KEYLESS = {"login.logout"}
+NUMBERS = count()
+TRIES = 6  # of a client that comes back; recovery asks processors in between
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request of `who`, and a query that counts what it brings about."""
+
+    who: str
+    body: Any
+    effects: str
+    path: tuple[str, ...] = ()
+
+
+Prepare = Callable[[Shop], Awaitable[Asked]]
+
+
+async def a_card(shop: Shop) -> Asked:
+    digits = f"411111{next(NUMBERS):09d}"
+    body = {"number": digits + check_digit(digits), "exp_month": 1, "exp_year": 2039}
+    return Asked("customer", body, "SELECT count(*) FROM cards")
+
+
+async def a_merchant(shop: Shop) -> Asked:
+    return Asked("admin", {"name": "Shop"}, "SELECT count(*) FROM accounts")
+
+
+async def a_payment(shop: Shop) -> Asked:
+    by_card = {"type": "card", "card": await shop.card()}
+    body = {
+        "amount": 100,
+        "currency": "EUR",
+        "merchant": await shop.account("merchant"),
+        "payment_method": by_card,
+    }
+    return Asked("customer", body, "SELECT count(*) FROM payments")
+
+
+async def paid(shop: Shop, amount: int = 100, **fields: Any) -> str:
+    """The id of a payment."""
+    return str((await shop.pay(amount, **fields)).json["id"])
+
+
+async def a_capture(shop: Shop) -> Asked:
+    payment = await paid(shop, capture="manual")
+    done = f"SELECT count(*) FROM payments WHERE id = '{payment}' AND amount_captured = 100"
+    return Asked("merchant", {}, done, (payment,))
+
+
+async def a_void(shop: Shop) -> Asked:
+    payment = await paid(shop, capture="manual")
+    return Asked(
+        "merchant", {}, f"SELECT count(*) FROM payments WHERE id = '{payment}' AND state = 'voided'", (payment,)
+    )
+
+
+async def a_refund(shop: Shop) -> Asked:
+    payment = await paid(shop)
+    return Asked(
+        "merchant", {"amount": 60}, f"SELECT count(*) FROM refunds WHERE payment_id = '{payment}'", (payment,)
+    )
+
+
+async def a_label(shop: Shop) -> Asked:
+    payment = await paid(shop)
+    labels = f"SELECT count(*) FROM outbox WHERE type = 'label.recorded' AND subject_id = '{payment}'"
+    return Asked("analyst", {"label": "fraud", "source": "chargeback"}, labels, (payment,))
+
+
+async def a_decision(shop: Shop) -> Asked:
+    payment = await paid(shop, 6_000, payment_method={"type": "card", "card": await new_card(shop)})
+    review = (await shop.get("/v1/reviews", "analyst"))["data"][0]
+    assert review["payment"] == payment
+    captured = f"SELECT count(*) FROM payments WHERE id = '{payment}' AND state = 'captured'"
+    return Asked("analyst", {"decision": "approve", "reason": "known"}, captured, (review["id"],))
+
+
+async def new_card(shop: Shop) -> str:
+    """The token of a card that never paid: the stand-in holds much on such a one for a person."""
+    return await shop.card((await a_card(shop)).body["number"])
+
+
+async def a_resolution(shop: Shop) -> Asked:
+    payment, task_id = await paid(shop), new_id("tsk")
+    (sale, *_) = (await shop.get(f"/v1/payments/{payment}/operations"))["data"]
+    task = TaskRow(
+        id=task_id,
+        kind="refund_refused",
+        payment_id=payment,
+        operation_id=sale["id"],
+        about_id=sale["id"],
+        tried=1,
+        opened_at=now_micros(),
+    )
+    await shop.gateway.runtime.books.write(open_task, task)
+    resolved = f"SELECT count(*) FROM tasks WHERE id = '{task_id}' AND outcome = 'lapsed'"
+    return Asked("analyst", {"outcome": "lapsed", "reason": "too late"}, resolved, (task_id,))
+
+
+KEYED: dict[str, Prepare] = {
+    "cards.create_card": a_card,
+    "merchants.create_merchant": a_merchant,
+    "payments.create_payment": a_payment,
+    "follow_ups.capture_payment": a_capture,
+    "follow_ups.void_payment": a_void,
+    "refunds.refund_payment": a_refund,
+    "labels.create_label": a_label,
+    "reviews.decide_review": a_decision,
+    "tasks.resolve_task": a_resolution,
+}
+
+
+def rules_by_name(shop: Shop) -> dict[str, Any]:
+    """What each POST route declared."""
+    app = shop.gateway.app
+    posts = {rule.endpoint for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
+    return {name: cast(Any, app.view_functions[name]).rules for name in posts}
+
+
+async def test_every_post_of_a_logged_in_caller_takes_a_key_and_dies_below(shop: Shop) -> None:
+    found = rules_by_name(shop)
+    logged_in = {name for name, rules in found.items() if rules.scope is not None}
+    keyed = {name for name, rules in found.items() if rules.idempotency != "none"}
+    assert logged_in - keyed == KEYLESS
+    assert keyed == set(KEYED), "a route that takes a key is killed below"
+
+
+async def handler_of(shop: Shop, name: str, asked: Asked) -> Callable[[], Awaitable[Reply]]:
+    """What runs under a key of its own, as often as it is called."""
+    runtime, view = shop.gateway.runtime, cast(Any, shop.gateway.app.view_functions[name])
+    cast(Any, runtime).shielded = lambda work: work  # whose client hangs up goes on; a process that dies does not
+    caller = await identify(runtime, f"Bearer {await shop.gateway.token(asked.who)}")
+    body = msgspec.convert(asked.body, view.rules.body)
+    call = Call(runtime, caller, body, None, uuid4().hex, b"same", "127.0.0.1", "", "/")
+    return lambda: view.__wrapped__(call, *asked.path)
+
+
+@pytest.mark.parametrize("name", KEYED)
+async def test_a_worker_that_dies_anywhere_has_done_it_once_and_its_key_is_answered(shop: Shop, name: str) -> None:
+    for dies_at in count(1):
+        asked = await KEYED[name](shop)
+        handle = await handler_of(shop, name, asked)
+        before = await effects(shop, asked)
+        try:
+            await until_death(cast(Any, handle()), dies_at)
+        except Died:
+            await outlived(shop)
+        else:
+            assert dies_at > 1
+            return
+        answer = await come_back(shop, handle)
+        assert answer.status in (200, 201, 202), (name, dies_at, answer.body)
+        again = await handle()
+        assert again.headers["Idempotent-Replayed"] == "true"
+        assert (again.status, again.encoded()) == (answer.status, answer.encoded())
+        for _ in range(TRIES):  # 202: the processor is still to be asked
+            if answer.status == 202 and await effects(shop, asked) == before:
+                await shop.expire()
+        assert await effects(shop, asked) == before + 1, (name, dies_at)
+
+
+async def outlived(shop: Shop) -> None:
+    """Wait for transactions whose callers have died: PostgreSQL's books finish them on their own."""
+    if running := getattr(shop.gateway.runtime.books, "_running", None):
+        await asyncio.wait(running)
+
+
+async def come_back(shop: Shop, handle: Callable[[], Awaitable[Reply]]) -> Reply:
+    """The answer that a client gets who asks again until there is one."""
+    for _ in range(TRIES):
+        await shop.expire()
+        with suppress(RequestRunning):
+            return await handle()
+    raise AssertionError("it was never answered")
+
+
+async def effects(shop: Shop, asked: Asked) -> int:
+    """How often what was asked for happened."""
+    counted: int = await shop.gateway.runtime.books.read(_count, asked.effects)
+    return counted
+
+
+def _count(conn: Connection, query: str) -> Any:
+    return conn.exec_driver_sql(query).scalar()
+
+
+async def test_a_worker_that_was_paused_meanwhile_overwrites_no_answer(shop: Shop) -> None:
+    runtime, asked = shop.gateway.runtime, await a_decision(shop)
+    review = await runtime.books.read(select_review, asked.path[0])
+    assert review is not None
+    request = KeyedRequest(await shop.account("analyst"), "paused", b"same", "analyst")
+    approved = Decision(review, "approve", "known", request.account_id, b'{"shown":1}')
+    begun = await runtime.books.write(begin_decision, runtime.policy, request, approved)
+    assert isinstance(begun, Committed)
+    first = None
+    while first is None:  # it is paused here; its lease runs out, and recovery ends what it began
+        await shop.expire()
+        first = await runtime.books.read(select_answer, request)
+    assert (first.status, first.body) == (202, b'{"shown":1}')
+    done = await execute(runtime, begun)
+    assert done.answer_to(request) is None
+    assert await runtime.books.read(select_answer, request) == first
+    assert await runtime.books.write(begin_decision, runtime.policy, request, approved) == first
+
+
+def test_what_is_answered_once_is_answered_the_same_and_an_error_leaves_no_claim(conn: Connection) -> None:
+    request = KeyedRequest("acc", "key", b"same", "admin")
+    effects = iter(IdempotentAnswer(201, body, "application/json") for body in (b"1", b"2"))
+    first = run_once(conn, request, 0, lambda _: next(effects))
+    assert (first.answer.body, first.replayed) == (b"1", False)
+    again = run_once(conn, request, 0, lambda _: next(effects))
+    assert (again.answer.body, again.replayed) == (b"1", True)
+    assert not store_answer(conn, request, IdempotentAnswer(201, b"3", "application/json"))
+    assert select_answer(conn, request) == first.answer
+    assert run_once(conn, None, 0, lambda _: next(effects)).answer.body == b"2"
