@@ -16,7 +16,10 @@ SMS = "confirmation_sms"
 
 
 class CapRow(msgspec.Struct, frozen=True):
-    """A row of `caps`. `subject`: a `stream_key`, a merchant's id, or `SMS`; `day`: ISO 8601; `used`: cents."""
+    """A row of `caps`. `subject`: a payment's `stream_key`, a merchant's id, or `SMS`; `used`: cents, or messages.
+
+    `day`: ISO 8601, by the steady clock.
+    """
 
     subject: str
     day: str

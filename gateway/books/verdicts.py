@@ -3,6 +3,7 @@
 A late one that blocks is due until it was acted upon: its payment may be in the middle of a call.
 """
 
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -19,8 +20,9 @@ from schemas.times import to_micros
 class VerdictRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `verdicts`. `features`: JSON, null where the stand-in judged; `recorded_at`: microseconds UTC.
 
-    `spent`: what the stand-in spent of its caps, in euro cents. Of a late verdict, `reasons`: JSON (those of the
-    applied one are on the payment); `due_at`: when it is acted upon (steady clock); null: nothing is to do.
+    `spent`: what the stand-in spent of the caps of `spent_day` (ISO 8601), in euro cents. Of a late verdict,
+    `reasons`: JSON (those of the applied one are on the payment); `due_at`: when it is acted upon (steady clock);
+    null: nothing is to do.
     """
 
     id: SerialId
@@ -35,6 +37,7 @@ class VerdictRow(msgspec.Struct, frozen=True, kw_only=True):
     spent: Minor | None = None
     reasons: str | None = None
     due_at: Micros | None = None
+    spent_day: str | None = None
 
 
 verdicts = table_of("verdicts", VerdictRow, sqlite_autoincrement=True)
@@ -50,7 +53,7 @@ Index("ix_verdicts_due_at", _c.due_at, sqlite_where=_is_due, postgresql_where=_i
 _values: dict[str, Any] = {column.name: bindparam(column.name) for column in _c if column.name != "id"}
 _insert = Statement(insert(verdicts).values(_values))
 _insert_late = Statement(lambda insert: insert(verdicts).values(_values).on_conflict_do_nothing())
-_spent = Statement(select(_c.spent).where(_c.payment_id == bindparam("of_payment_id"), _applied))
+_spent = Statement(select(_c.spent, _c.spent_day).where(_c.payment_id == bindparam("of_payment_id"), _applied))
 _all_due = (
     select(_c.id, _c.payment_id, _c.reasons)
     .join(payments, payments.c.id == _c.payment_id)
@@ -83,6 +86,13 @@ class ScoredVerdict(msgspec.Struct, frozen=True):
     model: str | None = None
 
 
+class SpentCaps(msgspec.Struct, frozen=True):
+    """What was spent of the two caps of a day, in euro cents."""
+
+    cents: int
+    day: date
+
+
 class LateBlock(msgspec.Struct, frozen=True):
     """A verdict that blocks a payment which was judged before it came. `reasons`: JSON."""
 
@@ -104,9 +114,9 @@ def insert_late(conn: Connection, verdict: Verdict, now: int) -> None:
 
 
 def insert_stand_in(
-    conn: Connection, payment_id: str, outcome: Outcome, now: int, spent: int | None = None
+    conn: Connection, payment_id: str, outcome: Outcome, now: int, spent: SpentCaps | None = None
 ) -> None:
-    """Store the stand-in's own verdict as the applied one; `spent` of its caps, in euro cents."""
+    """Store the stand-in's own verdict as the applied one, with what it spent of its caps."""
     row = VerdictRow(
         id=0,
         payment_id=payment_id,
@@ -117,7 +127,8 @@ def insert_stand_in(
         model=None,
         features=None,
         recorded_at=now,
-        spent=spent,
+        spent=spent.cents if spent else None,
+        spent_day=spent.day.isoformat() if spent else None,
     )
     _insert(conn, **msgspec.structs.asdict(row))
 
@@ -141,10 +152,12 @@ def _row(
     return msgspec.structs.asdict(row)
 
 
-def select_spent(conn: Connection, payment_id: str) -> int | None:
-    """What the stand-in spent of its caps to let a payment through, in euro cents; None where it spent nothing."""
-    spent: int | None = _spent(conn, of_payment_id=payment_id).scalar()
-    return spent
+def select_spent(conn: Connection, payment_id: str) -> SpentCaps | None:
+    """What the stand-in spent of its caps to let a payment through; None where it spent nothing."""
+    row = _spent(conn, of_payment_id=payment_id).first()
+    if row is None or not row.spent or row.spent_day is None:  # an earlier release kept no day
+        return None
+    return SpentCaps(row.spent, date.fromisoformat(row.spent_day))
 
 
 def select_due_blocks(conn: Connection, processor: ProcessorName | None, now: int, most: int) -> list[LateBlock]:

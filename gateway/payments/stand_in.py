@@ -8,21 +8,21 @@ from sqlalchemy import Connection
 from gateway.books.caps import give_back, spend
 from gateway.books.controls import select_entries
 from gateway.books.payments import PaymentRow, has_paid
-from gateway.books.verdicts import insert_stand_in, select_spent
+from gateway.books.verdicts import SpentCaps, insert_stand_in, select_spent
 from gateway.policy import Policy
 from schemas.controls import deciding_entry
 from schemas.fraud import Hold
 from schemas.payments import AppliedRisk
-from schemas.times import from_micros, now_micros
+from schemas.times import from_micros, now_micros, steady_micros
 
 NEW_CARDS = "new cards of "  # with a customer's id: what their number is counted under, beside the caps
 
 
 class Ruling(msgspec.Struct, frozen=True):
-    """What the stand-in says, and what it spent of each of the two caps, in euro cents; None: nothing."""
+    """What the stand-in says, and what it spent of each of the two caps; None: nothing."""
 
     risk: AppliedRisk
-    spent: int | None = None
+    spent: SpentCaps | None = None
 
 
 def stand_in(conn: Connection, policy: Policy, payment: PaymentRow) -> AppliedRisk:
@@ -42,10 +42,10 @@ def is_on_block_list(conn: Connection, payment: PaymentRow) -> bool:
 
 
 def return_caps(conn: Connection, payment: PaymentRow) -> None:
-    """Give back what a payment spent of its caps: it came to nothing."""
-    if cents := select_spent(conn, payment.id):
+    """Give back what a payment spent of its caps, on whatever day that was: it came to nothing."""
+    if spent := select_spent(conn, payment.id):
         for subject in (payment.stream_key, payment.merchant_id):
-            give_back(conn, subject, _day(payment), cents)
+            give_back(conn, subject, spent.day, spent.cents)
 
 
 def _by_lists(conn: Connection, payment: PaymentRow) -> Ruling | None:
@@ -66,14 +66,14 @@ def _by_caps(conn: Connection, policy: Policy, payment: PaymentRow) -> Ruling:
     cents = policy.rates.cents(payment.amount, payment.currency)
     if cents is None:
         return _held("stand_in_no_rate")
-    day, known = _day(payment), has_paid(conn, payment.stream_key)
+    day, known = _today(), has_paid(conn, payment.stream_key)
     if not known and not spend(conn, f"{NEW_CARDS}{payment.customer_id}", day, 1, policy.new_cards):
         return _held("stand_in_new_cards", "unsent")
     cap = policy.card_cap if known else min(policy.first_card_cap, policy.card_cap)
     if not spend(conn, payment.stream_key, day, cents, cap):
         return _held("stand_in_cap" if known else "stand_in_first_cap")
     if spend(conn, payment.merchant_id, day, cents, policy.merchant_cap):
-        return Ruling(AppliedRisk("allow", "stand_in"), cents)
+        return Ruling(AppliedRisk("allow", "stand_in"), SpentCaps(cents, day))
     give_back(conn, payment.stream_key, day, cents)
     return _held("stand_in_cap")
 
@@ -82,5 +82,9 @@ def _held(reason: str, hold: Hold = "authorized") -> Ruling:
     return Ruling(AppliedRisk("review", "stand_in", reasons=[reason], hold=hold))
 
 
-def _day(payment: PaymentRow) -> date:
-    return from_micros(payment.created_at).date()
+def _today() -> date:
+    """The UTC day on which caps are spent: not that on which a payer at PayPal began, perhaps long before.
+
+    By the steady clock: whoever sets the wall clock opens no new caps.
+    """
+    return from_micros(steady_micros()).date()

@@ -24,7 +24,7 @@ from gateway.books.operations import (
 from gateway.books.outbox import OutboxRow, list_history
 from gateway.books.payments import PaymentRow, existing_payment, insert_payment
 from gateway.books.reviews import ReviewRow, reviews
-from gateway.books.verdicts import insert_stand_in
+from gateway.books.verdicts import SpentCaps, insert_stand_in
 from gateway.payments.changes import Change, Effect, NextOperation, OperationPosting, OperationUpdate, change_of
 from gateway.payments.commit import (
     Committed,
@@ -221,14 +221,13 @@ def spent(conn: Connection, day: str = "1970-01-04") -> dict[str, int]:
 
 
 def test_caps_are_given_back_to_card_and_merchant_on_the_day_they_were_spent(conn: Connection) -> None:
-    created_at = 3 * DAY_US + 7
-    row = msgspec.structs.replace(situations.payment("declined"), created_at=created_at)
+    row = msgspec.structs.replace(situations.payment("declined"), created_at=5 * DAY_US)
     insert_payment(conn, row)
-    day = from_micros(created_at).date()
+    day = from_micros(3 * DAY_US + 7).date()
     for subject in ("fp", "acc_m", "acc_other"):
         for on in (day, day + timedelta(days=2)):
             spend(conn, subject, on, 700, 1000)
-    insert_stand_in(conn, "pay", "allow", AT, spent=500)
+    insert_stand_in(conn, "pay", "allow", AT, SpentCaps(500, day))
     commit(conn, POLICY, at_rest(row))
     assert spent(conn) == {"fp": 700, "acc_m": 700, "acc_other": 700}
     commit(conn, POLICY, at_rest(existing_payment(conn, "pay"), returns_caps=True))

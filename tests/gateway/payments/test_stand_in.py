@@ -5,12 +5,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import Connection
 
+from gateway.books.caps import caps
 from gateway.books.controls import keep_controls
 from gateway.books.payments import PaymentRow, existing_payment
+from gateway.payments.stand_in import NEW_CARDS
 from schemas.cards import check_digit
 from schemas.fraud import ListEntry
-from schemas.times import EPOCH, now
+from schemas.times import EPOCH, from_micros, now, steady_micros
 from tests.gateway.payments.conftest import MASTERCARD, Shop
 
 CURRENCIES = [
@@ -165,3 +168,26 @@ async def test_of_cards_that_never_paid_a_customer_has_so_many_a_day(shop: Shop)
     assert len(shop.ledger()) == 2
     known = {"type": "card", "card": paid[0]["payment_method"]["card"], "cvc": "100"}
     assert (await shop.pay(100, payment_method=known)).json["state"] == "captured"
+
+
+async def test_a_payer_at_paypal_spends_the_caps_of_the_day_they_approve(shop: Shop) -> None:
+    """Else whoever begins a payment a day, for a month, approves thirty at once."""
+    asked = (await shop.pay(4_000, payment_method={"type": "paypal"}, capture="manual")).json
+    books = shop.gateway.runtime.books
+    await books.write(_begun_yesterday)
+    await shop.come_back(await shop.press_at_paypal(asked["next_action"]["url"]))
+    today = from_micros(steady_micros()).date().isoformat()
+    assert set(await books.read(_caps)) == {
+        (await shop.account("customer"), today, 4_000),
+        (await shop.account("merchant"), today, 4_000),
+    }
+    await shop.post(f"/v1/payments/{asked['id']}/void", {}, who="merchant")
+    assert {used for _, _, used in await books.read(_caps)} == {0}  # given back on that day
+
+
+def _begun_yesterday(conn: Connection) -> None:
+    conn.exec_driver_sql("UPDATE payments SET created_at = created_at - 86400000000")
+
+
+def _caps(conn: Connection) -> list[tuple[str, str, int]]:
+    return [tuple(row) for row in conn.execute(caps.select()) if not row.subject.startswith(NEW_CARDS)]
