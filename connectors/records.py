@@ -6,9 +6,19 @@ import re
 import msgspec
 
 from schemas.cards import find_numbers
-from schemas.events import DeadLetter, Event, Headers, Unreadable, decode, derived_id, encode, new_event
-from schemas.times import now
-from schemas.topics import DEAD_LETTER
+from schemas.events import (
+    DeadLetter,
+    Event,
+    Headers,
+    Tombstone,
+    Unreadable,
+    decode,
+    derived_id,
+    encode,
+    new_event,
+)
+from schemas.times import from_micros, now
+from schemas.topics import DEAD_LETTER, WITH_TOMBSTONES
 
 # A card number of its own; digits inside an id, a hash or a fraction are not one.
 LONE_NUMBER = re.compile(rb"\d(?<![\w.]\d)(?:[ -]?\d){12,18}(?!\w)")
@@ -48,14 +58,30 @@ def out(topic: str, key: str, event: Event) -> Out:
 def read(record: Record, source: str) -> Event | Out:
     """The event in a record, or the dead letter that `source` has to send instead.
 
-    A record becomes a dead letter if it is unreadable, or holds a card number in clear, which must not go on.
+    A record becomes a dead letter if it is unreadable, or holds a card number in clear, which must not go on. One
+    without a value is a `Tombstone` on a compacted topic, and a dead letter elsewhere.
     """
-    if card_number_in(record.value or b""):
+    if record.value is None:
+        return _tombstone(record, source) or dead_letter(record, "no value", source)
+    if card_number_in(record.value):
         return dead_letter(record, "card number in clear", source)
     try:
         return decode(record.headers, record.value)
     except Unreadable as error:
         return dead_letter(record, str(error), source)
+
+
+def _tombstone(record: Record, source: str) -> Event | None:
+    """The tombstone in a record, whatever headers it has; None where it takes nothing away."""
+    try:
+        key = (record.key or b"").decode()
+    except UnicodeDecodeError:
+        return None
+    if not key or record.topic not in WITH_TOMBSTONES:
+        return None
+    moment = from_micros(record.timestamp_ms * 1000)
+    event_id = derived_id(f"{record.topic}/{record.partition}/{record.offset}", "tombstone")
+    return Event(event_id, "tombstone", source, key, moment, Tombstone(record.topic, key, moment))
 
 
 def event_id_of(headers: Headers) -> str:

@@ -17,7 +17,7 @@ from connectors.processors.registry import open_processors
 from connectors.processors.settings import ProcessorSettings
 from connectors.settings import ChannelSettings
 from gateway.books.clock import set_steady_clock
-from gateway.books.controls import keep_controls
+from gateway.books.controls import keep_controls, select_settings
 from gateway.books.engine import Books, UnknownCommit
 from gateway.books.opening import migrate, open_books
 from gateway.books.outbox import OutboxRow
@@ -120,7 +120,9 @@ async def opened(
         books = open_books(url)
         stack.push_async_callback(books.close)
         await set_steady_clock(books)
-        made = _wired(settings, processors, channels, books)
+        removed = {id for id, setting in (await books.read(select_settings)).items() if setting is None}
+        awaited_ids = {rule.id for rule in DEFAULTS} - removed
+        made = _wired(settings, processors, channels, books, awaited_ids)
         _close_with(stack, made)
         books.listener = lambda facts: _told(made, facts)
         made.ready += [WriteProbe(books).answers, made.vault_answers, made.verdicts.ready, made.controls.ready]
@@ -128,7 +130,11 @@ async def opened(
 
 
 def _wired(
-    settings: GatewaySettings, processors: ProcessorSettings, channels: ChannelSettings, books: Books
+    settings: GatewaySettings,
+    processors: ProcessorSettings,
+    channels: ChannelSettings,
+    books: Books,
+    awaited_ids: set[str],
 ) -> Runtime:
     key = read_or_make(settings, "gateway.key", lambda: token_bytes(32))
     rules = ConfirmationRules(key, channels.limits(), channels)
@@ -144,7 +150,7 @@ def _wired(
         late_verdicts=late_verdicts,
         controls=ControlsInbox(
             settings.bootstrap(),
-            {rule.id for rule in DEFAULTS},
+            awaited_ids,
             lambda told: books.write(keep_controls, told),
             refused.refuse_control,
         ),

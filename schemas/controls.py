@@ -10,10 +10,12 @@ from datetime import datetime
 from math import isfinite
 from typing import Literal, assert_never
 
+from schemas.events import Tombstone
 from schemas.fraud import Hold, ListEntry, Outcome, Rule
 from schemas.times import EPOCH, as_utc
 
 Control = Rule | ListEntry
+ToldControl = Control | Tombstone  # a record without a value takes away the control that its key names
 ControlKind = Literal["rule", "list_entry"]
 
 SCORE = "score"  # as a rule's feature: the model's probability of fraud
@@ -66,25 +68,32 @@ def kind_of(control: Control) -> ControlKind:
             assert_never(control)
 
 
-def replaces(control: Control, known: Control | None) -> bool:
-    """Whether a control that is told later replaces what is known under its id.
+def replaces(control: ToldControl, known: ToldControl | None) -> bool:
+    """Whether a control that is told later, or its tombstone, replaces what is known under its id.
 
     The order of the topic decides, and no clock: what was set while one was ahead could never be changed before
-    then. A rule that a new stack starts with replaces nothing that somebody set.
+    then. A rule that a new stack starts with replaces nothing that somebody set, or took away.
     """
     return known is None or as_utc(control.recorded_at) != EPOCH or as_utc(known.recorded_at) == EPOCH
 
 
-def impossible_field(control: Control) -> str | None:
+def id_of(control: ToldControl) -> str:
+    """The id of a control, or of the one that a tombstone takes away."""
+    return control.key if isinstance(control, Tombstone) else control.id
+
+
+def impossible_field(control: ToldControl) -> str | None:
     """The first field of a control that cannot be meant; None where all of it can be obeyed.
 
     Whatever its types allow arrives here: a topic is written by whoever can reach it.
     """
-    if not _is_id(control.id):
+    if not _is_id(id_of(control)):
         return "id"
-    if len(control.reason) > TEXT_MAX:
-        return "reason"
     match control:
+        case Tombstone():
+            return None
+        case Rule() | ListEntry() if len(control.reason) > TEXT_MAX:
+            return "reason"
         case Rule():
             return _impossible_in_rule(control)
         case ListEntry():

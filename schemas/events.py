@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.accounts import AccountErased
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.ids import new_id
 from schemas.notifications import Notification
@@ -27,7 +28,8 @@ TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9
 class DeadLetter(msgspec.Struct, frozen=True):
     """`dead_letter`: where the record stands and why it was set aside.
 
-    `value` holds its bytes in base64, null where they looked as if a card number were in them.
+    `value` holds its bytes in base64; null where there are none (`no value`), or where they looked as if a card
+    number were in them.
     """
 
     topic: str
@@ -35,6 +37,17 @@ class DeadLetter(msgspec.Struct, frozen=True):
     offset: int
     reason: str
     value: str | None
+    recorded_at: datetime
+
+
+class Tombstone(msgspec.Struct, frozen=True):
+    """A record without a value on a compacted topic: what its key names is no more. No event type is one.
+
+    `recorded_at`: Kafka's time of it.
+    """
+
+    topic: str
+    key: str
     recorded_at: datetime
 
 
@@ -48,6 +61,7 @@ EventData = (
     | DeadLetter
     | Rule
     | ListEntry
+    | AccountErased
 )
 
 EVENT_TYPES: dict[str, type[EventData]] = {
@@ -73,6 +87,7 @@ EVENT_TYPES: dict[str, type[EventData]] = {
     "control.rule": Rule,
     "control.list_entry": ListEntry,
     "notification.recorded": Notification,
+    "account.erased": AccountErased,
     "dead_letter": DeadLetter,
 }
 
@@ -95,7 +110,7 @@ class Event(msgspec.Struct, frozen=True):
     source: str
     subject: str
     time: datetime
-    data: EventData
+    data: EventData | Tombstone
     traceparent: str | None = None
 
 

@@ -17,6 +17,7 @@ class Topic(msgspec.Struct, frozen=True):
     partitions: int = PARTITIONS
 
 
+COMPACTED = {"cleanup.policy": "compact"}
 FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
 
 PAYMENTS = Topic(
@@ -51,11 +52,12 @@ CONTROLS = Topic(
     "id of the rule or list entry",
     "Fraud rules and lists as set by analysts.",
     ("control.rule", "control.list_entry"),
-    {"cleanup.policy": "compact"},
+    COMPACTED,
 )
 NOTIFICATIONS = Topic(
     "notifications.v1", "payment id", "What was sent to whom.", ("notification.recorded",), FOR_EVER
 )
+ACCOUNTS = Topic("accounts.v1", "account id", "What became of accounts.", ("account.erased",), COMPACTED)
 DEAD_LETTER = Topic(
     "dead_letter.v1",
     "name of the source topic",
@@ -64,4 +66,5 @@ DEAD_LETTER = Topic(
     {"retention.ms": str(30 * DAY_MS), "cleanup.policy": "delete"},
 )
 
-TOPICS: tuple[Topic, ...] = (PAYMENTS, RISK, LABELS, CONTROLS, NOTIFICATIONS, DEAD_LETTER)
+TOPICS: tuple[Topic, ...] = (PAYMENTS, RISK, LABELS, CONTROLS, ACCOUNTS, NOTIFICATIONS, DEAD_LETTER)
+WITH_TOMBSTONES = frozenset(topic.name for topic in TOPICS if topic.config == COMPACTED)

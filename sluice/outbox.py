@@ -115,21 +115,27 @@ class Resending:
 def _published_since(url: str, since: int) -> Iterator[OutboxRow]:
     """The published rows recorded at or after `since` (microseconds UTC), in order, a page at a time.
 
-    A topic keeps the last word on a control: of one that was changed since, that is what is in force.
+    A topic keeps the last word on a control: of one that was changed since, that is what is in force, and of one
+    that was taken away nothing.
     """
     in_force = run_once(url, select_settings, readonly=True)
     after_id = run_once(url, lambda conn: _last_before(conn, since), readonly=True)
     while True:
         page = run_once(url, lambda conn: _page(conn, after_id), readonly=True)  # noqa: B023 (run at once)
         told = [row for row in page if row.published_at is not None and row.recorded_at >= since]
-        yield from (_in_force(row, in_force) if row.topic == CONTROLS.name else row for row in told)
+        for row in told:
+            current = _in_force(row, in_force) if row.topic == CONTROLS.name else row
+            if current is not None:
+                yield current
         if len(page) < PAGE:
             return
         after_id = page[-1].id
 
 
-def _in_force(row: OutboxRow, settings: dict[str, bytes]) -> OutboxRow:
+def _in_force(row: OutboxRow, settings: dict[str, bytes | None]) -> OutboxRow | None:
     setting = settings.get(row.key, row.value)
+    if setting is None:
+        return None
     if setting == row.value:
         return row
     return msgspec.structs.replace(row, value=setting, event_id=derived_id(row.event_id, "resend"))

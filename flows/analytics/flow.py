@@ -25,7 +25,7 @@ from flows.analytics.query_guard import bound_memory
 from flows.analytics.settings import AnalyticsSettings, SqlSettings
 from flows.analytics.warehouse import Warehouse
 from schemas.settings import Settings, load
-from schemas.topics import CONTROLS, DEAD_LETTER, TOPICS
+from schemas.topics import DEAD_LETTER, TOPICS, WITH_TOMBSTONES
 
 # A commit costs the same for 1 row and for 200: the broker collects records for a fifth of a second.
 PATIENT: dict[str, Any] = {"fetch.min.bytes": 1_000_000, "fetch.wait.max.ms": 200}
@@ -116,7 +116,7 @@ def _topics(settings: Settings, name: str, warehouse: Warehouse, config: dict[st
         start=warehouse.bookmarks(),
         on_lag=_beat(settings, name, warehouse),
         gather_s=GATHER_S,
-        may_expire={CONTROLS.name, DEAD_LETTER.name},
+        may_expire=WITH_TOMBSTONES | {DEAD_LETTER.name},
         config=config,
     )
 

@@ -9,6 +9,7 @@ from msgspec.structs import asdict, replace
 from connectors.records import Out, Place, Record, read
 from flows.analytics.rows import (
     PartitionPosition,
+    RemovedControl,
     WarehouseControl,
     WarehouseDeadLetter,
     WarehouseLabel,
@@ -18,12 +19,13 @@ from flows.analytics.rows import (
     WarehouseRow,
     WarehouseVerdict,
 )
-from schemas.events import DeadLetter, Event, trace_id
+from schemas.accounts import AccountErased
+from schemas.events import DeadLetter, Event, Tombstone, trace_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
 from schemas.payments import PaymentEvent, RefundEvent, TransactionCompleted
-from schemas.times import from_micros
-from schemas.topics import DEAD_LETTER
+from schemas.times import as_utc, from_micros
+from schemas.topics import CONTROLS, DEAD_LETTER
 
 SOURCE = "/flows/analytics"  # of the dead letters
 
@@ -52,7 +54,8 @@ def ingest(record: Record) -> IngestedRecord:
 def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
     """The rows of an event: a refund changes its payment too.
 
-    There is none for `transaction_completed`, which only repeats the state of its payment.
+    There is none for `transaction_completed`, which only repeats the state of its payment, and none for
+    `account.erased`: nothing of a person stands in the warehouse but the bare id, which stays on what was paid.
     """
     data = event.data
     match data:
@@ -72,7 +75,9 @@ def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
             return (WarehouseControl(data.id, "list_entry", data, data.recorded_at),)
         case DeadLetter():
             return (_dead_letter(event.id, data),)
-        case TransactionCompleted():
+        case Tombstone():
+            return (RemovedControl(data.key, data.recorded_at),) if data.topic == CONTROLS.name else ()
+        case TransactionCompleted() | AccountErased():
             return ()
         case _:
             assert_never(data)
@@ -91,6 +96,18 @@ def latest_payments(rows: Iterable[WarehousePayment]) -> list[WarehousePayment]:
 def latest_refunds(rows: Iterable[WarehouseRefund]) -> list[WarehouseRefund]:
     """One row per refund: the one with the highest sequence."""
     return list({row.id: row for row in sorted(rows, key=lambda row: row.sequence)}.values())
+
+
+def latest_controls(rows: Iterable[WarehouseControl | RemovedControl]) -> list[WarehouseControl]:
+    """One row per control: what was recorded last; of one that was taken away, since its tombstone."""
+    told: dict[str, WarehouseControl] = {}
+    for row in rows:
+        known = told.get(row.id)
+        if isinstance(row, RemovedControl):
+            told.pop(row.id, None)
+        elif known is None or as_utc(known.recorded_at) <= as_utc(row.recorded_at):
+            told[row.id] = row
+    return list(told.values())
 
 
 def positions(records: Iterable[Record]) -> list[PartitionPosition]:

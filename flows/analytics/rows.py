@@ -110,6 +110,13 @@ class WarehouseControl(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
+class RemovedControl(msgspec.Struct, frozen=True):
+    """A control that a tombstone took away: its row goes."""
+
+    id: str
+    recorded_at: datetime
+
+
 class WarehouseDeadLetter(msgspec.Struct, frozen=True):
     """The place of an unreadable record. `event` is null where that record is itself a dead letter."""
 
@@ -128,6 +135,7 @@ WarehouseRow = (
     | WarehouseLabel
     | WarehouseNotification
     | WarehouseControl
+    | RemovedControl
     | WarehouseDeadLetter
 )
 

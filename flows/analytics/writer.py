@@ -15,10 +15,11 @@ import msgspec
 
 from connectors.record_reader import Bookmark
 from connectors.records import Place
-from flows.analytics.ingest import latest_payments, latest_refunds
+from flows.analytics.ingest import latest_controls, latest_payments, latest_refunds
 from flows.analytics.rows import (
     PartitionLag,
     PartitionPosition,
+    RemovedControl,
     WarehouseControl,
     WarehouseDeadLetter,
     WarehouseLabel,
@@ -100,6 +101,7 @@ MERGE INTO store.controls c USING ({FRESH}) fresh ON c.id = fresh.id
 WHEN MATCHED AND c.recorded_at <= fresh.recorded_at THEN UPDATE BY NAME
 WHEN NOT MATCHED THEN INSERT BY NAME
 """
+REMOVE_CONTROLS = "DELETE FROM store.controls WHERE id IN (SELECT unnest($ids))"
 
 ADVANCE_OFFSETS = f"INSERT OR REPLACE INTO store.offsets BY NAME {FRESH}"
 SAVE_LAG = """
@@ -166,7 +168,7 @@ def write_batch(
         _write_refunds(con, latest_refunds(row for row in rows if isinstance(row, WarehouseRefund)))
         for table in APPENDED:
             _append(con, table, [row for row in rows if isinstance(row, table.rows)])
-        _write_controls(con, [row for row in rows if isinstance(row, WarehouseControl)])
+        _write_controls(con, [row for row in rows if isinstance(row, WarehouseControl | RemovedControl)])
         con.execute(ADVANCE_OFFSETS, _parameters(positions))
 
 
@@ -204,10 +206,11 @@ def _append(con: duckdb.DuckDBPyConnection, table: AppendedTable, rows: Sequence
         con.execute(table.append(), _parameters(firsts) | {"oldest": min(clocks), "newest": max(clocks)})
 
 
-def _write_controls(con: duckdb.DuckDBPyConnection, rows: Sequence[WarehouseControl]) -> None:
-    if rows:
-        in_order = sorted(rows, key=lambda row: _utc(row.recorded_at))
-        con.execute(UPSERT_CONTROLS, _parameters(list({row.id: row for row in in_order}.values())))
+def _write_controls(con: duckdb.DuckDBPyConnection, rows: Sequence[WarehouseControl | RemovedControl]) -> None:
+    if removed := [row.id for row in rows if isinstance(row, RemovedControl)]:
+        con.execute(REMOVE_CONTROLS, {"ids": removed})
+    if kept := latest_controls(rows):
+        con.execute(UPSERT_CONTROLS, _parameters(kept))
 
 
 def _parameters(rows: Sequence[WarehouseRow | PartitionPosition | PartitionLag]) -> dict[str, object]:

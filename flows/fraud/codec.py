@@ -11,8 +11,9 @@ from flows.fraud.inputs import NOT_OF_THE_CARD, is_ahead, label_input, outcome_i
 from flows.fraud.operators import StreamItem
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
-from schemas.controls import ID_MAX, Control, impossible_field
-from schemas.events import EVENT_TYPES, DeadLetter, Event, derived_id
+from schemas.accounts import AccountErased
+from schemas.controls import ID_MAX, ToldControl, id_of, impossible_field
+from schemas.events import EVENT_TYPES, DeadLetter, Event, Tombstone, derived_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
 from schemas.payments import Payment, PaymentEvent, RefundEvent, TransactionCompleted
@@ -62,7 +63,9 @@ def inputs_of(pair: tuple[Record, Event]) -> list[StreamItem]:
             | ListEntry()
             | Verdict()
             | Notification()
+            | AccountErased()
             | DeadLetter()
+            | Tombstone()
         ):
             return []
         case _:
@@ -152,18 +155,18 @@ def verdict_record(payment: StreamedPayment, controls: Controls) -> Out:
 
 
 def apply_control(event: Event, controls: Controls) -> list[Out]:
-    """Put a rule or list entry in force, unless it cannot be meant. Returns nothing to write."""
+    """Put a rule or list entry in force, or take it away, unless it cannot be meant. Returns nothing to write."""
     controls.apply(*control_of(event))
     return []
 
 
-def control_of(event: Event) -> list[Control]:
-    """The rule or list entry in an event; empty where there is none that can be meant."""
+def control_of(event: Event) -> list[ToldControl]:
+    """The rule or list entry in an event, or its tombstone; empty where there is none that can be meant."""
     control = event.data
-    if not isinstance(control, Rule | ListEntry):
+    if not isinstance(control, Rule | ListEntry | Tombstone):
         return []
     if field := impossible_field(control):
-        log.warning("control.refused", control_id=control.id[:ID_MAX], field=field)
+        log.warning("control.refused", control_id=id_of(control)[:ID_MAX], field=field)
         return []
     return [control]
 

@@ -3,16 +3,13 @@
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TypeVar, assert_never
 
 import msgspec
 
 from flows.fraud.inputs import Features
 from flows.fraud.scoring import ScoredPayment, StreamedPayment
-from schemas.controls import SCORE, Control, deciding_entry, replaces
+from schemas.controls import SCORE, ToldControl, deciding_entry, id_of, replaces
 from schemas.fraud import OUTCOMES, Hold, ListEntry, Outcome, Rule, Source
-
-C = TypeVar("C", Rule, ListEntry)
 
 
 class RiskDecision(msgspec.Struct, frozen=True):
@@ -28,14 +25,13 @@ class Controls:
     """The rules and lists in force. `version` is a hash of them: equal controls have the same version."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
-        self._rules = {rule.id: rule for rule in rules}
-        self._entries: dict[str, ListEntry] = {}
+        self._told: dict[str, ToldControl] = {rule.id: rule for rule in rules}
         self._index()
 
-    def apply(self, *controls: Control) -> None:
+    def apply(self, *controls: ToldControl) -> None:
         """Put rules and list entries in force; each replaces the one with its id, unless that was set later.
 
-        All that are known are indexed anew, once.
+        A tombstone takes it away. All that are known are indexed anew, once.
         """
         changed = [control for control in controls if self._put(control)]
         if changed:
@@ -53,32 +49,24 @@ class Controls:
         ]
         return deciding_entry(found, instrument_id, merchant_id, moment)
 
-    def _put(self, control: Control) -> bool:
-        match control:
-            case Rule():
-                return _replace(self._rules, control)
-            case ListEntry():
-                return _replace(self._entries, control)
-            case _:
-                assert_never(control)
+    def _put(self, control: ToldControl) -> bool:
+        """Whether that changed anything."""
+        before = self._told.get(id_of(control))
+        if before == control or not replaces(control, before):
+            return False
+        self._told[id_of(control)] = control
+        return True
 
     def _index(self) -> None:
-        enabled = [rule for rule in self._rules.values() if rule.enabled]
+        told = self._told.values()
+        enabled = [rule for rule in told if isinstance(rule, Rule) and rule.enabled]
+        entries = [entry for entry in told if isinstance(entry, ListEntry)]
         self._in_force = sorted(enabled, key=lambda rule: (-OUTCOMES.index(rule.outcome), rule.id))
         self._listed: dict[tuple[str, str], list[ListEntry]] = {}
-        for entry in self._entries.values():
+        for entry in entries:
             self._listed.setdefault((entry.kind, entry.value), []).append(entry)
-        controls = [self._in_force, sorted(self._entries.values(), key=lambda entry: entry.id)]
+        controls = [self._in_force, sorted(entries, key=lambda entry: entry.id)]
         self.version = "rules-" + hashlib.sha256(msgspec.json.encode(controls)).hexdigest()[:8]
-
-
-def _replace(known: dict[str, C], control: C) -> bool:
-    """Whether that changed anything."""
-    before = known.get(control.id)
-    if before == control or not replaces(control, before):
-        return False
-    known[control.id] = control
-    return True
 
 
 def rules_met(payment: ScoredPayment, controls: Controls) -> list[Rule]:

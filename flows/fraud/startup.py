@@ -19,7 +19,7 @@ from flows.fraud.operators import (
 from flows.fraud.rules import Controls
 from flows.fraud.scoring import StreamedPayment
 from flows.fraud.settings import FraudSettings
-from schemas.controls import DEFAULTS, Control
+from schemas.controls import DEFAULTS, ToldControl
 from schemas.events import Event, decode, encode
 from schemas.payments import Method, Payment
 from schemas.times import EPOCH
@@ -34,7 +34,7 @@ def bootstrap_controls(bootstrap: str) -> tuple[Controls, Bookmarks]:
 
     Raises `KafkaException` where the broker is not reachable.
     """
-    controls, found, reader = Controls(), list[Control](), RecordReader(bootstrap)
+    controls, found, reader = Controls(), list[ToldControl](), RecordReader(bootstrap)
     try:
         for place in places(bootstrap, [CONTROLS.name]):
             reader.add(place)

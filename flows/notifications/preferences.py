@@ -4,13 +4,14 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-from schemas.events import DeadLetter, EventData
+from schemas.accounts import AccountErased
+from schemas.events import DeadLetter, EventData, Tombstone
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Channel, Notification, QuietHours, Recipient
 from schemas.payments import PaymentEvent, Refund, RefundEvent, TransactionCompleted
 
 
-def kind_of(data: EventData) -> str | None:
+def kind_of(data: EventData | Tombstone) -> str | None:
     """What a recipient calls an event like this in their preferences; None for one nobody is told of."""
     match data:
         case TransactionCompleted():
@@ -18,6 +19,8 @@ def kind_of(data: EventData) -> str | None:
         case RefundEvent():
             return _kind_of_refund(data.refund)
         case PaymentEvent() | Verdict() | Label() | Rule() | ListEntry() | Notification() | DeadLetter():
+            return None
+        case AccountErased() | Tombstone():
             return None
         case _:
             assert_never(data)

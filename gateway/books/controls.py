@@ -4,6 +4,7 @@ The stand-in obeys the lists, also while Kafka is away.
 """
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 from sqlalchemy import Connection, Index, bindparam, or_, select
@@ -11,7 +12,8 @@ from sqlalchemy import Connection, Index, bindparam, or_, select
 from gateway.books.outbox import add_event
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, table_of
-from schemas.controls import Control, ControlKind, kind_of
+from schemas.controls import ControlKind, ToldControl, kind_of
+from schemas.events import Tombstone
 from schemas.fraud import ListEntry, Rule
 from schemas.times import as_utc, to_micros
 from schemas.topics import CONTROLS
@@ -20,11 +22,12 @@ from schemas.topics import CONTROLS
 class ControlRow(msgspec.Struct, frozen=True):
     """A row of `controls`. `setting`: all of it, as JSON; `value`: whom a list entry is about, null for a rule.
 
-    `version` counts its changes from 1; `recorded_at`: when it was set, microseconds UTC.
+    Of one that was taken away, of which a start must not make another, the row stays: `removed`, with an empty
+    setting. `version` counts its changes from 1; `recorded_at`: when it was set, microseconds UTC.
     """
 
     id: str
-    kind: ControlKind
+    kind: Literal[ControlKind, "removed"]
     value: str | None
     setting: str
     version: Int32
@@ -53,7 +56,7 @@ _keep = Statement(
 _about = Statement(
     select(_c.setting).where(or_(_c.value == bindparam("instrument_id"), _c.value == bindparam("merchant_id")))
 )
-_settings = Statement(select(_c.id, _c.setting))
+_settings = Statement(select(_c.id, _c.kind, _c.setting))
 
 
 def add_rules(conn: Connection, rules: Iterable[Rule], now: int) -> None:
@@ -74,8 +77,8 @@ def add_rules(conn: Connection, rules: Iterable[Rule], now: int) -> None:
         )
 
 
-def keep_controls(conn: Connection, told: Iterable[Control]) -> None:
-    """Keep what `controls.v1` told, in its order: each control that is another one than in the books."""
+def keep_controls(conn: Connection, told: Iterable[ToldControl]) -> None:
+    """Keep what `controls.v1` told, in its order: each control that is another one than in the books, or gone."""
     for control in told:
         _keep(conn, **msgspec.structs.asdict(_row(control)))
 
@@ -86,12 +89,15 @@ def select_entries(conn: Connection, instrument_id: str, merchant_id: str) -> li
     return [msgspec.json.decode(row.setting, type=ListEntry) for row in found]
 
 
-def select_settings(conn: Connection) -> dict[str, bytes]:
-    """What is told of each control by its id: the value of its event."""
-    return {row.id: row.setting.encode() for row in _settings(conn)}
+def select_settings(conn: Connection) -> dict[str, bytes | None]:
+    """What is told of each control by its id: the value of its event; None of one that was taken away."""
+    return {row.id: None if row.kind == "removed" else row.setting.encode() for row in _settings(conn)}
 
 
-def _row(control: Control) -> ControlRow:
+def _row(control: ToldControl) -> ControlRow:
+    recorded_at = to_micros(as_utc(control.recorded_at))
+    if isinstance(control, Tombstone):
+        return ControlRow(control.key, "removed", None, "", 1, recorded_at)
     value = control.value if isinstance(control, ListEntry) else None
     setting = msgspec.json.encode(control).decode()
-    return ControlRow(control.id, kind_of(control), value, setting, 1, to_micros(as_utc(control.recorded_at)))
+    return ControlRow(control.id, kind_of(control), value, setting, 1, recorded_at)

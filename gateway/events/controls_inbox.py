@@ -10,8 +10,8 @@ from typing import Any
 from connectors.record_reader import RecordReader, places
 from connectors.records import Record, read
 from gateway.events.topic_inbox import TopicInbox
-from schemas.controls import Control, impossible_field, replaces
-from schemas.events import Event
+from schemas.controls import ToldControl, id_of, impossible_field, replaces
+from schemas.events import Event, Tombstone
 from schemas.fraud import ListEntry, Rule
 from schemas.topics import CONTROLS
 
@@ -23,6 +23,8 @@ KEEP_MAX_S = 10.0  # how long the books may take for it; then all is read again
 class ControlsInbox:
     """Reads `controls.v1`. `keep` is awaited with what it told, a batch at a time: each control as set last.
 
+    A record without a value takes its control away.
+
     `awaited_ids`: controls that this gateway has published, or is about to; before they stand there it is not
     ready, for the fraud flow could not obey them. `on_refused` is called with the field of a control that has an
     impossible value. What is no event at all the flows send to the dead letters.
@@ -32,7 +34,7 @@ class ControlsInbox:
         self,
         bootstrap: str,
         awaited_ids: Collection[str],
-        keep: Callable[[list[Control]], Coroutine[Any, Any, None]],
+        keep: Callable[[list[ToldControl]], Coroutine[Any, Any, None]],
         on_refused: Callable[[str], object],
     ) -> None:
         self._bootstrap = bootstrap
@@ -55,32 +57,32 @@ class ControlsInbox:
         try:
             for place in places(self._bootstrap, [CONTROLS.name]):
                 reader.add(place)
-            told: dict[str, Control] = {}
+            told: dict[str, ToldControl] = {}
             while not topic.stopping.is_set():
                 for control in self._obeyed(topic, reader.poll()):
-                    if replaces(control, told.get(control.id)):
-                        told[control.id] = control
+                    if replaces(control, told.get(id_of(control))):
+                        told[id_of(control)] = control
                 if reader.at_end() and (told or not (self._awaited_ids or topic.is_caught_up())):
                     self._hand_over(topic, list(told.values()))
                     told = {}
         finally:
             reader.close()
 
-    def _obeyed(self, topic: TopicInbox, records: list[Record]) -> list[Control]:
+    def _obeyed(self, topic: TopicInbox, records: list[Record]) -> list[ToldControl]:
         events = [event for record in records if isinstance(event := read(record, SOURCE), Event)]
-        controls = [event.data for event in events if isinstance(event.data, Rule | ListEntry)]
+        controls = [event.data for event in events if isinstance(event.data, Rule | ListEntry | Tombstone)]
         return [control for control in controls if self._can_be_meant(topic, control)]
 
-    def _can_be_meant(self, topic: TopicInbox, control: Control) -> bool:
+    def _can_be_meant(self, topic: TopicInbox, control: ToldControl) -> bool:
         field = impossible_field(control)
         if field is not None:
             topic.in_loop(self._on_refused, field)
         return field is None
 
-    def _hand_over(self, topic: TopicInbox, controls: list[Control]) -> None:
+    def _hand_over(self, topic: TopicInbox, controls: list[ToldControl]) -> None:
         for first in range(0, len(controls), BATCH):
             keeping = asyncio.run_coroutine_threadsafe(self._keep(controls[first : first + BATCH]), self._loop)
             keeping.result(KEEP_MAX_S)
-        self._awaited_ids -= {control.id for control in controls}
+        self._awaited_ids -= {id_of(control) for control in controls}
         if not self._awaited_ids:
             topic.catch_up()

@@ -1,11 +1,14 @@
 """What is readable in a record, and what goes no further."""
 
+from datetime import timedelta
+
 import pytest
 
 from connectors.records import Out, Record, card_number_in, dead_letter, out, read
-from schemas.events import DeadLetter, Event, decode, new_event
+from schemas.events import DeadLetter, Event, Headers, Tombstone, decode, new_event
 from schemas.fraud import Label
-from schemas.times import now
+from schemas.times import EPOCH, now
+from schemas.topics import TOPICS, WITH_TOMBSTONES
 
 
 def record(value: bytes | None, headers: list[tuple[str, bytes]] | None = None) -> Record:
@@ -73,3 +76,31 @@ def test_a_dead_letter_says_where_and_why_and_is_the_same_from_everyone() -> Non
     assert event.subject == "labels.v1/2/7"
     assert isinstance(event.data, DeadLetter)
     assert (event.data.reason, event.data.value) == ("malformed", "Pw==")
+
+
+SET = [("ce_type", b"control.rule"), ("ce_id", b"evt_1")]
+
+
+@pytest.mark.parametrize("headers", [[], SET])
+@pytest.mark.parametrize("topic", sorted(WITH_TOMBSTONES))
+def test_without_a_value_a_compacted_record_takes_away_what_its_key_names(topic: str, headers: Headers) -> None:
+    found = read(Record(topic, 2, 7, b"rule_1", headers, None, 1_000), "/test")
+    assert isinstance(found, Event)
+    assert found.data == Tombstone(topic, "rule_1", EPOCH + timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("topic", "key"),
+    [
+        *[(topic.name, b"key") for topic in TOPICS if topic.name not in WITH_TOMBSTONES],
+        ("controls.v1", None),
+        ("controls.v1", b""),
+        ("controls.v1", b"\xff"),
+    ],
+)
+def test_without_a_value_any_other_record_is_a_dead_letter_that_says_so(topic: str, key: bytes | None) -> None:
+    found = read(Record(topic, 2, 7, key, [], None, 0), "/test")
+    assert isinstance(found, Out)
+    letter = decode(found.headers, found.value).data
+    assert isinstance(letter, DeadLetter)
+    assert (letter.reason, letter.value) == ("no value", None)

@@ -16,6 +16,7 @@ from gateway.books.controls import add_rules, keep_controls
 from gateway.books.opening import migrate, run_once
 from gateway.books.outbox import list_history, outbox
 from schemas.controls import DEFAULTS
+from schemas.events import Tombstone
 from schemas.fraud import Rule
 from schemas.times import from_micros, now
 from sluice import outbox as command
@@ -87,6 +88,15 @@ def test_of_a_rule_that_was_changed_since_what_is_in_force_is_sent(tmp_path: Pat
     assert [decode(row.value, type=Rule) for row in sent] == [changed, left]
     (first,) = run_once(url, lambda conn: list_history(conn, changed.id, 0, 100))
     assert first.event_id not in [row.event_id for row in sent]
+
+
+def test_of_a_rule_that_was_taken_away_nothing_is_sent(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'books.sqlite3'}"
+    migrate(url)
+    run_once(url, lambda conn: add_rules(conn, DEFAULTS[:2], BEGAN))
+    run_once(url, lambda conn: conn.execute(outbox.update().values(published_at=1)))
+    run_once(url, lambda conn: keep_controls(conn, [Tombstone("controls.v1", DEFAULTS[0].id, now())]))
+    assert [row.key for row in command._published_since(url, BEGAN)] == [DEFAULTS[1].id]
 
 
 def test_a_producer_id_that_kafka_gives_out_twice_is_in_nobodys_way(

@@ -24,7 +24,7 @@ from connectors.warehouse import QueryFailed, QueryRefused, WarehouseAway, Wareh
 from flows.analytics.flow import WarehouseSink, build
 from flows.analytics.settings import AnalyticsSettings, SqlSettings
 from schemas.ids import new_id
-from schemas.topics import CONTROLS, DEAD_LETTER, TOPICS
+from schemas.topics import DEAD_LETTER, TOPICS, WITH_TOMBSTONES
 from tests.flows.analytics.conftest import Kept, lives
 from tests.patience import until
 
@@ -227,7 +227,7 @@ def test_a_statement_that_takes_all_memory_ends(limited: SqlSettings, greedy: st
 
 def test_an_expired_offset_stops_the_flow_where_records_are_kept_for_ever() -> None:
     kept_for_ever = {topic.name for topic in TOPICS if topic.config.get("retention.ms") == "-1"}
-    assert kept_for_ever == {topic.name for topic in TOPICS} - {CONTROLS.name, DEAD_LETTER.name}
+    assert kept_for_ever == {topic.name for topic in TOPICS} - WITH_TOMBSTONES - {DEAD_LETTER.name}
 
 
 def ask_and_go(settings: SqlSettings, reader: str, sql: str) -> None:

@@ -307,6 +307,24 @@ def test_of_a_control_the_last_word_counts(kept: Kept, kafka_log: Log) -> None:
     ]
 
 
+def test_a_tombstone_takes_a_control_away_and_nothing_else(kept: Kept, kafka_log: Log) -> None:
+    def rule(threshold: float) -> Record:
+        set_to = Rule("key", "count_1h", threshold, "review", "busy", True, BIRTH)
+        return kafka_log.event("controls.v1", event("control.rule", set_to))
+
+    def threshold() -> list[tuple[object, ...]]:
+        return kept.ask("SELECT setting ->> 'threshold' FROM controls")
+
+    kept.write(rule(3))
+    kept.write(kafka_log.bytes("controls.v1", None))
+    assert threshold() == []
+    kept.write(rule(3), kafka_log.bytes("controls.v1", None), kafka_log.bytes("accounts.v1", None))
+    assert threshold() == []
+    kept.write(rule(3), kafka_log.bytes("controls.v1", None), rule(4))
+    assert threshold() == [("4.0",)]
+    assert kept.letters == []
+
+
 def test_a_dead_letter_counts_once_however_many_flows_post_it(kept: Kept, kafka_log: Log) -> None:
     letter = DeadLetter(PAYMENTS, 3, 17, "missing header", None, BIRTH)
     posts = [

@@ -8,6 +8,7 @@ import pytest
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
 from schemas.controls import DEFAULTS
+from schemas.events import Tombstone
 from schemas.fraud import ListEntry, Rule
 from tests.flows.fraud.conftest import BEGIN, in_flight
 
@@ -100,6 +101,22 @@ def test_a_rule_on_an_unknown_feature_is_never_met() -> None:
     controls = Controls(DEFAULTS)
     controls.apply(Rule("mine", "no_such_feature", -1e9, "block", "mine", True, BEGIN))
     assert decide(judged(0.0), controls).outcome == "allow"
+
+
+def test_a_tombstone_takes_a_rule_or_an_entry_away_until_it_is_set_again() -> None:
+    controls, blocks = Controls(DEFAULTS), entry("block")
+    before = controls.version
+    controls.apply(blocks)
+    assert decide(judged(), controls).outcome == "block"
+    gone = Tombstone("controls.v1", blocks.id, BEGIN)
+    controls.apply(gone, gone, Tombstone("controls.v1", "unknown", BEGIN))
+    assert (decide(judged(), controls).outcome, controls.version) == ("allow", before)
+    controls.apply(Tombstone("controls.v1", "score_block", BEGIN))
+    assert decide(judged(0.95), controls).outcome == "review"
+    controls.apply(*DEFAULTS)  # a stack that starts brings back nothing that somebody took away
+    assert decide(judged(0.95), controls).outcome == "review"
+    controls.apply(blocks)
+    assert decide(judged(), controls).outcome == "block"
 
 
 def test_the_same_controls_have_the_same_version() -> None:

@@ -5,9 +5,17 @@ from datetime import timedelta
 import msgspec
 from sqlalchemy import Connection
 
-from gateway.books.controls import ControlRow, add_rules, controls, keep_controls, select_entries
+from gateway.books.controls import (
+    ControlRow,
+    add_rules,
+    controls,
+    keep_controls,
+    select_entries,
+    select_settings,
+)
 from gateway.books.outbox import list_history, outbox
 from schemas.controls import DEFAULTS
+from schemas.events import Tombstone
 from schemas.fraud import ListEntry, Rule
 from schemas.times import EPOCH, now
 
@@ -53,3 +61,16 @@ def test_entries_are_found_by_whom_they_are_about(conn: Connection) -> None:
     keep_controls(conn, [ENTRY, merchant])
     assert {entry.id for entry in select_entries(conn, "fp_1", "acc_1")} == {"le_1", "le_2"}
     assert select_entries(conn, "fp_2", "acc_2") == []
+
+
+def test_a_tombstone_takes_a_control_away_and_a_start_does_not_bring_it_back(conn: Connection) -> None:
+    add_rules(conn, DEFAULTS, 1)
+    gone = [Tombstone("controls.v1", id, now()) for id in (DEFAULTS[0].id, ENTRY.id, "le_unknown")]
+    keep_controls(conn, [ENTRY, *gone])
+    add_rules(conn, DEFAULTS, 2)
+    assert select_entries(conn, "fp_1", "acc_1") == []
+    assert {rows(conn)[tombstone.key].kind for tombstone in gone} == {"removed"}
+    assert [select_settings(conn)[tombstone.key] for tombstone in gone] == [None] * 3
+    assert len(list_history(conn, DEFAULTS[0].id, 0, 100)) == 1
+    keep_controls(conn, [msgspec.structs.replace(ENTRY, recorded_at=now())])  # set again
+    assert len(select_entries(conn, "fp_1", "acc_1")) == 1

@@ -9,8 +9,8 @@ from confluent_kafka import Producer
 
 from connectors.kafka import producer
 from gateway.events.controls_inbox import BATCH, ControlsInbox
-from schemas.controls import DEFAULTS, Control, kind_of
-from schemas.events import encode, new_event
+from schemas.controls import DEFAULTS, Control, ToldControl, id_of, kind_of
+from schemas.events import Tombstone, encode, new_event
 from schemas.fraud import ListEntry
 from schemas.ids import new_id
 from schemas.times import EPOCH, now
@@ -31,22 +31,27 @@ class Analyst:
         self._producer.produce(CONTROLS.name, value or encoded, control.id, headers=headers)
         self._producer.flush(10)
 
+    def take_away(self, control_id: str) -> None:
+        """Write a record without a value or header, as any Kafka client does."""
+        self._producer.produce(CONTROLS.name, None, control_id)
+        self._producer.flush(10)
+
 
 class Kept:
     """What the inbox told, in place of the books."""
 
     def __init__(self) -> None:
-        self.controls: dict[str, Control] = {}
+        self.controls: dict[str, ToldControl] = {}
         self.refused: list[str] = []
         self.failures = 0
         self.largest = 0  # so many at a time
 
-    async def keep(self, told: list[Control]) -> None:
+    async def keep(self, told: list[ToldControl]) -> None:
         if self.failures:
             self.failures -= 1
             raise OSError("the disk is full")
         self.largest = max(self.largest, len(told))
-        self.controls |= {control.id: control for control in told}
+        self.controls |= {id_of(control): control for control in told}
 
 
 @pytest.fixture
@@ -100,6 +105,21 @@ async def test_a_change_arrives_and_what_cannot_be_meant_is_refused(kept: Kept, 
     await eventually(lambda: told.id in kept.controls)
     await eventually(lambda: kept.refused == ["feature"])
     assert nonsense.id not in kept.controls
+
+
+async def test_a_tombstone_takes_a_control_away_and_one_that_is_gone_is_not_awaited(
+    kept: Kept, kafka: str, analyst: Analyst
+) -> None:
+    told = entry()
+    analyst.set(told)
+    await eventually(lambda: kept.controls.get(told.id) == told)
+    analyst.take_away(told.id)
+    await eventually(lambda: isinstance(kept.controls[told.id], Tombstone))
+    late = Kept()
+    inbox = ControlsInbox(kafka, {told.id}, late.keep, late.refused.append)
+    await eventually(inbox.ready)
+    assert isinstance(late.controls[told.id], Tombstone)
+    await inbox.close()
 
 
 async def test_many_are_told_a_batch_at_a_time_and_all_before_it_is_ready(kafka: str, analyst: Analyst) -> None:

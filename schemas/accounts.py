@@ -1,0 +1,17 @@
+"""What others are told of accounts: never who somebody is, only what became of the id that stands for them."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+
+class AccountErased(msgspec.Struct, frozen=True):
+    """`account.erased`: nothing is known of the person behind this id any more, and nothing may be kept by it.
+
+    Whoever keeps something of their own about the person removes it; what was paid stays, under the bare id.
+    """
+
+    account: str
+    role: Literal["customer", "merchant", "analyst", "admin"]
+    recorded_at: datetime
