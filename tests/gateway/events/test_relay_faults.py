@@ -1,5 +1,6 @@
 """What a producer raises: the relay goes on, with a new producer where the old one gave up, and loses nothing."""
 
+import asyncio
 import ctypes
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -98,6 +99,57 @@ async def test_whatever_it_raises_keeps_rows_of_its_own_subject_alone(
     assert_in_order(read(kafka, topic, 3))
     await relay.close()
     await books.close()
+
+
+@pytest.mark.parametrize("full_at", [1, 2, 3])
+async def test_a_full_queue_in_the_middle_of_a_batch_lets_no_later_event_of_a_payment_go_first(
+    url: str, full_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is room again for its next events, at once or once an earlier one was acknowledged."""
+    books = open_books(url)
+    relay = OutboxRelay(books, "localhost:1")
+    full = Full(full_at)
+    monkeypatch.setattr(relay, "_producer", full)
+    await eventually(lambda: relay._direct)
+    relay.publish([event("a", 1), event("a", 2), event("b", 1), event("a", 3), event("b", 2)])
+    for _ in range(3):
+        full.acknowledge()
+        await asyncio.sleep(0)
+    assert full.sent["a"] == list(range(1, full_at))
+    assert full.sent["b"] == [1, 2]
+    await relay.close()
+    await books.close()
+
+
+def event(subject: str, sequence: int) -> OutboxRow:
+    return OutboxRow(0, f"evt_{subject}_{sequence}", "t", "key", "x", subject, sequence, b"", None, 0)
+
+
+class Full:
+    """A producer without room for one event of the payment `a`; it has room for all others."""
+
+    def __init__(self, at: int) -> None:
+        self.sent: dict[str, list[int]] = {"a": [], "b": []}
+        self._at, self._in_flight = at, list[Callable[[None, None], None]]()
+
+    def produce(self, *_record: Any, headers: Any, on_delivery: Callable[[None, None], None]) -> None:
+        _, subject, sequence = dict(headers)["ce_id"].decode().split("_")
+        if (subject, int(sequence)) == ("a", self._at):
+            raise BufferError
+        self.sent[subject].append(int(sequence))
+        self._in_flight.append(on_delivery)
+
+    def acknowledge(self) -> None:
+        """Say that all that is in flight has arrived."""
+        arrived, self._in_flight = self._in_flight, []
+        for deliver in arrived:
+            deliver(None, None)
+
+    def poll(self, _timeout_s: float) -> None:
+        """Nothing."""
+
+    def flush(self, _timeout_s: float) -> None:
+        """Nothing."""
 
 
 async def test_a_listener_that_raises_stops_no_writer_and_lets_no_later_event_overtake(
