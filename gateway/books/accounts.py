@@ -3,7 +3,19 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, UniqueConstraint, bindparam, case, insert, null, select, update
+from sqlalchemy import (
+    Connection,
+    Index,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    case,
+    insert,
+    literal_column,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from gateway.books.sql import Statement
@@ -17,6 +29,10 @@ LOCK_US = 30 * 60 * 1_000_000
 
 class EmailTaken(Refusal):
     """An account with this e-mail address exists."""
+
+
+class AccountGone(Refusal):
+    """The account was erased since its owner asked."""
 
 
 class Tries(msgspec.Struct, frozen=True):
@@ -80,8 +96,11 @@ ERASED_VALUES: dict[str, str | None] = {  # what erasure leaves of a person
     "name": "",
     "phone": None,
     "phone_confirmed_at": None,
+    "locale": "en",
+    "time_zone": "UTC",
     "preferences": "{}",
     "quiet_hours": None,
+    "return_origins": "[]",
 }
 
 
@@ -95,6 +114,9 @@ def one_failure_more(table: Table) -> dict[str, Any]:
 
 
 _columns = accounts.c
+_is_admin = (_columns.role == literal_column("'admin'")) & _columns.erased_at.is_(None)
+Index("ix_accounts_admins", _columns.id, sqlite_where=_is_admin, postgresql_where=_is_admin)
+
 _insert = Statement(insert(accounts))
 _by_id = Statement(select(accounts).where(_columns.id == bindparam("account_id"), _columns.erased_at.is_(None)))
 _to_change = Statement(
@@ -102,6 +124,12 @@ _to_change = Statement(
     .where(_columns.id == bindparam("account_id"), _columns.erased_at.is_(None))
     .with_for_update()  # SQLite has one writer, and is not asked
 )
+_to_hold = Statement(
+    select(_columns.erased_at)
+    .where(_columns.id.in_([bindparam("one_id"), bindparam("other_id")]))
+    .with_for_update(read=True)
+)
+_admins = Statement(select(_columns.id).where(_is_admin).with_for_update())
 _by_email = Statement(select(accounts).where(_columns.email_key == bindparam("email_key")))
 OWNER_COLUMNS = (
     "name",
@@ -191,6 +219,17 @@ def by_id(conn: Connection, account_id: str) -> Account | None:
 def to_change(conn: Connection, account_id: str) -> Account | None:
     """The account, unless it was erased; until this transaction ends, nobody else changes it."""
     return _account(_to_change(conn, account_id=account_id).first())
+
+
+def hold(conn: Connection, one_id: str, other_id: str) -> None:
+    """Let neither account be erased before this transaction ends. Raises `AccountGone` where one was."""
+    if any(row.erased_at is not None for row in _to_hold(conn, one_id=one_id, other_id=other_id)):
+        raise AccountGone
+
+
+def admins(conn: Connection) -> list[str]:
+    """The ids of all admins; until this transaction ends, none of them is erased."""
+    return [row.id for row in _admins(conn)]
 
 
 def by_email(conn: Connection, email_key: str) -> Account | None:

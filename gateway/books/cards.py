@@ -3,7 +3,7 @@
 from typing import Annotated, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Index, and_, bindparam, select, tuple_, update
+from sqlalchemy import Connection, Index, and_, bindparam, delete, select, tuple_, update
 
 from gateway.books.sql import Statement
 from gateway.books.tables import FOR_EVER, Int32, Micros, table_of
@@ -38,8 +38,9 @@ class CardPlace(NamedTuple):
 
 cards = table_of("cards", CardRow)
 _c = cards.c
-_living = _c.deleted_at.is_(None)
+_living, _deleted = _c.deleted_at.is_(None), _c.deleted_at.is_not(None)
 Index("ix_cards_owner_id", _c.owner_id, _c.created_at, _c.id, sqlite_where=_living, postgresql_where=_living)
+Index("ix_cards_deleted", _c.owner_id, sqlite_where=_deleted, postgresql_where=_deleted)
 
 _mine = and_(_c.owner_id == bindparam("of_owner_id"), _living)
 _one = and_(_c.id == bindparam("of_card_id"), _mine)
@@ -62,6 +63,9 @@ _page = Statement(
     .order_by(_c.created_at.desc(), _c.id.desc())
     .limit(bindparam("most"))
 )
+_of_owner = _c.owner_id == bindparam("of_owner_id")
+_forget = Statement(delete(cards).where(_of_owner, _living))
+_forget_deleted = Statement(delete(cards).where(_of_owner, _deleted))
 _delete = Statement(update(cards).where(_one).values(deleted_at=bindparam("now")))
 
 NEWEST = CardPlace(FOR_EVER, "")
@@ -88,3 +92,9 @@ def select_cards(conn: Connection, after: CardPlace | None, most: int, owner_id:
 def delete_card(conn: Connection, card_id: str, owner_id: str, now: int) -> None:
     """Mark a card as deleted; what was paid with it keeps its row."""
     _delete(conn, of_card_id=card_id, of_owner_id=owner_id, now=now)
+
+
+def forget_cards(conn: Connection, owner_id: str) -> None:
+    """Delete every row of an owner; payments keep what was shown of the card that paid them."""
+    for forget in (_forget, _forget_deleted):
+        forget(conn, of_owner_id=owner_id)

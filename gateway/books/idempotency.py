@@ -6,11 +6,11 @@ of a request that runs on a payment is answered by the commit that finishes the 
 then a repeat is told to wait.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, ParamSpec
 
 import msgspec
-from sqlalchemy import Connection, Index, Row, bindparam, select, update
+from sqlalchemy import Connection, Index, Row, bindparam, delete, select, update
 
 from gateway.books.engine import Outdated
 from gateway.books.sql import Statement
@@ -21,6 +21,7 @@ from gateway.refusals import Refusal
 P = ParamSpec("P")
 
 JSON = "application/json"
+FREE = frozenset({"description", "metadata", "reason"})  # what payer and merchant wrote, in answers
 
 
 class KeyReused(Refusal):
@@ -120,6 +121,13 @@ _store = Statement(
     .where(_this_key, _is_running)
     .values(status=bindparam("to_status"), body=bindparam("to_body"), media_type=bindparam("to_media_type"))
 )
+_answers_on = Statement(
+    select(_c.account_id, _c.key, _c.body).where(_c.subject_id == bindparam("of_subject_id"), _c.body.is_not(None))
+)
+_rewrite = Statement(update(idempotency_keys).where(_this_key).values(body=bindparam("to_body")))
+_forget = Statement(
+    delete(idempotency_keys).where(_c.account_id == bindparam("of_account_id"), _c.status.is_not(None))
+)
 
 
 def claim(
@@ -217,3 +225,26 @@ def run_once(
     if request:
         store_answer(conn, request, answer)
     return Answered(answer)
+
+
+def forget_texts(conn: Connection, payment_ids: Iterable[str]) -> None:
+    """Take what payer and merchant wrote out of the stored answers about these payments, whoever asked.
+
+    A repeat then gets the answer without it, and is still not done again.
+    """
+    for payment_id in payment_ids:
+        for row in _answers_on(conn, of_subject_id=payment_id):
+            body = _without_texts(row.body)
+            if body != row.body:
+                _rewrite(conn, of_account_id=row.account_id, of_key=row.key, to_body=body)
+
+
+def forget_answers(conn: Connection, account_id: str) -> None:
+    """Delete what an account that is erased was answered: nobody can ask for it again."""
+    _forget(conn, of_account_id=account_id)
+
+
+def _without_texts(body: bytes) -> bytes:
+    shown = msgspec.json.decode(body)
+    kept = {name: value for name, value in shown.items() if name not in FREE}
+    return body if len(kept) == len(shown) else msgspec.json.encode(kept)

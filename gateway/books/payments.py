@@ -3,7 +3,7 @@
 from typing import Literal, assert_never
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Index, bindparam, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Index, bindparam, insert, literal_column, null, select, update
 
 from gateway.books.engine import Outdated
 from gateway.books.sql import Statement
@@ -158,6 +158,19 @@ _overdue = Statement(
     .order_by(_c.lease_until)
     .limit(bindparam("most"))
 )
+_of_customer = Statement(
+    select(_c.id)
+    .where(_c.customer_id == bindparam("of_customer_id"), _c.id > bindparam("after_id"))
+    .order_by(_c.id)
+    .limit(bindparam("most"))
+)
+_made_to = Statement(select(_c.id).where(_c.merchant_id == bindparam("of_merchant_id")).limit(1))
+# Another version: whoever read a payment before does not answer with what it read.
+_forget = Statement(
+    update(payments)
+    .where(_c.id == bindparam("payment_id"))
+    .values(version=_c.version + 1, description=null(), metadata=null(), return_url=null())
+)
 _paid = Statement(select(_c.id).where(_c.stream_key == bindparam("of_stream_key"), _is_paid).limit(1))
 
 
@@ -207,3 +220,15 @@ def select_approved(conn: Connection, processor: ProcessorName, now: int, most: 
 def has_paid(conn: Connection, stream_key: str) -> bool:
     """Whether money was ever taken from this instrument."""
     return _paid(conn, of_stream_key=stream_key).first() is not None
+
+
+def forget_texts(conn: Connection, customer_id: str, after_id: str, most: int) -> list[str]:
+    """Take what a payer wrote, and where they came from, out of `most` payments past `after_id`; their ids."""
+    found = [row.id for row in _of_customer(conn, of_customer_id=customer_id, after_id=after_id, most=most)]
+    _forget.many(conn, [{"payment_id": payment_id} for payment_id in found])
+    return found
+
+
+def was_paid(conn: Connection, merchant_id: str) -> bool:
+    """Whether any payment was ever made to a merchant, or tried."""
+    return _made_to(conn, of_merchant_id=merchant_id).first() is not None

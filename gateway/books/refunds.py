@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Index, Select, bindparam, literal_column, or_, select, tuple_
+from sqlalchemy import Connection, Index, Select, bindparam, literal_column, null, or_, select, tuple_, update
 
 from gateway.books.sql import Statement
 from gateway.books.tables import ABOVE_ALL_IDS, Micros, Minor, struct_of, table_of
@@ -56,6 +56,11 @@ _put = Statement(
     )
 )
 _select = Statement(select(refunds).where(_c.id == bindparam("refund_id")))
+_forget = Statement(
+    update(refunds)
+    .where(_c.customer_id == bindparam("of_customer_id"), _c.reason.is_not(None))
+    .values(reason=null())
+)
 _below = bindparam("below", type_=_c.id.type)
 
 
@@ -106,3 +111,8 @@ def _sides(wanted: RefundFilter) -> list[tuple[str | None, dict[str, str | None]
     if wanted.payment_id is not None:
         return [("payment_id", values)]
     return [(None, values)] if wanted.party_id is None else [("customer_id", values), ("merchant_id", values)]
+
+
+def forget_reasons(conn: Connection, customer_id: str) -> None:
+    """Take out of a payer's refunds what merchants wrote about them."""
+    _forget(conn, of_customer_id=customer_id)

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer
+from gateway.books.accounts import hold
 from gateway.books.engine import announce
 from gateway.books.idempotency import (
     IdempotentAnswer,
@@ -95,7 +96,8 @@ def receive(
 ) -> PaymentRow | IdempotentAnswer:
     """Commit `received`: claim the key and write the payment, or take over one whose worker went away.
 
-    Raises `KeyReused`, and `RequestRunning` where the earlier one was judged already: then recovery answers it.
+    Raises `KeyReused`, `AccountGone` where payer or merchant were erased meanwhile, and `RequestRunning` where the
+    earlier one was judged already: then recovery answers it.
     """
     now = steady_micros()
     lease_until = now + policy.lease_us
@@ -103,6 +105,7 @@ def receive(
     if isinstance(claimed, IdempotentAnswer):
         return claimed
     if claimed.subject_id is None:
+        hold(conn, row.customer_id, row.merchant_id)
         payment = msgspec.structs.replace(
             row, worker_id=policy.worker_id, lease_until=lease_until, sequence=row.sequence + 1
         )

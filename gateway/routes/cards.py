@@ -10,6 +10,7 @@ from quart import Blueprint
 from sqlalchemy import Connection
 
 from gateway.books import cards
+from gateway.books.accounts import AccountGone, hold
 from gateway.free_text import ContactText, of_class
 from gateway.identity import contacts
 from gateway.payments.tokenizing import Sender, admit_number, counted_network
@@ -106,10 +107,15 @@ async def create_card(call: Call[NewCard, None]) -> Reply:
         fingerprint=stored.fingerprint,
         created_at=now_micros(),
     )
-    return await write_once(call, 201, _keep, call.runtime.policy.prints, card)
+    try:
+        return await write_once(call, 201, _keep, call.runtime.policy.prints, card)
+    except AccountGone:
+        await call.runtime.vault.delete(card.id, owner_id)
+        raise
 
 
 def _keep(conn: Connection, prints: Prints, card: cards.CardRow) -> CardView:
+    hold(conn, card.owner_id, card.owner_id)
     cards.upsert_card(conn, card)
     return card_view(card, prints)
 

@@ -7,14 +7,14 @@ from msgspec import UNSET, UnsetType
 from quart import Blueprint
 from sqlalchemy import Connection
 
-from gateway.books import accounts, cards, known_callers, sessions
-from gateway.books import confirmations as books_confirmations
+from gateway.books import accounts, cards
 from gateway.books.accounts import Account
 from gateway.books.confirmations import ConfirmedChannel
 from gateway.free_text import CodeText, ContactText
 from gateway.identity import confirmations, contacts
 from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.contacts import invalid_field
+from gateway.identity.erasure import Erased, check_may_vanish, erase_some
 from gateway.identity.profiles import (
     NotificationPreferences,
     Preferences,
@@ -24,6 +24,7 @@ from gateway.identity.profiles import (
 )
 from gateway.problems import Problem
 from gateway.routes.accounts import log_held_back
+from gateway.runtime import Runtime
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint, spend
 from schemas.notifications import QuietHours
@@ -104,23 +105,25 @@ async def put_notifications(call: Call[NotificationPreferencesUpdate, None]) -> 
 
 
 @blueprint.delete("/v1/me")
-@endpoint(scope="account", answers={204: None}, codes=("unavailable",))
+@endpoint(scope="account", answers={204: None}, codes=("unavailable", "wrong_state"))
 async def erase_me(call: Call[None, None]) -> Reply:
-    """Erase one's own account: its cards, personal data and sessions. Payments keep the bare id."""
-    account_id = call.caller.account_id
-    while found := await call.runtime.books.read(cards.select_cards, None, 100, account_id):
-        for card in found:
-            await call.runtime.vault.delete(card.id, account_id)
-            await call.runtime.books.write(cards.delete_card, card.id, account_id, now_micros())
-    await call.runtime.books.write(_erase, account_id, now_micros())
+    """Erase one's own account: its cards, personal data, texts and sessions. Payments keep the bare id.
+
+    Payments that are under way end as they would. A merchant who was paid, and the only admin, get 409.
+    """
+    await call.runtime.books.write(check_may_vanish, call.caller.account_id)
+    await call.runtime.shielded(_erase(call.runtime, call.caller.account_id))
     return Reply(204)
 
 
-def _erase(conn: Connection, account_id: str, now: int) -> None:
-    sessions.revoke_all(conn, account_id)
-    books_confirmations.forget_all(conn, account_id)
-    known_callers.forget_all(conn, account_id)
-    accounts.erase(conn, account_id, now)
+async def _erase(runtime: Runtime, account_id: str) -> None:
+    """Killed on the way, it is asked for again: the account is there until nothing else is left of it."""
+    so_far = Erased()
+    while not so_far.done:
+        # By its owner, and after the books: then the vault keeps nothing that the books do not know of either.
+        await runtime.books.write(cards.forget_cards, account_id)
+        await runtime.vault.delete_all(account_id)
+        so_far = await runtime.books.write(erase_some, account_id, so_far)
 
 
 async def _account(call: Call[Any, None]) -> Account:

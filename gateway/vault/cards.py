@@ -113,6 +113,12 @@ def delete_card(conn: sqlite3.Connection, card_id: str, owner_id: str) -> bool:
     return conn.execute("DELETE FROM cards WHERE card = ? AND owner = ?", (card_id, owner_id)).rowcount == 1
 
 
+def delete_cards(conn: sqlite3.Connection, owner_id: str) -> list[str]:
+    """Delete every card of an owner; their ids."""
+    deleted = conn.execute("DELETE FROM cards WHERE owner = ? RETURNING card", (owner_id,))
+    return [card_id for (card_id,) in deleted]
+
+
 def select_older(
     conn: sqlite3.Connection, version: int, after: str, limit: int
 ) -> list[tuple[str, str, int, bytes]]:

@@ -139,6 +139,10 @@ class VaultClient:
         """Destroy a card. One that is gone already is no error."""
         await self._call(frames.DeleteCard(next(self._ids), card_id, owner_id), frames.Done)
 
+    async def delete_all(self, owner_id: str) -> None:
+        """Destroy every card of an owner, also those that nobody else knows of."""
+        await self._call(frames.DeleteCards(next(self._ids), owner_id), frames.Done)
+
     async def digest(self, data: bytes) -> bytes:
         """A keyed hash (32 bytes) of data that may hold a card number; at most 128 KiB."""
         return (await self._call(frames.Digest(next(self._ids), data), frames.Digested)).digest

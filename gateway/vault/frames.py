@@ -80,6 +80,12 @@ class DeleteCard(Frame, frozen=True, tag="delete"):
     owner_id: str
 
 
+class DeleteCards(Frame, frozen=True, tag="delete_all"):
+    """Destroy every card of an owner → `Done`."""
+
+    owner_id: str
+
+
 class Digest(Frame, frozen=True, tag="digest"):
     """A keyed hash of `data` → `Digested`."""
 
@@ -163,7 +169,7 @@ class Refused(Frame, frozen=True, tag="refused"):
 
 OpeningRequest = Ping | Hello | Prove  # before a client is known
 ReadRequest = Digest  # answered from memory
-WriteRequest = OpenCard | StoreCard | DeleteCard | Rotate | CountCards  # what waits for the disk
+WriteRequest = OpenCard | StoreCard | DeleteCard | DeleteCards | Rotate | CountCards  # what waits for the disk
 RequestFrame = OpeningRequest | ReadRequest | WriteRequest
 ReplyFrame = Done | Challenge | CardStored | CardOpened | Digested | Counted | Refused
 

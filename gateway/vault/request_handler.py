@@ -77,6 +77,8 @@ class RequestHandler:
                     return await self._store(request)
                 case frames.DeleteCard():
                     return await self._delete(request)
+                case frames.DeleteCards():
+                    return await self._delete_all(request)
                 case frames.Rotate():
                     return await self._rotate(request)
                 case frames.CountCards():
@@ -114,6 +116,11 @@ class RequestHandler:
         found = await self._safe.delete(request.card_id, request.owner_id)
         about = {"card_id": request.card_id, "owner_id": request.owner_id}
         await self._audit.note("card.delete", "ok" if found else "absent", self._peer, **about)
+        return frames.Done(request.id)
+
+    async def _delete_all(self, request: frames.DeleteCards) -> frames.ReplyFrame:
+        for card_id in await self._safe.delete_all(request.owner_id):
+            await self._audit.note("card.delete", "ok", self._peer, card_id=card_id, owner_id=request.owner_id)
         return frames.Done(request.id)
 
     async def _rotate(self, request: frames.Rotate) -> frames.ReplyFrame:
@@ -154,7 +161,7 @@ def _event_of(request: frames.WriteRequest) -> AuditEvent | None:
             return "card.open"
         case frames.StoreCard():
             return "card.store"
-        case frames.DeleteCard():
+        case frames.DeleteCard() | frames.DeleteCards():
             return "card.delete"
         case frames.Rotate():
             return "keys.rotate"

@@ -7,11 +7,12 @@ from quart import Quart, Response
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
-from gateway.books.accounts import EmailTaken
+from gateway.books.accounts import AccountGone, EmailTaken
 from gateway.books.engine import Outdated
 from gateway.books.idempotency import KeyReused, RequestRunning
 from gateway.books.operations import OperationOpen
 from gateway.identity.confirmations import CannotConfirm, ConfirmationInvalid, ConfirmationsSpent
+from gateway.identity.erasure import MayNotVanish
 from gateway.identity.passwords import PasswordsBusy
 from gateway.identity.tokens import NotAuthenticated
 from gateway.payments.captures import AmountTooLarge, WrongState
@@ -23,6 +24,7 @@ from gateway.vault.client import VaultAway
 from gateway.web.call import refuse
 
 CODE_OF: dict[type[Refusal], Code] = {
+    AccountGone: "unauthenticated",
     AmountTooLarge: "amount_too_large",
     CannotConfirm: "wrong_state",
     ConfirmationInvalid: "confirmation_invalid",
@@ -30,6 +32,7 @@ CODE_OF: dict[type[Refusal], Code] = {
     EmailTaken: "email_taken",
     InvalidFields: "invalid_request",
     KeyReused: "idempotency_key_reused",
+    MayNotVanish: "wrong_state",
     NoSuchObject: "not_found",
     NotAllowed: "forbidden",
     NotAuthenticated: "unauthenticated",

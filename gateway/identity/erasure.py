@@ -1,0 +1,86 @@
+"""Erasure: what the books know of a person goes; what was paid stays, under an id that leads to nobody any more.
+
+What stays has to: amounts, states and postings are the merchant's and our own accounts, and the processors'
+records name the same payments; verdicts and labels hold keyed hashes and numbers. What others wrote about a
+decision of theirs (of a review, a task) stays with the decision. `docs/operators.md` tells it of every store.
+"""
+
+import msgspec
+from sqlalchemy import Connection
+
+from gateway.books import accounts, cards, confirmations, idempotency, known_callers, payments, refunds, sessions
+from gateway.books.accounts import Account
+from gateway.books.outbox import add_event
+from gateway.refusals import Refusal
+from gateway.roles import Role
+from schemas.accounts import AccountErased
+from schemas.times import from_micros, now_micros
+from schemas.topics import ACCOUNTS
+
+AT_ONCE = 100  # payments per transaction, which no payment waits long for
+
+
+class MayNotVanish(Refusal):
+    """Others depend on the account."""
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """How far an erasure has come: to the payment `reached_id`; `done`: nothing is left."""
+
+    reached_id: str = ""
+    done: bool = False
+
+
+def check_may_vanish(conn: Connection, account_id: str) -> None:
+    """Raises `MayNotVanish` for a merchant who was paid, and for the only admin."""
+    account = accounts.to_change(conn, account_id)
+    if account is not None:
+        _check(conn, account)
+
+
+def erase_some(conn: Connection, account_id: str, so_far: Erased) -> Erased:
+    """Take a person out of their next payments, and with the last ones out of everything else.
+
+    Then, in the same transaction, `account.erased` is written. It is not done where a card was stored meanwhile:
+    the vault has to forget that one first. Raises `MayNotVanish`.
+    """
+    account = accounts.to_change(conn, account_id)
+    if account is None:
+        return Erased(so_far.reached_id, done=True)
+    _check(conn, account)
+    some = payments.forget_texts(conn, account_id, so_far.reached_id, AT_ONCE)
+    idempotency.forget_texts(conn, some)
+    reached_id = some[-1] if some else so_far.reached_id
+    if len(some) == AT_ONCE or cards.select_cards(conn, None, 1, account_id):
+        return Erased(reached_id)
+    _erase(conn, account)
+    return Erased(reached_id, done=True)
+
+
+def _erase(conn: Connection, account: Account) -> None:
+    now = now_micros()
+    refunds.forget_reasons(conn, account.id)
+    idempotency.forget_answers(conn, account.id)
+    sessions.revoke_all(conn, account.id)
+    known_callers.forget_all(conn, account.id)
+    confirmations.forget_all(conn, account.id)
+    accounts.erase(conn, account.id, now)
+    add_event(
+        conn,
+        topic=ACCOUNTS.name,
+        key=account.id,
+        type="account.erased",
+        subject_id=account.id,
+        sequence=1,
+        data=AccountErased(account.id, account.role, from_micros(now)),
+        traceparent=None,
+        now=now,
+    )
+
+
+def _check(conn: Connection, account: Account) -> None:
+    role: Role = account.role
+    if role == "merchant" and payments.was_paid(conn, account.id):
+        raise MayNotVanish("Payments were made to this merchant: its payers' refunds and disputes need it.")
+    if role == "admin" and accounts.admins(conn) == [account.id]:
+        raise MayNotVanish("It is the only admin.")

@@ -1,0 +1,217 @@
+"""`DELETE /v1/me`: nothing of the person is left in any table or in the vault, and what was paid stays."""
+
+import asyncio
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+from msgspec.inspect import type_info
+from sqlalchemy import Connection
+
+from benchmarks.machine.death import Died, until_death
+from gateway.books.accounts import AccountGone
+from gateway.books.outbox import OutboxRow, outbox
+from gateway.books.tables import metadata
+from gateway.identity import erasure
+from gateway.payments.commit import receive
+from gateway.payments.create import NewPayment
+from gateway.routes.me import _erase
+from schemas.accounts import AccountErased
+from tests.gateway.payments.conftest import RequestOf, Shop
+from tests.patience import eventually
+
+CANARY = "Wilhelmina"
+TEXTS: dict[str, Any] = {"description": f"for {CANARY}", "metadata": {"gift": f"to {CANARY}"}}
+PAYPAL: dict[str, Any] = {"payment_method": {"type": "paypal"}, "return_url": f"http://localhost/?who={CANARY}"}
+
+
+class Person:
+    """Somebody who has left their name wherever it can be left."""
+
+    def __init__(self, shop: Shop, token: str, account_id: str) -> None:
+        self._shop, self.token, self.account_id = shop, token, account_id
+
+    async def pay(self, amount: int = 1_000, **fields: Any) -> Any:
+        """The payment; by card unless `fields` say otherwise."""
+        return (await self._shop.pay(amount, who=self.token, **TEXTS, **fields)).json
+
+    async def erase(self) -> None:
+        """What `DELETE /v1/me` does."""
+        assert (await self._shop.gateway.ask("DELETE", "/v1/me", who=self.token)).status == 204
+
+
+@pytest.fixture
+async def person(shop: Shop) -> Person:
+    email = f"{CANARY}.{uuid4().hex}@example.com"
+    token = await shop.gateway.sign_up(email, name=CANARY, phone="+4930901820", locale="de")
+    account_id = (await shop.gateway.ask("GET", "/v1/me", who=token)).json["id"]
+    card = {"number": "4242424242424242", "exp_month": 1, "exp_year": 2039, "name": CANARY}
+    await shop.gateway.ask("POST", "/v1/cards", card, token, idempotency_key=uuid4().hex)
+    return Person(shop, token, account_id)
+
+
+async def found(shop: Shop) -> list[str]:
+    """The tables in which the name of the person stands."""
+    rows = await shop.gateway.runtime.books.read(_dump)
+    return [table for table, row in rows if CANARY.lower() in row.lower() or "4930901820" in row]
+
+
+def _dump(conn: Connection) -> list[tuple[str, str]]:
+    return [
+        (table.name, str(tuple(row)))
+        for table in metadata.tables.values()
+        for row in conn.exec_driver_sql(f"SELECT * FROM {table.name}")
+    ]
+
+
+async def money(shop: Shop) -> list[Any]:
+    """What is kept of payments, refunds and postings."""
+    return list(await shop.gateway.runtime.books.read(_money))
+
+
+def _money(conn: Connection) -> list[tuple[Any, ...]]:
+    queries = (
+        "SELECT id, customer_id, amount, amount_captured, amount_refunded, state, last4, reference FROM payments",
+        "SELECT id, amount, status FROM refunds",
+        "SELECT account, amount FROM postings",
+    )
+    return [tuple(row) for query in queries for row in conn.exec_driver_sql(f"{query} ORDER BY 1, 2")]
+
+
+async def test_nothing_of_the_person_is_left_and_what_was_paid_is_as_it_was(shop: Shop, person: Person) -> None:
+    payment = (await person.pay(capture="manual", reference="order-1"))["id"]
+    captured = await shop.post(f"/v1/payments/{payment}/capture", {}, who="merchant", key="capture")
+    reason = {"reason": f"{CANARY} sent it back", "amount": 100}
+    refunded = await shop.post(f"/v1/payments/{payment}/refunds", reason, who="merchant", key="refund")
+    await person.pay(**PAYPAL)
+    assert set(await found(shop)) == {"accounts", "payments", "refunds", "idempotency_keys"}
+    before = await money(shop)
+
+    await person.erase()
+
+    assert await found(shop) == []
+    assert await money(shop) == before
+    assert (await shop.gateway.runtime.vault.delete_all(person.account_id)) is None
+    assert (await shop.gateway.ask("GET", "/v1/me", who=person.token)).status == 401
+    again = await shop.post(f"/v1/payments/{payment}/capture", {}, who="merchant", key="capture")
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert (again.status, again.json) == (200, without(captured.json))
+    again = await shop.post(f"/v1/payments/{payment}/refunds", reason, who="merchant", key="refund")
+    assert (again.status, again.json) == (201, without(refunded.json))
+    assert len(shop.ledger("capture")) == len(shop.ledger("refund")) == 1
+
+
+def without(shown: dict[str, Any]) -> dict[str, Any]:
+    """What is shown, without what people wrote."""
+    return {name: value for name, value in shown.items() if name not in ("description", "metadata", "reason")}
+
+
+def test_whatever_a_payer_may_write_goes_or_is_an_id() -> None:
+    """A new field of a payment is named here, and forgotten unless it stays for a reason."""
+    ids = {"merchant", "payment_method", "device", "reference"}  # the device as a keyed hash
+    free = {
+        field.name for field in msgspec.structs.fields(NewPayment) if "free_text" in str(type_info(field.type))
+    }
+    assert free - ids == {"description", "metadata", "return_url"}
+
+
+async def test_others_are_told_by_an_event_of_the_same_transaction(shop: Shop, person: Person) -> None:
+    await person.erase()
+    (event,) = await shop.gateway.runtime.books.read(_erasures)
+    assert (event.topic, event.key, event.subject_id) == ("accounts.v1", person.account_id, person.account_id)
+    told = msgspec.json.decode(event.value, type=AccountErased)
+    assert (told.account, told.role) == (person.account_id, "customer")
+
+
+def _erasures(conn: Connection) -> list[OutboxRow]:
+    rows = conn.execute(outbox.select().where(outbox.c.type == "account.erased"))
+    return [OutboxRow(*row) for row in rows]
+
+
+async def test_a_payment_in_the_middle_of_a_call_brings_nothing_back(shop: Shop, person: Person) -> None:
+    card = (await shop.gateway.ask("GET", "/v1/cards", who=person.token)).json["data"][0]["id"]
+    shop.fault("visa", "slow", seconds=0.5)
+    method = {"payment_method": {"type": "card", "card": card}}
+    paying = asyncio.create_task(person.pay(**method))
+    await eventually(lambda: _is_sending(shop))
+    await person.erase()
+    shown = await paying
+    assert shown["state"] == "captured"
+    assert shown == without(shown)
+    assert await found(shop) == []
+
+
+async def _is_sending(shop: Shop) -> bool:
+    count = "SELECT count(*) FROM operations WHERE status = 'sending'"
+    return bool(await shop.gateway.runtime.books.read(lambda conn: conn.exec_driver_sql(count).scalar()))
+
+
+async def test_what_is_under_way_ends_as_it_would(shop: Shop, person: Person) -> None:
+    waits = await person.pay(**PAYPAL)
+    held = await person.pay(5_001)
+    shop.fault("visa", "apply_then_silence", times=1)
+    unknown = await person.pay(100, capture="manual")
+    assert [payment["state"] for payment in (waits, held, unknown)] == ["requires_action", "in_review", "unknown"]
+    await person.erase()
+    back = await shop.come_back(await shop.press_at_paypal(waits["next_action"]["url"]))
+    assert (back.status, back.json["state"]) == (200, "captured")  # where they came from is not known any more
+    (review, *_) = (await shop.get("/v1/reviews", "analyst"))["data"]
+    await shop.post(
+        f"/v1/reviews/{review['id']}/decision", {"decision": "approve", "reason": "known"}, who="analyst"
+    )
+    for _ in range(3):
+        await shop.expire()
+    assert [await shop.state(payment["id"]) for payment in (held, unknown)] == ["captured", "authorized"]
+    assert await found(shop) == []
+
+
+async def test_killed_anywhere_it_is_done_when_asked_again(
+    shop: Shop, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "AT_ONCE", 2)
+    for _ in range(3):
+        await person.pay(100)
+    for dies_at in count(1):
+        try:
+            await until_death(_erase(shop.gateway.runtime, person.account_id), dies_at)
+        except Died:
+            if running := getattr(shop.gateway.runtime.books, "_running", None):
+                await asyncio.wait(running)
+        else:
+            break
+    assert dies_at > 1
+    assert await found(shop) == []
+    assert len(await shop.gateway.runtime.books.read(_erasures)) == 1
+
+
+async def test_nothing_is_written_for_whom_was_erased_meanwhile(
+    shop: Shop, person: Person, request_of: RequestOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = shop.gateway.runtime
+    request, row = await request_of(description=CANARY)
+    late = msgspec.structs.replace(row, customer_id=person.account_id)
+    number, store = "4000000000000002", runtime.vault.store
+
+    async def erase_and_store(*card: Any) -> Any:
+        await person.erase()
+        return await store(*card)
+
+    monkeypatch.setattr(runtime.vault, "store", erase_and_store)
+    cards = (await runtime.vault.count()).cards
+    body = {"number": number, "exp_month": 1, "exp_year": 2039}
+    assert (await shop.gateway.ask("POST", "/v1/cards", body, person.token)).code == "unauthenticated"
+    assert (await runtime.vault.count()).cards == cards - 1  # the one before is gone, and this one too
+    with pytest.raises(AccountGone):
+        await runtime.books.write(receive, runtime.policy, request, late)
+    assert await found(shop) == []
+
+
+async def test_who_sells_and_the_only_admin_do_not_vanish(shop: Shop, person: Person) -> None:
+    await person.pay()
+    for who in ("merchant", "admin"):
+        refused = await shop.gateway.ask("DELETE", "/v1/me", who=who)
+        assert (refused.status, refused.code) == (409, "wrong_state")
+        assert (await shop.get("/v1/me", who))["email"] == f"{who}@example.com"
+    assert (await shop.gateway.ask("DELETE", "/v1/me", who="analyst")).status == 204
