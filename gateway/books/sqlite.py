@@ -24,7 +24,15 @@ GROUP_MAX = 128  # transactions per COMMIT: bounds how long the loop is busy wit
 BROWSERS = 2  # threads for what reads more than a few rows
 
 # 32 MB of cache: with the default of 2, payments of a large file read index pages anew (a tenth of their CPU).
-PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "cache_size=-32768")
+# What is deleted is overwritten: an erased person is not left in the file's free space.
+PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "busy_timeout=5000",
+    "foreign_keys=ON",
+    "cache_size=-32768",
+    "secure_delete=ON",
+)
 BROWSER_PRAGMAS = ("cache_size=-4096", "query_only=ON")
 
 

@@ -80,3 +80,4 @@ async def test_the_file_is_kept_as_money_needs_it(books: SqliteBooks) -> None:
     assert await books.read(pragma, "journal_mode") == "wal"
     assert await books.read(pragma, "synchronous") == 2  # FULL
     assert await books.read(pragma, "foreign_keys") == 1
+    assert await books.read(pragma, "secure_delete") == 1

@@ -1,6 +1,8 @@
 """`DELETE /v1/me`: nothing of the person is left in any table or in the vault, and what was paid stays."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -66,6 +68,16 @@ def _dump(conn: Connection) -> list[tuple[str, str]]:
     ]
 
 
+def in_file(shop: Shop) -> bytes:
+    """All bytes of a SQLite file, once its log is written into it."""
+    file = shop.gateway.runtime.settings.data / "books.sqlite3"
+    if not file.exists():
+        return b""
+    with closing(sqlite3.connect(file)) as conn:
+        assert conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    return file.read_bytes()
+
+
 async def money(shop: Shop) -> list[Any]:
     """What is kept of payments, refunds and postings."""
     return list(await shop.gateway.runtime.books.read(_money))
@@ -92,6 +104,7 @@ async def test_nothing_of_the_person_is_left_and_what_was_paid_is_as_it_was(shop
     await person.erase()
 
     assert await found(shop) == []
+    assert CANARY.encode() not in in_file(shop)
     assert await money(shop) == before
     assert (await shop.gateway.runtime.vault.delete_all(person.account_id)) is None
     assert (await shop.gateway.ask("GET", "/v1/me", who=person.token)).status == 401
