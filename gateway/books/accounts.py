@@ -124,11 +124,8 @@ _to_change = Statement(
     .where(_columns.id == bindparam("account_id"), _columns.erased_at.is_(None))
     .with_for_update()  # SQLite has one writer, and is not asked
 )
-_to_hold = Statement(
-    select(_columns.erased_at)
-    .where(_columns.id.in_([bindparam("one_id"), bindparam("other_id")]))
-    .with_for_update(read=True)
-)
+_two = [bindparam(name, type_=_columns.id.type) for name in ("one_id", "other_id")]
+_to_hold = Statement(select(_columns.erased_at).where(_columns.id.in_(_two)).with_for_update(read=True))
 _admins = Statement(select(_columns.id).where(_is_admin).with_for_update())
 _by_email = Statement(select(accounts).where(_columns.email_key == bindparam("email_key")))
 OWNER_COLUMNS = (
