@@ -77,6 +77,18 @@ def test_a_stuck_number_stops_nobody_else(stage: Any, make: Any, telling: Tellin
     until(lambda: telling.waiting() == STUCK)
 
 
+def test_what_waits_is_not_sent_once_its_recipient_is_erased(
+    stage: Any, make: Any, telling: Telling, every_recipient_is_asked_for: None
+) -> None:
+    stage.gateway.recipients["acct_gone"] = make.recipient(email=BUSY, phone=None)
+    telling.keep(*payments_of(make, "acct_gone", 3))
+    until(lambda: len(stage.gateway.asked) > 1)  # once for all three, then at each try of a mail
+    assert telling.waiting() == 3
+    del stage.gateway.recipients["acct_gone"]
+    until(lambda: telling.waiting() == 0)
+    assert stage.messages() == []
+
+
 def test_a_stuck_mailbox_costs_one_try_per_pause(
     stage: Any, make: Any, telling: Telling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
