@@ -70,6 +70,14 @@ def announce(conn: Connection, fact: Any) -> None:
     conn.info.setdefault("announced", []).append(fact)
 
 
+def overwrite(conn: Connection) -> None:
+    """Have what this transaction deletes leave the database's files with its commit, where it can do that.
+
+    SQLite's log is written into the file and emptied; PostgreSQL overwrites dead rows when it likes.
+    """
+    conn.info["overwrite"] = True
+
+
 def tell(listener: Listener, facts: list[Any]) -> None:
     """What is committed stands, whatever the listener makes of it."""
     try:

@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
 
 from connectors.group_commit import GroupCommit, Work, WorkResult, run_in_savepoint
 from connectors.lasting import LastingThreads
@@ -23,17 +25,22 @@ R = TypeVar("R")
 GROUP_MAX = 128  # transactions per COMMIT: bounds how long the loop is busy with one group
 BROWSERS = 2  # threads for what reads more than a few rows
 
+BUSY_MS = 5_000
+EMPTIED_WITHIN_MS = 250
+
 # 32 MB of cache: with the default of 2, payments of a large file read index pages anew (a tenth of their CPU).
 # What is deleted is overwritten: an erased person is not left in the file's free space.
 PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
-    "busy_timeout=5000",
+    f"busy_timeout={BUSY_MS}",
     "foreign_keys=ON",
     "cache_size=-32768",
     "secure_delete=ON",
 )
 BROWSER_PRAGMAS = ("cache_size=-4096", "query_only=ON")
+
+log = structlog.get_logger()
 
 
 class SqliteBooks:
@@ -88,6 +95,8 @@ class SqliteBooks:
             self._undo()
             raise
         tell(self.listener, facts)
+        if self._writer.info.pop("overwrite", False):  # between two groups, as the log must be nobody's
+            await asyncio.get_running_loop().run_in_executor(self._disk, self._empty_log)
         return results
 
     def _undo(self) -> None:
@@ -95,6 +104,17 @@ class SqliteBooks:
         if raw is not None and raw.in_transaction:  # SQLAlchemy takes a COMMIT that failed for an end
             raw.rollback()
         self._writer.rollback()
+
+    def _empty_log(self) -> None:
+        """Write the log into the file, and empty it. Where a reader is in the way, it keeps its bytes for now."""
+        try:
+            execute(self._writer, f"PRAGMA busy_timeout={EMPTIED_WITHIN_MS}")  # whoever writes waits meanwhile
+            busy, *_ = execute(self._writer, "PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            execute(self._writer, f"PRAGMA busy_timeout={BUSY_MS}")
+        except SQLAlchemyError as error:  # such as a full disk: the transaction stands all the same
+            busy = type(error).__name__
+        if busy:
+            log.warning("books.log_kept", reason=busy)
 
     def _run(self, work: Work[Connection], facts: list[Any]) -> WorkResult:
         announced = len(facts)

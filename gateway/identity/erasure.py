@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from gateway.books import accounts, cards, confirmations, idempotency, known_callers, payments, refunds, sessions
 from gateway.books.accounts import Account
+from gateway.books.engine import overwrite
 from gateway.books.outbox import add_event
 from gateway.refusals import Refusal
 from gateway.roles import Role
@@ -59,6 +60,7 @@ def erase_some(conn: Connection, account_id: str, so_far: Erased) -> Erased:
 
 def _erase(conn: Connection, account: Account) -> None:
     now = now_micros()
+    overwrite(conn)
     refunds.forget_reasons(conn, account.id)
     idempotency.forget_answers(conn, account.id)
     sessions.revoke_all(conn, account.id)
