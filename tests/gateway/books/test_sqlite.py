@@ -1,8 +1,10 @@
 """What is SQLite's own: transactions in groups, all of a group on disk before any caller goes on."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from gateway.books.engine import overwrite
 from gateway.books.opening import migrate
 from gateway.books.sqlite import BROWSERS, SqliteBooks, sqlite_engine
 from tests.gateway.books.things import names, put
@@ -81,3 +84,27 @@ async def test_the_file_is_kept_as_money_needs_it(books: SqliteBooks) -> None:
     assert await books.read(pragma, "synchronous") == 2  # FULL
     assert await books.read(pragma, "foreign_keys") == 1
     assert await books.read(pragma, "secure_delete") == 1
+
+
+@pytest.mark.parametrize("in_the_way", [False, True])
+async def test_what_is_overwritten_leaves_the_log_too_unless_a_reader_needs_it(
+    books: SqliteBooks, tmp_path: Path, in_the_way: bool
+) -> None:
+    def forget(conn: Connection) -> None:
+        overwrite(conn)
+        conn.exec_driver_sql("DELETE FROM things")
+
+    await books.write(put, "Wilhelmina")
+    with closing(sqlite3.connect(tmp_path / "books.sqlite3", isolation_level=None)) as reader:
+        if in_the_way:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM things").fetchall()
+        await books.write(forget)
+        left = all_bytes(tmp_path)
+    assert (b"Wilhelmina" in left) is in_the_way
+    await books.write(put, "a")  # whoever is in the way holds up nobody
+    assert await books.read(names) == ["a"]
+
+
+def all_bytes(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir())
