@@ -68,6 +68,7 @@ _guess = Statement(
     .values(guesses=_c.guesses + 1)
     .returning(confirmations)
 )
+_use = Statement(delete(confirmations).where(_this_message))
 _forget = Statement(delete(confirmations).where(_this))
 _forget_all = Statement(delete(confirmations).where(_c.account_id == bindparam("of_account_id")))
 _due = Statement(
@@ -112,6 +113,11 @@ def guess(conn: Connection, account_id: str, now: int) -> ConfirmationRow | None
     """The phone's confirmation, with one guess less left; None where there is none at `now`, or no guess left."""
     row = _guess(conn, of_account_id=account_id, of_channel="sms", now=now).first()
     return struct_of(ConfirmationRow, row) if row else None
+
+
+def use(conn: Connection, row: ConfirmationRow) -> bool:
+    """The phone's confirmation is gone; False where it was before, or another one has its place."""
+    return _use(conn, of_account_id=row.account_id, of_channel=row.channel, of_id=row.id).rowcount == 1
 
 
 def forget(conn: Connection, account_id: str, channel: ConfirmedChannel) -> None:

@@ -152,13 +152,19 @@ def confirm_email(conn: Connection, rules: ConfirmationRules, token: str) -> Non
         raise ConfirmationInvalid
 
 
-def confirm_phone(conn: Connection, rules: ConfirmationRules, account_id: str, code: str) -> bool:
-    """Whether the code of a short message came back. A wrong one counts: an error would undo that."""
+def guess_phone(conn: Connection, rules: ConfirmationRules, account_id: str, code: str) -> ConfirmationRow | None:
+    """The confirmation that a code is right for. A wrong one counts: an error would undo that."""
     row = confirmations.guess(conn, account_id, steady_micros())
-    if row is None or not compare_digest(row.secret_hash, rules.code_hash(account_id, code)):
-        return False
-    confirmations.forget(conn, account_id, "sms")
-    return accounts.confirm_phone(conn, account_id, row.address, now_micros())
+    is_right = row is not None and compare_digest(row.secret_hash, rules.code_hash(account_id, code))
+    return row if is_right else None
+
+
+def confirm_phone(conn: Connection, row: ConfirmationRow) -> None:
+    """The code of a short message was right. Raises `ConfirmationInvalid` where it no longer counts."""
+    if not confirmations.use(conn, row):
+        raise ConfirmationInvalid
+    if not accounts.confirm_phone(conn, row.account_id, row.address, now_micros()):
+        raise ConfirmationInvalid
 
 
 def counts(conn: Connection, rules: ConfirmationRules, email: str | None, phone: str | None) -> dict[Channel, int]:

@@ -11,6 +11,7 @@ from gateway.identity import confirmations
 from gateway.identity.confirmations import ConfirmationInvalid
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
+from gateway.web.idempotent import answered_before, write_once
 
 blueprint = Blueprint("confirmations", __name__)
 
@@ -58,11 +59,13 @@ async def confirm_email(call: Call[EmailConfirmation, None]) -> Reply:
 )
 async def confirm_phone(call: Call[PhoneConfirmation, None]) -> Reply:
     """Confirm one's own phone with the code that was sent to it."""
+    if earlier := await answered_before(call):
+        return earlier
     rules, account_id = call.runtime.confirmation_rules, call.caller.account_id
-    code = call.body.code.strip()
-    if not await call.runtime.books.write(confirmations.confirm_phone, rules, account_id, code):
+    guessed = await call.runtime.books.write(confirmations.guess_phone, rules, account_id, call.body.code.strip())
+    if guessed is None:
         raise ConfirmationInvalid
-    return Reply(204)
+    return await write_once(call, 204, confirmations.confirm_phone, guessed)
 
 
 @blueprint.post("/v1/me/confirmations")
@@ -77,5 +80,4 @@ async def confirm_phone(call: Call[PhoneConfirmation, None]) -> Reply:
 async def send_confirmation(call: Call[ConfirmationRequest, None]) -> Reply:
     """Have a new token or code sent to an own address that is not confirmed; the one before is worth nothing."""
     rules, account_id = call.runtime.confirmation_rules, call.caller.account_id
-    await call.runtime.books.write(confirmations.ask_again, rules, account_id, call.body.channel)
-    return Reply(202)
+    return await write_once(call, 202, confirmations.ask_again, rules, account_id, call.body.channel)

@@ -122,8 +122,8 @@ class Reply(msgspec.Struct, frozen=True):
 
 def replied(answer: IdempotentAnswer, *, replayed: bool = False) -> Reply:
     """A stored answer as a reply, with its bytes and media type; `replayed`: to a repeat of its request."""
-    headers = {"Content-Type": answer.media_type} | (REPLAYED if replayed else {})
-    return Reply(answer.status, answer.body, headers)
+    headers = ({"Content-Type": answer.media_type} if answer.body else {}) | (REPLAYED if replayed else {})
+    return Reply(answer.status, answer.body or None, headers)
 
 
 def respond(reply: Reply) -> Response:

@@ -82,13 +82,15 @@ async def write_once(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> Reply:
-    """The reply with what `effect(conn, …)` returns, in the transaction that claims the key, if there is one.
+    """The reply with what `effect(conn, …)` returns (None: no body).
 
-    A repeat with the key gets the same bytes. Raises `KeyReused`; what `effect` raises is not stored.
+    It runs in the transaction that claims the key, if there is one. A repeat with the key gets the same bytes.
+    Raises `KeyReused`; what `effect` raises is not stored.
     """
 
     def answering(conn: Connection) -> IdempotentAnswer:
-        return IdempotentAnswer(status, msgspec.json.encode(effect(conn, *args, **kwargs)), JSON)
+        shown = effect(conn, *args, **kwargs)
+        return IdempotentAnswer(status, b"" if shown is None else msgspec.json.encode(shown), JSON)
 
     done = await call.runtime.books.write(run_once, call.keyed_or_not(), steady_micros(), answering)
     return replied(done.answer, replayed=done.replayed)

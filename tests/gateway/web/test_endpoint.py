@@ -140,20 +140,6 @@ async def test_a_client_that_hangs_up_finds_the_answer_when_it_comes_back(runnin
     assert (again.status, again.json, again.headers["Idempotent-Replayed"]) == (201, {"count": 1}, "true")
 
 
-async def test_what_runs_for_long_is_worth_asking_for_when_its_lease_has_ended(
-    running: Gateway, bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench.go_on.clear()
-    first = asyncio.create_task(running.ask("POST", "/bench/accepted", b"", "customer", idempotency_key="long"))
-    await bench.begun.wait()
-    monkeypatch.setattr("gateway.policy.SOON_US", -1)
-    waiting = await running.ask("POST", "/bench/accepted", b"", "customer", idempotency_key="long")
-    assert (waiting.status, waiting.code) == (409, "request_in_progress")
-    assert waiting.headers["Retry-After"] == "15"
-    bench.go_on.set()
-    assert (await first).status == 201
-
-
 @pytest.mark.parametrize(("begun_s", "told_s"), [(0, 1), (1.9, 1), (2.1, 13), (14, 1), (14.9, 1), (20, 1)])
 def test_who_asks_again_is_told_when_that_is_worth_it(begun_s: float, told_s: int) -> None:
     lease_us, now = 15_000_000, 50_000_000
