@@ -1,7 +1,7 @@
 """An account as its owner sees it, and its notification preferences."""
 
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -13,7 +13,8 @@ from schemas.times import from_micros
 # Those that something sends: flows/notifications/preferences.py has the kinds, delivery.py the channels.
 NotificationKind = Literal["transaction_completed", "refund"]
 PersonalChannel = Literal["email", "sms"]
-Preferences = dict[NotificationKind, list[PersonalChannel]]
+_kinds_alone = msgspec.Meta(extra_json_schema={"propertyNames": {"enum": list(get_args(NotificationKind))}})
+Preferences = Annotated[dict[NotificationKind, list[PersonalChannel]], _kinds_alone]
 
 CUSTOMER_PREFERENCES = '{"transaction_completed":["email"]}'  # everyone else starts with nothing
 

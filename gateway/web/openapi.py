@@ -29,9 +29,13 @@ FORM = {
             "type": "object",
             "required": ["grant_type"],
             "properties": {
-                name: {"type": "string"} for name in ("grant_type", "client_id", "client_secret", "scope")
+                "grant_type": {"type": "string", "enum": ["client_credentials"]},
+                "client_id": {"type": "string"},
+                "client_secret": {"type": "string"},
+                "scope": {"type": "string"},
             },
-        }
+        },
+        "example": {"grant_type": "client_credentials", "client_id": "notifications", "client_secret": "…"},
     }
 }
 KEY = {

@@ -80,6 +80,24 @@ async def test_every_body_has_an_example_that_fits(gateway: Gateway, document: A
         jsonschema_rs.validate(schema, example)
 
 
+async def test_each_text_names_its_media_types(document: Any) -> None:
+    def types(path: str) -> set[str]:
+        return set(document["paths"][path]["get"]["responses"]["200"]["content"])
+
+    assert types("/docs") == {"text/html"}
+    assert types("/docs/{asset}") == {"*/*"}
+    assert types("/metrics") == {"text/plain"}
+
+
+async def test_a_form_and_the_names_of_a_map_are_described(document: Any) -> None:
+    form = document["paths"]["/oauth/token"]["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"]
+    jsonschema_rs.validate(form["schema"], form["example"])
+    assert not jsonschema_rs.is_valid(form["schema"], {"grant_type": "password"})
+    update = document["components"]["schemas"]["NotificationPreferencesUpdate"]["properties"]["preferences"]
+    assert jsonschema_rs.is_valid(update, {"transaction_completed": ["email"]})
+    assert not jsonschema_rs.is_valid(update, {"birthday": ["email"]})
+
+
 async def test_every_reference_leads_somewhere(document: Any) -> None:
     schemas = document["components"]["schemas"]
     for reference in _references(document):
