@@ -1,0 +1,1 @@
+"""Mutated requests over raw sockets: what a gateway must bear from strangers."""
