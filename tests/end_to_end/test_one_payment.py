@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from benchmarks.canary.looks import all_records
 from schemas.controls import DEFAULTS
 from schemas.events import decode
 from schemas.topics import NOTIFICATIONS, PAYMENTS, RISK
-from tests.end_to_end.looks import all_records
 from tests.end_to_end.shop import Shop, number
 from tests.end_to_end.stack import Stack
 from tests.patience import until

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from benchmarks.canary.looks import all_records
 from connectors.kafka import producer
 from schemas.events import decode, encode, new_event
 from schemas.fraud import ListEntry
@@ -12,7 +13,6 @@ from schemas.ids import new_id
 from schemas.times import now, now_micros
 from schemas.topics import CONTROLS, PAYMENTS
 from tests.end_to_end.charges import assert_charged_once
-from tests.end_to_end.looks import all_records
 from tests.end_to_end.shop import Answer, Shop, number
 from tests.end_to_end.stack import Stack
 from tests.patience import until

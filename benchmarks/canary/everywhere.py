@@ -1,0 +1,120 @@
+"""Every place of a running stack that is looked at."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import duckdb
+import msgspec
+from playwright.sync_api import sync_playwright
+
+from benchmarks.canary import looks
+from benchmarks.canary.canaries import Suspect
+from benchmarks.canary.looks import Piece, Query
+from connectors.warehouse import WarehouseReader
+from sluice.settings import StackSettings
+
+BOOKS_AND_CATCHER = ("books.sqlite3", "catcher")  # where persons may stand: there, and what SQLite keeps beside
+MAY_HOLD_NUMBERS = ("vault", "gateway", "sandbox")  # in memory; the sandbox is the processors, beyond the wire
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+
+Look = Callable[[], Iterable[Piece]]
+
+
+class LookFigures(msgspec.Struct, frozen=True):
+    """What a look found: how much it saw, and `hits` by place."""
+
+    pieces: int
+    bytes: int
+    hits: dict[str, str]
+
+
+class Everywhere:
+    """The places of a stack; `pids` are those of its processes by name, the supervisor too."""
+
+    def __init__(self, settings: StackSettings, pids: Callable[[], dict[str, int]]) -> None:
+        self._settings = settings
+        self._data = settings.data
+        self._pids = pids
+
+    def places(self) -> dict[str, Look]:
+        """The looks by what they look at, but for live memory."""
+        return {
+            "files": lambda: looks.files(self._data),
+            "rows of SQLite": lambda: looks.sqlite_files(self._data),
+            "batches of Kafka": lambda: looks.kafka_segments(self._data),
+            "topics": lambda: looks.records(self._settings.bootstrap()),
+            "SQL": lambda: looks.warehouse(lambda sql: WarehouseReader(self._settings, "sql").query(sql).rows),
+            "the warehouse": self._warehouse_file,
+            "open files": self._open_files,
+            "pages": lambda: looks.named_texts(self.said()),
+        }
+
+    def said(self) -> dict[str, str]:
+        """What the stack shows to those who watch it."""
+        return {
+            "metrics": _get(f"{self._settings.url('gateway')}/metrics"),
+            "openapi": _get(f"{self._settings.url('gateway')}/openapi.json"),
+            "dashboard": dashboard_text(self._settings.url("dashboard")),
+        }
+
+    def memory(self) -> Iterator[Piece]:
+        """Live memory of every process that no number may be in."""
+        for name, pid in self._pids().items():
+            if name not in MAY_HOLD_NUMBERS:
+                for place, content in looks.memory(pid):
+                    yield f"{name}: {place}", content
+
+    def _open_files(self) -> Iterator[Piece]:
+        for name, pid in self._pids().items():
+            for place, content in looks.open_files(pid, self._data):
+                yield f"{name}: {place}", content
+
+    def _warehouse_file(self) -> Iterator[Piece]:
+        """Both copies of the warehouse, each from a copy of its files: their flows alone may open them."""
+        for file in self._data.rglob("*.duckdb"):
+            with tempfile.TemporaryDirectory() as folder:
+                for part in file.parent.glob(f"{file.name}*"):
+                    shutil.copy(part, folder)
+                with duckdb.connect(str(Path(folder) / file.name)) as copy:
+                    for place, content in looks.warehouse(_rows_of(copy)):
+                        yield f"{file.name} {place}", content
+
+
+def _rows_of(copy: duckdb.DuckDBPyConnection) -> Query:
+    def rows(sql: str) -> list[tuple[Any, ...]]:
+        return copy.execute(sql).fetchall()
+
+    return rows
+
+
+def dashboard_text(url: str) -> str:
+    """What the dashboard shows to a browser, once its numbers are there."""
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        try:
+            page = browser.new_page()
+            page.goto(url)
+            page.get_by_text("pay_").first.wait_for(timeout=60_000)
+            return page.inner_text("body") + page.content()
+        finally:
+            browser.close()
+
+
+def searched(look: Look, suspect: Suspect, allowed: tuple[str, ...] = ()) -> LookFigures:
+    """Look everywhere, but pass over places whose name begins with one of `allowed`."""
+    pieces, size, hits = 0, 0, dict[str, str]()
+    for place, content in look():
+        pieces, size = pieces + 1, size + len(content)
+        if not place.startswith(allowed) and (wrong := suspect(content)):
+            hits[place] = wrong
+    return LookFigures(pieces, size, hits)
+
+
+def _get(url: str) -> str:
+    with urlopen(url, timeout=30) as answer:
+        return str(answer.read().decode())

@@ -1,0 +1,137 @@
+"""Canaries through every route: into each field, path, parameter and header of each described operation."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from benchmarks.canary.canaries import Canaries, Suspect, card_data
+from benchmarks.described import SPENT_BY, DescribedOperation, Tokens, ask, asks_as, operations
+from schemas.ids import new_id
+
+AT_ONCE = 16
+HEADERS = ("Idempotency-Key", "traceparent", "User-Agent", "Referer", "Cookie", "X-Forwarded-For", "Authorization")
+
+
+class CanaryRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request with a canary in it."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes | None = None
+
+
+class RouteFigures(msgspec.Struct):
+    """`answers`: by status. `shown`: operations of which an answer showed a canary, and how."""
+
+    operations: int = 0
+    requests: int = 0
+    answers: dict[int, int] = msgspec.field(default_factory=dict)
+    shown: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+def typed(canaries: Canaries) -> list[str]:
+    """What people type where it does not belong: numbers as such, in groups, and inside of other words."""
+    first, *others = canaries.numbers
+    groups = [first[at : at + 4] for at in range(0, len(first), 4)]
+    return [first, *others, "-".join(groups), " ".join(groups), ".".join(groups), f"order-{first}-7"]
+
+
+def requests_with(operation: DescribedOperation, text: str, code: str) -> Iterator[CanaryRequest]:
+    """The operation with `text` in each place that takes one, and with a CVC where none belongs."""
+    valid = {name: new_id("x") for name in operation.variables}
+    target, body = operation.target(valid), operation.encoded(operation.body) if operation.media_type else None
+    plain = {"Content-Type": operation.media_type} if operation.media_type else {}
+    if operation.takes_key:
+        plain["Idempotency-Key"] = new_id("key")
+
+    def made(
+        to: str = target, content: bytes | None = body, headers: dict[str, str] | None = None
+    ) -> CanaryRequest:
+        sent = plain | (headers or {})
+        return CanaryRequest(method=operation.method, target=to, headers=sent, body=content)
+
+    yield made()
+    for name in operation.variables:
+        yield made(operation.target(valid | {name: text}))
+    for name in (*operation.query, text):
+        yield made(f"{target}?{quote(name)}={quote(text)}")
+    for name in HEADERS:
+        yield made(headers={name: f"Bearer {text}" if name == "Authorization" else text})
+    if operation.media_type:
+        for document in _documents(operation.body, text, code):
+            yield made(content=operation.encoded(document))
+        yield made(content=f'{{"number": "{text}", "cvc": "{code}"'.encode())
+        yield made(headers={"Content-Type": text})
+
+
+def _documents(example: dict[str, Any], text: str, code: str) -> Iterator[Any]:
+    yield from _with_each_value(example, text)
+    yield example | {text: text}
+    yield example | {"number": text, "cvc": code}
+    yield example | {"metadata": {"note": text}}
+    yield example | {"metadata": {"cvc": code}}
+    yield [text]
+
+
+def _with_each_value(value: Any, text: str) -> Iterator[Any]:
+    """The document with `text` in place of one of its values, or of one of its names."""
+    if isinstance(value, dict):
+        for name, inside in value.items():
+            yield from (value | {name: changed} for changed in _with_each_value(inside, text))
+            yield {other: kept for other, kept in value.items() if other != name} | {text: inside}
+    yield text
+
+
+class RouteSender:
+    """Sends canaries to a gateway at `url`, as whoever may use each operation."""
+
+    def __init__(self, url: str, canaries: Canaries, tokens: Tokens) -> None:
+        self._url = url
+        self._canaries = canaries
+        self._tokens = tokens
+        self._shows: Suspect = card_data(canaries.numbers, canaries.codes)
+        self.figures = RouteFigures()
+
+    async def send_everywhere(self, texts: list[str]) -> None:
+        """Send each text to each place of each operation of the document."""
+        async with aiohttp.ClientSession(auto_decompress=False) as session:
+            described = operations(await ask(f"{self._url}/openapi.json"))
+            self.figures.operations = len(described)
+            slots = asyncio.Semaphore(AT_ONCE)
+            await asyncio.gather(*[self._send(session, slots, each, text) for each in described for text in texts])
+            for text in texts:
+                for method, path in (("GET", f"/{quote(text)}"), (text, "/")):
+                    await self._ask(session, path, CanaryRequest(method=method, target=path, headers={}))
+
+    async def _send(
+        self, session: aiohttp.ClientSession, slots: asyncio.Semaphore, operation: DescribedOperation, text: str
+    ) -> None:
+        async with slots:
+            for request in requests_with(operation, text, self._canaries.codes[0]):
+                await self._ask(session, operation.name(), await self._authorized(operation, request))
+
+    async def _authorized(self, operation: DescribedOperation, request: CanaryRequest) -> CanaryRequest:
+        """With a token; what would end the session of a seeded account has the canary's own, or none."""
+        if operation.scope is None or "Authorization" in request.headers or operation.name() in SPENT_BY:
+            return request
+        token = await self._tokens.of(asks_as(operation.scope))
+        return msgspec.structs.replace(request, headers=request.headers | {"Authorization": f"Bearer {token}"})
+
+    async def _ask(self, session: aiohttp.ClientSession, name: str, request: CanaryRequest) -> None:
+        url, headers = self._url + request.target, request.headers
+        asking = session.request(request.method, url, data=request.body, headers=headers, allow_redirects=False)
+        try:
+            async with asking as answer:
+                content = str(answer.headers).encode() + await answer.read()
+                status = answer.status
+        except (aiohttp.ClientError, ValueError):  # aiohttp does not send it, or the connection was ended
+            return
+        self.figures.requests += 1
+        self.figures.answers[status] = self.figures.answers.get(status, 0) + 1
+        if wrong := self._shows(content):
+            self.figures.shown[name] = wrong
