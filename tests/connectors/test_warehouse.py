@@ -110,6 +110,12 @@ def test_a_statement_that_is_not_utf_8_is_refused_in_one_line(reader: WarehouseR
         reader.query("SELECT '\udcff'")  # what Python makes of such a byte on the command line
 
 
+@pytest.mark.parametrize("number", ["4111111111111111", "5555 5555 5555 4444"])
+def test_a_statement_with_a_card_number_never_leaves(tmp_path: Path, number: str) -> None:
+    with pytest.raises(QueryRefused, match="a card number"):  # nobody listens there: it was not sent
+        WarehouseReader(Settings(data=tmp_path, sql="http://localhost:1"), "sql").query(f"SELECT '{number}'")
+
+
 def test_a_mistake_is_said_in_one_line_without_the_token(reader: WarehouseReader, settings: Settings) -> None:
     with pytest.raises(QueryFailed, match="no_such_view") as failed:
         reader.query("SELECT *\nFROM no_such_view")
