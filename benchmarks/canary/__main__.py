@@ -133,7 +133,7 @@ async def _kill_each(measured: stack.Stack, payer: CanaryPayer) -> list[str]:
 
 
 def _ask_the_warehouse(measured: stack.Stack, birds: Canaries) -> None:
-    """Type a number into a statement that fails, and into one that does not."""
+    """Type a number into a statement that would fail, and into one that would not."""
     reader, card = WarehouseReader(measured.settings, "sql"), birds.numbers[0]
     for sql in (f"SELECT '{card}' || no_such_column", f"SELECT count(*) FROM payments WHERE id = '{card}'"):
         with suppress(WarehouseError):

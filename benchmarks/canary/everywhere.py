@@ -2,9 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 import duckdb
@@ -13,7 +12,7 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.canary import looks
 from benchmarks.canary.canaries import Suspect
-from benchmarks.canary.looks import Piece, Query
+from benchmarks.canary.looks import Piece
 from connectors.warehouse import WarehouseReader
 from sluice.settings import StackSettings
 
@@ -47,7 +46,7 @@ class Everywhere:
             "rows of SQLite": lambda: looks.sqlite_files(self._data),
             "batches of Kafka": lambda: looks.kafka_segments(self._data),
             "topics": lambda: looks.records(self._settings.bootstrap()),
-            "SQL": lambda: looks.warehouse(lambda sql: WarehouseReader(self._settings, "sql").query(sql).rows),
+            "SQL": lambda: looks.warehouse(WarehouseReader(self._settings, "sql").query),
             "the warehouse": self._warehouse_file,
             "open files": self._open_files,
             "pages": lambda: looks.named_texts(self.said()),
@@ -57,14 +56,15 @@ class Everywhere:
         """What the stack shows to those who watch it."""
         return {
             "metrics": _get(f"{self._settings.url('gateway')}/metrics"),
+            "catcher": _get(f"{self._settings.url('catcher')}/messages"),
             "openapi": _get(f"{self._settings.url('gateway')}/openapi.json"),
             "dashboard": dashboard_text(self._settings.url("dashboard")),
         }
 
-    def memory(self) -> Iterator[Piece]:
-        """Live memory of every process that no number may be in."""
+    def memory(self, only: Collection[str] = ()) -> Iterator[Piece]:
+        """Live memory of every process that no number may be in, or of `only` these."""
         for name, pid in self._pids().items():
-            if name not in MAY_HOLD_NUMBERS:
+            if name in only or (not only and name not in MAY_HOLD_NUMBERS):
                 for place, content in looks.memory(pid):
                     yield f"{name}: {place}", content
 
@@ -80,15 +80,8 @@ class Everywhere:
                 for part in file.parent.glob(f"{file.name}*"):
                     shutil.copy(part, folder)
                 with duckdb.connect(str(Path(folder) / file.name)) as copy:
-                    for place, content in looks.warehouse(_rows_of(copy)):
+                    for place, content in looks.warehouse(looks.asked_of(copy)):
                         yield f"{file.name} {place}", content
-
-
-def _rows_of(copy: duckdb.DuckDBPyConnection) -> Query:
-    def rows(sql: str) -> list[tuple[Any, ...]]:
-        return copy.execute(sql).fetchall()
-
-    return rows
 
 
 def dashboard_text(url: str) -> str:

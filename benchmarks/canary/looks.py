@@ -11,15 +11,17 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.canary.canaries import Suspect
 from benchmarks.canary.kafka_segments import batches
 from connectors.record_reader import RecordReader, places
 from connectors.records import Record
+from connectors.warehouse import Table
 
 Piece = tuple[str, bytes]  # where it stands, and what
-Query = Callable[[str], list[tuple[Any, ...]]]
+Query = Callable[[str], Table]
 
 CHUNK, OVERLAP = 2**23, 2**8
 SQLITE = b"SQLite format 3\0"
@@ -110,15 +112,21 @@ def sqlite_rows(file: Path) -> Iterator[Piece]:
 
 
 def warehouse(query: Query) -> Iterator[Piece]:
-    """Every row of every table and view, asked in SQL."""
-    for schema, table in query("SELECT schema_name, table_name FROM duckdb_tables()"):
-        names = [row[0] for row in query(f"SELECT column_name FROM duckdb_columns() WHERE {_is(schema, table)}")]
-        for row in query(f'SELECT * FROM "{schema}"."{table}"'):
-            yield f"{schema}.{table}", row_bytes(names, row)
+    """Every row of every table, asked in SQL."""
+    for schema, table in query("SELECT schema_name, table_name FROM duckdb_tables()").rows:
+        found = query(f'SELECT * FROM "{schema}"."{table}"')
+        for row in found.rows:
+            yield f"{schema}.{table}", row_bytes(found.columns, row)
 
 
-def _is(schema: str, table: str) -> str:
-    return f"schema_name = '{schema}' AND table_name = '{table}' ORDER BY column_index"
+def asked_of(conn: duckdb.DuckDBPyConnection) -> Query:
+    """Queries of a file that is open here."""
+
+    def query(sql: str) -> Table:
+        found = conn.execute(sql)
+        return Table([column[0] for column in found.description], found.fetchall())
+
+    return query
 
 
 def row_bytes(names: Iterable[str], row: Iterable[Any]) -> bytes:
@@ -144,13 +152,18 @@ def _chunks(file: int, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
 
 
 def open_files(pid: int, apart_from: Path) -> Iterator[Piece]:
-    """The files that a process holds open outside of a directory, those that have no name any more too."""
+    """The files outside of a directory that a process writes to, those that have no name any more too."""
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError):
             name = os.readlink(link)
             is_elsewhere = not name.startswith((str(apart_from), "/dev/", "/proc/")) or name.endswith(" (deleted)")
-            if is_elsewhere and link.is_file():  # a socket or a pipe is none
+            if is_elsewhere and link.is_file() and _is_written_to(pid, link.name):  # a socket or a pipe is no file
                 yield f"open {name}", link.read_bytes()
+
+
+def _is_written_to(pid: int, number: str) -> bool:
+    flags = re.search(r"flags:\s*([0-7]+)", Path(f"/proc/{pid}/fdinfo/{number}").read_text())
+    return flags is not None and int(flags[1], 8) & os.O_ACCMODE != os.O_RDONLY
 
 
 def named_texts(said: dict[str, str]) -> Iterator[Piece]:

@@ -75,7 +75,7 @@ def in_duckdb(folder: Path) -> bool:
     with duckdb.connect(str(folder / "planted.duckdb")) as conn:
         conn.execute("CREATE TABLE planted (merchant VARCHAR)")
         conn.execute(f"INSERT INTO planted SELECT 'shop {card}' FROM range(3000)")
-        return _finds(card, looks.warehouse(lambda sql: conn.execute(sql).fetchall()))
+        return _finds(card, looks.warehouse(looks.asked_of(conn)))
 
 
 def in_kafka(bootstrap: str, directory: Path) -> dict[str, bool]:
