@@ -162,7 +162,7 @@ def _operation(rule: Rule, rules: Rules, view: Any, shapes: _Shapes) -> dict[str
         "description": _text(description, rules.query.__doc__ if rules.query else None),
         "security": [{"bearer": [rules.scope]}] if rules.scope else [],
         "parameters": _parameters(rule, rules),
-        "responses": _answers(rules, shapes) | _problems(rules, shapes),
+        "responses": _merged(_answers(rules, shapes), _problems(rules, shapes)),
     }
     if rules.body:
         content = {"application/json": {"schema": shapes.of(rules.body)}}
@@ -187,6 +187,19 @@ def _parameters(rule: Rule, rules: Rules) -> list[dict[str, Any]]:
     if rules.idempotency != "none":
         found.append(KEY | {"required": rules.idempotency == "required"})
     return found
+
+
+def _merged(answers: dict[str, Any], problems: dict[str, Any]) -> dict[str, Any]:
+    """All of them by status; one status may be an answer of its own and a problem, as 400 of OAuth is."""
+    merged = answers | problems
+    for status in answers.keys() & problems.keys():
+        own, problem = answers[status], problems[status]
+        merged[status] = {
+            "description": f"{own['description']} {problem['description']}".strip(),
+            "headers": own.get("headers", {}) | problem["headers"],
+            "content": own.get("content", {}) | problem["content"],
+        }
+    return merged
 
 
 def _answers(rules: Rules, shapes: _Shapes) -> dict[str, Any]:
