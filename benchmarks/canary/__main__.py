@@ -51,7 +51,7 @@ class CanaryFigures(msgspec.Struct, frozen=True):
 
 @click.command()
 @click.option("--seed", type=int, default=None, help="Of the canaries; a new one unless given.")
-@click.option("--texts", "most", default=10, help="How many ways to type a number into each place.")
+@click.option("--texts", "most", default=13, help="How many ways to type a number into each place.")
 def main(seed: int | None, most: int) -> None:
     """Send canaries through a stack of its own, and look for them; takes some minutes."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))

@@ -21,7 +21,10 @@ LIKELY = (
     *("text", "utf-16", "hex of text", "every digit percent-encoded", "base64 at 0", "base64 at 1", "base64 at 2"),
     *(f"grouped by {separator!r}" for separator in (" ", "-")),
 )
-NAMED_CODE = rb"""(?:cvc2?|cvv2?|cvn|csc|security_?code|code)["'\\]*\s{0,4}[:=>,]\s{0,4}[b"'\\]{0,4}%b(?![0-9])"""
+NAMED_CODE = (
+    rb"""(?:(?:cvc|cvv)2?|cvn|csc)\W{0,8}%(code)b(?![0-9])|"""
+    rb"""code["'\\]*\s{0,4}[:=>,]\s{0,4}[b"'\\]{0,4}%(code)b(?![0-9])"""
+)
 BEFORE, AFTER = 40, 12  # how much around a code says whether it is one
 
 
@@ -127,7 +130,7 @@ def card_data(numbers: Collection[str], codes: Collection[str], only: Collection
 
 def _code_in(content: bytes, codes: Iterable[str]) -> str | None:
     for code in codes:
-        named = re.compile(NAMED_CODE % code.encode(), re.IGNORECASE)
+        named = re.compile(NAMED_CODE % {b"code": code.encode()}, re.IGNORECASE)
         at = content.find(code.encode())
         while at >= 0:
             if named.search(content[max(at - BEFORE, 0) : at + AFTER]):

@@ -45,7 +45,14 @@ def missed_disguises() -> list[str]:
     missed = [
         name for suspect, forms in suspects for name, form in forms.items() if not suspect(b"{" + form + b"}")
     ]
-    codes = (b'{"cvc":"862"}', b"cvc=862", b"security_code: 862", b"cvv='862'", b'{\\"cvc\\": \\"862\\"}')
+    codes = (
+        b'{"cvc":"862"}',
+        b"cvc=862",
+        b"security_code: 862",
+        b"cvv='862'",
+        b"CVC 862.",
+        b'{\\"cvc\\": \\"862\\"}',
+    )
     return missed + [code.decode() for code in codes if not card_data([], ["862"])(code)]
 
 

@@ -38,7 +38,8 @@ def typed(canaries: Canaries) -> list[str]:
     """What people type where it does not belong: numbers as such, in groups, and inside of other words."""
     first, *others = canaries.numbers
     groups = [first[at : at + 4] for at in range(0, len(first), 4)]
-    return [first, *others, "-".join(groups), " ".join(groups), ".".join(groups), f"order-{first}-7"]
+    grouped = [separator.join(groups) for separator in ("-", " ", ".", "_", "/")]
+    return [first, f"order-{first}-7", f"{first}@example.com", f"en-x-{first}", *grouped, *others]
 
 
 def requests_with(operation: DescribedOperation, text: str, code: str) -> Iterator[CanaryRequest]:
@@ -75,6 +76,7 @@ def _documents(example: dict[str, Any], text: str, code: str) -> Iterator[Any]:
     yield example | {"number": text, "cvc": code}
     yield example | {"metadata": {"note": text}}
     yield example | {"metadata": {"cvc": code}}
+    yield example | {"description": f"cvc {code}", "reason": f"cvc {code}"}
     yield [text]
 
 
