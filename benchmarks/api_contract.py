@@ -161,8 +161,9 @@ def hold(
 ) -> ContractFigures:
     """Ask the gateway at `url` as each of these, and judge its answers by its own description."""
     held = _Held(seed)
+    kept = {who: asyncio.run(tokens.of(who)) for who in whos if who}  # now: wrong passwords will lock accounts
     for who in whos:
-        token = asyncio.run(tokens.of(who)) if who else None
+        token = kept.get(who)
         with _each_from_elsewhere(url, random.Random(seed), token):
             held.follow(who, url, _config(seed, token, examples, phases))
     return held.figures()

@@ -67,8 +67,10 @@ class Gatecrasher:
         self._findings: list[MangledFinding] = []
 
     async def prepare(self) -> None:
-        """Read the document, and open the accounts that ask who they are."""
+        """Read the document, log in, and open the accounts that ask who they are."""
         self._operations = operations(await ask(f"{self._url}/openapi.json"))
+        for scope in {operation.scope for operation in self._operations if operation.scope}:
+            await self._tokens.of(asks_as(scope))  # now: wrong passwords will lock accounts
         for _ in range(PROBERS):
             self._probers.append(Prober(*await new_customer(self._url)))
 

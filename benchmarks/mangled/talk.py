@@ -14,6 +14,7 @@ from gateway.problems import CODES, CONTENT_TYPE
 ANSWER_WITHIN_S = 9.0  # a body that never ends is given up after 5 s
 NEXT_WITHIN_S = 3.0  # after an answer
 OAUTH_ERRORS = {"invalid_request", "invalid_client", "invalid_scope", "unsupported_grant_type", "invalid_grant"}
+READINESS = b"/readyz"  # says by 503 that something is away
 STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) [ -~]*")
 
 
@@ -163,7 +164,7 @@ def _awaits_more(found: Talk) -> bool:
 
 def _wrong_answer(request: RawRequest, answer: RawAnswer) -> list[str]:
     wrong = []
-    if answer.status >= 500:
+    if answer.status >= 500 and not (answer.status == 503 and READINESS in request.target):
         wrong.append(f"{answer.status}")
     if answer.status >= 400 and answer.body and not _has_a_code(answer):
         wrong.append(f"{answer.status} without a code: {answer.headers.get('content-type')}")
