@@ -100,6 +100,12 @@ ACCEPTED = (
         operations=frozenset({"POST /oauth/token"}),
     ),
     Accepted(
+        "ensure_resource_availability",
+        "the stored answer to an earlier request with the same key names a card that was destroyed since",
+        operations=frozenset({"GET /v1/cards/{card}", "DELETE /v1/cards/{card}"}),
+        code="not_found",
+    ),
+    Accepted(
         "not_a_server_error",
         "that it is not ready is what readiness is asked for",
         operations=frozenset({"GET /readyz"}),

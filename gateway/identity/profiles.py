@@ -14,7 +14,8 @@ from schemas.times import from_micros
 NotificationKind = Literal["transaction_completed", "refund"]
 PersonalChannel = Literal["email", "sms"]
 _kinds_alone = msgspec.Meta(extra_json_schema={"propertyNames": {"enum": list(get_args(NotificationKind))}})
-Preferences = Annotated[dict[NotificationKind, list[PersonalChannel]], _kinds_alone]
+_each_once = msgspec.Meta(extra_json_schema={"uniqueItems": True})
+Preferences = Annotated[dict[NotificationKind, Annotated[list[PersonalChannel], _each_once]], _kinds_alone]
 
 CUSTOMER_PREFERENCES = '{"transaction_completed":["email"]}'  # everyone else starts with nothing
 

@@ -98,6 +98,7 @@ async def test_a_form_and_the_names_of_a_map_are_described(document: Any) -> Non
     update = document["components"]["schemas"]["NotificationPreferencesUpdate"]["properties"]["preferences"]
     assert jsonschema_rs.is_valid(update, {"transaction_completed": ["email"]})
     assert not jsonschema_rs.is_valid(update, {"birthday": ["email"]})
+    assert not jsonschema_rs.is_valid(update, {"transaction_completed": ["email", "email"]})
 
 
 async def test_every_reference_leads_somewhere(document: Any) -> None:
