@@ -105,7 +105,8 @@ async def _send(
         await payer.join()
         await payer.pay_in_every_way()
         await payer.pay_under_faults()
-        sender = RouteSender(url, birds, tokens)
+        tokens.keep("customer", payer.token())
+        sender = RouteSender(url, birds, tokens, await payer.known())
         _say("every place of every route")
         await sender.send_everywhere(typed(birds)[:most])
         _say("the death of each process")
@@ -115,7 +116,7 @@ async def _send(
         await asyncio.sleep(3)  # until the flows have it
     finally:
         await payer.close()
-    return sender.figures, payer.figures, killed, payer.tokens()
+    return sender.figures, payer.figures, killed, (payer.token(),)
 
 
 async def _kill_each(measured: stack.Stack, payer: CanaryPayer) -> list[str]:

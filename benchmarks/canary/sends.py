@@ -42,18 +42,25 @@ def typed(canaries: Canaries) -> list[str]:
     return [first, f"order-{first}-7", f"{first}@example.com", f"en-x-{first}", *grouped, *others]
 
 
-def requests_with(operation: DescribedOperation, text: str, code: str) -> Iterator[CanaryRequest]:
-    """The operation with `text` in each place that takes one, and with a CVC where none belongs."""
-    valid = {name: new_id("x") for name in operation.variables}
-    target, body = operation.target(valid), operation.encoded(operation.body) if operation.media_type else None
+def requests_with(
+    operation: DescribedOperation, text: str, code: str, known: dict[str, str]
+) -> Iterator[CanaryRequest]:
+    """The operation with `text` in each place that takes one, and with a CVC where none belongs.
+
+    `known`: ids by name, with which it is valid but for that; a DELETE has none, for what is gone is not there for
+    the next request.
+    """
+    known = {} if operation.method == "DELETE" else known
+    example = _with_known(operation.body, known)
+    valid = {name: known.get(name) or new_id("x") for name in operation.variables}
+    target, body = operation.target(valid), operation.encoded(example) if operation.media_type else None
     plain = {"Content-Type": operation.media_type} if operation.media_type else {}
-    if operation.takes_key:
-        plain["Idempotency-Key"] = new_id("key")
 
     def made(
         to: str = target, content: bytes | None = body, headers: dict[str, str] | None = None
     ) -> CanaryRequest:
-        sent = plain | (headers or {})
+        key = {"Idempotency-Key": new_id("key")} if operation.takes_key else {}
+        sent = plain | key | (headers or {})
         return CanaryRequest(method=operation.method, target=to, headers=sent, body=content)
 
     yield made()
@@ -64,7 +71,7 @@ def requests_with(operation: DescribedOperation, text: str, code: str) -> Iterat
     for name in HEADERS:
         yield made(headers={name: f"Bearer {text}" if name == "Authorization" else text})
     if operation.media_type:
-        for document in _documents(operation.body, text, code):
+        for document in _documents(example, text, code):
             yield made(content=operation.encoded(document))
         yield made(content=f'{{"number": "{text}", "cvc": "{code}"'.encode())
         yield made(headers={"Content-Type": text})
@@ -80,6 +87,12 @@ def _documents(example: dict[str, Any], text: str, code: str) -> Iterator[Any]:
     yield [text]
 
 
+def _with_known(value: Any, known: dict[str, str]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: known.get(name) or _with_known(inside, known) for name, inside in value.items()}
+
+
 def _with_each_value(value: Any, text: str) -> Iterator[Any]:
     """The document with `text` in place of one of its values, or of one of its names."""
     if isinstance(value, dict):
@@ -92,8 +105,9 @@ def _with_each_value(value: Any, text: str) -> Iterator[Any]:
 class RouteSender:
     """Sends canaries to a gateway at `url`, as whoever may use each operation."""
 
-    def __init__(self, url: str, canaries: Canaries, tokens: Tokens) -> None:
+    def __init__(self, url: str, canaries: Canaries, tokens: Tokens, known: dict[str, str]) -> None:
         self._url = url
+        self._known = known
         self._canaries = canaries
         self._tokens = tokens
         self._shows: Suspect = card_data(canaries.numbers, canaries.codes)
@@ -114,7 +128,7 @@ class RouteSender:
         self, session: aiohttp.ClientSession, slots: asyncio.Semaphore, operation: DescribedOperation, text: str
     ) -> None:
         async with slots:
-            for request in requests_with(operation, text, self._canaries.codes[0]):
+            for request in requests_with(operation, text, self._canaries.codes[0], self._known):
                 await self._ask(session, operation.name(), await self._authorized(operation, request))
 
     async def _authorized(self, operation: DescribedOperation, request: CanaryRequest) -> CanaryRequest:

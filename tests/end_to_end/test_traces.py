@@ -51,10 +51,11 @@ async def _use(stack: Stack) -> RouteFigures:
         await payer.join()
         await payer.pay_in_every_way()
         await payer.pay_under_faults(AT_ONCE)
+        tokens.keep("customer", payer.token())
+        sender = RouteSender(url, BIRDS, tokens, await payer.known())
+        await sender.send_everywhere(typed(BIRDS)[1:2])
     finally:
         await payer.close()
-    sender = RouteSender(url, BIRDS, tokens)
-    await sender.send_everywhere(typed(BIRDS)[1:2])
     return sender.figures
 
 
