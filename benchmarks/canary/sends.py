@@ -106,8 +106,9 @@ class RouteSender:
     """Sends canaries to a gateway at `url`, as whoever may use each operation."""
 
     def __init__(self, url: str, canaries: Canaries, tokens: Tokens, known: dict[str, str]) -> None:
-        self._url = url
+        self._url = url.replace("localhost", "127.0.0.1")
         self._known = known
+        self._clients = 0
         self._canaries = canaries
         self._tokens = tokens
         self._shows: Suspect = card_data(canaries.numbers, canaries.codes)
@@ -115,19 +116,24 @@ class RouteSender:
 
     async def send_everywhere(self, texts: list[str]) -> None:
         """Send each text to each place of each operation of the document."""
-        async with aiohttp.ClientSession(auto_decompress=False) as session:
-            described = operations(await ask(f"{self._url}/openapi.json"))
-            self.figures.operations = len(described)
-            slots = asyncio.Semaphore(AT_ONCE)
-            await asyncio.gather(*[self._send(session, slots, each, text) for each in described for text in texts])
+        described = operations(await ask(f"{self._url}/openapi.json"))
+        self.figures.operations = len(described)
+        slots = asyncio.Semaphore(AT_ONCE)
+        await asyncio.gather(*[self._send(slots, each, text) for each in described for text in texts])
+        async with self._somewhere() as session:
             for text in texts:
                 for method, path in (("GET", f"/{quote(text)}"), (text, "/")):
                     await self._ask(session, path, CanaryRequest(method=method, target=path, headers={}))
 
-    async def _send(
-        self, session: aiohttp.ClientSession, slots: asyncio.Semaphore, operation: DescribedOperation, text: str
-    ) -> None:
-        async with slots:
+    def _somewhere(self) -> aiohttp.ClientSession:
+        """A client at an address of its own: what is limited by address must not hide the rest."""
+        self._clients += 1
+        address = f"127.77.{self._clients // 250}.{1 + self._clients % 250}"
+        connector = aiohttp.TCPConnector(local_addr=(address, 0))
+        return aiohttp.ClientSession(connector=connector, auto_decompress=False)
+
+    async def _send(self, slots: asyncio.Semaphore, operation: DescribedOperation, text: str) -> None:
+        async with slots, self._somewhere() as session:
             for request in requests_with(operation, text, self._canaries.codes[0], self._known):
                 await self._ask(session, operation.name(), await self._authorized(operation, request))
 

@@ -71,7 +71,7 @@ def test_nothing_that_must_not_be_there_is_found(places: Everywhere, name: str) 
     persons = texts((*BIRDS.persons(), BIRDS.words, "customer@example.com", "+15005550006"))
     seen = searched(look, numbers)
     assert seen.hits == {}
-    assert seen.pieces > 0
+    assert seen.pieces > 0 or name == "open files"  # there are none, unless a process spills
     assert searched(look, persons, BOOKS_AND_CATCHER).hits == {}
     assert searched(look, texts([BIRDS.password])).hits == {}
 
@@ -87,6 +87,5 @@ def test_a_number_in_a_record_is_found_in_each_codec(stack: Stack) -> None:
     assert found == dict.fromkeys(found, True)
 
 
-def test_a_person_in_a_record_is_found(stack: Stack) -> None:
-    kinds = looks.records(stack.settings.bootstrap())
-    assert looks.found(texts(["payment.initiated"]), kinds)  # what is there is seen
+def test_the_look_into_topics_sees_what_is_there(stack: Stack, shown: RouteFigures) -> None:
+    assert looks.found(texts(["payment.initiated"]), looks.records(stack.settings.bootstrap()))
