@@ -141,7 +141,7 @@ class ContractFigures(msgspec.Struct, frozen=True):
 
 
 @click.command()
-@click.option("--examples", default=50, help="Of each operation, in the fuzzing phase, for each role.")
+@click.option("--examples", default=20, help="Of each operation, in the fuzzing phase, for each role.")
 @click.option("--seed", type=int, default=None, help="Of everything random; a new one unless given.")
 @click.option("--only", multiple=True, help="Roles; all of them unless given.")
 def main(examples: int, seed: int | None, only: tuple[str, ...]) -> None:

@@ -75,7 +75,7 @@ async def talk(host: str, port: int, source: str, request: RawRequest, prober: P
                 await _read_all(reader, request, prober, found, patience)
         except TimeoutError:
             found.ended = "silent"
-        except ConnectionError:
+        except OSError:  # reset, or gone before its half could be closed
             found.ended = "reset"
     return found
 
@@ -152,14 +152,9 @@ def _head(raw: bytes) -> AnswerHead:
 def complaints(request: RawRequest, found: Talk) -> list[str]:
     """What is wrong with what came back."""
     wrong = [complaint for answer in found.answers for complaint in _wrong_answer(request, answer)]
-    if found.ended == "silent" and not _awaits_more(found):
+    if found.ended == "silent" and not found.answers:  # else the good request was taken for the rest of a body
         wrong.append("neither an answer nor an end")
     return wrong
-
-
-def _awaits_more(found: Talk) -> bool:
-    """The good request was taken for the rest of a body: something was answered, and what follows is read over."""
-    return bool(found.answers)
 
 
 def _wrong_answer(request: RawRequest, answer: RawAnswer) -> list[str]:
@@ -170,6 +165,10 @@ def _wrong_answer(request: RawRequest, answer: RawAnswer) -> list[str]:
         wrong.append(f"{answer.status} without a code: {answer.headers.get('content-type')}")
     if answer.status >= 300 and any(canary in answer.whole for canary in request.canaries):
         wrong.append("echoes what was sent")  # a success may show what was stored
+    if answer.status == 204 and "content-length" in answer.headers:
+        wrong.append("204 with a length")  # RFC 9110 §8.6
+    if answer.status == 405 and "allow" not in answer.headers:
+        wrong.append("405 without Allow")  # RFC 9110 §15.5.6
     if request.card in answer.whole:
         wrong.append("shows the card number")
     return wrong

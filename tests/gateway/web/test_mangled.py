@@ -54,6 +54,8 @@ async def test_a_number_makes_its_request_again(crasher: Gatecrasher) -> None:
         (raw(400, b'{"code": "no_such_code"}'), "400 without a code"),
         (raw(422, b'{"code": "invalid_request", "detail": "a word"}'), "echoes"),
         (raw(200, b'{"number": "4111"}'), "the card number"),
+        (raw(405, b'{"code": "method_not_allowed"}'), "without Allow"),
+        (RawAnswer(204, {"content-length": "0"}, b"", b""), "204 with a length"),
     ],
 )
 def test_a_wrong_answer_is_noticed(answer: RawAnswer, wrong: str) -> None:
