@@ -148,7 +148,7 @@ def main(examples: int, seed: int | None, only: tuple[str, ...]) -> None:
     """Hold the API to its own description; takes some minutes."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
-    with stack.running(variables={"SLUICE_PROXIES": "127.0.0.1,::1"}) as measured:
+    with stack.running(settings={"SLUICE_PROXIES": "127.0.0.1,::1"}) as measured:
         measured.await_ready()
         secrets = {name: (measured.settings.secrets() / f"{name}.secret").read_text().strip() for name in SERVICES}
         url, password = measured.settings.url("gateway"), measured.replay.seed_password
