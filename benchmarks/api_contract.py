@@ -86,8 +86,8 @@ ACCEPTED = (
     ),
     Accepted(
         REFUSED_THOUGH_VALID,
-        "JSON Schema takes 1.0 for an integer; whoever writes money so means something else",
-        paths=frozenset({"$.amount"}),
+        "JSON Schema takes 1.0 for an integer; whoever writes money or a month so means something else",
+        paths=frozenset({"$.amount", "$.exp_month", "$.exp_year"}),
     ),
     Accepted(
         REFUSED_THOUGH_VALID,
@@ -98,6 +98,11 @@ ACCEPTED = (
         REFUSED_THOUGH_VALID,
         "a client that nobody knows: RFC 6749 has it answered by 400",
         operations=frozenset({"POST /oauth/token"}),
+    ),
+    Accepted(
+        REFUSED_THOUGH_VALID,
+        "a token or a code that was sent to nobody",
+        code="confirmation_invalid",
     ),
     Accepted(
         "ensure_resource_availability",
