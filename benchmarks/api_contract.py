@@ -256,6 +256,7 @@ def _config(seed: int, token: str | None, examples: int, phases: tuple[str, ...]
         {
             "seed": seed,
             "continue-on-failure": True,
+            "cache": {"enabled": False},
             "generation": {"max-examples": examples, "database": "none", "allow-x00": False},
             "phases": {name: {"enabled": name in phases} for name in PHASES},
         }
