@@ -57,7 +57,8 @@ class KilledGateway:
         """A process that is ready."""
         environment = {
             "SLUICE_DATA": str(self._settings.data),
-            "SLUICE_VAULT": self._settings.vault,
+            "SLUICE_VAULT": str(self._settings.vault),
+            "SLUICE_VAULT_CLIENT": str(self._settings.vault_client),
             "SLUICE_KAFKA": NO_KAFKA,
             "SLUICE_PORT_OFFSET": str(self._port - PORTS["gateway"]),
         }
