@@ -36,15 +36,15 @@ secrets: ## Make the secrets of docker-compose.yml in secrets/; what is there is
 
 test: install chromium ## Install everything and run every test, beside it on Python 3.12 where there is one
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target \
-		test-first test-stack test-gateway test-postgres test-3.12
+		test-stack test-gateway test-postgres test-first test-3.12
 
-test-first: # "+" shows its lines as they come; those of the others come when they have ended
-	+$(PYTHON) $(TESTS) -m "not stack and not postgres" --ignore=tests/gateway
+test-first:
+	$(PYTHON) $(TESTS) -m "not stack and not postgres" --ignore=tests/gateway
 
-test-gateway: # on SQLite
-	$(PYTHON) $(TESTS) -m "not stack and not postgres" tests/gateway
+test-gateway: # on SQLite; "+" shows its lines as they come, those of the others come when they have ended
+	+$(PYTHON) $(TESTS) -m "not stack and not postgres" tests/gateway
 
-test-stack: # whole stacks, beside two other runs at most
+test-stack: # the longest, so it begins first
 	$(PYTHON) $(TESTS) -m stack
 
 test-postgres: $(OTHER)/installed # the gateway once more, on the second Python where there is one

@@ -59,6 +59,7 @@ def values(records: list[Record], place: tuple[str, int]) -> list[str]:
     return [(r.value or b"").decode() for r in records if (r.topic, r.partition) == place]
 
 
+@pytest.mark.stack
 def test_a_log_that_lost_records_is_read_from_before_them(
     tmp_path: Path, class_path: list[Path], free_ports: Callable[[int], list[int]]
 ) -> None:
@@ -148,6 +149,7 @@ def test_it_reads_from_the_earlier_of_a_bookmark_and_a_moment(
     reader.close()
 
 
+@pytest.mark.stack
 def test_a_broker_that_goes_away_again_ends_nobody(
     tmp_path: Path,
     class_path: list[Path],

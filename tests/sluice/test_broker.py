@@ -52,6 +52,7 @@ def first_values(node: Broker, count: int) -> list[bytes | None]:
     return values
 
 
+@pytest.mark.stack
 def test_after_a_kill_it_is_back_with_what_it_acknowledged(node: Broker, class_path: list[Path]) -> None:
     values: list[bytes] = []
     first_s = put_one_more(node, class_path, values)
@@ -60,6 +61,7 @@ def test_after_a_kill_it_is_back_with_what_it_acknowledged(node: Broker, class_p
     )
 
 
+@pytest.mark.stack
 def test_it_flushes_what_it_acknowledges(node: Broker, class_path: list[Path]) -> None:
     with running(node, class_path):
         topic = ConfigResource(ConfigResource.Type.TOPIC, PAYMENTS.name)
@@ -79,6 +81,7 @@ def put_one_more(node: Broker, jars: list[Path], values: list[bytes]) -> float:
         return took
 
 
+@pytest.mark.stack
 def test_moving_its_ports_keeps_its_data(node: Broker, class_path: list[Path], free_ports: Ports) -> None:
     with running(node, class_path):
         put(node, b"one")
@@ -113,6 +116,7 @@ def test_a_formatting_that_fails_says_why(node: Broker) -> None:
     assert not (node.directory / "data").exists()
 
 
+@pytest.mark.stack
 def test_clients_are_told_the_name_that_reaches_it(node: Broker, class_path: list[Path]) -> None:
     elsewhere = msgspec.structs.replace(node, host="0.0.0.0", advertised="127.0.0.2")
     with running(elsewhere, class_path):

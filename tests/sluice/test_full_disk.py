@@ -119,6 +119,7 @@ with stack.running("sqlite", disk.folder, PROGRAM) as drilled:
 """
 
 
+@pytest.mark.stack
 @needs_a_disk
 @pytest.mark.parametrize(("megabytes", "program"), [(1, BESIDE), (24, STACK)], ids=["beside", "stack"])
 def test_a_full_disk_costs_503s_and_nothing_else(megabytes: int, program: str) -> None:

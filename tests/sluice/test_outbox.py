@@ -99,6 +99,7 @@ def test_of_a_rule_that_was_taken_away_nothing_is_sent(tmp_path: Path) -> None:
     assert [row.key for row in command._published_since(url, BEGAN)] == [DEFAULTS[1].id]
 
 
+@pytest.mark.stack
 def test_a_producer_id_that_kafka_gives_out_twice_is_in_nobodys_way(
     class_path: list[Path], free_ports: Callable[[int], list[int]], tmp_path: Path
 ) -> None:

@@ -82,6 +82,7 @@ def test_status_where_nothing_runs(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.stack
 def test_a_stack_with_its_own_kafka(tmp_path: Path, free_offset: Callable[[], int]) -> None:
     offset = free_offset()
     with up(tmp_path, "kafka", "vault", offset=offset) as stack:
@@ -102,6 +103,7 @@ def test_a_stack_with_its_own_kafka(tmp_path: Path, free_offset: Callable[[], in
     assert not psutil.pid_exists(pid)
 
 
+@pytest.mark.stack
 def test_two_stacks_beside_each_other_and_none_twice(
     tmp_path: Path, kafka: str, free_offset: Callable[[], int]
 ) -> None:

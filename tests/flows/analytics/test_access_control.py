@@ -111,6 +111,7 @@ def test_the_dashboards_token_is_no_analysts(tmp_path: Path) -> None:
                 WarehouseReader(crossed, reader).query("SELECT 1")
 
 
+@pytest.mark.stack
 def test_of_twenty_statements_at_once_one_runs(served: SqlSettings) -> None:
     """Each reader has one at a time, so that what runs at once is bounded by the number of readers."""
     readers = [WarehouseReader(served, "bench") for _ in range(20)]

@@ -118,6 +118,7 @@ def limited(on_broker: AnalyticsSettings) -> SqlSettings:
     return SqlSettings(**given, statement_s=100)
 
 
+@pytest.mark.stack
 def test_kill_9_loses_nothing_and_doubles_nothing(
     on_broker: AnalyticsSettings, kafka: str, tmp_path: Path
 ) -> None:
@@ -166,6 +167,7 @@ def test_it_starts_where_its_file_says_and_tells_how_far_it_is(on_broker: Analyt
     assert all(lag == 0 and age_ms < 60_000 for *_, lag, age_ms in health)
 
 
+@pytest.mark.stack
 def test_the_copy_is_equal_to_the_warehouse_at_the_same_offset(
     on_broker: AnalyticsSettings, limited: SqlSettings, kafka: str
 ) -> None:
@@ -183,6 +185,7 @@ def test_the_copy_is_equal_to_the_warehouse_at_the_same_offset(
         assert all(rows for view, rows, _ in compared() if view in ("payments", "refunds", "pipeline_health"))
 
 
+@pytest.mark.stack
 def test_what_is_asked_of_the_copy_does_no_harm_to_the_warehouse(
     on_broker: AnalyticsSettings, limited: SqlSettings
 ) -> None:
@@ -198,6 +201,7 @@ def test_what_is_asked_of_the_copy_does_no_harm_to_the_warehouse(
         assert warehouse.process.poll() is None
 
 
+@pytest.mark.stack
 def test_a_runaway_statement_ends_and_its_reader_waits(limited: SqlSettings, kafka: str) -> None:
     """Even when its client is gone: DuckDB goes on without it."""
     prefix = new_id("run")
@@ -214,6 +218,7 @@ def test_a_runaway_statement_ends_and_its_reader_waits(limited: SqlSettings, kaf
             WarehouseReader(limited, "bench").query("SELECT 1")
 
 
+@pytest.mark.stack
 @pytest.mark.parametrize("greedy", ["SELECT quantile_cont(a, 0.5) FROM range(1000000000) t(a)", REPEATED])
 def test_a_statement_that_takes_all_memory_ends(limited: SqlSettings, greedy: str) -> None:
     """By the guard, or because there is no more."""

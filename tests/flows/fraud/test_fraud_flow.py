@@ -173,6 +173,7 @@ def risk(kafka: str, flow: Flow) -> Iterator[Risk]:
     reading.close()
 
 
+@pytest.mark.stack
 def test_killed_again_and_again_and_rescaled_it_judges_every_payment(
     kafka: str, flow: Flow, risk: Risk, tmp_path: Path
 ) -> None:
