@@ -21,7 +21,7 @@ import pytest
 from benchmarks.postgres import Server, serving
 from connectors.kafka import create_topics
 from schemas.settings import PORTS, load
-from schemas.times import STEADY
+from schemas.times import STEADY, steady_micros
 from schemas.topics import Topic
 from sluice import broker, jars
 from sluice.child_process import LAUNCH
@@ -30,6 +30,7 @@ from tests.patience import until
 from tests.victims import Victim
 
 OPEN_WITHIN_S = 120
+DAY_S, MIDNIGHT_IS_NEAR_S = 86_400, 300
 
 # An example may take long on a busy machine. The rest is as hypothesis would have it, with CI set or without.
 hypothesis.settings.register_profile(
@@ -100,6 +101,21 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     def go_on(seconds: float) -> None:
         monkeypatch.setattr(STEADY, "offset_us", STEADY.offset_us + int(seconds * 1_000_000))
+
+    return go_on
+
+
+@pytest.fixture
+def pass_midnight(pass_time: Callable[[float], None]) -> Callable[[], None]:
+    """`pass_midnight()`: if the UTC day ends soon, the steady clock goes on into the next one.
+
+    What counts by the day is counted on one then. It holds until a gateway opens its books.
+    """
+
+    def go_on() -> None:
+        left_s = DAY_S - steady_micros() / 1e6 % DAY_S
+        if left_s < MIDNIGHT_IS_NEAR_S:
+            pass_time(left_s + 1)
 
     return go_on
 

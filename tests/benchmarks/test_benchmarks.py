@@ -77,7 +77,6 @@ async def test_a_storm_of_logins_tells_what_it_was_answered(bare_port: int) -> N
         pass
     attacker.close()
     assert set(attacker.answers) == {"200"}
-    assert attacker.answers["200"] > 5
 
 
 def is_open(port: int) -> bool:

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 from random import Random
-from time import perf_counter
+from time import process_time
 from uuid import UUID
 
 import pytest
@@ -151,9 +151,9 @@ def ean(payload: str) -> str:
 
 def test_a_long_text_of_digits_is_read_in_time() -> None:
     for sign in ("1 ", "-1", "\u0664", "0", "11111111-"):
-        began = perf_counter()
+        began = process_time()
         find_numbers(sign * 30_000)
-        assert perf_counter() - began < 2
+        assert process_time() - began < 2
 
 
 def test_a_number_hides_nowhere_in_an_id() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,8 @@ def test_entries_of_a_range_of_time_are_written_as_json_lines(data: Path) -> Non
     assert [entry["n"] for entry in whole] == list(range(1, 62))
     since, until = whole[10]["at"], whole[20]["at"]
     part = [json.loads(line) for line in run("export", "--since", since, "--until", until).output.splitlines()]
-    assert part == [entry for entry in whole if since <= entry["at"] < until]
+    began, ended = map(datetime.fromisoformat, (since, until))
+    assert part == [entry for entry in whole if began <= datetime.fromisoformat(entry["at"]) < ended]
     assert run("export", "--since", now().isoformat()).output == ""
     opened: dict[str, Any] = next(entry for entry in whole if entry["event"] == "card.open")
     assert opened.keys() == {"n", "at", "event", "result", "pid", "uid", "operation_id", "card_id", "owner_id"}

@@ -7,6 +7,7 @@ import pytest
 
 from flows.notifications import allowance
 from schemas.notifications import Notification
+from schemas.times import now
 from tests.flows.notifications.conftest import EMAIL, PHONE, Telling
 from tests.patience import until
 
@@ -88,7 +89,11 @@ def test_a_restart_forgets_nothing_and_an_hour_does(
     assert counts(pay(again, make, 1)) == {("delivered", None): 1}
 
 
-def test_a_day_has_so_many_sms_over_all_recipients(stage: Any, make: Any, production: Any) -> None:
+def test_a_day_has_so_many_sms_over_all_recipients(
+    stage: Any, make: Any, production: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = now()
+    monkeypatch.setattr(allowance, "now", lambda: today)  # for as long as this test takes
     telling = production(sms_per_day=3)
     told = []
     for n in range(5):

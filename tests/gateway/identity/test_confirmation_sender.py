@@ -1,7 +1,6 @@
 """The queue of what asks to confirm an address: it survives servers that are away, and deaths."""
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import msgspec
 import pytest
@@ -11,7 +10,6 @@ from connectors.mail import Mail
 from gateway.books.confirmations import ConfirmationRow, confirmations
 from gateway.identity import confirmation_sender
 from gateway.settings import GatewaySettings
-from schemas.times import now
 from tests.gateway.conftest import Gateway
 from tests.gateway.post import Post, channels_of, served, with_post
 from tests.patience import eventually
@@ -65,7 +63,7 @@ async def test_whoever_dies_after_the_message_went_out_sends_it_once(
     gateway_settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As far as the wire lets us: the mail comes again under its id, the short message does not come again."""
-    monkeypatch.setattr(confirmation_sender, "LEASE_US", 200_000)
+    monkeypatch.setattr(confirmation_sender, "LEASE_US", 3_000_000)  # longer than any try takes
     async with with_post(gateway_settings) as (gateway, post):
         died = set[str]()
 
@@ -93,17 +91,15 @@ async def test_what_hangs_holds_up_neither_the_other_channel_nor_others(
     gateway_settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More than go out at a time, tried for the second time: the half for what is new is free."""
-    monkeypatch.setattr(confirmation_sender, "TRIED_FOR_S", 0.3)
+    monkeypatch.setattr(confirmation_sender, "TRIED_FOR_S", 0.3)  # until each was tried
     async with with_post(gateway_settings) as (gateway, post):
         for n in range(40):
             await gateway.sign_up(f"hang+{n}@example.com")
         await eventually(lambda: _tried(gateway))
-        monkeypatch.setattr(confirmation_sender, "TRIED_FOR_S", 30.0)
-        began = now()
+        monkeypatch.setattr(confirmation_sender, "TRIED_FOR_S", 600.0)  # longer than anybody waits here
         await gateway.sign_up(EMAIL, phone=PHONE)
         await post.code(PHONE)
         await post.token(EMAIL)
-        assert now() - began < timedelta(seconds=10)
 
 
 async def test_what_was_asked_for_anew_or_changed_is_not_sent(gateway_settings: GatewaySettings) -> None:

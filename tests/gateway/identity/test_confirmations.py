@@ -73,10 +73,11 @@ async def test_variants_of_an_address_are_addresses_of_their_own(
 
 
 async def test_a_day_has_so_many_codes_over_all_phones(
-    gateway_settings: GatewaySettings, without_kafka: None
+    gateway_settings: GatewaySettings, without_kafka: None, pass_midnight: Callable[[], None]
 ) -> None:
     """Whoever is paid for each SMS to their numbers earns no more than that."""
     async with with_post(gateway_settings, confirmation_sms_per_day=4) as (gateway, post):
+        pass_midnight()
         await asyncio.gather(*[gateway.sign_up(phone=f"+4915112345{n:03}") for n in range(20)])
         who = await gateway.sign_up(phone=PHONE)
         refused = await anew(gateway, who, "sms")

@@ -137,13 +137,23 @@ def _erasures(conn: Connection) -> list[OutboxRow]:
     return [OutboxRow(*row) for row in rows]
 
 
-async def test_a_payment_in_the_middle_of_a_call_brings_nothing_back(shop: Shop, person: Person) -> None:
+async def test_a_payment_in_the_middle_of_a_call_brings_nothing_back(
+    shop: Shop, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card = (await shop.gateway.ask("GET", "/v1/cards", who=person.token)).json["data"][0]["id"]
-    shop.fault("visa", "slow", seconds=0.5)
+    visa = shop.gateway.runtime.processors["visa"]
+    authorize, erased = visa.authorize, asyncio.Event()
+
+    async def authorize_later(*asked: Any, **how: Any) -> Any:
+        await erased.wait()
+        return await authorize(*asked, **how)
+
+    monkeypatch.setattr(visa, "authorize", authorize_later)
     method = {"payment_method": {"type": "card", "card": card}}
     paying = asyncio.create_task(person.pay(**method))
     await eventually(lambda: _is_sending(shop))
     await person.erase()
+    erased.set()
     shown = await paying
     assert shown["state"] == "captured"
     assert shown == without(shown)

@@ -1,5 +1,6 @@
 """The stand-in, which judges while the fraud flow is away: lists first, then caps in euro."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -170,8 +171,11 @@ async def test_of_cards_that_never_paid_a_customer_has_so_many_a_day(shop: Shop)
     assert (await shop.pay(100, payment_method=known)).json["state"] == "captured"
 
 
-async def test_a_payer_at_paypal_spends_the_caps_of_the_day_they_approve(shop: Shop) -> None:
+async def test_a_payer_at_paypal_spends_the_caps_of_the_day_they_approve(
+    shop: Shop, pass_midnight: Callable[[], None]
+) -> None:
     """Else whoever begins a payment a day, for a month, approves thirty at once."""
+    pass_midnight()
     asked = (await shop.pay(4_000, payment_method={"type": "paypal"}, capture="manual")).json
     books = shop.gateway.runtime.books
     await books.write(_begun_yesterday)

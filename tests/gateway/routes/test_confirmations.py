@@ -10,6 +10,7 @@ import pytest_asyncio
 from sqlalchemy import Connection, update
 
 from gateway.books.accounts import accounts
+from gateway.rate_limits import LIMITS, RateLimit
 from gateway.settings import GatewaySettings
 from tests.gateway.conftest import PASSWORD, Answer, Gateway
 from tests.gateway.post import Post, with_post
@@ -40,9 +41,6 @@ def post(running: tuple[Gateway, Post]) -> Post:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """An account's own limit is tried in one test."""
     monkeypatch.setitem(LIMITS, "confirmations", RateLimit(1_000, 1_000))
-
-
-from gateway.rate_limits import LIMITS, RateLimit  # noqa: E402
 
 
 def address() -> str:
@@ -187,6 +185,7 @@ async def test_a_confirmed_address_is_taken_from_nobody(gateway: Gateway, post: 
 async def test_who_confirms_an_address_has_it_and_not_who_entered_it_first(gateway: Gateway, post: Post) -> None:
     email = address()
     squatter, owner = await gateway.sign_up(email), await gateway.sign_up()
+    await post.token(email)
     await gateway.ask("PATCH", "/v1/me", {"email": email}, owner)
     token = await post.token(email, 2)
     assert (await confirm(gateway, token)).status == 204
@@ -217,8 +216,11 @@ async def test_guesses_at_once_are_five_too(gateway: Gateway, post: Post) -> Non
 
 async def test_a_code_is_good_for_its_own_account_and_phone_alone(gateway: Gateway, post: Post) -> None:
     phone, other = number(), number()
-    mine, yours = await gateway.sign_up(phone=phone), await gateway.sign_up(phone=phone)
-    codes = [await post.code(phone, n) for n in (1, 2)]
+    people, codes = list[str](), list[str]()
+    for number_of_message in (1, 2):
+        people.append(await gateway.sign_up(phone=phone))
+        codes.append(await post.code(phone, number_of_message))
+    mine, yours = people
     assert (await confirm_phone(gateway, mine, codes[1])).code == "confirmation_invalid"
     assert (await confirm_phone(gateway, mine, codes[0])).status == 204
     assert (await confirm_phone(gateway, yours, codes[1])).status == 204  # a phone may be of two accounts

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
@@ -34,7 +33,7 @@ class ServedGateway:
         try:
             with urlopen(f"{self.url}/healthz") as answer:
                 return bool(answer.status == 200)
-        except URLError:
+        except OSError:
             return False
 
 

@@ -151,8 +151,8 @@ async def test_who_does_not_read_an_answer_is_given_up(monkeypatch: pytest.Monke
     async with serving(flood) as connect:
         _, writer = await connect()
         writer.transport.pause_reading()
-        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await eventually(lambda: connect.state.connections)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await eventually(lambda: not connect.state.connections)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -46,8 +47,11 @@ class Line:
         """Everything that is answered to `raw`, whose connection is closed then."""
         reader, writer = await asyncio.open_connection(*self._address)
         writer.write(raw)
+        received = b""
         async with asyncio.timeout(WITHIN_S):
-            received = await reader.read()
+            with suppress(ConnectionResetError):  # the server did not read all of a body that it refused
+                while piece := await reader.read(65_536):
+                    received += piece
         writer.close()
         return list(_answers(received))
 
