@@ -12,11 +12,12 @@ from schemas.ids import new_id
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
 
 # A request can still land after it was given up: the pauses before each further look-up of its id.
 WATCH_US = {
     "local": (10 * SECOND_US, 30 * SECOND_US, 2 * MINUTE_US, 10 * MINUTE_US),
-    "production": (MINUTE_US, 5 * MINUTE_US, HOUR_US, 24 * HOUR_US),
+    "production": (MINUTE_US, 5 * MINUTE_US, HOUR_US, DAY_US),
 }
 # A payer may approve and never come back: the pauses before each question about it. PayPal keeps an order open for
 # its payer for three hours, their sum.
@@ -24,12 +25,10 @@ ASK_PAYER_US = tuple(minutes * MINUTE_US for minutes in (1, 2, 5, 10, 12, 30, 30
 # What we owe to release and the processor refuses: the pauses before each further try; then a person is asked.
 RELEASE_US = {
     "local": (5 * SECOND_US, 10 * SECOND_US, 20 * SECOND_US),
-    "production": (MINUTE_US, 10 * MINUTE_US, HOUR_US, 6 * HOUR_US, 24 * HOUR_US),
+    "production": (MINUTE_US, 10 * MINUTE_US, HOUR_US, 6 * HOUR_US, DAY_US),
 }
 PENDING_MAX_US = 6 * HOUR_US  # between two questions about what a processor has not decided yet
 INTERRUPTED_AFTER_US = 10 * SECOND_US  # how long a received payment waits for its client to come back
-
-
 # Most work in hand is done by then. What is not waits for a processor, or its worker is gone.
 SOON_US = 2 * SECOND_US
 
@@ -85,6 +84,11 @@ def wait_s(lease_until: int, now: int, lease_us: int) -> int:
     """
     rest_us = lease_until - now
     return 1 if rest_us > lease_us - SOON_US else max(1, ceil(rest_us / SECOND_US))
+
+
+def seconds_left(moment: int) -> int:
+    """Whole seconds until the UTC day of `moment` (microseconds) ends, one at least."""
+    return (DAY_US - moment % DAY_US) // SECOND_US + 1
 
 
 def policy_of(settings: GatewaySettings) -> Policy:

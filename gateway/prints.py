@@ -5,11 +5,11 @@ them somebody else's card has; so each reader and purpose has a key of its own, 
 vault and books nowhere. The keys are derived from `secrets/prints.key` and never change: what was published would.
 """
 
-import hashlib
 import hmac
 from secrets import token_bytes
 
 from connectors.keyfiles import read_or_make
+from gateway.keyed_hashes import keyed_hash
 from schemas.ids import letters
 from schemas.settings import Settings
 
@@ -21,10 +21,10 @@ class Prints:
     """Makes prints in microseconds, without asking the vault. Those of two purposes can never be compared."""
 
     def __init__(self, root: bytes) -> None:
-        self._card_key = _derived(root, b"card")
-        self._payment_key = _derived(root, b"payment")
-        self._instrument_key = _derived(root, b"instrument")
-        self._try_key = _derived(root, b"try")
+        self._card_key = keyed_hash(root, "card", size=KEY_BYTES)
+        self._payment_key = keyed_hash(root, "payment", size=KEY_BYTES)
+        self._instrument_key = keyed_hash(root, "instrument", size=KEY_BYTES)
+        self._try_key = keyed_hash(root, "try", size=KEY_BYTES)
 
     def of_card(self, owner_id: str, fingerprint: str) -> str:
         """The `fingerprint` of a number that its owner sees, on the card and on own payments."""
@@ -46,10 +46,6 @@ class Prints:
 def open_prints(settings: Settings) -> Prints:
     """The prints of a data directory. Raises `SecretMissing` where production lacks the key."""
     return Prints(read_or_make(settings, "prints.key", lambda: token_bytes(KEY_BYTES)))
-
-
-def _derived(root: bytes, purpose: bytes) -> bytes:
-    return hashlib.blake2b(purpose, key=root, digest_size=KEY_BYTES).digest()
 
 
 def _made(key: bytes, reader: str, value: str) -> str:

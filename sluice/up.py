@@ -80,7 +80,7 @@ def run(
     """Run the stack, all of it or `only` these processes and the `extra` ones, until a signal.
 
     `greeting` is printed after the addresses, before the first process starts.
-    Raises `CannotStart`, `StackRuns`, `JarsUnavailable`.
+    Raises `CannotStart`, `StackRuns`, `JarsUnavailable`, `BadSetting`.
     """
     chosen = [*_chosen(stack(settings, gateway_variables), only), *extra]
     keep_private(settings.data)

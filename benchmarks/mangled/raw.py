@@ -8,7 +8,6 @@ from benchmarks.described import DescribedOperation
 from sluice.dataset import card_number
 
 CANARY = "mangledcanary"
-SMUGGLED = "/v1/me/smuggled"
 
 
 class RawRequest(msgspec.Struct, kw_only=True):

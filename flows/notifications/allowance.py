@@ -29,7 +29,10 @@ CREATE TABLE IF NOT EXISTS sms_days (
 
 
 class Allowance:
-    """What may still be sent, in the file of a `SentLog`: no restart and no clock that is set makes it more."""
+    """What may still be sent, in the file of a `SentLog`: no restart makes it more.
+
+    Nor does a clock that is set, but for the SMS of a day, which is the wall clock's.
+    """
 
     def __init__(self, log: SentLog, limits: MessageLimits, key: bytes, may_text: Callable[[str], bool]) -> None:
         """`key` makes the hashes of addresses; with another one what was sent in the last hour is forgotten."""

@@ -21,7 +21,7 @@ from gateway.refusals import Refusal
 P = ParamSpec("P")
 
 JSON = "application/json"
-FREE = frozenset({"description", "metadata", "reason"})  # what payer and merchant wrote, in answers
+TEXTS = frozenset({"description", "metadata", "reason"})  # what payer and merchant wrote, in answers
 
 
 class KeyReused(Refusal):
@@ -246,5 +246,5 @@ def forget_answers(conn: Connection, account_id: str) -> None:
 
 def _without_texts(body: bytes) -> bytes:
     shown = msgspec.json.decode(body)
-    kept = {name: value for name, value in shown.items() if name not in FREE}
+    kept = {name: value for name, value in shown.items() if name not in TEXTS}
     return body if len(kept) == len(shown) else msgspec.json.encode(kept)

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, ForeignKeyConstraint, Index, bindparam, case,
 from gateway.books.accounts import LOCK_US, Tries, one_failure_more
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, table_of
+from gateway.policy import DAY_US
 
 CallerKind = Literal["device", "address"]
 
-DAY_US = 24 * 60 * 60 * 1_000_000
 KEPT_US: dict[CallerKind, int] = {"device": 365 * DAY_US, "address": 30 * DAY_US}
 KEPT_MAX = 20  # of a kind and account; the longest unused go
 

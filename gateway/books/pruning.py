@@ -22,10 +22,9 @@ from gateway.books.outbox import outbox
 from gateway.books.recipients import recipients
 from gateway.books.sessions import refresh_tokens, sessions
 from gateway.books.sql import Statement
+from gateway.policy import DAY_US, HOUR_US
 from schemas.times import from_micros, now_micros, steady_micros
 
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
 DAY_S = 24 * 3600.0
 KEEP_KEYS_US = DAY_US
 KEEP_EVENTS_US = 30 * DAY_US

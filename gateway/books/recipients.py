@@ -5,8 +5,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from gateway.books.sql import Statement
 from gateway.books.tables import Micros, table_of
-
-HOUR_US = 3_600_000_000
+from gateway.policy import HOUR_US
 
 
 class RecipientRow(msgspec.Struct, frozen=True):

@@ -4,9 +4,7 @@ Nobody else knows them: they are made of a random seed and the gateway's key, an
 message was sent, beside a keyed hash. A copy of the books confirms nothing.
 """
 
-import hashlib
 from base64 import urlsafe_b64encode
-from datetime import timedelta
 from hmac import compare_digest
 from secrets import token_bytes
 
@@ -18,8 +16,9 @@ from gateway.books import accounts, caps, confirmations, recipients
 from gateway.books.accounts import Account
 from gateway.books.confirmations import CONFIRMED_CHANNELS, ConfirmationRow, ConfirmedChannel
 from gateway.books.engine import announce
-from gateway.books.recipients import HOUR_US
 from gateway.identity.contacts import email_key
+from gateway.keyed_hashes import keyed_hash
+from gateway.policy import HOUR_US, SECOND_US, seconds_left
 from gateway.refusals import Refusal
 from schemas.ids import new_id
 from schemas.notifications import Channel
@@ -28,7 +27,6 @@ from schemas.times import from_micros, now_micros, steady_micros
 LIFETIME_US = HOUR_US  # of a token or code: a mailbox that greylists may take a quarter of it
 SEED_BYTES = 32
 CODES = 1_000_000
-DAY = timedelta(days=1)
 
 
 class ConfirmationInvalid(Refusal):
@@ -58,27 +56,24 @@ class ConfirmationRules(msgspec.Struct, frozen=True):
 
     def token(self, seed: bytes) -> str:
         """The token of a mail: 256 bits that nobody without the key can tell."""
-        return urlsafe_b64encode(self._keyed(b"token", seed)).decode().rstrip("=")
+        return urlsafe_b64encode(keyed_hash(self.key, "token", seed)).decode().rstrip("=")
 
     def code(self, seed: bytes) -> str:
         """The code of a short message: six digits."""
-        return f"{int.from_bytes(self._keyed(b'code', seed)) % CODES:06}"
+        return f"{int.from_bytes(keyed_hash(self.key, 'code', seed)) % CODES:06}"
 
     def token_hash(self, token: str) -> bytes:
         """What the books keep of a token."""
-        return self._keyed(b"token hash", token.encode())
+        return keyed_hash(self.key, "token hash", token)
 
     def code_hash(self, account_id: str, code: str) -> bytes:
         """What the books keep of an account's code."""
-        return self._keyed(b"code hash", f"{account_id}\0{code}".encode())
+        return keyed_hash(self.key, "code hash", account_id, code)
 
     def recipient(self, channel: ConfirmedChannel, address: str) -> bytes:
         """What the books count an address by: one for all accounts that enter it."""
         same = email_key(address) if channel == "email" else address
-        return self._keyed(b"recipient", f"{channel}\0{same}".encode())
-
-    def _keyed(self, purpose: bytes, material: bytes) -> bytes:
-        return hashlib.blake2b(material, key=self.key, person=purpose).digest()[:32]
+        return keyed_hash(self.key, "recipient", channel, same)
 
 
 def ask(
@@ -187,16 +182,15 @@ def _spend(
     sent = recipients.lock(conn, recipient, steady)
     if len(sent) >= rules.limits.confirmations_per_hour(channel):
         oldest = sent[0] if sent else steady
-        raise ConfirmationsSpent(retry_after_s=1 + (oldest + HOUR_US - steady) // 1_000_000)
+        raise ConfirmationsSpent(retry_after_s=1 + (oldest + HOUR_US - steady) // SECOND_US)
     if channel == "sms":
-        _spend_sms(conn, rules, address)
+        _spend_sms(conn, rules, address, steady)
     recipients.keep(conn, recipient, [*sent, steady])
 
 
-def _spend_sms(conn: Connection, rules: ConfirmationRules, number: str) -> None:
+def _spend_sms(conn: Connection, rules: ConfirmationRules, number: str, steady: int) -> None:
     if not rules.channels.may_text(number):
         raise CannotConfirm("No short messages go to numbers like this one.")
-    now = from_micros(now_micros())
-    if not caps.spend(conn, caps.SMS, now.date(), 1, rules.limits.confirmation_sms_per_day):
-        tomorrow = (now + DAY).replace(hour=0, minute=0, second=0, microsecond=0)
-        raise ConfirmationsSpent(retry_after_s=1 + int((tomorrow - now).total_seconds()))
+    today = from_micros(steady).date()
+    if not caps.spend(conn, caps.SMS, today, 1, rules.limits.confirmation_sms_per_day):
+        raise ConfirmationsSpent(retry_after_s=seconds_left(steady))

@@ -5,7 +5,6 @@ own. All others share the ten of the account: guessing at it locks nobody out wh
 """
 
 import asyncio
-import hashlib
 from collections.abc import Coroutine
 from typing import Any
 
@@ -16,11 +15,11 @@ from gateway.books import accounts, known_callers
 from gateway.books.accounts import FAILURES_MAX, Account, Tries
 from gateway.books.engine import Books
 from gateway.books.known_callers import KnownCaller
+from gateway.keyed_hashes import keyed_hash
 from schemas.times import steady_micros
 
 COOKIE = "sluice_device"
 COOKIE_AGE_S = 365 * 24 * 60 * 60
-HASH_BYTES = 32
 
 
 class LoginCaller(msgspec.Struct, frozen=True):
@@ -56,12 +55,13 @@ def find_caller(conn: Connection, key: bytes, email_key: str, whence: Whence) ->
 
 def device_hash(key: bytes, account: Account | None, value: str) -> bytes:
     """What the books keep of a device's cookie. With the password it ends: another one makes another hash."""
-    return _hash(key, "device", account, (account and account.password_hash) or "", value)
+    account_id, password_hash = (account.id, account.password_hash or "") if account else ("", "")
+    return keyed_hash(key, "known device", account_id, password_hash, value)
 
 
 def address_hash(key: bytes, account: Account | None, network: str) -> bytes:
     """What the books keep of a network that an account's owner logged in from."""
-    return _hash(key, "address", account, network)
+    return keyed_hash(key, "known address", account.id if account else "", network)
 
 
 def admit(conn: Connection, caller: LoginCaller, now: int) -> bool:
@@ -141,8 +141,3 @@ def _count(conn: Connection, caller: LoginCaller, now: int) -> None:
         known_callers.count_failure(conn, caller.known.hash, now)
     elif caller.account:
         accounts.count_failure(conn, caller.account.id, now)
-
-
-def _hash(key: bytes, kind: str, account: Account | None, *parts: str) -> bytes:
-    made_of = "\0".join((kind, account.id if account else "", *parts))
-    return hashlib.blake2b(made_of.encode(errors="surrogatepass"), key=key, digest_size=HASH_BYTES).digest()

@@ -39,8 +39,8 @@ def begin_capture(
     """Claim the key and write the capture of all that is left (`amount` None) or a part, in minor units.
 
     `final`: what is left after it is released. Raises `WrongState`, also where a late verdict blocks the payment,
-    `OperationOpen`, `AmountTooLarge`, and `InvalidFields` where the processor captures once
-    only or takes no such part.
+    `OperationOpen`, `AmountTooLarge`, and `InvalidFields` where the processor captures once only or takes no such
+    part.
     """
     payment = claim_for(conn, policy, request, payment_id)
     if isinstance(payment, IdempotentAnswer):

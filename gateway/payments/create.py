@@ -1,6 +1,5 @@
 """Creating a payment: what a client asks for, checked, the row it becomes, and its way to an answer."""
 
-import hashlib
 from collections.abc import Iterator
 from datetime import datetime
 from secrets import token_urlsafe
@@ -16,6 +15,7 @@ from gateway.books.cards import CardRow, select_card
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, select_answer
 from gateway.books.payments import CaptureMode, PaymentRow
 from gateway.free_text import FreeText, ShortText, UrlText, of_class
+from gateway.keyed_hashes import keyed_hash
 from gateway.payments.commit import receive
 from gateway.payments.lifecycle import advance
 from gateway.payments.routing import able_to, amount_error, takes
@@ -161,8 +161,8 @@ def row_of(asked: NewPayment, payer: Payer, card: CardRow | None, key: bytes, pr
         return_url=asked.return_url,
         return_nonce=None if card else token_urlsafe(24),
         country=iptocc.country_code(ip) if ip else None,
-        ip_hash=_keyed_hash(key, "ip", network_of(ip) if ip else None),
-        device_hash=_keyed_hash(key, "device", asked.device.id if asked.device else None),
+        ip_hash=_hashed(key, "ip", network_of(ip) if ip else None),
+        device_hash=_hashed(key, "device", asked.device.id if asked.device else None),
         traceparent=payer.traceparent,
         occurred_at=to_micros(asked.occurred_at) if asked.occurred_at else created,
         created_at=created,
@@ -212,8 +212,8 @@ def _checked_row(runtime: Runtime, asked: NewPayment, named: Named, payer: Payer
     return row_of(asked, payer, named.card, runtime.key, runtime.policy.prints)
 
 
-def _keyed_hash(key: bytes, kind: str, value: str | None) -> str | None:
+def _hashed(key: bytes, kind: str, value: str | None) -> str | None:
     """A keyed hash of personal data, 128 bits: equal values stay equal, and nobody can try values out."""
     if value is None:
         return None
-    return hashlib.blake2b(f"{kind}\0{value}".encode(), key=key, digest_size=16).hexdigest()
+    return keyed_hash(key, kind, value, size=16).hex()

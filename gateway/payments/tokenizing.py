@@ -10,14 +10,12 @@ import msgspec
 
 from gateway.addresses import network_of
 from gateway.books.lookalikes import Scope, ScopeKind, admit
-from gateway.policy import SECOND_US, Policy
+from gateway.policy import Policy, seconds_left
 from gateway.refusals import Refusal
 from gateway.return_urls import allows_loopback
 from gateway.runtime import Runtime
 from schemas.settings import ProfileName
 from schemas.times import from_micros, steady_micros
-
-DAY_US = 24 * 3600 * SECOND_US
 
 TOO_MANY = "Too many different numbers with these first six and last four digits today."
 
@@ -66,8 +64,3 @@ def counted_network(ip: str, profile: ProfileName) -> str:
     if ip and ip_address(ip).is_loopback and allows_loopback(profile):
         return ""
     return network_of(ip)
-
-
-def seconds_left(moment: int) -> int:
-    """Whole seconds until the day of `moment` (microseconds) ends, one at least."""
-    return (DAY_US - moment % DAY_US) // SECOND_US + 1

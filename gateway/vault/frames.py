@@ -167,10 +167,10 @@ class Refused(Frame, frozen=True, tag="refused"):
     code: RefusalCode
 
 
-OpeningRequest = Ping | Hello | Prove  # before a client is known
+GreetingRequest = Ping | Hello | Prove  # before a client is known
 ReadRequest = Digest  # answered from memory
 WriteRequest = OpenCard | StoreCard | DeleteCard | DeleteCards | Rotate | CountCards  # what waits for the disk
-RequestFrame = OpeningRequest | ReadRequest | WriteRequest
+RequestFrame = GreetingRequest | ReadRequest | WriteRequest
 ReplyFrame = Done | Challenge | CardStored | CardOpened | Digested | Counted | Refused
 
 REQUESTS: msgspec.msgpack.Decoder[RequestFrame] = msgspec.msgpack.Decoder(RequestFrame)

@@ -48,7 +48,7 @@ class RequestHandler:
         self._nonces: tuple[bytes, bytes] | None = None
         self.is_proven = False
 
-    def greet(self, request: frames.OpeningRequest) -> frames.ReplyFrame:
+    def greet(self, request: frames.GreetingRequest) -> frames.ReplyFrame:
         """The reply to what may be asked before the proof. After a wrong proof nothing else may be."""
         match request:
             case frames.Ping():
@@ -135,7 +135,7 @@ class RequestHandler:
         about = {name: getattr(request, name, None) for name in ("operation_id", "card_id", "owner_id")}
         detail = str(error) if isinstance(error, UnusableKey) else None
         result = str(error) if isinstance(error, OpenRefused) else type(error).__name__
-        log.warning("request.refused", kind=event, peer_pid=self._peer.pid, result=result, detail=detail, **about)
+        log.warning("vault.request_refused", kind=event, pid=self._peer.pid, result=result, detail=detail, **about)
         if not isinstance(error, OpenRefused) and event:  # such a one has its entry
             await note_refusal(self._audit, event, result, self._peer, **about)
         return frames.Refused(request.id, _code_of(error))

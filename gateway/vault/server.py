@@ -99,7 +99,7 @@ class VaultConnection(asyncio.Protocol):
         self._transport.close()
 
     def _handle(self, request: frames.RequestFrame) -> None:
-        if isinstance(request, frames.OpeningRequest):
+        if isinstance(request, frames.GreetingRequest):
             self._transport.write(frames.pack(self._handler.greet(request)))
             if isinstance(request, frames.Prove) and not self._handler.is_proven:
                 self._refuse()

@@ -34,7 +34,7 @@ View = Callable[..., Awaitable[Response]]
 class Rules(msgspec.Struct, frozen=True):
     """What a route declared; kept on its function as `rules` for OpenAPI and the completeness tests.
 
-    `scope` None: public. `limit` None: unlimited (probes only). `digest`: who makes the fingerprint, the vault
+    `scope` None: public. `limit` None: unlimited (`/healthz`). `digest`: who makes the fingerprint, the vault
     where a body holds a card number. `form`: the handler reads a form (OAuth), and there is no `body`. `media`:
     the media type of its answers where they are neither JSON nor plain text.
     """
@@ -133,7 +133,7 @@ async def _admit(rules: Rules, runtime: Runtime, network: str) -> Caller:
         return NOBODY
     token = bearer_token(request.headers.getlist("Authorization"))
     if not runtime.tokens.remembers(token):  # its signature would have to be checked, which costs the most
-        _refuse_early(runtime.rate_limits.look("refused", network, monotonic()))
+        _refuse_if_spent(runtime.rate_limits.look("refused", network, monotonic()))
     try:
         caller = await identify(runtime, token)
     except NotAuthenticated:
@@ -151,10 +151,10 @@ def spend(runtime: Runtime, limit: str | None, key: str) -> None:
     """Take one request of `key` off a limit (None: unlimited). Raises the problem `rate_limited`."""
     if limit is None:
         return
-    _refuse_early(runtime.rate_limits.spend(limit, key, monotonic()))
+    _refuse_if_spent(runtime.rate_limits.spend(limit, key, monotonic()))
 
 
-def _refuse_early(spent: Spent) -> None:
+def _refuse_if_spent(spent: Spent) -> None:
     if spent.retry_after_s:
         raise Problem("rate_limited", retry_after_s=spent.retry_after_s, headers=spent.headers())
 

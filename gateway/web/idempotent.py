@@ -1,6 +1,5 @@
 """Idempotency-Keys: reading one, what makes two requests the same, and answering a repeat with the same bytes."""
 
-import hashlib
 import re
 from collections.abc import Callable
 from typing import Any, Concatenate, Literal, ParamSpec
@@ -18,6 +17,7 @@ from gateway.books.idempotency import (
     select_answer,
 )
 from gateway.free_text import why_refused
+from gateway.keyed_hashes import keyed_hash
 from gateway.payments.commit import Committed
 from gateway.payments.lifecycle import execute
 from gateway.policy import Policy
@@ -65,7 +65,7 @@ def material(method: str, path: str, document: Any) -> bytes:
 
 def fingerprint(key: bytes, made_of: bytes) -> bytes:
     """32 bytes. Keyed, so that a copy of the books does not let anybody try out bodies."""
-    return hashlib.blake2b(made_of, key=key, digest_size=32).digest()
+    return keyed_hash(key, made_of)
 
 
 async def answered_before(call: Call[Any, Any]) -> Reply | None:

@@ -7,7 +7,6 @@ of others out of it.
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from sqlalchemy import Connection
 
 from gateway.books.engine import Slice
+from gateway.keyed_hashes import keyed_hash
 from gateway.refusals import FieldError, InvalidFields
 from gateway.web.call import Call
 
@@ -81,7 +81,7 @@ class Cursors:
     """Seals and opens the cursors of what a call lists."""
 
     def __init__(self, call: Call[Any, PageT]) -> None:
-        self._siv = AESSIV(hashlib.blake2b(PURPOSE, key=call.runtime.key, digest_size=64).digest())
+        self._siv = AESSIV(keyed_hash(call.runtime.key, PURPOSE, size=64))
         filters = msgspec.structs.asdict(msgspec.structs.replace(call.query, cursor=None, limit=1))
         caller = call.caller
         # As JSON: msgpack has no times beyond the year 9999, where one may be by its zone.

@@ -31,6 +31,7 @@ GATEWAY_LAYERS = (
         "decline_times",
         "euro_rates",
         "free_text",
+        "keyed_hashes",
         "log_lines",
         "metrics",
         "policy",

@@ -17,10 +17,11 @@ from gateway.books.known_callers import KnownCaller, known_callers
 from gateway.books.lookalikes import LookalikesRow, lookalikes
 from gateway.books.opening import migrate, open_books
 from gateway.books.outbox import OutboxRow, outbox
-from gateway.books.pruning import DAY_US, HOUR_US, PRUNABLES, prune
+from gateway.books.pruning import PRUNABLES, prune
 from gateway.books.recipients import RecipientRow, recipients
 from gateway.books.sessions import RefreshTokenRow, SessionRow, refresh_tokens, sessions
 from gateway.books.tables import metadata
+from gateway.policy import DAY_US, HOUR_US
 from schemas.times import from_micros, now_micros
 from tests.gateway.payments.stored import operation_in, payment_in
 

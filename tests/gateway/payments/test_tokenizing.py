@@ -10,7 +10,8 @@ import structlog
 from benchmarks.guesses import candidates
 from gateway.app import create_app
 from gateway.payments import tokenizing
-from gateway.payments.tokenizing import DAY_US, TOO_MANY, counted_network, seconds_left
+from gateway.payments.tokenizing import TOO_MANY, counted_network
+from gateway.policy import DAY_US, seconds_left
 from gateway.settings import GatewaySettings
 from schemas.times import steady_micros
 from tests.gateway.conftest import Answer, Gateway

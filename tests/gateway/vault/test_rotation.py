@@ -118,7 +118,7 @@ async def test_production_rotates_to_the_key_it_was_given(
     card_id = next(iter(await stored(client, number, 1)))
     with pytest.raises(NoKey):
         await client.rotate()
-    assert "vault.kek.2" in vault.said("request.refused")[-1]["detail"]
+    assert "vault.kek.2" in vault.said("vault.request_refused")[-1]["detail"]
     put(directory / "vault.kek.2")
     await client.rotate()
     await rotated(client)

@@ -1,0 +1,17 @@
+"""Keyed hashes: what is kept of an address, a device, a token or a code, to know it again and not to tell it.
+
+All are made by the gateway's key, and each begins with what it is for: that of another purpose is never the same.
+"""
+
+import hashlib
+
+HASH_BYTES = 32
+
+
+def keyed_hash(key: bytes, *parts: str | bytes, size: int = HASH_BYTES) -> bytes:
+    """A hash of `size` bytes that nobody makes or tries out without `key`. The first part is what it is for.
+
+    No part but the last may hold a NUL, which parts them.
+    """
+    told = [part if isinstance(part, bytes) else part.encode(errors="surrogatepass") for part in parts]
+    return hashlib.blake2b(b"\0".join(told), key=key, digest_size=size).digest()
