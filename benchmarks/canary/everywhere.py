@@ -1,8 +1,11 @@
 """Every place of a running stack that is looked at."""
 
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -74,14 +77,32 @@ class Everywhere:
                 yield f"{name}: {place}", content
 
     def _warehouse_file(self) -> Iterator[Piece]:
-        """Both copies of the warehouse, each from a copy of its files: their flows alone may open them."""
+        """Both copies of the warehouse, each from a copy of its files: their flows alone may open them.
+
+        Neither writes while they are copied: what is in a file and in its log would not belong together.
+        """
+        writers = [pid for name, pid in self._pids().items() if name in ("analytics", "sql")]
         for file in self._data.rglob("*.duckdb"):
             with tempfile.TemporaryDirectory() as folder:
-                for part in file.parent.glob(f"{file.name}*"):
-                    shutil.copy(part, folder)
+                with frozen(writers):
+                    for part in file.parent.glob(f"{file.name}*"):
+                        shutil.copy(part, folder)
                 with duckdb.connect(str(Path(folder) / file.name)) as copy:
                     for place, content in looks.warehouse(looks.asked_of(copy)):
                         yield f"{file.name} {place}", content
+
+
+@contextmanager
+def frozen(pids: Iterable[int]) -> Iterator[None]:
+    """These processes do nothing meanwhile."""
+    stopped = list(pids)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
 
 
 def dashboard_text(url: str) -> str:

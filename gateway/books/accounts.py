@@ -125,7 +125,7 @@ _to_change = Statement(
     .with_for_update()  # SQLite has one writer, and is not asked
 )
 _two = [bindparam(name, type_=_columns.id.type) for name in ("one_id", "other_id")]
-_to_hold = Statement(select(_columns.erased_at).where(_columns.id.in_(_two)).with_for_update(read=True))
+_to_forbid_erasure = Statement(select(_columns.erased_at).where(_columns.id.in_(_two)).with_for_update(read=True))
 _admins = Statement(select(_columns.id).where(_is_admin).with_for_update())
 _by_email = Statement(select(accounts).where(_columns.email_key == bindparam("email_key")))
 OWNER_COLUMNS = (
@@ -218,9 +218,9 @@ def to_change(conn: Connection, account_id: str) -> Account | None:
     return _account(_to_change(conn, account_id=account_id).first())
 
 
-def hold(conn: Connection, one_id: str, other_id: str) -> None:
+def forbid_erasure(conn: Connection, one_id: str, other_id: str) -> None:
     """Let neither account be erased before this transaction ends. Raises `AccountGone` where one was."""
-    if any(row.erased_at is not None for row in _to_hold(conn, one_id=one_id, other_id=other_id)):
+    if any(row.erased_at is not None for row in _to_forbid_erasure(conn, one_id=one_id, other_id=other_id)):
         raise AccountGone
 
 

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer
-from gateway.books.accounts import hold
+from gateway.books.accounts import forbid_erasure
 from gateway.books.engine import announce
 from gateway.books.idempotency import (
     IdempotentAnswer,
@@ -105,7 +105,7 @@ def receive(
     if isinstance(claimed, IdempotentAnswer):
         return claimed
     if claimed.subject_id is None:
-        hold(conn, row.customer_id, row.merchant_id)
+        forbid_erasure(conn, row.customer_id, row.merchant_id)
         payment = msgspec.structs.replace(
             row, worker_id=policy.worker_id, lease_until=lease_until, sequence=row.sequence + 1
         )

@@ -10,7 +10,7 @@ from quart import Blueprint
 from sqlalchemy import Connection
 
 from gateway.books import cards
-from gateway.books.accounts import AccountGone, hold
+from gateway.books.accounts import AccountGone, forbid_erasure
 from gateway.free_text import ContactText, of_class
 from gateway.identity import contacts
 from gateway.payments.tokenizing import Sender, admit_number, counted_network
@@ -115,7 +115,7 @@ async def create_card(call: Call[NewCard, None]) -> Reply:
 
 
 def _keep(conn: Connection, prints: Prints, card: cards.CardRow) -> CardView:
-    hold(conn, card.owner_id, card.owner_id)
+    forbid_erasure(conn, card.owner_id, card.owner_id)
     cards.upsert_card(conn, card)
     return card_view(card, prints)
 

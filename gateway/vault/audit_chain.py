@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from schemas.ids import HEX_LETTERS
+from schemas.times import as_utc
 
 GENESIS = "a" * 64
 HASH_SIZE = 64  # letters
@@ -104,6 +105,15 @@ def entry_of(line: bytes) -> tuple[AuditEntry, str]:
     return DECODER.decode(line[HASH_SIZE + 1 :]), line[:HASH_SIZE].decode()
 
 
+def end_before(entry: AuditEntry) -> tuple[str, datetime | None]:
+    """By which hash and when the file before ended, as the first entry of a file says; None: it tells no time."""
+    previous, _, ended = (entry.detail or "").partition(" ")
+    try:
+        return previous, as_utc(datetime.fromisoformat(ended))
+    except ValueError:
+        return previous, None
+
+
 def files(directory: Path) -> list[Path]:
     """The chain's files, the oldest first."""
     return sorted(directory.glob("audit.*.jsonl"))
@@ -167,12 +177,12 @@ class CheckedChain:
         """Begin the chain where its first file says that the one before ended."""
         try:
             entry, _ = entry_of(line)
-            previous, _, ended = (entry.detail or "").partition(" ")
+            previous, ended = end_before(entry)
             self.first = entry.n
         except ValueError:
-            previous, ended, self.first = GENESIS, "", 1
+            previous, ended, self.first = GENESIS, None, 1
         self.last = Head(self.first - 1, previous or GENESIS)
-        if self.first > 1 and (not ended or datetime.fromisoformat(ended) > now - kept):
+        if self.first > 1 and (ended is None or ended > now - kept):
             self.fault(self.first, "the entries before are missing, and not old enough to be dropped")
 
     def _check(self, lines: list[bytes]) -> Iterator[AuditEntry]:

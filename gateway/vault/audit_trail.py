@@ -15,6 +15,7 @@ from gateway.vault.audit_chain import (
     AuditEntry,
     AuditEvent,
     Head,
+    end_before,
     entry_of,
     file_name,
     files,
@@ -213,7 +214,7 @@ def _ended_before(path: Path) -> datetime | None:
         line = file.readline()
     try:
         entry, _ = entry_of(line.rstrip(b"\n"))
-        return datetime.fromisoformat((entry.detail or "").partition(" ")[2])
+        return end_before(entry)[1]
     except ValueError:
         return None
 

@@ -123,6 +123,21 @@ def test_files_are_dropped_once_they_are_older_than_they_are_kept_and_no_sooner(
     assert ["not old enough" in fault.what for fault in checked(directory, kept).faults] == [True]
 
 
+@pytest.mark.parametrize("ended", ["", "yesterday", "2020-01-01T00:00:00"])
+def test_a_first_file_that_says_anything_of_what_was_before_breaks_no_check(
+    written: tuple[Path, list[KeptHead]], ended: str
+) -> None:
+    directory, kept = written
+    first, second, *_ = files(directory)
+    first.unlink()
+    line, *others = second.read_bytes().splitlines(keepends=True)
+    entry, _ = entry_of(line.rstrip(b"\n"))
+    edited = msgspec.structs.replace(entry, detail=f"{'a' * 64} {ended}")
+    second.write_bytes(line_of(edited, "a" * 64)[0] + b"".join(others))
+    assert checked(directory, kept).faults
+    AuditTrail(directory, KEPT, 1_000).close()  # nor a start of the vault
+
+
 @pytest.mark.parametrize("n", [2, 10**15])
 def test_a_made_up_number_fills_no_memory(tmp_path: Path, n: int) -> None:
     entry = entry_of(line_of(entry_sample(n), "a" * 64)[0].rstrip(b"\n"))[0]
