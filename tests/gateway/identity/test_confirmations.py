@@ -85,6 +85,21 @@ async def test_a_day_has_so_many_codes_over_all_phones(
         await eventually(lambda: sum(message.channel == "sms" for message in post.inbox) == 4)
 
 
+async def test_a_clock_that_is_set_opens_no_new_day_of_codes(
+    gateway_settings: GatewaySettings,
+    without_kafka: None,
+    pass_midnight: Callable[[], None],
+    set_clock: Callable[[float], None],
+) -> None:
+    async with with_post(gateway_settings, confirmation_sms_per_day=1) as (gateway, post):
+        pass_midnight()
+        await gateway.sign_up(phone=PHONE)
+        await post.code(PHONE)
+        who = await gateway.sign_up(phone=f"{PHONE[:-1]}9")
+        set_clock(25)
+        assert (await anew(gateway, who, "sms")).code == "rate_limited"
+
+
 @pytest.mark.parametrize(("countries", "is_sent"), [("DE", True), ("US,AT", False), ("*", True)])
 async def test_codes_go_to_the_countries_of_the_setting_alone(
     gateway_settings: GatewaySettings, without_kafka: None, countries: str, is_sent: bool
