@@ -52,8 +52,8 @@ class LogLines:
 def traceparent(given: list[str]) -> str:
     """The caller's `traceparent` where there is one, well formed and without a card number in it; else a new one.
 
-    Of 100,000 random ones 26 look as if a number were in them.
+    Of 100,000 random ones 59 look as if a number were in them.
     """
-    if len(given) == 1 and TRACEPARENT.fullmatch(given[0]) and not hides_number(given[0]):
+    if len(given) == 1 and TRACEPARENT.fullmatch(given[0]) and not hides_number(given[0].replace("-", "")):
         return given[0]
     return f"00-{token_hex(16)}-{token_hex(8)}-01"
