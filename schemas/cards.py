@@ -29,6 +29,7 @@ DIGITS_MIN, DIGITS_MAX = 13, 19
 RUN = re.compile(r"(?<!\d)\d(?:[\W_]{0,3}\d){12,}")  # digits with at most three other signs between two of them
 GROUP = re.compile(r"\d+")
 GROUP_MIN = 4  # of a number in several groups; shorter ones are amounts, days, and how phone numbers begin
+THOUSANDS = 3  # digits
 LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d{13})")  # of fields of a fixed width
 UUID = re.compile(  # RFC 9562 §4, with a letter in it, with dashes or without
     r"(?<![0-9a-z])(?=[0-9-]{0,35}[a-f])[0-9a-f]{8}(-?)[0-9a-f]{4}\1[1-8][0-9a-f]{3}\1[89ab][0-9a-f]{3}\1[0-9a-f]{12}(?![0-9a-z])",
@@ -158,11 +159,17 @@ def _length_of_number(groups: list[re.Match[str]]) -> int:
 
 
 def _is_spelled_out(seen: str, groups: list[re.Match[str]]) -> bool:
-    """Whether all groups of a run are one number in short groups of one length that are parted alike."""
+    """Whether all groups of a run are one number in short groups of one length that are parted alike.
+
+    The last one may be shorter; where they are thousands, as a spreadsheet parts an amount, the first one.
+    """
     parted_by = {seen[one.end() : next.start()] for one, next in pairwise(groups)}
-    *sizes, last = (len(group[0]) for group in groups)
-    alike = len(parted_by) == 1 and len(set(sizes)) == 1 and last <= sizes[0]
-    return alike and _is_number("".join(group[0] for group in groups))
+    first, *sizes = (len(group[0]) for group in groups)
+    if len(parted_by) != 1:
+        return False
+    in_thousands = first <= THOUSANDS and set(sizes) == {THOUSANDS} and len(parted_by.pop()) == 1
+    alike = {first, *sizes[:-1]} == {first} and sizes[-1] <= first
+    return (in_thousands or alike) and _is_number("".join(group[0] for group in groups))
 
 
 def _is_number(digits: str) -> bool:

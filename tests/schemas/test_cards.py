@@ -96,6 +96,10 @@ def test_whatever_stands_between_its_groups_a_number_is_found(between: str, size
         "3782 822463 10005",
         "6011111111111117",
         "3530111333300000",
+        "4,111,111,111,111,111",
+        "4.111.111.111.111.111",
+        "4\u202f111\u202f111\u202f111\u202f111\u202f111",
+        "411-111-111-111-111-1",
     ],
 )
 def test_a_number_is_found_in_any_brand_spelling_and_company(text: str) -> None:
@@ -121,6 +125,8 @@ def test_a_number_is_found_in_any_brand_spelling_and_company(text: str) -> None:
         "DE11 5123 0800 0000 0600 00",
         "sizes 40 41 42 43 44 45 46 47 48 49",
         "+44 20 7946 0958 / +44 20 7946 0959",
+        "4,111,111,111,111,112",
+        "rooms 4, 111, 111, 111, 111, 111",
     ],
 )
 def test_what_is_no_card_number_stays(text: str) -> None:
