@@ -12,6 +12,8 @@ from gateway.refusals import Refusal
 # OWASP Password Storage Cheat Sheet: Argon2id with m = 46 MiB, t = 1, p = 1. 54 ms on the reference machine.
 MEMORY_KIB = 47_104
 WAITING_MAX = 32  # of a lane; at 54 ms each the last one waits under two seconds
+# Of the known callers' lane: not for customers. Anybody can make a hundred accounts that know them.
+RESERVED = 8
 # Than what serves payments: where both want a processor, a tenth of its share, and a thirtieth.
 NICER_FOR_KNOWN, NICER_FOR_STRANGERS = 10, 15
 
@@ -28,9 +30,9 @@ class HashingLane:
         self._thread = thread
         self._process = HasherProcess(nicer)
 
-    async def run(self, job: HashJob) -> HashAnswer:
-        """The answer to a job. Raises `PasswordsBusy` when too many wait."""
-        if self.waiting >= WAITING_MAX:
+    async def run(self, job: HashJob, reserved: int = 0) -> HashAnswer:
+        """The answer to a job. Raises `PasswordsBusy` when too many wait; the last `reserved` places stay free."""
+        if self.waiting >= WAITING_MAX - reserved:
             raise PasswordsBusy("Too many people are logging in. Try again.", retry_after_s=1)
         self.waiting += 1
         try:
@@ -58,13 +60,19 @@ class Passwords:
         """The hash to store, with its salt and parameters in it. Raises `PasswordsBusy` when too many wait."""
         return (await self.strangers.run(HashJob(password, MEMORY_KIB))).hash
 
-    async def verify(self, stored: str | None, password: str, *, known: bool = False) -> bool:
+    async def verify(
+        self, stored: str | None, password: str, *, known: bool = False, customer: bool = True
+    ) -> bool:
         """Whether `password` matches the hash `stored`; None: the account has no password or does not exist.
 
-        `known`: the account knows who asks. Raises `PasswordsBusy` when too many wait.
+        `known`: the account knows who asks; `customer`: it is one that anybody can make. Raises `PasswordsBusy`
+        when too many wait.
         """
-        lane = self.known if known else self.strangers
-        answer = await lane.run(HashJob(password, MEMORY_KIB, stored or self._reference))
+        job = HashJob(password, MEMORY_KIB, stored or self._reference)
+        if known:
+            answer = await self.known.run(job, RESERVED if customer else 0)
+        else:
+            answer = await self.strangers.run(job)
         return answer.right and stored is not None
 
     def close(self) -> None:

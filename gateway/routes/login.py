@@ -75,7 +75,8 @@ async def login(call: Call[LoginRequest, None]) -> Reply:
     caller = await runtime.books.read(find_caller, runtime.key, email_key, whence)
     _spend(runtime, caller, email_key)
     stored = caller.account.password_hash if caller.account else None
-    right = await runtime.passwords.verify(stored, body.password, known=caller.known is not None)
+    known, customer = caller.known is not None, caller.account is None or caller.account.role == "customer"
+    right = await runtime.passwords.verify(stored, body.password, known=known, customer=customer)
     tries, now = await runtime.login_tries.of(caller), steady_micros()
     if right and not tries.are_used_up(now):
         await runtime.login_tries.counted(caller)

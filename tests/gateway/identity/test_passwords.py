@@ -13,7 +13,7 @@ import pytest
 from argon2 import Type, extract_parameters
 
 from gateway.identity.hasher import HasherAway, HasherProcess, HashJob
-from gateway.identity.passwords import NICER_FOR_STRANGERS, WAITING_MAX, Passwords, PasswordsBusy
+from gateway.identity.passwords import NICER_FOR_STRANGERS, RESERVED, WAITING_MAX, Passwords, PasswordsBusy
 from tests.patience import until
 
 
@@ -67,6 +67,14 @@ async def test_however_many_strangers_wait_a_known_one_does_not(passwords: Passw
     with pytest.raises(PasswordsBusy):
         await passwords.verify(None, "x")
     assert not await passwords.verify(None, "x", known=True)
+
+
+async def test_however_many_known_customers_wait_there_is_room_for_staff(passwords: Passwords) -> None:
+    """A hundred accounts are soon made, and each knows who made it."""
+    passwords.known.waiting = WAITING_MAX - RESERVED
+    with pytest.raises(PasswordsBusy):
+        await passwords.verify(None, "x", known=True)
+    assert not await passwords.verify(None, "x", known=True, customer=False)
 
 
 def test_hashing_yields_to_what_serves_payments(hasher: HasherProcess) -> None:

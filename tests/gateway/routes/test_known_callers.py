@@ -16,6 +16,7 @@ from gateway.app import create_app
 from gateway.books import accounts
 from gateway.books.accounts import FAILURES_MAX, LOCK_US, Tries
 from gateway.books.known_callers import KEPT_MAX, KEPT_US
+from gateway.identity.passwords import RESERVED, WAITING_MAX
 from gateway.rate_limits import LIMITS, RateLimit
 from gateway.settings import SEED_PASSWORD, GatewaySettings
 from tests.gateway.conftest import PASSWORD, Answer, Gateway
@@ -84,6 +85,17 @@ async def test_while_a_hundred_addresses_guess_at_an_account_whom_it_knows_gets_
     assert (await person.log_in(ELSEWHERE, device=person.device)).status == 200
     assert (await person.log_in(HOME)).status == 200
     assert (await person.log_in("192.0.2.77")).code == "invalid_credentials"
+
+
+async def test_however_many_customers_log_in_whom_their_accounts_know_staff_get_in(person: Person) -> None:
+    gateway, known = person.gateway, person.gateway.runtime.passwords.known
+    assert (await gateway.log_in("admin@example.com", ip=HOME)).status == 200
+    known.waiting += WAITING_MAX - RESERVED
+    try:
+        assert (await person.log_in(HOME)).status == 503
+        assert (await gateway.log_in("admin@example.com", ip=HOME)).status == 200
+    finally:
+        known.waiting -= WAITING_MAX - RESERVED
 
 
 async def test_a_stranger_with_the_right_password_is_answered_as_one_with_a_wrong_one(person: Person) -> None:
