@@ -45,6 +45,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One entry: who (`pid` and `uid` of the process that asked), what, when, with which result (PCI DSS 10.2.2).
 
     `n` counts all entries from 1. Nothing of a card but its token. `result` is `ok`, or why it was refused.
+    `call`: by what a caller who opened a card is known again, should it never get the reply.
     """
 
     n: int
@@ -56,6 +57,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     operation_id: str | None = None
     card_id: str | None = None
     owner_id: str | None = None
+    call: str | None = None
     detail: str | None = None
 
 

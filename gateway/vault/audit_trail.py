@@ -83,9 +83,10 @@ class AuditTrail:
         moment = to_micros(now())
         why = self._refusal(asked, moment)
         about |= {"operation_id": asked.operation_id, "card_id": asked.card_id, "owner_id": asked.owner_id}
-        head = self.note("card.open", why or "ok", **about)
+        mark = None if why else asked.mark()
+        head = self.note("card.open", why or "ok", **about, call=mark)
         if why is None:
-            self._opens.add(asked, head.n, moment)
+            self._opens.add(asked.operation_id, asked.card_id, mark, head.n, moment)
         elif why != "repeated":
             raise OpenRefused(why)
         return head

@@ -2,9 +2,10 @@
 
 The audit's entries are what counts. This file finds an operation among a year of them at once; it is not synced,
 and what a power cut took from it is read from the audit again. It also remembers where the audit ended, so that a
-tail that was cut off while no vault ran is noticed at the next start.
+tail that was cut off while no vault ran is noticed at the next start. `call` in it is an `Opening.mark`.
 """
 
+import hashlib
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,9 +13,11 @@ from time import monotonic
 from typing import Literal, NamedTuple
 
 from gateway.vault.audit_chain import GENESIS, AuditEntry, Head
+from schemas.ids import letters
 from schemas.times import to_micros
 
 REPEAT_US = 60_000_000  # so long after an open its caller may ask again for the reply: no lease lasts longer
+MARK_BYTES = 8
 
 # NORMAL: a commit waits for no disk, and survives everything but a power cut.
 PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000")
@@ -38,6 +41,10 @@ class Opening(NamedTuple):
     card_id: str
     owner_id: str
     call: bytes
+
+    def mark(self) -> str | None:
+        """What the call is known again by, which repeats nothing for whoever reads it; None where it has none."""
+        return letters(hashlib.sha256(self.call).digest()[:MARK_BYTES]) if self.call else None
 
 
 class Opens:
@@ -73,24 +80,24 @@ class Opens:
         ).fetchone()
         if row is None:
             return None
-        card_id, call, at = row
+        card_id, mark, at = row
         if card_id != asked.card_id:
             return "other_card"
-        return "repeated" if call and call == asked.call and abs(now - at) <= REPEAT_US else "spent"
+        is_repeated = mark != b"" and mark == (asked.mark() or "").encode()
+        return "repeated" if is_repeated and abs(now - at) <= REPEAT_US else "spent"
 
-    def add(self, asked: Opening, n: int, now: int) -> None:
-        """Remember that an operation opened a card, by the audit's entry `n`."""
+    def add(self, operation_id: str, card_id: str, mark: str | None, n: int, at: int) -> None:
+        """Remember that an operation opened a card at `at`, by the audit's entry `n`."""
         self._conn.execute(
             "INSERT OR IGNORE INTO opens (operation, n, card, call, at) VALUES (?, ?, ?, ?, ?)",
-            (asked.operation_id, n, asked.card_id, asked.call, now),
+            (operation_id, n, card_id, (mark or "").encode(), at),
         )
 
     def catch_up(self, entries: Iterable[AuditEntry]) -> None:
-        """Remember the opens among entries that were written and then lost here; nobody may repeat those."""
+        """Remember the opens among entries that were written and then lost here, by a kill or a power cut."""
         for entry in entries:
             if entry.event == "card.open" and entry.result == "ok":
-                asked = Opening(entry.operation_id or "", entry.card_id or "", "", b"")
-                self.add(asked, entry.n, to_micros(entry.at))
+                self.add(entry.operation_id or "", entry.card_id or "", entry.call, entry.n, to_micros(entry.at))
 
     def forget_before(self, n: int) -> None:
         """Forget the opens before entry `n`."""

@@ -50,10 +50,16 @@ async def test_an_operation_opens_one_card_once_across_restarts(
     assert (await client.open(card_id, "acc_a", "op_2")).details.number == number(1)  # failover is another one
 
 
-async def test_a_caller_that_never_got_the_reply_may_ask_for_it_again(vault: Any, client: Any) -> None:
+@pytest.mark.parametrize("lost", [(), ("opens.sqlite3", "opens.sqlite3-wal", "opens.sqlite3-shm")])
+async def test_a_caller_that_never_got_the_reply_may_ask_for_it_again(
+    vault: Any, client: Any, lost: tuple[str, ...]
+) -> None:
+    """Also where the vault was killed between its entry and what finds it."""
     card_id = (await client.store("acc_a", NUMBER, 1, 2039)).card_id
     first = await client.open(card_id, "acc_a", "op_1", CALL)
     vault.kill()
+    for name in lost:
+        (vault.data / "audit" / name).unlink(missing_ok=True)
     vault.start()
     again = await client.open(card_id, "acc_a", "op_1", CALL)
     assert again.details.number == NUMBER
