@@ -18,8 +18,9 @@ from gateway.vault.audit_chain import CheckedChain, Head, KeptHead, entry_of, fi
 from gateway.vault.audit_trail import OPENS_FILE
 from gateway.vault.opens import tip_of
 from gateway.vault.settings import VaultSettings
+from schemas.ids import earliest_id
 from schemas.settings import load
-from schemas.times import now
+from schemas.times import now, to_micros
 from sluice.cli import MOMENT
 
 PAGE = 1_000
@@ -70,11 +71,13 @@ def verify(data: Path | None, file: IO[bytes] | None) -> None:
     # A year in any case: what was kept for longer may since be kept for less, or the other way round.
     chain, opened = checked(directory, timedelta(days=min(settings.vault_audit_days, YEAR_DAYS)))
     found = chain.compare(kept)
+    _note_missing(chain, kept, timedelta(days=min(settings.vault_audit_days, YEAR_DAYS)))
     newest = max((each.head.n for each in kept if each.kept_by != OPENS_FILE), default=0) if file else chain.last.n
     known = operations if file else _books_heads(load(GatewaySettings))
     for operation_id, n in _unknown(opened, known):
         if n <= newest:  # what was opened since a file was written is not in it
-            chain.fault(n, f"a card was opened for {operation_id}, which is no operation of the books")
+            what = f"a card was opened for {operation_id}, which is no operation of the books that needs one"
+            chain.fault(n, what)
     _report(chain, found, len(opened))
 
 
@@ -142,6 +145,17 @@ def _unknown(
     for each in operations:
         left.pop(each.operation, None)
     return sorted(left.items(), key=lambda item: item[1])
+
+
+def _note_missing(chain: CheckedChain, kept: list[KeptHead], time: timedelta) -> None:
+    """Note each head from before the chain's first entry whose operation is not old enough for that.
+
+    Else all files could be put away, and one put there that begins with a number nobody keeps.
+    """
+    young = earliest_id("op", to_micros(now() - time))
+    for each in kept:
+        if each.head.n < chain.first and each.kept_by >= young:
+            chain.fault(each.head.n, f"missing: {each.kept_by} keeps it, and the chain begins at {chain.first}")
 
 
 def _report(chain: CheckedChain, found: int, opened: int) -> None:

@@ -134,8 +134,12 @@ _page = Statement(
     .order_by(_c.ordinal, _c.id)
     .limit(bindparam("most"))
 )
+_asks_issuer = (_c.kind == literal_column("'authorize'")) | (_c.kind == literal_column("'sale'"))
 _heads_page = Statement(
-    select(_c.id, _c.audit_head).where(_c.id > bindparam("after_id")).order_by(_c.id).limit(bindparam("most"))
+    select(_c.id, _c.audit_head)
+    .where(_c.id > bindparam("after_id"), _asks_issuer)
+    .order_by(_c.id)
+    .limit(bindparam("most"))
 )
 _reversal_of = Statement(select(operations).where(_c.parent_id == bindparam("of_parent_id"), _is_reversal))
 _update = Statement(
@@ -221,7 +225,7 @@ def select_open(conn: Connection, payment_id: str) -> list[Operation]:
 
 
 def list_audit_heads(conn: Connection, after_id: str, most: int) -> list[tuple[str, str | None]]:
-    """Up to `most` operations by id, after the id `after_id`: each with the head of the vault's audit it keeps."""
+    """Up to `most` operations that may need a card, by id after `after_id`, each with the audit head it keeps."""
     return [(row.id, row.audit_head) for row in _heads_page(conn, after_id=after_id, most=most)]
 
 

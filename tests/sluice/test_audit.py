@@ -14,13 +14,14 @@ from sqlalchemy import Connection, text
 from gateway.books.opening import migrate, run_once
 from gateway.books.operations import Operation, operations
 from gateway.vault.audit import Audit, opened_audit
-from gateway.vault.audit_chain import files
+from gateway.vault.audit_chain import GENESIS, AuditEntry, file_name, files, line_of
 from gateway.vault.isolation import Peer
 from gateway.vault.opens import Opening
 from schemas.times import now
 from sluice.audit import audit
 
 PEER = Peer(1, 2)
+LONG_AGO = "2020-01-01T00:00:00+00:00"
 OPERATIONS = [f"op_{number}" for number in range(30)]
 
 
@@ -107,6 +108,28 @@ def test_a_card_that_was_opened_for_no_operation_of_the_books_is_told(data: Path
     result = run("verify")
     assert result.exit_code == 1
     assert "a card was opened for op_7, which is no operation of the books" in result.output
+
+
+def test_a_card_that_was_opened_for_an_operation_that_needs_none_is_told(data: Path) -> None:
+    """Staff are shown the ids of captures and refunds, and no vault knows what an operation is."""
+    run_once(
+        f"sqlite:///{data / 'books.sqlite3'}",
+        lambda conn: conn.execute(text("UPDATE operations SET kind = 'capture' WHERE id = 'op_7'")),
+    )
+    result = run("verify")
+    assert result.exit_code == 1
+    assert "a card was opened for op_7, which is no operation of the books that needs one" in result.output
+
+
+def test_a_chain_that_begins_behind_every_head_is_no_good_one(data: Path) -> None:
+    """Old entries are dropped, and heads of before count for nothing; but these operations are of today."""
+    for path in (data / "audit").iterdir():
+        path.unlink()
+    entry = AuditEntry(n=1_000, at=now(), event="audit.continue", result="ok", detail=f"{GENESIS} {LONG_AGO}")
+    (data / "audit" / file_name(1_000)).write_bytes(line_of(entry, GENESIS)[0])
+    result = run("verify")
+    assert result.exit_code == 1
+    assert "missing: op_29 keeps it, and the chain begins at 1000" in result.output
 
 
 def test_heads_can_be_carried_to_where_the_vault_is(data: Path) -> None:
