@@ -16,6 +16,7 @@ from gateway.policy import DAY_US
 CallerKind = Literal["device", "address"]
 
 KEPT_US: dict[CallerKind, int] = {"device": 365 * DAY_US, "address": 30 * DAY_US}
+RETIRED_US = 10 * 60 * 1_000_000  # an answer with a new cookie is lost, or two logins go out with the old one
 KEPT_MAX = 20  # of a kind and account; the longest unused go
 
 
@@ -66,7 +67,11 @@ _forget_oldest = Statement(
         _of_account, _columns.kind == bindparam("of_kind"), _columns.hash.not_in(_newest.scalar_subquery())
     )
 )
-_forget = Statement(delete(known_callers).where(_this))
+_retire = Statement(
+    update(known_callers)
+    .where(_this, _columns.expires_at > bindparam("until"))
+    .values(expires_at=bindparam("until"))
+)
 _forget_all = Statement(delete(known_callers).where(_of_account))
 
 
@@ -100,9 +105,9 @@ def remember(conn: Connection, account_id: str, kind: CallerKind, of_hash: bytes
     _forget_oldest(conn, of_account_id=account_id, of_kind=kind, most=KEPT_MAX)
 
 
-def forget(conn: Connection, of_hash: bytes) -> None:
-    """Know it no longer."""
-    _forget(conn, of_hash=of_hash)
+def retire(conn: Connection, of_hash: bytes, now: int) -> None:
+    """Know it no longer than `RETIRED_US` from `now` on: something else took its place."""
+    _retire(conn, of_hash=of_hash, until=now + RETIRED_US)
 
 
 def forget_all(conn: Connection, account_id: str) -> None:

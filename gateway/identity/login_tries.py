@@ -78,11 +78,14 @@ def admit(conn: Connection, caller: LoginCaller, now: int) -> bool:
 
 
 def remember(conn: Connection, key: bytes, caller: LoginCaller, whence: Whence, now: int) -> None:
-    """Know the device by its new cookie, `whence.device`, and the network, from `now` (steady clock) on."""
+    """Know the device by its new cookie, `whence.device`, and the network, from `now` (steady clock) on.
+
+    The old cookie is known for a moment longer: whoever never got the new one comes with it again.
+    """
     account = caller.account
     assert account is not None
     if caller.known and caller.known.kind == "device":
-        known_callers.forget(conn, caller.known.hash)
+        known_callers.retire(conn, caller.known.hash, now)
     known_callers.remember(conn, account.id, "device", device_hash(key, account, whence.device), now)
     if whence.network:
         known_callers.remember(conn, account.id, "address", address_hash(key, account, whence.network), now)

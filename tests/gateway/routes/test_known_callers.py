@@ -15,7 +15,7 @@ from structlog.contextvars import get_contextvars
 from gateway.app import create_app
 from gateway.books import accounts
 from gateway.books.accounts import FAILURES_MAX, LOCK_US, Tries
-from gateway.books.known_callers import KEPT_MAX, KEPT_US
+from gateway.books.known_callers import KEPT_MAX, KEPT_US, RETIRED_US
 from gateway.identity.passwords import RESERVED, WAITING_MAX
 from gateway.rate_limits import LIMITS, RateLimit
 from gateway.settings import SEED_PASSWORD, GatewaySettings
@@ -179,11 +179,26 @@ async def test_a_mapped_address_is_known_as_the_ipv4_one(person: Person) -> None
     assert (await person.log_in(f"::ffff:{HOME}")).status == 200
 
 
-async def test_the_cookie_rotates_and_is_bound_to_the_account(gateway: Gateway, person: Person) -> None:
-    other = await Person(gateway).sign_up()
+async def test_a_device_whose_answer_was_lost_is_still_known(
+    person: Person, pass_time: Callable[[float], None]
+) -> None:
+    """As is one that sends two logins at once: each has the cookie of before."""
     await person.guess(FAILURES_MAX, ELSEWHERE)
+    for answer in await asyncio.gather(*[person.log_in(NEIGHBOUR, device=person.device) for _ in range(3)]):
+        assert answer.status == 200
+    pass_time(RETIRED_US / SECOND_US + 1)
+    await person.guess(FAILURES_MAX, ELSEWHERE)
+    assert (await person.log_in("192.0.2.1", device=person.device)).status == 401
+
+
+async def test_the_cookie_rotates_and_is_bound_to_the_account(
+    gateway: Gateway, person: Person, pass_time: Callable[[float], None]
+) -> None:
+    other = await Person(gateway).sign_up()
     fresh = device_of(await person.log_in(ELSEWHERE, device=person.device))
     assert fresh != person.device
+    pass_time(RETIRED_US / SECOND_US + 1)
+    await person.guess(FAILURES_MAX, "203.0.113.11")
     for stale in (person.device, other.device, fresh[:-1], "", "x" * 5_000, "é"):
         assert (await person.log_in(NEIGHBOUR, device=stale)).status == 401
     assert (await person.log_in(NEIGHBOUR, device=fresh)).status == 200
