@@ -119,13 +119,15 @@ Index("ix_accounts_admins", _columns.id, sqlite_where=_is_admin, postgresql_wher
 
 _insert = Statement(insert(accounts))
 _by_id = Statement(select(accounts).where(_columns.id == bindparam("account_id"), _columns.erased_at.is_(None)))
-_to_change = Statement(
-    select(accounts)
-    .where(_columns.id == bindparam("account_id"), _columns.erased_at.is_(None))
-    .with_for_update()  # SQLite has one writer, and is not asked
-)
+# SQLite has one writer, and is not asked. In PostgreSQL who holds an account is in the way of its erasure alone: a
+# merchant who is paid all the time logs in and changes its details meanwhile.
+_living = select(accounts).where(_columns.id == bindparam("account_id"), _columns.erased_at.is_(None))
+_to_change = Statement(_living.with_for_update(key_share=True))
+_to_erase = Statement(_living.with_for_update())
 _two = [bindparam(name, type_=_columns.id.type) for name in ("one_id", "other_id")]
-_to_forbid_erasure = Statement(select(_columns.erased_at).where(_columns.id.in_(_two)).with_for_update(read=True))
+_to_forbid_erasure = Statement(
+    select(_columns.erased_at).where(_columns.id.in_(_two)).with_for_update(read=True, key_share=True)
+)
 _admins = Statement(select(_columns.id).where(_is_admin).with_for_update())
 _by_email = Statement(select(accounts).where(_columns.email_key == bindparam("email_key")))
 OWNER_COLUMNS = (
@@ -216,6 +218,11 @@ def by_id(conn: Connection, account_id: str) -> Account | None:
 def to_change(conn: Connection, account_id: str) -> Account | None:
     """The account, unless it was erased; until this transaction ends, nobody else changes it."""
     return _account(_to_change(conn, account_id=account_id).first())
+
+
+def to_erase(conn: Connection, account_id: str) -> Account | None:
+    """The account, unless it was erased; until this transaction ends, nobody changes it or forbids its erasure."""
+    return _account(_to_erase(conn, account_id=account_id).first())
 
 
 def forbid_erasure(conn: Connection, one_id: str, other_id: str) -> None:
