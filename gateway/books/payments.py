@@ -12,6 +12,8 @@ from schemas.fraud import Outcome
 from schemas.payments import AppliedRisk, LastRefusal, MethodType, ProcessorName
 from schemas.states import DeclineCode, PaymentState, Status
 
+NEWEST = 1_000  # of a payer's payments: those that may have come in while it is erased are among them
+
 RecoveryPoint = Literal["received", "approved", "judged", "finished"]
 CaptureMode = Literal["automatic", "manual"]
 
@@ -171,6 +173,13 @@ _forget = Statement(
     .where(_c.id == bindparam("payment_id"))
     .values(version=_c.version + 1, description=null(), metadata=null(), return_url=null())
 )
+_has_text = _c.description.is_not(None) | _c.metadata.is_not(None) | _c.return_url.is_not(None)
+_newest = Statement(
+    select(_has_text.label("has_text"))
+    .where(_c.customer_id == bindparam("of_customer_id"))
+    .order_by(_c.id.desc())
+    .limit(bindparam("most"))
+)
 _paid = Statement(select(_c.id).where(_c.stream_key == bindparam("of_stream_key"), _is_paid).limit(1))
 
 
@@ -227,6 +236,11 @@ def forget_texts(conn: Connection, customer_id: str, after_id: str, most: int) -
     found = [row.id for row in _of_customer(conn, of_customer_id=customer_id, after_id=after_id, most=most)]
     _forget.many(conn, [{"payment_id": payment_id} for payment_id in found])
     return found
+
+
+def newest_have_texts(conn: Connection, customer_id: str) -> bool:
+    """Whether any of a payer's newest payments, as one that came in just now, has what `forget_texts` takes."""
+    return any(row.has_text for row in _newest(conn, of_customer_id=customer_id, most=NEWEST))
 
 
 def was_paid(conn: Connection, merchant_id: str) -> bool:

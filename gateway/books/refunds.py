@@ -60,6 +60,7 @@ _forget = Statement(
     update(refunds)
     .where(_c.customer_id == bindparam("of_customer_id"), _c.reason.is_not(None))
     .values(reason=null())
+    .returning(_c.payment_id)
 )
 _below = bindparam("below", type_=_c.id.type)
 
@@ -113,6 +114,6 @@ def _sides(wanted: RefundFilter) -> list[tuple[str | None, dict[str, str | None]
     return [(None, values)] if wanted.party_id is None else [("customer_id", values), ("merchant_id", values)]
 
 
-def forget_reasons(conn: Connection, customer_id: str) -> None:
-    """Take out of a payer's refunds what merchants wrote about them."""
-    _forget(conn, of_customer_id=customer_id)
+def forget_reasons(conn: Connection, customer_id: str) -> set[str]:
+    """Take out of a payer's refunds what merchants wrote about them; the ids of the payments."""
+    return {row.payment_id for row in _forget(conn, of_customer_id=customer_id)}

@@ -34,7 +34,7 @@ class Erased(msgspec.Struct, frozen=True):
 
 def check_may_vanish(conn: Connection, account_id: str) -> None:
     """Raises `MayNotVanish` for a merchant who was paid, and for the only admin."""
-    account = accounts.to_change(conn, account_id)
+    account = accounts.to_erase(conn, account_id)
     if account is not None:
         _check(conn, account)
 
@@ -43,9 +43,10 @@ def erase_some(conn: Connection, account_id: str, so_far: Erased) -> Erased:
     """Take a person out of their next payments, and with the last ones out of everything else.
 
     Then, in the same transaction, `account.erased` is written. It is not done where a card was stored meanwhile:
-    the vault has to forget that one first. Raises `MayNotVanish`.
+    the vault has to forget that one first; nor where a payment came in behind, whose id is of before: then it
+    begins anew. Raises `MayNotVanish`.
     """
-    account = accounts.to_change(conn, account_id)
+    account = accounts.to_erase(conn, account_id)
     if account is None:
         return Erased(so_far.reached_id, done=True)
     _check(conn, account)
@@ -54,6 +55,8 @@ def erase_some(conn: Connection, account_id: str, so_far: Erased) -> Erased:
     reached_id = some[-1] if some else so_far.reached_id
     if len(some) == AT_ONCE or cards.select_cards(conn, None, 1, account_id):
         return Erased(reached_id)
+    if payments.newest_have_texts(conn, account_id):
+        return Erased()
     _erase(conn, account)
     return Erased(reached_id, done=True)
 
@@ -61,7 +64,8 @@ def erase_some(conn: Connection, account_id: str, so_far: Erased) -> Erased:
 def _erase(conn: Connection, account: Account) -> None:
     now = now_micros()
     overwrite(conn)
-    refunds.forget_reasons(conn, account.id)
+    idempotency.forget_texts(conn, refunds.forget_reasons(conn, account.id))  # some may have been made meanwhile
+    cards.forget_cards(conn, account.id)  # those that were stored and deleted meanwhile
     idempotency.forget_answers(conn, account.id)
     sessions.revoke_all(conn, account.id)
     known_callers.forget_all(conn, account.id)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from benchmarks.machine.death import Died, until_death
 from gateway.books.accounts import AccountGone
+from gateway.books.cards import CardRow, forget_cards, upsert_card
 from gateway.books.outbox import OutboxRow, outbox
 from gateway.books.tables import metadata
 from gateway.free_text import FREE
@@ -223,6 +224,50 @@ async def test_nothing_is_written_for_whom_was_erased_meanwhile(
     with pytest.raises(AccountGone):
         await runtime.books.write(receive, runtime.policy, request, late)
     assert await found(shop) == []
+
+
+async def test_a_payment_that_comes_in_behind_an_erasure_is_met_by_it(
+    shop: Shop, person: Person, request_of: RequestOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its id was made before those that the erasure is past; so may a card be stored and deleted."""
+    runtime = shop.gateway.runtime
+    request, row = await request_of(description=CANARY)
+    late = msgspec.structs.replace(row, customer_id=person.account_id)
+    past = [(await person.pay())["id"] for _ in range(2)][-1]
+    assert late.id < past
+    await runtime.books.write(forget_cards, person.account_id)
+    monkeypatch.setattr(erasure, "AT_ONCE", 2)
+    step = await runtime.books.write(erasure.erase_some, person.account_id, erasure.Erased())
+    assert step == erasure.Erased(past)
+    await runtime.books.write(receive, runtime.policy, request, late)
+    await runtime.books.write(_store_and_delete, person.account_id)
+    await finish(shop, person, step)
+    assert await found(shop) == []
+    owned = f"SELECT count(*) FROM cards WHERE owner_id = '{person.account_id}'"
+    assert await runtime.books.read(lambda conn: conn.exec_driver_sql(owned).scalar()) == 0
+
+
+async def test_a_refund_that_is_made_behind_an_erasure_is_met_by_it(
+    shop: Shop, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books, payment = shop.gateway.runtime.books, (await person.pay())["id"]
+    await books.write(forget_cards, person.account_id)
+    monkeypatch.setattr(erasure, "AT_ONCE", 1)
+    step = await books.write(erasure.erase_some, person.account_id, erasure.Erased())
+    reason = {"reason": CANARY, "amount": 100}
+    assert (await shop.post(f"/v1/payments/{payment}/refunds", reason, who="merchant")).status == 201
+    await finish(shop, person, step)
+    assert await found(shop) == []
+
+
+async def finish(shop: Shop, person: Person, step: erasure.Erased) -> None:
+    """The rest of an erasure in the books."""
+    while not step.done:
+        step = await shop.gateway.runtime.books.write(erasure.erase_some, person.account_id, step)
+
+
+def _store_and_delete(conn: Connection, owner_id: str) -> None:
+    upsert_card(conn, CardRow("card_x", owner_id, "visa", "411111", "1111", 1, 2039, "fp", 1, 2))
 
 
 async def test_who_sells_and_the_only_admin_do_not_vanish(shop: Shop, person: Person) -> None:
