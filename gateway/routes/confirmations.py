@@ -64,6 +64,8 @@ async def confirm_phone(call: Call[PhoneConfirmation, None]) -> Reply:
     rules, account_id = call.runtime.confirmation_rules, call.caller.account_id
     guessed = await call.runtime.books.write(confirmations.guess_phone, rules, account_id, call.body.code.strip())
     if guessed is None:
+        if earlier := await answered_before(call):  # meanwhile, by a request that came beside this one
+            return earlier
         raise ConfirmationInvalid
     return await write_once(call, 204, confirmations.confirm_phone, guessed)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, update
 
 from gateway.books.accounts import accounts
 from gateway.rate_limits import LIMITS, RateLimit
+from gateway.routes import confirmations as routes
 from gateway.settings import GatewaySettings
 from tests.gateway.conftest import PASSWORD, Answer, Gateway
 from tests.gateway.post import Post, with_post
@@ -212,6 +214,29 @@ async def test_guesses_at_once_are_five_too(gateway: Gateway, post: Post) -> Non
     wrong = f"{(int(code) + 1) % 1_000_000:06}"
     await asyncio.gather(*[confirm_phone(gateway, who, wrong) for _ in range(20)])
     assert (await confirm_phone(gateway, who, code)).code == "confirmation_invalid"
+
+
+async def test_one_request_beside_itself_gets_one_answer(
+    gateway: Gateway, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one is past its look for an answer when the first one is given it."""
+    phone, key = number(), uuid4().hex
+    who = await gateway.sign_up(phone=phone)
+    body = {"code": await post.code(phone)}
+    look, looks = routes.answered_before, count(1)
+
+    async def ask() -> Answer:
+        return await gateway.ask("POST", "/v1/phone/confirm", body, who, idempotency_key=key)
+
+    async def meet(call: Any) -> Any:
+        found, is_first = await look(call), next(looks) == 1
+        if is_first:
+            assert (await ask()).status == 204
+        return found
+
+    monkeypatch.setattr(routes, "answered_before", meet)
+    late = await ask()
+    assert (late.status, late.headers["Idempotent-Replayed"]) == (204, "true")
 
 
 async def test_a_code_is_good_for_its_own_account_and_phone_alone(gateway: Gateway, post: Post) -> None:
