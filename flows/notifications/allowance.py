@@ -12,6 +12,7 @@ from flows.notifications.sent_log import SentLog
 from schemas.times import now
 
 HOUR_S = 3600.0
+DAYS_KEPT = 7  # of SMS: a clock that was set ahead and back finds the day as it was
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS sent_lately (
@@ -31,7 +32,7 @@ CREATE TABLE IF NOT EXISTS sms_days (
 class Allowance:
     """What may still be sent, in the file of a `SentLog`: no restart makes it more.
 
-    Nor does a clock that is set, but for the SMS of a day, which is the wall clock's.
+    Nor does a clock that is set back; one that is set ahead begins another day of SMS, once.
     """
 
     def __init__(self, log: SentLog, limits: MessageLimits, key: bytes, may_text: Callable[[str], bool]) -> None:
@@ -50,7 +51,10 @@ class Allowance:
     def forget(self, now_s: float) -> None:
         """Forget what counts no more."""
         self._log.db.execute("DELETE FROM sent_lately WHERE sent_s < ?", (now_s - HOUR_S,))
-        self._log.db.execute("DELETE FROM sms_days WHERE day < ?", (_today(),))
+        self._log.db.execute(
+            "DELETE FROM sms_days WHERE day NOT IN (SELECT day FROM sms_days ORDER BY day DESC LIMIT ?)",
+            (DAYS_KEPT,),
+        )
 
     def _count(self, delivery: Delivery, recipient: bytes, now_s: float) -> bool:
         message = message_id_of(delivery.event, delivery.channel)

@@ -85,7 +85,8 @@ def test_a_restart_forgets_nothing_and_an_hour_does(
     again = production(mails_per_hour=2)
     again.outcomes()  # those of the first: no Kafka has taken them
     assert counts(pay(again, make, 1)) == {("suppressed", "rate"): 1}
-    monkeypatch.setattr(allowance, "HOUR_S", 0.0)
+    # Not zero: the clock goes on from where it was last saved, which may be before what was sent.
+    monkeypatch.setattr(allowance, "HOUR_S", -60.0)
     assert counts(pay(again, make, 1)) == {("delivered", None): 1}
 
 
@@ -103,6 +104,23 @@ def test_a_day_has_so_many_sms_over_all_recipients(
     assert counts(told) == {("delivered", None): 3, ("suppressed", "rate"): 2}
     stage.gateway.recipients["acct_ada"] = make.recipient(channels=BY_MAIL)
     assert counts(pay(telling, make, 1)) == {("delivered", None): 1}  # a mail costs nothing
+
+
+def test_a_clock_that_was_set_ahead_and_back_finds_the_day_as_it_was(
+    stage: Any, make: Any, production: Any, set_clock: Callable[[float], None]
+) -> None:
+    stage.gateway.recipients["acct_ada"] = make.recipient(channels=BY_SMS)
+    telling = production(sms_per_day=1)
+    told = []
+    for hours in (0, 24, 0):
+        set_clock(hours)
+        told += [(n.outcome, n.reason) for n in pay(telling, make, 1)]
+        stage.loop_thread.run(_forget(telling))
+    assert told == [("delivered", None), ("delivered", None), ("suppressed", "rate")]
+
+
+async def _forget(telling: Telling) -> None:
+    telling.teller._allowance.forget(telling.teller._waiting.now_s())
 
 
 @pytest.mark.parametrize(
