@@ -8,7 +8,7 @@ from quart import Blueprint
 from sqlalchemy import Connection
 
 from gateway.books import accounts, cards
-from gateway.books.accounts import Account
+from gateway.books.accounts import Account, AccountGone
 from gateway.books.confirmations import ConfirmedChannel
 from gateway.free_text import CodeText, ContactText
 from gateway.identity import confirmations, contacts
@@ -22,7 +22,6 @@ from gateway.identity.profiles import (
     notification_preferences,
     profile,
 )
-from gateway.problems import Problem
 from gateway.routes.accounts import log_held_back
 from gateway.runtime import Runtime
 from gateway.web.call import Call, Reply
@@ -129,7 +128,7 @@ async def _erase(runtime: Runtime, account_id: str) -> None:
 async def _account(call: Call[Any, None]) -> Account:
     found = await call.runtime.books.read(accounts.by_id, call.caller.account_id)
     if found is None:  # erased since the caller was identified
-        raise Problem("not_found")
+        raise AccountGone
     return found
 
 
@@ -145,7 +144,7 @@ def _change(
 ) -> tuple[Account, list[ConfirmedChannel]]:
     old = accounts.to_change(conn, account_id)
     if old is None:
-        raise Problem("not_found")
+        raise AccountGone
     new = msgspec.structs.replace(old, **changes, updated_at=now_micros())
     if new.phone != old.phone:
         new = msgspec.structs.replace(new, phone_confirmed_at=None)

@@ -20,6 +20,7 @@ from gateway.identity import erasure
 from gateway.payments.commit import receive
 from gateway.payments.create import NewPayment
 from gateway.routes.me import _erase
+from gateway.web.call import Caller, identify
 from schemas.accounts import AccountErased
 from tests.gateway.payments.conftest import RequestOf, Shop
 from tests.patience import eventually
@@ -268,6 +269,26 @@ async def finish(shop: Shop, person: Person, step: erasure.Erased) -> None:
 
 def _store_and_delete(conn: Connection, owner_id: str) -> None:
     upsert_card(conn, CardRow("card_x", owner_id, "visa", "411111", "1111", 1, 2039, "fp", 1, 2))
+
+
+async def test_who_was_erased_meanwhile_is_nobody_at_their_own_account(
+    shop: Shop, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was let in before is answered as whoever comes now."""
+    caller = await identify(shop.gateway.runtime, person.token)
+    await person.erase()
+
+    async def let_in(*_: Any) -> Caller:
+        return caller
+
+    monkeypatch.setattr("gateway.web.endpoint.identify", let_in)
+    for method, path, body in (
+        ("GET", "/v1/me", None),
+        ("PATCH", "/v1/me", {"name": CANARY}),
+        ("GET", "/v1/me/notifications", None),
+        ("PUT", "/v1/me/notifications", {"preferences": {}}),
+    ):
+        assert (await shop.gateway.ask(method, path, body, person.token)).code == "unauthenticated"
 
 
 async def test_who_sells_and_the_only_admin_do_not_vanish(shop: Shop, person: Person) -> None:
