@@ -1,9 +1,8 @@
 """An account that payments are made to all the time: what waits for them in PostgreSQL, and what does not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from time import monotonic
 
 import pytest
 from sqlalchemy import Connection
@@ -15,8 +14,7 @@ from tests.gateway.databases import Databases
 pytestmark = pytest.mark.postgres
 
 SHOP = Account(id="acc_shop", role="merchant", name="Shop", created_at=1, updated_at=1)
-HELD_S = 1.0
-SOON_S = 0.2
+HELD_S = 0.5
 
 
 @pytest.fixture
@@ -34,41 +32,71 @@ async def books(url: str) -> AsyncIterator[PostgresBooks]:
     await books.close()
 
 
-def wait(conn: Connection) -> None:
-    conn.exec_driver_sql(f"SELECT pg_sleep({HELD_S})")
+class Slow:
+    """A transaction that takes an account, and keeps it for a while. `steps`: what was done, in order."""
+
+    def __init__(self, books: PostgresBooks) -> None:
+        self.steps: list[str] = []
+        self._books, self._taken = books, asyncio.Event()
+
+    async def hold(self) -> "asyncio.Task[None]":
+        """Begin a payment to the shop."""
+        return await self._begin(self._hold)
+
+    async def erase(self) -> "asyncio.Task[None]":
+        """Begin the shop's erasure."""
+        return await self._begin(self._erase)
+
+    async def _begin(self, work: Callable[[Connection], None]) -> "asyncio.Task[None]":
+        begun = asyncio.create_task(self._books.write(work))
+        await self._taken.wait()
+        return begun
+
+    def _hold(self, conn: Connection) -> None:
+        hold(conn, SHOP.id, SHOP.id)
+        self._wait(conn)
+
+    def _erase(self, conn: Connection) -> None:
+        assert to_erase(conn, SHOP.id)
+        self._wait(conn)
+        erase(conn, SHOP.id, 2)
+
+    def _wait(self, conn: Connection) -> None:
+        self._taken.set()
+        conn.exec_driver_sql(f"SELECT pg_sleep({HELD_S})")
+        self.steps.append("waited")
 
 
-def hold_long(conn: Connection) -> None:
-    hold(conn, SHOP.id, SHOP.id)
-    wait(conn)
+@pytest.fixture
+def slow(books: PostgresBooks) -> Slow:
+    return Slow(books)
 
 
-def erase_slowly(conn: Connection) -> None:
-    assert to_erase(conn, SHOP.id)
-    wait(conn)
-    erase(conn, SHOP.id, 2)
+def change_at_once(conn: Connection) -> None:
+    """Raises where that has to wait."""
+    conn.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
+    assert forget_failures(conn, SHOP.id, 1)
+    assert to_change(conn, SHOP.id)
 
 
-async def test_who_is_paid_logs_in_and_changes_details_meanwhile(books: PostgresBooks) -> None:
-    paying = asyncio.create_task(books.write(hold_long))
-    await asyncio.sleep(SOON_S)
-    assert await books.write(forget_failures, SHOP.id, 1)
-    assert await books.write(to_change, SHOP.id)
-    assert not paying.done()
+async def test_who_is_paid_logs_in_and_changes_details_meanwhile(books: PostgresBooks, slow: Slow) -> None:
+    paying = await slow.hold()
+    await books.write(change_at_once)
     await paying
 
 
-async def test_who_is_paid_is_not_erased_meanwhile(books: PostgresBooks) -> None:
-    began, paying = monotonic(), asyncio.create_task(books.write(hold_long))
-    await asyncio.sleep(SOON_S)
+async def test_who_is_paid_is_not_erased_meanwhile(books: PostgresBooks, slow: Slow) -> None:
+    paying = await slow.hold()
     assert await books.write(to_erase, SHOP.id)
-    assert monotonic() - began >= HELD_S
+    slow.steps.append("erased")
+    assert slow.steps == ["waited", "erased"]
     await paying
 
 
-async def test_what_comes_beside_an_erasure_waits_for_it_and_finds_nobody(books: PostgresBooks) -> None:
-    erasing = asyncio.create_task(books.write(erase_slowly))
-    await asyncio.sleep(SOON_S)
+async def test_what_comes_beside_an_erasure_waits_for_it_and_finds_nobody(
+    books: PostgresBooks, slow: Slow
+) -> None:
+    erasing = await slow.erase()
     with pytest.raises(AccountGone):
         await books.write(hold, SHOP.id, SHOP.id)
     assert await books.write(to_change, SHOP.id) is None
