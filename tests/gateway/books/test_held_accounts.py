@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from gateway.books.accounts import Account, AccountGone, add, erase, forget_failures, hold, to_change, to_erase
+from gateway.books.accounts import (
+    Account,
+    AccountGone,
+    add,
+    erase,
+    forbid_erasure,
+    forget_failures,
+    to_change,
+    to_erase,
+)
 from gateway.books.postgres import PostgresBooks
 from tests.gateway.databases import Databases
 
@@ -39,7 +48,7 @@ class Slow:
         self.steps: list[str] = []
         self._books, self._taken = books, asyncio.Event()
 
-    async def hold(self) -> "asyncio.Task[None]":
+    async def forbid_erasure(self) -> "asyncio.Task[None]":
         """Begin a payment to the shop."""
         return await self._begin(self._hold)
 
@@ -53,7 +62,7 @@ class Slow:
         return begun
 
     def _hold(self, conn: Connection) -> None:
-        hold(conn, SHOP.id, SHOP.id)
+        forbid_erasure(conn, SHOP.id, SHOP.id)
         self._wait(conn)
 
     def _erase(self, conn: Connection) -> None:
@@ -80,13 +89,13 @@ def change_at_once(conn: Connection) -> None:
 
 
 async def test_who_is_paid_logs_in_and_changes_details_meanwhile(books: PostgresBooks, slow: Slow) -> None:
-    paying = await slow.hold()
+    paying = await slow.forbid_erasure()
     await books.write(change_at_once)
     await paying
 
 
 async def test_who_is_paid_is_not_erased_meanwhile(books: PostgresBooks, slow: Slow) -> None:
-    paying = await slow.hold()
+    paying = await slow.forbid_erasure()
     assert await books.write(to_erase, SHOP.id)
     slow.steps.append("erased")
     assert slow.steps == ["waited", "erased"]
@@ -98,6 +107,6 @@ async def test_what_comes_beside_an_erasure_waits_for_it_and_finds_nobody(
 ) -> None:
     erasing = await slow.erase()
     with pytest.raises(AccountGone):
-        await books.write(hold, SHOP.id, SHOP.id)
+        await books.write(forbid_erasure, SHOP.id, SHOP.id)
     assert await books.write(to_change, SHOP.id) is None
     await erasing
