@@ -34,7 +34,7 @@ demo: install ## Start the whole stack with shoppers that keep paying; Ctrl-C st
 secrets: ## Make the secrets of docker-compose.yml in secrets/; what is there is kept
 	@deploy/make-secrets secrets
 
-test: install chromium ## Install everything and run every test, beside it on Python 3.12 where there is one
+test: install $(OTHER)/installed chromium ## Install everything and run every test, beside it on Python 3.12 where there is one
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target \
 		test-stack test-gateway test-postgres test-first test-3.12
 
@@ -47,7 +47,7 @@ test-gateway: # on SQLite; "+" shows its lines as they come, those of the others
 test-stack: # the longest, so it begins first
 	$(PYTHON) $(TESTS) -m stack
 
-test-postgres: $(OTHER)/installed # the gateway once more, on the second Python where there is one
+test-postgres: # the gateway once more, on the second Python where there is one
 	$(OTHER)/bin/python $(TESTS) -m "postgres and not stack"
 
 test-compose: install ## Start docker-compose.yml for real with podman, use it and break it (root, Debian, some minutes)
@@ -113,7 +113,7 @@ ifeq ($(SECOND),)
 test-3.12:
 	@echo "One Python only was found: the tests run once."
 else
-test-3.12: $(VENV_312)/installed # beside the gateway; what looks at sources and pages says the same on both
+test-3.12: # beside the gateway; what looks at sources and pages says the same on both
 	$(VENV_312)/bin/python $(TESTS) -m "not stack and not postgres" \
 		--ignore=tests/gateway --ignore=tests/tidy --ignore=tests/docs
 endif
