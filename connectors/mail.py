@@ -6,6 +6,7 @@ from email.message import Message
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from email.utils import format_datetime, formataddr, parseaddr
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -18,6 +19,7 @@ from aiosmtplib import (
     SMTPSenderRefused,
 )
 from email_validator import EmailNotValidError, validate_email
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from connectors.delivery import CONNECTIONS, DeliveryRefused, NotDelivered, ServerAway, TryLater
 from schemas.times import now
@@ -133,6 +135,18 @@ def build(mail: Mail, sender: str) -> Message:
     for name, value in headers.items():
         message[name] = " ".join(value.split())  # a line break would begin another header
     return message
+
+
+def mail_templates(folder: Path) -> Environment:
+    """The templates in `folder`, and `mail_frame.html`, which the HTML of every mail extends."""
+    return Environment(
+        loader=FileSystemLoader([folder, Path(__file__).parent / "templates"]),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        auto_reload=False,  # during an upgrade a newer template may not fit the running code
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def wire_address(address: str) -> str:

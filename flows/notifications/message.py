@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import assert_never
 
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from connectors.mail import mail_templates
 from flows.notifications.preferences import zone_of
 from flows.notifications.texts import LanguageTexts, texts_for
 from schemas.money import Money
@@ -17,14 +17,7 @@ ToldEvent = TransactionCompleted | RefundEvent
 
 BRANDS = {"visa": "Visa", "mastercard": "Mastercard"}
 
-_templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=select_autoescape(["html"]),
-    undefined=StrictUndefined,
-    auto_reload=False,  # during an upgrade a newer template may not fit the running code
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_templates = mail_templates(Path(__file__).parent / "templates")
 
 
 class RenderedMessage(msgspec.Struct, frozen=True):

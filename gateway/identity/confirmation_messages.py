@@ -3,16 +3,10 @@
 from pathlib import Path
 
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-_templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=select_autoescape(["html"]),
-    undefined=StrictUndefined,
-    auto_reload=False,  # during an upgrade a newer template may not fit the running code
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+from connectors.mail import mail_templates
+
+_templates = mail_templates(Path(__file__).parent / "templates")
 
 
 class ConfirmationTexts(msgspec.Struct, frozen=True):
