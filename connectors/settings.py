@@ -93,7 +93,7 @@ class ChannelSettings(Settings, frozen=True, kw_only=True):
             return False
         if phonenumbers.number_type(parsed) in COSTLY:
             return False
-        return EVERYWHERE in self._countries() or phonenumbers.region_code_for_number(parsed) in self._countries()
+        return not self._countries().isdisjoint((EVERYWHERE, phonenumbers.region_code_for_number(parsed)))
 
     def mailer(self) -> Mailer:
         """The client of the mail server, by default the local catcher's. Raises `SecretMissing`."""

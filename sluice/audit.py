@@ -69,9 +69,10 @@ def verify(data: Path | None, file: IO[bytes] | None) -> None:
     if not files(directory):
         raise click.ClickException(f"there is no audit in {directory}")
     # A year in any case: what was kept for longer may since be kept for less, or the other way round.
-    chain, opened = checked(directory, timedelta(days=min(settings.vault_audit_days, YEAR_DAYS)))
+    age_max = timedelta(days=min(settings.vault_audit_days, YEAR_DAYS))
+    chain, opened = checked(directory, age_max)
     found = chain.compare(kept)
-    _note_missing(chain, kept, timedelta(days=min(settings.vault_audit_days, YEAR_DAYS)))
+    _note_missing(chain, kept, age_max)
     newest = max((each.head.n for each in kept if each.kept_by != OPENS_FILE), default=0) if file else chain.last.n
     known = operations if file else _books_heads(load(GatewaySettings))
     for operation_id, n in _unknown(opened, known):

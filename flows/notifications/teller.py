@@ -24,7 +24,7 @@ from flows.notifications.delivery import (
 )
 from flows.notifications.lane import FIRST_PAUSE_S, Lane
 from flows.notifications.message import ToldEvent
-from flows.notifications.preferences import mask, quiet_for
+from flows.notifications.preferences import is_quiet, mask, quiet_for
 from flows.notifications.recipients import Recipients
 from flows.notifications.sent_log import SentLog
 from flows.notifications.waiting import LaneName, Line, OverdueMessage, Waiting, WaitingMessage
@@ -205,7 +205,7 @@ class Teller:
         """The record of a message that is not sent; None where it is, now."""
         if outcome := self._suppress(delivery):
             return outcome
-        if quiet_for(delivery.recipient, now(), LOOKS_AGAIN):
+        if is_quiet(delivery.recipient, now()):
             return record_of(delivery, "suppressed", "quiet_hours")
         if not self._allowance.takes(delivery, self._waiting.now_s()):
             return record_of(delivery, "suppressed", "rate")

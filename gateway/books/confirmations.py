@@ -117,7 +117,7 @@ def guess(conn: Connection, account_id: str, now: int) -> ConfirmationRow | None
 
 def use(conn: Connection, row: ConfirmationRow) -> bool:
     """The phone's confirmation is gone; False where it was before, or another one has its place."""
-    return _use(conn, of_account_id=row.account_id, of_channel=row.channel, of_id=row.id).rowcount == 1
+    return _use(conn, **_named(row)).rowcount == 1
 
 
 def forget(conn: Connection, account_id: str, channel: ConfirmedChannel) -> None:

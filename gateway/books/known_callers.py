@@ -11,12 +11,12 @@ from sqlalchemy import Connection, ForeignKeyConstraint, Index, bindparam, case,
 from gateway.books.accounts import LOCK_US, Tries, one_failure_more
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, table_of
-from gateway.policy import DAY_US
+from gateway.policy import DAY_US, MINUTE_US
 
 CallerKind = Literal["device", "address"]
 
 KEPT_US: dict[CallerKind, int] = {"device": 365 * DAY_US, "address": 30 * DAY_US}
-RETIRED_US = 10 * 60 * 1_000_000  # an answer with a new cookie is lost, or two logins go out with the old one
+RETIRED_US = 10 * MINUTE_US  # an answer with a new cookie is lost, or two logins go out with the old one
 KEPT_MAX = 20  # of a kind and account; the longest unused go
 
 

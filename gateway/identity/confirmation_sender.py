@@ -20,14 +20,15 @@ from gateway.books.confirmations import CONFIRMED_CHANNELS, ConfirmationRow, Con
 from gateway.books.engine import Books
 from gateway.identity.confirmation_messages import confirmation_mail, confirmation_sms
 from gateway.identity.confirmations import ConfirmationRules, unconfirmed
+from gateway.policy import MINUTE_US, SECOND_US
 from schemas.times import steady_micros
 
 AT_ONCE = 64  # messages of a channel; half of them may have failed before: whoever hangs holds up nobody new
 LOOKS_EVERY_S = 5.0  # for what is due again; what is new is told
 TRIED_FOR_S = 30.0  # one message: longer than the channels' own timeouts
-LEASE_US = 60_000_000  # then it is sent again: whoever had it is gone
-PAUSE_US = 1_000_000  # after the first try in vain, four times as long after each further one
-PAUSE_MAX_US = 300_000_000
+LEASE_US = MINUTE_US  # then it is sent again: whoever had it is gone
+PAUSE_US = SECOND_US  # after the first try in vain, four times as long after each further one
+PAUSE_MAX_US = 5 * MINUTE_US
 FAILED_PAUSE_S = 1.0
 
 log = structlog.get_logger()

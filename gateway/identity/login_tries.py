@@ -14,12 +14,13 @@ from sqlalchemy import Connection
 from gateway.books import accounts, known_callers
 from gateway.books.accounts import FAILURES_MAX, Account, Tries
 from gateway.books.engine import Books
-from gateway.books.known_callers import KnownCaller
+from gateway.books.known_callers import KEPT_US, KnownCaller
 from gateway.keyed_hashes import keyed_hash
+from gateway.policy import SECOND_US
 from schemas.times import steady_micros
 
 COOKIE = "sluice_device"
-COOKIE_AGE_S = 365 * 24 * 60 * 60
+COOKIE_AGE_S = KEPT_US["device"] // SECOND_US
 
 
 class LoginCaller(msgspec.Struct, frozen=True):

@@ -100,25 +100,25 @@ def test_no_audit_at_all_is_no_good_one(data: Path) -> None:
     assert "there is no audit in" in result.output
 
 
-def test_a_card_that_was_opened_for_no_operation_of_the_books_is_told(data: Path) -> None:
-    run_once(
-        f"sqlite:///{data / 'books.sqlite3'}",
-        lambda conn: conn.execute(text("DELETE FROM operations WHERE id = 'op_7'")),
-    )
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("DELETE FROM operations WHERE id = 'op_7'", "which is no operation of the books"),
+        (
+            # Staff are shown the ids of captures and refunds, and no vault knows what an operation is.
+            "UPDATE operations SET kind = 'capture' WHERE id = 'op_7'",
+            "which is no operation of the books that needs one",
+        ),
+    ],
+    ids=["no operation", "an operation that needs no card"],
+)
+def test_a_card_that_was_opened_for_no_operation_that_needs_one_is_told(
+    data: Path, change: str, said: str
+) -> None:
+    run_once(f"sqlite:///{data / 'books.sqlite3'}", lambda conn: conn.execute(text(change)))
     result = run("verify")
     assert result.exit_code == 1
-    assert "a card was opened for op_7, which is no operation of the books" in result.output
-
-
-def test_a_card_that_was_opened_for_an_operation_that_needs_none_is_told(data: Path) -> None:
-    """Staff are shown the ids of captures and refunds, and no vault knows what an operation is."""
-    run_once(
-        f"sqlite:///{data / 'books.sqlite3'}",
-        lambda conn: conn.execute(text("UPDATE operations SET kind = 'capture' WHERE id = 'op_7'")),
-    )
-    result = run("verify")
-    assert result.exit_code == 1
-    assert "a card was opened for op_7, which is no operation of the books that needs one" in result.output
+    assert f"a card was opened for op_7, {said}" in result.output
 
 
 def test_a_chain_that_begins_behind_every_head_is_no_good_one(data: Path) -> None:
