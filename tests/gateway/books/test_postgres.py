@@ -170,16 +170,22 @@ async def test_a_server_that_is_away_is_not_waited_for_long(books: PostgresBooks
 
 
 async def test_a_database_that_takes_no_writes_is_away(books: PostgresBooks, server: Server) -> None:
-    for setting in ("on", "off"):
-        server.sql(f"ALTER SYSTEM SET default_transaction_read_only = {setting}")
-        server.sql("SELECT pg_reload_conf()")
-        writing = asyncio.create_task(books.write(put, f"while it is {setting}"))
-        if setting == "on":
-            with pytest.raises(OperationalError):
-                await asyncio.wait_for(writing, 10)
-        else:
-            await writing
+    await _set_read_only(server, "on")
+    try:
+        with pytest.raises(OperationalError):
+            await asyncio.wait_for(books.write(put, "while it is on"), 10)
+        writing = asyncio.create_task(books.write(put, "while it is off"))
+    finally:
+        await _set_read_only(server, "off")
+    await writing
     assert await books.read(names) == ["while it is off"]
+
+
+async def _set_read_only(server: Server, setting: str) -> None:
+    """Wait until it holds: the server hears of a new setting by a signal, some time after the statement."""
+    server.sql(f"ALTER SYSTEM SET default_transaction_read_only = {setting}")
+    server.sql("SELECT pg_reload_conf()")
+    await eventually(lambda: server.sql("SHOW default_transaction_read_only").strip() == setting)
 
 
 async def test_nothing_is_left_open_after_all_that(books: PostgresBooks) -> None:
