@@ -170,7 +170,9 @@ def _payments(wanted: PaymentFilter) -> List:
 
 
 def _payment_view(row: PaymentRow) -> Any:
-    merchant = Caller(row.merchant_id, "merchant", frozenset())  # the dearest: a print is made for each
+    merchant = Caller(
+        row.merchant_id, row.merchant_id, "merchant", frozenset()
+    )  # the dearest: a print is made for each
     return payment_view(row, merchant, PRINTS)
 
 
@@ -201,7 +203,9 @@ async def _pages(books: Books, listed: List) -> ListFigures:
 async def _page(books: Books, listed: List, cursor: str | None) -> tuple[int, str | None]:
     """A page as a route answers it: read, shown, encoded."""
     runtime: Any = SimpleNamespace(books=books, key=bytes(32))
-    call = Call(runtime, Caller("acc_1", "admin", frozenset()), None, Page(cursor, 100), None, b"", "", "")
+    call = Call(
+        runtime, Caller("acc_1", "acc_1", "admin", frozenset()), None, Page(cursor, 100), None, b"", "", ""
+    )
     shown, following = await read_slice(call, listed.select, listed.place, listed.kind)
     msgspec.json.encode([listed.view(item) for item in shown])
     return len(shown), following

@@ -70,8 +70,8 @@ async def register_services(runtime: Runtime) -> None:
         except SecretMissing as error:
             log.warning("service_secret.missing", service=service, reason=str(error))
             continue
-        client = OAuthClient(service, hash_secret(secret.decode().strip()), scopes, now_micros())
-        await runtime.books.write(clients.put, client)
+        client = OAuthClient(id=service, name=service, scopes=scopes, created_by="start", created_at=now_micros())
+        await runtime.books.write(clients.register, client, hash_secret(secret.decode().strip()))
 
 
 async def _account(runtime: Runtime, seed: Seed) -> Account:

@@ -58,7 +58,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     is confirmed. `password_hash`: null where nobody can log in. `phone`: E.164. JSON: `preferences` (kind of
     notification to channels), `quiet_hours` ({start, end}), `return_origins` (where a payer may be sent back to).
     `failures`: wrong passwords since the last right one, of callers whom the account does not know
-    (`known_callers`).
+    (`known_callers`). `disabled_at`: nobody logs in with it. `suspended_at`: of a merchant, with all it has.
     """
 
     id: str
@@ -83,6 +83,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Micros
     updated_at: Micros
     erased_at: Micros | None = None
+    disabled_at: Micros | None = None
+    suspended_at: Micros | None = None
+    suspended_reason: str | None = None
 
 
 accounts = table_of("accounts", Account, UniqueConstraint("email_key"))

@@ -17,10 +17,11 @@ from gateway.books.confirmations import confirmations
 from gateway.books.engine import Books
 from gateway.books.idempotency import idempotency_keys
 from gateway.books.known_callers import known_callers
+from gateway.books.links import one_time_links
 from gateway.books.lookalikes import lookalikes
 from gateway.books.outbox import outbox
 from gateway.books.recipients import recipients
-from gateway.books.sessions import refresh_tokens, sessions
+from gateway.books.sessions import browser_session_tokens, refresh_tokens, sessions
 from gateway.books.sql import Statement
 from gateway.policy import DAY_US, HOUR_US
 from schemas.times import from_micros, now_micros, steady_micros
@@ -67,6 +68,7 @@ def _before(column: Column[Any]) -> Any:
     return bindparam("before", type_=column.type)
 
 
+_browsers = browser_session_tokens.c
 _keys, _tokens, _known = idempotency_keys.c, refresh_tokens.c, known_callers.c
 _of_day, _sent_on = caps.c.day, lookalikes.c.day
 PRUNABLES = {
@@ -75,7 +77,18 @@ PRUNABLES = {
     ),
     "outbox": _prunable(outbox, outbox.c.published_at <= _before(outbox.c.published_at), (0,), by_age=True),
     "refresh_tokens": _prunable(refresh_tokens, _tokens.expires_at <= _before(_tokens.expires_at), (b"",)),
-    "sessions": _prunable(sessions, ~exists().where(_tokens.session_id == sessions.c.id), ("",)),
+    "browser_session_tokens": _prunable(
+        browser_session_tokens, _browsers.expires_at <= _before(_browsers.expires_at), (b"",)
+    ),
+    "sessions": _prunable(
+        sessions,
+        ~exists().where(_tokens.session_id == sessions.c.id)
+        & ~exists().where(_browsers.session_id == sessions.c.id),
+        ("",),
+    ),
+    "one_time_links": _prunable(
+        one_time_links, one_time_links.c.expires_at <= _before(one_time_links.c.expires_at), (b"",)
+    ),
     "known_callers": _prunable(known_callers, _known.expires_at <= _before(_known.expires_at), (b"",)),
     "caps": _prunable(caps, _of_day < _before(_of_day), ("", "")),
     "lookalikes": _prunable(lookalikes, _sent_on < _before(_sent_on), ("", "", ""), by_age=True),
@@ -104,7 +117,9 @@ async def prune(books: Books, keep_events_us: int = KEEP_EVENTS_US) -> dict[str,
         "idempotency_keys": steady - KEEP_KEYS_US,
         "outbox": now - keep_events_us,
         "refresh_tokens": steady,
+        "browser_session_tokens": steady,
         "sessions": None,
+        "one_time_links": steady,
         "known_callers": steady,
         "caps": from_micros(steady - DAY_US).date().isoformat(),
         "lookalikes": from_micros(steady - DAY_US).date().isoformat(),

@@ -1,5 +1,7 @@
 """Sessions: one login each, with the refresh tokens that keep it alive, of which only the newest is good."""
 
+from typing import Literal
+
 import msgspec
 from sqlalchemy import (
     Connection,
@@ -12,19 +14,35 @@ from sqlalchemy import (
 )
 
 from gateway.books.accounts import accounts
+from gateway.books.merchant_people import MerchantRole, merchant_people
 from gateway.books.sql import Statement
-from gateway.books.tables import Micros, table_of
+from gateway.books.tables import Micros, struct_of, table_of
 from gateway.roles import Role
 from schemas.times import now_micros
 
+SessionKind = Literal["login", "browser", "app"]
 
-class SessionRow(msgspec.Struct, frozen=True):
-    """A row of `sessions`. Times in microseconds UTC, by the wall clock."""
+
+class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `sessions`. Times in microseconds UTC, by the wall clock.
+
+    `kind`: a login by `POST /v1/login`, one in a browser on our own pages, or an app's, which began in the browser
+    session `parent_id` and ends with it. `client_id`: the OAuth client, empty for `POST /v1/login`. `scopes`: what
+    the client was granted, separated by spaces; empty: all of the account's. `device`: a word for people, as
+    "Firefox on Linux". `second_factor_at`: when one was proved. `last_used_at` may be minutes old.
+    """
 
     id: str
     account_id: str
     created_at: Micros
-    revoked_at: Micros | None
+    revoked_at: Micros | None = None
+    kind: SessionKind = "login"
+    client_id: str = ""
+    scopes: str = ""
+    device: str = ""
+    parent_id: str | None = None
+    second_factor_at: Micros | None = None
+    last_used_at: Micros
 
 
 class RefreshTokenRow(msgspec.Struct, frozen=True):
@@ -36,20 +54,38 @@ class RefreshTokenRow(msgspec.Struct, frozen=True):
     used_at: Micros | None
 
 
-class SessionGrant(msgspec.Struct, frozen=True):
-    """What a living session may do right now, whatever was true when its token was signed."""
+class BrowserSessionToken(msgspec.Struct, frozen=True):
+    """A row of `browser_session_tokens`: the cookie of a browser session, hashed; `expires_at`: steady clock."""
+
+    hash: bytes
+    session_id: str
+    expires_at: Micros
+
+
+class SessionGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """What a living session may do right now, whatever was true when its token was signed.
+
+    `merchant_id` and `merchant_role`: for whom its person acts, and as what; null where for nobody else.
+    """
 
     account_id: str
     role: Role
     extra_scopes: str
     limit_class: str
     is_confirmed: bool  # its e-mail address
+    kind: SessionKind = "login"
+    client_id: str = ""
+    scopes: str = ""
+    second_factor_at: int | None = None
+    merchant_id: str | None = None
+    merchant_role: MerchantRole | None = None
 
 
 sessions = table_of(
     "sessions", SessionRow, ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_sessions_account")
 )
 Index("ix_sessions_account_id", sessions.c.account_id)
+Index("ix_sessions_parent_id", sessions.c.parent_id)
 refresh_tokens = table_of(
     "refresh_tokens",
     RefreshTokenRow,
@@ -58,6 +94,15 @@ refresh_tokens = table_of(
 )
 Index("ix_refresh_tokens_session_id", refresh_tokens.c.session_id)
 
+browser_session_tokens = table_of(
+    "browser_session_tokens",
+    BrowserSessionToken,
+    ForeignKeyConstraint(["session_id"], ["sessions.id"], name="fk_browser_session_tokens_session"),
+    primary_key=("hash",),
+)
+Index("ix_browser_session_tokens_session_id", browser_session_tokens.c.session_id)
+
+_merchants = accounts.alias("merchants")
 _granted = Statement(
     select(
         accounts.c.id,
@@ -65,10 +110,23 @@ _granted = Statement(
         accounts.c.extra_scopes,
         accounts.c.limit_class,
         accounts.c.email_confirmed_at.is_not(None).label("is_confirmed"),
+        sessions.c.kind,
+        sessions.c.client_id,
+        sessions.c.scopes,
+        sessions.c.second_factor_at,
+        merchant_people.c.merchant_id,
+        merchant_people.c.role.label("merchant_role"),
     )
     .join(sessions, sessions.c.account_id == accounts.c.id)
+    .outerjoin(merchant_people, merchant_people.c.account_id == accounts.c.id)
+    .outerjoin(_merchants, _merchants.c.id == merchant_people.c.merchant_id)
     .where(
-        sessions.c.id == bindparam("session_id"), sessions.c.revoked_at.is_(None), accounts.c.erased_at.is_(None)
+        sessions.c.id == bindparam("session_id"),
+        sessions.c.revoked_at.is_(None),
+        accounts.c.erased_at.is_(None),
+        accounts.c.disabled_at.is_(None),
+        accounts.c.suspended_at.is_(None),
+        _merchants.c.suspended_at.is_(None),
     )
 )
 _insert = Statement(insert(sessions))
@@ -82,7 +140,10 @@ _spend_token = Statement(
 _session_of = Statement(select(refresh_tokens.c.session_id).where(refresh_tokens.c.hash == bindparam("hash")))
 _revoke = Statement(
     update(sessions)
-    .where(sessions.c.id == bindparam("of_session_id"), sessions.c.revoked_at.is_(None))
+    .where(
+        (sessions.c.id == bindparam("of_session_id")) | (sessions.c.parent_id == bindparam("of_session_id")),
+        sessions.c.revoked_at.is_(None),
+    )
     .values(revoked_at=bindparam("now"))
 )
 _revoke_all = Statement(
@@ -93,17 +154,18 @@ _revoke_all = Statement(
 
 
 def granted(conn: Connection, session_id: str) -> SessionGrant | None:
-    """Whose a session is and what it may do; None where it was revoked or the account erased."""
+    """Whose a session is and what it may do.
+
+    None where it was revoked, the account was erased or disabled, or the merchant it acts for suspended.
+    """
     row = _granted(conn, session_id=session_id).first()
-    return SessionGrant(*row) if row else None
+    return struct_of(SessionGrant, row) if row else None
 
 
-def start(
-    conn: Connection, session_id: str, account_id: str, token_hash: bytes, expires_at: int, now: int
-) -> None:
-    """Write a new session with its first refresh token."""
-    _insert(conn, id=session_id, account_id=account_id, created_at=now, revoked_at=None)
-    _insert_token(conn, hash=token_hash, session_id=session_id, expires_at=expires_at, used_at=None)
+def start(conn: Connection, session: SessionRow, token_hash: bytes, expires_at: int) -> None:
+    """Write a new session with its first refresh token, which is good until `expires_at` (steady clock)."""
+    _insert(conn, **msgspec.structs.asdict(session))
+    _insert_token(conn, hash=token_hash, session_id=session.id, expires_at=expires_at, used_at=None)
 
 
 def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, now: int) -> str | None:
@@ -125,7 +187,7 @@ def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, now: int) -> str 
 
 
 def revoke(conn: Connection, session_id: str) -> None:
-    """End a session at once: its access tokens are refused from the next request on."""
+    """End a session at once, and those that began in it: their tokens are refused from the next request on."""
     _revoke(conn, of_session_id=session_id, now=now_micros())
 
 

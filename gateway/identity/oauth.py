@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from gateway.books import clients
 from gateway.books.clients import OAuthClient
 from gateway.identity.tokens import LIFETIME_S, AccessTokens, hash_secret
+from schemas.times import steady_micros
 
 TokenResponse = tuple[int, Any, list[tuple[str, str]]]  # status, JSON body, headers
 
@@ -39,12 +40,14 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
 class ServiceClient(ClientMixin):  # type: ignore[misc]
     """A row of `clients`, with the checks that Authlib calls."""
 
-    def __init__(self, row: OAuthClient) -> None:
+    def __init__(self, row: OAuthClient, secrets: list[bytes]) -> None:
         self.row = row
+        self._secrets = secrets
 
     def check_client_secret(self, given: str) -> bool:
         """Whether the secret is the client's, in constant time."""
-        return hmac.compare_digest(hash_secret(given), self.row.secret_hash)
+        hashed = hash_secret(given)
+        return any(hmac.compare_digest(hashed, secret) for secret in self._secrets)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
         """Whether `method` is allowed: the secret in the Authorization header or in the body."""
@@ -79,7 +82,9 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
     def query_client(self, client_id: str) -> ServiceClient | None:
         """The client with that id; None where there is none."""
         row = clients.by_id(self._conn, client_id) if "\0" not in client_id else None  # PostgreSQL takes none
-        return ServiceClient(row) if row else None
+        now = steady_micros()
+        good = row is not None and row.is_good(now)
+        return ServiceClient(row, clients.secrets_of(self._conn, client_id, now)) if row and good else None
 
     def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
         """Nothing to save: access tokens are signed, not stored."""

@@ -61,7 +61,7 @@ async def confirm_phone(call: Call[PhoneConfirmation, None]) -> Reply:
     """Confirm one's own phone with the code that was sent to it."""
     if earlier := await answered_before(call):
         return earlier
-    rules, account_id = call.runtime.confirmation_rules, call.caller.account_id
+    rules, account_id = call.runtime.confirmation_rules, call.caller.actor_id
     guessed = await call.runtime.books.write(confirmations.guess_phone, rules, account_id, call.body.code.strip())
     if guessed is None:
         if earlier := await answered_before(call):  # meanwhile, by a request that came beside this one
@@ -81,5 +81,5 @@ async def confirm_phone(call: Call[PhoneConfirmation, None]) -> Reply:
 )
 async def send_confirmation(call: Call[ConfirmationRequest, None]) -> Reply:
     """Have a new token or code sent to an own address that is not confirmed; the one before is worth nothing."""
-    rules, account_id = call.runtime.confirmation_rules, call.caller.account_id
+    rules, account_id = call.runtime.confirmation_rules, call.caller.actor_id
     return await write_once(call, 202, confirmations.ask_again, rules, account_id, call.body.channel)

@@ -10,7 +10,7 @@ from werkzeug.http import dump_cookie
 
 from gateway.addresses import network_of
 from gateway.books import sessions
-from gateway.books.sessions import SessionGrant
+from gateway.books.sessions import SessionGrant, SessionRow
 from gateway.free_text import Unstored
 from gateway.identity import contacts
 from gateway.identity.login_tries import COOKIE, COOKIE_AGE_S, LoginCaller, Whence, admit, find_caller, remember
@@ -125,7 +125,13 @@ async def _begin(runtime: Runtime, caller: LoginCaller, network: str) -> Reply:
     if not await runtime.books.write(_start, runtime.key, caller, whence, session_id, hash_secret(fresh)):
         raise Problem("invalid_credentials")
     is_confirmed = account.email_confirmed_at is not None
-    grant = SessionGrant(account.id, account.role, account.extra_scopes, account.limit_class, is_confirmed)
+    grant = SessionGrant(
+        account_id=account.id,
+        role=account.role,
+        extra_scopes=account.extra_scopes,
+        limit_class=account.limit_class,
+        is_confirmed=is_confirmed,
+    )
     cookie = _cookie(device, secure=runtime.settings.public_url.startswith("https:"))
     return Reply(200, _token_pair(runtime, grant, session_id, fresh), {"Set-Cookie": cookie})
 
@@ -136,9 +142,11 @@ def _start(
     """Begin the session, and know the device and the address from now on; False if the caller is locked out."""
     steady, account = steady_micros(), caller.account
     assert account is not None
-    if not admit(conn, caller, steady):
+    if account.disabled_at is not None or not admit(conn, caller, steady):
         return False
-    sessions.start(conn, session_id, account.id, token_hash, steady + SESSION_US, now_micros())
+    now = now_micros()
+    session = SessionRow(id=session_id, account_id=account.id, created_at=now, last_used_at=now)
+    sessions.start(conn, session, token_hash, steady + SESSION_US)
     remember(conn, key, caller, whence, steady)
     return True
 

@@ -79,7 +79,7 @@ async def change_me(call: Call[ProfileUpdate, None]) -> Reply:
     if body.phone is not UNSET:
         changes["phone"] = None if body.phone is None else contacts.phone(body.phone)
     if changes.get("new_email") or changes.get("phone"):
-        spend(call.runtime, "confirmations", call.caller.account_id)
+        spend(call.runtime, "confirmations", call.caller.actor_id)
     return Reply(200, profile(await _changed(call, changes)))
 
 
@@ -110,8 +110,8 @@ async def erase_me(call: Call[None, None]) -> Reply:
 
     Payments that are under way end as they would. A merchant who was paid, and the only admin, get 409.
     """
-    await call.runtime.books.write(check_may_vanish, call.caller.account_id)
-    await call.runtime.shielded(_erase(call.runtime, call.caller.account_id))
+    await call.runtime.books.write(check_may_vanish, call.caller.actor_id)
+    await call.runtime.shielded(_erase(call.runtime, call.caller.actor_id))
     return Reply(204)
 
 
@@ -126,14 +126,14 @@ async def _erase(runtime: Runtime, account_id: str) -> None:
 
 
 async def _account(call: Call[Any, None]) -> Account:
-    found = await call.runtime.books.read(accounts.by_id, call.caller.account_id)
+    found = await call.runtime.books.read(accounts.by_id, call.caller.actor_id)
     if found is None:  # erased since the caller was identified
         raise AccountGone
     return found
 
 
 async def _changed(call: Call[Any, None], changes: dict[str, str | None]) -> Account:
-    rules, account_id = call.runtime.confirmation_rules, call.caller.account_id
+    rules, account_id = call.runtime.confirmation_rules, call.caller.actor_id
     account, held_back = await call.runtime.books.write(_change, rules, account_id, changes)
     log_held_back(account_id, held_back)
     return account

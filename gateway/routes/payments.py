@@ -157,7 +157,7 @@ async def come_back(call: Call[None, ReturnQuery], payment_id: str, nonce: str) 
     if not call.only_looks:
         done = await call.runtime.shielded(payer_returned(call.runtime, row, cancelled=cancelled))
     if done.return_url is None:
-        payer = Caller(done.customer_id, "customer", frozenset())
+        payer = Caller(done.customer_id, done.customer_id, "customer", frozenset())
         return Reply(200, payment_view(done, payer, call.runtime.policy.prints))
     return Reply(303, headers={"Location": _with_payment(done.return_url, done.id)})
 

@@ -90,7 +90,7 @@ def _place(review: Review) -> tuple[bool, str]:
 async def _decide(call: Call[ReviewDecision, None], review: Review) -> Reply:
     runtime, given, request = call.runtime, call.body, call.keyed_or_not()
     shown = review_view(msgspec.structs.replace(review, decision=given.decision))
-    decision = Decision(review, given.decision, given.reason, call.caller.account_id, msgspec.json.encode(shown))
+    decision = Decision(review, given.decision, given.reason, call.caller.actor_id, msgspec.json.encode(shown))
     begun = await runtime.books.write(begin_decision, runtime.policy, request, decision)
     if isinstance(begun, IdempotentAnswer):
         return replied(begun, replayed=True)

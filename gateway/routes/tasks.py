@@ -89,7 +89,7 @@ async def resolve_task(call: Call[TaskResolution, None], task_id: str) -> Reply:
 async def _resolve(call: Call[TaskResolution, None], task_id: str) -> Reply:
     runtime, request = call.runtime, call.keyed_or_not()
     answered, step = await runtime.books.write(
-        _begin, runtime.policy, request, task_id, call.body, call.caller.account_id
+        _begin, runtime.policy, request, task_id, call.body, call.caller.actor_id
     )
     if step is not None:
         await execute(runtime, step)

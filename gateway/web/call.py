@@ -9,10 +9,12 @@ from quart import Response, g
 
 from gateway.books import clients, sessions
 from gateway.books.idempotency import JSON, IdempotentAnswer, KeyedRequest
+from gateway.books.merchant_people import MerchantRole
 from gateway.identity.tokens import Claims, NotAuthenticated
 from gateway.problems import CONTENT_TYPE, Problem
 from gateway.roles import STAFF, Role, scopes_of
 from gateway.runtime import Runtime
+from schemas.times import steady_micros
 
 BodyT = TypeVar("BodyT", covariant=True)
 QueryT = TypeVar("QueryT", covariant=True)
@@ -22,20 +24,27 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """`account_id` is an account's, or a service client's. `limit_class` empty: each route's own limit.
+    """`account_id`: whose objects these are, the merchant's for its people and clients. `actor_id`: who acts.
 
-    `is_confirmed`: its e-mail address, where it has one.
+    The actor is a person's account, or a client: profile, sessions and second factor are theirs.
+    `client_id`: the app of the session, empty after `POST /v1/login`. `merchant_role`: of one who acts for a
+    merchant. `second_factor`: the session proved one. `limit_class` empty: each route's own limit. `is_confirmed`:
+    the person's e-mail address, where there is one.
     """
 
     account_id: str
+    actor_id: str
     role: Role | Literal["service", "nobody"]
     scopes: frozenset[str]
     session_id: str = ""
+    client_id: str = ""
+    merchant_role: MerchantRole | Literal[""] = ""
+    second_factor: bool = False
     limit_class: str = ""
     is_confirmed: bool = True
 
 
-NOBODY = Caller("", "nobody", frozenset())  # the caller of a public route
+NOBODY = Caller("", "", "nobody", frozenset())  # the caller of a public route
 
 
 def bearer_token(authorization: list[str]) -> str:
@@ -57,16 +66,28 @@ async def _account(runtime: Runtime, claims: Claims) -> Caller:
     if grant is None or grant.account_id != claims.sub:
         raise NotAuthenticated("The session has ended.")
     scopes = scopes_of(grant.role, grant.extra_scopes)
-    limit_class = grant.limit_class or ("staff" if grant.role in STAFF else "")
-    return Caller(grant.account_id, grant.role, scopes, claims.sid, limit_class, grant.is_confirmed)
+    if grant.scopes:
+        scopes &= frozenset(grant.scopes.split())
+    return Caller(
+        account_id=grant.merchant_id or grant.account_id,
+        actor_id=grant.account_id,
+        role=grant.role,
+        scopes=scopes,
+        session_id=claims.sid,
+        client_id=grant.client_id,
+        merchant_role=grant.merchant_role or ("owner" if grant.role == "merchant" else ""),
+        second_factor=grant.second_factor_at is not None,
+        limit_class=grant.limit_class or ("staff" if grant.role in STAFF else ""),
+        is_confirmed=grant.is_confirmed,
+    )
 
 
 async def _service(runtime: Runtime, claims: Claims) -> Caller:
     client = await runtime.books.read(clients.by_id, claims.sub)
-    if client is None:
+    if client is None or not client.is_good(steady_micros()):
         raise NotAuthenticated
     scopes = frozenset(claims.scope.split()) & frozenset(client.scopes.split())
-    return Caller(client.id, "service", scopes, limit_class="service")
+    return Caller(client.id, client.id, "service", scopes, limit_class="service")
 
 
 class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):

@@ -139,7 +139,7 @@ async def _admit(rules: Rules, runtime: Runtime, network: str) -> Caller:
     except NotAuthenticated:
         spend(runtime, "refused", network)
         raise
-    spend(runtime, caller.limit_class or rules.limit, caller.account_id)
+    spend(runtime, caller.limit_class or rules.limit, caller.actor_id)
     if rules.scope not in caller.scopes:
         raise Problem("forbidden")
     if caller.role in STAFF and not caller.is_confirmed and rules.scope != OWN:

@@ -113,6 +113,7 @@ VALUES ('evt_1', 'payments.v1', 'fp', 'payment.initiated', 'pay_1', 1, '{}', 1);
 INSERT INTO postings (operation, payment, account, amount, currency, recorded_at)
 VALUES ('op_0', 'pay_1', 'hold:visa', 500, 'EUR', 1), ('op_0', 'pay_1', 'hold:acc_m', -500, 'EUR', 1);
 """
+BACK_AGAIN: dict[str, dict[str, Any]] = {"clients": {"secret_hash": b"x"}}  # from a table that is newer
 BLOBS = ("UPDATE idempotency_keys SET fingerprint = CAST('a' AS BLOB), body = CAST(body AS BLOB)",)
 
 
@@ -174,8 +175,9 @@ def test_rows_in_every_table_go_up_and_down(fresh: str, revision: str) -> None:
 def is_part(kept: tuple[str, list[dict[str, Any]]], before: dict[str, list[dict[str, Any]]]) -> bool:
     """Whether rows of a table are those of before, maybe without some of their columns."""
     table, found = kept
-    return len(found) == len(before[table]) and all(
-        row.items() <= earlier.items() for row, earlier in zip(found, before[table], strict=True)
+    earlier = [row | BACK_AGAIN.get(table, {}) for row in before[table]]
+    return len(found) == len(earlier) and all(
+        row.items() <= was.items() for row, was in zip(found, earlier, strict=True)
     )
 
 

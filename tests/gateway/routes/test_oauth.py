@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import Connection
 
-from gateway.books.clients import OAuthClient, put
 from tests.gateway.conftest import Answer, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -93,14 +92,20 @@ async def test_a_json_body_is_no_form(gateway: Gateway) -> None:
 
 async def test_the_books_hold_no_secret(gateway: Gateway) -> None:
     def stored(conn: Connection) -> bytes:
-        return bytes(conn.exec_driver_sql("SELECT secret_hash FROM clients").scalar_one())
+        return bytes(conn.exec_driver_sql("SELECT hash FROM client_secrets").scalar_one())
 
     assert secret(gateway).encode() not in await gateway.runtime.books.read(stored)
 
 
 async def test_a_client_that_is_gone_loses_its_tokens(gateway: Gateway) -> None:
     token = await gateway.service_token()
-    kept = await gateway.runtime.books.read(lambda conn: conn.exec_driver_sql("SELECT * FROM clients").one())
-    await gateway.runtime.books.write(lambda conn: conn.exec_driver_sql("DELETE FROM clients") and None)
-    assert (await gateway.ask("GET", "/v1/accounts/acc_x/recipient", who=token)).status == 401
-    await gateway.runtime.books.write(put, OAuthClient(*kept))
+    for end in ("revoked_at", "expires_at"):
+        await _change(gateway, f"UPDATE clients SET {end} = 1")
+        assert (await gateway.ask("GET", "/v1/accounts/acc_x/recipient", who=token)).status == 401
+        assert (await trade(gateway, basic("notifications", secret(gateway)))).status == 401
+        await _change(gateway, f"UPDATE clients SET {end} = NULL")
+    assert (await gateway.ask("GET", "/v1/accounts/acc_x/recipient", who=token)).status == 404
+
+
+async def _change(gateway: Gateway, sql: str) -> None:
+    await gateway.runtime.books.write(lambda conn: conn.exec_driver_sql(sql) and None)

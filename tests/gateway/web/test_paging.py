@@ -17,7 +17,7 @@ from gateway.web.paging import Page, read_page, read_slice
 
 PlaceOf = tuple[int, str]
 KEY = bytes(32)
-CALLER = Caller("acc_1", "merchant", frozenset())
+CALLER = Caller("acc_1", "acc_1", "merchant", frozenset())
 
 
 class Filtered(Page, frozen=True):
@@ -108,7 +108,7 @@ async def test_a_cursor_holds_for_its_list_filters_and_account_alone() -> None:
         (Filtered(cursor, 2, "blue"), {}),
         (Filtered(cursor, 2), {}),
         (Filtered(cursor, 2, "red"), {"path": "/v1/others"}),
-        (Filtered(cursor, 2, "red"), {"caller": Caller("acc_2", "merchant", frozenset())}),
+        (Filtered(cursor, 2, "red"), {"caller": Caller("acc_2", "acc_2", "merchant", frozenset())}),
         (Filtered(cursor[:-2] + "AA", 2, "red"), {}),
     ]
     for page, given_by in others:
