@@ -14,12 +14,20 @@ from gateway.books.confirmations import ConfirmationRow, confirmations
 from gateway.books.engine import Books
 from gateway.books.idempotency import IdempotencyKey, idempotency_keys
 from gateway.books.known_callers import KnownCaller, known_callers
+from gateway.books.links import OneTimeLink, one_time_links
 from gateway.books.lookalikes import LookalikesRow, lookalikes
 from gateway.books.opening import migrate, open_books
 from gateway.books.outbox import OutboxRow, outbox
 from gateway.books.pruning import PRUNABLES, prune
 from gateway.books.recipients import RecipientRow, recipients
-from gateway.books.sessions import RefreshTokenRow, SessionRow, refresh_tokens, sessions
+from gateway.books.sessions import (
+    BrowserSessionToken,
+    RefreshTokenRow,
+    SessionRow,
+    browser_session_tokens,
+    refresh_tokens,
+    sessions,
+)
 from gateway.books.tables import metadata
 from gateway.policy import DAY_US, HOUR_US
 from schemas.times import from_micros, now_micros
@@ -31,6 +39,8 @@ KEPT = {
     "outbox": {"young", "late", "unpublished"},
     "refresh_tokens": {b"young"},
     "sessions": {"ses_young"},
+    "browser_session_tokens": {b"young"},
+    "one_time_links": {b"young"},
     "known_callers": {b"young"},
     "caps": {"today"},
     "lookalikes": {"today"},
@@ -75,12 +85,16 @@ def put_rows(conn: Connection) -> None:
     account = Account(id="acc", role="customer", email_key=None, name="A", created_at=1, updated_at=1, locale="en")
     conn.execute(insert(accounts), [msgspec.structs.asdict(account)])
     for name, expires_at in (("old", NOW - 1), ("young", NOW + HOUR_US)):
-        session = SessionRow(f"ses_{name}", "acc", 1, None)
+        session = SessionRow(id=f"ses_{name}", account_id="acc", created_at=1, last_used_at=1)
         token = RefreshTokenRow(name.encode(), session.id, expires_at, None)
         known = KnownCaller(name.encode(), "acc", "address", token.expires_at)
         conn.execute(insert(known_callers), [msgspec.structs.asdict(known)])
         conn.execute(insert(sessions), [msgspec.structs.asdict(session)])
         conn.execute(insert(refresh_tokens), [msgspec.structs.asdict(token)])
+        browser = BrowserSessionToken(name.encode(), session.id, expires_at)
+        conn.execute(insert(browser_session_tokens), [msgspec.structs.asdict(browser)])
+        link = OneTimeLink(name.encode(), "acc", "invitation", expires_at, None)
+        conn.execute(insert(one_time_links), [msgspec.structs.asdict(link)])
         rest: dict[str, Any] = {"id": "", "address": "", "seed": b"", "secret_hash": b"", "due_at": 0}
         row = ConfirmationRow(account_id=name, channel="sms", expires_at=expires_at, **rest)
         conn.execute(insert(confirmations), [msgspec.structs.asdict(row)])
@@ -97,7 +111,7 @@ DAYS = (("old", day(3)), ("today", day(0)))
 def left(conn: Connection) -> dict[str, set[Any]]:
     named = {idempotency_keys: "key", outbox: "event_id", refresh_tokens: "hash", sessions: "id"}
     named |= {caps: "subject", lookalikes: "subject", confirmations: "account_id", recipients: "hash"}
-    named |= {known_callers: "hash"}
+    named |= {known_callers: "hash", browser_session_tokens: "hash", one_time_links: "hash"}
     return {table.name: set(conn.execute(select(table.c[column])).scalars()) for table, column in named.items()}
 
 
