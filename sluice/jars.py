@@ -95,5 +95,5 @@ def _download(staging: Path, jar: Jar) -> Path:
         return Path(artifact.resolve())
     except (RequestException, RuntimeError) as error:
         raise JarsUnavailable(
-            f"cannot fetch {jar.file} of Apache Kafka ({type(error).__name__}): the first start needs the network"
+            f"cannot fetch {jar.file} ({type(error).__name__}): the first start needs the network"
         ) from error

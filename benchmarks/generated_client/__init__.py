@@ -1,0 +1,1 @@
+"""A client that a generator makes of our OpenAPI document pays with it."""
