@@ -35,7 +35,7 @@ def main() -> None:
             (folder / "openapi.json").write_bytes(answer.read())
         _generate(running.settings.cache, folder)
         python = _install(folder)
-        command = [python, Path(__file__).with_name("pay.py"), url, running.replay.seed_password]
+        command = [str(python), str(Path(__file__).with_name("pay.py")), url, running.replay.seed_password]
         sys.exit(subprocess.run(command, check=False).returncode)
 
 
