@@ -2,8 +2,11 @@
 
 import math
 from collections import OrderedDict
+from time import monotonic
 
 import msgspec
+
+from gateway.problems import Problem
 
 KEYS_MAX = 20_000  # of a class: bounds memory
 LOOKED_AT = 2  # old keys per new one: a table that is full of what may go is soon empty
@@ -118,3 +121,14 @@ class RateLimits:
         if found is None:
             found = self._cells[kind] = Cells()
         return found
+
+
+def take(limits: RateLimits, kind: str, key: str) -> None:
+    """Take one request of `key` off the class `kind` now. Raises the problem `rate_limited`."""
+    refuse_early(limits.spend(kind, key, monotonic()))
+
+
+def refuse_early(spent: Spent) -> None:
+    """Raises the problem `rate_limited` for a request that came too early."""
+    if spent.retry_after_s:
+        raise Problem("rate_limited", retry_after_s=spent.retry_after_s, headers=spent.headers())

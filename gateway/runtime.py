@@ -31,6 +31,7 @@ from gateway.identity.confirmation_sender import ConfirmationSender
 from gateway.identity.confirmations import ConfirmationAsked, ConfirmationRules
 from gateway.identity.login_tries import LoginTries
 from gateway.identity.passwords import Passwords
+from gateway.identity.session_uses import SessionUses
 from gateway.identity.tokens import AccessTokens
 from gateway.log_lines import LogLine, LogLines
 from gateway.metrics import InboxMetrics, LookalikeMetrics, OutboxMetrics, ProcessorMetrics, RequestMetrics
@@ -53,7 +54,8 @@ log = get_logger()
 class Runtime:
     """What a running gateway is made of. `ready`: each awaitable raises, or says False, while it is not ready.
 
-    `key` makes keyed hashes. `metrics` is this app's registry: whoever measures adds to it.
+    `key` makes keyed hashes. `metrics` is this app's registry: whoever measures adds to it. `seeded_ids`: of the
+    demo's own accounts, in the local profile.
     """
 
     settings: GatewaySettings
@@ -70,6 +72,7 @@ class Runtime:
     confirmation_rules: ConfirmationRules
     confirmation_sender: ConfirmationSender
     login_tries: LoginTries
+    session_uses: SessionUses
     key: bytes
     metrics: CollectorRegistry
     request_metrics: RequestMetrics
@@ -81,6 +84,7 @@ class Runtime:
     log_lines: LogLines = field(default_factory=LogLines)
     ready: list[Callable[[], Awaitable[bool]]] = field(default_factory=list)
     running: set[asyncio.Task[Any]] = field(default_factory=set)
+    seeded_ids: set[str] = field(default_factory=set)
 
     async def vault_answers(self) -> bool:
         """Whether the vault answers. Raises `VaultAway`."""
@@ -167,6 +171,7 @@ def _wired(
             books, rules, _if_secret(channels.mailer), _if_secret(channels.texter)
         ),
         login_tries=LoginTries(books),
+        session_uses=SessionUses(books),
         metrics=registry,
         request_metrics=RequestMetrics(registry),
         processor_metrics=ProcessorMetrics(registry),

@@ -107,12 +107,12 @@ ERASED_VALUES: dict[str, str | None] = {  # what erasure leaves of a person
 }
 
 
-def one_failure_more(table: Table) -> dict[str, Any]:
-    """The values of an UPDATE that counts a wrong password; the last one allowed locks until `lock_until`."""
+def one_failure_more(table: Table, lock_until: Any) -> dict[str, Any]:
+    """The values of an UPDATE that counts a wrong password or code; the last one allowed locks `lock_until`."""
     is_last = table.c.failures + 1 >= FAILURES_MAX
     return {
         "failures": case((is_last, 0), else_=table.c.failures + 1),
-        "locked_until": case((is_last, bindparam("lock_until")), else_=table.c.locked_until),
+        "locked_until": case((is_last, lock_until), else_=table.c.locked_until),
     }
 
 
@@ -184,7 +184,9 @@ _confirm_phone = Statement(
 )
 _tries = Statement(select(_columns.failures, _columns.locked_until).where(_columns.id == bindparam("account_id")))
 _count_failure = Statement(
-    update(accounts).where(_columns.id == bindparam("of_account_id")).values(one_failure_more(accounts))
+    update(accounts)
+    .where(_columns.id == bindparam("of_account_id"))
+    .values(one_failure_more(accounts, bindparam("lock_until")))
 )
 _forget_failures = Statement(
     update(accounts)

@@ -43,7 +43,9 @@ _columns = known_callers.c
 _this = _columns.hash == bindparam("of_hash")
 _of_account = _columns.account_id == bindparam("of_account_id")
 _select = Statement(select(known_callers).where(_this, _columns.expires_at > bindparam("now")))
-_count_failure = Statement(update(known_callers).where(_this).values(one_failure_more(known_callers)))
+_count_failure = Statement(
+    update(known_callers).where(_this).values(one_failure_more(known_callers, bindparam("lock_until")))
+)
 _admit = Statement(
     update(known_callers)
     .where(_this)

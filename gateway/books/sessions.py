@@ -1,14 +1,20 @@
-"""Sessions: one login each, with the refresh tokens that keep it alive, of which only the newest is good."""
+"""Sessions: one login each, with the refresh tokens that keep it alive, of which only the newest is good.
+
+Staff's end once they idle: nobody else finds them open (PCI DSS 8.2.8, docs/decisions/0044).
+"""
 
 from typing import Literal
 
 import msgspec
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     ForeignKeyConstraint,
     Index,
     bindparam,
+    func,
     insert,
+    literal_column,
     select,
     update,
 )
@@ -17,19 +23,23 @@ from gateway.books.accounts import accounts
 from gateway.books.merchant_people import MerchantRole, merchant_people
 from gateway.books.sql import Statement
 from gateway.books.tables import Micros, struct_of, table_of
-from gateway.roles import Role
-from schemas.times import now_micros
+from gateway.policy import MINUTE_US
+from gateway.roles import STAFF, Role
+from schemas.times import now_micros, steady_micros
 
 SessionKind = Literal["login", "browser", "app"]
 
+IDLE_MAX_US = 15 * MINUTE_US  # PCI DSS 8.2.8
+NOTED_US = MINUTE_US  # between two notes that a session is used
+
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `sessions`. Times in microseconds UTC, by the wall clock.
+    """A row of `sessions`. Times in microseconds UTC, by the wall clock, `last_used_at` by the steady one.
 
     `kind`: a login by `POST /v1/login`, one in a browser on our own pages, or an app's, which began in the browser
     session `parent_id` and ends with it. `client_id`: the OAuth client, empty for `POST /v1/login`. `scopes`: what
     the client was granted, separated by spaces; empty: all of the account's. `device`: a word for people, as
-    "Firefox on Linux". `second_factor_at`: when one was proved. `last_used_at` may be minutes old.
+    "Firefox on Linux". `second_factor_at`: when one was proved. `last_used_at` may be `NOTED_US` old.
     """
 
     id: str
@@ -42,7 +52,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     device: str = ""
     parent_id: str | None = None
     second_factor_at: Micros | None = None
-    last_used_at: Micros
+    last_used_at: Micros = 0  # `start` writes it
 
 
 class RefreshTokenRow(msgspec.Struct, frozen=True):
@@ -77,6 +87,7 @@ class SessionGrant(msgspec.Struct, frozen=True, kw_only=True):
     client_id: str = ""
     scopes: str = ""
     second_factor_at: int | None = None
+    last_used_at: int = 0
     merchant_id: str | None = None
     merchant_role: MerchantRole | None = None
 
@@ -103,6 +114,7 @@ browser_session_tokens = table_of(
 Index("ix_browser_session_tokens_session_id", browser_session_tokens.c.session_id)
 
 _merchants = accounts.alias("merchants")
+_staff: list[ColumnElement[str]] = [literal_column(f"'{role}'") for role in sorted(STAFF)]
 _granted = Statement(
     select(
         accounts.c.id,
@@ -114,6 +126,7 @@ _granted = Statement(
         sessions.c.client_id,
         sessions.c.scopes,
         sessions.c.second_factor_at,
+        sessions.c.last_used_at,
         merchant_people.c.merchant_id,
         merchant_people.c.role.label("merchant_role"),
     )
@@ -127,10 +140,12 @@ _granted = Statement(
         accounts.c.disabled_at.is_(None),
         accounts.c.suspended_at.is_(None),
         _merchants.c.suspended_at.is_(None),
+        accounts.c.role.not_in(_staff) | (sessions.c.last_used_at > bindparam("idle_since")),
     )
 )
 _insert = Statement(insert(sessions))
 _insert_token = Statement(insert(refresh_tokens))
+_insert_browser_token = Statement(insert(browser_session_tokens))
 _spend_token = Statement(
     update(refresh_tokens)
     .where(refresh_tokens.c.hash == bindparam("of_hash"), refresh_tokens.c.used_at.is_(None))
@@ -151,21 +166,47 @@ _revoke_all = Statement(
     .where(sessions.c.account_id == bindparam("of_account_id"), sessions.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
 )
+_family = sessions.c.id.in_([bindparam("root_id"), bindparam("of_session_id")]) | (
+    sessions.c.parent_id == bindparam("root_id")
+)
+_root_of = Statement(
+    select(func.coalesce(sessions.c.parent_id, sessions.c.id)).where(sessions.c.id == bindparam("session_id"))
+)
+_end_others = Statement(
+    update(sessions)
+    .where(sessions.c.account_id == bindparam("of_account_id"), sessions.c.revoked_at.is_(None), ~_family)
+    .values(revoked_at=bindparam("now"))
+)
+_prove = Statement(
+    update(sessions)
+    .where(_family, sessions.c.revoked_at.is_(None))
+    .values(second_factor_at=bindparam("proved_at"))
+)
+_use = Statement(
+    update(sessions)
+    .where(sessions.c.id == bindparam("of_session_id"), sessions.c.last_used_at < bindparam("now"))
+    .values(last_used_at=bindparam("now"))
+)
 
 
 def granted(conn: Connection, session_id: str) -> SessionGrant | None:
     """Whose a session is and what it may do.
 
-    None where it was revoked, the account was erased or disabled, or the merchant it acts for suspended.
+    None where it was revoked, the account was erased or disabled, or the merchant it acts for suspended; of staff,
+    where nobody used it for `IDLE_MAX_US`.
     """
-    row = _granted(conn, session_id=session_id).first()
+    row = _granted(conn, session_id=session_id, idle_since=steady_micros() - IDLE_MAX_US).first()
     return struct_of(SessionGrant, row) if row else None
 
 
 def start(conn: Connection, session: SessionRow, token_hash: bytes, expires_at: int) -> None:
-    """Write a new session with its first refresh token, which is good until `expires_at` (steady clock)."""
-    _insert(conn, **msgspec.structs.asdict(session))
-    _insert_token(conn, hash=token_hash, session_id=session.id, expires_at=expires_at, used_at=None)
+    """Write a new session with its first refresh token, or the token of its browser.
+
+    It is good until `expires_at` (steady clock).
+    """
+    _insert(conn, **msgspec.structs.asdict(session) | {"last_used_at": steady_micros()})
+    insert_token = _insert_browser_token if session.kind == "browser" else _insert_token
+    insert_token(conn, hash=token_hash, session_id=session.id, expires_at=expires_at, used_at=None)
 
 
 def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, now: int) -> str | None:
@@ -194,3 +235,24 @@ def revoke(conn: Connection, session_id: str) -> None:
 def revoke_all(conn: Connection, account_id: str) -> None:
     """End every session of an account."""
     _revoke_all(conn, of_account_id=account_id, now=now_micros())
+
+
+def end_others(conn: Connection, account_id: str, session_id: str) -> None:
+    """End every session of an account but one, the browser session that it began in, and what else began there."""
+    named = _named_family(conn, session_id)
+    _end_others(conn, of_account_id=account_id, now=now_micros(), **named)
+
+
+def prove(conn: Connection, session_id: str, proved_at: int | None) -> None:
+    """A session, and those of the same browser session, proved a second factor then (wall clock); None: none."""
+    _prove(conn, proved_at=proved_at, **_named_family(conn, session_id))
+
+
+def use(conn: Connection, session_id: str, now: int) -> None:
+    """Note that a session is used at `now` (steady clock)."""
+    _use(conn, of_session_id=session_id, now=now)
+
+
+def _named_family(conn: Connection, session_id: str) -> dict[str, str]:
+    root_id = _root_of(conn, session_id=session_id).scalar() or session_id
+    return {"root_id": root_id, "of_session_id": session_id}

@@ -8,7 +8,17 @@ decision of theirs (of a review, a task) stays with the decision. `docs/operator
 import msgspec
 from sqlalchemy import Connection
 
-from gateway.books import accounts, cards, confirmations, idempotency, known_callers, payments, refunds, sessions
+from gateway.books import (
+    accounts,
+    cards,
+    confirmations,
+    idempotency,
+    known_callers,
+    payments,
+    refunds,
+    second_factors,
+    sessions,
+)
 from gateway.books.accounts import Account
 from gateway.books.engine import overwrite
 from gateway.books.outbox import add_event
@@ -70,6 +80,7 @@ def _erase(conn: Connection, account: Account) -> None:
     sessions.revoke_all(conn, account.id)
     known_callers.forget_all(conn, account.id)
     confirmations.forget_all(conn, account.id)
+    second_factors.forget(conn, account.id)
     accounts.erase(conn, account.id, now)
     add_event(
         conn,

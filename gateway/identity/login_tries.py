@@ -1,20 +1,24 @@
-"""Who logs in, as the account knows them, and how many wrong passwords they have left (docs/decisions/0038).
+"""Who logs in, as the account knows them, and how many wrong passwords and codes they have left.
 
 A caller is known by the cookie of a device or by the network of their address, and then has ten tries of their
-own. All others share the ten of the account: guessing at it locks nobody out whom it knows (PCI DSS 8.3.4).
+own. All others share the ten of the account: guessing at it locks nobody out whom it knows (PCI DSS 8.3.4,
+docs/decisions/0038). Wrong codes of a second factor count with a known device; those of all others have a count of
+their own (docs/decisions/0044).
 """
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Literal, assert_never
 
 import msgspec
 from sqlalchemy import Connection
 
-from gateway.books import accounts, known_callers
+from gateway.books import accounts, audit, known_callers, second_factors
 from gateway.books.accounts import FAILURES_MAX, Account, Tries
+from gateway.books.audit import Act
 from gateway.books.engine import Books
 from gateway.books.known_callers import KEPT_US, KnownCaller
+from gateway.books.second_factors import SecondFactorRow
 from gateway.keyed_hashes import keyed_hash
 from gateway.policy import SECOND_US
 from schemas.times import steady_micros
@@ -23,24 +27,63 @@ COOKIE = "sluice_device"
 COOKIE_AGE_S = KEPT_US["device"] // SECOND_US
 
 
+class KnownTries(msgspec.Struct, frozen=True):
+    """The tries of a known caller."""
+
+    account_id: str
+    hash: bytes
+
+
+class StrangersTries(msgspec.Struct, frozen=True):
+    """The wrong passwords of all whom an account does not know; empty where there is no account."""
+
+    account_id: str
+
+
+class CodeTries(msgspec.Struct, frozen=True):
+    """The wrong codes of all who come without a known device; empty where there is no account."""
+
+    account_id: str
+
+
+Counted = KnownTries | StrangersTries | CodeTries
+WrongKind = Literal["password", "code"]
+
+
 class LoginCaller(msgspec.Struct, frozen=True):
-    """Who asks to log in. `account`: None where there is none; `known`: by what it knows the caller."""
+    """Who asks to log in. `account`: None where there is none; `known`: by what it knows the caller.
+
+    `second_factor`: the one that the account logs in with.
+    """
 
     account: Account | None
     known: KnownCaller | None = None
+    second_factor: SecondFactorRow | None = None
 
-    def cell(self) -> str | bytes:
-        """By what their tries are counted."""
-        if self.known:
-            return self.known.hash
+    def account_id(self) -> str:
+        """The account's id; empty where there is none."""
         return self.account.id if self.account else ""
+
+    def counted_by(self) -> Counted:
+        """By what their wrong passwords are counted."""
+        return KnownTries(self.account_id(), self.known.hash) if self.known else StrangersTries(self.account_id())
+
+    def codes_counted_by(self) -> Counted:
+        """By what their wrong codes are counted."""
+        if self.known and self.known.kind == "device":
+            return KnownTries(self.account_id(), self.known.hash)
+        return CodeTries(self.account_id())
 
 
 class Whence(msgspec.Struct, frozen=True):
-    """Where a login comes from: the value of the device's cookie (empty: none), and the network of its address."""
+    """Where a login comes from: the value of the device's cookie (empty: none), and the network of its address.
+
+    `device_label`: as `sessions` shows it.
+    """
 
     device: str
     network: str
+    device_label: str = ""
 
 
 def find_caller(conn: Connection, key: bytes, email_key: str, whence: Whence) -> LoginCaller:
@@ -48,10 +91,20 @@ def find_caller(conn: Connection, key: bytes, email_key: str, whence: Whence) ->
 
     Where there is no account as much is looked up as where there is one.
     """
-    account, now = accounts.by_email(conn, email_key), steady_micros()
+    return _caller(conn, key, accounts.by_email(conn, email_key), whence)
+
+
+def caller_of(conn: Connection, key: bytes, account_id: str, whence: Whence) -> LoginCaller:
+    """The caller who says to be the owner of an account."""
+    return _caller(conn, key, accounts.by_id(conn, account_id), whence)
+
+
+def _caller(conn: Connection, key: bytes, account: Account | None, whence: Whence) -> LoginCaller:
+    now = steady_micros()
     by_device = known_callers.by_hash(conn, device_hash(key, account, whence.device), now)
     by_address = known_callers.by_hash(conn, address_hash(key, account, whence.network), now)
-    return LoginCaller(account, by_device or by_address)
+    second_factor = second_factors.active(conn, account.id if account else "")
+    return LoginCaller(account, by_device or by_address, second_factor)
 
 
 def device_hash(key: bytes, account: Account | None, value: str) -> bytes:
@@ -101,47 +154,59 @@ class LoginTries:
 
     def __init__(self, books: Books) -> None:
         self._books = books
-        self._underway: dict[str | bytes, set[asyncio.Future[None]]] = {}
+        self._underway: dict[Counted, set[asyncio.Future[None]]] = {}
 
-    async def of(self, caller: LoginCaller) -> Tries:
-        """The tries of a caller, with every wrong one before this moment."""
-        underway = set(self._underway.get(caller.cell(), ()))
-        found = await self._books.read(_tries, caller, steady_micros())
+    async def of(self, by: Counted) -> Tries:
+        """The tries so far, with every wrong one before this moment."""
+        underway = set(self._underway.get(by, ()))
+        found = await self._books.read(_tries, by)
         if underway and found.failures + len(underway) >= FAILURES_MAX:
-            await self.counted(caller)  # one that has just been counted stands on both sides
-            return await self._books.read(_tries, caller, steady_micros())
+            await self.counted(by)  # one that has just been counted stands on both sides
+            return await self._books.read(_tries, by)
         return Tries(found.failures + len(underway), found.locked_until)
 
-    async def counted(self, caller: LoginCaller) -> None:
+    async def counted(self, by: Counted) -> None:
         """Return once the books have every wrong one before this moment: a right one must not overtake them."""
-        if underway := set(self._underway.get(caller.cell(), ())):
+        if underway := set(self._underway.get(by, ())):
             await asyncio.wait(underway)
 
-    def count(self, caller: LoginCaller) -> Coroutine[Any, Any, None]:
-        """Count a wrong password at once; what is returned writes it to the books, and has to be run."""
-        counted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._underway.setdefault(caller.cell(), set()).add(counted)
-        return self._write(caller, counted)
+    def count(self, by: Counted, what: WrongKind) -> Coroutine[Any, Any, None]:
+        """Count a wrong one at once; what is returned writes it to the books, and has to be run."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._underway.setdefault(by, set()).add(written)
+        return self._write(by, what, written)
 
-    async def _write(self, caller: LoginCaller, counted: "asyncio.Future[None]") -> None:
+    async def _write(self, by: Counted, what: WrongKind, written: "asyncio.Future[None]") -> None:
         try:
-            await self._books.write(_count, caller, steady_micros())
+            await self._books.write(_count, by, what)
         finally:
-            counted.set_result(None)
-            underway = self._underway[caller.cell()]
-            underway.discard(counted)
+            written.set_result(None)
+            underway = self._underway[by]
+            underway.discard(written)
             if not underway:
-                del self._underway[caller.cell()]
+                del self._underway[by]
 
 
-def _tries(conn: Connection, caller: LoginCaller, now: int) -> Tries:
-    if caller.known:
-        return known_callers.tries(conn, caller.known.hash, now)
-    return accounts.tries(conn, caller.account.id if caller.account else "")
+def _tries(conn: Connection, by: Counted) -> Tries:
+    match by:
+        case KnownTries():
+            return known_callers.tries(conn, by.hash, steady_micros())
+        case StrangersTries():
+            return accounts.tries(conn, by.account_id)
+        case CodeTries():
+            return second_factors.tries(conn, by.account_id)
+        case _:
+            assert_never(by)
 
 
-def _count(conn: Connection, caller: LoginCaller, now: int) -> None:
-    if caller.known:
-        known_callers.count_failure(conn, caller.known.hash, now)
-    elif caller.account:
-        accounts.count_failure(conn, caller.account.id, now)
+def _count(conn: Connection, by: Counted, what: WrongKind) -> None:
+    audit.record(conn, Act("login_refused", "", by.account_id, {"wrong": what}))
+    match by:
+        case KnownTries():
+            known_callers.count_failure(conn, by.hash, steady_micros())
+        case StrangersTries():
+            accounts.count_failure(conn, by.account_id, steady_micros())
+        case CodeTries():
+            second_factors.count_failure(conn, by.account_id, steady_micros())
+        case _:
+            assert_never(by)

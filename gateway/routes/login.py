@@ -1,4 +1,4 @@
-"""Login with a password, the refresh tokens that follow it, and logout."""
+"""Login with a password and a second factor, the refresh tokens that follow it, and logout."""
 
 from secrets import token_urlsafe
 from typing import Literal
@@ -9,31 +9,29 @@ from sqlalchemy import Connection
 from werkzeug.http import dump_cookie
 
 from gateway.addresses import network_of
-from gateway.books import sessions
-from gateway.books.sessions import SessionGrant, SessionRow
+from gateway.books import audit, sessions
+from gateway.books.audit import Act
+from gateway.books.sessions import SessionGrant
 from gateway.free_text import Unstored
-from gateway.identity import contacts
-from gateway.identity.login_tries import COOKIE, COOKIE_AGE_S, LoginCaller, Whence, admit, find_caller, remember
+from gateway.identity.devices import device_label
+from gateway.identity.login_tries import COOKIE, COOKIE_AGE_S, Whence
+from gateway.identity.logins import log_in, scopes_now
 from gateway.identity.tokens import LIFETIME_S, hash_secret
 from gateway.problems import Problem
-from gateway.roles import scopes_of
 from gateway.runtime import Runtime
 from gateway.web.call import Call, Reply
-from gateway.web.endpoint import endpoint, spend
-from schemas.ids import new_id
-from schemas.times import now_micros, steady_micros
+from gateway.web.endpoint import endpoint
+from schemas.times import steady_micros
 
 blueprint = Blueprint("login", __name__)
 
-SESSION_US = 30 * 24 * 60 * 60 * 1_000_000
-
 
 class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """E-mail and password. `otp` can only be null or empty: no account has a second factor yet."""
+    """E-mail and password. `otp`: a code of the second factor, or a recovery code; null or empty: none."""
 
     email: Unstored
     password: Unstored
-    otp: Literal[""] | None = None
+    otp: Unstored | None = None
 
 
 class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +43,7 @@ class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TokenPair(msgspec.Struct, frozen=True, kw_only=True):
     """An access token for `expires_in` seconds, and the refresh token to get the next one with, once.
 
-    A session ends 30 days after its login.
+    A session ends 30 days after its login; of staff after 12 hours, and after 15 minutes without a request.
     """
 
     access_token: str
@@ -60,31 +58,22 @@ class TokenPair(msgspec.Struct, frozen=True, kw_only=True):
     limit="login",
     body=LoginRequest,
     answers={200: TokenPair},
-    codes=("invalid_credentials", "unavailable"),
+    codes=("invalid_credentials", "otp_required", "unavailable"),
 )
 async def login(call: Call[LoginRequest, None]) -> Reply:
     """Begin a session.
 
     An unknown address, a wrong password and a lock are the same 401, after the same work. Ten wrong passwords
     lock the account for 30 minutes for callers whom it does not know; who is known (by the cookie `sluice_device`,
-    which each login sets, or an address that logged in within 30 days) has ten tries of their own.
+    which each login sets, or an address that logged in within 30 days) has ten tries of their own. With a second
+    factor and the right password, no code or a wrong one is 401 `otp_required`; a right one opens a lock of the
+    password. Ten wrong codes lock the codes of callers without the cookie for 30 minutes, each time for twice as
+    long as the last; a recovery code is taken all the same.
     """
     runtime, body = call.runtime, call.body
-    email_key = contacts.email_key(body.email.strip())
-    whence = Whence(request.cookies.get(COOKIE, ""), network_of(call.ip))
-    caller = await runtime.books.read(find_caller, runtime.key, email_key, whence)
-    _spend(runtime, caller, email_key)
-    stored = caller.account.password_hash if caller.account else None
-    known, customer = caller.known is not None, caller.account is None or caller.account.role == "customer"
-    right = await runtime.passwords.verify(stored, body.password, known=known, customer=customer)
-    tries, now = await runtime.login_tries.of(caller), steady_micros()
-    if right and not tries.are_used_up(now):
-        await runtime.login_tries.counted(caller)
-        return await _begin(runtime, caller, whence.network)
-    if not right and not tries.are_locked(now) and caller.account:
-        # Not awaited: the wait for the disk would tell that the account exists.
-        runtime.go_on(runtime.login_tries.count(caller))
-    raise Problem("invalid_credentials")
+    begun = await log_in(runtime, body.email, body.password, (body.otp or "").strip(), whence_of(call.ip))
+    pair = _token_pair(runtime, begun.grant, begun.session_id, begun.token)
+    return Reply(200, pair, {"Set-Cookie": device_cookie(runtime, begun.device)})
 
 
 @blueprint.post("/v1/login/refresh")
@@ -104,61 +93,29 @@ async def refresh(call: Call[RefreshRequest, None]) -> Reply:
 @endpoint(scope="account", answers={204: None})
 async def logout(call: Call[None, None]) -> Reply:
     """End the session at once, with every token of it."""
-    await call.runtime.books.write(sessions.revoke, call.caller.session_id)
+    await call.runtime.books.write(_end, call.caller.actor_id, call.caller.session_id)
     return Reply(204)
 
 
-def _spend(runtime: Runtime, caller: LoginCaller, email_key: str) -> None:
-    """Take a login off its limits, before anything is hashed. A flood of strangers is not in a known one's way."""
-    if caller.known:
-        spend(runtime, "login_known", caller.known.hash.hex())
-        return
-    spend(runtime, "login_email", email_key)
-    spend(runtime, "strangers", "")
+def whence_of(ip: str) -> Whence:
+    """Where the request that is being answered comes from; `ip` is canonical."""
+    label = device_label(request.headers.get("User-Agent", ""))
+    return Whence(request.cookies.get(COOKIE, ""), network_of(ip), label)
 
 
-async def _begin(runtime: Runtime, caller: LoginCaller, network: str) -> Reply:
-    session_id, fresh, device = new_id("ses"), token_urlsafe(32), token_urlsafe(32)
-    whence = Whence(device, network)
-    account = caller.account
-    assert account is not None
-    if not await runtime.books.write(_start, runtime.key, caller, whence, session_id, hash_secret(fresh)):
-        raise Problem("invalid_credentials")
-    is_confirmed = account.email_confirmed_at is not None
-    grant = SessionGrant(
-        account_id=account.id,
-        role=account.role,
-        extra_scopes=account.extra_scopes,
-        limit_class=account.limit_class,
-        is_confirmed=is_confirmed,
-    )
-    cookie = _cookie(device, secure=runtime.settings.public_url.startswith("https:"))
-    return Reply(200, _token_pair(runtime, grant, session_id, fresh), {"Set-Cookie": cookie})
-
-
-def _start(
-    conn: Connection, key: bytes, caller: LoginCaller, whence: Whence, session_id: str, token_hash: bytes
-) -> bool:
-    """Begin the session, and know the device and the address from now on; False if the caller is locked out."""
-    steady, account = steady_micros(), caller.account
-    assert account is not None
-    if account.disabled_at is not None or not admit(conn, caller, steady):
-        return False
-    now = now_micros()
-    session = SessionRow(id=session_id, account_id=account.id, created_at=now, last_used_at=now)
-    sessions.start(conn, session, token_hash, steady + SESSION_US)
-    remember(conn, key, caller, whence, steady)
-    return True
-
-
-def _cookie(device: str, *, secure: bool) -> str:
+def device_cookie(runtime: Runtime, device: str) -> str:
     """It opens nothing without the password; no script reads it, and no other site's page sends it (RFC 6265)."""
+    secure = runtime.settings.public_url.startswith("https:")
     return dump_cookie(
         COOKIE, device, COOKIE_AGE_S, secure=secure, httponly=True, sync_expires=False, samesite="Strict"
     )
 
 
+def _end(conn: Connection, actor_id: str, session_id: str) -> None:
+    sessions.revoke(conn, session_id)
+    audit.record(conn, Act("logout", actor_id, session_id))
+
+
 def _token_pair(runtime: Runtime, grant: SessionGrant, session_id: str, refresh_token: str) -> TokenPair:
-    scopes = scopes_of(grant.role, grant.extra_scopes)
-    token = runtime.tokens.sign(grant.account_id, grant.role, scopes, session_id)
+    token = runtime.tokens.sign(grant.account_id, grant.role, scopes_now(grant, runtime.seeded_ids), session_id)
     return TokenPair(access_token=token, refresh_token=refresh_token)

@@ -10,9 +10,10 @@ from quart import Response, g
 from gateway.books import clients, sessions
 from gateway.books.idempotency import JSON, IdempotentAnswer, KeyedRequest
 from gateway.books.merchant_people import MerchantRole
+from gateway.identity.logins import scopes_granted, scopes_now
 from gateway.identity.tokens import Claims, NotAuthenticated
 from gateway.problems import CONTENT_TYPE, Problem
-from gateway.roles import STAFF, Role, scopes_of
+from gateway.roles import STAFF, Role
 from gateway.runtime import Runtime
 from schemas.times import steady_micros
 
@@ -28,14 +29,15 @@ class Caller(msgspec.Struct, frozen=True):
 
     The actor is a person's account, or a client: profile, sessions and second factor are theirs.
     `client_id`: the app of the session, empty after `POST /v1/login`. `merchant_role`: of one who acts for a
-    merchant. `second_factor`: the session proved one. `limit_class` empty: each route's own limit. `is_confirmed`:
-    the person's e-mail address, where there is one.
+    merchant. `second_factor`: the session proved one; `withheld`: the scopes that it will have once it did.
+    `limit_class` empty: each route's own limit. `is_confirmed`: the person's e-mail address, where there is one.
     """
 
     account_id: str
     actor_id: str
     role: Role | Literal["service", "nobody"]
     scopes: frozenset[str]
+    withheld: frozenset[str] = frozenset()
     session_id: str = ""
     client_id: str = ""
     merchant_role: MerchantRole | Literal[""] = ""
@@ -65,14 +67,15 @@ async def _account(runtime: Runtime, claims: Claims) -> Caller:
     grant = await runtime.books.read(sessions.granted, claims.sid)
     if grant is None or grant.account_id != claims.sub:
         raise NotAuthenticated("The session has ended.")
-    scopes = scopes_of(grant.role, grant.extra_scopes)
-    if grant.scopes:
-        scopes &= frozenset(grant.scopes.split())
+    if runtime.session_uses.is_due(claims.sid, grant.last_used_at):
+        runtime.go_on(runtime.session_uses.note(claims.sid))
+    scopes = scopes_now(grant, runtime.seeded_ids)
     return Caller(
         account_id=grant.merchant_id or grant.account_id,
         actor_id=grant.account_id,
         role=grant.role,
         scopes=scopes,
+        withheld=scopes_granted(grant) - scopes,
         session_id=claims.sid,
         client_id=grant.client_id,
         merchant_role=grant.merchant_role or ("owner" if grant.role == "merchant" else ""),

@@ -12,7 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 from gateway.addresses import canonical, network_of
 from gateway.identity.tokens import NotAuthenticated
 from gateway.problems import Code, Problem
-from gateway.rate_limits import Spent
+from gateway.rate_limits import refuse_early, take
 from gateway.refusals import FieldError, InvalidFields
 from gateway.roles import STAFF
 from gateway.runtime import Runtime, current_runtime
@@ -21,6 +21,7 @@ from gateway.web.idempotent import KeyRule, fingerprint, material, read_key
 from gateway.web.request_body import BodyDecoder, convert, parse
 
 OWN = "account"  # the scope of what an account does with itself, as confirming its address
+SECOND_FACTOR_FIRST = "Staff set a second factor first (POST /v1/me/totp), and log in with it."
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -133,30 +134,31 @@ async def _admit(rules: Rules, runtime: Runtime, network: str) -> Caller:
         return NOBODY
     token = bearer_token(request.headers.getlist("Authorization"))
     if not runtime.tokens.remembers(token):  # its signature would have to be checked, which costs the most
-        _refuse_if_spent(runtime.rate_limits.look("refused", network, monotonic()))
+        refuse_early(runtime.rate_limits.look("refused", network, monotonic()))
     try:
         caller = await identify(runtime, token)
     except NotAuthenticated:
         spend(runtime, "refused", network)
         raise
     spend(runtime, caller.limit_class or rules.limit, caller.actor_id)
+    _check_scope(rules, caller)
+    return caller
+
+
+def _check_scope(rules: Rules, caller: Caller) -> None:
+    """Raises the problems `forbidden`, and `not_confirmed` for what staff may do once that is made up for."""
+    if rules.scope in caller.withheld:
+        raise Problem("not_confirmed", SECOND_FACTOR_FIRST)
     if rules.scope not in caller.scopes:
         raise Problem("forbidden")
     if caller.role in STAFF and not caller.is_confirmed and rules.scope != OWN:
         raise Problem("not_confirmed")
-    return caller
 
 
 def spend(runtime: Runtime, limit: str | None, key: str) -> None:
     """Take one request of `key` off a limit (None: unlimited). Raises the problem `rate_limited`."""
-    if limit is None:
-        return
-    _refuse_if_spent(runtime.rate_limits.spend(limit, key, monotonic()))
-
-
-def _refuse_if_spent(spent: Spent) -> None:
-    if spent.retry_after_s:
-        raise Problem("rate_limited", retry_after_s=spent.retry_after_s, headers=spent.headers())
+    if limit is not None:
+        take(runtime.rate_limits, limit, key)
 
 
 async def _raw() -> bytes:

@@ -13,7 +13,9 @@ from gateway.books.idempotency import KeyReused, RequestRunning
 from gateway.books.operations import OperationOpen
 from gateway.identity.confirmations import CannotConfirm, ConfirmationInvalid, ConfirmationsSpent
 from gateway.identity.erasure import MayNotVanish
+from gateway.identity.logins import InvalidCredentials
 from gateway.identity.passwords import PasswordsBusy
+from gateway.identity.second_factors import OtpRequired, SecondFactorIsSet
 from gateway.identity.tokens import NotAuthenticated
 from gateway.payments.captures import AmountTooLarge, WrongState
 from gateway.payments.tokenizing import TooManyLookalikes
@@ -30,6 +32,7 @@ CODE_OF: dict[type[Refusal], Code] = {
     ConfirmationInvalid: "confirmation_invalid",
     ConfirmationsSpent: "rate_limited",
     EmailTaken: "email_taken",
+    InvalidCredentials: "invalid_credentials",
     InvalidFields: "invalid_request",
     KeyReused: "idempotency_key_reused",
     MayNotVanish: "wrong_state",
@@ -37,8 +40,10 @@ CODE_OF: dict[type[Refusal], Code] = {
     NotAllowed: "forbidden",
     NotAuthenticated: "unauthenticated",
     OperationOpen: "operation_in_progress",
+    OtpRequired: "otp_required",
     PasswordsBusy: "unavailable",
     RequestRunning: "request_in_progress",
+    SecondFactorIsSet: "wrong_state",
     TooManyLookalikes: "rate_limited",
     WrongState: "wrong_state",
 }

@@ -123,7 +123,7 @@ async def test_a_lock_is_as_much_work_for_the_right_password_as_for_a_wrong_one(
         assert (await person.log_in(ELSEWHERE, password)).status == 401
     assert written == []
     assert (await person.log_in(HOME)).status == 200
-    assert written == ["_start"]
+    assert written == ["_begin"]
 
 
 async def test_fifty_wrong_passwords_at_once_count_fifty(person: Person) -> None:
