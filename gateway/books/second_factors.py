@@ -178,6 +178,12 @@ def unused_codes(conn: Connection, account_id: str) -> int:
     return int(_count_unused(conn, of_account_id=account_id).scalar())
 
 
+def state(conn: Connection, account_id: str) -> tuple[bool, int]:
+    """Whether an account has a second factor, and how many recovery codes are left of it."""
+    is_set = active(conn, account_id) is not None
+    return is_set, unused_codes(conn, account_id) if is_set else 0
+
+
 def forget(conn: Connection, account_id: str) -> bool:
     """An account has no second factor any more; False where it had none."""
     _forget_codes(conn, of_account_id=account_id)

@@ -95,7 +95,14 @@ class SessionGrant(msgspec.Struct, frozen=True, kw_only=True):
 sessions = table_of(
     "sessions", SessionRow, ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_sessions_account")
 )
-Index("ix_sessions_account_id", sessions.c.account_id)
+_is_living = sessions.c.revoked_at.is_(None)
+Index(
+    "ix_sessions_living",
+    sessions.c.account_id,
+    sessions.c.id,
+    sqlite_where=_is_living,
+    postgresql_where=_is_living,
+)
 Index("ix_sessions_parent_id", sessions.c.parent_id)
 refresh_tokens = table_of(
     "refresh_tokens",
@@ -166,15 +173,12 @@ _revoke_all = Statement(
     .where(sessions.c.account_id == bindparam("of_account_id"), sessions.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
 )
-_family = sessions.c.id.in_([bindparam("root_id"), bindparam("of_session_id")]) | (
-    sessions.c.parent_id == bindparam("root_id")
-)
-_root_of = Statement(
-    select(func.coalesce(sessions.c.parent_id, sessions.c.id)).where(sessions.c.id == bindparam("session_id"))
-)
-_end_others = Statement(
+_root = func.coalesce(sessions.c.parent_id, sessions.c.id)
+_family = (sessions.c.id == bindparam("root_id")) | (sessions.c.parent_id == bindparam("root_id"))
+_root_of = Statement(select(_root).where(sessions.c.id == bindparam("session_id")))
+_revoke_others = Statement(
     update(sessions)
-    .where(sessions.c.account_id == bindparam("of_account_id"), sessions.c.revoked_at.is_(None), ~_family)
+    .where(sessions.c.account_id == bindparam("of_account_id"), _is_living, _root != bindparam("root_id"))
     .values(revoked_at=bindparam("now"))
 )
 _prove = Statement(
@@ -237,22 +241,17 @@ def revoke_all(conn: Connection, account_id: str) -> None:
     _revoke_all(conn, of_account_id=account_id, now=now_micros())
 
 
-def end_others(conn: Connection, account_id: str, session_id: str) -> None:
+def revoke_others(conn: Connection, account_id: str, session_id: str) -> None:
     """End every session of an account but one, the browser session that it began in, and what else began there."""
-    named = _named_family(conn, session_id)
-    _end_others(conn, of_account_id=account_id, now=now_micros(), **named)
+    root_id = _root_of(conn, session_id=session_id).scalar()
+    _revoke_others(conn, of_account_id=account_id, now=now_micros(), root_id=root_id)
 
 
 def prove(conn: Connection, session_id: str, proved_at: int | None) -> None:
     """A session, and those of the same browser session, proved a second factor then (wall clock); None: none."""
-    _prove(conn, proved_at=proved_at, **_named_family(conn, session_id))
+    _prove(conn, proved_at=proved_at, root_id=_root_of(conn, session_id=session_id).scalar())
 
 
 def use(conn: Connection, session_id: str, now: int) -> None:
     """Note that a session is used at `now` (steady clock)."""
     _use(conn, of_session_id=session_id, now=now)
-
-
-def _named_family(conn: Connection, session_id: str) -> dict[str, str]:
-    root_id = _root_of(conn, session_id=session_id).scalar() or session_id
-    return {"root_id": root_id, "of_session_id": session_id}

@@ -15,6 +15,7 @@ NotificationKind = Literal["transaction_completed", "refund"]
 PersonalChannel = Literal["email", "sms"]
 _kinds_alone = msgspec.Meta(extra_json_schema={"propertyNames": {"enum": list(get_args(NotificationKind))}})
 _each_once = msgspec.Meta(extra_json_schema={"uniqueItems": True})
+Missing = Literal["email", "second_factor"]
 Preferences = Annotated[dict[NotificationKind, Annotated[list[PersonalChannel], _each_once]], _kinds_alone]
 
 CUSTOMER_PREFERENCES = '{"transaction_completed":["email"]}'  # everyone else starts with nothing
@@ -24,10 +25,20 @@ _quiet_hours = msgspec.json.Decoder(QuietHours)
 _origins = msgspec.json.Decoder(list[str])
 
 
+class SecondFactorState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether there is a second factor, whether the account needs one, and whether this session proved it."""
+
+    is_set: bool
+    is_required: bool
+    is_proved: bool
+    recovery_codes_left: int
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """An account; `id` is what payments call `customer` or `merchant`. `return_origins`: see `NewMerchant`.
 
-    `new_email` takes the place of `email` once it is confirmed.
+    `new_email` takes the place of `email` once it is confirmed. To its owner alone: `second_factor`, and what of
+    staff is `missing` before they may do more than this (403 `not_confirmed`).
     """
 
     id: str
@@ -45,6 +56,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     return_origins: list[str]
     created_at: datetime
     updated_at: datetime
+    second_factor: SecondFactorState | None = None
+    missing: list[Missing] = []
 
 
 class NotificationPreferences(msgspec.Struct, frozen=True, kw_only=True):

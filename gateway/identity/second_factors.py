@@ -91,7 +91,7 @@ def confirm(conn: Connection, key: bytes, account_id: str, session_id: str, otp:
     if step is None or not second_factors.confirm(conn, row, step, now_micros()):
         raise OtpRequired
     sessions.prove(conn, session_id, now_micros())
-    sessions.end_others(conn, account_id, session_id)
+    sessions.revoke_others(conn, account_id, session_id)
     audit.record(conn, Act("second_factor_set", account_id, account_id))
 
 
@@ -103,7 +103,7 @@ def remove(conn: Connection, account_id: str, session_id: str) -> None:
     if not second_factors.forget(conn, account_id):
         raise SecondFactorIsSet("There is no second factor.")
     sessions.prove(conn, session_id, None)
-    sessions.end_others(conn, account_id, session_id)
+    sessions.revoke_others(conn, account_id, session_id)
     audit.record(conn, Act("second_factor_removed", account_id, account_id))
 
 

@@ -17,6 +17,8 @@ from gateway.routes import (
     payments,
     refunds,
     reviews,
+    second_factor,
+    sessions,
     tasks,
 )
 
@@ -24,6 +26,8 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     accounts.blueprint,
     login.blueprint,
     me.blueprint,
+    second_factor.blueprint,
+    sessions.blueprint,
     confirmations.blueprint,
     cards.blueprint,
     payments.blueprint,

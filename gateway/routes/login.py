@@ -4,23 +4,20 @@ from secrets import token_urlsafe
 from typing import Literal
 
 import msgspec
-from quart import Blueprint, request
+from quart import Blueprint
 from sqlalchemy import Connection
-from werkzeug.http import dump_cookie
 
-from gateway.addresses import network_of
 from gateway.books import audit, sessions
 from gateway.books.audit import Act
 from gateway.books.sessions import SessionGrant
 from gateway.free_text import Unstored
-from gateway.identity.devices import device_label
-from gateway.identity.login_tries import COOKIE, COOKIE_AGE_S, Whence
 from gateway.identity.logins import log_in, scopes_now
 from gateway.identity.tokens import LIFETIME_S, hash_secret
 from gateway.problems import Problem
 from gateway.runtime import Runtime
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
+from gateway.web.known_device import device_cookie, whence_of
 from schemas.times import steady_micros
 
 blueprint = Blueprint("login", __name__)
@@ -95,20 +92,6 @@ async def logout(call: Call[None, None]) -> Reply:
     """End the session at once, with every token of it."""
     await call.runtime.books.write(_end, call.caller.actor_id, call.caller.session_id)
     return Reply(204)
-
-
-def whence_of(ip: str) -> Whence:
-    """Where the request that is being answered comes from; `ip` is canonical."""
-    label = device_label(request.headers.get("User-Agent", ""))
-    return Whence(request.cookies.get(COOKIE, ""), network_of(ip), label)
-
-
-def device_cookie(runtime: Runtime, device: str) -> str:
-    """It opens nothing without the password; no script reads it, and no other site's page sends it (RFC 6265)."""
-    secure = runtime.settings.public_url.startswith("https:")
-    return dump_cookie(
-        COOKIE, device, COOKIE_AGE_S, secure=secure, httponly=True, sync_expires=False, samesite="Strict"
-    )
 
 
 def _end(conn: Connection, actor_id: str, session_id: str) -> None:

@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 from quart import Blueprint
 from sqlalchemy import Connection
 
-from gateway.books import accounts, cards
+from gateway.books import accounts, cards, second_factors
 from gateway.books.accounts import Account, AccountGone
 from gateway.books.confirmations import ConfirmedChannel
 from gateway.free_text import CodeText, ContactText
@@ -16,12 +16,15 @@ from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.contacts import invalid_field
 from gateway.identity.erasure import Erased, check_may_vanish, erase_some
 from gateway.identity.profiles import (
+    Missing,
     NotificationPreferences,
     Preferences,
     Profile,
+    SecondFactorState,
     notification_preferences,
     profile,
 )
+from gateway.roles import STAFF
 from gateway.routes.accounts import log_held_back
 from gateway.runtime import Runtime
 from gateway.web.call import Call, Reply
@@ -59,7 +62,7 @@ class NotificationPreferencesUpdate(msgspec.Struct, frozen=True, forbid_unknown_
 @endpoint(scope="account", answers={200: Profile})
 async def read_me(call: Call[None, None]) -> Reply:
     """Show one's own account."""
-    return Reply(200, profile(await _account(call)))
+    return Reply(200, await _profile(call, await _account(call)))
 
 
 @blueprint.patch("/v1/me")
@@ -80,7 +83,7 @@ async def change_me(call: Call[ProfileUpdate, None]) -> Reply:
         changes["phone"] = None if body.phone is None else contacts.phone(body.phone)
     if changes.get("new_email") or changes.get("phone"):
         spend(call.runtime, "confirmations", call.caller.actor_id)
-    return Reply(200, profile(await _changed(call, changes)))
+    return Reply(200, await _profile(call, await _changed(call, changes)))
 
 
 @blueprint.get("/v1/me/notifications")
@@ -130,6 +133,25 @@ async def _account(call: Call[Any, None]) -> Account:
     if found is None:  # erased since the caller was identified
         raise AccountGone
     return found
+
+
+async def _profile(call: Call[Any, None], account: Account) -> Profile:
+    is_set, codes_left = await call.runtime.books.read(second_factors.state, account.id)
+    is_required = account.role in STAFF and account.id not in call.runtime.seeded_ids
+    wanting: dict[Missing, bool] = {
+        "email": account.role in STAFF and account.email_confirmed_at is None,
+        "second_factor": is_required and not call.caller.second_factor,
+    }
+    return msgspec.structs.replace(
+        profile(account),
+        second_factor=SecondFactorState(
+            is_set=is_set,
+            is_required=is_required,
+            is_proved=call.caller.second_factor,
+            recovery_codes_left=codes_left,
+        ),
+        missing=[name for name, is_missing in wanting.items() if is_missing],
+    )
 
 
 async def _changed(call: Call[Any, None], changes: dict[str, str | None]) -> Account:

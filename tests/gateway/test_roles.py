@@ -68,7 +68,7 @@ async def test_every_route_lets_in_exactly_the_roles_with_its_scope(gateway: Gat
 async def _status(gateway: Gateway, path: str, method: str, token: str | None) -> int:
     if token in ROLES and (method, path) in LAST:
         token = await _spare(gateway, token)
-    for name in ("card", "payment", "review", "account", "task"):
+    for name in ("card", "payment", "review", "account", "task", "session"):
         path = path.replace(f"<{name}>", f"{name}_none")
     body: Any = b"{" if method in ("POST", "PUT", "PATCH") else None  # refused after the door, before the handler
     return (await gateway.ask(method, path, body, token, idempotency_key="k")).status

@@ -1,4 +1,4 @@
-"""Second factors and their recovery codes."""
+"""Second factors and their recovery codes; an index of the sessions that an account is shown."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -33,9 +33,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("hash", name="pk_recovery_codes"),
     )
     op.create_index("ix_recovery_codes_account_id", "recovery_codes", ["account_id"])
+    is_living = sa.text("revoked_at IS NULL")
+    op.create_index(
+        "ix_sessions_living",
+        "sessions",
+        ["account_id", "id"],
+        sqlite_where=is_living,
+        postgresql_where=is_living,
+    )
+    op.drop_index("ix_sessions_account_id", "sessions")
 
 
 def downgrade() -> None:
     """Undo it: staff log in with their password alone."""
+    op.create_index("ix_sessions_account_id", "sessions", ["account_id"])
+    op.drop_index("ix_sessions_living", "sessions")
     op.drop_table("recovery_codes")
     op.drop_table("second_factors")

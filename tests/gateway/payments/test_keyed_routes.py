@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Connection
 
 from benchmarks.machine.death import Died, until_death
+from gateway.books import second_factors
 from gateway.books.idempotency import (
     Claimed,
     IdempotentAnswer,
@@ -26,6 +27,8 @@ from gateway.books.idempotency import (
 )
 from gateway.books.reviews import select_review
 from gateway.books.tasks import TaskRow, open_task
+from gateway.identity.second_factors import new_second_factor, set_up
+from gateway.identity.totp import STEP_US, code_at
 from gateway.payments.commit import Committed
 from gateway.payments.lifecycle import execute
 from gateway.payments.reviews import Decision, begin_decision
@@ -37,7 +40,7 @@ from schemas.times import now_micros
 from tests.gateway.payments.conftest import Shop
 
 # POSTs of a logged-in caller that take no key: what ends a session, and what answers a secret (`api.md`).
-KEYLESS = {"login.logout"}
+KEYLESS = {"login.logout", "second_factor.set_up_second_factor"}
 NUMBERS = count()
 TRIES = 6  # of a client that comes back; recovery asks processors in between
 
@@ -158,6 +161,18 @@ async def a_confirmation(shop: Shop) -> Asked:
     return Asked("customer", {"channel": "sms"}, asked_for)
 
 
+async def a_second_factor(shop: Shop) -> Asked:
+    runtime, account_id = shop.gateway.runtime, await shop.account("customer")
+    new = new_second_factor()
+    await runtime.books.write(second_factors.forget, account_id)
+    await runtime.books.write(set_up, runtime.key, account_id, new)
+    code = code_at(new.secret, now_micros() // STEP_US)
+    confirmed = (
+        f"SELECT count(*) FROM second_factors WHERE account_id = '{account_id}' AND confirmed_at IS NOT NULL"
+    )
+    return Asked("customer", {"otp": code}, confirmed)
+
+
 KEYED: dict[str, Prepare] = {
     "cards.create_card": a_card,
     "confirmations.confirm_phone": a_confirmed_phone,
@@ -169,6 +184,7 @@ KEYED: dict[str, Prepare] = {
     "refunds.refund_payment": a_refund,
     "labels.create_label": a_label,
     "reviews.decide_review": a_decision,
+    "second_factor.confirm_second_factor": a_second_factor,
     "tasks.resolve_task": a_resolution,
 }
 

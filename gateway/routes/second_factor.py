@@ -1,0 +1,105 @@
+"""One's own second factor: setting it up, confirming it with a first code, removing it with one."""
+
+import msgspec
+from quart import Blueprint
+
+from gateway.free_text import Unstored
+from gateway.identity import second_factors, totp
+from gateway.identity.login_tries import Whence, caller_of
+from gateway.identity.logins import InvalidCredentials, check_own_password, check_second_factor
+from gateway.identity.second_factors import new_second_factor
+from gateway.policy import MINUTE_US
+from gateway.web.call import Call, Reply
+from gateway.web.endpoint import endpoint
+from gateway.web.idempotent import answered_before, write_once
+from gateway.web.known_device import whence_of
+from schemas.ids import earliest_id
+from schemas.times import steady_micros
+
+blueprint = Blueprint("second_factor", __name__)
+
+FRESH_US = 10 * MINUTE_US
+LOGIN_TOO_OLD = "Give your password along: this login is more than ten minutes old, or an app's."
+
+
+class SecondFactorRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`password`: needed ten minutes after the login, and of an app always."""
+
+    password: Unstored | None = None
+
+
+class SecondFactorSetup(msgspec.Struct, frozen=True):
+    """`secret` in Base32, for an authenticator app; `uri`: the same, for a QR code. Nothing is shown again.
+
+    `recovery_codes`: each takes the place of a code, once.
+    """
+
+    secret: str
+    uri: str
+    recovery_codes: list[str]
+
+
+class OtpRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A code of the authenticator app, or where one is removed a recovery code."""
+
+    otp: Unstored
+
+
+@blueprint.post("/v1/me/totp")
+@endpoint(
+    scope="account",
+    body=SecondFactorRequest,
+    answers={200: SecondFactorSetup},
+    codes=("invalid_credentials", "rate_limited", "unavailable", "wrong_state"),
+)
+async def set_up_second_factor(call: Call[SecondFactorRequest, None]) -> Reply:
+    """Begin to set up a second factor (TOTP). It counts once its first code was confirmed; a former try is void.
+
+    Where there is one already it is a 409: remove that one first.
+    """
+    runtime, account_id = call.runtime, call.caller.actor_id
+    if call.body.password:
+        await check_own_password(runtime, account_id, call.body.password, whence_of(call.ip))
+    elif not _is_fresh(call):
+        raise InvalidCredentials(LOGIN_TOO_OLD)
+    new = new_second_factor()
+    email = await runtime.books.write(second_factors.set_up, runtime.key, account_id, new)
+    setup = SecondFactorSetup(totp.readable(new.secret), totp.uri(new.secret, email), new.recovery_codes)
+    return Reply(200, setup)
+
+
+@blueprint.post("/v1/me/totp/confirm")
+@endpoint(
+    scope="account",
+    body=OtpRequest,
+    answers={204: None},
+    codes=("otp_required", "wrong_state"),
+    idempotency="accepted",
+)
+async def confirm_second_factor(call: Call[OtpRequest, None]) -> Reply:
+    """Confirm the second factor with a first code. It counts from now on, and every other session ends."""
+    if earlier := await answered_before(call):
+        return earlier
+    caller, otp = call.caller, call.body.otp.strip()
+    return await write_once(
+        call, 204, second_factors.confirm, call.runtime.key, caller.actor_id, caller.session_id, otp
+    )
+
+
+@blueprint.delete("/v1/me/totp")
+@endpoint(
+    scope="account", body=OtpRequest, answers={204: None}, codes=("otp_required", "rate_limited", "wrong_state")
+)
+async def remove_second_factor(call: Call[OtpRequest, None]) -> Reply:
+    """Remove the second factor, with a code of it, and end every other session. Staff need a new one at once."""
+    runtime, caller = call.runtime, call.caller
+    owner = await runtime.books.read(caller_of, runtime.key, caller.actor_id, Whence("", ""))
+    await check_second_factor(runtime, owner, call.body.otp.strip())
+    await runtime.books.write(second_factors.remove, caller.actor_id, caller.session_id)
+    return Reply(204)
+
+
+def _is_fresh(call: Call[SecondFactorRequest, None]) -> bool:
+    """Whether the login is recent (OWASP ASVS 5.0, 7.5.1). The ids of sessions tell when they began."""
+    since = earliest_id("ses", steady_micros() - FRESH_US)
+    return not call.caller.client_id and call.caller.session_id >= since
