@@ -90,7 +90,7 @@ _tries = Statement(select(_c.failures, _c.locked_until).where(_c.account_id == b
 _locks_again = (_c.failures + 1 >= FAILURES_MAX) & (_c.next_lock_us < LOCK_MAX_US)
 _count_failure = Statement(
     update(second_factors)
-    .where(_of_account, _is_active)
+    .where(_of_account, _is_active, _c.locked_until <= bindparam("now"))
     .values(
         one_failure_more(second_factors, _c.next_lock_us + bindparam("now"))
         | {"next_lock_us": case((_locks_again, _c.next_lock_us * 2), else_=_c.next_lock_us)}
@@ -153,7 +153,7 @@ def tries(conn: Connection, account_id: str) -> Tries:
 
 
 def count_failure(conn: Connection, account_id: str, now: int) -> None:
-    """Count a wrong code; the tenth locks, from `now` (steady clock) on."""
+    """Count a wrong code; the tenth locks, from `now` (steady clock) on. During a lock none counts."""
     _count_failure(conn, of_account_id=account_id, now=now)
 
 
