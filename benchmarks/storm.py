@@ -2,15 +2,16 @@
 
 50 wrong passwords a second for the admin's account, from a hundred addresses, while payments go on at a gentle
 pace; calm and storm in turn. Meanwhile the admin logs in: by a known device, from a known address, as a stranger.
-Prints JSON.
+With `--right` the storm is of right passwords, of customers on devices that their accounts know. Prints JSON.
 """
 
 import asyncio
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import cycle
 from time import perf_counter
 
 import click
@@ -28,15 +29,19 @@ PROXY = {"SLUICE_PROXIES": "127.0.0.1,::1"}  # each login says by X-Forwarded-Fo
 WARM_UP = 300
 OWNER_PAUSE_S = 3.0
 
+Login = tuple[PasswordLogin, GatewayClient]
+
 
 class Storm(msgspec.Struct, frozen=True):
     """Milliseconds of payments without and with the storm; what its logins were answered, by status.
 
-    `cpu_ms`: what a login of the storm costs the gateway and the whole stack. `owner` and `owner_ms`: what the
-    admin was answered meanwhile, and when, by how the account knows them.
+    `logged_in_per_second`: those of them that began a session. `cpu_ms`: what a login of the storm costs the
+    gateway and the whole stack. `owner` and `owner_ms`: what the admin was answered meanwhile, and when, by how
+    the account knows them.
     """
 
     logins_per_second: float
+    logged_in_per_second: float
     payments_per_second: float
     calm_ms: Quantiles
     storm_ms: Quantiles
@@ -53,14 +58,16 @@ class Storm(msgspec.Struct, frozen=True):
 @click.option("--seconds", default=10.0, help="Of each part.")
 @click.option("--rounds", default=4, help="Of a calm and a stormy part.")
 @click.option("--accounts", default=1, help="How many e-mail addresses are guessed at, the admin's first.")
+@click.option("--right", is_flag=True, help="Log in so many customers with their passwords, instead of guessing.")
 @click.option("--attack", default="", help="Only guess, at this gateway, for the seconds on each line.")
-def main(rate: float, pace: float, seconds: float, rounds: int, accounts: int, attack: str) -> None:
+def main(rate: float, pace: float, seconds: float, rounds: int, accounts: int, right: bool, attack: str) -> None:
     """Storm a stack of its own."""
     if attack:
-        return asyncio.run(_attack(attack, rate, accounts))
+        return asyncio.run(_attack(attack, rate, accounts, right=right))
     with stack.running(settings=PROXY) as measured:
         measured.await_ready()
-        found = asyncio.run(_measure(measured, rate, pace, seconds, rounds, accounts))
+        attacker = Attacker(measured.settings.url("gateway"), rate, accounts, right=right)
+        found = asyncio.run(_measure(measured, attacker, rate, pace, seconds, rounds))
     return click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
 
 
@@ -96,10 +103,10 @@ async def _answer(client: GatewayClient, login: PasswordLogin, ip: str) -> str:
 
 
 async def _measure(
-    measured: stack.Stack, rate: float, pace: float, seconds: float, rounds: int, accounts: int
+    measured: stack.Stack, attacker: "Attacker", rate: float, pace: float, seconds: float, rounds: int
 ) -> Storm:
     url, admin = measured.settings.url("gateway"), PasswordLogin(ADMIN, measured.replay.seed_password)
-    attacker, owner = Attacker(url, rate, accounts), LoginWatch(url)
+    owner = LoginWatch(url)
     calm, storm = Part(measured), Part(measured)
     async with _payments(measured, url, admin) as payments, GatewayClient(url) as device:
         await owner.log_in("at first", admin, HOME, device)
@@ -112,6 +119,7 @@ async def _measure(
     before, during = calm.cpu_ms(rate * seconds * rounds), storm.cpu_ms(rate * seconds * rounds)
     return Storm(
         rate,
+        round(attacker.answers.get("200", 0) / (seconds * rounds), 1),
         pace,
         calm_ms,
         storm_ms,
@@ -156,22 +164,44 @@ async def _payments(measured: stack.Stack, url: str, login: PasswordLogin) -> As
         yield payments
 
 
-async def _attack(url: str, rate: float, accounts: int) -> None:
+async def _attack(url: str, rate: float, accounts: int, *, right: bool) -> None:
     storm = LoginWatch(url)
-    emails = [ADMIN, *[f"nobody-{n}@example.com" for n in range(1, accounts)]]
-    async with GatewayClient(url, connections=1_000) as client:
+    async with AsyncExitStack() as stack:
+        logins = await (_customers if right else _guesses)(stack, url, accounts)
+        click.echo("ready")
         while line := await asyncio.to_thread(sys.stdin.readline):
-            await _guess(storm, client, rate, float(line), emails)
+            await _storm(storm, logins, rate, float(line))
             click.echo(msgspec.json.encode(storm.answers["storm"]).decode())
 
 
-async def _guess(storm: LoginWatch, client: GatewayClient, rate: float, seconds: float, emails: list[str]) -> None:
-    """Wrong passwords at `rate` per second, whatever they are answered."""
+async def _guesses(stack: AsyncExitStack, url: str, accounts: int) -> Iterator[Login]:
+    """Wrong passwords without end, of the admin and of so many who have no account."""
+    client = await stack.enter_async_context(GatewayClient(url, connections=1_000))
+    emails = [ADMIN, *[f"nobody-{n}@example.com" for n in range(1, accounts)]]
+    return ((PasswordLogin(email, f"wrong password {n}"), client) for n, email in enumerate(cycle(emails)))
+
+
+async def _customers(stack: AsyncExitStack, url: str, accounts: int) -> Iterator[Login]:
+    """Right passwords without end, of customers who have logged in before, each on a device of their own."""
+    logins = []
+    for number in range(accounts):
+        client = await stack.enter_async_context(GatewayClient(url))
+        login = PasswordLogin(f"customer-{number}@example.com", "a kestrel over the plum tree")
+        new = {"email": login.email, "password": login.password, "name": "Customer"}
+        came_from = {"X-Forwarded-For": f"192.0.2.{number % 250}"}
+        await client.post("/v1/accounts", new, headers=came_from)
+        await client.post("/v1/login", login, headers=came_from)
+        logins.append((login, client))
+    return cycle(logins)
+
+
+async def _storm(storm: LoginWatch, logins: Iterator[Login], rate: float, seconds: float) -> None:
+    """Logins at `rate` per second, whatever they are answered."""
     began, number = perf_counter(), 0
-    async with asyncio.TaskGroup() as guesses:
+    async with asyncio.TaskGroup() as asked:
         while perf_counter() - began < seconds:
-            login = PasswordLogin(emails[number % len(emails)], f"wrong password {number}")
-            guesses.create_task(storm.log_in("storm", login, ADDRESSES[number % len(ADDRESSES)], client))
+            login, client = next(logins)
+            asked.create_task(storm.log_in("storm", login, ADDRESSES[number % len(ADDRESSES)], client))
             number += 1
             await asyncio.sleep(max(0.0, began + number / rate - perf_counter()))
 
@@ -179,11 +209,21 @@ async def _guess(storm: LoginWatch, client: GatewayClient, rate: float, seconds:
 class Attacker:
     """A process of its own: payments are measured in this one."""
 
-    def __init__(self, url: str, rate: float, accounts: int) -> None:
-        given = ["--attack", url, "--rate", str(rate), "--accounts", str(accounts)]
+    def __init__(self, url: str, rate: float, accounts: int, *, right: bool = False) -> None:
+        given = [
+            "--attack",
+            url,
+            "--rate",
+            str(rate),
+            "--accounts",
+            str(accounts),
+            *(["--right"] if right else []),
+        ]
         command = [sys.executable, "-m", "benchmarks.storm", *given]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.answers: dict[str, int] = {}
+        assert self._process.stdout
+        self._process.stdout.readline()  # once its customers have logged in
 
     @asynccontextmanager
     async def storming(self, seconds: float) -> AsyncIterator[None]:
