@@ -131,6 +131,14 @@ def admit(conn: Connection, caller: LoginCaller, now: int) -> bool:
     return accounts.forget_failures(conn, caller.account.id, now)
 
 
+def admit_code(conn: Connection, caller: LoginCaller, now: int) -> bool:
+    """A right code was given: whether the caller had a try left, in the transaction that uses it; `now` as above."""
+    by = caller.codes_counted_by()
+    if isinstance(by, KnownTries):
+        return known_callers.admit(conn, by.hash, now) is not False
+    return second_factors.forget_failures(conn, by.account_id, now)
+
+
 def remember(conn: Connection, key: bytes, caller: LoginCaller, whence: Whence, now: int) -> None:
     """Know the device by its new cookie, `whence.device`, and the network, from `now` (steady clock) on.
 

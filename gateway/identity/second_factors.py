@@ -14,7 +14,7 @@ from gateway.books.accounts import AccountGone
 from gateway.books.audit import Act
 from gateway.books.second_factors import SecondFactorRow
 from gateway.identity import totp
-from gateway.identity.login_tries import CodeTries, LoginCaller
+from gateway.identity.login_tries import LoginCaller, admit_code
 from gateway.keyed_hashes import keyed_hash
 from gateway.refusals import Refusal
 from schemas.ids import ALPHABET
@@ -127,8 +127,7 @@ def use_code(conn: Connection, caller: LoginCaller, code: GivenCode) -> bool:
         return _use_recovery_code(conn, account_id, code.recovery_hash)
     if code.step is None or not second_factors.take_step(conn, account_id, code.step):
         return False
-    is_counted_apart = isinstance(caller.codes_counted_by(), CodeTries)
-    return not is_counted_apart or second_factors.forget_failures(conn, account_id, steady_micros())
+    return admit_code(conn, caller, steady_micros())
 
 
 def recovery_hash(key: bytes, account_id: str, code: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from gateway.books.second_factors import LOCK_MAX_US, SecondFactorRow
 from gateway.identity.totp import DIGITS, WINDOW
 from gateway.policy import DAY_US, MINUTE_US
 from gateway.settings import GatewaySettings
-from tests.gateway.conftest import Answer, Gateway
+from tests.gateway.conftest import PASSWORD, Answer, Gateway
 from tests.gateway.databases import Databases
 from tests.gateway.routes.holder import ELSEWHERE, HOME, WRONG, Holder, PhoneClock, free_limits, stop_clock
 
@@ -131,8 +132,9 @@ async def test_a_lock_of_codes_survives_a_restart_and_a_clock_that_is_set(
 async def test_a_known_device_has_ten_wrong_codes_of_its_own(holder: Holder) -> None:
     await holder.guess(FAILURES_MAX)
     assert (await holder.log_in(holder.code(), ip=HOME)).code == "otp_required"  # an address has none of its own
+    holder.taken(await holder.log_in(holder.code(), device=holder.device))
     await holder.guess(FAILURES_MAX, device=holder.device)
-    assert (await holder.log_in(holder.code(), device=holder.device)).status == 401
+    assert (await holder.log_in(holder.code(1), device=holder.device)).status == 401
 
 
 async def test_a_right_code_opens_a_lock_of_the_password_and_a_wrong_one_tells_nothing(holder: Holder) -> None:
@@ -144,6 +146,25 @@ async def test_a_right_code_opens_a_lock_of_the_password_and_a_wrong_one_tells_n
     assert same(wrong)
     assert (await holder.log_in(holder.code())).status == 200
     assert (await holder.log_in(None, ip="192.0.2.7")).code == "invalid_credentials"  # for this one alone
+
+
+async def test_a_code_in_a_lock_is_as_much_work_with_the_right_password(
+    holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(FAILURES_MAX):
+        await holder.log_in(password="wrong")
+    await holder.counted()
+    read, works = holder.gateway.runtime.books.read, list[list[str]]()
+
+    async def noted(fn: Any, *args: Any, **kwargs: Any) -> Any:
+        works[-1].append(fn.__name__)
+        return await read(fn, *args, **kwargs)
+
+    monkeypatch.setattr(holder.gateway.runtime.books, "read", noted)
+    for otp, password in [(WRONG, PASSWORD), (WRONG, "wrong"), (holder.code(), "wrong")]:
+        works.append([])
+        await holder.log_in(otp, password=password)
+    assert works == [["find_caller", "_tries", "read_code", "_tries"]] * 3
 
 
 async def test_in_a_lock_of_the_password_wrong_codes_count_as_well(holder: Holder) -> None:
