@@ -7,6 +7,7 @@ import asyncio
 
 from connectors.lasting import LastingThreads
 from gateway.identity.hasher import HashAnswer, HasherAway, HasherProcess, HashJob, done
+from gateway.identity.password_rules import normal
 from gateway.refusals import Refusal
 
 # OWASP Password Storage Cheat Sheet: Argon2id with m = 46 MiB, t = 1, p = 1. 54 ms on the reference machine.
@@ -58,22 +59,23 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """The hash to store, with its salt and parameters in it. Raises `PasswordsBusy` when too many wait."""
-        return (await self.strangers.run(HashJob(password, MEMORY_KIB))).hash
+        return (await self.strangers.run(HashJob(normal(password), MEMORY_KIB))).hash
 
     async def verify(
         self, stored: str | None, password: str, *, known: bool = False, customer: bool = True
     ) -> bool:
         """Whether `password` matches the hash `stored`; None: the account has no password or does not exist.
 
-        `known`: the account knows who asks; `customer`: it is one that anybody can make. Raises `PasswordsBusy`
+        `known`: the account knows who asks; `customer`: it is one that anybody can make. A hash from before
+        passwords were made normal is of what was typed: where that differs, both are tried. Raises `PasswordsBusy`
         when too many wait.
         """
-        job = HashJob(password, MEMORY_KIB, stored or self._reference)
-        if known:
-            answer = await self.known.run(job, RESERVED if customer else 0)
-        else:
-            answer = await self.strangers.run(job)
-        return answer.right and stored is not None
+        lane, reserved = (self.known, RESERVED if customer else 0) if known else (self.strangers, 0)
+        right = False
+        for typed in {normal(password), password}:
+            answer = await lane.run(HashJob(typed, MEMORY_KIB, stored or self._reference), reserved)
+            right = right or answer.right
+        return right and stored is not None
 
     def close(self) -> None:
         """End the processes and threads; calls that still wait for one are cancelled."""

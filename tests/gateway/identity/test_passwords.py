@@ -12,7 +12,7 @@ import psutil
 import pytest
 from argon2 import Type, extract_parameters
 
-from gateway.identity.hasher import HasherAway, HasherProcess, HashJob
+from gateway.identity.hasher import HasherAway, HasherProcess, HashJob, done
 from gateway.identity.passwords import NICER_FOR_STRANGERS, RESERVED, WAITING_MAX, Passwords, PasswordsBusy
 from tests.patience import until
 
@@ -47,6 +47,19 @@ async def test_the_right_password_and_no_other(passwords: Passwords) -> None:
         assert await passwords.verify(stored, "correct horse battery \n é", known=known)
         assert not await passwords.verify(stored, "correct horse batterie", known=known)
     assert not await passwords.verify("no hash at all", "correct horse battery")
+
+
+async def test_however_it_is_spelled_a_password_is_one(passwords: Passwords) -> None:
+    """Each keyboard has its own é and its own digits (NIST SP 800-63B-4 §3.1.1.2)."""
+    stored = await passwords.hash("cafe\u0301 battery １２３")
+    assert await passwords.verify(stored, "caf\u00e9 battery 123")
+
+
+async def test_a_hash_of_before_passwords_were_made_normal_still_fits(passwords: Passwords) -> None:
+    typed = "cafe\u0301 battery １２３"
+    stored = done(HashJob(typed, 64)).hash
+    assert await passwords.verify(stored, typed)
+    assert not await passwords.verify(stored, "caf\u00e9 battery 123")
 
 
 async def test_nobodys_password_opens_nothing(passwords: Passwords) -> None:
