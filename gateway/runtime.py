@@ -141,7 +141,7 @@ def _wired(
     awaited_ids: set[str],
 ) -> Runtime:
     key = read_or_make(settings, "gateway.key", lambda: token_bytes(32))
-    rules = ConfirmationRules(key, channels.limits(), channels)
+    rules = ConfirmationRules(key, channels.limits(), channels, settings.public_url)
     registry = CollectorRegistry()
     refused = InboxMetrics(registry)
     late_verdicts = LateVerdicts(books, refused.refuse_verdict)

@@ -59,6 +59,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     notification to channels), `quiet_hours` ({start, end}), `return_origins` (where a payer may be sent back to).
     `failures`: wrong passwords since the last right one, of callers whom the account does not know
     (`known_callers`). `disabled_at`: nobody logs in with it. `suspended_at`: of a merchant, with all it has.
+    `events`: how many stand on `accounts.v1`.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     disabled_at: Micros | None = None
     suspended_at: Micros | None = None
     suspended_reason: str | None = None
+    events: Int32 = 0
 
 
 accounts = table_of("accounts", Account, UniqueConstraint("email_key"))
@@ -131,7 +133,7 @@ _two = [bindparam(name, type_=_columns.id.type) for name in ("one_id", "other_id
 _to_forbid_erasure = Statement(
     select(_columns.erased_at).where(_columns.id.in_(_two)).with_for_update(read=True, key_share=True)
 )
-_admins = Statement(select(_columns.id).where(_is_admin).with_for_update())
+_admins = Statement(select(_columns.id, _columns.disabled_at).where(_is_admin).with_for_update())
 _by_email = Statement(select(accounts).where(_columns.email_key == bindparam("email_key")))
 OWNER_COLUMNS = (
     "name",
@@ -181,6 +183,11 @@ _confirm_phone = Statement(
         _columns.phone == bindparam("address"),
     )
     .values(phone_confirmed_at=bindparam("now"), updated_at=bindparam("now"))
+)
+_set_password = Statement(
+    update(accounts)
+    .where(_columns.id == bindparam("of_account_id"), _columns.erased_at.is_(None))
+    .values(password_hash=bindparam("to_hash"), failures=0, locked_until=0, updated_at=bindparam("now"))
 )
 _tries = Statement(select(_columns.failures, _columns.locked_until).where(_columns.id == bindparam("account_id")))
 _count_failure = Statement(
@@ -237,8 +244,8 @@ def forbid_erasure(conn: Connection, one_id: str, other_id: str) -> None:
 
 
 def admins(conn: Connection) -> list[str]:
-    """The ids of all admins; until this transaction ends, none of them is erased."""
-    return [row.id for row in _admins(conn)]
+    """The ids of all admins who are not disabled; until this transaction ends, they stay what they are."""
+    return [row.id for row in _admins(conn) if row.disabled_at is None]
 
 
 def by_email(conn: Connection, email_key: str) -> Account | None:
@@ -267,6 +274,11 @@ def confirm_email(conn: Connection, account_id: str, address: str, email_key: st
 def confirm_phone(conn: Connection, account_id: str, number: str, now: int) -> bool:
     """An account's phone is confirmed; False where it has another one, or none."""
     return _confirm_phone(conn, of_account_id=account_id, address=number, now=now).rowcount == 1
+
+
+def set_password(conn: Connection, account_id: str, password_hash: str, now: int) -> None:
+    """An account's owner has another password; whoever was locked out for wrong ones is not any more."""
+    _set_password(conn, of_account_id=account_id, to_hash=password_hash, now=now)
 
 
 def tries(conn: Connection, account_id: str) -> Tries:

@@ -1,7 +1,7 @@
 """The caps of the stand-in, which judges where no verdict comes: what may go through unjudged.
 
 One per subject and UTC day, in euro cents, whatever the currency of the payment. The day's SMS that ask for a
-confirmation are a cap too, of messages.
+confirmation are a cap too, of messages, and so are the mails that somebody wanted an account with a taken address.
 """
 
 from datetime import date
@@ -13,12 +13,13 @@ from gateway.books.sql import Statement
 from gateway.books.tables import Minor, table_of
 
 SMS = "confirmation_sms"
+EMAIL_TAKEN = "email_taken"
 
 
 class CapRow(msgspec.Struct, frozen=True):
-    """A row of `caps`. `subject`: a payment's `stream_key`, a merchant's id, or `SMS`; `used`: cents, or messages.
+    """A row of `caps`. `subject`: a payment's `stream_key`, a merchant's id, `SMS`, `EMAIL_TAKEN` of an account.
 
-    `day`: ISO 8601, by the steady clock.
+    `day`: ISO 8601, by the steady clock; `used`: cents, or messages.
     """
 
     subject: str

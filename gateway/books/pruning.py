@@ -17,6 +17,7 @@ from gateway.books.confirmations import confirmations
 from gateway.books.engine import Books
 from gateway.books.idempotency import idempotency_keys
 from gateway.books.known_callers import known_callers
+from gateway.books.letters import letters
 from gateway.books.links import one_time_links
 from gateway.books.lookalikes import lookalikes
 from gateway.books.outbox import outbox
@@ -89,6 +90,7 @@ PRUNABLES = {
     "one_time_links": _prunable(
         one_time_links, one_time_links.c.expires_at <= _before(one_time_links.c.expires_at), (b"",)
     ),
+    "letters": _prunable(letters, letters.c.expires_at <= _before(letters.c.expires_at), ("",)),
     "known_callers": _prunable(known_callers, _known.expires_at <= _before(_known.expires_at), (b"",)),
     "caps": _prunable(caps, _of_day < _before(_of_day), ("", "")),
     "lookalikes": _prunable(lookalikes, _sent_on < _before(_sent_on), ("", "", ""), by_age=True),
@@ -120,6 +122,7 @@ async def prune(books: Books, keep_events_us: int = KEEP_EVENTS_US) -> dict[str,
         "browser_session_tokens": steady,
         "sessions": None,
         "one_time_links": steady,
+        "letters": steady,
         "known_callers": steady,
         "caps": from_micros(steady - DAY_US).date().isoformat(),
         "lookalikes": from_micros(steady - DAY_US).date().isoformat(),

@@ -1,4 +1,4 @@
-"""Sends what asks to confirm an address, from a queue in the books: the token stands on no topic.
+"""Sends what asks to confirm an address, and letters, from queues in the books: their tokens stand on no topic.
 
 A message is sent at least once: a mail with the same Message-ID again, a short message after a look whether the
 provider has it. What was asked for anew meanwhile, or of an address that was changed, is not sent any more.
@@ -15,11 +15,15 @@ from sqlalchemy import Connection
 from connectors.delivery import DeliveryRefused, TryLater
 from connectors.mail import Mail, Mailer
 from connectors.sms import Texter
-from gateway.books import accounts, confirmations
+from gateway.books import accounts, confirmations, letters
+from gateway.books.accounts import Account
 from gateway.books.confirmations import CONFIRMED_CHANNELS, ConfirmationRow, ConfirmedChannel
 from gateway.books.engine import Books
+from gateway.books.letters import LetterRow
 from gateway.identity.confirmation_messages import confirmation_mail, confirmation_sms
 from gateway.identity.confirmations import ConfirmationRules, unconfirmed
+from gateway.identity.letter_messages import letter_mail
+from gateway.identity.links import PAGES, link_url
 from gateway.policy import MINUTE_US, SECOND_US
 from schemas.times import steady_micros
 
@@ -34,6 +38,7 @@ FAILED_PAUSE_S = 1.0
 log = structlog.get_logger()
 
 C = TypeVar("C")
+QueuedMessage = ConfirmationRow | LetterRow
 
 
 class ConfirmationSender:
@@ -83,11 +88,11 @@ class ConfirmationSender:
     async def _release(self, channel: ConfirmedChannel) -> None:
         """What the process before had in hand is due at once; where that fails, once its lease is over."""
         try:
-            await self._books.write(confirmations.release, channel, steady_micros())
+            await self._books.write(_release, channel, steady_micros())
         except Exception:
             log.exception("confirmations.failed", channel=channel)
 
-    async def _due(self, channel: ConfirmedChannel, tried: bool, room: int) -> list[ConfirmationRow]:
+    async def _due(self, channel: ConfirmedChannel, tried: bool, room: int) -> list[QueuedMessage]:
         """The messages to try now, taken so that nobody else does."""
         if room <= 0:
             return []
@@ -104,41 +109,67 @@ class ConfirmationSender:
         running[tried] -= 1
         self._woken[channel].set()
 
-    async def _try(self, row: ConfirmationRow) -> None:
+    async def _try(self, row: QueuedMessage) -> None:
         """Send one message; what fails here too is due again once its lease is over."""
         try:
             await self._send(row)
         except Exception:
-            log.exception("confirmations.failed", channel=row.channel)
+            log.exception("confirmations.failed", channel=_channel(row))
 
-    async def _send(self, row: ConfirmationRow) -> None:
+    async def _send(self, row: QueuedMessage) -> None:
         """Send one message, and note what became of it."""
-        locale = await self._locale(row)
-        if locale is None or row.expires_at <= steady_micros():
-            await self._books.write(confirmations.end, row)
+        account = await self._books.read(accounts.by_id, row.account_id)
+        if account is None or row.expires_at <= steady_micros() or not self._is_wanted(row, account):
+            await self._books.write(_end, row)
             return
         try:
             async with asyncio.timeout(TRIED_FOR_S):
-                await self._hand_over(row, locale)
+                await self._hand_over(row, account)
         except DeliveryRefused as error:
-            log.warning("confirmation.refused", message_id=row.id, channel=row.channel, reason=error.reason)
-            await self._books.write(confirmations.end, row)
+            log.warning("confirmation.refused", message_id=row.id, channel=_channel(row), reason=error.reason)
+            await self._books.write(_end, row)
         except (TryLater, TimeoutError) as error:
             reason = error.reason if isinstance(error, TryLater) else "timeout"
-            log.warning("confirmation.postponed", message_id=row.id, channel=row.channel, reason=reason)
-            await self._books.write(confirmations.postpone, row, steady_micros() + _pause_us(row.sends))
+            log.warning("confirmation.postponed", message_id=row.id, channel=_channel(row), reason=reason)
+            await self._books.write(_postpone, row, steady_micros() + _pause_us(row.sends))
         else:
-            log.info("confirmation.sent", message_id=row.id, channel=row.channel)
-            await self._books.write(confirmations.end, row)
+            log.info("confirmation.sent", message_id=row.id, channel=_channel(row))
+            await self._books.write(_end, row)
 
-    async def _locale(self, row: ConfirmationRow) -> str | None:
-        """The person's language; None where the account has another address by now, or is erased."""
-        account = await self._books.read(accounts.by_id, row.account_id)
-        wanted = account is not None and unconfirmed(account, row.channel) == row.address
-        return account.locale if account and wanted else None
+    def _is_wanted(self, row: QueuedMessage, account: Account) -> bool:
+        """False where the account has another address by now than the message was meant for."""
+        match row:
+            case ConfirmationRow():
+                return unconfirmed(account, row.channel) == row.address
+            case LetterRow():
+                return account.email is not None and self._rules.recipient("email", account.email) == row.recipient
+            case _:
+                assert_never(row)
 
-    async def _hand_over(self, row: ConfirmationRow, locale: str) -> None:
+    async def _hand_over(self, row: QueuedMessage, account: Account) -> None:
         """Give a message to its channel. Raises `DeliveryRefused` and `TryLater`."""
+        match row:
+            case ConfirmationRow():
+                await self._ask_to_confirm(row, account.locale)
+            case LetterRow():
+                assert account.email is not None
+                mail = letter_mail(row.kind, self._link(row), account.locale)
+                await _client(self._mailer).send(Mail(account.email, mail.subject, mail.text, mail.html, row.id))
+            case _:
+                assert_never(row)
+
+    def _link(self, row: LetterRow) -> str:
+        """Where a letter leads to: the page of its link, or that which asks for a new password."""
+        match row.kind:
+            case "password_reset" | "invitation":
+                assert row.seed is not None
+                return link_url(self._rules, row.kind, self._rules.link_token(row.seed))
+            case "password_changed" | "email_taken":
+                return f"{self._rules.public_url}{PAGES['password_reset']}"
+            case _:
+                assert_never(row.kind)
+
+    async def _ask_to_confirm(self, row: ConfirmationRow, locale: str) -> None:
         assert row.seed is not None
         match row.channel:
             case "email":
@@ -153,11 +184,54 @@ class ConfirmationSender:
                 assert_never(row.channel)
 
 
-def _begin_due(conn: Connection, channel: ConfirmedChannel, tried: bool, most: int) -> list[ConfirmationRow]:
-    """Take messages that are due, each as it was before."""
+def _begin_due(conn: Connection, channel: ConfirmedChannel, tried: bool, most: int) -> list[QueuedMessage]:
+    """Take messages that are due, each as it was before; letters, which somebody waits for, come first."""
     now = steady_micros()
-    due = confirmations.due(conn, channel, now, most, tried=tried)
-    return [row for row in due if confirmations.begin(conn, row, now + LEASE_US)]
+    due: list[QueuedMessage] = []
+    if channel == "email":
+        due += letters.due(conn, now, most, tried=tried)
+    due += confirmations.due(conn, channel, now, most - len(due), tried=tried)
+    return [row for row in due if _begin(conn, row, now + LEASE_US)]
+
+
+def _release(conn: Connection, channel: ConfirmedChannel, now: int) -> None:
+    confirmations.release(conn, channel, now)
+    if channel == "email":
+        letters.release(conn, now)
+
+
+def _begin(conn: Connection, row: QueuedMessage, lease_until: int) -> bool:
+    match row:
+        case ConfirmationRow():
+            return confirmations.begin(conn, row, lease_until)
+        case LetterRow():
+            return letters.begin(conn, row, lease_until)
+        case _:
+            assert_never(row)
+
+
+def _postpone(conn: Connection, row: QueuedMessage, due_at: int) -> None:
+    match row:
+        case ConfirmationRow():
+            confirmations.postpone(conn, row, due_at)
+        case LetterRow():
+            letters.postpone(conn, row, due_at)
+        case _:
+            assert_never(row)
+
+
+def _end(conn: Connection, row: QueuedMessage) -> None:
+    match row:
+        case ConfirmationRow():
+            confirmations.end(conn, row)
+        case LetterRow():
+            letters.end(conn, row)
+        case _:
+            assert_never(row)
+
+
+def _channel(row: QueuedMessage) -> ConfirmedChannel:
+    return row.channel if isinstance(row, ConfirmationRow) else "email"
 
 
 def _pause_us(sends: int) -> int:

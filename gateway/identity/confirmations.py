@@ -48,11 +48,15 @@ class ConfirmationAsked(msgspec.Struct, frozen=True):
 
 
 class ConfirmationRules(msgspec.Struct, frozen=True):
-    """`key`: the gateway's, for keyed hashes. `limits` and `channels`: how much goes out, and where to."""
+    """`key`: the gateway's, for keyed hashes. `limits` and `channels`: how much goes out, and where to.
+
+    `public_url`: what links are made of, whatever host a request names.
+    """
 
     key: bytes
     limits: MessageLimits
     channels: ChannelSettings
+    public_url: str
 
     def token(self, seed: bytes) -> str:
         """The token of a mail: 256 bits that nobody without the key can tell."""
@@ -70,6 +74,14 @@ class ConfirmationRules(msgspec.Struct, frozen=True):
         """What the books keep of an account's code."""
         return keyed_hash(self.key, "code hash", account_id, code)
 
+    def link_token(self, seed: bytes) -> str:
+        """The token of a one-time link: 256 bits that nobody without the key can tell."""
+        return urlsafe_b64encode(keyed_hash(self.key, "link token", seed)).decode().rstrip("=")
+
+    def link_hash(self, token: str) -> bytes:
+        """What the books keep of a link's token."""
+        return keyed_hash(self.key, "link hash", token)
+
     def recipient(self, channel: ConfirmedChannel, address: str) -> bytes:
         """What the books count an address by: one for all accounts that enter it."""
         same = email_key(address) if channel == "email" else address
@@ -84,7 +96,7 @@ def ask(
     Raises `ConfirmationsSpent`, and `CannotConfirm` where nothing is sent to.
     """
     steady, seed = steady_micros(), token_bytes(SEED_BYTES)
-    _spend(conn, rules, channel, address, steady)
+    spend(conn, rules, channel, address, steady)
     if channel == "email":
         secret_hash = rules.token_hash(rules.token(seed))
     else:
@@ -174,13 +186,22 @@ def counts(conn: Connection, rules: ConfirmationRules, email: str | None, phone:
     return {channel: number for channel, number in found.items() if number}
 
 
-def _spend(
-    conn: Connection, rules: ConfirmationRules, channel: ConfirmedChannel, address: str, steady: int
+def spend(
+    conn: Connection,
+    rules: ConfirmationRules,
+    channel: ConfirmedChannel,
+    address: str,
+    steady: int,
+    *,
+    reserved: int = 0,
 ) -> None:
-    """Count a message to an address, over all accounts, and a short message against its day."""
+    """Count a message to an address, over all accounts, and a short message against its day.
+
+    `reserved`: how many more than others messages of this kind may be. Raises `ConfirmationsSpent`.
+    """
     recipient = rules.recipient(channel, address)
     sent = recipients.lock(conn, recipient, steady)
-    if len(sent) >= rules.limits.confirmations_per_hour(channel):
+    if len(sent) >= rules.limits.confirmations_per_hour(channel) + reserved:
         oldest = sent[0] if sent else steady
         raise ConfirmationsSpent(retry_after_s=1 + (oldest + HOUR_US - steady) // SECOND_US)
     if channel == "sms":

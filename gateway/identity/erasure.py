@@ -14,6 +14,8 @@ from gateway.books import (
     confirmations,
     idempotency,
     known_callers,
+    letters,
+    links,
     payments,
     refunds,
     second_factors,
@@ -81,6 +83,8 @@ def _erase(conn: Connection, account: Account) -> None:
     known_callers.forget_all(conn, account.id)
     confirmations.forget_all(conn, account.id)
     second_factors.forget(conn, account.id)
+    letters.forget_all(conn, account.id)
+    links.forget(conn, account.id)
     accounts.erase(conn, account.id, now)
     add_event(
         conn,

@@ -14,6 +14,7 @@ from gateway.books.confirmations import ConfirmationRow, confirmations
 from gateway.books.engine import Books
 from gateway.books.idempotency import IdempotencyKey, idempotency_keys
 from gateway.books.known_callers import KnownCaller, known_callers
+from gateway.books.letters import LetterRow, letters
 from gateway.books.links import OneTimeLink, one_time_links
 from gateway.books.lookalikes import LookalikesRow, lookalikes
 from gateway.books.opening import migrate, open_books
@@ -41,6 +42,7 @@ KEPT = {
     "sessions": {"ses_young"},
     "browser_session_tokens": {b"young"},
     "one_time_links": {b"young"},
+    "letters": {"young"},
     "known_callers": {b"young"},
     "caps": {"today"},
     "lookalikes": {"today"},
@@ -95,6 +97,9 @@ def put_rows(conn: Connection) -> None:
         conn.execute(insert(browser_session_tokens), [msgspec.structs.asdict(browser)])
         link = OneTimeLink(name.encode(), "acc", "invitation", expires_at, None)
         conn.execute(insert(one_time_links), [msgspec.structs.asdict(link)])
+        times = {"expires_at": expires_at, "due_at": 0}
+        letter = LetterRow(id=name, account_id="acc", kind="email_taken", seed=None, recipient=b"", **times)
+        conn.execute(insert(letters), [msgspec.structs.asdict(letter)])
         rest: dict[str, Any] = {"id": "", "address": "", "seed": b"", "secret_hash": b"", "due_at": 0}
         row = ConfirmationRow(account_id=name, channel="sms", expires_at=expires_at, **rest)
         conn.execute(insert(confirmations), [msgspec.structs.asdict(row)])
@@ -111,7 +116,7 @@ DAYS = (("old", day(3)), ("today", day(0)))
 def left(conn: Connection) -> dict[str, set[Any]]:
     named = {idempotency_keys: "key", outbox: "event_id", refresh_tokens: "hash", sessions: "id"}
     named |= {caps: "subject", lookalikes: "subject", confirmations: "account_id", recipients: "hash"}
-    named |= {known_callers: "hash", browser_session_tokens: "hash", one_time_links: "hash"}
+    named |= {known_callers: "hash", browser_session_tokens: "hash", one_time_links: "hash", letters: "id"}
     return {table.name: set(conn.execute(select(table.c[column])).scalars()) for table, column in named.items()}
 
 

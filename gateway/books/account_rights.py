@@ -1,0 +1,63 @@
+"""What admins see and change of other people's accounts: their roles, and whether they may log in."""
+
+from sqlalchemy import Connection, Index, bindparam, literal_column, select, update
+
+from gateway.books.accounts import Account, accounts
+from gateway.books.sql import Statement
+from gateway.books.tables import ABOVE_ALL_IDS, struct_of
+from gateway.roles import Role
+
+_c = accounts.c
+Index("ix_accounts_role", _c.role, _c.id)
+_is_unconfirmed = (
+    (_c.role == literal_column("'customer'")) & _c.email_confirmed_at.is_(None) & _c.erased_at.is_(None)
+)
+Index("ix_accounts_unconfirmed", _c.id, sqlite_where=_is_unconfirmed, postgresql_where=_is_unconfirmed)
+
+_set_rights = Statement(
+    update(accounts)
+    .where(_c.id == bindparam("of_account_id"), _c.erased_at.is_(None))
+    .values(role=bindparam("to_role"), disabled_at=bindparam("to_disabled_at"), updated_at=bindparam("now"))
+)
+_count_event = Statement(
+    update(accounts).where(_c.id == bindparam("of_account_id")).values(events=_c.events + 1).returning(_c.events)
+)
+_newest_first = (
+    select(accounts)
+    .where(_c.id < bindparam("before_id"), _c.erased_at.is_(None))
+    .order_by(_c.id.desc())
+    .limit(bindparam("most"))
+)
+# One for each index that leads.
+PAGES = {
+    "id": Statement(_newest_first),
+    "role": Statement(_newest_first.where(_c.role == bindparam("of_role"))),
+}
+_unconfirmed = Statement(
+    select(_c.id)
+    .where(_is_unconfirmed, _c.id > bindparam("after_id"), _c.id < bindparam("before_id"))
+    .order_by(_c.id)
+    .limit(bindparam("most"))
+)
+
+
+def select_accounts(conn: Connection, role: Role | None, before_id: str | None, most: int) -> list[Account]:
+    """Up to `most` living accounts of a role (None: of all), made before that of an id, the newest first."""
+    page = PAGES["role" if role else "id"]
+    found = page(conn, of_role=role, before_id=before_id or ABOVE_ALL_IDS, most=most)
+    return [struct_of(Account, row) for row in found]
+
+
+def select_unconfirmed(conn: Connection, after_id: str, before_id: str, most: int) -> list[str]:
+    """The ids, past one and before another, of up to `most` customers who never confirmed their address."""
+    return [row.id for row in _unconfirmed(conn, after_id=after_id, before_id=before_id, most=most)]
+
+
+def set_rights(conn: Connection, account_id: str, role: Role, disabled_at: int | None, now: int) -> None:
+    """Write what an account is, and since when (None: not) nobody logs in with it; times in microseconds UTC."""
+    _set_rights(conn, of_account_id=account_id, to_role=role, to_disabled_at=disabled_at, now=now)
+
+
+def count_event(conn: Connection, account_id: str) -> int:
+    """The sequence of the next event of an account, from 1 on."""
+    return int(_count_event(conn, of_account_id=account_id).scalar())
