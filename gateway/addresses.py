@@ -3,6 +3,9 @@
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from gateway.return_urls import allows_loopback
+from schemas.settings import ProfileName
+
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 TRANSLATED = IPv6Network("64:ff9b::/96")  # what a translator makes of an IPv4 client (RFC 6052 §2.1)
@@ -33,6 +36,13 @@ def network_of(text: str) -> str:
     if found is None or ":" not in found:
         return found or ""
     return str(IPv6Network((found, SUBSCRIBER_BITS), strict=False))
+
+
+def counted_network(ip: str, profile: ProfileName) -> str:
+    """The network that a canonical one counts for; empty for none, and for this machine in the local profile."""
+    if ip and ip_address(ip).is_loopback and allows_loopback(profile):
+        return ""
+    return network_of(ip)
 
 
 @lru_cache(maxsize=16)

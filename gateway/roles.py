@@ -22,6 +22,8 @@ SCOPES: dict[str, str] = {
     "reviews:write": "Decide about payments held for review.",
     "labels:write": "Say of a payment that it was fraud, or good.",
     "merchants:write": "Create merchant accounts.",
+    "accounts:read": "See everybody's accounts.",
+    "accounts:write": "Make accounts for others, and change what they are.",
     "contacts:read": "Ask whom to tell about a payment, and how (services only).",
 }
 

@@ -6,6 +6,20 @@ from typing import Literal
 import msgspec
 
 
+class AccountChanged(msgspec.Struct, frozen=True):
+    """`account.changed`: what an account is from now on. `disabled`: nobody logs in with it.
+
+    `trading_name`: of a merchant, a firm's; null of everybody else. `sequence` counts the account's events from 1.
+    """
+
+    account: str
+    sequence: int
+    role: Literal["customer", "merchant", "analyst", "admin"]
+    disabled: bool
+    trading_name: str | None
+    recorded_at: datetime
+
+
 class AccountErased(msgspec.Struct, frozen=True):
     """`account.erased`: nothing is known of the person behind this id any more, and nothing may be kept by it.
 

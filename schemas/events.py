@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.accounts import AccountErased
+from schemas.accounts import AccountChanged, AccountErased
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.ids import new_id
 from schemas.notifications import Notification
@@ -61,6 +61,7 @@ EventData = (
     | DeadLetter
     | Rule
     | ListEntry
+    | AccountChanged
     | AccountErased
 )
 
@@ -87,6 +88,7 @@ EVENT_TYPES: dict[str, type[EventData]] = {
     "control.rule": Rule,
     "control.list_entry": ListEntry,
     "notification.recorded": Notification,
+    "account.changed": AccountChanged,
     "account.erased": AccountErased,
     "dead_letter": DeadLetter,
 }

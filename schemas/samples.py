@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from schemas.accounts import AccountErased
+from schemas.accounts import AccountChanged, AccountErased
 from schemas.events import DeadLetter, EventData
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
@@ -153,6 +153,7 @@ SAMPLES: dict[str, EventData] = {
     "control.list_entry": ListEntry(
         "list_01kaf40b7d", "block", "instrument", NEW.stream_key, "reported stolen", None, AT
     ),
+    "account.changed": AccountChanged(NEW.merchant, 1, "merchant", False, "Merle's Shop", LATER),
     "account.erased": AccountErased(NEW.customer, "customer", LATER),
     "notification.recorded": Notification(
         payment=NEW.id,

@@ -57,7 +57,9 @@ CONTROLS = Topic(
 NOTIFICATIONS = Topic(
     "notifications.v1", "payment id", "What was sent to whom.", ("notification.recorded",), FOR_EVER
 )
-ACCOUNTS = Topic("accounts.v1", "account id", "What became of accounts.", ("account.erased",), COMPACTED)
+ACCOUNTS = Topic(
+    "accounts.v1", "account id", "What became of accounts.", ("account.changed", "account.erased"), COMPACTED
+)
 DEAD_LETTER = Topic(
     "dead_letter.v1",
     "name of the source topic",

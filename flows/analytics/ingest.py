@@ -19,7 +19,7 @@ from flows.analytics.rows import (
     WarehouseRow,
     WarehouseVerdict,
 )
-from schemas.accounts import AccountErased
+from schemas.accounts import AccountChanged, AccountErased
 from schemas.events import DeadLetter, Event, Tombstone, trace_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
@@ -55,7 +55,7 @@ def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
     """The rows of an event: a refund changes its payment too.
 
     There is none for `transaction_completed`, which only repeats the state of its payment, and none for
-    `account.erased`: nothing of a person stands in the warehouse but the bare id, which stays on what was paid.
+    those of accounts: nothing of a person stands in the warehouse but the bare id, which stays on what was paid.
     """
     data = event.data
     match data:
@@ -77,7 +77,7 @@ def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
             return (_dead_letter(event.id, data),)
         case Tombstone():
             return (RemovedControl(data.key, data.recorded_at),) if data.topic == CONTROLS.name else ()
-        case TransactionCompleted() | AccountErased():
+        case TransactionCompleted() | AccountChanged() | AccountErased():
             return ()
         case _:
             assert_never(data)

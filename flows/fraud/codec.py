@@ -11,7 +11,7 @@ from flows.fraud.inputs import NOT_OF_THE_CARD, is_ahead, label_input, outcome_i
 from flows.fraud.operators import StreamItem
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
-from schemas.accounts import AccountErased
+from schemas.accounts import AccountChanged, AccountErased
 from schemas.controls import ID_MAX, ToldControl, id_of, impossible_field
 from schemas.events import EVENT_TYPES, DeadLetter, Event, Tombstone, derived_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
@@ -63,6 +63,7 @@ def inputs_of(pair: tuple[Record, Event]) -> list[StreamItem]:
             | ListEntry()
             | Verdict()
             | Notification()
+            | AccountChanged()
             | AccountErased()
             | DeadLetter()
             | Tombstone()

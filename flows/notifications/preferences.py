@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-from schemas.accounts import AccountErased
+from schemas.accounts import AccountChanged, AccountErased
 from schemas.events import DeadLetter, EventData, Tombstone
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Channel, Notification, QuietHours, Recipient
@@ -20,7 +20,7 @@ def kind_of(data: EventData | Tombstone) -> str | None:
             return _kind_of_refund(data.refund)
         case PaymentEvent() | Verdict() | Label() | Rule() | ListEntry() | Notification() | DeadLetter():
             return None
-        case AccountErased() | Tombstone():
+        case AccountChanged() | AccountErased() | Tombstone():
             return None
         case _:
             assert_never(data)

@@ -1,18 +1,22 @@
-"""How often an address was asked to confirm itself within the last hour, over all accounts that entered it."""
+"""How often something happened within the last hour, over all accounts, gateways and restarts.
+
+An address was asked to confirm itself, or was mailed a link; a network registered accounts, or asked for links; an
+old password was tried.
+"""
 
 import msgspec
 from sqlalchemy import Connection, bindparam, select, update
 
 from gateway.books.sql import Statement
 from gateway.books.tables import Micros, table_of
-from gateway.policy import HOUR_US
+from gateway.policy import HOUR_US, SECOND_US
 
 
 class RecipientRow(msgspec.Struct, frozen=True):
     """A row of `recipients`; times in microseconds of the steady clock.
 
-    `hash`: keyed, of channel and address, so that neither an erased account nor a new one resets it. `recent`:
-    JSON, when messages were asked for. `asked_at`: when one was last asked for, granted or not.
+    `hash`: keyed, of what is counted and whose, so that neither an erased account nor a new one resets it.
+    `recent`: JSON, when it was asked for. `asked_at`: when it was last asked for, granted or not.
     """
 
     hash: bytes
@@ -48,6 +52,15 @@ def keep(conn: Connection, recipient: bytes, times: list[int]) -> None:
 def count(conn: Connection, recipient: bytes, now: int) -> int:
     """How many messages were asked for in the hour before `now`."""
     return len(_within(_recent(conn, of_hash=recipient).scalar() or "[]", now))
+
+
+def spend(conn: Connection, counted: bytes, now: int, most: int) -> int:
+    """Count one more, at most `most` in an hour; 0, or where there were as many: seconds until there is room."""
+    times = lock(conn, counted, now)
+    if len(times) >= most:
+        return 1 + (times[0] + HOUR_US - now) // SECOND_US
+    keep(conn, counted, [*times, now])
+    return 0
 
 
 def _within(recent: str, now: int) -> list[int]:

@@ -23,12 +23,10 @@ from gateway.books import (
 )
 from gateway.books.accounts import Account
 from gateway.books.engine import overwrite
-from gateway.books.outbox import add_event
+from gateway.identity.account_events import tell_erased
 from gateway.refusals import Refusal
 from gateway.roles import Role
-from schemas.accounts import AccountErased
-from schemas.times import from_micros, now_micros
-from schemas.topics import ACCOUNTS
+from schemas.times import now_micros
 
 AT_ONCE = 100  # payments per transaction, which no payment waits long for
 
@@ -74,7 +72,6 @@ def erase_some(conn: Connection, account_id: str, so_far: Erased) -> Erased:
 
 
 def _erase(conn: Connection, account: Account) -> None:
-    now = now_micros()
     overwrite(conn)
     idempotency.forget_texts(conn, refunds.forget_reasons(conn, account.id))  # some may have been made meanwhile
     cards.forget_cards(conn, account.id)  # those that were stored and deleted meanwhile
@@ -85,18 +82,8 @@ def _erase(conn: Connection, account: Account) -> None:
     second_factors.forget(conn, account.id)
     letters.forget_all(conn, account.id)
     links.forget(conn, account.id)
-    accounts.erase(conn, account.id, now)
-    add_event(
-        conn,
-        topic=ACCOUNTS.name,
-        key=account.id,
-        type="account.erased",
-        subject_id=account.id,
-        sequence=1,
-        data=AccountErased(account.id, account.role, from_micros(now)),
-        traceparent=None,
-        now=now,
-    )
+    accounts.erase(conn, account.id, now_micros())
+    tell_erased(conn, account)
 
 
 def _check(conn: Connection, account: Account) -> None:

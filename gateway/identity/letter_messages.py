@@ -12,7 +12,7 @@ _templates = mail_templates(Path(__file__).parent / "templates")
 
 
 class LetterTexts(msgspec.Struct, frozen=True):
-    """A letter's texts. `label`: of its link; `validity`: how long that is good; `stranger`: for who expects none."""
+    """A letter's texts. `label`: of its link; `validity`: how long that is good; `stranger`: for others."""
 
     title: str
     explanation: str

@@ -34,10 +34,13 @@ class LinkInvalid(Refusal):
     """The link is wrong, was used, or is not good any more."""
 
 
-def make_link(conn: Connection, rules: ConfirmationRules, account_id: str, purpose: LinkPurpose) -> str:
+def make_link(
+    conn: Connection, rules: ConfirmationRules, account_id: str, purpose: LinkPurpose, actor_id: str
+) -> str:
     """The token of a new link, for whoever made it to hand over; the account's older links are worth nothing."""
     seed = token_bytes(SEED_BYTES)
     _put(conn, rules, account_id, purpose, seed, None)
+    audit.record(conn, Act("link_made", actor_id, account_id, {"purpose": purpose}))
     return rules.link_token(seed)
 
 
@@ -48,8 +51,7 @@ def link_url(rules: ConfirmationRules, purpose: LinkPurpose, token: str) -> str:
 
 def invite(conn: Connection, rules: ConfirmationRules, account: Account, actor_id: str) -> None:
     """Have somebody new mailed a link to set their first password. Raises `ConfirmationsSpent`."""
-    mail_link(conn, rules, account, "invitation")
-    audit.record(conn, Act("link_made", actor_id, account.id, {"purpose": "invitation"}))
+    _mail(conn, rules, account, "invitation", actor_id)
 
 
 def ask_reset(conn: Connection, rules: ConfirmationRules, address: str) -> None:
@@ -58,16 +60,7 @@ def ask_reset(conn: Connection, rules: ConfirmationRules, address: str) -> None:
     if account is None or account.disabled_at is not None:
         return
     with suppress(ConfirmationsSpent):
-        mail_link(conn, rules, account, "password_reset")
-
-
-def mail_link(conn: Connection, rules: ConfirmationRules, account: Account, purpose: LinkPurpose) -> None:
-    """Have a link mailed to an account's address. Raises `ConfirmationsSpent`."""
-    assert account.email is not None
-    spend(conn, rules, "email", account.email, steady_micros(), reserved=RESERVED)
-    seed = token_bytes(SEED_BYTES)
-    link = _put(conn, rules, account.id, purpose, seed, rules.recipient("email", account.email))
-    write_letter(conn, rules, account, purpose, LetterLink(seed, link.expires_at))
+        _mail(conn, rules, account, "password_reset", actor_id="")
 
 
 def holder(conn: Connection, rules: ConfirmationRules, token: str) -> Account:
@@ -110,6 +103,17 @@ def set_password(
     account = accounts.by_id(conn, account_id)
     if account is not None:
         tell_of_change(conn, rules, account)
+
+
+def _mail(
+    conn: Connection, rules: ConfirmationRules, account: Account, purpose: LinkPurpose, actor_id: str
+) -> None:
+    assert account.email is not None
+    spend(conn, rules, "email", account.email, steady_micros(), reserved=RESERVED)
+    seed = token_bytes(SEED_BYTES)
+    link = _put(conn, rules, account.id, purpose, seed, rules.recipient("email", account.email))
+    write_letter(conn, rules, account, purpose, LetterLink(seed, link.expires_at))
+    audit.record(conn, Act("link_made", actor_id, account.id, {"purpose": purpose}))
 
 
 def _put(

@@ -4,17 +4,12 @@ Whoever sees BIN and last four of somebody's card has 100,000 candidates for the
 what tokenizing it answers, here or beside a payment. So a few distinct ones a day are taken (docs/decisions/0033).
 """
 
-from ipaddress import ip_address
-
 import msgspec
 
-from gateway.addresses import network_of
 from gateway.books.lookalikes import Scope, ScopeKind, admit
 from gateway.policy import Policy, seconds_left
 from gateway.refusals import Refusal
-from gateway.return_urls import allows_loopback
 from gateway.runtime import Runtime
-from schemas.settings import ProfileName
 from schemas.times import from_micros, steady_micros
 
 TOO_MANY = "Too many different numbers with these first six and last four digits today."
@@ -57,10 +52,3 @@ def scopes_of(policy: Policy, digest: str, sender: Sender) -> tuple[Scope, list[
         address = prints.of_try("address", sender.network)
         others.insert(0, Scope("address", address, number, most.per_address))
     return Scope("account", sender.account_id, own, most.per_account), others
-
-
-def counted_network(ip: str, profile: ProfileName) -> str:
-    """The network that an address counts for; empty for this machine in the local profile, and for none."""
-    if ip and ip_address(ip).is_loopback and allows_loopback(profile):
-        return ""
-    return network_of(ip)

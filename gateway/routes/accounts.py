@@ -1,73 +1,139 @@
-"""Accounts: customers create their own; services read whom to notify, and how."""
+"""Accounts: customers create their own, admins those of others; services read whom to notify, and how."""
 
-from typing import Annotated
+from datetime import datetime
+from functools import partial
+from operator import attrgetter
+from typing import Annotated, Literal
 
 import msgspec
 from quart import Blueprint
 from sqlalchemy import Connection
 from structlog import get_logger
 
+from gateway.addresses import counted_network, network_of
 from gateway.books import accounts
+from gateway.books.account_rights import select_accounts
 from gateway.books.accounts import Account
 from gateway.books.confirmations import ConfirmedChannel
-from gateway.free_text import CodeText, ContactText, of_class
+from gateway.free_text import CodeText, ContactText, Unstored
 from gateway.identity import confirmations, contacts
 from gateway.identity.confirmations import ConfirmationRules
-from gateway.identity.profiles import CUSTOMER_PREFERENCES, Profile, notification_preferences, profile
+from gateway.identity.profiles import Profile, notification_preferences, profile
+from gateway.identity.registrations import Applicant, make_account, register
+from gateway.identity.rights import change_rights
 from gateway.problems import Problem
+from gateway.refusals import FieldError, InvalidFields
+from gateway.roles import Role
 from gateway.web.call import Call, Reply
-from gateway.web.endpoint import endpoint
-from schemas.ids import new_id
+from gateway.web.endpoint import admit, endpoint
+from gateway.web.paging import Listing, Page, read_page
 from schemas.notifications import Channel, Recipient
-from schemas.times import now_micros
+from schemas.times import from_micros
 
 blueprint = Blueprint("accounts", __name__)
 recipient_blueprint = Blueprint("recipient", __name__)
 
-log = get_logger()
+ADMINS = "accounts:write"  # the scope of what admins do with accounts of others
 
-Password = Annotated[str, msgspec.Meta(min_length=12, max_length=128, extra=of_class("unstored"))]
+log = get_logger()
 
 
 class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A new customer. `phone` with its country code; `locale` a language tag."""
+    """`password`: 12 to 128 characters, no common one. `phone` with its country code; `locale` a language tag.
+
+    An admin may name a `role`, and leave the password out: then its owner is mailed a link to set one.
+    """
 
     email: ContactText
-    password: Password
     name: ContactText
+    password: Unstored | None = None
     phone: CodeText | None = None
     locale: ContactText = "en"
+    role: Role | None = None
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """An account as admins see it. `disabled`: nobody logs in with it."""
+
+    id: str
+    object: Literal["account"] = "account"
+    role: Role
+    email: str | None
+    email_confirmed: bool
+    name: str
+    disabled: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class AccountList(Listing[AccountView], frozen=True):
+    """A page of accounts, the newest first. `next_cursor` is null on the last one."""
+
+
+class AccountQuery(Page, frozen=True, forbid_unknown_fields=True):
+    """`email`: that of one account; `role`: those of a role."""
+
+    email: Annotated[str, msgspec.Meta(max_length=320)] | None = None
+    role: Role | None = None
+
+
+class RightsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is absent stays as it is. `disabled`: nobody logs in with the account, and its sessions end."""
+
+    role: Role | None = None
+    disabled: bool | None = None
 
 
 @blueprint.post("/v1/accounts")
 @endpoint(
-    scope=None, limit="accounts", body=NewAccount, answers={201: Profile}, codes=("email_taken", "unavailable")
+    scope=None,
+    limit="accounts",
+    body=NewAccount,
+    answers={201: Profile},
+    codes=("email_taken", "forbidden", "not_confirmed", "unauthenticated", "unavailable"),
 )
 async def create_account(call: Call[NewAccount, None]) -> Reply:
-    """Create a customer's account. Nothing but what asks to confirm them goes to its e-mail address and phone.
+    """Create a customer's account, or as an admin one of any role.
 
-    Admins create the accounts of staff and merchants. A taken e-mail address is a 409, which reveals that it is
-    registered; the rate limit bounds how many can be tried (docs/decisions/0006).
+    Nothing but what asks to confirm them goes to its e-mail address and phone. A taken e-mail address is a 409,
+    which reveals that it is registered: 20 an hour from one network bound how many can be tried, and its owner is
+    told by mail. An account of the role `merchant` is a merchant, and logs in as its first owner.
     """
-    body = call.body
-    email = contacts.email(body.email)
-    now = now_micros()
-    account = Account(
-        id=new_id("acc"),
-        role="customer",
-        email=email,
-        email_key=contacts.email_key(email),
-        name=contacts.name(body.name),
-        phone=None if body.phone is None else contacts.phone(body.phone),
-        locale=contacts.locale(body.locale),
-        preferences=CUSTOMER_PREFERENCES,
-        password_hash=await call.runtime.passwords.hash(body.password),
-        created_at=now,
-        updated_at=now,
-    )
-    held_back = await call.runtime.books.write(_add, call.runtime.confirmation_rules, account)
+    body, runtime = call.body, call.runtime
+    parts = (runtime.books, runtime.passwords, runtime.confirmation_rules)
+    applicant = Applicant(**msgspec.structs.asdict(msgspec.structs.replace(body, role=body.role or "customer")))
+    if body.role is not None:
+        admin = await admit(runtime, ADMINS, "default", network_of(call.ip))
+        return Reply(201, profile(await make_account(*parts, applicant, admin.actor_id)))
+    if body.password is None:
+        raise InvalidFields(FieldError("$.password", "A customer needs one."))
+    account, held_back = await register(*parts, applicant, counted_network(call.ip, runtime.settings.profile))
     log_held_back(account.id, held_back)
     return Reply(201, profile(account))
+
+
+@blueprint.get("/v1/accounts")
+@endpoint(scope="accounts:read", query=AccountQuery, answers={200: AccountList})
+async def list_accounts(call: Call[None, AccountQuery]) -> Reply:
+    """List accounts, the newest first; by their whole e-mail address, or by role."""
+    query = call.query
+    if query.email is not None:
+        found = await call.runtime.books.read(accounts.by_email, contacts.email_key(query.email.strip()))
+        wanted = [found] if found and query.role in (None, found.role) else []
+        return Reply(200, AccountList([_view(account) for account in wanted], None))
+    shown, cursor = await read_page(call, partial(_select, query.role), attrgetter("id"), str)
+    return Reply(200, AccountList([_view(account) for account in shown], cursor))
+
+
+@blueprint.patch("/v1/accounts/<account>")
+@endpoint(
+    scope=ADMINS, body=RightsChange, answers={200: AccountView}, codes=("forbidden", "not_found", "wrong_state")
+)
+async def change_account(call: Call[RightsChange, None], account_id: str) -> Reply:
+    """Change the role of somebody's account, or disable it, from their next request on. Never one's own."""
+    body, actor_id = call.body, call.caller.actor_id
+    changed = await call.runtime.books.write(change_rights, actor_id, account_id, body.role, body.disabled)
+    return Reply(200, _view(changed))
 
 
 @recipient_blueprint.get("/v1/accounts/<account>/recipient")
@@ -86,9 +152,21 @@ def log_held_back(account_id: str, channels: list[ConfirmedChannel]) -> None:
         log.warning("confirmation.held_back", account_id=account_id, channel=channel)
 
 
-def _add(conn: Connection, rules: ConfirmationRules, account: Account) -> list[ConfirmedChannel]:
-    accounts.add(conn, account)
-    return confirmations.ask_what_is_new(conn, rules, None, account)
+def _select(role: Role | None, conn: Connection, before_id: str | None, most: int) -> list[Account]:
+    return select_accounts(conn, role, before_id, most)
+
+
+def _view(account: Account) -> AccountView:
+    return AccountView(
+        id=account.id,
+        role=account.role,
+        email=account.email,
+        email_confirmed=account.email_confirmed_at is not None,
+        name=account.name,
+        disabled=account.disabled_at is not None,
+        created_at=from_micros(account.created_at),
+        updated_at=from_micros(account.updated_at),
+    )
 
 
 def _recipient(conn: Connection, rules: ConfirmationRules, account_id: str) -> Recipient | None:

@@ -9,11 +9,12 @@ import msgspec
 from quart import Blueprint
 from sqlalchemy import Connection
 
+from gateway.addresses import counted_network
 from gateway.books import cards
 from gateway.books.accounts import AccountGone, forbid_erasure
 from gateway.free_text import ContactText, of_class
 from gateway.identity import contacts
-from gateway.payments.tokenizing import Sender, admit_number, counted_network
+from gateway.payments.tokenizing import Sender, admit_number
 from gateway.prints import Prints
 from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields

@@ -132,6 +132,14 @@ async def _admit(rules: Rules, runtime: Runtime, network: str) -> Caller:
     if rules.scope is None:
         spend(runtime, rules.limit, network)
         return NOBODY
+    return await admit(runtime, rules.scope, rules.limit, network)
+
+
+async def admit(runtime: Runtime, scope: str, limit: str | None, network: str) -> Caller:
+    """Who asks, by the token of this request, from `network`; also on a public route, for what not everybody may.
+
+    Raises `NotAuthenticated`, and the problems `rate_limited`, `forbidden` and `not_confirmed`.
+    """
     token = bearer_token(request.headers.getlist("Authorization"))
     if not runtime.tokens.remembers(token):  # its signature would have to be checked, which costs the most
         refuse_early(runtime.rate_limits.look("refused", network, monotonic()))
@@ -140,18 +148,18 @@ async def _admit(rules: Rules, runtime: Runtime, network: str) -> Caller:
     except NotAuthenticated:
         spend(runtime, "refused", network)
         raise
-    spend(runtime, caller.limit_class or rules.limit, caller.actor_id)
-    _check_scope(rules, caller)
+    spend(runtime, caller.limit_class or limit, caller.actor_id)
+    _check_scope(scope, caller)
     return caller
 
 
-def _check_scope(rules: Rules, caller: Caller) -> None:
+def _check_scope(scope: str, caller: Caller) -> None:
     """Raises the problems `forbidden`, and `not_confirmed` for what staff may do once that is made up for."""
-    if rules.scope in caller.withheld:
+    if scope in caller.withheld:
         raise Problem("not_confirmed", SECOND_FACTOR_FIRST)
-    if rules.scope not in caller.scopes:
+    if scope not in caller.scopes:
         raise Problem("forbidden")
-    if caller.role in STAFF and not caller.is_confirmed and rules.scope != OWN:
+    if caller.role in STAFF and not caller.is_confirmed and scope != OWN:
         raise Problem("not_confirmed")
 
 

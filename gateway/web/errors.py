@@ -13,8 +13,11 @@ from gateway.books.idempotency import KeyReused, RequestRunning
 from gateway.books.operations import OperationOpen
 from gateway.identity.confirmations import CannotConfirm, ConfirmationInvalid, ConfirmationsSpent
 from gateway.identity.erasure import MayNotVanish
+from gateway.identity.links import LinkInvalid
 from gateway.identity.logins import InvalidCredentials
+from gateway.identity.password_changes import TooOften
 from gateway.identity.passwords import PasswordsBusy
+from gateway.identity.rights import RightsStay
 from gateway.identity.second_factors import OtpRequired, SecondFactorIsSet
 from gateway.identity.tokens import NotAuthenticated
 from gateway.payments.captures import AmountTooLarge, WrongState
@@ -35,6 +38,7 @@ CODE_OF: dict[type[Refusal], Code] = {
     InvalidCredentials: "invalid_credentials",
     InvalidFields: "invalid_request",
     KeyReused: "idempotency_key_reused",
+    LinkInvalid: "confirmation_invalid",
     MayNotVanish: "wrong_state",
     NoSuchObject: "not_found",
     NotAllowed: "forbidden",
@@ -43,8 +47,10 @@ CODE_OF: dict[type[Refusal], Code] = {
     OtpRequired: "otp_required",
     PasswordsBusy: "unavailable",
     RequestRunning: "request_in_progress",
+    RightsStay: "wrong_state",
     SecondFactorIsSet: "wrong_state",
     TooManyLookalikes: "rate_limited",
+    TooOften: "rate_limited",
     WrongState: "wrong_state",
 }
 CODE_OF_STATUS: dict[int, Code] = {

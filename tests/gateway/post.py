@@ -21,6 +21,7 @@ from tests.gateway.conftest import Gateway
 from tests.patience import eventually
 
 TOKEN = re.compile(r"^(?:Confirmation|Bestätigung): (\S{43})$", re.MULTILINE)
+LINK = re.compile(r"^https?://\S+/(?:reset|invitation)\?token=(\S{43})$", re.MULTILINE)
 CODE = re.compile(r"Sluice: (\d{6}) ")
 # As in production, but that all of them go to any country.
 LIMITS = {"mails_per_hour": 10, "sms_per_hour": 5, "confirmation_sms_per_day": 100}
@@ -61,6 +62,10 @@ class Post:
     async def token(self, address: str, number: int = 1) -> str:
         """The token in the mail to an address that came as the `number`th."""
         return self._found(TOKEN, (await self._arrived(address, number)).text)
+
+    async def link(self, address: str, number: int = 1) -> str:
+        """The token of the link in the mail to an address that came as the `number`th."""
+        return self._found(LINK, (await self._arrived(address, number)).text)
 
     async def code(self, phone: str, number: int = 1) -> str:
         """The code in the short message to a phone that came as the `number`th."""

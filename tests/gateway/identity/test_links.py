@@ -60,7 +60,7 @@ def test_a_link_sets_the_password_once_and_confirms_its_address(conn: Connection
 
 def test_a_guessed_token_is_nobodys(conn: Connection) -> None:
     ada = account(conn, "ada@example.com")
-    token = make_link(conn, RULES, ada.id, "password_reset")
+    token = make_link(conn, RULES, ada.id, "password_reset", "")
     for guess in ("", token[:-1], token.swapcase(), RULES.link_token(b"guess"), "\0"):
         with pytest.raises(LinkInvalid):
             redeem(conn, RULES, guess, HASH)
@@ -68,7 +68,7 @@ def test_a_guessed_token_is_nobodys(conn: Connection) -> None:
 
 def test_only_the_newest_link_of_an_account_is_good(conn: Connection) -> None:
     ada = account(conn, "ada@example.com")
-    older = make_link(conn, RULES, ada.id, "invitation")
+    older = make_link(conn, RULES, ada.id, "invitation", "")
     ask_reset(conn, RULES, "ada@example.com")
     (newest,) = mailed(conn, ada)
     with pytest.raises(LinkInvalid):
@@ -78,7 +78,7 @@ def test_only_the_newest_link_of_an_account_is_good(conn: Connection) -> None:
 
 def test_a_link_is_not_good_for_ever(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     ada = account(conn, "ada@example.com")
-    token = make_link(conn, RULES, ada.id, "password_reset")
+    token = make_link(conn, RULES, ada.id, "password_reset", "")
     now = steady_micros()
     monkeypatch.setattr(one_time_links, "steady_micros", lambda: now + 3_600_000_001)
     with pytest.raises(LinkInvalid):
@@ -112,7 +112,7 @@ def test_a_disabled_account_gets_no_link_and_an_older_one_is_not_good(conn: Conn
     ask_reset(conn, RULES, "ada@example.com")
     assert mailed(conn, ada) == []
     with pytest.raises(LinkInvalid):
-        redeem(conn, RULES, make_link(conn, RULES, ada.id, "password_reset"), HASH)
+        redeem(conn, RULES, make_link(conn, RULES, ada.id, "password_reset", ""), HASH)
 
 
 def test_a_mailbox_gets_so_many_links_and_no_more(conn: Connection) -> None:
@@ -128,7 +128,7 @@ def test_a_mailbox_gets_so_many_links_and_no_more(conn: Connection) -> None:
 
 def test_the_books_alone_open_nothing(conn: Connection) -> None:
     ada = account(conn, "ada@example.com")
-    token = make_link(conn, RULES, ada.id, "invitation")
+    token = make_link(conn, RULES, ada.id, "invitation", "")
     rows = conn.execute(select(links.one_time_links)).all()
     assert token.encode() not in repr(rows).encode()
     other = msgspec.structs.replace(RULES, key=b"x" * 32)

@@ -40,7 +40,7 @@ from schemas.times import now_micros
 from tests.gateway.payments.conftest import Shop
 
 # POSTs of a logged-in caller that take no key: what ends a session, and what answers a secret (`api.md`).
-KEYLESS = {"login.logout", "second_factor.set_up_second_factor"}
+KEYLESS = {"login.logout", "passwords.change_own_password", "second_factor.set_up_second_factor"}
 NUMBERS = count()
 TRIES = 6  # of a client that comes back; recovery asks processors in between
 

@@ -8,9 +8,10 @@ import pytest
 import structlog
 
 from benchmarks.guesses import candidates
+from gateway.addresses import counted_network
 from gateway.app import create_app
 from gateway.payments import tokenizing
-from gateway.payments.tokenizing import TOO_MANY, counted_network
+from gateway.payments.tokenizing import TOO_MANY
 from gateway.policy import DAY_US, seconds_left
 from gateway.settings import GatewaySettings
 from schemas.times import steady_micros
