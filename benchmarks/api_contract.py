@@ -74,6 +74,13 @@ ACCEPTED = (
     ),
     Accepted(
         REFUSED_THOUGH_VALID,
+        "no schema knows which passwords guessers try first, or somebody's old one",
+        operations=frozenset({"POST /v1/accounts", "POST /v1/me/password"}),
+        code="invalid_request",
+        paths=frozenset({"$.password", "$.old", "$.new"}),
+    ),
+    Accepted(
+        REFUSED_THOUGH_VALID,
         "a payment names a card and a merchant that must be there",
         operations=frozenset({"POST /v1/payments"}),
         code="invalid_request",

@@ -38,15 +38,15 @@ ADMINS = "accounts:write"  # the scope of what admins do with accounts of others
 log = get_logger()
 
 
-class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`password`: 12 to 128 characters, no common one. `phone` with its country code; `locale` a language tag.
 
     An admin may name a `role`, and leave the password out: then its owner is mailed a link to set one.
     """
 
     email: ContactText
-    name: ContactText
     password: Unstored | None = None
+    name: ContactText
     phone: CodeText | None = None
     locale: ContactText = "en"
     role: Role | None = None

@@ -78,9 +78,9 @@ async def test_an_unknown_address_costs_as_much_hashing(gateway: Gateway, monkey
     lane = gateway.runtime.passwords.strangers
     run = lane.run
 
-    async def watch(job: HashJob) -> HashAnswer:
+    async def watch(job: HashJob, reserved: int) -> HashAnswer:
         checked.append(extract_parameters(job.stored))
-        return await run(job)
+        return await run(job, reserved)
 
     monkeypatch.setattr(lane, "run", watch)
     await gateway.log_in("nobody@example.com", PASSWORD, ip="192.0.2.1")
