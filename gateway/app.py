@@ -1,6 +1,7 @@
 """The app: its runtime, its routes, its headers, and every error as a problem."""
 
 from contextlib import AsyncExitStack
+from functools import partial
 
 from quart import Quart, Response
 
@@ -10,8 +11,10 @@ from connectors.settings import ChannelSettings
 from gateway.books.clock import keep_clock
 from gateway.books.controls import add_rules
 from gateway.books.pruning import prune_daily
+from gateway.identity.unconfirmed import prune_unconfirmed
 from gateway.payments.recovery_pools import recover
 from gateway.routes import BLUEPRINTS
+from gateway.routes.me import erase_account
 from gateway.runtime import EXTENSION, opened
 from gateway.seed import register_services, seed_accounts
 from gateway.settings import GatewaySettings
@@ -50,10 +53,11 @@ def create_app(
         if settings.seed:
             await seed_accounts(made)
         app.extensions[EXTENSION] = made
+        accounts = partial(prune_unconfirmed, made.books, partial(erase_account, made))
         stack.push_async_callback(LastingTask(keep_clock(made.books), "clock of the books").stop)
         stack.push_async_callback(LastingTask(recover(made), "recovery").stop)
         stack.push_async_callback(LastingTask(made.confirmation_sender.run(), "confirmations").stop)
-        stack.push_async_callback(LastingTask(prune_daily(made.books), "pruning").stop)
+        stack.push_async_callback(LastingTask(prune_daily(made.books, accounts), "pruning").stop)
 
     @app.after_serving
     async def stop() -> None:

@@ -1,8 +1,9 @@
 """What admins see and change of other people's accounts: their roles, and whether they may log in."""
 
-from sqlalchemy import Connection, Index, bindparam, literal_column, select, update
+from sqlalchemy import Connection, Index, bindparam, exists, literal_column, select, update
 
 from gateway.books.accounts import Account, accounts
+from gateway.books.payments import payments
 from gateway.books.sql import Statement
 from gateway.books.tables import ABOVE_ALL_IDS, struct_of
 from gateway.roles import Role
@@ -33,11 +34,15 @@ PAGES = {
     "id": Statement(_newest_first),
     "role": Statement(_newest_first.where(_c.role == bindparam("of_role"))),
 }
+_never_paid = ~exists().where(payments.c.customer_id == _c.id)
 _unconfirmed = Statement(
     select(_c.id)
-    .where(_is_unconfirmed, _c.id > bindparam("after_id"), _c.id < bindparam("before_id"))
+    .where(_is_unconfirmed, _c.id > bindparam("after_id"), _c.id < bindparam("before_id"), _never_paid)
     .order_by(_c.id)
     .limit(bindparam("most"))
+)
+_is_unconfirmed_still = Statement(
+    select(_c.id).where(_c.id == bindparam("account_id"), _is_unconfirmed, _never_paid)
 )
 
 
@@ -49,8 +54,13 @@ def select_accounts(conn: Connection, role: Role | None, before_id: str | None, 
 
 
 def select_unconfirmed(conn: Connection, after_id: str, before_id: str, most: int) -> list[str]:
-    """The ids, past one and before another, of up to `most` customers who never confirmed their address."""
+    """The ids, past one and before another, of `most` customers who neither confirmed an address nor paid."""
     return [row.id for row in _unconfirmed(conn, after_id=after_id, before_id=before_id, most=most)]
+
+
+def is_unconfirmed(conn: Connection, account_id: str) -> bool:
+    """Whether an account is such a customer's."""
+    return _is_unconfirmed_still(conn, account_id=account_id).first() is not None
 
 
 def set_rights(conn: Connection, account_id: str, role: Role, disabled_at: int | None, now: int) -> None:

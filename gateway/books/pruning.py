@@ -5,7 +5,7 @@ payment waits for one. Nothing has to be kept for it: no index by time, no place
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -101,12 +101,12 @@ PRUNABLES = {
 }
 
 
-async def prune_daily(books: Books) -> None:
-    """Prune once a day, for as long as the gateway runs."""
+async def prune_daily(books: Books, prune_accounts: Callable[[], Awaitable[int]]) -> None:
+    """Prune once a day, for as long as the gateway runs. `prune_accounts`: does so to accounts; how many."""
     await asyncio.sleep(AFTER_START_S)
     while True:
         try:
-            log.info("books.pruned", **await prune(books))
+            log.info("books.pruned", **await prune(books), accounts=await prune_accounts())
         except Exception:
             log.exception("prune.failed")
         await asyncio.sleep(DAY_S)

@@ -27,10 +27,15 @@ from schemas.times import from_micros, now_micros, steady_micros
 LIFETIME_US = HOUR_US  # of a token or code: a mailbox that greylists may take a quarter of it
 SEED_BYTES = 32
 CODES = 1_000_000
+TWO_WAIT = "It changes the address of an account that exists: log in to that, or take the token of the other mail."
 
 
 class ConfirmationInvalid(Refusal):
     """The token or code is wrong, was used, or is not good any more."""
+
+
+class ConfirmedElsewhere(Refusal):
+    """Two accounts wait for the address, and the token is of the one that would take it from the other."""
 
 
 class ConfirmationsSpent(Refusal):
@@ -149,12 +154,21 @@ def unconfirmed(account: Account, channel: ConfirmedChannel) -> str | None:
     return account.new_email or (account.email if account.email_confirmed_at is None else None)
 
 
-def confirm_email(conn: Connection, rules: ConfirmationRules, token: str) -> None:
-    """The token of a mail came back. Raises `ConfirmationInvalid`; `EmailTaken` where another one was first."""
+def confirm_email(conn: Connection, rules: ConfirmationRules, token: str, actor_id: str = "") -> None:
+    """The token of a mail came back, from `actor_id`: whose session it is, empty where there is none.
+
+    Who registers with an address that somebody else is changing theirs to gets two mails, and might paste the
+    wrong one: the other account would have their address. So where an account that is not confirmed logs in with
+    it, only a session of the one that changes to it confirms that. Raises `ConfirmationInvalid` and
+    `ConfirmedElsewhere`; `EmailTaken` where another one was first.
+    """
     row = confirmations.take(conn, rules.token_hash(token), steady_micros())
     if row is None:
         raise ConfirmationInvalid
     key = email_key(row.address)
+    holder = accounts.by_email(conn, key)
+    if holder is not None and holder.email_confirmed_at is None and row.account_id not in (holder.id, actor_id):
+        raise ConfirmedElsewhere(TWO_WAIT)
     if not accounts.confirm_email(conn, row.account_id, row.address, key, now_micros()):
         raise ConfirmationInvalid
 

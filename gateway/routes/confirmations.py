@@ -3,14 +3,15 @@
 from typing import Annotated
 
 import msgspec
-from quart import Blueprint
+from quart import Blueprint, request
 
+from gateway.addresses import network_of
 from gateway.books.confirmations import ConfirmedChannel
 from gateway.free_text import of_class
 from gateway.identity import confirmations
-from gateway.identity.confirmations import ConfirmationInvalid
+from gateway.identity.confirmations import ConfirmationInvalid, ConfirmedElsewhere
 from gateway.web.call import Call, Reply
-from gateway.web.endpoint import endpoint
+from gateway.web.endpoint import OWN, admit, endpoint
 from gateway.web.idempotent import answered_before, write_once
 
 blueprint = Blueprint("confirmations", __name__)
@@ -40,12 +41,22 @@ class ConfirmationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     limit="public",
     body=EmailConfirmation,
     answers={204: None},
-    codes=("confirmation_invalid", "email_taken", "unavailable"),
+    codes=("confirmation_invalid", "email_taken", "forbidden", "unauthenticated", "unavailable"),
 )
 async def confirm_email(call: Call[EmailConfirmation, None]) -> Reply:
-    """Confirm the e-mail address that a token was mailed to. Who has the token reads the mailbox: no login."""
-    rules = call.runtime.confirmation_rules
-    await call.runtime.books.write(confirmations.confirm_email, rules, call.body.token.strip())
+    """Confirm the e-mail address that a token was mailed to. Who has the token reads the mailbox: no login.
+
+    Where it would take the address from an account that somebody has just registered with it, an access token of
+    the account that changes to it is needed too.
+    """
+    rules, token = call.runtime.confirmation_rules, call.body.token.strip()
+    try:
+        await call.runtime.books.write(confirmations.confirm_email, rules, token)
+    except ConfirmedElsewhere:
+        if "Authorization" not in request.headers:
+            raise
+        caller = await admit(call.runtime, OWN, "default", network_of(call.ip))
+        await call.runtime.books.write(confirmations.confirm_email, rules, token, caller.actor_id)
     return Reply(204)
 
 

@@ -114,12 +114,15 @@ async def erase_me(call: Call[None, None]) -> Reply:
     Payments that are under way end as they would. A merchant who was paid, and the only admin, get 409.
     """
     await call.runtime.books.write(check_may_vanish, call.caller.actor_id)
-    await call.runtime.shielded(_erase(call.runtime, call.caller.actor_id))
+    await call.runtime.shielded(erase_account(call.runtime, call.caller.actor_id))
     return Reply(204)
 
 
-async def _erase(runtime: Runtime, account_id: str) -> None:
-    """Killed on the way, it is asked for again: the account is there until nothing else is left of it."""
+async def erase_account(runtime: Runtime, account_id: str) -> None:
+    """Take everything of a person out of books and vault. Raises `MayNotVanish` and `VaultAway`.
+
+    Killed on the way, it is asked for again: the account is there until nothing else is left of it.
+    """
     so_far = Erased()
     while not so_far.done:
         # By its owner, and after the books: then the vault keeps nothing that the books do not know of either.

@@ -11,7 +11,12 @@ from gateway.books.accounts import AccountGone, EmailTaken
 from gateway.books.engine import Outdated
 from gateway.books.idempotency import KeyReused, RequestRunning
 from gateway.books.operations import OperationOpen
-from gateway.identity.confirmations import CannotConfirm, ConfirmationInvalid, ConfirmationsSpent
+from gateway.identity.confirmations import (
+    CannotConfirm,
+    ConfirmationInvalid,
+    ConfirmationsSpent,
+    ConfirmedElsewhere,
+)
 from gateway.identity.erasure import MayNotVanish
 from gateway.identity.links import LinkInvalid
 from gateway.identity.logins import InvalidCredentials
@@ -34,6 +39,7 @@ CODE_OF: dict[type[Refusal], Code] = {
     CannotConfirm: "wrong_state",
     ConfirmationInvalid: "confirmation_invalid",
     ConfirmationsSpent: "rate_limited",
+    ConfirmedElsewhere: "confirmation_invalid",
     EmailTaken: "email_taken",
     InvalidCredentials: "invalid_credentials",
     InvalidFields: "invalid_request",

@@ -54,8 +54,8 @@ def number() -> str:
     return f"+49151{uuid4().int % 10**8:08}"
 
 
-async def confirm(gateway: Gateway, token: str) -> Answer:
-    return await gateway.ask("POST", "/v1/email/confirm", {"token": token})
+async def confirm(gateway: Gateway, token: str, who: str | None = None) -> Answer:
+    return await gateway.ask("POST", "/v1/email/confirm", {"token": token}, who)
 
 
 async def confirm_phone(gateway: Gateway, who: str, code: str) -> Answer:
@@ -191,9 +191,41 @@ async def test_who_confirms_an_address_has_it_and_not_who_entered_it_first(gatew
     await post.token(email)
     await gateway.ask("PATCH", "/v1/me", {"email": email}, owner)
     token = await post.token(email, 2)
-    assert (await confirm(gateway, token)).status == 204
+    assert (await confirm(gateway, token, owner)).status == 204
     assert (await me(gateway, squatter))["email"] is None
     assert (await me(gateway, owner))["email"] == email
+
+
+async def test_who_just_registered_gives_the_address_to_nobody_by_the_wrong_token(
+    gateway: Gateway, post: Post
+) -> None:
+    """Somebody else asked to change theirs to it: of two mails the person might paste the newer one."""
+    email = address()
+    person, other = await gateway.sign_up(email), await gateway.sign_up()
+    own = await post.token(email)
+    await gateway.ask("PATCH", "/v1/me", {"email": email}, other)
+    wrong = await post.token(email, 2)
+    for who in (None, person):
+        assert (await confirm(gateway, wrong, who)).code == "confirmation_invalid"
+    assert (await confirm(gateway, own)).status == 204
+    assert (await me(gateway, person))["email_confirmed"]
+    assert (await gateway.log_in(email, PASSWORD)).status == 200
+    assert (await confirm(gateway, wrong, other)).code == "email_taken"
+
+
+async def test_whoever_reads_the_mailbox_gets_its_account_by_a_reset(gateway: Gateway, post: Post) -> None:
+    """However somebody else's account came to have the address: their sessions end, and they have no way back."""
+    email = address()
+    stranger = await gateway.sign_up(phone=number())
+    await gateway.ask("PATCH", "/v1/me", {"email": email}, stranger)
+    assert (await confirm(gateway, await post.token(email))).status == 204
+    await gateway.ask("PATCH", "/v1/me", {"email": address()}, stranger)
+    await gateway.ask("POST", "/v1/password/reset", {"email": email})
+    body = {"token": await post.link(email, 2), "password": "plum under the kestrel"}
+    assert (await gateway.ask("POST", "/v1/password/reset/confirm", body)).status == 204
+    assert (await gateway.ask("GET", "/v1/me", who=stranger)).status == 401
+    mine = (await gateway.log_in(email, "plum under the kestrel")).json["access_token"]
+    assert (await me(gateway, mine))["new_email"] is None
 
 
 async def test_a_code_is_tried_five_times(gateway: Gateway, post: Post) -> None:
