@@ -1,0 +1,77 @@
+"""`sluice admin`: an admin whom no other admin makes, but who may read the secrets and write the books."""
+
+import asyncio
+from pathlib import Path
+
+import click
+import msgspec
+
+from connectors.keyfiles import SecretMissing, read_or_make
+from connectors.settings import ChannelSettings
+from gateway.books.accounts import EmailTaken
+from gateway.books.clock import set_steady_clock
+from gateway.books.opening import check_existing, open_books
+from gateway.identity.confirmations import ConfirmationRules
+from gateway.identity.links import link_url
+from gateway.identity.registrations import make_admin
+from gateway.refusals import InvalidFields
+from gateway.settings import GatewaySettings
+from schemas.settings import load
+
+
+@click.group()
+def admin() -> None:
+    """Admins, made on the machine itself."""
+
+
+@admin.command()
+@click.argument("email")
+@click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
+def create(email: str, data: Path | None) -> None:
+    """Make an admin's account, and print a link that sets a password and a second factor, once, within three days.
+
+    The gateway may run meanwhile, or not.
+    """
+    settings = with_data(load(GatewaySettings), data)
+    check_existing(settings.books_url())
+    say_link(settings, email)
+
+
+def with_data(settings: GatewaySettings, data: Path | None) -> GatewaySettings:
+    """The settings with another data directory, where one was named."""
+    return msgspec.structs.replace(settings, data=data) if data else settings
+
+
+def say_link(settings: GatewaySettings, email: str) -> None:
+    """Make an admin in the books, and print their link. Raises `click.ClickException` where that cannot be."""
+    try:
+        link = asyncio.run(_make(settings, email))
+    except EmailTaken:
+        raise click.ClickException("an account has this address: have an admin change its role") from None
+    except InvalidFields:
+        raise click.ClickException(f"{email!r} is no e-mail address") from None
+    except SecretMissing as missing:
+        raise click.ClickException(str(missing)) from None
+    click.echo(f"{email} is an admin. This link sets their password and second factor, once, within three days:")
+    click.echo(link)
+
+
+async def _make(settings: GatewaySettings, email: str) -> str:
+    rules = _rules(settings)
+    books = open_books(settings.books_url())
+    try:
+        await set_steady_clock(books)  # a link ends by the books' clock, not by the wall's
+        token = await books.write(make_admin, rules, email)
+    finally:
+        await books.close()
+    return link_url(rules, "invitation", token)
+
+
+def _rules(settings: GatewaySettings) -> ConfirmationRules:
+    channels = ChannelSettings(data=settings.data)
+    key = read_or_make(settings, "gateway.key", _no_key)
+    return ConfirmationRules(key, channels.limits(), channels, settings.public_url)
+
+
+def _no_key() -> bytes:
+    raise SecretMissing("the gateway has no key yet: start it once, or use `sluice init`")
