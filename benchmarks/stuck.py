@@ -52,6 +52,7 @@ from sluice.freshness import quantiles
 STUCK = 110
 PAID = 50  # in each phase, ten a second
 PHONE = "+15005550006"
+PASSWORD = "correct horse battery staple"
 CARD = {"number": "4111111111111111", "exp_month": 1, "exp_year": 2039}
 
 
@@ -134,7 +135,7 @@ class _Payer:
     """A customer who wants mail and short messages."""
 
     def __init__(self, measured: stack.Stack, merchant_id: str) -> None:
-        self._stack, self._url, self._merchant_id = measured, measured.settings.url("gateway"), merchant_id
+        self._url, self._merchant_id = measured.settings.url("gateway"), merchant_id
         self._login, self._card = PasswordLogin("", ""), ""
         self._client = GatewayClient(self._url)
 
@@ -142,9 +143,8 @@ class _Payer:
         await self._client.close()
 
     async def sign_up(self, email: str, phone: str) -> None:
-        password = self._stack.replay.seed_password
-        self._login = PasswordLogin(email, password)
-        body = {"email": email, "password": password, "name": "Drill", "phone": phone}
+        self._login = PasswordLogin(email, PASSWORD)
+        body = {"email": email, "password": PASSWORD, "name": "Drill", "phone": phone}
         await self._client.post("/v1/accounts", body)
         await self._client.close()
         self._client = GatewayClient(self._url, self._login)

@@ -18,15 +18,15 @@ from sluice.shoppers.traffic import Traffic
 
 async def pay(settings: ShopperSettings) -> None:
     """Sign the shoppers up, open the shops, and pay until cancelled."""
-    url, catcher, password = settings.gateway_url(), settings.catcher_url(), settings.seed_password
+    url, catcher = settings.gateway_url(), settings.catcher_url()
     async with AsyncExitStack() as stack:
-        logins = [PasswordLogin(f"{name}@example.com", password) for name in ("admin", "analyst")]
+        logins = [PasswordLogin(f"{name}@example.com", settings.seed_password) for name in ("admin", "analyst")]
         admin, analyst = [
             await stack.enter_async_context(GatewayClient(url, login, retry_for_s=RETRY_FOR_S)) for login in logins
         ]
-        names = [f"shopper-{n}" for n in range(1, settings.shoppers + 1)]
-        shoppers = [Shopper(url, catcher, f"{name}@example.com", password) for name in names]
-        thief = Shopper(url, catcher, "thief@example.com", password)
+        names = [f"shopper-{n}.demo" for n in range(1, settings.shoppers + 1)]
+        shoppers = [Shopper(url, catcher, f"{name}@example.com") for name in names]
+        thief = Shopper(url, catcher, "thief.demo@example.com")
         for shopper in (*shoppers, thief):
             await stack.enter_async_context(shopper)
         staff = Staff(admin, analyst)
