@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0020"
-down_revision = "0016"
+down_revision = "0019"
 
 Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")  # by its bytes, as in 0001
 IS_UNCONFIRMED = sa.text("role = 'customer' AND email_confirmed_at IS NULL AND erased_at IS NULL")
