@@ -132,7 +132,7 @@ def admit(conn: Connection, caller: LoginCaller, now: int) -> bool:
 
 
 def admit_code(conn: Connection, caller: LoginCaller, now: int) -> bool:
-    """A right code was given: whether the caller had a try left, in the transaction that uses it; `now` as above."""
+    """Whether, for a right code, the caller had a try left, in the transaction that uses it; `now` as above."""
     by = caller.codes_counted_by()
     if isinstance(by, KnownTries):
         return known_callers.admit(conn, by.hash, now) is not False

@@ -56,7 +56,8 @@ async def test_somebody_without_a_password_is_invited_by_mail(gateway_settings: 
         assert post.to("ana@example.com")[0].subject == "Ihr Konto bei Sluice"
         assert (await gateway.ask("POST", "/v1/password/reset/confirm", link)).status == 204
         token = (await gateway.log_in("ana@example.com", NEW)).json["access_token"]
-        assert (await gateway.ask("GET", "/v1/reviews", who=token)).status == 200  # its address is confirmed
+        me = (await gateway.ask("GET", "/v1/me", who=token)).json
+        assert (me["email_confirmed"], me["missing"]) == (True, ["second_factor"])
     assert [message.to for message in post.inbox].count("ana@example.com") == 2  # it has a password, it is told
 
 
@@ -91,12 +92,12 @@ async def test_a_role_counts_from_the_next_request_on(gateway: Gateway) -> None:
     made = await make(gateway, email, "analyst")
     await gateway.runtime.books.write(accounts.confirm_email, made["id"], email, email, 1)
     token = (await gateway.log_in(email, PASSWORD)).json["access_token"]
-    assert (await gateway.ask("GET", "/v1/reviews", who=token)).status == 200
+    assert (await gateway.ask("GET", "/v1/reviews", who=token)).code == "not_confirmed"
     answer = await change(gateway, made["id"], role="customer")
     assert (answer.status, answer.json["role"]) == (200, "customer")
     assert (await gateway.ask("GET", "/v1/reviews", who=token)).status == 401
     token = (await gateway.log_in(email, PASSWORD)).json["access_token"]
-    assert (await gateway.ask("GET", "/v1/reviews", who=token)).status == 403
+    assert (await gateway.ask("GET", "/v1/reviews", who=token)).code == "forbidden"
     events = await gateway.runtime.books.read(told, made["id"])
     assert [(event.sequence, event.role) for event in events] == [(1, "analyst"), (2, "customer")]
 
