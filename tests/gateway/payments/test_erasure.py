@@ -19,7 +19,7 @@ from gateway.free_text import FREE
 from gateway.identity import erasure
 from gateway.payments.commit import receive
 from gateway.payments.create import NewPayment
-from gateway.routes.me import _erase
+from gateway.routes.me import erase_account
 from gateway.web.call import Caller, identify
 from schemas.accounts import AccountErased
 from tests.gateway.payments.conftest import RequestOf, Shop
@@ -194,7 +194,7 @@ async def test_killed_anywhere_it_is_done_when_asked_again(
         await person.pay(100)
     for dies_at in count(1):
         try:
-            await until_death(_erase(shop.gateway.runtime, person.account_id), dies_at)
+            await until_death(erase_account(shop.gateway.runtime, person.account_id), dies_at)
         except Died:
             if running := getattr(shop.gateway.runtime.books, "_running", None):
                 await asyncio.wait(running)
