@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from connectors.group_commit import GroupCommit, Work, WorkResult
 from connectors.lasting import LastingThreads
@@ -16,6 +17,8 @@ from gateway.vault.audit_chain import AuditEvent, Head
 from gateway.vault.audit_trail import AuditTrail, OpenRefused
 from gateway.vault.isolation import Peer
 from gateway.vault.opens import Opening
+
+R = TypeVar("R")
 
 GROUP_MAX = 256
 
@@ -43,13 +46,17 @@ class Audit:
         """Write that an operation opens a card. Raises `OpenRefused` where it may not, which is an entry too."""
         return await self._write(lambda trail: trail.open_card(asked, pid=peer.pid, uid=peer.uid))
 
+    async def keep_heads(self, heads: list[str], peer: Peer) -> Head | None:
+        """Write heads of the books' audit; the one that was kept last, which none needs to be written for."""
+        return await self._write(lambda trail: trail.keep_heads(heads, pid=peer.pid, uid=peer.uid))
+
     async def close(self) -> None:
         """Write what waits, then close the files."""
         await self._groups.drain()
         self._thread.shutdown()
         self._trail.close()
 
-    async def _write(self, work: Callable[[AuditTrail], Head]) -> Head:
+    async def _write(self, work: Callable[[AuditTrail], R]) -> R:
         try:
             return await self._groups.write(work)
         except (OSError, sqlite3.Error) as error:

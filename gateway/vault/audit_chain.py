@@ -24,6 +24,7 @@ GENESIS = "a" * 64
 HASH_SIZE = 64  # letters
 KEPT_SIZE = 32  # of each hash, while a chain is checked: 128 bits
 GAP_MAX = 10_000_000  # entries: what claims to be further away is no gap but a made-up number
+OPENED, BOOKS_HEADS = b'"event":"card.open","result":"ok"', b'"event":"audit.head","result":"ok"'
 FAULTS_MAX = 100  # told one by one; the rest is counted
 
 AuditEvent = Literal[
@@ -35,6 +36,7 @@ AuditEvent = Literal[
     "card.store",
     "card.delete",
     "keys.rotate",
+    "audit.head",  # heads of the books' audit, which tell of a change there
     "audit.continue",  # a new file
     "audit.drop",  # files past their time
     "audit.cut",  # entries that were there at the last stop are gone
@@ -83,6 +85,11 @@ class AuditFault(NamedTuple):
 
     n: int
     what: str
+
+
+def heads_in(entry: AuditEntry) -> list[Head]:
+    """The heads of the books' audit that an `audit.head` keeps. Raises `ValueError` for any other detail."""
+    return [head_of(text) for text in (entry.detail or "").split()]
 
 
 DECODER = msgspec.json.Decoder(AuditEntry)
@@ -143,7 +150,7 @@ class CheckedChain:
         self._hashes = bytearray()  # `KEPT_SIZE` of each entry
 
     def read(self, path: Path, kept: timedelta, now: datetime) -> Iterator[AuditEntry]:
-        """Check a file, the next one; yield the entries of cards that were opened.
+        """Check a file, the next one; yield the entries of cards that were opened and of the books' heads.
 
         The first file must begin with the first entry of all, or with what follows entries older than `kept`.
         """
@@ -198,7 +205,7 @@ class CheckedChain:
                 n = self._note_wrong(n, line)
             hashes += digest[:KEPT_SIZE].ljust(KEPT_SIZE)
             previous = digest
-            if b'"event":"card.open","result":"ok"' in body and right:
+            if right and (OPENED in body or BOOKS_HEADS in body):
                 yield DECODER.decode(body)
             elif b'"event":"audit.cut"' in body:
                 self.fault(n, "the vault missed entries at its start")

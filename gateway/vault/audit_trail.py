@@ -20,6 +20,7 @@ from gateway.vault.audit_chain import (
     file_name,
     files,
     first_number,
+    head_of,
     line_of,
 )
 from gateway.vault.opens import Opening, Opens, Rate
@@ -90,6 +91,13 @@ class AuditTrail:
         elif why != "repeated":
             raise OpenRefused(why)
         return head
+
+    def keep_heads(self, heads: list[str], **about: str | int | None) -> Head | None:
+        """Append heads of the books' audit, in one entry; the one that was kept last."""
+        if heads:
+            self.note("audit.head", "ok", **about, detail=" ".join(heads))
+            self._opens.keep_books_head(head_of(heads[-1]))
+        return self._opens.books_head()
 
     def commit(self) -> None:
         """Put the group on disk; what its callers are answered may be answered then."""

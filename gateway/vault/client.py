@@ -147,6 +147,13 @@ class VaultClient:
         """A keyed hash (32 bytes) of data that may hold a card number; at most 128 KiB."""
         return (await self._call(frames.Digest(next(self._ids), data), frames.Digested)).digest
 
+    async def keep_heads(self, heads: list[str]) -> str:
+        """Have the vault keep heads of the books' audit, in order; at most `frames.HEADS_MAX`.
+
+        The one that it kept last; empty where it has kept none. Nothing is written where `heads` is empty.
+        """
+        return (await self._call(frames.KeepHeads(next(self._ids), heads), frames.HeadKept)).newest
+
     async def rotate(self) -> CardCounts:
         """Begin a key rotation, or join the running one; `count` shows its progress. Raises `NoKey`."""
         return (await self._call(frames.Rotate(next(self._ids)), frames.Counted)).counts

@@ -12,10 +12,12 @@ import msgspec
 from schemas.cards import Brand
 
 NONCE_BYTES = 32
+HEADS_MAX = 64  # of the books' audit in one frame, and in one entry
 FRAME_MAX = 128 * 1024  # bytes: a request body of 64 KiB to digest, and room
 LENGTH_BYTES = 4
 
 Number = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{13,19}\Z")]
+BooksHead = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,11}:[a-z]{64}\Z")]  # as `Head` writes itself
 Nonce = Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
 RefusalCode = Literal["unknown_card", "bad_card", "bad_operation", "too_fast", "no_key", "unproven", "unavailable"]
 
@@ -92,6 +94,15 @@ class Digest(Frame, frozen=True, tag="digest"):
     data: bytes
 
 
+class KeepHeads(Frame, frozen=True, tag="keep_heads"):
+    """Keep heads of the books' audit, in order, in one entry of our own → `HeadKept`.
+
+    Without any it only asks.
+    """
+
+    heads: Annotated[list[BooksHead], msgspec.Meta(max_length=HEADS_MAX)]
+
+
 class Rotate(Frame, frozen=True, tag="rotate"):
     """Begin a new key version, or continue an unfinished rotation → `Counted`, before any card is rewrapped."""
 
@@ -155,6 +166,12 @@ class Digested(Frame, frozen=True, tag="digested"):
     digest: bytes
 
 
+class HeadKept(Frame, frozen=True, tag="head_kept"):
+    """`newest`: the head of the books' audit that was kept last; empty where none was."""
+
+    newest: str
+
+
 class Counted(Frame, frozen=True, tag="counted"):
     """The counts at this moment."""
 
@@ -169,9 +186,10 @@ class Refused(Frame, frozen=True, tag="refused"):
 
 GreetingRequest = Ping | Hello | Prove  # before a client is known
 ReadRequest = Digest  # answered from memory
-WriteRequest = OpenCard | StoreCard | DeleteCard | DeleteCards | Rotate | CountCards  # what waits for the disk
+# What waits for the disk.
+WriteRequest = OpenCard | StoreCard | DeleteCard | DeleteCards | KeepHeads | Rotate | CountCards
 RequestFrame = GreetingRequest | ReadRequest | WriteRequest
-ReplyFrame = Done | Challenge | CardStored | CardOpened | Digested | Counted | Refused
+ReplyFrame = Done | Challenge | CardStored | CardOpened | Digested | HeadKept | Counted | Refused
 
 REQUESTS: msgspec.msgpack.Decoder[RequestFrame] = msgspec.msgpack.Decoder(RequestFrame)
 REPLIES: msgspec.msgpack.Decoder[ReplyFrame] = msgspec.msgpack.Decoder(ReplyFrame)

@@ -1,5 +1,7 @@
 """Which operations have opened a card, and how many may in a second: a file beside the audit, made from it.
 
+It also knows which head of the books' audit was kept last.
+
 The audit's entries are what counts. This file finds an operation among a year of them at once; it is not synced,
 and what a power cut took from it is read from the audit again. It also remembers where the audit ended, so that a
 tail that was cut off while no vault ran is noticed at the next start. `call` in it is an `Opening.mark`.
@@ -12,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Literal, NamedTuple
 
-from gateway.vault.audit_chain import GENESIS, AuditEntry, Head
+from gateway.vault.audit_chain import GENESIS, AuditEntry, Head, heads_in
 from schemas.ids import letters
 from schemas.times import to_micros
 
@@ -27,6 +29,9 @@ CREATE TABLE IF NOT EXISTS opens (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS opens_n ON opens (n);
 CREATE TABLE IF NOT EXISTS tip (
+    one INTEGER PRIMARY KEY CHECK (one = 1), n INTEGER NOT NULL, hash TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS books (
     one INTEGER PRIMARY KEY CHECK (one = 1), n INTEGER NOT NULL, hash TEXT NOT NULL
 ) STRICT;
 """
@@ -94,10 +99,21 @@ class Opens:
         )
 
     def catch_up(self, entries: Iterable[AuditEntry]) -> None:
-        """Remember the opens among entries that were written and then lost here, by a kill or a power cut."""
+        """Remember opens and heads of entries that were written and then lost here, by a kill or a power cut."""
         for entry in entries:
+            if entry.event == "audit.head" and entry.result == "ok":
+                self.keep_books_head(heads_in(entry)[-1])
             if entry.event == "card.open" and entry.result == "ok":
                 self.add(entry.operation_id or "", entry.card_id or "", entry.call, entry.n, to_micros(entry.at))
+
+    def keep_books_head(self, head: Head) -> None:
+        """Remember the head of the books' audit that was kept last."""
+        self._conn.execute("INSERT OR REPLACE INTO books (one, n, hash) VALUES (1, ?, ?)", head)
+
+    def books_head(self) -> Head | None:
+        """The head of the books' audit that was kept last."""
+        row = self._conn.execute("SELECT n, hash FROM books").fetchone()
+        return Head(*row) if row else None
 
     def forget_before(self, n: int) -> None:
         """Forget the opens before entry `n`."""

@@ -79,6 +79,9 @@ class RequestHandler:
                     return await self._delete(request)
                 case frames.DeleteCards():
                     return await self._delete_all(request)
+                case frames.KeepHeads():
+                    newest = await self._audit.keep_heads(request.heads, self._peer)
+                    return frames.HeadKept(request.id, str(newest or ""))
                 case frames.Rotate():
                     return await self._rotate(request)
                 case frames.CountCards():
@@ -163,6 +166,8 @@ def _event_of(request: frames.WriteRequest) -> AuditEvent | None:
             return "card.store"
         case frames.DeleteCard() | frames.DeleteCards():
             return "card.delete"
+        case frames.KeepHeads():
+            return "audit.head"
         case frames.Rotate():
             return "keys.rotate"
         case frames.CountCards():
