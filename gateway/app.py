@@ -57,6 +57,7 @@ def create_app(
         stack.push_async_callback(LastingTask(keep_clock(made.books), "clock of the books").stop)
         stack.push_async_callback(LastingTask(recover(made), "recovery").stop)
         stack.push_async_callback(LastingTask(made.confirmation_sender.run(), "confirmations").stop)
+        stack.push_async_callback(LastingTask(made.audit_heads.run(), "audit heads").stop)
         stack.push_async_callback(LastingTask(prune_daily(made.books, accounts), "pruning").stop)
 
     @app.after_serving

@@ -88,6 +88,18 @@ class LookalikeMetrics:
             log.warning("lookalikes.refused", scope=scope, account_id=account_id, bin=bin, last4=last4)
 
 
+class AuditMetrics:
+    """How long entries of the books' audit have waited for the vault to keep their hashes."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        about = "Since when the vault keeps no head of the books' audit, though there are new ones."
+        self.seconds = Gauge("sluice_audit_heads_late_seconds", about, registry=registry)
+
+    def show_late(self, seconds: float) -> None:
+        """Show since when; 0: it keeps them all."""
+        self.seconds.set(seconds)
+
+
 class OutboxMetrics:
     """How far Kafka is behind the books, as of the last look."""
 

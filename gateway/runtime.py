@@ -16,6 +16,7 @@ from connectors.processors.contract import Processor
 from connectors.processors.registry import open_processors
 from connectors.processors.settings import ProcessorSettings
 from connectors.settings import ChannelSettings
+from gateway.books.audit import ActLine, sealing
 from gateway.books.clock import set_steady_clock
 from gateway.books.controls import keep_controls, select_settings
 from gateway.books.engine import Books, UnknownCommit
@@ -27,6 +28,7 @@ from gateway.events.controls_inbox import ControlsInbox
 from gateway.events.late_verdicts import LateVerdicts
 from gateway.events.outbox_relay import OutboxRelay
 from gateway.events.verdict_inbox import VerdictInbox
+from gateway.identity.audit_heads import AuditHeads
 from gateway.identity.confirmation_sender import ConfirmationSender
 from gateway.identity.confirmations import ConfirmationAsked, ConfirmationRules
 from gateway.identity.login_tries import LoginTries
@@ -34,7 +36,14 @@ from gateway.identity.passwords import Passwords
 from gateway.identity.session_uses import SessionUses
 from gateway.identity.tokens import AccessTokens
 from gateway.log_lines import LogLine, LogLines
-from gateway.metrics import InboxMetrics, LookalikeMetrics, OutboxMetrics, ProcessorMetrics, RequestMetrics
+from gateway.metrics import (
+    AuditMetrics,
+    InboxMetrics,
+    LookalikeMetrics,
+    OutboxMetrics,
+    ProcessorMetrics,
+    RequestMetrics,
+)
 from gateway.policy import Policy, policy_of
 from gateway.rate_limits import RateLimits
 from gateway.settings import GatewaySettings
@@ -73,6 +82,7 @@ class Runtime:
     confirmation_sender: ConfirmationSender
     login_tries: LoginTries
     session_uses: SessionUses
+    audit_heads: AuditHeads
     key: bytes
     metrics: CollectorRegistry
     request_metrics: RequestMetrics
@@ -129,6 +139,7 @@ async def opened(
         made = _wired(settings, processors, channels, books, awaited_ids)
         _close_with(stack, made)
         books.listener = lambda facts: _told(made, facts)
+        books.seal = sealing(made.key)
         made.ready += [WriteProbe(books).answers, made.vault_answers, made.verdicts.ready, made.controls.ready]
         yield made
 
@@ -145,6 +156,11 @@ def _wired(
     registry = CollectorRegistry()
     refused = InboxMetrics(registry)
     late_verdicts = LateVerdicts(books, refused.refuse_verdict)
+    vault = VaultClient(
+        socket_path(settings.data, settings.vault),
+        client_secret(settings, settings.vault_client),
+        users_of(settings.vault_users),
+    )
     return Runtime(
         settings=settings,
         policy=policy_of(settings),
@@ -159,11 +175,7 @@ def _wired(
             refused.refuse_control,
         ),
         relay=OutboxRelay(books, settings.bootstrap()),
-        vault=VaultClient(
-            socket_path(settings.data, settings.vault),
-            client_secret(settings, settings.vault_client),
-            users_of(settings.vault_users),
-        ),
+        vault=vault,
         tokens=AccessTokens(settings, settings.public_url),
         passwords=Passwords(),
         confirmation_rules=rules,
@@ -172,6 +184,7 @@ def _wired(
         ),
         login_tries=LoginTries(books),
         session_uses=SessionUses(books),
+        audit_heads=AuditHeads(books, vault, AuditMetrics(registry)),
         metrics=registry,
         request_metrics=RequestMetrics(registry),
         processor_metrics=ProcessorMetrics(registry),
@@ -221,6 +234,9 @@ def _publish(made: Runtime, facts: list[Any]) -> None:
         match fact:
             case OutboxRow():
                 events.append(fact)
+            case ActLine():
+                made.log_lines.add(fact)
+                made.audit_heads.wake()
             case LogLine():
                 made.log_lines.add(fact)
             case ConfirmationAsked():

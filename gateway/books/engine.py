@@ -17,6 +17,9 @@ T = TypeVar("T", covariant=True)
 PlaceT = TypeVar("PlaceT", covariant=True)
 
 Listener = Callable[[list[Any]], None]
+Seal = Callable[[Connection], None]
+
+ACTS = "acts"  # in a connection's `info`: what its transaction recorded in the audit, and is not sealed yet
 
 log = structlog.get_logger()
 
@@ -39,10 +42,12 @@ class Slice(msgspec.Struct, Generic[T, PlaceT], frozen=True):
 class Books(Protocol):
     """The gateway's database. Its methods raise SQLAlchemy's `OperationalError` while it is away.
 
-    `listener` gets the facts that transactions announced, in the order of their commits.
+    `listener` gets the facts that transactions announced, in the order of their commits. `seal` is what each does
+    last: it writes what it recorded in the audit.
     """
 
     listener: Listener
+    seal: Seal
 
     async def write(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn` in a transaction, and return once it is on disk; what it raises undoes it and is raised here.
@@ -68,6 +73,20 @@ class Books(Protocol):
 def announce(conn: Connection, fact: Any) -> None:
     """Hand `fact` to the books' listener once the transaction that says it is committed."""
     conn.info.setdefault("announced", []).append(fact)
+
+
+def run_sealed(conn: Connection, fn: Callable[[Connection], R], seal: Seal) -> R:
+    """What `fn` returns, after what it recorded was sealed; for the one who runs a transaction."""
+    conn.info.pop(ACTS, None)
+    result = fn(conn)
+    seal(conn)
+    return result
+
+
+def refuse_acts(conn: Connection) -> None:
+    """The seal of books that have none. Raises `RuntimeError` where something was recorded."""
+    if conn.info.pop(ACTS, None):
+        raise RuntimeError("what is recorded in the audit needs a key to seal it with")
 
 
 def overwrite(conn: Connection) -> None:

@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from gateway.books.engine import Books
+from gateway.books.engine import Books, Seal, refuse_acts, run_sealed
 from gateway.books.postgres import PostgresBooks
 from gateway.books.postgres_link import postgres_engine
 from gateway.books.sqlite import SqliteBooks, sqlite_engine
@@ -38,18 +38,19 @@ def check_existing(url: str) -> None:
         raise FileNotFoundError(f"no books at {path}: has the stack run on this data directory?")
 
 
-def run_once(url: str, fn: Callable[[Connection], R], *, readonly: bool = False) -> R:
+def run_once(url: str, fn: Callable[[Connection], R], *, readonly: bool = False, seal: Seal = refuse_acts) -> R:
     """Run `fn` in one transaction of its own, outside of an event loop.
 
-    `readonly`: it disturbs no writer, and all its statements see one moment.
+    `readonly`: it disturbs no writer, and all its statements see one moment. `seal`: of what it records in the
+    audit, as `gateway.books.audit.sealing` makes it.
     """
     path = sqlite_path(url)
     if path is None:
-        return asyncio.run(_run_on_postgres(url, fn, readonly))
+        return asyncio.run(_run_on_postgres(url, lambda conn: run_sealed(conn, fn, seal), readonly))
     engine = sqlite_engine(path)
     try:
         with engine.connect().execution_options(readonly=readonly) as conn, conn.begin():
-            return fn(conn)
+            return run_sealed(conn, fn, seal)
     finally:
         engine.dispose()
 

@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-from gateway.books.engine import Listener, Outdated, UnknownCommit, tell
+from gateway.books.engine import Listener, Outdated, Seal, UnknownCommit, refuse_acts, run_sealed, tell
 from gateway.books.postgres_link import Link, is_lost, linked, postgres_engine, sqlstate
 
 P = ParamSpec("P")
@@ -48,6 +48,7 @@ class PostgresBooks:
 
     def __init__(self, url: str) -> None:
         self.listener: Listener = lambda facts: None
+        self.seal: Seal = refuse_acts
         self._engine = postgres_engine(url)
         self._idle: list[Link] = []
         self._slots = asyncio.Semaphore(CONNECTIONS)
@@ -116,7 +117,7 @@ class PostgresBooks:
         async with self._link() as link:
             await link.say("BEGIN")
             try:
-                result = await link.run(fn)
+                result = await link.run(lambda conn: run_sealed(conn, fn, self.seal))
             except Exception:
                 if link.is_open():
                     await link.say("ROLLBACK")

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from connectors.group_commit import GroupCommit, Work, WorkResult, run_in_savepoint
 from connectors.lasting import LastingThreads
-from gateway.books.engine import Listener, tell
+from gateway.books.engine import Listener, Seal, refuse_acts, run_sealed, tell
 from gateway.books.sql import execute
 
 P = ParamSpec("P")
@@ -48,6 +48,7 @@ class SqliteBooks:
 
     def __init__(self, engine: Engine) -> None:
         self.listener: Listener = lambda facts: None
+        self.seal: Seal = refuse_acts
         self._engine = engine
         self._writer = engine.connect()
         self._reader = engine.connect().execution_options(readonly=True)
@@ -119,7 +120,9 @@ class SqliteBooks:
     def _run(self, work: Work[Connection], facts: list[Any]) -> WorkResult:
         announced = len(facts)
         # By text: SQLAlchemy compiles each savepoint of its own anew, which takes 0.1 ms.
-        result, error = run_in_savepoint(lambda sql: execute(self._writer, sql), lambda: work(self._writer))
+        result, error = run_in_savepoint(
+            lambda sql: execute(self._writer, sql), lambda: run_sealed(self._writer, work, self.seal)
+        )
         if error is not None:
             del facts[announced:]
         return result, error
