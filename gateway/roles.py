@@ -21,6 +21,7 @@ SCOPES: dict[str, str] = {
     "reviews:read": "See payments held for review.",
     "reviews:write": "Decide about payments held for review.",
     "labels:write": "Say of a payment that it was fraud, or good.",
+    "audit:read": "See who logged in, changed a right, decided or took data out.",
     "merchants:write": "Create merchant accounts.",
     "accounts:read": "See everybody's accounts.",
     "accounts:write": "Make accounts for others, and change what they are.",

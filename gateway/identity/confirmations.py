@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from connectors.settings import ChannelSettings, MessageLimits
 from gateway.books import accounts, caps, confirmations, recipients
 from gateway.books.accounts import Account
+from gateway.books.audit import Act, record
 from gateway.books.confirmations import CONFIRMED_CHANNELS, ConfirmationRow, ConfirmedChannel
 from gateway.books.engine import announce
 from gateway.identity.contacts import email_key
@@ -171,6 +172,7 @@ def confirm_email(conn: Connection, rules: ConfirmationRules, token: str, actor_
         raise ConfirmedElsewhere(TWO_WAIT)
     if not accounts.confirm_email(conn, row.account_id, row.address, key, now_micros()):
         raise ConfirmationInvalid
+    record(conn, Act("account_changed", row.account_id, row.account_id, {"email": "confirmed"}))
 
 
 def guess_phone(conn: Connection, rules: ConfirmationRules, account_id: str, code: str) -> ConfirmationRow | None:

@@ -22,6 +22,7 @@ from gateway.books import (
     sessions,
 )
 from gateway.books.accounts import Account
+from gateway.books.audit import Act, record
 from gateway.books.engine import overwrite
 from gateway.identity.account_events import tell_erased
 from gateway.refusals import Refusal
@@ -83,6 +84,7 @@ def _erase(conn: Connection, account: Account) -> None:
     letters.forget_all(conn, account.id)
     links.forget(conn, account.id)
     accounts.erase(conn, account.id, now_micros())
+    record(conn, Act("account_erased", account.id, account.id, {"role": account.role}))
     tell_erased(conn, account)
 
 

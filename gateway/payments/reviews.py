@@ -5,6 +5,7 @@ from typing import assert_never
 import msgspec
 from sqlalchemy import Connection
 
+from gateway.books.audit import Act, record
 from gateway.books.idempotency import JSON, IdempotentAnswer, KeyedRequest, store_answer
 from gateway.books.outbox import add_event
 from gateway.books.payments import PaymentRow, existing_payment
@@ -61,6 +62,8 @@ def _decide(conn: Connection, policy: Policy, decision: Decision) -> Committed:
     review, outcome = decision.review, decision.outcome
     if not decide(conn, review.id, outcome, decision.reason, decision.decided_by, now_micros()):
         raise WrongState
+    decided = {"decision": outcome, "payment": review.payment_id}
+    record(conn, Act("review_decided", decision.decided_by, review.id, decided))
     payment = existing_payment(conn, review.payment_id)
     add_label(conn, payment, LABEL_OF[outcome], "review")
     if review.kind == "late":

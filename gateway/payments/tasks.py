@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer
+from gateway.books.audit import Act, record
 from gateway.books.engine import announce
 from gateway.books.operations import Operation, select_open, select_operation, update_operation
 from gateway.books.payments import existing_payment, update_payment
@@ -40,6 +41,7 @@ def resolve(
         raise NoSuchObject
     if not resolve_task(conn, task.id, outcome, reason, resolved_by, now):
         raise WrongState("It is resolved already.")
+    record(conn, Act("task_decided", resolved_by, task.id, {"outcome": outcome, "payment": task.payment_id}))
     if task.kind == "refund_refused":
         step = _refund(conn, policy, task, outcome)
     else:

@@ -4,6 +4,7 @@ from quart import Blueprint
 
 from gateway.routes import (
     accounts,
+    audit,
     captures,
     cards,
     confirmations,
@@ -40,6 +41,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     reviews.blueprint,
     reviews.labels_blueprint,
     tasks.blueprint,
+    audit.blueprint,
     merchants.blueprint,
     accounts.recipient_blueprint,
     oauth.blueprint,

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from gateway.books import accounts
 from gateway.books.accounts import Account
+from gateway.books.audit import Act, record
 from gateway.free_text import ContactText, UrlText
 from gateway.identity import contacts
 from gateway.identity.contacts import invalid_field
@@ -46,11 +47,12 @@ async def create_merchant(call: Call[NewMerchant, None]) -> Reply:
         created_at=now,
         updated_at=now,
     )
-    return await write_once(call, 201, _add, account)
+    return await write_once(call, 201, _add, account, call.caller.actor_id)
 
 
-def _add(conn: Connection, account: Account) -> Profile:
+def _add(conn: Connection, account: Account, by: str) -> Profile:
     accounts.add(conn, account)
+    record(conn, Act("merchant_created", by, account.id))
     return profile(account)
 
 

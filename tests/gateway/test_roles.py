@@ -33,7 +33,7 @@ CLOSED = {
     "analyst": {"cards:read", "cards:write", "payments:write", "refunds:write"},
     "admin": set[str](),
 }
-ADMINS = {"merchants:write", "accounts:read", "accounts:write"}
+ADMINS = {"merchants:write", "accounts:read", "accounts:write", "audit:read"}
 LAST = {("POST", "/v1/logout"), ("DELETE", "/v1/me")}  # after these a token is good for nothing
 BY_FIELD = {"payments:import"}  # opens a field of a route: `occurred_at` (test_create.py)
 NOBODYS = {"contacts:read", "payments:import"}
