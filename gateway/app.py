@@ -19,6 +19,7 @@ from gateway.runtime import EXTENSION, opened
 from gateway.seed import register_services, seed_accounts
 from gateway.settings import GatewaySettings
 from gateway.web.access_log import measure
+from gateway.web.cors import allow_origins
 from gateway.web.errors import register_errors
 from gateway.web.raw_http import HEADERS, GatewayApp, check_hosts
 from schemas.controls import DEFAULTS
@@ -66,6 +67,7 @@ def create_app(
 
     measure(app)
     check_hosts(app)
+    allow_origins(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.after_request(_protect)

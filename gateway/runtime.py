@@ -32,6 +32,7 @@ from gateway.identity.audit_heads import AuditHeads
 from gateway.identity.confirmation_sender import ConfirmationSender
 from gateway.identity.confirmations import ConfirmationAsked, ConfirmationRules
 from gateway.identity.login_tries import LoginTries
+from gateway.identity.origins import Origins
 from gateway.identity.passwords import Passwords
 from gateway.identity.session_uses import SessionUses
 from gateway.identity.tokens import AccessTokens
@@ -83,6 +84,7 @@ class Runtime:
     login_tries: LoginTries
     session_uses: SessionUses
     audit_heads: AuditHeads
+    origins: Origins
     key: bytes
     metrics: CollectorRegistry
     request_metrics: RequestMetrics
@@ -184,6 +186,7 @@ def _wired(
         ),
         login_tries=LoginTries(books),
         session_uses=SessionUses(books),
+        origins=Origins(books, settings.profile),
         audit_heads=AuditHeads(books, vault, AuditMetrics(registry)),
         metrics=registry,
         request_metrics=RequestMetrics(registry),

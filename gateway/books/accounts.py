@@ -122,7 +122,11 @@ _columns = accounts.c
 _is_admin = (_columns.role == literal_column("'admin'")) & _columns.erased_at.is_(None)
 Index("ix_accounts_admins", _columns.id, sqlite_where=_is_admin, postgresql_where=_is_admin)
 
+_has_origins = (_columns.return_origins != literal_column("'[]'")) & _columns.suspended_at.is_(None)
+Index("ix_accounts_origins", _columns.id, sqlite_where=_has_origins, postgresql_where=_has_origins)
+
 _insert = Statement(insert(accounts))
+_origins = Statement(select(_columns.id, _columns.return_origins).where(_has_origins).order_by(_columns.id))
 _by_id = Statement(select(accounts).where(_columns.id == bindparam("account_id"), _columns.erased_at.is_(None)))
 # SQLite has one writer, and is not asked. In PostgreSQL who holds an account is in the way of its erasure alone: a
 # merchant who is paid all the time logs in and changes its details meanwhile.
@@ -241,6 +245,11 @@ def forbid_erasure(conn: Connection, one_id: str, other_id: str) -> None:
     """Let neither account be erased before this transaction ends. Raises `AccountGone` where one was."""
     if any(row.erased_at is not None for row in _to_forbid_erasure(conn, one_id=one_id, other_id=other_id)):
         raise AccountGone
+
+
+def list_origins(conn: Connection) -> list[tuple[str, str]]:
+    """Every merchant that has origins and is not suspended, and these as JSON."""
+    return [tuple(row) for row in _origins(conn)]
 
 
 def admins(conn: Connection) -> list[str]:

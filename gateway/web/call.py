@@ -90,7 +90,7 @@ async def _service(runtime: Runtime, claims: Claims) -> Caller:
     if client is None or not client.is_good(steady_micros()):
         raise NotAuthenticated
     scopes = frozenset(claims.scope.split()) & frozenset(client.scopes.split())
-    return Caller(client.id, client.id, "service", scopes, limit_class="service")
+    return Caller(client.id, client.id, "service", scopes, client_id=client.id, limit_class="service")
 
 
 class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):

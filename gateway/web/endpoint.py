@@ -148,6 +148,7 @@ async def admit(runtime: Runtime, scope: str, limit: str | None, network: str) -
     except NotAuthenticated:
         spend(runtime, "refused", network)
         raise
+    g.caller = caller  # whatever they are answered, `cors` asks whose pages may read it
     spend(runtime, caller.limit_class or limit, caller.actor_id)
     _check_scope(scope, caller)
     return caller

@@ -70,6 +70,8 @@ class Gateway:
 
     def _check_declared(self, method: str, path: str, answer: Answer) -> None:
         """Every answer that any test gets is one that its route declared, code and shape."""
+        if method == "OPTIONS" and answer.status == 204:  # a preflight belongs to no route
+            return
         try:
             name, _ = self.app.url_map.bind("localhost").match(path.partition("?")[0], method)
         except HTTPException:

@@ -1,4 +1,4 @@
-"""The audit of the books: its chain, and the head that its writers wait for."""
+"""The audit of the books: its chain, and the head that its writers wait for; merchants by their origins."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -32,11 +32,15 @@ def upgrade() -> None:
     for leader in ("actor_id", "subject_id", "kind"):
         op.create_index(f"ix_audit_{leader}", "audit", [leader, "at", "n"])
     op.create_index("ix_audit_at", "audit", ["at", "n"])
+    has_origins = sa.text("return_origins != '[]' AND suspended_at IS NULL")
+    where = {"sqlite_where": has_origins, "postgresql_where": has_origins}
+    op.create_index("ix_accounts_origins", "accounts", ["id"], **where)
     if op.get_bind().dialect.name == "postgresql":
         op.execute("REVOKE UPDATE, DELETE, TRUNCATE ON audit FROM CURRENT_USER, PUBLIC")
 
 
 def downgrade() -> None:
     """Undo it."""
+    op.drop_index("ix_accounts_origins", "accounts")
     op.drop_table("audit_heads")
     op.drop_table("audit")
