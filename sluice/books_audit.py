@@ -8,7 +8,7 @@ from functools import partial
 import click
 import msgspec
 
-from gateway.books.audit import GENESIS, Act, AuditEntry, hash_of, list_entries, record, sealing
+from gateway.books.audit import GENESIS, Act, ActRow, hash_of, list_entries, record, sealing
 from gateway.books.opening import run_once
 from gateway.books.tables import FOR_EVER
 from gateway.settings import GatewaySettings
@@ -40,7 +40,7 @@ def gateway_key(settings: GatewaySettings) -> bytes:
     return path.read_bytes()
 
 
-def entries(settings: GatewaySettings) -> Iterator[AuditEntry]:
+def entries(settings: GatewaySettings) -> Iterator[ActRow]:
     """All entries of the books' audit, in order."""
     url, last = settings.books_url(), -FOR_EVER  # none of ours is below 1
     while page := run_once(url, partial(list_entries, after=last, most=PAGE), readonly=True):

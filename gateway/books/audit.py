@@ -67,7 +67,7 @@ class Act(msgspec.Struct, frozen=True):
     detail: Mapping[str, str] = {}
 
 
-class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+class ActRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `audit`: an act, its number from 1 without gaps, when (microseconds UTC), and its hash.
 
     `detail`: JSON, an object of texts.
@@ -108,7 +108,7 @@ class ActLine(LogLine, frozen=True, kw_only=True):
     hash: str
 
 
-audit = table_of("audit", AuditEntry, primary_key=("n",))
+audit = table_of("audit", ActRow, primary_key=("n",))
 audit_heads = table_of("audit_heads", AuditHead, primary_key=("one",))
 _c, _head = audit.c, audit_heads.c
 # By whom, to whom, of which kind, and when: a list is led by one of them, the newest first.
@@ -157,9 +157,9 @@ def _locked_head(conn: Connection) -> EntryHash:
     return EntryHash(*found)
 
 
-def _chained(key: bytes, head: EntryHash, acts: list[Act], now: int) -> Iterator[AuditEntry]:
+def _chained(key: bytes, head: EntryHash, acts: list[Act], now: int) -> Iterator[ActRow]:
     for act in acts:
-        entry = AuditEntry(
+        entry = ActRow(
             n=head.n + 1,
             at=now,
             kind=act.kind,
@@ -173,7 +173,7 @@ def _chained(key: bytes, head: EntryHash, acts: list[Act], now: int) -> Iterator
         yield entry
 
 
-def _line(entry: AuditEntry) -> ActLine:
+def _line(entry: ActRow) -> ActLine:
     return ActLine(
         timestamp=from_micros(entry.at),
         n=entry.n,
@@ -184,7 +184,7 @@ def _line(entry: AuditEntry) -> ActLine:
     )
 
 
-def hash_of(key: bytes, previous: str, entry: AuditEntry) -> str:
+def hash_of(key: bytes, previous: str, entry: ActRow) -> str:
     """The hash of an entry that follows the hash `previous`: over that, and all that the entry says."""
     said = _encoder.encode(
         [previous, entry.n, entry.at, entry.kind, entry.actor_id, entry.subject_id, entry.detail]
@@ -203,6 +203,6 @@ def list_hashes(conn: Connection, after: int, most: int) -> list[EntryHash]:
     return [EntryHash(*row) for row in _hashes(conn, after=after, most=most)]
 
 
-def list_entries(conn: Connection, after: int, most: int) -> list[AuditEntry]:
+def list_entries(conn: Connection, after: int, most: int) -> list[ActRow]:
     """Up to `most` entries that follow number `after`, in order."""
-    return [struct_of(AuditEntry, row) for row in _page(conn, after=after, most=most)]
+    return [struct_of(ActRow, row) for row in _page(conn, after=after, most=most)]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, tuple_
 
-from gateway.books.audit import ActKind, AuditEntry, audit
+from gateway.books.audit import ActKind, ActRow, audit
 from gateway.books.engine import Slice
 from gateway.books.sql import Statement
 from gateway.books.tables import FOR_EVER, struct_of
@@ -82,14 +82,14 @@ NTH = {leader: _nth(leader) for leader in (None, *FILTERS)}
 
 def list_audit(
     conn: Connection, after: AuditPlace | None, most: int, wanted: AuditFilter, scan: int = SCAN
-) -> Slice[AuditEntry, AuditPlace]:
+) -> Slice[ActRow, AuditPlace]:
     """Up to `most` of the next `scan` entries, the newest first; `after` is where the page before came to."""
     leader = next((name for name in FILTERS if getattr(wanted, name) is not None), None)
     asked = {**msgspec.structs.asdict(wanted), **_between(after, wanted), "most": most, "scan": scan}
     furthest = NTH[leader](conn, **asked).first()
     if furthest is not None:
         asked |= {"lowest_at": furthest.at, "lowest_n": furthest.n}
-    rows = [struct_of(AuditEntry, row) for row in PAGES[leader](conn, **asked)]
+    rows = [struct_of(ActRow, row) for row in PAGES[leader](conn, **asked)]
     if len(rows) == most:
         return Slice(rows, AuditPlace(rows[-1].at, rows[-1].n))
     return Slice(rows, AuditPlace(*furthest) if furthest else None)

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from quart import Blueprint
 
-from gateway.books.audit import ActKind, AuditEntry
+from gateway.books.audit import ActKind, ActRow
 from gateway.books.audit_list import AuditFilter, AuditPlace, list_audit
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
@@ -65,11 +65,11 @@ async def list_all(call: Call[None, AuditQuery]) -> Reply:
     return Reply(200, AuditList([audit_entry_view(entry) for entry in shown], cursor))
 
 
-def _place(entry: AuditEntry) -> AuditPlace:
+def _place(entry: ActRow) -> AuditPlace:
     return AuditPlace(entry.at, entry.n)
 
 
-def audit_entry_view(entry: AuditEntry) -> AuditEntryView:
+def audit_entry_view(entry: ActRow) -> AuditEntryView:
     """An entry as admins see it."""
     return AuditEntryView(
         entry.n,

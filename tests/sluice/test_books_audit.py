@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, insert, text, update
 from gateway.books.audit import (
     GENESIS,
     Act,
-    AuditEntry,
+    ActRow,
     audit,
     audit_heads,
     hash_of,
@@ -161,7 +161,7 @@ def test_a_change_shows_and_the_first_altered_entry_is_named(data: Path, how: st
 @pytest.mark.parametrize("n", [0, ENTRIES + 1])
 def test_who_has_no_key_adds_nothing_even_where_the_vault_is_told_of_it(data: Path, n: int) -> None:
     """Whoever can write the books alone; the gateway tells the vault of what it finds there."""
-    forged = AuditEntry(
+    forged = ActRow(
         n=n, at=now_micros(), kind="role_changed", actor_id="acc_admin", subject_id="acc_x", detail="{}", hash=""
     )
     before = run_once(url(data), lambda conn: list_hashes(conn, n - 2, 1))[0].hash if n else GENESIS
@@ -193,7 +193,7 @@ def test_entries_from_before_what_the_vault_still_keeps_are_checked_by_the_chain
 
 
 def test_an_entry_that_waits_for_the_vault_for_long_is_told(data: Path) -> None:
-    late = AuditEntry(
+    late = ActRow(
         n=ENTRIES + 1,
         at=int(LONG_AGO),
         kind="login",
@@ -229,7 +229,7 @@ def test_entries_are_exported_as_json_lines_and_that_is_one_itself(data: Path) -
     assert [entry["n"] for entry in whole] == list(range(1, ENTRIES + 2))
     assert (whole[-1]["kind"], whole[-1]["subject_id"]) == ("export", "audit")
     assert whole[-1]["actor_id"].startswith("uid:")
-    assert whole[4].keys() == set(AuditEntry.__struct_fields__)
+    assert whole[4].keys() == set(ActRow.__struct_fields__)
     assert run("export", "--books", "--until", "2020-01-01").output == ""
     assert run("verify").exit_code == 0
 

@@ -13,7 +13,7 @@ from gateway.books.audit import (
     Act,
     ActKind,
     ActLine,
-    AuditEntry,
+    ActRow,
     hash_of,
     list_entries,
     newest_entry,
@@ -46,7 +46,7 @@ def do(conn: Connection, *names: str, kind: ActKind = "login") -> None:
         record(conn, Act(kind, f"acc_{name}", f"ses_{name}", {"client": "dashboard"}))
 
 
-def is_whole(entries: list[AuditEntry]) -> bool:
+def is_whole(entries: list[ActRow]) -> bool:
     previous = GENESIS
     for n, entry in enumerate(entries, 1):
         if (entry.n, entry.hash) != (n, hash_of(KEY, previous, entry)):
