@@ -33,8 +33,9 @@ def upgrade() -> None:
         op.create_index(f"ix_audit_{leader}", "audit", [leader, "at", "n"])
     op.create_index("ix_audit_at", "audit", ["at", "n"])
     has_origins = sa.text("return_origins != '[]' AND suspended_at IS NULL")
-    where = {"sqlite_where": has_origins, "postgresql_where": has_origins}
-    op.create_index("ix_accounts_origins", "accounts", ["id"], **where)
+    op.create_index(
+        "ix_accounts_origins", "accounts", ["id"], sqlite_where=has_origins, postgresql_where=has_origins
+    )
     if op.get_bind().dialect.name == "postgresql":
         op.execute("REVOKE UPDATE, DELETE, TRUNCATE ON audit FROM CURRENT_USER, PUBLIC")
 
