@@ -41,6 +41,8 @@ LIMITS: dict[str, RateLimit] = {
     "accounts": RateLimit(5, 300),  # by address: each new account costs 50 ms of hashing
     "confirmations": RateLimit(1 / 60, 10),  # by account: each may be a message to a stranger
     "refused": RateLimit(20, 200),  # by address: requests without a valid token; then no signature is checked
+    "audited_refusals": RateLimit(1, 60),  # of logins at accounts, all together: entries of the audit
+    "audited_refusals_of_nobody": RateLimit(0.1, 10),  # of those at addresses that have no account
     "unavailable": RateLimit(0.1, 1),  # by dependency: log lines that say so
 }
 

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, Index, bindparam, insert, select, update
 
 from gateway.books.engine import ACTS, Seal, announce
+from gateway.books.refusal_budget import RefusalBudget
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Int64, Micros, struct_of, table_of
 from gateway.keyed_hashes import keyed_hash
@@ -132,12 +133,14 @@ def record(conn: Connection, act: Act) -> None:
 
 
 def sealing(key: bytes) -> Seal:
-    """What seals transactions with a key of the gateway."""
-    return lambda conn: _seal(conn, key)
+    """What seals transactions with a key of the gateway; of refused logins so many a minute."""
+    budget = RefusalBudget()
+    return lambda conn: _seal(conn, key, budget)
 
 
-def _seal(conn: Connection, key: bytes) -> None:
-    acts: list[Act] = conn.info.pop(ACTS, [])
+def _seal(conn: Connection, key: bytes, budget: RefusalBudget) -> None:
+    recorded: list[Act] = conn.info.pop(ACTS, [])
+    acts = [act for each in recorded if (act := _admitted(each, budget))]
     if not acts:
         return
     entries = list(_chained(key, _locked_head(conn), acts, now_micros()))
@@ -145,6 +148,13 @@ def _seal(conn: Connection, key: bytes) -> None:
         _insert(conn, **msgspec.structs.asdict(entry))
         announce(conn, _line(entry))
     _move(conn, to_n=entries[-1].n, to_hash=entries[-1].hash)
+
+
+def _admitted(act: Act, budget: RefusalBudget) -> Act | None:
+    if act.kind != "login_refused":
+        return act
+    detail = budget.admit(act.subject_id, dict(act.detail))
+    return None if detail is None else msgspec.structs.replace(act, detail=detail)
 
 
 def _locked_head(conn: Connection) -> EntryHash:

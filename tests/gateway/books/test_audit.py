@@ -95,6 +95,26 @@ async def test_who_forgot_the_key_records_nothing_and_does_nothing(url: str) -> 
     await books.close()
 
 
+def test_a_flood_of_guesses_is_so_many_entries_and_the_next_one_counts_the_rest(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment, seal = [0.0], sealing(KEY)
+    monkeypatch.setattr("gateway.books.refusal_budget.monotonic", lambda: moment[0])
+    for subject_id in ["acc_a"] * 80 + [""] * 100 + ["acc_b"] * 20:
+        run_sealed(conn, lambda conn, subject_id=subject_id: refuse_login(conn, subject_id), seal)  # type: ignore[misc]
+    assert [entry.subject_id for entry in list_entries(conn, 0, 1_000)] == ["acc_a"] * 60 + [""] * 10
+    run_sealed(conn, lambda conn: do(conn, *["a"] * 100), seal)  # nothing else is ever left out
+    moment[0] = 2.0
+    for _ in range(2):
+        run_sealed(conn, lambda conn: refuse_login(conn, "acc_c"), seal)
+    told, then = list_entries(conn, 170, 10)
+    assert (told.detail, then.detail) == ('{"left_out":"40","wrong":"password"}', '{"wrong":"password"}')
+
+
+def refuse_login(conn: Connection, subject_id: str) -> None:
+    record(conn, Act("login_refused", "", subject_id, {"wrong": "password"}))
+
+
 def test_a_head_that_is_gone_is_taken_from_the_entries(conn: Connection) -> None:
     run_sealed(conn, lambda conn: do(conn, "a"), SEAL)
     conn.execute(text("DELETE FROM audit_heads"))
