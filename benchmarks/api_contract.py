@@ -67,8 +67,9 @@ ACCEPTED = (
         code="invalid_request",
         paths=frozenset(
             {
-                *("$.time_zone", "$.locale", "$.phone", "$.email", "$.name", "$.currency", "$.return_origins[]"),
-                *("$.number", "$.exp_year"),
+                *("$.time_zone", "$.locale", "$.phone", "$.email", "$.name", "$.currency", "$.number"),
+                *("$.origins[]", "$.return_urls[]", "$.return_origins[]", "$.redirect_uris[]", "$.scopes[]"),
+                *("$.post_logout_redirect_uris[]", "$.expires_at", "$.exp_year"),
             }
         ),
     ),
@@ -84,6 +85,12 @@ ACCEPTED = (
         "a payment names a card and a merchant that must be there",
         operations=frozenset({"POST /v1/payments"}),
         code="invalid_request",
+    ),
+    Accepted(
+        REFUSED_THOUGH_VALID,
+        "who suspends a merchant says why; an app says where it is; a field has one name at a time",
+        operations=frozenset({"PATCH /v1/merchants/{merchant}", "POST /v1/clients", "POST /v1/merchants"}),
+        paths=frozenset({"$.suspended", "$.reason", "$.redirect_uris", "$.return_origins"}),
     ),
     Accepted(
         REFUSED_THOUGH_VALID,

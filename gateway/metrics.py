@@ -1,4 +1,4 @@
-"""What the gateway measures: requests, calls to processors, and what waits for Kafka. Prometheus metrics."""
+"""What the gateway measures: requests, calls to processors, clients, what waits for Kafka. Prometheus metrics."""
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
@@ -111,3 +111,11 @@ class OutboxMetrics:
         """Show what waits, and since when; `since` and `now` in microseconds UTC."""
         self.rows.set(rows)
         self.seconds.set(0 if since is None else max(0, now - since) / 1_000_000)
+
+
+class ClientMetrics:
+    """OAuth clients that somebody has to renew, as of the last look."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        about = "OAuth clients that run out within 14 days."
+        self.expiring = Gauge("sluice_clients_expiring", about, registry=registry)

@@ -34,6 +34,7 @@ Code = Literal[
     "idempotency_key_reused",
     "rate_limited",
     "internal",
+    "stopped",
     "unavailable",
 ]
 CODES: tuple[Code, ...] = get_args(Code)
@@ -55,7 +56,7 @@ PROBLEMS: dict[Code, ProblemType] = {
     "otp_required": ProblemType(401, "A code of your second factor is needed, and this is none that counts."),
     "processor_declined": ProblemType(402, "The processor refused it. The payment stays as it was."),
     "forbidden": ProblemType(403, "This account may not do that."),
-    "not_confirmed": ProblemType(403, "Staff confirm their e-mail address and set a second factor first."),
+    "not_confirmed": ProblemType(403, "An e-mail address is confirmed, and by staff a second factor set, first."),
     "not_found": ProblemType(404, "There is no such thing here."),
     "method_not_allowed": ProblemType(405, "This resource does not know that method."),
     "body_timeout": ProblemType(408, "The body did not arrive in time."),
@@ -72,6 +73,7 @@ PROBLEMS: dict[Code, ProblemType] = {
     "idempotency_key_reused": ProblemType(422, "This Idempotency-Key was used for another request."),
     "rate_limited": ProblemType(429, "Too many requests."),
     "internal": ProblemType(500, "Something went wrong on our side."),
+    "stopped": ProblemType(503, "New payments to this merchant are not taken at the moment."),
     "unavailable": ProblemType(503, "Something we depend on is away. Try again."),
 }
 

@@ -40,6 +40,7 @@ LIMITS: dict[str, RateLimit] = {
     "strangers": RateLimit(5, 100),  # all logins together of callers who are not known: 50 ms of hashing each
     "accounts": RateLimit(5, 300),  # by address: each new account costs 50 ms of hashing
     "confirmations": RateLimit(1 / 60, 10),  # by account: each may be a message to a stranger
+    "invitations": RateLimit(1 / 60, 100),  # by who invites: each is a mail to a stranger
     "refused": RateLimit(20, 200),  # by address: requests without a valid token; then no signature is checked
     "audited_refusals": RateLimit(1, 60),  # of logins at accounts, all together: entries of the audit
     "audited_refusals_of_nobody": RateLimit(0.1, 10),  # of those at addresses that have no account

@@ -5,6 +5,8 @@ from typing import Literal, get_args
 
 Role = Literal["customer", "merchant", "analyst", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
+MerchantRole = Literal["owner", "operator", "viewer"]
+MERCHANT_ROLES: tuple[MerchantRole, ...] = get_args(MerchantRole)
 STAFF: frozenset[str] = frozenset({"analyst", "admin"})
 
 SCOPES: dict[str, str] = {
@@ -22,17 +24,39 @@ SCOPES: dict[str, str] = {
     "reviews:write": "Decide about payments held for review.",
     "labels:write": "Say of a payment that it was fraud, or good.",
     "audit:read": "See who logged in, changed a right, decided or took data out.",
-    "merchants:write": "Create merchant accounts.",
     "accounts:read": "See everybody's accounts.",
     "accounts:write": "Make accounts for others, and change what they are.",
+    "merchants:read": "See one's own merchant; for admins any.",
+    "merchants:manage": "Change one's own merchant, and who acts for it; for admins any.",
+    "merchants:write": "Create merchants, and suspend them.",
+    "clients:manage": "See, make and revoke OAuth clients: one's own merchant's, for admins any.",
     "contacts:read": "Ask whom to tell about a payment, and how (services only).",
 }
 
 _PAYER = frozenset({"account", "cards:read", "cards:write", "payments:read", "payments:write"})
+_VIEWER = frozenset({"account", "cards:read", "payments:read", "merchants:read"})
+_OPERATOR = _VIEWER | {"payments:write", "refunds:write"}
+_OWNER = _OPERATOR | {"cards:write", "merchants:manage", "clients:manage"}
+
+MERCHANT_SCOPES: dict[MerchantRole, frozenset[str]] = {
+    "owner": _OWNER,
+    "operator": _OPERATOR,
+    "viewer": _VIEWER,
+}
+
+# What a client may have at most, beside what whoever makes it has: what is left out is for persons. A merchant's
+# acts in its name, `app` (a browser or phone, which keeps no secret) for the customer who logged in, a `service`
+# in that of nobody. Which of ours reads contacts is settled at the start (`gateway/seed.py`).
+ClientKind = Literal["merchant", "app", "service"]
+CLIENT_SCOPES: dict[ClientKind, frozenset[str]] = {
+    "merchant": _OPERATOR - {"account"} | {"cards:write", "payments:import"},
+    "app": _PAYER,
+    "service": frozenset({"merchants:write"}),
+}
 
 ROLE_SCOPES: dict[Role, frozenset[str]] = {
     "customer": _PAYER,
-    "merchant": _PAYER | {"refunds:write"},
+    "merchant": _OWNER,
     "analyst": frozenset(
         {
             "account",
@@ -51,6 +75,10 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
 
 
 @cache
-def scopes_of(role: Role, extra: str) -> frozenset[str]:
-    """The scopes of an account: its role's, and those granted to it alone (space-separated)."""
-    return ROLE_SCOPES[role] | frozenset(extra.split())
+def scopes_of(role: Role, extra: str, merchant_role: MerchantRole = "owner") -> frozenset[str]:
+    """The scopes of an account: its role's, and those granted to it alone (space-separated).
+
+    `merchant_role`: as what it acts for its merchant, where its role is `merchant`.
+    """
+    of_role = MERCHANT_SCOPES[merchant_role] if role == "merchant" else ROLE_SCOPES[role]
+    return of_role | frozenset(extra.split())

@@ -29,6 +29,7 @@ from gateway.events.late_verdicts import LateVerdicts
 from gateway.events.outbox_relay import OutboxRelay
 from gateway.events.verdict_inbox import VerdictInbox
 from gateway.identity.audit_heads import AuditHeads
+from gateway.identity.client_uses import ClientUses
 from gateway.identity.confirmation_sender import ConfirmationSender
 from gateway.identity.confirmations import ConfirmationAsked, ConfirmationRules
 from gateway.identity.login_tries import LoginTries
@@ -39,6 +40,7 @@ from gateway.identity.tokens import AccessTokens
 from gateway.log_lines import LogLine, LogLines
 from gateway.metrics import (
     AuditMetrics,
+    ClientMetrics,
     InboxMetrics,
     LookalikeMetrics,
     OutboxMetrics,
@@ -85,12 +87,14 @@ class Runtime:
     session_uses: SessionUses
     audit_heads: AuditHeads
     origins: Origins
+    client_uses: ClientUses
     key: bytes
     metrics: CollectorRegistry
     request_metrics: RequestMetrics
     processor_metrics: ProcessorMetrics
     outbox_metrics: OutboxMetrics
     lookalike_metrics: LookalikeMetrics
+    client_metrics: ClientMetrics
     decline_times: DeclineTimes = field(default_factory=DeclineTimes)
     rate_limits: RateLimits = field(default_factory=RateLimits)
     log_lines: LogLines = field(default_factory=LogLines)
@@ -188,11 +192,13 @@ def _wired(
         session_uses=SessionUses(books),
         origins=Origins(books, settings.profile),
         audit_heads=AuditHeads(books, vault, AuditMetrics(registry)),
+        client_uses=ClientUses(books),
         metrics=registry,
         request_metrics=RequestMetrics(registry),
         processor_metrics=ProcessorMetrics(registry),
         outbox_metrics=OutboxMetrics(registry),
         lookalike_metrics=LookalikeMetrics(registry),
+        client_metrics=ClientMetrics(registry),
         key=key,
     )
 

@@ -56,7 +56,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     `extra_scopes`: granted to this account alone, separated by spaces. `limit_class`: empty for each route's own.
     `email_key`: the address without case, one account per mailbox. `new_email`: takes the place of `email` once it
     is confirmed. `password_hash`: null where nobody can log in. `phone`: E.164. JSON: `preferences` (kind of
-    notification to channels), `quiet_hours` ({start, end}), `return_origins` (where a payer may be sent back to).
+    notification to channels), `quiet_hours` ({start, end}); of a merchant `return_origins` (whose pages may call
+    the API, and be gone back to by payers) and `return_urls` (single addresses to go back to).
     `failures`: wrong passwords since the last right one, of callers whom the account does not know
     (`known_callers`). `disabled_at`: nobody logs in with it. `suspended_at`: of a merchant, with all it has.
     `events`: how many stand on `accounts.v1`.
@@ -79,6 +80,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     preferences: str = "{}"
     quiet_hours: str | None = None
     return_origins: str = "[]"
+    return_urls: str = "[]"
     failures: Int32 = 0
     locked_until: Micros = 0
     created_at: Micros
@@ -106,6 +108,7 @@ ERASED_VALUES: dict[str, str | None] = {  # what erasure leaves of a person
     "preferences": "{}",
     "quiet_hours": None,
     "return_origins": "[]",
+    "return_urls": "[]",
 }
 
 

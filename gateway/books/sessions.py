@@ -20,11 +20,12 @@ from sqlalchemy import (
 )
 
 from gateway.books.accounts import accounts
-from gateway.books.merchant_people import MerchantRole, merchant_people
+from gateway.books.clients import clients
+from gateway.books.merchant_people import merchant_people
 from gateway.books.sql import Statement
 from gateway.books.tables import Micros, struct_of, table_of
 from gateway.policy import MINUTE_US
-from gateway.roles import STAFF, Role
+from gateway.roles import STAFF, MerchantRole, Role
 from schemas.times import now_micros, steady_micros
 
 SessionKind = Literal["login", "browser", "app"]
@@ -88,6 +89,8 @@ class SessionGrant(msgspec.Struct, frozen=True, kw_only=True):
     scopes: str = ""
     second_factor_at: int | None = None
     last_used_at: int = 0
+    client_used_at: int | None = None
+    client_expires_at: int | None = None
     merchant_id: str | None = None
     merchant_role: MerchantRole | None = None
 
@@ -120,7 +123,8 @@ browser_session_tokens = table_of(
 )
 Index("ix_browser_session_tokens_session_id", browser_session_tokens.c.session_id)
 
-_merchants = accounts.alias("merchants")
+_merchants, _apps = accounts.alias("merchants"), accounts.alias("apps")  # whom one acts for; whose app it is
+_merchant: ColumnElement[str] = literal_column("'merchant'")
 _staff: list[ColumnElement[str]] = [literal_column(f"'{role}'") for role in sorted(STAFF)]
 _granted = Statement(
     select(
@@ -134,20 +138,30 @@ _granted = Statement(
         sessions.c.scopes,
         sessions.c.second_factor_at,
         sessions.c.last_used_at,
+        clients.c.last_used_at.label("client_used_at"),
+        clients.c.expires_at.label("client_expires_at"),
         merchant_people.c.merchant_id,
         merchant_people.c.role.label("merchant_role"),
     )
     .join(sessions, sessions.c.account_id == accounts.c.id)
-    .outerjoin(merchant_people, merchant_people.c.account_id == accounts.c.id)
+    .outerjoin(merchant_people, (merchant_people.c.account_id == accounts.c.id) & (accounts.c.role == _merchant))
     .outerjoin(_merchants, _merchants.c.id == merchant_people.c.merchant_id)
+    .outerjoin(clients, clients.c.id == sessions.c.client_id)
+    .outerjoin(_apps, _apps.c.id == clients.c.account_id)
     .where(
         sessions.c.id == bindparam("session_id"),
         sessions.c.revoked_at.is_(None),
         accounts.c.erased_at.is_(None),
         accounts.c.disabled_at.is_(None),
         accounts.c.suspended_at.is_(None),
+        merchant_people.c.removed_at.is_(None),
         _merchants.c.suspended_at.is_(None),
         accounts.c.role.not_in(_staff) | (sessions.c.last_used_at > bindparam("idle_since")),
+        _merchants.c.erased_at.is_(None),
+        clients.c.revoked_at.is_(None),
+        clients.c.expires_at.is_(None) | (clients.c.expires_at > bindparam("now")),
+        clients.c.account_id.is_(None) | (accounts.c.role == literal_column("'customer'")),
+        _apps.c.suspended_at.is_(None),
     )
 )
 _insert = Statement(insert(sessions))
@@ -197,9 +211,11 @@ def granted(conn: Connection, session_id: str) -> SessionGrant | None:
     """Whose a session is and what it may do.
 
     None where it was revoked, the account was erased or disabled, or the merchant it acts for suspended; of staff,
-    where nobody used it for `IDLE_MAX_US`.
+    where nobody used it for `IDLE_MAX_US`; where its app may do nothing any more; and in a merchant's app for
+    anybody but customers: what staff and merchants may is no app's of others.
     """
-    row = _granted(conn, session_id=session_id, idle_since=steady_micros() - IDLE_MAX_US).first()
+    now = steady_micros()
+    row = _granted(conn, session_id=session_id, now=now, idle_since=now - IDLE_MAX_US).first()
     return struct_of(SessionGrant, row) if row else None
 
 

@@ -4,6 +4,7 @@ from sqlalchemy import Connection
 
 from gateway.books.account_rights import count_event
 from gateway.books.accounts import Account
+from gateway.books.merchants import is_merchant
 from gateway.books.outbox import add_event
 from schemas.accounts import AccountChanged, AccountErased
 from schemas.times import from_micros, now_micros
@@ -18,7 +19,7 @@ def tell_account(conn: Connection, account: Account) -> None:
         sequence=sequence,
         role=account.role,
         disabled=account.disabled_at is not None,
-        trading_name=account.name if account.role == "merchant" else None,
+        trading_name=account.name if is_merchant(conn, account) else None,
         recorded_at=from_micros(now_micros()),
     )
     _add(conn, account.id, "account.changed", sequence, changed)

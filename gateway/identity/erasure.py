@@ -16,6 +16,7 @@ from gateway.books import (
     known_callers,
     letters,
     links,
+    merchant_people,
     payments,
     refunds,
     second_factors,
@@ -25,6 +26,7 @@ from gateway.books.accounts import Account
 from gateway.books.audit import Act, record
 from gateway.books.engine import overwrite
 from gateway.identity.account_events import tell_erased
+from gateway.identity.merchant_people import check_may_go
 from gateway.refusals import Refusal
 from gateway.roles import Role
 from schemas.times import now_micros
@@ -44,7 +46,7 @@ class Erased(msgspec.Struct, frozen=True):
 
 
 def check_may_vanish(conn: Connection, account_id: str) -> None:
-    """Raises `MayNotVanish` for a merchant who was paid, and for the only admin."""
+    """Raises `MayNotVanish` for a merchant who was paid, and the only admin; `LastOwner` for a merchant's last."""
     account = accounts.to_erase(conn, account_id)
     if account is not None:
         _check(conn, account)
@@ -79,6 +81,7 @@ def _erase(conn: Connection, account: Account) -> None:
     idempotency.forget_answers(conn, account.id)
     sessions.revoke_all(conn, account.id)
     known_callers.forget_all(conn, account.id)
+    merchant_people.remove(conn, account.id, now_micros())
     confirmations.forget_all(conn, account.id)
     second_factors.forget(conn, account.id)
     letters.forget_all(conn, account.id)
@@ -90,6 +93,8 @@ def _erase(conn: Connection, account: Account) -> None:
 
 def _check(conn: Connection, account: Account) -> None:
     role: Role = account.role
+    if role == "merchant":
+        check_may_go(conn, account.id)
     if role == "merchant" and payments.was_paid(conn, account.id):
         raise MayNotVanish("Payments were made to this merchant: its payers' refunds and disputes need it.")
     if role == "admin" and accounts.admins(conn) == [account.id]:

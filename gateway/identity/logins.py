@@ -172,7 +172,7 @@ def lacks_second_factor(grant: SessionGrant, seeded_ids: set[str]) -> bool:
 
 def scopes_granted(grant: SessionGrant) -> frozenset[str]:
     """What a session was granted: all scopes of its account, or those of them that its app was given."""
-    scopes = scopes_of(grant.role, grant.extra_scopes)
+    scopes = scopes_of(grant.role, grant.extra_scopes, grant.merchant_role)
     return scopes & frozenset(grant.scopes.split()) if grant.scopes else scopes
 
 

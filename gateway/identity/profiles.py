@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 
 from gateway.books.accounts import Account
+from gateway.identity.merchants import ActsFor
 from gateway.roles import Role, scopes_of
 from schemas.notifications import QuietHours
 from schemas.times import from_micros
@@ -35,10 +36,11 @@ class SecondFactorState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """An account; `id` is what payments call `customer` or `merchant`. `return_origins`: see `NewMerchant`.
+    """An account; `id` is what payments call `customer`. `return_origins`: see `NewMerchant`.
 
-    `new_email` takes the place of `email` once it is confirmed. To its owner alone: `second_factor`, and what of
-    staff is `missing` before they may do more than this (403 `not_confirmed`).
+    `merchant`: for whom a person acts, and as what; its `id` is what payments call `merchant`. `new_email` takes
+    the place of `email` once it is confirmed. To its owner alone: `second_factor`, and what of staff is `missing`
+    before they may do more than this (403 `not_confirmed`).
     """
 
     id: str
@@ -52,6 +54,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     phone_confirmed: bool
     locale: str
     time_zone: str
+    merchant: ActsFor | None = None
     scopes: list[str]
     return_origins: list[str]
     created_at: datetime
@@ -69,8 +72,9 @@ class NotificationPreferences(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str
 
 
-def profile(account: Account) -> Profile:
-    """The account as its owner sees it."""
+def profile(account: Account, acts_for: ActsFor | None = None) -> Profile:
+    """The account as its owner sees it; `acts_for`: the merchant of one whose role is `merchant`."""
+    merchant_role = acts_for.role if acts_for else "owner"
     return Profile(
         id=account.id,
         role=account.role,
@@ -82,7 +86,8 @@ def profile(account: Account) -> Profile:
         phone_confirmed=account.phone_confirmed_at is not None,
         locale=account.locale,
         time_zone=account.time_zone,
-        scopes=sorted(scopes_of(account.role, account.extra_scopes)),
+        merchant=acts_for,
+        scopes=sorted(scopes_of(account.role, account.extra_scopes, merchant_role)),
         return_origins=_origins.decode(account.return_origins),
         created_at=from_micros(account.created_at),
         updated_at=from_micros(account.updated_at),

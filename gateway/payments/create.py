@@ -10,7 +10,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from gateway.addresses import canonical, network_of
-from gateway.books import accounts
+from gateway.books import merchants
+from gateway.books.accounts import Account
 from gateway.books.cards import CardRow, select_card
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, select_answer
 from gateway.books.payments import CaptureMode, PaymentRow
@@ -20,13 +21,19 @@ from gateway.payments.commit import receive
 from gateway.payments.lifecycle import advance
 from gateway.payments.routing import able_to, amount_error, takes
 from gateway.prints import Prints
-from gateway.refusals import FieldError, InvalidFields, NoSuchObject, NotAllowed
+from gateway.refusals import FieldError, InvalidFields, NoSuchObject, NotAllowed, Refusal
 from gateway.return_urls import may_return
 from gateway.runtime import Runtime
 from schemas.ids import new_id
 from schemas.money import AMOUNT_MAX, in_use
 from schemas.payments import MethodType, ProcessorName
 from schemas.times import AHEAD_MAX, EPOCH, now, now_micros, to_micros
+
+STOPPED_RETRY_S = 3_600  # a person looks into it
+
+
+class MerchantStopped(Refusal):
+    """New payments to this merchant are not taken."""
 
 
 class ByCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="card"):
@@ -107,15 +114,15 @@ class Created(msgspec.Struct, frozen=True):
 class Named(msgspec.Struct, frozen=True):
     """What a new payment names: who sells, and the payer's card."""
 
-    merchant: accounts.Account
+    merchant: Account
     card: CardRow | None
 
 
 async def create(runtime: Runtime, request: KeyedRequest, asked: NewPayment, payer: Payer) -> Created:
     """Take a payment from a request to its answer; the answer is None where someone else gave it meanwhile.
 
-    Before anything is written, raises `InvalidFields`, `NotAllowed`, `NoSuchObject`, `KeyReused`, `RequestRunning`
-    and `VaultAway`.
+    Before anything is written, raises `InvalidFields`, `NotAllowed`, `NoSuchObject`, `MerchantStopped`,
+    `KeyReused`, `RequestRunning` and `VaultAway`.
     """
     if errors := list(_wrong_fields(asked)):
         raise InvalidFields(*errors)
@@ -193,9 +200,11 @@ def _find(conn: Connection, request: KeyedRequest, asked: NewPayment, payer_id: 
     """What the request names, or what it was answered before: a repeat needs none of it to be there still."""
     if answer := select_answer(conn, request):
         return answer
-    merchant = accounts.by_id(conn, asked.merchant)
-    if merchant is None or merchant.role != "merchant":
+    merchant = merchants.by_id(conn, asked.merchant)
+    if merchant is None:
         raise NoSuchObject("There is no such merchant.")
+    if merchant.suspended_at is not None:
+        raise MerchantStopped(retry_after_s=STOPPED_RETRY_S)
     if not isinstance(asked.payment_method, ByCard):
         return Named(merchant, None)
     card = select_card(conn, asked.payment_method.card, payer_id)
@@ -206,10 +215,14 @@ def _find(conn: Connection, request: KeyedRequest, asked: NewPayment, payer_id: 
 
 def _checked_row(runtime: Runtime, asked: NewPayment, named: Named, payer: Payer) -> PaymentRow:
     if asked.return_url is not None:
-        registered = msgspec.json.decode(named.merchant.return_origins, type=list[str])
-        if not may_return(asked.return_url, registered, runtime.settings.profile):
+        origins, urls = (_texts(found) for found in (named.merchant.return_origins, named.merchant.return_urls))
+        if not may_return(asked.return_url, origins, urls, runtime.settings.profile):
             raise InvalidFields(FieldError("$.return_url", "Its origin is not registered for the merchant."))
     return row_of(asked, payer, named.card, runtime.key, runtime.policy.prints)
+
+
+def _texts(stored: str) -> list[str]:
+    return msgspec.json.decode(stored, type=list[str])
 
 
 def _hashed(key: bytes, kind: str, value: str | None) -> str | None:

@@ -10,11 +10,14 @@ from sqlalchemy import Connection
 from gateway.books import accounts, cards, second_factors
 from gateway.books.accounts import Account, AccountGone
 from gateway.books.confirmations import ConfirmedChannel
+from gateway.books.merchants import is_merchant
 from gateway.free_text import CodeText, ContactText
 from gateway.identity import confirmations, contacts
+from gateway.identity.account_events import tell_account
 from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.contacts import invalid_field
 from gateway.identity.erasure import Erased, check_may_vanish, erase_some
+from gateway.identity.merchants import acts_for
 from gateway.identity.profiles import (
     Missing,
     NotificationPreferences,
@@ -146,7 +149,7 @@ async def _profile(call: Call[Any, None], account: Account) -> Profile:
         "second_factor": is_required and not call.caller.second_factor,
     }
     return msgspec.structs.replace(
-        profile(account),
+        profile(account, await call.runtime.books.read(acts_for, account)),
         second_factor=SecondFactorState(
             is_set=is_set,
             is_required=is_required,
@@ -176,6 +179,8 @@ def _change(
     if new.new_email and contacts.email_key(new.new_email) == old.email_key:
         new = msgspec.structs.replace(new, new_email=None)  # back to the one it has
     accounts.change(conn, new)
+    if new.name != old.name and is_merchant(conn, new):
+        tell_account(conn, new)
     return new, confirmations.ask_what_is_new(conn, rules, old, new)
 
 

@@ -65,7 +65,7 @@ class PaymentQuery(Page, frozen=True, forbid_unknown_fields=True):
     limit="payments",
     body=NewPayment,
     answers={201: PaymentView, 202: PaymentView},
-    codes=("idempotency_key_reused", "not_found", "request_in_progress", "unavailable"),
+    codes=("idempotency_key_reused", "not_found", "request_in_progress", "stopped", "unavailable"),
     idempotency="required",
 )
 async def create_payment(call: Call[NewPayment, None]) -> Reply:

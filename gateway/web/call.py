@@ -9,11 +9,10 @@ from quart import Response, g
 
 from gateway.books import clients, sessions
 from gateway.books.idempotency import JSON, IdempotentAnswer, KeyedRequest
-from gateway.books.merchant_people import MerchantRole
 from gateway.identity.logins import scopes_granted, scopes_now
 from gateway.identity.tokens import Claims, NotAuthenticated
 from gateway.problems import CONTENT_TYPE, Problem
-from gateway.roles import STAFF, Role
+from gateway.roles import CLIENT_SCOPES, STAFF, MerchantRole, Role, scopes_of
 from gateway.runtime import Runtime
 from schemas.times import steady_micros
 
@@ -28,9 +27,10 @@ class Caller(msgspec.Struct, frozen=True):
     """`account_id`: whose objects these are, the merchant's for its people and clients. `actor_id`: who acts.
 
     The actor is a person's account, or a client: profile, sessions and second factor are theirs.
-    `client_id`: the app of the session, empty after `POST /v1/login`. `merchant_role`: of one who acts for a
-    merchant. `second_factor`: the session proved one; `withheld`: the scopes that it will have once it did.
-    `limit_class` empty: each route's own limit. `is_confirmed`: the person's e-mail address, where there is one.
+    `client_id`: the app of the session, empty after `POST /v1/login`; or the client itself. `merchant_role`: of a
+    person who acts for a merchant. `second_factor`: the session proved one; `withheld`: the scopes that it will
+    have once it did. `limit_class` empty: each route's own limit. `is_confirmed`: the e-mail address of the person,
+    or of a client's merchant, where there is one.
     """
 
     account_id: str
@@ -44,6 +44,10 @@ class Caller(msgspec.Struct, frozen=True):
     second_factor: bool = False
     limit_class: str = ""
     is_confirmed: bool = True
+
+    def must_be_confirmed(self) -> bool:
+        """Whether it may do nothing before its address is confirmed: staff, and clients of merchants."""
+        return self.role in STAFF or (self.role == "merchant" and not self.session_id)
 
 
 NOBODY = Caller("", "", "nobody", frozenset())  # the caller of a public route
@@ -60,7 +64,7 @@ async def identify(runtime: Runtime, token: str) -> Caller:
     if not token:
         raise NotAuthenticated
     claims = runtime.tokens.verify(token)
-    return await (_account(runtime, claims) if claims.sid else _service(runtime, claims))
+    return await (_account(runtime, claims) if claims.sid else _client(runtime, claims))
 
 
 async def _account(runtime: Runtime, claims: Claims) -> Caller:
@@ -69,6 +73,8 @@ async def _account(runtime: Runtime, claims: Claims) -> Caller:
         raise NotAuthenticated("The session has ended.")
     if runtime.session_uses.is_due(claims.sid, grant.last_used_at):
         runtime.go_on(runtime.session_uses.note(claims.sid))
+    if grant.client_id:
+        _note_use(runtime, grant.client_id, grant.client_used_at, grant.client_expires_at)
     scopes = scopes_now(grant, runtime.seeded_ids)
     return Caller(
         account_id=grant.merchant_id or grant.account_id,
@@ -85,12 +91,30 @@ async def _account(runtime: Runtime, claims: Claims) -> Caller:
     )
 
 
-async def _service(runtime: Runtime, claims: Claims) -> Caller:
-    client = await runtime.books.read(clients.by_id, claims.sub)
-    if client is None or not client.is_good(steady_micros()):
+async def _client(runtime: Runtime, claims: Claims) -> Caller:
+    """A client in its own name: a merchant's acts for that merchant, with no more than the merchant has now."""
+    grant = await runtime.books.read(clients.granted, claims.sub, steady_micros())
+    if grant is None:
         raise NotAuthenticated
-    scopes = frozenset(claims.scope.split()) & frozenset(client.scopes.split())
-    return Caller(client.id, client.id, "service", scopes, client_id=client.id, limit_class="service")
+    _note_use(runtime, claims.sub, grant.last_used_at, grant.expires_at)
+    scopes = frozenset(claims.scope.split()) & frozenset(grant.scopes.split())
+    if grant.account_id is None:
+        return Caller(claims.sub, claims.sub, "service", scopes, client_id=claims.sub, limit_class="service")
+    return Caller(
+        account_id=grant.account_id,
+        actor_id=claims.sub,
+        role="merchant",
+        scopes=scopes & CLIENT_SCOPES["merchant"] & scopes_of("merchant", grant.extra_scopes or ""),
+        client_id=claims.sub,
+        limit_class=grant.limit_class or "",
+        is_confirmed=grant.is_confirmed,
+    )
+
+
+def _note_use(runtime: Runtime, client_id: str, last_used_at: int | None, expires_at: int | None) -> None:
+    runtime.client_uses.warn(client_id, expires_at)
+    if runtime.client_uses.is_due(client_id, last_used_at):
+        runtime.go_on(runtime.client_uses.note(client_id))
 
 
 class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):

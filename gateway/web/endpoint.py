@@ -14,7 +14,6 @@ from gateway.identity.tokens import NotAuthenticated
 from gateway.problems import Code, Problem
 from gateway.rate_limits import refuse_early, take
 from gateway.refusals import FieldError, InvalidFields
-from gateway.roles import STAFF
 from gateway.runtime import Runtime, current_runtime
 from gateway.web.call import NOBODY, Call, Caller, Reply, bearer_token, identify, respond
 from gateway.web.idempotent import KeyRule, fingerprint, material, read_key
@@ -160,7 +159,7 @@ def _check_scope(scope: str, caller: Caller) -> None:
         raise Problem("not_confirmed", SECOND_FACTOR_FIRST)
     if scope not in caller.scopes:
         raise Problem("forbidden")
-    if caller.role in STAFF and not caller.is_confirmed and scope != OWN:
+    if caller.must_be_confirmed() and not caller.is_confirmed and scope != OWN:
         raise Problem("not_confirmed")
 
 

@@ -11,6 +11,7 @@ from gateway.books.accounts import AccountGone, EmailTaken
 from gateway.books.engine import Outdated
 from gateway.books.idempotency import KeyReused, RequestRunning
 from gateway.books.operations import OperationOpen
+from gateway.identity.clients import ClientHasEnded, NoOwnSecret
 from gateway.identity.confirmations import (
     CannotConfirm,
     ConfirmationInvalid,
@@ -20,12 +21,14 @@ from gateway.identity.confirmations import (
 from gateway.identity.erasure import MayNotVanish
 from gateway.identity.links import LinkInvalid
 from gateway.identity.logins import InvalidCredentials
+from gateway.identity.merchant_people import LastOwner
 from gateway.identity.password_changes import TooOften
 from gateway.identity.passwords import PasswordsBusy
 from gateway.identity.rights import RightsStay
 from gateway.identity.second_factors import OtpRequired, SecondFactorIsSet
 from gateway.identity.tokens import NotAuthenticated
 from gateway.payments.captures import AmountTooLarge, WrongState
+from gateway.payments.create import MerchantStopped
 from gateway.payments.tokenizing import TooManyLookalikes
 from gateway.problems import Code, Problem
 from gateway.refusals import InvalidFields, NoSuchObject, NotAllowed, Refusal
@@ -37,6 +40,7 @@ CODE_OF: dict[type[Refusal], Code] = {
     AccountGone: "unauthenticated",
     AmountTooLarge: "amount_too_large",
     CannotConfirm: "wrong_state",
+    ClientHasEnded: "wrong_state",
     ConfirmationInvalid: "confirmation_invalid",
     ConfirmationsSpent: "rate_limited",
     ConfirmedElsewhere: "confirmation_invalid",
@@ -45,7 +49,10 @@ CODE_OF: dict[type[Refusal], Code] = {
     InvalidFields: "invalid_request",
     KeyReused: "idempotency_key_reused",
     LinkInvalid: "confirmation_invalid",
+    LastOwner: "wrong_state",
     MayNotVanish: "wrong_state",
+    MerchantStopped: "stopped",
+    NoOwnSecret: "wrong_state",
     NoSuchObject: "not_found",
     NotAllowed: "forbidden",
     NotAuthenticated: "unauthenticated",

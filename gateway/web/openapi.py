@@ -52,7 +52,7 @@ REPLAYED = {
         "schema": {"type": "string", "enum": ["true"]},
     }
 }
-RETRIED = {"request_in_progress", "operation_in_progress", "rate_limited", "unavailable"}
+RETRIED = {"request_in_progress", "operation_in_progress", "rate_limited", "stopped", "unavailable"}
 RETRY_AFTER = {
     "Retry-After": {
         "description": "Seconds to wait before sending the same request again.",

@@ -115,14 +115,14 @@ def test_an_origin_is_read_as_browsers_do_or_not_at_all(url: str, found: str | N
 
 def test_payers_go_back_to_registered_origins_and_locally_to_loopback() -> None:
     registered = ["https://shop.example"]
-    assert may_return("https://shop.example/thanks", registered, "production")
-    assert not may_return("https://evil.example/", registered, "production")
-    assert not may_return("https://shop.example.evil.example/", registered, "local")
-    assert may_return("http://localhost:3000/", [], "local")
-    assert not may_return("http://localhost:3000/", [], "production")
-    assert may_return("http://shop.localhost:3000/", [], "local")
-    assert not may_return("http://localhost.evil.example/", [], "local")
-    assert not may_return("nonsense", [], "local")
+    assert may_return("https://shop.example/thanks", registered, [], "production")
+    assert not may_return("https://evil.example/", registered, [], "production")
+    assert not may_return("https://shop.example.evil.example/", registered, [], "local")
+    assert may_return("http://localhost:3000/", [], [], "local")
+    assert not may_return("http://localhost:3000/", [], [], "production")
+    assert may_return("http://shop.localhost:3000/", [], [], "local")
+    assert not may_return("http://localhost.evil.example/", [], [], "local")
+    assert not may_return("nonsense", [], [], "local")
 
 
 def test_one_mailbox_has_one_key_however_it_is_spelled() -> None:

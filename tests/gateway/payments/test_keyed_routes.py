@@ -40,7 +40,10 @@ from schemas.times import now_micros
 from tests.gateway.payments.conftest import Shop
 
 # POSTs of a logged-in caller that take no key: what ends a session, and what answers a secret (`api.md`).
-KEYLESS = {"login.logout", "passwords.change_own_password", "second_factor.set_up_second_factor"}
+KEYLESS = {
+    *("login.logout", "passwords.change_own_password", "second_factor.set_up_second_factor"),
+    *("clients.create_client", "clients.rotate_client"),
+}
 NUMBERS = count()
 TRIES = 6  # of a client that comes back; recovery asks processors in between
 
@@ -65,6 +68,12 @@ async def a_card(shop: Shop) -> Asked:
 
 async def a_merchant(shop: Shop) -> Asked:
     return Asked("admin", {"name": "Shop"}, "SELECT count(*) FROM accounts")
+
+
+async def a_person(shop: Shop) -> Asked:
+    merchant, name = await shop.account("merchant"), f"person-{next(NUMBERS)}"
+    added = f"SELECT count(*) FROM accounts JOIN merchant_people ON account_id = id WHERE name = '{name}'"
+    return Asked("merchant", {"email": f"{name}@example.com", "role": "viewer"}, added, (merchant,))
 
 
 async def a_payment(shop: Shop) -> Asked:
@@ -178,6 +187,7 @@ KEYED: dict[str, Prepare] = {
     "confirmations.confirm_phone": a_confirmed_phone,
     "confirmations.send_confirmation": a_confirmation,
     "merchants.create_merchant": a_merchant,
+    "merchant_people.add_person": a_person,
     "payments.create_payment": a_payment,
     "follow_ups.capture_payment": a_capture,
     "follow_ups.void_payment": a_void,

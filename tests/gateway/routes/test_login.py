@@ -90,8 +90,7 @@ async def test_an_unknown_address_costs_as_much_hashing(gateway: Gateway, monkey
 
 
 async def test_no_password_means_no_login(gateway: Gateway) -> None:
-    made = await gateway.ask("POST", "/v1/merchants", {"name": "No login"}, "admin")
-    assert made.json["email"] is None
+    await gateway.ask("POST", "/v1/merchants", {"name": "No login"}, "admin")
     assert (await gateway.log_in("", "nobody's password")).code == "invalid_credentials"
 
 

@@ -25,7 +25,7 @@ def refused(*paths: str, code: str = "invalid_request") -> dict[str, object]:
         (REFUSED_THOUGH_VALID, "GET /v1/cards", refused("$.cursor"), True),
         (REFUSED_THOUGH_VALID, "GET /v1/cards", refused("$.cursor", "$.limit"), False),
         (REFUSED_THOUGH_VALID, "GET /v1/cards", refused(), False),
-        (REFUSED_THOUGH_VALID, "POST /v1/merchants", refused("$.return_origins[3]"), True),
+        (REFUSED_THOUGH_VALID, "POST /v1/merchants", refused("$.origins[3]"), True),
         (REFUSED_THOUGH_VALID, "POST /v1/payments", refused("$.merchant"), True),
         (REFUSED_THOUGH_VALID, "POST /v1/login", refused("$.password"), False),
         ("not_a_server_error", "GET /v1/cards", refused(code="internal"), False),
