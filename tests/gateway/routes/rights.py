@@ -1,0 +1,111 @@
+"""Who may what, written down once more: a row for each route, a sign for each of those who may ask.
+
+| sign | of an own object | of somebody else's |
+|---|---|---|
+| `a` | done | done |
+| `o` | done | 404 |
+| `s` | seen, so 403 | not seen, so 404 |
+| `n` | 404: nothing of the kind is theirs | 404 |
+| `.` | 403 | 403 |
+
+`done` is the row's status: of what is asked in a way that changes nothing where that can be (409: its state does
+not allow it, which nobody is told who does not reach the object). Whoever has no right at all gets 401.
+"""
+
+from typing import Any
+
+import msgspec
+
+# The columns. `client`: of a merchant; `app`: a customer in a merchant's app; `service`: one of ours.
+WHO = ("customer", "owner", "operator", "viewer", "analyst", "admin", "client", "app", "service")
+REFUSED = ("nobody", "disabled", "suspended", "ended")  # 401, wherever a token is asked for
+
+# Extra fields that nobody may set: each body refuses them by name.
+FORBIDDEN_FIELDS = ("status", "state", "amount", "merchant_id", "customer", "role", "id", "scope")
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A route: `signs` as above, in the order of `WHO`; `done`: its status. `{card}` in `body`: an object's id."""
+
+    signs: str
+    done: int
+    body: Any = None
+    query: str = ""
+
+    def sign(self, who: str) -> str:
+        """The sign of one who asks."""
+        return self.signs.replace(" ", "")[WHO.index(who)]
+
+
+PAYMENT = {
+    "amount": 100,
+    "currency": "EUR",
+    "merchant": "{shop}",
+    "payment_method": {"type": "card", "card": "{card}"},
+}
+CARD = {"number": "4111111111111111", "exp_month": 1, "exp_year": 2039}
+CLIENT = {"name": "Shop", "scopes": ["payments:read"], "merchant": "{merchant}"}
+NEW = "{new}@example.com"
+
+#                                               people  staff  apps
+#                                         customer      analyst client app service
+ROUTES: dict[str, Row] = {
+    "GET /v1/me":                         Row("a aaa aa .a .", 200),
+    "PATCH /v1/me":                       Row("a aaa aa .a .", 200, {}),
+    "DELETE /v1/me":                      Row("a aaa aa .a .", 204),
+    "GET /v1/me/notifications":           Row("a aaa aa .a .", 200),
+    "PUT /v1/me/notifications":           Row("a aaa aa .a .", 200, {"preferences": {}}),
+    "POST /v1/me/confirmations":          Row("a aaa aa .a .", 409, {"channel": "email"}),
+    "POST /v1/phone/confirm":             Row("a aaa aa .a .", 422, {"code": "000000"}),
+    "POST /v1/logout":                    Row("a aaa aa .a .", 204),
+    "POST /v1/cards":                     Row("a a.. .a aa .", 201, CARD),
+    "GET /v1/cards":                      Row("a aaa .a aa .", 200),
+    "GET /v1/cards/<card>":               Row("o ooo .n oo .", 200),
+    "DELETE /v1/cards/<card>":            Row("o o.. .n oo .", 204),
+    "POST /v1/payments":                  Row("o oo. .n oo .", 201, PAYMENT),
+    "GET /v1/payments":                   Row("a aaa aa aa .", 200),
+    "GET /v1/payments/<payment>":         Row("o ooo aa oo .", 200),
+    "GET /v1/payments/<payment>/events":  Row("o ooo aa oo .", 200),
+    "GET /v1/payments/<payment>/operations": Row(". ... aa .. .", 200),
+    "POST /v1/payments/<payment>/capture": Row("s oo. .a os .", 409, {}),
+    "POST /v1/payments/<payment>/void":   Row("o oo. .a oo .", 409, {}),
+    "POST /v1/payments/<payment>/refunds": Row(". oo. .a o. .", 422, {"amount": 101}),
+    "POST /v1/payments/<payment>/labels": Row(". ... aa .. .", 201, {"label": "good", "source": "test"}),
+    "GET /v1/refunds":                    Row("a aaa aa aa .", 200, query="payment={payment}"),
+    "GET /v1/refunds/<refund>":           Row("o ooo aa oo .", 200),
+    "GET /v1/reviews":                    Row(". ... aa .. .", 200),
+    "POST /v1/reviews/<review>/decision": Row(". ... aa .. .", 409, {"decision": "approve", "reason": "known"}),
+    "GET /v1/tasks":                      Row(". ... aa .. .", 200),
+    "POST /v1/tasks/<task>/resolve":      Row(". ... aa .. .", 409, {"outcome": "lapsed", "reason": "too late"}),
+    "POST /v1/merchants":                 Row(". ... .a .. .", 201, {"name": "Shop"}),
+    "GET /v1/merchants/<merchant>":       Row(". ooo .a o. .", 200),
+    "PATCH /v1/merchants/<merchant>":     Row(". o.. .a .. .", 200, {}),
+    "GET /v1/merchants/<merchant>/people": Row(". o.. .a .. .", 200),
+    "POST /v1/merchants/<merchant>/people": Row(". o.. .a .. .", 201, {"email": NEW, "role": "viewer"}),
+    "DELETE /v1/merchants/<merchant>/people": Row(". o.. .a .. .", 409, {"email": "{owner_email}"}),
+    "DELETE /v1/merchants/<merchant>/people/<person>": Row(". o.. .a .. .", 409),
+    "GET /v1/clients":                    Row(". a.. .a .. .", 200),
+    "POST /v1/clients":                   Row(". o.. .a .. .", 201, CLIENT),
+    "DELETE /v1/clients/<client>":        Row(". o.. .a .. .", 204),
+    "POST /v1/clients/<client>/rotate":   Row(". o.. .a .. .", 409, {"overlap_s": 0}),
+    "GET /v1/accounts/<account>/recipient": Row(". ... .. .. a", 200),
+}  # fmt: skip
+
+# Without a token: whoever asks is answered as a stranger is.
+PUBLIC = {
+    "POST /v1/accounts",
+    "POST /v1/login",
+    "POST /v1/login/refresh",
+    "POST /v1/email/confirm",
+    "GET /v1/return/<payment>/<nonce>",
+    "POST /oauth/token",
+    "GET /oauth/jwks",
+    "GET /openapi.json",
+    "GET /asyncapi.json",
+    "GET /schemas/<file>",
+    "GET /docs",
+    "GET /docs/<asset>",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /metrics",
+}
