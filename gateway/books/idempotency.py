@@ -33,12 +33,20 @@ class RequestRunning(Refusal):
 
 
 class KeyedRequest(msgspec.Struct, frozen=True):
-    """A request under an Idempotency-Key. `role`: whose view of a payment it is answered with."""
+    """A request under an Idempotency-Key. `role`: whose view of a payment it is answered with.
+
+    `actor_id`: the person or client who asks for the account, empty where it asks itself.
+    """
 
     account_id: str
     key: str
     fingerprint: bytes
     role: str
+    actor_id: str = ""
+
+    def asked_by(self) -> str:
+        """Who answers for it."""
+        return self.actor_id or self.account_id
 
 
 class IdempotentAnswer(msgspec.Struct, frozen=True):

@@ -57,7 +57,7 @@ def begin_capture(
         raise InvalidFields(FieldError("$.final", "This processor captures once: there is no further part."))
     part = 1 + sum(o.kind == "capture" for o in standing(select_operations(conn, payment.id)))
     asked = following("capture", held, amount or left)
-    capture = msgspec.structs.replace(asked, part=part, final=final, requested_by=request.account_id)
+    capture = msgspec.structs.replace(asked, part=part, final=final, requested_by=request.asked_by())
     return commit(conn, policy, change_of(payment, Effect(payment, capture), policy, now_micros()))
 
 
@@ -78,7 +78,7 @@ def begin_void(
     left = capturable(payment)
     check_at_rest(conn, policy, payment, allowed=left > 0)
     void = following("void", authorization(conn, payment.id), left)
-    void = msgspec.structs.replace(void, requested_by=request.account_id)
+    void = msgspec.structs.replace(void, requested_by=request.asked_by())
     return commit(conn, policy, change_of(payment, Effect(payment, void), policy, now_micros()))
 
 

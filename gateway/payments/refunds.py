@@ -35,7 +35,7 @@ def begin_refund(
     if amount is not None and amount > left:
         raise AmountTooLarge
     check_part(payment.processor, amount, payment.currency)
-    begun = _begin(conn, policy, payment, amount or left, reason, request.account_id)
+    begun = _begin(conn, policy, payment, amount or left, reason, request.asked_by())
     if begun is None:
         raise AmountTooLarge
     return begun

@@ -147,7 +147,8 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):
         """The request under its Idempotency-Key; None where it came without."""
         if self.key is None:
             return None
-        return KeyedRequest(self.caller.account_id, self.key, self.fingerprint, self.caller.role)
+        caller = self.caller
+        return KeyedRequest(caller.account_id, self.key, self.fingerprint, caller.role, caller.actor_id)
 
 
 class Reply(msgspec.Struct, frozen=True):
