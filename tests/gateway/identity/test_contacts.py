@@ -6,7 +6,7 @@ import pytest
 
 from gateway.identity import contacts
 from gateway.refusals import InvalidFields
-from gateway.return_urls import may_return, origin
+from gateway.return_urls import checked_url, may_return, origin
 
 # Read as no part of the number, or as more digits of it: `doppelt` is 3677358 on a telephone's keys.
 EXTENSIONS = (
@@ -123,6 +123,31 @@ def test_payers_go_back_to_registered_origins_and_locally_to_loopback() -> None:
     assert may_return("http://shop.localhost:3000/", [], [], "local")
     assert not may_return("http://localhost.evil.example/", [], [], "local")
     assert not may_return("nonsense", [], [], "local")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "https://*.shop.example/",
+            "https://shop.example/*",
+            "https://shop.example/#a",
+            "https://shop.example/a b",
+        ),
+        *(
+            "http://shop.example/",
+            "https://me@shop.example/",
+            "shop.example/",
+            "com.shop:/back",
+            "HTTPS://shop.example/",
+        ),
+    ],
+)
+def test_an_address_to_send_browsers_to_is_one_whole_safe_one(url: str) -> None:
+    for profile in ("local", "production"):
+        with pytest.raises(InvalidFields):
+            checked_url(url, "$", profile)  # type: ignore[arg-type]
+    assert checked_url("https://shop.example/back?a=1", "$", "production") == "https://shop.example/back?a=1"
 
 
 def test_one_mailbox_has_one_key_however_it_is_spelled() -> None:
