@@ -75,10 +75,10 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
 
 
 @cache
-def scopes_of(role: Role, extra: str, merchant_role: MerchantRole = "owner") -> frozenset[str]:
+def scopes_of(role: Role, extra: str, merchant_role: MerchantRole | None) -> frozenset[str]:
     """The scopes of an account: its role's, and those granted to it alone (space-separated).
 
-    `merchant_role`: as what it acts for its merchant, where its role is `merchant`.
+    `merchant_role`: as what a person acts for a merchant; None: for nobody else.
     """
-    of_role = MERCHANT_SCOPES[merchant_role] if role == "merchant" else ROLE_SCOPES[role]
+    of_role = ROLE_SCOPES[role] if merchant_role is None or role != "merchant" else MERCHANT_SCOPES[merchant_role]
     return of_role | frozenset(extra.split())

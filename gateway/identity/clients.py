@@ -121,7 +121,7 @@ def _check_order(conn: Connection, profile: ProfileName, order: ClientOrder) -> 
     merchant = None if order.account_id is None else merchants.by_id(conn, order.account_id)
     if order.account_id is not None and merchant is None:
         raise NoSuchObject("There is no such merchant.")
-    held = order.held if merchant is None else scopes_of("merchant", merchant.extra_scopes)
+    held = order.held if merchant is None else scopes_of("merchant", merchant.extra_scopes, None)
     _check_scopes(order.scopes, CLIENT_SCOPES[order.kind()] & held)
     origins = None if merchant is None else msgspec.json.decode(merchant.return_origins, type=list[str])
     if order.type == "public" and not order.redirect_uris:

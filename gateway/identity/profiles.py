@@ -74,7 +74,7 @@ class NotificationPreferences(msgspec.Struct, frozen=True, kw_only=True):
 
 def profile(account: Account, acts_for: ActsFor | None = None) -> Profile:
     """The account as its owner sees it; `acts_for`: the merchant of one whose role is `merchant`."""
-    merchant_role = acts_for.role if acts_for else "owner"
+    merchant_role = acts_for.role if acts_for else None
     return Profile(
         id=account.id,
         role=account.role,

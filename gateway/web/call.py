@@ -104,7 +104,7 @@ async def _client(runtime: Runtime, claims: Claims) -> Caller:
         account_id=grant.account_id,
         actor_id=claims.sub,
         role="merchant",
-        scopes=scopes & CLIENT_SCOPES["merchant"] & scopes_of("merchant", grant.extra_scopes or ""),
+        scopes=scopes & CLIENT_SCOPES["merchant"] & scopes_of("merchant", grant.extra_scopes or "", None),
         client_id=claims.sub,
         limit_class=grant.limit_class or "",
         is_confirmed=grant.is_confirmed,

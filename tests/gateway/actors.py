@@ -63,10 +63,11 @@ class Actors:
             kind="app" if client_id else "login",
             client_id=client_id,
             scopes=scopes,
+            second_factor_at=now_micros(),
         )
         refresh = uuid4().bytes
         await self.runtime.books.write(sessions.start, row, refresh, steady_micros() + HOUR_US)
-        token = self.runtime.tokens.sign(account_id, role, frozenset(), row.id)
+        token = self.runtime.tokens.sign(account_id, role, frozenset(scopes.split()), row.id)
         return Actor(account_id, token, row.id)
 
     async def new(self, role: Role, **fields: Any) -> Actor:

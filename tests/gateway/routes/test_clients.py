@@ -1,5 +1,6 @@
 """OAuth clients: made, listed, rotated and revoked by whom they belong to; what a token of one may do."""
 
+import asyncio
 import base64
 import re
 from collections.abc import Callable
@@ -49,6 +50,7 @@ async def test_a_list_shows_a_client_without_its_secret_and_says_when_it_was_use
     made = (await make(gateway, name="Used", expires_at=soon)).json
     token = (await trade(gateway, made["id"], made["secret"])).json["access_token"]
     assert (await gateway.ask("GET", "/v1/payments", who=token)).status == 200
+    await asyncio.gather(*gateway.runtime.running)  # nobody waits for it but this test
     listed = (await gateway.ask("GET", "/v1/clients?limit=1", who="merchant")).json
     (shown,) = listed["data"]
     assert shown == {name: value for name, value in made.items() if name != "secret"} | {
