@@ -29,8 +29,8 @@ class Caller(msgspec.Struct, frozen=True):
     The actor is a person's account, or a client: profile, sessions and second factor are theirs.
     `client_id`: the app of the session, empty after `POST /v1/login`; or the client itself. `merchant_role`: of a
     person who acts for a merchant. `second_factor`: the session proved one; `withheld`: the scopes that it will
-    have once it did. `limit_class` empty: each route's own limit. `is_confirmed`: the e-mail address of the person,
-    or of a client's merchant, where there is one.
+    have once it did. `limit_class` empty: each route's own limit. `is_confirmed`: the e-mail address of the
+    person, or of a client's merchant, where there is one.
     """
 
     account_id: str
