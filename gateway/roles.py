@@ -11,6 +11,7 @@ STAFF: frozenset[str] = frozenset({"analyst", "admin"})
 
 SCOPES: dict[str, str] = {
     "account": "Read and change one's own account.",
+    "credentials": "Change one's password and second factor, end sessions, erase the account.",
     "cards:read": "See one's own cards.",
     "cards:write": "Add and remove cards of one's own.",
     "payments:read": "See payments: own, made to one, or for staff all.",
@@ -33,8 +34,9 @@ SCOPES: dict[str, str] = {
     "contacts:read": "Ask whom to tell about a payment, and how (services only).",
 }
 
-_PAYER = frozenset({"account", "cards:read", "cards:write", "payments:read", "payments:write"})
-_VIEWER = frozenset({"account", "cards:read", "payments:read", "merchants:read"})
+_SELF = frozenset({"account", "credentials"})
+_PAYER = _SELF | {"cards:read", "cards:write", "payments:read", "payments:write"}
+_VIEWER = _SELF | {"cards:read", "payments:read", "merchants:read"}
 _OPERATOR = _VIEWER | {"payments:write", "refunds:write"}
 _OWNER = _OPERATOR | {"cards:write", "merchants:manage", "clients:manage"}
 
@@ -49,8 +51,8 @@ MERCHANT_SCOPES: dict[MerchantRole, frozenset[str]] = {
 # in that of nobody. Which of ours reads contacts is settled at the start (`gateway/seed.py`).
 ClientKind = Literal["merchant", "app", "service"]
 CLIENT_SCOPES: dict[ClientKind, frozenset[str]] = {
-    "merchant": _OPERATOR - {"account"} | {"cards:write", "payments:import"},
-    "app": _PAYER,
+    "merchant": _OPERATOR - _SELF | {"cards:write", "payments:import"},
+    "app": _PAYER - {"credentials"},
     "service": frozenset({"merchants:write"}),
 }
 
@@ -59,7 +61,7 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
     "merchant": _OWNER,
     "analyst": frozenset(
         {
-            "account",
+            *_SELF,
             "payments:read",
             "operations:read",
             "tasks:read",

@@ -9,6 +9,7 @@ import msgspec
 from connectors.keyfiles import SecretMissing, read_or_make
 from connectors.settings import ChannelSettings
 from gateway.books.accounts import EmailTaken
+from gateway.books.audit import sealing
 from gateway.books.clock import set_steady_clock
 from gateway.books.opening import check_existing, open_books
 from gateway.identity.confirmations import ConfirmationRules
@@ -59,6 +60,7 @@ def say_link(settings: GatewaySettings, email: str) -> None:
 async def _make(settings: GatewaySettings, email: str) -> str:
     rules = _rules(settings)
     books = open_books(settings.books_url())
+    books.seal = sealing(rules.key)
     try:
         await set_steady_clock(books)  # a link ends by the books' clock, not by the wall's
         token = await books.write(make_admin, rules, email)

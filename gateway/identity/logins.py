@@ -32,7 +32,7 @@ from schemas.times import now_micros, steady_micros
 
 SESSION_US = 30 * DAY_US
 STAFF_SESSION_US = 12 * HOUR_US  # NIST SP 800-63B §4.2.3; how long one may idle: `sessions.IDLE_MAX_US`
-ACCOUNT_ALONE = frozenset({"account"})
+ACCOUNT_ALONE = frozenset({"account", "credentials"})
 
 T = TypeVar("T")
 

@@ -110,7 +110,7 @@ async def put_notifications(call: Call[NotificationPreferencesUpdate, None]) -> 
 
 
 @blueprint.delete("/v1/me")
-@endpoint(scope="account", answers={204: None}, codes=("unavailable", "wrong_state"))
+@endpoint(scope="credentials", answers={204: None}, codes=("unavailable", "wrong_state"))
 async def erase_me(call: Call[None, None]) -> Reply:
     """Erase one's own account: its cards, personal data, texts and sessions. Payments keep the bare id.
 

@@ -33,7 +33,7 @@ class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @blueprint.post("/v1/me/password")
-@endpoint(scope="account", body=PasswordChange, answers={204: None}, codes=("unavailable",))
+@endpoint(scope="credentials", body=PasswordChange, answers={204: None}, codes=("unavailable",))
 async def change_own_password(call: Call[PasswordChange, None]) -> Reply:
     """Change one's own password. Every other session ends at once, and the owner is told by mail."""
     runtime, caller, body = call.runtime, call.caller, call.body

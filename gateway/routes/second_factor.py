@@ -47,7 +47,7 @@ class OtpRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @blueprint.post("/v1/me/totp")
 @endpoint(
-    scope="account",
+    scope="credentials",
     body=SecondFactorRequest,
     answers={200: SecondFactorSetup},
     codes=("invalid_credentials", "rate_limited", "unavailable", "wrong_state"),
@@ -70,7 +70,7 @@ async def set_up_second_factor(call: Call[SecondFactorRequest, None]) -> Reply:
 
 @blueprint.post("/v1/me/totp/confirm")
 @endpoint(
-    scope="account",
+    scope="credentials",
     body=OtpRequest,
     answers={204: None},
     codes=("otp_required", "wrong_state"),
@@ -88,7 +88,10 @@ async def confirm_second_factor(call: Call[OtpRequest, None]) -> Reply:
 
 @blueprint.delete("/v1/me/totp")
 @endpoint(
-    scope="account", body=OtpRequest, answers={204: None}, codes=("otp_required", "rate_limited", "wrong_state")
+    scope="credentials",
+    body=OtpRequest,
+    answers={204: None},
+    codes=("otp_required", "rate_limited", "wrong_state"),
 )
 async def remove_second_factor(call: Call[OtpRequest, None]) -> Reply:
     """Remove the second factor, with a code of it, and end every other session. Staff need a new one at once."""

@@ -20,6 +20,7 @@ from gateway.web.idempotent import KeyRule, fingerprint, material, read_key
 from gateway.web.request_body import BodyDecoder, convert, parse
 
 OWN = "account"  # the scope of what an account does with itself, as confirming its address
+BEFORE_ALL = frozenset({OWN, "credentials"})  # what staff may before their address is confirmed
 SECOND_FACTOR_FIRST = "Staff set a second factor first (POST /v1/me/totp), and log in with it."
 
 B = TypeVar("B")
@@ -159,7 +160,7 @@ def _check_scope(scope: str, caller: Caller) -> None:
         raise Problem("not_confirmed", SECOND_FACTOR_FIRST)
     if scope not in caller.scopes:
         raise Problem("forbidden")
-    if caller.must_be_confirmed() and not caller.is_confirmed and scope != OWN:
+    if caller.must_be_confirmed() and not caller.is_confirmed and scope not in BEFORE_ALL:
         raise Problem("not_confirmed")
 
 

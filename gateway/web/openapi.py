@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 from gateway.problems import CODES, CONTENT_TYPE, PROBLEMS, Code, Problem, ProblemBody
 from gateway.refusals import FieldError
 from gateway.roles import SCOPES
-from gateway.web.endpoint import OWN, Rules
+from gateway.web.endpoint import BEFORE_ALL, Rules
 
 REF = "#/components/schemas/{name}"
 # By the name of the schema: what a client might send, and get.
@@ -97,7 +97,7 @@ def codes_of(rules: Rules) -> list[Code]:
         found |= {"rate_limited"}
     if rules.scope:
         found |= {"unauthenticated", "forbidden", "unavailable"}
-        found |= set() if rules.scope == OWN else {"not_confirmed"}
+        found |= set() if rules.scope in BEFORE_ALL else {"not_confirmed"}
     if rules.body:
         found |= {"invalid_json", "body_too_large", "body_timeout", "invalid_request"}
     if rules.query:

@@ -60,6 +60,7 @@ class KilledGateway:
             "SLUICE_VAULT": str(self._settings.vault),
             "SLUICE_VAULT_CLIENT": str(self._settings.vault_client),
             "SLUICE_KAFKA": NO_KAFKA,
+            "SLUICE_SEED": "1",  # so that the demo's admin needs no second factor
             "SLUICE_PORT_OFFSET": str(self._port - PORTS["gateway"]),
         }
         with subprocess.Popen(

@@ -20,7 +20,7 @@ from tests.gateway.routes.worlds import PAYERS, World, build, new_card, refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ENDING = {"POST /v1/logout", "DELETE /v1/me"}  # whoever asks for it has a spare account
+ENDING = {"POST /v1/logout", "DELETE /v1/me", "POST /v1/me/totp"}  # whoever asks for it has a spare account
 OWN_AND_FOREIGN = ("own", "foreign")
 
 

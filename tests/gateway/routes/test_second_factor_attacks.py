@@ -157,7 +157,8 @@ async def test_a_code_in_a_lock_is_as_much_work_with_the_right_password(
     read, works = holder.gateway.runtime.books.read, list[list[str]]()
 
     async def noted(fn: Any, *args: Any, **kwargs: Any) -> Any:
-        works[-1].append(fn.__name__)
+        if fn.__name__ != "list_hashes":  # of the audit, whose heads go to the vault meanwhile
+            works[-1].append(fn.__name__)
         return await read(fn, *args, **kwargs)
 
     monkeypatch.setattr(holder.gateway.runtime.books, "read", noted)
