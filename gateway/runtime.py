@@ -188,7 +188,7 @@ def _wired(
         confirmation_sender=ConfirmationSender(
             books, rules, _if_secret(channels.mailer), _if_secret(channels.texter)
         ),
-        login_tries=LoginTries(books),
+        login_tries=LoginTries(books, rules),
         session_uses=SessionUses(books),
         origins=Origins(books, settings.profile),
         audit_heads=AuditHeads(books, vault, AuditMetrics(registry)),

@@ -14,7 +14,16 @@ from gateway.books.tables import Int32, Micros, table_of
 
 SENDS_MAX = 1_000_000
 
-LetterKind = Literal["password_reset", "invitation", "password_changed", "email_taken"]
+LetterKind = Literal[
+    "password_reset",
+    "invitation",
+    "password_changed",
+    "email_taken",
+    "second_factor_set",
+    "second_factor_removed",
+    "recovery_code_used",
+    "wrong_codes",
+]
 
 
 class LetterRow(msgspec.Struct, frozen=True, kw_only=True):

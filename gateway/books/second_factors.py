@@ -95,6 +95,7 @@ _count_failure = Statement(
         one_failure_more(second_factors, _c.next_lock_us + bindparam("now"))
         | {"next_lock_us": case((_locks_again, _c.next_lock_us * 2), else_=_c.next_lock_us)}
     )
+    .returning(_c.locked_until)
 )
 _forget_failures = Statement(
     update(second_factors)
@@ -152,9 +153,10 @@ def tries(conn: Connection, account_id: str) -> Tries:
     return Tries(*row) if row else Tries()
 
 
-def count_failure(conn: Connection, account_id: str, now: int) -> None:
-    """Count a wrong code; the tenth locks, from `now` (steady clock) on. During a lock none counts."""
-    _count_failure(conn, of_account_id=account_id, now=now)
+def count_failure(conn: Connection, account_id: str, now: int) -> bool:
+    """Count a wrong code; the tenth locks, from `now` (steady clock) on: True. During a lock none counts."""
+    locked_until = _count_failure(conn, of_account_id=account_id, now=now).scalar()
+    return locked_until is not None and locked_until > now
 
 
 def forget_failures(conn: Connection, account_id: str, now: int) -> bool:

@@ -50,6 +50,34 @@ ENGLISH: dict[LetterKind, LetterTexts] = {
         validity="If it was you, log in; if you forgot your password, ask for a new one.",
         stranger="If it was not you, do nothing: nothing has changed. We write of this once a day at most.",
     ),
+    "second_factor_set": LetterTexts(
+        title="Your second factor is on",
+        explanation="The account with this address at Sluice asks for a code at each login from now on.",
+        label="Ask for a new password",
+        validity="If it was you, there is nothing to do. Keep the recovery codes where your phone is not.",
+        stranger="If it was not you, ask for a new password at once, which logs everybody out, and tell us.",
+    ),
+    "second_factor_removed": LetterTexts(
+        title="Your second factor is off",
+        explanation="The account with this address at Sluice asks for nothing but the password at a login now.",
+        label="Ask for a new password",
+        validity="If it was you, there is nothing to do.",
+        stranger="If it was not you, ask for a new password at once, which logs everybody out, and tell us.",
+    ),
+    "recovery_code_used": LetterTexts(
+        title="A recovery code was used",
+        explanation="A recovery code took the place of a code for the account with this address at Sluice.",
+        label="Ask for a new password",
+        validity="If it was you, there is nothing to do. Each recovery code works once.",
+        stranger="If it was not you, ask for a new password at once, which logs everybody out, and tell us.",
+    ),
+    "wrong_codes": LetterTexts(
+        title="Somebody may have your password",
+        explanation="Ten wrong codes were given for the account with this address at Sluice, with its password.",
+        label="Ask for a new password",
+        validity="No codes are taken for a while, but on a device where you have logged in, and recovery codes.",
+        stranger="If it was not you, ask for a new password now: whoever tries the codes has the one of today.",
+    ),
 }
 GERMAN: dict[LetterKind, LetterTexts] = {
     "password_reset": LetterTexts(
@@ -79,6 +107,34 @@ GERMAN: dict[LetterKind, LetterTexts] = {
         label="Neues Passwort anfordern",
         validity="Waren Sie es, so melden Sie sich an; ein vergessenes Passwort setzen Sie neu.",
         stranger="Waren Sie es nicht, so müssen Sie nichts tun. Wir schreiben davon höchstens einmal am Tag.",
+    ),
+    "second_factor_set": LetterTexts(
+        title="Ihr zweiter Faktor ist eingerichtet",
+        explanation="Das Konto mit dieser Adresse bei Sluice verlangt von nun an bei jeder Anmeldung einen Code.",
+        label="Neues Passwort anfordern",
+        validity="Waren Sie es, so ist nichts zu tun. Verwahren Sie die Ersatzcodes nicht bei Ihrem Telefon.",
+        stranger="Waren Sie es nicht, so fordern Sie sofort ein neues Passwort an und sagen Sie es uns.",
+    ),
+    "second_factor_removed": LetterTexts(
+        title="Ihr zweiter Faktor ist entfernt",
+        explanation="Das Konto mit dieser Adresse bei Sluice verlangt bei der Anmeldung nur noch das Passwort.",
+        label="Neues Passwort anfordern",
+        validity="Waren Sie es, so ist nichts zu tun.",
+        stranger="Waren Sie es nicht, so fordern Sie sofort ein neues Passwort an und sagen Sie es uns.",
+    ),
+    "recovery_code_used": LetterTexts(
+        title="Ein Ersatzcode wurde benutzt",
+        explanation="Für das Konto mit dieser Adresse bei Sluice galt ein Ersatzcode anstelle eines Codes.",
+        label="Neues Passwort anfordern",
+        validity="Waren Sie es, so ist nichts zu tun. Jeder Ersatzcode gilt einmal.",
+        stranger="Waren Sie es nicht, so fordern Sie sofort ein neues Passwort an und sagen Sie es uns.",
+    ),
+    "wrong_codes": LetterTexts(
+        title="Jemand hat vielleicht Ihr Passwort",
+        explanation="Für das Konto mit dieser Adresse bei Sluice kamen zehn falsche Codes, mit dem Passwort.",
+        label="Neues Passwort anfordern",
+        validity="Eine Weile gelten Codes nur auf Geräten, auf denen Sie angemeldet waren, und Ersatzcodes.",
+        stranger="Waren Sie es nicht, so fordern Sie jetzt ein neues an: Wer Codes probiert, hat das alte.",
     ),
 }
 LETTER_TEXTS: dict[str, dict[LetterKind, LetterTexts]] = {"en": ENGLISH, "de": GERMAN}

@@ -41,10 +41,12 @@ def write_letter(
     announce(conn, ConfirmationAsked("email"))
 
 
-def tell_of_change(conn: Connection, rules: ConfirmationRules, account: Account) -> None:
-    """Tell an owner that the account has another password. Nothing else goes to an address nobody confirmed."""
+def tell_of_change(
+    conn: Connection, rules: ConfirmationRules, account: Account, kind: LetterKind = "password_changed"
+) -> None:
+    """Tell an owner what became of the way they log in. Nothing goes to an address that nobody confirmed."""
     if account.email is not None and account.email_confirmed_at is not None:
-        write_letter(conn, rules, account, "password_changed")
+        write_letter(conn, rules, account, kind)
 
 
 def tell_of_registration(conn: Connection, rules: ConfirmationRules, account: Account) -> None:

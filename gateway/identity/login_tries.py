@@ -19,6 +19,8 @@ from gateway.books.audit import Act
 from gateway.books.engine import Books
 from gateway.books.known_callers import KEPT_US, KnownCaller
 from gateway.books.second_factors import SecondFactorRow
+from gateway.identity.confirmations import ConfirmationRules
+from gateway.identity.letters import tell_of_change
 from gateway.keyed_hashes import keyed_hash
 from gateway.policy import SECOND_US
 from schemas.times import steady_micros
@@ -160,8 +162,8 @@ class LoginTries:
     see what is not counted yet.
     """
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
+    def __init__(self, books: Books, rules: ConfirmationRules) -> None:
+        self._books, self._rules = books, rules
         self._underway: dict[Counted, set[asyncio.Future[None]]] = {}
 
     async def of(self, by: Counted) -> Tries:
@@ -186,7 +188,7 @@ class LoginTries:
 
     async def _write(self, by: Counted, what: WrongKind, written: "asyncio.Future[None]") -> None:
         try:
-            await self._books.write(_count, by, what)
+            await self._books.write(_count, self._rules, by, what)
         finally:
             written.set_result(None)
             underway = self._underway[by]
@@ -207,7 +209,7 @@ def _tries(conn: Connection, by: Counted) -> Tries:
             assert_never(by)
 
 
-def _count(conn: Connection, by: Counted, what: WrongKind) -> None:
+def _count(conn: Connection, rules: ConfirmationRules, by: Counted, what: WrongKind) -> None:
     audit.record(conn, Act("login_refused", "", by.account_id, {"wrong": what}))
     match by:
         case KnownTries():
@@ -215,6 +217,14 @@ def _count(conn: Connection, by: Counted, what: WrongKind) -> None:
         case StrangersTries():
             accounts.count_failure(conn, by.account_id, steady_micros())
         case CodeTries():
-            second_factors.count_failure(conn, by.account_id, steady_micros())
+            _count_code(conn, rules, by.account_id)
         case _:
             assert_never(by)
+
+
+def _count_code(conn: Connection, rules: ConfirmationRules, account_id: str) -> None:
+    """Whoever comes to the tenth wrong code has the password: the owner is told."""
+    is_locked = second_factors.count_failure(conn, account_id, steady_micros())
+    account = accounts.by_id(conn, account_id) if is_locked else None
+    if account is not None:
+        tell_of_change(conn, rules, account, "wrong_codes")

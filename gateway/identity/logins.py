@@ -19,6 +19,7 @@ from gateway.books.audit import Act
 from gateway.books.engine import Books
 from gateway.books.sessions import SessionGrant, SessionKind, SessionRow
 from gateway.identity import contacts, second_factors
+from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.login_tries import LoginCaller, LoginTries, Whence, admit, caller_of, find_caller, remember
 from gateway.identity.passwords import Passwords
 from gateway.identity.second_factors import OtpRequired
@@ -49,6 +50,7 @@ class LoginParts(Protocol):
     login_tries: LoginTries
     rate_limits: RateLimits
     seeded_ids: set[str]
+    confirmation_rules: ConfirmationRules
     key: bytes
 
     def go_on(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
@@ -122,7 +124,7 @@ async def check_second_factor(parts: LoginParts, caller: LoginCaller, otp: str) 
     tries = await parts.login_tries.of(by)
     if code.is_right() and (code.recovery_hash or not tries.are_used_up(now)):
         await parts.login_tries.counted(by)
-        if await parts.books.write(second_factors.use_code, caller, code):
+        if await parts.books.write(second_factors.use_code, parts.confirmation_rules, caller, code):
             return True
     if not tries.are_locked(now):
         parts.go_on(parts.login_tries.count(by, "code"))

@@ -5,6 +5,8 @@ was set up. The books keep the secret sealed and the recovery codes hashed (docs
 """
 
 import secrets
+from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 from sqlalchemy import Connection
@@ -14,6 +16,8 @@ from gateway.books.accounts import AccountGone
 from gateway.books.audit import Act
 from gateway.books.second_factors import SecondFactorRow
 from gateway.identity import totp
+from gateway.identity.confirmations import ConfirmationRules
+from gateway.identity.letters import tell_of_change
 from gateway.identity.login_tries import LoginCaller, admit_code
 from gateway.keyed_hashes import keyed_hash
 from gateway.refusals import Refusal
@@ -79,32 +83,33 @@ def set_up(conn: Connection, key: bytes, account_id: str, new: NewSecondFactor) 
     return account.email or ""
 
 
-def confirm(conn: Connection, key: bytes, account_id: str, session_id: str, otp: str) -> None:
+def confirm(conn: Connection, rules: ConfirmationRules, account_id: str, session_id: str, otp: str) -> None:
     """The first code came: from now on the second factor counts, and this session has proved it.
 
-    Every other session ends. Raises `SecondFactorIsSet` where none waits, `OtpRequired` for a wrong code.
+    Every other session ends, and the owner is told. Raises `SecondFactorIsSet` where none waits, `OtpRequired`
+    for a wrong code.
     """
     row = second_factors.by_account(conn, account_id)
     if row is None or row.confirmed_at is not None:
         raise SecondFactorIsSet("No second factor waits to be confirmed.")
-    step = _step_of(key, row, otp)
+    step = _step_of(rules.key, row, otp)
     if step is None or not second_factors.confirm(conn, row, step, now_micros()):
         raise OtpRequired
     sessions.prove(conn, session_id, now_micros())
     sessions.revoke_others(conn, account_id, session_id)
-    audit.record(conn, Act("second_factor_set", account_id, account_id))
+    _record(conn, rules, account_id, "second_factor_set")
 
 
-def remove(conn: Connection, account_id: str, session_id: str) -> None:
+def remove(conn: Connection, rules: ConfirmationRules, account_id: str, session_id: str) -> None:
     """An account has no second factor any more, and no session has proved one; every other session ends.
 
-    Raises `SecondFactorIsSet` where it had none.
+    The owner is told. Raises `SecondFactorIsSet` where it had none.
     """
     if not second_factors.forget(conn, account_id):
         raise SecondFactorIsSet("There is no second factor.")
     sessions.prove(conn, session_id, None)
     sessions.revoke_others(conn, account_id, session_id)
-    audit.record(conn, Act("second_factor_removed", account_id, account_id))
+    _record(conn, rules, account_id, "second_factor_removed")
 
 
 def read_code(conn: Connection, key: bytes, caller: LoginCaller, otp: str) -> GivenCode:
@@ -117,14 +122,14 @@ def read_code(conn: Connection, key: bytes, caller: LoginCaller, otp: str) -> Gi
     return GivenCode(_step_of(key, row, given), hashed if is_recovery else None)
 
 
-def use_code(conn: Connection, caller: LoginCaller, code: GivenCode) -> bool:
+def use_code(conn: Connection, rules: ConfirmationRules, caller: LoginCaller, code: GivenCode) -> bool:
     """Use a right code, which nobody does a second time: False where it was used, or none is taken at this moment.
 
-    A recovery code is taken at any moment: nobody guesses one.
+    A recovery code is taken at any moment, for nobody guesses one, and its owner is told.
     """
     account_id = caller.account_id()
     if code.recovery_hash is not None:
-        return _use_recovery_code(conn, account_id, code.recovery_hash)
+        return _use_recovery_code(conn, rules, account_id, code.recovery_hash)
     if code.step is None or not second_factors.take_step(conn, account_id, code.step):
         return False
     return admit_code(conn, caller, steady_micros())
@@ -135,12 +140,25 @@ def recovery_hash(key: bytes, account_id: str, code: str) -> bytes:
     return keyed_hash(key, "recovery code", account_id, _plain(code).translate(MISREAD))
 
 
-def _use_recovery_code(conn: Connection, account_id: str, code_hash: bytes) -> bool:
+def _use_recovery_code(conn: Connection, rules: ConfirmationRules, account_id: str, code_hash: bytes) -> bool:
     if not second_factors.use_code(conn, code_hash, now_micros()):
         return False
     left = second_factors.unused_codes(conn, account_id)
-    audit.record(conn, Act("recovery_code_used", account_id, account_id, {"left": str(left)}))
+    _record(conn, rules, account_id, "recovery_code_used", {"left": str(left)})
     return True
+
+
+def _record(
+    conn: Connection,
+    rules: ConfirmationRules,
+    account_id: str,
+    kind: Literal["second_factor_set", "second_factor_removed", "recovery_code_used"],
+    detail: Mapping[str, str] = {},
+) -> None:
+    audit.record(conn, Act(kind, account_id, account_id, detail))
+    account = accounts.by_id(conn, account_id)
+    if account is not None:
+        tell_of_change(conn, rules, account, kind)
 
 
 def _step_of(key: bytes, row: SecondFactorRow, otp: str) -> int | None:

@@ -82,7 +82,7 @@ async def confirm_second_factor(call: Call[OtpRequest, None]) -> Reply:
         return earlier
     caller, otp = call.caller, call.body.otp.strip()
     return await write_once(
-        call, 204, second_factors.confirm, call.runtime.key, caller.actor_id, caller.session_id, otp
+        call, 204, second_factors.confirm, call.runtime.confirmation_rules, caller.actor_id, caller.session_id, otp
     )
 
 
@@ -98,7 +98,9 @@ async def remove_second_factor(call: Call[OtpRequest, None]) -> Reply:
     runtime, caller = call.runtime, call.caller
     owner = await runtime.books.read(caller_of, runtime.key, caller.actor_id, Whence("", ""))
     await check_second_factor(runtime, owner, call.body.otp.strip())
-    await runtime.books.write(second_factors.remove, caller.actor_id, caller.session_id)
+    await runtime.books.write(
+        second_factors.remove, runtime.confirmation_rules, caller.actor_id, caller.session_id
+    )
     return Reply(204)
 
 

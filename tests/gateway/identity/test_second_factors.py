@@ -6,9 +6,11 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Connection
 
+from connectors.settings import ChannelSettings
 from gateway.books import accounts, known_callers, second_factors
 from gateway.books.accounts import FAILURES_MAX, Account
 from gateway.books.known_callers import KnownCaller
+from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.login_tries import LoginCaller
 from gateway.identity.second_factors import (
     GivenCode,
@@ -23,6 +25,8 @@ from gateway.identity.totp import STEP_US, code_at
 from schemas.times import now_micros, steady_micros
 
 KEY = os.urandom(32)
+CHANNELS = ChannelSettings()
+RULES = ConfirmationRules(KEY, CHANNELS.limits(), CHANNELS, "http://localhost:8080")
 STEP = now_micros() // STEP_US
 
 
@@ -64,7 +68,7 @@ def test_a_lock_counts_in_the_transaction_that_takes_a_code(
     known = on_device(conn, caller)
     for _ in range(FAILURES_MAX):
         fail(conn)
-    taken = [use_code(conn, who, GivenCode(step=STEP + n)) for n, who in enumerate((caller, known))]
+    taken = [use_code(conn, RULES, who, GivenCode(step=STEP + n)) for n, who in enumerate((caller, known))]
     assert taken == expected
 
 
@@ -72,10 +76,10 @@ def test_a_code_is_what_it_is_once(conn: Connection, new: NewSecondFactor) -> No
     caller = stranger(conn, new)
     code = read_code(conn, KEY, caller, code_at(new.secret, now_micros() // STEP_US))
     assert code.is_right()
-    assert [use_code(conn, caller, code) for _ in range(2)] == [True, False]
+    assert [use_code(conn, RULES, caller, code) for _ in range(2)] == [True, False]
     recovery = read_code(conn, KEY, caller, new.recovery_codes[0])
     assert recovery == GivenCode(None, recovery_hash(KEY, "acc", new.recovery_codes[0]))
-    assert [use_code(conn, caller, recovery) for _ in range(2)] == [True, False]
+    assert [use_code(conn, RULES, caller, recovery) for _ in range(2)] == [True, False]
     assert second_factors.unused_codes(conn, "acc") == 9
 
 
