@@ -149,3 +149,20 @@ async def test_a_redirect_goes_to_an_origin_of_the_merchant(gateway: Gateway, ac
     assert (made.status, "secret" in made.json) == (201, False)
     rotated = await gateway.ask("POST", f"/v1/clients/{made.json['id']}/rotate", {"overlap_s": 0}, owner.token)
     assert rotated.code == "wrong_state"
+
+
+async def test_a_service_that_an_admin_makes_creates_merchants_and_suspends_none(gateway: Gateway) -> None:
+    made = (await make(gateway, "admin", scopes=["merchants:write"])).json
+    assert made["merchant"] is None
+    token = (await trade(gateway, made["id"], made["secret"])).json["access_token"]
+    merchant = await gateway.ask("POST", "/v1/merchants", {"name": "Onboarded"}, token)
+    assert merchant.status == 201
+    path, body = f"/v1/merchants/{merchant.json['id']}", {"suspended": True, "reason": "mine"}
+    assert (await gateway.ask("PATCH", path, body, token)).code == "forbidden"
+
+
+async def test_a_service_whose_secret_is_a_file_is_its_operators(gateway: Gateway) -> None:
+    assert (await gateway.ask("DELETE", "/v1/clients/notifications", who="admin")).code == "wrong_state"
+    rotated = await gateway.ask("POST", "/v1/clients/notifications/rotate", {"overlap_s": 0}, "admin")
+    assert rotated.code == "wrong_state"
+    assert (await gateway.ask("DELETE", "/v1/clients/notifications", who="merchant")).code == "not_found"
