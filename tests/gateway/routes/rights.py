@@ -59,7 +59,7 @@ ROUTES: dict[str, Row] = {
     "POST /v1/phone/confirm":             Row("a aaa aa .a .", 422, {"code": "000000"}),
     "POST /v1/me/password":               Row("a aaa aa .. .", 422, {"old": "wrong", "new": "short"}),
     "POST /v1/me/totp":                   Row("a aaa aa .. .", 200, {}),
-    "POST /v1/me/totp/confirm":           Row("a aaa aa .. .", 401, {"otp": "000000"}),
+    "POST /v1/me/totp/confirm":           Row("a aaa aa .. .", 409, {"otp": "000000"}),
     "DELETE /v1/me/totp":                 Row("a aaa aa .. .", 409, {"otp": "000000"}),
     "GET /v1/me/sessions":                Row("a aaa aa .a .", 200),
     "DELETE /v1/me/sessions/<session>":   Row("n nnn nn .. .", 204),
