@@ -23,6 +23,7 @@ from gateway.vault.isolation import (
     users_of,
 )
 from gateway.vault.keys import KeyFiles, UnusableKey
+from gateway.vault.person_keys import PersonKeys
 from gateway.vault.proof import client_secret
 from gateway.vault.rotation import Rotation
 from gateway.vault.safe import Safe
@@ -54,10 +55,18 @@ async def run(settings: VaultSettings) -> None:
     secret = client_secret(settings, settings.vault_client)
     audit = opened_audit(settings.data, settings.vault_audit_days, settings.vault_opens_per_s)
     try:
-        with closing(Safe(settings.data / "vault.sqlite3", KeyFiles(settings))) as safe:
-            await serve(Served(safe, Rotation(safe), audit, secret, users), path, stop)
+        files = KeyFiles(settings)
+        with (
+            closing(Safe(settings.data / "vault.sqlite3", files)) as safe,
+            closing(_person_keys(settings, files, safe)) as persons,
+        ):
+            await serve(Served(safe, persons, Rotation(safe, persons), audit, secret, users), path, stop)
     finally:
         await audit.close()
+
+
+def _person_keys(settings: VaultSettings, files: KeyFiles, safe: Safe) -> PersonKeys:
+    return PersonKeys(settings.data / "persons.sqlite3", files, safe.key_version, settings.vault_person_keys_per_s)
 
 
 def main() -> int:

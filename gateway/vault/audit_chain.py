@@ -35,6 +35,9 @@ AuditEvent = Literal[
     "card.open",
     "card.store",
     "card.delete",
+    "person.keys",  # read
+    "person.make",
+    "person.destroy",
     "keys.rotate",
     "audit.head",  # heads of the books' audit, which tell of a change there
     "audit.continue",  # a new file

@@ -3,7 +3,7 @@
 VaultError
 ├── VaultAway         no connection, no reply in time, or the vault cannot work right now: try again
 │   ├── Unproven      one of the two does not know the client secret of the other
-│   └── TooFast       more cards are opened than may be in a second
+│   └── TooFast       more cards, or persons' keys, are opened than may be in a second
 ├── CardUnknown       this owner has no such card, or its row no longer opens
 ├── OperationRefused  the operation has opened a card before, or is none
 ├── BadCard           not a number of a supported brand
@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import hmac
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_bytes
 from time import monotonic
@@ -43,7 +44,7 @@ class Unproven(VaultAway):
 
 
 class TooFast(VaultAway):
-    """More cards are asked for than may be opened in a second (SLUICE_VAULT_OPENS_PER_S)."""
+    """More is asked for than a second's SLUICE_VAULT_OPENS_PER_S or SLUICE_VAULT_PERSON_KEYS_PER_S."""
 
 
 class OperationRefused(VaultError):
@@ -142,6 +143,18 @@ class VaultClient:
     async def delete_all(self, owner_id: str) -> None:
         """Destroy every card of an owner, also those that nobody else knows of."""
         await self._call(frames.DeleteCards(next(self._ids), owner_id), frames.Done)
+
+    async def person_keys(self, person_ids: Sequence[str], *, make: bool) -> dict[str, bytes]:
+        """The keys (32 bytes) of up to `PERSONS_MAX` persons; without those whose was destroyed, or never made.
+
+        `make`: whoever never had a key gets one. Raises `TooFast`.
+        """
+        request = frames.OpenPersonKeys(next(self._ids), list(person_ids), make)
+        return (await self._call(request, frames.PersonKeysOpened)).keys
+
+    async def destroy_person_key(self, person_id: str) -> None:
+        """Destroy a person's key for ever. One that is gone already is no error."""
+        await self._call(frames.DestroyPersonKey(next(self._ids), person_id), frames.Done)
 
     async def digest(self, data: bytes) -> bytes:
         """A keyed hash (32 bytes) of data that may hold a card number; at most 128 KiB."""

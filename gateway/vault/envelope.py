@@ -56,7 +56,17 @@ def rewrap(old: Kek, new: Kek, card_id: str, owner_id: str, wrapped: bytes) -> b
     return _encrypt(new.cipher, data_key, _context("key", card_id, owner_id, new.version))
 
 
-def _context(layer: Literal["key", "card"], *parts: str | int) -> bytes:
+def wrap_person(kek: Kek, person_id: str, key: bytes) -> bytes:
+    """A person's key, wrapped; `kek` is one of `keys.person_cipher`."""
+    return _encrypt(kek.cipher, key, _context("person", person_id, kek.version))
+
+
+def unwrap_person(kek: Kek, person_id: str, wrapped: bytes) -> bytes:
+    """A person's key. Raises `NotOpened`."""
+    return _decrypt(kek.cipher, wrapped, _context("person", person_id, kek.version))
+
+
+def _context(layer: Literal["key", "card", "person"], *parts: str | int) -> bytes:
     # MessagePack keeps ("ab", "c") and ("a", "bc") apart; joined texts would be equal.
     return FORMAT + msgspec.msgpack.encode((layer, parts))
 

@@ -15,10 +15,12 @@ NONCE_BYTES = 32
 HEADS_MAX = 64  # of the books' audit in one frame, and in one entry
 FRAME_MAX = 128 * 1024  # bytes: a request body of 64 KiB to digest, and room
 LENGTH_BYTES = 4
+PERSONS_MAX = 100  # of one call for their keys
 
 Number = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{13,19}\Z")]
 BooksHead = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,11}:[a-z]{64}\Z")]  # as `Head` writes itself
 Nonce = Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+PersonIds = Annotated[list[str], msgspec.Meta(min_length=1, max_length=PERSONS_MAX)]
 RefusalCode = Literal["unknown_card", "bad_card", "bad_operation", "too_fast", "no_key", "unproven", "unavailable"]
 
 
@@ -103,6 +105,19 @@ class KeepHeads(Frame, frozen=True, tag="keep_heads"):
     heads: Annotated[list[BooksHead], msgspec.Meta(max_length=HEADS_MAX)]
 
 
+class OpenPersonKeys(Frame, frozen=True, tag="person_keys"):
+    """Read persons' keys → `PersonKeysOpened`. `make`: whoever never had one gets one."""
+
+    person_ids: PersonIds
+    make: bool
+
+
+class DestroyPersonKey(Frame, frozen=True, tag="person_destroy"):
+    """Destroy a person's key for ever; one that is gone already is no error → `Done`."""
+
+    person_id: str
+
+
 class Rotate(Frame, frozen=True, tag="rotate"):
     """Begin a new key version, or continue an unfinished rotation → `Counted`, before any card is rewrapped."""
 
@@ -153,6 +168,12 @@ class CardOpened(Frame, frozen=True, tag="opened"):
     audit_head: str
 
 
+class PersonKeysOpened(Frame, frozen=True, tag="persons"):
+    """Keys by person, without those who have none: it was destroyed, or never made."""
+
+    keys: dict[str, bytes]
+
+
 class Challenge(Frame, frozen=True, tag="challenge"):
     """`proof.of_vault` over both nonces: the vault proves that it knows the secret first."""
 
@@ -186,10 +207,12 @@ class Refused(Frame, frozen=True, tag="refused"):
 
 GreetingRequest = Ping | Hello | Prove  # before a client is known
 ReadRequest = Digest  # answered from memory
+CardRequest = OpenCard | StoreCard | DeleteCard | DeleteCards
+PersonRequest = OpenPersonKeys | DestroyPersonKey
 # What waits for the disk.
-WriteRequest = OpenCard | StoreCard | DeleteCard | DeleteCards | KeepHeads | Rotate | CountCards
+WriteRequest = CardRequest | PersonRequest | KeepHeads | Rotate | CountCards
 RequestFrame = GreetingRequest | ReadRequest | WriteRequest
-ReplyFrame = Done | Challenge | CardStored | CardOpened | Digested | HeadKept | Counted | Refused
+ReplyFrame = Done | Challenge | CardStored | CardOpened | PersonKeysOpened | Digested | HeadKept | Counted | Refused
 
 REQUESTS: msgspec.msgpack.Decoder[RequestFrame] = msgspec.msgpack.Decoder(RequestFrame)
 REPLIES: msgspec.msgpack.Decoder[ReplyFrame] = msgspec.msgpack.Decoder(ReplyFrame)

@@ -100,6 +100,11 @@ def cipher(version: int, key: bytes) -> Kek:
     return Kek(version, AESGCM(key))
 
 
+def person_cipher(version: int, key: bytes) -> Kek:
+    """What wraps persons' keys: derived, so that these do not count against what a KEK may wrap of cards."""
+    return Kek(version, AESGCM(_derive(key, b"persons")))
+
+
 def proof(key: bytes) -> bytes:
     """16 bytes by which a key is recognised; they reveal nothing of it."""
     return _derive(key, b"proof")[:16]

@@ -142,21 +142,21 @@ def tip_of(path: Path) -> Head | None:
 
 
 class Rate:
-    """How many cards may be opened: `per_s` on average, and that many at once. A new one begins empty.
+    """How many cards, or persons' keys, may be opened: `per_s` on average, and that many at once.
 
-    So a restart of the vault gives nobody more.
+    A new one begins empty, so a restart of the vault gives nobody more.
     """
 
     def __init__(self, per_s: float) -> None:
         self._per_s = per_s
         self._left, self._since = 0.0, monotonic()
 
-    def take(self) -> bool:
-        """Whether one more may be opened now, which counts."""
+    def take(self, number: int = 1) -> bool:
+        """Whether so many more may be opened now, which counts."""
         moment = monotonic()
         self._left = min(self._left + (moment - self._since) * self._per_s, self._per_s)
         self._since = moment
-        if self._left < 1:
+        if self._left < number:
             return False
-        self._left -= 1
+        self._left -= number
         return True

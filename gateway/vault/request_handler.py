@@ -19,6 +19,7 @@ from gateway.vault.envelope import NotOpened
 from gateway.vault.isolation import Peer
 from gateway.vault.keys import UnusableKey
 from gateway.vault.opens import Opening
+from gateway.vault.person_keys import FoundKeys, KeysTooFast, PersonKeys
 from gateway.vault.rotation import Rotation
 from gateway.vault.safe import InvalidNumber, NoSuchCard, Safe, Secret
 
@@ -30,6 +31,7 @@ REFUSALS: dict[type[Exception], frames.RefusalCode] = {
     InvalidNumber: "bad_card",
     UnusableKey: "no_key",
     KeyExhausted: "unavailable",
+    KeysTooFast: "too_fast",
     AuditError: "unavailable",  # nothing is opened, stored or told that nobody could be shown later
     sqlite3.Error: "unavailable",
 }
@@ -39,8 +41,11 @@ EXPECTED: tuple[type[Exception], ...] = (*REFUSALS, OpenRefused)
 class RequestHandler:
     """Handles the requests of `peer`, which has to prove first that it knows `secret`."""
 
-    def __init__(self, safe: Safe, rotation: Rotation, audit: Audit, secret: bytes, peer: Peer) -> None:
+    def __init__(
+        self, safe: Safe, persons: PersonKeys, rotation: Rotation, audit: Audit, secret: bytes, peer: Peer
+    ) -> None:
         self._safe = safe
+        self._persons = persons
         self._rotation = rotation
         self._audit = audit
         self._secret = secret
@@ -82,6 +87,10 @@ class RequestHandler:
                 case frames.KeepHeads():
                     newest = await self._audit.keep_heads(request.heads, self._peer)
                     return frames.HeadKept(request.id, str(newest or ""))
+                case frames.OpenPersonKeys():
+                    return await self._open_person_keys(request)
+                case frames.DestroyPersonKey():
+                    return await self._destroy_person_key(request)
                 case frames.Rotate():
                     return await self._rotate(request)
                 case frames.CountCards():
@@ -126,6 +135,23 @@ class RequestHandler:
             await self._audit.note("card.delete", "ok", self._peer, card_id=card_id, owner_id=request.owner_id)
         return frames.Done(request.id)
 
+    async def _open_person_keys(self, request: frames.OpenPersonKeys) -> frames.ReplyFrame:
+        if request.make:
+            found = await self._persons.find_or_make(request.person_ids)
+        else:
+            found = FoundKeys(self._persons.find(request.person_ids), [])
+        for person_id in found.made_ids:
+            await self._audit.note("person.make", "ok", self._peer, owner_id=person_id)
+        if read_ids := [person_id for person_id in request.person_ids if person_id not in found.made_ids]:
+            await self._audit.note("person.keys", "ok", self._peer, detail=" ".join(read_ids))
+        return frames.PersonKeysOpened(request.id, found.keys)
+
+    async def _destroy_person_key(self, request: frames.DestroyPersonKey) -> frames.ReplyFrame:
+        had_one = await self._persons.destroy(request.person_id)
+        result = "ok" if had_one else "absent"
+        await self._audit.note("person.destroy", result, self._peer, owner_id=request.person_id)
+        return frames.Done(request.id)
+
     async def _rotate(self, request: frames.Rotate) -> frames.ReplyFrame:
         counts = await self._rotation.begin()
         detail = f"key version {counts.key_version}, {counts.left} cards left"
@@ -136,6 +162,7 @@ class RequestHandler:
         # Only texts that name a key file are logged: one of SQLite's could quote a value.
         event = _event_of(request)
         about = {name: getattr(request, name, None) for name in ("operation_id", "card_id", "owner_id")}
+        about["owner_id"] = about["owner_id"] or getattr(request, "person_id", None)
         detail = str(error) if isinstance(error, UnusableKey) else None
         result = str(error) if isinstance(error, OpenRefused) else type(error).__name__
         log.warning("vault.request_refused", kind=event, pid=self._peer.pid, result=result, detail=detail, **about)
@@ -168,6 +195,10 @@ def _event_of(request: frames.WriteRequest) -> AuditEvent | None:
             return "card.delete"
         case frames.KeepHeads():
             return "audit.head"
+        case frames.OpenPersonKeys():
+            return "person.keys"
+        case frames.DestroyPersonKey():
+            return "person.destroy"
         case frames.Rotate():
             return "keys.rotate"
         case frames.CountCards():

@@ -64,6 +64,11 @@ class Safe:
         self._current = max(self._keks)
         self._writer = Writer(cards.connect(path))
 
+    @property
+    def key_version(self) -> int:
+        """The version of the key-encryption key that wraps what is new."""
+        return self._current
+
     def open(self, card_id: str, owner_id: str) -> CardDetails:
         """A card of this owner. Raises `NoSuchCard`, and `NotOpened` where its row was altered."""
         envelope = cards.select_envelope(self._reader, card_id, owner_id)

@@ -17,6 +17,7 @@ import structlog
 from gateway.vault import frames
 from gateway.vault.audit import Audit
 from gateway.vault.isolation import bind, peer_of
+from gateway.vault.person_keys import PersonKeys
 from gateway.vault.request_handler import RequestHandler, note_refusal
 from gateway.vault.rotation import Rotation
 from gateway.vault.safe import Safe
@@ -31,6 +32,7 @@ class Served:
     """What all connections share. `users`: uids that may connect beside ours; `refusing`: entries in writing."""
 
     safe: Safe
+    persons: PersonKeys
     rotation: Rotation
     audit: Audit
     secret: bytes
@@ -64,7 +66,9 @@ class VaultConnection(asyncio.Protocol):
             served.begin_refusal(note_refusal(served.audit, "peer.connect", "refused", peer))
             transport.abort()
             return
-        self._handler = RequestHandler(served.safe, served.rotation, served.audit, served.secret, peer)
+        self._handler = RequestHandler(
+            served.safe, served.persons, served.rotation, served.audit, served.secret, peer
+        )
         served.connections.add(self)
 
     def connection_lost(self, _error: Exception | None) -> None:

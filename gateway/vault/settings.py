@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gateway.vault.frames import PERSONS_MAX
 from schemas.settings import BadSetting, Settings
 
 
@@ -12,8 +13,8 @@ class VaultSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     are generated in the data directory, in the local profile only (PCI DSS 3.6.1.2: keys apart from the data).
     `vault_client`: the file of the secret that a client has to know (default: `vault.client` among the secrets).
     `vault_users`: uids that may connect beside the vault's own, separated by commas.
-    `vault_opens_per_s`: how many cards may be opened in a second. `vault_audit_days`: how long the audit is kept
-    (PCI DSS 10.5.1: 12 months at least).
+    `vault_opens_per_s`, `vault_person_keys_per_s`: how many cards may be opened, and persons' keys be read, in a
+    second. `vault_audit_days`: how long the audit is kept (PCI DSS 10.5.1: 12 months at least).
     """
 
     vault: Path | None = None
@@ -21,11 +22,14 @@ class VaultSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     vault_client: Path | None = None
     vault_users: str = ""
     vault_opens_per_s: float = 1000.0
+    vault_person_keys_per_s: float = 5000.0
     vault_audit_days: float = 400.0
 
     def __post_init__(self) -> None:
         """Raises `BadSetting`."""
         if self.vault_opens_per_s < 1:
             raise BadSetting("SLUICE_VAULT_OPENS_PER_S must be 1 at least")
+        if self.vault_person_keys_per_s < PERSONS_MAX:  # a call for that many would never be granted
+            raise BadSetting(f"SLUICE_VAULT_PERSON_KEYS_PER_S must be {PERSONS_MAX} at least")
         if self.profile != "local" and self.vault_audit_days < 365:
             raise BadSetting("SLUICE_VAULT_AUDIT_DAYS must be 365 at least (PCI DSS 10.5.1)")

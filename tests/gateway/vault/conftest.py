@@ -32,7 +32,7 @@ class RunningVault:
         self.file = data / "vault.sqlite3"
         self.socket = socket_path(data)
         self._log = log
-        many = {"SLUICE_VAULT_OPENS_PER_S": "100000"}  # a test opens what it likes
+        many = dict.fromkeys(("SLUICE_VAULT_OPENS_PER_S", "SLUICE_VAULT_PERSON_KEYS_PER_S"), "1000000")
         self._environment = os.environ | {"SLUICE_DATA": str(data)} | many | settings
         self.process: subprocess.Popen[bytes]
 
