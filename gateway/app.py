@@ -11,6 +11,7 @@ from connectors.settings import ChannelSettings
 from gateway.books.clock import keep_clock
 from gateway.books.controls import add_rules
 from gateway.books.pruning import prune_daily
+from gateway.identity.person_chores import keep_persons
 from gateway.identity.unconfirmed import prune_unconfirmed
 from gateway.payments.recovery_pools import recover
 from gateway.routes import BLUEPRINTS
@@ -60,6 +61,8 @@ def create_app(
         stack.push_async_callback(LastingTask(made.confirmation_sender.run(), "confirmations").stop)
         stack.push_async_callback(LastingTask(made.audit_heads.run(), "audit heads").stop)
         stack.push_async_callback(LastingTask(prune_daily(made.books, accounts), "pruning").stop)
+        persons = keep_persons(made.books, made.vault, made.key_ring)
+        stack.push_async_callback(LastingTask(persons, "persons").stop)
 
     @app.after_serving
     async def stop() -> None:

@@ -20,8 +20,11 @@ from gateway.books.audit import ActLine, sealing
 from gateway.books.clock import set_steady_clock
 from gateway.books.controls import keep_controls, select_settings
 from gateway.books.engine import Books, UnknownCommit
+from gateway.books.key_ring import KeyRing
 from gateway.books.opening import migrate, open_books
 from gateway.books.outbox import OutboxRow
+from gateway.books.personal_books import PersonalBooks
+from gateway.books.persons import LOOKUPS
 from gateway.books.write_probe import WriteProbe
 from gateway.decline_times import DeclineTimes
 from gateway.events.controls_inbox import ControlsInbox
@@ -66,8 +69,8 @@ log = get_logger()
 class Runtime:
     """What a running gateway is made of. `ready`: each awaitable raises, or says False, while it is not ready.
 
-    `key` makes keyed hashes. `metrics` is this app's registry: whoever measures adds to it. `seeded_ids`: of the
-    demo's own accounts, in the local profile.
+    `key` makes keyed hashes. `key_ring`: persons' keys at hand. `metrics` is this app's registry: whoever measures
+    adds to it. `seeded_ids`: of the demo's own accounts, in the local profile.
     """
 
     settings: GatewaySettings
@@ -79,6 +82,7 @@ class Runtime:
     controls: ControlsInbox
     relay: OutboxRelay
     vault: VaultClient
+    key_ring: KeyRing
     tokens: AccessTokens
     passwords: Passwords
     confirmation_rules: ConfirmationRules
@@ -137,12 +141,14 @@ async def opened(
     url = settings.books_url()
     await asyncio.to_thread(migrate, url)
     async with AsyncExitStack() as stack:
-        books = open_books(url)
+        vault, ring = _vault_client(settings), KeyRing(LOOKUPS)
+        stack.push_async_callback(vault.close)
+        books = PersonalBooks(open_books(url), ring, vault.person_keys)
         stack.push_async_callback(books.close)
         await set_steady_clock(books)
         removed = {id for id, setting in (await books.read(select_settings)).items() if setting is None}
         awaited_ids = {rule.id for rule in DEFAULTS} - removed
-        made = _wired(settings, processors, channels, books, awaited_ids)
+        made = _wired(settings, processors, channels, vault, ring, books, awaited_ids)
         _close_with(stack, made)
         books.listener = lambda facts: _told(made, facts)
         books.seal = sealing(made.key)
@@ -154,6 +160,8 @@ def _wired(
     settings: GatewaySettings,
     processors: ProcessorSettings,
     channels: ChannelSettings,
+    vault: VaultClient,
+    ring: KeyRing,
     books: Books,
     awaited_ids: set[str],
 ) -> Runtime:
@@ -182,6 +190,7 @@ def _wired(
         ),
         relay=OutboxRelay(books, settings.bootstrap()),
         vault=vault,
+        key_ring=ring,
         tokens=AccessTokens(settings, settings.public_url),
         passwords=Passwords(),
         confirmation_rules=rules,
@@ -203,6 +212,14 @@ def _wired(
     )
 
 
+def _vault_client(settings: GatewaySettings) -> VaultClient:
+    return VaultClient(
+        socket_path(settings.data, settings.vault),
+        client_secret(settings, settings.vault_client),
+        users_of(settings.vault_users),
+    )
+
+
 def _if_secret(make: Callable[[], T]) -> T | None:
     """A channel's client; None where an operator has not supplied its secret: payments go on without it."""
     try:
@@ -216,7 +233,6 @@ def _close_with(stack: AsyncExitStack, made: Runtime) -> None:
     """Have `stack` close what is open, in reverse."""
     stack.callback(made.passwords.close)
     stack.push_async_callback(made.confirmation_sender.close)
-    stack.push_async_callback(made.vault.close)
     stack.push_async_callback(made.late_verdicts.close)  # once no more come
     stack.push_async_callback(made.verdicts.close)
     stack.push_async_callback(made.controls.close)

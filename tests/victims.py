@@ -30,6 +30,7 @@ GATEWAY = (
     "outbox sweep",
     "passwords",
     "passwords of known callers",
+    "persons",
     "pruning",
     "recovery",
     "relay",

@@ -1,5 +1,9 @@
-"""Accounts: who logs in. E-mail, phone and name of a person stand here and nowhere else."""
+"""Accounts: who logs in. E-mail, phone and name of a person stand here and nowhere else, sealed (`persons`).
 
+What a function returns is opened. What shows nothing of a person takes a *bare* account, which needs no key.
+"""
+
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -18,7 +22,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from gateway.books.sql import Statement
+from gateway.books import persons
+from gateway.books.persons import ACCOUNT_TEXTS
+from gateway.books.sql import Result, Statement
 from gateway.books.tables import Int32, Micros, struct_of, table_of
 from gateway.refusals import Refusal
 from gateway.roles import Role
@@ -54,11 +60,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `accounts`; times in microseconds UTC, `locked_until` by the steady clock.
 
     `extra_scopes`: granted to this account alone, separated by spaces. `limit_class`: empty for each route's own.
-    `email_key`: the address without case, one account per mailbox. `new_email`: takes the place of `email` once it
-    is confirmed. `password_hash`: null where nobody can log in. `phone`: E.164. JSON: `preferences` (kind of
-    notification to channels), `quiet_hours` ({start, end}); of a merchant `return_origins` (whose pages may call
-    the API, and be gone back to by payers) and `return_urls` (single addresses to go back to).
-    `failures`: wrong passwords since the last right one, of callers whom the account does not know
+    `email_key`: the address without case, one account per mailbox; what is read is its hash. `new_email`: takes
+    the place of `email` once it is confirmed. `password_hash`: null where nobody can log in. `phone`: E.164. JSON:
+    `preferences` (kind of notification to channels), `quiet_hours` ({start, end}); of a merchant `return_origins`
+    (whose pages may call the API, and be gone back to by payers) and `return_urls` (single addresses to go back
+    to). `failures`: wrong passwords since the last right one, of callers whom the account does not know
     (`known_callers`). `disabled_at`: nobody logs in with it. `suspended_at`: of a merchant, with all it has.
     `events`: how many stand on `accounts.v1`.
     """
@@ -95,16 +101,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 accounts = table_of("accounts", Account, UniqueConstraint("email_key"))
 
 ERASED_VALUES: dict[str, str | None] = {  # what erasure leaves of a person
-    "email": None,
+    **ACCOUNT_TEXTS.gone,
     "email_key": None,
     "email_confirmed_at": None,
-    "new_email": None,
     "password_hash": None,
-    "name": "",
-    "phone": None,
     "phone_confirmed_at": None,
-    "locale": "en",
-    "time_zone": "UTC",
     "preferences": "{}",
     "quiet_hours": None,
     "return_origins": "[]",
@@ -141,7 +142,11 @@ _to_forbid_erasure = Statement(
     select(_columns.erased_at).where(_columns.id.in_(_two)).with_for_update(read=True, key_share=True)
 )
 _admins = Statement(select(_columns.id, _columns.disabled_at).where(_is_admin).with_for_update())
-_by_email = Statement(select(accounts).where(_columns.email_key == bindparam("email_key")))
+# Rows of before 0021 have the address itself, until `sealing` has come to them.
+_is_of_email = _columns.email_key.in_(
+    [bindparam(name, type_=_columns.email_key.type) for name in ("of_email_key", "of_plain_key")]
+)
+_by_email = Statement(select(accounts).where(_is_of_email))
 OWNER_COLUMNS = (
     "name",
     "new_email",
@@ -161,7 +166,7 @@ _change = Statement(
 _release_email = Statement(
     update(accounts)
     .where(
-        _columns.email_key == bindparam("of_email_key"),
+        _is_of_email,
         _columns.id != bindparam("by_account_id"),
         _columns.email_confirmed_at.is_(None),
     )
@@ -169,13 +174,9 @@ _release_email = Statement(
 )
 _confirm_email = Statement(
     update(accounts)
-    .where(
-        _columns.id == bindparam("of_account_id"),
-        _columns.erased_at.is_(None),
-        (_columns.email == bindparam("address")) | (_columns.new_email == bindparam("address")),
-    )
+    .where(_columns.id == bindparam("of_account_id"), _columns.erased_at.is_(None))
     .values(
-        email=bindparam("address"),
+        email=bindparam("sealed_email"),
         email_key=bindparam("to_email_key"),
         new_email=null(),
         email_confirmed_at=bindparam("now"),
@@ -184,11 +185,7 @@ _confirm_email = Statement(
 )
 _confirm_phone = Statement(
     update(accounts)
-    .where(
-        _columns.id == bindparam("of_account_id"),
-        _columns.erased_at.is_(None),
-        _columns.phone == bindparam("address"),
-    )
+    .where(_columns.id == bindparam("of_account_id"), _columns.erased_at.is_(None))
     .values(phone_confirmed_at=bindparam("now"), updated_at=bindparam("now"))
 )
 _set_password = Statement(
@@ -223,25 +220,34 @@ _erase = Statement(
 
 def add(conn: Connection, account: Account) -> None:
     """Write a new account. Raises `EmailTaken`."""
+    kept = persons.sealed_row(conn, ACCOUNT_TEXTS, account)
+    if account.email_key is not None:
+        _check_free(conn, account.email_key, account.id)
+        kept = msgspec.structs.replace(kept, email_key=persons.lookup(conn, account.email_key))
     try:
-        _insert(conn, **msgspec.structs.asdict(account))
+        _insert(conn, **msgspec.structs.asdict(kept))
     except IntegrityError:
         raise EmailTaken from None
 
 
 def by_id(conn: Connection, account_id: str) -> Account | None:
     """The account, unless it was erased."""
-    return _account(_by_id(conn, account_id=account_id).first())
+    return _account(conn, _by_id(conn, account_id=account_id).first())
+
+
+def bare_by_id(conn: Connection, account_id: str) -> Account | None:
+    """The account without what is sealed, unless it was erased."""
+    return _bare(_by_id(conn, account_id=account_id).first())
 
 
 def to_change(conn: Connection, account_id: str) -> Account | None:
     """The account, unless it was erased; until this transaction ends, nobody else changes it."""
-    return _account(_to_change(conn, account_id=account_id).first())
+    return _account(conn, _to_change(conn, account_id=account_id).first())
 
 
 def to_erase(conn: Connection, account_id: str) -> Account | None:
-    """The account, unless it was erased; until this transaction ends, nobody changes it or forbids its erasure."""
-    return _account(_to_erase(conn, account_id=account_id).first())
+    """The bare account, unless it was erased; until this transaction ends, nobody changes it or forbids that."""
+    return _bare(_to_erase(conn, account_id=account_id).first())
 
 
 def forbid_erasure(conn: Connection, one_id: str, other_id: str) -> None:
@@ -262,12 +268,23 @@ def admins(conn: Connection) -> list[str]:
 
 def by_email(conn: Connection, email_key: str) -> Account | None:
     """The account of a mailbox; `email_key` as `gateway.identity.contacts.email_key` makes it."""
-    return _account(_by_email(conn, email_key=email_key).first())
+    return _account(conn, _of_email(conn, email_key).first())
+
+
+def bare_by_email(conn: Connection, email_key: str) -> Account | None:
+    """The account of a mailbox without what is sealed: a login needs no person's key."""
+    return _bare(_of_email(conn, email_key).first())
+
+
+def opened(conn: Connection, rows: Iterable[Any]) -> list[Account]:
+    """The accounts in rows of the table, such as a list's: their keys are fetched at once."""
+    return persons.opened_rows(conn, ACCOUNT_TEXTS, [struct_of(Account, row) for row in rows])
 
 
 def change(conn: Connection, account: Account) -> None:
     """Write what owners may change of their own account: the columns of `OWNER_COLUMNS`."""
-    _change(conn, of_account_id=account.id, **{name: getattr(account, name) for name in OWNER_COLUMNS})
+    kept = persons.sealed_row(conn, ACCOUNT_TEXTS, account)
+    _change(conn, of_account_id=account.id, **{name: getattr(kept, name) for name in OWNER_COLUMNS})
 
 
 def confirm_email(conn: Connection, account_id: str, address: str, email_key: str, now: int) -> bool:
@@ -275,17 +292,25 @@ def confirm_email(conn: Connection, account_id: str, address: str, email_key: st
 
     Who never confirmed the address loses it. Raises `EmailTaken` where somebody did.
     """
-    _release_email(conn, of_email_key=email_key, by_account_id=account_id)
+    account, hashed = to_change(conn, account_id), persons.lookup(conn, email_key)
+    if account is None or address not in (account.email, account.new_email):
+        return False
+    _release_email(conn, of_email_key=hashed, of_plain_key=email_key, by_account_id=account_id)
+    _check_free(conn, email_key, account_id)
+    sealed = persons.seal(conn, account_id, "accounts", "email", account_id, address)
     try:
-        changed = _confirm_email(conn, of_account_id=account_id, address=address, to_email_key=email_key, now=now)
+        _confirm_email(conn, of_account_id=account_id, sealed_email=sealed, to_email_key=hashed, now=now)
     except IntegrityError:
         raise EmailTaken from None
-    return changed.rowcount == 1
+    return True
 
 
 def confirm_phone(conn: Connection, account_id: str, number: str, now: int) -> bool:
     """An account's phone is confirmed; False where it has another one, or none."""
-    return _confirm_phone(conn, of_account_id=account_id, address=number, now=now).rowcount == 1
+    account = to_change(conn, account_id)
+    if account is None or account.phone != number:
+        return False
+    return _confirm_phone(conn, of_account_id=account_id, now=now).rowcount == 1
 
 
 def set_password(conn: Connection, account_id: str, password_hash: str, now: int) -> None:
@@ -317,5 +342,19 @@ def erase(conn: Connection, account_id: str, now: int) -> None:
     _erase(conn, of_account_id=account_id, now=now, **ERASED_VALUES)
 
 
-def _account(row: Any) -> Account | None:
-    return struct_of(Account, row) if row else None
+def _account(conn: Connection, row: Any) -> Account | None:
+    return opened(conn, [row])[0] if row else None
+
+
+def _bare(row: Any) -> Account | None:
+    return msgspec.structs.replace(struct_of(Account, row), **ACCOUNT_TEXTS.gone) if row else None
+
+
+def _of_email(conn: Connection, email_key: str) -> Result:
+    return _by_email(conn, of_email_key=persons.lookup(conn, email_key), of_plain_key=email_key)
+
+
+def _check_free(conn: Connection, email_key: str, account_id: str) -> None:
+    """Raise `EmailTaken` where an account has the address that is not sealed yet: no unique index tells that."""
+    if any(row.id != account_id for row in _of_email(conn, email_key)):
+        raise EmailTaken

@@ -4,11 +4,13 @@ At most one row per account and channel: a new one takes the place of the one be
 then.
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 from sqlalchemy import Connection, Index, bindparam, delete, null, select, update
 
+from gateway.books import persons
+from gateway.books.persons import CONFIRMATION_TEXTS
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, struct_of, table_of
 
@@ -22,9 +24,10 @@ CONFIRMED_CHANNELS: tuple[ConfirmedChannel, ...] = get_args(ConfirmedChannel)
 class ConfirmationRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `confirmations`; times in microseconds of the steady clock.
 
-    `id`: of the message, the same whenever it is sent again. `seed`: random; with the gateway's key it makes the
-    token or code, and goes once that was sent. `secret_hash`: a keyed hash of the token or code. `guesses`: wrong
-    codes. `sends`: how often the message was begun. `due_at`: when to send it; null once it was sent or given up.
+    `id`: of the message, the same whenever it is sent again. `address` is sealed (`persons`). `seed`: random;
+    with the gateway's key it makes the token or code, and goes once that was sent. `secret_hash`: a keyed hash of
+    the token or code. `guesses`: wrong codes. `sends`: how often the message was begun. `due_at`: when to send it;
+    null once it was sent or given up.
     """
 
     account_id: str
@@ -100,19 +103,17 @@ _end = Statement(update(confirmations).where(_this_message).values(due_at=null()
 
 def put(conn: Connection, row: ConfirmationRow) -> None:
     """Write what is asked of an account; what was asked before for this channel is worth nothing any more."""
-    _put(conn, **msgspec.structs.asdict(row))
+    _put(conn, **msgspec.structs.asdict(persons.sealed_row(conn, CONFIRMATION_TEXTS, row)))
 
 
 def take(conn: Connection, secret_hash: bytes, now: int) -> ConfirmationRow | None:
     """The mail's confirmation with a token of this hash, which is gone then; None where none is good at `now`."""
-    row = _take(conn, of_hash=secret_hash, now=now).first()
-    return struct_of(ConfirmationRow, row) if row else None
+    return _opened(conn, _take(conn, of_hash=secret_hash, now=now).first())
 
 
 def guess(conn: Connection, account_id: str, now: int) -> ConfirmationRow | None:
     """The phone's confirmation, with one guess less left; None where there is none at `now`, or no guess left."""
-    row = _guess(conn, of_account_id=account_id, of_channel="sms", now=now).first()
-    return struct_of(ConfirmationRow, row) if row else None
+    return _opened(conn, _guess(conn, of_account_id=account_id, of_channel="sms", now=now).first())
 
 
 def use(conn: Connection, row: ConfirmationRow) -> bool:
@@ -134,7 +135,7 @@ def due(conn: Connection, channel: ConfirmedChannel, now: int, most: int, *, tri
     """The messages of a channel that are due, the longest first: those that were tried before, or the others."""
     least_often, most_often = (1, SENDS_MAX) if tried else (0, 0)
     found = _due(conn, of_channel=channel, now=now, most=most, least_often=least_often, most_often=most_often)
-    return [struct_of(ConfirmationRow, row) for row in found]
+    return persons.opened_rows(conn, CONFIRMATION_TEXTS, [struct_of(ConfirmationRow, row) for row in found])
 
 
 def release(conn: Connection, channel: ConfirmedChannel, now: int) -> None:
@@ -156,6 +157,11 @@ def postpone(conn: Connection, row: ConfirmationRow, due_at: int) -> None:
 def end(conn: Connection, row: ConfirmationRow) -> None:
     """A message was sent, or is given up; its token cannot be made again."""
     _end(conn, **_named(row))
+
+
+def _opened(conn: Connection, row: Any) -> ConfirmationRow | None:
+    found = [struct_of(ConfirmationRow, row)] if row else []
+    return next(iter(persons.opened_rows(conn, CONFIRMATION_TEXTS, found)), None)
 
 
 def _named(row: ConfirmationRow) -> dict[str, str | int | None]:

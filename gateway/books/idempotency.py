@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec
 import msgspec
 from sqlalchemy import Connection, Index, Row, bindparam, delete, select, update
 
+from gateway.books.answer_texts import sealed_answer
 from gateway.books.engine import Outdated
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, table_of
@@ -230,7 +231,8 @@ def run_once(
     if isinstance(claimed, IdempotentAnswer):
         return Answered(claimed, replayed=True)
     answer = effect(conn, *args, **kwargs)
-    if request:
+    if request:  # every answer, this one too, is opened where it leaves
+        answer = msgspec.structs.replace(answer, body=sealed_answer(conn, answer.body))
         store_answer(conn, request, answer)
     return Answered(answer)
 

@@ -24,6 +24,11 @@ def by_id(conn: Connection, merchant_id: str) -> Account | None:
     return _if_merchant(conn, accounts.by_id(conn, merchant_id))
 
 
+def bare_by_id(conn: Connection, merchant_id: str) -> Account | None:
+    """The same, bare: what sells has a name that a payment does not need."""
+    return _if_merchant(conn, accounts.bare_by_id(conn, merchant_id))
+
+
 def to_change(conn: Connection, merchant_id: str) -> Account | None:
     """The same; until this transaction ends, nobody else changes it."""
     return _if_merchant(conn, accounts.to_change(conn, merchant_id))

@@ -5,7 +5,9 @@ from typing import Literal, assert_never
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Index, bindparam, insert, literal_column, null, select, update
 
+from gateway.books import persons
 from gateway.books.engine import Outdated
+from gateway.books.persons import PAYMENT_TEXTS
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, Minor, struct_of, table_of
 from schemas.fraud import Outcome
@@ -24,9 +26,10 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     `stream_key`: the key of its events, the card's instrument or the customer. `fingerprint`: the vault's own,
     shown to nobody. `wanted_processor`: the one the client named; such a payment never fails over. `announced`:
     the status of the last `transaction_completed`. `sequence`: that of its last event. `lease_until`: when
-    recovery looks at it, by the steady clock; null where nothing is due. `pending_reason`: the processor's word
-    for what its open operation waits for. `risk` is JSON of the applied verdict, `last_refusal` of a
-    `LastRefusal`.
+    recovery looks at it, by the steady clock; null where nothing is due. `description`, `metadata` (JSON) and
+    `return_url` are sealed (`persons`) and carried so: nothing that moves money needs a person's key.
+    `pending_reason`: the processor's word for what its open operation waits for. `risk` is JSON of the applied
+    verdict, `last_refusal` of a `LastRefusal`.
     """
 
     id: str
@@ -183,9 +186,16 @@ _newest = Statement(
 _paid = Statement(select(_c.id).where(_c.stream_key == bindparam("of_stream_key"), _is_paid).limit(1))
 
 
-def insert_payment(conn: Connection, row: PaymentRow) -> None:
-    """Write a new payment."""
-    _insert(conn, **msgspec.structs.asdict(row))
+def insert_payment(conn: Connection, row: PaymentRow) -> PaymentRow:
+    """Write a new payment; it is returned with its texts sealed."""
+    sealed = persons.sealed_row(conn, PAYMENT_TEXTS, row)
+    _insert(conn, **msgspec.structs.asdict(sealed))
+    return sealed
+
+
+def open_texts(conn: Connection, row: PaymentRow) -> PaymentRow:
+    """The payment with what its payer wrote; without it once they were erased."""
+    return persons.opened_rows(conn, PAYMENT_TEXTS, [row])[0]
 
 
 def select_payment(conn: Connection, payment_id: str) -> PaymentRow | None:

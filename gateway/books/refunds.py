@@ -14,7 +14,8 @@ class RefundRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `refunds`. Amounts in minor units of `currency`, times in microseconds UTC.
 
     `amount`: what was asked; of one that ended after a part was given back, that part. `amount_refunded`: what was
-    given back so far. `reason` is the merchant's own text. `decline_code`: why not all of it was given back.
+    given back so far. `reason` is the merchant's own text, sealed for the payer (`persons`).
+    `decline_code`: why not all of it was given back.
     `pending_reason`: the processor's word for what it waits for.
     """
 

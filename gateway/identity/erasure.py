@@ -2,7 +2,8 @@
 
 What stays has to: amounts, states and postings are the merchant's and our own accounts, and the processors'
 records name the same payments; verdicts and labels hold keyed hashes and numbers. What others wrote about a
-decision of theirs (of a review, a task) stays with the decision. `docs/operators.md` tells it of every store.
+decision of theirs (of a review, a task) stays with the decision. Copies of the books that were made before do not
+open any more once the person's key is destroyed (`person_chores`). `docs/operators.md` tells it of every store.
 """
 
 import msgspec
@@ -12,6 +13,7 @@ from gateway.books import (
     accounts,
     cards,
     confirmations,
+    destructions,
     idempotency,
     known_callers,
     letters,
@@ -86,7 +88,9 @@ def _erase(conn: Connection, account: Account) -> None:
     second_factors.forget(conn, account.id)
     letters.forget_all(conn, account.id)
     links.forget(conn, account.id)
-    accounts.erase(conn, account.id, now_micros())
+    now = now_micros()
+    accounts.erase(conn, account.id, now)
+    destructions.ask(conn, account.id, now)
     record(conn, Act("account_erased", account.id, account.id, {"role": account.role}))
     tell_erased(conn, account)
 

@@ -93,12 +93,12 @@ def find_caller(conn: Connection, key: bytes, email_key: str, whence: Whence) ->
 
     Where there is no account as much is looked up as where there is one.
     """
-    return _caller(conn, key, accounts.by_email(conn, email_key), whence)
+    return _caller(conn, key, accounts.bare_by_email(conn, email_key), whence)
 
 
 def caller_of(conn: Connection, key: bytes, account_id: str, whence: Whence) -> LoginCaller:
     """The caller who says to be the owner of an account."""
-    return _caller(conn, key, accounts.by_id(conn, account_id), whence)
+    return _caller(conn, key, accounts.bare_by_id(conn, account_id), whence)
 
 
 def _caller(conn: Connection, key: bytes, account: Account | None, whence: Whence) -> LoginCaller:

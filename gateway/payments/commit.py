@@ -109,9 +109,9 @@ def receive(
         payment = msgspec.structs.replace(
             row, worker_id=policy.worker_id, lease_until=lease_until, sequence=row.sequence + 1
         )
-        insert_payment(conn, payment)
-        _emit(conn, Change(before=None, payment=payment, events=("payment.initiated",)))
-        return payment
+        written = insert_payment(conn, payment)
+        _emit(conn, Change(before=None, payment=written, events=("payment.initiated",)))
+        return written
     earlier = existing_payment(conn, claimed.subject_id)
     if earlier.recovery_point != "received":
         raise RequestRunning(retry_after_s=1)

@@ -200,7 +200,7 @@ def _find(conn: Connection, request: KeyedRequest, asked: NewPayment, payer_id: 
     """What the request names, or what it was answered before: a repeat needs none of it to be there still."""
     if answer := select_answer(conn, request):
         return answer
-    merchant = merchants.by_id(conn, asked.merchant)
+    merchant = merchants.bare_by_id(conn, asked.merchant)
     if merchant is None:
         raise NoSuchObject("There is no such merchant.")
     if merchant.suspended_at is not None:

@@ -2,9 +2,11 @@
 
 from sqlalchemy import Connection
 
+from gateway.books import persons
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest
 from gateway.books.operations import select_operations
 from gateway.books.payments import PaymentRow
+from gateway.books.persons import REFUND_TEXTS
 from gateway.books.refunds import RefundRow
 from gateway.payments.captures import AmountTooLarge, check_at_rest, check_part
 from gateway.payments.changes import Effect, change_of, refund_part
@@ -55,6 +57,8 @@ def _begin(
 ) -> Committed | None:
     now = now_micros()
     refund = _new_refund(payment, amount, reason, now)
+    if by is not None:  # else the reason is a word of ours
+        refund = persons.sealed_row(conn, REFUND_TEXTS, refund)
     part = refund_part(refund, select_operations(conn, payment.id), by) if amount else None
     if part is None:
         return None

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from gateway.books.idempotency import JSON, IdempotentAnswer, RunningRequest
 from gateway.books.operations import Attempt, Operation, OperationKind, OperationStatus
 from gateway.books.payments import PaymentRow, may_be_unasked
+from gateway.books.persons import is_sealed
 from gateway.books.refunds import RefundRow
 from gateway.payments.changes import Change, capturable
 from gateway.prints import Prints
@@ -155,7 +156,7 @@ def role_towards(row: PaymentRow | RefundRow, reader: Reader) -> str:
 
 
 def payment_view(row: PaymentRow, reader: Reader, prints: Prints) -> PaymentView:
-    """The payment as `reader` may see it."""
+    """The payment as `reader` may see it; its texts are still sealed."""
     role, risk = role_towards(row, reader), row.applied_risk()
     # A customer must not learn whether our gate or the issuer said no: a thief would find out which cards live.
     veiled = may_be_unasked(row.state) and not _sees_risk(role)
@@ -176,7 +177,7 @@ def payment_view(row: PaymentRow, reader: Reader, prints: Prints) -> PaymentView
         processor=None if veiled else row.processor,
         reference=row.reference,
         description=row.description,
-        metadata=msgspec.json.decode(row.metadata, type=dict[str, str]) if row.metadata else None,
+        metadata=_metadata(row.metadata),
         next_action=NextAction("redirect", redirect) if redirect else None,
         decline_code="generic_decline" if veiled and row.decline_code == "blocked" else row.decline_code,
         last_refusal=row.refused(),
@@ -186,6 +187,13 @@ def payment_view(row: PaymentRow, reader: Reader, prints: Prints) -> PaymentView
         created_at=from_micros(row.created_at),
         updated_at=from_micros(row.created_at if veiled and row.state == "processing" else row.updated_at),
     )
+
+
+def _metadata(kept: str | None) -> dict[str, str] | None:
+    """What is sealed stays so, under an empty name, until the answer leaves (`gateway.web.opened_texts`)."""
+    if kept is None:
+        return None
+    return {"": kept} if is_sealed(kept) else msgspec.json.decode(kept, type=dict[str, str])
 
 
 class RefundView(msgspec.Struct, frozen=True, omit_defaults=True):

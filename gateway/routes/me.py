@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from quart import Blueprint
 from sqlalchemy import Connection
+from structlog import get_logger
 
 from gateway.books import accounts, cards, second_factors
 from gateway.books.accounts import Account, AccountGone
@@ -18,6 +19,7 @@ from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.contacts import invalid_field
 from gateway.identity.erasure import Erased, check_may_vanish, erase_some
 from gateway.identity.merchants import acts_for
+from gateway.identity.person_chores import destroy_key
 from gateway.identity.profiles import (
     Missing,
     NotificationPreferences,
@@ -30,12 +32,15 @@ from gateway.identity.profiles import (
 from gateway.roles import STAFF
 from gateway.routes.accounts import log_held_back
 from gateway.runtime import Runtime
+from gateway.vault.client import VaultAway
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint, spend
 from schemas.notifications import QuietHours
 from schemas.times import now_micros
 
 blueprint = Blueprint("me", __name__)
+
+log = get_logger()
 
 
 class ProfileUpdate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,6 +137,10 @@ async def erase_account(runtime: Runtime, account_id: str) -> None:
         await runtime.books.write(cards.forget_cards, account_id)
         await runtime.vault.delete_all(account_id)
         so_far = await runtime.books.write(erase_some, account_id, so_far)
+    try:
+        await destroy_key(runtime.books, runtime.vault, runtime.key_ring, account_id)
+    except VaultAway:  # it answered just now; the books know what is due
+        log.warning("persons.postponed", reason="VaultAway")
 
 
 async def _account(call: Call[Any, None]) -> Account:
@@ -176,7 +185,7 @@ def _change(
     new = msgspec.structs.replace(old, **changes, updated_at=now_micros())
     if new.phone != old.phone:
         new = msgspec.structs.replace(new, phone_confirmed_at=None)
-    if new.new_email and contacts.email_key(new.new_email) == old.email_key:
+    if new.new_email and old.email and contacts.email_key(new.new_email) == contacts.email_key(old.email):
         new = msgspec.structs.replace(new, new_email=None)  # back to the one it has
     accounts.change(conn, new)
     if new.name != old.name and is_merchant(conn, new):

@@ -11,7 +11,7 @@ import msgspec
 from quart import Blueprint
 
 from gateway.books.payment_lists import PaymentFilter, list_payments
-from gateway.books.payments import PaymentRow, select_payment
+from gateway.books.payments import PaymentRow, open_texts, select_payment
 from gateway.free_text import ShortText
 from gateway.payments.create import NewPayment, Payer, create
 from gateway.payments.orders import payer_returned
@@ -156,10 +156,11 @@ async def come_back(call: Call[None, ReturnQuery], payment_id: str, nonce: str) 
     cancelled, done = call.query.cancelled is not None, row
     if not call.only_looks:
         done = await call.runtime.shielded(payer_returned(call.runtime, row, cancelled=cancelled))
-    if done.return_url is None:
+    return_url = (await call.runtime.books.read(open_texts, done)).return_url
+    if return_url is None:
         payer = Caller(done.customer_id, done.customer_id, "customer", frozenset())
         return Reply(200, payment_view(done, payer, call.runtime.policy.prints))
-    return Reply(303, headers={"Location": _with_payment(done.return_url, done.id)})
+    return Reply(303, headers={"Location": _with_payment(return_url, done.id)})
 
 
 def _with_payment(url: str, payment_id: str) -> str:

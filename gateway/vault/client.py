@@ -26,6 +26,7 @@ from gateway.vault.frames import CardCounts, StoredCard
 from gateway.vault.isolation import peer_of
 
 TIMEOUT_S = 2.0
+TOO_FAST_PAUSE_S = 0.05
 RECENT_S = 0.01  # the age of a reply that still proves the vault is there: under load, most payments need no ping
 
 R = TypeVar("R", bound=frames.Frame)
@@ -144,13 +145,26 @@ class VaultClient:
         """Destroy every card of an owner, also those that nobody else knows of."""
         await self._call(frames.DeleteCards(next(self._ids), owner_id), frames.Done)
 
-    async def person_keys(self, person_ids: Sequence[str], *, make: bool) -> dict[str, bytes]:
-        """The keys (32 bytes) of up to `PERSONS_MAX` persons; without those whose was destroyed, or never made.
+    async def person_keys(self, person_ids: Sequence[str], make: bool = False) -> dict[str, bytes]:
+        """The keys (32 bytes) of persons, without those whose was destroyed, or never made.
 
-        `make`: whoever never had a key gets one. Raises `TooFast`.
+        `make`: whoever never had a key gets one. Raises `TooFast` after as long as a call may take.
         """
-        request = frames.OpenPersonKeys(next(self._ids), list(person_ids), make)
-        return (await self._call(request, frames.PersonKeysOpened)).keys
+        found: dict[str, bytes] = {}
+        for start in range(0, len(person_ids), frames.PERSONS_MAX):
+            found |= await self._person_keys(list(person_ids[start : start + frames.PERSONS_MAX]), make)
+        return found
+
+    async def _person_keys(self, person_ids: list[str], make: bool) -> dict[str, bytes]:
+        give_up = monotonic() + self._timeout_s
+        while True:
+            try:
+                request = frames.OpenPersonKeys(next(self._ids), person_ids, make)
+                return (await self._call(request, frames.PersonKeysOpened)).keys
+            except TooFast:
+                if monotonic() > give_up:
+                    raise
+                await asyncio.sleep(TOO_FAST_PAUSE_S)
 
     async def destroy_person_key(self, person_id: str) -> None:
         """Destroy a person's key for ever. One that is gone already is no error."""

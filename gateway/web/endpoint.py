@@ -17,6 +17,7 @@ from gateway.refusals import FieldError, InvalidFields
 from gateway.runtime import Runtime, current_runtime
 from gateway.web.call import NOBODY, Call, Caller, Reply, bearer_token, identify, respond
 from gateway.web.idempotent import KeyRule, fingerprint, material, read_key
+from gateway.web.opened_texts import opened
 from gateway.web.request_body import BodyDecoder, convert, parse
 
 OWN = "account"  # the scope of what an account does with itself, as confirming its address
@@ -91,8 +92,8 @@ def endpoint(
                 await first(call)
             handling = partial(handler, call, *path.values())
             if call.key is None:
-                return respond(await handling())
-            return respond(await call.runtime.shielded(handling()))
+                return respond(await opened(call.runtime, await handling()))
+            return respond(await opened(call.runtime, await call.runtime.shielded(handling())))
 
         view.rules = rules  # type: ignore[attr-defined]
         return view

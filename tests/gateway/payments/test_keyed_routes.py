@@ -148,17 +148,16 @@ async def a_resolution(shop: Shop) -> Asked:
     return Asked("analyst", {"outcome": "lapsed", "reason": "too late"}, resolved, (task_id,))
 
 
-async def new_phone(shop: Shop) -> str:
-    """A phone that the customer has to confirm."""
-    number = f"+4915112{next(NUMBERS):06d}"
-    await shop.gateway.ask("PATCH", "/v1/me", {"phone": number}, "customer")
-    return number
+async def new_phone(shop: Shop) -> None:
+    """Have the customer enter a phone, which is to be confirmed."""
+    await shop.gateway.ask("PATCH", "/v1/me", {"phone": f"+4915112{next(NUMBERS):06d}"}, "customer")
 
 
 async def a_confirmed_phone(shop: Shop) -> Asked:
-    number, account_id = await new_phone(shop), await shop.account("customer")
+    await new_phone(shop)
+    account_id = await shop.account("customer")
     seed = await shop.gateway.runtime.books.read(
-        _value, f"SELECT seed FROM confirmations WHERE address = '{number}'"
+        _value, f"SELECT seed FROM confirmations WHERE account_id = '{account_id}'"
     )
     confirmed = f"SELECT count(*) FROM accounts WHERE id = '{account_id}' AND phone_confirmed_at IS NOT NULL"
     return Asked("customer", {"code": shop.gateway.runtime.confirmation_rules.code(bytes(seed))}, confirmed)
@@ -250,7 +249,7 @@ async def test_a_worker_that_dies_anywhere_has_done_it_once_and_its_key_is_answe
 
 async def outlived(shop: Shop) -> None:
     """Wait for transactions whose callers have died: PostgreSQL's books finish them on their own."""
-    if running := getattr(shop.gateway.runtime.books, "_running", None):
+    if running := getattr(shop.gateway.runtime.books._books, "_running", None):
         await asyncio.wait(running)
 
 

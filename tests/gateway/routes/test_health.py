@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from gateway.books.opening import run_once
 from gateway.books.outbox import add_event
+from gateway.books.personal_books import PersonalBooks
 from gateway.books.sqlite import SqliteBooks
 from gateway.books.write_probe import EVERY_S, WriteProbe
 from gateway.rate_limits import LIMITS, RateLimit
@@ -112,7 +113,7 @@ def hold(gateway: Gateway, database: Kind, held: threading.Event, released: thre
         wait()
 
     if database == "sqlite":
-        cast(SqliteBooks, gateway.runtime.books)._disk.submit(wait).result()
+        cast(SqliteBooks, cast(PersonalBooks, gateway.runtime.books)._books)._disk.submit(wait).result()
     else:
         run_once(gateway.runtime.settings.books_url(), wait_with_the_row)
 

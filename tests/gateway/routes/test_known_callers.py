@@ -16,6 +16,7 @@ from gateway.app import create_app
 from gateway.books import accounts
 from gateway.books.accounts import FAILURES_MAX, LOCK_US, Tries
 from gateway.books.known_callers import KEPT_MAX, KEPT_US, RETIRED_US
+from gateway.books.persons import lookup
 from gateway.identity.passwords import RESERVED, WAITING_MAX
 from gateway.rate_limits import LIMITS, RateLimit
 from gateway.settings import SEED_PASSWORD, GatewaySettings
@@ -277,14 +278,16 @@ DUMP = "SELECT * FROM known_callers"
 
 
 def known(conn: Connection, email: str | None) -> int:
-    of = f"WHERE account_id = (SELECT id FROM accounts WHERE email_key = '{email}')" if email else ""
+    of = f"WHERE account_id = (SELECT id FROM accounts WHERE email_key = '{lookup(conn, email)}')" if email else ""
     return int(conn.exec_driver_sql(f"SELECT count(*) FROM known_callers {of}").scalar_one())
 
 
 def change_password(conn: Connection, email: str) -> None:
     """Give it the password of the demo's accounts."""
-    other = "SELECT password_hash FROM accounts WHERE email_key = 'customer@example.com'"
-    conn.exec_driver_sql(f"UPDATE accounts SET password_hash = ({other}) WHERE email_key = '{email}'")
+    other = f"SELECT password_hash FROM accounts WHERE email_key = '{lookup(conn, 'customer@example.com')}'"
+    conn.exec_driver_sql(
+        f"UPDATE accounts SET password_hash = ({other}) WHERE email_key = '{lookup(conn, email)}'"
+    )
 
 
 def without_id(named: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from joserfc.jwk import KeySet
 from sqlalchemy import Connection
 
 from gateway.books.accounts import FAILURES_MAX, LOCK_US
+from gateway.books.persons import lookup
 from gateway.identity.hasher import HashAnswer, HashJob
 from gateway.identity.passwords import WAITING_MAX
 from gateway.identity.tokens import LIFETIME_S
@@ -220,8 +221,8 @@ async def test_a_changed_role_counts_from_the_next_request(gateway: Gateway) -> 
     assert (await gateway.ask("POST", "/v1/merchants", {"name": "M"}, token)).status == 403
 
     def promote(conn: Connection) -> None:
-        values = "role = 'admin', email_confirmed_at = 1"
-        conn.exec_driver_sql(f"UPDATE accounts SET {values} WHERE email_key = 'promoted@example.com'")
+        of = f"WHERE email_key = '{lookup(conn, 'promoted@example.com')}'"
+        conn.exec_driver_sql(f"UPDATE accounts SET role = 'admin', email_confirmed_at = 1 {of}")
 
     await gateway.runtime.books.write(promote)
     asked = await gateway.ask("POST", "/v1/merchants", {"name": "M"}, token)

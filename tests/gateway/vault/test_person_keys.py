@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.vault import frames
-from gateway.vault.client import TooFast, VaultAway
+from gateway.vault.client import TooFast
 
 Until = Callable[..., Awaitable[None]]
 
@@ -51,22 +51,14 @@ async def test_the_audit_tells_who_had_which_key_made_read_or_destroyed(vault: A
     assert [entry.detail for entry in vault.audit("person.keys")] == ["acc_a", "acc_b acc_a"]
 
 
-async def test_they_are_read_no_faster_than_they_may_be(new_vault: Any, new_client: Any, until: Until) -> None:
+async def test_they_are_read_no_faster_than_they_may_be(new_vault: Any, new_client: Any) -> None:
     vault = new_vault(SLUICE_VAULT_PERSON_KEYS_PER_S="100").start()
     client, many = new_client(vault), [f"acc_{i}" for i in range(frames.PERSONS_MAX)]
 
-    async def is_granted() -> bool:
-        try:
-            return bool(await client.person_keys(many, make=True))
-        except TooFast:
-            return False
-
-    await until(is_granted)
+    await client.person_keys(many, make=True)  # waits: a vault that was just started grants nothing yet
     with pytest.raises(TooFast):
-        await client.person_keys(many, make=False)
+        await new_client(vault, timeout_s=0.2).person_keys(many * 10)
     await client.destroy_person_key("acc_1")  # what is to be forgotten never waits
-    with pytest.raises(VaultAway):  # no frame: the connection ends
-        await client.person_keys([*many, "acc_more"], make=False)
 
 
 async def test_a_rotation_wraps_them_anew_and_the_old_key_may_go(vault: Any, client: Any, until: Until) -> None:
