@@ -87,6 +87,11 @@ class Server:
         place = ["-h", str(self._folder), "-d", database, "-c", text]
         return subprocess.run([*command, *place], check=True, capture_output=True, text=True).stdout
 
+    def dump(self, database: str = "postgres") -> str:
+        """What pg_dump writes of a database."""
+        command = [str(self._binaries / "pg_dump"), "-U", "postgres", "-h", str(self._folder), database]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
 
 @contextmanager
 def serving(*, durable: bool) -> Iterator[Server]:

@@ -32,7 +32,7 @@ class NotReady(Exception):
 
 
 class Stack:
-    """A running stack. `began`: when its start was asked for (`time.monotonic`, s)."""
+    """A running stack. `began`: when its start was asked for (`time.monotonic`, s). `server`: its PostgreSQL's."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Stack:
         self.settings = StackSettings(data=data, port_offset=port_offset)
         self.replay = ReplaySettings(data=data, port_offset=port_offset)
         self.environment = benchmark_environment(data, port_offset)
-        self._server = server
+        self.server = server
         self.began = began
         self._supervisor = supervisor
 
@@ -60,8 +60,12 @@ class Stack:
     def pids(self) -> dict[str, int]:
         """The pid of every process of the stack by name, the supervisor too."""
         running = {entry.name: entry.pid for entry in read(self.settings) if entry.pid}
-        database = {"postgres": self._server.pid()} if self._server else {}
+        database = {"postgres": self.server.pid()} if self.server else {}
         return {**running, **database, "supervisor": self._supervisor.pid}
+
+    def books_url(self) -> str:
+        """The address of the gateway's database."""
+        return self.server.url() if self.server else f"sqlite:///{self.settings.data / 'books.sqlite3'}"
 
     def _are_ready(self, names: tuple[str, ...]) -> bool:
         return all(entry.state == "ready" for entry in read(self.settings) if not names or entry.name in names)

@@ -4,7 +4,7 @@ A stack of its own. A customer with canaries for names, numbers and codes pays i
 the sandbox, and while each process is killed; the canaries are typed into each field, path, parameter and header
 of each route of the OpenAPI document. Then every file, row, record, page and, as root, live memory is looked
 through, in clear and in disguises. Each look is tried on a number that is planted for it. Ends with 1 where a
-number or a code is found anywhere, a person outside of the books and the catcher, or a plant is not found.
+number or a code is found anywhere, a person outside of the catcher, or a plant is not found.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ import structlog
 
 from benchmarks import stack
 from benchmarks.canary.canaries import LIKELY, Canaries, Suspect, canaries, card_data, texts
-from benchmarks.canary.everywhere import BOOKS_AND_CATCHER, Everywhere, Look, LookFigures, searched
+from benchmarks.canary.everywhere import CATCHER, Everywhere, Look, LookFigures, searched
 from benchmarks.canary.payments import CanaryPayer, PaymentFigures
 from benchmarks.canary.plants import every_plant
 from benchmarks.canary.sends import RouteFigures, RouteSender, typed
@@ -70,7 +70,7 @@ def _measure(measured: stack.Stack, seed: int, most: int, began: float) -> Canar
     places = Everywhere(measured.settings, measured.pids)
     suspects: dict[str, tuple[Suspect, tuple[str, ...]]] = {
         "card data": (card_data(birds.numbers, birds.codes), ()),
-        "persons": (texts((*birds.persons(), birds.words)), BOOKS_AND_CATCHER),
+        "persons": (texts((*birds.persons(), birds.words)), CATCHER),
         "secrets": (texts((birds.password, *tokens)), ()),
     }
     found = {kind: _look(kind, places.places(), *suspect) for kind, suspect in suspects.items()}

@@ -19,7 +19,7 @@ from benchmarks.canary.looks import Piece
 from connectors.warehouse import WarehouseReader
 from sluice.settings import StackSettings
 
-BOOKS_AND_CATCHER = ("books.sqlite3", "catcher")  # where persons may stand: there, and what SQLite keeps beside
+CATCHER = ("catcher",)  # where persons may stand: it has the mails that were sent to them
 MAY_HOLD_NUMBERS = ("vault", "gateway", "sandbox")  # in memory; the sandbox is the processors, beyond the wire
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 

@@ -10,11 +10,12 @@ import pytest
 from msgspec.inspect import type_info
 from sqlalchemy import Connection
 
+from benchmarks.copies import KEY_BYTES, Today, texts_of
 from benchmarks.machine.death import Died, until_death
 from gateway.books.accounts import AccountGone
 from gateway.books.cards import CardRow, forget_cards, upsert_card
 from gateway.books.outbox import OutboxRow, outbox
-from gateway.books.persons import MARK
+from gateway.books.persons import LOOKUPS, MARK
 from gateway.books.tables import metadata
 from gateway.free_text import FREE
 from gateway.identity import erasure
@@ -121,6 +122,26 @@ async def test_nothing_of_the_person_is_left_and_what_was_paid_is_as_it_was(shop
     again = await shop.post(f"/v1/payments/{payment}/refunds", reason, who="merchant", key="refund")
     assert (again.status, again.json) == (201, without(refunded.json))
     assert len(shop.ledger("capture")) == len(shop.ledger("refund")) == 1
+
+
+async def test_what_was_copied_before_opens_for_nobody_after(shop: Shop, person: Person) -> None:
+    """The short form of `python -m benchmarks.shredding`."""
+    runtime = shop.gateway.runtime
+    await person.pay(**PAYPAL)
+    copy = [row for _, row in await runtime.books.read(_dump)]
+    secrets = [path.read_bytes() for path in runtime.settings.secrets().iterdir()]
+    others = [secret for secret in secrets if len(secret) == KEY_BYTES]
+    everybody = [person.account_id, await shop.account("merchant"), LOOKUPS]
+    assert hits(copy, Today(await runtime.vault.person_keys(everybody), others))
+    await person.erase()
+    keys = Today(await runtime.vault.person_keys(everybody, make=True), others)
+    assert (len(keys.persons), hits(copy, keys)) == (2, [])
+
+
+def hits(copy: list[str], keys: Today) -> list[str]:
+    """What these keys show of the person in a copy."""
+    texts = [text for row in copy for text in texts_of(row, keys)]
+    return [text for text in texts if CANARY.lower() in text.lower() or "4930901820" in text]
 
 
 def without(shown: dict[str, Any]) -> dict[str, Any]:
