@@ -152,7 +152,10 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer. `body`: a struct or dict (sent as JSON), bytes sent as they are, or None for no body."""
+    """An answer. `body`: a struct or dict (sent as JSON), bytes sent as they are, or None for no body.
+
+    Of pieces that come one by one each is sent as it comes; what they hold is opened already.
+    """
 
     status: int
     body: Any = None
@@ -177,6 +180,8 @@ def replied(answer: IdempotentAnswer, *, replayed: bool = False) -> Reply:
 
 def respond(reply: Reply) -> Response:
     """A reply as Quart sends it: a large body piece by piece, as its client reads it."""
+    if isinstance(reply.body, AsyncIterator):
+        return _streamed(reply, reply.body)
     body = reply.encoded()
     response = Response(_pieces(body) if len(body) > PIECE else body, reply.status, content_type=JSON)
     if len(body) > PIECE:
@@ -187,6 +192,12 @@ def respond(reply: Reply) -> Response:
         del response.headers["Content-Length"]  # RFC 9110 §8.6
     for name, value in reply.headers.items():
         response.headers[name] = value
+    return response
+
+
+def _streamed(reply: Reply, pieces: AsyncIterator[bytes]) -> Response:
+    response = Response(pieces, reply.status, dict(reply.headers), content_type=reply.media_type())
+    response.timeout = None  # as long as its client reads
     return response
 
 

@@ -1,5 +1,7 @@
 """The place where sealed texts of persons are opened on their way out: no handler has to think of it."""
 
+from collections.abc import AsyncIterator
+
 import msgspec
 
 from gateway.books.answer_texts import has_sealed, opened_answer
@@ -9,7 +11,7 @@ from gateway.web.call import Reply
 
 async def opened(runtime: Runtime, reply: Reply) -> Reply:
     """The reply with its texts opened; without those of who was erased. Raises `VaultAway`."""
-    if reply.body is None:
+    if reply.body is None or isinstance(reply.body, AsyncIterator):
         return reply
     body = reply.encoded()
     if has_sealed(body):
