@@ -11,13 +11,17 @@ from connectors.settings import ChannelSettings
 from gateway.books.accounts import EmailTaken
 from gateway.books.audit import sealing
 from gateway.books.clock import set_steady_clock
+from gateway.books.key_ring import KeyRing
 from gateway.books.opening import check_existing, open_books
+from gateway.books.personal_books import PersonalBooks
+from gateway.books.persons import LOOKUPS
 from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.links import link_url
 from gateway.identity.registrations import make_admin
 from gateway.refusals import InvalidFields
 from gateway.settings import GatewaySettings
 from schemas.settings import load
+from sluice.momentary_vault import vault_at_hand
 
 
 @click.group()
@@ -43,10 +47,13 @@ def with_data(settings: GatewaySettings, data: Path | None) -> GatewaySettings:
     return msgspec.structs.replace(settings, data=data) if data else settings
 
 
-def say_link(settings: GatewaySettings, email: str) -> None:
-    """Make an admin in the books, and print their link. Raises `click.ClickException` where that cannot be."""
+def say_link(settings: GatewaySettings, email: str, vault_keys: Path | None = None) -> None:
+    """Make an admin in the books, and print their link. Raises `click.ClickException` where that cannot be.
+
+    `vault_keys`: where the vault's keys lie, if its settings do not say it.
+    """
     try:
-        link = asyncio.run(_make(settings, email))
+        link = asyncio.run(_make(settings, email, vault_keys))
     except EmailTaken:
         raise click.ClickException("an account has this address: have an admin change its role") from None
     except InvalidFields:
@@ -57,15 +64,16 @@ def say_link(settings: GatewaySettings, email: str) -> None:
     click.echo(link)
 
 
-async def _make(settings: GatewaySettings, email: str) -> str:
+async def _make(settings: GatewaySettings, email: str, vault_keys: Path | None) -> str:
     rules = _rules(settings)
-    books = open_books(settings.books_url())
-    books.seal = sealing(rules.key)
-    try:
-        await set_steady_clock(books)  # a link ends by the books' clock, not by the wall's
-        token = await books.write(make_admin, rules, email)
-    finally:
-        await books.close()
+    async with vault_at_hand(settings, vault_keys) as vault:
+        books = PersonalBooks(open_books(settings.books_url()), KeyRing(LOOKUPS), vault.person_keys)
+        books.seal = sealing(rules.key)
+        try:
+            await set_steady_clock(books)  # a link ends by the books' clock, not by the wall's
+            token = await books.write(make_admin, rules, email)
+        finally:
+            await books.close()
     return link_url(rules, "invitation", token)
 
 

@@ -68,7 +68,7 @@ def init(data: Path | None, email: str | None) -> None:
     _make_books(settings)
     _write(settings, settings.secrets(), SECRETS)
     _write(settings, vault_keys, VAULT_KEYS)
-    say_link(settings, email)
+    say_link(settings, email, vault_keys)
     _say_rest(settings, vault_keys)
 
 

@@ -5,7 +5,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from gateway.books.engine import Books, Listener
+from gateway.books.engine import Books, Listener, Seal
 from gateway.books.key_ring import KeyRing
 from gateway.books.persons import RING, PersonKeysNeeded
 
@@ -35,6 +35,16 @@ class PersonalBooks:
     def listener(self, listener: Listener) -> None:
         """Have another one get them."""
         self._books.listener = listener
+
+    @property
+    def seal(self) -> Seal:
+        """Writes what a transaction recorded in the audit."""
+        return self._books.seal
+
+    @seal.setter
+    def seal(self, seal: Seal) -> None:
+        """Have another one write it."""
+        self._books.seal = seal
 
     async def write(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """`Books.write`; a function that lacks a key is undone, and run again with it."""

@@ -16,11 +16,12 @@ from gateway.books.clients import OAuthClient
 from gateway.books.confirmations import ConfirmationRow, ConfirmedChannel
 from gateway.books.known_callers import CallerKind
 from gateway.books.links import LinkPurpose
-from gateway.books.merchant_people import MerchantPerson, MerchantRole
+from gateway.books.merchant_people import MerchantPerson
 from gateway.books.sessions import SessionKind, SessionRow
 from gateway.identity.profiles import NotificationPreferences, Profile, notification_preferences, profile
 from gateway.payments.paid import PaidPayment, paid_payment, paid_rows
 from gateway.prints import Prints
+from gateway.roles import MerchantRole
 from gateway.routes.cards import CardView, card_view
 from gateway.runtime import Runtime
 from gateway.web.call import Call, Caller, Reply
@@ -98,7 +99,7 @@ class PersonExport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @blueprint.get("/v1/me/export")
-@endpoint(scope="account", answers={200: PersonExport})
+@endpoint(scope="credentials", answers={200: PersonExport})
 async def export_me(call: Call[None, None]) -> Reply:
     """Get all that is kept of oneself, three times a day. Payments are those that one paid, the newest first."""
     runtime, account_id = call.runtime, call.caller.actor_id

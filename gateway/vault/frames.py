@@ -212,7 +212,8 @@ PersonRequest = OpenPersonKeys | DestroyPersonKey
 # What waits for the disk.
 WriteRequest = CardRequest | PersonRequest | KeepHeads | Rotate | CountCards
 RequestFrame = GreetingRequest | ReadRequest | WriteRequest
-ReplyFrame = Done | Challenge | CardStored | CardOpened | PersonKeysOpened | Digested | HeadKept | Counted | Refused
+AnswerFrame = CardStored | CardOpened | PersonKeysOpened | Digested | HeadKept | Counted
+ReplyFrame = Done | Challenge | AnswerFrame | Refused
 
 REQUESTS: msgspec.msgpack.Decoder[RequestFrame] = msgspec.msgpack.Decoder(RequestFrame)
 REPLIES: msgspec.msgpack.Decoder[ReplyFrame] = msgspec.msgpack.Decoder(ReplyFrame)

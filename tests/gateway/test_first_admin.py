@@ -17,7 +17,12 @@ pytestmark = pytest.mark.usefixtures("without_kafka")
 
 
 async def create(settings: GatewaySettings, email: str = EMAIL) -> Result:
-    environment = {"SLUICE_DATA": str(settings.data), "SLUICE_DATABASE_URL": settings.database_url}
+    environment = {
+        "SLUICE_DATA": str(settings.data),
+        "SLUICE_DATABASE_URL": settings.database_url,
+        "SLUICE_VAULT": str(settings.vault),
+        "SLUICE_VAULT_CLIENT": str(settings.vault_client),
+    }
     run = CliRunner().invoke
     return await asyncio.to_thread(run, main, ["admin", "create", email], env=environment)
 
