@@ -6,7 +6,11 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import Connection
 
+from gateway.books import sessions
 from gateway.books.accounts import FAILURES_MAX
+from gateway.books.sessions import SessionRow
+from schemas.ids import new_id
+from schemas.times import steady_micros
 from tests.gateway.conftest import PASSWORD, Gateway
 from tests.gateway.routes.holder import HOME, WRONG, Holder, PhoneClock, free_limits, stop_clock
 
@@ -131,6 +135,29 @@ async def test_staff_have_nothing_but_their_account_before_they_have_one(
     assert (me["missing"], me["second_factor"]) == ([], state)
     await gateway.ask("DELETE", "/v1/me/totp", {"otp": holder.code(1)}, holder.token)
     assert await holder.status("/v1/reviews") == 403
+
+
+@pytest.mark.parametrize(("proved_at", "status"), [(None, 403), (1, 200)])
+async def test_an_apps_session_of_staff_has_to_have_proved_one_as_well(
+    gateway: Gateway, proved_at: int | None, status: int
+) -> None:
+    email = f"{new_id('x')}@example.com"
+    account_id = (await gateway.ask("GET", "/v1/me", who=await gateway.sign_up(email))).json["id"]
+    await gateway.runtime.books.write(appoint, email, "analyst")
+    app = SessionRow(
+        id=new_id("ses"),
+        account_id=account_id,
+        created_at=1,
+        kind="app",
+        client_id="dashboard",
+        scopes="account reviews:read",
+        second_factor_at=proved_at,
+    )
+    await gateway.runtime.books.write(sessions.start, app, app.id.encode(), steady_micros() + 60_000_000)
+    token = gateway.runtime.tokens.sign(account_id, "analyst", frozenset({"reviews:read"}), app.id)
+    assert (await gateway.ask("GET", "/v1/reviews", who=token)).status == status
+    assert (await gateway.ask("GET", "/v1/me", who=token)).status == 200
+    assert (await gateway.ask("GET", "/v1/tasks", who=token)).code == "forbidden"
 
 
 async def test_staff_of_the_demo_need_none_and_may_have_one(gateway: Gateway) -> None:
