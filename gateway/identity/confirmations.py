@@ -35,7 +35,7 @@ class ConfirmationInvalid(Refusal):
     """The token or code is wrong, was used, or is not good any more."""
 
 
-class ConfirmedElsewhere(Refusal):
+class ConfirmedElsewhere(ConfirmationInvalid):
     """Two accounts wait for the address, and the token is of the one that would take it from the other."""
 
 

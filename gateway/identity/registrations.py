@@ -71,14 +71,19 @@ async def make_account(
 
 
 def make_admin(conn: Connection, rules: ConfirmationRules, email: str) -> str:
-    """The first admin, or a further one, and the token of a link to set their password. Raises `EmailTaken`.
+    """Make the first admin, or a further one; the token of a link to set their password.
 
-    The address counts as confirmed: who may give the command vouches for it, and no mail may go out yet.
+    The address counts as confirmed: who may give the command vouches for it, and no mail may go out yet. An admin
+    who has no password yet gets another link. Raises `EmailTaken` for any other account's address.
     """
     applicant = Applicant(email=email, name=email.partition("@")[0], role="admin")
-    account = msgspec.structs.replace(_checked(applicant), email_confirmed_at=now_micros())
-    accounts.add(conn, account)
-    _tell(conn, account, COMMAND)
+    wanted = msgspec.structs.replace(_checked(applicant), email_confirmed_at=now_micros())
+    account = accounts.by_email(conn, contacts.email_key(email))
+    if account is None:
+        accounts.add(conn, account := wanted)
+        _tell(conn, account, COMMAND)
+    elif account.role != "admin" or account.password_hash is not None:
+        raise EmailTaken
     return make_link(conn, rules, account.id, "invitation", COMMAND)
 
 

@@ -30,7 +30,10 @@ async def create(settings: GatewaySettings, email: str = EMAIL) -> Result:
 async def test_an_admin_is_made_beside_a_running_gateway_and_sets_a_password(gateway: Gateway) -> None:
     ran = await create(gateway.runtime.settings)
     assert ran.exit_code == 0, ran.output
-    token = LINK.findall(ran.output)[0]
+    lost = LINK.findall(ran.output)[0]
+    token = LINK.findall((await create(gateway.runtime.settings)).output)[0]
+    stale = {"token": lost, "password": PASSWORD}
+    assert (await gateway.ask("POST", "/v1/password/reset/confirm", stale)).code == "confirmation_invalid"
     body = {"token": token, "password": PASSWORD}
     assert (await gateway.ask("POST", "/v1/password/reset/confirm", body)).status == 204
     assert (await gateway.ask("POST", "/v1/password/reset/confirm", body)).code == "confirmation_invalid"
