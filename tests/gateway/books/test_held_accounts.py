@@ -17,8 +17,9 @@ from gateway.books.accounts import (
     to_change,
     to_erase,
 )
+from gateway.books.personal_books import PersonalBooks
 from gateway.books.postgres import PostgresBooks
-from tests.gateway.databases import Databases
+from tests.gateway.databases import Databases, with_every_key
 
 pytestmark = pytest.mark.postgres
 
@@ -34,8 +35,8 @@ def url(databases: Databases, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-async def books(url: str) -> AsyncIterator[PostgresBooks]:
-    books = PostgresBooks(url)
+async def books(url: str) -> AsyncIterator[PersonalBooks]:
+    books = with_every_key(PostgresBooks(url))
     await books.write(add, SHOP)
     yield books
     await books.close()
@@ -44,7 +45,7 @@ async def books(url: str) -> AsyncIterator[PostgresBooks]:
 class Slow:
     """A transaction that takes an account, and keeps it for a while. `steps`: what was done, in order."""
 
-    def __init__(self, books: PostgresBooks) -> None:
+    def __init__(self, books: PersonalBooks) -> None:
         self.steps: list[str] = []
         self._books, self._taken = books, asyncio.Event()
 
@@ -77,7 +78,7 @@ class Slow:
 
 
 @pytest.fixture
-def slow(books: PostgresBooks) -> Slow:
+def slow(books: PersonalBooks) -> Slow:
     return Slow(books)
 
 
@@ -88,13 +89,13 @@ def change_at_once(conn: Connection) -> None:
     assert to_change(conn, SHOP.id)
 
 
-async def test_who_is_paid_logs_in_and_changes_details_meanwhile(books: PostgresBooks, slow: Slow) -> None:
+async def test_who_is_paid_logs_in_and_changes_details_meanwhile(books: PersonalBooks, slow: Slow) -> None:
     paying = await slow.forbid_erasure()
     await books.write(change_at_once)
     await paying
 
 
-async def test_who_is_paid_is_not_erased_meanwhile(books: PostgresBooks, slow: Slow) -> None:
+async def test_who_is_paid_is_not_erased_meanwhile(books: PersonalBooks, slow: Slow) -> None:
     paying = await slow.forbid_erasure()
     assert await books.write(to_erase, SHOP.id)
     slow.steps.append("erased")
@@ -103,7 +104,7 @@ async def test_who_is_paid_is_not_erased_meanwhile(books: PostgresBooks, slow: S
 
 
 async def test_what_comes_beside_an_erasure_waits_for_it_and_finds_nobody(
-    books: PostgresBooks, slow: Slow
+    books: PersonalBooks, slow: Slow
 ) -> None:
     erasing = await slow.erase()
     with pytest.raises(AccountGone):
