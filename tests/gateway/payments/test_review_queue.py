@@ -24,3 +24,14 @@ async def test_no_open_review_is_lost_when_the_cursors_own_was_decided(shop: Sho
     still_open = [review for review in seen if "decision" not in review]
     assert len(still_open) == 3
     assert [review["id"] for review in seen[3:]] == [kept["id"], last["id"]]
+
+
+async def test_who_decided_what_is_in_the_audit_once_however_often_it_is_sent(shop: Shop) -> None:
+    paid = (await shop.pay(60_000)).json
+    review = (await page(shop))["data"][0]
+    for _ in range(2):
+        body = {"decision": "reject", "reason": "stolen"}
+        await shop.post(f"/v1/reviews/{review['id']}/decision", body, who="analyst", key="k1")
+    (told,) = (await shop.get(f"/v1/audit?subject={review['id']}", "admin"))["data"]
+    assert told["actor"] == (await shop.get("/v1/me", "analyst"))["id"]
+    assert (told["kind"], told["detail"]) == ("review_decided", {"decision": "reject", "payment": paid["id"]})

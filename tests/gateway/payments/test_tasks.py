@@ -181,6 +181,8 @@ async def test_a_person_says_that_it_is_gone(shop: Shop, outcome: str) -> None:
     assert await tasks(shop) == []
     assert await tasks(shop, "?status=resolved") == [answer.json]
     assert (await voids(shop, payment))[-1].detail == f"{outcome}: {task['id']}"
+    (told,) = (await shop.get(f"/v1/audit?subject={task['id']}", "admin"))["data"]
+    assert (told["kind"], told["actor"]) == ("task_decided", answer.json["resolved_by"])
 
 
 async def test_a_person_has_it_tried_again(shop: Shop) -> None:
