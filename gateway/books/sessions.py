@@ -66,11 +66,15 @@ class RefreshTokenRow(msgspec.Struct, frozen=True):
 
 
 class BrowserSessionToken(msgspec.Struct, frozen=True):
-    """A row of `browser_session_tokens`: the cookie of a browser session, hashed; `expires_at`: steady clock."""
+    """A row of `browser_session_tokens`: the cookie of a browser session, hashed; times by the steady clock.
+
+    `expires_at`: when it ends unless it is used; `ends_at`: when it ends anyway.
+    """
 
     hash: bytes
     session_id: str
     expires_at: Micros
+    ends_at: Micros
 
 
 class SessionGrant(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,7 +170,6 @@ _granted = Statement(
 )
 _insert = Statement(insert(sessions))
 _insert_token = Statement(insert(refresh_tokens))
-_insert_browser_token = Statement(insert(browser_session_tokens))
 _spend_token = Statement(
     update(refresh_tokens)
     .where(refresh_tokens.c.hash == bindparam("of_hash"), refresh_tokens.c.used_at.is_(None))
@@ -220,13 +223,14 @@ def granted(conn: Connection, session_id: str) -> SessionGrant | None:
 
 
 def start(conn: Connection, session: SessionRow, token_hash: bytes, expires_at: int) -> None:
-    """Write a new session with its first refresh token, or the token of its browser.
+    """Write a new session with its first refresh token, which is good until `expires_at` (steady clock)."""
+    add(conn, session)
+    _insert_token(conn, hash=token_hash, session_id=session.id, expires_at=expires_at, used_at=None)
 
-    It is good until `expires_at` (steady clock).
-    """
+
+def add(conn: Connection, session: SessionRow) -> None:
+    """Write a new session, which something else than a refresh token opens."""
     _insert(conn, **msgspec.structs.asdict(session) | {"last_used_at": steady_micros()})
-    insert_token = _insert_browser_token if session.kind == "browser" else _insert_token
-    insert_token(conn, hash=token_hash, session_id=session.id, expires_at=expires_at, used_at=None)
 
 
 def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, now: int) -> str | None:

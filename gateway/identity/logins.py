@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
-from gateway.books import accounts, audit, sessions
+from gateway.books import accounts, audit, browser_sessions, sessions
 from gateway.books.accounts import Account
 from gateway.books.audit import Act
 from gateway.books.engine import Books
@@ -239,7 +239,10 @@ def _begin(
     if not admit(conn, caller, steady) and session.second_factor_at is None:
         raise InvalidCredentials
     lasts_us = STAFF_SESSION_US if account.role in STAFF else SESSION_US
-    sessions.start(conn, session, token_hash, steady + lasts_us)
+    if session.kind == "browser":
+        browser_sessions.start(conn, session, token_hash, steady, lasts_us)
+    else:
+        sessions.start(conn, session, token_hash, steady + lasts_us)
     grant = sessions.granted(conn, session.id)
     if grant is None:
         raise InvalidCredentials

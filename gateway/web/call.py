@@ -155,11 +155,13 @@ class Reply(msgspec.Struct, frozen=True):
     """An answer. `body`: a struct or dict (sent as JSON), bytes sent as they are, or None for no body.
 
     Of pieces that come one by one each is sent as it comes; what they hold is opened already.
+    `cookies`: a Set-Cookie each.
     """
 
     status: int
     body: Any = None
     headers: Mapping[str, str] = {}
+    cookies: tuple[str, ...] = ()
 
     def encoded(self) -> bytes:
         """The body as sent."""
@@ -192,6 +194,8 @@ def respond(reply: Reply) -> Response:
         del response.headers["Content-Length"]  # RFC 9110 §8.6
     for name, value in reply.headers.items():
         response.headers[name] = value
+    for cookie in reply.cookies:
+        response.headers.add("Set-Cookie", cookie)
     return response
 
 

@@ -93,7 +93,7 @@ def put_rows(conn: Connection) -> None:
         conn.execute(insert(known_callers), [msgspec.structs.asdict(known)])
         conn.execute(insert(sessions), [msgspec.structs.asdict(session)])
         conn.execute(insert(refresh_tokens), [msgspec.structs.asdict(token)])
-        browser = BrowserSessionToken(name.encode(), session.id, expires_at)
+        browser = BrowserSessionToken(name.encode(), session.id, expires_at, expires_at)
         conn.execute(insert(browser_session_tokens), [msgspec.structs.asdict(browser)])
         link = OneTimeLink(name.encode(), "acc", "invitation", expires_at, None)
         conn.execute(insert(one_time_links), [msgspec.structs.asdict(link)])
