@@ -13,6 +13,7 @@ from gateway.books.controls import add_rules
 from gateway.books.pruning import prune_daily
 from gateway.identity.person_chores import keep_persons
 from gateway.identity.unconfirmed import prune_unconfirmed
+from gateway.pages.error_pages import as_page
 from gateway.payments.recovery_pools import recover
 from gateway.routes import BLUEPRINTS
 from gateway.routes.me import erase_account
@@ -74,6 +75,7 @@ def create_app(
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.after_request(_protect)
+    app.after_request(as_page)  # the first to see an answer: the last one is
     register_errors(app)
     return app
 

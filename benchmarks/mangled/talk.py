@@ -15,6 +15,7 @@ ANSWER_WITHIN_S = 9.0  # a body that never ends is given up after 5 s
 NEXT_WITHIN_S = 3.0  # after an answer
 OAUTH_ERRORS = {"invalid_request", "invalid_client", "invalid_scope", "unsupported_grant_type", "invalid_grant"}
 READINESS = b"/readyz"  # says by 503 that something is away
+PAGE = "text/html"
 STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) [ -~]*")
 
 
@@ -175,7 +176,12 @@ def _wrong_answer(request: RawRequest, answer: RawAnswer) -> list[str]:
 
 
 def _has_a_code(answer: RawAnswer) -> bool:
-    """A problem's code; of a token endpoint the error of RFC 6749 §5.2, which OAuth clients read instead."""
+    """A problem's code; of a token endpoint the error of RFC 6749 §5.2, which OAuth clients read instead.
+
+    Where a person waits, the problem is a page.
+    """
+    if answer.headers.get("content-type", "").startswith(PAGE):
+        return True
     try:
         document = msgspec.json.decode(answer.body, type=dict[str, Any])
     except msgspec.DecodeError:

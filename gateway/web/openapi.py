@@ -16,6 +16,7 @@ from gateway.roles import SCOPES
 from gateway.web.endpoint import BEFORE_ALL, Rules
 
 REF = "#/components/schemas/{name}"
+PAGE = "text/html"  # of what answers a person: its problems are pages too
 # By the name of the schema: what a client might send, and get.
 EXAMPLES: dict[str, Any] = msgspec.json.decode((files("gateway.web") / "examples.json").read_bytes())
 ABOUT = (
@@ -36,6 +37,18 @@ FORM = {
             },
         },
         "example": {"grant_type": "client_credentials", "client_id": "notifications", "client_secret": "…"},
+    }
+}
+PAGE_FORM = {
+    "application/x-www-form-urlencoded": {
+        "schema": {
+            "type": "object",
+            "description": "The fields of a form on a page of ours: it is sent by a browser alone.",
+            "required": ["form_token"],
+            "properties": {"form_token": {"type": "string"}},
+            "additionalProperties": {"type": "string"},
+        },
+        "example": {"form_token": "…"},
     }
 }
 KEY = {
@@ -168,7 +181,7 @@ def _operation(rule: Rule, rules: Rules, view: Any, shapes: _Shapes) -> dict[str
         content = {"application/json": {"schema": shapes.of(rules.body)}}
         made["requestBody"] = {"required": not rules.body_optional, "content": content}
     elif rules.form:
-        made["requestBody"] = {"required": True, "content": FORM}
+        made["requestBody"] = {"required": True, "content": PAGE_FORM if rules.media == PAGE else FORM}
     return made
 
 
@@ -221,16 +234,17 @@ def _problems(rules: Rules, shapes: _Shapes) -> dict[str, Any]:
     by_status: dict[int, list[Code]] = {}
     for code in codes_of(rules):
         by_status.setdefault(PROBLEMS[code].status, []).append(code)
-    return {str(status): _problem(codes, shapes) for status, codes in sorted(by_status.items())}
+    return {str(status): _problem(codes, rules, shapes) for status, codes in sorted(by_status.items())}
 
 
-def _problem(codes: list[Code], shapes: _Shapes) -> dict[str, Any]:
+def _problem(codes: list[Code], rules: Rules, shapes: _Shapes) -> dict[str, Any]:
     narrowed = {"allOf": [shapes.of(ProblemBody), {"properties": {"code": {"enum": codes}}}]}
     examples = {code: {"value": _example(code)} for code in codes}
+    told = {CONTENT_TYPE: {"schema": narrowed, "examples": examples}}
     return {
         "description": " ".join(f"`{code}`: {PROBLEMS[code].about}" for code in codes),
         "headers": RETRY_AFTER if RETRIED.intersection(codes) else {},
-        "content": {CONTENT_TYPE: {"schema": narrowed, "examples": examples}},
+        "content": {PAGE: {"schema": {"type": "string"}}} if rules.media == PAGE else told,
     }
 
 

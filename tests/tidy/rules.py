@@ -48,6 +48,7 @@ GATEWAY_LAYERS = (
     {"runtime"},
     {"payments"},
     {"web"},
+    {"pages"},
     {"routes"},
     {"seed"},
     {"app"},
