@@ -119,6 +119,11 @@ ACCEPTED = (
         code="confirmation_invalid",
     ),
     Accepted(
+        REFUSED_THOUGH_VALID,
+        "a link that was mailed to nobody",
+        operations=frozenset({"GET /reset", "GET /invitation"}),
+    ),
+    Accepted(
         "ensure_resource_availability",
         "the stored answer to an earlier request with the same key names a card that was destroyed since",
         operations=frozenset({"GET /v1/cards/{card}", "DELETE /v1/cards/{card}"}),

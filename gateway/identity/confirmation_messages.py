@@ -15,6 +15,7 @@ class ConfirmationTexts(msgspec.Struct, frozen=True):
     language: str  # BCP 47
     title: str
     explanation: str
+    button: str
     label: str
     validity: str
     stranger: str
@@ -33,9 +34,10 @@ ENGLISH = ConfirmationTexts(
     language="en",
     title="Confirm your e-mail address",
     explanation=(
-        "Somebody entered this address for an account at Sluice. If that was you, paste this into the page or app "
-        "that asks for it. Until then nothing else is sent here."
+        "Somebody entered this address for an account at Sluice. If that was you, press the button on this page, "
+        "or paste the confirmation into the app that asks for it. Until then nothing else is sent here."
     ),
+    button="Open the page",
     label="Confirmation",
     validity="It works once, within an hour, and only the newest one does.",
     stranger=(
@@ -48,9 +50,11 @@ GERMAN = ConfirmationTexts(
     language="de",
     title="Bestätigen Sie Ihre E-Mail-Adresse",
     explanation=(
-        "Jemand hat diese Adresse für ein Konto bei Sluice angegeben. Waren Sie das, so fügen Sie dies in die "
-        "Seite oder App ein, die danach fragt. Bis dahin schicken wir nichts anderes hierher."
+        "Jemand hat diese Adresse für ein Konto bei Sluice angegeben. Waren Sie das, so drücken Sie den Knopf "
+        "auf dieser Seite, oder fügen Sie die Bestätigung in die App ein, die danach fragt. Bis dahin schicken "
+        "wir nichts anderes hierher."
     ),
+    button="Seite öffnen",
     label="Bestätigung",
     validity="Sie gilt einmal und eine Stunde lang, und nur die neueste gilt.",
     stranger=(
@@ -62,10 +66,13 @@ GERMAN = ConfirmationTexts(
 CONFIRMATION_TEXTS = {texts.language: texts for texts in (ENGLISH, GERMAN)}
 
 
-def confirmation_mail(token: str, locale: str) -> ConfirmationMail:
-    """The mail with a token, in the language of a locale such as `de-AT`; in English where there is none."""
+def confirmation_mail(token: str, link: str, locale: str) -> ConfirmationMail:
+    """The mail with a token, and the `link` of the page that takes it.
+
+    In the language of a locale such as `de-AT`; in English where there is none.
+    """
     texts = _texts(locale)
-    fields = msgspec.structs.asdict(texts) | {"token": token}
+    fields = msgspec.structs.asdict(texts) | {"token": token, "link": link}
     return ConfirmationMail(
         texts.title,
         _templates.get_template("confirmation.txt").render(fields),

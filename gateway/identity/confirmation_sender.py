@@ -175,7 +175,7 @@ class ConfirmationSender:
         assert row.seed is not None
         match row.channel:
             case "email":
-                mail = confirmation_mail(self._rules.token(row.seed), locale)
+                mail = confirmation_mail(self._rules.token(row.seed), self._rules.page(row.seed), locale)
                 await _client(self._mailer).send(Mail(row.address, mail.subject, mail.text, mail.html, row.id))
             case "sms":
                 text = confirmation_sms(self._rules.code(row.seed), locale)

@@ -29,6 +29,7 @@ LIFETIME_US = HOUR_US  # of a token or code: a mailbox that greylists may take a
 SEED_BYTES = 32
 CODES = 1_000_000
 TWO_WAIT = "It changes the address of an account that exists: log in to that, or take the token of the other mail."
+CONFIRM_PAGE = "/confirm-email"
 
 
 class ConfirmationInvalid(Refusal):
@@ -67,6 +68,10 @@ class ConfirmationRules(msgspec.Struct, frozen=True):
     def token(self, seed: bytes) -> str:
         """The token of a mail: 256 bits that nobody without the key can tell."""
         return urlsafe_b64encode(keyed_hash(self.key, "token", seed)).decode().rstrip("=")
+
+    def page(self, seed: bytes) -> str:
+        """The address of the page that takes the token of a mail."""
+        return f"{self.public_url}{CONFIRM_PAGE}?token={self.token(seed)}"
 
     def code(self, seed: bytes) -> str:
         """The code of a short message: six digits."""

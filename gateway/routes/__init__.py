@@ -2,6 +2,9 @@
 
 from quart import Blueprint
 
+from gateway.pages import assets, registration, reset
+from gateway.pages import login as login_pages
+from gateway.pages import second_factor as second_factor_pages
 from gateway.routes import (
     accounts,
     audit,
@@ -51,6 +54,11 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     clients.blueprint,
     accounts.recipient_blueprint,
     oauth.blueprint,
+    assets.blueprint,
+    login_pages.blueprint,
+    second_factor_pages.blueprint,
+    reset.blueprint,
+    registration.blueprint,
     docs.blueprint,
     health.blueprint,
 )
