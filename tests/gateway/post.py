@@ -21,7 +21,7 @@ from tests.gateway.conftest import Gateway
 from tests.patience import eventually
 
 TOKEN = re.compile(r"^(?:Confirmation|Bestätigung): (\S{43})$", re.MULTILINE)
-LINK = re.compile(r"^https?://\S+/(?:reset|invitation)\?token=(\S{43})$", re.MULTILINE)
+LINK = re.compile(r"^https?://\S+/(?:reset|invitation|confirm-email)\?token=(\S{43})$", re.MULTILINE)
 CODE = re.compile(r"Sluice: (\d{6}) ")
 # As in production, but that all of them go to any country.
 LIMITS = {"mails_per_hour": 10, "sms_per_hour": 5, "confirmation_sms_per_day": 100}
