@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     bindparam,
+    exists,
     func,
     insert,
     literal_column,
@@ -127,7 +128,8 @@ browser_session_tokens = table_of(
 )
 Index("ix_browser_session_tokens_session_id", browser_session_tokens.c.session_id)
 
-_merchants, _apps = accounts.alias("merchants"), accounts.alias("apps")  # whom one acts for; whose app it is
+# Whom one acts for; whose app it is; the browser session that an app's began in.
+_merchants, _apps, _parents = accounts.alias("merchants"), accounts.alias("apps"), sessions.alias("parents")
 _merchant: ColumnElement[str] = literal_column("'merchant'")
 _staff: list[ColumnElement[str]] = [literal_column(f"'{role}'") for role in sorted(STAFF)]
 _granted = Statement(
@@ -152,6 +154,7 @@ _granted = Statement(
     .outerjoin(_merchants, _merchants.c.id == merchant_people.c.merchant_id)
     .outerjoin(clients, clients.c.id == sessions.c.client_id)
     .outerjoin(_apps, _apps.c.id == clients.c.account_id)
+    .outerjoin(_parents, _parents.c.id == sessions.c.parent_id)
     .where(
         sessions.c.id == bindparam("session_id"),
         sessions.c.revoked_at.is_(None),
@@ -166,17 +169,30 @@ _granted = Statement(
         clients.c.expires_at.is_(None) | (clients.c.expires_at > bindparam("now")),
         clients.c.account_id.is_(None) | (accounts.c.role == literal_column("'customer'")),
         _apps.c.suspended_at.is_(None),
+        _parents.c.revoked_at.is_(None),  # one that began while its parent ended
     )
 )
 _insert = Statement(insert(sessions))
 _insert_token = Statement(insert(refresh_tokens))
+_tokens = refresh_tokens.c
+_is_of_client = (
+    exists()
+    .where(sessions.c.id == _tokens.session_id, sessions.c.client_id == bindparam("of_client_id"))
+    .correlate(refresh_tokens)
+)
 _spend_token = Statement(
     update(refresh_tokens)
-    .where(refresh_tokens.c.hash == bindparam("of_hash"), refresh_tokens.c.used_at.is_(None))
+    .where(_tokens.hash == bindparam("of_hash"), _tokens.used_at.is_(None), _is_of_client)
     .values(used_at=bindparam("now"))
-    .returning(refresh_tokens.c.session_id, refresh_tokens.c.expires_at)
+    .returning(*_tokens)
 )
-_session_of = Statement(select(refresh_tokens.c.session_id).where(refresh_tokens.c.hash == bindparam("hash")))
+_token = Statement(select(refresh_tokens).where(_tokens.hash == bindparam("of_hash"), _is_of_client))
+_by_token = Statement(
+    select(sessions)
+    .join(refresh_tokens, _tokens.session_id == sessions.c.id)
+    .where(_tokens.hash == bindparam("of_hash"))
+)
+_by_id = Statement(select(sessions).where(sessions.c.id == bindparam("session_id")))
 _revoke = Statement(
     update(sessions)
     .where(
@@ -233,22 +249,36 @@ def add(conn: Connection, session: SessionRow) -> None:
     _insert(conn, **msgspec.structs.asdict(session) | {"last_used_at": steady_micros()})
 
 
-def rotate(conn: Connection, old_hash: bytes, new_hash: bytes, now: int) -> str | None:
-    """Spend a refresh token at `now` (steady clock); the session's id, or None where it is not good.
+def by_id(conn: Connection, session_id: str) -> SessionRow | None:
+    """The session, whatever became of it."""
+    row = _by_id(conn, session_id=session_id).first()
+    return struct_of(SessionRow, row) if row else None
 
-    The new one expires when the old one would have, so that no session goes on for ever (OWASP ASVS 5.0, 7.3.2).
-    A token that was spent before was stolen, or its successor was: the session ends (RFC 9700 §4.14.2).
+
+def by_refresh_token(conn: Connection, token_hash: bytes) -> SessionRow | None:
+    """The session that a refresh token is of, whatever became of either."""
+    row = _by_token(conn, of_hash=token_hash).first()
+    return struct_of(SessionRow, row) if row else None
+
+
+def spend(conn: Connection, token_hash: bytes, client_id: str, now: int) -> RefreshTokenRow | None:
+    """Use up a refresh token of a session of that client at `now` (steady clock); None where it was, or is none.
+
+    One statement decides, so that of two who come at once one gets it.
     """
-    spent = _spend_token(conn, of_hash=old_hash, now=now).first()
-    if spent is None:
-        known = _session_of(conn, hash=old_hash).scalar()
-        if known:
-            revoke(conn, known)
-        return None
-    if spent.expires_at <= now or granted(conn, spent.session_id) is None:
-        return None
-    _insert_token(conn, hash=new_hash, session_id=spent.session_id, expires_at=spent.expires_at, used_at=None)
-    return str(spent.session_id)
+    row = _spend_token(conn, of_hash=token_hash, of_client_id=client_id, now=now).first()
+    return RefreshTokenRow(*row) if row else None
+
+
+def refresh_token(conn: Connection, token_hash: bytes, client_id: str) -> RefreshTokenRow | None:
+    """A refresh token of a session of that client, used or not."""
+    row = _token(conn, of_hash=token_hash, of_client_id=client_id).first()
+    return RefreshTokenRow(*row) if row else None
+
+
+def add_refresh_token(conn: Connection, token_hash: bytes, session_id: str, expires_at: int) -> None:
+    """Write a session's next refresh token."""
+    _insert_token(conn, hash=token_hash, session_id=session_id, expires_at=expires_at, used_at=None)
 
 
 def revoke(conn: Connection, session_id: str) -> None:

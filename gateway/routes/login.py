@@ -1,6 +1,5 @@
 """Login with a password and a second factor, the refresh tokens that follow it, and logout."""
 
-from secrets import token_urlsafe
 from typing import Literal
 
 import msgspec
@@ -12,13 +11,13 @@ from gateway.books.audit import Act
 from gateway.books.sessions import SessionGrant
 from gateway.free_text import Unstored
 from gateway.identity.logins import log_in, scopes_now
-from gateway.identity.tokens import LIFETIME_S, hash_secret
+from gateway.identity.refreshing import rotate
+from gateway.identity.tokens import LIFETIME_S
 from gateway.problems import Problem
 from gateway.runtime import Runtime
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
 from gateway.web.known_device import device_cookie, whence_of
-from schemas.times import steady_micros
 
 blueprint = Blueprint("login", __name__)
 
@@ -76,14 +75,16 @@ async def login(call: Call[LoginRequest, None]) -> Reply:
 @blueprint.post("/v1/login/refresh")
 @endpoint(scope=None, limit="public", body=RefreshRequest, answers={200: TokenPair}, codes=("unauthenticated",))
 async def refresh(call: Call[RefreshRequest, None]) -> Reply:
-    """Exchange a refresh token for new tokens. One that was used before ends its session: somebody has a copy."""
-    fresh = token_urlsafe(32)
-    spent = hash_secret(call.body.refresh_token)
-    session_id = await call.runtime.books.write(sessions.rotate, spent, hash_secret(fresh), steady_micros())
-    grant = await call.runtime.books.read(sessions.granted, session_id) if session_id else None
-    if not session_id or not grant:
+    """Exchange a refresh token for new tokens. One that was used before ends its session: somebody has a copy.
+
+    An answer may be lost: for ten seconds the very same token is answered the same way, while its successor is not
+    used.
+    """
+    runtime = call.runtime
+    rotated = await runtime.books.write(rotate, runtime.key, call.body.refresh_token, "")
+    if rotated is None:
         raise Problem("unauthenticated", "The refresh token is not good any more.")
-    return Reply(200, _token_pair(call.runtime, grant, session_id, fresh))
+    return Reply(200, _token_pair(runtime, rotated.grant, rotated.session_id, rotated.refresh_token))
 
 
 @blueprint.post("/v1/logout")
