@@ -39,6 +39,7 @@ from gateway.identity.login_tries import LoginTries
 from gateway.identity.origins import Origins
 from gateway.identity.passwords import Passwords
 from gateway.identity.session_uses import SessionUses
+from gateway.identity.signing_keys import SigningKeys
 from gateway.identity.tokens import AccessTokens
 from gateway.log_lines import LogLine, LogLines
 from gateway.metrics import (
@@ -191,7 +192,7 @@ def _wired(
         relay=OutboxRelay(books, settings.bootstrap()),
         vault=vault,
         key_ring=ring,
-        tokens=AccessTokens(settings, settings.public_url),
+        tokens=AccessTokens(SigningKeys(settings), settings.public_url),
         passwords=Passwords(),
         confirmation_rules=rules,
         confirmation_sender=ConfirmationSender(

@@ -1,4 +1,4 @@
-"""`sluice keys`: the vault's keys."""
+"""`sluice keys`: the vault's keys, and those that the gateway signs tokens with."""
 
 import asyncio
 from pathlib import Path
@@ -7,30 +7,35 @@ import click
 import msgspec
 
 from connectors.keyfiles import SecretMissing
+from gateway.identity.signing_keys import add_next, remove_old
 from gateway.vault.client import NoKey, Unproven, VaultAway, VaultClient
 from gateway.vault.frames import CardCounts
 from gateway.vault.isolation import socket_path, users_of
 from gateway.vault.proof import client_secret
 from gateway.vault.settings import VaultSettings
-from schemas.settings import load
+from schemas.settings import Settings, load
+from schemas.times import from_micros
 
 POLL_S = 0.1
 
 
 @click.group()
 def keys() -> None:
-    """The vault's keys."""
+    """The vault's keys, and those of tokens."""
 
 
 @keys.command()
 @click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
-def rotate(data: Path | None) -> None:
+@click.option("--tokens", is_flag=True, help="The key that the gateway signs tokens with, instead of the vault's.")
+def rotate(data: Path | None, tokens: bool) -> None:
     """Put every card under a new key version, while serving.
 
     An interrupted rotation goes on: call it again, or restart the vault.
     """
     settings = load(VaultSettings)
     settings = msgspec.structs.replace(settings, data=data or settings.data)
+    if tokens:
+        return _rotate_tokens(settings)
     path = socket_path(settings.data, settings.vault)
     try:
         counts = asyncio.run(_rotate(_client(settings, path)))
@@ -45,6 +50,18 @@ def rotate(data: Path | None) -> None:
             "there is no newer key: put the next vault.kek.<n> into the directory of keys"
         ) from None
     _report(counts)
+    return None
+
+
+def _rotate_tokens(settings: Settings) -> None:
+    """Add the next key to the secret store, and delete those that nobody needs any more."""
+    try:
+        old, key = remove_old(settings), add_next(settings)
+    except (OSError, SecretMissing, ValueError) as error:
+        raise click.ClickException(f"the keys of tokens in {settings.secrets()}: {error}") from None
+    click.echo(f"{key.path.name} signs tokens from {from_micros(key.signs_from * 1_000_000):%H:%M} UTC on.")
+    for path in old:
+        click.echo(f"{path.name} is deleted: the last token by it has expired.")
 
 
 def _client(settings: VaultSettings, path: Path) -> VaultClient:

@@ -1,28 +1,31 @@
-"""Access tokens: JWTs signed with ES256, verified once and then remembered until they expire.
+"""Access tokens: JWTs signed with ES256 (RFC 9068), verified once and then remembered until they expire.
 
 They are for this gateway alone, and their times are those of its steady clock: a wall clock that is set ends none
-and prolongs none.
+and prolongs none. An ID token is signed by the same keys, is for others, and is none.
 """
 
 import hashlib
+from secrets import token_urlsafe
 from typing import Any
 
 import msgspec
 from cachetools import LRUCache
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import ECKey
 
-from connectors.keyfiles import read_or_make
+from gateway.identity.signing_keys import ALGORITHM, SigningKeys
 from gateway.refusals import Refusal
-from schemas.settings import Settings
 from schemas.times import steady_micros
 
-ALGORITHM = "ES256"
 AUDIENCE = "sluice"
+ACCESS_TOKEN, ID_TOKEN = (
+    "at+jwt",
+    "JWT",
+)  # the header's `typ`, by which neither passes for the other (RFC 8725 §3.11)
 LIFETIME_S = 15 * 60
 REMEMBERED_MAX = 10_000
-LENGTH_MAX = 2_048
+LENGTH_MAX = 4_096
 
 
 class NotAuthenticated(Refusal):
@@ -35,25 +38,28 @@ def hash_secret(secret: str) -> bytes:
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """The claims of a token. `sub`: the id of an account, or of a service client where `sid`, a session, is ""."""
+    """The claims of a token. `sub`: the id of an account, or of a client where `sid`, a session, is "".
+
+    `client_id`: the client that it was given to, empty after `POST /v1/login`.
+    """
 
     sub: str
     role: str
     scope: str
     exp: int
     sid: str = ""
+    client_id: str = ""
 
 
 class AccessTokens:
     """Signs and verifies tokens. Expiry is checked on every use, the signature on the first (0.2 ms)."""
 
-    def __init__(self, settings: Settings, issuer: str) -> None:
-        """Read the key in `secrets/gateway.pem`; the local profile generates a missing one."""
-        pem = read_or_make(settings, "gateway.pem", lambda: ECKey.generate_key("P-256").as_pem(private=True))
-        self._key = ECKey.import_key(pem)
-        self._kid = self._key.thumbprint()
-        self._issuer = issuer
+    def __init__(self, keys: SigningKeys, issuer: str) -> None:
+        """`issuer`: our public URL. What a key signed that was taken away is forgotten with it."""
+        self.keys = keys
+        self.issuer = issuer
         self._verified: LRUCache[bytes, Claims] = LRUCache(REMEMBERED_MAX)
+        keys.changed = self._verified.clear
         self._registry = jwt.JWTClaimsRegistry(
             now=_steady_s,
             iss={"essential": True, "value": issuer},
@@ -61,20 +67,48 @@ class AccessTokens:
             exp={"essential": True},
         )
 
-    def sign(self, sub: str, role: str, scopes: frozenset[str], sid: str = "", now: float | None = None) -> str:
-        """A token for `sub`, valid for 15 minutes from `now` (seconds of the steady clock; None: its own)."""
-        issued = int(_steady_s() if now is None else now)
+    def sign(
+        self,
+        sub: str,
+        role: str,
+        scopes: frozenset[str],
+        sid: str = "",
+        *,
+        client_id: str = "",
+        lifetime_s: int = LIFETIME_S,
+    ) -> str:
+        """A token for `sub`, valid for `lifetime_s` by the steady clock."""
+        issued = _steady_s()
         claims: dict[str, Any] = {
-            "iss": self._issuer,
+            "iss": self.issuer,
             "aud": AUDIENCE,
             "iat": issued,
-            "exp": issued + LIFETIME_S,
+            "exp": issued + lifetime_s,
+            "jti": token_urlsafe(12),
             "sub": sub,
             "role": role,
             "scope": " ".join(sorted(scopes)),
             "sid": sid,
+            "client_id": client_id,
         }
-        return jwt.encode({"alg": ALGORITHM, "kid": self._kid, "typ": "at+jwt"}, claims, self._key)
+        return self.encode(ACCESS_TOKEN, claims)
+
+    def encode(self, typ: str, claims: dict[str, Any]) -> str:
+        """A JWT of that type, by the key of now."""
+        key = self.keys.current()
+        return jwt.encode({"alg": ALGORITHM, "kid": key.kid, "typ": typ}, claims, key.key)
+
+    def decode(self, typ: str, token: str) -> dict[str, Any]:
+        """The claims of a JWT of that type that we signed, whatever its times. Raises `NotAuthenticated`."""
+        if len(token) > LENGTH_MAX:
+            raise NotAuthenticated
+        try:
+            found = jwt.decode(token, self._named_key, algorithms=[ALGORITHM])
+        except (JoseError, ValueError, TypeError):
+            raise NotAuthenticated from None
+        if found.header.get("typ") != typ:
+            raise NotAuthenticated
+        return found.claims
 
     def remembers(self, token: str) -> bool:
         """Whether its signature was checked already."""
@@ -89,22 +123,21 @@ class AccessTokens:
             raise NotAuthenticated("The access token has expired.")
         return claims
 
-    def jwks(self) -> dict[str, Any]:
-        """The public key as a JSON Web Key Set (RFC 7517)."""
-        public = self._key.as_dict(private=False) | {"kid": self._kid, "use": "sig", "alg": ALGORITHM}
-        return {"keys": [public]}
-
     def _verify_signature(self, token: str, digest: bytes) -> Claims:
-        if len(token) > LENGTH_MAX:
-            raise NotAuthenticated
+        found = self.decode(ACCESS_TOKEN, token)
         try:
-            found = jwt.decode(token, self._key, algorithms=[ALGORITHM]).claims
             self._registry.validate(found)
             claims = msgspec.convert(found, Claims)
         except (JoseError, ValueError, TypeError):
             raise NotAuthenticated from None
         self._verified[digest] = claims
         return claims
+
+    def _named_key(self, token: Any) -> ECKey:
+        """The key that the header names; no other is tried, and none that the token brings (RFC 8725 §3.1)."""
+        if key := self.keys.find(token.headers().get("kid")):
+            return key
+        raise InvalidKeyIdError
 
 
 def _steady_s() -> int:

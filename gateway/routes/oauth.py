@@ -70,4 +70,4 @@ def _wrong_parameters(authorization: list[str], fields: dict[str, list[str]]) ->
 @endpoint(scope=None, limit="public", answers={200: JsonWebKeySet})
 async def read_keys(call: Call[None, None]) -> Reply:
     """Show the public keys that access tokens are signed with."""
-    return Reply(200, call.runtime.tokens.jwks())
+    return Reply(200, call.runtime.tokens.keys.jwks())

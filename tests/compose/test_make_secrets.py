@@ -10,6 +10,7 @@ from connectors.settings import MAIL_PASSWORD_FILE
 from connectors.sms import TOKEN_FILE
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, token
 from flows.notifications.recipients import SECRET_FILE
+from gateway.identity.signing_keys import SigningKeys
 from gateway.identity.tokens import AccessTokens
 from gateway.prints import open_prints
 from gateway.web.idempotent import fingerprint
@@ -50,7 +51,7 @@ def test_each_is_new(directory: Path, tmp_path: Path) -> None:
 
 def test_the_gateways_keys_are_keys(directory: Path) -> None:
     settings = Settings(secrets_directory=directory, profile="production")
-    tokens = AccessTokens(settings, "https://sluice.example")
+    tokens = AccessTokens(SigningKeys(settings), "https://sluice.example")
     assert tokens.verify(tokens.sign("acc_1", "customer", frozenset())).sub == "acc_1"
     assert fingerprint((directory / "gateway.key").read_bytes(), b"a request")
     assert open_prints(settings).instrument("fp_of_the_vault")

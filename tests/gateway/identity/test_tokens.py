@@ -13,6 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from gateway.identity import tokens
+from gateway.identity.signing_keys import SigningKeys
 from gateway.identity.tokens import LIFETIME_S, AccessTokens, NotAuthenticated
 from gateway.settings import GatewaySettings
 from schemas.times import steady_micros
@@ -28,7 +29,7 @@ def settings(tmp_path: Path) -> GatewaySettings:
 
 @pytest.fixture
 def mint(settings: GatewaySettings) -> AccessTokens:
-    return AccessTokens(settings, ISSUER)
+    return AccessTokens(SigningKeys(settings), ISSUER)
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -42,7 +43,11 @@ def encoded(part: dict[str, Any]) -> str:
 
 
 def signed_by_us(mint: AccessTokens, **changes: Any) -> str:
-    return jwt.encode({"alg": "ES256"}, {k: v for k, v in claims(**changes).items() if v is not None}, mint._key)
+    return mint.encode("at+jwt", {k: v for k, v in claims(**changes).items() if v is not None})
+
+
+def header_of(mint: AccessTokens, **changes: Any) -> dict[str, Any]:
+    return {"alg": "ES256", "typ": "at+jwt", "kid": mint.keys.current().kid} | changes
 
 
 def test_what_was_signed_is_read_back(mint: AccessTokens) -> None:
@@ -58,7 +63,10 @@ def test_what_was_signed_is_read_back(mint: AccessTokens) -> None:
 
 
 def test_another_process_with_the_same_data_accepts_it(mint: AccessTokens, settings: GatewaySettings) -> None:
-    assert AccessTokens(settings, ISSUER).verify(mint.sign("acc_1", "customer", SCOPES, "ses_1")).sub == "acc_1"
+    assert (
+        AccessTokens(SigningKeys(settings), ISSUER).verify(mint.sign("acc_1", "customer", SCOPES, "ses_1")).sub
+        == "acc_1"
+    )
 
 
 def test_the_key_is_private_to_its_owner(mint: AccessTokens, settings: GatewaySettings) -> None:
@@ -73,17 +81,37 @@ def without_signature(mint: AccessTokens) -> str:
 
 
 def unsigned(mint: AccessTokens) -> str:
-    return f"{encoded({'alg': 'none'})}.{encoded(claims())}."
+    return f"{encoded(header_of(mint, alg='none'))}.{encoded(claims())}."
 
 
 def with_the_public_key_as_secret(mint: AccessTokens) -> str:
-    signed = f"{encoded({'alg': 'HS256'})}.{encoded(claims())}"
-    mac = hmac.digest(mint._key.as_pem(private=False), signed.encode(), "sha256")
+    signed = f"{encoded(header_of(mint, alg='HS256'))}.{encoded(claims())}"
+    mac = hmac.digest(mint.keys.current().key.as_pem(private=False), signed.encode(), "sha256")
     return f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
-def by_another_key(mint: AccessTokens) -> str:
-    return jwt.encode({"alg": "ES256"}, claims(), ECKey.generate_key("P-256"))
+def by_another_key_under_our_name(mint: AccessTokens) -> str:
+    return jwt.encode(header_of(mint), claims(), ECKey.generate_key("P-256"))
+
+
+def by_a_key_that_it_brings(mint: AccessTokens) -> str:
+    key = ECKey.generate_key("P-256")
+    header = header_of(mint, kid=key.thumbprint(), jwk=key.as_dict(private=False))
+    return jwt.encode(header, claims(), key)
+
+
+def by_a_key_set_that_it_names(mint: AccessTokens) -> str:
+    key = ECKey.generate_key("P-256")
+    header = header_of(mint, kid=key.thumbprint(), jku="http://localhost:8080/oauth/jwks")
+    return jwt.encode(header, claims(), key)
+
+
+def without_key_id(mint: AccessTokens) -> str:
+    return jwt.encode({"alg": "ES256", "typ": "at+jwt"}, claims(), mint.keys.current().key)
+
+
+def as_an_id_token(mint: AccessTokens) -> str:
+    return mint.encode("JWT", claims())
 
 
 def with_changed_claims(mint: AccessTokens) -> str:
@@ -95,7 +123,11 @@ FORGERIES: list[Callable[[AccessTokens], str]] = [
     without_signature,
     unsigned,
     with_the_public_key_as_secret,
-    by_another_key,
+    by_another_key_under_our_name,
+    by_a_key_that_it_brings,
+    by_a_key_set_that_it_names,
+    without_key_id,
+    as_an_id_token,
     with_changed_claims,
     lambda mint: signed_by_us(mint, iss="http://evil.example"),
     lambda mint: signed_by_us(mint, aud="somebody else"),
@@ -146,7 +178,7 @@ def test_a_clock_that_is_set_neither_ends_nor_prolongs_a_token(
 
 def test_only_so_many_are_remembered(settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "REMEMBERED_MAX", 3)
-    mint = AccessTokens(settings, ISSUER)
+    mint = AccessTokens(SigningKeys(settings), ISSUER)
     for number in range(10):
         mint.verify(mint.sign(f"acc_{number}", "customer", SCOPES))
     assert len(mint._verified) == 3
