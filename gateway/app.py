@@ -11,6 +11,7 @@ from connectors.settings import ChannelSettings
 from gateway.books.clock import keep_clock
 from gateway.books.controls import add_rules
 from gateway.books.pruning import prune_daily
+from gateway.identity.oauth_metadata import check as check_metadata
 from gateway.identity.person_chores import keep_persons
 from gateway.identity.unconfirmed import prune_unconfirmed
 from gateway.pages.error_pages import as_page
@@ -43,6 +44,7 @@ def create_app(
     """
     sandbox = ProcessorSettings(data=settings.data, port_offset=settings.port_offset)
     catcher = ChannelSettings(data=settings.data, port_offset=settings.port_offset)
+    check_metadata()
     app = GatewayApp("gateway", static_folder=None)
     app.url_map.merge_slashes = False  # `//` is no path of ours: a redirect would repeat the client's Host header
     app.config.update(MAX_CONTENT_LENGTH=BODY_MAX, BODY_TIMEOUT=BODY_TIMEOUT_S, PROVIDE_AUTOMATIC_OPTIONS=False)

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Column, ColumnElement, Connection, Table, bindparam, delete, exists, select, tuple_
 from structlog import get_logger
 
+from gateway.books.authorization_codes import authorization_codes
 from gateway.books.caps import caps
 from gateway.books.confirmations import confirmations
 from gateway.books.engine import Books
@@ -69,7 +70,7 @@ def _before(column: Column[Any]) -> Any:
     return bindparam("before", type_=column.type)
 
 
-_browsers = browser_session_tokens.c
+_browsers, _codes = browser_session_tokens.c, authorization_codes.c
 _keys, _tokens, _known = idempotency_keys.c, refresh_tokens.c, known_callers.c
 _of_day, _sent_on = caps.c.day, lookalikes.c.day
 PRUNABLES = {
@@ -87,6 +88,7 @@ PRUNABLES = {
         & ~exists().where(_browsers.session_id == sessions.c.id),
         ("",),
     ),
+    "authorization_codes": _prunable(authorization_codes, _codes.expires_at <= _before(_codes.expires_at), (b"",)),
     "one_time_links": _prunable(
         one_time_links, one_time_links.c.expires_at <= _before(one_time_links.c.expires_at), (b"",)
     ),
@@ -121,6 +123,7 @@ async def prune(books: Books, keep_events_us: int = KEEP_EVENTS_US) -> dict[str,
         "refresh_tokens": steady,
         "browser_session_tokens": steady,
         "sessions": None,
+        "authorization_codes": steady - DAY_US,  # one that comes again is known for a day
         "one_time_links": steady,
         "letters": steady,
         "known_callers": steady,

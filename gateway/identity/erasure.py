@@ -13,6 +13,7 @@ from gateway.books import (
     accounts,
     cards,
     confirmations,
+    consents,
     destructions,
     idempotency,
     known_callers,
@@ -85,6 +86,7 @@ def _erase(conn: Connection, account: Account) -> None:
     known_callers.forget_all(conn, account.id)
     merchant_people.remove(conn, account.id, now_micros())
     confirmations.forget_all(conn, account.id)
+    consents.forget(conn, account.id)
     second_factors.forget(conn, account.id)
     letters.forget_all(conn, account.id)
     links.forget(conn, account.id)

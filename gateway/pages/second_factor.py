@@ -131,9 +131,11 @@ def qr_code(text: str, about: str) -> Markup:
     return Markup('<div class="qr" role="img" aria-label="{}">{}</div>').format(about, svg)
 
 
-def _confirm(conn: Connection, key: bytes, account_id: str, session_id: str, otp: str, token_hash: bytes) -> None:
+def _confirm(
+    conn: Connection, rules: ConfirmationRules, account_id: str, session_id: str, otp: str, token_hash: bytes
+) -> None:
     """The login is worth more than before: another cookie opens it (OWASP ASVS 5.0, 7.2.4)."""
-    second_factors.confirm(conn, key, account_id, session_id, otp)
+    second_factors.confirm(conn, rules, account_id, session_id, otp)
     browser_sessions.renew(conn, session_id, token_hash)
 
 

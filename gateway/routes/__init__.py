@@ -8,6 +8,7 @@ from gateway.pages import second_factor as second_factor_pages
 from gateway.routes import (
     accounts,
     audit,
+    authorize,
     captures,
     cards,
     clients,
@@ -54,6 +55,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     clients.blueprint,
     accounts.recipient_blueprint,
     oauth.blueprint,
+    authorize.blueprint,
     assets.blueprint,
     login_pages.blueprint,
     second_factor_pages.blueprint,

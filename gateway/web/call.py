@@ -76,6 +76,8 @@ async def _account(runtime: Runtime, claims: Claims) -> Caller:
     if grant.client_id:
         _note_use(runtime, grant.client_id, grant.client_used_at, grant.client_expires_at)
     scopes = scopes_now(grant, runtime.seeded_ids)
+    if grant.client_id:  # of what the person allowed its app, what this token was asked for
+        scopes &= frozenset(claims.scope.split())
     return Caller(
         account_id=grant.merchant_id or grant.account_id,
         actor_id=grant.account_id,

@@ -37,8 +37,9 @@ class Rules(msgspec.Struct, frozen=True):
     """What a route declared; kept on its function as `rules` for OpenAPI and the completeness tests.
 
     `scope` None: public. `limit` None: unlimited (`/healthz`). `digest`: who makes the fingerprint, the vault
-    where a body holds a card number. `form`: the handler reads a form (OAuth), and there is no `body`. `media`:
-    the media type of its answers where they are neither JSON nor plain text.
+    where a body holds a card number. `form`: the handler reads a form, that of a page of ours or one with the
+    fields of a type, and there is no `body`. `media`: the media type of its answers where they are neither JSON
+    nor plain text.
     """
 
     scope: str | None
@@ -50,7 +51,7 @@ class Rules(msgspec.Struct, frozen=True):
     idempotency: KeyRule
     digest: Literal["gateway", "vault"]
     body_optional: bool
-    form: bool
+    form: bool | type[Any]
     media: str = ""
 
 
@@ -64,7 +65,7 @@ def endpoint(
     codes: tuple[Code, ...] = (),
     idempotency: KeyRule = "none",
     digest: Literal["gateway", "vault"] = "gateway",
-    form: bool = False,
+    form: bool | type[Any] = False,
     media: str = "",
     first: Callable[[Call[B, Q]], Awaitable[None]] | None = None,
 ) -> Callable[[Callable[Concatenate[Call[B, Q], ...], Answering]], View]:

@@ -24,23 +24,9 @@ ABOUT = (
     "UTC. Every error is an RFC 9457 problem with a stable `code`. Begin with `POST /v1/login`; its "
     "`access_token` goes along as `Authorization: Bearer …`."
 )
-FORM = {
-    "application/x-www-form-urlencoded": {
-        "schema": {
-            "type": "object",
-            "required": ["grant_type"],
-            "properties": {
-                "grant_type": {"type": "string", "enum": ["client_credentials"]},
-                "client_id": {"type": "string"},
-                "client_secret": {"type": "string"},
-                "scope": {"type": "string"},
-            },
-        },
-        "example": {"grant_type": "client_credentials", "client_id": "notifications", "client_secret": "…"},
-    }
-}
+FORM = "application/x-www-form-urlencoded"
 PAGE_FORM = {
-    "application/x-www-form-urlencoded": {
+    FORM: {
         "schema": {
             "type": "object",
             "description": "The fields of a form on a page of ours: it is sent by a browser alone.",
@@ -128,7 +114,8 @@ class _Shapes:
     def __init__(self, rules: list[Rules]) -> None:
         wanted: list[Any] = [ProblemBody]
         for each in rules:
-            wanted += [kind for kind in (each.body, *each.answers.values()) if kind is not None]
+            form = None if isinstance(each.form, bool) else each.form
+            wanted += [kind for kind in (each.body, form, *each.answers.values()) if kind is not None]
         kinds = list(dict.fromkeys(wanted))
         made, self.components = msgspec.json.schema_components(kinds, ref_template=REF)
         self._by_kind = dict(zip(kinds, made, strict=True))
@@ -181,8 +168,14 @@ def _operation(rule: Rule, rules: Rules, view: Any, shapes: _Shapes) -> dict[str
         content = {"application/json": {"schema": shapes.of(rules.body)}}
         made["requestBody"] = {"required": not rules.body_optional, "content": content}
     elif rules.form:
-        made["requestBody"] = {"required": True, "content": PAGE_FORM if rules.media == PAGE else FORM}
+        made["requestBody"] = {"required": True, "content": _form(rules.form, shapes)}
     return made
+
+
+def _form(kind: bool | type[Any], shapes: _Shapes) -> dict[str, Any]:
+    if isinstance(kind, bool):
+        return PAGE_FORM
+    return {FORM: {"schema": shapes.of(kind), "example": EXAMPLES[kind.__name__]}}
 
 
 def _parameters(rule: Rule, rules: Rules) -> list[dict[str, Any]]:

@@ -9,7 +9,9 @@ from sqlalchemy import Connection, insert, select
 
 from gateway.books import pruning
 from gateway.books.accounts import Account, accounts
+from gateway.books.authorization_codes import authorization_codes
 from gateway.books.caps import caps
+from gateway.books.clients import OAuthClient, add
 from gateway.books.confirmations import ConfirmationRow, confirmations
 from gateway.books.engine import Books
 from gateway.books.idempotency import IdempotencyKey, idempotency_keys
@@ -41,6 +43,7 @@ KEPT = {
     "refresh_tokens": {b"young"},
     "sessions": {"ses_young"},
     "browser_session_tokens": {b"young"},
+    "authorization_codes": {b"young"},
     "one_time_links": {b"young"},
     "letters": {"young"},
     "known_callers": {b"young"},
@@ -49,6 +52,8 @@ KEPT = {
     "confirmations": {"young"},
     "recipients": {b"young"},
 }
+
+CODE_TEXTS = ("parent_id", "redirect_uri", "scopes", "nonce", "code_challenge", "amr")
 
 
 def day(ago: int) -> str:
@@ -86,6 +91,7 @@ def put_rows(conn: Connection) -> None:
     conn.execute(insert(outbox), events)
     account = Account(id="acc", role="customer", email_key=None, name="A", created_at=1, updated_at=1, locale="en")
     conn.execute(insert(accounts), [msgspec.structs.asdict(account)])
+    add(conn, OAuthClient(id="app", scopes="", created_at=1), None)
     for name, expires_at in (("old", NOW - 1), ("young", NOW + HOUR_US)):
         session = SessionRow(id=f"ses_{name}", account_id="acc", created_at=1, last_used_at=1)
         token = RefreshTokenRow(name.encode(), session.id, expires_at, None)
@@ -95,6 +101,8 @@ def put_rows(conn: Connection) -> None:
         conn.execute(insert(refresh_tokens), [msgspec.structs.asdict(token)])
         browser = BrowserSessionToken(name.encode(), session.id, expires_at, expires_at)
         conn.execute(insert(browser_session_tokens), [msgspec.structs.asdict(browser)])
+        code = {"hash": name.encode(), "expires_at": expires_at - DAY_US, "auth_time": 1, "account_id": "acc"}
+        conn.execute(insert(authorization_codes), [dict.fromkeys(CODE_TEXTS, "") | code | {"client_id": "app"}])
         link = OneTimeLink(name.encode(), "acc", "invitation", expires_at, None)
         conn.execute(insert(one_time_links), [msgspec.structs.asdict(link)])
         times = {"expires_at": expires_at, "due_at": 0}
@@ -117,6 +125,7 @@ def left(conn: Connection) -> dict[str, set[Any]]:
     named = {idempotency_keys: "key", outbox: "event_id", refresh_tokens: "hash", sessions: "id"}
     named |= {caps: "subject", lookalikes: "subject", confirmations: "account_id", recipients: "hash"}
     named |= {known_callers: "hash", browser_session_tokens: "hash", one_time_links: "hash", letters: "id"}
+    named |= {authorization_codes: "hash"}
     return {table.name: set(conn.execute(select(table.c[column])).scalars()) for table, column in named.items()}
 
 

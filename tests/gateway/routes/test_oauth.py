@@ -4,9 +4,15 @@ import base64
 from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import Connection
+from msgspec.structs import asdict
+from sqlalchemy import Connection, insert
 
+from gateway.books.clients import ClientSecretRow, client_secrets
+from gateway.identity.oauth_metadata import metadata
+from gateway.identity.tokens import hash_secret
+from gateway.web.openapi import declared
 from tests.gateway.conftest import Answer, Gateway
+from tests.gateway.routes.apps import register_apps
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -46,7 +52,8 @@ async def test_credentials_in_header_or_body_give_a_token_that_works(gateway: Ga
         ({"client_id": "notifications"}, "invalid_client"),
         ({}, "invalid_client"),
         ({"grant_type": "password"}, "unsupported_grant_type"),
-        ({"grant_type": "authorization_code"}, "unsupported_grant_type"),
+        ({"grant_type": "authorization_code"}, "invalid_client"),
+        ({"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"}, "unsupported_grant_type"),
     ],
 )
 async def test_what_is_wrong_is_said_as_oauth_clients_expect(
@@ -109,3 +116,47 @@ async def test_a_client_that_is_gone_loses_its_tokens(gateway: Gateway) -> None:
 
 async def _change(gateway: Gateway, sql: str) -> None:
     await gateway.runtime.books.write(lambda conn: conn.exec_driver_sql(sql) and None)
+
+
+async def test_a_merchants_client_ends_with_its_merchant_and_its_time(gateway: Gateway) -> None:
+    shop = (await register_apps(gateway)).shop
+    assert (await trade(gateway, basic("shop", shop.secret))).json["scope"] == "payments:read refunds:write"
+    endings = {"clients": "SET expires_at = {} WHERE id = 'shop'", "accounts": "SET suspended_at = {}"}
+    for table, change in endings.items():
+        await _change(gateway, f"UPDATE {table} {change.format(1)}")
+        assert (await trade(gateway, basic("shop", shop.secret))).json["error"] == "invalid_client"
+        await _change(gateway, f"UPDATE {table} {change.format('NULL')}")
+    assert (await trade(gateway, basic("shop", shop.secret))).status == 200
+
+
+async def test_while_a_secret_is_rotated_both_are_good(gateway: Gateway) -> None:
+    fresh = ClientSecretRow(hash_secret("next"), "notifications", None)
+    await gateway.runtime.books.write(lambda conn: conn.execute(insert(client_secrets), [asdict(fresh)]) and None)
+    for good in ("next", secret(gateway)):
+        assert (await trade(gateway, basic("notifications", good))).status == 200
+    await _change(gateway, "UPDATE client_secrets SET expires_at = 1 WHERE client_id = 'notifications'")
+    for gone in ("next", secret(gateway)):
+        assert (await trade(gateway, basic("notifications", gone))).json["error"] == "invalid_client"
+
+
+@pytest.mark.parametrize("path", ["openid-configuration", "oauth-authorization-server"])
+async def test_clients_find_what_they_need(gateway: Gateway, path: str) -> None:
+    found = (await gateway.ask("GET", f"/.well-known/{path}")).json
+    assert found["issuer"] == "http://localhost:8080"
+    for name in ("authorization", "token", "revocation", "end_session"):
+        where = found[f"{name}_endpoint"].removeprefix("http://localhost:8080")
+        assert where in {rule.rule for rule, _, _, _ in declared(gateway.app)}
+    assert found["code_challenge_methods_supported"] == ["S256"]
+    assert found["id_token_signing_alg_values_supported"] == ["ES256"]
+    assert found["response_types_supported"] == ["code"]
+    assert found["authorization_response_iss_parameter_supported"] is True
+
+
+async def test_servers_beside_us_find_us_by_another_address(gateway: Gateway) -> None:
+    document = metadata("https://pay.example", "http://gateway:8080")
+    assert document["issuer"] == "https://pay.example"
+    for name, base in (("authorization", "https://pay.example"), ("token", "http://gateway:8080")):
+        assert document[f"{name}_endpoint"].startswith(base)
+    assert document["jwks_uri"] == "http://gateway:8080/oauth/jwks"
+    shown = await gateway.ask("GET", "/.well-known/openid-configuration/internal")
+    assert shown.json == (await gateway.ask("GET", "/.well-known/openid-configuration")).json  # none was set

@@ -1,0 +1,1 @@
+"""An app that is written on npm's openid-client logs somebody in at a stack."""
