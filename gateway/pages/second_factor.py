@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from gateway.books import browser_sessions
 from gateway.identity import second_factors, totp
+from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.logins import lacks_second_factor
 from gateway.identity.second_factors import OtpRequired, SecondFactorIsSet, new_second_factor
 from gateway.identity.tokens import hash_secret
@@ -90,7 +91,12 @@ async def confirm_code(call: Call[None, None]) -> Reply:
         return see(with_next("/login", with_next("/second-factor", asked_for())))
     if errors := missing(fields, otp="Enter the code that your app shows."):
         return _code_form(422, errors)
-    made_of = (call.runtime.key, session.grant.account_id, session.session_id, fields["otp"].strip())
+    made_of = (
+        call.runtime.confirmation_rules,
+        session.grant.account_id,
+        session.session_id,
+        fields["otp"].strip(),
+    )
     try:
         await call.runtime.books.write(_confirm, *made_of, hash_secret(token))
     except OtpRequired:

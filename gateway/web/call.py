@@ -76,6 +76,7 @@ async def _account(runtime: Runtime, claims: Claims) -> Caller:
     if grant.client_id:
         _note_use(runtime, grant.client_id, grant.client_used_at, grant.client_expires_at)
     scopes = scopes_now(grant, runtime.seeded_ids)
+    withheld = scopes_granted(grant) - scopes
     if grant.client_id:  # of what the person allowed its app, what this token was asked for
         scopes &= frozenset(claims.scope.split())
     return Caller(
@@ -83,7 +84,7 @@ async def _account(runtime: Runtime, claims: Claims) -> Caller:
         actor_id=grant.account_id,
         role=grant.role,
         scopes=scopes,
-        withheld=scopes_granted(grant) - scopes,
+        withheld=withheld,
         session_id=claims.sid,
         client_id=grant.client_id,
         merchant_role=grant.merchant_role or ("owner" if grant.role == "merchant" else ""),
