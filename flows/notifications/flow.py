@@ -24,7 +24,7 @@ from connectors.streams import KafkaSink, KafkaSource, Out, Record, decode_step
 from flows.notifications.allowance import Allowance
 from flows.notifications.delivery import SOURCE, Deliverer
 from flows.notifications.earlier_queue import QueuedEvent
-from flows.notifications.loop_thread import LoopThread
+from connectors.loop_thread import LoopThread
 from flows.notifications.preferences import kind_of
 from flows.notifications.recall import told_since
 from flows.notifications.recipients import SECRET_FILE, Recipients, new_secret

@@ -10,7 +10,7 @@ PARTS = {
     "event loop": """
 import asyncio
 from connectors.logs import configure
-from flows.notifications.loop_thread import LoopThread
+from connectors.loop_thread import LoopThread
 configure("notifications")
 LoopThread().run(asyncio.sleep(600), lambda: print("ready", flush=True))
 """,

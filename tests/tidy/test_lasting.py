@@ -31,12 +31,12 @@ STARTERS = {
 ENDS_BY_ITSELF = {
     ("connectors/durable_files.py", "synced"): "an fsync, awaited in place",
     ("connectors/durable_files.py", "_sync"): "as above",
+    ("connectors/loop_thread.py", "run"): "work, awaited in place",
     ("connectors/sandbox/sandbox.py", "order"): "a fault of the sandbox",
     ("flows/notifications/lane.py", "run"): "lines of the lane, which ends with any of them",
     ("flows/notifications/lane.py", "_start_due"): "as above",
     ("flows/notifications/lane.py", "_start"): "messages of one customer",
     ("flows/notifications/teller.py", "_run"): "the lanes of the teller, which ends with any of them",
-    ("flows/notifications/loop_thread.py", "run"): "a batch, awaited in place",
     ("flows/notifications/recipients.py", "ask"): "a question, awaited by those who ask the same",
     ("gateway/books/postgres.py", "_shielded"): "a transaction, awaited in place",
     ("gateway/books/sqlite.py", "_commit_group"): "a COMMIT, awaited in place",

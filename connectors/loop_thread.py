@@ -1,4 +1,4 @@
-"""An event loop in its own thread, so that connections stay open between the batches of a synchronous engine."""
+"""An event loop in a thread of its own: connections stay open between the calls of what is synchronous."""
 
 import asyncio
 import threading

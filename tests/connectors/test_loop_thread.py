@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from flows.notifications import loop_thread
-from flows.notifications.loop_thread import LoopThread
+from connectors import loop_thread
+from connectors.loop_thread import LoopThread
 
 
 class EndsAtTheSlice(Future[Any]):
