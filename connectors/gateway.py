@@ -1,6 +1,7 @@
 """The client of the gateway's HTTP API: renews its token, and sends again what may be sent again."""
 
 import asyncio
+import copy
 from collections.abc import Mapping
 from time import monotonic
 from types import TracebackType
@@ -20,13 +21,42 @@ TIMEOUT = aiohttp.ClientTimeout(total=30)
 JSON = {"Content-Type": "application/json"}
 
 
-class GatewayRefused(Exception):
-    """The gateway answered no: `status` is the HTTP status, `code` the problem's."""
+class WrongField(msgspec.Struct, frozen=True):
+    """What a problem says of one field of a body; `path` as in `$.email`."""
 
-    def __init__(self, status: int, code: str) -> None:
+    path: str
+    message: str
+
+
+class ProblemRead(msgspec.Struct, frozen=True):
+    """What is read of a problem (RFC 9457). `detail` is for people, in plain words of the gateway's own."""
+
+    code: str = ""
+    detail: str = ""
+    errors: list[WrongField] | None = None
+
+
+class GatewayRefused(Exception):
+    """The gateway answered no: `status` is the HTTP status, `code`, `detail` and `errors` are the problem's.
+
+    `retry_after_s`: in how many seconds it may be asked again, where the answer says so. The text form holds
+    neither `detail` nor `errors`, which may repeat what was sent.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str = "",
+        errors: tuple[WrongField, ...] = (),
+        retry_after_s: float = 0,
+    ) -> None:
         super().__init__(f"{status} {code}")
         self.status = status
         self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.retry_after_s = retry_after_s
 
 
 class LoginRefused(GatewayRefused):
@@ -53,10 +83,18 @@ class PasswordLogin(msgspec.Struct, frozen=True):
     __str__ = __repr__
 
 
-class ProblemCode(msgspec.Struct):
-    """What is read of a problem (RFC 9457)."""
+class GivenToken(msgspec.Struct, frozen=True):
+    """An access token that somebody else got and renews. Its text form shows no token."""
 
-    code: str = ""
+    token: str
+
+    def __repr__(self) -> str:
+        return "GivenToken()"
+
+    __str__ = __repr__
+
+
+Login = PasswordLogin | ClientCredentials | GivenToken
 
 
 class GatewayClient:
@@ -68,7 +106,7 @@ class GatewayClient:
     def __init__(
         self,
         url: str,
-        login: PasswordLogin | ClientCredentials | None = None,
+        login: Login | None = None,
         *,
         retry_for_s: float = 0,
         connections: int = 32,
@@ -77,7 +115,8 @@ class GatewayClient:
         """`url` has no slash at its end.
 
         `retry_for_s`: for how long a request is sent again, with the same key, after a 429, a 503, a dropped
-        connection, or a 409 other than `wrong_state`; 0 switches that off.
+        connection, or a 409 other than `wrong_state`; 0 switches that off. Between two tries lies what the answer's
+        `Retry-After` asks for; where that is longer than the rest of the time, nothing is sent again.
         """
         self._url = url
         self._login = login
@@ -97,38 +136,62 @@ class GatewayClient:
         """Close the connections."""
         await self._session.close()
 
+    def acting_by(self, token: str) -> "GatewayClient":
+        """This client for whoever has this access token, over the same connections, which it does not close."""
+        acting = copy.copy(self)
+        acting._login = GivenToken(token)
+        return acting
+
     async def get(self, path: str, type: Any = Any) -> Any:
         """The answer, decoded as `type`. Raises `GatewayRefused` and `GatewayUnavailable`."""
         return _decoded(await self._until_answered("GET", path, {}, b""), type)
 
-    async def post(self, path: str, body: Any, key: str = "", headers: Mapping[str, str] = {}) -> Any:
-        """The decoded answer. `key` is the `Idempotency-Key`; without one nothing is sent a second time.
+    async def post(
+        self, path: str, body: Any, key: str = "", headers: Mapping[str, str] = {}, type: Any = Any
+    ) -> Any:
+        """The answer, decoded as `type`. `key` is the `Idempotency-Key`; without one nothing is sent a second time.
 
         Raises `GatewayRefused` and `GatewayUnavailable`; what is sent again raises when the time for that is over.
         """
         encoded, sent = msgspec.json.encode(body), JSON | dict(headers)
         if not key:
-            return _decoded(await self._authorized("POST", path, sent, encoded), Any)
-        return _decoded(await self._until_answered("POST", path, sent | {"Idempotency-Key": key}, encoded), Any)
+            return _decoded(await self._authorized("POST", path, sent, encoded), type)
+        return _decoded(await self._until_answered("POST", path, sent | {"Idempotency-Key": key}, encoded), type)
+
+    async def put(self, path: str, body: Any, type: Any = Any) -> Any:
+        """The answer, decoded as `type`. Raises as `get`: a PUT that comes twice does what one does."""
+        return _decoded(await self._until_answered("PUT", path, JSON, msgspec.json.encode(body)), type)
+
+    async def patch(self, path: str, body: Any, type: Any = Any) -> Any:
+        """The answer, decoded as `type`; sent once. Raises `GatewayRefused` and `GatewayUnavailable`."""
+        return _decoded(await self._authorized("PATCH", path, JSON, msgspec.json.encode(body)), type)
+
+    async def delete(self, path: str) -> None:
+        """Sent once: where the answer got lost, a second one is a 404. Raises as `patch`."""
+        await self._authorized("DELETE", path, {}, b"")
 
     async def _until_answered(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
         give_up = monotonic() + self._retry_for_s
         while True:
+            pause_s = RETRY_PAUSE_S
             try:
                 return await self._authorized(method, path, headers, body)
             except GatewayRefused as refused:
+                pause_s = max(pause_s, refused.retry_after_s)
                 is_final = refused.status not in RETRIED_STATUSES or refused.code == FINAL_CONFLICT
-                if is_final or monotonic() >= give_up:
+                if is_final or monotonic() + refused.retry_after_s >= give_up:
                     raise
             except GatewayUnavailable:
                 if monotonic() >= give_up:
                     raise
-            await asyncio.sleep(RETRY_PAUSE_S)
+            await asyncio.sleep(pause_s)
 
     async def _authorized(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
         """The answer to a request with a token. A 401 renews a kept token once, and is believed of a new one."""
         if self._login is None:
             return await self._send(method, path, headers, body)
+        if isinstance(self._login, GivenToken):
+            return await self._send(method, path, headers | _bearer(self._login.token), body)
         kept = self._tokens.kept()
         token = await self._tokens.token(self._fetch_token)
         try:
@@ -147,8 +210,8 @@ class GatewayClient:
                 return await self._log_in(self._login)
             case ClientCredentials():
                 return await self._grant(self._login)
-            case None:
-                raise AssertionError("nobody in particular has no token")
+            case GivenToken() | None:
+                raise AssertionError("only who logs in itself fetches a token")
             case _:
                 assert_never(self._login)
 
@@ -163,7 +226,8 @@ class GatewayClient:
 
     async def _grant(self, credentials: ClientCredentials) -> GrantedToken:
         async def send(headers: dict[str, str], form: bytes) -> tuple[int, bytes]:
-            return await self._exchange("POST", "/oauth/token", headers, form)
+            status, answer, _ = await self._exchange("POST", "/oauth/token", headers, form)
+            return status, answer
 
         try:
             return await credentials.fetch(send)
@@ -174,17 +238,19 @@ class GatewayClient:
 
     async def _send(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
         """The body of a success. Raises `GatewayRefused` and `GatewayUnavailable`."""
-        status, answer = await self._exchange(method, path, headers, body)
+        status, answer, retry_after = await self._exchange(method, path, headers, body)
         if status >= 400:
-            raise GatewayRefused(status, _problem_code(answer))
+            raise _refused(status, answer, retry_after)
         return answer
 
-    async def _exchange(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        """The status and the whole body. Raises `GatewayUnavailable`."""
+    async def _exchange(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, bytes, str]:
+        """The status, the whole body, and `Retry-After` or nothing. Raises `GatewayUnavailable`."""
         request = self._session.request(method, self._url + path, data=body or None, headers=headers)
         try:
             async with request as response:
-                return response.status, await response.read()
+                return response.status, await response.read(), response.headers.get("Retry-After", "")
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             raise GatewayUnavailable(type(error).__name__) from error
 
@@ -193,14 +259,19 @@ def _bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _problem_code(body: bytes) -> str:
+def _refused(status: int, body: bytes, retry_after: str) -> GatewayRefused:
+    """The problem in a body. `Retry-After` counts in seconds; the gateway never sends the form with a date."""
+    wait_s = float(retry_after) if retry_after.isdecimal() and len(retry_after) < 7 else 0.0
     try:
-        return msgspec.json.decode(body, type=ProblemCode).code
+        read = msgspec.json.decode(body, type=ProblemRead)
     except msgspec.DecodeError:
-        return "not JSON"  # a proxy's page, for example
+        return GatewayRefused(status, "not JSON", retry_after_s=wait_s)  # a proxy's page, for example
+    return GatewayRefused(status, read.code, read.detail, tuple(read.errors or ()), wait_s)
 
 
 def _decoded(body: bytes, type: Any) -> Any:
+    if not body and type is Any:  # 204
+        return None
     try:
         return msgspec.json.decode(body, type=type)
     except msgspec.DecodeError as error:

@@ -1,6 +1,7 @@
 """The client of our own API, against a server that refuses in every way it may."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,8 +13,10 @@ from connectors.gateway import (
     GatewayClient,
     GatewayRefused,
     GatewayUnavailable,
+    GivenToken,
     LoginRefused,
     PasswordLogin,
+    WrongField,
 )
 from connectors.oauth_tokens import ClientCredentials
 
@@ -55,6 +58,14 @@ class Server:
             return web.Response(text="<h1>Bad Gateway</h1>", status=502)
         if step == "wrong_state":
             return web.json_response({"code": step}, status=409)
+        if step == "wait":
+            return web.json_response({"code": "rate_limited"}, status=429, headers={"Retry-After": "1"})
+        if step == "fields":
+            problem = {"code": "invalid_request", "detail": "A field is wrong."}
+            wrong = [{"path": "$.email", "message": "It is no address."}]
+            return web.json_response(problem | {"errors": wrong}, status=422)
+        if step == "empty":
+            return web.Response(status=204)
         status = int(step)
         return web.json_response({"code": "why"} if status >= 400 else {"id": "pay_1"}, status=status)
 
@@ -63,7 +74,7 @@ class Server:
 async def server() -> AsyncIterator[tuple[Server, str]]:
     made, app = Server(), web.Application()
     app.add_routes([web.post("/v1/login", made.log_in), web.post("/oauth/token", made.grant)])
-    app.add_routes([web.post("/v1/payments", made.pay), web.get("/v1/payments", made.pay)])
+    app.add_routes([web.route("*", "/v1/payments", made.pay)])
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -139,6 +150,39 @@ async def test_nothing_is_tried_again_where_that_is_off(
     assert len(server[0].keys) == 1
 
 
+async def test_the_pause_is_the_one_that_is_asked_for(server: tuple[Server, str]) -> None:
+    began = time.monotonic()
+    assert await pay(server, "wait", 201) == {"id": "pay_1"}
+    assert time.monotonic() - began >= 1
+
+
+async def test_whoever_cannot_wait_so_long_is_told_at_once(server: tuple[Server, str]) -> None:
+    with pytest.raises(GatewayRefused) as refused:
+        await pay(server, "wait", 201, retry_for_s=0.5)
+    assert (refused.value.status, refused.value.retry_after_s, len(server[0].keys)) == (429, 1, 1)
+
+
+async def test_a_refusal_says_what_is_wrong_and_its_text_form_does_not(server: tuple[Server, str]) -> None:
+    with pytest.raises(GatewayRefused) as refused:
+        await pay(server, "fields")
+    assert refused.value.detail == "A field is wrong."
+    assert refused.value.errors == (WrongField("$.email", "It is no address."),)
+    assert str(refused.value) == "422 invalid_request"
+
+
+async def test_a_given_token_is_used_as_it_is(server: tuple[Server, str]) -> None:
+    server[0].script = [200, 200, 200, "empty", 401]
+    async with GatewayClient(server[1]) as client:
+        acting = client.acting_by("mine")
+        await acting.get("/v1/payments")
+        await acting.put("/v1/payments", {})
+        await acting.patch("/v1/payments", {})
+        await acting.delete("/v1/payments")
+        with pytest.raises(GatewayRefused, match="401"):
+            await acting.get("/v1/payments")
+    assert (server[0].authorization, server[0].logins) == (["Bearer mine"] * 5, 0)
+
+
 async def test_a_success_that_cannot_be_read_is_not_sent_again(server: tuple[Server, str]) -> None:
     server[0].script = [200]
     async with GatewayClient(server[1], LOGIN, retry_for_s=60) as client:
@@ -188,6 +232,5 @@ async def test_an_anonymous_client_sends_no_token(server: tuple[Server, str]) ->
 
 
 def test_no_text_form_shows_a_password() -> None:
-    assert (
-        "secret" not in f"{PasswordLogin('a@example.com', 'secret')!r} {ClientCredentials('client', 'secret')!r}"
-    )
+    logins = PasswordLogin("a@example.com", "secret"), ClientCredentials("client", "secret"), GivenToken("secret")
+    assert "secret" not in f"{logins!r} {[str(login) for login in logins]}"
