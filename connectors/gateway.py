@@ -115,7 +115,7 @@ class GatewayClient:
         """`url` has no slash at its end.
 
         `retry_for_s`: for how long a request is sent again, with the same key, after a 429, a 503, a dropped
-        connection, or a 409 other than `wrong_state`; 0 switches that off. Between two tries lies what the answer's
+        connection, or a 409 other than `wrong_state`; 0 switches that off. Between two tries lies what
         `Retry-After` asks for; where that is longer than the rest of the time, nothing is sent again.
         """
         self._url = url
@@ -149,7 +149,7 @@ class GatewayClient:
     async def post(
         self, path: str, body: Any, key: str = "", headers: Mapping[str, str] = {}, type: Any = Any
     ) -> Any:
-        """The answer, decoded as `type`. `key` is the `Idempotency-Key`; without one nothing is sent a second time.
+        """The answer, decoded as `type`. `key`: the `Idempotency-Key`; without one nothing is sent a second time.
 
         Raises `GatewayRefused` and `GatewayUnavailable`; what is sent again raises when the time for that is over.
         """

@@ -1,5 +1,6 @@
 """Figures and texts from outside, formatted for the page."""
 
+import re
 import unicodedata
 from datetime import datetime
 
@@ -72,3 +73,8 @@ def plain(text: object, length_max: int = 60) -> str:
     )
     words = " ".join(kept.split())
     return words if len(words) <= length_max else words[: length_max - 1] + "…"
+
+
+def literal(text: str) -> str:
+    """A text from outside, for where Markdown is read: it means nothing there but itself."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~:$&])", r"\\\1", text)

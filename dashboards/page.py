@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -36,9 +36,10 @@ def html(template: str, **fields: Any) -> None:
 
 
 @contextmanager
-def card(name: str, title: str, note: str = "") -> Iterator[None]:
-    """A tile with its title; `note` names its period or unit."""
-    with st.container(border=True, key=f"tile-{name}", gap="small", height="stretch"):
+def card(name: str, title: str, note: str = "", *, fills: bool = True) -> Iterator[None]:
+    """A tile with its title; `note` names its period or unit. It `fills` its row, or is as high as needed."""
+    height: Literal["stretch", "content"] = "stretch" if fills else "content"
+    with st.container(border=True, key=f"tile-{name}", gap="small", height=height):
         html("title.html", title=title, note=note)
         yield
 

@@ -18,21 +18,22 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     """What the gateway needs beyond what every process knows. Amounts in minor units, times in seconds.
 
     `public_url` is what clients and processors reach us by (default: our own port on localhost), `internal_url`
-    what servers beside us do (default: the same). `proxies`: addresses and networks, separated by commas, whose
-    X-Forwarded-For says who calls; `metrics_from`: those that may read `/metrics` besides this machine.
-    `recovery_calls`: how many operations recovery asks one processor for at a time. `vault` is the path of the
-    vault's Unix socket (default: the one the vault opens for this data directory), `vault_client` the file of the
-    secret that it asks for, `vault_users` the uids it may run as beside ours. `review_max_s`: how long a payment
-    may wait for a reviewer before its issuer is asked; then it is voided. `stand_in_…_cap` bound what may pass
-    unjudged per UTC day, in euro cents; the first card's is that of a card or payer that never paid;
-    `stand_in_new_cards` bounds the payments by such cards of one customer. `euro_rates`: a table of rates in the
-    European Central Bank's format (default: the one that was the newest when this release was made).
-    `lookalikes…`: how many distinct numbers that share BIN and last four digits are tokenized a day, over all
-    accounts, for one of them and for one address.
+    what servers beside us do (default: the same), `dashboard_url` what browsers reach the dashboards by (default:
+    their port on localhost). `proxies`: addresses and networks, separated by commas, whose X-Forwarded-For says who
+    calls; `metrics_from`: those that may read `/metrics` besides this machine. `recovery_calls`: how many
+    operations recovery asks one processor for at a time. `vault` is the path of the vault's Unix socket (default:
+    the one the vault opens for this data directory), `vault_client` the file of the secret that it asks for,
+    `vault_users` the uids it may run as beside ours. `review_max_s`: how long a payment may wait for a reviewer
+    before its issuer is asked; then it is voided. `stand_in_…_cap` bound what may pass unjudged per UTC day, in
+    euro cents; the first card's is that of a card or payer that never paid; `stand_in_new_cards` bounds the
+    payments by such cards of one customer. `euro_rates`: a table of rates in the European Central Bank's format
+    (default: the one that was the newest when this release was made). `lookalikes…`: how many distinct numbers
+    that share BIN and last four digits are tokenized a day, over all accounts, for one of them and for one address.
     """
 
     public_url: str = ""
     internal_url: str = ""
+    dashboard_url: str = ""
     proxies: str = ""
     metrics_from: str = ""
     database_url: str = ""
@@ -71,12 +72,15 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
         self.books_url()
         if not self.unknown_window_s:
             msgspec.structs.force_setattr(self, "unknown_window_s", UNKNOWN_WINDOW_S[self.profile])
-        if not self.public_url:
-            msgspec.structs.force_setattr(self, "public_url", self.url("gateway"))
-        msgspec.structs.force_setattr(self, "public_url", self.public_url.rstrip("/"))
+        self._fill_address("public_url", "gateway")
+        self._fill_address("dashboard_url", "dashboard")
         msgspec.structs.force_setattr(self, "internal_url", (self.internal_url or self.public_url).rstrip("/"))
-        if not (origin(self.public_url) or "").startswith("https:") and not is_loopback(self.public_url):
-            raise BadSetting("SLUICE_PUBLIC_URL must be https, or http on this machine: tokens travel to it")
+
+    def _fill_address(self, name: str, port: str) -> None:
+        given = (getattr(self, name) or self.url(port)).rstrip("/")
+        if not (origin(given) or "").startswith("https:") and not is_loopback(given):
+            raise BadSetting(f"SLUICE_{name.upper()} must be https, or http on this machine: tokens travel to it")
+        msgspec.structs.force_setattr(self, name, given)
 
     def books_url(self) -> str:
         """The books: `sqlite:///path` or `postgresql://…`. Raises `BadSetting` for what is neither.

@@ -1,7 +1,6 @@
 """The processes of the stack: how each is started, which must be ready before it, and its probe."""
 
 import importlib
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from dashboards.settings import DashboardSettings
 from gateway.vault.isolation import socket_path
 from gateway.vault.settings import VaultSettings
 from schemas.settings import Settings, load
@@ -20,7 +18,6 @@ from sluice.probes import Probe
 from sluice.settings import StackSettings
 
 FLOWS = ("fraud", "notifications", "analytics")
-DASHBOARD_HOSTS = ("localhost", "*.localhost", "127.0.0.1", "::1")
 NAMES = ("kafka", "sandbox", "catcher", "vault", *FLOWS, "sql", "gateway", "dashboard")
 
 
@@ -177,41 +174,18 @@ def _gateway(settings: StackSettings, given: dict[str, str]) -> Process:
 
 
 def _dashboard(settings: StackSettings) -> Process:
-    options = {
-        "server.port": str(settings.port("dashboard")),
-        "server.address": settings.host,
-        "server.headless": "true",
-        "server.enableCORS": "true",  # refuses websockets of other origins, whatever the user has set
-        "server.enableXsrfProtection": "true",
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "viewer",
-        "logger.level": "warning",
-    }
-    # Streamlit takes a websocket of its own origin, whatever name that has: one that was pointed here, too.
-    given = load(DashboardSettings).dashboard_hosts
-    hosts = [*DASHBOARD_HOSTS, settings.host, *(host.strip() for host in given.split(",") if host.strip())]
-    named = [*options.items(), *(("server.allowedHosts", host) for host in hosts)]
-    flags = [word for option, value in named for word in (f"--{option}", value)]
     return Process(
         name="dashboard",
-        command=[*_python("streamlit"), "run", str(_folder("dashboards") / "app.py"), *flags],
+        command=_python("dashboards"),
         probe=probes.http(settings.port("dashboard"), "/_stcore/health"),
         settings=("dashboards.settings",),
-        after=("gateway",),  # it only reads: nothing waits for it, and two cores are busy until then
+        after=("gateway",),  # nothing waits for it, and two cores are busy until then
         ports=("dashboard",),
     )
 
 
 def _python(module: str) -> list[str]:
     return [sys.executable, "-m", module]
-
-
-def _folder(package: str) -> Path:
-    spec = importlib.util.find_spec(package)
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0])
 
 
 def _make_recovery(directory: Path) -> None:

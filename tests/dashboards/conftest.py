@@ -22,6 +22,8 @@ from schemas.settings import PORTS
 from schemas.states import STATUS, DeclineCode, PaymentState, Status
 from schemas.times import now
 from schemas.topics import NOTIFICATIONS, PAYMENTS
+from tests.dashboards import gateway_double
+from tests.dashboards.gateway_double import GatewayDouble
 
 ENDS: list[PaymentState] = (
     ["captured"] * 86 + ["partially_captured"] * 2 + ["declined"] * 6 + ["in_review"] * 2 + ["authorized"] * 2
@@ -184,6 +186,13 @@ def _decline(state: PaymentState, risk: AppliedRisk) -> Any:
     if state == "declined":
         return "blocked" if risk.outcome == "block" else "insufficient_funds"
     return "processor_unavailable" if state == "failed" else None
+
+
+@pytest.fixture
+def gateway() -> Iterator[GatewayDouble]:
+    """A double of the gateway, where each role's name is a token."""
+    with gateway_double.running() as double:
+        yield double
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The states of the page, by Streamlit's own test runner."""
+"""The states of the overview, by Streamlit's own test runner."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -11,9 +11,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from connectors.warehouse import Table, WarehouseAway, WarehouseReader
-from dashboards import cached_queries
+from dashboards import cached_queries, door
 from schemas.payments import AppliedRisk
 from schemas.times import now
+from tests.dashboards.gateway_double import GatewayDouble
 
 APP = Path(__file__).parents[2] / "dashboards" / "app.py"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -29,12 +30,15 @@ def fresh_caches() -> Iterator[None]:
 
 
 @pytest.fixture
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+def page(tmp_path: Path, gateway: GatewayDouble, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     def run(port_offset: int, patience_s: float = 60, **query: str) -> AppTest:
         monkeypatch.setattr(cached_queries, "PATIENCE_S", patience_s)
         monkeypatch.setenv("SLUICE_DATA", str(tmp_path))
         monkeypatch.setenv("SLUICE_PORT_OFFSET", str(port_offset))
+        monkeypatch.setenv("SLUICE_GATEWAY", gateway.url)
+        monkeypatch.setattr(door, "_browser", lambda: "one")  # the runner has no cookies
         app = AppTest.from_file(str(APP), default_timeout=120)
+        app.user = {"is_logged_in": True, "tokens": {"access": "analyst"}}
         for name, value in query.items():
             app.query_params[name] = value
         return app.run()

@@ -1,32 +1,22 @@
 """The page in a real browser: it refreshes itself, fits a desktop and a phone, and loads from no other host."""
 
-import os
 import shutil
-import subprocess
-import sys
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.patience import until
+from tests.dashboards.gateway_double import GatewayDouble
+from tests.dashboards.served import Dashboard, enter, serving
 
 pytestmark = pytest.mark.stack
 
-APP = Path(__file__).parents[2] / "dashboards" / "app.py"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
-
-
-class Dashboard(NamedTuple):
-    url: str
-    process: subprocess.Popen[bytes]
 
 
 @pytest.fixture
@@ -35,31 +25,13 @@ def url(dashboard: Dashboard) -> str:
 
 
 @pytest.fixture
-def dashboard(shop: Any, free_ports: Callable[[int], list[int]], tmp_path: Path) -> Iterator[Dashboard]:
+def dashboard(
+    shop: Any, gateway: GatewayDouble, free_ports: Callable[[int], list[int]], tmp_path: Path
+) -> Iterator[Dashboard]:
     (port,) = free_ports(1)
-    options = ["--server.port", str(port), "--server.address", "localhost", "--server.headless", "true"]
-    environment = os.environ | {
-        "SLUICE_DATA": str(shop.settings.data),
-        "SLUICE_PORT_OFFSET": str(shop.settings.port_offset),
-        "SLUICE_DASHBOARD_REFRESH_S": "1",
-    }
-    command = [sys.executable, "-m", "streamlit", "run", str(APP), *options]
-    with (tmp_path / "streamlit.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=APP.parents[1])
-        try:
-            until(lambda: is_healthy(f"http://localhost:{port}/_stcore/health"))
-            yield Dashboard(f"http://localhost:{port}", process)
-        finally:
-            process.kill()
-            process.wait()
-
-
-def is_healthy(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url).close()
-    except (urllib.error.URLError, ConnectionError):
-        return False
-    return True
+    warehouse = shop.settings.url("warehouse")
+    with serving(tmp_path, port, gateway.url, SLUICE_WAREHOUSE=warehouse) as dashboard:
+        yield dashboard
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +45,10 @@ def browser() -> Iterator[Browser]:
 
 
 def open_page(browser: Browser, url: str, width: int, height: int) -> tuple[Page, list[str]]:
-    """The page once its figures are shown, and the addresses it requests from then on."""
-    page = browser.new_page(viewport={"width": width, "height": height})
+    """The overview once its figures are shown, and the addresses it requests from then on."""
+    context = browser.new_context(viewport={"width": width, "height": height})
+    enter(context, url, "analyst")
+    page = context.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(url)
@@ -97,7 +71,7 @@ def test_the_page_renews_itself_and_asks_nobody_else(
     picture = page.screenshot(path=tmp_path / "dashboard.png")
     assert len(picture) > 30_000  # charts and figures, not a blank page
     assert all(address.startswith((url, "data:", "blob:")) for address in asked)
-    page.close()
+    page.context.close()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
@@ -113,7 +87,7 @@ def test_nothing_is_cut_off(shop: Any, url: str, browser: Browser, width: int, h
     page.goto(f"{url}?payment={much.id}")
     expect(page.locator("table.refunds tbody tr")).to_have_count(2, timeout=60_000)
     assert page.evaluate(wider, width) == []
-    page.close()
+    page.context.close()
 
 
 def test_no_element_fades_while_the_figures_are_renewed(shop: Any, url: str, browser: Browser) -> None:
@@ -129,7 +103,7 @@ def test_no_element_fades_while_the_figures_are_renewed(shop: Any, url: str, bro
         return least;
     }"""
     assert page.evaluate(watch) == 1
-    page.close()
+    page.context.close()
 
 
 def test_a_page_that_gets_no_news_says_so(shop: Any, dashboard: Dashboard, browser: Browser) -> None:
@@ -139,7 +113,7 @@ def test_a_page_that_gets_no_news_says_so(shop: Any, dashboard: Dashboard, brows
     expect(lost).to_be_hidden()
     dashboard.process.kill()
     expect(lost).to_be_visible(timeout=60_000)
-    page.close()
+    page.context.close()
 
 
 def test_a_payment_of_the_list_can_be_looked_into(shop: Any, url: str, browser: Browser) -> None:
@@ -149,4 +123,4 @@ def test_a_payment_of_the_list_can_be_looked_into(shop: Any, url: str, browser: 
     expect(page.locator("dl.facts").first).to_be_visible(timeout=60_000)
     page.get_by_text("All payments").click()
     expect(page.locator("table.latest")).to_be_visible(timeout=60_000)
-    page.close()
+    page.context.close()

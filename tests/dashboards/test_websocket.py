@@ -10,7 +10,7 @@ import pytest
 
 from sluice.processes import stack
 from sluice.settings import StackSettings
-from tests.dashboards.test_browser import is_healthy
+from tests.dashboards.served import is_healthy
 from tests.patience import until
 
 
@@ -20,7 +20,7 @@ def port(tmp_path: Path, free_offset: Callable[[], int], monkeypatch: pytest.Mon
     monkeypatch.setenv("SLUICE_DASHBOARD_HOSTS", "pay.example, ")
     settings = StackSettings(data=tmp_path, port_offset=free_offset())
     [dashboard] = [process for process in stack(settings) if process.name == "dashboard"]
-    environment = os.environ | {"SLUICE_DATA": str(tmp_path)}
+    environment = os.environ | {"SLUICE_DATA": str(tmp_path), "SLUICE_PORT_OFFSET": str(settings.port_offset)}
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(dashboard.command, env=environment, stdout=log, stderr=log)
         try:

@@ -1,4 +1,4 @@
-"""The page: without a warehouse yet, without payments yet, live, stale; or one payment in detail."""
+"""The overview: without a warehouse yet, without payments yet, live, stale; or one payment in detail."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,6 +9,7 @@ from connectors.warehouse import Table
 from dashboards import formats
 from dashboards.cached_queries import PATIENCE_S, CachedAnswer, ask, settings
 from dashboards.page import html
+from dashboards.session_checks import Person
 from dashboards.tiles import (
     amounts,
     health,
@@ -27,8 +28,12 @@ TILES = (throughput, amounts, processors, verdicts, verdict_latency, latest, hea
 Tables = dict[str, Table]  # by query
 
 
-def draw() -> None:
-    """Show the payment that the address names, or all of them."""
+def draw(_person: Person) -> None:
+    """Show the payment that the address names, or all of them, and draw it anew all the time."""
+    st.fragment(_draw, run_every=settings().dashboard_refresh_s)()
+
+
+def _draw() -> None:
     picked = st.query_params.get("payment")
     queries = [payment.query(picked)] if picked else [tile.QUERY for tile in TILES]
     answers = {sql: ask(sql) for sql in queries}

@@ -1,0 +1,86 @@
+"""Which pages there are, who may see each, and the bar that leads to them."""
+
+from collections.abc import Callable
+
+import msgspec
+import streamlit as st
+from streamlit.navigation.page import Page
+
+from dashboards import door, formats
+from dashboards.door import Visitor
+from dashboards.page import html
+from dashboards.session_checks import Person, Role
+from dashboards.views import audit, clients, merchants, overview, people, reviews, sessions
+
+STAFF: frozenset[Role] = frozenset({"analyst", "admin"})
+ADMINS: frozenset[Role] = frozenset({"admin"})
+
+
+class PageEntry(msgspec.Struct, frozen=True):
+    """A page: its path in the address, and the roles that see it. Not `listed`: it is in the menu alone."""
+
+    path: str
+    title: str
+    draw: Callable[[Person], None]
+    roles: frozenset[Role]
+    listed: bool = True
+
+
+# The gateway guards what a page asks of it by the same roles; a page that is missing here gives nobody anything.
+ENTRIES = (
+    PageEntry("", "Overview", overview.draw, STAFF),
+    PageEntry("reviews", "Reviews", reviews.draw, STAFF),
+    PageEntry("people", "People", people.draw, ADMINS),
+    PageEntry("merchants", "Merchants", merchants.draw, ADMINS),
+    PageEntry("clients", "Clients", clients.draw, ADMINS),
+    PageEntry("audit", "Audit", audit.draw, ADMINS),
+    PageEntry("sessions", "Your sessions", sessions.draw, STAFF, listed=False),
+)
+
+
+def seen_by(who: Visitor) -> list[PageEntry]:
+    """The pages of a visitor."""
+    return [entry for entry in ENTRIES if isinstance(who, Person) and who.role in entry.roles]
+
+
+def pages(who: Visitor) -> dict[str, Page]:
+    """Every path with what the visitor finds there: the page, or what stands in its way and no code of it."""
+    seen = seen_by(who)
+    return {
+        entry.path: st.Page(
+            _drawn(entry, who, seen), title=entry.title, url_path=entry.path, default=entry is ENTRIES[0]
+        )
+        for entry in ENTRIES
+    }
+
+
+def _drawn(entry: PageEntry, who: Visitor, seen: list[PageEntry]) -> Callable[[], None]:
+    if not isinstance(who, Person):
+        return lambda: door.draw(who, entry.path)
+    if entry not in seen:
+        return lambda: door.draw_no_page(who, bool(seen))
+    return lambda: entry.draw(who)
+
+
+def bar(who: Visitor, known: dict[str, Page]) -> None:
+    """Show the links to the pages of a person, and who that is; nothing for anybody else."""
+    seen = seen_by(who)
+    if not seen or not isinstance(who, Person):
+        return
+    with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+        html("brand.html")
+        with st.container(key="links", horizontal=True, gap="xsmall", wrap=False):
+            for entry in seen:
+                if entry.listed:
+                    st.page_link(known[entry.path], label=entry.title)
+        _menu(who, known["sessions"])
+
+
+def _menu(who: Person, sessions_page: Page) -> None:
+    name = formats.plain(who.name or who.email or who.id, 24)
+    label = formats.literal(name)
+    with st.container(key="person", width="content"), st.popover(label, type="tertiary"):
+        html("who.html", person=who)
+        st.page_link(sessions_page, label="Your sessions", icon=":material/devices:")
+        if st.button("Log out", icon=":material/logout:", type="tertiary", key="log-out"):
+            st.logout()

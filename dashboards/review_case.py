@@ -1,0 +1,218 @@
+"""One case of the reviews: its payment, why it is held, what happened to it, and what else its customer paid."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from dashboards import chooser, formats
+from dashboards.chooser import Found
+from dashboards.gateway_calls import Api
+from dashboards.tiles.processors import NAMES
+
+OTHERS = 8
+Facts = list[tuple[str, str]]
+
+
+class Review(msgspec.Struct, frozen=True):
+    """A review as the gateway shows it; `amount` in minor units. From `decision` on null until it is decided."""
+
+    id: str
+    kind: Literal["held", "late"]
+    payment: str
+    amount: int
+    currency: str
+    reasons: list[str]
+    opened_at: datetime
+    decision: Literal["approve", "reject"] | None = None
+    reason: str | None = None
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+
+
+class PaidWith(msgspec.Struct, frozen=True):
+    """The card, or PayPal."""
+
+    type: str
+    brand: str | None = None
+    last4: str | None = None
+    bin: str | None = None
+
+    def text(self) -> str:
+        """`Visa ···· 4242`."""
+        if self.type == "paypal":
+            return "PayPal"
+        return f"{NAMES.get(self.brand or '', 'Card')} ···· {self.last4 or '????'}"
+
+
+class Risk(msgspec.Struct, frozen=True):
+    """The verdict that decided."""
+
+    outcome: str
+    source: str | None = None
+    score: float | None = None
+    reasons: list[str] = []
+    model: str | None = None
+    waited_ms: float | None = None
+    hold: str | None = None
+
+
+class CasePayment(msgspec.Struct, frozen=True):
+    """What a case shows of a payment; amounts in minor units."""
+
+    id: str
+    status: str
+    state: str
+    amount: int
+    currency: str
+    customer: str
+    merchant: str
+    payment_method: PaidWith
+    capture: str
+    processor: str | None
+    created_at: datetime
+    attempts: int = 0
+    amount_captured: int = 0
+    amount_refunded: int = 0
+    reference: str | None = None
+    description: str | None = None
+    decline_code: str | None = None
+    risk: Risk | None = None
+
+    def money(self, minor: int) -> str:
+        """An amount with its currency."""
+        return f"{formats.amount(minor, self.currency)} {self.currency}"
+
+
+class CaseEvent(msgspec.Struct, frozen=True):
+    """An event of a payment."""
+
+    type: str
+    state: str
+    recorded_at: datetime
+
+
+class CaseOperation(msgspec.Struct, frozen=True):
+    """A call to a processor; `milliseconds` null while it is open."""
+
+    kind: str
+    processor: str
+    status: str
+    created_at: datetime
+    decline_code: str | None = None
+    milliseconds: float | None = None
+
+
+class HistoryLine(msgspec.Struct, frozen=True):
+    """An event, or a call to a processor, as it is shown."""
+
+    time: str
+    what: str
+    note: str
+
+
+class OtherLine(msgspec.Struct, frozen=True):
+    """Another payment of the customer, as it is shown."""
+
+    id: str
+    time: str
+    amount: str
+    state: str
+    status: str
+    instrument: str
+    outcome: str
+
+
+class Case(msgspec.Struct, frozen=True):
+    """All that is known of a case."""
+
+    review: Review
+    payment: CasePayment
+    events: list[CaseEvent]
+    operations: list[CaseOperation]
+    others: list[CasePayment]
+
+    def waits_for_processor(self) -> bool:
+        """Whether a call to the processor is open, so that the decision is not carried out yet."""
+        return any(operation.status in ("sending", "unknown") for operation in self.operations)
+
+    def facts(self) -> Facts:
+        """What was paid, by whom and to whom."""
+        payment = self.payment
+        return [
+            ("Paid with", payment.payment_method.text()),
+            ("Processor", NAMES.get(payment.processor or "", formats.NONE)),
+            ("Capture", payment.capture),
+            ("Captured", payment.money(payment.amount_captured)),
+            ("Refunded", payment.money(payment.amount_refunded)),
+            ("Attempts", str(payment.attempts)),
+            ("Customer", payment.customer),
+            ("Merchant", payment.merchant),
+            ("Reference", payment.reference or formats.NONE),
+            ("Description", payment.description or formats.NONE),
+            ("Created", formats.moment(payment.created_at)),
+        ]
+
+    def judged(self) -> Facts:
+        """Why it is held."""
+        risk = self.payment.risk
+        if risk is None:
+            return [("Verdict", "It was not judged.")]
+        return [
+            ("Reasons", ", ".join(reason.replace("_", " ") for reason in self.review.reasons) or formats.NONE),
+            ("Outcome", risk.outcome),
+            ("Score", formats.NONE if risk.score is None else f"{risk.score:.2f}"),
+            ("Decided by", (risk.source or formats.NONE).replace("_", " ")),
+            ("Model", risk.model or formats.NONE),
+            ("Waited", formats.millis(risk.waited_ms)),
+            ("Issuer", "not asked yet" if risk.hold == "unsent" else "asked; the money is reserved"),
+        ]
+
+    def history(self) -> list[HistoryLine]:
+        """Events and calls, in the order of their times."""
+        told = [(event.recorded_at, event.type.replace("_", " "), "") for event in self.events]
+        called = [
+            (call.created_at, f"{call.kind} at {NAMES.get(call.processor, call.processor)}", _note(call))
+            for call in self.operations
+        ]
+        lines = sorted(told + called, key=lambda line: line[0])
+        return [HistoryLine(formats.clock(at), what, note) for at, what, note in lines]
+
+    def other_lines(self) -> list[OtherLine]:
+        """The customer's other payments."""
+        return [_other(payment) for payment in self.others if payment.id != self.payment.id]
+
+
+def read_case(api: Api, review_id: str) -> Case:
+    """The case of this id, which may be any text. Raises as `Api.get`."""
+    review: Review = api.get(chooser.at("/v1/reviews", review_id), Review)
+    path = chooser.at("/v1/payments", review.payment)
+    payment: CasePayment = api.get(path, CasePayment)
+    return Case(
+        review,
+        payment,
+        _all(api, f"{path}/events", CaseEvent),
+        _all(api, f"{path}/operations", CaseOperation),
+        _all(api, "/v1/payments", CasePayment, customer=payment.customer, limit=OTHERS + 1),
+    )
+
+
+def _all(api: Api, path: str, kind: Any, **query: str | int) -> list[Any]:
+    return list(api.get(path, Found[kind], **({"limit": 100} | query)).data)
+
+
+def _note(call: CaseOperation) -> str:
+    took = "" if call.milliseconds is None else formats.millis(call.milliseconds)
+    return ", ".join(filter(None, [call.status, (call.decline_code or "").replace("_", " "), took]))
+
+
+def _other(payment: CasePayment) -> OtherLine:
+    return OtherLine(
+        payment.id,
+        formats.moment(payment.created_at),
+        payment.money(payment.amount),
+        payment.state.replace("_", " "),
+        payment.status,
+        payment.payment_method.text(),
+        payment.risk.outcome if payment.risk else formats.NONE,
+    )

@@ -1,0 +1,115 @@
+"""Audit: who did what, from the chain of entries that nobody can alter unseen."""
+
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+import msgspec
+import streamlit as st
+
+from dashboards import acting, chooser, door, formats
+from dashboards.acting import Refused
+from dashboards.page import card, html
+from dashboards.session_checks import Person
+
+ANY = "any"
+KINDS = (
+    "login",
+    "login_refused",
+    "logout",
+    "session_revoked",
+    "password_changed",
+    "password_reset",
+    "second_factor_set",
+    "second_factor_removed",
+    "recovery_code_used",
+    "account_created",
+    "account_changed",
+    "account_erased",
+    "role_changed",
+    "account_disabled",
+    "account_enabled",
+    "person_added",
+    "person_removed",
+    "client_created",
+    "client_rotated",
+    "client_revoked",
+    "merchant_created",
+    "merchant_suspended",
+    "merchant_resumed",
+    "review_decided",
+    "task_decided",
+    "export",
+    "link_made",
+)
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """An entry of the chain; `actor` is null where a machine acted."""
+
+    id: int | str
+    kind: str
+    at: datetime
+    actor: str | None = None
+    subject: str | None = None
+    detail: dict[str, Any] | str | None = None
+
+
+class AuditLine(msgspec.Struct, frozen=True):
+    """An entry as it is shown."""
+
+    number: str
+    time: str
+    kind: str
+    actor: str
+    subject: str
+    detail: str
+
+
+def draw(_person: Person) -> None:
+    """Show the entries that the filters let through, newest first."""
+    html(
+        "page_head.html", title="Audit", note="a chain of entries; `sluice audit verify` checks it; times are UTC"
+    )
+    with card("filters", "Filter", fills=False):
+        query = _filters()
+    with card("entries", "Entries", "newest first", fills=False):
+        try:
+            entries, has_more = acting.ask(
+                lambda: chooser.found(door.api(), "/v1/audit", AuditEntry, "entry", **query)
+            )
+        except Refused:
+            return
+        html("audit.html", lines=[line(entry) for entry in entries])
+        chooser.offer_more("entry", has_more)
+
+
+def _filters() -> dict[str, str]:
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+        kind = st.selectbox("What", [ANY, *KINDS], key="kind", format_func=lambda kind: kind.replace("_", " "))
+        actor = st.text_input("Who (an account or client id)", key="actor").strip()
+        subject = st.text_input("About (an id)", key="subject").strip()
+        since = st.date_input("From", value=None, key="since")
+    filters = {"kind": "" if kind == ANY else kind, "actor": actor, "subject": subject, "from": _start(since)}
+    return {name: value for name, value in filters.items() if value}
+
+
+def _start(day: date | None) -> str:
+    return datetime.combine(day, time(), UTC).isoformat().replace("+00:00", "Z") if day else ""
+
+
+def line(entry: AuditEntry) -> AuditLine:
+    """The line of an entry."""
+    return AuditLine(
+        str(entry.id),
+        formats.moment(entry.at),
+        entry.kind.replace("_", " "),
+        entry.actor or formats.NONE,
+        entry.subject or formats.NONE,
+        _detail(entry.detail),
+    )
+
+
+def _detail(detail: dict[str, Any] | str | None) -> str:
+    if isinstance(detail, dict):
+        return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in detail.items())
+    return detail or ""

@@ -1,0 +1,128 @@
+"""People: who has an account; make one, change its role, disable it."""
+
+from datetime import datetime
+
+import msgspec
+import streamlit as st
+
+from dashboards import acting, chooser, door, formats
+from dashboards.acting import Refused
+from dashboards.chooser import Line
+from dashboards.page import card, html
+from dashboards.session_checks import ROLES, Person, Role
+
+NEW_ROLES: tuple[Role, ...] = ("analyst", "admin", "customer", "merchant")
+ALL = "all"
+
+
+class AccountLine(msgspec.Struct, frozen=True):
+    """An account as an administrator sees it; an erased one has no e-mail."""
+
+    id: str
+    role: Role
+    name: str = ""
+    email: str | None = None
+    email_confirmed: bool = False
+    disabled: bool = False
+    created_at: datetime | None = None
+
+    def called(self) -> str:
+        """Its name, or what else there is."""
+        return self.name or self.email or self.id
+
+
+def draw(person: Person) -> None:
+    """Show the accounts, and one of them beside the list."""
+    html("page_head.html", title="People", note="accounts and their roles")
+    acting.show_said()
+    chosen = st.query_params.get("account", "")
+    with st.container(key="with-choice" if chosen else "without-choice"):
+        listed, shown = st.columns([1, 1.6], gap="small")
+    with listed, card("people", "Accounts", "newest first", fills=False):
+        _list()
+    with shown:
+        if chosen:
+            chooser.back("account", "Accounts")
+            _one(person, chosen)
+        _invite()
+
+
+def _list() -> None:
+    email = st.text_input("E-mail address", key="email", placeholder="ada@example.com").strip()
+    role = st.selectbox("Role", [ALL, *ROLES], key="role")
+    query = {"email": email, "role": "" if role == ALL else role}
+    try:
+        accounts, has_more = acting.ask(
+            lambda: chooser.found(door.api(), "/v1/accounts", AccountLine, "account", **query)
+        )
+    except Refused:
+        return
+    chooser.choose("account", [_line(account) for account in accounts], has_more, "No account is like that.")
+
+
+def _line(account: AccountLine) -> Line:
+    note = " · ".join(filter(None, [account.role, account.email if account.name else ""]))
+    return Line(account.id, account.called(), note, "disabled" if account.disabled else "")
+
+
+def _one(person: Person, account_id: str) -> None:
+    path = chooser.at("/v1/accounts", account_id)
+    try:
+        account = acting.ask(lambda: door.api().get(path, AccountLine))
+    except Refused:
+        return
+    with card("account", formats.plain(account.called()), account.id, fills=False):
+        html("facts.html", facts=_facts(account))
+        if account.id == person.id:
+            html("nothing.html", words="This is you. Another administrator changes your role, or disables you.")
+            return
+        _change_role(account, path)
+        _switch(account, path)
+
+
+def _facts(account: AccountLine) -> list[tuple[str, str]]:
+    confirmed = "" if account.email_confirmed or not account.email else " (not confirmed)"
+    return [
+        ("E-mail", (account.email or formats.NONE) + confirmed),
+        ("Role", account.role),
+        ("May log in", "no, disabled" if account.disabled else "yes"),
+        ("Since", formats.moment(account.created_at) if account.created_at else formats.NONE),
+    ]
+
+
+def _change_role(account: AccountLine, path: str) -> None:
+    with st.form(f"role-{account.id}", border=False):
+        role = st.selectbox("New role", ROLES, index=ROLES.index(account.role))
+        if st.form_submit_button("Change role") and role != account.role:
+            done = f"{account.called()} is {_article(role)} {role} from the next request on."
+            acting.act(lambda: door.api().patch(path, {"role": role}), done)
+
+
+def _switch(account: AccountLine, path: str) -> None:
+    """Disable, or enable again."""
+    if account.disabled:
+        if st.button("Enable again"):
+            acting.act(
+                lambda: door.api().patch(path, {"disabled": False}), f"{account.called()} may log in again."
+            )
+    elif acting.confirmed(f"disable-{account.id}", "Disable", "All sessions end at once, and no login is let in."):
+        done = f"{account.called()} is disabled."
+        acting.act(lambda: door.api().patch(path, {"disabled": True}), done)
+
+
+def _invite() -> None:
+    with (
+        card("invite", "New account", "the person sets the password", fills=False),
+        st.form("invite", border=False),
+    ):
+        email = st.text_input("E-mail address", key="new-email", autocomplete="off")
+        name = st.text_input("Name", key="new-name", autocomplete="off")
+        role = st.selectbox("Role", NEW_ROLES, key="new-role")
+        if st.form_submit_button("Create and invite", type="primary"):
+            body = {"email": email.strip(), "name": name.strip(), "role": role}
+            done = f"{email.strip()} is {_article(role)} {role}, and got a mail with a link to set a password."
+            acting.act(lambda: door.api().post("/v1/accounts", body), done)
+
+
+def _article(role: str) -> str:
+    return "an" if role[0] == "a" else "a"

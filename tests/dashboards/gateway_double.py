@@ -1,0 +1,121 @@
+"""The gateway's JSON as the pages ask for it, without a gateway: for the looks of pages, and for what is refused.
+
+That the real one answers in these shapes is shown by `test_login.py`, which runs it.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+AT = "2026-11-27T07:00:00Z"
+
+
+def account(role: str, **changes: Any) -> dict[str, Any]:
+    """An account that the token `<role>` belongs to."""
+    name = {"admin": "Ada Admin", "analyst": "Ana Analyst"}.get(role, "Casey Customer")
+    made = {"id": f"acc_{role}", "role": role, "name": name, "email": f"{role}@example.com", "created_at": AT}
+    return made | {"email_confirmed": True, "scopes": ["payments:read", "reviews:write"], **changes}
+
+
+def review(number: int, **changes: Any) -> dict[str, Any]:
+    """An open case."""
+    made = {"id": f"rev_{number}", "kind": "held", "payment": f"pay_{number}", "amount": 28344 + number}
+    return made | {"currency": "GBP", "reasons": ["card_testing", "new_device"], "opened_at": AT, **changes}
+
+
+def payment(number: int, **changes: Any) -> dict[str, Any]:
+    """Its payment."""
+    risk = {"outcome": "review", "source": "model", "score": 0.58, "reasons": ["card_testing"], "model": "m1"}
+    made = {"id": f"pay_{number}", "status": "pending", "state": "in_review", "amount": 28344 + number}
+    made |= {"currency": "GBP", "customer": "acc_casey", "merchant": "acc_shop", "capture": "automatic"}
+    made |= {"payment_method": {"type": "card", "brand": "visa", "last4": "4242", "bin": "411111"}}
+    return made | {"processor": "visa", "created_at": AT, "attempts": 1, "risk": risk, **changes}
+
+
+class GatewayDouble:
+    """What it answers by method and path, and what it was asked. A token is a role's name."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.accounts = {role: account(role) for role in ("customer", "merchant", "analyst", "admin")}
+        self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
+        self.asked: list[tuple[str, str, Any]] = []
+
+    def say(self, method: str, path: str, body: Any, status: int = 200) -> None:
+        """Answer this from now on; a list is a page of one."""
+        self.answers[method, path] = (
+            status,
+            {"data": body, "next_cursor": None} if isinstance(body, list) else body,
+        )
+
+    def refuse(self, method: str, path: str, status: int, code: str, **more: Any) -> None:
+        """Answer with a problem from now on."""
+        self.say(method, path, {"code": code, **more}, status)
+
+    def open_case(self, number: int = 1) -> None:
+        """A case in the queue, with all that the page asks about it."""
+        self.say("GET", "/v1/reviews", [review(number)])
+        self.say("GET", f"/v1/reviews/rev_{number}", review(number))
+        self.say("GET", f"/v1/payments/pay_{number}", payment(number))
+        self.say("GET", f"/v1/payments/pay_{number}/events", [])
+        self.say("GET", f"/v1/payments/pay_{number}/operations", [])
+        self.say("GET", "/v1/payments", [payment(number)])
+
+    def answer(self, method: str, target: str, token: str, body: Any) -> tuple[int, Any]:
+        """The status and the body."""
+        at = urlsplit(target)
+        self.asked.append((method, at.path, body if body is not None else dict(parse_qsl(at.query))))
+        if at.path == "/.well-known/openid-configuration":
+            return 200, {}
+        if token not in self.accounts:
+            return 401, {"code": "unauthenticated"}
+        if at.path == "/v1/me":
+            return 200, self.accounts[token]
+        return self.answers.get((method, at.path), (404, {"code": "not_found"}))
+
+    def acts(self) -> list[tuple[str, str, Any]]:
+        """What it was asked to do, without what it was asked to show."""
+        return [asked for asked in self.asked if asked[0] != "GET"]
+
+
+def _handler(double: GatewayDouble) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _reply(self) -> None:
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            status, body = double.answer(self.command, self.path, token, json.loads(sent) if sent else None)
+            written = b"" if status == 204 else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(written)))
+            self.end_headers()
+            self.wfile.write(written)
+
+        do_GET = do_POST = do_PATCH = do_DELETE = _reply  # noqa: N815 - the names that it looks for
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    return Handler
+
+
+@contextmanager
+def running() -> Iterator[GatewayDouble]:
+    """A double that listens."""
+    double = GatewayDouble()
+    server = ThreadingHTTPServer(("localhost", 0), _handler(double))
+    server.daemon_threads = True
+    double.url = f"http://localhost:{server.server_port}"
+    thread = Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield double
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
