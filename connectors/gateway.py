@@ -13,7 +13,7 @@ import msgspec
 from connectors.oauth_tokens import ClientCredentials, GrantedToken, TokenCache, TokenRefused, TokenUnreadable
 
 RETRIED_STATUSES = frozenset({409, 429, 503})
-FINAL_CONFLICT = "wrong_state"  # a 409 that stays: the payment went on without this request
+FINAL_CONFLICTS = frozenset({"wrong_state", "email_taken"})  # a 409 that stays, however often it is asked
 RETRY_FOR_S = 120.0
 RETRY_PAUSE_S = 0.2
 RENEW_EARLY_S = 30
@@ -115,7 +115,7 @@ class GatewayClient:
         """`url` has no slash at its end.
 
         `retry_for_s`: for how long a request is sent again, with the same key, after a 429, a 503, a dropped
-        connection, or a 409 other than `wrong_state`; 0 switches that off. Between two tries lies what
+        connection, or a 409 other than `FINAL_CONFLICTS`; 0 switches that off. Between two tries lies what
         `Retry-After` asks for; where that is longer than the rest of the time, nothing is sent again.
         """
         self._url = url
@@ -178,7 +178,7 @@ class GatewayClient:
                 return await self._authorized(method, path, headers, body)
             except GatewayRefused as refused:
                 pause_s = max(pause_s, refused.retry_after_s)
-                is_final = refused.status not in RETRIED_STATUSES or refused.code == FINAL_CONFLICT
+                is_final = refused.status not in RETRIED_STATUSES or refused.code in FINAL_CONFLICTS
                 if is_final or monotonic() + refused.retry_after_s >= give_up:
                     raise
             except GatewayUnavailable:

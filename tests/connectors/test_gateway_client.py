@@ -56,7 +56,7 @@ class Server:
             return web.Response()
         if step == "html":
             return web.Response(text="<h1>Bad Gateway</h1>", status=502)
-        if step == "wrong_state":
+        if step in ("wrong_state", "email_taken"):
             return web.json_response({"code": step}, status=409)
         if step == "wait":
             return web.json_response({"code": "rate_limited"}, status=429, headers={"Retry-After": "1"})
@@ -116,7 +116,13 @@ async def test_a_login_that_is_put_off_is_tried_again(server: tuple[Server, str]
 
 @pytest.mark.parametrize(
     ("step", "status", "code"),
-    [(402, 402, "why"), (422, 422, "why"), ("html", 502, "not JSON"), ("wrong_state", 409, "wrong_state")],
+    [
+        (402, 402, "why"),
+        (422, 422, "why"),
+        ("html", 502, "not JSON"),
+        ("wrong_state", 409, "wrong_state"),
+        ("email_taken", 409, "email_taken"),
+    ],
 )
 async def test_any_other_no_is_final(server: tuple[Server, str], step: int | str, status: int, code: str) -> None:
     with pytest.raises(GatewayRefused) as refused:
