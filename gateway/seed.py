@@ -11,7 +11,7 @@ from gateway.books.accounts import Account
 from gateway.books.clients import OAuthClient
 from gateway.identity.profiles import CUSTOMER_PREFERENCES
 from gateway.identity.tokens import hash_secret
-from gateway.roles import Role
+from gateway.roles import ROLE_SCOPES, Role
 from gateway.runtime import Runtime
 from schemas.ids import new_id
 from schemas.times import now_micros
@@ -52,6 +52,8 @@ SEEDS = (
 )
 
 SERVICES = {"notifications": "contacts:read"}
+DASHBOARDS = "dashboard"
+CALLBACK = "/oauth2callback"  # Streamlit's, where it takes a code and where it comes back from a logout
 
 
 async def seed_accounts(runtime: Runtime) -> None:
@@ -67,14 +69,31 @@ async def seed_accounts(runtime: Runtime) -> None:
 
 async def register_services(runtime: Runtime) -> None:
     """Register each service with the secret in its file, which an operator provides outside the local profile."""
-    for service, scopes in SERVICES.items():
+    for client in (*map(_service, SERVICES), _dashboards(runtime.settings.dashboard_url)):
         try:
-            secret = read_or_make(runtime.settings, f"{service}.secret", lambda: token_urlsafe(32).encode())
+            secret = read_or_make(runtime.settings, f"{client.id}.secret", lambda: token_urlsafe(32).encode())
         except SecretMissing as error:
-            log.warning("service_secret.missing", service=service, reason=str(error))
+            log.warning("service_secret.missing", service=client.id, reason=str(error))
             continue
-        client = OAuthClient(id=service, name=service, scopes=scopes, created_by="start", created_at=now_micros())
         await runtime.books.write(clients.register, client, hash_secret(secret.decode().strip()))
+
+
+def _service(name: str) -> OAuthClient:
+    return OAuthClient(id=name, name=name, scopes=SERVICES[name], created_by="start", created_at=now_micros())
+
+
+def _dashboards(url: str) -> OAuthClient:
+    """The dashboards at `url`, where people log in: who does has the scopes of their role, no more."""
+    back = msgspec.json.encode([f"{url}{CALLBACK}"]).decode()
+    return OAuthClient(
+        id=DASHBOARDS,
+        name="Sluice dashboards",
+        scopes=" ".join(sorted(ROLE_SCOPES["admin"])),
+        redirect_uris=back,
+        post_logout_redirect_uris=back,
+        created_by="start",
+        created_at=now_micros(),
+    )
 
 
 async def _account(runtime: Runtime, seed: Seed) -> Account:

@@ -34,7 +34,7 @@ class ReviewRow(msgspec.Struct, frozen=True, kw_only=True):
 class Review(msgspec.Struct, frozen=True):
     """A review with what it is about. Times in microseconds UTC; `risk` is JSON of the applied verdict.
 
-    `amount_captured` in minor units: a `late` one is about that. `reasons`: as in its row.
+    `amount_captured` in minor units: a `late` one is about that. `reasons`, `decided_by`: as in its row.
     """
 
     id: str
@@ -48,6 +48,8 @@ class Review(msgspec.Struct, frozen=True):
     kind: ReviewKind
     reasons: str | None
     amount_captured: int
+    decided_by: str | None
+    decided_at: int | None
 
 
 reviews = table_of("reviews", ReviewRow, UniqueConstraint("payment_id", "kind", name="uq_reviews_payment"))
@@ -68,6 +70,8 @@ _with_payment = select(
     _c.kind,
     _c.reasons,
     payments.c.amount_captured,
+    _c.decided_by,
+    _c.decided_at,
 ).join(payments, payments.c.id == _c.payment_id)
 _insert = Statement(insert(reviews))
 _select = Statement(_with_payment.where(_c.id == bindparam("review_id")))

@@ -21,7 +21,7 @@ from gateway.web.idempotent import answer_of, write_once
 from gateway.web.paging import Listing, Page, read_page
 from schemas.fraud import LabelValue
 from schemas.payments import AppliedRisk
-from schemas.times import from_micros
+from schemas.times import from_micros, now_micros
 
 blueprint = Blueprint("reviews", __name__)
 labels_blueprint = Blueprint("labels", __name__)
@@ -31,7 +31,8 @@ class ReviewView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A review: `held` for a person, or `late`: its payment was taken before the verdict that blocks it came.
 
     `amount` in minor units of `currency`: of a `late` one what was taken. `reasons` are those of the verdict that
-    held or blocks it.
+    held or blocks it. Of a decided one `reason` is what its reviewer said, and `decided_by` their account; absent
+    where a late block or the time limit decided.
     """
 
     id: str
@@ -42,6 +43,9 @@ class ReviewView(msgspec.Struct, frozen=True, omit_defaults=True):
     reasons: list[str]
     opened_at: datetime
     decision: str | None = None
+    reason: str | None = None
+    decided_by: str | None = None
+    decided_at: datetime | None = None
 
 
 class ReviewList(Listing[ReviewView], frozen=True):
@@ -67,6 +71,16 @@ async def list_all(call: Call[None, Page]) -> Reply:
     return Reply(200, ReviewList([review_view(review) for review in shown], cursor))
 
 
+@blueprint.get("/v1/reviews/<review>")
+@endpoint(scope="reviews:read", answers={200: ReviewView}, codes=("not_found",))
+async def read_review(call: Call[None, None], review_id: str) -> Reply:
+    """Show a review, and what was decided."""
+    found = await call.runtime.books.read(select_review, review_id)
+    if found is None:
+        raise Problem("not_found")
+    return Reply(200, review_view(found))
+
+
 @blueprint.post("/v1/reviews/<review>/decision")
 @endpoint(
     scope="reviews:write",
@@ -89,8 +103,12 @@ def _place(review: Review) -> tuple[bool, str]:
 
 async def _decide(call: Call[ReviewDecision, None], review: Review) -> Reply:
     runtime, given, request = call.runtime, call.body, call.keyed_or_not()
-    shown = review_view(msgspec.structs.replace(review, decision=given.decision))
-    decision = Decision(review, given.decision, given.reason, call.caller.actor_id, msgspec.json.encode(shown))
+    actor_id = call.caller.actor_id
+    decided = msgspec.structs.replace(
+        review, decision=given.decision, reason=given.reason, decided_by=actor_id, decided_at=now_micros()
+    )
+    shown = review_view(decided)
+    decision = Decision(review, given.decision, given.reason, actor_id, msgspec.json.encode(shown))
     begun = await runtime.books.write(begin_decision, runtime.policy, request, decision)
     if isinstance(begun, IdempotentAnswer):
         return replied(begun, replayed=True)
@@ -112,6 +130,9 @@ def review_view(review: Review) -> ReviewView:
         _reasons(review),
         from_micros(review.opened_at),
         review.decision,
+        review.reason,
+        review.decided_by,
+        from_micros(review.decided_at) if review.decided_at is not None else None,
     )
 
 

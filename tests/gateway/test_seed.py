@@ -5,6 +5,7 @@ import pytest
 from sqlalchemy import Connection
 
 from gateway.app import create_app
+from gateway.books import clients
 from gateway.settings import SEED_PASSWORD, GatewaySettings
 from schemas.settings import BadSetting
 from tests.gateway.conftest import PEOPLE, Gateway
@@ -40,6 +41,15 @@ async def test_a_new_secret_file_of_a_service_replaces_the_old(gateway_settings:
         kind = "application/x-www-form-urlencoded"
         refused = await gateway.ask("POST", "/oauth/token", form, content_type=kind)
         assert refused.json["error"] == "invalid_client"
+
+
+async def test_the_dashboards_come_back_to_their_own_address_alone(gateway_settings: GatewaySettings) -> None:
+    moved = msgspec.structs.replace(gateway_settings, dashboard_url="https://pay.example/")
+    for settings, url in ((gateway_settings, gateway_settings.url("dashboard")), (moved, "https://pay.example")):
+        async with create_app(settings).test_app() as running:
+            client = await Gateway(running.app).runtime.books.read(clients.by_id, "dashboard")
+        assert client is not None
+        assert client.redirect_uris == client.post_logout_redirect_uris == f'["{url}/oauth2callback"]'
 
 
 async def test_a_service_gets_a_token_where_the_gateway_has_a_name_below_localhost(

@@ -9,6 +9,20 @@ async def page(shop: Shop, cursor: str = "") -> Any:
     return await shop.get(f"/v1/reviews?limit=2&cursor={cursor}", "analyst")
 
 
+async def test_a_review_tells_who_decided_it_and_why(shop: Shop) -> None:
+    assert (await shop.pay(60_000)).json["state"] == "in_review"
+    (review,) = (await page(shop))["data"]
+    path = f"/v1/reviews/{review['id']}"
+    assert await shop.get(path, "analyst") == review
+    decided = await shop.post(f"{path}/decision", {"decision": "reject", "reason": "stolen"}, who="analyst")
+    after = await shop.get(path, "admin")
+    me = await shop.get("/v1/me", "analyst")
+    assert (after["decision"], after["reason"], after["decided_by"]) == ("reject", "stolen", me["id"])
+    assert decided.json == after | {"decided_at": decided.json["decided_at"]}
+    assert (await shop.gateway.ask("GET", "/v1/reviews/rev_nowhere", who="analyst")).status == 404
+    assert (await shop.gateway.ask("GET", path, who="customer")).status == 403
+
+
 async def test_no_open_review_is_lost_when_the_cursors_own_was_decided(shop: Shop) -> None:
     for _ in range(5):
         assert (await shop.pay(60_000)).json["state"] == "in_review"
