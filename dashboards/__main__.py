@@ -14,7 +14,13 @@ from schemas.settings import BadSetting, load
 
 HOSTS = ("localhost", "*.localhost", "127.0.0.1", "::1")
 CLIENT_ID = "dashboard"  # as the gateway registers it
-SCOPE = "openid email profile roles"
+# What pages do in the name of a person, who is given those of them that their role has.
+SCOPES = (
+    *("openid", "email", "profile", "account"),
+    *("payments:read", "operations:read", "reviews:read", "reviews:write"),
+    *("accounts:read", "accounts:write", "merchants:read", "merchants:manage", "merchants:write"),
+    *("clients:manage", "audit:read"),
+)
 
 
 def login(settings: DashboardSettings) -> str:
@@ -32,7 +38,7 @@ def login(settings: DashboardSettings) -> str:
         "expose_tokens": ["access"],
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in auth.items()]
-    return "\n".join(["[auth]", *lines, "[auth.client_kwargs]", f"scope = {json.dumps(SCOPE)}", ""])
+    return "\n".join(["[auth]", *lines, "[auth.client_kwargs]", f"scope = {json.dumps(' '.join(SCOPES))}", ""])
 
 
 def _secret(settings: DashboardSettings, name: str) -> str:

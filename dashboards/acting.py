@@ -20,26 +20,42 @@ class Said(msgspec.Struct, frozen=True):
     good: bool
 
 
-class Refused(Exception):
+class NotDone(Exception):
     """It was refused, or is not known to be done; that stands on the page already."""
 
 
 def ask(work: Callable[[], T]) -> T:
-    """What the gateway answers. Raises `Refused` once the page says why there is no answer."""
+    """What the gateway answers. Raises `NotDone` once the page says why there is no answer."""
     try:
         return work()
     except (GatewayRefused, GatewayUnavailable) as error:
-        if isinstance(error, GatewayRefused) and error.code == "unauthenticated":
-            door.check_again()
+        if _is_of_session(error):
+            door.doubt()
+            st.rerun()
         html("trouble.html", words=trouble.words(error))
-        raise Refused from None
+        raise NotDone from None
+
+
+def ask_before(work: Callable[[], T]) -> T:
+    """The same in what runs before the page is drawn, which then says why there is no answer."""
+    try:
+        return work()
+    except (GatewayRefused, GatewayUnavailable) as error:
+        if _is_of_session(error):
+            door.doubt()
+        say(trouble.words(error), good=False)
+        raise NotDone from None
+
+
+def _is_of_session(error: Exception) -> bool:
+    return isinstance(error, GatewayRefused) and error.code == "unauthenticated"
 
 
 def act(work: Callable[[], Any], done: str) -> None:
     """Do it, say that it is `done`, and draw the page anew; where it is refused, the page says why and stays."""
     try:
         ask(work)
-    except Refused:
+    except NotDone:
         return
     say(done)
     st.rerun()

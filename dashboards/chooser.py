@@ -15,7 +15,7 @@ AT_ONCE = 50  # of the 100 that a page of the gateway may have
 MOST = 500  # then a filter is the way to the rest
 
 
-class Line(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True):
     """One of the list: what it is, what is said of it, and a word for what is special about it."""
 
     id: str
@@ -31,7 +31,7 @@ class Found(msgspec.Struct, Generic[T], frozen=True):
     next_cursor: str | None = None
 
 
-def found(api: Api, path: str, kind: type[T], name: str, **query: str) -> tuple[list[T], bool]:
+def found(api: Api, path: str, kind: type[T], name: str, /, **query: str) -> tuple[list[T], bool]:
     """As many of a list as were asked for so far, and whether there are more. Raises as `Api.get`."""
     so_far: list[T] = []
     wanted, cursor = st.session_state.get(_wanted(name), AT_ONCE), ""
@@ -45,7 +45,7 @@ def found(api: Api, path: str, kind: type[T], name: str, **query: str) -> tuple[
     return so_far, bool(cursor)
 
 
-def choose(name: str, lines: Sequence[Line], has_more: bool = False, nothing: str = "Nothing here.") -> str:
+def choose(name: str, lines: Sequence[Choice], has_more: bool = False, nothing: str = "Nothing here.") -> str:
     """Show the list; the id of the one that was chosen, or nothing. `name`: what the address calls it."""
     chosen = st.query_params.get(name, "")
     with st.container(key=f"choose-{name}", gap=None):
@@ -82,7 +82,7 @@ def at(path: str, id: str, more: str = "") -> str:
     return f"{path}/{quote(id, safe='')}{more}"
 
 
-def _label(line: Line) -> str:
+def _label(line: Choice) -> str:
     tag = f" :small[:orange[{formats.literal(line.tag)}]]" if line.tag else ""
     note = formats.literal(formats.plain(line.note, 90))
     return f"**{formats.literal(formats.plain(line.title, 60))}**{tag} :small[:gray[{note}]]"

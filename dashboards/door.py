@@ -13,7 +13,7 @@ from dashboards import gateway_calls
 from dashboards.cached_queries import settings
 from dashboards.gateway_calls import Api
 from dashboards.page import html
-from dashboards.places import Place, Places, browser_of
+from dashboards.places import PagePlace, Places, browser_of
 from dashboards.session_checks import Person, SessionChecks
 
 LOOK_AGAIN_S = 4.0
@@ -56,10 +56,9 @@ def watch(seen: Visitor) -> None:
         st.rerun()
 
 
-def check_again() -> None:
-    """Ask the gateway anew, because it refused a call, and draw the page anew."""
+def doubt() -> None:
+    """Ask the gateway the next time who this is, because it refused a call."""
     _checks().forget(_token())
-    st.rerun()
 
 
 def draw(who: Standing, path: str) -> None:
@@ -94,7 +93,7 @@ def leave() -> None:
             st.logout()
 
 
-def came_back() -> Place | None:
+def came_back() -> PagePlace | None:
     """Where the browser was before it logged in; only once."""
     return _places().take(_browser())
 
@@ -107,7 +106,7 @@ def _go_and_log_in(path: str) -> None:
 
 
 def _log_in(path: str) -> None:
-    _places().keep(_browser(), Place(path, st.query_params.to_dict()))
+    _places().keep(_browser(), PagePlace(path, st.query_params.to_dict()))
     st.login()
 
 

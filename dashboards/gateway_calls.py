@@ -67,7 +67,7 @@ class Api:
     def __init__(self, token: str) -> None:
         self._token = token
 
-    def get(self, path: str, type: Any = Any, **query: str | int | None) -> Any:
+    def get(self, path: str, type: Any = Any, /, **query: str | int | None) -> Any:
         """The answer, decoded as `type`; what is empty in `query` is left out."""
         asked = urlencode({name: value for name, value in query.items() if value not in ("", None)})
         return _calls().run(lambda client: client.get(f"{path}?{asked}" if asked else path, type), self._token)

@@ -13,7 +13,7 @@ AGAIN_AFTER_S = 30.0  # a browser that comes back sooner without a session is as
 COOKIE = "_streamlit_xsrf"  # lives as long as the browser's session, and says nothing of a person
 
 
-class Place(msgspec.Struct, frozen=True):
+class PagePlace(msgspec.Struct, frozen=True):
     """A page by its path, and its query."""
 
     path: str
@@ -24,17 +24,17 @@ class Places:
     """The place of each browser that is logging in, and when each was last sent to log in unasked."""
 
     def __init__(self) -> None:
-        self._places: TTLCache[str, Place] = TTLCache(KEPT, KEPT_FOR_S, time.monotonic)
+        self._places: TTLCache[str, PagePlace] = TTLCache(KEPT, KEPT_FOR_S, time.monotonic)
         self._sent: TTLCache[str, bool] = TTLCache(KEPT, AGAIN_AFTER_S, time.monotonic)
         self._lock = Lock()  # sessions run in threads of their own
 
-    def keep(self, browser: str, place: Place) -> None:
+    def keep(self, browser: str, place: PagePlace) -> None:
         """Note where a browser is. One without a name has no place."""
         with self._lock:
             if browser:
                 self._places[browser] = place
 
-    def take(self, browser: str) -> Place | None:
+    def take(self, browser: str) -> PagePlace | None:
         """Where the browser was; only once."""
         with self._lock:
             return self._places.pop(browser, None)

@@ -14,7 +14,7 @@ OTHERS = 8
 Facts = list[tuple[str, str]]
 
 
-class Review(msgspec.Struct, frozen=True):
+class ShownReview(msgspec.Struct, frozen=True):
     """A review as the gateway shows it; `amount` in minor units. From `decision` on null until it is decided."""
 
     id: str
@@ -126,7 +126,7 @@ class OtherLine(msgspec.Struct, frozen=True):
 class Case(msgspec.Struct, frozen=True):
     """All that is known of a case."""
 
-    review: Review
+    review: ShownReview
     payment: CasePayment
     events: list[CaseEvent]
     operations: list[CaseOperation]
@@ -185,7 +185,7 @@ class Case(msgspec.Struct, frozen=True):
 
 def read_case(api: Api, review_id: str) -> Case:
     """The case of this id, which may be any text. Raises as `Api.get`."""
-    review: Review = api.get(chooser.at("/v1/reviews", review_id), Review)
+    review: ShownReview = api.get(chooser.at("/v1/reviews", review_id), ShownReview)
     path = chooser.at("/v1/payments", review.payment)
     payment: CasePayment = api.get(path, CasePayment)
     return Case(

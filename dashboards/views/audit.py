@@ -1,13 +1,12 @@
 """Audit: who did what, from the chain of entries that nobody can alter unseen."""
 
 from datetime import UTC, date, datetime, time
-from typing import Any
 
 import msgspec
 import streamlit as st
 
 from dashboards import acting, chooser, door, formats
-from dashboards.acting import Refused
+from dashboards.acting import NotDone
 from dashboards.page import card, html
 from dashboards.session_checks import Person
 
@@ -43,15 +42,15 @@ KINDS = (
 )
 
 
-class AuditEntry(msgspec.Struct, frozen=True):
-    """An entry of the chain; `actor` is null where a machine acted."""
+class ShownEntry(msgspec.Struct, frozen=True):
+    """An entry of the chain; `id` counts from 1, `actor` is empty where nobody is known."""
 
-    id: int | str
+    id: int
     kind: str
     at: datetime
-    actor: str | None = None
-    subject: str | None = None
-    detail: dict[str, Any] | str | None = None
+    actor: str = ""
+    subject: str = ""
+    detail: dict[str, str] = {}
 
 
 class AuditLine(msgspec.Struct, frozen=True):
@@ -75,9 +74,9 @@ def draw(_person: Person) -> None:
     with card("entries", "Entries", "newest first", fills=False):
         try:
             entries, has_more = acting.ask(
-                lambda: chooser.found(door.api(), "/v1/audit", AuditEntry, "entry", **query)
+                lambda: chooser.found(door.api(), "/v1/audit", ShownEntry, "entry", **query)
             )
-        except Refused:
+        except NotDone:
             return
         html("audit.html", lines=[line(entry) for entry in entries])
         chooser.offer_more("entry", has_more)
@@ -89,7 +88,7 @@ def _filters() -> dict[str, str]:
         actor = st.text_input("Who (an account or client id)", key="actor").strip()
         subject = st.text_input("About (an id)", key="subject").strip()
         since = st.date_input("From", value=None, key="since")
-    filters = {"kind": "" if kind == ANY else kind, "actor": actor, "subject": subject, "from": _start(since)}
+    filters = {"kind": "" if kind == ANY else kind, "actor": actor, "subject": subject, "after": _start(since)}
     return {name: value for name, value in filters.items() if value}
 
 
@@ -97,7 +96,7 @@ def _start(day: date | None) -> str:
     return datetime.combine(day, time(), UTC).isoformat().replace("+00:00", "Z") if day else ""
 
 
-def line(entry: AuditEntry) -> AuditLine:
+def line(entry: ShownEntry) -> AuditLine:
     """The line of an entry."""
     return AuditLine(
         str(entry.id),
@@ -105,11 +104,5 @@ def line(entry: AuditEntry) -> AuditLine:
         entry.kind.replace("_", " "),
         entry.actor or formats.NONE,
         entry.subject or formats.NONE,
-        _detail(entry.detail),
+        ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in entry.detail.items()),
     )
-
-
-def _detail(detail: dict[str, Any] | str | None) -> str:
-    if isinstance(detail, dict):
-        return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in detail.items())
-    return detail or ""

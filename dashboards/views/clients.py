@@ -8,11 +8,23 @@ import msgspec
 import streamlit as st
 
 from dashboards import acting, chooser, door, formats
-from dashboards.acting import Refused
-from dashboards.chooser import Line
+from dashboards.acting import NotDone
+from dashboards.chooser import Choice
 from dashboards.page import card, html
 from dashboards.session_checks import Person
 
+# What a client may have at most; the gateway says which of them, by whom it acts for.
+CLIENT_SCOPES = (
+    "payments:read",
+    "payments:write",
+    "payments:import",
+    "refunds:write",
+    "cards:read",
+    "cards:write",
+    "merchants:read",
+    "merchants:write",
+    "account",
+)
 OVERLAPS = {"at once": 0, "in an hour": 3600, "in a day": 86_400, "in a week": 604_800}
 
 
@@ -26,7 +38,8 @@ class Client(msgspec.Struct, frozen=True):
     redirect_uris: list[str] = []
     created_at: datetime | None = None
     expires_at: datetime | None = None
-    revoked_at: datetime | None = None
+    merchant: str | None = None
+    revoked: bool = False
     last_used_at: datetime | None = None
 
 
@@ -44,7 +57,7 @@ def draw(_person: Person) -> None:
     _show_secret()
     try:
         clients, has_more = acting.ask(lambda: chooser.found(door.api(), "/v1/clients", Client, "client"))
-    except Refused:
+    except NotDone:
         return
     chosen = st.query_params.get("client", "")
     with st.container(key="with-choice" if chosen else "without-choice"):
@@ -60,9 +73,9 @@ def draw(_person: Person) -> None:
         _create()
 
 
-def _line(client: Client) -> Line:
-    tag = "revoked" if client.revoked_at else ""
-    return Line(client.id, client.name or client.id, f"{client.type} · {_used(client)}", tag)
+def _line(client: Client) -> Choice:
+    tag = "revoked" if client.revoked else ""
+    return Choice(client.id, client.name or client.id, f"{client.type} · {_used(client)}", tag)
 
 
 def _used(client: Client) -> str:
@@ -72,7 +85,7 @@ def _used(client: Client) -> str:
 def _one(client: Client) -> None:
     with card("client", formats.plain(client.name or client.id), client.id, fills=False):
         html("facts.html", facts=_facts(client))
-        if client.revoked_at:
+        if client.revoked:
             return
         path = chooser.at("/v1/clients", client.id)
         with st.container(horizontal=True, gap="small"):
@@ -85,12 +98,13 @@ def _one(client: Client) -> None:
 def _facts(client: Client) -> list[tuple[str, str]]:
     return [
         ("Type", client.type),
+        ("Acts for", client.merchant or "nobody: a service of ours"),
         ("Scopes", ", ".join(client.scopes) or formats.NONE),
         ("Redirects to", ", ".join(client.redirect_uris) or formats.NONE),
         ("Last used", formats.moment(client.last_used_at) if client.last_used_at else "never"),
         ("Since", formats.moment(client.created_at) if client.created_at else formats.NONE),
         ("Expires", formats.moment(client.expires_at) if client.expires_at else "never"),
-        ("Revoked", formats.moment(client.revoked_at) if client.revoked_at else "no"),
+        ("Revoked", "yes" if client.revoked else "no"),
     ]
 
 
@@ -105,49 +119,33 @@ def _rotate(client: Client, path: str) -> None:
 
 
 def _create() -> None:
-    scopes = _scopes()
     with (
         card("new-client", "New client", "its secret is shown once", fills=False),
         st.form("new-client", border=False),
     ):
         name = st.text_input("Name", key="client-name", autocomplete="off").strip()
-        chosen = st.multiselect("Scopes", scopes, key="client-scopes")
+        merchant = st.text_input("Merchant (its id; nothing: a service of ours)", key="client-merchant").strip()
+        scopes = st.multiselect("Scopes", CLIENT_SCOPES, key="client-scopes")
         kind = st.selectbox("Type", ["confidential", "public"], key="client-type")
         redirects = st.text_area("Redirect addresses, one a line", key="client-redirects", height=68)
         expires = st.date_input("Expires", value=None, min_value="today", key="client-expires")
         if st.form_submit_button("Create", type="primary"):
-            body = {"name": name, "scopes": chosen, "type": kind, **_given(redirects, expires)}
+            given = {"merchant": merchant, "redirect_uris": redirects.split(), "expires_at": _start(expires)}
+            body = {"name": name, "scopes": scopes, "type": kind} | {
+                key: value for key, value in given.items() if value
+            }
             _once("/v1/clients", body, f"{name} is a client.")
 
 
-def _scopes() -> list[str]:
-    """The scopes of the person: a client has at most those."""
-    try:
-        own: OwnScopes = acting.ask(lambda: door.api().get("/v1/me", OwnScopes))
-    except Refused:
-        return []
-    return own.scopes
-
-
-class OwnScopes(msgspec.Struct, frozen=True):
-    """What is read of the own account."""
-
-    scopes: list[str] = []
-
-
-def _given(redirects: str, expires: date | None) -> dict[str, object]:
-    """The fields that are left out where nothing was given."""
-    given: dict[str, object] = {"redirect_uris": redirects.split()} if redirects.strip() else {}
-    if expires:
-        given["expires_at"] = datetime.combine(expires, time(), UTC)
-    return given
+def _start(day: date | None) -> datetime | None:
+    return datetime.combine(day, time(), UTC) if day else None
 
 
 def _once(path: str, body: Mapping[str, object], done: str) -> None:
     """A POST whose answer holds a secret: it is shown the next time the page is drawn, and never again."""
     try:
         given = acting.ask(lambda: door.api().post_once(path, body, GivenSecret))
-    except Refused:
+    except NotDone:
         return
     acting.say(done)
     st.session_state["secret"] = given

@@ -7,8 +7,8 @@ import msgspec
 import streamlit as st
 
 from dashboards import acting, chooser, door, formats
-from dashboards.acting import Refused
-from dashboards.chooser import Found, Line
+from dashboards.acting import NotDone
+from dashboards.chooser import Choice, Found
 from dashboards.page import card, html
 from dashboards.session_checks import Person
 
@@ -30,7 +30,7 @@ class MerchantLine(msgspec.Struct, frozen=True):
     email: str | None = None
 
 
-class Merchant(msgspec.Struct, frozen=True):
+class ShownMerchant(msgspec.Struct, frozen=True):
     """A merchant as an administrator sees it."""
 
     id: str
@@ -38,17 +38,18 @@ class Merchant(msgspec.Struct, frozen=True):
     origins: list[str] = []
     return_urls: list[str] = []
     suspended: bool = False
-    reason: str | None = None
+    suspended_reason: str | None = None
     created_at: datetime | None = None
 
 
-class MerchantPerson(msgspec.Struct, frozen=True):
+class ActingPerson(msgspec.Struct, frozen=True):
     """Somebody who acts for a merchant; `id` is the account's."""
 
     id: str
     role: MerchantRole
     email: str | None = None
     name: str = ""
+    status: str = ""  # `invited` until they set a password
 
 
 def draw(_person: Person) -> None:
@@ -72,17 +73,17 @@ def _list() -> None:
         merchants, has_more = acting.ask(
             lambda: chooser.found(door.api(), "/v1/accounts", MerchantLine, "merchant", role="merchant")
         )
-    except Refused:
+    except NotDone:
         return
-    lines = [Line(merchant.id, merchant.name or merchant.id, merchant.email or "") for merchant in merchants]
+    lines = [Choice(merchant.id, merchant.name or merchant.id, merchant.email or "") for merchant in merchants]
     chooser.choose("merchant", lines, has_more, "There is no merchant yet.")
 
 
 def _one(merchant_id: str) -> None:
     path = chooser.at("/v1/merchants", merchant_id)
     try:
-        merchant = acting.ask(lambda: door.api().get(path, Merchant))
-    except Refused:
+        merchant = acting.ask(lambda: door.api().get(path, ShownMerchant))
+    except NotDone:
         return
     with card("merchant", formats.plain(merchant.name), merchant.id, fills=False):
         html("facts.html", facts=_facts(merchant))
@@ -91,8 +92,8 @@ def _one(merchant_id: str) -> None:
         _people(merchant, f"{path}/people")
 
 
-def _facts(merchant: Merchant) -> list[tuple[str, str]]:
-    state = f"suspended: {merchant.reason or 'no reason was given'}" if merchant.suspended else "active"
+def _facts(merchant: ShownMerchant) -> list[tuple[str, str]]:
+    state = f"suspended: {merchant.suspended_reason or 'no reason was given'}" if merchant.suspended else "active"
     return [
         ("State", state),
         ("Origins", ", ".join(merchant.origins) or formats.NONE),
@@ -101,7 +102,7 @@ def _facts(merchant: Merchant) -> list[tuple[str, str]]:
     ]
 
 
-def _switch(merchant: Merchant, path: str) -> None:
+def _switch(merchant: ShownMerchant, path: str) -> None:
     """Suspend with a reason, or resume."""
     if merchant.suspended:
         if st.button("Resume"):
@@ -118,10 +119,10 @@ def _switch(merchant: Merchant, path: str) -> None:
             acting.act(lambda: door.api().patch(path, body), f"{merchant.name} is suspended.")
 
 
-def _people(merchant: Merchant, path: str) -> None:
+def _people(merchant: ShownMerchant, path: str) -> None:
     try:
-        people = acting.ask(lambda: door.api().get(path, Found[MerchantPerson], limit=100)).data
-    except Refused:
+        people = acting.ask(lambda: door.api().get(path, Found[ActingPerson], limit=100)).data
+    except NotDone:
         return
     for one in people:
         _person(one, path)
@@ -133,10 +134,10 @@ def _people(merchant: Merchant, path: str) -> None:
             acting.act(lambda: door.api().post(path, {"email": email, "role": role}), done)
 
 
-def _person(one: MerchantPerson, path: str) -> None:
+def _person(one: ActingPerson, path: str) -> None:
     called = one.email or one.name or one.id
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        html("row.html", title=called, note=one.role)
+        html("row.html", title=called, note=" · ".join(filter(None, [one.role, one.status])))
         if acting.confirmed(f"remove-{one.id}", "Remove", f"{called} loses all access to this merchant."):
             acting.act(lambda: door.api().delete(chooser.at(path, one.id)), f"{called} is removed.")
 

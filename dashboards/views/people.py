@@ -6,8 +6,8 @@ import msgspec
 import streamlit as st
 
 from dashboards import acting, chooser, door, formats
-from dashboards.acting import Refused
-from dashboards.chooser import Line
+from dashboards.acting import NotDone
+from dashboards.chooser import Choice
 from dashboards.page import card, html
 from dashboards.session_checks import ROLES, Person, Role
 
@@ -39,15 +39,15 @@ def draw(person: Person) -> None:
     with st.container(key="with-choice" if chosen else "without-choice"):
         listed, shown = st.columns([1, 1.6], gap="small")
     with listed, card("people", "Accounts", "newest first", fills=False):
-        _list()
+        accounts = _list()
     with shown:
         if chosen:
             chooser.back("account", "Accounts")
-            _one(person, chosen)
+            _one(person, {account.id: account for account in accounts}.get(chosen))
         _invite()
 
 
-def _list() -> None:
+def _list() -> list[AccountLine]:
     email = st.text_input("E-mail address", key="email", placeholder="ada@example.com").strip()
     role = st.selectbox("Role", [ALL, *ROLES], key="role")
     query = {"email": email, "role": "" if role == ALL else role}
@@ -55,22 +55,22 @@ def _list() -> None:
         accounts, has_more = acting.ask(
             lambda: chooser.found(door.api(), "/v1/accounts", AccountLine, "account", **query)
         )
-    except Refused:
-        return
+    except NotDone:
+        return []
     chooser.choose("account", [_line(account) for account in accounts], has_more, "No account is like that.")
+    return accounts
 
 
-def _line(account: AccountLine) -> Line:
+def _line(account: AccountLine) -> Choice:
     note = " · ".join(filter(None, [account.role, account.email if account.name else ""]))
-    return Line(account.id, account.called(), note, "disabled" if account.disabled else "")
+    return Choice(account.id, account.called(), note, "disabled" if account.disabled else "")
 
 
-def _one(person: Person, account_id: str) -> None:
-    path = chooser.at("/v1/accounts", account_id)
-    try:
-        account = acting.ask(lambda: door.api().get(path, AccountLine))
-    except Refused:
+def _one(person: Person, account: AccountLine | None) -> None:
+    if account is None:
+        html("trouble.html", words="That account is not in the list: look for its e-mail address.")
         return
+    path = chooser.at("/v1/accounts", account.id)
     with card("account", formats.plain(account.called()), account.id, fills=False):
         html("facts.html", facts=_facts(account))
         if account.id == person.id:

@@ -7,10 +7,10 @@ import streamlit as st
 
 from connectors.gateway import GatewayRefused
 from dashboards import acting, chooser, door, formats
-from dashboards.acting import Refused
-from dashboards.chooser import Line
+from dashboards.acting import NotDone
+from dashboards.chooser import Choice
 from dashboards.page import card, html
-from dashboards.review_case import Case, Review, read_case
+from dashboards.review_case import Case, ShownReview, read_case
 from dashboards.session_checks import Person
 from schemas.times import now
 
@@ -22,6 +22,10 @@ FIRST_WAS = "Somebody decided this case before you. Yours was not taken; theirs 
 SILENT = "The processor has not answered yet: the payment stays pending until it does."
 
 Decision = Literal["approve", "reject"]
+BUTTONS: tuple[tuple[Decision, str, Literal["primary", "secondary"], str], ...] = (
+    ("approve", "Approve", "primary", "Alt+A"),
+    ("reject", "Reject", "secondary", "Alt+X"),
+)
 
 
 def draw(person: Person) -> None:
@@ -44,8 +48,8 @@ def draw(person: Person) -> None:
 def _queue() -> None:
     with card("queue", "Queue", "open ones first", fills=False):
         try:
-            reviews, has_more = acting.ask(lambda: chooser.found(door.api(), "/v1/reviews", Review, "review"))
-        except Refused:
+            reviews, has_more = acting.ask(lambda: chooser.found(door.api(), "/v1/reviews", ShownReview, "review"))
+        except NotDone:
             return
         waiting = [review.id for review in reviews if review.decision is None]
         st.session_state["waiting-reviews"] = waiting
@@ -55,19 +59,19 @@ def _queue() -> None:
         chooser.choose("review", lines, has_more, "No payment was held for a person yet.")
 
 
-def _line(review: Review, moment: datetime) -> Line:
+def _line(review: ShownReview, moment: datetime) -> Choice:
     age = formats.age((moment - review.opened_at).total_seconds())
     reasons = [reason.replace("_", " ") for reason in review.reasons]
     done = DONE[review.decision].lower() if review.decision else ""
     title = f"{formats.amount(review.amount, review.currency)} {review.currency}"
     note = " · ".join(filter(None, [done, review.kind, age, *reasons]))
-    return Line(review.id, title, note)
+    return Choice(review.id, title, note)
 
 
 def _case(person: Person, review_id: str) -> None:
     try:
         case = acting.ask(lambda: read_case(door.api(), review_id))
-    except Refused:
+    except NotDone:
         return
     with card("case", "Case", case.review.id, fills=False):
         html("case_lead.html", case=case, method=case.payment.payment_method.text())
@@ -93,7 +97,7 @@ def _look_again(review_id: str) -> None:
     """Draw the page anew once the processor has answered."""
     try:
         case = acting.ask(lambda: read_case(door.api(), review_id))
-    except Refused:
+    except NotDone:
         return
     if not case.waits_for_processor():
         st.rerun()
@@ -112,25 +116,24 @@ def _details(case: Case) -> None:
         html("others.html", lines=case.other_lines())
 
 
-def _decide(review: Review) -> None:
+def _decide(review: ShownReview) -> None:
     with st.form(f"decide-{review.id}", border=False):
-        reason = st.text_area("Reason", max_chars=REASON_MAX, height=80, key=f"reason-{review.id}")
+        st.text_area("Reason", max_chars=REASON_MAX, height=80, key=f"reason-{review.id}")
         with st.container(horizontal=True, gap="small"):
-            approves = st.form_submit_button("Approve", type="primary", shortcut="Alt+A")
-            rejects = st.form_submit_button("Reject", shortcut="Alt+X")
+            for decision, label, kind, shortcut in BUTTONS:
+                st.form_submit_button(label, type=kind, shortcut=shortcut, on_click=_send, args=(review, decision))
         html("decision_means.html", kind=review.kind)
-    if not (approves or rejects):
+
+
+def _send(review: ShownReview, decision: Decision) -> None:
+    """Runs before the page is drawn: by then somebody else's decision would have taken the buttons away."""
+    reason = st.session_state.get(f"reason-{review.id}", "").strip()
+    if not reason:
+        acting.say("Say why in a few words: the decision is kept with its reason.", good=False)
         return
-    if reason.strip():
-        _send(review, "approve" if approves else "reject", reason.strip())
-    else:
-        html("trouble.html", words="Say why in a few words: the decision is kept with its reason.")
-
-
-def _send(review: Review, decision: Decision, reason: str) -> None:
     try:
-        case = acting.ask(lambda: _decided(review, decision, reason))
-    except Refused:
+        case = acting.ask_before(lambda: _decided(review, decision, reason))
+    except NotDone:
         return
     if case is None:
         acting.say(FIRST_WAS, good=False)
@@ -140,10 +143,9 @@ def _send(review: Review, decision: Decision, reason: str) -> None:
         amount = f"{formats.amount(review.amount, review.currency)} {review.currency}"
         acting.say(f"{DONE[decision]}: {amount}, which is {case.payment.state.replace('_', ' ')} now.")
         _go_on(review.id)
-    st.rerun()
 
 
-def _decided(review: Review, decision: Decision, reason: str) -> Case | None:
+def _decided(review: ShownReview, decision: Decision, reason: str) -> Case | None:
     """The case after the decision; None where somebody else decided it first."""
     body = {"decision": decision, "reason": reason}
     try:

@@ -7,7 +7,7 @@ import msgspec
 import streamlit as st
 
 from dashboards import acting, chooser, door, formats
-from dashboards.acting import Refused
+from dashboards.acting import NotDone
 from dashboards.chooser import Found
 from dashboards.page import card, html
 from dashboards.session_checks import Person
@@ -31,8 +31,8 @@ def draw(person: Person) -> None:
     html("page_head.html", title="Your sessions", note=person.email or "")
     acting.show_said()
     try:
-        found = acting.ask(lambda: door.api().get("/v1/me/sessions", Found[OwnSession]))
-    except Refused:
+        found = acting.ask(lambda: door.api().get("/v1/me/sessions", Found[OwnSession], limit=100))
+    except NotDone:
         return
     with card("sessions", "Logged in", "newest first", fills=False):
         for session in found.data:

@@ -8,8 +8,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from dashboards import door
-from tests.dashboards.gateway_double import GatewayDouble
+from dashboards import door, gateway_calls
+from dashboards.navigation import ENTRIES, STAFF
+from tests.dashboards import gateway_double
+from tests.dashboards.gateway_double import GatewayDouble, account, review
 
 APP = Path(__file__).parents[2] / "dashboards" / "app.py"
 
@@ -48,8 +50,192 @@ def press(page: AppTest, label: str) -> AppTest:
     return button.click().run()
 
 
-def test_smoke(gateway: GatewayDouble) -> None:
+@pytest.mark.parametrize(("role", "listed"), [("analyst", 2), ("admin", 6), ("customer", 0), ("merchant", 0)])
+def test_nobody_sees_a_page_they_may_not(gateway: GatewayDouble, role: str, listed: int) -> None:
+    for entry in ENTRIES:
+        page = opened(role, entry.path)
+        said = words(page)
+        assert len(links(page)) == (listed + 1 if listed else 0)  # and in the menu their own sessions
+        is_theirs = role in entry.roles
+        assert ("Not your page" in said) == (not is_theirs and listed > 0)
+        assert ("No dashboards for you yet" in said) == (listed == 0)
+    assert {path for _, path, _ in gateway.asked} <= {"/v1/me"} or role in STAFF
+
+
+def test_a_page_that_is_not_theirs_asks_the_gateway_nothing(gateway: GatewayDouble) -> None:
+    for entry in ENTRIES:
+        if entry.roles == {"admin"}:
+            opened("analyst", entry.path)
+    assert {path for _, path, _ in gateway.asked} == {"/v1/me"}
+
+
+def test_a_customer_is_told_kindly_and_can_leave(gateway: GatewayDouble) -> None:
+    page = opened("customer", "reviews")
+    assert "customer@example.com" in words(page)
+    press(page, "Log out")
+    assert page.user == {"is_logged_in": False}
+
+
+def test_a_stranger_has_one_button_and_sees_nothing_else(gateway: GatewayDouble) -> None:
+    page = opened("", "people")
+    assert [button.label for button in page.button] == ["Log in"]
+    assert links(page) == []
+    assert gateway.asked == []
+
+
+def test_a_session_that_ended_is_renewed_once_and_then_asked_for(
+    gateway: GatewayDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(st, "login", lambda: sent.append("to log in"))
+    assert "One moment" in words(opened("revoked", "people"))
+    page = opened("revoked", "people")
+    assert "Your session has ended" in words(page)
+    assert sent == ["to log in"]
+    press(page, "Log in")
+    assert len(sent) == 2
+
+
+def test_who_logged_in_goes_on_where_they_were(gateway: GatewayDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(st, "login", lambda: None)
     gateway.open_case()
-    for path in ("reviews", "people", "merchants", "clients", "audit", "sessions"):
-        page = opened("admin", path)
-        print(path, links(page), words(page)[-300:])
+    opened("revoked", "reviews", review="rev_1")
+    page = opened("analyst")
+    assert page.query_params["review"] == "rev_1"
+    assert "283.45 GBP" in words(page)
+    assert "rev_1" not in words(opened("analyst")), "only once"
+
+
+def test_without_the_gateway_nothing_is_shown(gateway: GatewayDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_GATEWAY", "http://localhost:1")
+    monkeypatch.setattr(gateway_calls, "RETRY_FOR_S", 0)
+    page = opened("admin", "people")
+    assert "The gateway does not answer" in words(page)
+    assert links(page) == []
+    assert "does not answer" in words(press(opened(""), "Log in"))
+
+
+def test_a_case_is_approved_with_its_reason(gateway: GatewayDouble) -> None:
+    gateway.open_case()
+    gateway.say("POST", "/v1/reviews/rev_1/decision", review(1, decision="approve"))
+    page = opened("analyst", "reviews", review="rev_1")
+    page.text_area[0].set_value("known customer")
+    page = press(page, "Approve")
+    assert gateway.acts() == [
+        ("POST", "/v1/reviews/rev_1/decision", {"decision": "approve", "reason": "known customer"})
+    ]
+    assert "Approved: 283.45 GBP" in words(page)
+
+
+def test_a_case_is_not_decided_without_a_reason(gateway: GatewayDouble) -> None:
+    gateway.open_case()
+    page = press(opened("analyst", "reviews", review="rev_1"), "Reject")
+    assert "Say why" in words(page)
+    assert gateway.acts() == []
+
+
+def test_a_second_decider_is_told_who_was_first(gateway: GatewayDouble) -> None:
+    gateway.open_case()
+    page = opened("analyst", "reviews", review="rev_1")
+    gateway.refuse("POST", "/v1/reviews/rev_1/decision", 409, "wrong_state")
+    decided = review(1, decision="reject", reason="stolen", decided_by="acc_admin")
+    gateway.say("GET", "/v1/reviews/rev_1", decided)
+    page.text_area[0].set_value("known customer")
+    said = words(press(page, "Approve"))
+    assert all(word in said for word in ("before you", "Rejected", "acc_admin", "stolen"))
+
+
+def test_a_silent_processor_is_told_of(gateway: GatewayDouble) -> None:
+    gateway.open_case()
+    gateway.say("POST", "/v1/reviews/rev_1/decision", review(1, decision="approve"), 202)
+    page = opened("analyst", "reviews", review="rev_1")
+    call = {"kind": "capture", "processor": "visa", "status": "unknown", "created_at": gateway_double.AT}
+    gateway.say("GET", "/v1/payments/pay_1/operations", [call])
+    gateway.say("GET", "/v1/reviews/rev_1", review(1, decision="approve"))
+    page.text_area[0].set_value("known customer")
+    assert "has not answered yet" in words(press(page, "Approve"))
+
+
+def test_an_administrator_changes_a_role(gateway: GatewayDouble) -> None:
+    gateway.say("GET", "/v1/accounts", [account("customer")])
+    gateway.say("PATCH", "/v1/accounts/acc_customer", account("analyst"))
+    page = opened("admin", "people", account="acc_customer")
+    (role,) = [box for box in page.selectbox if box.label == "New role"]
+    role.set_value("analyst")
+    said = words(press(page, "Change role"))
+    assert gateway.acts() == [("PATCH", "/v1/accounts/acc_customer", {"role": "analyst"})]
+    assert "Casey Customer is an analyst" in said
+
+
+def test_nobody_changes_themselves(gateway: GatewayDouble) -> None:
+    gateway.say("GET", "/v1/accounts", [account("admin")])
+    page = opened("admin", "people", account="acc_admin")
+    assert "This is you" in words(page)
+    assert "Change role" not in [button.label for button in page.button]
+
+
+def test_a_merchant_is_suspended_with_a_reason_alone(gateway: GatewayDouble) -> None:
+    gateway.say("GET", "/v1/accounts", [account("merchant")])
+    gateway.say("GET", "/v1/merchants/acc_merchant", {"id": "acc_merchant", "name": "Merle's Shop"})
+    gateway.say("GET", "/v1/merchants/acc_merchant/people", [])
+    gateway.say("PATCH", "/v1/merchants/acc_merchant", {})
+    page = press(opened("admin", "merchants", merchant="acc_merchant"), "Suspend now")
+    assert "Say why" in words(page)
+    assert gateway.acts() == []
+    (reason,) = [field for field in page.text_input if field.label == "Reason"]
+    reason.set_value("chargebacks")
+    press(page, "Suspend now")
+    assert gateway.acts()[0][2] == {"suspended": True, "reason": "chargebacks"}
+
+
+def test_a_secret_is_shown_once(gateway: GatewayDouble) -> None:
+    gateway.say("GET", "/v1/clients", [])
+    gateway.say("POST", "/v1/clients", {"id": "cli_1", "secret": "s3cr3t"}, 201)
+    page = opened("admin", "clients")
+    page.text_input(key="client-name").set_value("Till")
+    page = press(page, "Create")
+    assert [code.value for code in page.code] == ["cli_1", "s3cr3t"]
+    assert not page.run().code
+
+
+def test_what_the_gateway_refuses_is_said_in_words(gateway: GatewayDouble) -> None:
+    wrong = [{"path": "$.email", "message": "It is no address."}]
+    gateway.refuse("POST", "/v1/accounts", 422, "invalid_request", detail="A field is wrong.", errors=wrong)
+    gateway.say("GET", "/v1/accounts", [])
+    page = opened("admin", "people")
+    assert "email: It is no address." in words(press(page, "Create and invite"))
+
+
+def test_what_strangers_wrote_is_shown_and_not_obeyed(gateway: GatewayDouble) -> None:
+    name = "<script>alert(1)</script> **[x](http://evil.example)**"
+    gateway.say("GET", "/v1/accounts", [account("customer", name=name)])
+    page = opened("admin", "people", account="acc_customer")
+    assert "<script" not in words(page)
+    (line,) = [button.label for button in page.button if "evil" in button.label]
+    assert "\\[x\\]\\(" in line
+
+
+def test_the_audit_is_filtered_by_the_gateway(gateway: GatewayDouble) -> None:
+    entry = {"id": 7, "kind": "role_changed", "at": gateway_double.AT, "actor": "acc_admin", "subject": "acc_x"}
+    gateway.say("GET", "/v1/audit", [entry | {"detail": {"role": "analyst"}}])
+    page = opened("admin", "audit")
+    page.selectbox(key="kind").set_value("role_changed")
+    page.text_input(key="actor").set_value("acc_admin")
+    said = words(page.run())
+    assert gateway.asked[-1] == (
+        "GET",
+        "/v1/audit",
+        {"limit": "50", "kind": "role_changed", "actor": "acc_admin"},
+    )
+    assert all(word in said for word in ("role changed", "acc_x", "role: analyst"))
+
+
+def test_own_sessions_are_ended(gateway: GatewayDouble) -> None:
+    gateway.say("GET", "/v1/me/sessions", [{"id": "ses_1", "kind": "browser", "device": "Firefox on Linux"}])
+    gateway.say("DELETE", "/v1/me/sessions/ses_1", None, 204)
+    press(opened("analyst", "sessions"), "End now")
+    assert gateway.acts() == [("DELETE", "/v1/me/sessions/ses_1", {})]
+
+
+def test_no_folder_is_served_past_the_login() -> None:
+    assert not (APP.parent / "pages").exists(), "Streamlit runs its scripts by themselves"

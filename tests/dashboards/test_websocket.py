@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +47,10 @@ def status(port: int, host: str, origin: str) -> int:
     with socket.create_connection(("localhost", port), timeout=60) as peer:
         peer.sendall("\r\n".join(lines).encode())
         return int(peer.recv(100).split()[1])
+
+
+def test_what_streamlit_reads_is_its_owners_alone(port: int, tmp_path: Path) -> None:
+    assert stat.S_IMODE((tmp_path / "run" / "dashboard.toml").stat().st_mode) == 0o600
 
 
 def test_only_its_own_pages_are_served(port: int) -> None:

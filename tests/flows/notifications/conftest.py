@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from connectors.loop_thread import LoopThread
 from connectors.records import Out, Record
 from connectors.sandbox.catcher.__main__ import serve
 from connectors.sandbox.catcher.settings import CatcherSettings
 from flows.notifications.flow import open_log, open_teller
-from connectors.loop_thread import LoopThread
 from flows.notifications.settings import NotificationSettings
 from schemas.events import Event, decode, encode, new_event
 from schemas.ids import new_id
