@@ -11,17 +11,17 @@ from urllib.request import urlopen
 
 import duckdb
 import msgspec
-from playwright.sync_api import sync_playwright
 
+from benchmarks.browser import chromium, log_in
 from benchmarks.canary import looks
 from benchmarks.canary.canaries import Suspect
 from benchmarks.canary.looks import Piece
 from connectors.warehouse import WarehouseReader
+from gateway.settings import SEED_PASSWORD
 from sluice.settings import StackSettings
 
 CATCHER = ("catcher",)  # where persons may stand: it has the mails that were sent to them
 MAY_HOLD_NUMBERS = ("vault", "gateway", "sandbox")  # in memory; the sandbox is the processors, beyond the wire
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 Look = Callable[[], Iterable[Piece]]
 
@@ -61,7 +61,7 @@ class Everywhere:
             "metrics": _get(f"{self._settings.url('gateway')}/metrics"),
             "catcher": _get(f"{self._settings.url('catcher')}/messages"),
             "openapi": _get(f"{self._settings.url('gateway')}/openapi.json"),
-            "dashboard": dashboard_text(self._settings.url("dashboard")),
+            "dashboard": dashboard_text(self._settings.url("dashboard"), SEED_PASSWORD),
         }
 
     def memory(self, only: Collection[str] = ()) -> Iterator[Piece]:
@@ -105,18 +105,16 @@ def frozen(pids: Iterable[int]) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def dashboard_text(url: str) -> str:
-    """What the dashboard shows to a browser, once its numbers are there."""
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        try:
-            page = browser.new_page()
-            page.goto(url)
-            page.get_by_text("pay_").first.wait_for(timeout=60_000)
-            return page.inner_text("body") + page.content()
-        finally:
-            browser.close()
+def dashboard_text(url: str, password: str) -> str:
+    """What the dashboards show to a browser of an analyst: the overview, and the reviews."""
+    with chromium() as browser:
+        page = browser.new_page()
+        log_in(page, url, "analyst@example.com", password)
+        page.get_by_text("pay_").first.wait_for(timeout=60_000)
+        overview = page.inner_text("body") + page.content()
+        page.get_by_role("link", name="Reviews").click()
+        page.get_by_role("heading", name="Queue").wait_for(timeout=60_000)
+        return overview + page.inner_text("body") + page.content()
 
 
 def searched(look: Look, suspect: Suspect, allowed: tuple[str, ...] = ()) -> LookFigures:

@@ -1,6 +1,5 @@
 """The page in a real browser: it refreshes itself, fits a desktop and a phone, and loads from no other host."""
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -8,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from benchmarks.browser import chromium
 from tests.dashboards.gateway_double import GatewayDouble
 from tests.dashboards.served import Dashboard, enter, serving
 
 pytestmark = pytest.mark.stack
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture
@@ -36,12 +33,8 @@ def dashboard(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    assert chromium, "the package `chromium` is missing"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def open_page(browser: Browser, url: str, width: int, height: int) -> tuple[Page, list[str]]:

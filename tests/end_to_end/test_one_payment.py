@@ -1,22 +1,20 @@
 """One payment through the whole stack, from a login to a row in SQL and a line on the dashboard."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from benchmarks.browser import chromium, log_in
 from benchmarks.canary.looks import all_records
 from schemas.controls import DEFAULTS
 from schemas.events import decode
 from schemas.topics import NOTIFICATIONS, PAYMENTS, RISK
-from tests.end_to_end.shop import Shop, number
+from tests.end_to_end.shop import PASSWORD, Shop, number
 from tests.end_to_end.stack import Stack
 from tests.patience import until
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -24,13 +22,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 @pytest.fixture
 def page() -> Iterator[Page]:
     """A page of a real browser."""
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        try:
-            yield browser.new_page(viewport={"width": 1280, "height": 1400})
-        finally:
-            browser.close()
+    with chromium() as browser:
+        yield browser.new_page(viewport={"width": 1280, "height": 1400})
 
 
 def test_one_payment_from_login_to_sql_and_dashboard(stack: Stack, shop: Shop, page: Page) -> None:
@@ -47,7 +40,7 @@ def test_one_payment_from_login_to_sql_and_dashboard(stack: Stack, shop: Shop, p
     rules = {row["id"] for row in _sql(stack, "SELECT id FROM controls WHERE kind = 'rule'")}
     assert rules >= {rule.id for rule in DEFAULTS}
     stack.reconcile()
-    page.goto(stack.settings.url("dashboard"))
+    log_in(page, stack.settings.url("dashboard"), "analyst@example.com", PASSWORD)
     expect(page.get_by_text(paid["id"])).to_be_visible(timeout=60_000)
 
 
