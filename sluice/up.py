@@ -66,7 +66,8 @@ def demo(data: Path | None, rate: float | None) -> None:
 def _logins() -> str:
     password = load(ShopperSettings).seed_password
     lines = [f"          {name}@example.com" for name in DEMO_ACCOUNTS]
-    return "\n".join([f"log in with the password {password} as", *lines])
+    who = "log in with the password {} as (the dashboards are for analyst and admin)"
+    return "\n".join([who.format(password), *lines])
 
 
 def run(
