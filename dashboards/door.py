@@ -39,12 +39,6 @@ def visitor() -> Visitor:
         return "refused"
 
 
-def signed_in() -> Person | None:
-    """The person at the page, if the gateway knows them."""
-    who = visitor()
-    return who if isinstance(who, Person) else None
-
-
 def api() -> Api:
     """The gateway's API for the person at the page."""
     return Api(_token())

@@ -117,7 +117,7 @@ def _details(case: Case) -> None:
 
 
 def _decide(review: ShownReview) -> None:
-    with st.form(f"decide-{review.id}", border=False):
+    with st.form(f"decide-{review.id}", enter_to_submit=False, border=False):  # Ctrl+Enter would approve
         st.text_area("Reason", max_chars=REASON_MAX, height=80, key=f"reason-{review.id}")
         with st.container(horizontal=True, gap="small"):
             for decision, label, kind, shortcut in BUTTONS:
