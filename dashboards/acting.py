@@ -29,8 +29,7 @@ def ask(work: Callable[[], T]) -> T:
     try:
         return work()
     except (GatewayRefused, GatewayUnavailable) as error:
-        if _is_of_session(error):
-            door.doubt()
+        if _is_of_session(error) and not door.still_known():
             st.rerun()
         html("trouble.html", words=trouble.words(error))
         raise NotDone from None
@@ -42,7 +41,7 @@ def ask_before(work: Callable[[], T]) -> T:
         return work()
     except (GatewayRefused, GatewayUnavailable) as error:
         if _is_of_session(error):
-            door.doubt()
+            door.still_known()
         say(trouble.words(error), good=False)
         raise NotDone from None
 

@@ -50,9 +50,10 @@ def watch(seen: Visitor) -> None:
         st.rerun()
 
 
-def doubt() -> None:
-    """Ask the gateway the next time who this is, because it refused a call."""
+def still_known() -> bool:
+    """Whether the gateway knows the person, asked anew because it refused them a call."""
     _checks().forget(_token())
+    return isinstance(visitor(), Person)
 
 
 def draw(who: Standing, path: str) -> None:

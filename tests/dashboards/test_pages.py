@@ -206,6 +206,12 @@ def test_what_the_gateway_refuses_is_said_in_words(gateway: GatewayDouble) -> No
     assert "email: It is no address." in words(press(page, "Create and invite"))
 
 
+def test_a_call_that_is_refused_to_somebody_known_is_said_once(gateway: GatewayDouble) -> None:
+    gateway.refuse("GET", "/v1/audit", 401, "unauthenticated")
+    assert "Your session has ended" in words(opened("admin", "audit"))
+    assert [path for _, path, _ in gateway.asked].count("/v1/audit") == 1
+
+
 def test_what_strangers_wrote_is_shown_and_not_obeyed(gateway: GatewayDouble) -> None:
     name = "<script>alert(1)</script> **[x](http://evil.example)**"
     gateway.say("GET", "/v1/accounts", [account("customer", name=name)])
