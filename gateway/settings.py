@@ -19,8 +19,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
 
     `public_url` is what clients and processors reach us by (default: our own port on localhost), `internal_url`
     what servers beside us do (default: the same), `dashboard_url` what browsers reach the dashboards by (default:
-    their port on localhost). `proxies`: addresses and networks, separated by commas, whose X-Forwarded-For says who
-    calls; `metrics_from`: those that may read `/metrics` besides this machine. `recovery_calls`: how many
+    their port on localhost). `proxies`: addresses and networks, separated by commas, whose X-Forwarded-For says
+    who calls; `metrics_from`: those that may read `/metrics` besides this machine. `recovery_calls`: how many
     operations recovery asks one processor for at a time. `vault` is the path of the vault's Unix socket (default:
     the one the vault opens for this data directory), `vault_client` the file of the secret that it asks for,
     `vault_users` the uids it may run as beside ours. `review_max_s`: how long a payment may wait for a reviewer
@@ -28,7 +28,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     euro cents; the first card's is that of a card or payer that never paid; `stand_in_new_cards` bounds the
     payments by such cards of one customer. `euro_rates`: a table of rates in the European Central Bank's format
     (default: the one that was the newest when this release was made). `lookalikes…`: how many distinct numbers
-    that share BIN and last four digits are tokenized a day, over all accounts, for one of them and for one address.
+    that share BIN and last four digits are tokenized a day, over all accounts, for one of them and for one
+    address.
     """
 
     public_url: str = ""

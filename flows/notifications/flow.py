@@ -19,12 +19,12 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from connectors.heartbeat import beat
 from connectors.keyfiles import read_or_make
 from connectors.logs import configure
+from connectors.loop_thread import LoopThread
 from connectors.private_files import keep_private
 from connectors.streams import KafkaSink, KafkaSource, Out, Record, decode_step
 from flows.notifications.allowance import Allowance
 from flows.notifications.delivery import SOURCE, Deliverer
 from flows.notifications.earlier_queue import QueuedEvent
-from connectors.loop_thread import LoopThread
 from flows.notifications.preferences import kind_of
 from flows.notifications.recall import told_since
 from flows.notifications.recipients import SECRET_FILE, Recipients, new_secret
