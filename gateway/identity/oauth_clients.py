@@ -106,7 +106,7 @@ def find_client(conn: Connection, client_id: str) -> RegisteredClient | None:
 def _has_good_owner(conn: Connection, row: OAuthClient) -> bool:
     if row.account_id is None:
         return True
-    owner = accounts.by_id(conn, row.account_id)
+    owner = accounts.bare_by_id(conn, row.account_id)
     return owner is not None and owner.suspended_at is None and owner.disabled_at is None
 
 
