@@ -143,7 +143,7 @@ def _may_use(client: RegisteredClient, browser: BrowserSession) -> bool:
 
 def _login(browser: BrowserSession, asked: list[str]) -> Login:
     grant = browser.grant
-    own = scopes_of(grant.role, grant.extra_scopes)
+    own = scopes_of(grant.role, grant.extra_scopes, grant.merchant_role)
     return Login(
         account_id=grant.account_id,
         parent_id=browser.session_id,

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from gateway.books.accounts import accounts
 from gateway.books.browser_sessions import IDLE_US, LONGEST_US
+from gateway.books.persons import lookup
 from gateway.books.sessions import IDLE_MAX_US
 from gateway.pages.render import POLICY
 from gateway.settings import SEED_PASSWORD
@@ -50,9 +51,12 @@ async def test_it_ends_with_what_its_account_may(gateway: Gateway, what: dict[st
     email = await somebody(gateway)
     surfer = await logged_in(gateway, email)
     assert await is_in(surfer)
-    changed = update(accounts).where(accounts.c.email == email).values(what)
-    await gateway.runtime.books.write(lambda conn: conn.execute(changed))
+    await gateway.runtime.books.write(_change, email, what)
     assert not await is_in(surfer)
+
+
+def _change(conn: Connection, email: str, what: dict[str, int]) -> None:
+    conn.execute(update(accounts).where(accounts.c.email_key == lookup(conn, email)).values(what))
 
 
 async def test_it_ends_when_nobody_uses_it_and_for_certain_after_a_day(
