@@ -1,6 +1,8 @@
 """`sluice admin`: an admin whom no other admin makes, but who may read the secrets and write the books."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
@@ -66,15 +68,22 @@ def say_link(settings: GatewaySettings, email: str, vault_keys: Path | None = No
 
 async def _make(settings: GatewaySettings, email: str, vault_keys: Path | None) -> str:
     rules = _rules(settings)
+    async with books_at_hand(settings, vault_keys) as books:
+        books.seal = sealing(rules.key)
+        await set_steady_clock(books)  # a link ends by the books' clock, not by the wall's
+        token = await make_admin(books, rules, email)
+    return link_url(rules, "invitation", token)
+
+
+@asynccontextmanager
+async def books_at_hand(settings: GatewaySettings, vault_keys: Path | None) -> AsyncIterator[PersonalBooks]:
+    """The books, with persons' keys from the vault that `vault_at_hand` gives; raises what that raises."""
     async with vault_at_hand(settings, vault_keys) as vault:
         books = PersonalBooks(open_books(settings.books_url()), KeyRing(LOOKUPS), vault.person_keys)
-        books.seal = sealing(rules.key)
         try:
-            await set_steady_clock(books)  # a link ends by the books' clock, not by the wall's
-            token = await books.write(make_admin, rules, email)
+            yield books
         finally:
             await books.close()
-    return link_url(rules, "invitation", token)
 
 
 def _rules(settings: GatewaySettings) -> ConfirmationRules:

@@ -16,7 +16,6 @@ from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.links import invite
 from gateway.refusals import NoSuchObject, Refusal
 from gateway.roles import MerchantRole
-from schemas.ids import new_id
 from schemas.times import from_micros, now_micros
 
 
@@ -40,8 +39,9 @@ class PersonView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is to act for a merchant. `email`, `name`: already checked."""
+    """Who is to act for a merchant. `email`, `name`: already checked. `new_id`: of an account they may need."""
 
+    new_id: str
     merchant_id: str
     email: str
     name: str
@@ -163,7 +163,7 @@ def _merchant(conn: Connection, merchant_id: str) -> Account:
 def _new_account(asked: Invitation) -> Account:
     now = now_micros()
     return Account(
-        id=new_id("acc"),
+        id=asked.new_id,
         role="merchant",
         email=asked.email,
         email_key=contacts.email_key(asked.email),

@@ -12,7 +12,6 @@ from gateway.books.audit import Act, ActKind
 from gateway.identity.account_events import tell_account
 from gateway.refusals import NoSuchObject
 from gateway.roles import MerchantRole
-from schemas.ids import new_id
 from schemas.times import from_micros, now_micros
 
 _texts = msgspec.json.Decoder(list[str])
@@ -46,6 +45,16 @@ class ActsFor(msgspec.Struct, frozen=True):
     role: MerchantRole
 
 
+class MerchantAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """A merchant to be made. `id`: of its account, new; the rest is checked already."""
+
+    id: str
+    name: str
+    origins: list[str]
+    return_urls: list[str]
+    made_by: str
+
+
 class Suspension(msgspec.Struct, frozen=True):
     """Whether a merchant is suspended, and what staff says of it."""
 
@@ -53,20 +62,20 @@ class Suspension(msgspec.Struct, frozen=True):
     reason: str
 
 
-def create(conn: Connection, name: str, origins: list[str], return_urls: list[str], made_by: str) -> MerchantView:
-    """Write a new merchant, with which nobody logs in; its addresses are checked already."""
+def create(conn: Connection, asked: MerchantAsked) -> MerchantView:
+    """Write a new merchant, with which nobody logs in."""
     now = now_micros()
     merchant = Account(
-        id=new_id("acc"),
+        id=asked.id,
         role="merchant",
-        name=name,
-        return_origins=as_text(origins),
-        return_urls=as_text(return_urls),
+        name=asked.name,
+        return_origins=as_text(asked.origins),
+        return_urls=as_text(asked.return_urls),
         created_at=now,
         updated_at=now,
     )
     accounts.add(conn, merchant)
-    audit.record(conn, Act("merchant_created", made_by, merchant.id))
+    audit.record(conn, Act("merchant_created", asked.made_by, merchant.id))
     tell_account(conn, merchant)
     return merchant_view(merchant)
 

@@ -70,21 +70,16 @@ async def make_account(
     return await books.write(_make, rules, account, actor_id)
 
 
-def make_admin(conn: Connection, rules: ConfirmationRules, email: str) -> str:
+async def make_admin(books: Books, rules: ConfirmationRules, email: str) -> str:
     """Make the first admin, or a further one; the token of a link to set their password.
 
     The address counts as confirmed: who may give the command vouches for it, and no mail may go out yet. An admin
-    who has no password yet gets another link. Raises `EmailTaken` for any other account's address.
+    who has no password yet gets another link. Raises `InvalidFields`, and `EmailTaken` for any other account's
+    address.
     """
     applicant = Applicant(email=email, name=email.partition("@")[0], role="admin")
     wanted = msgspec.structs.replace(_checked(applicant), email_confirmed_at=now_micros())
-    account = accounts.by_email(conn, contacts.email_key(email))
-    if account is None:
-        accounts.add(conn, account := wanted)
-        _tell(conn, account, COMMAND)
-    elif account.role != "admin" or account.password_hash is not None:
-        raise EmailTaken
-    return make_link(conn, rules, account.id, "invitation", COMMAND)
+    return await books.write(_make_admin, rules, wanted)
 
 
 def _checked(applicant: Applicant) -> Account:
@@ -125,6 +120,17 @@ def _make(conn: Connection, rules: ConfirmationRules, account: Account, actor_id
         confirmations.ask_what_is_new(conn, rules, None, account)
     _tell(conn, account, actor_id)
     return account
+
+
+def _make_admin(conn: Connection, rules: ConfirmationRules, wanted: Account) -> str:
+    assert wanted.email_key is not None
+    account = accounts.bare_by_email(conn, wanted.email_key)
+    if account is None:
+        accounts.add(conn, account := wanted)
+        _tell(conn, account, COMMAND)
+    elif account.role != "admin" or account.password_hash is not None:
+        raise EmailTaken
+    return make_link(conn, rules, account.id, "invitation", COMMAND)
 
 
 def _tell(conn: Connection, account: Account, actor_id: str) -> None:

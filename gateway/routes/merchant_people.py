@@ -15,6 +15,7 @@ from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
 from gateway.web.idempotent import write_once
 from gateway.web.paging import Listing, Page, read_page
+from schemas.ids import new_id
 
 blueprint = Blueprint("merchant_people", __name__)
 
@@ -69,6 +70,7 @@ async def add_person(call: Call[NewPerson, None], merchant_id: str) -> Reply:
     body = call.body
     email = contacts.email(body.email)
     asked = Invitation(
+        new_id=new_id("acc"),
         merchant_id=merchant_id,
         email=email,
         name=contacts.name(email.partition("@")[0] if body.name is None else body.name),

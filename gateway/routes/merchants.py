@@ -11,12 +11,13 @@ from gateway.books import merchants as books
 from gateway.free_text import ContactText, Reason, UrlText
 from gateway.identity import contacts, merchants
 from gateway.identity.contacts import invalid_field
-from gateway.identity.merchants import MerchantView, Suspension, as_text, merchant_view
+from gateway.identity.merchants import MerchantAsked, MerchantView, Suspension, as_text, merchant_view
 from gateway.problems import Problem
 from gateway.return_urls import checked_origin, checked_url
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
 from gateway.web.idempotent import write_once
+from schemas.ids import new_id
 from schemas.settings import ProfileName
 
 blueprint = Blueprint("merchants", __name__)
@@ -54,11 +55,14 @@ async def create_merchant(call: Call[NewMerchant, None]) -> Reply:
     if body.origins and body.return_origins:
         raise invalid_field("$.return_origins", "The former name of `origins`: one of them.")
     named = "origins" if body.origins else "return_origins"
-    origins = _origins(body.origins or body.return_origins, named, profile)
-    urls = _urls(body.return_urls, profile)
-    return await write_once(
-        call, 201, merchants.create, contacts.name(body.name), origins, urls, call.caller.actor_id
+    asked = MerchantAsked(
+        id=new_id("acc"),  # here: what runs again, once its key is there, makes the same merchant
+        name=contacts.name(body.name),
+        origins=_origins(body.origins or body.return_origins, named, profile),
+        return_urls=_urls(body.return_urls, profile),
+        made_by=call.caller.actor_id,
     )
+    return await write_once(call, 201, merchants.create, asked)
 
 
 @blueprint.get("/v1/merchants/<merchant>")
