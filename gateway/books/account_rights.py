@@ -2,10 +2,10 @@
 
 from sqlalchemy import Connection, Index, bindparam, exists, literal_column, select, update
 
-from gateway.books.accounts import Account, accounts
+from gateway.books.accounts import Account, accounts, opened
 from gateway.books.payments import payments
 from gateway.books.sql import Statement
-from gateway.books.tables import ABOVE_ALL_IDS, struct_of
+from gateway.books.tables import ABOVE_ALL_IDS
 from gateway.roles import Role
 
 _c = accounts.c
@@ -50,7 +50,7 @@ def select_accounts(conn: Connection, role: Role | None, before_id: str | None, 
     """Up to `most` living accounts of a role (None: of all), made before that of an id, the newest first."""
     page = PAGES["role" if role else "id"]
     found = page(conn, of_role=role, before_id=before_id or ABOVE_ALL_IDS, most=most)
-    return [struct_of(Account, row) for row in found]
+    return opened(conn, found)
 
 
 def select_unconfirmed(conn: Connection, after_id: str, before_id: str, most: int) -> list[str]:
