@@ -1,7 +1,7 @@
 """Personal texts in answers: those that are kept under an Idempotency-Key, and every one that leaves.
 
-Payments and refunds carry their texts sealed into an answer; an account's details are sealed when its answer is
-kept. All are opened where an answer leaves, and the same bytes come out each time.
+Payments and refunds carry their texts sealed into an answer; the details of an account or merchant are sealed when
+its answer is kept. All are opened where an answer leaves, and the same bytes come out each time.
 """
 
 from collections.abc import Iterator
@@ -23,13 +23,18 @@ from gateway.books.persons import (
 
 MARKED = f'"{MARK}'.encode()
 # By what an answer calls its `object`.
-TEXTS: dict[str, PersonalColumns] = {"account": ACCOUNT_TEXTS, "payment": PAYMENT_TEXTS, "refund": REFUND_TEXTS}
+TEXTS: dict[str, PersonalColumns] = {
+    "account": ACCOUNT_TEXTS,
+    "merchant": ACCOUNT_TEXTS,  # who sells alone has a person's name
+    "payment": PAYMENT_TEXTS,
+    "refund": REFUND_TEXTS,
+}
 
 
 def sealed_answer(conn: Connection, body: bytes) -> bytes:
-    """The body of an answer as it is kept: with the details of an account that it shows sealed."""
+    """The body of an answer as it is kept: with the details of an account or merchant that it shows sealed."""
     shown = msgspec.json.decode(body) if body else None
-    if not isinstance(shown, dict) or shown.get("object") != "account":
+    if not isinstance(shown, dict) or TEXTS.get(shown.get("object", "")) is not ACCOUNT_TEXTS:
         return body
     row = dict.fromkeys(ACCOUNT_TEXTS.gone) | shown
     kept = persons.sealed_values(conn, ACCOUNT_TEXTS, row)
