@@ -53,6 +53,7 @@ ROUTES: dict[str, Row] = {
     "GET /v1/me":                         Row("a aaa aa .a .", 200),
     "PATCH /v1/me":                       Row("a aaa aa .a .", 200, {}),
     "DELETE /v1/me":                      Row("a aaa aa .. .", 204),
+    "GET /v1/me/export":                  Row("a aaa aa .. .", 200),
     "GET /v1/me/notifications":           Row("a aaa aa .a .", 200),
     "PUT /v1/me/notifications":           Row("a aaa aa .a .", 200, {"preferences": {}}),
     "POST /v1/me/confirmations":          Row("a aaa aa .a .", 409, {"channel": "email"}),
