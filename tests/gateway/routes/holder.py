@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection
 
+from gateway.books.persons import lookup
 from gateway.identity.totp import STEP_US, code_at, unseal
 from gateway.rate_limits import LIMITS, RateLimit
 from schemas.times import now_micros
@@ -103,11 +104,11 @@ class Holder:
 
 def _appoint(conn: Connection, email: str, role: str) -> None:
     conn.exec_driver_sql(
-        f"UPDATE accounts SET role = '{role}', email_confirmed_at = 1 WHERE email_key = '{email}'"
+        f"UPDATE accounts SET role = '{role}', email_confirmed_at = 1 WHERE email_key = '{lookup(conn, email)}'"
     )
 
 
 def _sealed(conn: Connection, email: str) -> tuple[str, bytes]:
-    of = f"(SELECT id FROM accounts WHERE email_key = '{email}')"
+    of = f"(SELECT id FROM accounts WHERE email_key = '{lookup(conn, email)}')"
     row = conn.exec_driver_sql(f"SELECT account_id, sealed FROM second_factors WHERE account_id = {of}").one()
     return row.account_id, bytes(row.sealed)

@@ -262,7 +262,7 @@ async def test_a_changed_role_counts_from_the_next_request(gateway: Gateway) -> 
 
 def prove(conn: Connection, email: str) -> None:
     """The sessions of an account have proved a second factor."""
-    of = f"(SELECT id FROM accounts WHERE email_key = '{email}')"
+    of = f"(SELECT id FROM accounts WHERE email_key = '{lookup(conn, email)}')"
     conn.exec_driver_sql(f"UPDATE sessions SET second_factor_at = 1 WHERE account_id = {of}")
 
 

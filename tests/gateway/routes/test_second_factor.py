@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from gateway.books import sessions
 from gateway.books.accounts import FAILURES_MAX
+from gateway.books.persons import lookup
 from gateway.books.sessions import SessionRow
 from schemas.ids import new_id
 from schemas.times import steady_micros
@@ -181,7 +182,7 @@ async def test_erasure_leaves_nothing_of_it(holder: Holder) -> None:
 
 def appoint(conn: Connection, email: str, role: str) -> None:
     conn.exec_driver_sql(
-        f"UPDATE accounts SET role = '{role}', email_confirmed_at = 1 WHERE email_key = '{email}'"
+        f"UPDATE accounts SET role = '{role}', email_confirmed_at = 1 WHERE email_key = '{lookup(conn, email)}'"
     )
 
 
