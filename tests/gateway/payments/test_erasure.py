@@ -24,6 +24,7 @@ from gateway.payments.create import NewPayment
 from gateway.routes.me import erase_account
 from gateway.web.call import Caller, identify
 from schemas.accounts import AccountErased
+from tests.gateway.actors import Actors
 from tests.gateway.payments.conftest import RequestOf, Shop
 from tests.patience import eventually
 
@@ -328,4 +329,5 @@ async def test_who_sells_and_the_only_admin_do_not_vanish(shop: Shop, person: Pe
         refused = await shop.gateway.ask("DELETE", "/v1/me", who=who)
         assert (refused.status, refused.code) == (409, "wrong_state")
         assert (await shop.get("/v1/me", who))["email"] == f"{who}@example.com"
-    assert (await shop.gateway.ask("DELETE", "/v1/me", who="analyst")).status == 204
+    analyst = await Actors(shop.gateway).new("analyst")  # the vault forgets a person for all tests
+    assert (await shop.gateway.ask("DELETE", "/v1/me", who=analyst.token)).status == 204
