@@ -45,6 +45,15 @@ async def test_a_repeat_with_the_same_key_gets_the_same_bytes(gateway: Gateway) 
     assert "Idempotent-Replayed" not in first.headers
 
 
+async def test_what_is_kept_for_a_repeat_does_not_name_who_sells_alone(gateway: Gateway) -> None:
+    body = {"name": "Wilhelmina Alone"}
+    made = await gateway.ask("POST", "/v1/merchants", body, "admin", idempotency_key="alone")
+    find = "SELECT body FROM idempotency_keys WHERE key = 'alone'"
+    kept = await gateway.runtime.books.read(lambda conn: bytes(conn.exec_driver_sql(find).scalar_one()))
+    assert (made.json["name"], made.json["id"].encode() in kept) == ("Wilhelmina Alone", True)
+    assert b"Wilhelmina" not in kept
+
+
 async def test_without_a_key_each_request_counts(gateway: Gateway) -> None:
     made = [(await gateway.ask("POST", "/v1/merchants", {"name": "Many"}, "admin")).json["id"] for _ in range(2)]
     assert made[0] != made[1]
