@@ -5,15 +5,17 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection, bindparam, func, select
 
-from gateway.books import confirmations, persons
+from gateway.books import confirmations, persons, second_factors
 from gateway.books.accounts import Account, by_id
 from gateway.books.cards import CardRow, cards
 from gateway.books.clients import OAuthClient, clients
 from gateway.books.confirmations import ConfirmationRow
 from gateway.books.known_callers import CallerKind, known_callers
+from gateway.books.letters import LetterKind, letters
 from gateway.books.links import OneTimeLink, one_time_links
 from gateway.books.merchant_people import MerchantPerson, by_account
 from gateway.books.persons import CONFIRMATION_TEXTS
+from gateway.books.second_factors import SecondFactorRow
 from gateway.books.sessions import SessionRow, sessions
 from gateway.books.sql import Statement
 from gateway.books.tables import struct_of
@@ -31,6 +33,7 @@ _confirmations = Statement(
 _sessions = Statement(select(sessions).where(sessions.c.account_id == _account_id))
 _clients = Statement(select(clients).where(clients.c.account_id == _account_id))
 _links = Statement(select(one_time_links).where(one_time_links.c.account_id == _account_id))
+_letters = Statement(select(letters.c.kind).where(letters.c.account_id == _account_id))
 _known = Statement(
     select(known_callers.c.kind, func.count().label("number"))
     .where(known_callers.c.account_id == _account_id)
@@ -39,7 +42,10 @@ _known = Statement(
 
 
 class Belongings(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of one account, opened. `known`: how many devices and networks it has logged in from are known."""
+    """Rows of one account, opened. `known`: how many devices and networks it has logged in from are known.
+
+    `letters`: that wait to be sent. `recovery_codes`: how many are unused.
+    """
 
     account: Account
     acts_for: MerchantPerson | None
@@ -48,6 +54,9 @@ class Belongings(msgspec.Struct, frozen=True, kw_only=True):
     sessions: list[SessionRow]
     clients: list[OAuthClient]
     links: list[OneTimeLink]
+    letters: list[LetterKind]
+    second_factor: SecondFactorRow | None
+    recovery_codes: int
     known: dict[CallerKind, int]
 
 
@@ -66,5 +75,8 @@ def belongings(conn: Connection, account_id: str) -> Belongings | None:
         sessions=[struct_of(SessionRow, row) for row in _sessions(conn, **of)],
         clients=[struct_of(OAuthClient, row) for row in _clients(conn, **of)],
         links=[OneTimeLink(*row) for row in _links(conn, **of)],
+        letters=[row.kind for row in _letters(conn, **of)],
+        second_factor=second_factors.by_account(conn, account_id),
+        recovery_codes=second_factors.unused_codes(conn, account_id),
         known={row.kind: row.number for row in _known(conn, **of)},
     )

@@ -111,6 +111,9 @@ Index(
     sqlite_where=_is_living,
     postgresql_where=_is_living,
 )
+Index(
+    "ix_sessions_account_id", sessions.c.account_id
+)  # the ended ones too, for whoever exports what is kept of them
 Index("ix_sessions_parent_id", sessions.c.parent_id)
 refresh_tokens = table_of(
     "refresh_tokens",

@@ -10,11 +10,13 @@ from quart import Blueprint
 from gateway.books import audit
 from gateway.books.accounts import AccountGone
 from gateway.books.audit import Act
+from gateway.books.audit_list import AuditFilter, list_audit
 from gateway.books.belongings import Belongings, belongings
 from gateway.books.cards import CardRow
 from gateway.books.clients import OAuthClient
 from gateway.books.confirmations import ConfirmationRow, ConfirmedChannel
 from gateway.books.known_callers import CallerKind
+from gateway.books.letters import LetterKind
 from gateway.books.links import LinkPurpose
 from gateway.books.merchant_people import MerchantPerson
 from gateway.books.sessions import SessionKind, SessionRow
@@ -22,6 +24,7 @@ from gateway.identity.profiles import NotificationPreferences, Profile, notifica
 from gateway.payments.paid import PaidPayment, paid_payment, paid_rows
 from gateway.prints import Prints
 from gateway.roles import MerchantRole
+from gateway.routes.audit import AuditEntryView, audit_entry_view
 from gateway.routes.cards import CardView, card_view
 from gateway.runtime import Runtime
 from gateway.web.call import Call, Caller, Reply
@@ -29,6 +32,8 @@ from gateway.web.endpoint import endpoint, spend
 from schemas.times import from_micros, now
 
 blueprint = Blueprint("export", __name__)
+
+ACTS_AT_ONCE = 100
 
 
 class ExportedCard(msgspec.Struct, frozen=True):
@@ -81,6 +86,14 @@ class ActingFor(msgspec.Struct, frozen=True):
     since: datetime
 
 
+class ExportedSecondFactor(msgspec.Struct, frozen=True):
+    """A second factor; until it is confirmed it counts for nothing. `recovery_codes`: how many are unused."""
+
+    created_at: datetime
+    confirmed_at: datetime | None
+    recovery_codes: int
+
+
 class PersonExport(msgspec.Struct, frozen=True, kw_only=True):
     """All that is kept of a person. What is missing stands in `docs/api.md`, with the reason."""
 
@@ -90,18 +103,24 @@ class PersonExport(msgspec.Struct, frozen=True, kw_only=True):
     notifications: NotificationPreferences
     acts_for: ActingFor | None
     confirmations: list[PendingConfirmation]
+    letters: list[LetterKind]
     one_time_links: list[LinkPurpose]
+    second_factor: ExportedSecondFactor | None
     known_callers: dict[CallerKind, int]
     cards: list[ExportedCard]
     clients: list[ExportedClient]
     sessions: list[ExportedSession]
+    acts: list[AuditEntryView]
     payments: list[PaidPayment]
 
 
 @blueprint.get("/v1/me/export")
 @endpoint(scope="credentials", answers={200: PersonExport})
 async def export_me(call: Call[None, None]) -> Reply:
-    """Get all that is kept of oneself, three times a day. Payments are those that one paid, the newest first."""
+    """Get all that is kept of oneself, three times a day. Payments are those that one paid, the newest first.
+
+    `acts`: what the audit says was done to one's account, then what one did to others'; the newest first.
+    """
     runtime, account_id = call.runtime, call.caller.actor_id
     spend(runtime, "exports", account_id)
     found = await runtime.books.read(belongings, account_id)
@@ -113,40 +132,77 @@ async def export_me(call: Call[None, None]) -> Reply:
 
 
 async def _pieces(runtime: Runtime, found: Belongings) -> AsyncIterator[bytes]:
-    """The document, its payments a page at a time: however many there are, none but the page is in memory."""
-    whole = msgspec.json.encode(_without_payments(runtime, found))
-    yield whole.removesuffix(b"]}")
-    after_id, between = None, b""
-    payer = Caller(found.account.id, found.account.id, "customer", frozenset())
-    while True:
-        page = await runtime.books.browse(paid_rows, found.account.id, after_id)
-        for row in page.rows:
-            yield between + msgspec.json.encode(paid_payment(row, payer, runtime.policy.prints))
-            between = b","
-        if page.reached is None:
-            break
-        after_id = page.reached
+    """The document, its acts and payments a page at a time: however many, none but the page is in memory."""
+    whole = msgspec.json.encode(_without_lists(runtime, found))
+    yield whole.removesuffix(b'],"payments":[]}')
+    async for piece in _joined(_acts(runtime, found.account.id)):
+        yield piece
+    yield b'],"payments":['
+    async for piece in _joined(_payments(runtime, found.account.id)):
+        yield piece
     yield b"]}"
 
 
-def _without_payments(runtime: Runtime, found: Belongings) -> PersonExport:
+async def _joined(items: AsyncIterator[msgspec.Struct]) -> AsyncIterator[bytes]:
+    between = b""
+    async for item in items:
+        yield between + msgspec.json.encode(item)
+        between = b","
+
+
+async def _acts(runtime: Runtime, account_id: str) -> AsyncIterator[AuditEntryView]:
+    """Each once: what one did to oneself is among the first."""
+    for wanted in (AuditFilter(subject_id=account_id), AuditFilter(actor_id=account_id)):
+        after = None
+        while True:
+            page = await runtime.books.browse(list_audit, after, ACTS_AT_ONCE, wanted)
+            for row in page.rows:
+                if wanted.subject_id is not None or row.subject_id != account_id:
+                    yield audit_entry_view(row)
+            if page.reached is None:
+                break
+            after = page.reached
+
+
+async def _payments(runtime: Runtime, account_id: str) -> AsyncIterator[PaidPayment]:
+    payer, after_id = Caller(account_id, account_id, "customer", frozenset()), None
+    while True:
+        page = await runtime.books.browse(paid_rows, account_id, after_id)
+        for row in page.rows:
+            yield paid_payment(row, payer, runtime.policy.prints)
+        if page.reached is None:
+            break
+        after_id = page.reached
+
+
+def _without_lists(runtime: Runtime, found: Belongings) -> PersonExport:
     return PersonExport(
         made_at=now(),
         account=profile(found.account),
         notifications=notification_preferences(found.account),
         acts_for=_acting_for(found.acts_for) if found.acts_for else None,
         confirmations=[_confirmation(row) for row in found.confirmations],
+        letters=found.letters,
         one_time_links=[link.purpose for link in found.links],
+        second_factor=_second_factor(found),
         known_callers=found.known,
         cards=[_card(card, runtime.policy.prints) for card in found.cards],
         clients=[_client(client) for client in found.clients],
         sessions=[_session(session) for session in found.sessions],
+        acts=[],
         payments=[],
     )
 
 
 def _acting_for(row: MerchantPerson) -> ActingFor:
     return ActingFor(row.merchant_id, row.role, from_micros(row.created_at))
+
+
+def _second_factor(found: Belongings) -> ExportedSecondFactor | None:
+    row = found.second_factor
+    if row is None:
+        return None
+    return ExportedSecondFactor(from_micros(row.created_at), _moment(row.confirmed_at), found.recovery_codes)
 
 
 def _card(row: CardRow, prints: Prints) -> ExportedCard:

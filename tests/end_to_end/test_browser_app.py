@@ -1,6 +1,5 @@
 """The example of a browser app, in a real browser and from another origin: log in, pay, log out."""
 
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -8,11 +7,11 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from benchmarks.browser import chromium
 from tests.end_to_end.shop import PASSWORD, Shop, number
 from tests.end_to_end.stack import Stack
-from tests.end_to_end.test_one_payment import FLAGS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCOPES = ["account", "cards:write", "payments:read", "payments:write"]
@@ -40,13 +39,8 @@ def address() -> Iterator[str]:
 @pytest.fixture
 def page() -> Iterator[Page]:
     """A page of a real browser, on a phone."""
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        try:
-            yield browser.new_page(viewport={"width": 390, "height": 844}, locale="en-GB")
-        finally:
-            browser.close()
+    with chromium() as browser:
+        yield browser.new_page(viewport={"width": 390, "height": 844}, locale="en-GB")
 
 
 def test_a_page_of_another_origin_logs_in_pays_and_logs_out(

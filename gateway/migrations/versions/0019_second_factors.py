@@ -1,4 +1,4 @@
-"""Second factors and their recovery codes; an index of the sessions that an account is shown."""
+"""Second factors and their recovery codes; an index of the living sessions of an account."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -41,12 +41,10 @@ def upgrade() -> None:
         sqlite_where=is_living,
         postgresql_where=is_living,
     )
-    op.drop_index("ix_sessions_account_id", "sessions")
 
 
 def downgrade() -> None:
     """Undo it: staff log in with their password alone."""
-    op.create_index("ix_sessions_account_id", "sessions", ["account_id"])
     op.drop_index("ix_sessions_living", "sessions")
     op.drop_table("recovery_codes")
     op.drop_table("second_factors")

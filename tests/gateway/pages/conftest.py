@@ -12,11 +12,11 @@ import pytest
 from playwright.sync_api import Browser
 from sqlalchemy import update
 
+from benchmarks.browser import chromium
 from gateway.books.accounts import accounts
 from gateway.identity.totp import STEP_US, code_at
 from gateway.roles import Role
 from schemas.times import now_micros
-from tests.chromium import chromium
 from tests.gateway.conftest import LOOPBACK, PASSWORD, Answer, Gateway
 from tests.gateway.routes.conftest import gateway, shared_settings
 from tests.gateway.web.conftest import ServedGateway, served
