@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection
 
-from gateway.books import accounts, audit, merchant_people, merchants, sessions
+from gateway.books import accounts, audit, merchant_people, merchants, persons, sessions
 from gateway.books.accounts import Account, EmailTaken
 from gateway.books.audit import Act
 from gateway.books.merchant_people import MerchantPerson
@@ -128,6 +128,7 @@ def list_people(conn: Connection, merchant_id: str, after_id: str | None, most: 
     itself = MerchantPerson(merchant.id, merchant.id, "owner", merchant.created_at)
     own = [person_view(merchant, itself)] if merchant.email and after_id is None else []
     found = merchant_people.list_people(conn, merchant_id, after_id, most - len(own))
+    persons.require(conn, [person.account_id for person in found])
     people = [(accounts.by_id(conn, person.account_id), person) for person in found]
     return own + [person_view(account, person) for account, person in people if account is not None]
 

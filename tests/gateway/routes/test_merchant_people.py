@@ -8,6 +8,7 @@ import pytest
 
 from gateway.books import accounts
 from gateway.books.outbox import list_history
+from gateway.books.personal_books import FETCHES_MAX
 from schemas.accounts import AccountChanged
 from tests.gateway.actors import Actor, Actors
 from tests.gateway.conftest import Answer, Gateway
@@ -63,6 +64,15 @@ async def test_the_seeded_merchant_is_its_own_first_owner(gateway: Gateway) -> N
     people = (await gateway.ask("GET", f"/v1/merchants/{me['id']}/people?limit=1", who="merchant")).json
     assert [(person["id"], person["role"]) for person in people["data"]] == [(me["id"], "owner")]
     assert (await take_out(gateway, me["id"], me["id"], "admin")).code == "wrong_state"
+
+
+async def test_a_list_of_people_asks_for_all_their_keys_at_once(gateway: Gateway, actors: Actors) -> None:
+    merchant_id, owner = await owned(actors)
+    for _ in range(FETCHES_MAX + 1):
+        await actors.person(merchant_id, "viewer")
+    gateway.runtime.key_ring._held.clear()  # as after a start
+    people = await gateway.ask("GET", f"/v1/merchants/{merchant_id}/people", who=owner.token)
+    assert (people.status, len(people.json["data"])) == (200, FETCHES_MAX + 2)
 
 
 async def test_a_page_of_people_goes_on_where_the_last_one_ended(gateway: Gateway, actors: Actors) -> None:
