@@ -10,6 +10,7 @@ from gateway.books.tables import metadata
 from gateway.rate_limits import LIMITS
 from gateway.routes.export import PersonExport
 from tests.gateway.conftest import PASSWORD, Gateway
+from tests.patience import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -100,6 +101,18 @@ async def test_what_was_done_to_a_person_and_by_them_is_there_once_and_ended_log
     assert [act["kind"] for act in found["acts"]] == ["export", *by_admin, "export", "login", "login"]
     assert [session["revoked_at"] is None for session in found["sessions"]].count(False) == 1
     assert (found["second_factor"]["confirmed_at"], found["second_factor"]["recovery_codes"]) == (None, 10)
+
+
+async def test_a_mail_that_waits_and_its_link_are_there_until_the_person_is_erased(gateway: Gateway) -> None:
+    email = f"{uuid4().hex}@example.com"
+    token = await gateway.sign_up(email)
+    await gateway.ask("POST", "/v1/password/reset", {"email": email})
+    await eventually(lambda: not gateway.runtime.running)
+    found = await exported(gateway, token)
+    assert (found["letters"], found["one_time_links"]) == (["password_reset"], ["password_reset"])
+    assert (await gateway.ask("DELETE", "/v1/me", who=token)).status == 204
+    count = f"SELECT count(*) FROM letters WHERE account_id = '{found['account']['id']}'"
+    assert await gateway.runtime.books.read(lambda conn: conn.exec_driver_sql(count).scalar_one()) == 0
 
 
 async def test_an_export_is_granted_a_few_times_a_day_to_staff_too(gateway: Gateway) -> None:
