@@ -171,11 +171,6 @@ def _wired(
     registry = CollectorRegistry()
     refused = InboxMetrics(registry)
     late_verdicts = LateVerdicts(books, refused.refuse_verdict)
-    vault = VaultClient(
-        socket_path(settings.data, settings.vault),
-        client_secret(settings, settings.vault_client),
-        users_of(settings.vault_users),
-    )
     return Runtime(
         settings=settings,
         policy=policy_of(settings),

@@ -34,6 +34,13 @@ def is_away(answer: Any) -> bool:
     return (answer.status, answer.code) == (503, "unavailable") and int(answer.headers["Retry-After"]) >= 1
 
 
+async def test_cards_and_persons_keys_come_by_one_connection(gateway: Any) -> None:
+    """A second client of the vault would be one that nobody closes."""
+    await gateway.ask("GET", "/v1/me", who="customer")
+    await gateway.runtime.vault.ping()
+    assert gateway.runtime.books._fetch == gateway.runtime.vault.person_keys
+
+
 async def test_logins_and_what_has_no_texts_go_on(gateway: Any, vault: Any) -> None:
     me = (await gateway.ask("GET", "/v1/me", who="customer")).json
     new = {"email": "new@example.com", "password": "correct horse battery", "name": "N"}
