@@ -8,7 +8,7 @@ import structlog
 from connectors.keyfiles import SecretMissing, read_or_make
 from gateway.books import accounts, clients
 from gateway.books.accounts import Account
-from gateway.books.clients import OAuthClient
+from gateway.books.clients import AT_START, OAuthClient
 from gateway.identity.profiles import CUSTOMER_PREFERENCES
 from gateway.identity.tokens import hash_secret
 from gateway.roles import ROLE_SCOPES, Role
@@ -79,7 +79,7 @@ async def register_services(runtime: Runtime) -> None:
 
 
 def _service(name: str) -> OAuthClient:
-    return OAuthClient(id=name, name=name, scopes=SERVICES[name], created_by="start", created_at=now_micros())
+    return OAuthClient(id=name, name=name, scopes=SERVICES[name], created_by=AT_START, created_at=now_micros())
 
 
 def _dashboards(url: str) -> OAuthClient:
@@ -91,7 +91,7 @@ def _dashboards(url: str) -> OAuthClient:
         scopes=" ".join(sorted(ROLE_SCOPES["admin"])),
         redirect_uris=back,
         post_logout_redirect_uris=back,
-        created_by="start",
+        created_by=AT_START,
         created_at=now_micros(),
     )
 

@@ -3,7 +3,19 @@
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection, ForeignKeyConstraint, Index, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ForeignKeyConstraint,
+    FromClause,
+    Index,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from gateway.books.accounts import accounts
 from gateway.books.sql import Statement
@@ -85,9 +97,14 @@ _by_id = Statement(select(clients).where(clients.c.id == bindparam("client_id"))
 _is_good = clients.c.revoked_at.is_(None) & (
     clients.c.expires_at.is_(None) | (clients.c.expires_at > bindparam("now"))
 )
-_acts = clients.c.account_id.is_(None) | (
-    accounts.c.erased_at.is_(None) & accounts.c.disabled_at.is_(None) & accounts.c.suspended_at.is_(None)
-)
+
+
+def has_good_owner(owners: FromClause) -> ColumnElement[bool]:
+    """Whether the merchant of a client, in `owners` (as joined from outside), lets it act; ours have none."""
+    return owners.c.erased_at.is_(None) & owners.c.disabled_at.is_(None) & owners.c.suspended_at.is_(None)
+
+
+_acts = has_good_owner(accounts)
 _granted = Statement(
     select(
         clients.c.scopes,

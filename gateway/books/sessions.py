@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from gateway.books.accounts import accounts
-from gateway.books.clients import clients
+from gateway.books.clients import clients, has_good_owner
 from gateway.books.merchant_people import merchant_people
 from gateway.books.sql import Statement
 from gateway.books.tables import Micros, struct_of, table_of
@@ -111,9 +111,8 @@ Index(
     sqlite_where=_is_living,
     postgresql_where=_is_living,
 )
-Index(
-    "ix_sessions_account_id", sessions.c.account_id
-)  # the ended ones too, for whoever exports what is kept of them
+# The ended ones too, for whoever exports what is kept of them.
+Index("ix_sessions_account_id", sessions.c.account_id)
 Index("ix_sessions_parent_id", sessions.c.parent_id)
 refresh_tokens = table_of(
     "refresh_tokens",
@@ -171,7 +170,7 @@ _granted = Statement(
         clients.c.revoked_at.is_(None),
         clients.c.expires_at.is_(None) | (clients.c.expires_at > bindparam("now")),
         clients.c.account_id.is_(None) | (accounts.c.role == literal_column("'customer'")),
-        _apps.c.suspended_at.is_(None),
+        has_good_owner(_apps),
         _parents.c.revoked_at.is_(None),  # one that began while its parent ended
     )
 )

@@ -8,7 +8,7 @@ import msgspec
 from authlib.oauth2.rfc6749 import ClientMixin
 from sqlalchemy import Connection
 
-from gateway.books import accounts, clients
+from gateway.books import clients
 from gateway.books.clients import OAuthClient
 from gateway.identity.tokens import hash_secret
 from gateway.roles import ROLE_SCOPES
@@ -94,20 +94,13 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib has no typ
 
 
 def find_client(conn: Connection, client_id: str) -> RegisteredClient | None:
-    """The client of that id; None where it was revoked or has expired, or its merchant is suspended."""
+    """The client of that id; None where it may do nothing any more, as `clients.granted` says."""
     if "\0" in client_id:  # PostgreSQL takes none
         return None
     row, now = clients.by_id(conn, client_id), steady_micros()
-    if row is None or not row.is_good(now) or not _has_good_owner(conn, row):
+    if row is None or clients.granted(conn, client_id, now) is None:
         return None
     return RegisteredClient(row, clients.secrets_of(conn, client_id, now))
-
-
-def _has_good_owner(conn: Connection, row: OAuthClient) -> bool:
-    if row.account_id is None:
-        return True
-    owner = accounts.bare_by_id(conn, row.account_id)
-    return owner is not None and owner.suspended_at is None and owner.disabled_at is None
 
 
 def _without_port(url: str) -> str | None:

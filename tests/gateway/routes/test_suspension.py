@@ -54,6 +54,19 @@ async def test_one_switch_ends_people_clients_apps_and_payments_and_lets_them_go
     assert await statuses() == [200] * 4
 
 
+async def test_a_merchant_whose_account_is_disabled_has_neither_clients_nor_apps(
+    gateway: Gateway, actors: Actors
+) -> None:
+    merchant_id = await actors.merchant()
+    client = await actors.client(merchant_id, "payments:read", "sk_sluice_disabled")
+    app = await actors.client(merchant_id, "payments:read", type="public")
+    customer = await actors.log_in(await actors.account("customer"), "customer", app.id, "payments:read")
+    for disabled, status in ((True, 401), (False, 200)):
+        await gateway.ask("PATCH", f"/v1/accounts/{merchant_id}", {"disabled": disabled}, "admin")
+        for actor in (client, customer):
+            assert (await gateway.ask("GET", "/v1/payments", who=actor.token)).status == status
+
+
 async def test_an_earlier_payment_is_answered_as_before_while_its_merchant_is_suspended(
     gateway: Gateway, actors: Actors
 ) -> None:
