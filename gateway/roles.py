@@ -1,6 +1,5 @@
 """Who may what, as data: scopes guard routes, roles are sets of scopes."""
 
-from functools import cache
 from typing import Literal, get_args
 
 Role = Literal["customer", "merchant", "analyst", "admin"]
@@ -34,9 +33,9 @@ SCOPES: dict[str, str] = {
     "contacts:read": "Ask whom to tell about a payment, and how (services only).",
 }
 
-_SELF = frozenset({"account", "credentials"})
-_PAYER = _SELF | {"cards:read", "cards:write", "payments:read", "payments:write"}
-_VIEWER = _SELF | {"cards:read", "payments:read", "merchants:read"}
+OWN_SCOPES = frozenset({"account", "credentials"})  # what anybody does with their own account
+_PAYER = OWN_SCOPES | {"cards:read", "cards:write", "payments:read", "payments:write"}
+_VIEWER = OWN_SCOPES | {"cards:read", "payments:read", "merchants:read"}
 _OPERATOR = _VIEWER | {"payments:write", "refunds:write"}
 _OWNER = _OPERATOR | {"cards:write", "merchants:manage", "clients:manage"}
 
@@ -51,7 +50,7 @@ MERCHANT_SCOPES: dict[MerchantRole, frozenset[str]] = {
 # in that of nobody. Which of ours reads contacts is settled at the start (`gateway/seed.py`).
 ClientKind = Literal["merchant", "app", "service"]
 CLIENT_SCOPES: dict[ClientKind, frozenset[str]] = {
-    "merchant": _OPERATOR - _SELF | {"cards:write", "payments:import"},
+    "merchant": _OPERATOR - OWN_SCOPES | {"cards:write", "payments:import"},
     "app": _PAYER - {"credentials"},
     "service": frozenset({"merchants:write"}),
 }
@@ -61,7 +60,7 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
     "merchant": _OWNER,
     "analyst": frozenset(
         {
-            *_SELF,
+            *OWN_SCOPES,
             "payments:read",
             "operations:read",
             "tasks:read",
@@ -76,7 +75,6 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
 }
 
 
-@cache
 def scopes_of(role: Role, extra: str, merchant_role: MerchantRole | None) -> frozenset[str]:
     """The scopes of an account: its role's, and those granted to it alone (space-separated).
 

@@ -27,13 +27,12 @@ from gateway.identity.tokens import hash_secret
 from gateway.policy import DAY_US, HOUR_US
 from gateway.rate_limits import RateLimits, take
 from gateway.refusals import Refusal
-from gateway.roles import STAFF, scopes_of
+from gateway.roles import OWN_SCOPES, STAFF, Role, scopes_of
 from schemas.ids import new_id
 from schemas.times import now_micros, steady_micros
 
 SESSION_US = 30 * DAY_US
 STAFF_SESSION_US = 12 * HOUR_US  # NIST SP 800-63B §4.2.3; how long one may idle: `sessions.IDLE_MAX_US`
-ACCOUNT_ALONE = frozenset({"account", "credentials"})
 
 T = TypeVar("T")
 
@@ -161,15 +160,19 @@ async def begin_session(
     return Begun(session.id, token, device, grant)
 
 
-def must_set_second_factor(parts: LoginParts, caller: LoginCaller) -> bool:
-    """Whether a caller has no second factor and needs one: until it is set, a session has the scope `account`."""
-    account = _account(caller)
-    return caller.second_factor is None and account.role in STAFF and account.id not in parts.seeded_ids
+def lasts_us(role: Role) -> int:
+    """How long a session of that role lasts, however much it is used, in microseconds."""
+    return STAFF_SESSION_US if role in STAFF else SESSION_US
+
+
+def needs_second_factor(role: Role, account_id: str, seeded_ids: set[str]) -> bool:
+    """Whether an account is of staff, for whom a second factor is mandatory; the demo's own accounts need none."""
+    return role in STAFF and account_id not in seeded_ids
 
 
 def lacks_second_factor(grant: SessionGrant, seeded_ids: set[str]) -> bool:
-    """Whether a session is of staff and has not proved a second factor; the demo's own accounts need none."""
-    return grant.role in STAFF and grant.second_factor_at is None and grant.account_id not in seeded_ids
+    """Whether a session has not proved the second factor that its account needs."""
+    return grant.second_factor_at is None and needs_second_factor(grant.role, grant.account_id, seeded_ids)
 
 
 def scopes_granted(grant: SessionGrant) -> frozenset[str]:
@@ -184,7 +187,7 @@ def scopes_now(grant: SessionGrant, seeded_ids: set[str]) -> frozenset[str]:
     Staff have nothing but their own account until the session proved a second factor (PCI DSS 8.4.1, 8.4.2).
     """
     scopes = scopes_granted(grant)
-    return scopes & ACCOUNT_ALONE if lacks_second_factor(grant, seeded_ids) else scopes
+    return scopes & OWN_SCOPES if lacks_second_factor(grant, seeded_ids) else scopes
 
 
 async def _checked(parts: LoginParts, caller: LoginCaller, password: str, otp: str) -> LoginCaller:
@@ -238,11 +241,10 @@ def _begin(
         raise InvalidCredentials
     if not admit(conn, caller, steady) and session.second_factor_at is None:
         raise InvalidCredentials
-    lasts_us = STAFF_SESSION_US if account.role in STAFF else SESSION_US
     if session.kind == "browser":
-        browser_sessions.start(conn, session, token_hash, steady, lasts_us)
+        browser_sessions.start(conn, session, token_hash, steady, lasts_us(account.role))
     else:
-        sessions.start(conn, session, token_hash, steady + lasts_us)
+        sessions.start(conn, session, token_hash, steady + lasts_us(account.role))
     grant = sessions.granted(conn, session.id)
     if grant is None:
         raise InvalidCredentials

@@ -16,11 +16,10 @@ from gateway.books import audit, sessions
 from gateway.books.audit import Act
 from gateway.books.sessions import SessionRow
 from gateway.identity.id_tokens import IdTokens
-from gateway.identity.logins import SESSION_US, STAFF_SESSION_US
+from gateway.identity.logins import lasts_us
 from gateway.identity.oauth_clients import RegisteredClient, find_client
 from gateway.identity.oauth_grants import METHODS, AppSession, CodeGrant, CredentialsGrant, RefreshGrant, S256Only
 from gateway.identity.tokens import LIFETIME_S, AccessTokens, NotAuthenticated, hash_secret
-from gateway.roles import STAFF
 from schemas.times import now_micros, steady_micros
 
 # A server of ours that people log in to asks us at each of their steps whether their session goes on, and has no
@@ -86,8 +85,7 @@ class Provider(AuthorizationServer):  # type: ignore[misc]
         )
         # One that was given no refresh token has a row all the same, which keeps the session from being pruned.
         newest = hash_secret(token.get("refresh_token") or token_urlsafe(32))
-        lasts_us = STAFF_SESSION_US if app.grant.role in STAFF else SESSION_US
-        sessions.start(self.conn, session, newest, steady_micros() + lasts_us)
+        sessions.start(self.conn, session, newest, steady_micros() + lasts_us(app.grant.role))
         audit.record(self.conn, Act("login", session.account_id, session.id, {"client_id": client.row.id}))
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from gateway.books import accounts, consents
 from gateway.books.browser_sessions import BrowserSession
+from gateway.identity.logins import scopes_granted
 from gateway.identity.oauth import Provider
 from gateway.identity.oauth_clients import IDENTITY_SCOPES, RegisteredClient
 from gateway.identity.oauth_grants import Login
@@ -25,7 +26,7 @@ from gateway.identity.oauth_requests import PROMPTS, AuthorizationRequest
 from gateway.identity.tokens import AccessTokens
 from gateway.policy import SECOND_US
 from gateway.return_urls import origin
-from gateway.roles import SCOPES, scopes_of
+from gateway.roles import SCOPES
 from schemas.times import now_micros
 
 UNSUPPORTED = {  # each would let a client say the same things in a second way
@@ -143,13 +144,12 @@ def _may_use(client: RegisteredClient, browser: BrowserSession) -> bool:
 
 def _login(browser: BrowserSession, asked: list[str]) -> Login:
     grant = browser.grant
-    own = scopes_of(grant.role, grant.extra_scopes, grant.merchant_role)
     return Login(
         account_id=grant.account_id,
         parent_id=browser.session_id,
         auth_time=browser.began_at // SECOND_US,
         amr="pwd otp mfa" if grant.second_factor_at is not None else "pwd",
-        scopes=frozenset(asked) & (own | IDENTITY_SCOPES.keys()),
+        scopes=frozenset(asked) & (scopes_granted(grant) | IDENTITY_SCOPES.keys()),
     )
 
 

@@ -49,11 +49,6 @@ def _is_code(given: bytes, secret: bytes, step: int) -> bool:
     return hmac.compare_digest(code_at(secret, step).encode(), given)
 
 
-def is_code(given: str) -> bool:
-    """Whether a text has the form of a code."""
-    return len(given) == DIGITS and given.isascii() and given.isdigit()
-
-
 def readable(secret: bytes) -> str:
     """The secret as people type it into an app: Base32, without padding."""
     return b32encode(secret).decode().rstrip("=")

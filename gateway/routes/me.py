@@ -18,6 +18,7 @@ from gateway.identity.account_events import tell_account
 from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.contacts import invalid_field
 from gateway.identity.erasure import Erased, check_may_vanish, erase_some
+from gateway.identity.logins import needs_second_factor
 from gateway.identity.merchants import acts_for
 from gateway.identity.person_chores import destroy_key
 from gateway.identity.profiles import (
@@ -152,7 +153,7 @@ async def _account(call: Call[Any, None]) -> Account:
 
 async def _profile(call: Call[Any, None], account: Account) -> Profile:
     is_set, codes_left = await call.runtime.books.read(second_factors.state, account.id)
-    is_required = account.role in STAFF and account.id not in call.runtime.seeded_ids
+    is_required = needs_second_factor(account.role, account.id, call.runtime.seeded_ids)
     wanting: dict[Missing, bool] = {
         "email": account.role in STAFF and account.email_confirmed_at is None,
         "second_factor": is_required and not call.caller.second_factor,

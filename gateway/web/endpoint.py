@@ -14,6 +14,7 @@ from gateway.identity.tokens import NotAuthenticated
 from gateway.problems import Code, Problem
 from gateway.rate_limits import refuse_early, take
 from gateway.refusals import FieldError, InvalidFields
+from gateway.roles import OWN_SCOPES
 from gateway.runtime import Runtime, current_runtime
 from gateway.web.call import NOBODY, Call, Caller, Reply, bearer_token, identify, respond
 from gateway.web.idempotent import KeyRule, fingerprint, material, read_key
@@ -21,7 +22,6 @@ from gateway.web.opened_texts import opened
 from gateway.web.request_body import BodyDecoder, convert, parse
 
 OWN = "account"  # the scope of what an account does with itself, as confirming its address
-BEFORE_ALL = frozenset({OWN, "credentials"})  # what staff may before their address is confirmed
 SECOND_FACTOR_FIRST = "Staff set a second factor first (POST /v1/me/totp), and log in with it."
 
 B = TypeVar("B")
@@ -162,7 +162,7 @@ def _check_scope(scope: str, caller: Caller) -> None:
         raise Problem("not_confirmed", SECOND_FACTOR_FIRST)
     if scope not in caller.scopes:
         raise Problem("forbidden")
-    if caller.must_be_confirmed() and not caller.is_confirmed and scope not in BEFORE_ALL:
+    if caller.must_be_confirmed() and not caller.is_confirmed and scope not in OWN_SCOPES:
         raise Problem("not_confirmed")
 
 

@@ -12,8 +12,8 @@ from werkzeug.routing import Rule
 
 from gateway.problems import CODES, CONTENT_TYPE, PROBLEMS, Code, Problem, ProblemBody
 from gateway.refusals import FieldError
-from gateway.roles import SCOPES
-from gateway.web.endpoint import BEFORE_ALL, Rules
+from gateway.roles import OWN_SCOPES, SCOPES
+from gateway.web.endpoint import Rules
 
 REF = "#/components/schemas/{name}"
 PAGE = "text/html"  # of what answers a person: its problems are pages too
@@ -96,7 +96,7 @@ def codes_of(rules: Rules) -> list[Code]:
         found |= {"rate_limited"}
     if rules.scope:
         found |= {"unauthenticated", "forbidden", "unavailable"}
-        found |= set() if rules.scope in BEFORE_ALL else {"not_confirmed"}
+        found |= set() if rules.scope in OWN_SCOPES else {"not_confirmed"}
     if rules.body:
         found |= {"invalid_json", "body_too_large", "body_timeout", "invalid_request"}
     if rules.query:
