@@ -245,6 +245,11 @@ def to_change(conn: Connection, account_id: str) -> Account | None:
     return _account(conn, _to_change(conn, account_id=account_id).first())
 
 
+def bare_to_change(conn: Connection, account_id: str) -> Account | None:
+    """The same, bare."""
+    return _bare(_to_change(conn, account_id=account_id).first())
+
+
 def to_erase(conn: Connection, account_id: str) -> Account | None:
     """The bare account, unless it was erased; until this transaction ends, nobody changes it or forbids that."""
     return _bare(_to_erase(conn, account_id=account_id).first())

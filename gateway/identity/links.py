@@ -124,7 +124,7 @@ def _put(
     seed: bytes,
     recipient: bytes | None,
 ) -> OneTimeLink:
-    accounts.to_change(conn, account_id)  # of two links that are made at once, one is the newest
+    accounts.bare_to_change(conn, account_id)  # of two links that are made at once, one is the newest
     link_hash = rules.link_hash(rules.link_token(seed))
     link = OneTimeLink(link_hash, account_id, purpose, steady_micros() + LIFETIME_US[purpose], None, recipient)
     links.put(conn, link)

@@ -236,7 +236,7 @@ def _begin(
     conn: Connection, key: bytes, caller: LoginCaller, whence: Whence, session: SessionRow, token_hash: bytes
 ) -> SessionGrant:
     """The account is held: who changes its password at this moment ends this session too, or it does not begin."""
-    steady, account = steady_micros(), accounts.to_change(conn, session.account_id)
+    steady, account = steady_micros(), accounts.bare_to_change(conn, session.account_id)
     if account is None or account.password_hash != _account(caller).password_hash:
         raise InvalidCredentials
     if not admit(conn, caller, steady) and session.second_factor_at is None:
