@@ -164,9 +164,14 @@ class ConfirmationSender:
             case "password_reset" | "invitation":
                 assert row.seed is not None
                 return link_url(self._rules, row.kind, self._rules.link_token(row.seed))
-            case "password_changed" | "email_taken" | "wrong_codes":
-                return f"{self._rules.public_url}{PAGES['password_reset']}"
-            case "second_factor_set" | "second_factor_removed" | "recovery_code_used":
+            case (
+                "password_changed"
+                | "email_taken"
+                | "second_factor_set"
+                | "second_factor_removed"
+                | "recovery_code_used"
+                | "wrong_codes"
+            ):
                 return f"{self._rules.public_url}{PAGES['password_reset']}"
             case _:
                 assert_never(row.kind)

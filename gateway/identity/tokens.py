@@ -19,10 +19,8 @@ from gateway.refusals import Refusal
 from schemas.times import steady_micros
 
 AUDIENCE = "sluice"
-ACCESS_TOKEN, ID_TOKEN = (
-    "at+jwt",
-    "JWT",
-)  # the header's `typ`, by which neither passes for the other (RFC 8725 §3.11)
+# The header's `typ`, by which neither passes for the other (RFC 8725 §3.11).
+ACCESS_TOKEN, ID_TOKEN = "at+jwt", "JWT"
 LIFETIME_S = 15 * 60
 REMEMBERED_MAX = 10_000
 LENGTH_MAX = 4_096
