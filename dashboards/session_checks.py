@@ -7,18 +7,18 @@ import hashlib
 import time
 from collections.abc import Callable
 from threading import Lock
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
 from cachetools import LRUCache
 
 from connectors.gateway import GatewayRefused, GatewayUnavailable
+from schemas.accounts import Role
 
 ASK_AGAIN_S = 8.0  # whoever is shut out is out after this and one look of the page
 BELIEVED_S = 25.0  # for so long, where the gateway does not answer
 KEPT = 2_000  # sessions
 
-Role = Literal["customer", "merchant", "analyst", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 

@@ -2,7 +2,9 @@
 
 from typing import Literal, get_args
 
-Role = Literal["customer", "merchant", "analyst", "admin"]
+from schemas import accounts
+
+Role = accounts.Role
 ROLES: tuple[Role, ...] = get_args(Role)
 MerchantRole = Literal["owner", "operator", "viewer"]
 MERCHANT_ROLES: tuple[MerchantRole, ...] = get_args(MerchantRole)

@@ -5,6 +5,8 @@ from typing import Literal
 
 import msgspec
 
+Role = Literal["customer", "merchant", "analyst", "admin"]
+
 
 class AccountChanged(msgspec.Struct, frozen=True):
     """`account.changed`: what an account is from now on. `disabled`: nobody logs in with it.
@@ -14,7 +16,7 @@ class AccountChanged(msgspec.Struct, frozen=True):
 
     account: str
     sequence: int
-    role: Literal["customer", "merchant", "analyst", "admin"]
+    role: Role
     disabled: bool
     trading_name: str | None
     recorded_at: datetime
@@ -27,5 +29,5 @@ class AccountErased(msgspec.Struct, frozen=True):
     """
 
     account: str
-    role: Literal["customer", "merchant", "analyst", "admin"]
+    role: Role
     recorded_at: datetime

@@ -9,7 +9,8 @@ from dashboards import acting, chooser, door, formats
 from dashboards.acting import NotDone
 from dashboards.chooser import Choice
 from dashboards.page import card, html
-from dashboards.session_checks import ROLES, Person, Role
+from dashboards.session_checks import ROLES, Person
+from schemas.accounts import Role
 
 NEW_ROLES: tuple[Role, ...] = ("analyst", "admin", "customer", "merchant")
 ALL = "all"
