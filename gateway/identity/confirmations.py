@@ -9,6 +9,7 @@ from hmac import compare_digest
 from secrets import token_bytes
 
 import msgspec
+import structlog
 from sqlalchemy import Connection
 
 from connectors.settings import ChannelSettings, MessageLimits
@@ -30,6 +31,8 @@ SEED_BYTES = 32
 CODES = 1_000_000
 TWO_WAIT = "It changes the address of an account that exists: log in to that, or take the token of the other mail."
 CONFIRM_PAGE = "/confirm-email"
+
+log = structlog.get_logger()
 
 
 class ConfirmationInvalid(Refusal):
@@ -151,6 +154,12 @@ def ask_what_is_new(
         except (ConfirmationsSpent, CannotConfirm):
             held_back.append(channel)
     return held_back
+
+
+def log_held_back(account_id: str, channels: list[ConfirmedChannel]) -> None:
+    """Log to which channels of an account no confirmation goes: too many did, or none goes to such numbers."""
+    for channel in channels:
+        log.warning("confirmation.held_back", account_id=account_id, channel=channel)
 
 
 def unconfirmed(account: Account, channel: ConfirmedChannel) -> str | None:

@@ -78,19 +78,19 @@ def erase_some(conn: Connection, account_id: str, so_far: Erased) -> Erased:
 
 
 def _erase(conn: Connection, account: Account) -> None:
+    now = now_micros()
     overwrite(conn)
     idempotency.forget_texts(conn, refunds.forget_reasons(conn, account.id))  # some may have been made meanwhile
     cards.forget_cards(conn, account.id)  # those that were stored and deleted meanwhile
     idempotency.forget_answers(conn, account.id)
     sessions.revoke_all(conn, account.id)
     known_callers.forget_all(conn, account.id)
-    merchant_people.remove(conn, account.id, now_micros())
+    merchant_people.remove(conn, account.id, now)
     confirmations.forget_all(conn, account.id)
     consents.forget(conn, account.id)
     second_factors.forget(conn, account.id)
     letters.forget_all(conn, account.id)
     links.forget(conn, account.id)
-    now = now_micros()
     accounts.erase(conn, account.id, now)
     destructions.ask(conn, account.id, now)
     record(conn, Act("account_erased", account.id, account.id, {"role": account.role}))

@@ -12,6 +12,7 @@ from gateway.books.engine import Books
 from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.contacts import invalid_field
 from gateway.identity.links import ask_reset, holder, redeem, set_password
+from gateway.identity.logins import LoginParts
 from gateway.identity.password_rules import check_new, normal
 from gateway.identity.passwords import Passwords
 from gateway.keyed_hashes import keyed_hash
@@ -62,8 +63,18 @@ async def accept_link(
     return await books.write(redeem, rules, token, await passwords.hash(password))
 
 
-async def mail_reset(books: Books, rules: ConfirmationRules, address: str) -> None:
-    """Mail a link to whoever has an address. Nobody waits for it: the wait would tell that there is an account."""
+async def request_reset(parts: LoginParts, network: str, address: str) -> None:
+    """Have a link mailed to whoever has an address. Nobody waits for it: that would tell that there is an account.
+
+    `network`: of whom it is counted, 30 an hour; empty: it is not. Raises `TooOften`.
+    """
+    books, rules = parts.books, parts.confirmation_rules
+    if network:
+        await books.write(spend_hour, rules.key, "password resets", network, RESETS_MAX)
+    parts.go_on(_mail_reset(books, rules, address.strip()))
+
+
+async def _mail_reset(books: Books, rules: ConfirmationRules, address: str) -> None:
     try:
         await books.write(ask_reset, rules, address)
     except Exception:

@@ -12,7 +12,7 @@ from gateway.books.confirmations import ConfirmedChannel
 from gateway.books.engine import Books
 from gateway.identity import confirmations, contacts
 from gateway.identity.account_events import tell_account
-from gateway.identity.confirmations import ConfirmationRules
+from gateway.identity.confirmations import ConfirmationRules, log_held_back
 from gateway.identity.letters import tell_of_registration
 from gateway.identity.links import invite, make_link
 from gateway.identity.password_changes import spend_hour
@@ -42,8 +42,8 @@ class Applicant(msgspec.Struct, frozen=True, kw_only=True):
 
 async def register(
     books: Books, passwords: Passwords, rules: ConfirmationRules, applicant: Applicant, network: str
-) -> tuple[Account, list[ConfirmedChannel]]:
-    """A new customer's account, and to which of its addresses no confirmation goes now.
+) -> Account:
+    """A new customer's account, which is asked to confirm its addresses.
 
     `network`: of whom it is counted, 20 an hour; empty: it is not. Raises `InvalidFields`, `TooOften`,
     `EmailTaken` and `PasswordsBusy`.
@@ -53,10 +53,11 @@ async def register(
         await books.write(spend_hour, rules.key, "registrations", network, REGISTRATIONS_MAX)
     account = await _with_password(passwords, account, applicant)
     try:
-        return account, await books.write(_add, rules, account)
+        log_held_back(account.id, await books.write(_add, rules, account))
     except EmailTaken:
         await books.write(_tell_owner, rules, account)
         raise
+    return account
 
 
 async def make_account(

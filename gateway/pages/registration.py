@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import structlog
 from quart import Blueprint
 
 from gateway.addresses import counted_network
@@ -33,8 +32,6 @@ ASKED = {
     "password": "Choose a password.",
 }
 
-log = structlog.get_logger()
-
 
 @blueprint.get("/register")
 @endpoint(scope=None, limit="public", answers={200: str}, media=PAGE)
@@ -62,13 +59,11 @@ async def create_account(call: Call[None, None]) -> Reply:
     applicant = Applicant(password=fields["password"], **typed)
     try:
         network = counted_network(call.ip, runtime.settings.profile)
-        account, held_back = await register(*parts, applicant, network)
+        account = await register(*parts, applicant, network)
     except InvalidFields as refused:
         return _form(422, errors=field_errors(refused), **typed)
     except EmailTaken:
         return _form(409, errors={"email": TAKEN}, **typed)
-    for channel in held_back:
-        log.warning("confirmation.held_back", account_id=account.id, channel=channel)
     done = await after_password(call, await caller_on(runtime, account.id, whence_of(call.ip)))
     return see(with_next("/register/done", asked_for()), done.cookies)
 

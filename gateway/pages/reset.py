@@ -14,7 +14,7 @@ from gateway.books.accounts import Account
 from gateway.free_text import Unstored
 from gateway.identity.links import LinkInvalid, holder
 from gateway.identity.logins import caller_on
-from gateway.identity.password_changes import RESETS_MAX, accept_link, mail_reset, spend_hour
+from gateway.identity.password_changes import accept_link, request_reset
 from gateway.pages.error_pages import ErrorWords, error_page
 from gateway.pages.forms import FORM_CODES, Fields, field_errors, missing, submitted
 from gateway.pages.login import after_password
@@ -65,10 +65,8 @@ async def ask_or_reset(call: Call[None, None]) -> Reply:
         return done if isinstance(done, Reply) else notice("Your password is changed", CHANGED, **LOG_IN)
     if errors := missing(fields, email="Enter your e-mail address."):
         return _request_form(422, errors)
-    runtime, rules = call.runtime, call.runtime.confirmation_rules
-    if network := counted_network(call.ip, runtime.settings.profile):
-        await runtime.books.write(spend_hour, rules.key, "password resets", network, RESETS_MAX)
-    runtime.go_on(mail_reset(runtime.books, rules, fields["email"].strip()))
+    network = counted_network(call.ip, call.runtime.settings.profile)
+    await request_reset(call.runtime, network, fields["email"])
     return notice("Look into your mailbox", *SENT, **LOG_IN)
 
 

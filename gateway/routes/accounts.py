@@ -8,13 +8,11 @@ from typing import Annotated, Literal
 import msgspec
 from quart import Blueprint
 from sqlalchemy import Connection
-from structlog import get_logger
 
 from gateway.addresses import counted_network, network_of
 from gateway.books import accounts
 from gateway.books.account_rights import select_accounts
 from gateway.books.accounts import Account
-from gateway.books.confirmations import ConfirmedChannel
 from gateway.free_text import CodeText, ContactText, Unstored
 from gateway.identity import confirmations, contacts
 from gateway.identity.confirmations import ConfirmationRules
@@ -34,8 +32,6 @@ blueprint = Blueprint("accounts", __name__)
 recipient_blueprint = Blueprint("recipient", __name__)
 
 ADMINS = "accounts:write"  # the scope of what admins do with accounts of others
-
-log = get_logger()
 
 
 class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -107,8 +103,7 @@ async def create_account(call: Call[NewAccount, None]) -> Reply:
         return Reply(201, profile(await make_account(*parts, applicant, admin.actor_id)))
     if body.password is None:
         raise InvalidFields(FieldError("$.password", "A customer needs one."))
-    account, held_back = await register(*parts, applicant, counted_network(call.ip, runtime.settings.profile))
-    log_held_back(account.id, held_back)
+    account = await register(*parts, applicant, counted_network(call.ip, runtime.settings.profile))
     return Reply(201, profile(account))
 
 
@@ -144,12 +139,6 @@ async def read_recipient(call: Call[None, None], account_id: str) -> Reply:
     if recipient is None:
         raise Problem("not_found")
     return Reply(200, recipient)
-
-
-def log_held_back(account_id: str, channels: list[ConfirmedChannel]) -> None:
-    """Log to which channels of an account no confirmation goes: too many did, or none goes to such numbers."""
-    for channel in channels:
-        log.warning("confirmation.held_back", account_id=account_id, channel=channel)
 
 
 def _select(role: Role | None, conn: Connection, before_id: str | None, most: int) -> list[Account]:

@@ -31,7 +31,6 @@ from gateway.identity.profiles import (
     profile,
 )
 from gateway.roles import STAFF
-from gateway.routes.accounts import log_held_back
 from gateway.runtime import Runtime
 from gateway.vault.client import VaultAway
 from gateway.web.call import Call, Reply
@@ -173,7 +172,7 @@ async def _profile(call: Call[Any, None], account: Account) -> Profile:
 async def _changed(call: Call[Any, None], changes: dict[str, str | None]) -> Account:
     rules, account_id = call.runtime.confirmation_rules, call.caller.actor_id
     account, held_back = await call.runtime.books.write(_change, rules, account_id, changes)
-    log_held_back(account_id, held_back)
+    confirmations.log_held_back(account_id, held_back)
     return account
 
 

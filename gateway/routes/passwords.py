@@ -5,7 +5,7 @@ from quart import Blueprint
 
 from gateway.addresses import counted_network
 from gateway.free_text import Unstored
-from gateway.identity.password_changes import RESETS_MAX, accept_link, change_password, mail_reset, spend_hour
+from gateway.identity.password_changes import accept_link, change_password, request_reset
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
 
@@ -48,11 +48,8 @@ async def change_own_password(call: Call[PasswordChange, None]) -> Reply:
 @endpoint(scope=None, limit="public", body=PasswordResetRequest, answers={202: None}, codes=("unavailable",))
 async def reset_password(call: Call[PasswordResetRequest, None]) -> Reply:
     """Mail a link to set a new password, if somebody logs in with that address. The answer does not tell."""
-    runtime, rules = call.runtime, call.runtime.confirmation_rules
-    network = counted_network(call.ip, runtime.settings.profile)
-    if network:
-        await runtime.books.write(spend_hour, rules.key, "password resets", network, RESETS_MAX)
-    runtime.go_on(mail_reset(runtime.books, rules, call.body.email.strip()))
+    network = counted_network(call.ip, call.runtime.settings.profile)
+    await request_reset(call.runtime, network, call.body.email)
     return Reply(202)
 
 

@@ -150,7 +150,7 @@ async def test_a_reset_answers_before_the_account_is_looked_for(
         asked.set()
         await go_on.wait()
 
-    monkeypatch.setattr("gateway.routes.passwords.mail_reset", slow)
+    monkeypatch.setattr("gateway.identity.password_changes._mail_reset", slow)
     began = perf_counter()
     assert (await reset(gateway, "customer@example.com")).status == 202
     assert perf_counter() - began < 5
