@@ -11,13 +11,13 @@ from connectors.settings import ChannelSettings
 from gateway.books.clock import keep_clock
 from gateway.books.controls import add_rules
 from gateway.books.pruning import prune_daily
+from gateway.identity.erasure import erase_account
 from gateway.identity.oauth_metadata import check as check_metadata
 from gateway.identity.person_chores import keep_persons
 from gateway.identity.unconfirmed import prune_unconfirmed
 from gateway.pages.error_pages import as_page
 from gateway.payments.recovery_pools import recover
 from gateway.routes import BLUEPRINTS
-from gateway.routes.me import erase_account
 from gateway.runtime import EXTENSION, opened
 from gateway.seed import register_services, seed_accounts
 from gateway.settings import GatewaySettings
@@ -58,7 +58,8 @@ def create_app(
         if settings.seed:
             await seed_accounts(made)
         app.extensions[EXTENSION] = made
-        accounts = partial(prune_unconfirmed, made.books, partial(erase_account, made))
+        erase = partial(erase_account, made.books, made.vault, made.key_ring, actor_id="")
+        accounts = partial(prune_unconfirmed, made.books, erase)
         stack.push_async_callback(LastingTask(keep_clock(made.books), "clock of the books").stop)
         stack.push_async_callback(LastingTask(recover(made), "recovery").stop)
         stack.push_async_callback(LastingTask(made.confirmation_sender.run(), "confirmations").stop)

@@ -7,6 +7,7 @@ open any more once the person's key is destroyed (`person_chores`). `docs/operat
 """
 
 import msgspec
+import structlog
 from sqlalchemy import Connection
 
 from gateway.books import (
@@ -27,14 +28,19 @@ from gateway.books import (
 )
 from gateway.books.accounts import Account
 from gateway.books.audit import Act, record
-from gateway.books.engine import overwrite
+from gateway.books.engine import Books, overwrite
+from gateway.books.key_ring import KeyRing
 from gateway.identity.account_events import tell_erased
 from gateway.identity.merchant_people import check_may_go
+from gateway.identity.person_chores import destroy_key
 from gateway.refusals import Refusal
 from gateway.roles import Role
+from gateway.vault.client import VaultAway, VaultClient
 from schemas.times import now_micros
 
 AT_ONCE = 100  # payments per transaction, which no payment waits long for
+
+log = structlog.get_logger()
 
 
 class MayNotVanish(Refusal):
@@ -55,7 +61,27 @@ def check_may_vanish(conn: Connection, account_id: str) -> None:
         _check(conn, account)
 
 
-def erase_some(conn: Connection, account_id: str, so_far: Erased) -> Erased:
+async def erase_account(
+    books: Books, vault: VaultClient, ring: KeyRing, account_id: str, *, actor_id: str
+) -> None:
+    """Take everything of a person out of books and vault. Raises `MayNotVanish` and `VaultAway`.
+
+    `actor_id`: who asked for it, empty where nobody did. Killed on the way, it is asked for again: the account is
+    there until nothing else is left of it.
+    """
+    so_far = Erased()
+    while not so_far.done:
+        # By its owner, and after the books: then the vault keeps nothing that the books do not know of either.
+        await books.write(cards.forget_cards, account_id)
+        await vault.delete_all(account_id)
+        so_far = await books.write(erase_some, account_id, so_far, actor_id)
+    try:
+        await destroy_key(books, vault, ring, account_id)
+    except VaultAway:  # it answered just now; the books know what is due
+        log.warning("persons.postponed", reason="VaultAway")
+
+
+def erase_some(conn: Connection, account_id: str, so_far: Erased, actor_id: str) -> Erased:
     """Take a person out of their next payments, and with the last ones out of everything else.
 
     Then, in the same transaction, `account.erased` is written. It is not done where a card was stored meanwhile:
@@ -73,11 +99,11 @@ def erase_some(conn: Connection, account_id: str, so_far: Erased) -> Erased:
         return Erased(reached_id)
     if payments.newest_have_texts(conn, account_id):
         return Erased()
-    _erase(conn, account)
+    _erase(conn, account, actor_id)
     return Erased(reached_id, done=True)
 
 
-def _erase(conn: Connection, account: Account) -> None:
+def _erase(conn: Connection, account: Account, actor_id: str) -> None:
     now = now_micros()
     overwrite(conn)
     idempotency.forget_texts(conn, refunds.forget_reasons(conn, account.id))  # some may have been made meanwhile
@@ -93,7 +119,7 @@ def _erase(conn: Connection, account: Account) -> None:
     links.forget(conn, account.id)
     accounts.erase(conn, account.id, now)
     destructions.ask(conn, account.id, now)
-    record(conn, Act("account_erased", account.id, account.id, {"role": account.role}))
+    record(conn, Act("account_erased", actor_id, account.id, {"role": account.role}))
     tell_erased(conn, account)
 
 

@@ -6,9 +6,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from quart import Blueprint
 from sqlalchemy import Connection
-from structlog import get_logger
 
-from gateway.books import accounts, cards, second_factors
+from gateway.books import accounts, second_factors
 from gateway.books.accounts import Account, AccountGone
 from gateway.books.confirmations import ConfirmedChannel
 from gateway.books.merchants import is_merchant
@@ -17,10 +16,9 @@ from gateway.identity import confirmations, contacts
 from gateway.identity.account_events import tell_account
 from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.contacts import invalid_field
-from gateway.identity.erasure import Erased, check_may_vanish, erase_some
+from gateway.identity.erasure import check_may_vanish, erase_account
 from gateway.identity.logins import needs_second_factor
 from gateway.identity.merchants import acts_for
-from gateway.identity.person_chores import destroy_key
 from gateway.identity.profiles import (
     Missing,
     NotificationPreferences,
@@ -31,16 +29,12 @@ from gateway.identity.profiles import (
     profile,
 )
 from gateway.roles import STAFF
-from gateway.runtime import Runtime
-from gateway.vault.client import VaultAway
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint, spend
 from schemas.notifications import QuietHours
 from schemas.times import now_micros
 
 blueprint = Blueprint("me", __name__)
-
-log = get_logger()
 
 
 class ProfileUpdate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,26 +115,12 @@ async def erase_me(call: Call[None, None]) -> Reply:
 
     Payments that are under way end as they would. A merchant who was paid, and the only admin, get 409.
     """
-    await call.runtime.books.write(check_may_vanish, call.caller.actor_id)
-    await call.runtime.shielded(erase_account(call.runtime, call.caller.actor_id))
+    runtime, account_id = call.runtime, call.caller.actor_id
+    await runtime.books.write(check_may_vanish, account_id)
+    await runtime.shielded(
+        erase_account(runtime.books, runtime.vault, runtime.key_ring, account_id, actor_id=account_id)
+    )
     return Reply(204)
-
-
-async def erase_account(runtime: Runtime, account_id: str) -> None:
-    """Take everything of a person out of books and vault. Raises `MayNotVanish` and `VaultAway`.
-
-    Killed on the way, it is asked for again: the account is there until nothing else is left of it.
-    """
-    so_far = Erased()
-    while not so_far.done:
-        # By its owner, and after the books: then the vault keeps nothing that the books do not know of either.
-        await runtime.books.write(cards.forget_cards, account_id)
-        await runtime.vault.delete_all(account_id)
-        so_far = await runtime.books.write(erase_some, account_id, so_far)
-    try:
-        await destroy_key(runtime.books, runtime.vault, runtime.key_ring, account_id)
-    except VaultAway:  # it answered just now; the books know what is due
-        log.warning("persons.postponed", reason="VaultAway")
 
 
 async def _account(call: Call[Any, None]) -> Account:

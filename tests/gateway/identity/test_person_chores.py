@@ -9,8 +9,7 @@ from sqlalchemy import Connection
 from gateway.books import accounts, sealing
 from gateway.books.accounts import Account
 from gateway.books.key_ring import KeyRing
-from gateway.identity import person_chores
-from gateway.routes import me
+from gateway.identity import erasure, person_chores
 from gateway.settings import GatewaySettings
 from gateway.vault.client import VaultAway, VaultClient
 from tests.gateway.conftest import Gateway
@@ -50,7 +49,7 @@ async def test_what_was_not_destroyed_then_is_at_the_next_start(
         token, account_id = await new_person(gateway)
         monkeypatch.setattr(VaultClient, "destroy_person_key", is_away)
         if killed:
-            monkeypatch.setattr(me, "destroy_key", never)
+            monkeypatch.setattr(erasure, "destroy_key", never)
         assert (await gateway.ask("DELETE", "/v1/me", who=token)).status == 204
         assert await has_key(gateway, account_id)
     monkeypatch.undo()
@@ -85,7 +84,7 @@ async def test_a_key_that_an_earlier_copy_of_the_file_brings_back_is_destroyed_a
     monkeypatch.setattr(runtime.vault, "person_keys", earlier_keys)
     monkeypatch.setattr(runtime.vault, "destroy_person_key", destroy)
     await person_chores._destroy_again(runtime.books, runtime.vault, runtime.key_ring)
-    assert destroyed == [account_id]
+    assert set(destroyed) == {account_id}  # the gateway, which has just started, may do it beside this test
 
 
 async def _is_gone(gateway: Gateway, account_id: str) -> bool:

@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from gateway.books import accounts
+from gateway.books.audit_list import AuditFilter, list_audit
 from gateway.books.payments import insert_payment
 from gateway.identity import unconfirmed
+from gateway.identity.erasure import erase_account
 from gateway.identity.unconfirmed import prune_unconfirmed
-from gateway.routes.me import erase_account
 from schemas.times import now_micros
 from tests.gateway.conftest import Gateway
 from tests.gateway.payments import situations
@@ -18,7 +19,9 @@ pytestmark = pytest.mark.usefixtures("without_kafka")
 
 
 async def pruned(gateway: Gateway) -> int:
-    return await prune_unconfirmed(gateway.runtime.books, partial(erase_account, gateway.runtime))
+    made = gateway.runtime
+    erase = partial(erase_account, made.books, made.vault, made.key_ring, actor_id="")
+    return await prune_unconfirmed(made.books, erase)
 
 
 async def test_who_neither_confirmed_nor_paid_in_a_week_goes(
@@ -36,6 +39,8 @@ async def test_who_neither_confirmed_nor_paid_in_a_week_goes(
     assert await pruned(gateway) == 0  # a week is not over
     monkeypatch.setattr(unconfirmed, "KEPT_US", -1_000_000)
     assert await pruned(gateway) == 3
+    acts = await books.browse(list_audit, None, 9, AuditFilter(kind="account_erased"))
+    assert [(row.actor_id, row.subject_id in ids.values()) for row in acts.rows] == [("", True)] * 3
     alive = {name: (await gateway.ask("GET", "/v1/me", who=token)).status for name, token in tokens.items()}
     assert alive == {"one": 401, "two": 401, "paid": 200, "kept": 200, "three": 401}
     await gateway.sign_up("one@example.com")

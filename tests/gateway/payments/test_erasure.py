@@ -21,7 +21,6 @@ from gateway.free_text import FREE
 from gateway.identity import erasure
 from gateway.payments.commit import receive
 from gateway.payments.create import NewPayment
-from gateway.routes.me import erase_account
 from gateway.web.call import Caller, identify
 from schemas.accounts import AccountErased
 from tests.gateway.actors import Actors
@@ -224,9 +223,11 @@ async def test_killed_anywhere_it_is_done_when_asked_again(
     monkeypatch.setattr(erasure, "AT_ONCE", 2)
     for _ in range(3):
         await person.pay(100)
+    made = shop.gateway.runtime
     for dies_at in count(1):
         try:
-            await until_death(erase_account(shop.gateway.runtime, person.account_id), dies_at)
+            erasing = erasure.erase_account(made.books, made.vault, made.key_ring, person.account_id, actor_id="")
+            await until_death(erasing, dies_at)
         except Died:
             if running := getattr(shop.gateway.runtime.books._books, "_running", None):
                 await asyncio.wait(running)
@@ -270,7 +271,7 @@ async def test_a_payment_that_comes_in_behind_an_erasure_is_met_by_it(
     assert late.id < past
     await runtime.books.write(forget_cards, person.account_id)
     monkeypatch.setattr(erasure, "AT_ONCE", 2)
-    step = await runtime.books.write(erasure.erase_some, person.account_id, erasure.Erased())
+    step = await runtime.books.write(erasure.erase_some, person.account_id, erasure.Erased(), "")
     assert step == erasure.Erased(past)
     await runtime.books.write(receive, runtime.policy, request, late)
     await runtime.books.write(_store_and_delete, person.account_id)
@@ -286,7 +287,7 @@ async def test_a_refund_that_is_made_behind_an_erasure_is_met_by_it(
     books, payment = shop.gateway.runtime.books, (await person.pay())["id"]
     await books.write(forget_cards, person.account_id)
     monkeypatch.setattr(erasure, "AT_ONCE", 1)
-    step = await books.write(erasure.erase_some, person.account_id, erasure.Erased())
+    step = await books.write(erasure.erase_some, person.account_id, erasure.Erased(), "")
     reason = {"reason": CANARY, "amount": 100}
     assert (await shop.post(f"/v1/payments/{payment}/refunds", reason, who="merchant")).status == 201
     await finish(shop, person, step)
@@ -296,7 +297,7 @@ async def test_a_refund_that_is_made_behind_an_erasure_is_met_by_it(
 async def finish(shop: Shop, person: Person, step: erasure.Erased) -> None:
     """The rest of an erasure in the books."""
     while not step.done:
-        step = await shop.gateway.runtime.books.write(erasure.erase_some, person.account_id, step)
+        step = await shop.gateway.runtime.books.write(erasure.erase_some, person.account_id, step, "")
 
 
 def _store_and_delete(conn: Connection, owner_id: str) -> None:
