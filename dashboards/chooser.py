@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards import formats
 from dashboards.gateway_calls import Api
+from dashboards.page import html
 
 T = TypeVar("T")
 AT_ONCE = 50  # of the 100 that a page of the gateway may have
@@ -50,7 +51,7 @@ def choose(name: str, lines: Sequence[Choice], has_more: bool = False, nothing: 
     chosen = st.query_params.get(name, "")
     with st.container(key=f"choose-{name}", gap=None):
         if not lines:
-            st.html(f'<p class="nothing">{nothing}</p>')
+            html("nothing.html", words=nothing)
         for line in lines:
             with st.container(key=f"{'chosen' if line.id == chosen else 'line'}-{line.id}"):
                 if st.button(_label(line), key=f"choose-{line.id}", type="tertiary", width="stretch"):

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 
 from schemas.money import Money, UnknownCurrency
 
@@ -59,6 +59,11 @@ def amount(minor: int, currency: str) -> str:
 def clock(moment: datetime) -> str:
     """`14:03:07`, UTC."""
     return moment.strftime("%H:%M:%S")
+
+
+def start_of(day: date | None) -> datetime | None:
+    """The first moment of a day in UTC, as the gateway is asked; None for none."""
+    return datetime.combine(day, time(), UTC) if day else None
 
 
 def moment(at: datetime) -> str:

@@ -1,6 +1,6 @@
 """Audit: who did what, from the chain of entries that nobody can alter unseen."""
 
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 
 import msgspec
 import streamlit as st
@@ -88,12 +88,14 @@ def _filters() -> dict[str, str]:
         actor = st.text_input("Who (an account or client id)", key="actor").strip()
         subject = st.text_input("About (an id)", key="subject").strip()
         since = st.date_input("From", value=None, key="since")
-    filters = {"kind": "" if kind == ANY else kind, "actor": actor, "subject": subject, "after": _start(since)}
+    start = formats.start_of(since)
+    filters = {
+        "kind": "" if kind == ANY else kind,
+        "actor": actor,
+        "subject": subject,
+        "after": start.isoformat() if start else "",
+    }
     return {name: value for name, value in filters.items() if value}
-
-
-def _start(day: date | None) -> str:
-    return datetime.combine(day, time(), UTC).isoformat().replace("+00:00", "Z") if day else ""
 
 
 def line(entry: ShownEntry) -> AuditLine:

@@ -1,7 +1,7 @@
 """Clients: programs that ask for tokens; make one, give it another secret, revoke it."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -130,15 +130,15 @@ def _create() -> None:
         redirects = st.text_area("Redirect addresses, one a line", key="client-redirects", height=68)
         expires = st.date_input("Expires", value=None, min_value="today", key="client-expires")
         if st.form_submit_button("Create", type="primary"):
-            given = {"merchant": merchant, "redirect_uris": redirects.split(), "expires_at": _start(expires)}
+            given = {
+                "merchant": merchant,
+                "redirect_uris": redirects.split(),
+                "expires_at": formats.start_of(expires),
+            }
             body = {"name": name, "scopes": scopes, "type": kind} | {
                 key: value for key, value in given.items() if value
             }
             _once("/v1/clients", body, f"{name} is a client.")
-
-
-def _start(day: date | None) -> datetime | None:
-    return datetime.combine(day, time(), UTC) if day else None
 
 
 def _once(path: str, body: Mapping[str, object], done: str) -> None:
