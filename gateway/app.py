@@ -18,7 +18,7 @@ from gateway.identity.unconfirmed import prune_unconfirmed
 from gateway.pages.error_pages import as_page
 from gateway.payments.recovery_pools import recover
 from gateway.routes import BLUEPRINTS
-from gateway.runtime import EXTENSION, opened
+from gateway.runtime import EXTENSION, Runtime, opened
 from gateway.seed import register_services, seed_accounts
 from gateway.settings import GatewaySettings
 from gateway.web.access_log import measure
@@ -58,15 +58,8 @@ def create_app(
         if settings.seed:
             await seed_accounts(made)
         app.extensions[EXTENSION] = made
-        erase = partial(erase_account, made.books, made.vault, made.key_ring, actor_id="")
-        accounts = partial(prune_unconfirmed, made.books, erase)
-        stack.push_async_callback(LastingTask(keep_clock(made.books), "clock of the books").stop)
-        stack.push_async_callback(LastingTask(recover(made), "recovery").stop)
-        stack.push_async_callback(LastingTask(made.confirmation_sender.run(), "confirmations").stop)
-        stack.push_async_callback(LastingTask(made.audit_heads.run(), "audit heads").stop)
-        stack.push_async_callback(LastingTask(prune_daily(made.books, accounts), "pruning").stop)
-        persons = keep_persons(made.books, made.vault, made.key_ring)
-        stack.push_async_callback(LastingTask(persons, "persons").stop)
+        for task in _lasting_tasks(made):
+            stack.push_async_callback(task.stop)
 
     @app.after_serving
     async def stop() -> None:
@@ -81,6 +74,20 @@ def create_app(
     app.after_request(as_page)  # the first to see an answer: the last one is
     register_errors(app)
     return app
+
+
+def _lasting_tasks(made: Runtime) -> list[LastingTask]:
+    """What goes on beside the requests, begun; the last one is stopped first."""
+    erase = partial(erase_account, made.books, made.vault, made.key_ring, actor_id="")
+    prune_accounts = partial(prune_unconfirmed, made.books, erase)
+    return [
+        LastingTask(keep_clock(made.books), "clock of the books"),
+        LastingTask(recover(made), "recovery"),
+        LastingTask(made.confirmation_sender.run(), "confirmations"),
+        LastingTask(made.audit_heads.run(), "audit heads"),
+        LastingTask(prune_daily(made.books, prune_accounts), "pruning"),
+        LastingTask(keep_persons(made.books, made.vault, made.key_ring), "persons"),
+    ]
 
 
 async def _protect(response: Response) -> Response:
