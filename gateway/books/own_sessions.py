@@ -36,9 +36,9 @@ _owner_of = Statement(select(_c.account_id).where(_c.id == bindparam("session_id
 def select_living(
     conn: Connection, account_id: str, before_id: str | None, most: int, *, may_idle: bool
 ) -> list[NamedSession]:
-    """An account's sessions that can be used, newest first, from below `before_id` on (None: from the newest).
+    """An account's sessions that nobody ended, newest first, from below `before_id` on (None: from the newest).
 
-    `may_idle`: staff's may not.
+    One that ran out by itself stands there until it is pruned, within a day. `may_idle`: staff's may not.
     """
     idle_since = 0 if may_idle else steady_micros() - IDLE_MAX_US
     found = _page(

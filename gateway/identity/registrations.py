@@ -1,13 +1,11 @@
 """New accounts: customers make their own; admins, and whoever starts a gateway, make those of others."""
 
-from typing import Literal
-
 import msgspec
 from sqlalchemy import Connection
 
 from gateway.books import accounts
 from gateway.books.accounts import Account, EmailTaken
-from gateway.books.audit import Act, record
+from gateway.books.audit import Act, ActKind, record
 from gateway.books.confirmations import ConfirmedChannel
 from gateway.books.engine import Books
 from gateway.identity import confirmations, contacts
@@ -135,9 +133,7 @@ def _make_admin(conn: Connection, rules: ConfirmationRules, wanted: Account) -> 
 
 
 def _tell(conn: Connection, account: Account, actor_id: str) -> None:
-    kind: Literal["merchant_created", "account_created"] = "account_created"
-    if account.role == "merchant":
-        kind = "merchant_created"
+    kind: ActKind = "merchant_created" if account.role == "merchant" else "account_created"
     record(conn, Act(kind, actor_id, account.id, {"role": account.role}))
     tell_account(conn, account)
 
