@@ -20,7 +20,7 @@ from gateway.books import accounts, consents
 from gateway.books.browser_sessions import BrowserSession
 from gateway.identity.logins import scopes_granted
 from gateway.identity.oauth import Provider
-from gateway.identity.oauth_clients import IDENTITY_SCOPES, RegisteredClient
+from gateway.identity.oauth_clients import ASKED_SCOPES, IDENTITY_SCOPES, RegisteredClient
 from gateway.identity.oauth_grants import Login
 from gateway.identity.oauth_requests import PROMPTS, AuthorizationRequest
 from gateway.identity.tokens import AccessTokens
@@ -34,7 +34,7 @@ UNSUPPORTED = {  # each would let a client say the same things in a second way
     "request_uri": RequestURINotSupportedError,
     "registration": RegistrationNotSupportedError,
 }
-KNOWN = {**SCOPES, **IDENTITY_SCOPES}
+KNOWN = {**SCOPES, **ASKED_SCOPES, **IDENTITY_SCOPES}
 
 
 class Untrusted(msgspec.Struct, frozen=True):

@@ -22,6 +22,15 @@ IDENTITY_SCOPES: dict[str, str] = {
     "roles": "See your role.",
     "offline_access": "Stay logged in while you are away.",
 }
+# The scopes that an app may ask a customer for, in the words of who is asked; the others are for those who read
+# the reference (`gateway.roles.SCOPES`).
+ASKED_SCOPES: dict[str, str] = {
+    "account": "See and change your name, phone and language, and what you are told.",
+    "cards:read": "See your cards, without their numbers.",
+    "cards:write": "Add and remove your cards.",
+    "payments:read": "See your payments.",
+    "payments:write": "Pay in your name, and cancel payments that wait for you.",
+}
 LOOPBACK = ("127.0.0.1", "::1")
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 
