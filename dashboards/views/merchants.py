@@ -23,11 +23,12 @@ SUSPENDED_MEANS = "Its payments, logins and clients are refused from the next re
 
 
 class MerchantLine(msgspec.Struct, frozen=True):
-    """A merchant of the list."""
+    """An account of the role `merchant`: one that sells, or a person of the `merchant` that it names."""
 
     id: str
     name: str = ""
     email: str | None = None
+    merchant: str | None = None
 
 
 class ShownMerchant(msgspec.Struct, frozen=True):
@@ -75,7 +76,7 @@ def _list() -> None:
         )
     except NotDone:
         return
-    lines = [Choice(merchant.id, merchant.name or merchant.id, merchant.email or "") for merchant in merchants]
+    lines = [Choice(one.id, one.name or one.id, one.email or one.id) for one in merchants if one.merchant is None]
     chooser.choose("merchant", lines, has_more, "There is no merchant yet.")
 
 

@@ -25,6 +25,7 @@ class AccountLine(msgspec.Struct, frozen=True):
     email: str | None = None
     email_confirmed: bool = False
     disabled: bool = False
+    merchant: str | None = None
     created_at: datetime | None = None
 
     def called(self) -> str:
@@ -85,7 +86,7 @@ def _facts(account: AccountLine) -> list[tuple[str, str]]:
     confirmed = "" if account.email_confirmed or not account.email else " (not confirmed)"
     return [
         ("E-mail", (account.email or formats.NONE) + confirmed),
-        ("Role", account.role),
+        ("Role", f"{account.role}, a person of {account.merchant}" if account.merchant else account.role),
         ("May log in", "no, disabled" if account.disabled else "yes"),
         ("Since", formats.moment(account.created_at) if account.created_at else formats.NONE),
     ]

@@ -3,6 +3,8 @@
 A row stays when its person is taken out, so that an old decision can still be laid at somebody's door.
 """
 
+from collections.abc import Collection
+
 import msgspec
 from sqlalchemy import Connection, ForeignKeyConstraint, Index, bindparam, func, literal_column, select, update
 
@@ -34,6 +36,11 @@ _acts = _c.removed_at.is_(None)
 Index("ix_merchant_people_merchant_id", _c.merchant_id, _c.account_id, sqlite_where=_acts, postgresql_where=_acts)
 
 _by_account = Statement(select(merchant_people).where(_c.account_id == bindparam("account_id")))
+_between = Statement(
+    select(_c.account_id, _c.merchant_id).where(
+        _c.account_id >= bindparam("first_id"), _c.account_id <= bindparam("last_id")
+    )
+)
 _put = Statement(
     lambda insert: (put := insert(merchant_people)).on_conflict_do_update(
         index_elements=["account_id"],
@@ -78,6 +85,14 @@ def by_account(conn: Connection, account_id: str) -> MerchantPerson | None:
     """For whom an account acts, or did, and as what; None: for itself."""
     row = _by_account(conn, account_id=account_id).first()
     return struct_of(MerchantPerson, row) if row else None
+
+
+def acted_for(conn: Connection, account_ids: Collection[str]) -> dict[str, str]:
+    """For which merchant each person acts, or did, of a page of merchants' accounts; without who is one itself."""
+    if not account_ids:
+        return {}
+    found = _between(conn, first_id=min(account_ids), last_id=max(account_ids))
+    return {row.account_id: row.merchant_id for row in found}
 
 
 def put(conn: Connection, person: MerchantPerson) -> None:

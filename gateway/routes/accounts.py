@@ -10,7 +10,7 @@ from quart import Blueprint
 from sqlalchemy import Connection
 
 from gateway.addresses import counted_network, network_of
-from gateway.books import accounts
+from gateway.books import accounts, merchant_people
 from gateway.books.account_rights import select_accounts
 from gateway.books.accounts import Account
 from gateway.free_text import CodeText, ContactText, Unstored
@@ -49,7 +49,7 @@ class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
-    """An account as admins see it. `disabled`: nobody logs in with it."""
+    """An account as admins see it. `disabled`: nobody logs in with it. `merchant`: whose person it is, or was."""
 
     id: str
     object: Literal["account"] = "account"
@@ -58,6 +58,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     email_confirmed: bool
     name: str
     disabled: bool
+    merchant: str | None
     created_at: datetime
     updated_at: datetime
 
@@ -113,11 +114,10 @@ async def list_accounts(call: Call[None, AccountQuery]) -> Reply:
     """List accounts, the newest first; by their whole e-mail address, or by role."""
     query = call.query
     if query.email is not None:
-        found = await call.runtime.books.read(accounts.by_email, contacts.email_key(query.email.strip()))
-        wanted = [found] if found and query.role in (None, found.role) else []
-        return Reply(200, AccountList([_view(account) for account in wanted], None))
+        key = contacts.email_key(query.email.strip())
+        return Reply(200, AccountList(await call.runtime.books.read(_find, key, query.role), None))
     shown, cursor = await read_page(call, partial(_select, query.role), attrgetter("id"), str)
-    return Reply(200, AccountList([_view(account) for account in shown], cursor))
+    return Reply(200, AccountList(shown, cursor))
 
 
 @blueprint.patch("/v1/accounts/<account>")
@@ -126,9 +126,7 @@ async def list_accounts(call: Call[None, AccountQuery]) -> Reply:
 )
 async def change_account(call: Call[RightsChange, None], account_id: str) -> Reply:
     """Change the role of somebody's account, or disable it, from their next request on. Never one's own."""
-    body, actor_id = call.body, call.caller.actor_id
-    changed = await call.runtime.books.write(change_rights, actor_id, account_id, body.role, body.disabled)
-    return Reply(200, _view(changed))
+    return Reply(200, await call.runtime.books.write(_change, call.caller.actor_id, account_id, call.body))
 
 
 @recipient_blueprint.get("/v1/accounts/<account>/recipient")
@@ -141,11 +139,26 @@ async def read_recipient(call: Call[None, None], account_id: str) -> Reply:
     return Reply(200, recipient)
 
 
-def _select(role: Role | None, conn: Connection, before_id: str | None, most: int) -> list[Account]:
-    return select_accounts(conn, role, before_id, most)
+def _select(role: Role | None, conn: Connection, before_id: str | None, most: int) -> list[AccountView]:
+    return _views(conn, select_accounts(conn, role, before_id, most))
 
 
-def _view(account: Account) -> AccountView:
+def _find(conn: Connection, email_key: str, role: Role | None) -> list[AccountView]:
+    found = accounts.by_email(conn, email_key)
+    return _views(conn, [found] if found and role in (None, found.role) else [])
+
+
+def _change(conn: Connection, actor_id: str, account_id: str, asked: RightsChange) -> AccountView:
+    changed = change_rights(conn, actor_id, account_id, asked.role, asked.disabled)
+    return _views(conn, [changed])[0]
+
+
+def _views(conn: Connection, found: list[Account]) -> list[AccountView]:
+    acted = merchant_people.acted_for(conn, [account.id for account in found if account.role == "merchant"])
+    return [_view(account, acted.get(account.id)) for account in found]
+
+
+def _view(account: Account, merchant_id: str | None) -> AccountView:
     return AccountView(
         id=account.id,
         role=account.role,
@@ -153,6 +166,7 @@ def _view(account: Account) -> AccountView:
         email_confirmed=account.email_confirmed_at is not None,
         name=account.name,
         disabled=account.disabled_at is not None,
+        merchant=merchant_id,
         created_at=from_micros(account.created_at),
         updated_at=from_micros(account.updated_at),
     )

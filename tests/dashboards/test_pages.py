@@ -188,6 +188,14 @@ def test_a_merchant_is_suspended_with_a_reason_alone(gateway: GatewayDouble) -> 
     assert gateway.acts()[0][2] == {"suspended": True, "reason": "chargebacks"}
 
 
+def test_a_merchants_people_are_not_listed_as_merchants(gateway: GatewayDouble) -> None:
+    person = account("merchant", id="acc_opal", name="Opal", merchant="acc_merchant")
+    gateway.say("GET", "/v1/accounts", [person, account("merchant", name="Merle's Shop")])
+    listed = [button.label for button in opened("admin", "merchants").button]
+    assert any("Merle's Shop" in label for label in listed)
+    assert not any("Opal" in label for label in listed)
+
+
 def test_a_secret_is_shown_once(gateway: GatewayDouble) -> None:
     gateway.say("GET", "/v1/clients", [])
     gateway.say("POST", "/v1/clients", {"id": "cli_1", "secret": "s3cr3t"}, 201)

@@ -209,3 +209,18 @@ async def test_who_is_invited_sets_a_password_and_is_in(gateway: Gateway, actors
     assert {person["id"]: person["status"] for person in people}[person_id] == "active"
     token = (await gateway.log_in(email, body["password"])).json["access_token"]
     assert (await gateway.ask("GET", "/v1/payments", who=token)).status == 200
+
+
+async def test_admins_see_who_of_the_accounts_is_a_merchants_person(gateway: Gateway, actors: Actors) -> None:
+    merchant_id, owner = await owned(actors)
+    viewer = (await add(gateway, merchant_id, owner.token)).json["id"]
+    assert (await take_out(gateway, merchant_id, viewer, owner.token)).status == 204
+    listed = (await gateway.ask("GET", "/v1/accounts?role=merchant&limit=3", who="admin")).json["data"]
+    assert {account["id"]: account["merchant"] for account in listed} == {
+        merchant_id: None,
+        owner.id: merchant_id,
+        viewer: merchant_id,
+    }
+    email = await email_of(gateway, owner.id)
+    (found,) = (await gateway.ask("GET", f"/v1/accounts?email={email}", who="admin")).json["data"]
+    assert found["merchant"] == merchant_id
