@@ -66,9 +66,7 @@ class AuditLine(msgspec.Struct, frozen=True):
 
 def draw(_person: Person) -> None:
     """Show the entries that the filters let through, newest first."""
-    html(
-        "page_head.html", title="Audit", note="a chain of entries; `sluice audit verify` checks it; times are UTC"
-    )
+    html("page_head.html", title="Audit", note="who did what; times are UTC")
     with card("filters", "Filter", fills=False):
         query = _filters()
     with card("entries", "Entries", "newest first", fills=False):
