@@ -5,11 +5,12 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection, bindparam, func, select
 
-from gateway.books import confirmations, persons, second_factors
+from gateway.books import confirmations, consents, persons, second_factors
 from gateway.books.accounts import Account, by_id
 from gateway.books.cards import CardRow, cards
 from gateway.books.clients import OAuthClient, clients
 from gateway.books.confirmations import ConfirmationRow
+from gateway.books.consents import Consent
 from gateway.books.known_callers import CallerKind, known_callers
 from gateway.books.letters import LetterKind, letters
 from gateway.books.links import OneTimeLink, one_time_links
@@ -51,6 +52,7 @@ class Belongings(msgspec.Struct, frozen=True, kw_only=True):
     acts_for: MerchantPerson | None
     cards: list[CardRow]
     confirmations: list[ConfirmationRow]
+    consents: list[Consent]
     sessions: list[SessionRow]
     clients: list[OAuthClient]
     links: list[OneTimeLink]
@@ -72,6 +74,7 @@ def belongings(conn: Connection, account_id: str) -> Belongings | None:
         acts_for=by_account(conn, account_id),
         cards=[CardRow(*row) for select_some in _cards.values() for row in select_some(conn, **of)],
         confirmations=persons.opened_rows(conn, CONFIRMATION_TEXTS, asked),
+        consents=consents.of_account(conn, account_id),
         sessions=[struct_of(SessionRow, row) for row in _sessions(conn, **of)],
         clients=[struct_of(OAuthClient, row) for row in _clients(conn, **of)],
         links=[OneTimeLink(*row) for row in _links(conn, **of)],

@@ -4,7 +4,7 @@ import msgspec
 from sqlalchemy import Connection, ForeignKeyConstraint, bindparam, delete, select
 
 from gateway.books.sql import Statement
-from gateway.books.tables import Micros, table_of
+from gateway.books.tables import Micros, struct_of, table_of
 
 
 class Consent(msgspec.Struct, frozen=True):
@@ -33,12 +33,18 @@ _put = Statement(
         set_={"scopes": put.excluded.scopes, "given_at": put.excluded.given_at},
     )
 )
+_of_account = Statement(select(consents).where(_c.account_id == bindparam("account_id")).order_by(_c.client_id))
 _forget = Statement(delete(consents).where(_c.account_id == bindparam("account_id")))
 
 
 def allowed(conn: Connection, account_id: str, client_id: str) -> frozenset[str]:
     """The scopes that the account allowed the client so far."""
     return frozenset((_scopes(conn, account_id=account_id, client_id=client_id).scalar() or "").split())
+
+
+def of_account(conn: Connection, account_id: str) -> list[Consent]:
+    """All that the account allowed."""
+    return [struct_of(Consent, row) for row in _of_account(conn, account_id=account_id)]
 
 
 def give(conn: Connection, account_id: str, client_id: str, scopes: frozenset[str], now: int) -> None:

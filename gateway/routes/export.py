@@ -15,6 +15,7 @@ from gateway.books.belongings import Belongings, belongings
 from gateway.books.cards import CardRow
 from gateway.books.clients import OAuthClient
 from gateway.books.confirmations import ConfirmationRow, ConfirmedChannel
+from gateway.books.consents import Consent
 from gateway.books.known_callers import CallerKind
 from gateway.books.letters import LetterKind
 from gateway.books.links import LinkPurpose
@@ -70,6 +71,14 @@ class ExportedClient(msgspec.Struct, frozen=True):
     revoked_at: datetime | None
 
 
+class ExportedConsent(msgspec.Struct, frozen=True):
+    """What a person allowed the app of somebody else."""
+
+    client: str
+    scopes: str
+    given_at: datetime
+
+
 class PendingConfirmation(msgspec.Struct, frozen=True):
     """An address that was asked to confirm itself, and how often."""
 
@@ -103,6 +112,7 @@ class PersonExport(msgspec.Struct, frozen=True, kw_only=True):
     notifications: NotificationPreferences
     acts_for: ActingFor | None
     confirmations: list[PendingConfirmation]
+    consents: list[ExportedConsent]
     letters: list[LetterKind]
     one_time_links: list[LinkPurpose]
     second_factor: ExportedSecondFactor | None
@@ -182,6 +192,7 @@ def _without_lists(runtime: Runtime, found: Belongings) -> PersonExport:
         notifications=notification_preferences(found.account),
         acts_for=_acting_for(found.acts_for) if found.acts_for else None,
         confirmations=[_confirmation(row) for row in found.confirmations],
+        consents=[_consent(row) for row in found.consents],
         letters=found.letters,
         one_time_links=[link.purpose for link in found.links],
         second_factor=_second_factor(found),
@@ -211,6 +222,10 @@ def _card(row: CardRow, prints: Prints) -> ExportedCard:
 
 def _confirmation(row: ConfirmationRow) -> PendingConfirmation:
     return PendingConfirmation(row.channel, row.address, row.sends)
+
+
+def _consent(row: Consent) -> ExportedConsent:
+    return ExportedConsent(row.client_id, row.scopes, from_micros(row.given_at))
 
 
 def _session(row: SessionRow) -> ExportedSession:

@@ -6,6 +6,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from gateway.books import consents
 from gateway.books.tables import metadata
 from gateway.rate_limits import LIMITS
 from gateway.routes.export import PersonExport
@@ -32,11 +33,13 @@ NOT = "not, because "
 DECIDED = {
     ("audit", "actor_id"): "acts",
     ("audit", "subject_id"): "acts",
+    ("authorization_codes", "account_id"): NOT + "each is good for a minute, and a login or nothing comes of it",
     ("caps", "subject"): NOT + "what is counted against an account would help a thief",
     ("cards", "owner_id"): "cards",
     ("clients", "account_id"): "clients",
     ("clients", "created_by"): NOT + "it is the client's, and the act is in the audit",
     ("confirmations", "account_id"): "confirmations",
+    ("consents", "account_id"): "consents",
     ("destructions", "account_id"): NOT + "there is nobody left to ask",
     ("idempotency_keys", "account_id"): NOT + "it keeps copies of answers, for a day",
     ("idempotency_keys", "subject_id"): NOT + "it keeps copies of answers, for a day",
@@ -113,6 +116,20 @@ async def test_a_mail_that_waits_and_its_link_are_there_until_the_person_is_eras
     assert (await gateway.ask("DELETE", "/v1/me", who=token)).status == 204
     count = f"SELECT count(*) FROM letters WHERE account_id = '{found['account']['id']}'"
     assert await gateway.runtime.books.read(lambda conn: conn.exec_driver_sql(count).scalar_one()) == 0
+
+
+async def test_what_a_person_allowed_an_app_is_there_until_they_are_erased(gateway: Gateway) -> None:
+    books, token = gateway.runtime.books, await gateway.sign_up()
+    account_id = (await exported(gateway, token))["account"]["id"]
+    await books.write(consents.give, account_id, "notifications", frozenset({"cards:read", "account"}), 1)
+    (found,) = (await exported(gateway, token))["consents"]
+    assert found == {
+        "client": "notifications",
+        "scopes": "account cards:read",
+        "given_at": "1970-01-01T00:00:00.000001Z",
+    }
+    assert (await gateway.ask("DELETE", "/v1/me", who=token)).status == 204
+    assert await books.read(consents.of_account, account_id) == []
 
 
 async def test_an_export_is_granted_a_few_times_a_day_to_staff_too(gateway: Gateway) -> None:
