@@ -26,7 +26,7 @@ from gateway.vault.keys import KeyFiles, UnusableKey
 from gateway.vault.person_keys import PersonKeys
 from gateway.vault.proof import client_secret
 from gateway.vault.rotation import Rotation
-from gateway.vault.safe import Safe
+from gateway.vault.safe import FileLost, Safe
 from gateway.vault.server import Served, serve
 from gateway.vault.settings import VaultSettings
 from schemas.settings import BadSetting, load
@@ -38,6 +38,7 @@ REFUSALS = (
     UnsafeDirectory,
     AlreadyRunning,
     UnknownLayout,
+    FileLost,
     AuditDamaged,
     AuditError,  # the disk is full: no card is opened that no entry tells of
 )
@@ -66,7 +67,11 @@ async def run(settings: VaultSettings) -> None:
 
 
 def _person_keys(settings: VaultSettings, files: KeyFiles, safe: Safe) -> PersonKeys:
-    return PersonKeys(settings.data / "persons.sqlite3", files, safe.key_version, settings.vault_person_keys_per_s)
+    path = settings.data / "persons.sqlite3"
+    safe.check_companion(path)
+    persons = PersonKeys(path, files, safe.key_version, settings.vault_person_keys_per_s)
+    safe.note_companion(path)  # after the file: whoever is killed in between may begin again
+    return persons
 
 
 def main() -> int:

@@ -26,6 +26,8 @@ CREATE TABLE IF NOT EXISTS cards (
     UNIQUE (owner, fingerprint)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS cards_kek ON cards (kek);
+-- the files that this one has beside it: one that is not there was lost
+CREATE TABLE IF NOT EXISTS companions (file TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
 
 
@@ -47,6 +49,16 @@ def connect(path: Path) -> sqlite3.Connection:
         raise UnknownLayout(f"{path} has layout {found}, this vault knows {LAYOUT}")
     conn.executescript(TABLES + f"PRAGMA user_version={LAYOUT}")
     return conn
+
+
+def has_companion(conn: sqlite3.Connection, file: str) -> bool:
+    """Whether a file of that name was ever beside this one."""
+    return conn.execute("SELECT 1 FROM companions WHERE file = ?", (file,)).fetchone() is not None
+
+
+def insert_companion(conn: sqlite3.Connection, file: str) -> None:
+    """A file of that name is beside this one, from now on."""
+    conn.execute("INSERT INTO companions VALUES (?) ON CONFLICT DO NOTHING", (file,))
 
 
 def select_proofs(conn: sqlite3.Connection) -> dict[int, bytes]:

@@ -48,6 +48,10 @@ class RotationBatch(NamedTuple):
     damaged: list[str]
 
 
+class FileLost(Exception):
+    """A file that the vault had is not there: to begin it anew would make what was sealed with it unreadable."""
+
+
 class Safe:
     """Stores, opens and deletes cards.
 
@@ -68,6 +72,15 @@ class Safe:
     def key_version(self) -> int:
         """The version of the key-encryption key that wraps what is new."""
         return self._current
+
+    def check_companion(self, path: Path) -> None:
+        """Raises `FileLost` where a file that this one had beside it is missing, as after half a restore."""
+        if cards.has_companion(self._reader, path.name) and not path.exists():
+            raise FileLost(f"{path} is missing: put its newest copy back (docs/operators.md, What to copy)")
+
+    def note_companion(self, path: Path) -> None:
+        """A file is beside this one, from now on."""
+        cards.insert_companion(self._reader, path.name)
 
     def open(self, card_id: str, owner_id: str) -> CardDetails:
         """A card of this owner. Raises `NoSuchCard`, and `NotOpened` where its row was altered."""

@@ -49,6 +49,23 @@ async def test_a_second_vault_on_the_same_data_is_refused(vault: Any, new_vault:
     await client.ping()  # the first one still has its socket
 
 
+async def test_a_vault_that_lost_the_keys_of_persons_does_not_begin_them_anew(
+    new_vault: Any, new_client: Clients, tmp_path: Path
+) -> None:
+    """A copy of the books and cards is put back, and that of the keys forgotten: nobody could log in any more."""
+    vault = new_vault().start()
+    keys = await new_client(vault).person_keys(["acc_1"], make=True)
+    vault.stop()
+    file, copy = vault.data / "persons.sqlite3", tmp_path / "persons.sqlite3"
+    file.rename(copy)
+    lost = new_vault(vault.data)
+    assert lost.launch().wait(60) == 1
+    assert "persons.sqlite3 is missing" in lost.said("vault.refused")[0]["reason"]
+    assert not file.exists()
+    copy.rename(file)
+    assert await new_client(new_vault(vault.data).start()).person_keys(["acc_1"]) == keys
+
+
 async def test_production_starts_with_keys_from_elsewhere_only(
     new_vault: Any, new_client: Clients, tmp_path: Path
 ) -> None:
