@@ -117,8 +117,23 @@ async def _leave_everywhere(session: aiohttp.ClientSession, birds: Canaries, see
     back = f"http://localhost/?who={quote(birds.email)}&where={quote(address)}"
     paypal = order | {"payment_method": {"type": "paypal"}, "return_url": back}
     await ask(session, "POST", "/v1/payments", paypal, token)
+    await _act_for_themselves(session, birds, token)
     marks = {"mail": birds.email, "new mail": f"new.{birds.email}", "name": birds.name, "phone": birds.phone}
     return Leaver(account["id"], token, marks | {"address": address, "words": birds.words})
+
+
+async def _act_for_themselves(session: aiohttp.ClientSession, birds: Canaries, token: str) -> None:
+    """A mail with a link, a second factor, a refused login, an export: in tables of their own, and the audit."""
+    wrong = {"email": birds.email, "password": f"not {birds.password}"}
+    whoami = {"User-Agent": f"{birds.name} {birds.phone}"}
+    for method, path, body, status in (
+        ("POST", "/v1/password/reset", {"email": birds.email}, 202),
+        ("POST", "/v1/me/totp", {}, 200),
+        ("POST", "/v1/login", wrong, 401),
+        ("GET", "/v1/me/export", None, 200),
+    ):
+        async with session.request(method, path, json=body, headers=_bearer(token) | whoami) as answer:
+            assert answer.status == status, (path, await answer.text())
 
 
 def copy_books(measured: stack.Stack, folder: Path) -> None:
