@@ -5,7 +5,7 @@ from urllib.parse import quote, unquote
 
 from quart import request
 
-LENGTH_MAX = 2_000  # characters; a request for a code has a few hundred
+LENGTH_MAX = 6_000  # characters; a request for a code has a few hundred, and 2,048 in its `state` at most
 # What a path and its query may be made of (RFC 3986 §3.3): no backslash, which browsers take for a slash, no blank
 # or control character, which they leave out.
 PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")
