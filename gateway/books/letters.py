@@ -23,6 +23,7 @@ LetterKind = Literal[
     "second_factor_removed",
     "recovery_code_used",
     "wrong_codes",
+    "email_change_asked",
 ]
 
 

@@ -171,6 +171,7 @@ class ConfirmationSender:
                 | "second_factor_removed"
                 | "recovery_code_used"
                 | "wrong_codes"
+                | "email_change_asked"
             ):
                 return f"{self._rules.public_url}{PAGES['password_reset']}"
             case _:

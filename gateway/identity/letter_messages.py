@@ -78,6 +78,13 @@ ENGLISH: dict[LetterKind, LetterTexts] = {
         validity="No codes are taken for a while, but on a device where you have logged in, and recovery codes.",
         stranger="If it was not you, ask for a new password now: whoever tries the codes has the one of today.",
     ),
+    "email_change_asked": LetterTexts(
+        title="Your account is to have another address",
+        explanation="Somebody who is logged in gave the account with this address at Sluice another one.",
+        label="Ask for a new password",
+        validity="If it was you, confirm the new address by the mail that went there. Until then this one counts.",
+        stranger="If it was not you, ask for a new password at once: that logs everybody out; nothing changes.",
+    ),
 }
 GERMAN: dict[LetterKind, LetterTexts] = {
     "password_reset": LetterTexts(
@@ -135,6 +142,13 @@ GERMAN: dict[LetterKind, LetterTexts] = {
         label="Neues Passwort anfordern",
         validity="Eine Weile gelten Codes nur auf Geräten, auf denen Sie angemeldet waren, und Ersatzcodes.",
         stranger="Waren Sie es nicht, so fordern Sie jetzt ein neues an: Wer Codes probiert, hat das alte.",
+    ),
+    "email_change_asked": LetterTexts(
+        title="Ihr Konto soll eine andere Adresse bekommen",
+        explanation="Jemand, der angemeldet ist, hat dem Konto mit dieser Adresse bei Sluice eine andere gegeben.",
+        label="Neues Passwort anfordern",
+        validity="Waren Sie es, so bestätigen Sie die neue mit der Mail dorthin. Bis dahin gilt diese.",
+        stranger="Waren Sie es nicht, so fordern Sie sofort ein neues Passwort an: Dann bleibt alles, wie es ist.",
     ),
 }
 LETTER_TEXTS: dict[str, dict[LetterKind, LetterTexts]] = {"en": ENGLISH, "de": GERMAN}

@@ -24,14 +24,16 @@ from gateway.identity.login_tries import LoginCaller, LoginTries, Whence, admit,
 from gateway.identity.passwords import Passwords
 from gateway.identity.second_factors import OtpRequired
 from gateway.identity.tokens import hash_secret
-from gateway.policy import DAY_US, HOUR_US
+from gateway.policy import DAY_US, HOUR_US, MINUTE_US
 from gateway.rate_limits import RateLimits, take
 from gateway.refusals import Refusal
 from gateway.roles import OWN_SCOPES, STAFF, Role, scopes_of
-from schemas.ids import new_id
+from schemas.ids import earliest_id, new_id
 from schemas.times import now_micros, steady_micros
 
 SESSION_US = 30 * DAY_US
+FRESH_US = 10 * MINUTE_US
+LOGIN_TOO_OLD = "Give your password along: this login is more than ten minutes old, or an app's."
 STAFF_SESSION_US = 12 * HOUR_US  # NIST SP 800-63B §4.2.3; how long one may idle: `sessions.IDLE_MAX_US`
 
 T = TypeVar("T")
@@ -107,6 +109,22 @@ async def check_own_password(parts: LoginParts, account_id: str, password: str, 
     caller = await _checked(parts, caller, password, "")
     if not await parts.books.write(admit, caller, steady_micros()):
         raise InvalidCredentials
+
+
+async def check_presence(parts: LoginParts, account_id: str, login_id: str, password: str, whence: Whence) -> None:
+    """Whether who is logged in changes how one logs in themselves: by their password, or by a fresh login.
+
+    `login_id`: of the session, empty in an app. Raises as `check_own_password` does.
+    """
+    if password:
+        await check_own_password(parts, account_id, password, whence)
+    elif not is_fresh(login_id):
+        raise InvalidCredentials(LOGIN_TOO_OLD)
+
+
+def is_fresh(login_id: str) -> bool:
+    """Whether a login is recent (OWASP ASVS 5.0, 7.5.1). The ids of sessions tell when they began."""
+    return login_id >= earliest_id("ses", steady_micros() - FRESH_US)
 
 
 async def check_second_factor(parts: LoginParts, caller: LoginCaller, otp: str) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from gateway.books import browser_sessions
 from gateway.identity import second_factors, totp
 from gateway.identity.confirmations import ConfirmationRules
-from gateway.identity.logins import lacks_second_factor
+from gateway.identity.logins import is_fresh, lacks_second_factor
 from gateway.identity.second_factors import OtpRequired, SecondFactorIsSet, new_second_factor
 from gateway.identity.tokens import hash_secret
 from gateway.pages.forms import FORM_CODES, missing, submitted
@@ -36,10 +36,12 @@ async def show_why(call: Call[None, None]) -> Reply:
     """Say why to set up a second factor, and what one needs."""
     session = await current(call)
     if session is None:
-        return see(with_next("/login", with_next("/second-factor", asked_for())))
+        return _log_in_first("/login")
     must = lacks_second_factor(session.grant, call.runtime.seeded_ids)
     if session.grant.second_factor_at is not None:
         return see(with_next("/login", asked_for()))
+    if not is_fresh(session.session_id):
+        return _log_in_first("/login?again")
     return page("factor_intro.html", must=must, action=with_next("/second-factor", asked_for()))
 
 
@@ -56,8 +58,8 @@ async def show_secret(call: Call[None, None]) -> Reply:
     """Make a secret and recovery codes, and show them, once. They count once a code of the secret came back."""
     await submitted()
     session, new = await current(call), new_second_factor()
-    if session is None:
-        return see(with_next("/login", with_next("/second-factor", asked_for())))
+    if session is None or not is_fresh(session.session_id):
+        return _log_in_first("/login?again" if session else "/login")
     books, key = call.runtime.books, call.runtime.key
     try:
         email = await books.write(second_factors.set_up, key, session.grant.account_id, new)
@@ -88,7 +90,7 @@ async def confirm_code(call: Call[None, None]) -> Reply:
     """The first code: from now on the second factor counts, and this login has proved it."""
     fields, session, token = await submitted(), await current(call), token_urlsafe(32)
     if session is None:
-        return see(with_next("/login", with_next("/second-factor", asked_for())))
+        return _log_in_first("/login")
     if errors := missing(fields, otp="Enter the code that your app shows."):
         return _code_form(422, errors)
     made_of = (
@@ -143,6 +145,11 @@ def _confirm(
     """The login is worth more than before: another cookie opens it (OWASP ASVS 5.0, 7.2.4)."""
     second_factors.confirm(conn, rules, account_id, session_id, otp)
     browser_sessions.renew(conn, session_id, token_hash)
+
+
+def _log_in_first(login: str) -> Reply:
+    """Who finds a browser open is not yet its owner, whom a second factor of somebody else would lock out."""
+    return see(with_next(login, with_next("/second-factor", asked_for())))
 
 
 def _code_form(status: int, errors: dict[str, str]) -> Reply:

@@ -11,13 +11,14 @@ from gateway.books import accounts, second_factors
 from gateway.books.accounts import Account, AccountGone
 from gateway.books.confirmations import ConfirmedChannel
 from gateway.books.merchants import is_merchant
-from gateway.free_text import CodeText, ContactText
+from gateway.free_text import CodeText, ContactText, Unstored
 from gateway.identity import confirmations, contacts
 from gateway.identity.account_events import tell_account
 from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.contacts import invalid_field
 from gateway.identity.erasure import check_may_vanish, erase_account
-from gateway.identity.logins import needs_second_factor
+from gateway.identity.letters import tell_of_change
+from gateway.identity.logins import check_presence, needs_second_factor
 from gateway.identity.merchants import acts_for
 from gateway.identity.profiles import (
     Missing,
@@ -28,9 +29,11 @@ from gateway.identity.profiles import (
     notification_preferences,
     profile,
 )
+from gateway.problems import Problem
 from gateway.roles import STAFF
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint, spend
+from gateway.web.known_device import whence_of
 from schemas.notifications import QuietHours
 from schemas.times import now_micros
 
@@ -38,10 +41,14 @@ blueprint = Blueprint("me", __name__)
 
 
 class ProfileUpdate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is absent stays as it is; `phone: null` removes the number. `email` counts once it is confirmed."""
+    """What is absent stays as it is; `phone: null` removes the number. `email` counts once it is confirmed.
+
+    `password`: for `email`, ten minutes after the login, and of an app always.
+    """
 
     name: ContactText | UnsetType = UNSET
     email: ContactText | UnsetType = UNSET
+    password: Unstored | None = None
     phone: CodeText | UnsetType | None = UNSET
     locale: ContactText | UnsetType = UNSET
     time_zone: CodeText | UnsetType = UNSET
@@ -68,17 +75,24 @@ async def read_me(call: Call[None, None]) -> Reply:
 
 
 @blueprint.patch("/v1/me")
-@endpoint(scope="account", body=ProfileUpdate, answers={200: Profile})
+@endpoint(
+    scope="account",
+    body=ProfileUpdate,
+    answers={200: Profile},
+    codes=("invalid_credentials", "unavailable"),
+)
 async def change_me(call: Call[ProfileUpdate, None]) -> Reply:
     """Change one's own details.
 
     A new e-mail address is `new_email` until it is confirmed; one logs in and gets messages with the old one until
-    then. A new phone takes the place of the old one at once, and gets no messages until it is confirmed.
+    then. That takes the scope `credentials`: whoever reads the mails of an account sets its password. A new phone
+    takes the place of the old one at once, and gets no messages until it is confirmed.
     """
     body = call.body
     changes = _locale_and_zone(body)
     if body.email is not UNSET:
         changes["new_email"] = contacts.email(body.email)
+        await _check_presence(call)
     if body.name is not UNSET:
         changes["name"] = contacts.name(body.name)
     if body.phone is not UNSET:
@@ -121,6 +135,14 @@ async def erase_me(call: Call[None, None]) -> Reply:
         erase_account(runtime.books, runtime.vault, runtime.key_ring, account_id, actor_id=account_id)
     )
     return Reply(204)
+
+
+async def _check_presence(call: Call[ProfileUpdate, None]) -> None:
+    """Raises the problem `forbidden`, and as `check_presence` does."""
+    caller, password = call.caller, call.body.password or ""
+    if "credentials" not in caller.scopes:
+        raise Problem("forbidden")
+    await check_presence(call.runtime, caller.actor_id, caller.login_id(), password, whence_of(call.ip))
 
 
 async def _account(call: Call[Any, None]) -> Account:
@@ -168,6 +190,8 @@ def _change(
     if new.new_email and old.email and contacts.email_key(new.new_email) == contacts.email_key(old.email):
         new = msgspec.structs.replace(new, new_email=None)  # back to the one it has
     accounts.change(conn, new)
+    if new.new_email not in (None, old.new_email):
+        tell_of_change(conn, rules, old, "email_change_asked")
     if new.name != old.name and is_merchant(conn, new):
         tell_account(conn, new)
     return new, confirmations.ask_what_is_new(conn, rules, old, new)

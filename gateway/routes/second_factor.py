@@ -6,20 +6,14 @@ from quart import Blueprint
 from gateway.free_text import Unstored
 from gateway.identity import second_factors, totp
 from gateway.identity.login_tries import Whence, caller_of
-from gateway.identity.logins import InvalidCredentials, check_own_password, check_second_factor
+from gateway.identity.logins import check_presence, check_second_factor
 from gateway.identity.second_factors import new_second_factor
-from gateway.policy import MINUTE_US
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
 from gateway.web.idempotent import answered_before, write_once
 from gateway.web.known_device import whence_of
-from schemas.ids import earliest_id
-from schemas.times import steady_micros
 
 blueprint = Blueprint("second_factor", __name__)
-
-FRESH_US = 10 * MINUTE_US
-LOGIN_TOO_OLD = "Give your password along: this login is more than ten minutes old, or an app's."
 
 
 class SecondFactorRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,11 +51,8 @@ async def set_up_second_factor(call: Call[SecondFactorRequest, None]) -> Reply:
 
     Where there is one already it is a 409: remove that one first.
     """
-    runtime, account_id = call.runtime, call.caller.actor_id
-    if call.body.password:
-        await check_own_password(runtime, account_id, call.body.password, whence_of(call.ip))
-    elif not _is_fresh(call):
-        raise InvalidCredentials(LOGIN_TOO_OLD)
+    runtime, account_id, password = call.runtime, call.caller.actor_id, call.body.password or ""
+    await check_presence(runtime, account_id, call.caller.login_id(), password, whence_of(call.ip))
     new = new_second_factor()
     email = await runtime.books.write(second_factors.set_up, runtime.key, account_id, new)
     setup = SecondFactorSetup(totp.readable(new.secret), totp.uri(new.secret, email), new.recovery_codes)
@@ -102,9 +93,3 @@ async def remove_second_factor(call: Call[OtpRequest, None]) -> Reply:
         second_factors.remove, runtime.confirmation_rules, caller.actor_id, caller.session_id
     )
     return Reply(204)
-
-
-def _is_fresh(call: Call[SecondFactorRequest, None]) -> bool:
-    """Whether the login is recent (OWASP ASVS 5.0, 7.5.1). The ids of sessions tell when they began."""
-    since = earliest_id("ses", steady_micros() - FRESH_US)
-    return not call.caller.client_id and call.caller.session_id >= since

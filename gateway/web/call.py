@@ -49,6 +49,10 @@ class Caller(msgspec.Struct, frozen=True):
         """Whether it may do nothing before its address is confirmed: staff, and clients of merchants."""
         return self.role in STAFF or (self.role == "merchant" and not self.session_id)
 
+    def login_id(self) -> str:
+        """The session, if somebody gave their password for it; empty in an app, whose login began elsewhere."""
+        return "" if self.client_id else self.session_id
+
 
 NOBODY = Caller("", "", "nobody", frozenset())  # the caller of a public route
 

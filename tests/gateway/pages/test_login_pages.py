@@ -128,6 +128,26 @@ async def test_a_made_up_half_login_is_none(surfer: Surfer, planted: str) -> Non
     assert (surfer.answer.status, surfer.page.title) == (401, "Error: Log in · Sluice")
 
 
+async def test_a_browser_that_somebody_left_open_sets_up_no_second_factor(
+    gateway: Gateway, pass_time: Callable[[float], None]
+) -> None:
+    """Whoever comes by would lock the owner out."""
+    email = await somebody(gateway)
+    surfer = await logged_in(gateway, email)
+    await surfer.open("/second-factor")
+    pass_time(10 * 60 + 1)
+    await surfer.send()
+    assert surfer.path == "/login?again&next=%2Fsecond-factor"
+    await surfer.open("/second-factor?next=%2Foauth%2Fauthorize")
+    assert surfer.path == "/login?again&next=%2Fsecond-factor%3Fnext%3D%252Foauth%252Fauthorize"
+    assert (await surfer.send(email=email, password=PASSWORD)).links[
+        0
+    ] == "/second-factor?next=%2Foauth%2Fauthorize"
+    await surfer.open(surfer.page.links[0])
+    assert surfer.page.title == "Set up your second factor · Sluice"
+    assert code_of(await surfer.send())
+
+
 async def test_a_second_factor_is_set_up_by_who_is_logged_in(surfer: Surfer) -> None:
     for path in ("/second-factor", "/second-factor/confirm"):
         await surfer.open("/login")

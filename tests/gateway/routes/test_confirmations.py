@@ -221,7 +221,7 @@ async def test_whoever_reads_the_mailbox_gets_its_account_by_a_reset(gateway: Ga
     assert (await confirm(gateway, await post.token(email))).status == 204
     await gateway.ask("PATCH", "/v1/me", {"email": address()}, stranger)
     await gateway.ask("POST", "/v1/password/reset", {"email": email})
-    body = {"token": await post.link(email, 2), "password": "plum under the kestrel"}
+    body = {"token": await post.link(email, 3), "password": "plum under the kestrel"}
     assert (await gateway.ask("POST", "/v1/password/reset/confirm", body)).status == 204
     assert (await gateway.ask("GET", "/v1/me", who=stranger)).status == 401
     mine = (await gateway.log_in(email, "plum under the kestrel")).json["access_token"]
