@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 from sqlalchemy import Connection
 
-from gateway.books import accounts, audit, confirmations, known_callers, links, sessions
+from gateway.books import accounts, audit, confirmations, consents, known_callers, links, second_factors, sessions
 from gateway.books.accounts import Account
 from gateway.books.audit import Act, ActKind
 from gateway.books.links import LinkPurpose, OneTimeLink
@@ -76,8 +76,8 @@ def redeem(conn: Connection, rules: ConfirmationRules, token: str, password_hash
     """Use a token up, and set its account's password; the account as it was before. Raises `LinkInvalid`.
 
     All its sessions end, nobody is known to it or locked out of it, and the address that the link was mailed to is
-    confirmed. Who had an address unconfirmed may have been anybody: a phone that they entered goes, and so does an
-    address that waits to take its place. A second factor stays.
+    confirmed. Who had an address unconfirmed may have been anybody: their phone and second factor go, and what
+    they allowed apps. A confirmed one's second factor stays.
     """
     link_hash = rules.link_hash(token)
     found = links.good(conn, link_hash, steady_micros())
@@ -96,13 +96,20 @@ def redeem(conn: Connection, rules: ConfirmationRules, token: str, password_hash
 def set_password(
     conn: Connection, rules: ConfirmationRules, account_id: str, password_hash: str, act: Act
 ) -> None:
-    """Another password from now on: recorded as `act`, its owner is told, and no link of before is good."""
+    """Another password from now on: recorded as `act`, its owner is told, and no link of before is good.
+
+    Nor does an address any more wait to take the place of the account's: who had the old password may have asked.
+    """
     accounts.set_password(conn, account_id, password_hash, now_micros())
     links.forget(conn, account_id)
     audit.record(conn, act)
     account = accounts.by_id(conn, account_id)
-    if account is not None:
-        tell_of_change(conn, rules, account)
+    if account is None:
+        return
+    if account.new_email is not None:
+        confirmations.forget(conn, account_id, "email")
+        accounts.change(conn, msgspec.structs.replace(account, new_email=None, updated_at=now_micros()))
+    tell_of_change(conn, rules, account)
 
 
 def _mail(
@@ -145,10 +152,18 @@ def _confirm(conn: Connection, account: Account) -> None:
     kept = msgspec.structs.replace(account, new_email=None, updated_at=now_micros())
     if account.email_confirmed_at is None:
         kept = msgspec.structs.replace(kept, phone=None, phone_confirmed_at=None)
-        confirmations.forget(conn, account.id, "sms")
+        _forget_stranger(conn, account.id)
     confirmations.forget(conn, account.id, "email")
     accounts.change(conn, kept)
     accounts.confirm_email(conn, account.id, account.email, email_key(account.email), kept.updated_at)
+
+
+def _forget_stranger(conn: Connection, account_id: str) -> None:
+    """Nothing is left of who registered with an address that is somebody else's, and would keep them out."""
+    confirmations.forget(conn, account_id, "sms")
+    consents.forget(conn, account_id)
+    if second_factors.forget(conn, account_id):
+        audit.record(conn, Act("second_factor_removed", account_id, account_id))
 
 
 def _act_of(purpose: LinkPurpose) -> ActKind:
