@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from gateway.books import accounts, audit, browser_sessions, sessions
+from gateway.books import second_factors as second_factor_rows
 from gateway.books.accounts import Account
 from gateway.books.audit import Act
 from gateway.books.engine import Books
@@ -259,6 +260,8 @@ def _begin(
         raise InvalidCredentials
     if not admit(conn, caller, steady) and session.second_factor_at is None:
         raise InvalidCredentials
+    if session.second_factor_at is None and second_factor_rows.active(conn, account.id):
+        raise InvalidCredentials  # it was set while this login was on its way, and ended all others
     if session.kind == "browser":
         browser_sessions.start(conn, session, token_hash, steady, lasts_us(account.role))
     else:

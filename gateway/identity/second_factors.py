@@ -89,6 +89,7 @@ def confirm(conn: Connection, rules: ConfirmationRules, account_id: str, session
     Every other session ends, and the owner is told. Raises `SecondFactorIsSet` where none waits, `OtpRequired`
     for a wrong code.
     """
+    accounts.to_change(conn, account_id)  # a login that begins meanwhile is seen by `revoke_others`, or sees this
     row = second_factors.by_account(conn, account_id)
     if row is None or row.confirmed_at is not None:
         raise SecondFactorIsSet("No second factor waits to be confirmed.")
