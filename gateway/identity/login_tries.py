@@ -186,6 +186,10 @@ class LoginTries:
         self._underway.setdefault(by, set()).add(written)
         return self._write(by, what, written)
 
+    async def note(self, by: Counted) -> None:
+        """Write a refused login down that counts nowhere: during a lock, or where there is no account."""
+        await self._books.write(_note, by, "lock" if by.account_id else "address")
+
     async def _write(self, by: Counted, what: WrongKind, written: "asyncio.Future[None]") -> None:
         try:
             await self._books.write(_count, self._rules, by, what)
@@ -210,7 +214,7 @@ def _tries(conn: Connection, by: Counted) -> Tries:
 
 
 def _count(conn: Connection, rules: ConfirmationRules, by: Counted, what: WrongKind) -> None:
-    audit.record(conn, Act("login_refused", "", by.account_id, {"wrong": what}))
+    _note(conn, by, what)
     match by:
         case KnownTries():
             known_callers.count_failure(conn, by.hash, steady_micros())
@@ -220,6 +224,14 @@ def _count(conn: Connection, rules: ConfirmationRules, by: Counted, what: WrongK
             _count_code(conn, rules, by.account_id)
         case _:
             assert_never(by)
+
+
+def _note(conn: Connection, by: Counted, what: WrongKind | Literal["lock", "address"]) -> None:
+    """All invalid attempts are audited (PCI DSS 10.2.1.4), but those beyond `RefusalBudget`.
+
+    Of one during a lock nothing tells whether the password was right.
+    """
+    audit.record(conn, Act("login_refused", "", by.account_id, {"wrong": what}))
 
 
 def _count_code(conn: Connection, rules: ConfirmationRules, account_id: str) -> None:

@@ -222,8 +222,9 @@ async def _checked(parts: LoginParts, caller: LoginCaller, password: str, otp: s
         return stranger
     if is_right and otp and caller.second_factor:
         parts.go_on(parts.login_tries.count(stranger.codes_counted_by(), "code"))
-    elif not is_right and not tries.are_locked(now) and caller.account:
-        # Not awaited: the wait for the disk would tell that the account exists.
+    elif is_right or tries.are_locked(now) or caller.account is None:
+        parts.go_on(parts.login_tries.note(by))
+    else:  # not awaited either: the wait for the disk would tell that the account exists
         parts.go_on(parts.login_tries.count(by, "password"))
     raise InvalidCredentials
 

@@ -155,7 +155,7 @@ async def test_an_apps_session_of_staff_has_to_have_proved_one_as_well(
         second_factor_at=proved_at,
     )
     await gateway.runtime.books.write(sessions.start, app, app.id.encode(), steady_micros() + 60_000_000)
-    token = gateway.runtime.tokens.sign(account_id, "analyst", frozenset({"reviews:read"}), app.id)
+    token = gateway.runtime.tokens.sign(account_id, "analyst", frozenset(app.scopes.split()), app.id)
     assert (await gateway.ask("GET", "/v1/reviews", who=token)).status == status
     assert (await gateway.ask("GET", "/v1/me", who=token)).status == 200
     assert (await gateway.ask("GET", "/v1/tasks", who=token)).code == "forbidden"
