@@ -10,6 +10,7 @@ OWN = [
     "/",
     "/oauth/authorize?client_id=a&redirect_uri=https%3A%2F%2Fapp.example.com%2Fback&scope=openid+email",
     "/second-factor?next=%2Foauth%2Fauthorize",
+    "/oauth/authorize?state=" + "%2C" * 1_900,
 ]
 FOREIGN = [
     *("", "evil.example", "https://evil.example/", "javascript:alert(1)", "//evil.example", "///evil.example"),
