@@ -6,6 +6,8 @@ import pytest
 from sqlalchemy import Connection
 
 from gateway.books.cards import select_card
+from gateway.vault.client import VaultAway
+from gateway.vault.frames import KeepHeads
 from tests.gateway.payments.conftest import MASTERCARD, VISA, Shop
 
 JSON = dict[str, Any]
@@ -115,13 +117,17 @@ async def test_the_vaults_own_fingerprint_is_answered_to_nobody(shop: Shop) -> N
 
 async def test_a_list_of_payments_asks_the_vault_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     paid = await pay(shop, "customer")
+    asked: list[object] = []
 
-    async def refuse(*_asked: object) -> None:
-        raise AssertionError("the vault was asked")
+    async def refuse(request: object, _answer: object) -> None:
+        if not isinstance(request, KeepHeads):  # of the audit, which keeps time of its own
+            asked.append(request)
+        raise VaultAway
 
     monkeypatch.setattr(shop.gateway.runtime.vault, "_call", refuse)
     for who in ("customer", "merchant", "analyst"):
         assert await seen(shop, paid, who)
+    assert asked == []
 
 
 async def test_a_payment_of_before_keeps_the_key_of_its_events(shop: Shop) -> None:
