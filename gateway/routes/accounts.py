@@ -117,7 +117,7 @@ async def list_accounts(call: Call[None, AccountQuery]) -> Reply:
         key = contacts.email_key(query.email.strip())
         return Reply(200, AccountList(await call.runtime.books.read(_find, key, query.role), None))
     shown, cursor = await read_page(call, partial(_select, query.role), attrgetter("id"), str)
-    return Reply(200, AccountList(shown, cursor))
+    return Reply(200, AccountList([*shown], cursor))
 
 
 @blueprint.patch("/v1/accounts/<account>")
