@@ -63,6 +63,13 @@ def act(work: Callable[[], Any], done: str) -> None:
 def say(words: str, good: bool = True) -> None:
     """Say this when the page is drawn the next time."""
     st.session_state["said"] = Said(words, good)
+    if good:
+        st.session_state["done-acts"] = st.session_state.get("done-acts", 0) + 1
+
+
+def fresh(key: str) -> str:
+    """The key of a field that is empty again once something was done: nobody makes the same thing twice by it."""
+    return f"{key}-{st.session_state.get('done-acts', 0)}"
 
 
 def show_said() -> None:

@@ -123,12 +123,14 @@ def _create() -> None:
         card("new-client", "New client", "its secret is shown once", fills=False),
         st.form("new-client", border=False),
     ):
-        name = st.text_input("Name", key="client-name", autocomplete="off").strip()
-        merchant = st.text_input("Merchant (its id; nothing: a service of ours)", key="client-merchant").strip()
-        scopes = st.multiselect("Scopes", CLIENT_SCOPES, key="client-scopes")
-        kind = st.selectbox("Type", ["confidential", "public"], key="client-type")
-        redirects = st.text_area("Redirect addresses, one a line", key="client-redirects", height=68)
-        expires = st.date_input("Expires", value=None, min_value="today", key="client-expires")
+        name = st.text_input("Name", key=acting.fresh("client-name"), autocomplete="off").strip()
+        merchant = st.text_input(
+            "Merchant (its id; nothing: a service of ours)", key=acting.fresh("client-merchant")
+        ).strip()
+        scopes = st.multiselect("Scopes", CLIENT_SCOPES, key=acting.fresh("client-scopes"))
+        kind = st.selectbox("Type", ["confidential", "public"], key=acting.fresh("client-type"))
+        redirects = st.text_area("Redirect addresses, one a line", key=acting.fresh("client-redirects"), height=68)
+        expires = st.date_input("Expires", value=None, min_value="today", key=acting.fresh("client-expires"))
         if st.form_submit_button("Create", type="primary"):
             given = {
                 "merchant": merchant,

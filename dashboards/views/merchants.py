@@ -128,7 +128,9 @@ def _people(merchant: ShownMerchant, path: str) -> None:
     for one in people:
         _person(one, path)
     with st.form(f"add-{merchant.id}", border=False):
-        email = st.text_input("E-mail address", key=f"add-email-{merchant.id}", autocomplete="off").strip()
+        email = st.text_input(
+            "E-mail address", key=acting.fresh(f"add-email-{merchant.id}"), autocomplete="off"
+        ).strip()
         role = st.selectbox("Role", MERCHANT_ROLES, index=2, format_func=lambda role: f"{role}: {MAY[role]}")
         if st.form_submit_button("Add"):
             done = f"{email} acts for {merchant.name} as {role}, and got a mail."
@@ -148,8 +150,8 @@ def _create() -> None:
         card("new-merchant", "New merchant", "without a login; add people afterwards", fills=False),
         st.form("new", border=False),
     ):
-        name = st.text_input("Name", key="merchant-name", autocomplete="off").strip()
-        origins = st.text_area("Origins of its pages, one a line", key="merchant-origins", height=68)
+        name = st.text_input("Name", key=acting.fresh("merchant-name"), autocomplete="off").strip()
+        origins = st.text_area("Origins of its pages, one a line", key=acting.fresh("merchant-origins"), height=68)
         if st.form_submit_button("Create", type="primary"):
             body = {"name": name, **({"origins": origins.split()} if origins.strip() else {})}
             acting.act(lambda: door.api().post("/v1/merchants", body), f"{name} is a merchant.")

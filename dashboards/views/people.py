@@ -117,9 +117,9 @@ def _invite() -> None:
         card("invite", "New account", "the person sets the password", fills=False),
         st.form("invite", border=False),
     ):
-        email = st.text_input("E-mail address", key="new-email", autocomplete="off")
-        name = st.text_input("Name", key="new-name", autocomplete="off")
-        role = st.selectbox("Role", NEW_ROLES, key="new-role")
+        email = st.text_input("E-mail address", key=acting.fresh("new-email"), autocomplete="off")
+        name = st.text_input("Name", key=acting.fresh("new-name"), autocomplete="off")
+        role = st.selectbox("Role", NEW_ROLES, key=acting.fresh("new-role"))
         if st.form_submit_button("Create and invite", type="primary"):
             body = {"email": email.strip(), "name": name.strip(), "role": role}
             done = f"{email.strip()} is {_article(role)} {role}, and got a mail with a link to set a password."
