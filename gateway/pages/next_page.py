@@ -18,7 +18,7 @@ def own_path(given: str) -> str:
     if len(given) > LENGTH_MAX or not PATH.fullmatch(given):
         return ""
     for read in (path, unquote(path), unquote(unquote(path))):  # a proxy may decode it, and once more
-        if read.startswith("//") or "\\" in read or "/../" in f"{read}/" or not read.isprintable():
+        if "//" in read or "\\" in read or "/../" in f"{read}/" or not read.isprintable():
             return ""
     return given
 

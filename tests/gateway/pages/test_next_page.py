@@ -27,6 +27,8 @@ FOREIGN = [
     ),
     *(
         "/..//evil.example",
+        "/.//evil.example",
+        "/a/%2e//evil.example",
         "/../evil",
         "/a/%2e%2e/b",
         "?next=/",
