@@ -17,6 +17,7 @@ OAUTH_ERRORS = {"invalid_request", "invalid_client", "invalid_scope", "unsupport
 READINESS = b"/readyz"  # says by 503 that something is away
 SENDS_ON = b"/oauth/"  # where a browser goes on to has in it what the app sent along, as OAuth wants it
 PAGE = "text/html"
+CHUNK_LINE = re.compile(rb"([0-9a-fA-F]+)\r\n")
 STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) [ -~]*")
 
 
@@ -131,16 +132,36 @@ async def _read(reader: asyncio.StreamReader, *, to_head: bool) -> RawAnswer | N
     if head.status in (204, 304):
         return RawAnswer(head.status, head.headers, b"", raw)
     try:
-        length = int(head.headers["content-length"])
-        if to_head:  # nothing follows, but where nobody could tell that a head was asked for
-            body = await reader.read(length) if head.headers.get("connection") == "close" else b""
-        else:
-            body = await reader.readexactly(length)
+        body = await _body(reader, head.headers, to_head=to_head)
     except KeyError:
         raise NotHttp("no Content-Length") from None
     except asyncio.IncompleteReadError:
         raise NotHttp("a body that is cut short") from None
     return RawAnswer(head.status, head.headers, body, raw + body)
+
+
+async def _body(reader: asyncio.StreamReader, headers: dict[str, str], *, to_head: bool) -> bytes:
+    if headers.get("transfer-encoding") == "chunked":
+        return b"" if to_head else await _chunks(reader)
+    length = int(headers["content-length"])
+    if to_head:  # nothing follows, but where nobody could tell that a head was asked for
+        return await reader.read(length) if headers.get("connection") == "close" else b""
+    return await reader.readexactly(length)
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    """What is sent as it is read: chunks behind their lengths, the last one empty (RFC 9112 §7.1)."""
+    body = b""
+    while True:
+        line = await reader.readuntil(b"\r\n")
+        if not (size := CHUNK_LINE.fullmatch(line)):
+            raise NotHttp(repr(line[:200]))
+        chunk = await reader.readexactly(int(size[1], 16) + 2)
+        if not chunk.endswith(b"\r\n"):
+            raise NotHttp("a chunk that is longer than it says")
+        if chunk == b"\r\n":
+            return body
+        body += chunk[:-2]
 
 
 def _head(raw: bytes) -> AnswerHead:
