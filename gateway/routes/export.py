@@ -136,7 +136,8 @@ async def export_me(call: Call[None, None]) -> Reply:
     found = await runtime.books.read(belongings, account_id)
     if found is None:  # erased since the caller was identified
         raise AccountGone
-    await runtime.books.write(audit.record, Act("export", account_id, account_id))
+    if not call.only_looks:  # a HEAD takes nothing out: the server sends no body
+        await runtime.books.write(audit.record, Act("export", account_id, account_id))
     headers = {"Content-Disposition": 'attachment; filename="export.json"', "Cache-Control": "no-store"}
     return Reply(200, _pieces(runtime, found), headers)
 

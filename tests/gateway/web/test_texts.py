@@ -135,4 +135,4 @@ async def test_a_get_that_changes_something_does_not_for_who_only_looks(gateway:
         if method == "GET" and re.search(r"\.(write|shielded|go_on)\(", source):
             changing.add(rule.rule)
             assert "if not call.only_looks" in source, rule.rule
-    assert changing == {"/v1/return/<payment>/<nonce>"}
+    assert changing == {"/v1/return/<payment>/<nonce>", "/v1/me/export"}
