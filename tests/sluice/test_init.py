@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
 from gateway.books import accounts
 from gateway.books.accounts import Account
-from gateway.identity.tokens import AccessTokens
+from gateway.identity.signing_keys import SigningKeys
 from gateway.prints import open_prints
 from gateway.settings import GatewaySettings
 from gateway.vault.keys import KeyFiles
@@ -58,7 +58,7 @@ def test_everything_is_its_owners_alone_and_a_link_is_printed(data: Path) -> Non
 def test_production_finds_every_secret_that_it_does_not_make(data: Path) -> None:
     assert init(data, "--admin", EMAIL).exit_code == 0
     settings = GatewaySettings(data=data, profile="production", public_url="https://pay.example")
-    AccessTokens(settings, settings.public_url)
+    assert SigningKeys(settings).current()
     open_prints(settings)
     client_secret(settings, None)
     tokens(settings, (*SQL_READERS, *WRITERS_READERS))
