@@ -16,7 +16,7 @@ HOSTS = ("localhost", "*.localhost", "127.0.0.1", "::1")
 CLIENT_ID = "dashboard"  # as the gateway registers it
 # What pages do in the name of a person, who is given those of them that their role has.
 SCOPES = (
-    *("openid", "email", "profile", "account", "credentials"),  # `credentials`: to end sessions of one's own
+    *("openid", "email", "profile", "account", "sessions"),
     *("payments:read", "operations:read", "reviews:read", "reviews:write"),
     *("accounts:read", "accounts:write", "merchants:read", "merchants:manage", "merchants:write"),
     *("clients:manage", "audit:read"),

@@ -12,7 +12,8 @@ STAFF: frozenset[str] = frozenset({"analyst", "admin"})
 
 SCOPES: dict[str, str] = {
     "account": "Read and change one's own account.",
-    "credentials": "Change one's password and second factor, end sessions, erase the account.",
+    "sessions": "End one's own sessions.",
+    "credentials": "Change one's password and second factor, export and erase the account.",
     "cards:read": "See one's own cards.",
     "cards:write": "Add and remove cards of one's own.",
     "payments:read": "See payments: own, made to one, or for staff all.",
@@ -35,7 +36,7 @@ SCOPES: dict[str, str] = {
     "contacts:read": "Ask whom to tell about a payment, and how (services only).",
 }
 
-OWN_SCOPES = frozenset({"account", "credentials"})  # what anybody does with their own account
+OWN_SCOPES = frozenset({"account", "sessions", "credentials"})  # what anybody does with their own account
 _PAYER = OWN_SCOPES | {"cards:read", "cards:write", "payments:read", "payments:write"}
 _VIEWER = OWN_SCOPES | {"cards:read", "payments:read", "merchants:read"}
 _OPERATOR = _VIEWER | {"payments:write", "refunds:write"}
@@ -53,7 +54,7 @@ MERCHANT_SCOPES: dict[MerchantRole, frozenset[str]] = {
 ClientKind = Literal["merchant", "app", "service"]
 CLIENT_SCOPES: dict[ClientKind, frozenset[str]] = {
     "merchant": _OPERATOR - OWN_SCOPES | {"cards:write", "payments:import"},
-    "app": _PAYER - {"credentials"},
+    "app": _PAYER - {"sessions", "credentials"},
     "service": frozenset({"merchants:write"}),
 }
 

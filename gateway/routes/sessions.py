@@ -53,7 +53,7 @@ async def list_sessions(call: Call[None, Page]) -> Reply:
 
 
 @blueprint.delete("/v1/me/sessions/<session>")
-@endpoint(scope="credentials", answers={204: None}, codes=("not_found",))
+@endpoint(scope="sessions", answers={204: None}, codes=("not_found",))
 async def end_session(call: Call[None, None], session_id: str) -> Reply:
     """End a session of one's own at once, and those of apps that began in it."""
     await call.runtime.books.write(_end, call.caller.actor_id, session_id)

@@ -75,4 +75,5 @@ async def test_an_owner_who_is_taken_out_while_they_erase_themselves_is_gone(boo
     erased, _ = await asyncio.gather(*went, return_exceptions=True)
     person = await books.read(merchant_people.by_account, leaver)
     assert isinstance(erased, Erased)
-    assert person and person.removed_at is not None
+    assert person
+    assert person.removed_at is not None
