@@ -137,7 +137,7 @@ def code_of(shown: ShownPage) -> str:
     return code_at(b32decode(key + "=" * (-len(key) % 8)), now_micros() // STEP_US)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(served: ServedGateway) -> Iterator[Browser]:
     """Chromium. It holds the thread's event loop: what needs one, as making books does, comes before it."""
     with chromium() as found:
