@@ -1,6 +1,7 @@
 """A problem that answers a person is a page: what happened, and what to do about it."""
 
 from math import ceil
+from urllib.parse import unquote_plus
 
 import msgspec
 from quart import Response, current_app, g, request
@@ -10,6 +11,7 @@ from gateway.pages.render import page
 from gateway.problems import CONTENT_TYPE, Code, ProblemBody
 from gateway.web.call import Reply, respond
 from gateway.web.openapi import PAGE
+from schemas.cards import find_numbers
 
 KEPT_HEADERS = ("Allow", "Retry-After")
 AGAIN = "Try again in a moment. What you sent is not lost on our side: nothing was done."
@@ -77,8 +79,9 @@ def _page(told: ProblemBody, headers: dict[str, str]) -> Reply:
 
 
 def _this_page() -> str:
-    """The path that was asked, with its query."""
-    return request.full_path.rstrip("?")
+    """The path that was asked, with its query; without it where a card number could be in it."""
+    asked = request.full_path.rstrip("?")
+    return request.path if find_numbers(asked) or find_numbers(unquote_plus(asked)) else asked
 
 
 def in_words(seconds: int) -> str:

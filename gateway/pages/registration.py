@@ -1,5 +1,6 @@
 """A new customer's account, and the confirmation of an e-mail address: by a button, never by opening a link."""
 
+import re
 from typing import Any
 
 from quart import Blueprint
@@ -24,6 +25,7 @@ from gateway.web.openapi import PAGE
 
 blueprint = Blueprint("registration_pages", __name__)
 
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits, as `ConfirmationRules.token` writes them
 TAKEN = "There is an account with this address. Log in with it, or have yourself sent a link for a new password."
 INVALID = "This confirmation is not good any more: it was used, it is too old, or a newer one was sent."
 ASKED = {
@@ -82,8 +84,12 @@ async def show_registered(call: Call[None, None]) -> Reply:
 @blueprint.get("/confirm-email")
 @endpoint(scope=None, limit="public", query=LinkQuery, answers={200: str}, media=PAGE)
 async def show_confirmation(call: Call[None, LinkQuery]) -> Reply:
-    """Show a button that confirms: whatever only opens the link, as mail servers do, confirms nothing."""
-    return await _confirmation(call, token=call.query.token)
+    """Show a button that confirms: whatever only opens the link, as mail servers do, confirms nothing.
+
+    What is no token of ours is not shown again: it could be anything, a card number too.
+    """
+    token = call.query.token if TOKEN.fullmatch(call.query.token) else ""
+    return await _confirmation(call, token=token)
 
 
 @blueprint.post("/confirm-email")
