@@ -54,7 +54,7 @@ def goes(books: PersonalBooks, account_id: str, how: str) -> Coroutine[Any, Any,
     """They are taken out, or erase themselves."""
     if how == "taken out":
         return books.write(remove, SHOP, account_id, "acc_admin")
-    return books.write(erase_some, account_id, Erased())
+    return books.write(erase_some, account_id, Erased(), account_id)
 
 
 @pytest.mark.parametrize("ways", [("taken out", "taken out"), ("erased", "erased"), ("taken out", "erased")])
