@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 from quart import Quart
+from quart.testing import TestApp
 from sqlalchemy import Connection
 from werkzeug.exceptions import HTTPException
 
@@ -27,6 +28,17 @@ LOOPBACK = "127.0.0.1"
 NO_KAFKA = "localhost:1"  # nobody listens there
 PASSWORD = "correct horse battery"
 PEOPLE = ("customer", "merchant", "analyst", "admin", "replay")
+PATIENCE_S = 60  # a busy machine migrates, hashes and stops slowly; Quart waits for six seconds
+
+
+class PatientApp(TestApp):
+    """The app as tests start and stop it."""
+
+    def __init__(self, app: Quart) -> None:
+        super().__init__(app, PATIENCE_S, PATIENCE_S)
+
+
+Quart.test_app_class = PatientApp
 
 
 class Answer(msgspec.Struct):
