@@ -52,8 +52,9 @@ class AuditHeads:
                 await self._note_late(type(error).__name__)
                 await asyncio.sleep(PAUSE_S)
                 continue
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), LOOKED_EVERY_S)
+            with suppress(TimeoutError):  # not `wait_for`: in 3.11 that swallows a cancel that meets the wake
+                async with asyncio.timeout(LOOKED_EVERY_S):
+                    await self._woken.wait()
 
     async def _tell(self) -> None:
         self._woken.clear()
