@@ -40,14 +40,19 @@ class KeyExhausted(Exception):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection in autocommit mode, with the tables in place. Raises `UnknownLayout`."""
+    """A connection to the cards' file, as `open_file` makes it. Raises `UnknownLayout`."""
+    return open_file(path, TABLES, LAYOUT)
+
+
+def open_file(path: Path, tables: str, layout: int) -> sqlite3.Connection:
+    """A connection in autocommit mode to a file of the vault, with its tables in place. Raises `UnknownLayout`."""
     conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     for pragma in PRAGMAS:
         conn.execute(f"PRAGMA {pragma}")
     found = conn.execute("PRAGMA user_version").fetchone()[0]
-    if found not in {0, LAYOUT}:
-        raise UnknownLayout(f"{path} has layout {found}, this vault knows {LAYOUT}")
-    conn.executescript(TABLES + f"PRAGMA user_version={LAYOUT}")
+    if found not in {0, layout}:
+        raise UnknownLayout(f"{path} has layout {found}, this vault knows {layout}")
+    conn.executescript(tables + f"PRAGMA user_version={layout}")
     return conn
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.vault.cards import PRAGMAS, UnknownLayout
+from gateway.vault.cards import open_file
 
 LAYOUT = 1
 
@@ -29,15 +29,8 @@ class WrappedKey(NamedTuple):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection in autocommit mode, with the table in place. Raises `UnknownLayout`."""
-    conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for pragma in PRAGMAS:
-        conn.execute(f"PRAGMA {pragma}")
-    found = conn.execute("PRAGMA user_version").fetchone()[0]
-    if found not in {0, LAYOUT}:
-        raise UnknownLayout(f"{path} has layout {found}, this vault knows {LAYOUT}")
-    conn.executescript(TABLES + f"PRAGMA user_version={LAYOUT}")
-    return conn
+    """A connection to the file of persons' keys, as `open_file` makes it. Raises `UnknownLayout`."""
+    return open_file(path, TABLES, LAYOUT)
 
 
 def select_keys(conn: sqlite3.Connection, person_ids: Iterable[str]) -> list[WrappedKey]:
