@@ -83,6 +83,10 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
             raise BadSetting(f"SLUICE_{name.upper()} must be https, or http on this machine: tokens travel to it")
         msgspec.structs.force_setattr(self, name, given)
 
+    def is_https(self) -> bool:
+        """Whether browsers reach us by https alone: then their cookies are for nothing else."""
+        return self.public_url.startswith("https:")
+
     def books_url(self) -> str:
         """The books: `sqlite:///path` or `postgresql://…`. Raises `BadSetting` for what is neither.
 

@@ -58,7 +58,7 @@ def browser_cookie(name: str, value: str, max_age_s: int | None = None) -> str:
         cookie_name(name),
         value,
         max_age_s,
-        secure=_is_https(),
+        secure=current_runtime().settings.is_https(),
         httponly=True,
         sync_expires=False,
         samesite="Lax",
@@ -67,13 +67,9 @@ def browser_cookie(name: str, value: str, max_age_s: int | None = None) -> str:
 
 def cookie_name(name: str) -> str:
     """How a cookie is called: `__Host-` where it can be, so that no other host of our domain sets or reads it."""
-    return f"__Host-{name}" if _is_https() else name
+    return f"__Host-{name}" if current_runtime().settings.is_https() else name
 
 
 def _end(conn: Connection, session: BrowserSession) -> None:
     browser_sessions.end(conn, session.session_id)
     audit.record(conn, Act("logout", session.grant.account_id, session.session_id))
-
-
-def _is_https() -> bool:
-    return current_runtime().settings.public_url.startswith("https:")

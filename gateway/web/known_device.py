@@ -17,7 +17,7 @@ def whence_of(ip: str) -> Whence:
 
 def device_cookie(runtime: Runtime, device: str) -> str:
     """It opens nothing without the password; no script reads it, and no other site's page sends it (RFC 6265)."""
-    secure = runtime.settings.public_url.startswith("https:")
+    secure = runtime.settings.is_https()
     return dump_cookie(
         COOKIE, device, COOKIE_AGE_S, secure=secure, httponly=True, sync_expires=False, samesite="Strict"
     )
