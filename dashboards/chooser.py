@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboards import formats
 from dashboards.gateway_calls import Api
@@ -44,6 +45,14 @@ def found(api: Api, path: str, kind: type[T], name: str, /, **query: str) -> tup
         if not cursor:
             break
     return so_far, bool(cursor)
+
+
+def beside(name: str, width: float = 1.6) -> tuple[str, DeltaGenerator, DeltaGenerator]:
+    """What the address says was chosen, and the places of the list and, so many times as wide, of what is shown."""
+    chosen = st.query_params.get(name, "")
+    with st.container(key="with-choice" if chosen else "without-choice"):
+        listed, shown = st.columns([1, width], gap="small")
+    return chosen, listed, shown
 
 
 def choose(name: str, lines: Sequence[Choice], has_more: bool = False, nothing: str = "Nothing here.") -> str:

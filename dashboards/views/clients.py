@@ -59,9 +59,7 @@ def draw(_person: Person) -> None:
         clients, has_more = acting.ask(lambda: chooser.found(door.api(), "/v1/clients", Client, "client"))
     except NotDone:
         return
-    chosen = st.query_params.get("client", "")
-    with st.container(key="with-choice" if chosen else "without-choice"):
-        listed, shown = st.columns([1, 1.6], gap="small")
+    chosen, listed, shown = chooser.beside("client")
     with listed, card("clients", "Clients", "newest first", fills=False):
         chooser.choose("client", [_line(client) for client in clients], has_more, "There is no client yet.")
     with shown:

@@ -57,9 +57,7 @@ def draw(_person: Person) -> None:
     """Show the merchants, and one of them beside the list."""
     html("page_head.html", title="Merchants", note="who sells, and who acts for them")
     acting.show_said()
-    chosen = st.query_params.get("merchant", "")
-    with st.container(key="with-choice" if chosen else "without-choice"):
-        listed, shown = st.columns([1, 1.6], gap="small")
+    chosen, listed, shown = chooser.beside("merchant")
     with listed, card("merchants", "Merchants", "newest first", fills=False):
         _list()
     with shown:

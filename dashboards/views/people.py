@@ -37,9 +37,7 @@ def draw(person: Person) -> None:
     """Show the accounts, and one of them beside the list."""
     html("page_head.html", title="People", note="accounts and their roles")
     acting.show_said()
-    chosen = st.query_params.get("account", "")
-    with st.container(key="with-choice" if chosen else "without-choice"):
-        listed, shown = st.columns([1, 1.6], gap="small")
+    chosen, listed, shown = chooser.beside("account")
     with listed, card("people", "Accounts", "newest first", fills=False):
         accounts = _list()
     with shown:

@@ -32,9 +32,7 @@ def draw(person: Person) -> None:
     """Show the queue, and the case that the address names beside it."""
     html("page_head.html", title="Reviews", note="payments that wait for a person; times are UTC")
     acting.show_said()
-    chosen = st.query_params.get("review", "")
-    with st.container(key="with-choice" if chosen else "without-choice"):
-        queue, case = st.columns([1, 2.2], gap="small")
+    chosen, queue, case = chooser.beside("review", 2.2)
     with queue:
         st.fragment(_queue, run_every=LOOK_AGAIN_S)()
     with case:
