@@ -48,7 +48,7 @@ def found(api: Api, path: str, kind: type[T], name: str, /, **query: str) -> tup
 
 
 def beside(name: str, width: float = 1.6) -> tuple[str, DeltaGenerator, DeltaGenerator]:
-    """What the address says was chosen, and the places of the list and, so many times as wide, of what is shown."""
+    """What was chosen by the address, the place of the list, and that of what is shown, `width` times as wide."""
     chosen = st.query_params.get(name, "")
     with st.container(key="with-choice" if chosen else "without-choice"):
         listed, shown = st.columns([1, width], gap="small")

@@ -6,7 +6,7 @@ from schemas import accounts
 
 Role = accounts.Role
 ROLES: tuple[Role, ...] = get_args(Role)
-MerchantRole = Literal["owner", "operator", "viewer"]
+MerchantRole = accounts.MerchantRole
 MERCHANT_ROLES: tuple[MerchantRole, ...] = get_args(MerchantRole)
 STAFF: frozenset[str] = frozenset({"analyst", "admin"})
 

@@ -6,6 +6,38 @@ from typing import Literal
 import msgspec
 
 Role = Literal["customer", "merchant", "analyst", "admin"]
+MerchantRole = Literal["owner", "operator", "viewer"]  # as what a person acts for a merchant
+
+# What the audit of the books has an entry of, and the dashboards filter by.
+ActKind = Literal[
+    "login",
+    "login_refused",
+    "logout",
+    "session_revoked",
+    "password_changed",
+    "password_reset",
+    "second_factor_set",
+    "second_factor_removed",
+    "recovery_code_used",
+    "account_created",
+    "account_changed",
+    "account_erased",
+    "role_changed",
+    "account_disabled",
+    "account_enabled",
+    "person_added",
+    "person_removed",
+    "client_created",
+    "client_rotated",
+    "client_revoked",
+    "merchant_created",
+    "merchant_suspended",
+    "merchant_resumed",
+    "review_decided",
+    "task_decided",
+    "export",
+    "link_made",
+]
 
 
 class AccountChanged(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """Audit: who did what, from the chain of entries that nobody can alter unseen."""
 
 from datetime import datetime
+from typing import get_args
 
 import msgspec
 import streamlit as st
@@ -9,37 +10,10 @@ from dashboards import acting, chooser, door, formats
 from dashboards.acting import NotDone
 from dashboards.page import card, html
 from dashboards.session_checks import Person
+from schemas.accounts import ActKind
 
 ANY = "any"
-KINDS = (
-    "login",
-    "login_refused",
-    "logout",
-    "session_revoked",
-    "password_changed",
-    "password_reset",
-    "second_factor_set",
-    "second_factor_removed",
-    "recovery_code_used",
-    "account_created",
-    "account_changed",
-    "account_erased",
-    "role_changed",
-    "account_disabled",
-    "account_enabled",
-    "person_added",
-    "person_removed",
-    "client_created",
-    "client_rotated",
-    "client_revoked",
-    "merchant_created",
-    "merchant_suspended",
-    "merchant_resumed",
-    "review_decided",
-    "task_decided",
-    "export",
-    "link_made",
-)
+KINDS: tuple[ActKind, ...] = get_args(ActKind)
 
 
 class ShownEntry(msgspec.Struct, frozen=True):

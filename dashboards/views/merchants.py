@@ -1,7 +1,7 @@
 """Merchants: who sells, who acts for whom, and the switch that stops one with all it has."""
 
 from datetime import datetime
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
 import streamlit as st
@@ -11,8 +11,8 @@ from dashboards.acting import NotDone
 from dashboards.chooser import Choice, Found
 from dashboards.page import card, html
 from dashboards.session_checks import Person
+from schemas.accounts import MerchantRole
 
-MerchantRole = Literal["owner", "operator", "viewer"]
 MERCHANT_ROLES: tuple[MerchantRole, ...] = get_args(MerchantRole)
 MAY = {
     "owner": "also clients and people",

@@ -8,7 +8,7 @@ gateway, can add nothing that fits. Against who has the key stand the heads that
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Index, bindparam, insert, select, update
@@ -19,41 +19,12 @@ from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Int64, Micros, struct_of, table_of
 from gateway.keyed_hashes import keyed_hash
 from gateway.log_lines import LogLine
+from schemas.accounts import ActKind
 from schemas.ids import letters
 from schemas.times import from_micros, now_micros
 
 PURPOSE = "audit of the books"
 GENESIS = "a" * 64  # the hash before the first entry
-
-ActKind = Literal[
-    "login",
-    "login_refused",
-    "logout",
-    "session_revoked",
-    "password_changed",
-    "password_reset",
-    "second_factor_set",
-    "second_factor_removed",
-    "recovery_code_used",
-    "account_created",
-    "account_changed",
-    "account_erased",
-    "role_changed",
-    "account_disabled",
-    "account_enabled",
-    "person_added",
-    "person_removed",
-    "client_created",
-    "client_rotated",
-    "client_revoked",
-    "merchant_created",
-    "merchant_suspended",
-    "merchant_resumed",
-    "review_decided",
-    "task_decided",
-    "export",
-    "link_made",
-]
 
 
 class Act(msgspec.Struct, frozen=True):

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, tuple_
 
-from gateway.books.audit import ActKind, ActRow, audit
+from gateway.books.audit import ActRow, audit
 from gateway.books.engine import Slice
 from gateway.books.sql import Statement
 from gateway.books.tables import FOR_EVER, struct_of
+from schemas.accounts import ActKind
 
 SCAN = 2_000  # entries looked at for one page
 

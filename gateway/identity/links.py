@@ -14,13 +14,14 @@ from sqlalchemy import Connection
 
 from gateway.books import accounts, audit, confirmations, consents, known_callers, links, second_factors, sessions
 from gateway.books.accounts import Account
-from gateway.books.audit import Act, ActKind
+from gateway.books.audit import Act
 from gateway.books.links import LinkPurpose, OneTimeLink
 from gateway.identity.confirmations import SEED_BYTES, ConfirmationRules, ConfirmationsSpent, spend
 from gateway.identity.contacts import email_key
 from gateway.identity.letters import LetterLink, tell_of_change, write_letter
 from gateway.policy import DAY_US, HOUR_US
 from gateway.refusals import Refusal
+from schemas.accounts import ActKind
 from schemas.times import now_micros, steady_micros
 
 LIFETIME_US: dict[LinkPurpose, int] = {"password_reset": HOUR_US, "invitation": 3 * DAY_US}

@@ -8,10 +8,11 @@ from sqlalchemy import Connection
 
 from gateway.books import accounts, audit, merchant_people, merchants
 from gateway.books.accounts import Account
-from gateway.books.audit import Act, ActKind
+from gateway.books.audit import Act
 from gateway.identity.account_events import tell_account
 from gateway.refusals import NoSuchObject
 from gateway.roles import MerchantRole
+from schemas.accounts import ActKind
 from schemas.times import from_micros, now_micros
 
 _texts = msgspec.json.Decoder(list[str])

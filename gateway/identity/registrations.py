@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 
 from gateway.books import accounts
 from gateway.books.accounts import Account, EmailTaken
-from gateway.books.audit import Act, ActKind, record
+from gateway.books.audit import Act, record
 from gateway.books.confirmations import ConfirmedChannel
 from gateway.books.engine import Books
 from gateway.identity import confirmations, contacts
@@ -18,6 +18,7 @@ from gateway.identity.password_rules import check_new
 from gateway.identity.passwords import Passwords
 from gateway.identity.profiles import CUSTOMER_PREFERENCES
 from gateway.roles import Role
+from schemas.accounts import ActKind
 from schemas.ids import new_id
 from schemas.times import now_micros
 

@@ -4,10 +4,11 @@ from sqlalchemy import Connection
 
 from gateway.books import account_rights, accounts, links, sessions
 from gateway.books.accounts import Account
-from gateway.books.audit import Act, ActKind, record
+from gateway.books.audit import Act, record
 from gateway.identity.account_events import tell_account
 from gateway.refusals import NoSuchObject, NotAllowed, Refusal
 from gateway.roles import Role
+from schemas.accounts import ActKind
 from schemas.times import now_micros
 
 

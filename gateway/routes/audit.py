@@ -7,11 +7,12 @@ from typing import Annotated
 import msgspec
 from quart import Blueprint
 
-from gateway.books.audit import ActKind, ActRow
+from gateway.books.audit import ActRow
 from gateway.books.audit_list import AuditFilter, AuditPlace, list_audit
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
 from gateway.web.paging import Listing, Page, read_slice
+from schemas.accounts import ActKind
 from schemas.times import from_micros, to_micros
 
 blueprint = Blueprint("audit", __name__)

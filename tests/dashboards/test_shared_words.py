@@ -7,8 +7,8 @@ from dashboards.views.audit import KINDS
 from dashboards.views.clients import CLIENT_SCOPES, OVERLAPS
 from dashboards.views.merchants import MERCHANT_ROLES
 from gateway import roles
-from gateway.books.audit import ActKind
 from gateway.identity.clients import OVERLAP_MAX_S
+from schemas.accounts import ActKind
 
 
 def test_the_audit_is_filtered_by_every_kind_of_act() -> None:

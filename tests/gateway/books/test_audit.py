@@ -8,21 +8,11 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from gateway.books.audit import (
-    GENESIS,
-    Act,
-    ActKind,
-    ActLine,
-    ActRow,
-    hash_of,
-    list_entries,
-    newest_entry,
-    record,
-    sealing,
-)
+from gateway.books.audit import GENESIS, Act, ActLine, ActRow, hash_of, list_entries, newest_entry, record, sealing
 from gateway.books.audit_list import AuditFilter, AuditPlace, list_audit
 from gateway.books.engine import Books, run_sealed
 from gateway.books.opening import open_books
+from schemas.accounts import ActKind
 from tests.gateway.books.things import names, put
 from tests.gateway.databases import Kind
 
