@@ -21,6 +21,7 @@ from gateway.problems import PROBLEMS
 from gateway.runtime import EXTENSION, Runtime
 from gateway.settings import SEED_PASSWORD, GatewaySettings
 from gateway.web.openapi import PAGE, codes_of
+from tests import patience
 from tests.gateway.databases import Databases, Kind, run_in_greenlet
 
 VAULT_WITHIN_S = 60
@@ -28,14 +29,13 @@ LOOPBACK = "127.0.0.1"
 NO_KAFKA = "localhost:1"  # nobody listens there
 PASSWORD = "correct horse battery"
 PEOPLE = ("customer", "merchant", "analyst", "admin", "replay")
-PATIENCE_S = 60  # a busy machine migrates, hashes and stops slowly; Quart waits for six seconds
 
 
 class PatientApp(TestApp):
-    """The app as tests start and stop it."""
+    """The app as tests start and stop it: a busy machine takes longer than the six seconds that Quart waits."""
 
     def __init__(self, app: Quart) -> None:
-        super().__init__(app, PATIENCE_S, PATIENCE_S)
+        super().__init__(app, patience.PATIENCE_S, patience.PATIENCE_S)
 
 
 Quart.test_app_class = PatientApp
@@ -65,6 +65,7 @@ class Gateway:
     def __init__(self, app: Quart) -> None:
         self.app = app
         self.runtime: Runtime = app.extensions[EXTENSION]
+        self.runtime.vault._timeout_s = patience.PATIENCE_S
         self._tokens: dict[str, str] = {}
 
     async def ask(

@@ -136,8 +136,8 @@ async def new_client() -> AsyncIterator[Callable[..., SeeingClient]]:
     """`new_client(vault)` makes a client that is closed at the end; `secret=…`: one that knows another secret."""
     made: list[SeeingClient] = []
 
-    def make(vault: RunningVault, secret: bytes = b"", **more: float) -> SeeingClient:
-        made.append(SeeingClient(vault.socket, secret or vault.secret, **more))
+    def make(vault: RunningVault, secret: bytes = b"", timeout_s: float = patience.PATIENCE_S) -> SeeingClient:
+        made.append(SeeingClient(vault.socket, secret or vault.secret, timeout_s=timeout_s))
         return made[-1]
 
     yield make
