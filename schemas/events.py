@@ -15,7 +15,9 @@ from schemas.accounts import AccountChanged, AccountErased
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.ids import new_id
 from schemas.notifications import Notification
-from schemas.payments import PaymentEvent, RefundEvent, TransactionCompleted
+from schemas.operations import OperationEvent, OperationStatus
+from schemas.payments import LatestPayment, PaymentEvent, RefundEvent, TransactionCompleted
+from schemas.reviews import ReviewEvent
 from schemas.states import PaymentState, Status
 
 SPEC_VERSION = "1.0"
@@ -55,6 +57,9 @@ EventData = (
     PaymentEvent
     | RefundEvent
     | TransactionCompleted
+    | LatestPayment
+    | OperationEvent
+    | ReviewEvent
     | Verdict
     | Label
     | Notification
@@ -83,6 +88,14 @@ EVENT_TYPES: dict[str, type[EventData]] = {
     "refund.succeeded": RefundEvent,
     "refund.failed": RefundEvent,
     "transaction_completed": TransactionCompleted,
+    "payment.latest": LatestPayment,
+    "operation.succeeded": OperationEvent,
+    "operation.declined": OperationEvent,
+    "operation.failed": OperationEvent,
+    "operation.unknown": OperationEvent,
+    "review.opened": ReviewEvent,
+    "review.decided": ReviewEvent,
+    "review.expired": ReviewEvent,
     "risk.verdict": Verdict,
     "label.recorded": Label,
     "control.rule": Rule,
@@ -134,6 +147,11 @@ def payment_type(state: PaymentState) -> str:
 def refund_type(status: Status) -> str:
     """The type of the event that says a refund came to `status`."""
     return f"refund.{status}"
+
+
+def operation_type(status: OperationStatus) -> str:
+    """The type of the event that says an operation came to `status`."""
+    return f"operation.{status}"
 
 
 def trace_id(traceparent: str | None) -> str | None:

@@ -126,6 +126,14 @@ class RefundEvent(msgspec.Struct, frozen=True):
     refund: Refund
 
 
+class LatestPayment(msgspec.Struct, frozen=True):
+    """`payment.latest`: the payment as it stands after its event `sequence`."""
+
+    sequence: int
+    recorded_at: datetime
+    payment: Payment
+
+
 class TransactionCompleted(msgspec.Struct, frozen=True):
     """`transaction_completed`: the answer a client got, and each change of `status` after it."""
 

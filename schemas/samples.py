@@ -8,9 +8,11 @@ from schemas.accounts import AccountChanged, AccountErased
 from schemas.events import DeadLetter, EventData
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
+from schemas.operations import LedgerEntry, OperationEvent, OperationStatus, ProcessorOperation
 from schemas.payments import (
     AppliedRisk,
     LastRefusal,
+    LatestPayment,
     Method,
     Payment,
     PaymentEvent,
@@ -19,6 +21,7 @@ from schemas.payments import (
     RefusedKind,
     TransactionCompleted,
 )
+from schemas.reviews import PaymentReview, ReviewEvent
 from schemas.states import STATUS, PaymentState, Status
 
 AT = datetime(2026, 11, 23, 14, 31, 7, 120_000, tzinfo=UTC)
@@ -99,6 +102,47 @@ def _refund(status: Status) -> RefundEvent:
     return RefundEvent(4 if status == "pending" else 5, "captured", LATER, refunded, refund)
 
 
+def _operation(status: OperationStatus) -> OperationEvent:
+    is_done = status == "succeeded"
+    operation = ProcessorOperation(
+        id="op_01kaf3wqg2x5b8n1r4v7y0c3f6",
+        payment=NEW.id,
+        attempt="att_01kaf3wqf9j2m5q8t1w4z7d0g3",
+        attempt_number=1,
+        merchant=NEW.merchant,
+        processor="visa",
+        kind="sale",
+        status=status,
+        amount=NEW.amount,
+        currency=NEW.currency,
+        created_at=AT,
+        finished_at=None if status == "unknown" else LATER,
+        milliseconds=None if status == "unknown" else 41.8,
+        requested_by=NEW.customer,
+        processor_reference="7655512345678901234567" if is_done else None,
+        decline_code="insufficient_funds" if status == "declined" else None,
+    )
+    moved = [LedgerEntry("due:visa", NEW.amount), LedgerEntry(f"due:{NEW.merchant}", -NEW.amount)]
+    return OperationEvent(1, LATER, operation, moved if is_done else [])
+
+
+OPENED = PaymentReview(
+    id="rev_01kaf3ww3c6f9j2m5q8t1w4z7d",
+    payment=NEW.id,
+    kind="held",
+    merchant=NEW.merchant,
+    amount=NEW.amount,
+    currency=NEW.currency,
+    reasons=["velocity_10m"],
+    opened_at=AT,
+    decision=None,
+    decided_by=None,
+    decided_at=None,
+)
+DECIDED = replace(OPENED, decision="approve", decided_by="acc_01kaf3v0d7f0j3m6q9t2w5z8c1", decided_at=LATER)
+EXPIRED = replace(OPENED, decision="reject", decided_at=LATER)
+
+
 SAMPLES: dict[str, EventData] = {
     "payment.initiated": INITIATED,
     "payment.requires_action": _came_to("requires_action", method=PAYPAL),
@@ -117,6 +161,14 @@ SAMPLES: dict[str, EventData] = {
     "refund.succeeded": _refund("succeeded"),
     "refund.failed": _refund("failed"),
     "transaction_completed": TransactionCompleted(3, "captured", LATER, "succeeded", None, CAPTURED.payment),
+    "payment.latest": LatestPayment(CAPTURED.sequence, CAPTURED.recorded_at, CAPTURED.payment),
+    "operation.succeeded": _operation("succeeded"),
+    "operation.declined": _operation("declined"),
+    "operation.failed": _operation("failed"),
+    "operation.unknown": _operation("unknown"),
+    "review.opened": ReviewEvent(1, AT, OPENED),
+    "review.decided": ReviewEvent(2, LATER, DECIDED),
+    "review.expired": ReviewEvent(2, LATER, EXPIRED),
     "risk.verdict": Verdict(
         payment=NEW.id,
         instrument=NEW.stream_key,

@@ -54,6 +54,27 @@ CONTROLS = Topic(
     ("control.rule", "control.list_entry"),
     COMPACTED,
 )
+OPERATIONS = Topic(
+    "operations.v1",
+    "stream_key of the payment",
+    "What each call to a processor came to, with its entries in the ledger.",
+    ("operation.succeeded", "operation.declined", "operation.failed", "operation.unknown"),
+    FOR_EVER,
+)
+REVIEWS = Topic(
+    "reviews.v1",
+    "payment id",
+    "Payments that wait for a person, and what was decided.",
+    ("review.opened", "review.decided", "review.expired"),
+    FOR_EVER,
+)
+LATEST_PAYMENTS = Topic(
+    "payments.latest.v1",
+    "payment id",
+    "Each payment as it stands, for who joins late.",
+    ("payment.latest",),
+    COMPACTED,
+)
 NOTIFICATIONS = Topic(
     "notifications.v1", "payment id", "What was sent to whom.", ("notification.recorded",), FOR_EVER
 )
@@ -68,5 +89,16 @@ DEAD_LETTER = Topic(
     {"retention.ms": str(30 * DAY_MS), "cleanup.policy": "delete"},
 )
 
-TOPICS: tuple[Topic, ...] = (PAYMENTS, RISK, LABELS, CONTROLS, ACCOUNTS, NOTIFICATIONS, DEAD_LETTER)
+TOPICS: tuple[Topic, ...] = (
+    PAYMENTS,
+    OPERATIONS,
+    REVIEWS,
+    RISK,
+    LABELS,
+    CONTROLS,
+    ACCOUNTS,
+    NOTIFICATIONS,
+    DEAD_LETTER,
+    LATEST_PAYMENTS,
+)
 WITH_TOMBSTONES = frozenset(topic.name for topic in TOPICS if topic.config == COMPACTED)

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import msgspec
 
 from connectors.processors.contract import Answer
-from gateway.books.operations import Operation, OperationStatus
+from gateway.books.operations import Operation
 from gateway.books.payments import PaymentRow
 from gateway.books.postings import entries_of, off_hold
 from gateway.payments import effects, transitions
@@ -18,6 +18,7 @@ from gateway.payments.processor_calls import send
 from gateway.policy import Policy
 from gateway.runtime import Runtime
 from schemas.ids import new_id
+from schemas.operations import OperationStatus
 
 Postings = tuple[OperationPosting, ...]
 

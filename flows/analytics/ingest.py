@@ -23,7 +23,9 @@ from schemas.accounts import AccountChanged, AccountErased
 from schemas.events import DeadLetter, Event, Tombstone, trace_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
-from schemas.payments import PaymentEvent, RefundEvent, TransactionCompleted
+from schemas.operations import OperationEvent
+from schemas.payments import LatestPayment, PaymentEvent, RefundEvent, TransactionCompleted
+from schemas.reviews import ReviewEvent
 from schemas.times import as_utc, from_micros
 from schemas.topics import CONTROLS, DEAD_LETTER
 
@@ -77,7 +79,9 @@ def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
             return (_dead_letter(event.id, data),)
         case Tombstone():
             return (RemovedControl(data.key, data.recorded_at),) if data.topic == CONTROLS.name else ()
-        case TransactionCompleted() | AccountChanged() | AccountErased():
+        case TransactionCompleted() | LatestPayment() | AccountChanged() | AccountErased():
+            return ()
+        case OperationEvent() | ReviewEvent():
             return ()
         case _:
             assert_never(data)

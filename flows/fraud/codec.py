@@ -16,7 +16,9 @@ from schemas.controls import ID_MAX, ToldControl, id_of, impossible_field
 from schemas.events import EVENT_TYPES, DeadLetter, Event, Tombstone, derived_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
-from schemas.payments import Payment, PaymentEvent, RefundEvent, TransactionCompleted
+from schemas.operations import OperationEvent
+from schemas.payments import LatestPayment, Payment, PaymentEvent, RefundEvent, TransactionCompleted
+from schemas.reviews import ReviewEvent
 from schemas.states import PaymentState
 from schemas.times import as_utc, from_micros, now, steady_micros
 from schemas.topics import RISK
@@ -59,6 +61,9 @@ def inputs_of(pair: tuple[Record, Event]) -> list[StreamItem]:
         case (
             RefundEvent()
             | TransactionCompleted()
+            | LatestPayment()
+            | OperationEvent()
+            | ReviewEvent()
             | Rule()
             | ListEntry()
             | Verdict()

@@ -8,7 +8,9 @@ from schemas.accounts import AccountChanged, AccountErased
 from schemas.events import DeadLetter, EventData, Tombstone
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Channel, Notification, QuietHours, Recipient
-from schemas.payments import PaymentEvent, Refund, RefundEvent, TransactionCompleted
+from schemas.operations import OperationEvent
+from schemas.payments import LatestPayment, PaymentEvent, Refund, RefundEvent, TransactionCompleted
+from schemas.reviews import ReviewEvent
 
 
 def kind_of(data: EventData | Tombstone) -> str | None:
@@ -19,6 +21,8 @@ def kind_of(data: EventData | Tombstone) -> str | None:
         case RefundEvent():
             return _kind_of_refund(data.refund)
         case PaymentEvent() | Verdict() | Label() | Rule() | ListEntry() | Notification() | DeadLetter():
+            return None
+        case LatestPayment() | OperationEvent() | ReviewEvent():
             return None
         case AccountChanged() | AccountErased() | Tombstone():
             return None

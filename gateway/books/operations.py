@@ -3,7 +3,7 @@
 A row is written before its call goes out; its id is the request id the processor sees.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Index, bindparam, insert, literal_column, select, tuple_, update
@@ -13,12 +13,10 @@ from gateway.books.engine import Outdated
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Int64, Micros, Minor, struct_of, table_of
 from gateway.refusals import Refusal
+from schemas.operations import OperationKind, OperationStatus
 from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
 
-# `order` opens an order that its payer approves at the processor: it moves no money, but it is a call with an id.
-OperationKind = Literal["order", "authorize", "sale", "capture", "void", "refund", "reversal"]
-OperationStatus = Literal["sending", "succeeded", "declined", "failed", "unknown"]
 OPEN: tuple[OperationStatus, ...] = ("sending", "unknown")
 # How PostgreSQL and SQLite name the index that allows one open operation per payment.
 ONE_OPEN = ("uq_operations_open", "UNIQUE constraint failed: operations.payment_id")

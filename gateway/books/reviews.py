@@ -1,16 +1,12 @@
 """Reviews: payments held for a person (`held`), or taken before their block came (`late`). One decision wins."""
 
-from typing import Literal
-
 import msgspec
 from sqlalchemy import Connection, Index, UniqueConstraint, bindparam, insert, select, update
 
 from gateway.books.payments import payments
 from gateway.books.sql import Statement
 from gateway.books.tables import ABOVE_ALL_IDS, Micros, table_of
-
-ReviewOutcome = Literal["approve", "reject"]
-ReviewKind = Literal["held", "late"]
+from schemas.reviews import ReviewKind, ReviewOutcome
 
 
 class ReviewRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import assert_never
 
 import msgspec
 
-from gateway.books.operations import Operation, OperationKind, OperationStatus
+from gateway.books.operations import Operation
 from gateway.books.payments import PaymentRow
 from gateway.books.postings import Entries
 from gateway.books.refunds import RefundRow
@@ -18,6 +18,7 @@ from gateway.books.tasks import TaskKind
 from gateway.policy import Policy
 from schemas.events import payment_type
 from schemas.fraud import Hold
+from schemas.operations import OperationKind, OperationStatus
 from schemas.payments import ProcessorName
 from schemas.states import STATUS, PaymentState, can_become
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from gateway.books.engine import Outdated
 from gateway.books.operations import Operation, OperationOpen, select_open, select_operations
 from gateway.books.payments import PaymentRow, existing_payment
-from gateway.books.reviews import ReviewOutcome, decide, insert_review, select_undecided
+from gateway.books.reviews import decide, insert_review, select_undecided
 from gateway.books.verdicts import LateBlock, settle_block
 from gateway.payments.captures import authorization, check_at_rest
 from gateway.payments.changes import Effect, awaits_authorization, change_of, following, holds_money
@@ -23,6 +23,7 @@ from gateway.payments.refunds import give_back_rest
 from gateway.policy import SECOND_US, Policy
 from gateway.runtime import Runtime
 from schemas.ids import new_id
+from schemas.reviews import ReviewOutcome
 from schemas.times import now_micros, steady_micros
 
 AGAIN_US = SECOND_US  # until a payment is looked at again while a call is under way

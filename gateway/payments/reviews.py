@@ -9,7 +9,7 @@ from gateway.books.audit import Act, record
 from gateway.books.idempotency import JSON, IdempotentAnswer, KeyedRequest, store_answer
 from gateway.books.outbox import add_event
 from gateway.books.payments import PaymentRow, existing_payment
-from gateway.books.reviews import Review, ReviewOutcome, decide, select_undecided
+from gateway.books.reviews import Review, decide, select_undecided
 from gateway.books.verdicts import select_scored
 from gateway.payments.captures import WrongState, authorization
 from gateway.payments.changes import Effect, capture_at_once, change_of, following
@@ -18,6 +18,7 @@ from gateway.payments.late_blocks import decide_late
 from gateway.payments.lifecycle import first_operation
 from gateway.policy import Policy
 from schemas.fraud import Label, LabelValue
+from schemas.reviews import ReviewOutcome
 from schemas.times import from_micros, now_micros
 from schemas.topics import LABELS
 

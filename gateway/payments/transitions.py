@@ -10,12 +10,13 @@ from typing import assert_never
 import msgspec
 
 from connectors.processors.contract import Answer
-from gateway.books.operations import Operation, OperationKind, OperationStatus
+from gateway.books.operations import Operation
 from gateway.books.payments import PaymentRow
 from gateway.books.postings import entries_of, negated, off_hold
 from gateway.payments.changes import Change, Effect, OperationPosting, OperationUpdate, capturable, change_of
 from gateway.payments.effects import Situation, effect_of, is_busy, is_owed
 from gateway.policy import PENDING_MAX_US, Policy
+from schemas.operations import OperationKind, OperationStatus
 
 DETAIL_MAX = 200  # characters of a processor's words that are kept
 PAUSES_MAX = 20  # how often a pause is doubled

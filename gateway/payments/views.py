@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from gateway.books.idempotency import JSON, IdempotentAnswer, RunningRequest
-from gateway.books.operations import Attempt, Operation, OperationKind, OperationStatus
+from gateway.books.operations import Attempt, Operation
 from gateway.books.payments import PaymentRow, may_be_unasked
 from gateway.books.persons import is_sealed
 from gateway.books.refunds import RefundRow
@@ -17,6 +17,7 @@ from gateway.prints import Prints
 from gateway.problems import CONTENT_TYPE, processor_declined
 from gateway.roles import STAFF
 from schemas.fraud import Hold, Outcome, Source
+from schemas.operations import OperationKind, OperationStatus
 from schemas.payments import AppliedRisk, LastRefusal, Method, MethodType, Payment, ProcessorName, Refund
 from schemas.states import STATUS, DeclineCode, PaymentState, Status
 from schemas.times import from_micros, now_micros, steady_micros

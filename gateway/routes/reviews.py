@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from gateway.books.idempotency import IdempotentAnswer
 from gateway.books.operations import select_open
 from gateway.books.payments import select_payment
-from gateway.books.reviews import Review, ReviewKind, ReviewOutcome, list_reviews, select_review
+from gateway.books.reviews import Review, list_reviews, select_review
 from gateway.free_text import Reason, SourceText
 from gateway.payments.lifecycle import execute
 from gateway.payments.reviews import Decision, add_label, begin_decision
@@ -21,6 +21,7 @@ from gateway.web.idempotent import answer_of, write_once
 from gateway.web.paging import Listing, Page, read_page
 from schemas.fraud import LabelValue
 from schemas.payments import AppliedRisk
+from schemas.reviews import ReviewKind, ReviewOutcome
 from schemas.times import from_micros, now_micros
 
 blueprint = Blueprint("reviews", __name__)

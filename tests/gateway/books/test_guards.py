@@ -10,7 +10,6 @@ from sqlalchemy.exc import IntegrityError
 from gateway.books.engine import Outdated
 from gateway.books.operations import (
     Operation,
-    OperationKind,
     OperationOpen,
     open_operation,
     operations,
@@ -20,6 +19,7 @@ from gateway.books.operations import (
 )
 from gateway.books.payments import PaymentRow, existing_payment, insert_payment, update_payment
 from gateway.books.verdicts import insert_stand_in
+from schemas.operations import OperationKind
 
 
 def payment() -> PaymentRow:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from gateway.books.operations import Operation, OperationKind, open_operation
+from gateway.books.operations import Operation, open_operation
 from gateway.books.postings import (
     Entries,
     Posting,
@@ -20,6 +20,7 @@ from gateway.books.postings import (
     postings,
     select_standing,
 )
+from schemas.operations import OperationKind
 
 amounts = st.integers(1, 10**12)
 SALE: Entries = (("a", 5), ("b", -5))

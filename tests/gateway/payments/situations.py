@@ -3,7 +3,7 @@
 from typing import Any
 
 from connectors.processors.contract import Answer, CallResult
-from gateway.books.operations import Operation, OperationKind
+from gateway.books.operations import Operation
 from gateway.books.payments import PaymentRow
 from gateway.books.refunds import RefundRow
 from gateway.euro_rates import EuroRates
@@ -12,6 +12,7 @@ from gateway.payments.effects import Situation
 from gateway.payments.transitions import settle
 from gateway.policy import Policy
 from gateway.prints import Prints
+from schemas.operations import OperationKind
 from schemas.states import PaymentState
 
 POLICY = Policy("wrk", 15, 10, 60, (100, 500), 1000, 1, 1, 1, 1, EuroRates(), Prints(bytes(32)))

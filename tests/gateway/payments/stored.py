@@ -6,9 +6,10 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from gateway.books.idempotency import KeyedRequest, claim
-from gateway.books.operations import Operation, OperationKind, open_operation
+from gateway.books.operations import Operation, open_operation
 from gateway.books.payments import PaymentRow, insert_payment
 from gateway.books.postings import Entries, postings
+from schemas.operations import OperationKind
 from schemas.states import PaymentState
 from schemas.times import steady_micros
 from tests.gateway.payments import situations

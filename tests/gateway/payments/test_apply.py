@@ -5,11 +5,12 @@ from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer
 from gateway.books.engine import Outdated
-from gateway.books.operations import OperationKind, select_operation
+from gateway.books.operations import select_operation
 from gateway.books.outbox import list_history
 from gateway.books.payments import existing_payment
 from gateway.books.postings import post
 from gateway.payments.commit import Committed, OperationLine, apply, apply_to
+from schemas.operations import OperationKind
 from schemas.times import now_micros
 from tests.gateway.payments.stored import (
     HELD,

@@ -16,7 +16,6 @@ from gateway.books.operations import (
     Attempt,
     Operation,
     OperationOpen,
-    OperationStatus,
     select_attempts,
     select_operation,
     select_operations,
@@ -35,6 +34,7 @@ from gateway.payments.commit import (
     schedule_watch,
 )
 from gateway.payments.views import payment_view, snapshot
+from schemas.operations import OperationStatus
 from schemas.payments import AppliedRisk, LastRefusal, PaymentEvent, TransactionCompleted
 from schemas.times import from_micros, steady_micros
 from tests.gateway.payments import situations

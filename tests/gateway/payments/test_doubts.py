@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from connectors.processors.contract import Answer, CallResult, Doubt
-from gateway.books.operations import Operation, OperationKind
+from gateway.books.operations import Operation
 from gateway.payments.changes import Change, settled_by
 from gateway.payments.transitions import close
 from gateway.policy import PENDING_MAX_US
+from schemas.operations import OperationKind
 from schemas.states import PaymentState
 from tests.gateway.payments.situations import NOW, POLICY, SENT_AT, answered, operation, payment
 

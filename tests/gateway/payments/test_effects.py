@@ -5,8 +5,8 @@ from typing import Any, get_args
 import pytest
 
 from connectors.processors.contract import CallResult
-from gateway.books.operations import OperationKind
 from gateway.payments.changes import Change, NextOperation, anew
+from schemas.operations import OperationKind
 from schemas.payments import LastRefusal
 from schemas.states import STATES, PaymentState
 from schemas.times import from_micros

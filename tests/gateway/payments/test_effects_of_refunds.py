@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from connectors.processors.contract import Answer, CallResult
-from gateway.books.operations import Operation, OperationStatus
+from gateway.books.operations import Operation
 from gateway.books.refunds import RefundRow
 from gateway.payments.changes import Change, anew, following
 from gateway.payments.effects import Situation
 from gateway.payments.transitions import settle
+from schemas.operations import OperationStatus
 from schemas.payments import LastRefusal
 from schemas.states import STATES, PaymentState, Status
 from schemas.times import from_micros

@@ -5,10 +5,11 @@ from typing import Any, get_args
 import pytest
 
 from connectors.processors.contract import Answer, CallResult
-from gateway.books.operations import Operation, OperationKind
+from gateway.books.operations import Operation
 from gateway.payments.changes import NextOperation, anew
 from gateway.payments.effects import Situation
 from gateway.payments.transitions import settle
+from schemas.operations import OperationKind
 from schemas.states import STATES, PaymentState
 from tests.gateway.payments.situations import NOW, POLICY, answered, operation, payment
 

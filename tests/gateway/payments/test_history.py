@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.books.operations import Operation, OperationKind
+from gateway.books.operations import Operation
 from gateway.payments.history import past_states
+from schemas.operations import OperationKind
 from schemas.states import PaymentState, can_become
 from tests.gateway.payments.situations import operation, payment
 

@@ -10,12 +10,13 @@ from sqlalchemy import Connection
 from connectors.processors.contract import Answer, CallResult
 from gateway.books.engine import Outdated
 from gateway.books.idempotency import KeyedRequest
-from gateway.books.operations import Operation, OperationKind, select_operations
+from gateway.books.operations import Operation, select_operations
 from gateway.books.payments import existing_payment
 from gateway.books.postings import post, postings
 from gateway.payments.captures import authorization, begin_capture, begin_void
 from gateway.payments.commit import Committed, apply, apply_to, open_reversal
 from gateway.payments.refunds import begin_refund
+from schemas.operations import OperationKind
 from tests.gateway.databases import run_in_greenlet
 from tests.gateway.payments.stored import HELD, POLICY, operation_in, payment_in
 

@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Connection
 
 from connectors.processors.contract import Answer
-from gateway.books.operations import OperationKind
 from gateway.books.payments import PaymentRow
 from gateway.payments.commit import Committed, apply, receive
 from gateway.payments.lifecycle import advance, execute, judge
 from gateway.payments.stand_in import NEW_CARDS
 from schemas.fraud import Outcome, Verdict
+from schemas.operations import OperationKind
 from schemas.states import PaymentState
 from tests.gateway.payments.conftest import VISA, RequestOf, Shop, verdict
 

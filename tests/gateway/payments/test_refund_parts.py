@@ -6,9 +6,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.books.operations import Operation, OperationStatus
+from gateway.books.operations import Operation
 from gateway.books.refunds import RefundRow
 from gateway.payments.changes import following, refund_part
+from schemas.operations import OperationStatus
 from tests.gateway.payments.situations import operation, refund
 
 amounts = st.integers(1, 1000)

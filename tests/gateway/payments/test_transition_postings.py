@@ -5,9 +5,9 @@ from typing import Any, get_args
 import pytest
 
 from connectors.processors.contract import CallResult
-from gateway.books.operations import OperationKind, OperationStatus
 from gateway.books.postings import Entries, negated
 from gateway.payments.transitions import takes_back
+from schemas.operations import OperationKind, OperationStatus
 from schemas.states import STATES, PaymentState
 from tests.gateway.payments.situations import NOW, answered, operation
 from tests.gateway.payments.stored import HELD, RELEASED, TAKEN

@@ -5,9 +5,10 @@ from typing import Any, get_args
 import pytest
 
 from connectors.processors.contract import Answer, CallResult
-from gateway.books.operations import Operation, OperationKind, OperationStatus
+from gateway.books.operations import Operation
 from gateway.payments.effects import Situation
 from gateway.payments.transitions import close, settle, watched
+from schemas.operations import OperationKind, OperationStatus
 from schemas.states import STATES, PaymentState, can_become
 from tests.gateway.payments.situations import NOW, POLICY, SENT_AT, answered, operation, payment
 
