@@ -3,7 +3,6 @@
 import asyncio
 import re
 
-import pytest
 from click.testing import CliRunner, Result
 
 from gateway.settings import GatewaySettings
@@ -12,8 +11,6 @@ from tests.gateway.conftest import Gateway
 
 EMAIL, PASSWORD = "first@example.com", "plum under the kestrel"
 LINK = re.compile(r"^http://localhost:8080/invitation\?token=(\S+)$", re.MULTILINE)
-
-pytestmark = pytest.mark.usefixtures("without_kafka")
 
 
 async def create(settings: GatewaySettings, email: str = EMAIL) -> Result:

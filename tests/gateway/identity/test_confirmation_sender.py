@@ -16,8 +16,6 @@ from tests.patience import eventually
 
 EMAIL, PHONE = "ada@example.com", "+4915112345678"
 
-pytestmark = pytest.mark.usefixtures("without_kafka")
-
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ async def anew(gateway: Gateway, who: str, channel: str) -> Any:
 
 
 async def test_a_phone_that_many_accounts_enter_gets_three_messages_an_hour(
-    gateway_settings: GatewaySettings, without_kafka: None, pass_time: Callable[[float], None]
+    gateway_settings: GatewaySettings, pass_time: Callable[[float], None]
 ) -> None:
     """Half of its five: the other half is left to whoever has it."""
     async with with_post(gateway_settings) as (gateway, post):
@@ -45,7 +45,7 @@ async def test_a_phone_that_many_accounts_enter_gets_three_messages_an_hour(
 
 
 async def test_a_mailbox_is_asked_five_times_an_hour_and_a_restart_forgets_nothing(
-    gateway_settings: GatewaySettings, without_kafka: None
+    gateway_settings: GatewaySettings,
 ) -> None:
     async with with_post(gateway_settings) as (gateway, post):
         who = await gateway.sign_up("ada@example.com")
@@ -63,9 +63,7 @@ async def test_a_mailbox_is_asked_five_times_an_hour_and_a_restart_forgets_nothi
             assert await gateway.runtime.books.read(due, "email", steady_micros(), 9, tried=tried) == []
 
 
-async def test_variants_of_an_address_are_addresses_of_their_own(
-    gateway_settings: GatewaySettings, without_kafka: None
-) -> None:
+async def test_variants_of_an_address_are_addresses_of_their_own(gateway_settings: GatewaySettings) -> None:
     async with with_post(gateway_settings, mails_per_hour=1) as (gateway, post):
         for email in ("ada@example.com", "a.da@example.com", "ada+1@example.com"):
             await gateway.sign_up(email)
@@ -73,7 +71,7 @@ async def test_variants_of_an_address_are_addresses_of_their_own(
 
 
 async def test_a_day_has_so_many_codes_over_all_phones(
-    gateway_settings: GatewaySettings, without_kafka: None, pass_midnight: Callable[[], None]
+    gateway_settings: GatewaySettings, pass_midnight: Callable[[], None]
 ) -> None:
     """Whoever is paid for each SMS to their numbers earns no more than that."""
     async with with_post(gateway_settings, confirmation_sms_per_day=4) as (gateway, post):
@@ -87,7 +85,6 @@ async def test_a_day_has_so_many_codes_over_all_phones(
 
 async def test_a_clock_that_is_set_opens_no_new_day_of_codes(
     gateway_settings: GatewaySettings,
-    without_kafka: None,
     pass_midnight: Callable[[], None],
     set_clock: Callable[[float], None],
 ) -> None:
@@ -102,7 +99,7 @@ async def test_a_clock_that_is_set_opens_no_new_day_of_codes(
 
 @pytest.mark.parametrize(("countries", "is_sent"), [("DE", True), ("US,AT", False), ("*", True)])
 async def test_codes_go_to_the_countries_of_the_setting_alone(
-    gateway_settings: GatewaySettings, without_kafka: None, countries: str, is_sent: bool
+    gateway_settings: GatewaySettings, countries: str, is_sent: bool
 ) -> None:
     async with with_post(gateway_settings, sms_countries=countries) as (gateway, post):
         who = await gateway.sign_up("ada@example.com", phone=PHONE)
@@ -111,9 +108,7 @@ async def test_codes_go_to_the_countries_of_the_setting_alone(
         assert bool(post.to(PHONE)) is is_sent or await post.code(PHONE)
 
 
-async def test_an_account_asks_ten_times_and_then_once_a_minute(
-    gateway_settings: GatewaySettings, without_kafka: None
-) -> None:
+async def test_an_account_asks_ten_times_and_then_once_a_minute(gateway_settings: GatewaySettings) -> None:
     assert LIMITS["confirmations"] == RateLimit(1 / 60, 10)
     async with with_post(gateway_settings) as (gateway, _):
         who = await gateway.sign_up()
@@ -125,7 +120,7 @@ async def test_an_account_asks_ten_times_and_then_once_a_minute(
 
 
 async def test_neither_token_nor_code_is_in_books_or_log(
-    gateway_settings: GatewaySettings, without_kafka: None, capfd: pytest.CaptureFixture[str]
+    gateway_settings: GatewaySettings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async with with_post(gateway_settings) as (gateway, post):
         who = await gateway.sign_up("ada@example.com", phone=PHONE)

@@ -16,8 +16,6 @@ from tests.gateway.conftest import Gateway
 from tests.gateway.post import Post, channels_of, served
 from tests.patience import eventually
 
-pytestmark = pytest.mark.usefixtures("without_kafka")
-
 
 async def has_key(gateway: Gateway, account_id: str) -> bool:
     """Whether the vault has a key of an account."""

@@ -15,8 +15,6 @@ from schemas.times import now_micros
 from tests.gateway.conftest import Gateway
 from tests.gateway.payments import situations
 
-pytestmark = pytest.mark.usefixtures("without_kafka")
-
 
 async def pruned(gateway: Gateway) -> int:
     made = gateway.runtime

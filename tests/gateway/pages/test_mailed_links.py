@@ -19,7 +19,7 @@ NEW = "violet anchor teapot 7"
 
 
 @pytest.fixture
-async def mailed(gateway_settings: GatewaySettings, without_kafka: None) -> AsyncIterator[tuple[Gateway, Post]]:
+async def mailed(gateway_settings: GatewaySettings) -> AsyncIterator[tuple[Gateway, Post]]:
     """A gateway, and what its mails come to."""
     async with with_post(gateway_settings) as both:
         yield both

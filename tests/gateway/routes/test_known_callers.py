@@ -253,9 +253,7 @@ async def test_an_account_knows_so_many_and_no_more(person: Person) -> None:
     assert (await person.log_in(HOME, device=person.device)).status == 401
 
 
-async def test_locks_and_what_is_known_survive_a_restart(
-    gateway_settings: GatewaySettings, without_kafka: None
-) -> None:
+async def test_locks_and_what_is_known_survive_a_restart(gateway_settings: GatewaySettings) -> None:
     app = create_app(gateway_settings)
     async with app.test_app():
         person = await Person(Gateway(app)).sign_up()

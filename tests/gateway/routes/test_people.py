@@ -14,7 +14,7 @@ from schemas.accounts import AccountChanged
 from tests.gateway.conftest import PASSWORD, Gateway
 from tests.gateway.post import with_post
 
-pytestmark = [pytest.mark.usefixtures("without_kafka"), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NEW = "plum under the kestrel"
 

@@ -10,7 +10,7 @@ from tests.gateway.conftest import PASSWORD, Answer, Gateway
 from tests.gateway.post import channels_of, served, with_post
 from tests.patience import eventually
 
-pytestmark = [pytest.mark.usefixtures("without_kafka"), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def register(gateway: Gateway, email: str, ip: str = "203.0.113.9", **fields: str) -> Answer:

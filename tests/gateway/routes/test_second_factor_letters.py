@@ -13,7 +13,7 @@ from tests.patience import eventually
 
 @pytest.fixture
 async def told(
-    gateway_settings: GatewaySettings, without_kafka: None, monkeypatch: pytest.MonkeyPatch
+    gateway_settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[Holder, Post]]:
     """Somebody whose mails are caught."""
     free_limits(monkeypatch)

@@ -91,7 +91,7 @@ def seconds_late(gateway: Any) -> float:
 
 
 async def test_books_that_were_cut_while_no_gateway_ran_are_noticed_at_the_next_start(
-    gateway_settings: Any, without_kafka: None, vault: Any, until: Callable[..., Any]
+    gateway_settings: Any, vault: Any, until: Callable[..., Any]
 ) -> None:
     async with create_app(gateway_settings).test_app() as app:
         runtime = app.app.extensions["sluice"]  # type: ignore[attr-defined]

@@ -84,7 +84,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 @pytest.fixture
-async def running(bench: Bench, gateway_settings: GatewaySettings, without_kafka: None) -> AsyncIterator[Gateway]:
+async def running(bench: Bench, gateway_settings: GatewaySettings) -> AsyncIterator[Gateway]:
     app = gateway.app.create_app(gateway_settings)
     async with app.test_app():
         yield Gateway(app)

@@ -67,7 +67,7 @@ def _answers(received: bytes) -> Any:
 
 
 @pytest.fixture
-async def line(gateway_settings: GatewaySettings, without_kafka: None) -> AsyncIterator[Line]:
+async def line(gateway_settings: GatewaySettings) -> AsyncIterator[Line]:
     app = create_app(gateway_settings)
     async with app.test_app():
         config, state = Config(answered(app), lifespan="off", ws="none"), ServerState()
