@@ -37,6 +37,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     processor's answer left it open (a release refused, something pending). `pending_reason`: the processor's word
     for what it waits for. `lease_until`, by the steady clock: while sending, its worker's lease; then, when
     recovery asks again; null: never. `audit_head`: where a card was opened for it, the vault's audit's then.
+    `sequence`: of its newest event on `operations.v1`, counted from 1; 0: it was never told of.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Micros
     finished_at: Micros | None = None
     audit_head: str | None = None
+    sequence: Int32 = 0
 
 
 class OperationPlace(NamedTuple):
@@ -111,12 +113,14 @@ _changing = (
     "lease_until",
     "finished_at",
     "audit_head",
+    "sequence",
 )
 
 _insert_attempt = Statement(insert(attempts))
 _attempts = Statement(
     select(attempts).where(attempts.c.payment_id == bindparam("of_payment_id")).order_by(attempts.c.number)
 )
+_attempt_number = Statement(select(attempts.c.number).where(attempts.c.id == bindparam("attempt_id")))
 _insert = Statement(insert(operations))
 _select = Statement(select(operations).where(_c.id == bindparam("operation_id")))
 _of_payment = Statement(
@@ -141,7 +145,12 @@ _heads_page = Statement(
 )
 _reversal_of = Statement(select(operations).where(_c.parent_id == bindparam("of_parent_id"), _is_reversal))
 _update = Statement(
-    update(operations).where(_c.id == bindparam("operation_id"), _c.status == bindparam("from_status")), _changing
+    update(operations).where(
+        _c.id == bindparam("operation_id"),
+        _c.status == bindparam("from_status"),
+        _c.sequence == bindparam("from_sequence"),
+    ),
+    _changing,
 )
 _lost = Statement(
     select(operations)
@@ -170,6 +179,11 @@ def insert_attempt(conn: Connection, attempt: Attempt) -> None:
 def select_attempts(conn: Connection, payment_id: str) -> list[Attempt]:
     """All attempts of a payment, the first one first."""
     return [Attempt(*row) for row in _attempts(conn, of_payment_id=payment_id)]
+
+
+def attempt_number(conn: Connection, attempt_id: str) -> int:
+    """How many attempts of its payment there were with this one."""
+    return int(_attempt_number(conn, attempt_id=attempt_id).one().number)
 
 
 def open_operation(conn: Connection, operation: Operation) -> Operation:
@@ -233,11 +247,21 @@ def select_reversal(conn: Connection, parent_id: str) -> Operation | None:
     return struct_of(Operation, row) if row else None
 
 
-def update_operation(conn: Connection, operation: Operation, from_status: OperationStatus) -> None:
-    """Write what may change of an operation. Raises `Outdated` where it is no longer in `from_status`."""
-    values = msgspec.structs.asdict(operation)
-    if not _update(conn, operation_id=operation.id, from_status=from_status, **values).rowcount:
+def update_operation(
+    conn: Connection, operation: Operation, from_status: OperationStatus, *, told: bool = False
+) -> Operation:
+    """Write what may change of an operation; as written, with the next `sequence` where it is `told` of.
+
+    Raises `Outdated` where it is no longer in `from_status`, or was told of since it was read.
+    """
+    written = msgspec.structs.replace(operation, sequence=operation.sequence + told)
+    values = msgspec.structs.asdict(written)
+    changed = _update(
+        conn, operation_id=operation.id, from_status=from_status, from_sequence=operation.sequence, **values
+    )
+    if not changed.rowcount:
         raise Outdated(operation.id)
+    return written
 
 
 def select_lost_operations(conn: Connection, now: int, most: int) -> list[Operation]:

@@ -1,5 +1,8 @@
 """The outbox: each event is a row of the transaction that caused it, and stays as its subject's history."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import msgspec
 from sqlalchemy import Connection, Index, UniqueConstraint, bindparam, func, insert, select, update
 
@@ -30,6 +33,19 @@ class OutboxRow(msgspec.Struct, frozen=True):
     published_at: Micros | None = None
 
 
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event to write, of `now` (microseconds UTC); the other fields are as in its row."""
+
+    topic: str
+    key: str
+    type: str
+    subject_id: str
+    sequence: int | None
+    data: EventData
+    traceparent: str | None
+    now: int
+
+
 class OutboxBacklog(msgspec.Struct, frozen=True):
     """What waits for Kafka: `rows` from the oldest that does to the newest of all, `since` in microseconds UTC."""
 
@@ -47,7 +63,21 @@ Index("ix_outbox_subject_id", _c.subject_id, _c.sequence)
 Index("ix_outbox_unpublished", _c.id, sqlite_where=_waiting, postgresql_where=_waiting)
 
 _written = [name for name in OutboxRow.__struct_fields__ if name not in ("id", "published_at")]
-_insert = Statement(insert(outbox).values({name: bindparam(name) for name in _written}).returning(_c.id))
+
+
+def _inserting(count: int) -> Statement:
+    rows: list[dict[str, Any]] = [
+        {name: bindparam(_nth(name, place)) for name in _written} for place in range(count)
+    ]
+    return Statement(insert(outbox).values(rows).returning(_c.event_id, _c.id))
+
+
+def _nth(name: str, place: int) -> str:
+    return f"{name}_{place}"
+
+
+AT_ONCE = 8  # rows of one statement: on PostgreSQL each statement is a way there and back
+INSERTS = {count: _inserting(count) for count in range(1, AT_ONCE + 1)}
 _publish = Statement(update(outbox).where(_c.id == bindparam("row_id")).values(published_at=bindparam("at")))
 _unpublished = Statement(
     select(outbox).where(_waiting, _c.id <= bindparam("until")).order_by(_c.id).limit(bindparam("most"))
@@ -77,21 +107,47 @@ def add_event(
     traceparent: str | None,
     now: int,
 ) -> None:
-    """Write an event at `now` (microseconds UTC), and announce it to the relay once it is committed."""
-    event_id, value = new_id("evt"), msgspec.json.encode(data)
-    row_id = _insert(
-        conn,
-        event_id=event_id,
+    """Write one event at `now` (microseconds UTC), and announce it to the relay once it is committed."""
+    event = NewEvent(
         topic=topic,
         key=key,
         type=type,
         subject_id=subject_id,
         sequence=sequence,
-        value=value,
+        data=data,
         traceparent=traceparent,
-        recorded_at=now,
-    ).scalar()
-    announce(conn, OutboxRow(row_id, event_id, topic, key, type, subject_id, sequence, value, traceparent, now))
+        now=now,
+    )
+    add_events(conn, [event])
+
+
+def add_events(conn: Connection, events: Iterable[NewEvent]) -> None:
+    """Write events in this order, which is that of their ids, and announce them to the relay."""
+    rows = [_row(event) for event in events]
+    for start in range(0, len(rows), AT_ONCE):
+        _write(conn, rows[start : start + AT_ONCE])
+
+
+def _row(event: NewEvent) -> OutboxRow:
+    return OutboxRow(
+        0,
+        new_id("evt"),
+        event.topic,
+        event.key,
+        event.type,
+        event.subject_id,
+        event.sequence,
+        msgspec.json.encode(event.data),
+        event.traceparent,
+        event.now,
+    )
+
+
+def _write(conn: Connection, rows: Sequence[OutboxRow]) -> None:
+    values = {_nth(name, n): getattr(row, name) for n, row in enumerate(rows) for name in _written}
+    ids = dict(INSERTS[len(rows)](conn, **values).rows)
+    for row in rows:
+        announce(conn, msgspec.structs.replace(row, id=ids[row.event_id]))
 
 
 def mark_published(conn: Connection, row_ids: list[int], at: int) -> None:

@@ -53,6 +53,9 @@ _standing = Statement(
 )
 
 
+_posted = Statement(select(_c.account, _c.amount).where(_c.source_id == bindparam("operation_id")).order_by(_c.id))
+
+
 class Unbalanced(AssertionError):
     """Entries that do not add up to zero were about to be posted: a bug that must not reach the books."""
 
@@ -96,6 +99,11 @@ def select_standing(conn: Connection, payment_id: str, operation_id: str) -> Ent
     """What is still posted for an operation of the payment: what an authorization holds, nothing once undone."""
     rows = _standing(conn, payment_id=payment_id, operation_id=operation_id)
     return tuple((row.account, row.amount) for row in rows)
+
+
+def select_posted(conn: Connection, operation_id: str) -> Entries:
+    """All that was ever posted for an operation, in order."""
+    return tuple((row.account, row.amount) for row in _posted(conn, operation_id=operation_id))
 
 
 def post(conn: Connection, operation: Operation, entries: Entries, now: int) -> None:

@@ -3,17 +3,20 @@
 import msgspec
 from sqlalchemy import Connection, Index, UniqueConstraint, bindparam, insert, select, update
 
+from gateway.books.engine import Outdated
 from gateway.books.payments import payments
 from gateway.books.sql import Statement
-from gateway.books.tables import ABOVE_ALL_IDS, Micros, table_of
+from gateway.books.tables import ABOVE_ALL_IDS, Int32, Micros, table_of
 from schemas.reviews import ReviewKind, ReviewOutcome
+
+OPENED, ENDED = 1, 2  # a review's `sequence`
 
 
 class ReviewRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `reviews`. Times in microseconds UTC; from `decision` to `decided_at` null until it is decided.
 
     `decided_by`: an account; null where a late block or the time limit did. `reasons`: JSON, of a `late` one those
-    of its block.
+    of its block. `sequence`: of its newest event on `reviews.v1`: 1 opened, 2 ended; 0: it was never told of.
     """
 
     id: str
@@ -25,12 +28,13 @@ class ReviewRow(msgspec.Struct, frozen=True, kw_only=True):
     decided_at: Micros | None = None
     kind: ReviewKind = "held"
     reasons: str | None = None
+    sequence: Int32 = 0
 
 
 class Review(msgspec.Struct, frozen=True):
     """A review with what it is about. Times in microseconds UTC; `risk` is JSON of the applied verdict.
 
-    `amount_captured` in minor units: a `late` one is about that. `reasons`, `decided_by`: as in its row.
+    `amount_captured` in minor units: a `late` one is about that. The others are as in its row.
     """
 
     id: str
@@ -46,6 +50,7 @@ class Review(msgspec.Struct, frozen=True):
     amount_captured: int
     decided_by: str | None
     decided_at: int | None
+    sequence: int
 
 
 reviews = table_of("reviews", ReviewRow, UniqueConstraint("payment_id", "kind", name="uq_reviews_payment"))
@@ -68,6 +73,7 @@ _with_payment = select(
     payments.c.amount_captured,
     _c.decided_by,
     _c.decided_at,
+    _c.sequence,
 ).join(payments, payments.c.id == _c.payment_id)
 _insert = Statement(insert(reviews))
 _select = Statement(_with_payment.where(_c.id == bindparam("review_id")))
@@ -84,8 +90,9 @@ PAGES = {
 }
 _decide = Statement(
     update(reviews)
-    .where(_c.id == bindparam("review_id"), _c.decision.is_(None))
+    .where(_c.id == bindparam("review_id"), _c.decision.is_(None), _c.sequence == bindparam("from_sequence"))
     .values(
+        sequence=ENDED,
         decision=bindparam("to_decision"),
         reason=bindparam("to_reason"),
         decided_by=bindparam("by"),
@@ -102,8 +109,10 @@ def insert_review(
     kind: ReviewKind = "held",
     reasons: str | None = None,
 ) -> None:
-    """Open a review of a payment at `now` (microseconds UTC). `reasons`: JSON, of a late block."""
-    row = ReviewRow(id=review_id, payment_id=payment_id, opened_at=now, kind=kind, reasons=reasons)
+    """Write a review of a payment, opened at `now` (microseconds UTC). `reasons`: JSON, of a late block."""
+    row = ReviewRow(
+        id=review_id, payment_id=payment_id, opened_at=now, kind=kind, reasons=reasons, sequence=OPENED
+    )
     _insert(conn, **msgspec.structs.asdict(row))
 
 
@@ -133,8 +142,17 @@ def list_reviews(conn: Connection, after: tuple[bool, str] | None, most: int) ->
 
 
 def decide(
-    conn: Connection, review_id: str, decision: ReviewOutcome, reason: str, by: str | None, now: int
-) -> bool:
-    """Decide a review at `now` (microseconds UTC) for the account `by`, or None; False where someone was first."""
-    decided = _decide(conn, review_id=review_id, to_decision=decision, to_reason=reason, by=by, at=now)
-    return bool(decided.rowcount)
+    conn: Connection, review: Review, decision: ReviewOutcome, reason: str, by: str | None, now: int
+) -> None:
+    """Write a decision of `now` (microseconds UTC) by the account `by`, or None. Raises `Outdated`."""
+    decided = _decide(
+        conn,
+        review_id=review.id,
+        from_sequence=review.sequence,
+        to_decision=decision,
+        to_reason=reason,
+        by=by,
+        at=now,
+    )
+    if not decided.rowcount:
+        raise Outdated(review.id)

@@ -29,25 +29,24 @@ from gateway.books.operations import (
     select_operations,
     update_operation,
 )
-from gateway.books.outbox import add_event
+from gateway.books.outbox import add_events
 from gateway.books.payments import PaymentRow, existing_payment, insert_payment, update_payment
-from gateway.books.postings import Entries, post, select_standing
+from gateway.books.postings import Entries, select_standing
 from gateway.books.refunds import RefundRow, put_refund, select_refund
-from gateway.books.reviews import insert_review
 from gateway.books.tasks import TaskRow, open_task, settle_task
 from gateway.log_lines import LogLine
 from gateway.payments.changes import Change, NextOperation, about, following, settled_by
+from gateway.payments.closing import on_steady_clock, write_operations
 from gateway.payments.effects import Situation
+from gateway.payments.held import open_review
 from gateway.payments.stand_in import return_caps
+from gateway.payments.telling import payment_events
 from gateway.payments.transitions import settle, takes_back, watched
-from gateway.payments.views import answer_to, milliseconds, refund_snapshot, snapshot
+from gateway.payments.views import answer_to
 from gateway.policy import Policy
-from schemas.events import EVENT_TYPES, trace_id
 from schemas.ids import new_id
-from schemas.payments import PaymentEvent, ProcessorName, RefundEvent, TransactionCompleted
-from schemas.states import STATUS
+from schemas.payments import ProcessorName
 from schemas.times import from_micros, now_micros, steady_micros
-from schemas.topics import PAYMENTS
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -63,20 +62,6 @@ class Committed(msgspec.Struct, frozen=True):
     def answer_to(self, request: KeyedRequest) -> IdempotentAnswer | None:
         """What a request was answered; None where it was not, or before."""
         return self.answers.get((request.account_id, request.key))
-
-
-class OperationLine(LogLine, frozen=True, kw_only=True):
-    """The log line of an operation, announced with the commit that closes it. `detail` holds no card data."""
-
-    event: str = "operation.closed"
-    operation_id: str
-    payment_id: str
-    kind: str
-    processor: str
-    status: str
-    milliseconds: float | None
-    decline_code: str | None
-    detail: str
 
 
 class TaskLine(LogLine, frozen=True, kw_only=True):
@@ -110,7 +95,8 @@ def receive(
             row, worker_id=policy.worker_id, lease_until=lease_until, sequence=row.sequence + 1
         )
         written = insert_payment(conn, payment)
-        _emit(conn, Change(before=None, payment=written, events=("payment.initiated",)))
+        begun = Change(before=None, payment=written, events=("payment.initiated",))
+        add_events(conn, payment_events(begun))
         return written
     earlier = existing_payment(conn, claimed.subject_id)
     if earlier.recovery_point != "received":
@@ -173,23 +159,17 @@ def commit(conn: Connection, policy: Policy, change: Change) -> Committed:
     Raises `Outdated` where a row changed since it was read, `OperationOpen` where another operation is.
     """
     now, payment = change.payment.updated_at, change.payment
-    for update in change.updates:
-        due = _on_steady_clock(update.operation.lease_until, now)
-        update_operation(conn, msgspec.structs.replace(update.operation, lease_until=due), update.from_status)
-        if update.operation.finished_at is not None:
-            announce(conn, _line(update.operation, payment))
-    for posting in change.postings:
-        post(conn, posting.operation, posting.entries, now)
+    events = write_operations(conn, change)
     to_send = open_operation(conn, _next(conn, policy, payment, change.next, now)) if change.next else None
     if change.refund:
         put_refund(conn, msgspec.structs.replace(change.refund, updated_at=now))
-    _emit(conn, change)
+    add_events(conn, [*payment_events(change), *events])
     _keep_tasks(conn, change)
     if change.opens_review:
-        insert_review(conn, new_id("rev"), payment.id, now)
+        open_review(conn, payment, now)
     if change.returns_caps:
         return_caps(conn, payment)
-    leased_until = _on_steady_clock(payment.lease_until, now)
+    leased_until = on_steady_clock(payment.lease_until, now)
     written = update_payment(conn, msgspec.structs.replace(payment, lease_until=leased_until))
     return Committed(written, to_send, _answer(conn, policy, change, written) if change.rests else {})
 
@@ -221,21 +201,6 @@ def task_line(event: str, task: TaskRow, now: int) -> TaskLine:
     shown = {name: getattr(task, name) for name in ("kind", "payment_id", "operation_id", "tried", "outcome")}
     line = {"task_id": task.id, "resolved_by": task.resolved_by, **shown}
     return TaskLine(event=event, level="warning", timestamp=from_micros(now), **line)
-
-
-def _line(operation: Operation, payment: PaymentRow) -> OperationLine:
-    return OperationLine(
-        timestamp=from_micros(payment.updated_at),
-        trace=trace_id(payment.traceparent),
-        operation_id=operation.id,
-        payment_id=payment.id,
-        kind=operation.kind,
-        processor=operation.processor,
-        status=operation.status,
-        milliseconds=milliseconds(operation),
-        decline_code=operation.decline_code,
-        detail=operation.detail,
-    )
 
 
 def _situation(conn: Connection, payment: PaymentRow, operation: Operation) -> Situation:
@@ -293,42 +258,10 @@ def _next(conn: Connection, policy: Policy, payment: PaymentRow, next: NextOpera
     )
 
 
-def _on_steady_clock(due: int | None, now: int) -> int | None:
-    """When something is due that was counted from `now`, the wall clock's time, on the clock that it waits by."""
-    return None if due is None else steady_micros() + due - now
-
-
 def _begin_attempt(conn: Connection, payment: PaymentRow, processor: ProcessorName, now: int) -> str:
     attempt = Attempt(new_id("att"), payment.id, payment.attempts, processor, now)
     insert_attempt(conn, attempt)
     return attempt.id
-
-
-def _emit(conn: Connection, change: Change) -> None:
-    before, payment = change.before, change.payment
-    previous, announced = (before.state, before.announced) if before else (None, None)
-    recorded_at, shown = from_micros(payment.updated_at), snapshot(payment)
-    refund = refund_snapshot(change.refund, recorded_at) if change.refund else None
-    data: PaymentEvent | RefundEvent | TransactionCompleted
-    for sequence, type in enumerate(change.events, start=payment.sequence - len(change.events) + 1):
-        if type == "transaction_completed":
-            status = STATUS[payment.state]
-            data = TransactionCompleted(sequence, previous, recorded_at, status, announced, shown)
-        elif refund and EVENT_TYPES[type] is RefundEvent:
-            data = RefundEvent(sequence, previous, recorded_at, shown, refund)
-        else:
-            data = PaymentEvent(sequence, previous, recorded_at, shown)
-        add_event(
-            conn,
-            topic=PAYMENTS.name,
-            key=payment.stream_key,
-            type=type,
-            subject_id=payment.id,
-            sequence=sequence,
-            data=data,
-            traceparent=payment.traceparent,
-            now=payment.updated_at,
-        )
 
 
 def _keep_tasks(conn: Connection, change: Change) -> None:

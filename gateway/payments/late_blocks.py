@@ -13,16 +13,16 @@ from sqlalchemy import Connection
 from gateway.books.engine import Outdated
 from gateway.books.operations import Operation, OperationOpen, select_open, select_operations
 from gateway.books.payments import PaymentRow, existing_payment
-from gateway.books.reviews import decide, insert_review, select_undecided
+from gateway.books.reviews import select_undecided
 from gateway.books.verdicts import LateBlock, settle_block
 from gateway.payments.captures import authorization, check_at_rest
 from gateway.payments.changes import Effect, awaits_authorization, change_of, following, holds_money
 from gateway.payments.commit import Committed, commit
+from gateway.payments.held import end_review, open_review
 from gateway.payments.lifecycle import execute
 from gateway.payments.refunds import give_back_rest
 from gateway.policy import SECOND_US, Policy
 from gateway.runtime import Runtime
-from schemas.ids import new_id
 from schemas.reviews import ReviewOutcome
 from schemas.times import now_micros, steady_micros
 
@@ -52,11 +52,11 @@ def act_upon(conn: Connection, policy: Policy, block: LateBlock) -> Committed:
     if not settle_block(conn, block.id):  # another gateway was first
         return Committed(payment)
     if payment.amount_captured > payment.amount_refunded:
-        insert_review(conn, new_id("rev"), payment.id, now, "late", block.reasons)
+        open_review(conn, payment, now, "late", block.reasons)
     if not holds_money(payment.state):
         return Committed(payment)
     if review_id := select_undecided(conn, payment.id):
-        decide(conn, review_id, "reject", REASON, None, now)
+        end_review(conn, payment, review_id, "reject", REASON, None, now)
     return commit(conn, policy, change_of(payment, _release(conn, payment), policy, now))
 
 

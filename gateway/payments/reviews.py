@@ -9,11 +9,12 @@ from gateway.books.audit import Act, record
 from gateway.books.idempotency import JSON, IdempotentAnswer, KeyedRequest, store_answer
 from gateway.books.outbox import add_event
 from gateway.books.payments import PaymentRow, existing_payment
-from gateway.books.reviews import Review, decide, select_undecided
+from gateway.books.reviews import Review, select_undecided
 from gateway.books.verdicts import select_scored
 from gateway.payments.captures import WrongState, authorization
 from gateway.payments.changes import Effect, capture_at_once, change_of, following
 from gateway.payments.commit import Committed, claim_for, commit
+from gateway.payments.held import end_review
 from gateway.payments.late_blocks import decide_late
 from gateway.payments.lifecycle import first_operation
 from gateway.policy import Policy
@@ -61,11 +62,11 @@ def begin_decision(
 
 def _decide(conn: Connection, policy: Policy, decision: Decision) -> Committed:
     review, outcome = decision.review, decision.outcome
-    if not decide(conn, review.id, outcome, decision.reason, decision.decided_by, now_micros()):
+    payment, by = existing_payment(conn, review.payment_id), decision.decided_by
+    if not end_review(conn, payment, review.id, outcome, decision.reason, by, now_micros()):
         raise WrongState
     decided = {"decision": outcome, "payment": review.payment_id}
-    record(conn, Act("review_decided", decision.decided_by, review.id, decided))
-    payment = existing_payment(conn, review.payment_id)
+    record(conn, Act("review_decided", by, review.id, decided))
     add_label(conn, payment, LABEL_OF[outcome], "review")
     if review.kind == "late":
         return decide_late(conn, policy, payment, outcome)
@@ -98,7 +99,7 @@ def _of_unsent(conn: Connection, payment: PaymentRow, decision: ReviewOutcome) -
 def expire_review(conn: Connection, policy: Policy, payment: PaymentRow) -> None:
     """Void a payment whose issuer was not asked and whose reviewer did not decide in time; it is no label."""
     review_id, now = select_undecided(conn, payment.id), now_micros()
-    if review_id is not None and decide(conn, review_id, "reject", EXPIRED, None, now):
+    if review_id is not None and end_review(conn, payment, review_id, "reject", EXPIRED, None, now):
         voided = msgspec.structs.replace(payment, state="voided")
         commit(conn, policy, change_of(payment, Effect(voided), policy, now))
 

@@ -16,11 +16,13 @@ from sqlalchemy import Connection
 from connectors.processors.contract import Answer
 from gateway.books.audit import Act, record
 from gateway.books.engine import announce
-from gateway.books.operations import Operation, select_open, select_operation, update_operation
+from gateway.books.operations import Operation, select_open, select_operation
+from gateway.books.outbox import add_events
 from gateway.books.payments import existing_payment, update_payment
 from gateway.books.tasks import Resolution, TaskRow, resolve_task, select_task
 from gateway.payments.captures import WrongState, check_at_rest, open_now
 from gateway.payments.changes import about
+from gateway.payments.closing import put_operation
 from gateway.payments.commit import Committed, apply, task_line
 from gateway.payments.refunds import give_back_rest
 from gateway.policy import Policy
@@ -97,7 +99,8 @@ def _opened_again(conn: Connection, policy: Policy, task: TaskRow) -> Operation:
     again = msgspec.structs.replace(
         operation, status="unknown", checks=1, lease_until=steady_micros(), finished_at=None
     )
-    update_operation(conn, again, operation.status)
+    payment = existing_payment(conn, task.payment_id)
+    add_events(conn, put_operation(conn, payment, again, operation.status, (), now_micros()))
     return again
 
 

@@ -13,6 +13,7 @@ from gateway.books.reviews import Review, list_reviews, select_review
 from gateway.free_text import Reason, SourceText
 from gateway.payments.lifecycle import execute
 from gateway.payments.reviews import Decision, add_label, begin_decision
+from gateway.payments.telling import reasons_of
 from gateway.problems import Problem
 from gateway.refusals import NoSuchObject
 from gateway.web.call import Call, Reply, replied
@@ -20,7 +21,6 @@ from gateway.web.endpoint import endpoint
 from gateway.web.idempotent import answer_of, write_once
 from gateway.web.paging import Listing, Page, read_page
 from schemas.fraud import LabelValue
-from schemas.payments import AppliedRisk
 from schemas.reviews import ReviewKind, ReviewOutcome
 from schemas.times import from_micros, now_micros
 
@@ -128,19 +128,13 @@ def review_view(review: Review) -> ReviewView:
         review.payment_id,
         review.amount_captured if review.kind == "late" else review.amount,
         review.currency,
-        _reasons(review),
+        reasons_of(review),
         from_micros(review.opened_at),
         review.decision,
         review.reason,
         review.decided_by,
         from_micros(review.decided_at) if review.decided_at is not None else None,
     )
-
-
-def _reasons(review: Review) -> list[str]:
-    if review.reasons is not None:
-        return msgspec.json.decode(review.reasons, type=list[str])
-    return msgspec.json.decode(review.risk, type=AppliedRisk).reasons if review.risk else []
 
 
 class NewLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,8 @@ from gateway.books.operations import select_operation
 from gateway.books.outbox import list_history
 from gateway.books.payments import existing_payment
 from gateway.books.postings import post
-from gateway.payments.commit import Committed, OperationLine, apply, apply_to
+from gateway.payments.closing import OperationLine
+from gateway.payments.commit import Committed, apply, apply_to
 from schemas.operations import OperationKind
 from schemas.times import now_micros
 from tests.gateway.payments.stored import (

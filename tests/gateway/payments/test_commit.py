@@ -25,9 +25,9 @@ from gateway.books.payments import PaymentRow, existing_payment, insert_payment
 from gateway.books.reviews import ReviewRow, reviews
 from gateway.books.verdicts import SpentCaps, insert_stand_in
 from gateway.payments.changes import Change, Effect, NextOperation, OperationPosting, OperationUpdate, change_of
+from gateway.payments.closing import OperationLine
 from gateway.payments.commit import (
     Committed,
-    OperationLine,
     apply,
     commit,
     open_reversal,
@@ -198,7 +198,7 @@ def test_only_what_was_given_up_is_watched(conn: Connection, status: OperationSt
 
 
 def test_what_is_posted_is_dated_with_the_change(conn: Connection) -> None:
-    row, operation = payment_in(conn), operation_in(conn, "sale")
+    row, operation = payment_in(conn), operation_in(conn, "sale", status="succeeded")
     commit(conn, POLICY, at_rest(row, postings=(OperationPosting(operation, TAKEN),)))
     found = conn.exec_driver_sql("SELECT source_kind, source_id, payment_id, currency, recorded_at FROM postings")
     assert set(found) == {("operation", "op", "pay", "EUR", AT)}
@@ -210,7 +210,7 @@ def test_a_payment_that_must_be_seen_opens_one_review(conn: Connection) -> None:
     assert conn.execute(reviews.select()).all() == []
     commit(conn, POLICY, at_rest(existing_payment(conn, "pay"), opens_review=True))
     review = ReviewRow(**conn.execute(reviews.select()).one()._mapping)
-    assert review == ReviewRow(id=review.id, payment_id="pay", opened_at=AT)
+    assert review == ReviewRow(id=review.id, payment_id="pay", opened_at=AT, sequence=1)
     assert is_id("rev", review.id)
 
 

@@ -11,8 +11,8 @@ from gateway.books.accounts import by_id
 from gateway.books.cards import CardRow, upsert_card
 from gateway.books.payments import PaymentRow, insert_payment
 from gateway.books.refunds import RefundRow, put_refund
-from gateway.books.reviews import decide, insert_review
 from gateway.books.tasks import TaskRow, open_task, resolve_task
+from gateway.payments.held import end_review, open_review
 from gateway.roles import MERCHANT_ROLES
 from schemas.ids import new_id
 from schemas.times import now_micros
@@ -101,12 +101,12 @@ def _paid(conn: Connection, customer: str, merchant: str) -> dict[str, str]:
     times = {"created_at": now, "updated_at": now}
     captured = {"state": "captured", "recovery_point": "finished", "amount_captured": 100, "capture": "automatic"}
     what = {"stream_key": "fp", "method": "card", "amount": 100, "occurred_at": now}
-    insert_payment(conn, PaymentRow(id=payment_id, **parties, **times, **captured, **what))
+    payment = PaymentRow(id=payment_id, **parties, **times, **captured, **what)
+    insert_payment(conn, payment)
     refund = RefundRow(id=new_id("re"), payment_id=payment_id, amount=1, **parties, **times)
     put_refund(conn, refund)
-    review_id, task_id = new_id("rev"), new_id("tsk")
-    insert_review(conn, review_id, payment_id, now)
-    decide(conn, review_id, "reject", "known", None, now)
+    review_id, task_id = open_review(conn, payment, now), new_id("tsk")
+    end_review(conn, payment, review_id, "reject", "known", None, now)
     about = {"kind": "mismatch", "payment_id": payment_id, "operation_id": operation_id, "about_id": operation_id}
     open_task(conn, TaskRow(id=task_id, tried=1, opened_at=now, **about))  # type: ignore[arg-type]
     resolve_task(conn, task_id, "lapsed", "late", "acc_x", now)
