@@ -28,7 +28,7 @@ COMMANDS = {
     "prune": ("sluice.prune:prune", "Delete from the books what nobody asks for any more."),
     "evaluate": ("sluice.evaluate:evaluate", "Measure the fraud model on a labelled file, offline."),
     "sql": ("sluice.sql:sql", "Ask the running warehouse in SQL."),
-    "outbox": ("sluice.outbox:outbox_command", "Send events again that Kafka lost."),
+    "outbox": ("sluice.outbox:outbox_command", "Send events again that Kafka lost; tell of what was never told."),
     "keys": ("sluice.keys:keys", "Rotate the vault's key, or that of tokens."),
     "audit": ("sluice.audit:audit", "Verify or write out what the vault's cards were opened for."),
 }

@@ -19,6 +19,7 @@ from schemas.events import derived_id
 from schemas.settings import load
 from schemas.times import from_micros, to_micros
 from schemas.topics import CONTROLS
+from sluice.backfill import backfill
 from sluice.cli import MOMENT
 
 PAGE = 1_000
@@ -65,6 +66,9 @@ def resend(since: datetime) -> None:
         sending.send(row)
     sending.finish()
     click.echo(f"sent {sending.sent} events again")
+
+
+outbox_command.add_command(backfill)
 
 
 class Resending:

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from benchmarks.machine.model import ENDED, PaymentModel
+from benchmarks.machine.told import mistold
 from connectors.processors.registry import CAPABILITIES
 from connectors.sandbox.ledger import LedgerRow
 from gateway.books.idempotency import idempotency_keys
@@ -25,7 +26,10 @@ TAKEN_BACK = ("void", "reversal")
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """All that the books hold of a payment, and what the twins hold of its attempts, applied rows alone."""
+    """All that the books hold of a payment, and what the twins hold of its attempts, applied rows alone.
+
+    `mistold`: what the topics tell otherwise than the books have it.
+    """
 
     payment: PaymentRow
     operations: list[Operation]
@@ -35,6 +39,7 @@ class Evidence(msgspec.Struct, frozen=True):
     unanswered: list[str]
     ledger: list[LedgerRow]
     tasks: list[TaskRow]
+    mistold: list[str]
 
     def operation(self, request_id: str) -> Operation:
         """The operation a processor knows by this id. Raises `StopIteration`."""
@@ -80,6 +85,7 @@ def evidence_of(conn: Connection, payment_id: str, ledger: dict[str, list[Ledger
         unanswered=[row.key for row in conn.execute(select(keys.key).where(running))],
         ledger=[row for id in attempts for row in ledger.pop(id, []) if row.status == "applied"],
         tasks=_tasks(conn, payment_id),
+        mistold=list(mistold(conn, payment_id)),
     )
 
 
@@ -100,6 +106,7 @@ def complaints(model: PaymentModel, found: Evidence) -> Iterator[str]:
     yield from _conserved(found)
     yield from _nothing_held(found)
     yield from _told_once(found)
+    yield from found.mistold
     yield from _refunds_add_up(found)
     yield from _as_asked(model, found)
 

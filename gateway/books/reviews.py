@@ -59,7 +59,7 @@ _is_decided = {False: _c.decision.is_(None), True: _c.decision.is_not(None)}
 Index("ix_reviews_open", _c.id, sqlite_where=_is_decided[False], postgresql_where=_is_decided[False])
 Index("ix_reviews_decided", _c.id, sqlite_where=_is_decided[True], postgresql_where=_is_decided[True])
 
-_with_payment = select(
+with_payment = select(
     _c.id,
     _c.payment_id,
     _c.opened_at,
@@ -76,7 +76,7 @@ _with_payment = select(
     _c.sequence,
 ).join(payments, payments.c.id == _c.payment_id)
 _insert = Statement(insert(reviews))
-_select = Statement(_with_payment.where(_c.id == bindparam("review_id")))
+_select = Statement(with_payment.where(_c.id == bindparam("review_id")))
 _held_open = Statement(
     select(_c.id).where(
         _c.payment_id == bindparam("of_payment_id"), _c.kind == bindparam("of_kind"), _c.decision.is_(None)
@@ -84,7 +84,7 @@ _held_open = Statement(
 )
 PAGES = {
     decided: Statement(
-        _with_payment.where(condition, _c.id < bindparam("below")).order_by(_c.id.desc()).limit(bindparam("most"))
+        with_payment.where(condition, _c.id < bindparam("below")).order_by(_c.id.desc()).limit(bindparam("most"))
     )
     for decided, condition in _is_decided.items()
 }

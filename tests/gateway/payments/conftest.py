@@ -8,12 +8,14 @@ import aiohttp
 import msgspec
 import pytest
 
+from benchmarks.machine.told import mistold
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.sandbox import Sandbox
 from gateway.app import create_app
 from gateway.books.cards import select_card
 from gateway.books.idempotency import KeyedRequest
+from gateway.books.opening import SQLITE, run_once
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.payments.create import ByCard, NewPayment, Payer, row_of
 from gateway.payments.recovery_pools import sweep
@@ -58,6 +60,7 @@ class Shop:
     def __init__(self, gateway: Gateway, sandbox: Sandbox) -> None:
         self.gateway = gateway
         self.sandbox = sandbox
+        self.told = True  # whether the topics tell what the books have: not of rows that a test made up
         self._ids: dict[str, str] = {}
 
     async def pay(self, amount: int = 1000, *, who: str = "customer", key: str = "", **fields: Any) -> Answer:
@@ -135,6 +138,11 @@ def _expire(conn: Any) -> None:
         conn.exec_driver_sql(f"UPDATE {table} SET lease_until = 0 WHERE lease_until IS NOT NULL")
 
 
+def _all_mistold(conn: Any) -> list[str]:
+    payment_ids = [row.id for row in conn.exec_driver_sql("SELECT id FROM payments")]
+    return [line for payment_id in payment_ids for line in mistold(conn, payment_id)]
+
+
 def _balance(conn: Any) -> list[tuple[str, int]]:
     found = conn.exec_driver_sql("SELECT account, sum(amount) FROM postings GROUP BY account")
     return [tuple(row) for row in found]
@@ -161,13 +169,16 @@ async def shop(
     """A running gateway with its own processors; nobody judges, so the stand-in does."""
     # Recovery looks when a test says so: whoever takes a lease beside it is not waited for.
     monkeypatch.setattr("gateway.payments.recovery_pools.EVERY_S", 3600.0)
-    sandbox = Sandbox(processor_settings)
+    sandbox, url = Sandbox(processor_settings), hurried.books_url()
     await sandbox.open()
     app = create_app(hurried, processor_settings)
     async with app.test_app():
-        yield Shop(Gateway(app), sandbox)
+        shop = Shop(Gateway(app), sandbox)
+        yield shop
         await sandbox.clear()
     sandbox.close()
+    if shop.told and url.startswith(SQLITE):  # the machine and `Life` look at either database
+        assert run_once(url, _all_mistold, readonly=True) == []
 
 
 @pytest.fixture

@@ -109,12 +109,12 @@ async def test_a_pruned_payment_tells_its_states_from_its_operations(shop: Shop)
         (e["state"], e["previous_state"], e["recorded_at"]) for e in kept if e["type"] != "transaction_completed"
     ]
     last = [event for event in kept if event["state"] == "captured"]
-    forget = "DELETE FROM outbox WHERE sequence < {before}"
+    forget = f"DELETE FROM outbox WHERE subject_id = '{paid}' AND sequence < {{before}}"
     await books.write(lambda conn: conn.exec_driver_sql(forget.format(before=last[0]["sequence"])) and None)
     mixed = (await shop.get(path, "customer"))["data"]
     assert [_move(event) for event in mixed[:2]] == moves[:2]
     assert [event["sequence"] for event in mixed] == [None, None, *[event["sequence"] for event in last]]
-    await books.write(lambda conn: conn.exec_driver_sql("DELETE FROM outbox") and None)
+    await books.write(lambda conn: conn.exec_driver_sql(forget.format(before=100)) and None)
     told, cursor = list[Any](), ""
     while cursor is not None:
         page = await shop.get(f"{path}?limit=1&cursor={cursor}", "customer")

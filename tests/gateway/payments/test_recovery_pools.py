@@ -52,7 +52,7 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 async def left_in_doubt(shop: Shop, processor: ProcessorName, count: int = MANY, **given: Any) -> list[str]:
     """So many sales that a processor never got, each `unknown` and due."""
-    ids = [new_id("pay") for _ in range(count)]
+    ids, shop.told = [new_id("pay") for _ in range(count)], False
     await shop.gateway.runtime.books.write(_in_doubt, ids, processor, given)
     return ids
 
