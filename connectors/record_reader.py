@@ -157,7 +157,7 @@ class RecordReader:
         if (error := message.error()) is not None:
             self._meet(place, error)
             return None
-        record, mark, epoch = _record(message), self.bookmarks[place], message.leader_epoch()
+        record, mark, epoch = record_of(message), self.bookmarks[place], message.leader_epoch()
         if place in self._unchecked:
             self._unchecked.discard(place)
             if record.offset < mark.offset:
@@ -259,7 +259,8 @@ def _place(message: Message) -> Place:
     return topic, partition
 
 
-def _record(message: Message) -> Record:
+def record_of(message: Message) -> Record:
+    """The record in a message that is no error."""
     # The stubs allow None where only an error has it, and headers in a shape that only a producer takes.
     fields: tuple[Any, ...] = (
         message.topic(),

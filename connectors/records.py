@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.cards import find_numbers
 from schemas.events import (
+    HEADERS,
     DeadLetter,
     Event,
     Headers,
@@ -24,6 +25,7 @@ from schemas.topics import DEAD_LETTER, WITH_TOMBSTONES
 LONE_NUMBER = re.compile(rb"\d(?<![\w.]\d)(?:[ -]?\d){12,18}(?!\w)")
 DIGITS_AS_ZERO = bytes(48 if 48 <= byte < 58 else byte for byte in range(256))  # 48: ASCII 0
 SHORTEST = b"0" * 13
+TEXT_MAX = 256  # characters of a key or header that are kept
 
 Place = tuple[str, int]  # topic, partition
 
@@ -101,11 +103,25 @@ def dead_letter(record: Record, reason: str, source: str) -> Out:
     """The dead letter of `record`. Its id is derived from the position alone, so that a repeat is recognised."""
     place = f"{record.topic}/{record.partition}/{record.offset}"
     moment = now()
-    letter = DeadLetter(
-        record.topic, record.partition, record.offset, reason, _value_to_keep(record.value), moment
-    )
+    value = _value_to_keep(record.value)
+    key, headers = (None, None) if value is None else (_text_to_keep(record.key), _headers_to_keep(record.headers))
+    letter = DeadLetter(record.topic, record.partition, record.offset, reason, value, moment, key, headers)
     id = derived_id(place, "dead_letter")
     return out(DEAD_LETTER.name, record.topic, new_event("dead_letter", source, place, letter, moment, id))
+
+
+def _headers_to_keep(headers: Headers) -> dict[str, str]:
+    """Those that an event has, as far as they are text without a card number."""
+    texts = {name: _text_to_keep(value) for name, value in headers if name in HEADERS}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _text_to_keep(given: str | bytes | None) -> str | None:
+    try:
+        text = given.decode() if isinstance(given, bytes) else given
+    except UnicodeDecodeError:
+        return None
+    return None if text is None or len(text) > TEXT_MAX or find_numbers(text) else text
 
 
 def _value_to_keep(value: bytes | None) -> str | None:

@@ -27,6 +27,8 @@ SCOPES: dict[str, str] = {
     "reviews:write": "Decide about payments held for review.",
     "labels:write": "Say of a payment that it was fraud, or good.",
     "audit:read": "See who logged in, changed a right, decided or took data out.",
+    "dead_letters:read": "See records that nobody could read.",
+    "dead_letters:write": "Send records again that nobody could read.",
     "accounts:read": "See everybody's accounts.",
     "accounts:write": "Make accounts for others, and change what they are.",
     "merchants:read": "See one's own merchant; for admins any.",

@@ -35,6 +35,7 @@ ActKind = Literal[
     "merchant_resumed",
     "review_decided",
     "task_decided",
+    "dead_letter_replayed",
     "export",
     "link_made",
 ]

@@ -31,7 +31,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     """`dead_letter`: where the record stands and why it was set aside.
 
     `value` holds its bytes in base64; null where there are none (`no value`), or where they looked as if a card
-    number were in them.
+    number were in them. `key` and `headers` (its CloudEvents attributes) are kept with it where they are text.
     """
 
     topic: str
@@ -40,6 +40,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
     reason: str
     value: str | None
     recorded_at: datetime
+    key: str | None = None
+    headers: dict[str, str] | None = None
 
 
 class Tombstone(msgspec.Struct, frozen=True):
@@ -164,6 +166,19 @@ def encode(event: Event) -> tuple[Headers, bytes]:
     """Headers and value of the Kafka record."""
     headers = headers_of(event.id, event.type, event.source, event.subject, event.time, event.traceparent)
     return headers, _encoder.encode(event.data)
+
+
+HEADERS = (
+    "content-type",
+    "ce_specversion",
+    "ce_id",
+    "ce_source",
+    "ce_type",
+    "ce_time",
+    "ce_subject",
+    "ce_dataschema",
+    "traceparent",
+)
 
 
 def headers_of(id: str, type: str, source: str, subject: str, time: datetime, traceparent: str | None) -> Headers:

@@ -220,5 +220,14 @@ SAMPLES: dict[str, EventData] = {
         recorded_at=LATER,
         caused_at=AT,
     ),
-    "dead_letter": DeadLetter("payments.v1", 2, 1093, "malformed DecodeError", "eyJ1bmZpbmlzaGVk", LATER),
+    "dead_letter": DeadLetter(
+        "payments.v1",
+        2,
+        1093,
+        "malformed DecodeError",
+        "eyJ1bmZpbmlzaGVk",
+        LATER,
+        NEW.stream_key,
+        {"ce_id": "evt_01kaf3wq4v7e0g3j6m9p2s5v8y", "ce_type": "payment.captured"},
+    ),
 }

@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": ("sluice.evaluate:evaluate", "Measure the fraud model on a labelled file, offline."),
     "sql": ("sluice.sql:sql", "Ask the running warehouse in SQL."),
     "outbox": ("sluice.outbox:outbox_command", "Send events again that Kafka lost; tell of what was never told."),
+    "dead-letters": ("sluice.dead_letters:dead_letters", "List records nobody could read; send them again."),
     "keys": ("sluice.keys:keys", "Rotate the vault's key, or that of tokens."),
     "audit": ("sluice.audit:audit", "Verify or write out what the vault's cards were opened for."),
 }

@@ -30,8 +30,8 @@ def mistold(conn: Connection, payment_id: str) -> Iterator[str]:
         events = [msgspec.json.decode(row.value, type=OperationEvent) for row in rows]
         moved.update((operation.id, entry.account, entry.amount) for event in events for entry in event.entries)
         yield from _of_operation(operation, events)
-    rows = conn.execute(select(postings).where(postings.c.payment_id == payment_id))
-    posted = Counter[Moved]((row.source_id, row.account, row.amount) for row in rows)
+    found = conn.execute(select(postings).where(postings.c.payment_id == payment_id))
+    posted = Counter[Moved]((row.source_id, row.account, row.amount) for row in found)
     if moved != posted:
         yield f"told {moved - posted} that was not posted, and not {posted - moved}"
     yield from _of_reviews(conn, payment_id)

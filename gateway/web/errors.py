@@ -7,6 +7,7 @@ from quart import Quart, Response
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
+from connectors.dead_letters import KafkaAway
 from gateway.books.accounts import AccountGone, EmailTaken
 from gateway.books.engine import Outdated
 from gateway.books.idempotency import KeyReused, RequestRunning
@@ -83,6 +84,7 @@ def register_errors(app: Quart) -> None:
     app.register_error_handler(Refusal, _refusal)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(VaultAway, _unavailable)
+    app.register_error_handler(KafkaAway, _unavailable)  # of what is read from Kafka itself
     app.register_error_handler(OperationalError, _unavailable)  # the books are away, or their disk is full
     app.register_error_handler(Outdated, _unavailable)  # as often as it was tried: others were first each time
     app.register_error_handler(Exception, _bug)

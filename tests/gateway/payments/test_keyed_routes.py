@@ -14,6 +14,8 @@ import pytest
 from sqlalchemy import Connection
 
 from benchmarks.machine.death import Died, until_death
+from connectors.kafka import producer
+from connectors.records import Out, Record, dead_letter
 from gateway.books import second_factors
 from gateway.books.idempotency import (
     Claimed,
@@ -147,6 +149,30 @@ async def a_resolution(shop: Shop) -> Asked:
     return Asked("analyst", {"outcome": "lapsed", "reason": "too late"}, resolved, (task_id,))
 
 
+async def a_replay(shop: Shop) -> Asked:
+    """Of a record that is not there: nothing is sent, and that is the answer."""
+    number = 1_000_000 + next(NUMBERS)
+    written = dead_letter(Record("labels.v1", 0, number, b"k", [], None, 0), "no value", "/flows/test")
+    letter_id = sent(shop.gateway.runtime.settings.bootstrap(), written)
+    recorded = f"SELECT count(*) FROM audit WHERE kind = 'dead_letter_replayed' AND subject_id = '{letter_id}'"
+    return Asked("admin", None, recorded, (letter_id,))
+
+
+def sent(bootstrap: str, letter: Out) -> str:
+    """Write a dead letter; its id."""
+    places: list[str] = []
+    writer = producer(bootstrap)
+    writer.produce(
+        letter.topic,
+        letter.value,
+        letter.key,
+        headers=[*letter.headers],
+        on_delivery=lambda _error, message: places.append(f"dl_{message.partition()}_{message.offset()}"),
+    )
+    assert writer.flush(30) == 0
+    return places[0]
+
+
 async def new_phone(shop: Shop) -> None:
     """Have the customer enter a phone, which is to be confirmed."""
     await shop.gateway.ask("PATCH", "/v1/me", {"phone": f"+4915112{next(NUMBERS):06d}"}, "customer")
@@ -184,6 +210,7 @@ KEYED: dict[str, Prepare] = {
     "cards.create_card": a_card,
     "confirmations.confirm_phone": a_confirmed_phone,
     "confirmations.send_confirmation": a_confirmation,
+    "dead_letters.replay_letter": a_replay,
     "merchants.create_merchant": a_merchant,
     "merchant_people.add_person": a_person,
     "payments.create_payment": a_payment,

@@ -88,6 +88,8 @@ ROUTES: dict[str, Row] = {
     "POST /v1/reviews/<review>/decision": Row(". ... aa .. .", 409, {"decision": "approve", "reason": "known"}),
     "GET /v1/tasks":                      Row(". ... aa .. .", 200),
     "POST /v1/tasks/<task>/resolve":      Row(". ... aa .. .", 409, {"outcome": "lapsed", "reason": "too late"}),
+    "GET /v1/dead-letters":               Row(". ... .a .. .", 503),  # Kafka is away here
+    "POST /v1/dead-letters/<letter>/replay": Row(". ... .a .. .", 503, {}),
     "POST /v1/merchants":                 Row(". ... .a .. .", 201, {"name": "Shop"}),
     "GET /v1/merchants/<merchant>":       Row(". ooo .a o. .", 200),
     "PATCH /v1/merchants/<merchant>":     Row(". o.. .a .. .", 200, {}),
