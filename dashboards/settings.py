@@ -12,14 +12,13 @@ class DashboardSettings(Settings, frozen=True, kw_only=True):
 
     `dashboard_hosts`: host names that it is reached by beside `localhost`, separated by commas. `dashboard_url`:
     its own address in browsers (default: its port on localhost), to which the gateway sends who logged in.
-    `public_url`: the gateway's in browsers; `gateway`: where pages ask it. By default both are the local gateway.
+    `public_url`: the gateway's in browsers (default: the local one).
     """
 
     dashboard_refresh_s: float = 2
     dashboard_hosts: str = ""
     dashboard_url: str = ""
     public_url: str = ""
-    gateway: str = ""
 
     def __post_init__(self) -> None:
         """Fill in the addresses. Raises `BadSetting` where one would let cookies or tokens travel in clear."""
@@ -28,10 +27,6 @@ class DashboardSettings(Settings, frozen=True, kw_only=True):
             if not _is_safe(given):
                 raise BadSetting(f"SLUICE_{name.upper()} must be https, or http on this machine, without a path")
             msgspec.structs.force_setattr(self, name, given)
-
-    def gateway_url(self) -> str:
-        """Where pages ask the gateway."""
-        return self.gateway or self.url("gateway")
 
 
 def is_local(url: str) -> bool:

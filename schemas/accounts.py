@@ -8,6 +8,10 @@ import msgspec
 Role = Literal["customer", "merchant", "analyst", "admin"]
 MerchantRole = Literal["owner", "operator", "viewer"]  # as what a person acts for a merchant
 
+# What the bearer of an SQL token sees: everything; all payments without what tells cards and payers apart; or
+# those of one merchant, as it sees them.
+Sees = Literal["all", "without_cards", "own"]
+
 # What the audit of the books has an entry of, and the dashboards filter by.
 ActKind = Literal[
     "login",
@@ -38,6 +42,10 @@ ActKind = Literal[
     "dead_letter_replayed",
     "export",
     "link_made",
+    "sql_token_created",
+    "sql_token_revoked",
+    "reader_named",
+    "reader_unnamed",
 ]
 
 
@@ -64,3 +72,12 @@ class AccountErased(msgspec.Struct, frozen=True):
     account: str
     role: Role
     recorded_at: datetime
+
+
+class SqlReader(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whose an SQL token is, and what they see now. `merchant_id`: of `own`, whose payments."""
+
+    token_id: str
+    account_id: str
+    sees: Sees
+    merchant_id: str | None = None

@@ -28,8 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What every process knows. `SLUICE_PORT_OFFSET` moves all local ports together.
 
     `host`: the address its servers listen on. `secrets_directory` (default: `secrets` in the data directory) holds
-    its secrets. `kafka`, `sql` (which analysts ask) and `warehouse` (which the dashboard asks): where those are if
-    not on this machine.
+    its secrets. `gateway` (its base URL), `kafka`, `sql` (which analysts ask) and `warehouse` (which the dashboard
+    asks): where those are if not on this machine.
     `profile` is `local` (sandbox, generated keys, seed accounts allowed) or `production` (none of these).
     """
 
@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     secrets_directory: Path | None = msgspec.field(default=None, name="secrets")
     host: str = "localhost"
     port_offset: Annotated[int, msgspec.Meta(ge=0, le=65_535 - max(PORTS.values()))] = 0
+    gateway: str = ""
     kafka: str = ""
     sql: str = ""
     warehouse: str = ""
@@ -49,6 +50,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def url(self, name: str) -> str:
         """`http://localhost:<port>` of one of `PORTS`."""
         return f"http://localhost:{self.port(name)}"
+
+    def gateway_url(self) -> str:
+        """Where processes of ours ask the gateway: `SLUICE_GATEWAY`, or else the local one."""
+        return self.gateway or self.url("gateway")
 
     def bootstrap(self) -> str:
         """Kafka's bootstrap servers: `SLUICE_KAFKA`, or else the local broker."""

@@ -26,14 +26,9 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class ReplaySettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`gateway`: the gateway's address (default: the local one); `seed_password`: of the seeded accounts."""
+    """`seed_password`: of the seeded accounts."""
 
-    gateway: str = ""
     seed_password: str = "sluice-demo-only"  # noqa: S105  # public by intent
-
-    def gateway_url(self) -> str:
-        """Where payments are sent."""
-        return self.gateway or self.url("gateway")
 
 
 class ShopperSettings(ReplaySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,19 +9,13 @@ from connectors.settings import ChannelSettings
 class NotificationSettings(ChannelSettings, frozen=True, kw_only=True):
     """For how long a message is tried, beside how messages are sent.
 
-    `gateway`: the base URL of the gateway; without it the local one is asked.
     `notification_patience_s`: for how long a message is tried before it is given up.
     `notification_age_max_s`: for events older than this no message is sent. For twice as long it is remembered
     who was told; of what is older still nothing is recorded either.
     """
 
-    gateway: str = ""
     notification_patience_s: float = 3600
     notification_age_max_s: float = 86400
-
-    def gateway_url(self) -> str:
-        """The base URL of the gateway that is asked for recipients."""
-        return self.gateway or self.url("gateway")
 
     def sent_log_path(self) -> Path:
         """The file of the `SentLog`. Not `.sqlite3`: Bytewax takes such a file for part of its recovery store."""
