@@ -7,6 +7,7 @@ gateway little: of tokens that were never good here only so many are asked about
 import asyncio
 import hashlib
 import re
+from collections.abc import Callable
 from secrets import token_urlsafe
 from time import monotonic
 
@@ -48,12 +49,13 @@ class SqlTokensAway(Exception):
 class SqlTokens:
     """Asks the gateway as the service `sql`. Any number of threads may share it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = monotonic) -> None:
+        """`clock`: seconds, by which answers are kept."""
         self._settings = settings
         self._gateway: GatewayClient | None = None
-        self._asked: TTLCache[bytes, asyncio.Task[SqlReader | None]] = TTLCache(KEPT_MAX, KEPT_S, monotonic)
+        self._asked: TTLCache[bytes, asyncio.Task[SqlReader | None]] = TTLCache(KEPT_MAX, KEPT_S, clock)
         self._friends: LRUCache[bytes, None] = LRUCache(KEPT_MAX)
-        self._strangers: TTLCache[bytes, None] = TTLCache(STRANGERS_PER_S, 1.0, monotonic)
+        self._strangers: TTLCache[bytes, None] = TTLCache(STRANGERS_PER_S, 1.0, clock)
         self._logged = LoggedOnce(LOGGED_EVERY_S)
         self._loop = LoopThread()
 

@@ -42,6 +42,7 @@ LIMITS: dict[str, RateLimit] = {
     "confirmations": RateLimit(1 / 60, 10),  # by account: each may be a message to a stranger
     "invitations": RateLimit(1 / 60, 100),  # by who invites: each is a mail to a stranger
     "exports": RateLimit(3 / (24 * 3600), 3),  # by account: each reads all that it ever paid
+    "sql_tokens": RateLimit(1 / 60, 30),  # by account: each is a row of the books, and one of the audit
     "refused": RateLimit(20, 200),  # by address: requests without a valid token; then no signature is checked
     "audited_refusals": RateLimit(1, 60),  # of logins at accounts, all together: entries of the audit
     "audited_refusals_of_nobody": RateLimit(0.1, 10),  # of those at addresses that have no account

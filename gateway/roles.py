@@ -35,12 +35,14 @@ SCOPES: dict[str, str] = {
     "merchants:manage": "Change one's own merchant, and who acts for it; for admins any.",
     "merchants:write": "Create merchants, and suspend them.",
     "clients:manage": "See, make and revoke OAuth clients: one's own merchant's, for admins any.",
+    "sql_tokens:manage": "See, make and revoke one's own tokens for SQL; for admins anybody's.",
+    "sql_tokens:check": "Ask whose a token for SQL is, and what they see (services only).",
     "contacts:read": "Ask whom to tell about a payment, and how (services only).",
 }
 
 OWN_SCOPES = frozenset({"account", "sessions", "credentials"})  # what anybody does with their own account
 _PAYER = OWN_SCOPES | {"cards:read", "cards:write", "payments:read", "payments:write"}
-_VIEWER = OWN_SCOPES | {"cards:read", "payments:read", "merchants:read"}
+_VIEWER = OWN_SCOPES | {"cards:read", "payments:read", "merchants:read", "sql_tokens:manage"}
 _OPERATOR = _VIEWER | {"payments:write", "refunds:write"}
 _OWNER = _OPERATOR | {"cards:write", "merchants:manage", "clients:manage"}
 
@@ -55,7 +57,7 @@ MERCHANT_SCOPES: dict[MerchantRole, frozenset[str]] = {
 # in that of nobody. Which of ours reads contacts is settled at the start (`gateway/seed.py`).
 ClientKind = Literal["merchant", "app", "service"]
 CLIENT_SCOPES: dict[ClientKind, frozenset[str]] = {
-    "merchant": _OPERATOR - OWN_SCOPES | {"cards:write", "payments:import"},
+    "merchant": _OPERATOR - OWN_SCOPES - {"sql_tokens:manage"} | {"cards:write", "payments:import"},
     "app": _PAYER - {"sessions", "credentials"},
     "service": frozenset({"merchants:write"}),
 }
@@ -73,11 +75,16 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
             "reviews:read",
             "reviews:write",
             "labels:write",
+            "sql_tokens:manage",
         }
     ),
     # Everything but what only services may: whom to tell is personal data of others.
-    "admin": frozenset(SCOPES) - {"contacts:read", "payments:import"},
+    "admin": frozenset(SCOPES) - {"contacts:read", "payments:import", "sql_tokens:check"},
 }
+
+# Granted to an account alone, it makes a reader of it: somebody who sees all payments by SQL, without cards and
+# payers. Whoever has it by their role sees by SQL what that role does.
+READER = "sql_tokens:manage"
 
 
 def scopes_of(role: Role, extra: str, merchant_role: MerchantRole | None) -> frozenset[str]:
@@ -87,3 +94,14 @@ def scopes_of(role: Role, extra: str, merchant_role: MerchantRole | None) -> fro
     """
     of_role = ROLE_SCOPES[role] if merchant_role is None or role != "merchant" else MERCHANT_SCOPES[merchant_role]
     return of_role | frozenset(extra.split())
+
+
+def is_reader(role: Role, extra: str) -> bool:
+    """Whether an account was named a reader by an admin; staff, who see everything, are none."""
+    return role not in STAFF and READER in extra.split()
+
+
+def with_reader(extra: str, named: bool) -> str:
+    """The scopes granted to an account alone, with or without the one that makes a reader of it."""
+    others = frozenset(extra.split()) - {READER}
+    return " ".join(sorted(others | {READER} if named else others))

@@ -51,7 +51,7 @@ SEEDS = (
     ),
 )
 
-SERVICES = {"notifications": "contacts:read"}
+SERVICES = {"notifications": "contacts:read", "sql": "sql_tokens:check"}
 DASHBOARDS = "dashboard"
 CALLBACK = "/oauth2callback"  # Streamlit's, where it takes a code and where it comes back from a logout
 

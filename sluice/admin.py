@@ -1,4 +1,4 @@
-"""`sluice admin`: an admin whom no other admin makes, but who may read the secrets and write the books."""
+"""`sluice admin`: admins and readers whom no admin makes, but who may read the secrets and write the books."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,8 @@ from gateway.books.persons import LOOKUPS
 from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.links import link_url
 from gateway.identity.registrations import make_admin
-from gateway.refusals import InvalidFields
+from gateway.identity.rights import RightsStay, name_reader
+from gateway.refusals import InvalidFields, NoSuchObject
 from gateway.settings import GatewaySettings
 from schemas.settings import load
 from sluice.momentary_vault import vault_at_hand
@@ -28,7 +29,7 @@ from sluice.momentary_vault import vault_at_hand
 
 @click.group()
 def admin() -> None:
-    """Admins, made on the machine itself."""
+    """Admins and readers, made on the machine itself."""
 
 
 @admin.command()
@@ -42,6 +43,28 @@ def create(email: str, data: Path | None) -> None:
     settings = with_data(load(GatewaySettings), data)
     check_existing(settings.books_url())
     say_link(settings, email)
+
+
+@admin.command()
+@click.argument("email")
+@click.option("--remove", is_flag=True, help="They are no reader any more.")
+@click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
+def reader(email: str, remove: bool, data: Path | None) -> None:
+    """Name the owner of an account a reader: they see all payments by SQL, without cards and payers.
+
+    What they see changes within a second, while the gateway runs, or not.
+    """
+    settings = with_data(load(GatewaySettings), data)
+    check_existing(settings.books_url())
+    try:
+        asyncio.run(_name(settings, email, named=not remove))
+    except NoSuchObject:
+        raise click.ClickException(f"no account has the address {email!r}") from None
+    except RightsStay as refused:
+        raise click.ClickException(refused.detail) from None
+    except SecretMissing as missing:
+        raise click.ClickException(str(missing)) from None
+    click.echo(f"{email} is {'no reader any more' if remove else 'a reader'}")
 
 
 def with_data(settings: GatewaySettings, data: Path | None) -> GatewaySettings:
@@ -73,6 +96,21 @@ async def _make(settings: GatewaySettings, email: str, vault_keys: Path | None) 
         await set_steady_clock(books)  # a link ends by the books' clock, not by the wall's
         token = await make_admin(books, rules, email)
     return link_url(rules, "invitation", token)
+
+
+async def _name(settings: GatewaySettings, email: str, *, named: bool) -> None:
+    async with sealed_books(settings) as books:
+        await books.write(name_reader, email, named)
+
+
+@asynccontextmanager
+async def sealed_books(settings: GatewaySettings) -> AsyncIterator[PersonalBooks]:
+    """The same, for commands that do what the audit tells of. Raises `SecretMissing` without a gateway's key."""
+    key = read_or_make(settings, "gateway.key", _no_key)
+    async with books_at_hand(settings, None) as books:
+        books.seal = sealing(key)
+        await set_steady_clock(books)  # what ends goes by the books' clock, not by the wall's
+        yield books
 
 
 @asynccontextmanager

@@ -17,7 +17,8 @@ from schemas.times import EPOCH, as_utc
 # name: (module:command, what --help says)
 COMMANDS = {
     "init": ("sluice.init:init", "Make a production data directory, and the first admin."),
-    "admin": ("sluice.admin:admin", "Make an admin's account, on the machine itself."),
+    "admin": ("sluice.admin:admin", "Make an admin's account, or name a reader, on the machine itself."),
+    "sql-tokens": ("sluice.sql_tokens:sql_tokens", "Make, list and revoke tokens for SQL, on the machine itself."),
     "up": ("sluice.up:up", "Start the stack and keep it running."),
     "status": ("sluice.status:status", "Show each process: state, pid, uptime, lag, restarts."),
     "run": ("sluice.run:run", "Become one process of the stack, as in a container."),

@@ -18,7 +18,12 @@ Index("ix_accounts_unconfirmed", _c.id, sqlite_where=_is_unconfirmed, postgresql
 _set_rights = Statement(
     update(accounts)
     .where(_c.id == bindparam("of_account_id"), _c.erased_at.is_(None))
-    .values(role=bindparam("to_role"), disabled_at=bindparam("to_disabled_at"), updated_at=bindparam("now"))
+    .values(
+        role=bindparam("to_role"),
+        extra_scopes=bindparam("to_extra_scopes"),
+        disabled_at=bindparam("to_disabled_at"),
+        updated_at=bindparam("now"),
+    )
 )
 _count_event = Statement(
     update(accounts).where(_c.id == bindparam("of_account_id")).values(events=_c.events + 1).returning(_c.events)
@@ -63,9 +68,19 @@ def is_unconfirmed(conn: Connection, account_id: str) -> bool:
     return _is_unconfirmed_still(conn, account_id=account_id).first() is not None
 
 
-def set_rights(conn: Connection, account_id: str, role: Role, disabled_at: int | None, now: int) -> None:
-    """Write what an account is, and since when (None: not) nobody logs in with it; times in microseconds UTC."""
-    _set_rights(conn, of_account_id=account_id, to_role=role, to_disabled_at=disabled_at, now=now)
+def set_rights(conn: Connection, account: Account, now: int) -> None:
+    """Write an account's role, what is granted to it alone, and since when nobody logs in with it.
+
+    `now` in microseconds UTC.
+    """
+    _set_rights(
+        conn,
+        of_account_id=account.id,
+        to_role=account.role,
+        to_extra_scopes=account.extra_scopes,
+        to_disabled_at=account.disabled_at,
+        now=now,
+    )
 
 
 def count_event(conn: Connection, account_id: str) -> int:

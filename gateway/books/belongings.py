@@ -15,10 +15,11 @@ from gateway.books.known_callers import CallerKind, known_callers
 from gateway.books.letters import LetterKind, letters
 from gateway.books.links import OneTimeLink, one_time_links
 from gateway.books.merchant_people import MerchantPerson, by_account
-from gateway.books.persons import CONFIRMATION_TEXTS
+from gateway.books.persons import CONFIRMATION_TEXTS, SQL_TOKEN_TEXTS
 from gateway.books.second_factors import SecondFactorRow
 from gateway.books.sessions import SessionRow, sessions
 from gateway.books.sql import Statement
+from gateway.books.sql_tokens import SqlTokenRow, sql_tokens
 from gateway.books.tables import struct_of
 
 Told = Literal["living", "deleted"]
@@ -35,6 +36,7 @@ _sessions = Statement(select(sessions).where(sessions.c.account_id == _account_i
 _clients = Statement(select(clients).where(clients.c.account_id == _account_id))
 _links = Statement(select(one_time_links).where(one_time_links.c.account_id == _account_id))
 _letters = Statement(select(letters.c.kind).where(letters.c.account_id == _account_id))
+_sql_tokens = Statement(select(sql_tokens).where(sql_tokens.c.account_id == _account_id))
 _known = Statement(
     select(known_callers.c.kind, func.count().label("number"))
     .where(known_callers.c.account_id == _account_id)
@@ -54,6 +56,7 @@ class Belongings(msgspec.Struct, frozen=True, kw_only=True):
     confirmations: list[ConfirmationRow]
     consents: list[Consent]
     sessions: list[SessionRow]
+    sql_tokens: list[SqlTokenRow]
     clients: list[OAuthClient]
     links: list[OneTimeLink]
     letters: list[LetterKind]
@@ -69,6 +72,7 @@ def belongings(conn: Connection, account_id: str) -> Belongings | None:
         return None
     of = {"of_account_id": account_id}
     asked = [struct_of(ConfirmationRow, row) for row in _confirmations(conn, **of)]
+    tokens = [struct_of(SqlTokenRow, row) for row in _sql_tokens(conn, **of)]
     return Belongings(
         account=account,
         acts_for=by_account(conn, account_id),
@@ -76,6 +80,7 @@ def belongings(conn: Connection, account_id: str) -> Belongings | None:
         confirmations=persons.opened_rows(conn, CONFIRMATION_TEXTS, asked),
         consents=consents.of_account(conn, account_id),
         sessions=[struct_of(SessionRow, row) for row in _sessions(conn, **of)],
+        sql_tokens=persons.opened_rows(conn, SQL_TOKEN_TEXTS, tokens),
         clients=[struct_of(OAuthClient, row) for row in _clients(conn, **of)],
         links=[OneTimeLink(*row) for row in _links(conn, **of)],
         letters=[row.kind for row in _letters(conn, **of)],

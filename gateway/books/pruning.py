@@ -25,12 +25,14 @@ from gateway.books.outbox import outbox
 from gateway.books.recipients import recipients
 from gateway.books.sessions import browser_session_tokens, refresh_tokens, sessions
 from gateway.books.sql import Statement
+from gateway.books.sql_tokens import sql_tokens
 from gateway.policy import DAY_US, HOUR_US
 from schemas.times import from_micros, now_micros, steady_micros
 
 DAY_S = 24 * 3600.0
 KEEP_KEYS_US = DAY_US
 KEEP_EVENTS_US = 30 * DAY_US
+KEEP_SQL_TOKENS_US = 90 * DAY_US  # after their end: who asks what became of one still finds it in a list
 AFTER_START_S = 60.0  # a start has other things to do
 LOOKED_AT = 1_000  # rows per look
 AT_ONCE = 100  # rows per transaction
@@ -99,6 +101,7 @@ PRUNABLES = {
     "confirmations": _prunable(
         confirmations, confirmations.c.expires_at <= _before(confirmations.c.expires_at), ("", "")
     ),
+    "sql_tokens": _prunable(sql_tokens, sql_tokens.c.expires_at <= _before(sql_tokens.c.expires_at), ("",)),
     "recipients": _prunable(recipients, recipients.c.asked_at <= _before(recipients.c.asked_at), (b"",)),
 }
 
@@ -130,6 +133,7 @@ async def prune(books: Books, keep_events_us: int = KEEP_EVENTS_US) -> dict[str,
         "caps": from_micros(steady - DAY_US).date().isoformat(),
         "lookalikes": from_micros(steady - DAY_US).date().isoformat(),
         "confirmations": steady,
+        "sql_tokens": steady - KEEP_SQL_TOKENS_US,
         "recipients": steady - HOUR_US,
     }
     return {name: await _prune(books, prunable, before[name]) for name, prunable in PRUNABLES.items()}

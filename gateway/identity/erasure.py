@@ -25,6 +25,7 @@ from gateway.books import (
     refunds,
     second_factors,
     sessions,
+    sql_tokens,
 )
 from gateway.books.accounts import Account
 from gateway.books.audit import Act, record
@@ -117,6 +118,7 @@ def _erase(conn: Connection, account: Account, actor_id: str) -> None:
     second_factors.forget(conn, account.id)
     letters.forget_all(conn, account.id)
     links.forget(conn, account.id)
+    sql_tokens.forget(conn, account.id)
     accounts.erase(conn, account.id, now)
     destructions.ask(conn, account.id, now)
     record(conn, Act("account_erased", actor_id, account.id, {"role": account.role}))

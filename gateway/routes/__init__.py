@@ -29,6 +29,7 @@ from gateway.routes import (
     reviews,
     second_factor,
     sessions,
+    sql_tokens,
     tasks,
 )
 
@@ -55,6 +56,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     merchants.blueprint,
     merchant_people.blueprint,
     clients.blueprint,
+    sql_tokens.blueprint,
     accounts.recipient_blueprint,
     oauth.blueprint,
     authorize.blueprint,

@@ -18,10 +18,10 @@ from gateway.identity import confirmations, contacts
 from gateway.identity.confirmations import ConfirmationRules
 from gateway.identity.profiles import Profile, notification_preferences, profile
 from gateway.identity.registrations import Applicant, make_account, register
-from gateway.identity.rights import change_rights
+from gateway.identity.rights import WantedRights, change_rights
 from gateway.problems import Problem
 from gateway.refusals import FieldError, InvalidFields
-from gateway.roles import Role
+from gateway.roles import Role, is_reader
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import admit, endpoint
 from gateway.web.paging import Listing, Page, read_page
@@ -49,7 +49,10 @@ class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
-    """An account as admins see it. `disabled`: nobody logs in with it. `merchant`: whose person it is, or was."""
+    """An account as admins see it. `disabled`: nobody logs in with it. `merchant`: whose person it is, or was.
+
+    `reader`: named by an admin, it sees all payments by SQL, without cards and payers.
+    """
 
     id: str
     object: Literal["account"] = "account"
@@ -58,6 +61,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     email_confirmed: bool
     name: str
     disabled: bool
+    reader: bool
     merchant: str | None
     created_at: datetime
     updated_at: datetime
@@ -75,10 +79,14 @@ class AccountQuery(Page, frozen=True, forbid_unknown_fields=True):
 
 
 class RightsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is absent stays as it is. `disabled`: nobody logs in with the account, and its sessions end."""
+    """What is absent stays as it is. `disabled`: nobody logs in with the account, and its sessions end.
+
+    `reader`: it sees all payments by SQL, without cards and payers; not for staff, who see everything.
+    """
 
     role: Role | None = None
     disabled: bool | None = None
+    reader: bool | None = None
 
 
 @blueprint.post("/v1/accounts")
@@ -125,7 +133,10 @@ async def list_accounts(call: Call[None, AccountQuery]) -> Reply:
     scope=ADMINS, body=RightsChange, answers={200: AccountView}, codes=("forbidden", "not_found", "wrong_state")
 )
 async def change_account(call: Call[RightsChange, None], account_id: str) -> Reply:
-    """Change the role of somebody's account, or disable it, from their next request on. Never one's own."""
+    """Change the role of somebody's account, disable it, or name its owner a reader, from their next request on.
+
+    Never one's own.
+    """
     return Reply(200, await call.runtime.books.write(_change, call.caller.actor_id, account_id, call.body))
 
 
@@ -149,7 +160,8 @@ def _find(conn: Connection, email_key: str, role: Role | None) -> list[AccountVi
 
 
 def _change(conn: Connection, actor_id: str, account_id: str, asked: RightsChange) -> AccountView:
-    changed = change_rights(conn, actor_id, account_id, asked.role, asked.disabled)
+    wanted = WantedRights(asked.role, asked.disabled, asked.reader)
+    changed = change_rights(conn, actor_id, account_id, wanted)
     return _views(conn, [changed])[0]
 
 
@@ -166,6 +178,7 @@ def _view(account: Account, merchant_id: str | None) -> AccountView:
         email_confirmed=account.email_confirmed_at is not None,
         name=account.name,
         disabled=account.disabled_at is not None,
+        reader=is_reader(account.role, account.extra_scopes),
         merchant=merchant_id,
         created_at=from_micros(account.created_at),
         updated_at=from_micros(account.updated_at),

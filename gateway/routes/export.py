@@ -21,6 +21,7 @@ from gateway.books.letters import LetterKind
 from gateway.books.links import LinkPurpose
 from gateway.books.merchant_people import MerchantPerson
 from gateway.books.sessions import SessionKind, SessionRow
+from gateway.books.sql_tokens import SqlTokenRow
 from gateway.identity.profiles import NotificationPreferences, Profile, notification_preferences, profile
 from gateway.payments.paid import PaidPayment, paid_payment, paid_rows
 from gateway.prints import Prints
@@ -67,6 +68,17 @@ class ExportedClient(msgspec.Struct, frozen=True):
     scopes: str
     redirect_uris: list[str]
     created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class ExportedSqlToken(msgspec.Struct, frozen=True):
+    """A token for SQL, without itself."""
+
+    id: str
+    name: str
+    created_at: datetime
+    expires_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
 
@@ -120,6 +132,7 @@ class PersonExport(msgspec.Struct, frozen=True, kw_only=True):
     cards: list[ExportedCard]
     clients: list[ExportedClient]
     sessions: list[ExportedSession]
+    sql_tokens: list[ExportedSqlToken]
     acts: list[AuditEntryView]
     payments: list[PaidPayment]
 
@@ -201,6 +214,7 @@ def _without_lists(runtime: Runtime, found: Belongings) -> PersonExport:
         cards=[_card(card, runtime.policy.prints) for card in found.cards],
         clients=[_client(client) for client in found.clients],
         sessions=[_session(session) for session in found.sessions],
+        sql_tokens=[_sql_token(token) for token in found.sql_tokens],
         acts=[],
         payments=[],
     )
@@ -239,6 +253,17 @@ def _session(row: SessionRow) -> ExportedSession:
         created_at=from_micros(row.created_at),
         last_used_at=from_micros(row.last_used_at),
         second_factor_at=_moment(row.second_factor_at),
+        revoked_at=_moment(row.revoked_at),
+    )
+
+
+def _sql_token(row: SqlTokenRow) -> ExportedSqlToken:
+    return ExportedSqlToken(
+        id=row.id,
+        name=row.name,
+        created_at=from_micros(row.created_at),
+        expires_at=from_micros(row.expires_at),
+        last_used_at=_moment(row.last_used_at),
         revoked_at=_moment(row.revoked_at),
     )
 

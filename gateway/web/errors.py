@@ -27,6 +27,7 @@ from gateway.identity.password_changes import TooOften
 from gateway.identity.passwords import PasswordsBusy
 from gateway.identity.rights import RightsStay
 from gateway.identity.second_factors import OtpRequired, SecondFactorIsSet
+from gateway.identity.sql_tokens import TooManyTokens
 from gateway.identity.tokens import NotAuthenticated
 from gateway.payments.captures import AmountTooLarge, WrongState
 from gateway.payments.create import MerchantStopped
@@ -64,6 +65,7 @@ CODE_OF: dict[type[Refusal], Code] = {
     RightsStay: "wrong_state",
     SecondFactorIsSet: "wrong_state",
     TooManyLookalikes: "rate_limited",
+    TooManyTokens: "wrong_state",
     TooOften: "rate_limited",
     WrongState: "wrong_state",
 }

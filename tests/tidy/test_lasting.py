@@ -32,6 +32,7 @@ ENDS_BY_ITSELF = {
     ("connectors/durable_files.py", "synced"): "an fsync, awaited in place",
     ("connectors/durable_files.py", "_sync"): "as above",
     ("connectors/loop_thread.py", "run"): "work, awaited in place",
+    ("connectors/sql_tokens.py", "_check"): "a question, awaited by those who ask the same",
     ("connectors/sandbox/sandbox.py", "order"): "a fault of the sandbox",
     ("flows/notifications/lane.py", "run"): "lines of the lane, which ends with any of them",
     ("flows/notifications/lane.py", "_start_due"): "as above",

@@ -31,6 +31,7 @@ from gateway.books.sessions import (
     refresh_tokens,
     sessions,
 )
+from gateway.books.sql_tokens import SqlTokenRow, sql_tokens
 from gateway.books.tables import metadata
 from gateway.policy import DAY_US, HOUR_US
 from schemas.times import from_micros, now_micros
@@ -51,6 +52,7 @@ KEPT = {
     "lookalikes": {"today"},
     "confirmations": {"young"},
     "recipients": {b"young"},
+    "sql_tokens": {"young"},
 }
 
 CODE_TEXTS = ("parent_id", "redirect_uri", "scopes", "nonce", "code_challenge", "amr")
@@ -111,6 +113,9 @@ def put_rows(conn: Connection) -> None:
         rest: dict[str, Any] = {"id": "", "address": "", "seed": b"", "secret_hash": b"", "due_at": 0}
         row = ConfirmationRow(account_id=name, channel="sms", expires_at=expires_at, **rest)
         conn.execute(insert(confirmations), [msgspec.structs.asdict(row)])
+        ended: dict[str, Any] = {"id": name, "hash": name.encode(), "expires_at": expires_at - 90 * DAY_US}
+        for_sql = SqlTokenRow(account_id="acc", name="", created_by="", created_at=1, **ended)
+        conn.execute(insert(sql_tokens), [msgspec.structs.asdict(for_sql)])
         asked = RecipientRow(name.encode(), "[]", expires_at - HOUR_US)
         conn.execute(insert(recipients), [msgspec.structs.asdict(asked)])
     conn.execute(insert(caps), [{"subject": s, "currency": "EUR", "day": d, "used": 1} for s, d in DAYS])
@@ -125,7 +130,7 @@ def left(conn: Connection) -> dict[str, set[Any]]:
     named = {idempotency_keys: "key", outbox: "event_id", refresh_tokens: "hash", sessions: "id"}
     named |= {caps: "subject", lookalikes: "subject", confirmations: "account_id", recipients: "hash"}
     named |= {known_callers: "hash", browser_session_tokens: "hash", one_time_links: "hash", letters: "id"}
-    named |= {authorization_codes: "hash"}
+    named |= {authorization_codes: "hash", sql_tokens: "id"}
     return {table.name: set(conn.execute(select(table.c[column])).scalars()) for table, column in named.items()}
 
 

@@ -45,6 +45,7 @@ from tests.gateway.payments.conftest import Shop
 KEYLESS = {
     *("login.logout", "passwords.change_own_password", "second_factor.set_up_second_factor"),
     *("clients.create_client", "clients.rotate_client"),
+    *("sql_tokens.create_sql_token", "sql_tokens.check_sql_token"),
 }
 NUMBERS = count()
 TRIES = 6  # of a client that comes back; recovery asks processors in between

@@ -101,6 +101,10 @@ ROUTES: dict[str, Row] = {
     "POST /v1/clients":                   Row(". o.. .a .. .", 201, CLIENT),
     "DELETE /v1/clients/<client>":        Row(". o.. .a .. .", 204),
     "POST /v1/clients/<client>/rotate":   Row(". o.. .a .. .", 409, {"overlap_s": 0}),
+    "GET /v1/sql-tokens":                 Row(". aaa aa .. .", 200),
+    "POST /v1/sql-tokens":                Row(". aaa aa .. .", 201, {"name": "Notebook"}),
+    "DELETE /v1/sql-tokens/<sql_token>":  Row(". onn na .. .", 204),
+    "POST /v1/sql-tokens/check":          Row(". ... .. .. a", 404, {"token": "sqt_nobodys"}),
     "GET /v1/accounts/<account>/recipient": Row(". ... .. .. a", 200),
 }  # fmt: skip
 

@@ -59,6 +59,8 @@ DECIDED = {
     ("reviews", "decided_by"): NOT + "it is an act of staff, among its `acts`",
     ("second_factors", "account_id"): "second_factor",
     ("sessions", "account_id"): "sessions",
+    ("sql_tokens", "account_id"): "sql_tokens",
+    ("sql_tokens", "created_by"): NOT + "it is the token's, and the act is in the audit",
     ("tasks", "resolved_by"): NOT + "it is an act of staff, among its `acts`",
 }
 CANARY = "Wilhelmina"

@@ -1,48 +1,20 @@
 """A client that nobody here wrote, Authlib's own for OpenID Connect, logs somebody in at a served gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import flask
-import msgspec
 import pytest
-import pytest_asyncio
 import requests
-import uvicorn
 from authlib.integrations.flask_client import OAuth
 
-from gateway.app import create_app
-from gateway.settings import GatewaySettings
-from gateway.web.bounded_connection import BoundedConnection
-from gateway.web.serving import SignalledServer
-from schemas.settings import PORTS
-from tests.conftest import unused_ports
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.apps import CUSTOMER, App, log_in, register
-from tests.patience import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CALLBACK = "http://localhost/callback"
 SCOPE = "openid profile email roles offline_access payments:read"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def served(shared_settings: GatewaySettings) -> AsyncIterator[Gateway]:
-    """A gateway that listens on a port of its own, in this process."""
-    (port,) = unused_ports(1)
-    placed = {"port_offset": port - PORTS["gateway"], "public_url": f"http://localhost:{port}", "internal_url": ""}
-    app = create_app(msgspec.structs.replace(shared_settings, **placed))
-    config = uvicorn.Config(
-        app, "localhost", port, http=BoundedConnection, ws="none", lifespan="on", log_config=None
-    )
-    server = SignalledServer(config)
-    serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    yield Gateway(app)
-    server.should_exit = True
-    await serving
 
 
 def relying_party(issuer: str, app: App) -> flask.Flask:

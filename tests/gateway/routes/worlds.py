@@ -12,6 +12,7 @@ from gateway.books.cards import CardRow, upsert_card
 from gateway.books.payments import PaymentRow, insert_payment
 from gateway.books.refunds import RefundRow, put_refund
 from gateway.books.tasks import TaskRow, open_task, resolve_task
+from gateway.identity.sql_tokens import SqlTokenOrder, create
 from gateway.payments.held import end_review, open_review
 from gateway.roles import MERCHANT_ROLES
 from schemas.ids import new_id
@@ -53,7 +54,7 @@ async def build(actors: Actors) -> World:
         "admin": await actors.new("admin"),
         "client": await actors.client(shop, SELLERS),
         "app": await actors.log_in(customer.id, "customer", app.id, PAYERS),
-        "service": await actors.client(None, "contacts:read"),
+        "service": await actors.client(None, "contacts:read sql_tokens:check"),
     }
     parties = {"customer": customer.id, "merchant": shop}
     cards = {name: await new_card(actors, owner_id) for name, owner_id in parties.items()}
@@ -67,7 +68,9 @@ async def build(actors: Actors) -> World:
         "owner_email": str(owner.email),
     }
     ended = await actors.client(shop, "payments:read", type="public")
-    return World(made, ids | more | {"client": ended.id}, parties, cards, app.id)
+    order = SqlTokenOrder(people["owner"].id, "a test", "Notebook", None)
+    token, _ = await actors.runtime.books.write(create, order)
+    return World(made, ids | more | {"client": ended.id, "sql_token": token.id}, parties, cards, app.id)
 
 
 async def refused(actors: Actors) -> dict[str, Actor]:

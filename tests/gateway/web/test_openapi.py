@@ -41,6 +41,7 @@ async def test_every_post_of_a_logged_in_caller_takes_a_key_but_for_ends_and_sec
         if method == "POST" and rules.scope and rules.idempotency == "none"
     }
     secrets = {"/v1/me/password", "/v1/me/totp", "/v1/clients", "/v1/clients/<client>/rotate"}
+    secrets |= {"/v1/sql-tokens", "/v1/sql-tokens/check"}
     assert without == {"/v1/logout"} | secrets
 
 

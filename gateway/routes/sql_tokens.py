@@ -1,0 +1,152 @@
+"""SQL tokens: what people ask the warehouse with, and whose each one is, for the process that they ask."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from quart import Blueprint
+from sqlalchemy import Connection
+
+from gateway.books.sql_tokens import SqlTokenRow, granted, list_tokens
+from gateway.free_text import ContactText, Unstored
+from gateway.identity import contacts, sql_tokens
+from gateway.identity.logins import check_presence
+from gateway.identity.sql_tokens import SqlTokenOrder, is_use_due, note_use, reader_of
+from gateway.identity.tokens import hash_secret
+from gateway.problems import Problem
+from gateway.web.call import Call, Reply
+from gateway.web.endpoint import endpoint, spend
+from gateway.web.known_device import whence_of
+from gateway.web.paging import Listing, Page, read_page
+from schemas.accounts import SqlReader
+from schemas.times import from_micros, steady_micros, to_micros
+
+blueprint = Blueprint("sql_tokens", __name__)
+
+
+class NewSqlToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`name`: what it is for. `expires_at`: a year ahead at most, and where nothing is said.
+
+    `password`: needed ten minutes after the login, and of an app always.
+    """
+
+    name: ContactText
+    expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    password: Unstored | None = None
+
+
+class SqlTokenQuery(Page, frozen=True, forbid_unknown_fields=True):
+    """`account`: whose; for admins anybody's. Without it one's own."""
+
+    account: Annotated[str, msgspec.Meta(max_length=128)] | None = None
+
+
+class SqlTokenCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A token, as somebody came with it."""
+
+    token: Unstored
+
+
+class SqlTokenView(msgspec.Struct, frozen=True, kw_only=True):
+    """An SQL token, without itself. `expires_at`: when it ends, or ended. `last_used_at` may be an hour old."""
+
+    id: str
+    account: str
+    name: str
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    revoked: bool
+
+
+class MadeSqlToken(SqlTokenView, frozen=True, kw_only=True):
+    """An SQL token with itself, which is shown this once."""
+
+    token: str
+
+
+class SqlTokenList(Listing[SqlTokenView], frozen=True):
+    """A page of SQL tokens, the newest first. `next_cursor` is null on the last one."""
+
+
+@blueprint.post("/v1/sql-tokens")
+@endpoint(
+    scope="sql_tokens:manage",
+    body=NewSqlToken,
+    answers={201: MadeSqlToken},
+    codes=("invalid_credentials", "not_confirmed", "not_found", "rate_limited", "unavailable", "wrong_state"),
+)
+async def create_sql_token(call: Call[NewSqlToken, None]) -> Reply:
+    """Make a token of one's own to ask the warehouse in SQL with. It comes once.
+
+    What it sees follows from what its owner is whenever it is used: a role, a merchant, a reader's name. Twenty
+    are good at a time.
+    """
+    caller, body, runtime = call.caller, call.body, call.runtime
+    spend(runtime, "sql_tokens", caller.actor_id)
+    if not caller.is_confirmed:
+        raise Problem("not_confirmed")
+    await check_presence(runtime, caller.actor_id, caller.login_id(), body.password or "", whence_of(call.ip))
+    order = SqlTokenOrder(
+        caller.actor_id,
+        caller.actor_id,
+        contacts.name(body.name),
+        to_micros(body.expires_at) if body.expires_at else None,
+    )
+    row, token = await runtime.books.write(sql_tokens.create, order)
+    return Reply(201, MadeSqlToken(**msgspec.structs.asdict(_view(row)), token=token))
+
+
+@blueprint.get("/v1/sql-tokens")
+@endpoint(scope="sql_tokens:manage", query=SqlTokenQuery, answers={200: SqlTokenList})
+async def list_sql_tokens(call: Call[None, SqlTokenQuery]) -> Reply:
+    """List one's own SQL tokens, the newest first; as an admin those of any `account`."""
+    caller = call.caller
+    account_id = call.query.account or caller.actor_id
+    if caller.role != "admin" and account_id != caller.actor_id:
+        return Reply(200, SqlTokenList([], None))
+
+    def page(conn: Connection, after_id: str | None, most: int) -> list[SqlTokenRow]:
+        return list_tokens(conn, account_id, after_id, most)
+
+    shown, cursor = await read_page(call, page, lambda row: row.id, str)
+    return Reply(200, SqlTokenList([_view(row) for row in shown], cursor))
+
+
+@blueprint.delete("/v1/sql-tokens/<sql_token>")
+@endpoint(scope="sql_tokens:manage", answers={204: None}, codes=("not_found",))
+async def revoke_sql_token(call: Call[None, None], sql_token_id: str) -> Reply:
+    """End an SQL token of one's own, as an admin of anybody's: a second later nothing is answered to it."""
+    caller = call.caller
+    owner_id = None if caller.role == "admin" else caller.actor_id
+    await call.runtime.books.write(sql_tokens.revoke, sql_token_id, owner_id, caller.actor_id)
+    return Reply(204)
+
+
+@blueprint.post("/v1/sql-tokens/check")
+@endpoint(scope="sql_tokens:check", body=SqlTokenCheck, answers={200: SqlReader}, codes=("not_found",))
+async def check_sql_token(call: Call[SqlTokenCheck, None]) -> Reply:
+    """Say whose an SQL token is, and what they see now, to services only.
+
+    It is a 404 where the token is unknown or has ended, and where its owner may not see anything any more.
+    """
+    runtime = call.runtime
+    grant = await runtime.books.read(granted, hash_secret(call.body.token), steady_micros())
+    reader = None if grant is None else reader_of(grant, runtime.seeded_ids)
+    if grant is None or reader is None:
+        raise Problem("not_found")
+    if is_use_due(grant):
+        runtime.go_on(note_use(runtime.books, grant.token_id))
+    return Reply(200, reader)
+
+
+def _view(row: SqlTokenRow) -> SqlTokenView:
+    return SqlTokenView(
+        id=row.id,
+        account=row.account_id,
+        name=row.name,
+        created_at=from_micros(row.created_at),
+        expires_at=from_micros(row.expires_at),
+        last_used_at=None if row.last_used_at is None else from_micros(row.last_used_at),
+        revoked=row.revoked_at is not None,
+    )
