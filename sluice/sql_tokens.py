@@ -14,11 +14,12 @@ from gateway.books import accounts
 from gateway.books.opening import check_existing
 from gateway.books.personal_books import PersonalBooks
 from gateway.books.sql_tokens import SqlTokenRow, list_tokens
+from gateway.free_text import why_refused
 from gateway.identity import contacts
 from gateway.identity import sql_tokens as use_cases
 from gateway.identity.registrations import COMMAND
 from gateway.identity.sql_tokens import SqlTokenOrder, TooManyTokens
-from gateway.refusals import InvalidFields, NoSuchObject, NotAllowed
+from gateway.refusals import FieldError, InvalidFields, NoSuchObject, NotAllowed
 from gateway.settings import GatewaySettings
 from schemas.settings import load
 from schemas.times import from_micros, steady_micros
@@ -54,9 +55,8 @@ def create(email: str, name: str, lasts: timedelta | None, data: Path | None) ->
         return await books.write(_create, email, name, lasts)
 
     row, token = _run(data, work)
-    click.echo(
-        f"{row.id}, good until {from_micros(row.expires_at):%Y-%m-%d %H:%M} UTC; shown this once:", err=True
-    )
+    until = f"{from_micros(row.expires_at):%Y-%m-%d %H:%M} UTC"
+    click.echo(f"{row.id} is good until {until}; it is shown this once:", err=True)
     click.echo(token)
 
 
@@ -108,8 +108,15 @@ def _run(data: Path | None, work: Callable[[PersonalBooks], Awaitable[T]]) -> T:
 
 def _create(conn: Connection, email: str, name: str, lasts: timedelta | None) -> tuple[SqlTokenRow, str]:
     expires_at = None if lasts is None else steady_micros() + lasts // timedelta(microseconds=1)
-    order = SqlTokenOrder(_account_id(conn, email), COMMAND, contacts.name(name), expires_at)
+    order = SqlTokenOrder(_account_id(conn, email), COMMAND, _checked(name), expires_at)
     return use_cases.create(conn, order)
+
+
+def _checked(name: str) -> str:
+    """A name as a body of the API may have it. Raises `InvalidFields`."""
+    if why := why_refused(name):
+        raise InvalidFields(FieldError("NAME", why))
+    return contacts.name(name)
 
 
 def _account_id(conn: Connection, email: str) -> str:
