@@ -8,6 +8,7 @@ import pytest
 from connectors.processors.settings import PAYPAL_SECRET, VISA_SECRET, ProcessorSettings
 from connectors.settings import MAIL_PASSWORD_FILE
 from connectors.sms import TOKEN_FILE
+from connectors.sql_tokens import SECRET_FILE as SQL_SECRET
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, token
 from flows.notifications.recipients import SECRET_FILE
 from gateway.identity.signing_keys import SigningKeys
@@ -61,14 +62,14 @@ def test_every_reader_of_the_warehouse_has_a_token(directory: Path) -> None:
     settings = Settings(secrets_directory=directory, profile="production")
     readers = (*SQL_READERS, *WRITERS_READERS)
     assert len({token(settings, reader) for reader in readers}) == len(readers)
-    for service, those in (("sql", SQL_READERS), ("analytics", WRITERS_READERS)):
-        assert set(SERVICES[service]["secrets"]) == {f"warehouse.{reader}.token" for reader in those}
+    for service, those, more in (("sql", SQL_READERS, {SQL_SECRET}), ("analytics", WRITERS_READERS, set[str]())):
+        assert set(SERVICES[service]["secrets"]) == {f"warehouse.{reader}.token" for reader in those} | more
 
 
 def test_who_shares_a_secret_has_the_same(directory: Path) -> None:
     assert {TOKEN_FILE} == set(SERVICES["catcher"]["secrets"])
     assert {TOKEN_FILE, SECRET_FILE, MAIL_PASSWORD_FILE} == set(SERVICES["notifications"]["secrets"])
-    assert {TOKEN_FILE, SECRET_FILE, MAIL_PASSWORD_FILE} <= set(SERVICES["gateway"]["secrets"])
+    assert {TOKEN_FILE, SECRET_FILE, MAIL_PASSWORD_FILE, SQL_SECRET} <= set(SERVICES["gateway"]["secrets"])
 
 
 def test_an_empty_processors_secret_is_the_sandboxs(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

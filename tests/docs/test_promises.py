@@ -43,7 +43,7 @@ def test_each_setting_named_is_one() -> None:
 def test_each_route_named_is_one_or_leads_to_one() -> None:
     there = {re.sub(r"{\w+}", "{}", route) for route in routes()}
     paths = named(
-        r"(?<![\w}.…])/(?:v1|oauth|schemas|webhooks|docs|openapi|asyncapi|healthz|readyz|metrics)[\w/{}.]*"
+        r"(?<![\w}.…])/(?:v1|oauth|schemas|webhooks|docs|openapi|asyncapi|healthz|readyz|metrics)[\w/{}.-]*"
     )
     asked = {re.sub(r"{\w+}", "{}", path).rstrip("/.") for path in paths}
     lost = {path for path in asked if not any(route == path or route.startswith(f"{path}/") for route in there)}
