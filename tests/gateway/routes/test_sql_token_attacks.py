@@ -107,7 +107,7 @@ async def test_all_that_is_no_good_is_answered_alike(gateway: Gateway, actors: A
 async def test_a_token_stands_nowhere_but_in_its_one_answer(
     gateway: Gateway, actors: Actors, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    body = {"name": "Canary"}
+    body = {"name": "Of Wilhelmina"}
     answer = await gateway.ask("POST", "/v1/sql-tokens", body, "analyst", idempotency_key="canary-key")
     token = answer.json["token"]
     assert answer.headers["Cache-Control"] == "no-store"
@@ -125,6 +125,7 @@ async def test_a_token_stands_nowhere_but_in_its_one_answer(
     await asyncio.gather(*gateway.runtime.running)
     await asyncio.sleep(0.06)  # the log is written together
     everything = await gateway.runtime.books.read(every_row)
+    assert "Wilhelmina" not in str(everything), "what people write is sealed"
     everything += [answer.body.decode() for answer in told] + [capfd.readouterr().out]
     assert not [where for where in everything if token[4:] in where]
 
