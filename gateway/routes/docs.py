@@ -52,6 +52,8 @@ PAGE = b"""<!doctype html>
 # Swagger UI has inline styles and images; scripts are allowed from our own host only.
 POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 CACHEABLE = {"Cache-Control": "public, max-age=86400"}
+# What is the same for everybody, without a token: pages of any origin read it, such as AsyncAPI's own editor.
+CONTRACT = {**CACHEABLE, "Access-Control-Allow-Origin": "*"}
 
 
 @blueprint.get("/openapi.json")
@@ -66,7 +68,7 @@ async def read_openapi(call: Call[None, None]) -> Reply:
 @endpoint(scope=None, limit="public", answers={200: dict[str, Any]})
 async def read_asyncapi(call: Call[None, None]) -> Reply:
     """Describe every topic and event, in AsyncAPI 3.0."""
-    return Reply(200, (files("schemas") / "asyncapi.json").read_bytes())
+    return Reply(200, _asyncapi(), CONTRACT)
 
 
 @blueprint.get("/schemas/<file>")
@@ -75,7 +77,7 @@ async def read_schema(call: Call[None, None], file: str) -> Reply:
     """Send the JSON Schema of an event's data: the `ce_dataschema` of its record is this address."""
     if file not in SCHEMAS:
         raise Problem("not_found")
-    return Reply(200, _schema(file), {"Content-Type": SCHEMA_TYPE, **CACHEABLE})
+    return Reply(200, _schema(file), {"Content-Type": SCHEMA_TYPE, **CONTRACT})
 
 
 @blueprint.get("/docs")
@@ -99,6 +101,11 @@ async def read_asset(call: Call[None, None], asset: str) -> Reply:
 @lru_cache(maxsize=1)
 def _description(app: Quart, server: str) -> bytes:
     return msgspec.json.encode(document(app, server))  # 7 ms
+
+
+@cache
+def _asyncapi() -> bytes:
+    return (files("schemas") / "asyncapi.json").read_bytes()
 
 
 @cache

@@ -138,7 +138,11 @@ async def test_the_docs_send_nothing_else(gateway: Gateway, name: str) -> None:
 
 
 async def test_the_events_are_described_too(gateway: Gateway) -> None:
-    assert (await gateway.ask("GET", "/asyncapi.json")).json["asyncapi"] == "3.0.0"
+    answer = await gateway.ask("GET", "/asyncapi.json")
+    assert answer.json["asyncapi"] == "3.0.0"
+    assert [reference for reference in _references(answer.json) if not reference.startswith("#/")] == []
+    assert answer.headers["Access-Control-Allow-Origin"] == "*", "a page of any origin may read it"
+    assert "max-age" in answer.headers["Cache-Control"]
 
 
 async def test_each_event_s_schema_is_where_its_record_says(gateway: Gateway) -> None:
@@ -151,6 +155,8 @@ async def test_each_event_s_schema_is_where_its_record_says(gateway: Gateway) ->
         assert "max-age" in answer.headers["Cache-Control"]
         assert (answer.json["$id"], answer.json["title"]) == (address.decode(), type)
         assert kind.__name__ in answer.json["$defs"]
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert all(reference.startswith("#/$defs/") for reference in _references(answer.json)), "read offline too"
     for other in ("payment.json", "payment.captured", "..%2fasyncapi.json", "json"):
         assert (await gateway.ask("GET", f"/schemas/{other}")).status == 404
     described = (await gateway.ask("GET", "/openapi.json")).json["paths"]["/schemas/{file}"]["get"]
