@@ -38,6 +38,8 @@ NOT_LET_IN = "this token is none of a reader's here"
 CUT_OFF = (
     "the warehouse does not answer: it is not up, or restarts because a statement took too long or too much memory"
 )
+NOT_CERTIFIED = "the certificate of the warehouse's server is none that SLUICE_SQL_CA or this machine trusts"
+UNTRUSTED = re.compile(r"SSL (?:peer certificate|CA cert)")  # in what curl says
 TIME = "TIMESTAMP"  # in the name of a type
 NAMES_A_ZONE = re.compile(r"zone\b", re.IGNORECASE)  # `AT TIME ZONE` and `timezone(…)` make times of somewhere
 
@@ -115,14 +117,20 @@ class WarehouseReader:
     The first have one statement at a time, in all processes together: another one is refused meanwhile.
     """
 
-    def __init__(self, settings: Settings, name: str, rows_max: int = ROWS_MAX) -> None:
-        self._address, self._token, self._rows_max = address(settings, name), token(settings, name), rows_max
+    def __init__(
+        self, settings: Settings, name: str, rows_max: int = ROWS_MAX, own_token: str | None = None
+    ) -> None:
+        """`own_token`: of a person, who asks where this reader does."""
+        self._address, self._rows_max = address(settings, name), rows_max
+        self._token = own_token or token(settings, name)
         # By itself Quack wants TLS of every other host.
         self._has_no_tls = url(settings, name).startswith("http://")
         self._con = duckdb.connect(config={"threads": 1})
         # The progress bar would be printed to standard output.
         self._con.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")
         load_quack(self._con)
+        if settings.sql_ca is not None:
+            self._con.execute(f"SET GLOBAL ca_cert_file = {quoted(str(settings.sql_ca))}")
         self._local = threading.local()
 
     def query(self, sql: str) -> Table:
@@ -176,7 +184,7 @@ def _meaning(message: str) -> WarehouseError:
     if "Authentication failed" in message:
         return QueryRefused(f"{REFUSED}{NOT_LET_IN}")
     if message.startswith("IO Error"):
-        return WarehouseAway(CUT_OFF)
+        return WarehouseAway(NOT_CERTIFIED if UNTRUSTED.search(message) else CUT_OFF)
     mistake = re.split(r"\n\nLINE 1: .* FROM quack_query", message)[0].removeprefix("Invalid Input Error: ")
     line = re.sub(r"\s+", " ", mistake).strip()
     return QueryRefused(line) if line.startswith(REFUSED) else QueryFailed(line)

@@ -29,7 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `host`: the address its servers listen on. `secrets_directory` (default: `secrets` in the data directory) holds
     its secrets. `gateway` (its base URL), `kafka`, `sql` (which analysts ask) and `warehouse` (which the dashboard
-    asks): where those are if not on this machine.
+    asks): where those are if not on this machine. `sql_ca`: a PEM file of the authorities that the certificates of
+    those two may come from.
     `profile` is `local` (sandbox, generated keys, seed accounts allowed) or `production` (none of these).
     """
 
@@ -40,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gateway: str = ""
     kafka: str = ""
     sql: str = ""
+    sql_ca: Path | None = None
     warehouse: str = ""
     profile: ProfileName = "local"
 

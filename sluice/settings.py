@@ -46,6 +46,13 @@ class ShopperSettings(ReplaySettings, frozen=True, kw_only=True, forbid_unknown_
         return self.catcher or self.url("catcher")
 
 
+class AskerSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of `sluice sql`. `sql_token`: a person's own. `sql_history`: where the prompt keeps what was asked."""
+
+    sql_token: str = ""
+    sql_history: Path = Path("~/.local/state/sluice/sql_history")
+
+
 def environment(declared: Iterable[type[Settings]], data: Path) -> dict[str, str]:
     """The environment of a process: the plain one and the `SLUICE_…` variables its own settings declare.
 

@@ -1,126 +1,107 @@
-"""`sluice sql`: asks the running process `sql` and prints a table, CSV or JSON."""
+"""`sluice sql`: asks the running process `sql`, here or on another host, once, by a script or at a prompt."""
 
-import csv
-import io
 import sys
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import urlsplit
 
 import click
-import msgspec
+from msgspec.structs import replace
 
-from connectors.warehouse import Table, WarehouseError, WarehouseReader
-from schemas.settings import Settings, load
+from connectors.warehouse import WarehouseReader
+from schemas.settings import load
+from sluice.console.prompt import converse
+from sluice.console.session import Session
+from sluice.console.shapes import Shape
+from sluice.console.tokens import statements_of
+from sluice.settings import AskerSettings
 
-WIDTH_MAX = 48  # characters of one column of the table; CSV and JSON are not shortened
-_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+HERE = {"localhost", "127.0.0.1", "::1"}
+INTERRUPTED = 130  # as a shell says it
+
+
+class ParameterType(click.ParamType[tuple[str, str]]):
+    """An option such as `currency=EUR`."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Name and value; a usage error where there is no name."""
+        name, equals, text = value.partition("=")
+        if not equals or not name.isidentifier():
+            self.fail(f"{value!r} is not NAME=VALUE, such as currency=EUR", param, ctx)
+        return name, text
 
 
 @click.command()
 @click.argument("query", required=False)
+@click.option(
+    "-f", "--file", "script", type=click.File(encoding="utf-8"), help="Ask what a file asks; - is stdin."
+)
+@click.option("-p", "--param", "given", multiple=True, type=ParameterType(), help="The text of $NAME; repeatable.")
 @click.option("--csv", "shape", flag_value="csv", help="Print CSV.")
 @click.option("--json", "shape", flag_value="json", help="Print a list of objects.")
+@click.option("--lines", "shape", flag_value="lines", help="Print a line for each value.")
 @click.option("--table", "shape", flag_value="table", default=True, help="Print a table (default).")
-def sql(query: str | None, shape: str) -> None:
+@click.option("--host", metavar="URL", help="Where to ask: https://sql.example:9443. [SLUICE_SQL]")
+@click.option(
+    "--ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Whose certificates to trust. [SLUICE_SQL_CA]",
+)
+@click.option("--token-file", type=click.File(), help="Your token. [SLUICE_SQL_TOKEN_FILE, SLUICE_SQL_TOKEN]")
+@click.option("--plain", is_flag=True, help="Ask another host without TLS: who listens reads your token.")
+def sql(
+    query: str | None,
+    script: TextIO | None,
+    given: tuple[tuple[str, str], ...],
+    shape: Shape,
+    host: str | None,
+    ca: Path | None,
+    token_file: TextIO | None,
+    plain: bool,
+) -> None:
     """Ask the warehouse: one SELECT, SHOW, DESCRIBE, PIVOT or EXPLAIN. Without QUERY, a prompt.
 
-    The views are payments, refunds, payments_by_minute, payments_by_hour, payments_by_day, risk,
-    risk_outcomes_by_minute, notifications, labels, model_quality, controls, dead_letters and pipeline_health;
-    `DESCRIBE payments` shows the columns of one. Times are UTC, amounts minor units.
+    Of a script the statements are asked one after another, up to the first that has no answer. `.views` at the
+    prompt lists the views, `.columns payments` the columns of one. Times are UTC, amounts minor units.
     """
-    reader, show = WarehouseReader(load(Settings), "sql"), SHAPES[shape]
-    if query is None:
-        for statement in statements():
-            answer(reader, statement, show)
-    elif not answer(reader, query, show):
-        sys.exit(1)
-
-
-def answer(reader: WarehouseReader, query: str, show: Callable[[Table], str]) -> bool:
-    """Print the answer to a query, or one line with the error; whether there was an answer."""
+    if query is not None and script is not None:
+        raise click.UsageError("QUERY or --file, not both")
+    settings = load(AskerSettings)
+    settings = replace(settings, sql=host or settings.sql, sql_ca=ca or settings.sql_ca)
+    own = token_file.read().strip() if token_file else settings.sql_token
+    session = Session(_reader(settings, own, plain), shape, dict(given))
     try:
-        table = reader.query(query)
-    except WarehouseError as error:
-        click.echo(f"Error: {error}", err=True)
-        return False
-    click.echo(show(table), color=True)  # else click takes escape codes out of the data
+        if query is not None:
+            answered = session.answer(query)
+        elif script is not None:
+            answered = _run(session, script)
+        else:
+            answered = converse(session, settings.sql_history)
+    except KeyboardInterrupt:
+        session.end(INTERRUPTED)
+    session.end(0 if answered else 1)
+
+
+def _reader(settings: AskerSettings, own: str, plain: bool) -> WarehouseReader:
+    """As whom to ask: a person by their token; on this machine else the reader `sql`."""
+    address = urlsplit(settings.sql_url())
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise click.ClickException(f"{settings.sql_url()} is no address such as https://sql.example:9443")
+    is_here = address.hostname in HERE
+    if address.scheme == "http" and not is_here and not plain:
+        raise click.ClickException(f"{settings.sql_url()} has no TLS: ask by https://, or see --plain")
+    if not own and not is_here and not sys.stdin.isatty():
+        raise click.ClickException("another host wants your token: --token-file, or SLUICE_SQL_TOKEN_FILE")
+    if not own and not is_here:
+        own = click.prompt("Token", hide_input=True, err=True)
+    return WarehouseReader(settings, "sql", own_token=own or None)
+
+
+def _run(session: Session, script: TextIO) -> bool:
+    """Whether all statements of a script have an answer; the first that has none is the last that is asked."""
+    for statement in statements_of(script.read()):
+        if not session.answer(statement.text, f"{script.name}:{statement.line}: "):
+            return False
     return True
-
-
-def statements() -> Iterator[str]:
-    """The statements typed in; each ends with a semicolon, or with the input."""
-    lines: list[str] = []
-    while True:
-        try:
-            lines.append(input(("   ...> " if lines else "sluice> ") if sys.stdin.isatty() else ""))
-        except EOFError:
-            if "".join(lines).strip():
-                yield "\n".join(lines)
-            return
-        if lines[-1].rstrip().endswith(";"):
-            yield "\n".join(lines)
-            lines = []
-
-
-def as_json(table: Table) -> str:
-    """A list of objects; times with a Z, decimals as numbers."""
-    rows = [dict(zip(table.columns, map(plain, row), strict=True)) for row in table.rows]
-    return _encoder.encode(rows).decode()
-
-
-def as_csv(table: Table) -> str:
-    """A line of names, then a line per row; null is empty."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([text(value) for value in row] for row in table.rows)
-    return out.getvalue().rstrip("\n")
-
-
-def as_table(table: Table) -> str:
-    """Columns under their names, numbers aligned right, and the number of rows."""
-    cells = [[printable(text(value)) for value in row] for row in table.rows]
-    names = [printable(name) for name in table.columns]
-    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
-    numeric = [all(isinstance(v, int | float | Decimal | None) for v in column) for column in _columns(table)]
-    lines = [
-        "  ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True)).rstrip()
-        for row in [names, ["─" * width for width in widths], *cells]
-    ]
-    return "\n".join([*lines, f"({len(cells)} {'row' if len(cells) == 1 else 'rows'})"])
-
-
-SHAPES: dict[str, Callable[[Table], str]] = {"json": as_json, "csv": as_csv, "table": as_table}
-
-
-def plain(value: Any) -> Any:
-    """A value that JSON can hold: the warehouse's integers may have 128 bits, and its maps keys of any type."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Decimal(value) if abs(value) >= 2**63 else value
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    return value
-
-
-def text(value: Any) -> str:
-    """A value as the text of a cell: JSON, but texts and times without quotes."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    shown = _encoder.encode(plain(value)).decode()
-    return shown.strip('"') if isinstance(value, datetime) else shown
-
-
-def printable(cell: str) -> str:
-    """A cell on one line of at most `WIDTH_MAX` characters, without terminal control sequences."""
-    clean = "".join(character if character.isprintable() else "·" for character in cell)
-    return clean if len(clean) <= WIDTH_MAX else clean[: WIDTH_MAX - 1] + "…"
-
-
-def _columns(table: Table) -> list[tuple[Any, ...]]:
-    return list(zip(*table.rows, strict=True)) or [()] * len(table.columns)

@@ -12,7 +12,7 @@ from connectors.warehouse import QueryFailed, QueryRefused, Table, WarehouseAway
 from flows.analytics.turns import Turns
 from schemas.settings import Settings
 from schemas.times import now
-from sluice.sql import as_json
+from sluice.console.shapes import as_json
 from tests.flows.analytics.conftest import served_copy, served_warehouse
 
 

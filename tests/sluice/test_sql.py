@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -95,6 +97,47 @@ def test_the_prompt_takes_statements_over_several_lines_and_goes_on_after_a_mist
     assert result.exit_code == 0
     assert result.stdout.splitlines() == ['[{"a":1,"b":2}]', '[{"c":3}]']
     assert result.stderr.startswith("Error: refused")
+
+
+def test_a_script_ends_at_its_first_error(ask: Ask, tmp_path: Path) -> None:
+    script = tmp_path / "questions.sql"
+    script.write_text("SELECT 1 AS a;\n-- $b is given\nSELECT $b AS b;\n\nSELECT\n nothing;\nSELECT 4 AS d;\n")
+    result = ask("--csv", "-f", str(script), "-p", "b=it's; two")
+    assert (result.exit_code, result.stdout) == (1, "a\n1\nb\nit's; two\n")
+    assert result.stderr.startswith(f"Error: {script}:5: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert ask("--csv", "-f", "-", typed="SELECT 1 AS a; SELECT 2 AS a").stdout == "a\n1\na\n2\n"
+
+
+def test_a_parameter_is_asked_for_in_one_line(ask: Ask) -> None:
+    missing = ask("SELECT $least")
+    assert (missing.exit_code, missing.stderr) == (1, "Error: no value for $least: give it with -p least=…\n")
+    assert ask("SELECT 1", "-p", "least").exit_code == ask("SELECT 1", "-f", "-").exit_code == 2
+    assert "card number" in ask("SELECT $card", "-p", "card=4111111111111111").stderr
+
+
+def test_the_prompt_tells_what_there_is(ask: Ask) -> None:
+    told = ask(
+        typed=".views\n.columns labels\n.set least=2\n.set\n.mode lines\nSELECT $least\n AS n;\n.quit\nSELECT 3;"
+    )
+    assert "payments_by_hour" in told.stdout
+    assert "duckdb_tables" not in told.stdout
+    assert re.search("label +VARCHAR +fraud or good", told.stdout)
+    assert told.stdout.endswith("── 1\nleast  2\n(1 row)\n── 1\nn  2\n(1 row)\n")
+    wrong = ask(typed=".nothing\n.columns nothing\n.set 1\n.mode pie\nSELECT 1 AS a;")
+    assert wrong.stderr.count("Error: ") == len(wrong.stderr.splitlines()) == 4
+    assert wrong.exit_code == 0
+
+
+@pytest.mark.parametrize("host", ["http://192.0.2.1:9494", "quack:localhost", "localhost:9494"])
+def test_another_host_is_asked_by_tls_alone(ask: Ask, host: str) -> None:
+    refused = ask("SELECT 1", "--host", host)
+    assert refused.exit_code == 1
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_another_host_wants_the_token_of_who_asks(ask: Ask) -> None:
+    assert "--token-file" in ask("SELECT 1", "--host", "https://192.0.2.1:9443").stderr
 
 
 def test_a_warehouse_that_is_away_is_one_line_and_exit_1(settings: Settings) -> None:

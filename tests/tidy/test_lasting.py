@@ -62,6 +62,7 @@ ENDS_BY_ITSELF = {
     ("gateway/vault/server.py", "begin_refusal"): "an entry",
     ("gateway/vault/writer.py", "between"): "a transaction, awaited in place",
     ("sluice/child_process.py", "_run_once"): "preparations, awaited in place",
+    ("sluice/console/session.py", "_await"): "a statement, awaited in place, or by nobody",
     ("sluice/probes.py", "probe"): "a probe, awaited in place",
     ("sluice/supervisor.py", "_stop"): "the end of the stack",
 }

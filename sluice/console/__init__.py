@@ -1,0 +1,1 @@
+"""What `sluice sql` is made of: shapes of answers, scripts and parameters, the prompt."""
