@@ -21,7 +21,7 @@ TESTS := -m pytest
 export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo secrets test test-first test-gateway test-postgres test-stack test-compose check format bench mutants schemas lock jars chromium node
+.PHONY: help install demo secrets test test-first test-gateway test-postgres test-stack test-compose check format bench mutants schemas lock jars chromium haproxy node
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ demo: install ## Start the whole stack with shoppers that keep paying; Ctrl-C st
 secrets: ## Make the secrets of docker-compose.yml in secrets/; what is there is kept
 	@deploy/make-secrets secrets
 
-test: install $(OTHER)/installed chromium node ## Install everything and run every test, beside it on Python 3.12 where there is one
+test: install $(OTHER)/installed chromium haproxy node ## Install everything and run every test, beside it on Python 3.12 where there is one
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target \
 		test-stack test-gateway test-postgres test-first test-3.12
 
@@ -99,12 +99,21 @@ define make_venv
 	@touch $(1)/installed
 endef
 
-chromium:
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
-		apt="apt-get install -y --no-install-recommends chromium fonts-liberation"; \
+# $(1) Debian packages, $(2) what needs them
+define from_debian
+	{ apt="apt-get install -y --no-install-recommends $(1)"; \
 		if [ "$$(id -u)" = 0 ]; then apt-get update && $$apt; \
 		elif sudo -n true 2>/dev/null; then sudo apt-get update && sudo $$apt; \
-		else echo "The browser tests need Chromium: install the Debian package chromium."; exit 1; fi; }
+		else echo "$(2): install the Debian packages $(1)."; exit 1; fi; }
+endef
+
+chromium:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+		$(call from_debian,chromium fonts-liberation,The browser tests need Chromium)
+
+haproxy:
+	@command -v haproxy >/dev/null || test -x /usr/sbin/haproxy || \
+		$(call from_debian,haproxy,The tests of SQL from another host need HAProxy)
 
 # The packages of the examples in JavaScript, each by the hash in their lock file.
 PACKAGES := examples/javascript/node_modules/.package-lock.json
@@ -112,11 +121,7 @@ PACKAGES := examples/javascript/node_modules/.package-lock.json
 node: $(PACKAGES)
 
 $(PACKAGES): examples/javascript/package.json examples/javascript/package-lock.json
-	@command -v npm >/dev/null || { \
-		apt="apt-get install -y --no-install-recommends nodejs npm"; \
-		if [ "$$(id -u)" = 0 ]; then apt-get update && $$apt; \
-		elif sudo -n true 2>/dev/null; then sudo apt-get update && sudo $$apt; \
-		else echo "The examples in JavaScript need Node.js 18: install the Debian packages nodejs and npm."; exit 1; fi; }
+	@command -v npm >/dev/null || $(call from_debian,nodejs npm,The examples in JavaScript need Node.js 18)
 	@cd examples/javascript && npm ci --no-progress --silent
 	@touch $(PACKAGES)
 
