@@ -132,7 +132,7 @@ ifeq ($(SECOND),)
 test-3.12:
 	@echo "One Python only was found: the tests run once."
 else
-test-3.12: # beside the gateway; what looks at sources and pages, or runs what others write, says the same on both
+test-3.12: # beside the gateway; what looks at sources and pages, and programs of others, say the same on both
 	$(VENV_312)/bin/python $(TESTS) -m "not stack and not postgres" \
-		--ignore=tests/gateway --ignore=tests/tidy --ignore=tests/docs --ignore=tests/examples
+		--ignore=tests/gateway --ignore=tests/tidy --ignore=tests/docs --ignore=tests/deploy --ignore=tests/examples
 endif

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import click
 from msgspec.structs import replace
 
+from connectors.keyfiles import SecretMissing
 from connectors.warehouse import WarehouseReader
 from schemas.settings import load
 from sluice.console.prompt import converse
@@ -96,7 +97,10 @@ def _reader(settings: AskerSettings, own: str, plain: bool) -> WarehouseReader:
         raise click.ClickException("another host wants your token: --token-file, or SLUICE_SQL_TOKEN_FILE")
     if not own and not is_here:
         own = click.prompt("Token", hide_input=True, err=True)
-    return WarehouseReader(settings, "sql", own_token=own or None)
+    try:
+        return WarehouseReader(settings, "sql", own_token=own or None)
+    except SecretMissing as error:
+        raise click.ClickException(f"{error}; your own token: --token-file, or SLUICE_SQL_TOKEN_FILE") from None
 
 
 def _run(session: Session, script: TextIO) -> bool:

@@ -59,6 +59,7 @@ def other_host() -> Iterator[OtherHost]:
         _ip("link", "set", near[-14:], "up")
         _ip("-n", name, "address", "add", f"{net}.2/30", "dev", far[-14:])
         _ip("-n", name, "link", "set", far[-14:], "up")
+        _ip("-n", name, "link", "set", "lo", "up")
         yield OtherHost(f"{net}.1", ["ip", "netns", "exec", name])
     finally:
         _ip("netns", "delete", name)

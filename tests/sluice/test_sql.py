@@ -140,6 +140,13 @@ def test_another_host_wants_the_token_of_who_asks(ask: Ask) -> None:
     assert "--token-file" in ask("SELECT 1", "--host", "https://192.0.2.1:9443").stderr
 
 
+def test_who_has_no_token_is_told_how_to_give_one(tmp_path: Path) -> None:
+    environment = {"SLUICE_DATA": str(tmp_path), "SLUICE_PROFILE": "production"}
+    result = CliRunner().invoke(main, ["sql", "SELECT 1"], env=environment)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "--token-file" in result.stderr
+
+
 def test_a_warehouse_that_is_away_is_one_line_and_exit_1(settings: Settings) -> None:
     environment = {"SLUICE_DATA": str(settings.data), "SLUICE_PORT_OFFSET": str(settings.port_offset + 1)}
     result = CliRunner().invoke(main, ["sql", "SELECT 1"], env=environment)

@@ -1,6 +1,6 @@
 """Records as the gateway and the other flows write them, and a warehouse of one's own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -191,10 +191,11 @@ def served_warehouse(data: Path, host: str = "localhost") -> Iterator[AnalyticsS
 
 
 @contextmanager
-def served_copy(data: Path) -> Iterator[SqlSettings]:
-    """The same for everybody else, with limits that nobody meets: this process would end."""
+def served_copy(data: Path, records: Iterable[Record] = ()) -> Iterator[SqlSettings]:
+    """The same for everybody else, made of `records`, with limits that nobody meets: this process would end."""
     settings = SqlSettings(data=data, port_offset=own_ports(), statement_s=10_000, sql_process_mb=1_000_000)
     copy = Warehouse(settings.file(), lambda letters: None)
+    copy.write([ingest(record) for record in records])
     copy.serve_guarded(f"quack:localhost:{settings.port('sql')}", tokens(settings, SQL_READERS), settings)
     try:
         yield settings
