@@ -35,6 +35,7 @@ REFUSED = "refused: "  # how the error begins that says why a statement is not r
 READ_ONLY = "the warehouse is only read"
 CARD_NUMBER = "a card number stands in the statement; the warehouse has none to compare it with"
 NOT_LET_IN = "this token is none of a reader's here"
+TOO_LONG = "the statement is too long: 65,536 characters at most"
 CUT_OFF = (
     "the warehouse does not answer: it is not up, or restarts because a statement took too long or too much memory"
 )
@@ -183,6 +184,8 @@ def _meaning(message: str) -> WarehouseError:
         return QueryRefused(f"{REFUSED}{READ_ONLY}")
     if "Authentication failed" in message:
         return QueryRefused(f"{REFUSED}{NOT_LET_IN}")
+    if message.startswith("IO Error") and "Payload Too Large" in message:
+        return QueryRefused(f"{REFUSED}{TOO_LONG}")
     if message.startswith("IO Error"):
         return WarehouseAway(NOT_CERTIFIED if UNTRUSTED.search(message) else CUT_OFF)
     mistake = re.split(r"\n\nLINE 1: .* FROM quack_query", message)[0].removeprefix("Invalid Input Error: ")

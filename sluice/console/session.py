@@ -3,7 +3,8 @@
 import os
 import sys
 import threading
-from concurrent.futures import Future
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from shutil import get_terminal_size
 from typing import NoReturn
 
@@ -28,7 +29,7 @@ class Session:
         self.shape = shape
         self.given = given
         self._catalog: Catalog | None = None
-        self._left = list[threading.Thread]()
+        self._runs_on = list[Callable[[], bool]]()  # of each statement that nobody waits for
 
     def answer(self, statement: str, place: str = "") -> bool:
         """Print the answer, or one line with the error and its `place`; whether there was an answer."""
@@ -72,18 +73,16 @@ class Session:
         thread = threading.Thread(target=_ask, args=(self._reader, statement, answer), daemon=True)
         thread.start()
         try:
-            table = answer.result()
+            wait([answer])
         except KeyboardInterrupt:
-            self._left.append(thread)
+            self._runs_on.append(thread.is_alive)
             raise
-        finally:
-            if thread not in self._left:
-                thread.join()
-        return table
+        thread.join()
+        return answer.result()
 
     def end(self, code: int) -> NoReturn:
         """End the process. Python would abort where a thread that nobody waits for is in DuckDB."""
-        if any(thread.is_alive() for thread in self._left):
+        if any(runs_on() for runs_on in self._runs_on):
             sys.stdout.flush()
             os._exit(code)
         sys.exit(code)

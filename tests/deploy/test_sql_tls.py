@@ -21,7 +21,7 @@ from tests.flows.analytics.conftest import served_copy
 from tests.patience import until
 from tests.tidy.sources import ROOT
 
-ASK = [sys.executable, "-m", "sluice", "sql", "--csv", "SELECT 41 + 1 AS answer"]
+SQL = [sys.executable, "-m", "sluice", "sql", "--csv"]
 HEAD = "POST /quack HTTP/1.1\r\nHost: sql\r\n"
 BODY_MAX = 278_528
 SOON = [("http-request 5s", "http-request 400ms"), ("timeout client 10s", "timeout client 800ms")]
@@ -45,10 +45,13 @@ def before(served: Settings, elsewhere: OtherHost, tmp_path_factory: pytest.Temp
         yield started
 
 
-def ask(elsewhere: OtherHost, served: Settings, url: str, *options: str) -> subprocess.CompletedProcess[str]:
+def ask(
+    elsewhere: OtherHost, served: Settings, url: str, *options: str, statement: str | None = "SELECT 42 AS answer"
+) -> subprocess.CompletedProcess[str]:
     """`sluice sql` on the other host."""
     own = {"SLUICE_DATA": "/nowhere", "SLUICE_SQL_TOKEN": token(served, "sql")}
-    command = [*elsewhere.prefix, *ASK, "--host", url, *options]
+    asked = [] if statement is None else [statement]
+    command = [*elsewhere.prefix, *SQL, "--host", url, *options, *asked]
     return subprocess.run(command, env=os.environ | own, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
@@ -85,13 +88,16 @@ def test_another_host_gets_nothing_without_tls(elsewhere: OtherHost, served: Set
         assert "does not answer" in refused.stderr
 
 
-def test_the_longest_statement_passes(elsewhere: OtherHost, served: Settings, before: Front) -> None:
-    longest = f"SELECT 42 AS answer --{'😀' * 65_500}\n;"
-    own = {"SLUICE_DATA": "/nowhere", "SLUICE_SQL_TOKEN": token(served, "sql")}
-    options = ["-f", "-", "--host", f"https://{before.at}", "--ca", str(before.authority)]
-    command = [*elsewhere.prefix, *ASK[:-1], *options]
-    answer = subprocess.run(command, env=os.environ | own, cwd=ROOT, input=longest, capture_output=True, text=True)
-    assert (answer.stdout, answer.stderr) == ("answer\n42\n", "")
+def test_the_longest_statement_passes_and_a_longer_one_is_told_so(
+    elsewhere: OtherHost, served: Settings, before: Front, tmp_path: Path
+) -> None:
+    script, url = tmp_path / "long.sql", f"https://{before.at}"
+    options = ["--ca", str(before.authority), "-f", str(script)]
+    script.write_text(f"SELECT 42 AS answer --{'😀' * 65_500}\n")
+    assert ask(elsewhere, served, url, *options, statement=None).stdout == "answer\n42\n"
+    script.write_text(f"SELECT 42 AS answer --{'😀' * 130_000}\n")
+    refused = ask(elsewhere, served, url, *options, statement=None)
+    assert "too long" in refused.stderr
 
 
 class Upstream:

@@ -195,7 +195,8 @@ def served_copy(data: Path, records: Iterable[Record] = ()) -> Iterator[SqlSetti
     """The same for everybody else, made of `records`, with limits that nobody meets: this process would end."""
     settings = SqlSettings(data=data, port_offset=own_ports(), statement_s=10_000, sql_process_mb=1_000_000)
     copy = Warehouse(settings.file(), lambda letters: None)
-    copy.write([ingest(record) for record in records])
+    if batch := [ingest(record) for record in records]:
+        copy.write(batch)
     copy.serve_guarded(f"quack:localhost:{settings.port('sql')}", tokens(settings, SQL_READERS), settings)
     try:
         yield settings

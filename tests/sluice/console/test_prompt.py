@@ -2,8 +2,11 @@
 
 import os
 import re
+import signal
 import stat
+import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +14,17 @@ import pexpect
 import pytest
 from prompt_toolkit.history import InMemoryHistory
 
+from connectors.warehouse import token
+from flows.analytics.settings import SqlSettings
 from sluice.console.history import open_history
+from tests.patience import until
 from tests.tidy.sources import ROOT
 
 CARD = "4111 1111 1111 1111"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+LONG = "SELECT count(*) FROM range(1000000000) t(a) WHERE a % 7 = 3"
 
 
 class Person:
@@ -41,6 +50,11 @@ class Person:
         """What was on the screen up to the first such text, without colours and moves."""
         self._child.expect(text)
         return ESCAPES.sub("", self._child.before)
+
+    def interrupts(self) -> None:
+        """Ctrl-C as a signal: not before the prompt has given the terminal back."""
+        until(lambda: termios.tcgetattr(self._child.fd)[3] & termios.ISIG)
+        self.types("\x03")
 
     def leaves(self) -> int | None:
         self.types("\x04")
@@ -73,9 +87,11 @@ def test_a_person_asks_over_lines_completes_stops_waiting_and_asks_again(person:
     person.types("SELECT * FROM payments;\r")
     person.sees(r"\(0 rows; \d+ of \d+ columns fit\)")
 
-    person.types("SELECT count(*) FROM range(1000000000) t(a) WHERE a % 7 = 3;\r")
-    person.sees("= 3;.*\n")  # Enter was read
-    person.types("\x03")
+    person.types("FROM range(60);\r")  # more than a screen: by way of the pager
+    person.sees(r"\(60 rows\)")
+
+    person.types(f"{LONG};\r")
+    person.interrupts()
     person.sees("Not waited for any longer")
 
     person.types(f"SELECT '{CARD}';\r")
@@ -89,6 +105,18 @@ def test_a_person_asks_over_lines_completes_stops_waiting_and_asks_again(person:
     assert "4111" not in kept.read_text()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+
+
+def test_a_single_statement_is_left_by_ctrl_c(environment: dict[str, str], served: SqlSettings) -> None:
+    own = {"SLUICE_SQL_TOKEN": token(served, "bench")}
+    command = [sys.executable, "-m", "sluice", "sql", LONG]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | environment | own, stderr=subprocess.PIPE) as asking:
+        until(
+            lambda: served.readers_file().exists() and "bench" in served.readers_file().read_text()
+        )  # it is asked
+        asking.send_signal(signal.SIGINT)
+        _, said = asking.communicate(timeout=20)
+    assert (asking.returncode, said) == (130, b"")
 
 
 def test_a_history_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
