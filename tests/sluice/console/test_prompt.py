@@ -51,10 +51,15 @@ class Person:
         self._child.expect(text)
         return ESCAPES.sub("", self._child.before)
 
-    def interrupts(self) -> None:
-        """Ctrl-C as a signal: not before the prompt has given the terminal back."""
-        until(lambda: termios.tcgetattr(self._child.fd)[3] & termios.ISIG)
+    def interrupts(self, statement: str) -> None:
+        """Ask, and press Ctrl-C once the prompt has given the terminal back: before, it would be a key."""
+        until(lambda: not self._gets_signals())
+        self.types(f"{statement};\r")
+        until(self._gets_signals)
         self.types("\x03")
+
+    def _gets_signals(self) -> bool:
+        return bool(termios.tcgetattr(self._child.child_fd)[3] & termios.ISIG)
 
     def leaves(self) -> int | None:
         self.types("\x04")
@@ -90,8 +95,7 @@ def test_a_person_asks_over_lines_completes_stops_waiting_and_asks_again(person:
     person.types("FROM range(60);\r")  # more than a screen: by way of the pager
     person.sees(r"\(60 rows\)")
 
-    person.types(f"{LONG};\r")
-    person.interrupts()
+    person.interrupts(LONG)
     person.sees("Not waited for any longer")
 
     person.types(f"SELECT '{CARD}';\r")
