@@ -8,6 +8,7 @@ offsets in its file, committed with the rows, are the only ones.
 import os
 import sys
 from collections.abc import Callable, Mapping
+from importlib.abc import MetaPathFinder
 from typing import Any, TypeVar
 
 from bytewax import operators as op
@@ -82,7 +83,7 @@ def get_flow() -> Dataflow:
     """`analytics`: the warehouse, open and served to our own readers, wired by its settings."""
     settings = _begin(AnalyticsSettings, "analytics")
     letters = KafkaSink(settings.bootstrap()).build("letters", 0, 1)
-    warehouse = Warehouse(settings.file(), letters.write_batch)
+    warehouse = Warehouse(settings.file(), letters.write_batch, tell=letters.write_batch)
     warehouse.serve(_address(settings, "warehouse"), tokens(settings, WRITERS_READERS))
     return build("analytics", _topics(settings, "analytics", warehouse, PATIENT), WarehouseSink(warehouse))
 
@@ -99,9 +100,17 @@ def get_sql_flow() -> Dataflow:
     return build("sql", _topics(settings, "sql", copy, MORE_PATIENT), WarehouseSink(copy))
 
 
+class WithoutPandas(MetaPathFinder):
+    """There is no pandas: DuckDB and Arrow import it if they can, which takes a second and 70 MB for nothing."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        """Raises `ModuleNotFoundError` for pandas; finds nothing else."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError(fullname)
+
+
 def _begin(kind: type[S], name: str) -> S:
-    # DuckDB imports pandas if it can, which takes a second and 70 MB for nothing.
-    sys.modules["pandas"] = None  # type: ignore[assignment]
+    sys.meta_path.insert(0, WithoutPandas())
     settings = load(kind)
     logs.configure(name)
     keep_private(settings.data)

@@ -1,6 +1,6 @@
 """Records of Kafka become rows of the warehouse. Pure: nothing is read or written here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 import msgspec
@@ -114,12 +114,15 @@ def latest_controls(rows: Iterable[WarehouseControl | RemovedControl]) -> list[W
     return list(told.values())
 
 
-def positions(records: Iterable[Record]) -> list[PartitionPosition]:
+def positions(records: Sequence[Record]) -> list[PartitionPosition]:
     """Where to read on after `records`, which are in the order of their offsets in each partition."""
+    first = {(r.topic, r.partition): r.offset for r in reversed(records)}
     last: dict[Place, Record] = {(r.topic, r.partition): r for r in records}
     return [
-        PartitionPosition(topic, partition, record.offset + 1, from_micros(record.timestamp_ms * 1000))
-        for (topic, partition), record in last.items()
+        PartitionPosition(
+            *place, record.offset + 1, from_micros(record.timestamp_ms * 1000), told_offset=first[place]
+        )
+        for place, record in last.items()
     ]
 
 

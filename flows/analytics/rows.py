@@ -141,12 +141,16 @@ WarehouseRow = (
 
 
 class PartitionPosition(msgspec.Struct, frozen=True):
-    """The next offset to read of a partition, and Kafka's time of the newest record read."""
+    """The next offset to read of a partition, and Kafka's time of the newest record read.
+
+    `told_offset`: where the batch began.
+    """
 
     topic: str
     partition: int
     next_offset: int
     newest_at: datetime
+    told_offset: int
 
 
 class PartitionLag(msgspec.Struct, frozen=True):

@@ -18,6 +18,15 @@ ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS amount_capturable BIGINT DEF
 ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS last_refusal_kind VARCHAR;
 ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS last_refusal_code VARCHAR;
 
+-- How payments stood before they changed, each row as long as `payments_as_of` may ask for it. Its columns are those of
+-- store.payments.
+CREATE TABLE IF NOT EXISTS store.payment_versions AS
+SELECT *, NULL::TIMESTAMP AS replaced_at FROM store.payments LIMIT 0;
+
+-- From when on that is so: a file from before knows nothing of earlier moments.
+CREATE TABLE IF NOT EXISTS store.history AS
+SELECT now()::TIMESTAMP AS begins_at WHERE EXISTS (FROM store.payments);
+
 -- A refund as it stands. It is no part of the aggregates: there its payment tells what was given back.
 CREATE TABLE IF NOT EXISTS store.refunds (
     id VARCHAR, payment VARCHAR, sequence BIGINT, amount BIGINT, currency VARCHAR, status VARCHAR, decline_code VARCHAR,
@@ -76,11 +85,15 @@ CREATE TABLE IF NOT EXISTS store.dead_letters (
     recorded_at TIMESTAMP, ingested_at TIMESTAMP
 );
 
--- Where to read on, in the transaction of the rows that came before. Small, so it may have a key.
+-- Where to read on, in the transaction of the rows that came before. Small, so it may have a key. `told_offset`: where
+-- the last batch began; up to there, what changed was told on `payments.latest.v1`.
 CREATE TABLE IF NOT EXISTS store.offsets (
     topic VARCHAR, partition BIGINT, next_offset BIGINT, newest_at TIMESTAMP, ingested_at TIMESTAMP,
     PRIMARY KEY (topic, partition)
 );
+
+ALTER TABLE store.offsets ADD COLUMN IF NOT EXISTS told_offset BIGINT;  -- null in a file from before `payments.latest.v1`
+ALTER TABLE store.offsets ADD COLUMN IF NOT EXISTS told_at TIMESTAMP;
 
 -- How many records are not read yet, as it was last looked at.
 CREATE TABLE IF NOT EXISTS store.lags (

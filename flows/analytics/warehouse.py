@@ -1,8 +1,10 @@
 """The DuckDB file: opened by this process alone, written by one thread, served to readers."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -11,19 +13,23 @@ import structlog
 from connectors.record_reader import Bookmarks
 from connectors.records import Out, Place, dead_letter
 from connectors.warehouse import load_quack
-from flows.analytics import writer
+from flows.analytics import columns, writer
 from flows.analytics.access_control import AccessControl, serve
 from flows.analytics.ingest import SOURCE, IngestedRecord, positions
+from flows.analytics.latest_payments import latest_events
 from flows.analytics.query_guard import QueryGuard, step_back
 from flows.analytics.settings import SqlSettings, WarehouseFile
 from flows.analytics.turns import Turns
+from schemas.times import now
+from schemas.topics import PAYMENTS
 
-SCHEMA = ("tables.sql", "views.sql")
+SCHEMA = ("tables.sql", "views.sql", "as_of.sql")
 SPILL_MAX = "2GB"
+PRUNE_EVERY_S = 60.0
 
 # What is raised for a value that does not fit its column, or a time that UTC does not have (the first day of the
 # year 1, written in another zone); any other error is no fault of a record.
-UNFIT = (duckdb.DataError, duckdb.InvalidInputException, OverflowError)
+UNFIT = (duckdb.DataError, duckdb.InvalidInputException, *columns.UNFIT)
 
 log = structlog.get_logger()
 
@@ -50,27 +56,38 @@ def open_file(file: WarehouseFile) -> duckdb.DuckDBPyConnection:
 class Warehouse:
     """The open file. `write` and `save_lag` are called by one thread; readers are served by threads of DuckDB."""
 
-    def __init__(self, file: WarehouseFile, send: Callable[[list[Out]], None]) -> None:
-        """`send` delivers dead letters, and returns when Kafka has stored them."""
-        self._send = send
+    def __init__(
+        self,
+        file: WarehouseFile,
+        send: Callable[[list[Out]], None],
+        tell: Callable[[list[Out]], None] | None = None,
+    ) -> None:
+        """`send` delivers dead letters, `tell` payments that changed; both return when Kafka has stored them."""
+        self._send, self._tell = send, tell
         self._con = open_file(file)
+        self._history = timedelta(hours=file.history_h)
+        self._since = writer.history_begin(self._con)
+        self._prune_at = 0.0
         self._commit_lock = threading.RLock()
         self._guard: QueryGuard | None = None
 
     def bookmarks(self) -> Bookmarks:
-        """Where to read each partition on."""
-        return writer.stored_bookmarks(self._con)
+        """Where to read each partition on; who tells of payments may not have told of the last batch."""
+        marks = writer.stored_bookmarks(self._con)
+        return {**marks, **writer.untold_bookmarks(self._con, PAYMENTS.name)} if self._tell else marks
 
     def write(self, batch: Sequence[IngestedRecord]) -> None:
-        """Write one batch: dead letters first, then rows and offsets in one transaction.
+        """Write one batch: dead letters first, then rows and offsets in one transaction; then tell what changed.
 
-        A kill in between repeats the dead letters. Raises `duckdb.Error` where the file cannot be written; then no
-        row and no offset of the batch is.
+        A kill in between repeats the dead letters, or reads the batch once more and tells of it then. A batch may
+        have any size; it takes 3 KB of memory a row. Raises `duckdb.Error` where the file cannot be written; then
+        no row and no offset of the batch is.
         """
         letters = [item.letter for item in batch if item.letter]
         if letters:
             self._send(letters)
         with self._committing():
+            self._prune()
             self._write(batch)
 
     def save_lag(self, lag: Mapping[Place, int]) -> None:
@@ -113,7 +130,7 @@ class Warehouse:
         """Write a batch. Where DuckDB refuses a value, halve the batch until its record is found."""
         rows = [row for item in batch for row in item.rows]
         try:
-            writer.write_batch(self._con, rows, positions(item.record for item in batch))
+            standing = writer.write_batch(self._con, rows, positions([i.record for i in batch]), self._since)
         except UNFIT as error:
             if len(batch) == 1:
                 self._reject(batch[0], error)
@@ -121,6 +138,16 @@ class Warehouse:
                 half = len(batch) // 2
                 self._write(batch[:half])
                 self._write(batch[half:])
+        else:
+            if self._tell and standing:
+                self._tell(latest_events(batch, standing))
+
+    def _prune(self) -> None:
+        """Now and then drop versions that are too old for `payments_as_of`."""
+        if time.monotonic() >= self._prune_at:
+            self._since = max(self._since, now() - self._history)
+            writer.prune_history(self._con, self._since)
+            self._prune_at = time.monotonic() + PRUNE_EVERY_S
 
     def _reject(self, item: IngestedRecord, error: Exception) -> None:
         record = item.record
@@ -128,4 +155,4 @@ class Warehouse:
         if not item.rows:
             raise error  # without rows only the offsets are written: no fault of the record
         self._send([dead_letter(record, "a value does not fit the warehouse", SOURCE)])
-        writer.write_batch(self._con, [], positions([record]))
+        writer.write_batch(self._con, [], positions([record]), self._since)

@@ -1,0 +1,16 @@
+-- Payments as they stood at a moment, from the rows that are there and those that were replaced since.
+
+-- The moment, where all versions that it needs are kept. Raises an error elsewhere.
+CREATE OR REPLACE MACRO store.kept_moment(moment) AS CASE
+    WHEN moment::TIMESTAMPTZ::TIMESTAMP < (SELECT max(begins_at) FROM store.history) THEN error(
+        'payments_as_of knows moments from ' || (SELECT max(begins_at)::VARCHAR FROM store.history) || ' UTC on'
+    )
+    WHEN moment::TIMESTAMPTZ > now() THEN error('payments_as_of knows no moment that is still to come')
+    ELSE moment::TIMESTAMPTZ::TIMESTAMP
+END;
+
+CREATE OR REPLACE MACRO payments_as_of(moment) AS TABLE
+FROM payments WHERE recorded_at <= store.kept_moment(moment)
+UNION ALL BY NAME
+SELECT * EXCLUDE (replaced_at) FROM store.payment_versions
+WHERE recorded_at <= store.kept_moment(moment) AND replaced_at > store.kept_moment(moment);
