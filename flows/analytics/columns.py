@@ -1,7 +1,7 @@
 """Rows as Arrow tables, which DuckDB reads as they lie in memory (docs/decisions/0053-rows-by-arrow.md)."""
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -22,31 +22,6 @@ TYPES: dict[Any, pa.DataType] = {
     datetime: pa.timestamp("us"),
     list[str]: pa.list_(pa.string()),
 }
-
-
-# So many times are listed for DuckDB, which skips the blocks that hold none of them; more are a range.
-LISTED_MAX = 1000
-
-
-def in_utc(moment: datetime) -> datetime:
-    """`moment` in UTC, as which it is taken where it has no zone. Raises `OverflowError`: UTC has no such time."""
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def to_minute(moment: datetime) -> datetime:
-    """The beginning of its minute."""
-    return moment.replace(second=0, microsecond=0)
-
-
-def among(column: str, moments: Collection[datetime]) -> str:
-    """A condition on a column that is one of `moments` (UTC), from which DuckDB knows the blocks to look in.
-
-    It may let others pass: the id is compared as well, of which a block says nothing (8 bytes of it, all alike).
-    """
-    if len(moments) > LISTED_MAX:
-        return f"{column} >= TIMESTAMP '{min(moments).replace(tzinfo=None)}'"
-    listed = ", ".join(f"TIMESTAMP '{moment.replace(tzinfo=None)}'" for moment in moments)
-    return f"{column} IN ({listed})"
 
 
 def table_of(rows: Sequence[msgspec.Struct], row_type: type[msgspec.Struct] | None = None) -> pa.Table:

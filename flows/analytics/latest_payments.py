@@ -32,7 +32,7 @@ def latest_events(batch: Iterable[IngestedRecord], standing: Collection[str]) ->
         for row in item.rows:
             if isinstance(row, WarehousePayment) and _is_newer(row, newest.get(row.id)):
                 newest[row.id] = row, item.record
-    return [_latest(*newest[id]) for id in standing]
+    return [_latest(*found) for id, found in newest.items() if id in standing]
 
 
 def _is_newer(row: WarehousePayment, known: tuple[WarehousePayment, Record] | None) -> bool:

@@ -14,12 +14,13 @@ import pyarrow as pa
 
 from flows.analytics.columns import TYPES, table_of
 from flows.analytics.rows import WarehousePayment
+from flows.analytics.spans import Span, within
 from schemas.times import as_utc
 
 # `replaced` names rows of the table, before they go; `passed` holds rows that another one of their batch replaced.
 KEEP = "INSERT INTO store.payment_versions BY NAME "
 STORED = """
-SELECT stored.*, replaced.replaced_at FROM (FROM store.payments WHERE {among}) stored JOIN replaced USING (id)
+SELECT stored.*, replaced.replaced_at FROM ({there}) stored JOIN replaced USING (id)
 """
 PASSED = """
 SELECT passed.* REPLACE (found.trace_id AS trace_id), now()::TIMESTAMP AS ingested_at
@@ -30,21 +31,19 @@ FROM passed JOIN found USING (id)
 # until when the versions before it were true.
 DROP_REPEATED = """
 DELETE FROM store.payment_versions v USING passed
-WHERE v.id = passed.id AND v.sequence = passed.sequence AND v.{among}
+WHERE v.id = passed.id AND v.sequence = passed.sequence AND v.created_at >= $oldest
 """
 SETTLE = """
 UPDATE store.payment_versions v SET replaced_at = settled.replaced_at FROM (
     SELECT earlier.id, earlier.sequence, min(later.recorded_at) AS replaced_at
-    FROM store.payment_versions earlier JOIN (
-        SELECT id, sequence, recorded_at FROM store.payment_versions
-        WHERE id IN $ids AND {among}
+    FROM ({versions}) earlier JOIN (
+        SELECT id, sequence, recorded_at FROM ({versions})
         UNION ALL
-        SELECT id, sequence, recorded_at FROM store.payments
-        WHERE id IN $ids AND {among}
+        SELECT id, sequence, recorded_at FROM ({payments})
     ) later ON earlier.id = later.id AND earlier.sequence < later.sequence
-    WHERE earlier.{among} GROUP BY ALL
+    WHERE earlier.id IN $ids GROUP BY ALL
 ) settled
-WHERE v.id = settled.id AND v.sequence = settled.sequence AND v.{among}
+WHERE v.id = settled.id AND v.sequence = settled.sequence AND v.created_at >= $oldest
 """
 
 PRUNE = "DELETE FROM store.payment_versions WHERE replaced_at <= $begin::TIMESTAMP"
@@ -86,22 +85,34 @@ def replacements(
     result = Replacements([], [], set())
     for id, rows in batch.items():
         stored = known.get(id)
-        newer = [row for row in rows if stored is None or row.sequence > stored.sequence]
-        firsts = _earliest_from(newer)
-        passed = list(zip(newer, firsts[1:], strict=False))
         if stored:
-            late = [(row, stored.recorded_at) for row in rows if row.sequence < stored.sequence]
-            _replace_stored(id, stored, firsts[:1], bool(late), since, result)
-            passed += late
-        result.passed.extend((row, moment) for row, moment in passed if moment > since)
+            _replace_stored(id, rows, stored, since, result)
+        ends = [*_earliest_from(rows)[1:], None]
+        for row, end in zip(rows, ends, strict=True):
+            replaced_at = _replaced_at(row, end, stored)
+            if replaced_at and replaced_at > since:
+                result.passed.append((row, replaced_at))
     return result
 
 
+def _replaced_at(row: WarehousePayment, end: datetime | None, stored: KnownPayment | None) -> datetime | None:
+    """When a row of a batch was replaced; None where it stands, or stands already. `end`: by one of the batch."""
+    if stored is None or row.sequence > stored.sequence:
+        return end
+    if row.sequence == stored.sequence:
+        return None
+    return min(end, stored.recorded_at) if end else stored.recorded_at
+
+
 def _replace_stored(
-    id: str, stored: KnownPayment, first: Sequence[datetime], is_late: bool, since: datetime, result: Replacements
+    id: str, rows: Sequence[WarehousePayment], stored: KnownPayment, since: datetime, result: Replacements
 ) -> None:
-    result.stored.extend((id, moment) for moment in first if moment > since)
-    if stored.recorded_at > since and (is_late or any(moment < stored.recorded_at for moment in first)):
+    newer = [row for row in rows if row.sequence > stored.sequence]
+    first = _earliest_from(newer)[0] if newer else None
+    if first and first > since:
+        result.stored.append((id, first))
+    is_late = rows[0].sequence < stored.sequence or (first is not None and first < stored.recorded_at)
+    if is_late and stored.recorded_at > since:
         result.disordered.add(id)
 
 
@@ -110,20 +121,20 @@ def _earliest_from(rows: Sequence[WarehousePayment]) -> list[datetime]:
     return list(accumulate((as_utc(row.recorded_at) for row in reversed(rows)), min))[::-1]
 
 
-def keep(con: duckdb.DuckDBPyConnection, past: Replacements, there: str) -> None:
+def keep(con: duckdb.DuckDBPyConnection, past: Replacements, there: Sequence[Span]) -> None:
     """Write what a batch puts into the past, before its rows take the place of the stored ones.
 
-    `there`: the condition `among` of its payments, which stand in the temporary table `found`.
+    `there`: when its payments were created. They stand in the temporary table `found`.
     """
     parts = []
     if past.stored:
         con.register("replaced", _replaced(past.stored))
-        parts.append(STORED.format(among=there))
+        parts.append(STORED.format(there=within("store.payments", there)))
     if past.passed:
         con.register("passed", _passed(past.passed))
         parts.append(PASSED)
     if past.disordered and past.passed:
-        con.execute(DROP_REPEATED.format(among=there))
+        con.execute(DROP_REPEATED, _oldest(there))
     if parts:
         con.execute(KEEP + " UNION ALL BY NAME ".join(parts))
 
@@ -138,7 +149,12 @@ def _passed(passed: Sequence[tuple[WarehousePayment, datetime]]) -> pa.Table:
     return table_of(rows).append_column("replaced_at", pa.array(moments, type=TYPES[datetime]))
 
 
-def settle(con: duckdb.DuckDBPyConnection, past: Replacements, there: str) -> None:
+def settle(con: duckdb.DuckDBPyConnection, past: Replacements, there: Sequence[Span]) -> None:
     """Say anew until when the versions of disordered payments were true, once their rows are written."""
     if past.disordered:
-        con.execute(SETTLE.format(among=there), {"ids": sorted(past.disordered)})
+        tables = {"versions": within("store.payment_versions", there), "payments": within("store.payments", there)}
+        con.execute(SETTLE.format(**tables), {"ids": sorted(past.disordered)} | _oldest(there))
+
+
+def _oldest(there: Sequence[Span]) -> dict[str, datetime]:
+    return {"oldest": there[0][0].replace(tzinfo=None)}

@@ -140,7 +140,7 @@ class Warehouse:
                 self._write(batch[half:])
         else:
             if self._tell and standing:
-                self._tell(latest_events(batch, standing))
+                self._tell(latest_events(batch, set(standing)))
 
     def _prune(self) -> None:
         """Now and then drop versions that are too old for `payments_as_of`."""

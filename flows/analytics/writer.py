@@ -13,7 +13,7 @@ import msgspec
 
 from connectors.record_reader import Bookmark
 from connectors.records import Place
-from flows.analytics.columns import among, in_utc, table_of, to_minute
+from flows.analytics.columns import table_of
 from flows.analytics.ingest import latest_controls, latest_payments, latest_refunds
 from flows.analytics.rows import (
     PartitionLag,
@@ -28,6 +28,7 @@ from flows.analytics.rows import (
     WarehouseRow,
     WarehouseVerdict,
 )
+from flows.analytics.spans import among, created, in_utc, spans, within
 from flows.analytics.versions import (
     FORGET_BEGIN,
     PRUNE,
@@ -53,7 +54,7 @@ SELECT fresh.id, fresh.sequence, fresh.created_at, fresh.state, fresh.processor,
        known.state AS old_state, known.processor AS old_processor,
        known.currency AS old_currency, known.amount AS old_amount,
        known.amount_captured AS old_captured, known.amount_refunded AS old_refunded
-FROM fresh LEFT JOIN (FROM store.payments WHERE {among}) known ON known.id = fresh.id
+FROM fresh LEFT JOIN ({there}) known ON known.id = fresh.id
 """
 KNOWN = "SELECT id, old_sequence, old_recorded_at FROM found WHERE is_known"
 STANDING = "SELECT id FROM found WHERE NOT is_known OR old_sequence <= sequence"
@@ -84,7 +85,7 @@ WHEN NOT MATCHED THEN INSERT BY NAME
 """
 
 # Faster than a MERGE, which would do the same: a row with a list is not updated in its place.
-TAKE_REPLACED = "DELETE FROM store.payments WHERE {among} AND id IN (SELECT id FROM changed WHERE is_known)"
+TAKE_REPLACED = "DELETE FROM store.payments WHERE {created} AND id IN (SELECT id FROM changed WHERE is_known)"
 INSERT_CHANGED = """
 INSERT INTO store.payments BY NAME
 SELECT fresh.* REPLACE (changed.trace_id AS trace_id), now()::TIMESTAMP AS ingested_at
@@ -228,14 +229,16 @@ def _write_payments(
     if not rows:
         return []
     births = {in_utc(row.created_at) for row in rows}
-    there = among("created_at", births)
-    _execute(con, FIND_PAYMENTS.format(among=there), latest_payments(rows))
+    there = spans(births)
+    _execute(con, FIND_PAYMENTS.format(there=within("store.payments", there)), latest_payments(rows))
     con.execute(CHANGED)
     known = _known(con) if max(in_utc(row.recorded_at) for row in rows) > since else {}
     past = replacements(by_payment(rows), known, since)
     keep(con, past, there)
-    con.execute(UPDATE_MINUTES.format(among=among("minute", {to_minute(birth) for birth in births})))
-    con.execute(TAKE_REPLACED.format(among=there))
+    minutes = {birth.replace(second=0, microsecond=0) for birth in births}
+    con.execute(UPDATE_MINUTES.format(among=among("minute", minutes)))
+    for span in there:
+        con.execute(TAKE_REPLACED.format(created=created(span)))
     con.execute(INSERT_CHANGED)
     settle(con, past, there)
     return [id for [id] in con.execute(STANDING).fetchall()]

@@ -29,6 +29,7 @@ LEGITIMATE = [
     "SELECT list_contains(reasons, 'velocity') FROM risk",
     "SELECT unnest([1, 2])",
     "FROM range(10)",
+    "SELECT count(*) FROM payments_as_of(now() - INTERVAL 1 HOUR)",
     "SELECT * FROM generate_series(1, 3)",
     "SELECT * FROM payments USING SAMPLE 10 ROWS",
     "SELECT now() - max(ingested_at) FROM payments",
@@ -331,5 +332,5 @@ def test_every_function_of_duckdb_was_reviewed(statements: Statements) -> None:
     callable_names = {name for name, kind in found if kind != "pragma" and re.match(r"\w", name)}
     reviewed = statements.allowed | statements.refused.keys()
     assert {name for name in callable_names - reviewed if not name.startswith("icu_collate_")} == set()
-    assert reviewed - callable_names == set()
+    assert reviewed - callable_names == {"payments_as_of"}
     assert statements.allowed & statements.refused.keys() == set()

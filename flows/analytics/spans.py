@@ -1,0 +1,54 @@
+"""Where in a table DuckDB has to look for the rows of a batch: it skips the blocks and vectors that hold none.
+
+A batch holds what is happening now, and now and then an old payment that is captured or refunded. One range over
+both would read everything in between, and a list of times only skips blocks of 122,880 rows: the others are read
+whole.
+"""
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+Span = tuple[datetime, datetime]
+
+APART = timedelta(minutes=1)  # what is closer lies in the same vectors
+SPANS_MAX = 12  # each is a scan of its own, half a millisecond
+LISTED_MAX = 1000
+
+
+def in_utc(moment: datetime) -> datetime:
+    """`moment` in UTC, as which it is taken where it has no zone. Raises `OverflowError`: UTC has no such time."""
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def spans(moments: Collection[datetime]) -> list[Span]:
+    """The first and last moment of each cluster; there are `SPANS_MAX` at most, and they hold all moments."""
+    ordered = sorted(moments)
+    gaps = sorted(((later - earlier, later) for earlier, later in pairwise(ordered)), reverse=True)
+    begins = sorted([ordered[0], *(later for gap, later in gaps[: SPANS_MAX - 1] if gap > APART)])
+    return [
+        (begin, max(moment for moment in ordered if moment < end) if end else ordered[-1])
+        for begin, end in zip(begins, [*begins[1:], None], strict=True)
+    ]
+
+
+def within(table: str, there: Iterable[Span]) -> str:
+    """The rows of a table that were created in one of these spans (UTC), as a subquery."""
+    return " UNION ALL ".join(f"FROM {table} WHERE {created(span)}" for span in there)
+
+
+def created(span: Span) -> str:
+    """The condition that a row was created in a span (UTC)."""
+    return f"created_at BETWEEN {literal(span[0])} AND {literal(span[1])}"
+
+
+def among(column: str, moments: Collection[datetime]) -> str:
+    """A condition that is true where `column` is one of `moments` (UTC); of too many, or at a later time."""
+    if len(moments) > LISTED_MAX:
+        return f"{column} >= {literal(min(moments))}"
+    return f"{column} IN ({', '.join(map(literal, moments))})"
+
+
+def literal(moment: datetime) -> str:
+    """A moment (UTC) in SQL."""
+    return f"TIMESTAMP '{moment.replace(tzinfo=None)}'"
