@@ -3,9 +3,11 @@
 48 bits are milliseconds of the steady clock, 80 are random.
 """
 
+import re
 import secrets
+from datetime import datetime
 
-from schemas.times import steady_micros
+from schemas.times import from_micros, steady_micros
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
 PAIRS = [first + second for first in ALPHABET for second in ALPHABET]  # ten bits at once: half the time
@@ -13,6 +15,8 @@ PAIR_BITS = 10
 LENGTH = 26  # characters of five bits
 BITS = 5 * LENGTH
 MILLISECONDS_MAX = 2**48 - 1
+RANDOM_BITS = 80
+TIMED = re.compile(rf"[a-z]+_([0-6][{ALPHABET}]{{9}})[{ALPHABET}]{{16}}")  # until the year 9774, then random bits
 HEX_LETTERS = bytes.maketrans(b"0123456789abcdef", b"abcdefghjkmnprst")
 
 
@@ -21,12 +25,23 @@ def new_id(prefix: str) -> str:
 
     Letters stand in every id we make, so none can pass for a card number.
     """
-    return _written(prefix, steady_micros() // 1000 << 80 | secrets.randbits(80))
+    return _written(prefix, steady_micros() // 1000 << RANDOM_BITS | secrets.randbits(RANDOM_BITS))
 
 
 def earliest_id(prefix: str, micros: int) -> str:
     """What no id is below that is made at `micros` or later (microseconds of the steady clock)."""
-    return _written(prefix, min(max(micros // 1000, 0), MILLISECONDS_MAX) << 80)
+    return _written(prefix, min(max(micros // 1000, 0), MILLISECONDS_MAX) << RANDOM_BITS)
+
+
+def born_at(id: str) -> datetime | None:
+    """When an id was made, to the day: the steady clock is near to UTC. None where it is none of `new_id`."""
+    found = TIMED.fullmatch(id)
+    if found is None:
+        return None
+    milliseconds = 0
+    for letter in found[1]:
+        milliseconds = milliseconds << 5 | ALPHABET.index(letter)
+    return from_micros(milliseconds * 1000)
 
 
 def letters(data: bytes) -> str:
