@@ -1,27 +1,34 @@
 """Records of Kafka become rows of the warehouse. Pure: nothing is read or written here."""
 
 from collections.abc import Iterable, Sequence
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import msgspec
 from msgspec.structs import asdict, replace
 
 from connectors.records import Out, Place, Record, read
 from flows.analytics.rows import (
+    LAST,
     PartitionPosition,
     RemovedControl,
+    ReplacedRow,
+    WarehouseAccount,
     WarehouseControl,
     WarehouseDeadLetter,
     WarehouseLabel,
+    WarehouseLedgerEntry,
     WarehouseNotification,
+    WarehouseOperation,
     WarehousePayment,
     WarehouseRefund,
+    WarehouseReview,
     WarehouseRow,
     WarehouseVerdict,
 )
 from schemas.accounts import AccountChanged, AccountErased
 from schemas.events import DeadLetter, Event, Tombstone, trace_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
+from schemas.ids import born_at
 from schemas.notifications import Notification
 from schemas.operations import OperationEvent
 from schemas.payments import LatestPayment, PaymentEvent, RefundEvent, TransactionCompleted
@@ -30,6 +37,8 @@ from schemas.times import as_utc, from_micros
 from schemas.topics import CONTROLS, DEAD_LETTER
 
 SOURCE = "/flows/analytics"  # of the dead letters
+
+R = TypeVar("R", bound=ReplacedRow)
 
 
 class IngestedRecord(msgspec.Struct, frozen=True):
@@ -56,8 +65,9 @@ def ingest(record: Record) -> IngestedRecord:
 def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
     """The rows of an event: a refund changes its payment too.
 
-    There is none for `transaction_completed`, which only repeats the state of its payment, and none for
-    those of accounts: nothing of a person stands in the warehouse but the bare id, which stays on what was paid.
+    There is none for `transaction_completed`, which only repeats the state of its payment. Nothing of a person
+    stands in the warehouse but the bare id, which stays on what was paid; of a merchant its trading name too,
+    until it is erased.
     """
     data = event.data
     match data:
@@ -79,9 +89,15 @@ def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
             return (_dead_letter(event.id, data),)
         case Tombstone():
             return (RemovedControl(data.key, data.recorded_at),) if data.topic == CONTROLS.name else ()
-        case TransactionCompleted() | LatestPayment() | AccountChanged() | AccountErased():
-            return ()
-        case OperationEvent() | ReviewEvent():
+        case OperationEvent():
+            return _operation(data), *_entries(data)
+        case ReviewEvent():
+            return (_review(data),)
+        case AccountChanged():
+            return (_account(data),)
+        case AccountErased():
+            return (_erased(data),)
+        case TransactionCompleted() | LatestPayment():
             return ()
         case _:
             assert_never(data)
@@ -97,8 +113,8 @@ def latest_payments(rows: Iterable[WarehousePayment]) -> list[WarehousePayment]:
     return list(newest.values())
 
 
-def latest_refunds(rows: Iterable[WarehouseRefund]) -> list[WarehouseRefund]:
-    """One row per refund: the one with the highest sequence."""
+def latest(rows: Iterable[R]) -> list[R]:
+    """One row per id: the one with the highest sequence."""
     return list({row.id: row for row in sorted(rows, key=lambda row: row.sequence)}.values())
 
 
@@ -184,6 +200,60 @@ def _refund(event: RefundEvent) -> WarehouseRefund:
         brand=payment.method.brand,
         created_at=refund.created_at,
         updated_at=refund.updated_at,
+        recorded_at=event.recorded_at,
+    )
+
+
+def _operation(event: OperationEvent) -> WarehouseOperation:
+    return WarehouseOperation(**asdict(event.operation), sequence=event.sequence, recorded_at=event.recorded_at)
+
+
+def _entries(event: OperationEvent) -> list[WarehouseLedgerEntry]:
+    operation = event.operation
+    return [
+        WarehouseLedgerEntry(
+            operation=operation.id,
+            sequence=event.sequence,
+            number=number,
+            payment=operation.payment,
+            merchant=operation.merchant,
+            processor=operation.processor,
+            kind=operation.kind,
+            account=entry.account,
+            amount=entry.amount,
+            currency=operation.currency,
+            recorded_at=event.recorded_at,
+        )
+        for number, entry in enumerate(event.entries)
+    ]
+
+
+def _review(event: ReviewEvent) -> WarehouseReview:
+    return WarehouseReview(**asdict(event.review), sequence=event.sequence, recorded_at=event.recorded_at)
+
+
+def _account(event: AccountChanged) -> WarehouseAccount:
+    return WarehouseAccount(
+        id=event.account,
+        sequence=event.sequence,
+        role=event.role,
+        disabled=event.disabled,
+        erased=False,
+        trading_name=event.trading_name,
+        created_at=born_at(event.account),
+        recorded_at=event.recorded_at,
+    )
+
+
+def _erased(event: AccountErased) -> WarehouseAccount:
+    return WarehouseAccount(
+        id=event.account,
+        sequence=LAST,
+        role=event.role,
+        disabled=True,
+        erased=True,
+        trading_name=None,
+        created_at=born_at(event.account),
         recorded_at=event.recorded_at,
     )
 

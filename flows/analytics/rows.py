@@ -4,7 +4,12 @@ from datetime import datetime
 
 import msgspec
 
+from schemas.accounts import Role
 from schemas.fraud import Label, ListEntry, Rule, Verdict
+from schemas.operations import ProcessorOperation
+from schemas.reviews import PaymentReview
+
+LAST = 2**63 - 1  # the sequence of what nothing is told after
 
 
 class WarehousePayment(msgspec.Struct, frozen=True):
@@ -69,6 +74,55 @@ class WarehouseRefund(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
+class WarehouseOperation(ProcessorOperation, frozen=True, kw_only=True, omit_defaults=False):
+    """A call to a processor as of its event `sequence`."""
+
+    sequence: int
+    recorded_at: datetime
+
+
+class WarehouseLedgerEntry(msgspec.Struct, frozen=True):
+    """The entry `number` (from 0) of the event `sequence` of an operation: `amount` minor units onto `account`.
+
+    Payment to kind are the operation's.
+    """
+
+    operation: str
+    sequence: int
+    number: int
+    payment: str
+    merchant: str
+    processor: str
+    kind: str
+    account: str
+    amount: int
+    currency: str
+    recorded_at: datetime
+
+
+class WarehouseReview(PaymentReview, frozen=True, kw_only=True):
+    """A review as of its event `sequence`."""
+
+    sequence: int
+    recorded_at: datetime
+
+
+class WarehouseAccount(msgspec.Struct, frozen=True):
+    """An account as of its event `sequence`, which of its erasure is `LAST`.
+
+    `created_at` is the time in its id; null where that has none.
+    """
+
+    id: str
+    sequence: int
+    role: Role
+    disabled: bool
+    erased: bool
+    trading_name: str | None
+    created_at: datetime | None
+    recorded_at: datetime
+
+
 class WarehouseVerdict(Verdict, frozen=True, kw_only=True):
     """A verdict of the fraud flow. `event` is the id of its event."""
 
@@ -128,9 +182,16 @@ class WarehouseDeadLetter(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
+# Each is told anew, whole, whenever it changes: the row with the highest `sequence` is how it stands.
+ReplacedRow = WarehouseRefund | WarehouseOperation | WarehouseReview | WarehouseAccount
+
 WarehouseRow = (
     WarehousePayment
     | WarehouseRefund
+    | WarehouseOperation
+    | WarehouseLedgerEntry
+    | WarehouseReview
+    | WarehouseAccount
     | WarehouseVerdict
     | WarehouseLabel
     | WarehouseNotification

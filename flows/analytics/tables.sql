@@ -54,6 +54,12 @@ WHERE m.amount_captured IS NULL AND m.minute = p.minute AND m.currency = p.curre
   AND m.processor IS NOT DISTINCT FROM p.processor;
 UPDATE store.payment_minutes SET amount_captured = 0, amount_refunded = 0 WHERE amount_captured IS NULL;
 
+-- Kept by deltas as payment_minutes is. A file from before this table has it from its payments, once.
+CREATE TABLE IF NOT EXISTS store.risk_minutes AS
+SELECT date_trunc('minute', created_at) AS minute, risk_outcome AS outcome, risk_source AS source, currency,
+       count(*) AS count, sum(amount)::BIGINT AS amount
+FROM store.payments WHERE risk_outcome IS NOT NULL GROUP BY ALL;
+
 CREATE TABLE IF NOT EXISTS store.verdicts (
     event VARCHAR, payment VARCHAR, instrument VARCHAR, merchant VARCHAR,
     outcome VARCHAR, source VARCHAR, score DOUBLE, reasons VARCHAR[], features JSON, model VARCHAR, rules VARCHAR,
@@ -67,6 +73,16 @@ CREATE TABLE IF NOT EXISTS store.labels (
     amount BIGINT, currency VARCHAR, features JSON, score DOUBLE, model VARCHAR,
     occurred_at TIMESTAMP, recorded_at TIMESTAMP, ingested_at TIMESTAMP
 );
+
+-- Kept by deltas of the labels that are new; sums of scores are decimals, which add up in any order. A file from before
+-- this table has it from its labels, once.
+CREATE TABLE IF NOT EXISTS store.label_hours AS
+SELECT date_trunc('hour', recorded_at) AS hour, array_to_string(string_split(model, '-')[:2], '-') AS model,
+       count(*) AS labels, count(*) FILTER (label = 'fraud') AS frauds,
+       coalesce(sum(TRY_CAST(score AS DECIMAL(18, 15))) FILTER (label = 'fraud'), 0) AS fraud_scores,
+       sum(TRY_CAST(score AS DECIMAL(18, 15))) AS scores,
+       sum(TRY_CAST((score - (label = 'fraud')::INT) ** 2 AS DECIMAL(18, 15))) AS squared_errors
+FROM store.labels WHERE score IS NOT NULL GROUP BY ALL;
 
 CREATE TABLE IF NOT EXISTS store.notifications (
     event VARCHAR, payment VARCHAR, cause VARCHAR, sequence BIGINT, kind VARCHAR, channel VARCHAR, address VARCHAR,

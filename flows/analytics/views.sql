@@ -139,9 +139,7 @@ COMMENT ON COLUMN risk.ingested_at IS 'when it was written here, UTC';
 COMMENT ON COLUMN risk.hold IS 'of a review: authorized (the issuer reserves the money first) or unsent (it is not asked yet)';
 
 CREATE OR REPLACE VIEW risk_outcomes_by_minute AS
-SELECT date_trunc('minute', created_at) AS minute, risk_outcome AS outcome, risk_source AS source, currency,
-       count(*) AS count, sum(amount)::BIGINT AS amount
-FROM store.payments WHERE risk_outcome IS NOT NULL GROUP BY ALL;
+SELECT minute, outcome, source, currency, count, amount FROM store.risk_minutes WHERE count > 0;
 COMMENT ON VIEW risk_outcomes_by_minute IS 'What decided the payments, by the minute of created_at.';
 COMMENT ON COLUMN risk_outcomes_by_minute.minute IS 'beginning of the minute, UTC';
 COMMENT ON COLUMN risk_outcomes_by_minute.outcome IS 'allow, flag, review or block';
@@ -189,14 +187,12 @@ COMMENT ON COLUMN labels.occurred_at IS 'of the payment, UTC';
 COMMENT ON COLUMN labels.recorded_at IS 'of the label, UTC';
 COMMENT ON COLUMN labels.ingested_at IS 'when it was written here, UTC';
 
--- Of a version (kind-recipe-labels learned-their number) the first two parts: each label makes a new one.
 CREATE OR REPLACE VIEW model_quality AS
-SELECT date_trunc('hour', recorded_at) AS hour, array_to_string(string_split(model, '-')[:2], '-') AS model,
-       count(*) AS labels,
-       count(*) FILTER (label = 'fraud') AS frauds,
-       avg(score) FILTER (label = 'fraud') AS score_fraud, avg(score) FILTER (label = 'good') AS score_good,
-       avg((score - (label = 'fraud')::INT) ** 2) AS brier, sum(score) AS expected_frauds
-FROM store.labels WHERE score IS NOT NULL GROUP BY ALL;
+SELECT hour, model, labels, frauds,
+       fraud_scores::DOUBLE / nullif(frauds, 0) AS score_fraud,
+       (scores - fraud_scores)::DOUBLE / nullif(labels - frauds, 0) AS score_good,
+       squared_errors::DOUBLE / labels AS brier, scores::DOUBLE AS expected_frauds
+FROM store.label_hours;
 COMMENT ON VIEW model_quality IS 'How the scores did against the labels that came in, by the hour of the label.';
 COMMENT ON COLUMN model_quality.hour IS 'beginning of the hour, UTC';
 COMMENT ON COLUMN model_quality.model IS 'that scored: its kind and recipe, whatever labels it had learned by then';

@@ -23,7 +23,7 @@ from flows.analytics.turns import Turns
 from schemas.times import now
 from schemas.topics import PAYMENTS
 
-SCHEMA = ("tables.sql", "views.sql", "as_of.sql")
+SCHEMA = ("tables.sql", "books_tables.sql", "views.sql", "books_views.sql", "as_of.sql")
 SPILL_MAX = "2GB"
 PRUNE_EVERY_S = 60.0
 

@@ -6,27 +6,31 @@ Rows are passed as Arrow tables (docs/decisions/0053-rows-by-arrow.md).
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Literal
 
 import duckdb
-import msgspec
 
 from connectors.record_reader import Bookmark
 from connectors.records import Place
+from flows.analytics.aggregates import COUNT_MINUTES, COUNT_RISK
 from flows.analytics.columns import table_of
-from flows.analytics.ingest import latest_controls, latest_payments, latest_refunds
+from flows.analytics.ingest import latest, latest_controls, latest_payments
+from flows.analytics.kept_tables import (
+    APPEND,
+    APPEND_ADDED,
+    APPENDED,
+    REPLACED,
+    SELECT_ADDED,
+    AppendedTable,
+    ReplacedTable,
+)
 from flows.analytics.rows import (
     PartitionLag,
     PartitionPosition,
     RemovedControl,
+    ReplacedRow,
     WarehouseControl,
-    WarehouseDeadLetter,
-    WarehouseLabel,
-    WarehouseNotification,
     WarehousePayment,
-    WarehouseRefund,
     WarehouseRow,
-    WarehouseVerdict,
 )
 from flows.analytics.spans import among, created, in_utc, spans, within
 from flows.analytics.versions import (
@@ -49,40 +53,18 @@ FRESH = "SELECT *, now()::TIMESTAMP AS ingested_at FROM fresh"
 FIND_PAYMENTS = """
 CREATE OR REPLACE TEMP TABLE found AS
 SELECT fresh.id, fresh.sequence, fresh.created_at, fresh.state, fresh.processor, fresh.currency, fresh.amount,
-       fresh.amount_captured, fresh.amount_refunded, coalesce(known.trace_id, fresh.trace_id) AS trace_id,
+       fresh.amount_captured, fresh.amount_refunded, fresh.risk_outcome, fresh.risk_source,
+       coalesce(known.trace_id, fresh.trace_id) AS trace_id,
        known.id IS NOT NULL AS is_known, known.sequence AS old_sequence, known.recorded_at AS old_recorded_at,
        known.state AS old_state, known.processor AS old_processor,
        known.currency AS old_currency, known.amount AS old_amount,
-       known.amount_captured AS old_captured, known.amount_refunded AS old_refunded
+       known.amount_captured AS old_captured, known.amount_refunded AS old_refunded,
+       known.risk_outcome AS old_risk_outcome, known.risk_source AS old_risk_source
 FROM fresh LEFT JOIN ({there}) known ON known.id = fresh.id
 """
 KNOWN = "SELECT id, old_sequence, old_recorded_at FROM found WHERE is_known"
 STANDING = "SELECT id FROM found WHERE NOT is_known OR old_sequence <= sequence"
 CHANGED = "CREATE OR REPLACE TEMP VIEW changed AS FROM found WHERE NOT is_known OR old_sequence < sequence"
-
-# A payment leaves the sums as it was and comes in as it is: state and amounts may change, each without the other.
-UPDATE_MINUTES = """
-MERGE INTO store.payment_minutes m USING (
-    SELECT minute, currency, processor, state, sum(n)::BIGINT AS count, sum(n * amount)::BIGINT AS amount,
-           sum(n * captured)::BIGINT AS amount_captured, sum(n * refunded)::BIGINT AS amount_refunded
-    FROM (
-        SELECT date_trunc('minute', created_at) AS minute, currency, processor, state, 1 AS n, amount,
-               amount_captured AS captured, amount_refunded AS refunded
-        FROM changed
-        UNION ALL
-        SELECT date_trunc('minute', created_at), old_currency, old_processor, old_state, -1, old_amount,
-               old_captured, old_refunded
-        FROM changed WHERE is_known
-    ) GROUP BY ALL HAVING sum(n) <> 0 OR sum(n * amount) <> 0 OR sum(n * captured) <> 0 OR sum(n * refunded) <> 0
-) delta
-ON m.minute = delta.minute AND m.currency = delta.currency AND m.state = delta.state
-   AND m.processor IS NOT DISTINCT FROM delta.processor AND m.{among}
-WHEN MATCHED THEN UPDATE SET
-    count = m.count + delta.count, amount = m.amount + delta.amount,
-    amount_captured = m.amount_captured + delta.amount_captured,
-    amount_refunded = m.amount_refunded + delta.amount_refunded
-WHEN NOT MATCHED THEN INSERT BY NAME
-"""
 
 # Faster than a MERGE, which would do the same: a row with a list is not updated in its place.
 TAKE_REPLACED = "DELETE FROM store.payments WHERE {created} AND id IN (SELECT id FROM changed WHERE is_known)"
@@ -90,19 +72,6 @@ INSERT_CHANGED = """
 INSERT INTO store.payments BY NAME
 SELECT fresh.* REPLACE (changed.trace_id AS trace_id), now()::TIMESTAMP AS ingested_at
 FROM fresh JOIN changed USING (id)
-"""
-
-UPSERT_REFUNDS = f"""
-MERGE INTO store.refunds r USING ({FRESH}) fresh ON r.id = fresh.id AND r.{{among}}
-WHEN MATCHED AND r.sequence < fresh.sequence THEN UPDATE BY NAME
-WHEN NOT MATCHED THEN INSERT BY NAME
-"""
-
-APPEND = """
-INSERT INTO store.{table} BY NAME SELECT * FROM ({fresh}) fresh
-WHERE NOT EXISTS (
-    FROM store.{table} known WHERE {same_key} AND known."{clock}" BETWEEN $oldest::{type} AND $newest::{type}
-)
 """
 
 UPSERT_CONTROLS = f"""
@@ -126,46 +95,6 @@ UNTOLD = "SELECT topic, partition, coalesce(told_offset, 0), epoch_ms(told_at) F
 SAVE_LAG = f"INSERT OR REPLACE INTO store.lags BY NAME {FRESH}"
 
 
-class AppendedTable(msgspec.Struct, frozen=True):
-    """A table whose rows never change: only the first row of a `key` is written, repeats are dropped.
-
-    `clock`: a column that is the same on each repeat, however late that comes, and grows with the table: DuckDB
-    looks for the rows of a batch only in the blocks between its first and last.
-    """
-
-    rows: type[WarehouseVerdict | WarehouseLabel | WarehouseNotification | WarehouseDeadLetter]
-    name: str
-    key: tuple[str, ...]
-    clock: Literal["occurred_at", "recorded_at", "caused_at", "offset"]
-
-    def key_of(self, row: WarehouseRow) -> tuple[object, ...]:
-        """The key of a row of this table."""
-        return tuple(getattr(row, column) for column in self.key)
-
-    def clock_of(self, row: WarehouseRow) -> Any:
-        """The clock of a row of this table."""
-        value = getattr(row, self.clock)
-        return in_utc(value) if isinstance(value, datetime) else value
-
-    def append(self) -> str:
-        """The statement that appends the rows whose key is new."""
-        return APPEND.format(
-            table=self.name,
-            same_key=" AND ".join(f'known."{column}" = fresh."{column}"' for column in self.key),
-            clock=self.clock,
-            type="BIGINT" if self.clock == "offset" else "TIMESTAMP",
-            fresh=FRESH,
-        )
-
-
-APPENDED = (
-    AppendedTable(WarehouseVerdict, "verdicts", ("payment",), "occurred_at"),
-    AppendedTable(WarehouseLabel, "labels", ("event",), "recorded_at"),
-    AppendedTable(WarehouseNotification, "notifications", ("event",), "caused_at"),
-    AppendedTable(WarehouseDeadLetter, "dead_letters", ("topic", "partition", "offset"), "offset"),
-)
-
-
 def write_batch(
     con: duckdb.DuckDBPyConnection,
     rows: Sequence[WarehouseRow],
@@ -179,9 +108,10 @@ def write_batch(
     """
     with _transaction(con):
         standing = _write_payments(con, [row for row in rows if isinstance(row, WarehousePayment)], since)
-        _write_refunds(con, latest_refunds(row for row in rows if isinstance(row, WarehouseRefund)))
-        for table in APPENDED:
-            _append(con, table, [row for row in rows if isinstance(row, table.rows)])
+        for replaced in REPLACED:
+            _replace(con, replaced, latest(row for row in rows if isinstance(row, replaced.rows)))
+        for appended in APPENDED:
+            _append(con, appended, [row for row in rows if isinstance(row, appended.rows)])
         _write_controls(con, [row for row in rows if isinstance(row, WarehouseControl | RemovedControl)])
         _execute(con, ADVANCE_OFFSETS, positions)
     return standing
@@ -235,8 +165,9 @@ def _write_payments(
     known = _known(con) if max(in_utc(row.recorded_at) for row in rows) > since else {}
     past = replacements(by_payment(rows), known, since)
     keep(con, past, there)
-    minutes = {birth.replace(second=0, microsecond=0) for birth in births}
-    con.execute(UPDATE_MINUTES.format(among=among("minute", minutes)))
+    minutes = among("m.minute", {birth.replace(second=0, microsecond=0) for birth in births})
+    for count in (COUNT_MINUTES, COUNT_RISK):
+        con.execute(count.format(there=minutes))
     for span in there:
         con.execute(TAKE_REPLACED.format(created=created(span)))
     con.execute(INSERT_CHANGED)
@@ -249,17 +180,24 @@ def _known(con: duckdb.DuckDBPyConnection) -> dict[str, KnownPayment]:
     return {id: KnownPayment(sequence, in_utc(recorded_at)) for id, sequence, recorded_at in found}
 
 
-def _write_refunds(con: duckdb.DuckDBPyConnection, rows: Sequence[WarehouseRefund]) -> None:
+def _replace(con: duckdb.DuckDBPyConnection, table: ReplacedTable, rows: Sequence[ReplacedRow]) -> None:
     if rows:
-        there = among("created_at", {in_utc(row.created_at) for row in rows})
-        _execute(con, UPSERT_REFUNDS.format(among=there), rows)
+        _execute(con, table.replace(FRESH, rows), rows)
 
 
 def _append(con: duckdb.DuckDBPyConnection, table: AppendedTable, rows: Sequence[WarehouseRow]) -> None:
-    if rows:
-        firsts = list({table.key_of(row): row for row in reversed(rows)}.values())[::-1]
-        clocks = [table.clock_of(row) for row in firsts]
-        _execute(con, table.append(), firsts, oldest=min(clocks), newest=max(clocks))
+    if not rows:
+        return
+    firsts = table.firsts(rows)
+    clocks = [table.clock_of(row) for row in firsts]
+    span = {"oldest": min(clocks), "newest": max(clocks)}
+    if not table.counted:
+        _execute(con, APPEND.format(table=table.name, new=table.new(FRESH)), firsts, **span)
+        return
+    _execute(con, SELECT_ADDED.format(new=table.new(FRESH)), firsts, **span)
+    con.execute(APPEND_ADDED.format(table=table.name))
+    for count in table.counted:
+        con.execute(count, {"oldest": min(clocks)} if "$oldest" in count else {})
 
 
 def _write_controls(con: duckdb.DuckDBPyConnection, rows: Sequence[WarehouseControl | RemovedControl]) -> None:

@@ -1,25 +1,16 @@
-"""The public face of the warehouse: the columns that were promised, and documentation that is true."""
+"""The public face of the warehouse: the columns that were promised, of files from before too."""
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 import flows.analytics.rows as rows
-from connectors.warehouse import WarehouseReader
 from flows.analytics.columns import columns
-from schemas.settings import Settings
-from tests.flows.analytics.conftest import Kept, Log, payment, refund_step, served_copy, step
-
-DOCUMENT = Path("docs/sql.md").read_text()
-STATEMENTS = [
-    statement
-    for block in re.findall(r"```sql\n(.*?)```", DOCUMENT, re.DOTALL)
-    for statement in block.split(";\n")
-    if statement
-]
+from schemas.accounts import AccountChanged
+from schemas.payments import AppliedRisk
+from tests.flows.analytics.conftest import BIRTH, Kept, Log, event, payment, refund_step, step
+from tests.flows.analytics.lives import labelled
 
 PROMISED = {
     "payments": (
@@ -35,12 +26,26 @@ PROMISED = {
     ),
     "risk": "payment, outcome, source, score, reasons, model",
     "notifications": "payment, channel, kind, outcome",
+    "operations": "id, payment, attempt, attempt_number, merchant, processor, kind, status, amount, currency",
+    "attempts": "id, payment, number, merchant, processor, currency, amount, status, decline_code",
+    "ledger": "operation, sequence, number, payment, merchant, processor, kind, account, amount, currency",
+    "balances": "account, kind, party, currency, amount",
+    "reviews": "id, payment, kind, merchant, amount, currency, reasons, opened_at, decision, decided_by",
+    "accounts": "id, role, disabled, erased",
+    "merchants": "id, trading_name, since, disabled",
+    "rules": "id, feature, threshold, outcome, hold, enabled",
+    "lists": "id, list, kind, value, reason, expires_at",
+    "model_quality": "hour, model, labels, frauds",
     "pipeline_health": "topic, partition, next_offset, lag, age_ms",
 }
 
 TABLES = {
     "payments": rows.WarehousePayment,
     "refunds": rows.WarehouseRefund,
+    "operations": rows.WarehouseOperation,
+    "ledger": rows.WarehouseLedgerEntry,
+    "reviews": rows.WarehouseReview,
+    "accounts": rows.WarehouseAccount,
     "verdicts": rows.WarehouseVerdict,
     "labels": rows.WarehouseLabel,
     "notifications": rows.WarehouseNotification,
@@ -110,42 +115,52 @@ def test_a_file_from_before_captured_sums_has_them_from_its_payments(tmp_path: P
     opened.warehouse.close()
 
 
+def test_a_file_from_before_an_aggregate_has_it_from_its_rows(tmp_path: Path, kafka_log: Log) -> None:
+    older = Kept(tmp_path)
+    judged = payment(state="captured", risk=AppliedRisk("flag", "model", 0.5))
+    older.write(kafka_log.event("payments.v1", step(2, "processing", judged)))
+    older.write(kafka_log.event("labels.v1", labelled("fraud")))
+    older.ask("DROP VIEW risk_outcomes_by_minute; DROP VIEW model_quality")
+    older.ask("DROP TABLE store.risk_minutes; DROP TABLE store.label_hours")
+    older.warehouse.close()
+
+    for frauds in (1, 2):  # the second start counts nothing again
+        opened = Kept(tmp_path)
+        opened.write(kafka_log.event("labels.v1", new := labelled("fraud", payment=f"pay_{frauds}")))
+        opened.write(kafka_log.event("labels.v1", new))
+        told_again = event("payment.captured", step(3, "captured", judged).data)
+        opened.write(kafka_log.event("payments.v1", told_again))
+        assert opened.ask("SELECT outcome, source, count, amount FROM risk_outcomes_by_minute") == [
+            ("flag", "model", 1, 1999)
+        ]
+        assert opened.ask("SELECT labels, frauds, score_fraud, score_good, brier FROM model_quality") == [
+            (1 + frauds, 1 + frauds, 0.5, None, 0.25)
+        ]
+        opened.warehouse.close()
+
+
+def test_a_file_that_passed_a_topic_over_reads_it_from_its_beginning(tmp_path: Path, kafka_log: Log) -> None:
+    older = Kept(tmp_path)
+    changed = AccountChanged("acc_1", 1, "merchant", False, "Merle's Shop", BIRTH)
+    older.write(kafka_log.event("accounts.v1", event("account.changed", changed)))
+    older.write(kafka_log.event("payments.v1", step(1, None, payment())))
+    older.ask("DROP VIEW merchants; DROP VIEW accounts; DROP TABLE store.accounts")
+    older.warehouse.close()
+
+    opened = Kept(tmp_path)
+    assert list(opened.warehouse.bookmarks()) == [("payments.v1", 0)]
+    opened.write(kafka_log.event("accounts.v1", event("account.changed", changed)))
+    opened.warehouse.close()
+    again = Kept(tmp_path)
+    assert len(again.warehouse.bookmarks()) == 2, "it is read once"
+    again.warehouse.close()
+
+
 def test_the_columns_of_a_row_come_from_its_types() -> None:
     payments, labels = columns(rows.WarehousePayment), columns(rows.WarehouseLabel)
     assert str(payments["risk_reasons"]) == "list<item: string>"
     assert (str(payments["risk_score"]), str(payments["created_at"])) == ("double", "timestamp[us]")
     assert str(labels["label"]) == "string", "one of two words is text"
     assert labels["features"] is None, "it is a text of JSON"
-
-
-def test_every_column_is_documented_in_the_warehouse_and_on_the_page(kept: Kept) -> None:
-    views = kept.ask("SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal")
-    assert len(views) == 13
-    for view, about in views:
-        assert f"### {view}\n\n{about}\n" in DOCUMENT
-        section = DOCUMENT.split(f"### {view}\n")[1].split("\n###")[0]
-        columns = kept.ask(
-            "SELECT column_name, data_type, comment FROM duckdb_columns()"
-            f" WHERE schema_name = 'main' AND table_name = '{view}' ORDER BY column_index"
-        )
-        documented = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (.+) \|$", section, re.MULTILINE)
-        assert documented == columns
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with served_copy(tmp_path_factory.mktemp("documented")) as served:
-        yield served
-
-
-def test_every_statement_of_the_page_is_answered(settings: Settings) -> None:
-    reader = WarehouseReader(settings, "sql")
-    assert len(STATEMENTS) >= 10
-    for statement in STATEMENTS:
-        assert reader.query(statement).columns
-
-
-def test_the_page_asks_for_each_column_of_a_view_once(kept: Kept) -> None:
-    """The table behind a view may have its name."""
-    [statement] = [statement for statement in STATEMENTS if "duckdb_columns()" in statement]
-    assert [name for name, *_ in kept.ask(statement)] == [name for name, *_ in kept.ask("DESCRIBE payments")]
+    operations = columns(rows.WarehouseOperation)
+    assert (str(operations["decline_code"]), str(operations["final"])) == ("string", "bool")

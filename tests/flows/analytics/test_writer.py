@@ -5,26 +5,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from connectors.records import Record
 from flows.analytics import writer
-from schemas.events import DeadLetter, Event, new_event
+from schemas.events import DeadLetter, new_event
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
-from schemas.payments import AppliedRisk, LastRefusal, Payment, PaymentEvent, RefundEvent
-from schemas.states import STATUS, TRANSITIONS
+from schemas.payments import AppliedRisk, LastRefusal, PaymentEvent
 from schemas.times import now
 from tests.flows.analytics.conftest import BIRTH, Kept, Log, completed, event, payment, refund_step, step
 
-BY_MINUTE = "FROM payments_by_minute ORDER BY ALL"
-BY_ROW = (
-    "SELECT date_trunc('minute', created_at), currency, processor, state, count(*), sum(amount)::BIGINT,"
-    " sum(amount_captured)::BIGINT, sum(amount_refunded)::BIGINT FROM payments GROUP BY ALL ORDER BY ALL"
-)
-ROWS = "SELECT COLUMNS(name -> name <> 'ingested_at') FROM {} ORDER BY ALL"
 PAYMENTS = "payments.v1"
 
 
@@ -109,90 +100,6 @@ def test_a_completed_transaction_counts_nothing(kept: Kept, kafka_log: Log) -> N
     kept.write(kafka_log.event(PAYMENTS, completed(2, payment(state="captured"))))
     assert kept.ask("FROM payments") == kept.ask("FROM payments_by_minute") == []
     assert kept.ask("SELECT next_offset FROM store.offsets") == [(1,)]
-
-
-Life = list[Event]
-
-
-@st.composite
-def lives_of_payments(draw: st.DrawFn) -> list[Life]:
-    """Payments from their first event on: states, captures in parts, refusals and refunds in every order."""
-    return [draw(_life(number)) for number in range(draw(st.integers(1, 5)))]
-
-
-@st.composite
-def _life(draw: st.DrawFn, number: int) -> Life:
-    amount, born = draw(st.integers(1, 10**12)), BIRTH + timedelta(hours=number)
-    stands = payment(id=f"pay_{number}", amount=amount, created_at=born)
-    events = [step(1, None, stands)]
-    for sequence in range(2, draw(st.integers(2, 9))):
-        if stands.amount_captured and draw(st.booleans()):
-            status = draw(st.sampled_from(["pending", "succeeded", "failed"]))
-            given = draw(st.integers(0, stands.amount_captured))
-            stands = replace(stands, amount_refunded=given)
-            refund_id = f"ref_{number}_{draw(st.integers(1, 2))}"
-            events.append(refund_step(sequence, status, stands, draw(st.integers(1, amount)), refund_id))
-            continue
-        stands = draw(_next_state(stands))
-        events.append(step(sequence, "processing", stands))
-    return events
-
-
-@st.composite
-def _next_state(draw: st.DrawFn, stands: Payment) -> Payment:
-    """The payment one event later; a capture or void that was refused changes nothing but what is told of it."""
-    if not TRANSITIONS[stands.state] or draw(st.booleans()):
-        return replace(stands, last_refusal=LastRefusal("void", "call_issuer", BIRTH))
-    state = draw(st.sampled_from(sorted(TRANSITIONS[stands.state])))
-    taken = draw(st.integers(0, stands.amount)) if STATUS[state] == "succeeded" else 0
-    processor = draw(st.sampled_from(["visa", "mastercard", None]))
-    return replace(stands, state=state, status=STATUS[state], processor=processor, amount_captured=taken)
-
-
-@st.composite
-def deliveries(draw: st.DrawFn) -> tuple[list[Life], list[list[Event]]]:
-    """Lives, and batches in which each payment comes in its order, with repeats of what was."""
-    lives = draw(lives_of_payments())
-    left, mixed = [list(life) for life in lives], list[Event]()
-    while any(left):
-        mixed.append(draw(st.sampled_from([life for life in left if life])).pop(0))
-        if draw(st.booleans()):
-            mixed.append(draw(st.sampled_from(mixed)))
-    cuts = sorted(draw(st.lists(st.integers(0, len(mixed)), max_size=4)))
-    return lives, [mixed[a:b] for a, b in zip([0, *cuts], [*cuts, len(mixed)], strict=True) if a < b]
-
-
-@settings(max_examples=40, deadline=None)
-@given(deliveries())
-def test_aggregates_are_what_the_rows_add_up_to_and_a_rebuilt_file_has_the_same(
-    one_kept: Kept, delivered: tuple[list[Life], list[list[Event]]]
-) -> None:
-    lives, batches = delivered
-    log = Log()
-    one_kept.empty()
-    for batch in batches:
-        one_kept.write(*(log.event(PAYMENTS, each) for each in batch))
-
-    last = {event.subject: event.data for life in lives for event in life}
-    assert one_kept.ask("SELECT id, sequence, amount_captured, amount_refunded FROM payments ORDER BY id") == [
-        (id, data.sequence, data.payment.amount_captured, data.payment.amount_refunded)
-        for id, data in sorted(last.items())
-        if isinstance(data, PaymentEvent | RefundEvent)
-    ]
-    given = [event.data for life in lives for event in life if isinstance(event.data, RefundEvent)]
-    refunds = {data.refund.id: (data.sequence, data.refund.amount, data.refund.status) for data in given}
-    assert one_kept.ask("SELECT id, sequence, amount, status FROM refunds ORDER BY id") == [
-        (id, *refund) for id, refund in sorted(refunds.items())
-    ]
-    assert one_kept.ask(BY_MINUTE) == one_kept.ask(BY_ROW)
-
-    def state() -> list[object]:
-        return [one_kept.ask(BY_MINUTE), *(one_kept.ask(ROWS.format(view)) for view in ("payments", "refunds"))]
-
-    before = state()
-    one_kept.empty()
-    one_kept.write(*(log.event(PAYMENTS, event) for life in lives for event in life))
-    assert state() == before
 
 
 def test_a_refund_is_one_row_and_its_payment_says_what_was_given_back(kept: Kept, kafka_log: Log) -> None:
@@ -371,7 +278,8 @@ def test_every_appended_table_drops_the_repeat_of_a_flow_that_lost_its_store(kep
     kept.write(kafka_log.event("risk.v1", event("risk.verdict", newer)))
     kept.write(*written(3 * month, "failed"))
     counts = {table.name: kept.ask(f"SELECT count(*) FROM store.{table.name}") for table in writer.APPENDED}
-    assert counts == {"verdicts": [(2,)], "labels": [(1,)], "notifications": [(1,)], "dead_letters": [(1,)]}
+    once = {"labels": [(1,)], "notifications": [(1,)], "dead_letters": [(1,)], "ledger": [(0,)]}
+    assert counts == once | {"verdicts": [(2,)]}
     assert kept.ask("SELECT outcome FROM notifications") == [("delivered",)]
 
 
