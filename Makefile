@@ -69,8 +69,9 @@ bench: install ## Measure everything on this machine; writes one JSON document, 
 mutants: install ## Change the payment core in every small way and count what its tests notice
 	@$(PYTHON) -m benchmarks.mutants --out data/mutants.json
 
-schemas: install ## Write the JSON Schemas and the AsyncAPI document from the event types
+schemas: install ## Write the JSON Schemas, the AsyncAPI document and the data dictionary
 	$(PYTHON) -m schemas.export
+	$(PYTHON) -m flows.analytics.dictionary
 
 lock: install ## Resolve the Python packages anew into requirements.lock
 	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --all-extras --no-header \

@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from connectors.warehouse import token
+from flows.analytics.ingest import ingest
 from tests.deploy.tls_front import front, other_host
 from tests.flows.analytics.conftest import Log, lives, served_copy
 from tests.tidy.sources import ROOT, text
@@ -48,9 +49,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(desk: Path) -> Iterator[Run]:
     """Runs a command on the other host, and answers what it prints. The page's `PLACE` becomes the front's."""
     log = Log()
-    records = [log.record(out) for out in lives(PAYMENTS)]
+    batch = [ingest(log.record(out)) for out in lives(PAYMENTS)]
     with (
-        served_copy(desk / "data", records) as served,
+        served_copy(desk / "data", batch) as served,
         other_host() as elsewhere,
         front(desk, served.port("sql"), elsewhere.address) as before,
     ):

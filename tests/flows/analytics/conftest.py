@@ -1,6 +1,6 @@
 """Records as the gateway and the other flows write them, and a warehouse of one's own."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from connectors.records import Out, Record, out
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
-from flows.analytics.ingest import ingest
+from flows.analytics.ingest import IngestedRecord, ingest
 from flows.analytics.settings import AnalyticsSettings, SqlSettings
 from flows.analytics.warehouse import Warehouse
 from schemas.events import Event, EventData, new_event
@@ -195,12 +195,13 @@ def served_warehouse(data: Path, host: str = "localhost") -> Iterator[AnalyticsS
 
 
 @contextmanager
-def served_copy(data: Path, records: Iterable[Record] = ()) -> Iterator[SqlSettings]:
-    """The same for everybody else, made of `records`, with limits that nobody meets: this process would end."""
+def served_copy(data: Path, batch: Sequence[IngestedRecord] = ()) -> Iterator[SqlSettings]:
+    """The same for everybody else, with `batch` in it, and limits that nobody meets: this process would end."""
     settings = SqlSettings(data=data, port_offset=own_ports(), statement_s=10_000, sql_process_mb=1_000_000)
     copy = Warehouse(settings.file(), lambda letters: None)
-    if batch := [ingest(record) for record in records]:
+    if batch:
         copy.write(batch)
+        copy.save_lag({(item.record.topic, item.record.partition): 0 for item in batch})
     copy.serve_guarded(f"quack:localhost:{settings.port('sql')}", tokens(settings, SQL_READERS), settings)
     try:
         yield settings
