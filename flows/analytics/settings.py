@@ -5,44 +5,69 @@ from typing import Annotated
 
 import msgspec
 
-from schemas.settings import Settings
+from schemas.settings import BadSetting, Settings
+
+# `sluice outbox resend` sends events of 30 days again: what comes again may be new here, so it has to be written.
+DAYS_MIN = 31
 
 
 class WarehouseFile(msgspec.Struct, frozen=True):
     """A DuckDB file, how many MB its buffers may take, and the threads of one statement.
 
+    `days`: for how long it keeps details; None: for ever. `night`: the hour (UTC) in which it may be compacted.
     `history_h`: for how many hours it knows how payments stood.
     """
 
     path: Path
     memory_mb: int
     threads: int
+    days: int | None = None
+    night: int = 3
     history_h: float = 48
 
 
-class AnalyticsSettings(Settings, frozen=True, kw_only=True):
+class WarehouseSettings(Settings, frozen=True, kw_only=True):
+    """`warehouse_days`: after so many days details go, 0: never; what is counted of them stays.
+
+    `warehouse_night`: the hour (UTC) of what is done once a day. `warehouse_history_h`: for how many hours
+    `payments_as_of` knows how payments stood.
+    """
+
+    warehouse_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 0
+    warehouse_night: Annotated[int, msgspec.Meta(ge=0, le=23)] = 3
+    warehouse_history_h: Annotated[float, msgspec.Meta(ge=0, le=8760)] = 48
+
+    def __post_init__(self) -> None:
+        if 0 < self.warehouse_days < DAYS_MIN:
+            raise BadSetting(f"SLUICE_WAREHOUSE_DAYS: {DAYS_MIN} or more: events may come again for a month")
+
+    def kept_as(self, name: str, memory_mb: int, threads: int) -> WarehouseFile:
+        """A file of that name in the data directory."""
+        days = self.warehouse_days or None
+        path, history_h = self.data / name, self.warehouse_history_h
+        return WarehouseFile(path, memory_mb, threads, days, self.warehouse_night, history_h)
+
+
+class AnalyticsSettings(WarehouseSettings, frozen=True, kw_only=True):
     """`warehouse_memory_mb`: DuckDB's own buffers.
 
-    `warehouse_threads`: of one statement; small commits take half the CPU with one. `warehouse_history_h`: for how
-    many hours `payments_as_of` knows how payments stood.
+    `warehouse_threads`: of one statement; small commits take half the CPU with one.
     """
 
     warehouse_memory_mb: int = 512
     warehouse_threads: int = 1
-    warehouse_history_h: Annotated[float, msgspec.Meta(ge=0, le=8760)] = 48
 
     def file(self) -> WarehouseFile:
         """The warehouse's file."""
-        path = self.data / "warehouse.duckdb"
-        return WarehouseFile(path, self.warehouse_memory_mb, self.warehouse_threads, self.warehouse_history_h)
+        return self.kept_as("warehouse.duckdb", self.warehouse_memory_mb, self.warehouse_threads)
 
 
-class SqlSettings(Settings, frozen=True, kw_only=True):
+class SqlSettings(WarehouseSettings, frozen=True, kw_only=True):
     """Limits of what readers ask; where a statement or the process is over one, the process ends and starts again.
 
     `sql_memory_mb`: DuckDB's own buffers. `sql_process_mb`: the whole process, since some functions ignore
     DuckDB's limit. `sql_threads`: of one statement. `statement_s`: the duration of one. `refuse_s`: how long its
-    reader is refused then. `warehouse_history_h`: as in `analytics`.
+    reader is refused then.
     """
 
     sql_memory_mb: int = 512
@@ -50,12 +75,10 @@ class SqlSettings(Settings, frozen=True, kw_only=True):
     sql_threads: int = 1
     statement_s: float = 10
     refuse_s: float = 60
-    warehouse_history_h: Annotated[float, msgspec.Meta(ge=0, le=8760)] = 48
 
     def file(self) -> WarehouseFile:
         """The file of the copy."""
-        path = self.data / "sql.duckdb"
-        return WarehouseFile(path, self.sql_memory_mb, self.sql_threads, self.warehouse_history_h)
+        return self.kept_as("sql.duckdb", self.sql_memory_mb, self.sql_threads)
 
     def readers_file(self) -> Path:
         """Who the next process refuses: who is asking now, or is refused."""

@@ -115,3 +115,20 @@ ALTER TABLE store.offsets ADD COLUMN IF NOT EXISTS told_at TIMESTAMP;
 CREATE TABLE IF NOT EXISTS store.lags (
     topic VARCHAR, partition BIGINT, lag BIGINT, ingested_at TIMESTAMP, PRIMARY KEY (topic, partition)
 );
+
+-- What is left of payments that retention took away: as much as a late event has to find of what was counted, and
+-- what the views of risk show.
+CREATE TABLE IF NOT EXISTS store.payment_stubs (
+    id VARCHAR, sequence BIGINT, created_at TIMESTAMP, state VARCHAR, currency VARCHAR, processor VARCHAR,
+    amount BIGINT, amount_captured BIGINT, amount_refunded BIGINT,
+    risk_outcome VARCHAR, risk_source VARCHAR, waited_ms DOUBLE, trace_id VARCHAR
+);
+
+-- Before which time (of the books) retention left no row in a table.
+CREATE TABLE IF NOT EXISTS store.pruned (name VARCHAR PRIMARY KEY, before TIMESTAMP);
+
+-- What decided each payment, also of those of which retention left a stub.
+CREATE OR REPLACE VIEW store.judged AS
+SELECT id, created_at, currency, amount, risk_outcome, risk_source, waited_ms FROM store.payments
+UNION ALL
+SELECT id, created_at, currency, amount, risk_outcome, risk_source, waited_ms FROM store.payment_stubs;

@@ -114,7 +114,7 @@ SELECT v.payment, v.outcome, v.source, v.score, v.reasons, v.model, v.rules, v.l
        p.risk_outcome AS applied_outcome, p.risk_source AS applied_source,
        v.instrument, v.merchant, v.features, v.flow_sequence, v.input_partition, v.input_offset,
        v.occurred_at, v.recorded_at, v.ingested_at, v.hold
-FROM store.verdicts v LEFT JOIN store.payments p ON p.id = v.payment;
+FROM store.verdicts v LEFT JOIN store.judged p ON p.id = v.payment;
 COMMENT ON VIEW risk IS 'The first verdict of the fraud flow on each payment. What decided it stands in payments.risk_*: the stand-in where the verdict came late.';
 COMMENT ON COLUMN risk.payment IS 'pay_…';
 COMMENT ON COLUMN risk.outcome IS 'allow, flag, review or block';

@@ -11,15 +11,17 @@ import duckdb
 import structlog
 
 from connectors.record_reader import Bookmarks
-from connectors.records import Out, Place, dead_letter
+from connectors.records import Out, Place, Record, dead_letter
 from connectors.warehouse import load_quack
-from flows.analytics import columns, writer
+from flows.analytics import columns, compaction, writer
 from flows.analytics.access_control import AccessControl, serve
 from flows.analytics.ingest import SOURCE, IngestedRecord, positions
 from flows.analytics.latest_payments import latest_events
 from flows.analytics.query_guard import QueryGuard, step_back
+from flows.analytics.rows import WarehouseRow
 from flows.analytics.settings import SqlSettings, WarehouseFile
 from flows.analytics.turns import Turns
+from flows.analytics.upkeep import Upkeep
 from schemas.times import now
 from schemas.topics import PAYMENTS
 
@@ -35,9 +37,26 @@ log = structlog.get_logger()
 
 
 def open_file(file: WarehouseFile) -> duckdb.DuckDBPyConnection:
-    """The warehouse with its tables and views. Raises `duckdb.IOException` where another process has it open."""
+    """The warehouse with its tables and views. Raises `duckdb.IOException` where another process has it open.
+
+    Before that its file is exchanged for a better one, where there is one or that pays.
+    """
     file.path.parent.mkdir(parents=True, exist_ok=True)
-    con = duckdb.connect(
+    compaction.take_rebuilt(file.path)
+    con = _connect(file)
+    if compaction.pays(con):
+        compaction.compact(con, file.path)
+        con = _connect(file)
+    con.execute("SET GLOBAL TimeZone = 'UTC'")
+    load_quack(con)
+    con.execute("LOAD json")
+    for name in SCHEMA:
+        con.execute(Path(__file__).with_name(name).read_text())
+    return con
+
+
+def _connect(file: WarehouseFile) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(
         str(file.path),
         config={
             "memory_limit": f"{file.memory_mb}MB",
@@ -45,12 +64,6 @@ def open_file(file: WarehouseFile) -> duckdb.DuckDBPyConnection:
             "threads": file.threads,
         },
     )
-    con.execute("SET GLOBAL TimeZone = 'UTC'")
-    load_quack(con)
-    con.execute("LOAD json")
-    for name in SCHEMA:
-        con.execute(Path(__file__).with_name(name).read_text())
-    return con
 
 
 class Warehouse:
@@ -68,6 +81,7 @@ class Warehouse:
         self._history = timedelta(hours=file.history_h)
         self._since = writer.history_begin(self._con)
         self._prune_at = 0.0
+        self._upkeep = Upkeep(self._con, file)
         self._commit_lock = threading.RLock()
         self._guard: QueryGuard | None = None
 
@@ -91,9 +105,10 @@ class Warehouse:
             self._write(batch)
 
     def save_lag(self, lag: Mapping[Place, int]) -> None:
-        """Store how many records of each partition are still to be read."""
+        """Store how many records of each partition are still to be read, and look after the file."""
         with self._committing():
             writer.save_lag(self._con, lag)
+            self._upkeep.look()
 
     def serve(self, address: str, tokens: Mapping[str, str]) -> None:
         """Serve our own readers, by their tokens."""
@@ -130,7 +145,7 @@ class Warehouse:
         """Write a batch. Where DuckDB refuses a value, halve the batch until its record is found."""
         rows = [row for item in batch for row in item.rows]
         try:
-            standing = writer.write_batch(self._con, rows, positions([i.record for i in batch]), self._since)
+            standing = self._write_rows(rows, [item.record for item in batch])
         except UNFIT as error:
             if len(batch) == 1:
                 self._reject(batch[0], error)
@@ -141,6 +156,9 @@ class Warehouse:
         else:
             if self._tell and standing:
                 self._tell(latest_events(batch, set(standing)))
+
+    def _write_rows(self, rows: Sequence[WarehouseRow], records: Sequence[Record]) -> list[str]:
+        return writer.write_batch(self._con, rows, positions(records), self._since, self._upkeep.pruned)
 
     def _prune(self) -> None:
         """Now and then drop versions that are too old for `payments_as_of`."""
@@ -155,4 +173,4 @@ class Warehouse:
         if not item.rows:
             raise error  # without rows only the offsets are written: no fault of the record
         self._send([dead_letter(record, "a value does not fit the warehouse", SOURCE)])
-        writer.write_batch(self._con, [], positions([record]), self._since)
+        self._write_rows([], [record])

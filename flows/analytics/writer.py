@@ -23,6 +23,7 @@ from flows.analytics.kept_tables import (
     AppendedTable,
     ReplacedTable,
 )
+from flows.analytics.retention import Pruned, without_repeats, woken
 from flows.analytics.rows import (
     PartitionLag,
     PartitionPosition,
@@ -62,7 +63,7 @@ SELECT fresh.id, fresh.sequence, fresh.created_at, fresh.state, fresh.processor,
        known.risk_outcome AS old_risk_outcome, known.risk_source AS old_risk_source
 FROM fresh LEFT JOIN ({there}) known ON known.id = fresh.id
 """
-KNOWN = "SELECT id, old_sequence, old_recorded_at FROM found WHERE is_known"
+KNOWN = "SELECT id, old_sequence, old_recorded_at FROM found WHERE old_recorded_at IS NOT NULL"  # no stub
 STANDING = "SELECT id FROM found WHERE NOT is_known OR old_sequence <= sequence"
 CHANGED = "CREATE OR REPLACE TEMP VIEW changed AS FROM found WHERE NOT is_known OR old_sequence < sequence"
 
@@ -100,14 +101,17 @@ def write_batch(
     rows: Sequence[WarehouseRow],
     positions: Sequence[PartitionPosition],
     since: datetime,
+    pruned: Pruned,
 ) -> list[str]:
     """Write `rows` and `positions` in one transaction; the payments of which a row now stands in the warehouse.
 
-    Versions of payments that were replaced by `since` (UTC) are not kept. Raises `duckdb.Error`, or an error of
-    `columns.UNFIT`, with nothing written.
+    Versions of payments that were replaced by `since` (UTC) are not kept. `pruned`: what retention took away; a
+    repeat of that is not written. Raises `duckdb.Error`, or an error of `columns.UNFIT`, with nothing written.
     """
-    with _transaction(con):
-        standing = _write_payments(con, [row for row in rows if isinstance(row, WarehousePayment)], since)
+    rows = without_repeats(rows, pruned)
+    with transaction(con):
+        payments = woken(con, [row for row in rows if isinstance(row, WarehousePayment)], pruned)
+        standing = _write_payments(con, payments, since)
         for replaced in REPLACED:
             _replace(con, replaced, latest(row for row in rows if isinstance(row, replaced.rows)))
         for appended in APPENDED:
@@ -139,6 +143,18 @@ def save_lag(con: duckdb.DuckDBPyConnection, lag: Mapping[Place, int]) -> None:
         _execute(con, SAVE_LAG, lags)
 
 
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """One transaction: all of it is written, or nothing."""
+    con.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+    con.execute("COMMIT")
+
+
 def history_begin(con: duckdb.DuckDBPyConnection) -> datetime:
     """Of which moments on `payments_as_of` knows (UTC)."""
     found = con.execute("SELECT max(begins_at) FROM store.history").fetchone()
@@ -147,7 +163,7 @@ def history_begin(con: duckdb.DuckDBPyConnection) -> datetime:
 
 def prune_history(con: duckdb.DuckDBPyConnection, begin: datetime) -> None:
     """Drop the versions that were replaced by `begin` (UTC), and remember that they are gone."""
-    with _transaction(con):
+    with transaction(con):
         con.execute(PRUNE, {"begin": begin})
         con.execute(FORGET_BEGIN)
         con.execute(SAVE_BEGIN, {"begin": begin})
@@ -216,14 +232,3 @@ def _execute(
     """Run a statement over `fresh`, which are these rows."""
     con.register("fresh", table_of(rows))
     con.execute(statement, parameters)
-
-
-@contextmanager
-def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    con.execute("BEGIN")
-    try:
-        yield
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
-    con.execute("COMMIT")

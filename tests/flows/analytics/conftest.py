@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from connectors.records import Out, Record, out
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
 from flows.analytics.ingest import IngestedRecord, ingest
-from flows.analytics.settings import AnalyticsSettings, SqlSettings
+from flows.analytics.settings import AnalyticsSettings, SqlSettings, WarehouseFile
+from flows.analytics.upkeep import Upkeep
 from flows.analytics.warehouse import Warehouse
 from schemas.events import Event, EventData, new_event
 from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, Refund, RefundEvent, TransactionCompleted
@@ -173,8 +174,16 @@ class Kept:
         for [name] in self.ask("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'store'"):
             if name != "history":
                 self.ask(f"DELETE FROM store.{name}")
+        self.warehouse._upkeep.pruned.clear()
         self.letters.clear()
         self.told.clear()
+
+
+def looked_after(kept: Kept, path: Path, days: int | None = None) -> tuple[Upkeep, list[str]]:
+    """Upkeep of a file of that path in the present hour, and why it restarted the process, which it did not."""
+    whys: list[str] = []
+    file = WarehouseFile(path, 0, 1, days, datetime.now(UTC).hour)
+    return Upkeep(kept.warehouse._con, file, whys.append), whys
 
 
 def own_ports() -> int:

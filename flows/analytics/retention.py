@@ -1,0 +1,205 @@
+"""Details go once they are old enough, by the books' time; what is counted of them stays exact for ever.
+
+Of a payment its stub stays: a later event of it (a refund a year later) finds what was counted, and brings the
+payment back whole. The aggregates have counted the rest when it came.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import msgspec
+
+from flows.analytics.rows import (
+    WarehouseDeadLetter,
+    WarehouseLabel,
+    WarehouseLedgerEntry,
+    WarehouseNotification,
+    WarehouseOperation,
+    WarehousePayment,
+    WarehouseRefund,
+    WarehouseReview,
+    WarehouseRow,
+    WarehouseVerdict,
+)
+
+CHUNK = 10_000  # rows of one transaction: 30 to 60 ms
+MOMENT = timedelta(microseconds=1)  # the finest difference of two times
+
+KEEP_STUBS = """
+INSERT INTO store.payment_stubs BY NAME
+SELECT id, sequence, created_at, state, currency, processor, amount, amount_captured, amount_refunded,
+       risk_outcome, risk_source, waited_ms, trace_id
+FROM store.payments WHERE recorded_at < $bound AND created_at < $bound
+"""
+
+# Whatever says how old rows are says it to whoever drops them, in the same transaction.
+REMEMBER = """
+INSERT INTO store.pruned VALUES ($name, $bound)
+ON CONFLICT (name) DO UPDATE SET before = greatest(pruned.before, excluded.before)
+"""
+
+# What was read last says how late it is where records wait: none of them may be older than what is pruned. Null
+# where that is not known.
+PRESENT = """
+SELECT CASE WHEN count(*) FILTER (l.lag > 0 AND o.newest_at IS NULL) = 0 AND count(*) > 0
+            THEN least(now()::TIMESTAMP, min(o.newest_at) FILTER (l.lag > 0)) END
+FROM store.lags l LEFT JOIN store.offsets o USING (topic, partition)
+"""
+
+WAKE = """
+CREATE OR REPLACE TEMP TABLE waking AS
+SELECT stub.*, fresh.sequence AS fresh_sequence
+FROM store.payment_stubs stub
+JOIN (SELECT unnest($ids::VARCHAR[]) AS id, unnest($sequences::BIGINT[]) AS sequence) fresh USING (id)
+WHERE stub.created_at BETWEEN $oldest AND $newest
+"""
+GIVE_BACK = """
+INSERT INTO store.payments BY NAME
+SELECT * EXCLUDE (fresh_sequence) FROM waking WHERE sequence < fresh_sequence
+"""
+DROP_WOKEN = """
+DELETE FROM store.payment_stubs
+WHERE created_at BETWEEN $oldest AND $newest AND id IN (SELECT id FROM waking WHERE sequence < fresh_sequence)
+"""
+
+Pruned = Mapping[str, datetime]  # by table: all rows older than that are gone (UTC)
+
+
+class PrunedTable(msgspec.Struct, frozen=True):
+    """A table of details. `clocks`: the columns that say how old a row is, which is as young as its youngest.
+
+    `keep`: what stores the rest of the rows that go, older than `$bound`. `drops_repeats`: a row older than what
+    was pruned is a repeat, and not written.
+    """
+
+    name: str
+    rows: type[WarehouseRow]
+    clocks: tuple[str, ...] = ("recorded_at",)
+    keep: str | None = None
+    drops_repeats: bool = True
+
+    def is_older(self, than: str) -> str:
+        """The condition that a row is older than a parameter."""
+        return " AND ".join(f"{clock} < {than}" for clock in self.clocks)
+
+
+PRUNED = (
+    # Its stub tells a repeat. No stub is of a payment created since, so younger ones need not look for theirs.
+    PrunedTable("payments", WarehousePayment, ("recorded_at", "created_at"), keep=KEEP_STUBS, drops_repeats=False),
+    PrunedTable("refunds", WarehouseRefund),
+    PrunedTable("verdicts", WarehouseVerdict),
+    PrunedTable("labels", WarehouseLabel),
+    PrunedTable("notifications", WarehouseNotification),
+    PrunedTable("dead_letters", WarehouseDeadLetter),
+    PrunedTable("operations", WarehouseOperation),
+    PrunedTable("ledger", WarehouseLedgerEntry),
+    PrunedTable("reviews", WarehouseReview),
+)
+# Every other table of the schema `store`, and why it stays.
+STAYS = {
+    "payment_stubs": "what is left of payments: a late event of one finds what was counted of it",
+    "payment_versions": "as long as `payments_as_of` may ask",
+    "history": "a row",
+    "accounts": "a row per account",
+    "payment_minutes": "an aggregate",
+    "risk_minutes": "an aggregate",
+    "label_hours": "an aggregate",
+    "balances": "an aggregate",
+    "ledger_days": "an aggregate",
+    "controls": "what is in force",
+    "offsets": "where to read on",
+    "lags": "a row per partition",
+    "pruned": "a row per table",
+}
+BY_ROWS = {table.rows: table.name for table in PRUNED if table.drops_repeats}
+
+
+def pruned_before(con: duckdb.DuckDBPyConnection) -> dict[str, datetime]:
+    """Before which time nothing is left, by table (UTC)."""
+    rows = con.execute("SELECT name, before FROM store.pruned").fetchall()
+    return {name: before.replace(tzinfo=UTC) for name, before in rows}
+
+
+def present(con: duckdb.DuckDBPyConnection) -> datetime | None:
+    """Up to when all has been read (UTC): now, or the newest record of the partition that is most behind."""
+    [(moment,)] = con.execute(PRESENT).fetchall()
+    return moment.replace(tzinfo=UTC) if moment else None
+
+
+def prune(
+    con: duckdb.DuckDBPyConnection, table: PrunedTable, cutoff: datetime, rows_max: int = CHUNK
+) -> datetime | None:
+    """Delete about `rows_max` of the rows older than `cutoff`, the oldest; call it in a transaction.
+
+    The time before which nothing is left then; None where there was nothing to delete.
+    """
+    bound = _bound(con, table, cutoff, rows_max)
+    if bound is None:
+        return None
+    if table.keep:
+        con.execute(table.keep, {"bound": _plain(bound)})
+    con.execute(
+        f"DELETE FROM store.{table.name} WHERE {table.is_older('$bound')}",  # noqa: S608 - of constants
+        {"bound": _plain(bound)},
+    )
+    con.execute(REMEMBER, {"name": table.name, "bound": _plain(bound)})
+    return bound
+
+
+def without_repeats(rows: Sequence[WarehouseRow], pruned: Pruned) -> Sequence[WarehouseRow]:
+    """`rows` without those that can only be repeats of what was pruned."""
+    if not pruned:
+        return rows
+    return [row for row in rows if not _is_repeat(row, pruned)]
+
+
+def woken(
+    con: duckdb.DuckDBPyConnection, rows: Sequence[WarehousePayment], pruned: Pruned
+) -> Sequence[WarehousePayment]:
+    """`rows` without repeats of pruned payments; whose stub is older is in `store.payments` again.
+
+    Call it in the transaction that then writes the rows: a payment that was given back has only what its stub had.
+    """
+    created = [_utc(row.created_at) for row in rows]
+    if not rows or "payments" not in pruned or min(created) >= pruned["payments"]:
+        return rows
+    span = {"oldest": _plain(min(created)), "newest": _plain(max(created))}
+    newest = {row.id: row.sequence for row in sorted(rows, key=lambda row: row.sequence)}
+    asked = {"ids": list(newest), "sequences": list(newest.values())}
+    con.execute(WAKE, asked | span)
+    con.execute(GIVE_BACK)
+    con.execute(DROP_WOKEN, span)
+    found = con.execute("SELECT id FROM waking WHERE sequence >= fresh_sequence").fetchall()
+    repeats = {id for (id,) in found}
+    return [row for row in rows if row.id not in repeats]
+
+
+def _bound(con: duckdb.DuckDBPyConnection, table: PrunedTable, cutoff: datetime, rows_max: int) -> datetime | None:
+    """The time before which about `rows_max` rows are, or `cutoff`; None where no row is older than that."""
+    youngest = f"greatest({', '.join(table.clocks)})"
+    oldest_first = f"""
+        SELECT {youngest} AS age FROM store.{table.name}
+        WHERE {table.is_older("$cutoff")} ORDER BY age LIMIT {rows_max}
+    """  # noqa: S608 - of constants
+    [(newest, count)] = con.execute(
+        f"SELECT max(age), count(*) FROM ({oldest_first})",  # noqa: S608 - as above
+        {"cutoff": _plain(cutoff)},
+    ).fetchall()
+    if not count:
+        return None
+    return cutoff if count < rows_max else newest.replace(tzinfo=UTC) + MOMENT
+
+
+def _is_repeat(row: WarehouseRow, pruned: Pruned) -> bool:
+    before = pruned.get(BY_ROWS.get(type(row), ""))
+    return before is not None and _utc(row.recorded_at) < before
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _plain(moment: datetime) -> datetime:
+    """As the columns of the tables have it: UTC without saying so."""
+    return _utc(moment).replace(tzinfo=None)

@@ -1,0 +1,71 @@
+"""What keeps a warehouse from growing for ever, between two batches: retention, and when to exchange the file."""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import duckdb
+import structlog
+
+from flows.analytics import compaction, retention
+from flows.analytics.query_guard import RESTART
+from flows.analytics.settings import WarehouseFile
+from flows.analytics.writer import transaction
+from schemas.times import now
+
+LOOK_EVERY_S = 60.0  # at what is to be pruned, once nothing is left; until then, with each call
+UP_BEFORE_S = 3600.0  # one that just started has compacted its file, or could not
+
+log = structlog.get_logger()
+
+
+def restart(why: str) -> None:
+    """End the process, between two commits; the supervisor starts it again at once."""
+    log.info("warehouse.restarted", why=why)
+    os._exit(RESTART)
+
+
+class Upkeep:
+    """Looks after one open file. `look` is called between two batches, about once a second, by who writes them."""
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, file: WarehouseFile, restart: Callable[[str], None] = restart
+    ) -> None:
+        """`con`: a connection to `file`, of the thread that writes it."""
+        self._con, self._file, self._restart = con, file, restart
+        self._began = time.monotonic()
+        self._next_look = 0.0
+        self._touched: set[str] = set()  # the tables that lost rows since the last word about it
+        self.pruned = retention.pruned_before(con)
+
+    def look(self) -> None:
+        """Prune a little, and restart where another file waits or this one is to be compacted."""
+        if self._file.days is not None and time.monotonic() >= self._next_look:
+            self._prune(timedelta(days=self._file.days))
+        if compaction.beside(self._file.path, "rebuilt").exists():
+            self._restart("rebuilt")
+        if self._is_time_to_compact(now()) and compaction.pays(self._con):
+            self._restart("compaction")
+
+    def _prune(self, age: timedelta) -> None:
+        """One chunk of the first table that has any; the next look is in a while where none has."""
+        present = retention.present(self._con)
+        if present and any(self._chunk(table, present - age) for table in retention.PRUNED):
+            return
+        self._next_look = time.monotonic() + LOOK_EVERY_S
+        if present and self._touched:
+            log.info("rows.pruned", tables=sorted(self._touched), before=(present - age).isoformat())
+            self._touched.clear()
+
+    def _chunk(self, table: retention.PrunedTable, cutoff: datetime) -> bool:
+        with transaction(self._con):
+            before = retention.prune(self._con, table, cutoff)
+        if before is None:
+            return False
+        self.pruned[table.name] = max(before, self.pruned.get(table.name, before))
+        self._touched.add(table.name)
+        return True
+
+    def _is_time_to_compact(self, moment: datetime) -> bool:
+        return moment.hour == self._file.night and time.monotonic() - self._began > UP_BEFORE_S
