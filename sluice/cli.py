@@ -29,6 +29,7 @@ COMMANDS = {
     "prune": ("sluice.prune:prune", "Delete from the books what nobody asks for any more."),
     "evaluate": ("sluice.evaluate:evaluate", "Measure the fraud model on a labelled file, offline."),
     "sql": ("sluice.sql:sql", "Ask the running warehouse in SQL."),
+    "warehouse": ("sluice.warehouse:warehouse", "Rebuild the warehouse, hash it, export it."),
     "outbox": ("sluice.outbox:outbox_command", "Send events again that Kafka lost; tell of what was never told."),
     "dead-letters": ("sluice.dead_letters:dead_letters", "List records nobody could read; send them again."),
     "keys": ("sluice.keys:keys", "Rotate the vault's key, or that of tokens."),

@@ -49,7 +49,7 @@ def compact(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     except (duckdb.Error, OSError) as error:
         con.close()
         with suppress(OSError):
-            _remove(fresh)
+            remove(fresh)
         log.warning("file.not_compacted", file=path.name, reason=type(error).__name__, free_mb=round(free_mb))
         return
     size_mb = path.stat().st_size / 2**20
@@ -58,11 +58,17 @@ def compact(con: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 def take_rebuilt(path: Path) -> None:
     """Take the file that `sluice warehouse rebuild` left for `path`, if there is one; forget half a copy."""
-    _remove(beside(path, "compacting"))
+    remove(beside(path, "compacting"))
     rebuilt = beside(path, "rebuilt")
     if rebuilt.exists():
+        _keep_if_asked(path)
         put_in_place(rebuilt, path)
         log.info("file.replaced", file=path.name, size_mb=round(path.stat().st_size / 2**20))
+
+
+def ask_to_keep(path: Path) -> None:
+    """Have the old file kept, as `warehouse.before.duckdb`, by the process that takes the next rebuilt one."""
+    beside(path, "before").write_bytes(b"")
 
 
 def put_in_place(fresh: Path, path: Path) -> None:
@@ -93,7 +99,16 @@ def _copy(con: duckdb.DuckDBPyConnection, fresh: Path) -> None:
         con.execute("DETACH fresh")
 
 
-def _remove(path: Path) -> None:
+def _keep_if_asked(path: Path) -> None:
+    before = beside(path, "before")
+    if path.exists() and before.exists() and not before.stat().st_size:
+        duckdb.connect(str(path)).close()  # what is in its log goes into the file
+        before.unlink()
+        before.hardlink_to(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a database that nobody has open, if it is there, with its log."""
     path.unlink(missing_ok=True)
     _log_of(path).unlink(missing_ok=True)
 

@@ -21,20 +21,16 @@ from connectors.private_files import keep_private
 from connectors.records import Place
 from connectors.streams import BroadcastSource, KafkaSink, Record
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
-from flows.analytics.ingest import IngestedRecord, ingest
+from flows.analytics.ingest import FOLLOWED, MAY_EXPIRE, IngestedRecord, ingest
 from flows.analytics.query_guard import bound_memory
 from flows.analytics.settings import AnalyticsSettings, SqlSettings
 from flows.analytics.warehouse import Warehouse
 from schemas.settings import Settings, load
-from schemas.topics import DEAD_LETTER, LATEST_PAYMENTS, TOPICS, WITH_TOMBSTONES
 
 # A commit costs the same for 1 row and for 200: the broker collects records for a fifth of a second.
 PATIENT: dict[str, Any] = {"fetch.min.bytes": 1_000_000, "fetch.wait.max.ms": 200}
 # The copy takes twice as long to collect, which costs it half the commits: it may be a second behind.
 MORE_PATIENT = PATIENT | {"fetch.wait.max.ms": 400}
-# `payments.latest.v1` is made of what is read here.
-FOLLOWED = tuple(topic for topic in TOPICS if topic is not LATEST_PAYMENTS)
-
 GATHER_S = 0.02  # the broker's answer arrives in one piece per partition
 
 
@@ -124,11 +120,11 @@ def _address(settings: Settings, port: str) -> str:
 def _topics(settings: Settings, name: str, warehouse: Warehouse, config: dict[str, Any]) -> BroadcastSource:
     return BroadcastSource(
         settings.bootstrap(),
-        [topic.name for topic in FOLLOWED],
+        FOLLOWED,
         start=warehouse.bookmarks(),
         on_lag=_beat(settings, name, warehouse),
         gather_s=GATHER_S,
-        may_expire=WITH_TOMBSTONES | {DEAD_LETTER.name},
+        may_expire=MAY_EXPIRE,
         config=config,
     )
 

@@ -34,9 +34,12 @@ from schemas.operations import OperationEvent
 from schemas.payments import LatestPayment, PaymentEvent, RefundEvent, TransactionCompleted
 from schemas.reviews import ReviewEvent
 from schemas.times import as_utc, from_micros
-from schemas.topics import CONTROLS, DEAD_LETTER
+from schemas.topics import CONTROLS, DEAD_LETTER, LATEST_PAYMENTS, TOPICS, WITH_TOMBSTONES
 
 SOURCE = "/flows/analytics"  # of the dead letters
+# `payments.latest.v1` is made of what is read here.
+FOLLOWED = tuple(topic.name for topic in TOPICS if topic is not LATEST_PAYMENTS)
+MAY_EXPIRE = WITH_TOMBSTONES | {DEAD_LETTER.name}  # topics that do not keep every record
 
 R = TypeVar("R", bound=ReplacedRow)
 

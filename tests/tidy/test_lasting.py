@@ -34,6 +34,7 @@ ENDS_BY_ITSELF = {
     ("connectors/loop_thread.py", "run"): "work, awaited in place",
     ("connectors/sql_tokens.py", "_check"): "a question, awaited by those who ask the same",
     ("connectors/sandbox/sandbox.py", "order"): "a fault of the sandbox",
+    ("flows/analytics/rebuild.py", "_write_all"): "batches of a command, each awaited",
     ("flows/notifications/lane.py", "run"): "lines of the lane, which ends with any of them",
     ("flows/notifications/lane.py", "_start_due"): "as above",
     ("flows/notifications/lane.py", "_start"): "messages of one customer",
