@@ -14,6 +14,8 @@ import msgspec
 from connectors.heartbeat import last_beat
 from connectors.warehouse import WarehouseAway, WarehouseError, WarehouseReader
 from flows.analytics import compaction
+from flows.analytics.export import export
+from flows.analytics.export_folder import ExportedFile, ExportRuns
 from flows.analytics.rebuild import rebuild as rebuild_file
 from flows.analytics.settings import AnalyticsSettings, SqlSettings, WarehouseFile
 from flows.analytics.view_hash import Span, ViewHash, differing, view_hash
@@ -87,6 +89,21 @@ def rebuild(
             _compare(running, built, force)
         if not dry_run:
             _hand_over(settings, process, fresh.path, keep)
+
+
+@warehouse.command("export")
+@click.option("--folder", type=click.Path(path_type=Path), help="The folder (SLUICE_WAREHOUSE_EXPORT).")
+def export_command(folder: Path | None) -> None:
+    """Write every view of the running warehouse as Parquet files, now; it is done each night by itself."""
+    settings = load(AnalyticsSettings)
+    reader = WarehouseReader(settings, "reconcile")
+    written: list[ExportedFile] = []
+    try:
+        path = export(reader, folder or settings.exports(), settings.warehouse_exports, written.append)
+    except (WarehouseError, ExportRuns) as error:
+        raise click.ClickException(str(error)) from error
+    rows, size = sum(file.rows for file in written), sum(file.bytes for file in written)
+    click.echo(f"{path}: {rows:,} rows, {len(written):,} files, {size / 2**20:,.1f} MB")
 
 
 def show(found: ViewHash, span: Span, as_json: bool) -> None:

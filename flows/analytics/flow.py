@@ -24,6 +24,7 @@ from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
 from flows.analytics.ingest import FOLLOWED, MAY_EXPIRE, IngestedRecord, ingest
 from flows.analytics.query_guard import bound_memory
 from flows.analytics.settings import AnalyticsSettings, SqlSettings
+from flows.analytics.upkeep import NightlyExport
 from flows.analytics.warehouse import Warehouse
 from schemas.settings import Settings, load
 
@@ -79,7 +80,8 @@ def get_flow() -> Dataflow:
     """`analytics`: the warehouse, open and served to our own readers, wired by its settings."""
     settings = _begin(AnalyticsSettings, "analytics")
     letters = KafkaSink(settings.bootstrap()).build("letters", 0, 1)
-    warehouse = Warehouse(settings.file(), letters.write_batch, tell=letters.write_batch)
+    exporting = NightlyExport(settings.warehouse_night) if settings.warehouse_exports else None
+    warehouse = Warehouse(settings.file(), letters.write_batch, tell=letters.write_batch, exporting=exporting)
     warehouse.serve(_address(settings, "warehouse"), tokens(settings, WRITERS_READERS))
     return build("analytics", _topics(settings, "analytics", warehouse, PATIENT), WarehouseSink(warehouse))
 

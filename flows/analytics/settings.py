@@ -52,14 +52,22 @@ class AnalyticsSettings(WarehouseSettings, frozen=True, kw_only=True):
     """`warehouse_memory_mb`: DuckDB's own buffers.
 
     `warehouse_threads`: of one statement; small commits take half the CPU with one.
+    `warehouse_export`: the folder of the nightly exports (default: `export` in the data directory).
+    `warehouse_exports`: how many are kept; 0: there are none by night.
     """
 
     warehouse_memory_mb: int = 512
     warehouse_threads: int = 1
+    warehouse_export: Path | None = None
+    warehouse_exports: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 2
 
     def file(self) -> WarehouseFile:
         """The warehouse's file."""
         return self.kept_as("warehouse.duckdb", self.warehouse_memory_mb, self.warehouse_threads)
+
+    def exports(self) -> Path:
+        """The folder of the exports."""
+        return self.warehouse_export or self.data / "export"
 
 
 class SqlSettings(WarehouseSettings, frozen=True, kw_only=True):

@@ -1,9 +1,11 @@
 """What keeps a warehouse from growing for ever, between two batches: retention, and when to exchange the file."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import duckdb
 import structlog
@@ -26,26 +28,52 @@ def restart(why: str) -> None:
     os._exit(RESTART)
 
 
+class NightlyExport:
+    """Starts the export once in the hour of the night, as a process of its own."""
+
+    def __init__(self, night: int) -> None:
+        self._night = night
+        self._tried: date | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def look(self, moment: datetime) -> None:
+        """Start it where it is time."""
+        if moment.hour == self._night and self._tried != moment.date():
+            self._tried = moment.date()
+            self._process = subprocess.Popen([sys.executable, "-m", "flows.analytics.export"])
+
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process is not None and self._process.poll() is None
+
+
 class Upkeep:
     """Looks after one open file. `look` is called between two batches, about once a second, by who writes them."""
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, file: WarehouseFile, restart: Callable[[str], None] = restart
+        self,
+        con: duckdb.DuckDBPyConnection,
+        file: WarehouseFile,
+        exporting: NightlyExport | None = None,
+        restart: Callable[[str], None] = restart,
     ) -> None:
-        """`con`: a connection to `file`, of the thread that writes it."""
-        self._con, self._file, self._restart = con, file, restart
+        """`con`: a connection to `file`, of the thread that writes it. `exporting`: who exports it by night."""
+        self._con, self._file, self._exporting, self._restart = con, file, exporting, restart
         self._began = time.monotonic()
         self._next_look = 0.0
         self._touched: set[str] = set()  # the tables that lost rows since the last word about it
         self.pruned = retention.pruned_before(con)
 
     def look(self) -> None:
-        """Prune a little, and restart where another file waits or this one is to be compacted."""
+        """Prune a little, export by night, and restart where another file waits or this one is to be compacted."""
+        moment = now()
+        if self._exporting:
+            self._exporting.look(moment)
         if self._file.days is not None and time.monotonic() >= self._next_look:
             self._prune(timedelta(days=self._file.days))
         if compaction.beside(self._file.path, "rebuilt").exists():
             self._restart("rebuilt")
-        if self._is_time_to_compact(now()) and compaction.pays(self._con):
+        if self._is_time_to_compact(moment) and compaction.pays(self._con):
             self._restart("compaction")
 
     def _prune(self, age: timedelta) -> None:
@@ -68,4 +96,6 @@ class Upkeep:
         return True
 
     def _is_time_to_compact(self, moment: datetime) -> bool:
-        return moment.hour == self._file.night and time.monotonic() - self._began > UP_BEFORE_S
+        if moment.hour != self._file.night or (self._exporting and self._exporting.runs()):
+            return False
+        return time.monotonic() - self._began > UP_BEFORE_S

@@ -21,7 +21,7 @@ from flows.analytics.query_guard import QueryGuard, step_back
 from flows.analytics.rows import WarehouseRow
 from flows.analytics.settings import SqlSettings, WarehouseFile
 from flows.analytics.turns import Turns
-from flows.analytics.upkeep import Upkeep
+from flows.analytics.upkeep import NightlyExport, Upkeep
 from schemas.times import now
 from schemas.topics import PAYMENTS
 
@@ -74,14 +74,18 @@ class Warehouse:
         file: WarehouseFile,
         send: Callable[[list[Out]], None],
         tell: Callable[[list[Out]], None] | None = None,
+        exporting: NightlyExport | None = None,
     ) -> None:
-        """`send` delivers dead letters, `tell` payments that changed; both return when Kafka has stored them."""
+        """`send` delivers dead letters, `tell` payments that changed; both return when Kafka has stored them.
+
+        `exporting`: who exports it.
+        """
         self._send, self._tell = send, tell
         self._con = open_file(file)
         self._history = timedelta(hours=file.history_h)
         self._since = writer.history_begin(self._con)
         self._prune_at = 0.0
-        self._upkeep = Upkeep(self._con, file)
+        self._upkeep = Upkeep(self._con, file, exporting)
         self._commit_lock = threading.RLock()
         self._guard: QueryGuard | None = None
 

@@ -183,7 +183,7 @@ def looked_after(kept: Kept, path: Path, days: int | None = None) -> tuple[Upkee
     """Upkeep of a file of that path in the present hour, and why it restarted the process, which it did not."""
     whys: list[str] = []
     file = WarehouseFile(path, 0, 1, days, datetime.now(UTC).hour)
-    return Upkeep(kept.warehouse._con, file, whys.append), whys
+    return Upkeep(kept.warehouse._con, file, restart=whys.append), whys
 
 
 def own_ports() -> int:
