@@ -11,7 +11,7 @@ from flows.analytics.settings import WarehouseFile
 from flows.analytics.warehouse import Warehouse
 
 # Records of one transaction: beyond that nothing gets faster, and two of them are in memory.
-BATCH = 5_000
+BATCH = 10_000
 # What the client may hold of records that nobody took yet, in KB.
 READ_AHEAD: dict[str, Any] = {"queued.max.messages.kbytes": 32_768, "fetch.message.max.bytes": 524_288}
 
