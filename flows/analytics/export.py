@@ -39,8 +39,8 @@ from schemas.times import now
 ROWS_MAX = 200_000  # of one file: one statement of a second or two
 TIMES = ("created_at", "opened_at", "minute", "recorded_at")  # the first of them says the day of a row
 
-# Views of the rows of one table, each of which says in `ingested_at` when it was written last: a day that has no
-# newer one is not asked for again.
+# Views of the rows of one table, each of which says in `ingested_at` when it was written last: a day without such
+# a row is not asked for again.
 OF_ONE_TABLE = {"payments", "refunds", "notifications", "labels", "operations", "ledger"}
 
 log = structlog.get_logger()
