@@ -45,7 +45,7 @@ def test_each_route_named_is_one_or_leads_to_one() -> None:
     paths = named(
         r"(?<![\w}.…])/(?:v1|oauth|schemas|webhooks|docs|openapi|asyncapi|healthz|readyz|metrics)[\w/{}.-]*"
     )
-    asked = {re.sub(r"{\w+}", "{}", path).rstrip("/.") for path in paths}
+    asked = {re.sub(r"{\w+}", "{}", path).rstrip("/.-") for path in paths}
     lost = {path for path in asked if not any(route == path or route.startswith(f"{path}/") for route in there)}
     assert lost == set()
 
@@ -63,7 +63,7 @@ def test_each_metric_named_is_one() -> None:
 
 
 def test_each_command_named_is_one() -> None:
-    assert named(r"(?:^|/)sluice ([a-z]+)") - COMMANDS.keys() == set()
+    assert named(r"(?:^|/)sluice ([a-z][a-z-]+)") - COMMANDS.keys() == set()
     targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
     assert named(r"(?:^|[`;] ?)make ([a-z-]+)") - targets == set()
     modules = {path.removesuffix(".py").removesuffix("/__main__").replace("/", ".") for path in files()}
