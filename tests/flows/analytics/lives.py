@@ -16,7 +16,7 @@ from tests.flows.analytics.conftest import BIRTH, payment, refund_step, step
 
 Life = list[Event]
 
-# What a call comes to, event by event: at once, found later, and a reversal that is sent again.
+# What a call comes to, event by event: at once, found later, a reversal that is sent again, one that moves more.
 ENDS: tuple[tuple[OperationStatus, ...], ...] = (
     ("succeeded",),
     ("declined",),
@@ -25,6 +25,7 @@ ENDS: tuple[tuple[OperationStatus, ...], ...] = (
     ("unknown", "succeeded"),
     ("unknown", "failed"),
     ("failed", "unknown", "succeeded"),
+    ("succeeded", "succeeded"),
 )
 TAKES: dict[OperationKind, tuple[str, int]] = {  # the ledger account, and the sign of what is posted there
     "authorize": ("hold", 1),

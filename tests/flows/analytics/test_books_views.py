@@ -39,6 +39,24 @@ def test_a_call_is_one_row_as_it_stands_and_what_it_moved_stays(kept: Kept, kafk
     ]
 
 
+def test_what_two_events_of_a_call_move_counts_both_times_in_any_order(kept: Kept, kafka_log: Log) -> None:
+    first, second = operated(1, operation(), OWED), operated(2, operation(), {"due:visa": -99, "hold:visa": 99})
+    for batch in ((second, first), (second,)):
+        kept.write(*(kafka_log.event("operations.v1", each) for each in batch))
+    assert kept.ask("SELECT account, amount, entries FROM balances ORDER BY account") == [
+        ("due:acc_merchant", -1999, 1),
+        ("due:visa", 1900, 2),
+        ("hold:visa", 99, 1),
+    ]
+    more = operation(id="op_2", amount=1)
+    kept.write(kafka_log.event("operations.v1", operated(1, more, {"due:visa": 1, "due:acc_merchant": -1})))
+    assert kept.ask("SELECT account, amount, entries FROM ledger_by_day ORDER BY account") == [
+        ("due:acc_merchant", -2000, 2),
+        ("due:visa", 1901, 3),
+        ("hold:visa", 99, 1),
+    ]
+
+
 def test_two_currencies_of_an_account_have_a_balance_each(kept: Kept, kafka_log: Log) -> None:
     for currency in ("EUR", "JPY"):
         told = operation(id=f"op_{currency}", currency=currency)

@@ -205,7 +205,7 @@ VIEWS: dict[str, Callable[[Iterable[Event]], Rows]] = {
     "SELECT id, number, processor, operations FROM attempts": attempts,
     "SELECT operation, sequence, number, kind, account, amount FROM ledger": ledger,
     BALANCES: balances,
-    "SELECT day, account, processor, kind, sum(amount)::BIGINT FROM ledger_by_day GROUP BY ALL": ledger_by_day,
+    "SELECT day, account, processor, kind, amount FROM ledger_by_day": ledger_by_day,
     "SELECT id, decision, decided_by, status FROM reviews": reviews,
     QUALITY: quality,
 }
