@@ -20,7 +20,7 @@ class Topic(msgspec.Struct, frozen=True):
 COMPACTED = {"cleanup.policy": "compact"}
 # Kafka compacts whole segments, once a fifth of the log is newer than the last time: who joins late reads little
 # more than a record for each key, and the cleaner writes each record five times. A segment is full after some
-# minutes at 170 records a second, and closed after an hour in any case.
+# minutes of 170 payments a second, and closed after an hour in any case.
 COMPACTED_SOON = COMPACTED | {
     "min.cleanable.dirty.ratio": "0.2",
     "segment.bytes": str(16 * 1024 * 1024),

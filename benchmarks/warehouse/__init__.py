@@ -1,0 +1,1 @@
+"""What the warehouse does with ten million payments: `python -m benchmarks.warehouse`."""

@@ -1,0 +1,81 @@
+"""What a batch costs the warehouse, beside a bare insert of the same rows by Arrow, in turns."""
+
+import gc
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from statistics import median
+
+import duckdb
+import msgspec
+
+from benchmarks.warehouse.filling import newest
+from benchmarks.warehouse.lives import records
+from flows.analytics import writer
+from flows.analytics.columns import table_of
+from flows.analytics.ingest import IngestedRecord, ingest, positions
+from flows.analytics.rows import WarehousePayment, WarehouseVerdict
+from schemas.times import EPOCH
+
+APART = timedelta(milliseconds=5)  # 200 a second
+BARE = {"payments": WarehousePayment, "verdicts": WarehouseVerdict}
+
+
+class BatchFigures(msgspec.Struct, frozen=True):
+    """Of batches of `records`: the median of one, and rows a second.
+
+    `of_bare`: rows a second ÷ those of a bare insert, which builds its Arrow tables from the same rows; `of_ready`:
+    ÷ those of one that finds them built.
+    """
+
+    records: int
+    batch_ms: float
+    rows_per_s: int
+    of_bare: float
+    of_ready: float
+
+
+def measure(con: duckdb.DuckDBPyConnection, size: int, count: int) -> BatchFigures:
+    """Write so many batches of `size` records each into the warehouse, and each into bare tables as well."""
+    for name in BARE:
+        con.execute(f"CREATE OR REPLACE TABLE store.bare_{name} AS FROM store.{name} LIMIT 0")
+        con.execute(f"ALTER TABLE store.bare_{name} DROP COLUMN ingested_at")
+    began = newest(con) + timedelta(seconds=1)
+    items = [ingest(record) for record in records(size * count // 4, began, APART)]
+    gc.collect()
+    gc.freeze()  # decoded records wait in no flow: a collection would look through all of them
+    timed = [(_write(con, batch), *_bare(con, batch)) for batch in _batches(items, size)]
+    gc.unfreeze()
+    for name in BARE:
+        con.execute(f"DROP TABLE store.bare_{name}")
+    whole, built, inserted = (sum(column) for column in zip(*timed, strict=True))
+    rows = sum(len(item.rows) for item in items)
+    typical = round(median(seconds for seconds, *_ in timed) * 1000, 1)
+    return BatchFigures(
+        size, typical, round(rows / whole), round((built + inserted) / whole, 2), round(inserted / whole, 2)
+    )
+
+
+def _write(con: duckdb.DuckDBPyConnection, batch: Sequence[IngestedRecord]) -> float:
+    begun = time.perf_counter()
+    rows = [row for item in batch for row in item.rows]
+    writer.write_batch(con, rows, positions([item.record for item in batch]), EPOCH)
+    return time.perf_counter() - begun
+
+
+def _bare(con: duckdb.DuckDBPyConnection, batch: Sequence[IngestedRecord]) -> tuple[float, float]:
+    """Seconds to build the tables, and to insert them in one transaction."""
+    begun = time.perf_counter()
+    rows = [row for item in batch for row in item.rows]
+    tables = {name: table_of([row for row in rows if isinstance(row, kind)], kind) for name, kind in BARE.items()}
+    built = time.perf_counter()
+    con.execute("BEGIN")
+    for name, table in tables.items():
+        con.register("bare", table)
+        con.execute(f"INSERT INTO store.bare_{name} BY NAME FROM bare")
+    con.execute("COMMIT")
+    return built - begun, time.perf_counter() - built
+
+
+def _batches(items: Sequence[IngestedRecord], size: int) -> list[Sequence[IngestedRecord]]:
+    return [items[begin : begin + size] for begin in range(0, len(items), size)]
