@@ -1,7 +1,7 @@
-"""`python -m benchmarks.warehouse`: ten million payments, what is asked of them, and what a batch costs beside them.
+"""`python -m benchmarks.warehouse`: ten million payments, what is asked of them, what a batch costs beside them.
 
-Writes the file first, which takes some minutes; with `--file` it is kept, and the next run goes on with it. Prints one
-JSON document. `--part` measures one thing alone.
+Writes the file first, which takes some minutes; with `--file` it is kept, and the next run goes on with it. Prints
+one JSON document. `--part` measures one thing alone.
 """
 
 import sys
@@ -45,9 +45,7 @@ def main(payments: int, path: Path | None, part: tuple[Part, ...], minutes: floa
         if "questions" in parts:
             figures["questions"] = _opened(file, questions.ask_all)
         if "batches" in parts:
-            figures["batches"] = [
-                _opened(file, lambda con, s=s, n=n: batches.measure(con, s, n)) for s, n in SIZES.items()
-            ]
+            figures["batches"] = _opened(file, _batches)
     if "freshness" in parts:
         figures["freshness"] = freshness.measure(PER_SECOND, seconds)
     click.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())
@@ -60,6 +58,10 @@ def _folder(path: Path | None) -> Iterator[Path]:
     else:
         with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
             yield Path(folder) / "warehouse.duckdb"
+
+
+def _batches(con: duckdb.DuckDBPyConnection) -> list[batches.BatchFigures]:
+    return [batches.measure(con, size, count) for size, count in SIZES.items()]
 
 
 def _opened(file: Path, measure: Any) -> Any:

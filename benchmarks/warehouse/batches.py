@@ -24,8 +24,8 @@ BARE = {"payments": WarehousePayment, "verdicts": WarehouseVerdict}
 class BatchFigures(msgspec.Struct, frozen=True):
     """Of batches of `records`: the median of one, and rows a second.
 
-    `of_bare`: rows a second ÷ those of a bare insert, which builds its Arrow tables from the same rows; `of_ready`:
-    ÷ those of one that finds them built.
+    `of_bare`: rows a second ÷ those of a bare insert, which builds its Arrow tables from the same rows;
+    `of_ready`: ÷ those of one that finds them built.
     """
 
     records: int

@@ -1,4 +1,4 @@
-"""How soon a payment is visible by SQL, with events straight onto the topics of a broker: no gateway is in the way."""
+"""How soon a payment is visible by SQL, with events straight onto the topics: no gateway is in the way."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Payments from beginning to end, as Kafka's records: what the gateway and the fraud flow write of 200 a second."""
+"""Payments from beginning to end, as Kafka's records: what the gateway and the fraud flow write of them."""
 
 from collections import deque
 from collections.abc import Iterator
