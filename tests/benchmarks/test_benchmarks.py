@@ -16,8 +16,22 @@ from benchmarks.figures import Figures
 from benchmarks.stack import free_port
 from benchmarks.storm import Attacker
 from benchmarks.stuck import measure_memory
+from benchmarks.warehouse import batches, filling, questions
+from flows.analytics.settings import WarehouseFile
+from flows.analytics.warehouse import open_file
 from sluice.processes import NAMES
 from tests.patience import until
+
+# What views of one warehouse may not differ in: minutes and payments, refunds and payments, verdicts and payments.
+BY_ROW = """
+SELECT date_trunc('minute', created_at), currency, processor, state, count(*), sum(amount), sum(amount_captured),
+       sum(amount_refunded) FROM payments GROUP BY ALL
+"""
+DISAGREEING = f"""
+SELECT (SELECT count(*) FROM (FROM payments_by_minute EXCEPT {BY_ROW})),
+       (SELECT coalesce(sum(amount_refunded), 0) FROM payments) - (SELECT coalesce(sum(amount), 0) FROM refunds),
+       (SELECT count(*) FROM risk WHERE applied_outcome IS DISTINCT FROM outcome)
+"""
 
 
 @pytest.mark.stack
@@ -52,6 +66,18 @@ def test_a_page_of_every_list_costs_the_loop_little() -> None:
     assert figures["payments all for staff"].items == 500
     assert figures["payments {'state': 'unknown'} for staff"].items == 0
     assert {"reviews", "cards", "operations"} < figures.keys()
+
+
+def test_a_full_warehouse_is_consistent_asked_and_written_on(tmp_path: Path) -> None:
+    """The short form of `python -m benchmarks.warehouse`."""
+    assert filling.fill(tmp_path / "warehouse.duckdb", 2_000, float("inf")) == 2_000
+    con = open_file(WarehouseFile(tmp_path / "warehouse.duckdb", 512, 1))
+    assert con.execute(DISAGREEING).fetchall() == [(0, 0, 0)]
+    assert len(questions.ask_all(con, times=1)) > len(questions.TILES)
+    figures = batches.measure(con, 200, 3)
+    assert con.execute(DISAGREEING).fetchall() == [(0, 0, 0)]
+    assert 0 < figures.of_ready < figures.of_bare
+    con.close()
 
 
 async def test_the_bare_post_takes_a_payment_and_does_nothing() -> None:
