@@ -18,7 +18,7 @@ from flows.analytics.rows import WarehousePayment, WarehouseVerdict
 from schemas.times import EPOCH
 
 APART = timedelta(milliseconds=5)  # 200 a second
-BARE = {"payments": WarehousePayment, "verdicts": WarehouseVerdict}
+BARE: dict[str, type[msgspec.Struct]] = {"payments": WarehousePayment, "verdicts": WarehouseVerdict}
 
 
 class BatchFigures(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ def measure(con: duckdb.DuckDBPyConnection, size: int, count: int) -> BatchFigur
 def _write(con: duckdb.DuckDBPyConnection, batch: Sequence[IngestedRecord]) -> float:
     begun = time.perf_counter()
     rows = [row for item in batch for row in item.rows]
-    writer.write_batch(con, rows, positions([item.record for item in batch]), EPOCH)
+    writer.write_batch(con, rows, positions([item.record for item in batch]), EPOCH, {})
     return time.perf_counter() - begun
 
 
