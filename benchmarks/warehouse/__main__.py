@@ -61,7 +61,7 @@ def _folder(path: Path | None) -> Iterator[Path]:
 
 
 def _batches(con: duckdb.DuckDBPyConnection) -> list[batches.BatchFigures]:
-    return [batches.measure(con, size, count) for size, count in SIZES.items()]
+    return [batches.measure(con, size, count, kept) for kept in (True, False) for size, count in SIZES.items()]
 
 
 def _opened(file: Path, measure: Any) -> Any:

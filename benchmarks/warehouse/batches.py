@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from statistics import median
 
 import duckdb
@@ -22,21 +22,23 @@ BARE: dict[str, type[msgspec.Struct]] = {"payments": WarehousePayment, "verdicts
 
 
 class BatchFigures(msgspec.Struct, frozen=True):
-    """Of batches of `records`: the median of one, and rows a second.
+    """Of batches of `records`: the median of one, and rows a second; with or without `versions`.
 
-    `of_bare`: rows a second ÷ those of a bare insert, which builds its Arrow tables from the same rows;
-    `of_ready`: ÷ those of one that finds them built.
+    A rebuild writes none of what was replaced more than two days ago. `of_bare`: rows a second ÷ those of a bare
+    insert, which builds its Arrow tables from the same rows; `of_ready`: ÷ those of one that finds them built.
     """
 
     records: int
+    versions: bool
     batch_ms: float
     rows_per_s: int
     of_bare: float
     of_ready: float
 
 
-def measure(con: duckdb.DuckDBPyConnection, size: int, count: int) -> BatchFigures:
+def measure(con: duckdb.DuckDBPyConnection, size: int, count: int, versions: bool = True) -> BatchFigures:
     """Write so many batches of `size` records each into the warehouse, and each into bare tables as well."""
+    since = EPOCH if versions else newest(con) + timedelta(days=365)
     for name in BARE:
         con.execute(f"CREATE OR REPLACE TABLE store.bare_{name} AS FROM store.{name} LIMIT 0")
         con.execute(f"ALTER TABLE store.bare_{name} DROP COLUMN ingested_at")
@@ -44,22 +46,21 @@ def measure(con: duckdb.DuckDBPyConnection, size: int, count: int) -> BatchFigur
     items = [ingest(record) for record in records(size * count // 4, began, APART)]
     gc.collect()
     gc.freeze()  # decoded records wait in no flow: a collection would look through all of them
-    timed = [(_write(con, batch), *_bare(con, batch)) for batch in _batches(items, size)]
+    timed = [(_write(con, batch, since), *_bare(con, batch)) for batch in _batches(items, size)]
     gc.unfreeze()
     for name in BARE:
         con.execute(f"DROP TABLE store.bare_{name}")
     whole, built, inserted = (sum(column) for column in zip(*timed, strict=True))
     rows = sum(len(item.rows) for item in items)
     typical = round(median(seconds for seconds, *_ in timed) * 1000, 1)
-    return BatchFigures(
-        size, typical, round(rows / whole), round((built + inserted) / whole, 2), round(inserted / whole, 2)
-    )
+    of_bare, of_ready = (built + inserted) / whole, inserted / whole
+    return BatchFigures(size, versions, typical, round(rows / whole), round(of_bare, 2), round(of_ready, 2))
 
 
-def _write(con: duckdb.DuckDBPyConnection, batch: Sequence[IngestedRecord]) -> float:
+def _write(con: duckdb.DuckDBPyConnection, batch: Sequence[IngestedRecord], since: datetime) -> float:
     begun = time.perf_counter()
     rows = [row for item in batch for row in item.rows]
-    writer.write_batch(con, rows, positions([item.record for item in batch]), EPOCH, {})
+    writer.write_batch(con, rows, positions([item.record for item in batch]), since, {})
     return time.perf_counter() - begun
 
 

@@ -70,6 +70,9 @@ class Replacements(NamedTuple):
     disordered: set[str]
 
 
+NOTHING = Replacements([], [], set())
+
+
 def by_payment(rows: Iterable[WarehousePayment]) -> dict[str, list[WarehousePayment]]:
     """The rows of each payment, by sequence, one of each."""
     found: dict[str, dict[int, WarehousePayment]] = {}

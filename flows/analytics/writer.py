@@ -36,6 +36,7 @@ from flows.analytics.rows import (
 from flows.analytics.spans import among, created, in_utc, spans, within
 from flows.analytics.versions import (
     FORGET_BEGIN,
+    NOTHING,
     PRUNE,
     SAVE_BEGIN,
     KnownPayment,
@@ -178,8 +179,9 @@ def _write_payments(
     there = spans(births)
     _execute(con, FIND_PAYMENTS.format(there=within("store.payments", there)), latest_payments(rows))
     con.execute(CHANGED)
-    known = _known(con) if max(in_utc(row.recorded_at) for row in rows) > since else {}
-    past = replacements(by_payment(rows), known, since)
+    past = NOTHING
+    if max(in_utc(row.recorded_at) for row in rows) > since:  # else it was all replaced before
+        past = replacements(by_payment(rows), _known(con), since)
     keep(con, past, there)
     minutes = among("m.minute", {birth.replace(second=0, microsecond=0) for birth in births})
     for count in (COUNT_MINUTES, COUNT_RISK):
