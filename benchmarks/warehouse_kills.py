@@ -53,7 +53,7 @@ def main(kills: int) -> None:
 
 def killings(stack: Stack, keepers: list[Keeper], kills: int) -> Killings:
     """Kill both while payments come in, then compare."""
-    load = Load(stack.settings.bootstrap())
+    load = SteadyPayments(stack.settings.bootstrap())
     load.start()
     killers = [threading.Thread(target=_kill, args=(keeper, kills)) for keeper in keepers]
     for killer in killers:
@@ -68,7 +68,7 @@ def killings(stack: Stack, keepers: list[Keeper], kills: int) -> Killings:
     return Killings(dict.fromkeys(hashes, kills), load.payments, load.records, anew.rows, exact, equal)
 
 
-class Load(threading.Thread):
+class SteadyPayments(threading.Thread):
     """Writes payments at a steady rate until it is stopped, and sees each to its end."""
 
     def __init__(self, bootstrap: str) -> None:

@@ -23,7 +23,7 @@ from flows.analytics.rows import (
     WarehouseVerdict,
 )
 
-CHUNK = 10_000  # rows of one transaction: 30 to 60 ms
+CHUNK = 10_000  # rows of one transaction: 30 to 120 ms
 MOMENT = timedelta(microseconds=1)  # the finest difference of two times
 
 KEEP_STUBS = """
