@@ -1,6 +1,7 @@
 """What somebody tries with SQL tokens of others, or with many. Each test fails without the defence it names."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -151,6 +152,15 @@ async def test_what_is_asked_after_a_revocation_is_answered_no(gateway: Gateway)
     assert {answer.status for answer in ended} == {204}
     entries = (await gateway.ask("GET", "/v1/audit?kind=sql_token_revoked", who="admin")).json["data"]
     assert [entry["detail"]["token"] for entry in entries].count(token["id"]) == 1
+
+
+async def test_a_clock_that_lags_brings_no_revoked_token_back(
+    gateway: Gateway, pass_time: Callable[[float], None]
+) -> None:
+    token = await made(gateway, "analyst")
+    await gateway.ask("DELETE", f"/v1/sql-tokens/{token['id']}", who="analyst")
+    pass_time(-5)
+    assert await sees(gateway, token["token"]) is None
 
 
 async def test_ten_thousand_tokens_are_made_by_nobody(gateway: Gateway, actors: Actors) -> None:

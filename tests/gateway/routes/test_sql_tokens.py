@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.books import accounts
 from gateway.identity.sql_tokens import LIVING_MAX
 from gateway.roles import MERCHANT_ROLES, MerchantRole
 from schemas.times import now
@@ -115,6 +116,8 @@ async def test_staff_are_no_readers_and_who_was_staff_is_none_again(gateway: Gat
     named, token = await reader(gateway, actors)
     await change(gateway, named.id, role="analyst")
     assert await sees(gateway, token) is None  # before there is a second factor
+    kept = await gateway.runtime.books.read(accounts.bare_by_id, named.id)
+    assert (kept and kept.extra_scopes) == ""
     await actors.change(FACTOR.format(named.id))
     assert await sees(gateway, token) == "all"
     refused = await gateway.ask("PATCH", f"/v1/accounts/{named.id}", {"reader": True}, "admin")
