@@ -1,9 +1,9 @@
 """`sluice sql`: asks the running process `sql`, here or on another host, once, by a script or at a prompt."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any, TextIO
-from urllib.parse import urlsplit
 
 import click
 from msgspec.structs import replace
@@ -17,7 +17,8 @@ from sluice.console.shapes import Shape
 from sluice.console.tokens import statements_of
 from sluice.settings import AskerSettings
 
-HERE = {"localhost", "127.0.0.1", "::1"}
+HERE = {"localhost", "127.0.0.1", "[::1]"}
+ADDRESS = re.compile(r"(?P<scheme>https?)://(?P<host>[\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}")
 INTERRUPTED = 130  # as a shell says it
 
 
@@ -90,12 +91,7 @@ def sql(
 
 def _reader(settings: AskerSettings, own: str, plain: bool) -> WarehouseReader:
     """As whom to ask: a person by their token; on this machine else the reader `sql`."""
-    address = urlsplit(settings.sql_url())
-    if address.scheme not in ("http", "https") or not address.hostname:
-        raise click.ClickException(f"{settings.sql_url()} is no address such as https://sql.example:9443")
-    is_here = address.hostname in HERE
-    if address.scheme == "http" and not is_here and not plain:
-        raise click.ClickException(f"{settings.sql_url()} has no TLS: ask by https://, or see --plain")
+    is_here = _check_address(settings.sql_url(), plain)
     if not own and not is_here and not sys.stdin.isatty():
         raise click.ClickException("another host wants your token: --token-file, or SLUICE_SQL_TOKEN_FILE")
     if not own and not is_here:
@@ -104,6 +100,17 @@ def _reader(settings: AskerSettings, own: str, plain: bool) -> WarehouseReader:
         return WarehouseReader(settings, "sql", own_token=own or None)
     except SecretMissing as error:
         raise click.ClickException(f"{error}; your own token: --token-file, or SLUICE_SQL_TOKEN_FILE") from None
+
+
+def _check_address(url: str, plain: bool) -> bool:
+    """Whether it is this machine's. A usage error where it is none, or another host's without TLS."""
+    found = ADDRESS.fullmatch(url)
+    if found is None:
+        raise click.ClickException(f"{url} is no address such as https://sql.example:9443")
+    is_here = found["host"] in HERE
+    if found["scheme"] == "http" and not is_here and not plain:
+        raise click.ClickException(f"{url} has no TLS: ask by https://, or see --plain")
+    return is_here
 
 
 def _run(session: Session, script: TextIO) -> bool:

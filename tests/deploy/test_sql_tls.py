@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -190,11 +191,31 @@ def test_who_sends_slowly_or_nothing_is_cut_off(hasty: Front) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_one_address_has_32_connections(hasty: Front) -> None:
+def test_one_address_has_32_connections_and_all_have_128(hasty: Front) -> None:
     with ExitStack() as stack:
-        address = ("127.0.0.1", hasty.port)
-        held = [stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(40)]
-        until(
-            lambda: len(select.select(held, [], [], 0)[0]) >= 8, seconds=0.7
-        )  # until all of them are idle too long
-        assert len(select.select(held, [], [], 0)[0]) == 8
+        held = _connections(stack, hasty, "127.0.0.1", 40)
+        until(lambda: _ended(held) >= 8, seconds=0.7)  # until all of them are idle too long
+        assert _ended(held) == 8
+        until(lambda: _ended(held) == 40)
+        held = [each for last in range(11, 16) for each in _connections(stack, hasty, f"127.0.0.{last}", 32)]
+        until(lambda: _ended(held) >= 128)
+        assert _ended(held) == 128, "the others are taken when these have ended"
+
+
+def _connections(stack: ExitStack, to: Front, source: str, count: int) -> list[socket.socket]:
+    there = ("127.0.0.1", to.port)
+    return [stack.enter_context(socket.create_connection(there, 10, (source, 0))) for _ in range(count)]
+
+
+def _ended(connections: list[socket.socket]) -> int:
+    return len(select.select(connections, [], [], 0)[0])
+
+
+def test_an_old_tls_is_refused(hasty: Front) -> None:
+    context = ssl.create_default_context(cafile=hasty.authority)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    there = socket.create_connection(("127.0.0.1", hasty.port), timeout=10)
+    with there, pytest.raises(ssl.SSLError, match=r"ALERT_PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL"):
+        context.wrap_socket(there, server_hostname="127.0.0.1")

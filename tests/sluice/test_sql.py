@@ -129,7 +129,16 @@ def test_the_prompt_tells_what_there_is(ask: Ask) -> None:
     assert wrong.exit_code == 0
 
 
-@pytest.mark.parametrize("host", ["http://192.0.2.1:9494", "quack:localhost", "localhost:9494"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://192.0.2.1:9494",
+        "quack:localhost",
+        "localhost:9494",
+        "https://sql.example",
+        "https://me@sql.example:1",
+    ],
+)
 def test_another_host_is_asked_by_tls_alone(ask: Ask, host: str) -> None:
     refused = ask("SELECT 1", "--host", host)
     assert refused.exit_code == 1
