@@ -16,22 +16,27 @@ FIRST, FURTHER = "sluice> ", "   ...> "
 
 
 def converse(session: Session, history: Path) -> Literal[True]:
-    """Answer what is typed, or comes by a pipe, until its end; an error ends nothing."""
-    typed = _terminal(session, history) if sys.stdin.isatty() else _pipe()
+    """Answer what is typed, or comes by a pipe, until its end; an error ends nothing.
+
+    Raises `KeyboardInterrupt` for a pipe; a person goes on.
+    """
+    is_person = sys.stdin.isatty()
     with suppress(Left):
-        for text in typed:
-            if is_command(text):
-                obey(session, text)
-            else:
-                _answer(session, text)
+        for text in _terminal(session, history) if is_person else _pipe():
+            try:
+                _take(session, text)
+            except KeyboardInterrupt:
+                if not is_person:
+                    raise
+                click.echo(NOT_AWAITED, err=True)
     return True
 
 
-def _answer(session: Session, statement: str) -> None:
-    try:
-        session.answer(statement)
-    except KeyboardInterrupt:
-        click.echo(NOT_AWAITED, err=True)
+def _take(session: Session, text: str) -> None:
+    if is_command(text):
+        obey(session, text)
+    else:
+        session.answer(text)
 
 
 def _pipe() -> Iterator[str]:

@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from schemas.times import now
 from sluice.broker import is_listening
+from sluice.child_process import LAUNCH
 from tests.conftest import unused_ports
 from tests.patience import until
 from tests.tidy.sources import ROOT
@@ -85,7 +87,8 @@ def front(directory: Path, upstream: int, address: str, *changes: tuple[str, str
         "SLUICE_SQL_TLS_UPSTREAM": f"127.0.0.1:{upstream}",
         "SLUICE_SQL_TLS_PEM": str(certificate(directory, "ours", address)),
     }
-    command = [program, "-db", "-f", str(directory / "sql-tls.cfg")]
+    launch = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid())]  # it ends with the tests
+    command = [*launch, program, "-db", "-f", str(directory / "sql-tls.cfg")]
     with (directory / "front.log").open("w") as log:
         process = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
     try:
