@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Producer
 
 from connectors.records import Record
-from examples.stream.play import play, records
+from examples.stream.play import PARTITIONS, play, records
 from tests.flows.analytics.conftest import Kept
 from tests.patience import until
 from tests.tidy.sources import ROOT
@@ -23,25 +23,41 @@ SELECT merchant, currency, count(*) AS count, sum(amount_captured)::BIGINT, sum(
 FROM payments GROUP BY ALL ORDER BY ALL
 """
 POISON = (b"{unfinished", b"[]", b"7", b'{"payment": null}', b"\xff\xfe", b"", None)
+BY_DAY = "(FORMAT parquet, PARTITION_BY (day))"
 PROGRAMS = {
     "python": ([sys.executable, "examples/python/outcomes.py"], "--database"),
     "javascript": ([shutil.which("node") or "node", "examples/javascript/outcomes.mjs"], "--journal"),
 }
 
 
-@pytest.fixture(scope="module")
-def warehouse_s(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What the warehouse says after the same stream."""
-    kept = Kept(tmp_path_factory.mktemp("warehouse"))
-    kept.write(*(_record(line) for line in records() if line["topic"] == "payments.v1"))
-    names = ("merchant", "currency", "count", "captured", "refunded")
-    return [dict(zip(names, row, strict=True)) for row in kept.ask(FIGURES)]
-
-
 def _record(line: dict[str, Any]) -> Record:
     headers: Any = [(name, text.encode()) for name, text in line["headers"].items()]
     key, value = line["key"].encode(), line["value"].encode()
     return Record(line["topic"], line["partition"], line["offset"], key, headers, value, line["timestamp_ms"])
+
+
+EVENTS = [_record(line) for line in records() if line["topic"] == "payments.v1"]
+
+
+@pytest.fixture(scope="module")
+def half_a_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Parquet and manifest as an export has them, of the first half of the stream."""
+    export, kept = tmp_path_factory.mktemp("export"), Kept(tmp_path_factory.mktemp("half"))
+    read = EVENTS[: len(EVENTS) // 2]
+    kept.write(*read)
+    kept.ask(f"COPY (SELECT *, created_at::DATE AS day FROM payments) TO '{export}/payments' {BY_DAY}")
+    offsets = [max(record.offset + 1 for record in read if record.partition == n) for n in range(PARTITIONS)]
+    (export / "manifest.json").write_text(json.dumps({"offsets": {"payments.v1": offsets}}))
+    return export
+
+
+@pytest.fixture(scope="module")
+def warehouse_s(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What the warehouse says after the same stream."""
+    kept = Kept(tmp_path_factory.mktemp("warehouse"))
+    kept.write(*EVENTS)
+    names = ("merchant", "currency", "count", "captured", "refunded")
+    return [dict(zip(names, row, strict=True)) for row in kept.ask(FIGURES)]
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +123,18 @@ class Asked:
     def running(self) -> "subprocess.Popen[bytes]":
         """The program, reading for ever."""
         return subprocess.Popen(self._command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_begun_with_a_night_s_parquet_it_goes_on_from_there(
+    kafka: str, played: str, tmp_path: Path, half_a_night: Path, warehouse_s: list[dict[str, Any]]
+) -> None:
+    database = tmp_path / "kept"
+    fill = [sys.executable, "examples/python/from_parquet.py", str(half_a_night), "--database", str(database)]
+    subprocess.run([*fill, "--prefix", played], cwd=ROOT, check=True, timeout=60)
+    asked = Asked(kafka, played, database, "python", [])
+    assert 0 < asked.figures("--lag")["unread"] < len(EVENTS)
+    assert asked.figures() == warehouse_s
+    assert subprocess.run([*fill, "--prefix", played], cwd=ROOT, check=False, timeout=60).returncode == 1
 
 
 def test_what_is_unread_is_counted_and_aged(kafka: str, tmp_path: Path) -> None:
