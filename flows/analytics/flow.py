@@ -19,10 +19,12 @@ from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
 from connectors import heartbeat, logs
 from connectors.private_files import keep_private
 from connectors.records import Place
+from connectors.sql_tokens import SqlTokens
 from connectors.streams import BroadcastSource, KafkaSink, Record
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
 from flows.analytics.ingest import FOLLOWED, MAY_EXPIRE, IngestedRecord, ingest
 from flows.analytics.query_guard import bound_memory
+from flows.analytics.readers import Readers
 from flows.analytics.settings import AnalyticsSettings, SqlSettings
 from flows.analytics.upkeep import NightlyExport
 from flows.analytics.warehouse import Warehouse
@@ -93,7 +95,8 @@ def get_sql_flow() -> Dataflow:
     """
     settings = _begin(SqlSettings, "sql")
     copy = Warehouse(settings.file(), lambda letters: None)
-    copy.serve_guarded(_address(settings, "sql"), tokens(settings, SQL_READERS), settings)
+    readers = Readers(tokens(settings, SQL_READERS), SqlTokens(settings))
+    copy.serve_guarded(_address(settings, "sql"), readers, settings)
     bound_memory(settings.sql_process_mb)
     return build("sql", _topics(settings, "sql", copy, MORE_PATIENT), WarehouseSink(copy))
 

@@ -1,6 +1,7 @@
-"""Limits on the readers' statements. DuckDB cannot cancel that of another connection, so the process ends.
+"""Limits on the readers' statements: one that is over them is interrupted, and the others go on.
 
-That loses nothing: the offsets are in the file, and the process started next resumes from its last commit.
+Some functions of DuckDB heed no interruption, and some take memory faster than anybody looks. Then the process
+ends. That loses nothing: the offsets are in the file, and the process started next resumes from its last commit.
 """
 
 import os
@@ -12,13 +13,17 @@ import duckdb
 import structlog
 
 from connectors.lasting import LastingThread
+from flows.analytics.answers import Answers
+from flows.analytics.query_log import without_literals
 from flows.analytics.settings import SqlSettings
-from flows.analytics.turns import RunningStatement, Turns
-from schemas.cards import mask_numbers
+from flows.analytics.turns import Turn, Turns
 
 RESTART = 75  # EX_TEMPFAIL: the supervisor starts the process again at once
-CHECK_EVERY_S = 0.05  # a look costs nothing while nobody asks
+CHECK_EVERY_S = 0.05  # a look costs little, and nothing while nobody asks
 COMMIT_WITHIN_S = 2.0
+HEEDS_WITHIN_S = 3.0  # an interruption, after the time of the statement is over
+EASED = 0.8  # of the memory that ends the process: from there on the newest statement is interrupted
+TOO_MUCH_MEMORY = "the statement took too much memory, or others did at the moment"
 
 NICE = 10
 RESIDENT, DATA = 1, 5  # fields of /proc/self/statm
@@ -54,23 +59,14 @@ def _statm_mb(field: int) -> float:
     return pages * resource.getpagesize() / 2**20
 
 
-def over_limit(
-    statements: list[RunningStatement], process_mb: float, settings: SqlSettings
-) -> RunningStatement | None:
-    """The statement to abort: the longest running one, where it takes too long or the process too much memory."""
-    if not statements:
-        return None
-    too_long = statements[0].seconds > settings.statement_s
-    return statements[0] if too_long or process_mb > settings.sql_process_mb else None
-
-
 class QueryGuard:
-    """Checks the running statements in its own thread, and ends the process where one is over the limits."""
+    """Checks the running statements in its own thread: interrupts what is over the limits, or ends the process."""
 
-    def __init__(self, turns: Turns, settings: SqlSettings, commit_lock: threading.RLock) -> None:
+    def __init__(
+        self, turns: Turns, answers: Answers, settings: SqlSettings, commit_lock: threading.RLock
+    ) -> None:
         """`commit_lock` is held during a commit."""
-        self._turns, self._settings, self._commit_lock = turns, settings, commit_lock
-        self._statements: list[RunningStatement] = []
+        self._turns, self._answers, self._settings, self._commit_lock = turns, answers, settings, commit_lock
         self._closing = threading.Event()
         self._thread = LastingThread(self._check, "query guard", self._closing)
 
@@ -80,33 +76,58 @@ class QueryGuard:
         self._thread.join()
 
     def out_of_memory(self) -> None:
-        """Abort the longest running statement: DuckDB has no memory left for a commit. Returns if none runs."""
-        if self._statements:
-            self._abort(self._statements[0])
+        """Interrupt what runs: DuckDB has no memory left for a commit, which is then tried anew."""
+        for turn in self._turns.running():
+            self._end(turn, TOO_MUCH_MEMORY)
 
     def _check(self) -> None:
         while not self._closing.wait(CHECK_EVERY_S):
-            try:
-                self._statements = self._turns.running()
-            except duckdb.OutOfMemoryException:
-                self.out_of_memory()
-            except duckdb.FatalException:
-                raise  # the file has to be opened anew
-            except duckdb.Error as error:  # such as a full disk: what ran a moment ago is what is known
-                log.warning("statements.unknown", reason=type(error).__name__)
-            statement = over_limit(self._statements, resident_mb(), self._settings)
-            if statement:
-                self._abort(statement)
+            running = self._turns.running()
+            for turn in running:
+                if turn.seconds() > self._settings.statement_s:
+                    self._end(turn, f"the statement took longer than {self._settings.statement_s:g} s")
+            if running:
+                self._check_memory(running)
 
-    def _abort(self, statement: RunningStatement) -> None:
-        """Refuse the statement's reader and end the process, after the running commit if that ends soon."""
-        log.error(
-            "statement.aborted",
-            reader=statement.reader,
-            seconds=round(statement.seconds, 1),
-            process_mb=round(resident_mb()),
-            statement=mask_numbers(statement.text[:500]),
-        )
-        self._turns.refuse(statement.reader)
+    def _check_memory(self, running: list[Turn]) -> None:
+        used_mb = resident_mb()
+        if used_mb > self._settings.sql_process_mb:
+            self._abort(running[-1])
+        if used_mb > self._settings.sql_process_mb * EASED or self._answers_are_large():
+            self._end(running[-1], TOO_MUCH_MEMORY)
+
+    def _answers_are_large(self) -> bool:
+        """Whether answers take all that they may, with those that are being made."""
+        try:
+            return self._answers.are_large()
+        except duckdb.FatalException:
+            raise  # the file has to be opened anew
+        except duckdb.Error as error:
+            log.warning("statements.unknown", reason=type(error).__name__)
+            return False
+
+    def _end(self, turn: Turn, why: str) -> None:
+        """Interrupt a statement, and end the process where that does not help."""
+        if turn.interrupt(why):
+            _tell("statement.interrupted", turn)
+            if why == TOO_MUCH_MEMORY:
+                self._turns.took_too_much(turn.account_id)
+        if turn.seconds() > self._settings.statement_s + HEEDS_WITHIN_S:
+            self._abort(turn)
+
+    def _abort(self, turn: Turn) -> None:
+        """Refuse the statement's account and end the process, after the running commit if that ends soon."""
+        _tell("statement.aborted", turn)
+        self._turns.refuse(turn.account_id)
         self._commit_lock.acquire(timeout=COMMIT_WITHIN_S)
         os._exit(RESTART)
+
+
+def _tell(event: str, turn: Turn) -> None:
+    log.warning(
+        event,
+        reader=turn.account_id,
+        seconds=round(turn.seconds(), 1),
+        process_mb=round(resident_mb()),
+        statement=without_literals(turn.text)[:500],
+    )

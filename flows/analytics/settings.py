@@ -71,16 +71,20 @@ class AnalyticsSettings(WarehouseSettings, frozen=True, kw_only=True):
 
 
 class SqlSettings(WarehouseSettings, frozen=True, kw_only=True):
-    """Limits of what readers ask; where a statement or the process is over one, the process ends and starts again.
+    """Limits of what readers ask; a statement that is over one is interrupted.
 
     `sql_memory_mb`: DuckDB's own buffers. `sql_process_mb`: the whole process, since some functions ignore
-    DuckDB's limit. `sql_threads`: of one statement. `statement_s`: the duration of one. `refuse_s`: how long its
-    reader is refused then.
+    DuckDB's limit: at four fifths of it the newest statement is interrupted, beyond it the process ends and starts
+    again. `sql_answers_mb`: of all answers that wait for their readers, part of the buffers. `sql_threads`: of one
+    statement. `statement_s`: the duration of one. `sql_per_minute`: how many of one account, of those that came
+    with a person's token. `refuse_s`: how long an account is refused that brought the process down.
     """
 
     sql_memory_mb: int = 512
     sql_process_mb: int = 1536
+    sql_answers_mb: int = 128
     sql_threads: int = 1
+    sql_per_minute: int = 120
     statement_s: float = 10
     refuse_s: float = 60
 
@@ -91,3 +95,7 @@ class SqlSettings(WarehouseSettings, frozen=True, kw_only=True):
     def readers_file(self) -> Path:
         """Who the next process refuses: who is asking now, or is refused."""
         return self.data / "run" / "sql-readers.json"
+
+    def query_log(self) -> Path:
+        """Who asked what, a line for each statement."""
+        return self.data / "logs" / "queries.jsonl"

@@ -1,10 +1,11 @@
-"""One statement per reader at a time, and none for a while of a reader whose statement brought the process down.
+"""One statement per account at a time, so many a minute, and none for a while of who brought the process down.
 
 Whatever ends the process (a limit, a crash in DuckDB, a kill), the next one knows from a file who was asking.
 """
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,121 +16,116 @@ import structlog
 
 from flows.analytics.statements import StatementRefused
 
-STARTS_WITHIN_S = 1.0  # from the admission of a statement until DuckDB says that it runs
 ONE_AT_A_TIME = "one statement at a time: an earlier one of this reader is still running"
-SET_ASIDE = "a statement of this reader took too long or too much memory, or brought the process down"
-
-# A statement is active until its last row is fetched, even where its client is gone.
-CONNECTIONS = "SELECT connection_id, state, query FROM quack_active_connections()"
+SET_ASIDE = "a statement of this reader took too much memory, or brought the process down"
+MINUTE_S = 60.0
+ENDED_MAX = 3  # so many statements that took too much memory in a minute set their account aside
 
 log = structlog.get_logger()
 
 
-class RunningStatement(msgspec.Struct, frozen=True):
-    """A reader's statement that runs now, or whose rows are being fetched, and for how many seconds it has."""
+class Turn:
+    """A statement from its admission until its answer is there; `ended` says why it was interrupted."""
 
-    reader: str
-    text: str
-    seconds: float
+    def __init__(self, account_id: str, text: str) -> None:
+        self.account_id, self.text, self.began = account_id, text, time.monotonic()
+        self.ended: str | None = None
+        self._lock = threading.Lock()
+        self._cursor: duckdb.DuckDBPyConnection | None = None
 
+    def seconds(self) -> float:
+        """For how many seconds it has been running."""
+        return time.monotonic() - self.began
 
-class Turn(msgspec.Struct, frozen=True):
-    """A statement that was admitted: on which connection, and when (`time.monotonic`, s).
+    @contextmanager
+    def runs_on(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """It runs on this connection inside, where it can be interrupted."""
+        with self._lock:
+            self._cursor = cursor
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._cursor = None
 
-    `checked`: the text, while it is checked: DuckDB does not run it yet.
-    """
-
-    connection_id: str
-    began: float
-    checked: str | None = None
+    def interrupt(self, why: str) -> bool:
+        """End it, and nothing else; whether that is the first time. Some functions do not heed it."""
+        with self._lock:
+            first, self.ended = self.ended is None, self.ended or why
+            if self._cursor is not None:
+                self._cursor.interrupt()
+        return first
 
 
 class Turns:
     """Who is asking now. Any number of threads may use it."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, path: Path, refuse_s: float) -> None:
-        """`con`: a connection to the served file, of its own. Who stands in the file `path` is refused."""
-        self._con, self._path, self._refuse_s = con, path, refuse_s
+    def __init__(self, path: Path, refuse_s: float, per_minute: int) -> None:
+        """Who stands in the file `path` is refused for a while. `per_minute`: statements of one account."""
+        self._path, self._refuse_s, self._per_minute = path, refuse_s, per_minute
         self._lock = threading.Lock()
-        self._turns: dict[str, Turn] = {}  # by reader
+        self._turns: dict[str, Turn] = {}  # by account
+        self._lately: dict[str, deque[float]] = {}  # by account: when it asked, in the last minute
+        self._ended: dict[str, deque[float]] = {}  # by account: when it took too much memory
         blamed = _blamed(path)
-        self._refused = {reader: time.monotonic() + refuse_s for reader in blamed}  # by reader: until when
+        self._refused = {account: time.monotonic() + refuse_s for account in blamed}  # until when
         if blamed:
             log.warning("reader.refused", readers=blamed, seconds=refuse_s)
 
     @contextmanager
-    def taken(self, reader: str, connection_id: str, statement: str) -> Iterator[None]:
-        """Check a statement inside: it has its reader's turn already, and keeps it where it passes.
+    def taken(self, account_id: str, statement: str, *, counted: bool = True) -> Iterator[Turn]:
+        """The turn of an account, for what is done inside. Raises `StatementRefused` where it has none now.
 
-        Raises `StatementRefused` where the reader has no turn now.
+        `counted`: it has so many a minute.
         """
-        self._take(reader, Turn(connection_id, time.monotonic(), statement))
-        try:
-            yield
-        except BaseException:
-            self._pass_on(reader, None)
-            raise
-        self._pass_on(reader, Turn(connection_id, time.monotonic()))
-
-    def _take(self, reader: str, turn: Turn) -> None:
+        turn = Turn(account_id, statement)
         with self._lock:
-            left_s = self._refused.get(reader, 0) - time.monotonic()
-            if left_s > 0:
-                raise StatementRefused(f"{SET_ASIDE}: try again in {left_s:.0f} s")
-            self._free()
-            if reader in self._turns:
-                raise StatementRefused(ONE_AT_A_TIME)
-            self._turns[reader] = turn
+            self._admit(turn, counted)
+            self._turns[account_id] = turn
             self._save()
+        try:
+            yield turn
+        finally:
+            with self._lock:
+                if self._turns.get(account_id) is turn:
+                    del self._turns[account_id]
+                    self._save()
 
-    def _pass_on(self, reader: str, turn: Turn | None) -> None:
-        """After a check: the turn in which the statement runs, or None."""
+    def running(self) -> list[Turn]:
+        """The statements that are checked or run now, the longest running first."""
         with self._lock:
-            if turn is None:
-                self._turns.pop(reader, None)
-                self._save()
-            else:
-                self._turns[reader] = turn
+            return sorted(self._turns.values(), key=lambda turn: turn.began)
 
-    def running(self) -> list[RunningStatement]:
-        """The statements that run now, or are checked, the longest first. Raises `duckdb.OutOfMemoryException`."""
+    def took_too_much(self, account_id: str) -> None:
+        """A statement of it was ended for its memory; the third time in a minute it is set aside for a while."""
         with self._lock:
-            active = self._free() if self._turns else {}
-            found = [
-                RunningStatement(reader, text, time.monotonic() - turn.began)
-                for reader, turn in self._turns.items()
-                if (text := turn.checked or active.get(turn.connection_id)) is not None
-            ]
-        return sorted(found, key=lambda statement: -statement.seconds)
+            ended = self._ended.setdefault(account_id, deque(maxlen=ENDED_MAX))
+            ended.append(time.monotonic())
+            if _of_last_minute(ended) == ENDED_MAX:
+                self._refused[account_id] = time.monotonic() + self._refuse_s
+                log.warning("reader.refused", readers=[account_id], seconds=self._refuse_s)
 
-    def refuse(self, reader: str) -> None:
-        """Refuse a reader for a while, in the next process too; whoever else is asking now is not to blame."""
+    def refuse(self, account_id: str) -> None:
+        """Refuse it for a while, in the next process too; whoever else is asking now is not to blame."""
         with self._lock:
             self._turns.clear()
-            self._refused[reader] = time.monotonic() + self._refuse_s
+            self._refused[account_id] = time.monotonic() + self._refuse_s
             self._save()
 
-    def _free(self) -> dict[str, str]:
-        """Take back the turns of statements that are over; the texts of those that run, by connection."""
-        rows = self._con.execute(CONNECTIONS).fetchall()
-        active = {connection_id: text for connection_id, state, text in rows if state == "active"}
-        about_to = {connection_id for connection_id, state, _ in rows if state == "idle"}
-        newest = time.monotonic() - STARTS_WITHIN_S
-        over = [
-            reader
-            for reader, turn in self._turns.items()
-            if turn.checked is None
-            and turn.connection_id not in active
-            and not (turn.connection_id in about_to and turn.began > newest)
-        ]
-        for reader in over:
-            del self._turns[reader]
-        if over:
-            self._save()
-        return active
+    def _admit(self, turn: Turn, counted: bool) -> None:
+        left_s = self._refused.get(turn.account_id, 0) - turn.began
+        if left_s > 0:
+            raise StatementRefused(f"{SET_ASIDE}: try again in {left_s:.0f} s")
+        if turn.account_id in self._turns:
+            raise StatementRefused(ONE_AT_A_TIME)
+        if counted:
+            lately = self._lately.setdefault(turn.account_id, deque(maxlen=self._per_minute))
+            if _of_last_minute(lately) == self._per_minute:
+                raise StatementRefused(f"{self._per_minute} statements a minute at most: wait a little")
+            lately.append(turn.began)
 
     def _save(self) -> None:
-        still = [reader for reader, until in self._refused.items() if until > time.monotonic()]
+        still = [account for account, until in self._refused.items() if until > time.monotonic()]
         with suppress(OSError):  # a full disk: the next process knows less, and readers are served
             self._path.parent.mkdir(parents=True, exist_ok=True)
             fresh = self._path.with_suffix(".new")
@@ -137,8 +133,14 @@ class Turns:
             fresh.replace(self._path)
 
 
+def _of_last_minute(moments: deque[float]) -> int:
+    """How many of these moments lie in the last minute."""
+    since = time.monotonic() - MINUTE_S
+    return sum(moment > since for moment in moments)
+
+
 def _blamed(path: Path) -> list[str]:
-    """The readers in the file; nobody where there is none, or a power cut left half of it."""
+    """The accounts in the file; nobody where there is none, or a power cut left half of it."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[str])
     except (FileNotFoundError, msgspec.DecodeError):

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,10 +14,15 @@ from connectors.record_reader import Bookmarks
 from connectors.records import Out, Place, Record, dead_letter
 from connectors.warehouse import load_quack
 from flows.analytics import columns, compaction, writer
-from flows.analytics.access_control import AccessControl, serve
+from flows.analytics.access_control import AccessControl, ReadOnly, serve
+from flows.analytics.answers import Answers
+from flows.analytics.asking import Asking
 from flows.analytics.ingest import SOURCE, IngestedRecord, positions
 from flows.analytics.latest_payments import latest_events
-from flows.analytics.query_guard import QueryGuard, step_back
+from flows.analytics.policy import Policy
+from flows.analytics.query_guard import QueryGuard
+from flows.analytics.query_log import QueryLog
+from flows.analytics.readers import Readers
 from flows.analytics.rows import WarehouseRow
 from flows.analytics.settings import SqlSettings, WarehouseFile
 from flows.analytics.turns import Turns
@@ -88,6 +93,7 @@ class Warehouse:
         self._upkeep = Upkeep(self._con, file, exporting)
         self._commit_lock = threading.RLock()
         self._guard: QueryGuard | None = None
+        self._query_log: QueryLog | None = None
 
     def bookmarks(self) -> Bookmarks:
         """Where to read each partition on; who tells of payments may not have told of the last batch."""
@@ -116,24 +122,26 @@ class Warehouse:
 
     def serve(self, address: str, tokens: Mapping[str, str]) -> None:
         """Serve our own readers, by their tokens."""
-        serve(self._con, address, AccessControl(tokens))
+        serve(self._con, address, AccessControl(Readers(tokens), ReadOnly().answer))
 
-    def serve_guarded(self, address: str, tokens: Mapping[str, str], settings: SqlSettings) -> None:
-        """Serve readers who ask what they like: one statement each at a time, within the limits."""
-        turns = Turns(self._con.cursor(), settings.readers_file(), settings.refuse_s)
-
-        def admit(reader: str, connection_id: str, statement: str) -> AbstractContextManager[None]:
-            step_back()  # Quack runs the statement in this thread
-            return turns.taken(reader, connection_id, statement)
-
-        serve(self._con, address, AccessControl(tokens, admit))
-        self._guard = QueryGuard(turns, settings, self._commit_lock)
+    def serve_guarded(self, address: str, readers: Readers, settings: SqlSettings) -> None:
+        """Serve readers who ask what they like, each what they may see, within the limits."""
+        [(catalog,)] = self._con.execute("SELECT current_catalog()").fetchall()
+        policy = Policy(catalog)
+        turns = Turns(settings.readers_file(), settings.refuse_s, settings.sql_per_minute)
+        answers = Answers(self._con.cursor(), policy, settings.sql_answers_mb * 2**20)
+        self._query_log = QueryLog(settings.query_log())
+        asking = Asking(turns, answers, policy, self._query_log)
+        serve(self._con, address, AccessControl(readers, asking.answer))
+        self._guard = QueryGuard(turns, answers, settings, self._commit_lock)
 
     def close(self) -> None:
         """Close the file; readers are served no more."""
         if self._guard:
             self._guard.close()
         self._con.close()
+        if self._query_log:
+            self._query_log.close()
 
     @contextmanager
     def _committing(self) -> Iterator[None]:

@@ -31,12 +31,13 @@ asyncio.run(main())
     "query guard": """
 import time
 from connectors.logs import configure
+from flows.analytics.readers import Readers
 from flows.analytics.settings import SqlSettings
 from flows.analytics.warehouse import Warehouse
 from schemas.settings import load
 configure("sql")
 settings = load(SqlSettings)
-Warehouse(settings.file(), print).serve_guarded(f"quack:localhost:{settings.port('sql')}", {}, settings)
+Warehouse(settings.file(), print).serve_guarded(f"quack:localhost:{settings.port('sql')}", Readers({}), settings)
 print("ready", flush=True)
 time.sleep(600)
 """,

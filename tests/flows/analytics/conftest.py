@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from connectors.records import Out, Record, out
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
 from flows.analytics.ingest import IngestedRecord, ingest
+from flows.analytics.readers import Readers
 from flows.analytics.settings import AnalyticsSettings, SqlSettings, WarehouseFile
 from flows.analytics.upkeep import Upkeep
 from flows.analytics.warehouse import Warehouse
@@ -211,7 +212,8 @@ def served_copy(data: Path, batch: Sequence[IngestedRecord] = ()) -> Iterator[Sq
     if batch:
         copy.write(batch)
         copy.save_lag({(item.record.topic, item.record.partition): 0 for item in batch})
-    copy.serve_guarded(f"quack:localhost:{settings.port('sql')}", tokens(settings, SQL_READERS), settings)
+    readers = Readers(tokens(settings, SQL_READERS))
+    copy.serve_guarded(f"quack:localhost:{settings.port('sql')}", readers, settings)
     try:
         yield settings
     finally:

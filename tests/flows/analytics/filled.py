@@ -46,6 +46,8 @@ def _payments(today: datetime) -> Iterator[tuple[str, Event]]:
     )
     for each in found:
         yield "payments.v1", _told(f"payment.{each.state}", PaymentEvent(1, None, each.created_at, each), each)
+    changed = replace(found[0], updated_at=today, last_refusal=LastRefusal("refund", "call_issuer", today))
+    yield "payments.v1", _told("payment.captured", PaymentEvent(2, "captured", today, changed), changed)
     statuses: tuple[Status, ...] = ("succeeded", "pending")
     for number, status in enumerate(statuses, start=2):
         refund = Refund(f"ref_{number}", 500, "EUR", status, None, today, today)

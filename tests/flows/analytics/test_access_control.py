@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
-import msgspec
 import pytest
 
 from connectors.keyfiles import read_or_make
@@ -22,8 +21,6 @@ from connectors.warehouse import (
     token,
 )
 from flows.analytics.settings import SqlSettings
-from flows.analytics.statements import StatementRefused
-from flows.analytics.turns import Turns
 from schemas.settings import Settings
 from tests.flows.analytics.conftest import served_copy, served_warehouse
 from tests.flows.analytics.test_statements import LEGITIMATE, REFUSED
@@ -123,65 +120,6 @@ def test_of_twenty_statements_at_once_one_runs(served: SqlSettings) -> None:
     assert all(re.match("refused: one statement at a time", str(error)) for error in errors)
     assert other.rows == [(1,)]
     assert WarehouseReader(served, "bench").query("SELECT 1").rows == [(1,)]
-
-
-def test_who_brought_the_process_down_waits_a_while(tmp_path: Path) -> None:
-    con, path = duckdb.connect(), tmp_path / "readers.json"
-    load_quack(con)
-
-    def turns(refuse_s: float) -> Turns:
-        return Turns(con, path, refuse_s)
-
-    def asks(turns: Turns, reader: str) -> None:
-        with turns.taken(reader, "a connection", "SELECT 1"):
-            pass
-
-    asks(turns(600), "sql")
-    after = turns(600)
-    with pytest.raises(StatementRefused, match="try again in 600 s"):
-        asks(after, "sql")
-    asks(after, "bench")
-    after.refuse("bench")
-    again = turns(600)
-    for reader in ("sql", "bench"):
-        with pytest.raises(StatementRefused, match="try again in"):
-            asks(again, reader)
-    path.unlink()
-    asks(turns(0), "sql")
-    asks(turns(0), "sql")
-
-
-def test_a_statement_has_its_turn_while_it_is_checked(tmp_path: Path) -> None:
-    """What the check costs is bounded and has its reader's name on it, like what the statement costs."""
-    con, path = duckdb.connect(), tmp_path / "readers.json"
-    load_quack(con)
-    turns = Turns(con, path, 600)
-
-    def check() -> None:
-        with turns.taken("sql", "a connection", "SELECT 1"):
-            with pytest.raises(StatementRefused, match="one statement at a time"):
-                turns.taken("sql", "another", "SELECT 2").__enter__()
-            turn = turns._turns["sql"]
-            turns._turns["sql"] = msgspec.structs.replace(turn, began=turn.began - 9)
-            [running] = turns.running()
-            assert (running.reader, running.text, running.seconds > 9) == ("sql", "SELECT 1", True)
-            with pytest.raises(StatementRefused, match="try again in"):  # had the process ended in the check
-                Turns(con, path, 600).taken("sql", "another", "SELECT 2").__enter__()
-            raise StatementRefused("not this one")
-
-    with pytest.raises(StatementRefused, match="not this one"):
-        check()
-    assert turns.running() == []
-    Turns(con, path, 600).taken("sql", "another", "SELECT 2").__enter__()
-
-
-@pytest.mark.parametrize("half", [b"", b'["sq', b"\0\0\0\0"])
-def test_half_a_file_of_who_was_asking_refuses_nobody(tmp_path: Path, half: bytes) -> None:
-    con, path = duckdb.connect(), tmp_path / "readers.json"
-    load_quack(con)
-    path.write_bytes(half)
-    with Turns(con, path, 600).taken("sql", "a connection", "SELECT 1"):
-        pass
 
 
 def test_each_reader_has_a_token_of_its_own(served: SqlSettings) -> None:

@@ -1,30 +1,113 @@
-"""The guard of the readers' statements goes on whatever DuckDB says, as on a full disk."""
+"""What is over its limits ends, and everybody else goes on."""
 
 import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, cast
 
 import duckdb
 import pytest
 
 from flows.analytics import query_guard
-from flows.analytics.query_guard import QueryGuard
+from flows.analytics.answers import Answers
+from flows.analytics.asking import Asking
+from flows.analytics.policy import Policy
+from flows.analytics.query_guard import TOO_MUCH_MEMORY, QueryGuard
+from flows.analytics.query_log import QueryLog
 from flows.analytics.settings import SqlSettings
-from flows.analytics.turns import RunningStatement, Turns
+from flows.analytics.turns import Turns
+from schemas.accounts import SqlReader
 from tests.patience import until
 
+ADA, BOB = SqlReader("t1", "ada", "all"), SqlReader("t2", "bob", "all")
+LONG = "SELECT count(*) FROM range(90000) a, range(900000) b WHERE a.range + b.range = 0"  # an hour
+LARGE = "SELECT repeat('x', 1000) || range AS x FROM range(90000)"  # 90 MB
 
-def test_it_goes_on_where_duckdb_cannot_say_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: list[Any] = [duckdb.IOException("no space left on device")] * 3
 
-    class Asked:
-        def running(self) -> list[RunningStatement]:
-            if answers:
-                raise answers.pop()
-            return [RunningStatement("sql", "SELECT 1", 0.1)]
+class Asked:
+    """Somebody asks, with a guard that ends statements after `statement_s`."""
 
-    monkeypatch.setattr(query_guard, "CHECK_EVERY_S", 0.01)
-    guard = QueryGuard(cast(Turns, Asked()), SqlSettings(data=tmp_path), threading.RLock())
-    until(lambda: guard._statements)
-    assert not answers
-    guard.close()
+    def __init__(self, data: Path, **limits: float) -> None:
+        settings = SqlSettings(data=data, **({"statement_s": 60, "sql_process_mb": 10**6} | limits))
+        self.con = duckdb.connect(config={"threads": 1})
+        policy = Policy("memory")
+        answers = Answers(self.con.cursor(), policy, settings.sql_answers_mb * 2**20)
+        self.turns = Turns(settings.readers_file(), settings.refuse_s, settings.sql_per_minute)
+        self.log = QueryLog(settings.query_log())
+        self.asking = Asking(self.turns, answers, policy, self.log)
+        self.guard = QueryGuard(self.turns, answers, settings, threading.RLock())
+
+    def answer(self, reader: SqlReader, statement: str) -> list[object] | str:
+        """The rows, or the error."""
+        try:
+            return self.con.cursor().execute(self.asking.answer(reader, statement)).fetchall()
+        except duckdb.Error as error:
+            return str(error)
+
+    def close(self) -> None:
+        self.guard.close()
+        self.log.close()
+        self.con.close()
+
+
+@pytest.fixture
+def asked(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Asked]:
+    one = Asked(tmp_path, **getattr(request, "param", {}))
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize("asked", [{"statement_s": 0.3}], indirect=True)
+def test_a_statement_that_takes_too_long_ends_alone(asked: Asked) -> None:
+    began = time.monotonic()
+    with ThreadPoolExecutor(1) as threads:
+        long = threads.submit(asked.answer, ADA, LONG)
+        until(asked.turns.running)
+        while not long.done():
+            assert asked.answer(BOB, "SELECT 1") == [(1,)]
+    assert "refused: the statement took longer than 0.3 s" in str(long.result())
+    assert time.monotonic() - began < 3
+    assert asked.answer(ADA, "SELECT 2") == [(2,)]  # it is not set aside
+
+
+@pytest.mark.parametrize("asked", [{"sql_answers_mb": 16}], indirect=True)
+def test_an_answer_of_too_many_bytes_is_none(asked: Asked) -> None:
+    """It is ended while it is made, or thrown away after; nothing of it stays."""
+    assert "refused: the " in str(asked.answer(ADA, LARGE))
+    assert asked.con.execute("FROM duckdb_tables() WHERE database_name = 'answers'").fetchall() == []
+
+
+def test_an_answer_of_too_many_rows_is_none(asked: Asked) -> None:
+    assert "refused: more than 100000 rows" in str(asked.answer(ADA, "FROM range(1000000000000)"))
+    assert len(asked.answer(ADA, "FROM range(100000)")) == 100_000
+
+
+@pytest.mark.parametrize("asked", [{"sql_process_mb": 10**6}], indirect=True)
+def test_where_memory_is_short_the_newest_statement_ends(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        old = threads.submit(asked.answer, ADA, LONG)
+        until(lambda: len(asked.turns.running()) == 1)
+        new = threads.submit(asked.answer, BOB, LONG)
+        until(lambda: len(asked.turns.running()) == 2)
+        monkeypatch.setattr(query_guard, "resident_mb", lambda: 0.0 if new.done() else 0.9 * 10**6)
+        assert TOO_MUCH_MEMORY in str(new.result(10))
+        assert not old.done()
+        asked.guard.out_of_memory()  # as where DuckDB has no memory left for a commit
+        assert TOO_MUCH_MEMORY in str(old.result(10))
+
+
+def test_it_goes_on_where_duckdb_cannot_say_what_answers_take(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk."""
+    failed: list[int] = []
+
+    def fails(self: Answers) -> bool:
+        failed.append(1)
+        raise duckdb.IOException("no space left on device")
+
+    monkeypatch.setattr(Answers, "are_large", fails)
+    with asked.turns.taken("ada", "SELECT 1"):
+        until(lambda: len(failed) > 3)
+    assert asked.guard._thread.is_alive()

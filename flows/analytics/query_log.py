@@ -1,0 +1,99 @@
+"""Who asked what, and what came of it: a line of JSON for each statement (PCI DSS 10.2.1 to 10.2.2).
+
+Texts and numbers that stand in a statement are left out: they may be somebody's address or card. What was asked of
+which view and column is there.
+"""
+
+import logging
+import re
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import msgspec
+
+from schemas.accounts import Sees, SqlReader
+from schemas.cards import mask_numbers
+
+BYTES_MAX = 20_000_000  # of one file: some 50,000 statements
+FILES = 10
+STATEMENT_MAX = 2_000  # characters
+
+WORD = re.compile(r"""\w+|"\w+"|[/-]?[^\w\s"'/-]+|[/-]""")
+
+Outcome = Literal["answered", "refused", "failed", "interrupted"]
+
+
+class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of the log. `token`: the id of a person's token, or the name of a file token of this machine."""
+
+    at: datetime
+    account: str
+    token: str
+    sees: Sees
+    outcome: Outcome
+    milliseconds: float
+    statement: str
+    rows: int | None = None
+    merchant: str | None = None
+    reason: str | None = None
+
+
+class QueryLog:
+    """The file, its owner's alone. Any number of threads may write; a full disk loses lines and stops nobody."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        self._handler = RotatingFileHandler(path, maxBytes=BYTES_MAX, backupCount=FILES - 1, encoding="utf-8")
+
+    def write(self, asked: Asked) -> None:
+        """Add a line."""
+        line = msgspec.json.encode(asked).decode()
+        self._handler.handle(logging.makeLogRecord({"msg": line}))
+
+    def close(self) -> None:
+        """Close the file; nobody may be writing any more."""
+        self._handler.close()
+
+
+def asked(
+    reader: SqlReader,
+    statement: str,
+    outcome: Outcome,
+    seconds: float,
+    rows: int | None = None,
+    reason: str | None = None,
+) -> Asked:
+    """The line of a statement that ended now."""
+    return Asked(
+        datetime.now(UTC),
+        reader.account_id,
+        reader.token_id,
+        reader.sees,
+        outcome,
+        round(seconds * 1000, 1),
+        without_literals(statement)[:STATEMENT_MAX],
+        rows,
+        reader.merchant_id,
+        reason,
+    )
+
+
+def without_literals(statement: str) -> str:
+    """A statement with `?` for each text and number in it, without comments and names that are no words."""
+    text = statement.encode()  # DuckDB counts bytes
+    tokens = duckdb.tokenize(statement)
+    begins = [*(begin for begin, _ in tokens), len(text)]
+    words = [_shown(text[begin:end], kind) for (begin, kind), end in zip(tokens, begins[1:], strict=True)]
+    return mask_numbers(" ".join(words))
+
+
+def _shown(piece: bytes, kind: duckdb.token_type) -> str:
+    """A token, of a piece that ends where the next one begins."""
+    if kind in (duckdb.token_type.string_const, duckdb.token_type.numeric_const):
+        return "?"
+    word = WORD.match(piece.decode(errors="replace"))
+    return word[0] if word else "?"

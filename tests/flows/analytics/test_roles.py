@@ -1,0 +1,150 @@
+"""What the restricted readers are told is the same whatever stands in columns and rows that are not theirs.
+
+Every attack is asked twice, with all that is hidden exchanged in between: rows, columns and errors must be equal.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from connectors.warehouse import SQL_READERS, address, load_quack, quoted, tokens
+from flows.analytics.ingest import ingest
+from flows.analytics.readers import Readers
+from flows.analytics.settings import SqlSettings
+from flows.analytics.warehouse import Warehouse
+from schemas.accounts import SqlReader
+from tests.flows.analytics.attacks import ON_COLUMNS, ON_NAMES, ON_ROWS
+from tests.flows.analytics.conftest import Log, lives, own_ports
+
+PERSONS = {
+    "sqt_" + "c" * 43: SqlReader("sqt_id_1", "acc_reader", "without_cards"),
+    "sqt_" + "o" * 43: SqlReader("sqt_id_2", "acc_owner", "own", "acc_merchant"),
+    "sqt_" + "s" * 43: SqlReader("sqt_id_3", "acc_analyst", "all"),
+}
+WITHOUT_CARDS, OWN, STAFF = PERSONS
+
+VERDICTS = """
+INSERT INTO store.verdicts (event, payment, instrument, merchant, outcome, source, score, reasons, features, model)
+SELECT 'evt_' || id, id, instrument, merchant, 'allow', 'model', 0.1, [], '{"a": 1}', 'm1' FROM store.payments;
+INSERT INTO store.labels (event, payment, instrument, merchant, label, source, amount, features, score, model)
+SELECT 'lab_' || id, id, instrument, merchant, 'good', 'chargeback', amount, '{}', 0.1, 'm1' FROM store.payments;
+"""
+FOREIGN = """
+UPDATE store.payments SET merchant = 'acc_foreign' WHERE id LIKE 'pay_foreign%';
+UPDATE store.refunds SET merchant = 'acc_foreign' WHERE payment LIKE 'pay_foreign%';
+"""
+# Then all that a merchant's people do not see is another thing: rows, figures and risk.
+OF_OTHERS = """
+UPDATE store.payments SET id = 'pay_canary' || amount, amount = amount + 77000, currency = 'XXX',
+       decline_code = 'canary', created_at = created_at + INTERVAL 40 days WHERE merchant = 'acc_foreign';
+DELETE FROM store.payments WHERE merchant = 'acc_foreign' AND amount % 3 = 0;
+UPDATE store.refunds SET id = 'ref_canary' || amount, payment = 'pay_canary', amount = 88888, currency = 'XXX'
+WHERE merchant = 'acc_foreign';
+UPDATE store.payments SET card = 'card_canary', instrument = 'fp_canary', risk_outcome = 'block', risk_score = 0.9,
+       risk_reasons = ['canary'], risk_source = 'canary', risk_model = 'canary', waited_ms = 99;
+UPDATE store.verdicts SET outcome = 'block', reasons = ['canary'];
+UPDATE store.labels SET label = 'fraud', source = 'canary';
+INSERT INTO store.dead_letters (topic, reason) VALUES ('canary', 'canary');
+INSERT INTO store.controls (id, kind) VALUES ('canary', 'canary');
+"""
+OF_CARDS = """
+UPDATE store.payments SET card = 'card_canary2' || id, instrument = 'fp_canary' || (hash(id) % 3), bin = '999999',
+       last4 = '8888', customer = 'acc_canary' || (hash(id) % 5);
+UPDATE store.refunds SET customer = 'acc_canary';
+UPDATE store.verdicts SET instrument = 'fp_canary', features = '{"canary": 2}';
+UPDATE store.labels SET instrument = 'fp_canary', features = '{"canary": 2}';
+INSERT INTO store.notifications (event, payment, address) VALUES ('canary', 'pay_1', 'c…@canary');
+DELETE FROM store.controls;
+"""
+
+Told = dict[tuple[str, str], str]
+
+
+class Persons:
+    """Stands for the gateway: knows these tokens."""
+
+    def check(self, token: str) -> SqlReader | None:
+        return PERSONS.get(token)
+
+
+class Served:
+    """A served copy with payments of two merchants, and what it tells to whom."""
+
+    def __init__(self, data: Path) -> None:
+        self.settings = SqlSettings(
+            data=data,
+            port_offset=own_ports(),
+            statement_s=10_000,
+            sql_process_mb=1_000_000,
+            sql_per_minute=100_000,
+        )
+        self.copy = Warehouse(self.settings.file(), lambda letters: None)
+        log = Log()
+        self.copy.write([ingest(log.record(each)) for each in [*lives(20), *lives(30, "foreign")]])
+        self.change(VERDICTS + FOREIGN)
+        readers = Readers(tokens(self.settings, SQL_READERS), Persons())
+        self.copy.serve_guarded(f"quack:localhost:{self.settings.port('sql')}", readers, self.settings)
+        self._con = duckdb.connect(config={"threads": 1})
+        load_quack(self._con)
+
+    def change(self, statements: str) -> None:
+        """Change what stands in the tables."""
+        self.copy._con.cursor().execute(statements)
+
+    def ask(self, token: str, sql: str) -> str:
+        """The columns and rows of an answer, or the error."""
+        way = (
+            f"{quoted(address(self.settings, 'sql'))}, {quoted(sql)}, token = {quoted(token)}, disable_ssl = true"
+        )
+        try:
+            found = self._con.execute(f"FROM quack_query({way})")
+        except duckdb.Error as error:
+            return str(error).partition("\n\nLINE 1: FROM quack_query")[0]
+        return str([[column[0] for column in found.description], found.fetchall()])
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    one = Served(tmp_path_factory.mktemp("roles"))
+    yield one
+    one.copy.close()
+
+
+@pytest.fixture(scope="module")
+def told(served: Served) -> tuple[Told, Told]:
+    """What every attack is told, before and after all that is hidden from who asks became another thing."""
+    own = [(OWN, sql) for sql in [*ON_ROWS, *ON_NAMES]]
+    cards = [(WITHOUT_CARDS, sql) for sql in [*ON_COLUMNS, *ON_NAMES]]
+    before = {each: served.ask(*each) for each in own}
+    served.change(OF_OTHERS)
+    after = {each: served.ask(*each) for each in own}
+    before |= {each: served.ask(*each) for each in cards}
+    served.change(OF_CARDS)
+    return before, after | {each: served.ask(*each) for each in cards}
+
+
+@pytest.mark.parametrize("sql", ON_ROWS)
+def test_a_merchant_learns_nothing_of_others(told: tuple[Told, Told], sql: str) -> None:
+    check(told, OWN, sql)
+
+
+@pytest.mark.parametrize("sql", ON_COLUMNS)
+def test_a_reader_learns_nothing_of_cards(told: tuple[Told, Told], sql: str) -> None:
+    check(told, WITHOUT_CARDS, sql)
+
+
+@pytest.mark.parametrize("sql", ON_NAMES, ids=lambda sql: sql[:60])
+@pytest.mark.parametrize("token", [WITHOUT_CARDS, OWN], ids=["without_cards", "own"])
+def test_no_name_leads_out_of_what_a_reader_sees(told: tuple[Told, Told], token: str, sql: str) -> None:
+    check(told, token, sql)
+    assert "refused: " in told[0][token, sql]
+
+
+def check(told: tuple[Told, Told], token: str, sql: str) -> None:
+    """It is told the same in both, and nothing of what lies behind the views."""
+    before, after = told[0][token, sql], told[1][token, sql]
+    assert before == after
+    behind = ["Did you mean", "answers.main"] + (["canary", "foreign"] if token == OWN else [])
+    assert not any(word in before.replace(sql, "") for word in behind), before
