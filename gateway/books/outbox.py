@@ -67,7 +67,7 @@ _written = [name for name in OutboxRow.__struct_fields__ if name not in ("id", "
 
 def _inserting(count: int) -> Statement:
     rows: list[dict[str, Any]] = [
-        {name: bindparam(_nth(name, place)) for name in _written} for place in range(count)
+        {name: bindparam(_nth(name, place), type_=_c[name].type) for name in _written} for place in range(count)
     ]
     return Statement(insert(outbox).values(rows).returning(_c.event_id, _c.id))
 

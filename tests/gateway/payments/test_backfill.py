@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select
 
 from benchmarks.machine.told import mistold
-from gateway.books.opening import open_books, run_once
+from gateway.books.opening import open_books
 from gateway.books.operations import operations
 from gateway.books.outbox import outbox
 from gateway.books.postings import post
@@ -98,7 +98,7 @@ async def test_the_walk_goes_page_by_page_and_may_be_stopped_and_begun_again(
     assert await stopped(tell_untold(books, published))
     assert await tell_untold(books, published) == BackfilledEvents(operations=1, reviews=COUNT)
     assert await tell_untold(books, published) == BackfilledEvents()
-    await books.close()
     for number in range(COUNT):
-        assert run_once(url, lambda conn: list(mistold(conn, f"pay_{number}")), readonly=True) == []  # noqa: B023
+        assert await books.read(lambda conn: list(mistold(conn, f"pay_{number}"))) == []  # noqa: B023
+    await books.close()
     databases.drop(url)
