@@ -18,14 +18,17 @@ from bytewax.testing import run_main
 
 from connectors.heartbeat import last_beat
 from connectors.kafka import producer
+from connectors.record_reader import RecordReader, places
 from connectors.records import Out
 from connectors.streams import BroadcastSource
 from connectors.warehouse import QueryFailed, QueryRefused, WarehouseAway, WarehouseReader
 from flows.analytics.flow import WarehouseSink, build
 from flows.analytics.ingest import FOLLOWED
 from flows.analytics.settings import AnalyticsSettings, SqlSettings
+from schemas.events import decode
 from schemas.ids import new_id
-from schemas.topics import DEAD_LETTER, TOPICS, WITH_TOMBSTONES
+from schemas.payments import LatestPayment
+from schemas.topics import DEAD_LETTER, LATEST_PAYMENTS, TOPICS, WITH_TOMBSTONES
 from tests.flows.analytics.conftest import Kept, lives
 from tests.patience import until
 
@@ -107,6 +110,22 @@ def write(kafka: str, outs: list[Out], per_second: float = 1e9) -> None:
     assert client.flush(60) == 0
 
 
+def latest_told(kafka: str, prefix: str) -> dict[str, list[int]]:
+    """The sequences that `payments.latest.v1` tells of each payment, in their order."""
+    reader = RecordReader(kafka)
+    for place in places(kafka, [LATEST_PAYMENTS.name]):
+        reader.add(place)
+    told: dict[str, list[int]] = {}
+    while not reader.at_end():
+        for record in reader.poll():
+            if (record.key or b"").startswith(f"pay_{prefix}".encode()):
+                data = decode(record.headers, record.value).data
+                assert isinstance(data, LatestPayment)
+                told.setdefault(data.payment.id, []).append(data.sequence)
+    reader.close()
+    return told
+
+
 @pytest.fixture
 def on_broker(settings: AnalyticsSettings, kafka: str) -> AnalyticsSettings:
     return msgspec.structs.replace(settings, kafka=kafka)
@@ -146,6 +165,10 @@ def test_kill_9_loses_nothing_and_doubles_nothing(
         assert flow.ask(f"{given} 'pay_{prefix}%'") == [(300 * 40,)]
         assert flow.ask(BY_MINUTE + GROUPED) == flow.ask(BY_ROW + GROUPED)
         everything, refunds = flow.ask(BY_ROW + GROUPED), flow.ask(REFUNDS)
+        newest = dict(flow.ask(f"SELECT id, sequence FROM payments {mine}"))
+        until(lambda: {id: told[-1] for id, told in latest_told(kafka, prefix).items()} == newest)
+        told = latest_told(kafka, prefix)
+        assert all(sequences == sorted(sequences) for sequences in told.values()), "it never goes back"
 
     fresh = Kept(tmp_path / "fresh")
     source = BroadcastSource(kafka, FOLLOWED, tail=False)
