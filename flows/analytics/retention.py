@@ -28,7 +28,7 @@ MOMENT = timedelta(microseconds=1)  # the finest difference of two times
 
 KEEP_STUBS = """
 INSERT INTO store.payment_stubs BY NAME
-SELECT id, sequence, created_at, state, currency, processor, amount, amount_captured, amount_refunded,
+SELECT id, sequence, created_at, recorded_at, state, currency, processor, amount, amount_captured, amount_refunded,
        risk_outcome, risk_source, waited_ms, trace_id
 FROM store.payments WHERE recorded_at < $bound AND created_at < $bound
 """
@@ -157,7 +157,7 @@ def without_repeats(rows: Sequence[WarehouseRow], pruned: Pruned) -> Sequence[Wa
 def woken(
     con: duckdb.DuckDBPyConnection, rows: Sequence[WarehousePayment], pruned: Pruned
 ) -> Sequence[WarehousePayment]:
-    """`rows` without repeats of pruned payments; whose stub is older is in `store.payments` again.
+    """`rows` without repeats of pruned payments; those whose stub is older are in `store.payments` again.
 
     Call it in the transaction that then writes the rows: a payment that was given back has only what its stub had.
     """
@@ -165,14 +165,14 @@ def woken(
     if not rows or "payments" not in pruned or min(created) >= pruned["payments"]:
         return rows
     span = {"oldest": _plain(min(created)), "newest": _plain(max(created))}
-    newest = {row.id: row.sequence for row in sorted(rows, key=lambda row: row.sequence)}
-    asked = {"ids": list(newest), "sequences": list(newest.values())}
-    con.execute(WAKE, asked | span)
+    newest: dict[str, int] = {}
+    for row in rows:
+        newest[row.id] = max(row.sequence, newest.get(row.id, 0))
+    con.execute(WAKE, {"ids": list(newest), "sequences": list(newest.values())} | span)
     con.execute(GIVE_BACK)
     con.execute(DROP_WOKEN, span)
-    found = con.execute("SELECT id FROM waking WHERE sequence >= fresh_sequence").fetchall()
-    repeats = {id for (id,) in found}
-    return [row for row in rows if row.id not in repeats]
+    counted = dict(con.execute("SELECT id, sequence FROM waking").fetchall())
+    return [row for row in rows if row.sequence > counted.get(row.id, 0)]
 
 
 def _bound(con: duckdb.DuckDBPyConnection, table: PrunedTable, cutoff: datetime, rows_max: int) -> datetime | None:

@@ -119,8 +119,8 @@ CREATE TABLE IF NOT EXISTS store.lags (
 -- What is left of payments that retention took away: as much as a late event has to find of what was counted, and
 -- what the views of risk show.
 CREATE TABLE IF NOT EXISTS store.payment_stubs (
-    id VARCHAR, sequence BIGINT, created_at TIMESTAMP, state VARCHAR, currency VARCHAR, processor VARCHAR,
-    amount BIGINT, amount_captured BIGINT, amount_refunded BIGINT,
+    id VARCHAR, sequence BIGINT, created_at TIMESTAMP, recorded_at TIMESTAMP, state VARCHAR, currency VARCHAR,
+    processor VARCHAR, amount BIGINT, amount_captured BIGINT, amount_refunded BIGINT,
     risk_outcome VARCHAR, risk_source VARCHAR, waited_ms DOUBLE, trace_id VARCHAR
 );
 
