@@ -28,8 +28,8 @@ def test_who_is_erased_is_not_kept(kafka: str, tmp_path: Path) -> None:
     prefix, database = f"test-{secrets.token_hex(4)}.", tmp_path / "customers.sqlite3"
     paid, erased = named("payment.initiated", "payment", "customer"), named("account.erased", "account")
     assert erased <= paid, "whoever was erased had paid"
-    for _ in range(2):  # the second time, their payments come after their erasure
-        play(kafka, prefix, {"payments.v1", "accounts.v1"}, again=True)
+    for topics in ({"payments.v1", "accounts.v1"}, {"payments.v1"}):  # at last payments come after the erasure
+        play(kafka, prefix, topics, again=True)
         read_on(kafka, prefix, database)
         assert asked(database, "SELECT account FROM erased") == erased
         assert asked(database, "SELECT account FROM customers") == paid - erased
