@@ -39,6 +39,7 @@ class BatchFigures(msgspec.Struct, frozen=True):
 def measure(con: duckdb.DuckDBPyConnection, size: int, count: int, versions: bool = True) -> BatchFigures:
     """Write so many batches of `size` records each into the warehouse, and each into bare tables as well."""
     since = EPOCH if versions else newest(con) + timedelta(days=365)
+    con.execute("SET wal_autocheckpoint = '100GB'")  # it would fall to whichever of the two is about to commit
     for name in BARE:
         con.execute(f"CREATE OR REPLACE TABLE store.bare_{name} AS FROM store.{name} LIMIT 0")
         con.execute(f"ALTER TABLE store.bare_{name} DROP COLUMN ingested_at")
@@ -50,6 +51,7 @@ def measure(con: duckdb.DuckDBPyConnection, size: int, count: int, versions: boo
     gc.unfreeze()
     for name in BARE:
         con.execute(f"DROP TABLE store.bare_{name}")
+    con.execute("CHECKPOINT")
     whole, built, inserted = (sum(column) for column in zip(*timed, strict=True))
     rows = sum(len(item.rows) for item in items)
     typical = round(median(seconds for seconds, *_ in timed) * 1000, 1)

@@ -262,6 +262,19 @@ def test_an_expired_offset_stops_the_flow_where_records_are_kept_for_ever() -> N
     assert kept_for_ever == {topic.name for topic in TOPICS} - WITH_TOMBSTONES - {DEAD_LETTER.name}
 
 
+def test_a_batch_is_written_without_pandas(tmp_path: Path) -> None:
+    """It would take 70 MB and a second in each of the two processes."""
+    code = (
+        "import sys, pathlib; from flows.analytics.flow import WithoutPandas;"
+        "sys.meta_path.insert(0, WithoutPandas());"
+        "from tests.flows.analytics.conftest import Kept, Log, lives;"
+        "log = Log(); Kept(pathlib.Path(sys.argv[1])).write(*map(log.record, lives(2)));"
+        "assert 'pandas' not in sys.modules"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, check=False)
+    assert ran.returncode == 0, ran.stderr.decode()[-1000:]
+
+
 def ask_and_go(settings: SqlSettings, reader: str, sql: str) -> None:
     """Ask in a process of its own, which is killed while it waits for the answer, if it came as far as to ask."""
     code = (
