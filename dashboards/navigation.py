@@ -9,11 +9,10 @@ from streamlit.navigation.page import Page
 from dashboards import door, formats
 from dashboards.door import Visitor
 from dashboards.page import html
-from dashboards.session_checks import Person
+from dashboards.session_checks import STAFF, Person
 from dashboards.views import audit, clients, merchants, overview, people, reviews, sessions
 from schemas.accounts import Role
 
-STAFF: frozenset[Role] = frozenset({"analyst", "admin"})
 ADMINS: frozenset[Role] = frozenset({"admin"})
 
 

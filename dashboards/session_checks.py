@@ -20,6 +20,7 @@ BELIEVED_S = 25.0  # for so long, where the gateway does not answer
 KEPT = 2_000  # sessions
 
 ROLES: tuple[Role, ...] = get_args(Role)
+STAFF: frozenset[Role] = frozenset({"analyst", "admin"})
 
 
 class Person(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""People: who has an account; make one, change its role, disable it."""
+"""People: who has an account; make one, change its role, have it read in SQL, disable it."""
 
 from datetime import datetime
 
@@ -9,15 +9,16 @@ from dashboards import acting, chooser, door, formats
 from dashboards.acting import NotDone
 from dashboards.chooser import Choice
 from dashboards.page import card, html
-from dashboards.session_checks import ROLES, Person
+from dashboards.session_checks import ROLES, STAFF, Person
 from schemas.accounts import Role
 
 NEW_ROLES: tuple[Role, ...] = ("analyst", "admin", "customer", "merchant")
 ALL = "all"
+READS = "All payments of all merchants in SQL, without cards and payers, by a token that they make themselves."
 
 
 class AccountLine(msgspec.Struct, frozen=True):
-    """An account as an administrator sees it; an erased one has no e-mail."""
+    """An account as an administrator sees it; an erased one has no e-mail. `reader`: named one, of all in SQL."""
 
     id: str
     role: Role
@@ -25,6 +26,7 @@ class AccountLine(msgspec.Struct, frozen=True):
     email: str | None = None
     email_confirmed: bool = False
     disabled: bool = False
+    reader: bool = False
     merchant: str | None = None
     created_at: datetime | None = None
 
@@ -77,6 +79,8 @@ def _one(person: Person, account: AccountLine | None) -> None:
             html("nothing.html", words="This is you. Another administrator changes your role, or disables you.")
             return
         _change_role(account, path)
+        if account.role not in STAFF:
+            _reads(account, path)
         _switch(account, path)
 
 
@@ -85,9 +89,18 @@ def _facts(account: AccountLine) -> list[tuple[str, str]]:
     return [
         ("E-mail", (account.email or formats.NONE) + confirmed),
         ("Role", f"{account.role}, a person of {account.merchant}" if account.merchant else account.role),
+        ("Reads in SQL", _seen(account)),
         ("May log in", "no, disabled" if account.disabled else "yes"),
         ("Since", formats.moment(account.created_at) if account.created_at else formats.NONE),
     ]
+
+
+def _seen(account: AccountLine) -> str:
+    if account.reader:
+        return "all payments, without cards and payers"
+    if account.role in STAFF:
+        return "everything"
+    return "its own payments" if account.role == "merchant" else "nothing"
 
 
 def _change_role(account: AccountLine, path: str) -> None:
@@ -96,6 +109,15 @@ def _change_role(account: AccountLine, path: str) -> None:
         if st.form_submit_button("Change role") and role != account.role:
             done = f"{account.called()} is {_article(role)} {role} from the next request on."
             acting.act(lambda: door.api().patch(path, {"role": role}), done)
+
+
+def _reads(account: AccountLine, path: str) -> None:
+    """Name a reader, or unname one."""
+    if account.reader:
+        if st.button("No reader any more"):
+            acting.act(lambda: door.api().patch(path, {"reader": False}), f"{account.called()} is no reader.")
+    elif acting.confirmed(f"reader-{account.id}", "Name a reader", READS):
+        acting.act(lambda: door.api().patch(path, {"reader": True}), f"{account.called()} is a reader.")
 
 
 def _switch(account: AccountLine, path: str) -> None:

@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from dashboards import door, gateway_calls
-from dashboards.navigation import ENTRIES, STAFF
+from dashboards.navigation import ENTRIES
+from dashboards.session_checks import STAFF
 from tests.dashboards import gateway_double
 from tests.dashboards.gateway_double import GatewayDouble, account, review
 
@@ -165,6 +166,26 @@ def test_an_administrator_changes_a_role(gateway: GatewayDouble) -> None:
     said = words(press(page, "Change role"))
     assert gateway.acts() == [("PATCH", "/v1/accounts/acc_customer", {"role": "analyst"})]
     assert "Casey Customer is an analyst" in said
+
+
+@pytest.mark.parametrize(
+    ("is_one", "label", "said"),
+    [(False, "Name a reader now", "is a reader"), (True, "No reader any more", "no reader")],
+)
+def test_an_administrator_names_a_reader(gateway: GatewayDouble, is_one: bool, label: str, said: str) -> None:
+    gateway.say("GET", "/v1/accounts", [account("customer", reader=is_one)])
+    gateway.say("PATCH", "/v1/accounts/acc_customer", account("customer"))
+    page = opened("admin", "people", account="acc_customer")
+    assert ("without cards and payers" in words(page)) or not is_one
+    assert f"is {'no' if is_one else 'a'} reader." in words(press(page, label))
+    assert gateway.acts() == [("PATCH", "/v1/accounts/acc_customer", {"reader": not is_one})]
+
+
+def test_staff_are_not_named_readers(gateway: GatewayDouble) -> None:
+    gateway.say("GET", "/v1/accounts", [account("analyst")])
+    page = opened("admin", "people", account="acc_analyst")
+    assert "everything" in words(page)
+    assert not [button.label for button in page.button if "reader" in button.label]
 
 
 def test_nobody_changes_themselves(gateway: GatewayDouble) -> None:

@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from dashboards.navigation import STAFF
+from dashboards.session_checks import STAFF
 from dashboards.views.audit import KINDS
 from dashboards.views.clients import CLIENT_SCOPES, OVERLAPS
 from dashboards.views.merchants import MERCHANT_ROLES
