@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import duckdb
 
 from connectors.warehouse import ROWS_MAX, quoted
-from flows.analytics.policy import Policy
+from flows.analytics.policy import RoleViews
 from flows.analytics.statements import StatementRefused
 from schemas.accounts import SqlReader
 
@@ -37,7 +37,7 @@ class Answers:
     `policy`: what readers see who do not see everything. `bytes_max`: of all answers that are kept.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, policy: Policy, bytes_max: int) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, policy: RoleViews, bytes_max: int) -> None:
         self._con, self._policy, self._bytes_max = con, policy, bytes_max
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()

@@ -5,7 +5,7 @@ import duckdb
 from connectors.warehouse import REFUSED, quoted
 from flows.analytics.answers import Answers, meaning
 from flows.analytics.names import VisibleNames
-from flows.analytics.policy import Policy
+from flows.analytics.policy import RoleViews
 from flows.analytics.query_guard import step_back
 from flows.analytics.query_log import Outcome, QueryLog, asked
 from flows.analytics.readers import is_person
@@ -21,7 +21,7 @@ BROKEN = (duckdb.Error, MemoryError, RuntimeError)  # what a statement of a read
 class Asking:
     """Answers the statements of readers. Any number of threads may use it."""
 
-    def __init__(self, turns: Turns, answers: Answers, policy: Policy, log: QueryLog) -> None:
+    def __init__(self, turns: Turns, answers: Answers, policy: RoleViews, log: QueryLog) -> None:
         self._turns, self._answers, self._policy, self._log = turns, answers, policy, log
         self._statements = Statements()
         self._names = VisibleNames(self._statements)

@@ -43,7 +43,7 @@ class ViewPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.everyone} {self.without_cards} {self.own} {self.staff}".split()
 
 
-class Policy:
+class RoleViews:
     """The decisions about all views. `catalog`: the name of the database that has them."""
 
     def __init__(self, catalog: str, views: Mapping[str, ViewPolicy] | None = None) -> None:

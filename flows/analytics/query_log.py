@@ -6,7 +6,7 @@ which view and column is there.
 
 import logging
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ import msgspec
 
 from schemas.accounts import Sees, SqlReader
 from schemas.cards import mask_numbers
+from schemas.times import now
 
 BYTES_MAX = 20_000_000  # of one file: some 50,000 statements
 FILES = 10
@@ -69,7 +70,7 @@ def asked(
 ) -> Asked:
     """The line of a statement that ended now."""
     return Asked(
-        datetime.now(UTC),
+        now(),
         reader.account_id,
         reader.token_id,
         reader.sees,

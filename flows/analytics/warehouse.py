@@ -19,7 +19,7 @@ from flows.analytics.answers import Answers
 from flows.analytics.asking import Asking
 from flows.analytics.ingest import SOURCE, IngestedRecord, positions
 from flows.analytics.latest_payments import latest_events
-from flows.analytics.policy import Policy
+from flows.analytics.policy import RoleViews
 from flows.analytics.query_guard import QueryGuard
 from flows.analytics.query_log import QueryLog
 from flows.analytics.readers import Readers
@@ -127,7 +127,7 @@ class Warehouse:
     def serve_guarded(self, address: str, readers: Readers, settings: SqlSettings) -> None:
         """Serve readers who ask what they like, each what they may see, within the limits."""
         [(catalog,)] = self._con.execute("SELECT current_catalog()").fetchall()
-        policy = Policy(catalog)
+        policy = RoleViews(catalog)
         turns = Turns(settings.readers_file(), settings.refuse_s, settings.sql_per_minute)
         answers = Answers(self._con.cursor(), policy, settings.sql_answers_mb * 2**20)
         self._query_log = QueryLog(settings.query_log())

@@ -18,7 +18,7 @@ ERROR = re.compile(r'^(\S+):(\d+): error: Argument 1 to "assert_never"')
 # The set, where it is defined, a member of it, and every function that decides by it.
 SETS = {
     "operation kind": (
-        "gateway/books/operations.py",
+        "schemas/operations.py",
         '"reversal"]',
         {
             "books/postings.py:entries_of",
@@ -35,7 +35,7 @@ SETS = {
         },
     ),
     "operation status": (
-        "gateway/books/operations.py",
+        "schemas/operations.py",
         '"failed", "unknown"]',
         {
             "payments/transitions.py:_checks",
@@ -77,7 +77,7 @@ SETS = {
         {"payments/transitions.py:_status", "payments/orders.py:hear", "payments/recovery.py:_release"},
     ),
     "review decision": (
-        "gateway/books/reviews.py",
+        "schemas/reviews.py",
         'ReviewOutcome = Literal["approve", "reject"]',
         {
             "payments/reviews.py:_of_held",

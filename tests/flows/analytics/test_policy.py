@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 
 from flows.analytics import policy
 from flows.analytics.names import nodes
-from flows.analytics.policy import Policy, decisions
+from flows.analytics.policy import RoleViews, decisions
 from flows.analytics.settings import WarehouseFile
 from flows.analytics.warehouse import open_file
 from schemas.accounts import SqlReader
@@ -56,15 +57,15 @@ def test_whoever_sees_a_view_of_a_merchants_sees_only_rows_of_that_merchants() -
     for name, view in decisions().items():
         if not view.columns(MERCHANT):
             continue
-        made = Policy("kept").definitions(MERCHANT, [name])
+        made = RoleViews("kept").definitions(MERCHANT, [name])
         assert "= 'acc_mine' LIMIT" in made
-        assert "acc_mine" not in Policy("kept").definitions(READER, [name])
+        assert "acc_mine" not in RoleViews("kept").definitions(READER, [name])
 
 
 @pytest.mark.parametrize("reader", [MERCHANT, READER])
 def test_what_is_seen_has_the_types_of_the_views(con: duckdb.DuckDBPyConnection, reader: SqlReader) -> None:
     seen = policy_cursor(con, reader)
-    for name in Policy("kept").seen(reader):
+    for name in RoleViews("kept").seen(reader):
         types = {row[0]: row[1] for row in con.execute(f"DESCRIBE kept.main.{name}").fetchall()}
         shown = {row[0]: row[1] for row in seen.execute(f"DESCRIBE {name}").fetchall()}
         assert shown == {column: types[column] for column in shown}
@@ -73,7 +74,7 @@ def test_what_is_seen_has_the_types_of_the_views(con: duckdb.DuckDBPyConnection,
 
 def test_a_merchants_id_is_no_sql() -> None:
     reader = SqlReader("id", "acc_1", "own", "x' OR true --")
-    assert "= 'x'' OR true --' LIMIT" in Policy("kept").definitions(reader, ["payments"])
+    assert "= 'x'' OR true --' LIMIT" in RoleViews("kept").definitions(reader, ["payments"])
 
 
 @pytest.mark.parametrize("condition", TELLING)
@@ -105,7 +106,7 @@ def test_no_condition_is_looked_at_before_whose_row_it_is(
 
 def policy_cursor(con: duckdb.DuckDBPyConnection, reader: SqlReader) -> duckdb.DuckDBPyConnection:
     """A connection with all views of a reader."""
-    cursor, made = con.cursor(), Policy("kept")
+    cursor, made = con.cursor(), RoleViews("kept")
     cursor.execute(f"USE nowhere;{made.definitions(reader, made.seen(reader))}")
     return cursor
 
@@ -126,3 +127,18 @@ def plan_of(con: duckdb.DuckDBPyConnection, condition: str, amount: int, payment
     cursor = policy_cursor(con, MERCHANT)
     [(_, text)] = cursor.execute(f"EXPLAIN SELECT count(*) FROM payments WHERE {condition}").fetchall()
     return re.findall(r"[A-Z_]{4,}", text)
+
+
+def test_the_page_says_who_sees_what() -> None:
+    page = Path("docs/sql.md").read_text()
+    rows = [
+        f"| `{name}` | {_hidden(view, READER)} | {_hidden(view, MERCHANT)} |" for name, view in decisions().items()
+    ]
+    assert "\n".join(rows) in page
+
+
+def _hidden(view: policy.ViewPolicy, reader: SqlReader) -> str:
+    seen = view.columns(reader)
+    if not seen:
+        return "all of it"
+    return ", ".join(f"`{column}`" for column in view.decided() if column not in seen) or "–"

@@ -12,7 +12,7 @@ import pytest
 from flows.analytics import query_guard
 from flows.analytics.answers import Answers
 from flows.analytics.asking import Asking
-from flows.analytics.policy import Policy
+from flows.analytics.policy import RoleViews
 from flows.analytics.query_guard import TOO_MUCH_MEMORY, QueryGuard
 from flows.analytics.query_log import QueryLog
 from flows.analytics.settings import SqlSettings
@@ -31,7 +31,7 @@ class Asked:
     def __init__(self, data: Path, **limits: float) -> None:
         settings = SqlSettings(data=data, **({"statement_s": 60, "sql_process_mb": 10**6} | limits))
         self.con = duckdb.connect(config={"threads": 1})
-        policy = Policy("memory")
+        policy = RoleViews("memory")
         answers = Answers(self.con.cursor(), policy, settings.sql_answers_mb * 2**20)
         self.turns = Turns(settings.readers_file(), settings.refuse_s, settings.sql_per_minute)
         self.log = QueryLog(settings.query_log())

@@ -31,6 +31,21 @@ SELECT 'evt_' || id, id, instrument, merchant, 'allow', 'model', 0.1, [], '{"a":
 INSERT INTO store.labels (event, payment, instrument, merchant, label, source, amount, features, score, model)
 SELECT 'lab_' || id, id, instrument, merchant, 'good', 'chargeback', amount, '{}', 0.1, 'm1' FROM store.payments;
 """
+BOOKS = """
+INSERT INTO store.operations (id, payment, attempt, merchant, processor, kind, status, amount, currency, detail)
+SELECT 'op_' || id, id, 'att_' || id, merchant, 'visa', 'sale', 'succeeded', amount, currency, 'ok'
+FROM store.payments;
+INSERT INTO store.ledger (operation, number, payment, merchant, account, amount, currency)
+SELECT 'op_' || id, n, id, merchant, if(n = 0, 'due:visa', 'due:' || merchant), amount * (1 - 2 * n), currency
+FROM store.payments, range(2) t(n);
+INSERT INTO store.balances (account, currency, amount, entries)
+SELECT account, currency, sum(amount), count(*) FROM store.ledger GROUP BY ALL;
+INSERT INTO store.ledger_days (day, account, currency, merchant, amount, entries)
+SELECT TIMESTAMP '2026-01-01', account, currency, merchant, sum(amount), count(*) FROM store.ledger GROUP BY ALL;
+INSERT INTO store.reviews (id, payment, merchant, decided_by) SELECT 'rev_1', 'pay_1', 'acc_merchant', 'acc_2';
+INSERT INTO store.accounts (id, role, trading_name)
+VALUES ('acc_merchant', 'merchant', 'Mine'), ('acc_foreign', 'merchant', 'foreign');
+"""
 FOREIGN = """
 UPDATE store.payments SET merchant = 'acc_foreign' WHERE id LIKE 'pay_foreign%';
 UPDATE store.refunds SET merchant = 'acc_foreign' WHERE payment LIKE 'pay_foreign%';
@@ -42,6 +57,14 @@ UPDATE store.payments SET id = 'pay_canary' || amount, amount = amount + 77000, 
 DELETE FROM store.payments WHERE merchant = 'acc_foreign' AND amount % 3 = 0;
 UPDATE store.refunds SET id = 'ref_canary' || amount, payment = 'pay_canary', amount = 88888, currency = 'XXX'
 WHERE merchant = 'acc_foreign';
+UPDATE store.operations SET id = 'op_canary' || amount, payment = 'pay_canary', attempt = 'canary' || amount,
+       amount = amount + 77000 WHERE merchant = 'acc_foreign';
+UPDATE store.operations SET detail = 'canary';
+UPDATE store.ledger SET operation = 'op_canary', amount = 77777 WHERE account <> 'due:acc_merchant';
+UPDATE store.balances SET amount = 77777, entries = 77 WHERE account <> 'due:acc_merchant';
+DELETE FROM store.ledger_days WHERE account <> 'due:acc_merchant';
+UPDATE store.reviews SET decided_by = 'acc_canary';
+UPDATE store.accounts SET trading_name = 'canary' WHERE id = 'acc_foreign';
 UPDATE store.payments SET card = 'card_canary', instrument = 'fp_canary', risk_outcome = 'block', risk_score = 0.9,
        risk_reasons = ['canary'], risk_source = 'canary', risk_model = 'canary', waited_ms = 99;
 UPDATE store.verdicts SET outcome = 'block', reasons = ['canary'];
@@ -55,6 +78,9 @@ UPDATE store.payments SET card = 'card_canary2' || id, instrument = 'fp_canary' 
 UPDATE store.refunds SET customer = 'acc_canary';
 UPDATE store.verdicts SET instrument = 'fp_canary', features = '{"canary": 2}';
 UPDATE store.labels SET instrument = 'fp_canary', features = '{"canary": 2}';
+UPDATE store.operations SET detail = 'canary2', requested_by = 'acc_canary', processor_reference = 'canary';
+UPDATE store.reviews SET decided_by = 'acc_canary2';
+UPDATE store.accounts SET role = 'canary', disabled = true WHERE trading_name IS NULL;
 INSERT INTO store.notifications (event, payment, address) VALUES ('canary', 'pay_1', 'c…@canary');
 DELETE FROM store.controls;
 """
@@ -83,7 +109,7 @@ class Served:
         self.copy = Warehouse(self.settings.file(), lambda letters: None)
         log = Log()
         self.copy.write([ingest(log.record(each)) for each in [*lives(20), *lives(30, "foreign")]])
-        self.change(VERDICTS + FOREIGN)
+        self.change(FOREIGN + VERDICTS + BOOKS)
         readers = Readers(tokens(self.settings, SQL_READERS), Persons())
         self.copy.serve_guarded(f"quack:localhost:{self.settings.port('sql')}", readers, self.settings)
         self._con = duckdb.connect(config={"threads": 1})
@@ -123,6 +149,27 @@ def told(served: Served) -> tuple[Told, Told]:
     before |= {each: served.ask(*each) for each in cards}
     served.change(OF_CARDS)
     return before, after | {each: served.ask(*each) for each in cards}
+
+
+SEEN = [
+    (OWN, "SELECT count(*) FROM payments", "20"),
+    (OWN, "SELECT sum(count)::BIGINT FROM payments_by_minute", "20"),
+    (OWN, "SELECT sum(count)::BIGINT FROM payments_by_day", "20"),
+    (OWN, "SELECT count(*) FROM operations", "20"),
+    (OWN, "SELECT count(DISTINCT account) FROM ledger", "1"),
+    (OWN, "SELECT count(*) FROM (SHOW TABLES)", "11"),
+    (OWN, "SELECT count(DISTINCT last4) FROM payments", "1"),
+    (WITHOUT_CARDS, "SELECT count(*) FROM payments WHERE risk_outcome IS NOT NULL", "50"),
+    (WITHOUT_CARDS, "SELECT count(*) FROM payments_by_minute WHERE false", "0"),
+    (WITHOUT_CARDS, "FROM (SELECT 1 AS x) WHERE x = (SELECT count(*) FROM payments p WHERE p.id = 'pay_1')", "1"),
+    (STAFF, "SELECT count(DISTINCT card) FROM sql.store.payments", "1"),
+]
+
+
+@pytest.mark.parametrize(("token", "sql", "value"), SEEN)
+def test_what_they_may_see_they_do(served: Served, token: str, sql: str, value: str) -> None:
+    """Asked before anything is hidden: the fixture of the attacks is made after it."""
+    assert served.ask(token, sql).endswith(f"[({value},)]]")
 
 
 @pytest.mark.parametrize("sql", ON_ROWS)
