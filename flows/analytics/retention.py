@@ -93,7 +93,9 @@ PRUNED = (
     PrunedTable("notifications", WarehouseNotification),
     PrunedTable("dead_letters", WarehouseDeadLetter),
     PrunedTable("operations", WarehouseOperation),
-    PrunedTable("ledger", WarehouseLedgerEntry),
+    # `sluice outbox backfill` tells once of postings of any age: none may be taken for a repeat. What comes again is
+    # younger than what goes.
+    PrunedTable("ledger", WarehouseLedgerEntry, drops_repeats=False),
     PrunedTable("reviews", WarehouseReview),
 )
 # Every other table of the schema `store`, and why it stays.
