@@ -104,3 +104,20 @@ def test_without_a_value_any_other_record_is_a_dead_letter_that_says_so(topic: s
     letter = decode(found.headers, found.value).data
     assert isinstance(letter, DeadLetter)
     assert (letter.reason, letter.value) == ("no value", None)
+
+
+def test_a_dead_letter_keeps_key_and_attributes_of_its_record_but_no_card_number() -> None:
+    sent = label()
+    written = out("labels.v1", "fp_1", sent)
+    headers: Headers = [*written.headers, ("authorization", b"secret"), ("ce_subject", b"of 4111 1111 1111 1111")]
+    letter = decode(*_parts(dead_letter(record(b"?", headers), "malformed", "/test"))).data
+    assert isinstance(letter, DeadLetter)
+    assert letter.key == "key"
+    assert letter.headers == {name: value.decode() for name, value in written.headers if name != "ce_subject"}  # type: ignore[union-attr]
+    hidden = decode(*_parts(dead_letter(record(b"4111111111111111", headers), "malformed", "/test"))).data
+    assert isinstance(hidden, DeadLetter)
+    assert (hidden.value, hidden.key, hidden.headers) == (None, None, None)
+
+
+def _parts(written: Out) -> tuple[Headers, bytes]:
+    return written.headers, written.value
