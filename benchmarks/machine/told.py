@@ -43,6 +43,8 @@ def _of_operation(operation: Operation, events: list[OperationEvent]) -> Iterato
         yield f"{o.kind} {o.id} has {o.sequence} events, and {sequences} were told"
     if any(sum(entry.amount for entry in event.entries) for event in events):
         yield f"{o.kind} {o.id} was told to have moved what does not add up to zero"
+    if any(event.operation.status == "sending" for event in events):
+        yield f"{o.kind} {o.id} was told of before it came to anything"
     if o.status == "sending":  # what it came to is told then
         return
     ended_at = None if o.finished_at is None else from_micros(o.finished_at)
