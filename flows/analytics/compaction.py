@@ -74,8 +74,8 @@ def ask_to_keep(path: Path) -> None:
 def put_in_place(fresh: Path, path: Path) -> None:
     """Give the closed file `fresh` the name `path`. Raises `OSError`, with the old file in place.
 
-    The old file's log goes first: DuckDB would apply it to the new one. Without it the old file is as of its last
-    checkpoint, offsets too, and is read on from there.
+    The old file's log goes first: nothing of it may be applied to the new one. Without it the old file is as of
+    its last checkpoint, offsets too, and is read on from there.
     """
     sync(fresh)
     _log_of(path).unlink(missing_ok=True)
