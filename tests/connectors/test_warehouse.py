@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from connectors.warehouse import QueryFailed, QueryRefused, Table, WarehouseAway, WarehouseReader, token
-from flows.analytics.turns import Turns
+from flows.analytics.query_log import Asked, without_literals
 from schemas.settings import Settings
 from schemas.times import now
 from sluice.console.shapes import as_json
@@ -85,18 +86,15 @@ def test_a_name_or_a_value_that_reads_like_a_zoned_type_is_left_alone(reader: Wa
     assert moment.utcoffset() == timedelta(0)
 
 
-def test_a_statement_runs_once_whatever_is_in_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_statement_runs_once_whatever_is_in_its_answer(tmp_path: Path) -> None:
     """Another process may ask as the same reader meanwhile: a second run would be refused after the first."""
-    asked, take = list[str | None](), Turns._take
-    monkeypatch.setattr(
-        Turns, "_take", lambda turns, who, turn: (asked.append(turn.checked), take(turns, who, turn))
-    )
     statements = ["SELECT 1", "SELECT now(), random()", "PIVOT (SELECT 1 AS a, now() AS b) ON a USING max(b)"]
     with served_copy(tmp_path) as served:
         reader = WarehouseReader(served, "sql")
         for statement in statements:
             reader.query(statement)
-    assert asked == statements
+    asked = [msgspec.json.decode(line, type=Asked) for line in served.query_log().read_bytes().splitlines()]
+    assert [each.statement for each in asked] == [without_literals(statement) for statement in statements]
 
 
 def test_a_refusal_says_what_is_allowed(reader: WarehouseReader) -> None:
