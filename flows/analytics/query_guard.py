@@ -7,6 +7,7 @@ ends. That loses nothing: the offsets are in the file, and the process started n
 import os
 import resource
 import threading
+import time
 from pathlib import Path
 
 import duckdb
@@ -75,10 +76,17 @@ class QueryGuard:
         self._closing.set()
         self._thread.join()
 
-    def out_of_memory(self) -> None:
-        """Interrupt what runs: DuckDB has no memory left for a commit, which is then tried anew."""
-        for turn in self._turns.running():
+    def frees_memory(self) -> bool:
+        """End all statements: DuckDB has no memory left for a commit. Whether any ran; returns once none does."""
+        running = self._turns.running()
+        for turn in running:
             self._end(turn, TOO_MUCH_MEMORY)
+        give_up = time.monotonic() + HEEDS_WITHIN_S
+        while any(turn in running for turn in self._turns.running()):
+            if time.monotonic() > give_up:
+                self._abort(running[0])
+            time.sleep(CHECK_EVERY_S)
+        return bool(running)
 
     def _check(self) -> None:
         while not self._closing.wait(CHECK_EVERY_S):

@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -110,15 +109,13 @@ class Warehouse:
         letters = [item.letter for item in batch if item.letter]
         if letters:
             self._send(letters)
-        with self._committing():
-            self._prune()
-            self._write(batch)
+        self._commit(self._prune)
+        self._commit(lambda: self._write(batch))
 
     def save_lag(self, lag: Mapping[Place, int]) -> None:
         """Store how many records of each partition are still to be read, and look after the file."""
-        with self._committing():
-            writer.save_lag(self._con, lag)
-            self._upkeep.look()
+        self._commit(lambda: writer.save_lag(self._con, lag))
+        self._commit(self._upkeep.look)
 
     def serve(self, address: str, tokens: Mapping[str, str]) -> None:
         """Serve our own readers, by their tokens."""
@@ -143,15 +140,15 @@ class Warehouse:
         if self._query_log:
             self._query_log.close()
 
-    @contextmanager
-    def _committing(self) -> Iterator[None]:
+    def _commit(self, work: Callable[[], None]) -> None:
+        """One transaction; where readers have taken all memory, theirs is freed, and it is tried once more."""
         with self._commit_lock:
             try:
-                yield
+                work()
             except duckdb.OutOfMemoryException:
-                if self._guard:
-                    self._guard.out_of_memory()
-                raise
+                if self._guard is None or not self._guard.frees_memory():
+                    raise
+                work()
 
     def _write(self, batch: Sequence[IngestedRecord]) -> None:
         """Write a batch. Where DuckDB refuses a value, halve the batch until its record is found."""

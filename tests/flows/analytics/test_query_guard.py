@@ -15,9 +15,12 @@ from flows.analytics.asking import Asking
 from flows.analytics.policy import RoleViews
 from flows.analytics.query_guard import TOO_MUCH_MEMORY, QueryGuard
 from flows.analytics.query_log import QueryLog
+from flows.analytics.readers import Readers
 from flows.analytics.settings import SqlSettings
 from flows.analytics.turns import Turns
+from flows.analytics.warehouse import Warehouse
 from schemas.accounts import SqlReader
+from tests.flows.analytics.conftest import own_ports
 from tests.patience import until
 
 ADA, BOB = SqlReader("t1", "ada", "all"), SqlReader("t2", "bob", "all")
@@ -93,8 +96,33 @@ def test_where_memory_is_short_the_newest_statement_ends(asked: Asked, monkeypat
         monkeypatch.setattr(query_guard, "resident_mb", lambda: 0.0 if new.done() else 0.9 * 10**6)
         assert TOO_MUCH_MEMORY in str(new.result(10))
         assert not old.done()
-        asked.guard.out_of_memory()  # as where DuckDB has no memory left for a commit
+        assert asked.guard.frees_memory()  # as where DuckDB has no memory left for a commit
         assert TOO_MUCH_MEMORY in str(old.result(10))
+
+
+def test_a_commit_that_readers_left_no_memory_for_is_tried_once_more(tmp_path: Path) -> None:
+    settings = SqlSettings(data=tmp_path, port_offset=own_ports())
+    copy = Warehouse(settings.file(), print)
+    copy.serve_guarded(f"quack:localhost:{settings.port('sql')}", Readers({}), settings)
+    tries: list[int] = []
+
+    def work() -> None:
+        tries.append(1)
+        if len(tries) % 2:
+            raise duckdb.OutOfMemoryException("no memory")
+
+    with pytest.raises(duckdb.OutOfMemoryException):
+        copy._commit(work)  # nobody asks: it is nobody's fault
+    tries.clear()
+    with ThreadPoolExecutor(1) as threads:
+        turn = copy._guard._turns.taken("ada", "SELECT 1")
+        running = turn.__enter__()
+        commit = threads.submit(copy._commit, work)
+        until(lambda: running.ended)
+        turn.__exit__(None, None, None)
+        commit.result(5)
+    assert len(tries) == 2
+    copy.close()
 
 
 def test_it_goes_on_where_duckdb_cannot_say_what_answers_take(
