@@ -65,7 +65,8 @@ def test_whoever_sees_a_view_of_a_merchants_sees_only_rows_of_that_merchants() -
 @pytest.mark.parametrize("reader", [MERCHANT, READER])
 def test_what_is_seen_has_the_types_of_the_views(con: duckdb.DuckDBPyConnection, reader: SqlReader) -> None:
     seen = policy_cursor(con, reader)
-    for name in RoleViews("kept").seen(reader):
+    views = {name for name in RoleViews("kept").seen(reader) if not decisions()[name].arguments}
+    for name in views:
         types = {row[0]: row[1] for row in con.execute(f"DESCRIBE kept.main.{name}").fetchall()}
         shown = {row[0]: row[1] for row in seen.execute(f"DESCRIBE {name}").fetchall()}
         assert shown == {column: types[column] for column in shown}
