@@ -4,11 +4,13 @@ from secrets import token_urlsafe
 
 import msgspec
 import structlog
+from sqlalchemy import Connection
 
 from connectors.keyfiles import SecretMissing, read_or_make
 from gateway.books import accounts, clients
 from gateway.books.accounts import Account
 from gateway.books.clients import AT_START, OAuthClient
+from gateway.identity.account_events import tell_account
 from gateway.identity.profiles import CUSTOMER_PREFERENCES
 from gateway.identity.tokens import hash_secret
 from gateway.roles import ROLE_SCOPES, Role
@@ -62,9 +64,14 @@ async def seed_accounts(runtime: Runtime) -> None:
         account = await runtime.books.read(accounts.by_email, seed.email)
         if account is None:
             account = await _account(runtime, seed)
-            await runtime.books.write(accounts.add, account)
+            await runtime.books.write(_add, account)
             log.info("account.seeded", role=seed.role)
         runtime.seeded_ids.add(account.id)
+
+
+def _add(conn: Connection, account: Account) -> None:
+    accounts.add(conn, account)
+    tell_account(conn, account)
 
 
 async def register_services(runtime: Runtime) -> None:

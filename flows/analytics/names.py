@@ -59,8 +59,8 @@ class VisibleNames:
                 case {"type": "SHOW_REF", "query": None}:
                     _check_show(node)
                     named |= seen
-                case {"type": "TABLE_FUNCTION", "function": {"function_name": str(name)}}:
-                    self._check_table_function(name.lower(), seen)
+                case {"type": "TABLE_FUNCTION", "function": {"function_name": str(name)} as function}:
+                    self._check_table_function(function, name.lower(), seen)
                     named.add(name.lower())
                 case {"function_name": str(name)}:
                     self._check_function(node, name.lower())
@@ -78,7 +78,9 @@ class VisibleNames:
             raise StatementRefused(f"{name} is a name of DuckDB's own: choose another")
         return keys
 
-    def _check_table_function(self, name: str, seen: set[str]) -> None:
+    def _check_table_function(self, function: Node, name: str, seen: set[str]) -> None:
+        if function.get("schema") or function.get("catalog"):
+            raise StatementRefused(ALONE)
         if name not in self._functions.tables | seen:
             raise StatementRefused(f"{name}() may not be called in FROM: {OF_STAFF}")
 

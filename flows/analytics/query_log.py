@@ -5,8 +5,10 @@ which view and column is there.
 """
 
 import logging
+import os
 import re
 from datetime import datetime
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Literal
@@ -42,13 +44,20 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
 
 
+class PrivateFiles(RotatingFileHandler):
+    """Each file is its owner's alone, whatever the process's umask."""
+
+    def _open(self) -> TextIOWrapper:
+        private = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return open(private, "a", encoding="utf-8")  # closed by the handler
+
+
 class QueryLog:
     """The file, its owner's alone. Any number of threads may write; a full disk loses lines and stops nobody."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        self._handler = RotatingFileHandler(path, maxBytes=BYTES_MAX, backupCount=FILES - 1, encoding="utf-8")
+        self._handler = PrivateFiles(path, maxBytes=BYTES_MAX, backupCount=FILES - 1, encoding="utf-8")
 
     def write(self, asked: Asked) -> None:
         """Add a line."""

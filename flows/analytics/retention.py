@@ -93,8 +93,8 @@ PRUNED = (
     PrunedTable("notifications", WarehouseNotification),
     PrunedTable("dead_letters", WarehouseDeadLetter),
     PrunedTable("operations", WarehouseOperation),
-    # `sluice outbox backfill` tells once of postings of any age: none may be taken for a repeat. What comes again is
-    # younger than what goes.
+    # `sluice outbox backfill` tells once of postings of any age: none may be taken for a repeat. What comes again
+    # is younger than what goes.
     PrunedTable("ledger", WarehouseLedgerEntry, drops_repeats=False),
     PrunedTable("reviews", WarehouseReview),
 )

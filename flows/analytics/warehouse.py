@@ -54,8 +54,9 @@ def open_file(file: WarehouseFile) -> duckdb.DuckDBPyConnection:
     con.execute("SET GLOBAL TimeZone = 'UTC'")
     load_quack(con)
     con.execute("LOAD json")
+    [(catalog,)] = con.execute("SELECT current_catalog()").fetchall()
     for name in SCHEMA:
-        con.execute(Path(__file__).with_name(name).read_text())
+        con.execute(Path(__file__).with_name(name).read_text().replace("{catalog}", f'"{catalog}"'))
     return con
 
 

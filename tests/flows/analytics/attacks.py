@@ -195,7 +195,6 @@ ON_NAMES = [
     "FROM query_table('store.payments')",
     "FROM query_table(['payments'])",
     "FROM query('FROM store.payments')",
-    "FROM payments_as_of(now(), 'x')",
     "FROM main.payments_as_of(now())",
     "FROM summary(payments)",
     "FROM seq_scan('store.payments')",

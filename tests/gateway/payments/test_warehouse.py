@@ -5,11 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import Connection, select
 
 from connectors.records import Record
-from gateway.books.operations import operations
 from gateway.books.outbox import OutboxRow, newest_id, outbox
 from gateway.books.sql import Statement
 from gateway.events.outbox_relay import row_headers
@@ -43,9 +41,6 @@ QUESTIONS = {
         "SELECT id, payment, kind, decision, decided_by FROM reviews"
     ),
 }
-
-# The integrator takes this line out once the gateway tells of operations.
-pytestmark = pytest.mark.skipif("sequence" not in operations.c, reason="the gateway tells of no operation yet")
 
 Answers = dict[str, list[tuple[Any, ...]]]
 
