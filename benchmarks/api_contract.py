@@ -136,6 +136,12 @@ ACCEPTED = (
         code="unavailable",
     ),
     Accepted(
+        "not_a_server_error",
+        "Kafka keeps the letters, and may be away or asked by somebody else",
+        operations=frozenset({"GET /v1/dead-letters", "POST /v1/dead-letters/{letter}/replay"}),
+        code="unavailable",
+    ),
+    Accepted(
         "negative_data_rejection",
         "an empty key is none: where one is required, it is missing",
         operations=frozenset({"POST /v1/cards", "POST /v1/merchants"}),

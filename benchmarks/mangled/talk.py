@@ -14,7 +14,7 @@ from gateway.problems import CODES, CONTENT_TYPE
 ANSWER_WITHIN_S = 9.0  # a body that never ends is given up after 5 s
 NEXT_WITHIN_S = 3.0  # after an answer
 OAUTH_ERRORS = {"invalid_request", "invalid_client", "invalid_scope", "unsupported_grant_type", "invalid_grant"}
-READINESS = b"/readyz"  # says by 503 that something is away
+MAY_BE_AWAY = (b"/readyz", b"/v1/dead-letters")  # they say by 503 that something is
 SENDS_ON = b"/oauth/"  # where a browser goes on to has in it what the app sent along, as OAuth wants it
 PAGE = "text/html"
 CHUNK_LINE = re.compile(rb"([0-9a-fA-F]+)\r\n")
@@ -182,7 +182,8 @@ def complaints(request: RawRequest, found: Talk) -> list[str]:
 
 def _wrong_answer(request: RawRequest, answer: RawAnswer) -> list[str]:
     wrong = []
-    if answer.status >= 500 and not (answer.status == 503 and READINESS in request.target):
+    is_away = answer.status == 503 and any(path in request.target for path in MAY_BE_AWAY)
+    if answer.status >= 500 and not is_away:
         wrong.append(f"{answer.status}")
     if answer.status >= 400 and answer.body and not _has_a_code(answer):
         wrong.append(f"{answer.status} without a code: {answer.headers.get('content-type')}")
