@@ -93,8 +93,13 @@ class AuditTrail:
         return head
 
     def keep_heads(self, heads: list[str], **about: str | int | None) -> Head | None:
-        """Append heads of the books' audit, in one entry; the one that was kept last."""
-        if heads:
+        """Append heads of the books' audit, in one entry; the one that was kept last.
+
+        Whoever heard no answer sends the same ones again: those up to the newest are kept already.
+        """
+        newest = self._opens.books_head()
+        known = next((at for at, head in enumerate(heads, 1) if head_of(head) == newest), 0)
+        if heads := heads[known:]:
             self.note("audit.head", "ok", **about, detail=" ".join(heads))
             self._opens.keep_books_head(head_of(heads[-1]))
         return self._opens.books_head()

@@ -107,3 +107,10 @@ async def test_books_that_were_cut_while_no_gateway_ran_are_noticed_at_the_next_
 def cut(conn: Connection) -> None:
     conn.execute(text("DELETE FROM audit WHERE n = 3"))
     conn.execute(text("DELETE FROM audit_heads"))
+
+
+async def test_who_heard_no_answer_and_sends_the_same_again_leaves_no_second_entry(vault: Any, client: Any) -> None:
+    first, second = f"1:{'a' * 64}", f"2:{'b' * 64}"
+    for heads in ([first], [first], [first, second], [first, second]):
+        assert await client.keep_heads(heads) == heads[-1]
+    assert kept(vault) == [Head(1, "a" * 64), Head(2, "b" * 64)]
