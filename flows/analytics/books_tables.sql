@@ -15,7 +15,8 @@ CREATE TABLE IF NOT EXISTS store.operations (
     detail VARCHAR, recorded_at TIMESTAMP, ingested_at TIMESTAMP
 );
 
--- Append-only, and what the balances are told by: a row that goes would be counted again by a repeat of its event.
+-- Append-only, and what the balances are told by: a repeat of an event whose rows are gone would be counted again, so
+-- they stay as long as it may come again (retention.py).
 CREATE TABLE IF NOT EXISTS store.ledger (
     operation VARCHAR, sequence BIGINT, number BIGINT, payment VARCHAR, merchant VARCHAR, processor VARCHAR,
     kind VARCHAR, account VARCHAR, amount BIGINT, currency VARCHAR, recorded_at TIMESTAMP, ingested_at TIMESTAMP

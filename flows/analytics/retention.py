@@ -22,6 +22,7 @@ from flows.analytics.rows import (
     WarehouseRow,
     WarehouseVerdict,
 )
+from flows.analytics.spans import in_utc
 
 CHUNK = 10_000  # rows of one transaction: 30 to 120 ms
 MOMENT = timedelta(microseconds=1)  # the finest difference of two times
@@ -93,9 +94,9 @@ PRUNED = (
     PrunedTable("notifications", WarehouseNotification),
     PrunedTable("dead_letters", WarehouseDeadLetter),
     PrunedTable("operations", WarehouseOperation),
-    # `sluice outbox backfill` tells once of postings of any age: none may be taken for a repeat. What comes again
-    # is younger than what goes.
-    PrunedTable("ledger", WarehouseLedgerEntry, drops_repeats=False),
+    # `sluice outbox backfill` tells today of postings of any age: age alone makes none a repeat, and each has to be
+    # here for as long as it may come again, to tell its repeat.
+    PrunedTable("ledger", WarehouseLedgerEntry, ("recorded_at", "ingested_at"), drops_repeats=False),
     PrunedTable("reviews", WarehouseReview),
 )
 # Every other table of the schema `store`, and why it stays.
@@ -163,8 +164,10 @@ def woken(
 
     Call it in the transaction that then writes the rows: a payment that was given back has only what its stub had.
     """
-    created = [_utc(row.created_at) for row in rows]
-    if not rows or "payments" not in pruned or min(created) >= pruned["payments"]:
+    if not rows or "payments" not in pruned:
+        return rows
+    created = [in_utc(row.created_at) for row in rows]
+    if min(created) >= pruned["payments"]:
         return rows
     span = {"oldest": _plain(min(created)), "newest": _plain(max(created))}
     newest: dict[str, int] = {}
@@ -195,13 +198,9 @@ def _bound(con: duckdb.DuckDBPyConnection, table: PrunedTable, cutoff: datetime,
 
 def _is_repeat(row: WarehouseRow, pruned: Pruned) -> bool:
     before = pruned.get(BY_ROWS.get(type(row), ""))
-    return before is not None and _utc(row.recorded_at) < before
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return before is not None and in_utc(row.recorded_at) < before
 
 
 def _plain(moment: datetime) -> datetime:
     """As the columns of the tables have it: UTC without saying so."""
-    return _utc(moment).replace(tzinfo=None)
+    return in_utc(moment).replace(tzinfo=None)

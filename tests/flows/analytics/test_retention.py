@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from flows.analytics import retention
-from flows.analytics.settings import WarehouseSettings
+from flows.analytics.settings import DAYS_MIN, WarehouseSettings
 from flows.analytics.writer import transaction
 from schemas.events import Event, new_event
 from schemas.fraud import Label, Verdict
 from schemas.payments import AppliedRisk
 from schemas.settings import BadSetting
 from tests.flows.analytics.conftest import BIRTH, Kept, Log, looked_after, payment, refund_step, step
+from tests.flows.analytics.lives import operated, operation
 
 AGGREGATES = ("payments_by_minute", "payments_by_day", "risk_outcomes_by_minute", "model_quality")
 DAY = timedelta(days=1)
@@ -168,6 +169,21 @@ def test_a_repeat_of_a_pruned_row_is_not_written(kept: Kept, kafka_log: Log) -> 
     for view in ("risk", "labels", "refunds", "payments"):
         assert kept.ask(f"FROM {view}") == []
     assert shown(kept) == before
+
+
+def test_postings_that_were_told_late_stay_for_as_long_as_they_may_come_again(kept: Kept, kafka_log: Log) -> None:
+    """`sluice outbox backfill` tells today of what was posted years ago, and `sluice outbox resend` once more."""
+    posted = {"due:visa": 1999, "due:acc_merchant": -1999}
+    old = replace(at(-700, operated(1, operation(), posted)), time=BIRTH)
+    kept.write(kafka_log.event("operations.v1", old))
+    balances = kept.ask("FROM balances ORDER BY ALL")
+    prune_all(kept, datetime.now(UTC) - 31 * DAY)
+    assert kept.ask("FROM operations") == [], "details go by the books' time"
+    kept.write(kafka_log.event("operations.v1", old))
+    assert kept.ask("FROM balances ORDER BY ALL") == balances, "nothing is owed twice"
+    kept.ask(f"UPDATE store.ledger SET ingested_at -= INTERVAL {DAYS_MIN + 1} DAY")
+    prune_all(kept, datetime.now(UTC) - DAYS_MIN * DAY)
+    assert (kept.ask("FROM ledger"), kept.ask("FROM balances ORDER BY ALL")) == ([], balances)
 
 
 def test_nothing_younger_than_what_waits_to_be_read_is_pruned(kept: Kept, kafka_log: Log) -> None:
