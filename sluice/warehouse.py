@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 import click
+import duckdb
 import msgspec
+from confluent_kafka import KafkaException
 
 from connectors.heartbeat import last_beat
+from connectors.kafka import is_listening
+from connectors.record_reader import OffsetGone
 from connectors.warehouse import WarehouseAway, WarehouseError, WarehouseReader
 from flows.analytics import compaction
 from flows.analytics.export import export
@@ -80,15 +84,20 @@ def rebuild(
     Both are compared at the offsets that the running one is at when this begins. Payments and readers go on.
     """
     settings = load(AnalyticsSettings) if process == "analytics" else load(SqlSettings)
-    running, span = _running(Span(begin, end))
-    with _new_file(settings.file()) as fresh:
-        _fill(settings.bootstrap(), fresh, running)
-        built = _hash_of_file(fresh, span)
-        show(built, span, as_json)
-        if running is not None:
-            _compare(running, built, force)
-        if not dry_run:
-            _hand_over(settings, process, fresh.path, keep)
+    if not is_listening(settings.bootstrap()):
+        raise CannotRebuild(f"nobody listens at {settings.bootstrap()}")
+    try:
+        running, span = _running(Span(begin, end))
+        with _new_file(settings.file()) as fresh:
+            _fill(settings.bootstrap(), fresh, running)
+            built = _hash_of_file(fresh, span)
+            show(built, span, as_json)
+            if running is not None:
+                _compare(running, built, force)
+            if not dry_run:
+                _hand_over(settings, process, fresh.path, keep)
+    except (WarehouseError, KafkaException, OffsetGone, duckdb.Error) as error:
+        raise CannotRebuild(str(error)) from error
 
 
 @warehouse.command("export")
@@ -158,11 +167,14 @@ def _hash_of_file(file: WarehouseFile, span: Span) -> ViewHash:
 
 @contextmanager
 def _new_file(file: WarehouseFile) -> Iterator[WarehouseFile]:
-    """A file beside it that is gone afterwards, unless it was handed over. Another one's half is removed."""
+    """A file beside it that is gone afterwards, unless it was handed over. Another one's half is removed.
+
+    Nothing of it is pruned, and nothing ends this process for it: whoever takes it looks after it.
+    """
     path = compaction.beside(file.path, "rebuilding")
     compaction.remove(path)
     try:
-        yield msgspec.structs.replace(file, path=path, days=None)
+        yield msgspec.structs.replace(file, path=path, days=None, night=None)
     finally:
         with suppress(OSError):
             compaction.remove(path)

@@ -14,15 +14,15 @@ DAYS_MIN = 31
 class WarehouseFile(msgspec.Struct, frozen=True):
     """A DuckDB file, how many MB its buffers may take, and the threads of one statement.
 
-    `days`: for how long it keeps details; None: for ever. `night`: the hour (UTC) in which it may be compacted.
-    `history_h`: for how many hours it knows how payments stood.
+    `days`: for how long it keeps details; None: for ever. `night`: the hour (UTC) in which its process may end to
+    compact it; None: never. `history_h`: for how many hours it knows how payments stood.
     """
 
     path: Path
     memory_mb: int
     threads: int
     days: int | None = None
-    night: int = 3
+    night: int | None = 3
     history_h: float = 48
 
 

@@ -12,7 +12,7 @@ import pytest
 from flows.analytics import compaction
 from flows.analytics.settings import AnalyticsSettings
 from schemas.ids import new_id
-from sluice.warehouse import warehouse
+from sluice.warehouse import _new_file, warehouse
 from tests.flows.analytics.conftest import lives, own_ports
 from tests.flows.analytics.test_flow import Running, running, write
 from tests.patience import until
@@ -69,6 +69,18 @@ def test_a_rebuilt_warehouse_is_the_same_and_takes_the_place_of_the_old_one(
             assert con.execute(f"SELECT count(*) FROM payments WHERE id LIKE 'pay_{prefix}%'").fetchall() == [
                 (50,)
             ]
+
+
+def test_without_kafka_there_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SLUICE_DATA", str(tmp_path))
+    monkeypatch.setenv("SLUICE_KAFKA", "localhost:1")
+    refused = command("rebuild")
+    assert (refused.exit_code, refused.stderr) == (1, "Error: nobody listens at localhost:1\n")
+
+
+def test_a_file_that_is_being_built_is_looked_after_by_nobody(tmp_path: Path) -> None:
+    with _new_file(AnalyticsSettings(data=tmp_path, warehouse_days=31).file()) as fresh:
+        assert (fresh.days, fresh.night) == (None, None)
 
 
 @pytest.mark.stack

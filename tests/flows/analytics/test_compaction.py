@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from msgspec.structs import replace
 
 from flows.analytics import compaction
 from flows.analytics.settings import WarehouseFile
@@ -139,5 +140,9 @@ def test_a_process_restarts_for_a_rebuilt_file_and_once_a_night(
     upkeep.look()
     assert whys == ["rebuilt"], "it has compacted at its start, a moment ago"
     upkeep._began -= 3601
+    upkeep._file, by_night = replace(upkeep._file, night=None), upkeep._file
+    upkeep.look()
+    assert whys == ["rebuilt"], "one that is being built, by a command, ends nothing"
+    upkeep._file = by_night
     upkeep.look()
     assert whys == ["rebuilt", "compaction"]
