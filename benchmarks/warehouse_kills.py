@@ -22,7 +22,7 @@ from benchmarks.warehouse_stack import Keeper, broker, keeping
 from connectors.records import Out
 from flows.analytics.rebuild import rebuild
 from flows.analytics.settings import WarehouseFile
-from flows.analytics.view_hash import Span, ViewHash, view_hash
+from flows.analytics.view_hash import HashedSpan, ViewHash, view_hash
 from flows.analytics.warehouse import open_file
 
 LIVES_S = (0.1, 1.0)  # how long a process lives, once it answers
@@ -119,7 +119,7 @@ def _anew(stack: Stack, found: ViewHash) -> ViewHash:
         file = WarehouseFile(Path(folder) / "anew.duckdb", 512, 1)
         rebuild(stack.settings.bootstrap(), file, found.offsets, lambda records, total: None)
         with closing(open_file(file)) as con:
-            return view_hash(lambda sql: con.execute(sql).fetchall(), Span())
+            return view_hash(lambda sql: con.execute(sql).fetchall(), HashedSpan())
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from benchmarks.warehouse_stack import broker
 from connectors.record_reader import RecordReader, places
 from flows.analytics.rebuild import rebuild
 from flows.analytics.settings import WarehouseFile
-from flows.analytics.view_hash import Span, view_hash
+from flows.analytics.view_hash import HashedSpan, view_hash
 from flows.analytics.warehouse import open_file
 from schemas.topics import PAYMENTS
 
@@ -73,7 +73,7 @@ def _measured(bootstrap: str) -> RebuildFigures:
         size_mb = file.path.stat().st_size // 2**20
         began = time.monotonic()
         with closing(open_file(file)) as con:
-            digest = view_hash(lambda sql: con.execute(sql).fetchall(), Span()).digest
+            digest = view_hash(lambda sql: con.execute(sql).fetchall(), HashedSpan()).digest
     records, seconds = marks[-1][0], marks[-1][1] - marks[0][1]
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     hash_s = round(time.monotonic() - began, 1)

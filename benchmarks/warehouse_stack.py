@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from benchmarks.stack import PROGRAM, Stack, free_offset
 from connectors.warehouse import WarehouseAway, WarehouseReader
 from flows.analytics.settings import AnalyticsSettings, SqlSettings
-from flows.analytics.view_hash import Span, ViewHash, view_hash
+from flows.analytics.view_hash import HashedSpan, ViewHash, view_hash
 from sluice import processes
 from sluice.settings import benchmark_environment
 
@@ -54,7 +54,7 @@ class Keeper:
     def _hash_at(self, records: int) -> ViewHash | None:
         if sum(next_offset for (next_offset,) in self.ask("SELECT next_offset FROM pipeline_health")) < records:
             return None
-        return view_hash(self.ask, Span())
+        return view_hash(self.ask, HashedSpan())
 
     def _try(self, sql: str) -> list[tuple[Any, ...]] | None:
         with suppress(WarehouseAway):

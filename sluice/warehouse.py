@@ -22,7 +22,7 @@ from flows.analytics.export import export
 from flows.analytics.export_folder import ExportedFile, ExportRuns
 from flows.analytics.rebuild import rebuild as rebuild_file
 from flows.analytics.settings import AnalyticsSettings, SqlSettings, WarehouseFile
-from flows.analytics.view_hash import Span, ViewHash, differing, view_hash
+from flows.analytics.view_hash import HashedSpan, ViewHash, differing, view_hash
 from flows.analytics.warehouse import open_file
 from schemas.settings import load
 from schemas.times import boot_micros
@@ -56,7 +56,7 @@ def hash_command(begin: datetime | None, end: datetime | None, as_json: bool) ->
     """Print a hash over the rows of all views of the running warehouse, and the offsets that it is at."""
     reader = WarehouseReader(load(AnalyticsSettings), "reconcile")
     try:
-        span = Span(begin or _kept_since(reader), end)
+        span = HashedSpan(begin or _kept_since(reader), end)
         show(_hash_of(reader, span), span, as_json)
     except WarehouseError as error:
         raise click.ClickException(str(error)) from error
@@ -87,7 +87,7 @@ def rebuild(
     if not is_listening(settings.bootstrap()):
         raise CannotRebuild(f"nobody listens at {settings.bootstrap()}")
     try:
-        running, span = _running(Span(begin, end))
+        running, span = _running(HashedSpan(begin, end))
         with _new_file(settings.file()) as fresh:
             _fill(settings.bootstrap(), fresh, running)
             built = _hash_of_file(fresh, span)
@@ -115,7 +115,7 @@ def export_command(folder: Path | None) -> None:
     click.echo(f"{path}: {rows:,} rows, {len(written):,} files, {size / 2**20:,.1f} MB")
 
 
-def show(found: ViewHash, span: Span, as_json: bool) -> None:
+def show(found: ViewHash, span: HashedSpan, as_json: bool) -> None:
     """Print a hash, its span and its offsets."""
     offsets: dict[str, list[int]] = {}
     for (topic, _), offset in sorted(found.offsets.items()):
@@ -130,7 +130,7 @@ def show(found: ViewHash, span: Span, as_json: bool) -> None:
         click.echo(f"offsets   {topic:20} {' '.join(map(str, nexts))}")
 
 
-def _running(span: Span) -> tuple[ViewHash | None, Span]:
+def _running(span: HashedSpan) -> tuple[ViewHash | None, HashedSpan]:
     """The hash of the running warehouse; None where it does not run, or is not asked from here."""
     reader = WarehouseReader(load(AnalyticsSettings), "reconcile")
     try:
@@ -153,11 +153,11 @@ def _kept_since(reader: WarehouseReader) -> datetime | None:
     return day + timedelta(days=2)
 
 
-def _hash_of(reader: WarehouseReader, span: Span) -> ViewHash:
+def _hash_of(reader: WarehouseReader, span: HashedSpan) -> ViewHash:
     return view_hash(lambda sql: reader.query(sql).rows, span)
 
 
-def _hash_of_file(file: WarehouseFile, span: Span) -> ViewHash:
+def _hash_of_file(file: WarehouseFile, span: HashedSpan) -> ViewHash:
     con = open_file(file)
     try:
         return view_hash(lambda sql: con.execute(sql).fetchall(), span)

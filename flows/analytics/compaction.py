@@ -20,7 +20,7 @@ FREE_MB = 256  # below that nobody notices
 log = structlog.get_logger()
 
 
-def pays(con: duckdb.DuckDBPyConnection) -> bool:
+def is_worthwhile(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether so much of the file of `con` is free that a copy of it is worth the time."""
     free, whole = free_and_whole_mb(con)
     return free >= FREE_MB and free >= FREE_SHARE * whole

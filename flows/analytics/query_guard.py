@@ -76,7 +76,7 @@ class QueryGuard:
         self._closing.set()
         self._thread.join()
 
-    def frees_memory(self) -> bool:
+    def free_memory(self) -> bool:
         """End all statements: DuckDB has no memory left for a commit. Whether any ran; returns once none does."""
         running = self._turns.running()
         for turn in running:

@@ -94,8 +94,8 @@ PRUNED = (
     PrunedTable("notifications", WarehouseNotification),
     PrunedTable("dead_letters", WarehouseDeadLetter),
     PrunedTable("operations", WarehouseOperation),
-    # `sluice outbox backfill` tells today of postings of any age: age alone makes none a repeat, and each has to be
-    # here for as long as it may come again, to tell its repeat.
+    # `sluice outbox backfill` tells today of postings of any age: age alone makes none a repeat, and each has to
+    # be here for as long as it may come again, to tell its repeat.
     PrunedTable("ledger", WarehouseLedgerEntry, ("recorded_at", "ingested_at"), drops_repeats=False),
     PrunedTable("reviews", WarehouseReview),
 )

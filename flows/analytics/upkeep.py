@@ -1,4 +1,4 @@
-"""What keeps a warehouse from growing for ever, between two batches: retention, and when to exchange the file."""
+"""What keeps a warehouse from growing for ever, between two batches: what goes, and when to exchange the file."""
 
 import os
 import subprocess
@@ -10,13 +10,14 @@ from datetime import date, datetime, timedelta
 import duckdb
 import structlog
 
-from flows.analytics import compaction, retention
+from flows.analytics import compaction, retention, versions
 from flows.analytics.query_guard import RESTART
 from flows.analytics.settings import WarehouseFile
 from flows.analytics.writer import transaction
 from schemas.times import now
 
 LOOK_EVERY_S = 60.0  # at what is to be pruned, once nothing is left; until then, with each call
+VERSIONS_EVERY_S = 60.0
 UP_BEFORE_S = 3600.0  # one that just started has compacted its file, or could not
 
 log = structlog.get_logger()
@@ -48,7 +49,10 @@ class NightlyExport:
 
 
 class Upkeep:
-    """Looks after one open file. `look` is called between two batches, about once a second, by who writes them."""
+    """Looks after one open file, in the thread that writes it, between two batches.
+
+    `pruned`: what retention took away. `since` (UTC): of what was replaced by then no version is kept.
+    """
 
     def __init__(
         self,
@@ -57,15 +61,29 @@ class Upkeep:
         exporting: NightlyExport | None = None,
         restart: Callable[[str], None] = restart,
     ) -> None:
-        """`con`: a connection to `file`, of the thread that writes it. `exporting`: who exports it by night."""
+        """`con`: a connection to `file`. `exporting`: who exports it by night."""
         self._con, self._file, self._exporting, self._restart = con, file, exporting, restart
         self._began = time.monotonic()
         self._next_look = 0.0
         self._touched: set[str] = set()  # the tables that lost rows since the last word about it
+        self._next_versions = 0.0
         self.pruned = retention.pruned_before(con)
+        self.since = versions.history_begin(con)
+
+    def prune_versions(self) -> None:
+        """Once in a while drop versions that are too old for `payments_as_of`; called before each batch."""
+        if time.monotonic() < self._next_versions:
+            return
+        self.since = max(self.since, now() - timedelta(hours=self._file.history_h))
+        with transaction(self._con):
+            versions.prune_versions(self._con, self.since)
+        self._next_versions = time.monotonic() + VERSIONS_EVERY_S
 
     def look(self) -> None:
-        """Prune a little, export by night, and restart where another file waits or this one is to be compacted."""
+        """Prune a little, export by night, and restart where another file waits or this one is to be compacted.
+
+        Called about once a second.
+        """
         moment = now()
         if self._exporting:
             self._exporting.look(moment)
@@ -73,7 +91,7 @@ class Upkeep:
             self._prune(timedelta(days=self._file.days))
         if compaction.beside(self._file.path, "rebuilt").exists():
             self._restart("rebuilt")
-        if self._is_time_to_compact(moment) and compaction.pays(self._con):
+        if self._is_time_to_compact(moment) and compaction.is_worthwhile(self._con):
             self._restart("compaction")
 
     def _prune(self, age: timedelta) -> None:

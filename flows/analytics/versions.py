@@ -15,7 +15,7 @@ import pyarrow as pa
 from flows.analytics.columns import TYPES, table_of
 from flows.analytics.rows import WarehousePayment
 from flows.analytics.spans import Span, within
-from schemas.times import as_utc
+from schemas.times import EPOCH, as_utc
 
 # `replaced` names rows of the table, before they go; `passed` holds rows that another one of their batch replaced.
 KEEP = "INSERT INTO store.payment_versions BY NAME "
@@ -47,6 +47,7 @@ WHERE v.id = settled.id AND v.sequence = settled.sequence AND v.created_at >= $o
 """
 
 PRUNE = "DELETE FROM store.payment_versions WHERE replaced_at <= $begin::TIMESTAMP"
+HISTORY_BEGIN = "SELECT max(begins_at) FROM store.history"
 FORGET_BEGIN = "DELETE FROM store.history"
 SAVE_BEGIN = "INSERT INTO store.history VALUES ($begin::TIMESTAMP)"
 
@@ -122,6 +123,19 @@ def _replace_stored(
 def _earliest_from(rows: Sequence[WarehousePayment]) -> list[datetime]:
     """For each row the earliest `recorded_at` of itself and those after it, UTC."""
     return list(accumulate((as_utc(row.recorded_at) for row in reversed(rows)), min))[::-1]
+
+
+def history_begin(con: duckdb.DuckDBPyConnection) -> datetime:
+    """Of which moments on `payments_as_of` knows (UTC)."""
+    [(begin,)] = con.execute(HISTORY_BEGIN).fetchall()
+    return as_utc(begin) if begin else EPOCH
+
+
+def prune_versions(con: duckdb.DuckDBPyConnection, begin: datetime) -> None:
+    """Drop the versions that were replaced by `begin` (UTC), and remember that; call it in a transaction."""
+    con.execute(PRUNE, {"begin": begin})
+    con.execute(FORGET_BEGIN)
+    con.execute(SAVE_BEGIN, {"begin": begin})
 
 
 def keep(con: duckdb.DuckDBPyConnection, past: Replacements, there: Sequence[Span]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from connectors.records import Place
-from connectors.warehouse import quoted
+from flows.analytics.spans import literal
 
 # Views that say nothing of a span of payments that another warehouse would say too, and why.
 NOT_HASHED = {
@@ -38,7 +38,7 @@ OFFSETS = "SELECT topic, partition, next_offset, NULL, NULL FROM pipeline_health
 Ask = Callable[[str], Sequence[tuple[Any, ...]]]  # the rows of a statement
 
 
-class Span(msgspec.Struct, frozen=True):
+class HashedSpan(msgspec.Struct, frozen=True):
     """Of which rows: created since `begin` and before `end`, UTC; None: from or to wherever there are any."""
 
     begin: datetime | None = None
@@ -63,7 +63,7 @@ class ViewHash(msgspec.Struct, frozen=True):
         return sum(int(text.split()[0]) for text in self.views.values())
 
 
-def view_hash(ask: Ask, span: Span) -> ViewHash:
+def view_hash(ask: Ask, span: HashedSpan) -> ViewHash:
     """The hash of what a warehouse has now, by one statement: offsets and rows are of one moment."""
     columns = {view: names for view, names in ask(COLUMNS) if view not in NOT_HASHED}
     rows = ask(" UNION ALL ".join([*(_of(view, names, span) for view, names in columns.items()), OFFSETS]))
@@ -78,15 +78,11 @@ def differing(one: ViewHash, other: ViewHash) -> list[str]:
     return [name for name in names if one.views.get(name) != other.views.get(name)]
 
 
-def _of(view: str, columns: Sequence[str], span: Span) -> str:
+def _of(view: str, columns: Sequence[str], span: HashedSpan) -> str:
     time = next((column for column in TIMES if column in columns), None)
     return OF_A_VIEW.format(view=view, omitted=OF_THE_MOMENT, span=_where(time, span) if time else "")
 
 
-def _where(time: str, span: Span) -> str:
-    edges = [f"{time} {sign} {_literal(at)}" for sign, at in ((">=", span.begin), ("<", span.end)) if at]
+def _where(time: str, span: HashedSpan) -> str:
+    edges = [f"{time} {sign} {literal(at)}" for sign, at in ((">=", span.begin), ("<", span.end)) if at]
     return f" WHERE {' AND '.join(edges)}" if edges else ""
-
-
-def _literal(moment: datetime) -> str:
-    return f"TIMESTAMP {quoted(moment.replace(tzinfo=None).isoformat(' '))}"

@@ -1,9 +1,7 @@
 """The DuckDB file: opened by this process alone, written by one thread, served to readers."""
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -26,12 +24,10 @@ from flows.analytics.rows import WarehouseRow
 from flows.analytics.settings import SqlSettings, WarehouseFile
 from flows.analytics.turns import Turns
 from flows.analytics.upkeep import NightlyExport, Upkeep
-from schemas.times import now
 from schemas.topics import PAYMENTS
 
 SCHEMA = ("tables.sql", "books_tables.sql", "views.sql", "books_views.sql", "as_of.sql")
 SPILL_MAX = "2GB"
-PRUNE_EVERY_S = 60.0
 
 # What is raised for a value that does not fit its column, or a time that UTC does not have (the first day of the
 # year 1, written in another zone); any other error is no fault of a record.
@@ -48,7 +44,7 @@ def open_file(file: WarehouseFile) -> duckdb.DuckDBPyConnection:
     file.path.parent.mkdir(parents=True, exist_ok=True)
     compaction.take_rebuilt(file.path)
     con = _connect(file)
-    if compaction.pays(con):
+    if compaction.is_worthwhile(con):
         compaction.compact(con, file.path)
         con = _connect(file)
     con.execute("SET GLOBAL TimeZone = 'UTC'")
@@ -87,9 +83,6 @@ class Warehouse:
         """
         self._send, self._tell = send, tell
         self._con = open_file(file)
-        self._history = timedelta(hours=file.history_h)
-        self._since = writer.history_begin(self._con)
-        self._prune_at = 0.0
         self._upkeep = Upkeep(self._con, file, exporting)
         self._commit_lock = threading.RLock()
         self._guard: QueryGuard | None = None
@@ -110,7 +103,7 @@ class Warehouse:
         letters = [item.letter for item in batch if item.letter]
         if letters:
             self._send(letters)
-        self._commit(self._prune)
+        self._commit(self._upkeep.prune_versions)
         self._commit(lambda: self._write(batch))
 
     def save_lag(self, lag: Mapping[Place, int]) -> None:
@@ -142,12 +135,15 @@ class Warehouse:
             self._query_log.close()
 
     def _commit(self, work: Callable[[], None]) -> None:
-        """One transaction; where readers have taken all memory, theirs is freed, and it is tried once more."""
+        """Do work in whole transactions; once more where readers had taken all memory, which is freed then.
+
+        So each of its transactions has to be one that a repeat changes nothing by.
+        """
         with self._commit_lock:
             try:
                 work()
             except duckdb.OutOfMemoryException:
-                if self._guard is None or not self._guard.frees_memory():
+                if self._guard is None or not self._guard.free_memory():
                     raise
                 work()
 
@@ -168,14 +164,8 @@ class Warehouse:
                 self._tell(latest_events(batch, set(standing)))
 
     def _write_rows(self, rows: Sequence[WarehouseRow], records: Sequence[Record]) -> list[str]:
-        return writer.write_batch(self._con, rows, positions(records), self._since, self._upkeep.pruned)
-
-    def _prune(self) -> None:
-        """Now and then drop versions that are too old for `payments_as_of`."""
-        if time.monotonic() >= self._prune_at:
-            self._since = max(self._since, now() - self._history)
-            writer.prune_history(self._con, self._since)
-            self._prune_at = time.monotonic() + PRUNE_EVERY_S
+        upkeep = self._upkeep
+        return writer.write_batch(self._con, rows, positions(records), upkeep.since, upkeep.pruned)
 
     def _reject(self, item: IngestedRecord, error: Exception) -> None:
         record = item.record

@@ -34,18 +34,7 @@ from flows.analytics.rows import (
     WarehouseRow,
 )
 from flows.analytics.spans import among, created, in_utc, spans, within
-from flows.analytics.versions import (
-    FORGET_BEGIN,
-    NOTHING,
-    PRUNE,
-    SAVE_BEGIN,
-    KnownPayment,
-    by_payment,
-    keep,
-    replacements,
-    settle,
-)
-from schemas.times import EPOCH
+from flows.analytics.versions import NOTHING, KnownPayment, by_payment, keep, replacements, settle
 
 # The rows that are given to a statement, as the Arrow table `fresh`.
 FRESH = "SELECT *, now()::TIMESTAMP AS ingested_at FROM fresh"
@@ -154,20 +143,6 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         con.execute("ROLLBACK")
         raise
     con.execute("COMMIT")
-
-
-def history_begin(con: duckdb.DuckDBPyConnection) -> datetime:
-    """Of which moments on `payments_as_of` knows (UTC)."""
-    found = con.execute("SELECT max(begins_at) FROM store.history").fetchone()
-    return in_utc(found[0]) if found and found[0] else EPOCH
-
-
-def prune_history(con: duckdb.DuckDBPyConnection, begin: datetime) -> None:
-    """Drop the versions that were replaced by `begin` (UTC), and remember that they are gone."""
-    with transaction(con):
-        con.execute(PRUNE, {"begin": begin})
-        con.execute(FORGET_BEGIN)
-        con.execute(SAVE_BEGIN, {"begin": begin})
 
 
 def _write_payments(

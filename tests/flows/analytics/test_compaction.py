@@ -81,7 +81,7 @@ def test_a_start_compacts_a_file_with_much_free(
     monkeypatch.setattr(compaction, "FREE_MB", 1)
     con = open_file(file)
     assert file.path.stat().st_size < len(wasteful) / 2
-    assert not compaction.pays(con)
+    assert not compaction.is_worthwhile(con)
     assert con.execute("SELECT comment FROM duckdb_views() WHERE view_name = 'payments'").fetchone() != (None,)
     con.close()
     assert found(file.path) == before

@@ -94,7 +94,7 @@ def test_where_memory_is_short_the_newest_statement_ends(asked: Asked, monkeypat
         monkeypatch.setattr(query_guard, "resident_mb", lambda: 0.0 if new.done() else 0.9 * 10**6)
         assert TOO_MUCH_MEMORY in str(new.result(10))
         assert not old.done()
-        assert asked.guard.frees_memory()  # as where DuckDB has no memory left for a commit
+        assert asked.guard.free_memory()  # as where DuckDB has no memory left for a commit
         assert TOO_MUCH_MEMORY in str(old.result(10))
 
 

@@ -9,13 +9,13 @@ from msgspec.structs import replace
 
 from connectors.records import Record
 from flows.analytics import retention
-from flows.analytics.view_hash import COLUMNS, NOT_HASHED, TIMES, Span, ViewHash, differing, view_hash
+from flows.analytics.view_hash import COLUMNS, NOT_HASHED, TIMES, HashedSpan, ViewHash, differing, view_hash
 from flows.analytics.writer import transaction
 from tests.flows.analytics.conftest import BIRTH, Kept, Log, lives, payment, step
 
 DAY = timedelta(days=1)
-WHOLE = Span()
-TO_THE_DAY = Span((BIRTH + 10 * DAY).replace(hour=0, minute=0, second=0))
+WHOLE = HashedSpan()
+TO_THE_DAY = HashedSpan((BIRTH + 10 * DAY).replace(hour=0, minute=0, second=0))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def born(n: int, moment: datetime) -> object:
     return replace(event, data=replace(event.data, recorded_at=moment))
 
 
-def hash_of(kept: Kept, span: Span = WHOLE) -> ViewHash:
+def hash_of(kept: Kept, span: HashedSpan = WHOLE) -> ViewHash:
     return view_hash(kept.ask, span)
 
 
@@ -80,7 +80,7 @@ def test_every_row_and_column_counts(both: tuple[Kept, Kept], change: str, view:
     one, two = both
     one.ask(change)
     assert view in differing(hash_of(one, TO_THE_DAY), hash_of(two, TO_THE_DAY))
-    assert hash_of(one, Span(end=TO_THE_DAY.begin)) == hash_of(two, Span(end=TO_THE_DAY.begin))
+    assert hash_of(one, HashedSpan(end=TO_THE_DAY.begin)) == hash_of(two, HashedSpan(end=TO_THE_DAY.begin))
 
 
 def test_every_view_is_hashed_or_says_why_not(kept: Kept) -> None:
