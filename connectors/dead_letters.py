@@ -45,7 +45,8 @@ class FoundLetter(msgspec.Struct, frozen=True):
     """A dead letter. `topic`, `partition`, `offset`: of the record that nobody could read.
 
     `id` is the letter's own place. `event_id` is the same of all who set one record aside, `source` is who did.
-    `data`: None where the letter itself is unreadable. `timestamp_ms`: Kafka's time of it.
+    `data`: None where the letter itself is unreadable, and in lists: it holds the whole record. `timestamp_ms`:
+    Kafka's time of it.
     """
 
     id: str
@@ -94,8 +95,8 @@ class DeadLetters:
         starts, ends, lows = self._windows(before, most)
         windows: dict[int, list[FoundLetter]] = {number: [] for number in ends}
         for message in self._between(DEAD_LETTER.name, starts, ends):
-            letter = _letter(message)
-            windows[letter_place(letter.id)[0]].append(msgspec.structs.replace(letter, data=None))
+            letter = _listed(message)
+            windows[letter_place(letter.id)[0]].append(letter)
         found: list[FoundLetter] = []
         while len(found) < most and (newest := _newest(windows, starts, lows)) is not None:
             found.append(windows[newest].pop())
@@ -106,7 +107,7 @@ class DeadLetters:
         """All letters there are, each partition in order."""
         starts, ends = self._bounds(DEAD_LETTER.name)
         for message in self._between(DEAD_LETTER.name, starts, ends):
-            yield _letter(message)
+            yield _listed(message)
 
     def letter(self, letter_id: str) -> FoundLetter | None:
         """The letter of this id; None where there is none, or none any more."""
@@ -121,9 +122,12 @@ class DeadLetters:
         Its `ce_id` is the same: whoever knows it drops it. Nobody's record is believed to be what the letter says:
         topics of others, and what is not the record that was set aside, are left alone.
         """
-        if letter.data is None or letter.topic not in REPLAYABLE:
-            return Replayed("unreadable", letter.reason)
-        record = self._record_of(letter.data) or _kept(letter.data, letter.timestamp_ms)
+        whole = letter if letter.data else self.letter(letter.id)
+        if whole is None:
+            return Replayed("gone")
+        if whole.data is None or whole.topic not in REPLAYABLE:
+            return Replayed("unreadable", whole.reason)
+        record = self._record_of(whole.data) or _kept(whole.data, whole.timestamp_ms)
         if record is None:
             return Replayed("gone")
         answer = read(record, SOURCE)
@@ -222,6 +226,10 @@ def _newest(windows: Mapping[int, list[FoundLetter]], starts: Bounds, lows: Boun
         return None
     last = {number: window[-1].timestamp_ms for number, window in windows.items() if window}
     return max(last, key=lambda number: last[number]) if last else None
+
+
+def _listed(message: Message) -> FoundLetter:
+    return msgspec.structs.replace(_letter(message), data=None)
 
 
 def _letter(message: Message) -> FoundLetter:

@@ -189,6 +189,8 @@ def test_a_letter_is_found_by_its_place(desk: Desk) -> None:
     desk.set_aside(desk.put(b"{", []), partition=2)
     found = desk.reader.letter("dl_2_0")
     assert found is not None
+    assert found.data is not None
+    assert [letter.data for letter in desk.letters()] == [None], "a list of 30 days holds no record"
     assert (found.topic, found.partition, found.offset, found.reason) == (desk.source, 1, 0, "malformed")
     assert found.source == "/flows/test"
 
