@@ -12,6 +12,7 @@ as all that is kept of somebody, and nothing is begun anew under it.
 import argparse
 import json
 import sqlite3
+import sys
 from collections.abc import Iterable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -49,18 +50,26 @@ def begin(database: str, consumer: Consumer, topics: list[str]) -> sqlite3.Conne
 
 
 def take(rows: sqlite3.Connection, messages: Iterable[Message]) -> None:
-    """Write a batch with its offsets, in one transaction."""
+    """Write a batch with its offsets, in one transaction; what nobody can read is passed over."""
     with rows:
         for message in messages:
-            type = dict(message.headers() or []).get("ce_type")
-            if type == b"payment.initiated":
-                payment = json.loads(message.value() or b"")["payment"]
-                rows.execute(MEET, (payment["customer"], payment["currency"], payment["customer"]))
-            elif type == b"account.erased":
-                account = json.loads(message.value() or b"")["account"]
-                for statement in FORGET:
-                    rows.execute(statement, (account,))
+            try:
+                _apply(rows, message)
+            except (ValueError, TypeError, KeyError):
+                where = f"{message.topic()}/{message.partition()}/{message.offset()}"
+                print(f"{where}: unreadable", file=sys.stderr)  # it is on dead_letter.v1 as well
             rows.execute(GO_ON, (message.topic(), message.partition(), (message.offset() or 0) + 1))
+
+
+def _apply(rows: sqlite3.Connection, message: Message) -> None:
+    type = dict(message.headers() or []).get("ce_type")
+    if type == b"payment.initiated":
+        payment = json.loads(message.value() or b"")["payment"]
+        rows.execute(MEET, (payment["customer"], payment["currency"], payment["customer"]))
+    elif type == b"account.erased":
+        account = json.loads(message.value() or b"")["account"]
+        for statement in FORGET:
+            rows.execute(statement, (account,))
 
 
 def read(rows: sqlite3.Connection, consumer: Consumer, until_end: bool) -> None:
