@@ -28,7 +28,7 @@ from gateway.books.persons import LOOKUPS
 from gateway.books.write_probe import WriteProbe
 from gateway.decline_times import DeclineTimes
 from gateway.events.controls_inbox import ControlsInbox
-from gateway.events.dead_letters import LetterDesk
+from gateway.events.dead_letters import DeadLetterDesk
 from gateway.events.late_verdicts import LateVerdicts
 from gateway.events.outbox_relay import OutboxRelay
 from gateway.events.verdict_inbox import VerdictInbox
@@ -72,7 +72,7 @@ class Runtime:
     """What a running gateway is made of. `ready`: each awaitable raises, or says False, while it is not ready.
 
     `key` makes keyed hashes. `key_ring`: persons' keys at hand. `metrics` is this app's registry: whoever measures
-    adds to it. `letters`: dead letters. `seeded_ids`: of the demo's own accounts, in the local profile.
+    adds to it. `seeded_ids`: of the demo's own accounts, in the local profile.
     """
 
     settings: GatewaySettings
@@ -101,7 +101,7 @@ class Runtime:
     outbox_metrics: OutboxMetrics
     lookalike_metrics: LookalikeMetrics
     client_metrics: ClientMetrics
-    letters: LetterDesk
+    dead_letters: DeadLetterDesk
     decline_times: DeclineTimes = field(default_factory=DeclineTimes)
     rate_limits: RateLimits = field(default_factory=RateLimits)
     log_lines: LogLines = field(default_factory=LogLines)
@@ -206,7 +206,7 @@ def _wired(
         outbox_metrics=OutboxMetrics(registry),
         lookalike_metrics=LookalikeMetrics(registry),
         client_metrics=ClientMetrics(registry),
-        letters=LetterDesk(settings.bootstrap()),
+        dead_letters=DeadLetterDesk(settings.bootstrap()),
         key=key,
     )
 

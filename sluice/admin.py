@@ -24,6 +24,7 @@ from gateway.identity.rights import RightsStay, name_reader
 from gateway.refusals import InvalidFields, NoSuchObject
 from gateway.settings import GatewaySettings
 from schemas.settings import load
+from sluice.cli import DATA
 from sluice.momentary_vault import vault_at_hand
 
 
@@ -34,7 +35,7 @@ def admin() -> None:
 
 @admin.command()
 @click.argument("email")
-@click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
+@DATA
 def create(email: str, data: Path | None) -> None:
     """Make an admin's account, and print a link that sets a password and a second factor, once, within three days.
 
@@ -48,7 +49,7 @@ def create(email: str, data: Path | None) -> None:
 @admin.command()
 @click.argument("email")
 @click.option("--remove", is_flag=True, help="They are no reader any more.")
-@click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
+@DATA
 def reader(email: str, remove: bool, data: Path | None) -> None:
     """Name the owner of an account a reader: they see all payments by SQL, without cards and payers.
 

@@ -6,6 +6,7 @@ So `--help` is fast.
 import importlib
 import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -93,6 +94,9 @@ class Moment(click.ParamType[datetime]):
 
 
 MOMENT = Moment()
+DATA = click.option(
+    "--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data)."
+)
 
 
 class LazyGroup(click.Group):

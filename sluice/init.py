@@ -20,6 +20,7 @@ from gateway.settings import GatewaySettings
 from gateway.vault.settings import VaultSettings
 from schemas.settings import load
 from sluice.admin import say_link, with_data
+from sluice.cli import DATA
 
 Makers = Mapping[str, Callable[[], bytes]]
 
@@ -51,7 +52,7 @@ Keep {vault_keys} apart from the data, and a copy of both elsewhere: without the
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
+@DATA
 @click.option("--admin", "email", help="The e-mail address of the first admin; asked for where it is not given.")
 def init(data: Path | None, email: str | None) -> None:
     """Make a data directory for production: every secret, empty books, and the first admin.

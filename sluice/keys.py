@@ -15,6 +15,7 @@ from gateway.vault.proof import client_secret
 from gateway.vault.settings import VaultSettings
 from schemas.settings import Settings, load
 from schemas.times import from_micros
+from sluice.cli import DATA
 
 POLL_S = 0.1
 
@@ -25,7 +26,7 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
+@DATA
 @click.option("--tokens", is_flag=True, help="The key that the gateway signs tokens with, instead of the vault's.")
 def rotate(data: Path | None, tokens: bool) -> None:
     """Put every card under a new key version, while serving.

@@ -24,15 +24,11 @@ from gateway.settings import GatewaySettings
 from schemas.settings import load
 from schemas.times import from_micros, steady_micros
 from sluice.admin import sealed_books, with_data
-from sluice.cli import DURATION
+from sluice.cli import DATA, DURATION
 
 AT_ONCE = 100  # rows of a list
 
 T = TypeVar("T")
-
-DATA = click.option(
-    "--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data)."
-)
 
 
 @click.group("sql-tokens")

@@ -16,6 +16,7 @@ import msgspec
 from schemas.settings import load
 from schemas.times import boot_micros
 from sluice.child_process import Child, ProcessState
+from sluice.cli import DATA
 from sluice.probes import fresh_beat
 from sluice.processes import NAMES
 from sluice.settings import StackSettings
@@ -130,7 +131,7 @@ def _lock(file: int, kind: int) -> bool:
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
+@DATA
 @click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
 def status(data: Path | None, as_json: bool) -> None:
     """Show each process: state, pid, uptime, lag, restarts."""

@@ -18,6 +18,7 @@ from connectors.private_files import keep_private
 from schemas.settings import load
 from sluice import jars
 from sluice.broker import is_open
+from sluice.cli import DATA
 from sluice.processes import NAMES, Process, shoppers, stack
 from sluice.settings import ShopperSettings, StackSettings
 from sluice.status import StateFile, held
@@ -38,7 +39,7 @@ class CannotStart(click.ClickException):
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
+@DATA
 @click.option("--only", multiple=True, metavar="NAME…", help="Only these processes.")
 @click.option("--seed", is_flag=True, help="Create the demo accounts before the gateway is ready.")
 @click.option("--logs", is_flag=True, help="Show routine log lines too, not only warnings and errors.")
@@ -51,7 +52,7 @@ def up(data: Path | None, only: tuple[str, ...], seed: bool, logs: bool, more: t
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="The data directory (SLUICE_DATA, default ./data).")
+@DATA
 @click.option(
     "--rate",
     type=click.FloatRange(0, min_open=True),

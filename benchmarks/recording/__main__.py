@@ -72,14 +72,9 @@ async def _live(recorded: stack.Stack, purchases: int) -> None:
     async with AsyncExitStack() as opened:
         admin, analyst = [
             await opened.enter_async_context(GatewayClient(url, login, retry_for_s=RETRY_FOR_S))
-            for login in (
-                PasswordLogin(f"{name}@example.com", recorded.replay.seed_password)
-                for name in ("admin", "analyst")
-            )
+            for login in (PasswordLogin(f"{name}@example.com", recorded.replay.seed_password) for name in STAFF)
         ]
-        emails = [
-            f"{name}.recorded@example.com" for name in ("ada", "bo", "cleo", "dan", "eve", "leaver", "thief")
-        ]
+        emails = [f"{name}.recorded@example.com" for name in NAMES]
         everybody = [await opened.enter_async_context(Shopper(url, catcher, email)) for email in emails]
         *shoppers, thief = everybody
         await Scenes(shoppers, thief, Staff(admin, analyst), admin, analyst).play(purchases)

@@ -15,7 +15,7 @@ T = TypeVar("T")
 WAITS_S = 5.0
 
 
-class LetterDesk:
+class DeadLetterDesk:
     """What admins ask about dead letters. Its methods raise `KafkaAway`."""
 
     def __init__(self, bootstrap: str) -> None:

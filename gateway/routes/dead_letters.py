@@ -58,7 +58,7 @@ async def list_all(call: Call[None, Page]) -> Reply:
     """List the records that nobody could read, the newest first."""
     cursors, cursor = Cursors(call), call.query.cursor
     before = cursors.opened(cursor, dict[int, int]) if cursor else {}
-    found, bounds = await call.runtime.shielded(call.runtime.letters.page(before, call.query.limit))
+    found, bounds = await call.runtime.shielded(call.runtime.dead_letters.page(before, call.query.limit))
     further = cursors.sealed(bounds) if bounds else None
     return Reply(200, DeadLetterList([_view(letter) for letter in found], further))
 
@@ -74,7 +74,7 @@ async def replay_letter(call: Call[None, None], letter_id: str) -> Reply:
     """Send the record of a dead letter again, where it is readable by now."""
     if (before := await answered_before(call)) is not None:
         return before
-    replayed = await call.runtime.shielded(call.runtime.letters.replay(letter_id))
+    replayed = await call.runtime.shielded(call.runtime.dead_letters.replay(letter_id))
     if replayed is None:
         raise NoSuchObject
     # Died between the two, it is sent once more: repeats do no harm.

@@ -61,7 +61,7 @@ async def test_who_waits_too_long_for_another_ones_page_is_refused(
     served: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(desk, "WAITS_S", 0.05)
-    async with served.runtime.letters._free:
+    async with served.runtime.dead_letters._free:
         refused = await served.ask("GET", "/v1/dead-letters", who="admin")
     assert (refused.status, refused.code) == (503, "unavailable")
     assert (await served.ask("GET", "/v1/dead-letters", who="admin")).status == 200
