@@ -55,9 +55,10 @@ FROM store.payment_stubs stub
 JOIN (SELECT unnest($ids::VARCHAR[]) AS id, unnest($sequences::BIGINT[]) AS sequence) fresh USING (id)
 WHERE stub.created_at BETWEEN $oldest AND $newest
 """
+# Without `recorded_at`: by that the writer knows that it was no whole row, and keeps no version of it.
 GIVE_BACK = """
 INSERT INTO store.payments BY NAME
-SELECT * EXCLUDE (fresh_sequence) FROM waking WHERE sequence < fresh_sequence
+SELECT * EXCLUDE (fresh_sequence, recorded_at) FROM waking WHERE sequence < fresh_sequence
 """
 DROP_WOKEN = """
 DELETE FROM store.payment_stubs

@@ -53,7 +53,8 @@ SELECT fresh.id, fresh.sequence, fresh.created_at, fresh.state, fresh.processor,
        known.risk_outcome AS old_risk_outcome, known.risk_source AS old_risk_source
 FROM fresh LEFT JOIN ({there}) known ON known.id = fresh.id
 """
-KNOWN = "SELECT id, old_sequence, old_recorded_at FROM found WHERE old_recorded_at IS NOT NULL"  # no stub
+# A stub that was given back is no version: most of it is missing.
+KNOWN = "SELECT id, old_sequence, old_recorded_at FROM found WHERE old_recorded_at IS NOT NULL"
 STANDING = "SELECT id FROM found WHERE NOT is_known OR old_sequence <= sequence"
 CHANGED = "CREATE OR REPLACE TEMP VIEW changed AS FROM found WHERE NOT is_known OR old_sequence < sequence"
 
