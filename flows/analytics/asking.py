@@ -5,8 +5,8 @@ import duckdb
 from connectors.warehouse import REFUSED, quoted
 from flows.analytics.answers import Answers, meaning
 from flows.analytics.names import VisibleNames
+from flows.analytics.own_process import step_back
 from flows.analytics.policy import RoleViews
-from flows.analytics.query_guard import step_back
 from flows.analytics.query_log import Outcome, QueryLog, asked
 from flows.analytics.readers import is_person
 from flows.analytics.statements import EXPLAIN, StatementRefused, Statements

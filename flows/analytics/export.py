@@ -30,7 +30,7 @@ from flows.analytics.export_folder import (
     manifest_of,
     publish,
 )
-from flows.analytics.query_guard import NICE
+from flows.analytics.own_process import NICE
 from flows.analytics.settings import AnalyticsSettings
 from flows.analytics.view_hash import COLUMNS
 from schemas.settings import load

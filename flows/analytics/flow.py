@@ -23,7 +23,7 @@ from connectors.sql_tokens import SqlTokens
 from connectors.streams import BroadcastSource, KafkaSink, Record
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
 from flows.analytics.ingest import FOLLOWED, MAY_EXPIRE, IngestedRecord, ingest
-from flows.analytics.query_guard import bound_memory
+from flows.analytics.own_process import bound_memory
 from flows.analytics.readers import Readers
 from flows.analytics.settings import AnalyticsSettings, SqlSettings
 from flows.analytics.upkeep import NightlyExport

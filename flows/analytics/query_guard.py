@@ -5,59 +5,26 @@ ends. That loses nothing: the offsets are in the file, and the process started n
 """
 
 import os
-import resource
 import threading
 import time
-from pathlib import Path
 
 import duckdb
 import structlog
 
 from connectors.lasting import LastingThread
 from flows.analytics.answers import Answers
+from flows.analytics.own_process import RESTART, resident_mb
 from flows.analytics.query_log import without_literals
 from flows.analytics.settings import SqlSettings
 from flows.analytics.turns import Turn, Turns
 
-RESTART = 75  # EX_TEMPFAIL: the supervisor starts the process again at once
 CHECK_EVERY_S = 0.05  # a look costs little, and nothing while nobody asks
 COMMIT_WITHIN_S = 2.0
 HEEDS_WITHIN_S = 3.0  # an interruption, after the time of the statement is over
 EASED = 0.8  # of the memory that ends the process: from there on the newest statement is interrupted
 TOO_MUCH_MEMORY = "the statement took too much memory, or others did at the moment"
 
-NICE = 10
-RESIDENT, DATA = 1, 5  # fields of /proc/self/statm
-THREADS_MAX = 160  # Quack has 128, which begin after it serves
-STACK = 8 * 2**20  # bytes, of a thread where there is no limit
-
 log = structlog.get_logger()
-
-
-def resident_mb() -> float:
-    """Resident memory of this process, in MB."""
-    return _statm_mb(RESIDENT)
-
-
-def bound_memory(mb: int) -> None:
-    """Let this process grow by so many MB and no more: a statement takes memory faster than it is looked at.
-
-    The stacks of threads that have yet to begin are not counted.
-    """
-    stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
-    to_begin = max(0, THREADS_MAX - len(list(Path("/proc/self/task").iterdir())))
-    limit = int((_statm_mb(DATA) + mb) * 2**20) + to_begin * (STACK if stack == resource.RLIM_INFINITY else stack)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))  # of what it may write to, not of mere addresses
-
-
-def step_back() -> None:
-    """Let payments, and whoever else is on this machine, go before this thread."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-
-
-def _statm_mb(field: int) -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[field])
-    return pages * resource.getpagesize() / 2**20
 
 
 class QueryGuard:

@@ -11,7 +11,7 @@ import duckdb
 import structlog
 
 from flows.analytics import compaction, retention, versions
-from flows.analytics.query_guard import RESTART
+from flows.analytics.own_process import RESTART
 from flows.analytics.settings import WarehouseFile
 from flows.analytics.writer import transaction
 from schemas.times import now
