@@ -115,7 +115,11 @@ def _check_address(url: str, plain: bool) -> bool:
 
 def _run(session: Session, script: TextIO) -> bool:
     """Whether all statements of a script have an answer; the first that has none is the last that is asked."""
-    for statement in statements_of(script.read()):
+    try:
+        text = script.read()
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{script.name} is not UTF-8") from None
+    for statement in statements_of(text):
         if not session.answer(statement.text, f"{script.name}:{statement.line}: "):
             return False
     return True
