@@ -24,9 +24,8 @@ from schemas.samples import AT, NEW, SAMPLES
 from schemas.topics import TOPICS
 
 GOLDEN = FOLDER / "golden"
-ENDED: tuple[
-    str, ...
-] = ()  # topics that were announced to end, and did: see "How a field goes" in docs/contracts.md
+# Topics that were announced to end, and did: see "How a field goes" in docs/contracts.md.
+ENDED: tuple[str, ...] = ()
 
 
 class StoredRecord(msgspec.Struct, frozen=True):
