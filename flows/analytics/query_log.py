@@ -23,6 +23,7 @@ from schemas.times import now
 BYTES_MAX = 20_000_000  # of one file: some 50,000 statements
 FILES = 10
 STATEMENT_MAX = 2_000  # characters
+LOOKED_AT = 4 * STATEMENT_MAX  # 272 KiB, which is refused for its length, would hold all threads for a second
 
 WORD = re.compile(r"""\w+|"\w+"|[/-]?[^\w\s"'/-]+|[/-]""")
 
@@ -93,11 +94,15 @@ def asked(
 
 
 def without_literals(statement: str) -> str:
-    """A statement with `?` for each text and number in it, without comments and names that are no words."""
-    text = statement.encode()  # DuckDB counts bytes
-    tokens = duckdb.tokenize(statement)
-    begins = [*(begin for begin, _ in tokens), len(text)]
-    words = [_shown(text[begin:end], kind) for (begin, kind), end in zip(tokens, begins[1:], strict=True)]
+    """The beginning of a statement: `?` for each text and number, no comments and no names that are no words.
+
+    Where it is cut, DuckDB leaves out a text that has no end.
+    """
+    begin = statement[:LOOKED_AT]
+    text = begin.encode()  # DuckDB counts bytes
+    tokens = duckdb.tokenize(begin)
+    begins = [*(place for place, _ in tokens), len(text)]
+    words = [_shown(text[place:end], kind) for (place, kind), end in zip(tokens, begins[1:], strict=True)]
     return mask_numbers(" ".join(words))
 
 

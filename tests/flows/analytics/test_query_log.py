@@ -30,6 +30,16 @@ def test_texts_and_numbers_are_left_out(statement: str, shown: str) -> None:
     assert without_literals(statement) == shown
 
 
+@pytest.mark.parametrize(
+    "cut", ["'Ada Lovelace'", "$$Ada Lovelace$$", "/* Ada Lovelace */", '"Ada Lovelace"', "4111111111111111"]
+)
+def test_of_a_long_statement_the_beginning_is_looked_at(cut: str) -> None:
+    """Of what is cut in the middle nothing is shown."""
+    filler = " " * (query_log.LOOKED_AT - len("SELECT 1,") - 6)
+    shown = without_literals(f"SELECT 1,{filler}{cut}, 2" + ", sum(3)" * 10**6)
+    assert shown.removesuffix(" ?") == "SELECT ? ,"
+
+
 def test_a_line_says_who_what_and_how_long(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "queries.jsonl"
     log = QueryLog(path)
