@@ -37,7 +37,8 @@ EXPLAIN = re.compile(
     rf"{GAP}EXPLAIN\b{GAP}(?:ANALYZE\b{GAP})?(?:\(\s*(?:ANALYZE|FORMAT)\b[\w\s,]*\))?", re.IGNORECASE
 )
 BEGINS_PIVOT = re.compile(rf"{GAP}(?:PIVOT|PIVOT_WIDER|FROM|WITH|SELECT|DESC|DESCRIBE|SUMMARIZE)\b", re.IGNORECASE)
-UNREAD = re.compile(r"'[^']*'|\"[^\"]*\"|--[^\r\n]*|/\*.*?\*/", re.DOTALL)  # has no words of SQL in it
+# What has no words of SQL in it. What has no end goes on to the end: each place is looked at once.
+UNREAD = re.compile(r"'[^']*'|\"[^\"]*\"|--[^\r\n]*|/\*.*?(?:\*/|\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)", re.DOTALL)
 WORD = re.compile(r"\w+|[(),;]")
 ENDS_COLUMN = {"USING", "GROUP", "ORDER", "LIMIT", ",", ")", ";"}
 

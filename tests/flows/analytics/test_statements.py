@@ -272,6 +272,8 @@ LONG = {
     + ")",
     "literals": "SELECT " + ",".join("1" for _ in range(PIECES_MAX // 2 - 1)),
     "depth": "SELECT " + "[" * 900 + "1" + "]" * 900,
+    "comments without an end": f"PIVOT (SELECT $${'/* ' * 16_000}$$ AS x, 1 AS a) ON x USING max(a)",
+    "texts without an end": "PIVOT (SELECT $$" + "".join(f"$a{n}$ " for n in range(8_000)) + "$$ AS x) ON x",
 }
 
 
