@@ -28,7 +28,10 @@ TOO_LARGE = "the answer has too many bytes, or others do at the moment: ask for 
 
 IN_MEMORY = "SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"
 PIVOT = "__pivot_enum"
-SUGGESTION = re.compile(r"\s*Did you mean\b[^\n]*")
+LINE = re.compile(r"\n\nLINE (\d{1,9}):")
+# A reader may put a million blanks into an error: of a run of them only the first begins a match.
+SUGGESTION = re.compile(r"(?<!\s)\s*Did you mean\b[^\n]*")
+MESSAGE_MAX = 4_000  # characters; a text of a reader's own may be as long as all memory
 
 
 class Answers:
@@ -121,8 +124,11 @@ def _without_end(statement: str) -> str:
 
 def meaning(error: Exception, reader: SqlReader) -> str:
     """What an error says to a reader: nothing of names that are not theirs, and the lines of their own text."""
-    message, line, place = str(error).partition("\n\nLINE ")
-    if line and CATALOG not in place and PIVOT not in place:  # there it shows what DuckDB made of a PIVOT
-        number, rest = place.split(":", 1)
-        message += f"{line}{int(number) - 1}:{rest}"
+    message = str(error)
+    if found := LINE.search(message):
+        place = message[found.end() :]
+        is_theirs = CATALOG not in place and PIVOT not in place  # else it shows what DuckDB made of a PIVOT
+        shown = f"\n\nLINE {int(found[1]) - 1}:{place}" if is_theirs else ""
+        message = message[: found.start()] + shown
+    message = message[:MESSAGE_MAX]
     return message if reader.sees == "all" else SUGGESTION.sub("", message)

@@ -3,6 +3,7 @@
 Every attack is asked twice, with all that is hidden exchanged in between: rows, columns and errors must be equal.
 """
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import duckdb
 import pytest
 
 from connectors.warehouse import SQL_READERS, address, load_quack, quoted, tokens
+from flows.analytics.answers import MESSAGE_MAX, SUGGESTION, meaning
 from flows.analytics.ingest import ingest
 from flows.analytics.readers import Readers
 from flows.analytics.settings import SqlSettings
@@ -187,6 +189,23 @@ def test_a_reader_learns_nothing_of_cards(told: tuple[Told, Told], sql: str) -> 
 def test_no_name_leads_out_of_what_a_reader_sees(told: tuple[Told, Told], token: str, sql: str) -> None:
     check(told, token, sql)
     assert "refused: " in told[0][token, sql]
+
+
+def test_an_error_as_long_as_memory_is_cut_and_looked_at_once() -> None:
+    """As of `SELECT error(repeat(' ', 1000000))`: it held all threads of the process for minutes."""
+    before = time.process_time()
+    shown = meaning(duckdb.Error("x" + " " * 10**6), PERSONS[OWN])
+    SUGGESTION.sub("", "x" + " " * 10**6)
+    assert time.process_time() - before < 1
+    assert len(shown) == MESSAGE_MAX
+    assert meaning(duckdb.Error('no view p\nDid you mean "payments"?'), PERSONS[OWN]) == "no view p"
+
+
+@pytest.mark.parametrize("words", ["a\n\nLINE b", "\n\nLINE ", "\n\nLINE " + "9" * 5000 + ":"])
+def test_an_error_in_a_readers_own_words_is_told_as_it_is(words: str) -> None:
+    """As of `SELECT error(…)`: where it could not be read, its statement was in no log."""
+    assert meaning(duckdb.Error(words), PERSONS[OWN]) == words[:MESSAGE_MAX]
+    assert meaning(duckdb.Error("no\n\nLINE 3: FROM x"), PERSONS[OWN]) == "no\n\nLINE 2: FROM x"
 
 
 def check(told: tuple[Told, Told], token: str, sql: str) -> None:
