@@ -86,6 +86,8 @@ def sql(
             answered = converse(session, settings.sql_history)
     except KeyboardInterrupt:
         session.end(INTERRUPTED)
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{script.name if script else 'what comes by the pipe'} is not UTF-8") from None
     session.end(0 if answered else 1)
 
 
@@ -115,11 +117,7 @@ def _check_address(url: str, plain: bool) -> bool:
 
 def _run(session: Session, script: TextIO) -> bool:
     """Whether all statements of a script have an answer; the first that has none is the last that is asked."""
-    try:
-        text = script.read()
-    except UnicodeDecodeError:
-        raise click.ClickException(f"{script.name} is not UTF-8") from None
-    for statement in statements_of(text):
+    for statement in statements_of(script.read()):
         if not session.answer(statement.text, f"{script.name}:{statement.line}: "):
             return False
     return True

@@ -109,6 +109,7 @@ def test_a_script_ends_at_its_first_error(ask: Ask, tmp_path: Path) -> None:
     assert ask("--csv", "-f", "-", typed="SELECT 1 AS a; SELECT 2 AS a").stdout == "a\n1\na\n2\n"
     script.write_bytes("SELECT 'München'".encode("latin-1"))
     assert ask("-f", str(script)).stderr == f"Error: {script} is not UTF-8\n"
+    assert ask(typed=script.read_bytes()).stderr == "Error: what comes by the pipe is not UTF-8\n"
 
 
 def test_a_parameter_is_asked_for_in_one_line(ask: Ask) -> None:
