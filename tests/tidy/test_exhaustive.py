@@ -120,6 +120,13 @@ def undecided(tree: Path) -> set[str]:
     return {_function_at(tree, match[1], int(match[2])) for match in found}
 
 
+def _change_all_that_decide(tree: Path, word: str) -> None:
+    """mypy's cache knows what a module imports, not what a name there is made of: a choice two imports away."""
+    for path in (tree / "gateway").rglob("*.py"):
+        if "assert_never" in (text := path.read_text()):
+            path.write_text(f"{text}# {word}\n")
+
+
 def _function_at(tree: Path, path: str, line: int) -> str:
     """`file:function` of the innermost function around a line."""
     nodes = ast.walk(ast.parse((tree / path).read_text()))
@@ -141,6 +148,7 @@ def test_mypy_names_every_place_that_must_decide_about_a_new_member(tree: Path, 
         .replace("ByCard |", "ByCard | None |")
     )
     path.write_text(text.replace(end, grown))
+    _change_all_that_decide(tree, word)
     try:
         assert undecided(tree) == deciding
     finally:
