@@ -55,6 +55,11 @@ def test_the_administrators_page_names_outcomes() -> None:
     assert missing("administrators.md", OUTCOMES) == []
 
 
+def test_the_first_page_names_the_topics() -> None:
+    named = set(re.findall(r"`(\w+(?:\.\w+)*\.v1)`", text("README.md")))
+    assert named == {topic.name for topic in TOPICS} - {"dead_letter.v1"}  # which every service may write
+
+
 def test_the_consumers_page_names_topics_and_events() -> None:
     assert missing("consumers.md", [topic.name for topic in TOPICS]) == []
     assert missing("consumers.md", EVENT_TYPES) == []
