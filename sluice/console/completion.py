@@ -14,6 +14,7 @@ from sluice.console.commands import COMMANDS
 
 WORD = re.compile(r"[\w.]+")
 NAMES_A_VIEW = re.compile(r"\b(?:FROM|JOIN|DESCRIBE|SUMMARIZE|columns|\\d)\s+\w*\Z", re.IGNORECASE)
+AT_A_MOMENT = (("payments_as_of(", "payments at a moment"),)  # the only function of ours that is asked like a view
 
 
 class SqlCompleter(Completer):
@@ -37,7 +38,8 @@ class SqlCompleter(Completer):
         if before.startswith(".") and " " not in before:
             return [(name, command.meaning) for name, command in COMMANDS.items()]
         if NAMES_A_VIEW.search(before):
-            return [(view, "view") for view in self._catalog]
+            views = [(view, "view") for view in self._catalog]
+            return views if before.startswith((".", "\\")) else [*views, *AT_A_MOMENT]
         columns = [(column.name, column.type) for column in self._columns(whole)]
         if re.search(r"\.\w*\Z", before):
             return columns

@@ -92,7 +92,8 @@ def test_the_examples_of_the_command_line(run: Run, desk: Path) -> None:
     (desk / "questions.sql").write_text("SELECT 1 AS a; SELECT 2 AS b;")
     own = {"PYTHONPATH": str(ROOT), "SLUICE_SQL": f"https://{PLACE}"}
     block = PAGE[PAGE.index("```sh\n") + 6 :].partition("```")[0]
-    said = [run(*SLUICE, *shlex.split(line, comments=True)[1:], **own) for line in block.splitlines()]
+    shell = f'sluice() {{ {shlex.join(SLUICE)} "$@"; }}\n'
+    said = [run("sh", "-euc", shell + line, **own) for line in block.splitlines()]
     assert "captured" in said[0]
     assert "sum(amount)" in said[1]
     assert said[2] == "a\n1\nb\n2\n"

@@ -1,11 +1,16 @@
 """What Tab offers at the prompt."""
 
+from collections.abc import Iterator
+from importlib.resources import files
+
+import duckdb
 import pytest
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from connectors.warehouse import QueryFailed, QueryRefused, Table
-from sluice.console.catalog import ViewColumn, known_views, read_catalog
+from connectors.warehouse import QueryRefused, Table
+from flows.analytics.warehouse import SCHEMA
+from sluice.console.catalog import COLUMNS, ViewColumn, meanings, read_catalog
 from sluice.console.completion import SqlCompleter
 
 CATALOG = {
@@ -23,11 +28,17 @@ def completer() -> SqlCompleter:
     return SqlCompleter(CATALOG)
 
 
+@pytest.fixture
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(config={"threads": 1}) as con:
+        yield con
+
+
 @pytest.mark.parametrize(
     ("before", "after", "offered"),
     [
-        ("SELECT * FROM pay", "", {"payments"}),
-        ("select * from payments join ", "", {"payments", "refunds"}),
+        ("SELECT * FROM pay", "", {"payments", "payments_as_of("}),
+        ("select * from payments join ", "", {"payments", "payments_as_of(", "refunds"}),
         ("SELECT amou", " FROM payments", {"amount", "amount_captured"}),
         ("SELECT p.AMOU", " FROM payments AS p", {"amount", "amount_captured"}),
         ("SELECT amou", "", set()),
@@ -47,13 +58,26 @@ def test_a_word_is_completed_by_where_it_stands(
     assert len(found) == len(offered)
 
 
-def test_who_may_not_ask_duckdb_what_there_is_is_told_of_the_views_we_know() -> None:
+def test_who_may_not_ask_duckdb_what_there_is_is_told_of_what_they_see(con: duckdb.DuckDBPyConnection) -> None:
+    asked = list[str]()
+
     def ask(statement: str) -> Table:
+        asked.append(statement)
         if "duckdb_columns" in statement:
             raise QueryRefused("refused")
-        if statement != "DESCRIBE payments":
-            raise QueryFailed("there is no such view")
-        return Table(["column_name", "column_type", "null"], [("id", "VARCHAR", "YES")])
+        return Table([], con.execute(statement).fetchall())
 
-    assert {"payments", "refunds", "pipeline_health"} <= set(known_views())
-    assert read_catalog(ask) == {"payments": [ViewColumn("id", "VARCHAR")]}
+    con.execute("CREATE VIEW payments AS SELECT '' AS id")
+    con.execute("CREATE VIEW operations AS SELECT '' AS merchant, 1 AS part")
+    catalog = read_catalog(ask)
+    assert catalog["payments"] == [ViewColumn("id", "VARCHAR", "pay_…")]
+    assert [column.name for column in catalog["operations"]] == ["merchant", "part"]
+    assert len(asked) == 3
+
+
+def test_every_column_has_the_meaning_that_the_warehouse_tells(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("LOAD json")
+    for name in SCHEMA:
+        con.execute(files("flows.analytics").joinpath(name).read_text().replace("{catalog}", "memory"))
+    told = {(view, column): meaning for view, column, _, meaning in con.execute(COLUMNS).fetchall()}
+    assert meanings() == told
