@@ -28,6 +28,12 @@ _set_rights = Statement(
 _count_event = Statement(
     update(accounts).where(_c.id == bindparam("of_account_id")).values(events=_c.events + 1).returning(_c.events)
 )
+_untold = Statement(
+    select(_c.id)
+    .where(_c.role == bindparam("of_role"), _c.id > bindparam("past"), _c.events == 0, _c.erased_at.is_(None))
+    .order_by(_c.id)
+    .limit(bindparam("most"))
+)
 _newest_first = (
     select(accounts)
     .where(_c.id < bindparam("before_id"), _c.erased_at.is_(None))
@@ -86,3 +92,8 @@ def set_rights(conn: Connection, account: Account, now: int) -> None:
 def count_event(conn: Connection, account_id: str) -> int:
     """The sequence of the next event of an account, from 1 on."""
     return int(_count_event(conn, of_account_id=account_id).scalar())
+
+
+def list_untold(conn: Connection, role: Role, past: str, most: int) -> list[str]:
+    """The ids, past one, of `most` living accounts of a role that nothing on `accounts.v1` tells of."""
+    return [row.id for row in _untold(conn, of_role=role, past=past, most=most)]

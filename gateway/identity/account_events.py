@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from gateway.books.account_rights import count_event
-from gateway.books.accounts import Account
+from gateway.books.accounts import Account, to_change
 from gateway.books.merchants import is_merchant
 from gateway.books.outbox import add_event
 from schemas.accounts import AccountChanged, AccountErased
@@ -23,6 +23,15 @@ def tell_account(conn: Connection, account: Account) -> None:
         recorded_at=from_micros(now_micros()),
     )
     _add(conn, account.id, "account.changed", sequence, changed)
+
+
+def tell_untold_account(conn: Connection, account_id: str) -> bool:
+    """Tell of an account of before there were events of them, if nobody did meanwhile."""
+    account = to_change(conn, account_id)
+    if account is None or account.events:
+        return False
+    tell_account(conn, account)
+    return True
 
 
 def tell_erased(conn: Connection, account: Account) -> None:
