@@ -24,11 +24,11 @@ LINES_MAX = 20
 
 
 class SetAside(msgspec.Struct):
-    """A record that was set aside: its newest letter, who wrote one of it, and how often it was written."""
+    """A record that was set aside: its newest letter, the ids of all of them, and who wrote them."""
 
     letter: FoundLetter
+    ids: set[str]
     sources: set[str]
-    times: int = 1
 
 
 class LetterLine(msgspec.Struct, frozen=True):
@@ -90,9 +90,8 @@ def replay_letters(ids: tuple[str, ...], topic: str | None, reason: str | None, 
         raise click.UsageError("which ones? Give an ID, --topic, --reason or --all")
     settings = load(GatewaySettings)
     check_existing(settings.books_url())
-    chosen = [each.letter for each in _found(topic, reason)]
-    if ids:
-        chosen = _by_id(ids, chosen)
+    found = _found(topic, reason)
+    chosen = [each.letter for each in (_by_id(ids, found) if ids else found)]
     _record(settings, {"letters": str(len(chosen)), "topic": topic or "", "reason": reason or ""})
     _tell(_connected(settings, lambda letters: [(each, letters.replay(each)) for each in chosen]))
 
@@ -108,11 +107,12 @@ def _tell(done: Iterable[tuple[FoundLetter, Replayed]]) -> None:
     click.echo(told or "no dead letters")
 
 
-def _by_id(ids: Iterable[str], known: Iterable[FoundLetter]) -> list[FoundLetter]:
-    by_id = {letter.id: letter for letter in known}
+def _by_id(ids: Iterable[str], known: Iterable[SetAside]) -> list[SetAside]:
+    """By the id of any letter of a record: another process may have written a newer one meanwhile."""
+    by_id = {letter_id: each for each in known for letter_id in each.ids}
     if unknown := [letter_id for letter_id in ids if letter_id not in by_id]:
         raise click.ClickException(f"no dead letter {unknown[0]}: `sluice dead-letters list --json` has them")
-    return [by_id[letter_id] for letter_id in ids]
+    return list({by_id[letter_id].letter.id: by_id[letter_id] for letter_id in ids}.values())
 
 
 def _found(topic: str | None, reason: str | None) -> list[SetAside]:
@@ -129,10 +129,10 @@ def _found(topic: str | None, reason: str | None) -> list[SetAside]:
 
 
 def _add(found: dict[str, SetAside], letter: FoundLetter) -> None:
-    known = found.setdefault(letter.event_id or letter.id, SetAside(letter, set(), 0))
+    known = found.setdefault(letter.event_id or letter.id, SetAside(letter, set(), set()))
     known.letter = letter
+    known.ids.add(letter.id)
     known.sources.add(letter.source)
-    known.times += 1
 
 
 def _connected(settings: GatewaySettings, ask: Callable[[DeadLetters], R]) -> R:
@@ -158,6 +158,6 @@ def _line(each: SetAside) -> LetterLine:
         letter.offset,
         letter.reason,
         sorted(each.sources),
-        each.times,
+        len(each.ids),
         from_micros(letter.timestamp_ms * 1000).isoformat(timespec="seconds"),
     )

@@ -115,7 +115,8 @@ class _View:
             return [Day(None, 0)]
         changed = "max(ingested_at)" if self._name in OF_ONE_TABLE else "NULL::TIMESTAMP"
         asked = f"SELECT {self._day_of}::DATE, count(*), {changed} FROM {self._name} GROUP BY 1 ORDER BY 1"  # noqa: S608
-        return [Day(*row) for row in self._reader.query(asked).rows]
+        # Whoever reads a view finds its columns there also while it has no rows: a file of today with none.
+        return [Day(*row) for row in self._reader.query(asked).rows] or [Day(now().date(), 0)]
 
     def _reused(self, day: Day) -> list[ExportedFile]:
         """The files of a day that are as they were; none where one of them is not."""
@@ -147,7 +148,7 @@ class _View:
         """Which rows each file of a day has: parts of the day, where that has too many for one."""
         if self._day_of is None or day.day is None:
             return ["" if self._day_of is None else f" WHERE {self._day_of} IS NULL"]
-        parts = -(-day.rows // ROWS_MAX)
+        parts = max(1, -(-day.rows // ROWS_MAX))
         begin = datetime.combine(day.day, datetime.min.time())
         edges = [begin + timedelta(days=1) * part / parts for part in range(parts + 1)]
         return [

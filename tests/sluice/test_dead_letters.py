@@ -65,12 +65,15 @@ def test_they_are_sent_again_by_reason_or_id_and_what_is_not_says_why(
     assert ("card number in clear" in malformed, malformed.splitlines()[-1]) == (True, "2 unreadable")
     listed = asked("list", "--reason", "too new", "--json").output
     (newest,) = msgspec.json.decode(listed, type=list[LetterLine])
-    assert asked("replay", newest.id, newest.id).output == "2 sent\n"
+    place, _, offset = newest.id.rpartition("_")
+    older = f"{place}_{int(offset) - 1}"  # of the same record, by another flow
+    assert asked("replay", older).output == "1 sent\n"
+    assert asked("replay", newest.id, older, newest.id).output == "1 sent\n"
     assert "no dead letter dl_0_99" in asked("replay", "dl_0_99").output
     assert asked("replay").exit_code == 2
     url = f"sqlite:///{tmp_path / 'books.sqlite3'}"
     acts = run_once(url, lambda conn: conn.execute(text("SELECT kind FROM audit")).scalars().all())
-    assert acts == ["dead_letter_replayed"] * 3
+    assert acts == ["dead_letter_replayed"] * 4
 
 
 def test_without_kafka_there_is_one_clear_line(tmp_path: Path) -> None:
