@@ -126,6 +126,8 @@ def _books_differences(cut: Cut, scratch: Scratch) -> Iterator[str]:
         yield f"books: the postings add up to {total} {currency}, not to zero"
     if cut.unpublished:
         yield f"books: {cut.unpublished} events are not published"
+    if cut.untold:
+        yield f"books: {cut.untold} operations are on no topic, nor in SQL: `sluice outbox backfill` tells of them"
 
 
 def _told(known: BooksLine) -> HeldAndDue:

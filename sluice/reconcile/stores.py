@@ -64,6 +64,7 @@ class Cut(msgspec.Struct):
 
     `posted`: the sum of all postings of a currency (minor units), where it is not zero, as it must be. `in_doubt`:
     payments, operations and tasks that are not final. `tasks`: what no machine could end, open and resolved.
+    `untold`: how many operations of an earlier release no event tells of.
     """
 
     outbox_id: int
@@ -72,6 +73,7 @@ class Cut(msgspec.Struct):
     posted: dict[str, int]
     in_doubt: SomeIds
     tasks: list[TaskRow]
+    untold: int = 0
 
     def told(self) -> dict[str, str]:
         """What a person said became of operations' money, by their ids; `open`: nobody did yet."""
@@ -213,6 +215,7 @@ def _note(cut: Cut, rows: Iterable[Any], called: list[Operation]) -> None:
         cut.at = max(cut.at, operation.finished_at or 0)
         if operation.status in OPEN:
             cut.in_doubt.add(operation.id)
+        cut.untold += operation.sequence == 0 and operation.status != "sending"
 
 
 def _between(column: Column[str], after: str, last_id: str) -> ColumnElement[bool]:

@@ -96,6 +96,16 @@ def test_a_cut_knows_its_moment_without_an_event(url: str, scratch: Scratch) -> 
     assert cut_of(url, scratch).at == 9  # not 0: everything would have come after it
 
 
+def test_operations_that_no_event_tells_of_are_counted(url: str, scratch: Scratch) -> None:
+    """An earlier release left them: they are missing in SQL until somebody backfills them."""
+    told = (("op_000000", {"sequence": 1}), ("op_000001", {"status": "sending"}))
+    run_once(url, lambda conn: put_payments(conn, 4))
+    for operation_id, values in told:
+        change = update(operations).where(operations.c.id == operation_id).values(values)
+        run_once(url, lambda conn: conn.execute(change).rowcount)  # noqa: B023
+    assert cut_of(url, scratch, unsettled=True).untold == 2
+
+
 @pytest.mark.parametrize(
     "change",
     [
