@@ -1,5 +1,6 @@
 """`sluice sql`: asks the running process `sql`, here or on another host, once, by a script or at a prompt."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -76,6 +77,9 @@ def sql(
     settings = load(AskerSettings)
     settings = replace(settings, sql=host or settings.sql, sql_ca=ca or settings.sql_ca)
     own = token_file.read().strip() if token_file else settings.sql_token
+    named = token_file.name if token_file else os.environ.get("SLUICE_SQL_TOKEN_FILE")
+    if named and not own:  # as a failed command leaves it; this machine's reader would see more than its owner
+        raise click.ClickException(f"{named} has no token in it")
     session = Session(_reader(settings, own, plain), shape, dict(given))
     try:
         if query is not None:

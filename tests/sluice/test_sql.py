@@ -152,6 +152,13 @@ def test_another_host_wants_the_token_of_who_asks(ask: Ask) -> None:
     assert "--token-file" in ask("SELECT 1", "--host", "https://192.0.2.1:9443").stderr
 
 
+def test_a_file_without_a_token_is_refused(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("\n")
+    assert "no token in it" in ask("SELECT 1", "--token-file", str(tmp_path / "token")).stderr
+    monkeypatch.setenv("SLUICE_SQL_TOKEN_FILE", str(tmp_path / "token"))
+    assert "no token in it" in ask("SELECT 1").stderr
+
+
 def test_who_has_no_token_is_told_how_to_give_one(tmp_path: Path) -> None:
     environment = {"SLUICE_DATA": str(tmp_path), "SLUICE_PROFILE": "production"}
     result = CliRunner().invoke(main, ["sql", "SELECT 1"], env=environment)
