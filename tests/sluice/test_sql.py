@@ -125,6 +125,7 @@ def test_the_prompt_tells_what_there_is(ask: Ask) -> None:
     )
     assert "payments_by_hour" in told.stdout
     assert "duckdb_tables" not in told.stdout
+    assert not re.search(r"^a\d+ ", told.stdout, re.MULTILINE)  # an answer that was just made
     assert re.search("label +VARCHAR +fraud or good", told.stdout)
     assert told.stdout.endswith("── 1\nleast  2\n(1 row)\n── 1\nn  2\n(1 row)\n")
     wrong = ask(typed=".nothing\n.columns nothing\n.set 1\n.mode pie\nSELECT 1 AS a;")
