@@ -5,6 +5,7 @@ that takes the name of a table or tells of the server is refused before DuckDB l
 tell whether there is anything behind it.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,14 +18,20 @@ PARSERS_OWN = ("", "main")  # a list in brackets is a call of main.list_value()
 
 ALONE = "names stand alone here, without a schema or database before them"
 OF_STAFF = "only staff may call it"
+OF_A_FILE = re.compile(r"[./\\:*?]")  # DuckDB reads a table of such a name from there, were it not forbidden
+VALUES_ALONE = "is given a value here, such as now(): no column and no query"
 SHOWS = "only SHOW TABLES, DESCRIBE and SUMMARIZE of what you see"
+
+# What an argument may be made of. DuckDB puts it into the macro as it stands, where a name would be one of what
+# lies behind: a column that the reader does not see, of rows that are not theirs.
+VALUES = {"BETWEEN", "CASE", "CAST", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "OPERATOR"}
 
 Node = dict[str, Any]
 
 
-def nodes(tree: bytes) -> Iterator[Node]:
-    """Every object in what DuckDB makes of a statement."""
-    left: list[Any] = [msgspec.json.decode(tree)]
+def nodes(tree: Any) -> Iterator[Node]:
+    """Every object in what DuckDB makes of a statement, or in a part of it."""
+    left: list[Any] = [tree]
     while left:
         found = left.pop()
         if isinstance(found, dict):
@@ -49,7 +56,7 @@ class VisibleNames:
 
         Raises `StatementRefused` where it names anything else.
         """
-        found = list(nodes(tree))
+        found = list(nodes(msgspec.json.decode(tree)))
         own = self._own_names(found)
         named: set[str] = set()
         for node in found:
@@ -74,8 +81,9 @@ class VisibleNames:
             if isinstance(named := node.get("cte_map"), dict)
             for each in named["map"]
         }
-        for name in keys & self._of_duckdb:
-            raise StatementRefused(f"{name} is a name of DuckDB's own: choose another")
+        for name in keys:
+            if name in self._of_duckdb or OF_A_FILE.search(name):
+                raise StatementRefused(f"{name} is a name of DuckDB's own, or of a file: choose another")
         return keys
 
     def _check_table_function(self, function: Node, name: str, seen: set[str]) -> None:
@@ -83,6 +91,8 @@ class VisibleNames:
             raise StatementRefused(ALONE)
         if name not in self._functions.tables | seen:
             raise StatementRefused(f"{name}() may not be called in FROM: {OF_STAFF}")
+        if name in seen and any(node.get("class", "FUNCTION") not in VALUES for node in nodes(function)):
+            raise StatementRefused(f"{name}() {VALUES_ALONE}")
 
     def _check_function(self, node: Node, name: str) -> None:
         if node.get("schema") not in PARSERS_OWN or node.get("catalog"):

@@ -6,6 +6,7 @@ in it has its name in that text. All but operators must be allowed in `functions
 
 import re
 import tomllib
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +21,10 @@ ONE_SELECT = (
     " tables and views of the warehouse"
 )
 TOO_LONG = f"a statement has {LENGTH_MAX // 1024} KiB and {PIECES_MAX} names, numbers, texts and signs at most"
+
+# DuckDB takes spaces of other scripts for blanks before it cuts a statement into tokens, and its tokenizer does
+# not: they may see other ends of what stands in dollars.
+UNCLEAR = "a PIVOT without IN may have $ or letters beyond ASCII, not both"
 
 # Quotes are escaped inside a text of JSON: what looks like a key is one.
 FUNCTION = re.compile(r'[{,]"function_name":"((?:[^"\\]|\\.)*)"')
@@ -37,9 +42,7 @@ EXPLAIN = re.compile(
     rf"{GAP}EXPLAIN\b{GAP}(?:ANALYZE\b{GAP})?(?:\(\s*(?:ANALYZE|FORMAT)\b[\w\s,]*\))?", re.IGNORECASE
 )
 BEGINS_PIVOT = re.compile(rf"{GAP}(?:PIVOT|PIVOT_WIDER|FROM|WITH|SELECT|DESC|DESCRIBE|SUMMARIZE)\b", re.IGNORECASE)
-# What has no words of SQL in it. What has no end goes on to the end: each place is looked at once.
-UNREAD = re.compile(r"'[^']*'|\"[^\"]*\"|--[^\r\n]*|/\*.*?(?:\*/|\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)", re.DOTALL)
-WORD = re.compile(r"\w+|[(),;]")
+WORD = re.compile(rb"\w+|[(),;]")
 ENDS_COLUMN = {"USING", "GROUP", "ORDER", "LIMIT", ",", ")", ";"}
 
 
@@ -105,24 +108,37 @@ def with_columns(statement: str) -> str:
     """A statement whose every PIVOT names its columns: with `IN (0)` where it leaves them to the data.
 
     So DuckDB serializes it as one SELECT. It is only looked at, never run: without `IN (0)` it calls nothing else.
+    It stands before whole tokens of DuckDB's own: put into one, such as the end of a text in dollars, it would
+    make a text of what is run. Raises `StatementRefused` where those are not certain.
     """
-    edges = [0, *_gaps(UNREAD.sub(lambda found: " " * len(found[0]), statement)), len(statement)]
-    return " IN (0) ".join(statement[begin:end] for begin, end in pairwise(edges))
+    if "$" in statement and not statement.isascii():
+        raise StatementRefused(UNCLEAR)
+    text = statement.encode()  # DuckDB counts bytes
+    edges = [0, *_gaps(_words(text, duckdb.tokenize(statement))), len(text)]
+    return b" IN (0) ".join(text[begin:end] for begin, end in pairwise(edges)).decode()
 
 
-def _gaps(shown: str) -> list[int]:
+def _words(text: bytes, tokens: list[tuple[int, duckdb.token_type]]) -> Iterator[tuple[int, str]]:
+    """Where each word and sign of a PIVOT's grammar begins, and the word in capitals."""
+    for (begin, kind), (end, _) in pairwise([*tokens, (len(text), duckdb.token_type.operator)]):
+        word = WORD.match(text, begin, end)
+        if word and kind in (duckdb.token_type.keyword, duckdb.token_type.operator):
+            yield begin, word[0].decode().upper()
+    yield len(text), ";"
+
+
+def _gaps(words: Iterable[tuple[int, str]]) -> list[int]:
     """Where `ON column` of a PIVOT ends without an `IN`."""
     gaps: list[int] = []
     pivots: list[tuple[int, bool]] = []  # the depth of each open PIVOT, and whether a column of it has no IN yet
     depth = 0
-    for found in WORD.finditer(f"{shown};"):
-        word = found[0].upper()
+    for begin, word in words:
         if pivots and pivots[-1][0] == depth:
             if word in ("ON", "IN"):
                 pivots[-1] = depth, word == "ON"
             elif word in ENDS_COLUMN:
                 if pivots.pop()[1]:
-                    gaps.append(found.start())
+                    gaps.append(begin)
                 if word == ",":
                     pivots.append((depth, True))
         depth += (word == "(") - (word == ")")

@@ -99,8 +99,36 @@ ON_COLUMNS = [
     "WITH controls AS (SELECT 1) SELECT * FROM (WITH x AS (FROM controls) FROM x)",
 ]
 
+# A macro is made of the text of its argument: a name in it would be one of what lies behind the view.
+ON_ARGUMENTS = [
+    "FROM payments_as_of(error(card))",
+    "FROM payments_as_of(error(payments.card))",
+    "SELECT id FROM payments_as_of(CASE WHEN last4 = '1111' THEN now() ELSE '2000-01-01' END) ORDER BY id",
+    "SELECT id FROM payments_as_of(CASE WHEN merchant = 'acc_foreign' THEN error(id) ELSE now() END)",
+    "SELECT id FROM payments_as_of((SELECT error(instrument)))",
+    "SELECT id FROM payments_as_of((SELECT max(x) FROM (SELECT error(card) AS x)))",
+    "SELECT id FROM payments_as_of(moment := error(card))",
+    "SELECT id FROM payments_as_of([error(card) FOR x IN [1]][1])",
+    "SELECT id FROM payments_as_of(list_transform([1], lambda x: error(card))[1])",
+    "SELECT id FROM payments_as_of(now() + INTERVAL (length(card)) DAY)",
+    "SELECT id FROM payments_as_of(error(COLUMNS('card')))",
+    "SELECT q.id FROM payments p, payments_as_of(p.recorded_at) q",
+    "SELECT id FROM payments_as_of(max(now()) OVER (ORDER BY card))",
+    "SELECT id FROM payments_as_of(max(now()) FILTER (card = 'x'))",
+    "SELECT id FROM payments_as_of(EXISTS (SELECT 1 WHERE error(bin) IS NULL))",
+]
+
+# What is looked at has `IN (0)` behind each ON of a PIVOT: put into the end of a text, it would hide what is run.
+HIDDEN_BY_PIVOT = (
+    "FROM (PIVOT (SELECT 1 AS a, 2 AS b) ON a USING count(*)) p, (SELECT $ORDER$ PIVOT ON x $ORDER$ AS z,"
+    " (SELECT string_agg(card) FROM sql.store.payments) AS seen, '$ORDER$, ' AS y --'\n) q"
+)
+
 # What is behind the views, or beside them: names that lead out of what a reader sees.
 ON_NAMES = [
+    *ON_ARGUMENTS,
+    HIDDEN_BY_PIVOT,
+    HIDDEN_BY_PIVOT.replace("USING", "\u00a0USING"),
     "FROM main.payments",
     "FROM sql.main.payments",
     'FROM "sql"."main"."payments"',
@@ -148,6 +176,8 @@ ON_NAMES = [
     "WITH duckdb_columns AS (SELECT 1) FROM duckdb_columns",
     "SELECT * FROM (WITH duckdb_views AS (SELECT 1) FROM duckdb_views), duckdb_views",
     "WITH pg_class AS (SELECT 1) FROM pg_class",
+    'SELECT * FROM (WITH "sql.duckdb" AS (SELECT 1 AS x) FROM "sql.duckdb"), "sql.duckdb"',
+    'SELECT * FROM (WITH "/etc/passwd.csv" AS (SELECT 1 AS x) FROM "/etc/passwd.csv"), "/etc/passwd.csv"',
     "FROM duckdb_columns()",
     "FROM duckdb_columns",
     "FROM duckdb_views()",

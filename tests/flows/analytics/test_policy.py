@@ -97,10 +97,10 @@ def test_no_condition_is_looked_at_before_whose_row_it_is(
     """All that DuckDB does below the LIMIT is to read the columns and compare the merchant."""
     cursor = policy_cursor(con, MERCHANT)
     [(_, text)] = cursor.execute(f"EXPLAIN (FORMAT json) {shape.format(condition)}").fetchall()
-    limits = [node for node in nodes(text.encode()) if node.get("name") == "STREAMING_LIMIT"]
+    limits = [node for node in nodes(msgspec.json.decode(text)) if node.get("name") == "STREAMING_LIMIT"]
     assert limits
     for limit in limits:
-        below = [node for node in nodes(msgspec.json.encode(limit["children"])) if "name" in node]
+        below = [node for node in nodes(limit["children"]) if "name" in node]
         assert {node["name"].strip() for node in below} <= {"SEQ_SCAN", "PROJECTION"}
         assert [node["extra_info"]["Filters"] for node in below if "Filters" in node["extra_info"]] == [ONLY]
 

@@ -323,6 +323,13 @@ def test_a_pivot_is_looked_at_with_columns_in_place_of_those_of_its_data() -> No
     assert with_columns("PIVOT a ON b, c IN (1) USING sum(d)") == "PIVOT a ON b IN (0) , c IN (1) USING sum(d)"
     assert with_columns("FROM (PIVOT a ON b)") == "FROM (PIVOT a ON b IN (0) )"
     assert with_columns("SELECT 'PIVOT a ON b'") == "SELECT 'PIVOT a ON b'"
+    for text in (
+        "$ORDER$ PIVOT ON x $ORDER$",
+        "E'\\' PIVOT ON x, '",
+        '"PIVOT ON x, "',
+        "/* PIVOT ON /* x, */ */ 1",
+    ):
+        assert with_columns(f"SELECT {text}") == f"SELECT {text}", "no token of DuckDB's is cut in two"
 
 
 def test_every_function_of_duckdb_was_reviewed(statements: Statements) -> None:
