@@ -15,7 +15,9 @@ from schemas.accounts import SqlReader
 
 PLANS = "EXPLAIN tells of what is behind the views: only staff may ask for it"
 
-BROKEN = (duckdb.Error, MemoryError, RuntimeError)  # what a statement of a reader can raise in DuckDB
+# What a statement of a reader can raise: DuckDB's own errors, and those of C++ under Python's names. None may end
+# without a line in the query log.
+BROKEN = (duckdb.Error, MemoryError, RuntimeError, ValueError, ArithmeticError, LookupError, TypeError)
 
 
 class Asking:

@@ -137,3 +137,12 @@ def test_it_goes_on_where_duckdb_cannot_say_what_answers_take(
     with asked.turns.taken("ada", "SELECT 1"):
         until(lambda: len(failed) > 3)
     assert asked.guard._thread.is_alive()
+
+
+def test_no_error_of_any_kind_leaves_a_statement_without_its_line_in_the_log(asked: Asked, tmp_path: Path) -> None:
+    """DuckDB takes the file for a table, and tells why not in a text that is not UTF-8: that is a `ValueError`."""
+    asked.con.execute(f"ATTACH '{tmp_path}/ours.duckdb' AS ours")
+    assert "decode" in str(asked.answer(ADA, f"FROM '{tmp_path}/ours.duckdb'"))
+    asked.log.close()
+    [log] = tmp_path.rglob("queries.jsonl")
+    assert b'"failed"' in log.read_bytes()
