@@ -6,7 +6,8 @@ from typing import TypeVar, assert_never
 import msgspec
 from msgspec.structs import asdict, replace
 
-from connectors.records import Out, Place, Record, read
+from connectors.records import Out, Place, Record, dead_letter, read
+from flows.analytics.credible import doubt
 from flows.analytics.rows import (
     LAST,
     PartitionPosition,
@@ -59,6 +60,9 @@ def ingest(record: Record) -> IngestedRecord:
     """
     event_or_letter = read(record, SOURCE)
     if isinstance(event_or_letter, Event):
+        reason = doubt(event_or_letter)
+        if reason:
+            return IngestedRecord(record, letter=dead_letter(record, reason, SOURCE))
         return IngestedRecord(record, rows_of(event_or_letter))
     if record.topic == DEAD_LETTER.name:
         return IngestedRecord(record, (_unreadable_letter(record),))

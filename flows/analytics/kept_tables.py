@@ -34,6 +34,13 @@ WHERE NOT EXISTS (
 )
 """
 SELECT_ADDED = "CREATE OR REPLACE TEMP TABLE added AS {new}"
+# What is new of an event, where another one came under its number: a part of it alone would leave the ledger out
+# of balance.
+ODD_ADDED = """
+SELECT count(*) FROM (
+    SELECT 1 FROM added GROUP BY operation, sequence, currency HAVING sum(amount) <> 0
+)
+"""
 APPEND_ADDED = "INSERT INTO store.{table} BY NAME SELECT * FROM added"
 
 REPLACE = """
@@ -43,10 +50,15 @@ WHEN NOT MATCHED THEN INSERT BY NAME
 """
 
 
+class LedgerUnbalanced(Exception):
+    """What a batch adds to the ledger does not add up to 0."""
+
+
 class AppendedTable(msgspec.Struct, frozen=True):
     """A table whose rows never change: only the first row of a `key` is written, repeats are dropped.
 
-    `counted`: the statements that add what was not there yet to an aggregate.
+    `counted`: the statements that add what was not there yet to an aggregate. `odd`: the query that counts what
+    may not be added.
     """
 
     rows: type[
@@ -56,6 +68,7 @@ class AppendedTable(msgspec.Struct, frozen=True):
     key: tuple[str, ...]
     clock: Literal["occurred_at", "recorded_at", "caused_at", "offset"]
     counted: tuple[str, ...] = ()
+    odd: str | None = None
 
     def firsts(self, rows: Sequence[WarehouseRow]) -> list[WarehouseRow]:
         """The first row of each key, in their order."""
@@ -106,6 +119,7 @@ APPENDED = (
         ("operation", "sequence", "number"),
         "recorded_at",
         (aggregates.COUNT_BALANCES, aggregates.COUNT_LEDGER_DAYS),
+        odd=ODD_ADDED,
     ),
 )
 

@@ -15,6 +15,7 @@ from flows.analytics.access_control import AccessControl, ReadOnly, serve
 from flows.analytics.answers import Answers
 from flows.analytics.asking import Asking
 from flows.analytics.ingest import SOURCE, IngestedRecord, positions
+from flows.analytics.kept_tables import LedgerUnbalanced
 from flows.analytics.latest_payments import latest_events
 from flows.analytics.policy import RoleViews
 from flows.analytics.query_guard import QueryGuard
@@ -29,9 +30,10 @@ from schemas.topics import PAYMENTS
 SCHEMA = ("tables.sql", "books_tables.sql", "views.sql", "books_views.sql", "as_of.sql")
 SPILL_MAX = "2GB"
 
-# What is raised for a value that does not fit its column, or a time that UTC does not have (the first day of the
-# year 1, written in another zone); any other error is no fault of a record.
-UNFIT = (duckdb.DataError, duckdb.InvalidInputException, *columns.UNFIT)
+# What is raised for a value that does not fit its column, a time that UTC does not have (the first day of the year
+# 1, written in another zone), or entries that leave the ledger out of balance; any other error is no fault of a
+# record.
+UNFIT = (duckdb.DataError, duckdb.InvalidInputException, LedgerUnbalanced, *columns.UNFIT)
 
 log = structlog.get_logger()
 

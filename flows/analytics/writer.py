@@ -21,6 +21,7 @@ from flows.analytics.kept_tables import (
     REPLACED,
     SELECT_ADDED,
     AppendedTable,
+    LedgerUnbalanced,
     ReplacedTable,
 )
 from flows.analytics.retention import Pruned, without_repeats, woken
@@ -97,7 +98,8 @@ def write_batch(
     """Write `rows` and `positions` in one transaction; the payments of which a row now stands in the warehouse.
 
     Versions of payments that were replaced by `since` (UTC) are not kept. `pruned`: what retention took away; a
-    repeat of that is not written. Raises `duckdb.Error`, or an error of `columns.UNFIT`, with nothing written.
+    repeat of that is not written. Raises `duckdb.Error`, `LedgerUnbalanced`, or an error of `columns.UNFIT`, with
+    nothing written.
     """
     rows = without_repeats(rows, pruned)
     with transaction(con):
@@ -189,6 +191,8 @@ def _append(con: duckdb.DuckDBPyConnection, table: AppendedTable, rows: Sequence
         _execute(con, APPEND.format(table=table.name, new=table.new(FRESH)), firsts, **span)
         return
     _execute(con, SELECT_ADDED.format(new=table.new(FRESH)), firsts, **span)
+    if table.odd and con.execute(table.odd).fetchall() != [(0,)]:
+        raise LedgerUnbalanced
     con.execute(APPEND_ADDED.format(table=table.name))
     for count in table.counted:
         con.execute(count, {"oldest": min(clocks)} if "$oldest" in count else {})

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from schemas.events import Event, new_event, operation_type
 from schemas.fraud import Label
+from schemas.money import AMOUNT_MAX
 from schemas.operations import LedgerEntry, OperationEvent, OperationKind, OperationStatus, ProcessorOperation
 from schemas.payments import AppliedRisk, LastRefusal, Payment
 from schemas.reviews import PaymentReview, ReviewEvent
@@ -122,7 +123,7 @@ def lives_of_payments(draw: st.DrawFn) -> list[Life]:
 @st.composite
 def _states(draw: st.DrawFn, number: int) -> Life:
     """States, captures in parts, refusals and refunds in every order."""
-    amount, born = draw(st.integers(1, 10**12)), BIRTH + timedelta(hours=9 * number)
+    amount, born = draw(st.integers(1, AMOUNT_MAX)), BIRTH + timedelta(hours=9 * number)
     stands = payment(id=f"pay_{number}", amount=amount, created_at=born)
     events = [step(1, None, stands)]
     for sequence in range(2, draw(st.integers(2, 9))):

@@ -57,18 +57,6 @@ def test_what_two_events_of_a_call_move_counts_both_times_in_any_order(kept: Kep
     ]
 
 
-def test_what_a_balance_cannot_hold_is_a_dead_letter_and_moves_nothing(kept: Kept, kafka_log: Log) -> None:
-    most = {"due:visa": 2**63 - 1, "due:acc_merchant": 1 - 2**63}
-    events = [operated(1, operation(id=f"op_{number}"), most) for number in range(2)]
-    events.append(operated(1, operation(id="op_2", amount=2**63)))
-    kept.write(*(kafka_log.event("operations.v1", each) for each in events))
-    assert kept.ask("SELECT id FROM operations") == [("op_0",)]
-    assert kept.ask("SELECT sum(amount)::BIGINT, count(*) FROM ledger") == [(0, 2)]
-    assert kept.ask("SELECT amount, entries FROM balances ORDER BY account") == [(1 - 2**63, 1), (2**63 - 1, 1)]
-    assert [letter.topic for letter in kept.letters] == ["dead_letter.v1"] * 2
-    assert kept.ask("SELECT next_offset FROM store.offsets") == [(3,)]
-
-
 def test_two_currencies_of_an_account_have_a_balance_each(kept: Kept, kafka_log: Log) -> None:
     for currency in ("EUR", "JPY"):
         told = operation(id=f"op_{currency}", currency=currency)
