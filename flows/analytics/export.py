@@ -8,8 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, timedelta
-from itertools import pairwise
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +120,8 @@ class _View:
     def _reused(self, day: Day) -> list[ExportedFile]:
         """The files of a day that are as they were; none where one of them is not."""
         files = self._unchanged.get((day.day, day.changed_at), []) if day.changed_at else []
-        if sum(file.rows for file in files) != day.rows:
+        ours = [self._path(day, number) for number in range(len(files))]
+        if sum(file.rows for file in files) != day.rows or [file.path for file in files] != ours:
             return []
         try:
             for file in files:
@@ -134,9 +134,8 @@ class _View:
         return files
 
     def _written(self, day: Day) -> Iterator[ExportedFile]:
-        for number, condition in enumerate(self._conditions(day)):
-            partition = "" if self._day_of is None else f"day={day.day}/"
-            path = f"{self._name}/{partition}{number}.parquet"
+        for number, condition in enumerate(conditions(self._day_of, day)):
+            path = self._path(day, number)
             whole = self._into / path
             whole.parent.mkdir(parents=True, exist_ok=True)
             rows = self._reader.copy(f"FROM {self._name}{condition}", whole)
@@ -144,17 +143,24 @@ class _View:
                 digest = hashlib.file_digest(written, "sha256").hexdigest()
             yield ExportedFile(path, day.day, rows, whole.stat().st_size, digest, day.changed_at)
 
-    def _conditions(self, day: Day) -> list[str]:
-        """Which rows each file of a day has: parts of the day, where that has too many for one."""
-        if self._day_of is None or day.day is None:
-            return ["" if self._day_of is None else f" WHERE {self._day_of} IS NULL"]
-        parts = max(1, -(-day.rows // ROWS_MAX))
-        begin = datetime.combine(day.day, datetime.min.time())
-        edges = [begin + timedelta(days=1) * part / parts for part in range(parts + 1)]
-        return [
-            f" WHERE {self._day_of} >= TIMESTAMP '{a}' AND {self._day_of} < TIMESTAMP '{b}'"
-            for a, b in pairwise(edges)
-        ]
+    def _path(self, day: Day, number: int) -> str:
+        """Of a file in its export; no other one is ours, whatever a manifest says."""
+        partition = "" if self._day_of is None else f"day={day.day}/"
+        return f"{self._name}/{partition}{number}.parquet"
+
+
+def conditions(day_of: str | None, day: Day) -> list[str]:
+    """Which rows each file of a day has: parts of the day, where that has too many for one."""
+    if day_of is None or day.day is None:
+        return ["" if day_of is None else f" WHERE {day_of} IS NULL"]
+    parts = max(1, -(-day.rows // ROWS_MAX))
+    begin = datetime.combine(day.day, time.min)
+    edges = [begin + timedelta(days=1) * part / parts for part in range(parts)]
+    ends = [f"< TIMESTAMP '{edge}'" for edge in edges[1:]]
+    ends.append(f"<= TIMESTAMP '{datetime.combine(day.day, time.max)}'")  # there is no day after 9999-12-31
+    return [
+        f" WHERE {day_of} >= TIMESTAMP '{edge}' AND {day_of} {end}" for edge, end in zip(edges, ends, strict=True)
+    ]
 
 
 def _offsets(reader: WarehouseReader) -> dict[str, list[int]]:

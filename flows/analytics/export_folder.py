@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,8 @@ from connectors.durable_files import sync_tree, write_durably
 
 MANIFEST = "manifest.json"
 LATEST = "latest"  # a link to the newest export
+NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z")
+NOT_OTHERS = 0o022  # who may only read an export may not say what goes into the next one
 
 
 class ExportedFile(msgspec.Struct, frozen=True):
@@ -85,9 +88,10 @@ def publish(partial: Path, manifest: Manifest, folder: Path, kept: int) -> Path:
 
 
 def exports(folder: Path) -> list[Path]:
-    """The whole exports in a folder, the oldest first."""
+    """The whole exports in a folder, the oldest first; what else there is may be somebody's own."""
     with suppress(FileNotFoundError):
-        return sorted(each for each in folder.iterdir() if (each / MANIFEST).exists() and not each.is_symlink())
+        named = (each for each in folder.iterdir() if NAME.fullmatch(each.name) and not each.is_symlink())
+        return sorted(each for each in named if (each / MANIFEST).exists())
     return []
 
 
@@ -95,7 +99,7 @@ def exports(folder: Path) -> list[Path]:
 def alone(folder: Path) -> Iterator[None]:
     """Hold the folder. Raises `ExportRuns`.
 
-    What is written has the rights of the folder itself, which is its owner's alone if it is new.
+    What is written may be read by whom the folder itself may, which is its owner's alone if it is new.
     """
     if not folder.exists():
         folder.mkdir(mode=0o700, parents=True)
@@ -104,7 +108,7 @@ def alone(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ExportRuns(f"another process exports into {folder}") from None
-        umask = os.umask(~folder.stat().st_mode & 0o777)
+        umask = os.umask(~folder.stat().st_mode & 0o777 | NOT_OTHERS)
         try:
             yield
         finally:

@@ -1,9 +1,10 @@
 """An export is whole or not there, says what is in it, and anybody reads it."""
 
 import hashlib
+import re
 import stat
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -13,7 +14,7 @@ import pytest
 
 from connectors.warehouse import WRITERS_READERS, WarehouseReader, tokens
 from flows.analytics import export as exporting
-from flows.analytics.export import export
+from flows.analytics.export import Day, conditions, export
 from flows.analytics.export_folder import ExportedFile, ExportRuns, Manifest, alone, exports
 from flows.analytics.settings import AnalyticsSettings
 from flows.analytics.upkeep import NightlyExport
@@ -133,6 +134,47 @@ def test_half_an_export_has_no_name(reader: WarehouseReader, tmp_path: Path) -> 
         [whole.name, "latest"],
         ["latest", whole.name],
     )
+
+
+def test_what_is_no_export_is_left_alone(reader: WarehouseReader, tmp_path: Path) -> None:
+    """As the results of dbt, which have a file of that name, in a folder that somebody chose for both."""
+    folder = tmp_path / "out"
+    for name in ("0-older", "target"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "manifest.json").write_text("{}")
+    whole = export(reader, folder, 1, lambda file: None)
+    assert exports(folder) == [whole]
+    assert {path.name for path in folder.iterdir()} >= {"0-older", "target", whole.name}
+
+
+def test_no_manifest_leads_out_of_the_folder(reader: WarehouseReader, tmp_path: Path) -> None:
+    """What is in the one before is what somebody may have written who may write there."""
+    folder, outside = tmp_path / "out", tmp_path / "data"
+    outside.mkdir()
+    (outside / "books.sqlite").write_text("ours")
+    first = export(reader, folder, 2, lambda file: None)
+    told = (first / "manifest.json").read_text()
+    (first / "manifest.json").write_text(re.sub(r'"payments/day=[^"]*"', '"../../data/0.parquet"', told))
+    (folder / first.name).rename(folder / "2026-01-01T000000Z")
+    (folder / "latest").unlink()
+    (folder / "latest").symlink_to("2026-01-01T000000Z")
+    second = export(reader, folder, 2, lambda file: None)
+    assert (outside / "books.sqlite").read_text() == "ours"
+    assert all(file.path.startswith("payments/") for file in manifest(second).views["payments"].files)
+
+
+def test_who_reads_a_folder_of_a_group_writes_nothing_of_it(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out").chmod(0o2775)
+    with alone(tmp_path / "out"):
+        (tmp_path / "written").mkdir()
+    assert stat.S_IMODE((tmp_path / "written").stat().st_mode) & 0o777 == 0o755
+
+
+def test_a_payment_of_the_last_day_there_is_stops_no_export() -> None:
+    first, last = conditions("created_at", Day(date.max, exporting.ROWS_MAX + 1))
+    assert first.endswith("created_at < TIMESTAMP '9999-12-31 12:00:00'")
+    assert last.endswith("created_at <= TIMESTAMP '9999-12-31 23:59:59.999999'")
 
 
 def test_the_folder_is_its_owners_alone_unless_somebody_opens_it(reader: WarehouseReader, tmp_path: Path) -> None:
