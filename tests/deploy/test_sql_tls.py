@@ -202,6 +202,20 @@ def test_one_address_has_32_connections_and_all_have_128(hasty: Front) -> None:
         assert _ended(held) == 128, "the others are taken when these have ended"
 
 
+def test_one_address_asks_300_times_in_ten_seconds_and_others_go_on(hasty: Front) -> None:
+    """Or its made-up tokens would be all that the process asks the gateway about."""
+    request = f"{HEAD}Content-Length: 5\r\n\r\nhello".encode()
+    context = ssl.create_default_context(cafile=hasty.authority)
+    there = socket.create_connection(("127.0.0.1", hasty.port), 10, ("127.0.0.21", 0))
+    answers = list[bytes]()
+    with there, context.wrap_socket(there, server_hostname="127.0.0.1") as connection:
+        while not answers or answers[-1] == b"200":
+            connection.sendall(request)
+            answers.append(connection.recv(4096).split()[1])
+    assert (len(answers), answers[-1]) == (301, b"429")
+    assert status(hasty, request.decode()) == 200
+
+
 def _connections(stack: ExitStack, to: Front, source: str, count: int) -> list[socket.socket]:
     there = ("127.0.0.1", to.port)
     return [stack.enter_context(socket.create_connection(there, 10, (source, 0))) for _ in range(count)]
