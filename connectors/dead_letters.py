@@ -127,8 +127,11 @@ class DeadLetters:
             return Replayed("gone")
         if whole.data is None or whole.topic not in REPLAYABLE:
             return Replayed("unreadable", whole.reason)
-        record = self._record_of(whole.data) or _kept(whole.data, whole.timestamp_ms)
-        if record is None:
+        record = self._record_of(whole.data)
+        if record is None and self._was_compacted(whole.data):
+            return Replayed("superseded")
+        record = record or _kept(whole.data, whole.timestamp_ms)
+        if record is None or not self._has_place(record):
             return Replayed("gone")
         answer = read(record, SOURCE)
         if isinstance(answer, Out):
@@ -189,6 +192,19 @@ class DeadLetters:
         record = record_of(message)
         kept = _bytes_of(letter)
         return None if kept is not None and kept != record.value else record
+
+    def _has_place(self, record: Record) -> bool:
+        """Whether its topic has its partition: a letter of somebody else's may name any number."""
+        return record.partition in partitions(self._consumer, record.topic, WITHIN_S)
+
+    def _was_compacted(self, letter: DeadLetter) -> bool:
+        """Whether a letter's place is in a topic that keeps the last word on each key, and its record is not.
+
+        A later word took it away; if that was a tombstone, Kafka may have taken that away too.
+        """
+        if letter.topic not in WITH_TOMBSTONES:
+            return False
+        return letter.offset < self._bounds(letter.topic)[1].get(letter.partition, 0)
 
     def _is_superseded(self, record: Record) -> bool:
         """Whether its topic, which keeps the last word on each key, has a later one."""

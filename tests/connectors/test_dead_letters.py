@@ -159,6 +159,19 @@ def test_where_a_topic_keeps_the_last_word_an_earlier_one_is_not_said_again(
     assert len(desk.sent()) == 3
 
 
+def test_what_was_compacted_away_does_not_come_back_from_its_letter(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tombstone took it away, as of a rule, and is gone by now too: no later word on its key is left."""
+    monkeypatch.setattr(dead_letters, "WITH_TOMBSTONES", frozenset({desk.source}))
+    removed = desk.put_event(b"removed")
+    desk.set_aside(msgspec.structs.replace(removed, value=b"%b " % removed.value))  # it stands there no more
+    assert desk.replay() == Replayed("superseded")
+    assert len(desk.sent()) == 1
+    desk.set_aside(msgspec.structs.replace(removed, offset=7))
+    assert desk.replay() == Replayed("sent"), "the log lost its end: that is no compaction"
+
+
 @pytest.mark.parametrize("topic", ["__consumer_offsets", "dead_letter.v1", "nobodys"])
 def test_nobodys_letter_makes_us_send_to_a_topic_of_others(desk: Desk, topic: str) -> None:
     desk.set_aside(Record(topic, 0, 0, b"k", [], b"?", 0))
@@ -178,6 +191,14 @@ def test_a_letter_of_somebody_else_shows_no_number_and_breaks_nothing(desk: Desk
     assert not any(CARD in repr(letter.reason) or "\x1b" in letter.reason for letter in letters)
     assert {desk.reader.replay(letter).outcome for letter in letters} <= {"gone", "unreadable"}
     assert desk.sent() == []
+
+
+def test_a_letter_that_names_no_partition_of_its_topic_is_of_nothing(desk: Desk) -> None:
+    lost = desk.put_event()
+    for partition in (2, 2**40):
+        desk.set_aside(msgspec.structs.replace(lost, partition=partition, offset=7))
+        assert desk.replay() == Replayed("gone")
+    assert len(desk.sent()) == 1
 
 
 @pytest.mark.parametrize("letter_id", ["", "dl_0_99", "dl_9_0", "dl_x_0", "evt_1", "dl_0_-1", "dl_0_" + "9" * 19])
