@@ -21,6 +21,7 @@ WAIT_S = 0.1  # how long an idle worker waits in the consumer for the first reco
 BEAT_S = 1.0
 BEAT_AGAIN_S = 0.2
 ASK_S = 10.0
+LATEST_MS = 253_402_300_799_999  # the year 9999 ends: producers write any time, and Python knows no later one
 BACK_MS = 60_000  # before the last record that was read: clocks of producers differ
 
 # Errors that librdkafka recovers from by itself.
@@ -269,6 +270,6 @@ def record_of(message: Message) -> Record:
         message.key(),
         message.headers() or [],
         message.value(),
-        message.timestamp()[1],
+        min(max(0, message.timestamp()[1]), LATEST_MS),
     )
     return Record(*fields)

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, KafkaException, Message
 from structlog.testing import capture_logs
 
 from connectors.kafka import create_topics, producer
-from connectors.record_reader import Bookmark, ErrorLog, RecordReader
+from connectors.record_reader import Bookmark, ErrorLog, RecordReader, record_of
 from connectors.records import Record
+from schemas.times import from_micros
 from schemas.topics import Topic
 from sluice import broker
 from sluice.broker import Broker
@@ -181,3 +182,12 @@ def test_an_error_that_repeats_is_logged_once_for_a_while() -> None:
         for code in (KafkaError._TRANSPORT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
             errors(KafkaError(code))
     assert [line["event"] for line in logs] == ["kafka.unavailable"] * 2
+
+
+@pytest.mark.parametrize(
+    ("written", "year"), [(2**62, 9999), (-(2**62), 1970), (-1, 1970), (1_795_000_000_000, 2026)]
+)
+def test_whatever_time_a_producer_writes_is_one_that_python_knows(written: int, year: int) -> None:
+    """An older broker takes any time of a record; one that no datetime can be made of would stop its readers."""
+    message = Message("topic", 0, 0, key=b"k", value=b"v", headers=[], timestamp=(TIMESTAMP_CREATE_TIME, written))
+    assert from_micros(record_of(message).timestamp_ms * 1000).year == year
