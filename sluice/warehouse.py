@@ -1,5 +1,6 @@
 """The command `sluice warehouse`: a hash over what it has, the same built anew from Kafka, an export."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from confluent_kafka import KafkaException
 
 from connectors.heartbeat import last_beat
 from connectors.kafka import is_listening
+from connectors.private_files import OTHERS
 from connectors.record_reader import OffsetGone
 from connectors.warehouse import WarehouseAway, WarehouseError, WarehouseReader
 from flows.analytics import compaction
@@ -173,9 +175,11 @@ def _new_file(file: WarehouseFile) -> Iterator[WarehouseFile]:
     """
     path = compaction.beside(file.path, "rebuilding")
     compaction.remove(path)
+    umask = os.umask(OTHERS)  # it becomes the warehouse, whoever builds it
     try:
         yield msgspec.structs.replace(file, path=path, days=None, night=None)
     finally:
+        os.umask(umask)
         with suppress(OSError):
             compaction.remove(path)
 

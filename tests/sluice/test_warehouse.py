@@ -1,6 +1,8 @@
 """`sluice warehouse`: what is built anew from Kafka is the same, and takes the place of what runs."""
 
 import json
+import os
+import stat
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import duckdb
 import pytest
 
 from flows.analytics import compaction
-from flows.analytics.settings import AnalyticsSettings
+from flows.analytics.settings import AnalyticsSettings, WarehouseFile
 from schemas.ids import new_id
 from sluice.warehouse import _new_file, warehouse
 from tests.flows.analytics.conftest import lives, own_ports
@@ -40,6 +42,15 @@ def told(result: click.testing.Result) -> dict[str, Any]:
 def caught_up(flow: Running, prefix: str, count: int) -> bool:
     mine = f"SELECT count(*) FROM payments WHERE id LIKE 'pay_{prefix}%' AND state IN ('captured', 'declined')"
     return flow.caught_up() and flow.ask(mine) == [(count,)]
+
+
+def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    with _new_file(WarehouseFile(tmp_path / "warehouse.duckdb", 64, 1)) as fresh:
+        duckdb.connect(str(fresh.path)).close()
+        assert stat.S_IMODE(fresh.path.stat().st_mode) == 0o600
+    assert os.umask(before) == 0o022
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.stack
