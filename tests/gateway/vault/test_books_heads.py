@@ -109,7 +109,7 @@ def cut(conn: Connection) -> None:
     conn.execute(text("DELETE FROM audit_heads"))
 
 
-async def test_who_heard_no_answer_and_sends_the_same_again_leaves_no_second_entry(vault: Any, client: Any) -> None:
+async def test_who_sends_the_same_heads_again_leaves_no_second_entry(vault: Any, client: Any) -> None:
     first, second = f"1:{'a' * 64}", f"2:{'b' * 64}"
     for heads in ([first], [first], [first, second], [first, second]):
         assert await client.keep_heads(heads) == heads[-1]
