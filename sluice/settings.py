@@ -53,6 +53,11 @@ class AskerSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     sql_history: Path = Path("~/.local/state/sluice/sql_history")
 
 
+def token_file_named() -> str:
+    """The file that `SLUICE_SQL_TOKEN_FILE` names, whatever is in it; empty: none."""
+    return os.environ.get("SLUICE_SQL_TOKEN_FILE", "")
+
+
 def environment(declared: Iterable[type[Settings]], data: Path) -> dict[str, str]:
     """The environment of a process: the plain one and the `SLUICE_…` variables its own settings declare.
 

@@ -1,6 +1,5 @@
 """`sluice sql`: asks the running process `sql`, here or on another host, once, by a script or at a prompt."""
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from sluice.console.prompt import converse
 from sluice.console.session import Session
 from sluice.console.shapes import Shape
 from sluice.console.tokens import statements_of
-from sluice.settings import AskerSettings
+from sluice.settings import AskerSettings, token_file_named
 
 HERE = {"localhost", "127.0.0.1", "[::1]"}
 ADDRESS = re.compile(r"(?P<scheme>https?)://(?P<host>[\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}")
@@ -77,7 +76,7 @@ def sql(
     settings = load(AskerSettings)
     settings = replace(settings, sql=host or settings.sql, sql_ca=ca or settings.sql_ca)
     own = token_file.read().strip() if token_file else settings.sql_token
-    named = token_file.name if token_file else os.environ.get("SLUICE_SQL_TOKEN_FILE")
+    named = token_file.name if token_file else token_file_named()
     if named and not own:  # as a failed command leaves it; this machine's reader would see more than its owner
         raise click.ClickException(f"{named} has no token in it")
     session = Session(_reader(settings, own, plain), shape, dict(given))
