@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from flows.analytics.warehouse import SCHEMA
+from flows.analytics.warehouse import make_schema
 from schemas.topics import (
     ACCOUNTS,
     CONTROLS,
@@ -75,8 +75,7 @@ def page() -> str:
     """The whole page, as Markdown."""
     with duckdb.connect(config={"threads": 1}) as con:
         con.execute("LOAD json")
-        for name in SCHEMA:
-            con.execute(Path(__file__).with_name(name).read_text())
+        make_schema(con)
         abouts = dict(con.execute(COMMENTS).fetchall())
         # A view without a place in ORIGINS comes last, so that whoever adds one sees it.
         views = [*ORIGINS, *sorted(abouts.keys() - ORIGINS.keys())]

@@ -52,10 +52,15 @@ def open_file(file: WarehouseFile) -> duckdb.DuckDBPyConnection:
     con.execute("SET GLOBAL TimeZone = 'UTC'")
     load_quack(con)
     con.execute("LOAD json")
+    make_schema(con)
+    return con
+
+
+def make_schema(con: duckdb.DuckDBPyConnection) -> None:
+    """Make or renew the tables, views and macros in the database of a connection."""
     [(catalog,)] = con.execute("SELECT current_catalog()").fetchall()
     for name in SCHEMA:
         con.execute(Path(__file__).with_name(name).read_text().replace("{catalog}", f'"{catalog}"'))
-    return con
 
 
 def _connect(file: WarehouseFile) -> duckdb.DuckDBPyConnection:
