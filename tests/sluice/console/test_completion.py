@@ -1,7 +1,6 @@
 """What Tab offers at the prompt."""
 
 from collections.abc import Iterator
-from importlib.resources import files
 
 import duckdb
 import pytest
@@ -9,7 +8,7 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from connectors.warehouse import QueryRefused, Table
-from flows.analytics.warehouse import SCHEMA
+from flows.analytics.warehouse import make_schema
 from sluice.console.catalog import COLUMNS, ViewColumn, meanings, read_catalog
 from sluice.console.completion import SqlCompleter
 
@@ -77,7 +76,6 @@ def test_who_may_not_ask_duckdb_what_there_is_is_told_of_what_they_see(con: duck
 
 def test_every_column_has_the_meaning_that_the_warehouse_tells(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("LOAD json")
-    for name in SCHEMA:
-        con.execute(files("flows.analytics").joinpath(name).read_text().replace("{catalog}", "memory"))
+    make_schema(con)
     told = {(view, column): meaning for view, column, _, meaning in con.execute(COLUMNS).fetchall()}
     assert meanings() == told
