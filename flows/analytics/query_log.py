@@ -7,6 +7,7 @@ which view and column is there.
 import logging
 import os
 import re
+import threading
 from datetime import datetime
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -59,15 +60,21 @@ class QueryLog:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._handler = PrivateFiles(path, maxBytes=BYTES_MAX, backupCount=FILES - 1, encoding="utf-8")
+        self._lock = threading.Lock()
+        self._is_closed = False
 
     def write(self, asked: Asked) -> None:
-        """Add a line."""
+        """Add a line; none once the file is closed, which a handler would open again."""
         line = msgspec.json.encode(asked).decode()
-        self._handler.handle(logging.makeLogRecord({"msg": line}))
+        with self._lock:
+            if not self._is_closed:
+                self._handler.handle(logging.makeLogRecord({"msg": line}))
 
     def close(self) -> None:
-        """Close the file; nobody may be writing any more."""
-        self._handler.close()
+        """Close the file. DuckDB's threads may still end a statement."""
+        with self._lock:
+            self._is_closed = True
+            self._handler.close()
 
 
 def asked(

@@ -59,6 +59,13 @@ def test_a_line_says_who_what_and_how_long(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_who_ends_after_it_was_closed_opens_it_not_again(tmp_path: Path) -> None:
+    log = QueryLog(tmp_path / "queries.jsonl")
+    log.close()
+    log.write(asked(OWNER, "FROM payments", "answered", 0.1))
+    assert (tmp_path / "queries.jsonl").read_text() == ""
+
+
 def test_it_takes_no_more_room_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(query_log, "BYTES_MAX", 2_000)
     monkeypatch.setattr(query_log, "FILES", 3)
