@@ -27,6 +27,11 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 LONG = "SELECT count(*) FROM range(1000000000) t(a) WHERE a % 7 = 3"
 
 
+def heed_interrupts() -> None:
+    """Ctrl-C counts also where the tests run in the background, whose children ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Person:
     """Types at a terminal of 24 lines and 80 columns, and reads."""
 
@@ -40,6 +45,7 @@ class Person:
             dimensions=(24, 80),
             encoding="utf-8",
             timeout=20,
+            preexec_fn=heed_interrupts,
         )
         self.sees("sluice>")
 
@@ -114,7 +120,11 @@ def test_a_person_asks_over_lines_completes_stops_waiting_and_asks_again(person:
 def test_a_single_statement_is_left_by_ctrl_c(environment: dict[str, str], served: SqlSettings) -> None:
     own = {"SLUICE_SQL_TOKEN": token(served, "bench")}
     command = [sys.executable, "-m", "sluice", "sql", LONG]
-    with subprocess.Popen(command, cwd=ROOT, env=os.environ | environment | own, stderr=subprocess.PIPE) as asking:
+    environment = os.environ | environment | own
+    started = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, preexec_fn=heed_interrupts
+    )
+    with started as asking:
         until(
             lambda: served.readers_file().exists() and "bench" in served.readers_file().read_text()
         )  # it is asked
