@@ -48,7 +48,7 @@ class Front(msgspec.Struct, frozen=True):
 @contextmanager
 def other_host() -> Iterator[OtherHost]:
     """A network namespace with a cable to this one; without the rights for one, an address of this host."""
-    if os.geteuid() or shutil.which("ip") is None:
+    if os.geteuid() or shutil.which("ip") is None or not _may_make_networks():
         yield OtherHost("127.0.0.2", [])
         return
     name = f"sluice-{secrets.token_hex(3)}"
@@ -65,6 +65,11 @@ def other_host() -> Iterator[OtherHost]:
         yield OtherHost(f"{net}.1", ["ip", "netns", "exec", name])
     finally:
         _ip("netns", "delete", name)
+
+
+def _may_make_networks() -> bool:
+    """Root of a container may not."""
+    return subprocess.run(["unshare", "--net", "true"], check=False, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def _ip(*arguments: str) -> None:
