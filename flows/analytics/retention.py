@@ -5,7 +5,7 @@ payment back whole. The aggregates have counted the rest when it came.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import duckdb
 import msgspec
@@ -22,7 +22,8 @@ from flows.analytics.rows import (
     WarehouseRow,
     WarehouseVerdict,
 )
-from flows.analytics.spans import in_utc
+from flows.analytics.spans import in_utc, stored
+from schemas.times import as_utc
 
 CHUNK = 10_000  # rows of one transaction: 30 to 120 ms
 MOMENT = timedelta(microseconds=1)  # the finest difference of two times
@@ -122,13 +123,13 @@ BY_ROWS = {table.rows: table.name for table in PRUNED if table.drops_repeats}
 def pruned_before(con: duckdb.DuckDBPyConnection) -> dict[str, datetime]:
     """Before which time nothing is left, by table (UTC)."""
     rows = con.execute("SELECT name, before FROM store.pruned").fetchall()
-    return {name: before.replace(tzinfo=UTC) for name, before in rows}
+    return {name: as_utc(before) for name, before in rows}
 
 
 def present(con: duckdb.DuckDBPyConnection) -> datetime | None:
     """Up to when all has been read (UTC): now, or the newest record of the partition that is most behind."""
     [(moment,)] = con.execute(PRESENT).fetchall()
-    return moment.replace(tzinfo=UTC) if moment else None
+    return as_utc(moment) if moment else None
 
 
 def prune(
@@ -142,12 +143,12 @@ def prune(
     if bound is None:
         return None
     if table.keep:
-        con.execute(table.keep, {"bound": _plain(bound)})
+        con.execute(table.keep, {"bound": stored(bound)})
     con.execute(
         f"DELETE FROM store.{table.name} WHERE {table.is_older('$bound')}",  # noqa: S608 - of constants
-        {"bound": _plain(bound)},
+        {"bound": stored(bound)},
     )
-    con.execute(REMEMBER, {"name": table.name, "bound": _plain(bound)})
+    con.execute(REMEMBER, {"name": table.name, "bound": stored(bound)})
     return bound
 
 
@@ -170,7 +171,7 @@ def woken(
     created = [in_utc(row.created_at) for row in rows]
     if min(created) >= pruned["payments"]:
         return rows
-    span = {"oldest": _plain(min(created)), "newest": _plain(max(created))}
+    span = {"oldest": stored(min(created)), "newest": stored(max(created))}
     newest: dict[str, int] = {}
     for row in rows:
         newest[row.id] = max(row.sequence, newest.get(row.id, 0))
@@ -190,18 +191,13 @@ def _bound(con: duckdb.DuckDBPyConnection, table: PrunedTable, cutoff: datetime,
     """  # noqa: S608 - of constants
     [(newest, count)] = con.execute(
         f"SELECT max(age), count(*) FROM ({oldest_first})",  # noqa: S608 - as above
-        {"cutoff": _plain(cutoff)},
+        {"cutoff": stored(cutoff)},
     ).fetchall()
     if not count:
         return None
-    return cutoff if count < rows_max else newest.replace(tzinfo=UTC) + MOMENT
+    return cutoff if count < rows_max else as_utc(newest) + MOMENT
 
 
 def _is_repeat(row: WarehouseRow, pruned: Pruned) -> bool:
     before = pruned.get(BY_ROWS.get(type(row), ""))
     return before is not None and in_utc(row.recorded_at) < before
-
-
-def _plain(moment: datetime) -> datetime:
-    """As the columns of the tables have it: UTC without saying so."""
-    return in_utc(moment).replace(tzinfo=None)

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from schemas.times import as_utc
+
 Span = tuple[datetime, datetime]
 
 APART = timedelta(minutes=1)  # what is closer lies in the same vectors
@@ -18,7 +20,12 @@ LISTED_MAX = 1000
 
 def in_utc(moment: datetime) -> datetime:
     """`moment` in UTC, as which it is taken where it has no zone. Raises `OverflowError`: UTC has no such time."""
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return as_utc(moment).astimezone(UTC)
+
+
+def stored(moment: datetime) -> datetime:
+    """A moment as the columns of the tables have it: UTC without saying so."""
+    return in_utc(moment).replace(tzinfo=None)
 
 
 def spans(moments: Collection[datetime]) -> list[Span]:
@@ -51,4 +58,4 @@ def among(column: str, moments: Collection[datetime]) -> str:
 
 def literal(moment: datetime) -> str:
     """A moment (UTC) in SQL."""
-    return f"TIMESTAMP '{moment.replace(tzinfo=None)}'"
+    return f"TIMESTAMP '{stored(moment)}'"

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from flows.analytics.columns import TYPES, table_of
 from flows.analytics.rows import WarehousePayment
-from flows.analytics.spans import Span, within
+from flows.analytics.spans import Span, stored, within
 from schemas.times import EPOCH, as_utc
 
 # `replaced` names rows of the table, before they go; `passed` holds rows that another one of their batch replaced.
@@ -174,4 +174,4 @@ def settle(con: duckdb.DuckDBPyConnection, past: Replacements, there: Sequence[S
 
 
 def _oldest(there: Sequence[Span]) -> dict[str, datetime]:
-    return {"oldest": there[0][0].replace(tzinfo=None)}
+    return {"oldest": stored(there[0][0])}
