@@ -1,41 +1,33 @@
 """Which pages there are, who may see each, and the bar that leads to them."""
 
 from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
 
-import msgspec
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from dashboards import door, formats
+from dashboards import door, formats, views
 from dashboards.door import Visitor
 from dashboards.page import html
-from dashboards.session_checks import STAFF, Person
-from dashboards.views import audit, clients, merchants, overview, people, reviews, sessions
-from schemas.accounts import Role
-
-ADMINS: frozenset[Role] = frozenset({"admin"})
+from dashboards.page_entry import GROUPS, PageEntry, remember
+from dashboards.session_checks import Person
 
 
-class PageEntry(msgspec.Struct, frozen=True):
-    """A page: its path in the address, and the roles that see it. Not `listed`: it is in the menu alone."""
+def modules() -> list[ModuleType]:
+    """The files in `views/`."""
+    return [import_module(f"{views.__name__}.{module.name}") for module in iter_modules(views.__path__)]
 
-    path: str
-    title: str
-    draw: Callable[[Person], None]
-    roles: frozenset[Role]
-    listed: bool = True
+
+def found() -> tuple[PageEntry, ...]:
+    """The `PAGE` of every file in `views/`, in the order of the bar."""
+    entries: list[PageEntry] = [module.PAGE for module in modules()]
+    return tuple(sorted(entries, key=lambda entry: (GROUPS.index(entry.group), entry.place)))
 
 
 # The gateway guards what a page asks of it by the same roles; a page that is missing here gives nobody anything.
-ENTRIES = (
-    PageEntry("", "Overview", overview.draw, STAFF),
-    PageEntry("reviews", "Reviews", reviews.draw, STAFF),
-    PageEntry("people", "People", people.draw, ADMINS),
-    PageEntry("merchants", "Merchants", merchants.draw, ADMINS),
-    PageEntry("clients", "Clients", clients.draw, ADMINS),
-    PageEntry("audit", "Audit", audit.draw, ADMINS),
-    PageEntry("sessions", "Your sessions", sessions.draw, STAFF, listed=False),
-)
+ENTRIES = found()
 
 
 def seen_by(who: Visitor) -> list[PageEntry]:
@@ -46,12 +38,14 @@ def seen_by(who: Visitor) -> list[PageEntry]:
 def pages(who: Visitor) -> dict[str, Page]:
     """Every path with what the visitor finds there: the page, or what stands in its way and no code of it."""
     seen = seen_by(who)
-    return {
+    all_pages = {
         entry.path: st.Page(
             _drawn(entry, who, seen), title=entry.title, url_path=entry.path, default=entry is ENTRIES[0]
         )
         for entry in ENTRIES
     }
+    remember({entry.path: all_pages[entry.path] for entry in seen})
+    return all_pages
 
 
 def _drawn(entry: PageEntry, who: Visitor, seen: list[PageEntry]) -> Callable[[], None]:
@@ -71,7 +65,7 @@ def bar(who: Visitor, known: dict[str, Page]) -> None:
         html("brand.html")
         with st.container(key="links", horizontal=True, gap="xsmall", wrap=False):
             for entry in seen:
-                if entry.listed:
+                if entry.group != "own":
                     st.page_link(known[entry.path], label=entry.title)
         _menu(who, known["sessions"])
 

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboards import acting, chooser, door, formats
 from dashboards.acting import NotDone
 from dashboards.page import card, html
+from dashboards.page_entry import ADMINS, PageEntry
 from dashboards.session_checks import Person
 from schemas.accounts import ActKind
 
@@ -80,3 +81,6 @@ def line(entry: ShownEntry) -> AuditLine:
         entry.subject or formats.NONE,
         ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in entry.detail.items()),
     )
+
+
+PAGE = PageEntry("audit", "Audit", draw, ADMINS, "administration", 40)

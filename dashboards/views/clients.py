@@ -11,6 +11,7 @@ from dashboards import acting, chooser, door, formats
 from dashboards.acting import NotDone
 from dashboards.chooser import Choice
 from dashboards.page import card, html
+from dashboards.page_entry import ADMINS, PageEntry
 from dashboards.session_checks import Person
 
 # What a client may have at most; the gateway says which of them, by whom it acts for.
@@ -162,3 +163,6 @@ def _show_secret() -> None:
             st.code(given.secret, language=None)
         else:
             html("nothing.html", words="A public client has no secret: it proves itself by PKCE.")
+
+
+PAGE = PageEntry("clients", "Clients", draw, ADMINS, "administration", 30)

@@ -10,6 +10,7 @@ from dashboards import acting, chooser, door, formats
 from dashboards.acting import NotDone
 from dashboards.chooser import Choice, Found
 from dashboards.page import card, html
+from dashboards.page_entry import ADMINS, PageEntry
 from dashboards.session_checks import Person
 from schemas.accounts import MerchantRole
 
@@ -153,3 +154,6 @@ def _create() -> None:
         if st.form_submit_button("Create", type="primary"):
             body = {"name": name, **({"origins": origins.split()} if origins.strip() else {})}
             acting.act(lambda: door.api().post("/v1/merchants", body), f"{name} is a merchant.")
+
+
+PAGE = PageEntry("merchants", "Merchants", draw, ADMINS, "administration", 20)

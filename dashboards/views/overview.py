@@ -9,7 +9,8 @@ from connectors.warehouse import Table
 from dashboards import formats
 from dashboards.cached_queries import PATIENCE_S, CachedAnswer, ask, settings
 from dashboards.page import html
-from dashboards.session_checks import Person
+from dashboards.page_entry import PageEntry
+from dashboards.session_checks import STAFF, Person
 from dashboards.tiles import (
     amounts,
     health,
@@ -109,3 +110,6 @@ def _age(pipeline: health.PipelineHealth) -> None:
     age = formats.NONE if pipeline.age_s is None else f"{pipeline.age_s:.1f} s"
     left = f"{formats.count(sum(topic.lag for topic in pipeline.topics))} records to read"
     st.metric("Data age", age, left, delta_color="off", delta_arrow="off", border=True, height="stretch")
+
+
+PAGE = PageEntry("", "Overview", draw, STAFF, "work", 10)

@@ -9,6 +9,7 @@ from dashboards import acting, chooser, door, formats
 from dashboards.acting import NotDone
 from dashboards.chooser import Choice
 from dashboards.page import card, html
+from dashboards.page_entry import ADMINS, PageEntry
 from dashboards.session_checks import ROLES, STAFF, Person
 from schemas.accounts import Role
 
@@ -148,3 +149,6 @@ def _invite() -> None:
 
 def _article(role: str) -> str:
     return "an" if role[0] == "a" else "a"
+
+
+PAGE = PageEntry("people", "People", draw, ADMINS, "administration", 10)

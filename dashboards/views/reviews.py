@@ -10,8 +10,9 @@ from dashboards import acting, chooser, door, formats
 from dashboards.acting import NotDone
 from dashboards.chooser import Choice
 from dashboards.page import card, html
+from dashboards.page_entry import PageEntry
 from dashboards.review_case import Case, ShownReview, read_case
-from dashboards.session_checks import Person
+from dashboards.session_checks import STAFF, Person
 from schemas.times import now
 
 LOOK_AGAIN_S = 5.0
@@ -162,3 +163,6 @@ def _go_on(decided: str) -> None:
         st.query_params["review"] = waiting[0]
     else:
         chooser.forget("review")
+
+
+PAGE = PageEntry("reviews", "Reviews", draw, STAFF, "work", 30)

@@ -10,7 +10,8 @@ from dashboards import acting, chooser, door, formats
 from dashboards.acting import NotDone
 from dashboards.chooser import Found
 from dashboards.page import card, html
-from dashboards.session_checks import Person
+from dashboards.page_entry import PageEntry
+from dashboards.session_checks import STAFF, Person
 from schemas.times import now
 
 
@@ -62,3 +63,6 @@ def _note(session: OwnSession) -> str:
     if used:
         parts.append(f"used {formats.age((now() - used).total_seconds())} ago")
     return " · ".join(parts)
+
+
+PAGE = PageEntry("sessions", "Your sessions", draw, STAFF, "own", 10)

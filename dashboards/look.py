@@ -1,0 +1,146 @@
+"""What a page looks at: from when to when, in which time zone, as it stood at which moment, and whose rows.
+
+All of it stands in the address, so that what one person sees can be sent to another:
+`?period=24h&tz=Europe/Berlin`, or `?from=2026-11-01T00:00&to=2026-11-08T00:00`; with `at` payments are shown as
+they stood then. Times in the address are local to `tz`.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+
+from connectors.warehouse import quoted
+
+PERIODS = {
+    "15m": timedelta(minutes=15),
+    "1h": timedelta(hours=1),
+    "24h": timedelta(days=1),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+    "90d": timedelta(days=90),
+}
+DEFAULT_PERIOD = "24h"
+# How long the steps of a course are: the first one of which at most `STEPS_MAX` fit into the period.
+STEPS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 720, 1440, 7 * 1440))
+STEPS_MAX = 120
+# What of the warehouse says whose row it is. What a merchant's people see is made of these alone.
+OWN = ("payments", "refunds", "operations", "ledger")
+OWN_BY_TIME = """
+SELECT date_trunc('{unit}', created_at) AS {unit}, currency, processor, state, count(*)::BIGINT AS count,
+       sum(amount)::BIGINT AS amount, sum(amount_captured)::BIGINT AS amount_captured,
+       sum(amount_refunded)::BIGINT AS amount_refunded
+FROM payments GROUP BY ALL"""
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What is looked at. `since` and `until` (UTC) are null where `period` ends now.
+
+    `at`: the moment (UTC) as of which payments are shown; null: as they stand. `merchant_id`: whose rows are seen;
+    empty: everybody's.
+    """
+
+    period: str = DEFAULT_PERIOD
+    since: datetime | None = None
+    until: datetime | None = None
+    zone: str = "UTC"
+    at: datetime | None = None
+    merchant_id: str = ""
+
+    @property
+    def length(self) -> timedelta:
+        """How long the period is."""
+        return self.until - self.since if self.since and self.until else PERIODS[self.period]
+
+    @property
+    def step(self) -> timedelta:
+        """How long a step of a course through the period is."""
+        return next((step for step in STEPS if self.length <= STEPS_MAX * step), STEPS[-1])
+
+    def local(self, moment: datetime) -> datetime:
+        """A moment (UTC) by the clock of the zone that was chosen."""
+        return moment.astimezone(ZoneInfo(self.zone))
+
+    def statement(self, sql: str) -> str:
+        """A statement of a tile as it is asked, with the period in place of `$since`, `$until`, `$step`, `$zone`.
+
+        What ends now is written so: everybody who looks at the same period then asks the same.
+        """
+        names = {"$since": self._since(), "$until": self._until(), "$step": _interval(self.step)}
+        for name, value in (names | {"$zone": quoted(self.zone)}).items():
+            sql = sql.replace(name, value)
+        return self._narrowed(sql.strip())
+
+    def _since(self) -> str:
+        if self.since:
+            return _literal(self.since)
+        return f"({self._now()} - {_interval(self.length)})"
+
+    def _until(self) -> str:
+        return _literal(self.until) if self.until else self._now()
+
+    def _now(self) -> str:
+        return _literal(self.at) if self.at else "now()::TIMESTAMP"
+
+    def _narrowed(self, sql: str) -> str:
+        """The statement over payments as of `at` and the merchant's own rows, by names that hide the views'."""
+        hiding = dict(_hiding(self.at, self.merchant_id))
+        if not hiding:
+            return sql
+        own = ", ".join(f"{name} AS ({query})" for name, query in hiding.items())
+        rest = sql[len("WITH") :] if sql[:5].upper() in ("WITH ", "WITH\n") else None
+        return f"WITH {own},{rest}" if rest else f"WITH {own}\n{sql}"
+
+
+def _hiding(at: datetime | None, merchant_id: str) -> list[tuple[str, str]]:
+    whose = f" WHERE merchant = {quoted(merchant_id)}" if merchant_id else ""
+    past = [("payments", f"FROM payments_as_of({_literal(at)}){whose}")] if at else []
+    if not merchant_id:
+        return past
+    rows = [(name, f"FROM main.{name}{whose}") for name in OWN]
+    by_time = [
+        (f"payments_by_{unit}", OWN_BY_TIME.format(unit=unit).strip()) for unit in ("minute", "hour", "day")
+    ]
+    return [*rows, *past, *by_time]
+
+
+def read(query: Mapping[str, str], zone: str = "UTC", merchant_id: str = "") -> Look:
+    """What an address says; `zone`: of the browser, where the address names none.
+
+    What cannot be meant is passed over: a time without its other end, an unknown zone, a period that ends first.
+    """
+    zone = next((name for name in (query.get("tz", ""), zone) if name in zones()), "UTC")
+    since, until, at = (_moment(query.get(name, ""), zone) for name in ("from", "to", "at"))
+    period = query.get("period", "")
+    look = Look(period if period in PERIODS else DEFAULT_PERIOD, zone=zone, at=at, merchant_id=merchant_id)
+    if since and until and since < until:
+        return msgspec.structs.replace(look, since=since, until=until)
+    return look
+
+
+@lru_cache(maxsize=1)
+def zones() -> frozenset[str]:
+    """The names of all time zones (IANA)."""
+    return frozenset(available_timezones())
+
+
+def _moment(text: str, zone: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    local = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
+    try:
+        return local.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _literal(moment: datetime) -> str:
+    return f"TIMESTAMP '{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+
+
+def _interval(length: timedelta) -> str:
+    return f"INTERVAL {length // timedelta(seconds=1)} SECOND"

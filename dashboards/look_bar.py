@@ -1,0 +1,81 @@
+"""Where a person chooses what a page looks at. It stands in the address; this reads and writes it there."""
+
+from datetime import datetime, time, timedelta
+
+import streamlit as st
+
+from dashboards.look import DEFAULT_PERIOD, PERIODS, Look, read, zones
+from dashboards.session_checks import Person
+from schemas.times import now
+
+LABELS = {"15m": "15 min", "1h": "1 h", "24h": "24 h", "7d": "7 days", "30d": "30 days", "90d": "90 days"}
+AS_OF_BACK = timedelta(hours=48)  # so long `payments_as_of` remembers
+
+
+def look_of(person: Person, *, has_past: bool = False) -> Look:
+    """Show the controls, and give what is looked at. `has_past`: the page can show a moment in the past."""
+    look = read(st.query_params, st.context.timezone or "UTC", "")
+    with st.container(key="look", horizontal=True, vertical_alignment="center", gap="small"):
+        _choose_period(look)
+        with st.popover(_zone_label(look), type="tertiary", icon=":material/schedule:"):
+            _choose_span(look)
+            _choose_zone(look)
+            if has_past:
+                _choose_moment(look)
+    return look
+
+
+def _choose_period(look: Look) -> None:
+    chosen = st.segmented_control(
+        "Period",
+        list(PERIODS),
+        default=None if look.since else look.period,
+        format_func=LABELS.__getitem__,
+        label_visibility="collapsed",
+        key=f"period-{look.period}-{bool(look.since)}",
+    )
+    if chosen and (chosen != look.period or look.since):
+        _set(period="" if chosen == DEFAULT_PERIOD else chosen, since="", until="")
+
+
+def _choose_span(look: Look) -> None:
+    with st.form("span", border=False):
+        first = st.date_input("From", look.local(look.since or now() - look.length).date())
+        last = st.date_input("Until the end of", look.local(look.until or now()).date())
+        if st.form_submit_button("Show these days"):
+            after = datetime.combine(last, time()) + timedelta(days=1)
+            _set(period="", since=f"{first}T00:00", until=f"{after:%Y-%m-%dT%H:%M}")
+
+
+def _choose_zone(look: Look) -> None:
+    names = sorted(zones())
+    chosen = st.selectbox("Time zone", names, index=names.index(look.zone))
+    if chosen and chosen != look.zone:
+        _set(tz=chosen)
+
+
+def _choose_moment(look: Look) -> None:
+    shown = look.local(look.at).replace(tzinfo=None) if look.at else None
+    earliest = look.local(now() - AS_OF_BACK).replace(tzinfo=None)
+    chosen = st.datetime_input("As it stood at", shown, min_value=min(earliest, shown or earliest), step=60)
+    if chosen != shown:
+        _set(at=f"{chosen:%Y-%m-%dT%H:%M}" if chosen else "")
+
+
+def _zone_label(look: Look) -> str:
+    if look.at:
+        return f"{look.local(look.at):%d %b %H:%M} · {look.zone}"
+    if look.since and look.until:
+        return f"{look.local(look.since):%d %b %H:%M} – {look.local(look.until):%d %b %H:%M} · {look.zone}"
+    return look.zone
+
+
+def _set(**changes: str) -> None:
+    """Change the address, and draw the page anew; what is empty leaves it."""
+    names = {"since": "from", "until": "to"}
+    for name, value in changes.items():
+        if value:
+            st.query_params[names.get(name, name)] = value
+        else:
+            st.query_params.pop(names.get(name, name), None)
+    st.rerun()

@@ -1,0 +1,45 @@
+"""What a page is: a file in `views/` with a `PAGE`, which navigation finds by itself. Links from page to page."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import msgspec
+import streamlit as st
+from streamlit.navigation.page import Page
+
+from dashboards.session_checks import Person
+from schemas.accounts import Role
+
+ADMINS: frozenset[Role] = frozenset({"admin"})
+
+# `work`: in the bar. `administration`: in the bar, behind the others. `own`: in the person's menu alone.
+Group = Literal["work", "administration", "own"]
+GROUPS: tuple[Group, ...] = ("work", "administration", "own")
+
+
+class PageEntry(msgspec.Struct, frozen=True):
+    """A page: its path in the address, and the roles that see it. `place`: where it stands in its group."""
+
+    path: str
+    title: str
+    draw: Callable[[Person], None]
+    roles: frozenset[Role]
+    group: Group
+    place: int
+
+
+def remember(pages: Mapping[str, Page]) -> None:
+    """Note the pages of this run by their paths, so that other pages may link to them."""
+    st.session_state["pages"] = dict(pages)
+
+
+def link(label: str, path: str, icon: str | None = None, /, **query: str) -> None:
+    """A link to the page at `path`; none where this person has no such page."""
+    page = st.session_state.get("pages", {}).get(path)
+    if page is not None:
+        st.page_link(page, label=label, icon=icon, query_params=query)
+
+
+def go(path: str, /, **query: str) -> None:
+    """Go to the page at `path` at once."""
+    st.switch_page(st.session_state["pages"][path], query_params=query)

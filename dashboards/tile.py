@@ -1,0 +1,87 @@
+"""A tile: one question, asked of the warehouse, and how its answer is drawn.
+
+Whoever looks at it sees how old the answer is, can open the statement in the SQL page, and take the rows as CSV.
+"""
+
+import csv
+import io
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+import streamlit as st
+
+from connectors.warehouse import Table
+from dashboards import formats
+from dashboards.cached_queries import CachedAnswer, ask
+from dashboards.look import Look
+from dashboards.page import card, html
+from dashboards.page_entry import link
+
+Draw = Callable[[Table, Look], None]
+
+
+class Tile(msgspec.Struct, frozen=True):
+    """`name` is one over all pages. `sql` may name `$since`, `$until`, `$step`, `$zone` (see `Look.statement`).
+
+    `question`: what it answers, as a person asks. `nothing`: what is said where there are no rows. `as_of`: it can
+    show a moment in the past, since all of it comes from `payments`. `for_merchants`: all it asks is in
+    `look.OWN`, or payments by time, so that a merchant's people see it made of their own rows.
+    """
+
+    name: str
+    title: str
+    question: str
+    sql: str
+    draw: Draw
+    note: str = ""
+    nothing: str = "Nothing in this time."
+    as_of: bool = False
+    for_merchants: bool = False
+    fills: bool = True
+
+    def statement(self, look: Look) -> str:
+        """The statement as it is asked. Other tiles than those `as_of` do not know of a moment in the past."""
+        return (look if self.as_of else msgspec.structs.replace(look, at=None)).statement(self.sql)
+
+
+def show(tile: Tile, look: Look) -> CachedAnswer:
+    """Draw a tile, or what stands in its way."""
+    statement = tile.statement(look)
+    answer = ask(statement)
+    with card(tile.name, tile.title, tile.note, fills=tile.fills):
+        if answer.table is None:
+            html("trouble.html", words=answer.trouble or "The warehouse does not answer.")
+        elif not answer.table.rows:
+            html("nothing.html", words=tile.nothing)
+        else:
+            tile.draw(answer.table, look)
+        _foot(tile, statement, answer)
+    return answer
+
+
+def _foot(tile: Tile, statement: str, answer: CachedAnswer) -> None:
+    with st.container(key=f"foot-{tile.name}", horizontal=True, vertical_alignment="center", gap="small"):
+        html("foot.html", question=tile.question, age=formats.age(answer.age_s), trouble=answer.trouble)
+        link("SQL", "sql", q=statement)
+        if answer.table and answer.table.rows:
+            rows = partial(as_csv, answer.table)
+            st.download_button(
+                "CSV", rows, f"{tile.name}.csv", "text/csv", key=f"csv-{tile.name}", type="tertiary"
+            )
+
+
+def as_csv(table: Table) -> bytes:
+    """The table as RFC 4180 has it, in UTF-8. A text that a spreadsheet would run as a formula gets an apostrophe.
+
+    https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(table.columns)
+    writer.writerows([_harmless(value) for value in row] for row in table.rows)
+    return text.getvalue().encode()
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value

@@ -1,0 +1,87 @@
+"""What an address says is looked at, and the statements that ask for it."""
+
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+
+from dashboards.look import PERIODS, STEPS, STEPS_MAX, Look, read
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def warehouse() -> duckdb.DuckDBPyConnection:
+    """Two merchants' payments, and a macro that knows of one of them only later."""
+    con = duckdb.connect()
+    con.execute("""
+        SET TimeZone = 'UTC';
+        CREATE VIEW payments AS
+        SELECT 'acc_' || n % 2 AS merchant, TIMESTAMP '2026-11-01 12:00:00' + INTERVAL (n) MINUTE AS created_at,
+               'EUR' AS currency, 'visa' AS processor, 'captured' AS state, 100 AS amount, 100 AS amount_captured,
+               0 AS amount_refunded
+        FROM range(10) r(n);
+        CREATE VIEW payments_by_minute AS SELECT created_at AS minute, 1 AS count FROM payments;
+        CREATE MACRO payments_as_of(moment) AS TABLE FROM main.payments WHERE created_at <= moment;
+    """)
+    return con
+
+
+def asked(con: duckdb.DuckDBPyConnection, look: Look, sql: str) -> object:
+    [(value,)] = con.execute(look.statement(sql)).fetchall()
+    return value
+
+
+def test_an_address_says_the_period_and_the_zone() -> None:
+    assert read({}) == Look()
+    assert read({"period": "7d", "tz": "Asia/Tokyo"}) == Look("7d", zone="Asia/Tokyo")
+    look = read({"from": "2026-11-01T00:00", "to": "2026-11-02T00:00"}, "Europe/Berlin")
+    assert (look.since, look.length) == (datetime(2026, 10, 31, 23, tzinfo=UTC), timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"period": "never", "tz": "Mars/Olympus"},
+        {"from": "2026-11-02T00:00", "to": "2026-11-01T00:00"},
+        {"from": "2026-11-01T00:00"},
+        {"from": "x'; DROP", "to": "0001-01-01T00:00+14:00", "at": "9999-12-31T23:59-14:00"},
+    ],
+)
+def test_what_cannot_be_meant_is_passed_over(query: dict[str, str]) -> None:
+    assert read(query) == Look()
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_a_course_has_a_bounded_number_of_steps(period: str) -> None:
+    look = Look(period)
+    assert look.step in STEPS
+    assert 1 <= look.length / look.step <= STEPS_MAX
+
+
+def test_all_who_look_at_the_same_period_ask_the_same() -> None:
+    assert Look("1h").statement("$since $until") == Look("1h", zone="Asia/Tokyo").statement("$since $until")
+
+
+def test_the_period_bounds_what_is_asked(warehouse: duckdb.DuckDBPyConnection) -> None:
+    look = Look(since=NOON, until=NOON + timedelta(minutes=4))
+    sql = "SELECT count(*) FROM payments WHERE created_at >= $since AND created_at < $until"
+    assert asked(warehouse, look, sql) == 4
+
+
+def test_of_a_merchant_only_its_own_rows_are_seen(warehouse: duckdb.DuckDBPyConnection) -> None:
+    look = Look(merchant_id="acc_1")
+    for sql in (
+        "SELECT count(*) FROM payments",
+        "WITH paid AS (FROM payments) SELECT count(*) FROM paid",
+        "SELECT sum(count)::INT FROM payments_by_minute",
+    ):
+        assert (asked(warehouse, Look(), sql), asked(warehouse, look, sql)) == (10, 5)
+    assert asked(warehouse, Look(merchant_id="' OR '1' = '1"), "SELECT count(*) FROM payments") == 0
+
+
+def test_payments_are_shown_as_they_stood(warehouse: duckdb.DuckDBPyConnection) -> None:
+    look = Look(at=NOON + timedelta(minutes=5))
+    assert asked(warehouse, look, "SELECT count(*) FROM payments") == 6
+    own = Look(at=look.at, merchant_id="acc_0")
+    assert asked(warehouse, own, "SELECT count(*) FROM payments WHERE created_at > $since") == 3

@@ -1,0 +1,61 @@
+"""What every tile of every page keeps to, and the rows that are taken from one."""
+
+import re
+from itertools import chain
+from typing import Any
+
+import pytest
+
+from connectors.warehouse import Table, WarehouseReader
+from dashboards import navigation
+from dashboards.look import Look
+from dashboards.settings import DashboardSettings
+from dashboards.tile import Tile, as_csv
+
+# Views of others' rows, and columns that are no merchant's business (flows/analytics/policy.toml).
+NOT_THEIRS = {
+    "risk",
+    "risk_outcomes_by_minute",
+    "notifications",
+    "labels",
+    "reviews",
+    "balances",
+    "accounts",
+    "main",
+}
+NOT_THEIRS |= {"risk_outcome", "risk_score", "risk_source", "risk_reasons", "risk_model", "card", "instrument"}
+
+
+def tiles() -> list[Tile]:
+    """Of all pages: what their files, and those they are made of, call a tile."""
+    names = chain.from_iterable(vars(module).values() for module in navigation.modules())
+    return [value for value in names if isinstance(value, Tile)]
+
+
+TILES = tiles()
+
+
+def test_each_tile_has_a_name_of_its_own() -> None:
+    names = [tile.name for tile in TILES]
+    assert names
+    assert len({*names}) == len(names)
+
+
+@pytest.mark.parametrize("tile", TILES, ids=lambda tile: tile.name)
+def test_the_warehouse_answers_it_whatever_is_looked_at(tile: Tile, shop: Any) -> None:
+    reader = WarehouseReader(
+        DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset), "dashboard"
+    )
+    merchants = ["", "acc_shop"] if tile.for_merchants else [""]
+    for look in [Look("15m"), Look("90d"), *(Look(merchant_id=merchant) for merchant in merchants)]:
+        reader.query(tile.statement(look))
+
+
+@pytest.mark.parametrize("tile", [tile for tile in TILES if tile.for_merchants], ids=lambda tile: tile.name)
+def test_what_merchants_see_is_made_of_their_own_rows(tile: Tile) -> None:
+    assert not set(re.findall(r"\w+", tile.sql)) & NOT_THEIRS
+
+
+def test_rows_are_taken_as_csv_without_formulas() -> None:
+    table = Table(["id", "amount"], [("=1+1", -5), ('a "b", c', None)])
+    assert as_csv(table).decode().splitlines() == ["id,amount", "'=1+1,-5", '"a ""b"", c",']
