@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from pathlib import Path
 
 import hypothesis
@@ -39,25 +39,25 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("patient")
 
 RUNS = 8  # beside each other on a machine, each with ports of its own
+OWN = f"{tempfile.gettempdir()}/sluice-tests-{os.getuid()}"
 
 
 def _number_of_this_run() -> int:
-    """The first number that no other run holds the lock of; with more runs than `RUNS` any."""
-    for number in range(RUNS):
-        lock = os.open(
-            f"{tempfile.gettempdir()}/sluice-tests-{os.getuid()}-{number}", os.O_CREAT | os.O_RDWR, 0o600
-        )
+    """The first number that no other run holds the lock of."""
+    for number in count():
+        lock = os.open(f"{OWN}-{number}", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends
-            return number
+            break
         except BlockingIOError:
             os.close(lock)
-    return random.randrange(RUNS)
+    return number
 
 
 # Below 32768: what is above may be given to a client at any moment. The highest port of a stack is 9495, so the
 # ranges do not meet; its ports differ modulo 29, so two stacks do not meet either.
-RUN = _number_of_this_run()
+NUMBER = _number_of_this_run()
+RUN = NUMBER % RUNS
 PORTS_OF_TESTS = cycle(random.sample(ports := range(27_500 + RUN, 32_768, RUNS), len(ports)))
 OFFSETS_OF_TESTS = cycle(random.sample(offsets := range(10_000 + 29 * RUN, 18_000, 29 * RUNS), len(offsets)))
 
@@ -65,6 +65,15 @@ OFFSETS_OF_TESTS = cycle(random.sample(offsets := range(10_000 + 29 * RUN, 18_00
 def unused_ports(count: int) -> list[int]:
     """Ports that nobody used a moment ago; none is given twice in a row."""
     return list(islice((port for port in PORTS_OF_TESTS if not _is_used(port)), count))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary files go where no other run's do: of runs that end at once, each would clean up after the others.
+
+    They stay until the next run of this number. The path is short: a Unix socket's has 108 characters.
+    """
+    if config.option.basetemp is None:
+        config.option.basetemp = f"{OWN}-{NUMBER}.d"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
