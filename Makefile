@@ -35,20 +35,33 @@ secrets: ## Make the secrets of docker-compose.yml in secrets/; what is there is
 	@deploy/make-secrets secrets
 
 test: install $(OTHER)/installed chromium haproxy node ## Install everything and run every test, beside it on Python 3.12 where there is one
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target \
-		test-stack test-gateway test-postgres test-first test-3.12
+	@rm -rf .pytest_cache
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target --keep-going $(GROUPS); ended=$$?; \
+		$(TELL_FIRST_FAILURES); exit $$ended
+
+GROUPS := test-stack test-gateway test-postgres test-first test-3.12
+
+# $(1) a Python, $(2) what it tests. Tests that failed (1) run once more without the rest of their group, and must pass
+# then (decision 0060). What else ends pytest is final: a crash, an error at collection, tests that are not found again.
+LAST_FAILED = .pytest_cache/$@/v/cache/lastfailed
+tested = @echo '$@: $(1) -m pytest $(2)'; \
+	$(1) -m pytest $(2) -o cache_dir=.pytest_cache/$@ --cache-clear || { test $$? = 1 && \
+	cp $(LAST_FAILED) $(LAST_FAILED).first && echo "$@: WHAT FAILED RUNS ONCE MORE" && \
+	$(1) -m pytest $(2) -o cache_dir=.pytest_cache/$@ --last-failed --last-failed-no-failures none; }
+TELL_FIRST_FAILURES = awk '/": true/ {split(FILENAME, group, "/"); print "FAILED AT FIRST in " group[2] ":" $$0}' \
+	.pytest_cache/*/v/cache/lastfailed.first 2>/dev/null
 
 test-first:
-	$(PYTHON) $(TESTS) -m "not stack and not postgres" --ignore=tests/gateway
+	$(call tested,$(PYTHON),-m "not stack and not postgres" --ignore=tests/gateway)
 
 test-gateway: # on SQLite; "+" shows its lines as they come, those of the others come when they have ended
-	+$(PYTHON) $(TESTS) -m "not stack and not postgres" tests/gateway
+	+$(call tested,$(PYTHON),-m "not stack and not postgres" tests/gateway)
 
 test-stack: # the longest, so it begins first
-	$(PYTHON) $(TESTS) -m stack
+	$(call tested,$(PYTHON),-m stack)
 
 test-postgres: # the gateway once more, on the second Python where there is one
-	$(OTHER)/bin/python $(TESTS) -m "postgres and not stack"
+	$(call tested,$(OTHER)/bin/python,-m "postgres and not stack")
 
 test-compose: install ## Start docker-compose.yml for real with podman, use it and break it (root, Debian, some minutes)
 	@$(PYTHON) -m tests.compose
@@ -134,6 +147,6 @@ test-3.12:
 	@echo "One Python only was found: the tests run once."
 else
 test-3.12: # beside the gateway; what looks at sources and pages, and programs of others, say the same on both
-	$(VENV_312)/bin/python $(TESTS) -m "not stack and not postgres" \
-		--ignore=tests/gateway --ignore=tests/tidy --ignore=tests/docs --ignore=tests/deploy --ignore=tests/examples
+	$(call tested,$(VENV_312)/bin/python,-m "not stack and not postgres" \
+		--ignore=tests/gateway --ignore=tests/tidy --ignore=tests/docs --ignore=tests/deploy --ignore=tests/examples)
 endif
