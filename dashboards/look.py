@@ -5,6 +5,7 @@ All of it stands in the address, so that what one person sees can be sent to ano
 they stood then. Times in the address are local to `tz`.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -26,6 +27,7 @@ DEFAULT_PERIOD = "24h"
 # How long the steps of a course are: the first one of which at most `STEPS_MAX` fit into the period.
 STEPS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 720, 1440, 7 * 1440))
 STEPS_MAX = 120
+PLACES = re.compile(r"\$(since|until|step|zone|id)\b")
 # What of the warehouse says whose row it is. What a merchant's people see is made of these alone.
 OWN = ("payments", "refunds", "operations", "ledger")
 OWN_BY_TIME = """
@@ -63,15 +65,15 @@ class Look(msgspec.Struct, frozen=True):
         """A moment (UTC) by the clock of the zone that was chosen."""
         return moment.astimezone(ZoneInfo(self.zone))
 
-    def statement(self, sql: str) -> str:
+    def statement(self, sql: str, id: str = "") -> str:
         """A statement of a tile as it is asked, with the period in place of `$since`, `$until`, `$step`, `$zone`.
 
-        What ends now is written so: everybody who looks at the same period then asks the same.
+        What ends now is written so: everybody who looks at the same period then asks the same. `id` stands in
+        place of `$id` as a literal: it comes from the address, and may be any text, these names too.
         """
-        names = {"$since": self._since(), "$until": self._until(), "$step": _interval(self.step)}
-        for name, value in (names | {"$zone": quoted(self.zone)}).items():
-            sql = sql.replace(name, value)
-        return self._narrowed(sql.strip())
+        values = {"since": self._since(), "until": self._until(), "step": _interval(self.step)}
+        values |= {"zone": quoted(self.zone), "id": quoted(id)}
+        return self._narrowed(PLACES.sub(lambda place: values[place[1]], sql.strip()))
 
     def _since(self) -> str:
         if self.since:

@@ -22,7 +22,8 @@ Draw = Callable[[Table, Look], None]
 
 
 class Tile(msgspec.Struct, frozen=True):
-    """`name` is one over all pages. `sql` may name `$since`, `$until`, `$step`, `$zone` (see `Look.statement`).
+    """`name` is one over all pages. `sql` may name `$since`, `$until`, `$step`, `$zone` (see `Look.statement`),
+    and `$id` where it is about one thing, which the address names.
 
     `question`: what it answers, as a person asks. `nothing`: what is said where there are no rows. `as_of`: it can
     show a moment in the past, since all of it comes from `payments`. `for_merchants`: all it asks is in
@@ -40,14 +41,14 @@ class Tile(msgspec.Struct, frozen=True):
     for_merchants: bool = False
     fills: bool = True
 
-    def statement(self, look: Look) -> str:
+    def statement(self, look: Look, id: str = "") -> str:
         """The statement as it is asked. Other tiles than those `as_of` do not know of a moment in the past."""
-        return (look if self.as_of else msgspec.structs.replace(look, at=None)).statement(self.sql)
+        return (look if self.as_of else msgspec.structs.replace(look, at=None)).statement(self.sql, id)
 
 
-def show(tile: Tile, look: Look) -> CachedAnswer:
-    """Draw a tile, or what stands in its way."""
-    statement = tile.statement(look)
+def show(tile: Tile, look: Look, id: str = "") -> CachedAnswer:
+    """Draw a tile, or what stands in its way. `id`: of what it is about; any text."""
+    statement = tile.statement(look, id)
     answer = ask(statement)
     with card(tile.name, tile.title, tile.note, fills=tile.fills):
         if answer.table is None:

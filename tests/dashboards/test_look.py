@@ -85,3 +85,14 @@ def test_payments_are_shown_as_they_stood(warehouse: duckdb.DuckDBPyConnection) 
     assert asked(warehouse, look, "SELECT count(*) FROM payments") == 6
     own = Look(at=look.at, merchant_id="acc_0")
     assert asked(warehouse, own, "SELECT count(*) FROM payments WHERE created_at > $since") == 3
+
+
+@pytest.mark.parametrize(
+    ("id", "found"), [("acc_1", 5), ("' OR '1' = '1", 0), ("$since", 0), ("acc_1'--", 0), ("", 0)]
+)
+def test_a_statement_may_be_about_one_thing_whatever_its_id_is(
+    warehouse: duckdb.DuckDBPyConnection, id: str, found: int
+) -> None:
+    look = Look(since=NOON, until=NOON + timedelta(hours=1))
+    sql = "SELECT count(*) FROM payments WHERE merchant = $id AND created_at >= $since"
+    assert asked(warehouse, Look(), look.statement(sql, id)) == found
