@@ -6,6 +6,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import duckdb
 import msgspec
 import pyarrow as pa
 from msgspec.structs import astuple
@@ -22,6 +23,15 @@ TYPES: dict[Any, pa.DataType] = {
     datetime: pa.timestamp("us"),
     list[str]: pa.list_(pa.string()),
 }
+
+
+def execute(con: duckdb.DuckDBPyConnection, statement: str, fresh: pa.Table, **parameters: object) -> None:
+    """Run a statement over the table `fresh`, as which later ones find it too.
+
+    It is registered: DuckDB finds no variable of Python any more once it may not open files.
+    """
+    con.register("fresh", fresh)
+    con.execute(statement, parameters)
 
 
 def table_of(rows: Sequence[msgspec.Struct], row_type: type[msgspec.Struct] | None = None) -> pa.Table:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar, assert_never
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from connectors.records import Out, Place, Record, dead_letter, read
 from flows.analytics.credible import doubt
@@ -108,16 +108,6 @@ def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
             return ()
         case _:
             assert_never(data)
-
-
-def latest_payments(rows: Iterable[WarehousePayment]) -> list[WarehousePayment]:
-    """One row per payment: the one with the highest sequence, which keeps the trace of the one before it."""
-    newest: dict[str, WarehousePayment] = {}
-    for row in rows:
-        known = newest.get(row.id)
-        if known is None or row.sequence > known.sequence:
-            newest[row.id] = replace(row, trace_id=known.trace_id) if known else row
-    return list(newest.values())
 
 
 def latest(rows: Iterable[R]) -> list[R]:

@@ -4,13 +4,16 @@ DuckDB looks for the known rows of a batch only in the blocks between its first 
 is the same on each repeat of a row, however late that comes, and grows with the table.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
+import duckdb
 import msgspec
 
 from flows.analytics import aggregates
+from flows.analytics.columns import execute, table_of
 from flows.analytics.rows import (
     ReplacedRow,
     WarehouseAccount,
@@ -24,30 +27,15 @@ from flows.analytics.rows import (
     WarehouseRow,
     WarehouseVerdict,
 )
-from flows.analytics.spans import among, in_utc
+from flows.analytics.spans import Span, during, in_utc, one_of, spans, stored
 
-APPEND = "INSERT INTO store.{table} BY NAME {new}"
-NEW = """
-SELECT * FROM ({fresh}) fresh
-WHERE NOT EXISTS (
-    FROM store.{table} known WHERE {same_key} AND known."{clock}" BETWEEN $oldest::{type} AND $newest::{type}
-)
+# The rows that are given to a statement are `fresh`.
+INSERT = "INSERT INTO store.{table} BY NAME SELECT *, now()::TIMESTAMP AS ingested_at FROM fresh"
+FIND_KEYS = """
+SELECT {key} FROM store.{table} WHERE "{clock}" BETWEEN $oldest::{type} AND $newest::{type} AND {wanted}
 """
-SELECT_ADDED = "CREATE OR REPLACE TEMP TABLE added AS {new}"
-# What is new of an event, where another one came under its number: a part of it alone would leave the ledger out
-# of balance.
-ODD_ADDED = """
-SELECT count(*) FROM (
-    SELECT 1 FROM added GROUP BY operation, sequence, currency HAVING sum(amount) <> 0
-)
-"""
-APPEND_ADDED = "INSERT INTO store.{table} BY NAME SELECT * FROM added"
-
-REPLACE = """
-MERGE INTO store.{table} known USING ({fresh}) fresh ON known.id = fresh.id AND {there}
-WHEN MATCHED AND known.sequence < fresh.sequence THEN UPDATE BY NAME
-WHEN NOT MATCHED THEN INSERT BY NAME
-"""
+FIND_SEQUENCES = "SELECT id, sequence FROM store.{table} WHERE {there} AND {wanted}"
+TAKE = "DELETE FROM store.{table} WHERE {there} AND {wanted}"
 
 
 class LedgerUnbalanced(Exception):
@@ -57,8 +45,8 @@ class LedgerUnbalanced(Exception):
 class AppendedTable(msgspec.Struct, frozen=True):
     """A table whose rows never change: only the first row of a `key` is written, repeats are dropped.
 
-    `counted`: the statements that add what was not there yet to an aggregate. `odd`: the query that counts what
-    may not be added.
+    `counted`: the statements that add what was not there yet to an aggregate. `balanced`: what is added of an
+    event has to add up to 0.
     """
 
     rows: type[
@@ -68,29 +56,44 @@ class AppendedTable(msgspec.Struct, frozen=True):
     key: tuple[str, ...]
     clock: Literal["occurred_at", "recorded_at", "caused_at", "offset"]
     counted: tuple[str, ...] = ()
-    odd: str | None = None
+    balanced: bool = False
 
-    def firsts(self, rows: Sequence[WarehouseRow]) -> list[WarehouseRow]:
-        """The first row of each key, in their order."""
-        return list({self._key_of(row): row for row in reversed(rows)}.values())[::-1]
+    def append(self, con: duckdb.DuckDBPyConnection, rows: Sequence[WarehouseRow]) -> None:
+        """Write the rows that are not there yet, and count them. Raises `LedgerUnbalanced`."""
+        if not rows:
+            return
+        added = self._new(con, {self._key_of(row): row for row in reversed(rows)})
+        if not added:
+            return
+        if self.balanced:
+            _check_balance(added)
+        execute(con, INSERT.format(table=self.name), table_of(added))
+        oldest = {"oldest": min(map(self._clock_of, added))}
+        for count in self.counted:
+            con.execute(count, oldest if "$oldest" in count else {})
+
+    def _new(
+        self, con: duckdb.DuckDBPyConnection, rows: Mapping[tuple[object, ...], WarehouseRow]
+    ) -> list[WarehouseRow]:
+        clocks = [self._clock_of(row) for row in rows.values()]
+        ids = list({str(first) for first, *_ in rows})
+        find = FIND_KEYS.format(
+            key=", ".join(f'"{column}"' for column in self.key),
+            table=self.name,
+            clock=self.clock,
+            type="BIGINT" if self.clock == "offset" else "TIMESTAMP",
+            wanted=one_of(self.key[0], ids),
+        )
+        span = {"ids": ids, "oldest": min(clocks), "newest": max(clocks)}
+        known = set(con.execute(find, span).fetchall())
+        return [row for key, row in rows.items() if key not in known][::-1]
 
     def _key_of(self, row: WarehouseRow) -> tuple[object, ...]:
         return tuple(getattr(row, column) for column in self.key)
 
-    def clock_of(self, row: WarehouseRow) -> Any:
-        """The clock of a row of this table."""
+    def _clock_of(self, row: WarehouseRow) -> Any:
         value = getattr(row, self.clock)
-        return in_utc(value) if isinstance(value, datetime) else value
-
-    def new(self, fresh: str) -> str:
-        """The query of those rows of the query `fresh` whose key is new."""
-        return NEW.format(
-            table=self.name,
-            same_key=" AND ".join(f'known."{column}" = fresh."{column}"' for column in self.key),
-            clock=self.clock,
-            type="BIGINT" if self.clock == "offset" else "TIMESTAMP",
-            fresh=fresh,
-        )
+        return stored(value) if isinstance(value, datetime) else value
 
 
 class ReplacedTable(msgspec.Struct, frozen=True):
@@ -100,12 +103,35 @@ class ReplacedTable(msgspec.Struct, frozen=True):
     name: str
     clock: Literal["created_at", "opened_at", None]
 
-    def replace(self, fresh: str, rows: Sequence[ReplacedRow]) -> str:
-        """The statement that writes these rows, those of the query `fresh`, where they are new or newer."""
-        there = "true"
-        if self.clock:
-            there = among(f"known.{self.clock}", {in_utc(getattr(row, self.clock)) for row in rows})
-        return REPLACE.format(table=self.name, fresh=fresh, there=there)
+    def replace(self, con: duckdb.DuckDBPyConnection, rows: Sequence[Any]) -> None:
+        """Write those rows, one per id, that are new or newer."""
+        there = [during(span, self.clock) for span in self._spans(rows)] if self.clock else ["true"]
+        known = dict(self._run(con, FIND_SEQUENCES, [row.id for row in rows], there))
+        newer = [row for row in rows if row.id not in known or known[row.id] < row.sequence]
+        if replaced := [row.id for row in newer if row.id in known]:
+            self._run(con, TAKE, replaced, there)
+        if newer:
+            execute(con, INSERT.format(table=self.name), table_of(newer))
+
+    def _spans(self, rows: Sequence[ReplacedRow]) -> list[Span]:
+        return spans({in_utc(getattr(row, str(self.clock))) for row in rows})
+
+    def _run(
+        self, con: duckdb.DuckDBPyConnection, statement: str, ids: Sequence[str], there: Sequence[str]
+    ) -> list[Any]:
+        """Run a statement in each part of the table, which DuckDB skips the rest of."""
+        each = [statement.format(table=self.name, there=part, wanted=one_of("id", ids)) for part in there]
+        return [row for sql in each for row in con.execute(sql, {"ids": ids}).fetchall()]
+
+
+def _check_balance(added: Iterable[WarehouseRow]) -> None:
+    """Of an event another one may have come under its number: a part of it alone would not add up."""
+    moved: Counter[tuple[str, int, str]] = Counter()
+    for row in added:
+        assert isinstance(row, WarehouseLedgerEntry)
+        moved[row.operation, row.sequence, row.currency] += row.amount
+    if any(moved.values()):
+        raise LedgerUnbalanced
 
 
 APPENDED = (
@@ -119,7 +145,7 @@ APPENDED = (
         ("operation", "sequence", "number"),
         "recorded_at",
         (aggregates.COUNT_BALANCES, aggregates.COUNT_LEDGER_DAYS),
-        odd=ODD_ADDED,
+        balanced=True,
     ),
 )
 

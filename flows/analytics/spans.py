@@ -5,7 +5,7 @@ both would read everything in between, and a list of times only skips blocks of 
 whole.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sized
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -16,6 +16,7 @@ Span = tuple[datetime, datetime]
 APART = timedelta(minutes=1)  # what is closer lies in the same vectors
 SPANS_MAX = 12  # each is a scan of its own, half a millisecond
 LISTED_MAX = 1000
+COMPARED_MAX = 200
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -39,14 +40,19 @@ def spans(moments: Collection[datetime]) -> list[Span]:
     ]
 
 
-def within(table: str, there: Iterable[Span]) -> str:
-    """The rows of a table that were created in one of these spans (UTC), as a subquery."""
-    return " UNION ALL ".join(f"FROM {table} WHERE {created(span)}" for span in there)
+def within(table: str, there: Iterable[Span], clock: str = "created_at") -> str:
+    """The rows of a table of which a time is in one of these spans (UTC), as a subquery."""
+    return " UNION ALL ".join(f"FROM {table} WHERE {during(span, clock)}" for span in there)
 
 
-def created(span: Span) -> str:
-    """The condition that a row was created in a span (UTC)."""
-    return f"created_at BETWEEN {literal(span[0])} AND {literal(span[1])}"
+def during(span: Span, clock: str = "created_at") -> str:
+    """The condition that a time of a row is in a span (UTC)."""
+    return f"{clock} BETWEEN {literal(span[0])} AND {literal(span[1])}"
+
+
+def one_of(column: str, ids: Sized) -> str:
+    """The condition that a column is one of the texts `$ids`; a join pays where there are many."""
+    return f"{column} IN $ids" if len(ids) <= COMPARED_MAX else f"{column} IN (SELECT unnest($ids::VARCHAR[]))"
 
 
 def among(column: str, moments: Collection[datetime]) -> str:

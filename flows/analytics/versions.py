@@ -4,7 +4,7 @@ A version is the row of one event, with `replaced_at`: the earliest `recorded_at
 of the rows of a payment, versions and the present one, one at most is true of a moment.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
 from typing import NamedTuple
@@ -12,26 +12,18 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
-from flows.analytics.columns import TYPES, table_of
+from flows.analytics.columns import TYPES, execute, table_of
 from flows.analytics.rows import WarehousePayment
-from flows.analytics.spans import Span, stored, within
-from schemas.times import EPOCH, as_utc
+from flows.analytics.spans import Span, in_utc, stored, within
+from schemas.times import EPOCH, as_utc, now
 
-# `replaced` names rows of the table, before they go; `passed` holds rows that another one of their batch replaced.
-KEEP = "INSERT INTO store.payment_versions BY NAME "
-STORED = """
-SELECT stored.*, replaced.replaced_at FROM ({there}) stored JOIN replaced USING (id)
-"""
-PASSED = """
-SELECT passed.* REPLACE (found.trace_id AS trace_id), now()::TIMESTAMP AS ingested_at
-FROM passed JOIN found USING (id)
-"""
+KEEP = "INSERT INTO store.payment_versions BY NAME FROM fresh WHERE replaced_at IS NOT NULL"
 
 # An event that came after a later one, or whose time is later than that one's, may be here already, and changes
 # until when the versions before it were true.
 DROP_REPEATED = """
-DELETE FROM store.payment_versions v USING passed
-WHERE v.id = passed.id AND v.sequence = passed.sequence AND v.created_at >= $oldest
+DELETE FROM store.payment_versions v USING fresh
+WHERE v.id = fresh.id AND v.sequence = fresh.sequence AND v.created_at >= $oldest
 """
 SETTLE = """
 UPDATE store.payment_versions v SET replaced_at = settled.replaced_at FROM (
@@ -72,14 +64,6 @@ class Replacements(NamedTuple):
 
 
 NOTHING = Replacements([], [], set())
-
-
-def by_payment(rows: Iterable[WarehousePayment]) -> dict[str, list[WarehousePayment]]:
-    """The rows of each payment, by sequence, one of each."""
-    found: dict[str, dict[int, WarehousePayment]] = {}
-    for row in rows:
-        found.setdefault(row.id, {})[row.sequence] = row
-    return {id: [each[sequence] for sequence in sorted(each)] for id, each in found.items()}
 
 
 def replacements(
@@ -138,32 +122,33 @@ def prune_versions(con: duckdb.DuckDBPyConnection, begin: datetime) -> None:
     con.execute(SAVE_BEGIN, {"begin": begin})
 
 
-def keep(con: duckdb.DuckDBPyConnection, past: Replacements, there: Sequence[Span]) -> None:
-    """Write what a batch puts into the past, before its rows take the place of the stored ones.
+def keep(
+    con: duckdb.DuckDBPyConnection, past: Replacements, taken: Sequence[pa.Table], there: Sequence[Span]
+) -> None:
+    """Write what a batch puts into the past: of the rows `taken` from the table, and of those that passed.
 
-    `there`: when its payments were created. They stand in the temporary table `found`.
+    `there`: when its payments were created.
     """
-    parts = []
-    if past.stored:
-        con.register("replaced", _replaced(past.stored))
-        parts.append(STORED.format(there=within("store.payments", there)))
-    if past.passed:
-        con.register("passed", _passed(past.passed))
-        parts.append(PASSED)
-    if past.disordered and past.passed:
-        con.execute(DROP_REPEATED, _oldest(there))
-    if parts:
-        con.execute(KEEP + " UNION ALL BY NAME ".join(parts))
+    passed = _passed(past.passed) if past.passed else None
+    if passed and past.disordered:
+        execute(con, DROP_REPEATED, passed, **_oldest(there))
+    ends = dict(past.stored)
+    tables = [_stored(table, ends) for table in taken if ends] + ([passed] if passed else [])
+    if tables:
+        execute(con, KEEP, pa.concat_tables(tables, promote_options="permissive"))
 
 
-def _replaced(stored: Sequence[tuple[str, datetime]]) -> pa.Table:
-    ids, moments = zip(*stored, strict=True)
-    return pa.table({"id": pa.array(ids), "replaced_at": pa.array(moments, type=TYPES[datetime])})
+def _stored(rows: pa.Table, ends: Mapping[str, datetime]) -> pa.Table:
+    """Without an end where nobody may ask for the row any more."""
+    moments = [ends.get(id) for id in rows["id"].to_pylist()]
+    return rows.append_column("replaced_at", pa.array(moments, type=TYPES[datetime]))
 
 
 def _passed(passed: Sequence[tuple[WarehousePayment, datetime]]) -> pa.Table:
     rows, moments = zip(*passed, strict=True)
-    return table_of(rows).append_column("replaced_at", pa.array(moments, type=TYPES[datetime]))
+    ingested = pa.array([in_utc(now())] * len(rows), type=TYPES[datetime])
+    ends = pa.array(moments, type=TYPES[datetime])
+    return table_of(rows).append_column("ingested_at", ingested).append_column("replaced_at", ends)
 
 
 def settle(con: duckdb.DuckDBPyConnection, past: Replacements, there: Sequence[Span]) -> None:

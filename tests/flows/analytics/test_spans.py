@@ -8,12 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.analytics import writer
-from flows.analytics.columns import table_of
-from flows.analytics.ingest import ingest
-from flows.analytics.spans import LISTED_MAX, SPANS_MAX, among, spans, within
-from flows.analytics.versions import STORED
-from tests.flows.analytics.conftest import Kept, Log, payment, step
+from flows.analytics import stored_payments
+from flows.analytics.spans import LISTED_MAX, SPANS_MAX, among, during, one_of, spans, within
+from tests.flows.analytics.conftest import Kept
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 BLOCK = 122_880  # rows of a block of DuckDB
@@ -65,16 +62,11 @@ def full(kept: Kept) -> Kept:
 
 def test_a_batch_with_an_old_payment_reads_two_blocks_or_three(full: Kept) -> None:
     """The short form of `python -m benchmarks.warehouse --part batches`."""
-    log = Log()
     births = {n: BEGAN + timedelta(seconds=n) for n in (100_000, PAYMENTS - 2, PAYMENTS - 1)}
-    records = [log.event("p", step(2, None, payment(id=f"pay_{n}", created_at=at))) for n, at in births.items()]
-    there = within("store.payments", spans(set(births.values())))
-    con = full.warehouse._con
-    con.register("fresh", table_of([row for record in records for row in ingest(record).rows]))
-    find = writer.FIND_PAYMENTS.format(there=there).partition(" AS\n")[2]
-    assert scanned(full, find) < 4 * BLOCK
-    con.execute("DROP VIEW IF EXISTS temp.replaced")  # of a write
-    con.execute("CREATE TEMP TABLE replaced AS SELECT id, now()::TIMESTAMP AS replaced_at FROM fresh")
-    assert scanned(full, STORED.format(there=there)) < 4 * BLOCK
     assert scanned(full, "FROM store.payments SELECT max(id)") == PAYMENTS, "as all of them would be counted"
-    con.execute("DROP TABLE temp.replaced")
+    ids = [f"pay_{n}" for n in births]
+    there, wanted = spans(set(births.values())), one_of("id", ids).replace("$ids", str(ids))
+    find = stored_payments.FIND.format(columns="id", there=within("store.payments", there), wanted=wanted)
+    assert scanned(full, find) < 4 * BLOCK
+    take = [stored_payments.TAKE.format(created=during(span), wanted=wanted) for span in there]
+    assert sum(scanned(full, each) for each in take) < 4 * BLOCK

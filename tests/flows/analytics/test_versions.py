@@ -13,7 +13,8 @@ from connectors.warehouse import WarehouseReader
 from flows.analytics.ingest import ingest
 from flows.analytics.rows import WarehousePayment
 from flows.analytics.settings import AnalyticsSettings
-from flows.analytics.versions import KnownPayment, by_payment, replacements
+from flows.analytics.stored_payments import by_payment
+from flows.analytics.versions import KnownPayment, replacements
 from schemas.events import Event
 from schemas.payments import PaymentEvent, RefundEvent
 from schemas.times import EPOCH, now

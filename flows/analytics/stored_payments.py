@@ -1,0 +1,87 @@
+"""What is stored of the payments of a batch, and which of its rows are newer."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+from msgspec.structs import replace
+
+from flows.analytics.rows import WarehousePayment
+from flows.analytics.spans import Span, during, one_of, spans, within
+from schemas.times import as_utc
+
+
+class StoredPayment(NamedTuple):
+    """What is stored of a payment, times in UTC without saying so. A stub given back has no `recorded_at`."""
+
+    id: str
+    sequence: int
+    created_at: datetime
+    recorded_at: datetime | None
+    trace_id: str | None
+    state: str
+    currency: str
+    processor: str | None
+    amount: int
+    amount_captured: int
+    amount_refunded: int
+    risk_outcome: str | None
+    risk_source: str | None
+
+
+class Change(NamedTuple):
+    """A row that is newer than what is stored of its payment, if anything is."""
+
+    row: WarehousePayment
+    known: StoredPayment | None
+
+
+FIND = "SELECT {columns} FROM ({there}) WHERE {wanted}"
+TAKE = "DELETE FROM store.payments WHERE {created} AND {wanted} RETURNING *"
+
+
+def by_payment(rows: Iterable[WarehousePayment]) -> dict[str, list[WarehousePayment]]:
+    """The rows of each payment, by sequence, one of each."""
+    found: dict[str, dict[int, WarehousePayment]] = {}
+    for row in rows:
+        found.setdefault(row.id, {})[row.sequence] = row
+    return {id: [each[sequence] for sequence in sorted(each)] for id, each in found.items()}
+
+
+def find(con: duckdb.DuckDBPyConnection, ids: Sequence[str], there: Iterable[Span]) -> dict[str, StoredPayment]:
+    """What is stored of payments that were created `there`: a payment's created_at never changes."""
+    columns = ", ".join(StoredPayment._fields)
+    statement = FIND.format(columns=columns, there=within("store.payments", there), wanted=one_of("id", ids))
+    found = map(StoredPayment._make, con.execute(statement, {"ids": ids}).fetchall())
+    return {each.id: each for each in found}
+
+
+def traced(
+    batch: Mapping[str, Sequence[WarehousePayment]], known: Mapping[str, StoredPayment]
+) -> dict[str, list[WarehousePayment]]:
+    """The rows of each payment with the trace of its first event, in a later row too."""
+    return {id: _traced(rows, known.get(id)) for id, rows in batch.items()}
+
+
+def _traced(rows: Sequence[WarehousePayment], known: StoredPayment | None) -> list[WarehousePayment]:
+    trace_id = known.trace_id if known else None
+    trace_id = trace_id or rows[0].trace_id
+    return [row if row.trace_id == trace_id else replace(row, trace_id=trace_id) for row in rows]
+
+
+def changes(batch: Mapping[str, Sequence[WarehousePayment]], known: Mapping[str, StoredPayment]) -> list[Change]:
+    """The newest row of each payment, where it is newer than the stored one."""
+    newest = (Change(rows[-1], known.get(id)) for id, rows in batch.items())
+    return [each for each in newest if each.known is None or each.known.sequence < each.row.sequence]
+
+
+def take(con: duckdb.DuckDBPyConnection, payments: Sequence[StoredPayment]) -> list[pa.Table]:
+    """Delete rows of payments; the rows as they were."""
+    if not payments:
+        return []
+    ids = [each.id for each in payments]
+    there = spans({as_utc(each.created_at) for each in payments})
+    statements = [TAKE.format(created=during(span), wanted=one_of("id", ids)) for span in there]
+    return [con.execute(statement, {"ids": ids}).to_arrow_table() for statement in statements]
