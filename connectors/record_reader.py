@@ -17,6 +17,7 @@ from connectors.logs import LoggedOnce
 from connectors.records import Place, Record
 
 DRAIN_MAX = 500  # records per poll: bounds how long a worker's other steps wait
+GATHER_MAX = 5_000  # of one that gathers: what they make is written at once, and costs a worker most by the batch
 WAIT_S = 0.1  # how long an idle worker waits in the consumer for the first record
 BEAT_S = 1.0
 BEAT_AGAIN_S = 0.2
@@ -116,7 +117,7 @@ class RecordReader:
             self._lower_ends()
             return []
         self._moved.clear()
-        messages = [first, *self._consumer.consume(DRAIN_MAX - 1, gather_s)]
+        messages = [first, *self._consumer.consume((GATHER_MAX if gather_s else DRAIN_MAX) - 1, gather_s)]
         return [record for message in messages if (record := self._take(message)) is not None]
 
     def at_end(self) -> bool:

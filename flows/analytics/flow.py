@@ -30,10 +30,9 @@ from flows.analytics.upkeep import NightlyExport
 from flows.analytics.warehouse import Warehouse
 from schemas.settings import Settings, load
 
-# A commit costs the same for 1 row and for 200: the broker collects records for a fifth of a second.
-PATIENT: dict[str, Any] = {"fetch.min.bytes": 1_000_000, "fetch.wait.max.ms": 200}
-# The copy takes twice as long to collect, which costs it half the commits: it may be a second behind.
-MORE_PATIENT = PATIENT | {"fetch.wait.max.ms": 400}
+# A commit costs about the same for 1 row and for 500: the broker collects records for so long. Who asks sees a
+# payment a second after its commit at the latest, of which half is left for a machine that is busy.
+PATIENT: dict[str, Any] = {"fetch.min.bytes": 1_000_000, "fetch.wait.max.ms": 400}
 GATHER_S = 0.02  # the broker's answer arrives in one piece per partition
 
 
@@ -85,7 +84,7 @@ def get_flow() -> Dataflow:
     exporting = NightlyExport(settings.warehouse_night) if settings.warehouse_exports else None
     warehouse = Warehouse(settings.file(), letters.write_batch, tell=letters.write_batch, exporting=exporting)
     warehouse.serve(_address(settings, "warehouse"), tokens(settings, WRITERS_READERS))
-    return build("analytics", _topics(settings, "analytics", warehouse, PATIENT), WarehouseSink(warehouse))
+    return build("analytics", _topics(settings, "analytics", warehouse), WarehouseSink(warehouse))
 
 
 def get_sql_flow() -> Dataflow:
@@ -98,7 +97,7 @@ def get_sql_flow() -> Dataflow:
     readers = Readers(tokens(settings, SQL_READERS), SqlTokens(settings))
     copy.serve_guarded(_address(settings, "sql"), readers, settings)
     bound_memory(settings.sql_process_mb)
-    return build("sql", _topics(settings, "sql", copy, MORE_PATIENT), WarehouseSink(copy))
+    return build("sql", _topics(settings, "sql", copy), WarehouseSink(copy))
 
 
 class WithoutPandas(MetaPathFinder):
@@ -122,7 +121,7 @@ def _address(settings: Settings, port: str) -> str:
     return f"quack:{settings.host}:{settings.port(port)}"
 
 
-def _topics(settings: Settings, name: str, warehouse: Warehouse, config: dict[str, Any]) -> BroadcastSource:
+def _topics(settings: Settings, name: str, warehouse: Warehouse) -> BroadcastSource:
     return BroadcastSource(
         settings.bootstrap(),
         FOLLOWED,
@@ -130,7 +129,7 @@ def _topics(settings: Settings, name: str, warehouse: Warehouse, config: dict[st
         on_lag=_beat(settings, name, warehouse),
         gather_s=GATHER_S,
         may_expire=MAY_EXPIRE,
-        config=config,
+        config=PATIENT,
     )
 
 
