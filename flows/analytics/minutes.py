@@ -14,7 +14,7 @@ import pyarrow as pa
 from flows.analytics.columns import TYPES, execute
 from flows.analytics.rows import WarehousePayment
 from flows.analytics.spans import among, stored
-from flows.analytics.stored_payments import Change, StoredPayment
+from flows.analytics.stored_payments import NewerPayment, StoredPayment
 
 Key = tuple[Any, ...]  # the minute (UTC without saying so), then texts
 Numbers = tuple[int, ...]
@@ -59,14 +59,14 @@ PAYMENTS = Sums(
 RISK = Sums("risk_minutes", ("outcome", "source", "currency"), ("count", "amount"))
 
 
-def count(con: duckdb.DuckDBPyConnection, changes: Iterable[Change]) -> None:
+def count(con: duckdb.DuckDBPyConnection, changes: Iterable[NewerPayment]) -> None:
     """Count what changed; call it in the transaction that writes it."""
     moved = list(_moved(changes))
     PAYMENTS.add(con, (_of_state(*each) for each in moved))
     RISK.add(con, (_of_risk(*each) for each in moved if each[2].risk_outcome is not None))
 
 
-def _moved(changes: Iterable[Change]) -> Iterator[tuple[datetime, int, Payment]]:
+def _moved(changes: Iterable[NewerPayment]) -> Iterator[tuple[datetime, int, Payment]]:
     """What leaves (-1) and what comes in (1), with the minute of the payment."""
     for row, known in changes:
         minute = stored(row.created_at).replace(second=0, microsecond=0)

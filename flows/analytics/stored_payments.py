@@ -31,7 +31,7 @@ class StoredPayment(NamedTuple):
     risk_source: str | None
 
 
-class Change(NamedTuple):
+class NewerPayment(NamedTuple):
     """A row that is newer than what is stored of its payment, if anything is."""
 
     row: WarehousePayment
@@ -71,9 +71,11 @@ def _traced(rows: Sequence[WarehousePayment], known: StoredPayment | None) -> li
     return [row if row.trace_id == trace_id else replace(row, trace_id=trace_id) for row in rows]
 
 
-def changes(batch: Mapping[str, Sequence[WarehousePayment]], known: Mapping[str, StoredPayment]) -> list[Change]:
+def changes(
+    batch: Mapping[str, Sequence[WarehousePayment]], known: Mapping[str, StoredPayment]
+) -> list[NewerPayment]:
     """The newest row of each payment, where it is newer than the stored one."""
-    newest = (Change(rows[-1], known.get(id)) for id, rows in batch.items())
+    newest = (NewerPayment(rows[-1], known.get(id)) for id, rows in batch.items())
     return [each for each in newest if each.known is None or each.known.sequence < each.row.sequence]
 
 
