@@ -222,7 +222,7 @@ def served_copy(data: Path, batch: Sequence[IngestedRecord] = ()) -> Iterator[Sq
 
 @pytest.fixture(scope="session")
 def one_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
-    """Served, since DuckDB may do less from then on: it opens no file, and finds no table that is not registered."""
+    """Served, since DuckDB may do less from then on: it opens no file, and finds no variable of Python."""
     settings = AnalyticsSettings(data=tmp_path_factory.mktemp("kept"), port_offset=own_ports())
     kept = Kept(settings.data, settings)
     kept.warehouse.serve(f"quack:localhost:{settings.port('warehouse')}", tokens(settings, WRITERS_READERS))
