@@ -21,6 +21,7 @@ from bytewax.outputs import Sink
 from connectors.heartbeat import beat
 from connectors.logs import configure
 from connectors.private_files import keep_private
+from connectors.recovery_store import drop_unfinished
 from connectors.streams import BroadcastSource, KafkaSink, KafkaSource, Out, Record, decode_step
 from flows.fraud.codec import SOURCE, apply_control, inputs_of, is_used, verdict_record
 from flows.fraud.key_shard import shard_key, shard_of
@@ -121,6 +122,8 @@ def get_flow() -> Dataflow:
     settings = load(FraudSettings)
     configure("fraud")
     keep_private(settings.data)
+    store = settings.data / "fraud"
+    drop_unfinished(store)
     warm_up(settings)
     bootstrap = settings.bootstrap()
     controls, offsets = bootstrap_controls(bootstrap)
@@ -132,5 +135,5 @@ def get_flow() -> Dataflow:
         KafkaSink(bootstrap),
         settings,
         controls,
-        shard_key(settings.data / "fraud"),
+        shard_key(store),
     )

@@ -21,6 +21,7 @@ from connectors.keyfiles import read_or_make
 from connectors.logs import configure
 from connectors.loop_thread import LoopThread
 from connectors.private_files import keep_private
+from connectors.recovery_store import drop_unfinished
 from connectors.streams import KafkaSink, KafkaSource, Out, Record, decode_step
 from flows.notifications.allowance import Allowance
 from flows.notifications.delivery import SOURCE, Deliverer
@@ -151,6 +152,7 @@ def get_flow() -> Dataflow:
     settings = load(NotificationSettings)
     configure("notifications")
     keep_private(settings.data)
+    drop_unfinished(settings.data / "notifications")
     heartbeat = Heartbeat(settings)
     source = KafkaSource(settings.bootstrap(), PAYMENTS.name, on_lag=heartbeat.beat, config=UNHURRIED)
     sent_log = complete_log(settings)
