@@ -20,6 +20,9 @@ TESTS := -m pytest
 # Trust whom pip and git trust: a company's own authority stands in the system's store.
 export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Where bytecode is not kept, as in many containers, each of the hundreds of processes that tests start compiles
+# all of its sources anew: three seconds instead of one and a half for a gateway.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo secrets test test-first test-gateway test-postgres test-stack test-compose check format bench mutants schemas lock jars chromium haproxy node
 
