@@ -80,6 +80,10 @@ class Api:
         """The answer to a POST that takes no key, because it answers a secret."""
         return self._act(lambda client: client.post(path, body, type=type))
 
+    def put(self, path: str, body: Any, type: Any = Any) -> Any:
+        """The answer to a PUT."""
+        return self._act(lambda client: client.put(path, body, type))
+
     def patch(self, path: str, body: Any) -> Any:
         """The answer to a PATCH."""
         return self._act(lambda client: client.patch(path, body))

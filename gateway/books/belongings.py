@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection, bindparam, func, select
 
-from gateway.books import confirmations, consents, persons, second_factors
+from gateway.books import confirmations, consents, persons, saved, second_factors
 from gateway.books.accounts import Account, by_id
 from gateway.books.cards import CardRow, cards
 from gateway.books.clients import OAuthClient, clients
@@ -16,6 +16,7 @@ from gateway.books.letters import LetterKind, letters
 from gateway.books.links import OneTimeLink, one_time_links
 from gateway.books.merchant_people import MerchantPerson, by_account
 from gateway.books.persons import CONFIRMATION_TEXTS, SQL_TOKEN_TEXTS
+from gateway.books.saved import SavedRow
 from gateway.books.second_factors import SecondFactorRow
 from gateway.books.sessions import SessionRow, sessions
 from gateway.books.sql import Statement
@@ -55,6 +56,7 @@ class Belongings(msgspec.Struct, frozen=True, kw_only=True):
     cards: list[CardRow]
     confirmations: list[ConfirmationRow]
     consents: list[Consent]
+    saved: list[SavedRow]
     sessions: list[SessionRow]
     sql_tokens: list[SqlTokenRow]
     clients: list[OAuthClient]
@@ -79,6 +81,7 @@ def belongings(conn: Connection, account_id: str) -> Belongings | None:
         cards=[CardRow(*row) for select_some in _cards.values() for row in select_some(conn, **of)],
         confirmations=persons.opened_rows(conn, CONFIRMATION_TEXTS, asked),
         consents=consents.of_account(conn, account_id),
+        saved=saved.of_account(conn, account_id),
         sessions=[struct_of(SessionRow, row) for row in _sessions(conn, **of)],
         sql_tokens=persons.opened_rows(conn, SQL_TOKEN_TEXTS, tokens),
         clients=[struct_of(OAuthClient, row) for row in _clients(conn, **of)],

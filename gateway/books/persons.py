@@ -58,6 +58,7 @@ PAYMENT_TEXTS = PersonalColumns(
     "payments", {"description": None, "metadata": None, "return_url": None}, person_id="customer_id"
 )
 REFUND_TEXTS = PersonalColumns("refunds", {"reason": None}, person_id="customer_id")
+SAVED_TEXTS = PersonalColumns("saved", {"name": "", "content": ""}, person_id="account_id")
 SQL_TOKEN_TEXTS = PersonalColumns("sql_tokens", {"name": ""}, person_id="account_id")
 
 

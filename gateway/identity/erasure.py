@@ -23,6 +23,7 @@ from gateway.books import (
     merchant_people,
     payments,
     refunds,
+    saved,
     second_factors,
     sessions,
     sql_tokens,
@@ -119,6 +120,7 @@ def _erase(conn: Connection, account: Account, actor_id: str) -> None:
     letters.forget_all(conn, account.id)
     links.forget(conn, account.id)
     sql_tokens.forget(conn, account.id)
+    saved.forget(conn, account.id)
     accounts.erase(conn, account.id, now)
     destructions.ask(conn, account.id, now)
     record(conn, Act("account_erased", actor_id, account.id, {"role": account.role}))

@@ -28,6 +28,7 @@ from gateway.prints import Prints
 from gateway.roles import MerchantRole
 from gateway.routes.audit import AuditEntryView, audit_entry_view
 from gateway.routes.cards import CardView, card_view
+from gateway.routes.saved import SavedView, saved_view
 from gateway.runtime import Runtime
 from gateway.web.call import Call, Caller, Reply
 from gateway.web.endpoint import endpoint, spend
@@ -131,6 +132,7 @@ class PersonExport(msgspec.Struct, frozen=True, kw_only=True):
     known_callers: dict[CallerKind, int]
     cards: list[ExportedCard]
     clients: list[ExportedClient]
+    saved: list[SavedView]
     sessions: list[ExportedSession]
     sql_tokens: list[ExportedSqlToken]
     acts: list[AuditEntryView]
@@ -213,6 +215,7 @@ def _without_lists(runtime: Runtime, found: Belongings) -> PersonExport:
         known_callers=found.known,
         cards=[_card(card, runtime.policy.prints) for card in found.cards],
         clients=[_client(client) for client in found.clients],
+        saved=[saved_view(row) for row in found.saved],
         sessions=[_session(session) for session in found.sessions],
         sql_tokens=[_sql_token(token) for token in found.sql_tokens],
         acts=[],

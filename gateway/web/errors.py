@@ -26,6 +26,7 @@ from gateway.identity.merchant_people import LastOwner
 from gateway.identity.password_changes import TooOften
 from gateway.identity.passwords import PasswordsBusy
 from gateway.identity.rights import RightsStay
+from gateway.identity.saved import TooManySaved
 from gateway.identity.second_factors import OtpRequired, SecondFactorIsSet
 from gateway.identity.sql_tokens import TooManyTokens
 from gateway.identity.tokens import NotAuthenticated
@@ -65,6 +66,7 @@ CODE_OF: dict[type[Refusal], Code] = {
     RightsStay: "wrong_state",
     SecondFactorIsSet: "wrong_state",
     TooManyLookalikes: "rate_limited",
+    TooManySaved: "wrong_state",
     TooManyTokens: "wrong_state",
     TooOften: "rate_limited",
     WrongState: "wrong_state",

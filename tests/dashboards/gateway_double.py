@@ -96,7 +96,7 @@ def _handler(double: GatewayDouble) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(written)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _reply  # noqa: N815 - the names that it looks for
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _reply  # noqa: N815 - the names that it looks for
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""

@@ -62,6 +62,9 @@ ROUTES: dict[str, Row] = {
     "POST /v1/me/totp":                   Row("a aaa aa .. .", 200, {}),
     "POST /v1/me/totp/confirm":           Row("a aaa aa .. .", 409, {"otp": "000000"}),
     "DELETE /v1/me/totp":                 Row("a aaa aa .. .", 409, {"otp": "000000"}),
+    "GET /v1/me/saved":                   Row("a aaa aa .a .", 200, query="kind=payments_view"),
+    "PUT /v1/me/saved/<kind>/<name>":     Row("a aaa aa .a .", 200, {"content": "status=failed"}),
+    "DELETE /v1/me/saved/<kind>/<name>":  Row("o ooo oo .n .", 204),  # gone by the second time
     "GET /v1/me/sessions":                Row("a aaa aa .a .", 200),
     "DELETE /v1/me/sessions/<session>":   Row("n nnn nn .. .", 204),
     "GET /v1/audit":                      Row(". ... .a .. .", 200),

@@ -57,6 +57,7 @@ DECIDED = {
     ("refunds", "customer_id"): "payments",
     ("refunds", "merchant_id"): NOT + "what a merchant sold is its business: GET /v1/refunds",
     ("reviews", "decided_by"): NOT + "it is an act of staff, among its `acts`",
+    ("saved", "account_id"): "saved",
     ("second_factors", "account_id"): "second_factor",
     ("sessions", "account_id"): "sessions",
     ("sql_tokens", "account_id"): "sql_tokens",

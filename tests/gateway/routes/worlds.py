@@ -70,7 +70,13 @@ async def build(actors: Actors) -> World:
     ended = await actors.client(shop, "payments:read", type="public")
     order = SqlTokenOrder(people["owner"].id, "a test", "Notebook", None)
     token, _ = await actors.runtime.books.write(create, order)
-    return World(made, ids | more | {"client": ended.id, "sql_token": token.id}, parties, cards, app.id)
+    return World(
+        made,
+        ids | more | {"client": ended.id, "sql_token": token.id, "kind": "payments_view"},
+        parties,
+        cards,
+        app.id,
+    )
 
 
 async def refused(actors: Actors) -> dict[str, Actor]:
