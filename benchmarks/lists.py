@@ -142,6 +142,8 @@ def _filters(payments: int) -> Iterator[tuple[str, PaymentFilter]]:
     single: list[dict[str, Any]] = [
         {},
         *[{"state": state} for state in ("captured", "declined", "in_review", "unknown")],
+        *[{"status": status} for status in ("succeeded", "failed", "pending")],
+        {"status": "pending", "currency": "EUR", "amount": 3000, "last4": "0042"},
         *[{"risk_outcome": outcome} for outcome in ("allow", "block", "flag")],
         *[{"processor": name} for name in ("visa", "paypal")],
         *[{"currency": code} for code in ("EUR", "KWD", "JPY")],

@@ -7,6 +7,7 @@ how far it came.
 """
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -32,7 +33,7 @@ from gateway.books.tables import ABOVE_ALL_IDS, FOR_EVER, struct_of
 from schemas.fraud import Outcome
 from schemas.ids import earliest_id
 from schemas.payments import ProcessorName
-from schemas.states import STATES, PaymentState
+from schemas.states import STATES, STATUS, PaymentState, Status
 
 SCANS = (500, 10_000)  # rows looked at for one page: first few, then more where these were not enough
 MOMENT_US = 1_000_000  # between the reading of `created_at` and the making of the id
@@ -42,13 +43,14 @@ class PaymentFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which payments a list shows: all that are given must hold. Times in microseconds UTC.
 
     `amount` in minor units. `party_id`: an account that paid or sold; of what it paid, no filter shows what its
-    view does not.
+    view does not. `status`: any of its states.
     """
 
     party_id: str | None = None
+    status: Status | None = None
     created_from: int | None = None
     created_before: int | None = None
-    # Above: times and who asks. Below: columns, each with an index.
+    # Above: times, who asks, and a status. Below: columns, each with an index.
     customer_id: str | None = None
     merchant_id: str | None = None
     state: PaymentState | None = None
@@ -140,17 +142,32 @@ def _scanned(conn: Connection, wanted: PaymentFilter, born: Asked, most: int, sc
 
 
 def _sides(wanted: PaymentFilter, born: Asked, most: int) -> Iterator[Asked]:
-    """What is asked of the books: one thing, or one for what the party paid and one for what it sold."""
+    """What is asked of the books: one thing, or one for what the party paid and one for what it sold.
+
+    Of a status, that for each of its states: their index leads to them.
+    """
     asked = {**msgspec.structs.asdict(wanted), "shows_unasked": 1, "most": most} | born
+    for state, party in product(_states(wanted), _parties(wanted)):
+        yield asked | {"state": state} | party
+
+
+def _states(wanted: PaymentFilter) -> list[PaymentState | None]:
+    if wanted.status is None:
+        return [wanted.state]
+    of_status = [state for state in STATES if STATUS[state] == wanted.status]
+    return [state for state in of_status if wanted.state in (None, state)]
+
+
+def _parties(wanted: PaymentFilter) -> Iterator[Asked]:
     party_id = wanted.party_id
     if party_id is None:
-        yield asked
+        yield {}
         return
     if wanted.customer_id in (None, party_id) and wanted.risk_outcome is None:
         # What never came to an issuer has no processor: a payer must not tell it from what did.
-        yield asked | {"customer_id": party_id, "shows_unasked": int(wanted.processor is None)}
+        yield {"customer_id": party_id, "shows_unasked": int(wanted.processor is None)}
     if wanted.merchant_id in (None, party_id):
-        yield asked | {"merchant_id": party_id}
+        yield {"merchant_id": party_id}
 
 
 def _born(conn: Connection, wanted: PaymentFilter) -> Asked:

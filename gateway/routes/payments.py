@@ -1,5 +1,6 @@
 """Payments: create, show, list, and the return of a payer from a processor's page."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from hmac import compare_digest
@@ -10,9 +11,11 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import msgspec
 from quart import Blueprint
 
+from gateway.books import accounts
 from gateway.books.payment_lists import PaymentFilter, list_payments
 from gateway.books.payments import PaymentRow, open_texts, select_payment
 from gateway.free_text import ShortText
+from gateway.identity.contacts import email_key
 from gateway.payments.create import NewPayment, Payer, create
 from gateway.payments.orders import payer_returned
 from gateway.payments.views import PaymentView, payment_view
@@ -26,10 +29,10 @@ from gateway.web.paging import Listing, Page, read_slice
 from schemas.fraud import Outcome
 from schemas.money import AMOUNT_MAX
 from schemas.payments import ProcessorName
-from schemas.states import PaymentState
+from schemas.states import PaymentState, Status
 from schemas.times import to_micros
 
-NOT_FOR_CUSTOMERS = ("risk", "customer", "reference", "last4", "amount", "currency")
+NOT_FOR_CUSTOMERS = ("risk", "customer", "reference", "last4", "amount", "currency", "email")
 
 blueprint = Blueprint("payments", __name__)
 returns_blueprint = Blueprint("returns", __name__)
@@ -42,11 +45,12 @@ class PaymentList(Listing[PaymentView], frozen=True):
 class PaymentQuery(Page, frozen=True, forbid_unknown_fields=True):
     """Filters: a payment must match all that are given. `after` and `before` are times of creation, with a zone.
 
-    `amount` in minor units. `risk` is the outcome of the verdict that decided. It and all below it are not for
-    customers.
+    `status`: any of its states. `amount` in minor units. `risk` is the outcome of the verdict that decided. It and
+    all below it are not for customers. `email`: the customer's, all of it; for staff.
     """
 
     state: PaymentState | None = None
+    status: Status | None = None
     merchant: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     processor: ProcessorName | None = None
     after: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
@@ -57,6 +61,7 @@ class PaymentQuery(Page, frozen=True, forbid_unknown_fields=True):
     last4: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}\Z")] | None = None
     amount: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX)] | None = None
     currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")] | None = None
+    email: Annotated[str, msgspec.Meta(max_length=320)] | None = None
 
 
 @blueprint.post("/v1/payments")
@@ -97,15 +102,16 @@ async def show_payment(call: Call[None, None], payment_id: str) -> Reply:
 async def list_all(call: Call[None, PaymentQuery]) -> Reply:
     """List the payments that the caller may see, the newest first."""
     query, caller = call.query, call.caller
-    if caller.role == "customer":
-        _check_customer(query)
+    if caller.role not in STAFF:
+        _check(query, NOT_FOR_CUSTOMERS if caller.role == "customer" else ("email",))
     wanted = PaymentFilter(
         party_id=None if caller.role in STAFF else caller.account_id,
         created_from=to_micros(query.after) if query.after else None,
         created_before=to_micros(query.before) if query.before else None,
-        customer_id=query.customer,
+        customer_id=await _customer_id(call),
         merchant_id=query.merchant,
         state=query.state,
+        status=query.status,
         processor=query.processor,
         risk_outcome=query.risk,
         currency=query.currency,
@@ -119,10 +125,19 @@ async def list_all(call: Call[None, PaymentQuery]) -> Reply:
     return Reply(200, PaymentList([payment_view(row, caller, prints) for row in shown], cursor))
 
 
-def _check_customer(query: PaymentQuery) -> None:
-    given = [name for name in NOT_FOR_CUSTOMERS if getattr(query, name) is not None]
+def _check(query: PaymentQuery, not_theirs: Sequence[str]) -> None:
+    given = [name for name in not_theirs if getattr(query, name) is not None]
     if given:
-        raise InvalidFields(*[FieldError(f"$.{name}", "Not for customers.") for name in given])
+        raise InvalidFields(*[FieldError(f"$.{name}", "Not for you to filter by.") for name in given])
+
+
+async def _customer_id(call: Call[None, PaymentQuery]) -> str | None:
+    """The customer that is asked for; an id that no account has where none is all that was said."""
+    email, asked = call.query.email, call.query.customer
+    if email is None:
+        return asked
+    found = await call.runtime.books.read(accounts.bare_by_email, email_key(email.strip()))
+    return found.id if found and asked in (None, found.id) else ""
 
 
 async def visible(call: Call[object, object], payment_id: str) -> PaymentRow:

@@ -14,6 +14,7 @@ from gateway.books.clock import anchor, keep
 from gateway.books.payment_lists import PaymentFilter, list_payments
 from gateway.books.payments import PaymentRow, insert_payment, may_be_unasked
 from schemas.ids import earliest_id, new_id
+from schemas.states import STATUS
 from schemas.times import now_micros, steady_micros
 from tests.gateway.payments import situations
 
@@ -53,6 +54,8 @@ def fulfils(row: PaymentRow, wanted: PaymentFilter) -> bool:
     asked = [(getattr(row, name), getattr(wanted, name)) for name in VALUES]
     if any(value is not None and own != value for own, value in asked):
         return False
+    if wanted.status not in (None, STATUS[row.state]):
+        return False
     if not (wanted.created_from or 0) <= row.created_at < (wanted.created_before or 2**63):
         return False
     if wanted.party_id is None or row.merchant_id == wanted.party_id:
@@ -82,6 +85,15 @@ def test_each_page_under_any_filters_has_what_fulfils_them(
         for party_id in (None, "acc_1"):
             wanted = PaymentFilter(party_id=party_id, **{name: VALUES[name][0] for name in names})
             assert pages(conn, wanted) == [row.id for row in rows if fulfils(row, wanted)], wanted
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed", "pending"])
+def test_a_status_is_any_of_its_states(conn: Connection, monkeypatch: pytest.MonkeyPatch, status: Any) -> None:
+    monkeypatch.setattr(payment_lists, "SCANS", (3, 7))
+    rows = stored(conn, 60)
+    for more in ({}, {"party_id": "acc_1"}, {"currency": "EUR"}, {"state": "declined"}):
+        wanted = PaymentFilter(status=status, **more)
+        assert pages(conn, wanted) == [row.id for row in rows if fulfils(row, wanted)], wanted
 
 
 def test_a_time_is_a_place_in_the_list(conn: Connection) -> None:

@@ -36,6 +36,9 @@ async def test_each_filter_finds_its_payments(shop: Shop) -> None:
         ({"currency": "EUR", "amount": 200}, []),
         ({"state": "captured"}, [second, first]),
         ({"state": "in_review"}, [held]),
+        ({"status": "succeeded"}, [second, first]),
+        ({"status": "pending"}, [held]),
+        ({"status": "pending", "state": "captured"}, []),
         ({"risk": "review"}, [held]),
         ({"risk": "allow", "processor": "mastercard"}, [second]),
         ({"after": first["created_at"], "before": second["created_at"]}, [first]),
@@ -46,7 +49,22 @@ async def test_each_filter_finds_its_payments(shop: Shop) -> None:
     assert (await shop.get(f"/v1/payments/{first['id']}", "customer"))["reference"] == "order 1"
 
 
-@pytest.mark.parametrize("name", ["risk", "customer", "reference", "last4", "amount", "currency"])
+async def test_staff_alone_find_by_the_customers_address(shop: Shop) -> None:
+    paid = [(await shop.pay(100 + number)).json["id"] for number in range(2)]
+    email = (await shop.get("/v1/me", "customer"))["email"]
+    for query, payments in (
+        ({"email": f" {email.upper()}"}, paid[::-1]),
+        ({"email": email, "customer": await shop.account("customer"), "amount": 100}, paid[:1]),
+        ({"email": email, "customer": await shop.account("merchant")}, []),
+        ({"email": "nobody@example.com"}, []),
+        ({"email": "no address"}, []),
+    ):
+        assert await found(shop, "analyst", **query) == payments, query
+    refused = await shop.gateway.ask("GET", f"/v1/payments?email={email}", who="merchant")
+    assert (refused.status, refused.json["errors"][0]["path"]) == (422, "$.email")
+
+
+@pytest.mark.parametrize("name", ["risk", "customer", "reference", "last4", "amount", "currency", "email"])
 async def test_a_customer_has_the_filters_of_what_a_customer_sees(gateway: Any, name: str) -> None:
     values = {"risk": "block", "last4": "1111", "amount": "1", "currency": "EUR"}
     refused = await gateway.ask("GET", f"/v1/payments?{name}={values.get(name, 'a')}", who="customer")
