@@ -94,6 +94,13 @@ ACCEPTED = (
     ),
     Accepted(
         REFUSED_THOUGH_VALID,
+        "a stop names one of three things",
+        operations=frozenset({"POST /v1/stops"}),
+        code="invalid_request",
+        paths=frozenset({"$"}),
+    ),
+    Accepted(
+        REFUSED_THOUGH_VALID,
         "to a customer some filters are refused: they tell what is not theirs",
         operations=frozenset({"GET /v1/payments"}),
         paths=frozenset(f"$.{name}" for name in NOT_FOR_CUSTOMERS),
@@ -140,6 +147,12 @@ ACCEPTED = (
         "Kafka keeps the letters, and may be away or asked by somebody else",
         operations=frozenset({"GET /v1/dead-letters", "POST /v1/dead-letters/{letter}/replay"}),
         code="unavailable",
+    ),
+    Accepted(
+        "not_a_server_error",
+        "this run has stopped sales",
+        operations=frozenset({"POST /v1/payments"}),
+        code="stopped",
     ),
     Accepted(
         "negative_data_rejection",

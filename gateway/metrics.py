@@ -100,6 +100,14 @@ class AuditMetrics:
         self.seconds.set(seconds)
 
 
+class StopMetrics:
+    """What takes no new payments, as of the last look."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        about = "Processors and merchants that are stopped, and one where everything is."
+        self.standing = Gauge("sluice_stops", about, registry=registry)
+
+
 class OutboxMetrics:
     """How far Kafka is behind the books, as of the last look."""
 

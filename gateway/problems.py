@@ -73,7 +73,7 @@ PROBLEMS: dict[Code, ProblemType] = {
     "idempotency_key_reused": ProblemType(422, "This Idempotency-Key was used for another request."),
     "rate_limited": ProblemType(429, "Too many requests."),
     "internal": ProblemType(500, "Something went wrong on our side."),
-    "stopped": ProblemType(503, "New payments to this merchant are not taken at the moment."),
+    "stopped": ProblemType(503, "New payments are not taken at the moment."),
     "unavailable": ProblemType(503, "Something we depend on is away. Try again."),
 }
 

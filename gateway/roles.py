@@ -25,6 +25,8 @@ SCOPES: dict[str, str] = {
     "refunds:write": "Give captured money back.",
     "reviews:read": "See payments held for review.",
     "reviews:write": "Decide about payments held for review.",
+    "stops:read": "See what takes no new payments at the moment.",
+    "stops:write": "Stop new payments of a processor, a merchant or all, and let them go on.",
     "labels:write": "Say of a payment that it was fraud, or good.",
     "audit:read": "See who logged in, changed a right, decided or took data out.",
     "dead_letters:read": "See records that nobody could read.",
@@ -75,6 +77,7 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
             "reviews:read",
             "reviews:write",
             "labels:write",
+            "stops:read",
             "sql_tokens:manage",
         }
     ),

@@ -51,6 +51,7 @@ from gateway.metrics import (
     OutboxMetrics,
     ProcessorMetrics,
     RequestMetrics,
+    StopMetrics,
 )
 from gateway.policy import Policy, policy_of
 from gateway.rate_limits import RateLimits
@@ -101,6 +102,7 @@ class Runtime:
     outbox_metrics: OutboxMetrics
     lookalike_metrics: LookalikeMetrics
     client_metrics: ClientMetrics
+    stop_metrics: StopMetrics
     dead_letters: DeadLetterDesk
     decline_times: DeclineTimes = field(default_factory=DeclineTimes)
     rate_limits: RateLimits = field(default_factory=RateLimits)
@@ -206,6 +208,7 @@ def _wired(
         outbox_metrics=OutboxMetrics(registry),
         lookalike_metrics=LookalikeMetrics(registry),
         client_metrics=ClientMetrics(registry),
+        stop_metrics=StopMetrics(registry),
         dead_letters=DeadLetterDesk(settings.bootstrap()),
         key=key,
     )

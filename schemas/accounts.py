@@ -37,6 +37,8 @@ ActKind = Literal[
     "merchant_created",
     "merchant_suspended",
     "merchant_resumed",
+    "sales_stopped",
+    "sales_resumed",
     "review_decided",
     "task_decided",
     "dead_letter_replayed",

@@ -33,6 +33,7 @@ from gateway.books.outbox import add_events
 from gateway.books.payments import PaymentRow, existing_payment, insert_payment, update_payment
 from gateway.books.postings import Entries, select_standing
 from gateway.books.refunds import RefundRow, put_refund, select_refund
+from gateway.books.stops import stops_met
 from gateway.books.tasks import TaskRow, open_task, settle_task
 from gateway.log_lines import LogLine
 from gateway.payments.changes import Change, NextOperation, about, following, settled_by
@@ -149,7 +150,7 @@ def apply_to(
     conn: Connection, policy: Policy, payment: PaymentRow, operation: Operation, answer: Answer
 ) -> Committed:
     """`apply` to rows at hand, such as a commit has just written. Raises `Outdated` where either changed since."""
-    change = settle(_situation(conn, payment, operation), answer, policy, now_micros())
+    change = settle(_situation(conn, payment, operation, answer), answer, policy, now_micros())
     return Committed(payment) if change is None else commit(conn, policy, change)
 
 
@@ -203,7 +204,7 @@ def task_line(event: str, task: TaskRow, now: int) -> TaskLine:
     return TaskLine(event=event, level="warning", timestamp=from_micros(now), **line)
 
 
-def _situation(conn: Connection, payment: PaymentRow, operation: Operation) -> Situation:
+def _situation(conn: Connection, payment: PaymentRow, operation: Operation, answer: Answer) -> Situation:
     """What `settle` needs to know; nothing is read that cannot matter."""
     parent: Operation | None = None
     parent_entries: Entries = ()
@@ -226,7 +227,13 @@ def _situation(conn: Connection, payment: PaymentRow, operation: Operation) -> S
         replaced=any(o.replaces_id == taken_back for o in others),
         refund=refund,
         operations=others,
+        stopped=_stopped(conn, payment, operation, answer),
     )
+
+
+def _stopped(conn: Connection, payment: PaymentRow, operation: Operation, answer: Answer) -> frozenset[str]:
+    asks_another = operation.kind in ("authorize", "sale") and answer.result not in ("succeeded", "declined")
+    return stops_met(conn, payment.merchant_id) if asks_another else frozenset()
 
 
 def _is_a_part(operation: Operation, refund: RefundRow | None) -> bool:

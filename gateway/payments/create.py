@@ -15,13 +15,21 @@ from gateway.books.accounts import Account
 from gateway.books.cards import CardRow, select_card
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, select_answer
 from gateway.books.payments import CaptureMode, PaymentRow
+from gateway.books.stops import EVERYTHING, stops_met
 from gateway.free_text import FreeText, ShortText, UrlText, of_class
 from gateway.keyed_hashes import keyed_hash
 from gateway.payments.commit import receive
 from gateway.payments.lifecycle import advance
-from gateway.payments.routing import able_to, amount_error, takes
+from gateway.payments.routing import (
+    STOPPED_RETRY_S,
+    SalesStopped,
+    able_to,
+    amount_error,
+    first_processor,
+    takes,
+)
 from gateway.prints import Prints
-from gateway.refusals import FieldError, InvalidFields, NoSuchObject, NotAllowed, Refusal
+from gateway.refusals import FieldError, InvalidFields, NoSuchObject, NotAllowed
 from gateway.return_urls import may_return
 from gateway.runtime import Runtime
 from schemas.ids import new_id
@@ -29,11 +37,8 @@ from schemas.money import AMOUNT_MAX, in_use
 from schemas.payments import MethodType, ProcessorName
 from schemas.times import AHEAD_MAX, EPOCH, now, now_micros, to_micros
 
-STOPPED_RETRY_S = 3_600  # a person looks into it
-
-
-class MerchantStopped(Refusal):
-    """New payments to this merchant are not taken."""
+SUSPENDED_RETRY_S = 3_600  # a person looks into it
+OF_MERCHANT = "New payments to this merchant are not taken at the moment."
 
 
 class ByCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="card"):
@@ -112,16 +117,17 @@ class Created(msgspec.Struct, frozen=True):
 
 
 class Named(msgspec.Struct, frozen=True):
-    """What a new payment names: who sells, and the payer's card."""
+    """What a new payment names: who sells, and the payer's card. `stopped`: which processors take no new ones."""
 
     merchant: Account
     card: CardRow | None
+    stopped: frozenset[str]
 
 
 async def create(runtime: Runtime, request: KeyedRequest, asked: NewPayment, payer: Payer) -> Created:
     """Take a payment from a request to its answer; the answer is None where someone else gave it meanwhile.
 
-    Before anything is written, raises `InvalidFields`, `NotAllowed`, `NoSuchObject`, `MerchantStopped`,
+    Before anything is written, raises `InvalidFields`, `NotAllowed`, `NoSuchObject`, `SalesStopped`,
     `KeyReused`, `RequestRunning` and `VaultAway`.
     """
     if errors := list(_wrong_fields(asked)):
@@ -132,14 +138,14 @@ async def create(runtime: Runtime, request: KeyedRequest, asked: NewPayment, pay
     if isinstance(named, IdempotentAnswer):
         return Created(named, replayed=True)
     row = _checked_row(runtime, asked, named, payer)
-    cvc = None
+    first, cvc = first_processor(row, named.stopped), None
     if isinstance(asked.payment_method, ByCard):
         cvc = asked.payment_method.cvc
         await runtime.vault.check()  # better no payment than one that fails for the vault
     received = await runtime.books.write(receive, runtime.policy, request, row)
     if isinstance(received, IdempotentAnswer):
         return Created(received, replayed=True)
-    answer = (await advance(runtime, received, cvc)).answer_to(request)
+    answer = (await advance(runtime, received, cvc, first)).answer_to(request)
     return Created(answer, replayed=received.id != row.id)
 
 
@@ -204,13 +210,24 @@ def _find(conn: Connection, request: KeyedRequest, asked: NewPayment, payer_id: 
     if merchant is None:
         raise NoSuchObject("There is no such merchant.")
     if merchant.suspended_at is not None:
-        raise MerchantStopped(retry_after_s=STOPPED_RETRY_S)
+        raise SalesStopped(OF_MERCHANT, SUSPENDED_RETRY_S)
+    stopped = _stopped(conn, merchant.id)
     if not isinstance(asked.payment_method, ByCard):
-        return Named(merchant, None)
+        return Named(merchant, None, stopped)
     card = select_card(conn, asked.payment_method.card, payer_id)
     if card is None:
         raise NoSuchObject("There is no such card.")
-    return Named(merchant, card)
+    return Named(merchant, card, stopped)
+
+
+def _stopped(conn: Connection, merchant_id: str) -> frozenset[str]:
+    """The processors that are stopped. Raises `SalesStopped` where the merchant is, or everything."""
+    stopped = stops_met(conn, merchant_id)
+    if EVERYTHING in stopped:
+        raise SalesStopped(retry_after_s=STOPPED_RETRY_S)
+    if merchant_id in stopped:
+        raise SalesStopped(OF_MERCHANT, STOPPED_RETRY_S)
+    return stopped
 
 
 def _checked_row(runtime: Runtime, asked: NewPayment, named: Named, payer: Payer) -> PaymentRow:

@@ -39,7 +39,8 @@ class Situation(msgspec.Struct, frozen=True):
     `parent`: the operation that this one follows or takes back, `parent_entries` what is still posted for it.
     `other_open`: the other operations of the payment whose end is not known. `replaced`: the operation, or the one
     that a reversal takes back, was given up and done anew. `refund`: the one it belongs to, `operations` those of
-    the payment, where the next part of it may have to be found.
+    the payment, where the next part of it may have to be found. `stopped`: what takes no new payments, where that
+    decides who is asked next.
     """
 
     payment: PaymentRow
@@ -50,6 +51,7 @@ class Situation(msgspec.Struct, frozen=True):
     replaced: bool = False
     refund: RefundRow | None = None
     operations: tuple[Operation, ...] = ()
+    stopped: frozenset[str] = frozenset()
 
 
 def effect_of(found: Situation, closed: Operation, answer: Answer) -> Effect:
@@ -119,7 +121,7 @@ def _after_authorization(found: Situation, closed: Operation, answer: Answer) ->
         case "declined":
             return Effect(_become(payment, "declined", decline_code=closed.decline_code or "generic_decline"))
         case "failed":
-            return _failed(payment, closed)
+            return _failed(found, closed)
         case _:
             assert_never(closed.status)
 
@@ -146,9 +148,11 @@ def _approved(payment: PaymentRow, closed: Operation) -> Effect:
     return Effect(_become(payment, "authorized"), capture_at_once(payment, closed))
 
 
-def _failed(payment: PaymentRow, closed: Operation) -> Effect:
+def _failed(found: Situation, closed: Operation) -> Effect:
+    payment = found.payment
     # Once a client was told `unknown`, nothing is tried anew behind its back.
-    processor = next_processor(payment) if payment.state in ("processing", "in_review") else None
+    is_open = payment.state in ("processing", "in_review")
+    processor = next_processor(payment, found.stopped) if is_open else None
     if processor is not None:
         return Effect(payment, NextOperation(closed.kind, processor))
     return Effect(_become(payment, "failed", decline_code="processor_unavailable"))

@@ -28,17 +28,22 @@ from gateway.payments.stand_in import is_on_block_list, stand_in
 from gateway.policy import Policy
 from gateway.runtime import Runtime
 from schemas.fraud import Verdict
-from schemas.payments import AppliedRisk
+from schemas.payments import AppliedRisk, ProcessorName
 from schemas.times import now_micros
 
 
-async def advance(runtime: Runtime, payment: PaymentRow, cvc: str | None) -> Committed:
-    """Go on from the recovery point of a payment whose lease is ours, until it rests."""
+async def advance(
+    runtime: Runtime, payment: PaymentRow, cvc: str | None, first: ProcessorName | None = None
+) -> Committed:
+    """Go on from the recovery point of a payment whose lease is ours, until it rests.
+
+    `first`: the processor to ask first; None: the one that has its order, else by capability.
+    """
     match payment.recovery_point:
         case "received" if needs_approval(payment):
             step = await runtime.books.write(open_order, runtime.policy, payment.id)
         case "received" | "approved":
-            return await _judge_and_send(runtime, payment, cvc)
+            return await _judge_and_send(runtime, payment, cvc, first or candidates(payment)[0])
         case "judged" | "finished":  # its operations are asked for, never sent again
             return Committed(payment)
         case _:
@@ -70,22 +75,24 @@ def open_order(conn: Connection, policy: Policy, payment_id: str) -> Committed:
     return commit(conn, policy, change_of(before, Effect(before, order), policy, now_micros()))
 
 
-async def _judge_and_send(runtime: Runtime, payment: PaymentRow, cvc: str | None) -> Committed:
+async def _judge_and_send(
+    runtime: Runtime, payment: PaymentRow, cvc: str | None, first: ProcessorName
+) -> Committed:
     asked = perf_counter()
     verdict = await runtime.verdicts.wait(payment, runtime.settings.verdict_budget_ms / 1000)
     told = perf_counter()
-    waited_s, processor = told - asked, candidates(payment)[0]
+    waited_s = told - asked
 
     def judging() -> Awaitable[Committed]:
-        return runtime.books.write(judge, runtime.policy, payment.id, verdict, waited_s * 1000)
+        return runtime.books.write(judge, runtime.policy, payment.id, verdict, waited_s * 1000, first)
 
     if await _will_block(runtime, payment, verdict):
-        return await _as_slow_as_an_issuer(runtime, runtime.decline_times.pause(processor, waited_s), judging)
+        return await _as_slow_as_an_issuer(runtime, runtime.decline_times.pause(first, waited_s), judging)
     step = await judging()
     done = await execute(runtime, step, cvc)
     if step.to_send is not None:
         declined = done.payment.state == "declined"
-        runtime.decline_times.note(processor, waited_s, perf_counter() - told, declined=declined)
+        runtime.decline_times.note(first, waited_s, perf_counter() - told, declined=declined)
     return done
 
 
@@ -108,18 +115,24 @@ async def _as_slow_as_an_issuer(
 
 
 def judge(
-    conn: Connection, policy: Policy, payment_id: str, verdict: Verdict | None, waited_ms: float
+    conn: Connection,
+    policy: Policy,
+    payment_id: str,
+    verdict: Verdict | None,
+    waited_ms: float,
+    first: ProcessorName | None = None,
 ) -> Committed:
     """Commit `judged`: apply the flow's verdict, or let the stand-in rules decide where there is none.
 
-    A payment that was judged before is left as it is: it is never judged, and never sent, a second time.
+    `first`: as in `advance`; what was stopped since the payment came changes nothing for it. A payment that was
+    judged before is left as it is: it is never judged, and never sent, a second time.
     """
     before = existing_payment(conn, payment_id)
     if before.recovery_point not in ("received", "approved") or before.state != "processing":
         return Committed(before)
     risk = _apply_verdict(conn, verdict, waited_ms) if verdict else stand_in(conn, policy, before)
     judged = msgspec.structs.replace(before, risk=msgspec.json.encode(risk).decode(), risk_outcome=risk.outcome)
-    return commit(conn, policy, change_of(before, _judged(conn, judged, risk), policy, now_micros()))
+    return commit(conn, policy, change_of(before, _judged(conn, judged, risk, first), policy, now_micros()))
 
 
 def _apply_verdict(conn: Connection, verdict: Verdict, waited_ms: float) -> AppliedRisk:
@@ -128,7 +141,7 @@ def _apply_verdict(conn: Connection, verdict: Verdict, waited_ms: float) -> Appl
     return AppliedRisk(v.outcome, v.source, v.score, v.reasons, v.model, round(waited_ms, 3), v.hold)
 
 
-def _judged(conn: Connection, judged: PaymentRow, risk: AppliedRisk) -> Effect:
+def _judged(conn: Connection, judged: PaymentRow, risk: AppliedRisk, first: ProcessorName | None) -> Effect:
     """What a verdict leads to: a decline, a review, or the operation that reserves or takes the money."""
     match risk.outcome:
         case "block":
@@ -141,12 +154,17 @@ def _judged(conn: Connection, judged: PaymentRow, risk: AppliedRisk) -> Effect:
             at_once = judged.capture == "automatic"
         case _:
             assert_never(risk.outcome)
-    return Effect(judged, first_operation(conn, judged, at_once=at_once))
+    return Effect(judged, first_operation(conn, judged, first, at_once=at_once))
 
 
-def first_operation(conn: Connection, payment: PaymentRow, *, at_once: bool) -> NextOperation:
-    """The first operation of a payment at its issuer; `at_once`: it takes the money too, where one call can."""
+def first_operation(
+    conn: Connection, payment: PaymentRow, first: ProcessorName | None, *, at_once: bool
+) -> NextOperation:
+    """The first operation of a payment at its issuer, by the processor `first` (None: by capability).
+
+    `at_once`: it takes the money too, where one call can.
+    """
     if needs_approval(payment):
         order, *_ = select_operations(conn, payment.id)
         return following("authorize", order)
-    return NextOperation("sale" if at_once else "authorize", candidates(payment)[0])
+    return NextOperation("sale" if at_once else "authorize", first or candidates(payment)[0])

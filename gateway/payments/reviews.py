@@ -10,6 +10,7 @@ from gateway.books.idempotency import JSON, IdempotentAnswer, KeyedRequest, stor
 from gateway.books.outbox import add_event
 from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.reviews import Review, select_undecided
+from gateway.books.stops import stops_met
 from gateway.books.verdicts import select_scored
 from gateway.payments.captures import WrongState, authorization
 from gateway.payments.changes import Effect, capture_at_once, change_of, following
@@ -17,8 +18,10 @@ from gateway.payments.commit import Committed, claim_for, commit
 from gateway.payments.held import end_review
 from gateway.payments.late_blocks import decide_late
 from gateway.payments.lifecycle import first_operation
+from gateway.payments.routing import first_processor, needs_approval
 from gateway.policy import Policy
 from schemas.fraud import Label, LabelValue
+from schemas.payments import ProcessorName
 from schemas.reviews import ReviewOutcome
 from schemas.times import from_micros, now_micros
 from schemas.topics import LABELS
@@ -45,7 +48,8 @@ def begin_decision(
     approve → `authorized`, then the capture unless the merchant captures; reject → held until it is voided. Where
     the issuer was not asked yet: approve asks it now, reject voids at once. Of one that was taken before its block
     came, `late_blocks` tells. None: a request without a key. Raises `WrongState` where it was decided before, by
-    another request, and `OperationOpen` where another operation is open.
+    another request, and `OperationOpen` where another operation is open,
+    `SalesStopped` where the issuer would be asked now and each processor is stopped: the review stays open.
     """
     payment_id = decision.review.payment_id
     if request is not None:
@@ -89,11 +93,16 @@ def _of_held(conn: Connection, payment: PaymentRow, decision: ReviewOutcome) -> 
 def _of_unsent(conn: Connection, payment: PaymentRow, decision: ReviewOutcome) -> Effect:
     match decision:
         case "approve":  # held until the issuer answers; the CVC is gone
-            return Effect(payment, first_operation(conn, payment, at_once=payment.capture == "automatic"))
+            first = None if needs_approval(payment) else _open_processor(conn, payment)
+            return Effect(payment, first_operation(conn, payment, first, at_once=payment.capture == "automatic"))
         case "reject":
             return Effect(msgspec.structs.replace(payment, state="voided"))
         case _:
             assert_never(decision)
+
+
+def _open_processor(conn: Connection, payment: PaymentRow) -> ProcessorName:
+    return first_processor(payment, stops_met(conn, payment.merchant_id))
 
 
 def expire_review(conn: Connection, policy: Policy, payment: PaymentRow) -> None:

@@ -1,12 +1,24 @@
 """Which processor takes a payment: the one its client named, else those that take its method, by capability."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from functools import cache
+from typing import Literal
 
 from connectors.processors.registry import CAPABILITIES
 from gateway.books.payments import PaymentRow
-from gateway.refusals import FieldError
+from gateway.refusals import FieldError, Refusal
 from schemas.payments import MethodType, ProcessorName
+
+STOPPED_RETRY_S = 60  # a stop is lifted by a person, within minutes
+
+NO_PROCESSOR = "No processor that this payment could go to takes new ones at the moment."
+
+# Why a processor was asked: see `routing_reason`.
+RoutingReason = Literal["named", "first_choice", "first_choice_stopped", "failover"]
+
+
+class SalesStopped(Refusal):
+    """New payments are not taken: of this merchant, by any processor left, or at all."""
 
 
 def candidates(payment: PaymentRow) -> tuple[ProcessorName, ...]:
@@ -22,10 +34,28 @@ def candidates(payment: PaymentRow) -> tuple[ProcessorName, ...]:
     return asked or tuple(able_to(payment.method))
 
 
-def next_processor(payment: PaymentRow) -> ProcessorName | None:
-    """The processor after the `attempts` that were made; None where all were tried."""
-    left = candidates(payment)[payment.attempts :]
-    return left[0] if left else None
+def next_processor(payment: PaymentRow, stopped: Set[str]) -> ProcessorName | None:
+    """The first processor after the one tried last that is not `stopped`; None where none is left."""
+    order = candidates(payment)
+    tried = order.index(payment.processor) + 1 if payment.processor in order else 0
+    return next((name for name in order[tried:] if name not in stopped), None)
+
+
+def first_processor(payment: PaymentRow, stopped: Set[str]) -> ProcessorName:
+    """The processor to ask first. Raises `SalesStopped` where each, or the one that was named, is stopped."""
+    found = next_processor(payment, stopped)
+    if found is None:
+        raise SalesStopped(NO_PROCESSOR, STOPPED_RETRY_S)
+    return found
+
+
+def routing_reason(payment: PaymentRow, processor: ProcessorName, attempt: int) -> RoutingReason:
+    """Why a processor was asked at an attempt (they count from 1)."""
+    if payment.wanted_processor:
+        return "named"
+    if attempt > 1:
+        return "failover"
+    return "first_choice" if processor == candidates(payment)[0] else "first_choice_stopped"
 
 
 def able_to(method: MethodType) -> list[ProcessorName]:

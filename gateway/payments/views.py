@@ -13,6 +13,7 @@ from gateway.books.payments import PaymentRow, may_be_unasked
 from gateway.books.persons import is_sealed
 from gateway.books.refunds import RefundRow
 from gateway.payments.changes import Change, capturable
+from gateway.payments.routing import RoutingReason, routing_reason
 from gateway.prints import Prints
 from gateway.problems import CONTENT_TYPE, processor_declined
 from gateway.roles import STAFF
@@ -251,8 +252,9 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     `id` is the request id the processor got, `processor_reference` its own. `milliseconds`: from the commit before
     the call to the commit of its answer; null while it is open. `requested_by`: the account that asked for it;
     null where it follows by itself. `routing_reason`: why this processor: the client `named` it, it is the
-    `first_choice` for the payment, or an earlier one could not take it (`failover`). `pending_reason`: the
-    processor's own word for what it waits for; `asked_again_at`: when we ask next, while its end is not known.
+    `first_choice` for the payment, that takes no new ones (`first_choice_stopped`), or an earlier one could not
+    take it (`failover`). `pending_reason`: the processor's own word for what it waits for; `asked_again_at`: when
+    we ask next, while its end is not known.
     """
 
     id: str
@@ -263,7 +265,7 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     amount: int
     currency: str
     attempt: int
-    routing_reason: Literal["named", "first_choice", "failover"]
+    routing_reason: RoutingReason
     parent: str | None
     refund: str | None
     requested_by: str | None
@@ -298,7 +300,7 @@ def _operation_view(row: PaymentRow, operation: Operation, attempt: int) -> Oper
         amount=o.amount,
         currency=o.currency,
         attempt=attempt,
-        routing_reason="named" if row.wanted_processor else "first_choice" if attempt == 1 else "failover",
+        routing_reason=routing_reason(row, o.processor, attempt),
         parent=o.parent_id,
         refund=o.refund_id,
         requested_by=o.requested_by,

@@ -31,6 +31,7 @@ from gateway.routes import (
     second_factor,
     sessions,
     sql_tokens,
+    stops,
     tasks,
 )
 
@@ -53,6 +54,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     reviews.blueprint,
     reviews.labels_blueprint,
     tasks.blueprint,
+    stops.blueprint,
     audit.blueprint,
     dead_letters.blueprint,
     merchants.blueprint,

@@ -10,6 +10,7 @@ from quart import Blueprint, request
 
 from gateway.addresses import is_within, networks
 from gateway.books.outbox import measure_backlog
+from gateway.books.stops import count_stops
 from gateway.identity.client_uses import count_expiring
 from gateway.problems import Problem
 from gateway.web.call import Call, Reply
@@ -65,6 +66,7 @@ async def metrics(call: Call[None, None]) -> Reply:
     backlog = await call.runtime.books.read(measure_backlog)
     call.runtime.outbox_metrics.show(backlog.rows, backlog.since, now_micros())
     call.runtime.client_metrics.expiring.set(await count_expiring(call.runtime.books))
+    call.runtime.stop_metrics.standing.set(await call.runtime.books.read(count_stops))
     return Reply(200, generate_latest(call.runtime.metrics), {"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -87,7 +87,7 @@ async def read_review(call: Call[None, None], review_id: str) -> Reply:
     scope="reviews:write",
     body=ReviewDecision,
     answers={200: ReviewView, 202: ReviewView},
-    codes=("not_found", "wrong_state", "operation_in_progress"),
+    codes=("not_found", "wrong_state", "operation_in_progress", "stopped"),
     idempotency="accepted",
 )
 async def decide_review(call: Call[ReviewDecision, None], review_id: str) -> Reply:

@@ -31,7 +31,7 @@ from gateway.identity.second_factors import OtpRequired, SecondFactorIsSet
 from gateway.identity.sql_tokens import TooManyTokens
 from gateway.identity.tokens import NotAuthenticated
 from gateway.payments.captures import AmountTooLarge, WrongState
-from gateway.payments.create import MerchantStopped
+from gateway.payments.routing import SalesStopped
 from gateway.payments.tokenizing import TooManyLookalikes
 from gateway.problems import Code, Problem
 from gateway.refusals import InvalidFields, NoSuchObject, NotAllowed, Refusal
@@ -54,7 +54,6 @@ CODE_OF: dict[type[Refusal], Code] = {
     LinkInvalid: "confirmation_invalid",
     LastOwner: "wrong_state",
     MayNotVanish: "wrong_state",
-    MerchantStopped: "stopped",
     NoOwnSecret: "wrong_state",
     NoSuchObject: "not_found",
     NotAllowed: "forbidden",
@@ -64,6 +63,7 @@ CODE_OF: dict[type[Refusal], Code] = {
     PasswordsBusy: "unavailable",
     RequestRunning: "request_in_progress",
     RightsStay: "wrong_state",
+    SalesStopped: "stopped",
     SecondFactorIsSet: "wrong_state",
     TooManyLookalikes: "rate_limited",
     TooManySaved: "wrong_state",

@@ -73,6 +73,13 @@ async def a_merchant(shop: Shop) -> Asked:
     return Asked("admin", {"name": "Shop"}, "SELECT count(*) FROM accounts")
 
 
+async def a_stop(shop: Shop) -> Asked:
+    """Of a merchant of its own: a second stop on the same one would be none."""
+    merchant = await shop.gateway.ask("POST", "/v1/merchants", {"name": "Shop"}, "admin")
+    body = {"merchant": merchant.json["id"], "reason": "a test"}
+    return Asked("admin", body, "SELECT count(*) FROM stops")
+
+
 async def a_person(shop: Shop) -> Asked:
     body = {"email": f"person-{next(NUMBERS)}@example.com", "role": "viewer"}
     return Asked("merchant", body, "SELECT count(*) FROM merchant_people", (await shop.account("merchant"),))
@@ -221,6 +228,7 @@ KEYED: dict[str, Prepare] = {
     "labels.create_label": a_label,
     "reviews.decide_review": a_decision,
     "second_factor.confirm_second_factor": a_second_factor,
+    "stops.create_stop": a_stop,
     "tasks.resolve_task": a_resolution,
 }
 

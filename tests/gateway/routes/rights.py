@@ -91,6 +91,9 @@ ROUTES: dict[str, Row] = {
     "POST /v1/reviews/<review>/decision": Row(". ... aa .. .", 409, {"decision": "approve", "reason": "known"}),
     "GET /v1/tasks":                      Row(". ... aa .. .", 200),
     "POST /v1/tasks/<task>/resolve":      Row(". ... aa .. .", 409, {"outcome": "lapsed", "reason": "too late"}),
+    "GET /v1/stops":                      Row(". ... aa .. .", 200),
+    "POST /v1/stops":                     Row(". ... .a .. .", 422, {"reason": "a test"}),
+    "DELETE /v1/stops/<stop>":            Row(". ... .a .. .", 204),
     "GET /v1/dead-letters":               Row(". ... .a .. .", 503),  # Kafka is away here
     "POST /v1/dead-letters/<letter>/replay": Row(". ... .a .. .", 503, {}),
     "POST /v1/merchants":                 Row(". ... .a .. .", 201, {"name": "Shop"}),

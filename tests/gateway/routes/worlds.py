@@ -11,6 +11,7 @@ from gateway.books.accounts import by_id
 from gateway.books.cards import CardRow, upsert_card
 from gateway.books.payments import PaymentRow, insert_payment
 from gateway.books.refunds import RefundRow, put_refund
+from gateway.books.stops import StopRow, put_stop
 from gateway.books.tasks import TaskRow, open_task, resolve_task
 from gateway.identity.sql_tokens import SqlTokenOrder, create
 from gateway.payments.held import end_review, open_review
@@ -70,12 +71,14 @@ async def build(actors: Actors) -> World:
     ended = await actors.client(shop, "payments:read", type="public")
     order = SqlTokenOrder(people["owner"].id, "a test", "Notebook", None)
     token, _ = await actors.runtime.books.write(create, order)
-    return World(
-        made,
-        ids | more | {"client": ended.id, "sql_token": token.id, "kind": "payments_view"},
-        parties,
-        cards,
-        app.id,
+    stop, _ = await actors.runtime.books.write(put_stop, _stop_of_nobody())
+    more |= {"client": ended.id, "sql_token": token.id, "stop": stop.id, "kind": "payments_view"}
+    return World(made, ids | more, parties, cards, app.id)
+
+
+def _stop_of_nobody() -> StopRow:
+    return StopRow(
+        target=new_id("acc"), id=new_id("stp"), reason="why", stopped_by="acc_x", stopped_at=now_micros()
     )
 
 
