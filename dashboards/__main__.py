@@ -19,7 +19,7 @@ SCOPES = (
     *("openid", "email", "profile", "account", "sessions"),
     *("payments:read", "operations:read", "reviews:read", "reviews:write"),
     *("accounts:read", "accounts:write", "merchants:read", "merchants:manage", "merchants:write"),
-    *("clients:manage", "audit:read"),
+    *("clients:manage", "audit:read", "stops:read", "stops:write"),
 )
 
 

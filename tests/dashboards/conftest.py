@@ -17,11 +17,12 @@ from flows.analytics.warehouse import Warehouse
 from schemas.events import Event, new_event
 from schemas.ids import new_id
 from schemas.notifications import Notification
+from schemas.operations import OperationEvent, ProcessorOperation
 from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, ProcessorName, Refund, RefundEvent
 from schemas.settings import PORTS
 from schemas.states import STATUS, DeclineCode, PaymentState, Status
 from schemas.times import now
-from schemas.topics import NOTIFICATIONS, PAYMENTS
+from schemas.topics import NOTIFICATIONS, OPERATIONS, PAYMENTS
 from tests.dashboards import gateway_double
 from tests.dashboards.gateway_double import GatewayDouble
 
@@ -67,6 +68,14 @@ class Shop:
         event = new_event("payment.captured", "/", payment.id, data, now())
         traced = msgspec.structs.replace(event, traceparent=traceparent)
         self.warehouse.write([ingest(self._record(PAYMENTS.name, traced))])
+
+    def call(self, *operations: ProcessorOperation, sequence: int = 1) -> None:
+        """Write what calls to processors came to."""
+        events = [
+            new_event(f"operation.{o.status}", "/", o.id, OperationEvent(sequence, o.created_at, o, []), now())
+            for o in operations
+        ]
+        self.warehouse.write([ingest(self._record(OPERATIONS.name, event)) for event in events])
 
     now = staticmethod(now)
 

@@ -69,7 +69,7 @@ def test_a_page_that_is_not_theirs_asks_the_gateway_nothing(gateway: GatewayDoub
     for entry in ENTRIES:
         if entry.roles == {"admin"}:
             opened("analyst", entry.path)
-    assert {path for _, path, _ in gateway.asked} == {"/v1/me"}
+    assert {path for _, path, _ in gateway.asked} == {"/v1/me", "/v1/stops"}  # the banner of every page
 
 
 def test_a_customer_is_told_kindly_and_can_leave(gateway: GatewayDouble) -> None:

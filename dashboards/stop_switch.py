@@ -1,0 +1,142 @@
+"""The switch that stops new payments: what stands, and for administrators a second look before each change."""
+
+from typing import Any
+
+import msgspec
+import streamlit as st
+
+from dashboards import acting, chooser, door, formats, stops
+from dashboards.acting import NotDone
+from dashboards.chooser import Found
+from dashboards.look import Look
+from dashboards.page import card, html
+from dashboards.page_entry import link
+from dashboards.session_checks import Person
+from dashboards.stops import EVERYTHING, Stop, name_of
+from dashboards.tiles.processors import NAMES
+
+MERCHANT = "merchant"
+LABELS = {MERCHANT: "One merchant", EVERYTHING: "All sales"}
+REASON_MAX = 500  # characters, as the gateway takes them
+MEANS = {
+    "processor": "New payments go to another processor that can take them. What only this one can take, or what "
+    "names it, is refused: the shop is told to try again.",
+    MERCHANT: "New payments to this merchant are refused: the shop is told to try again. Its people may log in.",
+    EVERYTHING: "Every new payment is refused, of every merchant, at every processor.",
+}
+GOES_ON = (
+    "Captures, refunds and voids",
+    "Payers who come back from PayPal",
+    "Payments under way, and looking up what has no answer",
+)
+LEFT_OUT = (
+    "Say why: whoever sees it next will ask.",
+    "Say which merchant, and why: whoever sees it next will ask.",
+)
+RESUMED_MEANS = "New payments are taken again from the next request on."
+
+
+class AdminName(msgspec.Struct, frozen=True):
+    """An administrator, as the list of accounts has them."""
+
+    id: str
+    name: str = ""
+    email: str | None = None
+
+
+def draw(person: Person, look: Look) -> None:
+    """Show what can be stopped and what is, and let administrators change it."""
+    is_admin = person.role == "admin"
+    with card("switch", "Stop sales", "" if is_admin else "administrators do this", fills=True):
+        try:
+            found = acting.ask(lambda: stops.standing(door.api()))
+        except NotDone:
+            return
+        by_target = {stop.target(): stop for stop in found}
+        names = _names() if is_admin and found else {}
+        merchants = [target for target, stop in by_target.items() if stop.merchant]
+        for target in (*NAMES, EVERYTHING, *merchants):
+            _line(target, by_target.get(target), person, look, names)
+        if is_admin:
+            _offer_merchant()
+
+
+def _line(target: str, stop: Stop | None, person: Person, look: Look, names: dict[str, str]) -> None:
+    with st.container(key=f"switch-{target}", horizontal=True, vertical_alignment="center", gap="small"):
+        html("switch_line.html", name=name_of(target), said=_said(stop, person, look, names) if stop else "")
+        if person.role != "admin":
+            return
+        if stop is None:
+            _second_look(target)
+        elif acting.confirmed(f"resume-{target}", "Resume", f"{name_of(target)}: {RESUMED_MEANS}"):
+            path = chooser.at("/v1/stops", stop.id)
+            acting.act(lambda: _lifted(path), f"{name_of(target)}: new payments are taken again.")
+
+
+def _said(stop: Stop, person: Person, look: Look, names: dict[str, str]) -> str:
+    by = "you" if stop.stopped_by == person.id else names.get(stop.stopped_by, stop.stopped_by)
+    since = f"{look.local(stop.stopped_at):%d %b %H:%M}"
+    return f"stopped since {since} by {formats.plain(by, 40)}: {formats.plain(stop.reason, 200)}"
+
+
+def _offer_merchant() -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        html("switch_line.html", name=LABELS[MERCHANT], said="")
+        _second_look(MERCHANT)
+    link("Earlier ones are in the audit", "audit")
+
+
+def _second_look(target: str) -> None:
+    """A button that opens what it means, asks why, and has the one that stops."""
+    name = LABELS[target].lower() if target in LABELS else name_of(target)
+    with st.popover("Stop…", help=f"Stop {name}"), st.form(f"stop-{target}", border=False):
+        kind = target if target in LABELS else "processor"
+        html("stop_means.html", name=name, means=MEANS[kind], goes_on=GOES_ON)
+        named = _named(target)
+        reason = st.text_input("Why", max_chars=REASON_MAX, key=acting.fresh(f"why-{target}")).strip()
+        if st.form_submit_button(f"Stop {name} now", type="primary"):
+            if reason and all(named.values()):
+                _stop(named | {"reason": reason})
+            else:
+                html("trouble.html", words=LEFT_OUT[target == MERCHANT])
+
+
+def _named(target: str) -> dict[str, Any]:
+    """What the gateway is asked to stop; of a merchant the id is typed, or comes with the address."""
+    match target:
+        case "merchant":
+            given = st.query_params.get(MERCHANT, "")
+            return {MERCHANT: st.text_input("The merchant's id", given, placeholder="acc_…").strip()}
+        case "all":
+            return {EVERYTHING: True}
+        case _:
+            return {"processor": target}
+
+
+def _stop(body: dict[str, Any]) -> None:
+    try:
+        made = acting.ask(lambda: door.api().post("/v1/stops", body, Stop))
+    except NotDone:
+        return
+    stops.standing.clear()
+    is_mine = made.reason == body["reason"]
+    acting.say(
+        f"{made.name()}: no new payments from now on."
+        if is_mine
+        else f"{made.name()} was stopped already: {made.reason}"
+    )
+    st.rerun()
+
+
+def _lifted(path: str) -> None:
+    door.api().delete(path)
+    stops.standing.clear()
+
+
+def _names() -> dict[str, str]:
+    """The administrators by their ids."""
+    try:
+        found = acting.ask(lambda: door.api().get("/v1/accounts", Found[AdminName], role="admin", limit=100))
+    except NotDone:
+        return {}
+    return {admin.id: admin.name or admin.email or admin.id for admin in found.data}

@@ -1,0 +1,48 @@
+"""A processor fails: it is found on the page Processors and stopped, payments go by another, and it is resumed."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from benchmarks.browser import PATIENCE_MS, chromium, log_in
+from tests.end_to_end.shop import PASSWORD, Shop, number
+from tests.end_to_end.stack import Stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+CARDS = count(551_000)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with chromium() as browser:
+        yield browser.new_page(viewport={"width": 1440, "height": 1000})
+
+
+def test_the_failing_processor_is_found_stopped_and_resumed(stack: Stack, shop: Shop, page: Page) -> None:
+    shop.fault("visa", "refuse")
+    failed_over = [pay(shop) for _ in range(4)]
+    assert {payment["processor"] for payment in failed_over} == {"mastercard"}
+    log_in(page, stack.settings.url("dashboard"), "admin@example.com", PASSWORD, "processors")
+    visa = page.locator(".conditions li", has_text="Visa")
+    expect(visa).to_contain_text("Refuses our calls since", timeout=PATIENCE_MS)
+    page.locator(".st-key-switch-visa").get_by_role("button").click()
+    page.get_by_label("Why", exact=True).fill("refuses our calls")
+    page.get_by_role("button", name="Stop Visa now").click()
+    expect(page.locator(".halted")).to_contain_text("Stopped: Visa", timeout=PATIENCE_MS)
+    expect(visa).to_contain_text("Stopped by us", timeout=PATIENCE_MS)
+    passed_over = pay(shop)
+    assert (passed_over["processor"], passed_over["attempts"]) == ("mastercard", 1)
+    shop.clear_faults()
+    page.locator(".st-key-switch-visa").get_by_role("button", name="Resume").click()
+    page.get_by_role("button", name="Resume now").click()
+    expect(page.locator(".halted")).to_have_count(0, timeout=PATIENCE_MS)
+    assert pay(shop)["processor"] == "visa"
+
+
+def pay(shop: Shop) -> dict[str, object]:
+    """A small payment by a new Visa card."""
+    paid: dict[str, object] = shop.pay(number("visa", next(CARDS)), 100).json
+    return paid
