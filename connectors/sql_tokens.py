@@ -1,4 +1,6 @@
-"""SQL tokens, as the process `sql` asks the gateway about them: whose each one is, and what they see now.
+"""Tokens of persons, as the process `sql` asks the gateway about them: whose each one is, and what they see now.
+
+A token is one for SQL alone, or the access token of somebody who is logged in (the dashboards ask by it).
 
 It is asked for each statement, so an answer is kept for a second only. Who comes with made-up tokens costs the
 gateway little: of tokens that were never good here only so many are asked about in a second.
@@ -27,11 +29,12 @@ CLIENT_ID = "sql"
 SECRET_FILE = "sql.secret"  # noqa: S105 (the name of a file)
 SCOPE = "sql_tokens:check"
 PATH = "/v1/sql-tokens/check"
-FORM = re.compile(r"sqt_[A-Za-z0-9_-]{43}")
+# An SQL token, or a signed one (RFC 7519 §3), of which the gateway takes no longer ones either.
+FORM = re.compile(r"sqt_[A-Za-z0-9_-]{43}|(?=.{30,4096}\Z)eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 KEPT_S = 1.0  # from the question on: so old may an answer be
 KEPT_MAX = 10_000
-STRANGERS_PER_S = 50  # tokens that were never good here; each costs the gateway a request
+STRANGERS_PER_S = 50  # tokens that were never good here; each costs the gateway a request, or a signature to check
 ANSWERED_WITHIN_S = 3.0  # with a new access token, where that is due
 CONNECTIONS = 8
 LOGGED_EVERY_S = 60.0

@@ -39,6 +39,7 @@ UrlText = Annotated[str, msgspec.Meta(max_length=2048, extra=FREE)]
 ContactText = Annotated[str, msgspec.Meta(extra=FREE)]  # its form and length are for `identity/contacts.py`
 CodeText = Annotated[str, msgspec.Meta(extra=of_class("code"))]
 Unstored = Annotated[str, msgspec.Meta(max_length=512, extra=of_class("unstored"))]
+UnstoredToken = Annotated[str, msgspec.Meta(max_length=4096, extra=of_class("unstored"))]  # also a signed one
 
 NUMBER_FOUND = "A card number stands in it; tokenize the card and send its id."
 CODE_FOUND = "A card's security code stands in it; it goes with a payment as `cvc` and is kept nowhere."

@@ -51,7 +51,7 @@ def create(conn: Connection, order: SqlTokenOrder) -> tuple[SqlTokenRow, str]:
     now, account = steady_micros(), accounts.bare_to_change(conn, order.account_id)
     if account is None:
         raise NoSuchObject("There is no such account.")
-    if seen_by(account.role, account.extra_scopes) is None:
+    if seen_by(account.role, is_reader(account.role, account.extra_scopes)) is None:
         raise NotAllowed("Customers see nothing by SQL: an admin names who reads.")
     expires_at = _checked_end(order.expires_at, now)
     if sql_tokens.count_living(conn, account.id, now) >= LIVING_MAX:
@@ -84,12 +84,12 @@ def revoke(conn: Connection, token_id: str, owner_id: str | None, revoked_by: st
         audit.record(conn, Act("sql_token_revoked", revoked_by, token.account_id, {"token": token_id}))
 
 
-def seen_by(role: Role, extra_scopes: str) -> Sees | None:
+def seen_by(role: Role, reads: bool) -> Sees | None:
     """What an account sees by SQL; None: nothing. A reader sees payments of all, whoever they act for."""
     match role:
         case "admin" | "analyst":
             return "all"
-        case "merchant" | "customer" if is_reader(role, extra_scopes):
+        case "merchant" | "customer" if reads:
             return "without_cards"
         case "merchant":
             return "own"
@@ -107,7 +107,7 @@ def reader_of(grant: SqlGrant, seeded_ids: set[str]) -> SqlReader | None:
     """
     if grant.role in STAFF and not _may_act(grant, seeded_ids):
         return None
-    sees = seen_by(grant.role, grant.extra_scopes)
+    sees = seen_by(grant.role, is_reader(grant.role, grant.extra_scopes))
     if sees is None:
         return None
     merchant_id = grant.merchant_id or grant.account_id if sees == "own" else None

@@ -8,18 +8,21 @@ from quart import Blueprint
 from sqlalchemy import Connection
 
 from gateway.books.sql_tokens import SqlTokenRow, granted, list_tokens
-from gateway.free_text import ContactText, Unstored
+from gateway.free_text import ContactText, Unstored, UnstoredToken
 from gateway.identity import contacts, sql_tokens
 from gateway.identity.logins import check_presence
-from gateway.identity.sql_tokens import SqlTokenOrder, is_use_due, note_use, reader_of
-from gateway.identity.tokens import hash_secret
+from gateway.identity.sql_tokens import FOUND_BY, SqlTokenOrder, is_use_due, note_use, reader_of, seen_by
+from gateway.identity.tokens import NotAuthenticated, hash_secret
 from gateway.problems import Problem
-from gateway.web.call import Call, Reply
-from gateway.web.endpoint import endpoint, spend
+from gateway.runtime import Runtime
+from gateway.web.call import Call, Caller, Reply, identify
+from gateway.web.endpoint import check_scope, endpoint, spend
 from gateway.web.known_device import whence_of
 from gateway.web.paging import Listing, Page, read_page
 from schemas.accounts import SqlReader
 from schemas.times import from_micros, steady_micros, to_micros
+
+MANAGE = "sql_tokens:manage"
 
 blueprint = Blueprint("sql_tokens", __name__)
 
@@ -42,9 +45,9 @@ class SqlTokenQuery(Page, frozen=True, forbid_unknown_fields=True):
 
 
 class SqlTokenCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A token, as somebody came with it."""
+    """A token, as somebody came with it: an SQL token, or the access token of a person's session."""
 
-    token: Unstored
+    token: UnstoredToken
 
 
 class SqlTokenView(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +74,7 @@ class SqlTokenList(Listing[SqlTokenView], frozen=True):
 
 @blueprint.post("/v1/sql-tokens")
 @endpoint(
-    scope="sql_tokens:manage",
+    scope=MANAGE,
     body=NewSqlToken,
     answers={201: MadeSqlToken},
     codes=("invalid_credentials", "not_confirmed", "not_found", "rate_limited", "unavailable", "wrong_state"),
@@ -98,7 +101,7 @@ async def create_sql_token(call: Call[NewSqlToken, None]) -> Reply:
 
 
 @blueprint.get("/v1/sql-tokens")
-@endpoint(scope="sql_tokens:manage", query=SqlTokenQuery, answers={200: SqlTokenList})
+@endpoint(scope=MANAGE, query=SqlTokenQuery, answers={200: SqlTokenList})
 async def list_sql_tokens(call: Call[None, SqlTokenQuery]) -> Reply:
     """List one's own SQL tokens, the newest first; as an admin those of any `account`."""
     caller = call.caller
@@ -114,7 +117,7 @@ async def list_sql_tokens(call: Call[None, SqlTokenQuery]) -> Reply:
 
 
 @blueprint.delete("/v1/sql-tokens/<sql_token>")
-@endpoint(scope="sql_tokens:manage", answers={204: None}, codes=("not_found",))
+@endpoint(scope=MANAGE, answers={204: None}, codes=("not_found",))
 async def revoke_sql_token(call: Call[None, None], sql_token_id: str) -> Reply:
     """End an SQL token of one's own, as an admin of anybody's: a second later nothing is answered to it."""
     caller = call.caller
@@ -128,16 +131,43 @@ async def revoke_sql_token(call: Call[None, None], sql_token_id: str) -> Reply:
 async def check_sql_token(call: Call[SqlTokenCheck, None]) -> Reply:
     """Say whose an SQL token is, and what they see now, to services only.
 
-    It is a 404 where the token is unknown or has ended, and where its owner may not see anything any more.
+    An access token of a person is one as well, while their session lasts. It is a 404 where the token is unknown
+    or has ended, and where its owner may not see anything any more.
     """
-    runtime = call.runtime
-    grant = await runtime.books.read(granted, hash_secret(call.body.token), steady_micros())
-    reader = None if grant is None else reader_of(grant, runtime.seeded_ids)
-    if grant is None or reader is None:
+    runtime, token = call.runtime, call.body.token
+    reader = await (_by_sql_token if token.startswith(FOUND_BY) else _by_access_token)(runtime, token)
+    if reader is None:
         raise Problem("not_found")
-    if is_use_due(grant):
-        runtime.go_on(note_use(runtime.books, grant.token_id))
     return Reply(200, reader)
+
+
+async def _by_sql_token(runtime: Runtime, token: str) -> SqlReader | None:
+    grant = await runtime.books.read(granted, hash_secret(token), steady_micros())
+    reader = None if grant is None else reader_of(grant, runtime.seeded_ids)
+    if grant is not None and reader is not None and is_use_due(grant):
+        runtime.go_on(note_use(runtime.books, grant.token_id))
+    return reader
+
+
+async def _by_access_token(runtime: Runtime, token: str) -> SqlReader | None:
+    """Who is logged in with it, where they may make SQL tokens: what such a token sees, they see without one."""
+    try:
+        caller = await identify(runtime, token)
+        check_scope(MANAGE, caller)
+    except (NotAuthenticated, Problem):
+        return None
+    return _in_session(caller)
+
+
+def _in_session(caller: Caller) -> SqlReader | None:
+    """What a person sees in a session; None where that is nothing, and for clients, which are nobody's session."""
+    if not caller.session_id or caller.role in ("service", "nobody"):
+        return None
+    sees = seen_by(caller.role, caller.is_reader)
+    if sees is None:
+        return None
+    merchant_id = caller.account_id if sees == "own" else None
+    return SqlReader(caller.session_id, caller.actor_id, sees, merchant_id)
 
 
 def _view(row: SqlTokenRow) -> SqlTokenView:

@@ -12,7 +12,7 @@ from gateway.books.idempotency import JSON, IdempotentAnswer, KeyedRequest
 from gateway.identity.logins import scopes_granted, scopes_now
 from gateway.identity.tokens import Claims, NotAuthenticated
 from gateway.problems import CONTENT_TYPE, Problem
-from gateway.roles import CLIENT_SCOPES, STAFF, MerchantRole, Role, scopes_of
+from gateway.roles import CLIENT_SCOPES, STAFF, MerchantRole, Role, is_reader, scopes_of
 from gateway.runtime import Runtime
 from schemas.times import steady_micros
 
@@ -30,7 +30,7 @@ class Caller(msgspec.Struct, frozen=True):
     `client_id`: the app of the session, empty after `POST /v1/login`; or the client itself. `merchant_role`: of a
     person who acts for a merchant. `second_factor`: the session proved one; `withheld`: the scopes that it will
     have once it did. `limit_class` empty: each route's own limit. `is_confirmed`: the e-mail address of the
-    person, or of a client's merchant, where there is one.
+    person, or of a client's merchant, where there is one. `is_reader`: an admin named this person one.
     """
 
     account_id: str
@@ -44,6 +44,7 @@ class Caller(msgspec.Struct, frozen=True):
     second_factor: bool = False
     limit_class: str = ""
     is_confirmed: bool = True
+    is_reader: bool = False
 
     def must_be_confirmed(self) -> bool:
         """Whether it may do nothing before its address is confirmed: staff, and clients of merchants."""
@@ -95,6 +96,7 @@ async def _account(runtime: Runtime, claims: Claims) -> Caller:
         second_factor=grant.second_factor_at is not None,
         limit_class=grant.limit_class or ("staff" if grant.role in STAFF else ""),
         is_confirmed=grant.is_confirmed,
+        is_reader=is_reader(grant.role, grant.extra_scopes),
     )
 
 

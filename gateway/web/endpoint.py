@@ -152,11 +152,11 @@ async def admit(runtime: Runtime, scope: str, limit: str | None, network: str) -
         raise
     g.caller = caller  # whatever they are answered, `cors` asks whose pages may read it
     spend(runtime, caller.limit_class or limit, caller.actor_id)
-    _check_scope(scope, caller)
+    check_scope(scope, caller)
     return caller
 
 
-def _check_scope(scope: str, caller: Caller) -> None:
+def check_scope(scope: str, caller: Caller) -> None:
     """Raises the problems `forbidden`, and `not_confirmed` for what staff may do once that is made up for."""
     if scope in caller.withheld:
         raise Problem("not_confirmed", SECOND_FACTOR_FIRST)

@@ -245,3 +245,54 @@ async def test_a_list_of_accounts_says_who_reads(gateway: Gateway, actors: Actor
     named, _ = await reader(gateway, actors)
     shown = (await gateway.ask("GET", "/v1/accounts?role=customer", who="admin")).json["data"]
     assert [one["id"] for one in shown if one["reader"]][:1] == [named.id]
+
+
+async def test_an_access_token_sees_what_an_sql_token_of_its_person_would(gateway: Gateway, actors: Actors) -> None:
+    merchant_id = await actors.merchant()
+    person, analyst = await actors.person(merchant_id, "viewer"), await actors.new("analyst")
+    told = (await check(gateway, person.token)).json
+    assert told == {
+        "token_id": person.session_id,
+        "account_id": person.id,
+        "sees": "own",
+        "merchant_id": merchant_id,
+    }
+    assert (await check(gateway, analyst.token)).json["sees"] == "all"
+    await change(gateway, person.id, reader=True)
+    assert await sees(gateway, person.token) is None, "that ended the session"
+    assert await sees(gateway, (await actors.log_in(person.id, "merchant")).token) == "without_cards"
+    assert await sees(gateway, (await actors.new("customer")).token) is None
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "UPDATE sessions SET revoked_at = 1 WHERE id = '{0.session_id}'",
+        "UPDATE accounts SET disabled_at = 1 WHERE id = '{0.id}'",
+        "UPDATE accounts SET email_confirmed_at = NULL WHERE id = '{0.id}'",
+        "UPDATE accounts SET role = 'customer' WHERE id = '{0.id}'",
+        "UPDATE sessions SET second_factor_at = NULL WHERE id = '{0.session_id}'",
+        "UPDATE sessions SET last_used_at = 1 WHERE id = '{0.session_id}'",
+    ],
+)
+async def test_an_access_token_is_good_as_long_as_it_would_be_at_every_route(
+    gateway: Gateway, actors: Actors, end: str
+) -> None:
+    analyst = await actors.new("analyst")
+    assert await sees(gateway, analyst.token) == "all"
+    await asyncio.gather(*gateway.runtime.running)  # the note that it is used
+    await actors.change(end.format(analyst))
+    assert await sees(gateway, analyst.token) is None
+
+
+async def test_no_access_token_of_a_program_and_none_of_a_made_up_kind_is_good(
+    gateway: Gateway, actors: Actors
+) -> None:
+    client = await actors.client(await actors.merchant(), "payments:read sql_tokens:manage")
+    analyst = await actors.new("analyst")
+    narrow = await actors.client(None, "payments:read")
+    inside = await actors.log_in(analyst.id, "analyst", narrow.id, "payments:read")
+    head, _, signature = analyst.token.split(".")
+    forged = f"{head}.{analyst.token.split('.')[1][:-4]}AAAA.{signature}"
+    for token in (client.token, inside.token, forged, "eyJ.a.b", await gateway.service_token("sql")):
+        assert await sees(gateway, token) is None
