@@ -43,11 +43,23 @@ CUT_OFF = (
 NOT_CERTIFIED = "the certificate of the warehouse's server is none that SLUICE_SQL_CA or this machine trusts"
 UNTRUSTED = re.compile(r"SSL (?:peer certificate|CA cert)")  # in what curl says
 TIME = "TIMESTAMP"  # in the name of a type
+KEPT = "answer"  # the table of a file that an answer is kept in
+POINTED = re.compile(r"\n\nLINE (\d{1,9}): ([^\n]*)\n( *)\^")
 NAMES_A_ZONE = re.compile(r"zone\b", re.IGNORECASE)  # `AT TIME ZONE` and `timezone(…)` make times of somewhere
 
 
+class Pointed(msgspec.Struct, frozen=True):
+    """Where DuckDB found a mistake: in which `line` of a statement, what it shows of it, and where in that."""
+
+    line: int
+    text: str
+    at: int
+
+
 class WarehouseError(Exception):
-    """A query has no answer. The message is one line for the person who asked."""
+    """A query has no answer. The message is one line for the person who asked; `pointed`: where, if known."""
+
+    pointed: Pointed | None = None
 
 
 class QueryRefused(WarehouseError):
@@ -157,10 +169,25 @@ class WarehouseReader:
             )
             return int(copied.fetchall()[0][0])
 
-    def _travelling(self, sql: str) -> str:
+    def keep(self, sql: str, path: Path, own_token: str) -> int:
+        """Write the answer to a person's statement to the table `KEPT` of a new DuckDB file, in its types.
+
+        Returns the number of rows. Raises `WarehouseError`, also where the file cannot be written.
+        """
+        travelling, name = self._travelling(sql, own_token), f"kept_{secrets.token_hex(8)}"
+        with _explained():
+            cursor = self._con.cursor()
+            cursor.execute(f"ATTACH {quoted(str(path))} AS {name}")
+            try:
+                made = cursor.execute(f"CREATE TABLE {name}.{KEPT} AS FROM {travelling}")
+                return int(made.fetchall()[0][0])
+            finally:
+                cursor.execute(f"DETACH {name}")
+
+    def _travelling(self, sql: str, own_token: str | None = None) -> str:
         if find_numbers(sql):
             raise QueryRefused(f"{REFUSED}{CARD_NUMBER}")
-        way = f"token = {quoted(self._token)}, disable_ssl = {self._has_no_tls}"
+        way = f"token = {quoted(own_token or self._token)}, disable_ssl = {self._has_no_tls}"
         return f"quack_query({quoted(self._address)}, {quoted(sql)}, {way})"
 
     def _fetch(self, travelling: str, names_a_zone: bool) -> Table:
@@ -202,8 +229,23 @@ def _aware(value: Any) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
+def pointed(message: str) -> Pointed | None:
+    """Where an error of DuckDB's says that the mistake is: of several places the last."""
+    found = [*POINTED.finditer(message)]
+    if not found:
+        return None
+    line, text, before = found[-1].groups()
+    return Pointed(int(line), text, max(0, len(before) - len(f"LINE {line}: ")))
+
+
 def _meaning(message: str) -> WarehouseError:
     """The error for a message of DuckDB's, without our own statement, which has the token in it."""
+    error = _kind(message)
+    error.pointed = pointed(message.partition("FROM quack_query")[0])
+    return error
+
+
+def _kind(message: str) -> WarehouseError:
     if "Authorization failed" in message:
         return QueryRefused(f"{REFUSED}{READ_ONLY}")
     if "Authentication failed" in message:
