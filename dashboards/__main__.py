@@ -20,6 +20,7 @@ SCOPES = (
     *("payments:read", "operations:read", "reviews:read", "reviews:write"),
     *("accounts:read", "accounts:write", "merchants:read", "merchants:manage", "merchants:write"),
     *("clients:manage", "audit:read", "stops:read", "stops:write"),
+    *("sql_tokens:manage", "dead_letters:read", "dead_letters:write"),
 )
 
 

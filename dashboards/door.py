@@ -28,11 +28,11 @@ def visitor() -> Visitor:
     """Who is at the page."""
     if _is_elsewhere():
         return "elsewhere"
-    token = _token()
-    if not token:
+    given = token()
+    if not given:
         return "stranger"
     try:
-        return _checks().person(token) or "ended"
+        return _checks().person(given) or "ended"
     except GatewayUnavailable:
         return "away"
     except GatewayRefused:
@@ -41,7 +41,7 @@ def visitor() -> Visitor:
 
 def api() -> Api:
     """The gateway's API for the person at the page."""
-    return Api(_token())
+    return Api(token())
 
 
 def watch(seen: Visitor) -> None:
@@ -52,7 +52,7 @@ def watch(seen: Visitor) -> None:
 
 def still_known() -> bool:
     """Whether the gateway knows the person, asked anew because it refused them a call."""
-    _checks().forget(_token())
+    _checks().forget(token())
     return isinstance(visitor(), Person)
 
 
@@ -105,7 +105,7 @@ def _log_in(path: str) -> None:
     st.login()
 
 
-def _token() -> str:
+def token() -> str:
     """The access token in the cookie, signed by us; empty where nobody logged in."""
     if not st.user.get("is_logged_in"):
         return ""

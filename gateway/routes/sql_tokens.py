@@ -161,10 +161,12 @@ async def _by_access_token(runtime: Runtime, token: str) -> SqlReader | None:
 
 def _in_session(caller: Caller) -> SqlReader | None:
     """What a person sees in a session; None where that is nothing, and for clients, which are nobody's session."""
-    if not caller.session_id or caller.role in ("service", "nobody"):
-        return None
-    sees = seen_by(caller.role, caller.is_reader)
-    if sees is None:
+    match caller.role:
+        case "service" | "nobody":
+            return None
+        case role:
+            sees = seen_by(role, caller.is_reader)
+    if sees is None or not caller.session_id:
         return None
     merchant_id = caller.account_id if sees == "own" else None
     return SqlReader(caller.session_id, caller.actor_id, sees, merchant_id)

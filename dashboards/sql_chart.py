@@ -1,0 +1,137 @@
+"""An answer as a chart: who looks at it chooses what goes along, what goes up, and what each line is of."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Literal, get_args
+
+import msgspec
+import streamlit as st
+
+from dashboards.page import COLOURS, html
+from dashboards.sql_answer import Answer, AnswerColumn
+from schemas.money import Money, UnknownCurrency
+
+POINTS_MAX = 5_000
+SERIES_MAX = 8
+HUES = ("#1482a8", "#e69f00", "#7a5ea8", "#d1502a", "#3a9c6e", "#7d8c9b", "#b5588f", "#5f6f12")
+NOTHING = "Nothing in this answer can be drawn: a chart needs a column of numbers and another one."
+
+Shape = Literal["line", "bar"]
+
+
+class Drawing(msgspec.Struct, frozen=True):
+    """What is drawn: a column along, one of numbers up, and one whose each value is a line of its own, or none."""
+
+    shape: Shape
+    along: AnswerColumn
+    up: AnswerColumn
+    each: AnswerColumn | None = None
+
+
+def draw(answer: Answer) -> None:
+    """Let the person choose, and show the chart."""
+    numbers = [column for column in answer.columns if column.kind in ("whole", "broken")]
+    if not numbers or len(answer.columns) < 2 or not answer.rows:
+        html("nothing.html", words=NOTHING)
+        return
+    drawing = _chosen(answer, numbers)
+    rows = _rows(answer, drawing)
+    left = len({each for *_, each in rows}) - SERIES_MAX
+    st.echarts_chart(options(drawing, rows), key="sql-chart", height=380, alt=_about(drawing, rows))
+    notes = [f"The first {POINTS_MAX:,} rows are drawn."] if answer.rows > POINTS_MAX else []
+    notes += [f"{left} more of {drawing.each.name} are left out."] if drawing.each and left > 0 else []
+    if notes:
+        html("asked.html", words=" ".join(notes))
+
+
+def _chosen(answer: Answer, numbers: list[AnswerColumn]) -> Drawing:
+    along, up, each = first_choice(answer.columns)
+    names = {column.name: column for column in answer.columns}
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="sql-drawing"):
+        shape: Shape | None = st.segmented_control(
+            "Shape", get_args(Shape), default="line" if along.kind == "time" else "bar", key="sql-shape"
+        )
+        x = st.selectbox("Along", list(names), index=list(names).index(along.name), key="sql-along")
+        n_names = [column.name for column in numbers]
+        y = st.selectbox("Up", n_names, index=n_names.index(up.name), key="sql-up")
+        others = ["–", *(name for name in names if name not in (x, y))]
+        split = st.selectbox(
+            "A line each", others, index=others.index(each.name) if each and each.name in others else 0
+        )
+    return Drawing(shape or "line", names[x], names[y], names.get(split))
+
+
+def first_choice(columns: Sequence[AnswerColumn]) -> tuple[AnswerColumn, AnswerColumn, AnswerColumn | None]:
+    """What is drawn before anybody chooses: over time where there is time, by currency where there is money."""
+    along = next((c for c in columns if c.kind == "time"), None) or next(
+        (c for c in columns if c.kind == "text"), columns[0]
+    )
+    numbers = [c for c in columns if c.kind in ("whole", "broken") and c is not along]
+    up = numbers[-1] if numbers else along
+    texts = [c for c in columns if c.kind == "text" and c is not along]
+    each = next((c for c in texts if c.name == "currency"), texts[0] if texts else None)
+    return along, up, each
+
+
+def _rows(answer: Answer, drawing: Drawing) -> list[tuple[Any, float, str]]:
+    """Place along, height and line of each row that has both, as they are drawn."""
+    currency = next((column for column in answer.columns if column.name == "currency"), drawing.up)
+    columns = [drawing.along, drawing.up, drawing.each or drawing.up, currency]
+    found = []
+    for x, y, each, code in answer.values(columns, POINTS_MAX):
+        if x is not None and y is not None:
+            height = _units(y, code) if drawing.up.is_money else float(y)
+            found.append((x, height, str(each) if drawing.each else drawing.up.name))
+    return found
+
+
+def _units(minor: int, currency: str) -> float:
+    try:
+        return float(Money(minor, currency).decimal())
+    except UnknownCurrency:
+        return float(minor)
+
+
+def options(drawing: Drawing, rows: list[tuple[Any, float, str]]) -> dict[str, Any]:
+    """The chart as ECharts takes it. What stands at one place of one line twice is drawn twice, not added up."""
+    is_time = drawing.along.kind == "time"
+    places = sorted({str(x) for x, *_ in rows}) if is_time else list(dict.fromkeys(str(x) for x, *_ in rows))
+    by_line = groupby(sorted(rows, key=lambda row: row[2]), key=lambda row: row[2])
+    series = [
+        {
+            "name": name,
+            "type": drawing.shape,
+            "color": hue,
+            "symbolSize": 5,
+            "barMaxWidth": 36,
+            "data": [[_time(x) if is_time else str(x), y] for x, y, _ in sorted(line, key=_place(places))],
+        }
+        for hue, (name, line) in zip(HUES, by_line, strict=False)
+    ]
+    return {
+        "animation": False,
+        "useUTC": True,
+        "grid": {"left": 4, "right": 12, "top": 34, "bottom": 2, "containLabel": True},
+        "legend": {"top": 0, "left": 0, "itemWidth": 18, "itemHeight": 10, "type": "scroll"},
+        "tooltip": {"trigger": "axis"},
+        "xAxis": {"type": "time"} if is_time else {"type": "category", "data": places},
+        "yAxis": {"type": "value", "splitLine": {"lineStyle": {"color": f"{COLOURS['quiet']}33"}}},
+        "series": series,
+    }
+
+
+def _place(places: list[str]) -> Any:
+    at = {place: number for number, place in enumerate(places)}
+    return lambda row: at[str(row[0])]
+
+
+def _time(text: str) -> int:
+    """Milliseconds since 1970 of a time as DuckDB writes it; without a zone it is UTC."""
+    at = datetime.fromisoformat(text)
+    return int((at if at.tzinfo else datetime.fromisoformat(f"{at.isoformat()}+00:00")).timestamp() * 1000)
+
+
+def _about(drawing: Drawing, rows: list[tuple[Any, float, str]]) -> str:
+    each = f", one {drawing.shape} each {drawing.each.name}" if drawing.each else ""
+    return f"{drawing.up.name} by {drawing.along.name}{each}, {len(rows)} points"

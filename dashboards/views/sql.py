@@ -1,0 +1,184 @@
+"""SQL: a person asks the warehouse what they like, in their own name, and gets a table, a chart or a file."""
+
+import re
+
+import streamlit as st
+
+from connectors.warehouse import ROWS_MAX
+from dashboards import acting, door, formats, sql_aside, sql_chart
+from dashboards.page import card, html
+from dashboards.page_entry import PageEntry
+from dashboards.session_checks import STAFF, Person
+from dashboards.sql_answer import ROWS_SHOWN, Answer
+from dashboards.sql_aside import TEXT
+from dashboards.sql_asking import AT_ONCE_WAITED_S, Refusal, Running, asking, mistake
+
+RUNNING, OUTCOME, FIRST_ROW, SEEN = "sql-running", "sql-outcome", "sql-first-row", "sql-seen"
+LOOK_AGAIN_S = 0.5
+IN_ADDRESS_MAX = 2_000  # characters of a statement: of more, proxies make nothing
+EXAMPLE = "SELECT state, count(*) AS payments FROM payments GROUP BY ALL ORDER BY ALL"
+LIMITS = (
+    f"One statement at a time, which only reads; by default it has 10 s, and you have 120 a minute. An answer has "
+    f"{ROWS_MAX:,} rows and 128 MB at most. Times are UTC. Ctrl+Enter runs it."
+)
+GIVEN_UP = (
+    "You do not wait for it any more. The warehouse works on until it is done or its 10 s are over, and takes no "
+    "other statement of yours before."
+)
+MONEY = "Amounts are shown in units of their currency; the files have them in minor units."
+SIGN = re.compile(r"\w+|\S|\Z")
+
+
+def draw(_person: Person) -> None:
+    """Show the editor, the last answer below it, and beside it what helps to ask."""
+    html("page_head.html", title="SQL", note="ask the warehouse, in your own name")
+    acting.show_said()
+    _take_address()
+    main, aside = st.columns([2.6, 1], gap="small")
+    with main:
+        _editor()
+        st.fragment(_outcome, run_every=LOOK_AGAIN_S if RUNNING in st.session_state else None)()
+    with aside:
+        sql_aside.draw()
+
+
+def _take_address() -> None:
+    """Run the statement that the address brings: a tile's, or one that somebody sent."""
+    given = st.query_params.get("q", "")
+    if given and given != st.session_state.get(SEEN):
+        sql_aside.put(given)
+        _run()
+
+
+def _editor() -> None:
+    with card("sql-editor", "Statement", "", fills=False):
+        st.text_area("Statement", key=TEXT, height=190, placeholder=EXAMPLE, label_visibility="collapsed")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sql-run"):
+            is_running = RUNNING in st.session_state
+            st.button("Run", type="primary", shortcut="Ctrl+Enter", on_click=_run, disabled=is_running)
+            html("asked.html", words=LIMITS)
+
+
+def _run() -> None:
+    """Ask what stands in the editor, unless it cannot be asked; runs before the page is drawn."""
+    statement = st.session_state.get(TEXT, "").strip()
+    st.session_state[FIRST_ROW] = 0
+    if not statement or RUNNING in st.session_state:
+        return
+    if refusal := mistake(statement):
+        _end(refusal)
+        return
+    _name(statement)
+    running = asking().ask(statement, door.token())
+    if running.is_done(AT_ONCE_WAITED_S):
+        _end(running.ended())
+    else:
+        st.session_state[RUNNING] = running
+
+
+def _name(statement: str) -> None:
+    """Put the statement into the address, so that it can be sent to somebody."""
+    st.session_state[SEEN] = statement
+    if len(statement) <= IN_ADDRESS_MAX:
+        st.query_params["q"] = statement
+    else:
+        st.query_params.pop("q", None)
+
+
+def _end(outcome: Answer | Refusal) -> None:
+    st.session_state.pop(RUNNING, None)
+    st.session_state[OUTCOME] = outcome
+    sql_aside.remember(outcome)
+
+
+def _outcome() -> None:
+    """Show how far the statement is, or how it ended. Draws the page anew once it does."""
+    running: Running | None = st.session_state.get(RUNNING)
+    if running is not None and running.is_done():
+        _end(running.ended())
+        st.rerun()
+    outcome: Answer | Refusal | None = st.session_state.get(OUTCOME)
+    if running is not None:
+        _under_way(running)
+    elif isinstance(outcome, Answer):
+        _answer(outcome)
+    elif outcome is not None:
+        _refusal(outcome)
+
+
+def _under_way(running: Running) -> None:
+    with card("sql-under-way", "Running", f"for {formats.age(max(1, running.seconds()))}", fills=False):
+        html("nothing.html", words=formats.plain(running.statement, 200))
+        if st.button("Give up"):
+            st.session_state.pop(RUNNING, None)
+            st.session_state[OUTCOME] = Refusal(GIVEN_UP, running.statement)
+            sql_aside.remember(Refusal("given up", running.statement))
+            st.rerun()
+
+
+def _refusal(refusal: Refusal) -> None:
+    place = refusal.pointed
+    if place is None:
+        html("mistake.html", words=refusal.words, sign="")
+        return
+    found = SIGN.match(place.text, min(place.at, len(place.text)))
+    sign = found[0] if found else ""
+    begin = min(place.at, len(place.text))
+    html(
+        "mistake.html",
+        words=refusal.words,
+        line=place.line,
+        before=place.text[:begin],
+        sign=sign or "end",
+        after=place.text[begin + len(sign) :],
+    )
+
+
+def _answer(answer: Answer) -> None:
+    rows = f"{formats.count(answer.rows)} {'row' if answer.rows == 1 else 'rows'}"
+    note = f"{rows} · {formats.millis(answer.seconds * 1000)} · {formats.clock(answer.at)} UTC"
+    with card("sql-answer", "Answer", note, fills=False):
+        if not answer.rows:
+            html("nothing.html", words="The statement is right, and nothing is like that: no rows.")
+            return
+        shape = st.segmented_control(
+            "Show", ["Table", "Chart"], default="Table", label_visibility="collapsed", key="sql-show"
+        )
+        if shape == "Chart":
+            sql_chart.draw(answer)
+        else:
+            _table(answer)
+        _files(answer)
+
+
+def _table(answer: Answer) -> None:
+    first = min(st.session_state.get(FIRST_ROW, 0), max(0, answer.rows - 1))
+    html("answer.html", columns=answer.columns, rows=answer.page(first))
+    if answer.rows <= ROWS_SHOWN:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sql-pages"):
+        html(
+            "asked.html",
+            words=f"Rows {first + 1:,} to {min(first + ROWS_SHOWN, answer.rows):,} of {answer.rows:,}",
+        )
+        for label, to in (("Earlier", first - ROWS_SHOWN), ("Later", first + ROWS_SHOWN)):
+            st.button(label, key=f"sql-{label}", on_click=_turn_to, args=(to,), disabled=not 0 <= to < answer.rows)
+
+
+def _turn_to(row: int) -> None:
+    st.session_state[FIRST_ROW] = row
+
+
+def _files(answer: Answer) -> None:
+    with st.container(key="foot-sql", horizontal=True, vertical_alignment="center", gap="small"):
+        html("asked.html", words=MONEY if answer.has_money else "The files have all rows.")
+        name = f"answer-{answer.at:%Y-%m-%dT%H%M%S}"
+        for label, suffix, media, made in (
+            ("CSV", "csv", "text/csv", answer.csv),
+            ("Parquet", "parquet", "application/vnd.apache.parquet", answer.parquet),
+        ):
+            key = f"sql-{suffix}"
+            st.download_button(label, made, f"{name}.{suffix}", media, key=key, type="tertiary", on_click="ignore")
+
+
+PAGE = PageEntry("sql", "SQL", draw, STAFF, "work", 90)
