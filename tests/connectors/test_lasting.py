@@ -100,7 +100,7 @@ def test_an_end_that_somebody_asked_for_does_not(way: str) -> None:
 
 def test_it_ends_even_where_nobody_reads_what_it_logs() -> None:
     with subprocess.Popen(program(FULL_PIPE), stdout=subprocess.PIPE) as process:
-        until(lambda: process.poll() is not None, 10)
+        until(lambda: process.poll() is not None)
 
 
 def test_it_ends_even_where_no_file_can_be_opened() -> None:

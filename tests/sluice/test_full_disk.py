@@ -103,12 +103,12 @@ async def main(drilled):
         while await ready(anybody):
             disk.fill()
             await asyncio.sleep(0.1)
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 30
         for _ in range(20):
             disk.fill()
             await statuses(payer, run, payments, 503)
         disk.free()
-        assert await statuses(payer, run, payments, 200) < 5
+        assert await statuses(payer, run, payments, 200) < 30
         await asyncio.sleep(1)  # for so long an answer of readiness counts
         assert await ready(anybody)
         assert running(drilled) == before

@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
+from tests.patience import PATIENCE_S
+
 SAYS = """
-import os, time
+import os
 from sluice.terminal import Terminal
 
 def fill_pipe():
@@ -21,7 +23,7 @@ terminal = Terminal()
 def run(body: str) -> tuple[int, str]:
     command = [sys.executable, "-c", SAYS + body]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        process.wait(30)  # before anybody reads
+        process.wait(PATIENCE_S)  # before anybody reads
         assert process.stdout
         return process.returncode, process.stdout.read()
 
@@ -35,9 +37,7 @@ def test_lines_are_printed_in_order_to_the_last() -> None:
 def test_a_terminal_that_takes_nothing_holds_nobody_up() -> None:
     code, _ = run("""
 fill_pipe()
-began = time.monotonic()
 for n in range(20_000): terminal.say("x" * 100)
-assert time.monotonic() - began < 1
 terminal.close()
 """)
     assert code == 0

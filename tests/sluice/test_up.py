@@ -92,7 +92,7 @@ def test_a_stack_with_its_own_kafka(tmp_path: Path, free_offset: Callable[[], in
         assert psutil.Process(pid).name() == "java"
         assert now["gateway"]["state"] == "stopped"
         client = producer(f"localhost:{9092 + offset}")
-        assert {topic.name for topic in TOPICS} <= client.list_topics(timeout=10).topics.keys()
+        assert {topic.name for topic in TOPICS} <= client.list_topics(timeout=60).topics.keys()
         os.kill(pid, signal.SIGKILL)
         until(lambda: status(tmp_path)["kafka"]["restarts"] == 1 and is_ready(tmp_path, "kafka"))
         assert status(tmp_path)["vault"]["pid"] == now["vault"]["pid"]

@@ -67,7 +67,7 @@ async def test_one_that_hangs_holds_up_nobody_else(shop: Shop) -> None:
     hanging = await left_in_doubt(shop, "visa")
     others = await left_in_doubt(shop, "mastercard")
     async with recovering(shop.gateway.runtime):
-        await eventually(partial(ended, shop, others), 20)
+        await eventually(partial(ended, shop, others))
         assert not await ended(shop, hanging)
         assert await shop.gateway.runtime.books.read(_in_hand, shop.gateway.runtime) <= CALLS
 
@@ -80,8 +80,8 @@ async def test_what_was_interrupted_and_paypal_do_not_wait(shop: Shop, request_o
     sent = await left_in_doubt(shop, "visa", 1, status="sending")
     await shop.gateway.runtime.books.write(_expire_order, asked["id"])
     async with recovering(shop.gateway.runtime):
-        await eventually(lambda: _has_state(shop, asked["id"], "captured"), 20)
-        await eventually(lambda: _has_state(shop, sent[0], "unknown"), 20)
+        await eventually(lambda: _has_state(shop, asked["id"], "captured"))
+        await eventually(lambda: _has_state(shop, sent[0], "unknown"))
 
 
 async def test_what_a_pool_had_in_hand_is_taken_over_when_its_lease_has_run_out(shop: Shop) -> None:
@@ -89,14 +89,14 @@ async def test_what_a_pool_had_in_hand_is_taken_over_when_its_lease_has_run_out(
     ids = await left_in_doubt(shop, "visa", CALLS)
     runtime = shop.gateway.runtime
     async with recovering(runtime):
-        await eventually(lambda: _full(runtime), 20)
+        await eventually(lambda: _full(runtime))
     await shop.sandbox.clear()
     assert not await ended(shop, ids)
     async with recovering(runtime):
         await asyncio.sleep(0.1)
         assert not await ended(shop, ids)  # the leases live
         await runtime.books.write(_expire)
-        await eventually(partial(ended, shop, ids), 20)
+        await eventually(partial(ended, shop, ids))
 
 
 async def test_what_raises_holds_up_nothing_that_is_due_after_it(shop: Shop) -> None:
@@ -105,7 +105,7 @@ async def test_what_raises_holds_up_nothing_that_is_due_after_it(shop: Shop) -> 
     fine = new_id("pay")
     await books.write(_interrupted, [fine], "processing", 2)
     async with recovering(shop.gateway.runtime):
-        await eventually(lambda: _has_state(shop, fine, "failed"), 20)
+        await eventually(lambda: _has_state(shop, fine, "failed"))
 
 
 async def _full(runtime: Runtime) -> bool:

@@ -10,6 +10,7 @@ from authlib.integrations.flask_client import OAuth
 
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.apps import CUSTOMER, App, log_in, register
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,10 +38,10 @@ def log_in_at(party: flask.Flask, cookie: str, token_endpoint: str, app: App) ->
     """What the app learns, and what a refresh gives it."""
     with party.test_client() as client:
         asks = client.get("/login").headers["Location"]
-        answer = requests.get(asks, headers={"Cookie": cookie}, allow_redirects=False, timeout=5)
+        answer = requests.get(asks, headers={"Cookie": cookie}, allow_redirects=False, timeout=PATIENCE_S)
         made = client.get(answer.headers["Location"]).get_json()
     form = {"grant_type": "refresh_token", "refresh_token": made["refresh_token"]}
-    refreshed = requests.post(token_endpoint, form, auth=(app.id, app.secret), timeout=5)
+    refreshed = requests.post(token_endpoint, form, auth=(app.id, app.secret), timeout=PATIENCE_S)
     return made, refreshed.json()
 
 

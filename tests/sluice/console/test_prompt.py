@@ -17,7 +17,7 @@ from prompt_toolkit.history import InMemoryHistory
 from connectors.warehouse import token
 from flows.analytics.settings import SqlSettings
 from sluice.console.history import open_history
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 from tests.tidy.sources import ROOT
 
 CARD = "4111 1111 1111 1111"
@@ -44,7 +44,7 @@ class Person:
             env=os.environ | environment | own,
             dimensions=(24, 80),
             encoding="utf-8",
-            timeout=20,
+            timeout=PATIENCE_S,
             preexec_fn=heed_interrupts,
         )
         self.sees("sluice>")
@@ -129,7 +129,7 @@ def test_a_single_statement_is_left_by_ctrl_c(environment: dict[str, str], serve
             lambda: served.readers_file().exists() and "bench" in served.readers_file().read_text()
         )  # it is asked
         asking.send_signal(signal.SIGINT)
-        _, said = asking.communicate(timeout=20)
+        _, said = asking.communicate(timeout=PATIENCE_S)
     assert (asking.returncode, said) == (130, b"")
 
 
