@@ -33,7 +33,8 @@ _c = stops.c
 _insert = Statement(lambda insert: insert(stops).on_conflict_do_nothing())
 _on = Statement(select(stops).where(_c.target == bindparam("of_target")))
 # Each payment asks this: at most as many rows as there are processors, and two.
-_met = Statement(select(_c.target).where(_c.target.in_([bindparam("of_merchant_id"), EVERYTHING, *PROCESSORS])))
+_of_merchant = bindparam("of_merchant_id", type_=_c.target.type)
+_met = Statement(select(_c.target).where(_c.target.in_([_of_merchant, EVERYTHING, *PROCESSORS])))
 _delete = Statement(delete(stops).where(_c.id == bindparam("stop_id")).returning(*_c))
 _page = Statement(select(stops).where(_c.id < bindparam("below")).order_by(_c.id.desc()).limit(bindparam("most")))
 
