@@ -134,9 +134,9 @@ class WarehouseReader:
     def __init__(
         self, settings: Settings, name: str, rows_max: int = ROWS_MAX, own_token: str | None = None
     ) -> None:
-        """`own_token`: of a person, who asks where this reader does."""
+        """`own_token`: of a person, who asks where this reader does; empty: each `keep` says whose it is."""
         self._address, self._rows_max = address(settings, name), rows_max
-        self._token = own_token or token(settings, name)
+        self._token = token(settings, name) if own_token is None else own_token
         # By itself Quack wants TLS of every other host.
         self._has_no_tls = url(settings, name).startswith("http://")
         self._con = duckdb.connect(config={"threads": 1})

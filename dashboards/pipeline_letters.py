@@ -74,7 +74,8 @@ def draw(look: Look) -> None:
 
 def _line(letter: DeadLetter, look: Look) -> Choice:
     place = f"{letter.topic} {letter.partition}/{letter.offset}"
-    return Choice(letter.id, place, f"{letter.reason} · {_moment(letter.recorded_at, look)}")
+    note = " · ".join(filter(None, [letter.reason, letter.source, _moment(letter.recorded_at, look)]))
+    return Choice(letter.id, place, note)
 
 
 def _one(letter: DeadLetter, look: Look) -> None:

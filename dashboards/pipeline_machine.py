@@ -15,6 +15,7 @@ from connectors.heartbeat import last_beat
 from dashboards import formats
 from dashboards.cached_queries import settings
 from dashboards.page import card, html
+from dashboards.pipeline_tiles import when
 from dashboards.tables import Cell, Column, table
 from schemas.times import boot_micros
 
@@ -55,17 +56,12 @@ def draw() -> None:
 def _cells(line: BeatLine) -> list[Cell | str]:
     is_alive = 0 <= line.age_s <= BEAT_AGE_MAX_S
     state = Cell("alive", tone="succeeded") if is_alive else Cell("no heartbeat", tone="failed")
-    return [
-        line.name,
-        state,
-        formats.count(line.lag),
-        f"{formats.age(line.age_s)} ago" if is_alive else _since(line),
-    ]
+    return [line.name, state, formats.count(line.lag), _since(line)]
 
 
 def _since(line: BeatLine) -> str:
     """A beat that is older than the machine's start has no age that counts."""
-    return f"{formats.age(line.age_s)} ago" if line.age_s >= 0 else "before the last start"
+    return when(line.age_s) if line.age_s >= 0 else "before the last start"
 
 
 def beats() -> list[BeatLine]:

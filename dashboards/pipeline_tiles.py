@@ -50,7 +50,6 @@ class TopicLine(NamedTuple):
     """One topic as `TOPICS` tells of it."""
 
     topic: str
-    partitions: int
     records: int
     lag: int
     age_ms: int | None
@@ -96,11 +95,12 @@ def _flows(answer: Table, look: Look) -> None:
     columns = (
         Column("Flow"),
         Column("State"),
+        Column("From what to what", wide=True),
         Column("Waiting", "right"),
         Column("Wrote last", "right"),
-        Column("Made", "right", wide=True),
-        Column("Took (half)", "right", wide=True),
-        Column("Took (99 of 100)", "right"),
+        Column("Done", "right", wide=True),
+        Column("Half within", "right", wide=True),
+        Column("99 of 100 within", "right", wide=True),
     )
     rows = [_flow_cells(FlowLine._make(row), moment) for row in answer.rows]
     table(columns, rows, "Flows and how they keep up")
@@ -111,13 +111,14 @@ def _flow_cells(line: FlowLine, moment: datetime) -> list[Cell | str]:
     waiting = formats.NONE if line.waiting is None else formats.count(line.waiting)
     oldest = f"oldest {_ago(line.since, moment)}" if line.since else ""
     return [
-        Cell(line.flow, MEANINGS.get(line.flow, "")),
+        line.flow,
         Cell(state, tone=TONES[state]),
+        MEANINGS.get(line.flow, ""),
         Cell(waiting, oldest),
-        _ago(line.newest, moment) if line.newest else formats.NONE,
+        when((moment - line.newest).total_seconds()) if line.newest else "nothing yet",
         formats.count(line.made),
-        formats.millis(line.p50_ms),
-        formats.millis(line.p99_ms),
+        _took(line.p50_ms),
+        _took(line.p99_ms),
     ]
 
 
@@ -128,7 +129,7 @@ def _topics(answer: Table, look: Look) -> None:
         Column("State"),
         Column("Behind", "right"),
         Column("Age", "right"),
-        Column("Took", "right"),
+        Column("Last one took", "right", wide=True),
         Column("Newest", "right", wide=True),
         Column("Records", "right", wide=True),
     )
@@ -138,14 +139,23 @@ def _topics(answer: Table, look: Look) -> None:
 def _topic_cells(line: TopicLine, moment: datetime) -> list[Cell | str]:
     state = _by_age(line.age_ms or 0, line.lag)
     return [
-        Cell(line.topic, f"{line.partitions} partitions" if line.partitions > 1 else ""),
+        line.topic,
         Cell(state, tone=TONES[state]),
         formats.count(line.lag),
         formats.age((line.age_ms or 0) / 1000),
-        formats.millis(line.delay_ms),
-        f"{_ago(line.newest, moment)} ago" if line.newest else "none yet",
+        _took(line.delay_ms),
+        when((moment - line.newest).total_seconds()) if line.newest else "none yet",
         formats.count(line.records),
     ]
+
+
+def when(seconds: float) -> str:
+    """So long ago: `just now`, `12 s ago`."""
+    return f"{formats.age(seconds)} ago" if seconds >= 1 else "just now"
+
+
+def _took(ms: float | None) -> str:
+    return formats.age(ms / 1000) if ms and ms >= 60_000 else formats.millis(ms)
 
 
 def _ago(at: datetime, moment: datetime) -> str:
@@ -156,10 +166,10 @@ def _delays(answer: Table, look: Look) -> None:
     times = [row[0] for row in answer.rows]
     lines = (("half", COLOURS["succeeded"]), ("99 of 100", COLOURS["pending"]), ("longest", COLOURS["failed"]))
     series = [
-        {"name": name, "type": "line", "symbol": "none", "color": hue, "data": points(times, _column(answer, at))}
+        {"name": name, "type": "line", "symbol": "none", "color": hue, "data": points(times, _seconds(answer, at))}
         for at, (name, hue) in enumerate(lines, 1)
     ]
-    chart("delays", "Milliseconds from the books to the warehouse", " ms", 260, series)
+    chart("delays", "Seconds from the books to the warehouse", " s", 260, series)
 
 
 def _made(answer: Table, look: Look) -> None:
@@ -172,8 +182,8 @@ def _made(answer: Table, look: Look) -> None:
     chart("made", "Payments, verdicts, calls and messages per second", "/s", 260, series)
 
 
-def _column(answer: Table, at: int) -> Sequence[float]:
-    return [row[at] for row in answer.rows]
+def _seconds(answer: Table, at: int) -> Sequence[float]:
+    return [row[at] / 1000 for row in answer.rows]
 
 
 def _letters(answer: Table, look: Look) -> None:
@@ -235,7 +245,7 @@ TOPICS = Tile(
     title="Topics",
     question="How far is the warehouse behind Kafka, topic by topic, and how old is its picture?",
     sql="""
-SELECT topic, count(*) AS partitions, sum(next_offset)::BIGINT AS records, sum(lag)::BIGINT AS lag,
+SELECT topic, sum(next_offset)::BIGINT AS records, sum(lag)::BIGINT AS lag,
        max(age_ms) AS age_ms, max(delay_ms) AS delay_ms, max(newest_at) AS newest
 FROM pipeline_health GROUP BY topic ORDER BY lag DESC, topic
 """,
@@ -257,7 +267,7 @@ FROM (SELECT recorded_at, (epoch_us(ingested_at) - epoch_us(recorded_at)) / 1000
 GROUP BY moment ORDER BY moment
 """,
     draw=_delays,
-    note="from the books to the row, milliseconds",
+    note="from the books to the row, seconds",
 )
 MADE = Tile(
     name="pipeline-made",

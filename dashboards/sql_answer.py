@@ -16,7 +16,7 @@ from connectors.warehouse import KEPT, Table, quoted
 from dashboards import formats
 from dashboards.tile import as_csv
 
-ROWS_SHOWN = 100
+ROWS_SHOWN = 50
 MEMORY = "128MB"
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 BROKEN = ("FLOAT", "DOUBLE")

@@ -93,8 +93,8 @@ def _columns() -> None:
         html("nothing.html", words="The warehouse does not say now which views there are.")
         return
     view = st.selectbox("View", list(known), key="sql-view", index=list(known).index("payments"))
+    st.button(f"FROM {view}", key="sql-insert-view", on_click=_insert, args=(view,))
     with st.container(key="sql-columns", gap=None):
-        st.button(f"FROM {view}", key="sql-insert-view", on_click=_insert, args=(view,))
         for name, type, meaning in known[view]:
             with st.container(key=f"line-column-{name}"):
                 label = f"**{_literal(name, LINE_MAX)}** {_literal(_column_note(type, meaning), NOTE_MAX)}"

@@ -104,7 +104,8 @@ class Asking:
 @st.cache_resource(show_spinner=False)
 def asking() -> Asking:
     """The one of this process."""
-    return Asking(WarehouseReader(settings(), "sql"), settings().data / "run" / "answers")
+    nobodys = WarehouseReader(settings(), "sql", own_token="")
+    return Asking(nobodys, settings().data / "run" / "answers")
 
 
 def mistake(statement: str) -> Refusal | None:

@@ -40,7 +40,9 @@ def draw(answer: Answer) -> None:
     left = len({each for *_, each in rows}) - SERIES_MAX
     st.echarts_chart(options(drawing, rows), key="sql-chart", height=380, alt=_about(drawing, rows))
     notes = [f"The first {POINTS_MAX:,} rows are drawn."] if answer.rows > POINTS_MAX else []
-    notes += [f"{left} more of {drawing.each.name} are left out."] if drawing.each and left > 0 else []
+    if drawing.each:
+        notes += [f"{left} more of {drawing.each.name} are left out."] if left > 0 else []
+        notes.append("A click on a name hides what it is of, and the scale is that of the others.")
     if notes:
         html("asked.html", words=" ".join(notes))
 

@@ -34,7 +34,7 @@ def draw(_person: Person) -> None:
     html("page_head.html", title="SQL", note="ask the warehouse, in your own name")
     acting.show_said()
     _take_address()
-    main, aside = st.columns([2.6, 1], gap="small")
+    main, aside = st.columns([2.2, 1], gap="small")
     with main:
         _editor()
         st.fragment(_outcome, run_every=LOOK_AGAIN_S if RUNNING in st.session_state else None)()
@@ -52,7 +52,7 @@ def _take_address() -> None:
 
 def _editor() -> None:
     with card("sql-editor", "Statement", "", fills=False):
-        st.text_area("Statement", key=TEXT, height=190, placeholder=EXAMPLE, label_visibility="collapsed")
+        st.text_area("Statement", key=TEXT, height=150, placeholder=EXAMPLE, label_visibility="collapsed")
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sql-run"):
             is_running = RUNNING in st.session_state
             st.button("Run", type="primary", shortcut="Ctrl+Enter", on_click=_run, disabled=is_running)
@@ -141,14 +141,16 @@ def _answer(answer: Answer) -> None:
         if not answer.rows:
             html("nothing.html", words="The statement is right, and nothing is like that: no rows.")
             return
-        shape = st.segmented_control(
-            "Show", ["Table", "Chart"], default="Table", label_visibility="collapsed", key="sql-show"
-        )
+        with st.container(key="answer-bar", horizontal=True, vertical_alignment="center", gap="small"):
+            shape = st.segmented_control(
+                "Show", ["Table", "Chart"], default="Table", label_visibility="collapsed", key="sql-show"
+            )
+            html("asked.html", words=MONEY if answer.has_money else "")
+            _files(answer)
         if shape == "Chart":
             sql_chart.draw(answer)
         else:
             _table(answer)
-        _files(answer)
 
 
 def _table(answer: Answer) -> None:
@@ -170,15 +172,13 @@ def _turn_to(row: int) -> None:
 
 
 def _files(answer: Answer) -> None:
-    with st.container(key="foot-sql", horizontal=True, vertical_alignment="center", gap="small"):
-        html("asked.html", words=MONEY if answer.has_money else "The files have all rows.")
-        name = f"answer-{answer.at:%Y-%m-%dT%H%M%S}"
-        for label, suffix, media, made in (
-            ("CSV", "csv", "text/csv", answer.csv),
-            ("Parquet", "parquet", "application/vnd.apache.parquet", answer.parquet),
-        ):
-            key = f"sql-{suffix}"
-            st.download_button(label, made, f"{name}.{suffix}", media, key=key, type="tertiary", on_click="ignore")
+    name = f"answer-{answer.at:%Y-%m-%dT%H%M%S}"
+    for label, suffix, media, made in (
+        ("CSV", "csv", "text/csv", answer.csv),
+        ("Parquet", "parquet", "application/vnd.apache.parquet", answer.parquet),
+    ):
+        key = f"sql-{suffix}"
+        st.download_button(label, made, f"{name}.{suffix}", media, key=key, type="tertiary", on_click="ignore")
 
 
 PAGE = PageEntry("sql", "SQL", draw, STAFF, "work", 90)

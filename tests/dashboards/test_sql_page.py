@@ -114,7 +114,7 @@ def test_types_are_kept_and_money_and_times_can_be_read() -> None:
 def test_files_have_every_row_and_type_and_no_formula() -> None:
     found = answer("SELECT '=1+1' AS text, i::HUGEINT AS whole, TIMESTAMP '2026-01-01' AS at FROM range(250) t(i)")
     assert len(found.page(0)) == ROWS_SHOWN
-    assert len(found.page(200)) == 50
+    assert len(found.page(225)) == 25
     lines = found.csv().decode().splitlines()
     assert (lines[0], lines[1], len(lines)) == ("text,whole,at", "'=1+1,0,2026-01-01 00:00:00", 251)
     con = duckdb.connect()
