@@ -5,7 +5,6 @@ A file, not memory: an answer may have 100,000 rows, and as many people look at 
 
 import weakref
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ import msgspec
 from connectors.warehouse import KEPT, Table, quoted
 from dashboards import formats
 from dashboards.tile import as_csv
+from schemas.times import now
 
 ROWS_SHOWN = 50
 MEMORY = "128MB"
@@ -51,12 +51,12 @@ class AnswerCell(msgspec.Struct, frozen=True):
     href: str = ""
 
 
-class Answer:
+class KeptAnswer:
     """An answer; its file goes when nobody has it any more."""
 
     def __init__(self, path: Path, statement: str, rows: int, seconds: float) -> None:
         """`seconds`: how long it took."""
-        self.statement, self.rows, self.seconds, self.at = statement, rows, seconds, datetime.now(UTC)
+        self.statement, self.rows, self.seconds, self.at = statement, rows, seconds, now()
         self._path = path
         self._con = duckdb.connect(str(path), read_only=True, config={"threads": 1, "memory_limit": MEMORY})
         weakref.finalize(self, _remove, path, self._con)

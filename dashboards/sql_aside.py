@@ -10,8 +10,8 @@ import streamlit as st
 from dashboards import formats, sql_saved, sql_tokens
 from dashboards.cached_queries import ask
 from dashboards.page import card, html
-from dashboards.sql_answer import Answer
-from dashboards.sql_asking import Refusal
+from dashboards.sql_answer import KeptAnswer
+from dashboards.sql_asking import NoAnswer
 
 TEXT = "sql-text"  # the editor's key in the session
 HISTORY = "sql-history"
@@ -56,11 +56,11 @@ def put(statement: str) -> None:
     st.session_state[TEXT] = statement
 
 
-def remember(outcome: Answer | Refusal) -> None:
+def remember(outcome: KeptAnswer | NoAnswer) -> None:
     """Keep a statement that ended in the history of the session; what may not be kept has no text."""
     if not outcome.statement:
         return
-    if isinstance(outcome, Answer):
+    if isinstance(outcome, KeptAnswer):
         rows = f"{formats.count(outcome.rows)} {'row' if outcome.rows == 1 else 'rows'}"
         note = f"{formats.clock(outcome.at)} UTC · {rows} · {formats.millis(outcome.seconds * 1000)}"
     else:

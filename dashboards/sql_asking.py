@@ -27,7 +27,7 @@ from connectors.warehouse import (
     pointed,
 )
 from dashboards.cached_queries import settings
-from dashboards.sql_answer import Answer
+from dashboards.sql_answer import KeptAnswer
 from schemas.cards import find_numbers
 
 AT_ONCE = 16  # of all persons; each holds a thread and a connection until the warehouse answers
@@ -39,7 +39,7 @@ CARD = "A card number stands in the statement. It was not sent, and is not kept 
 log = structlog.get_logger()
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class NoAnswer(msgspec.Struct, frozen=True):
     """Why there is no answer, in one sentence, and where in the statement the mistake is, if that is known."""
 
     words: str
@@ -47,12 +47,12 @@ class Refusal(msgspec.Struct, frozen=True):
     pointed: Pointed | None = None
 
 
-class Running:
+class AskedStatement:
     """A statement that was asked; it goes on there until it is done or too long, whether somebody waits or not."""
 
     def __init__(self, statement: str) -> None:
         self.statement, self.began = statement, time.monotonic()
-        self.outcome: Future[Answer] = Future()
+        self.outcome: Future[KeptAnswer] = Future()
 
     def seconds(self) -> float:
         """Since when it runs."""
@@ -62,16 +62,16 @@ class Running:
         """Whether its end is known, after this wait at most."""
         return bool(wait([self.outcome], wait_s).done)
 
-    def ended(self) -> Answer | Refusal:
+    def ended(self) -> KeptAnswer | NoAnswer:
         """How it ended; to be asked once it did."""
         error = self.outcome.exception()
         if error is None:
             return self.outcome.result()
         place = error.pointed if isinstance(error, WarehouseError) else None
-        return Refusal(words(error), self.statement, place)
+        return NoAnswer(words(error), self.statement, place)
 
 
-class Asking:
+class PersonsSql:
     """Asks for everybody. The files of answers are in `folder`, which is emptied first."""
 
     def __init__(self, reader: WarehouseReader, folder: Path) -> None:
@@ -80,20 +80,20 @@ class Asking:
         self._reader, self._folder = reader, folder
         self._free = BoundedSemaphore(AT_ONCE)
 
-    def ask(self, statement: str, token: str) -> Running:
+    def ask(self, statement: str, token: str) -> AskedStatement:
         """Ask, in the name of who has the `token`."""
-        running = Running(statement)
+        running = AskedStatement(statement)
         if self._free.acquire(blocking=False):
             Thread(target=self._answer, args=(running, token), daemon=True).start()
         else:
             running.outcome.set_exception(WarehouseAway(BUSY))
         return running
 
-    def _answer(self, running: Running, token: str) -> None:
+    def _answer(self, running: AskedStatement, token: str) -> None:
         path = self._folder / f"{token_hex(16)}.duckdb"
         try:
             rows = self._reader.keep(running.statement, path, token)
-            running.outcome.set_result(Answer(path, running.statement, rows, running.seconds()))
+            running.outcome.set_result(KeptAnswer(path, running.statement, rows, running.seconds()))
         except Exception as error:  # whatever it is, somebody waits for an end
             path.unlink(missing_ok=True)
             running.outcome.set_exception(error)
@@ -102,25 +102,25 @@ class Asking:
 
 
 @st.cache_resource(show_spinner=False)
-def asking() -> Asking:
+def asking() -> PersonsSql:
     """The one of this process."""
     nobodys = WarehouseReader(settings(), "sql", own_token="")
-    return Asking(nobodys, settings().data / "run" / "answers")
+    return PersonsSql(nobodys, settings().data / "run" / "answers")
 
 
-def mistake(statement: str) -> Refusal | None:
+def mistake(statement: str) -> NoAnswer | None:
     """What is wrong with a statement that can be seen without asking: such a one is not sent."""
     if find_numbers(statement):
-        return Refusal(CARD, "")
+        return NoAnswer(CARD, "")
     if len(statement) > LENGTH_MAX:
-        return Refusal(f"The statement is longer than {LENGTH_MAX:,} characters.", statement)
+        return NoAnswer(f"The statement is longer than {LENGTH_MAX:,} characters.", statement)
     con = duckdb.connect(config={"threads": 1})
     try:
         con.extract_statements(statement)
     except duckdb.Error as error:
-        return Refusal(_sentence(str(error).partition("\n")[0]), statement, pointed(str(error)))
+        return NoAnswer(_sentence(str(error).partition("\n")[0]), statement, pointed(str(error)))
     except UnicodeEncodeError:
-        return Refusal("The statement has signs that are none.", statement)
+        return NoAnswer("The statement has signs that are none.", statement)
     finally:
         con.close()
     return None

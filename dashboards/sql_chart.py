@@ -9,7 +9,7 @@ import msgspec
 import streamlit as st
 
 from dashboards.page import COLOURS, html
-from dashboards.sql_answer import Answer, AnswerColumn
+from dashboards.sql_answer import AnswerColumn, KeptAnswer
 from schemas.money import Money, UnknownCurrency
 
 POINTS_MAX = 5_000
@@ -29,7 +29,7 @@ class Drawing(msgspec.Struct, frozen=True):
     each: AnswerColumn | None = None
 
 
-def draw(answer: Answer) -> None:
+def draw(answer: KeptAnswer) -> None:
     """Let the person choose, and show the chart."""
     numbers = [column for column in answer.columns if column.kind in ("whole", "broken")]
     if not numbers or len(answer.columns) < 2 or not answer.rows:
@@ -47,7 +47,7 @@ def draw(answer: Answer) -> None:
         html("asked.html", words=" ".join(notes))
 
 
-def _chosen(answer: Answer, numbers: list[AnswerColumn]) -> Drawing:
+def _chosen(answer: KeptAnswer, numbers: list[AnswerColumn]) -> Drawing:
     along, up, each = first_choice(answer.columns)
     names = {column.name: column for column in answer.columns}
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="sql-drawing"):
@@ -76,7 +76,7 @@ def first_choice(columns: Sequence[AnswerColumn]) -> tuple[AnswerColumn, AnswerC
     return along, up, each
 
 
-def _rows(answer: Answer, drawing: Drawing) -> list[tuple[Any, float, str]]:
+def _rows(answer: KeptAnswer, drawing: Drawing) -> list[tuple[Any, float, str]]:
     """Place along, height and line of each row that has both, as they are drawn."""
     currency = next((column for column in answer.columns if column.name == "currency"), drawing.up)
     columns = [drawing.along, drawing.up, drawing.each or drawing.up, currency]

@@ -9,9 +9,9 @@ from dashboards import acting, door, formats, sql_aside, sql_chart
 from dashboards.page import card, html
 from dashboards.page_entry import PageEntry
 from dashboards.session_checks import STAFF, Person
-from dashboards.sql_answer import ROWS_SHOWN, Answer
+from dashboards.sql_answer import ROWS_SHOWN, KeptAnswer
 from dashboards.sql_aside import TEXT
-from dashboards.sql_asking import AT_ONCE_WAITED_S, Refusal, Running, asking, mistake
+from dashboards.sql_asking import AT_ONCE_WAITED_S, AskedStatement, NoAnswer, asking, mistake
 
 RUNNING, OUTCOME, FIRST_ROW, SEEN = "sql-running", "sql-outcome", "sql-first-row", "sql-seen"
 LOOK_AGAIN_S = 0.5
@@ -43,11 +43,17 @@ def draw(_person: Person) -> None:
 
 
 def _take_address() -> None:
-    """Run the statement that the address brings: a tile's, or one that somebody sent."""
-    given = st.query_params.get("q", "")
-    if given and given != st.session_state.get(SEEN):
+    """Run the statement that the address brings: a tile's, or one that somebody sent.
+
+    Who comes back to the page finds what they asked last: Streamlit forgets the fields of a page that is left.
+    """
+    given, comes_back = st.query_params.get("q", ""), TEXT not in st.session_state
+    if given and (comes_back or given != st.session_state.get(SEEN)):
         sql_aside.put(given)
         _run()
+    elif comes_back:
+        outcome: KeptAnswer | NoAnswer | None = st.session_state.get(OUTCOME)
+        sql_aside.put(outcome.statement if outcome else "")
 
 
 def _editor() -> None:
@@ -85,7 +91,7 @@ def _name(statement: str) -> None:
         st.query_params.pop("q", None)
 
 
-def _end(outcome: Answer | Refusal) -> None:
+def _end(outcome: KeptAnswer | NoAnswer) -> None:
     st.session_state.pop(RUNNING, None)
     st.session_state[OUTCOME] = outcome
     sql_aside.remember(outcome)
@@ -93,30 +99,30 @@ def _end(outcome: Answer | Refusal) -> None:
 
 def _outcome() -> None:
     """Show how far the statement is, or how it ended. Draws the page anew once it does."""
-    running: Running | None = st.session_state.get(RUNNING)
+    running: AskedStatement | None = st.session_state.get(RUNNING)
     if running is not None and running.is_done():
         _end(running.ended())
         st.rerun()
-    outcome: Answer | Refusal | None = st.session_state.get(OUTCOME)
+    outcome: KeptAnswer | NoAnswer | None = st.session_state.get(OUTCOME)
     if running is not None:
         _under_way(running)
-    elif isinstance(outcome, Answer):
+    elif isinstance(outcome, KeptAnswer):
         _answer(outcome)
     elif outcome is not None:
         _refusal(outcome)
 
 
-def _under_way(running: Running) -> None:
+def _under_way(running: AskedStatement) -> None:
     with card("sql-under-way", "Running", f"for {formats.age(max(1, running.seconds()))}", fills=False):
         html("nothing.html", words=formats.plain(running.statement, 200))
         if st.button("Give up"):
             st.session_state.pop(RUNNING, None)
-            st.session_state[OUTCOME] = Refusal(GIVEN_UP, running.statement)
-            sql_aside.remember(Refusal("given up", running.statement))
+            st.session_state[OUTCOME] = NoAnswer(GIVEN_UP, running.statement)
+            sql_aside.remember(NoAnswer("given up", running.statement))
             st.rerun()
 
 
-def _refusal(refusal: Refusal) -> None:
+def _refusal(refusal: NoAnswer) -> None:
     place = refusal.pointed
     if place is None:
         html("mistake.html", words=refusal.words, sign="")
@@ -134,7 +140,7 @@ def _refusal(refusal: Refusal) -> None:
     )
 
 
-def _answer(answer: Answer) -> None:
+def _answer(answer: KeptAnswer) -> None:
     rows = f"{formats.count(answer.rows)} {'row' if answer.rows == 1 else 'rows'}"
     note = f"{rows} · {formats.millis(answer.seconds * 1000)} · {formats.clock(answer.at)} UTC"
     with card("sql-answer", "Answer", note, fills=False):
@@ -153,7 +159,7 @@ def _answer(answer: Answer) -> None:
             _table(answer)
 
 
-def _table(answer: Answer) -> None:
+def _table(answer: KeptAnswer) -> None:
     first = min(st.session_state.get(FIRST_ROW, 0), max(0, answer.rows - 1))
     html("answer.html", columns=answer.columns, rows=answer.page(first))
     if answer.rows <= ROWS_SHOWN:
@@ -171,7 +177,7 @@ def _turn_to(row: int) -> None:
     st.session_state[FIRST_ROW] = row
 
 
-def _files(answer: Answer) -> None:
+def _files(answer: KeptAnswer) -> None:
     name = f"answer-{answer.at:%Y-%m-%dT%H%M%S}"
     for label, suffix, media, made in (
         ("CSV", "csv", "text/csv", answer.csv),

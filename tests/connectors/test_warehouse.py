@@ -9,7 +9,16 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from connectors.warehouse import QueryFailed, QueryRefused, Table, WarehouseAway, WarehouseReader, token
+from connectors.warehouse import (
+    Pointed,
+    QueryFailed,
+    QueryRefused,
+    Table,
+    WarehouseAway,
+    WarehouseReader,
+    pointed,
+    token,
+)
 from flows.analytics.query_log import Asked, without_literals
 from schemas.settings import Settings
 from schemas.times import now
@@ -166,3 +175,15 @@ def test_threads_share_a_reader(reader: WarehouseReader) -> None:
         thread.join()
     assert len(answers) == 60
     assert all(asked == said for asked, said in answers)
+
+
+def test_a_mistake_in_what_is_kept_has_its_place_and_not_the_token(settings: Settings, tmp_path: Path) -> None:
+    nobodys, own = WarehouseReader(settings, "dashboard", own_token=""), token(settings, "dashboard")
+    with pytest.raises(QueryFailed) as failed:
+        nobodys.keep("SELECT *\nFROM payments WHERE amout > 3", tmp_path / "kept.duckdb", own)
+    assert failed.value.pointed == Pointed(2, "FROM payments WHERE amout > 3", 20)
+    assert own not in str(failed.value) + str(failed.value.pointed)
+    with pytest.raises(QueryRefused, match="none of a reader's"):
+        nobodys.keep("SELECT 1", tmp_path / "nobodys.duckdb", "made up")
+    assert nobodys.keep("SELECT 1::HUGEINT AS one", tmp_path / "kept.duckdb", own) == 1
+    assert pointed("Binder Error: no place in it") is None

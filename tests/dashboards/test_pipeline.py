@@ -12,7 +12,7 @@ from connectors.heartbeat import beat
 from connectors.warehouse import WarehouseReader
 from dashboards import door, pipeline_machine, pipeline_tiles
 from dashboards.look import Look
-from dashboards.pipeline_letters import Replayed, ended
+from dashboards.pipeline_letters import LetterReplay, ended
 from dashboards.pipeline_tiles import (
     DELAYS,
     FLOWS,
@@ -40,7 +40,7 @@ LETTER = {"id": "dl_0_7", "event": "evt_1", "source": "/analytics", "topic": "pa
 LETTER |= {"offset": 41, "reason": "malformed DecodeError", "recorded_at": AT}
 
 
-class Written:
+class WrittenFlows:
     """What a test wrote into a shop's warehouse, and what a tile says of it."""
 
     def __init__(self, shop: Any) -> None:
@@ -82,8 +82,8 @@ def _verdict(payment: Payment, took: timedelta) -> Verdict:
 
 
 @pytest.fixture
-def written(shop: Any) -> Written:
-    return Written(shop)
+def written(shop: Any) -> WrittenFlows:
+    return WrittenFlows(shop)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def page_of(gateway: GatewayDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     st.cache_resource.clear()
 
 
-def test_flows_are_counted_with_how_long_they_took_and_what_waits(written: Written) -> None:
+def test_flows_are_counted_with_how_long_they_took_and_what_waits(written: WrittenFlows) -> None:
     for seconds in (1, 2, 3):
         written.payment(timedelta(minutes=2 * seconds), timedelta(milliseconds=10 * seconds))
     waits = [written.payment(timedelta(minutes=m), None) for m in (3, 4)]
@@ -127,7 +127,7 @@ def test_a_flow_stands_still_where_nothing_comes_of_what_waits(
     assert flow_state(line, moment) == state
 
 
-def test_topics_are_counted_and_one_that_is_not_read_is_told_of(shop: Any, written: Written) -> None:
+def test_topics_are_counted_and_one_that_is_not_read_is_told_of(shop: Any, written: WrittenFlows) -> None:
     shop.sell(5, timedelta(minutes=1))
     written.lag(payments=3, risk=0, reviews=0)
     topics = {line.topic: line for line in map(TopicLine._make, written.rows(TOPICS))}
@@ -139,7 +139,7 @@ def test_topics_are_counted_and_one_that_is_not_read_is_told_of(shop: Any, writt
     assert said == ["The warehouse has read nothing of risk.v1 for 2 min."]
 
 
-def test_the_course_of_the_warehouses_age_is_that_of_its_rows(shop: Any, written: Written) -> None:
+def test_the_course_of_the_warehouses_age_is_that_of_its_rows(shop: Any, written: WrittenFlows) -> None:
     payments = [written.payment(timedelta(minutes=m), None) for m in (5, 5, 25)]
     rows = written.rows(DELAYS)
     assert len(rows) in (2, 3)
@@ -151,7 +151,7 @@ def test_the_course_of_the_warehouses_age_is_that_of_its_rows(shop: Any, written
     assert max(row[3] for row in rows) == pytest.approx(longest)
 
 
-def test_throughput_counts_every_step_also_those_without_anything(written: Written) -> None:
+def test_throughput_counts_every_step_also_those_without_anything(written: WrittenFlows) -> None:
     for minutes in (10, 10, 20):
         written.payment(timedelta(minutes=minutes), timedelta(milliseconds=5))
     rows = written.rows(MADE)
@@ -165,7 +165,7 @@ def test_throughput_counts_every_step_also_those_without_anything(written: Writt
     assert {len(counts) for counts in by_flow.values()} == {60}, "a minute each"
 
 
-def test_dead_letters_are_counted_by_topic_and_reason(written: Written) -> None:
+def test_dead_letters_are_counted_by_topic_and_reason(written: WrittenFlows) -> None:
     for offset, reason in ((1, "no value"), (2, "no value"), (3, "missing header")):
         written.letter(offset, reason)
     rows = written.rows(LETTERS)
@@ -197,7 +197,7 @@ def test_an_analyst_neither_lists_nor_sends_any(page_of: GatewayDouble) -> None:
 
 @pytest.mark.parametrize("outcome", ["unreadable", "superseded", "gone"])
 def test_what_was_not_sent_is_no_success(outcome: Any) -> None:
-    said, is_good = ended(Replayed(outcome, "no value"))
+    said, is_good = ended(LetterReplay(outcome, "no value"))
     assert (is_good, "Nothing was sent" in said) == (False, True)
 
 

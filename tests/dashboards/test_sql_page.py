@@ -12,9 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from connectors.records import Record
 from dashboards import door, sql_asking, sql_chart
-from dashboards.sql_answer import ROWS_SHOWN, Answer
+from dashboards.sql_answer import ROWS_SHOWN, KeptAnswer
 from dashboards.sql_aside import TEXT, questions
-from dashboards.sql_asking import Refusal, asking, mistake
+from dashboards.sql_asking import NoAnswer, asking, mistake
 from dashboards.sql_tokens import commands
 from dashboards.views.sql import GIVEN_UP, OUTCOME, RUNNING
 from flows.analytics.ingest import ingest
@@ -67,19 +67,19 @@ def around(
     st.cache_resource.clear()
 
 
-def answer(statement: str, token: str = "analyst") -> Answer:
+def answer(statement: str, token: str = "analyst") -> KeptAnswer:
     running = asking().ask(statement, token)
     until(running.is_done)
     ended = running.ended()
-    assert isinstance(ended, Answer), ended
+    assert isinstance(ended, KeptAnswer), ended
     return ended
 
 
-def refused(statement: str, token: str = "analyst") -> Refusal:
+def refused(statement: str, token: str = "analyst") -> NoAnswer:
     running = asking().ask(statement, token)
     until(running.is_done)
     ended = running.ended()
-    assert isinstance(ended, Refusal)
+    assert isinstance(ended, NoAnswer)
     return ended
 
 
@@ -183,7 +183,7 @@ def test_only_reading_is_done() -> None:
 
 def test_a_statement_that_runs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dashboards.views.sql.AT_ONCE_WAITED_S", 0)
-    monkeypatch.setattr(sql_asking.Running, "is_done", lambda self, wait_s=0: False)
+    monkeypatch.setattr(sql_asking.AskedStatement, "is_done", lambda self, wait_s=0: False)
     page = ask(opened("analyst", "sql"), "SELECT 1")
     assert "SELECT 1" in words(page)
     page = press(page, "Give up")

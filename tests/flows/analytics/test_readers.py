@@ -68,8 +68,14 @@ def test_a_token_of_this_machine_asks_nobody(gateway: Gateway, access: AccessCon
     gateway.is_away = True
     assert access.authenticate("c", "of this machine", "")
     assert access.authorize("c", "SELECT 1") == "sql"
-    assert not access.authenticate("d", "sqt_short", "")
+    for strange in ("sqt_short", "eyJ", "eyJ.a.b", "eyJ" + "a" * 4096 + ".b.c"):
+        assert not access.authenticate("d", strange, "")
     assert gateway.asked == 0
+
+
+def test_the_access_token_of_a_login_is_asked_about(gateway: Gateway, access: AccessControl) -> None:
+    assert access.authenticate("c", f"eyJ{'a' * 60}.eyJ{'b' * 900}.{'c' * 86}", "")
+    assert access.authorize("c", "SELECT 1") == "acc_ada"
 
 
 def test_a_gateway_that_hangs_holds_no_more_than_some_threads(gateway: Gateway, access: AccessControl) -> None:

@@ -247,7 +247,9 @@ async def test_a_list_of_accounts_says_who_reads(gateway: Gateway, actors: Actor
     assert [one["id"] for one in shown if one["reader"]][:1] == [named.id]
 
 
-async def test_an_access_token_sees_what_an_sql_token_of_its_person_would(gateway: Gateway, actors: Actors) -> None:
+async def test_an_access_token_sees_what_an_sql_token_of_its_person_would(
+    gateway: Gateway, actors: Actors
+) -> None:
     merchant_id = await actors.merchant()
     person, analyst = await actors.person(merchant_id, "viewer"), await actors.new("analyst")
     told = (await check(gateway, person.token)).json

@@ -1,0 +1,66 @@
+"""SQL and Pipeline in a real browser: asked by keyboard, and nothing is cut off on a phone."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from flows.analytics.settings import SqlSettings
+from tests.dashboards.gateway_double import GatewayDouble
+from tests.dashboards.served import enter, serving
+from tests.dashboards.test_browser import browser  # noqa: F401 - a fixture
+from tests.dashboards.test_sql_page import copy  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.stack
+
+STATEMENT = "SELECT state, count(*) AS payments FROM payments GROUP BY ALL ORDER BY ALL"
+PATIENCE_MS = 60_000
+# What a person would have to scroll the whole page for; tables scroll by themselves.
+WIDER = """() => [...document.querySelectorAll('[data-testid=stMain] *')]
+    .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+    .filter(e => !e.closest('.scrolls, .st-key-links, .st-key-look'))
+    .map(e => e.className || e.tagName)"""
+
+
+@pytest.fixture
+def url(
+    shop: Any,
+    copy: SqlSettings,  # noqa: F811
+    gateway: GatewayDouble,
+    free_ports: Callable[[int], list[int]],
+    tmp_path: Path,
+) -> Iterator[str]:
+    (port,) = free_ports(1)
+    places = {"SLUICE_WAREHOUSE": shop.settings.url("warehouse"), "SLUICE_SQL": copy.sql_url()}
+    with serving(tmp_path, port, gateway.url, **places) as dashboard:
+        yield dashboard.url
+
+
+def test_a_statement_is_asked_by_keyboard_and_the_pages_fit_a_phone(
+    shop: Any,
+    url: str,
+    browser: Browser,  # noqa: F811
+) -> None:
+    shop.sell(20, timedelta(minutes=5))
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    enter(context, url, "analyst")
+    page = context.new_page()
+    page.goto(f"{url}/sql")
+    editor = page.get_by_label("Statement")
+    editor.fill(STATEMENT, timeout=PATIENCE_MS)
+    editor.press("Control+Enter")
+    expect(page.locator("table.answer tbody tr")).to_have_count(2, timeout=PATIENCE_MS)
+    expect(page).to_have_url(re.compile("q=SELECT"), timeout=PATIENCE_MS)
+    assert page.evaluate(WIDER) == []
+    with page.expect_download(timeout=PATIENCE_MS) as taken:
+        page.get_by_role("button", name="CSV").click()
+    assert Path(taken.value.path()).read_text().splitlines()[0] == "state,payments"
+    page.goto(f"{url}/pipeline?period=1h")
+    expect(page.get_by_text("Warehouse age")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("table.rows").first).to_be_visible(timeout=PATIENCE_MS)
+    assert page.evaluate(WIDER) == []
+    context.close()
