@@ -31,7 +31,7 @@ from gateway.books.operations import Operation, OperationPlace, list_operations
 from gateway.books.payment_lists import PaymentFilter, list_payments
 from gateway.books.payments import PaymentRow
 from gateway.books.refunds import RefundFilter, list_refunds
-from gateway.books.reviews import Review, list_reviews
+from gateway.books.review_lists import ReviewFilter, list_reviews, place_of
 from gateway.payments.views import payment_view, refund_view
 from gateway.prints import Prints
 from gateway.routes.cards import card_view
@@ -115,10 +115,10 @@ def _lists(payments: int) -> Iterator[tuple[str, List]]:
     for party_id in (None, BIG_CUSTOMER):
         select = _whole(partial(list_refunds, wanted=RefundFilter(party_id=party_id)))
         yield f"refunds of {party_id}", List(select, attrgetter("id"), str, lambda row: refund_view(row, "admin"))
-    yield (
-        "reviews",
-        List(_whole(list_reviews), _place_of_review, tuple[bool, str], review_view),
-    )
+    for name, queue in _queues():
+        select = partial(list_reviews, wanted=queue)
+        place = partial(place_of, order=queue.order)
+        yield f"reviews {name}", List(select, place, tuple[bool, int, str], review_view)
     own_cards = _whole(partial(cards.select_cards, owner_id=BIG_CUSTOMER))
     yield "cards", List(own_cards, lambda c: cards.CardPlace(c.created_at, c.id), cards.CardPlace, _card_view)
     calls = _whole(partial(list_operations, payment_id=FIRST_PAYMENT))
@@ -128,8 +128,10 @@ def _lists(payments: int) -> Iterator[tuple[str, List]]:
     )
 
 
-def _place_of_review(review: Review) -> tuple[bool, str]:
-    return review.decision is not None, review.id
+def _queues() -> Iterator[tuple[str, ReviewFilter]]:
+    yield "all", ReviewFilter()
+    yield "by expected loss", ReviewFilter(is_open=True, order="expected_loss")
+    yield "of nobody and no reason", ReviewFilter(kind="late", reason="none", order="expected_loss")
 
 
 def _place_of_operation(operation: Operation) -> OperationPlace:

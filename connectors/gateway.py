@@ -13,7 +13,9 @@ import msgspec
 from connectors.oauth_tokens import ClientCredentials, GrantedToken, TokenCache, TokenRefused, TokenUnreadable
 
 RETRIED_STATUSES = frozenset({409, 429, 503})
-FINAL_CONFLICTS = frozenset({"wrong_state", "email_taken"})  # a 409 that stays, however often it is asked
+FINAL_CONFLICTS = frozenset(
+    {"wrong_state", "assigned", "email_taken"}
+)  # a 409 that stays, however often it is asked
 RETRY_FOR_S = 120.0
 RETRY_PAUSE_S = 0.2
 RENEW_EARLY_S = 30

@@ -40,6 +40,8 @@ ActKind = Literal[
     "sales_stopped",
     "sales_resumed",
     "review_decided",
+    "review_taken",
+    "review_given_back",
     "task_decided",
     "dead_letter_replayed",
     "export",

@@ -76,8 +76,11 @@ _browsers, _codes = browser_session_tokens.c, authorization_codes.c
 _keys, _tokens, _known = idempotency_keys.c, refresh_tokens.c, known_callers.c
 _of_day, _sent_on = caps.c.day, lookalikes.c.day
 PRUNABLES = {
+    # One that is claimed for nothing but an answer, which never came, nobody but its client would ever answer.
     "idempotency_keys": _prunable(
-        idempotency_keys, _keys.status.is_not(None) & (_keys.created_at <= _before(_keys.created_at)), ("", "")
+        idempotency_keys,
+        (_keys.status.is_not(None) | _keys.subject_id.is_(None)) & (_keys.created_at <= _before(_keys.created_at)),
+        ("", ""),
     ),
     "outbox": _prunable(outbox, outbox.c.published_at <= _before(outbox.c.published_at), (0,), by_age=True),
     "refresh_tokens": _prunable(refresh_tokens, _tokens.expires_at <= _before(_tokens.expires_at), (b"",)),

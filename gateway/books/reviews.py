@@ -1,15 +1,31 @@
 """Reviews: payments held for a person (`held`), or taken before their block came (`late`). One decision wins."""
 
+from collections.abc import Iterable
+
 import msgspec
-from sqlalchemy import Connection, Index, UniqueConstraint, bindparam, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Index,
+    UniqueConstraint,
+    and_,
+    bindparam,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from gateway.books.engine import Outdated
 from gateway.books.payments import payments
 from gateway.books.sql import Statement
-from gateway.books.tables import ABOVE_ALL_IDS, Int32, Micros, table_of
+from gateway.books.tables import Int32, Int64, Micros, Minor, table_of
 from schemas.reviews import ReviewKind, ReviewOutcome
+from schemas.times import steady_micros
 
 OPENED, ENDED = 1, 2  # a review's `sequence`
+NO_SCORE = -1  # the `loss_rank` of what no score is known of: behind all others
 
 
 class ReviewRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +33,9 @@ class ReviewRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `decided_by`: an account; null where a late block or the time limit did. `reasons`: JSON, of a `late` one those
     of its block. `sequence`: of its newest event on `reviews.v1`: 1 opened, 2 ended; 0: it was never told of.
+    `expected_loss`: amount × score as it was opened, in minor units of the payment's currency, null without a
+    score; `loss_rank`: what that is worth in euro cents, by which the queue is ordered. Until `assigned_until`
+    (steady clock) it is for the account `assigned_to` to decide; both null once it is decided.
     """
 
     id: str
@@ -29,6 +48,26 @@ class ReviewRow(msgspec.Struct, frozen=True, kw_only=True):
     kind: ReviewKind = "held"
     reasons: str | None = None
     sequence: Int32 = 0
+    expected_loss: Minor | None = None
+    loss_rank: Int64 = NO_SCORE
+    assigned_to: str | None = None
+    assigned_until: Micros | None = None
+
+
+class ReasonRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `review_reasons`, by which a list is filtered; `is_open` and `loss_rank` as its review has them."""
+
+    review_id: str
+    reason: str
+    is_open: bool
+    loss_rank: Int64
+
+
+class ExpectedLoss(msgspec.Struct, frozen=True):
+    """What is lost by approving, on average: `minor` units of the payment's currency, `rank` in euro cents."""
+
+    minor: int | None = None
+    rank: int = NO_SCORE
 
 
 class Review(msgspec.Struct, frozen=True):
@@ -51,13 +90,45 @@ class Review(msgspec.Struct, frozen=True):
     decided_by: str | None
     decided_at: int | None
     sequence: int
+    expected_loss: int | None = None
+    loss_rank: int = NO_SCORE
+    assigned_to: str | None = None
+    assigned_until: int | None = None
+
+    def holder(self, now: int) -> str | None:
+        """Whose it is to decide at `now` (steady clock); None: anybody's."""
+        return self.assigned_to if self.assigned_until is not None and self.assigned_until > now else None
 
 
 reviews = table_of("reviews", ReviewRow, UniqueConstraint("payment_id", "kind", name="uq_reviews_payment"))
 _c = reviews.c
-_is_decided = {False: _c.decision.is_(None), True: _c.decision.is_not(None)}
-Index("ix_reviews_open", _c.id, sqlite_where=_is_decided[False], postgresql_where=_is_decided[False])
-Index("ix_reviews_decided", _c.id, sqlite_where=_is_decided[True], postgresql_where=_is_decided[True])
+is_decided = {False: _c.decision.is_(None), True: _c.decision.is_not(None)}
+# For each filter of the queue (`review_lists`) the order of the list within it.
+for _name, _key, _decided in (
+    ("open", (), False),
+    ("decided", (), True),
+    ("open_loss", (_c.loss_rank,), False),
+    ("open_kind", (_c.kind,), False),
+    ("open_kind_loss", (_c.kind, _c.loss_rank), False),
+    ("decided_kind", (_c.kind,), True),
+):
+    _where = is_decided[_decided]
+    Index(f"ix_reviews_{_name}", *_key, _c.id, sqlite_where=_where, postgresql_where=_where)
+review_reasons = table_of("review_reasons", ReasonRow, primary_key=("review_id", "reason"))
+_why = review_reasons.c
+is_open_reason = {False: _why.is_open.is_(False), True: _why.is_open.is_(True)}
+# Of all rows this holds. Only who asks by age says it: else PostgreSQL would take these indexes for an order by
+# loss, too, and sort what they lead to.
+by_age = {"assigned_to": _c.loss_rank > literal_column("-2"), "reason": _why.loss_rank > literal_column("-2")}
+_is_held = _c.assigned_to.is_not(None)
+for _name, _key, _where in (
+    ("reviews_assigned", (_c.assigned_to, _c.id), and_(_is_held, by_age["assigned_to"])),
+    ("reviews_assigned_loss", (_c.assigned_to, _c.loss_rank, _c.id), _is_held),
+    ("review_reasons_open", (_why.reason, _why.review_id), and_(is_open_reason[True], by_age["reason"])),
+    ("review_reasons_decided", (_why.reason, _why.review_id), is_open_reason[False]),
+    ("review_reasons_open_loss", (_why.reason, _why.loss_rank, _why.review_id), is_open_reason[True]),
+):
+    Index(f"ix_{_name}", *_key, sqlite_where=_where, postgresql_where=_where)
 
 with_payment = select(
     _c.id,
@@ -74,6 +145,10 @@ with_payment = select(
     _c.decided_by,
     _c.decided_at,
     _c.sequence,
+    _c.expected_loss,
+    _c.loss_rank,
+    _c.assigned_to,
+    _c.assigned_until,
 ).join(payments, payments.c.id == _c.payment_id)
 _insert = Statement(insert(reviews))
 _select = Statement(with_payment.where(_c.id == bindparam("review_id")))
@@ -82,17 +157,29 @@ _held_open = Statement(
         _c.payment_id == bindparam("of_payment_id"), _c.kind == bindparam("of_kind"), _c.decision.is_(None)
     )
 )
-PAGES = {
-    decided: Statement(
-        with_payment.where(condition, _c.id < bindparam("below")).order_by(_c.id.desc()).limit(bindparam("most"))
-    )
-    for decided, condition in _is_decided.items()
-}
+_insert_reason = Statement(insert(review_reasons))
+_end_reasons = Statement(
+    update(review_reasons).where(_why.review_id == bindparam("of_review_id")).values(is_open=False)
+)
+# Whoever decides for a person decides no case that is a colleague's by then.
+_may_decide = or_(
+    bindparam("by", type_=_c.decided_by.type).is_(None),
+    _c.assigned_to.is_(None),
+    _c.assigned_to == bindparam("by", type_=_c.decided_by.type),
+    _c.assigned_until <= bindparam("steady_now", type_=_c.assigned_until.type),
+)
 _decide = Statement(
     update(reviews)
-    .where(_c.id == bindparam("review_id"), _c.decision.is_(None), _c.sequence == bindparam("from_sequence"))
+    .where(
+        _c.id == bindparam("review_id"),
+        _c.decision.is_(None),
+        _c.sequence == bindparam("from_sequence"),
+        _may_decide,
+    )
     .values(
         sequence=ENDED,
+        assigned_to=null(),
+        assigned_until=null(),
         decision=bindparam("to_decision"),
         reason=bindparam("to_reason"),
         decided_by=bindparam("by"),
@@ -101,19 +188,13 @@ _decide = Statement(
 )
 
 
-def insert_review(
-    conn: Connection,
-    review_id: str,
-    payment_id: str,
-    now: int,
-    kind: ReviewKind = "held",
-    reasons: str | None = None,
-) -> None:
-    """Write a review of a payment, opened at `now` (microseconds UTC). `reasons`: JSON, of a late block."""
-    row = ReviewRow(
-        id=review_id, payment_id=payment_id, opened_at=now, kind=kind, reasons=reasons, sequence=OPENED
-    )
-    _insert(conn, **msgspec.structs.asdict(row))
+def insert_review(conn: Connection, review: Review, why: Iterable[str]) -> None:
+    """Write a review that is opened, and the reasons by which it is found."""
+    known = {name: getattr(review, name) for name in ReviewRow.__struct_fields__}
+    _insert(conn, **(known | {"sequence": OPENED}))
+    for reason in sorted(set(why)):
+        row = ReasonRow(review_id=review.id, reason=reason, is_open=True, loss_rank=review.loss_rank)
+        _insert_reason(conn, **msgspec.structs.asdict(row))
 
 
 def select_review(conn: Connection, review_id: str) -> Review | None:
@@ -128,23 +209,13 @@ def select_undecided(conn: Connection, payment_id: str) -> str | None:
     return found
 
 
-def list_reviews(conn: Connection, after: tuple[bool, str] | None, most: int) -> list[Review]:
-    """Up to `most` reviews: open ones first, then the decided ones, the newest first in each.
-
-    `after`: whether the last one of the page before was decided, and its id.
-    """
-    was_decided, last_id = after or (False, ABOVE_ALL_IDS)
-    found = [] if was_decided else [Review(*row) for row in PAGES[False](conn, below=last_id, most=most)]
-    below = last_id if was_decided else ABOVE_ALL_IDS
-    if len(found) < most:
-        found += [Review(*row) for row in PAGES[True](conn, below=below, most=most - len(found))]
-    return found
-
-
 def decide(
     conn: Connection, review: Review, decision: ReviewOutcome, reason: str, by: str | None, now: int
 ) -> None:
-    """Write a decision of `now` (microseconds UTC) by the account `by`, or None. Raises `Outdated`."""
+    """Write a decision of `now` (microseconds UTC) by the account `by`, or None; the case is nobody's any more.
+
+    Raises `Outdated` where it changed since it was read, or is a colleague's now.
+    """
     decided = _decide(
         conn,
         review_id=review.id,
@@ -153,6 +224,8 @@ def decide(
         to_reason=reason,
         by=by,
         at=now,
+        steady_now=steady_micros(),
     )
     if not decided.rowcount:
         raise Outdated(review.id)
+    _end_reasons(conn, of_review_id=review.id)

@@ -39,7 +39,7 @@ from gateway.log_lines import LogLine
 from gateway.payments.changes import Change, NextOperation, about, following, settled_by
 from gateway.payments.closing import on_steady_clock, write_operations
 from gateway.payments.effects import Situation
-from gateway.payments.held import open_review
+from gateway.payments.held import expected_loss, open_review
 from gateway.payments.stand_in import return_caps
 from gateway.payments.telling import payment_events
 from gateway.payments.transitions import settle, takes_back, watched
@@ -167,7 +167,7 @@ def commit(conn: Connection, policy: Policy, change: Change) -> Committed:
     add_events(conn, [*payment_events(change), *events])
     _keep_tasks(conn, change)
     if change.opens_review:
-        open_review(conn, payment, now)
+        open_review(conn, payment, now, loss=expected_loss(conn, policy.rates, payment, payment.amount))
     if change.returns_caps:
         return_caps(conn, payment)
     leased_until = on_steady_clock(payment.lease_until, now)

@@ -18,7 +18,7 @@ from gateway.books.verdicts import LateBlock, settle_block
 from gateway.payments.captures import authorization, check_at_rest
 from gateway.payments.changes import Effect, awaits_authorization, change_of, following, holds_money
 from gateway.payments.commit import Committed, commit
-from gateway.payments.held import end_review, open_review
+from gateway.payments.held import end_review, expected_loss, open_review
 from gateway.payments.lifecycle import execute
 from gateway.payments.refunds import give_back_rest
 from gateway.policy import SECOND_US, Policy
@@ -52,7 +52,8 @@ def act_upon(conn: Connection, policy: Policy, block: LateBlock) -> Committed:
     if not settle_block(conn, block.id):  # another gateway was first
         return Committed(payment)
     if payment.amount_captured > payment.amount_refunded:
-        open_review(conn, payment, now, "late", block.reasons)
+        loss = expected_loss(conn, policy.rates, payment, payment.amount_captured)
+        open_review(conn, payment, now, "late", block.reasons, loss)
     if not holds_money(payment.state):
         return Committed(payment)
     if review_id := select_undecided(conn, payment.id):

@@ -5,6 +5,7 @@ from typing import assert_never
 import msgspec
 from sqlalchemy import Connection
 
+from gateway.books.assignments import renew
 from gateway.books.audit import Act, record
 from gateway.books.idempotency import JSON, IdempotentAnswer, KeyedRequest, store_answer
 from gateway.books.outbox import add_event
@@ -47,9 +48,10 @@ def begin_decision(
 
     approve → `authorized`, then the capture unless the merchant captures; reject → held until it is voided. Where
     the issuer was not asked yet: approve asks it now, reject voids at once. Of one that was taken before its block
-    came, `late_blocks` tells. None: a request without a key. Raises `WrongState` where it was decided before, by
-    another request, and `OperationOpen` where another operation is open,
-    `SalesStopped` where the issuer would be asked now and each processor is stopped: the review stays open.
+    came, `late_blocks` tells. None: a request without a key. What else they have taken stays theirs for longer.
+    Raises `WrongState` where it was decided before, by another request, `Assigned` where a colleague has taken it,
+    `OperationOpen` where another operation is open, and `SalesStopped` where the issuer would be asked now and each
+    processor is stopped: the review stays open.
     """
     payment_id = decision.review.payment_id
     if request is not None:
@@ -57,6 +59,7 @@ def begin_decision(
         if isinstance(claimed, IdempotentAnswer):
             return claimed
     step = _decide(conn, policy, decision)
+    renew(conn, decision.decided_by)
     if request is None or step.to_send is not None or step.answer_to(request) is not None:
         return step
     answer = IdempotentAnswer(200, decision.shown, JSON)  # nothing changed that would have answered it

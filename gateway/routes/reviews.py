@@ -1,31 +1,33 @@
-"""What people tell about payments: decisions of reviews, and labels that the fraud model learns from."""
+"""Reviews: the queue, who has taken which, and the decision about one."""
 
 from datetime import datetime
+from typing import Annotated, Literal
 
 import msgspec
 from quart import Blueprint
 from sqlalchemy import Connection
 
+from gateway.books.engine import Slice
 from gateway.books.idempotency import IdempotentAnswer
 from gateway.books.operations import select_open
-from gateway.books.payments import select_payment
-from gateway.books.reviews import Review, list_reviews, select_review
-from gateway.free_text import Reason, SourceText
+from gateway.books.review_lists import Place, ReviewFilter, ReviewOrder, list_reviews, place_of
+from gateway.books.reviews import Review, select_review
+from gateway.free_text import Reason
+from gateway.payments.assignments import give_back_review, take_review
 from gateway.payments.lifecycle import execute
-from gateway.payments.reviews import Decision, add_label, begin_decision
+from gateway.payments.reviews import Decision, begin_decision
 from gateway.payments.telling import reasons_of
 from gateway.problems import Problem
-from gateway.refusals import NoSuchObject
 from gateway.web.call import Call, Reply, replied
 from gateway.web.endpoint import endpoint
-from gateway.web.idempotent import answer_of, write_once
-from gateway.web.paging import Listing, Page, read_page
-from schemas.fraud import LabelValue
+from gateway.web.idempotent import answer_of
+from gateway.web.paging import Listing, Page, read_slice
 from schemas.reviews import ReviewKind, ReviewOutcome
-from schemas.times import from_micros, now_micros
+from schemas.times import from_micros, now_micros, steady_micros
+
+Flag = Literal["true", "false"]  # in a query
 
 blueprint = Blueprint("reviews", __name__)
-labels_blueprint = Blueprint("labels", __name__)
 
 
 class ReviewView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -33,7 +35,8 @@ class ReviewView(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `amount` in minor units of `currency`: of a `late` one what was taken. `reasons` are those of the verdict that
     held or blocks it. Of a decided one `reason` is what its reviewer said, and `decided_by` their account; absent
-    where a late block or the time limit decided.
+    where a late block or the time limit decided. `expected_loss`: amount × score as it was opened, in minor units;
+    absent where the fraud flow had not spoken. `assigned_to`: whose it is to decide until `assigned_until`.
     """
 
     id: str
@@ -47,10 +50,27 @@ class ReviewView(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     decided_by: str | None = None
     decided_at: datetime | None = None
+    expected_loss: int | None = None
+    assigned_to: str | None = None
+    assigned_until: datetime | None = None
 
 
 class ReviewList(Listing[ReviewView], frozen=True):
     """A page of reviews, open ones first. `next_cursor` is null on the last one."""
+
+
+class ReviewQuery(Page, frozen=True, forbid_unknown_fields=True):
+    """Which reviews: `open` or decided ones alone, those that are `mine` now, of a `kind`, or held for a `reason`.
+
+    `order` is that of the open ones: by `expected_loss`, by its worth in euro, those without one last; or the
+    `newest` first. Decided ones come after them, the newest first.
+    """
+
+    open: Flag | None = None
+    mine: Flag = "false"
+    kind: ReviewKind | None = None
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    order: ReviewOrder = "newest"
 
 
 class ReviewDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,10 +85,24 @@ class ReviewDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @blueprint.get("/v1/reviews")
-@endpoint(scope="reviews:read", query=Page, answers={200: ReviewList})
-async def list_all(call: Call[None, Page]) -> Reply:
+@endpoint(scope="reviews:read", query=ReviewQuery, answers={200: ReviewList})
+async def list_all(call: Call[None, ReviewQuery]) -> Reply:
     """List the payments held for a person, or blocked after they were taken; open ones first."""
-    shown, cursor = await read_page(call, list_reviews, _place, tuple[bool, str])
+    asked = call.query
+    wanted = ReviewFilter(
+        is_open=None if asked.open is None else asked.open == "true",
+        order=asked.order,
+        assigned_to=call.caller.actor_id if asked.mine == "true" else None,
+        kind=asked.kind,
+        reason=asked.reason,
+    )
+
+    def page(conn: Connection, after: Place | None, most: int) -> Slice[Review, Place]:
+        return list_reviews(conn, after, most, wanted)
+
+    shown, cursor = await read_slice(
+        call, page, lambda review: place_of(review, asked.order), tuple[bool, int, str]
+    )
     return Reply(200, ReviewList([review_view(review) for review in shown], cursor))
 
 
@@ -82,12 +116,33 @@ async def read_review(call: Call[None, None], review_id: str) -> Reply:
     return Reply(200, review_view(found))
 
 
+@blueprint.put("/v1/reviews/<review>/assignment")
+@endpoint(scope="reviews:write", answers={200: ReviewView}, codes=("not_found", "wrong_state", "assigned"))
+async def take(call: Call[None, None], review_id: str) -> Reply:
+    """Take a review for 15 minutes, or renew that; a decision about any renews all that one has taken.
+
+    An admin may take it from a colleague.
+    """
+    caller = call.caller
+    taken = await call.runtime.books.write(take_review, review_id, caller.actor_id, caller.role == "admin")
+    return Reply(200, review_view(taken))
+
+
+@blueprint.delete("/v1/reviews/<review>/assignment")
+@endpoint(scope="reviews:write", answers={204: None}, codes=("not_found", "assigned"))
+async def give_back(call: Call[None, None], review_id: str) -> Reply:
+    """Leave a review to anybody; an admin may do so for a colleague."""
+    caller = call.caller
+    await call.runtime.books.write(give_back_review, review_id, caller.actor_id, caller.role == "admin")
+    return Reply(204)
+
+
 @blueprint.post("/v1/reviews/<review>/decision")
 @endpoint(
     scope="reviews:write",
     body=ReviewDecision,
     answers={200: ReviewView, 202: ReviewView},
-    codes=("not_found", "wrong_state", "operation_in_progress", "stopped"),
+    codes=("not_found", "wrong_state", "assigned", "operation_in_progress", "stopped"),
     idempotency="accepted",
 )
 async def decide_review(call: Call[ReviewDecision, None], review_id: str) -> Reply:
@@ -98,18 +153,9 @@ async def decide_review(call: Call[ReviewDecision, None], review_id: str) -> Rep
     return await call.runtime.shielded(_decide(call, found))
 
 
-def _place(review: Review) -> tuple[bool, str]:
-    return review.decision is not None, review.id
-
-
 async def _decide(call: Call[ReviewDecision, None], review: Review) -> Reply:
-    runtime, given, request = call.runtime, call.body, call.keyed_or_not()
-    actor_id = call.caller.actor_id
-    decided = msgspec.structs.replace(
-        review, decision=given.decision, reason=given.reason, decided_by=actor_id, decided_at=now_micros()
-    )
-    shown = review_view(decided)
-    decision = Decision(review, given.decision, given.reason, actor_id, msgspec.json.encode(shown))
+    runtime, request = call.runtime, call.keyed_or_not()
+    decision = decision_of(review, call.body, call.caller.actor_id)
     begun = await runtime.books.write(begin_decision, runtime.policy, request, decision)
     if isinstance(begun, IdempotentAnswer):
         return replied(begun, replayed=True)
@@ -117,69 +163,40 @@ async def _decide(call: Call[ReviewDecision, None], review: Review) -> Reply:
     if request is not None:
         return replied(await answer_of(call, done.answer_to(request)))
     silent = await runtime.books.read(select_open, review.payment_id)
-    return Reply(202 if silent else 200, shown)
+    return Reply(202 if silent else 200, decision.shown)
+
+
+def decision_of(review: Review, given: ReviewDecision, by: str) -> Decision:
+    """What an account decides about a review now, and how that is shown."""
+    decided = msgspec.structs.replace(
+        review,
+        decision=given.decision,
+        reason=given.reason,
+        decided_by=by,
+        decided_at=now_micros(),
+        assigned_to=None,
+        assigned_until=None,
+    )
+    return Decision(review, given.decision, given.reason, by, msgspec.json.encode(review_view(decided)))
 
 
 def review_view(review: Review) -> ReviewView:
     """A review as its reviewers see it."""
+    steady_now = steady_micros()
+    holder, until = review.holder(steady_now), review.assigned_until
     return ReviewView(
-        review.id,
-        review.kind,
-        review.payment_id,
-        review.amount_captured if review.kind == "late" else review.amount,
-        review.currency,
-        reasons_of(review),
-        from_micros(review.opened_at),
-        review.decision,
-        review.reason,
-        review.decided_by,
-        from_micros(review.decided_at) if review.decided_at is not None else None,
+        id=review.id,
+        kind=review.kind,
+        payment=review.payment_id,
+        amount=review.amount_captured if review.kind == "late" else review.amount,
+        currency=review.currency,
+        reasons=reasons_of(review),
+        opened_at=from_micros(review.opened_at),
+        decision=review.decision,
+        reason=review.reason,
+        decided_by=review.decided_by,
+        decided_at=from_micros(review.decided_at) if review.decided_at is not None else None,
+        expected_loss=review.expected_loss,
+        assigned_to=holder,
+        assigned_until=from_micros(now_micros() + until - steady_now) if holder and until is not None else None,
     )
-
-
-class NewLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`source`: who says so, such as `analyst` or `chargeback`."""
-
-    label: LabelValue
-    source: SourceText
-
-
-class LabelView(msgspec.Struct, frozen=True):
-    """A label as it was recorded, with the features and the score that its payment was judged by.
-
-    Its instrument stands on `labels.v1` and on payments of others: whoever labels may have sent the number.
-    """
-
-    payment: str
-    merchant: str
-    label: LabelValue
-    source: str
-    amount: int
-    currency: str
-    features: dict[str, float] | None
-    score: float | None
-    model: str | None
-    occurred_at: datetime
-    recorded_at: datetime
-
-
-@labels_blueprint.post("/v1/payments/<payment>/labels")
-@endpoint(
-    scope="labels:write",
-    limit="import",
-    body=NewLabel,
-    answers={201: LabelView},
-    codes=("not_found",),
-    idempotency="accepted",
-)
-async def create_label(call: Call[NewLabel, None], payment_id: str) -> Reply:
-    """Label a payment as fraud or good; the fraud model learns from it."""
-    return await write_once(call, 201, _label, payment_id, call.body)
-
-
-def _label(conn: Connection, payment_id: str, given: NewLabel) -> LabelView:
-    row = select_payment(conn, payment_id)
-    if row is None:
-        raise NoSuchObject
-    label = add_label(conn, row, given.label, given.source)
-    return msgspec.convert(label, LabelView, from_attributes=True)

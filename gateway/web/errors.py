@@ -31,6 +31,7 @@ from gateway.identity.second_factors import OtpRequired, SecondFactorIsSet
 from gateway.identity.sql_tokens import TooManyTokens
 from gateway.identity.tokens import NotAuthenticated
 from gateway.payments.captures import AmountTooLarge, WrongState
+from gateway.payments.held import Assigned
 from gateway.payments.routing import SalesStopped
 from gateway.payments.tokenizing import TooManyLookalikes
 from gateway.problems import Code, Problem
@@ -42,6 +43,7 @@ from gateway.web.call import refuse
 CODE_OF: dict[type[Refusal], Code] = {
     AccountGone: "unauthenticated",
     AmountTooLarge: "amount_too_large",
+    Assigned: "assigned",
     CannotConfirm: "wrong_state",
     ClientHasEnded: "wrong_state",
     ConfirmationInvalid: "confirmation_invalid",

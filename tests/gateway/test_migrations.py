@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,28 @@ def is_part(kept: tuple[str, list[dict[str, Any]]], before: dict[str, list[dict[
     return len(found) == len(earlier) and all(
         row.items() <= was.items() for row, was in zip(found, earlier, strict=True)
     )
+
+
+def test_reviews_of_before_are_found_by_their_reasons(fresh: str) -> None:
+    command.upgrade(alembic_config(fresh), "0026")
+    run_once(fresh, _fill)
+    risk = '{"outcome":"review","score":0.5,"reasons":["odd","new","odd"]}'
+    for statement in (
+        f"UPDATE payments SET risk = '{risk}', amount = 900",
+        "UPDATE reviews SET reasons = NULL, decision = NULL, kind = 'held'",
+    ):
+        run_once(fresh, partial(_run, statement))
+    migrate(fresh)
+    found = run_once(fresh, rows)
+    assert [(row["reason"], bool(row["is_open"]), row["loss_rank"]) for row in found["review_reasons"]] == [
+        ("new", True, 450),
+        ("odd", True, 450),
+    ]
+    assert (found["reviews"][0]["expected_loss"], found["reviews"][0]["assigned_to"]) == (450, None)
+
+
+def _run(sql: str, conn: Connection) -> None:
+    conn.exec_driver_sql(sql)
 
 
 def _fill(conn: Connection) -> None:

@@ -11,6 +11,8 @@ PERSONS = {"merchants:manage", "clients:manage"}
 PAGES_ASK = {
     *("GET /v1/me", "GET /v1/me/sessions", "DELETE /v1/me/sessions/<session>"),
     *("GET /v1/reviews", "GET /v1/reviews/<review>", "POST /v1/reviews/<review>/decision"),
+    *("PUT /v1/reviews/<review>/assignment", "DELETE /v1/reviews/<review>/assignment"),
+    "POST /v1/reviews/decisions",
     *("GET /v1/payments", "GET /v1/payments/<payment>", "GET /v1/payments/<payment>/events"),
     *("GET /v1/payments/<payment>/operations", "GET /v1/audit"),
     *("GET /v1/accounts", "POST /v1/accounts", "PATCH /v1/accounts/<account>"),

@@ -46,6 +46,7 @@ PAYMENT = {
 CARD = {"number": "4111111111111111", "exp_month": 1, "exp_year": 2039}
 CLIENT = {"name": "Shop", "scopes": ["payments:read"], "merchant": "{merchant}"}
 NEW = "{new}@example.com"
+DECISIONS = {"ids": ["{review}"], "decision": "approve", "reason": "known"}
 
 #                                               people  staff  apps
 #                                         customer      analyst client app service
@@ -89,6 +90,9 @@ ROUTES: dict[str, Row] = {
     "GET /v1/reviews":                    Row(". ... aa .. .", 200),
     "GET /v1/reviews/<review>":           Row(". ... aa .. .", 200),
     "POST /v1/reviews/<review>/decision": Row(". ... aa .. .", 409, {"decision": "approve", "reason": "known"}),
+    "PUT /v1/reviews/<review>/assignment": Row(". ... aa .. .", 409),
+    "DELETE /v1/reviews/<review>/assignment": Row(". ... aa .. .", 204),
+    "POST /v1/reviews/decisions":         Row(". ... aa .. .", 200, DECISIONS),
     "GET /v1/tasks":                      Row(". ... aa .. .", 200),
     "POST /v1/tasks/<task>/resolve":      Row(". ... aa .. .", 409, {"outcome": "lapsed", "reason": "too late"}),
     "GET /v1/stops":                      Row(". ... aa .. .", 200),
