@@ -63,7 +63,7 @@ def choose(name: str, lines: Sequence[Choice], has_more: bool = False, nothing: 
             html("nothing.html", words=nothing)
         for line in lines:
             with st.container(key=f"{'chosen' if line.id == chosen else 'line'}-{line.id}"):
-                if st.button(_label(line), key=f"choose-{line.id}", type="tertiary", width="stretch"):
+                if st.button(label(line), key=f"choose-{line.id}", type="tertiary", width="stretch"):
                     st.query_params[name] = line.id
                     st.rerun()
         offer_more(name, has_more)
@@ -92,7 +92,8 @@ def at(path: str, id: str, more: str = "") -> str:
     return f"{path}/{quote(id, safe='')}{more}"
 
 
-def _label(line: Choice) -> str:
+def label(line: Choice) -> str:
+    """A line of the list in Markdown, nothing of it read as such."""
     tag = f" :small[:orange[{formats.literal(line.tag)}]]" if line.tag else ""
     note = formats.literal(formats.plain(line.note, 90))
     return f"**{formats.literal(formats.plain(line.title, 60))}**{tag} :small[:gray[{note}]]"

@@ -1,4 +1,4 @@
-"""One case of the reviews: its payment, why it is held, what happened to it, and what else its customer paid."""
+"""One case of the reviews as the gateway tells of it: its payment, why it is held, what happened to it."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -10,12 +10,16 @@ from dashboards.chooser import Found
 from dashboards.gateway_calls import Api
 from dashboards.tiles.processors import NAMES
 
-OTHERS = 8
 Facts = list[tuple[str, str]]
+Decision = Literal["approve", "reject"]
+DONE: dict[Decision, str] = {"approve": "Approved", "reject": "Rejected"}
 
 
 class ShownReview(msgspec.Struct, frozen=True):
-    """A review as the gateway shows it; `amount` in minor units. From `decision` on null until it is decided."""
+    """A review as the gateway shows it; amounts in minor units. From `decision` to `decided_at` null until then.
+
+    `assigned_to`: the account that has taken it, until `assigned_until`.
+    """
 
     id: str
     kind: Literal["held", "late"]
@@ -24,10 +28,25 @@ class ShownReview(msgspec.Struct, frozen=True):
     currency: str
     reasons: list[str]
     opened_at: datetime
-    decision: Literal["approve", "reject"] | None = None
+    decision: Decision | None = None
     reason: str | None = None
     decided_by: str | None = None
     decided_at: datetime | None = None
+    expected_loss: int | None = None
+    assigned_to: str | None = None
+    assigned_until: datetime | None = None
+
+    def money(self) -> str:
+        """What it is about, with its currency."""
+        return f"{formats.amount(self.amount, self.currency)} {self.currency}"
+
+    def loss(self) -> str:
+        """What approving costs on average; a dash where no score is known."""
+        return formats.NONE if self.expected_loss is None else formats.amount(self.expected_loss, self.currency)
+
+    def why(self) -> str:
+        """Its reasons as words."""
+        return ", ".join(reason.replace("_", " ") for reason in self.reasons)
 
 
 class PaidWith(msgspec.Struct, frozen=True):
@@ -37,6 +56,7 @@ class PaidWith(msgspec.Struct, frozen=True):
     brand: str | None = None
     last4: str | None = None
     bin: str | None = None
+    instrument: str | None = None
 
     def text(self) -> str:
         """`Visa ···· 4242`."""
@@ -111,18 +131,6 @@ class HistoryLine(msgspec.Struct, frozen=True):
     note: str
 
 
-class OtherLine(msgspec.Struct, frozen=True):
-    """Another payment of the customer, as it is shown."""
-
-    id: str
-    time: str
-    amount: str
-    state: str
-    status: str
-    instrument: str
-    outcome: str
-
-
 class Case(msgspec.Struct, frozen=True):
     """All that is known of a case."""
 
@@ -130,7 +138,6 @@ class Case(msgspec.Struct, frozen=True):
     payment: CasePayment
     events: list[CaseEvent]
     operations: list[CaseOperation]
-    others: list[CasePayment]
 
     def waits_for_processor(self) -> bool:
         """Whether a call to the processor is open, so that the decision is not carried out yet."""
@@ -159,9 +166,10 @@ class Case(msgspec.Struct, frozen=True):
         if risk is None:
             return [("Verdict", "It was not judged.")]
         return [
-            ("Reasons", ", ".join(reason.replace("_", " ") for reason in self.review.reasons) or formats.NONE),
+            ("Reasons", self.review.why() or formats.NONE),
             ("Outcome", risk.outcome),
             ("Score", formats.NONE if risk.score is None else f"{risk.score:.2f}"),
+            ("Expected loss", self.review.loss()),
             ("Decided by", (risk.source or formats.NONE).replace("_", " ")),
             ("Model", risk.model or formats.NONE),
             ("Waited", formats.millis(risk.waited_ms)),
@@ -178,10 +186,6 @@ class Case(msgspec.Struct, frozen=True):
         lines = sorted(told + called, key=lambda line: line[0])
         return [HistoryLine(formats.clock(at), what, note) for at, what, note in lines]
 
-    def other_lines(self) -> list[OtherLine]:
-        """The customer's other payments."""
-        return [_other(payment) for payment in self.others if payment.id != self.payment.id]
-
 
 def read_case(api: Api, review_id: str) -> Case:
     """The case of this id, which may be any text. Raises as `Api.get`."""
@@ -193,26 +197,13 @@ def read_case(api: Api, review_id: str) -> Case:
         payment,
         _all(api, f"{path}/events", CaseEvent),
         _all(api, f"{path}/operations", CaseOperation),
-        _all(api, "/v1/payments", CasePayment, customer=payment.customer, limit=OTHERS + 1),
     )
 
 
-def _all(api: Api, path: str, kind: Any, **query: str | int) -> list[Any]:
-    return list(api.get(path, Found[kind], **({"limit": 100} | query)).data)
+def _all(api: Api, path: str, kind: Any) -> list[Any]:
+    return list(api.get(path, Found[kind], limit=100).data)
 
 
 def _note(call: CaseOperation) -> str:
     took = "" if call.milliseconds is None else formats.millis(call.milliseconds)
     return ", ".join(filter(None, [call.status, (call.decline_code or "").replace("_", " "), took]))
-
-
-def _other(payment: CasePayment) -> OtherLine:
-    return OtherLine(
-        payment.id,
-        formats.moment(payment.created_at),
-        payment.money(payment.amount),
-        payment.state.replace("_", " "),
-        payment.status,
-        payment.payment_method.text(),
-        payment.risk.outcome if payment.risk else formats.NONE,
-    )

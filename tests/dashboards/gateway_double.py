@@ -4,8 +4,9 @@ That the real one answers in these shapes is shown by `test_login.py`, which run
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -27,6 +28,11 @@ def review(number: int, **changes: Any) -> dict[str, Any]:
     return made | {"currency": "GBP", "reasons": ["card_testing", "new_device"], "opened_at": AT, **changes}
 
 
+def held(number: int, by: str = "acc_analyst", **changes: Any) -> dict[str, Any]:
+    """An open case that an account has taken, for long."""
+    return review(number, assigned_to=by, assigned_until="2099-01-01T00:00:00Z", **changes)
+
+
 def payment(number: int, **changes: Any) -> dict[str, Any]:
     """Its payment."""
     risk = {"outcome": "review", "source": "model", "score": 0.58, "reasons": ["card_testing"], "model": "m1"}
@@ -43,6 +49,7 @@ class GatewayDouble:
         self.url = ""
         self.accounts = {role: account(role) for role in ("customer", "merchant", "analyst", "admin")}
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
+        self.does: dict[tuple[str, str], Callable[[Any], tuple[int, Any]]] = {}  # what changes the answers
         self.asked: list[tuple[str, str, Any]] = []
 
     def say(self, method: str, path: str, body: Any, status: int = 200) -> None:
@@ -60,10 +67,37 @@ class GatewayDouble:
         """A case in the queue, with all that the page asks about it."""
         self.say("GET", "/v1/reviews", [review(number)])
         self.say("GET", f"/v1/reviews/rev_{number}", review(number))
+        self.say("PUT", f"/v1/reviews/rev_{number}/assignment", held(number))
+        self.say("DELETE", f"/v1/reviews/rev_{number}/assignment", None, 204)
         self.say("GET", f"/v1/payments/pay_{number}", payment(number))
         self.say("GET", f"/v1/payments/pay_{number}/events", [])
         self.say("GET", f"/v1/payments/pay_{number}/operations", [])
         self.say("GET", "/v1/payments", [payment(number)])
+
+    def open_queue(self, count: int) -> None:
+        """So many cases, which leave the queue as they are decided, one by one or together."""
+        waiting = dict.fromkeys(range(1, count + 1))
+
+        def show() -> None:
+            self.say("GET", "/v1/reviews", [review(number) for number in waiting])
+
+        def decide(number: int, body: Any) -> tuple[int, Any]:
+            waiting.pop(number, None)
+            decided = review(number, decision=body["decision"], reason=body["reason"], decided_by="acc_analyst")
+            self.say("GET", f"/v1/reviews/rev_{number}", decided)
+            show()
+            return 200, decided
+
+        def decide_all(body: Any) -> tuple[int, Any]:
+            for review_id in body["ids"]:
+                decide(int(review_id.removeprefix("rev_")), body)
+            return 200, {"data": [{"id": review_id, "status": 200} for review_id in body["ids"]]}
+
+        for number in waiting:
+            self.open_case(number)
+            self.does["POST", f"/v1/reviews/rev_{number}/decision"] = partial(decide, number)
+        self.does["POST", "/v1/reviews/decisions"] = decide_all
+        show()
 
     def answer(self, method: str, target: str, token: str, body: Any) -> tuple[int, Any]:
         """The status and the body."""
@@ -75,6 +109,8 @@ class GatewayDouble:
             return 401, {"code": "unauthenticated"}
         if at.path == "/v1/me":
             return 200, self.accounts[token]
+        if (method, at.path) in self.does:
+            return self.does[method, at.path](body)
         return self.answers.get((method, at.path), (404, {"code": "not_found"}))
 
     def acts(self) -> list[tuple[str, str, Any]]:

@@ -1,6 +1,7 @@
 """The page in a real browser: it refreshes itself, fits a desktop and a phone, and loads from no other host."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -117,3 +118,44 @@ def test_a_payment_of_the_list_can_be_looked_into(shop: Any, url: str, browser: 
     page.get_by_text("All payments").click()
     expect(page.locator("table.latest")).to_be_visible(timeout=60_000)
     page.context.close()
+
+
+def test_ten_reviews_are_cleared_together_and_by_keys_alone(
+    gateway: GatewayDouble, url: str, browser: Browser
+) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    enter(context, url, "analyst")
+    page = context.new_page()
+    for how, clear in (("together", clear_together), ("by keys", clear_by_keys)):
+        gateway.open_queue(10)
+        page.goto(f"{url}/reviews")
+        expect(page.get_by_role("button", name="Start with the first")).to_be_visible(timeout=60_000)
+        began = time.monotonic()
+        steps = clear(page)
+        expect(page.get_by_text("No payment waits for a person.")).to_be_visible(timeout=60_000)
+        seconds = round(time.monotonic() - began, 1)
+        print(f"ten reviews {how}: {steps} steps, {seconds} s")
+        assert seconds < 60
+    context.close()
+
+
+def clear_together(page: Page) -> int:
+    """Three clicks and a reason; how many steps of a person that is."""
+    page.get_by_role("button", name="Pick all 10").click()
+    page.get_by_label("One reason for all").fill("one thief, many cards")
+    page.get_by_role("button", name="Reject 10").click()
+    expect(page.get_by_text("Rejected 10 of 10.")).to_be_visible(timeout=60_000)
+    return 4
+
+
+def clear_by_keys(page: Page) -> int:
+    """One after the other: a key to begin, the reason once, and the key that rejects for each."""
+    page.keyboard.press("Alt+n")
+    for number in range(1, 11):
+        expect(page.locator(".title span", has_text=f"rev_{number}").first).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("Yours")).to_be_visible(timeout=60_000)
+        if number == 1:
+            page.get_by_text("Stolen card", exact=True).click()
+        page.keyboard.press("Alt+x")
+        expect(page.get_by_text(f"Rejected: 283.{44 + number}")).to_be_visible(timeout=60_000)
+    return 2 + 10

@@ -12,7 +12,7 @@ from dashboards import door, gateway_calls
 from dashboards.navigation import ENTRIES
 from dashboards.session_checks import STAFF
 from tests.dashboards import gateway_double
-from tests.dashboards.gateway_double import GatewayDouble, account, review
+from tests.dashboards.gateway_double import GatewayDouble, account
 
 APP = Path(__file__).parents[2] / "dashboards" / "app.py"
 
@@ -116,47 +116,6 @@ def test_without_the_gateway_nothing_is_shown(gateway: GatewayDouble, monkeypatc
     assert "The gateway does not answer" in words(page)
     assert links(page) == []
     assert "does not answer" in words(press(opened(""), "Log in"))
-
-
-def test_a_case_is_approved_with_its_reason(gateway: GatewayDouble) -> None:
-    gateway.open_case()
-    gateway.say("POST", "/v1/reviews/rev_1/decision", review(1, decision="approve"))
-    page = opened("analyst", "reviews", review="rev_1")
-    page.text_area[0].set_value("known customer")
-    page = press(page, "Approve")
-    assert gateway.acts() == [
-        ("POST", "/v1/reviews/rev_1/decision", {"decision": "approve", "reason": "known customer"})
-    ]
-    assert "Approved: 283.45 GBP" in words(page)
-
-
-def test_a_case_is_not_decided_without_a_reason(gateway: GatewayDouble) -> None:
-    gateway.open_case()
-    page = press(opened("analyst", "reviews", review="rev_1"), "Reject")
-    assert "Say why" in words(page)
-    assert gateway.acts() == []
-
-
-def test_a_second_decider_is_told_who_was_first(gateway: GatewayDouble) -> None:
-    gateway.open_case()
-    page = opened("analyst", "reviews", review="rev_1")
-    gateway.refuse("POST", "/v1/reviews/rev_1/decision", 409, "wrong_state")
-    decided = review(1, decision="reject", reason="stolen", decided_by="acc_admin")
-    gateway.say("GET", "/v1/reviews/rev_1", decided)
-    page.text_area[0].set_value("known customer")
-    said = words(press(page, "Approve"))
-    assert all(word in said for word in ("before you", "Rejected", "acc_admin", "stolen"))
-
-
-def test_a_silent_processor_is_told_of(gateway: GatewayDouble) -> None:
-    gateway.open_case()
-    gateway.say("POST", "/v1/reviews/rev_1/decision", review(1, decision="approve"), 202)
-    page = opened("analyst", "reviews", review="rev_1")
-    call = {"kind": "capture", "processor": "visa", "status": "unknown", "created_at": gateway_double.AT}
-    gateway.say("GET", "/v1/payments/pay_1/operations", [call])
-    gateway.say("GET", "/v1/reviews/rev_1", review(1, decision="approve"))
-    page.text_area[0].set_value("known customer")
-    assert "has not answered yet" in words(press(page, "Approve"))
 
 
 def test_an_administrator_changes_a_role(gateway: GatewayDouble) -> None:

@@ -1,0 +1,219 @@
+"""The queue of reviews: what waits, what it may cost and who has it; several of them decided at once."""
+
+from contextlib import suppress
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+import streamlit as st
+
+from dashboards import acting, chooser, door, formats, tables
+from dashboards.acting import NotDone
+from dashboards.chooser import Choice
+from dashboards.page import card, html
+from dashboards.review_case import DONE, Decision, ShownReview
+from dashboards.review_filters import QueueFilter
+from dashboards.session_checks import Person
+from dashboards.tables import Cell, Column, Tone
+from schemas.times import now
+
+AT_ONCE = 50  # that one request may decide
+REASON_MAX = 500  # characters, as the gateway takes them
+SHOWN, ENDED = "shown-reviews", "ended-decisions"  # in the session
+# How one decision ended, by the `code` of its refusal.
+REFUSED: dict[str, str] = {
+    "wrong_state": "Somebody decided it before",
+    "assigned": "A colleague has taken it",
+    "operation_in_progress": "A call to the processor is open: try again in a moment",
+    "not_found": "There is no such case",
+}
+BUTTONS: tuple[tuple[Decision, str, Literal["primary", "secondary"], str], ...] = (
+    ("approve", "Approve", "primary", "Alt+A"),
+    ("reject", "Reject", "secondary", "Alt+X"),
+)
+COLUMNS = [Column("Case"), Column("Amount", "right"), Column("How it ended")]
+
+
+class OneEnd(msgspec.Struct, frozen=True):
+    """How one decision of many ended, as the gateway says."""
+
+    id: str
+    status: int
+    code: str = ""
+
+    def cell(self, decision: Decision) -> Cell:
+        """The end in words."""
+        if self.status == 200:
+            return Cell(DONE[decision], tone="succeeded")
+        if self.status == 202:
+            return Cell(f"{DONE[decision]}, pending", "the processor has not answered yet", "pending")
+        tone: Tone = "failed"
+        return Cell("Not done", REFUSED.get(self.code, self.code.replace("_", " ")), tone)
+
+
+class EachEnd(msgspec.Struct, frozen=True):
+    """The answer to a decision about many."""
+
+    data: list[OneEnd]
+
+
+def draw(person: Person, wanted: QueueFilter, chosen: str) -> None:
+    """Show the queue; beside a case that is `chosen`, without what decides many."""
+    with card("queue", "Queue", _note(wanted), fills=False):
+        try:
+            reviews, has_more = acting.ask(
+                lambda: chooser.found(door.api(), "/v1/reviews", ShownReview, "review", **wanted.query())
+            )
+        except NotDone:
+            return
+        waiting = [review.id for review in reviews if review.decision is None]
+        st.session_state[SHOWN] = waiting
+        html("waiting_count.html", count=len(reviews), more=has_more, what="decided" if not waiting else "open")
+        if not chosen:
+            _choose_many([review for review in reviews if may_decide(person, review)])
+        _lines(person, reviews, chosen)
+        if not reviews:
+            html("nothing.html", words=_nothing(wanted))
+        chooser.offer_more("review", has_more)
+
+
+def _note(wanted: QueueFilter) -> str:
+    if wanted.shown == "decided" or wanted.order == "newest":
+        return "the newest first"
+    return "what may cost most, in euro, first"
+
+
+def _nothing(wanted: QueueFilter) -> str:
+    return "No payment waits for a person." if wanted == QueueFilter() else "No payment is like that."
+
+
+def _lines(person: Person, reviews: list[ShownReview], chosen: str) -> None:
+    moment = now()
+    with st.container(key="choose-review", gap=None):
+        for review in reviews:
+            with st.container(
+                key=f"{'chosen' if review.id == chosen else 'line'}-{review.id}",
+                horizontal=True,
+                vertical_alignment="center",
+                gap="small",
+                wrap=False,
+            ):
+                if not chosen and review.decision is None:
+                    is_anothers = not may_decide(person, review)
+                    words = f"Pick {review.money()}"
+                    st.checkbox(words, key=_pick(review.id), label_visibility="collapsed", disabled=is_anothers)
+                label = chooser.label(_choice(person, review, moment))
+                if st.button(label, key=f"choose-{review.id}", type="tertiary", width="stretch"):
+                    _leave(person, reviews, chosen)
+                    open_case(review.id)
+                    st.rerun()
+
+
+def _choice(person: Person, review: ShownReview, moment: datetime) -> Choice:
+    age = formats.age((moment - review.opened_at).total_seconds())
+    done = DONE[review.decision].lower() if review.decision else ""
+    loss = f"may cost {review.loss()}" if review.expected_loss is not None else "no score"
+    late = "blocked after it was taken" if review.kind == "late" else ""
+    note = " · ".join(filter(None, [done or loss, late, review.why(), age]))
+    return Choice(review.id, review.money(), note, holder(person, review))
+
+
+def holder(person: Person, review: ShownReview) -> str:
+    """Who has taken it, as a tag of a line."""
+    if review.assigned_to is None:
+        return ""
+    return "yours" if review.assigned_to == person.id else f"with {review.assigned_to[-6:]}"
+
+
+def _leave(person: Person, reviews: list[ShownReview], chosen: str) -> None:
+    if any(one.id == chosen and one.assigned_to == person.id for one in reviews):
+        give_back(chosen)
+
+
+def give_back(review_id: str) -> None:
+    """Leave a case to anybody; where that is refused, the page says why once it is drawn anew."""
+    with suppress(NotDone):
+        acting.ask_before(lambda: door.api().delete(assignment(review_id)))
+
+
+def assignment(review_id: str) -> str:
+    """The path of who has taken a case."""
+    return chooser.at("/v1/reviews", review_id, "/assignment")
+
+
+def open_case(review_id: str) -> None:
+    """Show a case from now on; what was given back before may be taken again."""
+    st.query_params["review"] = review_id
+    st.session_state.pop("given-back", None)
+
+
+def _pick(review_id: str) -> str:
+    return f"pick-{review_id}"
+
+
+def may_decide(person: Person, review: ShownReview) -> bool:
+    """Whether it is open, and no colleague's."""
+    return review.decision is None and review.assigned_to in (None, person.id)
+
+
+def _choose_many(can_be: list[ShownReview]) -> None:
+    """Buttons that begin with one, or pick all that one may decide; and what decides those that are picked."""
+    picked = [review for review in can_be if st.session_state.get(_pick(review.id))]
+    if not can_be:
+        return
+    first = [review.id for review in can_be[:AT_ONCE]]
+    with st.container(key="pick", horizontal=True, vertical_alignment="center", gap="small"):
+        if st.button("Start with the first", type="primary", shortcut="Alt+N"):
+            open_case(first[0])
+            st.rerun()
+        if picked:
+            st.button("Pick none", on_click=_set_picks, args=([one.id for one in picked], False))
+        else:
+            st.button(f"Pick all {len(first)}", on_click=_set_picks, args=(first, True), shortcut="Alt+S")
+    if picked:
+        _decide_many(picked)
+
+
+def _set_picks(review_ids: list[str], picked: bool) -> None:
+    for review_id in review_ids:
+        st.session_state[_pick(review_id)] = picked
+
+
+def _decide_many(picked: list[ShownReview]) -> None:
+    some = picked[:AT_ONCE]
+    with st.container(key="decide-many", border=True, gap="small"):
+        reason = st.text_input("One reason for all", max_chars=REASON_MAX, key=acting.fresh("reason-many"))
+        with st.container(horizontal=True, gap="small"):
+            for decision, label, kind, _ in BUTTONS:
+                if st.button(f"{label} {len(some)}", type=kind, key=f"many-{decision}"):
+                    _send(some, decision, reason.strip())
+
+
+def _send(some: list[ShownReview], decision: Decision, reason: str) -> None:
+    if not reason:
+        html("trouble.html", words="Say why in a few words: each decision is kept with its reason.")
+        return
+    body = {"ids": [review.id for review in some], "decision": decision, "reason": reason}
+    try:
+        ended = acting.ask(lambda: door.api().post("/v1/reviews/decisions", body, EachEnd)).data
+    except NotDone:
+        return
+    for review in some:
+        st.session_state.pop(_pick(review.id), None)
+    amounts = {review.id: review.money() for review in some}
+    st.session_state[ENDED] = [[one.id, amounts[one.id], one.cell(decision)] for one in ended]
+    done = sum(one.status < 300 for one in ended)
+    acting.say(f"{DONE[decision]} {done} of {len(some)}.", good=done == len(some))
+    st.rerun()
+
+
+def show_ended() -> None:
+    """How each of the last many decisions ended, until that is put away."""
+    lines = st.session_state.get(ENDED)
+    if not lines:
+        return
+    with card("ended-decisions", "What became of them", f"{len(lines)} cases", fills=False):
+        tables.table(COLUMNS, lines, "What became of each case")
+        if st.button("Put away", type="tertiary"):
+            del st.session_state[ENDED]
+            st.rerun()

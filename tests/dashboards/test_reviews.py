@@ -1,0 +1,124 @@
+"""The page of reviews, by Streamlit's own test runner, over a double of the gateway."""
+
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.dashboards import gateway_double
+from tests.dashboards.gateway_double import GatewayDouble, held, review
+from tests.dashboards.test_pages import around, opened, press, words
+
+__all__ = ["around"]  # a fixture of every test here
+ASSIGNMENT = "/v1/reviews/rev_1/assignment"
+TAKEN: Any = ("PUT", ASSIGNMENT, {})  # no body, no query
+
+
+def labels(page: AppTest) -> set[str]:
+    return {button.label for button in page.button}
+
+
+def case(gateway: GatewayDouble, who: str = "analyst") -> AppTest:
+    gateway.open_case()
+    return opened(who, "reviews", review="rev_1")
+
+
+def test_a_case_is_taken_by_opening_it_and_approved_with_its_reason(gateway: GatewayDouble) -> None:
+    gateway.say("POST", "/v1/reviews/rev_1/decision", review(1, decision="approve"))
+    page = case(gateway)
+    assert "Yours" in words(page)
+    page.text_area[0].set_value("known customer")
+    page = press(page, "Approve")
+    decided = ("POST", "/v1/reviews/rev_1/decision", {"decision": "approve", "reason": "known customer"})
+    assert gateway.acts() == [TAKEN, decided]
+    assert "Approved: 283.45 GBP" in words(page)
+
+
+def test_a_case_is_not_decided_without_a_reason(gateway: GatewayDouble) -> None:
+    page = press(case(gateway), "Reject")
+    assert "Say why" in words(page)
+    assert {method for method, _, _ in gateway.acts()} == {"PUT"}
+
+
+@pytest.mark.parametrize(("code", "said"), [("wrong_state", "before you"), ("assigned", "has taken this case")])
+def test_a_second_decider_is_told_who_was_first(gateway: GatewayDouble, code: str, said: str) -> None:
+    page = case(gateway)
+    gateway.refuse("POST", "/v1/reviews/rev_1/decision", 409, code)
+    decided = review(1, decision="reject", reason="stolen", decided_by="acc_admin")
+    gateway.say("GET", "/v1/reviews/rev_1", decided)
+    page.text_area[0].set_value("known customer")
+    shown = words(press(page, "Approve"))
+    assert all(word in shown for word in (said, "Rejected", "acc_admin", "stolen"))
+
+
+def test_a_silent_processor_is_told_of(gateway: GatewayDouble) -> None:
+    page = case(gateway)
+    gateway.say("POST", "/v1/reviews/rev_1/decision", review(1, decision="approve"), 202)
+    call = {"kind": "capture", "processor": "visa", "status": "unknown", "created_at": gateway_double.AT}
+    gateway.say("GET", "/v1/payments/pay_1/operations", [call])
+    gateway.say("GET", "/v1/reviews/rev_1", review(1, decision="approve"))
+    page.text_area[0].set_value("known customer")
+    assert "has not answered yet" in words(press(page, "Approve"))
+
+
+@pytest.mark.parametrize("who", ["analyst", "admin"])
+def test_a_colleagues_case_is_read_and_an_admin_may_take_it_over(gateway: GatewayDouble, who: str) -> None:
+    gateway.open_case()
+    gateway.say("GET", "/v1/reviews/rev_1", held(1, "acc_bob"))
+    page = opened(who, "reviews", review="rev_1")
+    assert "With a colleague" in words(page)
+    assert "acc_bob" in words(page)
+    assert not {"Approve", "Reject", "Take"} & labels(page)
+    assert ("Take over" in labels(page)) == (who == "admin")
+    if who == "admin":
+        press(page, "Take over")
+    assert gateway.acts() == ([TAKEN] if who == "admin" else [])
+
+
+def test_a_case_that_is_given_back_stays_so_until_it_is_taken(gateway: GatewayDouble) -> None:
+    page = press(case(gateway), "Give back")
+    assert "Free." in words(page)
+    assert gateway.acts() == [TAKEN, ("DELETE", ASSIGNMENT, {})]
+    press(page, "Take")
+    assert gateway.acts()[2] == TAKEN
+
+
+def test_what_is_passed_over_is_anybodys_again(gateway: GatewayDouble) -> None:
+    for number in (1, 2):
+        gateway.open_case(number)
+    gateway.say("GET", "/v1/reviews", [review(1), review(2)])
+    page = press(opened("analyst", "reviews", review="rev_1"), "Next")
+    assert page.query_params["review"] == ["rev_2"] or page.query_params["review"] == "rev_2"
+    paths = [(method, path) for method, path, _ in gateway.acts()]
+    second = ("PUT", "/v1/reviews/rev_2/assignment")
+    assert paths == [("PUT", ASSIGNMENT), ("DELETE", ASSIGNMENT), second]
+
+
+def picked(gateway: GatewayDouble, ended: list[Any]) -> AppTest:
+    gateway.say("GET", "/v1/reviews", [review(1), review(2), held(3, "acc_bob")])
+    gateway.say("POST", "/v1/reviews/decisions", {"data": ended})
+    page = press(opened("analyst", "reviews"), "Pick all 2")
+    (field,) = [field for field in page.text_input if field.label == "One reason for all"]
+    field.set_value("one thief")
+    return page
+
+
+def test_many_are_rejected_with_one_reason_and_each_has_its_end(gateway: GatewayDouble) -> None:
+    ended = [{"id": "rev_1", "status": 200}, {"id": "rev_2", "status": 409, "code": "assigned"}]
+    page = press(picked(gateway, ended), "Reject 2")
+    body = {"ids": ["rev_1", "rev_2"], "decision": "reject", "reason": "one thief"}
+    assert gateway.acts() == [("POST", "/v1/reviews/decisions", body)]
+    shown = words(page)
+    assert all(word in shown for word in ("Rejected 1 of 2", "A colleague has taken it", "rev_2"))
+    assert "What became of them" not in words(press(page, "Put away"))
+
+
+def test_the_address_says_what_the_queue_shows(gateway: GatewayDouble) -> None:
+    gateway.say("GET", "/v1/reviews", [])
+    page = opened("analyst", "reviews", shown="mine", order="newest", kind="late", reason="card_testing")
+    asked = [query for method, path, query in gateway.asked if path == "/v1/reviews"]
+    wanted = {"mine": "true", "order": "newest", "kind": "late", "reason": "card_testing", "limit": "50"}
+    assert asked[0] == wanted
+    assert "No payment is like that." in words(page)
+    opened("analyst", "reviews", shown="nonsense", order="", kind="x")
+    assert gateway.asked[-1][2] == {"open": "true", "order": "expected_loss", "limit": "50"}
