@@ -35,14 +35,15 @@ class ProblemRead(msgspec.Struct, frozen=True):
 
     code: str = ""
     detail: str = ""
+    decline_code: str = ""
     errors: list[WrongField] | None = None
 
 
 class GatewayRefused(Exception):
     """The gateway answered no: `status` is the HTTP status, `code`, `detail` and `errors` are the problem's.
 
-    `retry_after_s`: in how many seconds it may be asked again, where the answer says so. The text form holds
-    neither `detail` nor `errors`, which may repeat what was sent.
+    `retry_after_s`: in how many seconds it may be asked again, where the answer says so. `decline_code`: why a
+    processor refused. The text form holds neither `detail` nor `errors`, which may repeat what was sent.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class GatewayRefused(Exception):
         detail: str = "",
         errors: tuple[WrongField, ...] = (),
         retry_after_s: float = 0,
+        decline_code: str = "",
     ) -> None:
         super().__init__(f"{status} {code}")
         self.status = status
@@ -59,6 +61,7 @@ class GatewayRefused(Exception):
         self.detail = detail
         self.errors = errors
         self.retry_after_s = retry_after_s
+        self.decline_code = decline_code
 
 
 class LoginRefused(GatewayRefused):
@@ -268,7 +271,8 @@ def _refused(status: int, body: bytes, retry_after: str) -> GatewayRefused:
         read = msgspec.json.decode(body, type=ProblemRead)
     except msgspec.DecodeError:
         return GatewayRefused(status, "not JSON", retry_after_s=wait_s)  # a proxy's page, for example
-    return GatewayRefused(status, read.code, read.detail, tuple(read.errors or ()), wait_s)
+    errors = tuple(read.errors or ())
+    return GatewayRefused(status, read.code, read.detail, errors, wait_s, read.decline_code)
 
 
 def _decoded(body: bytes, type: Any) -> Any:

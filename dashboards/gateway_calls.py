@@ -72,9 +72,12 @@ class Api:
         asked = urlencode({name: value for name, value in query.items() if value not in ("", None)})
         return _calls().run(lambda client: client.get(f"{path}?{asked}" if asked else path, type), self._token)
 
-    def post(self, path: str, body: Any, type: Any = Any) -> Any:
-        """The answer to a POST under a key of its own: what is dropped on the way is sent again."""
-        return self._act(lambda client: client.post(path, body, new_id("key"), type=type))
+    def post(self, path: str, body: Any, type: Any = Any, key: str = "") -> Any:
+        """The answer to a POST under a key of its own: what is dropped on the way is sent again.
+
+        `key`: that of a thing which must not happen twice, however often it is asked for.
+        """
+        return self._act(lambda client: client.post(path, body, key or new_id("key"), type=type))
 
     def post_once(self, path: str, body: Any, type: Any = Any) -> Any:
         """The answer to a POST that takes no key, because it answers a secret."""
