@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgspec
 
 from connectors.warehouse import quoted
+from schemas.times import now
 
 PERIODS = {
     "15m": timedelta(minutes=15),
@@ -64,6 +65,12 @@ class Look(msgspec.Struct, frozen=True):
     def local(self, moment: datetime) -> datetime:
         """A moment (UTC) by the clock of the zone that was chosen."""
         return moment.astimezone(ZoneInfo(self.zone))
+
+    def shown(self, moment: datetime) -> str:
+        """`27 Nov 14:03:07`, by that clock; of another year with it."""
+        local = self.local(moment)
+        year = "" if local.year == now().year else f"{local.year} "
+        return f"{local:%d %b} {year}{local:%H:%M:%S}"
 
     def statement(self, sql: str, id: str = "") -> str:
         """A statement of a tile as it is asked, with the period in place of `$since`, `$until`, `$step`, `$zone`.

@@ -11,7 +11,7 @@ from streamlit.navigation.page import Page
 from dashboards import door, formats, views
 from dashboards.door import Visitor
 from dashboards.page import html
-from dashboards.page_entry import GROUPS, PageEntry, remember
+from dashboards.page_entry import GROUPS, IN_BAR, PageEntry, remember
 from dashboards.session_checks import Person
 
 
@@ -65,7 +65,7 @@ def bar(who: Visitor, known: dict[str, Page]) -> None:
         html("brand.html")
         with st.container(key="links", horizontal=True, gap="xsmall", wrap=False):
             for entry in seen:
-                if entry.group != "own":
+                if entry.group in IN_BAR:
                     st.page_link(known[entry.path], label=entry.title)
         _menu(who, known["sessions"])
 

@@ -15,6 +15,10 @@ from dashboards import formats
 # without a word beside it.
 COLOURS = {"succeeded": "#1482a8", "pending": "#e69f00", "failed": "#d1502a", "quiet": "#7d8c9b"}
 
+# Of what a step of the axis begins: a day says its date, an hour its time (ECharts' time formats).
+AXIS = {"year": "{yyyy}", "month": "{MMM} {yyyy}", "day": "{d} {MMM}", "hour": "{HH}:{mm}", "minute": "{HH}:{mm}"}
+AXIS |= {"second": "{HH}:{mm}:{ss}"}
+
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "tiles"),
     autoescape=True,
@@ -61,7 +65,7 @@ def chart(key: str, about: str, unit: str, height: int, series: list[dict[str, A
             "type": "time",
             "splitNumber": 4,
             "axisTick": {"show": False},
-            "axisLabel": {"formatter": "{HH}:{mm}"},
+            "axisLabel": {"formatter": AXIS, "hideOverlap": True},
         },
         "yAxis": {"type": "value", "splitNumber": 4, "splitLine": {"lineStyle": {"color": "#8a99a833"}}},
         "series": series,

@@ -12,9 +12,11 @@ from schemas.accounts import Role
 
 ADMINS: frozenset[Role] = frozenset({"admin"})
 
-# `work`: in the bar. `administration`: in the bar, behind the others. `own`: in the person's menu alone.
-Group = Literal["work", "administration", "own"]
-GROUPS: tuple[Group, ...] = ("work", "administration", "own")
+# `work`: in the bar. `administration`: in the bar, behind the others. `own`: in the person's menu alone. `linked`:
+# about one thing that its address names, so that links alone lead there.
+Group = Literal["work", "administration", "own", "linked"]
+GROUPS: tuple[Group, ...] = ("work", "administration", "own", "linked")
+IN_BAR: frozenset[Group] = frozenset({"work", "administration"})
 
 
 class PageEntry(msgspec.Struct, frozen=True):
