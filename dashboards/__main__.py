@@ -17,7 +17,7 @@ CLIENT_ID = "dashboard"  # as the gateway registers it
 # What pages do in the name of a person, who is given those of them that their role has.
 SCOPES = (
     *("openid", "email", "profile", "account", "sessions"),
-    *("payments:read", "operations:read", "reviews:read", "reviews:write"),
+    *("payments:read", "payments:write", "refunds:write", "operations:read", "reviews:read", "reviews:write"),
     *("accounts:read", "accounts:write", "merchants:read", "merchants:manage", "merchants:write"),
     *("clients:manage", "audit:read", "stops:read", "stops:write"),
     *("sql_tokens:manage", "dead_letters:read", "dead_letters:write"),

@@ -56,6 +56,7 @@ class PaidWith(msgspec.Struct, frozen=True):
     brand: str | None = None
     last4: str | None = None
     bin: str | None = None
+    card: str | None = None
     instrument: str | None = None
 
     def text(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -34,3 +35,8 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]], about
     """Show `rows`; a bare text is a cell of its own. `about` is what screen readers call the table."""
     cells = [[Cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     html("table.html", columns=columns, rows=cells, about=about)
+
+
+def linked(path: str, id: str) -> str:
+    """The address of the page about one thing, over the longest period, for its history is what is asked for."""
+    return f"{path}?id={quote(id, safe='')}&period=90d"

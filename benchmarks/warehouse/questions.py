@@ -7,12 +7,13 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from dashboards import payment_tiles
+from dashboards.look import Look
 from dashboards.tiles import (
     amounts,
     health,
     latest,
     messages,
-    payment,
     processors,
     throughput,
     verdict_latency,
@@ -45,7 +46,7 @@ def ask_all(con: duckdb.DuckDBPyConnection, times: int = TIMES) -> dict[str, Que
     """The figures of each question, the dashboards' first."""
     questions = {f"dashboard: {name}": sql for name, sql in TILES.items()}
     [(some,)] = con.execute("SELECT min(id) FROM payments WHERE created_at >= now() - INTERVAL 9 DAY").fetchall()
-    questions["dashboard: one payment"] = payment.query(some or "")
+    questions |= {f"dashboard: {tile.name}": tile.statement(Look(), some or "") for tile in payment_tiles.TILES}
     return {name: _ask(con, sql, times) for name, sql in (questions | _documented()).items()}
 
 

@@ -1,4 +1,4 @@
-"""The overview: without a warehouse yet, without payments yet, live, stale; or one payment in detail."""
+"""The overview: without a warehouse yet, without payments yet, live, stale."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,14 +9,13 @@ from connectors.warehouse import Table
 from dashboards import formats
 from dashboards.cached_queries import PATIENCE_S, CachedAnswer, ask, settings
 from dashboards.page import html
-from dashboards.page_entry import PageEntry
+from dashboards.page_entry import PageEntry, go
 from dashboards.session_checks import STAFF, Person
 from dashboards.tiles import (
     amounts,
     health,
     latest,
     messages,
-    payment,
     processors,
     throughput,
     verdict_latency,
@@ -30,13 +29,14 @@ Tables = dict[str, Table]  # by query
 
 
 def draw(_person: Person) -> None:
-    """Show the payment that the address names, or all of them, and draw it anew all the time."""
+    """Show all payments, and draw them anew all the time. One that the address names has a page of its own."""
+    if picked := st.query_params.get("payment"):
+        go("payments", payment=picked)
     st.fragment(_draw, run_every=settings().dashboard_refresh_s)()
 
 
 def _draw() -> None:
-    picked = st.query_params.get("payment")
-    queries = [payment.query(picked)] if picked else [tile.QUERY for tile in TILES]
+    queries = [tile.QUERY for tile in TILES]
     answers = {sql: ask(sql) for sql in queries}
     tables = {sql: answer.table for sql, answer in answers.items() if answer.table}
     moment = now()
@@ -50,9 +50,7 @@ def _draw() -> None:
     if trouble:
         html("stale.html", trouble=trouble, age=formats.age(oldest_s))
     with st.container(key="board", gap="small"):
-        if picked:
-            payment.show(tables[queries[0]], moment)
-        elif tables[latest.QUERY].rows:
+        if tables[latest.QUERY].rows:
             _draw_tiles(tables, oldest_s, moment)
         else:
             html("empty.html")

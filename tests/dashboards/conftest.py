@@ -1,7 +1,7 @@
 """A warehouse filled by the analytics flow's own code with a day's worth of random payments."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, Process
 from schemas.settings import PORTS
 from schemas.states import STATUS, DeclineCode, PaymentState, Status
 from schemas.times import now
-from schemas.topics import NOTIFICATIONS, OPERATIONS, PAYMENTS
+from schemas.topics import NOTIFICATIONS, OPERATIONS, PAYMENTS, Topic
 from tests.dashboards import gateway_double
 from tests.dashboards.gateway_double import GatewayDouble
 
@@ -76,6 +76,18 @@ class Shop:
             for o in operations
         ]
         self.warehouse.write([ingest(self._record(OPERATIONS.name, event)) for event in events])
+
+    def take_all(self, payments: Iterable[Payment]) -> None:
+        """Write payments at once, as they stand."""
+        events = [
+            new_event("payment.captured", "/", made.id, PaymentEvent(1, None, made.created_at, made), now())
+            for made in payments
+        ]
+        self.warehouse.write([ingest(self._record(PAYMENTS.name, event)) for event in events])
+
+    def tell(self, topic: Topic, kind: str, subject: str, data: Any) -> None:
+        """Write an event of any topic."""
+        self.warehouse.write([ingest(self._record(topic.name, new_event(kind, "/", subject, data, now())))])
 
     now = staticmethod(now)
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 AT = "2026-11-27T07:00:00Z"
+NO_ANSWER = 0  # as a status: the connection is dropped
 
 
 def account(role: str, **changes: Any) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def payment(number: int, **changes: Any) -> dict[str, Any]:
 
 
 class GatewayDouble:
-    """What it answers by method and path, and what it was asked. A token is a role's name."""
+    """What it answers by method and path, what it was asked, and under which keys. A token is a role's name."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -51,6 +52,7 @@ class GatewayDouble:
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
         self.does: dict[tuple[str, str], Callable[[Any], tuple[int, Any]]] = {}  # what changes the answers
         self.asked: list[tuple[str, str, Any]] = []
+        self.keys: list[str] = []
 
     def say(self, method: str, path: str, body: Any, status: int = 200) -> None:
         """Answer this from now on; a list is a page of one."""
@@ -99,6 +101,16 @@ class GatewayDouble:
         self.does["POST", "/v1/reviews/decisions"] = decide_all
         show()
 
+    def show_payment(
+        self, number: int = 1, calls: tuple[Any, ...] = (), refunds: tuple[Any, ...] = (), **changes: Any
+    ) -> None:
+        """A payment with all that its page asks about it."""
+        event = {"type": "payment.captured", "state": "captured", "status": "succeeded", "recorded_at": AT}
+        self.say("GET", f"/v1/payments/pay_{number}", payment(number, **changes))
+        self.say("GET", f"/v1/payments/pay_{number}/events", [event])
+        self.say("GET", f"/v1/payments/pay_{number}/operations", [*calls])
+        self.say("GET", "/v1/refunds", [*refunds])
+
     def answer(self, method: str, target: str, token: str, body: Any) -> tuple[int, Any]:
         """The status and the body."""
         at = urlsplit(target)
@@ -125,7 +137,12 @@ def _handler(double: GatewayDouble) -> type[BaseHTTPRequestHandler]:
         def _reply(self) -> None:
             sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            if key := self.headers.get("Idempotency-Key"):
+                double.keys.append(key)
             status, body = double.answer(self.command, self.path, token, json.loads(sent) if sent else None)
+            if status == NO_ANSWER:
+                self.close_connection = True
+                return
             written = b"" if status == 204 else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(written)))

@@ -12,13 +12,12 @@ from dashboards.tiles import (
     health,
     latest,
     messages,
-    payment,
     processors,
     throughput,
     verdict_latency,
     verdicts,
 )
-from schemas.payments import AppliedRisk, LastRefusal, Method
+from schemas.payments import AppliedRisk, Method
 from schemas.times import now
 
 
@@ -150,23 +149,6 @@ def test_the_newest_payment_is_first_and_complete(shop: Any, reader: WarehouseRe
 
 
 @pytest.mark.parametrize(
-    ("traceparent", "shown"),
-    [
-        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "4bf92f3577b34da6a3ce929d0e0e4736"),
-        (None, "–"),
-    ],
-)
-def test_a_payment_has_the_trace_that_the_log_knows_it_by(
-    shop: Any, reader: WarehouseReader, traceparent: str | None, shown: str
-) -> None:
-    made = shop.payment(now())
-    shop.take(made, traceparent)
-    detail = payment.detail(reader.query(payment.query(made.id)), now())
-    assert detail
-    assert dict(detail.money)["Trace"] == shown
-
-
-@pytest.mark.parametrize(
     ("changes", "given_back", "note"),
     [
         ({"state": "captured"}, 0, ""),
@@ -186,33 +168,6 @@ def test_a_line_says_what_became_of_the_amount(
         shop.refund(made, given_back)
     [line] = latest.latest(reader.query(latest.QUERY), now())
     assert (line.state, line.note, line.amount) == (changes["state"].replace("_", " "), note, "10.00")
-
-
-def test_a_payment_shows_its_refunds_and_what_is_held(shop: Any, reader: WarehouseReader) -> None:
-    refused = LastRefusal("capture", "call_issuer", now())
-    held = {"amount_captured": 400, "amount_capturable": 600, "last_refusal": refused}
-    made = shop.payment(now(), amount=1000, currency="EUR", state="partially_captured", **held)
-    shop.take(made)
-    other = shop.payment(now(), amount=9, currency="EUR", state="captured")
-    for paid in (shop.refund(made, 150, "failed"), other):
-        shop.refund(paid, 5, sequence=3)
-    detail = payment.detail(reader.query(payment.query(made.id)), now())
-    assert detail
-    facts = dict(detail.money)
-    assert (facts["Captured"], facts["Still held"], facts["Refunded"]) == ("4.00 EUR", "6.00 EUR", "0.05 EUR")
-    assert facts["Last refusal"] == "capture: call issuer"
-    assert [(refund.amount, refund.status, refund.note) for refund in detail.refunds] == [
-        ("1.50 EUR", "failed", "call issuer"),
-        ("0.05 EUR", "succeeded", ""),
-    ]
-
-
-def test_a_payment_without_refunds_shows_none(shop: Any, reader: WarehouseReader) -> None:
-    shop.take(made := shop.payment(now()))
-    detail = payment.detail(reader.query(payment.query(made.id)), now())
-    assert detail
-    assert detail.refunds == []
-    assert dict(detail.money)["Last refusal"] == "–"
 
 
 def test_the_page_is_as_old_as_its_oldest_topic() -> None:

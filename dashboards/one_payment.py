@@ -1,0 +1,131 @@
+"""One payment: how it stands, what may be done, what happened to it, and why it was decided so.
+
+It is read from the gateway, who knows it first, and beside that from the warehouse, tile by tile.
+"""
+
+import streamlit as st
+
+from connectors.gateway import GatewayRefused
+from dashboards import acting, door, formats, look, payment_actions, payment_tiles, tile
+from dashboards.acting import NotDone
+from dashboards.cached_queries import ask, settings
+from dashboards.look import Look
+from dashboards.page import card, html
+from dashboards.payment_reading import ShownPayment, WholePayment, read_whole
+from dashboards.payment_timeline import timeline
+from dashboards.session_checks import Person
+from dashboards.tables import linked
+
+CALM_S = 10.0  # between two looks at what does not change by itself soon
+BESIDE = (payment_tiles.VERDICT, payment_tiles.FEATURES, payment_tiles.ORIGIN)
+
+
+def draw(person: Person, payment_id: str) -> None:
+    """Show the payment of this id, which may be any text, and draw it anew as it changes."""
+    try:
+        whole = acting.ask(lambda: _found(payment_id))
+    except NotDone:
+        return
+    if whole is None:
+        html("unknown.html")
+        return
+    payment_actions.follow(whole)
+    acting.show_said()
+    seen = look.read(st.query_params, st.context.timezone or "UTC")
+    _head(whole, seen)
+    payment_actions.draw(person, whole)
+    every_s = settings().dashboard_refresh_s if whole.is_moving() else CALM_S
+    st.fragment(_live, run_every=every_s)(whole, [whole], seen)
+
+
+def _found(payment_id: str) -> WholePayment | None:
+    try:
+        return read_whole(door.api(), payment_id)
+    except GatewayRefused as refused:
+        if refused.code != "not_found":
+            raise
+        return None
+
+
+def _head(whole: WholePayment, seen: Look) -> None:
+    payment = whole.payment
+    money = payment.money
+    amounts = [
+        ("Taken", money(payment.amount_captured)),
+        ("Still reserved", money(payment.amount_capturable)),
+        ("Given back", money(payment.amount_refunded)),
+        ("Kept", money(payment.refundable)),
+    ]
+    created = f"{seen.shown(payment.created_at)} {seen.zone}"
+    html("payment_lead.html", p=payment, by=payment.by(), created=created, amounts=amounts, waits=_waits(whole))
+
+
+def _waits(whole: WholePayment) -> str:
+    """What it waits for, in the processor's own word where it gave one; nothing where no call is open."""
+    call, word = whole.open_call(), whole.payment.pending_reason
+    if call is None:
+        return ""
+    said = f" ({word})" if word else ""
+    return f"A {call.kind} waits for {whole.payment.by()}{said}. Nothing else can be asked for until it ends."
+
+
+def _live(drawn: WholePayment, first: list[WholePayment], seen: Look) -> None:
+    """What is drawn anew. `first`: the payment as it was just read, for the first time it is drawn."""
+    try:
+        whole = first.pop() if first else acting.ask(lambda: read_whole(door.api(), drawn.payment.id))
+    except NotDone:  # the page says so, above what it knew last
+        whole = drawn
+    if whole.stand() != drawn.stand():
+        st.rerun()
+    left, right = st.columns([1.55, 1], gap="small")
+    with left:
+        _timeline(whole, seen)
+        for one in (payment_tiles.LEDGER_TILE, payment_tiles.MESSAGES_TILE):
+            tile.show(one, seen, whole.payment.id)
+    with right:
+        _about(whole.payment, seen)
+        for one in BESIDE:
+            tile.show(one, seen, whole.payment.id)
+
+
+def _timeline(whole: WholePayment, seen: Look) -> None:
+    reviews = ask(payment_tiles.REVIEW.statement(seen, whole.payment.id)).table
+    with card("timeline", "What happened", f"events, and calls to processors · {seen.zone}", fills=False):
+        html("timeline.html", lines=timeline(whole, reviews, seen))
+    if reviews is None or reviews.rows:
+        tile.show(payment_tiles.REVIEW, seen, whole.payment.id)
+
+
+def _about(payment: ShownPayment, seen: Look) -> None:
+    """Whose it is, and the ids to copy."""
+    known = ask(payment_tiles.ORIGIN.statement(seen, payment.id)).table
+    origin = payment_tiles.rows_of(known)[0] if known and known.rows else {}
+    seller, method = origin.get("trading_name") or payment.merchant, payment.payment_method
+    instrument = linked("card", method.instrument) if method.instrument else ""
+    facts = [
+        ("Customer", payment.customer, linked("customer", payment.customer)),
+        ("Paid with", method.text(), instrument),
+        ("Merchant", seller, linked("merchant", payment.merchant)),
+        ("Reference", payment.reference or formats.NONE, ""),
+        ("Description", payment.description or formats.NONE, ""),
+        ("Capture", payment.capture, ""),
+        ("Attempts", str(payment.attempts), ""),
+        ("Last refusal", _last_refusal(payment), ""),
+        *((name, value, "") for name, value in (payment.metadata or {}).items()),
+    ]
+    with card("about", "About", "", fills=False):
+        html("linked_facts.html", facts=facts)
+        with st.expander("Ids to copy"):
+            for value in filter(None, [*_ids(payment), origin.get("trace_id")]):
+                st.code(value, language=None)
+
+
+def _last_refusal(payment: ShownPayment) -> str:
+    refusal = payment.last_refusal
+    return f"{refusal.kind}: {refusal.decline_code}".replace("_", " ") if refusal else formats.NONE
+
+
+def _ids(payment: ShownPayment) -> list[str]:
+    method = payment.payment_method
+    ids = [payment.id, payment.customer, payment.merchant, method.card, method.instrument, payment.reference]
+    return [value for value in ids if value]
