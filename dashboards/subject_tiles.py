@@ -1,0 +1,275 @@
+"""What is asked about one customer, card or merchant: the same questions of each, over its own payments.
+
+`Subject` says which column of `payments` its id stands in. Each page makes its tiles of one.
+"""
+
+from datetime import UTC
+from typing import Any, Literal
+
+import msgspec
+
+from connectors.warehouse import Table
+from dashboards import formats, tables
+from dashboards.look import Look
+from dashboards.page import COLOURS, chart, html, points
+from dashboards.payment_tiles import rows_of
+from dashboards.tables import Cell, Column, linked
+from dashboards.tile import Tile
+from dashboards.tiles.processors import NAMES
+from schemas.states import STATUS
+
+Subject = Literal["customer", "card", "merchant"]
+COLUMN: dict[Subject, str] = {"customer": "customer", "card": "instrument", "merchant": "merchant"}
+STATUSES = ("succeeded", "pending", "failed")
+RIGHT = ("Payments", "Approved", "Taken", "Given back", "Frauds")
+FIGURES = [Column("Currency"), *(Column(title, "right") for title in RIGHT)]
+LATEST = [
+    *(Column("Time"), Column("State"), Column("Amount", "right"), Column("Paid with", wide=True)),
+    *(Column("Risk"), Column("Payment", wide=True, id=True)),
+]
+DECLINES = [Column("Reason"), Column("Payments", "right"), Column("Share", "right"), Column("Last", "right")]
+REVIEWS = [Column("Opened"), Column("Amount", "right"), Column("Why"), Column("Payment", wide=True, id=True)]
+# Approved: the issuer said yes, whatever became of it later; a payment still open, held or let go has no answer.
+APPROVED = "('authorized', 'partially_captured', 'captured')"
+IN_TIME = "created_at >= $since AND created_at < $until"
+
+
+class Together(msgspec.Struct, frozen=True):
+    """What a subject is used together with: `other` is a column of `payments`, `title` the tile's."""
+
+    other: Subject
+    title: str
+    head: str
+    question: str
+    note: str = ""
+
+
+def figures(subject: Subject) -> Tile:
+    """How much, how well, and how much fraud, by currency."""
+    return Tile(
+        f"{subject}-figures",
+        "Figures",
+        f"How much was paid by this {subject}, how much of it approved, taken, given back, and fraud?"
+        if subject != "merchant"
+        else "How much was paid to this merchant, how much of it approved, taken, given back, and fraud?",
+        f"""
+WITH paid AS (FROM payments WHERE {COLUMN[subject]} = $id AND {IN_TIME}),
+told AS (
+    SELECT payment, arg_max(label, recorded_at) AS label FROM labels
+    WHERE payment IN (SELECT id FROM paid) GROUP BY payment
+)
+SELECT currency, count(*)::BIGINT AS payments,
+       count(*) FILTER (state IN {APPROVED})::BIGINT AS approved,
+       count(*) FILTER (state IN ('declined', 'failed'))::BIGINT AS refused,
+       sum(amount_captured)::BIGINT AS captured, sum(amount_refunded)::BIGINT AS refunded,
+       count(*) FILTER (label = 'fraud')::BIGINT AS frauds, count(label)::BIGINT AS labels
+FROM paid LEFT JOIN told ON told.payment = paid.id
+GROUP BY currency ORDER BY payments DESC, currency
+""",  # noqa: S608 - a column of ours
+        _draw_figures,
+        note="by currency",
+        nothing="No payment in this time.",
+        fills=False,
+    )
+
+
+def _draw_figures(table: Table, _look: Look) -> None:
+    lines = []
+    for row in rows_of(table):
+        answered = row["approved"] + row["refused"]
+        sums = (formats.amount(row[name], row["currency"]) for name in ("captured", "refunded"))
+        fraud = Cell(formats.NONE)
+        if row["labels"]:
+            labelled = f"of {formats.count(row['labels'])} labelled"
+            fraud = Cell(formats.count(row["frauds"]), labelled, "block" if row["frauds"] else "")
+        approved = formats.percent(row["approved"], answered)
+        lines.append([row["currency"], formats.count(row["payments"]), approved, *sums, fraud])
+    tables.table(FIGURES, lines, "Figures by currency")
+
+
+def course(subject: Subject) -> Tile:
+    """Payments over time, by how they ended."""
+    return Tile(
+        f"{subject}-course",
+        "Course",
+        "When were there payments, and how did they end?",
+        f"""
+SELECT time_bucket($step, created_at) AS step, status, count(*)::BIGINT AS payments FROM payments
+WHERE {COLUMN[subject]} = $id AND {IN_TIME} GROUP BY ALL ORDER BY step
+""",  # noqa: S608 - a column of ours
+        lambda table, look: _draw_course(table, look, f"{subject}-course-chart"),
+        note="payments by status",
+        nothing="No payment in this time.",
+        for_merchants=subject == "merchant",
+        fills=False,
+    )
+
+
+def _draw_course(table: Table, look: Look, key: str) -> None:
+    counted = {(step, status): payments for step, status, payments in table.rows}
+    steps = sorted({step for step, _ in counted})
+    local = [look.local(step).replace(tzinfo=UTC) for step in steps]
+    series: list[dict[str, Any]] = [
+        {
+            "name": status,
+            "type": "bar",
+            "stack": "payments",
+            "barMaxWidth": 14,
+            "itemStyle": {"color": COLOURS[status]},
+            "data": points(local, [counted.get((step, status), 0) for step in steps]),
+        }
+        for status in STATUSES
+    ]
+    about = f"{sum(counted.values())} payments in {len(steps)} steps"
+    chart(key, about, "", 190, series)
+
+
+def latest(subject: Subject) -> Tile:
+    """The newest payments, each of which leads to its page."""
+    return Tile(
+        f"{subject}-latest",
+        "Latest payments",
+        "What was paid last, and what became of it?",
+        f"""
+SELECT created_at, state, amount, currency, method, brand, last4, risk_outcome, risk_score, decline_code, id
+FROM payments WHERE {COLUMN[subject]} = $id AND {IN_TIME} ORDER BY created_at DESC, id DESC LIMIT 15
+""",  # noqa: S608 - a column of ours
+        _draw_latest,
+        note="15 at most",
+        nothing="No payment in this time.",
+        fills=False,
+    )
+
+
+def _draw_latest(table: Table, look: Look) -> None:
+    lines: list[list[Cell | str]] = []
+    for row in rows_of(table):
+        href = f"payments?payment={row['id']}"
+        score = "" if row["risk_score"] is None else f"{row['risk_score']:.2f}"
+        state = Cell(_words(row["state"]), _words(row["decline_code"]), STATUS[row["state"]])
+        risk = Cell(row["risk_outcome"] or formats.NONE, score, row["risk_outcome"] or "")
+        amount = f"{formats.amount(row['amount'], row['currency'])} {row['currency']}"
+        time = Cell(look.shown(row["created_at"]), href=href)
+        lines.append([time, state, amount, instrument(row), risk, Cell(row["id"], href=href)])
+    tables.table(LATEST, lines, "Latest payments")
+
+
+def declines(subject: Subject) -> Tile:
+    """Why payments did not go through."""
+    return Tile(
+        f"{subject}-declines",
+        "Declines",
+        "Why did payments not go through?",
+        f"""
+SELECT coalesce(decline_code, state) AS reason, count(*)::BIGINT AS payments, max(created_at) AS last_at,
+       sum(count(*)) OVER ()::BIGINT AS refused
+FROM payments WHERE {COLUMN[subject]} = $id AND {IN_TIME} AND state IN ('declined', 'failed')
+GROUP BY ALL ORDER BY payments DESC, reason
+""",  # noqa: S608 - a column of ours
+        _draw_declines,
+        note="by reason",
+        nothing="Nothing was declined in this time.",
+        for_merchants=subject == "merchant",
+        fills=False,
+    )
+
+
+def _draw_declines(table: Table, look: Look) -> None:
+    lines: list[list[Cell | str]] = [
+        [
+            Cell("our own fraud check" if row["reason"] == "blocked" else _words(row["reason"])),
+            formats.count(row["payments"]),
+            formats.percent(row["payments"], row["refused"]),
+            look.shown(row["last_at"]),
+        ]
+        for row in rows_of(table)
+    ]
+    tables.table(DECLINES, lines, "Declines by reason")
+
+
+def open_reviews(subject: Subject) -> Tile:
+    """What waits for a person, whenever it was held."""
+    return Tile(
+        f"{subject}-open-reviews",
+        "Open reviews",
+        "Which payments wait for a person?",
+        f"""
+SELECT r.id, r.opened_at, r.amount, r.currency, r.reasons, r.payment
+FROM reviews r JOIN payments p ON p.id = r.payment
+WHERE p.{COLUMN[subject]} = $id AND r.decision IS NULL AND r.status = 'open'
+ORDER BY r.opened_at LIMIT 20
+""",  # noqa: S608 - a column of ours
+        _draw_reviews,
+        note="the oldest 20, of any time",
+        nothing="Nothing waits for a person.",
+        fills=False,
+    )
+
+
+def _draw_reviews(table: Table, look: Look) -> None:
+    lines: list[list[Cell | str]] = [
+        [
+            Cell(look.shown(row["opened_at"]), href=f"reviews?review={row['id']}"),
+            f"{formats.amount(row['amount'], row['currency'])} {row['currency']}",
+            ", ".join(map(_words, row["reasons"] or ())),
+            Cell(row["payment"], href=f"payments?payment={row['payment']}"),
+        ]
+        for row in rows_of(table)
+    ]
+    tables.table(REVIEWS, lines, "Open reviews")
+
+
+def together(subject: Subject, with_what: Together) -> Tile:
+    """Cards, customers or merchants that a subject was used with, and how many distinct ones there are."""
+    other = COLUMN[with_what.other]
+    shown = ", ".join(f"any_value({name}) AS {name}" for name in ("method", "brand", "last4"))
+    return Tile(
+        f"{subject}-{with_what.other}s",
+        with_what.title,
+        with_what.question,
+        f"""
+WITH used AS (
+    SELECT {other} AS other, {shown}, count(*)::BIGINT AS payments,
+           count(*) FILTER (state IN ('declined', 'failed'))::BIGINT AS refused, max(created_at) AS last_at,
+           count(*) OVER ()::BIGINT AS distinct_ones
+    FROM payments WHERE {COLUMN[subject]} = $id AND {other} IS NOT NULL AND {IN_TIME}
+    GROUP BY {other} ORDER BY payments DESC, other LIMIT 10
+)
+SELECT used.*, m.trading_name FROM used LEFT JOIN merchants m ON m.id = used.other ORDER BY payments DESC, other
+""",  # noqa: S608 - columns of ours
+        lambda table, look: _draw_together(table, look, with_what),
+        note=with_what.note or "the 10 used most",
+        nothing="No payment in this time.",
+        fills=False,
+    )
+
+
+def _draw_together(table: Table, look: Look, with_what: Together) -> None:
+    heads = ("Payments", "Refused", "Last")
+    columns = [Column(with_what.head), *(Column(title, "right") for title in heads)]
+    rows = rows_of(table)
+    lines: list[list[Cell | str]] = [
+        [
+            Cell(
+                instrument(row) if with_what.other == "card" else row["trading_name"] or row["other"],
+                href=linked(with_what.other, row["other"]),
+            ),
+            formats.count(row["payments"]),
+            formats.count(row["refused"]),
+            look.shown(row["last_at"]),
+        ]
+        for row in rows
+    ]
+    html("distinct.html", count=rows[0]["distinct_ones"], what=with_what.title.lower())
+    tables.table(columns, lines, with_what.title)
+
+
+def instrument(row: dict[str, Any]) -> str:
+    """`Visa ···· 4242`, or `PayPal`, of a row with `method`, `brand` and `last4`."""
+    if row["method"] == "paypal":
+        return "PayPal"
+    return f"{NAMES.get(row['brand'] or '', 'Card')} ···· {row['last4'] or '????'}"
+
+
+def _words(text: object) -> str:
+    return str(text or "").replace("_", " ")
