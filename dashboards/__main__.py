@@ -19,7 +19,7 @@ SCOPES = (
     *("openid", "email", "profile", "account", "sessions"),
     *("payments:read", "payments:write", "refunds:write", "operations:read", "reviews:read", "reviews:write"),
     *("accounts:read", "accounts:write", "merchants:read", "merchants:manage", "merchants:write"),
-    *("clients:manage", "audit:read", "stops:read", "stops:write"),
+    *("clients:manage", "audit:read", "tasks:read", "tasks:write", "stops:read", "stops:write"),
     *("sql_tokens:manage", "dead_letters:read", "dead_letters:write"),
 )
 

@@ -30,7 +30,7 @@ STEPS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 720,
 STEPS_MAX = 120
 PLACES = re.compile(r"\$(since|until|step|zone|id)\b")
 # What of the warehouse says whose row it is. What a merchant's people see is made of these alone.
-OWN = ("payments", "refunds", "operations", "ledger")
+OWN = ("payments", "refunds", "operations", "ledger", "ledger_by_day")
 OWN_BY_TIME = """
 SELECT date_trunc('{unit}', created_at) AS {unit}, currency, processor, state, count(*)::BIGINT AS count,
        sum(amount)::BIGINT AS amount, sum(amount_captured)::BIGINT AS amount_captured,

@@ -53,3 +53,11 @@ class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):
     quiet_hours: QuietHours | None = None
     unconfirmed: list[Channel] = []
     confirmations: dict[Channel, int] = {}
+
+
+def mask(address: str) -> str:
+    """An address that its owner recognises and nobody can write to: `c…@example.com`, `+1…06`; empty for none."""
+    name, at, domain = address.rpartition("@")
+    if at:
+        return f"{name[:1]}…@{domain}"
+    return f"{address[:2]}…{address[-2:]}" if address else ""

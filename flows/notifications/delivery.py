@@ -10,9 +10,9 @@ from connectors.mail import Mail, Mailer
 from connectors.records import Out, out
 from connectors.sms import Texter
 from flows.notifications.message import ToldEvent, render_message
-from flows.notifications.preferences import address_of, channels_for, kind_of, mask
+from flows.notifications.preferences import address_of, channels_for, kind_of
 from schemas.events import Event, derived_id, new_event
-from schemas.notifications import Channel, Notification, Recipient
+from schemas.notifications import Channel, Notification, Recipient, mask
 from schemas.times import as_utc, now
 from schemas.topics import NOTIFICATIONS
 

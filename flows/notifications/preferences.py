@@ -63,14 +63,6 @@ def address_of(recipient: Recipient, channel: Channel) -> str | None:
             assert_never(channel)
 
 
-def mask(address: str) -> str:
-    """An address that its owner recognises and nobody can write to: `c…@example.com`, `+1…06`; empty for none."""
-    name, at, domain = address.rpartition("@")
-    if at:
-        return f"{name[:1]}…@{domain}"
-    return f"{address[:2]}…{address[-2:]}" if address else ""
-
-
 def zone_of(recipient: Recipient) -> tzinfo:
     """The recipient's time zone; UTC where its name is unknown."""
     try:

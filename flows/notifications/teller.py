@@ -24,12 +24,12 @@ from flows.notifications.delivery import (
 )
 from flows.notifications.lane import FIRST_PAUSE_S, Lane
 from flows.notifications.message import ToldEvent
-from flows.notifications.preferences import is_quiet, mask, quiet_for
+from flows.notifications.preferences import is_quiet, quiet_for
 from flows.notifications.recipients import Recipients
 from flows.notifications.sent_log import SentLog
 from flows.notifications.waiting import LaneName, Line, OverdueMessage, Waiting, WaitingMessage
 from schemas.events import Event, decode
-from schemas.notifications import Recipient
+from schemas.notifications import Recipient, mask
 from schemas.times import as_utc, now
 
 FULL = 1_000_000  # messages that wait, about 2 GB: beyond it the flow stops reading, and Kafka keeps the rest

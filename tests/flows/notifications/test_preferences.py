@@ -5,9 +5,9 @@ from typing import Any, get_args
 
 import pytest
 
-from flows.notifications.preferences import address_of, channels_for, is_quiet, kind_of, mask
+from flows.notifications.preferences import address_of, channels_for, is_quiet, kind_of
 from gateway.identity.profiles import NotificationKind, PersonalChannel
-from schemas.notifications import QuietHours, Recipient
+from schemas.notifications import QuietHours, Recipient, mask
 from schemas.samples import SAMPLES
 
 
