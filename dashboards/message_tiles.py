@@ -76,7 +76,7 @@ def _outcome(name: str) -> Cell:
 
 
 def _draw_sent(table: Table, _look: Look) -> None:
-    lines = [
+    lines: list[list[Cell | str]] = [
         [
             _channel(channel),
             KINDS.get(kind, words(kind)),
@@ -99,7 +99,7 @@ def _draw_course(table: Table, _look: Look) -> None:
 
 
 def _draw_why(table: Table, look: Look) -> None:
-    lines = [
+    lines: list[list[Cell | str]] = [
         [
             plain_reason(reason),
             _outcome(outcome),
@@ -113,7 +113,7 @@ def _draw_why(table: Table, look: Look) -> None:
 
 
 def _draw_speed(table: Table, _look: Look) -> None:
-    lines = [
+    lines: list[list[Cell | str]] = [
         [_channel(channel), formats.count(count), formats.millis(p50), formats.millis(p99)]
         for channel, count, p50, p99 in table.rows
     ]
@@ -121,7 +121,7 @@ def _draw_speed(table: Table, _look: Look) -> None:
 
 
 def _draw_listed(table: Table, look: Look) -> None:
-    lines = [
+    lines: list[list[Cell | str]] = [
         [
             f"{look.local(at):%d %b %H:%M:%S}",
             _outcome(outcome),

@@ -36,7 +36,7 @@ def _account(kind: str, party: str) -> str:
 
 
 def _draw_month(table: Table, _look: Look) -> None:
-    lines = []
+    lines: list[list[Cell | str]] = []
     for _, name, currency, captures, captured, taken_back, refunds, refunded, net in table.rows:
         amounts = [formats.amount(minor, currency) for minor in (captured, taken_back, refunded, net)]
         counts = [formats.count(captures), formats.count(refunds)]
@@ -44,10 +44,11 @@ def _draw_month(table: Table, _look: Look) -> None:
             [processor(name), currency, counts[0], amounts[0], amounts[1], counts[1], amounts[2], amounts[3]]
         )
     tables.table(MONTH, lines, "Captures and refunds of the month")
+    html("nothing.html", words=MONTH_MONEY.question)
 
 
 def _draw_balances(table: Table, look: Look) -> None:
-    lines = [
+    lines: list[list[Cell | str]] = [
         [
             Cell(_account(kind, party), name or ""),
             currency,
@@ -61,7 +62,7 @@ def _draw_balances(table: Table, look: Look) -> None:
 
 
 def _draw_ledger(table: Table, _look: Look) -> None:
-    lines = []
+    lines: list[list[Cell | str]] = []
     for currency, kind, party, *moved in table.rows:
         name = _account(kind, party) if kind else f"All accounts, {currency}"
         lines.append([name, *(formats.amount(minor, currency) if minor else formats.NONE for minor in moved)])
@@ -71,7 +72,7 @@ def _draw_ledger(table: Table, _look: Look) -> None:
 
 
 def _draw_differences(table: Table, _look: Look) -> None:
-    lines = []
+    lines: list[list[Cell | str]] = []
     for name, currency, what, ledger, payments in table.rows:
         shown = [formats.amount(minor, currency) for minor in (ledger, payments, ledger - payments)]
         lines.append([processor(name), currency, what, shown[0], shown[1], Cell(shown[2], tone="failed")])
@@ -82,7 +83,7 @@ def _draw_differences(table: Table, _look: Look) -> None:
 MONTH_MONEY = Tile(
     "month-money",
     "Captures and refunds of the month",
-    "What was captured and refunded in this month, by processor and currency, by the time it was posted?",
+    "What did the books post in this month (UTC) as captured and refunded, whenever the payment was made?",
     """
 SELECT strftime(month, '%Y-%m') AS month, processor, currency,
        coalesce(sum(entries) FILTER (kind IN ('sale', 'capture')), 0)::BIGINT AS captures,

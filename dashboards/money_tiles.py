@@ -76,7 +76,7 @@ def _draw_course(table: Table, _look: Look) -> None:
 
 
 def _draw_largest(table: Table, look: Look) -> None:
-    lines = [
+    lines: list[list[Cell | str]] = [
         [
             payment_link(id),
             Cell(words(state), tone=status),
@@ -90,7 +90,7 @@ def _draw_largest(table: Table, look: Look) -> None:
 
 
 def _draw_open(table: Table, _look: Look) -> None:
-    lines = [
+    lines: list[list[Cell | str]] = [
         [
             Cell(OPEN_WORDS[what], currency),
             formats.amount(minor, currency),
@@ -103,7 +103,7 @@ def _draw_open(table: Table, _look: Look) -> None:
 
 
 def _draw_refunds(table: Table, _look: Look) -> None:
-    lines = [
+    lines: list[list[Cell | str]] = [
         [
             currency,
             formats.count(count),
@@ -123,7 +123,7 @@ def _seconds(seconds: float | None) -> str:
 
 
 def _draw_failures(table: Table, look: Look) -> None:
-    lines = [
+    lines: list[list[Cell | str]] = [
         [
             words(code or "no reason given"),
             processor(name),

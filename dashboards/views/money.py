@@ -112,7 +112,7 @@ def _chosen(name: str, options: list[str], labels: dict[str, str] | None = None)
         options,
         default=shown,
         required=True,
-        format_func=(labels or {}).get if labels else str,
+        format_func=lambda option: (labels or {}).get(option, option),
         label_visibility="collapsed",
         key=f"{name}-{shown}",
     )
