@@ -28,14 +28,19 @@ DEFAULT_PERIOD = "24h"
 # How long the steps of a course are: the first one of which at most `STEPS_MAX` fit into the period.
 STEPS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 720, 1440, 7 * 1440))
 STEPS_MAX = 120
-PLACES = re.compile(r"\$(since|until|step|zone|id)\b")
+PLACES = re.compile(r"\$(since|until|step|spans|earliest|nth|zone|id)\b")
 # What of the warehouse says whose row it is. What a merchant's people see is made of these alone.
 OWN = ("payments", "refunds", "operations", "ledger", "ledger_by_day")
 OWN_BY_TIME = """
 SELECT date_trunc('{unit}', created_at) AS {unit}, currency, processor, state, count(*)::BIGINT AS count,
        sum(amount)::BIGINT AS amount, sum(amount_captured)::BIGINT AS amount_captured,
        sum(amount_refunded)::BIGINT AS amount_refunded
-FROM payments GROUP BY ALL"""
+FROM payments WHERE {within} GROUP BY ALL"""
+RISK_BY_MINUTE = """
+SELECT date_trunc('minute', created_at) AS minute, risk_outcome AS outcome, risk_source AS source, currency,
+       count(*)::BIGINT AS count, sum(amount)::BIGINT AS amount
+FROM payments WHERE risk_outcome IS NOT NULL AND {within} GROUP BY ALL"""
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -62,6 +67,18 @@ class Look(msgspec.Struct, frozen=True):
         """How long a step of a course through the period is."""
         return next((step for step in STEPS if self.length <= STEPS_MAX * step), STEPS[-1])
 
+    @property
+    def compared(self) -> dict[str, timedelta]:
+        """What the period is compared with: by its name, how far back it lies."""
+        if self.length > WEEK:
+            return {"the time before": self.length}
+        return {"last week": WEEK} if self.length > DAY else {"yesterday": DAY, "last week": WEEK}
+
+    @property
+    def nth(self) -> int:
+        """What no table of sums tells is measured on every nth payment: as many as a day has."""
+        return max(1, self.length // DAY)
+
     def local(self, moment: datetime) -> datetime:
         """A moment (UTC) by the clock of the zone that was chosen."""
         return moment.astimezone(ZoneInfo(self.zone))
@@ -75,10 +92,13 @@ class Look(msgspec.Struct, frozen=True):
     def statement(self, sql: str, id: str = "") -> str:
         """A statement of a tile as it is asked, with the period in place of `$since`, `$until`, `$step`, `$zone`.
 
-        What ends now is written so: everybody who looks at the same period then asks the same. `id` stands in
-        place of `$id` as a literal: it comes from the address, and may be any text, these names too.
+        What ends now is written so: everybody who looks at the same period then asks the same. `$spans` are rows
+        (name, begin, end): the period, `shown`, and those it is compared with, whole minutes all but the last one
+        of `shown`; the first of them begins at `$earliest`. `$nth`: see there. `id` stands in place of `$id` as a
+        literal: it comes from the address, and may be any text, these names too.
         """
         values = {"since": self._since(), "until": self._until(), "step": _interval(self.step)}
+        values |= {"spans": self._spans(), "earliest": self._earliest(), "nth": str(self.nth)}
         values |= {"zone": quoted(self.zone), "id": quoted(id)}
         return self._narrowed(PLACES.sub(lambda place: values[place[1]], sql.strip()))
 
@@ -90,29 +110,48 @@ class Look(msgspec.Struct, frozen=True):
     def _until(self) -> str:
         return _literal(self.until) if self.until else self._now()
 
+    def _earliest(self) -> str:
+        return self._before(max(self.compared.values()))[0]
+
+    def _spans(self) -> str:
+        begin, _ = self._before(timedelta())
+        spans = [f"('shown', {begin}, {self._until()})"]
+        for name, back in self.compared.items():
+            since, until = self._before(back)
+            spans.append(f"({quoted(name)}, {since}, {until})")
+        return ", ".join(spans)
+
+    def _before(self, back: timedelta) -> tuple[str, str]:
+        """Begin and end of the whole minutes of the period, so long before."""
+        earlier = f" - {_interval(back)}" if back else ""
+        since, until = (f"date_trunc('minute', {end}){earlier}" for end in (self._since(), self._until()))
+        return since, until
+
     def _now(self) -> str:
         return _literal(self.at) if self.at else "now()::TIMESTAMP"
 
     def _narrowed(self, sql: str) -> str:
         """The statement over payments as of `at` and the merchant's own rows, by names that hide the views'."""
-        hiding = dict(_hiding(self.at, self.merchant_id))
+        hiding = dict(_hiding(self.at, self.merchant_id, self._earliest()))
         if not hiding:
             return sql
-        own = ", ".join(f"{name} AS ({query})" for name, query in hiding.items())
+        own = ", ".join(f"{name} AS NOT MATERIALIZED ({query})" for name, query in hiding.items())
         rest = sql[len("WITH") :] if sql[:5].upper() in ("WITH ", "WITH\n") else None
         return f"WITH {own},{rest}" if rest else f"WITH {own}\n{sql}"
 
 
-def _hiding(at: datetime | None, merchant_id: str) -> list[tuple[str, str]]:
+def _hiding(at: datetime | None, merchant_id: str, earliest: str) -> list[tuple[str, str]]:
+    """Names, and what they stand for. In the past, what is counted by time begins with the first span."""
     whose = f" WHERE merchant = {quoted(merchant_id)}" if merchant_id else ""
     past = [("payments", f"FROM payments_as_of({_literal(at)}){whose}")] if at else []
-    if not merchant_id:
-        return past
-    rows = [(name, f"FROM main.{name}{whose}") for name in OWN]
+    rows = [(name, f"FROM main.{name}{whose}") for name in OWN if merchant_id]
+    within = f"created_at >= {earliest}" if at else "TRUE"
     by_time = [
-        (f"payments_by_{unit}", OWN_BY_TIME.format(unit=unit).strip()) for unit in ("minute", "hour", "day")
+        (f"payments_by_{unit}", OWN_BY_TIME.format(unit=unit, within=within).strip())
+        for unit in ("minute", "hour", "day")
     ]
-    return [*rows, *past, *by_time]
+    risk = [("risk_outcomes_by_minute", RISK_BY_MINUTE.format(within=within).strip())] if at else []
+    return [*rows, *past, *by_time, *risk] if at or merchant_id else []
 
 
 def read(query: Mapping[str, str], zone: str = "UTC", merchant_id: str = "") -> Look:

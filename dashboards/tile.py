@@ -18,6 +18,8 @@ from dashboards.look import Look
 from dashboards.page import card, html
 from dashboards.page_entry import link
 
+AS_OF_NOW = "as of now: it knows no past"  # of what cannot show the moment that was chosen
+
 Draw = Callable[[Table, Look], None]
 
 
@@ -26,8 +28,9 @@ class Tile(msgspec.Struct, frozen=True):
     and `$id` where it is about one thing, which the address names.
 
     `question`: what it answers, as a person asks. `nothing`: what is said where there are no rows. `as_of`: it can
-    show a moment in the past, since all of it comes from `payments`. `for_merchants`: all it asks is in
-    `look.OWN`, or payments by time, so that a merchant's people see it made of their own rows.
+    show a moment in the past, since all of it comes from `payments`, or from these by time within the spans it
+    looks at. `for_merchants`: all it asks is in `look.OWN`, or payments by time: a merchant's people see it
+    made of their own rows.
     """
 
     name: str
@@ -46,11 +49,15 @@ class Tile(msgspec.Struct, frozen=True):
         return (look if self.as_of else msgspec.structs.replace(look, at=None)).statement(self.sql, id)
 
 
-def show(tile: Tile, look: Look, id: str = "") -> CachedAnswer:
-    """Draw a tile, or what stands in its way. `id`: of what it is about; any text."""
+def show(tile: Tile, look: Look, id: str = "", *, answer: CachedAnswer | None = None) -> CachedAnswer:
+    """Draw a tile, or what stands in its way. `id`: of what it is about; any text.
+
+    `answer`: to its statement, where the page asked for it already.
+    """
     statement = tile.statement(look, id)
-    answer = ask(statement)
-    with card(tile.name, tile.title, tile.note, fills=tile.fills):
+    answer = answer or ask(statement)
+    note = AS_OF_NOW if look.at and not tile.as_of else tile.note
+    with card(tile.name, tile.title, note, fills=tile.fills):
         if answer.table is None:
             html("trouble.html", words=answer.trouble or "The warehouse does not answer.")
         elif not answer.table.rows:
