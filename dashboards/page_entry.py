@@ -35,6 +35,11 @@ def remember(pages: Mapping[str, Page]) -> None:
     st.session_state["pages"] = dict(pages)
 
 
+def has(path: str) -> bool:
+    """Whether this person has a page at `path`."""
+    return path in st.session_state.get("pages", {})
+
+
 def link(label: str, path: str, icon: str | None = None, /, **query: str) -> None:
     """A link to the page at `path`; none where this person has no such page."""
     page = st.session_state.get("pages", {}).get(path)

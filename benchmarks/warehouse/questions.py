@@ -7,32 +7,12 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from dashboards import payment_tiles
+from dashboards import navigation, payment_tiles
 from dashboards.look import Look
-from dashboards.tiles import (
-    amounts,
-    health,
-    latest,
-    messages,
-    processors,
-    throughput,
-    verdict_latency,
-    verdicts,
-)
+from dashboards.tile import Tile
 
 PAGE = Path("docs/sql.md")
 TIMES = 7
-
-TILES = {
-    "amounts": amounts.QUERY,
-    "health": health.QUERY,
-    "latest": latest.QUERY,
-    "messages": messages.QUERY,
-    "processors": processors.QUERY,
-    "throughput": throughput.QUERY,
-    "verdict latency": verdict_latency.QUERY,
-    "verdicts": verdicts.QUERY,
-}
 
 
 class QuestionFigures(msgspec.Struct, frozen=True):
@@ -44,10 +24,16 @@ class QuestionFigures(msgspec.Struct, frozen=True):
 
 def ask_all(con: duckdb.DuckDBPyConnection, times: int = TIMES) -> dict[str, QuestionFigures]:
     """The figures of each question, the dashboards' first."""
-    questions = {f"dashboard: {name}": sql for name, sql in TILES.items()}
+    questions = {f"dashboard: {name}": sql for name, sql in tiles().items()}
     [(some,)] = con.execute("SELECT min(id) FROM payments WHERE created_at >= now() - INTERVAL 9 DAY").fetchall()
     questions |= {f"dashboard: {tile.name}": tile.statement(Look(), some or "") for tile in payment_tiles.TILES}
     return {name: _ask(con, sql, times) for name, sql in (questions | _documented()).items()}
+
+
+def tiles() -> dict[str, str]:
+    """What the tiles of all pages ask, as they are first seen."""
+    found = [value for module in navigation.modules() for value in vars(module).values()]
+    return {tile.name: tile.statement(Look()) for tile in found if isinstance(tile, Tile)}
 
 
 def _documented() -> dict[str, str]:

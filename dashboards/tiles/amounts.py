@@ -1,56 +1,93 @@
-"""Captured, refunded and pending amounts per currency; amounts of two currencies are never added."""
+"""Taken, given back and still open amounts per currency; amounts of two currencies are never added."""
+
+from collections.abc import Sequence
 
 import msgspec
 
 from connectors.warehouse import Table
 from dashboards import formats
-from dashboards.page import card, html
-
-# Payments of the minutes that lie wholly or partly in the last 24 hours, as they stand now.
-QUERY = """
-SELECT currency, sum(amount_captured)::BIGINT AS captured,
-       coalesce(sum(count) FILTER (state IN ('captured', 'partially_captured')), 0)::BIGINT AS payments,
-       coalesce(sum(amount) FILTER (
-           state IN ('processing', 'requires_action', 'in_review', 'authorized', 'unknown')
-       ), 0)::BIGINT AS open,
-       sum(amount_refunded)::BIGINT AS refunded
-FROM payments_by_minute
-WHERE minute >= date_trunc('minute', now()::TIMESTAMP - INTERVAL 24 HOUR)
-GROUP BY currency ORDER BY payments DESC, currency
-"""
+from dashboards.compared import ComparedRows, FigureChange, line
+from dashboards.look import Look
+from dashboards.page import html
+from dashboards.tile import Tile
 
 SHOWN = 6
+COURSE_HEIGHT = 22  # pixels
 
 
 class CurrencyAmounts(msgspec.Struct, frozen=True):
-    """One currency as it is shown; amounts as texts without its code. `net`: captured less refunded."""
+    """One currency as it is shown; amounts as texts without its code. `net`: taken less given back."""
 
     code: str
-    captured: str
+    taken: str
     payments: int
     mean: str
-    pending: str
-    refunded: str
+    open: str
+    given_back: str
     net: str
+    course: str
+    changes: Sequence[FigureChange]
 
 
-def amounts(table: Table) -> list[CurrencyAmounts]:
+def amounts(table: Table, look: Look) -> list[CurrencyAmounts]:
     """The amounts of each currency, the one with the most payments first."""
-    return [
-        CurrencyAmounts(
-            code,
-            formats.amount(captured, code),
-            payments,
-            formats.amount(round(captured / payments), code) if payments else formats.NONE,
-            formats.amount(pending, code) if pending else formats.NONE,
-            formats.amount(refunded, code) if refunded else formats.NONE,
-            formats.amount(captured - refunded, code),
-        )
-        for code, captured, payments, pending, refunded in table.rows
-    ]
+    at = table.columns.index("currency")
+    codes = dict.fromkeys(row[at] for row in table.rows)
+    lines = [_line(code, [row for row in table.rows if row[at] == code], table, look) for code in codes]
+    return sorted((line for line in lines if line), key=lambda line: (-line.payments, line.code))
 
 
-def show(lines: list[CurrencyAmounts]) -> None:
+def _line(code: str, rows: list[tuple[object, ...]], table: Table, look: Look) -> CurrencyAmounts | None:
+    kept = ComparedRows(Table(table.columns, rows))
+    sums = kept.shown()
+    if not sums["payments"]:
+        return None
+
+    def amount(minor: int) -> str:
+        return formats.amount(minor, code) if minor else formats.NONE
+
+    return CurrencyAmounts(
+        code,
+        formats.amount(sums["taken"], code),
+        sums["paid"],
+        amount(round(sums["taken"] / sums["paid"])) if sums["paid"] else formats.NONE,
+        amount(sums["open"]),
+        amount(sums["given_back"]),
+        formats.amount(sums["taken"] - sums["given_back"], code),
+        line(kept.course(look, lambda step: step["taken"]), COURSE_HEIGHT),
+        kept.changes(look, lambda span: span["taken"], "of_it"),
+    )
+
+
+def _draw(table: Table, look: Look) -> None:
     """Show the first `SHOWN` currencies and how many more there are."""
-    with card("amounts", "Captured amounts", "last 24 hours"):
-        html("amounts.html", lines=lines[:SHOWN], more=max(0, len(lines) - SHOWN))
+    lines = amounts(table, look)
+    spans = list(look.compared)
+    html("taken.html", lines=lines[:SHOWN], spans=spans, more=max(0, len(lines) - SHOWN))
+
+
+TAKEN = Tile(
+    "taken",
+    "Taken",
+    "How much was taken and given back in each currency, and how does that compare?",
+    """
+WITH told AS (
+    SELECT minute, currency, sum(count) AS payments, sum(amount_captured) AS taken,
+           sum(amount_refunded) AS given_back,
+           sum(count) FILTER (state IN ('captured', 'partially_captured')) AS paid,
+           sum(amount) FILTER (
+               state IN ('processing', 'requires_action', 'in_review', 'authorized', 'unknown')) AS open
+    FROM payments_by_minute WHERE minute >= $earliest AND minute < $until GROUP BY minute, currency
+)
+SELECT currency, span, CASE WHEN span = 'shown' THEN time_bucket($step, minute, since) END AS step,
+       minute + INTERVAL 1 MINUTE <= until AS is_over,
+       sum(payments)::BIGINT AS payments, sum(taken)::BIGINT AS taken, sum(given_back)::BIGINT AS given_back,
+       coalesce(sum(paid), 0)::BIGINT AS paid, coalesce(sum(open), 0)::BIGINT AS open
+FROM told JOIN (VALUES $spans) AS spans(span, since, until) ON minute >= since AND minute < until
+GROUP BY ALL ORDER BY ALL
+""",
+    _draw,
+    note="of the payments of this period",
+    as_of=True,
+    for_merchants=True,
+)

@@ -4,13 +4,9 @@ import msgspec
 
 from connectors.warehouse import Table
 from dashboards import formats
-from dashboards.page import card, html
-
-QUERY = """
-SELECT topic, sum(lag)::BIGINT AS lag, max(age_ms)::BIGINT AS age_ms, max(delay_ms) AS delay_ms,
-       sum(next_offset)::BIGINT AS records
-FROM pipeline_health GROUP BY topic ORDER BY topic
-"""
+from dashboards.look import Look
+from dashboards.page import html
+from dashboards.tile import Tile
 
 LATE_S = 5  # seconds of age at which a topic is marked
 
@@ -25,24 +21,29 @@ class TopicHealth(msgspec.Struct, frozen=True):
     late: bool
 
 
-class PipelineHealth(msgspec.Struct, frozen=True):
-    """All topics. `age_s` is the highest age of a topic in seconds; None where none was ever read."""
-
-    age_s: float | None
-    topics: list[TopicHealth]
-
-
-def health(table: Table, asked_ago_s: float) -> PipelineHealth:
-    """The figures, `asked_ago_s` seconds after the query."""
-    ages = [max(0, row[2]) / 1000 + asked_ago_s for row in table.rows]
-    topics = [
-        TopicHealth(row[0].removesuffix(".v1"), row[4], row[1], formats.age(age), age > LATE_S)
-        for row, age in zip(table.rows, ages, strict=True)
-    ]
-    return PipelineHealth(max(ages, default=None), topics)
+def health(table: Table) -> list[TopicHealth]:
+    """A line for each topic."""
+    found = []
+    for topic, lag, age_ms, records in table.rows:
+        age_s = max(0, age_ms) / 1000
+        found.append(TopicHealth(topic.removesuffix(".v1"), records, lag, formats.age(age_s), age_s > LATE_S))
+    return found
 
 
-def show(figures: PipelineHealth) -> None:
-    """Show a line for each topic."""
-    with card("health", "Pipeline", "Kafka to warehouse"):
-        html("health.html", topics=figures.topics)
+def _draw(table: Table, _look: Look) -> None:
+    html("health.html", topics=health(table))
+
+
+HEALTH = Tile(
+    "health",
+    "Pipeline",
+    "How far is the warehouse behind Kafka, topic by topic?",
+    """
+SELECT topic, sum(lag)::BIGINT AS records_to_read, max(age_ms)::BIGINT AS age_ms,
+       sum(next_offset)::BIGINT AS records
+FROM pipeline_health GROUP BY topic ORDER BY topic
+""",
+    _draw,
+    note="Kafka to warehouse",
+    nothing="No topic has been read yet.",
+)

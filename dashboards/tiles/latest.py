@@ -8,16 +8,11 @@ import msgspec
 
 from connectors.warehouse import Table
 from dashboards import formats
-from dashboards.page import card, html
+from dashboards.look import Look
+from dashboards.page import html
+from dashboards.tile import Tile
 from dashboards.tiles.processors import NAMES
-
-QUERY = """
-SELECT id, created_at, status, state, amount, currency, processor, method, brand, last4, risk_outcome, risk_score,
-       decline_code, amount_captured, amount_refunded
-FROM payments
-WHERE created_at >= (SELECT max(created_at) FROM payments) - INTERVAL 1 HOUR
-ORDER BY created_at DESC LIMIT 12
-"""
+from schemas.times import now as now_
 
 
 class PaymentLine(msgspec.Struct, frozen=True):
@@ -37,19 +32,19 @@ class PaymentLine(msgspec.Struct, frozen=True):
     score: str
 
 
-def latest(table: Table, now: datetime) -> list[PaymentLine]:
+def latest(table: Table, look: Look, now: datetime) -> list[PaymentLine]:
     """A line for each payment."""
-    return [line(dict(zip(table.columns, row, strict=True)), now) for row in table.rows]
+    return [line(dict(zip(table.columns, row, strict=True)), now, look) for row in table.rows]
 
 
-def line(row: dict[str, object], now: datetime) -> PaymentLine:
-    """The line of a row of the view `payments`; its age is counted at `now` (UTC)."""
+def line(row: dict[str, object], now: datetime, look: Look = Look()) -> PaymentLine:  # noqa: B008 - it is frozen
+    """The line of a row of the view `payments`; its age is counted at `now` (UTC), its time by the look's zone."""
     created_at, minor, score = row["created_at"], row["amount"], row["risk_score"]
     assert isinstance(created_at, datetime)
     assert isinstance(minor, int)
     return PaymentLine(
         id=str(row["id"]),
-        time=formats.clock(created_at),
+        time=formats.clock(look.local(created_at)),
         age=formats.age((now - created_at).total_seconds()),
         status=str(row["status"]),
         state=str(row["state"]).replace("_", " "),
@@ -78,7 +73,22 @@ def _instrument(row: dict[str, object]) -> str:
     return f"{NAMES.get(str(row['brand']), 'Card')} ···· {row['last4'] or '????'}"
 
 
-def show(lines: list[PaymentLine]) -> None:
-    """Show the table."""
-    with card("latest", "Latest payments", "UTC"):
-        html("latest.html", lines=lines)
+def _draw(table: Table, look: Look) -> None:
+    html("latest.html", lines=latest(table, look, look.until or look.at or now_()))
+
+
+LATEST = Tile(
+    "latest",
+    "Latest payments",
+    "What came in last, and what became of it?",
+    """
+SELECT id, created_at, status, state, amount, currency, processor, method, brand, last4, risk_outcome, risk_score,
+       decline_code, amount_captured, amount_refunded
+FROM payments
+WHERE created_at < $until
+  AND created_at >= (SELECT max(created_at) FROM payments WHERE created_at < $until) - INTERVAL 1 HOUR
+ORDER BY created_at DESC LIMIT 12
+""",
+    _draw,
+    as_of=True,
+)

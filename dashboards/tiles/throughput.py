@@ -1,55 +1,35 @@
 """Payments per second: now, and over the last five minutes by status."""
 
-from collections import Counter
 from datetime import UTC, datetime
 
 import msgspec
 
 from connectors.warehouse import Table
-from dashboards.page import COLOURS, card, chart, points
-
-QUERY = """
-SELECT epoch(date_trunc('second', created_at))::BIGINT AS second, status, count(*) AS count
-FROM payments
-WHERE created_at >= now()::TIMESTAMP - INTERVAL 310 SECOND
-GROUP BY ALL
-"""
+from dashboards import formats
+from dashboards.look import Look
+from dashboards.page import COLOURS, chart, html, points
+from dashboards.tile import Tile
 
 STATUSES = ("succeeded", "pending", "failed")
-SHOWN_S = 300
-BAR_S = 5
-SETTLED_S = 2  # payments of the newest seconds may not be in the warehouse yet
-NOW_S = 5  # the rate of now is a mean over so many seconds
 
 
 class Throughput(msgspec.Struct, frozen=True):
-    """`now` and `seconds` (the last minute) in payments per second; `bars` by status, oldest first."""
+    """Payments per second: of the newest bar, and of each by status, oldest first; times by the chosen clock."""
 
     now: float
-    seconds: list[int]
     times: list[datetime]
     bars: dict[str, list[float]]
 
 
-def throughput(table: Table, now: datetime) -> Throughput:
-    """The figures of the rows at `now` (UTC)."""
-    last = int(now.timestamp()) - SETTLED_S  # the first second that does not count
-    counts: Counter[tuple[int, str]] = Counter()
-    for second, status, count in table.rows:
-        counts[second, status] += count
-    seconds = [sum(counts[second, status] for status in STATUSES) for second in range(last - 60, last)]
-    # Bars begin at round times, so that they stand still while the clock goes on.
-    starts = range((last - SHOWN_S) // BAR_S * BAR_S, last // BAR_S * BAR_S, BAR_S)
-    bars = {
-        status: [sum(counts[second, status] for second in range(at, at + BAR_S)) / BAR_S for at in starts]
-        for status in STATUSES
-    }
-    times = [datetime.fromtimestamp(at, UTC) for at in starts]
-    return Throughput(sum(seconds[-NOW_S:]) / NOW_S, seconds, times, bars)
+def throughput(table: Table, look: Look) -> Throughput:
+    """The figures of the rows, which have a column for each of `STATUSES`."""
+    times = [look.local(row[0]).replace(tzinfo=UTC) for row in table.rows]
+    bars = {status: [row[at] for row in table.rows] for at, status in enumerate(STATUSES, start=1)}
+    return Throughput(sum(values[-1] for values in bars.values()), times, bars)
 
 
-def show(figures: Throughput) -> None:
-    """Show the bars."""
+def _draw(table: Table, look: Look) -> None:
+    figures = throughput(table, look)
     series = [
         {
             "name": status,
@@ -61,5 +41,32 @@ def show(figures: Throughput) -> None:
         }
         for status, bars in figures.bars.items()
     ]
-    with card("throughput", "Throughput", "payments per second, last 5 minutes"):
-        chart("throughput", "Payments per second by status", "/s", 310, series)
+    html("rate.html", rate=formats.rate(figures.now))
+    chart("throughput", "Payments per second by status", "/s", 250, series)
+
+
+# Bars begin at round times, so that they stand still while the clock goes on. Payments of the newest two seconds
+# may not be in the warehouse yet.
+THROUGHPUT = Tile(
+    "throughput",
+    "Throughput",
+    "How many payments a second are there now, and how do they end?",
+    """
+WITH counted AS (
+    SELECT time_bucket(INTERVAL 5 SECOND, created_at) AS bar,
+           count(*) FILTER (status = 'succeeded') / 5 AS succeeded,
+           count(*) FILTER (status = 'pending') / 5 AS pending, count(*) FILTER (status = 'failed') / 5 AS failed
+    FROM payments WHERE created_at >= $until - INTERVAL 310 SECOND AND created_at < $until GROUP BY bar
+), bars AS (
+    SELECT unnest(generate_series(
+        time_bucket(INTERVAL 5 SECOND, $until - INTERVAL 302 SECOND),
+        time_bucket(INTERVAL 5 SECOND, $until - INTERVAL 2 SECOND) - INTERVAL 5 SECOND, INTERVAL 5 SECOND)) AS bar
+)
+SELECT bar, coalesce(succeeded, 0) AS succeeded, coalesce(pending, 0) AS pending, coalesce(failed, 0) AS failed
+FROM bars LEFT JOIN counted USING (bar) ORDER BY bar
+""",
+    _draw,
+    note="the last 5 minutes",
+    as_of=True,
+    for_merchants=True,
+)

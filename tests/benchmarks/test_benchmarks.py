@@ -73,7 +73,7 @@ def test_a_full_warehouse_is_consistent_asked_and_written_on(tmp_path: Path) -> 
     assert filling.fill(tmp_path / "warehouse.duckdb", 2_000, float("inf")) == 2_000
     con = open_file(WarehouseFile(tmp_path / "warehouse.duckdb", 512, 1))
     assert con.execute(DISAGREEING).fetchall() == [(0, 0, 0)]
-    assert len(questions.ask_all(con, times=1)) > len(questions.TILES)
+    assert len(questions.ask_all(con, times=1)) > len(questions.tiles())
     figures = batches.measure(con, 200, 3)
     assert con.execute(DISAGREEING).fetchall() == [(0, 0, 0)]
     assert 0 < figures.of_ready < figures.of_bare

@@ -89,6 +89,10 @@ class Shop:
         """Write an event of any topic."""
         self.warehouse.write([ingest(self._record(topic.name, new_event(kind, "/", subject, data, now())))])
 
+    def put(self, topic: str, *events: Event) -> None:
+        """Write what else is told."""
+        self.warehouse.write([ingest(self._record(topic, event)) for event in events])
+
     now = staticmethod(now)
 
     def close(self) -> None:

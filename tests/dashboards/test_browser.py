@@ -84,6 +84,9 @@ def test_nothing_is_cut_off(
     expect(page.locator(".timeline li")).to_have_count(1, timeout=60_000)
     expect(page.locator(".foot")).to_have_count(5, timeout=60_000)
     assert page.evaluate(wider, width) == []
+    page.goto(f"{url}/fraud")
+    expect(page.get_by_role("heading", name="Late verdicts")).to_be_visible(timeout=60_000)
+    assert page.evaluate(wider, width) == []
     page.context.close()
 
 

@@ -1,24 +1,24 @@
-"""Every tile's figures against the warehouse's own rows."""
+"""Every tile of the overview: its figures against the payments that were written, counted by hand."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from connectors.warehouse import Table, WarehouseReader
+from dashboards.look import Look
 from dashboards.settings import DashboardSettings
-from dashboards.tiles import (
-    amounts,
-    health,
-    latest,
-    messages,
-    processors,
-    throughput,
-    verdict_latency,
-    verdicts,
-)
-from schemas.payments import AppliedRisk, Method
+from dashboards.tile import Tile
+from dashboards.tiles import amounts, headline, health, latest, needs, processors, throughput
+from schemas.events import DeadLetter, new_event
+from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent
+from schemas.states import STATUS
 from schemas.times import now
+from tests.flows.analytics.lives import operated, operation, review, reviewed
+
+HOUR = Look("1h")
+ALLOW = AppliedRisk("allow", "model", 0.1, waited_ms=5.0)
 
 
 @pytest.fixture
@@ -28,102 +28,167 @@ def reader(shop: Any) -> WarehouseReader:
     )
 
 
+def asked(reader: WarehouseReader, tile: Tile, look: Look = HOUR) -> Table:
+    return reader.query(tile.statement(look))
+
+
+def shown(reader: WarehouseReader, look: Look = HOUR) -> dict[str, Any]:
+    return {figure.label: figure for figure in headline.figures(asked(reader, headline.FIGURES, look), look)}
+
+
+def sold(shop: Any, moment: datetime, **changes: Any) -> Payment:
+    """A captured payment of that moment, with these fields changed; it is written."""
+    usual = {"state": "captured", "amount": 1000, "currency": "EUR", "processor": "visa", "decline_code": None}
+    given = usual | {"risk": ALLOW} | changes
+    made: Payment = shop.payment(moment, **({"status": STATUS[given["state"]]} | given))
+    shop.take(made)
+    return made
+
+
 def test_an_empty_warehouse_has_figures_too(reader: WarehouseReader) -> None:
-    assert throughput.throughput(reader.query(throughput.QUERY), now()).now == 0
-    assert amounts.amounts(reader.query(amounts.QUERY)) == []
-    assert processors.success(reader.query(processors.QUERY)).rate == "–"
-    assert verdicts.verdicts(reader.query(verdicts.QUERY)).stopped == "–"
-    assert verdict_latency.latency(reader.query(verdict_latency.QUERY)).p99 is None
-    assert latest.latest(reader.query(latest.QUERY), now()) == []
-    assert health.health(reader.query(health.QUERY), 0).age_s is None
-    assert messages.channels(reader.query(messages.QUERY)) == []
+    assert {figure.value for figure in shown(reader).values()} == {"0", "–"}
+    assert headline.wait(asked(reader, headline.WAITS), HOUR).value == "–"
+    assert headline.age(asked(reader, headline.AGE)).value == "–"
+    assert amounts.amounts(asked(reader, amounts.TAKEN), HOUR) == []
+    assert sum(need.count for need in needs.needs(asked(reader, needs.NEEDS))) == 0
+    for tile in (processors.PROCESSORS, latest.LATEST, health.HEALTH):
+        assert asked(reader, tile).rows == []
 
 
-def test_the_rate_of_now_is_the_mean_of_the_last_whole_seconds(shop: Any, reader: WarehouseReader) -> None:
-    moment = now()
-    settled = moment.replace(microsecond=0) - timedelta(seconds=throughput.SETTLED_S)
+def test_the_figures_count_what_was_paid_and_compare_it(shop: Any, reader: WarehouseReader) -> None:
+    """One was blocked and one is held that no issuer was asked about; one is younger than a minute."""
+    moment, unasked = (now() - timedelta(minutes=10)).replace(second=9), {"processor": None}
+    refunded = sold(shop, moment)
+    sold(shop, moment - timedelta(minutes=20), state="partially_captured")
+    sold(shop, moment, state="declined", decline_code="insufficient_funds")
+    blocked, held = (AppliedRisk(outcome, "rules") for outcome in ("block", "review"))  # type: ignore[arg-type]
+    sold(shop, moment, state="declined", decline_code="blocked", risk=blocked, **unasked)
+    sold(shop, moment, state="in_review", risk=held, **unasked)
+    sold(shop, now())
+    for _ in range(2):
+        sold(shop, moment - timedelta(days=1))
+    shop.refund(refunded, 1000)
+    figures = shown(reader)
+    assert {label: figure.value for label, figure in figures.items()} == {
+        "Payments": "6",
+        "Approval rate": "75.0%",
+        "Held or blocked": "33.3%",
+        "Refunds": "1",
+    }
+    changes = {label: [(c.text, c.against, c.tone) for c in f.changes] for label, f in figures.items()}
+    assert changes["Payments"] == [("+150%", "yesterday", "")]  # five of whole minutes, against two
+    assert changes["Approval rate"] == [("-33.3 pts", "yesterday", "worse")]
+    assert changes["Refunds"] == []
+    course = figures["Payments"].course.split(",")
+    assert [point.split()[1] for point in course].count("34px") == 2  # the corners below
+    assert len(course) == 32  # a minute each, from the first payment of half an hour ago on
+
+
+def test_a_week_is_compared_with_the_week_before(shop: Any, reader: WarehouseReader) -> None:
+    week = Look("7d")
+    for days, count in ((1, 3), (8, 2)):
+        for _ in range(count):
+            sold(shop, now() - timedelta(days=days))
+    [change] = shown(reader, week)["Payments"].changes
+    assert (change.text, change.against) == ("+50.0%", "last week")
+    assert Look("30d").compared == {"the time before": timedelta(days=30)}
+
+
+def test_waits_are_percentiles_of_those_who_waited(shop: Any, reader: WarehouseReader) -> None:
+    moment = now() - timedelta(minutes=5)
+    for number in range(1, 102):
+        sold(shop, moment, risk=AppliedRisk("allow", "model", waited_ms=float(number)))
+    sold(shop, moment, risk=None)
+    sold(shop, moment - timedelta(days=7), risk=AppliedRisk("allow", "model", waited_ms=50.0))
+    figure = headline.wait(asked(reader, headline.WAITS), HOUR)
+    assert (figure.value, figure.note) == ("100 ms", "median 51 ms")
+    [change] = figure.changes
+    assert (change.text, change.against, change.tone) == ("+100%", "last week", "worse")
+
+
+def test_what_was_stood_is_shown_as_it_stood(shop: Any, reader: WarehouseReader) -> None:
+    moment = now() - timedelta(minutes=30)
+    held = sold(shop, moment, state="authorized")
+    taken = msgspec.structs.replace(held, state="captured", status="succeeded", amount_captured=1000)
+    later = moment + timedelta(minutes=20)
+    event = PaymentEvent(2, "authorized", later, taken)
+    shop.put("payments.v1", new_event("payment.captured", "/", held.id, event, later))
+    sold(shop, later)
+    then = Look("1h", at=moment + timedelta(minutes=10))
+    [before] = amounts.amounts(asked(reader, amounts.TAKEN, then), then)
+    [after] = amounts.amounts(asked(reader, amounts.TAKEN), HOUR)
+    assert (before.taken, before.open, after.taken, after.open) == ("0.00", "10.00", "20.00", "–")
+    assert shown(reader, then)["Payments"].value == "1"
+    [line] = latest.latest(asked(reader, latest.LATEST, then), then, moment)
+    assert line.state == "authorized"
+
+
+def test_the_rate_of_now_is_that_of_the_newest_whole_bar(shop: Any, reader: WarehouseReader) -> None:
+    until = now().replace(second=32, microsecond=0) - timedelta(minutes=1)
     for number in range(20):
-        shop.take(shop.payment(settled - timedelta(seconds=1 + number % 5), state="captured", status="succeeded"))
-    shop.take(shop.payment(moment))  # too young to count
-    figures = throughput.throughput(reader.query(throughput.QUERY), moment)
+        sold(shop, until - timedelta(seconds=7 - number % 5))  # from 25 to 29
+    sold(shop, until)  # too young to count
+    look = Look(since=until - timedelta(hours=1), until=until, zone="Asia/Tokyo")
+    figures = throughput.throughput(asked(reader, throughput.THROUGHPUT, look), look)
     assert figures.now == 4.0
-    assert figures.seconds[-5:] == [4, 4, 4, 4, 4]
-    assert (len(figures.seconds), sum(figures.seconds)) == (60, 20)
-    assert {len(bars) for bars in figures.bars.values()} == {60}
-
-
-def test_bars_stand_still_between_two_looks() -> None:
-    table = Table(["second", "status", "count"], [])
-    moment = now().replace(second=33)
-    first, second = (throughput.throughput(table, moment + timedelta(seconds=s)).times for s in (0, 1))
-    assert first == second
+    assert (len(figures.times), sum(figures.bars["succeeded"])) == (60, 4.0)
+    assert figures.times[-1].hour == (until + timedelta(hours=9)).hour
 
 
 def test_two_currencies_are_never_added(shop: Any, reader: WarehouseReader) -> None:
     for minor, currency, state in ((1050, "EUR", "captured"), (1050, "JPY", "captured"), (99, "EUR", "in_review")):
-        shop.take(shop.payment(now(), amount=minor, currency=currency, state=state))
-    lines = {line.code: line for line in amounts.amounts(reader.query(amounts.QUERY))}
-    assert (lines["EUR"].captured, lines["EUR"].pending, lines["EUR"].payments) == ("10.50", "0.99", 1)
-    assert (lines["JPY"].captured, lines["JPY"].pending, lines["JPY"].mean) == ("1,050", "–", "1,050")
+        sold(shop, now(), amount=minor, currency=currency, state=state)
+    lines = {line.code: line for line in amounts.amounts(asked(reader, amounts.TAKEN), HOUR)}
+    assert (lines["EUR"].taken, lines["EUR"].open, lines["EUR"].payments) == ("10.50", "0.99", 1)
+    assert (lines["JPY"].taken, lines["JPY"].open, lines["JPY"].mean) == ("1,050", "–", "1,050")
 
 
 def test_what_was_given_back_stands_beside_what_was_taken(shop: Any, reader: WarehouseReader) -> None:
-    whole, part = (shop.payment(now(), amount=1000, currency="EUR", state="captured") for _ in range(2))
-    held = {"state": "partially_captured", "amount_captured": 400, "amount_capturable": 600}
-    for made in (whole, part, shop.payment(now(), amount=1000, currency="EUR", **held)):
-        shop.take(made)
+    whole, part = (sold(shop, now()) for _ in range(2))
+    sold(shop, now(), state="partially_captured", amount_captured=400, amount_capturable=600)
     shop.refund(whole, 1000)
     shop.refund(shop.refund(part, 250), 300, "failed", sequence=3)
-    [euro] = amounts.amounts(reader.query(amounts.QUERY))
-    assert (euro.captured, euro.refunded, euro.net) == ("24.00", "12.50", "11.50")
-    assert (euro.payments, euro.pending) == (3, "–"), "what is held of a part is no pending payment"
+    [euro] = amounts.amounts(asked(reader, amounts.TAKEN), HOUR)
+    assert (euro.taken, euro.given_back, euro.net) == ("24.00", "12.50", "11.50")
+    assert (euro.payments, euro.open) == (3, "–"), "what is held of a part is no pending payment"
 
 
-def test_with_nothing_given_back_the_net_is_what_was_taken(shop: Any, reader: WarehouseReader) -> None:
-    shop.take(shop.payment(now(), amount=1000, currency="EUR", state="captured"))
-    [euro] = amounts.amounts(reader.query(amounts.QUERY))
-    assert (euro.refunded, euro.net) == ("–", "10.00")
+def test_a_processor_is_as_healthy_as_its_payments_and_calls(shop: Any, reader: WarehouseReader) -> None:
+    """What our own gate stopped is no failure of a processor, and a decline is an answer."""
+    moment = now() - timedelta(seconds=30)
+    codes = {"declined": "insufficient_funds"}
+    for state in ("captured", "captured", "partially_captured", "declined", "unknown", "processing"):
+        sold(shop, moment, state=state, decline_code=codes.get(state))
+    sold(shop, moment, state="declined", decline_code="blocked")
+    sold(shop, moment, processor="mastercard")
+    for number in range(10):
+        call = operation(id=f"op_{number}", created_at=moment, milliseconds=40.0 + number)
+        lost = {"status": "failed"} if number < 2 else {}
+        shop.put("operations.v1", operated(1, msgspec.structs.replace(call, **lost)))
+    visa, mastercard = processors.health(asked(reader, processors.PROCESSORS))
+    assert (visa.name, visa.rate, visa.answered, visa.unknown, visa.part) == ("Visa", "75.0%", 4, 1, "83.3%")
+    assert (visa.p50, visa.lost, visa.fails) == ("44 ms", 2, False)
+    assert (mastercard.rate, mastercard.lost, mastercard.p50) == ("100%", 0, "–")
 
 
-def test_a_payment_our_gate_stopped_is_no_failure_of_a_processor(shop: Any, reader: WarehouseReader) -> None:
-    for state, code in (
-        ("captured", None),
-        ("captured", None),
-        ("partially_captured", None),
-        ("declined", "insufficient_funds"),
-        ("declined", "blocked"),
-        ("unknown", None),
-        ("processing", None),
-    ):
-        shop.take(shop.payment(now(), state=state, decline_code=code, processor="visa"))
-    figures = processors.success(reader.query(processors.QUERY))
-    (visa,) = figures.processors
-    assert (visa.rate, visa.answered, visa.unknown, figures.rate) == ("75.0%", 4, 1, "75.0%")
-
-
-def test_every_outcome_has_a_line_and_the_stand_in_its_share(shop: Any, reader: WarehouseReader) -> None:
-    moment = now()
-    for outcome, source in (("allow", "model"), ("allow", "stand_in"), ("review", "rules"), ("block", "model")):
-        shop.take(shop.payment(moment, risk=AppliedRisk(outcome, source, waited_ms=5.0)))  # type: ignore[arg-type]
-    figures = verdicts.verdicts(reader.query(verdicts.QUERY))
-    assert [(share.outcome, share.count) for share in figures.shares] == [
-        ("allow", 2),
-        ("flag", 0),
-        ("review", 1),
-        ("block", 1),
-    ]
-    assert (figures.stopped, figures.stand_in, figures.minutes) == ("50.0%", "25.0%", [50.0])
-
-
-def test_waits_are_percentiles_of_those_who_waited(shop: Any, reader: WarehouseReader) -> None:
-    moment = now()
-    for number in range(1, 102):
-        risk = AppliedRisk("allow", "model", waited_ms=float(number))
-        shop.take(shop.payment(moment, risk=risk))
-    shop.take(shop.payment(moment, risk=None))
-    figures = verdict_latency.latency(reader.query(verdict_latency.QUERY))
-    assert (figures.p50, figures.p99) == (51.0, 100.0)
-    assert (figures.p50s, figures.p99s, len(figures.times)) == ([51.0], [100.0], 1)
+def test_what_needs_a_person_is_counted(shop: Any, reader: WarehouseReader) -> None:
+    moment = now() - timedelta(minutes=1)
+    sold(shop, moment - timedelta(days=40), state="unknown")
+    opened = [review(id=f"rev_{number}", opened_at=moment) for number in range(3)]
+    over = msgspec.structs.replace(opened[0], decision="approve", decided_by="acc_ana", decided_at=moment)
+    shop.put("reviews.v1", *(reviewed(1, each) for each in opened), reviewed(2, over))
+    letter = DeadLetter("payments.v1", 0, 7, "unreadable", None, moment)
+    shop.put("dead_letter.v1", new_event("dead_letter", "/", "payments.v1/0/7", letter, moment))
+    for number in range(10):
+        call = operation(id=f"op_{number}", created_at=moment, status="failed" if number < 3 else "succeeded")
+        shop.put("operations.v1", operated(1, call))
+    found = {need.many: (need.count, need.note) for need in needs.needs(asked(reader, needs.NEEDS))}
+    assert found == {
+        "processors fail": (1, "Visa"),
+        "reviews wait": (2, "oldest 1 min"),
+        "payments without an answer": (1, "oldest 40 d"),
+        "dead letters": (1, "in this period"),
+    }
 
 
 def test_the_newest_payment_is_first_and_complete(shop: Any, reader: WarehouseReader) -> None:
@@ -142,7 +207,7 @@ def test_the_newest_payment_is_first_and_complete(shop: Any, reader: WarehouseRe
         decline_code=None,
     )
     shop.take(newest)
-    first, second = latest.latest(reader.query(latest.QUERY), moment)
+    first, second = latest.latest(asked(reader, latest.LATEST), HOUR, moment)
     assert (first.id, first.state, first.status) == (newest.id, "requires action", "pending")
     assert (first.amount, first.currency, first.instrument) == ("1.234", "BHD", "PayPal")
     assert (first.outcome, first.score, first.age, second.age) == ("flag", "0.50", "now", "5 s")
@@ -166,22 +231,13 @@ def test_a_line_says_what_became_of_the_amount(
     shop.take(made)
     if given_back:
         shop.refund(made, given_back)
-    [line] = latest.latest(reader.query(latest.QUERY), now())
+    [line] = latest.latest(asked(reader, latest.LATEST), HOUR, now())
     assert (line.state, line.note, line.amount) == (changes["state"].replace("_", " "), note, "10.00")
 
 
-def test_the_page_is_as_old_as_its_oldest_topic() -> None:
-    table = Table(
-        ["topic", "lag", "age_ms", "delay_ms", "records"], [("a.v1", 0, 200, 1, 5), ("b.v1", 7, 9000, 1, 5)]
-    )
-    figures = health.health(table, 1.5)
-    assert figures.age_s == 10.5
-    assert [(topic.name, topic.lag, topic.late) for topic in figures.topics] == [("a", 0, False), ("b", 7, True)]
-
-
-def test_messages_are_counted_by_what_became_of_them(shop: Any, reader: WarehouseReader) -> None:
-    shop.sell(200, timedelta(seconds=60))
-    lines = messages.channels(reader.query(messages.QUERY))
-    assert [line.name for line in lines] == ["E-mail", "SMS"]
-    sql = "SELECT count(*) FROM notifications"
-    assert sum(line.delivered + line.suppressed + line.failed for line in lines) == reader.query(sql).rows[0][0]
+def test_a_topic_is_late_after_some_seconds(shop: Any, reader: WarehouseReader) -> None:
+    rows = [("a.v1", 0, 200, 5), ("b.v1", 7, 9000, 5)]
+    topics = health.health(Table(["topic", "records_to_read", "age_ms", "records"], rows))
+    assert [(topic.name, topic.lag, topic.late) for topic in topics] == [("a", 0, False), ("b", 7, True)]
+    shop.sell(1, timedelta(seconds=1))
+    assert headline.age(asked(reader, headline.AGE)).note == "0 records to read"

@@ -1,0 +1,147 @@
+"""The figures at the top of the overview: payments, approval, refunds, what was stopped, waits, age."""
+
+from typing import NamedTuple
+
+from connectors.warehouse import Table
+from dashboards import formats
+from dashboards.compared import ComparedRows, Figure, Rise, Sums, Value, Way, line, percent, row, share
+from dashboards.look import Look
+from dashboards.tile import Tile
+
+
+class Headline(NamedTuple):
+    """One figure: what it is of the sums, how it is written, and how its change is told."""
+
+    label: str
+    value: Value
+    way: Way
+    rise: Rise = ""
+
+
+def approved(sums: Sums) -> float | None:
+    """The share that issuers approved, of what they answered.
+
+    What our own gate blocked is `declined` too, and no processor was asked. What was voided is in neither.
+    """
+    return share(sums["approved"], sums["approved"] + sums["refused"] - sums["blocked"])
+
+
+def stopped(sums: Sums) -> float | None:
+    """The share of what was judged that was held for a person or blocked."""
+    return share(sums["held"] + sums["blocked"], sums["judged"])
+
+
+HEADLINES = (
+    Headline("Payments", lambda sums: sums["payments"], "of_it"),
+    Headline("Approval rate", approved, "points", "good"),
+    Headline("Held or blocked", stopped, "points"),
+    Headline("Refunds", lambda sums: sums["refunds"], "of_it"),
+)
+
+
+def figure(headline: Headline, rows: ComparedRows, look: Look) -> Figure:
+    """A figure of the rows."""
+    value = headline.value(rows.shown())
+    return Figure(
+        headline.label,
+        percent(value) if headline.way == "points" else formats.count(value or 0),
+        course=line(rows.course(look, headline.value)),
+        changes=rows.changes(look, headline.value, headline.way, headline.rise),
+    )
+
+
+def figures(table: Table, look: Look) -> list[Figure]:
+    """The figures of the rows of `FIGURES`."""
+    rows = ComparedRows(table)
+    return [figure(headline, rows, look) for headline in HEADLINES]
+
+
+def wait(table: Table, look: Look) -> Figure:
+    """The longest wait of all but one of a hundred, of the rows of `WAITS`: they are no sums, but measured."""
+    rows = [dict(zip(table.columns, each, strict=True)) for each in table.rows]
+    totals = {each["span"]: each for each in rows if each["step"] is None}
+    shown = totals.get("shown", {})
+    course = ComparedRows(Table(table.columns, [each for each in table.rows if each[1] is not None]))
+    return Figure(
+        "99th percentile",
+        formats.millis(shown.get("p99_us", 0) / 1000) if shown else formats.NONE,
+        note=_median(shown["p50_us"], look.nth) if shown else "",
+        course=line(course.course(look, lambda sums: sums["p99_us"] or None)),
+        changes=ComparedRows(Table(table.columns, [tuple(each.values()) for each in totals.values()])).changes(
+            look, lambda sums: sums["p99_us"], "of_it", "bad"
+        ),
+    )
+
+
+def _median(p50_us: int, nth: int) -> str:
+    sample = f", of every {nth}th" if nth > 1 else ""
+    return f"median {formats.millis(p50_us / 1000)}{sample}"
+
+
+def age(table: Table) -> Figure:
+    """How old the oldest of all figures is, and how many records the warehouse has yet to read."""
+    [(age_ms, lag)] = table.rows
+    left = f"{formats.count(lag or 0)} records to read"
+    if age_ms is None:
+        return Figure("Data age", formats.NONE, left)
+    age_s = max(0, age_ms) / 1000
+    return Figure("Data age", f"{age_s:.1f} s" if age_s < 60 else formats.age(age_s), left)
+
+
+FIGURES = Tile(
+    "figures",
+    "In this period",
+    "How many payments were made, approved, stopped and refunded, and how does that compare?",
+    """
+WITH told AS (
+    SELECT minute, sum(count) AS payments,
+           sum(count) FILTER (processor IS NOT NULL
+               AND state IN ('captured', 'partially_captured', 'authorized', 'in_review')) AS approved,
+           sum(count) FILTER (state IN ('declined', 'failed')) AS refused
+    FROM payments_by_minute WHERE minute >= $earliest AND minute < $until GROUP BY minute
+    UNION ALL BY NAME
+    SELECT minute, sum(count) AS judged, sum(count) FILTER (outcome = 'review') AS held,
+           sum(count) FILTER (outcome = 'block') AS blocked
+    FROM risk_outcomes_by_minute WHERE minute >= $earliest AND minute < $until GROUP BY minute
+    UNION ALL BY NAME
+    SELECT date_trunc('minute', updated_at) AS minute, count(*) AS refunds
+    FROM refunds WHERE status = 'succeeded' AND updated_at >= $earliest AND updated_at < $until GROUP BY ALL
+)
+SELECT span, CASE WHEN span = 'shown' THEN time_bucket($step, minute, since) END AS step,
+       minute + INTERVAL 1 MINUTE <= until AS is_over,
+       coalesce(sum(payments), 0)::BIGINT AS payments, coalesce(sum(approved), 0)::BIGINT AS approved,
+       coalesce(sum(refused), 0)::BIGINT AS refused, coalesce(sum(judged), 0)::BIGINT AS judged,
+       coalesce(sum(held), 0)::BIGINT AS held, coalesce(sum(blocked), 0)::BIGINT AS blocked,
+       coalesce(sum(refunds), 0)::BIGINT AS refunds
+FROM told JOIN (VALUES $spans) AS spans(span, since, until) ON minute >= since AND minute < until
+GROUP BY ALL ORDER BY ALL
+""",
+    lambda table, look: row(figures(table, look)),
+    nothing="No payment was made in this time.",
+    as_of=True,
+)
+
+WAITS = Tile(
+    "waits",
+    "Verdict wait",
+    "How long did payments wait for their verdict?",
+    """
+SELECT span, CASE WHEN span = 'shown' THEN time_bucket($step, created_at, since) END AS step, TRUE AS is_over,
+       count(*) AS waited, (1000 * quantile_cont(waited_ms, 0.5))::BIGINT AS p50_us,
+       (1000 * quantile_cont(waited_ms, 0.99))::BIGINT AS p99_us
+FROM payments JOIN (VALUES $spans) AS spans(span, since, until) ON created_at >= since AND created_at < until
+WHERE created_at >= $earliest AND waited_ms IS NOT NULL AND epoch_us(created_at) % $nth = 0
+GROUP BY GROUPING SETS ((span), (span, step)) HAVING step IS NOT NULL OR grouping(step) = 1 ORDER BY ALL
+""",
+    lambda table, look: row([wait(table, look)]),
+    nothing="No payment waited in this time.",
+    as_of=True,
+)
+
+AGE = Tile(
+    "age",
+    "Pipeline",
+    "How far are these figures behind the books?",
+    "SELECT max(age_ms)::BIGINT AS age_ms, sum(lag)::BIGINT AS records_to_read FROM pipeline_health",
+    lambda table, _look: row([age(table)]),
+)
