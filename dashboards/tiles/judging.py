@@ -1,0 +1,221 @@
+"""What the fraud gate does: verdicts by outcome, who gave them, how fast, why, and which came too late."""
+
+from collections import Counter
+from datetime import UTC
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from connectors.warehouse import Table
+from dashboards import formats, tables
+from dashboards.compared import ComparedRows, row, share
+from dashboards.look import Look
+from dashboards.page import COLOURS, chart, html, points
+from dashboards.tables import Cell, Column
+from dashboards.tile import Tile
+from dashboards.tiles.headline import Headline, figure, stopped
+from schemas.fraud import OUTCOMES
+
+MEANING = {
+    "allow": "went through",
+    "flag": "went through, marked",
+    "review": "held for a person",
+    "block": "stopped",
+}
+OUTCOME_COLOURS = {"flag": COLOURS["pending"], "review": "#7a5ea8", "block": COLOURS["failed"]}
+LATE_COLUMNS = [
+    Column("Time"),
+    Column("Payment", wide=True, id=True),
+    Column("Decided"),
+    Column("Verdict"),
+    Column("Score", "right"),
+    Column("Reasons", wide=True),
+]
+
+HEADLINES = (
+    Headline("Judged", lambda sums: sums["judged"], "of_it"),
+    Headline("Held or blocked", stopped, "points"),
+    Headline("By the stand-in", lambda sums: share(sums["stand_in"], sums["judged"]), "points", "bad"),
+)
+
+
+class OutcomeShare(msgspec.Struct, frozen=True):
+    """One outcome: `percent` for the bar, `rate` the same to read."""
+
+    outcome: str
+    meaning: str
+    count: int
+    percent: float
+    rate: str
+
+
+def outcomes(table: Table) -> list[OutcomeShare]:
+    """A line for each outcome, in rising order of severity."""
+    counts = Counter({outcome: count for outcome, count, _ in table.rows})
+    total = counts.total()
+    return [
+        OutcomeShare(
+            outcome,
+            MEANING[outcome],
+            counts[outcome],
+            100 * counts[outcome] / total if total else 0,
+            formats.percent(counts[outcome], total),
+        )
+        for outcome in OUTCOMES
+    ]
+
+
+def late(table: Table, look: Look) -> list[list[Cell | str]]:
+    """A line for each verdict that came too late to decide, with the payment it was about."""
+    return [_late(dict(zip(table.columns, each, strict=True)), look) for each in table.rows]
+
+
+def _late(each: dict[str, Any], look: Look) -> list[Cell | str]:
+    href = f"payments?payment={quote(each['payment'])}"
+    return [
+        Cell(f"{look.local(each['recorded_at']):%d %b %H:%M:%S}", href=href),
+        Cell(each["payment"], href=href),
+        Cell(each["applied_outcome"], tone=each["applied_outcome"]),
+        Cell(each["outcome"], tone=each["outcome"]),
+        formats.NONE if each["score"] is None else f"{each['score']:.2f}",
+        ", ".join(each["reasons"] or ()).replace("_", " ") or formats.NONE,
+    ]
+
+
+def _draw_judged(table: Table, look: Look) -> None:
+    rows = ComparedRows(table)
+    row([figure(headline, rows, look) for headline in HEADLINES])
+
+
+def _draw_course(table: Table, look: Look) -> None:
+    times = [look.local(each[0]).replace(tzinfo=UTC) for each in table.rows]
+    series = [
+        {
+            "name": outcome,
+            "type": "bar",
+            "stack": "all",
+            "barCategoryGap": "18%",
+            "color": colour,
+            "data": points(times, [each[at] for each in table.rows]),
+        }
+        for at, (outcome, colour) in enumerate(OUTCOME_COLOURS.items(), start=1)
+    ]
+    chart("verdicts-course", "Flagged, held and blocked payments, in percent of those judged", "%%", 220, series)
+
+
+def _draw_latency(table: Table, look: Look) -> None:
+    times = [look.local(each[0]).replace(tzinfo=UTC) for each in table.rows]
+    lines = (
+        ("median", 1, COLOURS["succeeded"], "solid"),
+        ("99th percentile", 2, COLOURS["quiet"], "dashed"),
+    )
+    series = [
+        {
+            "name": name,
+            "type": "line",
+            "showSymbol": len(times) < 3,
+            "color": colour,
+            "lineStyle": {"width": 2, "type": dash},
+            "data": points(times, [each[at] for each in table.rows]),
+        }
+        for name, at, colour, dash in lines
+    ]
+    chart("latency", "Median and 99th percentile of the time to a verdict", " ms", 220, series)
+
+
+def _draw_reasons(table: Table, _look: Look) -> None:
+    columns = [Column("Reason"), *(Column(title, "right") for title in ("Flagged", "Held", "Blocked", "All"))]
+    lines = [[each[0].replace("_", " "), *map(formats.count, each[1:])] for each in table.rows]
+    tables.table(columns, lines, "Reasons of the verdicts")
+
+
+JUDGED = Tile(
+    "judged",
+    "In this period",
+    "How many payments were judged and stopped, and for how many did the stand-in have to decide?",
+    """
+SELECT span, CASE WHEN span = 'shown' THEN time_bucket($step, minute, since) END AS step,
+       minute + INTERVAL 1 MINUTE <= until AS is_over, sum(count)::BIGINT AS judged,
+       coalesce(sum(count) FILTER (outcome = 'review'), 0)::BIGINT AS held,
+       coalesce(sum(count) FILTER (outcome = 'block'), 0)::BIGINT AS blocked,
+       coalesce(sum(count) FILTER (source = 'stand_in'), 0)::BIGINT AS stand_in
+FROM risk_outcomes_by_minute
+JOIN (VALUES $spans) AS spans(span, since, until) ON minute >= since AND minute < until
+WHERE minute >= $earliest GROUP BY ALL ORDER BY ALL
+""",
+    _draw_judged,
+    nothing="No payment was judged in this time.",
+)
+
+VERDICTS = Tile(
+    "verdicts",
+    "Verdicts",
+    "What did the fraud gate say of the payments?",
+    """
+SELECT outcome, sum(count)::BIGINT AS payments,
+       coalesce(sum(count) FILTER (source = 'stand_in'), 0)::BIGINT AS stand_in
+FROM risk_outcomes_by_minute WHERE minute >= $since AND minute < $until GROUP BY outcome ORDER BY outcome
+""",
+    lambda table, _look: html("verdicts.html", shares=outcomes(table)),
+    nothing="No payment was judged in this time.",
+)
+
+VERDICTS_COURSE = Tile(
+    "verdicts-course",
+    "Stopped over time",
+    "When were payments flagged, held or blocked?",
+    """
+SELECT time_bucket($step, minute) AS step,
+       coalesce(100 * sum(count) FILTER (outcome = 'flag') / sum(count), 0) AS flagged,
+       coalesce(100 * sum(count) FILTER (outcome = 'review') / sum(count), 0) AS held,
+       coalesce(100 * sum(count) FILTER (outcome = 'block') / sum(count), 0) AS blocked,
+       sum(count)::BIGINT AS judged
+FROM risk_outcomes_by_minute WHERE minute >= $since AND minute < $until GROUP BY step ORDER BY step
+""",
+    _draw_course,
+    note="percent of those judged",
+)
+
+LATENCY = Tile(
+    "latency",
+    "Time to a verdict",
+    "How long did the fraud flow take, and did that change?",
+    """
+SELECT time_bucket($step, recorded_at) AS step, quantile_cont(latency_ms, 0.5) AS p50_ms,
+       quantile_cont(latency_ms, 0.99) AS p99_ms, count(*) AS verdicts
+FROM risk WHERE recorded_at >= $since AND recorded_at < $until AND epoch_us(recorded_at) % $nth = 0
+GROUP BY step ORDER BY step
+""",
+    _draw_latency,
+    note="from the payment's record, ms",
+    nothing="The fraud flow gave no verdict in this time.",
+)
+
+REASONS = Tile(
+    "reasons",
+    "Reasons",
+    "Why were payments flagged, held or blocked?",
+    """
+SELECT reason, count(*) FILTER (outcome = 'flag') AS flagged, count(*) FILTER (outcome = 'review') AS held,
+       count(*) FILTER (outcome = 'block') AS blocked, count(*) AS verdicts
+FROM (SELECT unnest(reasons) AS reason, outcome FROM risk WHERE recorded_at >= $since AND recorded_at < $until)
+GROUP BY reason ORDER BY verdicts DESC, reason LIMIT 12
+""",
+    _draw_reasons,
+    nothing="No verdict had a reason in this time.",
+)
+
+LATE = Tile(
+    "late",
+    "Late verdicts",
+    "Which verdicts came after the stand-in had decided, and would have decided otherwise?",
+    """
+SELECT recorded_at, payment, applied_outcome, outcome, score, reasons FROM risk
+WHERE applied_source = 'stand_in' AND outcome <> applied_outcome AND recorded_at >= $since AND recorded_at < $until
+ORDER BY recorded_at DESC LIMIT 20
+""",
+    lambda table, look: tables.table(LATE_COLUMNS, late(table, look), "Late verdicts"),
+    note="the newest 20 that differ",
+    nothing="Every verdict that differs came in time.",
+)
