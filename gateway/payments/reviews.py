@@ -50,8 +50,8 @@ def begin_decision(
     the issuer was not asked yet: approve asks it now, reject voids at once. Of one that was taken before its block
     came, `late_blocks` tells. None: a request without a key. What else they have taken stays theirs for longer.
     Raises `WrongState` where it was decided before, by another request, `Assigned` where a colleague has taken it,
-    `OperationOpen` where another operation is open, and `SalesStopped` where the issuer would be asked now and each
-    processor is stopped: the review stays open.
+    `OperationOpen` where another operation is open, and `SalesStopped` where the issuer would be asked now and
+    each processor is stopped: the review stays open.
     """
     payment_id = decision.review.payment_id
     if request is not None:
