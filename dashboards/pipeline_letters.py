@@ -23,7 +23,7 @@ MEANS = (
 )
 
 
-class LetterLine(msgspec.Struct, frozen=True):
+class ShownLetter(msgspec.Struct, frozen=True):
     """A dead letter as the gateway lists it. `topic`, `partition`, `offset`: where the record stands."""
 
     id: str
@@ -56,7 +56,7 @@ def draw(look: Look) -> None:
     chosen, listed, shown = chooser.beside("letter", 1.2)
     with listed, card("letters", "One by one", "newest first, of 30 days", fills=False):
         try:
-            letters, has_more = acting.ask(lambda: chooser.found(door.api(), PATH, LetterLine, "letter"))
+            letters, has_more = acting.ask(lambda: chooser.found(door.api(), PATH, ShownLetter, "letter"))
         except NotDone:
             return
         lines = [_line(letter, look) for letter in letters]
@@ -72,13 +72,13 @@ def draw(look: Look) -> None:
             html("nothing_chosen.html", what="letter")
 
 
-def _line(letter: LetterLine, look: Look) -> Choice:
+def _line(letter: ShownLetter, look: Look) -> Choice:
     place = f"{letter.topic} {letter.partition}/{letter.offset}"
     note = " · ".join(filter(None, [letter.reason, letter.source, _moment(letter.recorded_at, look)]))
     return Choice(letter.id, place, note)
 
 
-def _one(letter: LetterLine, look: Look) -> None:
+def _one(letter: ShownLetter, look: Look) -> None:
     with card("letter", "Dead letter", letter.id, fills=False):
         html("facts.html", facts=_facts(letter, look))
         html("nothing.html", words="What stands in the record is not shown: nobody could read it.")
@@ -87,7 +87,7 @@ def _one(letter: LetterLine, look: Look) -> None:
         _earlier(letter, look)
 
 
-def _facts(letter: LetterLine, look: Look) -> list[tuple[str, str]]:
+def _facts(letter: ShownLetter, look: Look) -> list[tuple[str, str]]:
     return [
         ("Why", letter.reason),
         ("Topic", letter.topic),
@@ -99,7 +99,7 @@ def _facts(letter: LetterLine, look: Look) -> list[tuple[str, str]]:
     ]
 
 
-def _replay(letter: LetterLine) -> None:
+def _replay(letter: ShownLetter) -> None:
     try:
         done = acting.ask(lambda: door.api().post(chooser.at(PATH, letter.id, "/replay"), None, LetterReplay))
     except NotDone:
@@ -124,7 +124,7 @@ def ended(done: LetterReplay) -> tuple[str, bool]:
             assert_never(done.outcome)
 
 
-def _earlier(letter: LetterLine, look: Look) -> None:
+def _earlier(letter: ShownLetter, look: Look) -> None:
     """What came of it before, as the audit tells; nothing where nobody tried."""
     query = {"kind": "dead_letter_replayed", "subject": letter.id, "limit": "20"}
     try:
