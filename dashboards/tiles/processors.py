@@ -16,7 +16,7 @@ CALLS_MIN, LOST_MAX = 10, 0.2
 FAILS = f"count(*) >= {CALLS_MIN} AND {LOST} > {LOST_MAX} * count(*)"
 
 
-class ProcessorHealth(msgspec.Struct, frozen=True):
+class ProcessorLine(msgspec.Struct, frozen=True):
     """One processor: `width` of its bar and `part` of the work in percent, `rate` of what it approved to read.
 
     `answered`, `unknown`: payments; `lost`: calls. `p50` and `p99`: how long its calls take.
@@ -34,7 +34,7 @@ class ProcessorHealth(msgspec.Struct, frozen=True):
     fails: bool
 
 
-def health(table: Table) -> list[ProcessorHealth]:
+def health(table: Table) -> list[ProcessorLine]:
     """The health of each processor that was asked, in the order of `NAMES`."""
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     all_asked = sum(row["approved"] + row["refused"] + row["unknown"] for row in rows)
@@ -43,10 +43,10 @@ def health(table: Table) -> list[ProcessorHealth]:
     return [_health(row, all_asked) for row in rows]
 
 
-def _health(row: dict[str, int], all_asked: int) -> ProcessorHealth:
+def _health(row: dict[str, int], all_asked: int) -> ProcessorLine:
     answered = row["approved"] + row["refused"]
     name = str(row["processor"])
-    return ProcessorHealth(
+    return ProcessorLine(
         NAMES.get(name, name),
         100 * row["approved"] / answered if answered else 0,
         formats.percent(row["approved"], answered),

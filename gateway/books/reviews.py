@@ -121,14 +121,14 @@ is_open_reason = {False: _why.is_open.is_(False), True: _why.is_open.is_(True)}
 # loss, too, and sort what they lead to.
 by_age = {"assigned_to": _c.loss_rank > literal_column("-2"), "reason": _why.loss_rank > literal_column("-2")}
 _is_held = _c.assigned_to.is_not(None)
-for _name, _key, _where in (
+for _index, _columns, _rows in (
     ("reviews_assigned", (_c.assigned_to, _c.id), and_(_is_held, by_age["assigned_to"])),
     ("reviews_assigned_loss", (_c.assigned_to, _c.loss_rank, _c.id), _is_held),
     ("review_reasons_open", (_why.reason, _why.review_id), and_(is_open_reason[True], by_age["reason"])),
     ("review_reasons_decided", (_why.reason, _why.review_id), is_open_reason[False]),
     ("review_reasons_open_loss", (_why.reason, _why.loss_rank, _why.review_id), is_open_reason[True]),
 ):
-    Index(f"ix_{_name}", *_key, sqlite_where=_where, postgresql_where=_where)
+    Index(f"ix_{_index}", *_columns, sqlite_where=_rows, postgresql_where=_rows)
 
 with_payment = select(
     _c.id,
