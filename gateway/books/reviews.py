@@ -1,9 +1,12 @@
 """Reviews: payments held for a person (`held`), or taken before their block came (`late`). One decision wins."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    Column,
+    ColumnElement,
     Connection,
     Index,
     UniqueConstraint,
@@ -103,17 +106,19 @@ class Review(msgspec.Struct, frozen=True):
 reviews = table_of("reviews", ReviewRow, UniqueConstraint("payment_id", "kind", name="uq_reviews_payment"))
 _c = reviews.c
 is_decided = {False: _c.decision.is_(None), True: _c.decision.is_not(None)}
-# For each filter of the queue (`review_lists`) the order of the list within it.
-for _name, _key, _decided in (
-    ("open", (), False),
-    ("decided", (), True),
-    ("open_loss", (_c.loss_rank,), False),
-    ("open_kind", (_c.kind,), False),
-    ("open_kind_loss", (_c.kind, _c.loss_rank), False),
-    ("decided_kind", (_c.kind,), True),
-):
-    _where = is_decided[_decided]
-    Index(f"ix_reviews_{_name}", *_key, _c.id, sqlite_where=_where, postgresql_where=_where)
+
+
+def _index(name: str, where: ColumnElement[bool], *columns: Column[Any]) -> None:
+    """For a filter of the queue (`review_lists`): the order of the list within it."""
+    Index(f"ix_{name}", *columns, sqlite_where=where, postgresql_where=where)
+
+
+_index("reviews_open", is_decided[False], _c.id)
+_index("reviews_open_loss", is_decided[False], _c.loss_rank, _c.id)
+_index("reviews_open_kind", is_decided[False], _c.kind, _c.id)
+_index("reviews_open_kind_loss", is_decided[False], _c.kind, _c.loss_rank, _c.id)
+_index("reviews_decided", is_decided[True], _c.id)
+_index("reviews_decided_kind", is_decided[True], _c.kind, _c.id)
 review_reasons = table_of("review_reasons", ReasonRow, primary_key=("review_id", "reason"))
 _why = review_reasons.c
 is_open_reason = {False: _why.is_open.is_(False), True: _why.is_open.is_(True)}
@@ -121,14 +126,11 @@ is_open_reason = {False: _why.is_open.is_(False), True: _why.is_open.is_(True)}
 # loss, too, and sort what they lead to.
 by_age = {"assigned_to": _c.loss_rank > literal_column("-2"), "reason": _why.loss_rank > literal_column("-2")}
 _is_held = _c.assigned_to.is_not(None)
-for _index, _columns, _rows in (
-    ("reviews_assigned", (_c.assigned_to, _c.id), and_(_is_held, by_age["assigned_to"])),
-    ("reviews_assigned_loss", (_c.assigned_to, _c.loss_rank, _c.id), _is_held),
-    ("review_reasons_open", (_why.reason, _why.review_id), and_(is_open_reason[True], by_age["reason"])),
-    ("review_reasons_decided", (_why.reason, _why.review_id), is_open_reason[False]),
-    ("review_reasons_open_loss", (_why.reason, _why.loss_rank, _why.review_id), is_open_reason[True]),
-):
-    Index(f"ix_{_index}", *_columns, sqlite_where=_rows, postgresql_where=_rows)
+_index("reviews_assigned", and_(_is_held, by_age["assigned_to"]), _c.assigned_to, _c.id)
+_index("reviews_assigned_loss", _is_held, _c.assigned_to, _c.loss_rank, _c.id)
+_index("review_reasons_open", and_(is_open_reason[True], by_age["reason"]), _why.reason, _why.review_id)
+_index("review_reasons_open_loss", is_open_reason[True], _why.reason, _why.loss_rank, _why.review_id)
+_index("review_reasons_decided", is_open_reason[False], _why.reason, _why.review_id)
 
 with_payment = select(
     _c.id,
