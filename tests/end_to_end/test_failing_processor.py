@@ -1,7 +1,6 @@
 """A processor fails: it is found on the page Processors and stopped, payments go by another, and it is resumed."""
 
 from collections.abc import Iterator
-from itertools import count
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -12,7 +11,7 @@ from tests.end_to_end.stack import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
-CARDS = count(551_000)
+CARD = number("visa", 551_000)  # one for all: a customer with many new cards is held
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def page() -> Iterator[Page]:
 
 def test_the_failing_processor_is_found_stopped_and_resumed(stack: Stack, shop: Shop, page: Page) -> None:
     shop.fault("visa", "refuse")
-    failed_over = [pay(shop) for _ in range(4)]
+    failed_over = [pay(shop) for _ in range(3)]
     assert {payment["processor"] for payment in failed_over} == {"mastercard"}
     log_in(page, stack.settings.url("dashboard"), "admin@example.com", PASSWORD, "processors")
     visa = page.locator(".conditions li", has_text="Visa")
@@ -43,6 +42,6 @@ def test_the_failing_processor_is_found_stopped_and_resumed(stack: Stack, shop: 
 
 
 def pay(shop: Shop) -> dict[str, object]:
-    """A small payment by a new Visa card."""
-    paid: dict[str, object] = shop.pay(number("visa", next(CARDS)), 100).json
+    """A payment by Visa card."""
+    paid: dict[str, object] = shop.pay(CARD, 1_000).json
     return paid
