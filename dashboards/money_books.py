@@ -38,7 +38,8 @@ def _account(kind: str, party: str) -> str:
 def _draw_month(table: Table, _look: Look) -> None:
     lines: list[list[Cell | str]] = []
     for _, name, currency, captures, captured, taken_back, refunds, refunded, net in table.rows:
-        amounts = [formats.amount(minor, currency) for minor in (captured, taken_back, refunded, net)]
+        sums = (captured, taken_back, refunded, net)
+        amounts = [formats.amount(minor, currency) if minor else formats.NONE for minor in sums]
         counts = [formats.count(captures), formats.count(refunds)]
         lines.append(
             [processor(name), currency, counts[0], amounts[0], amounts[1], counts[1], amounts[2], amounts[3]]

@@ -107,13 +107,17 @@ def _draw_refunds(table: Table, _look: Look) -> None:
         [
             currency,
             formats.count(count),
-            *(Cell(formats.amount(minor, currency), f"{count:,}") for minor, count in ((a, b), (c, d), (e, f))),
+            *(_amount_of(minor, currency, count) for minor, count in ((a, b), (c, d), (e, f))),
             _seconds(p50),
             _seconds(p99),
         ]
         for currency, count, a, b, c, d, e, f, p50, p99 in table.rows
     ]
     tables.table(REFUNDS, lines, "Refunds by currency")
+
+
+def _amount_of(minor: int, currency: str, count: int) -> Cell:
+    return Cell(formats.amount(minor, currency), f"in {formats.count(count)}") if count else Cell(formats.NONE)
 
 
 def _seconds(seconds: float | None) -> str:

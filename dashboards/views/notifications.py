@@ -35,6 +35,7 @@ def _search() -> None:
             "A payment (pay_…) or an address",
             st.query_params.get("q", ""),
             max_chars=200,
+            width=420,
             help="Only masked addresses are kept: who has the same one is found too.",
         )
         sent = st.form_submit_button("Find")
