@@ -1,0 +1,174 @@
+"""The columns of the list of payments: a person chooses among them; those of staff alone stand apart."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from urllib.parse import urlencode
+
+import msgspec
+
+from dashboards import formats
+from dashboards.look import Look
+from dashboards.payment_filters import STATE_WORDS
+from dashboards.review_case import PaidWith, Risk
+from dashboards.session_checks import STAFF, Person
+from dashboards.tables import Align, Cell, Column, Tone
+from dashboards.tiles.processors import NAMES
+
+
+class ListedPayment(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment as the gateway lists it; amounts in minor units, times UTC. `risk` is for staff."""
+
+    id: str
+    status: Tone
+    state: str
+    amount: int
+    currency: str
+    customer: str
+    merchant: str
+    payment_method: PaidWith
+    capture: str
+    processor: str | None
+    created_at: datetime
+    updated_at: datetime
+    attempts: int = 0
+    amount_captured: int = 0
+    amount_refunded: int = 0
+    reference: str | None = None
+    decline_code: str | None = None
+    risk: Risk | None = None
+
+    def what_became(self) -> str:
+        """Why it did not go through, or what was taken or given back where that is not all of it or nothing."""
+        if self.decline_code:
+            return self.decline_code.replace("_", " ")
+        parts = []
+        if 0 < self.amount_captured < self.amount:
+            parts.append(f"{formats.amount(self.amount_captured, self.currency)} taken")
+        if self.amount_refunded:
+            whole = self.amount_refunded == self.amount_captured
+            parts.append(
+                "given back" if whole else f"{formats.amount(self.amount_refunded, self.currency)} given back"
+            )
+        return " · ".join(parts)
+
+
+Draw = Callable[[ListedPayment, Look], Cell]
+
+
+class ListColumn(msgspec.Struct, frozen=True):
+    """A column: its name in the address, its title, and what stands in it."""
+
+    name: str
+    title: str
+    draw: Draw
+    align: Align = "left"
+    wide: bool = True
+    id: bool = False
+
+    def head(self) -> Column:
+        """How the table has it."""
+        return Column(self.title, self.align, self.wide, self.id)
+
+
+def _time(payment: ListedPayment, look: Look) -> Cell:
+    return Cell(f"{look.local(payment.created_at):%d %b %H:%M:%S}", href=href(payment.id))
+
+
+def _changed(payment: ListedPayment, look: Look) -> Cell:
+    return Cell(f"{look.local(payment.updated_at):%d %b %H:%M:%S}")
+
+
+def _state(payment: ListedPayment, _look: Look) -> Cell:
+    word = STATE_WORDS.get(payment.state, payment.state.replace("_", " "))
+    return Cell(word, note=payment.what_became(), tone=payment.status)
+
+
+def _money(field: str) -> Draw:
+    def draw(payment: ListedPayment, _look: Look) -> Cell:
+        minor: int = getattr(payment, field)
+        if not minor:
+            return Cell(formats.NONE)
+        return Cell(formats.amount(minor, payment.currency), note=payment.currency)
+
+    return draw
+
+
+def _text(field: str) -> Draw:
+    return lambda payment, _look: Cell(getattr(payment, field) or formats.NONE)
+
+
+def _risk(payment: ListedPayment, _look: Look) -> Cell:
+    risk = payment.risk
+    if risk is None:
+        return Cell(formats.NONE)
+    score = "" if risk.score is None else f"{risk.score:.2f}"
+    return Cell(risk.outcome, note=score, tone=risk.outcome)  # type: ignore[arg-type]  # the gateway's own words
+
+
+def _reasons(payment: ListedPayment, _look: Look) -> Cell:
+    reasons = payment.risk.reasons if payment.risk else []
+    return Cell(", ".join(reasons).replace("_", " ") or formats.NONE)
+
+
+def _party(field: str, path: str) -> Draw:
+    def draw(payment: ListedPayment, _look: Look) -> Cell:
+        party_id: str = getattr(payment, field)
+        return Cell(party_id, href=f"{path}?{urlencode({'id': party_id})}")
+
+    return draw
+
+
+# Everybody's who sees payments: a merchant's people see these of their own.
+COLUMNS = (
+    ListColumn("time", "Made", _time, wide=False),
+    ListColumn("state", "State", _state, wide=False),
+    ListColumn("amount", "Amount", _money("amount"), "right", wide=False),
+    ListColumn("method", "Paid with", lambda payment, _look: Cell(payment.payment_method.text())),
+    ListColumn(
+        "processor",
+        "Processor",
+        lambda payment, _look: Cell(NAMES.get(payment.processor or "", payment.processor or formats.NONE)),
+    ),
+    ListColumn("reference", "Reference", _text("reference")),
+    ListColumn("taken", "Taken", _money("amount_captured"), "right"),
+    ListColumn("returned", "Given back", _money("amount_refunded"), "right"),
+    ListColumn("capture", "Capture", _text("capture")),
+    ListColumn("attempts", "Tries", lambda payment, _look: Cell(str(payment.attempts)), "right"),
+    ListColumn("changed", "Changed", _changed),
+    ListColumn("id", "Payment", lambda payment, _look: Cell(payment.id, href=href(payment.id)), id=True),
+)
+# What a merchant's people are not told.
+STAFF_COLUMNS = (
+    ListColumn("risk", "Risk", _risk),
+    ListColumn("reasons", "Reasons", _reasons),
+    ListColumn("customer", "Customer", _party("customer", "customer"), id=True),
+    ListColumn("merchant", "Merchant", _party("merchant", "merchant"), id=True),
+)
+FIRST = ("time", "state", "amount", "method", "processor", "risk", "reference", "id")
+
+
+def columns_for(person: Person) -> tuple[ListColumn, ...]:
+    """The columns that a person may choose."""
+    return COLUMNS[:-1] + STAFF_COLUMNS + COLUMNS[-1:] if person.role in STAFF else COLUMNS
+
+
+def chosen_columns(text: str, known: Sequence[ListColumn]) -> list[ListColumn]:
+    """The columns that an address names, in their own order; those of the start where it names none of them.
+
+    The time is always there: its link opens the payment.
+    """
+    named = {*text.split(",")} & {column.name for column in known}
+    shown = named | {"time"} if named else {*FIRST}
+    return [column for column in known if column.name in shown]
+
+
+def named(columns: Iterable[str], known: Sequence[ListColumn]) -> str:
+    """The same as an address has it; empty for those of the start."""
+    wanted = {*columns} | {"time"}
+    first = {column.name for column in known} & {*FIRST}
+    return "" if wanted == first else ",".join(column.name for column in known if column.name in wanted)
+
+
+def href(payment_id: str) -> str:
+    """Where a payment stands, from anywhere on this page."""
+    return f"payments?{urlencode({'payment': payment_id})}"
