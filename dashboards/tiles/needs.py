@@ -71,7 +71,8 @@ def _tasks(_api: Api) -> Need | None:
         page = _api.get("/v1/tasks", TaskIds, limit=TASKS_MAX)
     except (GatewayRefused, GatewayUnavailable):
         return None
-    return Need(len(page.data), "task is open", "tasks are open", "money", at_least=bool(page.next_cursor))
+    is_more, where = bool(page.next_cursor), {"view": "tasks"}
+    return Need(len(page.data), "task is open", "tasks are open", "money", query=where, at_least=is_more)
 
 
 def _all(table: Table) -> Iterator[Need]:

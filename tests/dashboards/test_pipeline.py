@@ -192,7 +192,7 @@ def test_an_admin_looks_at_a_dead_letter_and_sends_it_again(page_of: GatewayDoub
 def test_an_analyst_neither_lists_nor_sends_any(page_of: GatewayDouble) -> None:
     page = opened("analyst", "pipeline", letter="dl_0_7")
     assert not [button.label for button in page.button if "Send" in button.label]
-    assert {path for _, path, _ in page_of.asked} <= {"/v1/me", "/metrics"}
+    assert {path for _, path, _ in page_of.asked} <= {"/v1/me", "/v1/stops", "/metrics"}
 
 
 @pytest.mark.parametrize("outcome", ["unreadable", "superseded", "gone"])
