@@ -28,7 +28,10 @@ DEFAULT_PERIOD = "24h"
 # How long the steps of a course are: the first one of which at most `STEPS_MAX` fit into the period.
 STEPS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 720, 1440, 7 * 1440))
 STEPS_MAX = 120
-PLACES = re.compile(r"\$(since|until|step|spans|earliest|nth|zone|id)\b")
+# What stands in quotes is somebody's text, and stays as it is, whatever names are in it.
+PLACES = re.compile(r"'(?:[^']|'')*'|\$(since|until|step|spans|earliest|nth|zone|id)\b")
+# No payment is older, and no clock later; beyond, times of other zones are no years of Python's.
+FIRST_MOMENT, LAST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 # What of the warehouse says whose row it is. What a merchant's people see is made of these alone.
 OWN = ("payments", "refunds", "operations", "ledger", "ledger_by_day")
 OWN_BY_TIME = """
@@ -100,7 +103,7 @@ class Look(msgspec.Struct, frozen=True):
         values = {"since": self._since(), "until": self._until(), "step": _interval(self.step)}
         values |= {"spans": self._spans(), "earliest": self._earliest(), "nth": str(self.nth)}
         values |= {"zone": quoted(self.zone), "id": quoted(id)}
-        return self._narrowed(PLACES.sub(lambda place: values[place[1]], sql.strip()))
+        return self._narrowed(PLACES.sub(lambda place: values[place[1]] if place[1] else place[0], sql.strip()))
 
     def _since(self) -> str:
         if self.since:
@@ -181,9 +184,10 @@ def _moment(text: str, zone: str) -> datetime | None:
         return None
     local = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
     try:
-        return local.astimezone(UTC)
+        found = local.astimezone(UTC)
     except OverflowError:
         return None
+    return found if FIRST_MOMENT <= found < LAST_MOMENT else None
 
 
 def _literal(moment: datetime) -> str:

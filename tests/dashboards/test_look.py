@@ -46,6 +46,7 @@ def test_an_address_says_the_period_and_the_zone() -> None:
         {"from": "2026-11-02T00:00", "to": "2026-11-01T00:00"},
         {"from": "2026-11-01T00:00"},
         {"from": "x'; DROP", "to": "0001-01-01T00:00+14:00", "at": "9999-12-31T23:59-14:00"},
+        {"from": "0001-01-01T00:00+00:00", "to": "2026-11-01T00:00", "at": "9999-12-31T23:59+00:00"},
     ],
 )
 def test_what_cannot_be_meant_is_passed_over(query: dict[str, str]) -> None:
@@ -96,3 +97,10 @@ def test_a_statement_may_be_about_one_thing_whatever_its_id_is(
     look = Look(since=NOON, until=NOON + timedelta(hours=1))
     sql = "SELECT count(*) FROM payments WHERE merchant = $id AND created_at >= $since"
     assert asked(warehouse, Look(), look.statement(sql, id)) == found
+
+
+def test_names_within_a_text_of_somebodys_are_no_places(warehouse: duckdb.DuckDBPyConnection) -> None:
+    look = Look(since=NOON, until=NOON + timedelta(hours=1), zone="Europe/Berlin")
+    for text in ("$zone", "it''s $since", "$id$until''", "''"):
+        told = asked(warehouse, look, f"SELECT '{text}' || $zone || $id")
+        assert told == text.replace("''", "'") + "Europe/Berlin"
