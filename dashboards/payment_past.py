@@ -1,5 +1,6 @@
 """The list of payments as they stood at a moment: the warehouse remembers, the books do not."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,7 @@ WHERE created_at >= $since AND created_at < $until
 ORDER BY created_at DESC, id DESC LIMIT {ROWS + 1}"""  # noqa: S608 - constants of ours
 COLUMN_OF = {"customer": "customer", "merchant": "merchant", "risk": "risk_outcome", "last4": "last4"}
 COLUMN_OF |= {name: name for name in ("status", "state", "processor", "currency", "amount")}
+MICROS = re.compile(r"[0-9]{1,18}")  # since 1970; of more digits no time can be made
 # What the books alone have, and the words that say so.
 NOT_THERE = {
     "reference": "The past has no references: look for the payment's id, its card or its amount.",
@@ -68,7 +70,7 @@ def _times(filters: Filters, place: ListPlace) -> list[str]:
 def _behind(place: ListPlace) -> list[str]:
     """Behind the last row of the page before; its time, said by itself, leads past what is newer."""
     at, mark, payment_id = place.cursor.partition("_at_")
-    if not mark or not at.isdigit():
+    if not mark or not MICROS.fullmatch(at):
         return []
     moment = f"make_timestamp({int(at)})"
     return [f"created_at <= {moment}", f"(created_at, id) < ({moment}, {quoted(payment_id)})"]

@@ -8,7 +8,7 @@ import pytest
 from connectors.warehouse import WarehouseReader
 from dashboards import payment_past
 from dashboards.look import Look
-from dashboards.payment_filters import read_filters
+from dashboards.payment_filters import Filters, read_filters
 from dashboards.payment_list import ROWS, ListPlace
 from dashboards.settings import DashboardSettings
 from schemas.times import now
@@ -66,6 +66,7 @@ def test_filters_of_the_past_find_what_was_sold(shop: Any, reader: WarehouseRead
         ({"q": str(one.method.last4)}, [p for p in sold if p.method.last4 == one.method.last4]),
         ({"q": one.id, "status": "pending"}, [one]),
         ({"q": "acc_'; --"}, []),
+        ({"q": "cus_$since'", "merchant": "$zone"}, []),
     ):
         found = shown(reader, look, place, **query)
         assert {row.id for row in found[:ROWS]} <= {payment.id for payment in wanted}, query
@@ -86,3 +87,11 @@ def test_what_the_warehouse_does_not_know_is_said() -> None:
     for text in ("order 17", "ada@example.com"):
         assert payment_past.why_not(read_filters({"q": text}))
     assert payment_past.why_not(read_filters({"q": "4242"})) is None
+
+
+def test_a_cursor_that_is_none_leads_to_the_first_page() -> None:
+    def asked(cursor: str) -> str:
+        return payment_past.past_tile(Filters(), ListPlace(cursor=cursor), lambda _table, _look: None).sql
+
+    for cursor in ("²_at_pay_1", f"{'9' * 5_000}_at_pay_1", "_at_", "-1_at_x"):
+        assert asked(cursor) == asked("")
