@@ -86,10 +86,10 @@ def as_csv(table: Table) -> bytes:
     """
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(table.columns)
+    writer.writerow(map(_harmless, table.columns))
     writer.writerows([_harmless(value) for value in row] for row in table.rows)
     return text.getvalue().encode()
 
 
 def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
+    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r\n") else value

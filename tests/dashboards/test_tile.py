@@ -62,3 +62,6 @@ def test_what_merchants_see_is_made_of_their_own_rows(tile: Tile) -> None:
 def test_rows_are_taken_as_csv_without_formulas() -> None:
     table = Table(["id", "amount"], [("=1+1", -5), ('a "b", c', None)])
     assert as_csv(table).decode().splitlines() == ["id,amount", "'=1+1,-5", '"a ""b"", c",']
+    # In the page SQL, a statement that somebody sent names them.
+    named = Table(["=HYPERLINK(1)", "n"], [("\n=1", 1)])
+    assert as_csv(named).decode().splitlines() == ["'=HYPERLINK(1),n", "\"'", '=1",1']
