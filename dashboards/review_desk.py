@@ -1,5 +1,6 @@
 """One case at a time: taken by opening it, decided or given back, and on to the next; by mouse or by keys."""
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -23,7 +24,10 @@ RENEW_S = 600.0  # of the 15 minutes that are left, a case in use is taken anew
 FIRST_WAS = "Somebody decided this case before you. Yours was not taken; theirs stands here."
 TAKEN = "A colleague has taken this case meanwhile: your decision was not taken."
 SILENT = "The processor has not answered yet: the payment stays pending until it does."
-LAST = "last-reason"  # in the session
+LAST, BEGAN = "last-reason", "desk-began"  # in the session
+# The second click of a double one meets the buttons of the next case, which nobody has seen yet.
+LOOK_FIRST_S = 0.3
+TOO_SOON = "That came as this case was being shown: it is not decided. Look at it first."
 OFTEN = ("Known customer", "Confirmed with the customer", "Stolen card", "Card testing")
 
 
@@ -124,6 +128,7 @@ def _leave_for(held: str, review_id: str) -> None:
 
 def _go_on(decided: str) -> None:
     """To the case behind the one that was decided, else to the first one that is open."""
+    st.session_state[BEGAN] = time.monotonic()
     waiting = list(st.session_state.get(SHOWN, ()))
     place = waiting.index(decided) if decided in waiting else 0
     others = [review_id for review_id in waiting[place:] + waiting[:place] if review_id != decided]
@@ -155,6 +160,9 @@ def _reason(review_id: str) -> str:
 
 def _send(review: ShownReview, decision: Decision) -> None:
     """Runs before the page is drawn: by then somebody else's decision would have taken the buttons away."""
+    if time.monotonic() - st.session_state.get(BEGAN, -LOOK_FIRST_S) < LOOK_FIRST_S:
+        acting.say(TOO_SOON, good=False)
+        return
     reason = _reason(review.id)
     if not reason:
         acting.say("Say why in a few words: the decision is kept with its reason.", good=False)

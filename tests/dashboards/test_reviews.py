@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboards import review_desk
 from tests.dashboards import gateway_double
 from tests.dashboards.gateway_double import GatewayDouble, held, review
 from tests.dashboards.test_pages import around, opened, press, words
@@ -92,6 +93,24 @@ def test_what_is_passed_over_is_anybodys_again(gateway: GatewayDouble) -> None:
     paths = [(method, path) for method, path, _ in gateway.acts()]
     second = ("PUT", "/v1/reviews/rev_2/assignment")
     assert paths == [("PUT", ASSIGNMENT), ("DELETE", ASSIGNMENT), second]
+
+
+def test_a_double_click_decides_one_case(gateway: GatewayDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 2):
+        gateway.open_case(number)
+        gateway.say("POST", f"/v1/reviews/rev_{number}/decision", review(number, decision="reject"))
+    gateway.say("GET", "/v1/reviews", [review(1), review(2)])
+    page = opened("analyst", "reviews", review="rev_1")
+    page.text_area[0].set_value("one thief")
+    page = press(page, "Reject")
+    page.text_area[0].set_value("one thief")
+    monkeypatch.setattr(review_desk, "LOOK_FIRST_S", 60.0)
+    page = press(page, "Reject")
+    assert "as this case was being shown" in words(page)
+    monkeypatch.setattr(review_desk, "LOOK_FIRST_S", 0.0)
+    press(page, "Reject")
+    decided = [path for method, path, _ in gateway.acts() if method == "POST"]
+    assert decided == ["/v1/reviews/rev_1/decision", "/v1/reviews/rev_2/decision"]
 
 
 def picked(gateway: GatewayDouble, ended: list[Any]) -> AppTest:
