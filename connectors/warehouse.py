@@ -84,6 +84,10 @@ class Table(msgspec.Struct, frozen=True):
     columns: list[str]
     rows: list[tuple[Any, ...]]
 
+    def by_name(self) -> list[dict[str, Any]]:
+        """The rows, each by the names of its columns."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
 
 def load_quack(con: duckdb.DuckDBPyConnection) -> None:
     """Load the functions `quack_serve` and `quack_query`. Call it before external access is turned off."""

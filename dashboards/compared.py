@@ -50,7 +50,7 @@ class ComparedRows:
     """Sums of the columns of such a statement. Columns that hold no number are passed over."""
 
     def __init__(self, table: Table) -> None:
-        self._rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+        self._rows = table.by_name()
 
     def shown(self) -> Sums:
         """All of the period, the running minute too."""

@@ -56,6 +56,11 @@ def amount(minor: int, currency: str) -> str:
     return f"{sign}{int(digits):,}" + (f".{fraction}" if fraction else "")
 
 
+def money(minor: int, currency: str) -> str:
+    """`1,234.56 EUR`; `minor` in the currency's minor units."""
+    return f"{amount(minor, currency)} {currency}"
+
+
 def clock(moment: datetime) -> str:
     """`14:03:07`, UTC."""
     return moment.strftime("%H:%M:%S")

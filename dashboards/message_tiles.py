@@ -5,12 +5,11 @@ import re
 from connectors.warehouse import Table
 from dashboards import formats, tables
 from dashboards.look import Look
-from dashboards.money_tiles import payment_link, words
 from dashboards.page import COLOURS, chart, points
-from dashboards.tables import Cell, Column, Tone
+from dashboards.tables import Cell, Column, Tone, payment_href
 from dashboards.tile import Tile
+from dashboards.wording import CHANNELS, words
 
-CHANNELS = {"email": "E-mail", "sms": "SMS", "webhook": "Webhook"}
 KINDS = {"transaction_completed": "Payment ended", "refund": "Refund"}
 OUTCOMES: dict[str, tuple[str, Tone]] = {
     "delivered": ("delivered", "succeeded"),
@@ -129,7 +128,7 @@ def _draw_listed(table: Table, look: Look) -> None:
             _channel(channel),
             KINDS.get(kind, words(kind)),
             address or formats.NONE,
-            payment_link(payment),
+            Cell(payment, href=payment_href(payment)),
         ]
         for at, outcome, reason, channel, kind, address, payment in table.rows
     ]

@@ -8,6 +8,7 @@ import msgspec
 
 from dashboards import formats
 from dashboards.payment_reading import ProcessorCall, ShownPayment, WholePayment
+from dashboards.wording import words
 from schemas.ids import new_id
 from schemas.money import exponent, from_decimal
 
@@ -139,7 +140,7 @@ def done(move: MoneyMove, payment: ShownPayment) -> str:
 
 def refused(move: MoneyMove, payment: ShownPayment, decline_code: str) -> str:
     """How it ended, where the processor said no."""
-    reason = formats.plain(decline_code.replace("_", " "), 40) or "without a reason"
+    reason = formats.plain(words(decline_code), 40) or "without a reason"
     return f"{payment.by()} refused the {move.kind} of {payment.money(move.amount)}: {reason}. No money was moved."
 
 

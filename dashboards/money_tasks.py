@@ -14,6 +14,7 @@ from dashboards.page import card, html
 from dashboards.page_entry import link
 from dashboards.review_case import CasePayment
 from dashboards.session_checks import Person
+from dashboards.wording import words
 from schemas.times import now
 
 TaskKind = Literal["void_refused", "reversal_refused", "refund_refused", "mismatch"]
@@ -163,5 +164,5 @@ def _stands(task: ShownTask, outcome: Resolution) -> str:
     except (GatewayRefused, GatewayUnavailable):
         return f"Look at {task.payment} for where it stands."
     held_back = payment.amount_captured - payment.amount_refunded
-    kept = f"{formats.amount(held_back, payment.currency)} {payment.currency}"
-    return f"The payment is {payment.state.replace('_', ' ')} now, and {kept} of it stays taken."
+    kept = formats.money(held_back, payment.currency)
+    return f"The payment is {words(payment.state)} now, and {kept} of it stays taken."

@@ -10,9 +10,9 @@ from connectors.warehouse import Table
 from dashboards import formats, tables
 from dashboards.look import Look
 from dashboards.page import COLOURS, chart, points
-from dashboards.tables import Cell, Column
+from dashboards.tables import Cell, Column, payment_href
 from dashboards.tile import Tile
-from dashboards.tiles.processors import NAMES
+from dashboards.wording import processor_name, words
 from schemas.money import UnknownCurrency, unit
 
 SUMS = [Column("Payments", "right", wide=True), Column("Asked", "right", wide=True)]
@@ -31,18 +31,8 @@ OPEN_WORDS = {"held": "Held, not taken", "refund": "Refund pending", "unknown": 
 
 
 def processor(name: str | None) -> str:
-    """A processor as people call it; a dash before one was chosen."""
-    return NAMES.get(name or "", name or "not routed")
-
-
-def payment_link(payment_id: str, note: str = "") -> Cell:
-    """A payment's id, which leads to its page."""
-    return Cell(payment_id, note, href=f"payments?payment={payment_id}")
-
-
-def words(code: str) -> str:
-    """A code of ours, to read: `call_issuer` is `call issuer`."""
-    return code.replace("_", " ")
+    """A processor as people call it."""
+    return processor_name(name, "not routed")
 
 
 def _sums(currency: str, count: int, sums: Sequence[int]) -> list[str]:
@@ -78,10 +68,10 @@ def _draw_course(table: Table, _look: Look) -> None:
 def _draw_largest(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = [
         [
-            payment_link(id),
+            Cell(id, href=payment_href(id)),
             Cell(words(state), tone=status),
             processor(name),
-            f"{formats.amount(minor, currency)} {currency}",
+            formats.money(minor, currency),
             f"{look.local(at):%d %b %H:%M}",
         ]
         for id, state, status, name, minor, currency, at in table.rows
@@ -132,7 +122,7 @@ def _draw_failures(table: Table, look: Look) -> None:
             words(code or "no reason given"),
             processor(name),
             formats.count(count),
-            f"{formats.amount(minor, currency)} {currency}",
+            formats.money(minor, currency),
             f"{look.local(last):%d %b %H:%M}",
         ]
         for code, name, currency, count, minor, last in table.rows

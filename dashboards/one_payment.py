@@ -15,6 +15,7 @@ from dashboards.payment_reading import ShownPayment, WholePayment, read_whole
 from dashboards.payment_timeline import timeline
 from dashboards.session_checks import Person
 from dashboards.tables import linked
+from dashboards.wording import words
 
 CALM_S = 10.0  # between two looks at what does not change by itself soon
 BESIDE = (payment_tiles.VERDICT, payment_tiles.FEATURES, payment_tiles.ORIGIN)
@@ -99,7 +100,7 @@ def _timeline(whole: WholePayment, seen: Look) -> None:
 def _about(payment: ShownPayment, seen: Look) -> None:
     """Whose it is, and the ids to copy."""
     known = ask(payment_tiles.ORIGIN.statement(seen, payment.id)).table
-    origin = payment_tiles.rows_of(known)[0] if known and known.rows else {}
+    origin = known.by_name()[0] if known and known.rows else {}
     seller, method = origin.get("trading_name") or payment.merchant, payment.payment_method
     instrument = linked("card", method.instrument) if method.instrument else ""
     facts = [
@@ -122,7 +123,7 @@ def _about(payment: ShownPayment, seen: Look) -> None:
 
 def _last_refusal(payment: ShownPayment) -> str:
     refusal = payment.last_refusal
-    return f"{refusal.kind}: {refusal.decline_code}".replace("_", " ") if refusal else formats.NONE
+    return words(f"{refusal.kind}: {refusal.decline_code}") if refusal else formats.NONE
 
 
 def _ids(payment: ShownPayment) -> list[str]:

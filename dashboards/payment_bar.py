@@ -9,7 +9,7 @@ from dashboards.payment_columns import FIRST, ListColumn, chosen_columns, named
 from dashboards.payment_filters import STATE_WORDS, STATUS_WORDS, STATUSES, Filters
 from dashboards.payment_search import WORDS, without_number
 from dashboards.session_checks import STAFF, Person
-from dashboards.tiles.processors import NAMES
+from dashboards.wording import processor_name
 from schemas.fraud import OUTCOMES
 from schemas.payments import PROCESSORS
 from schemas.states import STATES
@@ -157,7 +157,7 @@ def word(name: str, value: str) -> str:
         case "state":
             return STATE_WORDS[value]
         case "processor":
-            return NAMES.get(value, value)
+            return processor_name(value)
         case "merchant":
             return _merchants().get(value, value)
         case "risk":

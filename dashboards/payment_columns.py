@@ -11,8 +11,8 @@ from dashboards.look import Look
 from dashboards.payment_filters import STATE_WORDS
 from dashboards.review_case import PaidWith, Risk
 from dashboards.session_checks import STAFF, Person
-from dashboards.tables import Align, Cell, Column, Tone
-from dashboards.tiles.processors import NAMES
+from dashboards.tables import Align, Cell, Column, Tone, payment_href
+from dashboards.wording import listed, processor_name, what_became, words
 
 
 class ListedPayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,16 +40,8 @@ class ListedPayment(msgspec.Struct, frozen=True, kw_only=True):
     def what_became(self) -> str:
         """Why it did not go through, or what was taken or given back where that is not all of it or nothing."""
         if self.decline_code:
-            return self.decline_code.replace("_", " ")
-        parts = []
-        if 0 < self.amount_captured < self.amount:
-            parts.append(f"{formats.amount(self.amount_captured, self.currency)} taken")
-        if self.amount_refunded:
-            whole = self.amount_refunded == self.amount_captured
-            parts.append(
-                "given back" if whole else f"{formats.amount(self.amount_refunded, self.currency)} given back"
-            )
-        return " · ".join(parts)
+            return words(self.decline_code)
+        return what_became(self.amount, self.amount_captured, self.amount_refunded, self.currency)
 
 
 Draw = Callable[[ListedPayment, Look], Cell]
@@ -71,7 +63,7 @@ class ListColumn(msgspec.Struct, frozen=True):
 
 
 def _time(payment: ListedPayment, look: Look) -> Cell:
-    return Cell(f"{look.local(payment.created_at):%d %b %H:%M:%S}", href=href(payment.id))
+    return Cell(f"{look.local(payment.created_at):%d %b %H:%M:%S}", href=payment_href(payment.id))
 
 
 def _changed(payment: ListedPayment, look: Look) -> Cell:
@@ -79,7 +71,7 @@ def _changed(payment: ListedPayment, look: Look) -> Cell:
 
 
 def _state(payment: ListedPayment, _look: Look) -> Cell:
-    word = STATE_WORDS.get(payment.state, payment.state.replace("_", " "))
+    word = STATE_WORDS.get(payment.state, words(payment.state))
     return Cell(word, note=payment.what_became(), tone=payment.status)
 
 
@@ -107,7 +99,7 @@ def _risk(payment: ListedPayment, _look: Look) -> Cell:
 
 def _reasons(payment: ListedPayment, _look: Look) -> Cell:
     reasons = payment.risk.reasons if payment.risk else []
-    return Cell(", ".join(reasons).replace("_", " ") or formats.NONE)
+    return Cell(listed(reasons) or formats.NONE)
 
 
 def _party(field: str, path: str) -> Draw:
@@ -127,7 +119,7 @@ COLUMNS = (
     ListColumn(
         "processor",
         "Processor",
-        lambda payment, _look: Cell(NAMES.get(payment.processor or "", payment.processor or formats.NONE)),
+        lambda payment, _look: Cell(processor_name(payment.processor)),
     ),
     ListColumn("reference", "Reference", _text("reference")),
     ListColumn("taken", "Taken", _money("amount_captured"), "right"),
@@ -135,7 +127,7 @@ COLUMNS = (
     ListColumn("capture", "Capture", _text("capture")),
     ListColumn("attempts", "Tries", lambda payment, _look: Cell(str(payment.attempts)), "right"),
     ListColumn("changed", "Changed", _changed),
-    ListColumn("id", "Payment", lambda payment, _look: Cell(payment.id, href=href(payment.id)), id=True),
+    ListColumn("id", "Payment", lambda payment, _look: Cell(payment.id, href=payment_href(payment.id)), id=True),
 )
 # What a merchant's people are not told.
 STAFF_COLUMNS = (
@@ -167,8 +159,3 @@ def named(columns: Iterable[str], known: Sequence[ListColumn]) -> str:
     wanted = {*columns} | {"time"}
     first = {column.name for column in known} & {*FIRST}
     return "" if wanted == first else ",".join(column.name for column in known if column.name in wanted)
-
-
-def href(payment_id: str) -> str:
-    """Where a payment stands, from anywhere on this page."""
-    return f"payments?{urlencode({'payment': payment_id})}"

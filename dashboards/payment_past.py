@@ -100,7 +100,7 @@ def following(rows: Sequence[ListedPayment]) -> str:
 
 def listed(table: Table) -> list[ListedPayment]:
     """The rows as the gateway would list them."""
-    return [_payment(dict(zip(table.columns, row, strict=True))) for row in table.rows]
+    return [_payment(row) for row in table.by_name()]
 
 
 def _payment(row: dict[str, Any]) -> ListedPayment:

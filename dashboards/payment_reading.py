@@ -9,7 +9,7 @@ from dashboards import chooser
 from dashboards.chooser import Found
 from dashboards.gateway_calls import Api
 from dashboards.review_case import CasePayment
-from dashboards.tiles.processors import NAMES
+from dashboards.wording import processor_name
 
 AT_MOST = 100  # lines of a kind: a payment with more has been captured and given back in that many parts
 OPEN = frozenset({"sending", "unknown"})
@@ -39,7 +39,7 @@ class ShownPayment(CasePayment, frozen=True):
 
     def by(self) -> str:
         """The processor's name."""
-        return NAMES.get(self.processor or "", "The processor")
+        return processor_name(self.processor, "The processor")
 
 
 class PastEvent(msgspec.Struct, frozen=True):

@@ -1,7 +1,6 @@
 """What the warehouse knows of one payment: verdict and features, postings, reviews, messages, and its origin."""
 
 from itertools import groupby
-from typing import Any
 
 from connectors.warehouse import Table
 from dashboards import formats, tables
@@ -9,36 +8,27 @@ from dashboards.look import Look
 from dashboards.page import html
 from dashboards.tables import Cell, Column, Tone
 from dashboards.tile import Tile
+from dashboards.wording import CHANNELS, listed, words
 
 AT_FIRST = 10  # features; the others follow on demand
 LEDGER = [Column("Time"), Column("Operation"), Column("Account"), Column("Amount", "right")]
 REVIEWS = [Column("Review"), Column("Opened"), Column("Why"), Column("Decision")]
 MESSAGES = [Column("Time"), Column("By"), Column("About", wide=True), Column("To", wide=True), Column("Outcome")]
 SENT: dict[str, Tone] = {"delivered": "succeeded", "failed": "failed", "suppressed": "pending"}
-CHANNELS = {"email": "E-mail", "sms": "SMS", "webhook": "Webhook"}
 SOURCES = {"model": "the model", "rules": "the rules", "stand_in": "the stand-in: no verdict came in time"}
 
 
-def rows_of(table: Table) -> list[dict[str, Any]]:
-    """The rows, each by the names of its columns."""
-    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-
-
-def _words(text: object) -> str:
-    return str(text or formats.NONE).replace("_", " ")
-
-
 def _draw_verdict(table: Table, _look: Look) -> None:
-    [row] = rows_of(table)
+    [row] = table.by_name()
     facts = [
-        ("Reasons", ", ".join(map(_words, row["reasons"] or ())) or formats.NONE),
+        ("Reasons", listed(row["reasons"]) or formats.NONE),
         ("Decided by", SOURCES.get(row["source"], formats.NONE)),
         ("The gateway waited", formats.millis(row["waited_ms"])),
         ("The fraud check took", formats.millis(row["check_ms"])),
         ("Model", row["model"] or formats.NONE),
     ]
     if row["check_outcome"] and row["check_outcome"] != row["outcome"]:
-        later = ", ".join([row["check_outcome"], *map(_words, row["check_reasons"] or ())])
+        later = ", ".join([row["check_outcome"], *map(words, row["check_reasons"] or ())])
         facts.insert(0, ("The check said, later", later))
     if row["label"]:
         facts.insert(0, ("Turned out to be", f"{row['label']}, says {row['label_source']}"))
@@ -48,7 +38,7 @@ def _draw_verdict(table: Table, _look: Look) -> None:
 
 def _draw_features(table: Table, _look: Look) -> None:
     lines = [
-        (name.replace("_", " "), _figure(value), _against(below, above), "flag" if named else "")
+        (words(name), _figure(value), _against(below, above), "flag" if named else "")
         for name, value, named, below, above in table.rows
     ]
     html("features.html", first=lines[:AT_FIRST], others=lines[AT_FIRST:])
@@ -72,15 +62,15 @@ def _draw_ledger(table: Table, look: Look) -> None:
             look.shown(row["recorded_at"]),
             Cell(row["kind"], note=row["operation"]),
             row["account"],
-            f"{formats.amount(row['amount'], row['currency'])} {row['currency']}",
+            formats.money(row["amount"], row["currency"]),
         ]
-        for row in rows_of(table)
+        for row in table.by_name()
     ]
-    by_currency = groupby(sorted(rows_of(table), key=lambda row: row["currency"]), lambda row: row["currency"])
+    by_currency = groupby(sorted(table.by_name(), key=lambda row: row["currency"]), lambda row: row["currency"])
     for currency, rows in by_currency:
         total = sum(row["amount"] for row in rows)
         said = Cell("Sum", tone="" if total == 0 else "failed", note="" if total == 0 else "it should be 0")
-        lines.append([said, "", "", f"{formats.amount(total, currency)} {currency}"])
+        lines.append([said, "", "", formats.money(total, currency)])
     tables.table(LEDGER, lines, "Postings of this payment")
 
 
@@ -89,10 +79,10 @@ def _draw_reviews(table: Table, look: Look) -> None:
         [
             Cell(row["id"], href=f"reviews?review={row['id']}"),
             look.shown(row["opened_at"]),
-            ", ".join(map(_words, row["reasons"] or ())),
-            Cell(_words(row["decision"] or "open"), note=f"by {row['decided_by']}" if row["decided_by"] else ""),
+            listed(row["reasons"]),
+            Cell(words(row["decision"] or "open"), note=f"by {row['decided_by']}" if row["decided_by"] else ""),
         ]
-        for row in rows_of(table)
+        for row in table.by_name()
     ]
     tables.table(REVIEWS, lines, "Reviews of this payment")
 
@@ -102,17 +92,17 @@ def _draw_messages(table: Table, look: Look) -> None:
         [
             look.shown(row["recorded_at"]),
             CHANNELS.get(row["channel"], row["channel"]),
-            _words(row["kind"]),
+            words(row["kind"]),
             row["address"],
-            Cell(row["outcome"], _words(row["reason"]) if row["reason"] else "", SENT.get(row["outcome"], "")),
+            Cell(row["outcome"], words(row["reason"]), SENT.get(row["outcome"], "")),
         ]
-        for row in rows_of(table)
+        for row in table.by_name()
     ]
     tables.table(MESSAGES, lines, "Messages about this payment")
 
 
 def _draw_origin(table: Table, look: Look) -> None:
-    [row] = rows_of(table)
+    [row] = table.by_name()
     facts = [
         ("Happened", look.shown(row["occurred_at"])),
         ("Country of the payer", row["country"] or formats.NONE),

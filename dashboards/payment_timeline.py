@@ -10,7 +10,7 @@ from dashboards import formats
 from dashboards.look import Look
 from dashboards.payment_reading import ProcessorCall, ShownRefund, WholePayment
 from dashboards.tables import Tone
-from dashboards.tiles.processors import NAMES
+from dashboards.wording import listed, processor_name, words
 
 EVENTS = {
     "payment.initiated": "Asked for",
@@ -67,8 +67,8 @@ def _time(look: Look, at: datetime) -> str:
 def _events(whole: WholePayment, look: Look) -> Iterator[TimelineLine]:
     for event in whole.events:
         if event.type not in TOLD_BY_OTHERS:
-            what = EVENTS.get(event.type, event.type.replace("_", " "))
-            time, state = _time(look, event.recorded_at), event.state.replace("_", " ")
+            what = EVENTS.get(event.type, words(event.type))
+            time, state = _time(look, event.recorded_at), words(event.state)
             yield TimelineLine(event.recorded_at, time, "event", what, state, event.status)
 
 
@@ -82,13 +82,12 @@ def _refunds(whole: WholePayment, look: Look) -> Iterator[TimelineLine]:
 
 
 def _why(refund: ShownRefund) -> str:
-    return " · ".join(filter(None, [refund.reason, (refund.decline_code or "").replace("_", " ")]))
+    return " · ".join(filter(None, [refund.reason, words(refund.decline_code)]))
 
 
 def _reviews(reviews: Table | None, look: Look) -> Iterator[TimelineLine]:
-    for row in reviews.rows if reviews else ():
-        review = dict(zip(reviews.columns if reviews else (), row, strict=True))
-        href, reasons = f"reviews?review={review['id']}", ", ".join(review["reasons"] or ()).replace("_", " ")
+    for review in reviews.by_name() if reviews else ():
+        href, reasons = f"reviews?review={review['id']}", listed(review["reasons"])
         opened = review["opened_at"]
         what = "Review opened" if review["kind"] == "held" else "Review opened: the block came late"
         yield TimelineLine(opened, _time(look, opened), "review", what, note=reasons, href=href)
@@ -99,10 +98,10 @@ def _reviews(reviews: Table | None, look: Look) -> Iterator[TimelineLine]:
 
 
 def _call(call: ProcessorCall, look: Look) -> TimelineLine:
-    what = f"{KINDS.get(call.kind, call.kind)} at {NAMES.get(call.processor, call.processor)}"
-    amount = f"{formats.amount(call.amount, call.currency)} {call.currency}"
+    what = f"{KINDS.get(call.kind, call.kind)} at {processor_name(call.processor)}"
+    amount = formats.money(call.amount, call.currency)
     took = "open" if call.milliseconds is None else formats.millis(call.milliseconds)
-    parts = [amount, took, (call.decline_code or "").replace("_", " "), call.pending_reason]
+    parts = [amount, took, words(call.decline_code), call.pending_reason]
     routed = ROUTED.get(call.routing_reason) if call.kind in CHOSEN else ""
     parts += [routed, f"asked by {call.requested_by}" if call.requested_by else ""]
     if call.asked_again_at:

@@ -9,7 +9,7 @@ from connectors.warehouse import Table
 from dashboards.look import Look
 from dashboards.page import points
 from dashboards.tile import Draw, Tile
-from dashboards.tiles.processors import NAMES
+from dashboards.wording import processor_name
 
 # Not those of good and bad: told apart with every common colour blindness (Okabe and Ito).
 HUES = {"visa": "#1482a8", "mastercard": "#9a6fd0", "paypal": "#009e73"}
@@ -74,7 +74,7 @@ def _lines(found: dict[str, list[tuple[datetime, float]]], look: Look, unit: str
 def _series(name: str, course: list[tuple[datetime, float]], look: Look) -> dict[str, Any]:
     times = [look.local(at.replace(tzinfo=UTC)).replace(tzinfo=UTC) for at, _ in course]
     return {
-        "name": NAMES.get(name, name),
+        "name": processor_name(name),
         "type": "line",
         "showSymbol": len(course) < 3,
         "lineStyle": {"width": 2},

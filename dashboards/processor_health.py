@@ -7,7 +7,7 @@ from dashboards import formats
 from dashboards.look import Look
 from dashboards.page import html
 from dashboards.tile import Tile
-from dashboards.tiles.processors import NAMES
+from dashboards.wording import processor_name
 
 MANY = 0.03  # of the calls: errors that are more than the noise of any processor
 
@@ -71,7 +71,7 @@ def _line(row: ProcessorHealth, everything: int) -> HealthLine:
     counts = ((row.approved, "approved"), (row.declined, "declined"), (row.failed, "failed"))
     about = ", ".join(f"{formats.count(count)} {word}" for count, word in (*counts, (row.unknown, "open")))
     return HealthLine(
-        name=NAMES.get(row.processor, row.processor),
+        name=processor_name(row.processor),
         share=formats.percent(row.payments, everything),
         asked=formats.count(row.asked),
         rate=_rate(row),

@@ -10,7 +10,7 @@ from dashboards import formats, stops
 from dashboards.look import Look
 from dashboards.page import html
 from dashboards.tile import Tile
-from dashboards.tiles.processors import NAMES
+from dashboards.wording import NAMES, processor_name
 
 ERRORS_MIN = 3  # fewer are no failure
 SAMPLE_MIN = 20  # calls that a share or a percentile is believed from
@@ -52,7 +52,7 @@ class ProcessorFinding(msgspec.Struct, frozen=True):
 def finding(calls: ProcessorCalls, look: Look, *, stopped: bool) -> ProcessorFinding:
     """What the calls of a processor show."""
     condition = condition_of(calls, stopped=stopped)
-    name = NAMES.get(calls.processor, calls.processor)
+    name = processor_name(calls.processor)
     title, detail = _words(condition, calls, look)
     return ProcessorFinding(name, condition, title, detail)
 

@@ -4,18 +4,17 @@ from datetime import UTC
 
 from connectors.warehouse import Table
 from dashboards import formats, tables
-from dashboards.decline_words import WHOSE, decline_words
 from dashboards.look import Look
-from dashboards.tables import Cell, Column
+from dashboards.tables import Cell, Column, payment_href
 from dashboards.tile import Tile
-from dashboards.tiles.processors import NAMES
+from dashboards.wording import NAMES, WHOSE, decline_words, processor_name
 from schemas.times import now
 
 KIND_WORDS = {"order": "order", "authorize": "authorization"}  # of others the kind itself
 
 
 def _name(processor: str | None) -> str:
-    return NAMES.get(processor, processor) if processor else "Before any"
+    return processor_name(processor, "Before any")
 
 
 def decline_rows(table: Table) -> list[list[Cell | str]]:
@@ -100,10 +99,10 @@ def open_rows(table: Table) -> list[list[Cell | str]]:
     moment = now()
     return [
         [
-            Cell(payment[:4] + "…" + payment[-6:], href=f"payments?payment={payment}"),
+            Cell(payment[:4] + "…" + payment[-6:], href=payment_href(payment)),
             _name(processor),
             KIND_WORDS.get(kind, kind),
-            f"{formats.amount(amount, currency)} {currency}",
+            formats.money(amount, currency),
             formats.age((moment - at.replace(tzinfo=UTC)).total_seconds()),
         ]
         for payment, processor, kind, amount, currency, at, _ in table.rows

@@ -8,7 +8,7 @@ import msgspec
 from dashboards import chooser, formats
 from dashboards.chooser import Found
 from dashboards.gateway_calls import Api
-from dashboards.tiles.processors import NAMES
+from dashboards.wording import listed, paid_with, processor_name, words
 
 Facts = list[tuple[str, str]]
 Decision = Literal["approve", "reject"]
@@ -38,7 +38,7 @@ class ShownReview(msgspec.Struct, frozen=True):
 
     def money(self) -> str:
         """What it is about, with its currency."""
-        return f"{formats.amount(self.amount, self.currency)} {self.currency}"
+        return formats.money(self.amount, self.currency)
 
     def loss(self) -> str:
         """What approving costs on average; a dash where no score is known."""
@@ -46,7 +46,7 @@ class ShownReview(msgspec.Struct, frozen=True):
 
     def why(self) -> str:
         """Its reasons as words."""
-        return ", ".join(reason.replace("_", " ") for reason in self.reasons)
+        return listed(self.reasons)
 
 
 class PaidWith(msgspec.Struct, frozen=True):
@@ -61,9 +61,7 @@ class PaidWith(msgspec.Struct, frozen=True):
 
     def text(self) -> str:
         """`Visa ···· 4242`."""
-        if self.type == "paypal":
-            return "PayPal"
-        return f"{NAMES.get(self.brand or '', 'Card')} ···· {self.last4 or '????'}"
+        return paid_with(self.type, self.brand, self.last4)
 
 
 class Risk(msgspec.Struct, frozen=True):
@@ -102,7 +100,7 @@ class CasePayment(msgspec.Struct, frozen=True):
 
     def money(self, minor: int) -> str:
         """An amount with its currency."""
-        return f"{formats.amount(minor, self.currency)} {self.currency}"
+        return formats.money(minor, self.currency)
 
 
 class CaseEvent(msgspec.Struct, frozen=True):
@@ -149,7 +147,7 @@ class Case(msgspec.Struct, frozen=True):
         payment = self.payment
         return [
             ("Paid with", payment.payment_method.text()),
-            ("Processor", NAMES.get(payment.processor or "", formats.NONE)),
+            ("Processor", processor_name(payment.processor)),
             ("Capture", payment.capture),
             ("Captured", payment.money(payment.amount_captured)),
             ("Refunded", payment.money(payment.amount_refunded)),
@@ -171,7 +169,7 @@ class Case(msgspec.Struct, frozen=True):
             ("Outcome", risk.outcome),
             ("Score", formats.NONE if risk.score is None else f"{risk.score:.2f}"),
             ("Expected loss", self.review.loss()),
-            ("Decided by", (risk.source or formats.NONE).replace("_", " ")),
+            ("Decided by", words(risk.source) or formats.NONE),
             ("Model", risk.model or formats.NONE),
             ("Waited", formats.millis(risk.waited_ms)),
             ("Issuer", "not asked yet" if risk.hold == "unsent" else "asked; the money is reserved"),
@@ -179,9 +177,9 @@ class Case(msgspec.Struct, frozen=True):
 
     def history(self) -> list[HistoryLine]:
         """Events and calls, in the order of their times."""
-        told = [(event.recorded_at, event.type.replace("_", " "), "") for event in self.events]
+        told = [(event.recorded_at, words(event.type), "") for event in self.events]
         called = [
-            (call.created_at, f"{call.kind} at {NAMES.get(call.processor, call.processor)}", _note(call))
+            (call.created_at, f"{call.kind} at {processor_name(call.processor)}", _note(call))
             for call in self.operations
         ]
         lines = sorted(told + called, key=lambda line: line[0])
@@ -207,4 +205,4 @@ def _all(api: Api, path: str, kind: Any) -> list[Any]:
 
 def _note(call: CaseOperation) -> str:
     took = "" if call.milliseconds is None else formats.millis(call.milliseconds)
-    return ", ".join(filter(None, [call.status, (call.decline_code or "").replace("_", " "), took]))
+    return ", ".join(filter(None, [call.status, words(call.decline_code), took]))

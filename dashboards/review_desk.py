@@ -17,6 +17,7 @@ from dashboards.review_case import DONE, Case, Decision, ShownReview, read_case
 from dashboards.review_queue import BUTTONS, REASON_MAX, SHOWN, assignment, give_back, open_case
 from dashboards.review_tiles import CARD_FIGURES, CARD_LATEST, CUSTOMER_FIGURES, CUSTOMER_LATEST
 from dashboards.session_checks import Person
+from dashboards.wording import words
 from schemas.times import now
 
 PROCESSOR_LOOK_S = 2.0  # while a call to a processor is open
@@ -177,7 +178,7 @@ def _send(review: ShownReview, decision: Decision) -> None:
     elif case.waits_for_processor():
         acting.say(f"{DONE[decision]}. {SILENT}")
     else:
-        acting.say(f"{DONE[decision]}: {review.money()}, which is {case.payment.state.replace('_', ' ')} now.")
+        acting.say(f"{DONE[decision]}: {review.money()}, which is {words(case.payment.state)} now.")
         _go_on(review.id)
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboards.cached_queries import ask
 from dashboards.look import Look
 from dashboards.review_tiles import WHY
+from dashboards.wording import words
 
 SHOWN = {"open": "Open", "mine": "Mine", "decided": "Decided"}
 ORDERS = {"expected_loss": "Expected loss", "newest": "Newest"}
@@ -63,14 +64,10 @@ def _choose_reason(now: str) -> None:
     known = [str(row[0]) for row in table.rows] if table else []
     options = [ANY, *known, *([now] if now and now not in known else [])]
     chosen = st.selectbox(
-        "Reason", options, index=options.index(now or ANY), format_func=_words, width=220, key=f"reason-{now}"
+        "Reason", options, index=options.index(now or ANY), format_func=words, width=220, key=f"reason-{now}"
     )
     if chosen != (now or ANY):
         _set("reason", "" if chosen == ANY else chosen)
-
-
-def _words(reason: str) -> str:
-    return reason.replace("_", " ")
 
 
 def _set(name: str, value: str) -> None:

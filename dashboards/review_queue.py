@@ -15,6 +15,7 @@ from dashboards.review_case import DONE, Decision, ShownReview
 from dashboards.review_filters import QueueFilter
 from dashboards.session_checks import Person
 from dashboards.tables import Cell, Column, Tone
+from dashboards.wording import words
 from schemas.times import now
 
 AT_ONCE = 50  # that one request may decide
@@ -48,7 +49,7 @@ class OneEnd(msgspec.Struct, frozen=True):
         if self.status == 202:
             return Cell(f"{DONE[decision]}, pending", "the processor has not answered yet", "pending")
         tone: Tone = "failed"
-        return Cell("Not done", REFUSED.get(self.code, self.code.replace("_", " ")), tone)
+        return Cell("Not done", REFUSED.get(self.code, words(self.code)), tone)
 
 
 class EachEnd(msgspec.Struct, frozen=True):

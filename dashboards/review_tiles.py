@@ -6,8 +6,9 @@ from typing import Literal
 from connectors.warehouse import Table
 from dashboards import formats, tables
 from dashboards.look import Look
-from dashboards.tables import Cell, Column
+from dashboards.tables import Cell, Column, payment_href
 from dashboards.tile import Tile
+from dashboards.wording import words
 from schemas.states import STATUS
 from schemas.times import now
 
@@ -41,9 +42,7 @@ def _draw_open(table: Table, _look: Look) -> None:
 
 
 def _draw_why(table: Table, _look: Look) -> None:
-    lines = [
-        [reason.replace("_", " "), formats.count(count), _age(oldest)] for reason, count, oldest in table.rows
-    ]
+    lines = [[words(reason), formats.count(count), _age(oldest)] for reason, count, oldest in table.rows]
     tables.table(WHY_COLUMNS, lines, "Open reviews by reason")
 
 
@@ -63,8 +62,8 @@ def _draw_latest(table: Table, look: Look) -> None:
         scored = formats.NONE if score is None else f"{score:.2f}"
         risk = Cell(outcome or formats.NONE, scored if outcome else "", outcome or "")
         money = Cell(formats.amount(amount, currency), currency)
-        when = Cell(f"{local:%d %b %H:%M:%S}", href=f"payments?payment={payment}")
-        lines.append([when, Cell(state.replace("_", " "), tone=STATUS[state]), money, risk])
+        when = Cell(f"{local:%d %b %H:%M:%S}", href=payment_href(payment))
+        lines.append([when, Cell(words(state), tone=STATUS[state]), money, risk])
     tables.table(LATEST_COLUMNS, lines, "Last payments")
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from connectors.warehouse import KEPT, Table, quoted
 from dashboards import formats
+from dashboards.tables import payment_href
 from dashboards.tile import as_csv
 from schemas.times import now
 
@@ -128,7 +129,7 @@ def _cell(column: AnswerColumn, value: Any, currency: str | None) -> AnswerCell:
         case "time":
             return AnswerCell(value[:SECONDS].removesuffix(".000"))
         case "text":
-            return AnswerCell(value, f"payments?payment={value}" if _is_payment(value) else "")
+            return AnswerCell(value, payment_href(value) if _is_payment(value) else "")
 
 
 def _broken(value: float) -> str:

@@ -13,7 +13,7 @@ from dashboards.page import card, html
 from dashboards.page_entry import link
 from dashboards.session_checks import Person
 from dashboards.stops import EVERYTHING, Stop, name_of
-from dashboards.tiles.processors import NAMES
+from dashboards.wording import NAMES
 
 MERCHANT = "merchant"
 LABELS = {MERCHANT: "One merchant", EVERYTHING: "All sales"}

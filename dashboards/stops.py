@@ -13,7 +13,7 @@ from dashboards.gateway_calls import Api
 from dashboards.page import html
 from dashboards.page_entry import link
 from dashboards.session_checks import STAFF, Person
-from dashboards.tiles.processors import NAMES
+from dashboards.wording import NAMES
 from schemas.times import now
 
 ASK_AGAIN_S = 2.0

@@ -12,10 +12,9 @@ from connectors.warehouse import Table
 from dashboards import formats, tables
 from dashboards.look import Look
 from dashboards.page import COLOURS, chart, html, points
-from dashboards.payment_tiles import rows_of
-from dashboards.tables import Cell, Column, linked
+from dashboards.tables import Cell, Column, linked, payment_href
 from dashboards.tile import Tile
-from dashboards.tiles.processors import NAMES
+from dashboards.wording import listed, paid_with, words
 from schemas.states import STATUS
 
 Subject = Literal["customer", "card", "merchant"]
@@ -75,7 +74,7 @@ GROUP BY currency ORDER BY payments DESC, currency
 
 def _draw_figures(table: Table, _look: Look) -> None:
     lines = []
-    for row in rows_of(table):
+    for row in table.by_name():
         answered = row["approved"] + row["refused"]
         sums = (formats.amount(row[name], row["currency"]) for name in ("captured", "refunded"))
         fraud = Cell(formats.NONE)
@@ -143,12 +142,12 @@ FROM payments WHERE {COLUMN[subject]} = $id AND {IN_TIME} ORDER BY created_at DE
 
 def _draw_latest(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = []
-    for row in rows_of(table):
-        href = f"payments?payment={row['id']}"
+    for row in table.by_name():
+        href = payment_href(row["id"])
         score = "" if row["risk_score"] is None else f"{row['risk_score']:.2f}"
-        state = Cell(_words(row["state"]), _words(row["decline_code"]), STATUS[row["state"]])
+        state = Cell(words(row["state"]), words(row["decline_code"]), STATUS[row["state"]])
         risk = Cell(row["risk_outcome"] or formats.NONE, score, row["risk_outcome"] or "")
-        amount = f"{formats.amount(row['amount'], row['currency'])} {row['currency']}"
+        amount = formats.money(row["amount"], row["currency"])
         time = Cell(look.shown(row["created_at"]), href=href)
         lines.append([time, state, amount, instrument(row), risk, Cell(row["id"], href=href)])
     tables.table(LATEST, lines, "Latest payments")
@@ -177,12 +176,12 @@ GROUP BY ALL ORDER BY payments DESC, reason
 def _draw_declines(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = [
         [
-            Cell("our own fraud check" if row["reason"] == "blocked" else _words(row["reason"])),
+            Cell("our own fraud check" if row["reason"] == "blocked" else words(row["reason"])),
             formats.count(row["payments"]),
             formats.percent(row["payments"], row["refused"]),
             look.shown(row["last_at"]),
         ]
-        for row in rows_of(table)
+        for row in table.by_name()
     ]
     tables.table(DECLINES, lines, "Declines by reason")
 
@@ -210,11 +209,11 @@ def _draw_reviews(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = [
         [
             Cell(look.shown(row["opened_at"]), href=f"reviews?review={row['id']}"),
-            f"{formats.amount(row['amount'], row['currency'])} {row['currency']}",
-            ", ".join(map(_words, row["reasons"] or ())),
-            Cell(row["payment"], href=f"payments?payment={row['payment']}"),
+            formats.money(row["amount"], row["currency"]),
+            listed(row["reasons"]),
+            Cell(row["payment"], href=payment_href(row["payment"])),
         ]
-        for row in rows_of(table)
+        for row in table.by_name()
     ]
     tables.table(REVIEWS, lines, "Open reviews")
 
@@ -247,7 +246,7 @@ SELECT used.*, m.trading_name FROM used LEFT JOIN merchants m ON m.id = used.oth
 def _draw_together(table: Table, look: Look, with_what: Together) -> None:
     heads = ("Payments", "Refused", "Last")
     columns = [Column(with_what.head), *(Column(title, "right") for title in heads)]
-    rows = rows_of(table)
+    rows = table.by_name()
     lines: list[list[Cell | str]] = [
         [
             Cell(
@@ -266,10 +265,4 @@ def _draw_together(table: Table, look: Look, with_what: Together) -> None:
 
 def instrument(row: dict[str, Any]) -> str:
     """`Visa ···· 4242`, or `PayPal`, of a row with `method`, `brand` and `last4`."""
-    if row["method"] == "paypal":
-        return "PayPal"
-    return f"{NAMES.get(row['brand'] or '', 'Card')} ···· {row['last4'] or '????'}"
-
-
-def _words(text: object) -> str:
-    return str(text or "").replace("_", " ")
+    return paid_with(row["method"], row["brand"], row["last4"])

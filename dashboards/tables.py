@@ -37,6 +37,11 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]], about
     html("table.html", columns=columns, rows=cells, about=about)
 
 
+def payment_href(payment_id: str) -> str:
+    """The address of a payment's page, relative to any page."""
+    return f"payments?payment={quote(payment_id, safe='')}"
+
+
 def linked(path: str, id: str) -> str:
     """The address of the page about one thing, over the longest period, for its history is what is asked for."""
     return f"{path}?id={quote(id, safe='')}&period=90d"

@@ -58,7 +58,7 @@ def figures(table: Table, look: Look) -> list[Figure]:
 
 def wait(table: Table, look: Look) -> Figure:
     """The longest wait of all but one of a hundred, of the rows of `WAITS`: they are no sums, but measured."""
-    rows = [dict(zip(table.columns, each, strict=True)) for each in table.rows]
+    rows = table.by_name()
     totals = {each["span"]: each for each in rows if each["step"] is None}
     shown = totals.get("shown", {})
     course = ComparedRows(Table(table.columns, [each for each in table.rows if each[1] is not None]))

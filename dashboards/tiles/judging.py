@@ -3,7 +3,6 @@
 from collections import Counter
 from datetime import UTC
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
@@ -12,9 +11,10 @@ from dashboards import formats, tables
 from dashboards.compared import ComparedRows, row, share
 from dashboards.look import Look
 from dashboards.page import COLOURS, chart, html, points
-from dashboards.tables import Cell, Column
+from dashboards.tables import Cell, Column, payment_href
 from dashboards.tile import Tile
 from dashboards.tiles.headline import Headline, figure, stopped
+from dashboards.wording import listed, words
 from schemas.fraud import OUTCOMES
 
 MEANING = {
@@ -68,18 +68,18 @@ def outcomes(table: Table) -> list[OutcomeShare]:
 
 def late(table: Table, look: Look) -> list[list[Cell | str]]:
     """A line for each verdict that came too late to decide, with the payment it was about."""
-    return [_late(dict(zip(table.columns, each, strict=True)), look) for each in table.rows]
+    return [_late(each, look) for each in table.by_name()]
 
 
 def _late(each: dict[str, Any], look: Look) -> list[Cell | str]:
-    href = f"payments?payment={quote(each['payment'])}"
+    href = payment_href(each["payment"])
     return [
         Cell(f"{look.local(each['recorded_at']):%d %b %H:%M:%S}", href=href),
         Cell(each["payment"], href=href),
         Cell(each["applied_outcome"], tone=each["applied_outcome"]),
         Cell(each["outcome"], tone=each["outcome"]),
         formats.NONE if each["score"] is None else f"{each['score']:.2f}",
-        ", ".join(each["reasons"] or ()).replace("_", " ") or formats.NONE,
+        listed(each["reasons"]) or formats.NONE,
     ]
 
 
@@ -126,7 +126,7 @@ def _draw_latency(table: Table, look: Look) -> None:
 
 def _draw_reasons(table: Table, _look: Look) -> None:
     columns = [Column("Reason"), *(Column(title, "right") for title in ("Flagged", "Held", "Blocked", "All"))]
-    lines = [[each[0].replace("_", " "), *map(formats.count, each[1:])] for each in table.rows]
+    lines = [[words(each[0]), *map(formats.count, each[1:])] for each in table.rows]
     tables.table(columns, lines, "Reasons of the verdicts")
 
 

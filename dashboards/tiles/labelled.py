@@ -39,7 +39,7 @@ def quality(table: Table) -> list[list[Cell | str]]:
 
 def money(table: Table) -> list[list[Cell | str]]:
     """A line for each currency: what was caught, missed and wrongly stopped, with the number of payments."""
-    return [_money(dict(zip(table.columns, row, strict=True))) for row in table.rows]
+    return [_money(row) for row in table.by_name()]
 
 
 def _money(row: dict[str, Any]) -> list[Cell | str]:

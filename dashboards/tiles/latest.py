@@ -1,6 +1,5 @@
 """The latest payments, newest first."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +10,7 @@ from dashboards import formats
 from dashboards.look import Look
 from dashboards.page import html
 from dashboards.tile import Tile
-from dashboards.tiles.processors import NAMES
+from dashboards.wording import paid_with, processor_name, what_became, words
 from schemas.times import now as now_
 
 
@@ -34,43 +33,29 @@ class PaymentLine(msgspec.Struct, frozen=True):
 
 def latest(table: Table, look: Look, now: datetime) -> list[PaymentLine]:
     """A line for each payment."""
-    return [line(dict(zip(table.columns, row, strict=True)), now, look) for row in table.rows]
+    return [line(row, now, look) for row in table.by_name()]
 
 
-def line(row: dict[str, object], now: datetime, look: Look = Look()) -> PaymentLine:  # noqa: B008 - it is frozen
+def line(row: dict[str, Any], now: datetime, look: Look = Look()) -> PaymentLine:  # noqa: B008 - it is frozen
     """The line of a row of the view `payments`; its age is counted at `now` (UTC), its time by the look's zone."""
     created_at, minor, score = row["created_at"], row["amount"], row["risk_score"]
     assert isinstance(created_at, datetime)
     assert isinstance(minor, int)
+    became = what_became(minor, row["amount_captured"], row["amount_refunded"], row["currency"])
     return PaymentLine(
         id=str(row["id"]),
         time=formats.clock(look.local(created_at)),
         age=formats.age((now - created_at).total_seconds()),
         status=str(row["status"]),
-        state=str(row["state"]).replace("_", " "),
-        note=str(row["decline_code"] or "").replace("_", " ") or " · ".join(_moved(row)),
+        state=words(row["state"]),
+        note=words(row["decline_code"]) or became,
         amount=formats.amount(minor, str(row["currency"])),
         currency=str(row["currency"]),
-        instrument=_instrument(row),
-        processor=NAMES.get(str(row["processor"]), formats.NONE),
+        instrument=paid_with(row["method"], row["brand"], row["last4"]),
+        processor=processor_name(row["processor"]),
         outcome=str(row["risk_outcome"] or ""),
         score=f"{score:.2f}" if isinstance(score, float) else "",
     )
-
-
-def _moved(row: dict[str, Any]) -> Iterator[str]:
-    """What became of the amount, where that is not all of it taken and kept."""
-    currency, captured, refunded = row["currency"], row["amount_captured"], row["amount_refunded"]
-    if 0 < captured < row["amount"]:
-        yield f"{formats.amount(captured, currency)} taken"
-    if refunded:
-        yield "refunded" if refunded == captured else f"{formats.amount(refunded, currency)} refunded"
-
-
-def _instrument(row: dict[str, object]) -> str:
-    if row["method"] == "paypal":
-        return "PayPal"
-    return f"{NAMES.get(str(row['brand']), 'Card')} ···· {row['last4'] or '????'}"
 
 
 def _draw(table: Table, look: Look) -> None:

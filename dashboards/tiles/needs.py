@@ -15,7 +15,8 @@ from dashboards.look import Look
 from dashboards.page import html
 from dashboards.page_entry import has, link
 from dashboards.tile import Tile
-from dashboards.tiles.processors import FAILS, NAMES
+from dashboards.tiles.processors import FAILS
+from dashboards.wording import processor_name
 from schemas.times import now
 
 TASKS_FOR_S = 15.0  # so long the count of tasks is believed: each viewer would ask the gateway for it
@@ -44,7 +45,7 @@ class TaskIds(msgspec.Struct, frozen=True):
 def needs(table: Table) -> list[Need]:
     """What the warehouse knows of, in the order of the page."""
     rows = {row[0]: row[1:] for row in table.rows}
-    names = ", ".join(NAMES.get(name, name) for name in (rows["processors"][2] or "").split(", ") if name)
+    names = ", ".join(processor_name(name) for name in (rows["processors"][2] or "").split(", ") if name)
     return [
         Need(rows["processors"][0], "processor fails", "processors fail", "processors", names),
         Need(rows["reviews"][0], "review waits", "reviews wait", "reviews", _oldest(rows["reviews"][1])),

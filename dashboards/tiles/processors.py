@@ -1,5 +1,7 @@
 """The health of each processor: what it approves, how fast it answers, what it left without an answer."""
 
+from typing import Any
+
 import msgspec
 
 from connectors.warehouse import Table
@@ -7,8 +9,8 @@ from dashboards import formats
 from dashboards.look import Look
 from dashboards.page import html
 from dashboards.tile import Tile
+from dashboards.wording import NAMES, processor_name
 
-NAMES = {"visa": "Visa", "mastercard": "Mastercard", "paypal": "PayPal"}
 # A call that failed, is unknown, or was unknown before it was found, is lost; a decline is an answer. A processor
 # fails that lost more than a fifth of the calls of a quarter of an hour, where there are enough to say so.
 LOST = "count(*) FILTER (status IN ('failed', 'unknown') OR sequence > 1)"
@@ -36,18 +38,17 @@ class ProcessorLine(msgspec.Struct, frozen=True):
 
 def health(table: Table) -> list[ProcessorLine]:
     """The health of each processor that was asked, in the order of `NAMES`."""
-    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    rows = table.by_name()
     all_asked = sum(row["approved"] + row["refused"] + row["unknown"] for row in rows)
     order = {name: place for place, name in enumerate(NAMES)}
     rows.sort(key=lambda row: order.get(row["processor"], len(order)))
     return [_health(row, all_asked) for row in rows]
 
 
-def _health(row: dict[str, int], all_asked: int) -> ProcessorLine:
+def _health(row: dict[str, Any], all_asked: int) -> ProcessorLine:
     answered = row["approved"] + row["refused"]
-    name = str(row["processor"])
     return ProcessorLine(
-        NAMES.get(name, name),
+        processor_name(row["processor"]),
         100 * row["approved"] / answered if answered else 0,
         formats.percent(row["approved"], answered),
         formats.percent(answered + row["unknown"], all_asked),

@@ -5,7 +5,6 @@ from dashboards import formats, subject_page, subject_tiles
 from dashboards.look import Look
 from dashboards.page import html
 from dashboards.page_entry import PageEntry
-from dashboards.payment_tiles import rows_of
 from dashboards.session_checks import STAFF, Person
 from dashboards.subject_tiles import Together
 from dashboards.tile import Tile
@@ -22,7 +21,7 @@ def draw(person: Person) -> None:
 
 
 def _draw_ever(table: Table, look: Look) -> None:
-    [row] = rows_of(table)
+    [row] = table.by_name()
     if not row["payments"]:
         html("nothing.html", words="Nobody ever paid with it, or the warehouse does not know it.")
         return

@@ -5,7 +5,6 @@ from dashboards import formats, subject_page, subject_tiles, tables
 from dashboards.look import Look
 from dashboards.page import html
 from dashboards.page_entry import PageEntry, link
-from dashboards.payment_tiles import rows_of
 from dashboards.session_checks import STAFF, Person
 from dashboards.subject_tiles import Together
 from dashboards.tables import Cell, Column
@@ -26,7 +25,7 @@ def draw(person: Person) -> None:
 
 
 def _draw_who(table: Table, look: Look) -> None:
-    [row] = rows_of(table)
+    [row] = table.by_name()
     facts = [
         ("Name", row["trading_name"] or formats.NONE),
         ("Since", look.shown(row["since"]) if row["since"] else formats.NONE),
@@ -44,7 +43,7 @@ def _draw_balance(table: Table, look: Look) -> None:
             formats.amount(-row["amount"], row["currency"]),
             look.shown(row["updated_at"]),
         ]
-        for row in rows_of(table)
+        for row in table.by_name()
     ]
     tables.table(OWED, lines, "Balance by currency")
 

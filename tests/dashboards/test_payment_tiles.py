@@ -39,7 +39,7 @@ class Written:
         return self.reader.query(tile.statement(Look("15m"), id or self.paid.id))
 
     def rows(self, tile: Tile) -> list[dict[str, Any]]:
-        return payment_tiles.rows_of(self.table(tile))
+        return self.table(tile).by_name()
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_its_messages_and_reviews_are_listed(written: Written) -> None:
 def test_its_origin_has_the_trace_that_the_log_knows_it_by(written: Written) -> None:
     [row] = written.rows(payment_tiles.ORIGIN)
     assert (row["trace_id"], row["country"], row["sequence"]) == (TRACE, "DE", 1)
-    [other] = payment_tiles.rows_of(written.table(payment_tiles.ORIGIN, written.other.id))
+    [other] = written.table(payment_tiles.ORIGIN, written.other.id).by_name()
     assert other["trace_id"] is None
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from connectors.warehouse import Table, WarehouseReader
-from dashboards.decline_words import DECLINES, WHOSE
 from dashboards.look import Look
 from dashboards.processor_course import APPROVED, ERRORS, LATENCY, shares, values
 from dashboards.processor_health import HEALTH, ProcessorHealth
@@ -24,6 +23,7 @@ from dashboards.processor_tables import (
 from dashboards.settings import DashboardSettings
 from dashboards.tables import Cell
 from dashboards.tile import Tile
+from dashboards.wording import DECLINES, WHOSE
 from schemas.ids import new_id
 from schemas.operations import ProcessorOperation
 from schemas.states import DECLINE_CODES

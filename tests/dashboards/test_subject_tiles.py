@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from connectors.warehouse import Table, WarehouseReader
+from connectors.warehouse import WarehouseReader
 from dashboards.look import Look
 from dashboards.settings import DashboardSettings
 from dashboards.subject_tiles import COLUMN, Subject
@@ -68,8 +68,7 @@ class Sold:
         return id, [paid for paid in self.payments if getattr(paid, field) == id]
 
     def rows(self, tile: Tile, id: str) -> Rows:
-        table: Table = self.reader.query(tile.statement(Look("24h"), id))
-        return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+        return self.reader.query(tile.statement(Look("24h"), id)).by_name()
 
 
 @pytest.fixture

@@ -217,9 +217,9 @@ def test_the_newest_payment_is_first_and_complete(shop: Any, reader: WarehouseRe
     ("changes", "given_back", "note"),
     [
         ({"state": "captured"}, 0, ""),
-        ({"state": "captured"}, 1000, "refunded"),
-        ({"state": "captured"}, 250, "2.50 refunded"),
-        ({"state": "captured", "amount_captured": 900}, 900, "9.00 taken · refunded"),
+        ({"state": "captured"}, 1000, "given back"),
+        ({"state": "captured"}, 250, "2.50 given back"),
+        ({"state": "captured", "amount_captured": 900}, 900, "9.00 taken · given back"),
         ({"state": "partially_captured", "amount_captured": 400}, 0, "4.00 taken"),
         ({"state": "declined", "decline_code": "limit_exceeded"}, 0, "limit exceeded"),
     ],

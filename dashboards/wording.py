@@ -1,10 +1,14 @@
-"""What a decline code means, in plain words, and who said no."""
+"""Codes of the gateway in words: processors, ways to pay, channels, declines, and any other code."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 from dashboards import formats
+
+NAMES = {"visa": "Visa", "mastercard": "Mastercard", "paypal": "PayPal"}
+CHANNELS = {"email": "E-mail", "sms": "SMS", "webhook": "Webhook"}
 
 Whose = Literal["issuer", "payer", "us", "nobody"]
 WHOSE: dict[Whose, str] = {
@@ -43,6 +47,36 @@ DECLINES = {
 }
 
 
+def words(code: str | None) -> str:
+    """`call_issuer` as `call issuer`; empty for none."""
+    return (code or "").replace("_", " ")
+
+
+def listed(codes: Iterable[str] | None) -> str:
+    """Several codes as words, a comma between two; empty for none."""
+    return ", ".join(map(words, codes or ()))
+
+
+def processor_name(processor: str | None, none: str = formats.NONE) -> str:
+    """A processor as people call it; `none` where none was chosen."""
+    return NAMES.get(processor, processor) if processor else none
+
+
+def paid_with(method: str, brand: str | None, last4: str | None) -> str:
+    """`Visa ···· 4242`, or `PayPal`."""
+    if method == "paypal":
+        return "PayPal"
+    return f"{NAMES.get(brand or '', 'Card')} ···· {last4 or '????'}"
+
+
+def what_became(amount: int, captured: int, refunded: int, currency: str) -> str:
+    """What was taken or given back of an amount, where that is not all of it or nothing; minor units."""
+    parts = [f"{formats.amount(captured, currency)} taken"] if 0 < captured < amount else []
+    if refunded:
+        parts.append("given back" if refunded == captured else f"{formats.amount(refunded, currency)} given back")
+    return " · ".join(parts)
+
+
 def decline_words(code: str) -> DeclineWords:
     """The words of a code; of one that came later, the code itself."""
-    return DECLINES.get(code) or DeclineWords(formats.plain(code.replace("_", " "), 40).capitalize(), "issuer")
+    return DECLINES.get(code) or DeclineWords(formats.plain(words(code), 40).capitalize(), "issuer")
