@@ -8,6 +8,7 @@ from dashboards import formats, tables
 from dashboards.look import Look
 from dashboards.tables import Cell, Column, payment_href
 from dashboards.tile import Tile
+from dashboards.tiles.processors import APPROVED, REFUSED
 from dashboards.wording import words
 from schemas.states import STATUS
 from schemas.times import now
@@ -105,15 +106,14 @@ PAID = "FROM payments WHERE {column} = (SELECT {column} FROM payments WHERE id =
 
 
 def figures(whose: Whose, title: str) -> Tile:
-    """What the payer or the card of a payment paid besides, by currency. Approved: the issuer said yes."""
+    """What the payer or the card of a payment paid besides, by currency."""
     return Tile(
         f"case-{whose}-figures",
         title,
         f"What else did this {whose} pay, how much of it was approved, refused, taken and given back?",
         f"""
 SELECT currency, count(*)::BIGINT AS payments,
-       count(*) FILTER (state IN ('authorized', 'partially_captured', 'captured'))::BIGINT AS approved,
-       count(*) FILTER (status = 'failed')::BIGINT AS refused,
+       count(*) FILTER ({APPROVED})::BIGINT AS approved, count(*) FILTER ({REFUSED})::BIGINT AS refused,
        sum(amount_captured)::BIGINT AS captured, sum(amount_refunded)::BIGINT AS refunded
 {PAID.format(column=COLUMN[whose])}
 GROUP BY currency ORDER BY payments DESC, currency

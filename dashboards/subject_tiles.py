@@ -14,6 +14,7 @@ from dashboards.look import Look
 from dashboards.page import COLOURS, chart, html, points
 from dashboards.tables import Cell, Column, linked, payment_href
 from dashboards.tile import Tile
+from dashboards.tiles.processors import APPROVED, REFUSED
 from dashboards.wording import listed, paid_with, words
 from schemas.states import STATUS
 
@@ -28,8 +29,6 @@ LATEST = [
 ]
 DECLINES = [Column("Reason"), Column("Payments", "right"), Column("Share", "right"), Column("Last", "right")]
 REVIEWS = [Column("Opened"), Column("Amount", "right"), Column("Why"), Column("Payment", wide=True, id=True)]
-# Approved: the issuer said yes, whatever became of it later; a payment still open, held or let go has no answer.
-APPROVED = "('authorized', 'partially_captured', 'captured')"
 IN_TIME = "created_at >= $since AND created_at < $until"
 
 
@@ -58,8 +57,8 @@ told AS (
     WHERE payment IN (SELECT id FROM paid) GROUP BY payment
 )
 SELECT currency, count(*)::BIGINT AS payments,
-       count(*) FILTER (state IN {APPROVED})::BIGINT AS approved,
-       count(*) FILTER (state IN ('declined', 'failed'))::BIGINT AS refused,
+       count(*) FILTER ({APPROVED})::BIGINT AS approved,
+       count(*) FILTER ({REFUSED})::BIGINT AS refused,
        sum(amount_captured)::BIGINT AS captured, sum(amount_refunded)::BIGINT AS refunded,
        count(*) FILTER (label = 'fraud')::BIGINT AS frauds, count(label)::BIGINT AS labels
 FROM paid LEFT JOIN told ON told.payment = paid.id
@@ -229,7 +228,7 @@ def together(subject: Subject, with_what: Together) -> Tile:
         f"""
 WITH used AS (
     SELECT {other} AS other, {shown}, count(*)::BIGINT AS payments,
-           count(*) FILTER (state IN ('declined', 'failed'))::BIGINT AS refused, max(created_at) AS last_at,
+           count(*) FILTER ({REFUSED})::BIGINT AS refused, max(created_at) AS last_at,
            count(*) OVER ()::BIGINT AS distinct_ones
     FROM payments WHERE {COLUMN[subject]} = $id AND {other} IS NOT NULL AND {IN_TIME}
     GROUP BY {other} ORDER BY payments DESC, other LIMIT 10

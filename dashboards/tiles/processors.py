@@ -11,6 +11,12 @@ from dashboards.page import html
 from dashboards.tile import Tile
 from dashboards.wording import NAMES, processor_name
 
+# What "approved" and "refused" mean of payments, on every page. Approved: the issuer said yes, whatever became of it
+# since; a payment in review has a processor where it was authorized before. Refused: a processor said no, or failed;
+# what our own fraud check blocked was asked of nobody. Neither: what is open or unknown, and what was voided, which
+# no longer says. The page Processors counts calls: `succeeded` of the authorizations and sales that were asked.
+APPROVED = "(processor IS NOT NULL AND state IN ('authorized', 'partially_captured', 'captured', 'in_review'))"
+REFUSED = "(state IN ('declined', 'failed') AND decline_code IS DISTINCT FROM 'blocked')"
 # A call that failed, is unknown, or was unknown before it was found, is lost; a decline is an answer. A processor
 # fails that lost more than a fifth of the calls of a quarter of an hour, where there are enough to say so.
 LOST = "count(*) FILTER (status IN ('failed', 'unknown') OR sequence > 1)"
@@ -65,8 +71,6 @@ def _draw(table: Table, _look: Look) -> None:
     html("processors.html", processors=health(table))
 
 
-# A payment our own fraud gate stopped never reached a processor; one still open has no answer yet, and what was
-# voided no longer says whether it was approved.
 PROCESSORS = Tile(
     "processors",
     "Processors",
@@ -74,8 +78,7 @@ PROCESSORS = Tile(
     f"""
 WITH paid AS (
     SELECT processor,
-           count(*) FILTER (state IN ('captured', 'partially_captured', 'authorized', 'in_review')) AS approved,
-           count(*) FILTER (state IN ('declined', 'failed')) AS refused,
+           count(*) FILTER ({APPROVED}) AS approved, count(*) FILTER ({REFUSED}) AS refused,
            count(*) FILTER (state = 'unknown') AS unknown
     FROM payments WHERE created_at >= $until - INTERVAL 15 MINUTE AND created_at < $until
       AND processor IS NOT NULL AND decline_code IS DISTINCT FROM 'blocked'

@@ -22,6 +22,17 @@ SHOPS = ("acc_shop", "acc_other")
 Told = tuple[str, Event]
 
 
+def is_approved(paid: Payment) -> bool:
+    """Whether every page counts it as approved."""
+    approved = ("authorized", "partially_captured", "captured", "in_review")
+    return paid.processor is not None and paid.state in approved
+
+
+def is_refused(paid: Payment) -> bool:
+    """Whether every page counts it as refused: a processor was asked."""
+    return paid.state in ("declined", "failed") and paid.decline_code != "blocked"
+
+
 class Sold:
     """All payments, refunds, calls to processors and postings, as they stand in the end."""
 

@@ -22,6 +22,7 @@ from schemas.payments import Payment
 from schemas.reviews import PaymentReview, ReviewEvent
 from schemas.times import now
 from schemas.topics import ACCOUNTS, LABELS, OPERATIONS, REVIEWS
+from tests.dashboards.sold import is_approved, is_refused
 
 Rows = list[dict[str, Any]]
 # Every second payment is theirs, or nearly: whose tile forgets its id counts the others too.
@@ -93,10 +94,8 @@ def _check_counts(sold: Sold, subject: Subject, frauds: list[Payment]) -> None:
         here = [paid for paid in own if paid.currency == currency]
         assert row["captured"] == sum(paid.amount_captured for paid in here)
         assert row["refunded"] == sum(paid.amount_refunded for paid in here)
-        assert row["refused"] == sum(paid.state in ("declined", "failed") for paid in here)
-        assert row["approved"] == sum(
-            paid.state in ("authorized", "captured", "partially_captured") for paid in here
-        )
+        assert row["refused"] == sum(is_refused(paid) for paid in here)
+        assert row["approved"] == sum(is_approved(paid) for paid in here)
         assert (row["frauds"], row["labels"]) == (sum(paid in frauds for paid in here),) * 2
     course = sold.rows(page.COURSE, id)
     assert Counter(paid.status for paid in own) == _summed(course, "status")
@@ -112,6 +111,7 @@ def test_what_was_used_together_is_counted(sold: Sold) -> None:
         wanted = Counter(getattr(paid, field) for paid in own)
         assert _summed(used, "other") == wanted
         assert {row["distinct_ones"] for row in used} == {len(wanted)}
+        assert sum(row["refused"] for row in used) == sum(map(is_refused, own))
 
 
 def test_in_all_counts_whatever_the_time(sold: Sold) -> None:
