@@ -87,11 +87,11 @@ def _draw_sent(table: Table, _look: Look) -> None:
     tables.table(SENT, lines, "Messages by channel and what they are about")
 
 
-def _draw_course(table: Table, _look: Look) -> None:
+def _draw_course(table: Table, look: Look) -> None:
     times = [row[0] for row in table.rows]
     series = [
         {"name": text, "type": "bar", "stack": "all", "barMaxWidth": 18, "color": COLOURS[tone or "quiet"]}
-        | {"data": points(times, [row[at] for row in table.rows])}
+        | {"data": points(look, times, [row[at] for row in table.rows])}
         for at, (text, tone) in enumerate(OUTCOMES.values(), start=1)
     ]
     chart("messages-course", "Messages by outcome", "", 230, series)

@@ -49,7 +49,7 @@ def _draw_by_processor(table: Table, _look: Look) -> None:
     tables.table([Column("Processor"), *SUMS], lines, "Volumes by processor")
 
 
-def _draw_course(table: Table, _look: Look) -> None:
+def _draw_course(table: Table, look: Look) -> None:
     currency = table.rows[0][1]
     try:
         whole = unit(currency)
@@ -59,7 +59,7 @@ def _draw_course(table: Table, _look: Look) -> None:
     names = ((2, "asked", "quiet", "line"), (3, "taken", "succeeded", "bar"), (4, "given back", "failed", "bar"))
     series: list[dict[str, Any]] = [
         {"name": name, "type": kind, "color": COLOURS[colour], "symbol": "none", "barMaxWidth": 18}
-        | {"data": points(times, [row[at] / whole for row in table.rows])}
+        | {"data": points(look, times, [row[at] / whole for row in table.rows])}
         for at, name, colour, kind in names
     ]
     chart("volume-course", f"Asked, taken and given back in {currency}", f" {currency}", 250, series)

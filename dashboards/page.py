@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import streamlit as st
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dashboards import formats
+from dashboards.look import Look
 
 # Okabe and Ito's order of hues: told apart with every common colour blindness, on white and on black, and never
 # without a word beside it.
@@ -48,13 +49,21 @@ def card(name: str, title: str, note: str = "", *, fills: bool = True) -> Iterat
         yield
 
 
-def points(times: Sequence[datetime], values: Sequence[float]) -> list[tuple[int, float]]:
-    """The data of one series: milliseconds since 1970, value."""
-    return [(int(at.timestamp() * 1000), round(value, 2)) for at, value in zip(times, values, strict=True)]
+def points(look: Look, times: Sequence[datetime], values: Sequence[float]) -> list[tuple[int, float]]:
+    """The data of one series by the clock of the zone that was chosen: milliseconds since 1970, value.
+
+    A time without a zone is by that clock already.
+    """
+    clock = (look.local(at) if at.tzinfo else at for at in times)
+    moments = (int(at.replace(tzinfo=UTC).timestamp() * 1000) for at in clock)
+    return [(at, round(value, 2)) for at, value in zip(moments, values, strict=True)]
 
 
-def chart(key: str, about: str, unit: str, height: int, series: list[dict[str, Any]]) -> None:
-    """Show `series` over UTC by ECharts, `height` in pixels; `about` is the text for screen readers."""
+def chart(key: str, about: str, unit: str, height: int, series: list[dict[str, Any]], **y_axis: Any) -> None:
+    """Show `series` of `points` by ECharts, `height` in pixels; `about` is the text for screen readers.
+
+    `unit` stands behind a value, with `%` written twice. `y_axis`: other options of it.
+    """
     options = {
         "animation": False,
         "useUTC": True,
@@ -67,7 +76,7 @@ def chart(key: str, about: str, unit: str, height: int, series: list[dict[str, A
             "axisTick": {"show": False},
             "axisLabel": {"formatter": AXIS, "hideOverlap": True},
         },
-        "yAxis": {"type": "value", "splitNumber": 4, "splitLine": {"lineStyle": {"color": "#8a99a833"}}},
+        "yAxis": {"type": "value", "splitNumber": 4, "splitLine": {"lineStyle": {"color": "#8a99a833"}}} | y_axis,
         "series": series,
     }
     st.echarts_chart(options, key=key, height=height, alt=about)

@@ -1,6 +1,5 @@
 """The tiles of the page Pipeline: what flows and topics did last, how long it took, and what nobody could read."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -166,7 +165,13 @@ def _delays(answer: Table, look: Look) -> None:
     times = [row[0] for row in answer.rows]
     lines = (("half", COLOURS["succeeded"]), ("99 of 100", COLOURS["pending"]), ("longest", COLOURS["failed"]))
     series = [
-        {"name": name, "type": "line", "symbol": "none", "color": hue, "data": points(times, _seconds(answer, at))}
+        {
+            "name": name,
+            "type": "line",
+            "symbol": "none",
+            "color": hue,
+            "data": points(look, times, [row[at] / 1000 for row in answer.rows]),
+        }
         for at, (name, hue) in enumerate(lines, 1)
     ]
     chart("delays", "Seconds from the books to the warehouse", " s", 260, series)
@@ -177,13 +182,9 @@ def _made(answer: Table, look: Look) -> None:
     series = []
     for flow, hue in zip(flows, HUES, strict=True):
         rows = [row for row in answer.rows if row[1] == flow]
-        data = points([row[0] for row in rows], [row[2] / look.step.total_seconds() for row in rows])
+        data = points(look, [row[0] for row in rows], [row[2] / look.step.total_seconds() for row in rows])
         series.append({"name": flow, "type": "line", "symbol": "none", "color": hue, "data": data})
     chart("made", "Payments, verdicts, calls and messages per second", "/s", 260, series)
-
-
-def _seconds(answer: Table, at: int) -> Sequence[float]:
-    return [row[at] / 1000 for row in answer.rows]
 
 
 def _letters(answer: Table, look: Look) -> None:

@@ -1,13 +1,11 @@
 """How the processors did through the period: what they approved, where they failed, and how long they took."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
-
-import streamlit as st
 
 from connectors.warehouse import Table
 from dashboards.look import Look
-from dashboards.page import points
+from dashboards.page import chart, points
 from dashboards.tile import Draw, Tile
 from dashboards.wording import processor_name
 
@@ -51,49 +49,34 @@ def values(table: Table, column: str) -> dict[str, list[tuple[datetime, float]]]
     return found
 
 
-def _lines(found: dict[str, list[tuple[datetime, float]]], look: Look, unit: str, **axis: Any) -> dict[str, Any]:
-    """What ECharts draws, over the clock of the zone that was chosen."""
-    is_long = look.length > timedelta(days=2)
-    return {
-        "animation": False,
-        "useUTC": True,
-        "grid": {"left": 4, "right": 12, "top": 30, "bottom": 2, "containLabel": True},
-        "legend": {"top": 0, "left": 0, "itemWidth": 18, "itemHeight": 10, "itemGap": 16},
-        "tooltip": {"trigger": "axis", "valueFormatter": f"%.1f{unit}", "axisPointer": {"type": "line"}},
-        "xAxis": {
-            "type": "time",
-            "splitNumber": 4,
-            "axisTick": {"show": False},
-            "axisLabel": {"formatter": "{d} {MMM}" if is_long else "{HH}:{mm}", "hideOverlap": True},
-        },
-        "yAxis": {"type": "value", "splitNumber": 3, "splitLine": {"lineStyle": {"color": "#8a99a833"}}, **axis},
-        "series": [_series(name, course, look) for name, course in found.items()],
-    }
+def _draw_lines(
+    key: str, about: str, unit: str, found: dict[str, list[tuple[datetime, float]]], look: Look, **y_axis: Any
+) -> None:
+    series = [_series(name, course, look) for name, course in found.items()]
+    chart(key, about, unit, HEIGHT, series, splitNumber=3, **y_axis)
 
 
 def _series(name: str, course: list[tuple[datetime, float]], look: Look) -> dict[str, Any]:
-    times = [look.local(at.replace(tzinfo=UTC)).replace(tzinfo=UTC) for at, _ in course]
     return {
         "name": processor_name(name),
         "type": "line",
         "showSymbol": len(course) < 3,
         "lineStyle": {"width": 2},
         "color": HUES.get(name, OTHER_HUE),
-        "data": points(times, [value for _, value in course]),
+        "data": points(look, [at for at, _ in course], [value for _, value in course]),
     }
 
 
 def _shown(key: str, about: str, part: str, whole: str) -> Draw:
     def draw(table: Table, look: Look) -> None:
-        options = _lines(shares(table, part, whole), look, "%", min=0, max=100, interval=50)
-        st.echarts_chart(options, key=key, height=HEIGHT, alt=about)
+        _draw_lines(key, about, "%%", shares(table, part, whole), look, min=0, max=100, interval=50)
 
     return draw
 
 
 def _draw_latency(table: Table, look: Look) -> None:
-    options = _lines(values(table, "p99"), look, " ms")
-    st.echarts_chart(options, key="processor_latency", height=HEIGHT, alt="p99 of the processors over time")
+    about = "p99 of the processors over time"
+    _draw_lines("processor_latency", about, " ms", values(table, "p99"), look)
 
 
 APPROVED = Tile(

@@ -3,7 +3,6 @@
 `Subject` says which column of `payments` its id stands in. Each page makes its tiles of one.
 """
 
-from datetime import UTC
 from typing import Any, Literal
 
 import msgspec
@@ -106,7 +105,6 @@ WHERE {COLUMN[subject]} = $id AND {IN_TIME} GROUP BY ALL ORDER BY step
 def _draw_course(table: Table, look: Look, key: str) -> None:
     counted = {(step, status): payments for step, status, payments in table.rows}
     steps = sorted({step for step, _ in counted})
-    local = [look.local(step).replace(tzinfo=UTC) for step in steps]
     series: list[dict[str, Any]] = [
         {
             "name": status,
@@ -114,7 +112,7 @@ def _draw_course(table: Table, look: Look, key: str) -> None:
             "stack": "payments",
             "barMaxWidth": 14,
             "itemStyle": {"color": COLOURS[status]},
-            "data": points(local, [counted.get((step, status), 0) for step in steps]),
+            "data": points(look, steps, [counted.get((step, status), 0) for step in steps]),
         }
         for status in STATUSES
     ]

@@ -1,7 +1,6 @@
 """What the fraud gate does: verdicts by outcome, who gave them, how fast, why, and which came too late."""
 
 from collections import Counter
-from datetime import UTC
 from typing import Any
 
 import msgspec
@@ -89,7 +88,7 @@ def _draw_judged(table: Table, look: Look) -> None:
 
 
 def _draw_course(table: Table, look: Look) -> None:
-    times = [look.local(each[0]).replace(tzinfo=UTC) for each in table.rows]
+    times = [each[0] for each in table.rows]
     series = [
         {
             "name": outcome,
@@ -97,7 +96,7 @@ def _draw_course(table: Table, look: Look) -> None:
             "stack": "all",
             "barCategoryGap": "18%",
             "color": colour,
-            "data": points(times, [each[at] for each in table.rows]),
+            "data": points(look, times, [each[at] for each in table.rows]),
         }
         for at, (outcome, colour) in enumerate(OUTCOME_COLOURS.items(), start=1)
     ]
@@ -105,7 +104,7 @@ def _draw_course(table: Table, look: Look) -> None:
 
 
 def _draw_latency(table: Table, look: Look) -> None:
-    times = [look.local(each[0]).replace(tzinfo=UTC) for each in table.rows]
+    times = [each[0] for each in table.rows]
     lines = (
         ("median", 1, COLOURS["succeeded"], "solid"),
         ("99th percentile", 2, COLOURS["quiet"], "dashed"),
@@ -117,7 +116,7 @@ def _draw_latency(table: Table, look: Look) -> None:
             "showSymbol": len(times) < 3,
             "color": colour,
             "lineStyle": {"width": 2, "type": dash},
-            "data": points(times, [each[at] for each in table.rows]),
+            "data": points(look, times, [each[at] for each in table.rows]),
         }
         for name, at, colour, dash in lines
     ]

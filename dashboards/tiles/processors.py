@@ -11,10 +11,11 @@ from dashboards.page import html
 from dashboards.tile import Tile
 from dashboards.wording import NAMES, processor_name
 
-# What "approved" and "refused" mean of payments, on every page. Approved: the issuer said yes, whatever became of it
-# since; a payment in review has a processor where it was authorized before. Refused: a processor said no, or failed;
-# what our own fraud check blocked was asked of nobody. Neither: what is open or unknown, and what was voided, which
-# no longer says. The page Processors counts calls: `succeeded` of the authorizations and sales that were asked.
+# What "approved" and "refused" mean of payments, on every page. Approved: the issuer said yes, whatever became of
+# it since; a payment in review has a processor where it was authorized before. Refused: a processor said no, or
+# failed; what our own fraud check blocked was asked of nobody. Neither: what is open or unknown, and what was
+# voided, which no longer says. The page Processors counts calls: `succeeded` of the authorizations and sales that
+# were asked.
 APPROVED = "(processor IS NOT NULL AND state IN ('authorized', 'partially_captured', 'captured', 'in_review'))"
 REFUSED = "(state IN ('declined', 'failed') AND decline_code IS DISTINCT FROM 'blocked')"
 # A call that failed, is unknown, or was unknown before it was found, is lost; a decline is an answer. A processor

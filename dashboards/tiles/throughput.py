@@ -1,6 +1,6 @@
 """Payments per second: now, and over the last five minutes by status."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
@@ -14,22 +14,22 @@ STATUSES = ("succeeded", "pending", "failed")
 
 
 class Throughput(msgspec.Struct, frozen=True):
-    """Payments per second: of the newest bar, and of each by status, oldest first; times by the chosen clock."""
+    """Payments per second: of the newest bar, and of each by status, oldest first."""
 
     now: float
     times: list[datetime]
     bars: dict[str, list[float]]
 
 
-def throughput(table: Table, look: Look) -> Throughput:
+def throughput(table: Table) -> Throughput:
     """The figures of the rows, which have a column for each of `STATUSES`."""
-    times = [look.local(row[0]).replace(tzinfo=UTC) for row in table.rows]
+    times = [row[0] for row in table.rows]
     bars = {status: [row[at] for row in table.rows] for at, status in enumerate(STATUSES, start=1)}
     return Throughput(sum(values[-1] for values in bars.values()), times, bars)
 
 
 def _draw(table: Table, look: Look) -> None:
-    figures = throughput(table, look)
+    figures = throughput(table)
     series = [
         {
             "name": status,
@@ -37,7 +37,7 @@ def _draw(table: Table, look: Look) -> None:
             "stack": "all",
             "barCategoryGap": "18%",
             "color": COLOURS[status],
-            "data": points(figures.times, bars),
+            "data": points(look, figures.times, bars),
         }
         for status, bars in figures.bars.items()
     ]

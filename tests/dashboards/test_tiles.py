@@ -1,12 +1,14 @@
 """Every tile of the overview: its figures against the payments that were written, counted by hand."""
 
-from datetime import datetime, timedelta
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
 from connectors.warehouse import Table, WarehouseReader
+from dashboards import page
 from dashboards.look import Look
 from dashboards.settings import DashboardSettings
 from dashboards.tile import Tile
@@ -129,10 +131,22 @@ def test_the_rate_of_now_is_that_of_the_newest_whole_bar(shop: Any, reader: Ware
         sold(shop, until - timedelta(seconds=7 - number % 5))  # from 25 to 29
     sold(shop, until)  # too young to count
     look = Look(since=until - timedelta(hours=1), until=until, zone="Asia/Tokyo")
-    figures = throughput.throughput(asked(reader, throughput.THROUGHPUT, look), look)
+    figures = throughput.throughput(asked(reader, throughput.THROUGHPUT, look))
     assert figures.now == 4.0
     assert (len(figures.times), sum(figures.bars["succeeded"])) == (60, 4.0)
-    assert figures.times[-1].hour == (until + timedelta(hours=9)).hour
+
+
+def test_a_chart_stands_on_the_clock_that_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        noon = datetime(2026, 11, 27, 12, tzinfo=UTC)
+        local = [noon.replace(tzinfo=None) + timedelta(hours=9)]  # as a statement with $zone answers
+        drawn = [page.points(Look(zone="Asia/Tokyo"), times, [1.0]) for times in ([noon], local)]
+        assert drawn == [[(1_000 * int((noon + timedelta(hours=9)).timestamp()), 1.0)]] * 2
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_two_currencies_are_never_added(shop: Any, reader: WarehouseReader) -> None:
