@@ -8,6 +8,7 @@ import msgspec
 from dashboards import chooser, formats
 from dashboards.chooser import Found
 from dashboards.gateway_calls import Api
+from dashboards.look import Look
 from dashboards.wording import listed, paid_with, processor_name, words
 
 Facts = list[tuple[str, str]]
@@ -142,8 +143,8 @@ class Case(msgspec.Struct, frozen=True):
         """Whether a call to the processor is open, so that the decision is not carried out yet."""
         return any(operation.status in ("sending", "unknown") for operation in self.operations)
 
-    def facts(self) -> Facts:
-        """What was paid, by whom and to whom."""
+    def facts(self, look: Look) -> Facts:
+        """What was paid, by whom and to whom; times by the clock of the look."""
         payment = self.payment
         return [
             ("Paid with", payment.payment_method.text()),
@@ -156,7 +157,7 @@ class Case(msgspec.Struct, frozen=True):
             ("Merchant", payment.merchant),
             ("Reference", payment.reference or formats.NONE),
             ("Description", payment.description or formats.NONE),
-            ("Created", formats.moment(payment.created_at)),
+            ("Created", look.shown(payment.created_at)),
         ]
 
     def judged(self) -> Facts:
@@ -175,15 +176,15 @@ class Case(msgspec.Struct, frozen=True):
             ("Issuer", "not asked yet" if risk.hold == "unsent" else "asked; the money is reserved"),
         ]
 
-    def history(self) -> list[HistoryLine]:
-        """Events and calls, in the order of their times."""
+    def history(self, look: Look) -> list[HistoryLine]:
+        """Events and calls, in the order of their times, by the clock of the look."""
         told = [(event.recorded_at, words(event.type), "") for event in self.events]
         called = [
             (call.created_at, f"{call.kind} at {processor_name(call.processor)}", _note(call))
             for call in self.operations
         ]
         lines = sorted(told + called, key=lambda line: line[0])
-        return [HistoryLine(formats.clock(at), what, note) for at, what, note in lines]
+        return [HistoryLine(look.shown(at), what, note) for at, what, note in lines]
 
 
 def read_case(api: Api, review_id: str) -> Case:

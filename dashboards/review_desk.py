@@ -221,11 +221,11 @@ def _details(case: Case, look: Look) -> None:
     payment = case.payment
     first, second = st.columns(2, gap="small")
     with first, card("case-payment", "Payment", payment.id):
-        html("facts.html", facts=case.facts())
+        html("facts.html", facts=case.facts(look))
         link("Open the payment", "payments", payment=payment.id)
     with second, card("case-risk", "Fraud check", "as it was judged"):
         html("facts.html", facts=case.judged())
-        html("history.html", lines=case.history())
+        html("history.html", lines=case.history(look))
     first, second = st.columns(2, gap="small")
     with first:
         tile.show(CUSTOMER_FIGURES, look, payment.id)

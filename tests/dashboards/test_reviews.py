@@ -35,6 +35,16 @@ def test_a_case_is_taken_by_opening_it_and_approved_with_its_reason(gateway: Gat
     assert "Approved: 283.45 GBP" in words(page)
 
 
+def test_a_case_tells_its_times_with_their_day_by_the_chosen_clock(gateway: GatewayDouble) -> None:
+    gateway.open_case()
+    told = [{"type": "payment.created", "state": "in_review", "recorded_at": "2026-11-26T23:10:00Z"}]
+    gateway.say("GET", "/v1/payments/pay_1/events", told)
+    shown = words(opened("analyst", "reviews", review="rev_1", tz="Asia/Tokyo"))
+    assert "27 Nov 16:00:00" in shown, "when it was created"
+    assert "27 Nov 08:10:00" in shown, "of its history"
+    assert "UTC" not in shown
+
+
 def test_a_case_is_not_decided_without_a_reason(gateway: GatewayDouble) -> None:
     page = press(case(gateway), "Reject")
     assert "Say why" in words(page)
