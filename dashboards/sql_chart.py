@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 import streamlit as st
@@ -14,6 +14,7 @@ from schemas.money import Money, UnknownCurrency
 
 POINTS_MAX = 5_000
 SERIES_MAX = 8
+HEIGHT, HEIGHT_OF_MANY = 380, 240  # pixels of one chart, and of each of several
 HUES = ("#1482a8", "#e69f00", "#7a5ea8", "#d1502a", "#3a9c6e", "#7d8c9b", "#b5588f", "#5f6f12")
 NOTHING = "Nothing in this answer can be drawn: a chart needs a column of numbers and another one."
 
@@ -29,6 +30,15 @@ class Drawing(msgspec.Struct, frozen=True):
     each: AnswerColumn | None = None
 
 
+class DrawnRow(NamedTuple):
+    """A row as it is drawn: a height in units of its `currency`, which is empty of what is no money."""
+
+    along: Any
+    height: float
+    line: str
+    currency: str
+
+
 def draw(answer: KeptAnswer) -> None:
     """Let the person choose, and show the chart."""
     numbers = [column for column in answer.columns if column.kind in ("whole", "broken")]
@@ -37,14 +47,40 @@ def draw(answer: KeptAnswer) -> None:
         return
     drawing = _chosen(answer, numbers)
     rows = _rows(answer, drawing)
-    left = len({each for *_, each in rows}) - SERIES_MAX
-    st.echarts_chart(options(drawing, rows), key="sql-chart", height=380, alt=_about(drawing, rows))
-    notes = [f"The first {POINTS_MAX:,} rows are drawn."] if answer.rows > POINTS_MAX else []
-    if drawing.each:
-        notes += [f"{left} more of {drawing.each.name} are left out."] if left > 0 else []
-        notes.append("A click on a name hides what it is of, and the scale is that of the others.")
-    if notes:
+    each_currency = by_currency(drawing, rows)
+    height = HEIGHT if len(each_currency) == 1 else HEIGHT_OF_MANY
+    for code, drawn in each_currency.items():
+        if code:
+            html("asked.html", words=f"{drawing.up.name} in {code}")
+        about = _about(drawing, drawn) + (f", in {code}" if code else "")
+        st.echarts_chart(options(drawing, drawn), key=f"sql-chart-{code}", height=height, alt=about)
+    if notes := _notes(answer, drawing, rows):
         html("asked.html", words=" ".join(notes))
+
+
+def by_currency(drawing: Drawing, rows: Sequence[DrawnRow]) -> dict[str, list[DrawnRow]]:
+    """The rows of each chart by its currency, the one of most rows first: amounts of two share no axis.
+
+    What is no money is one chart, without a currency. At most `SERIES_MAX` charts.
+    """
+    if not drawing.up.is_money:
+        return {"": list(rows)}
+    found: dict[str, list[DrawnRow]] = {}
+    for row in rows:
+        found.setdefault(row.currency, []).append(row)
+    return dict(sorted(found.items(), key=lambda one: (-len(one[1]), one[0]))[:SERIES_MAX])
+
+
+def _notes(answer: KeptAnswer, drawing: Drawing, rows: Sequence[DrawnRow]) -> list[str]:
+    """What is not drawn, and what a click does."""
+    notes = [f"The first {POINTS_MAX:,} rows are drawn."] if answer.rows > POINTS_MAX else []
+    if not drawing.each:
+        return notes
+    if (left := len({row.line for row in rows}) - SERIES_MAX) > 0:
+        notes.append(f"{left} more of {drawing.each.name} are left out.")
+    if drawing.each.name != "currency" or not drawing.up.is_money:
+        notes.append("A click on a name hides what it is of, and the scale is that of the others.")
+    return notes
 
 
 def _chosen(answer: KeptAnswer, numbers: list[AnswerColumn]) -> Drawing:
@@ -76,15 +112,16 @@ def first_choice(columns: Sequence[AnswerColumn]) -> tuple[AnswerColumn, AnswerC
     return along, up, each
 
 
-def _rows(answer: KeptAnswer, drawing: Drawing) -> list[tuple[Any, float, str]]:
-    """Place along, height and line of each row that has both, as they are drawn."""
+def _rows(answer: KeptAnswer, drawing: Drawing) -> list[DrawnRow]:
+    """The rows that have a place along and a height, as they are drawn."""
     currency = next((column for column in answer.columns if column.name == "currency"), drawing.up)
     columns = [drawing.along, drawing.up, drawing.each or drawing.up, currency]
     found = []
     for x, y, each, code in answer.values(columns, POINTS_MAX):
         if x is not None and y is not None:
             height = _units(y, code) if drawing.up.is_money else float(y)
-            found.append((x, height, str(each) if drawing.each else drawing.up.name))
+            line = str(each) if drawing.each else drawing.up.name
+            found.append(DrawnRow(x, height, line, str(code) if drawing.up.is_money else ""))
     return found
 
 
@@ -95,11 +132,12 @@ def _units(minor: int, currency: str) -> float:
         return float(minor)
 
 
-def options(drawing: Drawing, rows: list[tuple[Any, float, str]]) -> dict[str, Any]:
-    """The chart as ECharts takes it. What stands at one place of one line twice is drawn twice, not added up."""
+def options(drawing: Drawing, rows: Sequence[DrawnRow]) -> dict[str, Any]:
+    """A chart as ECharts takes it. What stands at one place of one line twice is drawn twice, not added up."""
     is_time = drawing.along.kind == "time"
-    places = sorted({str(x) for x, *_ in rows}) if is_time else list(dict.fromkeys(str(x) for x, *_ in rows))
-    by_line = groupby(sorted(rows, key=lambda row: row[2]), key=lambda row: row[2])
+    named = (str(row.along) for row in rows)
+    places = sorted(set(named)) if is_time else list(dict.fromkeys(named))
+    by_line = groupby(sorted(rows, key=lambda row: row.line), key=lambda row: row.line)
     series = [
         {
             "name": name,
@@ -107,7 +145,10 @@ def options(drawing: Drawing, rows: list[tuple[Any, float, str]]) -> dict[str, A
             "color": hue,
             "symbolSize": 5,
             "barMaxWidth": 36,
-            "data": [[_time(x) if is_time else str(x), y] for x, y, _ in sorted(line, key=_place(places))],
+            "data": [
+                [_time(row.along) if is_time else str(row.along), row.height]
+                for row in sorted(line, key=_place(places))
+            ],
         }
         for hue, (name, line) in zip(HUES, by_line, strict=False)
     ]
@@ -125,7 +166,7 @@ def options(drawing: Drawing, rows: list[tuple[Any, float, str]]) -> dict[str, A
 
 def _place(places: list[str]) -> Any:
     at = {place: number for number, place in enumerate(places)}
-    return lambda row: at[str(row[0])]
+    return lambda row: at[str(row.along)]
 
 
 def _time(text: str) -> int:
@@ -134,6 +175,6 @@ def _time(text: str) -> int:
     return int((at if at.tzinfo else datetime.fromisoformat(f"{at.isoformat()}+00:00")).timestamp() * 1000)
 
 
-def _about(drawing: Drawing, rows: list[tuple[Any, float, str]]) -> str:
+def _about(drawing: Drawing, rows: Sequence[DrawnRow]) -> str:
     each = f", one {drawing.shape} each {drawing.each.name}" if drawing.each else ""
     return f"{drawing.up.name} by {drawing.along.name}{each}, {len(rows)} points"

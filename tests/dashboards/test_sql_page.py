@@ -267,10 +267,26 @@ def test_a_chart_is_offered_over_time_and_by_currency() -> None:
     along, up, each = sql_chart.first_choice(found.columns)
     assert (along.name, up.name, each and each.name) == ("minute", "amount", "currency")
     drawing = sql_chart.Drawing("line", along, up, each)
-    drawn = sql_chart.options(drawing, sql_chart._rows(found, drawing))
-    assert [line["name"] for line in drawn["series"]] == ["EUR", "JPY"]
+    charts = sql_chart.by_currency(drawing, sql_chart._rows(found, drawing))
+    assert {
+        code: [line["name"] for line in sql_chart.options(drawing, rows)["series"]]
+        for code, rows in charts.items()
+    } == {
+        "EUR": ["EUR"],
+        "JPY": ["JPY"],
+    }
     (euros,) = found.values([up], 1)
-    assert drawn["series"][0]["data"][0][1] == euros[0] / 100
+    assert charts["EUR"][0].height == euros[0] / 100
+
+
+def test_amounts_of_two_currencies_share_no_axis_whatever_each_line_is_of() -> None:
+    found = answer("SELECT currency, processor, sum(amount)::BIGINT AS amount FROM payments GROUP BY ALL")
+    currency, processor, amount = found.columns
+    rows = sql_chart._rows(found, sql_chart.Drawing("bar", currency, amount, processor))
+    charts = sql_chart.by_currency(sql_chart.Drawing("bar", processor, amount), rows)
+    assert {code: {row.currency for row in drawn} for code, drawn in charts.items()} == {
+        code: {code} for code in ("EUR", "JPY")
+    }
 
 
 def test_a_file_that_is_taken_is_that_of_the_page() -> None:
