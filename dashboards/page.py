@@ -68,7 +68,7 @@ def chart(key: str, about: str, unit: str, height: int, series: list[dict[str, A
         "animation": False,
         "useUTC": True,
         "grid": {"left": 4, "right": 12, "top": 30, "bottom": 2, "containLabel": True},
-        "legend": {"top": 0, "left": 0, "itemWidth": 18, "itemHeight": 10, "itemGap": 16},
+        "legend": {"top": 0, "left": 0, "itemWidth": 18, "itemHeight": 10, "itemGap": 16, "type": "scroll"},
         "tooltip": {"trigger": "axis", "valueFormatter": f"%.1f{unit}", "axisPointer": {"type": "line"}},
         "xAxis": {
             "type": "time",

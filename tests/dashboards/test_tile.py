@@ -2,6 +2,8 @@
 
 import re
 import sys
+import time
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from connectors.warehouse import Table, WarehouseReader
 from dashboards import navigation
 from dashboards.look import Look
+from dashboards.page import points
 from dashboards.settings import DashboardSettings
 from dashboards.tile import Tile, as_csv
 
@@ -65,3 +68,15 @@ def test_rows_are_taken_as_csv_without_formulas() -> None:
     # In the page SQL, a statement that somebody sent names them.
     named = Table(["=HYPERLINK(1)", "n"], [("\n=1", 1)])
     assert as_csv(named).decode().splitlines() == ["'=HYPERLINK(1),n", "\"'", '=1",1']
+
+
+def test_a_local_time_is_drawn_as_it_is_written_whatever_the_servers_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        at = datetime(2026, 11, 27, tzinfo=UTC)
+        ((naive, _), (aware, _)) = points(Look(), [at.replace(tzinfo=None), at], [1, 1])
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert naive == aware
