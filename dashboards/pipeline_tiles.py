@@ -168,7 +168,7 @@ def _delays(answer: Table, look: Look) -> None:
         {
             "name": name,
             "type": "line",
-            "symbol": "none",
+            "showSymbol": len(times) < 3,
             "color": hue,
             "data": points(look, times, [row[at] / 1000 for row in answer.rows]),
         }
@@ -204,14 +204,16 @@ def _letters(answer: Table, look: Look) -> None:
 FLOWS = Tile(
     name="pipeline-flows",
     title="Flows",
-    question="Does each flow keep up, and how long does it take? A verdict waits where a payment of the last ten "
-    "minutes has none. How many messages are due is not known here.",
+    question="Does each flow keep up, and how long does it take? A payment of the last ten minutes waits "
+    "for its verdict until it has one, also where the stand-in decided; not one that its payer never approved, or "
+    "that ended before. How many messages are due is not known here.",
     sql="""
 WITH waiting AS (
     SELECT count(*) AS waiting, min(created_at) AS since FROM payments
     ANTI JOIN (SELECT payment FROM risk WHERE recorded_at > now()::TIMESTAMP - INTERVAL 15 MINUTE) judged
         ON judged.payment = payments.id
     WHERE created_at > now()::TIMESTAMP - INTERVAL 10 MINUTE
+      AND (state = 'processing' OR risk_outcome IS NOT NULL)
 ), kept AS (
     SELECT count(*) AS made,
            quantile_cont((epoch_us(ingested_at) - epoch_us(recorded_at)) / 1000, [0.5, 0.99]) AS ms

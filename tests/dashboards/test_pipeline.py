@@ -1,7 +1,7 @@
 """The page Pipeline: its figures against the rows that were written, and who sends a dead letter again."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 
 from connectors.heartbeat import beat
-from connectors.warehouse import WarehouseReader
+from connectors.warehouse import Table, WarehouseReader
 from dashboards import door, pipeline_machine, pipeline_tiles
 from dashboards.look import Look
 from dashboards.pipeline_letters import LetterReplay, ended
@@ -29,13 +29,14 @@ from dashboards.tile import Tile
 from flows.analytics.ingest import ingest
 from schemas.events import DeadLetter, new_event
 from schemas.fraud import Verdict
-from schemas.payments import Payment
+from schemas.payments import AppliedRisk, Payment
 from schemas.times import now
 from schemas.topics import DEAD_LETTER, PAYMENTS, RISK
 from tests.dashboards.gateway_double import AT, GatewayDouble
 from tests.dashboards.test_pages import opened, press, words
 
 HOUR = Look("1h")
+JUDGED = AppliedRisk("allow", "stand_in", waited_ms=250.0)
 LETTER = {"id": "dl_0_7", "event": "evt_1", "source": "/analytics", "topic": "payments.v1", "partition": 2}
 LETTER |= {"offset": 41, "reason": "malformed DecodeError", "recorded_at": AT}
 
@@ -48,9 +49,10 @@ class WrittenFlows:
         settings = DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset)
         self._reader = WarehouseReader(settings, "dashboard")
 
-    def payment(self, ago: timedelta, took: timedelta | None) -> Payment:
+    def payment(self, ago: timedelta, took: timedelta | None, **changes: Any) -> Payment:
         """A payment, with a verdict that took so long, or with none."""
-        payment: Payment = self._shop.payment(now() - ago, state="captured", status="succeeded")
+        changes = {"state": "captured", "status": "succeeded", "risk": JUDGED} | changes
+        payment: Payment = self._shop.payment(now() - ago, **changes)
         self._shop.take(payment)
         if took is not None:
             self._put(RISK.name, new_event("risk.verdict", "/", payment.id, _verdict(payment, took), now()))
@@ -102,12 +104,14 @@ def test_flows_are_counted_with_how_long_they_took_and_what_waits(written: Writt
         written.payment(timedelta(minutes=2 * seconds), timedelta(milliseconds=10 * seconds))
     waits = [written.payment(timedelta(minutes=m), None) for m in (3, 4)]
     written.payment(timedelta(minutes=50), None)  # so late no verdict comes
+    for state, status in (("requires_action", "pending"), ("voided", "failed")):  # never approved: never judged
+        written.payment(timedelta(minutes=5), None, state=state, status=status, risk=None)
     written.lag(payments=0, risk=5)
     flows = {line.flow: line for line in map(FlowLine._make, written.rows(FLOWS))}
     fraud, analytics = flows["fraud"], flows["analytics"]
     assert (fraud.made, fraud.waiting, fraud.p50_ms) == (3, 2, 20)
     assert fraud.since == min(payment.created_at for payment in waits)
-    assert (analytics.made, analytics.waiting) == (6, 5)
+    assert (analytics.made, analytics.waiting) == (8, 5)
     assert flows["notifications"].made == 0
     assert flow_state(fraud, now()) == "stands still"
     assert flow_state(flows["notifications"], now()) == "quiet", "payments ended, and nothing was sent"
@@ -163,6 +167,17 @@ def test_throughput_counts_every_step_also_those_without_anything(written: Writt
         "messages": 0,
     }
     assert {len(counts) for counts in by_flow.values()} == {60}, "a minute each"
+
+
+def test_courses_are_drawn_by_the_chosen_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    ten = datetime(2026, 11, 27, 10, tzinfo=UTC)
+    made = [(ten, flow, 1) for flow in ("calls", "messages", "payments", "verdicts")]
+    drawn: list[Any] = []
+    monkeypatch.setattr(pipeline_tiles, "chart", lambda *given: drawn.append(given[-1][0]["data"][0][0]))
+    for tile, rows in ((DELAYS, [(ten, 1.0, 1.0, 1.0)]), (MADE, made)):
+        for zone in ("Asia/Kolkata", "UTC"):
+            tile.draw(Table([], rows), Look("1h", zone=zone))
+    assert [there - utc for there, utc in (drawn[:2], drawn[2:])] == 2 * [5.5 * 3_600_000]
 
 
 def test_dead_letters_are_counted_by_topic_and_reason(written: WrittenFlows) -> None:
