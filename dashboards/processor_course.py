@@ -101,5 +101,5 @@ LATENCY = Tile(
     "How long did the slowest hundredth of each processor's answers take, through the period?",
     COURSE,
     _draw_latency,
-    note="p99 of what was answered",
+    note="p99 of what was answered, ms",
 )

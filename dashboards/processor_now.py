@@ -88,7 +88,8 @@ def _words(condition: Condition, calls: ProcessorCalls, look: Look) -> tuple[str
             usual = formats.percent(calls.usual_approved, calls.usual_decided)
             return "Declines far more than usual", f"{share} approved in 15 min, usually {usual}"
         case "slow":
-            return "Slow", f"p99 {formats.millis(calls.p99)} in 15 min, usually {formats.millis(calls.usual_p99)}"
+            usual = f", usually {formats.millis(calls.usual_p99)}" if calls.usual_p99 else ""
+            return "Slow", f"p99 {formats.millis(calls.p99)} in 15 min{usual}"
         case "well":
             return "Works", f"{share} of {count} approved in 15 min, p99 {formats.millis(calls.p99)}"
 
