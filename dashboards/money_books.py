@@ -13,7 +13,8 @@ MONTH += [Column("Captured", "right"), Column("Taken back", "right", wide=True)]
 MONTH += [Column("Refunds", "right", wide=True), Column("Refunded", "right"), Column("Net", "right")]
 BALANCES = [Column("Account"), Column("Currency"), Column("Comes to", "right")]
 BALANCES += [Column(title, "right", wide=True) for title in ("Entries", "Last moved")]
-LEDGER = [Column("Account"), *(Column(title, "right") for title in ("Authorized", "Sold", "Captured"))]
+LEDGER = [Column("Account"), Column("Authorized", "right", wide=True)]
+LEDGER += [Column(title, "right") for title in ("Sold", "Captured")]
 LEDGER += [Column(title, "right", wide=True) for title in ("Voided", "Reversed")]
 LEDGER += [Column("Refunded", "right"), Column("Together", "right")]
 DIFFERS = [Column("Processor"), Column("Currency"), Column("What")]
@@ -22,10 +23,10 @@ ACCOUNTS = {"hold": "Held", "due": "Due"}
 WHOLE = "The whole comparison, with the processors' own records, is made on the machine: sluice reconcile"
 
 
-def _account(kind: str, party: str) -> str:
-    """`hold`, `visa` is `Held at Visa`; `due`, `acc_1` is `Due to acc_1`."""
+def _account(kind: str, party: str, merchant: str = "") -> str:
+    """`hold`, `visa` is `Held at Visa`; `due`, `acc_1` is `Due to` its `merchant`'s name where it is known."""
     is_theirs = party == "merchants" or party.startswith("acc_")
-    name = party if is_theirs else processor(party)
+    name = merchant or party if is_theirs else processor(party)
     match kind, is_theirs:
         case "hold", _:
             return f"Held {'for' if is_theirs else 'at'} {name}"
@@ -51,7 +52,7 @@ def _draw_month(table: Table, _look: Look) -> None:
 def _draw_balances(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = [
         [
-            Cell(_account(kind, party), name or ""),
+            Cell(_account(kind, party, name or ""), party if name else ""),
             currency,
             formats.amount(minor, currency),
             formats.count(entries),

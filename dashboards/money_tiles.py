@@ -32,7 +32,7 @@ OPEN_WORDS = {"held": "Held, not taken", "refund": "Refund pending", "unknown": 
 
 def processor(name: str | None) -> str:
     """A processor as people call it."""
-    return processor_name(name, "not routed")
+    return processor_name(name, "Before any")
 
 
 def _sums(currency: str, count: int, sums: Sequence[int]) -> list[str]:
@@ -58,7 +58,7 @@ def _draw_course(table: Table, look: Look) -> None:
     times = [row[0] for row in table.rows]
     names = ((2, "asked", "quiet", "line"), (3, "taken", "succeeded", "bar"), (4, "given back", "failed", "bar"))
     series: list[dict[str, Any]] = [
-        {"name": name, "type": kind, "color": COLOURS[colour], "symbol": "none", "barMaxWidth": 18}
+        {"name": name, "type": kind, "color": COLOURS[colour], "showSymbol": len(times) < 3, "barMaxWidth": 18}
         | {"data": points(look, times, [row[at] / whole for row in table.rows])}
         for at, name, colour, kind in names
     ]

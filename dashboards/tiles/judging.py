@@ -95,6 +95,7 @@ def _draw_course(table: Table, look: Look) -> None:
             "type": "bar",
             "stack": "all",
             "barCategoryGap": "18%",
+            "barMaxWidth": 18,
             "color": colour,
             "data": points(look, times, [each[at] for each in table.rows]),
         }

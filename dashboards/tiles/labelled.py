@@ -12,8 +12,8 @@ from dashboards.tile import Tile
 MODEL_COLUMNS = [
     Column("Model"),
     *(Column(title, "right") for title in ("Labels", "Frauds", "Expected")),
-    Column("Score of frauds", "right"),
-    Column("Score of good ones", "right"),
+    Column("Score of frauds", "right", wide=True),
+    Column("Score of good ones", "right", wide=True),
     Column("Brier", "right"),
 ]
 MONEY_COLUMNS = [
