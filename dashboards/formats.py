@@ -46,6 +46,11 @@ def age(seconds: float) -> str:
     return f"{int(seconds)} s"
 
 
+def when(seconds: float) -> str:
+    """So long ago: `just now`, `12 s ago`."""
+    return f"{age(seconds)} ago" if seconds >= 1 else "just now"
+
+
 def amount(minor: int, currency: str) -> str:
     """`1,234.56`, with the decimals of the currency; minor units where the currency is unknown."""
     try:

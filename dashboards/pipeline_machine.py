@@ -15,7 +15,6 @@ from connectors.heartbeat import last_beat
 from dashboards import formats
 from dashboards.cached_queries import settings
 from dashboards.page import card, html
-from dashboards.pipeline_tiles import when
 from dashboards.tables import Cell, Column, table
 from schemas.times import boot_micros
 
@@ -32,6 +31,10 @@ class BeatLine(msgspec.Struct, frozen=True):
     name: str
     lag: int
     age_s: float
+
+    def is_alive(self) -> bool:
+        """Whether it beats; what beat before the machine's last start does not."""
+        return 0 <= self.age_s <= BEAT_AGE_MAX_S
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -54,14 +57,19 @@ def draw() -> None:
 
 
 def _cells(line: BeatLine) -> list[Cell | str]:
-    is_alive = 0 <= line.age_s <= BEAT_AGE_MAX_S
-    state = Cell("alive", tone="succeeded") if is_alive else Cell("no heartbeat", tone="failed")
+    state = Cell("alive", tone="succeeded") if line.is_alive() else Cell("no heartbeat", tone="failed")
     return [line.name, state, formats.count(line.lag), _since(line)]
+
+
+def silence_words(line: BeatLine) -> str:
+    """What is wrong with a flow without a heartbeat, as a sentence."""
+    behind = f" {formats.count(line.lag)} records waited then." if line.lag else ""
+    return f"{line.name} stands still: its last heartbeat was {_since(line)}.{behind}"
 
 
 def _since(line: BeatLine) -> str:
     """A beat that is older than the machine's start has no age that counts."""
-    return when(line.age_s) if line.age_s >= 0 else "before the last start"
+    return formats.when(line.age_s) if line.age_s >= 0 else "before the last start"
 
 
 def beats() -> list[BeatLine]:
@@ -72,6 +80,11 @@ def beats() -> list[BeatLine]:
         for name, beat in found
         if beat is not None
     ]
+
+
+def silent() -> dict[str, BeatLine]:
+    """The flows of this machine whose heart does not beat, by name: whatever they wrote last, they stand still."""
+    return {line.name: line for line in beats() if not line.is_alive()}
 
 
 @st.cache_data(ttl=ASK_AGAIN_S, show_spinner=False)

@@ -1,12 +1,14 @@
 """The tiles of the page Pipeline: what flows and topics did last, how long it took, and what nobody could read."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from connectors.warehouse import Table
-from dashboards import formats
+from dashboards import formats, pipeline_machine
 from dashboards.look import Look
 from dashboards.page import COLOURS, chart, points
+from dashboards.pipeline_machine import BeatLine, silence_words
 from dashboards.tables import Cell, Column, Tone, table
 from dashboards.tile import Tile
 from schemas.times import now
@@ -74,11 +76,13 @@ def _by_age(age_ms: int, lag: int) -> State:
     return "behind" if lag and age_ms > LATE_MS else "up to date"
 
 
-def troubles(flows: Table | None, topics: Table | None, moment: datetime) -> list[str]:
-    """A sentence for each flow and topic that stands still."""
-    said = []
+def troubles(
+    flows: Table | None, topics: Table | None, moment: datetime, silent: Mapping[str, BeatLine]
+) -> list[str]:
+    """A sentence for each flow and topic that stands still. `silent`: the flows without a heartbeat."""
+    said = [silence_words(line) for line in silent.values()]
     for flow in map(FlowLine._make, flows.rows if flows else ()):
-        if flow_state(flow, moment) == "stands still":
+        if flow.flow not in silent and flow_state(flow, moment) == "stands still":
             since = flow.since or flow.newest
             ago = f" for {_ago(since, moment)}" if since else ""
             said.append(f"{flow.flow} stands still{ago}: {formats.count(flow.waiting or 0)} wait.")
@@ -101,12 +105,13 @@ def _flows(answer: Table, look: Look) -> None:
         Column("Half within", "right", wide=True),
         Column("99 of 100 within", "right", wide=True),
     )
-    rows = [_flow_cells(FlowLine._make(row), moment) for row in answer.rows]
+    silent = pipeline_machine.silent()
+    rows = [_flow_cells(line, moment, line.flow in silent) for line in map(FlowLine._make, answer.rows)]
     table(columns, rows, "Flows and how they keep up")
 
 
-def _flow_cells(line: FlowLine, moment: datetime) -> list[Cell | str]:
-    state = flow_state(line, moment)
+def _flow_cells(line: FlowLine, moment: datetime, is_silent: bool) -> list[Cell | str]:
+    state: State = "stands still" if is_silent else flow_state(line, moment)
     waiting = formats.NONE if line.waiting is None else formats.count(line.waiting)
     oldest = f"oldest {_ago(line.since, moment)}" if line.since else ""
     return [
@@ -114,7 +119,7 @@ def _flow_cells(line: FlowLine, moment: datetime) -> list[Cell | str]:
         Cell(state, tone=TONES[state]),
         MEANINGS.get(line.flow, ""),
         Cell(waiting, oldest),
-        when((moment - line.newest).total_seconds()) if line.newest else "nothing yet",
+        formats.when((moment - line.newest).total_seconds()) if line.newest else "nothing yet",
         formats.count(line.made),
         _took(line.p50_ms),
         _took(line.p99_ms),
@@ -143,14 +148,9 @@ def _topic_cells(line: TopicLine, moment: datetime) -> list[Cell | str]:
         formats.count(line.lag),
         formats.age((line.age_ms or 0) / 1000),
         _took(line.delay_ms),
-        when((moment - line.newest).total_seconds()) if line.newest else "none yet",
+        formats.when((moment - line.newest).total_seconds()) if line.newest else "none yet",
         formats.count(line.records),
     ]
-
-
-def when(seconds: float) -> str:
-    """So long ago: `just now`, `12 s ago`."""
-    return f"{formats.age(seconds)} ago" if seconds >= 1 else "just now"
 
 
 def _took(ms: float | None) -> str:

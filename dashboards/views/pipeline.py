@@ -32,7 +32,7 @@ def _live(look: Look) -> None:
         topics = show(TOPICS, look)
     with machine_at:
         pipeline_machine.draw()
-    for words in troubles(flows.table, topics.table, now()):
+    for words in troubles(flows.table, topics.table, now(), pipeline_machine.silent()):
         with warning:
             html("trouble.html", words=words)
     delays_at, made_at = st.columns(2, gap="small")

@@ -25,6 +25,7 @@ from dashboards.pipeline_tiles import (
     troubles,
 )
 from dashboards.settings import DashboardSettings
+from dashboards.tables import Cell
 from dashboards.tile import Tile
 from flows.analytics.ingest import ingest
 from schemas.events import DeadLetter, new_event
@@ -139,7 +140,7 @@ def test_topics_are_counted_and_one_that_is_not_read_is_told_of(shop: Any, writt
     assert topics["payments.v1"].records > 0
     assert next(iter(topics)) == "payments.v1", "what is behind stands first"
     old = topics["risk.v1"]._replace(age_ms=pipeline_tiles.STILL_MS + 60_000)
-    said = troubles(None, pipeline_tiles.Table([], [old]), now())
+    said = troubles(None, pipeline_tiles.Table([], [old]), now(), {})
     assert said == ["The warehouse has read nothing of risk.v1 for 2 min."]
 
 
@@ -227,3 +228,15 @@ def test_heartbeats_of_this_machine_and_the_outbox_are_shown_where_they_are_know
     (line,) = pipeline_machine.beats()
     assert (line.name, line.lag, line.age_s < 60) == ("fraud", 12, True)
     assert pipeline_machine.backlog_words(pipeline_machine.Backlog(3, 70)).startswith("3 events")
+
+
+def test_a_flow_without_a_heartbeat_stands_still_whatever_it_wrote_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [pipeline_machine.BeatLine("notifications", 7, 40.0), pipeline_machine.BeatLine("fraud", 0, 1.0)]
+    monkeypatch.setattr(pipeline_machine, "beats", lambda: lines)
+    silent = pipeline_machine.silent()
+    moment = now()
+    told = [FlowLine(name, moment, moment, None, None, None, 9, 1.0, 2.0) for name in ("notifications", "fraud")]
+    said = troubles(Table([], told), None, moment, silent)
+    assert said == ["notifications stands still: its last heartbeat was 40 s ago. 7 records waited then."]
+    states = [pipeline_tiles._flow_cells(line, moment, line.flow in silent)[1] for line in told]
+    assert [state.text for state in states if isinstance(state, Cell)] == ["stands still", "up to date"]
