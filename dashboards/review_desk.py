@@ -25,7 +25,7 @@ RENEW_S = 600.0  # of the 15 minutes that are left, a case in use is taken anew
 FIRST_WAS = "Somebody decided this case before you. Yours was not taken; theirs stands here."
 TAKEN = "A colleague has taken this case meanwhile: your decision was not taken."
 SILENT = "The processor has not answered yet: the payment stays pending until it does."
-LAST, BEGAN = "last-reason", "desk-began"  # in the session
+LAST, DECIDED = "last-reason", "decided-last"  # in the session
 # The second click of a double one meets the buttons of the next case, which nobody has seen yet.
 LOOK_FIRST_S = 0.3
 TOO_SOON = "That came as this case was being shown: it is not decided. Look at it first."
@@ -129,7 +129,6 @@ def _leave_for(held: str, review_id: str) -> None:
 
 def _go_on(decided: str) -> None:
     """To the case behind the one that was decided, else to the first one that is open."""
-    st.session_state[BEGAN] = time.monotonic()
     waiting = list(st.session_state.get(SHOWN, ()))
     place = waiting.index(decided) if decided in waiting else 0
     others = [review_id for review_id in waiting[place:] + waiting[:place] if review_id != decided]
@@ -161,8 +160,7 @@ def _reason(review_id: str) -> str:
 
 def _send(review: ShownReview, decision: Decision) -> None:
     """Runs before the page is drawn: by then somebody else's decision would have taken the buttons away."""
-    if time.monotonic() - st.session_state.get(BEGAN, -LOOK_FIRST_S) < LOOK_FIRST_S:
-        acting.say(TOO_SOON, good=False)
+    if _is_second_click(review.id):
         return
     reason = _reason(review.id)
     if not reason:
@@ -175,11 +173,24 @@ def _send(review: ShownReview, decision: Decision) -> None:
         return
     if isinstance(case, str):
         acting.say(case, good=False)
-    elif case.waits_for_processor():
+        return
+    st.session_state[DECIDED] = review.id, time.monotonic()
+    if case.waits_for_processor():
         acting.say(f"{DONE[decision]}. {SILENT}")
     else:
         acting.say(f"{DONE[decision]}: {review.money()}, which is {words(case.payment.state)} now.")
         _go_on(review.id)
+
+
+def _is_second_click(review_id: str) -> bool:
+    """Whether it is of the case that was just decided, which its own words tell of, or too soon for another."""
+    decided, at = st.session_state.get(DECIDED, ("", -LOOK_FIRST_S))
+    if review_id == decided:
+        return True
+    is_too_soon = time.monotonic() - at < LOOK_FIRST_S
+    if is_too_soon:
+        acting.say(TOO_SOON, good=False)
+    return is_too_soon
 
 
 def _decided(review: ShownReview, decision: Decision, reason: str) -> Case | str:

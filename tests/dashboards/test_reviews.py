@@ -72,6 +72,17 @@ def test_a_silent_processor_is_told_of(gateway: GatewayDouble) -> None:
     assert "has not answered yet" in words(press(page, "Approve"))
 
 
+def test_the_second_click_on_one_case_sends_nothing(gateway: GatewayDouble) -> None:
+    page = case(gateway)
+    gateway.say("POST", "/v1/reviews/rev_1/decision", review(1, decision="approve"), 202)
+    call = {"kind": "capture", "processor": "visa", "status": "unknown", "created_at": gateway_double.AT}
+    gateway.say("GET", "/v1/payments/pay_1/operations", [call])
+    page.text_area[0].set_value("known customer")
+    page = press(page, "Approve")
+    assert "as this case was being shown" not in words(press(page, "Approve"))  # it stands there as at the click
+    assert [method for method, _, _ in gateway.acts()].count("POST") == 1
+
+
 @pytest.mark.parametrize("who", ["analyst", "admin"])
 def test_a_colleagues_case_is_read_and_an_admin_may_take_it_over(gateway: GatewayDouble, who: str) -> None:
     gateway.open_case()
