@@ -184,7 +184,8 @@ def _send(review: ShownReview, decision: Decision) -> None:
 
 def _is_second_click(review_id: str) -> bool:
     """Whether it is of the case that was just decided, which its own words tell of, or too soon for another."""
-    decided, at = st.session_state.get(DECIDED, ("", -LOOK_FIRST_S))
+    last: tuple[str, float] = st.session_state.get(DECIDED, ("", -LOOK_FIRST_S))
+    decided, at = last
     if review_id == decided:
         return True
     is_too_soon = time.monotonic() - at < LOOK_FIRST_S
