@@ -50,8 +50,8 @@ def _save(statement: str) -> None:
         ).strip()
         if not st.form_submit_button("Save what stands in the editor"):
             return
-    if not name or "/" in name or not statement.strip():
-        html("trouble.html", words="It needs a name without a slash, and a statement in the editor.")
+    if not name.strip(".") or "/" in name or not statement.strip():  # a name stands in a path
+        html("trouble.html", words="It needs a name, without a slash and more than dots, and a statement above.")
         return
     acting.act(lambda: door.api().put(_at(name), {"content": statement}), f"{name} is saved.")
 

@@ -216,6 +216,9 @@ def test_questions_are_saved_and_deleted_by_the_gateway(around: GatewayDouble) -
     page = opened("analyst", "sql", q="SELECT 1 AS one")
     page = page.segmented_control(key="sql-aside-part").set_value("Saved").run()
     assert around.asked[-1] == ("GET", "/v1/me/saved", {"kind": "sql_question", "limit": "100"})
+    page.text_input(key="sql-save-name-0").set_value("..")  # no path may end so
+    page = press(page, "Save what stands in the editor")
+    assert not around.acts()
     page.text_input(key="sql-save-name-0").set_value("Taken")
     page = press(page, "Save what stands in the editor")
     page = page.button(key="saved-Mine 1").click().run()
