@@ -5,6 +5,7 @@ from datetime import datetime, time, timedelta
 import streamlit as st
 
 from dashboards.look import DEFAULT_PERIOD, PERIODS, Look, read, zones
+from dashboards.page_entry import put_address
 from dashboards.session_checks import Person
 from schemas.times import now
 
@@ -14,7 +15,7 @@ AS_OF_BACK = timedelta(hours=48)  # so long `payments_as_of` remembers
 
 def look_of(person: Person, *, has_past: bool = False) -> Look:
     """Show the controls, and give what is looked at. `has_past`: the page can show a moment in the past."""
-    look = read(st.query_params, st.context.timezone or "UTC", "")
+    look = named()
     with st.container(key="look", horizontal=True, vertical_alignment="center", gap="small"):
         _choose_period(look)
         with st.popover(_zone_label(look), type="tertiary", icon=":material/schedule:"):
@@ -23,6 +24,11 @@ def look_of(person: Person, *, has_past: bool = False) -> Look:
             if has_past:
                 _choose_moment(look)
     return look
+
+
+def named() -> Look:
+    """What the address says, without controls; the zone is the browser's where it names none."""
+    return read(st.query_params, st.context.timezone or "UTC")
 
 
 def _choose_period(look: Look) -> None:
@@ -73,9 +79,5 @@ def _zone_label(look: Look) -> str:
 def _set(**changes: str) -> None:
     """Change the address, and draw the page anew; what is empty leaves it."""
     names = {"since": "from", "until": "to"}
-    for name, value in changes.items():
-        if value:
-            st.query_params[names.get(name, name)] = value
-        else:
-            st.query_params.pop(names.get(name, name), None)
+    put_address(**{names.get(name, name): value for name, value in changes.items()})
     st.rerun()

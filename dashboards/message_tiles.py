@@ -69,9 +69,10 @@ def _channel(name: str) -> str:
     return CHANNELS.get(name, name)
 
 
-def _outcome(name: str) -> Cell:
+def outcome_cell(name: str, reason: str | None = None) -> Cell:
+    """What became of a message, with the `reason` behind it."""
     text, tone = OUTCOMES.get(name, (name, ""))
-    return Cell(text, tone=tone)
+    return Cell(text, plain_reason(reason) if reason else "", tone)
 
 
 def _draw_sent(table: Table, _look: Look) -> None:
@@ -101,7 +102,7 @@ def _draw_why(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = [
         [
             plain_reason(reason),
-            _outcome(outcome),
+            outcome_cell(outcome),
             _channel(channel),
             formats.count(count),
             f"{look.local(last):%d %b %H:%M}",
@@ -123,7 +124,7 @@ def _draw_listed(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = [
         [
             f"{look.local(at):%d %b %H:%M:%S}",
-            _outcome(outcome),
+            outcome_cell(outcome),
             plain_reason(reason),
             _channel(channel),
             KINDS.get(kind, words(kind)),

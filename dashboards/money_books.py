@@ -19,7 +19,6 @@ LEDGER += [Column(title, "right", wide=True) for title in ("Voided", "Reversed")
 LEDGER += [Column("Refunded", "right"), Column("Together", "right")]
 DIFFERS = [Column("Processor"), Column("Currency"), Column("What")]
 DIFFERS += [Column(title, "right") for title in ("By the ledger", "By the payments", "Difference")]
-ACCOUNTS = {"hold": "Held", "due": "Due"}
 WHOLE = "The whole comparison, with the processors' own records, is made on the machine: sluice reconcile"
 
 

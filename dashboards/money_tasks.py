@@ -12,7 +12,7 @@ from dashboards.acting import NotDone
 from dashboards.chooser import Choice
 from dashboards.page import card, html
 from dashboards.page_entry import link
-from dashboards.review_case import CasePayment
+from dashboards.payment_reading import ListedPayment
 from dashboards.session_checks import Person
 from dashboards.wording import words
 from schemas.times import now
@@ -160,7 +160,7 @@ def _stands(task: ShownTask, outcome: Resolution) -> str:
     if outcome == "retry":
         return f"The processor is asked again; {task.payment} shows its answer once there is one."
     try:
-        payment = door.api().get(chooser.at("/v1/payments", task.payment), CasePayment)
+        payment = door.api().get(chooser.at("/v1/payments", task.payment), ListedPayment)
     except (GatewayRefused, GatewayUnavailable):
         return f"Look at {task.payment} for where it stands."
     held_back = payment.amount_captured - payment.amount_refunded

@@ -6,7 +6,7 @@ It is read from the gateway, who knows it first, and beside that from the wareho
 import streamlit as st
 
 from connectors.gateway import GatewayRefused
-from dashboards import acting, door, formats, look, payment_actions, payment_tiles, tile
+from dashboards import acting, door, formats, look_bar, payment_actions, payment_tiles, tile
 from dashboards.acting import NotDone
 from dashboards.cached_queries import ask, settings
 from dashboards.look import Look
@@ -32,7 +32,7 @@ def draw(person: Person, payment_id: str) -> None:
         return
     payment_actions.follow(whole)
     acting.show_said()
-    seen = look.read(st.query_params, st.context.timezone or "UTC")
+    seen = look_bar.named()
     _head(whole, seen)
     payment_actions.draw(person, whole)
     every_s = settings().dashboard_refresh_s if whole.is_moving() else CALM_S

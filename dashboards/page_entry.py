@@ -47,6 +47,15 @@ def link(label: str, path: str, icon: str | None = None, /, **query: str) -> Non
         st.page_link(page, label=label, icon=icon, query_params=query)
 
 
+def put_address(**changes: str) -> None:
+    """Change what the address of this page says; what is empty leaves it. Nothing is drawn anew by that."""
+    for name, value in changes.items():
+        if value:
+            st.query_params[name] = value
+        else:
+            st.query_params.pop(name, None)
+
+
 def go(path: str, /, **query: str) -> None:
     """Go to the page at `path` at once."""
     st.switch_page(st.session_state["pages"][path], query_params=query)

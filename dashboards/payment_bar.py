@@ -5,6 +5,7 @@ import streamlit as st
 from dashboards import formats
 from dashboards.cached_queries import ask
 from dashboards.page import html
+from dashboards.page_entry import put_address
 from dashboards.payment_columns import FIRST, ListColumn, chosen_columns, named
 from dashboards.payment_filters import STATE_WORDS, STATUS_WORDS, STATUSES, Filters
 from dashboards.payment_search import WORDS, without_number
@@ -33,11 +34,7 @@ LABELS = {
 
 def put(**changes: str) -> None:
     """Change the address; what is empty leaves it. It names the first page again, unless a `cursor` is said."""
-    for name, value in ({"cursor": ""} | changes).items():
-        if value:
-            st.query_params[name] = value
-        else:
-            st.query_params.pop(name, None)
+    put_address(**{"cursor": ""} | changes)
 
 
 def search() -> None:

@@ -1,7 +1,6 @@
 """The columns of the list of payments: a person chooses among them; those of staff alone stand apart."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from urllib.parse import urlencode
 
 import msgspec
@@ -9,40 +8,10 @@ import msgspec
 from dashboards import formats
 from dashboards.look import Look
 from dashboards.payment_filters import STATE_WORDS
-from dashboards.review_case import PaidWith, Risk
+from dashboards.payment_reading import ListedPayment
 from dashboards.session_checks import STAFF, Person
-from dashboards.tables import Align, Cell, Column, Tone, payment_href
-from dashboards.wording import listed, processor_name, what_became, words
-
-
-class ListedPayment(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment as the gateway lists it; amounts in minor units, times UTC. `risk` is for staff."""
-
-    id: str
-    status: Tone
-    state: str
-    amount: int
-    currency: str
-    customer: str
-    merchant: str
-    payment_method: PaidWith
-    capture: str
-    processor: str | None
-    created_at: datetime
-    updated_at: datetime
-    attempts: int = 0
-    amount_captured: int = 0
-    amount_refunded: int = 0
-    reference: str | None = None
-    decline_code: str | None = None
-    risk: Risk | None = None
-
-    def what_became(self) -> str:
-        """Why it did not go through, or what was taken or given back where that is not all of it or nothing."""
-        if self.decline_code:
-            return words(self.decline_code)
-        return what_became(self.amount, self.amount_captured, self.amount_refunded, self.currency)
-
+from dashboards.tables import Align, Cell, Column, payment_href
+from dashboards.wording import listed, processor_name, words
 
 Draw = Callable[[ListedPayment, Look], Cell]
 

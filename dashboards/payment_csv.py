@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from connectors.warehouse import Table
-from dashboards.payment_columns import ListedPayment
+from dashboards.payment_reading import ListedPayment
 from dashboards.session_checks import STAFF, Person
 from dashboards.tile import as_csv
 from schemas.money import Money, UnknownCurrency

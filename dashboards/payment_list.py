@@ -11,8 +11,8 @@ from connectors.gateway import GatewayRefused
 from dashboards import chooser
 from dashboards.chooser import Found
 from dashboards.gateway_calls import Api
-from dashboards.payment_columns import ListedPayment
 from dashboards.payment_filters import Filters
+from dashboards.payment_reading import ListedPayment
 
 ROWS = 50  # of a page
 AT_MOST = 100  # of a page of the gateway, in exports

@@ -9,10 +9,9 @@ import msgspec
 
 from connectors.warehouse import Table, quoted
 from dashboards.look import Look
-from dashboards.payment_columns import ListedPayment
 from dashboards.payment_filters import Filters
 from dashboards.payment_list import ROWS, ListPlace
-from dashboards.review_case import PaidWith, Risk
+from dashboards.payment_reading import ListedPayment, PaidWith, Risk
 from dashboards.tile import Tile
 
 FIELDS = """id, created_at, updated_at, status, state, amount, currency, amount_captured, amount_refunded, method,

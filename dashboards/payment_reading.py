@@ -1,18 +1,78 @@
-"""One payment as the gateway knows it: how it stands, its events, its calls to processors, and its refunds."""
+"""Payments as the gateway tells of them: in a list, and one with its events, calls to processors and refunds."""
 
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
-from dashboards import chooser
+from dashboards import chooser, formats
 from dashboards.chooser import Found
 from dashboards.gateway_calls import Api
-from dashboards.review_case import CasePayment
-from dashboards.wording import processor_name
+from dashboards.wording import paid_with, processor_name, what_became, words
+from schemas.states import Status
 
 AT_MOST = 100  # lines of a kind: a payment with more has been captured and given back in that many parts
 OPEN = frozenset({"sending", "unknown"})
+
+
+class PaidWith(msgspec.Struct, frozen=True):
+    """The card, or PayPal."""
+
+    type: str
+    brand: str | None = None
+    last4: str | None = None
+    bin: str | None = None
+    card: str | None = None
+    instrument: str | None = None
+
+    def text(self) -> str:
+        """`Visa ···· 4242`."""
+        return paid_with(self.type, self.brand, self.last4)
+
+
+class Risk(msgspec.Struct, frozen=True):
+    """The verdict that decided."""
+
+    outcome: str
+    source: str | None = None
+    score: float | None = None
+    reasons: list[str] = []
+    model: str | None = None
+    waited_ms: float | None = None
+    hold: str | None = None
+
+
+class ListedPayment(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment as the gateway lists it; amounts in minor units, times UTC. `risk` is for staff."""
+
+    id: str
+    status: Status
+    state: str
+    amount: int
+    currency: str
+    customer: str
+    merchant: str
+    payment_method: PaidWith
+    capture: str
+    processor: str | None
+    created_at: datetime
+    updated_at: datetime
+    attempts: int = 0
+    amount_captured: int = 0
+    amount_refunded: int = 0
+    reference: str | None = None
+    description: str | None = None
+    decline_code: str | None = None
+    risk: Risk | None = None
+
+    def what_became(self) -> str:
+        """Why it did not go through, or what was taken or given back where that is not all of it or nothing."""
+        if self.decline_code:
+            return words(self.decline_code)
+        return what_became(self.amount, self.amount_captured, self.amount_refunded, self.currency)
+
+    def money(self, minor: int) -> str:
+        """An amount with its currency."""
+        return formats.money(minor, self.currency)
 
 
 class PastRefusal(msgspec.Struct, frozen=True):
@@ -23,11 +83,10 @@ class PastRefusal(msgspec.Struct, frozen=True):
     at: datetime
 
 
-class ShownPayment(CasePayment, frozen=True):
+class ShownPayment(ListedPayment, frozen=True, kw_only=True):
     """A payment with all that moves money of it; amounts in minor units."""
 
     amount_capturable: int = 0
-    updated_at: datetime | None = None
     last_refusal: PastRefusal | None = None
     pending_reason: str | None = None
     metadata: dict[str, str] | None = None
@@ -43,13 +102,12 @@ class ShownPayment(CasePayment, frozen=True):
 
 
 class PastEvent(msgspec.Struct, frozen=True):
-    """An event; `previous_state` null where it is the first."""
+    """An event of a payment."""
 
     type: str
     state: str
-    status: Literal["pending", "succeeded", "failed"]
+    status: Status
     recorded_at: datetime
-    previous_state: str | None = None
 
 
 class ProcessorCall(msgspec.Struct, frozen=True):
@@ -80,7 +138,7 @@ class ShownRefund(msgspec.Struct, frozen=True):
     id: str
     amount: int
     currency: str
-    status: Literal["pending", "succeeded", "failed"]
+    status: Status
     created_at: datetime
     reason: str | None = None
     decline_code: str | None = None
@@ -114,7 +172,12 @@ def read_whole(api: Api, payment_id: str) -> WholePayment:
     """The payment of this id, which may be any text. Raises as `Api.get`."""
     path = chooser.at("/v1/payments", payment_id)
     payment: ShownPayment = api.get(path, ShownPayment)
-    events = api.get(f"{path}/events", Found[PastEvent], limit=AT_MOST).data
-    calls = api.get(f"{path}/operations", Found[ProcessorCall], limit=AT_MOST).data
+    events, calls = read_past(api, path)
     refunds = api.get("/v1/refunds", Found[ShownRefund], payment=payment.id, limit=AT_MOST).data
     return WholePayment(payment, events, calls, sorted(refunds, key=lambda refund: refund.created_at))
+
+
+def read_past(api: Api, path: str) -> tuple[list[PastEvent], list[ProcessorCall]]:
+    """The events of the payment at `path`, and the calls to processors. Raises as `Api.get`."""
+    events = api.get(f"{path}/events", Found[PastEvent], limit=AT_MOST).data
+    return events, api.get(f"{path}/operations", Found[ProcessorCall], limit=AT_MOST).data

@@ -5,8 +5,9 @@ from itertools import groupby
 from connectors.warehouse import Table
 from dashboards import formats, tables
 from dashboards.look import Look
+from dashboards.message_tiles import KINDS, outcome_cell
 from dashboards.page import html
-from dashboards.tables import Cell, Column, Tone
+from dashboards.tables import Cell, Column
 from dashboards.tile import Tile
 from dashboards.wording import CHANNELS, listed, words
 
@@ -14,7 +15,6 @@ AT_FIRST = 10  # features; the others follow on demand
 LEDGER = [Column("Time"), Column("Operation"), Column("Account"), Column("Amount", "right")]
 REVIEWS = [Column("Review"), Column("Opened"), Column("Why"), Column("Decision")]
 MESSAGES = [Column("Time"), Column("By"), Column("About", wide=True), Column("To", wide=True), Column("Outcome")]
-SENT: dict[str, Tone] = {"delivered": "succeeded", "failed": "failed", "suppressed": "pending"}
 SOURCES = {"model": "the model", "rules": "the rules", "stand_in": "the stand-in: no verdict came in time"}
 
 
@@ -92,9 +92,9 @@ def _draw_messages(table: Table, look: Look) -> None:
         [
             look.shown(row["recorded_at"]),
             CHANNELS.get(row["channel"], row["channel"]),
-            words(row["kind"]),
+            KINDS.get(row["kind"], words(row["kind"])),
             row["address"],
-            Cell(row["outcome"], words(row["reason"]), SENT.get(row["outcome"], "")),
+            outcome_cell(row["outcome"], row["reason"]),
         ]
         for row in table.by_name()
     ]

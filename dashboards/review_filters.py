@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboards.cached_queries import ask
 from dashboards.look import Look
+from dashboards.page_entry import put_address
 from dashboards.review_tiles import WHY
 from dashboards.wording import words
 
@@ -71,8 +72,5 @@ def _choose_reason(now: str) -> None:
 
 
 def _set(name: str, value: str) -> None:
-    if value:
-        st.query_params[name] = value
-    else:
-        st.query_params.pop(name, None)
+    put_address(**{name: value})
     st.rerun()

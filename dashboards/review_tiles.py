@@ -6,6 +6,7 @@ from typing import Literal
 from connectors.warehouse import Table
 from dashboards import formats, tables
 from dashboards.look import Look
+from dashboards.subject_tiles import COLUMN
 from dashboards.tables import Cell, Column, payment_href
 from dashboards.tile import Tile
 from dashboards.tiles.processors import APPROVED, REFUSED
@@ -101,7 +102,6 @@ GROUP BY reason ORDER BY open DESC, reason
 )
 
 Whose = Literal["customer", "card"]
-COLUMN = {"customer": "customer", "card": "instrument"}
 PAID = "FROM payments WHERE {column} = (SELECT {column} FROM payments WHERE id = $id) AND id <> $id"
 
 

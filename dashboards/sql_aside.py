@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import streamlit as st
 
-from dashboards import formats, sql_saved, sql_tokens
+from dashboards import formats, saved, sql_tokens
 from dashboards.cached_queries import ask
 from dashboards.page import card, html
 from dashboards.sql_answer import KeptAnswer
@@ -41,7 +41,7 @@ def draw() -> None:
         "Columns": _columns,
         "Questions": _questions,
         "History": _history,
-        "Saved": lambda: sql_saved.draw(st.session_state.get(TEXT, ""), put),
+        "Saved": lambda: saved.questions(st.session_state.get(TEXT, ""), put),
         "Tokens": sql_tokens.draw,
     }
     with card("sql-aside", "Help", "what there is, and what was asked", fills=False):

@@ -14,12 +14,12 @@ from dashboards.page import COLOURS, chart, html, points
 from dashboards.tables import Cell, Column, linked, payment_href
 from dashboards.tile import Tile
 from dashboards.tiles.processors import APPROVED, REFUSED
+from dashboards.tiles.throughput import STATUSES
 from dashboards.wording import listed, paid_with, words
 from schemas.states import STATUS
 
 Subject = Literal["customer", "card", "merchant"]
 COLUMN: dict[Subject, str] = {"customer": "customer", "card": "instrument", "merchant": "merchant"}
-STATUSES = ("succeeded", "pending", "failed")
 RIGHT = ("Payments", "Approved", "Taken", "Given back", "Frauds")
 FIGURES = [Column("Currency"), *(Column(title, "right") for title in RIGHT)]
 LATEST = [

@@ -10,7 +10,7 @@ from dashboards.look import Look
 from dashboards.page import COLOURS, chart, html, points
 from dashboards.tile import Tile
 
-STATUSES = ("succeeded", "pending", "failed")
+STATUSES = ("succeeded", "pending", "failed")  # as bars stand on one another
 
 
 class Throughput(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from dashboards.message_tiles import (
     WHY_NOT,
 )
 from dashboards.page import html
-from dashboards.page_entry import PageEntry
+from dashboards.page_entry import PageEntry, put_address
 from dashboards.session_checks import STAFF, Person
 from schemas.notifications import mask
 
@@ -45,11 +45,7 @@ def _search() -> None:
 
 def _find(asked: str) -> None:
     """Put what is looked for in the address, which many may see: of people's addresses the masked form alone."""
-    found = sought(asked)
-    if found:
-        st.query_params["q"] = found
-    else:
-        st.query_params.pop("q", None)
+    put_address(q=sought(asked))
     st.rerun()
 
 

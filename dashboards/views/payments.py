@@ -13,12 +13,13 @@ from dashboards.look_bar import LABELS, look_of
 from dashboards.page import card, html
 from dashboards.page_entry import PageEntry
 from dashboards.payment_bar import choose_columns, narrow, put, say_what, search
-from dashboards.payment_columns import ListColumn, ListedPayment, chosen_columns, columns_for
+from dashboards.payment_columns import ListColumn, chosen_columns, columns_for
 from dashboards.payment_csv import ROWS_MAX, payments_csv
 from dashboards.payment_filters import Filters, period, read_filters
 from dashboards.payment_list import ROWS, ListPlace, PaymentPage, before, every_page, go_on, read_list
 from dashboards.payment_past import PAST  # noqa: F401 - a page's tiles are found in it
-from dashboards.saved_views import choose_view
+from dashboards.payment_reading import ListedPayment
+from dashboards.saved import choose_view
 from dashboards.session_checks import STAFF, Person
 from dashboards.tables import table
 from schemas.times import now

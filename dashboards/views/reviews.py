@@ -4,8 +4,7 @@ from functools import partial
 
 import streamlit as st
 
-from dashboards import acting, chooser, review_desk, review_filters, review_queue, tile
-from dashboards.look import read
+from dashboards import acting, chooser, look_bar, review_desk, review_filters, review_queue, tile
 from dashboards.page import html
 from dashboards.page_entry import PageEntry
 from dashboards.review_tiles import CARD_FIGURES, CARD_LATEST, CUSTOMER_FIGURES, CUSTOMER_LATEST, OPEN, WHY
@@ -38,13 +37,13 @@ def _draw_queue(person: Person) -> None:
 
 
 def _figures() -> None:
-    look = read(st.query_params, st.context.timezone or "UTC")
+    look = look_bar.named()
     tile.show(OPEN, look)
     tile.show(WHY, look)
 
 
 def _draw_case(person: Person, chosen: str) -> None:
-    look = read(st.query_params, st.context.timezone or "UTC")
+    look = look_bar.named()
     _, queue, case = chooser.beside("review", 2.6)
     with queue:
         st.fragment(partial(review_queue.draw, person, review_filters.read(), chosen), run_every=LOOK_AGAIN_S)()

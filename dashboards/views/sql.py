@@ -7,7 +7,7 @@ import streamlit as st
 from connectors.warehouse import ROWS_MAX
 from dashboards import acting, door, formats, sql_aside, sql_chart
 from dashboards.page import card, html
-from dashboards.page_entry import PageEntry
+from dashboards.page_entry import PageEntry, put_address
 from dashboards.session_checks import STAFF, Person
 from dashboards.sql_answer import ROWS_SHOWN, KeptAnswer
 from dashboards.sql_aside import TEXT
@@ -85,10 +85,7 @@ def _run() -> None:
 def _name(statement: str) -> None:
     """Put the statement into the address, so that it can be sent to somebody."""
     st.session_state[SEEN] = statement
-    if len(statement) <= IN_ADDRESS_MAX:
-        st.query_params["q"] = statement
-    else:
-        st.query_params.pop("q", None)
+    put_address(q=statement if len(statement) <= IN_ADDRESS_MAX else "")
 
 
 def _end(outcome: KeptAnswer | NoAnswer) -> None:

@@ -40,7 +40,15 @@ def payment(number: int, **changes: Any) -> dict[str, Any]:
     made = {"id": f"pay_{number}", "status": "pending", "state": "in_review", "amount": 28344 + number}
     made |= {"currency": "GBP", "customer": "acc_casey", "merchant": "acc_shop", "capture": "automatic"}
     made |= {"payment_method": {"type": "card", "brand": "visa", "last4": "4242", "bin": "411111"}}
-    return made | {"processor": "visa", "created_at": AT, "attempts": 1, "risk": risk, **changes}
+    made |= {"processor": "visa", "created_at": AT, "updated_at": AT}
+    return made | {"attempts": 1, "risk": risk, **changes}
+
+
+def called(status: str, kind: str = "refund", **changes: Any) -> dict[str, Any]:
+    """A call to a processor of its payment."""
+    made = {"id": "op_1", "kind": kind, "processor": "visa", "status": status, "amount": 500, "currency": "EUR"}
+    ended = {} if status == "unknown" else {"finished_at": AT, "milliseconds": 38.0}
+    return made | {"created_at": AT, "refund": "ref_1", "processor_reference": "vis_77"} | ended | changes
 
 
 class GatewayDouble:

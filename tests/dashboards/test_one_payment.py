@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboards import gateway_calls
 from tests.dashboards import gateway_double
-from tests.dashboards.gateway_double import AT, GatewayDouble, payment
+from tests.dashboards.gateway_double import AT, GatewayDouble, called, payment
 from tests.dashboards.test_pages import around, opened, press, words
 
 __all__ = ["around"]
@@ -33,12 +33,6 @@ def refund(status: str, **changes: Any) -> dict[str, Any]:
         "created_at": AT,
     }
     return made | changes
-
-
-def called(status: str, kind: str = "refund", **changes: Any) -> dict[str, Any]:
-    made = {"id": "op_1", "kind": kind, "processor": "visa", "status": status, "amount": 500, "currency": "EUR"}
-    ended = {} if status == "unknown" else {"finished_at": AT, "milliseconds": 38.0}
-    return made | {"created_at": AT, "refund": "ref_1", "processor_reference": "vis_77"} | ended | changes
 
 
 def half(role: str = "admin") -> AppTest:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from dashboards.payment_columns import ListedPayment, chosen_columns, columns_for, named
+from dashboards.payment_columns import chosen_columns, columns_for, named
 from dashboards.payment_csv import payments_csv
-from dashboards.review_case import PaidWith, Risk
+from dashboards.payment_reading import ListedPayment, PaidWith, Risk
 from dashboards.session_checks import Person
 from tests.dashboards.gateway_double import AT, GatewayDouble, payment
 from tests.dashboards.test_pages import around, opened, press, words

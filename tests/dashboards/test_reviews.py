@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboards import review_desk
 from tests.dashboards import gateway_double
-from tests.dashboards.gateway_double import GatewayDouble, held, review
+from tests.dashboards.gateway_double import GatewayDouble, called, held, review
 from tests.dashboards.test_pages import around, opened, press, words
 
 __all__ = ["around"]  # a fixture of every test here
@@ -65,8 +65,7 @@ def test_a_second_decider_is_told_who_was_first(gateway: GatewayDouble, code: st
 def test_a_silent_processor_is_told_of(gateway: GatewayDouble) -> None:
     page = case(gateway)
     gateway.say("POST", "/v1/reviews/rev_1/decision", review(1, decision="approve"), 202)
-    call = {"kind": "capture", "processor": "visa", "status": "unknown", "created_at": gateway_double.AT}
-    gateway.say("GET", "/v1/payments/pay_1/operations", [call])
+    gateway.say("GET", "/v1/payments/pay_1/operations", [called("unknown", "capture")])
     gateway.say("GET", "/v1/reviews/rev_1", review(1, decision="approve"))
     page.text_area[0].set_value("known customer")
     assert "has not answered yet" in words(press(page, "Approve"))
