@@ -1,7 +1,8 @@
 """A warehouse filled by the analytics flow's own code with a day's worth of random payments."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import msgspec
 import pytest
 
 from connectors.records import Record, out
-from connectors.warehouse import WRITERS_READERS, tokens
+from connectors.warehouse import WRITERS_READERS, WarehouseReader, tokens
+from dashboards.settings import DashboardSettings
 from flows.analytics.ingest import ingest
 from flows.analytics.settings import AnalyticsSettings
 from flows.analytics.warehouse import Warehouse
@@ -23,6 +25,7 @@ from schemas.settings import PORTS
 from schemas.states import STATUS, DeclineCode, PaymentState, Status
 from schemas.times import now
 from schemas.topics import NOTIFICATIONS, OPERATIONS, PAYMENTS, Topic
+from tests.conftest import unused_ports
 from tests.dashboards import gateway_double
 from tests.dashboards.gateway_double import GatewayDouble
 
@@ -92,6 +95,11 @@ class Shop:
     def put(self, topic: str, *events: Event) -> None:
         """Write what else is told."""
         self.warehouse.write([ingest(self._record(topic, event)) for event in events])
+
+    def reader(self) -> WarehouseReader:
+        """Who asks it as the dashboards do."""
+        settings = DashboardSettings(data=self.settings.data, port_offset=self.settings.port_offset)
+        return WarehouseReader(settings, "dashboard")
 
     now = staticmethod(now)
 
@@ -220,11 +228,26 @@ def gateway() -> Iterator[GatewayDouble]:
         yield double
 
 
-@pytest.fixture
-def shop(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> Iterator[Shop]:
-    """A served warehouse with nothing in it."""
-    (port,) = free_ports(1)
-    shop = Shop(AnalyticsSettings(data=tmp_path, port_offset=port - PORTS["warehouse"]))
+@contextmanager
+def serving_shop(data: Path) -> Iterator[Shop]:
+    """A served warehouse with nothing in it: one takes a second to open, so that tests that only read share it."""
+    [port] = unused_ports(1)
+    shop = Shop(AnalyticsSettings(data=data, port_offset=port - PORTS["warehouse"]))
     shop.serve()
-    yield shop
-    shop.close()
+    try:
+        yield shop
+    finally:
+        shop.close()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """A served warehouse with nothing in it, for one test."""
+    with serving_shop(tmp_path) as shop:
+        yield shop
+
+
+@pytest.fixture
+def reader(shop: Shop) -> WarehouseReader:
+    """Who asks the warehouse of `shop`."""
+    return shop.reader()

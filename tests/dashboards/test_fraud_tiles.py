@@ -9,7 +9,6 @@ from connectors.warehouse import Table, WarehouseReader
 from dashboards import compared, formats
 from dashboards.compared import ComparedRows
 from dashboards.look import Look
-from dashboards.settings import DashboardSettings
 from dashboards.tables import Cell
 from dashboards.tile import Tile
 from dashboards.tiles import judging, labelled
@@ -22,13 +21,6 @@ from tests.flows.analytics.lives import labelled as label
 from tests.flows.analytics.lives import review, reviewed
 
 HOUR = Look("1h")
-
-
-@pytest.fixture
-def reader(shop: Any) -> WarehouseReader:
-    return WarehouseReader(
-        DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset), "dashboard"
-    )
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from typing import Any, get_args
 
 import pytest
 
-from connectors.warehouse import WarehouseReader
 from dashboards.look import Look
 from dashboards.message_tiles import (
     DELIVERY_TIME,
@@ -16,7 +15,6 @@ from dashboards.message_tiles import (
     WHY_NOT,
     plain_reason,
 )
-from dashboards.settings import DashboardSettings
 from dashboards.views.notifications import sought
 from flows.analytics.ingest import ingest
 from schemas.events import Event, new_event
@@ -51,8 +49,7 @@ def test_every_figure_is_that_of_the_messages_of_the_time(shop: Any) -> None:
     events += [message(n + 100, long_ago, *said) for n, said in enumerate(SAID)]
     written = [*events, *events]  # each is told twice
     shop.warehouse.write([ingest(shop._record("notifications.v1", event)) for event in written])
-    settings = DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset)
-    reader, look = WarehouseReader(settings, "dashboard"), Look("24h")
+    reader, look = shop.reader(), Look("24h")
 
     def ask(tile: Any, id: str = "") -> list[tuple[Any, ...]]:
         return reader.query(tile.statement(look, id)).rows

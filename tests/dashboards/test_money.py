@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from connectors.warehouse import WarehouseReader
 from dashboards.look import Look
 from dashboards.money_books import BALANCES_NOW, DIFFERENCES, LEDGER_MOVED, MONTH_MONEY
 from dashboards.money_tiles import (
@@ -20,14 +19,10 @@ from dashboards.money_tiles import (
     REFUNDS_BY_CURRENCY,
     VOLUMES,
 )
-from dashboards.settings import DashboardSettings
 from dashboards.tile import Tile
 from flows.analytics.ingest import ingest
-from flows.analytics.settings import AnalyticsSettings
-from schemas.settings import PORTS
 from schemas.times import now
-from tests.conftest import unused_ports
-from tests.dashboards.conftest import Shop
+from tests.dashboards.conftest import Shop, serving_shop
 from tests.dashboards.sold import Sold
 
 MONTH_LONG = Look("30d")
@@ -36,14 +31,10 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, Sold]]:
-    [port] = unused_ports(1)
-    data = tmp_path_factory.mktemp("money")
-    shop = Shop(AnalyticsSettings(data=data, port_offset=port - PORTS["warehouse"]))
-    shop.serve()
-    sold = Sold(shop.payment)
-    write(shop, list(sold.sell(240)))
-    yield shop, sold
-    shop.close()
+    with serving_shop(tmp_path_factory.mktemp("money")) as shop:
+        sold = Sold(shop.payment)
+        write(shop, list(sold.sell(240)))
+        yield shop, sold
 
 
 def write(shop: Shop, told: list[Any]) -> None:
@@ -57,8 +48,7 @@ def sold(told: tuple[Shop, Sold]) -> Sold:
 
 @pytest.fixture
 def ask(told: tuple[Shop, Sold]) -> Ask:
-    settings = told[0].settings
-    reader = WarehouseReader(DashboardSettings(data=settings.data, port_offset=settings.port_offset), "dashboard")
+    reader = told[0].reader()
 
     def asked(tile: Tile, id: str = "", look: Look = MONTH_LONG) -> list[tuple[Any, ...]]:
         return reader.query(tile.statement(look, id)).rows

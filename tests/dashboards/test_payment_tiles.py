@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from connectors.warehouse import Table, WarehouseReader
+from connectors.warehouse import Table
 from dashboards import payment_tiles
 from dashboards.look import Look
-from dashboards.settings import DashboardSettings
 from dashboards.tile import Tile
 from schemas.fraud import Label, Verdict
 from schemas.notifications import Notification
@@ -27,9 +26,7 @@ class Written:
 
     def __init__(self, shop: Any) -> None:
         self.shop = shop
-        self.reader = WarehouseReader(
-            DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset), "dashboard"
-        )
+        self.reader = shop.reader()
         made = {"amount": 1000, "currency": "EUR", "state": "captured", "risk": BLOCKED}
         self.paid, self.other = (shop.payment(now(), **made) for _ in range(2))
         shop.take(self.paid, f"00-{TRACE}-00f067aa0ba902b7-01")

@@ -3,24 +3,14 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from connectors.warehouse import WarehouseReader
 from dashboards import payment_past
 from dashboards.look import Look
 from dashboards.payment_filters import Filters, read_filters
 from dashboards.payment_list import ROWS, ListPlace
-from dashboards.settings import DashboardSettings
 from schemas.times import now
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def reader(shop: Any) -> WarehouseReader:
-    return WarehouseReader(
-        DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset), "dashboard"
-    )
 
 
 def shown(reader: WarehouseReader, look: Look, place: ListPlace, **query: str) -> list[Any]:

@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 
 from connectors.heartbeat import beat
-from connectors.warehouse import Table, WarehouseReader
+from connectors.warehouse import Table
 from dashboards import door, pipeline_machine, pipeline_tiles
 from dashboards.look import Look
 from dashboards.pipeline_letters import LetterReplay, ended
@@ -47,8 +47,7 @@ class WrittenFlows:
 
     def __init__(self, shop: Any) -> None:
         self._shop = shop
-        settings = DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset)
-        self._reader = WarehouseReader(settings, "dashboard")
+        self._reader = shop.reader()
 
     def payment(self, ago: timedelta, took: timedelta | None, **changes: Any) -> Payment:
         """A payment, with a verdict that took so long, or with none."""

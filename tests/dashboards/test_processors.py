@@ -20,7 +20,6 @@ from dashboards.processor_tables import (
     open_rows,
     volume_rows,
 )
-from dashboards.settings import DashboardSettings
 from dashboards.tables import Cell
 from dashboards.tile import Tile
 from dashboards.wording import DECLINES, WHOSE
@@ -43,11 +42,7 @@ def call(minutes_ago: float, status: Any = "succeeded", **changes: Any) -> Proce
 
 
 @pytest.fixture
-def answer_to(shop: Any) -> Any:
-    reader = WarehouseReader(
-        DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset), "dashboard"
-    )
-
+def answer_to(reader: WarehouseReader) -> Any:
     def answer(tile: Tile, look: Look = HOUR) -> Table:
         return reader.query(tile.statement(look))
 

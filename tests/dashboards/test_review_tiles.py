@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import pytest
-
 from connectors.warehouse import Table, WarehouseReader
 from dashboards import review_tiles
 from dashboards.look import Look
-from dashboards.settings import DashboardSettings
 from dashboards.tile import Tile
 from flows.analytics.ingest import ingest
 from schemas.events import new_event
@@ -21,12 +18,6 @@ from schemas.reviews import PaymentReview, ReviewEvent, ReviewOutcome
 from schemas.times import now
 from schemas.topics import REVIEWS, RISK
 from tests.dashboards.sold import is_approved, is_refused
-
-
-@pytest.fixture
-def reader(shop: Any) -> WarehouseReader:
-    settings = DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset)
-    return WarehouseReader(settings, "dashboard")
 
 
 def rows(reader: WarehouseReader, tile: Tile, id: str = "") -> Sequence[tuple[Any, ...]]:

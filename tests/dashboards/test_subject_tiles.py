@@ -2,16 +2,14 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from connectors.warehouse import WarehouseReader
 from dashboards.look import Look
-from dashboards.settings import DashboardSettings
 from dashboards.subject_tiles import COLUMN, Subject
 from dashboards.tile import Tile
 from dashboards.views import card, customer, merchant
@@ -22,6 +20,7 @@ from schemas.payments import Payment
 from schemas.reviews import PaymentReview, ReviewEvent
 from schemas.times import now
 from schemas.topics import ACCOUNTS, LABELS, OPERATIONS, REVIEWS
+from tests.dashboards.conftest import serving_shop
 from tests.dashboards.sold import is_approved, is_refused
 
 Rows = list[dict[str, Any]]
@@ -45,9 +44,7 @@ class Sold:
 
     def __init__(self, shop: Any) -> None:
         self.shop = shop
-        self.reader = WarehouseReader(
-            DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset), "dashboard"
-        )
+        self.reader = shop.reader()
         self.payments = [self._made(number) for number in range(48)]
         shop.take_all(self.payments)
 
@@ -72,9 +69,10 @@ class Sold:
         return self.reader.query(tile.statement(Look("24h"), id)).by_name()
 
 
-@pytest.fixture
-def sold(shop: Any) -> Sold:
-    return Sold(shop)
+@pytest.fixture(scope="module")
+def sold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sold]:
+    with serving_shop(tmp_path_factory.mktemp("sold")) as shop:
+        yield Sold(shop)
 
 
 def test_its_tiles_count_its_own_payments_and_no_others(sold: Sold) -> None:

@@ -3,9 +3,9 @@
 import re
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any
 
 import pytest
 
@@ -13,8 +13,8 @@ from connectors.warehouse import Table, WarehouseReader
 from dashboards import navigation
 from dashboards.look import Look
 from dashboards.page import points
-from dashboards.settings import DashboardSettings
 from dashboards.tile import Tile, as_csv
+from tests.dashboards.conftest import serving_shop
 
 # Views of others' rows, and columns that are no merchant's business (flows/analytics/policy.toml).
 NOT_THEIRS = {
@@ -47,14 +47,17 @@ def test_each_tile_has_a_name_of_its_own() -> None:
     assert len({*names}) == len(names)
 
 
+@pytest.fixture(scope="module")
+def of_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarehouseReader]:
+    with serving_shop(tmp_path_factory.mktemp("nothing")) as shop:
+        yield shop.reader()
+
+
 @pytest.mark.parametrize("tile", TILES, ids=lambda tile: tile.name)
-def test_the_warehouse_answers_it_whatever_is_looked_at(tile: Tile, shop: Any) -> None:
-    reader = WarehouseReader(
-        DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset), "dashboard"
-    )
+def test_the_warehouse_answers_it_whatever_is_looked_at(tile: Tile, of_nothing: WarehouseReader) -> None:
     merchants = ["", "acc_shop"] if tile.for_merchants else [""]
     for look in [Look("15m"), Look("90d"), *(Look(merchant_id=merchant) for merchant in merchants)]:
-        reader.query(tile.statement(look))
+        of_nothing.query(tile.statement(look))
 
 
 @pytest.mark.parametrize("tile", [tile for tile in TILES if tile.for_merchants], ids=lambda tile: tile.name)

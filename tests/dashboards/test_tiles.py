@@ -10,7 +10,6 @@ import pytest
 from connectors.warehouse import Table, WarehouseReader
 from dashboards import page
 from dashboards.look import Look
-from dashboards.settings import DashboardSettings
 from dashboards.tile import Tile
 from dashboards.tiles import amounts, headline, health, latest, needs, processors, throughput
 from schemas.events import DeadLetter, new_event
@@ -21,13 +20,6 @@ from tests.flows.analytics.lives import operated, operation, review, reviewed
 
 HOUR = Look("1h")
 ALLOW = AppliedRisk("allow", "model", 0.1, waited_ms=5.0)
-
-
-@pytest.fixture
-def reader(shop: Any) -> WarehouseReader:
-    return WarehouseReader(
-        DashboardSettings(data=shop.settings.data, port_offset=shop.settings.port_offset), "dashboard"
-    )
 
 
 def asked(reader: WarehouseReader, tile: Tile, look: Look = HOUR) -> Table:
@@ -227,26 +219,23 @@ def test_the_newest_payment_is_first_and_complete(shop: Any, reader: WarehouseRe
     assert (first.outcome, first.score, first.age, second.age) == ("flag", "0.50", "now", "5 s")
 
 
-@pytest.mark.parametrize(
-    ("changes", "given_back", "note"),
-    [
+def test_a_line_says_what_became_of_the_amount(shop: Any, reader: WarehouseReader) -> None:
+    cases: list[tuple[dict[str, Any], int, str]] = [
         ({"state": "captured"}, 0, ""),
         ({"state": "captured"}, 1000, "given back"),
         ({"state": "captured"}, 250, "2.50 given back"),
         ({"state": "captured", "amount_captured": 900}, 900, "9.00 taken · given back"),
         ({"state": "partially_captured", "amount_captured": 400}, 0, "4.00 taken"),
         ({"state": "declined", "decline_code": "limit_exceeded"}, 0, "limit exceeded"),
-    ],
-)
-def test_a_line_says_what_became_of_the_amount(
-    shop: Any, reader: WarehouseReader, changes: dict[str, Any], given_back: int, note: str
-) -> None:
-    made = shop.payment(now(), **{"amount": 1000, "currency": "EUR", "decline_code": None} | changes)
-    shop.take(made)
-    if given_back:
-        shop.refund(made, given_back)
-    [line] = latest.latest(asked(reader, latest.LATEST), HOUR, now())
-    assert (line.state, line.note, line.amount) == (changes["state"].replace("_", " "), note, "10.00")
+    ]
+    moment = now()
+    for number, (changes, given_back, _) in enumerate(cases):
+        made = sold(shop, moment - timedelta(seconds=number), **changes)
+        if given_back:
+            shop.refund(made, given_back)
+    lines = latest.latest(asked(reader, latest.LATEST), HOUR, moment)
+    told = [(changes["state"].replace("_", " "), note, "10.00") for changes, _, note in cases]
+    assert [(line.state, line.note, line.amount) for line in lines] == told
 
 
 def test_a_topic_is_late_after_some_seconds(shop: Any, reader: WarehouseReader) -> None:
