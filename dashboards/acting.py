@@ -11,6 +11,7 @@ from dashboards import door, trouble
 from dashboards.page import html
 
 T = TypeVar("T")
+REASON_MAX = 500  # characters, as the gateway takes them
 
 
 class Said(msgspec.Struct, frozen=True):

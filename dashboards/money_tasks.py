@@ -8,7 +8,7 @@ import streamlit as st
 
 from connectors.gateway import GatewayRefused, GatewayUnavailable
 from dashboards import acting, chooser, door, formats
-from dashboards.acting import NotDone
+from dashboards.acting import REASON_MAX, NotDone
 from dashboards.chooser import Choice
 from dashboards.page import card, html
 from dashboards.page_entry import link
@@ -21,7 +21,6 @@ TaskKind = Literal["void_refused", "reversal_refused", "refund_refused", "mismat
 Resolution = Literal["released", "lapsed", "retry"]
 Status = Literal["open", "resolved"]
 RESOLUTIONS: tuple[Resolution, ...] = get_args(Resolution)
-REASON_MAX = 500  # characters, as the gateway takes them
 
 KINDS: dict[TaskKind, str] = {
     "void_refused": "Release refused",

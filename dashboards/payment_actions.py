@@ -9,6 +9,7 @@ import streamlit as st
 
 from connectors.gateway import GatewayRefused, GatewayUnavailable
 from dashboards import acting, chooser, door, money_moves, trouble
+from dashboards.acting import REASON_MAX
 from dashboards.money_moves import LABELS, PATHS, MoneyMove, MoveKind, NoSuchAmount
 from dashboards.page import card, html
 from dashboards.payment_reading import ProcessorCall, WholePayment, read_whole
@@ -16,7 +17,6 @@ from dashboards.session_checks import Person
 from schemas.accounts import Role
 
 MOVERS: frozenset[Role] = frozenset({"admin"})  # a payment's merchant too, once its people have pages
-REASON_MAX = 500
 # The answer may come yet: the same request is kept, to be sent under the same key.
 KEPT_CODES = frozenset({"operation_in_progress", "request_in_progress", "rate_limited", "unavailable", "internal"})
 PENDING = "has not answered yet. This page looks until it has."

@@ -9,12 +9,12 @@ import streamlit as st
 
 from connectors.gateway import GatewayRefused
 from dashboards import acting, chooser, door, tile
-from dashboards.acting import NotDone
+from dashboards.acting import REASON_MAX, NotDone
 from dashboards.look import Look
 from dashboards.page import card, html
 from dashboards.page_entry import link
 from dashboards.review_case import DONE, Case, Decision, ShownReview, read_case
-from dashboards.review_queue import BUTTONS, REASON_MAX, SHOWN, assignment, give_back, open_case
+from dashboards.review_queue import BUTTONS, SHOWN, assignment, give_back, open_case
 from dashboards.review_tiles import CARD_FIGURES, CARD_LATEST, CUSTOMER_FIGURES, CUSTOMER_LATEST
 from dashboards.session_checks import Person
 from dashboards.wording import words

@@ -8,7 +8,7 @@ import msgspec
 import streamlit as st
 
 from dashboards import acting, chooser, door, formats, tables
-from dashboards.acting import NotDone
+from dashboards.acting import REASON_MAX, NotDone
 from dashboards.chooser import Choice
 from dashboards.page import card, html
 from dashboards.review_case import DONE, Decision, ShownReview
@@ -19,7 +19,6 @@ from dashboards.wording import words
 from schemas.times import now
 
 AT_ONCE = 50  # that one request may decide
-REASON_MAX = 500  # characters, as the gateway takes them
 SHOWN, ENDED = "shown-reviews", "ended-decisions"  # in the session
 # How one decision ended, by the `code` of its refusal.
 REFUSED: dict[str, str] = {

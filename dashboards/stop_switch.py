@@ -6,7 +6,7 @@ import msgspec
 import streamlit as st
 
 from dashboards import acting, chooser, door, formats, stops
-from dashboards.acting import NotDone
+from dashboards.acting import REASON_MAX, NotDone
 from dashboards.chooser import Found
 from dashboards.look import Look
 from dashboards.page import card, html
@@ -17,7 +17,6 @@ from dashboards.wording import NAMES
 
 MERCHANT = "merchant"
 LABELS = {MERCHANT: "One merchant", EVERYTHING: "All sales"}
-REASON_MAX = 500  # characters, as the gateway takes them
 MEANS = {
     "processor": "New payments go to another processor that can take them. What only this one can take, or what "
     "names it, is refused: the shop is told to try again.",
