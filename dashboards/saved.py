@@ -92,9 +92,13 @@ def questions(statement: str, put: Callable[[str], None]) -> None:
     if not saved:
         html("nothing.html", words="Nothing is saved yet.")
     for one in saved:
-        with st.container(key=f"line-saved-{one.name}", horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(
+            key=f"line-saved-{one.name}", horizontal=True, vertical_alignment="center", gap="small", wrap=False
+        ):
             label = f"**{formats.literal(formats.plain(one.name))}** {formats.literal(formats.plain(one.content))}"
-            st.button(label, key=f"saved-{one.name}", type="tertiary", on_click=put, args=(one.content,))
+            st.button(
+                label, key=f"saved-{one.name}", type="tertiary", width="stretch", on_click=put, args=(one.content,)
+            )
             _offer_deletion(one.name)
 
 

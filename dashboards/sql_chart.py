@@ -101,14 +101,17 @@ def _chosen(answer: KeptAnswer, numbers: list[AnswerColumn]) -> Drawing:
 
 
 def first_choice(columns: Sequence[AnswerColumn]) -> tuple[AnswerColumn, AnswerColumn, AnswerColumn | None]:
-    """What is drawn before anybody chooses: over time where there is time, by currency where there is money."""
+    """What is drawn before anybody chooses: over time where there is time, a line each of what is text.
+
+    Of money that is no currency where there is something else: each currency has a chart of its own.
+    """
     along = next((c for c in columns if c.kind == "time"), None) or next(
         (c for c in columns if c.kind == "text"), columns[0]
     )
     numbers = [c for c in columns if c.kind in ("whole", "broken") and c is not along]
     up = numbers[-1] if numbers else along
     texts = [c for c in columns if c.kind == "text" and c is not along]
-    each = next((c for c in texts if c.name == "currency"), texts[0] if texts else None)
+    each = next((c for c in texts if (c.name == "currency") != up.is_money), texts[0] if texts else None)
     return along, up, each
 
 

@@ -285,6 +285,7 @@ def test_a_chart_is_offered_over_time_and_by_currency() -> None:
 def test_amounts_of_two_currencies_share_no_axis_whatever_each_line_is_of() -> None:
     found = answer("SELECT currency, processor, sum(amount)::BIGINT AS amount FROM payments GROUP BY ALL")
     currency, processor, amount = found.columns
+    assert sql_chart.first_choice(found.columns) == (currency, amount, processor)
     rows = sql_chart._rows(found, sql_chart.Drawing("bar", currency, amount, processor))
     charts = sql_chart.by_currency(sql_chart.Drawing("bar", processor, amount), rows)
     assert {code: {row.currency for row in drawn} for code, drawn in charts.items()} == {
