@@ -213,7 +213,9 @@ def show_ended() -> None:
     if not lines:
         return
     with card("ended-decisions", "What became of them", f"{len(lines)} cases", fills=False):
-        tables.table(COLUMNS, lines, "What became of each case")
+        is_done = all(end.tone != "failed" for *_, end in lines)
+        with st.expander("Each case", expanded=not is_done):  # else fifty lines push the queue away
+            tables.table(COLUMNS, lines, "What became of each case")
         if st.button("Put away", type="tertiary"):
             del st.session_state[ENDED]
             st.rerun()
