@@ -13,11 +13,14 @@ LABELS = {"15m": "15 min", "1h": "1 h", "24h": "24 h", "7d": "7 days", "30d": "3
 AS_OF_BACK = timedelta(hours=48)  # so long `payments_as_of` remembers
 
 
-def look_of(person: Person, *, has_past: bool = False) -> Look:
-    """Show the controls, and give what is looked at. `has_past`: the page can show a moment in the past."""
+def look_of(person: Person, *, has_past: bool = False, searches: bool = False) -> Look:
+    """Show the controls, and give what is looked at. `has_past`: the page can show a moment in the past.
+
+    `searches`: it looks in all time where the address says no period; none is then shown as chosen.
+    """
     look = named()
     with st.container(key="look", horizontal=True, vertical_alignment="center", gap="small"):
-        _choose_period(look)
+        _choose_period(look, searches)
         with st.popover(_zone_label(look), type="tertiary", icon=":material/schedule:"):
             _choose_span(look)
             _choose_zone(look)
@@ -31,17 +34,20 @@ def named() -> Look:
     return read(st.query_params, st.context.timezone or "UTC")
 
 
-def _choose_period(look: Look) -> None:
+def _choose_period(look: Look, searches: bool) -> None:
+    is_said = not searches or "period" in st.query_params
+    shown = look.period if is_said and not look.since else None
     chosen = st.segmented_control(
         "Period",
         list(PERIODS),
-        default=None if look.since else look.period,
+        default=shown,
+        required=bool(shown) and not searches,  # who searches may take the period away again
         format_func=LABELS.__getitem__,
         label_visibility="collapsed",
-        key=f"period-{look.period}-{bool(look.since)}",
+        key=f"period-{shown}-{bool(look.since)}-{searches}",
     )
-    if chosen and (chosen != look.period or look.since):
-        _set(period="" if chosen == DEFAULT_PERIOD else chosen, since="", until="")
+    if chosen != shown:
+        _set(period="" if chosen == DEFAULT_PERIOD and not searches else chosen or "", since="", until="")
 
 
 def _choose_span(look: Look) -> None:
@@ -77,7 +83,8 @@ def _zone_label(look: Look) -> str:
 
 
 def _set(**changes: str) -> None:
-    """Change the address, and draw the page anew; what is empty leaves it."""
+    """Change the address, and draw the first page of it anew; what is empty leaves it."""
     names = {"since": "from", "until": "to"}
-    put_address(**{names.get(name, name): value for name, value in changes.items()})
+    changed = {"cursor": ""} | changes
+    put_address(**{names.get(name, name): value for name, value in changed.items()})
     st.rerun()

@@ -41,8 +41,8 @@ def draw(person: Person) -> None:
     known = columns_for(person)
     with st.container(key="find", horizontal=True, vertical_alignment="center", gap="small"):
         search()
-        look = look_of(person, has_past=True)
-    filters = read_filters(st.query_params)
+        filters = read_filters(st.query_params)
+        look = look_of(person, has_past=True, searches=filters.search.taken != "nothing")
     since, until = period(filters, look, st.query_params, now())
     start = ListPlace(since, until)
     say_what(filters, all_time=since is None)
