@@ -15,7 +15,7 @@ pages = navigation.pages(who)
 chosen = st.navigation(list(pages.values()), position="hidden")
 if isinstance(who, Person) and (place := door.came_back()) and place.path in pages:
     st.switch_page(pages[place.path], query_params=place.query)
-navigation.bar(who, pages)
+navigation.bar(who, pages, chosen)
 st.fragment(stops.banner, run_every=door.LOOK_AGAIN_S)(who)
 chosen.run()
 st.fragment(door.watch, run_every=door.LOOK_AGAIN_S)(who)

@@ -11,7 +11,7 @@ from streamlit.navigation.page import Page
 from dashboards import door, formats, views
 from dashboards.door import Visitor
 from dashboards.page import html
-from dashboards.page_entry import GROUPS, IN_BAR, PageEntry, remember
+from dashboards.page_entry import GROUPS, PageEntry, remember, say_anew
 from dashboards.session_checks import Person
 
 
@@ -56,18 +56,37 @@ def _drawn(entry: PageEntry, who: Visitor, seen: list[PageEntry]) -> Callable[[]
     return lambda: entry.draw(who)
 
 
-def bar(who: Visitor, known: dict[str, Page]) -> None:
-    """Show the links to the pages of a person, and who that is; nothing for anybody else."""
+def bar(who: Visitor, known: dict[str, Page], here: Page) -> None:
+    """Show the links to the pages of a person, and who that is; nothing for others. `here`: where they are."""
     seen = seen_by(who)
     if not seen or not isinstance(who, Person):
         return
     with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         html("brand.html")
-        with st.container(key="links", horizontal=True, gap="xsmall", wrap=False):
+        with st.container(key="links", horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
             for entry in seen:
-                if entry.group in IN_BAR:
-                    st.page_link(known[entry.path], label=entry.title)
+                if entry.group == "work":
+                    _link(entry, known[entry.path], here)
+        _administration([entry for entry in seen if entry.group == "administration"], known, here)
         _menu(who, known["sessions"])
+
+
+def _link(entry: PageEntry, page: Page, here: Page) -> None:
+    if page.url_path == here.url_path:
+        st.button(entry.title, key="here", type="tertiary", on_click=say_anew)
+    else:
+        st.page_link(page, label=entry.title)
+
+
+def _administration(entries: list[PageEntry], known: dict[str, Page], here: Page) -> None:
+    """Pages that are looked at now and then stand behind one menu, which says whether one is on such a page."""
+    if not entries:
+        return
+    title = next((entry.title for entry in entries if known[entry.path].url_path == here.url_path), "")
+    label, key = f"**{title}**" if title else "Administration", f"pages-{here.url_path}"  # shut on every page anew
+    with st.container(key="administration", width="content"), st.popover(label, type="tertiary", key=key):
+        for entry in entries:
+            _link(entry, known[entry.path], here)
 
 
 def _menu(who: Person, sessions_page: Page) -> None:

@@ -12,11 +12,10 @@ from schemas.accounts import Role
 
 ADMINS: frozenset[Role] = frozenset({"admin"})
 
-# `work`: in the bar. `administration`: in the bar, behind the others. `own`: in the person's menu alone. `linked`:
+# `work`: in the bar. `administration`: in the bar, behind one menu. `own`: in the person's menu alone. `linked`:
 # about one thing that its address names, so that links alone lead there.
 Group = Literal["work", "administration", "own", "linked"]
 GROUPS: tuple[Group, ...] = ("work", "administration", "own", "linked")
-IN_BAR: frozenset[Group] = frozenset({"work", "administration"})
 
 
 class PageEntry(msgspec.Struct, frozen=True):
@@ -54,6 +53,15 @@ def put_address(**changes: str) -> None:
             st.query_params[name] = value
         else:
             st.query_params.pop(name, None)
+
+
+def say_anew(**query: str) -> None:
+    """Give this page another address, and nothing of the one before: where it leads is the page one is on.
+
+    Streamlit's links do not: they draw the page anew, under the address that the browser had.
+    """
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
 
 
 def go(path: str, /, **query: str) -> None:

@@ -11,7 +11,7 @@ from dashboards import acting, chooser, door, formats
 from dashboards.acting import NotDone
 from dashboards.chooser import Found
 from dashboards.page import html
-from dashboards.page_entry import link
+from dashboards.page_entry import say_anew
 from dashboards.payment_filters import kept, opened
 
 PATH = "/v1/me/saved"
@@ -47,7 +47,7 @@ def _keep(kind: Kind, name: str, content: str, done: str) -> None:
 
 
 def choose_view() -> None:
-    """A menu of the saved views, each a link; to save what is shown, and to remove one."""
+    """A menu of the saved views, each opened by a press; to save what is shown, and to remove one."""
     try:
         views = sorted(_saved("payments_view"), key=lambda view: view.name.casefold())
     except NotDone:
@@ -56,7 +56,9 @@ def choose_view() -> None:
         html("nothing.html", words="None yet. Set filters and columns, then give them a name.")
     for view in views:
         with st.container(key=f"view-{view.name}", horizontal=True, vertical_alignment="center", gap="small"):
-            link(formats.literal(view.name), "payments", None, **opened(view.content))
+            key, query = f"open-{view.name}", opened(view.content)
+            # A link to the page that one is on would change what is shown, and leave the address as it was.
+            st.button(formats.literal(view.name), key=key, type="tertiary", on_click=say_anew, kwargs=query)
             remove = f"Remove {formats.literal(view.name)}"
             st.button(
                 "✕", key=f"remove-{view.name}", help=remove, type="tertiary", on_click=partial(_remove, view.name)

@@ -10,7 +10,6 @@ from streamlit.util import calc_hash
 
 from dashboards import door, gateway_calls
 from dashboards.navigation import ENTRIES
-from dashboards.page_entry import IN_BAR
 from dashboards.session_checks import STAFF
 from tests.dashboards import gateway_double
 from tests.dashboards.gateway_double import GatewayDouble, account
@@ -54,16 +53,22 @@ def press(page: AppTest, label: str) -> AppTest:
 
 @pytest.mark.parametrize(("role", "is_staff"), [("analyst", 1), ("admin", 1), ("customer", 0), ("merchant", 0)])
 def test_nobody_sees_a_page_they_may_not(gateway: GatewayDouble, role: str, is_staff: bool) -> None:
-    listed = [entry.title for entry in ENTRIES if role in entry.roles and entry.group in IN_BAR | {"own"}]
+    listed = [entry.title for entry in ENTRIES if role in entry.roles and entry.group != "linked"]
     assert bool(listed) == is_staff
     for entry in ENTRIES:
         page = opened(role, entry.path)
         said = words(page)
-        assert set(listed) <= set(links(page)) if is_staff else not links(page)
+        here = {button.label for button in page.button if button.key == "here"}
+        assert set(listed) <= {*links(page), *here} if is_staff else not links(page)
         is_theirs = role in entry.roles
         assert ("Not your page" in said) == (not is_theirs and is_staff)
         assert ("No dashboards for you yet" in said) == (not is_staff)
     assert {path for _, path, _ in gateway.asked} <= {"/v1/me"} or role in STAFF
+
+
+def test_the_page_one_is_on_begins_anew_by_the_bar(gateway: GatewayDouble) -> None:
+    page = press(opened("admin", "clients", client="cli_1", tz="UTC"), "Clients")
+    assert page.query_params == {}, "its address says what it shows"
 
 
 def test_a_page_that_is_not_theirs_asks_the_gateway_nothing(gateway: GatewayDouble) -> None:
