@@ -11,6 +11,7 @@ from dashboards.acting import NotDone
 from dashboards.cached_queries import ask, settings
 from dashboards.look import Look
 from dashboards.page import card, html
+from dashboards.payment_filters import STATE_WORDS, kept
 from dashboards.payment_reading import ShownPayment, WholePayment, read_whole
 from dashboards.payment_timeline import timeline
 from dashboards.session_checks import Person
@@ -58,7 +59,9 @@ def _head(whole: WholePayment, seen: Look) -> None:
         ("Kept", money(payment.refundable)),
     ]
     created = f"{seen.shown(payment.created_at)} {seen.zone}"
-    html("payment_lead.html", p=payment, by=payment.by(), created=created, amounts=amounts, waits=_waits(whole))
+    state = STATE_WORDS.get(payment.state, payment.state.replace("_", " "))
+    lead = {"state": state, "by": payment.by(), "created": created, "waits": _waits(whole)}
+    html("payment_lead.html", p=payment, amounts=amounts, listed=kept(st.query_params), **lead)
 
 
 def _waits(whole: WholePayment) -> str:

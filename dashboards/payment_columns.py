@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import urlencode
 
 import msgspec
+import streamlit as st
 
 from dashboards import formats
 from dashboards.look import Look
-from dashboards.payment_filters import STATE_WORDS
+from dashboards.payment_filters import KEPT, STATE_WORDS
 from dashboards.payment_reading import ListedPayment
 from dashboards.session_checks import STAFF, Person
-from dashboards.tables import Align, Cell, Column, payment_href
+from dashboards.tables import Align, Cell, Column
 from dashboards.wording import listed, processor_name, words
 
 Draw = Callable[[ListedPayment, Look], Cell]
@@ -32,7 +33,7 @@ class ListColumn(msgspec.Struct, frozen=True):
 
 
 def _time(payment: ListedPayment, look: Look) -> Cell:
-    return Cell(f"{look.local(payment.created_at):%d %b %H:%M:%S}", href=payment_href(payment.id))
+    return Cell(f"{look.local(payment.created_at):%d %b %H:%M:%S}", href=href(payment.id))
 
 
 def _changed(payment: ListedPayment, look: Look) -> Cell:
@@ -96,7 +97,7 @@ COLUMNS = (
     ListColumn("capture", "Capture", _text("capture")),
     ListColumn("attempts", "Tries", lambda payment, _look: Cell(str(payment.attempts)), "right"),
     ListColumn("changed", "Changed", _changed),
-    ListColumn("id", "Payment", lambda payment, _look: Cell(payment.id, href=payment_href(payment.id)), id=True),
+    ListColumn("id", "Payment", lambda payment, _look: Cell(payment.id, href=href(payment.id)), id=True),
 )
 # What a merchant's people are not told.
 STAFF_COLUMNS = (
@@ -128,3 +129,9 @@ def named(columns: Iterable[str], known: Sequence[ListColumn]) -> str:
     wanted = {*columns} | {"time"}
     first = {column.name for column in known} & {*FIRST}
     return "" if wanted == first else ",".join(column.name for column in known if column.name in wanted)
+
+
+def href(payment_id: str) -> str:
+    """Where a payment stands, from anywhere on this page; its way back leads to what was listed here."""
+    found_by = {name: st.query_params[name] for name in KEPT if st.query_params.get(name)}
+    return f"payments?{urlencode({'payment': payment_id} | found_by)}"

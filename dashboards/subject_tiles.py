@@ -11,6 +11,7 @@ from connectors.warehouse import Table
 from dashboards import formats, tables
 from dashboards.look import Look
 from dashboards.page import COLOURS, chart, html, points
+from dashboards.payment_filters import STATE_WORDS
 from dashboards.tables import Cell, Column, linked, payment_href
 from dashboards.tile import Tile
 from dashboards.tiles.processors import APPROVED, REFUSED
@@ -142,11 +143,12 @@ def _draw_latest(table: Table, look: Look) -> None:
     for row in table.by_name():
         href = payment_href(row["id"])
         score = "" if row["risk_score"] is None else f"{row['risk_score']:.2f}"
-        state = Cell(words(row["state"]), words(row["decline_code"]), STATUS[row["state"]])
+        state = row["state"]
+        end = Cell(STATE_WORDS.get(state, state), words(row["decline_code"]), STATUS[state])
         risk = Cell(row["risk_outcome"] or formats.NONE, score, row["risk_outcome"] or "")
         amount = formats.money(row["amount"], row["currency"])
         time = Cell(look.shown(row["created_at"]), href=href)
-        lines.append([time, state, amount, instrument(row), risk, Cell(row["id"], href=href)])
+        lines.append([time, end, amount, instrument(row), risk, Cell(row["id"], href=href)])
     tables.table(LATEST, lines, "Latest payments")
 
 

@@ -18,7 +18,7 @@ from dashboards.look import Look
 from dashboards.page import card, html
 from dashboards.page_entry import link
 
-AS_OF_NOW = "as of now: it knows no past"  # of what cannot show the moment that was chosen
+AS_OF_NOW = "as of now"  # of what cannot show the moment that was chosen
 
 Draw = Callable[[Table, Look], None]
 

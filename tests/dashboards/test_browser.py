@@ -81,6 +81,8 @@ def test_nothing_is_cut_off(
         .filter(e => e.getBoundingClientRect().right > width + 1 && !e.closest('.scrolls, .st-key-links'))
         .map(e => e.className || e.tagName)"""
     assert page.evaluate(wider, width) == []
+    page.get_by_role("radio", name="7 days").click()  # nothing lies over it
+    page.wait_for_url("**/?period=7d")
     page.goto(f"{url}/payments?payment=pay_1")
     expect(page.locator(".timeline li")).to_have_count(1, timeout=60_000)
     expect(page.locator(".foot")).to_have_count(5, timeout=60_000)

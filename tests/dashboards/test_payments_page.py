@@ -38,6 +38,27 @@ def test_rows_lead_to_a_payment(listed: GatewayDouble) -> None:
     assert asked(listed) == {}
 
 
+def test_a_payment_is_left_for_the_list_it_was_found_in(listed: GatewayDouble) -> None:
+    said = words(opened("analyst", "payments", status="pending", tz="Asia/Tokyo", cursor="~x"))
+    assert 'href="payments?payment=pay_1&amp;status=pending&amp;tz=Asia%2FTokyo"' in said
+    listed.show_payment()
+    said = words(opened("analyst", "payments", payment="pay_1", status="pending", tz="Asia/Tokyo"))
+    assert 'href="payments?status=pending&amp;tz=Asia%2FTokyo"' in said
+
+
+def test_a_search_has_no_period_until_one_is_chosen(listed: GatewayDouble) -> None:
+    page = opened("analyst", "payments", q="4242", cursor="~old")
+    assert period(page).value is None
+    page = period(page).set_value("24h").run()
+    assert page.query_params == {"q": "4242", "period": "24h"}, "and the first page of it"
+    assert period(page).value == "24h"
+
+
+def period(page: Any) -> Any:
+    (control,) = [control for control in page.get("button_group") if control.label == "Period"]
+    return control
+
+
 def test_what_is_typed_stands_in_the_address_and_can_be_meant_otherwise(listed: GatewayDouble) -> None:
     page = opened("analyst", "payments", cursor="~old")
     page = page.text_input(key="payments-typed").set_value(" 4242 ").run()
@@ -103,8 +124,11 @@ def test_a_view_is_saved_chosen_and_removed(listed: GatewayDouble) -> None:
     assert "/v1/me/saved" not in {path for _, path, _ in listed.asked}, "nobody opened the menu"
     page.session_state["views-menu"] = True
     page = page.run()
-    (link,) = [link for link in page.get("page_link") if link.proto.label == "Failed"]
-    assert link.proto.query_string == "status=failed"
+    page = press(page, "Failed")
+    assert page.query_params == {"status": "failed"}, "the address says what is shown"
+    page.query_params["cols"] = "time,amount"
+    page.session_state["views-menu"] = True
+    page = page.run()
     listed.say("PUT", f"{VIEW}/My%20failed", {})
     (name,) = [field for field in page.text_input if field.label == "Save what is shown as"]
     name.set_value("My failed")
