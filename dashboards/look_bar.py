@@ -67,7 +67,8 @@ def _choose_zone(look: Look) -> None:
 
 
 def _choose_moment(look: Look) -> None:
-    shown = look.local(look.at).replace(tzinfo=None) if look.at else None
+    # To the minute, as the field has it: else it would change an address that names seconds.
+    shown = look.local(look.at).replace(tzinfo=None, second=0, microsecond=0) if look.at else None
     earliest = look.local(now() - AS_OF_BACK).replace(tzinfo=None)
     chosen = st.datetime_input("As it stood at", shown, min_value=min(earliest, shown or earliest), step=60)
     if chosen != shown:
