@@ -102,7 +102,7 @@ def test_one_payment_is_enough(page: Any, shop: Any) -> None:
     shop.take(shop.payment(now(), risk=None, processor=None, state="processing", status="pending"))
     shown = page(shop.settings.port_offset)
     assert figures(shown)["Approval rate"] == "–"
-    assert "processing" in words(shown)
+    assert "In work" in words(shown)
 
 
 def test_an_answer_is_shared_for_a_second(page: Any, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:

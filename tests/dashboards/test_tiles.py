@@ -10,6 +10,7 @@ import pytest
 from connectors.warehouse import Table, WarehouseReader
 from dashboards import page
 from dashboards.look import Look
+from dashboards.payment_filters import STATE_WORDS
 from dashboards.tile import Tile
 from dashboards.tiles import amounts, headline, health, latest, needs, processors, throughput
 from schemas.events import DeadLetter, new_event
@@ -114,7 +115,7 @@ def test_what_was_stood_is_shown_as_it_stood(shop: Any, reader: WarehouseReader)
     assert (before.taken, before.open, after.taken, after.open) == ("0.00", "10.00", "20.00", "–")
     assert shown(reader, then)["Payments"].value == "1"
     [line] = latest.latest(asked(reader, latest.LATEST, then), then, moment)
-    assert line.state == "authorized"
+    assert line.state == "Reserved"
 
 
 def test_the_rate_of_now_is_that_of_the_newest_whole_bar(shop: Any, reader: WarehouseReader) -> None:
@@ -214,7 +215,7 @@ def test_the_newest_payment_is_first_and_complete(shop: Any, reader: WarehouseRe
     )
     shop.take(newest)
     first, second = latest.latest(asked(reader, latest.LATEST), HOUR, moment)
-    assert (first.id, first.state, first.status) == (newest.id, "requires action", "pending")
+    assert (first.id, first.state, first.status) == (newest.id, "Waits for the payer", "pending")
     assert (first.amount, first.currency, first.instrument) == ("1.234", "BHD", "PayPal")
     assert (first.outcome, first.score, first.age, second.age) == ("flag", "0.50", "now", "5 s")
 
@@ -234,7 +235,7 @@ def test_a_line_says_what_became_of_the_amount(shop: Any, reader: WarehouseReade
         if given_back:
             shop.refund(made, given_back)
     lines = latest.latest(asked(reader, latest.LATEST), HOUR, moment)
-    told = [(changes["state"].replace("_", " "), note, "10.00") for changes, _, note in cases]
+    told = [(STATE_WORDS[changes["state"]], note, "10.00") for changes, _, note in cases]
     assert [(line.state, line.note, line.amount) for line in lines] == told
 
 
