@@ -65,7 +65,7 @@ def test_a_page_of_every_list_costs_the_loop_little() -> None:
     figures = msgspec.json.decode(ran.stdout, type=dict[str, dict[str, lists.ListFigures]])["sqlite"]
     assert figures["payments all for staff"].items == 500
     assert figures["payments {'state': 'unknown'} for staff"].items == 0
-    assert {"reviews", "cards", "operations"} < figures.keys()
+    assert {"cards", "operations", "reviews all"} <= figures.keys()
 
 
 def test_a_full_warehouse_is_consistent_asked_and_written_on(tmp_path: Path) -> None:

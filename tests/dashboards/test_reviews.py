@@ -6,7 +6,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboards import review_desk
-from tests.dashboards import gateway_double
 from tests.dashboards.gateway_double import GatewayDouble, called, held, review
 from tests.dashboards.test_pages import around, opened, press, words
 
@@ -37,7 +36,14 @@ def test_a_case_is_taken_by_opening_it_and_approved_with_its_reason(gateway: Gat
 
 def test_a_case_tells_its_times_with_their_day_by_the_chosen_clock(gateway: GatewayDouble) -> None:
     gateway.open_case()
-    told = [{"type": "payment.created", "state": "in_review", "recorded_at": "2026-11-26T23:10:00Z"}]
+    told = [
+        {
+            "type": "payment.created",
+            "state": "in_review",
+            "status": "pending",
+            "recorded_at": "2026-11-26T23:10:00Z",
+        }
+    ]
     gateway.say("GET", "/v1/payments/pay_1/events", told)
     shown = words(opened("analyst", "reviews", review="rev_1", tz="Asia/Tokyo"))
     assert "27 Nov 16:00:00" in shown, "when it was created"
@@ -74,8 +80,7 @@ def test_a_silent_processor_is_told_of(gateway: GatewayDouble) -> None:
 def test_the_second_click_on_one_case_sends_nothing(gateway: GatewayDouble) -> None:
     page = case(gateway)
     gateway.say("POST", "/v1/reviews/rev_1/decision", review(1, decision="approve"), 202)
-    call = {"kind": "capture", "processor": "visa", "status": "unknown", "created_at": gateway_double.AT}
-    gateway.say("GET", "/v1/payments/pay_1/operations", [call])
+    gateway.say("GET", "/v1/payments/pay_1/operations", [called("unknown", "capture")])
     page.text_area[0].set_value("known customer")
     page = press(page, "Approve")
     assert "as this case was being shown" not in words(press(page, "Approve"))  # it stands there as at the click

@@ -81,7 +81,11 @@ def test_a_technical_no_fails_over_in_a_new_attempt() -> None:
 
 @pytest.mark.parametrize(
     ("state", "given"),
-    [("processing", {"attempts": 2}), ("processing", {"wanted_processor": "visa"}), ("unknown", {})],
+    [
+        ("processing", {"attempts": 2, "processor": "mastercard"}),
+        ("processing", {"wanted_processor": "visa"}),
+        ("unknown", {}),
+    ],
 )
 def test_nothing_is_tried_anew_behind_a_clients_back_or_without_a_processor(
     state: PaymentState, given: dict[str, Any]
