@@ -148,7 +148,7 @@ class Tour:
 
     def _decide(self) -> str:
         self._page.get_by_role("button", name="600.00 EUR").click()
-        self._page.get_by_label("Reason").fill("Known to us: a regular of the tour.")
+        self._page.get_by_label("In your words").fill("Known to us: a regular of the tour.")
         self._shoot("case")
         self._page.get_by_role("button", name="Approve").click()
         said = self._page.locator("p.done")

@@ -34,7 +34,7 @@ def test_an_analyst_logs_in_decides_a_review_and_logs_out_everywhere(stack: Stac
     assert paid["state"] == "in_review"
     log_in(page, stack.settings.url("dashboard"), "analyst@example.com", PASSWORD, "reviews")
     page.get_by_role("button", name="600.00 EUR").first.click(timeout=PATIENCE_MS)
-    page.get_by_label("Reason").fill("known to us")
+    page.get_by_label("In your words").fill("known to us")
     page.get_by_role("button", name="Approve").click()
     expect(page.get_by_text("which is captured now")).to_be_visible(timeout=PATIENCE_MS)
     assert shop.payment(paid["id"])["state"] == "captured"
