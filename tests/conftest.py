@@ -64,7 +64,7 @@ OFFSETS_OF_TESTS = cycle(random.sample(offsets := range(10_000 + 29 * RUN, 18_00
 
 def unused_ports(count: int) -> list[int]:
     """Ports that nobody used a moment ago; none is given twice in a row."""
-    return list(islice((port for port in PORTS_OF_TESTS if not _is_used(port)), count))
+    return list(islice((port for port in PORTS_OF_TESTS if not is_used(port)), count))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -157,10 +157,10 @@ def free_offset() -> Callable[[], int]:
 
 def unused_offset() -> int:
     """An offset at which nobody used any port of a stack a moment ago; none is given twice in a row."""
-    return next(o for o in OFFSETS_OF_TESTS if not any(_is_used(port + o) for port in PORTS.values()))
+    return next(o for o in OFFSETS_OF_TESTS if not any(is_used(port + o) for port in PORTS.values()))
 
 
-def _is_used(port: int) -> bool:
+def is_used(port: int) -> bool:
     """Whether somebody listens, or did: DuckDB takes no port whose last connections are not forgotten yet."""
     with socket.socket() as probe:
         try:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from schemas.events import Event, EventData, new_event
 from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, Refund, RefundEvent, TransactionCompleted
 from schemas.settings import PORTS
 from schemas.states import STATUS, PaymentState, Status
-from tests.conftest import unused_ports
+from tests.conftest import is_used, unused_ports
 
 BIRTH = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
 
@@ -189,7 +190,8 @@ def looked_after(kept: Kept, path: Path, days: int | None = None) -> tuple[Upkee
 
 def own_ports() -> int:
     """A port offset at which the two ports of a warehouse were free a moment ago."""
-    return unused_ports(1)[0] - PORTS["warehouse"]
+    offsets = (unused_ports(1)[0] - PORTS["warehouse"] for _ in count())
+    return next(offset for offset in offsets if not is_used(PORTS["sql"] + offset))
 
 
 @contextmanager
