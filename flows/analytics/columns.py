@@ -11,6 +11,8 @@ import msgspec
 import pyarrow as pa
 from msgspec.structs import astuple
 
+# The rows that are given to a statement, as the Arrow table `fresh`.
+FRESH = "SELECT *, now()::TIMESTAMP AS ingested_at FROM fresh"
 # What is raised for a value that its column has no place for, such as an integer beyond 64 bits.
 UNFIT = (pa.ArrowInvalid, OverflowError)
 

@@ -13,7 +13,7 @@ import duckdb
 import msgspec
 
 from flows.analytics import aggregates
-from flows.analytics.columns import execute, table_of
+from flows.analytics.columns import FRESH, execute, table_of
 from flows.analytics.rows import (
     ReplacedRow,
     WarehouseAccount,
@@ -29,8 +29,7 @@ from flows.analytics.rows import (
 )
 from flows.analytics.spans import Span, during, in_utc, one_of, spans, stored
 
-# The rows that are given to a statement are `fresh`.
-INSERT = "INSERT INTO store.{table} BY NAME SELECT *, now()::TIMESTAMP AS ingested_at FROM fresh"
+INSERT = "INSERT INTO store.{table} BY NAME " + FRESH
 FIND_KEYS = """
 SELECT {key} FROM store.{table} WHERE "{clock}" BETWEEN $oldest::{type} AND $newest::{type} AND {wanted}
 """

@@ -14,7 +14,7 @@ import duckdb
 from connectors.record_reader import Bookmark
 from connectors.records import Place
 from flows.analytics import minutes
-from flows.analytics.columns import execute, table_of
+from flows.analytics.columns import FRESH, execute, table_of
 from flows.analytics.ingest import latest, latest_controls
 from flows.analytics.kept_tables import APPENDED, INSERT, REPLACED
 from flows.analytics.retention import Pruned, without_repeats, woken
@@ -30,9 +30,6 @@ from flows.analytics.spans import in_utc, spans
 from flows.analytics.stored_payments import StoredPayment, by_payment, changes, find, take, traced
 from flows.analytics.versions import NOTHING, KnownPayment, keep, replacements, settle
 from schemas.times import as_utc
-
-# The rows that are given to a statement, as the Arrow table `fresh`.
-FRESH = "SELECT *, now()::TIMESTAMP AS ingested_at FROM fresh"
 
 UPSERT_CONTROLS = f"""
 MERGE INTO store.controls c USING ({FRESH}) fresh ON c.id = fresh.id
