@@ -3,10 +3,10 @@
 from connectors.warehouse import Table
 from dashboards import formats, tables
 from dashboards.look import Look
-from dashboards.money_tiles import processor
 from dashboards.page import html
 from dashboards.tables import Cell, Column
 from dashboards.tile import Tile
+from dashboards.wording import routed_to
 
 MONTH = [Column("Processor"), Column("Currency"), Column("Captures", "right", wide=True)]
 MONTH += [Column("Captured", "right"), Column("Taken back", "right", wide=True)]
@@ -25,7 +25,7 @@ WHOLE = "The whole comparison, with the processors' own records, is made on the 
 def _account(kind: str, party: str, merchant: str = "") -> str:
     """`hold`, `visa` is `Held at Visa`; `due`, `acc_1` is `Due to` its `merchant`'s name where it is known."""
     is_theirs = party == "merchants" or party.startswith("acc_")
-    name = merchant or party if is_theirs else processor(party)
+    name = merchant or party if is_theirs else routed_to(party)
     match kind, is_theirs:
         case "hold", _:
             return f"Held {'for' if is_theirs else 'at'} {name}"
@@ -42,7 +42,7 @@ def _draw_month(table: Table, _look: Look) -> None:
         amounts = [formats.amount(minor, currency) if minor else formats.NONE for minor in sums]
         counts = [formats.count(captures), formats.count(refunds)]
         lines.append(
-            [processor(name), currency, counts[0], amounts[0], amounts[1], counts[1], amounts[2], amounts[3]]
+            [routed_to(name), currency, counts[0], amounts[0], amounts[1], counts[1], amounts[2], amounts[3]]
         )
     tables.table(MONTH, lines, "Captures and refunds of the month")
     html("nothing.html", words=MONTH_MONEY.question)
@@ -76,7 +76,7 @@ def _draw_differences(table: Table, _look: Look) -> None:
     lines: list[list[Cell | str]] = []
     for name, currency, what, ledger, payments in table.rows:
         shown = [formats.amount(minor, currency) for minor in (ledger, payments, ledger - payments)]
-        lines.append([processor(name), currency, what, shown[0], shown[1], Cell(shown[2], tone="failed")])
+        lines.append([routed_to(name), currency, what, shown[0], shown[1], Cell(shown[2], tone="failed")])
     tables.table(DIFFERS, lines, "What differs between ledger and payments")
     html("nothing.html", words=WHOLE)
 

@@ -12,7 +12,7 @@ from dashboards.look import Look
 from dashboards.page import COLOURS, chart, points
 from dashboards.tables import Cell, Column, payment_href
 from dashboards.tile import Tile
-from dashboards.wording import processor_name, words
+from dashboards.wording import routed_to, words
 from schemas.money import UnknownCurrency, unit
 
 SUMS = [Column("Payments", "right", wide=True), Column("Asked", "right", wide=True)]
@@ -30,11 +30,6 @@ FAILURES += [Column("Last", "right", wide=True)]
 OPEN_WORDS = {"held": "Held, not taken", "refund": "Refund pending", "unknown": "Processor silent"}
 
 
-def processor(name: str | None) -> str:
-    """A processor as people call it."""
-    return processor_name(name, "Before any")
-
-
 def _sums(currency: str, count: int, sums: Sequence[int]) -> list[str]:
     return [formats.count(count), *(formats.amount(minor, currency) for minor in sums)]
 
@@ -45,7 +40,7 @@ def _draw_volumes(table: Table, _look: Look) -> None:
 
 
 def _draw_by_processor(table: Table, _look: Look) -> None:
-    lines = [[processor(name), *_sums(currency, count, sums)] for currency, name, count, *sums in table.rows]
+    lines = [[routed_to(name), *_sums(currency, count, sums)] for currency, name, count, *sums in table.rows]
     tables.table([Column("Processor"), *SUMS], lines, "Volumes by processor")
 
 
@@ -70,7 +65,7 @@ def _draw_largest(table: Table, look: Look) -> None:
         [
             Cell(id, href=payment_href(id)),
             Cell(words(state), tone=status),
-            processor(name),
+            routed_to(name),
             formats.money(minor, currency),
             f"{look.local(at):%d %b %H:%M}",
         ]
@@ -120,7 +115,7 @@ def _draw_failures(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = [
         [
             words(code or "no reason given"),
-            processor(name),
+            routed_to(name),
             formats.count(count),
             formats.money(minor, currency),
             f"{look.local(last):%d %b %H:%M}",

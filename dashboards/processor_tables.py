@@ -7,14 +7,10 @@ from dashboards import formats, tables
 from dashboards.look import Look
 from dashboards.tables import Cell, Column, payment_href
 from dashboards.tile import Tile
-from dashboards.wording import NAMES, WHOSE, decline_words, processor_name
+from dashboards.wording import BEFORE_ANY, NAMES, WHOSE, decline_words, routed_to
 from schemas.times import now
 
 KIND_WORDS = {"order": "order", "authorize": "authorization"}  # of others the kind itself
-
-
-def _name(processor: str | None) -> str:
-    return processor_name(processor, "Before any")
 
 
 def decline_rows(table: Table) -> list[list[Cell | str]]:
@@ -36,7 +32,7 @@ def _draw_declines(table: Table, _look: Look) -> None:
     columns = [
         Column("Reason"),
         Column("Who said no", wide=True),
-        *(Column(name, "right", wide=True) for name in (*NAMES.values(), "Before any")),
+        *(Column(name, "right", wide=True) for name in (*NAMES.values(), BEFORE_ANY)),
         Column("Payments", "right"),
     ]
     tables.table(columns, decline_rows(table), "Declines by reason")
@@ -60,7 +56,7 @@ GROUP BY ALL ORDER BY payments DESC
 def failover_rows(table: Table) -> list[list[Cell | str]]:
     """A row for each processor: how often it was asked, and after or before another one."""
     return [
-        [_name(name), *(formats.count(count) for count in counts[:-1]), _rescued(counts[-2], counts[-1])]
+        [routed_to(name), *(formats.count(count) for count in counts[:-1]), _rescued(counts[-2], counts[-1])]
         for name, *counts in table.rows
     ]
 
@@ -100,7 +96,7 @@ def open_rows(table: Table) -> list[list[Cell | str]]:
     return [
         [
             Cell(payment[:4] + "…" + payment[-6:], href=payment_href(payment)),
-            _name(processor),
+            routed_to(processor),
             KIND_WORDS.get(kind, kind),
             formats.money(amount, currency),
             formats.age((moment - at.replace(tzinfo=UTC)).total_seconds()),
@@ -139,7 +135,7 @@ def volume_rows(table: Table) -> list[list[Cell | str]]:
     return [
         [
             currency,
-            _name(processor),
+            routed_to(processor),
             Cell(formats.count(count), formats.percent(count, totals[currency])),
             *(formats.amount(minor, currency) for minor in sums),
         ]

@@ -7,6 +7,7 @@ import msgspec
 
 from dashboards import formats
 
+BEFORE_ANY = "Before any"  # of processors
 NAMES = {"visa": "Visa", "mastercard": "Mastercard", "paypal": "PayPal"}
 CHANNELS = {"email": "E-mail", "sms": "SMS", "webhook": "Webhook"}
 
@@ -60,6 +61,11 @@ def listed(codes: Iterable[str] | None) -> str:
 def processor_name(processor: str | None, none: str = formats.NONE) -> str:
     """A processor as people call it; `none` where none was chosen."""
     return NAMES.get(processor, processor) if processor else none
+
+
+def routed_to(processor: str | None) -> str:
+    """The same where payments are told apart by it: some ended before any was chosen."""
+    return processor_name(processor, BEFORE_ANY)
 
 
 def paid_with(method: str, brand: str | None, last4: str | None) -> str:
