@@ -130,7 +130,7 @@ def test_a_payment_of_the_list_can_be_looked_into(
     expect(page.locator("dl.facts").first).to_be_visible(timeout=60_000)
     expect(page.locator(".timeline")).to_be_visible(timeout=60_000)
     page.get_by_text("All payments").click()
-    expect(page.get_by_role("heading", name="Payments")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="Payments", level=1)).to_be_visible(timeout=60_000)
     page.context.close()
 
 
