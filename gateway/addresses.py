@@ -9,6 +9,7 @@ from schemas.settings import ProfileName
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 TRANSLATED = IPv6Network("64:ff9b::/96")  # what a translator makes of an IPv4 client (RFC 6052 §2.1)
+NEIGHBOURS_BITS = 24  # the longest IPv4 prefix that is routed between networks
 SUBSCRIBER_BITS = 64  # of an IPv6 address the rest is its holder's to choose (RFC 4291 §2.5.1, RFC 6177 §2)
 
 
@@ -36,6 +37,12 @@ def network_of(text: str) -> str:
     if found is None or ":" not in found:
         return found or ""
     return str(IPv6Network((found, SUBSCRIBER_BITS), strict=False))
+
+
+def neighbours_of(ip: str) -> str:
+    """The network that a canonical address shares with those beside it: an IPv4 address's /24, of IPv6 the /64."""
+    bits = SUBSCRIBER_BITS if ":" in ip else NEIGHBOURS_BITS
+    return str(ip_network((ip, bits), strict=False))
 
 
 def counted_network(ip: str, profile: ProfileName) -> str:

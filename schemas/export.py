@@ -15,7 +15,7 @@ from schemas.topics import TOPICS, Topic
 
 FOLDER = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 
 Document = dict[str, Any]
 

@@ -46,6 +46,7 @@ class Label(msgspec.Struct, frozen=True):
 
     `features` and `score` are those of its verdict; null where the stand-in judged and no verdict came
     late: such a label is counted, not learned. `occurred_at` is the payment's, `recorded_at` the label's.
+    `customer`, `bin` and the hashes are those of the payment; null in labels of before they were told.
     """
 
     payment: str
@@ -60,6 +61,12 @@ class Label(msgspec.Struct, frozen=True):
     model: str | None
     occurred_at: datetime
     recorded_at: datetime
+    customer: str | None = None
+    bin: str | None = None
+    ip_hash: str | None = None
+    ip_network_hash: str | None = None
+    device_hash: str | None = None
+    email_domain_hash: str | None = None
 
 
 class Rule(msgspec.Struct, frozen=True):

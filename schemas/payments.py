@@ -56,8 +56,11 @@ class Payment(msgspec.Struct, frozen=True):
     `amount_capturable` is what is reserved and not captured yet; `amount_refunded` is a part of `amount_captured`.
     `stream_key` is the record's key and the instrument of the fraud features: of a card a keyed hash of its
     number, which no route answers to whoever sends that number; for PayPal the customer's id. `occurred_at` is
-    when it happened at the payer's, `created_at` and `updated_at` when we stored it. `ip_hash` and `device_hash`
-    are keyed hashes; `country` is that of the payer's IP address (ISO 3166-1 alpha-2).
+    when it happened at the payer's, `created_at` and `updated_at` when we stored it. `country` is that of the
+    payer's IP address (ISO 3166-1 alpha-2). Keyed hashes: `ip_hash` of that address (of IPv6 the /64),
+    `ip_network_hash` of its /24 (IPv6: the /64), `device_hash`, `email_domain_hash` of the domain of the paying
+    account's e-mail address; null for one that anybody can have a mailbox of. `amount_eur_cents` is `amount` in
+    euro cents by the rate of the day it happened, null where there is none.
     """
 
     id: str
@@ -84,6 +87,9 @@ class Payment(msgspec.Struct, frozen=True):
     device_hash: str | None = None
     amount_capturable: int = 0
     last_refusal: LastRefusal | None = None
+    ip_network_hash: str | None = None
+    email_domain_hash: str | None = None
+    amount_eur_cents: int | None = None
 
 
 class PaymentEvent(msgspec.Struct, frozen=True):

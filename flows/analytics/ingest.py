@@ -85,7 +85,7 @@ def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
         case Verdict():
             return (WarehouseVerdict(**asdict(data), event=event.id),)
         case Label():
-            return (WarehouseLabel(**asdict(data), event=event.id),)
+            return (_label(event.id, data),)
         case Notification():
             return (_notification(event.id, data),)
         case Rule():
@@ -178,6 +178,24 @@ def _payment(event: PaymentEvent | RefundEvent, traceparent: str | None) -> Ware
         amount_capturable=payment.amount_capturable,
         last_refusal_kind=refusal.kind if refusal else None,
         last_refusal_code=refusal.decline_code if refusal else None,
+    )
+
+
+def _label(event_id: str, label: Label) -> WarehouseLabel:
+    return WarehouseLabel(
+        event=event_id,
+        payment=label.payment,
+        instrument=label.instrument,
+        merchant=label.merchant,
+        label=label.label,
+        source=label.source,
+        amount=label.amount,
+        currency=label.currency,
+        features=label.features,
+        score=label.score,
+        model=label.model,
+        occurred_at=label.occurred_at,
+        recorded_at=label.recorded_at,
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from schemas.accounts import Role
-from schemas.fraud import Label, ListEntry, Rule, Verdict
+from schemas.fraud import LabelValue, ListEntry, Rule, Verdict
 from schemas.operations import ProcessorOperation
 from schemas.reviews import PaymentReview
 
@@ -129,10 +129,22 @@ class WarehouseVerdict(Verdict, frozen=True, kw_only=True):
     event: str
 
 
-class WarehouseLabel(Label, frozen=True, kw_only=True):
-    """A label of a payment. `event` is the id of its event."""
+class WarehouseLabel(msgspec.Struct, frozen=True, kw_only=True):
+    """A label of a payment. `event` is the id of its event. Its customer and hashes are the payment's."""
 
     event: str
+    payment: str
+    instrument: str
+    merchant: str
+    label: LabelValue
+    source: str
+    amount: int
+    currency: str
+    features: dict[str, float] | None
+    score: float | None
+    model: str | None
+    occurred_at: datetime
+    recorded_at: datetime
 
 
 class WarehouseNotification(msgspec.Struct, frozen=True):

@@ -60,8 +60,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `accounts`; times in microseconds UTC, `locked_until` by the steady clock.
 
     `extra_scopes`: granted to this account alone, separated by spaces. `limit_class`: empty for each route's own.
-    `email_key`: the address without case, one account per mailbox; what is read is its hash. `new_email`: takes
-    the place of `email` once it is confirmed. `password_hash`: null where nobody can log in. `phone`: E.164. JSON:
+    `email_key`: the address without case, one account per mailbox; what is read is its hash. `email_domain_hash`:
+    of its domain, unless anybody can have a mailbox there; none in a row of before 0031. `new_email`: takes the
+    place of `email` once it is confirmed. `password_hash`: null where nobody can log in. `phone`: E.164. JSON:
     `preferences` (kind of notification to channels), `quiet_hours` ({start, end}); of a merchant `return_origins`
     (whose pages may call the API, and be gone back to by payers) and `return_urls` (single addresses to go back
     to). `failures`: wrong passwords since the last right one, of callers whom the account does not know
@@ -75,6 +76,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     limit_class: str = ""
     email: str | None = None
     email_key: str | None = None
+    email_domain_hash: str | None = None
     email_confirmed_at: Micros | None = None
     new_email: str | None = None
     password_hash: str | None = None
@@ -103,6 +105,7 @@ accounts = table_of("accounts", Account, UniqueConstraint("email_key"))
 ERASED_VALUES: dict[str, str | None] = {  # what erasure leaves of a person
     **ACCOUNT_TEXTS.gone,
     "email_key": None,
+    "email_domain_hash": None,
     "email_confirmed_at": None,
     "password_hash": None,
     "phone_confirmed_at": None,
@@ -147,6 +150,7 @@ _is_of_email = _columns.email_key.in_(
     [bindparam(name, type_=_columns.email_key.type) for name in ("of_email_key", "of_plain_key")]
 )
 _by_email = Statement(select(accounts).where(_is_of_email))
+_email_domain_hash = Statement(select(_columns.email_domain_hash).where(_columns.id == bindparam("account_id")))
 OWNER_COLUMNS = (
     "name",
     "new_email",
@@ -170,7 +174,7 @@ _release_email = Statement(
         _columns.id != bindparam("by_account_id"),
         _columns.email_confirmed_at.is_(None),
     )
-    .values(email=null(), email_key=null())
+    .values(email=null(), email_key=null(), email_domain_hash=null())
 )
 _confirm_email = Statement(
     update(accounts)
@@ -178,6 +182,7 @@ _confirm_email = Statement(
     .values(
         email=bindparam("sealed_email"),
         email_key=bindparam("to_email_key"),
+        email_domain_hash=bindparam("to_domain_hash"),
         new_email=null(),
         email_confirmed_at=bindparam("now"),
         updated_at=bindparam("now"),
@@ -223,7 +228,11 @@ def add(conn: Connection, account: Account) -> None:
     kept = persons.sealed_row(conn, ACCOUNT_TEXTS, account)
     if account.email_key is not None:
         _check_free(conn, account.email_key, account.id)
-        kept = msgspec.structs.replace(kept, email_key=persons.lookup(conn, account.email_key))
+        kept = msgspec.structs.replace(
+            kept,
+            email_key=persons.lookup(conn, account.email_key),
+            email_domain_hash=persons.lookup_domain(conn, account.email_key),
+        )
     try:
         _insert(conn, **msgspec.structs.asdict(kept))
     except IntegrityError:
@@ -238,6 +247,12 @@ def by_id(conn: Connection, account_id: str) -> Account | None:
 def bare_by_id(conn: Connection, account_id: str) -> Account | None:
     """The account without what is sealed, unless it was erased."""
     return _bare(_by_id(conn, account_id=account_id).first())
+
+
+def email_domain_hash(conn: Connection, account_id: str) -> str | None:
+    """The hash of the domain of an account's e-mail address; None where there is none to tell."""
+    found: str | None = _email_domain_hash(conn, account_id=account_id).scalar()
+    return found
 
 
 def to_change(conn: Connection, account_id: str) -> Account | None:
@@ -302,9 +317,13 @@ def confirm_email(conn: Connection, account_id: str, address: str, email_key: st
         return False
     _release_email(conn, of_email_key=hashed, of_plain_key=email_key, by_account_id=account_id)
     _check_free(conn, email_key, account_id)
-    sealed = persons.seal(conn, account_id, "accounts", "email", account_id, address)
+    values = {
+        "sealed_email": persons.seal(conn, account_id, "accounts", "email", account_id, address),
+        "to_email_key": hashed,
+        "to_domain_hash": persons.lookup_domain(conn, email_key),
+    }
     try:
-        _confirm_email(conn, of_account_id=account_id, sealed_email=sealed, to_email_key=hashed, now=now)
+        _confirm_email(conn, of_account_id=account_id, now=now, **values)
     except IntegrityError:
         raise EmailTaken from None
     return True

@@ -29,7 +29,7 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     recovery looks at it, by the steady clock; null where nothing is due. `description`, `metadata` (JSON) and
     `return_url` are sealed (`persons`) and carried so: nothing that moves money needs a person's key.
     `pending_reason`: the processor's word for what its open operation waits for. `risk` is JSON of the applied
-    verdict, `last_refusal` of a `LastRefusal`.
+    verdict, `last_refusal` of a `LastRefusal`. The hashes and `amount_eur_cents` are as on the topics.
     """
 
     id: str
@@ -54,6 +54,9 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     country: str | None = None
     ip_hash: str | None = None
     device_hash: str | None = None
+    ip_network_hash: str | None = None
+    email_domain_hash: str | None = None
+    amount_eur_cents: Minor | None = None
     traceparent: str | None = None
     occurred_at: Micros
     created_at: Micros

@@ -23,6 +23,12 @@ RING = "person keys"  # in a connection's `info`
 LOOKUPS = "lookups"  # in place of a person: the key that e-mail addresses are hashed with, to find their accounts
 MARK = "sealed:1:"
 NONCE_BYTES = 12
+# Where anybody has a mailbox at once, the domain says nothing of its holders.
+PUBLIC_MAIL_DOMAINS = {
+    *("aol.com", "gmail.com", "gmx.com", "gmx.de", "gmx.net", "googlemail.com", "hotmail.com", "icloud.com"),
+    *("live.com", "mail.com", "mail.ru", "me.com", "msn.com", "naver.com", "outlook.com", "proton.me", "qq.com"),
+    *("protonmail.com", "t-online.de", "web.de", "yahoo.co.jp", "yahoo.com", "yandex.com", "yandex.ru", "163.com"),
+}
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -92,6 +98,16 @@ def lookup(conn: Connection, email_key: str) -> str:
     key = _key(conn, LOOKUPS, make=True)
     assert key is not None  # nobody destroys it
     return keyed_hash(key, "email", email_key).hex()
+
+
+def lookup_domain(conn: Connection, email_key: str) -> str | None:
+    """A hash of the domain of an address; None for a domain that says nothing, as anybody has a mailbox there."""
+    domain = email_key.rpartition("@")[2]
+    if domain in PUBLIC_MAIL_DOMAINS:
+        return None
+    key = _key(conn, LOOKUPS, make=True)
+    assert key is not None  # nobody destroys it
+    return keyed_hash(key, "email domain", domain, size=16).hex()
 
 
 def seal(conn: Connection, person_id: str, table: str, column: str, row_id: str, text: str) -> str | None:

@@ -7,11 +7,12 @@ from typing import Annotated, assert_never
 
 import iptocc
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from gateway.addresses import canonical, network_of
+from gateway.addresses import canonical, neighbours_of, network_of
 from gateway.books import merchants
-from gateway.books.accounts import Account
+from gateway.books.accounts import Account, email_domain_hash
 from gateway.books.cards import CardRow, select_card
 from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, select_answer
 from gateway.books.payments import CaptureMode, PaymentRow
@@ -35,7 +36,7 @@ from gateway.runtime import Runtime
 from schemas.ids import new_id
 from schemas.money import AMOUNT_MAX, in_use
 from schemas.payments import MethodType, ProcessorName
-from schemas.times import AHEAD_MAX, EPOCH, now, now_micros, to_micros
+from schemas.times import AHEAD_MAX, EPOCH, from_micros, now, now_micros, to_micros
 
 SUSPENDED_RETRY_S = 3_600  # a person looks into it
 OF_MERCHANT = "New payments to this merchant are not taken at the moment."
@@ -117,11 +118,15 @@ class Created(msgspec.Struct, frozen=True):
 
 
 class Named(msgspec.Struct, frozen=True):
-    """What a new payment names: who sells, and the payer's card. `stopped`: which processors take no new ones."""
+    """What a new payment names: who sells, and the payer's card. `stopped`: which processors take no new ones.
+
+    `email_domain_hash`: of the payer's account.
+    """
 
     merchant: Account
     card: CardRow | None
     stopped: frozenset[str]
+    email_domain_hash: str | None
 
 
 async def create(runtime: Runtime, request: KeyedRequest, asked: NewPayment, payer: Payer) -> Created:
@@ -176,6 +181,7 @@ def row_of(asked: NewPayment, payer: Payer, card: CardRow | None, key: bytes, pr
         country=iptocc.country_code(ip) if ip else None,
         ip_hash=_hashed(key, "ip", network_of(ip) if ip else None),
         device_hash=_hashed(key, "device", asked.device.id if asked.device else None),
+        ip_network_hash=_hashed(key, "network", neighbours_of(ip) if ip else None),
         traceparent=payer.traceparent,
         occurred_at=to_micros(asked.occurred_at) if asked.occurred_at else created,
         created_at=created,
@@ -211,13 +217,13 @@ def _find(conn: Connection, request: KeyedRequest, asked: NewPayment, payer_id: 
         raise NoSuchObject("There is no such merchant.")
     if merchant.suspended_at is not None:
         raise SalesStopped(OF_MERCHANT, SUSPENDED_RETRY_S)
-    stopped = _stopped(conn, merchant.id)
+    stopped, domain_hash = _stopped(conn, merchant.id), email_domain_hash(conn, payer_id)
     if not isinstance(asked.payment_method, ByCard):
-        return Named(merchant, None, stopped)
+        return Named(merchant, None, stopped, domain_hash)
     card = select_card(conn, asked.payment_method.card, payer_id)
     if card is None:
         raise NoSuchObject("There is no such card.")
-    return Named(merchant, card, stopped)
+    return Named(merchant, card, stopped, domain_hash)
 
 
 def _stopped(conn: Connection, merchant_id: str) -> frozenset[str]:
@@ -235,7 +241,12 @@ def _checked_row(runtime: Runtime, asked: NewPayment, named: Named, payer: Payer
         origins, urls = (_texts(found) for found in (named.merchant.return_origins, named.merchant.return_urls))
         if not may_return(asked.return_url, origins, urls, runtime.settings.profile):
             raise InvalidFields(FieldError("$.return_url", "Its origin is not registered for the merchant."))
-    return row_of(asked, payer, named.card, runtime.key, runtime.policy.prints)
+    row = row_of(asked, payer, named.card, runtime.key, runtime.policy.prints)
+    return replace(
+        row,
+        email_domain_hash=None if payer.imports else named.email_domain_hash,  # an importer pays for many
+        amount_eur_cents=runtime.policy.rates.cents_on(row.amount, row.currency, from_micros(row.occurred_at)),
+    )
 
 
 def _texts(stored: str) -> list[str]:

@@ -19,8 +19,8 @@ REFUNDS_MAX = 1_000  # of a payment
 class PaidPayment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A payment as its payer sees it, and what else is kept of it.
 
-    `return_url`: where they came from. `country`: of the address they paid from; of it and of the device keyed
-    hashes alone are kept (`address_hash`, `device_hash`). `refunds` with the reasons that the merchant gave.
+    `return_url`: where they came from. `country`: of the address they paid from; of it, its network, the device
+    and the domain of the e-mail address only keyed hashes are kept. `refunds` with the reasons the merchant gave.
     """
 
     payment: PaymentView
@@ -29,6 +29,8 @@ class PaidPayment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     country: str | None = None
     address_hash: str | None = None
     device_hash: str | None = None
+    network_hash: str | None = None
+    email_domain_hash: str | None = None
 
 
 class PaidRow(msgspec.Struct, frozen=True):
@@ -54,6 +56,8 @@ def paid_payment(row: PaidRow, payer: Reader, prints: Prints) -> PaidPayment:
         country=row.payment.country,
         address_hash=row.payment.ip_hash,
         device_hash=row.payment.device_hash,
+        network_hash=row.payment.ip_network_hash,
+        email_domain_hash=row.payment.email_domain_hash,
     )
 
 

@@ -133,6 +133,12 @@ def add_label(conn: Connection, payment: PaymentRow, label: LabelValue, source: 
         model=scored.model,
         occurred_at=from_micros(payment.occurred_at),
         recorded_at=from_micros(now),
+        customer=payment.customer_id,
+        bin=payment.bin,
+        ip_hash=payment.ip_hash,
+        ip_network_hash=payment.ip_network_hash,
+        device_hash=payment.device_hash,
+        email_domain_hash=payment.email_domain_hash,
     )
     add_event(
         conn,

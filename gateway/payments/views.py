@@ -51,6 +51,9 @@ def snapshot(row: PaymentRow) -> Payment:
         device_hash=row.device_hash,
         amount_capturable=capturable(row),
         last_refusal=row.refused(),
+        ip_network_hash=row.ip_network_hash,
+        email_domain_hash=row.email_domain_hash,
+        amount_eur_cents=row.amount_eur_cents,
     )
 
 

@@ -53,6 +53,16 @@ def test_the_fraud_features_count_a_64_as_one_address() -> None:
     assert _row("2001:4860:4861::1").ip_hash != _row("2001:4860:4860::1").ip_hash
 
 
+def test_a_payment_has_the_hash_of_its_network_beside_that_of_its_address() -> None:
+    one, beside, other = _row("192.0.2.1"), _row("192.0.2.254"), _row("192.0.3.1")
+    assert one.ip_network_hash == beside.ip_network_hash != other.ip_network_hash
+    assert one.ip_hash != beside.ip_hash
+    by_six = [
+        _row(f"2001:4860:{net}::{host}").ip_network_hash for net, host in (("1", "1"), ("1", "2"), ("2", "1"))
+    ]
+    assert by_six[0] == by_six[1] != by_six[2]
+
+
 def _row(ip: str) -> PaymentRow:
     asked = NewPayment(amount=1, currency="EUR", merchant="acc_m", payment_method=ByPaypal())
     return row_of(asked, Payer("acc_c", ip, "00-0-0-01"), None, KEY, Prints(KEY))

@@ -1,5 +1,6 @@
 """Rates: what an amount is worth in euro, always rounded against the payer, or that nobody knows."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import currency_converter
@@ -28,6 +29,18 @@ def test_amounts_count_in_their_own_minor_units_and_are_rounded_up(tmp_path: Pat
     assert [found.cents(amount, "USD") for amount in (125, 126, 1)] == [100, 101, 1]
     assert [found.cents(amount, "JPY") for amount in (160, 1, 161)] == [100, 1, 101]
     assert (found.cents(1, "EUR"), found.cents(10**12, "EUR")) == (1, 10**12)
+
+
+def test_an_amount_is_worth_what_it_was_on_its_day(tmp_path: Path) -> None:
+    found = rates(
+        tmp_path, HEADER + "2026-10-30, 2, 160, 1600, \n2026-10-27, 1.6, N/A, 1600, \n2026-10-26, 1.25, 80, , \n"
+    )
+    days = {day: datetime(2026, 10, day, 23, tzinfo=UTC) for day in (1, 26, 27, 29, 30, 31)}
+    dollars = {day: found.cents_on(1000, "USD", moment) for day, moment in days.items()}
+    assert dollars == {1: 800, 26: 800, 27: 625, 29: 625, 30: 500, 31: 500}
+    assert found.cents_on(1000, "JPY", days[27]) == 1250, "the day before had the last rate"
+    assert found.cents_on(1000, "EUR", days[1]) == 1000
+    assert found.cents_on(1000, "KWD", days[27]) is None
 
 
 def test_a_currency_that_has_no_rate_on_the_newest_day_has_none(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """One payment from its request to its answer, and every way it may end."""
 
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
 
+from gateway.books.accounts import email_domain_hash
 from gateway.books.payments import select_payment
+from gateway.payments.views import snapshot
 from gateway.vault.client import VaultAway
 from schemas.states import STATUS
 from tests.gateway.payments.conftest import MASTERCARD, VISA, Shop
@@ -228,3 +231,30 @@ async def test_a_customers_address_is_the_connections_and_a_merchants_is_what_it
     assert len(set(of_customer)) == 1
     assert len(set(of_merchant)) == 2
     assert of_importer == of_merchant[0] != of_customer[0]
+
+
+async def test_a_payment_tells_its_worth_in_euro_and_a_hash_of_its_payers_e_mail_domain(shop: Shop) -> None:
+    runtime, rows = shop.gateway.runtime, {}
+    for who in ("customer", "replay"):
+        paid = await shop.pay(1000, currency="USD", who=who)
+        rows[who] = await runtime.books.read(select_payment, paid.json["id"])
+    row = rows["customer"]
+    assert row is not None
+    assert row.amount_eur_cents == runtime.policy.rates.cents(1000, "USD")
+    assert row.email_domain_hash
+    assert "example" not in row.email_domain_hash
+    assert rows["replay"] is not None
+    assert rows["replay"].email_domain_hash is None, "an importer pays for many"
+    told = snapshot(row)
+    assert (told.amount_eur_cents, told.email_domain_hash) == (row.amount_eur_cents, row.email_domain_hash)
+
+
+async def test_accounts_of_one_domain_share_a_hash_unless_anybody_has_a_mailbox_there(shop: Shop) -> None:
+    gateway, found = shop.gateway, []
+    for mailbox in ("a@shared.example", "b@SHARED.example", "c@other.example", "d@gmail.com"):
+        token = await gateway.sign_up(f"{uuid4().hex}{mailbox}")
+        account_id = (await gateway.ask("GET", "/v1/me", who=token)).json["id"]
+        found.append(await gateway.runtime.books.read(email_domain_hash, account_id))
+    assert found[0] == found[1] != found[2]
+    assert found[3] is None
+    assert (await gateway.ask("DELETE", "/v1/me", who=token)).status == 204
