@@ -86,8 +86,9 @@ bench: install ## Measure everything on this machine; writes one JSON document, 
 mutants: install ## Change the payment core in every small way and count what its tests notice
 	@$(PYTHON) -m benchmarks.mutants --out data/mutants.json
 
-schemas: install ## Write the JSON Schemas, the AsyncAPI document and the data dictionary
+schemas: install ## Write the JSON Schemas, the AsyncAPI document, the table of features and the data dictionary
 	$(PYTHON) -m schemas.export
+	$(PYTHON) -m schemas.features_page
 	$(PYTHON) -m flows.analytics.dictionary
 
 lock: install ## Resolve the Python packages anew into requirements.lock

@@ -16,6 +16,7 @@ from flows.fraud.rules import Controls, rules_met
 from schemas.controls import DEFAULTS
 from sluice.cli import CURRENCY, DURATION
 from sluice.dataset import NotTransactions, open_transactions
+from sluice.derived_keys import DerivedKeys
 from sluice.fraud_metrics import FraudMetrics, RankedPayment, mean, measure_week
 
 EPOCH = date(1970, 1, 1)
@@ -35,6 +36,7 @@ class EvaluationReport(msgspec.Struct, frozen=True):
     payments: int
     frauds: int
     label_delay_days: float
+    reviews_per_day: int
     mean: FraudMetrics
     weeks: dict[str, FraudMetrics]
     outcomes: dict[str, float]
@@ -60,15 +62,27 @@ class DateList(click.ParamType[list[int]]):
 @click.option("--label-delay", type=DURATION, default="7d", show_default=True, help="When a label comes.")
 @click.option("--test-weeks", type=DateList(), help="First days of the weeks to test on; else the last four.")
 @click.option("--currency", type=CURRENCY, default="EUR", show_default=True, help="Of all amounts in the file.")
-def evaluate(file: Path, label_delay: timedelta, test_weeks: list[int] | None, currency: str) -> None:
+@click.option("--reviews-per-day", type=click.IntRange(0), default=0, help="Cards that people review each day.")
+@click.option("--derive-keys", is_flag=True, help="Make up what the file lacks (device, address …) from the card.")
+def evaluate(
+    file: Path,
+    label_delay: timedelta,
+    test_weeks: list[int] | None,
+    currency: str,
+    reviews_per_day: int,
+    derive_keys: bool,
+) -> None:
     """Score FILE as the flow would: each payment before its label is known. Prints JSON."""
     try:
         payments, left_out = labelled(file, currency)
     except NotTransactions as error:
         raise click.ClickException(f"{file}: {error}") from None
     starts = test_weeks or last_weeks(payments)
+    if derive_keys:
+        keys = DerivedKeys(payment.instrument_id for payment, _ in payments)
+        payments = [(keys.fill(payment), fraud) for payment, fraud in payments]
     try:
-        answer = report(payments, label_delay.total_seconds(), starts)
+        answer = report(payments, label_delay.total_seconds(), starts, reviews_per_day)
     except ValueError as error:
         raise click.ClickException(f"a test week cannot be measured: {error}") from None
     answer = msgspec.structs.replace(answer, left_out=left_out)
@@ -102,12 +116,17 @@ def last_weeks(payments: LabelledPayments) -> list[int]:
     return [end - 7 * back for back in range(WEEKS, 0, -1)]
 
 
-def report(payments: LabelledPayments, label_delay_s: float, starts: Sequence[int]) -> EvaluationReport:
-    """Score all payments, with labels `label_delay_s` late. Raises `ValueError` for a week without fraud."""
+def report(
+    payments: LabelledPayments, label_delay_s: float, starts: Sequence[int], reviews_per_day: int = 0
+) -> EvaluationReport:
+    """Score all payments, with labels `label_delay_s` late, or told by one of `reviews_per_day` the day after.
+
+    Raises `ValueError` for a week without fraud.
+    """
     controls, outcomes, ranked = Controls(DEFAULTS), Counter[str](), []
     tested = {day for start in starts for day in range(start, start + 7)}
     began = process_time()
-    scored = score_prequentially(payments, label_delay_s)
+    scored = score_prequentially(payments, label_delay_s, reviews_per_day)
     for (payment, fraud), (item, score) in zip(payments, scored, strict=True):
         day = int(payment.at // DAY)
         if day in tested:
@@ -120,6 +139,7 @@ def report(payments: LabelledPayments, label_delay_s: float, starts: Sequence[in
         len(payments),
         sum(fraud for _, fraud in payments),
         label_delay_s / DAY,
+        reviews_per_day,
         _rounded(mean(list(weeks.values()))),
         {start: _rounded(week) for start, week in weeks.items()},
         {outcome: round(count / outcomes.total(), 5) for outcome, count in outcomes.most_common()},

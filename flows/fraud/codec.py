@@ -7,7 +7,7 @@ from typing import Literal, assert_never
 import structlog
 
 from connectors.records import Out, Record, out
-from flows.fraud.inputs import NOT_OF_THE_CARD, is_ahead, label_input, outcome_input, payment_input
+from flows.fraud.inputs import NOT_OF_THE_CARD, Features, is_ahead, label_input, outcome_input, payment_input
 from flows.fraud.operators import StreamItem
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
@@ -138,7 +138,7 @@ def verdict_of(payment: StreamedPayment, controls: Controls, moment: datetime) -
         source=decision.source,
         score=payment.score,
         reasons=decision.reasons,
-        features={name: value for name, value in payment.features.items() if isfinite(value)},
+        features=_finite(payment.features),
         model=payment.model,
         rules=controls.version,
         flow_sequence=payment.sequence,
@@ -149,6 +149,12 @@ def verdict_of(payment: StreamedPayment, controls: Controls, moment: datetime) -
         recorded_at=moment,
         hold=decision.hold,
     )
+
+
+def _finite(features: Features) -> Features:
+    if isfinite(sum(features.values())):
+        return features
+    return {name: value for name, value in features.items() if isfinite(value)}
 
 
 def verdict_record(payment: StreamedPayment, controls: Controls) -> Out:

@@ -8,8 +8,9 @@ from math import exp
 
 import msgspec
 
-from flows.fraud.inputs import DAY, Features, OutcomeInput, PaymentInput
-from flows.fraud.key_shard import KNOWN, UNKNOWN
+from flows.fraud.activity import CustomerActivity
+from flows.fraud.inputs import DAY, Features, LabelInput, OutcomeInput, PaymentInput
+from flows.fraud.key_shard import FRAUD, KNOWN, UNKNOWN
 
 MEMORY = 2 * DAY  # the time over which a card fades
 CARDS_KEPT = 64
@@ -41,10 +42,16 @@ class Customer(msgspec.Struct, array_like=True):
     since: float = 0
     at: float = 0
     cards: dict[str, Trial] = {}
+    activity: CustomerActivity = msgspec.field(default_factory=CustomerActivity)
 
     @property
     def worth(self) -> int:
-        """`KNOWN` where more than one card was brought, so that a flood of new accounts does not push it out."""
+        """`FRAUD` where a label says so, `KNOWN` where more than one card was brought.
+
+        So a flood of new accounts pushes neither out.
+        """
+        if self.activity.worth == FRAUD:
+            return FRAUD
         return KNOWN if len(self.cards) > 1 else UNKNOWN
 
     def update(self, payment: PaymentInput, features: Features) -> Features:
@@ -59,7 +66,9 @@ class Customer(msgspec.Struct, array_like=True):
         trial.small |= new_card and payment.small
         trial.good |= not new_card
         tests = self._tests(at, 0 if payment.small else FORGIVEN) if new_card else 0.0
-        return {"customer_tests": tests, "customer_age": (at - self.since) / DAY}
+        found = self.activity.update(payment, features)
+        found["customer_tests"], found["customer_age"] = tests, (at - self.since) / DAY
+        return found
 
     def settle(self, outcome: OutcomeInput) -> None:
         """Note what became of a payment."""
@@ -67,6 +76,11 @@ class Customer(msgspec.Struct, array_like=True):
         if trial is not None:
             trial.good |= outcome.paid
             trial.declined |= outcome.new_card and not outcome.paid
+        self.activity.settle(outcome)
+
+    def learn(self, label: LabelInput) -> None:
+        """Add a label. Repeats are dropped before, by the instrument."""
+        self.activity.learn(label)
 
     def _trial(self, instrument_id: str) -> Trial:
         trial = self.cards.pop(instrument_id, None) or Trial()

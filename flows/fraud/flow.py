@@ -8,8 +8,7 @@ The names of the steps are keys of the recovery store: under another name a step
 import gc
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
-from operator import attrgetter
+from functools import partial, reduce
 from typing import Any, TypeAlias
 
 from bytewax import operators as op
@@ -24,17 +23,10 @@ from connectors.private_files import keep_private
 from connectors.recovery_store import drop_unfinished
 from connectors.streams import BroadcastSource, KafkaSink, KafkaSource, Out, Record, decode_step
 from flows.fraud.codec import SOURCE, apply_control, inputs_of, is_used, verdict_record
+from flows.fraud.inputs import OutcomeInput
 from flows.fraud.key_shard import shard_key, shard_of
-from flows.fraud.operators import (
-    AddressOperator,
-    BinOperator,
-    CustomerOperator,
-    InstrumentOperator,
-    MerchantOperator,
-    ModelOperator,
-    Operator,
-    Snapshot,
-)
+from flows.fraud.keys import KEYS, Key
+from flows.fraud.operators import InstrumentOperator, ModelOperator, Operator, Snapshot, key_operator
 from flows.fraud.rules import Controls
 from flows.fraud.settings import FraudSettings
 from flows.fraud.startup import bootstrap_controls, warm_up
@@ -65,9 +57,9 @@ def build(
     def shard(key: str | None) -> str:
         return shard_of(key, secret) if key else NOBODY
 
-    def step(name: str, before: Pairs, make: MakeOperator, key_of: Callable[[Any], str | None]) -> Pairs:
-        keyed = op.map(f"by {name}", before, lambda pair: (shard(key_of(pair[1])), pair[1]))
-        return op.stateful_batch(name, keyed, logic_of(make, settings))
+    def step(before: Pairs, key: Key) -> Pairs:
+        keyed = op.map(f"by {key.name}", before, lambda pair: (shard(key.id_of(pair[1])), pair[1]))
+        return op.stateful_batch(key.name, keyed, logic_of(key_operator(key), settings))
 
     records = op.input("payments and labels", flow, source)
     # Record("payments.v1", 3, 41, b"fp_…", [("ce_type", b"payment.initiated"), …], b'{"sequence":1, …}', …)
@@ -79,14 +71,9 @@ def build(
     keyed = op.map("by instrument", items, lambda item: (shard(item.instrument_id), item))
     with_instrument = op.stateful_batch("instrument", keyed, logic_of(InstrumentOperator, settings))
     # ("20817", StreamedPayment(…, features={"amount": 4200.0, "count_1m": 1.0, "new_card": 1.0, …}))
-    with_customer = step("customer", with_instrument, CustomerOperator, attrgetter("customer_id"))
-    # ("5", StreamedPayment(…, features={…, "customer_tests": 2.0, …}))
-    with_address = step("address", with_customer, AddressOperator, attrgetter("address_id"))
-    with_bin = step("bin", with_address, BinOperator, attrgetter("bin_id"))
-    # ("871", StreamedPayment(…, features={…, "address_pressure": 0.0, "bin_pressure": 3.4}))
-    with_merchant = step("merchant", with_bin, MerchantOperator, attrgetter("merchant_id"))
-    # ("113", StreamedPayment(…, features={…, "merchant_risk": 0.02}))
-    to_model = op.map("to the model", with_merchant, lambda pair: ("model", pair[1]))
+    with_all = reduce(step, KEYS, with_instrument)  # a step for each key, one after the other
+    # ("113", StreamedPayment(…, features={…, "device_cards_7d": 1.0, …, "merchant_risk": 0.02}))
+    to_model = op.filter_map("to the model", with_all, _to_model)
     scored = op.stateful_batch("model", to_model, logic_of(ModelOperator, settings))
     # ("model", StreamedPayment(…, score=0.013, model="logistic-…-1200"))
     verdicts = op.map("verdict", scored, lambda pair: verdict_record(pair[1], controls))
@@ -95,6 +82,11 @@ def build(
     nothing = op.flat_map("apply controls", changed.events, lambda pair: apply_control(pair[1], controls))
     op.output("out", op.merge("all", verdicts, decoded.dead_letters, changed.dead_letters, nothing), sink)
     return flow
+
+
+def _to_model(pair: tuple[str, Any]) -> tuple[str, Any] | None:
+    """A payment or label for the one model; an outcome ends here."""
+    return None if isinstance(pair[1], OutcomeInput) else ("model", pair[1])
 
 
 class OperatorLogic(StatefulBatchLogic[Any, Any, bytes]):

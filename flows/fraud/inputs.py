@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import lru_cache
-from typing import ClassVar, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -37,9 +37,10 @@ class PaymentInput(msgspec.Struct, gc=False):
     """The fields of one payment that features may depend on.
 
     `amount` is in minor units of `currency`; `unit` is how many of these are about one euro (100 of EUR, 100 of
-    JPY). `at` is when the payment happened, in seconds since 1970 UTC. `country`, `device_hash` and `address_id`
-    (the keyed hash of the payer's address) are null where they are not known, `bin_id` where no card pays.
-    `event_id`: of the event it came in; empty where it is of no stream.
+    JPY). `eur_cents` is what it is worth in euro cents; null where there is no rate. `at` is when the payment
+    happened, in seconds since 1970 UTC. `country` and the keyed hashes `device_hash`, `address_id`, `network_id`
+    (of its /24) and `domain_id` (of the payer's e-mail domain) are null where they are not known, `bin_id` where
+    no card pays. `event_id`: of the event it came in; empty where it is of no stream.
     """
 
     payment_id: str
@@ -55,6 +56,9 @@ class PaymentInput(msgspec.Struct, gc=False):
     address_id: str | None = None
     bin_id: str | None = None
     event_id: str = ""
+    network_id: str | None = None
+    domain_id: str | None = None
+    eur_cents: int | None = None
 
     @property
     def small(self) -> bool:
@@ -65,9 +69,9 @@ class PaymentInput(msgspec.Struct, gc=False):
 class OutcomeInput(msgspec.Struct, gc=False):
     """What became of a payment: it was `paid` (authorized at least), or its issuer declined it.
 
-    `amount` is in minor units of `currency`; `at` is when the payment happened, in seconds since 1970 UTC;
-    `event_id` is as in `PaymentInput`. The stage of the instrument adds `new_card` (was the card new then) and
-    `amount_z` (how unusual its amount was).
+    `amount` is in minor units of `currency`; `at` is when the payment happened, in seconds since 1970 UTC; what is
+    not told here is as in `PaymentInput`. `decline_code`: why it was declined. The stage of the instrument adds
+    `new_card` (was the card new then) and `amount_z` (how unusual its amount was).
     """
 
     payment_id: str
@@ -83,19 +87,19 @@ class OutcomeInput(msgspec.Struct, gc=False):
     event_id: str = ""
     new_card: bool = False
     amount_z: float = 0.0
+    device_hash: str | None = None
+    network_id: str | None = None
+    domain_id: str | None = None
+    eur_cents: int | None = None
+    decline_code: DeclineCode | None = None
 
 
 class LabelInput(msgspec.Struct, gc=False):
     """One label. `features` and `score` are those of the payment's verdict; null where there was none.
 
-    `label_id` identifies a repeat; `event_id` is as in `PaymentInput`. `at` is when the payment happened, in
-    seconds since 1970 UTC.
+    `label_id` identifies a repeat; the ids are as in `PaymentInput`. `at` is when the payment happened, in seconds
+    since 1970 UTC.
     """
-
-    # A label names none of these; it only passes their steps.
-    customer_id: ClassVar[str] = ""
-    address_id: ClassVar[str | None] = None
-    bin_id: ClassVar[str | None] = None
 
     label_id: str
     instrument_id: str
@@ -106,6 +110,12 @@ class LabelInput(msgspec.Struct, gc=False):
     features: Features | None = None
     score: float | None = None
     event_id: str = ""
+    customer_id: str = ""
+    address_id: str | None = None
+    bin_id: str | None = None
+    device_hash: str | None = None
+    network_id: str | None = None
+    domain_id: str | None = None
 
 
 def payment_input(event_id: str, payment: Payment) -> PaymentInput:
@@ -129,6 +139,9 @@ def payment_input(event_id: str, payment: Payment) -> PaymentInput:
         payment.ip_hash,
         payment.method.bin,
         event_id,
+        payment.ip_network_hash,
+        payment.email_domain_hash,
+        payment.amount_eur_cents,
     )
 
 
@@ -148,6 +161,11 @@ def outcome_input(event_id: str, payment: Payment, paid: bool) -> OutcomeInput:
         paid,
         epoch_seconds(payment.occurred_at),
         event_id,
+        device_hash=payment.device_hash,
+        network_id=payment.ip_network_hash,
+        domain_id=payment.email_domain_hash,
+        eur_cents=payment.amount_eur_cents,
+        decline_code=payment.decline_code,
     )
 
 
@@ -163,6 +181,12 @@ def label_input(event_id: str, label: Label) -> LabelInput:
         label.features,
         label.score,
         event_id,
+        label.customer or "",
+        label.ip_hash,
+        label.bin,
+        label.device_hash,
+        label.ip_network_hash,
+        label.email_domain_hash,
     )
 
 

@@ -6,16 +6,24 @@ from math import exp
 import msgspec
 
 from flows.fraud.amounts import AmountHistory, drop_oldest
+from flows.fraud.counterparts import Seen
+from flows.fraud.distances import distance_km
 from flows.fraud.inputs import DAY, Features, LabelInput, OutcomeInput, PaymentInput
 from flows.fraud.key_shard import FRAUD, KNOWN, UNKNOWN
 from flows.fraud.label_features import LabelHistory, feature_names
+from flows.fraud.reputation import Reputation
+from schemas.feature_families import FAILED, RISKS, seen
+from schemas.features import names_of
 
 TIMES_KEPT = 64  # payments of the last hour: an exact count never exceeds one more than this
 REPEATS_KEPT = 8
 VALUES_KEPT = 8  # devices, and countries
 JUMP_SINCE = 10  # payments: with fewer, no amount counts as a jump
 MINUTE, HOUR = 60.0, 3600.0
+SLOTS = 16  # of a week: three hours of a workday, or of a day of a weekend
 LABEL_FEATURES = feature_names("card")
+REPUTATION = names_of("card", FAILED, RISKS)
+MERCHANTS_SEEN = f"card_{seen('merchants').name}"
 
 
 class Repeats(msgspec.Struct, array_like=True, gc=False):
@@ -68,6 +76,10 @@ class Instrument(msgspec.Struct, array_like=True):
     counted: Repeats = msgspec.field(default_factory=Repeats)
     settled: Repeats = msgspec.field(default_factory=Repeats)
     learned: Repeats = msgspec.field(default_factory=Repeats)
+    reputation: Reputation = msgspec.field(default_factory=Reputation)
+    merchants: Seen = msgspec.field(default_factory=Seen)
+    hours: list[int] = []  # payments by `slot_of`
+    country_at: float = 0  # when it paid from the newest of `countries`; 0: not known
 
     @property
     def worth(self) -> int:
@@ -93,7 +105,12 @@ class Instrument(msgspec.Struct, array_like=True):
             **self._velocity(at),
             **self._novelty(payment),
             **self.labels.features(LABEL_FEATURES, at),
+            **dict(zip(REPUTATION, self.reputation.values(at), strict=True)),
+            MERCHANTS_SEEN: self.merchants.add(payment.merchant_id, at),
+            "hours_share": self._hours_share(at),
         }
+        if (speed := self._speed(payment, at)) is not None:
+            features["speed"] = speed
         features["amount_jump"] = features["amount_to_largest"] if self.count >= JUMP_SINCE else 0.0
         self._add(payment, at)
         self.newest_z = features["amount_z"]
@@ -108,6 +125,7 @@ class Instrument(msgspec.Struct, array_like=True):
             return False
         self.settled.remember(outcome.event_id, self.settled_ids, outcome.payment_id)
         outcome.new_card = self._is_new(outcome.at)
+        self.reputation.settle(outcome)
         if outcome.paid:
             self._pay(outcome)
         return True
@@ -117,6 +135,7 @@ class Instrument(msgspec.Struct, array_like=True):
         if label.label_id in self.label_ids or self.learned.may_include(label.event_id):
             return False
         self.labels.update(label)
+        self.reputation.learn(label)
         self.learned.remember(label.event_id, self.label_ids, label.label_id)
         return True
 
@@ -152,6 +171,23 @@ class Instrument(msgspec.Struct, array_like=True):
             "new_currency": float(bool(self.amounts) and payment.currency not in self.amounts),
         }
 
+    def _hours_share(self, at: float) -> float:
+        """The share of its payments in the same part of the week, with one imagined that is in all of them."""
+        hours = self.hours = self.hours or [0] * SLOTS
+        slot = slot_of(at)
+        share = (hours[slot] + 1 / SLOTS) / (sum(hours) + 1)
+        hours[slot] += 1
+        return share
+
+    def _speed(self, payment: PaymentInput, at: float) -> float | None:
+        """Kilometres an hour from the country of the payment before that had one; None where it is not known."""
+        before, here = self.country_at, payment.country
+        if here is None:
+            return None
+        self.country_at = at
+        km = distance_km(self.countries[-1], here) if self.countries and before else None
+        return None if km is None else km / max(at - before, MINUTE) * HOUR
+
     def _is_new(self, at: float) -> bool:
         return at - self.since < DAY
 
@@ -174,6 +210,12 @@ class Instrument(msgspec.Struct, array_like=True):
         self.devices = append_value(payment.device_hash, self.devices)
         self.countries = append_value(payment.country, self.countries)
         self.counted.remember(payment.event_id, self.payment_ids, payment.payment_id)
+
+
+def slot_of(at: float) -> int:
+    """Which of the `SLOTS` of a week a moment (s since 1970 UTC, a Thursday) is in."""
+    is_weekend = (int(at // DAY) + 3) % 7 >= 5
+    return int(at % DAY // (3 * HOUR)) + (SLOTS // 2 if is_weekend else 0)
 
 
 def excess(z: float) -> float:

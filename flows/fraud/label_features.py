@@ -54,9 +54,10 @@ class LabelHistory(msgspec.Struct, array_like=True, gc=False):
             self.frauds + self.goods,
             self.last,
             self.streak,
-            (at - self.streak_at) / DAY if self.streak else NEVER,
-            (at - self.fraud_at) / DAY if self.frauds else NEVER,
-            (at - self.good_at) / DAY if self.goods else NEVER,
+            # Not below 0: a label may be of a payment that came before this history was begun.
+            max(at - self.streak_at, 0.0) / DAY if self.streak else NEVER,
+            max(at - self.fraud_at, 0.0) / DAY if self.frauds else NEVER,
+            max(at - self.good_at, 0.0) / DAY if self.goods else NEVER,
             # Smoothed by one imagined label of low risk, so that the first real one does not decide alone.
             (self.decayed_frauds + 0.01) / (self.decayed_labels + 1),
         )

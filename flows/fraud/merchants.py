@@ -6,16 +6,20 @@ import msgspec
 
 from flows.fraud.amounts import UsualAmount, drop_oldest
 from flows.fraud.inputs import DAY, Features, LabelInput, OutcomeInput, PaymentInput
-from flows.fraud.instruments import excess
+from flows.fraud.instruments import HOUR, excess
 from flows.fraud.key_shard import FRAUD, KNOWN, UNKNOWN
 from flows.fraud.label_features import LabelHistory, feature_names
 from flows.fraud.places import Place, is_newcomer
+from flows.fraud.reputation import Reputation
+from schemas.feature_families import FAILED, PACE, RISKS
+from schemas.features import names_of
 
 TESTING_WINDOW = 600.0  # seconds
 TESTS_KEPT = 64
 TINY_SHARE = 0.2  # of the usual amount: small payments are normal at a bakery
 USUAL_SINCE = 10  # amounts: with fewer, the usual one says nothing
 LABEL_FEATURES = feature_names("merchant")
+PACE_AND_REPUTATION = names_of("merchant", PACE, FAILED, RISKS)
 
 
 class Merchant(msgspec.Struct, array_like=True):
@@ -35,6 +39,9 @@ class Merchant(msgspec.Struct, array_like=True):
     tests: list[tuple[float, str]] = []
     labels: LabelHistory = msgspec.field(default_factory=LabelHistory)
     trials: Place = msgspec.field(default_factory=Place)
+    hour: float = 0.0  # payments, fading over an hour and a day
+    day: float = 0.0
+    reputation: Reputation = msgspec.field(default_factory=Reputation)
 
     @property
     def worth(self) -> int:
@@ -48,8 +55,9 @@ class Merchant(msgspec.Struct, array_like=True):
         at = self._decay_to(payment.at)
         amounts = self.amounts.get(payment.currency) or UsualAmount()
         self.trials.pressure(payment, features)  # only what failed is a feature: honest people are here too
+        pace = float(self.count), self.hour, self.day, self.week
         found = {
-            "merchant_history": float(self.count),
+            **dict(zip(PACE_AND_REPUTATION, (*pace, *self.reputation.values(at)), strict=True)),
             "merchant_amount": (payment.amount + 1) / (amounts.usual() + 1) if amounts.count else 1.0,
             "merchant_unusual": self.unusual / (self.week + 1),
             "merchant_tests": self._tests(payment, features, amounts, at),
@@ -57,12 +65,15 @@ class Merchant(msgspec.Struct, array_like=True):
             **self.labels.features(LABEL_FEATURES, at),
         }
         self.count += 1
+        self.hour += 1
+        self.day += 1
         self.week += 1
         return found
 
     def settle(self, outcome: OutcomeInput) -> None:
         """Add what became of a payment, and its amount where it was paid. Repeats are dropped before."""
         self.trials.settle(outcome)
+        self.reputation.settle(outcome)
         if not outcome.paid:
             return
         self.unusual += excess(outcome.amount_z)
@@ -74,11 +85,15 @@ class Merchant(msgspec.Struct, array_like=True):
     def learn(self, label: LabelInput) -> None:
         """Add a label. Repeats are dropped before, by the instrument."""
         self.labels.update(label)
+        self.reputation.learn(label)
 
     def _decay_to(self, at: float) -> float:
         if self.count:
             at = max(at, self.at)
-            self.week *= (decay := exp((self.at - at) / (7 * DAY)))
+            elapsed = self.at - at
+            self.hour *= exp(elapsed / HOUR)
+            self.day *= exp(elapsed / DAY)
+            self.week *= (decay := exp(elapsed / (7 * DAY)))
             self.unusual *= decay
         self.at = at
         return at

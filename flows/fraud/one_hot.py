@@ -52,6 +52,7 @@ for _subject, _without in (
 AMOUNT_COARSE = geometric(100, 1e8, 2)
 AMOUNT_FINE = geometric(100, 1e6, 16)
 
+used_values = itemgetter(*EDGES, "amount")  # what the model reads of the features
 _values = itemgetter(*EDGES)
 _EDGES = tuple(EDGES.values())
 _KEYS = tuple(tuple(f"{name}:{i}" for i in range(len(edges) + 1)) for name, edges in EDGES.items())

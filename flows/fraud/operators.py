@@ -12,24 +12,13 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import msgspec
 import structlog
 
-from flows.fraud.customers import Customer
 from flows.fraud.inputs import LabelInput, OutcomeInput
 from flows.fraud.instruments import Instrument
 from flows.fraud.key_shard import SHARDS, KeyShard
-from flows.fraud.merchants import Merchant
+from flows.fraud.keys import Key, KeyStage
 from flows.fraud.model import ModelParameters
-from flows.fraud.places import Address, Bin
 from flows.fraud.quality import Quality, Tally
-from flows.fraud.scoring import (
-    AddressStage,
-    BinStage,
-    CustomerStage,
-    InstrumentStage,
-    Item,
-    MerchantStage,
-    ModelStage,
-    StreamedPayment,
-)
+from flows.fraud.scoring import InstrumentStage, Item, ModelStage, StreamedPayment
 from flows.fraud.settings import FraudSettings
 
 StreamItem: TypeAlias = StreamedPayment | OutcomeInput | LabelInput
@@ -86,10 +75,11 @@ class HistoryOperator:
 
 
 InstrumentOperator = partial(HistoryOperator, InstrumentStage, Instrument)
-CustomerOperator = partial(HistoryOperator, CustomerStage, Customer)
-AddressOperator = partial(HistoryOperator, AddressStage, Address)
-BinOperator = partial(HistoryOperator, BinStage, Bin)
-MerchantOperator = partial(HistoryOperator, MerchantStage, Merchant)
+
+
+def key_operator(key: Key) -> partial[HistoryOperator]:
+    """What makes the operator of a shard of one key."""
+    return partial(HistoryOperator, partial(KeyStage, key), key.history)
 
 
 class ModelState(msgspec.Struct):

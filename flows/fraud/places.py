@@ -6,16 +6,16 @@ another new card, or, where it is much more, a newcomer.
 """
 
 from math import exp
+from typing import ClassVar
 
 import msgspec
 
+from flows.fraud.activity import Activity, AddressActivity, BinActivity
 from flows.fraud.customers import SECOND, THIRD, outweighing
-from flows.fraud.inputs import Features, OutcomeInput, PaymentInput
-from flows.fraud.key_shard import KNOWN, UNKNOWN
+from flows.fraud.inputs import Features, LabelInput, OutcomeInput, PaymentInput
+from flows.fraud.key_shard import FRAUD, KNOWN, UNKNOWN
 
 MEMORY = 6 * 3600.0  # seconds over which a trial fades
-# A newcomer is suspected for what others did, so for so many times as much. More honest people share a BIN.
-ADDRESS_PATIENCE, BIN_PATIENCE = 6, 12
 
 
 class Place(msgspec.Struct, array_like=True, gc=False):
@@ -86,20 +86,52 @@ class Place(msgspec.Struct, array_like=True, gc=False):
         self.at = at
 
 
-class Address(Place, array_like=True, gc=False):
+class NamedPlace(Place, array_like=True):
+    """A place that payments name; what they do there is its `activity`."""
+
+    pressure_name: ClassVar[str]
+    patience: ClassVar[int]
+
+    activity: Activity = msgspec.field(default_factory=Activity)
+
+    @property
+    def worth(self) -> int:
+        """`FRAUD` where a label says so, else as of any place."""
+        return FRAUD if self.activity.worth == FRAUD else super().worth
+
+    def update(self, payment: PaymentInput, features: Features) -> Features:
+        """Add a payment that has its customer's `features`. Returns the features of the place."""
+        pressure = self.pressure(payment, features, self.patience)
+        found = self.activity.update(payment, features)
+        found[self.pressure_name] = pressure
+        return found
+
+    def settle(self, outcome: OutcomeInput) -> None:
+        """Note what became of a payment."""
+        super().settle(outcome)
+        self.activity.settle(outcome)
+
+    def learn(self, label: LabelInput) -> None:
+        """Add a label. Repeats are dropped before, by the instrument."""
+        self.activity.learn(label)
+
+
+class Address(NamedPlace, array_like=True):
     """An address that customers pay from."""
 
-    def update(self, payment: PaymentInput, features: Features) -> Features:
-        """Add a payment that has its customer's `features`. Returns the feature of the address."""
-        return {"address_pressure": self.pressure(payment, features, ADDRESS_PATIENCE)}
+    pressure_name = "address_pressure"
+    patience = 6  # a newcomer is suspected for what others did, so for so many times as much
+
+    activity: AddressActivity = msgspec.field(default_factory=AddressActivity)
 
 
-class Bin(Place, array_like=True, gc=False):
-    """The first digits of cards: their bank and product."""
+class Bin(NamedPlace, array_like=True):
+    """The first digits of cards: their bank and product. More honest people share one than an address."""
 
-    def update(self, payment: PaymentInput, features: Features) -> Features:
-        """Add a payment that has its customer's `features`. Returns the feature of the BIN."""
-        return {"bin_pressure": self.pressure(payment, features, BIN_PATIENCE)}
+    pressure_name = "bin_pressure"
+    patience = 12
+
+    activity: BinActivity = msgspec.field(default_factory=BinActivity)
 
 
 def is_newcomer(payment: PaymentInput, features: Features) -> bool:

@@ -1,27 +1,22 @@
-"""Scoring a payment in stages: features of its card, customer, address, BIN and merchant, then the model's score.
+"""Scoring a payment in stages: features of its instrument, of every other key (`keys.py`), then the model's score.
 
 The dataflow runs each stage as a keyed operator (`operators.py`); `sluice evaluate` runs the same stages one
 after the other (`pipeline.py`). What became of a payment, and a label, pass through the same stages and are
 learned by each. There is no engine, no Kafka and no clock in here.
 """
 
-from collections.abc import Callable
 from copy import deepcopy
 from datetime import datetime
-from functools import partial
-from operator import attrgetter
 from typing import Literal, Protocol, TypeAlias, TypeVar, assert_never
 
 import msgspec
 import structlog
 
-from flows.fraud.customers import CUSTOMER_FEATURES, Customer
+from flows.fraud.customers import CUSTOMER_FEATURES
 from flows.fraud.inputs import Features, LabelInput, OutcomeInput, PaymentInput
 from flows.fraud.instruments import Instrument
-from flows.fraud.key_shard import KeyShard, Worthy
-from flows.fraud.merchants import Merchant
+from flows.fraud.key_shard import KeyShard
 from flows.fraud.model import Model, ModelParameters
-from flows.fraud.places import Address, Bin
 from schemas.payments import Payment
 
 SUSPICIOUS = 0.1  # from this score on the features that drive it are reported
@@ -38,13 +33,6 @@ class Contributing(Protocol):
 
     def update(self, payment: PaymentInput, features: Features) -> Features:
         """Add a payment. Returns its features, by what came before."""
-
-
-class NamedHistory(Contributing, Worthy, Protocol):
-    """A history of a customer, an address or a BIN."""
-
-    def settle(self, outcome: OutcomeInput) -> None:
-        """Learn what became of a payment."""
 
 
 History = TypeVar("History")
@@ -117,21 +105,6 @@ class StreamedPayment(ScoredPayment, kw_only=True):
         """The merchant that sells."""
         return self.payment.merchant
 
-    @property
-    def customer_id(self) -> str:
-        """The account that pays."""
-        return self.payment.customer
-
-    @property
-    def address_id(self) -> str | None:
-        """The payer's address, as a keyed hash."""
-        return self.payment.ip_hash
-
-    @property
-    def bin_id(self) -> str | None:
-        """The BIN of the card that pays."""
-        return self.payment.method.bin
-
 
 Item: TypeAlias = ScoredPayment | OutcomeInput | LabelInput
 
@@ -171,54 +144,6 @@ class InstrumentStage:
         return True
 
 
-class NamedStage:
-    """Adds the features of what a payment may name: its customer, its address or its BIN."""
-
-    def __init__(
-        self,
-        make: Callable[[], NamedHistory],
-        name_of: Callable[[PaymentInput | OutcomeInput], str | None],
-        keys_max: int,
-        histories: dict[str, NamedHistory] | None = None,
-    ) -> None:
-        self._name_of = name_of
-        self.shard = KeyShard(make, keys_max, histories)
-
-    def process(self, item: Item) -> bool:
-        """Update the history of what `item` names, if it does. Always True: every item goes on."""
-        match item:
-            case OutcomeInput():
-                if name := self._name_of(item):
-                    self.shard.get(name).settle(item)
-            case ScoredPayment(usable=PaymentInput() as payment):
-                if name := self._name_of(payment):
-                    item.extend(self.shard.get(name))
-        return True
-
-
-CustomerStage = partial(NamedStage, Customer, attrgetter("customer_id"))
-AddressStage = partial(NamedStage, Address, attrgetter("address_id"))
-BinStage = partial(NamedStage, Bin, attrgetter("bin_id"))
-
-
-class MerchantStage:
-    """Adds the features of the merchant."""
-
-    def __init__(self, keys_max: int, merchants: dict[str, Merchant] | None = None) -> None:
-        self.shard = KeyShard(Merchant, keys_max, merchants)
-
-    def process(self, item: Item) -> bool:
-        """Update the merchant's history. False for an outcome, which ends here; all else goes on to the model."""
-        match item:
-            case LabelInput():
-                self.shard.get(item.merchant_id).learn(item)
-            case OutcomeInput():
-                self.shard.get(item.merchant_id).settle(item)
-            case ScoredPayment(usable=PaymentInput() as payment):
-                item.extend(self.shard.get(payment.merchant_id))
-        return not isinstance(item, OutcomeInput)
-
-
 class ModelStage:
     """Scores payments and learns labels. With fewer than `min_labels` learned, the score is not `live`."""
 
@@ -227,7 +152,7 @@ class ModelStage:
         self.model = Model(parameters)
 
     def process(self, item: Item) -> bool:
-        """Score a payment, or learn a label. False for a label: it ends here."""
+        """Score a payment, or learn a label. False for a label and an outcome: they end here."""
         match item:
             case LabelInput():
                 self.model.learn(item)

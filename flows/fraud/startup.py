@@ -6,16 +6,8 @@ from connectors.record_reader import Bookmarks, RecordReader, places
 from connectors.records import read
 from flows.fraud.codec import SOURCE, control_of, streamed_payment, verdict_of
 from flows.fraud.inputs import LabelInput
-from flows.fraud.operators import (
-    AddressOperator,
-    BinOperator,
-    CustomerOperator,
-    InstrumentOperator,
-    MerchantOperator,
-    ModelOperator,
-    Operator,
-    StreamItem,
-)
+from flows.fraud.keys import KEYS
+from flows.fraud.operators import InstrumentOperator, ModelOperator, Operator, StreamItem, key_operator
 from flows.fraud.rules import Controls
 from flows.fraud.scoring import StreamedPayment
 from flows.fraud.settings import FraudSettings
@@ -26,7 +18,7 @@ from schemas.times import EPOCH
 from schemas.topics import CONTROLS
 
 WARM_UP_ROUNDS = 50
-HISTORIES = (InstrumentOperator, CustomerOperator, AddressOperator, BinOperator, MerchantOperator)
+HISTORIES = (InstrumentOperator, *map(key_operator, KEYS))
 
 
 def bootstrap_controls(bootstrap: str) -> tuple[Controls, Bookmarks]:
@@ -78,11 +70,17 @@ def _made_up_payment(number: int) -> StreamedPayment:
         currency="EUR",
         customer="acc",
         merchant="acc",
-        method=Method("card"),
+        method=Method("card", bin="411111"),
         capture="automatic",
         occurred_at=moment,
         created_at=moment,
         updated_at=moment,
+        country="FR",
+        ip_hash="warm",
+        device_hash="warm",
+        ip_network_hash="warm",
+        email_domain_hash="warm",
+        amount_eur_cents=1000,
     )
     return streamed_payment(f"evt_{number}", None, payment, moment, 0, number)
 

@@ -125,3 +125,17 @@ def test_what_is_no_labelled_file_is_one_clear_line(tmp_path: Path, file: Path) 
         assert ran.output.count("\n") == 1
     assert CliRunner().invoke(evaluate, [str(file), "--currency", "XXX"]).exit_code == 2
     assert CliRunner().invoke(evaluate, [str(file), "--test-weeks", "monday"]).exit_code == 2
+
+
+def test_reviews_tell_early_what_a_label_would_tell_late(file: Path) -> None:
+    late = [str(file), "--label-delay", "21d", "--test-weeks", "2026-01-23"]
+    ran = [CliRunner().invoke(evaluate, [*late, *more]) for more in ([], ["--reviews-per-day", "3"])]
+    alone, reviewed = (msgspec.json.decode(each.output, type=EvaluationReport) for each in ran)
+    assert (alone.reviews_per_day, reviewed.reviews_per_day) == (0, 3)
+    assert reviewed.mean.average_precision > alone.mean.average_precision
+
+
+def test_keys_made_up_of_the_card_alone_change_no_score(file: Path) -> None:
+    ran = [CliRunner().invoke(evaluate, [str(file), *more]) for more in ([], ["--derive-keys"])]
+    own, filled = (msgspec.json.decode(each.output, type=EvaluationReport) for each in ran)
+    assert filled.weeks == own.weeks

@@ -13,6 +13,7 @@ BY_TEN_ACCOUNTS = {
     "all of them dead": (Attack(alive=0.0), Crowd()),
     "each card from a new address": (Attack(addresses=1_000), Crowd()),
     "one account after the other": (Attack(account_by_account=True), Crowd()),
+    "over 100 addresses, at 50 merchants": (Attack(addresses=100, merchants=50), Crowd()),
     "at one merchant": (Attack(merchants=1), Crowd(merchants=1)),
     "in three days": (Attack(hours=72), Crowd()),
     "in yen": (Attack(currency="JPY", lowest=100, highest=1_000), Crowd()),

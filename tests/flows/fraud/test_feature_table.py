@@ -20,6 +20,9 @@ def everything_named(number: int, payment: PaymentInput) -> PaymentInput:
         customer_id=f"customer of {payment.instrument_id}",
         address_id=f"address {number % 11}",
         bin_id=f"{number % 5}",
+        network_id=f"network {number % 4}",
+        domain_id=f"domain {number % 3}",
+        eur_cents=payment.amount,
     )
 
 

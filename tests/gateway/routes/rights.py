@@ -85,6 +85,7 @@ ROUTES: dict[str, Row] = {
     "POST /v1/payments/<payment>/void":   Row("o oo. .a oo .", 409, {}),
     "POST /v1/payments/<payment>/refunds": Row(". oo. .a o. .", 422, {"amount": 101}),
     "POST /v1/payments/<payment>/labels": Row(". ... aa .. .", 201, {"label": "good", "source": "test"}),
+    "GET /v1/features":                   Row(". ... aa .. .", 200),
     "GET /v1/refunds":                    Row("a aaa aa aa .", 200, query="payment={payment}"),
     "GET /v1/refunds/<refund>":           Row("o ooo aa oo .", 200),
     "GET /v1/reviews":                    Row(". ... aa .. .", 200),

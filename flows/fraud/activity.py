@@ -1,0 +1,166 @@
+"""The history that every key has, of a customer, address, BIN, device, network or e-mail domain.
+
+How much is paid and by how many, what failed and why, and what the labels say. Everything fades with the key's own
+newest payment, never with a clock, so a replay gives the same bits.
+"""
+
+from collections.abc import Callable
+from math import exp
+from operator import attrgetter
+from typing import ClassVar, NamedTuple
+
+import msgspec
+
+from flows.fraud.counterparts import Seen
+from flows.fraud.inputs import DAY, Features, LabelInput, OutcomeInput, PaymentInput
+from flows.fraud.key_shard import FRAUD, KNOWN, UNKNOWN
+from flows.fraud.paid_amounts import PaidAmounts
+from flows.fraud.reputation import Reputation
+from schemas.feature_families import FAILED, FIRSTS, PACE, PAID, RISKS, seen
+from schemas.features import names_of
+
+HOUR = 3600.0
+COUNTED = {"cards": "instrument_id", "customers": "customer_id", "merchants": "merchant_id"}
+
+
+class ActivityNames(NamedTuple):
+    """The names of the features of one key.
+
+    `amounts`: those of the family `PAID`, where what is paid is one payer's. `seen`: how the ids that it counts
+    are read from a payment.
+    """
+
+    always: tuple[str, ...]
+    age: str
+    gap: str
+    amounts: tuple[str, str] | None
+    seen: tuple[tuple[str, Callable[[PaymentInput], str]], ...]
+
+
+def activity_names(key: str, *counterparts: str, amounts: bool = False) -> ActivityNames:
+    """The names for `key`, which counts distinct `counterparts` (names of `COUNTED`) and maybe `amounts`."""
+    counted = [(f"{key}_{seen(each).name}", attrgetter(COUNTED[each])) for each in counterparts]
+    (age, gap), (eur_7d, amount_z) = names_of(key, FIRSTS), names_of(key, PAID)
+    paid = (eur_7d, amount_z) if amounts else None
+    return ActivityNames(names_of(key, PACE, FAILED, RISKS), age, gap, paid, tuple(counted))
+
+
+class Activity(msgspec.Struct, array_like=True):
+    """Payments by `occurred_at`, in seconds since 1970 UTC; one older than the newest counts as if with it.
+
+    `hour`, `day`, `week`: payments, fading over these. What most keys never have is null until they do. The order
+    of the fields is part of the recovery state.
+    """
+
+    names: ClassVar[ActivityNames]
+
+    count: float = 0.0
+    since: float = 0.0
+    at: float = 0.0
+    hour: float = 0.0
+    day: float = 0.0
+    week: float = 0.0
+    paid: PaidAmounts | None = None
+    reputation: Reputation = msgspec.field(default_factory=Reputation)
+    seen: list[Seen] = []
+    has_paid: bool = False
+
+    @property
+    def worth(self) -> int:
+        """`FRAUD` where a label says so, `KNOWN` where something was paid."""
+        if self.reputation.is_bad:
+            return FRAUD
+        return KNOWN if self.has_paid else UNKNOWN
+
+    def update(self, payment: PaymentInput, _features: Features) -> Features:
+        """Add a payment. Returns the features of the key, by what came before; what is not known is left out."""
+        names = self.names
+        at = max(payment.at, self.at)
+        elapsed = self.at - at if self.count else 0.0
+        found = dict(
+            zip(
+                names.always,
+                (
+                    self.count,
+                    hour := self.hour * exp(elapsed / HOUR),
+                    day := self.day * exp(elapsed / DAY),
+                    week := self.week * exp(elapsed / (7 * DAY)),
+                    *self.reputation.values(at),
+                ),
+                strict=True,
+            )
+        )
+        if self.count:
+            found[names.age], found[names.gap] = (at - self.since) / DAY, -elapsed
+        else:
+            self.since = at
+        self._compare(payment, at, found)
+        self.at, self.count = at, self.count + 1
+        self.hour, self.day, self.week = hour + 1, day + 1, week + 1
+        return found
+
+    def settle(self, outcome: OutcomeInput) -> None:
+        """Add what became of a payment: its amount where it was paid, else why not."""
+        self.reputation.settle(outcome)
+        self.has_paid |= outcome.paid
+        if outcome.paid and outcome.eur_cents is not None and self.names.amounts:
+            self.paid = self.paid or PaidAmounts()
+            self.paid.add(outcome.eur_cents, outcome.at)
+
+    def learn(self, label: LabelInput) -> None:
+        """Add a label. Repeats are dropped before, by the instrument."""
+        self.reputation.learn(label)
+
+    def _compare(self, payment: PaymentInput, at: float, found: Features) -> None:
+        """Add what its amount and the ids it names say of a payment."""
+        names = self.names
+        if names.amounts:
+            found.update(zip(names.amounts, self._amounts(payment.eur_cents, at), strict=False))
+        if not self.seen:
+            self.seen = [Seen() for _ in names.seen]
+        for counted, (name, id_of) in zip(self.seen, names.seen, strict=True):
+            if counterpart := id_of(payment):
+                found[name] = counted.add(counterpart, at)
+
+    def _amounts(self, cents: int | None, at: float) -> tuple[float, ...]:
+        """Euro paid before; and how unusual the amount is, where that is known."""
+        if self.paid is None:
+            return (0.0,)
+        z = None if cents is None else self.paid.robust_z(cents)
+        return (self.paid.euros(at),) if z is None else (self.paid.euros(at), z)
+
+
+class CustomerActivity(Activity, array_like=True):
+    """Of an account that pays."""
+
+    names = activity_names("customer", "cards", "merchants", amounts=True)
+
+
+class AddressActivity(Activity, array_like=True):
+    """Of an address."""
+
+    names = activity_names("address", "cards", "customers")
+
+
+class BinActivity(Activity, array_like=True):
+    """Of a BIN. Its cards are too many to be told apart."""
+
+    names = activity_names("bin", "merchants")
+
+
+class PayingDevice(Activity, array_like=True):
+    """A device that customers pay with."""
+
+    names = activity_names("device", "cards", "customers", amounts=True)
+
+
+class Network(Activity, array_like=True):
+    """The /24 (IPv6: /64) of addresses that customers pay from."""
+
+    names = activity_names("network", "cards", "customers")
+
+
+class EmailDomain(Activity, array_like=True):
+    """The domain of e-mail addresses of accounts that pay."""
+
+    names = activity_names("domain", "cards", "customers")

@@ -1,0 +1,84 @@
+"""The keys that histories are kept by, beside the instrument: a line each, which is a step of the flow."""
+
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeAlias
+
+from flows.fraud.activity import EmailDomain, Network, PayingDevice
+from flows.fraud.customers import Customer
+from flows.fraud.inputs import LabelInput, OutcomeInput, PaymentInput
+from flows.fraud.key_shard import KeyShard
+from flows.fraud.merchants import Merchant
+from flows.fraud.pairs import CardAtMerchant, CustomerAtMerchant, CustomerOnDevice
+from flows.fraud.places import Address, Bin
+from flows.fraud.scoring import Item, ScoredPayment
+
+Input: TypeAlias = PaymentInput | OutcomeInput | LabelInput
+IdOf: TypeAlias = Callable[[Input], str | None]
+
+
+class Key(NamedTuple):
+    """A key: the step's `name`, which is part of the recovery state, the history it makes and what names one.
+
+    `learns`: its histories are told outcomes and labels, too.
+    """
+
+    name: str
+    history: type[Any]
+    of: IdOf
+    learns: bool = True
+
+    def id_of(self, item: Item) -> str | None:
+        """The id of the history that `item` goes to; None or empty where it goes to none."""
+        if isinstance(item, ScoredPayment):
+            payment = item.usable
+            return None if payment is None else self.of(payment)
+        return self.of(item) if self.learns else None
+
+
+def both(one: str, other: str) -> IdOf:
+    """The ids in two fields, as one; None where either is missing."""
+    pair = attrgetter(one, other)
+
+    def of(named: Input) -> str | None:
+        first, second = pair(named)
+        return f"{first} {second}" if first and second else None
+
+    return of
+
+
+# The merchant comes last: it is told what the other keys say of a payment.
+KEYS: tuple[Key, ...] = (
+    Key("customer", Customer, attrgetter("customer_id")),
+    Key("address", Address, attrgetter("address_id")),
+    Key("bin", Bin, attrgetter("bin_id")),
+    Key("device", PayingDevice, attrgetter("device_hash")),
+    Key("network", Network, attrgetter("network_id")),
+    Key("e-mail domain", EmailDomain, attrgetter("domain_id")),
+    Key("customer at merchant", CustomerAtMerchant, both("customer_id", "merchant_id"), learns=False),
+    Key("card at merchant", CardAtMerchant, both("instrument_id", "merchant_id"), learns=False),
+    Key("customer on device", CustomerOnDevice, both("customer_id", "device_hash"), learns=False),
+    Key("merchant", Merchant, attrgetter("merchant_id")),
+)
+
+
+class KeyStage:
+    """Adds the features of one key to a payment that names it."""
+
+    def __init__(self, key: Key, keys_max: int, histories: Mapping[str, Any] | None = None) -> None:
+        self.of, self._learns = key.of, key.learns
+        self.shard: KeyShard[Any] = KeyShard(key.history, keys_max, dict(histories or {}))
+
+    def process(self, item: Item) -> bool:
+        """Update the history that `item` names, if it names one. Always True: every item goes on."""
+        if isinstance(item, ScoredPayment):
+            payment = item.usable
+            if payment is not None and (id := self.of(payment)):
+                item.extend(self.shard.get(id))
+        elif self._learns and (id := self.of(item)):
+            history = self.shard.get(id)
+            if isinstance(item, OutcomeInput):
+                history.settle(item)
+            else:
+                history.learn(item)
+        return True
