@@ -108,6 +108,7 @@ STAYS = {
     "history": "a row",
     "accounts": "a row per account",
     "payment_minutes": "an aggregate",
+    "payment_hours": "an aggregate",
     "risk_minutes": "an aggregate",
     "label_hours": "an aggregate",
     "balances": "an aggregate",

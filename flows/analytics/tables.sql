@@ -54,7 +54,12 @@ WHERE m.amount_captured IS NULL AND m.minute = p.minute AND m.currency = p.curre
   AND m.processor IS NOT DISTINCT FROM p.processor;
 UPDATE store.payment_minutes SET amount_captured = 0, amount_refunded = 0 WHERE amount_captured IS NULL;
 
--- Kept by deltas as payment_minutes is. A file from before this table has it from its payments, once.
+-- Kept by deltas as payment_minutes is. A file from before these tables has them from what it has, once.
+CREATE TABLE IF NOT EXISTS store.payment_hours AS
+SELECT date_trunc('hour', minute) AS hour, currency, processor, state, sum(count)::BIGINT AS count, sum(amount)::BIGINT AS amount,
+       sum(amount_captured)::BIGINT AS amount_captured, sum(amount_refunded)::BIGINT AS amount_refunded
+FROM store.payment_minutes GROUP BY ALL;
+
 CREATE TABLE IF NOT EXISTS store.risk_minutes AS
 SELECT date_trunc('minute', created_at) AS minute, risk_outcome AS outcome, risk_source AS source, currency,
        count(*) AS count, sum(amount)::BIGINT AS amount

@@ -80,10 +80,8 @@ COMMENT ON COLUMN payments_by_minute.amount_captured IS 'taken of these payments
 COMMENT ON COLUMN payments_by_minute.amount_refunded IS 'given back of these payments so far, whenever it was, in minor units';
 
 CREATE OR REPLACE VIEW payments_by_hour AS
-SELECT date_trunc('hour', minute) AS hour, currency, processor, state,
-       sum(count)::BIGINT AS count, sum(amount)::BIGINT AS amount,
-       sum(amount_captured)::BIGINT AS amount_captured, sum(amount_refunded)::BIGINT AS amount_refunded
-FROM payments_by_minute GROUP BY ALL;
+SELECT hour, currency, processor, state, count, amount, amount_captured, amount_refunded
+FROM store.payment_hours WHERE count > 0;
 COMMENT ON VIEW payments_by_hour IS 'Payments by the hour of created_at, as they stand now.';
 COMMENT ON COLUMN payments_by_hour.hour IS 'beginning of the hour, UTC';
 COMMENT ON COLUMN payments_by_hour.currency IS 'ISO 4217; never add amounts of two';
@@ -95,10 +93,10 @@ COMMENT ON COLUMN payments_by_hour.amount_captured IS 'taken of these payments s
 COMMENT ON COLUMN payments_by_hour.amount_refunded IS 'given back of these payments so far, whenever it was, in minor units';
 
 CREATE OR REPLACE VIEW payments_by_day AS
-SELECT date_trunc('day', minute)::DATE AS day, currency, processor, state,
+SELECT date_trunc('day', hour)::DATE AS day, currency, processor, state,
        sum(count)::BIGINT AS count, sum(amount)::BIGINT AS amount,
        sum(amount_captured)::BIGINT AS amount_captured, sum(amount_refunded)::BIGINT AS amount_refunded
-FROM payments_by_minute GROUP BY ALL;
+FROM payments_by_hour GROUP BY ALL;
 COMMENT ON VIEW payments_by_day IS 'Payments by the UTC day of created_at, as they stand now.';
 COMMENT ON COLUMN payments_by_day.day IS 'UTC';
 COMMENT ON COLUMN payments_by_day.currency IS 'ISO 4217; never add amounts of two';

@@ -117,6 +117,14 @@ def minutes(events: Iterable[Event]) -> Rows:
     return [(*key, *values) for key, values in sums.items()]
 
 
+def hours(events: Iterable[Event]) -> Rows:
+    sums: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for minute, *rest in minutes(events):
+        key = minute.replace(minute=0), *rest[:3]
+        sums[key] = [a + b for a, b in zip(sums[key], rest[3:], strict=True)]
+    return [(*key, *values) for key, values in sums.items()]
+
+
 def risk_outcomes(events: Iterable[Event]) -> Rows:
     sums: Counter[tuple[Any, ...]] = Counter()
     counts: Counter[tuple[Any, ...]] = Counter()
@@ -199,6 +207,7 @@ MINUTES = "FROM payments_by_minute"
 VIEWS: dict[str, Callable[[Iterable[Event]], Rows]] = {
     "SELECT id, sequence, state, amount_captured, amount_refunded FROM payments": payments,
     MINUTES: minutes,
+    "FROM payments_by_hour": hours,
     RISK: risk_outcomes,
     "SELECT id, sequence, amount, status FROM refunds": refunds,
     "SELECT id, payment, attempt, kind, status, amount, finished_at, milliseconds FROM operations": operations,
