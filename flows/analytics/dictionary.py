@@ -36,6 +36,7 @@ ORIGINS = {
     "balances": OPERATIONS.name,
     "reviews": REVIEWS.name,
     "risk": RISK.name,
+    "verdicts": RISK.name,
     "risk_outcomes_by_minute": PAYMENTS.name,
     "labels": LABELS.name,
     "model_quality": LABELS.name,

@@ -136,6 +136,30 @@ COMMENT ON COLUMN risk.recorded_at IS 'of the verdict, UTC';
 COMMENT ON COLUMN risk.ingested_at IS 'when it was written here, UTC';
 COMMENT ON COLUMN risk.hold IS 'of a review: authorized (the issuer reserves the money first) or unsent (it is not asked yet)';
 
+CREATE OR REPLACE VIEW verdicts AS
+SELECT payment, outcome, source, score, reasons, model, rules, latency_ms, instrument, merchant, features, flow_sequence,
+       input_partition, input_offset, occurred_at, recorded_at, ingested_at, hold
+FROM store.verdicts;
+COMMENT ON VIEW verdicts IS 'As risk, without what was applied, for which that reads all payments: for questions about many verdicts.';
+COMMENT ON COLUMN verdicts.payment IS 'pay_…';
+COMMENT ON COLUMN verdicts.outcome IS 'allow, flag, review or block';
+COMMENT ON COLUMN verdicts.source IS 'model or rules';
+COMMENT ON COLUMN verdicts.score IS 'probability of fraud, 0 to 1; null where the model had nothing to say';
+COMMENT ON COLUMN verdicts.reasons IS 'as a list';
+COMMENT ON COLUMN verdicts.model IS 'version of the model';
+COMMENT ON COLUMN verdicts.rules IS 'version of the rules';
+COMMENT ON COLUMN verdicts.latency_ms IS 'from the record of the payment to the verdict, in milliseconds';
+COMMENT ON COLUMN verdicts.instrument IS 'a keyed hash of the card''s number, or the PayPal customer';
+COMMENT ON COLUMN verdicts.merchant IS 'the account that sells';
+COMMENT ON COLUMN verdicts.features IS 'the numbers it was made from, as a JSON object';
+COMMENT ON COLUMN verdicts.flow_sequence IS 'counts the verdicts of one run of the flow';
+COMMENT ON COLUMN verdicts.input_partition IS 'partition of payments.v1 the payment stood in';
+COMMENT ON COLUMN verdicts.input_offset IS 'its offset there';
+COMMENT ON COLUMN verdicts.occurred_at IS 'of the payment, UTC';
+COMMENT ON COLUMN verdicts.recorded_at IS 'of the verdict, UTC';
+COMMENT ON COLUMN verdicts.ingested_at IS 'when it was written here, UTC';
+COMMENT ON COLUMN verdicts.hold IS 'of a review: authorized (the issuer reserves the money first) or unsent (it is not asked yet)';
+
 CREATE OR REPLACE VIEW risk_outcomes_by_minute AS
 SELECT minute, outcome, source, currency, count, amount FROM store.risk_minutes WHERE count > 0;
 COMMENT ON VIEW risk_outcomes_by_minute IS 'What decided the payments, by the minute of created_at.';

@@ -334,6 +334,7 @@ ON_ROWS = [
     "FROM rules",
     "FROM lists",
     "FROM risk",
+    "FROM verdicts",
     "FROM risk_outcomes_by_minute",
     "FROM labels",
     "FROM model_quality",

@@ -25,6 +25,7 @@ PROMISED = {
         "created_at, updated_at"
     ),
     "risk": "payment, outcome, source, score, reasons, model",
+    "verdicts": "payment, outcome, source, score, reasons, model",
     "notifications": "payment, channel, kind, outcome",
     "operations": "id, payment, attempt, attempt_number, merchant, processor, kind, status, amount, currency",
     "attempts": "id, payment, number, merchant, processor, currency, amount, status, decline_code",
