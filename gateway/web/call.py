@@ -132,7 +132,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):
     `path` is that of its URL. `ip` is canonical, empty where the connection has none. `key` is the
     Idempotency-Key, `fingerprint` what makes a repeat of it the same request (empty without key). `only_looks`: it
     must change nothing, whatever its route does (RFC 9110 §9.2.1): HEAD, or what a browser fetches ahead or as a
-    part of a page.
+    part of a page. `file`: the pieces of a CSV, where the route takes one and it came; then `body` is None.
     """
 
     runtime: Runtime
@@ -145,6 +145,7 @@ class Call(msgspec.Struct, Generic[BodyT, QueryT], frozen=True):
     traceparent: str
     path: str = ""
     only_looks: bool = False
+    file: AsyncIterator[bytes] | None = None
 
     def keyed(self) -> KeyedRequest:
         """The request under its Idempotency-Key; a route that asks must require one."""

@@ -1,6 +1,6 @@
 """The one way a route is declared: what it needs, takes, answers and refuses, and the checks in their order."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from functools import partial, wraps
 from time import monotonic
 from typing import Any, Concatenate, Literal, TypeVar
@@ -10,6 +10,7 @@ from quart import Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from gateway.addresses import canonical, network_of
+from gateway.csv_lines import CSV
 from gateway.identity.tokens import NotAuthenticated
 from gateway.problems import Code, Problem
 from gateway.rate_limits import refuse_early, take
@@ -39,7 +40,7 @@ class Rules(msgspec.Struct, frozen=True):
     `scope` None: public. `limit` None: unlimited (`/healthz`). `digest`: who makes the fingerprint, the vault
     where a body holds a card number. `form`: the handler reads a form, that of a page of ours or one with the
     fields of a type, and there is no `body`. `media`: the media type of its answers where they are neither JSON
-    nor plain text.
+    nor plain text. `takes_csv`: instead of a body a CSV may come, which the handler reads piece by piece.
     """
 
     scope: str | None
@@ -53,6 +54,7 @@ class Rules(msgspec.Struct, frozen=True):
     body_optional: bool
     form: bool | type[Any]
     media: str = ""
+    takes_csv: bool = False
 
 
 def endpoint(
@@ -67,6 +69,7 @@ def endpoint(
     digest: Literal["gateway", "vault"] = "gateway",
     form: bool | type[Any] = False,
     media: str = "",
+    takes_csv: bool = False,
     first: Callable[[Call[B, Q]], Awaitable[None]] | None = None,
 ) -> Callable[[Callable[Concatenate[Call[B, Q], ...], Answering]], View]:
     """Declare a route; below it stands `async def handler(call: Call[Body, Query], *path) -> Reply`.
@@ -81,7 +84,7 @@ def endpoint(
     """
     decoder = BodyDecoder(body) if body else None
     optional = decoder is not None and decoder.takes_nothing()
-    rules = Rules(scope, limit, body, query, answers, codes, idempotency, digest, optional, form, media)
+    rules = Rules(scope, limit, body, query, answers, codes, idempotency, digest, optional, form, media, takes_csv)
 
     def declare(handler: Callable[Concatenate[Call[B, Q], ...], Answering]) -> View:
         @wraps(handler)
@@ -106,11 +109,15 @@ async def _checked(rules: Rules, decoder: BodyDecoder | None, runtime: Runtime) 
     ip = canonical(request.remote_addr or "") or ""
     caller = await _admit(rules, runtime, network_of(ip))
     document, decoded = None, None
+    query = convert(_query(rules.query), rules.query) if rules.query else None
+    if rules.takes_csv and request.mimetype == CSV:  # what stands in it already is renewed: a key adds nothing
+        return Call(
+            runtime, caller, None, query, None, b"", ip, g.traceparent, request.path, _only_looks(), _pieces()
+        )
     if decoder:
         raw = await _raw() or (b"{}" if rules.body_optional else b"")
         document = parse(raw)
         decoded = decoder.decode(raw)
-    query = convert(_query(rules.query), rules.query) if rules.query else None
     key = read_key(rules.idempotency)
     made_of = await _fingerprint(rules, runtime, document) if key else b""
     return Call(runtime, caller, decoded, query, key, made_of, ip, g.traceparent, request.path, _only_looks())
@@ -181,6 +188,16 @@ async def _raw() -> bytes:
         raise Problem("body_timeout") from None
     assert isinstance(raw, bytes)
     return raw
+
+
+async def _pieces() -> AsyncIterator[bytes]:
+    if request.content_encoding:
+        raise Problem("malformed_request", "A CSV comes as it is, without a Content-Encoding.")
+    try:
+        async for piece in request.body:
+            yield piece
+    except RequestEntityTooLarge:
+        raise Problem("body_too_large", "This file is too long: send it in parts.") from None
 
 
 async def _fingerprint(rules: Rules, runtime: Runtime, document: Any) -> bytes:

@@ -10,6 +10,7 @@ import msgspec
 from quart import Quart
 from werkzeug.routing import Rule
 
+from gateway.csv_lines import CSV
 from gateway.problems import CODES, CONTENT_TYPE, PROBLEMS, Code, Problem, ProblemBody
 from gateway.refusals import FieldError
 from gateway.roles import OWN_SCOPES, SCOPES
@@ -165,7 +166,9 @@ def _operation(rule: Rule, rules: Rules, view: Any, shapes: _Shapes) -> dict[str
         "responses": _merged(_answers(rules, shapes), _problems(rules, shapes)),
     }
     if rules.body:
-        content = {"application/json": {"schema": shapes.of(rules.body)}}
+        content: dict[str, Any] = {"application/json": {"schema": shapes.of(rules.body)}}
+        if rules.takes_csv:
+            content[CSV] = {"schema": {"type": "string"}}
         made["requestBody"] = {"required": not rules.body_optional, "content": content}
     elif rules.form:
         made["requestBody"] = {"required": True, "content": _form(rules.form, shapes)}

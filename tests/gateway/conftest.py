@@ -102,7 +102,7 @@ class Gateway:
         shape = rules.answers.get(answer.status, str)
         if shape is None:
             assert not answer.body
-        elif shape is not str:
+        elif shape is not str and answer.headers["Content-Type"] == "application/json":
             msgspec.json.decode(answer.body, type=shape)
 
     async def token(self, who: str) -> str:

@@ -28,6 +28,7 @@ MAY_IMPORT = {
 GATEWAY_LAYERS = (
     {
         "addresses",
+        "csv_lines",
         "decline_times",
         "euro_rates",
         "free_text",
