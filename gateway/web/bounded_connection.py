@@ -22,6 +22,7 @@ from gateway.web.raw_http import bare_answer
 HEAD_MAX = 32_768  # bytes of request line and headers, as in nginx; looked at after each read of up to 256 KiB
 HEAD_TIMEOUT_S = 10.0
 BODY_TIMEOUT_S = 10.0  # from the head on; Quart refuses a slower body after five, where a handler waits for it
+BODY_PIECE = 64 * 1024  # bytes of a file that come in this time, each time
 UNREAD_TIMEOUT_S = 30.0  # for a client that does not read what it asked for
 IDLE_MAX = 1_000  # about 20 KB each
 
@@ -35,6 +36,7 @@ class BoundedConnection(HttpToolsProtocol):
         """Expect a request."""
         super().connection_made(transport)
         self._unparsed = 0  # bytes since the last whole head or piece of a body
+        self._brought = 0  # bytes of a body since its time began anew
         self._refused = ""  # why nothing more is read
         self._late: asyncio.TimerHandle | None = None  # set while a request is not whole
         self._unread: asyncio.TimerHandle | None = None  # set while more waits to be read than may
@@ -63,7 +65,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A head is whole."""
-        self._unparsed = 0
+        self._unparsed = self._brought = 0
         self._expect(BODY_TIMEOUT_S)
         super().on_headers_complete()
         if self.parser.should_upgrade():  # to nothing that we speak: what followed would not be read
@@ -72,6 +74,10 @@ class BoundedConnection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of a body is there; how much it may be is Quart's affair."""
         self._unparsed = 0
+        self._brought += len(body)
+        if self._brought >= BODY_PIECE:
+            self._brought = 0
+            self._expect(BODY_TIMEOUT_S)
         super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -146,6 +146,17 @@ async def test_a_body_that_trickles_is_given_up_answered_or_not(monkeypatch: pyt
             await ended
 
 
+async def test_a_file_may_take_as_long_as_it_goes_on_coming(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_connection, "BODY_TIMEOUT_S", 1.0)
+    piece = b"x" * bounded_connection.BODY_PIECE
+    async with connected() as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (4 * len(piece)))
+        for _ in range(4):
+            await asyncio.sleep(0.4)
+            writer.write(piece)
+        assert len(await answer(reader)) > 4 * len(piece)
+
+
 async def test_who_does_not_read_an_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_connection, "UNREAD_TIMEOUT_S", 0.1)
     async with serving(flood) as connect:
