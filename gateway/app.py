@@ -10,6 +10,7 @@ from connectors.processors.settings import ProcessorSettings
 from connectors.settings import ChannelSettings
 from gateway.books.clock import keep_clock
 from gateway.books.controls import add_rules
+from gateway.books.listings import remove_expired
 from gateway.books.pruning import prune_daily
 from gateway.identity.erasure import erase_account
 from gateway.identity.oauth_metadata import check as check_metadata
@@ -79,13 +80,16 @@ def create_app(
 def _lasting_tasks(made: Runtime) -> list[LastingTask]:
     """What goes on beside the requests, begun; the last one is stopped first."""
     erase = partial(erase_account, made.books, made.vault, made.key_ring, actor_id="")
-    prune_accounts = partial(prune_unconfirmed, made.books, erase)
+    others = {
+        "accounts": partial(prune_unconfirmed, made.books, erase),
+        "list_entries": partial(remove_expired, made.books),
+    }
     return [
         LastingTask(keep_clock(made.books), "clock of the books"),
         LastingTask(recover(made), "recovery"),
         LastingTask(made.confirmation_sender.run(), "confirmations"),
         LastingTask(made.audit_heads.run(), "audit heads"),
-        LastingTask(prune_daily(made.books, prune_accounts), "pruning"),
+        LastingTask(prune_daily(made.books, others), "pruning"),
         LastingTask(keep_persons(made.books, made.vault, made.key_ring), "persons"),
     ]
 

@@ -6,6 +6,7 @@ All are made by the gateway's key, and each begins with what it is for: that of 
 import hashlib
 
 HASH_BYTES = 32
+PERSONAL_BYTES = 16  # 128 bits: equal values stay equal
 
 
 def keyed_hash(key: bytes, *parts: str | bytes, size: int = HASH_BYTES) -> bytes:
@@ -15,3 +16,8 @@ def keyed_hash(key: bytes, *parts: str | bytes, size: int = HASH_BYTES) -> bytes
     """
     told = [part if isinstance(part, bytes) else part.encode(errors="surrogatepass") for part in parts]
     return hashlib.blake2b(b"\0".join(told), key=key, digest_size=size).digest()
+
+
+def personal_hash(key: bytes, kind: str, value: str) -> str:
+    """What stands on topics for an address (`ip`), its network (`network`) or a device (`device`)."""
+    return keyed_hash(key, kind, value, size=PERSONAL_BYTES).hex()

@@ -43,6 +43,7 @@ LIMITS: dict[str, RateLimit] = {
     "invitations": RateLimit(1 / 60, 100),  # by who invites: each is a mail to a stranger
     "exports": RateLimit(3 / (24 * 3600), 3),  # by account: each reads all that it ever paid
     "sql_tokens": RateLimit(1 / 60, 30),  # by account: each is a row of the books, and one of the audit
+    "files": RateLimit(1 / 6, 60),  # by account: each is read or written for seconds
     "saved": RateLimit(1, 60),  # by account: each writes a row of the books
     "refused": RateLimit(20, 200),  # by address: requests without a valid token; then no signature is checked
     "audited_refusals": RateLimit(1, 60),  # of logins at accounts, all together: entries of the audit

@@ -28,6 +28,8 @@ SCOPES: dict[str, str] = {
     "stops:read": "See what takes no new payments at the moment.",
     "stops:write": "Stop new payments of a processor, a merchant or all, and let them go on.",
     "rules:read": "See fraud rules, and the features that they may use.",
+    "lists:read": "See what is blocked or allowed outright.",
+    "lists:write": "Block or allow outright what payments name.",
     "labels:write": "Say of a payment that it was fraud, or good.",
     "audit:read": "See who logged in, changed a right, decided or took data out.",
     "dead_letters:read": "See records that nobody could read.",
@@ -79,6 +81,8 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
             "reviews:write",
             "rules:read",
             "labels:write",
+            "lists:read",
+            "lists:write",
             "stops:read",
             "sql_tokens:manage",
         }

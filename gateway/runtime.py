@@ -21,6 +21,8 @@ from gateway.books.clock import set_steady_clock
 from gateway.books.controls import keep_controls, select_settings
 from gateway.books.engine import Books, UnknownCommit
 from gateway.books.key_ring import KeyRing
+from gateway.books.list_values import ListValues
+from gateway.books.listings import keep_listings
 from gateway.books.opening import migrate, open_books
 from gateway.books.outbox import OutboxRow
 from gateway.books.personal_books import PersonalBooks
@@ -73,7 +75,7 @@ class Runtime:
     """What a running gateway is made of. `ready`: each awaitable raises, or says False, while it is not ready.
 
     `key` makes keyed hashes. `key_ring`: persons' keys at hand. `metrics` is this app's registry: whoever measures
-    adds to it. `seeded_ids`: of the demo's own accounts, in the local profile.
+    adds to it. `seeded_ids`: of the demo's own accounts, in the local profile. `import_lock`: one file at a time.
     """
 
     settings: GatewaySettings
@@ -104,7 +106,9 @@ class Runtime:
     client_metrics: ClientMetrics
     stop_metrics: StopMetrics
     dead_letters: DeadLetterDesk
+    list_values: ListValues
     decline_times: DeclineTimes = field(default_factory=DeclineTimes)
+    import_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     rate_limits: RateLimits = field(default_factory=RateLimits)
     log_lines: LogLines = field(default_factory=LogLines)
     ready: list[Callable[[], Awaitable[bool]]] = field(default_factory=list)
@@ -175,9 +179,11 @@ def _wired(
     registry = CollectorRegistry()
     refused = InboxMetrics(registry)
     late_verdicts = LateVerdicts(books, refused.refuse_verdict)
+    policy = policy_of(settings)
     return Runtime(
         settings=settings,
-        policy=policy_of(settings),
+        policy=policy,
+        list_values=ListValues(key, policy.prints),
         books=books,
         processors=open_processors(processors, settings.call_timeout_s),
         verdicts=VerdictInbox(settings.bootstrap(), late_verdicts.listener()),
@@ -186,6 +192,7 @@ def _wired(
             settings.bootstrap(),
             awaited_ids,
             lambda told: books.write(keep_controls, told),
+            lambda told: keep_listings(books, told),
             refused.refuse_control,
         ),
         relay=OutboxRelay(books, settings.bootstrap()),

@@ -1,27 +1,28 @@
-"""Fraud controls: the rules a stack starts with, which controls can be obeyed, and which list entry decides.
+"""Fraud controls: the rules a stack starts with, and which controls can be obeyed.
 
 They stand in the books of the gateway, which publishes them on `controls.v1`. The fraud flow obeys that topic
 alone, and the gateway's stand-in the lists on it.
 """
 
 import re
-from collections.abc import Iterable
-from datetime import datetime
 from math import isfinite
-from typing import Literal, assert_never
+from typing import Literal, TypeGuard, assert_never
 
 from schemas.events import Tombstone
 from schemas.fraud import Hold, ListEntry, Outcome, Rule
+from schemas.lists import LISTING_ID, FraudListing
 from schemas.times import EPOCH, as_utc
 
-Control = Rule | ListEntry
+Control = Rule | ListEntry | FraudListing
 ToldControl = Control | Tombstone  # a record without a value takes away the control that its key names
-ControlKind = Literal["rule", "list_entry"]
+ToldListing = FraudListing | Tombstone  # of an entry
+ControlKind = Literal["rule", "list_entry", "listing"]
 
 SCORE = "score"  # as a rule's feature: the model's probability of fraud
 ID_MAX = 100  # characters
 TEXT_MAX = 500
 THRESHOLD_MAX = 1e15
+VERSION_MAX = 2**31 - 1  # as much as the books can hold
 FEATURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -64,6 +65,8 @@ def kind_of(control: Control) -> ControlKind:
             return "rule"
         case ListEntry():
             return "list_entry"
+        case FraudListing():
+            return "listing"
         case _:
             assert_never(control)
 
@@ -82,6 +85,13 @@ def id_of(control: ToldControl) -> str:
     return control.key if isinstance(control, Tombstone) else control.id
 
 
+def is_of_list(control: ToldControl) -> TypeGuard[ToldListing]:
+    """Whether a control is an entry of a list as this release writes them, or takes one away."""
+    if isinstance(control, Tombstone):
+        return LISTING_ID.fullmatch(control.key) is not None
+    return isinstance(control, FraudListing)
+
+
 def impossible_field(control: ToldControl) -> str | None:
     """The first field of a control that cannot be meant; None where all of it can be obeyed.
 
@@ -98,6 +108,8 @@ def impossible_field(control: ToldControl) -> str | None:
             return _impossible_in_rule(control)
         case ListEntry():
             return None if _is_id(control.value) else "value"
+        case FraudListing():
+            return _impossible_in_listing(control)
         case _:
             assert_never(control)
 
@@ -116,24 +128,11 @@ def _impossible_in_rule(rule: Rule) -> str | None:
     return None
 
 
-def deciding_entry(
-    entries: Iterable[ListEntry], instrument_id: str, merchant_id: str, moment: datetime
-) -> ListEntry | None:
-    """The entry that decides about a payment at `moment`: a block entry before an allow entry."""
-    about = {"instrument": instrument_id, "merchant": merchant_id}
-    valid = [
-        entry
-        for entry in entries
-        if entry.value == about[entry.kind] and (entry.expires_at is None or as_utc(entry.expires_at) > moment)
-    ]
-    return min(valid, key=lambda entry: (_precedence(entry.list), entry.id), default=None)
-
-
-def _precedence(list_kind: Literal["block", "allow"]) -> int:
-    match list_kind:
-        case "block":
-            return 0
-        case "allow":
-            return 1
-        case _:
-            assert_never(list_kind)
+def _impossible_in_listing(listing: FraudListing) -> str | None:
+    if not LISTING_ID.fullmatch(listing.id):
+        return "id"
+    if not 0 < listing.version <= VERSION_MAX:
+        return "version"
+    if not _is_id(listing.owner):
+        return "owner"
+    return None if _is_id(listing.value) else "value"

@@ -14,6 +14,7 @@ import msgspec
 from schemas.accounts import AccountChanged, AccountErased
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.ids import new_id
+from schemas.lists import FraudListing
 from schemas.notifications import Notification
 from schemas.operations import OperationEvent, OperationStatus
 from schemas.payments import LatestPayment, PaymentEvent, RefundEvent, TransactionCompleted
@@ -68,6 +69,7 @@ EventData = (
     | DeadLetter
     | Rule
     | ListEntry
+    | FraudListing
     | AccountChanged
     | AccountErased
 )
@@ -102,6 +104,7 @@ EVENT_TYPES: dict[str, type[EventData]] = {
     "label.recorded": Label,
     "control.rule": Rule,
     "control.list_entry": ListEntry,
+    "control.listing": FraudListing,
     "notification.recorded": Notification,
     "account.changed": AccountChanged,
     "account.erased": AccountErased,

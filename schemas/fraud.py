@@ -19,7 +19,8 @@ class Verdict(msgspec.Struct, frozen=True):
     `score` is the model's probability of fraud, 0 to 1 (null: the model had nothing to say).
     `features` are the numbers it was made from; a label carries them back. `flow_sequence` counts the
     verdicts of one run of the flow; `input_offset` is where in its partition of `payments.v1` the payment stood.
-    `latency_ms` is from the input's `recorded_at` to this verdict. `hold` is that of a review.
+    `latency_ms` is from the input's `recorded_at` to this verdict. `hold` is that of a review. `listed` is the
+    id of the list entry that decided.
     """
 
     payment: str
@@ -39,6 +40,7 @@ class Verdict(msgspec.Struct, frozen=True):
     occurred_at: datetime
     recorded_at: datetime
     hold: Hold = "authorized"
+    listed: str | None = None
 
 
 class Label(msgspec.Struct, frozen=True):
@@ -86,7 +88,10 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class ListEntry(msgspec.Struct, frozen=True):
-    """`control.list_entry`: an instrument or merchant that is always blocked, or always allowed."""
+    """`control.list_entry`: an instrument or merchant that is always blocked, or always allowed.
+
+    Written by releases before 1.2.0, and obeyed as ever; now `control.listing` is.
+    """
 
     id: str
     list: Literal["block", "allow"]

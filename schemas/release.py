@@ -16,6 +16,7 @@ from schemas.compatibility import Document, breaks
 from schemas.events import DeadLetter, EventData, encode, new_event
 from schemas.export import FOLDER, VERSION, asyncapi
 from schemas.fraud import Label, ListEntry, Rule, Verdict
+from schemas.lists import FraudListing
 from schemas.notifications import Notification
 from schemas.operations import OperationEvent
 from schemas.payments import LatestPayment, PaymentEvent, RefundEvent, TransactionCompleted
@@ -89,7 +90,7 @@ def _key(data: EventData) -> str:
             return data.payment.stream_key
         case OperationEvent() | Label():
             return NEW.stream_key
-        case Rule() | ListEntry():
+        case Rule() | ListEntry() | FraudListing():
             return data.id
         case AccountChanged() | AccountErased():
             return data.account

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from schemas.accounts import AccountChanged, AccountErased
 from schemas.events import DeadLetter, EventData
 from schemas.fraud import Label, ListEntry, Rule, Verdict
+from schemas.lists import FraudListing
 from schemas.notifications import Notification
 from schemas.operations import LedgerEntry, OperationEvent, OperationStatus, ProcessorOperation
 from schemas.payments import (
@@ -204,6 +205,16 @@ SAMPLES: dict[str, EventData] = {
     "control.rule": Rule("rule_velocity", "card_count_1h", 10.0, "review", "many payments in an hour", True, AT),
     "control.list_entry": ListEntry(
         "list_01kaf40b7d", "block", "instrument", NEW.stream_key, "reported stolen", None, AT
+    ),
+    "control.listing": FraudListing(
+        id="lst_01kaf40b7d3g6j9m2p5s8v1y4b",
+        version=1,
+        list="block",
+        kind="card",
+        value=NEW.stream_key,
+        owner="acc_01kaf3v0d7f0j3m6q9t2w5z8c1",
+        expires_at=LATER,
+        recorded_at=AT,
     ),
     "account.changed": AccountChanged(NEW.merchant, 1, "merchant", False, "Merle's Shop", LATER),
     "account.erased": AccountErased(NEW.customer, "customer", LATER),

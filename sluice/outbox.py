@@ -88,7 +88,7 @@ class Resending:
             self._fail_on_errors()
             try:
                 self._producer.produce(
-                    row.topic, row.value, row.key, headers=headers, on_delivery=self._on_delivery
+                    row.topic, row.value or None, row.key, headers=headers, on_delivery=self._on_delivery
                 )
             except BufferError:  # its queue is full: wait for it to send
                 self._producer.poll(0.1)

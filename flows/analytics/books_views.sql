@@ -163,14 +163,15 @@ COMMENT ON COLUMN rules.ingested_at IS 'when it was written here, UTC';
 CREATE OR REPLACE VIEW lists AS
 SELECT id, setting ->> 'list' AS list, setting ->> 'kind' AS kind, setting ->> 'value' AS value,
        setting ->> 'reason' AS reason, (setting ->> 'expires_at')::TIMESTAMPTZ::TIMESTAMP AS expires_at,
-       recorded_at, ingested_at
-FROM store.controls WHERE kind = 'list_entry';
+       recorded_at, ingested_at, setting ->> 'owner' AS owner
+FROM store.controls WHERE kind IN ('list_entry', 'listing');
 COMMENT ON VIEW lists IS 'The entries of the block and allow lists, one row each.';
 COMMENT ON COLUMN lists.id IS 'of the entry';
 COMMENT ON COLUMN lists.list IS 'block or allow; a block goes before an allow';
-COMMENT ON COLUMN lists.kind IS 'instrument or merchant';
-COMMENT ON COLUMN lists.value IS 'the instrument or merchant';
-COMMENT ON COLUMN lists.reason IS 'what whoever set it wrote';
+COMMENT ON COLUMN lists.kind IS 'card, bin, customer, merchant, ip, country or device; instrument in entries of earlier releases';
+COMMENT ON COLUMN lists.value IS 'by kind: the instrument of a card, a BIN, an account, a country; an address, network or device as the keyed hash that payments carry';
+COMMENT ON COLUMN lists.reason IS 'of entries of earlier releases; others have it in the books alone (GET /v1/lists)';
 COMMENT ON COLUMN lists.expires_at IS 'until when it counts, UTC; null: for ever';
 COMMENT ON COLUMN lists.recorded_at IS 'when it was set, UTC';
 COMMENT ON COLUMN lists.ingested_at IS 'when it was written here, UTC';
+COMMENT ON COLUMN lists.owner IS 'the account that made it, or renewed it last';

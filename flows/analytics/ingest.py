@@ -30,6 +30,7 @@ from schemas.accounts import AccountChanged, AccountErased
 from schemas.events import DeadLetter, Event, Tombstone, trace_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.ids import born_at
+from schemas.lists import FraudListing
 from schemas.notifications import Notification
 from schemas.operations import OperationEvent
 from schemas.payments import LatestPayment, PaymentEvent, RefundEvent, TransactionCompleted
@@ -92,6 +93,8 @@ def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
             return (WarehouseControl(data.id, "rule", data, data.recorded_at),)
         case ListEntry():
             return (WarehouseControl(data.id, "list_entry", data, data.recorded_at),)
+        case FraudListing():
+            return (WarehouseControl(data.id, "listing", data, data.recorded_at),)
         case DeadLetter():
             return (_dead_letter(event.id, data),)
         case Tombstone():

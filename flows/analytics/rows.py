@@ -6,6 +6,7 @@ import msgspec
 
 from schemas.accounts import Role
 from schemas.fraud import LabelValue, ListEntry, Rule, Verdict
+from schemas.lists import FraudListing
 from schemas.operations import ProcessorOperation
 from schemas.reviews import PaymentReview
 
@@ -172,7 +173,7 @@ class WarehouseControl(msgspec.Struct, frozen=True):
 
     id: str
     kind: str
-    setting: Rule | ListEntry
+    setting: Rule | ListEntry | FraudListing
     recorded_at: datetime
 
 

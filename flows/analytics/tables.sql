@@ -72,6 +72,7 @@ CREATE TABLE IF NOT EXISTS store.verdicts (
     occurred_at TIMESTAMP, recorded_at TIMESTAMP, ingested_at TIMESTAMP, hold VARCHAR
 );
 ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS hold VARCHAR DEFAULT 'authorized';  -- as verdicts without it say
+ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS listed VARCHAR;
 
 CREATE TABLE IF NOT EXISTS store.labels (
     event VARCHAR, payment VARCHAR, instrument VARCHAR, merchant VARCHAR, label VARCHAR, source VARCHAR,

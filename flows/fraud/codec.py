@@ -12,9 +12,10 @@ from flows.fraud.operators import StreamItem
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
 from schemas.accounts import AccountChanged, AccountErased
-from schemas.controls import ID_MAX, ToldControl, id_of, impossible_field
+from schemas.controls import ID_MAX, Control, ToldControl, id_of, impossible_field
 from schemas.events import EVENT_TYPES, DeadLetter, Event, Tombstone, derived_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
+from schemas.lists import FraudListing
 from schemas.notifications import Notification
 from schemas.operations import OperationEvent
 from schemas.payments import LatestPayment, Payment, PaymentEvent, RefundEvent, TransactionCompleted
@@ -66,6 +67,7 @@ def inputs_of(pair: tuple[Record, Event]) -> list[StreamItem]:
             | ReviewEvent()
             | Rule()
             | ListEntry()
+            | FraudListing()
             | Verdict()
             | Notification()
             | AccountChanged()
@@ -148,6 +150,7 @@ def verdict_of(payment: StreamedPayment, controls: Controls, moment: datetime) -
         occurred_at=payment.payment.occurred_at,
         recorded_at=moment,
         hold=decision.hold,
+        listed=decision.listed,
     )
 
 
@@ -175,7 +178,7 @@ def apply_control(event: Event, controls: Controls) -> list[Out]:
 def control_of(event: Event) -> list[ToldControl]:
     """The rule or list entry in an event, or its tombstone; empty where there is none that can be meant."""
     control = event.data
-    if not isinstance(control, Rule | ListEntry | Tombstone):
+    if not isinstance(control, Control | Tombstone):
         return []
     if field := impossible_field(control):
         log.warning("control.refused", control_id=id_of(control)[:ID_MAX], field=field)

@@ -2,71 +2,79 @@
 
 import hashlib
 from collections.abc import Iterable
-from datetime import datetime
 
 import msgspec
 
 from flows.fraud.inputs import Features
+from flows.fraud.lists import Lists
 from flows.fraud.scoring import ScoredPayment, StreamedPayment
-from schemas.controls import SCORE, ToldControl, deciding_entry, id_of, replaces
+from schemas.controls import SCORE, ToldControl, id_of, is_of_list, replaces
+from schemas.events import Tombstone
 from schemas.fraud import OUTCOMES, Hold, ListEntry, Outcome, Rule, Source
+from schemas.lists import Listable
 
 
 class RiskDecision(msgspec.Struct, frozen=True):
-    """An outcome, what decided it and for which reasons; `hold` is that of a review."""
+    """An outcome, what decided it and for which reasons; `hold` is that of a review.
+
+    `listed`: the id of the list entry that decided.
+    """
 
     outcome: Outcome
     source: Source
     reasons: list[str]
     hold: Hold = "authorized"
+    listed: str | None = None
 
 
 class Controls:
     """The rules and lists in force. `version` is a hash of them: equal controls have the same version."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
-        self._told: dict[str, ToldControl] = {rule.id: rule for rule in rules}
+        self._told: dict[str, ToldControl] = {rule.id: rule for rule in rules}  # all but listings: few
+        self.lists = Lists()
         self._index()
 
     def apply(self, *controls: ToldControl) -> None:
         """Put rules and list entries in force; each replaces the one with its id, unless that was set later.
 
-        A tombstone takes it away. All that are known are indexed anew, once.
+        A tombstone takes it away. Rules are indexed anew, once; what an entry costs does not depend on the others.
         """
         changed = [control for control in controls if self._put(control)]
-        if changed:
+        if not all(isinstance(control, ListEntry) or is_of_list(control) for control in changed):
             self._index()
+        elif changed:
+            self._version = ""
 
     def met(self, features: Features) -> list[Rule]:
         """The rules in force whose thresholds `features` (the score among them) reach, the most severe first."""
         return [rule for rule in self._in_force if features.get(rule.feature, float("-inf")) >= rule.threshold]
 
-    def listed(self, instrument_id: str, merchant_id: str, moment: datetime) -> ListEntry | None:
-        """The list entry that decides about a payment at `moment`: a block entry before an allow entry."""
-        found = [
-            *self._listed.get(("instrument", instrument_id), ()),
-            *self._listed.get(("merchant", merchant_id), ()),
-        ]
-        return deciding_entry(found, instrument_id, merchant_id, moment)
+    @property
+    def version(self) -> str:
+        """A hash of all that are in force."""
+        if not self._version:  # once after many changes, by the next payment
+            controls = msgspec.json.encode([self._in_force, self.lists.digest])
+            self._version = "rules-" + hashlib.sha256(controls).hexdigest()[:8]
+        return self._version
 
     def _put(self, control: ToldControl) -> bool:
         """Whether that changed anything."""
+        if is_of_list(control):
+            return self.lists.remove(control.key) if isinstance(control, Tombstone) else self.lists.put(control)
         before = self._told.get(id_of(control))
         if before == control or not replaces(control, before):
             return False
         self._told[id_of(control)] = control
+        self.lists.remove(id_of(control))
+        if isinstance(control, ListEntry):
+            self.lists.put(control)
         return True
 
     def _index(self) -> None:
-        told = self._told.values()
-        enabled = [rule for rule in told if isinstance(rule, Rule) and rule.enabled]
-        entries = [entry for entry in told if isinstance(entry, ListEntry)]
+        enabled = [rule for rule in self._told.values() if isinstance(rule, Rule) and rule.enabled]
         self._in_force = sorted(enabled, key=lambda rule: (-OUTCOMES.index(rule.outcome), rule.id))
-        self._listed: dict[tuple[str, str], list[ListEntry]] = {}
-        for entry in entries:
-            self._listed.setdefault((entry.kind, entry.value), []).append(entry)
-        controls = [self._in_force, sorted(entries, key=lambda entry: entry.id)]
-        self.version = "rules-" + hashlib.sha256(msgspec.json.encode(controls)).hexdigest()[:8]
+        self._version = ""
 
 
 def rules_met(payment: ScoredPayment, controls: Controls) -> list[Rule]:
@@ -81,15 +89,29 @@ def decide(payment: StreamedPayment, controls: Controls) -> RiskDecision:
 
     A list entry is named by its id and not by its reason: that is free text, and the decision goes on a topic.
     """
-    entry = controls.listed(payment.instrument_id, payment.merchant_id, payment.recorded_at)
+    entry = controls.lists.deciding(listable(payment), payment.recorded_at)
     if entry is not None:
-        return RiskDecision(entry.list, "rules", [f"{entry.list}_list", entry.id])
+        return RiskDecision(entry.list, "rules", [f"{entry.list}_list", entry.id], listed=entry.id)
     if payment.fault is not None:
         return RiskDecision("review", "rules", [payment.fault])
     met = rules_met(payment, controls)
     if not met:
         return RiskDecision("allow", "model" if payment.live else "rules", [])
     return _most_severe(met, payment.drivers)
+
+
+def listable(payment: StreamedPayment) -> Listable:
+    """What a payment of the stream names that may stand on a list."""
+    return Listable(
+        payment.instrument_id,
+        payment.customer_id,
+        payment.merchant_id,
+        payment.bin_id,
+        payment.payment.country,
+        payment.payment.ip_hash,
+        payment.payment.ip_network_hash,
+        payment.payment.device_hash,
+    )
 
 
 def _most_severe(met: list[Rule], drivers: list[str]) -> RiskDecision:

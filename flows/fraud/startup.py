@@ -11,7 +11,7 @@ from flows.fraud.operators import InstrumentOperator, ModelOperator, Operator, S
 from flows.fraud.rules import Controls
 from flows.fraud.scoring import StreamedPayment
 from flows.fraud.settings import FraudSettings
-from schemas.controls import DEFAULTS, ToldControl
+from schemas.controls import DEFAULTS
 from schemas.events import Event, decode, encode
 from schemas.payments import Method, Payment
 from schemas.times import EPOCH
@@ -26,15 +26,13 @@ def bootstrap_controls(bootstrap: str) -> tuple[Controls, Bookmarks]:
 
     Raises `KafkaException` where the broker is not reachable.
     """
-    controls, found, reader = Controls(), list[ToldControl](), RecordReader(bootstrap)
+    controls, reader = Controls(), RecordReader(bootstrap)
     try:
         for place in places(bootstrap, [CONTROLS.name]):
             reader.add(place)
         while not reader.at_end():
-            for record in reader.poll():
-                if isinstance(event := read(record, SOURCE), Event):
-                    found += control_of(event)
-        controls.apply(*found)
+            events = [event for record in reader.poll() if isinstance(event := read(record, SOURCE), Event)]
+            controls.apply(*[control for event in events for control in control_of(event)])
         return controls, dict(reader.bookmarks)
     finally:
         reader.close()

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from schemas.accounts import AccountChanged, AccountErased
 from schemas.events import DeadLetter, EventData, Tombstone
 from schemas.fraud import Label, ListEntry, Rule, Verdict
+from schemas.lists import FraudListing
 from schemas.notifications import Channel, Notification, QuietHours, Recipient
 from schemas.operations import OperationEvent
 from schemas.payments import LatestPayment, PaymentEvent, Refund, RefundEvent, TransactionCompleted
@@ -22,7 +23,7 @@ def kind_of(data: EventData | Tombstone) -> str | None:
             return _kind_of_refund(data.refund)
         case PaymentEvent() | Verdict() | Label() | Rule() | ListEntry() | Notification() | DeadLetter():
             return None
-        case LatestPayment() | OperationEvent() | ReviewEvent():
+        case LatestPayment() | OperationEvent() | ReviewEvent() | FraudListing():
             return None
         case AccountChanged() | AccountErased() | Tombstone():
             return None

@@ -53,6 +53,7 @@ _upsert = Statement(
     )
 )
 _select = Statement(select(cards).where(_one))
+_any = Statement(select(cards).where(_c.id == bindparam("of_card_id")))
 _page = Statement(
     select(cards)
     .where(
@@ -79,6 +80,12 @@ def upsert_card(conn: Connection, card: CardRow) -> None:
 def select_card(conn: Connection, card_id: str, owner_id: str) -> CardRow | None:
     """The card of this token; None where it is deleted or another owner's."""
     row = _select(conn, of_card_id=card_id, of_owner_id=owner_id).first()
+    return CardRow(*row) if row else None
+
+
+def select_any_card(conn: Connection, card_id: str) -> CardRow | None:
+    """The card of this token, whoever owns it, also where it is deleted."""
+    row = _any(conn, of_card_id=card_id).first()
     return CardRow(*row) if row else None
 
 

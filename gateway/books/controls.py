@@ -1,6 +1,6 @@
-"""Fraud rules and lists as the books know them: those a stack starts with, and what `controls.v1` told since.
+"""Fraud rules, and list entries of earlier releases: those a stack starts with, and what `controls.v1` told since.
 
-The stand-in obeys the lists, also while Kafka is away.
+The stand-in obeys the entries, also while Kafka is away.
 """
 
 from collections.abc import Iterable
@@ -85,8 +85,10 @@ def keep_controls(conn: Connection, told: Iterable[ToldControl]) -> None:
 
 def select_entries(conn: Connection, instrument_id: str, merchant_id: str) -> list[ListEntry]:
     """The list entries about an instrument or a merchant, those that have expired among them."""
-    found = _about(conn, instrument_id=instrument_id, merchant_id=merchant_id)
-    return [msgspec.json.decode(row.setting, type=ListEntry) for row in found]
+    rows = _about(conn, instrument_id=instrument_id, merchant_id=merchant_id)
+    found = [msgspec.json.decode(row.setting, type=ListEntry) for row in rows]
+    about = {"instrument": instrument_id, "merchant": merchant_id}
+    return [entry for entry in found if entry.value == about[entry.kind]]
 
 
 def select_settings(conn: Connection) -> dict[str, bytes | None]:

@@ -14,7 +14,9 @@ from schemas.ids import new_id
 
 
 class OutboxRow(msgspec.Struct, frozen=True):
-    """A row of `outbox`: an event on its way out. `value` is the event's data as JSON; times in microseconds UTC.
+    """A row of `outbox`: an event on its way out; times in microseconds UTC.
+
+    `value` is the event's data as JSON, empty of a tombstone.
 
     `subject_id`: what the event is about (a payment, in whose sequence its refunds and disputes count; a rule, an
     account). `sequence` counts the subject's own events from 1; null where the event is not one of them (a label).
@@ -34,14 +36,17 @@ class OutboxRow(msgspec.Struct, frozen=True):
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event to write, of `now` (microseconds UTC); the other fields are as in its row."""
+    """An event to write, of `now` (microseconds UTC); the other fields are as in its row.
+
+    Without `data` it is a tombstone: what its key names is no more.
+    """
 
     topic: str
     key: str
     type: str
     subject_id: str
     sequence: int | None
-    data: EventData
+    data: EventData | None
     traceparent: str | None
     now: int
 
@@ -103,7 +108,7 @@ def add_event(
     type: str,
     subject_id: str,
     sequence: int | None,
-    data: EventData,
+    data: EventData | None,
     traceparent: str | None,
     now: int,
 ) -> None:
@@ -137,7 +142,7 @@ def _row(event: NewEvent) -> OutboxRow:
         event.type,
         event.subject_id,
         event.sequence,
-        msgspec.json.encode(event.data),
+        b"" if event.data is None else msgspec.json.encode(event.data),
         event.traceparent,
         event.now,
     )

@@ -5,7 +5,7 @@ payment waits for one. Nothing has to be kept for it: no index by time, no place
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -109,12 +109,12 @@ PRUNABLES = {
 }
 
 
-async def prune_daily(books: Books, prune_accounts: Callable[[], Awaitable[int]]) -> None:
-    """Prune once a day, for as long as the gateway runs. `prune_accounts`: does so to accounts; how many."""
+async def prune_daily(books: Books, others: Mapping[str, Callable[[], Awaitable[int]]]) -> None:
+    """Prune once a day, for as long as the gateway runs. `others` do so to what tells of it; how many, by name."""
     await asyncio.sleep(AFTER_START_S)
     while True:
         try:
-            log.info("books.pruned", **await prune(books), accounts=await prune_accounts())
+            log.info("books.pruned", **await prune(books), **{name: await each() for name, each in others.items()})
         except Exception:
             log.exception("prune.failed")
         await asyncio.sleep(DAY_S)

@@ -5,25 +5,27 @@ The stand-in obeys the lists of the books, so what was told last counts while Ka
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
+from time import monotonic
 from typing import Any
 
 from connectors.record_reader import RecordReader, places
 from connectors.records import Record, read
 from gateway.events.topic_inbox import TopicInbox
-from schemas.controls import ToldControl, id_of, impossible_field, replaces
+from schemas.controls import Control, ToldControl, ToldListing, id_of, impossible_field, is_of_list, replaces
 from schemas.events import Event, Tombstone
-from schemas.fraud import ListEntry, Rule
 from schemas.topics import CONTROLS
 
 SOURCE = "/gateway"
 BATCH = 100  # controls in one transaction, which runs on the event loop
+MANY = 100  # records at once; then it rests for as long as they took, or payments would hardly get a turn
 KEEP_MAX_S = 10.0  # how long the books may take for it; then all is read again
 
 
 class ControlsInbox:
     """Reads `controls.v1`. `keep` is awaited with what it told, a batch at a time: each control as set last.
 
-    A record without a value takes its control away.
+    A record without a value takes its control away. `keep_listings` is awaited with the entries of lists, and
+    those taken away, as they come.
 
     `awaited_ids`: controls that this gateway has published, or is about to; before they stand there it is not
     ready, for the fraud flow could not obey them. `on_refused` is called with the field of a control that has an
@@ -35,11 +37,13 @@ class ControlsInbox:
         bootstrap: str,
         awaited_ids: Collection[str],
         keep: Callable[[list[ToldControl]], Coroutine[Any, Any, None]],
+        keep_listings: Callable[[list[ToldListing]], Coroutine[Any, Any, None]],
         on_refused: Callable[[str], object],
     ) -> None:
         self._bootstrap = bootstrap
         self._awaited_ids = set(awaited_ids)
         self._keep = keep
+        self._keep_listings = keep_listings
         self._on_refused = on_refused
         self._loop = asyncio.get_running_loop()
         self._topic = TopicInbox(bootstrap, "controls", self._read_from_broker)
@@ -59,9 +63,17 @@ class ControlsInbox:
                 reader.add(place)
             told: dict[str, ToldControl] = {}
             while not topic.stopping.is_set():
-                for control in self._obeyed(topic, reader.poll()):
-                    if replaces(control, told.get(id_of(control))):
+                records, began = reader.poll(), monotonic()
+                listings: dict[str, ToldListing] = {}
+                for control in self._obeyed(topic, records):
+                    if is_of_list(control):
+                        listings[id_of(control)] = control
+                    elif replaces(control, told.get(id_of(control))):
                         told[id_of(control)] = control
+                if listings:
+                    self._wait_for(self._keep_listings(list(listings.values())))
+                if len(records) >= MANY:
+                    topic.stopping.wait(monotonic() - began)
                 if reader.at_end() and (told or not (self._awaited_ids or topic.is_caught_up())):
                     self._hand_over(topic, list(told.values()))
                     told = {}
@@ -70,7 +82,7 @@ class ControlsInbox:
 
     def _obeyed(self, topic: TopicInbox, records: list[Record]) -> list[ToldControl]:
         events = [event for record in records if isinstance(event := read(record, SOURCE), Event)]
-        controls = [event.data for event in events if isinstance(event.data, Rule | ListEntry | Tombstone)]
+        controls = [event.data for event in events if isinstance(event.data, Control | Tombstone)]
         return [control for control in controls if self._can_be_meant(topic, control)]
 
     def _can_be_meant(self, topic: TopicInbox, control: ToldControl) -> bool:
@@ -81,8 +93,10 @@ class ControlsInbox:
 
     def _hand_over(self, topic: TopicInbox, controls: list[ToldControl]) -> None:
         for first in range(0, len(controls), BATCH):
-            keeping = asyncio.run_coroutine_threadsafe(self._keep(controls[first : first + BATCH]), self._loop)
-            keeping.result(KEEP_MAX_S)
+            self._wait_for(self._keep(controls[first : first + BATCH]))
         self._awaited_ids -= {id_of(control) for control in controls}
         if not self._awaited_ids:
             topic.catch_up()
+
+    def _wait_for(self, keeping: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(keeping, self._loop).result(KEEP_MAX_S)

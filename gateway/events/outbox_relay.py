@@ -33,6 +33,7 @@ UNSURE_S = 10.0  # longer than a server takes for a COMMIT whose connection brok
 CLOSED_WITHIN_S = 2.0  # rows that are in flight then are published after the next start
 REPLACED_EVERY_S = 1.0  # a producer that gives up again and again costs a few threads each time
 PAGE = 1000
+ROOM = 250  # subjects with a row in flight
 QUEUE_MAX = 20_000  # records in the producer's queue; further rows stay in the books
 
 log = structlog.get_logger()
@@ -69,6 +70,10 @@ class OutboxRelay:
             self._enqueue(rows)
         else:
             self._meanwhile += rows
+
+    def has_room(self) -> bool:
+        """Whether Kafka takes rows as they are committed, and has taken nearly all: for what writes very many."""
+        return self._direct and len(self._queued) < ROOM
 
     def leave_to_sweep(self) -> None:
         """Rows may stand in the books, or appear soon, that nobody was told of: no later one may overtake them."""
@@ -109,7 +114,7 @@ class OutboxRelay:
         try:
             self._producer.produce(
                 row.topic,
-                row.value,
+                row.value or None,  # a tombstone
                 row.key,
                 headers=row_headers(row),
                 on_delivery=partial(self._on_delivery, row),

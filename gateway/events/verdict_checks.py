@@ -55,6 +55,8 @@ def impossible_field(verdict: Verdict) -> str | None:
     latest = from_micros(max(now_micros(), steady_micros())) + AHEAD_MAX  # our own clock may have been set back
     if as_utc(verdict.recorded_at) > latest:
         return "recorded_at"
+    if not _are_texts([verdict.listed or ""]):
+        return "listed"
     if len(verdict.reasons) > REASONS_MAX or not _are_texts(verdict.reasons):
         return "reasons"
     if len(verdict.features) > FEATURES_MAX or not _are_texts(verdict.features):

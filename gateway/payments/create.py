@@ -18,7 +18,7 @@ from gateway.books.idempotency import IdempotentAnswer, KeyedRequest, select_ans
 from gateway.books.payments import CaptureMode, PaymentRow
 from gateway.books.stops import EVERYTHING, stops_met
 from gateway.free_text import FreeText, ShortText, UrlText, of_class
-from gateway.keyed_hashes import keyed_hash
+from gateway.keyed_hashes import personal_hash
 from gateway.payments.commit import receive
 from gateway.payments.lifecycle import advance
 from gateway.payments.routing import (
@@ -257,4 +257,4 @@ def _hashed(key: bytes, kind: str, value: str | None) -> str | None:
     """A keyed hash of personal data, 128 bits: equal values stay equal, and nobody can try values out."""
     if value is None:
         return None
-    return keyed_hash(key, kind, value, size=16).hex()
+    return personal_hash(key, kind, value)

@@ -17,6 +17,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from gateway.books.engine import Outdated
+from gateway.books.list_entries import count_hit
 from gateway.books.operations import select_operation, select_operations
 from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.verdicts import insert_verdict
@@ -24,7 +25,7 @@ from gateway.payments.changes import Effect, NextOperation, change_of, following
 from gateway.payments.commit import Committed, apply, apply_to, commit
 from gateway.payments.processor_calls import send
 from gateway.payments.routing import candidates, needs_approval
-from gateway.payments.stand_in import is_on_block_list, stand_in
+from gateway.payments.stand_in import block_by_list, is_on_block_list, stand_in
 from gateway.policy import Policy
 from gateway.runtime import Runtime
 from schemas.fraud import Verdict
@@ -67,10 +68,16 @@ async def execute(runtime: Runtime, step: Committed, cvc: str | None = None) -> 
 
 
 def open_order(conn: Connection, policy: Policy, payment_id: str) -> Committed:
-    """Write the operation that opens an order; the payment is judged once its payer has approved it."""
+    """Write the operation that opens an order; the payment is judged once its payer has approved it.
+
+    Nobody is sent to approve what a block entry names: it is declined at once.
+    """
     before = existing_payment(conn, payment_id)
     if before.recovery_point != "received" or before.state != "processing":
         return Committed(before)
+    if risk := block_by_list(conn, before):
+        effect = _judged(conn, _with_risk(before, risk), risk, None)
+        return commit(conn, policy, change_of(before, effect, policy, now_micros()))
     order = NextOperation("order", candidates(before)[0])
     return commit(conn, policy, change_of(before, Effect(before, order), policy, now_micros()))
 
@@ -131,12 +138,18 @@ def judge(
     if before.recovery_point not in ("received", "approved") or before.state != "processing":
         return Committed(before)
     risk = _apply_verdict(conn, verdict, waited_ms) if verdict else stand_in(conn, policy, before)
-    judged = msgspec.structs.replace(before, risk=msgspec.json.encode(risk).decode(), risk_outcome=risk.outcome)
-    return commit(conn, policy, change_of(before, _judged(conn, judged, risk, first), policy, now_micros()))
+    effect = _judged(conn, _with_risk(before, risk), risk, first)
+    return commit(conn, policy, change_of(before, effect, policy, now_micros()))
+
+
+def _with_risk(payment: PaymentRow, risk: AppliedRisk) -> PaymentRow:
+    return msgspec.structs.replace(payment, risk=msgspec.json.encode(risk).decode(), risk_outcome=risk.outcome)
 
 
 def _apply_verdict(conn: Connection, verdict: Verdict, waited_ms: float) -> AppliedRisk:
     insert_verdict(conn, verdict)
+    if verdict.listed is not None:
+        count_hit(conn, verdict.listed)
     v = verdict
     return AppliedRisk(v.outcome, v.source, v.score, v.reasons, v.model, round(waited_ms, 3), v.hold)
 

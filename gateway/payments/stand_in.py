@@ -7,11 +7,12 @@ from sqlalchemy import Connection
 
 from gateway.books.caps import give_back, spend
 from gateway.books.controls import select_entries
+from gateway.books.list_entries import MetEntry, count_hit, select_met
 from gateway.books.payments import PaymentRow, has_paid
 from gateway.books.verdicts import SpentCaps, insert_stand_in, select_spent
 from gateway.policy import Policy
-from schemas.controls import deciding_entry
-from schemas.fraud import Hold
+from schemas.fraud import Hold, ListEntry
+from schemas.lists import Listable, deciding_entry, places_of
 from schemas.payments import AppliedRisk
 from schemas.times import from_micros, now_micros, steady_micros
 
@@ -19,10 +20,14 @@ NEW_CARDS = "new cards of "  # with a customer's id: what their number is counte
 
 
 class Ruling(msgspec.Struct, frozen=True):
-    """What the stand-in says, and what it spent of each of the two caps; None: nothing."""
+    """What the stand-in says, and what it spent of each of the two caps; None: nothing.
+
+    `listed`: the id of the list entry that decided.
+    """
 
     risk: AppliedRisk
     spent: SpentCaps | None = None
+    listed: str | None = None
 
 
 def stand_in(conn: Connection, policy: Policy, payment: PaymentRow) -> AppliedRisk:
@@ -30,9 +35,13 @@ def stand_in(conn: Connection, policy: Policy, payment: PaymentRow) -> AppliedRi
 
     What an allow entry names goes as it goes in the flow, whatever the caps say.
     """
-    ruling = _by_lists(conn, payment) or _by_caps(conn, policy, payment)
-    insert_stand_in(conn, payment.id, ruling.risk.outcome, now_micros(), ruling.spent)
-    return ruling.risk
+    return _applied(conn, payment, _by_lists(conn, payment) or _by_caps(conn, policy, payment))
+
+
+def block_by_list(conn: Connection, payment: PaymentRow) -> AppliedRisk | None:
+    """Judge a payment that a block entry names, and store that verdict as the applied one; None for any other."""
+    ruling = _by_lists(conn, payment)
+    return _applied(conn, payment, ruling) if ruling and ruling.risk.outcome == "block" else None
 
 
 def is_on_block_list(conn: Connection, payment: PaymentRow) -> bool:
@@ -48,13 +57,34 @@ def return_caps(conn: Connection, payment: PaymentRow) -> None:
             give_back(conn, subject, spent.day, spent.cents)
 
 
+def _applied(conn: Connection, payment: PaymentRow, ruling: Ruling) -> AppliedRisk:
+    insert_stand_in(conn, payment.id, ruling.risk.outcome, now_micros(), ruling.spent)
+    if ruling.listed is not None:
+        count_hit(conn, ruling.listed)
+    return ruling.risk
+
+
 def _by_lists(conn: Connection, payment: PaymentRow) -> Ruling | None:
-    entries = select_entries(conn, payment.stream_key, payment.merchant_id)
-    now = from_micros(now_micros())
-    entry = deciding_entry(entries, payment.stream_key, payment.merchant_id, now)
+    found: list[MetEntry | ListEntry] = [*select_met(conn, places_of(_listable(payment)))]
+    found += select_entries(conn, payment.stream_key, payment.merchant_id)
+    entry = deciding_entry(found, from_micros(now_micros()))
     if entry is None:
         return None
-    return Ruling(AppliedRisk(entry.list, "stand_in", reasons=[f"{entry.list}_list", entry.id]))
+    risk = AppliedRisk(entry.list, "stand_in", reasons=[f"{entry.list}_list", entry.id])
+    return Ruling(risk, listed=entry.id)
+
+
+def _listable(payment: PaymentRow) -> Listable:
+    return Listable(
+        payment.stream_key,
+        payment.customer_id,
+        payment.merchant_id,
+        payment.bin,
+        payment.country,
+        payment.ip_hash,
+        payment.ip_network_hash,
+        payment.device_hash,
+    )
 
 
 def _by_caps(conn: Connection, policy: Policy, payment: PaymentRow) -> Ruling:

@@ -32,6 +32,7 @@ from gateway.identity.sql_tokens import TooManyTokens
 from gateway.identity.tokens import NotAuthenticated
 from gateway.payments.captures import AmountTooLarge, WrongState
 from gateway.payments.held import Assigned
+from gateway.payments.list_import import KafkaBehind
 from gateway.payments.routing import SalesStopped
 from gateway.payments.tokenizing import TooManyLookalikes
 from gateway.problems import Code, Problem
@@ -53,6 +54,7 @@ CODE_OF: dict[type[Refusal], Code] = {
     InvalidCredentials: "invalid_credentials",
     InvalidFields: "invalid_request",
     KeyReused: "idempotency_key_reused",
+    KafkaBehind: "unavailable",
     LinkInvalid: "confirmation_invalid",
     LastOwner: "wrong_state",
     MayNotVanish: "wrong_state",

@@ -1,4 +1,4 @@
-"""Controls: those a stack starts with, those that cannot be meant, and which list entry decides."""
+"""Controls: those a stack starts with, and those that cannot be meant."""
 
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -6,12 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.controls import DEFAULTS, SCORE, deciding_entry, impossible_field, replaces
+from schemas.controls import DEFAULTS, SCORE, impossible_field, replaces
 from schemas.fraud import ListEntry
+from schemas.lists import FraudListing
 from schemas.times import EPOCH
 
 RULE = DEFAULTS[0]
 ENTRY = ListEntry("le_1", "block", "instrument", "fp_1", "stolen", None, EPOCH)
+LISTING = FraudListing(f"lst_{'0' * 26}", 1, "block", "country", "DE", "acc_1", None, EPOCH)
 
 
 def test_a_stack_without_labels_can_block() -> None:
@@ -63,10 +65,19 @@ def test_a_list_entry_with_an_impossible_value_is_not_obeyed(value: str) -> None
     assert impossible_field(msgspec.structs.replace(ENTRY, value=value)) == "value"
 
 
-def test_an_entry_decides_about_its_own_kind_until_it_expires() -> None:
-    allow = msgspec.structs.replace(ENTRY, id="le_2", list="allow", kind="merchant", value="acc_1")
-    assert deciding_entry([allow, ENTRY], "fp_1", "acc_1", EPOCH) == ENTRY
-    assert deciding_entry([allow, ENTRY], "acc_1", "fp_1", EPOCH) is None
-    for ends in (EPOCH, EPOCH.replace(tzinfo=None)):  # a time without a zone is UTC
-        ended = msgspec.structs.replace(ENTRY, expires_at=ends)
-        assert deciding_entry([allow, ended], "fp_1", "acc_1", EPOCH) == allow
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("id", {"id": "rule_velocity"}),  # a tombstone of a listing is known by its key
+        ("id", {"id": "lst_" + "x" * 27}),
+        ("version", {"version": 0}),
+        ("version", {"version": 2**31}),
+        ("value", {"value": ""}),
+        ("value", {"value": "DE\0"}),
+        ("value", {"value": "x" * 1000}),
+        ("owner", {"owner": ""}),
+    ],
+)
+def test_a_listing_with_an_impossible_value_is_not_obeyed(field: str, change: dict[str, Any]) -> None:
+    assert impossible_field(LISTING) is None
+    assert impossible_field(msgspec.structs.replace(LISTING, **change)) == field

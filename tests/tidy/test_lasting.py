@@ -47,7 +47,7 @@ ENDS_BY_ITSELF = {
     ("gateway/payments/recovery_pools.py", "recover"): "the pools of recovery, which ends with any of them",
     ("gateway/payments/recovery_pools.py", "begin"): "one thing to recover",
     ("gateway/books/write_probe.py", "answers"): "a write, awaited by those who ask for readiness",
-    ("gateway/events/controls_inbox.py", "_hand_over"): "a transaction, awaited in place",
+    ("gateway/events/controls_inbox.py", "_wait_for"): "transactions, awaited in place",
     ("gateway/events/dead_letters.py", "_asked"): "a question to Kafka, awaited in place",
     ("gateway/events/outbox_relay.py", "close"): "the end of the relay",
     ("gateway/events/topic_inbox.py", "close"): "the end of an inbox",

@@ -127,7 +127,7 @@ def test_the_same_controls_have_the_same_version() -> None:
     assert one.version == other.version != Controls(DEFAULTS).version
 
 
-def test_controls_are_indexed_once_however_many_are_applied_and_not_where_nothing_changes(
+def test_rules_are_indexed_once_for_all_that_are_applied_and_not_for_a_list_entry_or_where_nothing_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     indexed, index = list[Controls](), Controls._index
@@ -138,6 +138,8 @@ def test_controls_are_indexed_once_however_many_are_applied_and_not_where_nothin
     controls.apply(entries[1])
     controls.apply(DEFAULTS[0])
     assert decide(judged(), controls).outcome == "block"
+    assert len(indexed) == 1
+    controls.apply(*[msgspec.structs.replace(rule, enabled=False) for rule in DEFAULTS])
     assert len(indexed) == 2
 
 

@@ -80,6 +80,12 @@ async def a_stop(shop: Shop) -> Asked:
     return Asked("admin", body, "SELECT count(*) FROM stops")
 
 
+async def an_entry(shop: Shop) -> Asked:
+    """Of a device of its own: a second entry of the same one would renew it."""
+    body = {"list": "block", "kind": "device", "value": f"phone {next(NUMBERS)}", "reason": "a test"}
+    return Asked("analyst", body, "SELECT count(*) FROM list_entries")
+
+
 async def a_person(shop: Shop) -> Asked:
     body = {"email": f"person-{next(NUMBERS)}@example.com", "role": "viewer"}
     return Asked("merchant", body, "SELECT count(*) FROM merchant_people", (await shop.account("merchant"),))
@@ -236,6 +242,7 @@ KEYED: dict[str, Prepare] = {
     "reviews.decide_review": a_decision,
     "bulk_decisions.decide_reviews": decisions,
     "second_factor.confirm_second_factor": a_second_factor,
+    "lists.create_entry": an_entry,
     "stops.create_stop": a_stop,
     "tasks.resolve_task": a_resolution,
 }

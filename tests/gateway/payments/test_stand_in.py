@@ -76,10 +76,60 @@ async def test_whom_the_block_list_names_is_declined_and_no_issuer_is_asked(shop
 
 
 async def test_a_payer_at_paypal_is_blocked_as_well(shop: Shop) -> None:
-    await listed(shop, "block", "instrument", await shop.account("customer"))
     asked = (await shop.pay(500, payment_method={"type": "paypal"})).json
+    await listed(shop, "block", "instrument", await shop.account("customer"))
     await shop.come_back(await shop.press_at_paypal(asked["next_action"]["url"]))
     assert (await shop.state(asked["id"]), shop.ledger("capture")) == ("declined", [])
+
+
+async def put(shop: Shop, list: str, kind: str, value: str, **more: Any) -> Any:
+    """Put an entry on a list, as an analyst does; the entry."""
+    body = {"list": list, "kind": kind, "value": value, "reason": "a test"} | more
+    made = await shop.gateway.ask("POST", "/v1/lists", body, "analyst")
+    assert made.status == 201
+    return made.json
+
+
+async def hits(shop: Shop, kind: str) -> int:
+    found = await shop.get(f"/v1/lists?kind={kind}", "analyst")
+    return int(found["data"][0]["hits"])
+
+
+@pytest.mark.parametrize("kind", ["card", "bin", "customer", "merchant", "ip", "network", "country", "device"])
+async def test_an_entry_of_every_kind_decides_at_once_and_counts_each_payment_once(shop: Shop, kind: str) -> None:
+    device = {"id": "a phone", "ip": "8.8.8.8"}
+    first = (await shop.pay(100, who="merchant", device=device)).json
+    row = await row_of(shop, first["id"])
+    values = {
+        "card": first["id"],
+        "bin": str(row.bin),
+        "customer": row.customer_id,
+        "merchant": row.merchant_id,
+        "ip": "8.8.8.8",
+        "network": "8.8.8.0/24",
+        "country": str(row.country),
+        "device": "a phone",
+    }
+    kind, value = ("ip" if kind == "network" else kind), values[kind]
+    entry = await put(shop, "block", kind, value)
+    declined = await shop.pay(100, who="merchant", device=device, key="once")
+    again = await shop.pay(100, who="merchant", device=device, key="once")
+    assert (declined.json["state"], again.body) == ("declined", declined.body)
+    assert await reasons(shop, declined.json["id"]) == ["block_list", entry["id"]]
+    assert await hits(shop, kind) == 1
+    assert (await shop.gateway.ask("DELETE", f"/v1/lists/{entry['id']}", who="analyst")).status == 204
+    assert (await shop.pay(100, who="merchant", device=device)).json["state"] == "captured"
+
+
+async def test_a_payer_at_paypal_who_is_blocked_is_not_sent_to_approve(shop: Shop) -> None:
+    await put(shop, "block", "customer", await shop.account("customer"))
+    asked = (await shop.pay(500, payment_method={"type": "paypal"})).json
+    assert (asked["state"], asked["decline_code"], "next_action" in asked) == (
+        "declined",
+        "generic_decline",
+        False,
+    )
+    assert (shop.ledger(), await hits(shop, "customer")) == ([], 1)
 
 
 async def test_whom_the_allow_list_names_goes_whatever_the_caps_say(shop: Shop) -> None:

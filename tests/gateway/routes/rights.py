@@ -46,6 +46,7 @@ PAYMENT = {
 CARD = {"number": "4111111111111111", "exp_month": 1, "exp_year": 2039}
 CLIENT = {"name": "Shop", "scopes": ["payments:read"], "merchant": "{merchant}"}
 NEW = "{new}@example.com"
+UNLISTABLE = {"list": "block", "kind": "country", "value": "UK", "reason": "a test"}
 DECISIONS = {"ids": ["{review}"], "decision": "approve", "reason": "known"}
 
 #                                               people  staff  apps
@@ -96,6 +97,9 @@ ROUTES: dict[str, Row] = {
     "POST /v1/reviews/decisions":         Row(". ... aa .. .", 200, DECISIONS),
     "GET /v1/tasks":                      Row(". ... aa .. .", 200),
     "POST /v1/tasks/<task>/resolve":      Row(". ... aa .. .", 409, {"outcome": "lapsed", "reason": "too late"}),
+    "GET /v1/lists":                      Row(". ... aa .. .", 200),
+    "POST /v1/lists":                     Row(". ... aa .. .", 422, UNLISTABLE),
+    "DELETE /v1/lists/<entry>":           Row(". ... aa .. .", 204),
     "GET /v1/stops":                      Row(". ... aa .. .", 200),
     "POST /v1/stops":                     Row(". ... .a .. .", 422, {"reason": "a test"}),
     "DELETE /v1/stops/<stop>":            Row(". ... .a .. .", 204),

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from gateway.books.accounts import by_id
 from gateway.books.cards import CardRow, upsert_card
+from gateway.books.list_entries import ListEntryRow, put_entry
 from gateway.books.payments import PaymentRow, insert_payment
 from gateway.books.refunds import RefundRow, put_refund
 from gateway.books.stops import StopRow, put_stop
@@ -72,8 +73,30 @@ async def build(actors: Actors) -> World:
     order = SqlTokenOrder(people["owner"].id, "a test", "Notebook", None)
     token, _ = await actors.runtime.books.write(create, order)
     stop, _ = await actors.runtime.books.write(put_stop, _stop_of_nobody())
-    more |= {"client": ended.id, "sql_token": token.id, "stop": stop.id, "kind": "payments_view"}
+    entry = _entry_of_nobody()
+    await actors.runtime.books.write(put_entry, entry)
+    more |= {
+        "client": ended.id,
+        "entry": entry.id,
+        "sql_token": token.id,
+        "stop": stop.id,
+        "kind": "payments_view",
+    }
     return World(made, ids | more, parties, cards, app.id)
+
+
+def _entry_of_nobody() -> ListEntryRow:
+    return ListEntryRow(
+        id=new_id("lst"),
+        list="block",
+        kind="customer",
+        value=new_id("acc"),
+        reason="why",
+        owner_id="acc_x",
+        expires_at=None,
+        version=1,
+        recorded_at=now_micros(),
+    )
 
 
 def _stop_of_nobody() -> StopRow:
