@@ -13,6 +13,34 @@ Hold = Literal["authorized", "unsent"]  # of a review: the issuer reserves the m
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)  # in rising order of severity
 
 
+class Stretch(msgspec.Struct, frozen=True, array_like=True):
+    """Inputs of the fraud flow that came one after the other from one partition (`place`, such as `labels.v1/3`).
+
+    `offset` is that of the first, `count` how many of the partition's inputs it were; events from which nothing is
+    learned are none.
+    """
+
+    place: str
+    offset: int
+    count: int
+
+
+class Intake(msgspec.Struct, frozen=True):
+    """When the fraud flow took a payment in, so that all can be fed again in the same order.
+
+    `position` counts all inputs: payments, what became of them, labels. `since` are those that came after the
+    verdict before this one, `lost` how many stretches were too many to tell. A `run` is the life of one process;
+    it went on from the payment that `resumed_run` took in at `resumed_at` (empty and 0: from nothing).
+    """
+
+    run: str
+    position: int
+    resumed_run: str
+    resumed_at: int
+    since: list[Stretch]
+    lost: int = 0
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """`risk.verdict`: one judgement of one payment. A repeat of the flow carries the same event id.
 
@@ -20,7 +48,7 @@ class Verdict(msgspec.Struct, frozen=True):
     `features` are the numbers it was made from; a label carries them back. `flow_sequence` counts the
     verdicts of one run of the flow; `input_offset` is where in its partition of `payments.v1` the payment stood.
     `latency_ms` is from the input's `recorded_at` to this verdict. `hold` is that of a review. `listed` is the
-    id of the list entry that decided.
+    id of the list entry that decided. `intake` is null in verdicts of releases before contract 1.2.0.
     """
 
     payment: str
@@ -41,6 +69,7 @@ class Verdict(msgspec.Struct, frozen=True):
     recorded_at: datetime
     hold: Hold = "authorized"
     listed: str | None = None
+    intake: Intake | None = None
 
 
 class Label(msgspec.Struct, frozen=True):

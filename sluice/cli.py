@@ -28,6 +28,7 @@ COMMANDS = {
     "replay": ("sluice.replay:replay", "Send the transactions of a Parquet file as real payments."),
     "reconcile": ("sluice.reconcile.command:reconcile", "Compare books, processors, Kafka and warehouse."),
     "prune": ("sluice.prune:prune", "Delete from the books what nobody asks for any more."),
+    "fraud": ("sluice.fraud_replay:fraud", "Judge all recorded payments again: are the scores the same?"),
     "evaluate": ("sluice.evaluate:evaluate", "Measure the fraud model on a labelled file, offline."),
     "sql": ("sluice.sql:sql", "Ask the running warehouse in SQL."),
     "warehouse": ("sluice.warehouse:warehouse", "Rebuild the warehouse, hash it, export it."),

@@ -8,7 +8,7 @@ import structlog
 
 from connectors.records import Out, Record, out
 from flows.fraud.inputs import NOT_OF_THE_CARD, Features, is_ahead, label_input, outcome_input, payment_input
-from flows.fraud.operators import StreamItem
+from flows.fraud.intake import PlacedItem, StreamItem
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
 from schemas.accounts import AccountChanged, AccountErased
@@ -42,6 +42,13 @@ log = structlog.get_logger()
 def is_used(record: Record) -> bool:
     """False for an event of a type from which nothing is learned, so that it is not even decoded."""
     return not any(name == "ce_type" and value in UNUSED_TYPES for name, value in record.headers)
+
+
+def placed(pair: tuple[Record, Event]) -> list[PlacedItem]:
+    """What `inputs_of` finds in an event, with where that stands."""
+    record = pair[0]
+    place = f"{record.topic}/{record.partition}"
+    return [PlacedItem(item, place, record.offset) for item in inputs_of(pair)]
 
 
 def inputs_of(pair: tuple[Record, Event]) -> list[StreamItem]:
@@ -151,6 +158,7 @@ def verdict_of(payment: StreamedPayment, controls: Controls, moment: datetime) -
         recorded_at=moment,
         hold=decision.hold,
         listed=decision.listed,
+        intake=payment.intake,
     )
 
 

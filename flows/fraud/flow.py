@@ -22,8 +22,9 @@ from connectors.logs import configure
 from connectors.private_files import keep_private
 from connectors.recovery_store import drop_unfinished
 from connectors.streams import BroadcastSource, KafkaSink, KafkaSource, Out, Record, decode_step
-from flows.fraud.codec import SOURCE, apply_control, inputs_of, is_used, verdict_record
+from flows.fraud.codec import SOURCE, apply_control, is_used, placed, verdict_record
 from flows.fraud.inputs import OutcomeInput
+from flows.fraud.intake import IntakeOperator
 from flows.fraud.key_shard import shard_key, shard_of
 from flows.fraud.keys import KEYS, Key
 from flows.fraud.operators import InstrumentOperator, ModelOperator, Operator, Snapshot, key_operator
@@ -37,7 +38,7 @@ CONTROLS_EVERY_S = 0.1
 NOBODY = "nobody"
 
 Pairs: TypeAlias = KeyedStream[Any]  # of keys and items
-MakeOperator: TypeAlias = Callable[[FraudSettings, Snapshot], Operator]
+MakeOperator: TypeAlias = Callable[[FraudSettings, Snapshot], Operator[Any]]
 
 
 def build(
@@ -65,10 +66,13 @@ def build(
     # Record("payments.v1", 3, 41, b"fp_…", [("ce_type", b"payment.initiated"), …], b'{"sequence":1, …}', …)
     decoded = decode_step("decode", op.filter("judged or learned", records, is_used), SOURCE)
     # (Record, Event("evt_…", "payment.initiated", …, PaymentEvent(1, None, …, Payment("pay_…", …))))
-    items = op.flat_map("take in", decoded.events, inputs_of)
-    # StreamedPayment("pay_…", PaymentInput(…), event_id="evt_…", …), OutcomeInput("pay_…", "fp_…", …, paid=True)
-    # or LabelInput("evt_…", "fp_…", "acc_…", …)
-    keyed = op.map("by instrument", items, lambda item: (shard(item.instrument_id), item))
+    items = op.flat_map("take in", decoded.events, placed)
+    # PlacedItem(item, "labels.v1/3", 41) of StreamedPayment("pay_…", PaymentInput(…), event_id="evt_…", …),
+    # OutcomeInput("pay_…", "fp_…", …, paid=True) or LabelInput("evt_…", "fp_…", "acc_…", …)
+    everything = op.map("all in one", items, lambda item: ("all", item))
+    numbered = op.stateful_batch("intake", everything, lambda snapshot: OperatorLogic(IntakeOperator(snapshot)))
+    # ("all", StreamedPayment(…, position=20_311, intake=Intake("run_…", 20_311, "", 0, [Stretch(…)])))
+    keyed = op.map("by instrument", numbered, lambda pair: (shard(pair[1].instrument_id), pair[1]))
     with_instrument = op.stateful_batch("instrument", keyed, logic_of(InstrumentOperator, settings))
     # ("20817", StreamedPayment(…, features={"amount": 4200.0, "count_1m": 1.0, "new_card": 1.0, …}))
     with_all = reduce(step, KEYS, with_instrument)  # a step for each key, one after the other
@@ -92,7 +96,7 @@ def _to_model(pair: tuple[str, Any]) -> tuple[str, Any] | None:
 class OperatorLogic(StatefulBatchLogic[Any, Any, bytes]):
     """An operator as Bytewax drives it."""
 
-    def __init__(self, operator: Operator) -> None:
+    def __init__(self, operator: Operator[Any]) -> None:
         self._operator = operator
 
     def on_batch(self, values: list[Any]) -> tuple[Sequence[Any], bool]:

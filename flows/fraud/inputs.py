@@ -71,7 +71,8 @@ class OutcomeInput(msgspec.Struct, gc=False):
 
     `amount` is in minor units of `currency`; `at` is when the payment happened, in seconds since 1970 UTC; what is
     not told here is as in `PaymentInput`. `decline_code`: why it was declined. The stage of the instrument adds
-    `new_card` (was the card new then) and `amount_z` (how unusual its amount was).
+    `new_card` (was the card new then) and `amount_z` (how unusual its amount was). `position`: its place among all
+    that the flow takes in.
     """
 
     payment_id: str
@@ -92,13 +93,14 @@ class OutcomeInput(msgspec.Struct, gc=False):
     domain_id: str | None = None
     eur_cents: int | None = None
     decline_code: DeclineCode | None = None
+    position: int = 0
 
 
 class LabelInput(msgspec.Struct, gc=False):
     """One label. `features` and `score` are those of the payment's verdict; null where there was none.
 
-    `label_id` identifies a repeat; the ids are as in `PaymentInput`. `at` is when the payment happened, in seconds
-    since 1970 UTC.
+    `label_id` identifies a repeat; the ids are as in `PaymentInput`, `position` as in `OutcomeInput`. `at` is when
+    the payment happened, in seconds since 1970 UTC.
     """
 
     label_id: str
@@ -116,6 +118,7 @@ class LabelInput(msgspec.Struct, gc=False):
     device_hash: str | None = None
     network_id: str | None = None
     domain_id: str | None = None
+    position: int = 0
 
 
 def payment_input(event_id: str, payment: Payment) -> PaymentInput:

@@ -7,13 +7,15 @@ names of the fields of `ModelState` and `ModelParameters` stay as they are.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeAlias, TypeVar
+from operator import attrgetter
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import structlog
 
-from flows.fraud.inputs import LabelInput, OutcomeInput
+from flows.fraud.inputs import LabelInput
 from flows.fraud.instruments import Instrument
+from flows.fraud.intake import StreamItem, Untold
 from flows.fraud.key_shard import SHARDS, KeyShard
 from flows.fraud.keys import Key, KeyStage
 from flows.fraud.model import ModelParameters
@@ -21,7 +23,6 @@ from flows.fraud.quality import Quality, Tally
 from flows.fraud.scoring import InstrumentStage, Item, ModelStage, StreamedPayment
 from flows.fraud.settings import FraudSettings
 
-StreamItem: TypeAlias = StreamedPayment | OutcomeInput | LabelInput
 Snapshot = bytes | None  # None: the key is new
 
 REPORT_EVERY = 1_000  # labels
@@ -29,9 +30,10 @@ REPORT_EVERY = 1_000  # labels
 log = structlog.get_logger()
 
 _encoder = msgspec.msgpack.Encoder()
-
+_position = attrgetter("position")
 
 History = TypeVar("History")
+Taken = TypeVar("Taken")
 
 
 class HistoryStage(Protocol):
@@ -43,10 +45,10 @@ class HistoryStage(Protocol):
         """Update a history. False where no later stage may see the item."""
 
 
-class Operator(Protocol):
+class Operator(Protocol[Taken]):
     """One key's state and what it does to a batch of items of that key."""
 
-    def process(self, items: list[StreamItem]) -> Sequence[StreamItem]:
+    def process(self, items: list[Taken]) -> Sequence[StreamItem]:
         """Process a batch. Returns the items passed downstream."""
 
     def snapshot(self) -> bytes:
@@ -67,7 +69,14 @@ class HistoryOperator:
 
     def process(self, items: list[StreamItem]) -> list[StreamItem]:
         """Process a batch. Returns the items for later steps, payments with the features added."""
-        return [item for item in items if self._stage.process(item)]
+        return [item for item in in_order(items) if self._takes(item)]
+
+    def _takes(self, item: StreamItem) -> bool:
+        """Whether later steps see an item: a payment in any case, as the last one tells what came before."""
+        if not isinstance(item, StreamedPayment):
+            return self._stage.process(item)
+        item.dropped = item.dropped or not self._stage.process(item)
+        return True
 
     def snapshot(self) -> bytes:
         """The state to resume from."""
@@ -88,6 +97,7 @@ class ModelState(msgspec.Struct):
     learned: ModelParameters
     tally: Tally
     sequence: int
+    untold: Untold = msgspec.field(default_factory=Untold)
 
 
 class ModelOperator:
@@ -96,29 +106,42 @@ class ModelOperator:
     def __init__(self, settings: FraudSettings, snapshot: Snapshot = None) -> None:
         state = _decode_model(snapshot) if snapshot else ModelState(ModelParameters(), Tally(), 0)
         self._stage = ModelStage(settings.fraud_min_labels, state.learned)
-        self._quality, self._sequence = Quality(state.tally), state.sequence
+        self._quality, self._sequence, self._untold = Quality(state.tally), state.sequence, state.untold
 
     def process(self, items: list[StreamItem]) -> list[StreamedPayment]:
         """Process a batch. Returns its payments, scored and numbered; labels end here."""
         scored: list[StreamedPayment] = []
-        for item in items:
+        for item in in_order(items):
+            if isinstance(item, StreamedPayment) and item.dropped:
+                self._untold.add(item)
+                continue
             self._stage.process(item)
             if isinstance(item, LabelInput):
                 self._measure(item)
             elif isinstance(item, StreamedPayment):
-                self._sequence += 1
-                item.sequence = self._sequence
-                scored.append(item)
+                scored.append(self._number(item))
         return scored
+
+    def _number(self, payment: StreamedPayment) -> StreamedPayment:
+        self._sequence += 1
+        payment.sequence = self._sequence
+        self._untold.tell_with(payment)
+        return payment
 
     def snapshot(self) -> bytes:
         """The state to resume from."""
-        return _encoder.encode(ModelState(self._stage.model.parameters(), self._quality.tally, self._sequence))
+        learned = self._stage.model.parameters()
+        return _encoder.encode(ModelState(learned, self._quality.tally, self._sequence, self._untold))
 
     def _measure(self, label: LabelInput) -> None:
         self._quality.update(label.score, label.fraud)
         if self._quality.tally.labels % REPORT_EVERY == 0:
             log.info("quality.measured", model=self._stage.model.version, **self._quality.figures())
+
+
+def in_order(items: list[StreamItem]) -> list[StreamItem]:
+    """The items of a batch as they were taken in: a step before, with other keys, gives them in any order."""
+    return sorted(items, key=_position) if len(items) > 1 else items
 
 
 def _decode_model(snapshot: bytes) -> ModelState:

@@ -17,6 +17,7 @@ from flows.fraud.inputs import Features, LabelInput, OutcomeInput, PaymentInput
 from flows.fraud.instruments import Instrument
 from flows.fraud.key_shard import KeyShard
 from flows.fraud.model import Model, ModelParameters
+from schemas.fraud import Intake
 from schemas.payments import Payment
 
 SUSPICIOUS = 0.1  # from this score on the features that drive it are reported
@@ -84,7 +85,8 @@ class ScoredPayment(msgspec.Struct):
 class StreamedPayment(ScoredPayment, kw_only=True):
     """A payment of the stream, with the event it came in.
 
-    `partition` and `offset` say where in `payments.v1` that event is; `sequence` counts the verdicts of the flow.
+    `partition` and `offset` say where in `payments.v1` that event is; `sequence` counts the verdicts of the flow,
+    `position` all that it takes in, and `intake` tells what came before. `dropped`: a repeat, without a verdict.
     """
 
     event_id: str
@@ -94,6 +96,9 @@ class StreamedPayment(ScoredPayment, kw_only=True):
     partition: int
     offset: int
     sequence: int = 0
+    position: int = 0
+    intake: Intake | None = None
+    dropped: bool = False
 
     @property
     def instrument_id(self) -> str:

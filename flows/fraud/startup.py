@@ -6,8 +6,9 @@ from connectors.record_reader import Bookmarks, RecordReader, places
 from connectors.records import read
 from flows.fraud.codec import SOURCE, control_of, streamed_payment, verdict_of
 from flows.fraud.inputs import LabelInput
+from flows.fraud.intake import StreamItem
 from flows.fraud.keys import KEYS
-from flows.fraud.operators import InstrumentOperator, ModelOperator, Operator, StreamItem, key_operator
+from flows.fraud.operators import InstrumentOperator, ModelOperator, Operator, key_operator
 from flows.fraud.rules import Controls
 from flows.fraud.scoring import StreamedPayment
 from flows.fraud.settings import FraudSettings
@@ -26,14 +27,22 @@ def bootstrap_controls(bootstrap: str) -> tuple[Controls, Bookmarks]:
 
     Raises `KafkaException` where the broker is not reachable.
     """
-    controls, reader = Controls(), RecordReader(bootstrap)
+    controls = Controls()
+    found, bookmarks = told_controls(bootstrap)
+    controls.apply(*found)
+    return controls, bookmarks
+
+
+def told_controls(bootstrap: str) -> tuple[list[ToldControl], Bookmarks]:
+    """What stands on `controls.v1`, in its order, and the bookmarks to read on from. Raises `KafkaException`."""
+    found, reader = list[ToldControl](), RecordReader(bootstrap)
     try:
         for place in places(bootstrap, [CONTROLS.name]):
             reader.add(place)
         while not reader.at_end():
             events = [event for record in reader.poll() if isinstance(event := read(record, SOURCE), Event)]
-            controls.apply(*[control for event in events for control in control_of(event)])
-        return controls, dict(reader.bookmarks)
+            found += [control for event in events for control in control_of(event)]
+        return found, dict(reader.bookmarks)
     finally:
         reader.close()
 
@@ -43,7 +52,7 @@ def warm_up(settings: FraudSettings) -> None:
 
     The first real payment then finds all modules, encoders and decoders loaded.
     """
-    histories: list[Operator] = [make(settings) for make in HISTORIES]
+    histories: list[Operator[StreamItem]] = [make(settings) for make in HISTORIES]
     model = ModelOperator(settings)
     for number in range(WARM_UP_ROUNDS):
         items: list[StreamItem] = [_made_up_payment(number), _made_up_label(number)]
