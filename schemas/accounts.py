@@ -46,6 +46,8 @@ ActKind = Literal[
     "review_decided",
     "review_taken",
     "review_given_back",
+    "labels_imported",
+    "labels_decided",
     "task_decided",
     "dead_letter_replayed",
     "export",

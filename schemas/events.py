@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from schemas.accounts import AccountChanged, AccountErased
+from schemas.alerts import Alert
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.ids import new_id
 from schemas.lists import FraudListing
@@ -72,6 +73,7 @@ EventData = (
     | FraudListing
     | AccountChanged
     | AccountErased
+    | Alert
 )
 
 EVENT_TYPES: dict[str, type[EventData]] = {
@@ -108,6 +110,8 @@ EVENT_TYPES: dict[str, type[EventData]] = {
     "notification.recorded": Notification,
     "account.changed": AccountChanged,
     "account.erased": AccountErased,
+    "alert.raised": Alert,
+    "alert.over": Alert,
     "dead_letter": DeadLetter,
 }
 

@@ -12,6 +12,7 @@ from typing import assert_never
 import msgspec
 
 from schemas.accounts import AccountChanged, AccountErased
+from schemas.alerts import Alert
 from schemas.compatibility import Document, breaks
 from schemas.events import DeadLetter, EventData, encode, new_event
 from schemas.export import FOLDER, VERSION, asyncapi
@@ -94,6 +95,8 @@ def _key(data: EventData) -> str:
             return data.id
         case AccountChanged() | AccountErased():
             return data.account
+        case Alert():
+            return data.id
         case DeadLetter():
             return data.topic
         case ReviewEvent() | LatestPayment() | Verdict() | Notification():

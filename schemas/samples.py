@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from schemas.accounts import AccountChanged, AccountErased
+from schemas.alerts import LABEL_BURST, Alert
 from schemas.events import DeadLetter, EventData
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.lists import FraudListing
@@ -127,6 +128,16 @@ def _operation(status: OperationStatus) -> OperationEvent:
     return OperationEvent(1, LATER, operation, moved if is_done else [])
 
 
+ALERT = Alert(
+    id="alr_01kaf3wq4v7e0g3j6m9p2s5v8y",
+    sequence=1,
+    kind=LABEL_BURST,
+    subject=NEW.merchant,
+    source="gateway",
+    facts={"labels": 26.0, "usual": 0.4},
+    occurred_at=AT,
+    recorded_at=AT,
+)
 OPENED = PaymentReview(
     id="rev_01kaf3ww3c6f9j2m5q8t1w4z7d",
     payment=NEW.id,
@@ -231,6 +242,8 @@ SAMPLES: dict[str, EventData] = {
         recorded_at=LATER,
         caused_at=AT,
     ),
+    "alert.raised": ALERT,
+    "alert.over": replace(ALERT, sequence=2, recorded_at=LATER, over_at=LATER),
     "dead_letter": DeadLetter(
         "payments.v1",
         2,

@@ -89,6 +89,13 @@ NOTIFICATIONS = Topic(
 ACCOUNTS = Topic(
     "accounts.v1", "account id", "What became of accounts.", ("account.changed", "account.erased"), COMPACTED
 )
+ALERTS = Topic(
+    "alerts.v1",
+    "alert id",
+    "What needs a person.",
+    ("alert.raised", "alert.over"),
+    {"retention.ms": str(90 * DAY_MS), "cleanup.policy": "delete"},
+)
 DEAD_LETTER = Topic(
     "dead_letter.v1",
     "name of the source topic",
@@ -106,6 +113,7 @@ TOPICS: tuple[Topic, ...] = (
     CONTROLS,
     ACCOUNTS,
     NOTIFICATIONS,
+    ALERTS,
     DEAD_LETTER,
     LATEST_PAYMENTS,
 )

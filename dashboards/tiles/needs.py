@@ -46,6 +46,7 @@ def needs(table: Table) -> list[Need]:
     """What the warehouse knows of, in the order of the page."""
     rows = {row[0]: row[1:] for row in table.rows}
     names = ", ".join(processor_name(name) for name in (rows["processors"][2] or "").split(", ") if name)
+    kinds = (rows["alerts"][2] or "").replace("_", " ")
     return [
         Need(rows["processors"][0], "processor fails", "processors fail", "processors", names),
         Need(rows["reviews"][0], "review waits", "reviews wait", "reviews", _oldest(rows["reviews"][1])),
@@ -57,6 +58,7 @@ def needs(table: Table) -> list[Need]:
             _oldest(rows["unknown"][1]),
             {"state": "unknown"},
         ),
+        Need(rows["alerts"][0], "alert stands", "alerts stand", "fraud", kinds),
         Need(rows["dead_letters"][0], "dead letter", "dead letters", "pipeline", "in this period"),
     ]
 
@@ -113,6 +115,9 @@ FROM reviews WHERE decision IS NULL
 UNION ALL
 SELECT 'unknown', coalesce(sum(count), 0)::BIGINT, min(minute), NULL
 FROM payments_by_minute WHERE state = 'unknown' AND count > 0
+UNION ALL
+SELECT 'alerts', count(*), min(raised_at), string_agg(DISTINCT kind, ', ' ORDER BY kind)
+FROM alerts WHERE over_at IS NULL AND raised_at >= now()::TIMESTAMP - INTERVAL 24 HOUR
 UNION ALL
 SELECT 'dead_letters', count(*), min(recorded_at), NULL
 FROM dead_letters WHERE recorded_at >= $since AND recorded_at < $until

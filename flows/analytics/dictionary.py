@@ -10,6 +10,7 @@ import duckdb
 from flows.analytics.warehouse import make_schema
 from schemas.topics import (
     ACCOUNTS,
+    ALERTS,
     CONTROLS,
     DEAD_LETTER,
     LABELS,
@@ -40,6 +41,7 @@ ORIGINS = {
     "risk_outcomes_by_minute": PAYMENTS.name,
     "labels": LABELS.name,
     "model_quality": LABELS.name,
+    "alerts": ALERTS.name,
     "rules": CONTROLS.name,
     "lists": CONTROLS.name,
     "controls": CONTROLS.name,

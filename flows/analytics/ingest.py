@@ -14,6 +14,7 @@ from flows.analytics.rows import (
     RemovedControl,
     ReplacedRow,
     WarehouseAccount,
+    WarehouseAlert,
     WarehouseControl,
     WarehouseDeadLetter,
     WarehouseLabel,
@@ -27,6 +28,7 @@ from flows.analytics.rows import (
     WarehouseVerdict,
 )
 from schemas.accounts import AccountChanged, AccountErased
+from schemas.alerts import Alert
 from schemas.events import DeadLetter, Event, Tombstone, trace_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.ids import born_at
@@ -36,12 +38,12 @@ from schemas.operations import OperationEvent
 from schemas.payments import LatestPayment, PaymentEvent, RefundEvent, TransactionCompleted
 from schemas.reviews import ReviewEvent
 from schemas.times import as_utc, from_micros
-from schemas.topics import CONTROLS, DEAD_LETTER, LATEST_PAYMENTS, TOPICS, WITH_TOMBSTONES
+from schemas.topics import ALERTS, CONTROLS, DEAD_LETTER, LATEST_PAYMENTS, TOPICS, WITH_TOMBSTONES
 
 SOURCE = "/flows/analytics"  # of the dead letters
 # `payments.latest.v1` is made of what is read here.
 FOLLOWED = tuple(topic.name for topic in TOPICS if topic is not LATEST_PAYMENTS)
-MAY_EXPIRE = WITH_TOMBSTONES | {DEAD_LETTER.name}  # topics that do not keep every record
+MAY_EXPIRE = WITH_TOMBSTONES | {ALERTS.name, DEAD_LETTER.name}  # topics that do not keep every record
 
 R = TypeVar("R", bound=ReplacedRow)
 
@@ -87,6 +89,8 @@ def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
             return (WarehouseVerdict(**asdict(data), event=event.id),)
         case Label():
             return (_label(event.id, data),)
+        case Alert():
+            return (WarehouseAlert(**asdict(data), event=event.id),)
         case Notification():
             return (_notification(event.id, data),)
         case Rule():

@@ -17,6 +17,7 @@ from flows.analytics.columns import FRESH, execute, table_of
 from flows.analytics.rows import (
     ReplacedRow,
     WarehouseAccount,
+    WarehouseAlert,
     WarehouseDeadLetter,
     WarehouseLabel,
     WarehouseLedgerEntry,
@@ -49,7 +50,12 @@ class AppendedTable(msgspec.Struct, frozen=True):
     """
 
     rows: type[
-        WarehouseVerdict | WarehouseLabel | WarehouseNotification | WarehouseDeadLetter | WarehouseLedgerEntry
+        WarehouseVerdict
+        | WarehouseLabel
+        | WarehouseAlert
+        | WarehouseNotification
+        | WarehouseDeadLetter
+        | WarehouseLedgerEntry
     ]
     name: str
     key: tuple[str, ...]
@@ -136,6 +142,7 @@ def _check_balance(added: Iterable[WarehouseRow]) -> None:
 APPENDED = (
     AppendedTable(WarehouseVerdict, "verdicts", ("payment",), "occurred_at"),
     AppendedTable(WarehouseLabel, "labels", ("event",), "recorded_at", (aggregates.COUNT_LABELS,)),
+    AppendedTable(WarehouseAlert, "alerts", ("event",), "recorded_at"),
     AppendedTable(WarehouseNotification, "notifications", ("event",), "caused_at"),
     AppendedTable(WarehouseDeadLetter, "dead_letters", ("topic", "partition", "offset"), "offset"),
     AppendedTable(

@@ -11,6 +11,7 @@ import duckdb
 import msgspec
 
 from flows.analytics.rows import (
+    WarehouseAlert,
     WarehouseDeadLetter,
     WarehouseLabel,
     WarehouseLedgerEntry,
@@ -93,6 +94,7 @@ PRUNED = (
     PrunedTable("refunds", WarehouseRefund),
     PrunedTable("verdicts", WarehouseVerdict),
     PrunedTable("labels", WarehouseLabel),
+    PrunedTable("alerts", WarehouseAlert),
     PrunedTable("notifications", WarehouseNotification),
     PrunedTable("dead_letters", WarehouseDeadLetter),
     PrunedTable("operations", WarehouseOperation),

@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from schemas.accounts import Role
+from schemas.alerts import Alert
 from schemas.fraud import LabelValue, ListEntry, Rule, Verdict
 from schemas.lists import FraudListing
 from schemas.operations import ProcessorOperation
@@ -148,6 +149,12 @@ class WarehouseLabel(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime
 
 
+class WarehouseAlert(Alert, frozen=True, kw_only=True):
+    """An alert as of an event of it, whose id is `event`."""
+
+    event: str
+
+
 class WarehouseNotification(msgspec.Struct, frozen=True):
     """A message that was delivered, failed or was suppressed. `cause` is the id of the event it is about.
 
@@ -207,6 +214,7 @@ WarehouseRow = (
     | WarehouseAccount
     | WarehouseVerdict
     | WarehouseLabel
+    | WarehouseAlert
     | WarehouseNotification
     | WarehouseControl
     | RemovedControl

@@ -74,6 +74,13 @@ CREATE TABLE IF NOT EXISTS store.verdicts (
 ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS hold VARCHAR DEFAULT 'authorized';  -- as verdicts without it say
 ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS listed VARCHAR;
 
+ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS intake JSON;
+
+CREATE TABLE IF NOT EXISTS store.alerts (
+    event VARCHAR, id VARCHAR, sequence BIGINT, kind VARCHAR, subject VARCHAR, source VARCHAR, facts JSON,
+    occurred_at TIMESTAMP, recorded_at TIMESTAMP, over_at TIMESTAMP, ingested_at TIMESTAMP
+);
+
 CREATE TABLE IF NOT EXISTS store.labels (
     event VARCHAR, payment VARCHAR, instrument VARCHAR, merchant VARCHAR, label VARCHAR, source VARCHAR,
     amount BIGINT, currency VARCHAR, features JSON, score DOUBLE, model VARCHAR,

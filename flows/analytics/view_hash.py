@@ -17,6 +17,7 @@ from flows.analytics.spans import literal
 # Views that say nothing of a span of payments that another warehouse would say too, and why.
 NOT_HASHED = {
     "pipeline_health": "how far this warehouse is",
+    "alerts": "their topic forgets them after 90 days",
     "dead_letters": "their topic forgets them after 30 days",
     "attempts": "one that was pruned in part begins later",
 }

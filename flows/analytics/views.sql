@@ -190,6 +190,22 @@ COMMENT ON COLUMN notifications.recorded_at IS 'UTC';
 COMMENT ON COLUMN notifications.ingested_at IS 'when it was written here, UTC';
 COMMENT ON COLUMN notifications.caused_at IS 'when the event it told of was recorded, UTC';
 
+CREATE OR REPLACE VIEW alerts AS
+SELECT id, arg_max(kind, sequence) AS kind, arg_max(subject, sequence) AS subject, arg_max(source, sequence) AS source,
+       arg_max(facts, sequence) AS facts, min(occurred_at) AS occurred_at, min(recorded_at) AS raised_at,
+       max(over_at) AS over_at, max(ingested_at) AS ingested_at
+FROM store.alerts GROUP BY id;
+COMMENT ON VIEW alerts IS 'What needs, or needed, a person, one row per alert. Its topic keeps 90 days.';
+COMMENT ON COLUMN alerts.id IS 'alr_…';
+COMMENT ON COLUMN alerts.kind IS 'label_quota, label_burst, label_drift or precision_drop; others may come';
+COMMENT ON COLUMN alerts.subject IS 'what it is about: the source of labels, a merchant, model';
+COMMENT ON COLUMN alerts.source IS 'who raised it: gateway or fraud';
+COMMENT ON COLUMN alerts.facts IS 'figures by name, as a JSON object';
+COMMENT ON COLUMN alerts.occurred_at IS 'by the clock of what caused it, UTC';
+COMMENT ON COLUMN alerts.raised_at IS 'when it was raised, UTC';
+COMMENT ON COLUMN alerts.over_at IS 'when it was over, UTC; null while it stands';
+COMMENT ON COLUMN alerts.ingested_at IS 'when its last event was written here, UTC';
+
 CREATE OR REPLACE VIEW labels AS
 SELECT payment, label, source, instrument, merchant, amount, currency, score, model, features, event,
        occurred_at, recorded_at, ingested_at

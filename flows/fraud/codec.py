@@ -11,7 +11,9 @@ from flows.fraud.inputs import NOT_OF_THE_CARD, Features, is_ahead, label_input,
 from flows.fraud.intake import PlacedItem, StreamItem
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
+from flows.fraud.watch import FoundAlert
 from schemas.accounts import AccountChanged, AccountErased
+from schemas.alerts import Alert
 from schemas.controls import ID_MAX, Control, ToldControl, id_of, impossible_field
 from schemas.events import EVENT_TYPES, DeadLetter, Event, Tombstone, derived_id
 from schemas.fraud import Label, ListEntry, Rule, Verdict
@@ -22,7 +24,7 @@ from schemas.payments import LatestPayment, Payment, PaymentEvent, RefundEvent, 
 from schemas.reviews import ReviewEvent
 from schemas.states import PaymentState
 from schemas.times import as_utc, from_micros, now, steady_micros
-from schemas.topics import RISK
+from schemas.topics import ALERTS, RISK
 
 SOURCE = "/flows/fraud"
 VERDICT_TYPE = "risk.verdict"
@@ -79,6 +81,7 @@ def inputs_of(pair: tuple[Record, Event]) -> list[StreamItem]:
             | Notification()
             | AccountChanged()
             | AccountErased()
+            | Alert()
             | DeadLetter()
             | Tombstone()
         ):
@@ -175,6 +178,22 @@ def verdict_record(payment: StreamedPayment, controls: Controls) -> Out:
     event_id = derived_id(payment.event_id, VERDICT_TYPE)
     event = Event(event_id, VERDICT_TYPE, SOURCE, verdict.payment, moment, verdict, payment.traceparent)
     return out(RISK.name, verdict.payment, event)
+
+
+def record_of(found: StreamedPayment | FoundAlert, controls: Controls) -> Out:
+    """The record of what the model's step gives: a verdict, or an alert."""
+    return alert_record(found) if isinstance(found, FoundAlert) else verdict_record(found, controls)
+
+
+def alert_record(found: FoundAlert) -> Out:
+    """The record of an alert that begins or is over, which the log tells of too."""
+    kind, at = ("alert.over" if found.is_over else "alert.raised"), from_micros(int(found.at * 1e6))
+    sequence, over_at = (2, at) if found.is_over else (1, None)
+    alert = Alert(found.id, sequence, found.kind, found.subject, "fraud", found.facts, at, now(), over_at)
+    log.warning(kind, alert_id=alert.id, kind=alert.kind, subject=alert.subject, facts=alert.facts)
+    return out(
+        ALERTS.name, alert.id, Event(derived_id(found.caused_by, kind), kind, SOURCE, alert.id, now(), alert)
+    )
 
 
 def apply_control(event: Event, controls: Controls) -> list[Out]:

@@ -22,7 +22,7 @@ from connectors.logs import configure
 from connectors.private_files import keep_private
 from connectors.recovery_store import drop_unfinished
 from connectors.streams import BroadcastSource, KafkaSink, KafkaSource, Out, Record, decode_step
-from flows.fraud.codec import SOURCE, apply_control, is_used, placed, verdict_record
+from flows.fraud.codec import SOURCE, apply_control, is_used, placed, record_of
 from flows.fraud.inputs import OutcomeInput
 from flows.fraud.intake import IntakeOperator
 from flows.fraud.key_shard import shard_key, shard_of
@@ -80,8 +80,8 @@ def build(
     to_model = op.filter_map("to the model", with_all, _to_model)
     scored = op.stateful_batch("model", to_model, logic_of(ModelOperator, settings))
     # ("model", StreamedPayment(…, score=0.013, model="logistic-…-1200"))
-    verdicts = op.map("verdict", scored, lambda pair: verdict_record(pair[1], controls))
-    # Out("risk.v1", b"pay_…", …, b'{"payment":"pay_…","outcome":"allow", …}')
+    verdicts = op.map("verdict", scored, lambda pair: record_of(pair[1], controls))
+    # Out("risk.v1", b"pay_…", …, b'{"payment":"pay_…","outcome":"allow", …}'), or Out("alerts.v1", b"alr_…", …)
     changed = decode_step("decode controls", op.input("controls", flow, changes), SOURCE)
     nothing = op.flat_map("apply controls", changed.events, lambda pair: apply_control(pair[1], controls))
     op.output("out", op.merge("all", verdicts, decoded.dead_letters, changed.dead_letters, nothing), sink)

@@ -100,7 +100,7 @@ class LabelInput(msgspec.Struct, gc=False):
     """One label. `features` and `score` are those of the payment's verdict; null where there was none.
 
     `label_id` identifies a repeat; the ids are as in `PaymentInput`, `position` as in `OutcomeInput`. `at` is when
-    the payment happened, in seconds since 1970 UTC.
+    the payment happened, `told_at` when the label was told, in seconds since 1970 UTC; `source`: by whom.
     """
 
     label_id: str
@@ -119,6 +119,8 @@ class LabelInput(msgspec.Struct, gc=False):
     network_id: str | None = None
     domain_id: str | None = None
     position: int = 0
+    source: str = ""
+    told_at: float = 0.0
 
 
 def payment_input(event_id: str, payment: Payment) -> PaymentInput:
@@ -190,6 +192,8 @@ def label_input(event_id: str, label: Label) -> LabelInput:
         label.device_hash,
         label.ip_network_hash,
         label.email_domain_hash,
+        source=label.source,
+        told_at=epoch_seconds(label.recorded_at),
     )
 
 

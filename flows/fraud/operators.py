@@ -22,6 +22,7 @@ from flows.fraud.model import ModelParameters
 from flows.fraud.quality import Quality, Tally
 from flows.fraud.scoring import InstrumentStage, Item, ModelStage, StreamedPayment
 from flows.fraud.settings import FraudSettings
+from flows.fraud.watch import FoundAlert, LabelWatch, WatchedShare
 
 Snapshot = bytes | None  # None: the key is new
 
@@ -48,7 +49,7 @@ class HistoryStage(Protocol):
 class Operator(Protocol[Taken]):
     """One key's state and what it does to a batch of items of that key."""
 
-    def process(self, items: list[Taken]) -> Sequence[StreamItem]:
+    def process(self, items: list[Taken]) -> Sequence[Any]:
         """Process a batch. Returns the items passed downstream."""
 
     def snapshot(self) -> bytes:
@@ -98,19 +99,21 @@ class ModelState(msgspec.Struct):
     tally: Tally
     sequence: int
     untold: Untold = msgspec.field(default_factory=Untold)
+    watched: dict[str, WatchedShare] = {}
 
 
 class ModelOperator:
-    """The model, the quality of its scores and the number of verdicts."""
+    """The model, the quality of its scores, what labels say against them, and the number of verdicts."""
 
     def __init__(self, settings: FraudSettings, snapshot: Snapshot = None) -> None:
         state = _decode_model(snapshot) if snapshot else ModelState(ModelParameters(), Tally(), 0)
         self._stage = ModelStage(settings.fraud_min_labels, state.learned)
         self._quality, self._sequence, self._untold = Quality(state.tally), state.sequence, state.untold
+        self._watch = LabelWatch(state.watched)
 
-    def process(self, items: list[StreamItem]) -> list[StreamedPayment]:
-        """Process a batch. Returns its payments, scored and numbered; labels end here."""
-        scored: list[StreamedPayment] = []
+    def process(self, items: list[StreamItem]) -> list[StreamedPayment | FoundAlert]:
+        """Process a batch. Returns its payments, scored and numbered, and the alerts that its labels raise."""
+        found: list[StreamedPayment | FoundAlert] = []
         for item in in_order(items):
             if isinstance(item, StreamedPayment) and item.dropped:
                 self._untold.add(item)
@@ -118,9 +121,10 @@ class ModelOperator:
             self._stage.process(item)
             if isinstance(item, LabelInput):
                 self._measure(item)
+                found += self._watch.update(item)
             elif isinstance(item, StreamedPayment):
-                scored.append(self._number(item))
-        return scored
+                found.append(self._number(item))
+        return found
 
     def _number(self, payment: StreamedPayment) -> StreamedPayment:
         self._sequence += 1
@@ -131,7 +135,9 @@ class ModelOperator:
     def snapshot(self) -> bytes:
         """The state to resume from."""
         learned = self._stage.model.parameters()
-        return _encoder.encode(ModelState(learned, self._quality.tally, self._sequence, self._untold))
+        return _encoder.encode(
+            ModelState(learned, self._quality.tally, self._sequence, self._untold, self._watch.shares)
+        )
 
     def _measure(self, label: LabelInput) -> None:
         self._quality.update(label.score, label.fraud)

@@ -62,7 +62,7 @@ def score_prequentially(
         item.score = score = UNTRAINED_SCORE if item.score is None else item.score
         yield item, score
         pipeline.process(outcome_of(payment, paid=True))
-        pending.append(label := _label_of(payment, fraud, item.features, score))
+        pending.append(label := label_of(payment, fraud, item.features, score))
         if reviews_per_day:
             reviews.add(label)
 
@@ -88,7 +88,8 @@ def outcome_of(payment: PaymentInput, paid: bool) -> OutcomeInput:
     )
 
 
-def _label_of(payment: PaymentInput, fraud: bool, features: Features, score: float) -> LabelInput:
+def label_of(payment: PaymentInput, fraud: bool, features: Features, score: float) -> LabelInput:
+    """The label of a payment that had these features and this score."""
     return LabelInput(
         payment.payment_id,
         payment.instrument_id,

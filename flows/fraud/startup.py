@@ -12,7 +12,7 @@ from flows.fraud.operators import InstrumentOperator, ModelOperator, Operator, k
 from flows.fraud.rules import Controls
 from flows.fraud.scoring import StreamedPayment
 from flows.fraud.settings import FraudSettings
-from schemas.controls import DEFAULTS
+from schemas.controls import DEFAULTS, ToldControl
 from schemas.events import Event, decode, encode
 from schemas.payments import Method, Payment
 from schemas.times import EPOCH
@@ -59,8 +59,9 @@ def warm_up(settings: FraudSettings) -> None:
         for operator in histories:
             items = list(operator.process(items))
         for payment in model.process(items):
-            verdict = verdict_of(payment, Controls(DEFAULTS), EPOCH)
-            decode(*encode(Event(payment.event_id, "risk.verdict", "", verdict.payment, EPOCH, verdict)))
+            if isinstance(payment, StreamedPayment):
+                verdict = verdict_of(payment, Controls(DEFAULTS), EPOCH)
+                decode(*encode(Event(payment.event_id, "risk.verdict", "", verdict.payment, EPOCH, verdict)))
     model.snapshot()
 
 

@@ -5,6 +5,7 @@ from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from schemas.accounts import AccountChanged, AccountErased
+from schemas.alerts import Alert
 from schemas.events import DeadLetter, EventData, Tombstone
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.lists import FraudListing
@@ -25,7 +26,7 @@ def kind_of(data: EventData | Tombstone) -> str | None:
             return None
         case LatestPayment() | OperationEvent() | ReviewEvent() | FraudListing():
             return None
-        case AccountChanged() | AccountErased() | Tombstone():
+        case AccountChanged() | AccountErased() | Alert() | Tombstone():
             return None
         case _:
             assert_never(data)

@@ -13,6 +13,7 @@ from dashboards.look import Look
 from dashboards.payment_filters import STATE_WORDS
 from dashboards.tile import Tile
 from dashboards.tiles import amounts, headline, health, latest, needs, processors, throughput
+from schemas.alerts import Alert
 from schemas.events import DeadLetter, new_event
 from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent
 from schemas.states import STATUS
@@ -186,6 +187,10 @@ def test_what_needs_a_person_is_counted(shop: Any, reader: WarehouseReader) -> N
     shop.put("reviews.v1", *(reviewed(1, each) for each in opened), reviewed(2, over))
     letter = DeadLetter("payments.v1", 0, 7, "unreadable", None, moment)
     shop.put("dead_letter.v1", new_event("dead_letter", "/", "payments.v1/0/7", letter, moment))
+    told = Alert("alr_1", 1, "label_burst", "acc_shop", "gateway", {"labels": 30.0}, moment, moment)
+    ended = msgspec.structs.replace(told, id="alr_2", over_at=moment)
+    for each, kind in ((told, "alert.raised"), (ended, "alert.over")):
+        shop.put("alerts.v1", new_event(kind, "/", each.id, each, moment))
     for number in range(10):
         call = operation(id=f"op_{number}", created_at=moment, status="failed" if number < 3 else "succeeded")
         shop.put("operations.v1", operated(1, call))
@@ -194,6 +199,7 @@ def test_what_needs_a_person_is_counted(shop: Any, reader: WarehouseReader) -> N
         "processors fail": (1, "Visa"),
         "reviews wait": (2, "oldest 1 min"),
         "payments without an answer": (1, "oldest 40 d"),
+        "alerts stand": (1, "label burst"),
         "dead letters": (1, "in this period"),
     }
 

@@ -28,7 +28,7 @@ from flows.analytics.settings import AnalyticsSettings, SqlSettings
 from schemas.events import decode
 from schemas.ids import new_id
 from schemas.payments import LatestPayment
-from schemas.topics import DEAD_LETTER, LATEST_PAYMENTS, TOPICS, WITH_TOMBSTONES
+from schemas.topics import ALERTS, DEAD_LETTER, LATEST_PAYMENTS, TOPICS, WITH_TOMBSTONES
 from tests.flows.analytics.conftest import Kept, lives
 from tests.patience import until
 
@@ -268,7 +268,7 @@ def test_a_statement_that_takes_all_memory_ends(limited: SqlSettings, greedy: st
 
 def test_an_expired_offset_stops_the_flow_where_records_are_kept_for_ever() -> None:
     kept_for_ever = {topic.name for topic in TOPICS if topic.config.get("retention.ms") == "-1"}
-    assert kept_for_ever == {topic.name for topic in TOPICS} - WITH_TOMBSTONES - {DEAD_LETTER.name}
+    assert kept_for_ever == {topic.name for topic in TOPICS} - WITH_TOMBSTONES - {ALERTS.name, DEAD_LETTER.name}
 
 
 def test_a_batch_is_written_without_pandas(tmp_path: Path) -> None:
