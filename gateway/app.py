@@ -17,6 +17,7 @@ from gateway.identity.oauth_metadata import check as check_metadata
 from gateway.identity.person_chores import keep_persons
 from gateway.identity.unconfirmed import prune_unconfirmed
 from gateway.pages.error_pages import as_page
+from gateway.payments.label_chores import release_labels
 from gateway.payments.recovery_pools import recover
 from gateway.routes import BLUEPRINTS
 from gateway.runtime import EXTENSION, Runtime, opened
@@ -90,6 +91,7 @@ def _lasting_tasks(made: Runtime) -> list[LastingTask]:
         LastingTask(made.confirmation_sender.run(), "confirmations"),
         LastingTask(made.audit_heads.run(), "audit heads"),
         LastingTask(prune_daily(made.books, others), "pruning"),
+        LastingTask(release_labels(made.books, made.policy), "labels"),
         LastingTask(keep_persons(made.books, made.vault, made.key_ring), "persons"),
     ]
 

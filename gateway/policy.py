@@ -46,6 +46,20 @@ class Lookalikes(msgspec.Struct, frozen=True):
     are_shared: bool = False
 
 
+class LabelBounds(msgspec.Struct, frozen=True):
+    """How many labels a day are taken of one source, and of one merchant, at most.
+
+    Beyond `source_burst` and `merchant_burst` labels a day that say otherwise than the score, further ones wait
+    for a person, or for `hold_us`, unless so many are usual.
+    """
+
+    per_source: int = 200_000
+    per_merchant: int = 5_000
+    source_burst: int = 100
+    merchant_burst: int = 25
+    hold_us: int = DAY_US
+
+
 class Policy(msgspec.Struct, frozen=True):
     """Times in microseconds, caps in euro cents by `rates`. `worker_id` names this process in leases.
 
@@ -75,6 +89,7 @@ class Policy(msgspec.Struct, frozen=True):
     recovery_calls: int = 32
     release_us: tuple[int, ...] = RELEASE_US["production"]
     lookalikes: Lookalikes = Lookalikes()
+    labels: LabelBounds = LabelBounds()
 
 
 def wait_s(lease_until: int, now: int, lease_us: int) -> int:
@@ -117,5 +132,12 @@ def policy_of(settings: GatewaySettings) -> Policy:
             per_account=settings.lookalikes_per_account,
             per_address=settings.lookalikes_per_address,
             are_shared=settings.profile == "local",
+        ),
+        labels=LabelBounds(
+            per_source=settings.labels_per_source,
+            per_merchant=settings.labels_per_merchant,
+            source_burst=settings.label_burst_source,
+            merchant_burst=settings.label_burst_merchant,
+            hold_us=int(settings.label_hold_s * SECOND_US),
         ),
     )

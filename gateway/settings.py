@@ -29,7 +29,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     payments by such cards of one customer. `euro_rates`: a table of rates in the European Central Bank's format
     (default: the one that was the newest when this release was made). `lookalikes…`: how many distinct numbers
     that share BIN and last four digits are tokenized a day, over all accounts, for one of them and for one
-    address.
+    address. `labels_per_…`: how many labels a day are taken of a source and of a merchant; beyond
+    `label_burst_…` that say otherwise than the score, further ones wait for a person or `label_hold_s`.
     """
 
     public_url: str = ""
@@ -57,6 +58,11 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     lookalikes: int = 50
     lookalikes_per_account: int = 10
     lookalikes_per_address: int = 10
+    labels_per_source: int = 200_000
+    labels_per_merchant: int = 5_000
+    label_burst_source: int = 100
+    label_burst_merchant: int = 25
+    label_hold_s: float = msgspec.field(default=24 * 3600.0, name="label_hold")
 
     def __post_init__(self) -> None:
         """Fill in what depends on the profile. Raises `BadSetting` for what contradicts it."""

@@ -27,7 +27,12 @@ from sluice.terminal import Terminal, stamped
 
 DEMO_ACCOUNTS = ("customer", "merchant", "analyst", "admin")
 SEEDED = {"SLUICE_SEED": "1"}
-DEMO = SEEDED | {"SLUICE_PROXIES": "127.0.0.1,::1"}  # its shoppers pay from everywhere, through this machine
+DEMO = SEEDED | {
+    "SLUICE_PROXIES": "127.0.0.1,::1",  # its shoppers pay from everywhere, through this machine
+    "SLUICE_LABELS_PER_MERCHANT": "1000000",  # and are labelled by one account, which nobody attacks by
+    "SLUICE_LABEL_BURST_SOURCE": "1000000",
+    "SLUICE_LABEL_BURST_MERCHANT": "1000000",
+}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CLUSTER_PATIENCE_S = 30.0
 NOTED_EVERY_S = 0.5

@@ -27,6 +27,7 @@ GATEWAY = (
     "group commit",
     "late verdicts",
     "outbox marks",
+    "labels",
     "outbox sweep",
     "passwords",
     "passwords of known callers",

@@ -98,6 +98,7 @@ Index(
     "uq_operations_reversal", _c.parent_id, unique=True, sqlite_where=_is_reversal, postgresql_where=_is_reversal
 )
 Index("ix_operations_payment_id", _c.payment_id, _c.ordinal, _c.id)
+Index("ix_operations_reference", _c.processor_reference)
 _is_sending = _c.status == literal_column("'sending'")
 Index("ix_operations_sending", _c.lease_until, sqlite_where=_is_sending, postgresql_where=_is_sending)
 _is_awaited = _c.lease_until.is_not(None) & (_c.status != literal_column("'sending'"))
@@ -121,6 +122,11 @@ _attempts = Statement(
     select(attempts).where(attempts.c.payment_id == bindparam("of_payment_id")).order_by(attempts.c.number)
 )
 _attempt_number = Statement(select(attempts.c.number).where(attempts.c.id == bindparam("attempt_id")))
+_by_reference = Statement(
+    select(_c.payment_id).where(_c.processor_reference == bindparam("reference")).order_by(_c.id).limit(1)
+)
+_by_id = Statement(select(_c.payment_id).where(_c.id == bindparam("reference")))
+_by_attempt = Statement(select(attempts.c.payment_id).where(attempts.c.id == bindparam("reference")))
 _insert = Statement(insert(operations))
 _select = Statement(select(operations).where(_c.id == bindparam("operation_id")))
 _of_payment = Statement(
@@ -169,6 +175,15 @@ _lease = Statement(
     .where(_c.id == bindparam("operation_id"), _c.lease_until == bindparam("from_lease"))
     .values(lease_until=bindparam("to_lease"), worker_id=bindparam("to_worker_id"))
 )
+
+
+def payment_id_of_reference(conn: Connection, reference: str) -> str | None:
+    """The payment that a processor means: by its own reference, or by ours, an attempt's or an operation's id."""
+    for statement in (_by_reference, _by_attempt, _by_id):
+        if (found := statement(conn, reference=reference).first()) is not None:
+            payment_id: str = found.payment_id
+            return payment_id
+    return None
 
 
 def insert_attempt(conn: Connection, attempt: Attempt) -> None:

@@ -1,4 +1,4 @@
-"""What people say about a payment: the decision of a review, and labels that the fraud model learns from."""
+"""What people decide about a payment that waits for them; the fraud model learns from it."""
 
 from typing import assert_never
 
@@ -8,24 +8,22 @@ from sqlalchemy import Connection
 from gateway.books.assignments import renew
 from gateway.books.audit import Act, record
 from gateway.books.idempotency import JSON, IdempotentAnswer, KeyedRequest, store_answer
-from gateway.books.outbox import add_event
 from gateway.books.payments import PaymentRow, existing_payment
 from gateway.books.reviews import Review, select_undecided
 from gateway.books.stops import stops_met
-from gateway.books.verdicts import select_scored
 from gateway.payments.captures import WrongState, authorization
 from gateway.payments.changes import Effect, capture_at_once, change_of, following
 from gateway.payments.commit import Committed, claim_for, commit
 from gateway.payments.held import end_review
+from gateway.payments.labels import LabelAsked, take_label
 from gateway.payments.late_blocks import decide_late
 from gateway.payments.lifecycle import first_operation
 from gateway.payments.routing import first_processor, needs_approval
 from gateway.policy import Policy
-from schemas.fraud import Label, LabelValue
+from schemas.fraud import LabelValue
 from schemas.payments import ProcessorName
 from schemas.reviews import ReviewOutcome
-from schemas.times import from_micros, now_micros
-from schemas.topics import LABELS
+from schemas.times import now_micros
 
 EXPIRED = "expired"  # the reason of a decision that nobody took
 LABEL_OF: dict[ReviewOutcome, LabelValue] = {"approve": "good", "reject": "fraud"}
@@ -74,7 +72,7 @@ def _decide(conn: Connection, policy: Policy, decision: Decision) -> Committed:
         raise WrongState
     decided = {"decision": outcome, "payment": review.payment_id}
     record(conn, Act("review_decided", by, review.id, decided))
-    add_label(conn, payment, LABEL_OF[outcome], "review")
+    take_label(conn, policy, LabelAsked(payment, LABEL_OF[outcome], "review", by, bounded=False))
     if review.kind == "late":
         return decide_late(conn, policy, payment, outcome)
     effect = _of_unsent(conn, payment, outcome) if payment.is_unsent() else _of_held(conn, payment, outcome)
@@ -114,41 +112,3 @@ def expire_review(conn: Connection, policy: Policy, payment: PaymentRow) -> None
     if review_id is not None and end_review(conn, payment, review_id, "reject", EXPIRED, None, now):
         voided = msgspec.structs.replace(payment, state="voided")
         commit(conn, policy, change_of(payment, Effect(voided), policy, now))
-
-
-def add_label(conn: Connection, payment: PaymentRow, label: LabelValue, source: str) -> Label:
-    """Write the event of a label, with the features the payment was judged by, where it was learned."""
-    scored = select_scored(conn, payment.id)
-    now = max(now_micros(), payment.occurred_at)  # the clock may have been set back since
-    data = Label(
-        payment=payment.id,
-        instrument=payment.stream_key,
-        merchant=payment.merchant_id,
-        label=label,
-        source=source,
-        amount=payment.amount,
-        currency=payment.currency,
-        features=scored.features,
-        score=scored.score,
-        model=scored.model,
-        occurred_at=from_micros(payment.occurred_at),
-        recorded_at=from_micros(now),
-        customer=payment.customer_id,
-        bin=payment.bin,
-        ip_hash=payment.ip_hash,
-        ip_network_hash=payment.ip_network_hash,
-        device_hash=payment.device_hash,
-        email_domain_hash=payment.email_domain_hash,
-    )
-    add_event(
-        conn,
-        topic=LABELS.name,
-        key=payment.stream_key,
-        type="label.recorded",
-        subject_id=payment.id,
-        sequence=None,
-        data=data,
-        traceparent=payment.traceparent,
-        now=now,
-    )
-    return data

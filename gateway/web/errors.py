@@ -32,6 +32,7 @@ from gateway.identity.sql_tokens import TooManyTokens
 from gateway.identity.tokens import NotAuthenticated
 from gateway.payments.captures import AmountTooLarge, WrongState
 from gateway.payments.held import Assigned
+from gateway.payments.labels import LabelQuotaSpent
 from gateway.payments.list_import import KafkaBehind
 from gateway.payments.routing import SalesStopped
 from gateway.payments.tokenizing import TooManyLookalikes
@@ -55,6 +56,7 @@ CODE_OF: dict[type[Refusal], Code] = {
     InvalidFields: "invalid_request",
     KeyReused: "idempotency_key_reused",
     KafkaBehind: "unavailable",
+    LabelQuotaSpent: "rate_limited",
     LinkInvalid: "confirmation_invalid",
     LastOwner: "wrong_state",
     MayNotVanish: "wrong_state",

@@ -170,6 +170,8 @@ def _operation(rule: Rule, rules: Rules, view: Any, shapes: _Shapes) -> dict[str
         if rules.takes_csv:
             content[CSV] = {"schema": {"type": "string"}}
         made["requestBody"] = {"required": not rules.body_optional, "content": content}
+    elif rules.takes_csv:
+        made["requestBody"] = {"required": True, "content": {CSV: {"schema": {"type": "string"}}}}
     elif rules.form:
         made["requestBody"] = {"required": True, "content": _form(rules.form, shapes)}
     return made

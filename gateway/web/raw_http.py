@@ -27,7 +27,8 @@ HEADERS = {
 HOST = re.compile(
     r"(?:(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?|\[[0-9a-f:.]+\])?(?::[0-9]{0,5})?", re.ASCII | re.IGNORECASE
 )
-FILES_MAX = {"/v1/lists": 16 * 1024 * 1024}  # bytes of a CSV, by path: some 150,000 lines
+FILE_MAX = 16 * 1024 * 1024  # bytes of a CSV: some 150,000 lines
+FILES_MAX = {"/v1/lists": FILE_MAX, "/v1/labels": FILE_MAX}  # by path
 HOST_MAX = 260  # characters: a name of 253 and a port
 
 log = structlog.get_logger()

@@ -27,7 +27,9 @@ from gateway.books.idempotency import (
     select_answer,
     store_answer,
 )
+from gateway.books.labels import LabelRow, insert_label
 from gateway.books.reviews import select_review
+from gateway.books.tables import FOR_EVER
 from gateway.books.tasks import TaskRow, open_task
 from gateway.identity.second_factors import new_second_factor, set_up
 from gateway.identity.totp import STEP_US, code_at
@@ -46,6 +48,7 @@ KEYLESS = {
     *("login.logout", "passwords.change_own_password", "second_factor.set_up_second_factor"),
     *("clients.create_client", "clients.rotate_client"),
     *("sql_tokens.create_sql_token", "sql_tokens.check_sql_token"),
+    "labels.import_file",  # each line of it counts once by itself
 }
 NUMBERS = count()
 TRIES = 6  # of a client that comes back; recovery asks processors in between
@@ -131,6 +134,23 @@ async def a_label(shop: Shop) -> Asked:
     payment = await paid(shop)
     labels = f"SELECT count(*) FROM outbox WHERE type = 'label.recorded' AND subject_id = '{payment}'"
     return Asked("analyst", {"label": "fraud", "source": "chargeback"}, labels, (payment,))
+
+
+async def label_decisions(shop: Shop) -> Asked:
+    row = LabelRow(
+        id=new_id("lbl"),
+        payment_id=await paid(shop),
+        merchant_id=await shop.account("merchant"),
+        label="fraud",
+        source=f"partner {next(NUMBERS)}",
+        state="waiting",
+        waits_for="source",
+        due_at=FOR_EVER,
+        recorded_at=0,
+    )
+    await shop.gateway.runtime.books.write(insert_label, row)
+    dropped = f"SELECT count(*) FROM labels WHERE id = '{row.id}' AND state = 'dropped'"
+    return Asked("analyst", {"source": row.source, "learn": False, "reason": "made up"}, dropped)
 
 
 async def a_decision(shop: Shop) -> Asked:
@@ -239,6 +259,7 @@ KEYED: dict[str, Prepare] = {
     "follow_ups.void_payment": a_void,
     "refunds.refund_payment": a_refund,
     "labels.create_label": a_label,
+    "labels.decide_labels": label_decisions,
     "reviews.decide_review": a_decision,
     "bulk_decisions.decide_reviews": decisions,
     "second_factor.confirm_second_factor": a_second_factor,

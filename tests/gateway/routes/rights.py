@@ -47,6 +47,7 @@ CARD = {"number": "4111111111111111", "exp_month": 1, "exp_year": 2039}
 CLIENT = {"name": "Shop", "scopes": ["payments:read"], "merchant": "{merchant}"}
 NEW = "{new}@example.com"
 UNLISTABLE = {"list": "block", "kind": "country", "value": "UK", "reason": "a test"}
+LABELS = {"source": "x", "learn": False, "reason": "a test"}
 DECISIONS = {"ids": ["{review}"], "decision": "approve", "reason": "known"}
 
 #                                               people  staff  apps
@@ -85,6 +86,9 @@ ROUTES: dict[str, Row] = {
     "POST /v1/payments/<payment>/capture": Row("s oo. .a os .", 409, {}),
     "POST /v1/payments/<payment>/void":   Row("o oo. .a oo .", 409, {}),
     "POST /v1/payments/<payment>/refunds": Row(". oo. .a o. .", 422, {"amount": 101}),
+    "GET /v1/labels":                     Row(". ... aa .. .", 200),
+    "POST /v1/labels":                    Row(". ... aa .. .", 422),
+    "POST /v1/labels/decisions":          Row(". ... aa .. .", 200, LABELS),
     "POST /v1/payments/<payment>/labels": Row(". ... aa .. .", 201, {"label": "good", "source": "test"}),
     "GET /v1/features":                   Row(". ... aa .. .", 200),
     "GET /v1/refunds":                    Row("a aaa aa aa .", 200, query="payment={payment}"),
