@@ -15,17 +15,18 @@ import msgspec
 from flows.fraud.codec import verdict_of
 from flows.fraud.intake import StreamItem
 from flows.fraud.key_shard import SHARDS, shard_of
+from flows.fraud.keys import KEYS
 from flows.fraud.model import ModelParameters
-from flows.fraud.operators import Operator
+from flows.fraud.operators import InstrumentOperator, Operator, key_operator
 from flows.fraud.rules import Controls
 from flows.fraud.scoring import ModelStage, StreamedPayment
 from flows.fraud.settings import FraudSettings
-from flows.fraud.startup import HISTORIES
 from schemas.fraud import Stretch, Verdict
 
-KEYS = ("instrument_id", "customer_id", "address_id", "bin_id", "merchant_id")
-STEPS: tuple[tuple[Any, Callable[[Any], str | None]], ...] = tuple(
-    (make, attrgetter(key)) for make, key in zip(HISTORIES, KEYS, strict=True)
+# What makes the operator of each step of the flow, in its order, and whose history an item goes to there.
+STEPS: tuple[tuple[Any, Callable[[Any], str | None]], ...] = (
+    (InstrumentOperator, attrgetter("instrument_id")),
+    *((key_operator(key), key.id_of) for key in KEYS),
 )
 NOBODY = "nobody"
 SHOWN = 20  # differences that are kept

@@ -104,9 +104,9 @@ def listable(payment: StreamedPayment) -> Listable:
     """What a payment of the stream names that may stand on a list."""
     return Listable(
         payment.instrument_id,
-        payment.customer_id,
+        payment.payment.customer,
         payment.merchant_id,
-        payment.bin_id,
+        payment.payment.method.bin,
         payment.payment.country,
         payment.payment.ip_hash,
         payment.payment.ip_network_hash,
