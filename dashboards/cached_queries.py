@@ -1,4 +1,7 @@
-"""Queries to the warehouse: each is sent once a second at most, in bounded time, and its last answer is kept."""
+"""Queries to the warehouse: each is sent once in a while at most, in bounded time, and its last answer is kept.
+
+What all viewers ask alike is asked once for all of them.
+"""
 
 import time
 from concurrent.futures import Future
@@ -15,20 +18,28 @@ from schemas.settings import load
 
 PATIENCE_S = 5.0  # for one answer; a page that waits longer looks live and is not
 ASK_AGAIN_S = 1.0
+CALM_S = (
+    15.0  # the same of a long period, which a second changes by less than a pixel and costs the warehouse more
+)
 KEPT = 100  # queries: those of the tiles, and of the payments looked at last
 
 log = structlog.get_logger()
 
 
 class CachedAnswer(msgspec.Struct, frozen=True):
-    """Rows, how many seconds old they are, and why the newest query failed, if it did.
+    """Rows, when they came (`time.monotonic`, s), and why the newest query failed, if it did.
 
     `table` is None where there never was an answer.
     """
 
     table: Table | None
-    age_s: float
+    came_at: float
     trouble: str | None
+
+    @property
+    def age_s(self) -> float:
+        """How many seconds old the rows are."""
+        return time.monotonic() - self.came_at
 
 
 class PatientReader:
@@ -69,15 +80,16 @@ class LastAnswers:
 
     def keep(self, sql: str, table: Table) -> CachedAnswer:
         """A fresh answer. The one that was not asked for the longest time is dropped for it."""
+        came_at = time.monotonic()
         with self._lock:
-            self._answers[sql] = table, time.monotonic()
-        return CachedAnswer(table, 0, None)
+            self._answers[sql] = table, came_at
+        return CachedAnswer(table, came_at, None)
 
     def recall(self, sql: str, trouble: str) -> CachedAnswer:
         """The last answer, to be shown with the `trouble` that prevents a fresh one."""
         with self._lock:
-            table, at = self._answers.get(sql, (None, time.monotonic()))
-        return CachedAnswer(table, time.monotonic() - at, trouble)
+            table, came_at = self._answers.get(sql, (None, time.monotonic()))
+        return CachedAnswer(table, came_at, trouble)
 
 
 @st.cache_resource(show_spinner=False)
@@ -86,9 +98,24 @@ def settings() -> DashboardSettings:
     return load(DashboardSettings)
 
 
+def ask(sql: str, *, calm: bool = False) -> CachedAnswer:
+    """The answer to one tile's query, the same for every session within a second; of a `calm` one, `CALM_S`.
+
+    A query that failed is sent again within a second in either case.
+    """
+    if not calm:
+        return _newest(sql)
+    answer = _kept(sql)
+    return _newest(sql) if answer.trouble else answer
+
+
+@st.cache_data(ttl=CALM_S, max_entries=KEPT, show_spinner=False)
+def _kept(sql: str) -> CachedAnswer:
+    return _newest(sql)
+
+
 @st.cache_data(ttl=ASK_AGAIN_S, max_entries=KEPT, show_spinner=False)
-def ask(sql: str) -> CachedAnswer:
-    """The answer to one tile's query, the same for every session within a second."""
+def _newest(sql: str) -> CachedAnswer:
     try:
         return _last_answers().keep(sql, _reader().query(sql))
     except WarehouseError as error:

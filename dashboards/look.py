@@ -6,14 +6,16 @@ they stood then. Times in the address are local to `tz`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
 from connectors.warehouse import quoted
+from schemas.ids import born_at
 from schemas.times import now
 
 PERIODS = {
@@ -28,8 +30,12 @@ DEFAULT_PERIOD = "24h"
 # How long the steps of a course are: the first one of which at most `STEPS_MAX` fit into the period.
 STEPS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 720, 1440, 7 * 1440))
 STEPS_MAX = 120
+NAME = r"([\w$]+)"
 # What stands in quotes is somebody's text, and stays as it is, whatever names are in it.
-PLACES = re.compile(r"'(?:[^']|'')*'|\$(since|until|step|spans|earliest|nth|zone|id)\b")
+PLACES = re.compile(
+    r"'(?:[^']|'')*'|\$(?:(since|until|begin|grain|step|zone|id)\b"
+    rf"|spans\({NAME}, {NAME}\)|(sampled|born|since_born)\((\w+)\))"
+)
 # No payment is older, and no clock later; beyond, times of other zones are no years of Python's.
 FIRST_MOMENT, LAST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 # What of the warehouse says whose row it is. What a merchant's people see is made of these alone.
@@ -43,6 +49,10 @@ RISK_BY_MINUTE = """
 SELECT date_trunc('minute', created_at) AS minute, risk_outcome AS outcome, risk_source AS source, currency,
        count(*)::BIGINT AS count, sum(amount)::BIGINT AS amount
 FROM payments WHERE risk_outcome IS NOT NULL AND {within} GROUP BY ALL"""
+SAMPLED = """
+hash({clock}) % (SELECT greatest(1, sum(count) // {most})::UBIGINT FROM payments_by_{grain}
+                 WHERE {grain} >= {begin} AND {grain} < {until}) = 0"""
+SAMPLE = 100_000  # values of a period that percentiles are measured on
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
 
@@ -78,9 +88,16 @@ class Look(msgspec.Struct, frozen=True):
         return {"last week": WEEK} if self.length > DAY else {"yesterday": DAY, "last week": WEEK}
 
     @property
-    def nth(self) -> int:
-        """What no table of sums tells is measured on every nth payment: as many as a day has."""
-        return max(1, self.length // DAY)
+    def is_calm(self) -> bool:
+        """Whether it is so long that a few seconds change nothing one sees."""
+        return self.length > DAY
+
+    @property
+    def grain(self) -> Literal["minute", "hour"]:
+        """What sums are asked by: of more than a day hours, where its clock begins and ends with whole ones."""
+        ends = [moment for moment in (self.since, self.until) if moment] or [_whole_hour(now())]
+        is_on_the_hour = all(each == _whole_hour(each) for end in ends for each in (end, self.local(end)))
+        return "hour" if self.is_calm and is_on_the_hour else "minute"
 
     def local(self, moment: datetime) -> datetime:
         """A moment (UTC) by the clock of the zone that was chosen."""
@@ -95,15 +112,34 @@ class Look(msgspec.Struct, frozen=True):
     def statement(self, sql: str, id: str = "") -> str:
         """A statement of a tile as it is asked, with the period in place of `$since`, `$until`, `$step`, `$zone`.
 
-        What ends now is written so: everybody who looks at the same period then asks the same. `$spans` are rows
-        (name, begin, end): the period, `shown`, and those it is compared with, whole minutes all but the last one
-        of `shown`; the first of them begins at `$earliest`. `$nth`: see there. `id` stands in place of `$id` as a
-        literal: it comes from the address, and may be any text, these names too.
+        What ends now is written so: everybody who looks at the same period then asks the same. Sums are asked by
+        `$grain` from `$begin` on, the first whole one. `$spans(table, column)`: the rows of the period and of the
+        times it is compared with, by a time of theirs, each with the name of its `span` (`shown` is the period)
+        and when that begins and ends (`since`, `until`): with whole grains, but the last one of `shown`. `id`
+        stands in place of `$id` as a literal: it comes from the address, and may be any text, these names too.
+
+        Conditions by which DuckDB reads a part of a table: `$born(column)`, about when `$id` was made, as an id of
+        ours tells, and `$since_born(column)`, not before. `$sampled(column)` is true for some `SAMPLE` rows of the
+        period, chosen by a time of theirs.
         """
         values = {"since": self._since(), "until": self._until(), "step": _interval(self.step)}
-        values |= {"spans": self._spans(), "earliest": self._earliest(), "nth": str(self.nth)}
+        values |= {"begin": self._before(timedelta())[0], "grain": self.grain}
         values |= {"zone": quoted(self.zone), "id": quoted(id)}
-        return self._narrowed(PLACES.sub(lambda place: values[place[1]] if place[1] else place[0], sql.strip()))
+        conditions: dict[str, Callable[[str], str]] = {
+            "sampled": self._sampled,
+            "since_born": partial(_born, id),
+            "born": partial(_born, id, only=True),
+        }
+
+        def filled(place: re.Match[str]) -> str:
+            name, table, column, condition, of = place.groups()
+            if table:
+                return self._spans(*(each.replace("$grain", self.grain) for each in (table, column)))
+            if condition:
+                return conditions[condition](of)
+            return values[name] if name else place[0]
+
+        return self._narrowed(PLACES.sub(filled, sql.strip()))
 
     def _since(self) -> str:
         if self.since:
@@ -113,21 +149,36 @@ class Look(msgspec.Struct, frozen=True):
     def _until(self) -> str:
         return _literal(self.until) if self.until else self._now()
 
-    def _earliest(self) -> str:
-        return self._before(max(self.compared.values()))[0]
-
-    def _spans(self) -> str:
+    def _each_span(self) -> list[tuple[str, str, str]]:
+        """The name, begin and end of the period and of those it is compared with."""
         begin, _ = self._before(timedelta())
-        spans = [f"('shown', {begin}, {self._until()})"]
-        for name, back in self.compared.items():
-            since, until = self._before(back)
-            spans.append(f"({quoted(name)}, {since}, {until})")
-        return ", ".join(spans)
+        return [
+            ("shown", begin, self._until()),
+            *((name, *self._before(back)) for name, back in self.compared.items()),
+        ]
+
+    def _spans(self, table: str, column: str) -> str:
+        """As one range over all of them, or with OR, DuckDB would read what lies in between as well."""
+        rows = "SELECT {} AS span, {} AS since, {} AS until, * FROM {} WHERE {}"
+        each = [
+            rows.format(quoted(name), begin, end, table, _between(column, begin, end))
+            for name, begin, end in self._each_span()
+        ]
+        return f"({' UNION ALL '.join(each)})"
+
+    def _in_spans(self) -> str:
+        each = [_between("created_at", begin, end) for _, begin, end in self._each_span()]
+        return f"({' OR '.join(each)})"
+
+    def _sampled(self, clock: str) -> str:
+        begin, _ = self._before(timedelta())
+        given = {"clock": clock, "most": SAMPLE, "grain": self.grain, "begin": begin, "until": self._until()}
+        return SAMPLED.strip().format(**given)
 
     def _before(self, back: timedelta) -> tuple[str, str]:
-        """Begin and end of the whole minutes of the period, so long before."""
+        """Begin and end of the whole grains of the period, so long before."""
         earlier = f" - {_interval(back)}" if back else ""
-        since, until = (f"date_trunc('minute', {end}){earlier}" for end in (self._since(), self._until()))
+        since, until = (f"date_trunc('{self.grain}', {end}){earlier}" for end in (self._since(), self._until()))
         return since, until
 
     def _now(self) -> str:
@@ -135,7 +186,7 @@ class Look(msgspec.Struct, frozen=True):
 
     def _narrowed(self, sql: str) -> str:
         """The statement over payments as of `at` and the merchant's own rows, by names that hide the views'."""
-        hiding = dict(_hiding(self.at, self.merchant_id, self._earliest()))
+        hiding = dict(_hiding(self.at, self.merchant_id, self._in_spans()))
         if not hiding:
             return sql
         own = ", ".join(f"{name} AS NOT MATERIALIZED ({query})" for name, query in hiding.items())
@@ -143,12 +194,12 @@ class Look(msgspec.Struct, frozen=True):
         return f"WITH {own},{rest}" if rest else f"WITH {own}\n{sql}"
 
 
-def _hiding(at: datetime | None, merchant_id: str, earliest: str) -> list[tuple[str, str]]:
-    """Names, and what they stand for. In the past, what is counted by time begins with the first span."""
+def _hiding(at: datetime | None, merchant_id: str, in_spans: str) -> list[tuple[str, str]]:
+    """Names, and what they stand for. In the past, what is counted by time is that of the spans."""
     whose = f" WHERE merchant = {quoted(merchant_id)}" if merchant_id else ""
     past = [("payments", f"FROM payments_as_of({_literal(at)}){whose}")] if at else []
     rows = [(name, f"FROM main.{name}{whose}") for name in OWN if merchant_id]
-    within = f"created_at >= {earliest}" if at else "TRUE"
+    within = in_spans if at else "TRUE"
     by_time = [
         (f"payments_by_{unit}", OWN_BY_TIME.format(unit=unit, within=within).strip())
         for unit in ("minute", "hour", "day")
@@ -192,6 +243,26 @@ def _moment(text: str, zone: str) -> datetime | None:
 
 def _literal(moment: datetime) -> str:
     return f"TIMESTAMP '{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+
+
+def _born(id: str, column: str, *, only: bool = False) -> str:
+    """A condition that holds for what happened when an id was made, or (not `only`) since; else for everything.
+
+    An id tells the steady clock of the books, which is a day from the wall's where somebody set that by a day.
+    """
+    born = born_at(id)
+    if born is None:
+        return "TRUE"
+    since = f"{column} >= {_literal(born - DAY)}"
+    return f"({since} AND {column} < {_literal(born + DAY)})" if only else since
+
+
+def _between(column: str, begin: str, end: str) -> str:
+    return f"{column} >= {begin} AND {column} < {end}"
+
+
+def _whole_hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def _interval(length: timedelta) -> str:

@@ -133,7 +133,7 @@ VOLUMES = Tile(
 SELECT currency, sum(count)::BIGINT AS payments, sum(amount)::BIGINT AS asked,
        sum(amount_captured)::BIGINT AS captured, sum(amount_refunded)::BIGINT AS refunded,
        sum(amount_captured - amount_refunded)::BIGINT AS net
-FROM payments_by_minute WHERE minute >= $since AND minute < $until
+FROM payments_by_$grain WHERE $grain >= $begin AND $grain < $until
 GROUP BY currency ORDER BY payments DESC, currency
 """,
     _draw_volumes,
@@ -148,7 +148,7 @@ BY_PROCESSOR = Tile(
 SELECT currency, processor, sum(count)::BIGINT AS payments, sum(amount)::BIGINT AS asked,
        sum(amount_captured)::BIGINT AS captured, sum(amount_refunded)::BIGINT AS refunded,
        sum(amount_captured - amount_refunded)::BIGINT AS net
-FROM payments_by_minute WHERE minute >= $since AND minute < $until AND currency = $id
+FROM payments_by_$grain WHERE $grain >= $begin AND $grain < $until AND currency = $id
 GROUP BY currency, processor ORDER BY payments DESC, processor
 """,
     _draw_by_processor,
@@ -159,10 +159,10 @@ COURSE = Tile(
     "Course",
     "When in this time were the payments made of which so much was taken and given back?",
     """
-SELECT time_bucket($step, minute AT TIME ZONE 'UTC' AT TIME ZONE $zone) AS local_time, currency,
+SELECT time_bucket($step, $grain AT TIME ZONE 'UTC' AT TIME ZONE $zone) AS local_time, currency,
        sum(amount)::BIGINT AS asked, sum(amount_captured)::BIGINT AS captured,
        sum(amount_refunded)::BIGINT AS refunded
-FROM payments_by_minute WHERE minute >= $since AND minute < $until AND currency = $id
+FROM payments_by_$grain WHERE $grain >= $begin AND $grain < $until AND currency = $id
 GROUP BY ALL ORDER BY local_time
 """,
     _draw_course,

@@ -123,9 +123,10 @@ VERDICT = Tile(
 SELECT p.risk_outcome AS outcome, p.risk_source AS source, p.risk_score AS score, p.risk_reasons AS reasons,
        coalesce(p.risk_model, r.model) AS model, p.waited_ms, r.latency_ms AS check_ms, r.outcome AS check_outcome,
        r.reasons AS check_reasons, l.label, l.source AS label_source
-FROM payments p LEFT JOIN (FROM risk WHERE payment = $id) r ON r.payment = p.id
+FROM (FROM payments WHERE id = $id AND $born(created_at)) p
+LEFT JOIN (FROM verdicts WHERE payment = $id AND $since_born(recorded_at)) r ON r.payment = p.id
 LEFT JOIN (FROM labels WHERE payment = $id ORDER BY recorded_at DESC LIMIT 1) l ON l.payment = p.id
-WHERE p.id = $id AND p.risk_outcome IS NOT NULL
+WHERE p.risk_outcome IS NOT NULL
 """,
     _draw_verdict,
     nothing="It was not judged.",
@@ -138,10 +139,10 @@ FEATURES = Tile(
     "Features",
     "Which of its features are named by the verdict, and which are unusual among those of about the same time?",
     """
-WITH judged AS (SELECT reasons, features FROM risk WHERE payment = $id),
+WITH judged AS (SELECT reasons, features FROM verdicts WHERE payment = $id AND $since_born(recorded_at)),
 near AS (
-    SELECT features FROM risk
-    WHERE payment >= left($id, 10) AND payment < left($id, 10) || '~' AND payment <> $id
+    SELECT features FROM verdicts
+    WHERE $born(recorded_at) AND payment >= left($id, 10) AND payment < left($id, 10) || '~' AND payment <> $id
     ORDER BY recorded_at DESC LIMIT 500
 ),
 own AS (
@@ -169,7 +170,7 @@ LEDGER_TILE = Tile(
     "What moved on which account of the ledger, and does it come to nothing?",
     """
 SELECT recorded_at, operation, kind, account, amount, currency FROM ledger
-WHERE payment = $id ORDER BY recorded_at, operation, sequence, number
+WHERE payment = $id AND $since_born(recorded_at) ORDER BY recorded_at, operation, sequence, number
 """,
     _draw_ledger,
     note="they add up to 0",
@@ -197,7 +198,7 @@ MESSAGES_TILE = Tile(
     "What was sent to whom about this payment, and what became of it?",
     """
 SELECT recorded_at, channel, kind, address, outcome, reason FROM notifications
-WHERE payment = $id ORDER BY recorded_at, channel
+WHERE payment = $id AND $since_born(recorded_at) ORDER BY recorded_at, channel
 """,
     _draw_messages,
     nothing="Nothing was sent.",
@@ -211,7 +212,7 @@ ORIGIN = Tile(
     """
 SELECT p.occurred_at, p.country, p.bin, m.trading_name, p.trace_id, p.sequence,
        epoch_ms(p.ingested_at - p.recorded_at)::DOUBLE AS on_its_way_ms
-FROM payments p LEFT JOIN merchants m ON m.id = p.merchant WHERE p.id = $id
+FROM (FROM payments WHERE id = $id AND $born(created_at)) p LEFT JOIN merchants m ON m.id = p.merchant
 """,
     _draw_origin,
     nothing="The warehouse does not know it yet: that takes about a second.",

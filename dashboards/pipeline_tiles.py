@@ -210,37 +210,47 @@ FLOWS = Tile(
     sql="""
 WITH waiting AS (
     SELECT count(*) AS waiting, min(created_at) AS since FROM payments
-    ANTI JOIN (SELECT payment FROM risk WHERE recorded_at > now()::TIMESTAMP - INTERVAL 15 MINUTE) judged
+    ANTI JOIN (SELECT payment FROM verdicts WHERE recorded_at > now()::TIMESTAMP - INTERVAL 15 MINUTE) judged
         ON judged.payment = payments.id
     WHERE created_at > now()::TIMESTAMP - INTERVAL 10 MINUTE
       AND (state = 'processing' OR risk_outcome IS NOT NULL)
+), newest AS (
+    SELECT max(created_at) AS newest_payment, max(updated_at) FILTER (status <> 'pending') AS newest_end,
+           (SELECT max(recorded_at) FROM verdicts WHERE recorded_at > now()::TIMESTAMP - INTERVAL 7 DAY)
+               AS newest_verdict,
+           (SELECT max(recorded_at) FROM notifications WHERE recorded_at > now()::TIMESTAMP - INTERVAL 7 DAY)
+               AS newest_message
+    FROM payments WHERE created_at >= (SELECT max(hour) FROM payments_by_hour) - INTERVAL 1 HOUR
 ), kept AS (
     SELECT count(*) AS made,
-           quantile_cont((epoch_us(ingested_at) - epoch_us(recorded_at)) / 1000, [0.5, 0.99]) AS ms
-    FROM payments WHERE recorded_at >= $since AND recorded_at < $until
+           quantile_cont((epoch_us(ingested_at) - epoch_us(recorded_at)) / 1000, [0.5, 0.99])
+               FILTER (is_sampled) AS ms
+    FROM (SELECT *, $sampled(recorded_at) AS is_sampled FROM payments)
+    WHERE recorded_at >= $since AND recorded_at < $until
 ), judged AS (
-    SELECT count(*) AS made, quantile_cont(latency_ms, [0.5, 0.99]) AS ms
-    FROM risk WHERE recorded_at >= $since AND recorded_at < $until
+    SELECT count(*) AS made, quantile_cont(latency_ms, [0.5, 0.99]) FILTER (is_sampled) AS ms
+    FROM (SELECT *, $sampled(recorded_at) AS is_sampled FROM verdicts)
+    WHERE recorded_at >= $since AND recorded_at < $until
 ), told AS (
     SELECT count(*) AS made,
-           quantile_cont((epoch_us(recorded_at) - epoch_us(caused_at)) / 1000, [0.5, 0.99]) AS ms
-    FROM notifications WHERE recorded_at >= $since AND recorded_at < $until
+           quantile_cont((epoch_us(recorded_at) - epoch_us(caused_at)) / 1000, [0.5, 0.99])
+               FILTER (is_sampled) AS ms
+    FROM (SELECT *, $sampled(recorded_at) AS is_sampled FROM notifications)
+    WHERE recorded_at >= $since AND recorded_at < $until
 )
 SELECT 'analytics' AS flow, max(committed_at) AS newest, max(newest_at) AS went_on, sum(lag)::BIGINT AS waiting,
        NULL::TIMESTAMP AS since, max(age_ms) AS age_ms, any_value(made) AS made, any_value(ms)[1] AS p50_ms,
        any_value(ms)[2] AS p99_ms
 FROM pipeline_health, kept
 UNION ALL
-SELECT 'fraud', (SELECT max(recorded_at) FROM risk), (SELECT max(created_at) FROM payments), waiting, since, NULL,
-       made, ms[1], ms[2]
-FROM judged, waiting
+SELECT 'fraud', newest_verdict, newest_payment, waiting, since, NULL, made, ms[1], ms[2]
+FROM judged, waiting, newest
 UNION ALL
-SELECT 'notifications', (SELECT max(recorded_at) FROM notifications),
-       (SELECT max(updated_at) FROM payments WHERE status <> 'pending'), NULL, NULL, NULL, made, ms[1], ms[2]
-FROM told
+SELECT 'notifications', newest_message, newest_end, NULL, NULL, NULL, made, ms[1], ms[2]
+FROM told, newest
 """,
     draw=_flows,
-    note="what they made in this time",
+    note="what they made in this time; times of a sample",
     fills=False,
 )
 TOPICS = Tile(
@@ -263,9 +273,10 @@ DELAYS = Tile(
     question="How old was a payment's last event when it came into the warehouse? After a rebuild, as old as it "
     "was then.",
     sql="""
-SELECT time_bucket($step, recorded_at) AS moment, quantile_cont(ms, 0.5) AS p50_ms,
-       quantile_cont(ms, 0.99) AS p99_ms, max(ms) AS longest_ms
-FROM (SELECT recorded_at, (epoch_us(ingested_at) - epoch_us(recorded_at)) / 1000 AS ms FROM payments
+SELECT time_bucket($step, recorded_at) AS moment, quantile_cont(ms, 0.5) FILTER (is_sampled) AS p50_ms,
+       quantile_cont(ms, 0.99) FILTER (is_sampled) AS p99_ms, max(ms) AS longest_ms
+FROM (SELECT recorded_at, (epoch_us(ingested_at) - epoch_us(recorded_at)) / 1000 AS ms,
+             $sampled(recorded_at) AS is_sampled FROM payments
       WHERE recorded_at >= $since AND recorded_at < $until)
 GROUP BY moment ORDER BY moment
 """,
@@ -281,7 +292,7 @@ WITH steps AS (
     SELECT unnest(generate_series(time_bucket($step, $since), time_bucket($step, $until) - $step, $step)) AS moment
 ), made AS (
     SELECT created_at AS moment, 'payments' AS flow FROM payments
-    UNION ALL SELECT recorded_at, 'verdicts' FROM risk
+    UNION ALL SELECT recorded_at, 'verdicts' FROM verdicts
     UNION ALL SELECT created_at, 'calls to processors' FROM operations
     UNION ALL SELECT recorded_at, 'messages' FROM notifications
 ), counted AS (

@@ -120,13 +120,13 @@ HEALTH = Tile(
     """
 WITH calls AS (
     SELECT processor, created_at >= $since AS is_now, kind <> 'order' AS asks, status, milliseconds,
-           status = 'unknown' OR sequence > 1 AS silent
+           status = 'unknown' OR sequence > 1 AS silent, $sampled(created_at) AS is_sampled
     FROM operations
     WHERE kind IN ('order', 'authorize', 'sale')
       AND created_at >= $since - ($until - $since) AND created_at < $until
 ), volumes AS (
-    SELECT processor, sum(count)::BIGINT AS payments FROM payments_by_minute
-    WHERE minute >= date_trunc('minute', $since) AND minute < $until GROUP BY processor
+    SELECT processor, sum(count)::BIGINT AS payments FROM payments_by_$grain
+    WHERE $grain >= $begin AND $grain < $until GROUP BY processor
 ), figures AS (
     SELECT processor, count(*) FILTER (is_now AND asks) AS asked,
            count(*) FILTER (is_now AND asks AND status = 'succeeded') AS approved,
@@ -134,18 +134,18 @@ WITH calls AS (
            count(*) FILTER (is_now AND asks AND status = 'failed') AS failed,
            count(*) FILTER (is_now AND asks AND status = 'unknown') AS unknown,
            count(*) FILTER (is_now AND asks AND silent) AS silent,
-           quantile_cont(milliseconds, 0.5) FILTER (is_now AND NOT silent) AS p50,
-           quantile_cont(milliseconds, 0.99) FILTER (is_now AND NOT silent) AS p99,
+           quantile_cont(milliseconds, 0.5) FILTER (is_sampled AND is_now AND NOT silent) AS p50,
+           quantile_cont(milliseconds, 0.99) FILTER (is_sampled AND is_now AND NOT silent) AS p99,
            count(*) FILTER (NOT is_now AND asks) AS asked_before,
            count(*) FILTER (NOT is_now AND asks AND status = 'succeeded') AS approved_before,
-           quantile_cont(milliseconds, 0.5) FILTER (NOT is_now AND NOT silent) AS p50_before,
-           quantile_cont(milliseconds, 0.99) FILTER (NOT is_now AND NOT silent) AS p99_before
+           quantile_cont(milliseconds, 0.5) FILTER (is_sampled AND NOT is_now AND NOT silent) AS p50_before,
+           quantile_cont(milliseconds, 0.99) FILTER (is_sampled AND NOT is_now AND NOT silent) AS p99_before
     FROM calls GROUP BY processor
 )
 SELECT processor, coalesce(payments, 0) AS payments, figures.* EXCLUDE (processor)
 FROM figures LEFT JOIN volumes USING (processor) ORDER BY processor
 """,
     _draw,
-    note="authorizations and sales, against the period before",
+    note="authorizations and sales, against the period before; times of a sample",
     nothing="No processor was asked in this time, nor in the time before.",
 )

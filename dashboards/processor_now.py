@@ -124,8 +124,11 @@ WITH calls AS (
     SELECT processor, created_at, date_trunc('minute', created_at) AS minute, milliseconds,
            kind <> 'order' AS asks, status, status = 'unknown' OR sequence > 1 AS silent,
            status = 'failed' AND sequence = 1 AS refused,
-           created_at >= now()::TIMESTAMP - INTERVAL 15 MINUTE AS is_new
-    FROM operations
+           created_at >= now()::TIMESTAMP - INTERVAL 15 MINUTE AS is_new, hash(created_at) % nth = 0 AS is_sampled
+    FROM operations, (
+        SELECT greatest(1, sum(count) // 50000)::UBIGINT AS nth FROM payments_by_hour
+        WHERE hour >= now()::TIMESTAMP - INTERVAL 24 HOUR
+    )
     WHERE kind IN ('order', 'authorize', 'sale') AND created_at >= now()::TIMESTAMP - INTERVAL 24 HOUR
 ), minutes AS (
     SELECT processor, minute, count(*) AS calls, count(*) FILTER (silent OR refused) AS errors
@@ -140,7 +143,7 @@ SELECT processor, count(*) FILTER (is_new) AS calls, count(*) FILTER (is_new AND
        quantile_cont(milliseconds, 0.99) FILTER (is_new AND NOT silent) AS p99,
        count(*) FILTER (NOT is_new AND asks AND status IN ('succeeded', 'declined')) AS usual_decided,
        count(*) FILTER (NOT is_new AND asks AND status = 'succeeded') AS usual_approved,
-       quantile_cont(milliseconds, 0.99) FILTER (NOT is_new AND NOT silent) AS usual_p99,
+       quantile_cont(milliseconds, 0.99) FILTER (is_sampled AND NOT is_new AND NOT silent) AS usual_p99,
        min(created_at) FILTER ((silent OR refused) AND (last_well IS NULL OR minute > last_well)) AS failing_since
 FROM calls JOIN well USING (processor) GROUP BY processor ORDER BY processor
 """,

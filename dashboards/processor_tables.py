@@ -160,7 +160,7 @@ VOLUMES_BY_PROCESSOR = Tile(
     """
 SELECT currency, processor, sum(count)::BIGINT AS payments, sum(amount)::BIGINT AS asked,
        sum(amount_captured)::BIGINT AS captured, sum(amount_refunded)::BIGINT AS refunded
-FROM payments_by_minute WHERE minute >= date_trunc('minute', $since) AND minute < $until
+FROM payments_by_$grain WHERE $grain >= $begin AND $grain < $until
 GROUP BY ALL ORDER BY currency, payments DESC
 """,
     _draw_volumes,

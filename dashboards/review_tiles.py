@@ -77,8 +77,12 @@ OPEN = Tile(
 SELECT reviews.currency, count(*)::BIGINT AS open, sum(reviews.amount)::BIGINT AS amount,
        sum(round(reviews.amount * scored.score))::BIGINT AS expected_loss,
        count(*) FILTER (scored.score IS NULL)::BIGINT AS without_score, min(reviews.opened_at) AS oldest
-FROM reviews LEFT JOIN (SELECT payment, any_value(score) AS score FROM risk GROUP BY payment) scored
-ON scored.payment = reviews.payment
+FROM reviews LEFT JOIN (
+    SELECT payment, any_value(score) AS score FROM verdicts
+    WHERE payment IN (SELECT payment FROM reviews WHERE status = 'open')
+      AND recorded_at >= (SELECT min(opened_at) FROM reviews WHERE status = 'open') - INTERVAL 1 DAY
+    GROUP BY payment
+) scored ON scored.payment = reviews.payment
 WHERE reviews.status = 'open' GROUP BY reviews.currency ORDER BY open DESC, reviews.currency
 """,
     _draw_open,
@@ -102,7 +106,8 @@ GROUP BY reason ORDER BY open DESC, reason
 )
 
 Whose = Literal["customer", "card"]
-PAID = "FROM payments WHERE {column} = (SELECT {column} FROM payments WHERE id = $id) AND id <> $id"
+OF_CASE = "SELECT {column} FROM payments WHERE id = $id AND $born(created_at)"
+PAID = f"FROM payments WHERE {{column}} = ({OF_CASE}) AND id <> $id"
 
 
 def figures(whose: Whose, title: str) -> Tile:

@@ -51,7 +51,10 @@ def figures(subject: Subject) -> Tile:
         if subject != "merchant"
         else "How much was paid to this merchant, how much of it approved, taken, given back, and fraud?",
         f"""
-WITH paid AS (FROM payments WHERE {COLUMN[subject]} = $id AND {IN_TIME}),
+WITH paid AS (
+    SELECT id, currency, state, processor, decline_code, amount_captured, amount_refunded
+    FROM payments WHERE {COLUMN[subject]} = $id AND {IN_TIME}
+),
 told AS (
     SELECT payment, arg_max(label, recorded_at) AS label FROM labels
     WHERE payment IN (SELECT id FROM paid) GROUP BY payment

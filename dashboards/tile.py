@@ -5,6 +5,7 @@ Whoever looks at it sees how old the answer is, can open the statement in the SQ
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -18,14 +19,15 @@ from dashboards.look import Look
 from dashboards.page import card, html
 from dashboards.page_entry import link
 
+OF_PERIOD = re.compile(r"\$(?:since|begin|spans|step)\b")
 AS_OF_NOW = "as of now"  # of what cannot show the moment that was chosen
 
 Draw = Callable[[Table, Look], None]
 
 
 class Tile(msgspec.Struct, frozen=True):
-    """`name` is one over all pages. `sql` may name `$since`, `$until`, `$step`, `$zone` (see `Look.statement`),
-    and `$id` where it is about one thing, which the address names.
+    """`name` is one over all pages. `sql` may name `$since`, `$until`, `$step`, `$zone` and others, which
+    `Look.statement` tells, and `$id` where it is about one thing, which the address names.
 
     `question`: what it answers, as a person asks. `nothing`: what is said where there are no rows. `as_of`: it can
     show a moment in the past, since all of it comes from `payments`, or from these by time within the spans it
@@ -48,6 +50,10 @@ class Tile(msgspec.Struct, frozen=True):
         """The statement as it is asked. Other tiles than those `as_of` do not know of a moment in the past."""
         return (look if self.as_of else msgspec.structs.replace(look, at=None)).statement(self.sql, id)
 
+    def asked(self, look: Look, id: str = "") -> CachedAnswer:
+        """The answer to its statement, shared by all who look at the same; of a long period for some seconds."""
+        return ask(self.statement(look, id), calm=look.is_calm and OF_PERIOD.search(self.sql) is not None)
+
 
 def show(tile: Tile, look: Look, id: str = "", *, answer: CachedAnswer | None = None) -> CachedAnswer:
     """Draw a tile, or what stands in its way. `id`: of what it is about; any text.
@@ -55,7 +61,7 @@ def show(tile: Tile, look: Look, id: str = "", *, answer: CachedAnswer | None = 
     `answer`: to its statement, where the page asked for it already.
     """
     statement = tile.statement(look, id)
-    answer = answer or ask(statement)
+    answer = answer or tile.asked(look, id)
     note = AS_OF_NOW if look.at and not tile.as_of else tile.note
     with card(tile.name, tile.title, note, fills=tile.fills):
         if answer.table is None:

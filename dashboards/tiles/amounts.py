@@ -72,19 +72,18 @@ TAKEN = Tile(
     "How much was taken and given back in each currency, and how does that compare?",
     """
 WITH told AS (
-    SELECT minute, currency, sum(count) AS payments, sum(amount_captured) AS taken,
+    SELECT span, since, until, $grain AS begins, currency, sum(count) AS payments, sum(amount_captured) AS taken,
            sum(amount_refunded) AS given_back,
            sum(count) FILTER (state IN ('captured', 'partially_captured')) AS paid,
            sum(amount) FILTER (
                state IN ('processing', 'requires_action', 'in_review', 'authorized', 'unknown')) AS open
-    FROM payments_by_minute WHERE minute >= $earliest AND minute < $until GROUP BY minute, currency
+    FROM $spans(payments_by_$grain, $grain) GROUP BY ALL
 )
-SELECT currency, span, CASE WHEN span = 'shown' THEN time_bucket($step, minute, since) END AS step,
-       minute + INTERVAL 1 MINUTE <= until AS is_over,
+SELECT currency, span, CASE WHEN span = 'shown' THEN time_bucket($step, begins, since) END AS step,
+       begins + INTERVAL 1 $grain <= until AS is_over,
        sum(payments)::BIGINT AS payments, sum(taken)::BIGINT AS taken, sum(given_back)::BIGINT AS given_back,
        coalesce(sum(paid), 0)::BIGINT AS paid, coalesce(sum(open), 0)::BIGINT AS open
-FROM told JOIN (VALUES $spans) AS spans(span, since, until) ON minute >= since AND minute < until
-GROUP BY ALL ORDER BY ALL
+FROM told GROUP BY ALL ORDER BY ALL
 """,
     _draw,
     note="of the payments of this period",

@@ -66,17 +66,12 @@ def wait(table: Table, look: Look) -> Figure:
     return Figure(
         "99th percentile",
         formats.millis(shown.get("p99_us", 0) / 1000) if shown else formats.NONE,
-        note=_median(shown["p50_us"], look.nth) if shown else "",
+        note=f"median {formats.millis(shown['p50_us'] / 1000)}" if shown else "",
         course=line(course.course(look, lambda sums: sums["p99_us"] or None)),
         changes=ComparedRows(Table(table.columns, [tuple(each.values()) for each in totals.values()])).changes(
             look, lambda sums: sums["p99_us"], "of_it", "bad"
         ),
     )
-
-
-def _median(p50_us: int, nth: int) -> str:
-    sample = f", of every {nth}th" if nth > 1 else ""
-    return f"median {formats.millis(p50_us / 1000)}{sample}"
 
 
 def age(table: Table) -> Figure:
@@ -95,25 +90,25 @@ FIGURES = Tile(
     "How many payments were made, approved, stopped and refunded, and how does that compare?",
     f"""
 WITH told AS (
-    SELECT minute, sum(count) AS payments, sum(count) FILTER ({APPROVED}) AS approved,
+    SELECT span, since, until, $grain AS begins, sum(count) AS payments,
+           sum(count) FILTER ({APPROVED}) AS approved,
            sum(count) FILTER (state IN ('declined', 'failed')) AS refused
-    FROM payments_by_minute WHERE minute >= $earliest AND minute < $until GROUP BY minute
+    FROM $spans(payments_by_$grain, $grain) GROUP BY ALL
     UNION ALL BY NAME
-    SELECT minute, sum(count) AS judged, sum(count) FILTER (outcome = 'review') AS held,
-           sum(count) FILTER (outcome = 'block') AS blocked
-    FROM risk_outcomes_by_minute WHERE minute >= $earliest AND minute < $until GROUP BY minute
+    SELECT span, since, until, time_bucket(INTERVAL 1 $grain, minute) AS begins, sum(count) AS judged,
+           sum(count) FILTER (outcome = 'review') AS held, sum(count) FILTER (outcome = 'block') AS blocked
+    FROM $spans(risk_outcomes_by_minute, minute) GROUP BY ALL
     UNION ALL BY NAME
-    SELECT date_trunc('minute', updated_at) AS minute, count(*) AS refunds
-    FROM refunds WHERE status = 'succeeded' AND updated_at >= $earliest AND updated_at < $until GROUP BY ALL
+    SELECT span, since, until, time_bucket(INTERVAL 1 $grain, updated_at) AS begins, count(*) AS refunds
+    FROM $spans(refunds, updated_at) WHERE status = 'succeeded' GROUP BY ALL
 )
-SELECT span, CASE WHEN span = 'shown' THEN time_bucket($step, minute, since) END AS step,
-       minute + INTERVAL 1 MINUTE <= until AS is_over,
+SELECT span, CASE WHEN span = 'shown' THEN time_bucket($step, begins, since) END AS step,
+       begins + INTERVAL 1 $grain <= until AS is_over,
        coalesce(sum(payments), 0)::BIGINT AS payments, coalesce(sum(approved), 0)::BIGINT AS approved,
        coalesce(sum(refused), 0)::BIGINT AS refused, coalesce(sum(judged), 0)::BIGINT AS judged,
        coalesce(sum(held), 0)::BIGINT AS held, coalesce(sum(blocked), 0)::BIGINT AS blocked,
        coalesce(sum(refunds), 0)::BIGINT AS refunds
-FROM told JOIN (VALUES $spans) AS spans(span, since, until) ON minute >= since AND minute < until
-GROUP BY ALL ORDER BY ALL
+FROM told GROUP BY ALL ORDER BY ALL
 """,  # noqa: S608 - our own words
     lambda table, look: row(figures(table, look)),
     nothing="No payment was made in this time.",
@@ -128,11 +123,11 @@ WAITS = Tile(
 SELECT span, CASE WHEN span = 'shown' THEN time_bucket($step, created_at, since) END AS step, TRUE AS is_over,
        count(*) AS waited, (1000 * quantile_cont(waited_ms, 0.5))::BIGINT AS p50_us,
        (1000 * quantile_cont(waited_ms, 0.99))::BIGINT AS p99_us
-FROM payments JOIN (VALUES $spans) AS spans(span, since, until) ON created_at >= since AND created_at < until
-WHERE created_at >= $earliest AND waited_ms IS NOT NULL AND epoch_us(created_at) % $nth = 0
+FROM $spans(payments, created_at) WHERE waited_ms IS NOT NULL AND $sampled(created_at)
 GROUP BY GROUPING SETS ((span), (span, step)) HAVING step IS NOT NULL OR grouping(step) = 1 ORDER BY ALL
 """,
     lambda table, look: row([wait(table, look)]),
+    note="of many payments a sample",
     nothing="No payment waited in this time.",
     as_of=True,
 )

@@ -136,13 +136,12 @@ JUDGED = Tile(
     "How many payments were judged and stopped, and for how many did the stand-in have to decide?",
     """
 SELECT span, CASE WHEN span = 'shown' THEN time_bucket($step, minute, since) END AS step,
-       minute + INTERVAL 1 MINUTE <= until AS is_over, sum(count)::BIGINT AS judged,
+       time_bucket(INTERVAL 1 $grain, minute) + INTERVAL 1 $grain <= until AS is_over,
+       sum(count)::BIGINT AS judged,
        coalesce(sum(count) FILTER (outcome = 'review'), 0)::BIGINT AS held,
        coalesce(sum(count) FILTER (outcome = 'block'), 0)::BIGINT AS blocked,
        coalesce(sum(count) FILTER (source = 'stand_in'), 0)::BIGINT AS stand_in
-FROM risk_outcomes_by_minute
-JOIN (VALUES $spans) AS spans(span, since, until) ON minute >= since AND minute < until
-WHERE minute >= $earliest GROUP BY ALL ORDER BY ALL
+FROM $spans(risk_outcomes_by_minute, minute) GROUP BY ALL ORDER BY ALL
 """,
     _draw_judged,
     nothing="No payment was judged in this time.",
@@ -155,7 +154,7 @@ VERDICTS = Tile(
     """
 SELECT outcome, sum(count)::BIGINT AS payments,
        coalesce(sum(count) FILTER (source = 'stand_in'), 0)::BIGINT AS stand_in
-FROM risk_outcomes_by_minute WHERE minute >= $since AND minute < $until GROUP BY outcome ORDER BY outcome
+FROM risk_outcomes_by_minute WHERE minute >= $begin AND minute < $until GROUP BY outcome ORDER BY outcome
 """,
     lambda table, _look: html("verdicts.html", shares=outcomes(table)),
     nothing="No payment was judged in this time.",
@@ -171,7 +170,7 @@ SELECT time_bucket($step, minute) AS step,
        coalesce(100 * sum(count) FILTER (outcome = 'review') / sum(count), 0) AS held,
        coalesce(100 * sum(count) FILTER (outcome = 'block') / sum(count), 0) AS blocked,
        sum(count)::BIGINT AS judged
-FROM risk_outcomes_by_minute WHERE minute >= $since AND minute < $until GROUP BY step ORDER BY step
+FROM risk_outcomes_by_minute WHERE minute >= $begin AND minute < $until GROUP BY step ORDER BY step
 """,
     _draw_course,
     note="percent of those judged",
@@ -184,11 +183,11 @@ LATENCY = Tile(
     """
 SELECT time_bucket($step, recorded_at) AS step, quantile_cont(latency_ms, 0.5) AS p50_ms,
        quantile_cont(latency_ms, 0.99) AS p99_ms, count(*) AS verdicts
-FROM risk WHERE recorded_at >= $since AND recorded_at < $until AND epoch_us(recorded_at) % $nth = 0
+FROM verdicts WHERE recorded_at >= $since AND recorded_at < $until AND $sampled(recorded_at)
 GROUP BY step ORDER BY step
 """,
     _draw_latency,
-    note="from the payment's record, ms",
+    note="from the payment's record, ms; of many a sample",
     nothing="The fraud flow gave no verdict in this time.",
 )
 
@@ -199,23 +198,32 @@ REASONS = Tile(
     """
 SELECT reason, count(*) FILTER (outcome = 'flag') AS flagged, count(*) FILTER (outcome = 'review') AS held,
        count(*) FILTER (outcome = 'block') AS blocked, count(*) AS verdicts
-FROM (SELECT unnest(reasons) AS reason, outcome FROM risk WHERE recorded_at >= $since AND recorded_at < $until)
+FROM (SELECT unnest(reasons) AS reason, outcome FROM verdicts
+      WHERE recorded_at >= $since AND recorded_at < $until AND outcome <> 'allow')
 GROUP BY reason ORDER BY verdicts DESC, reason LIMIT 12
 """,
     _draw_reasons,
     nothing="No verdict had a reason in this time.",
 )
 
+# Few payments are judged by the stand-in: they are found first, so that no other one's verdict is joined.
 LATE = Tile(
     "late",
     "Late verdicts",
     "Which verdicts came after the stand-in had decided, and would have decided otherwise?",
     """
-SELECT recorded_at, payment, applied_outcome, outcome, score, reasons FROM risk
-WHERE applied_source = 'stand_in' AND outcome <> applied_outcome AND recorded_at >= $since AND recorded_at < $until
-ORDER BY recorded_at DESC LIMIT 20
+WITH stood_in AS MATERIALIZED (
+    SELECT id, risk_outcome AS applied_outcome FROM payments
+    WHERE risk_source = 'stand_in' AND created_at >= $since - INTERVAL 7 DAY AND created_at < $until
+), came AS MATERIALIZED (
+    SELECT recorded_at, payment, outcome, score, reasons FROM verdicts
+    WHERE recorded_at >= $since AND recorded_at < $until AND payment IN (SELECT id FROM stood_in)
+)
+SELECT recorded_at, payment, applied_outcome, outcome, score, reasons
+FROM came JOIN stood_in ON stood_in.id = came.payment
+WHERE outcome <> applied_outcome ORDER BY recorded_at DESC LIMIT 20
 """,
     lambda table, look: tables.table(LATE_COLUMNS, late(table, look), "Late verdicts"),
-    note="the newest 20 that differ",
+    note="the newest 20 that differ, a week late at most",
     nothing="Every verdict that differs came in time.",
 )

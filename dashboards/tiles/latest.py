@@ -72,7 +72,7 @@ SELECT id, created_at, status, state, amount, currency, processor, method, brand
        decline_code, amount_captured, amount_refunded
 FROM payments
 WHERE created_at < $until
-  AND created_at >= (SELECT max(created_at) FROM payments WHERE created_at < $until) - INTERVAL 1 HOUR
+  AND created_at >= (SELECT max(hour) FROM payments_by_hour WHERE hour < $until) - INTERVAL 1 HOUR
 ORDER BY created_at DESC LIMIT 12
 """,
     _draw,

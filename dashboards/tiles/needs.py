@@ -113,8 +113,8 @@ NEEDS = Tile(
 SELECT 'reviews' AS what, count(*) AS count, min(opened_at) AS oldest, NULL::VARCHAR AS names
 FROM reviews WHERE decision IS NULL
 UNION ALL
-SELECT 'unknown', coalesce(sum(count), 0)::BIGINT, min(minute), NULL
-FROM payments_by_minute WHERE state = 'unknown' AND count > 0
+SELECT 'unknown', coalesce(sum(count), 0)::BIGINT, min(hour), NULL
+FROM payments_by_hour WHERE state = 'unknown'
 UNION ALL
 SELECT 'alerts', count(*), min(raised_at), string_agg(DISTINCT kind, ', ' ORDER BY kind)
 FROM alerts WHERE over_at IS NULL AND raised_at >= now()::TIMESTAMP - INTERVAL 24 HOUR

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from dashboards import formats, tile
-from dashboards.cached_queries import PATIENCE_S, CachedAnswer, ask, settings
+from dashboards.cached_queries import PATIENCE_S, CachedAnswer, settings
 from dashboards.look import Look
 from dashboards.look_bar import look_of
 from dashboards.page import html
@@ -49,7 +49,7 @@ def _is_live(look: Look) -> bool:
 
 
 def _draw(look: Look, refresh_s: float) -> None:
-    answers = {each.name: ask(each.statement(look)) for each in TILES}
+    answers = {each.name: each.asked(look) for each in TILES}
     trouble = next((answer.trouble for answer in answers.values() if answer.trouble), None)
     if not any(answer.table for answer in answers.values()):
         _head("waiting", look, refresh_s)

@@ -19,6 +19,7 @@ from tests.dashboards.conftest import serving_shop
 # Views of others' rows, and columns that are no merchant's business (flows/analytics/policy.toml).
 NOT_THEIRS = {
     "risk",
+    "verdicts",
     "risk_outcomes_by_minute",
     "notifications",
     "labels",
