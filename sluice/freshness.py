@@ -17,7 +17,8 @@ GIVEN_UP_S = 30.0
 LAST_WITHIN_S = 5.0
 SEEN = """
     SELECT count(*) FROM payments
-    WHERE id = '{payment_id}' AND updated_at >= TIMESTAMP '{at:%Y-%m-%d %H:%M:%S.%f}'
+    WHERE id = '{payment_id}' AND created_at >= now()::TIMESTAMP - INTERVAL 1 HOUR
+      AND updated_at >= TIMESTAMP '{at:%Y-%m-%d %H:%M:%S.%f}'
 """
 VERDICTS = """
     SELECT quantile_cont(waited_ms, 0.5), quantile_cont(waited_ms, 0.99) FROM risk
