@@ -102,40 +102,52 @@ def running(
     folder: Path | None = None,
     program: str = PROGRAM,
     settings: Mapping[str, str] = {},
+    data: Path | None = None,
 ) -> Iterator[Stack]:
     """A stack that was started, and is stopped at the end; with PostgreSQL it has a durable server of its own.
 
-    `folder`: where its data goes. `program`: what runs `sluice`. `settings`: variables beyond those of its place.
+    `folder`: where its data goes. `data`: what is there already and stays. `program`: what runs `sluice`.
+    `settings`: variables beyond those of its place.
     """
     match database:
         case "sqlite":
-            with _running(None, folder, program, settings) as stack:
+            with _folder(folder, data) as place, _running(None, place, program, settings) as stack:
                 yield stack
         case "postgres":
-            with serving(durable=True) as server, _running(server, folder, program, settings) as stack:
+            with (
+                _folder(folder, data) as place,
+                serving(durable=True) as server,
+                _running(server, place, program, settings) as stack,
+            ):
                 yield stack
         case _:
             assert_never(database)
 
 
 @contextmanager
-def _running(
-    server: Server | None, where: Path | None, program: str, settings: Mapping[str, str]
-) -> Iterator[Stack]:
-    with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir=where) as folder:
-        data, offset = Path(folder), free_offset()
-        command = [sys.executable, "-c", program, "up", "--seed", "--data", folder]
-        began = time.monotonic()
-        environment = benchmark_environment(data, offset) | dict(settings)
-        if server:
-            environment["SLUICE_DATABASE_URL"] = server.url()
-        with (data / "up.log").open("wb") as log:
-            supervisor = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            yield Stack(data, offset, supervisor, began, server)
-        finally:
-            supervisor.terminate()
-            supervisor.wait(STOPPED_WITHIN_S)
+def _folder(where: Path | None, data: Path | None) -> Iterator[Path]:
+    if data:
+        yield data
+    else:
+        with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir=where) as folder:
+            yield Path(folder)
+
+
+@contextmanager
+def _running(server: Server | None, data: Path, program: str, settings: Mapping[str, str]) -> Iterator[Stack]:
+    offset = free_offset()
+    command = [sys.executable, "-c", program, "up", "--seed", "--data", str(data)]
+    began = time.monotonic()
+    environment = benchmark_environment(data, offset) | dict(settings)
+    if server:
+        environment["SLUICE_DATABASE_URL"] = server.url()
+    with (data / "up.log").open("wb") as log:
+        supervisor = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        yield Stack(data, offset, supervisor, began, server)
+    finally:
+        supervisor.terminate()
+        supervisor.wait(STOPPED_WITHIN_S)
 
 
 def free_offset() -> int:

@@ -3,8 +3,10 @@
 
 CREATE OR REPLACE TEMP MACRO pick(names, number, salt) AS names[(1 + hash(number, salt) % len(names))::BIGINT];
 CREATE OR REPLACE TEMP MACRO share(number, salt) AS (hash(number, salt) % 1000000) / 1000000;
+-- As schemas/ids.py writes one: Crockford's digits.
 CREATE OR REPLACE TEMP MACRO made_id(prefix, moment, number) AS
-    prefix || lpad(lower(to_base(epoch_ms(moment), 32)), 10, '0') || substr(md5(prefix || number), 1, 16);
+    prefix || translate(lpad(lower(to_base(epoch_ms(moment), 32)), 10, '0'), 'ijklmnopqrstuv', 'jkmnpqrstvwxyz')
+    || substr(md5(prefix || number), 1, 16);
 
 CREATE OR REPLACE TEMP TABLE slice AS
 WITH numbered AS (
@@ -16,6 +18,7 @@ chosen AS (
     SELECT *, pick(['card', 'card', 'card', 'paypal'], number, 'method') AS method,
            (100 + hash(number, 'amount') % 40000)::BIGINT AS amount,
            CASE WHEN share(number, 'end') < 0.84 THEN 'captured' WHEN share(number, 'end') < 0.93 THEN 'declined'
+                WHEN share(number, 'end') < 0.96 AND share(number, 'score') > 0.99 THEN 'in_review'
                 WHEN share(number, 'end') < 0.96 THEN 'authorized' WHEN share(number, 'end') < 0.98 THEN 'voided'
                 WHEN share(number, 'end') < 0.99 THEN 'failed' ELSE 'partially_captured' END AS state,
            share(number, 'refund') < 0.04 AS is_refunded, share(number, 'score') AS score
@@ -47,8 +50,8 @@ SELECT made_id('pay_', created_at, number) AS id, CASE WHEN is_refunded AND stat
        created_at AS occurred_at, created_at, created_at + INTERVAL 80 MILLISECONDS AS updated_at,
        created_at + INTERVAL 80 MILLISECONDS AS recorded_at, created_at + INTERVAL 300 MILLISECONDS AS ingested_at,
        md5('trace' || number) AS trace_id,
-       CASE state WHEN 'authorized' THEN amount WHEN 'partially_captured' THEN amount - amount // 2 ELSE 0 END
-           AS amount_capturable
+       CASE WHEN state IN ('authorized', 'in_review') THEN amount
+            WHEN state = 'partially_captured' THEN amount - amount // 2 ELSE 0 END AS amount_capturable
 FROM chosen;
 
 INSERT INTO store.payments BY NAME FROM slice;
@@ -62,6 +65,11 @@ FROM slice WHERE amount_refunded > 0;
 
 INSERT INTO store.payment_minutes BY NAME
 SELECT date_trunc('minute', created_at) AS minute, currency, processor, state, count(*) AS count, sum(amount)::BIGINT AS amount,
+       sum(amount_captured)::BIGINT AS amount_captured, sum(amount_refunded)::BIGINT AS amount_refunded
+FROM slice GROUP BY ALL;
+
+INSERT INTO store.payment_hours BY NAME
+SELECT date_trunc('hour', created_at) AS hour, currency, processor, state, count(*) AS count, sum(amount)::BIGINT AS amount,
        sum(amount_captured)::BIGINT AS amount_captured, sum(amount_refunded)::BIGINT AS amount_refunded
 FROM slice GROUP BY ALL;
 
