@@ -206,7 +206,7 @@ GROUP BY reason ORDER BY verdicts DESC, reason LIMIT 12
     nothing="No verdict had a reason in this time.",
 )
 
-# Few payments are judged by the stand-in: they are found first, so that no other one's verdict is joined.
+# Few payments are judged by the stand-in: they are found first, and what is long is read of the newest alone.
 LATE = Tile(
     "late",
     "Late verdicts",
@@ -215,13 +215,14 @@ LATE = Tile(
 WITH stood_in AS MATERIALIZED (
     SELECT id, risk_outcome AS applied_outcome FROM payments
     WHERE risk_source = 'stand_in' AND created_at >= $since - INTERVAL 7 DAY AND created_at < $until
-), came AS MATERIALIZED (
-    SELECT recorded_at, payment, outcome, score, reasons FROM verdicts
-    WHERE recorded_at >= $since AND recorded_at < $until AND payment IN (SELECT id FROM stood_in)
+), newest AS MATERIALIZED (
+    SELECT recorded_at, payment, applied_outcome FROM verdicts JOIN stood_in ON stood_in.id = verdicts.payment
+    WHERE recorded_at >= $since AND recorded_at < $until AND outcome <> applied_outcome
+    ORDER BY recorded_at DESC LIMIT 20
 )
-SELECT recorded_at, payment, applied_outcome, outcome, score, reasons
-FROM came JOIN stood_in ON stood_in.id = came.payment
-WHERE outcome <> applied_outcome ORDER BY recorded_at DESC LIMIT 20
+SELECT v.recorded_at, v.payment, applied_outcome, v.outcome, v.score, v.reasons
+FROM newest JOIN verdicts v ON v.payment = newest.payment AND v.recorded_at = newest.recorded_at
+WHERE v.recorded_at >= (SELECT min(recorded_at) FROM newest) ORDER BY v.recorded_at DESC
 """,
     lambda table, look: tables.table(LATE_COLUMNS, late(table, look), "Late verdicts"),
     note="the newest 20 that differ, a week late at most",
