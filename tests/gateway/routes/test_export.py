@@ -59,6 +59,7 @@ DECIDED = {
     ("recovery_codes", "account_id"): "second_factor",
     ("refunds", "customer_id"): "payments",
     ("refunds", "merchant_id"): NOT + "what a merchant sold is its business: GET /v1/refunds",
+    ("list_entries", "owner_id"): NOT + "it is an act of staff, among its `acts`",
     ("reviews", "decided_by"): NOT + "it is an act of staff, among its `acts`",
     ("saved", "account_id"): "saved",
     ("second_factors", "account_id"): "second_factor",
