@@ -45,7 +45,7 @@ def activity_names(key: str, *counterparts: str, amounts: bool = False) -> Activ
     return ActivityNames(names_of(key, PACE, FAILED, RISKS), age, gap, paid, tuple(counted))
 
 
-class Activity(msgspec.Struct, array_like=True):
+class Activity(msgspec.Struct, array_like=True, gc=False):
     """Payments by `occurred_at`, in seconds since 1970 UTC; one older than the newest counts as if with it.
 
     `hour`, `day`, `week`: payments, fading over these. What most keys never have is null until they do. The order
@@ -91,7 +91,7 @@ class Activity(msgspec.Struct, array_like=True):
             )
         )
         if self.count:
-            found[names.age], found[names.gap] = (at - self.since) / DAY, -elapsed
+            found[names.age], found[names.gap] = (at - self.since) / DAY, at - self.at
         else:
             self.since = at
         self._compare(payment, at, found)
@@ -130,37 +130,37 @@ class Activity(msgspec.Struct, array_like=True):
         return (self.paid.euros(at),) if z is None else (self.paid.euros(at), z)
 
 
-class CustomerActivity(Activity, array_like=True):
+class CustomerActivity(Activity, array_like=True, gc=False):
     """Of an account that pays."""
 
     names = activity_names("customer", "cards", "merchants", amounts=True)
 
 
-class AddressActivity(Activity, array_like=True):
+class AddressActivity(Activity, array_like=True, gc=False):
     """Of an address."""
 
     names = activity_names("address", "cards", "customers")
 
 
-class BinActivity(Activity, array_like=True):
+class BinActivity(Activity, array_like=True, gc=False):
     """Of a BIN. Its cards are too many to be told apart."""
 
     names = activity_names("bin", "merchants")
 
 
-class PayingDevice(Activity, array_like=True):
+class PayingDevice(Activity, array_like=True, gc=False):
     """A device that customers pay with."""
 
     names = activity_names("device", "cards", "customers", amounts=True)
 
 
-class Network(Activity, array_like=True):
+class Network(Activity, array_like=True, gc=False):
     """The /24 (IPv6: /64) of addresses that customers pay from."""
 
     names = activity_names("network", "cards", "customers")
 
 
-class EmailDomain(Activity, array_like=True):
+class EmailDomain(Activity, array_like=True, gc=False):
     """The domain of e-mail addresses of accounts that pay."""
 
     names = activity_names("domain", "cards", "customers")

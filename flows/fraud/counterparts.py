@@ -15,7 +15,7 @@ from schemas.feature_families import SEEN_MAX
 WINDOW = 7 * DAY  # seconds
 
 
-class Seen(msgspec.Struct, array_like=True):
+class Seen(msgspec.Struct, array_like=True, gc=False):
     """The counterparts of the last week, at most `SEEN_MAX`, by a mark of their id; the longest unseen first.
 
     Of 32 ids two share a mark in one case of eight million. Times are in whole seconds since 1970 UTC; `oldest` is

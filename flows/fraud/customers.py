@@ -32,7 +32,7 @@ class Trial(msgspec.Struct, array_like=True, gc=False):
     good: bool = False
 
 
-class Customer(msgspec.Struct, array_like=True):
+class Customer(msgspec.Struct, array_like=True, gc=False):
     """Payments by `occurred_at`, in seconds since 1970 UTC; the cards fade with the customer's own newest payment.
 
     `since`: the first payment. The order of the fields is part of the recovery state.

@@ -49,7 +49,7 @@ class Repeats(msgspec.Struct, array_like=True, gc=False):
             self.forgotten = max(self.forgotten, self.event_ids.pop(0))
 
 
-class Instrument(msgspec.Struct, array_like=True):
+class Instrument(msgspec.Struct, array_like=True, gc=False):
     """Payments by `occurred_at`, in seconds since 1970 UTC. Windows end at the newest payment, not now.
 
     A payment older than the newest one counts as if it happened with it. It counts at once, and its amount when it

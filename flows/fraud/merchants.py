@@ -22,7 +22,7 @@ LABEL_FEATURES = feature_names("merchant")
 PACE_AND_REPUTATION = names_of("merchant", PACE, FAILED, RISKS)
 
 
-class Merchant(msgspec.Struct, array_like=True):
+class Merchant(msgspec.Struct, array_like=True, gc=False):
     """Payments by `occurred_at`, in seconds since 1970 UTC. Windows end at the newest payment, not now.
 
     `tests`: when, and by which instrument, a first payment of a tiny amount was made: the trace of card testing.

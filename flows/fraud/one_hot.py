@@ -3,13 +3,17 @@
 import hashlib
 from bisect import bisect_right
 from functools import lru_cache
-from math import log2
+from math import isfinite, log2
 from operator import getitem, itemgetter
 
 from flows.fraud.inputs import Features
 from flows.fraud.label_features import KINDS
 
 Edges = list[float]
+
+
+class Unscored(ValueError):
+    """The features cannot be scored: one that the model reads is missing or no finite number."""
 
 
 def geometric(low: float, high: float, per_octave: int) -> Edges:
@@ -52,20 +56,32 @@ for _subject, _without in (
 AMOUNT_COARSE = geometric(100, 1e8, 2)
 AMOUNT_FINE = geometric(100, 1e6, 16)
 
-used_values = itemgetter(*EDGES, "amount")  # what the model reads of the features
+_NAMES = (*EDGES, "amount")
 _values = itemgetter(*EDGES)
+_named_values = itemgetter(*_NAMES)
 _EDGES = tuple(EDGES.values())
 _KEYS = tuple(tuple(f"{name}:{i}" for i in range(len(edges) + 1)) for name, edges in EDGES.items())
 
 
 def one_hot(features: Features, currency: str) -> dict[str, int]:
-    """The bins of a payment, each with the value 1. Raises `KeyError` where a feature is missing."""
+    """The bins of a payment, each with the value 1. Raises `Unscored` where a feature is missing or no number."""
+    try:
+        values, amount = _values(features), features["amount"]
+    except KeyError as missing:
+        raise Unscored(f"no feature {missing}") from None
+    if not isfinite(sum(values, amount)):
+        raise Unscored("a feature is no finite number")
     # By `map`: no bytecode runs per bin, which halves the time.
-    bins = dict.fromkeys(map(getitem, _KEYS, map(bisect_right, _EDGES, _values(features))), 1)
+    bins = dict.fromkeys(map(getitem, _KEYS, map(bisect_right, _EDGES, values)), 1)
     fine, coarse = _amount_keys(currency)
-    bins[fine[bisect_right(AMOUNT_FINE, features["amount"])]] = 1
-    bins[coarse[bisect_right(AMOUNT_COARSE, features["amount"])]] = 1
+    bins[fine[bisect_right(AMOUNT_FINE, amount)]] = 1
+    bins[coarse[bisect_right(AMOUNT_COARSE, amount)]] = 1
     return bins
+
+
+def what_is_read(features: Features) -> Features:
+    """The features that the bins are made of. Raises `KeyError` where one is missing."""
+    return dict(zip(_NAMES, _named_values(features), strict=True))
 
 
 @lru_cache(maxsize=256)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from flows.fraud.daily_reviews import DailyReviews
 from flows.fraud.inputs import Features, LabelInput, OutcomeInput, PaymentInput
 from flows.fraud.keys import KEYS, Input, KeyStage
+from flows.fraud.one_hot import what_is_read
 from flows.fraud.scoring import InstrumentStage, Item, ModelStage, ScoredPayment
 from flows.fraud.settings import KEYS_MAX
 
@@ -62,7 +63,8 @@ def score_prequentially(
         item.score = score = UNTRAINED_SCORE if item.score is None else item.score
         yield item, score
         pipeline.process(outcome_of(payment, paid=True))
-        pending.append(label := label_of(payment, fraud, item.features, score))
+        # A week of labels waits here: only what the model reads of them, which is a quarter.
+        pending.append(label := label_of(payment, fraud, what_is_read(item.features), score))
         if reviews_per_day:
             reviews.add(label)
 

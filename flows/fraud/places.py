@@ -86,7 +86,7 @@ class Place(msgspec.Struct, array_like=True, gc=False):
         self.at = at
 
 
-class NamedPlace(Place, array_like=True):
+class NamedPlace(Place, array_like=True, gc=False):
     """A place that payments name; what they do there is its `activity`."""
 
     pressure_name: ClassVar[str]
@@ -116,7 +116,7 @@ class NamedPlace(Place, array_like=True):
         self.activity.learn(label)
 
 
-class Address(NamedPlace, array_like=True):
+class Address(NamedPlace, array_like=True, gc=False):
     """An address that customers pay from."""
 
     pressure_name = "address_pressure"
@@ -125,7 +125,7 @@ class Address(NamedPlace, array_like=True):
     activity: AddressActivity = msgspec.field(default_factory=AddressActivity)
 
 
-class Bin(NamedPlace, array_like=True):
+class Bin(NamedPlace, array_like=True, gc=False):
     """The first digits of cards: their bank and product. More honest people share one than an address."""
 
     pressure_name = "bin_pressure"

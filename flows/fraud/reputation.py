@@ -7,7 +7,7 @@ from flows.fraud.inputs import LabelInput, OutcomeInput
 from flows.fraud.label_risks import UNLABELLED, LabelRisks
 
 
-class Reputation(msgspec.Struct, array_like=True):
+class Reputation(msgspec.Struct, array_like=True, gc=False):
     """Both are null until there is something: of most keys nothing fails, and nothing is told.
 
     The order of the fields is part of the recovery state.

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from flows.fraud.inputs import Features, LabelInput, PaymentInput
-from flows.fraud.model import Model, ModelParameters, Unscored
+from flows.fraud.model import Model, ModelParameters
+from flows.fraud.one_hot import Unscored
 from flows.fraud.pipeline import ScoringPipeline
 from flows.fraud.scoring import ScoredPayment
 from flows.fraud.settings import KEYS_MAX
