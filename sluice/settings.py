@@ -37,7 +37,7 @@ class ShopperSettings(ReplaySettings, frozen=True, kw_only=True, forbid_unknown_
     `catcher`: where they read their mails (default: the local one).
     """
 
-    shoppers: int = 24
+    shoppers: int = 40
     shopper_rate: float = 8.0
     catcher: str = ""
 

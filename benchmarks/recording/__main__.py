@@ -30,7 +30,8 @@ from schemas.release import StoredRecord
 from schemas.samples import SAMPLES
 from schemas.times import now
 from schemas.topics import CONTROLS, NOTIFICATIONS, PAYMENTS, TOPICS
-from sluice.shoppers.people import Shopper, Staff
+from sluice.shoppers.people import Shopper
+from sluice.shoppers.staff import Staff
 
 STREAM = Path("examples/stream/records.jsonl.gz")
 SETTINGS = {"SLUICE_PROXIES": "127.0.0.1,::1", "SLUICE_REVIEW_MAX": "20"}

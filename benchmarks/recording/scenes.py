@@ -8,20 +8,20 @@ from typing import Any
 
 from connectors.gateway import GatewayClient, GatewayRefused, PasswordLogin
 from schemas.ids import new_id
-from sluice.shoppers.people import PASSWORD, KeptCard, PaymentDocument, Shopper, Staff
-from sluice.shoppers.shops import SHOPS, DemoCard, Shop, declined_card, new_card, price, smallest
+from sluice.shoppers.cards import NO_REFUND, DemoCard, declined_card, new_card
+from sluice.shoppers.people import PASSWORD, KeptCard, PaymentDocument, Shopper
+from sluice.shoppers.shops import SHOPS, Shop, price, smallest
+from sluice.shoppers.staff import Staff
 
-ADDRESS = "91.0.0.1"
 BOOKS = SHOPS[1]  # in euro: PayPal's magic amounts are
 AT_ONCE = 6
 CARDS = 4  # of each shopper
 
 # Number, month and year of expiry: see "Test cards" in the README.
-NO_CAPTURE = DemoCard("4000000000000341", 12, 2031, ADDRESS)
-NO_VOID = DemoCard("4000000000000606", 12, 2031, ADDRESS)
-NO_REFUND = DemoCard("4000000000005126", 12, 2031, ADDRESS)
-NOBODY_KNOWS = DemoCard("5123450000000008", 5, 2037, ADDRESS)
-OUT_OF_ORDER = DemoCard("4000000000000119", 1, 2037, ADDRESS)  # a technical no of either network
+NO_CAPTURE = DemoCard("4000000000000341", 12, 2031)
+NO_VOID = DemoCard("4000000000000606", 12, 2031)
+NOBODY_KNOWS = DemoCard("5123450000000008", 5, 2037)
+OUT_OF_ORDER = DemoCard("4000000000000119", 1, 2037)  # a technical no of either network
 CAPTURE_FAILS, REFUND_FAILS, REFUND_WAITS = 5140, 5142, 5144  # PayPal's amounts, in cents
 
 

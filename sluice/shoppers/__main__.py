@@ -12,29 +12,36 @@ from connectors.heartbeat import beat
 from connectors.logs import configure
 from schemas.settings import load
 from sluice.settings import ShopperSettings
-from sluice.shoppers.people import Shopper, Staff
-from sluice.shoppers.traffic import Traffic
+from sluice.shoppers.people import Shopper
+from sluice.shoppers.staff import PastSales, Staff
+from sluice.shoppers.thieves import Thieves
+from sluice.shoppers.traffic import Traffic, wallet_of
+
+STAFF = ("admin", "analyst", "replay")
 
 
 async def pay(settings: ShopperSettings) -> None:
-    """Sign the shoppers up, open the shops, and pay until cancelled."""
+    """Open the shops, sign the shoppers up, and pay until cancelled, from the first of them on."""
     url, catcher = settings.gateway_url(), settings.catcher_url()
-    async with AsyncExitStack() as stack:
-        logins = [PasswordLogin(f"{name}@example.com", settings.seed_password) for name in ("admin", "analyst")]
-        admin, analyst = [
-            await stack.enter_async_context(GatewayClient(url, login, retry_for_s=RETRY_FOR_S)) for login in logins
+    async with AsyncExitStack() as opened:
+        logins = [PasswordLogin(f"{name}@example.com", settings.seed_password) for name in STAFF]
+        admin, analyst, replay = [
+            await opened.enter_async_context(GatewayClient(url, login, retry_for_s=RETRY_FOR_S))
+            for login in logins
         ]
-        names = [f"shopper-{n}.demo" for n in range(1, settings.shoppers + 1)]
-        shoppers = [Shopper(url, catcher, f"{name}@example.com") for name in names]
-        thief = Shopper(url, catcher, "thief.demo@example.com")
-        for shopper in (*shoppers, thief):
-            await stack.enter_async_context(shopper)
         staff = Staff(admin, analyst)
         shops = await staff.open_shops()
-        structlog.get_logger().info("shoppers.started", rate=settings.shopper_rate, shoppers=len(shoppers))
+        names = [f"shopper-{n}.demo" for n in range(1, settings.shoppers + 1)]
+        first, *others = [Shopper(url, catcher, f"{name}@example.com") for name in names]
+        shoppers = [await opened.enter_async_context(first)]
+        wallet = wallet_of(settings.shopper_rate, settings.shoppers)
+        traffic = Traffic(shoppers, wallet, shops, staff, PastSales(replay, shops))
+        structlog.get_logger().info("shoppers.started", rate=settings.shopper_rate, shoppers=settings.shoppers)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(Traffic(shoppers, thief, shops, staff, settings.shopper_rate).flow())
+            tasks.create_task(traffic.flow(settings.shopper_rate, Thieves(url, catcher, shops, staff)))
             tasks.create_task(_beat(settings))
+            for shopper in others:
+                shoppers.append(await opened.enter_async_context(shopper))
 
 
 async def _beat(settings: ShopperSettings) -> None:

@@ -1,9 +1,9 @@
-"""The people of the demo: customers who sign up, keep cards and pay, and the staff of the gateway."""
+"""The customers of the demo, who sign up, keep cards and pay; some of them with cards that are not theirs."""
 
 import asyncio
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Any
@@ -11,15 +11,17 @@ from urllib.parse import urljoin
 
 import aiohttp
 import msgspec
+import structlog
 
-from connectors.gateway import RETRY_FOR_S, GatewayClient, GatewayRefused, PasswordLogin
+from connectors.gateway import RETRY_FOR_S, GatewayClient, GatewayRefused, GatewayUnavailable, PasswordLogin
 from schemas.ids import new_id
-from sluice.shoppers.shops import SHOPS, DemoCard, Shop, random
+from sluice.shoppers.cards import DemoCard, Desk, home
+from sluice.shoppers.shops import Shop
 
-LABEL_AFTER_S = 30.0  # how long it takes until somebody knows whether a payment was fraud
-SHIP_AFTER_S = (2.0, 6.0)  # how long it takes until something that was ordered is sent, or the next part of it
-RETURN_AFTER_S = (5.0, 20.0)
+log = structlog.get_logger()
+
 MAIL_WITHIN_S = 10.0
+CVC, WRONG_CVC = "100", "102"  # the wrong one is Mastercard's
 PASSWORD = "buys all day and sends half of it back"  # noqa: S105 - of people whom the local profile makes up
 CONFIRMATION = re.compile(r"^Confirmation: (\S+)", re.MULTILINE)
 FORM_ACTION = re.compile(r'<form[^>]* action="([^"]+)"')
@@ -28,11 +30,10 @@ PaymentDocument = dict[str, Any]
 
 
 class KeptCard(msgspec.Struct, frozen=True):
-    """A tokenized card with the device and the address (IP) it is used from."""
+    """A card that its owner tokenized."""
 
     card_id: str
-    device_id: str
-    ip: str
+    card: DemoCard
 
 
 class NoPayPalForm(Exception):
@@ -40,11 +41,19 @@ class NoPayPalForm(Exception):
 
 
 class Shopper:
-    """A customer's account at the gateway `url`, with mails at `catcher`; use it as `async with`."""
+    """A customer's account at the gateway `url`, with mails at `catcher`; use it as `async with`.
 
-    def __init__(self, url: str, catcher: str, email: str) -> None:
+    They pay from `desk`. `cards` are those that they pay with. Who `registers` has no account yet, and confirms
+    none.
+    """
+
+    def __init__(
+        self, url: str, catcher: str, email: str, desk: Desk | None = None, *, registers: bool = False
+    ) -> None:
         self._url, self._catcher = url, catcher
         self._email = email
+        self.desk = desk or home()
+        self._registers = registers
         self.cards: list[KeptCard] = []
 
     async def __aenter__(self) -> "Shopper":
@@ -67,42 +76,38 @@ class Shopper:
         """Tokenize a card."""
         body = {"number": card.number, "exp_month": card.exp_month, "exp_year": card.exp_year}
         stored = await self._client.post("/v1/cards", body, new_id("demo"))
-        return KeptCard(stored["id"], new_id("device"), card.ip)
+        return KeptCard(stored["id"], card)
 
     async def pay(
-        self, kept: KeptCard, shop: Shop, merchant_id: str, amount: int, capture: str = "automatic"
+        self,
+        kept: KeptCard,
+        shop: Shop,
+        merchant_id: str,
+        amount: int,
+        capture: str = "automatic",
+        cvc: str = CVC,
     ) -> PaymentDocument:
         """Pay by card; the payment as the gateway answered it."""
-        body = {
-            "amount": amount,
-            "currency": shop.currency,
-            "merchant": merchant_id,
-            "payment_method": {"type": "card", "card": kept.card_id, "cvc": "100"},
-            "capture": capture,
-            "device": {"id": kept.device_id},
-        }
-        return await self._pay(body, {"X-Forwarded-For": kept.ip})
+        method = {"type": "card", "card": kept.card_id, "cvc": cvc}
+        return await self._pay(shop, merchant_id, amount, {"payment_method": method, "capture": capture})
 
     async def pay_by_paypal(self, shop: Shop, merchant_id: str, amount: int, decision: str) -> PaymentDocument:
         """Pay by PayPal and press a button of PayPal's page: `decision` is `approve` or `cancel`.
 
         Returns the payment as it then stands.
         """
-        payment = await self._pay(
-            {
-                "amount": amount,
-                "currency": shop.currency,
-                "merchant": merchant_id,
-                "payment_method": {"type": "paypal"},
-                "return_url": f"{self._url}/healthz",
-            }
-        )
+        paypal = {"payment_method": {"type": "paypal"}, "return_url": f"{self._url}/healthz"}
+        payment = await self._pay(shop, merchant_id, amount, paypal)
         if "next_action" in payment:
             await self._decide(payment["next_action"]["url"], decision)
             payment = await self._client.get(f"/v1/payments/{payment['id']}")
         return payment
 
-    async def _pay(self, body: dict[str, Any], headers: Mapping[str, str] = {}) -> PaymentDocument:
+    async def _pay(self, shop: Shop, merchant_id: str, amount: int, how: Mapping[str, Any]) -> PaymentDocument:
+        """As a shop's app does, which tells the device and the address that it sees."""
+        device = {"id": self.desk.device_id, "ip": self.desk.ip}
+        body = {"amount": amount, "currency": shop.currency, "merchant": merchant_id, "device": device, **how}
+        headers = {"X-Forwarded-For": self.desk.ip}
         payment: PaymentDocument = await self._client.post("/v1/payments", body, new_id("demo"), headers)
         return payment
 
@@ -116,15 +121,25 @@ class Shopper:
 
     async def _sign_up(self) -> None:
         """Who did so when the demo ran before does not again: a network registers so many an hour."""
-        credentials = {"email": self._email, "password": PASSWORD}
         async with GatewayClient(self._url) as anonymous:
-            try:
-                await anonymous.post("/v1/login", credentials)
-            except GatewayRefused as refused:
-                if refused.status != 401:
-                    raise
-                await anonymous.post("/v1/accounts", credentials | {"name": "Somebody"})
+            if self._registers:
+                await self._register(anonymous)
+            elif not await self._has_account(anonymous):
+                await self._register(anonymous)
                 await self._confirm()
+
+    async def _has_account(self, anonymous: GatewayClient) -> bool:
+        try:
+            await anonymous.post("/v1/login", {"email": self._email, "password": PASSWORD})
+        except GatewayRefused as refused:
+            if refused.status != 401:
+                raise
+            return False
+        return True
+
+    async def _register(self, anonymous: GatewayClient) -> None:
+        account = {"email": self._email, "password": PASSWORD, "name": "Somebody"}
+        await anonymous.post("/v1/accounts", account, headers={"X-Forwarded-For": self.desk.ip})
 
     async def _confirm(self) -> None:
         """Paste the token from the mail. Whose mail does not come in time pays on, and gets no messages."""
@@ -143,63 +158,10 @@ class Shopper:
         return next((token[1] for token in found if token), None)
 
 
-class Staff:
-    """An admin and an analyst: they open shops, decide reviews, label, capture, void and refund payments."""
-
-    def __init__(self, admin: GatewayClient, analyst: GatewayClient) -> None:
-        self._admin = admin
-        self._analyst = analyst
-
-    async def open_shops(self) -> dict[Shop, str]:
-        """The id of each shop's merchant account."""
-        return {shop: await self._open(shop) for shop in SHOPS}
-
-    async def label_later(self, payment_id: str, label: str) -> None:
-        """Label a payment `LABEL_AFTER_S` from now."""
-        await asyncio.sleep(LABEL_AFTER_S)
-        body = {"label": label, "source": "demo"}
-        await self._analyst.post(f"/v1/payments/{payment_id}/labels", body, new_id("demo"))
-
-    async def finish(self, payment: PaymentDocument, shop: Shop) -> None:
-        """Capture an authorized payment after a while, whole or in parts, or in one case of four void it."""
-        await asyncio.sleep(random.uniform(*SHIP_AFTER_S))
-        if random.random() < 0.25:
-            await self._act(payment, "void", {})
-        elif random.random() < shop.in_parts:
-            await self._capture_in_parts(payment)
-        else:
-            await self._act(payment, "capture", {})
-
-    async def give_back_later(self, payment: PaymentDocument) -> None:
-        """Refund a payment after a while, in one case of two a part of it."""
-        await asyncio.sleep(random.uniform(*RETURN_AFTER_S))
-        body = {"amount": random.randint(1, payment["amount"])} if random.random() < 0.5 else {}
-        await self._act(payment, "refunds", body)
-
-    async def decide_reviews(self) -> None:
-        """Decide what is held for review, a few at a time."""
-        answer = await self._analyst.get("/v1/reviews?limit=20")
-        for review in [review for review in answer["data"] if not review.get("decision")]:
-            await self._decide(review)
-
-    async def _capture_in_parts(self, payment: PaymentDocument) -> None:
-        """Two parts; what was not sent with the second one is released by it."""
-        first = max(1, payment["amount"] // 2)
-        await self._act(payment, "capture", {"amount": first, "final": False})
-        await asyncio.sleep(random.uniform(*SHIP_AFTER_S))
-        left = payment["amount"] - first
-        if left:
-            await self._act(payment, "capture", {"amount": random.randint(1, left), "final": True})
-
-    async def _act(self, payment: PaymentDocument, verb: str, body: dict[str, Any]) -> None:
-        await self._admin.post(f"/v1/payments/{payment['id']}/{verb}", body, new_id("demo"))
-
-    async def _decide(self, review: dict[str, Any]) -> None:
-        decision = "approve" if random.random() < 0.7 else "reject"
-        body = {"decision": decision, "reason": "demo"}
-        await self._analyst.post(f"/v1/reviews/{review['id']}/decision", body, new_id("demo"))
-
-    async def _open(self, shop: Shop) -> str:
-        # The key is always the same: a second demo on the same data directory finds the shops of the first.
-        answer = await self._admin.post("/v1/merchants", {"name": shop.name}, f"demo-shop-{SHOPS.index(shop)}")
-        return str(answer["id"])
+async def attempt(work: Awaitable[None]) -> None:
+    """Await what may go wrong: one purchase that does is no matter, and a processor that refuses is none."""
+    try:
+        await work
+    except (GatewayRefused, GatewayUnavailable, NoPayPalForm, aiohttp.ClientError, TimeoutError) as error:
+        if not (isinstance(error, GatewayRefused) and error.code == "processor_declined"):
+            log.warning("errand.failed", reason=f"{type(error).__name__}: {error}")
