@@ -14,6 +14,7 @@ import msgspec
 
 from connectors.warehouse import Table
 from dashboards import formats
+from dashboards.locales import reader
 from dashboards.look import Look
 from dashboards.page import html
 from schemas.times import now
@@ -98,12 +99,15 @@ def _change(before: float | None, after: float | None, way: Way, rise: Rise) -> 
         return None
     if way == "points":
         points = round(100 * (after - before), 1) + 0  # no -0.0
-        return FigureChange(f"{points:+.1f} pts", "", _tone(points / 100, POINTS_LEAST, rise))
+        return FigureChange(f"{_signed(points, 1)} pts", "", _tone(points / 100, POINTS_LEAST, rise))
     moved = after / before - 1
-    text = f"{100 * moved:+,.{0 if abs(moved) >= 1 else 1}f}%"
-    return FigureChange(
-        f"×{after / before:,.0f}" if moved > MARKS_MAX else text, "", _tone(moved, SHARE_LEAST, rise)
-    )
+    text = _signed(100 * moved, 0 if abs(moved) >= 1 else 1) + reader().percent
+    text = f"×{formats.count(after / before)}" if moved > MARKS_MAX else text
+    return FigureChange(text, "", _tone(moved, SHARE_LEAST, rise))
+
+
+def _signed(value: float, decimals: int) -> str:
+    return ("+" if value >= 0 else "") + reader().number(value, decimals)
 
 
 def _tone(moved: float, least: float, rise: Rise) -> Literal["better", "worse", ""]:

@@ -1,9 +1,10 @@
-"""Figures and texts from outside, formatted for the page."""
+"""Figures and texts from outside, formatted for the page; the examples are as an English reader sees them."""
 
 import re
 import unicodedata
 from datetime import UTC, date, datetime, time
 
+from dashboards.locales import reader
 from schemas.money import Money, UnknownCurrency
 
 NONE = "–"
@@ -11,12 +12,12 @@ NONE = "–"
 
 def count(number: float) -> str:
     """`12,345`."""
-    return f"{number:,.0f}"
+    return reader().number(number)
 
 
 def rate(per_second: float) -> str:
     """`0.4`, `37`, `1,200`: a decimal below 10 only."""
-    return f"{per_second:,.1f}" if per_second < 10 else count(per_second)
+    return reader().number(per_second, 1) if per_second < 10 else count(per_second)
 
 
 def percent(part: float, whole: float) -> str:
@@ -24,7 +25,8 @@ def percent(part: float, whole: float) -> str:
     if not whole:
         return NONE
     share = 100 * part / whole
-    return f"{min(share, 99.9) if part < whole else share:.{0 if share == 100 else 1}f}%"
+    shown = min(share, 99.9) if part < whole else share
+    return reader().number(shown, 0 if share == 100 else 1) + reader().percent
 
 
 def millis(ms: float | None) -> str:
@@ -32,8 +34,8 @@ def millis(ms: float | None) -> str:
     if ms is None:
         return NONE
     if ms >= 1000:
-        return f"{ms / 1000:,.1f} s"
-    return f"{ms:.0f} ms" if ms >= 10 else f"{ms:.1f} ms"
+        return f"{reader().number(ms / 1000, 1)} s"
+    return f"{reader().number(ms, 0 if ms >= 10 else 1)} ms"
 
 
 def age(seconds: float) -> str:
@@ -54,16 +56,27 @@ def when(seconds: float) -> str:
 def amount(minor: int, currency: str) -> str:
     """`1,234.56`, with the decimals of the currency; minor units where the currency is unknown."""
     try:
-        whole, _, fraction = Money(minor, currency).decimal().partition(".")
+        return reader().grouped(Money(minor, currency).decimal())
     except UnknownCurrency:
         return f"{count(minor)} minor units"
-    sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
-    return f"{sign}{int(digits):,}" + (f".{fraction}" if fraction else "")
 
 
 def money(minor: int, currency: str) -> str:
     """`1,234.56 EUR`; `minor` in the currency's minor units."""
     return f"{amount(minor, currency)} {currency}"
+
+
+def shortened(value: float, decimals_max: int = 4) -> str:
+    """`1,234.5`: without zeros behind the point that say nothing."""
+    digits = f"{value:.{decimals_max}f}"
+    return reader().grouped(digits.rstrip("0").rstrip("."))
+
+
+def dated(local: datetime, this_year: int, *, seconds: bool = True) -> str:
+    """`27 Nov 14:03:07`, or `Nov 27` where one writes so; of another year with it."""
+    day = f"{local:%b %d}" if reader().month_first else f"{local:%d %b}"
+    year = "" if local.year == this_year else f" {local.year}"
+    return f"{day}{year} {local:%H:%M:%S}" if seconds else f"{day}{year} {local:%H:%M}"
 
 
 def clock(moment: datetime) -> str:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgspec
 
 from connectors.warehouse import quoted
+from dashboards import formats
 from schemas.ids import born_at
 from schemas.times import now
 
@@ -103,11 +104,9 @@ class Look(msgspec.Struct, frozen=True):
         """A moment (UTC) by the clock of the zone that was chosen."""
         return moment.astimezone(ZoneInfo(self.zone))
 
-    def shown(self, moment: datetime) -> str:
+    def shown(self, moment: datetime, *, seconds: bool = True) -> str:
         """`27 Nov 14:03:07`, by that clock; of another year with it."""
-        local = self.local(moment)
-        year = "" if local.year == now().year else f"{local.year} "
-        return f"{local:%d %b} {year}{local:%H:%M:%S}"
+        return formats.dated(self.local(moment), now().year, seconds=seconds)
 
     def statement(self, sql: str, id: str = "") -> str:
         """A statement of a tile as it is asked, with the period in place of `$since`, `$until`, `$step`, `$zone`.

@@ -77,9 +77,9 @@ def _choose_moment(look: Look) -> None:
 
 def _zone_label(look: Look) -> str:
     if look.at:
-        return f"{look.local(look.at):%d %b %H:%M} · {look.zone}"
+        return f"{look.shown(look.at, seconds=False)} · {look.zone}"
     if look.since and look.until:
-        return f"{look.local(look.since):%d %b %H:%M} – {look.local(look.until):%d %b %H:%M} · {look.zone}"
+        return f"{look.shown(look.since, seconds=False)} – {look.shown(look.until, seconds=False)} · {look.zone}"
     return look.zone
 
 

@@ -42,7 +42,7 @@ SENT = [Column("Channel"), Column("About")]
 SENT += [Column(title, "right") for title in ("Delivered", "Held back", "Failed", "Delivered of all")]
 WHY = [Column("Why"), Column("What became of it"), Column("Channel", wide=True), Column("Messages", "right")]
 WHY += [Column("Last", "right", wide=True)]
-SPEED = [Column("Channel"), *(Column(title, "right") for title in ("Delivered", "Half within", "99 % within"))]
+SPEED = [Column("Channel"), *(Column(title, "right") for title in ("Delivered", "Half within", "99% within"))]
 LISTED = [
     Column("When"),
     Column("Outcome"),
@@ -105,7 +105,7 @@ def _draw_why(table: Table, look: Look) -> None:
             outcome_cell(outcome),
             _channel(channel),
             formats.count(count),
-            f"{look.local(last):%d %b %H:%M}",
+            look.shown(last, seconds=False),
         ]
         for reason, outcome, channel, count, last in table.rows
     ]
@@ -123,7 +123,7 @@ def _draw_speed(table: Table, _look: Look) -> None:
 def _draw_listed(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = [
         [
-            f"{look.local(at):%d %b %H:%M:%S}",
+            look.shown(at),
             outcome_cell(outcome),
             plain_reason(reason),
             _channel(channel),

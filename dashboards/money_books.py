@@ -55,7 +55,7 @@ def _draw_balances(table: Table, look: Look) -> None:
             currency,
             formats.amount(minor, currency),
             formats.count(entries),
-            f"{look.local(last):%d %b %H:%M}",
+            look.shown(last, seconds=False),
         ]
         for kind, party, name, currency, minor, entries, last in table.rows
     ]

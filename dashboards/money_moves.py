@@ -10,7 +10,7 @@ from dashboards import formats
 from dashboards.payment_reading import ProcessorCall, ShownPayment, WholePayment
 from dashboards.wording import words
 from schemas.ids import new_id
-from schemas.money import exponent, from_decimal
+from schemas.money import Money, exponent, from_decimal
 
 MoveKind = Literal["capture", "refund", "void"]
 LABELS: dict[MoveKind, str] = {"capture": "Capture", "refund": "Refund", "void": "Void"}
@@ -86,8 +86,8 @@ def minor_units(text: str, payment: ShownPayment, most: int) -> int:
 
 
 def written(minor: int, currency: str) -> str:
-    """An amount as it is typed: no separators."""
-    return formats.amount(minor, currency).replace(",", "")
+    """An amount as it is typed, wherever a reader is at home: digits and a point."""
+    return Money(minor, currency).decimal()
 
 
 def _decimals(currency: str) -> str:

@@ -24,7 +24,7 @@ OPEN += [Column(title, "right", wide=True) for title in ("Under 1 h", "Under 1 d
 OPEN += [Column("Oldest", "right")]
 REFUNDS = [Column("Currency"), Column("Refunds", "right", wide=True)]
 REFUNDS += [Column(title, "right") for title in ("Given back", "Pending", "Refused")]
-REFUNDS += [Column(title, "right", wide=True) for title in ("Half within", "99 % within")]
+REFUNDS += [Column(title, "right", wide=True) for title in ("Half within", "99% within")]
 FAILURES = [Column("Reason"), Column("Processor"), Column("Refunds", "right"), Column("Amount", "right")]
 FAILURES += [Column("Last", "right", wide=True)]
 OPEN_WORDS = {"held": "Held, not taken", "refund": "Refund pending", "unknown": "Processor silent"}
@@ -67,7 +67,7 @@ def _draw_largest(table: Table, look: Look) -> None:
             Cell(words(state), tone=status),
             routed_to(name),
             formats.money(minor, currency),
-            f"{look.local(at):%d %b %H:%M}",
+            look.shown(at, seconds=False),
         ]
         for id, state, status, name, minor, currency, at in table.rows
     ]
@@ -118,7 +118,7 @@ def _draw_failures(table: Table, look: Look) -> None:
             routed_to(name),
             formats.count(count),
             formats.money(minor, currency),
-            f"{look.local(last):%d %b %H:%M}",
+            look.shown(last, seconds=False),
         ]
         for code, name, currency, count, minor, last in table.rows
     ]

@@ -33,11 +33,11 @@ class ListColumn(msgspec.Struct, frozen=True):
 
 
 def _time(payment: ListedPayment, look: Look) -> Cell:
-    return Cell(f"{look.local(payment.created_at):%d %b %H:%M:%S}", href=href(payment.id))
+    return Cell(look.shown(payment.created_at), href=href(payment.id))
 
 
 def _changed(payment: ListedPayment, look: Look) -> Cell:
-    return Cell(f"{look.local(payment.updated_at):%d %b %H:%M:%S}")
+    return Cell(look.shown(payment.updated_at))
 
 
 def _state(payment: ListedPayment, _look: Look) -> Cell:

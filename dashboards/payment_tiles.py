@@ -45,7 +45,7 @@ def _draw_features(table: Table, _look: Look) -> None:
 
 
 def _figure(value: float) -> str:
-    return f"{value:,.4f}".rstrip("0").rstrip(".")
+    return formats.shortened(value)
 
 
 def _against(below: float | None, above: float | None) -> str:

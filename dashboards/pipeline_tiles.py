@@ -195,8 +195,7 @@ def _letters(answer: Table, look: Look) -> None:
         Column("Newest", "right"),
     )
     rows: list[list[Any]] = [
-        [topic, reason, formats.count(count), f"{look.local(newest):%d %b %H:%M:%S}"]
-        for topic, reason, count, newest in answer.rows
+        [topic, reason, formats.count(count), look.shown(newest)] for topic, reason, count, newest in answer.rows
     ]
     table(columns, rows, "Dead letters by topic and reason")
 

@@ -209,7 +209,7 @@ def _decided(review: ShownReview, decision: Decision, reason: str) -> Case | str
 
 def _show_decision(case: Case, person: Person, look: Look) -> None:
     review = case.review
-    at = f"{look.local(review.decided_at):%d %b %H:%M:%S}" if review.decided_at else ""
+    at = look.shown(review.decided_at) if review.decided_at else ""
     by = "you" if review.decided_by == person.id else review.decided_by
     html("decided.html", done=DONE[review.decision or "reject"], by=by, at=at, reason=review.reason)
     if case.waits_for_processor():

@@ -60,11 +60,10 @@ def _draw_figures(table: Table, _look: Look) -> None:
 def _draw_latest(table: Table, look: Look) -> None:
     lines = []
     for payment, at, state, amount, currency, outcome, score in table.rows:
-        local = look.local(at)
         scored = formats.NONE if score is None else f"{score:.2f}"
         risk = Cell(outcome or formats.NONE, scored if outcome else "", outcome or "")
         money = Cell(formats.amount(amount, currency), currency)
-        when = Cell(f"{local:%d %b %H:%M:%S}", href=payment_href(payment))
+        when = Cell(look.shown(at), href=payment_href(payment))
         lines.append([when, Cell(words(state), tone=STATUS[state]), money, risk])
     tables.table(LATEST_COLUMNS, lines, "Last payments")
 

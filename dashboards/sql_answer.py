@@ -123,7 +123,7 @@ def _cell(column: AnswerColumn, value: Any, currency: str | None) -> AnswerCell:
         return AnswerCell(formats.amount(value, currency))
     match column.kind:
         case "whole":
-            return AnswerCell(f"{value:,}" if abs(value) >= GROUPED_FROM else f"{value}")
+            return AnswerCell(formats.count(value) if abs(value) >= GROUPED_FROM else f"{value}")
         case "broken":
             return AnswerCell(_broken(value))
         case "time":
@@ -133,8 +133,7 @@ def _cell(column: AnswerColumn, value: Any, currency: str | None) -> AnswerCell:
 
 
 def _broken(value: float) -> str:
-    text = f"{value:,.4f}".rstrip("0").rstrip(".")
-    return text if abs(value) >= 0.001 or not value else f"{value:.3g}"
+    return formats.shortened(value) if abs(value) >= 0.001 or not value else f"{value:.3g}"
 
 
 def _is_payment(value: str) -> bool:

@@ -74,7 +74,7 @@ def _line(target: str, stop: Stop | None, person: Person, look: Look, names: dic
 
 def _said(stop: Stop, person: Person, look: Look, names: dict[str, str]) -> str:
     by = "you" if stop.stopped_by == person.id else names.get(stop.stopped_by, stop.stopped_by)
-    since = f"{look.local(stop.stopped_at):%d %b %H:%M}"
+    since = look.shown(stop.stopped_at, seconds=False)
     return f"stopped since {since} by {formats.plain(by, 40)}: {formats.plain(stop.reason, 200)}"
 
 

@@ -81,7 +81,7 @@ def age(table: Table) -> Figure:
     if age_ms is None:
         return Figure("Data age", formats.NONE, left)
     age_s = max(0, age_ms) / 1000
-    return Figure("Data age", f"{age_s:.1f} s" if age_s < 60 else formats.age(age_s), left)
+    return Figure("Data age", f"{formats.rate(age_s)} s" if age_s < 60 else formats.age(age_s), left)
 
 
 FIGURES = Tile(

@@ -73,7 +73,7 @@ def late(table: Table, look: Look) -> list[list[Cell | str]]:
 def _late(each: dict[str, Any], look: Look) -> list[Cell | str]:
     href = payment_href(each["payment"])
     return [
-        Cell(f"{look.local(each['recorded_at']):%d %b %H:%M:%S}", href=href),
+        Cell(look.shown(each["recorded_at"]), href=href),
         Cell(each["payment"], href=href),
         Cell(each["applied_outcome"], tone=each["applied_outcome"]),
         Cell(each["outcome"], tone=each["outcome"]),

@@ -5,6 +5,7 @@ from typing import Any
 
 from connectors.warehouse import Table
 from dashboards import formats, tables
+from dashboards.locales import reader
 from dashboards.look import Look
 from dashboards.tables import Cell, Column
 from dashboards.tile import Tile
@@ -30,7 +31,7 @@ def quality(table: Table) -> list[list[Cell | str]]:
             formats.plain(model, 40),
             formats.count(labels),
             formats.count(frauds),
-            f"{expected:,.1f}",
+            reader().number(expected, 1),
             *(formats.NONE if value is None else f"{value:.3f}" for value in measured),
         ]
         for model, labels, frauds, expected, *measured in table.rows

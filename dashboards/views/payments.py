@@ -171,7 +171,7 @@ def _period_words(start: ListPlace, look: Look) -> str:
     if start.since is None:
         return f"in all time · {look.zone}"
     if look.since and look.until:
-        return f"{look.local(look.since):%d %b %H:%M} – {look.local(look.until):%d %b %H:%M} · {look.zone}"
+        return f"{look.shown(look.since, seconds=False)} – {look.shown(look.until, seconds=False)} · {look.zone}"
     return f"last {LABELS[look.period]} · {look.zone}"
 
 

@@ -38,9 +38,11 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-def open_page(browser: Browser, url: str, width: int, height: int) -> tuple[Page, list[str]]:
+def open_page(
+    browser: Browser, url: str, width: int, height: int, locale: str = "en-GB"
+) -> tuple[Page, list[str]]:
     """The overview once its figures are shown, and the addresses it requests from then on."""
-    context = browser.new_context(viewport={"width": width, "height": height})
+    context = browser.new_context(viewport={"width": width, "height": height}, locale=locale)
     enter(context, url, "analyst")
     page = context.new_page()
     asked: list[str] = []
@@ -90,6 +92,14 @@ def test_nothing_is_cut_off(
     page.goto(f"{url}/fraud")
     expect(page.get_by_role("heading", name="Late verdicts")).to_be_visible(timeout=60_000)
     assert page.evaluate(wider, width) == []
+    page.context.close()
+
+
+def test_money_is_written_as_where_the_reader_is_at_home(shop: Any, url: str, browser: Browser) -> None:
+    shop.sell(600, timedelta(minutes=5))
+    shop.take(shop.payment(shop.now(), id="pay_1", amount=123_456_789, currency="EUR"))
+    page, _ = open_page(browser, url, 1280, 800, locale="de-DE")
+    expect(page.locator("table.latest")).to_contain_text("1.234.567,89", timeout=60_000)
     page.context.close()
 
 
