@@ -24,7 +24,7 @@ READY_WITHIN_S = 150
 SEEN_WITHIN_S = 120
 STOPPED_WITHIN_S = 15  # the last is killed after 8 s; the rest is for a busy machine
 
-JUDGED_MIN = 400  # payments that the fraud flow judged, before their shares say something
+JUDGED_MIN = 300  # payments that the fraud flow judged, before their shares say something
 # The least and the most that a share of them may be. What is declined is so by issuers.
 SHARES = {
     "captured": (0.82, 0.97),
@@ -68,8 +68,8 @@ def is_all_there(payments: list[dict[str, Any]]) -> bool:
 
 
 def shares(payments: list[dict[str, Any]]) -> dict[str, float]:
-    """What became of those that the fraud flow judged in time: on a busy machine the stand-in holds many."""
-    judged = [payment for payment in payments if payment.get("risk", {}).get("source") in ("rules", "model")]
+    """What became of those that the fraud flow judged in time."""
+    judged = judged_of(payments)
     found = {
         "captured": [payment["state"] in ("captured", "partially_captured", "authorized") for payment in judged],
         "declined": [payment["state"] == "declined" and not _is_blocked(payment) for payment in judged],
@@ -78,8 +78,11 @@ def shares(payments: list[dict[str, Any]]) -> dict[str, float]:
         "flagged": [payment["risk"]["outcome"] == "flag" for payment in judged],
         "paypal": [payment["payment_method"]["type"] == "paypal" for payment in judged],
     }
-    assert len(judged) >= JUDGED_MIN
     return {name: sum(which) / len(judged) for name, which in found.items()}
+
+
+def judged_of(payments: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [payment for payment in payments if payment.get("risk", {}).get("source") in ("rules", "model")]
 
 
 def _is_blocked(payment: dict[str, Any]) -> bool:
@@ -92,6 +95,7 @@ def test_the_demo_fills_every_tile_and_stops_within_10_s(tmp_path: Path, free_of
         "SLUICE_PORT_OFFSET": str(settings.port_offset),
         "SLUICE_KAFKA": "",
         "SLUICE_KAFKA_JIT": "c1",
+        "SLUICE_VERDICT_BUDGET_MS": "1000",  # on a busy machine the stand-in would hold many
     }
     command = [sys.executable, "-m", "sluice", "demo", "--data", str(settings.data)]
     with (tmp_path / "out").open("w") as out, subprocess.Popen(command, env=known, stdout=out, stderr=out) as demo:
@@ -101,7 +105,7 @@ def test_the_demo_fills_every_tile_and_stops_within_10_s(tmp_path: Path, free_of
             pids = [entry.pid for entry in status.read(settings)]
             until(lambda: is_all_there(asyncio.run(latest(settings))), SEEN_WITHIN_S)
             until(lambda: _a_shopper_is_told(settings), SEEN_WITHIN_S)
-            until(lambda: _count(settings) >= 1.1 * JUDGED_MIN, SEEN_WITHIN_S)
+            until(lambda: len(judged_of(asyncio.run(latest(settings)))) >= JUDGED_MIN, SEEN_WITHIN_S)
             found = shares(asyncio.run(latest(settings)))
             assert {name: found[name] for name in SHARES if not _within(*SHARES[name], found[name])} == {}
             assert {entry.restarts for entry in status.read(settings)} == {0}
@@ -117,10 +121,6 @@ def _a_shopper_is_told(settings: Settings) -> bool:
     with urlopen(f"{settings.url('catcher')}/messages", timeout=10) as answer:
         messages = json.load(answer)["data"]
     return any(m["to"].startswith("shopper-") and m["subject"].startswith("You paid") for m in messages)
-
-
-def _count(settings: Settings) -> int:
-    return len(asyncio.run(latest(settings)))
 
 
 def _within(least: float, most: float, share: float) -> bool:
