@@ -16,7 +16,7 @@ from dashboards.payment_reading import ShownPayment, WholePayment, read_whole
 from dashboards.payment_timeline import timeline
 from dashboards.session_checks import Person
 from dashboards.tables import linked
-from dashboards.wording import words
+from dashboards.wording import decline_words, words
 
 CALM_S = 10.0  # between two looks at what does not change by itself soon
 BESIDE = (payment_tiles.VERDICT, payment_tiles.FEATURES, payment_tiles.ORIGIN)
@@ -61,6 +61,7 @@ def _head(whole: WholePayment, seen: Look) -> None:
     created = f"{seen.shown(payment.created_at)} {seen.zone}"
     state = STATE_WORDS.get(payment.state, payment.state.replace("_", " "))
     lead = {"state": state, "by": payment.by(), "created": created, "waits": _waits(whole)}
+    lead["why"] = decline_words(payment.decline_code).reason if payment.decline_code else ""
     html("payment_lead.html", p=payment, amounts=amounts, listed=kept(st.query_params), **lead)
 
 
