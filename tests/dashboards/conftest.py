@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 import pytest
+import streamlit as st
 
 from connectors.records import Record, out
 from connectors.warehouse import WRITERS_READERS, WarehouseReader, tokens
+from dashboards import door
 from dashboards.settings import DashboardSettings
 from flows.analytics.ingest import ingest
 from flows.analytics.settings import AnalyticsSettings
@@ -226,6 +228,17 @@ def gateway() -> Iterator[GatewayDouble]:
     """A double of the gateway, where each role's name is a token."""
     with gateway_double.running() as double:
         yield double
+
+
+@pytest.fixture
+def around(gateway: GatewayDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a page needs that is opened in this process (`driven.py`): a gateway, a folder, and empty caches."""
+    st.cache_resource.clear()
+    monkeypatch.setenv("SLUICE_DATA", str(tmp_path))
+    monkeypatch.setenv("SLUICE_GATEWAY", gateway.url)
+    monkeypatch.setattr(door, "_browser", lambda: "one")  # the runner has no cookies
+    yield
+    st.cache_resource.clear()
 
 
 @contextmanager

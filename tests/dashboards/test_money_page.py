@@ -8,8 +8,8 @@ import streamlit as st
 
 from dashboards import door
 from schemas.times import now
+from tests.dashboards.driven import opened, press, words
 from tests.dashboards.gateway_double import AT, GatewayDouble, payment
-from tests.dashboards.test_pages import opened, press, words
 
 TASK = {
     "id": "tsk_1",

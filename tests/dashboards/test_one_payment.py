@@ -7,10 +7,10 @@ from streamlit.testing.v1 import AppTest
 
 from dashboards import gateway_calls
 from tests.dashboards import gateway_double
+from tests.dashboards.driven import opened, press, words
 from tests.dashboards.gateway_double import AT, GatewayDouble, called, payment
-from tests.dashboards.test_pages import around, opened, press, words
 
-__all__ = ["around"]
+pytestmark = pytest.mark.usefixtures("around")
 
 REFUNDS = "/v1/payments/pay_1/refunds"
 TAKEN = {"state": "captured", "status": "succeeded", "amount": 1000, "currency": "EUR", "amount_captured": 1000}

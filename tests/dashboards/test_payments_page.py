@@ -9,10 +9,10 @@ from dashboards.payment_columns import chosen_columns, columns_for, named
 from dashboards.payment_csv import payments_csv
 from dashboards.payment_reading import ListedPayment, PaidWith, Risk
 from dashboards.session_checks import Person
+from tests.dashboards.driven import opened, press, words
 from tests.dashboards.gateway_double import AT, GatewayDouble, payment
-from tests.dashboards.test_pages import around, opened, press, words
 
-__all__ = ["around"]
+pytestmark = pytest.mark.usefixtures("around")
 VIEW = "/v1/me/saved/payments_view"
 NOW = datetime(2026, 11, 27, 7, tzinfo=UTC)
 

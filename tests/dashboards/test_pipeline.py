@@ -33,8 +33,8 @@ from schemas.fraud import Verdict
 from schemas.payments import AppliedRisk, Payment
 from schemas.times import now
 from schemas.topics import DEAD_LETTER, PAYMENTS, RISK
+from tests.dashboards.driven import opened, press, words
 from tests.dashboards.gateway_double import AT, GatewayDouble
-from tests.dashboards.test_pages import opened, press, words
 
 HOUR = Look("1h")
 JUDGED = AppliedRisk("allow", "stand_in", waited_ms=250.0)

@@ -6,10 +6,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboards import review_desk
+from tests.dashboards.driven import opened, press, words
 from tests.dashboards.gateway_double import GatewayDouble, called, held, review
-from tests.dashboards.test_pages import around, opened, press, words
 
-__all__ = ["around"]  # a fixture of every test here
+pytestmark = pytest.mark.usefixtures("around")
 ASSIGNMENT = "/v1/reviews/rev_1/assignment"
 TAKEN: Any = ("PUT", ASSIGNMENT, {})  # no body, no query
 

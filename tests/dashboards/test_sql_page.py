@@ -23,8 +23,8 @@ from flows.analytics.settings import SqlSettings
 from flows.analytics.warehouse import Warehouse
 from schemas.settings import PORTS
 from tests.conftest import unused_ports
+from tests.dashboards.driven import opened, press, words
 from tests.dashboards.gateway_double import AT, GatewayDouble
-from tests.dashboards.test_pages import opened, press, words
 from tests.flows.analytics.conftest import lives
 from tests.patience import until
 

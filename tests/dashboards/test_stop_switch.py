@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.dashboards.driven import opened, press, words
 from tests.dashboards.gateway_double import AT, GatewayDouble
-from tests.dashboards.test_pages import around, opened, press, words
 
-__all__ = ["around"]
+pytestmark = pytest.mark.usefixtures("around")
 
 MERCHANT = "acc_01m84rpn0xna843ahfzqkn5ps8"
 
