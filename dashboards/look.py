@@ -76,6 +76,11 @@ class Look(msgspec.Struct, frozen=True):
         """How long the period is."""
         return self.until - self.since if self.since and self.until else PERIODS[self.period]
 
+    def span(self) -> tuple[datetime, datetime]:
+        """Begin and end of the period (UTC), to the minute, as its statements have them."""
+        end = self.until or self.at or now()
+        return (self.since or end - self.length).replace(second=0, microsecond=0), end
+
     @property
     def step(self) -> timedelta:
         """How long a step of a course through the period is."""
@@ -141,9 +146,10 @@ class Look(msgspec.Struct, frozen=True):
         return self._narrowed(PLACES.sub(filled, sql.strip()))
 
     def _since(self) -> str:
+        """A period begins with a minute: sums of minutes and rows one by one then tell of the same payments."""
         if self.since:
-            return _literal(self.since)
-        return f"({self._now()} - {_interval(self.length)})"
+            return _literal(self.since.replace(second=0, microsecond=0))
+        return f"date_trunc('minute', {self._now()} - {_interval(self.length)})"
 
     def _until(self) -> str:
         return _literal(self.until) if self.until else self._now()
@@ -214,6 +220,7 @@ def read(query: Mapping[str, str], zone: str = "UTC", merchant_id: str = "") -> 
     """
     zone = next((name for name in (query.get("tz", ""), zone) if name in zones()), "UTC")
     since, until, at = (_moment(query.get(name, ""), zone) for name in ("from", "to", "at"))
+    since, until = (moment and moment.replace(second=0, microsecond=0) for moment in (since, until))
     period = query.get("period", "")
     look = Look(period if period in PERIODS else DEFAULT_PERIOD, zone=zone, at=at, merchant_id=merchant_id)
     if since and until and since < until:

@@ -95,7 +95,7 @@ def _draw_course(table: Table, look: Look) -> None:
         | {"data": points(look, times, [row[at] for row in table.rows])}
         for at, (text, tone) in enumerate(OUTCOMES.values(), start=1)
     ]
-    chart("messages-course", "Messages by outcome", "", 230, series)
+    chart("messages-course", "Messages by outcome", "", 230, series, look)
 
 
 def _draw_why(table: Table, look: Look) -> None:

@@ -57,7 +57,7 @@ def _draw_course(table: Table, look: Look) -> None:
         | {"data": points(look, times, [row[at] / whole for row in table.rows])}
         for at, name, colour, kind in names
     ]
-    chart("volume-course", f"Asked, taken and given back in {currency}", f" {currency}", 250, series)
+    chart("volume-course", f"Asked, taken and given back in {currency}", f" {currency}", 250, series, look)
 
 
 def _draw_largest(table: Table, look: Look) -> None:

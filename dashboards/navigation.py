@@ -73,6 +73,7 @@ def bar(who: Visitor, known: dict[str, Page], here: Page) -> None:
 
 def _link(entry: PageEntry, page: Page, here: Page) -> None:
     if page.url_path == here.url_path:
+        html("here.html", title=entry.title)  # Streamlit's buttons cannot say that they are the current page
         st.button(entry.title, key="here", type="tertiary", on_click=say_anew)
     else:
         st.page_link(page, label=entry.title)

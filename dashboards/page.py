@@ -12,9 +12,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dashboards import formats
 from dashboards.look import Look
 
-# Okabe and Ito's order of hues: told apart with every common colour blindness, on white and on black, and never
-# without a word beside it.
-COLOURS = {"succeeded": "#1482a8", "pending": "#e69f00", "failed": "#d1502a", "quiet": "#7d8c9b"}
+# Hues that are told apart with every common colour blindness, on white and on black, and never stand without a
+# word beside them; style.css has those of the same names. No other file of ours has a hue.
+HUES = {"blue": "#1482a8", "amber": "#e69f00", "red": "#d1502a", "violet": "#7a5ea8", "grey": "#7d8c9b"}
+HUES |= {"green": "#3a9c6e", "pink": "#b5588f", "olive": "#5f6f12"}
+# What a hue means, everywhere.
+COLOURS = {"succeeded": HUES["blue"], "pending": HUES["amber"], "failed": HUES["red"], "quiet": HUES["grey"]}
+COLOURS |= {"flag": HUES["amber"], "review": HUES["violet"], "block": HUES["red"]}
+PROCESSOR_COLOURS = {"visa": HUES["blue"], "mastercard": HUES["violet"], "paypal": HUES["green"]}
 
 # Of what a step of the axis begins: a day says its date, an hour its time (ECharts' time formats).
 AXIS = {"year": "{yyyy}", "month": "{MMM} {yyyy}", "day": "{d} {MMM}", "hour": "{HH}:{mm}", "minute": "{HH}:{mm}"}
@@ -59,10 +64,23 @@ def points(look: Look, times: Sequence[datetime], values: Sequence[float]) -> li
     return [(at, round(value, 2)) for at, value in zip(moments, values, strict=True)]
 
 
-def chart(key: str, about: str, unit: str, height: int, series: list[dict[str, Any]], **y_axis: Any) -> None:
+def of_period(look: Look, series: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """The ends of a chart's axis: the whole period that was chosen, also where nothing happened in most of it.
+
+    A step may begin before the period does.
+    """
+    begin, end = points(look, look.span(), (0, 0))
+    times = [at for one in series for at, _ in one["data"]]
+    return {"min": min([begin[0], *times]), "max": max([end[0], *times])}
+
+
+def chart(
+    key: str, about: str, unit: str, height: int, series: list[dict[str, Any]], look: Look | None, **y_axis: Any
+) -> None:
     """Show `series` of `points` by ECharts, `height` in pixels; `about` is the text for screen readers.
 
-    `unit` stands behind a value, with `%` written twice. `y_axis`: other options of it.
+    `unit` stands behind a value, with `%` written twice. `look`: whose period it is about; None: what the points
+    span. `y_axis`: other options of it.
     """
     options = {
         "animation": False,
@@ -75,6 +93,7 @@ def chart(key: str, about: str, unit: str, height: int, series: list[dict[str, A
             "splitNumber": 4,
             "axisTick": {"show": False},
             "axisLabel": {"formatter": AXIS, "hideOverlap": True},
+            **(of_period(look, series) if look else {}),
         },
         "yAxis": {"type": "value", "splitNumber": 4, "splitLine": {"lineStyle": {"color": "#8a99a833"}}} | y_axis,
         "series": series,

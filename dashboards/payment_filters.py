@@ -112,7 +112,8 @@ def period(filters: Filters, look: Look, query: Mapping[str, str], now: datetime
     if filters.search.taken != "nothing" and not said:
         return None, None
     end = look.until or look.at
-    return look.since or (end or now) - look.length, end
+    since = look.since or (end or now) - look.length
+    return since.replace(second=0, microsecond=0), end  # as the statements of tiles have it
 
 
 def kept(query: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from connectors.warehouse import Table
 from dashboards import formats, pipeline_machine
 from dashboards.look import Look
-from dashboards.page import COLOURS, chart, points
+from dashboards.page import COLOURS, HUES, chart, points
 from dashboards.pipeline_machine import BeatLine, silence_words
 from dashboards.tables import Cell, Column, Tone, table
 from dashboards.tile import Tile
@@ -17,7 +17,7 @@ STILL = timedelta(seconds=30)  # so long nothing came of what waits
 QUIET = timedelta(minutes=5)  # nothing for so long, while payments end
 LATE_MS = 5_000  # of age at which a topic is behind
 STILL_MS = 60_000  # the warehouse looks at its topics once a second
-HUES = ("#1482a8", "#7a5ea8", "#e69f00", "#3a9c6e")
+FLOW_HUES = [HUES[name] for name in ("blue", "violet", "amber", "green")]
 
 State = Literal["up to date", "quiet", "behind", "stands still"]
 TONES: dict[State, Tone] = {
@@ -174,17 +174,17 @@ def _delays(answer: Table, look: Look) -> None:
         }
         for at, (name, hue) in enumerate(lines, 1)
     ]
-    chart("delays", "Seconds from the books to the warehouse", " s", 260, series)
+    chart("delays", "Seconds from the books to the warehouse", " s", 260, series, look)
 
 
 def _made(answer: Table, look: Look) -> None:
     flows = list(dict.fromkeys(row[1] for row in answer.rows))
     series = []
-    for flow, hue in zip(flows, HUES, strict=True):
+    for flow, hue in zip(flows, FLOW_HUES, strict=True):
         rows = [row for row in answer.rows if row[1] == flow]
         data = points(look, [row[0] for row in rows], [row[2] / look.step.total_seconds() for row in rows])
         series.append({"name": flow, "type": "line", "symbol": "none", "color": hue, "data": data})
-    chart("made", "Payments, verdicts, calls and messages per second", "/s", 260, series)
+    chart("made", "Payments, verdicts, calls and messages per second", "/s", 260, series, look)
 
 
 def _letters(answer: Table, look: Look) -> None:

@@ -5,13 +5,11 @@ from typing import Any
 
 from connectors.warehouse import Table
 from dashboards.look import Look
-from dashboards.page import chart, points
+from dashboards.page import COLOURS, PROCESSOR_COLOURS, chart, points
 from dashboards.tile import Draw, Tile
 from dashboards.wording import processor_name
 
 # Not those of good and bad: told apart with every common colour blindness (Okabe and Ito).
-HUES = {"visa": "#1482a8", "mastercard": "#9a6fd0", "paypal": "#009e73"}
-OTHER_HUE = "#7d8c9b"
 HEIGHT = 210
 
 # One question for the three tiles: the warehouse is asked once.
@@ -53,7 +51,7 @@ def _draw_lines(
     key: str, about: str, unit: str, found: dict[str, list[tuple[datetime, float]]], look: Look, **y_axis: Any
 ) -> None:
     series = [_series(name, course, look) for name, course in found.items()]
-    chart(key, about, unit, HEIGHT, series, splitNumber=3, **y_axis)
+    chart(key, about, unit, HEIGHT, series, look, splitNumber=3, **y_axis)
 
 
 def _series(name: str, course: list[tuple[datetime, float]], look: Look) -> dict[str, Any]:
@@ -62,7 +60,7 @@ def _series(name: str, course: list[tuple[datetime, float]], look: Look) -> dict
         "type": "line",
         "showSymbol": len(course) < 3,
         "lineStyle": {"width": 2},
-        "color": HUES.get(name, OTHER_HUE),
+        "color": PROCESSOR_COLOURS.get(name, COLOURS["quiet"]),
         "data": points(look, [at for at, _ in course], [value for _, value in course]),
     }
 

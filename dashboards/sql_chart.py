@@ -8,14 +8,13 @@ from typing import Any, Literal, NamedTuple, get_args
 import msgspec
 import streamlit as st
 
-from dashboards.page import COLOURS, html
+from dashboards.page import COLOURS, HUES, html
 from dashboards.sql_answer import AnswerColumn, KeptAnswer
 from schemas.money import Money, UnknownCurrency
 
 POINTS_MAX = 5_000
 SERIES_MAX = 8
 HEIGHT, HEIGHT_OF_MANY = 380, 240  # pixels of one chart, and of each of several
-HUES = ("#1482a8", "#e69f00", "#7a5ea8", "#d1502a", "#3a9c6e", "#7d8c9b", "#b5588f", "#5f6f12")
 NOTHING = "Nothing in this answer can be drawn: a chart needs a column of numbers and another one."
 
 Shape = Literal["line", "bar"]
@@ -153,7 +152,7 @@ def options(drawing: Drawing, rows: Sequence[DrawnRow]) -> dict[str, Any]:
                 for row in sorted(line, key=_place(places))
             ],
         }
-        for hue, (name, line) in zip(HUES, by_line, strict=False)
+        for hue, (name, line) in zip(HUES.values(), by_line, strict=False)
     ]
     return {
         "animation": False,

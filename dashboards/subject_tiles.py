@@ -121,7 +121,7 @@ def _draw_course(table: Table, look: Look, key: str) -> None:
         for status in STATUSES
     ]
     about = f"{sum(counted.values())} payments in {len(steps)} steps"
-    chart(key, about, "", 190, series)
+    chart(key, about, "", 190, series, look)
 
 
 def latest(subject: Subject) -> Tile:

@@ -22,7 +22,7 @@ MEANING = {
     "review": "held for a person",
     "block": "stopped",
 }
-OUTCOME_COLOURS = {"flag": COLOURS["pending"], "review": "#7a5ea8", "block": COLOURS["failed"]}
+DRAWN = ("flag", "review", "block")
 LATE_COLUMNS = [
     Column("Time"),
     Column("Payment", wide=True, id=True),
@@ -96,12 +96,19 @@ def _draw_course(table: Table, look: Look) -> None:
             "stack": "all",
             "barCategoryGap": "18%",
             "barMaxWidth": 18,
-            "color": colour,
+            "color": COLOURS[outcome],
             "data": points(look, times, [each[at] for each in table.rows]),
         }
-        for at, (outcome, colour) in enumerate(OUTCOME_COLOURS.items(), start=1)
+        for at, outcome in enumerate(DRAWN, start=1)
     ]
-    chart("verdicts-course", "Flagged, held and blocked payments, in percent of those judged", "%%", 220, series)
+    chart(
+        "verdicts-course",
+        "Flagged, held and blocked payments, in percent of those judged",
+        "%%",
+        220,
+        series,
+        look,
+    )
 
 
 def _draw_latency(table: Table, look: Look) -> None:
@@ -121,7 +128,7 @@ def _draw_latency(table: Table, look: Look) -> None:
         }
         for name, at, colour, dash in lines
     ]
-    chart("latency", "Median and 99th percentile of the time to a verdict", " ms", 220, series)
+    chart("latency", "Median and 99th percentile of the time to a verdict", " ms", 220, series, look)
 
 
 def _draw_reasons(table: Table, _look: Look) -> None:

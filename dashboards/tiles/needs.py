@@ -67,13 +67,18 @@ def _oldest(since: datetime | None) -> str:
     return f"oldest {formats.age((now() - since).total_seconds())}" if since else ""
 
 
-@st.cache_data(ttl=TASKS_FOR_S, max_entries=1, show_spinner=False)
-def _tasks(_api: Api) -> Need | None:
-    """Tasks stand in the books alone, and are the same for all staff; None while the gateway does not say."""
+def _tasks(api: Api) -> Need | None:
+    """None while the gateway does not say; that is nobody else's answer, and is not kept."""
     try:
-        page = _api.get("/v1/tasks", TaskIds, limit=TASKS_MAX)
+        return _counted_tasks(api)
     except (GatewayRefused, GatewayUnavailable):
         return None
+
+
+@st.cache_data(ttl=TASKS_FOR_S, max_entries=1, show_spinner=False)
+def _counted_tasks(_api: Api) -> Need:
+    """Tasks stand in the books alone, and are the same for all staff. Raises as `Api.get`."""
+    page = _api.get("/v1/tasks", TaskIds, limit=TASKS_MAX)
     is_more, where = bool(page.next_cursor), {"view": "tasks"}
     return Need(len(page.data), "task is open", "tasks are open", "money", query=where, at_least=is_more)
 

@@ -42,7 +42,7 @@ def _draw(table: Table, look: Look) -> None:
         for status, bars in figures.bars.items()
     ]
     html("rate.html", rate=formats.rate(figures.now))
-    chart("throughput", "Payments per second by status", "/s", 250, series)
+    chart("throughput", "Payments per second by status", "/s", 250, series, None)
 
 
 # Bars begin at round times, so that they stand still while the clock goes on. Payments of the newest two seconds

@@ -2,6 +2,7 @@
 
 from connectors.warehouse import Table
 from dashboards import formats, subject_page, subject_tiles, tables
+from dashboards.cached_queries import ask
 from dashboards.look import Look
 from dashboards.page import html
 from dashboards.page_entry import PageEntry, link
@@ -18,10 +19,17 @@ def draw(person: Person) -> None:
     merchant_id = subject_page.subject_id("merchant")
     if not merchant_id:
         return
-    html("page_head.html", title="Merchant", note=formats.plain(merchant_id, 80))
+    name, note = _name(merchant_id), formats.plain(merchant_id, 80)
+    html("page_head.html", title=name or "Merchant", note=f"Merchant · {note}" if name else note)
     link("People and settings, in Merchants", "merchants", ":material/group:", merchant=merchant_id)
     wide = (FIGURES, COURSE, LATEST)
     subject_page.lay_out(person, merchant_id, wide, (WHO, BALANCE, DECLINES, CUSTOMERS, REVIEWS))
+
+
+def _name(merchant_id: str) -> str:
+    """The trading name as the warehouse knows it; empty where it does not."""
+    known = ask(WHO.statement(Look(), merchant_id)).table
+    return formats.plain(known.rows[0][0] or "") if known and known.rows else ""
 
 
 def _draw_who(table: Table, look: Look) -> None:

@@ -81,6 +81,17 @@ def test_of_a_merchant_only_its_own_rows_are_seen(warehouse: duckdb.DuckDBPyConn
     assert asked(warehouse, Look(merchant_id="' OR '1' = '1"), "SELECT count(*) FROM payments") == 0
 
 
+def test_minutes_and_rows_begin_with_the_same_payment(warehouse: duckdb.DuckDBPyConnection) -> None:
+    look = Look(since=NOON + timedelta(minutes=3, seconds=40), until=NOON + timedelta(minutes=8))
+    rows = "SELECT count(*) FROM payments WHERE created_at >= $since AND created_at < $until"
+    minutes = "SELECT sum(count)::INT FROM payments_by_minute WHERE minute >= $since AND minute < $until"
+    assert asked(warehouse, look, rows) == asked(warehouse, look, minutes) == 5
+    assert asked(warehouse, Look("1h"), "SELECT epoch_us($since) % 60000000") == 0
+    assert look.span()[0] == NOON + timedelta(minutes=3)
+    given = read({"from": "2026-11-01T10:00:40", "to": "2026-11-01T11:00:20"})
+    assert given.span() == (NOON - timedelta(hours=2), NOON - timedelta(hours=1))
+
+
 def test_payments_are_shown_as_they_stood(warehouse: duckdb.DuckDBPyConnection) -> None:
     look = Look(at=NOON + timedelta(minutes=5))
     assert asked(warehouse, look, "SELECT count(*) FROM payments") == 6

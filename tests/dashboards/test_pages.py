@@ -1,11 +1,15 @@
 """The pages behind the login, by Streamlit's own test runner, over a double of the gateway."""
 
+import re
+
 import pytest
 import streamlit as st
 
 from dashboards import gateway_calls
+from dashboards.gateway_calls import Api
 from dashboards.navigation import ENTRIES
 from dashboards.session_checks import STAFF
+from dashboards.tiles import needs
 from tests.dashboards import gateway_double
 from tests.dashboards.driven import APP, links, opened, press, words
 from tests.dashboards.gateway_double import GatewayDouble, account
@@ -31,6 +35,24 @@ def test_nobody_sees_a_page_they_may_not(gateway: GatewayDouble, role: str, is_s
 def test_the_page_one_is_on_begins_anew_by_the_bar(gateway: GatewayDouble) -> None:
     page = press(opened("admin", "clients", client="cli_1", tz="UTC"), "Clients")
     assert page.query_params == {}, "its address says what it shows"
+
+
+def test_the_page_one_is_on_is_marked_in_the_bar(gateway: GatewayDouble) -> None:
+    marked = re.findall(r'aria-current="page"[^>]*>([^<]*)<', words(opened("admin", "reviews")))
+    assert marked == ["Reviews, this page"]
+
+
+def test_a_refusal_is_one_persons_and_hides_the_count_of_tasks_from_nobody(
+    gateway: GatewayDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    st.cache_data.clear()
+    gateway.refuse("GET", "/v1/tasks", 429, "rate_limited")
+    monkeypatch.setattr(gateway_calls, "RETRY_FOR_S", 0)
+    assert needs._tasks(Api("analyst")) is None
+    gateway.say("GET", "/v1/tasks", [{"id": "tsk_1"}])
+    told = needs._tasks(Api("analyst"))
+    assert told is not None
+    assert told.count == 1
 
 
 def test_a_page_that_is_not_theirs_asks_the_gateway_nothing(gateway: GatewayDouble) -> None:

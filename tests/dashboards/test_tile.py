@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
 
 import pytest
 
 from connectors.warehouse import Table, WarehouseReader
-from dashboards import navigation
+from dashboards import navigation, page
 from dashboards.look import Look
-from dashboards.page import points
+from dashboards.page import of_period, points
 from dashboards.tile import Tile, as_csv
 from tests.dashboards.conftest import serving_shop
 
@@ -64,6 +65,25 @@ def test_the_warehouse_answers_it_whatever_is_looked_at(tile: Tile, of_nothing: 
 @pytest.mark.parametrize("tile", [tile for tile in TILES if tile.for_merchants], ids=lambda tile: tile.name)
 def test_what_merchants_see_is_made_of_their_own_rows(tile: Tile) -> None:
     assert not set(re.findall(r"\w+", tile.sql)) & NOT_THEIRS
+
+
+def test_a_chart_spans_the_period_whatever_happened_in_it() -> None:
+    look = Look(since=datetime(2026, 11, 1, tzinfo=UTC), until=datetime(2026, 11, 8, tzinfo=UTC))
+    ends = {"min": look.since, "max": look.until}
+    drawn = [{"data": points(look, [datetime(2026, 11, 3, tzinfo=UTC)], [1.0])}]
+    assert of_period(look, drawn) == {name: at and at.timestamp() * 1000 for name, at in ends.items()}
+    early = [{"data": points(look, [datetime(2026, 10, 31, 23, tzinfo=UTC)], [1.0])}]  # a step begins before it
+    assert of_period(look, early)["min"] == early[0]["data"][0][0]
+
+
+def test_a_hue_is_defined_once_and_the_style_has_the_same() -> None:
+    folder = Path(page.__file__).parent
+    files = [path for path in folder.rglob("*.py") if path.name != "page.py"]
+    assert [path.name for path in files if re.search(r"#[0-9a-f]{6}\b", path.read_text())] == []
+    style = (folder / "style.css").read_text()
+    found = dict(re.findall(r"--(blue|amber|red|violet|grey): (?:light-dark\()?(#[0-9a-f]{6})", style))
+    assert found == {name: page.HUES[name] for name in found}
+    assert len(found) == 5
 
 
 def test_rows_are_taken_as_csv_without_formulas() -> None:
