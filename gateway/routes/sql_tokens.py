@@ -160,12 +160,16 @@ async def _by_access_token(runtime: Runtime, token: str) -> SqlReader | None:
 
 
 def _in_session(caller: Caller) -> SqlReader | None:
-    """What a person sees in a session; None where that is nothing, and for clients, which are nobody's session."""
+    """What a person sees in a session; None where that is nothing, and for clients, which are nobody's session.
+
+    A session is at the dashboards, where each page of a merchant's people is of the merchant's own: so is what
+    they see there, also of one who was named a reader, and sees more by an SQL token.
+    """
     match caller.role:
         case "service" | "nobody":
             return None
         case role:
-            sees = seen_by(role, caller.is_reader)
+            sees = seen_by(role, caller.is_reader and role != "merchant")
     if sees is None or not caller.session_id:
         return None
     merchant_id = caller.account_id if sees == "own" else None

@@ -262,7 +262,9 @@ async def test_an_access_token_sees_what_an_sql_token_of_its_person_would(
     assert (await check(gateway, analyst.token)).json["sees"] == "all"
     await change(gateway, person.id, reader=True)
     assert await sees(gateway, person.token) is None, "that ended the session"
-    assert await sees(gateway, (await actors.log_in(person.id, "merchant")).token) == "without_cards"
+    again = await actors.log_in(person.id, "merchant")
+    assert await sees(gateway, again.token) == "own", "pages of a merchant's people are of its own, reader or not"
+    assert await sees(gateway, (await made(gateway, again.token))["token"]) == "without_cards"
     assert await sees(gateway, (await actors.new("customer")).token) is None
 
 
