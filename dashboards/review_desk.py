@@ -14,7 +14,7 @@ from dashboards.look import Look
 from dashboards.page import card, html
 from dashboards.page_entry import link
 from dashboards.review_case import DONE, Case, Decision, ShownReview, read_case
-from dashboards.review_queue import BUTTONS, SHOWN, assignment, give_back, open_case
+from dashboards.review_queue import BUTTONS, OPENED, SHOWN, assignment, give_back, open_case
 from dashboards.review_tiles import CARD_FIGURES, CARD_LATEST, CUSTOMER_FIGURES, CUSTOMER_LATEST
 from dashboards.session_checks import Person
 from dashboards.wording import words
@@ -25,10 +25,11 @@ RENEW_S = 600.0  # of the 15 minutes that are left, a case in use is taken anew
 FIRST_WAS = "Somebody decided this case before you. Yours was not taken; theirs stands here."
 TAKEN = "A colleague has taken this case meanwhile: your decision was not taken."
 SILENT = "The processor has not answered yet: the payment stays pending until it does."
-LAST, DECIDED = "last-reason", "decided-last"  # in the session
+LAST, DECIDED = "last-reason", "decided-last"  # in the session: a reason with its decision; a review and when
 # The second click of a double one meets the buttons of the next case, which nobody has seen yet.
 LOOK_FIRST_S = 0.3
 TOO_SOON = "That came as this case was being shown: it is not decided. Look at it first."
+WAS: dict[Decision, str] = {"approve": "approved", "reject": "rejected"}
 OFTEN = ("Known customer", "Confirmed with the customer", "Stolen card", "Card testing")
 
 
@@ -53,10 +54,14 @@ def draw(person: Person, review_id: str, look: Look) -> None:
 
 
 def _taken_by_opening(person: Person, review: ShownReview) -> ShownReview:
-    """The review, taken where it is free, and renewed where it is used for long; as it is where it is not."""
+    """The review, taken where somebody opened it from the queue, and renewed where it is used for long.
+
+    As it is where it is a colleague's, or where a link led here: looking at a link takes nothing from others.
+    """
     is_kept = review.assigned_to == person.id and _seconds_left(review) > RENEW_S
     is_anothers = review.assigned_to not in (None, person.id)
-    if review.decision or is_kept or is_anothers or st.session_state.get("given-back") == review.id:
+    is_linked = review.assigned_to is None and st.session_state.get(OPENED) != review.id
+    if review.decision or is_kept or is_anothers or is_linked:
         return review
     try:
         taken: ShownReview = door.api().put(assignment(review.id), None, ShownReview)
@@ -89,13 +94,13 @@ def _button(label: str, shortcut: str, does: Callable[[str], None], review_id: s
 
 
 def _take(review_id: str) -> None:
-    st.session_state.pop("given-back", None)
+    st.session_state[OPENED] = review_id
     with suppress(NotDone):
         acting.ask_before(lambda: door.api().put(assignment(review_id), None))
 
 
 def _give_back(review_id: str) -> None:
-    st.session_state["given-back"] = review_id
+    st.session_state.pop(OPENED, None)
     give_back(review_id)
 
 
@@ -145,7 +150,8 @@ def _go_on(decided: str) -> None:
 def _decide(review: ShownReview) -> None:
     with st.form(f"decide-{review.id}", enter_to_submit=False, border=False):  # Ctrl+Enter would approve
         # The one that was chosen last stays chosen: of forty cases of one thief it is typed once.
-        st.pills("Reason", OFTEN, default=st.session_state.get(LAST), key=f"often-{review.id}")
+        last, _ = st.session_state.get(LAST, (None, None))
+        st.pills("Reason", OFTEN, default=last, key=f"often-{review.id}")
         st.text_area("In your words", max_chars=REASON_MAX - 40, height=68, key=f"reason-{review.id}")
         with st.container(horizontal=True, gap="small"):
             for decision, label, kind, shortcut in BUTTONS:
@@ -166,7 +172,10 @@ def _send(review: ShownReview, decision: Decision) -> None:
     if not reason:
         acting.say("Say why in a few words: the decision is kept with its reason.", good=False)
         return
-    st.session_state[LAST] = st.session_state.get(f"often-{review.id}")
+    often = st.session_state.get(f"often-{review.id}")
+    if _is_left_over(review.id, often, decision):
+        return
+    st.session_state[LAST] = often, decision
     try:
         case = acting.ask_before(lambda: _decided(review, decision, reason))
     except NotDone:
@@ -180,6 +189,19 @@ def _send(review: ShownReview, decision: Decision) -> None:
     else:
         acting.say(f"{DONE[decision]}: {review.money()}, which is {words(case.payment.state)} now.")
         _go_on(review.id)
+
+
+def _is_left_over(review_id: str, often: str | None, decision: Decision) -> bool:
+    """Whether the reason only stays from the last case, which was decided the other way: then it is let go."""
+    last, was = st.session_state.get(LAST, (None, None))
+    if often is None or often != last or was == decision:
+        return False
+    st.session_state.pop(LAST)
+    st.session_state[f"often-{review_id}"] = None
+    acting.say(
+        f"“{often}” is why you {WAS[was]} the last case. Choose again why you {decision} this one.", good=False
+    )
+    return True
 
 
 def _is_second_click(review_id: str) -> bool:

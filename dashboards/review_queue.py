@@ -1,8 +1,10 @@
 """The queue of reviews: what waits, what it may cost and who has it; several of them decided at once."""
 
+import math
+import time
 from contextlib import suppress
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import streamlit as st
@@ -16,10 +18,13 @@ from dashboards.review_filters import QueueFilter
 from dashboards.session_checks import Person
 from dashboards.tables import Cell, Column, Tone
 from dashboards.wording import words
+from schemas.ids import new_id
 from schemas.times import now
 
 AT_ONCE = 50  # that one request may decide
-SHOWN, ENDED = "shown-reviews", "ended-decisions"  # in the session
+ONE_CLICK_S = 1.0  # a second click sooner than this after the answer is the first one's
+SHOWN, ENDED, OPENED = "shown-reviews", "ended-decisions", "opened-review"  # in the session
+SENT = "sent-decisions"
 # How one decision ended, by the `code` of its refusal.
 REFUSED: dict[str, str] = {
     "wrong_state": "Somebody decided it before",
@@ -49,6 +54,14 @@ class OneEnd(msgspec.Struct, frozen=True):
             return Cell(f"{DONE[decision]}, pending", "the processor has not answered yet", "pending")
         tone: Tone = "failed"
         return Cell("Not done", REFUSED.get(self.code, words(self.code)), tone)
+
+
+class SentDecisions(msgspec.Struct, frozen=True):
+    """What is decided of many, under which key, and when that was answered (monotonic s; never yet: no limit)."""
+
+    body: dict[str, Any]
+    key: str
+    answered_at: float = math.inf
 
 
 class EachEnd(msgspec.Struct, frozen=True):
@@ -142,9 +155,9 @@ def assignment(review_id: str) -> str:
 
 
 def open_case(review_id: str) -> None:
-    """Show a case from now on; what was given back before may be taken again."""
+    """Show a case from now on, which is taken by that where it is free."""
     st.query_params["review"] = review_id
-    st.session_state.pop("given-back", None)
+    st.session_state[OPENED] = review_id
 
 
 def _pick(review_id: str) -> str:
@@ -194,10 +207,13 @@ def _send(some: list[ShownReview], decision: Decision, reason: str) -> None:
         html("trouble.html", words="Say why in a few words: each decision is kept with its reason.")
         return
     body = {"ids": [review.id for review in some], "decision": decision, "reason": reason}
+    sent = _sent(body)
     try:
-        ended = acting.ask(lambda: door.api().post("/v1/reviews/decisions", body, EachEnd)).data
+        path = "/v1/reviews/decisions"
+        ended = acting.ask(lambda: door.api().post(path, body, EachEnd, key=sent.key)).data
     except NotDone:
         return
+    st.session_state[SENT] = msgspec.structs.replace(sent, answered_at=time.monotonic())
     for review in some:
         st.session_state.pop(_pick(review.id), None)
     amounts = {review.id: review.money() for review in some}
@@ -205,6 +221,19 @@ def _send(some: list[ShownReview], decision: Decision, reason: str) -> None:
     done = sum(one.status < 300 for one in ended)
     acting.say(f"{DONE[decision]} {done} of {len(some)}.", good=done == len(some))
     st.rerun()
+
+
+def _sent(body: dict[str, Any]) -> SentDecisions:
+    """The decisions as they are sent. The second click of a double one cuts the first off, and repeats it.
+
+    Under the same key it gets the same answer, instead of hearing that all was decided before. Whoever tries again
+    later means it.
+    """
+    last: SentDecisions | None = st.session_state.get(SENT)
+    if last is None or last.body != body or time.monotonic() - last.answered_at > ONE_CLICK_S:
+        last = SentDecisions(body, new_id("key"))
+        st.session_state[SENT] = last
+    return last
 
 
 def show_ended() -> None:

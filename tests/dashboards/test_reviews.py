@@ -1,11 +1,13 @@
 """The page of reviews, by Streamlit's own test runner, over a double of the gateway."""
 
+import math
 from typing import Any
 
 import pytest
+from msgspec import structs
 from streamlit.testing.v1 import AppTest
 
-from dashboards import review_desk
+from dashboards import review_desk, review_queue
 from tests.dashboards.driven import opened, press, words
 from tests.dashboards.gateway_double import GatewayDouble, called, held, review
 
@@ -19,8 +21,41 @@ def labels(page: AppTest) -> set[str]:
 
 
 def case(gateway: GatewayDouble, who: str = "analyst") -> AppTest:
+    """A case as somebody opens it from the queue."""
     gateway.open_case()
-    return opened(who, "reviews", review="rev_1")
+    return from_queue(opened(who, "reviews"), 1)
+
+
+def from_queue(page: AppTest, number: int) -> AppTest:
+    return page.button(key=f"choose-rev_{number}").click().run()
+
+
+def test_a_link_to_a_case_takes_it_from_nobody(gateway: GatewayDouble) -> None:
+    gateway.open_case()
+    page = opened("analyst", "reviews", review="rev_1")
+    assert "Free." in words(page)
+    assert gateway.acts() == []
+    press(page, "Take")
+    assert gateway.acts()[0] == TAKEN
+
+
+def test_a_reason_stays_for_the_same_decision_and_not_for_the_other(gateway: GatewayDouble) -> None:
+    for number in (1, 2, 3):
+        gateway.open_case(number)
+        gateway.say("POST", f"/v1/reviews/rev_{number}/decision", review(number, decision="reject"))
+    gateway.say("GET", "/v1/reviews", [review(1), review(2), review(3)])
+    page = from_queue(opened("analyst", "reviews"), 1)
+    page.session_state[review_desk.DECIDED] = ("", 0.0)
+    page.pills(key="often-rev_1").set_value("Stolen card")
+    page = press(page, "Reject")
+    page.session_state[review_desk.DECIDED] = ("", 0.0)
+    page = press(page, "Approve")  # of the second case, with the reason of the first
+    assert "Choose again why you approve this one" in words(page)
+    assert page.pills(key="often-rev_2").value is None
+    page.pills(key="often-rev_2").set_value("Stolen card")
+    page = press(page, "Reject")
+    decided = [(path, body["reason"]) for method, path, body in gateway.acts() if method == "POST"]
+    assert decided == [(f"/v1/reviews/rev_{number}/decision", "Stolen card") for number in (1, 2)]
 
 
 def test_a_case_is_taken_by_opening_it_and_approved_with_its_reason(gateway: GatewayDouble) -> None:
@@ -113,7 +148,7 @@ def test_what_is_passed_over_is_anybodys_again(gateway: GatewayDouble) -> None:
     for number in (1, 2):
         gateway.open_case(number)
     gateway.say("GET", "/v1/reviews", [review(1), review(2)])
-    page = press(opened("analyst", "reviews", review="rev_1"), "Next")
+    page = press(from_queue(opened("analyst", "reviews"), 1), "Next")
     assert page.query_params["review"] == ["rev_2"] or page.query_params["review"] == "rev_2"
     paths = [(method, path) for method, path, _ in gateway.acts()]
     second = ("PUT", "/v1/reviews/rev_2/assignment")
@@ -125,7 +160,7 @@ def test_a_double_click_decides_one_case(gateway: GatewayDouble, monkeypatch: py
         gateway.open_case(number)
         gateway.say("POST", f"/v1/reviews/rev_{number}/decision", review(number, decision="reject"))
     gateway.say("GET", "/v1/reviews", [review(1), review(2)])
-    page = opened("analyst", "reviews", review="rev_1")
+    page = from_queue(opened("analyst", "reviews"), 1)
     page.text_area[0].set_value("one thief")
     page = press(page, "Reject")
     page.text_area[0].set_value("one thief")
@@ -155,6 +190,21 @@ def test_many_are_rejected_with_one_reason_and_each_has_its_end(gateway: Gateway
     shown = words(page)
     assert all(word in shown for word in ("Rejected 1 of 2", "A colleague has taken it", "rev_2"))
     assert "What became of them" not in words(press(page, "Put away"))
+
+
+def test_the_second_click_on_many_is_answered_as_the_first(gateway: GatewayDouble) -> None:
+    page = picked(gateway, [{"id": "rev_1", "status": 200}, {"id": "rev_2", "status": 200}])
+    page = press(page, "Reject 2")
+    # As where the first run was cut off by the second click, before it knew that it was answered.
+    sent = page.session_state[review_queue.SENT]
+    page.session_state[review_queue.SENT] = structs.replace(sent, answered_at=math.inf)
+    for key in ("pick-rev_1", "pick-rev_2"):
+        page.session_state[key] = True
+    (field,) = [field for field in page.run().text_input if field.label == "One reason for all"]
+    field.set_value("one thief")
+    press(page, "Reject 2")
+    assert [method for method, _, _ in gateway.acts()] == ["POST", "POST"]
+    assert len({*gateway.keys}) == 1
 
 
 def test_the_address_says_what_the_queue_shows(gateway: GatewayDouble) -> None:
