@@ -138,7 +138,7 @@ class WarehouseReader:
     def __init__(
         self, settings: Settings, name: str, rows_max: int = ROWS_MAX, own_token: str | None = None
     ) -> None:
-        """`own_token`: of a person, who asks where this reader does; empty: each `keep` says whose it is."""
+        """`own_token`: of a person, who asks where this reader does; empty: each question says whose it is."""
         self._address, self._rows_max = address(settings, name), rows_max
         self._token = token(settings, name) if own_token is None else own_token
         # By itself Quack wants TLS of every other host.
@@ -151,12 +151,13 @@ class WarehouseReader:
             self._con.execute(f"SET GLOBAL ca_cert_file = {quoted(str(settings.sql_ca))}")
         self._local = threading.local()
 
-    def query(self, sql: str) -> Table:
-        """The whole answer to one statement. Raises `WarehouseError`; `QueryRefused` where a card number is in it.
+    def query(self, sql: str, own_token: str | None = None) -> Table:
+        """The whole answer to one statement; `own_token`: of the person who asks, where it is not the reader's.
 
-        Such a statement is not sent: the process that runs it would have the number in its memory (PCI DSS 3.5.1).
+        Raises `WarehouseError`; `QueryRefused` where a card number is in it. Such a statement is not sent: the
+        process that runs it would have the number in its memory (PCI DSS 3.5.1).
         """
-        travelling = self._travelling(sql)
+        travelling = self._travelling(sql, own_token)
         with _explained():
             return self._fetch(travelling, NAMES_A_ZONE.search(sql) is not None)
 

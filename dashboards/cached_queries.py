@@ -1,11 +1,12 @@
-"""Queries to the warehouse: each is sent once in a while at most, in bounded time, and its last answer is kept.
+"""Queries to the warehouse by what staff may see: each now and then, in bounded time, the last answer kept.
 
-What all viewers ask alike is asked once for all of them.
+What all of them ask alike is asked once. Pages ask by `dashboards.asking`, which looks at who they are drawn for.
 """
 
 import time
 from concurrent.futures import Future
 from threading import Lock, Thread
+from typing import Protocol
 
 import msgspec
 import streamlit as st
@@ -17,10 +18,12 @@ from dashboards.settings import DashboardSettings
 from schemas.settings import load
 
 PATIENCE_S = 5.0  # for one answer; a page that waits longer looks live and is not
+BESIDE_S = 1.0  # for one answer while another one is overdue
+OVERDUE_MAX = 4  # queries of one reader; with more the warehouse is taken for away
 ASK_AGAIN_S = 1.0
-CALM_S = (
-    15.0  # the same of a long period, which a second changes by less than a pixel and costs the warehouse more
-)
+# The same of a long period, which a second changes by less than a pixel and costs the warehouse more.
+CALM_S = 15.0
+ROWS_MAX = 10_000  # of an answer
 KEPT = 100  # queries: those of the tiles, and of the payments looked at last
 
 log = structlog.get_logger()
@@ -42,31 +45,52 @@ class CachedAnswer(msgspec.Struct, frozen=True):
         return time.monotonic() - self.came_at
 
 
+class AnyReader(Protocol):
+    """What answers queries, as `WarehouseReader` does."""
+
+    def query(self, sql: str, own_token: str | None = None) -> Table:
+        """The answer. Raises `WarehouseError`."""
+        ...
+
+
 class PatientReader:
     """Queries in threads, so that a warehouse that hangs (a stopped process, say) does not hang the page.
 
-    DuckDB's own `http_timeout` does not end a query to a stopped process (tried with 2 s: it waited for 25).
+    DuckDB's own `http_timeout` does not end a query to a stopped process (tried with 2 s: it waited for 25). One
+    query that takes too long is away alone; while it is open others have less time, so that a page whose
+    warehouse hangs does not wait for each of its tiles.
     """
 
-    def __init__(self, reader: WarehouseReader) -> None:
+    def __init__(self, reader: AnyReader) -> None:
         self._reader = reader
-        self._overdue: Future[Table] | None = None
+        self._overdue: dict[str, Future[Table]] = {}  # by query
+        self._lock = Lock()
 
-    def query(self, sql: str) -> Table:
-        """The answer, within `PATIENCE_S`. Raises `WarehouseError`; at once while an older query is overdue."""
-        if self._overdue and not self._overdue.done():
-            raise WarehouseAway("an older query is still open")
+    def query(self, sql: str, own_token: str | None = None) -> Table:
+        """The answer, within `PATIENCE_S`; `own_token`: of the person who asks, where it is not the reader's.
+
+        Raises `WarehouseError`; at once while the same query or `OVERDUE_MAX` others are overdue.
+        """
+        patience_s = self._patience_s(sql)
         asked: Future[Table] = Future()
-        Thread(target=self._answer, args=(asked, sql), daemon=True).start()
+        Thread(target=self._run, args=(asked, sql, own_token), daemon=True).start()
         try:
-            return asked.result(PATIENCE_S)
+            return asked.result(patience_s)
         except TimeoutError:
-            self._overdue = asked
+            with self._lock:
+                self._overdue[sql] = asked
             raise WarehouseAway("no answer in time") from None
 
-    def _answer(self, asked: Future[Table], sql: str) -> None:
+    def _patience_s(self, sql: str) -> float:
+        with self._lock:
+            self._overdue = {open_sql: asked for open_sql, asked in self._overdue.items() if not asked.done()}
+            if sql in self._overdue or len(self._overdue) >= OVERDUE_MAX:
+                raise WarehouseAway("an older query is still open")
+            return BESIDE_S if self._overdue else PATIENCE_S
+
+    def _run(self, asked: Future[Table], sql: str, own_token: str | None) -> None:
         try:
-            asked.set_result(self._reader.query(sql))
+            asked.set_result(self._reader.query(sql, own_token))
         except Exception as error:  # raised again by `query`, in the thread that asked
             asked.set_exception(error)
 
@@ -98,8 +122,8 @@ def settings() -> DashboardSettings:
     return load(DashboardSettings)
 
 
-def ask(sql: str, *, calm: bool = False) -> CachedAnswer:
-    """The answer to one tile's query, the same for every session within a second; of a `calm` one, `CALM_S`.
+def ask_as_staff(sql: str, *, calm: bool = False) -> CachedAnswer:
+    """The answer to one tile's query, the same for all staff within a second; of a `calm` one, `CALM_S`.
 
     A query that failed is sent again within a second in either case.
     """
@@ -119,10 +143,10 @@ def _newest(sql: str) -> CachedAnswer:
     try:
         return _last_answers().keep(sql, _reader().query(sql))
     except WarehouseError as error:
-        return _last_answers().recall(sql, _trouble(error))
+        return _last_answers().recall(sql, trouble_of(error))
 
 
-def _trouble(error: WarehouseError) -> str:
+def trouble_of(error: WarehouseError) -> str:
     """What the page shows: the trouble passes by itself, or has to be mended."""
     if isinstance(error, WarehouseAway):
         return "The warehouse does not answer."
@@ -134,7 +158,7 @@ def _trouble(error: WarehouseError) -> str:
 
 @st.cache_resource(show_spinner=False)
 def _reader() -> PatientReader:
-    return PatientReader(WarehouseReader(settings(), "dashboard", rows_max=10_000))
+    return PatientReader(WarehouseReader(settings(), "dashboard", rows_max=ROWS_MAX))
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,4 +1,4 @@
-"""What a page looks at: from when to when, in which time zone, as it stood at which moment, and whose rows.
+"""What a page looks at: from when to when, in which time zone, and as it stood at which moment.
 
 All of it stands in the address, so that what one person sees can be sent to another:
 `?period=24h&tz=Europe/Berlin`, or `?from=2026-11-01T00:00&to=2026-11-08T00:00`; with `at` payments are shown as
@@ -39,9 +39,7 @@ PLACES = re.compile(
 )
 # No payment is older, and no clock later; beyond, times of other zones are no years of Python's.
 FIRST_MOMENT, LAST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-# What of the warehouse says whose row it is. What a merchant's people see is made of these alone.
-OWN = ("payments", "refunds", "operations", "ledger", "ledger_by_day")
-OWN_BY_TIME = """
+BY_TIME = """
 SELECT date_trunc('{unit}', created_at) AS {unit}, currency, processor, state, count(*)::BIGINT AS count,
        sum(amount)::BIGINT AS amount, sum(amount_captured)::BIGINT AS amount_captured,
        sum(amount_refunded)::BIGINT AS amount_refunded
@@ -60,8 +58,7 @@ DAY, WEEK = timedelta(days=1), timedelta(days=7)
 class Look(msgspec.Struct, frozen=True):
     """What is looked at. `since` and `until` (UTC) are null where `period` ends now.
 
-    `at`: the moment (UTC) as of which payments are shown; null: as they stand. `merchant_id`: whose rows are seen;
-    empty: everybody's.
+    `at`: the moment (UTC) as of which payments are shown; null: as they stand.
     """
 
     period: str = DEFAULT_PERIOD
@@ -69,7 +66,6 @@ class Look(msgspec.Struct, frozen=True):
     until: datetime | None = None
     zone: str = "UTC"
     at: datetime | None = None
-    merchant_id: str = ""
 
     @property
     def length(self) -> timedelta:
@@ -190,30 +186,26 @@ class Look(msgspec.Struct, frozen=True):
         return _literal(self.at) if self.at else "now()::TIMESTAMP"
 
     def _narrowed(self, sql: str) -> str:
-        """The statement over payments as of `at` and the merchant's own rows, by names that hide the views'."""
-        hiding = dict(_hiding(self.at, self.merchant_id, self._in_spans()))
-        if not hiding:
+        """The statement over payments as of `at`, by names that hide the views'."""
+        if self.at is None:
             return sql
-        own = ", ".join(f"{name} AS NOT MATERIALIZED ({query})" for name, query in hiding.items())
+        hiding = _hiding(self.at, self._in_spans())
+        past = ", ".join(f"{name} AS NOT MATERIALIZED ({query})" for name, query in hiding.items())
         rest = sql[len("WITH") :] if sql[:5].upper() in ("WITH ", "WITH\n") else None
-        return f"WITH {own},{rest}" if rest else f"WITH {own}\n{sql}"
+        return f"WITH {past},{rest}" if rest else f"WITH {past}\n{sql}"
 
 
-def _hiding(at: datetime | None, merchant_id: str, in_spans: str) -> list[tuple[str, str]]:
-    """Names, and what they stand for. In the past, what is counted by time is that of the spans."""
-    whose = f" WHERE merchant = {quoted(merchant_id)}" if merchant_id else ""
-    past = [("payments", f"FROM payments_as_of({_literal(at)}){whose}")] if at else []
-    rows = [(name, f"FROM main.{name}{whose}") for name in OWN if merchant_id]
-    within = in_spans if at else "TRUE"
-    by_time = [
-        (f"payments_by_{unit}", OWN_BY_TIME.format(unit=unit, within=within).strip())
+def _hiding(at: datetime, within: str) -> dict[str, str]:
+    """Names, and what they stand for; `within`: what is counted by time, that of the spans."""
+    by_time = {
+        f"payments_by_{unit}": BY_TIME.format(unit=unit, within=within).strip()
         for unit in ("minute", "hour", "day")
-    ]
-    risk = [("risk_outcomes_by_minute", RISK_BY_MINUTE.format(within=within).strip())] if at else []
-    return [*rows, *past, *by_time, *risk] if at or merchant_id else []
+    }
+    risk = {"risk_outcomes_by_minute": RISK_BY_MINUTE.format(within=within).strip()}
+    return {"payments": f"FROM payments_as_of({_literal(at)})"} | by_time | risk
 
 
-def read(query: Mapping[str, str], zone: str = "UTC", merchant_id: str = "") -> Look:
+def read(query: Mapping[str, str], zone: str = "UTC") -> Look:
     """What an address says; `zone`: of the browser, where the address names none.
 
     What cannot be meant is passed over: a time without its other end, an unknown zone, a period that ends first.
@@ -222,7 +214,7 @@ def read(query: Mapping[str, str], zone: str = "UTC", merchant_id: str = "") -> 
     since, until, at = (_moment(query.get(name, ""), zone) for name in ("from", "to", "at"))
     since, until = (moment and moment.replace(second=0, microsecond=0) for moment in (since, until))
     period = query.get("period", "")
-    look = Look(period if period in PERIODS else DEFAULT_PERIOD, zone=zone, at=at, merchant_id=merchant_id)
+    look = Look(period if period in PERIODS else DEFAULT_PERIOD, zone=zone, at=at)
     if since and until and since < until:
         return msgspec.structs.replace(look, since=since, until=until)
     return look

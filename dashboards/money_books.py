@@ -115,6 +115,7 @@ ORDER BY kind, party LIKE 'acc\\_%' ESCAPE '\\', currency, abs(amount) DESC LIMI
     _draw_balances,
     note="now; what processors owe us is positive, what we owe merchants negative",
     nothing="Every account comes to 0.",
+    for_merchants=True,
 )
 LEDGER_MOVED = Tile(
     "ledger-moved",

@@ -25,7 +25,7 @@ class NoSuchAmount(ValueError):
 class MoneyMove(msgspec.Struct, frozen=True):
     """What a person is about to confirm: `amount` in minor units, sent under `key` however often it is sent.
 
-    `asked`: it was sent, and no answer came.
+    `asked`: it was sent, and no answer came. `before`: the payment as it stood then.
     """
 
     payment_id: str
@@ -34,6 +34,7 @@ class MoneyMove(msgspec.Struct, frozen=True):
     final: bool = True
     reason: str = ""
     asked: bool = False
+    before: ShownPayment | None = None
     key: str = msgspec.field(default_factory=lambda: new_id("key"))
 
     def body(self) -> dict[str, Any]:
@@ -155,3 +156,21 @@ def ending(move: MoneyMove, whole: WholePayment, call: ProcessorCall) -> tuple[s
         amount = refund.amount if refund else move.amount
         return done(msgspec.structs.replace(move, amount=amount), whole.payment), True
     return refused(move, whole.payment, (refund.decline_code if refund else now.decline_code) or ""), False
+
+
+def seen_ending(move: MoneyMove, whole: WholePayment, refund_id: str) -> tuple[str, bool] | None:
+    """The same for who is told of no calls to processors: by the refund of that id, or what the payment became."""
+    payment, before = whole.payment, move.before
+    if move.kind == "refund":
+        refund = next((one for one in whole.refunds if one.id == refund_id), None)
+        if refund is None or refund.status == "pending":
+            return None
+        if refund.status == "failed":
+            return refused(move, payment, refund.decline_code or ""), False
+        return done(msgspec.structs.replace(move, amount=refund.amount), payment), True
+    if before is None or payment.amount_captured > before.amount_captured or payment.state == "voided":
+        return done(move, payment), True
+    if payment.last_refusal and payment.last_refusal != before.last_refusal:
+        return refused(move, payment, payment.last_refusal.decline_code), False
+    is_let_go = move.kind == "void" and payment.amount_capturable < before.amount_capturable
+    return (done(move, payment), True) if is_let_go else None

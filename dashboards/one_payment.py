@@ -3,12 +3,15 @@
 It is read from the gateway, who knows it first, and beside that from the warehouse, tile by tile.
 """
 
+from typing import Any
+
 import streamlit as st
 
 from connectors.gateway import GatewayRefused
 from dashboards import acting, door, formats, look_bar, payment_actions, payment_tiles, tile
 from dashboards.acting import NotDone
-from dashboards.cached_queries import ask, settings
+from dashboards.asking import ask
+from dashboards.cached_queries import settings
 from dashboards.look import Look
 from dashboards.page import card, html
 from dashboards.payment_filters import STATE_WORDS, kept
@@ -19,13 +22,16 @@ from dashboards.tables import linked
 from dashboards.wording import decline_words, words
 
 CALM_S = 10.0  # between two looks at what does not change by itself soon
+# Beside what the gateway tells: left and right.
+TILES = (payment_tiles.LEDGER_TILE, payment_tiles.MESSAGES_TILE)
 BESIDE = (payment_tiles.VERDICT, payment_tiles.FEATURES, payment_tiles.ORIGIN)
+OWN_TILES = (payment_tiles.OWN_CALLS, payment_tiles.OWN_LEDGER)
 
 
 def draw(person: Person, payment_id: str) -> None:
     """Show the payment of this id, which may be any text, and draw it anew as it changes."""
     try:
-        whole = acting.ask(lambda: _found(payment_id))
+        whole = acting.ask(lambda: _found(person, payment_id))
     except NotDone:
         return
     if whole is None:
@@ -37,12 +43,12 @@ def draw(person: Person, payment_id: str) -> None:
     _head(whole, seen)
     payment_actions.draw(person, whole)
     every_s = settings().dashboard_refresh_s if whole.is_moving() else CALM_S
-    st.fragment(_live, run_every=every_s)(whole, [whole], seen)
+    st.fragment(_live, run_every=every_s)(person, whole, [whole], seen)
 
 
-def _found(payment_id: str) -> WholePayment | None:
+def _found(person: Person, payment_id: str) -> WholePayment | None:
     try:
-        return read_whole(door.api(), payment_id)
+        return read_whole(door.api(), payment_id, person)
     except GatewayRefused as refused:
         if refused.code != "not_found":
             raise
@@ -74,22 +80,25 @@ def _waits(whole: WholePayment) -> str:
     return f"A {call.kind} waits for {whole.payment.by()}{said}. Nothing else can be asked for until it ends."
 
 
-def _live(drawn: WholePayment, first: list[WholePayment], seen: Look) -> None:
+def _live(person: Person, drawn: WholePayment, first: list[WholePayment], seen: Look) -> None:
     """What is drawn anew. `first`: the payment as it was just read, for the first time it is drawn."""
     try:
-        whole = first.pop() if first else acting.ask(lambda: read_whole(door.api(), drawn.payment.id))
+        whole = first.pop() if first else acting.ask(lambda: read_whole(door.api(), drawn.payment.id, person))
     except NotDone:  # the page says so, above what it knew last
         whole = drawn
     if whole.stand() != drawn.stand():
         st.rerun()
     left, right = st.columns([1.55, 1], gap="small")
     with left:
-        _timeline(whole, seen)
-        for one in (payment_tiles.LEDGER_TILE, payment_tiles.MESSAGES_TILE):
+        if person.is_staff:
+            _timeline(whole, seen)
+        else:
+            _own_timeline(whole, seen)
+        for one in TILES if person.is_staff else OWN_TILES:
             tile.show(one, seen, whole.payment.id)
     with right:
-        _about(whole.payment, seen)
-        for one in BESIDE:
+        _about(person, whole.payment, seen)
+        for one in BESIDE if person.is_staff else ():
             tile.show(one, seen, whole.payment.id)
 
 
@@ -101,16 +110,16 @@ def _timeline(whole: WholePayment, seen: Look) -> None:
         tile.show(payment_tiles.REVIEW, seen, whole.payment.id)
 
 
-def _about(payment: ShownPayment, seen: Look) -> None:
+def _own_timeline(whole: WholePayment, seen: Look) -> None:
+    with card("timeline", "What happened", f"events and refunds · {seen.zone}", fills=False):
+        html("timeline.html", lines=timeline(whole, None, seen))
+
+
+def _about(person: Person, payment: ShownPayment, seen: Look) -> None:
     """Whose it is, and the ids to copy."""
-    known = ask(payment_tiles.ORIGIN.statement(seen, payment.id)).table
-    origin = known.by_name()[0] if known and known.rows else {}
-    seller, method = origin.get("trading_name") or payment.merchant, payment.payment_method
-    instrument = linked("card", method.instrument) if method.instrument else ""
+    origin = _origin(payment, seen) if person.is_staff else {}
     facts = [
-        ("Customer", payment.customer, linked("customer", payment.customer)),
-        ("Paid with", method.text(), instrument),
-        ("Merchant", seller, linked("merchant", payment.merchant)),
+        *(_parties(payment, origin) if person.is_staff else _own_parties(person, payment)),
         ("Reference", payment.reference or formats.NONE, ""),
         ("Description", payment.description or formats.NONE, ""),
         ("Capture", payment.capture, ""),
@@ -123,6 +132,32 @@ def _about(payment: ShownPayment, seen: Look) -> None:
         with st.expander("Ids to copy"):
             for value in filter(None, [*_ids(payment), origin.get("trace_id")]):
                 st.code(value, language=None)
+
+
+def _origin(payment: ShownPayment, seen: Look) -> dict[str, Any]:
+    known = ask(payment_tiles.ORIGIN.statement(seen, payment.id)).table
+    return known.by_name()[0] if known and known.rows else {}
+
+
+def _parties(payment: ShownPayment, origin: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Each with the page about it, which staff have."""
+    seller, method = origin.get("trading_name") or payment.merchant, payment.payment_method
+    instrument = linked("card", method.instrument) if method.instrument else ""
+    return [
+        ("Customer", payment.customer, linked("customer", payment.customer)),
+        ("Paid with", method.text(), instrument),
+        ("Merchant", seller, linked("merchant", payment.merchant)),
+    ]
+
+
+def _own_parties(person: Person, payment: ShownPayment) -> list[tuple[str, str, str]]:
+    own = person.merchant
+    seller = own.name if own and own.id == payment.merchant else payment.merchant
+    return [
+        ("Customer", payment.customer, ""),
+        ("Paid with", payment.payment_method.text(), ""),
+        ("Merchant", seller, ""),
+    ]
 
 
 def _last_refusal(payment: ShownPayment) -> str:

@@ -7,10 +7,12 @@ import msgspec
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from dashboards.session_checks import Person
+from dashboards.session_checks import STAFF, Person
 from schemas.accounts import Role
 
 ADMINS: frozenset[Role] = frozenset({"admin"})
+# Pages of which a merchant's people see what is theirs.
+STAFF_AND_MERCHANTS: frozenset[Role] = STAFF | {"merchant"}
 
 # `work`: in the bar. `administration`: in the bar, behind one menu. `own`: in the person's menu alone. `linked`:
 # about one thing that its address names, so that links alone lead there.

@@ -3,19 +3,20 @@
 import streamlit as st
 
 from dashboards import formats
-from dashboards.cached_queries import ask
+from dashboards.asking import ask
 from dashboards.page import html
 from dashboards.page_entry import put_address
 from dashboards.payment_columns import FIRST, ListColumn, chosen_columns, named
 from dashboards.payment_filters import STATE_WORDS, STATUS_WORDS, STATUSES, Filters
 from dashboards.payment_search import WORDS, without_number
-from dashboards.session_checks import STAFF, Person
+from dashboards.session_checks import Person
 from dashboards.wording import processor_name
 from schemas.fraud import OUTCOMES
 from schemas.payments import PROCESSORS
 from schemas.states import STATES
 
 PLACEHOLDER = "pay_…, reference, last four digits, customer, e-mail, 42.00 EUR"
+OWN_PLACEHOLDER = PLACEHOLDER.replace(" e-mail,", "")
 NO_NUMBER = "A card's number stands nowhere here: its last four digits are looked for."
 NO_CURRENCY = "The amount of the filter needs a currency, as in 42.00 EUR."
 TYPED, SOUGHT = "payments-typed", "payments-sought"
@@ -37,7 +38,7 @@ def put(**changes: str) -> None:
     put_address(**{"cursor": ""} | changes)
 
 
-def search() -> None:
+def search(person: Person) -> None:
     """The one field: what is typed goes into the address, but for a card's number."""
     sought = st.query_params.get("q", "")
     if st.session_state.get(SOUGHT) != sought:  # a link or the back button changed it
@@ -45,7 +46,7 @@ def search() -> None:
     st.text_input(
         "Find a payment",
         key=TYPED,
-        placeholder=PLACEHOLDER,
+        placeholder=PLACEHOLDER if person.is_staff else OWN_PLACEHOLDER,
         label_visibility="collapsed",
         icon=":material/search:",
         on_change=_seek,
@@ -112,7 +113,7 @@ def _choose(person: Person, filters: Filters) -> None:
             .upper(),
             "amount": st.text_input("Amount", filters.amount, max_chars=24, placeholder="42.00 EUR").strip(),
         }
-        if person.role in STAFF:
+        if person.is_staff:
             asked |= {"risk": _pick("risk", OUTCOMES, filters.risk), "merchant": _pick_merchant(filters.merchant)}
         if st.form_submit_button("Show these", type="primary"):
             put(**asked)

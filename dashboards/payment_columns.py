@@ -10,7 +10,7 @@ from dashboards import formats
 from dashboards.look import Look
 from dashboards.payment_filters import KEPT, STATE_WORDS
 from dashboards.payment_reading import ListedPayment
-from dashboards.session_checks import STAFF, Person
+from dashboards.session_checks import Person
 from dashboards.tables import Align, Cell, Column
 from dashboards.wording import listed, processor_name, words
 
@@ -111,7 +111,7 @@ FIRST = ("time", "state", "amount", "method", "processor", "risk", "reference", 
 
 def columns_for(person: Person) -> tuple[ListColumn, ...]:
     """The columns that a person may choose."""
-    return COLUMNS[:-1] + STAFF_COLUMNS + COLUMNS[-1:] if person.role in STAFF else COLUMNS
+    return COLUMNS[:-1] + STAFF_COLUMNS + COLUMNS[-1:] if person.is_staff else COLUMNS
 
 
 def chosen_columns(text: str, known: Sequence[ListColumn]) -> list[ListColumn]:

@@ -17,6 +17,9 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 # What of the address is the page's own. A saved view keeps these and the period, and never a page or a payment.
 OWN = ("q", "as", "status", "state", "processor", "currency", "merchant", "risk", "amount", "cols")
 KEPT = (*OWN, "period", "from", "to", "tz")
+# Of these staff alone ask: a merchant's people see one merchant, no verdict, and nobody's address.
+STAFF_FILTERS = frozenset({"merchant", "risk"})
+STAFF_SEARCHES = frozenset({"merchant", "email"})
 
 STATUS_WORDS: dict[Status, str] = {"pending": "Pending", "succeeded": "Succeeded", "failed": "Failed"}
 STATE_WORDS = {
@@ -81,13 +84,15 @@ def _of_search(search: Understood) -> dict[str, str | int]:
             return {}
 
 
-def read_filters(query: Mapping[str, str]) -> Filters:
-    """What an address asks for. What cannot be meant is passed over."""
+def read_filters(query: Mapping[str, str], *, is_staff: bool) -> Filters:
+    """What an address asks for. What cannot be meant is passed over, and so is what is for staff."""
+    if not is_staff:
+        query = {name: value for name, value in query.items() if name not in STAFF_FILTERS}
     currency = query.get("currency", "").upper()
     amount = query.get("amount", "")
     return Filters(
         text=query.get("q", ""),
-        search=understood(query.get("q", ""), query.get("as", ""), currency),
+        search=_search(query, currency, is_staff=is_staff),
         status=_one_of(STATUSES, query.get("status", "")),
         state=_one_of(STATES, query.get("state", "")),
         processor=_one_of(PROCESSORS, query.get("processor", "")),
@@ -97,6 +102,15 @@ def read_filters(query: Mapping[str, str]) -> Filters:
         amount=amount,
         money=understood(amount, "", currency),
     )
+
+
+def _search(query: Mapping[str, str], currency: str, *, is_staff: bool) -> Understood:
+    found = understood(query.get("q", ""), query.get("as", ""), currency)
+    if is_staff:
+        return found
+    taken = "reference" if found.taken in STAFF_SEARCHES else found.taken
+    others = tuple(other for other in found.others if other not in {*STAFF_SEARCHES, taken})
+    return msgspec.structs.replace(found, taken=taken, others=others)
 
 
 def _one_of(known: tuple[str, ...], value: str) -> str:

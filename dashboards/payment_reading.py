@@ -7,6 +7,7 @@ import msgspec
 from dashboards import chooser, formats
 from dashboards.chooser import Found
 from dashboards.gateway_calls import Api
+from dashboards.session_checks import Person
 from dashboards.wording import paid_with, processor_name, what_became, words
 from schemas.states import Status
 
@@ -145,12 +146,13 @@ class ShownRefund(msgspec.Struct, frozen=True):
 
 
 class WholePayment(msgspec.Struct, frozen=True):
-    """A payment with all that happened to it, oldest first."""
+    """A payment with all that happened to it, oldest first. `knows_calls`: whoever reads it is told of `calls`."""
 
     payment: ShownPayment
     events: list[PastEvent]
     calls: list[ProcessorCall]
     refunds: list[ShownRefund]
+    knows_calls: bool = True
 
     def open_call(self) -> ProcessorCall | None:
         """The call that has no end yet: until it has one, nothing else can be asked for."""
@@ -168,16 +170,24 @@ class WholePayment(msgspec.Struct, frozen=True):
         return paid.state, amounts, paid.last_refusal, refunds, tuple((c.id, c.status) for c in self.calls)
 
 
-def read_whole(api: Api, payment_id: str) -> WholePayment:
-    """The payment of this id, which may be any text. Raises as `Api.get`."""
+def read_whole(api: Api, payment_id: str, person: Person) -> WholePayment:
+    """The payment of this id, which may be any text, as the person is told of it. Raises as `Api.get`."""
     path = chooser.at("/v1/payments", payment_id)
     payment: ShownPayment = api.get(path, ShownPayment)
-    events, calls = read_past(api, path)
+    events = read_events(api, path)
+    calls = read_calls(api, path) if person.is_staff else []
     refunds = api.get("/v1/refunds", Found[ShownRefund], payment=payment.id, limit=AT_MOST).data
-    return WholePayment(payment, events, calls, sorted(refunds, key=lambda refund: refund.created_at))
+    refunds.sort(key=lambda refund: refund.created_at)
+    return WholePayment(payment, events, calls, refunds, person.is_staff)
 
 
-def read_past(api: Api, path: str) -> tuple[list[PastEvent], list[ProcessorCall]]:
-    """The events of the payment at `path`, and the calls to processors. Raises as `Api.get`."""
-    events = api.get(f"{path}/events", Found[PastEvent], limit=AT_MOST).data
-    return events, api.get(f"{path}/operations", Found[ProcessorCall], limit=AT_MOST).data
+def read_events(api: Api, path: str) -> list[PastEvent]:
+    """The events of the payment at `path`. Raises as `Api.get`."""
+    found: list[PastEvent] = api.get(f"{path}/events", Found[PastEvent], limit=AT_MOST).data
+    return found
+
+
+def read_calls(api: Api, path: str) -> list[ProcessorCall]:
+    """The calls to processors of the payment at `path`, which staff are told of. Raises as `Api.get`."""
+    found: list[ProcessorCall] = api.get(f"{path}/operations", Found[ProcessorCall], limit=AT_MOST).data
+    return found

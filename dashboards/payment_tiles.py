@@ -7,14 +7,16 @@ from dashboards import formats, tables
 from dashboards.look import Look
 from dashboards.message_tiles import KINDS, outcome_cell
 from dashboards.page import html
-from dashboards.tables import Cell, Column
+from dashboards.tables import Cell, Column, Tone
 from dashboards.tile import Tile
-from dashboards.wording import CHANNELS, listed, words
+from dashboards.wording import CHANNELS, listed, processor_name, words
 
 AT_FIRST = 10  # features; the others follow on demand
 LEDGER = [Column("Time"), Column("Operation"), Column("Account"), Column("Amount", "right")]
 REVIEWS = [Column("Review"), Column("Opened"), Column("Why"), Column("Decision")]
 MESSAGES = [Column("Time"), Column("By"), Column("About", wide=True), Column("To", wide=True), Column("Outcome")]
+CALLS = [Column("Time"), Column("What"), Column("Answer"), Column("Amount", "right"), Column("Took", "right")]
+CALL_TONES: dict[str, Tone] = {"succeeded": "succeeded", "declined": "failed", "failed": "failed"}
 SOURCES = {"model": "the model", "rules": "the rules", "stand_in": "the stand-in: no verdict came in time"}
 
 
@@ -56,8 +58,8 @@ def _against(below: float | None, above: float | None) -> str:
     return f"above {share}" if below >= above else f"below {share}"
 
 
-def _draw_ledger(table: Table, look: Look) -> None:
-    lines: list[list[Cell | str]] = [
+def _postings(table: Table, look: Look) -> list[list[Cell | str]]:
+    return [
         [
             look.shown(row["recorded_at"]),
             Cell(row["kind"], note=row["operation"]),
@@ -66,12 +68,30 @@ def _draw_ledger(table: Table, look: Look) -> None:
         ]
         for row in table.by_name()
     ]
+
+
+def _draw_ledger(table: Table, look: Look) -> None:
+    lines = _postings(table, look)
     by_currency = groupby(sorted(table.by_name(), key=lambda row: row["currency"]), lambda row: row["currency"])
     for currency, rows in by_currency:
         total = sum(row["amount"] for row in rows)
         said = Cell("Sum", tone="" if total == 0 else "failed", note="" if total == 0 else "it should be 0")
         lines.append([said, "", "", formats.money(total, currency)])
     tables.table(LEDGER, lines, "Postings of this payment")
+
+
+def _draw_calls(table: Table, look: Look) -> None:
+    lines: list[list[Cell | str]] = [
+        [
+            look.shown(at),
+            f"{words(kind).capitalize()} at {processor_name(name)}",
+            Cell(words(status), note=words(code), tone=CALL_TONES.get(status, "")),
+            formats.money(minor, currency),
+            formats.millis(took_ms),
+        ]
+        for at, kind, name, status, minor, currency, took_ms, code in table.rows
+    ]
+    tables.table(CALLS, lines, "Calls to processors for this payment")
 
 
 def _draw_reviews(table: Table, look: Look) -> None:
@@ -175,6 +195,31 @@ WHERE payment = $id AND $since_born(recorded_at) ORDER BY recorded_at, operation
     _draw_ledger,
     note="they add up to 0",
     nothing="Nothing was posted: no money was reserved or taken.",
+    fills=False,
+)
+# A merchant sees its own accounts alone: what stands against them, and makes a sum of nothing, is not its own.
+OWN_LEDGER = Tile(
+    "own-payment-ledger",
+    "Postings",
+    "What moved on our accounts by this payment?",
+    LEDGER_TILE.sql,
+    lambda table, look: tables.table(LEDGER, _postings(table, look), "Postings of this payment"),
+    note="what is held for you and due to you, as negative amounts",
+    nothing="Nothing was posted: no money was reserved or taken.",
+    for_merchants=True,
+    fills=False,
+)
+OWN_CALLS = Tile(
+    "own-payment-calls",
+    "Calls to processors",
+    "What were processors asked about this payment, and what did they say?",
+    """
+SELECT created_at, kind, processor, status, amount, currency, milliseconds, decline_code FROM operations
+WHERE payment = $id ORDER BY created_at, id
+""",
+    _draw_calls,
+    note="those that have ended, and how they ended",
+    nothing="No call has ended yet.",
     for_merchants=True,
     fills=False,
 )
@@ -219,4 +264,4 @@ FROM (FROM payments WHERE id = $id AND $born(created_at)) p LEFT JOIN merchants 
     fills=False,
 )
 
-TILES = (VERDICT, FEATURES, LEDGER_TILE, REVIEW, MESSAGES_TILE, ORIGIN)
+TILES = (VERDICT, FEATURES, LEDGER_TILE, OWN_LEDGER, OWN_CALLS, REVIEW, MESSAGES_TILE, ORIGIN)

@@ -8,7 +8,7 @@ import msgspec
 from dashboards import chooser, formats
 from dashboards.gateway_calls import Api
 from dashboards.look import Look
-from dashboards.payment_reading import OPEN, ListedPayment, PastEvent, ProcessorCall, read_past
+from dashboards.payment_reading import OPEN, ListedPayment, PastEvent, ProcessorCall, read_calls, read_events
 from dashboards.wording import listed, processor_name, words
 
 Facts = list[tuple[str, str]]
@@ -119,7 +119,7 @@ def read_case(api: Api, review_id: str) -> Case:
     review: ShownReview = api.get(chooser.at("/v1/reviews", review_id), ShownReview)
     path = chooser.at("/v1/payments", review.payment)
     payment: ListedPayment = api.get(path, ListedPayment)
-    return Case(review, payment, *read_past(api, path))
+    return Case(review, payment, read_events(api, path), read_calls(api, path))
 
 
 def _note(call: ProcessorCall) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import streamlit as st
 
-from dashboards.cached_queries import ask
+from dashboards.asking import ask
 from dashboards.look import Look
 from dashboards.page_entry import put_address
 from dashboards.review_tiles import WHY

@@ -13,7 +13,7 @@ import msgspec
 from cachetools import LRUCache
 
 from connectors.gateway import GatewayRefused, GatewayUnavailable
-from schemas.accounts import Role
+from schemas.accounts import MerchantRole, Role
 
 ASK_AGAIN_S = 8.0  # whoever is shut out is out after this and one look of the page
 BELIEVED_S = 25.0  # for so long, where the gateway does not answer
@@ -21,15 +21,37 @@ KEPT = 2_000  # sessions
 
 ROLES: tuple[Role, ...] = get_args(Role)
 STAFF: frozenset[Role] = frozenset({"analyst", "admin"})
+MOVERS: frozenset[MerchantRole] = frozenset({"owner", "operator"})
+
+
+class OwnMerchant(msgspec.Struct, frozen=True):
+    """The merchant that a person acts for, and as what."""
+
+    id: str
+    name: str
+    role: MerchantRole
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Who is logged in, as `GET /v1/me` says. `id` is the account's."""
+    """Who is logged in, as `GET /v1/me` says. `id` is the account's; `merchant` null of all but its people."""
 
     id: str
     role: Role
     name: str = ""
     email: str | None = None
+    merchant: OwnMerchant | None = None
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether they see every merchant's payments."""
+        return self.role in STAFF
+
+    def moves_money_of(self, merchant_id: str) -> bool:
+        """Whether they may capture, void and refund what was paid to this merchant; the gateway decides."""
+        if self.role == "admin":
+            return True
+        own = self.merchant
+        return self.role == "merchant" and own is not None and own.id == merchant_id and own.role in MOVERS
 
 
 class SessionChecks:

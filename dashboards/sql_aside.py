@@ -8,8 +8,9 @@ import msgspec
 import streamlit as st
 
 from dashboards import formats, saved, sql_tokens
-from dashboards.cached_queries import ask
+from dashboards.asking import ask
 from dashboards.page import card, html
+from dashboards.session_checks import Person
 from dashboards.sql_answer import KeptAnswer
 from dashboards.sql_asking import NoAnswer
 
@@ -35,11 +36,11 @@ class Past(msgspec.Struct, frozen=True):
     note: str
 
 
-def draw() -> None:
+def draw(person: Person) -> None:
     """Show the one part that was chosen: few elements, whatever there is."""
     parts: dict[str, Callable[[], None]] = {
-        "Columns": _columns,
-        "Questions": _questions,
+        "Columns": lambda: _columns(person),
+        "Questions": lambda: _questions(person),
         "History": _history,
         "Saved": lambda: saved.questions(st.session_state.get(TEXT, ""), put),
         "Tokens": sql_tokens.draw,
@@ -78,28 +79,26 @@ def line(key: str, title: str, note: str, statement: str) -> None:
         st.button(label, key=f"put-{key}", type="tertiary", width="stretch", on_click=put, args=(statement,))
 
 
-def _insert(name: str) -> None:
-    """Put a name behind what stands in the editor; into an empty one a statement that shows the view."""
-    text = st.session_state.get(TEXT, "")
-    if text.strip():
-        put(f"{text.rstrip()} {name}")
-    else:
-        put(f"FROM {name} LIMIT 100" if name in views() else f"SELECT {name}")
+def _insert(name: str, alone: str) -> None:
+    """Put a name behind what stands in the editor; into an empty one the statement `alone`."""
+    text = st.session_state.get(TEXT, "").rstrip()
+    put(f"{text} {name}" if text else alone)
 
 
-def _columns() -> None:
-    known = views()
+def _columns(person: Person) -> None:
+    known = views() if person.is_staff else own_views()
     if not known:
         html("nothing.html", words="The warehouse does not say now which views there are.")
         return
     view = st.selectbox("View", list(known), key="sql-view", index=list(known).index("payments"))
-    st.button(f"FROM {view}", key="sql-insert-view", on_click=_insert, args=(view,))
+    st.button(f"FROM {view}", key="sql-insert-view", on_click=_insert, args=(view, f"FROM {view} LIMIT 100"))
     with st.container(key="sql-columns", gap=None):
         for name, type, meaning in known[view]:
             with st.container(key=f"line-column-{name}"):
                 label = f"**{_literal(name, LINE_MAX)}** {_literal(_column_note(type, meaning), NOTE_MAX)}"
                 key = f"insert-{view}-{name}"
-                st.button(label, key=key, type="tertiary", width="stretch", on_click=_insert, args=(name,))
+                alone = (name, f"SELECT {name} FROM {view}")  # noqa: S608 (it is a text for the editor)
+                st.button(label, key=key, type="tertiary", width="stretch", on_click=_insert, args=alone)
 
 
 def _column_note(type: str, meaning: str) -> str:
@@ -120,18 +119,28 @@ def views() -> Views:
     return kept
 
 
-def _questions() -> None:
+def own_views() -> Views:
+    """The views that a merchant's people see: they are made for each statement, and tell of themselves alone."""
+    kept: Views = st.session_state.get("sql-views", {})
+    if not kept and (named := ask("SHOW TABLES").table):
+        asked = {str(view): ask(f'DESCRIBE "{view}"').table for [view] in named.rows}
+        kept = {view: [(row[0], row[1], "") for row in told.rows] for view, told in asked.items() if told}
+        st.session_state["sql-views"] = kept
+    return kept
+
+
+def _questions(person: Person) -> None:
     html("nothing.html", words="A click puts the statement into the editor. More stand in docs/sql.md.")
     with st.container(key="sql-questions", gap=None):
-        for number, (title, statement) in enumerate(questions()):
+        for number, (title, statement) in enumerate(questions(person.is_staff)):
             line(f"question-{number}", title, "", statement)
 
 
 @st.cache_resource(show_spinner=False)
-def questions() -> list[tuple[str, str]]:
-    """Sample questions: title and statement."""
+def questions(is_staff: bool) -> list[tuple[str, str]]:
+    """Sample questions that staff, or else a merchant's people, can ask: title and statement."""
     listed = tomllib.loads(Path(__file__).with_name("questions.toml").read_text())["question"]
-    return [(one["title"], one["sql"].strip()) for one in listed]
+    return [(one["title"], one["sql"].strip()) for one in listed if is_staff or not one.get("of_staff")]
 
 
 def _history() -> None:

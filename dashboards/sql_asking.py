@@ -27,6 +27,7 @@ from connectors.warehouse import (
     pointed,
 )
 from dashboards.cached_queries import settings
+from dashboards.own_answers import OwnAnswers, own_answers
 from dashboards.sql_answer import KeptAnswer
 from schemas.cards import find_numbers
 
@@ -74,25 +75,26 @@ class AskedStatement:
 class PersonsSql:
     """Asks for everybody. The files of answers are in `folder`, which is emptied first."""
 
-    def __init__(self, reader: WarehouseReader, folder: Path) -> None:
+    def __init__(self, reader: WarehouseReader, folder: Path, turns: OwnAnswers) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700, parents=True)
-        self._reader, self._folder = reader, folder
+        self._reader, self._folder, self._turns = reader, folder, turns
         self._free = BoundedSemaphore(AT_ONCE)
 
-    def ask(self, statement: str, token: str) -> AskedStatement:
-        """Ask, in the name of who has the `token`."""
+    def ask(self, statement: str, token: str, person_id: str) -> AskedStatement:
+        """Ask, in the name of the person who has the `token`."""
         running = AskedStatement(statement)
         if self._free.acquire(blocking=False):
-            Thread(target=self._answer, args=(running, token), daemon=True).start()
+            Thread(target=self._answer, args=(running, token, person_id), daemon=True).start()
         else:
             running.outcome.set_exception(WarehouseAway(BUSY))
         return running
 
-    def _answer(self, running: AskedStatement, token: str) -> None:
+    def _answer(self, running: AskedStatement, token: str, person_id: str) -> None:
         path = self._folder / f"{token_hex(16)}.duckdb"
         try:
-            rows = self._reader.keep(running.statement, path, token)
+            with self._turns.turn(person_id):  # a merchant's tiles are asked there too, one at a time with this
+                rows = self._reader.keep(running.statement, path, token)
             running.outcome.set_result(KeptAnswer(path, running.statement, rows, running.seconds()))
         except Exception as error:  # whatever it is, somebody waits for an end
             path.unlink(missing_ok=True)
@@ -105,7 +107,7 @@ class PersonsSql:
 def asking() -> PersonsSql:
     """The one of this process."""
     nobodys = WarehouseReader(settings(), "sql", own_token="")
-    return PersonsSql(nobodys, settings().data / "run" / "answers")
+    return PersonsSql(nobodys, settings().data / "run" / "answers", own_answers())
 
 
 def mistake(statement: str) -> NoAnswer | None:

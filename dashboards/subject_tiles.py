@@ -101,7 +101,6 @@ WHERE {COLUMN[subject]} = $id AND {IN_TIME} GROUP BY ALL ORDER BY step
         lambda table, look: _draw_course(table, look, f"{subject}-course-chart"),
         note="payments by status",
         nothing="No payment in this time.",
-        for_merchants=subject == "merchant",
         fills=False,
     )
 
@@ -170,7 +169,6 @@ GROUP BY ALL ORDER BY payments DESC, reason
         _draw_declines,
         note="by reason",
         nothing="Nothing was declined in this time.",
-        for_merchants=subject == "merchant",
         fills=False,
     )
 

@@ -14,7 +14,8 @@ import streamlit as st
 
 from connectors.warehouse import Table
 from dashboards import formats
-from dashboards.cached_queries import CachedAnswer, ask
+from dashboards.asking import ask
+from dashboards.cached_queries import CachedAnswer
 from dashboards.look import Look
 from dashboards.page import card, html
 from dashboards.page_entry import link
@@ -31,8 +32,7 @@ class Tile(msgspec.Struct, frozen=True):
 
     `question`: what it answers, as a person asks. `nothing`: what is said where there are no rows. `as_of`: it can
     show a moment in the past, since all of it comes from `payments`, or from these by time within the spans it
-    looks at. `for_merchants`: all it asks is in `look.OWN`, or payments by time: a merchant's people see it
-    made of their own rows.
+    looks at. `for_merchants`: a merchant's people see it too, made of their own rows as they see them.
     """
 
     name: str

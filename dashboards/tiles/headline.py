@@ -1,5 +1,6 @@
 """The figures at the top of the overview: payments, approval, refunds, what was stopped, waits, age."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from connectors.warehouse import Table
@@ -7,7 +8,7 @@ from dashboards import formats
 from dashboards.compared import ComparedRows, Figure, Rise, Sums, Value, Way, line, percent, row, share
 from dashboards.look import Look
 from dashboards.tile import Tile
-from dashboards.tiles.processors import APPROVED
+from dashboards.tiles.processors import APPROVED, REFUSED
 
 
 class Headline(NamedTuple):
@@ -38,6 +39,7 @@ HEADLINES = (
     Headline("Held or blocked", stopped, "points"),
     Headline("Refunds", lambda sums: sums["refunds"], "of_it"),
 )
+OWN_HEADLINES = tuple(headline for headline in HEADLINES if headline.value is not stopped)  # no verdicts
 
 
 def figure(headline: Headline, rows: ComparedRows, look: Look) -> Figure:
@@ -51,10 +53,10 @@ def figure(headline: Headline, rows: ComparedRows, look: Look) -> Figure:
     )
 
 
-def figures(table: Table, look: Look) -> list[Figure]:
-    """The figures of the rows of `FIGURES`."""
+def figures(table: Table, look: Look, headlines: Sequence[Headline] = HEADLINES) -> list[Figure]:
+    """The figures of the rows of `FIGURES`, or of those of a merchant."""
     rows = ComparedRows(table)
-    return [figure(headline, rows, look) for headline in HEADLINES]
+    return [figure(headline, rows, look) for headline in headlines]
 
 
 def wait(table: Table, look: Look) -> Figure:
@@ -113,6 +115,33 @@ FROM told GROUP BY ALL ORDER BY ALL
     lambda table, look: row(figures(table, look)),
     nothing="No payment was made in this time.",
     as_of=True,
+)
+
+# Of a merchant's own payments there are few enough to count them one by one; what our own gate blocked of them is
+# no refusal (`REFUSED`), and none has to be taken off.
+OWN_FIGURES = Tile(
+    "own-figures",
+    "In this period",
+    "How many payments were made to us, approved and refunded, and how does that compare?",
+    f"""
+WITH told AS (
+    SELECT date_trunc('minute', created_at) AS minute, count(*) AS payments,
+           count(*) FILTER ({APPROVED}) AS approved, count(*) FILTER ({REFUSED}) AS refused
+    FROM payments WHERE created_at >= $earliest AND created_at < $until GROUP BY ALL
+    UNION ALL BY NAME
+    SELECT date_trunc('minute', updated_at) AS minute, count(*) AS refunds
+    FROM refunds WHERE status = 'succeeded' AND updated_at >= $earliest AND updated_at < $until GROUP BY ALL
+)
+SELECT span, CASE WHEN span = 'shown' THEN time_bucket($step, minute, since) END AS step,
+       minute + INTERVAL 1 MINUTE <= until AS is_over,
+       coalesce(sum(payments), 0)::BIGINT AS payments, coalesce(sum(approved), 0)::BIGINT AS approved,
+       coalesce(sum(refused), 0)::BIGINT AS refused, 0 AS blocked, coalesce(sum(refunds), 0)::BIGINT AS refunds
+FROM told JOIN (VALUES $spans) AS spans(span, since, until) ON minute >= since AND minute < until
+GROUP BY ALL ORDER BY ALL
+""",  # noqa: S608 - our own words
+    lambda table, look: row(figures(table, look, OWN_HEADLINES)),
+    nothing="No payment was made in this time.",
+    for_merchants=True,
 )
 
 WAITS = Tile(

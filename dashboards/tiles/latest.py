@@ -39,7 +39,7 @@ def latest(table: Table, look: Look, now: datetime) -> list[PaymentLine]:
 
 def line(row: dict[str, Any], now: datetime, look: Look = Look()) -> PaymentLine:  # noqa: B008 - it is frozen
     """The line of a row of the view `payments`; its age is counted at `now` (UTC), its time by the look's zone."""
-    created_at, minor, score = row["created_at"], row["amount"], row["risk_score"]
+    created_at, minor, score = row["created_at"], row["amount"], row.get("risk_score")
     assert isinstance(created_at, datetime)
     assert isinstance(minor, int)
     became = what_became(minor, row["amount_captured"], row["amount_refunded"], row["currency"])
@@ -54,13 +54,14 @@ def line(row: dict[str, Any], now: datetime, look: Look = Look()) -> PaymentLine
         currency=str(row["currency"]),
         instrument=paid_with(row["method"], row["brand"], row["last4"]),
         processor=processor_name(row["processor"]),
-        outcome=str(row["risk_outcome"] or ""),
+        outcome=str(row.get("risk_outcome") or ""),
         score=f"{score:.2f}" if isinstance(score, float) else "",
     )
 
 
 def _draw(table: Table, look: Look) -> None:
-    html("latest.html", lines=latest(table, look, look.until or look.at or now_()))
+    lines, has_risk = latest(table, look, look.until or look.at or now_()), "risk_outcome" in table.columns
+    html("latest.html", lines=lines, has_risk=has_risk)
 
 
 LATEST = Tile(
@@ -77,4 +78,8 @@ ORDER BY created_at DESC LIMIT 12
 """,
     _draw,
     as_of=True,
+)
+# A merchant's people are not told of verdicts.
+OWN_LATEST = msgspec.structs.replace(
+    LATEST, name="own-latest", sql=LATEST.sql.replace(" risk_outcome, risk_score,", ""), for_merchants=True
 )

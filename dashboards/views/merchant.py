@@ -2,7 +2,7 @@
 
 from connectors.warehouse import Table
 from dashboards import formats, subject_page, subject_tiles, tables
-from dashboards.cached_queries import ask
+from dashboards.asking import ask
 from dashboards.look import Look
 from dashboards.page import html
 from dashboards.page_entry import PageEntry, link

@@ -22,8 +22,8 @@ from dashboards.money_tiles import (
     VOLUMES,
 )
 from dashboards.page import html
-from dashboards.page_entry import PageEntry
-from dashboards.session_checks import STAFF, Person
+from dashboards.page_entry import STAFF_AND_MERCHANTS, PageEntry
+from dashboards.session_checks import Person
 from schemas.times import now
 
 VIEWS = {"": "Volumes", "refunds": "Refunds", "books": "Books", "tasks": "Tasks"}
@@ -35,12 +35,13 @@ def draw(person: Person) -> None:
     """Show the part of the page that the address names."""
     html("page_head.html", title="Money", note="what was sold, taken and given back, and what the books say")
     acting.show_said()
-    view = _chosen("view", list(VIEWS), VIEWS)
+    views = list(VIEWS) if person.is_staff else [view for view in VIEWS if view != "tasks"]
+    view = _chosen("view", views, VIEWS)
     if view == "tasks":
         money_tasks.draw(person)
         return
     look = look_of(person)
-    parts = {"": _volumes, "refunds": _refunds, "books": _books}
+    parts = {"": _volumes, "refunds": _refunds, "books": _books if person.is_staff else _own_books}
     st.fragment(parts[view], run_every=LOOK_AGAIN_S)(look)
 
 
@@ -79,6 +80,11 @@ def _books(look: Look) -> None:
     held = tile.show(BALANCES_NOW, look)
     if currencies := sorted({row[3] for row in held.table.rows}) if held.table else []:
         tile.show(LEDGER_MOVED, look, _chosen("currency", currencies))
+
+
+def _own_books(look: Look) -> None:
+    tile.show(MONTH_MONEY, look, _month())
+    tile.show(BALANCES_NOW, look)
 
 
 def _month() -> str:
@@ -122,4 +128,4 @@ def _chosen(name: str, options: list[str], labels: dict[str, str] | None = None)
     return shown
 
 
-PAGE = PageEntry("money", "Money", draw, STAFF, "work", 60)
+PAGE = PageEntry("money", "Money", draw, STAFF_AND_MERCHANTS, "work", 60)

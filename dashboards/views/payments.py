@@ -7,11 +7,11 @@ import streamlit as st
 from connectors.warehouse import Table, WarehouseAway
 from dashboards import acting, door, formats, one_payment, payment_past, tile
 from dashboards.acting import NotDone
-from dashboards.cached_queries import ask
+from dashboards.asking import Ask, asker
 from dashboards.look import Look
 from dashboards.look_bar import LABELS, look_of
 from dashboards.page import card, html
-from dashboards.page_entry import PageEntry
+from dashboards.page_entry import STAFF_AND_MERCHANTS, PageEntry
 from dashboards.payment_bar import choose_columns, narrow, put, say_what, search
 from dashboards.payment_columns import ListColumn, chosen_columns, columns_for
 from dashboards.payment_csv import ROWS_MAX, payments_csv
@@ -20,7 +20,7 @@ from dashboards.payment_list import ROWS, ListPlace, PaymentPage, before, every_
 from dashboards.payment_past import PAST  # noqa: F401 - a page's tiles are found in it
 from dashboards.payment_reading import ListedPayment
 from dashboards.saved import choose_view
-from dashboards.session_checks import STAFF, Person
+from dashboards.session_checks import Person
 from dashboards.tables import table
 from schemas.times import now
 
@@ -36,12 +36,13 @@ def draw(person: Person) -> None:
     if payment_id := st.query_params.get("payment"):
         one_payment.draw(person, payment_id)
         return
-    html("page_head.html", title="Payments", note="newest first")
+    of_whom = f"to {formats.plain(person.merchant.name)}, newest first" if person.merchant else "newest first"
+    html("page_head.html", title="Payments", note=of_whom)
     acting.show_said()
     known = columns_for(person)
     with st.container(key="find", horizontal=True, vertical_alignment="center", gap="small"):
-        search()
-        filters = read_filters(st.query_params)
+        search(person)
+        filters = read_filters(st.query_params, is_staff=person.is_staff)
         look = look_of(person, has_past=True, searches=filters.search.taken != "nothing")
     since, until = period(filters, look, st.query_params, now())
     start = ListPlace(since, until)
@@ -102,7 +103,8 @@ def _past(person: Person, filters: Filters, start: ListPlace, look: Look, column
         with st.container(key="turn-past", horizontal=True, vertical_alignment="center", gap="small"):
             _turn(place, following)
             everything = payment_past.past_tile(filters, start, draw_rows, ROWS_MAX).statement(look)
-            _csv("All as CSV", lambda: _asked_for(everything), person)
+            ask = asker()
+            _csv("All as CSV", lambda: _asked_for(everything, ask), person)
 
     tile.show(payment_past.past_tile(filters, place, draw_rows), look)
 
@@ -159,7 +161,7 @@ def _joined(pages: Iterator[list[ListedPayment]]) -> list[ListedPayment]:
     return [payment for page in pages for payment in page]
 
 
-def _asked_for(statement: str) -> list[ListedPayment]:
+def _asked_for(statement: str, ask: Ask) -> list[ListedPayment]:
     """Raises `WarehouseAway` where there is no answer: a file without rows would look like one."""
     answer = ask(statement)
     if answer.table is None or answer.trouble:
@@ -175,4 +177,4 @@ def _period_words(start: ListPlace, look: Look) -> str:
     return f"last {LABELS[look.period]} · {look.zone}"
 
 
-PAGE = PageEntry("payments", "Payments", draw, STAFF, "work", 20)
+PAGE = PageEntry("payments", "Payments", draw, STAFF_AND_MERCHANTS, "work", 20)

@@ -10,8 +10,8 @@ from dashboards import acting, chooser, door, formats
 from dashboards.acting import NotDone
 from dashboards.chooser import Found
 from dashboards.page import card, html
-from dashboards.page_entry import PageEntry
-from dashboards.session_checks import STAFF, Person
+from dashboards.page_entry import STAFF_AND_MERCHANTS, PageEntry
+from dashboards.session_checks import Person
 from schemas.times import now
 
 
@@ -65,4 +65,4 @@ def _note(session: OwnSession) -> str:
     return " · ".join(parts)
 
 
-PAGE = PageEntry("sessions", "Your sessions", draw, STAFF, "own", 10)
+PAGE = PageEntry("sessions", "Your sessions", draw, STAFF_AND_MERCHANTS, "own", 10)

@@ -7,8 +7,8 @@ import streamlit as st
 from connectors.warehouse import ROWS_MAX
 from dashboards import acting, door, formats, sql_aside, sql_chart
 from dashboards.page import card, html
-from dashboards.page_entry import PageEntry, put_address
-from dashboards.session_checks import STAFF, Person
+from dashboards.page_entry import STAFF_AND_MERCHANTS, PageEntry, put_address
+from dashboards.session_checks import Person
 from dashboards.sql_answer import ROWS_SHOWN, KeptAnswer
 from dashboards.sql_aside import TEXT
 from dashboards.sql_asking import AT_ONCE_WAITED_S, AskedStatement, NoAnswer, asking, mistake
@@ -29,43 +29,47 @@ MONEY = "Amounts are shown in units of their currency; the files have them in mi
 SIGN = re.compile(r"\w+|\S|\Z")
 
 
-def draw(_person: Person) -> None:
+def draw(person: Person) -> None:
     """Show the editor, the last answer below it, and beside it what helps to ask."""
-    html("page_head.html", title="SQL", note="ask the warehouse, in your own name")
+    of_what = "of your own payments" if person.merchant else "in your own name"
+    html("page_head.html", title="SQL", note=f"ask the warehouse, {of_what}")
     acting.show_said()
     _take_address()
     main, aside = st.columns([2.2, 1], gap="small")
     with main:
-        _editor()
+        _editor(person)
         st.fragment(_outcome, run_every=LOOK_AGAIN_S if RUNNING in st.session_state else None)()
     with aside:
-        sql_aside.draw()
+        sql_aside.draw(person)
 
 
 def _take_address() -> None:
-    """Run the statement that the address brings: a tile's, or one that somebody sent.
+    """Put the statement into the editor that the address brings: a tile's, or one that somebody sent.
 
+    It is not run: a link may come from anybody, and what it asks costs who opens it their turn and their minute.
     Who comes back to the page finds what they asked last: Streamlit forgets the fields of a page that is left.
     """
     given, comes_back = st.query_params.get("q", ""), TEXT not in st.session_state
-    if given and (comes_back or given != st.session_state.get(SEEN)):
+    if given and given != st.session_state.get(SEEN):
+        st.session_state[SEEN] = given
         sql_aside.put(given)
-        _run()
     elif comes_back:
         outcome: KeptAnswer | NoAnswer | None = st.session_state.get(OUTCOME)
-        sql_aside.put(outcome.statement if outcome else "")
+        sql_aside.put(outcome.statement if outcome else given)
 
 
-def _editor() -> None:
+def _editor(person: Person) -> None:
     with card("sql-editor", "Statement", "", fills=False):
         st.text_area("Statement", key=TEXT, height=150, placeholder=EXAMPLE, label_visibility="collapsed")
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sql-run"):
             is_running = RUNNING in st.session_state
-            st.button("Run", type="primary", shortcut="Ctrl+Enter", on_click=_run, disabled=is_running)
+            st.button(
+                "Run", type="primary", shortcut="Ctrl+Enter", on_click=_run, args=(person.id,), disabled=is_running
+            )
             html("asked.html", words=LIMITS)
 
 
-def _run() -> None:
+def _run(person_id: str) -> None:
     """Ask what stands in the editor, unless it cannot be asked; runs before the page is drawn."""
     statement = st.session_state.get(TEXT, "").strip()
     st.session_state[FIRST_ROW] = 0
@@ -75,7 +79,7 @@ def _run() -> None:
         _end(refusal)
         return
     _name(statement)
-    running = asking().ask(statement, door.token())
+    running = asking().ask(statement, door.token(), person_id)
     if running.is_done(AT_ONCE_WAITED_S):
         _end(running.ended())
     else:
@@ -184,4 +188,4 @@ def _files(answer: KeptAnswer) -> None:
         st.download_button(label, made, f"{name}.{suffix}", media, key=key, type="tertiary", on_click="ignore")
 
 
-PAGE = PageEntry("sql", "SQL", draw, STAFF, "work", 90)
+PAGE = PageEntry("sql", "SQL", draw, STAFF_AND_MERCHANTS, "work", 90)

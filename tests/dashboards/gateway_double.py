@@ -51,12 +51,23 @@ def called(status: str, kind: str = "refund", **changes: Any) -> dict[str, Any]:
     return made | {"created_at": AT, "refund": "ref_1", "processor_reference": "vis_77"} | ended | changes
 
 
+def seller(role: str) -> str:
+    """The token of who acts as `role` for the merchant `acc_shop`, formed as access tokens are."""
+    return f"eyJ{role}.{'x' * 24}.y"
+
+
 class GatewayDouble:
-    """What it answers by method and path, what it was asked, and under which keys. A token is a role's name."""
+    """What it answers by method and path, what it was asked, and under which keys.
+
+    A token is a role's name, or a `seller`'s.
+    """
 
     def __init__(self) -> None:
         self.url = ""
-        self.accounts = {role: account(role) for role in ("customer", "merchant", "analyst", "admin")}
+        self.accounts = {role: account(role) for role in ("customer", "analyst", "admin")}
+        for role in ("owner", "operator", "viewer"):
+            own = {"id": "acc_shop", "name": "Merle's Shop", "role": role}
+            self.accounts[seller(role)] = account("merchant", id=f"acc_{role}", name=role.title(), merchant=own)
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
         self.does: dict[tuple[str, str], Callable[[Any], tuple[int, Any]]] = {}  # what changes the answers
         self.asked: list[tuple[str, str, Any]] = []

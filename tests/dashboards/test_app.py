@@ -2,6 +2,7 @@
 
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from dashboards import cached_queries, door
 from dashboards.tile import AS_OF_NOW
 from schemas.times import now
 from tests.dashboards.gateway_double import GatewayDouble
+from tests.patience import until
 
 APP = Path(__file__).parents[2] / "dashboards" / "app.py"
 
@@ -108,11 +110,11 @@ def test_one_payment_is_enough(page: Any, shop: Any) -> None:
 def test_an_answer_is_shared_for_a_second(page: Any, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     query = WarehouseReader.query
-    monkeypatch.setattr(WarehouseReader, "query", lambda self, sql: asked.append(sql) or query(self, sql))
+    monkeypatch.setattr(WarehouseReader, "query", lambda self, sql, _: asked.append(sql) or query(self, sql))
     page(shop.settings.port_offset)
     asked.clear()
     for _ in range(20):
-        cached_queries.ask("SELECT 1")
+        cached_queries.ask_as_staff("SELECT 1")
     assert len(asked) < 20
 
 
@@ -122,7 +124,7 @@ def test_when_the_warehouse_goes_away_the_last_figures_stay_and_say_so(
     sell_steadily(shop)
     before = figures(page(shop.settings.port_offset))
 
-    def away(_self: WarehouseReader, _sql: str) -> Any:
+    def away(_self: WarehouseReader, _sql: str, _token: str | None) -> Any:
         raise WarehouseAway("gone")
 
     monkeypatch.setattr(WarehouseReader, "query", away)
@@ -146,6 +148,37 @@ def test_a_warehouse_that_hangs_does_not_hang_the_page(page: Any, free_ports: An
     (port,) = free_ports(1)
     with socket.create_server(("localhost", port)):  # takes connections, and never says a word
         assert "The warehouse does not answer." in words(page(port - 9495, patience_s=0.1))
+
+
+def test_one_slow_question_is_away_alone_and_many_are_the_warehouse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached_queries, "PATIENCE_S", 0.05)
+    over, reader_asked = threading.Event(), list[str]()
+
+    class Slow:
+        def query(self, sql: str, own_token: str | None = None) -> Table:
+            reader_asked.append(sql)
+            if sql.startswith("slow"):
+                over.wait(60)
+            return Table([sql], [])
+
+    reader = cached_queries.PatientReader(Slow())
+    try:
+        for _ in range(2):
+            with pytest.raises(WarehouseAway):
+                reader.query("slow 1")
+        assert reader.query("fast").columns == ["fast"]
+        assert reader_asked == ["slow 1", "fast"], "what is overdue is not asked twice"
+        monkeypatch.setattr(cached_queries, "BESIDE_S", 0.05)
+        for number in range(2, 10):
+            with pytest.raises(WarehouseAway):
+                reader.query(f"slow {number}")
+        assert len(reader_asked) == 1 + cached_queries.OVERDUE_MAX
+        with pytest.raises(WarehouseAway):
+            reader.query("fast")
+    finally:
+        over.set()
+    until(lambda: not any(not asked.done() for asked in reader._overdue.values()))
+    assert reader.query("fast").columns == ["fast"]
 
 
 def test_the_longest_unasked_question_is_forgotten() -> None:

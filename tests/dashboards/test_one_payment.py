@@ -75,13 +75,13 @@ def test_an_administrator_gives_half_back(shown: GatewayDouble) -> None:
 
 def test_what_is_confirmed_twice_is_sent_under_one_key(shown: GatewayDouble) -> None:
     page = half()
-    move = page.session_state["move"]
+    moves = dict(page.session_state["moves"])
     shown.say("POST", REFUNDS, refund("succeeded"), 201)
     page = press(page, "Refund 5.00 EUR")
-    page.session_state["move"] = move  # as where the first run was cut off by the second click
+    page.session_state["moves"] = {**moves}  # as where the first run was cut off by the second click
     press(page.run(), "Refund 5.00 EUR")
     assert len(shown.keys) == 2
-    assert {*shown.keys} == {move.key}
+    assert {*shown.keys} == {moves["pay_1"].key}
 
 
 def test_what_got_no_answer_is_asked_again_under_the_same_key(
@@ -95,6 +95,22 @@ def test_what_got_no_answer_is_asked_again_under_the_same_key(
     shown.say("POST", REFUNDS, refund("succeeded"), 201)
     assert "Done: 5.00 EUR was given back." in words(press(page, "Ask again"))
     assert len({*shown.keys}) == 1
+
+
+def test_what_got_no_answer_waits_while_another_payments_money_is_moved(
+    shown: GatewayDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_calls, "RETRY_FOR_S", 0)
+    page = half()
+    shown.say("POST", REFUNDS, None, gateway_double.NO_ANSWER)
+    page = press(page, "Refund 5.00 EUR")
+    shown.show_payment(2, **HELD)
+    page.query_params["payment"] = "pay_2"
+    page = press(page.run(), "Void…")
+    assert "Void 10.00 EUR" in {button.label for button in page.button}
+    page.query_params["payment"] = "pay_1"
+    shown.show_payment(1, **TAKEN)
+    assert "Ask again" in {button.label for button in page.run().button}
 
 
 def test_what_the_processor_refuses_says_why(shown: GatewayDouble) -> None:
@@ -133,7 +149,7 @@ def test_what_the_gateway_refuses_is_not_done(
     shown.refuse("POST", REFUNDS, status, code)
     page = press(page, "Refund 5.00 EUR")
     assert said in words(page)
-    assert ("move" in page.session_state) == is_kept
+    assert bool(page.session_state["moves"]) == is_kept
 
 
 def test_more_than_there_is_never_leaves_the_page(shown: GatewayDouble) -> None:

@@ -75,26 +75,29 @@ def test_of_a_cards_number_its_end_is_left() -> None:
 
 def test_an_address_is_read_and_what_cannot_be_meant_is_passed_over() -> None:
     query = {"status": "failed", "state": "x", "processor": "visa", "currency": "eur", "risk": "flag", "q": "4242"}
-    assert read_filters(query).asked() == {
+    assert read_filters(query, is_staff=True).asked() == {
         "status": "failed",
         "processor": "visa",
         "currency": "EUR",
         "risk": "flag",
         "last4": "4242",
     }
-    both = read_filters({"currency": "USD", "amount": "1.00", "q": "42.00 EUR"})
+    both = read_filters({"currency": "USD", "amount": "1.00", "q": "42.00 EUR"}, is_staff=True)
     assert both.asked() == {"currency": "EUR", "amount": 4200}, "the search says more than the filters"
-    assert read_filters({"amount": "1.00"}).lacks_currency()
-    assert not read_filters({"amount": "1.00 EUR"}).lacks_currency()
+    assert read_filters({"amount": "1.00"}, is_staff=True).lacks_currency()
+    assert not read_filters({"amount": "1.00 EUR"}, is_staff=True).lacks_currency()
 
 
 def test_a_search_looks_in_all_time_unless_a_period_is_said() -> None:
     hour = {"period": "1h"}
-    assert period(read_filters({}), Look(), {}, NOW) == (NOW - timedelta(days=1), None)
-    assert period(read_filters({"q": "4242"}), Look(), {}, NOW) == (None, None)
-    assert period(read_filters({"q": "4242"}), read(hour), hour, NOW) == (NOW - timedelta(hours=1), None)
+    assert period(read_filters({}, is_staff=True), Look(), {}, NOW) == (NOW - timedelta(days=1), None)
+    assert period(read_filters({"q": "4242"}, is_staff=True), Look(), {}, NOW) == (None, None)
+    assert period(read_filters({"q": "4242"}, is_staff=True), read(hour), hour, NOW) == (
+        NOW - timedelta(hours=1),
+        None,
+    )
     at = read({"at": "2026-11-27T10:00"})
-    assert period(read_filters({}), at, {}, NOW) == (at.at - timedelta(days=1), at.at)  # type: ignore[operator]
+    assert period(read_filters({}, is_staff=True), at, {}, NOW) == (at.at - timedelta(days=1), at.at)  # type: ignore[operator]
 
 
 def test_a_view_keeps_filters_and_never_a_place() -> None:

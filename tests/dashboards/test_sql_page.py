@@ -68,7 +68,7 @@ def around(
 
 
 def answer(statement: str, token: str = "analyst") -> KeptAnswer:
-    running = asking().ask(statement, token)
+    running = asking().ask(statement, token, "acc_analyst")
     until(running.is_done)
     ended = running.ended()
     assert isinstance(ended, KeptAnswer), ended
@@ -76,7 +76,7 @@ def answer(statement: str, token: str = "analyst") -> KeptAnswer:
 
 
 def refused(statement: str, token: str = "analyst") -> NoAnswer:
-    running = asking().ask(statement, token)
+    running = asking().ask(statement, token, "acc_analyst")
     until(running.is_done)
     ended = running.ended()
     assert isinstance(ended, NoAnswer)
@@ -88,9 +88,11 @@ def ask(page: AppTest, statement: str) -> AppTest:
     return press(page, "Run")
 
 
-def test_a_tiles_statement_is_run_at_once_and_can_be_sent_on() -> None:
+def test_a_statement_of_a_link_is_run_by_a_press_alone_and_can_be_sent_on() -> None:
     page = opened("analyst", "sql", q="SELECT count(*) AS payments FROM payments")
     assert page.text_area(key=TEXT).value == "SELECT count(*) AS payments FROM payments"
+    assert OUTCOME not in page.session_state
+    page = press(page, "Run")
     assert re.search(r"payments<small>bigint</small>", words(page), re.IGNORECASE)
     page = ask(page, "SELECT currency, count(*) AS n FROM payments GROUP BY ALL")
     assert page.query_params["q"] == "SELECT currency, count(*) AS n FROM payments GROUP BY ALL"
@@ -201,12 +203,12 @@ def test_what_was_asked_and_sample_questions_come_back_into_the_editor() -> None
     assert page.text_area(key=TEXT).value == "SELECT 41 AS first"
     page = page.segmented_control(key="sql-aside-part").set_value("Questions").run()
     page = page.button(key="put-question-0").click().run()
-    assert page.text_area(key=TEXT).value == questions()[0][1]
+    assert page.text_area(key=TEXT).value == questions(True)[0][1]
 
 
 def test_sample_questions_are_those_of_the_docs() -> None:
     told = DOCS.read_text()
-    assert [title for title, statement in questions() if statement not in told] == []
+    assert [title for title, statement in questions(True) if statement not in told] == []
 
 
 def test_questions_are_saved_and_deleted_by_the_gateway(around: GatewayDouble) -> None:
@@ -294,6 +296,6 @@ def test_amounts_of_two_currencies_share_no_axis_whatever_each_line_is_of() -> N
 
 
 def test_a_file_that_is_taken_is_that_of_the_page() -> None:
-    page = opened("analyst", "sql", q="SELECT 1 AS one")
+    page = press(opened("analyst", "sql", q="SELECT 1 AS one"), "Run")
     assert [button.proto.label for button in page.get("download_button")] == ["CSV", "Parquet"]
     assert io.BytesIO(page.session_state[OUTCOME].parquet()).read(4) == b"PAR1"

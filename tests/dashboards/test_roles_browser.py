@@ -1,0 +1,113 @@
+"""Each role in a real browser: its pages, its actions, and what stands at an address that is not its own."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from benchmarks.browser import chromium
+from schemas.times import now
+from tests.dashboards.gateway_double import AT, GatewayDouble, payment, seller
+from tests.dashboards.sellers import serving_sql
+from tests.dashboards.served import enter, serving
+
+pytestmark = pytest.mark.stack
+
+PATIENCE_MS = 60_000
+WORK = ["Overview", "Payments", "Reviews", "Fraud", "Processors", "Money", "Notifications", "Pipeline", "SQL"]
+OWN = ["Overview", "Payments", "Money", "SQL"]
+OF_STAFF = [
+    "reviews",
+    "fraud",
+    "processors",
+    "notifications",
+    "pipeline",
+    "people",
+    "merchants",
+    "clients",
+    "audit",
+]
+ROLES = {"analyst": WORK, "admin": WORK} | {seller(role): OWN for role in ("owner", "operator", "viewer")}
+MOVERS = {"admin", seller("owner"), seller("operator")}
+TAKEN = {"merchant": "acc_shop", "state": "captured", "status": "succeeded", "amount": 500, "amount_captured": 500}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def url(
+    gateway: GatewayDouble, shop: Any, free_ports: Callable[[int], list[int]], tmp_path: Path
+) -> Iterator[str]:
+    """The dashboards, over a warehouse for staff and one for a merchant's people, each with payments of two."""
+    (port,) = free_ports(1)
+    with serving_sql(tmp_path / "sql") as (own, settings):
+        for each in (shop, own):
+            moment = now() - timedelta(minutes=1)
+            each.take_all(each.payment(moment, state="captured", currency="EUR", amount=1000) for _ in range(3))
+            each.take_all(each.payment(moment, merchant="acc_other", currency="EUR") for _ in range(20))
+        places = {"SLUICE_WAREHOUSE": shop.settings.url("warehouse"), "SLUICE_SQL": settings.sql_url()}
+        with serving(tmp_path, port, gateway.url, **places) as dashboard:
+            yield dashboard.url
+
+
+def page_of(browser: Browser, url: str, token: str) -> Page:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    enter(context, url, token)
+    return context.new_page()
+
+
+def test_each_role_has_its_pages_and_its_actions(gateway: GatewayDouble, url: str, browser: Browser) -> None:
+    gateway.show_payment(**TAKEN)
+    gateway.say("GET", "/v1/payments", [payment(1, **TAKEN)])
+    for token, pages in ROLES.items():
+        page = page_of(browser, url, token)
+        page.goto(url)
+        bar = page.locator(".st-key-links")
+        expect(bar.get_by_text(pages[-1], exact=True)).to_be_visible(timeout=PATIENCE_MS)
+        shown = [name for name in WORK if bar.get_by_text(name, exact=True).count()]
+        assert shown == pages, token
+        page.goto(f"{url}/payments?payment=pay_1")
+        expect(page.get_by_role("heading", name="What happened")).to_be_visible(timeout=PATIENCE_MS)
+        assert page.get_by_role("button", name="Refund…").count() == (token in MOVERS), token
+        if pages is OWN:
+            walk_as_seller(page, url)
+        page.context.close()
+
+
+def walk_as_seller(page: Page, url: str) -> None:
+    """All that is theirs has answers, and what is not theirs is refused by the address too."""
+    page.goto(url)
+    expect(page.locator(".big-figures b").first).to_have_text("3", timeout=PATIENCE_MS)
+    page.goto(f"{url}/money")
+    expect(page.locator("table.rows").first).to_contain_text("30.00", timeout=PATIENCE_MS)
+    page.goto(f"{url}/payments?payment=pay_of_other")
+    expect(page.get_by_role("heading", name="No such payment")).to_be_visible(timeout=PATIENCE_MS)
+    for path in OF_STAFF:
+        page.goto(f"{url}/{path}")
+        expect(page.get_by_text("Not your page")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_an_operator_refunds_and_a_role_that_changes_takes_the_buttons_away(
+    gateway: GatewayDouble, url: str, browser: Browser
+) -> None:
+    gateway.show_payment(**TAKEN)
+    made = {"id": "ref_1", "amount": 500, "currency": "GBP", "status": "succeeded", "created_at": AT}
+    gateway.say("POST", "/v1/payments/pay_1/refunds", made, 201)
+    gateway.say("GET", "/v1/refunds", [made])
+    page = page_of(browser, url, seller("operator"))
+    page.goto(f"{url}/payments?payment=pay_1")
+    page.get_by_role("button", name="Refund…").click(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Look at it once more").click()
+    page.get_by_role("button", name="Refund 5.00 GBP").click(timeout=PATIENCE_MS)
+    expect(page.get_by_text("Done: 5.00 GBP")).to_be_visible(timeout=PATIENCE_MS)
+    gateway.accounts[seller("operator")] = gateway.accounts[seller("viewer")]
+    expect(page.get_by_role("button", name="Refund…")).to_have_count(0, timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="What happened")).to_be_visible(timeout=PATIENCE_MS)
+    page.context.close()
