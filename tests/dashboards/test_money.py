@@ -85,13 +85,13 @@ def test_volumes_are_those_of_the_payments_made_in_the_time(ask: Ask, sold: Sold
             currency: tuple(sums[name] for name in columns) for currency, sums in counted.items()
         }
         for currency in counted:
-            rows = ask(BY_PROCESSOR, currency, look)
+            rows = ask(BY_PROCESSOR, currency, look, merchant)
             assert {row[:2]: row[2:] for row in rows} == {
                 key: tuple(sums[name] for name in columns)
                 for key, sums in by_processor.items()
                 if key[0] == currency
             }
-            course = ask(COURSE, currency, look)
+            course = ask(COURSE, currency, look, merchant)
             assert [sum(row[at] for row in course) for at in (2, 3, 4)] == [
                 counted[currency][name] for name in ("asked", "taken", "back")
             ]
