@@ -14,7 +14,7 @@ from tests.dashboards.gateway_double import AT, GatewayDouble, payment, seller
 from tests.dashboards.sellers import serving_sql
 from tests.dashboards.served import enter, serving
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 PATIENCE_MS = 60_000
 WORK = ["Overview", "Payments", "Reviews", "Fraud", "Processors", "Money", "Notifications", "Pipeline", "SQL"]
@@ -70,13 +70,15 @@ def test_each_role_has_its_pages_and_its_actions(gateway: GatewayDouble, url: st
         page = page_of(browser, url, token)
         page.goto(url)
         bar = page.locator(".st-key-links")
-        expect(bar.get_by_text(pages[-1], exact=True)).to_be_visible(timeout=PATIENCE_MS)
-        shown = [name for name in WORK if bar.get_by_text(name, exact=True).count()]
-        assert shown == pages, token
+        for name in pages:
+            expect(bar.get_by_text(name, exact=True)).to_be_visible(timeout=PATIENCE_MS)
+        assert not [name for name in WORK if name not in pages and bar.get_by_text(name, exact=True).count()], (
+            token
+        )
         page.goto(f"{url}/payments?payment=pay_1")
         expect(page.get_by_role("heading", name="What happened")).to_be_visible(timeout=PATIENCE_MS)
         assert page.get_by_role("button", name="Refund…").count() == (token in MOVERS), token
-        if pages is OWN:
+        if token == seller("viewer"):
             walk_as_seller(page, url)
         page.context.close()
 
