@@ -67,7 +67,7 @@ def sql(
 
     The views are payments, refunds, payments_by_minute, payments_by_hour, payments_by_day, operations, attempts,
     ledger, ledger_by_day, balances, reviews, risk, verdicts, risk_outcomes_by_minute, labels, model_quality,
-    rules, lists, controls, accounts, merchants, notifications, dead_letters and pipeline_health, and
+    rules, lists, controls, accounts, merchants, notifications, alerts, dead_letters and pipeline_health, and
     payments_as_of(moment); `DESCRIBE payments` shows the columns of one. Times are UTC, amounts minor units. Of a
     file the statements are asked one after another, up to the first that has no answer.
     """

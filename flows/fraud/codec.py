@@ -190,7 +190,11 @@ def alert_record(found: FoundAlert) -> Out:
     kind, at = ("alert.over" if found.is_over else "alert.raised"), from_micros(int(found.at * 1e6))
     sequence, over_at = (2, at) if found.is_over else (1, None)
     alert = Alert(found.id, sequence, found.kind, found.subject, "fraud", found.facts, at, now(), over_at)
-    log.warning(kind, alert_id=alert.id, kind=alert.kind, subject=alert.subject, facts=alert.facts)
+    about = {"alert_id": alert.id, "kind": alert.kind, "subject": alert.subject, "facts": alert.facts}
+    if found.is_over:
+        log.info("alert.over", **about)
+    else:
+        log.warning("alert.raised", **about)
     return out(
         ALERTS.name, alert.id, Event(derived_id(found.caused_by, kind), kind, SOURCE, alert.id, now(), alert)
     )

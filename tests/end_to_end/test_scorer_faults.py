@@ -1,0 +1,19 @@
+"""The fraud flow killed, paused and slowed while people pay: nothing is taken without a verdict or a budget."""
+
+import pytest
+
+from benchmarks import stack
+from benchmarks.scorer_faults import SETTINGS, measured
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+
+def test_no_payment_goes_through_unjudged_and_all_verdicts_come_out_the_same_again() -> None:
+    with stack.running(settings=SETTINGS) as running:
+        running.await_ready()
+        found = measured(running, faults=6, rate=15)
+    assert found.faults == {"killed": 2, "paused": 2, "slowed": 2}
+    assert found.audit.is_clean(), found.audit
+    assert found.audit.verdicts.keys() >= {"stand_in", "rules"}
+    assert found.replay["differing"] == 0, found.replay
+    assert found.replay["verdicts"]
