@@ -1,11 +1,8 @@
 """What needs a person, on `alerts.v1`: a limit was met, or the fraud flow learns from what cannot be right."""
 
 from datetime import datetime
-from typing import Literal
 
 import msgspec
-
-AlertSource = Literal["gateway", "fraud"]
 
 # Kinds there are now; `Alert.kind` is a text, so that another one breaks no reader.
 LABEL_QUOTA = "label_quota"  # a source, or a merchant, has more labels in a day than are taken
@@ -18,16 +15,16 @@ class Alert(msgspec.Struct, frozen=True):
     """`alert.raised`, `alert.over`: something that needs a person begins, or has ended.
 
     `kind` says what: `label_quota`, `label_burst`, `label_drift`, `precision_drop`; others may come. `subject` is
-    what it is about: a label's source, a merchant's account; `model` for the model itself. `facts` are figures by
-    name. `sequence` counts the events of one alert from 1. `occurred_at` is by the clock of what caused it, and so
-    is `over_at`: null until it is over.
+    what it is about: a label's source, a merchant's account; `model` for the model itself. `source` raised it:
+    `gateway` or `fraud` today. `facts` are figures by name. `sequence` counts the events of one alert from 1.
+    `occurred_at` is by the clock of what caused it, and so is `over_at`: null until it is over.
     """
 
     id: str
     sequence: int
     kind: str
     subject: str
-    source: AlertSource
+    source: str
     facts: dict[str, float]
     occurred_at: datetime
     recorded_at: datetime
