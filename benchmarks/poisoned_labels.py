@@ -138,8 +138,8 @@ def runs() -> Iterator[tuple[Poison, bool]]:
     """What is measured: without poison, and each poison without and with the bounds."""
     yield "none", True
     for poison in ("flipped", "crafted"):
-        yield poison, False  # type: ignore[misc]
-        yield poison, True  # type: ignore[misc]
+        yield poison, False
+        yield poison, True
 
 
 def is_borne(found: list[PoisonedFigures]) -> bool:
