@@ -1,0 +1,22 @@
+"""The language of conditions, for fraud rules and routing: text is parsed to a tree, checked and compiled."""
+
+from schemas.expressions.check import check
+from schemas.expressions.compiler import Compiled, compiled
+from schemas.expressions.findings import Finding
+from schemas.expressions.lexemes import ExpressionError
+from schemas.expressions.parser import DEPTH_MAX, LENGTH_MAX, parse
+from schemas.expressions.tree import Expression, names_of, text_of
+
+__all__ = [
+    "DEPTH_MAX",
+    "LENGTH_MAX",
+    "Compiled",
+    "Expression",
+    "ExpressionError",
+    "Finding",
+    "check",
+    "compiled",
+    "names_of",
+    "parse",
+    "text_of",
+]
