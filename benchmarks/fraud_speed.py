@@ -14,11 +14,11 @@ import msgspec
 
 from flows.fraud.inputs import DAY
 from flows.fraud.pipeline import score_prequentially
-from flows.fraud.rules import Controls, rules_met
+from flows.fraud.rule_values import scored_values
+from flows.fraud.rules import Controls
 from schemas.controls import DEFAULTS
 from schemas.features import FEATURES
-from schemas.fraud import Rule
-from schemas.times import EPOCH
+from schemas.rules import FraudRule, default_rule
 from sluice.derived_keys import DerivedKeys
 from sluice.evaluate import LabelledPayments, labelled
 
@@ -56,17 +56,17 @@ def main(file: Path, payments: int, rounds: int) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
 
 
-def fifty_rules() -> tuple[Rule, ...]:
+def fifty_rules() -> tuple[FraudRule, ...]:
     """The rules of a new stack, and others on every third feature."""
     names = [name for name, feature in FEATURES.items() if feature.source == "feature"][::3]
-    more = [Rule(f"more_{name}", name, 1e12, "flag", "more", True, EPOCH) for name in names]
+    more = [default_rule(f"more_{name}", f"{name} >= 1e12", "flag") for name in names]
     return (*DEFAULTS, *more)[:RULES]
 
 
 def _rate(payments: LabelledPayments) -> tuple[int, int]:
     controls, count, began = Controls(fifty_rules()), 0, process_time()
     for item, _ in score_prequentially(payments, 7 * DAY):
-        rules_met(item, controls)
+        controls.met(scored_values(item))
         count = len(item.features)
     return round(len(payments) / (process_time() - began)), count
 

@@ -3,11 +3,16 @@
 import msgspec
 
 
-class FieldError(msgspec.Struct, frozen=True):
-    """One wrong field: `path` as in `$.payment_method.card`; `message` never holds what was sent."""
+class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One wrong field: `path` as in `$.payment_method.card`; `message` never holds what was sent.
+
+    Of an expression, `code` says what is wrong in it and `position` where, in characters from 0.
+    """
 
     path: str
     message: str
+    code: str | None = None
+    position: int | None = None
 
 
 class Refusal(Exception):

@@ -20,6 +20,7 @@ from schemas.notifications import Notification
 from schemas.operations import OperationEvent, OperationStatus
 from schemas.payments import LatestPayment, PaymentEvent, RefundEvent, TransactionCompleted
 from schemas.reviews import ReviewEvent
+from schemas.rules import FraudRule
 from schemas.states import PaymentState, Status
 
 SPEC_VERSION = "1.0"
@@ -69,6 +70,7 @@ EventData = (
     | Notification
     | DeadLetter
     | Rule
+    | FraudRule
     | ListEntry
     | FraudListing
     | AccountChanged
@@ -105,6 +107,7 @@ EVENT_TYPES: dict[str, type[EventData]] = {
     "risk.verdict": Verdict,
     "label.recorded": Label,
     "control.rule": Rule,
+    "control.fraud_rule": FraudRule,
     "control.list_entry": ListEntry,
     "control.listing": FraudListing,
     "notification.recorded": Notification,

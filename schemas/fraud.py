@@ -48,7 +48,8 @@ class Verdict(msgspec.Struct, frozen=True):
     `features` are the numbers it was made from; a label carries them back. `flow_sequence` counts the
     verdicts of one run of the flow; `input_offset` is where in its partition of `payments.v1` the payment stood.
     `latency_ms` is from the input's `recorded_at` to this verdict. `hold` is that of a review. `listed` is the
-    id of the list entry that decided. `intake` is null in verdicts of releases before contract 1.2.0.
+    id of the list entry that decided. `intake` is null in verdicts of releases before contract 1.2.0. `rules_met`:
+    the ids of the live rules that it meets, the most severe first; `shadow_met`: of those only tried.
     """
 
     payment: str
@@ -70,6 +71,8 @@ class Verdict(msgspec.Struct, frozen=True):
     hold: Hold = "authorized"
     listed: str | None = None
     intake: Intake | None = None
+    rules_met: list[str] = []
+    shadow_met: list[str] = []
 
 
 class Label(msgspec.Struct, frozen=True):

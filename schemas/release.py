@@ -22,6 +22,7 @@ from schemas.notifications import Notification
 from schemas.operations import OperationEvent
 from schemas.payments import LatestPayment, PaymentEvent, RefundEvent, TransactionCompleted
 from schemas.reviews import ReviewEvent
+from schemas.rules import FraudRule
 from schemas.samples import AT, NEW, SAMPLES
 from schemas.topics import TOPICS
 
@@ -91,7 +92,7 @@ def _key(data: EventData) -> str:
             return data.payment.stream_key
         case OperationEvent() | Label():
             return NEW.stream_key
-        case Rule() | ListEntry() | FraudListing():
+        case Rule() | FraudRule() | ListEntry() | FraudListing():
             return data.id
         case AccountChanged() | AccountErased():
             return data.account

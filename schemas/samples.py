@@ -24,6 +24,7 @@ from schemas.payments import (
     TransactionCompleted,
 )
 from schemas.reviews import PaymentReview, ReviewEvent
+from schemas.rules import FraudRule, Snooze
 from schemas.states import STATUS, PaymentState, Status
 
 AT = datetime(2026, 11, 23, 14, 31, 7, 120_000, tzinfo=UTC)
@@ -214,6 +215,18 @@ SAMPLES: dict[str, EventData] = {
         recorded_at=LATER,
     ),
     "control.rule": Rule("rule_velocity", "card_count_1h", 10.0, "review", "many payments in an hour", True, AT),
+    "control.fraud_rule": FraudRule(
+        "rule_night",
+        3,
+        "amount_eur > 500 and new_device == 2 and count_1h >= 3",
+        "review",
+        "many payments of a new device",
+        "live",
+        LATER,
+        "unsent",
+        [Snooze(NEW.customer, LATER)],
+        "acc_01kaf3analyst",
+    ),
     "control.list_entry": ListEntry(
         "list_01kaf40b7d", "block", "instrument", NEW.stream_key, "reported stolen", None, AT
     ),

@@ -59,7 +59,7 @@ CONTROLS = Topic(
     "controls.v1",
     "id of the rule or list entry",
     "Fraud rules and lists as set by analysts.",
-    ("control.rule", "control.list_entry", "control.listing"),
+    ("control.rule", "control.fraud_rule", "control.list_entry", "control.listing"),
     COMPACTED,
 )
 OPERATIONS = Topic(

@@ -12,7 +12,8 @@ import msgspec
 
 from flows.fraud.inputs import DAY, PaymentInput, about_one_euro
 from flows.fraud.pipeline import score_prequentially
-from flows.fraud.rules import Controls, rules_met
+from flows.fraud.rule_values import scored_values
+from flows.fraud.rules import Controls
 from schemas.controls import DEFAULTS
 from sluice.cli import CURRENCY, DURATION
 from sluice.dataset import NotTransactions, open_transactions
@@ -130,7 +131,7 @@ def report(
     for (payment, fraud), (item, score) in zip(payments, scored, strict=True):
         day = int(payment.at // DAY)
         if day in tested:
-            met = rules_met(item, controls)
+            met = controls.met(scored_values(item)).live
             outcomes[met[0].outcome if met else "allow"] += 1
         ranked.append(RankedPayment(day, payment.instrument_id, fraud, score))
     seconds = process_time() - began

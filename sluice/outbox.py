@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from sqlalchemy import Connection, bindparam, select
 
 from connectors.kafka import is_listening, producer
-from gateway.books.controls import select_settings
+from gateway.books.controls import ToldSetting, select_settings
 from gateway.books.opening import run_once
 from gateway.books.outbox import OutboxRow, outbox
 from gateway.books.sql import Statement
@@ -136,13 +136,14 @@ def _published_since(url: str, since: int) -> Iterator[OutboxRow]:
         after_id = page[-1].id
 
 
-def _in_force(row: OutboxRow, settings: dict[str, bytes | None]) -> OutboxRow | None:
-    setting = settings.get(row.key, row.value)
+def _in_force(row: OutboxRow, settings: dict[str, ToldSetting | None]) -> OutboxRow | None:
+    setting = settings.get(row.key, ToldSetting(row.type, row.value))
     if setting is None:
         return None
-    if setting == row.value:
+    if setting.value == row.value:
         return row
-    return msgspec.structs.replace(row, value=setting, event_id=derived_id(row.event_id, "resend"))
+    again = derived_id(row.event_id, "resend")
+    return msgspec.structs.replace(row, type=setting.type, value=setting.value, event_id=again)
 
 
 def _last_before(conn: Connection, since: int) -> int:

@@ -146,19 +146,28 @@ COMMENT ON COLUMN merchants.ingested_at IS 'when that was written here, UTC';
 
 CREATE OR REPLACE VIEW rules AS
 SELECT id, setting ->> 'feature' AS feature, (setting ->> 'threshold')::DOUBLE AS threshold,
-       setting ->> 'outcome' AS outcome, setting ->> 'hold' AS hold, (setting ->> 'enabled')::BOOLEAN AS enabled,
-       setting ->> 'reason' AS reason, recorded_at, ingested_at
-FROM store.controls WHERE kind = 'rule';
+       setting ->> 'outcome' AS outcome, setting ->> 'hold' AS hold,
+       coalesce((setting ->> 'enabled')::BOOLEAN, setting ->> 'mode' = 'live') AS enabled,
+       setting ->> 'reason' AS reason, recorded_at, ingested_at,
+       coalesce(setting ->> 'expression', concat(setting ->> 'feature', ' >= ', setting ->> 'threshold')) AS expression,
+       coalesce(setting ->> 'mode', if((setting ->> 'enabled')::BOOLEAN, 'live', 'off')) AS mode,
+       (setting ->> 'version')::BIGINT AS version, setting -> 'snoozed' AS snoozed, setting ->> 'changed_by' AS changed_by
+FROM store.controls WHERE kind IN ('rule', 'fraud_rule') AND (setting ->> 'removed') IS DISTINCT FROM 'true';
 COMMENT ON VIEW rules IS 'The fraud rules in force, one row each: those a stack starts with (of 1970), and as analysts set them.';
 COMMENT ON COLUMN rules.id IS 'of the rule; stands in risk.reasons where it is met';
-COMMENT ON COLUMN rules.feature IS 'what is compared: a key of risk.features, or score';
-COMMENT ON COLUMN rules.threshold IS 'at or above it the rule is met';
+COMMENT ON COLUMN rules.feature IS 'of a rule of the former kind: what is compared, a key of risk.features or score';
+COMMENT ON COLUMN rules.threshold IS 'of a rule of the former kind: at or above it the rule is met';
 COMMENT ON COLUMN rules.outcome IS 'at least this then: flag, review or block';
 COMMENT ON COLUMN rules.hold IS 'of a review: authorized (the issuer reserves the money first) or unsent (it is not asked yet)';
-COMMENT ON COLUMN rules.enabled IS 'whether it is obeyed';
+COMMENT ON COLUMN rules.enabled IS 'whether it is live';
 COMMENT ON COLUMN rules.reason IS 'what whoever set it wrote';
 COMMENT ON COLUMN rules.recorded_at IS 'when it was set, UTC';
 COMMENT ON COLUMN rules.ingested_at IS 'when it was written here, UTC';
+COMMENT ON COLUMN rules.expression IS 'where it holds, the rule is met';
+COMMENT ON COLUMN rules.mode IS 'live, shadow (only noted in risk.shadow_met) or off';
+COMMENT ON COLUMN rules.version IS 'counts its changes from 1; null for one of the former kind';
+COMMENT ON COLUMN rules.snoozed IS 'customers that it passes over, each until when, as a JSON list';
+COMMENT ON COLUMN rules.changed_by IS 'the account that changed it last; empty for what a stack starts with';
 
 CREATE OR REPLACE VIEW lists AS
 SELECT id, setting ->> 'list' AS list, setting ->> 'kind' AS kind, setting ->> 'value' AS value,

@@ -37,6 +37,7 @@ from schemas.notifications import Notification
 from schemas.operations import OperationEvent
 from schemas.payments import LatestPayment, PaymentEvent, RefundEvent, TransactionCompleted
 from schemas.reviews import ReviewEvent
+from schemas.rules import FraudRule
 from schemas.times import as_utc, from_micros
 from schemas.topics import ALERTS, CONTROLS, DEAD_LETTER, LATEST_PAYMENTS, TOPICS, WITH_TOMBSTONES
 
@@ -95,6 +96,8 @@ def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
             return (_notification(event.id, data),)
         case Rule():
             return (WarehouseControl(data.id, "rule", data, data.recorded_at),)
+        case FraudRule():
+            return (WarehouseControl(data.id, "fraud_rule", data, data.recorded_at),)
         case ListEntry():
             return (WarehouseControl(data.id, "list_entry", data, data.recorded_at),)
         case FraudListing():

@@ -10,6 +10,7 @@ from schemas.fraud import LabelValue, ListEntry, Rule, Verdict
 from schemas.lists import FraudListing
 from schemas.operations import ProcessorOperation
 from schemas.reviews import PaymentReview
+from schemas.rules import FraudRule
 
 LAST = 2**63 - 1  # the sequence of what nothing is told after
 
@@ -180,7 +181,7 @@ class WarehouseControl(msgspec.Struct, frozen=True):
 
     id: str
     kind: str
-    setting: Rule | ListEntry | FraudListing
+    setting: Rule | FraudRule | ListEntry | FraudListing
     recorded_at: datetime
 
 

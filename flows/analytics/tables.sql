@@ -69,7 +69,8 @@ CREATE TABLE IF NOT EXISTS store.verdicts (
     event VARCHAR, payment VARCHAR, instrument VARCHAR, merchant VARCHAR,
     outcome VARCHAR, source VARCHAR, score DOUBLE, reasons VARCHAR[], features JSON, model VARCHAR, rules VARCHAR,
     flow_sequence BIGINT, input_partition BIGINT, input_offset BIGINT, latency_ms DOUBLE,
-    occurred_at TIMESTAMP, recorded_at TIMESTAMP, ingested_at TIMESTAMP, hold VARCHAR
+    occurred_at TIMESTAMP, recorded_at TIMESTAMP, ingested_at TIMESTAMP, hold VARCHAR,
+    rules_met VARCHAR[], shadow_met VARCHAR[]
 );
 ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS hold VARCHAR DEFAULT 'authorized';  -- as verdicts without it say
 ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS listed VARCHAR;
@@ -80,6 +81,8 @@ CREATE TABLE IF NOT EXISTS store.alerts (
     event VARCHAR, id VARCHAR, sequence BIGINT, kind VARCHAR, subject VARCHAR, source VARCHAR, facts JSON,
     occurred_at TIMESTAMP, recorded_at TIMESTAMP, over_at TIMESTAMP, ingested_at TIMESTAMP
 );
+ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS rules_met VARCHAR[];
+ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS shadow_met VARCHAR[];
 
 CREATE TABLE IF NOT EXISTS store.labels (
     event VARCHAR, payment VARCHAR, instrument VARCHAR, merchant VARCHAR, label VARCHAR, source VARCHAR,

@@ -111,7 +111,7 @@ CREATE OR REPLACE VIEW risk AS
 SELECT v.payment, v.outcome, v.source, v.score, v.reasons, v.model, v.rules, v.latency_ms, p.waited_ms,
        p.risk_outcome AS applied_outcome, p.risk_source AS applied_source,
        v.instrument, v.merchant, v.features, v.flow_sequence, v.input_partition, v.input_offset,
-       v.occurred_at, v.recorded_at, v.ingested_at, v.hold, v.listed
+       v.occurred_at, v.recorded_at, v.ingested_at, v.hold, v.listed, v.rules_met, v.shadow_met
 FROM store.verdicts v LEFT JOIN store.judged p ON p.id = v.payment;
 COMMENT ON VIEW risk IS 'The first verdict of the fraud flow on each payment. What decided it stands in payments.risk_*: the stand-in where the verdict came late.';
 COMMENT ON COLUMN risk.payment IS 'pay_…';
@@ -136,10 +136,12 @@ COMMENT ON COLUMN risk.recorded_at IS 'of the verdict, UTC';
 COMMENT ON COLUMN risk.ingested_at IS 'when it was written here, UTC';
 COMMENT ON COLUMN risk.hold IS 'of a review: authorized (the issuer reserves the money first) or unsent (it is not asked yet)';
 COMMENT ON COLUMN risk.listed IS 'of the list entry that decided; null where none did';
+COMMENT ON COLUMN risk.rules_met IS 'ids of the live rules that it meets, the most severe first; null where it was not told yet';
+COMMENT ON COLUMN risk.shadow_met IS 'ids of the rules that are only tried and would be met';
 
 CREATE OR REPLACE VIEW verdicts AS
 SELECT payment, outcome, source, score, reasons, model, rules, latency_ms, instrument, merchant, features, flow_sequence,
-       input_partition, input_offset, occurred_at, recorded_at, ingested_at, hold
+       input_partition, input_offset, occurred_at, recorded_at, ingested_at, hold, listed, rules_met, shadow_met
 FROM store.verdicts;
 COMMENT ON VIEW verdicts IS 'As risk, without what was applied, for which that reads all payments: for questions about many verdicts.';
 COMMENT ON COLUMN verdicts.payment IS 'pay_…';
@@ -160,6 +162,9 @@ COMMENT ON COLUMN verdicts.occurred_at IS 'of the payment, UTC';
 COMMENT ON COLUMN verdicts.recorded_at IS 'of the verdict, UTC';
 COMMENT ON COLUMN verdicts.ingested_at IS 'when it was written here, UTC';
 COMMENT ON COLUMN verdicts.hold IS 'of a review: authorized (the issuer reserves the money first) or unsent (it is not asked yet)';
+COMMENT ON COLUMN verdicts.listed IS 'of the list entry that decided; null where none did';
+COMMENT ON COLUMN verdicts.rules_met IS 'ids of the live rules that it meets, the most severe first; null where it was not told yet';
+COMMENT ON COLUMN verdicts.shadow_met IS 'ids of the rules that are only tried and would be met';
 
 CREATE OR REPLACE VIEW risk_outcomes_by_minute AS
 SELECT minute, outcome, source, currency, count, amount FROM store.risk_minutes WHERE count > 0;
@@ -246,7 +251,7 @@ CREATE OR REPLACE VIEW controls AS
 SELECT id, kind, setting, recorded_at, ingested_at FROM store.controls;
 COMMENT ON VIEW controls IS 'The fraud rules and lists in force: those a stack starts with (of 1970), and as analysts set them.';
 COMMENT ON COLUMN controls.id IS 'of the rule or list entry';
-COMMENT ON COLUMN controls.kind IS 'rule, listing, or list_entry of earlier releases';
+COMMENT ON COLUMN controls.kind IS 'fraud_rule, listing, or rule and list_entry of earlier releases';
 COMMENT ON COLUMN controls.setting IS 'all of it, as a JSON object';
 COMMENT ON COLUMN controls.recorded_at IS 'UTC';
 COMMENT ON COLUMN controls.ingested_at IS 'when it was written here, UTC';

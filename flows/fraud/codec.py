@@ -22,6 +22,7 @@ from schemas.notifications import Notification
 from schemas.operations import OperationEvent
 from schemas.payments import LatestPayment, Payment, PaymentEvent, RefundEvent, TransactionCompleted
 from schemas.reviews import ReviewEvent
+from schemas.rules import FraudRule
 from schemas.states import PaymentState
 from schemas.times import as_utc, from_micros, now, steady_micros
 from schemas.topics import ALERTS, RISK
@@ -75,6 +76,7 @@ def inputs_of(pair: tuple[Record, Event]) -> list[StreamItem]:
             | OperationEvent()
             | ReviewEvent()
             | Rule()
+            | FraudRule()
             | ListEntry()
             | FraudListing()
             | Verdict()
@@ -162,6 +164,8 @@ def verdict_of(payment: StreamedPayment, controls: Controls, moment: datetime) -
         hold=decision.hold,
         listed=decision.listed,
         intake=payment.intake,
+        rules_met=decision.rules_met,
+        shadow_met=decision.shadow_met,
     )
 
 

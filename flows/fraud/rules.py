@@ -2,22 +2,49 @@
 
 import hashlib
 from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
-from flows.fraud.inputs import Features
 from flows.fraud.lists import Lists
-from flows.fraud.scoring import ScoredPayment, StreamedPayment
+from flows.fraud.rule_values import values_of
+from flows.fraud.scoring import StreamedPayment
 from schemas.controls import SCORE, ToldControl, id_of, is_of_list, replaces
 from schemas.events import Tombstone
+from schemas.expressions import Compiled, compiled, names_of, parse
+from schemas.expressions.compiler import Values
 from schemas.fraud import OUTCOMES, Hold, ListEntry, Outcome, Rule, Source
 from schemas.lists import Listable
+from schemas.rules import FraudRule, RuleMode, as_fraud_rule, snoozed_for
+from schemas.times import EPOCH
+
+
+class RuleInForce(msgspec.Struct, frozen=True):
+    """A rule as it is obeyed: `told` is what a verdict names it by, `holds` its condition."""
+
+    id: str
+    told: str
+    outcome: Outcome
+    hold: Hold
+    mode: RuleMode
+    holds: Compiled
+    by_score: bool
+    snoozed: dict[str, datetime]
+
+
+class RulesMet(NamedTuple):
+    """The rules that a payment meets, the most severe first; those in `shadow` decide nothing."""
+
+    live: list[RuleInForce]
+    shadow: list[RuleInForce]
 
 
 class RiskDecision(msgspec.Struct, frozen=True):
     """An outcome, what decided it and for which reasons; `hold` is that of a review.
 
-    `listed`: the id of the list entry that decided.
+    `listed`: the id of the list entry that decided; `rules_met` and `shadow_met`: of the rules that it meets.
     """
 
     outcome: Outcome
@@ -25,12 +52,14 @@ class RiskDecision(msgspec.Struct, frozen=True):
     reasons: list[str]
     hold: Hold = "authorized"
     listed: str | None = None
+    rules_met: list[str] = []
+    shadow_met: list[str] = []
 
 
 class Controls:
     """The rules and lists in force. `version` is a hash of them: equal controls have the same version."""
 
-    def __init__(self, rules: Iterable[Rule] = ()) -> None:
+    def __init__(self, rules: Iterable[FraudRule] = ()) -> None:
         self._told: dict[str, ToldControl] = {rule.id: rule for rule in rules}  # all but listings: few
         self.lists = Lists()
         self._index()
@@ -46,15 +75,19 @@ class Controls:
         elif changed:
             self._version = ""
 
-    def met(self, features: Features) -> list[Rule]:
-        """The rules in force whose thresholds `features` (the score among them) reach, the most severe first."""
-        return [rule for rule in self._in_force if features.get(rule.feature, float("-inf")) >= rule.threshold]
+    def met(self, values: Values, customer_id: str = "", moment: datetime = EPOCH) -> RulesMet:
+        """The rules in force that hold for `values`, but for those snoozed for the customer at `moment`."""
+        found = RulesMet([], [])
+        for rule in self._in_force:
+            if rule.holds(values) and not (rule.snoozed and _sleeps(rule, customer_id, moment)):
+                (found.live if rule.mode == "live" else found.shadow).append(rule)
+        return found
 
     @property
     def version(self) -> str:
         """A hash of all that are in force."""
         if not self._version:  # once after many changes, by the next payment
-            controls = msgspec.json.encode([self._in_force, self.lists.digest])
+            controls = msgspec.json.encode([self._obeyed, self.lists.digest])
             self._version = "rules-" + hashlib.sha256(controls).hexdigest()[:8]
         return self._version
 
@@ -72,16 +105,33 @@ class Controls:
         return True
 
     def _index(self) -> None:
-        enabled = [rule for rule in self._told.values() if isinstance(rule, Rule) and rule.enabled]
-        self._in_force = sorted(enabled, key=lambda rule: (-OUTCOMES.index(rule.outcome), rule.id))
+        told = self._told.values()
+        rules = sorted((rule for rule in told if isinstance(rule, Rule | FraudRule)), key=lambda rule: rule.id)
+        self._obeyed = [rule for rule in rules if as_fraud_rule(rule).mode != "off"]
+        in_force = map(_in_force, self._obeyed)
+        self._in_force = sorted(in_force, key=lambda rule: (-OUTCOMES.index(rule.outcome), rule.id))
         self._version = ""
 
 
-def rules_met(payment: ScoredPayment, controls: Controls) -> list[Rule]:
-    """The rules that a payment meets, the most severe first; its score counts only where it is live."""
-    if payment.live and payment.score is not None:
-        return controls.met(payment.features | {SCORE: payment.score})
-    return controls.met(payment.features)
+@lru_cache(1000)
+def _condition(expression: str) -> tuple[Compiled, bool]:
+    """The function of an expression, and whether it reads the score."""
+    tree = parse(expression)
+    return compiled(tree), SCORE in names_of(tree)
+
+
+def _in_force(told: Rule | FraudRule) -> RuleInForce:
+    """A rule of the former type is named by its reason, as it was; the reason of the new one is free text."""
+    rule = as_fraud_rule(told)
+    name = told.reason if isinstance(told, Rule) else told.id
+    holds, by_score = _condition(rule.expression)
+    snoozed = snoozed_for(rule.snoozed)
+    return RuleInForce(rule.id, name, rule.outcome, rule.hold, rule.mode, holds, by_score, snoozed)
+
+
+def _sleeps(rule: RuleInForce, customer_id: str, moment: datetime) -> bool:
+    until = rule.snoozed.get(customer_id)
+    return until is not None and moment < until
 
 
 def decide(payment: StreamedPayment, controls: Controls) -> RiskDecision:
@@ -89,15 +139,20 @@ def decide(payment: StreamedPayment, controls: Controls) -> RiskDecision:
 
     A list entry is named by its id and not by its reason: that is free text, and the decision goes on a topic.
     """
-    entry = controls.lists.deciding(listable(payment), payment.recorded_at)
-    if entry is not None:
-        return RiskDecision(entry.list, "rules", [f"{entry.list}_list", entry.id], listed=entry.id)
     if payment.fault is not None:
-        return RiskDecision("review", "rules", [payment.fault])
-    met = rules_met(payment, controls)
-    if not met:
-        return RiskDecision("allow", "model" if payment.live else "rules", [])
-    return _most_severe(met, payment.drivers)
+        return _listed(payment, controls) or RiskDecision("review", "rules", [payment.fault])
+    met = controls.met(values_of(payment), payment.payment.customer, payment.recorded_at)
+    decision = _listed(payment, controls) or _by_rules(met.live, payment)
+    return msgspec.structs.replace(
+        decision, rules_met=[rule.id for rule in met.live], shadow_met=[rule.id for rule in met.shadow]
+    )
+
+
+def _listed(payment: StreamedPayment, controls: Controls) -> RiskDecision | None:
+    entry = controls.lists.deciding(listable(payment), payment.recorded_at)
+    if entry is None:
+        return None
+    return RiskDecision(entry.list, "rules", [f"{entry.list}_list", entry.id], listed=entry.id)
 
 
 def listable(payment: StreamedPayment) -> Listable:
@@ -114,14 +169,16 @@ def listable(payment: StreamedPayment) -> Listable:
     )
 
 
-def _most_severe(met: list[Rule], drivers: list[str]) -> RiskDecision:
-    """The decision of the most severe of the rules met; `drivers` are reasons too where the score met one.
+def _by_rules(met: list[RuleInForce], payment: StreamedPayment) -> RiskDecision:
+    """The decision of the most severe of the rules met: the score's drivers are reasons too where it met one.
 
-    A review is `unsent` where one of its rules says so.
+    All of them are named. A review is `unsent` where one of its rules says so.
     """
+    if not met:
+        return RiskDecision("allow", "model" if payment.live else "rules", [])
     outcome = met[0].outcome
     deciding = [rule for rule in met if rule.outcome == outcome]
-    by_model = any(rule.feature == SCORE for rule in deciding)
-    reasons = list(dict.fromkeys(rule.reason for rule in deciding)) + (drivers if by_model else [])
+    by_model = any(rule.by_score for rule in deciding)
+    reasons = list(dict.fromkeys(rule.told for rule in met)) + (payment.drivers if by_model else [])
     unsent = outcome == "review" and any(rule.hold == "unsent" for rule in deciding)
     return RiskDecision(outcome, "model" if by_model else "rules", reasons, "unsent" if unsent else "authorized")

@@ -13,6 +13,7 @@ from schemas.notifications import Channel, Notification, QuietHours, Recipient
 from schemas.operations import OperationEvent
 from schemas.payments import LatestPayment, PaymentEvent, Refund, RefundEvent, TransactionCompleted
 from schemas.reviews import ReviewEvent
+from schemas.rules import FraudRule
 
 
 def kind_of(data: EventData | Tombstone) -> str | None:
@@ -22,9 +23,11 @@ def kind_of(data: EventData | Tombstone) -> str | None:
             return "transaction_completed"
         case RefundEvent():
             return _kind_of_refund(data.refund)
-        case PaymentEvent() | Verdict() | Label() | Rule() | ListEntry() | Notification() | DeadLetter():
+        case PaymentEvent() | Verdict() | Label() | Notification() | DeadLetter():
             return None
-        case LatestPayment() | OperationEvent() | ReviewEvent() | FraudListing():
+        case LatestPayment() | OperationEvent() | ReviewEvent():
+            return None
+        case Rule() | FraudRule() | ListEntry() | FraudListing():
             return None
         case AccountChanged() | AccountErased() | Alert() | Tombstone():
             return None

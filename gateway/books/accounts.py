@@ -4,7 +4,7 @@ What a function returns is opened. What shows nothing of a person takes a *bare*
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import (
@@ -56,6 +56,9 @@ class Tries(msgspec.Struct, frozen=True):
         return self.are_locked(now) or self.failures >= FAILURES_MAX
 
 
+NoVerdictChoice = Literal["stand_in", "review", "decline"]
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `accounts`; times in microseconds UTC, `locked_until` by the steady clock.
 
@@ -67,6 +70,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     (whose pages may call the API, and be gone back to by payers) and `return_urls` (single addresses to go back
     to). `failures`: wrong passwords since the last right one, of callers whom the account does not know
     (`known_callers`). `disabled_at`: nobody logs in with it. `suspended_at`: of a merchant, with all it has.
+    `on_no_verdict`: what a merchant wants where no verdict comes in time; null: `stand_in`.
     `events`: how many stand on `accounts.v1`.
     """
 
@@ -97,6 +101,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     disabled_at: Micros | None = None
     suspended_at: Micros | None = None
     suspended_reason: str | None = None
+    on_no_verdict: NoVerdictChoice | None = None
     events: Int32 = 0
 
 

@@ -14,7 +14,8 @@ from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, table_of
 from schemas.controls import ControlKind, ToldControl, kind_of
 from schemas.events import Tombstone
-from schemas.fraud import ListEntry, Rule
+from schemas.fraud import ListEntry
+from schemas.rules import FraudRule
 from schemas.times import as_utc, to_micros
 from schemas.topics import CONTROLS
 
@@ -38,7 +39,23 @@ controls = table_of("controls", ControlRow)
 _c = controls.c
 Index("ix_controls_value", _c.value)
 
-_add = Statement(lambda insert: insert(controls).on_conflict_do_nothing())
+_written = ("kind", "value", "setting", "version", "recorded_at")
+_add = Statement(
+    lambda insert: (put := insert(controls)).on_conflict_do_update(
+        index_elements=["id"],
+        set_={name: put.excluded[name] for name in _written},
+        where=(_c.kind == "rule") & (_c.recorded_at == 0),  # as an earlier release began with it
+    )
+)
+_keep_rule = Statement(
+    lambda insert: (put := insert(controls)).on_conflict_do_update(
+        index_elements=["id"],
+        set_={name: put.excluded[name] for name in _written},
+        # As `schemas.controls.replaces` has it: the higher version, and those of 1970 nobody set.
+        where=((_c.kind == "fraud_rule") & (_c.version < put.excluded.version))
+        | ((_c.kind != "fraud_rule") & ((put.excluded.recorded_at != 0) | (_c.recorded_at == 0))),
+    )
+)
 _keep = Statement(
     lambda insert: (put := insert(controls)).on_conflict_do_update(
         index_elements=["id"],
@@ -50,7 +67,10 @@ _keep = Statement(
             "recorded_at": put.excluded.recorded_at,
         },
         # As `schemas.controls.replaces` has it: those of 1970 nobody set.
-        where=(_c.setting != put.excluded.setting) & ((put.excluded.recorded_at != 0) | (_c.recorded_at == 0)),
+        # What is read again must not undo a version that was written meanwhile.
+        where=(_c.setting != put.excluded.setting)
+        & ((put.excluded.recorded_at != 0) | (_c.recorded_at == 0))
+        & ((_c.kind != "fraud_rule") | (put.excluded.recorded_at > _c.recorded_at)),
     )
 )
 _about = Statement(
@@ -59,8 +79,8 @@ _about = Statement(
 _settings = Statement(select(_c.id, _c.kind, _c.setting))
 
 
-def add_rules(conn: Connection, rules: Iterable[Rule], now: int) -> None:
-    """Write the rules that are not in the books yet, each with its event, at `now` (microseconds UTC)."""
+def add_rules(conn: Connection, rules: Iterable[FraudRule], now: int) -> None:
+    """Write the rules that the books do not have yet, each with its event, at `now` (microseconds UTC)."""
     for rule in rules:
         if not _add(conn, **msgspec.structs.asdict(_row(rule))).rowcount:
             continue
@@ -70,7 +90,7 @@ def add_rules(conn: Connection, rules: Iterable[Rule], now: int) -> None:
             key=rule.id,
             type=f"control.{kind_of(rule)}",
             subject_id=rule.id,
-            sequence=1,
+            sequence=rule.version,
             data=rule,
             traceparent=None,
             now=now,
@@ -80,7 +100,8 @@ def add_rules(conn: Connection, rules: Iterable[Rule], now: int) -> None:
 def keep_controls(conn: Connection, told: Iterable[ToldControl]) -> None:
     """Keep what `controls.v1` told, in its order: each control that is another one than in the books, or gone."""
     for control in told:
-        _keep(conn, **msgspec.structs.asdict(_row(control)))
+        keep = _keep_rule if isinstance(control, FraudRule) else _keep
+        keep(conn, **msgspec.structs.asdict(_row(control)))
 
 
 def select_entries(conn: Connection, instrument_id: str, merchant_id: str) -> list[ListEntry]:
@@ -91,9 +112,19 @@ def select_entries(conn: Connection, instrument_id: str, merchant_id: str) -> li
     return [entry for entry in found if entry.value == about[entry.kind]]
 
 
-def select_settings(conn: Connection) -> dict[str, bytes | None]:
-    """What is told of each control by its id: the value of its event; None of one that was taken away."""
-    return {row.id: None if row.kind == "removed" else row.setting.encode() for row in _settings(conn)}
+class ToldSetting(msgspec.Struct, frozen=True):
+    """What is told of a control: the type of its event and its value."""
+
+    type: str
+    value: bytes
+
+
+def select_settings(conn: Connection) -> dict[str, ToldSetting | None]:
+    """What is told of each control by its id; None of one that was taken away."""
+    return {
+        row.id: None if row.kind == "removed" else ToldSetting(f"control.{row.kind}", row.setting.encode())
+        for row in _settings(conn)
+    }
 
 
 def _row(control: ToldControl) -> ControlRow:
@@ -102,4 +133,5 @@ def _row(control: ToldControl) -> ControlRow:
         return ControlRow(control.key, "removed", None, "", 1, recorded_at)
     value = control.value if isinstance(control, ListEntry) else None
     setting = msgspec.json.encode(control).decode()
-    return ControlRow(control.id, kind_of(control), value, setting, 1, recorded_at)
+    version = control.version if isinstance(control, FraudRule) else 1
+    return ControlRow(control.id, kind_of(control), value, setting, version, recorded_at)

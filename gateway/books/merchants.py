@@ -1,9 +1,9 @@
 """Merchants: the accounts that sell, their addresses, and the switch that stops one with all it has."""
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from gateway.books import accounts, merchant_people
-from gateway.books.accounts import Account
+from gateway.books.accounts import Account, NoVerdictChoice
 from gateway.books.sql import Statement
 
 _columns = accounts.accounts.c
@@ -15,8 +15,10 @@ _change = Statement(
         return_urls=bindparam("to_urls"),
         suspended_at=bindparam("to_suspended_at"),
         suspended_reason=bindparam("to_reason"),
+        on_no_verdict=bindparam("to_no_verdict"),
     )
 )
+_no_verdict = Statement(select(_columns.on_no_verdict).where(_columns.id == bindparam("of_account_id")))
 
 
 def by_id(conn: Connection, merchant_id: str) -> Account | None:
@@ -44,7 +46,14 @@ def change(conn: Connection, merchant: Account) -> None:
         to_urls=merchant.return_urls,
         to_suspended_at=merchant.suspended_at,
         to_reason=merchant.suspended_reason,
+        to_no_verdict=merchant.on_no_verdict,
     )
+
+
+def no_verdict_choice(conn: Connection, merchant_id: str) -> NoVerdictChoice:
+    """What a merchant wants for a payment of which no verdict comes in time."""
+    found: NoVerdictChoice | None = _no_verdict(conn, of_account_id=merchant_id).scalar()
+    return found or "stand_in"
 
 
 def is_merchant(conn: Connection, account: Account) -> bool:

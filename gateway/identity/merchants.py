@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from gateway.books import accounts, audit, merchant_people, merchants
-from gateway.books.accounts import Account
+from gateway.books.accounts import Account, NoVerdictChoice
 from gateway.books.audit import Act
 from gateway.identity.account_events import tell_account
 from gateway.refusals import NoSuchObject
@@ -22,7 +22,8 @@ class MerchantView(msgspec.Struct, frozen=True, kw_only=True):
     """A merchant; `id` is what payments call `merchant`.
 
     `origins`: whose pages may call the API, and where payers may be sent back to; `return_urls`: single addresses
-    for the latter beside them. `return_origins` is the former name of `origins`.
+    for the latter beside them. `return_origins` is the former name of `origins`. `on_no_verdict`: what becomes of
+    a payment of which no verdict comes in time.
     """
 
     id: str
@@ -34,6 +35,7 @@ class MerchantView(msgspec.Struct, frozen=True, kw_only=True):
     return_origins: list[str]
     suspended: bool
     suspended_reason: str | None
+    on_no_verdict: NoVerdictChoice
     created_at: datetime
     updated_at: datetime
 
@@ -137,6 +139,7 @@ def merchant_view(merchant: Account) -> MerchantView:
         return_origins=origins,
         suspended=merchant.suspended_at is not None,
         suspended_reason=merchant.suspended_reason,
+        on_no_verdict=merchant.on_no_verdict or "stand_in",
         created_at=from_micros(merchant.created_at),
         updated_at=from_micros(merchant.updated_at),
     )

@@ -20,12 +20,13 @@ from gateway.books.engine import Outdated
 from gateway.books.list_entries import count_hit
 from gateway.books.operations import select_operation, select_operations
 from gateway.books.payments import PaymentRow, existing_payment
+from gateway.books.rules import count_hits
 from gateway.books.verdicts import insert_verdict
 from gateway.payments.changes import Effect, NextOperation, change_of, following
 from gateway.payments.commit import Committed, apply, apply_to, commit
 from gateway.payments.processor_calls import send
 from gateway.payments.routing import candidates, needs_approval
-from gateway.payments.stand_in import block_by_list, is_on_block_list, stand_in
+from gateway.payments.stand_in import block_by_list, stand_in, would_decline
 from gateway.policy import Policy
 from gateway.runtime import Runtime
 from schemas.fraud import Verdict
@@ -106,7 +107,7 @@ async def _judge_and_send(
 async def _will_block(runtime: Runtime, payment: PaymentRow, verdict: Verdict | None) -> bool:
     if verdict is not None:
         return verdict.outcome == "block"
-    return await runtime.books.read(is_on_block_list, payment)
+    return await runtime.books.read(would_decline, payment)
 
 
 async def _as_slow_as_an_issuer(
@@ -137,7 +138,7 @@ def judge(
     before = existing_payment(conn, payment_id)
     if before.recovery_point not in ("received", "approved") or before.state != "processing":
         return Committed(before)
-    risk = _apply_verdict(conn, verdict, waited_ms) if verdict else stand_in(conn, policy, before)
+    risk = _apply_verdict(conn, before, verdict, waited_ms) if verdict else stand_in(conn, policy, before)
     effect = _judged(conn, _with_risk(before, risk), risk, first)
     return commit(conn, policy, change_of(before, effect, policy, now_micros()))
 
@@ -146,10 +147,12 @@ def _with_risk(payment: PaymentRow, risk: AppliedRisk) -> PaymentRow:
     return msgspec.structs.replace(payment, risk=msgspec.json.encode(risk).decode(), risk_outcome=risk.outcome)
 
 
-def _apply_verdict(conn: Connection, verdict: Verdict, waited_ms: float) -> AppliedRisk:
+def _apply_verdict(conn: Connection, payment: PaymentRow, verdict: Verdict, waited_ms: float) -> AppliedRisk:
     insert_verdict(conn, verdict)
     if verdict.listed is not None:
         count_hit(conn, verdict.listed)
+    count_hits(conn, verdict.rules_met, "live", payment.amount, payment.currency)
+    count_hits(conn, verdict.shadow_met, "shadow", payment.amount, payment.currency)
     v = verdict
     return AppliedRisk(v.outcome, v.source, v.score, v.reasons, v.model, round(waited_ms, 3), v.hold)
 

@@ -1,17 +1,26 @@
-"""The stand-in: judges where no verdict comes in time. Lists first, then a cap per instrument and per merchant."""
+"""The stand-in: judges where no verdict comes in time.
+
+Lists first, then what the merchant wants for such payments, then the fraud rules that can be known here, then a
+cap per instrument and per merchant.
+"""
 
 from datetime import date
+from typing import assert_never
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from gateway.books.caps import give_back, spend
 from gateway.books.controls import select_entries
 from gateway.books.list_entries import MetEntry, count_hit, select_met
+from gateway.books.merchants import no_verdict_choice
 from gateway.books.payments import PaymentRow, has_paid
+from gateway.books.rules import count_hits
 from gateway.books.verdicts import SpentCaps, insert_stand_in, select_spent
+from gateway.payments.stand_in_rules import rules_met
 from gateway.policy import Policy
-from schemas.fraud import Hold, ListEntry
+from schemas.fraud import Hold, ListEntry, Outcome
 from schemas.lists import Listable, deciding_entry, places_of
 from schemas.payments import AppliedRisk
 from schemas.times import from_micros, now_micros, steady_micros
@@ -35,7 +44,9 @@ def stand_in(conn: Connection, policy: Policy, payment: PaymentRow) -> AppliedRi
 
     What an allow entry names goes as it goes in the flow, whatever the caps say.
     """
-    return _applied(conn, payment, _by_lists(conn, payment) or _by_caps(conn, policy, payment))
+    return _applied(
+        conn, payment, _by_lists(conn, payment) or _by_choice(conn, payment) or _by_rules(conn, policy, payment)
+    )
 
 
 def block_by_list(conn: Connection, payment: PaymentRow) -> AppliedRisk | None:
@@ -44,10 +55,12 @@ def block_by_list(conn: Connection, payment: PaymentRow) -> AppliedRisk | None:
     return _applied(conn, payment, ruling) if ruling and ruling.risk.outcome == "block" else None
 
 
-def is_on_block_list(conn: Connection, payment: PaymentRow) -> bool:
+def would_decline(conn: Connection, payment: PaymentRow) -> bool:
     """Whether the stand-in would decline a payment."""
-    ruling = _by_lists(conn, payment)
-    return ruling is not None and ruling.risk.outcome == "block"
+    ruling = _by_lists(conn, payment) or _by_choice(conn, payment)
+    if ruling is not None:
+        return ruling.risk.outcome == "block"
+    return any(rule.outcome == "block" for rule in rules_met(conn, payment, from_micros(now_micros())))
 
 
 def return_caps(conn: Connection, payment: PaymentRow) -> None:
@@ -85,6 +98,38 @@ def _listable(payment: PaymentRow) -> Listable:
         payment.ip_network_hash,
         payment.device_hash,
     )
+
+
+def _by_choice(conn: Connection, payment: PaymentRow) -> Ruling | None:
+    """What the merchant chose for payments without a verdict; None where the stand-in is to judge."""
+    choice = no_verdict_choice(conn, payment.merchant_id)
+    match choice:
+        case "stand_in":
+            return None
+        case "review":
+            return _held("no_verdict")
+        case "decline":
+            return Ruling(AppliedRisk("block", "stand_in", reasons=["no_verdict"]))
+        case _:
+            assert_never(choice)
+
+
+def _by_rules(conn: Connection, policy: Policy, payment: PaymentRow) -> Ruling:
+    """A rule that blocks or holds decides; one that flags leaves it to the caps. Each that is met is counted."""
+    met = rules_met(conn, payment, from_micros(now_micros()))
+    ids = [rule.id for rule in met]
+    count_hits(conn, ids, "live", payment.amount, payment.currency)
+    outcome: Outcome = met[0].outcome if met else "allow"
+    unsent = outcome == "review" and any(rule.hold == "unsent" for rule in met if rule.outcome == outcome)
+    if outcome in ("review", "block"):
+        hold: Hold = "unsent" if unsent else "authorized"
+        return Ruling(AppliedRisk(outcome, "stand_in", reasons=ids, hold=hold))
+    ruling = _by_caps(conn, policy, payment)
+    if not met:
+        return ruling
+    risk = ruling.risk
+    flagged: Outcome = "flag" if risk.outcome == "allow" else risk.outcome
+    return replace(ruling, risk=replace(risk, outcome=flagged, reasons=[*risk.reasons, *ids]))
 
 
 def _by_caps(conn: Connection, policy: Policy, payment: PaymentRow) -> Ruling:

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 from quart import Blueprint
 
 from gateway.books import merchants as books
+from gateway.books.accounts import NoVerdictChoice
 from gateway.free_text import ContactText, Reason, UrlText
 from gateway.identity import contacts, merchants
 from gateway.identity.contacts import invalid_field
@@ -38,13 +39,18 @@ class NewMerchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class MerchantUpdate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is absent stays as it is. `suspended` and `reason` are for admins; whoever suspends says why."""
+    """What is absent stays as it is. `suspended` and `reason` are for admins; whoever suspends says why.
+
+    `on_no_verdict`: a payment of which no verdict comes in time is judged by the stand-in's own rules and caps, is
+    held for a person, or is declined.
+    """
 
     name: ContactText | UnsetType = UNSET
     origins: Urls | UnsetType = UNSET
     return_urls: Urls | UnsetType = UNSET
     suspended: bool | UnsetType = UNSET
     reason: Reason | UnsetType = UNSET
+    on_no_verdict: NoVerdictChoice | UnsetType = UNSET
 
 
 @blueprint.post("/v1/merchants")
@@ -116,6 +122,8 @@ def _fields(asked: MerchantUpdate, profile: ProfileName) -> dict[str, str]:
         fields["name"] = contacts.name(asked.name)
     if asked.origins is not UNSET:
         fields["return_origins"] = as_text(_origins(asked.origins, "origins", profile))
+    if asked.on_no_verdict is not UNSET:
+        fields["on_no_verdict"] = asked.on_no_verdict
     if asked.return_urls is not UNSET:
         fields["return_urls"] = as_text(_urls(asked.return_urls, profile))
     return fields

@@ -31,6 +31,7 @@ from gateway.identity.second_factors import OtpRequired, SecondFactorIsSet
 from gateway.identity.sql_tokens import TooManyTokens
 from gateway.identity.tokens import NotAuthenticated
 from gateway.payments.captures import AmountTooLarge, WrongState
+from gateway.payments.fraud_rules import IdTaken, StaleVersion, TooManyRules
 from gateway.payments.held import Assigned
 from gateway.payments.labels import LabelQuotaSpent
 from gateway.payments.list_import import KafkaBehind
@@ -52,6 +53,7 @@ CODE_OF: dict[type[Refusal], Code] = {
     ConfirmationsSpent: "rate_limited",
     ConfirmedElsewhere: "confirmation_invalid",
     EmailTaken: "email_taken",
+    IdTaken: "id_taken",
     InvalidCredentials: "invalid_credentials",
     InvalidFields: "invalid_request",
     KeyReused: "idempotency_key_reused",
@@ -71,7 +73,9 @@ CODE_OF: dict[type[Refusal], Code] = {
     RightsStay: "wrong_state",
     SalesStopped: "stopped",
     SecondFactorIsSet: "wrong_state",
+    StaleVersion: "stale_version",
     TooManyLookalikes: "rate_limited",
+    TooManyRules: "wrong_state",
     TooManySaved: "wrong_state",
     TooManyTokens: "wrong_state",
     TooOften: "rate_limited",

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, assert_never
 
 import msgspec
 
+from schemas.expressions.lexemes import FaultCode
 from schemas.expressions.tree import (
     Arithmetic,
     Comparison,
@@ -31,7 +32,7 @@ Names: TypeAlias = Mapping[str, Feature]
 class Finding(msgspec.Struct, frozen=True):
     """What is wrong (`error`) or odd (`warning`) in an expression. `position`: in characters from 0."""
 
-    code: FindingCode
+    code: FindingCode | FaultCode
     message: str
     position: int
     severity: Literal["error", "warning"] = "error"

@@ -17,7 +17,7 @@ from gateway.books.opening import migrate, run_once
 from gateway.books.outbox import list_history, outbox
 from schemas.controls import DEFAULTS
 from schemas.events import Tombstone
-from schemas.fraud import Rule
+from schemas.rules import FraudRule
 from schemas.times import from_micros, now
 from sluice import outbox as command
 from sluice.broker import Broker
@@ -82,10 +82,10 @@ def test_of_a_rule_that_was_changed_since_what_is_in_force_is_sent(tmp_path: Pat
     migrate(url)
     run_once(url, lambda conn: add_rules(conn, (changed, left), BEGAN))
     run_once(url, lambda conn: conn.execute(outbox.update().values(published_at=1)))
-    changed = replace(changed, threshold=2, recorded_at=now())
+    changed = replace(changed, version=2, mode="off", recorded_at=now())
     run_once(url, lambda conn: keep_controls(conn, [changed]))
     sent = list(command._published_since(url, BEGAN))
-    assert [decode(row.value, type=Rule) for row in sent] == [changed, left]
+    assert [decode(row.value, type=FraudRule) for row in sent] == [changed, left]
     (first,) = run_once(url, lambda conn: list_history(conn, changed.id, 0, 100))
     assert first.event_id not in [row.event_id for row in sent]
 

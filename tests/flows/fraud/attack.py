@@ -11,7 +11,8 @@ import msgspec
 
 from flows.fraud.inputs import DAY, OutcomeInput, PaymentInput, about_one_euro
 from flows.fraud.pipeline import ScoringPipeline, outcome_of
-from flows.fraud.rules import Controls, rules_met
+from flows.fraud.rule_values import scored_values
+from flows.fraud.rules import Controls
 from flows.fraud.scoring import ScoredPayment
 from flows.fraud.settings import KEYS_MAX
 from schemas.controls import DEFAULTS
@@ -93,7 +94,7 @@ class World:
             self._pipeline.process(self._answers.popleft())
         item = ScoredPayment(payment.payment_id, payment)
         assert self._pipeline.process(item)
-        rules = rules_met(item, self._controls)
+        rules = self._controls.met(scored_values(item)).live
         outcome = rules[0].outcome if rules else "allow"
         held = outcome == "review"
         sent = not (outcome == "block" or (held and any(rule.hold == "unsent" for rule in rules)))

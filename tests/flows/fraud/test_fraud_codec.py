@@ -22,12 +22,12 @@ LABEL = SAMPLES["label.recorded"]
 RECORD = Record("labels.v1", 0, 0, b"", [], b"", 0)
 
 
-@pytest.mark.parametrize("change", [{"threshold": float("nan")}, {"feature": "; x"}])
+@pytest.mark.parametrize("change", [{"expression": "count_1m >"}, {"expression": "no_name > 1"}, {"version": 0}])
 def test_a_rule_that_cannot_be_meant_is_not_obeyed(change: dict[str, Any]) -> None:
     controls = Controls(DEFAULTS)
     before = controls.version
     rule = msgspec.structs.replace(DEFAULTS[0], outcome="block", **change)
-    assert apply_control(new_event("control.rule", "/test", rule.id, rule, now()), controls) == []
+    assert apply_control(new_event("control.fraud_rule", "/test", rule.id, rule, now()), controls) == []
     assert controls.version == before
 
 

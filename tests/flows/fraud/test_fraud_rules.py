@@ -10,6 +10,7 @@ from flows.fraud.scoring import StreamedPayment
 from schemas.controls import DEFAULTS
 from schemas.events import Tombstone
 from schemas.fraud import ListEntry, Rule
+from schemas.rules import FraudRule
 from tests.flows.fraud.conftest import BEGIN, in_flight
 
 
@@ -34,7 +35,12 @@ def test_nothing_met_is_an_allow() -> None:
 def test_the_score_decides_by_its_limits_and_says_why() -> None:
     outcomes = [decide(judged(score), Controls(DEFAULTS)).outcome for score in (0.19, 0.2, 0.4, 0.9)]
     assert outcomes == ["allow", "flag", "review", "block"]
-    assert decide(judged(0.95), Controls(DEFAULTS)).reasons == ["score_block", "amount_z"]
+    assert decide(judged(0.95), Controls(DEFAULTS)).reasons == [
+        "score_block",
+        "score_review",
+        "score_flag",
+        "amount_z",
+    ]
 
 
 def test_a_model_with_few_labels_does_not_go_beyond_allow() -> None:
@@ -44,7 +50,8 @@ def test_a_model_with_few_labels_does_not_go_beyond_allow() -> None:
 
 def test_the_most_severe_rule_decides() -> None:
     decision = decide(judged(0.25, count_1m=8, customer_tests=3), Controls(DEFAULTS))
-    assert (decision.outcome, decision.source, decision.reasons) == ("review", "rules", ["cards_tested"])
+    assert (decision.outcome, decision.source) == ("review", "rules")
+    assert decision.reasons == decision.rules_met == ["cards_tested", "score_flag", "velocity_1m"]
 
 
 def test_a_review_is_unsent_where_one_of_its_rules_says_so() -> None:
@@ -86,7 +93,7 @@ def test_a_new_rule_is_in_force_and_a_default_can_be_disabled() -> None:
     controls.apply(Rule("mine", "new_country", 2, "block", "abroad", True, BEGIN))
     assert decide(judged(0.0, new_country=2), controls).outcome == "block"
     assert controls.version != before
-    controls.apply(msgspec.structs.replace(DEFAULTS[0], enabled=False))
+    controls.apply(msgspec.structs.replace(DEFAULTS[0], version=2, mode="off"))
     assert decide(judged(0.0, count_1m=20), controls).outcome == "allow"
 
 
@@ -94,13 +101,58 @@ def test_a_rule_set_while_a_clock_was_ahead_can_be_changed() -> None:
     controls, told = Controls(), Rule("mine", "count_1m", 2, "block", "mine", True, BEGIN + timedelta(hours=3))
     controls.apply(told)
     controls.apply(msgspec.structs.replace(told, enabled=False, recorded_at=BEGIN))
-    assert controls.met({"count_1m": 9.0}) == []
+    assert controls.met({"count_1m": 9.0}).live == []
 
 
 def test_a_rule_on_an_unknown_feature_is_never_met() -> None:
     controls = Controls(DEFAULTS)
     controls.apply(Rule("mine", "no_such_feature", -1e9, "block", "mine", True, BEGIN))
     assert decide(judged(0.0), controls).outcome == "allow"
+
+
+def made(expression: str, outcome: str = "block", **fields: object) -> FraudRule:
+    given = {"id": "mine", "version": 1, "expression": expression, "outcome": outcome, "reason": "a secret"}
+    return msgspec.convert(given | {"mode": "live", "recorded_at": BEGIN} | fields, FraudRule)
+
+
+def test_a_rule_is_named_by_its_id_for_its_reason_is_free_text() -> None:
+    controls = Controls()
+    controls.apply(made("amount >= 1 and currency == 'EUR' and merchant == 'acc_merchant' and hour < 24"))
+    decision = decide(judged(), controls)
+    assert (decision.outcome, decision.reasons, decision.rules_met) == ("block", ["mine"], ["mine"])
+
+
+def test_a_rule_in_shadow_decides_nothing_and_is_told_also_where_a_list_decides() -> None:
+    controls = Controls()
+    controls.apply(made("amount > 0", mode="shadow"), entry("allow"))
+    decision = decide(judged(), controls)
+    assert (decision.outcome, decision.reasons[0], decision.shadow_met) == ("allow", "allow_list", ["mine"])
+    controls.apply(made("amount > 0", mode="off", version=2))
+    assert decide(judged(), controls).shadow_met == []
+
+
+def test_a_rule_passes_over_a_customer_until_its_snooze_ends() -> None:
+    future = BEGIN.replace(year=2999)
+    for until, outcome in ((future, "allow"), (BEGIN.replace(year=1999), "block")):
+        controls, item = Controls(), judged()
+        controls.apply(made("amount > 0", snoozed=[{"customer": item.payment.customer, "until": until}]))
+        assert decide(item, controls).outcome == outcome
+    controls.apply(made("amount > 0", version=2, snoozed=[{"customer": "acc_other", "until": future}]))
+    assert decide(item, controls).outcome == "block"
+
+
+def test_a_version_that_comes_late_changes_nothing() -> None:
+    controls = Controls()
+    controls.apply(made("amount > 0", version=3))
+    controls.apply(made("amount > 0", version=2, mode="off"))
+    assert decide(judged(), controls).outcome == "block"
+
+
+def test_the_score_has_no_value_where_the_model_is_not_live() -> None:
+    controls = Controls()
+    controls.apply(made("has(score) or score > 0.1"))
+    assert decide(judged(0.9, live=False), controls).outcome == "allow"
+    assert decide(judged(0.9), controls).outcome == "block"
 
 
 def test_a_tombstone_takes_a_rule_or_an_entry_away_until_it_is_set_again() -> None:

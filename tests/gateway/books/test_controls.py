@@ -17,6 +17,7 @@ from gateway.books.outbox import list_history, outbox
 from schemas.controls import DEFAULTS
 from schemas.events import Tombstone
 from schemas.fraud import ListEntry, Rule
+from schemas.rules import FraudRule
 from schemas.times import EPOCH, now
 
 ENTRY = ListEntry("le_1", "block", "instrument", "fp_1", "stolen", None, EPOCH)
@@ -31,20 +32,38 @@ def test_the_rules_a_stack_starts_with_are_written_and_told_once(conn: Connectio
         add_rules(conn, DEFAULTS, moment)
     assert list(rows(conn)) == [rule.id for rule in DEFAULTS]
     (event,) = list_history(conn, DEFAULTS[0].id, 0, 100)
-    assert (event.topic, event.key, event.type) == ("controls.v1", DEFAULTS[0].id, "control.rule")
+    assert (event.topic, event.key, event.type) == ("controls.v1", DEFAULTS[0].id, "control.fraud_rule")
     assert (event.sequence, event.recorded_at) == (1, 1)
-    assert msgspec.json.decode(event.value, type=Rule) == DEFAULTS[0]
+    assert msgspec.json.decode(event.value, type=FraudRule) == DEFAULTS[0]
     assert len(conn.execute(outbox.select()).all()) == len(DEFAULTS)
 
 
 def test_what_the_topic_tells_replaces_a_rule_and_a_start_leaves_it(conn: Connection) -> None:
     add_rules(conn, DEFAULTS, 1)
-    mine = msgspec.structs.replace(DEFAULTS[0], threshold=9, recorded_at=now())
+    mine = msgspec.structs.replace(DEFAULTS[0], version=2, mode="off", recorded_at=now())
     for _ in range(2):  # read again after a restart
         keep_controls(conn, [mine])
     add_rules(conn, DEFAULTS, 2)
     row = rows(conn)[mine.id]
-    assert (msgspec.json.decode(row.setting, type=Rule), row.version) == (mine, 2)
+    assert (msgspec.json.decode(row.setting, type=FraudRule), row.version) == (mine, 2)
+
+
+def test_what_is_read_again_undoes_no_later_version(conn: Connection) -> None:
+    add_rules(conn, DEFAULTS, 1)
+    third = msgspec.structs.replace(DEFAULTS[0], version=3, mode="off", recorded_at=now())
+    former = Rule(third.id, "count_1m", 2, "block", "mine", True, now() - timedelta(hours=1))
+    keep_controls(conn, [third])
+    keep_controls(conn, [msgspec.structs.replace(third, version=2, mode="live"), former])
+    row = rows(conn)[third.id]
+    assert (msgspec.json.decode(row.setting, type=FraudRule), row.version) == (third, 3)
+
+
+def test_a_rule_that_an_earlier_release_began_with_becomes_the_same_condition(conn: Connection) -> None:
+    former = Rule(DEFAULTS[0].id, "count_1m", 6, "flag", DEFAULTS[0].id, True, EPOCH)
+    mine = Rule(DEFAULTS[1].id, "count_10m", 20, "block", "mine", True, now())
+    keep_controls(conn, [former, mine])
+    add_rules(conn, DEFAULTS[:2], 1)
+    assert [row.kind for row in rows(conn).values()] == ["fraud_rule", "rule"], "what somebody set stays"
 
 
 def test_what_the_topic_tells_last_is_kept_whatever_a_clock_said(conn: Connection) -> None:

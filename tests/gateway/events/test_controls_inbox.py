@@ -103,7 +103,7 @@ async def test_what_is_told_again_does_not_hide_what_was_set_later(kafka: str, a
 
 
 async def test_a_change_arrives_and_what_cannot_be_meant_is_refused(kept: Kept, analyst: Analyst) -> None:
-    told, nonsense = entry(), msgspec.structs.replace(DEFAULTS[0], id=new_id("rule"), feature="; nothing")
+    told, nonsense = entry(), msgspec.structs.replace(DEFAULTS[0], id=new_id("rule"), expression="; nothing")
     analyst.set(nonsense)
     analyst.set(entry(), b"{ no JSON")
     analyst.set(told)

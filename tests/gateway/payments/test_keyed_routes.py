@@ -49,6 +49,7 @@ KEYLESS = {
     *("clients.create_client", "clients.rotate_client"),
     *("sql_tokens.create_sql_token", "sql_tokens.check_sql_token"),
     "labels.import_file",  # each line of it counts once by itself
+    "rules.check_expression",  # which changes nothing
 }
 NUMBERS = count()
 TRIES = 6  # of a client that comes back; recovery asks processors in between
@@ -247,6 +248,12 @@ async def a_second_factor(shop: Shop) -> Asked:
     return Asked("customer", {"otp": code}, confirmed)
 
 
+async def a_rule(shop: Shop) -> Asked:
+    rule_id = f"mine_{next(NUMBERS)}"
+    body = {"id": rule_id, "expression": "amount < 0.5", "outcome": "flag", "reason": "a test", "mode": "shadow"}
+    return Asked("analyst", body, f"SELECT count(*) FROM controls WHERE id = '{rule_id}'")
+
+
 KEYED: dict[str, Prepare] = {
     "cards.create_card": a_card,
     "confirmations.confirm_phone": a_confirmed_phone,
@@ -262,6 +269,7 @@ KEYED: dict[str, Prepare] = {
     "labels.decide_labels": label_decisions,
     "reviews.decide_review": a_decision,
     "bulk_decisions.decide_reviews": decisions,
+    "rules.create_rule": a_rule,
     "second_factor.confirm_second_factor": a_second_factor,
     "lists.create_entry": an_entry,
     "stops.create_stop": a_stop,

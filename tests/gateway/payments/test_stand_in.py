@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -14,9 +15,11 @@ from gateway.books.payments import PaymentRow, existing_payment
 from gateway.payments.stand_in import NEW_CARDS
 from schemas.cards import check_digit
 from schemas.fraud import ListEntry
+from schemas.rules import FraudRule
 from schemas.times import EPOCH, from_micros, now, steady_micros
 from tests.gateway.payments.conftest import MASTERCARD, Shop
 
+VERSIONS = count(1)
 CURRENCIES = [
     "AUD",
     "CAD",
@@ -60,6 +63,72 @@ async def known_card(shop: Shop) -> None:
 
 async def reasons(shop: Shop, payment: str) -> list[str]:
     return list((await shop.get(f"/v1/payments/{payment}", "analyst"))["risk"]["reasons"])
+
+
+async def ruled(shop: Shop, expression: str, outcome: str = "block", **given: Any) -> None:
+    """Put a rule in force, as `controls.v1` told it; in place of the one before."""
+    known = {"id": "mine", "expression": expression, "outcome": outcome, "reason": "why", "mode": "live"}
+    rule = msgspec.convert(known | {"version": next(VERSIONS), "recorded_at": now()} | given, FraudRule)
+    await shop.gateway.runtime.books.write(keep_controls, [rule])
+
+
+async def hits(shop: Shop) -> int:
+    rule = await shop.get("/v1/rules/mine", "analyst")
+    return int(rule["hits"]["payments"])
+
+
+# --- rules and what the merchant wants --------------------------------------------------------------------------
+
+
+async def test_a_rule_that_reads_fields_alone_is_obeyed_and_counted_and_one_that_reads_more_is_not(
+    shop: Shop,
+) -> None:
+    await known_card(shop)
+    await ruled(
+        shop, "amount == 4242 and amount_eur < 43 and currency == 'EUR' and brand in ['visa', 'mastercard']"
+    )
+    before = await hits(shop)
+    blocked = (await shop.pay(4242)).json
+    assert (blocked["state"], blocked["decline_code"]) == ("declined", "generic_decline")
+    assert await reasons(shop, blocked["id"]) == ["mine"]
+    assert await hits(shop) == before + 1
+    assert (await shop.pay(4243)).json["state"] == "captured"
+    for unknown in ("amount > 1 and not count_1h > 3", "amount > 1 or has(score)", "amount > 1 or risk > 1"):
+        await ruled(shop, unknown)
+        assert (await shop.pay(101)).json["state"] == "captured", unknown
+    await ruled(shop, "amount > 1", mode="shadow")
+    assert (await shop.pay(101)).json["state"] == "captured"
+    await ruled(shop, "amount > 1", mode="off")
+
+
+async def test_a_rule_holds_or_flags_and_passes_over_whom_it_is_snoozed_for(shop: Shop) -> None:
+    await known_card(shop)
+    await ruled(shop, "amount == 4244", "review", hold="unsent")
+    assert (await shop.pay(4244)).json["state"] == "in_review"
+    customer = await shop.account("customer")
+    await ruled(shop, "amount == 4244", snoozed=[{"customer": customer, "until": now() + timedelta(days=1)}])
+    assert (await shop.pay(4244)).json["state"] == "captured"
+    await ruled(shop, "amount == 4244", "flag")
+    flagged = (await shop.pay(4244)).json
+    assert flagged["state"] == "captured"
+    assert (await shop.get(f"/v1/payments/{flagged['id']}", "analyst"))["risk"]["outcome"] == "flag"
+    await ruled(shop, "amount > 1", mode="off")
+
+
+@pytest.mark.parametrize(
+    ("choice", "state"), [("decline", "declined"), ("review", "in_review"), ("stand_in", "captured")]
+)
+async def test_a_merchant_says_what_becomes_of_a_payment_without_a_verdict(
+    shop: Shop, choice: str, state: str
+) -> None:
+    await known_card(shop)
+    merchant = await shop.account("merchant")
+    changed = await shop.gateway.ask("PATCH", f"/v1/merchants/{merchant}", {"on_no_verdict": choice}, "admin")
+    assert (changed.status, changed.json["on_no_verdict"]) == (200, choice)
+    paid = (await shop.pay(100)).json
+    assert paid["state"] == state
+    if choice != "stand_in":
+        assert await reasons(shop, paid["id"]) == ["no_verdict"]
 
 
 # --- lists ------------------------------------------------------------------------------------------------------

@@ -48,6 +48,9 @@ CLIENT = {"name": "Shop", "scopes": ["payments:read"], "merchant": "{merchant}"}
 NEW = "{new}@example.com"
 UNLISTABLE = {"list": "block", "kind": "country", "value": "UK", "reason": "a test"}
 LABELS = {"source": "x", "learn": False, "reason": "a test"}
+RULE = {"expression": "amount", "outcome": "flag", "reason": "a test", "mode": "off"}  # which is no condition
+CHANGE = RULE | {"version": 999, "expression": "amount > 1"}
+SNOOZE = {"version": 999, "customer": "acc_x", "until": None}
 DECISIONS = {"ids": ["{review}"], "decision": "approve", "reason": "known"}
 
 #                                               people  staff  apps
@@ -104,6 +107,13 @@ ROUTES: dict[str, Row] = {
     "GET /v1/lists":                      Row(". ... aa .. .", 200),
     "POST /v1/lists":                     Row(". ... aa .. .", 422, UNLISTABLE),
     "DELETE /v1/lists/<entry>":           Row(". ... aa .. .", 204),
+    "GET /v1/rules":                      Row(". ... aa .. .", 200),
+    "POST /v1/rules":                     Row(". ... aa .. .", 422, RULE),
+    "POST /v1/rules/check":               Row(". ... aa .. .", 200, {"expression": "amount > 1"}),
+    "GET /v1/rules/<rule>":               Row(". ... aa .. .", 200),
+    "PUT /v1/rules/<rule>":               Row(". ... aa .. .", 409, CHANGE),
+    "PUT /v1/rules/<rule>/snoozes":       Row(". ... aa .. .", 409, SNOOZE),
+    "DELETE /v1/rules/<rule>":            Row(". ... aa .. .", 204),
     "GET /v1/stops":                      Row(". ... aa .. .", 200),
     "POST /v1/stops":                     Row(". ... .a .. .", 422, {"reason": "a test"}),
     "DELETE /v1/stops/<stop>":            Row(". ... .a .. .", 204),

@@ -17,6 +17,7 @@ from gateway.books.tasks import TaskRow, open_task, resolve_task
 from gateway.identity.sql_tokens import SqlTokenOrder, create
 from gateway.payments.held import end_review, open_review
 from gateway.roles import MERCHANT_ROLES
+from schemas.controls import DEFAULTS
 from schemas.ids import new_id
 from schemas.times import now_micros
 from tests.gateway.actors import Actor, Actors
@@ -78,6 +79,7 @@ async def build(actors: Actors) -> World:
     more |= {
         "client": ended.id,
         "entry": entry.id,
+        "rule": DEFAULTS[0].id,
         "sql_token": token.id,
         "stop": stop.id,
         "kind": "payments_view",

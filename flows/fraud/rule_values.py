@@ -1,0 +1,40 @@
+"""What rules are evaluated on: names and values of one payment, made once for all rules."""
+
+from flows.fraud.scoring import ScoredPayment, StreamedPayment
+from schemas.controls import SCORE
+from schemas.expressions.compiler import Values
+from schemas.payments import Payment
+from schemas.times import as_utc
+
+
+def values_of(item: StreamedPayment) -> Values:
+    """The features of a scored payment, its fields, and its score where the model is live.
+
+    What is not known has no value, and a comparison with it is false.
+    """
+    return {**scored_values(item), **fields_of(item.payment)}
+
+
+def scored_values(item: ScoredPayment) -> dict[str, float | str]:
+    """The features of a payment, and its score where the model is live."""
+    score = {SCORE: item.score} if item.live and item.score is not None else {}
+    return {**item.features, **score}
+
+
+def fields_of(payment: Payment) -> dict[str, float | str]:
+    """The fields of a payment by the names that rules have for them; `weekday` counts from 1, Monday."""
+    moment, method = as_utc(payment.occurred_at), payment.method
+    values: dict[str, float | str | None] = {
+        "amount": float(payment.amount),
+        "amount_eur": None if payment.amount_eur_cents is None else payment.amount_eur_cents / 100,
+        "currency": payment.currency,
+        "brand": method.brand,
+        "bin": method.bin,
+        "country": payment.country,
+        "method": method.type,
+        "merchant": payment.merchant,
+        "customer": payment.customer,
+        "hour": float(moment.hour),
+        "weekday": float(moment.isoweekday()),
+    }
+    return {name: value for name, value in values.items() if value is not None}
