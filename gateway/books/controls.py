@@ -38,6 +38,7 @@ class ControlRow(msgspec.Struct, frozen=True):
 controls = table_of("controls", ControlRow)
 _c = controls.c
 Index("ix_controls_value", _c.value)
+Index("ix_controls_kind", _c.kind, _c.id)
 
 _written = ("kind", "value", "setting", "version", "recorded_at")
 _add = Statement(

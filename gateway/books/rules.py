@@ -32,7 +32,7 @@ class RuleHits(msgspec.Struct, frozen=True):
 rule_hits = table_of("rule_hits", RuleHits, primary_key=("rule_id", "mode", "currency"))
 _c, _h = controls.c, rule_hits.c
 _rules = or_(_c.kind == "rule", _c.kind == "fraud_rule")
-_page = Statement(
+_following = Statement(  # of two kinds, sorted: of rules there are few
     select(_c.kind, _c.setting, _c.version)
     .where(_rules, _c.id > bindparam("after"))
     .order_by(_c.id)
@@ -65,7 +65,7 @@ _count = Statement(
 
 def list_rules(conn: Connection, after_id: str | None, most: int) -> list[FraudRule]:
     """Up to `most` rules by id, after the one of `after_id`; those that are removed among them."""
-    return [_read(*row) for row in _page(conn, after=after_id or "", most=most)]
+    return [_read(*row) for row in _following(conn, after=after_id or "", most=most)]
 
 
 def select_rule(conn: Connection, rule_id: str) -> FraudRule | None:

@@ -20,10 +20,12 @@ def upgrade() -> None:
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("rule_id", "mode", "currency", name="pk_rule_hits"),
     )
+    op.create_index("ix_controls_kind", "controls", ["kind", "id"])
     op.add_column("accounts", sa.Column("on_no_verdict", Text, nullable=True))
 
 
 def downgrade() -> None:
     """Undo it; counts and choices are gone."""
     op.drop_column("accounts", "on_no_verdict")
+    op.drop_index("ix_controls_kind", "controls")
     op.drop_table("rule_hits")
