@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Number(NamedTuple):
+class Signal(NamedTuple):
     """What a number is called after its key, and what it tells; see `Feature`."""
 
     name: str
@@ -18,10 +18,10 @@ SEEN_MAX = 32  # counterparts that are told apart: a rule asks whether there wer
 Z_MAX = 40.0
 
 FIELDS = (
-    Number("amount", "minor units", "", 0, None, "What is asked, in minor units of its currency (cents of EUR)."),
-    Number("amount_eur", "EUR", "", 0, None, "What is asked, in euro by the rate of the day it happened."),
-    Number("hour", "h", "", 0, 23, "Hour of the day it happened, UTC."),
-    Number("weekday", "", "", 1, 7, "Day of the week it happened, UTC: 1 is Monday, 7 is Sunday."),
+    Signal("amount", "minor units", "", 0, None, "What is asked, in minor units of its currency (cents of EUR)."),
+    Signal("amount_eur", "EUR", "", 0, None, "What is asked, in euro by the rate of the day it happened."),
+    Signal("hour", "h", "", 0, 23, "Hour of the day it happened, UTC."),
+    Signal("weekday", "", "", 1, 7, "Day of the week it happened, UTC: 1 is Monday, 7 is Sunday."),
 )
 TEXTS = {
     "currency": "ISO 4217.",
@@ -35,80 +35,80 @@ TEXTS = {
 
 # What each key has of its own.
 INSTRUMENT = (
-    Number("count_1m", "payments", "1m", 1, 65, "Payments, this one included."),
-    Number("count_10m", "payments", "10m", 1, 65, "Payments, this one included."),
-    Number("count_1h", "payments", "1h", 1, 65, "Payments, this one included."),
-    Number("new_card", "", "1d", 0, 1, "1 until a day after its first payment, then 0."),
-    Number("count_day", "payments", "fading 1d", 0, None, "Payments before this one."),
-    Number("day_to_mean", "ratio", "fading 1d", 0, None, "Its mean amount of late by that of all; 1: none paid."),
-    Number("count_week", "payments", "fading 7d", 0, None, "Payments before this one."),
-    Number("unusual", "spreads", "fading 7d", 0, None, "How far amounts paid of late lay above its usual one."),
-    Number("count_month", "payments", "fading 30d", 0, None, "Payments before this one."),
-    Number("amount_to_month", "ratio", "fading 30d", 0, None, "Amount by its mean amount of late; 1: none paid."),
-    Number("history", "payments", "all", 0, None, "Payments before this one."),
-    Number("gap", "s", "all", -1, None, "Since its last payment; -1 where this is the first."),
-    Number("amount_to_mean", "ratio", "all", 0, None, "Amount by its mean amount; 1 where nothing was paid."),
-    Number("amount_to_largest", "ratio", "all", 0, None, "Amount by the largest it paid; 1: none paid."),
-    Number("amount_jump", "ratio", "all", 0, None, "As amount_to_largest, from its tenth payment on; 0 before."),
-    Number("amount_z", "spreads", "24 payments", -10, None, "Amount above its median; 0 with fewer than four."),
-    Number("new_device", "", "all", 0, 2, "0: unknown or its first; 1: one it had before; 2: another one."),
-    Number("new_country", "", "all", 0, 2, "0: unknown or its first; 1: one it had before; 2: another one."),
-    Number("new_currency", "", "all", 0, 1, "1 where it has paid, and never in this currency; else 0."),
-    Number("hours_share", "share", "all", 0, 1, "Its payments in these three hours of workdays, or of weekends."),
-    Number("speed", "km/h", "all", 0, None, "From the country of its payment before to this one's, at least."),
+    Signal("count_1m", "payments", "1m", 1, 65, "Payments, this one included."),
+    Signal("count_10m", "payments", "10m", 1, 65, "Payments, this one included."),
+    Signal("count_1h", "payments", "1h", 1, 65, "Payments, this one included."),
+    Signal("new_card", "", "1d", 0, 1, "1 until a day after its first payment, then 0."),
+    Signal("count_day", "payments", "fading 1d", 0, None, "Payments before this one."),
+    Signal("day_to_mean", "ratio", "fading 1d", 0, None, "Its mean amount of late by that of all; 1: none paid."),
+    Signal("count_week", "payments", "fading 7d", 0, None, "Payments before this one."),
+    Signal("unusual", "spreads", "fading 7d", 0, None, "How far amounts paid of late lay above its usual one."),
+    Signal("count_month", "payments", "fading 30d", 0, None, "Payments before this one."),
+    Signal("amount_to_month", "ratio", "fading 30d", 0, None, "Amount by its mean amount of late; 1: none paid."),
+    Signal("history", "payments", "all", 0, None, "Payments before this one."),
+    Signal("gap", "s", "all", -1, None, "Since its last payment; -1 where this is the first."),
+    Signal("amount_to_mean", "ratio", "all", 0, None, "Amount by its mean amount; 1 where nothing was paid."),
+    Signal("amount_to_largest", "ratio", "all", 0, None, "Amount by the largest it paid; 1: none paid."),
+    Signal("amount_jump", "ratio", "all", 0, None, "As amount_to_largest, from its tenth payment on; 0 before."),
+    Signal("amount_z", "spreads", "24 payments", -10, None, "Amount above its median; 0 with fewer than four."),
+    Signal("new_device", "", "all", 0, 2, "0: unknown or its first; 1: one it had before; 2: another one."),
+    Signal("new_country", "", "all", 0, 2, "0: unknown or its first; 1: one it had before; 2: another one."),
+    Signal("new_currency", "", "all", 0, 1, "1 where it has paid, and never in this currency; else 0."),
+    Signal("hours_share", "share", "all", 0, 1, "Its payments in these three hours of workdays, or of weekends."),
+    Signal("speed", "km/h", "all", 0, None, "From the country of its payment before to this one's, at least."),
 )
 CUSTOMER = (
-    Number("tests", "cards", "fading 2d", 0, 64, "New cards tried for small amounts, or in vain."),
-    Number("age", "days", "all", 0, None, "Since the account's first payment."),
+    Signal("tests", "cards", "fading 2d", 0, 64, "New cards tried for small amounts, or in vain."),
+    Signal("age", "days", "all", 0, None, "Since the account's first payment."),
 )
-ADDRESS = (Number("pressure", "trials", "fading 6h", 0, None, "Signs of cards being tested from there."),)
-BIN = (Number("pressure", "trials", "fading 6h", 0, None, "Signs of cards with it being tested."),)
+ADDRESS = (Signal("pressure", "trials", "fading 6h", 0, None, "Signs of cards being tested from there."),)
+BIN = (Signal("pressure", "trials", "fading 6h", 0, None, "Signs of cards with it being tested."),)
 MERCHANT = (
-    Number("tests", "cards", "10m", 0, 64, "First payments of cards, tiny for this merchant."),
-    Number("failures", "cards", "fading 6h", 0, None, "New cards that failed there, less those that paid."),
-    Number("unusual", "ratio", "fading 7d", 0, None, "Unusual amounts of its cards, by its payments."),
-    Number("history", "payments", "all", 0, None, "Payments before this one."),
-    Number("amount", "ratio", "31 payments", 0, None, "Amount by the median paid there; 1 where nothing was."),
+    Signal("tests", "cards", "10m", 0, 64, "First payments of cards, tiny for this merchant."),
+    Signal("failures", "cards", "fading 6h", 0, None, "New cards that failed there, less those that paid."),
+    Signal("unusual", "ratio", "fading 7d", 0, None, "Unusual amounts of its cards, by its payments."),
+    Signal("history", "payments", "all", 0, None, "Payments before this one."),
+    Signal("amount", "ratio", "31 payments", 0, None, "Amount by the median paid there; 1 where nothing was."),
 )
 
 # What the labels say that have come: of a card and a merchant; `RISKS` of every key.
 LABELS = (
-    Number("frauds", "labels", "all", 0, None, "Payments known as fraud."),
-    Number("labels", "labels", "all", 0, None, "Payments known as fraud or good."),
-    Number("last_label", "", "all", 0, 2, "Of its newest labelled payment: 0 none, 1 good, 2 fraud."),
-    Number("streak", "labels", "all", 0, None, "How many in a row were like the last one."),
-    Number("streak_age", "days", "all", -1, None, "Since the first payment of that row; -1 where there is none."),
-    Number("fraud_age", "days", "all", -1, None, "Since its newest payment known as fraud; -1: there is none."),
-    Number("good_age", "days", "all", -1, None, "Since its newest payment known as good; -1 where there is none."),
-    Number("risk", "share", "fading 10d", 0, 1, "Frauds among its labelled payments, with one imagined good one."),
+    Signal("frauds", "labels", "all", 0, None, "Payments known as fraud."),
+    Signal("labels", "labels", "all", 0, None, "Payments known as fraud or good."),
+    Signal("last_label", "", "all", 0, 2, "Of its newest labelled payment: 0 none, 1 good, 2 fraud."),
+    Signal("streak", "labels", "all", 0, None, "How many in a row were like the last one."),
+    Signal("streak_age", "days", "all", -1, None, "Since the first payment of that row; -1 where there is none."),
+    Signal("fraud_age", "days", "all", -1, None, "Since its newest payment known as fraud; -1: there is none."),
+    Signal("good_age", "days", "all", -1, None, "Since its newest payment known as good; -1 where there is none."),
+    Signal("risk", "share", "fading 10d", 0, 1, "Frauds among its labelled payments, with one imagined good one."),
 )
 RISKS = tuple(
-    Number(f"risk_{window}", "share", f"fading {window}", 0, 1, "Frauds among its payments that have a label.")
+    Signal(f"risk_{window}", "share", f"fading {window}", 0, 1, "Frauds among its payments that have a label.")
     for window in ("7d", "30d", "90d")
 )
 PACE = (
-    Number("history", "payments", "all", 0, None, "Payments before this one."),
-    Number("count_1h", "payments", "fading 1h", 0, None, "Payments before this one."),
-    Number("count_1d", "payments", "fading 1d", 0, None, "Payments before this one."),
-    Number("count_7d", "payments", "fading 7d", 0, None, "Payments before this one."),
+    Signal("history", "payments", "all", 0, None, "Payments before this one."),
+    Signal("count_1h", "payments", "fading 1h", 0, None, "Payments before this one."),
+    Signal("count_1d", "payments", "fading 1d", 0, None, "Payments before this one."),
+    Signal("count_7d", "payments", "fading 7d", 0, None, "Payments before this one."),
 )
 FIRSTS = (
-    Number("age", "days", "all", 0, None, "Since its first payment; none at that one."),
-    Number("gap", "s", "all", 0, None, "Since its last payment; none at the first."),
+    Signal("age", "days", "all", 0, None, "Since its first payment; none at that one."),
+    Signal("gap", "s", "all", 0, None, "Since its last payment; none at the first."),
 )
 PAID = (
-    Number("eur_7d", "EUR", "fading 7d", 0, None, "Paid before this one, where there is a rate."),
-    Number("amount_z", "spreads", "32 payments", -Z_MAX, Z_MAX, "How unusual the amount; none before the fourth."),
+    Signal("eur_7d", "EUR", "fading 7d", 0, None, "Paid before this one, where there is a rate."),
+    Signal("amount_z", "spreads", "32 payments", -Z_MAX, Z_MAX, "How unusual the amount; none before the fourth."),
 )
 FAILED = (
-    Number("failed_1d", "payments", "fading 1d", 0, None, "Declined by their issuers, for whatever of the card."),
-    Number("failed_details_1d", "payments", "fading 1d", 0, None, "Declined, as details of the card were wrong."),
-    Number("failed_funds_1d", "payments", "fading 1d", 0, None, "Declined for the money or a limit."),
-    Number("failed_stolen_1d", "payments", "fading 1d", 0, None, "Declined as lost, stolen or suspicious."),
+    Signal("failed_1d", "payments", "fading 1d", 0, None, "Declined by their issuers, for whatever of the card."),
+    Signal("failed_details_1d", "payments", "fading 1d", 0, None, "Declined, as details of the card were wrong."),
+    Signal("failed_funds_1d", "payments", "fading 1d", 0, None, "Declined for the money or a limit."),
+    Signal("failed_stolen_1d", "payments", "fading 1d", 0, None, "Declined as lost, stolen or suspicious."),
 )
 
 
-def seen(counterpart: str) -> Number:
+def seen(counterpart: str) -> Signal:
     """How many distinct counterparts a key had."""
     meaning = f"Distinct {counterpart} of its last {SEEN_MAX}, this payment's included."
-    return Number(f"{counterpart}_7d", counterpart, "7d", 1, SEEN_MAX, meaning)
+    return Signal(f"{counterpart}_7d", counterpart, "7d", 1, SEEN_MAX, meaning)

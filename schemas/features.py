@@ -23,7 +23,7 @@ from schemas.feature_families import (
     PAID,
     RISKS,
     TEXTS,
-    Number,
+    Signal,
     seen,
 )
 
@@ -55,7 +55,7 @@ class KeyFeatures(NamedTuple):
 
     key: tuple[str, ...]
     prefix: str
-    numbers: tuple[Number, ...]
+    numbers: tuple[Signal, ...]
     seen: tuple[str, ...] = ()
 
 
@@ -79,7 +79,7 @@ KEYS: tuple[KeyFeatures, ...] = (
 )
 
 
-def names_of(key: str, *families: tuple[Number, ...]) -> tuple[str, ...]:
+def names_of(key: str, *families: tuple[Signal, ...]) -> tuple[str, ...]:
     """The names of the features of some families, in their order, for the key whose prefix is `key`."""
     return tuple(f"{key}_{number.name}" for family in families for number in family)
 
@@ -98,7 +98,7 @@ def _of_histories() -> Iterator[Feature]:
             yield _feature(number, each.prefix, each.key, "feature")
 
 
-def _feature(number: Number, prefix: str, key: tuple[str, ...], source: FeatureSource) -> Feature:
+def _feature(number: Signal, prefix: str, key: tuple[str, ...], source: FeatureSource) -> Feature:
     name, unit, window, low, high, meaning = number
     return Feature(prefix + name, "number", unit, key, window, low, high, meaning, source)
 

@@ -21,7 +21,7 @@ REFERENCE_MAX = 128  # characters
 RefusalCode = LineFault | LineCode | Literal["payment_unknown", "source_quota", "merchant_quota"]
 
 
-class RefusedLine(msgspec.Struct, frozen=True):
+class RefusedLabel(msgspec.Struct, frozen=True):
     """A line of a file that is no label, and why."""
 
     line: int
@@ -38,13 +38,13 @@ class LabelsTaken(msgspec.Struct):
     taken: int = 0
     waiting: int = 0
     refused_count: int = 0
-    refused: list[RefusedLine] = []
+    refused: list[RefusedLabel] = []
 
     def refuse(self, line: int, code: RefusalCode) -> None:
         """Count a line that is not taken."""
         self.refused_count += 1
         if len(self.refused) < REFUSED_MAX:
-            self.refused.append(RefusedLine(line, code))
+            self.refused.append(RefusedLabel(line, code))
 
 
 class LabelImport(msgspec.Struct, frozen=True):

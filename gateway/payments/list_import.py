@@ -38,7 +38,7 @@ class KafkaBehind(Refusal):
     """Kafka has not taken what was put before. What was put stands; the same file is to be sent again."""
 
 
-class RefusedLine(msgspec.Struct, frozen=True):
+class RefusedEntry(msgspec.Struct, frozen=True):
     """A line of a file that was not taken, and why: nothing of it is quoted."""
 
     line: int
@@ -49,14 +49,14 @@ class Imported(msgspec.Struct):
     """What became of a file. `taken`: lines that stand; `refused` shows the first 1,000 of `refused_count`."""
 
     taken: int = 0
-    refused: list[RefusedLine] = []
+    refused: list[RefusedEntry] = []
     refused_count: int = 0
 
     def refuse(self, line: int, code: LineCode) -> None:
         """Count a line that is not taken."""
         self.refused_count += 1
         if len(self.refused) < REFUSED_SHOWN:
-            self.refused.append(RefusedLine(line, code))
+            self.refused.append(RefusedEntry(line, code))
 
 
 class EntryImport:

@@ -157,9 +157,8 @@ def _label(
     if payment is None:
         raise NoSuchObject
     row = take_label(conn, policy, LabelAsked(payment, given.label, given.source, by, bounded))
-    told = msgspec.structs.asdict(label_of(conn, payment, given.label, given.source))
-    del told["instrument"]
-    return LabelView(**told, status=row.state)
+    label = label_of(conn, payment, given.label, given.source)
+    return msgspec.structs.replace(msgspec.convert(label, LabelView, from_attributes=True), status=row.state)
 
 
 def _decide(conn: Connection, given: LabelDecision, by: str) -> LabelsDecided:

@@ -191,7 +191,7 @@ def test_rules_are_indexed_once_for_all_that_are_applied_and_not_for_a_list_entr
     controls.apply(DEFAULTS[0])
     assert decide(judged(), controls).outcome == "block"
     assert len(indexed) == 1
-    controls.apply(*[msgspec.structs.replace(rule, enabled=False) for rule in DEFAULTS])
+    controls.apply(*[msgspec.structs.replace(rule, mode="off") for rule in DEFAULTS])
     assert len(indexed) == 2
 
 

@@ -31,10 +31,9 @@ def labels(
             0.0,
             {},
             0.9 if is_called else 0.01,
-            name,
-            0,
-            source,
-            number / PER_S,
+            event_id=name,
+            source=source,
+            told_at=number / PER_S,
         )
 
 

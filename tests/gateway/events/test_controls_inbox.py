@@ -108,7 +108,7 @@ async def test_a_change_arrives_and_what_cannot_be_meant_is_refused(kept: Kept, 
     analyst.set(entry(), b"{ no JSON")
     analyst.set(told)
     await eventually(lambda: told.id in kept.controls)
-    await eventually(lambda: kept.refused == ["feature"])
+    await eventually(lambda: kept.refused == ["expression"])
     assert nonsense.id not in kept.controls
 
 

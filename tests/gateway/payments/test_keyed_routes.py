@@ -85,9 +85,10 @@ async def a_stop(shop: Shop) -> Asked:
 
 
 async def an_entry(shop: Shop) -> Asked:
-    """Of a device of its own: a second entry of the same one would renew it."""
-    body = {"list": "block", "kind": "device", "value": f"phone {next(NUMBERS)}", "reason": "a test"}
-    return Asked("analyst", body, "SELECT count(*) FROM list_entries")
+    """Of a device of its own: a second entry of the same one would renew it. Others' entries come by the topic."""
+    reason = f"test {next(NUMBERS)}"
+    body = {"list": "block", "kind": "device", "value": f"phone of {reason}", "reason": reason}
+    return Asked("analyst", body, f"SELECT count(*) FROM list_entries WHERE reason = '{reason}'")
 
 
 async def a_person(shop: Shop) -> Asked:

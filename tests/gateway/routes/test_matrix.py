@@ -16,7 +16,7 @@ from gateway.web.openapi import EXAMPLES, declared
 from tests.gateway.actors import Actor, Actors
 from tests.gateway.conftest import LOOPBACK, Answer, Gateway
 from tests.gateway.routes.rights import FORBIDDEN_FIELDS, PUBLIC, REFUSED, ROUTES, WHO, Row
-from tests.gateway.routes.worlds import PAYERS, World, build, new_card, refused
+from tests.gateway.routes.worlds import PAYERS, World, build, new_card, new_entry, refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -119,6 +119,8 @@ async def test_every_cell_is_answered_as_the_table_says(setting: Setting) -> Non
         names = world.names(who) | {"shop": setting.ours.ids["merchant"]}
         if route == "DELETE /v1/cards/<card>":
             names["card"] = await new_card(setting.actors, world.owners[world.payer(who)])
+        if route == "DELETE /v1/lists/<entry>":
+            names["entry"] = await new_entry(setting.actors)
         answer = await ask(setting, route, row, (await asker(setting, route, who)).token, names)
         count += 1
         if answer.status != expected(row, who, whose):

@@ -74,11 +74,9 @@ async def build(actors: Actors) -> World:
     order = SqlTokenOrder(people["owner"].id, "a test", "Notebook", None)
     token, _ = await actors.runtime.books.write(create, order)
     stop, _ = await actors.runtime.books.write(put_stop, _stop_of_nobody())
-    entry = _entry_of_nobody()
-    await actors.runtime.books.write(put_entry, entry)
     more |= {
         "client": ended.id,
-        "entry": entry.id,
+        "entry": await new_entry(actors),
         "rule": DEFAULTS[0].id,
         "sql_token": token.id,
         "stop": stop.id,
@@ -87,8 +85,9 @@ async def build(actors: Actors) -> World:
     return World(made, ids | more, parties, cards, app.id)
 
 
-def _entry_of_nobody() -> ListEntryRow:
-    return ListEntryRow(
+async def new_entry(actors: Actors) -> str:
+    """An entry of a list that no payment names."""
+    entry = ListEntryRow(
         id=new_id("lst"),
         list="block",
         kind="customer",
@@ -99,6 +98,8 @@ def _entry_of_nobody() -> ListEntryRow:
         version=1,
         recorded_at=now_micros(),
     )
+    await actors.runtime.books.write(put_entry, entry)
+    return entry.id
 
 
 def _stop_of_nobody() -> StopRow:
