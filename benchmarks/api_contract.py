@@ -101,6 +101,25 @@ ACCEPTED = (
     ),
     Accepted(
         REFUSED_THOUGH_VALID,
+        "a file begins with the names of its columns; a decision about labels names a source or a merchant",
+        operations=frozenset({"POST /v1/labels", "POST /v1/labels/decisions", "POST /v1/lists"}),
+        code="invalid_request",
+        paths=frozenset({"$"}),
+    ),
+    Accepted(
+        REFUSED_THOUGH_VALID,
+        "no schema knows what is a value of each kind of list, nor the language of conditions",
+        operations=frozenset(
+            {
+                *("POST /v1/lists", "POST /v1/rules", "POST /v1/rules/check"),
+                *("PUT /v1/rules/{rule}", "PUT /v1/rules/{rule}/snoozes"),
+            }
+        ),
+        code="invalid_request",
+        paths=frozenset({"$.value", "$.expires_at", "$.expression", "$.until"}),
+    ),
+    Accepted(
+        REFUSED_THOUGH_VALID,
         "to a customer some filters are refused: they tell what is not theirs",
         operations=frozenset({"GET /v1/payments"}),
         paths=frozenset(f"$.{name}" for name in NOT_FOR_CUSTOMERS),

@@ -16,7 +16,7 @@ from gateway.seed import SERVICES
 
 SPENT_BY = {"POST /v1/logout", "DELETE /v1/me"}  # a session or an account is gone afterwards
 STRANGERS_PASSWORD = "correct horse battery staple"
-FORM = "application/x-www-form-urlencoded"
+FORM, CSV = "application/x-www-form-urlencoded", "text/csv"
 JSON = "application/json"
 
 
@@ -45,8 +45,9 @@ class DescribedOperation(msgspec.Struct, frozen=True, kw_only=True):
 
     def encoded(self, body: Any) -> bytes:
         """A body as it goes over the wire."""
-        is_form = self.media_type == FORM and isinstance(body, dict)
-        return urlencode(body).encode() if is_form else msgspec.json.encode(body)
+        if self.media_type == FORM and isinstance(body, dict):
+            return urlencode(body).encode()
+        return body.encode() if self.media_type == CSV and isinstance(body, str) else msgspec.json.encode(body)
 
 
 def operations(document: dict[str, Any]) -> list[DescribedOperation]:
@@ -61,7 +62,7 @@ def operations(document: dict[str, Any]) -> list[DescribedOperation]:
 def _operation(document: dict[str, Any], path: str, method: str, described: dict[str, Any]) -> DescribedOperation:
     parameters = [(one["in"], one["name"]) for one in described["parameters"]]
     security = described["security"]
-    ((media_type, content),) = described.get("requestBody", {}).get("content", {None: {}}).items()
+    media_type, content = next(iter(described.get("requestBody", {}).get("content", {None: {}}).items()))
     return DescribedOperation(
         method=method.upper(),
         path=path,

@@ -30,7 +30,8 @@ class ReplayReport(msgspec.Struct, frozen=True):
 
     `equal`: verdicts with the same score, features and model, and the same outcome where their rules are known;
     `other_rules`: how many were made by rules that stand on no topic any more. `earlier_releases`: verdicts that
-    do not say in which order the flow took things in, and are not compared. `runs`: lives of the flow.
+    do not say in which order the flow took things in, and `untold` those of a killed run after one that never
+    reached Kafka: neither are compared. `runs`: lives of the flow.
     """
 
     verdicts: int
@@ -38,6 +39,7 @@ class ReplayReport(msgspec.Struct, frozen=True):
     differing: int
     other_rules: int
     earlier_releases: int
+    untold: int
     runs: int
     seconds: float
     differences: list[Difference]
@@ -99,6 +101,7 @@ def _replayed(settings: FraudSettings, secret: bytes | None, quiet: bool) -> Rep
             made.differing,
             made.other_rules,
             recorded.unordered,
+            made.untold,
             len(recorded.runs()),
             round(monotonic() - began, 1),
             made.differences,
@@ -122,6 +125,8 @@ def _lines(report: ReplayReport) -> Iterator[str]:
         yield f"{report.other_rules} by rules that are on no topic any more: scores compared, outcomes not"
     if report.earlier_releases:
         yield f"{report.earlier_releases} of earlier releases, which recorded no order: not compared"
+    if report.untold:
+        yield f"{report.untold} of killed runs, after one that never reached Kafka: not compared"
     for found in report.differences:
         for name, (recorded, now) in found.fields.items():
             place = f"{found.payment} (run {found.run}, position {found.position})"

@@ -78,7 +78,14 @@ def requests_with(
         yield made(headers={"Content-Type": text})
 
 
-def _documents(example: dict[str, Any], text: str, code: str) -> Iterator[Any]:
+def _documents(example: Any, text: str, code: str) -> Iterator[Any]:
+    if isinstance(example, str):  # a file of lines
+        yield from (
+            example + text,
+            f"{text},{example}",
+            *(example.replace(name, text) for name in example.split(",")),
+        )
+        return
     yield from _with_each_value(example, text)
     yield example | {text: text}
     yield example | {"number": text, "cvc": code}

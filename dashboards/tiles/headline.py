@@ -125,19 +125,18 @@ OWN_FIGURES = Tile(
     "How many payments were made to us, approved and refunded, and how does that compare?",
     f"""
 WITH told AS (
-    SELECT date_trunc('minute', created_at) AS minute, count(*) AS payments,
+    SELECT span, since, until, time_bucket(INTERVAL 1 $grain, created_at) AS begins, count(*) AS payments,
            count(*) FILTER ({APPROVED}) AS approved, count(*) FILTER ({REFUSED}) AS refused
-    FROM payments WHERE created_at >= $earliest AND created_at < $until GROUP BY ALL
+    FROM $spans(payments, created_at) GROUP BY ALL
     UNION ALL BY NAME
-    SELECT date_trunc('minute', updated_at) AS minute, count(*) AS refunds
-    FROM refunds WHERE status = 'succeeded' AND updated_at >= $earliest AND updated_at < $until GROUP BY ALL
+    SELECT span, since, until, time_bucket(INTERVAL 1 $grain, updated_at) AS begins, count(*) AS refunds
+    FROM $spans(refunds, updated_at) WHERE status = 'succeeded' GROUP BY ALL
 )
-SELECT span, CASE WHEN span = 'shown' THEN time_bucket($step, minute, since) END AS step,
-       minute + INTERVAL 1 MINUTE <= until AS is_over,
+SELECT span, CASE WHEN span = 'shown' THEN time_bucket($step, begins, since) END AS step,
+       begins + INTERVAL 1 $grain <= until AS is_over,
        coalesce(sum(payments), 0)::BIGINT AS payments, coalesce(sum(approved), 0)::BIGINT AS approved,
        coalesce(sum(refused), 0)::BIGINT AS refused, 0 AS blocked, coalesce(sum(refunds), 0)::BIGINT AS refunds
-FROM told JOIN (VALUES $spans) AS spans(span, since, until) ON minute >= since AND minute < until
-GROUP BY ALL ORDER BY ALL
+FROM told GROUP BY ALL ORDER BY ALL
 """,  # noqa: S608 - our own words
     lambda table, look: row(figures(table, look, OWN_HEADLINES)),
     nothing="No payment was made in this time.",

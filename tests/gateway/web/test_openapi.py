@@ -42,7 +42,8 @@ async def test_every_post_of_a_logged_in_caller_takes_a_key_but_for_ends_and_sec
     }
     secrets = {"/v1/me/password", "/v1/me/totp", "/v1/clients", "/v1/clients/<client>/rotate"}
     secrets |= {"/v1/sql-tokens", "/v1/sql-tokens/check"}
-    assert without == {"/v1/logout"} | secrets
+    changes_nothing, each_line_once = "/v1/rules/check", "/v1/labels"
+    assert without == {"/v1/logout", changes_nothing, each_line_once} | secrets
 
 
 async def test_every_route_is_described_with_all_its_answers(gateway: Gateway, document: Any) -> None:
@@ -59,7 +60,7 @@ async def test_every_route_is_described_with_all_its_answers(gateway: Gateway, d
         named = {parameter["name"] for parameter in operation["parameters"]}
         assert set(rule.arguments) <= named
         assert ("Idempotency-Key" in named) == (rules.idempotency != "none")
-        assert ("requestBody" in operation) == bool(rules.body or rules.form)
+        assert ("requestBody" in operation) == bool(rules.body or rules.form or rules.takes_csv)
 
 
 async def test_a_handler_names_the_variables_of_its_path_in_their_order(gateway: Gateway) -> None:
@@ -81,6 +82,8 @@ async def test_every_body_has_an_example_that_fits(gateway: Gateway, document: A
                 assert kind.__name__ in EXAMPLES
                 msgspec.convert(EXAMPLES[kind.__name__], kind)
     for name, example in EXAMPLES.items():
+        if name in gateway.app.view_functions:  # of a file, whose schema is a text
+            continue
         schema = document["components"]["schemas"][name] | {"components": document["components"]}
         jsonschema_rs.validate(schema, example)
 
