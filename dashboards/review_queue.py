@@ -24,7 +24,7 @@ from schemas.times import now
 AT_ONCE = 50  # that one request may decide
 ONE_CLICK_S = 1.0  # a second click sooner than this after the answer is the first one's
 SHOWN, ENDED, OPENED = "shown-reviews", "ended-decisions", "opened-review"  # in the session
-SENT = "sent-decisions"
+SENT, PICKED = "sent-decisions", "picked-reviews"
 # How one decision ended, by the `code` of its refusal.
 REFUSED: dict[str, str] = {
     "wrong_state": "Somebody decided it before",
@@ -70,6 +70,24 @@ class EachEnd(msgspec.Struct, frozen=True):
     data: list[OneEnd]
 
 
+class Picks(msgspec.Struct, frozen=True):
+    """The reviews that a button picked together, and the number of that press, which names the checkboxes.
+
+    A browser that has not heard of the press yet sends its checkboxes as they were before: those are others.
+    """
+
+    number: int = 0
+    ids: frozenset[str] = frozenset()
+
+    def key(self, review_id: str) -> str:
+        """The key of the checkbox of a review."""
+        return f"pick-{self.number}-{review_id}"
+
+    def has(self, review_id: str) -> bool:
+        """Whether a review is picked, be it by the button or by its checkbox since."""
+        return bool(st.session_state.get(self.key(review_id), review_id in self.ids))
+
+
 def draw(person: Person, wanted: QueueFilter, chosen: str) -> None:
     """Show the queue; beside a case that is `chosen`, without what decides many."""
     with card("queue", "Queue", _note(wanted), fills=False):
@@ -101,7 +119,7 @@ def _nothing(wanted: QueueFilter) -> str:
 
 
 def _lines(person: Person, reviews: list[ShownReview], chosen: str) -> None:
-    moment = now()
+    moment, picks = now(), _picks()
     with st.container(key="choose-review", gap=None):
         for review in reviews:
             with st.container(
@@ -112,14 +130,23 @@ def _lines(person: Person, reviews: list[ShownReview], chosen: str) -> None:
                 wrap=False,
             ):
                 if not chosen and review.decision is None:
-                    is_anothers = not may_decide(person, review)
-                    words = f"Pick {review.money()}"
-                    st.checkbox(words, key=_pick(review.id), label_visibility="collapsed", disabled=is_anothers)
+                    _checkbox(review, picks, is_anothers=not may_decide(person, review))
                 label = chooser.label(_choice(person, review, moment))
                 if st.button(label, key=f"choose-{review.id}", type="tertiary", width="stretch"):
                     _leave(person, reviews, chosen)
                     open_case(review.id)
                     st.rerun()
+
+
+def _checkbox(review: ShownReview, picks: Picks, is_anothers: bool) -> None:
+    st.checkbox(
+        f"Pick {review.money()}",
+        review.id in picks.ids,
+        key=picks.key(review.id),
+        label_visibility="collapsed",
+        disabled=is_anothers,
+        persist_state="page",  # through a moment without the gateway
+    )
 
 
 def _choice(person: Person, review: ShownReview, moment: datetime) -> Choice:
@@ -160,10 +187,6 @@ def open_case(review_id: str) -> None:
     st.session_state[OPENED] = review_id
 
 
-def _pick(review_id: str) -> str:
-    return f"pick-{review_id}"
-
-
 def may_decide(person: Person, review: ShownReview) -> bool:
     """Whether it is open, and no colleague's."""
     return review.decision is None and review.assigned_to in (None, person.id)
@@ -171,41 +194,47 @@ def may_decide(person: Person, review: ShownReview) -> bool:
 
 def _choose_many(can_be: list[ShownReview]) -> None:
     """Buttons that begin with one, or pick all that one may decide; and what decides those that are picked."""
-    picked = [review for review in can_be if st.session_state.get(_pick(review.id))]
     if not can_be:
         return
+    picks = _picks()
+    picked = [review for review in can_be if picks.has(review.id)]
     first = [review.id for review in can_be[:AT_ONCE]]
     with st.container(key="pick", horizontal=True, vertical_alignment="center", gap="small"):
         if st.button("Start with the first", type="primary", shortcut="Alt+N"):
             open_case(first[0])
             st.rerun()
         if picked:
-            st.button("Pick none", on_click=_set_picks, args=([one.id for one in picked], False))
+            st.button("Pick none", on_click=_pick_only, args=([],))
         else:
-            st.button(f"Pick all {len(first)}", on_click=_set_picks, args=(first, True), shortcut="Alt+S")
+            st.button(f"Pick all {len(first)}", on_click=_pick_only, args=(first,), shortcut="Alt+S")
     if picked:
         _decide_many(picked)
 
 
-def _set_picks(review_ids: list[str], picked: bool) -> None:
-    for review_id in review_ids:
-        st.session_state[_pick(review_id)] = picked
+def _picks() -> Picks:
+    picks: Picks = st.session_state.get(PICKED, Picks())
+    return picks
+
+
+def _pick_only(review_ids: list[str]) -> None:
+    st.session_state[PICKED] = Picks(_picks().number + 1, frozenset(review_ids))
 
 
 def _decide_many(picked: list[ShownReview]) -> None:
-    some = picked[:AT_ONCE]
+    count, key = min(len(picked), AT_ONCE), acting.fresh("reason-many")
     with st.container(key="decide-many", border=True, gap="small"):
-        reason = st.text_input("One reason for all", max_chars=REASON_MAX, key=acting.fresh("reason-many"))
+        reason = st.text_input("One reason for all", max_chars=REASON_MAX, key=key, persist_state="page")
         with st.container(horizontal=True, gap="small"):
             for decision, label, kind, _ in BUTTONS:
-                if st.button(f"{label} {len(some)}", type=kind, key=f"many-{decision}"):
-                    _send(some, decision, reason.strip())
+                if st.button(f"{label} {count}", type=kind, key=f"many-{decision}"):
+                    _send(picked, decision, reason.strip())
 
 
-def _send(some: list[ShownReview], decision: Decision, reason: str) -> None:
+def _send(picked: list[ShownReview], decision: Decision, reason: str) -> None:
     if not reason:
         html("trouble.html", words="Say why in a few words: each decision is kept with its reason.")
         return
+    some, others = picked[:AT_ONCE], picked[AT_ONCE:]
     body = {"ids": [review.id for review in some], "decision": decision, "reason": reason}
     sent = _sent(body)
     try:
@@ -214,8 +243,7 @@ def _send(some: list[ShownReview], decision: Decision, reason: str) -> None:
     except NotDone:
         return
     st.session_state[SENT] = msgspec.structs.replace(sent, answered_at=time.monotonic())
-    for review in some:
-        st.session_state.pop(_pick(review.id), None)
+    _pick_only([review.id for review in others])
     amounts = {review.id: review.money() for review in some}
     st.session_state[ENDED] = [[one.id, amounts[one.id], one.cell(decision)] for one in ended]
     done = sum(one.status < 300 for one in ended)

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+import streamlit as st
 from msgspec import structs
 from streamlit.testing.v1 import AppTest
 
@@ -198,13 +199,43 @@ def test_the_second_click_on_many_is_answered_as_the_first(gateway: GatewayDoubl
     # As where the first run was cut off by the second click, before it knew that it was answered.
     sent = page.session_state[review_queue.SENT]
     page.session_state[review_queue.SENT] = structs.replace(sent, answered_at=math.inf)
-    for key in ("pick-rev_1", "pick-rev_2"):
-        page.session_state[key] = True
+    page.session_state[review_queue.PICKED] = review_queue.Picks(9, frozenset({"rev_1", "rev_2"}))
     (field,) = [field for field in page.run().text_input if field.label == "One reason for all"]
     field.set_value("one thief")
     press(page, "Reject 2")
     assert [method for method, _, _ in gateway.acts()] == ["POST", "POST"]
     assert len({*gateway.keys}) == 1
+
+
+def test_picks_outlast_a_run_that_is_cut_off_before_it_drew_them(
+    gateway: GatewayDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.open_queue(2)
+    page = opened("analyst", "reviews")
+    heard = page._tree  # all that a browser knows by the next run
+    for box in heard.checkbox:
+        box.set_value(False)  # which it sends
+    with monkeypatch.context() as slow:
+        slow.setattr(review_queue, "_lines", lambda *_: st.stop())
+        page = press(page, "Pick all 2")
+    (pressed,) = [button for button in heard.button if button.label == "Pick all 2"]
+    pressed.set_value(False)
+    page._tree = heard
+    assert "Reject 2" in labels(page.run())
+
+
+def test_picks_and_the_reason_outlast_a_moment_without_the_gateway(gateway: GatewayDouble) -> None:
+    page = picked(gateway, [])
+    page = page.checkbox[1].uncheck().run()
+    gateway.refuse("GET", "/v1/reviews", 503, "unavailable")
+    page = page.run()
+    assert not page.checkbox
+    gateway.open_queue(2)
+    page = page.run()
+    assert [box.value for box in page.checkbox] == [True, False]
+    assert "one thief" in [field.value for field in page.text_input]
+    page = press(page, "Reject 1")
+    assert gateway.acts()[-1][2] == {"ids": ["rev_1"], "decision": "reject", "reason": "one thief"}
 
 
 def test_the_address_says_what_the_queue_shows(gateway: GatewayDouble) -> None:
