@@ -13,14 +13,14 @@ import msgspec
 from connectors.oauth_tokens import ClientCredentials, GrantedToken, TokenCache, TokenRefused, TokenUnreadable
 
 RETRIED_STATUSES = frozenset({409, 429, 503})
-FINAL_CONFLICTS = frozenset(
-    {"wrong_state", "assigned", "email_taken"}
-)  # a 409 that stays, however often it is asked
+# A 409 that stays, however often it is asked.
+FINAL_CONFLICTS = frozenset({"wrong_state", "assigned", "email_taken", "id_taken", "stale_version"})
 RETRY_FOR_S = 120.0
 RETRY_PAUSE_S = 0.2
 RENEW_EARLY_S = 30
 TIMEOUT = aiohttp.ClientTimeout(total=30)
 JSON = {"Content-Type": "application/json"}
+CSV = "text/csv"
 
 
 class WrongField(msgspec.Struct, frozen=True):
@@ -162,6 +162,14 @@ class GatewayClient:
         if not key:
             return _decoded(await self._authorized("POST", path, sent, encoded), type)
         return _decoded(await self._until_answered("POST", path, sent | {"Idempotency-Key": key}, encoded), type)
+
+    async def post_csv(self, path: str, file: bytes, type: Any = Any) -> Any:
+        """The answer to a file (`text/csv`), decoded as `type`; sent once. Raises as `patch`."""
+        return _decoded(await self._authorized("POST", path, {"Content-Type": CSV}, file), type)
+
+    async def get_csv(self, path: str) -> bytes:
+        """What `path` answers as a file (`text/csv`), all of it in memory. Raises as `get`."""
+        return await self._until_answered("GET", path, {"Accept": CSV}, b"")
 
     async def put(self, path: str, body: Any, type: Any = Any) -> Any:
         """The answer, decoded as `type`. Raises as `get`: a PUT that comes twice does what one does."""

@@ -20,6 +20,7 @@ SCOPES = (
     *("payments:read", "payments:write", "refunds:write", "operations:read", "reviews:read", "reviews:write"),
     *("accounts:read", "accounts:write", "merchants:read", "merchants:manage", "merchants:write"),
     *("clients:manage", "audit:read", "tasks:read", "tasks:write", "stops:read", "stops:write"),
+    *("rules:read", "rules:write", "lists:read", "lists:write", "labels:write"),
     *("sql_tokens:manage", "dead_letters:read", "dead_letters:write"),
 )
 

@@ -5,7 +5,7 @@ loop, in a thread of its own, and at most `AT_ONCE` of them at a time.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from threading import BoundedSemaphore
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +19,7 @@ from schemas.ids import new_id
 
 AT_ONCE = 16
 PATIENCE_S = 5.0  # for an answer, tries included, and for a place among the calls
+FILE_PATIENCE_S = 30.0  # for a file of many lines, either way
 ACT_PATIENCE_S = 20.0  # where a processor is called: that alone takes up to 10 s
 RETRY_FOR_S = 3.0
 DISCOVERY = "/.well-known/openid-configuration"
@@ -69,8 +70,8 @@ class Api:
 
     def get(self, path: str, type: Any = Any, /, **query: str | int | None) -> Any:
         """The answer, decoded as `type`; what is empty in `query` is left out."""
-        asked = urlencode({name: value for name, value in query.items() if value not in ("", None)})
-        return _calls().run(lambda client: client.get(f"{path}?{asked}" if asked else path, type), self._token)
+        asked = _with_query(path, query)
+        return _calls().run(lambda client: client.get(asked, type), self._token)
 
     def post(self, path: str, body: Any, type: Any = Any, key: str = "") -> Any:
         """The answer to a POST under a key of its own: what is dropped on the way is sent again.
@@ -82,6 +83,16 @@ class Api:
     def post_once(self, path: str, body: Any, type: Any = Any) -> Any:
         """The answer to a POST that takes no key, because it answers a secret."""
         return self._act(lambda client: client.post(path, body, type=type))
+
+    def post_csv(self, path: str, file: bytes, type: Any = Any) -> Any:
+        """The answer to a file of lines."""
+        return _calls().run(lambda client: client.post_csv(path, file, type), self._token, FILE_PATIENCE_S)
+
+    def get_csv(self, path: str, /, **query: str) -> bytes:
+        """A list as a file, all of it; what is empty in `query` is left out."""
+        asked = _with_query(path, query)
+        file: bytes = _calls().run(lambda client: client.get_csv(asked), self._token, FILE_PATIENCE_S)
+        return file
 
     def put(self, path: str, body: Any, type: Any = Any) -> Any:
         """The answer to a PUT."""
@@ -97,6 +108,11 @@ class Api:
 
     def _act(self, work: Work) -> Any:
         return _calls().run(work, self._token, ACT_PATIENCE_S)
+
+
+def _with_query(path: str, query: Mapping[str, str | int | None]) -> str:
+    asked = urlencode({name: value for name, value in query.items() if value not in ("", None)})
+    return f"{path}?{asked}" if asked else path
 
 
 def answers() -> bool:

@@ -56,7 +56,7 @@ class Server:
             return web.Response()
         if step == "html":
             return web.Response(text="<h1>Bad Gateway</h1>", status=502)
-        if step in ("wrong_state", "email_taken"):
+        if step in ("wrong_state", "email_taken", "id_taken", "stale_version"):
             return web.json_response({"code": step}, status=409)
         if step == "wait":
             return web.json_response({"code": "rate_limited"}, status=429, headers={"Retry-After": "1"})
@@ -122,6 +122,8 @@ async def test_a_login_that_is_put_off_is_tried_again(server: tuple[Server, str]
         ("html", 502, "not JSON"),
         ("wrong_state", 409, "wrong_state"),
         ("email_taken", 409, "email_taken"),
+        ("id_taken", 409, "id_taken"),
+        ("stale_version", 409, "stale_version"),
     ],
 )
 async def test_any_other_no_is_final(server: tuple[Server, str], step: int | str, status: int, code: str) -> None:

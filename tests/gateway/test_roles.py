@@ -20,6 +20,10 @@ PAGES_ASK = {
     *("POST /v1/merchants", "GET /v1/merchants/<merchant>", "PATCH /v1/merchants/<merchant>"),
     *("GET /v1/merchants/<merchant>/people", "POST /v1/merchants/<merchant>/people"),
     *("DELETE /v1/merchants/<merchant>/people/<person>", "DELETE /v1/clients/<client>"),
+    *("GET /v1/rules", "POST /v1/rules", "POST /v1/rules/check", "PUT /v1/rules/<rule>"),
+    *("GET /v1/rules/<rule>", "DELETE /v1/rules/<rule>", "PUT /v1/rules/<rule>/snoozes", "GET /v1/features"),
+    *("GET /v1/lists", "POST /v1/lists", "DELETE /v1/lists/<entry>"),
+    *("GET /v1/labels", "POST /v1/labels/decisions"),
     *("GET /v1/clients", "POST /v1/clients", "POST /v1/clients/<client>/rotate"),
 }
 
