@@ -30,6 +30,7 @@ PAGES = (
     "payments",
     "reviews",
     "fraud",
+    "rules",
     "processors",
     "money",
     "notifications",

@@ -35,10 +35,15 @@ class Found(msgspec.Struct, Generic[T], frozen=True):
 
 def found(api: Api, path: str, kind: type[T], name: str, /, **query: str) -> tuple[list[T], bool]:
     """As many of a list as were asked for so far, and whether there are more. Raises as `Api.get`."""
+    return first(api, path, kind, st.session_state.get(_wanted(name), AT_ONCE), **query)
+
+
+def first(api: Api, path: str, kind: type[T], wanted: int, /, **query: str) -> tuple[list[T], bool]:
+    """At least so many of a list, and whether there are more. Raises as `Api.get`."""
     so_far: list[T] = []
-    wanted, cursor = st.session_state.get(_wanted(name), AT_ONCE), ""
+    cursor = ""
     while len(so_far) < wanted:
-        asked: dict[str, Any] = {"limit": AT_ONCE, "cursor": cursor, **query}
+        asked: dict[str, Any] = {"limit": min(wanted, AT_ONCE), "cursor": cursor, **query}
         page = api.get(path, Found[kind], **asked)  # type: ignore[valid-type]
         so_far += page.data
         cursor = page.next_cursor or ""
@@ -80,6 +85,11 @@ def back(name: str, label: str) -> None:
     """A way back to the list, where the screen has no room for both."""
     with st.container(key="back"):
         st.button(f"← {label}", type="tertiary", on_click=forget, args=(name,))
+
+
+def to_all(name: str, label: str) -> None:
+    """A way back to the list, where the one that was chosen has the page to itself."""
+    st.button(f"← {label}", key=f"all-{name}", type="tertiary", on_click=forget, args=(name,))
 
 
 def forget(name: str) -> None:

@@ -17,11 +17,13 @@ from tests.dashboards.served import enter, serving
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 PATIENCE_MS = 60_000
-WORK = ["Overview", "Payments", "Reviews", "Fraud", "Processors", "Money", "Notifications", "Pipeline", "SQL"]
+WORK = ["Overview", "Payments", "Reviews", "Fraud", "Rules"]
+WORK += ["Processors", "Money", "Notifications", "Pipeline", "SQL"]
 OWN = ["Overview", "Payments", "Money", "SQL"]
 OF_STAFF = [
     "reviews",
     "fraud",
+    "rules",
     "processors",
     "notifications",
     "pipeline",
