@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, assert_never
 
 from flows.fraud.activity import EmailDomain, Network, PayingDevice
 from flows.fraud.customers import Customer
@@ -66,19 +66,24 @@ class KeyStage:
     """Adds the features of one key to a payment that names it."""
 
     def __init__(self, key: Key, keys_max: int, histories: Mapping[str, Any] | None = None) -> None:
-        self.of, self._learns = key.of, key.learns
+        self._key = key
         self.shard: KeyShard[Any] = KeyShard(key.history, keys_max, dict(histories or {}))
 
     def process(self, item: Item) -> bool:
         """Update the history that `item` names, if it names one. Always True: every item goes on."""
-        if isinstance(item, ScoredPayment):
-            payment = item.usable
-            if payment is not None and (id := self.of(payment)):
-                item.extend(self.shard.get(id))
-        elif self._learns and (id := self.of(item)):
-            history = self.shard.get(id)
-            if isinstance(item, OutcomeInput):
-                history.settle(item)
-            else:
-                history.learn(item)
+        if id := self._key.id_of(item):
+            self.update(id, item)
         return True
+
+    def update(self, id: str, item: Item) -> None:
+        """Update the history of `id`, which `item` names."""
+        history = self.shard.get(id)
+        match item:
+            case ScoredPayment():
+                item.extend(history)
+            case OutcomeInput():
+                history.settle(item)
+            case LabelInput():
+                history.learn(item)
+            case _:
+                assert_never(item)

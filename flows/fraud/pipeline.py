@@ -19,8 +19,8 @@ class ScoringPipeline:
     def __init__(self, keys_max: int, min_labels: int) -> None:
         self._instrument, self._model = InstrumentStage(keys_max), ModelStage(min_labels)
         stages = [(key, KeyStage(key, keys_max)) for key in KEYS]
-        self._of_payments = [(key.of, stage.process) for key, stage in stages]
-        self._of_others = [(key.of, stage.process) for key, stage in stages if key.learns]
+        self._of_payments = [(key.of, stage.update) for key, stage in stages]
+        self._of_others = [(key.of, stage.update) for key, stage in stages if key.learns]
 
     def process(self, item: Item) -> bool:
         """True for a payment that is now scored; False for an outcome, a label and a repeat."""
@@ -32,9 +32,9 @@ class ScoringPipeline:
         else:
             named, steps = item, self._of_others
         if named is not None:
-            for id_of, process in steps:
-                if id_of(named):  # most payments do not name every key, and to ask is cheaper than the step
-                    process(item)
+            for id_of, update in steps:
+                if id := id_of(named):  # asked here and not by each stage: most payments do not name every key
+                    update(id, item)
         return self._model.process(item)
 
 

@@ -12,7 +12,9 @@ def values_of(item: StreamedPayment) -> Values:
 
     What is not known has no value, and a comparison with it is false.
     """
-    return {**scored_values(item), **fields_of(item.payment)}
+    values = scored_values(item)
+    values.update(fields_of(item.payment))
+    return values
 
 
 def scored_values(item: ScoredPayment) -> dict[str, float | str]:

@@ -64,8 +64,8 @@ class ScoredPayment(msgspec.Struct):
         return self.input if self.fault is None else None
 
     def extend(self, history: Contributing) -> None:
-        """Add the features of a history, and the payment to it. Whatever goes wrong there is a fault."""
-        if self.input is None:
+        """Add the features of a history, and the payment, unless it has a fault. What goes wrong here is one."""
+        if self.input is None or self.fault is not None:
             return
         try:
             self.features |= self.counting(history).update(self.input, self.features)
