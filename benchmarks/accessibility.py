@@ -31,6 +31,7 @@ PAGES = (
     "reviews",
     "fraud",
     "rules",
+    "lists",
     "processors",
     "money",
     "notifications",

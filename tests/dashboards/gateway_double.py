@@ -158,7 +158,9 @@ def _handler(double: GatewayDouble) -> type[BaseHTTPRequestHandler]:
             token = self.headers.get("Authorization", "").removeprefix("Bearer ")
             if key := self.headers.get("Idempotency-Key"):
                 double.keys.append(key)
-            status, body = double.answer(self.command, self.path, token, json.loads(sent) if sent else None)
+            is_file = self.headers.get("Content-Type") == "text/csv"
+            given = sent.decode() if is_file else json.loads(sent) if sent else None
+            status, body = double.answer(self.command, self.path, token, given)
             if status == NO_ANSWER:
                 self.close_connection = True
                 return

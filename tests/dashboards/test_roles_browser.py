@@ -17,13 +17,14 @@ from tests.dashboards.served import enter, serving
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 PATIENCE_MS = 60_000
-WORK = ["Overview", "Payments", "Reviews", "Fraud", "Rules"]
+WORK = ["Overview", "Payments", "Reviews", "Fraud", "Rules", "Lists"]
 WORK += ["Processors", "Money", "Notifications", "Pipeline", "SQL"]
 OWN = ["Overview", "Payments", "Money", "SQL"]
 OF_STAFF = [
     "reviews",
     "fraud",
     "rules",
+    "lists",
     "processors",
     "notifications",
     "pipeline",
