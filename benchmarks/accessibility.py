@@ -32,6 +32,7 @@ PAGES = (
     "fraud",
     "rules",
     "lists",
+    "features",
     "processors",
     "money",
     "notifications",

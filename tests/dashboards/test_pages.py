@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("around")
 
 
 ALL = {"Overview", "Payments", "Money", "SQL", "Your sessions"}
-OF_STAFF = ALL | {"Reviews", "Fraud", "Rules", "Lists", "Processors", "Notifications", "Pipeline"}
+OF_STAFF = ALL | {"Reviews", "Fraud", "Rules", "Lists", "Features", "Processors", "Notifications", "Pipeline"}
 LISTED = {seller(role): ALL for role in ("owner", "operator", "viewer")} | {"customer": set(), "analyst": OF_STAFF}
 LISTED["admin"] = OF_STAFF | {"People", "Merchants", "Clients", "Audit"}
 

@@ -17,7 +17,7 @@ from tests.dashboards.served import enter, serving
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 PATIENCE_MS = 60_000
-WORK = ["Overview", "Payments", "Reviews", "Fraud", "Rules", "Lists"]
+WORK = ["Overview", "Payments", "Reviews", "Fraud", "Rules", "Lists", "Features"]
 WORK += ["Processors", "Money", "Notifications", "Pipeline", "SQL"]
 OWN = ["Overview", "Payments", "Money", "SQL"]
 OF_STAFF = [
@@ -25,6 +25,7 @@ OF_STAFF = [
     "fraud",
     "rules",
     "lists",
+    "features",
     "processors",
     "notifications",
     "pipeline",
