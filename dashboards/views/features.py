@@ -81,15 +81,16 @@ def readers(name: str, made: list[ShownRule]) -> list[ShownRule]:
 
 def in_range(feature: Feature) -> str:
     """`1 to 65`, `from 0`; a dash where both ends are open."""
-    match feature.low, feature.high:
+    low, high = (None if end is None else formats.shortened(end) for end in (feature.low, feature.high))
+    match low, high:
         case None, None:
             return formats.NONE
-        case None, high:
-            return f"up to {formats.shortened(high)}"
-        case low, None:
-            return f"from {formats.shortened(low)}"
-        case low, high:
-            return f"{formats.shortened(low)} to {formats.shortened(high)}"
+        case None, _:
+            return f"up to {high}"
+        case _, None:
+            return f"from {low}"
+        case _:
+            return f"{low} to {high}"
 
 
 def _one(feature: Feature, made: list[ShownRule], look: Look) -> None:
@@ -124,7 +125,9 @@ def _read_by(found: list[ShownRule]) -> None:
     if not found:
         html("nothing.html", words="No rule reads it.")
         return
-    lines = [[Cell(rule.id, note=rule.mode, href=rule_href(rule.id)), rule.expression] for rule in found]
+    lines: list[list[Cell | str]] = [
+        [Cell(rule.id, note=rule.mode, href=rule_href(rule.id)), rule.expression] for rule in found
+    ]
     tables.table([Column("Read by"), Column("Where", wide=True)], lines, "Rules that read it")
 
 

@@ -31,7 +31,7 @@ def test_entries_say_why_until_when_and_how_often(lists: GatewayDouble) -> None:
     first, second = (button.label for button in page.button if button.key in ("choose-lst_1", "choose-lst_2"))
     assert "block country KP" in first
     assert "12 payments · for ever · sanctions" in first
-    assert "1 payment · until 27 Nov 07:00" in second
+    assert "1 payment · until 27 Nov 07\\:00" in second
     assert "expired" in second
     assert "acc_other" in words(page)
 
