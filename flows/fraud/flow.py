@@ -1,6 +1,6 @@
 """`payments.v1` + `labels.v1` + `controls.v1` → `risk.v1`: each payment is judged before it is authorized.
 
-Each step that keeps histories is keyed by the shard of an id; an item without that id passes it as `NOBODY`.
+Each step that keeps histories is keyed by the shard of an id; an item without that id passes it as that of nobody.
 
 The names of the steps are keys of the recovery store: under another name a step would start without its state.
 """
@@ -25,7 +25,7 @@ from connectors.streams import BroadcastSource, KafkaSink, KafkaSource, Out, Rec
 from flows.fraud.codec import SOURCE, apply_control, is_used, placed, record_of
 from flows.fraud.inputs import OutcomeInput
 from flows.fraud.intake import IntakeOperator
-from flows.fraud.key_shard import shard_key, shard_of
+from flows.fraud.key_shard import place_of, shard_key
 from flows.fraud.keys import KEYS, Key
 from flows.fraud.operators import InstrumentOperator, ModelOperator, Operator, Snapshot, key_operator
 from flows.fraud.rules import Controls
@@ -35,7 +35,6 @@ from schemas.settings import load
 from schemas.topics import CONTROLS, LABELS, PAYMENTS
 
 CONTROLS_EVERY_S = 0.1
-NOBODY = "nobody"
 
 Pairs: TypeAlias = KeyedStream[Any]  # of keys and items
 MakeOperator: TypeAlias = Callable[[FraudSettings, Snapshot], Operator[Any]]
@@ -53,10 +52,7 @@ def build(
 
     `secret` decides which ids share a shard.
     """
-    flow = Dataflow("fraud")
-
-    def shard(key: str | None) -> str:
-        return shard_of(key, secret) if key else NOBODY
+    flow, shard = Dataflow("fraud"), partial(place_of, secret=secret)
 
     def step(before: Pairs, key: Key) -> Pairs:
         keyed = op.map(f"by {key.name}", before, lambda pair: (shard(key.id_of(pair[1])), pair[1]))

@@ -20,6 +20,7 @@ from connectors.durable_files import write_durably
 SHARDS = 32_768  # part of the recovery state: with another number each key would be looked for in another shard
 SHARD_KEY_BYTES = 16
 CANDIDATES = 8  # for eviction, the longest unused: a whole shard at the default of SLUICE_FRAUD_KEYS_MAX
+NOBODY = "nobody"
 FRAUD, KNOWN, UNKNOWN = 2, 1, 0  # what a history can be worth
 
 
@@ -32,6 +33,11 @@ class Worthy(Protocol):
 
 
 History = TypeVar("History", bound=Worthy)
+
+
+def place_of(key: str | None, secret: bytes) -> str:
+    """The name of the shard of a key, and of what an item without that key goes by."""
+    return shard_of(key, secret) if key else NOBODY
 
 
 def shard_of(key: str, secret: bytes) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from flows.fraud.codec import verdict_of
 from flows.fraud.intake import StreamItem
-from flows.fraud.key_shard import SHARDS, shard_of
+from flows.fraud.key_shard import SHARDS, place_of
 from flows.fraud.keys import KEYS
 from flows.fraud.model import ModelParameters
 from flows.fraud.operators import InstrumentOperator, Operator, key_operator
@@ -28,7 +28,6 @@ STEPS: tuple[tuple[Any, Callable[[Any], str | None]], ...] = (
     (InstrumentOperator, attrgetter("instrument_id")),
     *((key_operator(key), key.id_of) for key in KEYS),
 )
-NOBODY = "nobody"
 SHOWN = 20  # differences that are kept
 SCORED = ("score", "features", "model")
 DECIDED = ("outcome", "source", "reasons", "hold")
@@ -113,7 +112,7 @@ class ReplayedState:
         return self._operators.get(place) or (self._original.find(place) if self._original else None)
 
     def _operator(self, step: int, key: str | None) -> Operator[StreamItem]:
-        place = (step, shard_of(key, self._secret or b"") if key else NOBODY)
+        place = (step, place_of(key, self._secret or b""))
         found = self._operators.get(place)
         if found is None:
             before = self._original.find(place) if self._original else None
