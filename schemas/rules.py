@@ -85,6 +85,40 @@ def impossible_in(rule: FraudRule) -> str | None:
     return None if usable(rule.expression) else "expression"
 
 
+def field_values(
+    *,
+    amount: int,
+    amount_eur_cents: int | None,
+    currency: str,
+    brand: str | None,
+    bin: str | None,
+    country: str | None,
+    method: str,
+    merchant: str,
+    customer: str,
+    occurred_at: datetime,
+) -> dict[str, float | str]:
+    """The fields of a payment by the names that rules have for them; `weekday` counts from 1, Monday.
+
+    What is not known has no value. Amounts are in minor units, of the payment's currency and of euro.
+    """
+    moment = as_utc(occurred_at)
+    values: dict[str, float | str | None] = {
+        "amount": float(amount),
+        "amount_eur": None if amount_eur_cents is None else amount_eur_cents / 100,
+        "currency": currency,
+        "brand": brand,
+        "bin": bin,
+        "country": country,
+        "method": method,
+        "merchant": merchant,
+        "customer": customer,
+        "hour": float(moment.hour),
+        "weekday": float(moment.isoweekday()),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def snoozed_for(snoozed: Iterable[Snooze]) -> dict[str, datetime]:
     """Until when a rule passes over each customer."""
     return {snooze.customer: as_utc(snooze.until) for snooze in snoozed}

@@ -4,7 +4,7 @@ from flows.fraud.scoring import ScoredPayment, StreamedPayment
 from schemas.controls import SCORE
 from schemas.expressions.compiler import Values
 from schemas.payments import Payment
-from schemas.times import as_utc
+from schemas.rules import field_values
 
 
 def values_of(item: StreamedPayment) -> Values:
@@ -24,19 +24,16 @@ def scored_values(item: ScoredPayment) -> dict[str, float | str]:
 
 
 def fields_of(payment: Payment) -> dict[str, float | str]:
-    """The fields of a payment by the names that rules have for them; `weekday` counts from 1, Monday."""
-    moment, method = as_utc(payment.occurred_at), payment.method
-    values: dict[str, float | str | None] = {
-        "amount": float(payment.amount),
-        "amount_eur": None if payment.amount_eur_cents is None else payment.amount_eur_cents / 100,
-        "currency": payment.currency,
-        "brand": method.brand,
-        "bin": method.bin,
-        "country": payment.country,
-        "method": method.type,
-        "merchant": payment.merchant,
-        "customer": payment.customer,
-        "hour": float(moment.hour),
-        "weekday": float(moment.isoweekday()),
-    }
-    return {name: value for name, value in values.items() if value is not None}
+    """The fields of a payment by the names that rules have for them."""
+    return field_values(
+        amount=payment.amount,
+        amount_eur_cents=payment.amount_eur_cents,
+        currency=payment.currency,
+        brand=payment.method.brand,
+        bin=payment.method.bin,
+        country=payment.country,
+        method=payment.method.type,
+        merchant=payment.merchant,
+        customer=payment.customer,
+        occurred_at=payment.occurred_at,
+    )

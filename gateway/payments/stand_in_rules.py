@@ -15,7 +15,7 @@ from schemas.expressions import Compiled, compiled, names_of
 from schemas.expressions.compiler import Values
 from schemas.features import FEATURES
 from schemas.fraud import OUTCOMES
-from schemas.rules import FraudRule, snoozed_for, usable
+from schemas.rules import FraudRule, field_values, snoozed_for, usable
 from schemas.times import from_micros
 
 KNOWN = frozenset(name for name, feature in FEATURES.items() if feature.source == "payment")
@@ -46,19 +46,15 @@ def _condition(expression: str) -> Compiled | None:
 
 
 def _values_of(payment: PaymentRow) -> Values:
-    """The fields of a payment by the names that rules have for them, as `flows/fraud/rule_values.py` has them."""
-    moment = from_micros(payment.occurred_at)
-    values: dict[str, float | str | None] = {
-        "amount": float(payment.amount),
-        "amount_eur": None if payment.amount_eur_cents is None else payment.amount_eur_cents / 100,
-        "currency": payment.currency,
-        "brand": payment.brand,
-        "bin": payment.bin,
-        "country": payment.country,
-        "method": payment.method,
-        "merchant": payment.merchant_id,
-        "customer": payment.customer_id,
-        "hour": float(moment.hour),
-        "weekday": float(moment.isoweekday()),
-    }
-    return {name: value for name, value in values.items() if value is not None}
+    return field_values(
+        amount=payment.amount,
+        amount_eur_cents=payment.amount_eur_cents,
+        currency=payment.currency,
+        brand=payment.brand,
+        bin=payment.bin,
+        country=payment.country,
+        method=payment.method,
+        merchant=payment.merchant_id,
+        customer=payment.customer_id,
+        occurred_at=from_micros(payment.occurred_at),
+    )
