@@ -30,7 +30,7 @@ from gateway.refusals import Refusal
 from schemas.alerts import LABEL_BURST, LABEL_QUOTA
 from schemas.fraud import Label, LabelValue
 from schemas.ids import new_id
-from schemas.times import from_micros, now_micros, steady_micros
+from schemas.times import from_micros, now_micros, steady_micros, to_micros
 from schemas.topics import LABELS
 
 # Whose word counts more: a bank that took the money back, then whoever decided the review, then everybody else.
@@ -134,7 +134,7 @@ def tell(conn: Connection, payment: PaymentRow, label: LabelValue, source: str) 
         sequence=None,
         data=data,
         traceparent=payment.traceparent,
-        now=max(now_micros(), payment.occurred_at),  # the clock may have been set back since
+        now=to_micros(data.recorded_at),
     )
     return data
 
@@ -154,7 +154,7 @@ def label_of(conn: Connection, payment: PaymentRow, label: LabelValue, source: s
         score=scored.score,
         model=scored.model,
         occurred_at=from_micros(payment.occurred_at),
-        recorded_at=from_micros(max(now_micros(), payment.occurred_at)),
+        recorded_at=from_micros(max(now_micros(), payment.occurred_at)),  # the clock may have been set back since
         customer=payment.customer_id,
         bin=payment.bin,
         ip_hash=payment.ip_hash,
