@@ -12,6 +12,7 @@ from gateway.refusals import FieldError, InvalidFields
 CSV = "text/csv"
 LINE_MAX = 4 * 1024  # bytes
 BATCH = 64  # lines
+REFUSED_SHOWN = 1_000  # lines that the answer to a file names
 BOM = b"\xef\xbb\xbf"
 # A spreadsheet takes what begins so for a formula (OWASP, CSV injection); an apostrophe makes a text of it.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -10,12 +10,11 @@ from gateway.books.audit import Act, record
 from gateway.books.engine import Books
 from gateway.books.operations import payment_id_of_reference
 from gateway.books.payments import PaymentRow, select_payment
-from gateway.csv_lines import CsvLine, LineFault
+from gateway.csv_lines import REFUSED_SHOWN, CsvLine, LineFault
 from gateway.payments.label_reports import LabelLine, LineCode, ReportName, read_line
 from gateway.payments.labels import LabelAsked, LabelQuotaSpent, take_label
 from gateway.policy import Policy
 
-REFUSED_MAX = 1_000  # lines that an answer names
 REFERENCE_MAX = 128  # characters
 
 RefusalCode = LineFault | LineCode | Literal["payment_unknown", "source_quota", "merchant_quota"]
@@ -43,7 +42,7 @@ class LabelsTaken(msgspec.Struct):
     def refuse(self, line: int, code: RefusalCode) -> None:
         """Count a line that is not taken."""
         self.refused_count += 1
-        if len(self.refused) < REFUSED_MAX:
+        if len(self.refused) < REFUSED_SHOWN:
             self.refused.append(RefusedLabel(line, code))
 
 

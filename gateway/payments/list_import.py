@@ -17,14 +17,13 @@ from gateway.books.engine import Books
 from gateway.books.list_entries import ListEntryRow
 from gateway.books.list_values import EntryAsked, EntryFault, EntryRefused, ListValues, check_entry
 from gateway.books.listings import entry_of, put_entries
-from gateway.csv_lines import CsvLine, LineFault
+from gateway.csv_lines import REFUSED_SHOWN, CsvLine, LineFault
 from gateway.refusals import Refusal
 from schemas.lists import LIST_KINDS, ListName
 from schemas.times import from_micros, now_micros
 
 COLUMNS = ("list", "kind", "value", "reason")  # `expires_at` may come along; of a file of ours others, too
 LISTS: tuple[ListName, ...] = get_args(ListName)
-REFUSED_SHOWN = 1_000
 ROOM_WITHIN_S = 10.0  # for Kafka to take what was put before
 ROOM_PAUSE_S = 0.01
 BEHIND = "Kafka is behind. What was taken stands: send the same file again."
