@@ -31,9 +31,9 @@ def ask_all(con: duckdb.DuckDBPyConnection, times: int = TIMES) -> dict[str, Que
 
 
 def tiles() -> dict[str, str]:
-    """What the tiles of all pages ask, as they are first seen."""
+    """What the tiles of all pages ask, as they are first seen; those of a feature, of the score."""
     found = [value for module in navigation.modules() for value in vars(module).values()]
-    return {tile.name: tile.statement(Look()) for tile in found if isinstance(tile, Tile)}
+    return {tile.name: tile.statement(Look(), "score") for tile in found if isinstance(tile, Tile)}
 
 
 def _documented() -> dict[str, str]:

@@ -200,7 +200,7 @@ def test_who_sends_slowly_or_nothing_is_cut_off(hasty: Front) -> None:
 
 def test_one_address_has_32_connections(patient: Front) -> None:
     with ExitStack() as stack:
-        held = _connections(stack, patient, "127.0.0.1", 40)
+        held = _connections(stack, patient, "127.0.0.10", 40)
         until(lambda: len(held) - _ended(held) <= 32)
         assert len(held) - _ended(held) == 32
 

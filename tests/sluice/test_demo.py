@@ -105,9 +105,7 @@ def test_the_demo_fills_every_tile_and_stops_within_10_s(tmp_path: Path, free_of
             pids = [entry.pid for entry in status.read(settings)]
             until(lambda: is_all_there(asyncio.run(latest(settings))), SEEN_WITHIN_S)
             until(lambda: _a_shopper_is_told(settings), SEEN_WITHIN_S)
-            until(lambda: len(judged_of(asyncio.run(latest(settings)))) >= JUDGED_MIN, SEEN_WITHIN_S)
-            found = shares(asyncio.run(latest(settings)))
-            assert {name: found[name] for name in SHARES if not _within(*SHARES[name], found[name])} == {}
+            until(lambda: _looks_like_a_shop(asyncio.run(latest(settings))), SEEN_WITHIN_S)
             assert {entry.restarts for entry in status.read(settings)} == {0}
             demo.send_signal(signal.SIGINT)
             assert demo.wait(STOPPED_WITHIN_S) == 0
@@ -123,8 +121,10 @@ def _a_shopper_is_told(settings: Settings) -> bool:
     return any(m["to"].startswith("shopper-") and m["subject"].startswith("You paid") for m in messages)
 
 
-def _within(least: float, most: float, share: float) -> bool:
-    return least <= share <= most
+def _looks_like_a_shop(payments: list[dict[str, Any]]) -> bool:
+    """Thieves come by chance, and at first all cards are new: the shares settle while it goes on."""
+    found = shares(payments) if len(judged_of(payments)) >= JUDGED_MIN else {}
+    return bool(found) and all(least <= found[name] <= most for name, (least, most) in SHARES.items())
 
 
 def _all_ready(settings: Settings) -> bool:
