@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import resource
-import signal
 import sys
 
 import structlog
@@ -14,7 +13,7 @@ from connectors.private_files import keep_private
 from connectors.processors.settings import ProcessorSettings
 from connectors.settings import ChannelSettings
 from gateway.app import create_app
-from gateway.books.sole import BooksTaken, sole_gateway
+from gateway.books.sole import BooksTaken, books_at_hand
 from gateway.settings import GatewaySettings
 from gateway.vault.isolation import keep_memory_private
 from gateway.web.serving import serve
@@ -25,10 +24,10 @@ GC_THRESHOLD = 10_000  # new objects per collection; the default of 700 means se
 
 async def run(settings: GatewaySettings, processors: ProcessorSettings, channels: ChannelSettings) -> None:
     """Serve the gateway until a signal comes."""
-    async with sole_gateway(settings.books_url(), lambda: signal.raise_signal(signal.SIGTERM)):
+    async with books_at_hand(settings.books_url()):
         app = create_app(settings, processors, channels)
         app.before_serving(_freeze_startup_objects)
-        await serve(app, settings.host, settings.port("gateway"), settings.proxies)
+        await serve(app, settings.host, settings.own_port(), settings.proxies)
 
 
 async def _freeze_startup_objects() -> None:

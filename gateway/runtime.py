@@ -1,6 +1,7 @@
 """What the app is wired from: dependencies opened in order when it starts, and closed in reverse."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,10 +24,11 @@ from gateway.books.engine import Books, UnknownCommit
 from gateway.books.key_ring import KeyRing
 from gateway.books.list_values import ListValues
 from gateway.books.listings import keep_listings
-from gateway.books.opening import migrate, open_books
-from gateway.books.outbox import OutboxRow
+from gateway.books.opening import migrate, open_books, sqlite_path
+from gateway.books.outbox import Unpublished
 from gateway.books.personal_books import PersonalBooks
 from gateway.books.persons import LOOKUPS
+from gateway.books.worker_lease import WorkerLease
 from gateway.books.write_probe import WriteProbe
 from gateway.decline_times import DeclineTimes
 from gateway.events.controls_inbox import ControlsInbox
@@ -66,6 +68,7 @@ from schemas.payments import ProcessorName
 
 T = TypeVar("T")
 EXTENSION = "sluice"
+SOLE = "gateway"  # the name of a gateway that is the only one
 
 log = get_logger()
 
@@ -81,6 +84,7 @@ class Runtime:
     settings: GatewaySettings
     policy: Policy
     books: Books
+    worker: WorkerLease
     processors: dict[ProcessorName, Processor]
     verdicts: VerdictInbox
     late_verdicts: LateVerdicts
@@ -158,6 +162,7 @@ async def opened(
         removed = {id for id, setting in (await books.read(select_settings)).items() if setting is None}
         awaited_ids = {rule.id for rule in DEFAULTS} - removed
         made = _wired(settings, processors, channels, vault, ring, books, awaited_ids)
+        await made.worker.open()
         _close_with(stack, made)
         books.listener = lambda facts: _told(made, facts)
         books.seal = sealing(made.key)
@@ -180,11 +185,13 @@ def _wired(
     refused = InboxMetrics(registry)
     late_verdicts = LateVerdicts(books, refused.refuse_verdict)
     policy = policy_of(settings)
+    worker = _worker(settings, books, policy)
     return Runtime(
         settings=settings,
         policy=policy,
         list_values=ListValues(key, policy.prints),
         books=books,
+        worker=worker,
         processors=open_processors(processors, settings.call_timeout_s),
         verdicts=VerdictInbox(settings.bootstrap(), late_verdicts.listener()),
         late_verdicts=late_verdicts,
@@ -195,7 +202,7 @@ def _wired(
             lambda told: keep_listings(books, told),
             refused.refuse_control,
         ),
-        relay=OutboxRelay(books, settings.bootstrap()),
+        relay=OutboxRelay(books, settings.bootstrap(), worker),
         vault=vault,
         key_ring=ring,
         tokens=AccessTokens(SigningKeys(settings), settings.public_url),
@@ -221,6 +228,13 @@ def _wired(
     )
 
 
+def _worker(settings: GatewaySettings, books: Books, policy: Policy) -> WorkerLease:
+    """This gateway among those on its books; on SQLite there is no other one."""
+    is_sole = sqlite_path(settings.books_url()) is not None
+    name, lease_us = (SOLE, None) if is_sole else (settings.worker_name(), policy.lease_us)
+    return WorkerLease(books, policy.worker_id, name, lease_us, lambda: signal.raise_signal(signal.SIGTERM))
+
+
 def _vault_client(settings: GatewaySettings) -> VaultClient:
     return VaultClient(
         socket_path(settings.data, settings.vault),
@@ -240,6 +254,7 @@ def _if_secret(make: Callable[[], T]) -> T | None:
 
 def _close_with(stack: AsyncExitStack, made: Runtime) -> None:
     """Have `stack` close what is open, in reverse."""
+    stack.push_async_callback(made.worker.close)
     stack.callback(made.passwords.close)
     stack.push_async_callback(made.confirmation_sender.close)
     stack.push_async_callback(made.late_verdicts.close)  # once no more come
@@ -266,7 +281,7 @@ def _publish(made: Runtime, facts: list[Any]) -> None:
     events = []
     for fact in facts:
         match fact:
-            case OutboxRow():
+            case Unpublished():
                 events.append(fact)
             case ActLine():
                 made.log_lines.add(fact)

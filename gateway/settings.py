@@ -1,6 +1,8 @@
 """The gateway's settings: one `SLUICE_…` variable each, read once at start."""
 
+import socket
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
@@ -19,8 +21,10 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
 
     `public_url` is what clients and processors reach us by (default: our own port on localhost), `internal_url`
     what servers beside us do (default: the same), `dashboard_url` what browsers reach the dashboards by (default:
-    their port on localhost). `proxies`: addresses and networks, separated by commas, whose X-Forwarded-For says
-    who calls; `metrics_from`: those that may read `/metrics` besides this machine. `recovery_calls`: how many
+    their port on localhost). `gateway_port` is what it listens on, where that is not the first gateway's of this
+    machine; `worker` is what this gateway is called among those on its books, and no other one
+    (default: its host and port). `proxies`: addresses and networks, separated by commas, whose X-Forwarded-For
+    says who calls; `metrics_from`: those that may read `/metrics` besides this machine. `recovery_calls`: how many
     operations recovery asks one processor for at a time. `vault` is the path of the vault's Unix socket (default:
     the one the vault opens for this data directory), `vault_client` the file of the secret that it asks for,
     `vault_users` the uids it may run as beside ours. `review_max_s`: how long a payment may wait for a reviewer
@@ -44,6 +48,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     vault_users: str = ""
     seed: bool = False
     seed_password: str = SEED_PASSWORD
+    gateway_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
+    worker: str = ""
     lease_s: float = msgspec.field(default=15.0, name="lease")
     call_timeout_s: float = msgspec.field(default=10.0, name="call_timeout")
     unknown_window_s: float = msgspec.field(default=0.0, name="unknown_window")
@@ -92,6 +98,14 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     def is_https(self) -> bool:
         """Whether browsers reach us by https alone: then their cookies are for nothing else."""
         return self.public_url.startswith("https:")
+
+    def worker_name(self) -> str:
+        """What this gateway is called among those on its books, also after a restart."""
+        return self.worker or f"{socket.gethostname()}:{self.own_port()}"
+
+    def own_port(self) -> int:
+        """The port that it listens on."""
+        return self.gateway_port or self.port("gateway")
 
     def books_url(self) -> str:
         """The books: `sqlite:///path` or `postgresql://…`. Raises `BadSetting` for what is neither.

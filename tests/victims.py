@@ -37,7 +37,7 @@ GATEWAY = (
     "relay",
     "verdicts",
 )
-GATEWAY_ON_POSTGRES = ("lock of the books",)
+GATEWAY_ON_POSTGRES = ("lease of this worker",)
 VAULT = ("group commit", "rotation", "vault audit", "vault writer")
 FLOWS = ("event loop", "query guard", "teller")
 SUPERVISOR = (

@@ -19,6 +19,7 @@ PlaceT = TypeVar("PlaceT", covariant=True)
 Listener = Callable[[list[Any]], None]
 Seal = Callable[[Connection], None]
 
+WORKER = "worker"  # in a connection's `info`: the id of the worker whose transaction it is; None: of a command
 ACTS = "acts"  # in a connection's `info`: what its transaction recorded in the audit, and is not sealed yet
 
 log = structlog.get_logger()
@@ -43,11 +44,12 @@ class Books(Protocol):
     """The gateway's database. Its methods raise SQLAlchemy's `OperationalError` while it is away.
 
     `listener` gets the facts that transactions announced, in the order of their commits. `seal` is what each does
-    last: it writes what it recorded in the audit.
+    last: it writes what it recorded in the audit. `worker_id` names whose transactions they are (`workers`).
     """
 
     listener: Listener
     seal: Seal
+    worker_id: str | None
 
     async def write(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `fn` in a transaction, and return once it is on disk; what it raises undoes it and is raised here.
@@ -75,9 +77,10 @@ def announce(conn: Connection, fact: Any) -> None:
     conn.info.setdefault("announced", []).append(fact)
 
 
-def run_sealed(conn: Connection, fn: Callable[[Connection], R], seal: Seal) -> R:
+def run_sealed(conn: Connection, fn: Callable[[Connection], R], seal: Seal, worker_id: str | None = None) -> R:
     """What `fn` returns, after what it recorded was sealed; for the one who runs a transaction."""
     conn.info.pop(ACTS, None)
+    conn.info[WORKER] = worker_id
     result = fn(conn)
     seal(conn)
     return result

@@ -4,9 +4,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Index, UniqueConstraint, bindparam, func, insert, select, update
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    Index,
+    UniqueConstraint,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
-from gateway.books.engine import announce
+from gateway.books.engine import WORKER, announce
 from gateway.books.sql import Statement
 from gateway.books.tables import Int32, Micros, SerialId, table_of
 from schemas.events import EventData
@@ -20,6 +31,7 @@ class OutboxRow(msgspec.Struct, frozen=True):
 
     `subject_id`: what the event is about (a payment, in whose sequence its refunds and disputes count; a rule, an
     account). `sequence` counts the subject's own events from 1; null where the event is not one of them (a label).
+    `worker_id`: who publishes it (`workers`); null until a gateway takes what a command wrote.
     """
 
     id: SerialId
@@ -33,6 +45,14 @@ class OutboxRow(msgspec.Struct, frozen=True):
     traceparent: str | None
     recorded_at: Micros
     published_at: Micros | None = None
+    worker_id: str | None = None
+
+
+class Unpublished(msgspec.Struct, frozen=True):
+    """An event on its way out. `is_behind`: so is an earlier one of its subject, which is another worker's."""
+
+    row: OutboxRow
+    is_behind: bool = False
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +87,14 @@ _waiting = _c.published_at.is_(None)
 Index("ix_outbox_subject_id", _c.subject_id, _c.sequence)
 Index("ix_outbox_unpublished", _c.id, sqlite_where=_waiting, postgresql_where=_waiting)
 
+# As a text: Core names no table in RETURNING.
+_is_behind = literal_column(
+    "EXISTS (SELECT 1 FROM outbox AS earlier WHERE earlier.subject_id = outbox.subject_id"
+    " AND earlier.id < outbox.id AND earlier.published_at IS NULL"
+    " AND earlier.worker_id IS DISTINCT FROM outbox.worker_id)",
+    Boolean,
+).label("is_behind")
+
 _written = [name for name in OutboxRow.__struct_fields__ if name not in ("id", "published_at")]
 
 
@@ -74,7 +102,7 @@ def _inserting(count: int) -> Statement:
     rows: list[dict[str, Any]] = [
         {name: bindparam(_nth(name, place), type_=_c[name].type) for name in _written} for place in range(count)
     ]
-    return Statement(insert(outbox).values(rows).returning(_c.event_id, _c.id))
+    return Statement(insert(outbox).values(rows).returning(_c.event_id, _c.id, _is_behind))
 
 
 def _nth(name: str, place: int) -> str:
@@ -84,9 +112,19 @@ def _nth(name: str, place: int) -> str:
 AT_ONCE = 8  # rows of one statement: on PostgreSQL each statement is a way there and back
 INSERTS = {count: _inserting(count) for count in range(1, AT_ONCE + 1)}
 _publish = Statement(update(outbox).where(_c.id == bindparam("row_id")).values(published_at=bindparam("at")))
+_of_worker = _waiting & (_c.worker_id == bindparam("of_worker_id"))
 _unpublished = Statement(
-    select(outbox).where(_waiting, _c.id <= bindparam("until")).order_by(_c.id).limit(bindparam("most"))
+    select(outbox, _is_behind)
+    .where(_of_worker, _c.id > bindparam("after"), _c.id <= bindparam("until"))
+    .order_by(_c.id)
+    .limit(bindparam("most"))
 )
+_behind = Statement(
+    select(_c.subject_id, func.min(_c.id).label("first_id"))
+    .where(_of_worker, _is_behind.element)
+    .group_by(_c.subject_id)
+)
+_any_waiting = Statement(select(_c.id).where(_waiting, _c.id <= bindparam("until")).limit(1))
 _newest_id = Statement(select(func.max(_c.id)))
 _page = Statement(
     select(outbox)
@@ -128,12 +166,12 @@ def add_event(
 
 def add_events(conn: Connection, events: Iterable[NewEvent]) -> None:
     """Write events in this order, which is that of their ids, and announce them to the relay."""
-    rows = [_row(event) for event in events]
+    rows = [_row(event, conn.info.get(WORKER)) for event in events]
     for start in range(0, len(rows), AT_ONCE):
         _write(conn, rows[start : start + AT_ONCE])
 
 
-def _row(event: NewEvent) -> OutboxRow:
+def _row(event: NewEvent, worker_id: str | None) -> OutboxRow:
     return OutboxRow(
         0,
         new_id("evt"),
@@ -145,14 +183,16 @@ def _row(event: NewEvent) -> OutboxRow:
         b"" if event.data is None else msgspec.json.encode(event.data),
         event.traceparent,
         event.now,
+        worker_id=worker_id,
     )
 
 
 def _write(conn: Connection, rows: Sequence[OutboxRow]) -> None:
     values = {_nth(name, n): getattr(row, name) for n, row in enumerate(rows) for name in _written}
-    ids = dict(INSERTS[len(rows)](conn, **values).rows)
+    written = {each.event_id: each for each in INSERTS[len(rows)](conn, **values)}
     for row in rows:
-        announce(conn, msgspec.structs.replace(row, id=ids[row.event_id]))
+        found = written[row.event_id]
+        announce(conn, Unpublished(msgspec.structs.replace(row, id=found.id), bool(found.is_behind)))
 
 
 def mark_published(conn: Connection, row_ids: list[int], at: int) -> None:
@@ -165,9 +205,20 @@ def newest_id(conn: Connection) -> int:
     return _newest_id(conn).scalar() or 0
 
 
-def select_unpublished(conn: Connection, until: int, most: int) -> list[OutboxRow]:
-    """Up to `most` rows Kafka has not acknowledged, up to the id `until`, in order."""
-    return [OutboxRow(*row) for row in _unpublished(conn, until=until, most=most)]
+def select_unpublished(conn: Connection, worker_id: str, after: int, until: int, most: int) -> list[Unpublished]:
+    """Up to `most` rows of a worker that Kafka has not acknowledged, in order: past `after`, up to `until`."""
+    found = _unpublished(conn, of_worker_id=worker_id, after=after, until=until, most=most)
+    return [Unpublished(OutboxRow(*row), bool(is_behind)) for *row, is_behind in found]
+
+
+def select_behind(conn: Connection, worker_id: str) -> dict[str, int]:
+    """By subject, the first row of a worker that waits for another worker's."""
+    return {row.subject_id: row.first_id for row in _behind(conn, of_worker_id=worker_id)}
+
+
+def any_unpublished(conn: Connection, until: int) -> bool:
+    """Whether a row up to the id `until` is not published, whoever is to do it."""
+    return _any_waiting(conn, until=until).first() is not None
 
 
 def list_history(conn: Connection, subject_id: str, after: int, most: int) -> list[OutboxRow]:

@@ -46,6 +46,16 @@ class PersonalBooks:
         """Have another one write it."""
         self._books.seal = seal
 
+    @property
+    def worker_id(self) -> str | None:
+        """Whose transactions they are."""
+        return self._books.worker_id
+
+    @worker_id.setter
+    def worker_id(self, worker_id: str | None) -> None:
+        """Have them be another one's."""
+        self._books.worker_id = worker_id
+
     async def write(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """`Books.write`; a function that lacks a key is undone, and run again with it."""
         return await self._with_keys(self._books.write, lambda conn: fn(conn, *args, **kwargs))

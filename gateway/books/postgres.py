@@ -49,6 +49,7 @@ class PostgresBooks:
     def __init__(self, url: str) -> None:
         self.listener: Listener = lambda facts: None
         self.seal: Seal = refuse_acts
+        self.worker_id: str | None = None
         self._engine = postgres_engine(url)
         self._idle: list[Link] = []
         self._slots = asyncio.Semaphore(CONNECTIONS)
@@ -117,7 +118,7 @@ class PostgresBooks:
         async with self._link() as link:
             await link.say("BEGIN")
             try:
-                result = await link.run(lambda conn: run_sealed(conn, fn, self.seal))
+                result = await link.run(lambda conn: run_sealed(conn, fn, self.seal, self.worker_id))
             except Exception:
                 if link.is_open():
                     await link.say("ROLLBACK")

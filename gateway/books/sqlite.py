@@ -49,6 +49,7 @@ class SqliteBooks:
     def __init__(self, engine: Engine) -> None:
         self.listener: Listener = lambda facts: None
         self.seal: Seal = refuse_acts
+        self.worker_id: str | None = None
         self._engine = engine
         self._writer = engine.connect()
         self._reader = engine.connect().execution_options(readonly=True)
@@ -121,7 +122,8 @@ class SqliteBooks:
         announced = len(facts)
         # By text: SQLAlchemy compiles each savepoint of its own anew, which takes 0.1 ms.
         result, error = run_in_savepoint(
-            lambda sql: execute(self._writer, sql), lambda: run_sealed(self._writer, work, self.seal)
+            lambda sql: execute(self._writer, sql),
+            lambda: run_sealed(self._writer, work, self.seal, self.worker_id),
         )
         if error is not None:
             del facts[announced:]

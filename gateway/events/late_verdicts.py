@@ -28,23 +28,33 @@ from schemas.topics import RISK
 
 BATCH = 100  # in one transaction, which runs on the event loop
 AGAIN_S = 1.0
+LOOK_AGAIN_S = 2.0  # longer than a payment waits for its verdict
+LOOKS_MAX = 3
 WAITING_MAX = 1_000  # verdicts, from which on no more are read
 
 log = structlog.get_logger()
 
 
 class LateVerdict(msgspec.Struct, frozen=True):
-    """A verdict that came too late. `met`: this process knows its payment, and that the stand-in judged it."""
+    """A verdict that came too late. `met`: this process knows its payment, and that the stand-in judged it.
+
+    `looks`: how often its payment was found unjudged, as one that another gateway still waits with.
+    """
 
     verdict: Verdict
     met: bool
+    looks: int = 0
 
 
 class Sifted(msgspec.Struct, frozen=True):
-    """What is to be stored of late verdicts, and the wrong field of each that cannot be believed."""
+    """What is to be stored of late verdicts, and the wrong field of each that cannot be believed.
+
+    `unjudged`: those whose payment has no verdict yet.
+    """
 
     kept: list[Verdict]
     refused: list[str]
+    unjudged: list[LateVerdict]
 
 
 class LateVerdicts:
@@ -124,28 +134,43 @@ class LateVerdicts:
 
     async def _keep(self, some: list[LateVerdict]) -> None:
         """Store what the stand-in judged; what is only looked up does not run on the event loop."""
-        unmet = [late.verdict for late in some if not late.met]
-        found = await self._books.browse(sift, unmet) if unmet else Sifted([], [])
+        unmet = [late for late in some if not late.met]
+        found = await self._books.browse(sift, unmet) if unmet else Sifted([], [], [])
         kept = [late.verdict for late in some if late.met] + found.kept
         if kept:
             await self._books.write(keep_late, kept)
+        for late in found.unjudged:
+            self._look_again(late)
         for wrong in found.refused:
             self._on_refused(wrong)
 
+    def _look_again(self, late: LateVerdict) -> None:
+        """Its payment is another gateway's, which may give up waiting and end before it hears of this verdict."""
+        if late.looks < LOOKS_MAX:
+            again = msgspec.structs.replace(late, looks=late.looks + 1)
+            asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._wait_with, again)
 
-def sift(conn: Connection, verdicts: Iterable[Verdict]) -> Sifted:
+    def _wait_with(self, late: LateVerdict) -> None:
+        self._waiting.append(late)
+        self._added.set()
+
+
+def sift(conn: Connection, unmet: Iterable[LateVerdict]) -> Sifted:
     """Those of the verdicts whose payment the stand-in has judged: its process did not live to hear them.
 
-    The others are of payments that were judged by them, or still are.
+    The others are of payments that were judged by them, or are not judged yet.
     """
-    sifted = Sifted([], [])
-    for verdict in verdicts:
+    sifted = Sifted([], [], [])
+    for late in unmet:
+        verdict = late.verdict
         payment = select_payment(conn, verdict.payment)
         field = wrong_field(verdict, judged_payment(payment)) if payment else "payment"
         risk = payment.applied_risk() if payment else None
         if field is not None:
             sifted.refused.append(field)
-        elif risk is not None and risk.source == "stand_in":
+        elif risk is None:
+            sifted.unjudged.append(late)
+        elif risk.source == "stand_in":
             sifted.kept.append(verdict)
     return sifted
 

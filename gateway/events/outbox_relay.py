@@ -3,11 +3,14 @@
 A row is handed to the producer only when all earlier rows of its subject are acknowledged. After a start and
 after a failed delivery, earlier rows may be in the books only: until a sweep has read them all, in order, every
 new row is left to the sweep as well.
+
+Each gateway publishes the rows that it wrote, and takes over those of a gateway that is gone. A row whose subject
+has an earlier one of another gateway on its way waits here until that is published (docs/decisions/0090).
 """
 
 import asyncio
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -20,13 +23,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from connectors.kafka import POLL_S, producer
 from connectors.lasting import LastingTask, LastingThread
 from gateway.books.engine import Books
-from gateway.books.outbox import OutboxRow, mark_published, newest_id, select_unpublished
+from gateway.books.outbox import (
+    OutboxRow,
+    Unpublished,
+    mark_published,
+    newest_id,
+    select_behind,
+    select_unpublished,
+)
+from gateway.books.worker_lease import WorkerLease
 from schemas.events import Headers, headers_of
 from schemas.times import from_micros, now_micros
 
 SOURCE = "/gateway"
 SWEEP_S = 1.0
-SWEEP_BEHIND_S = 0.1  # while new rows are left to the sweep
+SWEEP_BEHIND_S = 0.1  # while new rows are left to the sweep, or wait for another gateway's
 MARK_EVERY_S = 0.05  # one transaction marks the rows that were acknowledged in this time
 SWEEP_AGE_S = 2.0  # younger rows are left to the process that committed them
 UNSURE_S = 10.0  # longer than a server takes for a COMMIT whose connection broke
@@ -34,16 +45,19 @@ CLOSED_WITHIN_S = 2.0  # rows that are in flight then are published after the ne
 REPLACED_EVERY_S = 1.0  # a producer that gives up again and again costs a few threads each time
 PAGE = 1000
 ROOM = 250  # subjects with a row in flight
+BEHIND_MAX = 5_000  # subjects that wait for another gateway's rows; further ones are left to the sweep
 QUEUE_MAX = 20_000  # records in the producer's queue; further rows stay in the books
 
 log = structlog.get_logger()
 
 
 class OutboxRelay:
-    """Publishes outbox rows. The books pass each committed group to `publish`."""
+    """Publishes outbox rows of one worker. The books pass each committed group to `publish`."""
 
-    def __init__(self, books: Books, bootstrap: str) -> None:
+    def __init__(self, books: Books, bootstrap: str, worker: WorkerLease) -> None:
         self._books = books
+        self._worker = worker
+        worker.on_taken_over = self._start_over
         self._bootstrap = bootstrap
         self._producer = self._new_producer()
         self._queued: dict[str, deque[OutboxRow]] = {}  # by subject: the row in flight, then its next rows
@@ -54,7 +68,10 @@ class OutboxRelay:
         self._unsure_until = 0.0  # monotonic
         self._replaced_at = -REPLACED_EVERY_S  # monotonic
         self._seen: deque[tuple[float, int]] = deque([(monotonic(), 0)])  # when which row was the newest
-        self._meanwhile: list[OutboxRow] = []  # committed while the sweep reads, which may have missed them
+        self._meanwhile: list[Unpublished] = []  # committed while the sweep reads, which may have missed them
+        self._behind: defaultdict[str, deque[OutboxRow]] = defaultdict(
+            deque
+        )  # by subject: after another gateway's
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
@@ -64,12 +81,14 @@ class OutboxRelay:
             LastingTask(self._sweep(), "outbox sweep"),
         ]
 
-    def publish(self, rows: list[OutboxRow]) -> None:
+    def publish(self, events: list[Unpublished]) -> None:
         """Send rows that were just committed, unless the sweep has earlier rows to send."""
+        if not self._worker.is_live() or len(self._behind) > BEHIND_MAX:
+            self._fall_behind()
         if self._direct:
-            self._enqueue(rows)
+            self._take(events)
         else:
-            self._meanwhile += rows
+            self._meanwhile += events
 
     def has_room(self) -> bool:
         """Whether Kafka takes rows as they are committed, and has taken nearly all: for what writes very many."""
@@ -81,9 +100,28 @@ class OutboxRelay:
         self._unsure_until = monotonic() + UNSURE_S
 
     def _fall_behind(self) -> None:
-        """Rows were dropped here that the sweep has to send: also where it is reading, and has passed them."""
+        """Rows are not in hand that the sweep has to send: also where it is reading, and has passed them.
+
+        What waits for another gateway's goes too: the sweep may find earlier rows of the same subjects.
+        """
         self._direct = False
         self._failures += 1
+        self._behind.clear()
+
+    def _start_over(self) -> None:
+        """Another gateway has taken what was in hand here."""
+        self._queued.clear()
+        self._fall_behind()
+
+    def _take(self, events: list[Unpublished]) -> None:
+        at_once = []
+        for event in events:
+            subject_id = event.row.subject_id
+            if event.is_behind or subject_id in self._behind:
+                self._behind[subject_id].append(event.row)
+            else:
+                at_once.append(event.row)
+        self._enqueue(at_once)
 
     def _enqueue(self, rows: list[OutboxRow]) -> None:
         refused: set[str] = set()  # subjects; there may be room again for their next rows, which must not go first
@@ -193,24 +231,60 @@ class OutboxRelay:
 
     async def _sweep(self) -> None:
         while True:
-            pause = SWEEP_S if self._direct else SWEEP_BEHIND_S
+            pause = SWEEP_S if self._direct and not self._behind else SWEEP_BEHIND_S
             try:
-                await self._send_unpublished()
+                if self._worker.is_live():
+                    await self._take_over()
+                    await self._send_unpublished()
+                    await self._send_behind()
             except SQLAlchemyError as error:  # such as a disk that is away: the next sweep sends the rows
                 log.warning("outbox.sweep_failed", error=type(error).__name__)
             await asyncio.sleep(pause)
+
+    async def _take_over(self) -> None:
+        """Take the events of gateways that are gone; no new one of the same subjects may go before them."""
+        if await self._worker.any_left_behind():
+            self._fall_behind()
+            await self._worker.take_over()
 
     async def _send_unpublished(self) -> None:
         self._meanwhile.clear()
         failures = self._failures
         newest = await self._books.read(newest_id)
         settled = self._settled(newest)
-        rows = await self._books.read(select_unpublished, settled if self._direct else newest, PAGE)
-        is_behind = len(rows) == PAGE or failures != self._failures or monotonic() < self._unsure_until
-        self._direct = not is_behind
-        self._enqueue_unknown(rows)
+        has_all = await self._send_up_to(settled if self._direct else newest)
+        self._direct = has_all and failures == self._failures and monotonic() >= self._unsure_until
         if self._direct:
-            self._enqueue_unknown(self._meanwhile)
+            self._take_unknown(self._meanwhile)
+
+    async def _send_up_to(self, until: int) -> bool:
+        """Send a page of what is not in hand; whether there is no more of it."""
+        after = 0
+        while True:
+            events = await self._books.read(select_unpublished, self._worker.id, after, until, PAGE)
+            is_any_new = self._take_unknown(events)
+            if len(events) < PAGE:
+                return True
+            if is_any_new or len(self._behind) > BEHIND_MAX:
+                return False
+            after = events[-1].row.id
+
+    async def _send_behind(self) -> None:
+        """Send rows whose turn has come. Those that are added meanwhile wait for the next look."""
+        last_ids = {subject_id: rows[-1].id for subject_id, rows in self._behind.items()}
+        if not last_ids:
+            return
+        behind = await self._books.read(select_behind, self._worker.id)
+        for subject_id, last_id in last_ids.items():
+            self._send_before(subject_id, min(last_id + 1, behind.get(subject_id, last_id + 1)))
+
+    def _send_before(self, subject_id: str, row_id: int) -> None:
+        rows, turn = self._behind.get(subject_id, deque()), list[OutboxRow]()
+        while rows and rows[0].id < row_id:
+            turn.append(rows.popleft())
+        if not rows:
+            self._behind.pop(subject_id, None)
+        self._enqueue(turn)
 
     def _settled(self, newest: int) -> int:
         """The newest row of `SWEEP_AGE_S` ago: rows have an order, their times may be set back or ahead."""
@@ -220,9 +294,13 @@ class OutboxRelay:
         seen_at, row_id = self._seen[0]
         return row_id if seen_at <= monotonic() - SWEEP_AGE_S else 0
 
-    def _enqueue_unknown(self, rows: list[OutboxRow]) -> None:
-        known = {row.id for queue in self._queued.values() for row in queue}.union(self._published)
-        self._enqueue([row for row in rows if row.id not in known])
+    def _take_unknown(self, events: list[Unpublished]) -> bool:
+        """Take those that are not in hand; whether there were any."""
+        in_hand = [*self._queued.values(), *self._behind.values()]
+        known = {row.id for queue in in_hand for row in queue}.union(self._published)
+        unknown = [event for event in events if event.row.id not in known]
+        self._take(unknown)
+        return bool(unknown)
 
 
 def row_headers(row: OutboxRow) -> Headers:

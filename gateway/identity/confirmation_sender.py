@@ -18,8 +18,9 @@ from connectors.sms import Texter
 from gateway.books import accounts, confirmations, letters
 from gateway.books.accounts import Account
 from gateway.books.confirmations import CONFIRMED_CHANNELS, ConfirmationRow, ConfirmedChannel
-from gateway.books.engine import Books
+from gateway.books.engine import WORKER, Books
 from gateway.books.letters import LetterRow
+from gateway.books.workers import another_lives
 from gateway.identity.confirmation_messages import confirmation_mail, confirmation_sms
 from gateway.identity.confirmations import ConfirmationRules, unconfirmed
 from gateway.identity.letter_messages import letter_mail
@@ -203,6 +204,8 @@ def _begin_due(conn: Connection, channel: ConfirmedChannel, tried: bool, most: i
 
 
 def _release(conn: Connection, channel: ConfirmedChannel, now: int) -> None:
+    if another_lives(conn, conn.info[WORKER] or "", now):  # it may have them in hand
+        return
     confirmations.release(conn, channel, now)
     if channel == "email":
         letters.release(conn, now)

@@ -15,7 +15,7 @@ from gateway.books.payment_lists import PaymentFilter, list_payments
 from gateway.books.payments import PaymentRow, insert_payment, may_be_unasked
 from schemas.ids import earliest_id, new_id
 from schemas.states import STATUS
-from schemas.times import now_micros, steady_micros
+from schemas.times import STEADY, now_micros, steady_micros
 from tests.gateway.payments import situations
 
 ACCOUNTS = ("acc_1", "acc_2", "acc_3")
@@ -110,7 +110,7 @@ def test_a_time_finds_what_was_made_while_the_wall_clock_was_set(
     rows = []
     for hours in (0, 3, -2, 0):
         set_clock(hours)
-        keep(conn, steady_micros(), abs(now_micros() - steady_micros()))
+        keep(conn, steady_micros(), STEADY.offset_us, abs(now_micros() - steady_micros()))
         rows.append(msgspec.structs.replace(situations.payment(), id=new_id("pay"), created_at=now_micros()))
         insert_payment(conn, rows[-1])
     times = sorted(row.created_at for row in rows)

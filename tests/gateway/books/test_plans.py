@@ -14,7 +14,14 @@ from gateway.books.sql import Statement
 
 # They run once, at a start or for a command, and may read all that is there.
 AT_START = {"clock._newest_kept", "controls._settings"}
-FEW_ROWS = {"clock._furthest_apart"}  # one for each start of a machine
+# One for each start of a machine, or for each gateway.
+FEW_ROWS = {
+    "clock._furthest_apart",
+    "workers._forget",
+    "workers._another_lives",
+    "workers._any_lapsed",
+    "workers._note_taken",
+}
 
 
 def statements() -> Iterator[tuple[str, Statement]]:

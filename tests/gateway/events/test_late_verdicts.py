@@ -9,7 +9,15 @@ from sqlalchemy.exc import OperationalError
 
 from connectors.record_reader import Bookmark, Bookmarks
 from gateway.events import late_verdicts
-from gateway.events.late_verdicts import BATCH, WAITING_MAX, LateVerdicts, Sifted, keep_late
+from gateway.events.late_verdicts import (
+    BATCH,
+    LOOKS_MAX,
+    WAITING_MAX,
+    LateVerdict,
+    LateVerdicts,
+    Sifted,
+    keep_late,
+)
 from schemas.fraud import Verdict
 from tests.gateway.payments.conftest import verdict
 from tests.patience import eventually
@@ -39,8 +47,8 @@ class Disk:
         else:
             self.places.append(told)
 
-    async def browse(self, _sift: Callable[..., Any], verdicts: list[Verdict]) -> Sifted:
-        return Sifted(verdicts, [])
+    async def browse(self, _sift: Callable[..., Any], unmet: list[LateVerdict]) -> Sifted:
+        return Sifted([late.verdict for late in unmet], [], [])
 
     def has(self) -> set[str]:
         """The payments whose verdicts were written."""
@@ -62,6 +70,40 @@ async def late(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lat
     made = LateVerdicts(disk, lambda field: None)
     yield made
     await made.close()
+
+
+async def test_a_block_of_a_payment_that_is_not_judged_yet_is_looked_at_again(
+    late: LateVerdicts, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late_verdicts, "LOOK_AGAIN_S", 0.0)
+    looks = []
+
+    async def browse(_sift: Callable[..., Any], unmet: list[LateVerdict]) -> Sifted:
+        looks.append(unmet)
+        judged = len(looks) > 2
+        return Sifted([late.verdict for late in unmet] if judged else [], [], [] if judged else unmet)
+
+    monkeypatch.setattr(disk, "browse", browse)
+    late.listener().on_unclaimed(blocks(1))
+    await eventually(lambda: disk.has() == {"pay_0"})
+    assert len(looks) == 3
+
+
+async def test_one_that_is_never_judged_is_given_up(
+    late: LateVerdicts, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late_verdicts, "LOOK_AGAIN_S", 0.0)
+    looks = []
+
+    async def browse(_sift: Callable[..., Any], unmet: list[LateVerdict]) -> Sifted:
+        looks.append(unmet)
+        return Sifted([], [], unmet)
+
+    monkeypatch.setattr(disk, "browse", browse)
+    late.listener().on_unclaimed(blocks(1))
+    await eventually(lambda: len(looks) == 1 + LOOKS_MAX)
+    await asyncio.sleep(0)
+    assert not disk.has()
 
 
 @pytest.mark.parametrize("told", ["on_late", "on_unclaimed"])

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,8 +16,10 @@ from sqlalchemy.exc import OperationalError
 from connectors.kafka import consumer
 from gateway.books.engine import Books
 from gateway.books.opening import open_books
-from gateway.books.outbox import OutboxRow, add_event, mark_published, measure_backlog, select_unpublished
+from gateway.books.outbox import Unpublished, add_event, mark_published, measure_backlog, select_unpublished
+from gateway.books.worker_lease import WorkerLease
 from gateway.events.outbox_relay import OutboxRelay
+from schemas.ids import new_id
 from schemas.samples import INITIATED
 from schemas.times import now_micros
 from tests.gateway.databases import Databases, Kind
@@ -32,6 +35,15 @@ def url(databases: Databases, database: Kind, tmp_path: Path) -> Iterator[str]:
     made = databases.empty(database, tmp_path)
     yield made
     databases.drop(made)
+
+
+async def relay_of(
+    books: Books, bootstrap: str, name: str = "gateway", lease_us: int | None = None
+) -> OutboxRelay:
+    """The relay of a gateway that has just started, in place of the one that had its name."""
+    worker = WorkerLease(books, new_id("wrk"), name, lease_us, lambda: None)
+    await worker.open()
+    return OutboxRelay(books, bootstrap, worker)
 
 
 def add(conn: Connection, topic: str, payment: int, sequence: int) -> None:
@@ -83,7 +95,7 @@ def read(bootstrap: str, topic: str, partitions: int) -> dict[str, list[int]]:
 @asynccontextmanager
 async def publishing(books: Books, kafka: str) -> AsyncIterator[None]:
     """A relay that hears of what is committed, until all of it is on Kafka; then the books are closed as well."""
-    relay = OutboxRelay(books, kafka)
+    relay = await relay_of(books, kafka)
     books.listener = relay.publish
     yield
     await drained(books)
@@ -110,7 +122,7 @@ async def test_what_kafka_missed_goes_out_in_order_after_a_restart(
 ) -> None:
     topic = new_topic(3)
     books = open_books(url)
-    away = OutboxRelay(books, "localhost:1")
+    away = await relay_of(books, "localhost:1")
     books.listener = away.publish
     await write_all(books, topic)
     assert (await books.read(measure_backlog)).rows == PAYMENTS * EACH
@@ -173,7 +185,7 @@ async def test_what_is_left_to_the_sweep_is_not_overtaken_while_an_earlier_row_i
 ) -> None:
     topic = new_topic()
     books = open_books(url)
-    relay = OutboxRelay(books, "localhost:1")
+    relay = await relay_of(books, "localhost:1")
     books.listener = relay.publish
     await eventually(lambda: relay._direct)
     await books.write(add, topic, 0, 1)
@@ -191,7 +203,7 @@ async def test_what_a_commit_left_that_nobody_was_told_of_is_not_overtaken(
 ) -> None:
     topic = new_topic()
     books = open_books(url)
-    relay = OutboxRelay(books, "localhost:1")
+    relay = await relay_of(books, "localhost:1")
     await eventually(lambda: relay._direct)
     await books.write(add, topic, 0, 1)  # its COMMIT was never answered
     relay.leave_to_sweep()
@@ -230,7 +242,7 @@ async def test_what_a_full_disk_keeps_from_being_noted_is_noted_later_and_not_se
     monkeypatch.setattr("gateway.events.outbox_relay.mark_published", refuse_at_first)
     topic = new_topic()
     books = open_books(url)
-    relay = OutboxRelay(books, kafka)  # it does not listen to the books: the sweep sends
+    relay = await relay_of(books, kafka)  # it does not listen to the books: the sweep sends
     await write_all(books, topic)
     await drained(books)
     await relay.close()
@@ -246,16 +258,16 @@ async def test_a_disk_that_cannot_be_read_for_a_moment_ends_no_sweep(
 ) -> None:
     refused = 0
 
-    def refuse_at_first(conn: Connection, until: int, most: int) -> list[OutboxRow]:
+    def refuse_at_first(conn: Connection, *asked: Any) -> list[Unpublished]:
         nonlocal refused
         refused += 1
         if refused < 3:
             raise OperationalError("SELECT", {}, Exception("disk I/O error"))
-        return select_unpublished(conn, until, most)
+        return select_unpublished(conn, *asked)
 
     monkeypatch.setattr("gateway.events.outbox_relay.select_unpublished", refuse_at_first)
     books = open_books(url)
-    relay = OutboxRelay(books, kafka)  # it does not listen to the books: the sweep sends
+    relay = await relay_of(books, kafka)  # it does not listen to the books: the sweep sends
     await write_all(books, new_topic())
     await drained(books)
     await relay.close()

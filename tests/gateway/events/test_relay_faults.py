@@ -12,11 +12,10 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from sqlalchemy import Connection
 
 from gateway.books.opening import open_books
-from gateway.books.outbox import OutboxRow, select_unpublished
-from gateway.events.outbox_relay import OutboxRelay
+from gateway.books.outbox import OutboxRow, Unpublished, select_unpublished
 from tests.gateway.conftest import Gateway
 from tests.gateway.databases import Databases
-from tests.gateway.events.test_outbox_relay import add, assert_in_order, drained, read, write_all
+from tests.gateway.events.test_outbox_relay import add, assert_in_order, drained, read, relay_of, write_all
 from tests.patience import eventually
 
 OUT_OF_ORDER = 45  # OUT_OF_ORDER_SEQUENCE_NUMBER: the first thing that an idempotent producer gives up for
@@ -41,7 +40,7 @@ def give_up(client: Producer) -> None:
 async def test_a_producer_that_gave_up_is_replaced(kafka: str, new_topic: Callable[..., str], url: str) -> None:
     topic = new_topic(3)
     books = open_books(url)
-    relay = OutboxRelay(books, kafka)
+    relay = await relay_of(books, kafka)
     books.listener = relay.publish
     await books.write(add, topic, 0, 1)
     first = relay._producer
@@ -60,14 +59,14 @@ async def test_what_was_dropped_while_the_sweep_read_is_not_overtaken(
 ) -> None:
     topic = new_topic()
     books = open_books(url)
-    relay = OutboxRelay(books, "localhost:1")
+    relay = await relay_of(books, "localhost:1")
     books.listener = relay.publish
     await eventually(lambda: relay._direct)
     await books.write(add, topic, 0, 1)
     first = relay._producer
 
-    def read_and_fail(conn: Connection, until: int, most: int) -> list[OutboxRow]:
-        rows = select_unpublished(conn, until, most)
+    def read_and_fail(conn: Connection, *asked: Any) -> list[Unpublished]:
+        rows = select_unpublished(conn, *asked)
         relay._replace(first)
         return rows
 
@@ -89,7 +88,7 @@ async def test_whatever_it_raises_keeps_rows_of_its_own_subject_alone(
 ) -> None:
     topic = new_topic(3)
     books = open_books(url)
-    relay = OutboxRelay(books, kafka)
+    relay = await relay_of(books, kafka)
     books.listener = relay.publish
     refusing = Refusing(relay._producer, error)
     monkeypatch.setattr(relay, "_producer", refusing)
@@ -107,7 +106,7 @@ async def test_a_full_queue_in_the_middle_of_a_batch_lets_no_later_event_of_a_pa
 ) -> None:
     """There is room again for its next events, at once or once an earlier one was acknowledged."""
     books = open_books(url)
-    relay = OutboxRelay(books, "localhost:1")
+    relay = await relay_of(books, "localhost:1")
     full = Full(full_at)
     monkeypatch.setattr(relay, "_producer", full)
     await eventually(lambda: relay._direct)
@@ -121,8 +120,8 @@ async def test_a_full_queue_in_the_middle_of_a_batch_lets_no_later_event_of_a_pa
     await books.close()
 
 
-def event(subject: str, sequence: int) -> OutboxRow:
-    return OutboxRow(0, f"evt_{subject}_{sequence}", "t", "key", "x", subject, sequence, b"", None, 0)
+def event(subject: str, sequence: int) -> Unpublished:
+    return Unpublished(OutboxRow(0, f"evt_{subject}_{sequence}", "t", "key", "x", subject, sequence, b"", None, 0))
 
 
 class Full:
@@ -157,7 +156,7 @@ async def test_a_listener_that_raises_stops_no_writer_and_lets_no_later_event_ov
 ) -> None:
     books, relay = gateway.runtime.books, gateway.runtime.relay
 
-    def refuse(_rows: list[OutboxRow]) -> None:
+    def refuse(_events: list[Unpublished]) -> None:
         raise KafkaException(KafkaError(KafkaError._FATAL))
 
     await eventually(lambda: relay._direct)
