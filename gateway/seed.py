@@ -61,12 +61,20 @@ CALLBACK = "/oauth2callback"  # Streamlit's, where it takes a code and where it 
 async def seed_accounts(runtime: Runtime) -> None:
     """Create the missing accounts of `SEEDS`, all with one password; its staff need no second factor."""
     for seed in SEEDS:
-        account = await runtime.books.read(accounts.by_email, seed.email)
-        if account is None:
-            account = await _account(runtime, seed)
-            await runtime.books.write(_add, account)
-            log.info("account.seeded", role=seed.role)
-        runtime.seeded_ids.add(account.id)
+        there = await runtime.books.read(accounts.by_email, seed.email) or await _made(runtime, seed)
+        runtime.seeded_ids.add(there.id)
+
+
+async def _made(runtime: Runtime, seed: Seed) -> Account:
+    account = await _account(runtime, seed)
+    try:
+        await runtime.books.write(_add, account)
+    except accounts.EmailTaken:  # by another gateway, which starts at the same time
+        there = await runtime.books.read(accounts.by_email, seed.email)
+        assert there is not None, "its address is taken"
+        return there
+    log.info("account.seeded", role=seed.role)
+    return account
 
 
 def _add(conn: Connection, account: Account) -> None:
