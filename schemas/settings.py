@@ -10,6 +10,9 @@ ProfileName = Literal["local", "production"]
 
 PORTS: dict[str, int] = {
     "gateway": 8080,
+    "gateway_2": 8081,
+    "gateway_3": 8082,
+    "gateway_4": 8083,
     "dashboard": 8501,
     "kafka": 9092,
     "kafka_controller": 9093,

@@ -12,18 +12,22 @@ from gateway.books.account_rights import list_untold
 from gateway.books.engine import Books, UnknownCommit
 from gateway.books.key_ring import KeyRing
 from gateway.books.opening import check_existing, open_books
-from gateway.books.outbox import OutboxRow, newest_id, select_unpublished
+from gateway.books.outbox import Unpublished, any_unpublished, newest_id
 from gateway.books.personal_books import PersonalBooks
 from gateway.books.persons import LOOKUPS
+from gateway.books.worker_lease import WorkerLease
 from gateway.events.outbox_relay import OutboxRelay
 from gateway.identity.account_events import tell_untold_account
 from gateway.payments.backfill import BackfilledEvents, tell_untold
+from gateway.policy import SECOND_US
 from gateway.roles import Role
 from gateway.settings import GatewaySettings
+from schemas.ids import new_id
 from schemas.settings import load
 from sluice.momentary_vault import vault_at_hand
 
 LOOK_S = 0.05
+LEASE_US = 15 * SECOND_US  # what a run that was killed left is taken over after it
 AT_ONCE = 1_000  # ids of a page
 TOLD: tuple[Role, ...] = ("merchant", "analyst", "admin")
 
@@ -49,13 +53,15 @@ def backfill() -> None:
 async def _backfill(settings: GatewaySettings) -> tuple[BackfilledEvents, int]:
     """With a relay of our own: a gateway's events do not wait behind these, and none has to run."""
     books = open_books(settings.books_url())
-    relay = OutboxRelay(books, settings.bootstrap())
+    worker = WorkerLease(books, new_id("wrk"), "backfill", LEASE_US, lambda: None)
+    await worker.open()
+    relay = OutboxRelay(books, settings.bootstrap(), worker)
     books.listener = _listener(relay)
 
     async def published() -> None:
         until = await books.read(newest_id)
         while True:
-            if not await books.read(select_unpublished, until, 1):
+            if not await books.read(any_unpublished, until):
                 return
             await asyncio.sleep(LOOK_S)
 
@@ -66,6 +72,7 @@ async def _backfill(settings: GatewaySettings) -> tuple[BackfilledEvents, int]:
         return told, accounts
     finally:
         await relay.close()
+        await worker.close()
         await books.close()
 
 
@@ -90,6 +97,6 @@ def _listener(relay: OutboxRelay) -> Callable[[list[Any]], None]:
     def hear(facts: list[Any]) -> None:
         if any(isinstance(fact, UnknownCommit) for fact in facts):
             relay.leave_to_sweep()
-        relay.publish([fact for fact in facts if isinstance(fact, OutboxRow)])
+        relay.publish([fact for fact in facts if isinstance(fact, Unpublished)])
 
     return hear

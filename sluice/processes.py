@@ -45,6 +45,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 def stack(settings: StackSettings, gateway_variables: dict[str, str] | None = None) -> list[Process]:
     """Every process of `NAMES`, in that order; without `kafka` where `SLUICE_KAFKA` names another cluster.
 
+    Further gateways are `gateway_2` and so on.
+
     `gateway_variables`: what the gateway is given beside its own environment.
     """
     own = [] if settings.kafka else [_kafka(settings)]
@@ -56,7 +58,7 @@ def stack(settings: StackSettings, gateway_variables: dict[str, str] | None = No
         *(_flow(settings, name) for name in ("fraud", "notifications")),
         _warehouse(settings, "analytics", "get_flow", port="warehouse"),
         _warehouse(settings, "sql", "get_sql_flow", port="sql", may_die=True),
-        _gateway(settings, gateway_variables or {}),
+        *(_gateway(settings, number, gateway_variables or {}) for number in range(1, settings.gateways + 1)),
         _dashboard(settings),
     ]
 
@@ -161,15 +163,18 @@ def _warehouse(settings: StackSettings, name: str, flow: str, port: str, may_die
     )
 
 
-def _gateway(settings: StackSettings, given: dict[str, str]) -> Process:
+def _gateway(settings: StackSettings, number: int, given: dict[str, str]) -> Process:
+    """The first one, or a further one, which needs nothing to be told but its port."""
+    name = "gateway" if number == 1 else f"gateway_{number}"
+    own = {} if number == 1 else {"SLUICE_GATEWAY_PORT": str(settings.port(name))}
     return Process(
-        name="gateway",
+        name=name,
         command=_python("gateway"),
-        probe=probes.http(settings.port("gateway"), "/readyz"),
+        probe=probes.http(settings.port(name), "/readyz"),
         settings=("gateway.settings", "connectors.processors.settings", "connectors.settings"),
         after=("kafka", "sandbox", "catcher", "vault", *FLOWS),  # last: the first payment gets a real verdict
-        ports=("gateway",),
-        given=given,
+        ports=(name,),
+        given=given | own,
     )
 
 

@@ -8,7 +8,7 @@ import click
 from connectors.heartbeat import last_beat
 from connectors.private_files import keep_private
 from sluice import jars
-from sluice.processes import NAMES, Process, settings_classes, shoppers, stack
+from sluice.processes import Process, settings_classes, shoppers, stack
 from sluice.settings import StackSettings, environment
 from sluice.up import CannotStart, show_progress, stack_settings
 
@@ -44,7 +44,7 @@ def ready(name: str) -> None:
 
 def _prepare(settings: StackSettings, process: Process) -> None:
     """What `sluice up` does before it starts the process. Raises `JarsUnavailable`, `BadSetting`."""
-    if process.name in NAMES:  # shoppers keep no data
+    if process.name != "shoppers":  # they keep no data
         keep_private(settings.data)
     if process.name == "kafka":
         jars.provide(settings.cache, show_progress)

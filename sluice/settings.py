@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -15,6 +15,7 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `kafka_heap_mb` bounds the broker's heap. `kafka_jit`: `full` is cheaper per record once warm, `c1` starts
     a second earlier. `kafka_advertised` is the name by which other machines reach the broker.
+    `gateways` is how many run on this machine, each on a port of its own; several need PostgreSQL.
     `start_patience` is how long (seconds) a process waits for those it comes after.
     """
 
@@ -22,6 +23,7 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     kafka_heap_mb: int = 384
     kafka_jit: Literal["full", "c1"] = "full"
     kafka_advertised: str = "localhost"
+    gateways: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
     start_patience: float = 60.0
 
 

@@ -15,11 +15,13 @@ import msgspec
 
 from connectors.lasting import LastingTask
 from connectors.private_files import keep_private
+from gateway.books.opening import sqlite_path
+from gateway.settings import GatewaySettings
 from schemas.settings import load
 from sluice import jars
 from sluice.broker import is_open
 from sluice.cli import DATA
-from sluice.processes import NAMES, Process, shoppers, stack
+from sluice.processes import Process, shoppers, stack
 from sluice.settings import ShopperSettings, StackSettings
 from sluice.status import StateFile, held
 from sluice.supervisor import Supervisor
@@ -89,6 +91,8 @@ def run(
     `greeting` is printed after the addresses, before the first process starts.
     Raises `CannotStart`, `StackRuns`, `JarsUnavailable`, `BadSetting`.
     """
+    if settings.gateways > 1 and sqlite_path(load(GatewaySettings).books_url()):
+        raise CannotStart("SLUICE_GATEWAYS: several gateways need PostgreSQL, which SLUICE_DATABASE_URL names")
     chosen = [*_chosen(stack(settings, gateway_variables), only), *extra]
     keep_private(settings.data)
     with held(settings.data):
@@ -147,9 +151,10 @@ def stack_settings(data: Path | None) -> StackSettings:
 
 
 def _chosen(processes: list[Process], only: frozenset[str]) -> list[Process]:
-    unknown = only - frozenset(NAMES)
+    names = [process.name for process in processes]
+    unknown = only - frozenset(names)
     if unknown:
-        raise CannotStart(f"no such process: {', '.join(sorted(unknown))} (there are: {', '.join(NAMES)})")
+        raise CannotStart(f"no such process: {', '.join(sorted(unknown))} (there are: {', '.join(names)})")
     return [process for process in processes if not only or process.name in only]
 
 

@@ -146,6 +146,12 @@ def test_a_request_that_makes_no_sense_is_refused(tmp_path: Path, arguments: tup
     assert "Traceback" not in text
 
 
+def test_several_gateways_on_one_file_are_refused(tmp_path: Path) -> None:
+    ran = CliRunner().invoke(main, ["up", "--data", str(tmp_path)], env={"SLUICE_GATEWAYS": "2"})
+    assert ran.exit_code == 1
+    assert "PostgreSQL" in ran.output
+
+
 @pytest.mark.parametrize("command", ["up", "status", "sql", "reconcile"])
 @pytest.mark.parametrize("offset", ["one", "70000"])
 def test_a_setting_that_makes_no_sense_is_named(command: str, offset: str) -> None:
