@@ -1,0 +1,129 @@
+"""`python -m benchmarks.same_keys`: each payment is asked for many times at once, under one key, at two gateways.
+
+While that goes on, `--kills` of either gateway by SIGKILL, by turns. In the end each key must have one payment,
+and the processors one charge of each that was captured. Prints JSON, and ends with 1 unless that holds.
+"""
+
+import asyncio
+import signal
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import click
+import msgspec
+from sqlalchemy import Connection, text
+
+from benchmarks import stack
+from benchmarks.gateways import SETTINGS, Sides, connected, reconciles, strike
+from benchmarks.load import APART, BEGAN
+from gateway.books.opening import run_once
+from sluice.dataset import card_number
+from sluice.freshness import quantiles
+from sluice.reconcile.ledger import read_ledger
+
+AMOUNT = 1_000  # minor units
+KEYS_PER_CARD = 4  # in the payments' own time these lie far apart
+KEYS_AT_ONCE = 4
+BEGINS = ("authorize", "sale")
+TAKES_BACK = ("void", "reversal")
+
+
+class KeyFigures(msgspec.Struct, frozen=True):
+    """`of_several`: keys whose callers were told of several payments. `charges`: captured ones by how often."""
+
+    keys: int
+    callers: int
+    faults: int
+    of_several: int
+    charges: dict[str, int]
+    call_ms: dict[str, float]
+    seconds: float
+    reconciled: bool
+
+    def holds(self) -> bool:
+        """Whether each key came to one payment, and each that was captured to one charge."""
+        return not self.of_several and self.charges.keys() == {"1"} and self.reconciled
+
+
+@click.command()
+@click.option("--keys", default=1_000)
+@click.option("--callers", default=16, help="How many ask at once under each key, half of them at either gateway.")
+@click.option("--kills", default=0, help="Of a gateway, by turns.")
+def main(keys: int, callers: int, kills: int) -> None:
+    """Ask under the same keys at both gateways of one stack; some minutes."""
+    with stack.running("postgres", settings=SETTINGS) as measured:
+        measured.await_ready()
+        began = time.monotonic()
+        paid, latencies = asyncio.run(_ask_all(measured, keys, callers, kills))
+        seconds = time.monotonic() - began
+        figures = KeyFigures(
+            keys=keys,
+            callers=callers,
+            faults=kills,
+            of_several=sum(len(ids) != 1 for ids in paid),
+            charges=_charges(measured),
+            call_ms=quantiles(latencies),
+            seconds=round(seconds, 1),
+            reconciled=reconciles(measured),
+        )
+    click.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())
+    sys.exit(not figures.holds())
+
+
+async def _ask_all(
+    measured: stack.Stack, keys: int, callers: int, kills: int
+) -> tuple[list[frozenset[str]], list[float]]:
+    """The payments that the callers of each key were told of, and how long each call took."""
+    async with (
+        connected(measured, "replay@example.com") as payers,
+        connected(measured, "admin@example.com") as admins,
+    ):
+        merchant = str((await admins.post(0, "/v1/merchants", {"name": "Once"}, "same-merchant"))["id"])
+        slots = asyncio.Semaphore(KEYS_AT_ONCE)
+        faulted = asyncio.create_task(strike(measured, [signal.SIGKILL] * kills))
+
+        async def one(number: int) -> frozenset[str]:
+            async with slots:
+                return await _ask(payers, await _purchase(payers, merchant, number), number, callers)
+
+        paid = await asyncio.gather(*[one(number) for number in range(keys)])
+        await faulted
+        return list(paid), payers.milliseconds
+
+
+async def _purchase(payers: Sides, merchant: str, number: int) -> dict[str, Any]:
+    card_id = number // KEYS_PER_CARD
+    card = {"number": card_number(card_id), "exp_month": 1, "exp_year": 2039}
+    token = (await payers.post(number, "/v1/cards", card, f"same-card-{card_id}"))["id"]
+    by_card = {"payment_method": {"type": "card", "card": token, "cvc": "100"}}
+    asked = {"amount": AMOUNT, "currency": "EUR", "merchant": merchant, "occurred_at": BEGAN + number * APART}
+    return asked | by_card
+
+
+async def _ask(payers: Sides, purchase: dict[str, Any], number: int, callers: int) -> frozenset[str]:
+    calls = [payers.post(side, "/v1/payments", purchase, f"same-{number}") for side in range(callers)]
+    return frozenset(str(answer["id"]) for answer in await asyncio.gather(*calls))
+
+
+def _charges(measured: stack.Stack) -> dict[str, int]:
+    """How many captured payments were charged how often: what a processor began for them and did not take back."""
+    rows = list(read_ledger(measured.settings.url("sandbox")))
+    undone = {row.of for row in rows if row.operation in TAKES_BACK}
+    standing = Counter(row.reference for row in rows if row.operation in BEGINS and row.id not in undone)
+    charges: Counter[str] = Counter()
+    for attempt_id, payment_id in run_once(measured.books_url(), _attempts, readonly=True):
+        charges[payment_id] += standing[attempt_id]
+    return dict(Counter(str(times) for times in charges.values()))
+
+
+def _attempts(conn: Connection) -> list[tuple[str, str]]:
+    """Those of captured payments, each with its payment."""
+    captured = "SELECT id FROM payments WHERE state = 'captured'"
+    sql = f"SELECT id, payment_id FROM attempts WHERE payment_id IN ({captured})"
+    return [(attempt_id, payment_id) for attempt_id, payment_id in conn.execute(text(sql))]
+
+
+if __name__ == "__main__":
+    main()
