@@ -5,6 +5,7 @@ from schemas.expressions.compiler import Compiled, compiled
 from schemas.expressions.findings import Finding
 from schemas.expressions.lexemes import ExpressionError
 from schemas.expressions.parser import DEPTH_MAX, LENGTH_MAX, parse
+from schemas.expressions.sql import sql_of
 from schemas.expressions.tree import Expression, names_of, text_of
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "compiled",
     "names_of",
     "parse",
+    "sql_of",
     "text_of",
 ]

@@ -49,13 +49,13 @@ def _wrong_at(node: Node, names: Names) -> Iterator[Finding]:
         case Name(name) | Has(name) if name not in names:
             yield Finding("unknown_name", _unknown(name, names), node.at)
         case Comparison(relation, left, right):
-            types = {_type_of(left, names), _type_of(right, names)}
+            types = {type_of(left, names), type_of(right, names)}
             if types >= {"number", "text"}:
                 yield _wrong_type("a number and a text are never compared", node)
             elif "text" in types and relation not in ("==", "!="):
                 yield _wrong_type("texts are compared by == and !=, or with a list by in", node)
         case Membership(value, items):
-            if {"text" if isinstance(item, str) else "number" for item in items} - {_type_of(value, names), None}:
+            if {"text" if isinstance(item, str) else "number" for item in items} - {type_of(value, names), None}:
                 yield _wrong_type("a list holds what its value is: numbers or texts", node)
         case Minus(operand):
             yield from _operands((operand,), "number", names)
@@ -67,7 +67,7 @@ def _wrong_at(node: Node, names: Names) -> Iterator[Finding]:
 
 def _operands(values: tuple[Value, ...], needed: FeatureType, names: Names) -> Iterator[Finding]:
     for value in values:
-        if _type_of(value, names) not in (needed, None):
+        if type_of(value, names) not in (needed, None):
             yield _wrong_type(f"this must be a {needed}", value)
 
 
@@ -75,8 +75,8 @@ def _wrong_type(message: str, node: Node) -> Finding:
     return Finding("wrong_type", message, node.at)
 
 
-def _type_of(value: Value, names: Names) -> FeatureType | None:
-    """None: an unknown name has no type, and is found as such."""
+def type_of(value: Value, names: Names) -> FeatureType | None:
+    """The type of a value. None: an unknown name has none, and is found as such."""
     match value:
         case Text() | FunctionCall("lower"):
             return "text"
