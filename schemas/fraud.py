@@ -50,6 +50,8 @@ class Verdict(msgspec.Struct, frozen=True):
     `latency_ms` is from the input's `recorded_at` to this verdict. `hold` is that of a review. `listed` is the
     id of the list entry that decided. `intake` is null in verdicts of releases before contract 1.2.0. `rules_met`:
     the ids of the live rules that it meets, the most severe first; `shadow_met`: of those only tried.
+    `score_live`: whether rules see the score; null where a fault kept them from being looked at, and in older
+    verdicts.
     """
 
     payment: str
@@ -73,6 +75,7 @@ class Verdict(msgspec.Struct, frozen=True):
     intake: Intake | None = None
     rules_met: list[str] = []
     shadow_met: list[str] = []
+    score_live: bool | None = None
 
 
 class Label(msgspec.Struct, frozen=True):

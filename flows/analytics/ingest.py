@@ -188,6 +188,7 @@ def _payment(event: PaymentEvent | RefundEvent, traceparent: str | None) -> Ware
         amount_capturable=payment.amount_capturable,
         last_refusal_kind=refusal.kind if refusal else None,
         last_refusal_code=refusal.decline_code if refusal else None,
+        amount_eur_cents=payment.amount_eur_cents,
     )
 
 

@@ -56,6 +56,7 @@ class WarehousePayment(msgspec.Struct, frozen=True):
     amount_capturable: int
     last_refusal_kind: str | None
     last_refusal_code: str | None
+    amount_eur_cents: int | None
 
 
 class WarehouseRefund(msgspec.Struct, frozen=True):

@@ -17,11 +17,13 @@ ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS trace_id VARCHAR;
 ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS amount_capturable BIGINT DEFAULT 0;  -- as events without it say
 ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS last_refusal_kind VARCHAR;
 ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS last_refusal_code VARCHAR;
+ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS amount_eur_cents BIGINT;
 
 -- How payments stood before they changed, each row as long as `payments_as_of` may ask for it. Its columns are those of
 -- store.payments.
 CREATE TABLE IF NOT EXISTS store.payment_versions AS
 SELECT *, NULL::TIMESTAMP AS replaced_at FROM store.payments LIMIT 0;
+ALTER TABLE store.payment_versions ADD COLUMN IF NOT EXISTS amount_eur_cents BIGINT;
 
 -- From when on that is so: a file from before knows nothing of earlier moments.
 CREATE TABLE IF NOT EXISTS store.history AS
@@ -83,6 +85,7 @@ CREATE TABLE IF NOT EXISTS store.alerts (
 );
 ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS rules_met VARCHAR[];
 ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS shadow_met VARCHAR[];
+ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS score_live BOOLEAN;
 
 CREATE TABLE IF NOT EXISTS store.labels (
     event VARCHAR, payment VARCHAR, instrument VARCHAR, merchant VARCHAR, label VARCHAR, source VARCHAR,

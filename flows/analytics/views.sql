@@ -5,7 +5,7 @@ SELECT id, status, state, amount, amount_captured, amount_refunded, currency, cu
        country, risk_outcome, risk_score, decline_code, occurred_at, created_at, updated_at,
        recorded_at, ingested_at, sequence, risk_source, risk_reasons, risk_model, waited_ms,
        attempts, capture, method, card, bin, last4, instrument, trace_id,
-       amount_capturable, last_refusal_kind, last_refusal_code
+       amount_capturable, last_refusal_kind, last_refusal_code, amount_eur_cents
 FROM store.payments;
 COMMENT ON VIEW payments IS 'Every payment as it stands now, one row each.';
 COMMENT ON COLUMN payments.id IS 'pay_…';
@@ -44,6 +44,7 @@ COMMENT ON COLUMN payments.trace_id IS 'trace (W3C) of its first event, 32 hex d
 COMMENT ON COLUMN payments.amount_capturable IS 'reserved and not taken yet, in minor units; 0 in events from before it was told';
 COMMENT ON COLUMN payments.last_refusal_kind IS 'what the processor refused last: capture, void or refund; the payment stayed as it was';
 COMMENT ON COLUMN payments.last_refusal_code IS 'why, a decline code';
+COMMENT ON COLUMN payments.amount_eur_cents IS 'amount in euro cents by the rate of the day it happened; null where there is none, and in events from before it was told';
 
 CREATE OR REPLACE VIEW refunds AS
 SELECT id, payment, amount, currency, status, decline_code, customer, merchant, processor, brand,
@@ -111,7 +112,8 @@ CREATE OR REPLACE VIEW risk AS
 SELECT v.payment, v.outcome, v.source, v.score, v.reasons, v.model, v.rules, v.latency_ms, p.waited_ms,
        p.risk_outcome AS applied_outcome, p.risk_source AS applied_source,
        v.instrument, v.merchant, v.features, v.flow_sequence, v.input_partition, v.input_offset,
-       v.occurred_at, v.recorded_at, v.ingested_at, v.hold, v.listed, v.rules_met, v.shadow_met
+       v.occurred_at, v.recorded_at, v.ingested_at, v.hold, v.listed, v.rules_met, v.shadow_met,
+       v.score_live
 FROM store.verdicts v LEFT JOIN store.judged p ON p.id = v.payment;
 COMMENT ON VIEW risk IS 'The first verdict of the fraud flow on each payment. What decided it stands in payments.risk_*: the stand-in where the verdict came late.';
 COMMENT ON COLUMN risk.payment IS 'pay_…';
@@ -138,10 +140,12 @@ COMMENT ON COLUMN risk.hold IS 'of a review: authorized (the issuer reserves the
 COMMENT ON COLUMN risk.listed IS 'of the list entry that decided; null where none did';
 COMMENT ON COLUMN risk.rules_met IS 'ids of the live rules that it meets, the most severe first; null where it was not told yet';
 COMMENT ON COLUMN risk.shadow_met IS 'ids of the rules that are only tried and would be met';
+COMMENT ON COLUMN risk.score_live IS 'whether rules saw the score; null where a fault kept them from being looked at, and where it was not told yet';
 
 CREATE OR REPLACE VIEW verdicts AS
 SELECT payment, outcome, source, score, reasons, model, rules, latency_ms, instrument, merchant, features, flow_sequence,
-       input_partition, input_offset, occurred_at, recorded_at, ingested_at, hold, listed, rules_met, shadow_met
+       input_partition, input_offset, occurred_at, recorded_at, ingested_at, hold, listed, rules_met, shadow_met,
+       score_live
 FROM store.verdicts;
 COMMENT ON VIEW verdicts IS 'As risk, without what was applied, for which that reads all payments: for questions about many verdicts.';
 COMMENT ON COLUMN verdicts.payment IS 'pay_…';
@@ -165,6 +169,7 @@ COMMENT ON COLUMN verdicts.hold IS 'of a review: authorized (the issuer reserves
 COMMENT ON COLUMN verdicts.listed IS 'of the list entry that decided; null where none did';
 COMMENT ON COLUMN verdicts.rules_met IS 'ids of the live rules that it meets, the most severe first; null where it was not told yet';
 COMMENT ON COLUMN verdicts.shadow_met IS 'ids of the rules that are only tried and would be met';
+COMMENT ON COLUMN verdicts.score_live IS 'whether rules saw the score; null where a fault kept them from being looked at, and where it was not told yet';
 
 CREATE OR REPLACE VIEW risk_outcomes_by_minute AS
 SELECT minute, outcome, source, currency, count, amount FROM store.risk_minutes WHERE count > 0;

@@ -166,6 +166,7 @@ def verdict_of(payment: StreamedPayment, controls: Controls, moment: datetime) -
         intake=payment.intake,
         rules_met=decision.rules_met,
         shadow_met=decision.shadow_met,
+        score_live=None if payment.fault else payment.live,
     )
 
 
