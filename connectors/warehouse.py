@@ -28,7 +28,7 @@ from schemas.cards import find_numbers
 from schemas.settings import Settings
 
 EXTENSIONS = ("httpfs", "quack")  # Quack uses httpfs
-SQL_READERS = ("sql", "replay", "bench")
+SQL_READERS = ("sql", "replay", "bench", "backtest")
 WRITERS_READERS = ("dashboard", "reconcile")
 ROWS_MAX = 100_000
 

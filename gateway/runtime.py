@@ -17,6 +17,7 @@ from connectors.processors.contract import Processor
 from connectors.processors.registry import open_processors
 from connectors.processors.settings import ProcessorSettings
 from connectors.settings import ChannelSettings
+from gateway.backtest.desk import BacktestDesk
 from gateway.books.audit import ActLine, sealing
 from gateway.books.clock import set_steady_clock
 from gateway.books.controls import keep_controls, select_settings
@@ -110,6 +111,7 @@ class Runtime:
     client_metrics: ClientMetrics
     stop_metrics: StopMetrics
     dead_letters: DeadLetterDesk
+    backtests: BacktestDesk
     list_values: ListValues
     decline_times: DeclineTimes = field(default_factory=DeclineTimes)
     import_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -224,6 +226,7 @@ def _wired(
         client_metrics=ClientMetrics(registry),
         stop_metrics=StopMetrics(registry),
         dead_letters=DeadLetterDesk(settings.bootstrap()),
+        backtests=BacktestDesk(settings),
         key=key,
     )
 

@@ -8,6 +8,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
 from connectors.dead_letters import KafkaAway
+from gateway.backtest.desk import WarehouseSilent
 from gateway.books.accounts import AccountGone, EmailTaken
 from gateway.books.engine import Outdated
 from gateway.books.idempotency import KeyReused, RequestRunning
@@ -79,6 +80,7 @@ CODE_OF: dict[type[Refusal], Code] = {
     TooManySaved: "wrong_state",
     TooManyTokens: "wrong_state",
     TooOften: "rate_limited",
+    WarehouseSilent: "unavailable",
     WrongState: "wrong_state",
 }
 CODE_OF_STATUS: dict[int, Code] = {

@@ -45,7 +45,7 @@ GATEWAY_LAYERS = (
         "settings",
     },
     {"books"},
-    {"vault", "identity", "events"},
+    {"vault", "identity", "events", "backtest"},
     {"runtime"},
     {"payments"},
     {"web"},

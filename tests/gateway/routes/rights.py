@@ -49,6 +49,7 @@ NEW = "{new}@example.com"
 UNLISTABLE = {"list": "block", "kind": "country", "value": "UK", "reason": "a test"}
 LABELS = {"source": "x", "learn": False, "reason": "a test"}
 RULE = {"expression": "amount", "outcome": "flag", "reason": "a test", "mode": "off"}  # which is no condition
+BACKTEST = {"expression": "amount > 1", "outcome": "flag"}
 CHANGE = RULE | {"version": 999, "expression": "amount > 1"}
 SNOOZE = {"version": 999, "customer": "acc_x", "until": None}
 DECISIONS = {"ids": ["{review}"], "decision": "approve", "reason": "known"}
@@ -109,6 +110,7 @@ ROUTES: dict[str, Row] = {
     "DELETE /v1/lists/<entry>":           Row(". ... aa .. .", 204),
     "GET /v1/rules":                      Row(". ... aa .. .", 200),
     "POST /v1/rules":                     Row(". ... aa .. .", 422, RULE),
+    "POST /v1/rules/backtest":            Row(". ... aa .. .", 503, BACKTEST),  # the warehouse is away here
     "POST /v1/rules/check":               Row(". ... aa .. .", 200, {"expression": "amount > 1"}),
     "GET /v1/rules/<rule>":               Row(". ... aa .. .", 200),
     "PUT /v1/rules/<rule>":               Row(". ... aa .. .", 409, CHANGE),

@@ -1,0 +1,1 @@
+"""Backtests: what a rule would have met, asked of the warehouse before it is saved."""
