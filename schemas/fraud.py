@@ -41,6 +41,16 @@ class Intake(msgspec.Struct, frozen=True):
     lost: int = 0
 
 
+class Counterfactual(msgspec.Struct, frozen=True):
+    """An amount with which a held or blocked payment would have passed, and not with one minor unit more.
+
+    `amount` is in minor units of `currency`, the payment's.
+    """
+
+    amount: int
+    currency: str
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """`risk.verdict`: one judgement of one payment. A repeat of the flow carries the same event id.
 
@@ -52,6 +62,7 @@ class Verdict(msgspec.Struct, frozen=True):
     the ids of the live rules that it meets, the most severe first; `shadow_met`: of those only tried.
     `score_live`: whether rules see the score; null where a fault kept them from being looked at, and in older
     verdicts.
+    `counterfactual`: with what it would have passed, where it is held or blocked and such an amount is known.
     """
 
     payment: str
@@ -76,6 +87,7 @@ class Verdict(msgspec.Struct, frozen=True):
     rules_met: list[str] = []
     shadow_met: list[str] = []
     score_live: bool | None = None
+    counterfactual: Counterfactual | None = None
 
 
 class Label(msgspec.Struct, frozen=True):

@@ -115,19 +115,22 @@ class Activity(msgspec.Struct, array_like=True, gc=False):
         """Add what its amount and the ids it names say of a payment."""
         names = self.names
         if names.amounts:
-            found.update(zip(names.amounts, self._amounts(payment.eur_cents, at), strict=False))
+            found.update(self._amounts(payment, at, *names.amounts))
         if not self.seen:
             self.seen = [Seen() for _ in names.seen]
         for counted, (name, id_of) in zip(self.seen, names.seen, strict=True):
             if counterpart := id_of(payment):
                 found[name] = counted.add(counterpart, at)
 
-    def _amounts(self, cents: int | None, at: float) -> tuple[float, ...]:
+    def _amounts(self, payment: PaymentInput, at: float, euros: str, amount_z: str) -> Features:
         """Euro paid before; and how unusual the amount is, where that is known."""
         if self.paid is None:
-            return (0.0,)
-        z = None if cents is None else self.paid.robust_z(cents)
-        return (self.paid.euros(at),) if z is None else (self.paid.euros(at), z)
+            return {euros: 0.0}
+        found = {euros: self.paid.euros(at)}
+        if payment.eur_cents is not None and (scale := self.paid.scale(amount_z)):
+            payment.by_amount.append(scale)
+            found[amount_z] = scale.z(payment.eur_cents)
+        return found
 
 
 class CustomerActivity(Activity, array_like=True, gc=False):

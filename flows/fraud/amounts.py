@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from flows.fraud.inputs import DAY, Features
+from flows.fraud.inputs import DAY, Features, PaymentInput
 
 RECENT = 24  # amounts kept: enough for steady quartiles, and small in a snapshot
 USUAL_KEPT = 31  # amounts of which a merchant's median is taken: half as many move it
@@ -48,6 +48,32 @@ class UsualAmount(msgspec.Struct, array_like=True, gc=False):
         del self.recent[:-USUAL_KEPT]
 
 
+class AmountScale(msgspec.Struct, gc=False):
+    """What an amount is measured by, all in minor units; `spread` is 0 where too little was paid to tell."""
+
+    mean: float
+    largest: float
+    month: float
+    middle: float
+    spread: float
+
+    def compare(self, amount: float) -> Features:
+        """The features of an amount."""
+        return {
+            "amount_to_mean": (amount + 1) / self.mean,
+            "amount_to_largest": (amount + 1) / self.largest,
+            "amount_to_month": (amount + 1) / self.month,
+            "amount_z": (amount - self.middle) / self.spread if self.spread else 0,
+        }
+
+    def features(self, payment: PaymentInput, features: Features) -> Features:
+        """Those of the payment's amount; see `ByAmount`. `amount_jump` is 0 where no amount is a jump yet."""
+        found = self.compare(payment.amount)
+        if features["amount_jump"]:
+            found["amount_jump"] = found["amount_to_largest"]
+        return found
+
+
 class AmountHistory(msgspec.Struct, array_like=True, gc=False):
     """All payments, sums that decay over a day and over thirty days, and the last amounts, all in minor units."""
 
@@ -61,19 +87,18 @@ class AmountHistory(msgspec.Struct, array_like=True, gc=False):
     month_total: float = 0
     recent: list[float] = []
 
-    def compare(self, amount: float, at: float) -> Features:
-        """The features of `amount`, asked for at `at`, against what was paid; neutral where nothing was."""
+    def compare(self, payment: PaymentInput, at: float) -> Features:
+        """The features of a payment's amount at `at`, against what was paid; neutral where nothing was."""
         if not self.count:
             return dict(NEUTRAL)
         self._decay_to(at)
         mean = self.total / self.count + 1
-        return {
-            "amount_to_mean": (amount + 1) / mean,
-            "amount_to_largest": (amount + 1) / (self.largest + 1),
-            "amount_to_month": (amount + 1) / (self.month_total / max(self.month_count, 1e-9) + 1),
-            "amount_z": self.robust_z(amount),
-            # The mean of the last day against that of all: above 1 for a key that pays more than it used to.
-            "day_to_mean": (self.day_total + 1) / (self.day_count + 0.01) / mean,
+        month = self.month_total / max(self.month_count, 1e-9) + 1
+        scale = AmountScale(mean, self.largest + 1, month, *self._spread())
+        payment.by_amount.append(scale)
+        # The mean of the last day against that of all: above 1 for a key that pays more than it used to.
+        return scale.compare(payment.amount) | {
+            "day_to_mean": (self.day_total + 1) / (self.day_count + 0.01) / mean
         }
 
     def add(self, amount: float, at: float) -> None:
@@ -96,13 +121,18 @@ class AmountHistory(msgspec.Struct, array_like=True, gc=False):
 
     def robust_z(self, amount: float) -> float:
         """How far `amount` is above the usual, in spreads of the last amounts; 0 where these are too few."""
+        middle, spread = self._spread()
+        return (amount - middle) / spread if spread else 0
+
+    def _spread(self) -> tuple[float, float]:
+        """The median of the last amounts and their spread, which is 0 where these are too few."""
         if len(self.recent) < 4:
-            return 0
+            return 0.0, 0.0
         ordered = sorted(self.recent)
         middle = ordered[len(ordered) // 2]
         spread = ordered[3 * len(ordered) // 4] - ordered[len(ordered) // 4]
         # A tenth of the median: for a key that always pays the same, one unit more is not unusual.
-        return (amount - middle) / (spread + 0.1 * middle + 1)
+        return middle, spread + 0.1 * middle + 1
 
     def _decay_to(self, at: float) -> None:
         if at <= self.at:

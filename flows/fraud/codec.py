@@ -142,8 +142,11 @@ def _by_issuer(payment: Payment) -> bool:
 
 
 def verdict_of(payment: StreamedPayment, controls: Controls, moment: datetime) -> Verdict:
-    """The verdict on a scored payment, made at `moment`. Features that are NaN or infinite are left out."""
-    decision = decide(payment, controls)
+    """The verdict on a scored payment, made at `moment`. Features that are NaN or infinite are left out.
+
+    Without a decision yet the `controls` decide.
+    """
+    decision = payment.decision or decide(payment, controls)
     return Verdict(
         payment=payment.payment_id,
         instrument=payment.instrument_id,
@@ -154,7 +157,7 @@ def verdict_of(payment: StreamedPayment, controls: Controls, moment: datetime) -
         reasons=decision.reasons,
         features=_finite(payment.features),
         model=payment.model,
-        rules=controls.version,
+        rules=decision.version,
         flow_sequence=payment.sequence,
         input_partition=payment.partition,
         input_offset=payment.offset,
@@ -167,6 +170,7 @@ def verdict_of(payment: StreamedPayment, controls: Controls, moment: datetime) -
         rules_met=decision.rules_met,
         shadow_met=decision.shadow_met,
         score_live=None if payment.fault else payment.live,
+        counterfactual=payment.counterfactual,
     )
 
 

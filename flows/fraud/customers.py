@@ -32,6 +32,32 @@ class Trial(msgspec.Struct, array_like=True, gc=False):
     good: bool = False
 
 
+class TriedBefore(msgspec.Struct, gc=False):
+    """What a new card's trial adds to: fading counts of the customer's other cards, and its own trial before."""
+
+    declined: float
+    small: float
+    others: float
+    own_declined: bool
+    own_small: bool
+    own_good: bool
+
+    def tests(self, is_small: bool) -> float:
+        """The tests with its own trial, for a small amount or not."""
+        declined, small, others = self.declined, self.small, self.others
+        if self.own_declined:
+            declined += 1
+        elif self.own_small or is_small:
+            small += 1
+        elif self.own_good:
+            others += 1
+        return outweighing(declined + max(0.0, small - (0 if is_small else FORGIVEN)), others)
+
+    def features(self, payment: PaymentInput, _features: Features) -> Features:
+        """The tests with the payment's amount; see `ByAmount`."""
+        return {"customer_tests": self.tests(payment.small)}
+
+
 class Customer(msgspec.Struct, array_like=True, gc=False):
     """Payments by `occurred_at`, in seconds since 1970 UTC; the cards fade with the customer's own newest payment.
 
@@ -63,9 +89,9 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
         new_card = features["new_card"] > 0
         trial = self._trial(payment.instrument_id)
         trial.at = at
-        trial.small |= new_card and payment.small
         trial.good |= not new_card
-        tests = self._tests(at, 0 if payment.small else FORGIVEN) if new_card else 0.0
+        tests = self._tests(payment, trial, at) if new_card else 0.0
+        trial.small |= new_card and payment.small
         found = self.activity.update(payment, features)
         found["customer_tests"], found["customer_age"] = tests, (at - self.since) / DAY
         return found
@@ -89,9 +115,12 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
             del self.cards[next(iter(self.cards))]
         return trial
 
-    def _tests(self, at: float, forgiven: int) -> float:
+    def _tests(self, payment: PaymentInput, own: Trial, at: float) -> float:
+        """The tests, with the payment's `own` trial, which is the newest."""
         small = declined = others = 0.0
         for trial in self.cards.values():
+            if trial is own:
+                break
             weight = exp((trial.at - at) / MEMORY)
             if trial.declined:
                 declined += weight
@@ -99,7 +128,9 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
                 small += weight
             elif trial.good:
                 others += weight
-        return outweighing(declined + max(0.0, small - forgiven), others)
+        tried = TriedBefore(declined, small, others, own.declined, own.small, own.good)
+        payment.by_amount.append(tried)
+        return tried.tests(payment.small)
 
 
 def outweighing(tests: float, others: float) -> float:

@@ -74,8 +74,8 @@ def build(
     with_all = reduce(step, KEYS, with_instrument)  # a step for each key, one after the other
     # ("113", StreamedPayment(…, features={…, "device_cards_7d": 1.0, …, "merchant_risk": 0.02}))
     to_model = op.filter_map("to the model", with_all, _to_model)
-    scored = op.stateful_batch("model", to_model, logic_of(ModelOperator, settings))
-    # ("model", StreamedPayment(…, score=0.013, model="logistic-…-1200"))
+    scored = op.stateful_batch("model", to_model, logic_of(partial(ModelOperator, controls=controls), settings))
+    # ("model", StreamedPayment(…, score=0.013, model="logistic-…-1200", decision=RiskDecision("allow", …)))
     verdicts = op.map("verdict", scored, lambda pair: record_of(pair[1], controls))
     # Out("risk.v1", b"pay_…", …, b'{"payment":"pay_…","outcome":"allow", …}'), or Out("alerts.v1", b"alr_…", …)
     changed = decode_step("decode controls", op.input("controls", flow, changes), SOURCE)

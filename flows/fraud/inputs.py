@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import lru_cache
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import msgspec
 
@@ -33,6 +33,13 @@ ABOUT_ONE_EURO: dict[str, float] = {
 Features = dict[str, float]
 
 
+class ByAmount(Protocol):
+    """What a stage leaves of the features that depend on the amount: numbers, and no reference to a history."""
+
+    def features(self, payment: "PaymentInput", features: Features) -> Features:
+        """Those of a `payment` of another amount; `features` has what earlier stages say of it."""
+
+
 class PaymentInput(msgspec.Struct, gc=False):
     """The fields of one payment that features may depend on.
 
@@ -40,7 +47,8 @@ class PaymentInput(msgspec.Struct, gc=False):
     JPY). `eur_cents` is what it is worth in euro cents; null where there is no rate. `at` is when the payment
     happened, in seconds since 1970 UTC. `country` and the keyed hashes `device_hash`, `address_id`, `network_id`
     (of its /24) and `domain_id` (of the payer's e-mail domain) are null where they are not known, `bin_id` where
-    no card pays. `event_id`: of the event it came in; empty where it is of no stream.
+    no card pays. `event_id`: of the event it came in; empty where it is of no stream. `by_amount`: what the stages
+    leave to tell the features of another amount by, in their order.
     """
 
     payment_id: str
@@ -59,6 +67,7 @@ class PaymentInput(msgspec.Struct, gc=False):
     network_id: str | None = None
     domain_id: str | None = None
     eur_cents: int | None = None
+    by_amount: list[ByAmount] = []
 
     @property
     def small(self) -> bool:

@@ -101,7 +101,7 @@ class Instrument(msgspec.Struct, array_like=True, gc=False):
             "amount": float(payment.amount),
             "gap": gap,
             "new_card": float(self._is_new(at)),
-            **amounts.compare(payment.amount, at),
+            **amounts.compare(payment, at),
             **self._velocity(at),
             **self._novelty(payment),
             **self.labels.features(LABEL_FEATURES, at),

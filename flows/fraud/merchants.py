@@ -22,6 +22,30 @@ LABEL_FEATURES = feature_names("merchant")
 PACE_AND_REPUTATION = names_of("merchant", PACE, FAILED, RISKS)
 
 
+class MerchantScale(msgspec.Struct, gc=False):
+    """What an amount is measured by: the `usual` one, in minor units, where one was paid.
+
+    `tests`: what `merchant_tests` is of a tiny amount; 0 where none counts as one. `failures`: of its new cards.
+    """
+
+    usual: float
+    was_paid: bool
+    tests: float
+    failures: float
+
+    def is_tiny(self, payment: PaymentInput) -> bool:
+        """Whether the amount is small, and for this merchant too."""
+        return payment.small and payment.amount <= TINY_SHARE * self.usual
+
+    def features(self, payment: PaymentInput, features: Features) -> Features:
+        """Those of the payment's amount; see `ByAmount`."""
+        return {
+            "merchant_amount": (payment.amount + 1) / (self.usual + 1) if self.was_paid else 1.0,
+            "merchant_tests": self.tests if self.tests and self.is_tiny(payment) else 0.0,
+            "merchant_failures": self.failures if is_newcomer(payment, features) else 0.0,
+        }
+
+
 class Merchant(msgspec.Struct, array_like=True, gc=False):
     """Payments by `occurred_at`, in seconds since 1970 UTC. Windows end at the newest payment, not now.
 
@@ -58,10 +82,8 @@ class Merchant(msgspec.Struct, array_like=True, gc=False):
         pace = float(self.count), self.hour, self.day, self.week
         found = {
             **dict(zip(PACE_AND_REPUTATION, (*pace, *self.reputation.values(at)), strict=True)),
-            "merchant_amount": (payment.amount + 1) / (amounts.usual() + 1) if amounts.count else 1.0,
             "merchant_unusual": self.unusual / (self.week + 1),
-            "merchant_tests": self._tests(payment, features, amounts, at),
-            "merchant_failures": self.trials.failures() if is_newcomer(payment, features) else 0.0,
+            **self._compare(payment, features, amounts, at),
             **self.labels.features(LABEL_FEATURES, at),
         }
         self.count += 1
@@ -98,13 +120,15 @@ class Merchant(msgspec.Struct, array_like=True, gc=False):
         self.at = at
         return at
 
-    def _tests(self, payment: PaymentInput, features: Features, amounts: UsualAmount, at: float) -> float:
-        if features["history"] or not _is_tiny(payment, amounts):
-            return 0.0
-        recent = [test for test in self.tests if test[0] >= at - TESTING_WINDOW]
-        self.tests = [*recent[-TESTS_KEPT + 1 :], (at, payment.instrument_id)]
-        return float(len({instrument_id for _, instrument_id in self.tests}))
-
-
-def _is_tiny(payment: PaymentInput, amounts: UsualAmount) -> bool:
-    return payment.small and amounts.count >= USUAL_SINCE and payment.amount <= TINY_SHARE * amounts.usual()
+    def _compare(self, payment: PaymentInput, features: Features, amounts: UsualAmount, at: float) -> Features:
+        """The features that depend on the amount. A tiny first payment leaves its trace."""
+        usual, tests, tested = amounts.usual(), self.tests, 0.0
+        if not features["history"] and amounts.count >= USUAL_SINCE:
+            recent = [test for test in tests if test[0] >= at - TESTING_WINDOW]
+            tests = [*recent[-TESTS_KEPT + 1 :], (at, payment.instrument_id)]
+            tested = float(len({instrument_id for _, instrument_id in tests}))
+        scale = MerchantScale(usual, bool(amounts.count), tested, self.trials.failures())
+        payment.by_amount.append(scale)
+        if tested and scale.is_tiny(payment):
+            self.tests = tests
+        return scale.features(payment, features)

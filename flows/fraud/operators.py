@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import structlog
 
+from flows.fraud.counterfactual import judge
 from flows.fraud.inputs import LabelInput
 from flows.fraud.instruments import Instrument
 from flows.fraud.intake import StreamItem, Untold
@@ -20,6 +21,7 @@ from flows.fraud.key_shard import SHARDS, KeyShard
 from flows.fraud.keys import Key, KeyStage
 from flows.fraud.model import ModelParameters
 from flows.fraud.quality import Quality, Tally
+from flows.fraud.rules import Controls
 from flows.fraud.scoring import InstrumentStage, Item, ModelStage, StreamedPayment
 from flows.fraud.settings import FraudSettings
 from flows.fraud.watch import FoundAlert, LabelWatch, WatchedShare
@@ -103,13 +105,18 @@ class ModelState(msgspec.Struct):
 
 
 class ModelOperator:
-    """The model, the quality of its scores, what labels say against them, and the number of verdicts."""
+    """The model, the quality of its scores, what labels say against them, and the number of verdicts.
 
-    def __init__(self, settings: FraudSettings, snapshot: Snapshot = None) -> None:
+    `controls` decide here: what would have passed is known only by the model as it is at that moment.
+    """
+
+    def __init__(
+        self, settings: FraudSettings, snapshot: Snapshot = None, controls: Controls | None = None
+    ) -> None:
         state = _decode_model(snapshot) if snapshot else ModelState(ModelParameters(), Tally(), 0)
         self._stage = ModelStage(settings.fraud_min_labels, state.learned)
         self._quality, self._sequence, self._untold = Quality(state.tally), state.sequence, state.untold
-        self._watch = LabelWatch(state.watched)
+        self._watch, self._controls = LabelWatch(state.watched), controls
 
     def process(self, items: list[StreamItem]) -> list[StreamedPayment | FoundAlert]:
         """Process a batch. Returns its payments, scored and numbered, and the alerts that its labels raise."""
@@ -130,6 +137,8 @@ class ModelOperator:
         self._sequence += 1
         payment.sequence = self._sequence
         self._untold.tell_with(payment)
+        if self._controls is not None:
+            judge(payment, self._stage.model, self._controls)
         return payment
 
     def snapshot(self) -> bytes:

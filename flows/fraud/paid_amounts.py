@@ -7,7 +7,7 @@ from math import exp, log2
 
 import msgspec
 
-from flows.fraud.inputs import DAY
+from flows.fraud.inputs import DAY, Features, PaymentInput
 from schemas.feature_families import Z_MAX
 
 WEEK = 7 * DAY
@@ -15,6 +15,23 @@ MEMORY = 32  # payments over which the usual amount moves
 KNOWN_SINCE = 3  # payments: with fewer nothing is unusual
 REACH = 3.0  # spreads, and a doubling: an amount farther off moves the usual one no more than this
 SPREAD_LEAST = 0.1  # doublings: for a key that always pays the same, one cent more is not unusual
+
+
+class PaidScale(msgspec.Struct, gc=False):
+    """What an amount in euro is measured by: the feature `name` is how many spreads it is above the usual one."""
+
+    name: str
+    usual: float
+    spread: float
+
+    def z(self, cents: int) -> float:
+        """How far an amount is above the usual, in spreads."""
+        z = (log2(cents + 1) - self.usual) / self.spread
+        return min(max(z, -Z_MAX), Z_MAX)
+
+    def features(self, payment: PaymentInput, _features: Features) -> Features:
+        """That of the payment's amount; see `ByAmount`."""
+        return {} if payment.eur_cents is None else {self.name: self.z(payment.eur_cents)}
 
 
 class PaidAmounts(msgspec.Struct, array_like=True, gc=False):
@@ -43,12 +60,11 @@ class PaidAmounts(msgspec.Struct, array_like=True, gc=False):
         """Euro paid, as faded by `at`."""
         return self.cents / 100 * exp(min(self.at - at, 0.0) / WEEK)
 
-    def robust_z(self, cents: int) -> float | None:
-        """How far an amount is above the usual, in spreads; None where too little was paid to tell."""
+    def scale(self, name: str) -> PaidScale | None:
+        """What an amount is measured by for the feature `name`; None where too little was paid to tell."""
         if self.count < KNOWN_SINCE:
             return None
-        z = (log2(cents + 1) - self.usual) / (self.spread + SPREAD_LEAST)
-        return min(max(z, -Z_MAX), Z_MAX)
+        return PaidScale(name, self.usual, self.spread + SPREAD_LEAST)
 
     def _move(self, amount: float) -> None:
         if self.count == 1:

@@ -101,10 +101,17 @@ class NamedPlace(Place, array_like=True, gc=False):
 
     def update(self, payment: PaymentInput, features: Features) -> Features:
         """Add a payment that has its customer's `features`. Returns the features of the place."""
+        if features["new_card"]:
+            payment.by_amount.append(self.before())
         pressure = self.pressure(payment, features, self.patience)
         found = self.activity.update(payment, features)
         found[self.pressure_name] = pressure
         return found
+
+    def before(self) -> "PlaceBefore":
+        """Its counts as they are before a payment."""
+        counts = self.at, self.tests, self.firsts, self.testers, self.failed, self.paid
+        return PlaceBefore(self.pressure_name, self.patience, counts)
 
     def settle(self, outcome: OutcomeInput) -> None:
         """Note what became of a payment."""
@@ -132,6 +139,18 @@ class Bin(NamedPlace, array_like=True, gc=False):
     patience = 12
 
     activity: BinActivity = msgspec.field(default_factory=BinActivity)
+
+
+class PlaceBefore(msgspec.Struct, gc=False):
+    """The counts of a `Place` before a payment by a new card, in their order."""
+
+    pressure_name: str
+    patience: int
+    counts: tuple[float, ...]
+
+    def features(self, payment: PaymentInput, features: Features) -> Features:
+        """The pressure that the payment would have been under; see `ByAmount`."""
+        return {self.pressure_name: Place(*self.counts).pressure(payment, features, self.patience)}
 
 
 def is_newcomer(payment: PaymentInput, features: Features) -> bool:

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 import msgspec
 
 from flows.fraud.codec import verdict_of
+from flows.fraud.counterfactual import judge
 from flows.fraud.intake import StreamItem
 from flows.fraud.key_shard import SHARDS, place_of
 from flows.fraud.keys import KEYS
-from flows.fraud.model import ModelParameters
+from flows.fraud.model import Model, ModelParameters
 from flows.fraud.operators import InstrumentOperator, Operator, key_operator
 from flows.fraud.rules import Controls
 from flows.fraud.scoring import ModelStage, StreamedPayment
@@ -31,6 +32,7 @@ STEPS: tuple[tuple[Any, Callable[[Any], str | None]], ...] = (
 SHOWN = 20  # differences that are kept
 SCORED = ("score", "features", "model")
 DECIDED = ("outcome", "source", "reasons", "hold")
+EXPLAINED = ("counterfactual",)  # compared where it is recorded: earlier releases did not tell it
 
 
 class OrderUnknown(Exception):
@@ -97,6 +99,11 @@ class ReplayedState:
         if isinstance(item, StreamedPayment) and item.dropped:
             return False
         return self._model.process(item)
+
+    @property
+    def model(self) -> Model:
+        """The model as it is after the last item."""
+        return self._model.model
 
     def copy(self) -> "ReplayedState":
         """A state that goes another way. This one must not change before the copy is done with."""
@@ -184,7 +191,7 @@ class FlowReplay:
                 if position != state.count + 1:
                     raise VerdictMissing(f"run {run.id}: nothing tells of its inputs after {state.count}")
                 if state.process(item, position) and isinstance(item, StreamedPayment):
-                    self._compare(verdict, item)
+                    self._compare(verdict, item, state.model)
 
     def _told(self, verdict: Verdict) -> Iterator[tuple[int, StreamItem]]:
         """What a verdict tells of, each with its position; the payment itself comes last."""
@@ -199,12 +206,16 @@ class FlowReplay:
                 yield position, item
                 position += 1
 
-    def _compare(self, verdict: Verdict, item: StreamedPayment) -> None:
+    def _compare(self, verdict: Verdict, item: StreamedPayment, model: Model) -> None:
         controls = self._by_version.get(verdict.rules)
         self.compared += 1
         self.other_rules += controls is None
+        if controls is not None:
+            judge(item, model, controls)
         again = verdict_of(item, controls or Controls(), verdict.recorded_at)
         names = SCORED if controls is None else SCORED + DECIDED
+        if controls is not None and verdict.counterfactual is not None:
+            names += EXPLAINED
         changed = {
             name: (getattr(verdict, name), getattr(again, name))
             for name in ("payment", *names)

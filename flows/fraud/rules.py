@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from flows.fraud.decisions import RiskDecision
 from flows.fraud.lists import Lists
 from flows.fraud.rule_values import values_of
 from flows.fraud.scoring import StreamedPayment
@@ -15,14 +16,14 @@ from schemas.controls import SCORE, ToldControl, id_of, is_of_list, replaces
 from schemas.events import Tombstone
 from schemas.expressions import Compiled, compiled, names_of, parse
 from schemas.expressions.compiler import Values
-from schemas.fraud import OUTCOMES, Hold, ListEntry, Outcome, Rule, Source
+from schemas.fraud import OUTCOMES, Hold, ListEntry, Outcome, Rule
 from schemas.lists import Listable
 from schemas.rules import FraudRule, RuleMode, as_fraud_rule, snoozed_for
 from schemas.times import EPOCH
 
 
 class RuleInForce(msgspec.Struct, frozen=True):
-    """A rule as it is obeyed: `told` is what a verdict names it by, `holds` its condition."""
+    """A rule as it is obeyed: `told` is what a verdict names it by, `holds` its condition, which reads `names`."""
 
     id: str
     told: str
@@ -30,7 +31,7 @@ class RuleInForce(msgspec.Struct, frozen=True):
     hold: Hold
     mode: RuleMode
     holds: Compiled
-    by_score: bool
+    names: frozenset[str]
     snoozed: dict[str, datetime]
 
 
@@ -39,21 +40,6 @@ class RulesMet(NamedTuple):
 
     live: list[RuleInForce]
     shadow: list[RuleInForce]
-
-
-class RiskDecision(msgspec.Struct, frozen=True):
-    """An outcome, what decided it and for which reasons; `hold` is that of a review.
-
-    `listed`: the id of the list entry that decided; `rules_met` and `shadow_met`: of the rules that it meets.
-    """
-
-    outcome: Outcome
-    source: Source
-    reasons: list[str]
-    hold: Hold = "authorized"
-    listed: str | None = None
-    rules_met: list[str] = []
-    shadow_met: list[str] = []
 
 
 class Controls:
@@ -83,6 +69,10 @@ class Controls:
             if not (rule.snoozed and _sleeps(rule, customer_id, moment)):
                 (found.live if rule.mode == "live" else found.shadow).append(rule)
         return found
+
+    def met_by(self, payment: StreamedPayment) -> RulesMet:
+        """The rules in force that a scored payment meets."""
+        return self.met(values_of(payment), payment.payment.customer, payment.recorded_at)
 
     @property
     def version(self) -> str:
@@ -115,19 +105,19 @@ class Controls:
 
 
 @lru_cache(1000)
-def _condition(expression: str) -> tuple[Compiled, bool]:
-    """The function of an expression, and whether it reads the score."""
+def _condition(expression: str) -> tuple[Compiled, frozenset[str]]:
+    """The function of an expression, and the names it reads."""
     tree = parse(expression)
-    return compiled(tree), SCORE in names_of(tree)
+    return compiled(tree), names_of(tree)
 
 
 def _in_force(told: Rule | FraudRule) -> RuleInForce:
     """A rule of the former type is named by its reason, as it was; the reason of the new one is free text."""
     rule = as_fraud_rule(told)
     name = told.reason if isinstance(told, Rule) else told.id
-    holds, by_score = _condition(rule.expression)
+    holds, names = _condition(rule.expression)
     snoozed = snoozed_for(rule.snoozed)
-    return RuleInForce(rule.id, name, rule.outcome, rule.hold, rule.mode, holds, by_score, snoozed)
+    return RuleInForce(rule.id, name, rule.outcome, rule.hold, rule.mode, holds, names, snoozed)
 
 
 def _sleeps(rule: RuleInForce, customer_id: str, moment: datetime) -> bool:
@@ -141,12 +131,12 @@ def decide(payment: StreamedPayment, controls: Controls) -> RiskDecision:
     A list entry is named by its id and not by its reason: that is free text, and the decision goes on a topic.
     """
     if payment.fault is not None:
-        return _listed(payment, controls) or RiskDecision("review", "rules", [payment.fault])
-    met = controls.met(values_of(payment), payment.payment.customer, payment.recorded_at)
+        faulty = _listed(payment, controls) or RiskDecision("review", "rules", [payment.fault])
+        return msgspec.structs.replace(faulty, version=controls.version)
+    met = controls.met_by(payment)
     decision = _listed(payment, controls) or _by_rules(met.live, payment)
-    return msgspec.structs.replace(
-        decision, rules_met=[rule.id for rule in met.live], shadow_met=[rule.id for rule in met.shadow]
-    )
+    live, shadow = [rule.id for rule in met.live], [rule.id for rule in met.shadow]
+    return msgspec.structs.replace(decision, rules_met=live, shadow_met=shadow, version=controls.version)
 
 
 def _listed(payment: StreamedPayment, controls: Controls) -> RiskDecision | None:
@@ -179,7 +169,7 @@ def _by_rules(met: list[RuleInForce], payment: StreamedPayment) -> RiskDecision:
         return RiskDecision("allow", "model" if payment.live else "rules", [])
     outcome = met[0].outcome
     deciding = [rule for rule in met if rule.outcome == outcome]
-    by_model = any(rule.by_score for rule in deciding)
+    by_model = any(SCORE in rule.names for rule in deciding)
     reasons = list(dict.fromkeys(rule.told for rule in met)) + (payment.drivers if by_model else [])
     unsent = outcome == "review" and any(rule.hold == "unsent" for rule in deciding)
     return RiskDecision(outcome, "model" if by_model else "rules", reasons, "unsent" if unsent else "authorized")

@@ -13,11 +13,12 @@ import msgspec
 import structlog
 
 from flows.fraud.customers import CUSTOMER_FEATURES
+from flows.fraud.decisions import RiskDecision
 from flows.fraud.inputs import Features, LabelInput, OutcomeInput, PaymentInput
 from flows.fraud.instruments import Instrument
 from flows.fraud.key_shard import KeyShard
 from flows.fraud.model import Model, ModelParameters
-from schemas.fraud import Intake
+from schemas.fraud import Counterfactual, Intake
 from schemas.payments import Payment
 
 SUSPICIOUS = 0.1  # from this score on the features that drive it are reported
@@ -87,6 +88,7 @@ class StreamedPayment(ScoredPayment, kw_only=True):
 
     `partition` and `offset` say where in `payments.v1` that event is; `sequence` counts the verdicts of the flow,
     `position` all that it takes in, and `intake` tells what came before. `dropped`: a repeat, without a verdict.
+    `decision` and `counterfactual` (of one that is held) are null until the model has scored it.
     """
 
     event_id: str
@@ -99,6 +101,8 @@ class StreamedPayment(ScoredPayment, kw_only=True):
     position: int = 0
     intake: Intake | None = None
     dropped: bool = False
+    decision: RiskDecision | None = None
+    counterfactual: Counterfactual | None = None
 
     @property
     def instrument_id(self) -> str:
