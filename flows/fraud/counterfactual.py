@@ -2,7 +2,7 @@
 
 The stages leave on a payment what of its features depends on the amount (`ByAmount`), so those of another amount
 are the very ones that the stages would have given. The score is a step function of the amount and need not fall
-with it, so the amounts just below the model's own limits are tried from above, and the rest is halved.
+with it, so the amounts just below the model's coarse limits are tried from above, and what is left is halved.
 """
 
 from math import ceil
