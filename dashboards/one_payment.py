@@ -125,6 +125,7 @@ def _about(person: Person, payment: ShownPayment, seen: Look) -> None:
         ("Capture", payment.capture, ""),
         ("Attempts", str(payment.attempts), ""),
         ("Last refusal", _last_refusal(payment), ""),
+        *_would_have_passed(payment),
         *((name, value, "") for name, value in (payment.metadata or {}).items()),
     ]
     with card("about", "About", "", fills=False):
@@ -132,6 +133,12 @@ def _about(person: Person, payment: ShownPayment, seen: Look) -> None:
         with st.expander("Ids to copy"):
             for value in filter(None, [*_ids(payment), origin.get("trace_id")]):
                 st.code(value, language=None)
+
+
+def _would_have_passed(payment: ShownPayment) -> list[tuple[str, str, str]]:
+    """What staff see of a payment that the fraud check held or blocked for its amount."""
+    passing = payment.risk.passing() if payment.risk else ""
+    return [("Would have passed", passing, "")] if passing else []
 
 
 def _origin(payment: ShownPayment, seen: Look) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dashboards.chooser import Found
 from dashboards.gateway_calls import Api
 from dashboards.session_checks import Person
 from dashboards.wording import paid_with, processor_name, what_became, words
+from schemas.fraud import Counterfactual
 from schemas.states import Status
 
 AT_MOST = 100  # lines of a kind: a payment with more has been captured and given back in that many parts
@@ -40,6 +41,12 @@ class Risk(msgspec.Struct, frozen=True):
     model: str | None = None
     waited_ms: float | None = None
     hold: str | None = None
+    counterfactual: Counterfactual | None = None
+
+    def passing(self) -> str:
+        """Up to which amount the payment would have passed; empty where no such amount is known."""
+        passes = self.counterfactual
+        return "" if passes is None else f"up to {formats.money(passes.amount, passes.currency)}"
 
 
 class ListedPayment(msgspec.Struct, frozen=True, kw_only=True):

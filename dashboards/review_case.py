@@ -95,6 +95,7 @@ class Case(msgspec.Struct, frozen=True):
         return [
             ("Reasons", self.review.why() or formats.NONE),
             ("Outcome", risk.outcome),
+            ("Would have passed", risk.passing() or "with no amount that is known"),
             ("Score", formats.NONE if risk.score is None else f"{risk.score:.2f}"),
             ("Expected loss", self.review.loss()),
             ("Decided by", words(risk.source) or formats.NONE),

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.fraud import Hold, Outcome, Source
+from schemas.fraud import Counterfactual, Hold, Outcome, Source
 from schemas.states import DeclineCode, PaymentState, Status
 
 ProcessorName = Literal["visa", "mastercard", "paypal"]
@@ -30,7 +30,7 @@ class Method(msgspec.Struct, frozen=True, omit_defaults=True):
 class AppliedRisk(msgspec.Struct, frozen=True):
     """The verdict that decided the payment. `waited_ms`: from the commit of `received` to its arrival.
 
-    `hold` is that of a review.
+    `hold` is that of a review; `counterfactual` is the verdict's.
     """
 
     outcome: Outcome
@@ -40,6 +40,7 @@ class AppliedRisk(msgspec.Struct, frozen=True):
     model: str | None = None
     waited_ms: float | None = None
     hold: Hold = "authorized"
+    counterfactual: Counterfactual | None = None
 
 
 class LastRefusal(msgspec.Struct, frozen=True):

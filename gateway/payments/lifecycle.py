@@ -153,8 +153,8 @@ def _apply_verdict(conn: Connection, payment: PaymentRow, verdict: Verdict, wait
         count_hit(conn, verdict.listed)
     count_hits(conn, verdict.rules_met, "live", payment.amount, payment.currency)
     count_hits(conn, verdict.shadow_met, "shadow", payment.amount, payment.currency)
-    v = verdict
-    return AppliedRisk(v.outcome, v.source, v.score, v.reasons, v.model, round(waited_ms, 3), v.hold)
+    v, waited = verdict, round(waited_ms, 3)
+    return AppliedRisk(v.outcome, v.source, v.score, v.reasons, v.model, waited, v.hold, v.counterfactual)
 
 
 def _judged(conn: Connection, judged: PaymentRow, risk: AppliedRisk, first: ProcessorName | None) -> Effect:

@@ -17,7 +17,7 @@ from gateway.payments.routing import RoutingReason, routing_reason
 from gateway.prints import Prints
 from gateway.problems import CONTENT_TYPE, processor_declined
 from gateway.roles import STAFF
-from schemas.fraud import Hold, Outcome, Source
+from schemas.fraud import Counterfactual, Hold, Outcome, Source
 from schemas.operations import OperationKind, OperationStatus
 from schemas.payments import AppliedRisk, LastRefusal, Method, MethodType, Payment, ProcessorName, Refund
 from schemas.states import STATUS, DeclineCode, PaymentState, Status
@@ -118,6 +118,7 @@ class RiskView(msgspec.Struct, frozen=True):
     model: str | UnsetType | None = UNSET
     waited_ms: float | UnsetType | None = UNSET
     hold: Hold | UnsetType = UNSET
+    counterfactual: Counterfactual | UnsetType | None = UNSET
 
 
 class PaymentView(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -36,7 +36,14 @@ def held(number: int, by: str = "acc_analyst", **changes: Any) -> dict[str, Any]
 
 def payment(number: int, **changes: Any) -> dict[str, Any]:
     """Its payment."""
-    risk = {"outcome": "review", "source": "model", "score": 0.58, "reasons": ["card_testing"], "model": "m1"}
+    risk: dict[str, Any] = {
+        "outcome": "review",
+        "source": "model",
+        "score": 0.58,
+        "reasons": ["card_testing"],
+        "model": "m1",
+    }
+    risk["counterfactual"] = {"amount": 123_999, "currency": "GBP"}
     made = {"id": f"pay_{number}", "status": "pending", "state": "in_review", "amount": 28344 + number}
     made |= {"currency": "GBP", "customer": "acc_casey", "merchant": "acc_shop", "capture": "automatic"}
     made |= {"payment_method": {"type": "card", "brand": "visa", "last4": "4242", "bin": "411111"}}

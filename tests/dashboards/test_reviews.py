@@ -35,6 +35,8 @@ def test_a_link_to_a_case_takes_it_from_nobody(gateway: GatewayDouble) -> None:
     gateway.open_case()
     page = opened("analyst", "reviews", review="rev_1")
     assert "Free." in words(page)
+    assert "Would have passed" in words(page)
+    assert "up to 1,239.99 GBP" in words(page)
     assert gateway.acts() == []
     press(page, "Take")
     assert gateway.acts()[0] == TAKEN

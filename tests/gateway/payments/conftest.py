@@ -20,7 +20,7 @@ from gateway.books.payments import PaymentRow, select_payment
 from gateway.payments.create import ByCard, NewPayment, Payer, row_of
 from gateway.payments.recovery_pools import sweep
 from gateway.settings import GatewaySettings
-from schemas.fraud import Hold, Outcome, Verdict
+from schemas.fraud import Counterfactual, Hold, Outcome, Verdict
 from schemas.times import now
 from tests.gateway.conftest import Answer, Gateway
 
@@ -51,6 +51,7 @@ def verdict(payment: str, outcome: Outcome, hold: Hold = "authorized") -> Verdic
         occurred_at=now(),
         recorded_at=now(),
         hold=hold,
+        counterfactual=Counterfactual(399, "EUR") if outcome == "block" else None,
     )
 
 

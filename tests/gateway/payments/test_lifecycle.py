@@ -67,7 +67,9 @@ async def test_a_block_calls_no_processor_and_tells_its_customer_nothing(
         "model": "m1",
         "waited_ms": 1.5,
         "hold": "authorized",
+        "counterfactual": {"amount": 399, "currency": "EUR"},
     }
+    assert (await shop.get(path, "merchant"))["risk"] == {"outcome": "block"}
 
 
 async def test_a_customer_cannot_tell_a_block_from_an_issuers_decline(shop: Shop, request_of: RequestOf) -> None:
