@@ -2,24 +2,30 @@
 
 The stages leave on a payment what of its features depends on the amount (`ByAmount`), so those of another amount
 are the very ones that the stages would have given. The score is a step function of the amount and need not fall
-with it, so the amounts just below the model's coarse limits are tried from above, and what is left is halved.
+with it, so amounts just below a step are tried from above: of the nearest steps each, then of those between the
+coarse bins. What lies between the first that passes and the one before it is halved.
 """
 
+from collections.abc import Iterator
+from heapq import nlargest
 from math import ceil
 
 import msgspec
 import structlog
 
+from flows.fraud.amounts import AmountScale
 from flows.fraud.inputs import SMALL, PaymentInput
 from flows.fraud.model import Model
-from flows.fraud.one_hot import AMOUNT_COARSE
+from flows.fraud.one_hot import AMOUNT_COARSE, AMOUNT_FINE, EDGES
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
 from schemas.controls import SCORE
 from schemas.fraud import Counterfactual, Outcome
 
 HELD: tuple[Outcome, ...] = ("review", "block")
-TRIED = sorted({1, 10, *(ceil(edge) - 1 for edge in AMOUNT_COARSE)})  # minor units, two to each doubling
+COARSE = {1, 10, *(ceil(edge) - 1 for edge in AMOUNT_COARSE)}  # minor units, two to each doubling
+FINE = [ceil(edge) - 1 for edge in AMOUNT_FINE]
+NEAREST = 40  # steps that are tried each: they reach down to about a third of the amount
 
 log = structlog.get_logger()
 
@@ -80,8 +86,24 @@ def _passing_amount(payment: StreamedPayment, model: Model, controls: Controls) 
 
 
 def _tried_below(payment: PaymentInput) -> list[int]:
-    tried = {*TRIED, SMALL * payment.unit - 1}
+    """Amounts to try, from above."""
+    steps = {
+        ceil(step) - 1 for part in payment.by_amount if isinstance(part, AmountScale) for step in _steps(part)
+    }
+    nearest = nlargest(NEAREST, (amount for amount in steps.union(FINE) if amount < payment.amount))
+    tried = COARSE.union(nearest, [SMALL * payment.unit - 1])
     return sorted((amount for amount in tried if 0 < amount < payment.amount), reverse=True)
+
+
+def _steps(scale: AmountScale) -> Iterator[float]:
+    """The amounts from which on the model has one of its features in another bin."""
+    for name, measure in (
+        ("amount_to_mean", scale.mean),
+        ("amount_to_largest", scale.largest),
+        ("amount_to_month", scale.month),
+    ):
+        yield from (edge * measure - 1 for edge in EDGES[name])
+    yield from (scale.middle + edge * scale.spread for edge in EDGES["amount_z"])
 
 
 def _is_held_anyway(payment: StreamedPayment, usable: PaymentInput, controls: Controls) -> bool:
