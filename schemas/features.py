@@ -4,7 +4,9 @@
 of the features on `risk.v1`; a feature whose key a payment does not name has no value.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
+from math import nan
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -104,3 +106,12 @@ def _feature(number: Signal, prefix: str, key: tuple[str, ...], source: FeatureS
 
 
 FEATURES: Mapping[str, Feature] = {feature.name: feature for feature in (*_of_payment(), *_of_histories())}
+
+# The features as a row of numbers, and which they are: a row of another layout has them in other places.
+NUMBERS: tuple[str, ...] = tuple(name for name, feature in FEATURES.items() if feature.source == "feature")
+LAYOUT = hashlib.sha256(" ".join(NUMBERS).encode()).hexdigest()[:8]
+
+
+def numbers_of(features: Mapping[str, float]) -> list[float]:
+    """The features in the order of `NUMBERS`, NaN where one has no value."""
+    return [features.get(name, nan) for name in NUMBERS]

@@ -30,6 +30,7 @@ from flows.analytics.rows import (
 from schemas.accounts import AccountChanged, AccountErased
 from schemas.alerts import Alert
 from schemas.events import DeadLetter, Event, Tombstone, trace_id
+from schemas.features import numbers_of
 from schemas.fraud import Label, ListEntry, Rule, Verdict
 from schemas.ids import born_at
 from schemas.lists import FraudListing
@@ -87,7 +88,7 @@ def rows_of(event: Event) -> tuple[WarehouseRow, ...]:
         case RefundEvent():
             return _payment(data, event.traceparent), _refund(data)
         case Verdict():
-            return (WarehouseVerdict(**asdict(data), event=event.id),)
+            return (WarehouseVerdict(**asdict(data), event=event.id, numbers=numbers_of(data.features)),)
         case Label():
             return (_label(event.id, data),)
         case Alert():

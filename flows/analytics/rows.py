@@ -6,6 +6,7 @@ import msgspec
 
 from schemas.accounts import Role
 from schemas.alerts import Alert
+from schemas.features import LAYOUT
 from schemas.fraud import LabelValue, ListEntry, Rule, Verdict
 from schemas.lists import FraudListing
 from schemas.operations import ProcessorOperation
@@ -128,9 +129,15 @@ class WarehouseAccount(msgspec.Struct, frozen=True):
 
 
 class WarehouseVerdict(Verdict, frozen=True, kw_only=True):
-    """A verdict of the fraud flow. `event` is the id of its event."""
+    """A verdict of the fraud flow. `event` is the id of its event.
+
+    `numbers`: its features again, in the places of `layout`: to read a few of very many verdicts takes a tenth of
+    the time that their JSON takes.
+    """
 
     event: str
+    numbers: list[float]
+    layout: str = LAYOUT
 
 
 class WarehouseLabel(msgspec.Struct, frozen=True, kw_only=True):

@@ -86,6 +86,9 @@ CREATE TABLE IF NOT EXISTS store.alerts (
 ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS rules_met VARCHAR[];
 ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS shadow_met VARCHAR[];
 ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS score_live BOOLEAN;
+ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS counterfactual JSON;
+ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS numbers DOUBLE[];
+ALTER TABLE store.verdicts ADD COLUMN IF NOT EXISTS layout VARCHAR;
 
 CREATE TABLE IF NOT EXISTS store.labels (
     event VARCHAR, payment VARCHAR, instrument VARCHAR, merchant VARCHAR, label VARCHAR, source VARCHAR,

@@ -113,7 +113,7 @@ SELECT v.payment, v.outcome, v.source, v.score, v.reasons, v.model, v.rules, v.l
        p.risk_outcome AS applied_outcome, p.risk_source AS applied_source,
        v.instrument, v.merchant, v.features, v.flow_sequence, v.input_partition, v.input_offset,
        v.occurred_at, v.recorded_at, v.ingested_at, v.hold, v.listed, v.rules_met, v.shadow_met,
-       v.score_live
+       v.score_live, (v.counterfactual->>'$.amount')::BIGINT AS counterfactual_amount
 FROM store.verdicts v LEFT JOIN store.judged p ON p.id = v.payment;
 COMMENT ON VIEW risk IS 'The first verdict of the fraud flow on each payment. What decided it stands in payments.risk_*: the stand-in where the verdict came late.';
 COMMENT ON COLUMN risk.payment IS 'pay_…';
@@ -141,11 +141,12 @@ COMMENT ON COLUMN risk.listed IS 'of the list entry that decided; null where non
 COMMENT ON COLUMN risk.rules_met IS 'ids of the live rules that it meets, the most severe first; null where it was not told yet';
 COMMENT ON COLUMN risk.shadow_met IS 'ids of the rules that are only tried and would be met';
 COMMENT ON COLUMN risk.score_live IS 'whether rules saw the score; null where a fault kept them from being looked at, and where it was not told yet';
+COMMENT ON COLUMN risk.counterfactual_amount IS 'of what was held or blocked: with which amount it would have passed, in minor units; null where no amount helps or is known';
 
 CREATE OR REPLACE VIEW verdicts AS
 SELECT payment, outcome, source, score, reasons, model, rules, latency_ms, instrument, merchant, features, flow_sequence,
        input_partition, input_offset, occurred_at, recorded_at, ingested_at, hold, listed, rules_met, shadow_met,
-       score_live
+       score_live, (counterfactual->>'$.amount')::BIGINT AS counterfactual_amount
 FROM store.verdicts;
 COMMENT ON VIEW verdicts IS 'As risk, without what was applied, for which that reads all payments: for questions about many verdicts.';
 COMMENT ON COLUMN verdicts.payment IS 'pay_…';
@@ -170,6 +171,7 @@ COMMENT ON COLUMN verdicts.listed IS 'of the list entry that decided; null where
 COMMENT ON COLUMN verdicts.rules_met IS 'ids of the live rules that it meets, the most severe first; null where it was not told yet';
 COMMENT ON COLUMN verdicts.shadow_met IS 'ids of the rules that are only tried and would be met';
 COMMENT ON COLUMN verdicts.score_live IS 'whether rules saw the score; null where a fault kept them from being looked at, and where it was not told yet';
+COMMENT ON COLUMN verdicts.counterfactual_amount IS 'of what was held or blocked: with which amount it would have passed, in minor units; null where no amount helps or is known';
 
 CREATE OR REPLACE VIEW risk_outcomes_by_minute AS
 SELECT minute, outcome, source, currency, count, amount FROM store.risk_minutes WHERE count > 0;
