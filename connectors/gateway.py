@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from time import monotonic
 from types import TracebackType
 from typing import Any, assert_never
@@ -19,8 +19,10 @@ RETRY_FOR_S = 120.0
 RETRY_PAUSE_S = 0.2
 RENEW_EARLY_S = 30
 TIMEOUT = aiohttp.ClientTimeout(total=30)
+LINE_TIMEOUT = aiohttp.ClientTimeout(sock_connect=10, sock_read=30)  # of one line: all of them may take long
 JSON = {"Content-Type": "application/json"}
 CSV = "text/csv"
+LINES = "application/x-ndjson"
 
 
 class WrongField(msgspec.Struct, frozen=True):
@@ -37,6 +39,13 @@ class ProblemRead(msgspec.Struct, frozen=True):
     detail: str = ""
     decline_code: str = ""
     errors: list[WrongField] | None = None
+
+
+class ProblemLine(msgspec.Struct, frozen=True):
+    """What tells that a line of an answer is a problem."""
+
+    status: int = 0
+    code: str = ""
 
 
 class GatewayRefused(Exception):
@@ -171,6 +180,23 @@ class GatewayClient:
         """What `path` answers as a file (`text/csv`), all of it in memory. Raises as `get`."""
         return await self._until_answered("GET", path, {"Accept": CSV}, b"")
 
+    async def post_lines(self, path: str, body: Any, type: Any = Any) -> AsyncGenerator[Any, None]:
+        """The lines of an answer as they come (`application/x-ndjson`), each decoded as `type`; sent once.
+
+        Who closes it hangs up. Raises as `patch`, also for a line that is a problem.
+        """
+        headers = JSON | {"Accept": LINES} | await self._bearing()
+        sent = msgspec.json.encode(body)
+        request = self._session.post(self._url + path, data=sent, headers=headers, timeout=LINE_TIMEOUT)
+        try:
+            async with request as response:
+                if response.status >= 400:
+                    raise _refused(response.status, await response.read(), response.headers.get("Retry-After", ""))
+                async for line in response.content:
+                    yield _line(line, type)
+        except (aiohttp.ClientError, OSError) as error:
+            raise GatewayUnavailable(error.__class__.__name__) from error
+
     async def put(self, path: str, body: Any, type: Any = Any) -> Any:
         """The answer, decoded as `type`. Raises as `get`: a PUT that comes twice does what one does."""
         return _decoded(await self._until_answered("PUT", path, JSON, msgspec.json.encode(body)), type)
@@ -198,6 +224,14 @@ class GatewayClient:
                 if monotonic() >= give_up:
                     raise
             await asyncio.sleep(pause_s)
+
+    async def _bearing(self) -> dict[str, str]:
+        """The header with a token, where there is a login."""
+        if self._login is None:
+            return {}
+        if isinstance(self._login, GivenToken):
+            return _bearer(self._login.token)
+        return _bearer(await self._tokens.token(self._fetch_token))
 
     async def _authorized(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
         """The answer to a request with a token. A 401 renews a kept token once, and is believed of a new one."""
@@ -281,6 +315,14 @@ def _refused(status: int, body: bytes, retry_after: str) -> GatewayRefused:
         return GatewayRefused(status, "not JSON", retry_after_s=wait_s)  # a proxy's page, for example
     errors = tuple(read.errors or ())
     return GatewayRefused(status, read.code, read.detail, errors, wait_s, read.decline_code)
+
+
+def _line(line: bytes, type: Any) -> Any:
+    """A line of an answer, decoded. Raises `GatewayRefused` for a problem."""
+    problem: ProblemLine = _decoded(line, ProblemLine)
+    if problem.code:
+        raise _refused(problem.status, line, "")
+    return _decoded(line, type)
 
 
 def _decoded(body: bytes, type: Any) -> Any:

@@ -4,65 +4,36 @@ Who hangs up is given up: the statement that is running ends, and no further one
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator
-from datetime import date, datetime
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
 from itertools import pairwise
-from math import sqrt
+from time import monotonic
 from typing import Any
 
 import msgspec
 
-from connectors.warehouse import WarehouseError, WarehouseReader
+from connectors.warehouse import WarehouseAway, WarehouseError, WarehouseReader
+from gateway.backtest.results import Backtest, total
 from gateway.backtest.statements import cuts, figures
 from gateway.refusals import Refusal
-from schemas.expressions import Expression, names_of
+from schemas.expressions import Expression
 from schemas.settings import Settings
 from schemas.times import as_utc
 
 READER = "backtest"
 DURATION_MAX_S = 120.0
-Z = 1.96  # of a normal distribution, 95 % lie within
 
 
 class WarehouseSilent(Refusal):
     """The warehouse does not answer, or cannot in time; or another backtest is running."""
 
 
-class WeekFigures(msgspec.Struct, frozen=True):
-    """What a rule would have done in a week, which begins on `week` (a Monday, UTC)."""
+class BacktestProgress(msgspec.Struct, frozen=True):
+    """How far a backtest is: the share of its span that is done, 0 to 1, and the payments in it."""
 
-    week: date
+    progress: float
     payments: int
-    hits: int
-    frauds_caught: int
-    good_lost: int
-
-
-class CurrencyFigures(msgspec.Struct, frozen=True):
-    """The sums of what was caught and lost in one currency, in minor units."""
-
-    currency: str
-    caught: int
-    lost: int
-
-
-class Backtest(msgspec.Struct, frozen=True):
-    """What a rule would have done. `precision`: frauds among the hits that are known; null where there are none.
-
-    `interval`: where it lies with 95 % (Wilson). `good_lost`: hits that a label calls good, or that were paid and
-    that none calls fraud. `coverage`: of each name the share of the payments that had a value of it.
-    """
-
-    payments: int
-    hits: int
-    frauds_caught: int
-    good_lost: int
-    amounts: list[CurrencyFigures]
-    precision: float | None
-    interval: tuple[float, float] | None
-    by_week: list[WeekFigures]
-    coverage: dict[str, float]
 
 
 class BacktestDesk:
@@ -76,23 +47,34 @@ class BacktestDesk:
 
     async def run(self, expression: Expression, begin: datetime, end: datetime) -> Backtest:
         """What a rule would have done from `begin` to before `end` (UTC). Raises `WarehouseSilent`."""
+        async with aclosing(self.steps(expression, begin, end)) as steps:
+            async for step in steps:
+                if isinstance(step, Backtest):
+                    return step
+        raise AssertionError("steps end with a backtest")
+
+    async def steps(
+        self, expression: Expression, begin: datetime, end: datetime
+    ) -> AsyncGenerator[BacktestProgress | Backtest, None]:
+        """How far it is, from the first moment on and after each part of the span; at last what came of it.
+
+        Raises `WarehouseSilent`. To be closed by who does not read all of it.
+        """
         if self._running:
             raise WarehouseSilent("Another backtest is running.", retry_after_s=5)
-        self._running = True
+        self._running, give_up = True, monotonic() + DURATION_MAX_S
         try:
-            async with asyncio.timeout(DURATION_MAX_S):
-                return total(expression, await self._rows(expression, begin, end))
-        except TimeoutError:
-            raise WarehouseSilent("It took too long: ask for a shorter span.") from None
+            minutes = [as_utc(row["minute"]) for row in await self._ask(cuts(begin, end))]
+            rows: list[dict[str, Any]] = []
+            yield BacktestProgress(0.0, 0)
+            for number, (since, until) in enumerate(pairwise([begin, *minutes, end]), 1):
+                if monotonic() > give_up:
+                    raise WarehouseSilent("It took too long: ask for a shorter span.")
+                rows += await self._ask(figures(expression, since, until))
+                yield BacktestProgress(number / (len(minutes) + 1), sum(row["payments"] for row in rows))
+            yield total(expression, rows)
         finally:
             self._running = False
-
-    async def _rows(self, expression: Expression, begin: datetime, end: datetime) -> list[dict[str, Any]]:
-        minutes = [as_utc(row["minute"]) for row in await self._ask(cuts(begin, end))]
-        rows: list[dict[str, Any]] = []
-        for since, until in pairwise([begin, *minutes, end]):
-            rows += await self._ask(figures(expression, since, until))
-        return rows
 
     async def _ask(self, sql: str) -> list[dict[str, Any]]:
         """A statement runs to its end, also where nobody waits for it any more: the next one waits for that."""
@@ -106,43 +88,11 @@ class BacktestDesk:
                 raise WarehouseSilent from None
 
     def _answer(self, sql: str) -> list[dict[str, Any]]:
+        """Once more where it was ended: the memory that it lacked may have been others' for a moment."""
         self._reader = self._reader or WarehouseReader(self._settings, READER)
-        return self._reader.query(sql).by_name()
-
-
-def total(expression: Expression, rows: list[dict[str, Any]]) -> Backtest:
-    """The figures of all spans together."""
-    sums: Counter[str] = Counter()
-    for row in rows:
-        sums.update({name: value for name, value in row.items() if isinstance(value, int)})
-    caught, known = sums["frauds_caught"], sums["frauds_caught"] + sums["good_lost"]
-    return Backtest(
-        payments=sums["payments"],
-        hits=sums["hits"],
-        frauds_caught=caught,
-        good_lost=sums["good_lost"],
-        amounts=[
-            CurrencyFigures(currency, *found) for currency, *found in _by(rows, "currency", "caught", "lost")
-        ],
-        precision=caught / known if known else None,
-        interval=wilson(caught, known) if known else None,
-        by_week=[WeekFigures(*found) for found in _by(rows, "week", *WeekFigures.__struct_fields__[1:])],
-        coverage={
-            name: sums[f"known_{name}"] / sums["payments"] if sums["payments"] else 0.0
-            for name in sorted(names_of(expression))
-        },
-    )
-
-
-def _by(rows: list[dict[str, Any]], key: str, *columns: str) -> Iterator[tuple[Any, ...]]:
-    for found in sorted({row[key] for row in rows}):
-        of_it = [row for row in rows if row[key] == found]
-        yield found, *(sum(row[column] for row in of_it) for column in columns)
-
-
-def wilson(successes: int, tries: int) -> tuple[float, float]:
-    """Between which shares the true one lies with 95 %: Wilson's interval, which holds for few tries too."""
-    share, spread = successes / tries, Z * Z / tries
-    middle = share + spread / 2
-    reach = Z * sqrt(share * (1 - share) / tries + spread / tries / 4)
-    return max(0.0, (middle - reach) / (1 + spread)), min(1.0, (middle + reach) / (1 + spread))
+        try:
+            return self._reader.query(sql).by_name()
+        except WarehouseAway:
+            raise
+        except WarehouseError:
+            return self._reader.query(sql).by_name()

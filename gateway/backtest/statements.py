@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from schemas.expressions import Expression, names_of, sql_of
-from schemas.features import FEATURES
+from schemas.features import FEATURES, LAYOUT, NUMBERS
 
-SPAN_PAYMENTS = 100_000  # of one statement: it ends long before the limits of the process that is asked
+SPAN_PAYMENTS = 50_000  # of one statement: it ends long before the limits of the process that is asked
 
 FIELDS = {
     "amount": "p.amount::DOUBLE",
@@ -28,17 +28,27 @@ JUDGED = """
 SELECT *, {condition} AS met FROM (
     SELECT v.payment AS payment_id, v.recorded_at AS judged_at, p.currency AS paid_in, p.amount AS asked, p.status,
            l.label{columns}
-    FROM (
-        SELECT *{features} FROM verdicts WHERE recorded_at >= {begin} AND recorded_at < {end}
-        AND NOT (score_live IS NULL AND (listed IS NOT NULL OR
-                 list_has_any(reasons, ['scoring_error', 'occurred_at_ahead'])))
-    ) v
+    FROM ({verdicts}) v
     JOIN payments p ON p.id = v.payment
     LEFT JOIN (
         SELECT payment, arg_max(label, (recorded_at, event)) AS label FROM labels
         WHERE recorded_at >= {begin} GROUP BY payment
     ) l ON l.payment = v.payment
 )
+"""
+# A verdict of a release with other features has them as JSON alone.
+VERDICTS = """
+SELECT payment, recorded_at, score, score_live{numbers} FROM store.verdicts WHERE {within} AND layout = '{layout}'
+UNION ALL
+SELECT payment, recorded_at, score, score_live{texts} FROM (
+    SELECT *, json_transform(features, '{{{structure}}}') AS read FROM store.verdicts
+    WHERE {within} AND layout IS DISTINCT FROM '{layout}'
+)
+"""
+WITHIN = """
+recorded_at >= {begin} AND recorded_at < {end}
+AND NOT (score_live IS NULL
+         AND (listed IS NOT NULL OR list_has_any(reasons, ['scoring_error', 'occurred_at_ahead'])))
 """
 FIGURES = """
 SELECT date_trunc('week', judged_at)::DATE AS week, paid_in AS currency, count(*) AS payments,
@@ -51,7 +61,7 @@ FROM ({judged}) GROUP BY ALL ORDER BY ALL
 # A sale that is known as good, or that was paid and nobody called fraud.
 GOOD = "(label = 'good' OR (label IS NULL AND status = 'succeeded'))"
 
-# The minutes with which a hundred thousand more have been judged.
+# The minutes with which so many more have been judged.
 CUTS = """
 SELECT minute FROM (
     SELECT minute, n, sum(n) OVER (ORDER BY minute) AS total FROM (
@@ -75,20 +85,28 @@ def figures(expression: Expression, begin: datetime, end: datetime) -> str:
 
 def judged(expression: Expression, begin: datetime, end: datetime) -> str:
     """What asks for the payments judged from `begin` to before `end` (UTC), and which of them `met` it."""
-    names = sorted(names_of(expression))
-    read = [name for name in names if FEATURES[name].source == "feature"]
-    structure = ", ".join(f'"{name}": "DOUBLE"' for name in read)
+    names, span = sorted(names_of(expression)), {"begin": _moment(begin), "end": _moment(end)}
     return JUDGED.format(
         condition=sql_of(expression, FEATURES),
         columns="".join(f', {_value(name)} AS "{name}"' for name in names),
-        features=f", json_transform(features, '{{{structure}}}') AS numbers" if read else "",
-        begin=_moment(begin),
-        end=_moment(end),
+        verdicts=_verdicts([name for name in names if name in NUMBERS], WITHIN.format(**span)),
+        **span,
+    )
+
+
+def _verdicts(read: list[str], within: str) -> str:
+    """The verdicts with the features that are `read`, each a column of its name."""
+    return VERDICTS.format(
+        within=within,
+        layout=LAYOUT,
+        numbers="".join(f', numbers[{NUMBERS.index(name) + 1}] AS "{name}"' for name in read),
+        texts="".join(f', read."{name}"' for name in read),
+        structure=", ".join(f'"{name}": "DOUBLE"' for name in read or NUMBERS[:1]),
     )
 
 
 def _value(name: str) -> str:
-    value = FIELDS.get(name, f'v.numbers."{name}"')
+    value = FIELDS.get(name, f'v."{name}"')
     return value if FEATURES[name].type == "text" else f"coalesce({value}, 'nan'::DOUBLE)"
 
 
