@@ -6,6 +6,7 @@ loop, in a thread of its own, and at most `AT_ONCE` of them at a time.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import aclosing
 from threading import BoundedSemaphore
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +21,7 @@ from schemas.ids import new_id
 AT_ONCE = 16
 PATIENCE_S = 5.0  # for an answer, tries included, and for a place among the calls
 FILE_PATIENCE_S = 30.0  # for a file of many lines, either way
+LINES_PATIENCE_S = 180.0  # for the last line of an answer that tells how far it is
 ACT_PATIENCE_S = 20.0  # where a processor is called: that alone takes up to 10 s
 RETRY_FOR_S = 3.0
 DISCOVERY = "/.well-known/openid-configuration"
@@ -53,6 +55,15 @@ class Calls:
 
 async def _open(url: str, connections: int) -> GatewayClient:
     return GatewayClient(url, retry_for_s=RETRY_FOR_S, connections=connections)
+
+
+async def _read_lines(client: GatewayClient, path: str, body: Any, take: Callable[[Any], bool]) -> Any:
+    async with aclosing(client.post_lines(path, body)) as lines:
+        line = None
+        async for line in lines:
+            if not take(line):
+                break
+        return line
 
 
 async def _within(patience_s: float, work: Coroutine[Any, Any, Any]) -> Any:
@@ -93,6 +104,10 @@ class Api:
         asked = _with_query(path, query)
         file: bytes = _calls().run(lambda client: client.get_csv(asked), self._token, FILE_PATIENCE_S)
         return file
+
+    def post_lines(self, path: str, body: Any, take: Callable[[Any], bool]) -> Any:
+        """Each line of an answer goes to `take` as it comes, until that wants no more; the last one."""
+        return _calls().run(lambda client: _read_lines(client, path, body, take), self._token, LINES_PATIENCE_S)
 
     def put(self, path: str, body: Any, type: Any = Any) -> Any:
         """The answer to a PUT."""

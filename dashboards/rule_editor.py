@@ -8,7 +8,7 @@ import msgspec
 import streamlit as st
 
 from connectors.gateway import GatewayRefused
-from dashboards import acting, chooser, door, formats
+from dashboards import acting, chooser, door, formats, rule_backtest
 from dashboards.acting import REASON_MAX, NotDone
 from dashboards.fraud_rules import HOLDS, MODES, ShownFinding, ShownRule
 from dashboards.page import html
@@ -55,6 +55,7 @@ def edit(rule: ShownRule, names: Sequence[Feature]) -> None:
     is_right = _fields(field, names)
     if st.button("Save", type="primary", key=field("save"), disabled=not is_right):
         _save(field, rule.id)
+    _try(field, rule.id, is_right)
 
 
 def create(names: Sequence[Feature]) -> None:
@@ -65,6 +66,7 @@ def create(names: Sequence[Feature]) -> None:
     is_right = _fields(field, names)
     if st.button("Make the rule", type="primary", key=field("save"), disabled=not is_right):
         _make(field)
+    _try(field, "", is_right)
 
 
 def end_of_snooze(rule: ShownRule, version: int) -> None:
@@ -143,6 +145,12 @@ def _point(text: str, finding: ShownFinding) -> None:
         sign=sign[0] if sign else "end",
         after=text[sign.end() :] if sign else text[begin:],
     )
+
+
+def _try(field: Field, rule_id: str, is_right: bool) -> None:
+    """Offer what is typed to be tried on past payments, saved or not."""
+    typed = _typed(field)
+    rule_backtest.draw(rule_id, typed["expression"], typed["outcome"], is_right)
 
 
 def _tell_of_change(field: Field, rule: ShownRule) -> None:

@@ -4,8 +4,8 @@ That the real one answers in these shapes is shown by `test_login.py`, which run
 """
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -61,6 +61,13 @@ def called(status: str, kind: str = "refund", **changes: Any) -> dict[str, Any]:
 def seller(role: str) -> str:
     """The token of who acts as `role` for the merchant `acc_shop`, formed as access tokens are."""
     return f"eyJ{role}.{'x' * 24}.y"
+
+
+class Lines:
+    """An answer of lines of JSON, each sent as it comes."""
+
+    def __init__(self, steps: Iterable[Any]) -> None:
+        self.steps = steps
 
 
 class GatewayDouble:
@@ -168,6 +175,9 @@ def _handler(double: GatewayDouble) -> type[BaseHTTPRequestHandler]:
             is_file = self.headers.get("Content-Type") == "text/csv"
             given = sent.decode() if is_file else json.loads(sent) if sent else None
             status, body = double.answer(self.command, self.path, token, given)
+            if isinstance(body, Lines):
+                self._send_lines(body)
+                return
             if status == NO_ANSWER:
                 self.close_connection = True
                 return
@@ -176,6 +186,15 @@ def _handler(double: GatewayDouble) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(written)))
             self.end_headers()
             self.wfile.write(written)
+
+        def _send_lines(self, lines: Lines) -> None:
+            """Until the end of the connection, which tells that there are no more."""
+            self.close_connection = True
+            self.send_response(200)
+            self.end_headers()
+            with suppress(ConnectionError):  # who hung up
+                for step in lines.steps:
+                    self.wfile.write(json.dumps(step).encode() + b"\n")
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _reply  # noqa: N815 - the names that it looks for
 
