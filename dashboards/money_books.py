@@ -9,7 +9,7 @@ from dashboards.tile import Tile
 from dashboards.wording import routed_to
 
 MONTH = [Column("Processor"), Column("Currency"), Column("Captures", "right", wide=True)]
-MONTH += [Column("Captured", "right"), Column("Taken back", "right", wide=True)]
+MONTH += [Column("Captured", "right"), Column("Reversed", "right", wide=True)]
 MONTH += [Column("Refunds", "right", wide=True), Column("Refunded", "right"), Column("Net", "right")]
 BALANCES = [Column("Account"), Column("Currency"), Column("Comes to", "right")]
 BALANCES += [Column(title, "right", wide=True) for title in ("Entries", "Last moved")]
@@ -37,8 +37,8 @@ def _account(kind: str, party: str, merchant: str = "") -> str:
 
 def _draw_month(table: Table, _look: Look) -> None:
     lines: list[list[Cell | str]] = []
-    for _, name, currency, captures, captured, taken_back, refunds, refunded, net in table.rows:
-        sums = (captured, taken_back, refunded, net)
+    for _, name, currency, captures, captured, undone, refunds, refunded, net in table.rows:
+        sums = (captured, undone, refunded, net)
         amounts = [formats.amount(minor, currency) if minor else formats.NONE for minor in sums]
         counts = [formats.count(captures), formats.count(refunds)]
         lines.append(
@@ -89,7 +89,7 @@ MONTH_MONEY = Tile(
 SELECT strftime(month, '%Y-%m') AS month, processor, currency,
        coalesce(sum(entries) FILTER (kind IN ('sale', 'capture')), 0)::BIGINT AS captures,
        -coalesce(sum(amount) FILTER (kind IN ('sale', 'capture')), 0)::BIGINT AS captured,
-       coalesce(sum(amount) FILTER (kind NOT IN ('sale', 'capture', 'refund')), 0)::BIGINT AS taken_back,
+       coalesce(sum(amount) FILTER (kind NOT IN ('sale', 'capture', 'refund')), 0)::BIGINT AS reversed,
        coalesce(sum(entries) FILTER (kind = 'refund'), 0)::BIGINT AS refunds,
        coalesce(sum(amount) FILTER (kind = 'refund'), 0)::BIGINT AS refunded, -sum(amount)::BIGINT AS net
 FROM ledger_by_day JOIN (SELECT TRY_CAST($id || '-01' AS DATE) AS month) ON date_trunc('month', day) = month
@@ -146,7 +146,7 @@ ORDER BY side NULLS LAST, party = 'merchants', party
 DIFFERENCES = Tile(
     "differences",
     "Reconciliation",
-    "Does the ledger say the same as the payments about what was taken and given back, ever?",
+    "Does the ledger say the same as the payments about what was captured and refunded, ever?",
     """
 WITH young AS (
     SELECT id FROM payments WHERE recorded_at > now()::TIMESTAMP - INTERVAL 30 SECOND
@@ -159,15 +159,15 @@ WITH young AS (
     SELECT processor, currency, amount_captured, amount_refunded FROM payments_by_day
     UNION ALL SELECT processor, currency, -amount_captured, -amount_refunded FROM payments WHERE id IN (FROM young)
 ), both_sides AS (
-    SELECT processor, currency, 'taken' AS what, amount AS by_ledger, 0 AS by_payments
+    SELECT processor, currency, 'captured' AS what, amount AS by_ledger, 0 AS by_payments
     FROM postings WHERE kind <> 'refund'
-    UNION ALL SELECT processor, currency, 'given back', -amount, 0 FROM postings WHERE kind = 'refund'
-    UNION ALL SELECT processor, currency, 'taken', 0, amount_captured FROM told
-    UNION ALL SELECT processor, currency, 'given back', 0, amount_refunded FROM told
+    UNION ALL SELECT processor, currency, 'refunded', -amount, 0 FROM postings WHERE kind = 'refund'
+    UNION ALL SELECT processor, currency, 'captured', 0, amount_captured FROM told
+    UNION ALL SELECT processor, currency, 'refunded', 0, amount_refunded FROM told
 )
 SELECT processor, currency, what, sum(by_ledger)::BIGINT AS by_ledger, sum(by_payments)::BIGINT AS by_payments
 FROM both_sides GROUP BY processor, currency, what
-HAVING sum(by_ledger) <> sum(by_payments) ORDER BY currency, processor, what DESC
+HAVING sum(by_ledger) <> sum(by_payments) ORDER BY currency, processor, what
 """,
     _draw_differences,
     note="all that was ever booked",

@@ -106,21 +106,21 @@ def _means(move: MoneyMove, payment: ShownPayment) -> Iterator[str]:
     rest = movable(payment, move.kind) - move.amount
     match move.kind:
         case "capture":
-            yield f"{by} takes {money(move.amount)} from {method}."
+            yield f"{by} captures {money(move.amount)} from {method}."
             if rest and move.final:
-                yield f"The other {money(rest)} is let go, and cannot be taken later."
+                yield f"The other {money(rest)} is let go, and cannot be captured later."
             else:
                 yield f"The other {money(rest)} stays reserved." if rest else "Nothing stays reserved."
         case "refund":
-            yield f"{by} gives {money(move.amount)} back to {method}."
-            yield f"{money(rest)} stays taken." if rest else "Nothing stays taken."
-            yield "What was given back cannot be taken again."
+            yield f"{by} refunds {money(move.amount)} to {method}."
+            yield f"{money(rest)} stays captured." if rest else "Nothing stays captured."
+            yield "What was refunded cannot be captured again."
         case "void" if payment.state == "requires_action":
             yield f"The payment of {money(move.amount)} is cancelled: its payer can approve it no more."
         case "void":
-            yield f"{by} lets {money(move.amount)} go. It cannot be taken any more."
+            yield f"{by} lets {money(move.amount)} go. It cannot be captured any more."
             if payment.amount_captured:
-                yield f"The {money(payment.amount_captured)} that was taken stays taken."
+                yield f"The {money(payment.amount_captured)} that was captured stays captured."
         case _:
             assert_never(move.kind)
 
@@ -130,9 +130,9 @@ def done(move: MoneyMove, payment: ShownPayment) -> str:
     amount = payment.money(move.amount)
     match move.kind:
         case "capture":
-            return f"Done: {amount} was taken."
+            return f"Done: {amount} was captured."
         case "refund":
-            return f"Done: {amount} was given back."
+            return f"Done: {amount} was refunded."
         case "void":
             return f"Done: {amount} was let go."
         case _:

@@ -29,20 +29,20 @@ KINDS: dict[TaskKind, str] = {
     "mismatch": "Another sum or id than asked",
 }
 ASK: dict[TaskKind, str] = {
-    "void_refused": "Ask the processor whether the money of this payment is still held or taken there.",
-    "reversal_refused": "Ask the processor whether the money of this payment is still held or taken there.",
-    "refund_refused": "Ask the processor whether it has given back what was taken, and whether it ever will.",
+    "void_refused": "Ask the processor whether the money of this payment is still held or captured there.",
+    "reversal_refused": "Ask the processor whether the money of this payment is still held or captured there.",
+    "refund_refused": "Ask the processor whether it has refunded what was captured, and whether it ever will.",
     "mismatch": "Ask the processor what it did: it tells of other money or ids than were asked.",
 }
 LABELS: dict[Resolution, str] = {"released": "Released", "lapsed": "Lapses", "retry": "Try again"}
 MEANS: dict[Resolution, str] = {
-    "released": "The processor's records show that nothing is held or taken any more. The books follow.",
+    "released": "The processor's records show that nothing is held or captured any more. The books follow.",
     "lapsed": "The hold runs out by itself, and no record tells. The books follow.",
     "retry": "It is asked for again, as often as before.",
 }
 OF_REFUND: dict[Resolution, str] = {
-    "released": "The processor has given the money back. The books show a refund of what is left.",
-    "lapsed": "The processor will not give it back. The money stays taken.",
+    "released": "The processor has refunded the money. The books show a refund of what is left.",
+    "lapsed": "The processor will not refund it. The money stays captured.",
     "retry": "Another refund is asked for, of all that is left.",
 }
 ENDED = {
@@ -164,4 +164,4 @@ def _stands(task: ShownTask, outcome: Resolution) -> str:
         return f"Look at {task.payment} for where it stands."
     held_back = payment.amount_captured - payment.amount_refunded
     kept = formats.money(held_back, payment.currency)
-    return f"The payment is {words(payment.state)} now, and {kept} of it stays taken."
+    return f"The payment is {words(payment.state)} now, and {kept} of it stays captured."

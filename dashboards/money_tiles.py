@@ -1,4 +1,4 @@
-"""Tiles of money that moves: volumes and their course, the largest of them, what is open, and what was given back.
+"""Tiles of money that moves: volumes and their course, the largest of them, what is open, and what was refunded.
 
 Amounts of two currencies are never added nor compared: a tile that needs one currency has it as its `$id`.
 """
@@ -16,18 +16,18 @@ from dashboards.wording import routed_to, words
 from schemas.money import UnknownCurrency, unit
 
 SUMS = [Column("Payments", "right", wide=True), Column("Asked", "right", wide=True)]
-SUMS += [Column(title, "right") for title in ("Taken", "Given back", "Net")]
+SUMS += [Column(title, "right") for title in ("Captured", "Refunded", "Net")]
 LARGEST = [Column("Payment", id=True), Column("State"), Column("Processor", wide=True), Column("Amount", "right")]
 LARGEST += [Column("When", "right", wide=True)]
 OPEN = [Column("What"), *(Column(title, "right") for title in ("Amount", "How many"))]
 OPEN += [Column(title, "right", wide=True) for title in ("Under 1 h", "Under 1 day", "Under 7 days", "Older")]
 OPEN += [Column("Oldest", "right")]
 REFUNDS = [Column("Currency"), Column("Refunds", "right", wide=True)]
-REFUNDS += [Column(title, "right") for title in ("Given back", "Pending", "Refused")]
+REFUNDS += [Column(title, "right") for title in ("Refunded", "Pending", "Refused")]
 REFUNDS += [Column(title, "right", wide=True) for title in ("Half within", "99% within")]
 FAILURES = [Column("Reason"), Column("Processor"), Column("Refunds", "right"), Column("Amount", "right")]
 FAILURES += [Column("Last", "right", wide=True)]
-OPEN_WORDS = {"held": "Held, not taken", "refund": "Refund pending", "unknown": "Processor silent"}
+OPEN_WORDS = {"held": "Held, not captured", "refund": "Refund pending", "unknown": "Processor silent"}
 
 
 def _sums(currency: str, count: int, sums: Sequence[int]) -> list[str]:
@@ -51,13 +51,13 @@ def _draw_course(table: Table, look: Look) -> None:
     except UnknownCurrency:
         whole = 1
     times = [row[0] for row in table.rows]
-    names = ((2, "asked", "quiet", "line"), (3, "taken", "succeeded", "bar"), (4, "given back", "failed", "bar"))
+    names = ((2, "asked", "quiet", "line"), (3, "captured", "succeeded", "bar"), (4, "refunded", "failed", "bar"))
     series: list[dict[str, Any]] = [
         {"name": name, "type": kind, "color": COLOURS[colour], "showSymbol": len(times) < 3, "barMaxWidth": 18}
         | {"data": points(look, times, [row[at] / whole for row in table.rows])}
         for at, name, colour, kind in names
     ]
-    chart("volume-course", f"Asked, taken and given back in {currency}", f" {currency}", 250, series, look)
+    chart("volume-course", f"Asked, captured and refunded in {currency}", f" {currency}", 250, series, look)
 
 
 def _draw_largest(table: Table, look: Look) -> None:
@@ -128,7 +128,7 @@ def _draw_failures(table: Table, look: Look) -> None:
 VOLUMES = Tile(
     "volumes",
     "Volumes",
-    "How much was sold, taken and given back in each currency, of the payments made in this time?",
+    "How much was sold, captured and refunded in each currency, of the payments made in this time?",
     """
 SELECT currency, sum(count)::BIGINT AS payments, sum(amount)::BIGINT AS asked,
        sum(amount_captured)::BIGINT AS captured, sum(amount_refunded)::BIGINT AS refunded,
@@ -143,7 +143,7 @@ GROUP BY currency ORDER BY payments DESC, currency
 BY_PROCESSOR = Tile(
     "volumes-by-processor",
     "By processor",
-    "How much of this currency did each processor take and give back, of the payments made in this time?",
+    "How much of this currency did each processor capture and refund, of the payments made in this time?",
     """
 SELECT currency, processor, sum(count)::BIGINT AS payments, sum(amount)::BIGINT AS asked,
        sum(amount_captured)::BIGINT AS captured, sum(amount_refunded)::BIGINT AS refunded,
@@ -157,7 +157,7 @@ GROUP BY currency, processor ORDER BY payments DESC, processor
 COURSE = Tile(
     "volume-course",
     "Course",
-    "When in this time were the payments made of which so much was taken and given back?",
+    "When in this time were the payments made of which so much was captured and refunded?",
     """
 SELECT time_bucket($step, $grain AT TIME ZONE 'UTC' AT TIME ZONE $zone) AS local_time, currency,
        sum(amount)::BIGINT AS asked, sum(amount_captured)::BIGINT AS captured,
@@ -185,7 +185,7 @@ ORDER BY amount DESC, id LIMIT 8
 LARGEST_REFUNDS = Tile(
     "largest-refunds",
     "Largest refunds",
-    "Which refunds asked for in this time give back the most in this currency?",
+    "Which refunds asked for in this time are for the most in this currency?",
     """
 SELECT payment, status AS state, status, processor, amount, currency, created_at FROM refunds
 WHERE created_at >= $since AND created_at < $until AND currency = $id
@@ -197,7 +197,7 @@ ORDER BY amount DESC, id LIMIT 8
 OPEN_MONEY = Tile(
     "open-money",
     "Open money",
-    "How much is held and not taken, is being given back, or hangs on a silent processor, and since when?",
+    "How much is held and not captured, is being refunded, or hangs on a silent processor, and since when?",
     """
 WITH open_money AS (
     SELECT 'held' AS what, currency, amount_capturable AS amount, created_at FROM payments
@@ -214,16 +214,16 @@ FROM aged GROUP BY what, currency ORDER BY what, all_of_it DESC, currency
 """,
     _draw_open,
     note="now, whenever it began",
-    nothing="Nothing is open: all that was reserved was taken or let go, and no refund is pending.",
+    nothing="Nothing is open: all that was reserved was captured or let go, and no refund is pending.",
     for_merchants=True,
 )
 REFUNDS_BY_CURRENCY = Tile(
     "refunds",
     "Refunds",
-    "How many refunds were asked for in this time, how much do they give back, and how fast?",
+    "How many refunds were asked for in this time, how much do they refund, and how fast?",
     """
 SELECT currency, count(*) AS refunds,
-       coalesce(sum(amount) FILTER (status = 'succeeded'), 0)::BIGINT AS given_back,
+       coalesce(sum(amount) FILTER (status = 'succeeded'), 0)::BIGINT AS refunded,
        count(*) FILTER (status = 'succeeded') AS succeeded,
        coalesce(sum(amount) FILTER (status = 'pending'), 0)::BIGINT AS amount_pending,
        count(*) FILTER (status = 'pending') AS pending,

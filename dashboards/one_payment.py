@@ -59,9 +59,9 @@ def _head(whole: WholePayment, seen: Look) -> None:
     payment = whole.payment
     money = payment.money
     amounts = [
-        ("Taken", money(payment.amount_captured)),
+        ("Captured", money(payment.amount_captured)),
         ("Still reserved", money(payment.amount_capturable)),
-        ("Given back", money(payment.amount_refunded)),
+        ("Refunded", money(payment.amount_refunded)),
         ("Kept", money(payment.refundable)),
     ]
     created = f"{seen.shown(payment.created_at)} {seen.zone}"

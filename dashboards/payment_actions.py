@@ -77,7 +77,7 @@ def _move_of(whole: WholePayment) -> MoneyMove | None:
 
 
 def _choose(kind: MoveKind, whole: WholePayment) -> None:
-    """What to capture or to give back; it goes on to the second look."""
+    """What to capture or to refund; it goes on to the second look."""
     payment, final, reason = whole.payment, True, ""
     most = money_moves.movable(payment, kind)
     all_of_it = money_moves.written(most, payment.currency)

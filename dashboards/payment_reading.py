@@ -12,7 +12,7 @@ from dashboards.wording import paid_with, processor_name, what_became, words
 from schemas.fraud import Counterfactual
 from schemas.states import Status
 
-AT_MOST = 100  # lines of a kind: a payment with more has been captured and given back in that many parts
+AT_MOST = 100  # lines of a kind: a payment with more has been captured and refunded in that many parts
 OPEN = frozenset({"sending", "unknown"})
 
 
@@ -73,7 +73,7 @@ class ListedPayment(msgspec.Struct, frozen=True, kw_only=True):
     risk: Risk | None = None
 
     def what_became(self) -> str:
-        """Why it did not go through, or what was taken or given back where that is not all of it or nothing."""
+        """Why it did not go through, or what was captured or refunded where that is not all of it or nothing."""
         if self.decline_code:
             return words(self.decline_code)
         return what_became(self.amount, self.amount_captured, self.amount_refunded, self.currency)
@@ -101,7 +101,7 @@ class ShownPayment(ListedPayment, frozen=True, kw_only=True):
 
     @property
     def refundable(self) -> int:
-        """What was taken and not given back yet."""
+        """What was captured and not refunded yet."""
         return self.amount_captured - self.amount_refunded
 
     def by(self) -> str:

@@ -194,7 +194,7 @@ WHERE payment = $id AND $since_born(recorded_at) ORDER BY recorded_at, operation
 """,
     _draw_ledger,
     note="they add up to 0",
-    nothing="Nothing was posted: no money was reserved or taken.",
+    nothing="Nothing was posted: no money was reserved or captured.",
     fills=False,
 )
 # A merchant sees its own accounts alone: what stands against them, and makes a sum of nothing, is not its own.
@@ -205,7 +205,7 @@ OWN_LEDGER = Tile(
     LEDGER_TILE.sql,
     lambda table, look: tables.table(LEDGER, _postings(table, look), "Postings of this payment"),
     note="what is held for you and due to you, as negative amounts",
-    nothing="Nothing was posted: no money was reserved or taken.",
+    nothing="Nothing was posted: no money was reserved or captured.",
     for_merchants=True,
     fills=False,
 )

@@ -144,7 +144,7 @@ def volume_rows(table: Table) -> list[list[Cell | str]]:
 
 
 def _draw_volumes(table: Table, _look: Look) -> None:
-    titles = ("Asked", "Taken", "Given back")
+    titles = ("Asked", "Captured", "Refunded")
     columns = [Column("Currency"), Column("Processor"), Column("Payments", "right")]
     tables.table(
         [*columns, *(Column(title, "right", wide=title == "Asked") for title in titles)],

@@ -24,7 +24,7 @@ OPEN_COLUMNS = [
 WHY_COLUMNS = [Column("Reason"), Column("Open", "right"), Column("Oldest", "right")]
 FIGURE_COLUMNS = [
     Column("Currency"),
-    *(Column(name, "right") for name in ("Payments", "Approved", "Refused", "Taken", "Given back")),
+    *(Column(name, "right") for name in ("Payments", "Approved", "Refused", "Captured", "Refunded")),
 ]
 LATEST_COLUMNS = [Column("Time"), Column("State"), Column("Amount", "right"), Column("Risk", "right")]
 
@@ -114,7 +114,7 @@ def figures(whose: Whose, title: str) -> Tile:
     return Tile(
         f"case-{whose}-figures",
         title,
-        f"What else did this {whose} pay, how much of it was approved, refused, taken and given back?",
+        f"What else did this {whose} pay, how much of it was approved, refused, captured and refunded?",
         f"""
 SELECT currency, count(*)::BIGINT AS payments,
        count(*) FILTER ({APPROVED})::BIGINT AS approved, count(*) FILTER ({REFUSED})::BIGINT AS refused,

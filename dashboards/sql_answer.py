@@ -22,7 +22,7 @@ MEMORY = "128MB"
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 BROKEN = ("FLOAT", "DOUBLE")
 SECONDS = len("2026-11-27 14:03:07.123")
-OF_MONEY = ("net", "taken", "given_back", "undone", "held", "lost", "due_by_then", "captured", "refunded")
+OF_MONEY = ("net", "reversed", "held", "lost", "due_by_then", "captured", "refunded")
 GROUPED_FROM = 10_000  # below it a number may be a year
 
 Kind = Literal["whole", "broken", "time", "text"]

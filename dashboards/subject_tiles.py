@@ -21,7 +21,7 @@ from schemas.states import STATUS
 
 Subject = Literal["customer", "card", "merchant"]
 COLUMN: dict[Subject, str] = {"customer": "customer", "card": "instrument", "merchant": "merchant"}
-RIGHT = ("Payments", "Approved", "Taken", "Given back", "Frauds")
+RIGHT = ("Payments", "Approved", "Captured", "Refunded", "Frauds")
 FIGURES = [Column("Currency"), *(Column(title, "right") for title in RIGHT)]
 LATEST = [
     *(Column("Time"), Column("State"), Column("Amount", "right"), Column("Paid with", wide=True)),
@@ -47,9 +47,9 @@ def figures(subject: Subject) -> Tile:
     return Tile(
         f"{subject}-figures",
         "Figures",
-        f"How much was paid by this {subject}, how much of it approved, taken, given back, and fraud?"
+        f"How much was paid by this {subject}, how much of it approved, captured, refunded, and fraud?"
         if subject != "merchant"
-        else "How much was paid to this merchant, how much of it approved, taken, given back, and fraud?",
+        else "How much was paid to this merchant, how much of it approved, captured, refunded, and fraud?",
         f"""
 WITH paid AS (
     SELECT id, currency, state, processor, decline_code, amount_captured, amount_refunded

@@ -76,10 +76,10 @@ def paid_with(method: str, brand: str | None, last4: str | None) -> str:
 
 
 def what_became(amount: int, captured: int, refunded: int, currency: str) -> str:
-    """What was taken or given back of an amount, where that is not all of it or nothing; minor units."""
-    parts = [f"{formats.amount(captured, currency)} taken"] if 0 < captured < amount else []
+    """What was captured or refunded of an amount, where that is not all of it or nothing; minor units."""
+    parts = [f"{formats.amount(captured, currency)} captured"] if 0 < captured < amount else []
     if refunded:
-        parts.append("given back" if refunded == captured else f"{formats.amount(refunded, currency)} given back")
+        parts.append("refunded" if refunded == captured else f"{formats.amount(refunded, currency)} refunded")
     return " · ".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Taken, given back and still open amounts per currency; amounts of two currencies are never added."""
+"""Captured, refunded and still open amounts per currency; amounts of two currencies are never added."""
 
 from collections.abc import Sequence
 
@@ -16,14 +16,14 @@ COURSE_HEIGHT = 22  # pixels
 
 
 class CurrencyAmounts(msgspec.Struct, frozen=True):
-    """One currency as it is shown; amounts as texts without its code. `net`: taken less given back."""
+    """One currency as it is shown; amounts as texts without its code. `net`: captured less refunded."""
 
     code: str
-    taken: str
+    captured: str
     payments: int
     mean: str
     open: str
-    given_back: str
+    refunded: str
     net: str
     course: str
     changes: Sequence[FigureChange]
@@ -48,14 +48,14 @@ def _line(code: str, rows: list[tuple[object, ...]], table: Table, look: Look) -
 
     return CurrencyAmounts(
         code,
-        formats.amount(sums["taken"], code),
+        formats.amount(sums["captured"], code),
         sums["paid"],
-        amount(round(sums["taken"] / sums["paid"])) if sums["paid"] else formats.NONE,
+        amount(round(sums["captured"] / sums["paid"])) if sums["paid"] else formats.NONE,
         amount(sums["open"]),
-        amount(sums["given_back"]),
-        formats.amount(sums["taken"] - sums["given_back"], code),
-        line(kept.course(look, lambda step: step["taken"]), COURSE_HEIGHT),
-        kept.changes(look, lambda span: span["taken"], "of_it"),
+        amount(sums["refunded"]),
+        formats.amount(sums["captured"] - sums["refunded"], code),
+        line(kept.course(look, lambda step: step["captured"]), COURSE_HEIGHT),
+        kept.changes(look, lambda span: span["captured"], "of_it"),
     )
 
 
@@ -63,17 +63,17 @@ def _draw(table: Table, look: Look) -> None:
     """Show the first `SHOWN` currencies and how many more there are."""
     lines = amounts(table, look)
     spans = list(look.compared)
-    html("taken.html", lines=lines[:SHOWN], spans=spans, more=max(0, len(lines) - SHOWN))
+    html("captured.html", lines=lines[:SHOWN], spans=spans, more=max(0, len(lines) - SHOWN))
 
 
-TAKEN = Tile(
-    "taken",
-    "Taken",
-    "How much was taken and given back in each currency, and how does that compare?",
+CAPTURED = Tile(
+    "captured",
+    "Captured",
+    "How much was captured and refunded in each currency, and how does that compare?",
     """
 WITH told AS (
-    SELECT span, since, until, $grain AS begins, currency, sum(count) AS payments, sum(amount_captured) AS taken,
-           sum(amount_refunded) AS given_back,
+    SELECT span, since, until, $grain AS begins, currency, sum(count) AS payments,
+           sum(amount_captured) AS captured, sum(amount_refunded) AS refunded,
            sum(count) FILTER (state IN ('captured', 'partially_captured')) AS paid,
            sum(amount) FILTER (
                state IN ('processing', 'requires_action', 'in_review', 'authorized', 'unknown')) AS open
@@ -81,7 +81,7 @@ WITH told AS (
 )
 SELECT currency, span, CASE WHEN span = 'shown' THEN time_bucket($step, begins, since) END AS step,
        begins + INTERVAL 1 $grain <= until AS is_over,
-       sum(payments)::BIGINT AS payments, sum(taken)::BIGINT AS taken, sum(given_back)::BIGINT AS given_back,
+       sum(payments)::BIGINT AS payments, sum(captured)::BIGINT AS captured, sum(refunded)::BIGINT AS refunded,
        coalesce(sum(paid), 0)::BIGINT AS paid, coalesce(sum(open), 0)::BIGINT AS open
 FROM told GROUP BY ALL ORDER BY ALL
 """,

@@ -16,7 +16,7 @@ from schemas.times import now as now_
 
 
 class PaymentLine(msgspec.Struct, frozen=True):
-    """One payment as it is shown. `note`: why it was declined, or what was taken or given back of it."""
+    """One payment as it is shown. `note`: why it was declined, or what was captured or refunded of it."""
 
     id: str
     time: str

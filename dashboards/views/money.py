@@ -1,4 +1,4 @@
-"""Money: what was sold, taken and given back, what the books say, and what waits for a person.
+"""Money: what was sold, captured and refunded, what the books say, and what waits for a person.
 
 The address says which part (`view`), which currency, which month and which task.
 """
@@ -33,7 +33,7 @@ MONTHS = 13
 
 def draw(person: Person) -> None:
     """Show the part of the page that the address names."""
-    html("page_head.html", title="Money", note="what was sold, taken and given back, and what the books say")
+    html("page_head.html", title="Money", note="what was sold, captured and refunded, and what the books say")
     acting.show_said()
     views = list(VIEWS) if person.is_staff else [view for view in VIEWS if view != "tasks"]
     view = _chosen("view", views, VIEWS)

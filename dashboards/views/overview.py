@@ -12,7 +12,7 @@ from dashboards.page import html
 from dashboards.page_entry import STAFF_AND_MERCHANTS, PageEntry, go, has
 from dashboards.session_checks import Person
 from dashboards.tile import Tile
-from dashboards.tiles.amounts import TAKEN
+from dashboards.tiles.amounts import CAPTURED
 from dashboards.tiles.headline import AGE, FIGURES, OWN_FIGURES, WAITS
 from dashboards.tiles.health import HEALTH
 from dashboards.tiles.latest import LATEST, OWN_LATEST
@@ -26,10 +26,10 @@ Rows = tuple[tuple[tuple[Tile, float], ...], ...]
 ROWS: Rows = (
     ((FIGURES, 4), (WAITS, 1), (AGE, 1)),
     ((THROUGHPUT, 1.9), (NEEDS, 1)),
-    ((TAKEN, 1.9), (PROCESSORS, 1)),
+    ((CAPTURED, 1.9), (PROCESSORS, 1)),
     ((LATEST, 1.9), (HEALTH, 1)),
 )
-OWN_ROWS: Rows = (((OWN_FIGURES, 1),), ((THROUGHPUT, 1.9), (PROCESSORS, 1)), ((TAKEN, 1),), ((OWN_LATEST, 1),))
+OWN_ROWS: Rows = (((OWN_FIGURES, 1),), ((THROUGHPUT, 1.9), (PROCESSORS, 1)), ((CAPTURED, 1),), ((OWN_LATEST, 1),))
 NO_SALES = "Nobody has paid you yet. The first payment appears here some seconds after it is made."
 PAST_REFRESH_S = 30.0  # what stood once changes seldom, and costs more to find
 

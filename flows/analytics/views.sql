@@ -12,8 +12,8 @@ COMMENT ON COLUMN payments.id IS 'pay_…';
 COMMENT ON COLUMN payments.status IS 'pending, succeeded or failed';
 COMMENT ON COLUMN payments.state IS 'processing, requires_action, in_review, authorized, partially_captured, captured, voided, declined, failed or unknown';
 COMMENT ON COLUMN payments.amount IS 'asked, in minor units (cents for EUR)';
-COMMENT ON COLUMN payments.amount_captured IS 'taken so far, in minor units';
-COMMENT ON COLUMN payments.amount_refunded IS 'given back so far, in minor units';
+COMMENT ON COLUMN payments.amount_captured IS 'captured so far, in minor units';
+COMMENT ON COLUMN payments.amount_refunded IS 'refunded so far, in minor units';
 COMMENT ON COLUMN payments.currency IS 'ISO 4217';
 COMMENT ON COLUMN payments.customer IS 'the account that pays';
 COMMENT ON COLUMN payments.merchant IS 'the account that sells';
@@ -41,7 +41,7 @@ COMMENT ON COLUMN payments.bin IS 'first digits of the card';
 COMMENT ON COLUMN payments.last4 IS 'last four digits of the card';
 COMMENT ON COLUMN payments.instrument IS 'a keyed hash of the card''s number, or the PayPal customer: the key of the fraud features';
 COMMENT ON COLUMN payments.trace_id IS 'trace (W3C) of its first event, 32 hex digits as in the log; null where that had none';
-COMMENT ON COLUMN payments.amount_capturable IS 'reserved and not taken yet, in minor units; 0 in events from before it was told';
+COMMENT ON COLUMN payments.amount_capturable IS 'reserved and not captured yet, in minor units; 0 in events from before it was told';
 COMMENT ON COLUMN payments.last_refusal_kind IS 'what the processor refused last: capture, void or refund; the payment stayed as it was';
 COMMENT ON COLUMN payments.last_refusal_code IS 'why, a decline code';
 COMMENT ON COLUMN payments.amount_eur_cents IS 'amount in euro cents by the rate of the day it happened; null where there is none, and in events from before it was told';
@@ -53,10 +53,10 @@ FROM store.refunds;
 COMMENT ON VIEW refunds IS 'Every refund as it stands now, one row each. Once none of a payment is pending, those that succeeded add up to its amount_refunded.';
 COMMENT ON COLUMN refunds.id IS 'ref_…';
 COMMENT ON COLUMN refunds.payment IS 'pay_…';
-COMMENT ON COLUMN refunds.amount IS 'in minor units; given back where it succeeded, else asked';
+COMMENT ON COLUMN refunds.amount IS 'in minor units; refunded where it succeeded, else asked';
 COMMENT ON COLUMN refunds.currency IS 'ISO 4217';
-COMMENT ON COLUMN refunds.status IS 'pending, succeeded or failed; only what succeeded was given back';
-COMMENT ON COLUMN refunds.decline_code IS 'why it failed; where it succeeded, why less was given back than was asked';
+COMMENT ON COLUMN refunds.status IS 'pending, succeeded or failed; only what succeeded was refunded';
+COMMENT ON COLUMN refunds.decline_code IS 'why it failed; where it succeeded, why less was refunded than was asked';
 COMMENT ON COLUMN refunds.customer IS 'the account that paid';
 COMMENT ON COLUMN refunds.merchant IS 'the account that sold';
 COMMENT ON COLUMN refunds.processor IS 'of the payment: visa, mastercard or paypal';
@@ -77,8 +77,8 @@ COMMENT ON COLUMN payments_by_minute.processor IS 'visa, mastercard or paypal; n
 COMMENT ON COLUMN payments_by_minute.state IS 'of the payments counted';
 COMMENT ON COLUMN payments_by_minute.count IS 'payments';
 COMMENT ON COLUMN payments_by_minute.amount IS 'sum of payments.amount, in minor units';
-COMMENT ON COLUMN payments_by_minute.amount_captured IS 'taken of these payments so far, whenever it was, in minor units';
-COMMENT ON COLUMN payments_by_minute.amount_refunded IS 'given back of these payments so far, whenever it was, in minor units';
+COMMENT ON COLUMN payments_by_minute.amount_captured IS 'captured of these payments so far, whenever it was, in minor units';
+COMMENT ON COLUMN payments_by_minute.amount_refunded IS 'refunded of these payments so far, whenever it was, in minor units';
 
 CREATE OR REPLACE VIEW payments_by_hour AS
 SELECT hour, currency, processor, state, count, amount, amount_captured, amount_refunded
@@ -90,8 +90,8 @@ COMMENT ON COLUMN payments_by_hour.processor IS 'visa, mastercard or paypal; nul
 COMMENT ON COLUMN payments_by_hour.state IS 'of the payments counted';
 COMMENT ON COLUMN payments_by_hour.count IS 'payments';
 COMMENT ON COLUMN payments_by_hour.amount IS 'sum of payments.amount, in minor units';
-COMMENT ON COLUMN payments_by_hour.amount_captured IS 'taken of these payments so far, whenever it was, in minor units';
-COMMENT ON COLUMN payments_by_hour.amount_refunded IS 'given back of these payments so far, whenever it was, in minor units';
+COMMENT ON COLUMN payments_by_hour.amount_captured IS 'captured of these payments so far, whenever it was, in minor units';
+COMMENT ON COLUMN payments_by_hour.amount_refunded IS 'refunded of these payments so far, whenever it was, in minor units';
 
 CREATE OR REPLACE VIEW payments_by_day AS
 SELECT date_trunc('day', hour)::DATE AS day, currency, processor, state,
@@ -105,8 +105,8 @@ COMMENT ON COLUMN payments_by_day.processor IS 'visa, mastercard or paypal; null
 COMMENT ON COLUMN payments_by_day.state IS 'of the payments counted';
 COMMENT ON COLUMN payments_by_day.count IS 'payments';
 COMMENT ON COLUMN payments_by_day.amount IS 'sum of payments.amount, in minor units';
-COMMENT ON COLUMN payments_by_day.amount_captured IS 'taken of these payments so far, whenever it was, in minor units';
-COMMENT ON COLUMN payments_by_day.amount_refunded IS 'given back of these payments so far, whenever it was, in minor units';
+COMMENT ON COLUMN payments_by_day.amount_captured IS 'captured of these payments so far, whenever it was, in minor units';
+COMMENT ON COLUMN payments_by_day.amount_refunded IS 'refunded of these payments so far, whenever it was, in minor units';
 
 CREATE OR REPLACE VIEW risk AS
 SELECT v.payment, v.outcome, v.source, v.score, v.reasons, v.model, v.rules, v.latency_ms, p.waited_ms,

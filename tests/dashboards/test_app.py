@@ -84,7 +84,7 @@ def test_with_payments_every_tile_is_there(page: Any, shop: Any) -> None:
     sell_steadily(shop)
     shown = page(shop.settings.port_offset)
     text = words(shown)
-    titles = ("In this period", "Verdict wait", "Throughput", "Needs a person", "Taken", "Processors")
+    titles = ("In this period", "Verdict wait", "Throughput", "Needs a person", "Captured", "Processors")
     assert all(f"<h2>{title}</h2>" in text for title in (*titles, "Latest payments", "Pipeline"))
     labels = {"Payments", "Approval rate", "Held or blocked", "Refunds", "99th percentile", "Data age"}
     assert set(figures(shown)) == labels | {"now"}

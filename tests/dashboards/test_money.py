@@ -206,5 +206,5 @@ def test_ledger_and_payments_agree_until_something_is_missing(told: tuple[Shop, 
     shop.take(lost)
     shop.refund(lost, 200)
     by_ledger, by_payments = zip(*(row[3:] for row in ask(DIFFERENCES)), strict=True)
-    assert [row[:3] for row in ask(DIFFERENCES)] == [("visa", "GBP", "taken"), ("visa", "GBP", "given back")]
+    assert [row[:3] for row in ask(DIFFERENCES)] == [("visa", "GBP", "captured"), ("visa", "GBP", "refunded")]
     assert [b - a for a, b in zip(by_ledger, by_payments, strict=True)] == [700, 200]

@@ -75,20 +75,20 @@ def test_what_cannot_be_meant_is_refused_before_it_is_sent(text: str, currency: 
 def test_the_second_look_says_what_becomes_of_the_rest() -> None:
     held = whole(state="authorized", amount_capturable=1000).payment
     assert money_moves.means(MoneyMove("pay_1", "capture", 400), held) == [
-        "Visa takes 4.00 EUR from Visa ···· 4242.",
-        "The other 6.00 EUR is let go, and cannot be taken later.",
+        "Visa captures 4.00 EUR from Visa ···· 4242.",
+        "The other 6.00 EUR is let go, and cannot be captured later.",
     ]
     assert "stays reserved" in money_moves.means(MoneyMove("pay_1", "capture", 400, final=False), held)[1]
     taken = whole(state="captured", amount_captured=1000, amount_refunded=100).payment
     said = money_moves.means(MoneyMove("pay_1", "refund", 500), taken)
-    assert said[:2] == ["Visa gives 5.00 EUR back to Visa ···· 4242.", "4.00 EUR stays taken."]
+    assert said[:2] == ["Visa refunds 5.00 EUR to Visa ···· 4242.", "4.00 EUR stays captured."]
 
 
 @pytest.mark.parametrize(
     ("refund", "status", "ended"),
     [
         ("pending", "unknown", None),
-        ("succeeded", "succeeded", ("Done: 4.00 EUR was given back.", True)),
+        ("succeeded", "succeeded", ("Done: 4.00 EUR was refunded.", True)),
         ("failed", "declined", ("Visa refused the refund of 4.00 EUR: call issuer. No money was moved.", False)),
     ],
 )

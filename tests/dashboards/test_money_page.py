@@ -71,7 +71,7 @@ def test_an_administrator_resolves_a_task_and_reads_where_its_payment_stands(gat
     assert [body for _, _, body in gateway.acts()] == [
         {"outcome": "released", "reason": "their support wrote on Monday"}
     ]
-    assert "Released: written down. The payment is captured now, and 0.00 GBP of it stays taken." in said
+    assert "Released: written down. The payment is captured now, and 0.00 GBP of it stays captured." in said
 
 
 def test_what_was_resolved_by_another_is_said_and_the_page_stays(gateway: GatewayDouble) -> None:

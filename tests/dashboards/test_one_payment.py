@@ -49,7 +49,7 @@ def test_all_that_happened_stands_in_one_timeline(shown: GatewayDouble) -> None:
     sale = called("succeeded", "sale", routing_reason="failover", processor_reference="vis_78")
     shown.show_payment(1, (sale, called("succeeded")), (refund("succeeded"),), **TAKEN)
     said = words(opened("analyst", "payments", payment="pay_1"))
-    wanted = ("10.00 EUR", "Taken", "Refund at Visa", "vis_77", "request op_1", "38 ms", "Sale at Visa")
+    wanted = ("10.00 EUR", "Captured", "Refund at Visa", "vis_77", "request op_1", "38 ms", "Sale at Visa")
     wanted += ("vis_78", "the one before failed")
     assert [word for word in wanted if word not in said] == []
     assert all(f'href="{path}?id=' in said for path in ("customer", "merchant"))
@@ -63,13 +63,13 @@ def test_an_analyst_reads_and_moves_nothing(shown: GatewayDouble) -> None:
 
 def test_an_administrator_gives_half_back(shown: GatewayDouble) -> None:
     page = half()
-    assert "Visa gives 5.00 EUR back to Visa ···· 4242." in words(page)
-    assert "5.00 EUR stays taken." in words(page)
+    assert "Visa refunds 5.00 EUR to Visa ···· 4242." in words(page)
+    assert "5.00 EUR stays captured." in words(page)
     assert shown.acts() == [], "nothing is sent before it is confirmed"
     shown.say("POST", REFUNDS, refund("succeeded"), 201)
     page = press(page, "Refund 5.00 EUR")
     assert shown.acts() == [("POST", REFUNDS, {"amount": 500, "reason": "came broken"})]
-    assert "Done: 5.00 EUR was given back." in words(page)
+    assert "Done: 5.00 EUR was refunded." in words(page)
     assert not [button.label for button in page.button if button.label == "Refund 5.00 EUR"]
 
 
@@ -93,7 +93,7 @@ def test_what_got_no_answer_is_asked_again_under_the_same_key(
     page = press(page, "Refund 5.00 EUR")
     assert "Nobody knows yet whether it was done" in words(page)
     shown.say("POST", REFUNDS, refund("succeeded"), 201)
-    assert "Done: 5.00 EUR was given back." in words(press(page, "Ask again"))
+    assert "Done: 5.00 EUR was refunded." in words(press(page, "Ask again"))
     assert len({*shown.keys}) == 1
 
 
@@ -129,7 +129,7 @@ def test_what_is_pending_is_followed_to_its_end(shown: GatewayDouble) -> None:
     assert "Pending: Visa has not answered yet" in words(page)
     assert "A refund waits for Visa." in words(page)
     shown.show_payment(1, (called("succeeded"),), (refund("succeeded"),), **TAKEN | {"amount_refunded": 500})
-    assert "Done: 5.00 EUR was given back." in words(page.run())
+    assert "Done: 5.00 EUR was refunded." in words(page.run())
 
 
 @pytest.mark.parametrize(

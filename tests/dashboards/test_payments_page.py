@@ -178,9 +178,9 @@ def test_csv_has_both_forms_of_money_no_formula_and_for_staff_more() -> None:
 def test_what_became_of_a_payment_is_said() -> None:
     for changes, said in (
         ({}, ""),
-        ({"amount_captured": 400, "state": "partially_captured"}, "400 taken"),
-        ({"amount_refunded": 1234}, "given back"),
-        ({"amount_refunded": 34}, "34 given back"),
+        ({"amount_captured": 400, "state": "partially_captured"}, "400 captured"),
+        ({"amount_refunded": 1234}, "refunded"),
+        ({"amount_refunded": 34}, "34 refunded"),
         ({"state": "declined", "decline_code": "expired_card", "amount_captured": 0}, "expired card"),
     ):
         assert listed_payment(**changes).what_became() == said

@@ -45,7 +45,7 @@ def test_an_empty_warehouse_has_figures_too(reader: WarehouseReader) -> None:
     assert {figure.value for figure in shown(reader).values()} == {"0", "–"}
     assert headline.wait(asked(reader, headline.WAITS), HOUR).value == "–"
     assert headline.age(asked(reader, headline.AGE)).value == "–"
-    assert amounts.amounts(asked(reader, amounts.TAKEN), HOUR) == []
+    assert amounts.amounts(asked(reader, amounts.CAPTURED), HOUR) == []
     assert sum(need.count for need in needs.needs(asked(reader, needs.NEEDS))) == 0
     for tile in (processors.PROCESSORS, latest.LATEST, health.HEALTH):
         assert asked(reader, tile).rows == []
@@ -111,9 +111,9 @@ def test_what_was_stood_is_shown_as_it_stood(shop: Any, reader: WarehouseReader)
     shop.put("payments.v1", new_event("payment.captured", "/", held.id, event, later))
     sold(shop, later)
     then = Look("1h", at=moment + timedelta(minutes=10))
-    [before] = amounts.amounts(asked(reader, amounts.TAKEN, then), then)
-    [after] = amounts.amounts(asked(reader, amounts.TAKEN), HOUR)
-    assert (before.taken, before.open, after.taken, after.open) == ("0.00", "10.00", "20.00", "–")
+    [before] = amounts.amounts(asked(reader, amounts.CAPTURED, then), then)
+    [after] = amounts.amounts(asked(reader, amounts.CAPTURED), HOUR)
+    assert (before.captured, before.open, after.captured, after.open) == ("0.00", "10.00", "20.00", "–")
     assert shown(reader, then)["Payments"].value == "1"
     [line] = latest.latest(asked(reader, latest.LATEST, then), then, moment)
     assert line.state == "Reserved"
@@ -146,18 +146,18 @@ def test_a_chart_stands_on_the_clock_that_was_chosen(monkeypatch: pytest.MonkeyP
 def test_two_currencies_are_never_added(shop: Any, reader: WarehouseReader) -> None:
     for minor, currency, state in ((1050, "EUR", "captured"), (1050, "JPY", "captured"), (99, "EUR", "in_review")):
         sold(shop, now(), amount=minor, currency=currency, state=state)
-    lines = {line.code: line for line in amounts.amounts(asked(reader, amounts.TAKEN), HOUR)}
-    assert (lines["EUR"].taken, lines["EUR"].open, lines["EUR"].payments) == ("10.50", "0.99", 1)
-    assert (lines["JPY"].taken, lines["JPY"].open, lines["JPY"].mean) == ("1,050", "–", "1,050")
+    lines = {line.code: line for line in amounts.amounts(asked(reader, amounts.CAPTURED), HOUR)}
+    assert (lines["EUR"].captured, lines["EUR"].open, lines["EUR"].payments) == ("10.50", "0.99", 1)
+    assert (lines["JPY"].captured, lines["JPY"].open, lines["JPY"].mean) == ("1,050", "–", "1,050")
 
 
-def test_what_was_given_back_stands_beside_what_was_taken(shop: Any, reader: WarehouseReader) -> None:
+def test_what_was_refunded_stands_beside_what_was_captured(shop: Any, reader: WarehouseReader) -> None:
     whole, part = (sold(shop, now()) for _ in range(2))
     sold(shop, now(), state="partially_captured", amount_captured=400, amount_capturable=600)
     shop.refund(whole, 1000)
     shop.refund(shop.refund(part, 250), 300, "failed", sequence=3)
-    [euro] = amounts.amounts(asked(reader, amounts.TAKEN), HOUR)
-    assert (euro.taken, euro.given_back, euro.net) == ("24.00", "12.50", "11.50")
+    [euro] = amounts.amounts(asked(reader, amounts.CAPTURED), HOUR)
+    assert (euro.captured, euro.refunded, euro.net) == ("24.00", "12.50", "11.50")
     assert (euro.payments, euro.open) == (3, "–"), "what is held of a part is no pending payment"
 
 
@@ -229,10 +229,10 @@ def test_the_newest_payment_is_first_and_complete(shop: Any, reader: WarehouseRe
 def test_a_line_says_what_became_of_the_amount(shop: Any, reader: WarehouseReader) -> None:
     cases: list[tuple[dict[str, Any], int, str]] = [
         ({"state": "captured"}, 0, ""),
-        ({"state": "captured"}, 1000, "given back"),
-        ({"state": "captured"}, 250, "2.50 given back"),
-        ({"state": "captured", "amount_captured": 900}, 900, "9.00 taken · given back"),
-        ({"state": "partially_captured", "amount_captured": 400}, 0, "4.00 taken"),
+        ({"state": "captured"}, 1000, "refunded"),
+        ({"state": "captured"}, 250, "2.50 refunded"),
+        ({"state": "captured", "amount_captured": 900}, 900, "9.00 captured · refunded"),
+        ({"state": "partially_captured", "amount_captured": 400}, 0, "4.00 captured"),
         ({"state": "declined", "decline_code": "limit_exceeded"}, 0, "limit exceeded"),
     ]
     moment = now()
