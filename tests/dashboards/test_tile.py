@@ -75,6 +75,27 @@ def test_a_chart_spans_the_period_whatever_happened_in_it() -> None:
     assert of_period(look, early)["min"] == early[0]["data"][0][0]
 
 
+def rows_of_the_page() -> list[list[str]]:
+    """The cells of the table that says what each page answers, below its heading."""
+    lines = (Path(__file__).parents[2] / "docs" / "dashboards.md").read_text().splitlines()
+    return [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][1:]
+
+
+@pytest.mark.parametrize("tile", TILES, ids=lambda tile: tile.name)
+def test_the_page_of_questions_has_a_row_of_it(tile: Tile) -> None:
+    assert any(tile.title in titles.split(", ") for _, titles, *_ in rows_of_the_page())
+
+
+def test_each_page_has_a_row_and_each_row_tests_that_exist() -> None:
+    rows = rows_of_the_page()
+    pages = {name.split(" of ")[0].split(", ")[0] for name, *_ in rows} | {"Card", "Merchant"}
+    assert {entry.title for entry in navigation.ENTRIES} <= pages
+    of_tests = "\n".join(file.read_text() for file in Path(__file__).parents[1].rglob("test_*.py"))
+    named = {name for row in rows for name in re.findall(r"`(test_\w+)`", row[-1])}
+    assert {name for name in named if f"def {name}(" not in of_tests} == set()
+    assert all(tests for *_, tests in rows)
+
+
 def test_a_hue_is_defined_once_and_the_style_has_the_same() -> None:
     folder = Path(page.__file__).parent
     files = [path for path in folder.rglob("*.py") if path.name != "page.py"]
