@@ -26,6 +26,8 @@ SERVING = ("dashboard", "analytics", "gateway")
 SETTLE_S = 5.0  # until all viewers have their first page
 MESSAGE_MAX = 64 * 2**20
 PROTOCOL = Subprotocol("streamlit")
+A_TILE = b"tile-figures"  # of the page of who is logged in
+XSRF = "_streamlit_xsrf"  # a cookie; who does not say it as a second protocol is a stranger
 JUDGED = """
 SELECT count(*) FILTER (risk_source IS NULL OR risk_source = 'stand_in') FROM payments
 WHERE created_at >= now()::TIMESTAMP - INTERVAL {} SECOND
@@ -34,7 +36,10 @@ Cookies = Mapping[str, str]
 
 
 class ViewerFigures(msgspec.Struct, frozen=True):
-    """`cores`: CPU seconds a second by process; `idle_cores`: without viewers; `renewed`: pages a second."""
+    """`cores`: CPU seconds a second by process; `idle_cores`: without viewers.
+
+    `renewed`: parts of pages a second: of each its tiles, whether sales are stopped, and who looks on.
+    """
 
     viewers: int
     idle_cores: dict[str, float]
@@ -56,28 +61,37 @@ class BesideFigures(msgspec.Struct, frozen=True):
 
 
 class Viewer:
-    """One page of the overview, renewed as often as the dashboards ask for. `renewed`: how often so far."""
+    """One page of the overview, each part of it renewed as often as the dashboards ask for.
+
+    `renewed`: how often one was so far. `has_tiles`: whether they are shown, and no login is asked for.
+    """
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
-        self._shown: asyncio.Task[None] | None = None
-        self.renewed = 0
+        self._parts: dict[str, asyncio.Task[None]] = {}  # by the id of Streamlit's fragment
+        self.renewed, self.has_tiles = 0, False
 
     async def look(self) -> None:
         """Ask for the page, and for its parts whenever they are due, until the connection ends."""
         await self._ask(ClientState())
-        async for message in self._connection:
-            told = ForwardMsg.FromString(message if isinstance(message, bytes) else message.encode())
-            match told.WhichOneof("type"):
-                case "auto_rerun":
-                    self._begin(told.auto_rerun.interval, told.auto_rerun.fragment_id)
-                case "script_finished":
-                    self.renewed += 1
+        try:
+            async for message in self._connection:
+                written = message if isinstance(message, bytes) else message.encode()
+                self.has_tiles = self.has_tiles or A_TILE in written
+                told = ForwardMsg.FromString(written)
+                match told.WhichOneof("type"):
+                    case "auto_rerun":
+                        self._begin(told.auto_rerun.interval, told.auto_rerun.fragment_id)
+                    case "script_finished":
+                        self.renewed += 1
+        finally:
+            for part in self._parts.values():
+                part.cancel()
 
     def _begin(self, every_s: float, fragment_id: str) -> None:
-        if self._shown:
-            self._shown.cancel()
-        self._shown = asyncio.create_task(self._renew(every_s, fragment_id))
+        if known := self._parts.get(fragment_id):
+            known.cancel()
+        self._parts[fragment_id] = asyncio.create_task(self._renew(every_s, fragment_id))
 
     async def _renew(self, every_s: float, fragment_id: str) -> None:
         while True:
@@ -94,14 +108,16 @@ async def looking_on(dashboards: str, cookies: Cookies, count: int) -> AsyncIter
     stream = f"{dashboards.replace('http', 'ws', 1)}/_stcore/stream"
     cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
     headers = {"Cookie": cookie, "Origin": dashboards}
+    said = [PROTOCOL, Subprotocol(cookies[XSRF])]
     opened = [
-        await connect(stream, additional_headers=headers, subprotocols=[PROTOCOL], max_size=MESSAGE_MAX)
+        await connect(stream, additional_headers=headers, subprotocols=said, max_size=MESSAGE_MAX)
         for _ in range(count)
     ]
     viewers = [Viewer(each) for each in opened]
     tasks = [asyncio.create_task(viewer.look()) for viewer in viewers]
     try:
         await asyncio.sleep(SETTLE_S if count else 0)
+        assert all(viewer.has_tiles for viewer in viewers), "a viewer has no overview"
         yield viewers
     finally:
         for task in tasks:
