@@ -92,7 +92,10 @@ def test_late_verdicts_are_those_that_would_have_decided_otherwise(
     verdict(shop, differs, "block")
     verdict(shop, judged(shop, moment, "allow", "stand_in"), "allow")
     verdict(shop, judged(shop, moment, "block"), "block")
-    [line] = judging.late(asked(reader, judging.LATE), HOUR)
+    held = judged(shop, moment - timedelta(minutes=1), "review", "stand_in")
+    verdict(shop, held, "allow")
+    [line, older] = judging.late(asked(reader, judging.LATE), HOUR)
+    assert [cell.text for cell in older[1:4] if isinstance(cell, Cell)] == [held.id, "review", "allow"]
     assert line[1] == Cell(differs.id, href=f"payments?payment={differs.id}")
     assert [cell.text for cell in line[2:4] if isinstance(cell, Cell)] == ["allow", "block"]
     assert line[4:] == ["0.91", "card testing"]
