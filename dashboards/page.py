@@ -10,6 +10,7 @@ import streamlit as st
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dashboards import formats
+from dashboards.locales import reader
 from dashboards.look import Look
 
 # Hues that are told apart with every common colour blindness, on white and on black, and never stand without a
@@ -22,8 +23,13 @@ COLOURS |= {"flag": HUES["amber"], "review": HUES["violet"], "block": HUES["red"
 PROCESSOR_COLOURS = {"visa": HUES["blue"], "mastercard": HUES["violet"], "paypal": HUES["green"]}
 
 # Of what a step of the axis begins: a day says its date, an hour its time (ECharts' time formats).
-AXIS = {"year": "{yyyy}", "month": "{MMM} {yyyy}", "day": "{d} {MMM}", "hour": "{HH}:{mm}", "minute": "{HH}:{mm}"}
-AXIS |= {"second": "{HH}:{mm}:{ss}"}
+AXIS = {
+    "year": "{yyyy}",
+    "month": "{MMM} {yyyy}",
+    "hour": "{HH}:{mm}",
+    "minute": "{HH}:{mm}",
+    "second": "{HH}:{mm}:{ss}",
+}
 
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "tiles"),
@@ -74,6 +80,11 @@ def of_period(look: Look, series: Sequence[dict[str, Any]]) -> dict[str, int]:
     return {"min": min([begin[0], *times]), "max": max([end[0], *times])}
 
 
+def time_axis() -> dict[str, str]:
+    """How the steps of a time axis are written where the reader is at home: `27 Nov`, `Nov 27`."""
+    return AXIS | {"day": "{MMM} {d}" if reader().month_first else "{d} {MMM}"}
+
+
 def chart(
     key: str, about: str, unit: str, height: int, series: list[dict[str, Any]], look: Look | None, **y_axis: Any
 ) -> None:
@@ -92,7 +103,7 @@ def chart(
             "type": "time",
             "splitNumber": 4,
             "axisTick": {"show": False},
-            "axisLabel": {"formatter": AXIS, "hideOverlap": True},
+            "axisLabel": {"formatter": time_axis(), "hideOverlap": True},
             **(of_period(look, series) if look else {}),
         },
         "yAxis": {"type": "value", "splitNumber": 4, "splitLine": {"lineStyle": {"color": "#8a99a833"}}} | y_axis,

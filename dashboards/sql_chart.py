@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import msgspec
 import streamlit as st
 
-from dashboards.page import COLOURS, HUES, html
+from dashboards.page import COLOURS, HUES, html, time_axis
 from dashboards.sql_answer import AnswerColumn, KeptAnswer
 from schemas.money import Money, UnknownCurrency
 
@@ -159,8 +159,10 @@ def options(drawing: Drawing, rows: Sequence[DrawnRow]) -> dict[str, Any]:
         "useUTC": True,
         "grid": {"left": 4, "right": 12, "top": 34, "bottom": 2, "containLabel": True},
         "legend": {"top": 0, "left": 0, "itemWidth": 18, "itemHeight": 10, "type": "scroll"},
-        "tooltip": {"trigger": "axis"},
-        "xAxis": {"type": "time"} if is_time else {"type": "category", "data": places},
+        "tooltip": {"trigger": "axis", "valueFormatter": "localized"},
+        "xAxis": {"type": "time", "axisLabel": {"formatter": time_axis(), "hideOverlap": True}}
+        if is_time
+        else {"type": "category", "data": places},
         "yAxis": {"type": "value", "splitLine": {"lineStyle": {"color": f"{COLOURS['quiet']}33"}}},
         "series": series,
     }

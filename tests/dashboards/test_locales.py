@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dashboards import formats, locales
+from dashboards import formats, locales, page
 from dashboards.locales import locale_of
 
 WHEN = datetime(2026, 11, 27, 14, 3, 7, tzinfo=UTC)
@@ -40,6 +40,9 @@ def test_the_month_stands_first_where_one_writes_so(monkeypatch: pytest.MonkeyPa
     assert formats.dated(WHEN, 2027, seconds=False) == "27 Nov 2026 14:03"
     monkeypatch.setattr(formats, "reader", lambda: locale_of("en-US"))
     assert formats.dated(WHEN, 2026) == "Nov 27 14:03:07"
+    assert page.time_axis()["day"] == "{d} {MMM}"
+    monkeypatch.setattr(page, "reader", lambda: locale_of("en-US"))
+    assert page.time_axis()["day"] == "{MMM} {d}"
 
 
 def test_whatever_a_browser_says_is_a_locale() -> None:
