@@ -1,4 +1,4 @@
-"""The short forms of `python -m benchmarks.gateways` and `benchmarks.same_keys`: two gateways on one PostgreSQL."""
+"""The short forms of `benchmarks.gateways` and `benchmarks.same_keys`: two gateways on one PostgreSQL."""
 
 import subprocess
 import sys
