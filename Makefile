@@ -49,7 +49,7 @@ GROUPS := test-stack test-gateway test-postgres test-first test-3.12
 # then (decision 0060). What else ends pytest is final: a crash, an error at collection, tests that are not found again.
 LAST_FAILED = .pytest_cache/$@/v/cache/lastfailed
 tested = @echo '$@: $(1) -m pytest $(2)'; \
-	$(1) -m pytest $(2) -o cache_dir=.pytest_cache/$@ --cache-clear || { test $$? = 1 && \
+	$(1) -m pytest $(2) -o cache_dir=.pytest_cache/$@ --cache-clear --durations=15 || { test $$? = 1 && \
 	cp $(LAST_FAILED) $(LAST_FAILED).first && echo "$@: WHAT FAILED RUNS ONCE MORE" && \
 	$(1) -m pytest $(2) -o cache_dir=.pytest_cache/$@ --last-failed --last-failed-no-failures none; }
 TELL_FIRST_FAILURES = awk '/": true/ {split(FILENAME, group, "/"); print "FAILED AT FIRST in " group[2] ":" $$0}' \
