@@ -69,9 +69,7 @@ class OutboxRelay:
         self._replaced_at = -REPLACED_EVERY_S  # monotonic
         self._seen: deque[tuple[float, int]] = deque([(monotonic(), 0)])  # when which row was the newest
         self._meanwhile: list[Unpublished] = []  # committed while the sweep reads, which may have missed them
-        self._behind: defaultdict[str, deque[OutboxRow]] = defaultdict(
-            deque
-        )  # by subject: after another gateway's
+        self._behind = defaultdict[str, deque[OutboxRow]](deque)  # by subject: rows after another gateway's
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
@@ -83,7 +81,10 @@ class OutboxRelay:
 
     def publish(self, events: list[Unpublished]) -> None:
         """Send rows that were just committed, unless the sweep has earlier rows to send."""
-        if not self._worker.is_live() or len(self._behind) > BEHIND_MAX:
+        if not self._worker.is_live():
+            self._fall_behind()
+            return
+        if len(self._behind) > BEHIND_MAX:
             self._fall_behind()
         if self._direct:
             self._take(events)
