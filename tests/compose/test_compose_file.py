@@ -96,6 +96,7 @@ def test_who_asks_sql_does_not_reach_the_writer_of_the_warehouse() -> None:
     assert members("networks", "warehouse") == {"analytics", "dashboard"}
     assert members("networks", "sql") == {"sql"}
     assert members("networks", "tokens") == {"sql", "gateway"}
+    assert members("secrets", "warehouse.backtest.token") == {"sql", "gateway"}
     assert members("networks", "questions") == {"sql", "dashboard"}
     assert all(FILE["networks"][name] == {"internal": True} for name in SERVICES["sql"]["networks"])
     assert not set(SERVICES["sql"]["secrets"]) & set(SERVICES["analytics"]["secrets"])
