@@ -19,12 +19,14 @@ import msgspec
 from flows.fraud.codec import streamed_payment
 from flows.fraud.counterfactual import HELD, at_amount, judge
 from flows.fraud.instruments import Instrument
+from flows.fraud.key_shard import KeyShard
 from flows.fraud.keys import KEYS, KeyStage
 from flows.fraud.pipeline import label_of, outcome_of
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import InstrumentStage, ModelStage, StreamedPayment
-from schemas.controls import DEFAULTS, default_rule
+from schemas.controls import DEFAULTS
 from schemas.payments import Method, Payment
+from schemas.rules import default_rule
 
 HELD_PAYMENTS = 1_000
 SEED = 3
@@ -69,12 +71,15 @@ class Stages:
 
     def process(self, item: Any) -> None:
         """Take an item through all of them."""
-        for stage in (self.instruments, *self.keys, self.model):
+        stages: tuple[Any, ...] = self.instruments, *self.keys, self.model
+        for stage in stages:
             stage.process(item)
 
     def save(self, item: StreamedPayment) -> Saved:
         """The histories of its keys, as they are."""
-        named = {"instrument": (self.instruments.shard, item.instrument_id)}
+        named: dict[str, tuple[KeyShard[Any], str | None]] = {
+            "instrument": (self.instruments.shard, item.instrument_id)
+        }
         named |= {key.name: (stage.shard, key.id_of(item)) for key, stage in zip(KEYS, self.keys, strict=True)}
         kept = {name: shard.histories.get(id) for name, (shard, id) in named.items() if id}
         return {name: msgspec.msgpack.encode(history) for name, history in kept.items() if history is not None}

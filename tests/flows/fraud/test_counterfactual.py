@@ -14,9 +14,9 @@ from flows.fraud.counterfactual import at_amount, judge
 from flows.fraud.inputs import payment_input
 from flows.fraud.rules import Controls
 from flows.fraud.scoring import ModelStage, StreamedPayment
-from schemas.controls import default_rule
 from schemas.fraud import Counterfactual
 from schemas.lists import FraudListing
+from schemas.rules import default_rule
 from tests.flows.fraud.conftest import BEGIN, in_flight
 
 
@@ -31,7 +31,8 @@ def test_with_the_named_amount_it_passes_and_with_one_unit_more_it_does_not() ->
 def judged(controls: Controls, **fields: Any) -> StreamedPayment:
     """The one payment of new stages, as it went to another worker on its way."""
     stages, item = Stages(), in_flight(0, **fields)
-    for stage in (stages.instruments, *stages.keys, stages.model):
+    steps: tuple[Any, ...] = stages.instruments, *stages.keys, stages.model
+    for stage in steps:
         item = pickle.loads(pickle.dumps(item))
         stage.process(item)
     judge(item, stages.model.model, controls)
@@ -58,7 +59,7 @@ def test_where_no_amount_helps_none_is_named(expression: str) -> None:
 def test_where_a_list_decides_or_there_is_a_fault_none_is_named() -> None:
     controls = Controls([default_rule("dear", "amount > 1", "review")])
     assert judged(controls, occurred_at=BEGIN + timedelta(days=9999)).counterfactual is None
-    controls.apply(FraudListing("le_1", 1, "block", "customer", "acc_customer", None, None, BEGIN))
+    controls.apply(FraudListing("le_1", 1, "block", "customer", "acc_customer", "acc_analyst", None, BEGIN))
     item = judged(controls)
     assert item.decision
     assert (item.decision.listed, item.counterfactual) == ("le_1", None)

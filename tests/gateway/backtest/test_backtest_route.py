@@ -21,7 +21,7 @@ FIGURES: dict[str, Any] = {
     "lost": 70,
 }
 ROW = {"week": date(2026, 11, 23), "currency": "EUR", **FIGURES, "known_amount_eur": 40, "known_count_1h": 50}
-EXACT = {"payments": 100, "hits": 20, "frauds_caught": 6, "good_lost": 2, "precision": 0.75}
+EXACT: dict[str, Any] = {"payments": 100, "hits": 20, "frauds_caught": 6, "good_lost": 2, "precision": 0.75}
 EXACT |= {"amounts": [{"currency": "EUR", "caught": 1800, "lost": 140}]}
 LINES = "application/x-ndjson"
 
