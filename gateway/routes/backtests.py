@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -70,11 +70,12 @@ def _line(step: Any) -> bytes:
 
 
 def _span(body: BacktestAsked) -> tuple[datetime, datetime]:
-    end = as_utc(body.end) if body.end else now()
+    """The moments in UTC. Raises `InvalidFields`."""
     try:
-        begin = as_utc(body.begin) if body.begin else end - SPAN
+        end = as_utc(body.end).astimezone(UTC) if body.end else now()
+        begin = as_utc(body.begin).astimezone(UTC) if body.begin else end - SPAN
     except OverflowError:
-        raise InvalidFields(FieldError("$.to", "Too early.")) from None
-    if not begin < end <= begin + SPAN_MAX:
+        raise InvalidFields(FieldError("$.to", "No time that there is in UTC.")) from None
+    if not timedelta() < end - begin <= SPAN_MAX:
         raise InvalidFields(FieldError("$.from", f"Before `to`, and at most {SPAN_MAX.days} days."))
     return begin, end

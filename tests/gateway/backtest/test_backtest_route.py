@@ -98,6 +98,8 @@ async def test_a_warehouse_that_goes_away_is_a_problem_at_the_end_of_the_lines(g
         ({"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"}, "$.from"),
         ({"from": "2024-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"}, "$.from"),
         ({"to": "0001-01-02T00:00:00Z"}, "$.to"),
+        ({"from": "9999-12-31T00:00:00-12:00", "to": "9999-12-31T23:00:00-12:00"}, "$.to"),
+        ({"from": "9999-12-02T00:00:00Z", "to": "9999-12-01T00:00:00Z"}, "$.from"),
     ],
 )
 async def test_what_cannot_be_tried_says_where(gateway: Gateway, sql: Sql, changes: Any, path: str) -> None:
