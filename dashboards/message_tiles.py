@@ -154,11 +154,15 @@ MESSAGES_COURSE = Tile(
     "Course",
     "When in this time were messages delivered, held back, or given up?",
     """
-SELECT time_bucket($step, recorded_at AT TIME ZONE 'UTC' AT TIME ZONE $zone) AS local_time,
-       count(*) FILTER (outcome = 'delivered') AS delivered,
-       count(*) FILTER (outcome = 'suppressed') AS held_back, count(*) FILTER (outcome = 'failed') AS failed
-FROM notifications WHERE recorded_at >= $since AND recorded_at < $until
-GROUP BY local_time ORDER BY local_time
+WITH counted AS (
+    SELECT time_bucket(INTERVAL 1 $grain, recorded_at) AS begins, outcome, count(*) AS messages
+    FROM notifications WHERE recorded_at >= $since AND recorded_at < $until GROUP BY ALL
+)
+SELECT time_bucket($step, begins AT TIME ZONE 'UTC' AT TIME ZONE $zone) AS local_time,
+       coalesce(sum(messages) FILTER (outcome = 'delivered'), 0)::BIGINT AS delivered,
+       coalesce(sum(messages) FILTER (outcome = 'suppressed'), 0)::BIGINT AS held_back,
+       coalesce(sum(messages) FILTER (outcome = 'failed'), 0)::BIGINT AS failed
+FROM counted GROUP BY local_time ORDER BY local_time
 """,
     _draw_course,
 )

@@ -122,11 +122,14 @@ LEDGER_MOVED = Tile(
     "What moved in the ledger",
     "What did each kind of operation move on each account in this time, and does it come to 0?",
     """
-WITH moved AS (
+WITH by_account AS (
+    SELECT currency, account, kind, sum(amount) AS amount FROM ledger
+    WHERE recorded_at >= $since AND recorded_at < $until AND currency = $id GROUP BY ALL
+), moved AS (
     SELECT currency, split_part(account, ':', 1) AS side, kind, amount,
            CASE WHEN account LIKE '%:acc\\_%' ESCAPE '\\' THEN 'merchants'
                 ELSE split_part(account, ':', 2) END AS party
-    FROM ledger WHERE recorded_at >= $since AND recorded_at < $until AND currency = $id
+    FROM by_account
 )
 SELECT currency, side, party,
        coalesce(sum(amount) FILTER (kind = 'authorize'), 0)::BIGINT AS authorized,

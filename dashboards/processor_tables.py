@@ -71,19 +71,25 @@ def _draw_failovers(table: Table, _look: Look) -> None:
     tables.table(columns, failover_rows(table), "Attempts and failovers")
 
 
+# What was approved at once was never passed on: few calls have to be looked for among those that followed one.
 FAILOVERS = Tile(
     "processor_failovers",
     "Attempts and failovers",
     "How often did one processor take over from another, and did that help?",
     """
 WITH calls AS (
-    SELECT payment, processor, attempt_number, status FROM operations
+    SELECT payment, processor, attempt_number, status, sequence FROM operations
     WHERE kind IN ('authorize', 'sale') AND created_at >= $since AND created_at < $until
+), asked AS (
+    SELECT processor, count(*) AS attempts, count(*) FILTER (attempt_number > 1) AS taken_over
+    FROM calls GROUP BY processor
+), followed AS (
+    SELECT c.processor, count(*) AS passed_on, count(*) FILTER (n.status = 'succeeded') AS rescued
+    FROM calls c JOIN calls n ON n.payment = c.payment AND n.attempt_number = c.attempt_number + 1
+    WHERE n.attempt_number > 1 AND (c.status <> 'succeeded' OR c.sequence > 1) GROUP BY c.processor
 )
-SELECT c.processor, count(*) AS attempts, count(*) FILTER (c.attempt_number > 1) AS taken_over,
-       count(n.payment) AS passed_on, count(*) FILTER (n.status = 'succeeded') AS rescued
-FROM calls c LEFT JOIN calls n ON n.payment = c.payment AND n.attempt_number = c.attempt_number + 1
-GROUP BY c.processor ORDER BY attempts DESC
+SELECT processor, attempts, taken_over, coalesce(passed_on, 0) AS passed_on, coalesce(rescued, 0) AS rescued
+FROM asked LEFT JOIN followed USING (processor) ORDER BY attempts DESC
 """,
     _draw_failovers,
     note="passed on: the next processor was asked",
