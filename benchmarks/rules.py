@@ -8,7 +8,7 @@ from statistics import median
 import click
 import msgspec
 
-from schemas.expressions import check, compiled, parse
+from schemas.expressions import check, compiled, compiled_together, parse
 from schemas.features import FEATURES
 
 RULES, PAYMENTS, ROUNDS = 50, 2_000, 7
@@ -37,12 +37,12 @@ def measure() -> RuleFigures:
     """The median of some rounds each; payments have values in the ranges of the names, every tenth is missing."""
     chosen = random.Random(14)  # the same each time
     texts = [rule(chosen) for _ in range(RULES)]
-    rules = [compiled(parse(text)) for text in texts]
+    which_hold = compiled_together(map(parse, texts))
     payments = [values(chosen) for _ in range(PAYMENTS)]
 
     def judge() -> None:
         for payment in payments:
-            [holds(payment) for holds in rules]
+            which_hold(payment)
 
     worst, plain = parse(WORST), parse(texts[0])
     return RuleFigures(

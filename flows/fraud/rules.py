@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
+from itertools import compress
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from flows.fraud.rule_values import values_of
 from flows.fraud.scoring import StreamedPayment
 from schemas.controls import SCORE, ToldControl, id_of, is_of_list, replaces
 from schemas.events import Tombstone
-from schemas.expressions import Compiled, compiled, names_of, parse
+from schemas.expressions import Expression, compiled_together, names_of, parse
 from schemas.expressions.compiler import Values
 from schemas.fraud import OUTCOMES, Hold, ListEntry, Outcome, Rule
 from schemas.lists import Listable
@@ -23,14 +24,13 @@ from schemas.times import EPOCH
 
 
 class RuleInForce(msgspec.Struct, frozen=True):
-    """A rule as it is obeyed: `told` is what a verdict names it by, `holds` its condition, which reads `names`."""
+    """A rule as it is obeyed: `told` is what a verdict names it by; its condition reads `names`."""
 
     id: str
     told: str
     outcome: Outcome
     hold: Hold
     mode: RuleMode
-    holds: Compiled
     names: frozenset[str]
     snoozed: dict[str, datetime]
 
@@ -64,8 +64,7 @@ class Controls:
     def met(self, values: Values, customer_id: str = "", moment: datetime = EPOCH) -> RulesMet:
         """The rules in force that hold for `values`, but for those snoozed for the customer at `moment`."""
         found = RulesMet([], [])
-        # In one expression: of many rules few hold, and each payment asks all of them.
-        for rule in [rule for holds, rule in self._in_force if holds(values)]:
+        for rule in compress(self._in_force, self._which_hold(values)):
             if not (rule.snoozed and _sleeps(rule, customer_id, moment)):
                 (found.live if rule.mode == "live" else found.shadow).append(rule)
         return found
@@ -99,25 +98,24 @@ class Controls:
         told = self._told.values()
         rules = sorted((rule for rule in told if isinstance(rule, Rule | FraudRule)), key=lambda rule: rule.id)
         self._obeyed = [rule for rule in rules if as_fraud_rule(rule).mode != "off"]
-        in_force = sorted(map(_in_force, self._obeyed), key=lambda rule: (-OUTCOMES.index(rule.outcome), rule.id))
-        self._in_force = [(rule.holds, rule) for rule in in_force]
+        obeyed = sorted(self._obeyed, key=lambda rule: (-OUTCOMES.index(as_fraud_rule(rule).outcome), rule.id))
+        self._in_force = list(map(_in_force, obeyed))
+        # One function: of many rules few hold, and each payment asks all of them.
+        self._which_hold = compiled_together(_tree(as_fraud_rule(rule).expression) for rule in obeyed)
         self._version = ""
 
 
 @lru_cache(1000)
-def _condition(expression: str) -> tuple[Compiled, frozenset[str]]:
-    """The function of an expression, and the names it reads."""
-    tree = parse(expression)
-    return compiled(tree), names_of(tree)
+def _tree(expression: str) -> Expression:
+    return parse(expression)
 
 
 def _in_force(told: Rule | FraudRule) -> RuleInForce:
     """A rule of the former type is named by its reason, as it was; the reason of the new one is free text."""
     rule = as_fraud_rule(told)
     name = told.reason if isinstance(told, Rule) else told.id
-    holds, names = _condition(rule.expression)
-    snoozed = snoozed_for(rule.snoozed)
-    return RuleInForce(rule.id, name, rule.outcome, rule.hold, rule.mode, holds, names, snoozed)
+    names, snoozed = names_of(_tree(rule.expression)), snoozed_for(rule.snoozed)
+    return RuleInForce(rule.id, name, rule.outcome, rule.hold, rule.mode, names, snoozed)
 
 
 def _sleeps(rule: RuleInForce, customer_id: str, moment: datetime) -> bool:

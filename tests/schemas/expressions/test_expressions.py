@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.expressions import ExpressionError, compiled, names_of, parse, text_of
+from schemas.expressions import ExpressionError, compiled, compiled_together, names_of, parse, text_of
 from schemas.expressions.tree import Comparison, Expression, Name, Number
 from tests.schemas.expressions.trees import expressions, holds, partial_values
 
@@ -82,6 +82,13 @@ def test_a_text_of_a_tree_is_parsed_to_it(tree: Expression) -> None:
 @given(expressions, partial_values)
 def test_what_is_compiled_does_as_plain_recursion_says(tree: Expression, values: dict[str, float | str]) -> None:
     assert compiled(tree)(values) is holds(tree, values)
+
+
+@given(st.lists(expressions, max_size=5), partial_values)
+def test_many_compiled_together_hold_as_each_does_alone(
+    trees: list[Expression], values: dict[str, float | str]
+) -> None:
+    assert compiled_together(trees)(values) == tuple(compiled(tree)(values) for tree in trees)
 
 
 @given(st.text(max_size=60) | st.text("ab01<>=!()[]\"'\\., andornti-+*/", max_size=60))
