@@ -20,21 +20,21 @@ from schemas.feature_families import FAILED, FIRSTS, PACE, PAID, RISKS, seen
 from schemas.features import names_of
 
 HOUR = 3600.0
-COUNTED = {"cards": "instrument_id", "customers": "customer_id", "merchants": "merchant_id"}
+COUNTED = {"cards": "card_mark", "customers": "customer_mark", "merchants": "merchant_mark"}
 
 
 class ActivityNames(NamedTuple):
     """The names of the features of one key.
 
-    `amounts`: those of the family `PAID`, where what is paid is one payer's. `seen`: how the ids that it counts
-    are read from a payment.
+    `amounts`: those of the family `PAID`, where what is paid is one payer's. `seen`: how the marks of the
+    ids that it counts are read from a payment.
     """
 
     always: tuple[str, ...]
     age: str
     gap: str
     amounts: tuple[str, str] | None
-    seen: tuple[tuple[str, Callable[[PaymentInput], str]], ...]
+    seen: tuple[tuple[str, Callable[[PaymentInput], int]], ...]
 
 
 def activity_names(key: str, *counterparts: str, amounts: bool = False) -> ActivityNames:
@@ -72,38 +72,36 @@ class Activity(msgspec.Struct, array_like=True, gc=False):
             return FRAUD
         return KNOWN if self.has_paid else UNKNOWN
 
-    def update(self, payment: PaymentInput, _features: Features) -> Features:
-        """Add a payment. Returns the features of the key, by what came before; what is not known is left out."""
+    def update(self, payment: PaymentInput, features: Features) -> Features:
+        """Add a payment. Returns its `features` with those of the key, by what came before, added.
+
+        What is not known is left out. They are written where they stay: six keys have this history.
+        """
         names = self.names
         at = max(payment.at, self.at)
-        elapsed = self.at - at if self.count else 0.0
-        found = dict(
-            zip(
-                names.always,
-                (
-                    self.count,
-                    hour := self.hour * exp(elapsed / HOUR),
-                    day := self.day * exp(elapsed / DAY),
-                    week := self.week * exp(elapsed / (7 * DAY)),
-                    *self.reputation.values(at),
-                ),
-                strict=True,
-            )
-        )
-        if self.count:
-            found[names.age], found[names.gap] = (at - self.since) / DAY, at - self.at
+        count = self.count
+        if count:
+            elapsed = self.at - at
+            hour, day = self.hour * exp(elapsed / HOUR), self.day * exp(elapsed / DAY)
+            week = self.week * exp(elapsed / (7 * DAY))
         else:
-            self.since = at
-        self._compare(payment, at, found)
-        self.at, self.count = at, self.count + 1
+            self.since, elapsed, hour, day, week = at, 0.0, 0.0, 0.0, 0.0
+        values = count, hour, day, week, *self.reputation.values(at)
+        features.update(zip(names.always, values, strict=True))
+        if count:
+            features[names.age], features[names.gap] = (at - self.since) / DAY, at - self.at
+        self._compare(payment, at, features)
+        self.at, self.count = at, count + 1
         self.hour, self.day, self.week = hour + 1, day + 1, week + 1
-        return found
+        return features
 
     def settle(self, outcome: OutcomeInput) -> None:
         """Add what became of a payment: its amount where it was paid, else why not."""
-        self.reputation.settle(outcome)
-        self.has_paid |= outcome.paid
-        if outcome.paid and outcome.eur_cents is not None and self.names.amounts:
+        if not outcome.paid:
+            self.reputation.settle(outcome)
+            return
+        self.has_paid = True
+        if outcome.eur_cents is not None and self.names.amounts:
             self.paid = self.paid or PaidAmounts()
             self.paid.add(outcome.eur_cents, outcome.at)
 
@@ -111,26 +109,27 @@ class Activity(msgspec.Struct, array_like=True, gc=False):
         """Add a label. Repeats are dropped before, by the instrument."""
         self.reputation.learn(label)
 
-    def _compare(self, payment: PaymentInput, at: float, found: Features) -> None:
+    def _compare(self, payment: PaymentInput, at: float, features: Features) -> None:
         """Add what its amount and the ids it names say of a payment."""
         names = self.names
         if names.amounts:
-            found.update(self._amounts(payment, at, *names.amounts))
+            self._add_amounts(payment, at, features)
         if not self.seen:
             self.seen = [Seen() for _ in names.seen]
-        for counted, (name, id_of) in zip(self.seen, names.seen, strict=True):
-            if counterpart := id_of(payment):
-                found[name] = counted.add(counterpart, at)
+        for counted, (name, mark_of) in zip(self.seen, names.seen, strict=True):
+            if mark := mark_of(payment):
+                features[name] = counted.add(mark, at)
 
-    def _amounts(self, payment: PaymentInput, at: float, euros: str, amount_z: str) -> Features:
+    def _add_amounts(self, payment: PaymentInput, at: float, features: Features) -> None:
         """Euro paid before; and how unusual the amount is, where that is known."""
-        if self.paid is None:
-            return {euros: 0.0}
-        found = {euros: self.paid.euros(at)}
-        if payment.eur_cents is not None and (scale := self.paid.scale(amount_z)):
+        paid, (euros, amount_z) = self.paid, self.names.amounts or ("", "")
+        if paid is None:
+            features[euros] = 0.0
+            return
+        features[euros] = paid.euros(at)
+        if payment.eur_cents is not None and (scale := paid.scale(amount_z)):
             payment.by_amount.append(scale)
-            found[amount_z] = scale.z(payment.eur_cents)
-        return found
+            features[amount_z] = scale.z(payment.eur_cents)
 
 
 class CustomerActivity(Activity, array_like=True, gc=False):

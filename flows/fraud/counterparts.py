@@ -4,9 +4,6 @@ No sketch: what a rule asks is whether a device had three cards or thirty, and u
 (300 bytes at most) and as fast as a HyperLogLog, which would be 3 % off and could not forget what is a week old.
 """
 
-from functools import lru_cache
-from zlib import crc32
-
 import msgspec
 
 from flows.fraud.inputs import DAY
@@ -25,23 +22,20 @@ class Seen(msgspec.Struct, array_like=True, gc=False):
     last: dict[int, int] = {}
     oldest: int = 0
 
-    def add(self, counterpart: str, at: float) -> float:
-        """How many there are, with this one, which is seen at `at`: never before what was seen already."""
-        last, mark = self.last, mark_of(counterpart)
-        last.pop(mark, None)
+    def add(self, mark: int, at: float) -> float:
+        """How many there are, with the one of this mark, seen at `at`: never before what was seen already."""
+        last = self.last
+        if mark in last:
+            del last[mark]
         last[mark] = int(at)
-        if self.oldest <= at - WINDOW or len(last) > SEEN_MAX:
+        if len(last) > SEEN_MAX:  # of a busy key nearly every time
+            del last[next(iter(last))]
+        if self.oldest <= at - WINDOW:
             self._forget(at - WINDOW)
         return float(len(last))
 
     def _forget(self, until: float) -> None:
         last = self.last
-        while len(last) > SEEN_MAX or last[next(iter(last))] <= until:
+        while (oldest := last[next(iter(last))]) <= until:
             del last[next(iter(last))]
-        self.oldest = last[next(iter(last))]
-
-
-@lru_cache(maxsize=16_384)
-def mark_of(counterpart: str) -> int:
-    """32 bits that stand for an id."""
-    return crc32(counterpart.encode())
+        self.oldest = oldest

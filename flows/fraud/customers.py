@@ -81,7 +81,7 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
         return KNOWN if len(self.cards) > 1 else UNKNOWN
 
     def update(self, payment: PaymentInput, features: Features) -> Features:
-        """Add a payment that has its card's `features`. Only one on a new card is suspected."""
+        """Add a payment that has its card's `features`. Returns them with its own; a new card is suspected."""
         self.at = at = max(payment.at, self.at)
         if not self.count:
             self.since = at

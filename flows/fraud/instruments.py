@@ -106,7 +106,7 @@ class Instrument(msgspec.Struct, array_like=True, gc=False):
             **self._novelty(payment),
             **self.labels.features(LABEL_FEATURES, at),
             **dict(zip(REPUTATION, self.reputation.values(at), strict=True)),
-            MERCHANTS_SEEN: self.merchants.add(payment.merchant_id, at),
+            MERCHANTS_SEEN: self.merchants.add(payment.merchant_mark, at),
             "hours_share": self._hours_share(at),
         }
         if (speed := self._speed(payment, at)) is not None:

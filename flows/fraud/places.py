@@ -100,7 +100,7 @@ class NamedPlace(Place, array_like=True, gc=False):
         return FRAUD if self.activity.worth == FRAUD else super().worth
 
     def update(self, payment: PaymentInput, features: Features) -> Features:
-        """Add a payment that has its customer's `features`. Returns the features of the place."""
+        """Add a payment that has its customer's `features`. Returns them with those of the place."""
         if features["new_card"]:
             payment.by_amount.append(self.before())
         pressure = self.pressure(payment, features, self.patience)
