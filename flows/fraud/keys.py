@@ -72,18 +72,14 @@ class KeyStage:
     def process(self, item: Item) -> bool:
         """Update the history that `item` names, if it names one. Always True: every item goes on."""
         if id := self._key.id_of(item):
-            self.update(id, item)
+            history = self.shard.get(id)
+            match item:
+                case ScoredPayment():
+                    item.extend(history)
+                case OutcomeInput():
+                    history.settle(item)
+                case LabelInput():
+                    history.learn(item)
+                case _:
+                    assert_never(item)
         return True
-
-    def update(self, id: str, item: Item) -> None:
-        """Update the history of `id`, which `item` names."""
-        history = self.shard.get(id)
-        match item:
-            case ScoredPayment():
-                item.extend(history)
-            case OutcomeInput():
-                history.settle(item)
-            case LabelInput():
-                history.learn(item)
-            case _:
-                assert_never(item)

@@ -1,11 +1,12 @@
 """The stages one after the other, without the engine: for `sluice evaluate` and for tests."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, assert_never
 
 from flows.fraud.daily_reviews import DailyReviews
 from flows.fraud.inputs import Features, LabelInput, OutcomeInput, PaymentInput
-from flows.fraud.keys import KEYS, Input, KeyStage
+from flows.fraud.keys import KEYS, IdOf, Input, KeyStage
 from flows.fraud.one_hot import what_is_read
 from flows.fraud.scoring import InstrumentStage, Item, ModelStage, ScoredPayment
 from flows.fraud.settings import KEYS_MAX
@@ -18,24 +19,31 @@ class ScoringPipeline:
 
     def __init__(self, keys_max: int, min_labels: int) -> None:
         self._instrument, self._model = InstrumentStage(keys_max), ModelStage(min_labels)
-        stages = [(key, KeyStage(key, keys_max)) for key in KEYS]
-        self._of_payments = [(key.of, stage.update) for key, stage in stages]
-        self._of_others = [(key.of, stage.update) for key, stage in stages if key.learns]
+        keys = [(key, KeyStage(key, keys_max).shard) for key in KEYS]
+        self._keys = [(key.of, shard.get) for key, shard in keys]
+        self._learning = [(key.of, shard.get) for key, shard in keys if key.learns]
 
     def process(self, item: Item) -> bool:
         """True for a payment that is now scored; False for an outcome, a label and a repeat."""
         if not self._instrument.process(item):
             return False
-        named: Input | None
-        if isinstance(item, ScoredPayment):
-            named, steps = item.usable, self._of_payments
-        else:
-            named, steps = item, self._of_others
-        if named is not None:
-            for id_of, update in steps:
-                if id := id_of(named):  # asked here and not by each stage: most payments do not name every key
-                    update(id, item)
+        match item:
+            case ScoredPayment():
+                for history in self._named(item.usable, self._keys):
+                    item.extend(history)
+            case OutcomeInput():
+                for history in self._named(item, self._learning):
+                    history.settle(item)
+            case LabelInput():
+                for history in self._named(item, self._learning):
+                    history.learn(item)
+            case _:
+                assert_never(item)
         return self._model.process(item)
+
+    def _named(self, item: Input | None, keys: list[tuple[IdOf, Callable[[str], Any]]]) -> list[Any]:
+        """The histories that an item names. Not asked by each stage: most payments do not name every key."""
+        return [] if item is None else [get(id) for id_of, get in keys if (id := id_of(item))]
 
 
 def score_prequentially(

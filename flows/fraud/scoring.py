@@ -66,10 +66,11 @@ class ScoredPayment(msgspec.Struct):
 
     def extend(self, history: Contributing) -> None:
         """Add the features of a history, and the payment, unless it has a fault. What goes wrong here is one."""
-        if self.input is None or self.fault is not None:
+        payment, features = self.input, self.features
+        if payment is None or self.fault is not None:
             return
         try:
-            self.features |= self.counting(history).update(self.input, self.features)
+            features.update((deepcopy(history) if self.repeated else history).update(payment, features))
         except Exception as error:
             self.fail(error)
 
