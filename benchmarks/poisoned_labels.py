@@ -20,6 +20,7 @@ import click
 import msgspec
 
 from flows.fraud.inputs import DAY, LabelInput
+from flows.fraud.one_hot import what_is_read
 from flows.fraud.pipeline import UNTRAINED_SCORE, ScoringPipeline, label_of, outcome_of
 from flows.fraud.scoring import ScoredPayment
 from flows.fraud.settings import KEYS_MAX
@@ -70,6 +71,7 @@ class LabelDesk:
     def __init__(self, bounded: bool, learn: Callable[[LabelInput], object]) -> None:
         self._bounds, self._bounded, self._learn = LabelBounds(), bounded, learn
         self._denying: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self._believed: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._waiting: deque[Poisoned] = deque()
         self._watch = LabelWatch()
         self._first: float | None = None
@@ -94,6 +96,7 @@ class LabelDesk:
             each = self._waiting.popleft()
             self.checked += 1
             if each.is_true:
+                self._believe(each.label, datetime.fromtimestamp(each.label.told_at, UTC).date())
                 self._learn(each.label)
 
     def _tell(self, each: Poisoned, moment: float) -> None:
@@ -114,11 +117,18 @@ class LabelDesk:
     def _waits(self, label: LabelInput, day: date) -> bool:
         if label.score is None or (label.score >= UNDECIDED) == label.fraud:
             return False
-        bounds = self._bounds
-        named = ((f"source {label.source}", bounds.source_burst), (label.merchant_id, bounds.merchant_burst))
-        for name, _ in named:
+        bounds, source = self._bounds, f"source {label.source}"
+        floors = {source: bounds.source_burst, label.merchant_id: bounds.merchant_burst}
+        for name in floors:
             self._denying[name][day.isoformat()] += 1
-        return any(is_burst(self._denying[name], day, floor) for name, floor in named)
+        waits = any(is_burst(self._denying[n], self._believed[n], day, floor) for n, floor in floors.items())
+        if not waits:
+            self._believe(label, day)
+        return waits
+
+    def _believe(self, label: LabelInput, day: date) -> None:
+        for name in (f"source {label.source}", label.merchant_id):
+            self._believed[name][day.isoformat()] += 1
 
 
 @click.command()
@@ -173,11 +183,19 @@ def measured(payments: LabelledPayments, poison: Poison, bounded: bool) -> Poiso
         ranked.append(RankedPayment(day, payment.instrument_id, fraud, score))
         pipeline.process(outcome_of(payment, paid=True))
         is_lie = poison == "flipped" and day >= since - 7 and chance.random() < FLIPPED
-        pending.append(Poisoned(label_of(payment, fraud != is_lie, item.features, score), not is_lie))
+        pending.append(Poisoned(_told(item, fraud != is_lie), not is_lie))
     precision = mean([measure_week(ranked, start) for start in weeks]).average_precision
     return PoisonedFigures(
         poison, bounded, round(precision, 4), desk.poisoned, desk.learned, desk.checked, desk.alarm_s
     )
+
+
+def _told(item: ScoredPayment, fraud: bool) -> LabelInput:
+    """The label of a payment, with the score of its verdict: none before the model learned anything."""
+    assert item.input is not None
+    label = label_of(item.input, fraud, what_is_read(item.features), 0.0)
+    label.score = item.score
+    return label
 
 
 def crafted(due: list[Poisoned]) -> list[Poisoned]:

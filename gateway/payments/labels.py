@@ -36,6 +36,7 @@ from schemas.topics import LABELS
 # Whose word counts more: a bank that took the money back, then whoever decided the review, then everybody else.
 CHARGEBACKS = frozenset({"chargeback", "bank", "visa", "mastercard", "paypal"})
 BANK, REVIEWER, ANYBODY = 3, 2, 1
+COUNT_MAX = 2**53  # a count without a cap
 UNDECIDED = 0.5  # a score on the other side of it than the label says otherwise
 
 
@@ -111,6 +112,8 @@ def end_waiting(conn: Connection, row: LabelRow, *, learn: bool, by: str | None)
     others = [other for other in labels_of(conn, row.payment_id) if other.id != row.id]
     asked = LabelAsked(payment, row.label, row.source, row.recorded_by)
     state: LabelState = _standing(others, asked) if learn else "dropped"
+    if learn and by is not None:
+        _believe(conn, row.source, row.merchant_id, from_micros(row.recorded_at).date())
     if change_waiting(conn, row.id, state, by, now_micros()) and state == "told":
         tell(conn, payment, row.label, row.source)
 
@@ -193,15 +196,26 @@ def _burst(conn: Connection, bounds: LabelBounds, asked: LabelAsked, day: date) 
     names: dict[Burst, str] = {"source": asked.source, "merchant": asked.payment.merchant_id}
     for burst, name in names.items():
         spend(conn, _odd(burst, name), day, 1, bounds.per_source)
-    return next((b for b, name in names.items() if _is_unusual(conn, bounds, b, name, day)), None)
+    found = next((b for b, name in names.items() if _is_unusual(conn, bounds, b, name, day)), None)
+    if found is None:
+        _believe(conn, asked.source, asked.payment.merchant_id, day)
+    return found
+
+
+def _believe(conn: Connection, source: str, merchant_id: str, day: date) -> None:
+    """Count a label that says otherwise than the score, and may: so many become usual."""
+    for burst, name in (("source", source), ("merchant", merchant_id)):
+        spend(conn, f"believed labels of {burst} {name}", day, 1, COUNT_MAX)
 
 
 def _is_unusual(conn: Connection, bounds: LabelBounds, burst: Burst, name: str, day: date) -> bool:
-    counts = spent_since(conn, _odd(burst, name), day - timedelta(days=USUAL_DAYS + 1))
+    since = day - timedelta(days=USUAL_DAYS + 1)
+    counts = spent_since(conn, _odd(burst, name), since)
+    believed = spent_since(conn, f"believed labels of {burst} {name}", since)
     floor = bounds.source_burst if burst == "source" else bounds.merchant_burst
-    if not is_burst(counts, day, floor):
+    if not is_burst(counts, believed, day, floor):
         return False
-    facts = {"labels": float(counts.get(day.isoformat(), 0)), "usual": usual_number(counts, day)}
+    facts = {"labels": float(counts.get(day.isoformat(), 0)), "usual": usual_number(believed, day)}
     raise_alert(conn, LABEL_BURST, name, day, facts)
     return True
 
