@@ -1,12 +1,17 @@
 """What the gateway measures: requests, calls to processors, clients, what waits for Kafka. Prometheus metrics."""
 
+from collections import Counter as Counts
+from collections.abc import Iterable
+
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 
 from connectors.logs import LoggedOnce
+from schemas.alerts import ALERT_KINDS
 
 BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 LOGGED_EVERY_S = 1.0
+OTHER = "other"
 
 log = structlog.get_logger()
 
@@ -53,6 +58,8 @@ class InboxMetrics:
         self.verdicts = Counter("sluice_verdicts_refused", about, ("field",), registry=registry)
         about = "Rules and list entries with impossible values."
         self.controls = Counter("sluice_controls_refused", about, ("field",), registry=registry)
+        about = "Alerts that nobody can have raised."
+        self.alerts = Counter("sluice_alerts_refused", about, ("field",), registry=registry)
         self._once = LoggedOnce(LOGGED_EVERY_S)
 
     def refuse_verdict(self, field: str) -> None:
@@ -64,6 +71,11 @@ class InboxMetrics:
         """Count and log a control that is not obeyed."""
         self.controls.labels(field).inc()
         self._log("control.refused", field)
+
+    def refuse_alert(self, field: str) -> None:
+        """Count and log an alert that is not shown."""
+        self.alerts.labels(field).inc()
+        self._log("alert.refused", field)
 
     def _log(self, event: str, field: str) -> None:
         if self._once.is_due((event, field)):
@@ -86,6 +98,32 @@ class LookalikeMetrics:
         self.refused.labels(scope).inc()
         if self._once.is_due(scope):
             log.warning("lookalikes.refused", scope=scope, account_id=account_id, bin=bin, last4=last4)
+
+
+class AlertMetrics:
+    """What needs a person, by kind: alerts raised while this gateway runs, and those that stand."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        about = "Alerts raised, by this gateway, others and the fraud flow."
+        self.raised = Counter("sluice_alerts_raised", about, ("kind",), registry=registry)
+        about = "Alerts that are not over, of the last 24 hours."
+        self.standing = Gauge("sluice_alerts_standing", about, ("kind",), registry=registry)
+        for kind in ALERT_KINDS:
+            self.raised.labels(kind)  # from 0 on: else the first one is no increase
+
+    def count(self, kind: str) -> None:
+        """Count one that was raised."""
+        self.raised.labels(_known(kind)).inc()
+
+    def show(self, kinds: Iterable[str]) -> None:
+        """Show those that stand, by their kinds."""
+        counts = Counts(map(_known, kinds))
+        for kind in (*ALERT_KINDS, OTHER):
+            self.standing.labels(kind).set(counts[kind])
+
+
+def _known(kind: str) -> str:
+    return kind if kind in ALERT_KINDS else OTHER  # a text from Kafka would make series without end
 
 
 class AuditMetrics:

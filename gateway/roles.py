@@ -25,6 +25,7 @@ SCOPES: dict[str, str] = {
     "refunds:write": "Give captured money back.",
     "reviews:read": "See payments held for review.",
     "reviews:write": "Decide about payments held for review.",
+    "alerts:read": "See what needs a person: alerts of the gateway and of the fraud flow.",
     "stops:read": "See what takes no new payments at the moment.",
     "stops:write": "Stop new payments of a processor, a merchant or all, and let them go on.",
     "rules:read": "See fraud rules, and the features that they may use, and have conditions checked.",
@@ -85,6 +86,7 @@ ROLE_SCOPES: dict[Role, frozenset[str]] = {
             "labels:write",
             "lists:read",
             "lists:write",
+            "alerts:read",
             "stops:read",
             "sql_tokens:manage",
         }

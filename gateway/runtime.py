@@ -32,6 +32,7 @@ from gateway.books.persons import LOOKUPS
 from gateway.books.worker_lease import WorkerLease
 from gateway.books.write_probe import WriteProbe
 from gateway.decline_times import DeclineTimes
+from gateway.events.alerts_inbox import AlertsInbox
 from gateway.events.controls_inbox import ControlsInbox
 from gateway.events.dead_letters import DeadLetterDesk
 from gateway.events.late_verdicts import LateVerdicts
@@ -49,6 +50,7 @@ from gateway.identity.signing_keys import SigningKeys
 from gateway.identity.tokens import AccessTokens
 from gateway.log_lines import LogLine, LogLines
 from gateway.metrics import (
+    AlertMetrics,
     AuditMetrics,
     ClientMetrics,
     InboxMetrics,
@@ -90,6 +92,7 @@ class Runtime:
     verdicts: VerdictInbox
     late_verdicts: LateVerdicts
     controls: ControlsInbox
+    alerts: AlertsInbox
     relay: OutboxRelay
     vault: VaultClient
     key_ring: KeyRing
@@ -110,6 +113,7 @@ class Runtime:
     lookalike_metrics: LookalikeMetrics
     client_metrics: ClientMetrics
     stop_metrics: StopMetrics
+    alert_metrics: AlertMetrics
     dead_letters: DeadLetterDesk
     backtests: BacktestDesk
     list_values: ListValues
@@ -184,7 +188,7 @@ def _wired(
     key = read_or_make(settings, "gateway.key", lambda: token_bytes(32))
     rules = ConfirmationRules(key, channels.limits(), channels, settings.public_url)
     registry = CollectorRegistry()
-    refused = InboxMetrics(registry)
+    refused, alert_metrics = InboxMetrics(registry), AlertMetrics(registry)
     late_verdicts = LateVerdicts(books, refused.refuse_verdict)
     policy = policy_of(settings)
     worker = _worker(settings, books, policy)
@@ -204,6 +208,7 @@ def _wired(
             lambda told: keep_listings(books, told),
             refused.refuse_control,
         ),
+        alerts=AlertsInbox(settings.bootstrap(), alert_metrics.count, refused.refuse_alert),
         relay=OutboxRelay(books, settings.bootstrap(), worker),
         vault=vault,
         key_ring=ring,
@@ -225,6 +230,7 @@ def _wired(
         lookalike_metrics=LookalikeMetrics(registry),
         client_metrics=ClientMetrics(registry),
         stop_metrics=StopMetrics(registry),
+        alert_metrics=alert_metrics,
         dead_letters=DeadLetterDesk(settings.bootstrap()),
         backtests=BacktestDesk(settings),
         key=key,
@@ -263,6 +269,7 @@ def _close_with(stack: AsyncExitStack, made: Runtime) -> None:
     stack.push_async_callback(made.late_verdicts.close)  # once no more come
     stack.push_async_callback(made.verdicts.close)
     stack.push_async_callback(made.controls.close)
+    stack.push_async_callback(made.alerts.close)
     for processor in made.processors.values():
         stack.push_async_callback(processor.close)
     stack.callback(made.log_lines.write)

@@ -10,6 +10,8 @@ LABEL_BURST = "label_burst"  # unusually many labels say otherwise than the scor
 LABEL_DRIFT = "label_drift"  # what a source says of payments has changed, as far as the scores can tell
 PRECISION_DROP = "precision_drop"  # the scores have become worse at what the labels say
 
+ALERT_KINDS = (LABEL_QUOTA, LABEL_BURST, LABEL_DRIFT, PRECISION_DROP)
+
 
 class Alert(msgspec.Struct, frozen=True):
     """`alert.raised`, `alert.over`: something that needs a person begins, or has ended.

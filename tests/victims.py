@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 # What each process has, by the names of its tasks and threads; `tests/tidy/test_lasting.py` misses none.
 GATEWAY = (
+    "alerts",
     "audit heads",
     "browse",
     "clock of the books",

@@ -7,6 +7,7 @@ from gateway.pages import login as login_pages
 from gateway.pages import second_factor as second_factor_pages
 from gateway.routes import (
     accounts,
+    alerts,
     audit,
     authorize,
     backtests,
@@ -65,6 +66,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     lists.blueprint,
     rules.blueprint,
     tasks.blueprint,
+    alerts.blueprint,
     stops.blueprint,
     audit.blueprint,
     dead_letters.blueprint,

@@ -1,6 +1,7 @@
 """Liveness, readiness and metrics of the gateway."""
 
 import asyncio
+from datetime import timedelta
 from typing import Literal
 
 import msgspec
@@ -15,11 +16,12 @@ from gateway.identity.client_uses import count_expiring
 from gateway.problems import Problem
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
-from schemas.times import now_micros
+from schemas.times import now, now_micros
 
 blueprint = Blueprint("health", __name__)
 
 READY_TIMEOUT_S = 2
+STANDS_FOR = timedelta(hours=24)  # what the gateway raises is never over: so long it counts as standing
 LOOPBACK = networks("127.0.0.0/8, ::1")
 
 log = structlog.get_logger()
@@ -67,6 +69,7 @@ async def metrics(call: Call[None, None]) -> Reply:
     call.runtime.outbox_metrics.show(backlog.rows, backlog.since, now_micros())
     call.runtime.client_metrics.expiring.set(await count_expiring(call.runtime.books))
     call.runtime.stop_metrics.standing.set(await call.runtime.books.read(count_stops))
+    call.runtime.alert_metrics.show(call.runtime.alerts.kinds_standing(now() - STANDS_FOR))
     return Reply(200, generate_latest(call.runtime.metrics), {"Content-Type": CONTENT_TYPE_LATEST})
 
 

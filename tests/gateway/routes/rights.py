@@ -94,6 +94,7 @@ ROUTES: dict[str, Row] = {
     "POST /v1/labels":                    Row(". ... aa .. .", 422),
     "POST /v1/labels/decisions":          Row(". ... aa .. .", 200, LABELS),
     "POST /v1/payments/<payment>/labels": Row(". ... aa .. .", 201, {"label": "good", "source": "test"}),
+    "GET /v1/alerts":                     Row(". ... aa .. .", 503),  # Kafka is away here
     "GET /v1/features":                   Row(". ... aa .. .", 200),
     "GET /v1/refunds":                    Row("a aaa aa aa .", 200, query="payment={payment}"),
     "GET /v1/refunds/<refund>":           Row("o ooo aa oo .", 200),
