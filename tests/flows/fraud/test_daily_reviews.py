@@ -42,6 +42,21 @@ def test_a_card_that_was_found_stolen_is_not_reviewed_again_for_a_week() -> None
     assert told(reviews, 10.0) == ["a9"]
 
 
+def test_whose_card_was_stolen_tells_of_its_payments_of_the_week_and_nobody_else_does() -> None:
+    reviews = DailyReviews(2)
+    told(reviews, 1.0)
+    reviews.add(judged("a1", "a", 0.1, 1.5))
+    assert told(reviews, 2.0) == ["a1"]
+    for name, card, day in (("a2", "a", 2.5), ("b2", "b", 2.5), ("c2", "c", 2.5), ("a9", "a", 9.3)):
+        reviews.add(judged(name, card, 0.01, day))
+    reviews._highest.clear()  # nobody is reviewed before the tenth day
+    reviews.add(judged("a9 stolen", "a", 0.9, 9.5, fraud=True))
+    reviews.add(judged("b9", "b", 0.5, 9.6))
+    assert told(reviews, 10.0) == ["a9 stolen", "b9", "a9"], "a2 is older than a week"
+    reviews.add(judged("d10", "d", 0.9, 10.5, fraud=True))
+    assert told(reviews, 11.0) == ["d10"]
+
+
 def test_no_score_of_a_day_knows_what_its_reviews_tell(shop: Shop) -> None:
     day = int(shop[len(shop) // 2][0].at // DAY)
     until = sum(payment.at < (day + 1) * DAY for payment, _ in shop)
