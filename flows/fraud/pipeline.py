@@ -1,7 +1,7 @@
 """The stages one after the other, without the engine: for `sluice evaluate` and for tests."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, assert_never
 
 from flows.fraud.daily_reviews import DailyReviews
@@ -41,7 +41,7 @@ class ScoringPipeline:
                 assert_never(item)
         return self._model.process(item)
 
-    def _named(self, item: Input | None, keys: list[tuple[IdOf, Callable[[str], Any]]]) -> list[Any]:
+    def _named(self, item: Input | None, keys: Sequence[tuple[IdOf, Callable[[str], Any]]]) -> list[Any]:
         """The histories that an item names. Not asked by each stage: most payments do not name every key."""
         return [] if item is None else [get(id) for id_of, get in keys if (id := id_of(item))]
 
