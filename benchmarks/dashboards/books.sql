@@ -1,7 +1,7 @@
 -- The rows of the books' tables, each a view of its name, of the payments that were created from `since` on in the warehouse
 -- `full`. Names are the books' columns; what is missing is null there.
 
-CREATE TEMP VIEW paid AS FROM "full".store.payments WHERE created_at >= getvariable('since');
+CREATE TEMP VIEW paid AS FROM "full".store.standing WHERE created_at >= getvariable('since');
 CREATE TEMP VIEW called AS FROM "full".store.operations WHERE created_at >= getvariable('since') AND payment IN (SELECT id FROM paid);
 
 CREATE TEMP VIEW payments AS

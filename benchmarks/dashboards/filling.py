@@ -33,7 +33,7 @@ MEMORY_MB = 3_072  # the sums are of all entries at once
 THREADS = 2
 SINCE = """
 SET VARIABLE since = (SELECT coalesce(min(created_at), now()::TIMESTAMP)
-                      FROM (SELECT created_at FROM "full".store.payments ORDER BY created_at DESC LIMIT {}))
+                      FROM (SELECT created_at FROM "full".store.standing ORDER BY created_at DESC LIMIT {}))
 """
 
 

@@ -10,7 +10,7 @@ DELETE FROM store.risk_minutes;
 INSERT INTO store.risk_minutes BY NAME
 SELECT date_trunc('minute', created_at) AS minute, risk_outcome AS outcome, risk_source AS source, currency, count(*) AS count,
        sum(amount)::BIGINT AS amount
-FROM store.payments WHERE risk_outcome IS NOT NULL GROUP BY ALL ORDER BY minute;
+FROM store.standing WHERE risk_outcome IS NOT NULL GROUP BY ALL ORDER BY minute;
 
 DELETE FROM store.label_hours;
 INSERT INTO store.label_hours BY NAME
@@ -29,4 +29,4 @@ DELETE FROM store.accounts;
 INSERT INTO store.accounts BY NAME
 SELECT merchant AS id, 1 AS sequence, 'merchant' AS role, false AS disabled, false AS erased, 'Shop ' || upper(merchant[5:10])
            AS trading_name, min(created_at) AS created_at, min(created_at) AS recorded_at, min(created_at) AS ingested_at
-FROM store.payments GROUP BY merchant;
+FROM store.standing GROUP BY merchant;

@@ -25,7 +25,7 @@ def fill(path: Path, payments: int, until: float, beside: Sequence[Path] = ()) -
     """
     con = open_file(WarehouseFile(path, MEMORY_MB, 2))
     try:
-        there, began = con.execute("SELECT count(*), min(created_at) FROM store.payments").fetchall()[0]
+        there, began = con.execute("SELECT count(*), min(created_at) FROM store.standing").fetchall()[0]
         began = began or (now() - timedelta(days=DAYS)).replace(tzinfo=None, minute=0, second=0, microsecond=0)
         while there < payments and time.monotonic() < until:
             count = min(SLICE, payments - there)
@@ -53,5 +53,5 @@ def _write(con: duckdb.DuckDBPyConnection, files: Iterable[Path], given: Mapping
 
 def newest(con: duckdb.DuckDBPyConnection) -> datetime:
     """When the newest payment was created, UTC."""
-    [(found,)] = con.execute("SELECT coalesce(max(created_at), now()::TIMESTAMP) FROM store.payments").fetchall()
+    [(found,)] = con.execute("SELECT coalesce(max(created_at), now()::TIMESTAMP) FROM store.standing").fetchall()
     return found.replace(tzinfo=UTC)  # type: ignore[no-any-return]

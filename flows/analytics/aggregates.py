@@ -4,11 +4,11 @@ They are the truth for ever: retention takes rows away, and no aggregate reads o
 decimal: of doubles it would depend on the order in which they came.
 """
 
-# `fresh` has the rows of a batch that were not there yet; $oldest is the first of their times.
+# `{fresh}` has the rows of a batch that were not there yet; $oldest is the first of their times.
 COUNT_BALANCES = """
 MERGE INTO store.balances b USING (
     SELECT account, currency, sum(amount)::BIGINT AS amount, count(*) AS entries, max(recorded_at) AS updated_at
-    FROM fresh GROUP BY ALL
+    FROM {fresh} GROUP BY ALL
 ) delta
 ON b.account = delta.account AND b.currency = delta.currency
 WHEN MATCHED THEN UPDATE SET amount = b.amount + delta.amount, entries = b.entries + delta.entries,
@@ -20,7 +20,7 @@ COUNT_LEDGER_DAYS = """
 MERGE INTO store.ledger_days d USING (
     SELECT date_trunc('day', recorded_at) AS day, account, currency, merchant, processor, kind,
            sum(amount)::BIGINT AS amount, count(*) AS entries
-    FROM fresh GROUP BY ALL
+    FROM {fresh} GROUP BY ALL
 ) delta
 ON d.day = delta.day AND d.account = delta.account AND d.currency = delta.currency AND d.merchant = delta.merchant
    AND d.processor = delta.processor AND d.kind = delta.kind AND d.day >= date_trunc('day', $oldest::TIMESTAMP)
@@ -36,7 +36,7 @@ MERGE INTO store.label_hours q USING (
            coalesce(sum(score::DECIMAL(18, 15)) FILTER (label = 'fraud'), 0) AS fraud_scores,
            sum(score::DECIMAL(18, 15)) AS scores,
            sum(((score - (label = 'fraud')::INT) ** 2)::DECIMAL(18, 15)) AS squared_errors
-    FROM fresh WHERE score IS NOT NULL GROUP BY ALL
+    FROM {fresh} WHERE score IS NOT NULL GROUP BY ALL
 ) delta
 ON q.hour = delta.hour AND q.model IS NOT DISTINCT FROM delta.model
    AND q.hour >= date_trunc('hour', $oldest::TIMESTAMP)

@@ -13,5 +13,5 @@ END;
 CREATE OR REPLACE MACRO {catalog}.main.payments_as_of(moment) AS TABLE
 FROM {catalog}.main.payments WHERE recorded_at <= {catalog}.store.kept_moment(moment)
 UNION ALL BY NAME
-SELECT * EXCLUDE (replaced_at) FROM {catalog}.store.payment_versions
+SELECT * EXCLUDE (replaced_at) FROM {catalog}.store.payments
 WHERE recorded_at <= {catalog}.store.kept_moment(moment) AND replaced_at > {catalog}.store.kept_moment(moment);

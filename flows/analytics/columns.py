@@ -1,18 +1,19 @@
 """Rows as Arrow tables, which DuckDB reads as they lie in memory (docs/decisions/0053-rows-by-arrow.md)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from weakref import WeakKeyDictionary
 
 import duckdb
 import msgspec
 import pyarrow as pa
 from msgspec.structs import astuple
 
-# The rows that are given to a statement, as the Arrow table `fresh`.
-FRESH = "SELECT *, now()::TIMESTAMP AS ingested_at FROM fresh"
+# The rows that are given to a statement.
+FRESH = "SELECT *, now()::TIMESTAMP AS ingested_at FROM {fresh}"
 # What is raised for a value that its column has no place for, such as an integer beyond 64 bits.
 UNFIT = (pa.ArrowInvalid, OverflowError)
 
@@ -28,13 +29,48 @@ TYPES: dict[Any, pa.DataType] = {
 }
 
 
-def execute(con: duckdb.DuckDBPyConnection, statement: str, fresh: pa.Table, **parameters: object) -> None:
-    """Run a statement over the table `fresh`, as which later ones find it too.
+class Given:
+    """What a connection knows by one name, and what stands there now: to register a table takes 0.6 ms."""
 
-    It is registered: DuckDB finds no variable of Python any more once it may not open files.
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html"""
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+_given: WeakKeyDictionary[duckdb.DuckDBPyConnection, dict[str, Given]] = WeakKeyDictionary()
+
+
+def give(con: duckdb.DuckDBPyConnection, kind: str, table: pa.Table) -> str:
+    """The name by which statements of a connection find `table`, until there is another of its `kind`.
+
+    All of a kind have the same columns. DuckDB finds no variable of Python once it may not open files.
     """
-    con.register("fresh", fresh)
-    con.execute(statement, parameters)
+    name = f"fresh_{kind}"
+    known = _given.setdefault(con, {})
+    if name in known:
+        known[name].table = table
+    else:
+        known[name] = Given(table)
+        con.register(name, known[name])
+    return name
+
+
+def insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> str:
+    """Append rows to a table of the schema `store`; the name by which later statements find them."""
+    fresh = give(con, table, rows)
+    con.execute(f"INSERT INTO store.{table} BY NAME {FRESH.format(fresh=fresh)}")
+    return fresh
+
+
+def listed(types: Mapping[str, str]) -> str:
+    """A query for rows that come as a parameter per column, `$name`, each a list: for a few narrow rows.
+
+    `types`: of DuckDB, by the name of the column.
+    """
+    return f"SELECT {', '.join(f'unnest(${name}::{kind}[]) AS {name}' for name, kind in types.items())}"
 
 
 def table_of(rows: Sequence[msgspec.Struct], row_type: type[msgspec.Struct] | None = None) -> pa.Table:

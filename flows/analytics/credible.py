@@ -5,7 +5,6 @@ overflow in which true ones are counted, or leave the ledger out of balance. The
 read is.
 """
 
-from collections.abc import Iterator
 from typing import assert_never
 
 from schemas.accounts import AccountChanged
@@ -32,28 +31,26 @@ def doubt(event: Event) -> str | None:
         return None
     if not 1 <= data.sequence <= SEQUENCE_MAX:
         return NO_SEQUENCE
-    if any(abs(amount) > AMOUNT_MAX for amount in _amounts(data)):
+    if max(map(abs, _amounts(data)), default=0) > AMOUNT_MAX:
         return NO_AMOUNT
     if isinstance(data, OperationEvent) and sum(entry.amount for entry in data.entries) != 0:
         return UNBALANCED
     return None
 
 
-def _amounts(data: Numbered) -> Iterator[int]:
+def _amounts(data: Numbered) -> tuple[int, ...]:
     """The amounts in an event, in minor units."""
     match data:
         case PaymentEvent():
-            yield from _of_payment(data.payment)
+            return _of_payment(data.payment)
         case RefundEvent():
-            yield data.refund.amount
-            yield from _of_payment(data.payment)
+            return data.refund.amount, *_of_payment(data.payment)
         case OperationEvent():
-            yield data.operation.amount
-            yield from (entry.amount for entry in data.entries)
+            return data.operation.amount, *(entry.amount for entry in data.entries)
         case ReviewEvent():
-            yield data.review.amount
+            return (data.review.amount,)
         case AccountChanged():
-            return
+            return ()
         case _:
             assert_never(data)
 

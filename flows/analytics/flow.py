@@ -6,9 +6,7 @@ offsets in its file, committed with the rows, are the only ones.
 """
 
 import os
-import sys
 from collections.abc import Callable, Mapping
-from importlib.abc import MetaPathFinder
 from typing import Any, TypeVar
 
 from bytewax import operators as op
@@ -23,7 +21,7 @@ from connectors.sql_tokens import SqlTokens
 from connectors.streams import BroadcastSource, KafkaSink, Record
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
 from flows.analytics.ingest import FOLLOWED, MAY_EXPIRE, IngestedRecord, ingest
-from flows.analytics.own_process import bound_memory
+from flows.analytics.own_process import bound_memory, do_without_pandas
 from flows.analytics.readers import Readers
 from flows.analytics.settings import AnalyticsSettings, SqlSettings
 from flows.analytics.upkeep import NightlyExport
@@ -100,17 +98,8 @@ def get_sql_flow() -> Dataflow:
     return build("sql", _topics(settings, "sql", copy), WarehouseSink(copy))
 
 
-class WithoutPandas(MetaPathFinder):
-    """There is no pandas: DuckDB and Arrow import it if they can, which takes a second and 70 MB for nothing."""
-
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        """Raises `ModuleNotFoundError` for pandas; finds nothing else."""
-        if fullname == "pandas":
-            raise ModuleNotFoundError(fullname)
-
-
 def _begin(kind: type[S], name: str) -> S:
-    sys.meta_path.insert(0, WithoutPandas())
+    do_without_pandas()
     settings = load(kind)
     logs.configure(name)
     keep_private(settings.data)

@@ -13,7 +13,7 @@ import duckdb
 import msgspec
 
 from flows.analytics import aggregates
-from flows.analytics.columns import FRESH, execute, table_of
+from flows.analytics.columns import insert, table_of
 from flows.analytics.rows import (
     ReplacedRow,
     WarehouseAccount,
@@ -30,7 +30,6 @@ from flows.analytics.rows import (
 )
 from flows.analytics.spans import Span, during, in_utc, one_of, spans, stored
 
-INSERT = "INSERT INTO store.{table} BY NAME " + FRESH
 FIND_KEYS = """
 SELECT {key} FROM store.{table} WHERE "{clock}" BETWEEN $oldest::{type} AND $newest::{type} AND {wanted}
 """
@@ -72,15 +71,15 @@ class AppendedTable(msgspec.Struct, frozen=True):
             return
         if self.balanced:
             _check_balance(added)
-        execute(con, INSERT.format(table=self.name), table_of(added))
-        oldest = {"oldest": min(map(self._clock_of, added))}
+        fresh = insert(con, self.name, table_of(added))
         for count in self.counted:
-            con.execute(count, oldest if "$oldest" in count else {})
+            oldest = {"oldest": stored(min(self._clocks(added)))} if "$oldest" in count else {}
+            con.execute(count.format(fresh=fresh), oldest)
 
     def _new(
         self, con: duckdb.DuckDBPyConnection, rows: Mapping[tuple[object, ...], WarehouseRow]
     ) -> list[WarehouseRow]:
-        clocks = [self._clock_of(row) for row in rows.values()]
+        clocks = self._clocks(rows.values())
         ids = list({str(first) for first, *_ in rows})
         find = FIND_KEYS.format(
             key=", ".join(f'"{column}"' for column in self.key),
@@ -89,16 +88,18 @@ class AppendedTable(msgspec.Struct, frozen=True):
             type="BIGINT" if self.clock == "offset" else "TIMESTAMP",
             wanted=one_of(self.key[0], ids),
         )
-        span = {"ids": ids, "oldest": min(clocks), "newest": max(clocks)}
-        known = set(con.execute(find, span).fetchall())
+        oldest, newest = min(clocks), max(clocks)
+        if isinstance(oldest, datetime):
+            oldest, newest = stored(oldest), stored(newest)
+        known = set(con.execute(find, {"ids": ids, "oldest": oldest, "newest": newest}).fetchall())
         return [row for key, row in rows.items() if key not in known][::-1]
 
     def _key_of(self, row: WarehouseRow) -> tuple[object, ...]:
-        return tuple(getattr(row, column) for column in self.key)
+        return tuple([getattr(row, column) for column in self.key])
 
-    def _clock_of(self, row: WarehouseRow) -> Any:
-        value = getattr(row, self.clock)
-        return stored(value) if isinstance(value, datetime) else value
+    def _clocks(self, rows: Iterable[WarehouseRow]) -> list[Any]:
+        values = [getattr(row, self.clock) for row in rows]
+        return [in_utc(value) if isinstance(value, datetime) else value for value in values]
 
 
 class ReplacedTable(msgspec.Struct, frozen=True):
@@ -116,7 +117,7 @@ class ReplacedTable(msgspec.Struct, frozen=True):
         if replaced := [row.id for row in newer if row.id in known]:
             self._run(con, TAKE, replaced, there)
         if newer:
-            execute(con, INSERT.format(table=self.name), table_of(newer))
+            insert(con, self.name, table_of(newer))
 
     def _spans(self, rows: Sequence[ReplacedRow]) -> list[Span]:
         return spans({in_utc(getattr(row, str(self.clock))) for row in rows})

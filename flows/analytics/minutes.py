@@ -3,17 +3,17 @@
 The transaction that writes payments keeps them: one that changes leaves the sums as it was and comes in as it is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from operator import add
 from typing import Any, Literal
 
 import duckdb
 import msgspec
-import pyarrow as pa
 
-from flows.analytics.columns import TYPES, execute
+from flows.analytics.columns import listed
 from flows.analytics.rows import WarehousePayment
-from flows.analytics.spans import among, stored
+from flows.analytics.spans import among, in_utc
 from flows.analytics.stored_payments import NewerPayment, StoredPayment
 
 Key = tuple[Any, ...]  # the minute or hour (UTC without saying so), then texts
@@ -21,7 +21,7 @@ Numbers = tuple[int, ...]
 Payment = WarehousePayment | StoredPayment
 
 ADD = """
-MERGE INTO store.{table} known USING fresh ON {same} AND {there}
+MERGE INTO store.{table} known USING ({given}) fresh ON {same} AND {there}
 WHEN MATCHED THEN UPDATE SET {added}
 WHEN NOT MATCHED THEN INSERT BY NAME
 """
@@ -38,18 +38,18 @@ class Sums(msgspec.Struct, frozen=True):
     def add(self, con: duckdb.DuckDBPyConnection, deltas: Iterable[tuple[Key, Numbers]]) -> None:
         """Add to the sums of each key; call it in a transaction."""
         if totals := _totals(deltas):
-            execute(con, self._statement({begin for begin, *_ in totals}), self._table(totals))
+            columns = zip(*(key + numbers for key, numbers in totals.items()), strict=True)
+            given = dict(zip(self._types(), map(list, columns), strict=True))
+            con.execute(self._statement({begin for begin, *_ in totals}), given)
 
     def _statement(self, begins: set[datetime]) -> str:
         same = " AND ".join(f"known.{key} IS NOT DISTINCT FROM fresh.{key}" for key in (self.unit, *self.keys))
         added = ", ".join(f"{name} = known.{name} + fresh.{name}" for name in self.sums)
-        return ADD.format(table=self.table, same=same, there=among(f"known.{self.unit}", begins), added=added)
+        there = among(f"known.{self.unit}", begins)
+        return ADD.format(table=self.table, given=listed(self._types()), same=same, there=there, added=added)
 
-    def _table(self, totals: Mapping[Key, Numbers]) -> pa.Table:
-        types = [TYPES[datetime], *[TYPES[str]] * len(self.keys), *[TYPES[int]] * len(self.sums)]
-        values = zip(*(key + numbers for key, numbers in totals.items()), strict=True)
-        arrays = [pa.array(column, type=kind) for column, kind in zip(values, types, strict=True)]
-        return pa.Table.from_arrays(arrays, names=[self.unit, *self.keys, *self.sums])
+    def _types(self) -> dict[str, str]:
+        return {self.unit: "TIMESTAMP"} | dict.fromkeys(self.keys, "VARCHAR") | dict.fromkeys(self.sums, "BIGINT")
 
 
 PAYMENTS = Sums(
@@ -74,16 +74,15 @@ def count(con: duckdb.DuckDBPyConnection, changes: Iterable[NewerPayment]) -> No
 def _moved(changes: Iterable[NewerPayment]) -> Iterator[tuple[datetime, int, Payment]]:
     """What leaves (-1) and what comes in (1), with the minute of the payment."""
     for row, known in changes:
-        minute = stored(row.created_at).replace(second=0, microsecond=0)
+        minute = in_utc(row.created_at).replace(second=0, microsecond=0, tzinfo=None)
         yield minute, 1, row
         if known:
             yield minute, -1, known
 
 
 def _of_state(minute: datetime, n: int, payment: Payment) -> tuple[Key, Numbers]:
-    amounts = payment.amount, payment.amount_captured, payment.amount_refunded
-    key = (minute, payment.currency, payment.processor, payment.state)
-    return key, (n, *(n * amount for amount in amounts))
+    numbers = n, n * payment.amount, n * payment.amount_captured, n * payment.amount_refunded
+    return (minute, payment.currency, payment.processor, payment.state), numbers
 
 
 def _of_risk(minute: datetime, n: int, payment: Payment) -> tuple[Key, Numbers]:
@@ -95,5 +94,5 @@ def _totals(deltas: Iterable[tuple[Key, Numbers]]) -> dict[Key, Numbers]:
     totals: dict[Key, Numbers] = {}
     for key, numbers in deltas:
         known = totals.get(key)
-        totals[key] = tuple(map(sum, zip(known, numbers, strict=True))) if known else numbers
+        totals[key] = tuple(map(add, known, numbers)) if known else numbers
     return {key: numbers for key, numbers in totals.items() if any(numbers)}

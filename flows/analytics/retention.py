@@ -33,7 +33,7 @@ KEEP_STUBS = """
 INSERT INTO store.payment_stubs BY NAME
 SELECT id, sequence, created_at, recorded_at, state, currency, processor, amount, amount_captured, amount_refunded,
        risk_outcome, risk_source, waited_ms, trace_id
-FROM store.payments WHERE recorded_at < $bound AND created_at < $bound
+FROM store.standing WHERE recorded_at < $bound AND created_at < $bound
 """
 
 # Whatever says how old rows are says it to whoever drops them, in the same transaction.
@@ -74,7 +74,7 @@ class PrunedTable(msgspec.Struct, frozen=True):
     """A table of details. `clocks`: the columns that say how old a row is, which is as young as its youngest.
 
     `keep`: what stores the rest of the rows that go, older than `$bound`. `drops_repeats`: a row older than what
-    was pruned is a repeat, and not written.
+    was pruned is a repeat, and not written. `goes`: a condition of every row that may go.
     """
 
     name: str
@@ -82,15 +82,24 @@ class PrunedTable(msgspec.Struct, frozen=True):
     clocks: tuple[str, ...] = ("recorded_at",)
     keep: str | None = None
     drops_repeats: bool = True
+    goes: str = "true"
 
     def is_older(self, than: str) -> str:
         """The condition that a row is older than a parameter."""
-        return " AND ".join(f"{clock} < {than}" for clock in self.clocks)
+        return " AND ".join([*(f"{clock} < {than}" for clock in self.clocks), self.goes])
 
 
 PRUNED = (
     # Its stub tells a repeat. No stub is of a payment created since, so younger ones need not look for theirs.
-    PrunedTable("payments", WarehousePayment, ("recorded_at", "created_at"), keep=KEEP_STUBS, drops_repeats=False),
+    # Rows that were replaced stay for as long as `payments_as_of` may ask.
+    PrunedTable(
+        "payments",
+        WarehousePayment,
+        ("recorded_at", "created_at"),
+        keep=KEEP_STUBS,
+        drops_repeats=False,
+        goes="replaced_at IS NULL",
+    ),
     PrunedTable("refunds", WarehouseRefund),
     PrunedTable("verdicts", WarehouseVerdict),
     PrunedTable("labels", WarehouseLabel),
@@ -106,7 +115,6 @@ PRUNED = (
 # Every other table of the schema `store`, and why it stays.
 STAYS = {
     "payment_stubs": "what is left of payments: a late event of one finds what was counted of it",
-    "payment_versions": "as long as `payments_as_of` may ask",
     "history": "a row",
     "accounts": "a row per account",
     "payment_minutes": "an aggregate",

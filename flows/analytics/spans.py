@@ -21,7 +21,7 @@ COMPARED_MAX = 200
 
 def in_utc(moment: datetime) -> datetime:
     """`moment` in UTC, as which it is taken where it has no zone. Raises `OverflowError`: UTC has no such time."""
-    return as_utc(moment).astimezone(UTC)
+    return moment if moment.tzinfo is UTC else as_utc(moment).astimezone(UTC)
 
 
 def stored(moment: datetime) -> datetime:
@@ -32,8 +32,8 @@ def stored(moment: datetime) -> datetime:
 def spans(moments: Collection[datetime]) -> list[Span]:
     """The first and last moment of each cluster; there are `SPANS_MAX` at most, and they hold all moments."""
     ordered = sorted(moments)
-    gaps = sorted(((later - earlier, later) for earlier, later in pairwise(ordered)), reverse=True)
-    begins = sorted([ordered[0], *(later for gap, later in gaps[: SPANS_MAX - 1] if gap > APART)])
+    apart = [(later - earlier, later) for earlier, later in pairwise(ordered) if later - earlier > APART]
+    begins = sorted([ordered[0], *(later for _, later in sorted(apart, reverse=True)[: SPANS_MAX - 1])])
     return [
         (begin, max(moment for moment in ordered if moment < end) if end else ordered[-1])
         for begin, end in zip(begins, [*begins[1:], None], strict=True)

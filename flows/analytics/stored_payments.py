@@ -5,12 +5,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 import duckdb
-import pyarrow as pa
-from msgspec.structs import replace
 
 from flows.analytics.rows import WarehousePayment
-from flows.analytics.spans import Span, during, one_of, spans, within
-from schemas.times import as_utc
+from flows.analytics.spans import Span, one_of, within
 
 
 class StoredPayment(NamedTuple):
@@ -38,8 +35,7 @@ class NewerPayment(NamedTuple):
     known: StoredPayment | None
 
 
-FIND = "SELECT {columns} FROM ({there}) WHERE {wanted}"
-TAKE = "DELETE FROM store.payments WHERE {created} AND {wanted} RETURNING *"
+FIND = "SELECT {columns} FROM ({there}) WHERE {wanted} AND replaced_at IS NULL"
 
 
 def by_payment(rows: Iterable[WarehousePayment]) -> dict[str, list[WarehousePayment]]:
@@ -58,17 +54,12 @@ def find(con: duckdb.DuckDBPyConnection, ids: Sequence[str], there: Iterable[Spa
     return {each.id: each for each in found}
 
 
-def traced(
+def traces(
     batch: Mapping[str, Sequence[WarehousePayment]], known: Mapping[str, StoredPayment]
-) -> dict[str, list[WarehousePayment]]:
-    """The rows of each payment with the trace of its first event, in a later row too."""
-    return {id: _traced(rows, known.get(id)) for id, rows in batch.items()}
-
-
-def _traced(rows: Sequence[WarehousePayment], known: StoredPayment | None) -> list[WarehousePayment]:
-    trace_id = known.trace_id if known else None
-    trace_id = trace_id or rows[0].trace_id
-    return [row if row.trace_id == trace_id else replace(row, trace_id=trace_id) for row in rows]
+) -> dict[str, str | None]:
+    """The trace of the first event of each payment, which later rows have too."""
+    stored = {id: each.trace_id for id, each in known.items() if each.trace_id}
+    return {id: rows[0].trace_id for id, rows in batch.items()} | stored
 
 
 def changes(
@@ -77,13 +68,3 @@ def changes(
     """The newest row of each payment, where it is newer than the stored one."""
     newest = (NewerPayment(rows[-1], known.get(id)) for id, rows in batch.items())
     return [each for each in newest if each.known is None or each.known.sequence < each.row.sequence]
-
-
-def take(con: duckdb.DuckDBPyConnection, payments: Sequence[StoredPayment]) -> list[pa.Table]:
-    """Delete rows of payments; the rows as they were."""
-    if not payments:
-        return []
-    ids = [each.id for each in payments]
-    there = spans({as_utc(each.created_at) for each in payments})
-    statements = [TAKE.format(created=during(span), wanted=one_of("id", ids)) for span in there]
-    return [con.execute(statement, {"ids": ids}).to_arrow_table() for statement in statements]

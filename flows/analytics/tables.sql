@@ -3,6 +3,7 @@
 
 CREATE SCHEMA IF NOT EXISTS store;
 
+-- Each payment as it stands, and, as long as `payments_as_of` may ask for it, as it stood until `replaced_at`.
 CREATE TABLE IF NOT EXISTS store.payments (
     id VARCHAR, sequence BIGINT, state VARCHAR, status VARCHAR,
     amount BIGINT, amount_captured BIGINT, amount_refunded BIGINT, currency VARCHAR,
@@ -11,21 +12,24 @@ CREATE TABLE IF NOT EXISTS store.payments (
     risk_outcome VARCHAR, risk_source VARCHAR, risk_score DOUBLE, risk_reasons VARCHAR[], risk_model VARCHAR,
     waited_ms DOUBLE, decline_code VARCHAR,
     occurred_at TIMESTAMP, created_at TIMESTAMP, updated_at TIMESTAMP, recorded_at TIMESTAMP, ingested_at TIMESTAMP,
-    trace_id VARCHAR, amount_capturable BIGINT, last_refusal_kind VARCHAR, last_refusal_code VARCHAR
+    trace_id VARCHAR, amount_capturable BIGINT, last_refusal_kind VARCHAR, last_refusal_code VARCHAR,
+    replaced_at TIMESTAMP
 );
 ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS trace_id VARCHAR;
 ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS amount_capturable BIGINT DEFAULT 0;  -- as events without it say
 ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS last_refusal_kind VARCHAR;
 ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS last_refusal_code VARCHAR;
 ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS amount_eur_cents BIGINT;
+ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS replaced_at TIMESTAMP;
+-- A file from before has what was replaced in a table of its own.
+CREATE TABLE IF NOT EXISTS store.payment_versions AS FROM store.payments LIMIT 0;
+BEGIN;
+INSERT INTO store.payments BY NAME FROM store.payment_versions;
+DROP TABLE store.payment_versions;
+COMMIT;
+CREATE OR REPLACE VIEW store.standing AS SELECT * EXCLUDE (replaced_at) FROM store.payments WHERE replaced_at IS NULL;
 
--- How payments stood before they changed, each row as long as `payments_as_of` may ask for it. Its columns are those of
--- store.payments.
-CREATE TABLE IF NOT EXISTS store.payment_versions AS
-SELECT *, NULL::TIMESTAMP AS replaced_at FROM store.payments LIMIT 0;
-ALTER TABLE store.payment_versions ADD COLUMN IF NOT EXISTS amount_eur_cents BIGINT;
-
--- From when on that is so: a file from before knows nothing of earlier moments.
+-- Since when replaced rows are kept: a file from before knows nothing of earlier moments.
 CREATE TABLE IF NOT EXISTS store.history AS
 SELECT now()::TIMESTAMP AS begins_at WHERE EXISTS (FROM store.payments);
 
@@ -48,7 +52,7 @@ UPDATE store.payment_minutes m SET amount_captured = p.captured, amount_refunded
 FROM (
     SELECT date_trunc('minute', created_at) AS minute, currency, processor, state,
            sum(amount_captured)::BIGINT AS captured, sum(amount_refunded)::BIGINT AS refunded
-    FROM store.payments
+    FROM store.standing
     WHERE created_at >= (SELECT min(minute) FROM store.payment_minutes WHERE amount_captured IS NULL)
     GROUP BY ALL
 ) p
@@ -65,7 +69,7 @@ FROM store.payment_minutes GROUP BY ALL;
 CREATE TABLE IF NOT EXISTS store.risk_minutes AS
 SELECT date_trunc('minute', created_at) AS minute, risk_outcome AS outcome, risk_source AS source, currency,
        count(*) AS count, sum(amount)::BIGINT AS amount
-FROM store.payments WHERE risk_outcome IS NOT NULL GROUP BY ALL;
+FROM store.standing WHERE risk_outcome IS NOT NULL GROUP BY ALL;
 
 CREATE TABLE IF NOT EXISTS store.verdicts (
     event VARCHAR, payment VARCHAR, instrument VARCHAR, merchant VARCHAR,
@@ -151,6 +155,6 @@ CREATE TABLE IF NOT EXISTS store.pruned (name VARCHAR PRIMARY KEY, before TIMEST
 
 -- What decided each payment, also of those of which retention left a stub.
 CREATE OR REPLACE VIEW store.judged AS
-SELECT id, created_at, currency, amount, risk_outcome, risk_source, waited_ms FROM store.payments
+SELECT id, created_at, currency, amount, risk_outcome, risk_source, waited_ms FROM store.standing
 UNION ALL
 SELECT id, created_at, currency, amount, risk_outcome, risk_source, waited_ms FROM store.payment_stubs;

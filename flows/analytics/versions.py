@@ -1,44 +1,45 @@
 """How payments stood before they changed, for `payments_as_of`.
 
-A version is the row of one event, with `replaced_at`: the earliest `recorded_at` of the payment's later events. So
-of the rows of a payment, versions and the present one, one at most is true of a moment.
+A row that is replaced stays, with `replaced_at`: the earliest `recorded_at` of the payment's later events. So of
+the rows of a payment one at most is true of a moment, and the one that stands has no `replaced_at`.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import accumulate
 from typing import NamedTuple
 
 import duckdb
-import pyarrow as pa
 
-from flows.analytics.columns import TYPES, execute, table_of
 from flows.analytics.rows import WarehousePayment
-from flows.analytics.spans import Span, in_utc, stored, within
-from schemas.times import EPOCH, as_utc, now
+from flows.analytics.spans import Span, during, one_of, spans, stored, within
+from flows.analytics.stored_payments import StoredPayment
+from schemas.times import EPOCH, as_utc
 
-KEEP = "INSERT INTO store.payment_versions BY NAME FROM fresh WHERE replaced_at IS NOT NULL"
+# A wide row is not written a second time.
+REPLACE = """
+UPDATE store.payments p SET replaced_at = ended.at
+FROM (SELECT unnest($ids::VARCHAR[]) AS id, unnest($ends::TIMESTAMP[]) AS at) ended
+WHERE {created} AND p.id = ended.id AND p.replaced_at IS NULL
+"""
+FORGET = "DELETE FROM store.payments WHERE {created} AND {wanted} AND replaced_at IS NULL"
 
 # An event that came after a later one, or whose time is later than that one's, may be here already, and changes
-# until when the versions before it were true.
+# until when the rows before it were true.
 DROP_REPEATED = """
-DELETE FROM store.payment_versions v USING fresh
-WHERE v.id = fresh.id AND v.sequence = fresh.sequence AND v.created_at >= $oldest
+DELETE FROM store.payments p
+USING (SELECT unnest($ids::VARCHAR[]) AS id, unnest($sequences::BIGINT[]) AS sequence) repeated
+WHERE p.id = repeated.id AND p.sequence = repeated.sequence AND p.created_at >= $oldest
 """
 SETTLE = """
-UPDATE store.payment_versions v SET replaced_at = settled.replaced_at FROM (
+UPDATE store.payments p SET replaced_at = settled.replaced_at FROM (
     SELECT earlier.id, earlier.sequence, min(later.recorded_at) AS replaced_at
-    FROM ({versions}) earlier JOIN (
-        SELECT id, sequence, recorded_at FROM ({versions})
-        UNION ALL
-        SELECT id, sequence, recorded_at FROM ({payments})
-    ) later ON earlier.id = later.id AND earlier.sequence < later.sequence
+    FROM ({rows}) earlier JOIN ({rows}) later ON earlier.id = later.id AND earlier.sequence < later.sequence
     WHERE earlier.id IN $ids GROUP BY ALL
 ) settled
-WHERE v.id = settled.id AND v.sequence = settled.sequence AND v.created_at >= $oldest
+WHERE p.id = settled.id AND p.sequence = settled.sequence AND p.created_at >= $oldest
 """
 
-PRUNE = "DELETE FROM store.payment_versions WHERE replaced_at <= $begin::TIMESTAMP"
+PRUNE = "DELETE FROM store.payments WHERE replaced_at <= $begin::TIMESTAMP"
 HISTORY_BEGIN = "SELECT max(begins_at) FROM store.history"
 FORGET_BEGIN = "DELETE FROM store.history"
 SAVE_BEGIN = "INSERT INTO store.history VALUES ($begin::TIMESTAMP)"
@@ -73,13 +74,17 @@ def replacements(
     result = Replacements([], [], set())
     for id, rows in batch.items():
         stored = known.get(id)
+        if stored is None and len(rows) == 1:
+            continue
         if stored:
             _replace_stored(id, rows, stored, since, result)
-        ends = [*_earliest_from(rows)[1:], None]
-        for row, end in zip(rows, ends, strict=True):
+        end = None
+        for row in reversed(rows):
             replaced_at = _replaced_at(row, end, stored)
             if replaced_at and replaced_at > since:
                 result.passed.append((row, replaced_at))
+            recorded_at = as_utc(row.recorded_at)
+            end = recorded_at if end is None or recorded_at < end else end
     return result
 
 
@@ -95,18 +100,12 @@ def _replaced_at(row: WarehousePayment, end: datetime | None, stored: KnownPayme
 def _replace_stored(
     id: str, rows: Sequence[WarehousePayment], stored: KnownPayment, since: datetime, result: Replacements
 ) -> None:
-    newer = [row for row in rows if row.sequence > stored.sequence]
-    first = _earliest_from(newer)[0] if newer else None
+    first = min((as_utc(row.recorded_at) for row in rows if row.sequence > stored.sequence), default=None)
     if first and first > since:
         result.stored.append((id, first))
     is_late = rows[0].sequence < stored.sequence or (first is not None and first < stored.recorded_at)
     if is_late and stored.recorded_at > since:
         result.disordered.add(id)
-
-
-def _earliest_from(rows: Sequence[WarehousePayment]) -> list[datetime]:
-    """For each row the earliest `recorded_at` of itself and those after it, UTC."""
-    return list(accumulate((as_utc(row.recorded_at) for row in reversed(rows)), min))[::-1]
 
 
 def history_begin(con: duckdb.DuckDBPyConnection) -> datetime:
@@ -122,40 +121,42 @@ def prune_versions(con: duckdb.DuckDBPyConnection, begin: datetime) -> None:
     con.execute(SAVE_BEGIN, {"begin": begin})
 
 
-def keep(
-    con: duckdb.DuckDBPyConnection, past: Replacements, taken: Sequence[pa.Table], there: Sequence[Span]
+def replace_stored(
+    con: duckdb.DuckDBPyConnection, replaced: Sequence[StoredPayment], ends: Mapping[str, datetime]
 ) -> None:
-    """Write what a batch puts into the past: of the rows `taken` from the table, and of those that passed.
-
-    `there`: when its payments were created.
-    """
-    passed = _passed(past.passed) if past.passed else None
-    if passed and past.disordered:
-        execute(con, DROP_REPEATED, passed, **_oldest(there))
-    ends = dict(past.stored)
-    tables = [_stored(table, ends) for table in taken if ends] + ([passed] if passed else [])
-    if tables:
-        execute(con, KEEP, pa.concat_tables(tables, promote_options="permissive"))
+    """Let rows that stand give way: each is true until its end, and goes where nobody may ask for it any more."""
+    kept = [each for each in replaced if each.id in ends]
+    for span, ids in _spread(kept):
+        parameters = {"ids": ids, "ends": [stored(ends[id]) for id in ids]}
+        con.execute(REPLACE.format(created=during(span, "p.created_at")), parameters)
+    for span, ids in _spread([each for each in replaced if each.id not in ends]):
+        con.execute(FORGET.format(created=during(span), wanted=one_of("id", ids)), {"ids": ids})
 
 
-def _stored(rows: pa.Table, ends: Mapping[str, datetime]) -> pa.Table:
-    """Without an end where nobody may ask for the row any more."""
-    moments = [ends.get(id) for id in rows["id"].to_pylist()]
-    return rows.append_column("replaced_at", pa.array(moments, type=TYPES[datetime]))
+def _spread(payments: Sequence[StoredPayment]) -> list[tuple[Span, list[str]]]:
+    """Where to look for payments, and for which of them."""
+    if not payments:
+        return []
+    created = {each.id: as_utc(each.created_at) for each in payments}
+    return [
+        ((begin, end), [id for id, moment in created.items() if begin <= moment <= end])
+        for begin, end in spans(set(created.values()))
+    ]
 
 
-def _passed(passed: Sequence[tuple[WarehousePayment, datetime]]) -> pa.Table:
-    rows, moments = zip(*passed, strict=True)
-    ingested = pa.array([in_utc(now())] * len(rows), type=TYPES[datetime])
-    ends = pa.array(moments, type=TYPES[datetime])
-    return table_of(rows).append_column("ingested_at", ingested).append_column("replaced_at", ends)
+def drop_repeated(con: duckdb.DuckDBPyConnection, past: Replacements, there: Sequence[Span]) -> None:
+    """Delete rows that are about to be written, where events did not come in their order."""
+    if past.disordered and past.passed:
+        rows = [row for row, _ in past.passed]
+        parameters = {"ids": [row.id for row in rows], "sequences": [row.sequence for row in rows]}
+        con.execute(DROP_REPEATED, parameters | _oldest(there))
 
 
 def settle(con: duckdb.DuckDBPyConnection, past: Replacements, there: Sequence[Span]) -> None:
-    """Say anew until when the versions of disordered payments were true, once their rows are written."""
+    """Say anew until when the rows of disordered payments were true, once all are written."""
     if past.disordered:
-        tables = {"versions": within("store.payment_versions", there), "payments": within("store.payments", there)}
-        con.execute(SETTLE.format(**tables), {"ids": sorted(past.disordered)} | _oldest(there))
+        statement = SETTLE.format(rows=within("store.payments", there))
+        con.execute(statement, {"ids": sorted(past.disordered)} | _oldest(there))
 
 
 def _oldest(there: Sequence[Span]) -> dict[str, datetime]:

@@ -6,7 +6,7 @@ SELECT id, status, state, amount, amount_captured, amount_refunded, currency, cu
        recorded_at, ingested_at, sequence, risk_source, risk_reasons, risk_model, waited_ms,
        attempts, capture, method, card, bin, last4, instrument, trace_id,
        amount_capturable, last_refusal_kind, last_refusal_code, amount_eur_cents
-FROM store.payments;
+FROM store.standing;
 COMMENT ON VIEW payments IS 'Every payment as it stands now, one row each.';
 COMMENT ON COLUMN payments.id IS 'pay_…';
 COMMENT ON COLUMN payments.status IS 'pending, succeeded or failed';

@@ -10,13 +10,14 @@ from datetime import datetime
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from connectors.record_reader import Bookmark
 from connectors.records import Place
 from flows.analytics import minutes
-from flows.analytics.columns import FRESH, execute, table_of
+from flows.analytics.columns import FRESH, TYPES, give, insert, listed, table_of
 from flows.analytics.ingest import latest, latest_controls
-from flows.analytics.kept_tables import APPENDED, INSERT, REPLACED
+from flows.analytics.kept_tables import APPENDED, REPLACED
 from flows.analytics.retention import Pruned, without_repeats, woken
 from flows.analytics.rows import (
     PartitionLag,
@@ -26,9 +27,17 @@ from flows.analytics.rows import (
     WarehousePayment,
     WarehouseRow,
 )
-from flows.analytics.spans import in_utc, spans
-from flows.analytics.stored_payments import StoredPayment, by_payment, changes, find, take, traced
-from flows.analytics.versions import NOTHING, KnownPayment, keep, replacements, settle
+from flows.analytics.spans import in_utc, spans, stored
+from flows.analytics.stored_payments import NewerPayment, StoredPayment, by_payment, changes, find, traces
+from flows.analytics.versions import (
+    NOTHING,
+    KnownPayment,
+    Replacements,
+    drop_repeated,
+    replace_stored,
+    replacements,
+    settle,
+)
 from schemas.times import as_utc
 
 UPSERT_CONTROLS = f"""
@@ -40,13 +49,25 @@ REMOVE_CONTROLS = "DELETE FROM store.controls WHERE id IN (SELECT unnest($ids))"
 
 # Where the batch began goes along: what it changed is told after the commit, so who dies in between reads it once
 # more.
-ADVANCE_OFFSETS = f"""
-INSERT INTO store.offsets BY NAME {FRESH}
-ON CONFLICT DO UPDATE SET
-    told_at = CASE excluded.told_offset
-        WHEN offsets.next_offset THEN offsets.newest_at WHEN offsets.told_offset THEN offsets.told_at END,
-    told_offset = excluded.told_offset, next_offset = excluded.next_offset, newest_at = excluded.newest_at,
-    ingested_at = excluded.ingested_at
+POSITION = {
+    "topic": "VARCHAR",
+    "partition": "BIGINT",
+    "next_offset": "BIGINT",
+    "newest_at": "TIMESTAMP",
+    "told_offset": "BIGINT",
+}
+ADVANCE_OFFSETS = """
+UPDATE store.offsets o SET
+    told_at = CASE fresh.told_offset WHEN o.next_offset THEN o.newest_at WHEN o.told_offset THEN o.told_at END,
+    told_offset = fresh.told_offset, next_offset = fresh.next_offset, newest_at = fresh.newest_at,
+    ingested_at = now()::TIMESTAMP
+FROM ({given}) fresh WHERE o.topic = fresh.topic AND o.partition = fresh.partition
+"""
+# An upsert takes as long as both, and a partition is new once.
+BEGIN_OFFSETS = """
+INSERT INTO store.offsets BY NAME
+SELECT *, now()::TIMESTAMP AS ingested_at FROM ({given}) fresh
+ANTI JOIN store.offsets o ON o.topic = fresh.topic AND o.partition = fresh.partition
 """
 UNTOLD = "SELECT topic, partition, coalesce(told_offset, 0), epoch_ms(told_at) FROM store.offsets WHERE topic = ?"
 SAVE_LAG = f"INSERT OR REPLACE INTO store.lags BY NAME {FRESH}"
@@ -75,9 +96,18 @@ def write_batch(
         for appended in APPENDED:
             if appended.rows in by_type:
                 appended.append(con, by_type[appended.rows])
-        _write_controls(con, [row for row in rows if isinstance(row, WarehouseControl | RemovedControl)])
-        execute(con, ADVANCE_OFFSETS, table_of(positions))
+        if WarehouseControl in by_type or RemovedControl in by_type:
+            _write_controls(con, [row for row in rows if isinstance(row, WarehouseControl | RemovedControl)])
+        _advance_offsets(con, positions)
     return standing
+
+
+def _advance_offsets(con: duckdb.DuckDBPyConnection, positions: Sequence[PartitionPosition]) -> None:
+    given = {name: [getattr(each, name) for each in positions] for name in POSITION}
+    given["newest_at"] = [stored(each.newest_at) for each in positions]
+    [(known,)] = con.execute(ADVANCE_OFFSETS.format(given=listed(POSITION)), given).fetchall()
+    if known < len(positions):
+        con.execute(BEGIN_OFFSETS.format(given=listed(POSITION)), given)
 
 
 def _by_type(rows: Iterable[WarehouseRow]) -> dict[type[WarehouseRow], list[Any]]:
@@ -106,7 +136,7 @@ def save_lag(con: duckdb.DuckDBPyConnection, lag: Mapping[Place, int]) -> None:
     """Store how many records of each partition are still to be read."""
     lags = [PartitionLag(topic, partition, left) for (topic, partition), left in lag.items()]
     if lags:
-        execute(con, SAVE_LAG, table_of(lags))
+        con.execute(SAVE_LAG.format(fresh=give(con, "lags", table_of(lags))))
 
 
 @contextmanager
@@ -127,19 +157,33 @@ def _write_payments(
     there = spans({in_utc(row.created_at) for row in rows})
     batch = by_payment(rows)
     known = find(con, list(batch), there)
-    batch = traced(batch, known)
     changed = changes(batch, known)
     past = NOTHING
-    if max(in_utc(row.recorded_at) for row in rows) > since:  # else it was all replaced before
+    if any(in_utc(row.recorded_at) > since for row in rows):  # else it was all replaced before
         past = replacements(batch, _whole(known), since)
-    # Faster than a MERGE, which would do the same: a row with a list is not updated in its place.
-    taken = take(con, [each.known for each in changed if each.known])
-    keep(con, past, taken, there)
+    replace_stored(con, [each.known for each in changed if each.known], dict(past.stored))
+    drop_repeated(con, past, there)
     minutes.count(con, changed)
-    if changed:
-        execute(con, INSERT.format(table="payments"), table_of([each.row for each in changed]))
+    _insert_payments(con, changed, past, traces(batch, known))
     settle(con, past, there)
     return [id for id, each in batch.items() if id not in known or known[id].sequence <= each[-1].sequence]
+
+
+def _insert_payments(
+    con: duckdb.DuckDBPyConnection,
+    changed: Sequence[NewerPayment],
+    past: Replacements,
+    trace_ids: Mapping[str, str | None],
+) -> None:
+    """Write the rows that stand now, and those that passed within the batch, each with its payment's trace."""
+    rows = [*(each.row for each in changed), *(row for row, _ in past.passed)]
+    if not rows:
+        return
+    table = table_of(rows)
+    traced = pa.array([trace_ids[row.id] for row in rows], type=TYPES[str])
+    table = table.set_column(table.schema.get_field_index("trace_id"), "trace_id", traced)
+    ends = pa.array([*[None] * len(changed), *(end for _, end in past.passed)], type=TYPES[datetime])
+    insert(con, "payments", table.append_column("replaced_at", ends))
 
 
 def _whole(known: Mapping[str, StoredPayment]) -> dict[str, KnownPayment]:
@@ -153,4 +197,4 @@ def _write_controls(con: duckdb.DuckDBPyConnection, rows: Sequence[WarehouseCont
     if removed := [row.id for row in rows if isinstance(row, RemovedControl)]:
         con.execute(REMOVE_CONTROLS, {"ids": removed})
     if kept := latest_controls(rows):
-        execute(con, UPSERT_CONTROLS, table_of(kept))
+        con.execute(UPSERT_CONTROLS.format(fresh=give(con, "controls", table_of(kept))))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.analytics import stored_payments
+from flows.analytics import stored_payments, versions
 from flows.analytics.spans import LISTED_MAX, SPANS_MAX, among, during, one_of, spans, within
 from tests.flows.analytics.conftest import Kept
 
@@ -68,5 +68,8 @@ def test_a_batch_with_an_old_payment_reads_two_blocks_or_three(full: Kept) -> No
     there, wanted = spans(set(births.values())), one_of("id", ids).replace("$ids", str(ids))
     find = stored_payments.FIND.format(columns="id", there=within("store.payments", there), wanted=wanted)
     assert scanned(full, find) < 4 * BLOCK
-    take = [stored_payments.TAKE.format(created=during(span), wanted=wanted) for span in there]
-    assert sum(scanned(full, each) for each in take) < 4 * BLOCK
+    given = {"$ids": str(ids), "$ends": str(["2026-11-01"] * len(ids))}
+    for statement, column in ((versions.REPLACE, "p.created_at"), (versions.FORGET, "created_at")):
+        each = [statement.format(created=during(span, column), wanted=wanted) for span in there]
+        each = [sql.replace("$ids", given["$ids"]).replace("$ends", given["$ends"]) for sql in each]
+        assert sum(scanned(full, sql) for sql in each) < 4 * BLOCK

@@ -298,7 +298,7 @@ def test_lag_and_age_are_told_by_partition(kept: Kept, kafka_log: Log) -> None:
 def test_nothing_is_written_of_a_batch_that_fails(
     kept: Kept, kafka_log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "ADVANCE_OFFSETS", "INSERT INTO store.no_such_table " + writer.FRESH)
+    monkeypatch.setattr(writer, "ADVANCE_OFFSETS", "INSERT INTO store.no_such_table {given}")
     with pytest.raises(Exception, match="no_such_table"):
         kept.write(kafka_log.event(PAYMENTS, step(1, None, payment())))
     assert kept.ask("FROM payments") == kept.ask("FROM payments_by_minute") == kept.ask("FROM store.offsets") == []
