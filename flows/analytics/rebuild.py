@@ -1,5 +1,6 @@
 """A warehouse built anew from Kafka, in a file beside the one that is used."""
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -26,12 +27,14 @@ def rebuild(bootstrap: str, file: WarehouseFile, until: Mapping[Place, int] | No
     """
     warehouse = Warehouse(file, lambda letters: None)
     reader = RecordReader(bootstrap, may_expire=MAY_EXPIRE, config=READ_AHEAD)
+    gc.disable()  # nothing here refers to itself, and a collection looks through the records of two batches
     try:
         _add(reader, places(bootstrap, FOLLOWED), until)
         total = sum(end - reader.bookmarks[place].offset for place, end in reader.ends.items())
         _write_all(warehouse, reader, lambda records: progress(records, total))
         warehouse.save_lag(dict.fromkeys(reader.ends, 0))
     finally:
+        gc.enable()
         reader.close()
         warehouse.close()
 
