@@ -3,7 +3,7 @@
 The transaction that writes payments keeps them: one that changes leaves the sums as it was and comes in as it is.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from operator import add
 from typing import Any, Literal
@@ -35,9 +35,9 @@ class Sums(msgspec.Struct, frozen=True):
     sums: tuple[str, ...]
     unit: Literal["minute", "hour"] = "minute"
 
-    def add(self, con: duckdb.DuckDBPyConnection, deltas: Iterable[tuple[Key, Numbers]]) -> None:
+    def add(self, con: duckdb.DuckDBPyConnection, totals: Mapping[Key, Numbers]) -> None:
         """Add to the sums of each key; call it in a transaction."""
-        if totals := _totals(deltas):
+        if totals:
             columns = zip(*(key + numbers for key, numbers in totals.items()), strict=True)
             given = dict(zip(self._types(), map(list, columns), strict=True))
             con.execute(self._statement({begin for begin, *_ in totals}), given)
@@ -65,10 +65,12 @@ RISK = Sums("risk_minutes", ("outcome", "source", "currency"), ("count", "amount
 def count(con: duckdb.DuckDBPyConnection, changes: Iterable[NewerPayment]) -> None:
     """Count what changed; call it in the transaction that writes it."""
     moved = list(_moved(changes))
-    by_minute = [_of_state(*each) for each in moved]
+    by_minute = _totals(_of_state(*each) for each in moved)
     PAYMENTS.add(con, by_minute)
-    HOURS.add(con, (((minute.replace(minute=0), *keys), sums) for (minute, *keys), sums in by_minute))
-    RISK.add(con, (_of_risk(*each) for each in moved if each[2].risk_outcome is not None))
+    HOURS.add(
+        con, _totals(((minute.replace(minute=0), *keys), sums) for (minute, *keys), sums in by_minute.items())
+    )
+    RISK.add(con, _totals(_of_risk(*each) for each in moved if each[2].risk_outcome is not None))
 
 
 def _moved(changes: Iterable[NewerPayment]) -> Iterator[tuple[datetime, int, Payment]]:
