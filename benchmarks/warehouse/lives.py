@@ -9,13 +9,15 @@ from msgspec.structs import replace
 from connectors.records import Out, Record, out
 from schemas.events import Event, new_event
 from schemas.fraud import Verdict
-from schemas.ids import new_id
+from schemas.ids import earliest_id, new_id
 from schemas.payments import PaymentEvent, TransactionCompleted
 from schemas.samples import CAPTURED, NEW, SAMPLES
+from schemas.times import to_micros
 from schemas.topics import PAYMENTS, RISK
 
 TOOK = timedelta(milliseconds=80)  # from the first event of a payment to its last
 AT_ONCE = 10  # payments that are under way
+TIMED = len("pay_") + 10  # characters of an id that tell when it was made
 TRACE = "00-{:032x}-{:016x}-01"
 
 
@@ -24,7 +26,7 @@ def life(number: int, began: datetime) -> list[Out]:
     ended = began + TOOK
     first = replace(
         NEW,
-        id=new_id("pay"),
+        id=_id(began),
         stream_key=f"ins_{number % 5000:026}",
         customer=f"acc_{number % 5000:026}",
         merchant=f"acc_{number % 300:026}",
@@ -52,6 +54,11 @@ def life(number: int, began: datetime) -> list[Out]:
         _record(new_event("payment.captured", "/gateway", first.id, captured, ended), first.stream_key),
         _record(new_event("transaction_completed", "/gateway", first.id, answered, ended), first.stream_key),
     ]
+
+
+def _id(moment: datetime) -> str:
+    """An id that is made at that moment."""
+    return earliest_id("pay", to_micros(moment))[:TIMED] + new_id("pay")[TIMED:]
 
 
 def records(payments: int, began: datetime, apart: timedelta) -> Iterator[Record]:

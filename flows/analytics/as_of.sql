@@ -1,4 +1,5 @@
--- Payments as they stood at a moment, from the rows that are there and those that were replaced since. Names are whole:
+-- Payments as they stood at a moment, from the rows that are there and those that were replaced since. What a clock ahead
+-- of ours recorded was true from when it came. Names are whole:
 -- a reader who is not staff asks from a connection that finds no other ones. {catalog}: the name of this database.
 
 -- The moment, where all versions that it needs are kept. Raises an error elsewhere.
@@ -11,7 +12,8 @@ CREATE OR REPLACE MACRO {catalog}.store.kept_moment(moment) AS CASE
 END;
 
 CREATE OR REPLACE MACRO {catalog}.main.payments_as_of(moment) AS TABLE
-FROM {catalog}.main.payments WHERE recorded_at <= {catalog}.store.kept_moment(moment)
+FROM {catalog}.main.payments WHERE least(recorded_at, ingested_at) <= {catalog}.store.kept_moment(moment)
 UNION ALL BY NAME
 SELECT * EXCLUDE (replaced_at) FROM {catalog}.store.payments
-WHERE recorded_at <= {catalog}.store.kept_moment(moment) AND replaced_at > {catalog}.store.kept_moment(moment);
+WHERE least(recorded_at, ingested_at) <= {catalog}.store.kept_moment(moment)
+  AND replaced_at > {catalog}.store.kept_moment(moment);

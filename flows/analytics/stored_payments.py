@@ -11,12 +11,12 @@ from flows.analytics.spans import Span, one_of, within
 
 
 class StoredPayment(NamedTuple):
-    """What is stored of a payment, times in UTC without saying so. A stub given back has no `recorded_at`."""
+    """What is stored of a payment, times in UTC without saying so. A stub given back has no `true_since`."""
 
     id: str
     sequence: int
     created_at: datetime
-    recorded_at: datetime | None
+    true_since: datetime | None
     trace_id: str | None
     state: str
     currency: str
@@ -35,7 +35,10 @@ class NewerPayment(NamedTuple):
     known: StoredPayment | None
 
 
-FIND = "SELECT {columns} FROM ({there}) WHERE {wanted} AND replaced_at IS NULL"
+FIND = """
+SELECT {columns} FROM (SELECT *, least(recorded_at, ingested_at) AS true_since FROM ({there}))
+WHERE {wanted} AND replaced_at IS NULL
+"""
 
 
 def by_payment(rows: Iterable[WarehousePayment]) -> dict[str, list[WarehousePayment]]:

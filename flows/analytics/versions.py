@@ -1,7 +1,8 @@
 """How payments stood before they changed, for `payments_as_of`.
 
-A row that is replaced stays, with `replaced_at`: the earliest `recorded_at` of the payment's later events. So of
-the rows of a payment one at most is true of a moment, and the one that stands has no `replaced_at`.
+A row that is replaced stays, with `replaced_at`: the earliest moment from which a later event of the payment was
+true. So of the rows of a payment one at most is true of a moment, and the one that stands has no `replaced_at`. An
+event is true from its `recorded_at`, or from when it came here, where a clock of the books was ahead of ours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,7 @@ WHERE p.id = repeated.id AND p.sequence = repeated.sequence AND p.created_at >= 
 """
 SETTLE = """
 UPDATE store.payments p SET replaced_at = settled.replaced_at FROM (
-    SELECT earlier.id, earlier.sequence, min(later.recorded_at) AS replaced_at
+    SELECT earlier.id, earlier.sequence, min(least(later.recorded_at, later.ingested_at)) AS replaced_at
     FROM ({rows}) earlier JOIN ({rows}) later ON earlier.id = later.id AND earlier.sequence < later.sequence
     WHERE earlier.id IN $ids GROUP BY ALL
 ) settled
@@ -46,10 +47,10 @@ SAVE_BEGIN = "INSERT INTO store.history VALUES ($begin::TIMESTAMP)"
 
 
 class KnownPayment(NamedTuple):
-    """What is stored of a payment: the number of its newest event, and when that was recorded (UTC)."""
+    """What is stored of a payment: the number of its newest event, and since when that is true (UTC)."""
 
     sequence: int
-    recorded_at: datetime
+    true_since: datetime
 
 
 class Replacements(NamedTuple):
@@ -68,23 +69,29 @@ NOTHING = Replacements([], [], set())
 
 
 def replacements(
-    batch: Mapping[str, Sequence[WarehousePayment]], known: Mapping[str, KnownPayment], since: datetime
+    batch: Mapping[str, Sequence[WarehousePayment]],
+    known: Mapping[str, KnownPayment],
+    since: datetime,
+    present: datetime,
 ) -> Replacements:
-    """What the rows of a batch put into the past; what was replaced by `since` (UTC) is left out."""
+    """What the rows of a batch put into the past; what was replaced by `since` (UTC) is left out.
+
+    `present` (UTC): when they came.
+    """
     result = Replacements([], [], set())
     for id, rows in batch.items():
         stored = known.get(id)
         if stored is None and len(rows) == 1:
             continue
         if stored:
-            _replace_stored(id, rows, stored, since, result)
+            _replace_stored(id, rows, stored, since, present, result)
         end = None
         for row in reversed(rows):
             replaced_at = _replaced_at(row, end, stored)
             if replaced_at and replaced_at > since:
                 result.passed.append((row, replaced_at))
-            recorded_at = as_utc(row.recorded_at)
-            end = recorded_at if end is None or recorded_at < end else end
+            true_since = min(as_utc(row.recorded_at), present)
+            end = true_since if end is None or true_since < end else end
     return result
 
 
@@ -94,17 +101,23 @@ def _replaced_at(row: WarehousePayment, end: datetime | None, stored: KnownPayme
         return end
     if row.sequence == stored.sequence:
         return None
-    return min(end, stored.recorded_at) if end else stored.recorded_at
+    return min(end, stored.true_since) if end else stored.true_since
 
 
 def _replace_stored(
-    id: str, rows: Sequence[WarehousePayment], stored: KnownPayment, since: datetime, result: Replacements
+    id: str,
+    rows: Sequence[WarehousePayment],
+    stored: KnownPayment,
+    since: datetime,
+    present: datetime,
+    result: Replacements,
 ) -> None:
-    first = min((as_utc(row.recorded_at) for row in rows if row.sequence > stored.sequence), default=None)
+    newer = (as_utc(row.recorded_at) for row in rows if row.sequence > stored.sequence)
+    first = min((min(recorded_at, present) for recorded_at in newer), default=None)
     if first and first > since:
         result.stored.append((id, first))
-    is_late = rows[0].sequence < stored.sequence or (first is not None and first < stored.recorded_at)
-    if is_late and stored.recorded_at > since:
+    is_late = rows[0].sequence < stored.sequence or (first is not None and first < stored.true_since)
+    if is_late and stored.true_since > since:
         result.disordered.add(id)
 
 

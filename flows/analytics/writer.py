@@ -15,6 +15,7 @@ import pyarrow as pa
 from connectors.record_reader import Bookmark
 from connectors.records import Place
 from flows.analytics import minutes
+from flows.analytics.births import around, elsewhere, moved, of_one_birth
 from flows.analytics.columns import FRESH, TYPES, give, insert, listed, table_of
 from flows.analytics.ingest import latest, latest_controls
 from flows.analytics.kept_tables import APPENDED, REPLACED
@@ -27,7 +28,7 @@ from flows.analytics.rows import (
     WarehousePayment,
     WarehouseRow,
 )
-from flows.analytics.spans import in_utc, spans, stored
+from flows.analytics.spans import Span, in_utc, stored
 from flows.analytics.stored_payments import NewerPayment, StoredPayment, by_payment, changes, find, traces
 from flows.analytics.versions import (
     NOTHING,
@@ -38,7 +39,7 @@ from flows.analytics.versions import (
     replacements,
     settle,
 )
-from schemas.times import as_utc
+from schemas.times import as_utc, now
 
 UPSERT_CONTROLS = f"""
 MERGE INTO store.controls c USING ({FRESH}) fresh ON c.id = fresh.id
@@ -70,6 +71,9 @@ SELECT *, now()::TIMESTAMP AS ingested_at FROM ({given}) fresh
 ANTI JOIN store.offsets o ON o.topic = fresh.topic AND o.partition = fresh.partition
 """
 UNTOLD = "SELECT topic, partition, coalesce(told_offset, 0), epoch_ms(told_at) FROM store.offsets WHERE topic = ?"
+# Where the payments of a batch are, the rows of each, and what is stored of them.
+StoredBatch = tuple[list[Span], Mapping[str, Sequence[WarehousePayment]], Mapping[str, StoredPayment]]
+
 SAVE_LAG = f"INSERT OR REPLACE INTO store.lags BY NAME {FRESH}"
 
 
@@ -89,7 +93,7 @@ def write_batch(
     by_type = _by_type(without_repeats(rows, pruned))
     with transaction(con):
         payments = woken(con, by_type[WarehousePayment], pruned)
-        standing = _write_payments(con, payments, since) if payments else []
+        standing = _write_payments(con, payments, since, pruned) if payments else []
         for replaced in REPLACED:
             if replaced.rows in by_type:
                 replaced.replace(con, latest(by_type[replaced.rows]))
@@ -152,21 +156,34 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _write_payments(
-    con: duckdb.DuckDBPyConnection, rows: Sequence[WarehousePayment], since: datetime
+    con: duckdb.DuckDBPyConnection, rows: Sequence[WarehousePayment], since: datetime, pruned: Pruned
 ) -> list[str]:
-    there = spans({in_utc(row.created_at) for row in rows})
-    batch = by_payment(rows)
-    known = find(con, list(batch), there)
+    there, batch, known = _find(con, rows, pruned)
     changed = changes(batch, known)
-    past = NOTHING
-    if any(in_utc(row.recorded_at) > since for row in rows):  # else it was all replaced before
-        past = replacements(batch, _whole(known), since)
+    past, newest = NOTHING, max(in_utc(row.recorded_at) for row in rows)
+    if newest > since:  # else it was all replaced before
+        past = replacements(batch, _whole(known), since, _present(con, newest))
     replace_stored(con, [each.known for each in changed if each.known], dict(past.stored))
     drop_repeated(con, past, there)
     minutes.count(con, changed)
     _insert_payments(con, changed, past, traces(batch, known))
     settle(con, past, there)
     return [id for id, each in batch.items() if id not in known or known[id].sequence <= each[-1].sequence]
+
+
+def _find(con: duckdb.DuckDBPyConnection, rows: Sequence[WarehousePayment], pruned: Pruned) -> StoredBatch:
+    """What is stored of payments, where events give them other times of their creation too."""
+    there, batch, known = _stored(con, rows)
+    if births := elsewhere(con, batch, known):
+        there, batch, known = _stored(con, woken(con, moved(batch, births), pruned))
+    return there, of_one_birth(batch, known), known
+
+
+def _stored(con: duckdb.DuckDBPyConnection, rows: Sequence[WarehousePayment]) -> StoredBatch:
+    if not rows:
+        return [], {}, {}
+    there, batch = around(in_utc(row.created_at) for row in rows), by_payment(rows)
+    return there, batch, find(con, list(batch), there)
 
 
 def _insert_payments(
@@ -186,10 +203,18 @@ def _insert_payments(
     insert(con, "payments", table.append_column("replaced_at", ends))
 
 
+def _present(con: duckdb.DuckDBPyConnection, newest: datetime) -> datetime:
+    """The time of this transaction, `ingested_at` of its rows, where `newest` may be later than that."""
+    if newest <= now():
+        return newest
+    [(moment,)] = con.execute("SELECT now()::TIMESTAMP").fetchall()
+    return as_utc(moment)
+
+
 def _whole(known: Mapping[str, StoredPayment]) -> dict[str, KnownPayment]:
     """Without stubs that were given back: most of one is missing, so it is no version."""
     return {
-        id: KnownPayment(each.sequence, as_utc(each.recorded_at)) for id, each in known.items() if each.recorded_at
+        id: KnownPayment(each.sequence, as_utc(each.true_since)) for id, each in known.items() if each.true_since
     }
 
 

@@ -108,6 +108,19 @@ def test_a_moment_outside_of_its_span_is_an_error_that_says_so(kept: Kept, kafka
     ask(kept, now() - 47 * HOUR)
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_a_clock_ahead_recorded_was_true_from_when_it_came(kept: Kept, kafka_log: Log, at_once: bool) -> None:
+    """A gateway's clock may be an hour ahead, and the next event may be of one whose clock is right."""
+    events = life(1, [now() + HOUR, now() + 2 * HOUR, now() - timedelta(seconds=1)])
+    ahead = [kafka_log.event(PAYMENTS, each) for each in events[:2]]
+    for records in [ahead] if at_once else [[each] for each in ahead]:
+        kept.write(*records)
+        assert ask(kept, now()) == kept.ask("SELECT id, sequence, state, amount_refunded FROM payments")
+    kept.write(kafka_log.event(PAYMENTS, events[2]))
+    assert ask(kept, now()) == [("pay_1", 3, "captured", 150)]
+    assert ask(kept, now() - HOUR) == []
+
+
 def test_what_is_too_old_is_pruned_and_not_known_any_more(tmp_path: Path, kafka_log: Log) -> None:
     """A longer span later does not bring back what is gone."""
     events = life(1, [now() - 3 * HOUR, now() - 2 * HOUR, now() - HOUR / 2])
@@ -164,6 +177,6 @@ def test_nothing_is_put_into_the_past_that_nobody_may_ask_for() -> None:
     assert isinstance(row, WarehousePayment)
     later = replace(row, sequence=2, recorded_at=row.recorded_at + HOUR)
     known = {row.id: KnownPayment(0, datetime(2026, 1, 1, tzinfo=UTC))}
-    past = replacements(by_payment([later, row]), known, EPOCH)
+    past = replacements(by_payment([later, row]), known, EPOCH, later.recorded_at)
     assert (past.stored, past.passed) == ([(row.id, row.recorded_at)], [(row, later.recorded_at)])
-    assert replacements(by_payment([later, row]), known, later.recorded_at) == ([], [], set())
+    assert replacements(by_payment([later, row]), known, *[later.recorded_at] * 2) == ([], [], set())
