@@ -14,6 +14,7 @@ from gateway.books.opening import check_existing
 from gateway.payments.changes import holds_money
 from gateway.settings import GatewaySettings
 from schemas.settings import load
+from sluice.reconcile.balances import Unequal, read_balances, unbalanced, unequal
 from sluice.reconcile.ledger import (
     ProcessorRecord,
     differences,
@@ -63,8 +64,8 @@ def _reconcile(settings: GatewaySettings, scratch: Scratch, give_up: float) -> N
     cut = _settled(settings, scratch, give_up)
     read_kafka(settings.bootstrap(), scratch)
     found = [*_store_differences("kafka", scratch), *_gaps(scratch)]
-    _catch_up(WarehouseReader(settings, "reconcile"), settings, cut, scratch, give_up)
-    found += _store_differences("warehouse", scratch)
+    wrong = _catch_up(WarehouseReader(settings, "reconcile"), settings, cut, scratch, give_up)
+    found += [*_store_differences("warehouse", scratch), *_balance_differences(wrong)]
     _print_totals({store: totals(scratch.lines(store)) for store in STORES})
     processors = ProcessorComparison(cut)
     for payment in scratch.at_processors():
@@ -91,18 +92,23 @@ def _settled(settings: GatewaySettings, scratch: Scratch, give_up: float) -> Cut
 
 def _catch_up(
     reader: WarehouseReader, settings: GatewaySettings, cut: Cut, scratch: Scratch, give_up: float
-) -> None:
-    """Read the warehouse: later changes are left out, missing payments are waited for until `give_up`."""
+) -> list[Unequal]:
+    """Read the warehouse: later changes are left out, missing ones are waited for until `give_up`.
+
+    The balances that differ are returned, the payments are in the scratch file.
+    """
     while True:
         try:
             read_warehouse(reader, scratch)
+            told = read_balances(reader)
         except WarehouseAway as away:
             if time.monotonic() > give_up:
                 raise click.ClickException(f"the warehouse is away: {away}") from None
         else:
             put_moved(settings.books_url(), cut, scratch)
-            if next(scratch.differing("warehouse"), None) is None or time.monotonic() > give_up:
-                return
+            wrong = unequal(cut.posted, told, settings.books_url())
+            if time.monotonic() > give_up or not (wrong or next(scratch.differing("warehouse"), None)):
+                return wrong
         time.sleep(PAUSE_S)
 
 
@@ -110,6 +116,12 @@ def _store_differences(store: Store, scratch: Scratch) -> Iterator[str]:
     differing = SomeIds(scratch.differing(store))
     if differing.count:
         yield f"{store}: {differing.count} payments differ from the books: {differing}"
+
+
+def _balance_differences(wrong: Iterable[Unequal]) -> Iterator[str]:
+    differing = SomeIds(map(str, wrong))
+    if differing.count:
+        yield f"warehouse: {differing.count} balances differ from the books: {differing}"
 
 
 def _gaps(scratch: Scratch) -> Iterator[str]:
@@ -122,7 +134,7 @@ def _books_differences(cut: Cut, scratch: Scratch) -> Iterator[str]:
     wrong = SomeIds(known.id for known in scratch.posted() if known.posted != _told(known))
     if wrong.count:
         yield f"books: {wrong.count} payments whose postings are not what their amounts say: {wrong}"
-    for currency, total in cut.posted.items():
+    for currency, total in unbalanced(cut.posted).items():
         yield f"books: the postings add up to {total} {currency}, not to zero"
     if cut.unpublished:
         yield f"books: {cut.unpublished} events are not published"

@@ -22,6 +22,8 @@ from schemas.events import Unreadable, decode
 from schemas.fraud import Hold
 from schemas.payments import PROCESSORS, AppliedRisk, PaymentEvent, RefundEvent, TransactionCompleted
 from schemas.topics import PAYMENTS
+from sluice.reconcile import balances
+from sluice.reconcile.balances import LedgerAccount, Posted
 from sluice.reconcile.ledger import ProcessorRecord
 from sluice.reconcile.money import HeldAndDue
 from sluice.reconcile.scratch import BooksLine, ReconciledPayment, Scratch
@@ -62,15 +64,15 @@ class SomeIds:
 class Cut(msgspec.Struct):
     """The books at one moment, `at` in microseconds UTC. Their payments and operations are in the scratch file.
 
-    `posted`: the sum of all postings of a currency (minor units), where it is not zero, as it must be. `in_doubt`:
-    payments, operations and tasks that are not final. `tasks`: what no machine could end, open and resolved.
-    `untold`: how many operations of an earlier release no event tells of.
+    `posted`: what is posted on each account of the ledger. `in_doubt`: payments, operations and tasks that are not
+    final. `tasks`: what no machine could end, open and resolved. `untold`: how many operations of an earlier
+    release no event tells of.
     """
 
     outbox_id: int
     at: int
     unpublished: int
-    posted: dict[str, int]
+    posted: dict[LedgerAccount, Posted]
     in_doubt: SomeIds
     tasks: list[TaskRow]
     untold: int = 0
@@ -165,7 +167,7 @@ def _cut(conn: Connection, scratch: Scratch) -> Cut:
     unpublished = conn.execute(select(func.count()).where(outbox.c.published_at.is_(None))).scalar_one()
     known = [TaskRow(**row._mapping) for row in conn.execute(select(tasks).order_by(tasks.c.id))]
     open_ones = SomeIds(task.id for task in known if task.resolved_at is None)
-    cut = Cut(last[0], last[1] or 0, unpublished, _unbalanced(conn), open_ones, known)
+    cut = Cut(last[0], last[1] or 0, unpublished, balances.posted(conn), open_ones, known)
     after: str | None = ""
     while after is not None:
         after = _copy_page(conn, scratch, cut, after)
@@ -247,12 +249,6 @@ def _posted(conn: Connection, after: str, last_id: str) -> defaultdict[str, Held
 
 def _line(payment: Any) -> ReconciledPayment:
     return ReconciledPayment(*[getattr(payment, name) for name in ReconciledPayment.__struct_fields__])
-
-
-def _unbalanced(conn: Connection) -> dict[str, int]:
-    summed = cast(func.sum(postings.c.amount), BigInteger)
-    found = conn.execute(select(postings.c.currency, summed).group_by(postings.c.currency))
-    return {currency: total for currency, total in found if total}
 
 
 def _all_messages(bootstrap: str) -> Iterator[Message]:
