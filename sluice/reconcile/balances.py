@@ -31,7 +31,7 @@ class Posted(NamedTuple):
     """What is posted on an account: the sum in minor units, and the number of postings."""
 
     amount: int
-    count: int
+    postings: int
 
 
 class Unequal(NamedTuple):

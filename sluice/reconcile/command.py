@@ -107,7 +107,8 @@ def _catch_up(
         else:
             put_moved(settings.books_url(), cut, scratch)
             wrong = unequal(cut.posted, told, settings.books_url())
-            if time.monotonic() > give_up or not (wrong or next(scratch.differing("warehouse"), None)):
+            agrees = not wrong and next(scratch.differing("warehouse"), None) is None
+            if agrees or time.monotonic() > give_up:
                 return wrong
         time.sleep(PAUSE_S)
 
