@@ -9,6 +9,7 @@ import click
 from connectors.kafka import is_listening
 from connectors.keyfiles import SecretMissing
 from gateway.books.account_rights import list_untold
+from gateway.books.clock import set_steady_clock
 from gateway.books.engine import Books, UnknownCommit
 from gateway.books.key_ring import KeyRing
 from gateway.books.opening import check_existing, open_books
@@ -53,6 +54,7 @@ def backfill() -> None:
 async def _backfill(settings: GatewaySettings) -> tuple[BackfilledEvents, int]:
     """With a relay of our own: a gateway's events do not wait behind these, and none has to run."""
     books = open_books(settings.books_url())
+    await set_steady_clock(books)
     worker = WorkerLease(books, new_id("wrk"), "backfill", LEASE_US, lambda: None)
     await worker.open()
     relay = OutboxRelay(books, settings.bootstrap(), worker)

@@ -119,7 +119,7 @@ def keep(conn: Connection, at: int, offset_us: int, apart_us: int = 0) -> Readin
     asked_us = steady_micros()
     wall_us = _wall_micros(conn)
     took_us = steady_micros() - asked_us
-    _keep(conn, of_boot_id=boot_id(), at=at, wall=wall_us, offset=offset_us, apart=apart_us)
+    _keep(conn, of_boot_id=boot_id(), at=max(at, asked_us), wall=wall_us, offset=offset_us, apart=apart_us)
     is_shared = conn.dialect.name == "postgresql" and took_us <= ROUND_TRIP_MAX_US
     return Reading(wall_us, asked_us + took_us // 2) if is_shared else None
 

@@ -49,7 +49,7 @@ class WorkerLease:
             self._task = LastingTask(self._keep(self._lease_us), "lease of this worker", returns=True)
 
     async def close(self) -> None:
-        """Let go of it, once nothing is left to publish or whoever is there may do it."""
+        """Let go of it, last of all: the others take over at once what the relay has not sent."""
         if self._task is not None:
             await self._task.stop()
         try:
@@ -86,15 +86,18 @@ class WorkerLease:
             try:
                 taken_over = await self._books.write(renew, self.id, now + lease_us)
             except SQLAlchemyError as error:
+                self._unbroken_since = steady_micros()  # others may have been away as well
                 log.warning("worker.not_renewed", error=type(error).__name__)
                 continue
             if taken_over is None:
+                self._until = 0
                 log.error("worker.replaced", name=self._name)
                 self._on_replaced()
                 return
-            self._note(now, now + lease_us, taken_over)
+            self._note(now + lease_us, taken_over)
 
-    def _note(self, now: int, until: int, taken_over: int) -> None:
+    def _note(self, until: int, taken_over: int) -> None:
+        now = steady_micros()
         if now >= self._until:
             self._unbroken_since = now
             log.warning("worker.lapsed", seconds=round((now - self._until) / SECOND_US, 1))

@@ -14,6 +14,7 @@ from gateway.books.tables import Int32, Micros, table_of
 from gateway.policy import DAY_US
 
 FORGOTTEN_US = DAY_US  # after the end of its lease
+TAKEN_AT_ONCE = 5_000  # events, in a transaction well below the timeout of a statement
 
 
 class WorkerRow(msgspec.Struct, frozen=True):
@@ -50,13 +51,14 @@ _lapsed = (_c.lease_until <= _now) & (_c.id != _mine)
 _has_events = exists().where(_o.published_at.is_(None), _o.worker_id == _c.id)
 _any_nobodys = Statement(select(_o.id).where(_nobodys).limit(1))
 _any_lapsed = Statement(select(_c.id).where(_lapsed, _has_events).limit(1))
-_take_nobodys = Statement(update(outbox).where(_nobodys).values(worker_id=_mine))
+_some_nobodys = select(_o.id).where(_nobodys).order_by(_o.id).limit(TAKEN_AT_ONCE).scalar_subquery()
+_take_nobodys = Statement(update(outbox).where(_o.id.in_(_some_nobodys)).values(worker_id=_mine))
 _note_taken = Statement(
     update(workers).where(_lapsed, _has_events).values(taken_over=_c.taken_over + 1).returning(_c.id)
 )
-_take_of = Statement(
-    update(outbox).where(_o.published_at.is_(None), _o.worker_id == bindparam("of_id")).values(worker_id=_mine)
-)
+_of_them = _o.published_at.is_(None) & (_o.worker_id == bindparam("of_id"))
+_some_of_them = select(_o.id).where(_of_them).order_by(_o.id).limit(TAKEN_AT_ONCE).scalar_subquery()
+_take_of = Statement(update(outbox).where(_o.id.in_(_some_of_them)).values(worker_id=_mine))
 
 
 def enter(conn: Connection, worker: WorkerRow, now: int) -> None:
@@ -88,10 +90,10 @@ def any_left_behind(conn: Connection, worker_id: str, now: int, lapsed_too: bool
 
 
 def take_over(conn: Connection, worker_id: str, now: int, lapsed_too: bool) -> Collection[str]:
-    """Make the events that are nobody's this worker's; of which workers, too, whose lease ran out by `now`.
+    """Make events that are nobody's this worker's, some at once; of which workers, too, whose lease ran out.
 
-    `lapsed_too`: False leaves those alone. A worker that renews its lease at the same time keeps its events, or
-    hears that they were taken.
+    `now`: steady clock. `lapsed_too`: False leaves those alone. A worker that renews its lease meanwhile keeps its
+    events, or hears that they were taken.
     """
     _take_nobodys(conn, worker_id=worker_id)
     lapsed = [row.id for row in _note_taken(conn, worker_id=worker_id, now=now)] if lapsed_too else []

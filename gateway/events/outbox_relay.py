@@ -39,13 +39,13 @@ SOURCE = "/gateway"
 SWEEP_S = 1.0
 SWEEP_BEHIND_S = 0.1  # while new rows are left to the sweep, or wait for another gateway's
 MARK_EVERY_S = 0.05  # one transaction marks the rows that were acknowledged in this time
-SWEEP_AGE_S = 2.0  # younger rows are left to the process that committed them
+SWEEP_AGE_S = 2.0  # younger rows are left to `publish`
 UNSURE_S = 10.0  # longer than a server takes for a COMMIT whose connection broke
 CLOSED_WITHIN_S = 2.0  # rows that are in flight then are published after the next start
 REPLACED_EVERY_S = 1.0  # a producer that gives up again and again costs a few threads each time
 PAGE = 1000
 ROOM = 250  # subjects with a row in flight
-BEHIND_MAX = 5_000  # subjects that wait for another gateway's rows; further ones are left to the sweep
+BEHIND_MAX = 5_000  # subjects that wait here for another gateway's rows; further ones wait in the books
 QUEUE_MAX = 20_000  # records in the producer's queue; further rows stay in the books
 
 log = structlog.get_logger()
@@ -63,6 +63,8 @@ class OutboxRelay:
         self._queued: dict[str, deque[OutboxRow]] = {}  # by subject: the row in flight, then its next rows
         self._delivered: deque[tuple[OutboxRow, KafkaError | None]] = deque()
         self._published: list[int] = []  # ids of rows acknowledged by Kafka, not yet marked in the books
+        self._marked = set[int]()  # of those that were marked while the sweep reads, which may have missed that
+        self._is_closing = False
         self._direct = False  # whether new rows may be published at once: the sweep has read all earlier ones
         self._failures = 0  # how often rows were left to the sweep
         self._unsure_until = 0.0  # monotonic
@@ -80,12 +82,10 @@ class OutboxRelay:
         ]
 
     def publish(self, events: list[Unpublished]) -> None:
-        """Send rows that were just committed, unless the sweep has earlier rows to send."""
+        """Send rows that were just committed, unless the sweep has earlier rows to send or the lease is over."""
         if not self._worker.is_live():
             self._fall_behind()
             return
-        if len(self._behind) > BEHIND_MAX:
-            self._fall_behind()
         if self._direct:
             self._take(events)
         else:
@@ -110,16 +110,19 @@ class OutboxRelay:
         self._behind.clear()
 
     def _start_over(self) -> None:
-        """Another gateway has taken what was in hand here."""
+        """Another gateway has taken what was in hand here, and what is being committed may be behind that."""
         self._queued.clear()
-        self._fall_behind()
+        self.leave_to_sweep()
 
     def _take(self, events: list[Unpublished]) -> None:
         at_once = []
         for event in events:
             subject_id = event.row.subject_id
-            if event.is_behind or subject_id in self._behind:
+            if subject_id in self._behind or (event.is_behind and len(self._behind) < BEHIND_MAX):
                 self._behind[subject_id].append(event.row)
+            elif event.is_behind:  # it stays in the books alone, and so do the next ones of its subject
+                self._direct = False
+                self._failures += 1
             else:
                 at_once.append(event.row)
         self._enqueue(at_once)
@@ -135,7 +138,8 @@ class OutboxRelay:
                 refused.add(row.subject_id)
 
     async def close(self) -> None:
-        """Wait up to `CLOSED_WITHIN_S` for rows in flight."""
+        """Wait up to `CLOSED_WITHIN_S` for rows in flight, and send no more."""
+        self._is_closing = True
         with suppress(KafkaException, SystemError):  # of a producer that gave up
             await asyncio.to_thread(self._producer.flush, CLOSED_WITHIN_S)
         await asyncio.sleep(0)  # runs `_settle` for the acknowledgements of the flush
@@ -150,6 +154,10 @@ class OutboxRelay:
         return producer(self._bootstrap, **{"queue.buffering.max.messages": QUEUE_MAX})
 
     def _produce(self, row: OutboxRow) -> bool:
+        if self._is_closing or not self._worker.is_live():  # whoever goes on with it sends it
+            del self._queued[row.subject_id]
+            self._fall_behind()
+            return False
         try:
             self._producer.produce(
                 row.topic,
@@ -223,30 +231,36 @@ class OutboxRelay:
             self._wake.clear()
             ids = self._published.copy()
             try:
-                await self._books.write(mark_published, ids, now_micros())
+                await self._books.write(mark_published, sorted(ids), now_micros())
             except SQLAlchemyError as error:  # such as a full disk: try again until it works
                 log.warning("outbox.mark_failed", error=type(error).__name__)
                 self._wake.set()
             else:
+                self._marked.update(ids)
                 del self._published[: len(ids)]
 
     async def _sweep(self) -> None:
+        due_at = 0.0  # monotonic
         while True:
-            pause = SWEEP_S if self._direct and not self._behind else SWEEP_BEHIND_S
             try:
-                if self._worker.is_live():
+                if self._worker.is_live() and (not self._direct or monotonic() >= due_at):
+                    due_at = monotonic() + SWEEP_S
                     await self._take_over()
                     await self._send_unpublished()
+                if self._worker.is_live():
                     await self._send_behind()
             except SQLAlchemyError as error:  # such as a disk that is away: the next sweep sends the rows
                 log.warning("outbox.sweep_failed", error=type(error).__name__)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(SWEEP_S if self._direct and not self._behind else SWEEP_BEHIND_S)
 
     async def _take_over(self) -> None:
         """Take the events of gateways that are gone; no new one of the same subjects may go before them."""
         if await self._worker.any_left_behind():
             self._fall_behind()
-            await self._worker.take_over()
+            try:
+                await self._worker.take_over()
+            except SQLAlchemyError as error:  # its own events do not wait for it
+                log.warning("events.not_taken_over", error=type(error).__name__)
 
     async def _send_unpublished(self) -> None:
         self._meanwhile.clear()
@@ -259,14 +273,15 @@ class OutboxRelay:
             self._take_unknown(self._meanwhile)
 
     async def _send_up_to(self, until: int) -> bool:
-        """Send a page of what is not in hand; whether there is no more of it."""
+        """Send a page of what is not in hand, past what waits for another gateway's; whether there is no more."""
         after = 0
         while True:
+            self._marked.clear()
             events = await self._books.read(select_unpublished, self._worker.id, after, until, PAGE)
-            is_any_new = self._take_unknown(events)
+            self._take_unknown(events)
             if len(events) < PAGE:
                 return True
-            if is_any_new or len(self._behind) > BEHIND_MAX:
+            if not any(event.is_behind for event in events):
                 return False
             after = events[-1].row.id
 
@@ -295,13 +310,11 @@ class OutboxRelay:
         seen_at, row_id = self._seen[0]
         return row_id if seen_at <= monotonic() - SWEEP_AGE_S else 0
 
-    def _take_unknown(self, events: list[Unpublished]) -> bool:
-        """Take those that are not in hand; whether there were any."""
+    def _take_unknown(self, events: list[Unpublished]) -> None:
+        """Take those that are not in hand."""
         in_hand = [*self._queued.values(), *self._behind.values()]
-        known = {row.id for queue in in_hand for row in queue}.union(self._published)
-        unknown = [event for event in events if event.row.id not in known]
-        self._take(unknown)
-        return bool(unknown)
+        known = {row.id for queue in in_hand for row in queue}.union(self._published, self._marked)
+        self._take([event for event in events if event.row.id not in known])
 
 
 def row_headers(row: OutboxRow) -> Headers:
