@@ -213,7 +213,7 @@ class FlowReplay:
         if controls is not None:
             judge(item, model, controls)
         again = verdict_of(item, controls or Controls(), verdict.recorded_at)
-        names = SCORED if controls is None else SCORED + DECIDED
+        names: tuple[str, ...] = SCORED if controls is None else SCORED + DECIDED
         if controls is not None and verdict.counterfactual is not None:
             names += EXPLAINED
         changed = {

@@ -124,7 +124,7 @@ def test_of_twenty_statements_at_once_one_runs(served: SqlSettings) -> None:
 
 def test_each_reader_has_a_token_of_its_own(served: SqlSettings) -> None:
     tokens = {token(served, name) for name in (*SQL_READERS, *WRITERS_READERS)}
-    assert len(tokens) == 5
+    assert len(tokens) == 6
     assert all(len(token) >= 32 for token in tokens)
 
 
