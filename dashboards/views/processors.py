@@ -32,13 +32,13 @@ def draw(person: Person) -> None:
 
 def _period(look: Look) -> None:
     tile.show(HEALTH, look)
-    _row(look, (APPROVED, ERRORS, LATENCY), 3)
-    _row(look, (DECLINES_BY_REASON, OPEN), 2)
-    _row(look, (VOLUMES_BY_PROCESSOR, FAILOVERS), 2)
+    _row(look, (APPROVED, ERRORS, LATENCY), (1, 1, 1))
+    _row(look, (DECLINES_BY_REASON, OPEN), (1.5, 1))
+    _row(look, (VOLUMES_BY_PROCESSOR, FAILOVERS), (1, 1))
 
 
-def _row(look: Look, tiles: tuple[tile.Tile, ...], count: int) -> None:
-    for column, one in zip(st.columns(count, gap="small"), tiles, strict=True):
+def _row(look: Look, tiles: tuple[tile.Tile, ...], widths: tuple[float, ...]) -> None:
+    for column, one in zip(st.columns(widths, gap="small"), tiles, strict=True):
         with column:
             tile.show(one, look)
 
