@@ -46,6 +46,7 @@ REPLACED_EVERY_S = 1.0  # a producer that gives up again and again costs a few t
 PAGE = 1000
 ROOM = 250  # subjects with a row in flight
 BEHIND_MAX = 5_000  # subjects that wait here for another gateway's rows; further ones wait in the books
+SWEPT_MAX = 50_000
 QUEUE_MAX = 20_000  # records in the producer's queue; further rows stay in the books
 
 log = structlog.get_logger()
@@ -63,6 +64,7 @@ class OutboxRelay:
         self._queued: dict[str, deque[OutboxRow]] = {}  # by subject: the row in flight, then its next rows
         self._delivered: deque[tuple[OutboxRow, KafkaError | None]] = deque()
         self._published: list[int] = []  # ids of rows acknowledged by Kafka, not yet marked in the books
+        self._swept = set[int]()  # ids that the sweep took; one may be told late, as after a slow COMMIT
         self._marked = set[int]()  # of those that were marked while the sweep reads, which may have missed that
         self._is_closing = False
         self._direct = False  # whether new rows may be published at once: the sweep has read all earlier ones
@@ -87,7 +89,7 @@ class OutboxRelay:
             self._fall_behind()
             return
         if self._direct:
-            self._take(events)
+            self._take([event for event in events if event.row.id not in self._swept])
         else:
             self._meanwhile += events
 
@@ -264,6 +266,9 @@ class OutboxRelay:
 
     async def _send_unpublished(self) -> None:
         self._meanwhile.clear()
+        self._marked.clear()
+        if len(self._swept) > SWEPT_MAX:
+            self._swept.clear()
         failures = self._failures
         newest = await self._books.read(newest_id)
         settled = self._settled(newest)
@@ -276,7 +281,6 @@ class OutboxRelay:
         """Send a page of what is not in hand, past what waits for another gateway's; whether there is no more."""
         after = 0
         while True:
-            self._marked.clear()
             events = await self._books.read(select_unpublished, self._worker.id, after, until, PAGE)
             self._take_unknown(events)
             if len(events) < PAGE:
@@ -314,7 +318,9 @@ class OutboxRelay:
         """Take those that are not in hand."""
         in_hand = [*self._queued.values(), *self._behind.values()]
         known = {row.id for queue in in_hand for row in queue}.union(self._published, self._marked)
-        self._take([event for event in events if event.row.id not in known])
+        unknown = [event for event in events if event.row.id not in known]
+        self._swept.update(event.row.id for event in unknown)
+        self._take(unknown)
 
 
 def row_headers(row: OutboxRow) -> Headers:

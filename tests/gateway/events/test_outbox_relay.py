@@ -161,6 +161,25 @@ async def test_the_sweep_finds_a_lost_row_soon_whatever_its_time(
             await drained(books)
 
 
+async def test_a_row_that_is_told_after_the_sweep_took_it_goes_out_once(
+    kafka: str, new_topic: Callable[..., str], url: str
+) -> None:
+    topic = new_topic()
+    books, told = open_books(url), list[Unpublished]()
+    async with publishing(books, kafka):
+        await eventually(lambda: _publishes_at_once(books))
+        publish, books.listener = books.listener, told.extend
+        await books.write(add, topic, 0, 1)  # its COMMIT is answered late
+        await drained(books)
+        publish(told)
+        await books.write(add, topic, 0, 2)
+        publish(told[1:])
+        await drained(books)
+    client = consumer(kafka)
+    assert client.get_watermark_offsets(TopicPartition(topic, 0), timeout=10) == (0, 2)
+    client.close()
+
+
 def _publishes_at_once(books: Books) -> bool:
     relay = getattr(books.listener, "__self__", None)
     return isinstance(relay, OutboxRelay) and relay._direct
