@@ -111,7 +111,7 @@ ACCEPTED = (
         "no schema knows what is a value of each kind of list, nor the language of conditions",
         operations=frozenset(
             {
-                *("POST /v1/lists", "POST /v1/rules", "POST /v1/rules/check"),
+                *("POST /v1/lists", "POST /v1/rules", "POST /v1/rules/check", "POST /v1/rules/backtest"),
                 *("PUT /v1/rules/{rule}", "PUT /v1/rules/{rule}/snoozes"),
             }
         ),
@@ -163,8 +163,13 @@ ACCEPTED = (
     ),
     Accepted(
         "not_a_server_error",
-        "Kafka keeps the letters, and may be away or asked by somebody else",
-        operations=frozenset({"GET /v1/dead-letters", "POST /v1/dead-letters/{letter}/replay"}),
+        "Kafka keeps letters and alerts, and the process sql what backtests ask; both may be away",
+        operations=frozenset(
+            {
+                *("GET /v1/dead-letters", "POST /v1/dead-letters/{letter}/replay", "GET /v1/alerts"),
+                "POST /v1/rules/backtest",
+            }
+        ),
         code="unavailable",
     ),
     Accepted(

@@ -20,7 +20,7 @@ from gateway.books.operations import (
     select_operation,
     select_operations,
 )
-from gateway.books.outbox import OutboxRow, list_history
+from gateway.books.outbox import Unpublished, list_history
 from gateway.books.payments import PaymentRow, existing_payment, insert_payment
 from gateway.books.reviews import ReviewRow, reviews
 from gateway.books.verdicts import SpentCaps, insert_stand_in
@@ -250,7 +250,7 @@ def test_an_event_goes_to_the_payments_topic_under_its_stream_key(conn: Connecti
         (4, "payment.captured"),
         (5, "transaction_completed"),
     ]
-    announced = [fact for fact in conn.info["announced"] if isinstance(fact, OutboxRow)]
+    announced = [fact.row for fact in conn.info["announced"] if isinstance(fact, Unpublished)]
     assert announced == events
 
 
