@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 MORTAL = "/gateway/payments/"
-BOOKS = "/gateway/books/"
+TRANSACTIONS = "/gateway/books/postgres"
 
 
 class Died(Exception):
@@ -67,7 +67,7 @@ def task_factory(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> 
 
 async def outlived() -> None:
     """Wait for transactions whose callers have died: PostgreSQL's books finish them on their own."""
-    while running := [task for task in asyncio.all_tasks() if _is_of(task.get_coro(), BOOKS)]:
+    while running := [task for task in asyncio.all_tasks() if _is_of(task.get_coro(), TRANSACTIONS)]:
         await asyncio.wait(running)
 
 

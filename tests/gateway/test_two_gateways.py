@@ -17,6 +17,7 @@ from schemas.times import steady_micros
 from tests.gateway.conftest import Gateway
 from tests.gateway.databases import Databases, Kind
 from tests.gateway.test_seed import ids
+from tests.patience import eventually
 
 pytestmark = pytest.mark.postgres
 
@@ -66,6 +67,7 @@ async def test_what_another_gateway_has_in_hand_is_not_taken_back_at_a_start(
     monkeypatch.setattr(confirmation_sender.confirmations, "release", lambda *asked: taken_back.append(asked))
     async with running(gateway_settings, "a") as gateway:
         books, now = gateway.runtime.books, steady_micros()
+        await eventually(lambda: len(taken_back) == 2)  # by its own start, of either channel
         taken_back.clear()
         await books.write(confirmation_sender._release, "sms", now)
         assert taken_back
