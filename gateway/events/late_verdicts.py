@@ -72,8 +72,8 @@ class LateVerdicts:
     def listener(self) -> VerdictListener:
         """What a `VerdictInbox` tells of such verdicts goes to these."""
         return VerdictListener(
-            on_late=lambda verdicts: self._add(verdicts, met=True),
-            on_unclaimed=lambda verdicts: self._add(verdicts, met=False),
+            on_late=lambda verdicts: self._add(LateVerdict(verdict, met=True) for verdict in verdicts),
+            on_unclaimed=lambda verdicts: self._add(LateVerdict(verdict, met=False) for verdict in verdicts),
             on_refused=self._on_refused,
             kept_places=lambda: self._books.read(select_places, RISK.name),
             on_reached=self._reach,
@@ -86,8 +86,8 @@ class LateVerdicts:
         while self._waiting and await self._keep_some():
             pass
 
-    def _add(self, verdicts: Iterable[Verdict], *, met: bool) -> None:
-        self._waiting.extend(LateVerdict(verdict, met) for verdict in verdicts)
+    def _add(self, late: Iterable[LateVerdict]) -> None:
+        self._waiting.extend(late)
         self._added.set()
 
     def _reach(self, places: Bookmarks) -> None:
@@ -148,11 +148,7 @@ class LateVerdicts:
         """Its payment is another gateway's, which may give up waiting and end before it hears of this verdict."""
         if late.looks < LOOKS_MAX:
             again = msgspec.structs.replace(late, looks=late.looks + 1)
-            asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._wait_with, again)
-
-    def _wait_with(self, late: LateVerdict) -> None:
-        self._waiting.append(late)
-        self._added.set()
+            asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._add, [again])
 
 
 def sift(conn: Connection, unmet: Iterable[LateVerdict]) -> Sifted:
