@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from schemas.expressions import Expression, names_of, sql_of
+from schemas.expressions.tree import Has
 from schemas.features import FEATURES, LAYOUT, NUMBERS
 
 SPAN_PAYMENTS = 50_000  # of one statement: it ends long before the limits of the process that is asked
@@ -79,7 +80,9 @@ def cuts(begin: datetime, end: datetime) -> str:
 
 def figures(expression: Expression, begin: datetime, end: datetime) -> str:
     """What asks for the figures of a span, by week and currency; `known_…`: how many had a value of a name."""
-    known = "".join(f", count_if({_has(name)}) AS known_{name}" for name in sorted(names_of(expression)))
+    known = "".join(
+        f", count_if({sql_of(Has(name), FEATURES)}) AS known_{name}" for name in sorted(names_of(expression))
+    )
     return FIGURES.format(judged=judged(expression, begin, end), good=GOOD, known=known)
 
 
@@ -108,10 +111,6 @@ def _verdicts(read: list[str], within: str) -> str:
 def _value(name: str) -> str:
     value = FIELDS.get(name, f'v."{name}"')
     return value if FEATURES[name].type == "text" else f"coalesce({value}, 'nan'::DOUBLE)"
-
-
-def _has(name: str) -> str:
-    return f'"{name}" IS NOT NULL' if FEATURES[name].type == "text" else f'NOT isnan("{name}")'
 
 
 def _moment(moment: datetime) -> str:
