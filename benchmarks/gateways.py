@@ -10,7 +10,6 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -138,7 +137,7 @@ async def _run(measured: stack.Stack, payments: int, faults: list[signal.Signals
             await asyncio.gather(*[one(next(numbers)) for _ in range(AT_ONCE)])
         await faulted
     seconds = time.monotonic() - began
-    reconciled = await asyncio.to_thread(reconciles, measured)
+    reconciled = await asyncio.to_thread(measured.reconciles)
     events, inversions, repeats = await asyncio.to_thread(_on_kafka, measured.settings.bootstrap())
     latencies = quantiles(payers.milliseconds + admins.milliseconds)
     return TurnFigures(
@@ -209,16 +208,6 @@ async def _until_restarted(measured: stack.Stack, name: str, before: int) -> Non
         if now.pid != before and now.state == "ready":
             return
         await asyncio.sleep(AGAIN_S)
-
-
-def reconciles(measured: stack.Stack) -> bool:
-    """Whether `sluice reconcile` finds no difference within two minutes; else it is printed."""
-    command = [sys.executable, "-m", "sluice", "reconcile", "--wait", "120"]
-    environment = measured.environment | SETTINGS | {"SLUICE_DATABASE_URL": measured.books_url()}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if ran.returncode:
-        click.echo(ran.stdout + ran.stderr, err=True)
-    return ran.returncode == 0
 
 
 def _on_kafka(bootstrap: str) -> tuple[int, int, int]:

@@ -32,7 +32,6 @@ from sluice.settings import benchmark_environment
 
 IMAGE = "4G"
 LOAD_S = (4.0, 10.0)
-RECONCILED_WITHIN_S = 120
 STOPPED_WITHIN_S = 30.0
 WRITEBACK = Path("/proc/sys/vm/dirty_writeback_centisecs")
 HURRIED = {"SLUICE_CALL_TIMEOUT": "1", "SLUICE_UNKNOWN_WINDOW": "2"}
@@ -178,7 +177,7 @@ def _check(running: Running, acknowledged: Acknowledged, found: Cuts) -> None:
     found.payments += len(acknowledged.payments)
     found.payments_missing += len(acknowledged.payments - _payments(running.measured.settings.data))
     running.load.pause()
-    found.reconciled += _reconciles(running.measured)
+    found.reconciled += running.measured.reconciles()
     running.load.go_on()
 
 
@@ -197,10 +196,10 @@ def _put_kafka_back(running: Running, found: Cuts) -> None:
     time.sleep(5)
     running.load.pause()
     running.measured.await_ready()
-    found.put_back_differed = not _reconciles(running.measured, within_s=20)
+    found.put_back_differed = not running.measured.reconciles(within_s=20)
     since = now() - timedelta(minutes=5)
-    _sluice(running.measured, "outbox", "resend", "--since", since.isoformat())
-    found.put_back_reconciled = _reconciles(running.measured)
+    running.measured.sluice("outbox", "resend", "--since", since.isoformat())
+    found.put_back_reconciled = running.measured.reconciles()
 
 
 @contextmanager
@@ -230,18 +229,6 @@ def _lazy_disk() -> Iterator[None]:
 def _payments(data: Path) -> set[str]:
     with connect(f"file:{data / 'books.sqlite3'}?mode=ro", uri=True) as conn:
         return {id for (id,) in conn.execute("SELECT id FROM payments WHERE state <> 'processing'")}
-
-
-def _reconciles(measured: stack.Stack, within_s: int = RECONCILED_WITHIN_S) -> bool:
-    ran = _sluice(measured, "reconcile", "--wait", str(within_s))
-    if ran.returncode:
-        click.echo(ran.stdout[-1500:] + ran.stderr[-500:], err=True)
-    return ran.returncode == 0
-
-
-def _sluice(measured: stack.Stack, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sluice", *words]
-    return subprocess.run(command, env=measured.environment, capture_output=True, text=True, check=False)
 
 
 def _run(*command: str) -> None:

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -16,18 +17,17 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from benchmarks import stack
-from benchmarks.gateways import SETTINGS, Sides, connected, reconciles, strike
+from benchmarks.gateways import SETTINGS, Sides, connected, strike
 from benchmarks.load import APART, BEGAN
 from gateway.books.opening import run_once
 from sluice.dataset import card_number
 from sluice.freshness import quantiles
-from sluice.reconcile.ledger import read_ledger
+from sluice.reconcile.ledger import TAKING_BACK, ProcessorRecord, read_ledger
 
 AMOUNT = 1_000  # minor units
 KEYS_PER_CARD = 4  # in the payments' own time these lie far apart
 KEYS_AT_ONCE = 4
 BEGINS = ("authorize", "sale")
-TAKES_BACK = ("void", "reversal")
 
 
 class KeyFigures(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ def main(keys: int, callers: int, kills: int) -> None:
             charges=_charges(measured),
             call_ms=quantiles(latencies),
             seconds=round(seconds, 1),
-            reconciled=reconciles(measured),
+            reconciled=measured.reconciles(),
         )
     click.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())
     sys.exit(not figures.holds())
@@ -108,14 +108,19 @@ async def _ask(payers: Sides, purchase: dict[str, Any], number: int, callers: in
 
 
 def _charges(measured: stack.Stack) -> dict[str, int]:
-    """How many captured payments were charged how often: what a processor began for them and did not take back."""
-    rows = list(read_ledger(measured.settings.url("sandbox")))
-    undone = {row.of for row in rows if row.operation in TAKES_BACK}
-    standing = Counter(row.reference for row in rows if row.operation in BEGINS and row.id not in undone)
+    """How many captured payments were charged how often."""
+    standing = standing_charges(read_ledger(measured.settings.url("sandbox")))
     charges: Counter[str] = Counter()
     for attempt_id, payment_id in run_once(measured.books_url(), _attempts, readonly=True):
         charges[payment_id] += standing[attempt_id]
     return dict(Counter(str(times) for times in charges.values()))
+
+
+def standing_charges(ledger: Iterable[ProcessorRecord]) -> Counter[str]:
+    """How often each attempt was charged: what a processor applied for it and did not take back."""
+    rows = [row for row in ledger if row.status == "applied"]
+    undone = {row.of for row in rows if row.operation in TAKING_BACK}
+    return Counter(row.reference for row in rows if row.operation in BEGINS and row.id not in undone)
 
 
 def _attempts(conn: Connection) -> list[tuple[str, str]]:

@@ -112,8 +112,7 @@ def transactions(path: Path, count: int) -> Path:
 
 def replayed(running: stack.Stack) -> dict[str, object]:
     """What `sluice fraud replay` says."""
-    command = [sys.executable, "-m", "sluice", "fraud", "replay", "--json"]
-    ran = subprocess.run(command, env=running.environment, capture_output=True, text=True, check=False)
+    ran = running.sluice("fraud", "replay", "--json")
     if not ran.stdout:
         return {"differing": None, "error": ran.stderr[-500:]}
     told: dict[str, object] = msgspec.json.decode(ran.stdout)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, assert_never
 
+import click
 import psutil
 
 from benchmarks.figures import Cost
@@ -23,6 +24,7 @@ Database = Literal["sqlite", "postgres"]
 
 READY_WITHIN_S = 120.0
 STOPPED_WITHIN_S = 20.0
+RECONCILED_WITHIN_S = 120
 MB = 1024 * 1024
 PROGRAM = "from sluice.cli import main; main()"
 
@@ -44,7 +46,7 @@ class Stack:
     ) -> None:
         self.settings = StackSettings(data=data, port_offset=port_offset)
         self.replay = ReplaySettings(data=data, port_offset=port_offset)
-        self.environment = benchmark_environment(data, port_offset)
+        self.environment = _environment(data, port_offset, server)
         self.server = server
         self.began = began
         self._supervisor = supervisor
@@ -66,6 +68,18 @@ class Stack:
     def books_url(self) -> str:
         """The address of the gateway's database."""
         return self.server.url() if self.server else f"sqlite:///{self.settings.data / 'books.sqlite3'}"
+
+    def sluice(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """A `sluice` command on this stack, once it has ended."""
+        command = [sys.executable, "-m", "sluice", *words]
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+
+    def reconciles(self, within_s: int = RECONCILED_WITHIN_S) -> bool:
+        """Whether `sluice reconcile` comes to find no difference; else what it found is printed."""
+        ran = self.sluice("reconcile", "--wait", str(within_s))
+        if ran.returncode:
+            click.echo(ran.stdout[-1500:] + ran.stderr[-500:], err=True)
+        return ran.returncode == 0
 
     def _are_ready(self, names: tuple[str, ...]) -> bool:
         return all(entry.state == "ready" for entry in read(self.settings) if not names or entry.name in names)
@@ -138,9 +152,7 @@ def _running(server: Server | None, data: Path, program: str, settings: Mapping[
     offset = free_offset()
     command = [sys.executable, "-c", program, "up", "--seed", "--data", str(data)]
     began = time.monotonic()
-    environment = benchmark_environment(data, offset) | dict(settings)
-    if server:
-        environment["SLUICE_DATABASE_URL"] = server.url()
+    environment = _environment(data, offset, server) | dict(settings)
     with (data / "up.log").open("wb") as log:
         supervisor = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
@@ -148,6 +160,11 @@ def _running(server: Server | None, data: Path, program: str, settings: Mapping[
     finally:
         supervisor.terminate()
         supervisor.wait(STOPPED_WITHIN_S)
+
+
+def _environment(data: Path, port_offset: int, server: Server | None) -> dict[str, str]:
+    database = {"SLUICE_DATABASE_URL": server.url()} if server else {}
+    return benchmark_environment(data, port_offset) | database
 
 
 def free_offset() -> int:

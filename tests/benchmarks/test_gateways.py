@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -9,26 +10,26 @@ import pytest
 from benchmarks.gateways import TurnFigures
 from benchmarks.same_keys import KeyFigures
 
+F = TypeVar("F")
 
-@pytest.mark.stack
-@pytest.mark.postgres
-@pytest.mark.timeout(400)
-def test_two_gateways_share_payments_and_one_is_killed() -> None:
-    command = [sys.executable, "-m", "benchmarks.gateways", "--payments", "64", "--kills", "1"]
+pytestmark = [pytest.mark.stack, pytest.mark.postgres, pytest.mark.timeout(400)]
+
+
+def figures_of(kind: type[F], module: str, *options: str) -> F:
+    """What a benchmark prints, which must hold."""
+    command = [sys.executable, "-m", module, *options]
     ran = subprocess.run(command, capture_output=True, timeout=380, check=False)
     assert ran.returncode == 0, ran.stdout.decode() + ran.stderr.decode()[-2000:]
-    figures = msgspec.json.decode(ran.stdout, type=TurnFigures)
+    return msgspec.json.decode(ran.stdout, type=kind)
+
+
+def test_two_gateways_share_payments_and_one_is_killed() -> None:
+    figures = figures_of(TurnFigures, "benchmarks.gateways", "--payments", "64", "--kills", "1")
     assert figures.faults == 1
     assert figures.inversions == 0
     assert figures.ended["captured"] > figures.payments / 2
 
 
-@pytest.mark.stack
-@pytest.mark.postgres
-@pytest.mark.timeout(400)
 def test_a_key_that_is_used_at_two_gateways_at_once_pays_once() -> None:
-    command = [sys.executable, "-m", "benchmarks.same_keys", "--keys", "8", "--callers", "8"]
-    ran = subprocess.run(command, capture_output=True, timeout=380, check=False)
-    assert ran.returncode == 0, ran.stdout.decode() + ran.stderr.decode()[-2000:]
-    figures = msgspec.json.decode(ran.stdout, type=KeyFigures)
+    figures = figures_of(KeyFigures, "benchmarks.same_keys", "--keys", "8", "--callers", "8")
     assert figures.charges == {"1": 8}

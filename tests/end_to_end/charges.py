@@ -2,18 +2,16 @@
 
 from collections import Counter
 
+from benchmarks.same_keys import standing_charges
+from sluice.reconcile.ledger import read_ledger
 from tests.end_to_end.shop import Shop
 
-BEGINS = ("authorize", "sale")
-TAKES_BACK = ("void", "reversal")
 FREE = ("declined", "failed", "voided")
 
 
 def assert_charged_once(shop: Shop) -> None:
     """No attempt is charged twice, and each payment as often as its state allows."""
-    rows = shop.ledger()
-    undone = {row["of"] for row in rows if row["operation"] in TAKES_BACK}
-    standing = Counter(r["reference"] for r in rows if r["operation"] in BEGINS and r["id"] not in undone)
+    standing = standing_charges(read_ledger(shop.stack.settings.url("sandbox")))
     assert [reference for reference, times in standing.items() if times > 1] == []
     charges: Counter[str] = Counter()
     for attempt, payment in shop.stack.books("SELECT id, payment_id FROM attempts"):
