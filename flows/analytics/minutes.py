@@ -1,12 +1,13 @@
-"""Sums of payments by the minute and the hour in which they were created, kept by deltas.
+"""Sums of payments by the minute and the hour in which they were created, and of what decided them.
 
-The transaction that writes payments keeps them: one that changes leaves the sums as it was and comes in as it is.
+The transaction that writes payments notes by how much it changes the sums: a payment that changes leaves them as
+it was and comes in as it is. Views add up the sums and what is noted, so a reader sees both at once. Once a minute
+what is noted goes into the sums: one short INSERT a batch takes a sixth of the time of three MERGEs.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from operator import add
-from typing import Any, Literal
 
 import duckdb
 import msgspec
@@ -15,80 +16,98 @@ from flows.analytics.columns import listed
 from flows.analytics.rows import WarehousePayment
 from flows.analytics.spans import among, in_utc
 from flows.analytics.stored_payments import NewerPayment, StoredPayment
+from schemas.times import as_utc
 
-Key = tuple[Any, ...]  # the minute or hour (UTC without saying so), then texts
-Numbers = tuple[int, ...]
+# The minute (UTC without saying so), currency, processor, state, and outcome and source of what decided.
+Key = tuple[datetime, str, str | None, str, str | None, str | None]
+Numbers = tuple[int, ...]  # payments, then the amounts of them
 Payment = WarehousePayment | StoredPayment
 
+NOTED = (
+    {"minute": "TIMESTAMP"}
+    | dict.fromkeys(("currency", "processor", "state", "outcome", "source"), "VARCHAR")
+    | dict.fromkeys(("count", "amount", "amount_captured", "amount_refunded"), "BIGINT")
+)
+NOTE = f"INSERT INTO store.payment_changes BY NAME {listed(NOTED)}"
+
+WHEN = "SELECT DISTINCT date_trunc('{unit}', minute) FROM store.payment_changes"
 ADD = """
-MERGE INTO store.{table} known USING ({given}) fresh ON {same} AND {there}
+MERGE INTO store.{table} known USING (
+    SELECT date_trunc('{unit}', minute) AS {unit}, {keys}, {sums}
+    FROM store.payment_changes WHERE {counted} GROUP BY ALL HAVING {differs}
+) fresh ON {same} AND {there}
 WHEN MATCHED THEN UPDATE SET {added}
 WHEN NOT MATCHED THEN INSERT BY NAME
 """
+FORGET = "DELETE FROM store.payment_changes"
 
 
 class Sums(msgspec.Struct, frozen=True):
-    """A table of `sums`, each by the `unit` of time and `keys`."""
+    """A table of `sums`, each by the `unit` of time and `keys`, of the payments that are `counted`."""
 
     table: str
+    unit: str
     keys: tuple[str, ...]
     sums: tuple[str, ...]
-    unit: Literal["minute", "hour"] = "minute"
+    counted: str = "true"
 
-    def add(self, con: duckdb.DuckDBPyConnection, totals: Mapping[Key, Numbers]) -> None:
-        """Add to the sums of each key; call it in a transaction."""
-        if totals:
-            columns = zip(*(key + numbers for key, numbers in totals.items()), strict=True)
-            given = dict(zip(self._types(), map(list, columns), strict=True))
-            con.execute(self._statement({begin for begin, *_ in totals}), given)
+    def add(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Add what is noted; call it in a transaction."""
+        begins = [as_utc(begin) for (begin,) in con.execute(WHEN.format(unit=self.unit)).fetchall()]
+        if begins:
+            con.execute(self._statement(begins))
 
-    def _statement(self, begins: set[datetime]) -> str:
-        same = " AND ".join(f"known.{key} IS NOT DISTINCT FROM fresh.{key}" for key in (self.unit, *self.keys))
-        added = ", ".join(f"{name} = known.{name} + fresh.{name}" for name in self.sums)
-        there = among(f"known.{self.unit}", begins)
-        return ADD.format(table=self.table, given=listed(self._types()), same=same, there=there, added=added)
+    def _statement(self, begins: list[datetime]) -> str:
+        return ADD.format(
+            table=self.table,
+            unit=self.unit,
+            keys=", ".join(self.keys),
+            sums=", ".join(f"sum({name})::BIGINT AS {name}" for name in self.sums),
+            counted=self.counted,
+            differs=" OR ".join(f"sum({name}) <> 0" for name in self.sums),
+            same=" AND ".join(f"known.{key} IS NOT DISTINCT FROM fresh.{key}" for key in (self.unit, *self.keys)),
+            there=among(f"known.{self.unit}", begins),
+            added=", ".join(f"{name} = known.{name} + fresh.{name}" for name in self.sums),
+        )
 
-    def _types(self) -> dict[str, str]:
-        return {self.unit: "TIMESTAMP"} | dict.fromkeys(self.keys, "VARCHAR") | dict.fromkeys(self.sums, "BIGINT")
 
-
-PAYMENTS = Sums(
-    "payment_minutes",
-    ("currency", "processor", "state"),
-    ("count", "amount", "amount_captured", "amount_refunded"),
+BY_STATE = ("currency", "processor", "state")
+OF_STATE = ("count", "amount", "amount_captured", "amount_refunded")
+TABLES = (
+    Sums("payment_minutes", "minute", BY_STATE, OF_STATE),
+    # A month has millions of minutes' sums and some ten thousand of hours: what looks at one asks for these.
+    Sums("payment_hours", "hour", BY_STATE, OF_STATE),
+    Sums("risk_minutes", "minute", ("outcome", "source", "currency"), ("count", "amount"), "outcome IS NOT NULL"),
 )
-# A month has millions of minutes' sums and some ten thousand of hours: what looks at one asks for these.
-HOURS = Sums("payment_hours", PAYMENTS.keys, PAYMENTS.sums, "hour")
-RISK = Sums("risk_minutes", ("outcome", "source", "currency"), ("count", "amount"))
 
 
-def count(con: duckdb.DuckDBPyConnection, changes: Iterable[NewerPayment]) -> None:
-    """Count what changed; call it in the transaction that writes it."""
-    moved = list(_moved(changes))
-    by_minute = _totals(_of_state(*each) for each in moved)
-    PAYMENTS.add(con, by_minute)
-    HOURS.add(
-        con, _totals(((minute.replace(minute=0), *keys), sums) for (minute, *keys), sums in by_minute.items())
-    )
-    RISK.add(con, _totals(_of_risk(*each) for each in moved if each[2].risk_outcome is not None))
+def note(con: duckdb.DuckDBPyConnection, changes: Iterable[NewerPayment]) -> None:
+    """Note by how much changes change the sums; call it in the transaction that writes them."""
+    if totals := _totals(_moved(changes)):
+        columns = zip(*(key + numbers for key, numbers in totals.items()), strict=True)
+        con.execute(NOTE, dict(zip(NOTED, map(list, columns), strict=True)))
 
 
-def _moved(changes: Iterable[NewerPayment]) -> Iterator[tuple[datetime, int, Payment]]:
-    """What leaves (-1) and what comes in (1), with the minute of the payment."""
+def fold(con: duckdb.DuckDBPyConnection) -> None:
+    """Put what is noted into the sums; call it in a transaction."""
+    for table in TABLES:
+        table.add(con)
+    con.execute(FORGET)
+
+
+def _moved(changes: Iterable[NewerPayment]) -> Iterator[tuple[Key, Numbers]]:
+    """What comes in and what leaves, by the minute of its payment."""
     for row, known in changes:
         minute = in_utc(row.created_at).replace(second=0, microsecond=0, tzinfo=None)
-        yield minute, 1, row
+        yield _counted(minute, 1, row)
         if known:
-            yield minute, -1, known
+            yield _counted(minute, -1, known)
 
 
-def _of_state(minute: datetime, n: int, payment: Payment) -> tuple[Key, Numbers]:
+def _counted(minute: datetime, n: int, payment: Payment) -> tuple[Key, Numbers]:
+    state = minute, payment.currency, payment.processor, payment.state
     numbers = n, n * payment.amount, n * payment.amount_captured, n * payment.amount_refunded
-    return (minute, payment.currency, payment.processor, payment.state), numbers
-
-
-def _of_risk(minute: datetime, n: int, payment: Payment) -> tuple[Key, Numbers]:
-    return (minute, payment.risk_outcome, payment.risk_source, payment.currency), (n, n * payment.amount)
+    return (*state, payment.risk_outcome, payment.risk_source), numbers
 
 
 def _totals(deltas: Iterable[tuple[Key, Numbers]]) -> dict[Key, Numbers]:

@@ -117,6 +117,7 @@ STAYS = {
     "payment_stubs": "what is left of payments: a late event of one finds what was counted of it",
     "history": "a row",
     "accounts": "a row per account",
+    "payment_changes": "a minute's, which then goes into the three below",
     "payment_minutes": "an aggregate",
     "payment_hours": "an aggregate",
     "risk_minutes": "an aggregate",

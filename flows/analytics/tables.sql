@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS store.refunds (
     created_at TIMESTAMP, updated_at TIMESTAMP, recorded_at TIMESTAMP, ingested_at TIMESTAMP
 );
 
--- Kept by deltas in the transaction that changes a payment; a payment stays in the minute of its created_at.
+-- A payment stays in the minute of its created_at. What batches change is noted in payment_changes first.
 CREATE TABLE IF NOT EXISTS store.payment_minutes (
     minute TIMESTAMP, currency VARCHAR, processor VARCHAR, state VARCHAR, count BIGINT, amount BIGINT,
     amount_captured BIGINT, amount_refunded BIGINT
@@ -60,7 +60,7 @@ WHERE m.amount_captured IS NULL AND m.minute = p.minute AND m.currency = p.curre
   AND m.processor IS NOT DISTINCT FROM p.processor;
 UPDATE store.payment_minutes SET amount_captured = 0, amount_refunded = 0 WHERE amount_captured IS NULL;
 
--- Kept by deltas as payment_minutes is. A file from before these tables has them from what it has, once.
+-- Kept as payment_minutes is. A file from before these tables has them from what it has, once.
 CREATE TABLE IF NOT EXISTS store.payment_hours AS
 SELECT date_trunc('hour', minute) AS hour, currency, processor, state, sum(count)::BIGINT AS count, sum(amount)::BIGINT AS amount,
        sum(amount_captured)::BIGINT AS amount_captured, sum(amount_refunded)::BIGINT AS amount_refunded
@@ -70,6 +70,12 @@ CREATE TABLE IF NOT EXISTS store.risk_minutes AS
 SELECT date_trunc('minute', created_at) AS minute, risk_outcome AS outcome, risk_source AS source, currency,
        count(*) AS count, sum(amount)::BIGINT AS amount
 FROM store.standing WHERE risk_outcome IS NOT NULL GROUP BY ALL;
+
+-- By how much batches changed the three tables of sums, until that is put into them, once a minute (minutes.py).
+CREATE TABLE IF NOT EXISTS store.payment_changes (
+    minute TIMESTAMP, currency VARCHAR, processor VARCHAR, state VARCHAR, outcome VARCHAR, source VARCHAR,
+    count BIGINT, amount BIGINT, amount_captured BIGINT, amount_refunded BIGINT
+);
 
 CREATE TABLE IF NOT EXISTS store.verdicts (
     event VARCHAR, payment VARCHAR, instrument VARCHAR, merchant VARCHAR,

@@ -10,14 +10,14 @@ from datetime import date, datetime, timedelta
 import duckdb
 import structlog
 
-from flows.analytics import compaction, retention, versions
+from flows.analytics import compaction, minutes, retention, versions
 from flows.analytics.own_process import RESTART
 from flows.analytics.settings import WarehouseFile
 from flows.analytics.writer import transaction
 from schemas.times import now
 
 LOOK_EVERY_S = 60.0  # at what is to be pruned, once nothing is left; until then, with each call
-VERSIONS_EVERY_S = 60.0
+MINUTE_S = 60.0
 UP_BEFORE_S = 3600.0  # one that just started has compacted its file, or could not
 
 log = structlog.get_logger()
@@ -66,18 +66,19 @@ class Upkeep:
         self._began = time.monotonic()
         self._next_look = 0.0
         self._touched: set[str] = set()  # the tables that lost rows since the last word about it
-        self._next_versions = 0.0
+        self._next_minute = 0.0
         self.pruned = retention.pruned_before(con)
         self.since = versions.history_begin(con)
 
-    def prune_versions(self) -> None:
-        """Once in a while drop versions that are too old for `payments_as_of`; called before each batch."""
-        if time.monotonic() < self._next_versions:
+    def before_batch(self) -> None:
+        """Once a minute add up what batches noted, and drop versions that are too old for `payments_as_of`."""
+        if time.monotonic() < self._next_minute:
             return
         self.since = max(self.since, now() - timedelta(hours=self._file.history_h))
         with transaction(self._con):
+            minutes.fold(self._con)
             versions.prune_versions(self._con, self.since)
-        self._next_versions = time.monotonic() + VERSIONS_EVERY_S
+        self._next_minute = time.monotonic() + MINUTE_S
 
     def look(self) -> None:
         """Prune a little, export by night, and restart where another file waits or this one is to be compacted.

@@ -110,7 +110,7 @@ class Warehouse:
         letters = [item.letter for item in batch if item.letter]
         if letters:
             self._send(letters)
-        self._commit(self._upkeep.prune_versions)
+        self._commit(self._upkeep.before_batch)
         self._commit(lambda: self._write(batch))
 
     def save_lag(self, lag: Mapping[Place, int]) -> None:

@@ -165,7 +165,7 @@ def _write_payments(
         past = replacements(batch, _whole(known), since, _present(con, newest))
     replace_stored(con, [each.known for each in changed if each.known], dict(past.stored))
     drop_repeated(con, past, there)
-    minutes.count(con, changed)
+    minutes.note(con, changed)
     _insert_payments(con, changed, past, traces(batch, known))
     settle(con, past, there)
     return [id for id, each in batch.items() if id not in known or known[id].sequence <= each[-1].sequence]

@@ -14,11 +14,13 @@ from msgspec.structs import replace
 
 from connectors.records import Out, Record, out
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
+from flows.analytics import minutes
 from flows.analytics.ingest import IngestedRecord, ingest
 from flows.analytics.readers import Readers
 from flows.analytics.settings import AnalyticsSettings, SqlSettings, WarehouseFile
 from flows.analytics.upkeep import Upkeep
 from flows.analytics.warehouse import Warehouse
+from flows.analytics.writer import transaction
 from schemas.events import Event, EventData, new_event
 from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent, Refund, RefundEvent, TransactionCompleted
 from schemas.settings import PORTS
@@ -165,6 +167,11 @@ class Kept:
     def write(self, *records: Record) -> None:
         """One batch."""
         self.warehouse.write([ingest(record) for record in records])
+
+    def fold(self) -> None:
+        """What is done once a minute: what batches noted goes into the sums."""
+        with transaction(self.warehouse._con):
+            minutes.fold(self.warehouse._con)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """What stands in it."""

@@ -38,8 +38,10 @@ def test_every_view_is_what_the_events_so_far_say(one_kept: Kept, batches: list[
     log = Log()
     one_kept.empty()
     told: dict[str, Event] = {}
-    for batch in batches:
+    for number, batch in enumerate(batches):
         one_kept.write(*(log.event(_topic(each), each) for each in batch))
+        if number % 2:
+            one_kept.fold()
         told |= {each.id: each for each in batch}
     for ask, expect in VIEWS.items():
         assert sorted(one_kept.ask(ask), key=repr) == sorted(expect(told.values()), key=repr), ask
@@ -53,6 +55,8 @@ def test_and_so_it_is_at_any_offset(one_kept: Kept, delivered: list[list[Event]]
     events = [event for batch in delivered for event in batch]
     for end in range(size, len(events), size):
         one_kept.write(*(log.event(_topic(each), each) for each in events[end - size : end]))
+        if end % 3 == 0:
+            one_kept.fold()
         so_far = {each.id: each for each in events[:end]}
         for ask in (BALANCES, RISK, MINUTES, QUALITY):
             assert sorted(one_kept.ask(ask), key=repr) == sorted(VIEWS[ask](so_far.values()), key=repr), ask

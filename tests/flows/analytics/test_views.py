@@ -99,6 +99,7 @@ def test_a_file_from_before_captured_sums_has_them_from_its_payments(tmp_path: P
     for id, state in (("pay_1", "captured"), ("pay_2", "captured"), ("pay_3", "declined")):
         older.write(kafka_log.event("payments.v1", step(1, None, payment(id=id))))
         older.write(kafka_log.event("payments.v1", step(2, "processing", payment(id=id, state=state))))
+    older.fold()
     older.ask("DROP VIEW payments_by_day; DROP VIEW payments_by_hour; DROP VIEW payments_by_minute")
     older.ask("DROP TABLE store.payment_hours")
     for column in ("amount_captured", "amount_refunded"):
@@ -124,6 +125,7 @@ def test_a_file_from_before_an_aggregate_has_it_from_its_rows(tmp_path: Path, ka
     judged = payment(state="captured", risk=AppliedRisk("flag", "model", 0.5))
     older.write(kafka_log.event("payments.v1", step(2, "processing", judged)))
     older.write(kafka_log.event("labels.v1", labelled("fraud")))
+    older.fold()
     older.ask("DROP VIEW risk_outcomes_by_minute; DROP VIEW model_quality")
     older.ask("DROP TABLE store.risk_minutes; DROP TABLE store.label_hours")
     older.warehouse.close()
