@@ -21,6 +21,8 @@ T = TypeVar("T")
 KEEPERS = {"analytics": "reconcile", "sql": "sql"}  # each process, and a reader of it
 STOPPED_WITHIN_S = 20.0
 ANSWERS_WITHIN_S = 120.0
+# The hash of all rows is one statement: what readers of `sql` may ask is proven elsewhere.
+LIMITS = {"SLUICE_STATEMENT_S": f"{ANSWERS_WITHIN_S:.0f}"}
 
 
 class Keeper:
@@ -36,7 +38,8 @@ class Keeper:
     def start(self) -> None:
         """Start it, as the supervisor does."""
         with (self._settings.data / f"{self.name}.log").open("ab") as log:
-            self._process = subprocess.Popen(self._command, env=self._stack.environment, stdout=log, stderr=log)
+            environment = self._stack.environment | LIMITS
+            self._process = subprocess.Popen(self._command, env=environment, stdout=log, stderr=log)
 
     def kill(self) -> None:
         """Kill -9."""
