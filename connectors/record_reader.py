@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
+from connectors.flow_metrics import FLOW
 from connectors.kafka import REPEATED_AFTER_S, answering, consumer, partitions
 from connectors.logs import LoggedOnce
 from connectors.records import Place, Record
@@ -118,7 +119,10 @@ class RecordReader:
             return []
         self._moved.clear()
         messages = [first, *self._consumer.consume((GATHER_MAX if gather_s else DRAIN_MAX) - 1, gather_s)]
-        return [record for message in messages if (record := self._take(message)) is not None]
+        records = [record for message in messages if (record := self._take(message)) is not None]
+        if self._on_lag:
+            FLOW.count(records)
+        return records
 
     def at_end(self) -> bool:
         """Whether all records up to `ends` have been read."""
@@ -241,6 +245,7 @@ class RecordReader:
             return
         lag = self.lag()
         if lag is not None:
+            FLOW.show(lag, {place: mark.read_ms for place, mark in self.bookmarks.items()})
             self._on_lag(lag)
         self._next_beat = time.monotonic() + (BEAT_S if lag is not None else BEAT_AGAIN_S)
 

@@ -1,4 +1,4 @@
-"""`python -m dashboards`: writes down how people log in, and becomes Streamlit."""
+"""`python -m dashboards`: writes down how people log in, and becomes Streamlit with metrics beside it."""
 
 import json
 import os
@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 from secrets import token_urlsafe
 
+import dashboards.metrics  # noqa: F401 - told from the start on, also before somebody looks at a page
 from connectors.durable_files import write_durably
 from connectors.keyfiles import SecretMissing, read_or_make
+from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
 from dashboards.settings import DashboardSettings, is_local
 from schemas.settings import BadSetting, load
@@ -80,8 +82,16 @@ def main() -> None:
         os.putenv("AUTHLIB_INSECURE_TRANSPORT", "1")  # `gateway.localhost` is no loopback to it
     flags = [f"--{name}={value}" for name, values in options(settings, secrets).items() for value in values]
     app = str(Path(__file__).with_name("app.py"))
-    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", app, *flags])  # noqa: S606 - our own
+    os.execv(sys.executable, [sys.executable, "-m", "dashboards", "run", app, *flags])  # noqa: S606 - our own
+
+
+def become_streamlit() -> None:
+    """Serve the metrics of this process, and be the command `streamlit` with this one's arguments."""
+    serve_metrics(load(DashboardSettings), "dashboard_metrics")
+    from streamlit.web.cli import main as streamlit  # half a second, and nothing before it needs it
+
+    streamlit(prog_name="streamlit")
 
 
 if __name__ == "__main__":
-    main()
+    become_streamlit() if sys.argv[1:] else main()

@@ -14,6 +14,7 @@ import structlog
 from cachetools import LRUCache
 
 from connectors.warehouse import QueryFailed, Table, WarehouseAway, WarehouseError, WarehouseReader
+from dashboards.metrics import METRICS
 from dashboards.settings import DashboardSettings
 from schemas.settings import load
 
@@ -71,6 +72,18 @@ class PatientReader:
 
         Raises `WarehouseError`; at once while the same query or `OVERDUE_MAX` others are overdue.
         """
+        began, result = time.monotonic(), "failed"
+        try:
+            table = self._query(sql, own_token)
+            result = "answered"
+        except WarehouseAway:
+            result = "away"
+            raise
+        finally:
+            METRICS.seconds.labels(result).observe(time.monotonic() - began)
+        return table
+
+    def _query(self, sql: str, own_token: str | None) -> Table:
         patience_s = self._patience_s(sql)
         asked: Future[Table] = Future()
         Thread(target=self._run, args=(asked, sql, own_token), daemon=True).start()

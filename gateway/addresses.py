@@ -1,12 +1,9 @@
 """Internet addresses: one spelling each, and the network that limits, logins and the fraud features count by."""
 
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from gateway.return_urls import allows_loopback
 from schemas.settings import ProfileName
-
-Networks = tuple[IPv4Network | IPv6Network, ...]
 
 TRANSLATED = IPv6Network("64:ff9b::/96")  # what a translator makes of an IPv4 client (RFC 6052 §2.1)
 NEIGHBOURS_BITS = 24  # the longest IPv4 prefix that is routed between networks
@@ -50,17 +47,6 @@ def counted_network(ip: str, profile: ProfileName) -> str:
     if ip and ip_address(ip).is_loopback and allows_loopback(profile):
         return ""
     return network_of(ip)
-
-
-@lru_cache(maxsize=16)
-def networks(text: str) -> Networks:
-    """Networks and single addresses, separated by commas. Raises `ValueError` for what is none."""
-    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
-
-
-def is_within(ip: str, among: Networks) -> bool:
-    """Whether a canonical address (empty: there is none) is in one of the networks."""
-    return bool(ip) and any(ip_address(ip) in network for network in among)
 
 
 def _embedded(address: IPv6Address) -> IPv4Address | None:

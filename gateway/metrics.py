@@ -1,13 +1,15 @@
-"""What the gateway measures: requests, calls to processors, clients, what waits for Kafka. Prometheus metrics."""
+"""What the gateway measures: requests, payments, calls to processors and vault, what waits. Prometheus metrics."""
 
 from collections import Counter as Counts
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 
 from connectors.logs import LoggedOnce
 from schemas.alerts import ALERT_KINDS
+from schemas.payments import PROCESSORS, ProcessorName
+from schemas.topics import OPERATIONS, PAYMENTS
 
 BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 LOGGED_EVERY_S = 1.0
@@ -45,6 +47,69 @@ class ProcessorMetrics:
     def observe(self, processor: str, kind: str, result: str, seconds: float) -> None:
         """Count one call."""
         self.seconds.labels(processor, kind, result).observe(seconds)
+
+
+class VaultMetrics:
+    """Calls of the vault, which listens on no network and is measured here."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        about = "Time until the vault's reply, or until it was given up, by what was asked and what came of it."
+        labels = ("kind", "result")
+        self.seconds = Histogram("sluice_vault_seconds", about, labels, registry=registry, buckets=BUCKETS_S)
+
+    def observe(self, kind: str, result: str, seconds: float) -> None:
+        """Count one call. `result`: `done`, `away`, `cancelled`, or the vault's word for why not."""
+        self.seconds.labels(kind, result).observe(seconds)
+
+
+class VerdictMetrics:
+    """How long payments waited for a verdict, and who judged them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        about = "Time that a payment waited for its verdict, by who judged it."
+        self.seconds = Histogram(
+            "sluice_verdict_wait_seconds", about, ("judge",), registry=registry, buckets=BUCKETS_S
+        )
+        for judge in ("flow", "stand_in"):
+            self.seconds.labels(judge)  # from 0 on: a share of what is not there is no number
+
+    def observe(self, seconds: float, *, is_told: bool) -> None:
+        """Count a payment. `is_told`: a verdict of the flow came in time."""
+        self.seconds.labels("flow" if is_told else "stand_in").observe(seconds)
+
+
+class EventMetrics:
+    """What became of payments, refunds, operations and the rest, as events of committed transactions."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        about = "Events committed, by type: payment.captured, refund.failed, operation.unknown …"
+        self.events = Counter("sluice_events", about, ("type",), registry=registry)
+        for topic in (PAYMENTS, OPERATIONS):
+            for type in topic.events:
+                self.events.labels(type)
+
+    def count(self, type: str) -> None:
+        """Count one."""
+        self.events.labels(type).inc()
+
+
+class UnfinishedMetrics:
+    """Operations whose end nobody knows, and tasks for a person, as of the last look."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        about = "Operations that a processor has not told the end of, and that recovery asks for."
+        self.operations = Gauge("sluice_operations_unknown", about, ("processor",), registry=registry)
+        about = "Age of the oldest of them."
+        self.seconds = Gauge("sluice_operations_unknown_seconds", about, ("processor",), registry=registry)
+        self.tasks = Gauge("sluice_tasks_open", "Tasks that wait for a person.", registry=registry)
+
+    def show(self, unknown: Mapping[ProcessorName, tuple[int, int]], tasks: int, now: int) -> None:
+        """Show them. `unknown`: how many and since when; times in microseconds UTC."""
+        for processor in PROCESSORS:
+            count, since = unknown.get(processor, (0, now))
+            self.operations.labels(processor).set(count)
+            self.seconds.labels(processor).set(max(0, now - since) / 1_000_000)
+        self.tasks.set(tasks)
 
 
 class InboxMetrics:
@@ -91,6 +156,8 @@ class LookalikeMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         about = "Card numbers refused: too many of the same BIN and last four digits that day."
         self.refused = Counter("sluice_lookalikes_refused", about, ("scope",), registry=registry)
+        for scope in ("account", "address", "all"):
+            self.refused.labels(scope)  # from 0 on: else the first one is no increase
         self._once = LoggedOnce(LOGGED_EVERY_S)
 
     def refuse(self, scope: str, account_id: str, bin: str, last4: str) -> None:

@@ -53,12 +53,16 @@ from gateway.metrics import (
     AlertMetrics,
     AuditMetrics,
     ClientMetrics,
+    EventMetrics,
     InboxMetrics,
     LookalikeMetrics,
     OutboxMetrics,
     ProcessorMetrics,
     RequestMetrics,
     StopMetrics,
+    UnfinishedMetrics,
+    VaultMetrics,
+    VerdictMetrics,
 )
 from gateway.policy import Policy, policy_of
 from gateway.rate_limits import RateLimits
@@ -109,6 +113,9 @@ class Runtime:
     metrics: CollectorRegistry
     request_metrics: RequestMetrics
     processor_metrics: ProcessorMetrics
+    verdict_metrics: VerdictMetrics
+    event_metrics: EventMetrics
+    unfinished_metrics: UnfinishedMetrics
     outbox_metrics: OutboxMetrics
     lookalike_metrics: LookalikeMetrics
     client_metrics: ClientMetrics
@@ -160,14 +167,15 @@ async def opened(
     url = settings.books_url()
     await asyncio.to_thread(migrate, url)
     async with AsyncExitStack() as stack:
-        vault, ring = _vault_client(settings), KeyRing(LOOKUPS)
+        registry = CollectorRegistry()
+        vault, ring = _vault_client(settings, VaultMetrics(registry)), KeyRing(LOOKUPS)
         stack.push_async_callback(vault.close)
         books = PersonalBooks(open_books(url), ring, vault.person_keys)
         stack.push_async_callback(books.close)
         await set_steady_clock(books)
         removed = {id for id, setting in (await books.read(select_settings)).items() if setting is None}
         awaited_ids = {rule.id for rule in DEFAULTS} - removed
-        made = _wired(settings, processors, channels, vault, ring, books, awaited_ids)
+        made = _wired(settings, processors, channels, vault, ring, books, awaited_ids, registry)
         await made.worker.open()
         _close_with(stack, made)
         books.listener = lambda facts: _told(made, facts)
@@ -184,10 +192,10 @@ def _wired(
     ring: KeyRing,
     books: Books,
     awaited_ids: set[str],
+    registry: CollectorRegistry,
 ) -> Runtime:
     key = read_or_make(settings, "gateway.key", lambda: token_bytes(32))
     rules = ConfirmationRules(key, channels.limits(), channels, settings.public_url)
-    registry = CollectorRegistry()
     refused, alert_metrics = InboxMetrics(registry), AlertMetrics(registry)
     late_verdicts = LateVerdicts(books, refused.refuse_verdict)
     policy = policy_of(settings)
@@ -226,6 +234,9 @@ def _wired(
         metrics=registry,
         request_metrics=RequestMetrics(registry),
         processor_metrics=ProcessorMetrics(registry),
+        verdict_metrics=VerdictMetrics(registry),
+        event_metrics=EventMetrics(registry),
+        unfinished_metrics=UnfinishedMetrics(registry),
         outbox_metrics=OutboxMetrics(registry),
         lookalike_metrics=LookalikeMetrics(registry),
         client_metrics=ClientMetrics(registry),
@@ -244,11 +255,12 @@ def _worker(settings: GatewaySettings, books: Books, policy: Policy) -> WorkerLe
     return WorkerLease(books, policy.worker_id, name, lease_us, lambda: signal.raise_signal(signal.SIGTERM))
 
 
-def _vault_client(settings: GatewaySettings) -> VaultClient:
+def _vault_client(settings: GatewaySettings, metrics: VaultMetrics) -> VaultClient:
     return VaultClient(
         socket_path(settings.data, settings.vault),
         client_secret(settings, settings.vault_client),
         users_of(settings.vault_users),
+        observe=metrics.observe,
     )
 
 
@@ -293,6 +305,7 @@ def _publish(made: Runtime, facts: list[Any]) -> None:
         match fact:
             case Unpublished():
                 events.append(fact)
+                made.event_metrics.count(fact.row.type)
             case ActLine():
                 made.log_lines.add(fact)
                 made.audit_heads.wake()

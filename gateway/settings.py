@@ -7,9 +7,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
-from gateway.addresses import networks
 from gateway.return_urls import is_loopback, origin
-from schemas.settings import BadSetting, Settings
+from schemas.settings import BadSetting, Settings, checked_networks
 
 SEED_PASSWORD = "sluice-demo-only"  # noqa: S105  # public by intent; refused outside the local profile
 PASSWORD_FILE = "database.password"  # noqa: S105 (the name of a file)
@@ -24,8 +23,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     their port on localhost). `gateway_port` is what it listens on, where that is not the first gateway's of this
     machine; `worker` is what this gateway is called among those on its books, and no other one
     (default: its host and port). `proxies`: addresses and networks, separated by commas, whose X-Forwarded-For
-    says who calls; `metrics_from`: those that may read `/metrics` besides this machine. `recovery_calls`: how many
-    operations recovery asks one processor for at a time. `vault` is the path of the vault's Unix socket (default:
+    says who calls. `recovery_calls`: how many operations recovery asks one processor for at a time. `vault` is the
+    path of the vault's Unix socket (default:
     the one the vault opens for this data directory), `vault_client` the file of the secret that it asks for,
     `vault_users` the uids it may run as beside ours. `review_max_s`: how long a payment may wait for a reviewer
     before its issuer is asked; then it is voided. `stand_in_…_cap` bound what may pass unjudged per UTC day, in
@@ -41,7 +40,6 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     internal_url: str = ""
     dashboard_url: str = ""
     proxies: str = ""
-    metrics_from: str = ""
     database_url: str = ""
     vault: Path | None = None
     vault_client: Path | None = None
@@ -80,8 +78,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
             raise BadSetting("SLUICE_LOOKALIKES… must be 1 at least: nobody could add a card")
         if self.lease_s <= self.call_timeout_s:
             raise BadSetting("SLUICE_LEASE must be longer than SLUICE_CALL_TIMEOUT")
-        _check_networks("SLUICE_PROXIES", self.proxies)
-        _check_networks("SLUICE_METRICS_FROM", self.metrics_from)
+        checked_networks("SLUICE_PROXIES", self.proxies)
+        self.metrics_networks()
         self.books_url()
         if not self.unknown_window_s:
             msgspec.structs.force_setattr(self, "unknown_window_s", UNKNOWN_WINDOW_S[self.profile])
@@ -119,13 +117,6 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
         if scheme not in ("postgres", "postgresql") or not rest:
             raise BadSetting("SLUICE_DATABASE_URL: sqlite:///path or postgresql://user@host/database")
         return _with_password(f"postgresql://{rest}", self.secrets() / PASSWORD_FILE)
-
-
-def _check_networks(name: str, given: str) -> None:
-    try:
-        networks(given)
-    except ValueError:
-        raise BadSetting(f"{name}: addresses and networks (10.0.0.0/8), separated by commas") from None
 
 
 def _with_password(url: str, file: Path) -> str:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+from schemas.networks import Networks, networks
+
 ProfileName = Literal["local", "production"]
 
 PORTS: dict[str, int] = {
@@ -24,6 +26,13 @@ PORTS: dict[str, int] = {
     "paypal": 8093,
     "smtp": 1025,
     "catcher": 8025,
+    # What Prometheus asks; a gateway answers it on its own port.
+    "stack_metrics": 9210,
+    "fraud_metrics": 9211,
+    "notifications_metrics": 9212,
+    "analytics_metrics": 9213,
+    "sql_metrics": 9214,
+    "dashboard_metrics": 9215,
 }
 
 
@@ -33,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `host`: the address its servers listen on. `secrets_directory` (default: `secrets` in the data directory) holds
     its secrets. `gateway` (its base URL), `kafka`, `sql` (which analysts ask) and `warehouse` (which the dashboard
     asks): where those are if not on this machine. `sql_ca`: a PEM file of the authorities that the certificates of
-    those two may come from.
+    those two may come from. `metrics_from`: addresses and networks that may read metrics besides this machine.
     `profile` is `local` (sandbox, generated keys, seed accounts allowed) or `production` (none of these).
     """
 
@@ -46,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sql: str = ""
     sql_ca: Path | None = None
     warehouse: str = ""
+    metrics_from: str = ""
     profile: ProfileName = "local"
 
     def port(self, name: str) -> int:
@@ -72,6 +82,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Where the dashboard asks the warehouse: `SLUICE_WAREHOUSE`, or else the local one."""
         return self.warehouse or self.url("warehouse")
 
+    def metrics_networks(self) -> Networks:
+        """Who may read metrics besides this machine. Raises `BadSetting`."""
+        return checked_networks("SLUICE_METRICS_FROM", self.metrics_from)
+
     def secrets(self) -> Path:
         """Where key files lie (directory 0700, files 0600)."""
         return self.secrets_directory or self.data / "secrets"
@@ -79,6 +93,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class BadSetting(ValueError):
     """A `SLUICE_…` variable has a value its field does not take, or names no file; the message names it."""
+
+
+def checked_networks(name: str, given: str) -> Networks:
+    """The networks that the variable `name` names. Raises `BadSetting`."""
+    try:
+        return networks(given)
+    except ValueError:
+        raise BadSetting(f"{name}: addresses and networks (10.0.0.0/8), separated by commas") from None
 
 
 S = TypeVar("S", bound=Settings)

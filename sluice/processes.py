@@ -146,6 +146,7 @@ def _flow(settings: StackSettings, name: str) -> Process:
         probe=probes.heartbeat(settings, name),
         settings=(f"flows.{name}.settings",),
         needs=("kafka",),
+        ports=(f"{name}_metrics",),
         prepare=lambda: _make_recovery(recovery),
     )
 
@@ -158,7 +159,7 @@ def _warehouse(settings: StackSettings, name: str, flow: str, port: str, may_die
         probe=probes.heartbeat(settings, name),
         settings=("flows.analytics.settings",),
         needs=("kafka",),
-        ports=(port,),
+        ports=(port, f"{name}_metrics"),
         may_die=may_die,
     )
 
@@ -185,7 +186,7 @@ def _dashboard(settings: StackSettings) -> Process:
         probe=probes.http(settings.port("dashboard"), "/_stcore/health"),
         settings=("dashboards.settings",),
         after=("gateway",),  # nothing waits for it, and two cores are busy until then
-        ports=("dashboard",),
+        ports=("dashboard", "dashboard_metrics"),
     )
 
 

@@ -8,12 +8,15 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import click
 import msgspec
+from prometheus_client import REGISTRY
 
 from connectors.lasting import LastingTask
+from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
 from gateway.books.opening import sqlite_path
 from gateway.settings import GatewaySettings
@@ -23,6 +26,7 @@ from sluice.broker import is_open
 from sluice.cli import DATA
 from sluice.processes import Process, shoppers, stack
 from sluice.settings import ShopperSettings, StackSettings
+from sluice.stack_metrics import StackMetrics
 from sluice.status import StateFile, held
 from sluice.supervisor import Supervisor
 from sluice.terminal import Terminal, stamped
@@ -109,9 +113,12 @@ def run(
 
 async def _supervise(settings: StackSettings, processes: list[Process], logs: bool) -> None:
     terminal, state = Terminal(), StateFile(settings.data)
+    metrics = StackMetrics(REGISTRY, settings.data)
+    serve_metrics(settings, "stack_metrics")
 
     def note_down() -> None:
         state.write(supervisor.children.values())
+        metrics.show(supervisor.children.values())
 
     async def keep_noting() -> None:
         while True:  # what the disk had no room for is noted once it has
@@ -159,7 +166,7 @@ def _chosen(processes: list[Process], only: frozenset[str]) -> list[Process]:
 
 
 def _check_ports(settings: StackSettings, processes: list[Process]) -> None:
-    taken = [settings.port(name) for process in processes for name in process.ports]
+    taken = [settings.port(name) for name in ("stack_metrics", *chain(*(process.ports for process in processes)))]
 
     def all_free() -> bool:
         taken[:] = [port for port in taken if not is_free(settings.host, port)]

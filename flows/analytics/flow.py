@@ -15,6 +15,7 @@ from bytewax.inputs import Source
 from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
 
 from connectors import heartbeat, logs
+from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
 from connectors.records import Place
 from connectors.sql_tokens import SqlTokens
@@ -103,6 +104,7 @@ def _begin(kind: type[S], name: str) -> S:
     settings = load(kind)
     logs.configure(name)
     keep_private(settings.data)
+    serve_metrics(settings, f"{name}_metrics")
     return settings
 
 

@@ -16,7 +16,9 @@ from typing import Literal
 
 import duckdb
 import msgspec
+from prometheus_client import REGISTRY
 
+from flows.metrics import StatementMetrics
 from schemas.accounts import Sees, SqlReader
 from schemas.cards import mask_numbers
 from schemas.times import now
@@ -29,6 +31,9 @@ LOOKED_AT = 4 * STATEMENT_MAX  # 272 KiB, which is refused for its length, would
 WORD = re.compile(r"""\w+|"\w+"|[/-]?[^\w\s"'/-]+|[/-]""")
 
 Outcome = Literal["answered", "refused", "failed", "interrupted"]
+
+
+METRICS = StatementMetrics(REGISTRY)
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,6 +70,7 @@ class QueryLog:
 
     def write(self, asked: Asked) -> None:
         """Add a line; none once the file is closed, which a handler would open again."""
+        METRICS.seconds.labels(asked.outcome).observe(asked.milliseconds / 1000)
         line = msgspec.json.encode(asked).decode()
         with self._lock:
             if not self._is_closed:

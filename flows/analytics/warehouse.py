@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from time import perf_counter
 
 import duckdb
 import structlog
+from prometheus_client import REGISTRY
 
 from connectors.record_reader import Bookmarks
 from connectors.records import Out, Place, Record, dead_letter
@@ -25,6 +27,7 @@ from flows.analytics.rows import WarehouseRow
 from flows.analytics.settings import SqlSettings, WarehouseFile
 from flows.analytics.turns import Turns
 from flows.analytics.upkeep import NightlyExport, Upkeep
+from flows.metrics import WarehouseMetrics
 from schemas.topics import PAYMENTS
 
 SCHEMA = ("tables.sql", "books_tables.sql", "views.sql", "books_views.sql", "as_of.sql")
@@ -34,6 +37,8 @@ SPILL_MAX = "2GB"
 # 1, written in another zone), or entries that leave the ledger out of balance; any other error is no fault of a
 # record.
 UNFIT = (duckdb.DataError, duckdb.InvalidInputException, LedgerUnbalanced, *columns.UNFIT)
+
+METRICS = WarehouseMetrics(REGISTRY)
 
 log = structlog.get_logger()
 
@@ -111,11 +116,15 @@ class Warehouse:
         if letters:
             self._send(letters)
         self._commit(self._upkeep.before_batch)
+        began = perf_counter()
         self._commit(lambda: self._write(batch))
+        newest_ms = max((item.record.timestamp_ms for item in batch), default=0)
+        METRICS.wrote(sum(len(item.rows) for item in batch), newest_ms, perf_counter() - began)
 
     def save_lag(self, lag: Mapping[Place, int]) -> None:
         """Store how many records of each partition are still to be read, and look after the file."""
         self._commit(lambda: writer.save_lag(self._con, lag))
+        METRICS.looked(sum(lag.values()))
         self._commit(self._upkeep.look)
 
     def serve(self, address: str, tokens: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Literal, assert_never
 
 import structlog
+from prometheus_client import REGISTRY
 
 from connectors.records import Out, Record, out
 from flows.fraud.inputs import NOT_OF_THE_CARD, Features, is_ahead, label_input, outcome_input, payment_input
@@ -12,6 +13,7 @@ from flows.fraud.intake import PlacedItem, StreamItem
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
 from flows.fraud.watch import FoundAlert
+from flows.metrics import RiskMetrics
 from schemas.accounts import AccountChanged, AccountErased
 from schemas.alerts import Alert
 from schemas.controls import ID_MAX, Control, ToldControl, id_of, impossible_field
@@ -38,6 +40,8 @@ LABEL_TYPE = "label.recorded"
 UNUSED_TYPES = {name.encode() for name in EVENT_TYPES} - {
     name.encode() for name in (CARD_SCORED_AT, PAYPAL_SCORED_AT, *PAID_TYPES, DECLINED_TYPE, LABEL_TYPE)
 }
+
+METRICS = RiskMetrics(REGISTRY)
 
 log = structlog.get_logger()
 
@@ -161,7 +165,7 @@ def verdict_of(payment: StreamedPayment, controls: Controls, moment: datetime) -
         flow_sequence=payment.sequence,
         input_partition=payment.partition,
         input_offset=payment.offset,
-        latency_ms=(moment - payment.recorded_at).total_seconds() * 1000,
+        latency_ms=(moment - as_utc(payment.recorded_at)).total_seconds() * 1000,
         occurred_at=payment.payment.occurred_at,
         recorded_at=moment,
         hold=decision.hold,
@@ -186,6 +190,8 @@ def verdict_record(payment: StreamedPayment, controls: Controls) -> Out:
     verdict = verdict_of(payment, controls, moment)
     event_id = derived_id(payment.event_id, VERDICT_TYPE)
     event = Event(event_id, VERDICT_TYPE, SOURCE, verdict.payment, moment, verdict, payment.traceparent)
+    waited_s = (moment - payment.recorded_at).total_seconds()
+    METRICS.count(verdict.outcome, verdict.source, waited_s, is_faulty=payment.fault is not None)
     return out(RISK.name, verdict.payment, event)
 
 

@@ -19,6 +19,7 @@ from bytewax.outputs import Sink
 
 from connectors.heartbeat import beat
 from connectors.logs import configure
+from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
 from connectors.recovery_store import drop_unfinished
 from connectors.streams import BroadcastSource, KafkaSink, KafkaSource, Out, Record, decode_step
@@ -114,6 +115,7 @@ def get_flow() -> Dataflow:
     settings = load(FraudSettings)
     configure("fraud")
     keep_private(settings.data)
+    serve_metrics(settings, "fraud_metrics")
     store = settings.data / "fraud"
     drop_unfinished(store)
     warm_up(settings)

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 from typing import Literal, assert_never
 
 import msgspec
+from prometheus_client import REGISTRY
 
 from connectors.mail import Mail, Mailer
 from connectors.records import Out, out
 from connectors.sms import Texter
+from flows.metrics import MessageMetrics
 from flows.notifications.message import ToldEvent, render_message
 from flows.notifications.preferences import address_of, channels_for, kind_of
 from schemas.events import Event, derived_id, new_event
@@ -17,6 +19,7 @@ from schemas.times import as_utc, now
 from schemas.topics import NOTIFICATIONS
 
 SOURCE = "/flows/notifications"
+METRICS = MessageMetrics(REGISTRY)
 
 Outcome = Literal["delivered", "failed", "suppressed"]
 
@@ -113,6 +116,7 @@ def record(event: Event, channel: Channel, address: str, outcome: Outcome, reaso
     assert kind is not None
     assert isinstance(data, ToldEvent)
     message_id = message_id_of(event, channel)
+    METRICS.messages.labels(channel, outcome).inc()
     notification = Notification(
         payment=data.payment.id,
         event=event.id,

@@ -20,6 +20,7 @@ from connectors.heartbeat import beat
 from connectors.keyfiles import read_or_make
 from connectors.logs import configure
 from connectors.loop_thread import LoopThread
+from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
 from connectors.recovery_store import drop_unfinished
 from connectors.streams import KafkaSink, KafkaSource, Out, Record, decode_step
@@ -152,6 +153,7 @@ def get_flow() -> Dataflow:
     settings = load(NotificationSettings)
     configure("notifications")
     keep_private(settings.data)
+    serve_metrics(settings, "notifications_metrics")
     drop_unfinished(settings.data / "notifications")
     heartbeat = Heartbeat(settings)
     source = KafkaSource(settings.bootstrap(), PAYMENTS.name, on_lag=heartbeat.beat, config=UNHURRIED)

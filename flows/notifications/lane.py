@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from connectors.delivery import ServerAway
+from flows.notifications.delivery import METRICS
 from flows.notifications.waiting import LaneName, Waiting
 
 FIRST_PAUSE_S = 0.2
@@ -90,6 +91,7 @@ class Lane:
         try:
             if await self._work(self.name, customer):
                 self._failures, self.away_reason = 0, ""
+                METRICS.away.labels(self.name).set(0)
         except ServerAway as error:
             self._pause(error.reason)
         finally:
@@ -105,6 +107,7 @@ class Lane:
             log.warning("channel.paused", channel=self.name, reason=reason)
         self._paused_until_s = moment + min(FIRST_PAUSE_S * 2**self._failures, AWAY_MAX_S)
         self._failures, self.away_reason = self._failures + 1, reason
+        METRICS.away.labels(self.name).set(1)
 
     async def _rest(self) -> None:
         with suppress(TimeoutError):

@@ -13,6 +13,7 @@ from connectors.lasting import LastingTask
 from connectors.records import Out, Record, dead_letter, event_id_of
 from flows.notifications.allowance import Allowance
 from flows.notifications.delivery import (
+    METRICS,
     SOURCE,
     Deliverer,
     Delivery,
@@ -76,6 +77,7 @@ class Teller:
         self._lanes = {
             name: Lane(name, slots, ASIDE[name], self._waiting, works[name]) for name, slots in SLOTS.items()
         }
+        METRICS.waiting.set_function(lambda: self._waiting.count)
         self._running = LastingTask(self._run(), "teller")
 
     async def keep(self, items: Iterable[tuple[Record, Event]]) -> None:

@@ -6,7 +6,7 @@ A row is written before its call goes out; its id is the request id the processo
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Index, bindparam, insert, literal_column, select, tuple_, update
+from sqlalchemy import Connection, Index, bindparam, func, insert, literal_column, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.books.engine import Outdated
@@ -170,6 +170,11 @@ _due = Statement(
     .order_by(_c.lease_until)
     .limit(bindparam("most"))
 )
+_unknown = Statement(
+    select(_c.processor, func.count().label("operations"), func.min(_c.created_at).label("since"))
+    .where(_is_awaited, _c.status == "unknown")
+    .group_by(_c.processor)
+)
 _lease = Statement(
     update(operations)
     .where(_c.id == bindparam("operation_id"), _c.lease_until == bindparam("from_lease"))
@@ -287,6 +292,11 @@ def select_lost_operations(conn: Connection, now: int, most: int) -> list[Operat
 def select_due_operations(conn: Connection, processor: ProcessorName, now: int, most: int) -> list[Operation]:
     """Up to `most` operations that a processor is asked for by `now` (steady clock), the longest overdue first."""
     return [struct_of(Operation, row) for row in _due(conn, at_processor=processor, now=now, most=most)]
+
+
+def count_unknown(conn: Connection) -> dict[ProcessorName, tuple[int, int]]:
+    """How many operations a processor is asked for the end of, and since when (microseconds UTC) the oldest is."""
+    return {row.processor: (row.operations, row.since) for row in _unknown(conn)}
 
 
 def take_lease(conn: Connection, operation: Operation, worker_id: str, lease_until: int) -> bool:

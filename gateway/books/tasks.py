@@ -3,7 +3,7 @@
 from typing import Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Index, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Index, bindparam, func, select, update
 
 from gateway.books.sql import Statement
 from gateway.books.tables import ABOVE_ALL_IDS, Int32, Micros, struct_of, table_of
@@ -52,6 +52,7 @@ PAGES = {
     )
     for status, listed in _LISTED.items()
 }
+_open_count = Statement(select(func.count()).select_from(tasks).where(_is_open))
 _resolve = Statement(
     update(tasks)
     .where(_c.id == bindparam("task_id"), _is_open)
@@ -84,6 +85,12 @@ def list_tasks(conn: Connection, status: TaskStatus, after_id: str | None, most:
     """Up to `most` tasks that are open or resolved, the newest first, after the one of `after_id`."""
     found = PAGES[status](conn, below=after_id or ABOVE_ALL_IDS, most=most)
     return [struct_of(TaskRow, row) for row in found]
+
+
+def count_open_tasks(conn: Connection) -> int:
+    """How many tasks wait for a person."""
+    count: int = _open_count(conn).scalar()
+    return count
 
 
 def resolve_task(

@@ -90,6 +90,7 @@ async def _judge_and_send(
     verdict = await runtime.verdicts.wait(payment, runtime.settings.verdict_budget_ms / 1000)
     told = perf_counter()
     waited_s = told - asked
+    runtime.verdict_metrics.observe(waited_s, is_told=verdict is not None)
 
     def judging() -> Awaitable[Committed]:
         return runtime.books.write(judge, runtime.policy, payment.id, verdict, waited_s * 1000, first)

@@ -9,20 +9,21 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from quart import Blueprint, request
 
-from gateway.addresses import is_within, networks
+from gateway.books.operations import count_unknown
 from gateway.books.outbox import measure_backlog
 from gateway.books.stops import count_stops
+from gateway.books.tasks import count_open_tasks
 from gateway.identity.client_uses import count_expiring
 from gateway.problems import Problem
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
+from schemas.networks import LOOPBACK, is_within
 from schemas.times import now, now_micros
 
 blueprint = Blueprint("health", __name__)
 
 READY_TIMEOUT_S = 2
 STANDS_FOR = timedelta(hours=24)  # what the gateway raises is never over: so long it counts as standing
-LOOPBACK = networks("127.0.0.0/8, ::1")
 
 log = structlog.get_logger()
 
@@ -68,6 +69,8 @@ async def metrics(call: Call[None, None]) -> Reply:
     backlog = await call.runtime.books.read(measure_backlog)
     call.runtime.outbox_metrics.show(backlog.rows, backlog.since, now_micros())
     call.runtime.client_metrics.expiring.set(await count_expiring(call.runtime.books))
+    unknown, tasks = await call.runtime.books.read(count_unknown), await call.runtime.books.read(count_open_tasks)
+    call.runtime.unfinished_metrics.show(unknown, tasks, now_micros())
     call.runtime.stop_metrics.standing.set(await call.runtime.books.read(count_stops))
     call.runtime.alert_metrics.show(call.runtime.alerts.kinds_standing(now() - STANDS_FOR))
     return Reply(200, generate_latest(call.runtime.metrics), {"Content-Type": CONTENT_TYPE_LATEST})
@@ -76,5 +79,5 @@ async def metrics(call: Call[None, None]) -> Reply:
 def _may_read_metrics(call: Call[None, None]) -> bool:
     # What a proxy on this machine hands on comes from elsewhere, whether SLUICE_PROXIES names the proxy or not.
     is_forwarded = "X-Forwarded-For" in request.headers or "Forwarded" in request.headers
-    allowed = networks(call.runtime.settings.metrics_from)
+    allowed = call.runtime.settings.metrics_networks()
     return is_within(call.ip, allowed if is_forwarded else LOOPBACK + allowed)

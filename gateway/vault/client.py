@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import hmac
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from secrets import token_bytes
 from time import monotonic
@@ -30,6 +30,7 @@ TOO_FAST_PAUSE_S = 0.05
 RECENT_S = 0.01  # the age of a reply that still proves the vault is there: under load, most payments need no ping
 
 R = TypeVar("R", bound=frames.Frame)
+Observe = Callable[[str, str, float], None]
 
 
 class VaultError(Exception):
@@ -85,16 +86,23 @@ class OpenedCard(NamedTuple):
 class VaultClient:
     """Connects at its first call, and again after the vault was away. Every call may raise `VaultAway`.
 
-    `secret`: the client secret. `users`: uids that the vault may run as beside ours.
+    `secret`: the client secret. `users`: uids that the vault may run as beside ours. `observe` is told of each
+    call: its kind, what came of it (`done`, `away`, `cancelled` or a refusal's code), and seconds.
     """
 
     def __init__(
-        self, path: Path, secret: bytes, users: frozenset[int] = frozenset(), timeout_s: float = TIMEOUT_S
+        self,
+        path: Path,
+        secret: bytes,
+        users: frozenset[int] = frozenset(),
+        timeout_s: float = TIMEOUT_S,
+        observe: Observe = lambda kind, result, seconds: None,
     ) -> None:
         self._path = path
         self._secret = secret
         self._users = users
         self._timeout_s = timeout_s
+        self._observe = observe
         self._ids = itertools.count(1)
         self._connecting = asyncio.Lock()
         self._connection: ClientConnection | None = None
@@ -195,11 +203,18 @@ class VaultClient:
             await self._connection.close()
 
     async def _call(self, request: frames.Frame, expected: type[R]) -> R:
+        began, result = monotonic(), "away"
         try:
             async with asyncio.timeout(self._timeout_s):
                 reply = await self._send(request)
+            result = reply.code if isinstance(reply, frames.Refused) else "done"
         except (OSError, TimeoutError):  # TimeoutError is an OSError; named for the reader
             raise VaultAway from None
+        except asyncio.CancelledError:
+            result = "cancelled"
+            raise
+        finally:
+            self._observe(frames.kind_of(request), result, monotonic() - began)
         if isinstance(reply, frames.Refused):
             raise ERRORS[reply.code]
         assert isinstance(reply, expected)

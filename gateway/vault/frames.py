@@ -223,6 +223,11 @@ _encoder = msgspec.msgpack.Encoder()
 F = TypeVar("F")
 
 
+def kind_of(frame: Frame) -> str:
+    """What a frame is called on the wire: `store`, `open` …"""
+    return str(type(frame).__struct_config__.tag)
+
+
 def pack(frame: Frame) -> bytes:
     """The bytes of a frame."""
     body = _encoder.encode(frame)

@@ -8,7 +8,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 from quart import Quart
 
+import connectors.flow_metrics
+import dashboards.metrics
+import flows.metrics
 import gateway.metrics
+import sluice.stack_metrics
 from gateway.problems import PROBLEMS
 from gateway.routes import BLUEPRINTS
 from schemas.events import EVENT_TYPES
@@ -31,12 +35,22 @@ def routes() -> list[str]:
     return [rule.rule.replace("<", "{").replace(">", "}") for rule in app.url_map.iter_rules()]
 
 
-def metrics() -> list[str]:
+MEASURING = (gateway.metrics, connectors.flow_metrics, flows.metrics, dashboards.metrics, sluice.stack_metrics)
+
+
+def registered() -> CollectorRegistry:
+    """Every metric of every process, on one registry."""
     registry = CollectorRegistry()
-    for name, made in vars(gateway.metrics).items():
-        if name.endswith("Metrics"):
-            made(registry)
-    kinds = [metric for metric in registry.collect() if metric.name.startswith("sluice_")]
+    for module in MEASURING:
+        for name, made in vars(module).items():
+            if name.endswith("Metrics") and made.__module__ == module.__name__:
+                made(registry, ROOT) if made is sluice.stack_metrics.StackMetrics else made(registry)
+    return registry
+
+
+def metrics() -> list[str]:
+    """The names of our own metrics, without those of Python and of the process."""
+    kinds = [metric for metric in registered().collect() if metric.name.startswith("sluice_")]
     return [f"{kind.name}_total" if kind.type == "counter" else kind.name for kind in kinds]
 
 

@@ -4,10 +4,11 @@ from typing import cast
 
 import pytest
 
-from gateway.addresses import canonical, is_within, network_of, networks
+from gateway.addresses import canonical, network_of
 from gateway.books.payments import PaymentRow
 from gateway.payments.create import ByPaypal, NewPayment, Payer, row_of
 from gateway.prints import Prints
+from schemas.networks import is_within, networks
 
 KEY = bytes(32)
 GOOGLE = "8.8.8.8"

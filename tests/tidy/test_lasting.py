@@ -31,6 +31,10 @@ STARTERS = {
 ENDS_BY_ITSELF = {
     ("connectors/durable_files.py", "synced"): "an fsync, awaited in place",
     ("connectors/durable_files.py", "_sync"): "as above",
+    (
+        "connectors/metrics_server.py",
+        "serve_metrics",
+    ): "a server that its process can do without",
     ("connectors/loop_thread.py", "run"): "work, awaited in place",
     ("connectors/sql_tokens.py", "_check"): "a question, awaited by those who ask the same",
     ("connectors/sandbox/sandbox.py", "order"): "a fault of the sandbox",

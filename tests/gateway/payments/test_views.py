@@ -61,6 +61,23 @@ async def test_calls_to_processors_are_measured_by_kind_and_result(shop: Shop) -
         assert f"sluice_processor_seconds_count{{{labels}}} 1.0" in text
 
 
+async def test_payments_and_their_verdicts_are_measured(shop: Shop) -> None:
+    await shop.pay()
+    shop.fault("visa", "silence")
+    await shop.pay(payment_method={"type": "card", "card": await shop.card(), "cvc": "100"})
+    text = (await shop.gateway.ask("GET", "/metrics")).body.decode()
+    wanted = (
+        'sluice_events_total{type="payment.captured"} 1.0',
+        'sluice_events_total{type="payment.initiated"} 2.0',
+        'sluice_verdict_wait_seconds_count{judge="stand_in"} 2.0',
+        'sluice_vault_seconds_count{kind="open",result="done"} 2.0',
+        'sluice_operations_unknown{processor="visa"} 1.0',
+        'sluice_operations_unknown{processor="paypal"} 0.0',
+        "sluice_tasks_open 0.0",
+    )
+    assert [line for line in wanted if line not in text] == []
+
+
 async def _reasons(shop: Shop, payment_id: str) -> list[tuple[str, str, str]]:
     found = (await shop.get(f"/v1/payments/{payment_id}/operations"))["data"]
     return [(operation["processor"], operation["routing_reason"], operation["status"]) for operation in found]
