@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # all of its sources anew: three seconds instead of one and a half for a gateway.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo secrets test test-first test-gateway test-postgres test-stack test-compose check format bench mutants schemas lock jars chromium haproxy node
+.PHONY: help install demo secrets test test-first test-gateway test-postgres test-stack test-compose check format bench mutants schemas lock jars chromium haproxy prometheus node
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ demo: install ## Start the whole stack with shoppers that keep paying; Ctrl-C st
 secrets: ## Make the secrets of docker-compose.yml in secrets/; what is there is kept
 	@deploy/make-secrets secrets
 
-test: install $(OTHER)/installed chromium haproxy node ## Install everything and run every test, beside it on Python 3.12 where there is one
+test: install $(OTHER)/installed chromium haproxy prometheus node ## Install everything and run every test, beside it on Python 3.12 where there is one
 	@rm -rf .pytest_cache
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target --keep-going $(GROUPS); ended=$$?; \
 		$(TELL_FIRST_FAILURES); exit $$ended
@@ -133,6 +133,9 @@ chromium:
 haproxy:
 	@command -v haproxy >/dev/null || test -x /usr/sbin/haproxy || \
 		$(call from_debian,haproxy,The tests of SQL from another host need HAProxy)
+
+prometheus:
+	@command -v promtool >/dev/null || $(call from_debian,prometheus,The tests of alerts need promtool)
 
 # The packages of the examples in JavaScript, each by the hash in their lock file.
 PACKAGES := examples/javascript/node_modules/.package-lock.json

@@ -10,13 +10,17 @@ from tests.compose.compose_file import DEMO, FILE, PROCESSES, SERVICES, members,
 from tests.tidy.sources import ROOT, text
 from tests.tidy.test_settings import documented
 
-OF_COMPOSE = {"SLUICE_PUBLISH", "SLUICE_POSTGRES_IMAGE"}  # read by nothing but the file itself
-OURS = sorted(SERVICES.keys() - {"postgres"})
+# Read by nothing but the file itself.
+OF_COMPOSE = {f"SLUICE_{name}_IMAGE" for name in ("POSTGRES", "PROMETHEUS", "GRAFANA")}
+OF_COMPOSE |= {"SLUICE_PUBLISH", "SLUICE_METRICS_NETWORK"}
+OBSERVE = {"prometheus", "grafana"}
+OURS = sorted(SERVICES.keys() - OBSERVE - {"postgres"})
 
 
 def test_its_services_are_the_processes_of_the_stack() -> None:
-    assert SERVICES.keys() == {*NAMES, "postgres", "shoppers"}
-    assert {name for name, service in SERVICES.items() if service.get("profiles") == ["demo"]} == DEMO
+    assert SERVICES.keys() == {*NAMES, *OBSERVE, "postgres", "shoppers"}
+    for profile, names in (("demo", DEMO), ("observe", OBSERVE)):
+        assert {name for name, service in SERVICES.items() if service.get("profiles") == [profile]} == names
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -45,7 +49,7 @@ def test_an_image_has_a_tag_that_means_something(name: str) -> None:
     image = re.sub(r"\$\{\w+:-(.*)\}", r"\1", SERVICES[name]["image"])
     repository, _, tag = image.partition(":")
     assert tag not in ("", "latest")
-    assert "/" not in repository, "an image is named without its registry"
+    assert not re.match(r"[^/]*[.:]", repository), "an image is named without its registry"
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -55,7 +59,7 @@ def test_a_service_is_given_only_what_it_reads(name: str) -> None:
 
 
 def test_no_secret_is_in_an_environment() -> None:
-    named = {variable for service in SERVICES.values() for variable in service["environment"]}
+    named = {variable for service in SERVICES.values() for variable in service.get("environment", ())}
     assert [variable for variable in named if re.search("(PASSWORD|SECRET|TOKEN)$", variable)] == []
 
 
@@ -63,7 +67,7 @@ def test_every_secret_is_a_file_that_somebody_reads() -> None:
     for name, secret in FILE["secrets"].items():
         assert secret == {"file": f"secrets/{name}"}
         assert members("secrets", name)
-    files = {value for service in SERVICES.values() for value in map(str, service["environment"].values())}
+    files = {value for service in SERVICES.values() for value in map(str, service.get("environment", {}).values())}
     named = {file.removeprefix("/run/secrets/") for file in files if file.startswith("/run/secrets/")}
     assert named <= FILE["secrets"].keys()
 
@@ -98,8 +102,19 @@ def test_who_asks_sql_does_not_reach_the_writer_of_the_warehouse() -> None:
     assert members("networks", "tokens") == {"sql", "gateway"}
     assert members("secrets", "warehouse.backtest.token") == {"sql", "gateway"}
     assert members("networks", "questions") == {"sql", "dashboard"}
-    assert all(FILE["networks"][name] == {"internal": True} for name in SERVICES["sql"]["networks"])
+    assert all(FILE["networks"][name]["internal"] for name in SERVICES["sql"]["networks"])
     assert not set(SERVICES["sql"]["secrets"]) & set(SERVICES["analytics"]["secrets"])
+
+
+def test_metrics_are_read_on_a_network_of_their_own() -> None:
+    targets = {"gateway", "fraud", "notifications", "analytics", "sql", "dashboard"}
+    assert members("networks", "metrics") == {*targets, "prometheus"}
+    network = FILE["networks"]["metrics"]
+    assert network["internal"]
+    for name in targets:
+        allowed = SERVICES[name]["environment"]["SLUICE_METRICS_FROM"]
+        assert allowed == network["ipam"]["config"][0]["subnet"]
+    assert members("networks", "graphs") == OBSERVE
 
 
 def test_state_has_a_volume_of_its_own() -> None:
