@@ -22,6 +22,7 @@ COMMANDS = {
     "sql-tokens": ("sluice.sql_tokens:sql_tokens", "Make, list and revoke tokens for SQL, on the machine itself."),
     "up": ("sluice.up:up", "Start the stack and keep it running."),
     "status": ("sluice.status:status", "Show each process: state, pid, uptime, lag, restarts."),
+    "doctor": ("sluice.doctor.command:doctor", "Check machine, settings, secrets and who is reached."),
     "run": ("sluice.run:run", "Become one process of the stack, as in a container."),
     "ready": ("sluice.run:ready", "Exit 0 if one process of the stack is ready."),
     "demo": ("sluice.up:demo", "The stack, and shoppers that keep paying."),

@@ -166,7 +166,7 @@ def _chosen(processes: list[Process], only: frozenset[str]) -> list[Process]:
 
 
 def _check_ports(settings: StackSettings, processes: list[Process]) -> None:
-    taken = [settings.port(name) for name in ("stack_metrics", *chain(*(process.ports for process in processes)))]
+    taken = [settings.port(name) for name in (*chain(*(process.ports for process in processes)), "stack_metrics")]
 
     def all_free() -> bool:
         taken[:] = [port for port in taken if not is_free(settings.host, port)]
