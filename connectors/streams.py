@@ -21,11 +21,12 @@ from bytewax.inputs import (
     StatefulSourcePartition,
     StatelessSourcePartition,
 )
+from bytewax.operators import StatefulBatchLogic
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connectors.kafka import producer
-from connectors.record_reader import Bookmark, Bookmarks, OffsetGone, RecordReader, places
+from connectors.record_reader import WAIT_S, Bookmark, Bookmarks, OffsetGone, RecordReader, places
 from connectors.records import Out, Place, Record, dead_letter, out, read
 from schemas.events import Event
 
@@ -41,8 +42,11 @@ __all__ = [
     "dead_letter",
     "decode_step",
     "out",
+    "write_step",
 ]
 
+LOOK_EVERY_S = 0.002  # of a worker that others send items to: it must not sleep in the consumer
+SILENT_S = 4.0  # of a worker that is to tell its lag once a second
 ACK_S = 30.0  # a killed broker accepts writes again after 5 s
 
 log = structlog.get_logger()
@@ -61,8 +65,10 @@ class KafkaSource(FixedPartitionedSource[Record, int | Kept]):
     Earlier releases kept the next offset alone.
 
     Without a state it begins at `start`, or at the earliest record where `start` does not name the partition.
-    `on_lag` is called about once a second with the number of unread records. With `tail=False` the flow ends at
-    the offsets where the topics ended when it began. An expired offset raises `OffsetGone`: no record is skipped.
+    `on_lag` is called about once a second with the number of unread records of all workers of this process, unless
+    one of them is silent. With `tail=False` the flow ends at the offsets where the topics ended when it began. An
+    expired offset raises `OffsetGone`: no record is skipped. `alone`: no other worker sends this one anything, so
+    that it may sleep while it waits for records.
     """
 
     def __init__(
@@ -73,12 +79,14 @@ class KafkaSource(FixedPartitionedSource[Record, int | Kept]):
         on_lag: Callable[[int], None] | None = None,
         tail: bool = True,
         config: Mapping[str, Any] | None = None,
+        alone: bool = True,
     ) -> None:
         self._topics = [topics] if isinstance(topics, str) else list(topics)
         self._start = start or {}
-        self._tail = tail
+        self._tail, self._alone = tail, alone
         self._bootstrap, self._on_lag, self._config = bootstrap, on_lag, config
         self._worker = threading.local()
+        self._lags = WorkerLags()
 
     def list_parts(self) -> list[str]:
         """All partitions, as `topic/partition`."""
@@ -94,21 +102,41 @@ class KafkaSource(FixedPartitionedSource[Record, int | Kept]):
     def _shared(self) -> "_SharedReader":
         if not hasattr(self._worker, "shared"):
             self._worker.shared = _SharedReader(
-                RecordReader(self._bootstrap, self._report_lag, config=self._config)
+                RecordReader(self._bootstrap, self._report_lag, config=self._config), self._alone
             )
+            self._lags.enter()
         shared: _SharedReader = self._worker.shared
         return shared
 
     def _report_lag(self, lag: Mapping[Place, int]) -> None:
-        if self._on_lag:
-            self._on_lag(sum(lag.values()))
+        total = self._lags.told(sum(lag.values()))
+        if self._on_lag and total is not None:
+            self._on_lag(total)
+
+
+class WorkerLags:
+    """What the workers of one process last told of their lag."""
+
+    def __init__(self) -> None:
+        self._told: dict[int, tuple[float, int]] = {}
+
+    def enter(self) -> None:
+        """This thread is a worker, from whom nothing was heard yet."""
+        self._told[threading.get_ident()] = (-SILENT_S, 0)
+
+    def told(self, lag: int) -> int | None:
+        """The lag of all, now that this worker's is known; None while another one is silent."""
+        moment = monotonic()
+        self._told[threading.get_ident()] = (moment, lag)
+        told = list(self._told.values())
+        return None if any(moment - at > SILENT_S for at, _ in told) else sum(each for _, each in told)
 
 
 class _SharedReader:
     """The consumer of a worker: its first open partition polls for all, the others take their own records."""
 
-    def __init__(self, reader: RecordReader) -> None:
-        self.reader = reader
+    def __init__(self, reader: RecordReader, alone: bool) -> None:
+        self.reader, self._alone, self._next = reader, alone, 0.0
         self._waiting: dict[Place, list[Record]] = {}
 
     def open(self, place: Place, start: Bookmark | None) -> None:
@@ -128,7 +156,11 @@ class _SharedReader:
             self.reader.close()
 
     def _poll(self) -> None:
-        for record in self.reader.poll():
+        if not self._alone:
+            if monotonic() < self._next:
+                return
+            self._next = monotonic() + LOOK_EVERY_S
+        for record in self.reader.poll(WAIT_S if self._alone else 0):
             waiting = self._waiting.get((record.topic, record.partition))
             if waiting is not None:  # a closed partition has reached its end
                 waiting.append(record)
@@ -242,6 +274,48 @@ class KafkaSink(DynamicSink[Out]):
     def build(self, step_id: str, worker_index: int, worker_count: int) -> "_KafkaWriter":
         """The producer of this worker."""
         return _KafkaWriter(self._bootstrap, self._ack_s)
+
+
+@operator
+def write_step(step_id: str, up: Stream[Out], sink: DynamicSink[Out]) -> None:
+    """Write to `sink` so that no epoch is finished before its records are written.
+
+    An epoch is finished for Bytewax when all steps with a state are beyond it; a sink like ours has none
+    (`write_recovery` in its `src/recovery.rs`, 0.21). What is still on its way to the sink then, be it that of
+    another worker, would never be written if the flow were killed. So a step with a state stands behind the sink.
+    """
+    worker = threading.local()
+
+    def write(batch: list[Out]) -> list[Out]:
+        if not hasattr(worker, "part"):
+            worker.part = sink.build(step_id, 0, 1)
+        worker.part.write_batch(batch)
+        return []
+
+    written = op.key_on("all", op.flat_map_batch("write", up, write), str)
+    finished = op.stateful_batch("finished", written, _NeverAsked)
+    op.output("end", op.key_rm("nothing", finished), _Nowhere())
+
+
+class _NeverAsked(StatefulBatchLogic[Out, Out, None]):
+    def __init__(self, _state: None) -> None:
+        pass
+
+    def on_batch(self, values: list[Out]) -> tuple[list[Out], bool]:
+        raise AssertionError("what was written goes nowhere")
+
+    def snapshot(self) -> None:
+        raise AssertionError("there is no state")
+
+
+class _Nowhere(DynamicSink[Out]):
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> "_NothingWritten":
+        return _NothingWritten()
+
+
+class _NothingWritten(StatelessSinkPartition[Out]):
+    def write_batch(self, items: list[Out]) -> None:
+        raise AssertionError("nothing comes here")
 
 
 class _KafkaWriter(StatelessSinkPartition[Out]):

@@ -23,7 +23,7 @@ from connectors.loop_thread import LoopThread
 from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
 from connectors.recovery_store import drop_unfinished
-from connectors.streams import KafkaSink, KafkaSource, Out, Record, decode_step
+from connectors.streams import KafkaSink, KafkaSource, Out, Record, decode_step, write_step
 from flows.notifications.allowance import Allowance
 from flows.notifications.delivery import SOURCE, Deliverer
 from flows.notifications.earlier_queue import QueuedEvent
@@ -79,7 +79,7 @@ def build(source: Source[Record], sink: DynamicSink[Out], teller: TellerThread) 
     by_partition = op.key_on("partition", completed, lambda item: str(item[0].partition))
     # ("3", (Record, Event))
     nothing = op.key_rm("recorded", op.stateful_batch("tell", by_partition, lambda q: KeepLogic(teller, q or [])))
-    op.output("written", op.merge("all", nothing, decoded.dead_letters), sink)
+    write_step("written", op.merge("all", nothing, decoded.dead_letters), sink)
 
     told = op.input("told", flow, OutcomeSource(teller))
     # (1187, Out("notifications.v1", b"pay_…", …, b'{"channel":"email","outcome":"delivered", …}'))

@@ -11,10 +11,12 @@ import pytest
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
-from bytewax.testing import TestingSink, TestingSource, run_main
+from bytewax.testing import TestingSink, TestingSource, cluster_main, run_main
 
-from connectors.recovery_store import STORE, drop_unfinished
+from connectors.recovery_store import drop_unfinished
+from connectors.streams import write_step
 
+STORE = "part-0.sqlite3"
 NO_TIME = timedelta(0)
 STOP, KILL = TestingSource.EOF(), TestingSource.ABORT()
 COUNT = "counting.count.stateful_flat_map.stateful.stateful_batch"
@@ -39,8 +41,8 @@ def resume(store: Path, items: list[Any]) -> list[int]:
     return [count for _, count in counted]
 
 
-def query(store: Path, statement: str, *values: object) -> list[tuple[int]]:
-    with closing(sqlite3.connect(store / STORE)) as database, database:
+def query(store: Path, statement: str, *values: object, part: str = STORE) -> list[tuple[int]]:
+    with closing(sqlite3.connect(store / part)) as database, database:
         return database.execute(statement, values).fetchall()
 
 
@@ -85,3 +87,34 @@ def test_of_a_process_that_never_said_where_it_resumed_nothing_stays(store: Path
     query(store, "INSERT INTO snaps VALUES (datetime(), 'step', 'key', 1, x'00')")
     drop_unfinished(store)
     assert query(store, "SELECT COUNT(*) FROM snaps") == [(0,)]
+
+
+def test_what_one_partition_tells_counts_in_all(tmp_path: Path) -> None:
+    """Of two workers one got to epoch 9, the other to 7; each told it to another partition."""
+    init_db_dir(tmp_path, 2)
+    other = "part-1.sqlite3"
+    query(tmp_path, "INSERT INTO exs VALUES (datetime(), 1, 2, 6)", part=other)
+    query(tmp_path, "INSERT INTO fronts VALUES (datetime(), 1, 0, 9)")
+    query(tmp_path, "INSERT INTO fronts VALUES (datetime(), 1, 1, 7)", part=other)
+    for part in (STORE, other):
+        for epoch in (6, 7, 8):
+            query(tmp_path, "INSERT INTO snaps VALUES (datetime(), 'step', 'key', ?, x'00')", epoch, part=part)
+    drop_unfinished(tmp_path)
+    for part in (STORE, other):
+        assert query(tmp_path, "SELECT snap_epoch FROM snaps", part=part) == [(6,)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_still_on_its_way_to_the_sink_is_sent_after_a_kill(tmp_path: Path, workers: int) -> None:
+    """With `op.output` the epoch was finished before the sink had its record, which was never written then."""
+    init_db_dir(tmp_path, workers)
+    written: list[str] = []
+    flow = Dataflow("slow")
+    way = op.input("items", flow, TestingSource(["a", KILL, "b"]))
+    for number in range(60):  # longer than the way of a snapshot to the disk
+        way = op.map(f"pass {number}", way, str)
+    write_step("out", way, TestingSink(written))
+    for _ in range(2):
+        config = RecoveryConfig(str(tmp_path), NO_TIME)
+        cluster_main(flow, [], 0, epoch_interval=NO_TIME, recovery_config=config, worker_count_per_proc=workers)
+    assert set(written) == {"a", "b"}
