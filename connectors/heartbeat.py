@@ -20,6 +20,11 @@ class Beat(msgspec.Struct, frozen=True):
     up_us: int = 0
 
 
+def process_name(name: str, number: int) -> str:
+    """The name of one of several processes of a kind, counted from 1: `fraud`, `fraud_2`, …"""
+    return name if number == 1 else f"{name}_{number}"
+
+
 def beat(settings: Settings, name: str, pid: int, lag: int) -> None:
     """Write that process `name` is ready and `lag` records behind; a full disk is no reason to end it."""
     path = _path(settings, name)
@@ -36,6 +41,26 @@ def last_beat(settings: Settings, name: str) -> Beat | None:
         return msgspec.json.decode(_path(settings, name).read_bytes(), type=Beat)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
+
+
+def kind_of(name: str) -> str:
+    """What `name` is one of: `fraud` of `fraud_2`."""
+    kind, _, number = name.rpartition("_")
+    return kind if kind and number.isdecimal() else name
+
+
+def beating(settings: Settings, *kinds: str) -> list[str]:
+    """The processes of these kinds that have written a beat, all numbers of one kind after another."""
+    there = sorted(path.stem for path in (settings.data / "run").glob("*.json"))
+    return [name for kind in kinds for name in there if kind_of(name) == kind]
+
+
+def forget_beats(settings: Settings, kind: str, above: int) -> None:
+    """Remove the beats of processes of a kind whose numbers are `above` that: there are no more of them."""
+    kept = {process_name(kind, number) for number in range(1, above + 1)}
+    for name in beating(settings, kind):
+        if name not in kept:
+            _path(settings, name).unlink(missing_ok=True)
 
 
 def _path(settings: Settings, name: str) -> Path:

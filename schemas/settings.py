@@ -33,7 +33,15 @@ PORTS: dict[str, int] = {
     "analytics_metrics": 9213,
     "sql_metrics": 9214,
     "dashboard_metrics": 9215,
+    "fraud_2_metrics": 9216,
+    "fraud_3_metrics": 9217,
+    "fraud_4_metrics": 9218,
+    "fraud": 9111,  # at which the workers of the fraud flow meet, where there are several
+    "fraud_2": 9112,
+    "fraud_3": 9113,
+    "fraud_4": 9114,
 }
+FRAUD_WORKERS_MAX = 4
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

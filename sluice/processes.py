@@ -1,18 +1,16 @@
 """The processes of the stack: how each is started, which must be ready before it, and its probe."""
 
 import importlib
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
+from connectors.heartbeat import forget_beats, process_name
 from gateway.vault.isolation import socket_path
 from gateway.vault.settings import VaultSettings
 from schemas.settings import Settings, load
 from sluice import broker, probes
+from sluice.bytewax_runs import flow_command, make_recovery, python
 from sluice.jars import class_path
 from sluice.probes import Probe
 from sluice.settings import StackSettings
@@ -45,7 +43,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 def stack(settings: StackSettings, gateway_variables: dict[str, str] | None = None) -> list[Process]:
     """Every process of `NAMES`, in that order; without `kafka` where `SLUICE_KAFKA` names another cluster.
 
-    Further gateways are `gateway_2` and so on.
+    Further gateways are `gateway_2` and so on, further workers of the fraud flow `fraud_2`.
 
     `gateway_variables`: what the gateway is given beside its own environment.
     """
@@ -55,7 +53,8 @@ def stack(settings: StackSettings, gateway_variables: dict[str, str] | None = No
         _sandbox(settings),
         _catcher(settings),
         _vault(settings),
-        *(_flow(settings, name) for name in ("fraud", "notifications")),
+        *fraud_workers(settings),
+        _flow(settings, "notifications"),
         _warehouse(settings, "analytics", "get_flow", port="warehouse"),
         _warehouse(settings, "sql", "get_sql_flow", port="sql", may_die=True),
         *(_gateway(settings, number, gateway_variables or {}) for number in range(1, settings.gateways + 1)),
@@ -67,12 +66,22 @@ def shoppers(settings: StackSettings, rate: float | None = None) -> Process:
     """The demo's process that pays, started once the gateway is ready; `rate`: purchases per second."""
     return Process(
         name="shoppers",
-        command=_python("sluice.shoppers"),
+        command=python("sluice.shoppers"),
         probe=probes.heartbeat(settings, "shoppers"),
         settings=("sluice.settings",),
         needs=("gateway",),
         given={} if rate is None else {"SLUICE_SHOPPER_RATE": str(rate)},
     )
+
+
+def fraud_workers(settings: StackSettings) -> list[Process]:
+    """The fraud flow: one process, or as many as there are workers, a cluster of Bytewax."""
+    return [_fraud(settings, number) for number in range(1, settings.fraud_workers + 1)]
+
+
+def fraud_names(settings: StackSettings) -> tuple[str, ...]:
+    """What the processes of the fraud flow are called."""
+    return tuple(process_name("fraud", number) for number in range(1, settings.fraud_workers + 1))
 
 
 def settings_classes(process: Process) -> list[type[Settings]]:
@@ -108,7 +117,7 @@ def _kafka(settings: StackSettings) -> Process:
 def _sandbox(settings: StackSettings) -> Process:
     return Process(
         name="sandbox",
-        command=_python("connectors.sandbox"),
+        command=python("connectors.sandbox"),
         probe=probes.http(settings.port("sandbox"), "/healthz"),
         settings=("connectors.processors.settings",),
         ports=("sandbox", "visa", "mastercard", "paypal"),
@@ -118,7 +127,7 @@ def _sandbox(settings: StackSettings) -> Process:
 def _catcher(settings: StackSettings) -> Process:
     return Process(
         name="catcher",
-        command=_python("connectors.sandbox.catcher"),
+        command=python("connectors.sandbox.catcher"),
         probe=probes.http(settings.port("catcher"), "/healthz"),
         settings=("connectors.sandbox.catcher.settings",),
         ports=("catcher", "smtp"),
@@ -128,7 +137,7 @@ def _catcher(settings: StackSettings) -> Process:
 def _vault(settings: StackSettings) -> Process:
     return Process(
         name="vault",
-        command=_python("gateway.vault"),
+        command=python("gateway.vault"),
         probe=probes.vault(socket_path(settings.data, load(VaultSettings).vault)),
         settings=("gateway.vault.settings",),
     )
@@ -138,24 +147,45 @@ def _flow(settings: StackSettings, name: str) -> Process:
     recovery = settings.data / name
     return Process(
         name=name,
-        command=[
-            *_python("bytewax.run"),
-            f"flows.{name}.flow:get_flow",
-            *("-r", str(recovery), "-s", "1", "-b", "0"),
-        ],
+        command=flow_command(name, recovery),
         probe=probes.heartbeat(settings, name),
         settings=(f"flows.{name}.settings",),
         needs=("kafka",),
         ports=(f"{name}_metrics",),
-        prepare=lambda: _make_recovery(recovery),
+        prepare=lambda: make_recovery(recovery),
     )
+
+
+def _fraud(settings: StackSettings, number: int) -> Process:
+    recovery, names = settings.data / "fraud", fraud_names(settings)
+    several, name = len(names) > 1, names[number - 1]
+    addresses = settings.fraud_addresses.split(",") if settings.fraud_addresses else _local(settings, names)
+
+    def prepare() -> None:
+        forget_beats(settings, "fraud", len(names))
+        make_recovery(recovery, len(names))
+
+    return Process(
+        name=name,
+        command=flow_command("fraud", recovery, number, addresses if several else None),
+        probe=probes.heartbeat(settings, name),
+        settings=("flows.fraud.settings",),
+        needs=("kafka",),
+        ports=(f"{name}_metrics", *((name,) if several and not settings.fraud_addresses else ())),
+        given={"SLUICE_FRAUD_PROCESS": str(number)},
+        prepare=prepare,
+    )
+
+
+def _local(settings: StackSettings, names: tuple[str, ...]) -> list[str]:
+    return [f"localhost:{settings.port(name)}" for name in names]
 
 
 def _warehouse(settings: StackSettings, name: str, flow: str, port: str, may_die: bool = False) -> Process:
     # It has no recovery store: its offsets are in DuckDB, in the same transactions as its rows.
     return Process(
         name=name,
-        command=[*_python("bytewax.run"), f"flows.analytics.flow:{flow}"],
+        command=[*python("bytewax.run"), f"flows.analytics.flow:{flow}"],
         probe=probes.heartbeat(settings, name),
         settings=("flows.analytics.settings",),
         needs=("kafka",),
@@ -166,14 +196,15 @@ def _warehouse(settings: StackSettings, name: str, flow: str, port: str, may_die
 
 def _gateway(settings: StackSettings, number: int, given: dict[str, str]) -> Process:
     """The first one, or a further one, which needs nothing to be told but its port."""
-    name = "gateway" if number == 1 else f"gateway_{number}"
+    name = process_name("gateway", number)
     own = {} if number == 1 else {"SLUICE_GATEWAY_PORT": str(settings.port(name))}
     return Process(
         name=name,
-        command=_python("gateway"),
+        command=python("gateway"),
         probe=probes.http(settings.port(name), "/readyz"),
         settings=("gateway.settings", "connectors.processors.settings", "connectors.settings"),
-        after=("kafka", "sandbox", "catcher", "vault", *FLOWS),  # last: the first payment gets a real verdict
+        # Last: the first payment gets a real verdict.
+        after=("kafka", "sandbox", "catcher", "vault", *fraud_names(settings), *FLOWS),
         ports=(name,),
         given=given | own,
     )
@@ -182,28 +213,9 @@ def _gateway(settings: StackSettings, number: int, given: dict[str, str]) -> Pro
 def _dashboard(settings: StackSettings) -> Process:
     return Process(
         name="dashboard",
-        command=_python("dashboards"),
+        command=python("dashboards"),
         probe=probes.http(settings.port("dashboard"), "/_stcore/health"),
         settings=("dashboards.settings",),
         after=("gateway",),  # nothing waits for it, and two cores are busy until then
         ports=("dashboard", "dashboard_metrics"),
     )
-
-
-def _python(module: str) -> list[str]:
-    return [sys.executable, "-m", module]
-
-
-def _make_recovery(directory: Path) -> None:
-    """Create Bytewax's store of snapshots, one partition. They are pickles, so only this user may write there."""
-    store = directory / "part-0.sqlite3"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    directory.chmod(0o700)  # where it existed already
-    if not store.exists():
-        fresh = directory / "new"
-        shutil.rmtree(fresh, ignore_errors=True)  # half a store, from a start on a full disk
-        fresh.mkdir()
-        # In a process of its own: only flows import Bytewax.
-        subprocess.run([*_python("bytewax.recovery"), str(fresh), "1"], check=True)  # noqa: S603
-        (fresh / store.name).replace(store)
-        fresh.rmdir()

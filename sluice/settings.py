@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from schemas.settings import Settings
+from schemas.settings import FRAUD_WORKERS_MAX, Settings
 
 
 class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -16,6 +16,8 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     `kafka_heap_mb` bounds the broker's heap. `kafka_jit`: `full` is cheaper per record once warm, `c1` starts
     a second earlier. `kafka_advertised` is the name by which other machines reach the broker.
     `gateways` is how many run on this machine, each on a port of its own; several need PostgreSQL.
+    `fraud_workers`: how many processes share the fraud flow. `fraud_addresses`: where they meet (`host:port`, with
+    commas, in their order) if not on this machine.
     `start_patience` is how long (seconds) a process waits for those it comes after.
     """
 
@@ -24,6 +26,8 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     kafka_jit: Literal["full", "c1"] = "full"
     kafka_advertised: str = "localhost"
     gateways: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
+    fraud_workers: Annotated[int, msgspec.Meta(ge=1, le=FRAUD_WORKERS_MAX)] = 1
+    fraud_addresses: str = ""
     start_patience: float = 60.0
 
 

@@ -10,6 +10,8 @@ from prometheus_client import REGISTRY
 from connectors.records import Out, Record, out
 from flows.fraud.inputs import NOT_OF_THE_CARD, Features, is_ahead, label_input, outcome_input, payment_input
 from flows.fraud.intake import PlacedItem, StreamItem
+from flows.fraud.keys import shards_of
+from flows.fraud.route import Route
 from flows.fraud.rules import Controls, decide
 from flows.fraud.scoring import StreamedPayment
 from flows.fraud.watch import FoundAlert
@@ -51,11 +53,13 @@ def is_used(record: Record) -> bool:
     return not any(name == "ce_type" and value in UNUSED_TYPES for name, value in record.headers)
 
 
-def placed(pair: tuple[Record, Event]) -> list[PlacedItem]:
-    """What `inputs_of` finds in an event, with where that stands."""
-    record = pair[0]
+def placed(pair: tuple[Record, Event], secret: bytes) -> list[PlacedItem]:
+    """What `inputs_of` finds in an event, with where that stands and where it goes."""
+    record, items = pair[0], inputs_of(pair)
+    for item in items:
+        item.route = Route(shards_of(item, secret))
     place = f"{record.topic}/{record.partition}"
-    return [PlacedItem(item, place, record.offset) for item in inputs_of(pair)]
+    return [PlacedItem(item, place, record.offset) for item in items]
 
 
 def inputs_of(pair: tuple[Record, Event]) -> list[StreamItem]:

@@ -7,6 +7,7 @@ from zlib import crc32
 
 import msgspec
 
+from flows.fraud.route import NOWHERE, Route
 from schemas.fraud import Label, LabelValue
 from schemas.money import AMOUNT_MAX, UnknownCurrency, unit
 from schemas.payments import Payment
@@ -96,7 +97,7 @@ class OutcomeInput(msgspec.Struct, gc=False):
     `amount` is in minor units of `currency`; `at` is when the payment happened, in seconds since 1970 UTC; what is
     not told here is as in `PaymentInput`. `decline_code`: why it was declined. The stage of the instrument adds
     `new_card` (was the card new then) and `amount_z` (how unusual its amount was). `position`: its place among all
-    that the flow takes in.
+    that the flow takes in; `route`: its way through the steps; `dropped`: it is a repeat, nothing learns from it.
     """
 
     payment_id: str
@@ -118,13 +119,16 @@ class OutcomeInput(msgspec.Struct, gc=False):
     eur_cents: int | None = None
     decline_code: DeclineCode | None = None
     position: int = 0
+    route: Route = NOWHERE
+    dropped: bool = False
 
 
 class LabelInput(msgspec.Struct, gc=False):
     """One label. `features` and `score` are those of the payment's verdict; null where there was none.
 
-    `label_id` identifies a repeat; the ids are as in `PaymentInput`, `position` as in `OutcomeInput`. `at` is when
-    the payment happened, `told_at` when the label was told, in seconds since 1970 UTC; `source`: by whom.
+    `label_id` identifies a repeat; the ids are as in `PaymentInput`, `position`, `route` and `dropped` as in
+    `OutcomeInput`. `at` is when the payment happened, `told_at` when the label was told, in seconds since 1970;
+    `source`: by whom.
     """
 
     label_id: str
@@ -145,6 +149,8 @@ class LabelInput(msgspec.Struct, gc=False):
     position: int = 0
     source: str = ""
     told_at: float = 0.0
+    route: Route = NOWHERE
+    dropped: bool = False
 
 
 def payment_input(event_id: str, payment: Payment) -> PaymentInput:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from flows.fraud.inputs import LabelInput, OutcomeInput
+from flows.fraud.route import Predecessors
 from flows.fraud.scoring import StreamedPayment
 from schemas.fraud import Intake, Stretch
 from schemas.ids import new_id
@@ -46,6 +47,7 @@ class IntakeOperator:
     def __init__(self, snapshot: bytes | None = None) -> None:
         self._state = msgspec.msgpack.decode(snapshot, type=IntakeState) if snapshot else IntakeState()
         self._run, self._resumed_run, self._resumed_at = new_id("run"), self._state.run, self._state.paid_at
+        self._predecessors = Predecessors()
 
     def process(self, placed: list[PlacedItem]) -> list[StreamItem]:
         """The items, each with its position: the order they come in."""
@@ -61,6 +63,7 @@ class IntakeOperator:
         state, item = self._state, placed.item
         state.count += 1
         item.position = state.count
+        self._predecessors.follow(item)
         if not isinstance(item, StreamedPayment):
             self._note(placed)
             return

@@ -7,7 +7,6 @@ names of the fields of `ModelState` and `ModelParameters` stay as they are.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -33,7 +32,6 @@ REPORT_EVERY = 1_000  # labels
 log = structlog.get_logger()
 
 _encoder = msgspec.msgpack.Encoder()
-_position = attrgetter("position")
 
 History = TypeVar("History")
 Taken = TypeVar("Taken")
@@ -71,15 +69,12 @@ class HistoryOperator:
         self._stage = make_stage(_shard_size(settings), _histories(kind, snapshot))
 
     def process(self, items: list[StreamItem]) -> list[StreamItem]:
-        """Process a batch. Returns the items for later steps, payments with the features added."""
-        return [item for item in in_order(items) if self._takes(item)]
-
-    def _takes(self, item: StreamItem) -> bool:
-        """Whether later steps see an item: a payment in any case, as the last one tells what came before."""
-        if not isinstance(item, StreamedPayment):
-            return self._stage.process(item)
-        item.dropped = item.dropped or not self._stage.process(item)
-        return True
+        """Process a batch. Returns all of it, as later steps keep the order by it: payments have their features,
+        and repeats are marked as dropped.
+        """
+        for item in items:
+            item.dropped = item.dropped or not self._stage.process(item)
+        return items
 
     def snapshot(self) -> bytes:
         """The state to resume from."""
@@ -121,9 +116,9 @@ class ModelOperator:
     def process(self, items: list[StreamItem]) -> list[StreamedPayment | FoundAlert]:
         """Process a batch. Returns its payments, scored and numbered, and the alerts that its labels raise."""
         found: list[StreamedPayment | FoundAlert] = []
-        for item in in_order(items):
-            if isinstance(item, StreamedPayment) and item.dropped:
-                self._untold.add(item)
+        for item in items:
+            if item.dropped:
+                self._leave_out(item)
                 continue
             self._stage.process(item)
             if isinstance(item, LabelInput):
@@ -132,6 +127,10 @@ class ModelOperator:
             elif isinstance(item, StreamedPayment):
                 found.append(self._number(item))
         return found
+
+    def _leave_out(self, repeat: StreamItem) -> None:
+        if isinstance(repeat, StreamedPayment):
+            self._untold.add(repeat)
 
     def _number(self, payment: StreamedPayment) -> StreamedPayment:
         self._sequence += 1
@@ -152,11 +151,6 @@ class ModelOperator:
         self._quality.update(label.score, label.fraud)
         if self._quality.tally.labels % REPORT_EVERY == 0:
             log.info("quality.measured", model=self._stage.model.version, **self._quality.figures())
-
-
-def in_order(items: list[StreamItem]) -> list[StreamItem]:
-    """The items of a batch as they were taken in: a step before, with other keys, gives them in any order."""
-    return sorted(items, key=_position) if len(items) > 1 else items
 
 
 def _decode_model(snapshot: bytes) -> ModelState:

@@ -94,11 +94,8 @@ class ReplayedState:
         """Take in the item that had this position. True for a payment that is now scored."""
         self.count = item.position = position
         for step, (_, key_of) in enumerate(STEPS):
-            if not self._operator(step, key_of(item)).process([item]):
-                return False
-        if isinstance(item, StreamedPayment) and item.dropped:
-            return False
-        return self._model.process(item)
+            self._operator(step, key_of(item)).process([item])
+        return not item.dropped and self._model.process(item)
 
     @property
     def model(self) -> Model:

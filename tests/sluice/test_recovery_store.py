@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from sluice.processes import stack
+from connectors.heartbeat import beat, beating
+from sluice.processes import fraud_workers, stack
 from sluice.settings import StackSettings
 
 
@@ -30,3 +31,28 @@ def test_half_a_store_of_a_start_that_failed_is_made_anew(tmp_path: Path) -> Non
     assert fraud.prepare
     fraud.prepare()
     assert sorted(path.name for path in (tmp_path / "fraud").iterdir()) == ["part-0.sqlite3"]
+
+
+def test_workers_are_processes_that_meet_on_one_store(tmp_path: Path) -> None:
+    settings = StackSettings(data=tmp_path, kafka="elsewhere:9092", fraud_workers=3, port_offset=100)
+    workers = fraud_workers(settings)
+    assert [worker.name for worker in workers] == ["fraud", "fraud_2", "fraud_3"]
+    beat(settings, "fraud_3", 1, 0)
+    beat(settings, "fraud_4", 1, 0)
+    for number, worker in enumerate(workers):
+        meeting = ["-i", str(number), "-a", "localhost:9211;localhost:9212;localhost:9213"]
+        assert worker.command[-4:] == meeting
+        assert worker.ports == (worker.name,)
+        assert worker.prepare
+        worker.prepare()
+    stores = sorted(path.name for path in (tmp_path / "fraud").iterdir())
+    assert stores == [f"part-{number}.sqlite3" for number in range(3)]
+    assert beating(settings, "fraud") == ["fraud_3"], "of a fourth one nobody waits for a beat any more"
+
+
+def test_a_store_keeps_its_partitions_whatever_the_number_of_workers(tmp_path: Path) -> None:
+    for count in (2, 4, 1):
+        for worker in fraud_workers(StackSettings(data=tmp_path, kafka="elsewhere:9092", fraud_workers=count)):
+            assert worker.prepare
+            worker.prepare()
+    assert len(list((tmp_path / "fraud").glob("part-*"))) == 2

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,9 +10,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from bytewax.recovery import init_db_dir
-from bytewax.testing import TestingSink, TestingSource, run_main
+from bytewax.testing import TestingSink, TestingSource, cluster_main, run_main
 
 from connectors import kafka as kafka_client
 from connectors.heartbeat import last_beat
@@ -25,8 +24,10 @@ from flows.fraud.settings import FraudSettings
 from schemas.controls import DEFAULTS
 from schemas.events import DeadLetter, Event, decode, derived_id
 from schemas.fraud import ListEntry, Rule, Verdict
-from schemas.settings import Settings
 from schemas.topics import CONTROLS, DEAD_LETTER, RISK, TOPICS
+from sluice.processes import fraud_workers
+from sluice.settings import StackSettings
+from tests.conftest import unused_ports
 from tests.flows.fraud.conftest import (
     BEGIN,
     label_record,
@@ -38,14 +39,19 @@ from tests.flows.fraud.conftest import (
 )
 from tests.patience import until
 
-KILLS = 3
+# Which processes are killed, none meaning all, and how many there are then, with how many workers each.
+SCALES: tuple[tuple[tuple[str, ...], int, int], ...] = (((), 1, 4), ((), 2, 1), (("fraud_2",), 2, 1))
 SETTINGS = FraudSettings(fraud_min_labels=20)
 
 
-def run(records: list[Record], controls: list[Record] | None = None) -> list[Any]:
+def run(records: list[Record], controls: list[Record] | None = None, workers: int = 1) -> list[Any]:
     written: list[Any] = []
     changes, in_force = TestingSource(controls or []), Controls(DEFAULTS)
-    run_main(build(TestingSource(records), changes, TestingSink(written), SETTINGS, in_force))
+    flow = build(TestingSource(records, batch_size=7), changes, TestingSink(written), SETTINGS, in_force)
+    if workers == 1:
+        run_main(flow)
+    else:
+        cluster_main(flow, [], 0, worker_count_per_proc=workers)
     return written
 
 
@@ -79,6 +85,31 @@ def test_fed_in_the_recorded_order_it_says_the_same_again() -> None:
     assert any(v.source == "model" for v in verdicts(run(records)))
 
 
+def test_several_workers_say_bit_for_bit_what_one_says() -> None:
+    """Cards, customers and merchants share each other by turns, so what was out of turn would show."""
+    paid = [
+        payment(
+            n,
+            stream_key=f"fp_{n % 7}",
+            customer=f"acc_{n % 5}",
+            merchant=f"acc_{n % 3}",
+            amount=100 + n * n,
+            device_hash=f"dev_{n % 4}",
+            ip_hash=f"ip_{n % 6}",
+            email_domain_hash="one" if n % 2 else None,
+        )
+        for n in range(240)
+    ]
+    records = [payment_record(each, n) for n, each in enumerate(paid)]
+    labels = [label_record(v, n % 4 == 0, n) for n, v in enumerate(verdicts(run(records[:60])))]
+    stream = [*records[:60], *labels, *labels[:9], *records[60:150], records[70], *records[150:]]
+    by_one, *by_several = (verdicts(run(stream, workers=workers)) for workers in (1, 2, 4))
+    assert len(by_one) == len(paid)
+    assert any(v.source == "model" for v in by_one)
+    for found in by_several:
+        assert [timeless(v) for v in found] == [timeless(v) for v in by_one]
+
+
 def test_poison_is_set_aside_and_the_rest_is_judged() -> None:
     good = payments(4)
     poison = [
@@ -101,35 +132,41 @@ def test_events_of_other_types_are_passed_over() -> None:
 
 
 class Flow:
-    """The process, started and killed."""
+    """The processes as the stack starts them, and killed."""
 
-    def __init__(self, data: Path, bootstrap: str, **settings: str) -> None:
-        self.settings = Settings(data=data)
-        self._store, self._log = data / "fraud", data / "log"
-        self._store.mkdir()
-        init_db_dir(self._store, 1)
-        self._environment = {"PATH": os.environ["PATH"], "SLUICE_DATA": str(data), "SLUICE_KAFKA": bootstrap}
-        self._environment |= settings
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, data: Path, bootstrap: str) -> None:
+        first, second = unused_ports(2)
+        addresses = f"localhost:{first},localhost:{second}"
+        self._settings = StackSettings(data=data, kafka=bootstrap, fraud_addresses=addresses)
+        self._log = data / "log"
+        self._plain = {"PATH": os.environ["PATH"], "SLUICE_DATA": str(data), "SLUICE_KAFKA": bootstrap}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, workers: int = 1) -> None:
-        command = [sys.executable, "-m", "bytewax.run", "flows.fraud.flow:get_flow", "-r", str(self._store)]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, "-s", "1", "-b", "0", "-w", str(workers)], env=self._environment, stdout=log, stderr=log
-            )
-        until(self.has_beaten)
+    def start(self, processes: int = 1, threads: int = 1) -> None:
+        self._plain["SLUICE_FRAUD_WORKERS"] = str(processes * threads)
+        for process in fraud_workers(msgspec.structs.replace(self._settings, fraud_workers=processes)):
+            assert process.prepare
+            process.prepare()
+            with self._log.open("ab") as log:
+                command = [*process.command, "-w", str(threads)]
+                environment = self._plain | process.given
+                self._running[process.name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        until(self.all_beat)
 
-    def kill(self) -> None:
-        if self._process:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
+    def kill(self, *names: str) -> None:
+        """Kill these processes, or all; of a cluster the others then end by themselves."""
+        for name in names or [*self._running]:
+            self._running[name].send_signal(signal.SIGKILL)
+        for name in [*self._running]:
+            self._running.pop(name).wait(60)
 
-    def has_beaten(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self._log.read_text()
-        beat = last_beat(self.settings, "fraud")
-        return beat is not None and beat.pid == self._process.pid
+    def all_beat(self) -> bool:
+        for name, process in self._running.items():
+            assert process.poll() is None, self._log.read_text()
+            beat = last_beat(self._settings, name)
+            if beat is None or beat.pid != process.pid:
+                return False
+        return True
 
 
 @pytest.fixture
@@ -180,7 +217,7 @@ def test_killed_again_and_again_and_rescaled_it_judges_every_payment(
     key = tmp_path.name
     producer, names = kafka_client.producer(kafka), set[str]()
     flow.start()
-    for number in range(KILLS * 100):
+    for number in range(len(SCALES) * 100):
         # A merchant and a customer for each card: what two partitions share comes in another order after a kill.
         one = f"{key}-{number % 20}"
         paid = payment(number, id=f"{key}-{number:03}", stream_key=one, merchant=one, customer=one)
@@ -188,8 +225,9 @@ def test_killed_again_and_again_and_rescaled_it_judges_every_payment(
         names.add(paid.id)
         if number % 100 == 60:
             until(lambda name=paid.id: risk.has({name}))
-            flow.kill()
-            flow.start(workers=2 - number // 100 % 2)
+            killed, processes, threads = SCALES[number // 100]
+            flow.kill(*killed)
+            flow.start(processes, threads)
     until(lambda: risk.has(names))
     for name in names:
         assert {event.id for event in risk.events[name]} == {derived_id(f"evt_{name}", "risk.verdict")}
@@ -197,7 +235,7 @@ def test_killed_again_and_again_and_rescaled_it_judges_every_payment(
         changed = [first ^ each for each in again]
         assert not any(changed), changed
     histories = sorted(risk.verdict(name).features["history"] for name in names)
-    assert histories == sorted(float(n) for n in range(KILLS * 5) for _ in range(20)), (
+    assert histories == sorted(float(n) for n in range(len(SCALES) * 5) for _ in range(20)), (
         "none forgotten, none counted twice"
     )
 

@@ -1,5 +1,6 @@
 """The operators: attacks on them, floods, repeats, and resuming from their snapshots."""
 
+import pickle
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -84,6 +85,16 @@ def test_every_payment_gets_every_feature_and_a_score_once_there_is_a_model() ->
     firsts = {name for name in later.features.keys() - first.features.keys() if name.endswith(("_age", "_gap"))}
     assert later.features.keys() - firsts == first.features.keys(), "only what has a before comes later"
     assert len(later.features) > 35
+
+
+@pytest.mark.parametrize("fields", [{}, {"amount": 10**400}, {"amount": -1}])
+def test_a_payment_is_the_same_at_a_worker_of_another_process(fields: dict[str, Any]) -> None:
+    item = in_flight(7, method=Method("card", bin="411111"), device_hash="d", ip_hash="i", **fields)
+    for make in HISTORIES:
+        make(SETTINGS).process([item])
+    there = pickle.loads(pickle.dumps(item))
+    assert there == item
+    assert bool(there.input and there.input.by_amount) == (not fields)
 
 
 def test_the_model_learns_what_the_labels_say() -> None:
