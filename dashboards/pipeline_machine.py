@@ -11,7 +11,7 @@ import msgspec
 import streamlit as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from connectors.heartbeat import last_beat
+from connectors.heartbeat import beating, last_beat
 from dashboards import formats
 from dashboards.cached_queries import settings
 from dashboards.page import card, html
@@ -73,8 +73,8 @@ def _since(line: BeatLine) -> str:
 
 
 def beats() -> list[BeatLine]:
-    """The flows whose heartbeats are in this machine's data directory."""
-    found = ((name, last_beat(settings(), name)) for name in FLOWS)
+    """The flows whose heartbeats are in this machine's data directory, each of their processes."""
+    found = ((name, last_beat(settings(), name)) for name in beating(settings(), *FLOWS))
     return [
         BeatLine(name, beat.lag, (boot_micros() - beat.up_us) / 1_000_000)
         for name, beat in found
@@ -83,7 +83,7 @@ def beats() -> list[BeatLine]:
 
 
 def silent() -> dict[str, BeatLine]:
-    """The flows of this machine whose heart does not beat, by name: whatever they wrote last, they stand still."""
+    """The processes of this machine whose heart does not beat, by name: they stand still, whatever they wrote."""
     return {line.name: line for line in beats() if not line.is_alive()}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
+from connectors.heartbeat import kind_of
 from connectors.warehouse import Table
 from dashboards import formats, pipeline_machine
 from dashboards.look import Look
@@ -81,8 +82,9 @@ def troubles(
 ) -> list[str]:
     """A sentence for each flow and topic that stands still. `silent`: the flows without a heartbeat."""
     said = [silence_words(line) for line in silent.values()]
+    silent_flows = set(map(kind_of, silent))
     for flow in map(FlowLine._make, flows.rows if flows else ()):
-        if flow.flow not in silent and flow_state(flow, moment) == "stands still":
+        if flow.flow not in silent_flows and flow_state(flow, moment) == "stands still":
             since = flow.since or flow.newest
             ago = f" for {_ago(since, moment)}" if since else ""
             said.append(f"{flow.flow} stands still{ago}: {formats.count(flow.waiting or 0)} wait.")
@@ -105,7 +107,7 @@ def _flows(answer: Table, look: Look) -> None:
         Column("Half within", "right", wide=True),
         Column("99 of 100 within", "right", wide=True),
     )
-    silent = pipeline_machine.silent()
+    silent = set(map(kind_of, pipeline_machine.silent()))
     rows = [_flow_cells(line, moment, line.flow in silent) for line in map(FlowLine._make, answer.rows)]
     table(columns, rows, "Flows and how they keep up")
 

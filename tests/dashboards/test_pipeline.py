@@ -226,6 +226,8 @@ def test_heartbeats_of_this_machine_and_the_outbox_are_shown_where_they_are_know
     beat(DashboardSettings(data=tmp_path), "fraud", 1, 12)
     (line,) = pipeline_machine.beats()
     assert (line.name, line.lag, line.age_s < 60) == ("fraud", 12, True)
+    beat(DashboardSettings(data=tmp_path), "fraud_2", 2, 5)
+    assert [(line.name, line.lag) for line in pipeline_machine.beats()] == [("fraud", 12), ("fraud_2", 5)]
     assert pipeline_machine.backlog_words(pipeline_machine.Backlog(3, 70)).startswith("3 events")
 
 
@@ -239,3 +241,12 @@ def test_a_flow_without_a_heartbeat_stands_still_whatever_it_wrote_last(monkeypa
     assert said == ["notifications stands still: its last heartbeat was 40 s ago. 7 records waited then."]
     states = [pipeline_tiles._flow_cells(line, moment, line.flow in silent)[1] for line in told]
     assert [state.text for state in states if isinstance(state, Cell)] == ["stands still", "up to date"]
+
+
+def test_a_flow_of_which_one_process_is_silent_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [pipeline_machine.BeatLine("fraud", 0, 1.0), pipeline_machine.BeatLine("fraud_2", 3, 40.0)]
+    monkeypatch.setattr(pipeline_machine, "beats", lambda: lines)
+    long_ago = now() - timedelta(hours=1)
+    told = [FlowLine("fraud", long_ago, long_ago, long_ago, 3, None, 9, 1.0, 2.0)]
+    said = troubles(Table([], told), None, now(), pipeline_machine.silent())
+    assert said == ["fraud_2 stands still: its last heartbeat was 40 s ago. 3 records waited then."]
