@@ -50,16 +50,24 @@ class ProcessorMetrics:
 
 
 class VaultMetrics:
-    """Calls of the vault, which listens on no network and is measured here."""
+    """Calls of the vault, which is measured here alone, and which of two vaults answers them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         about = "Time until the vault's reply, or until it was given up, by what was asked and what came of it."
         labels = ("kind", "result")
         self.seconds = Histogram("sluice_vault_seconds", about, labels, registry=registry, buckets=BUCKETS_S)
+        about = "1 for the vault that answered this gateway last, by its address."
+        self._serving = Gauge("sluice_vault_serving", about, ["vault"], registry=registry)
 
     def observe(self, kind: str, result: str, seconds: float) -> None:
         """Count one call. `result`: `done`, `away`, `cancelled`, or the vault's word for why not."""
         self.seconds.labels(kind, result).observe(seconds)
+
+    def show(self, serving: str | None) -> None:
+        """The address of the vault that serves, None before its first answer."""
+        self._serving.clear()
+        if serving is not None:
+            self._serving.labels(serving).set(1)
 
 
 class VerdictMetrics:

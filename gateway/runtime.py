@@ -67,8 +67,8 @@ from gateway.metrics import (
 from gateway.policy import Policy, policy_of
 from gateway.rate_limits import RateLimits
 from gateway.settings import GatewaySettings
+from gateway.vault.addresses import addresses_of
 from gateway.vault.client import VaultClient
-from gateway.vault.isolation import socket_path, users_of
 from gateway.vault.proof import client_secret
 from schemas.controls import DEFAULTS
 from schemas.payments import ProcessorName
@@ -121,6 +121,7 @@ class Runtime:
     client_metrics: ClientMetrics
     stop_metrics: StopMetrics
     alert_metrics: AlertMetrics
+    vault_metrics: VaultMetrics
     dead_letters: DeadLetterDesk
     backtests: BacktestDesk
     list_values: ListValues
@@ -168,14 +169,15 @@ async def opened(
     await asyncio.to_thread(migrate, url)
     async with AsyncExitStack() as stack:
         registry = CollectorRegistry()
-        vault, ring = _vault_client(settings, VaultMetrics(registry)), KeyRing(LOOKUPS)
+        vault_metrics = VaultMetrics(registry)
+        vault, ring = _vault_client(settings, vault_metrics), KeyRing(LOOKUPS)
         stack.push_async_callback(vault.close)
         books = PersonalBooks(open_books(url), ring, vault.person_keys)
         stack.push_async_callback(books.close)
         await set_steady_clock(books)
         removed = {id for id, setting in (await books.read(select_settings)).items() if setting is None}
         awaited_ids = {rule.id for rule in DEFAULTS} - removed
-        made = _wired(settings, processors, channels, vault, ring, books, awaited_ids, registry)
+        made = _wired(settings, processors, channels, vault, ring, books, awaited_ids, registry, vault_metrics)
         await made.worker.open()
         _close_with(stack, made)
         books.listener = lambda facts: _told(made, facts)
@@ -193,6 +195,7 @@ def _wired(
     books: Books,
     awaited_ids: set[str],
     registry: CollectorRegistry,
+    vault_metrics: VaultMetrics,
 ) -> Runtime:
     key = read_or_make(settings, "gateway.key", lambda: token_bytes(32))
     rules = ConfirmationRules(key, channels.limits(), channels, settings.public_url)
@@ -242,6 +245,7 @@ def _wired(
         client_metrics=ClientMetrics(registry),
         stop_metrics=StopMetrics(registry),
         alert_metrics=alert_metrics,
+        vault_metrics=vault_metrics,
         dead_letters=DeadLetterDesk(settings.bootstrap()),
         backtests=BacktestDesk(settings),
         key=key,
@@ -257,9 +261,8 @@ def _worker(settings: GatewaySettings, books: Books, policy: Policy) -> WorkerLe
 
 def _vault_client(settings: GatewaySettings, metrics: VaultMetrics) -> VaultClient:
     return VaultClient(
-        socket_path(settings.data, settings.vault),
+        addresses_of(settings.data, settings.vault, settings.vault_users, settings.vault_certificates),
         client_secret(settings, settings.vault_client),
-        users_of(settings.vault_users),
         observe=metrics.observe,
     )
 

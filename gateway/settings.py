@@ -19,21 +19,22 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     """What the gateway needs beyond what every process knows. Amounts in minor units, times in seconds.
 
     `public_url` is what clients and processors reach us by (default: our own port on localhost), `internal_url`
-    what servers beside us do (default: the same), `dashboard_url` what browsers reach the dashboards by (default:
-    their port on localhost). `gateway_port` is what it listens on, where that is not the first gateway's of this
-    machine; `worker` is what this gateway is called among those on its books, and no other one
+    what servers beside us do (default: the same), `dashboard_url` what browsers reach the dashboards by
+    (default: their port on localhost). `gateway_port` is what it listens on, where that is not the first
+    gateway's of this machine; `worker` is what this gateway is called among those on its books, and no other one
     (default: its host and port). `proxies`: addresses and networks, separated by commas, whose X-Forwarded-For
-    says who calls. `recovery_calls`: how many operations recovery asks one processor for at a time. `vault` is the
-    path of the vault's Unix socket (default:
-    the one the vault opens for this data directory), `vault_client` the file of the secret that it asks for,
-    `vault_users` the uids it may run as beside ours. `review_max_s`: how long a payment may wait for a reviewer
-    before its issuer is asked; then it is voided. `stand_in_…_cap` bound what may pass unjudged per UTC day, in
-    euro cents; the first card's is that of a card or payer that never paid; `stand_in_new_cards` bounds the
-    payments by such cards of one customer. `euro_rates`: a table of rates in the European Central Bank's format
-    (default: the one that was the newest when this release was made). `lookalikes…`: how many distinct numbers
-    that share BIN and last four digits are tokenized a day, over all accounts, for one of them and for one
-    address. `labels_per_…`: how many labels a day are taken of a source and of a merchant; beyond
-    `label_burst_…` that say otherwise than the score, further ones wait for a person or `label_hold_s`.
+    says who calls. `recovery_calls`: how many operations recovery asks one processor for at a time. `vault`: where
+    the vault is, or the two vaults are: paths of Unix sockets (default: the one of this data directory) and
+    `tls://host:port`, separated by commas; `vault_certificates`: the directory of `ca.pem`, `own.pem` and
+    `own.key` for the latter. `vault_client` is the file of the secret that it asks for, `vault_users` the uids it
+    may run as beside ours. `review_max_s`: how long a payment may wait for a reviewer before its issuer is asked;
+    then it is voided. `stand_in_…_cap` bound what may pass unjudged per UTC day, in euro cents; the first card's
+    is that of a card or payer that never paid; `stand_in_new_cards` bounds the payments by such cards of one
+    customer. `euro_rates`: a table of rates in the European Central Bank's format (default: the one that was the
+    newest when this release was made). `lookalikes…`: how many distinct numbers that share BIN and last four
+    digits are tokenized a day, over all accounts, for one of them and for one address. `labels_per_…`: how many
+    labels a day are taken of a source and of a merchant; beyond `label_burst_…` that say otherwise than the score,
+    further ones wait for a person or `label_hold_s`.
     """
 
     public_url: str = ""
@@ -41,7 +42,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     dashboard_url: str = ""
     proxies: str = ""
     database_url: str = ""
-    vault: Path | None = None
+    vault: str = ""
+    vault_certificates: Path | None = None
     vault_client: Path | None = None
     vault_users: str = ""
     seed: bool = False

@@ -8,6 +8,7 @@ import msgspec
 
 from connectors.keyfiles import SecretMissing
 from gateway.identity.signing_keys import add_next, remove_old
+from gateway.vault.addresses import UnixAddress
 from gateway.vault.client import NoKey, Unproven, VaultAway, VaultClient
 from gateway.vault.frames import CardCounts
 from gateway.vault.isolation import socket_path, users_of
@@ -73,7 +74,7 @@ def _client(settings: VaultSettings, path: Path) -> VaultClient:
         secret = client_secret(settings, settings.vault_client)
     except SecretMissing as missing:
         raise click.ClickException(str(missing)) from None
-    return VaultClient(path, secret, users_of(settings.vault_users))
+    return VaultClient([UnixAddress(path, users_of(settings.vault_users))], secret)
 
 
 async def _rotate(client: VaultClient) -> CardCounts:

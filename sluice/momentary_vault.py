@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from gateway.settings import GatewaySettings
+from gateway.vault.addresses import addresses_of
 from gateway.vault.client import VaultAway, VaultClient
-from gateway.vault.isolation import socket_path, users_of
 from gateway.vault.proof import client_secret
 from gateway.vault.settings import VaultSettings
 from sluice.settings import environment
@@ -27,9 +27,8 @@ async def vault_at_hand(settings: GatewaySettings, vault_keys: Path | None) -> A
     Raises `click.ClickException` where it does not start: another user may have to.
     """
     vault = VaultClient(
-        socket_path(settings.data, settings.vault),
+        addresses_of(settings.data, settings.vault, settings.vault_users, settings.vault_certificates),
         client_secret(settings, settings.vault_client),
-        users_of(settings.vault_users),
     )
     try:
         if await _answers(vault):

@@ -1,21 +1,27 @@
 """The processes of the stack: how each is started, which must be ready before it, and its probe."""
 
+import asyncio
 import importlib
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import msgspec
 
 from connectors.heartbeat import forget_beats, process_name
 from gateway.vault.isolation import socket_path
 from gateway.vault.settings import VaultSettings
+from gateway.vault.witness import open_witness
 from schemas.settings import Settings, load
 from sluice import broker, probes
 from sluice.bytewax_runs import flow_command, make_recovery, python
 from sluice.jars import class_path
 from sluice.probes import Probe
 from sluice.settings import StackSettings
+from sluice.vault import begin_if_empty, local_witness
 
 FLOWS = ("fraud", "notifications", "analytics")
+VAULTS = ("vault", "vault_2")
 NAMES = ("kafka", "sandbox", "catcher", "vault", *FLOWS, "sql", "gateway", "dashboard")
 
 
@@ -52,7 +58,7 @@ def stack(settings: StackSettings, gateway_variables: dict[str, str] | None = No
         *own,
         _sandbox(settings),
         _catcher(settings),
-        _vault(settings),
+        *_vaults(settings),
         *fraud_workers(settings),
         _flow(settings, "notifications"),
         _warehouse(settings, "analytics", "get_flow", port="warehouse"),
@@ -134,13 +140,49 @@ def _catcher(settings: StackSettings) -> Process:
     )
 
 
-def _vault(settings: StackSettings) -> Process:
+def _vaults(settings: StackSettings) -> list[Process]:
+    """The vault; and where there are two the other one, which has its own files and the same keys."""
+    own = load(VaultSettings)
+    if settings.vaults == 1:
+        return [_vault("vault", socket_path(settings.data, own.vault), {})]
+    data = {"vault": settings.data, "vault_2": settings.data / "vault_2"}
+    common = {
+        "SLUICE_VAULT_WITNESS": local_witness(settings.data),
+        "SLUICE_SECRETS": str(settings.secrets().absolute()),
+        "SLUICE_VAULT": "",
+    }
+    return [
+        _vault(
+            name,
+            socket_path(data[name]),
+            {
+                **common,
+                "SLUICE_DATA": str(data[name]),
+                "SLUICE_VAULT_NAME": name,
+                "SLUICE_VAULT_OTHER": str(socket_path(data[other])),
+            },
+            prepare=partial(_begin, data[name], name, common["SLUICE_VAULT_WITNESS"]),
+        )
+        for name, other in (("vault", "vault_2"), ("vault_2", "vault"))
+    ]
+
+
+def _vault(name: str, path: Path, given: dict[str, str], prepare: Callable[[], None] | None = None) -> Process:
     return Process(
-        name="vault",
+        name=name,
         command=python("gateway.vault"),
-        probe=probes.vault(socket_path(settings.data, load(VaultSettings).vault)),
+        probe=probes.vault(path),
         settings=("gateway.vault.settings",),
+        given=given,
+        needs=VAULTS[: VAULTS.index(name)],  # the second one waits until the witness is begun
+        prepare=prepare,
     )
+
+
+def _begin(data: Path, name: str, witness: str) -> None:
+    """At the first start with two vaults, the first one serves: it has the cards of before."""
+    if name == "vault":
+        asyncio.run(begin_if_empty(data, name, open_witness(witness)))
 
 
 def _flow(settings: StackSettings, name: str) -> Process:
@@ -198,13 +240,17 @@ def _gateway(settings: StackSettings, number: int, given: dict[str, str]) -> Pro
     """The first one, or a further one, which needs nothing to be told but its port."""
     name = process_name("gateway", number)
     own = {} if number == 1 else {"SLUICE_GATEWAY_PORT": str(settings.port(name))}
+    if settings.vaults > 1:
+        own["SLUICE_VAULT"] = ",".join(
+            str(socket_path(data)) for data in (settings.data, settings.data / "vault_2")
+        )
     return Process(
         name=name,
         command=python("gateway"),
         probe=probes.http(settings.port(name), "/readyz"),
         settings=("gateway.settings", "connectors.processors.settings", "connectors.settings"),
         # Last: the first payment gets a real verdict.
-        after=("kafka", "sandbox", "catcher", "vault", *fraud_names(settings), *FLOWS),
+        after=("kafka", "sandbox", "catcher", *VAULTS[: settings.vaults], *fraud_names(settings), *FLOWS),
         ports=(name,),
         given=given | own,
     )

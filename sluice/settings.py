@@ -17,7 +17,8 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     a second earlier. `kafka_advertised` is the name by which other machines reach the broker.
     `gateways` is how many run on this machine, each on a port of its own; several need PostgreSQL.
     `fraud_workers`: how many processes share the fraud flow. `fraud_addresses`: where they meet (`host:port`, with
-    commas, in their order) if not on this machine.
+    commas, in their order) if not on this machine. `vaults`: 2 starts another vault that stands by, on a data
+    directory of its own.
     `start_patience` is how long (seconds) a process waits for those it comes after.
     """
 
@@ -28,6 +29,7 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     gateways: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
     fraud_workers: Annotated[int, msgspec.Meta(ge=1, le=FRAUD_WORKERS_MAX)] = 1
     fraud_addresses: str = ""
+    vaults: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
     start_patience: float = 60.0
 
 

@@ -18,8 +18,9 @@ from schemas.times import boot_micros
 from sluice.child_process import Child, ProcessState
 from sluice.cli import DATA
 from sluice.probes import fresh_beat
-from sluice.processes import NAMES
+from sluice.processes import NAMES, VAULTS
 from sluice.settings import StackSettings
+from sluice.vault import who_serves
 
 
 class RecordedProcess(msgspec.Struct, frozen=True):
@@ -138,6 +139,8 @@ def status(data: Path | None, as_json: bool) -> None:
     settings = load(StackSettings)
     found = read(msgspec.structs.replace(settings, data=data or settings.data))
     click.echo(msgspec.json.encode(found).decode() if as_json else _table(found))
+    if not as_json and any(process.name == VAULTS[1] for process in found):
+        click.echo(who_serves(data or settings.data))
 
 
 def _table(found: list[ProcessStatus]) -> str:

@@ -40,6 +40,7 @@ GATEWAY = (
 )
 GATEWAY_ON_POSTGRES = ("lease of this worker",)
 VAULT = ("group commit", "rotation", "vault audit", "vault writer")
+VAULT_OF_TWO = ("vault certificates", "vault copy", "vault office", "vault replica", "vault standby")
 FLOWS = ("event loop", "query guard", "teller")
 SUPERVISOR = (
     "announcement",
@@ -49,7 +50,7 @@ SUPERVISOR = (
     "supervision of a process",
     "terminal",
 )
-LASTING = {*GATEWAY, *GATEWAY_ON_POSTGRES, *VAULT, *FLOWS, *SUPERVISOR}
+LASTING = {*GATEWAY, *GATEWAY_ON_POSTGRES, *VAULT, *VAULT_OF_TWO, *FLOWS, *SUPERVISOR}
 
 
 class Victim:

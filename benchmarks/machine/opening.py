@@ -21,6 +21,7 @@ from gateway.refusals import Refusal
 from gateway.runtime import opened
 from gateway.seed import seed_accounts
 from gateway.settings import GatewaySettings
+from gateway.vault.addresses import UnixAddress
 from gateway.vault.client import VaultAway, VaultClient
 from gateway.vault.proof import SECRET_FILE
 from schemas.times import now_micros
@@ -62,7 +63,7 @@ def await_vault(path: Path, within_s: float) -> None:
 
 
 async def _answers(path: Path) -> bool:
-    client = VaultClient(path, secret_beside(path).read_bytes())
+    client = VaultClient([UnixAddress(path)], secret_beside(path).read_bytes())
     try:
         await client.ping()
     except VaultAway:
@@ -76,7 +77,7 @@ def settings_of(data: Path, vault: Path, database_url: str = "") -> GatewaySetti
     """The settings of a world: nobody is waited for long, and the stand-in lets everything through."""
     return GatewaySettings(
         data=data,
-        vault=vault,
+        vault=str(vault),
         vault_client=secret_beside(vault),
         database_url=database_url,
         kafka=NO_KAFKA,

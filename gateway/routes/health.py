@@ -73,6 +73,7 @@ async def metrics(call: Call[None, None]) -> Reply:
     call.runtime.unfinished_metrics.show(unknown, tasks, now_micros())
     call.runtime.stop_metrics.standing.set(await call.runtime.books.read(count_stops))
     call.runtime.alert_metrics.show(call.runtime.alerts.kinds_standing(now() - STANDS_FOR))
+    call.runtime.vault_metrics.show(call.runtime.vault.serving)
     return Reply(200, generate_latest(call.runtime.metrics), {"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -3,16 +3,21 @@
 import asyncio
 import signal
 import sys
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing, nullcontext
+from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
 from connectors import logs
 from connectors.keyfiles import SecretMissing
 from connectors.private_files import keep_private
+from gateway.vault.addresses import addresses_of, host_and_port
 from gateway.vault.audit import AuditError, opened_audit
 from gateway.vault.audit_trail import AuditDamaged
 from gateway.vault.cards import UnknownLayout
+from gateway.vault.certificates import Certificates
 from gateway.vault.isolation import (
     AlreadyRunning,
     UnsafeDirectory,
@@ -23,13 +28,21 @@ from gateway.vault.isolation import (
     users_of,
 )
 from gateway.vault.keys import KeyFiles, UnusableKey
+from gateway.vault.listening import TlsListener, listen_here
+from gateway.vault.office import Office
 from gateway.vault.person_keys import PersonKeys
 from gateway.vault.proof import client_secret
+from gateway.vault.replica import Replica
 from gateway.vault.rotation import Rotation
 from gateway.vault.safe import FileLost, Safe
-from gateway.vault.server import Served, serve
+from gateway.vault.server import Reception, Served
 from gateway.vault.settings import VaultSettings
+from gateway.vault.standby import Succession
+from gateway.vault.standing import NotInPlace
+from gateway.vault.witness import Witness, open_witness
 from schemas.settings import BadSetting, load
+
+T = TypeVar("T")
 
 REFUSALS = (
     BadSetting,
@@ -40,36 +53,120 @@ REFUSALS = (
     UnknownLayout,
     FileLost,
     AuditDamaged,
+    NotInPlace,
     AuditError,  # the disk is full: no card is opened that no entry tells of
 )
 
 
+log = structlog.get_logger()
+
+
 async def run(settings: VaultSettings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises one of `REFUSALS` if the vault must not start."""
+    """Serve until SIGTERM or SIGINT, and stand by before. Raises one of `REFUSALS` if the vault must not start."""
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    path, users = socket_path(settings.data, settings.vault), users_of(settings.vault_users)
+    path = socket_path(settings.data, settings.vault)
     keep_private(settings.data)
     make_directory(path)
     take_lock(settings.data / "vault.lock")
-    secret = client_secret(settings, settings.vault_client)
-    audit = opened_audit(settings.data, settings.vault_audit_days, settings.vault_opens_per_s)
+    reception = Reception(client_secret(settings, settings.vault_client), users_of(settings.vault_users))
+    if not settings.vault_witness:
+        await _serve(settings, reception, None, stop, path)
+        return
+    witness = open_witness(settings.vault_witness)
+    try:
+        async with _listening(settings, reception, path):  # one that stands by says so to whoever asks
+            succession = _succession(settings, reception.secret, witness)
+            office = await _until(stop, succession.office)
+            if office is not None:
+                await _serve(settings, reception, office, stop, None)
+    finally:
+        await witness.close()
+
+
+@asynccontextmanager
+async def _listening(settings: VaultSettings, reception: Reception, path: Path) -> AsyncIterator[None]:
+    server = await listen_here(reception, path)
+    over_tls = None
+    if settings.vault_listen and settings.vault_certificates is not None:
+        host, port = host_and_port(settings.vault_listen, "SLUICE_VAULT_LISTEN")
+        over_tls = TlsListener(reception, host, port, Certificates(settings.vault_certificates))
+        await over_tls.open()
+    try:
+        yield
+    finally:
+        server.close()
+        if over_tls is not None:
+            await over_tls.close()
+
+
+async def _serve(
+    settings: VaultSettings, reception: Reception, office: Office | None, stop: asyncio.Event, path: Path | None
+) -> None:
+    """Open the stores and serve until `stop` is set. `path`: the socket to listen on, if nobody does yet."""
+    replica = Replica(office) if office is not None else None
+    send_lines = replica.send_lines if replica is not None else None
+    audit = opened_audit(settings.data, settings.vault_audit_days, settings.vault_opens_per_s, send_lines)
     try:
         files = KeyFiles(settings)
         with (
-            closing(Safe(settings.data / "vault.sqlite3", files)) as safe,
-            closing(_person_keys(settings, files, safe)) as persons,
+            closing(Safe(settings.data / "vault.sqlite3", files, replica)) as safe,
+            closing(_person_keys(settings, files, safe, replica)) as persons,
         ):
-            await serve(Served(safe, persons, Rotation(safe, persons), audit, secret, users), path, stop)
+            served = Served(safe, persons, Rotation(safe, persons), audit, replica)
+            await _begin(served, office)
+            async with _listening(settings, reception, path) if path is not None else nullcontext():
+                reception.served = served
+                log.info("vault.ready", socket=str(socket_path(settings.data, settings.vault)))
+                await stop.wait()
+            await _end(served, office, reception)
     finally:
         await audit.close()
 
 
-def _person_keys(settings: VaultSettings, files: KeyFiles, safe: Safe) -> PersonKeys:
+async def _begin(served: Served, office: Office | None) -> None:
+    if office is not None and served.replica is not None:
+        served.replica.writers, served.replica.audit = (served.safe.writer, served.persons.writer), served.audit
+        office.begin()
+        served.replica.begin()
+    detail = f"{office.row.serving}, term {office.row.term}" if office is not None else None
+    await served.audit.note("vault.start", detail=detail)
+    await served.rotation.resume()
+
+
+async def _end(served: Served, office: Office | None, reception: Reception) -> None:
+    """Finish what was asked for, and have whoever stands by know of all of it."""
+    reception.served = None  # whoever comes now goes to the other one
+    await reception.close()
+    await served.rotation.close()
+    await served.audit.note("vault.stop")
+    if office is not None and served.replica is not None:
+        await served.replica.close()
+        await office.close()
+
+
+async def _until(stop: asyncio.Event, work: Callable[[], Awaitable[T]]) -> T | None:
+    """The result of `work`; None where `stop` was set first."""
+    working, stopping = asyncio.ensure_future(work()), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.wait([working, stopping])
+
+
+def _succession(settings: VaultSettings, secret: bytes, witness: Witness) -> Succession:
+    [other] = addresses_of(settings.data, settings.vault_other, settings.vault_users, settings.vault_certificates)
+    return Succession(settings.data, settings.vault_name, other, secret, witness, KeyFiles(settings))
+
+
+def _person_keys(settings: VaultSettings, files: KeyFiles, safe: Safe, replica: Replica | None) -> PersonKeys:
     path = settings.data / "persons.sqlite3"
     safe.check_companion(path)
-    persons = PersonKeys(path, files, safe.key_version, settings.vault_person_keys_per_s)
+    persons = PersonKeys(path, files, safe.key_version, settings.vault_person_keys_per_s, replica)
     safe.note_companion(path)  # after the file: whoever is killed in between may begin again
     return persons
 

@@ -6,7 +6,7 @@ they share one fsync. Where an entry cannot be written nothing is answered (PCI 
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +22,8 @@ R = TypeVar("R")
 
 GROUP_MAX = 256
 
+SendLines = Callable[[bytes], Awaitable[None]]
+
 
 class AuditError(Exception):
     """The entry is not on disk."""
@@ -30,8 +32,9 @@ class AuditError(Exception):
 class Audit:
     """The audit of one vault. Its methods may raise `AuditError`."""
 
-    def __init__(self, trail: AuditTrail) -> None:
-        self._trail = trail
+    def __init__(self, trail: AuditTrail, send_lines: SendLines | None = None) -> None:
+        """`send_lines` gets what is on disk; it returns once a vault that stands by, if any, has it as well."""
+        self._trail, self._send_lines = trail, send_lines
         self._thread = LastingThreads(1, "vault audit")
         self._groups = GroupCommit(self._commit_group, GROUP_MAX)
 
@@ -39,16 +42,28 @@ class Audit:
         self, event: AuditEvent, result: str = "ok", peer: Peer | None = None, **about: str | None
     ) -> Head:
         """Write an entry; `peer` asked. `about` are further fields of `AuditEntry`."""
-        pid, uid = peer or (None, None)
-        return await self._write(lambda trail: trail.note(event, result, pid=pid, uid=uid, **about))
+        who = {} if peer is None else _who(peer)
+        return await self._write(lambda trail: trail.note(event, result, **who, **about))
 
     async def open_card(self, asked: Opening, peer: Peer) -> Head:
         """Write that an operation opens a card. Raises `OpenRefused` where it may not, which is an entry too."""
-        return await self._write(lambda trail: trail.open_card(asked, pid=peer.pid, uid=peer.uid))
+        return await self._write(lambda trail: trail.open_card(asked, **_who(peer)))
 
     async def keep_heads(self, heads: list[str], peer: Peer) -> Head | None:
         """Write heads of the books' audit; the one that was kept last, which none needs to be written for."""
-        return await self._write(lambda trail: trail.keep_heads(heads, pid=peer.pid, uid=peer.uid))
+        return await self._write(lambda trail: trail.keep_heads(heads, **_who(peer)))
+
+    async def begin_copy(self, heads: list[Head]) -> int:
+        """As `AuditTrail.begin_copy`."""
+        return await self._in_thread(lambda trail: trail.begin_copy(heads))
+
+    async def lines_after(self, n: int, most: int) -> bytes:
+        """As `AuditTrail.lines_after`."""
+        return await self._in_thread(lambda trail: trail.lines_after(n, most))
+
+    async def copy_from(self, n: int, most: int) -> bool:
+        """As `AuditTrail.copy_from`: what follows goes out with the next entry."""
+        return await self._in_thread(lambda trail: trail.copy_from(n, most))
 
     async def close(self) -> None:
         """Write what waits, then close the files."""
@@ -63,13 +78,19 @@ class Audit:
             raise AuditError(type(error).__name__) from None
 
     async def _commit_group(self, group: list[Work[AuditTrail]]) -> list[WorkResult]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, _commit, self._trail, group)
+        results, lines = await self._in_thread(lambda trail: (_commit(trail, group), trail.take_lines()))
+        if self._send_lines is not None:
+            await self._send_lines(lines)
+        return results
+
+    async def _in_thread(self, work: Callable[[AuditTrail], R]) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._trail)
 
 
-def opened_audit(data: Path, days: float, opens_per_s: float) -> Audit:
+def opened_audit(data: Path, days: float, opens_per_s: float, send_lines: SendLines | None = None) -> Audit:
     """The audit in `audit` of a data directory; a new one begins. Raises `AuditError` and `AuditDamaged`."""
     try:
-        return Audit(AuditTrail(data / "audit", timedelta(days=days), opens_per_s))
+        return Audit(AuditTrail(data / "audit", timedelta(days=days), opens_per_s), send_lines)
     except (OSError, sqlite3.Error) as error:
         raise AuditError(f"{data / 'audit'}: {error}") from None
 
@@ -90,3 +111,7 @@ def _result(trail: AuditTrail, work: Work[AuditTrail]) -> WorkResult:
         return work(trail), None
     except OpenRefused as refused:
         return None, refused
+
+
+def _who(peer: Peer) -> dict[str, int | str | None]:
+    return {"pid": peer.pid, "uid": peer.uid, "certificate": peer.certificate}

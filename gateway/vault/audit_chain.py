@@ -43,12 +43,15 @@ AuditEvent = Literal[
     "audit.continue",  # a new file
     "audit.drop",  # files past their time
     "audit.cut",  # entries that were there at the last stop are gone
+    "standby.join",  # another vault has a copy of all, and of each entry from here on before it is answered
+    "standby.leave",
 ]
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One entry: who (`pid` and `uid` of the process that asked), what, when, with which result (PCI DSS 10.2.2).
+    """One entry: who, what, when, with which result (PCI DSS 10.2.2).
 
+    Who: `pid` and `uid` of the process that asked, or its `certificate` where it asked from another host.
     `n` counts all entries from 1. Nothing of a card but its token. `result` is `ok`, or why it was refused.
     `call`: by what a caller who opened a card is known again, should it never get the reply.
     """
@@ -59,6 +62,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     result: str
     pid: int | None = None
     uid: int | None = None
+    certificate: str | None = None
     operation_id: str | None = None
     card_id: str | None = None
     owner_id: str | None = None
@@ -115,6 +119,11 @@ def line_of(entry: AuditEntry, previous: str) -> tuple[bytes, str]:
 def entry_of(line: bytes) -> tuple[AuditEntry, str]:
     """The entry and the hash that stand on a line. Raises `ValueError` for what is none."""
     return DECODER.decode(line[HASH_SIZE + 1 :]), line[:HASH_SIZE].decode()
+
+
+def follows(line: bytes, previous: str) -> bool:
+    """Whether a line follows the hash `previous`, unaltered."""
+    return _hash(previous.encode() + line[HASH_SIZE + 1 :]) == line[:HASH_SIZE]
 
 
 def end_before(entry: AuditEntry) -> tuple[str, datetime | None]:

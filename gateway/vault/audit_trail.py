@@ -12,6 +12,7 @@ import structlog
 from connectors.durable_files import sync
 from gateway.vault.audit_chain import (
     GENESIS,
+    HASH_SIZE,
     AuditEntry,
     AuditEvent,
     Head,
@@ -29,6 +30,7 @@ from schemas.times import now, to_micros
 
 FILE_MAX = 16 * 1024 * 1024  # bytes; then the next file begins. A start reads the last one
 OPENS_FILE = "opens.sqlite3"
+NUMBER = re.compile(rb'\{"n":([0-9]{1,12}),')  # as an entry begins
 OPERATION = re.compile(r"op_[0-9a-z]{1,64}", re.ASCII)
 
 log = structlog.get_logger()
@@ -56,7 +58,8 @@ class AuditTrail:
         directory.mkdir(mode=0o700, exist_ok=True)
         self._rate = Rate(opens_per_s)
         self._buffer = bytearray()
-        self._file, self._size, self._tip = _opened(directory)
+        self._to_copy: bytearray | None = None  # what is on disk here, and not sent to a vault that stands by yet
+        self._file, self._size, self._tip = opened(directory)
         self._appended = self._tip
         self._opens = Opens(directory / OPENS_FILE)
         self._opens_are_behind = True
@@ -109,6 +112,42 @@ class AuditTrail:
         self._write()
         self._opens.commit(self._tip)
 
+    def take_lines(self) -> bytes:
+        """The lines that were put on disk since the last call; none before `copy_from`."""
+        if not self._to_copy:
+            return b""
+        lines, self._to_copy = bytes(self._to_copy), bytearray()
+        return lines
+
+    def lines_after(self, n: int, most: int) -> bytes:
+        """The lines after entry `n`, about `most` bytes of them and always whole ones."""
+        found = bytearray()
+        for line in raw_lines_from(self._directory, n + 1):
+            found += line + b"\n"
+            if len(found) >= most:
+                break
+        return bytes(found)
+
+    def copy_from(self, n: int, most: int) -> bool:
+        """Have `take_lines` return what follows entry `n`, from now on; False where that is more than `most`."""
+        lines = self.lines_after(n, most)
+        if len(lines) >= most:
+            return False
+        self._to_copy = bytearray(lines)
+        return True
+
+    def begin_copy(self, heads: list[Head]) -> int:
+        """The number of the newest of these heads that stands in this audit, 0 if none does: a copy goes on there.
+
+        `take_lines` returns none until `copy_from`.
+        """
+        self._to_copy = None
+        wanted = {head.n: head.hash for head in heads}
+        for entry, head in lines_from(self._directory, min(wanted, default=self._tip.n + 1)):
+            if wanted.get(entry.n, "") != head.hash:
+                wanted.pop(entry.n, None)
+        return max((n for n in wanted if n <= self._tip.n), default=0)
+
     def undo(self) -> None:
         """Take the group back, as far as it is not on disk."""
         self._buffer.clear()
@@ -148,6 +187,8 @@ class AuditTrail:
         while written < len(view):
             written += os.write(self._file, view[written:])
         os.fsync(self._file)
+        if self._to_copy is not None:
+            self._to_copy += self._buffer
         self._size += written
         self._buffer.clear()
         self._tip = self._appended
@@ -156,7 +197,7 @@ class AuditTrail:
         """Begin the next file."""
         self._write()
         old = self._file
-        self._file, self._size = _new_file(self._directory, self._tip.n + 1), 0
+        self._file, self._size = new_file(self._directory, self._tip.n + 1), 0
         os.close(old)
         self.drop_old()
 
@@ -169,15 +210,15 @@ class AuditTrail:
     def _catch_up(self) -> None:
         """Have `Opens` know of all entries, and tell in an entry where some are gone that it knows."""
         known = self._opens.tip()
-        lines = _lines_from(self._directory, known.n)
+        lines = lines_from(self._directory, known.n)
         if known.n and next(lines, (None, None))[1] != known:
             log.error("audit.cut", known=known.n, last=self._tip.n)
             self.note("audit.cut", "missing", detail=f"{known.n} entries were known")
-            lines = _lines_from(self._directory, 0)
+            lines = lines_from(self._directory, 0)
         self._opens.catch_up(entry for entry, _ in lines)
 
 
-def _opened(directory: Path) -> tuple[int, int, Head]:
+def opened(directory: Path) -> tuple[int, int, Head]:
     """The last file, its size and its head; what a kill or a power cut left without an end is cut off."""
     for path in reversed(files(directory)):
         content = path.read_bytes()
@@ -186,7 +227,7 @@ def _opened(directory: Path) -> tuple[int, int, Head]:
             os.truncate(path, size)
             return _appending(path), size, _head_of(path, content[:size])
         path.unlink()  # begun, and then killed before its first entry
-    return _new_file(directory, 1), 0, Head(0, GENESIS)
+    return new_file(directory, 1), 0, Head(0, GENESIS)
 
 
 def _head_of(path: Path, content: bytes) -> Head:
@@ -197,7 +238,8 @@ def _head_of(path: Path, content: bytes) -> Head:
     return Head(entry.n, digest)
 
 
-def _new_file(directory: Path, n: int) -> int:
+def new_file(directory: Path, n: int) -> int:
+    """The file that entry `n` begins, to append to."""
     path = directory / file_name(n)
     file = _appending(path)
     sync(directory)
@@ -208,18 +250,26 @@ def _appending(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-def _lines_from(directory: Path, n: int) -> Iterator[tuple[AuditEntry, Head]]:
+def lines_from(directory: Path, n: int) -> Iterator[tuple[AuditEntry, Head]]:
     """The entries from number `n` on, each with its head; those that cannot be read are passed over."""
+    for line in raw_lines_from(directory, n):
+        try:
+            entry, digest = entry_of(line)
+        except ValueError:
+            continue
+        if entry.n >= n:
+            yield entry, Head(entry.n, digest)
+
+
+def raw_lines_from(directory: Path, n: int) -> Iterator[bytes]:
+    """The lines from entry `n` on, as far as they tell their number, without their ends."""
     there = files(directory)
     begin = max((i for i, path in enumerate(there) if first_number(path) <= n), default=0)
     for path in there[begin:]:
         for line in path.read_bytes().split(b"\n")[:-1]:
-            try:
-                entry, digest = entry_of(line)
-            except ValueError:
-                continue
-            if entry.n >= n:
-                yield entry, Head(entry.n, digest)
+            found = NUMBER.match(line, HASH_SIZE + 1)
+            if found is None or int(found[1]) >= n:
+                yield line
 
 
 def _ended_before(path: Path) -> datetime | None:

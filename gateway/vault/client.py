@@ -1,5 +1,8 @@
 """The gateway's side of the vault: one connection, many concurrent calls on it.
 
+Of two vaults the connection is to the one that serves. Each call may be repeated without harm (an open by its
+`call`), so one that has no reply within `REPLY_S` looks for the vault that serves now, and asks that one.
+
 VaultError
 ├── VaultAway         no connection, no reply in time, or the vault cannot work right now: try again
 │   ├── Unproven      one of the two does not know the client secret of the other
@@ -12,25 +15,35 @@ VaultError
 
 import asyncio
 import contextlib
-import hmac
 import itertools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from secrets import token_bytes
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
+import structlog
+
+from connectors.logs import LoggedOnce
 from connectors.processors.contract import CardDetails
-from gateway.vault import frames, proof
+from gateway.vault import frames
+from gateway.vault.addresses import VaultAddress
+from gateway.vault.client_connection import ClientConnection, NotProven, connect
 from gateway.vault.frames import CardCounts, StoredCard
-from gateway.vault.isolation import peer_of
+from schemas.settings import BadSetting
 
 TIMEOUT_S = 2.0
+TAKEOVER_TIMEOUT_S = 8.0  # a vault takes over within 5
+REPLY_S = 1.5  # where there is another vault: then that one is looked for. A standby that is silent costs 1 s
+TRIED_EVERY_S = 0.1
+UNPROVEN_EVERY_S = 60.0  # told so often
 TOO_FAST_PAUSE_S = 0.05
 RECENT_S = 0.01  # the age of a reply that still proves the vault is there: under load, most payments need no ping
 
 R = TypeVar("R", bound=frames.Frame)
+Found = tuple[VaultAddress, ClientConnection]
 Observe = Callable[[str, str, float], None]
+
+log = structlog.get_logger()
 
 
 class VaultError(Exception):
@@ -73,6 +86,7 @@ ERRORS: dict[frames.RefusalCode, type[VaultError]] = {
     "no_key": NoKey,
     "unproven": Unproven,
     "unavailable": VaultAway,
+    "standby": VaultAway,
 }
 
 
@@ -86,28 +100,34 @@ class OpenedCard(NamedTuple):
 class VaultClient:
     """Connects at its first call, and again after the vault was away. Every call may raise `VaultAway`.
 
-    `secret`: the client secret. `users`: uids that the vault may run as beside ours. `observe` is told of each
+    `addresses`: of the vaults, of which one serves. `secret`: the client secret. `timeout_s`: how long a call may
+    take (default: long enough for the other vault to take over, where there is one). `observe` is told of each
     call: its kind, what came of it (`done`, `away`, `cancelled` or a refusal's code), and seconds.
     """
 
     def __init__(
         self,
-        path: Path,
+        addresses: Sequence[VaultAddress],
         secret: bytes,
-        users: frozenset[int] = frozenset(),
-        timeout_s: float = TIMEOUT_S,
+        timeout_s: float | None = None,
         observe: Observe = lambda kind, result, seconds: None,
     ) -> None:
-        self._path = path
+        self._addresses = list(addresses)
         self._secret = secret
-        self._users = users
-        self._timeout_s = timeout_s
+        self._timeout_s = timeout_s or (TIMEOUT_S if len(self._addresses) == 1 else TAKEOVER_TIMEOUT_S)
         self._observe = observe
         self._ids = itertools.count(1)
         self._connecting = asyncio.Lock()
         self._connection: ClientConnection | None = None
+        self._serving: VaultAddress | None = None
         self._replied_at = -RECENT_S  # monotonic; at first, no reply is recent
         self._checking: asyncio.Task[None] | None = None
+        self._once = LoggedOnce(UNPROVEN_EVERY_S)
+
+    @property
+    def serving(self) -> str | None:
+        """Where the vault is that answered last; None before the first answer."""
+        return None if self._serving is None else str(self._serving)
 
     async def check(self) -> None:
         """Return if the vault answers, or has answered any call within `RECENT_S`.
@@ -222,97 +242,67 @@ class VaultClient:
         return reply
 
     async def _send(self, request: frames.Frame) -> frames.ReplyFrame:
+        if len(self._addresses) > 1:
+            return await self._send_to_who_serves(request)
         if self._connection is not None and not self._connection.down:
             with contextlib.suppress(ConnectionError):  # the vault may have restarted: repeat on a new connection
                 return await self._connection.send(request)
         return await (await self._connect()).send(request)
 
-    async def _connect(self) -> "ClientConnection":
+    async def _send_to_who_serves(self, request: frames.Frame) -> frames.ReplyFrame:
+        """The reply of whichever vault serves, as soon as one does; the caller's timeout ends it."""
+        while True:
+            connection = await self._connect()
+            try:
+                async with asyncio.timeout(REPLY_S):
+                    reply = await connection.send(request)
+            except (OSError, TimeoutError) as error:
+                log.warning("vault.silent", vault=self.serving, error=type(error).__name__)
+                connection.abort()  # what others wait for on it, they ask again as well
+                continue
+            if not (isinstance(reply, frames.Refused) and reply.code == "standby"):
+                return reply
+            connection.abort()
+
+    async def _connect(self) -> ClientConnection:
         async with self._connecting:  # concurrent callers share the new connection
             if self._connection is None or self._connection.down:
-                self._connection = await self._proven_connection()
+                address, self._connection = await self._found()
+                if address != self._serving and len(self._addresses) > 1:
+                    log.info("vault.chosen", vault=str(address))
+                self._serving = address
             return self._connection
 
-    async def _proven_connection(self) -> "ClientConnection":
-        """A new connection on which both have proved that they know the secret. Raises `Unproven`."""
-        loop = asyncio.get_running_loop()
-        _, made = await loop.create_unix_connection(lambda: ClientConnection(self._users), str(self._path))
-        proven = False
+    async def _found(self) -> Found:
+        """Who serves, and a connection there. Raises `Unproven` and `OSError`, with several addresses neither."""
+        if len(self._addresses) == 1:
+            [address] = self._addresses
+            try:
+                return address, await connect(address, self._secret, self._ids)
+            except NotProven:
+                raise Unproven from None
+        trying = [asyncio.create_task(self._try(address)) for address in self._addresses]
         try:
-            proven = await self._prove(made)
+            done, _ = await asyncio.wait(trying, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
         finally:
-            if not proven:
-                made.abort()
-        if not proven:
-            raise Unproven
-        return made
+            _end(trying)
 
-    async def _prove(self, made: "ClientConnection") -> bool:
-        mine = token_bytes(frames.NONCE_BYTES)
-        challenge = await made.send(frames.Hello(next(self._ids), mine))
-        if not isinstance(challenge, frames.Challenge):
-            return False
-        nonces = (mine, challenge.nonce)
-        if not hmac.compare_digest(challenge.proof, proof.of_vault(self._secret, *nonces)):
-            return False
-        answer = proof.of_client(self._secret, *nonces)
-        return isinstance(await made.send(frames.Prove(next(self._ids), answer)), frames.Done)
+    async def _try(self, address: VaultAddress) -> Found:
+        """A connection to a vault once it serves: one that is frozen must not hold up the search for the other."""
+        while True:
+            try:
+                async with asyncio.timeout(REPLY_S):
+                    return address, await connect(address, self._secret, self._ids)
+            except (OSError, TimeoutError):
+                pass
+            except (NotProven, BadSetting) as error:
+                if self._once.is_due(address):
+                    log.error("vault.unproven", vault=str(address), error=type(error).__name__)
+            await asyncio.sleep(TRIED_EVERY_S)
 
 
-class ClientConnection(asyncio.Protocol):
-    """One connection and the calls that wait on it. `down` is final. `users`: uids the vault may run as."""
-
-    def __init__(self, users: frozenset[int]) -> None:
-        self.down = False
-        self._users = users
-        self._lost = asyncio.Event()
-        self._replies = frames.Splitter(frames.REPLIES)
-        self._waiting: dict[int, asyncio.Future[frames.ReplyFrame]] = {}
-
-    async def send(self, request: frames.Frame) -> frames.ReplyFrame:
-        """The reply to `request`. Raises `ConnectionError` if the connection is lost first."""
-        if self.down:
-            raise ConnectionResetError
-        reply: asyncio.Future[frames.ReplyFrame] = asyncio.get_running_loop().create_future()
-        self._waiting[request.id] = reply
-        self._transport.write(frames.pack(request))
-        try:
-            return await reply
-        finally:
-            self._waiting.pop(request.id, None)
-
-    def abort(self) -> None:
-        """Close the connection at once."""
-        self.down = True
-        self._transport.abort()
-
-    async def close(self) -> None:
-        """Close the connection and wait until it is closed."""
-        self._transport.close()
-        await self._lost.wait()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send nothing to a socket of another user: the first frame could hold a card number."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if not peer_of(transport.get_extra_info("socket")).is_trusted(self._users):
-            self.down = True
-            transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        """Hand each reply to its call."""
-        try:
-            for reply in self._replies.feed(data):
-                waiting = self._waiting.get(reply.id)
-                if waiting is not None and not waiting.done():  # else its caller has given up
-                    waiting.set_result(reply)
-        except frames.BadFrame:
-            self._transport.abort()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Fail every waiting call."""
-        self.down = True
-        self._lost.set()
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(ConnectionResetError())
+def _end(trying: "list[asyncio.Task[Found]]") -> None:
+    """End the tries that were not needed."""
+    for task in trying:
+        task.cancel()

@@ -12,6 +12,7 @@ import msgspec
 from schemas.cards import Brand
 
 NONCE_BYTES = 32
+FOLLOW_HEADS_MAX = 300  # more than one group of entries, which is all that may be without an answer
 HEADS_MAX = 64  # of the books' audit in one frame, and in one entry
 FRAME_MAX = 128 * 1024  # bytes: a request body of 64 KiB to digest, and room
 LENGTH_BYTES = 4
@@ -21,7 +22,9 @@ Number = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{13,19}\Z")]
 BooksHead = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,11}:[a-z]{64}\Z")]  # as `Head` writes itself
 Nonce = Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
 PersonIds = Annotated[list[str], msgspec.Meta(min_length=1, max_length=PERSONS_MAX)]
-RefusalCode = Literal["unknown_card", "bad_card", "bad_operation", "too_fast", "no_key", "unproven", "unavailable"]
+RefusalCode = Literal[
+    "unknown_card", "bad_card", "bad_operation", "too_fast", "no_key", "unproven", "unavailable", "standby"
+]
 
 
 class BadFrame(Exception):
@@ -50,7 +53,10 @@ class Hello(Frame, frozen=True, tag="hello"):
 
 
 class Prove(Frame, frozen=True, tag="prove"):
-    """`proof.of_client` over both nonces → `Done`, or `Refused` and the end of the connection."""
+    """`proof.of_client` over both nonces → `Done`, or `Refused` and the end of the connection.
+
+    A vault that stands by refuses a right one as well: `standby`.
+    """
 
     proof: bytes
 
@@ -124,6 +130,21 @@ class Rotate(Frame, frozen=True, tag="rotate"):
 
 class CountCards(Frame, frozen=True, tag="stats"):
     """How many cards there are, and under which key → `Counted`."""
+
+
+class Follow(Frame, frozen=True, tag="follow"):
+    """A vault stands by, under the name `vault`, and wants a copy of all → the frames of `copy_frames`.
+
+    `heads`: the last ones of its copy of the audit, the newest first. `store_id`: whose copy it has; empty: none.
+    """
+
+    vault: str
+    store_id: str
+    heads: Annotated[list[BooksHead], msgspec.Meta(max_length=FOLLOW_HEADS_MAX)]
+
+
+class Copied(Frame, frozen=True, tag="copied"):
+    """What came in the frame with this id is on the disk of the vault that stands by."""
 
 
 class StoredCard(msgspec.Struct, frozen=True, array_like=True):
@@ -211,7 +232,8 @@ CardRequest = OpenCard | StoreCard | DeleteCard | DeleteCards
 PersonRequest = OpenPersonKeys | DestroyPersonKey
 # What waits for the disk.
 WriteRequest = CardRequest | PersonRequest | KeepHeads | Rotate | CountCards
-RequestFrame = GreetingRequest | ReadRequest | WriteRequest
+CopyRequest = Follow | Copied  # of a vault that stands by
+RequestFrame = GreetingRequest | ReadRequest | WriteRequest | CopyRequest
 AnswerFrame = CardStored | CardOpened | PersonKeysOpened | Digested | HeadKept | Counted
 ReplyFrame = Done | Challenge | AnswerFrame | Refused
 

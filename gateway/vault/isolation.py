@@ -20,14 +20,22 @@ PR_SET_DUMPABLE = 4  # <linux/prctl.h>
 
 
 class Peer(NamedTuple):
-    """The process at the other end of a connection. The kernel says it, as of the moment of its connect."""
+    """The process at the other end of a connection. The kernel says it, as of the moment of its connect.
 
-    pid: int
-    uid: int
+    From another host it is whom its `certificate` names, `gateway:NAME` or `vault:NAME`; it has neither id then.
+    """
+
+    pid: int | None
+    uid: int | None
+    certificate: str | None = None
 
     def is_trusted(self, users: Collection[int]) -> bool:
-        """Whether it runs as our user, as root, or as one of `users` (uids)."""
-        return self.uid in {os.getuid(), 0} or self.uid in users
+        """Whether it runs as our user, as root, or as one of `users` (uids), or has a certificate of the house."""
+        return self.certificate is not None or self.uid in {os.getuid(), 0} or self.uid in users
+
+    def may_copy(self) -> bool:
+        """Whether it may be a vault that keeps a copy: our own user, root, or who has a vault's certificate."""
+        return self.uid in {os.getuid(), 0} or (self.certificate or "").startswith("vault:")
 
 
 class UnsafeDirectory(Exception):

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import structlog
 
-from gateway.vault import cards, keys, person_file
+from gateway.vault import keys, person_file
 from gateway.vault.envelope import KEY_BYTES, Kek, NotOpened, unwrap_person, wrap_person
 from gateway.vault.keys import KeyFiles
 from gateway.vault.opens import Rate
 from gateway.vault.person_file import WrappedKey
-from gateway.vault.writer import Writer
+from gateway.vault.writer import CopyTarget, Writer
 
 BATCH = 100  # keys rewrapped per commit
 
@@ -41,14 +41,16 @@ class PersonKeys:
     `per_s`: how many keys may be read in a second; `find` and `find_or_make` raise `KeysTooFast` past it.
     """
 
-    def __init__(self, path: Path, files: KeyFiles, version: int, per_s: float) -> None:
+    def __init__(
+        self, path: Path, files: KeyFiles, version: int, per_s: float, target: CopyTarget | None = None
+    ) -> None:
         self._files = files
         self._rate = Rate(per_s)
         self._reader = person_file.connect(path)
         versions = person_file.select_used_versions(self._reader) | {version}
         self._keks = {each: keys.person_cipher(each, files.kek(each)) for each in versions}
         self._current = version
-        self._writer = Writer(person_file.connect(path))
+        self.writer = Writer(person_file.connect(path), "persons", target)
 
     def find(self, person_ids: Sequence[str]) -> dict[str, bytes]:
         """The keys of those of these persons who have one; a row that was altered opens as none."""
@@ -62,13 +64,13 @@ class PersonKeys:
         new_ids = [person_id for person_id in dict.fromkeys(person_ids) if person_id not in found]
         if not new_ids:
             return FoundKeys(found, [])
-        made_ids = await self._writer.write(self._make, new_ids)
+        made_ids = await self.writer.write(self._make, new_ids)
         return FoundKeys(found | self._found(new_ids), made_ids)
 
     async def destroy(self, person_id: str) -> bool:
         """Destroy a key, in the write-ahead log too; no other is ever made for its person. False: had none."""
-        had_one = await self._writer.write(person_file.destroy_key, person_id)
-        await self._writer.between(cards.wipe_log)
+        had_one = await self.writer.write(person_file.destroy_key, person_id)
+        await self.writer.wipe_log()
         return had_one
 
     def count_older(self) -> int:
@@ -79,13 +81,13 @@ class PersonKeys:
         """Have every key wrapped by `version` and nothing else; a kill undoes one batch."""
         self._keks[version] = keys.person_cipher(version, self._files.kek(version))
         self._current, last_id = version, ""
-        while (reached_id := await self._writer.write(self._rewrap_some, last_id)) is not None:
+        while (reached_id := await self.writer.write(self._rewrap_some, last_id)) is not None:
             last_id = reached_id
-        await self._writer.between(cards.wipe_log)
+        await self.writer.wipe_log()
 
     def close(self) -> None:
         """Finish running writes, then close the file."""
-        self._writer.close()
+        self.writer.close()
         self._reader.close()
 
     def _found(self, person_ids: Sequence[str]) -> dict[str, bytes]:

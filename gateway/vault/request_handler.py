@@ -38,23 +38,16 @@ REFUSALS: dict[type[Exception], frames.RefusalCode] = {
 EXPECTED: tuple[type[Exception], ...] = (*REFUSALS, OpenRefused)
 
 
-class RequestHandler:
-    """Handles the requests of `peer`, which has to prove first that it knows `secret`."""
+class Greeting:
+    """What a peer may ask before it has proved that it knows `secret`."""
 
-    def __init__(
-        self, safe: Safe, persons: PersonKeys, rotation: Rotation, audit: Audit, secret: bytes, peer: Peer
-    ) -> None:
-        self._safe = safe
-        self._persons = persons
-        self._rotation = rotation
-        self._audit = audit
+    def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self._peer = peer
         self._nonces: tuple[bytes, bytes] | None = None
         self.is_proven = False
 
     def greet(self, request: frames.GreetingRequest) -> frames.ReplyFrame:
-        """The reply to what may be asked before the proof. After a wrong proof nothing else may be."""
+        """The reply. After a wrong proof nothing else may be asked."""
         match request:
             case frames.Ping():
                 return frames.Done(request.id)
@@ -67,6 +60,22 @@ class RequestHandler:
                 return frames.Done(request.id) if self.is_proven else frames.Refused(request.id, "unproven")
             case _:
                 assert_never(request)
+
+    def _is_right(self, answer: bytes) -> bool:
+        # Each challenge is answered once: the nonces go with the first answer.
+        nonces, self._nonces = self._nonces, None
+        return nonces is not None and hmac.compare_digest(answer, proof.of_client(self._secret, *nonces))
+
+
+class RequestHandler:
+    """Handles the requests of `peer`, which has proved that it knows the secret."""
+
+    def __init__(self, safe: Safe, persons: PersonKeys, rotation: Rotation, audit: Audit, peer: Peer) -> None:
+        self._safe = safe
+        self._persons = persons
+        self._rotation = rotation
+        self._audit = audit
+        self._peer = peer
 
     def read(self, request: frames.ReadRequest) -> frames.ReplyFrame:
         """The reply to a request that needs no wait for the disk."""
@@ -99,16 +108,6 @@ class RequestHandler:
                     assert_never(request)
         except EXPECTED as error:
             return await self._refuse(request, error)
-
-    async def note_unproven(self) -> None:
-        """Write that the peer asked for something, or proved something, without the secret."""
-        log.warning("client.refused", pid=self._peer.pid, uid=self._peer.uid)
-        await note_refusal(self._audit, "client.prove", "unproven", self._peer)
-
-    def _is_right(self, answer: bytes) -> bool:
-        # Each challenge is answered once: the nonces go with the first answer.
-        nonces, self._nonces = self._nonces, None
-        return nonces is not None and hmac.compare_digest(answer, proof.of_client(self._secret, *nonces))
 
     async def _open(self, request: frames.OpenCard) -> frames.ReplyFrame:
         card = self._safe.open(request.card_id, request.owner_id)

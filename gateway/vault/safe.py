@@ -14,7 +14,7 @@ from gateway.vault import cards, keys
 from gateway.vault.envelope import Kek, NotOpened, rewrap, seal, unseal
 from gateway.vault.frames import CardCounts, StoredCard
 from gateway.vault.keys import HashKeys, KeyFiles, UnusableKey
-from gateway.vault.writer import Writer, transaction
+from gateway.vault.writer import CopyTarget, Writer, transaction
 from schemas.cards import brand_of, luhn_valid
 
 HASH_ROOT = 0  # the "version" of the hashing root in the table of keys
@@ -55,18 +55,18 @@ class FileLost(Exception):
 class Safe:
     """Stores, opens and deletes cards.
 
-    Raises `UnusableKey` if the keys are not those that the file was written with.
+    Raises `UnusableKey` if the keys are not those that the file was written with. `target`: what gets a copy.
     """
 
-    def __init__(self, path: Path, files: KeyFiles) -> None:
+    def __init__(self, path: Path, files: KeyFiles, target: CopyTarget | None = None) -> None:
         self._files = files
         self._reader = cards.connect(path)
         self._decoder = msgspec.msgpack.Decoder(Secret)
         self._hashes = files.hashes(generate=not cards.select_proofs(self._reader))
         with transaction(self._reader):
-            self._keks = _load_keks(self._reader, files, self._hashes)
+            self._keks = load_keks(self._reader, files, self._hashes)
         self._current = max(self._keks)
-        self._writer = Writer(cards.connect(path))
+        self.writer = Writer(cards.connect(path), "cards", target)
 
     @property
     def key_version(self) -> int:
@@ -97,20 +97,20 @@ class Safe:
 
         Raises `InvalidNumber`, and `cards.KeyExhausted` where the current key may not be used any more.
         """
-        return await self._writer.write(self._store, owner_id, secret)
+        return await self.writer.write(self._store, owner_id, secret)
 
     async def delete(self, card_id: str, owner_id: str) -> bool:
         """Destroy a card and its data key, in the write-ahead log too; False where there is none."""
-        found = await self._writer.write(cards.delete_card, card_id, owner_id)
+        found = await self.writer.write(cards.delete_card, card_id, owner_id)
         if found:
-            await self._writer.between(cards.wipe_log)
+            await self.writer.wipe_log()
         return found
 
     async def delete_all(self, owner_id: str) -> list[str]:
         """Destroy every card of an owner, as `delete` does; their ids."""
-        found = await self._writer.write(cards.delete_cards, owner_id)
+        found = await self.writer.write(cards.delete_cards, owner_id)
         if found:
-            await self._writer.between(cards.wipe_log)
+            await self.writer.wipe_log()
         return found
 
     def digest(self, data: bytes) -> bytes:
@@ -119,14 +119,14 @@ class Safe:
 
     async def count(self) -> CardCounts:
         """The counts at this moment."""
-        return await self._writer.write(cards.count)
+        return await self.writer.write(cards.count)
 
     async def begin_rotation(self, stuck: int = 0) -> CardCounts:
         """Begin a new key version, or none where more than `stuck` cards are still under older versions.
 
         Returns the counts of the version to rotate to. Raises `NoNewerKey`, `UnusableKey`.
         """
-        counts = await self._writer.write(self._begin_rotation, stuck)
+        counts = await self.writer.write(self._begin_rotation, stuck)
         self._current = counts.key_version  # only now: its row is on disk
         return counts
 
@@ -135,14 +135,14 @@ class Safe:
 
         Every card stays readable throughout: a kill undoes one batch.
         """
-        batch = await self._writer.write(self._rotate_some, after)
+        batch = await self.writer.write(self._rotate_some, after)
         if batch is None:
-            await self._writer.between(cards.wipe_log)
+            await self.writer.wipe_log()
         return batch
 
     def close(self) -> None:
         """Finish running writes, then close the file."""
-        self._writer.close()
+        self.writer.close()
         self._reader.close()
 
     def _store(self, conn: sqlite3.Connection, owner_id: str, secret: Secret) -> StoredCard:
@@ -190,7 +190,7 @@ class Safe:
             return None
 
 
-def _load_keks(conn: sqlite3.Connection, files: KeyFiles, hashes: HashKeys) -> dict[int, Kek]:
+def load_keks(conn: sqlite3.Connection, files: KeyFiles, hashes: HashKeys) -> dict[int, Kek]:
     """The key versions in use, each checked against its proof; a new file of cards takes the newest key file."""
     proofs = cards.select_proofs(conn)
     if not proofs:

@@ -1,24 +1,26 @@
-"""The vault's server: frames in, frames out, on a Unix socket.
+"""The vault's server: frames in, frames out, on a Unix socket and over TLS.
 
-Whoever connects must run as a user who may, and prove that it knows the client secret; else its connection ends,
-with an entry in the audit. Reads are answered where their bytes come in. A write waits for the disk in a task of
-its own, so its reply may come after those of later requests. Bytes that are no frame end their own connection and
-nothing more.
+Whoever connects must run as a user who may, or have a certificate of the house, and prove that it knows the
+client secret; else its connection ends, with an entry in the audit. A vault that stands by refuses everybody who
+asks for more. Reads are answered where their bytes come in. A write waits for the disk in a task of its own, so
+its reply may come after those of later requests. Bytes that are no frame end their own connection, nothing more.
 """
 
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import structlog
 
 from gateway.vault import frames
+from gateway.vault.addresses import peer_at
 from gateway.vault.audit import Audit
-from gateway.vault.isolation import bind, peer_of
+from gateway.vault.audit_chain import AuditEvent
+from gateway.vault.isolation import Peer
 from gateway.vault.person_keys import PersonKeys
-from gateway.vault.request_handler import RequestHandler, note_refusal
+from gateway.vault.replica import Replica, Standby
+from gateway.vault.request_handler import Greeting, RequestHandler, note_refusal
 from gateway.vault.rotation import Rotation
 from gateway.vault.safe import Safe
 
@@ -29,19 +31,41 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Served:
-    """What all connections share. `users`: uids that may connect beside ours; `refusing`: entries in writing."""
+    """What a vault that serves has. `replica`: None where no other vault may stand by."""
 
     safe: Safe
     persons: PersonKeys
     rotation: Rotation
     audit: Audit
+    replica: Replica | None = None
+
+
+@dataclass
+class Reception:
+    """What all connections share. `users`: uids that may connect as well; `served`: None while it stands by."""
+
     secret: bytes
     users: frozenset[int]
+    served: Served | None = None
     connections: "set[VaultConnection]" = field(default_factory=set)
     refusing: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def begin_refusal(self, work: Coroutine[Any, Any, None]) -> None:
-        """Write an entry for somebody who is not waited for."""
+    def note_refusal(self, event: AuditEvent, result: str, peer: Peer) -> None:
+        """Write an entry for somebody who is not waited for. Who stands by has no audit of its own, only a log."""
+        if self.served is not None:
+            self._begin(note_refusal(self.served.audit, event, result, peer))
+
+    def hang_up_over_tls(self) -> None:
+        """Have those who came over TLS connect anew: their certificates may not count any more."""
+        for connection in [each for each in self.connections if each.is_over_tls]:
+            self._begin(connection.close())
+
+    async def close(self) -> None:
+        """Finish what was asked for, then close the connections, but for that of a vault that stands by."""
+        await asyncio.gather(*(each.close() for each in list(self.connections) if not each.has_standby))
+        await asyncio.gather(*self.refusing)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self.refusing.add(task)
         task.add_done_callback(self.refusing.discard)
@@ -50,34 +74,48 @@ class Served:
 class VaultConnection(asyncio.Protocol):
     """One peer's connection."""
 
-    def __init__(self, served: Served) -> None:
-        self._served = served
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
         self._requests = frames.Splitter(frames.REQUESTS)
+        self._greeting = Greeting(reception.secret)
+        self._handler: RequestHandler | None = None
+        self._standby: Standby | None = None
         self._pending: set[asyncio.Task[None]] = set()
         self._replies_unread = False
+
+    @property
+    def has_standby(self) -> bool:
+        """Whether it is that of a vault that stands by."""
+        return self._standby is not None
+
+    @property
+    def is_over_tls(self) -> bool:
+        """Whether it came from another host."""
+        return self._peer.certificate is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Reject peers of a user who may not."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        served, peer = self._served, peer_of(transport.get_extra_info("socket"))
-        if not peer.is_trusted(served.users):
+        reception = self._reception
+        peer = self._peer = peer_at(transport)
+        if not peer.is_trusted(reception.users):
             log.warning("peer.refused", pid=peer.pid, uid=peer.uid)
-            served.begin_refusal(note_refusal(served.audit, "peer.connect", "refused", peer))
+            reception.note_refusal("peer.connect", "refused", peer)
             transport.abort()
             return
-        self._handler = RequestHandler(
-            served.safe, served.persons, served.rotation, served.audit, served.secret, peer
-        )
-        served.connections.add(self)
+        reception.connections.add(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Forget the connection. Its pending writes are finished all the same."""
-        self._served.connections.discard(self)
+        self._reception.connections.discard(self)
+        served = self._reception.served
+        if self._standby is not None and served is not None and served.replica is not None:
+            served.replica.lost(self._standby)
 
     def pause_writing(self) -> None:
         """The peer does not read its replies: stop reading requests, which would pile up replies in memory."""
-        self._replies_unread = True
+        self._replies_unread = not self.has_standby  # whose words that it has what we sent would wait, too
         self._throttle()
 
     def resume_writing(self) -> None:
@@ -96,6 +134,14 @@ class VaultConnection(asyncio.Protocol):
             log.warning("vault.frame_rejected", reason=str(error))
             self._transport.abort()
 
+    def send(self, content: bytes) -> None:
+        """Send bytes, as `CopyLink`."""
+        self._transport.write(content)
+
+    def abort(self) -> None:
+        """Close it at once, as `CopyLink`."""
+        self._transport.abort()
+
     async def close(self) -> None:
         """Finish pending writes, then close the connection."""
         self._transport.pause_reading()
@@ -104,30 +150,62 @@ class VaultConnection(asyncio.Protocol):
 
     def _handle(self, request: frames.RequestFrame) -> None:
         if isinstance(request, frames.GreetingRequest):
-            self._transport.write(frames.pack(self._handler.greet(request)))
-            if isinstance(request, frames.Prove) and not self._handler.is_proven:
-                self._refuse()
-            return
-        if not self._handler.is_proven:
-            self._transport.write(frames.pack(frames.Refused(request.id, "unproven")))
+            self._greet(request)
+        elif not self._greeting.is_proven:
+            self._reply(frames.Refused(request.id, "unproven"))
             self._refuse()
+        elif (served := self._reception.served) is None:
+            self._reply(frames.Refused(request.id, "standby"))
+        elif isinstance(request, frames.CopyRequest):
+            self._copy(request, served)
+        else:
+            self._serve(request, served)
+
+    def _greet(self, request: frames.GreetingRequest) -> None:
+        reply = self._greeting.greet(request)
+        if isinstance(request, frames.Prove) and self._greeting.is_proven and self._reception.served is None:
+            self._reply(frames.Refused(request.id, "standby"))
+            self._transport.close()
             return
+        self._reply(reply)
+        if isinstance(request, frames.Prove) and not self._greeting.is_proven:
+            self._refuse()
+
+    def _copy(self, request: frames.CopyRequest, served: Served) -> None:
+        if isinstance(request, frames.Copied):
+            if self._standby is not None:
+                self._standby.confirm(request.id)
+        elif served.replica is None or not self._peer.may_copy():
+            log.warning("copy.refused", vault=request.vault, pid=self._peer.pid, uid=self._peer.uid)
+            self._reception.note_refusal("standby.join", "refused", self._peer)
+            self._transport.abort()
+        else:
+            self._standby = served.replica.follow(request, self)
+
+    def _serve(self, request: frames.ReadRequest | frames.WriteRequest, served: Served) -> None:
+        handler = self._handler = self._handler or RequestHandler(
+            served.safe, served.persons, served.rotation, served.audit, self._peer
+        )
         if isinstance(request, frames.ReadRequest):
-            self._transport.write(frames.pack(self._handler.read(request)))
+            self._reply(handler.read(request))
             return
-        task = asyncio.create_task(self._write(request))
+        task = asyncio.create_task(self._write(handler, request))
         self._pending.add(task)
         task.add_done_callback(self._finish)
         self._throttle()
 
+    def _reply(self, reply: frames.ReplyFrame) -> None:
+        self._transport.write(frames.pack(reply))
+
     def _refuse(self) -> None:
-        self._served.begin_refusal(self._handler.note_unproven())
+        log.warning("client.refused", pid=self._peer.pid, uid=self._peer.uid, certificate=self._peer.certificate)
+        self._reception.note_refusal("client.prove", "unproven", self._peer)
         self._transport.close()
 
-    async def _write(self, request: frames.WriteRequest) -> None:
-        reply = await self._handler.write(request)
+    async def _write(self, handler: RequestHandler, request: frames.WriteRequest) -> None:
+        reply = await handler.write(request)
         if not self._transport.is_closing():
-            self._transport.write(frames.pack(reply))
+            self._reply(reply)
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._pending.discard(task)
@@ -141,18 +219,3 @@ class VaultConnection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
-
-
-async def serve(served: Served, path: Path, stop: asyncio.Event) -> None:
-    """Serve the socket at `path` until `stop` is set, then finish pending writes. Raises `AuditError`."""
-    await served.audit.note("vault.start")
-    await served.rotation.resume()
-    listener = bind(path, shared=bool(served.users))
-    server = await asyncio.get_running_loop().create_unix_server(lambda: VaultConnection(served), sock=listener)
-    log.info("vault.ready", socket=str(path))
-    await stop.wait()
-    server.close()
-    await asyncio.gather(*(connection.close() for connection in served.connections))
-    await served.rotation.close()
-    await asyncio.gather(*served.refusing)
-    await served.audit.note("vault.stop")

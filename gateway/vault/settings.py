@@ -9,6 +9,11 @@ from schemas.settings import BadSetting, Settings
 class VaultSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`vault`: the path of the Unix socket; unset, the one that `isolation.socket_path` finds.
 
+    `vault_listen`: `host:port` for other hosts, over TLS; empty: none. `vault_certificates`: the directory of
+    `ca.pem`, `own.pem` and `own.key`. `vault_witness`: the row that says which of two vaults serves,
+    `sqlite:///path` or `postgresql://…`; empty: there is one vault. `vault_name`: what this one is called there.
+    `vault_other`: where the other one is reached, as in SLUICE_VAULT of the gateway.
+
     `vault_keys`: the directory of the key files that an operator provides; nothing is written there. Unset, keys
     are generated in the data directory, in the local profile only (PCI DSS 3.6.1.2: keys apart from the data).
     `vault_client`: the file of the secret that a client has to know (default: `vault.client` among the secrets).
@@ -18,6 +23,11 @@ class VaultSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     """
 
     vault: Path | None = None
+    vault_listen: str = ""
+    vault_certificates: Path | None = None
+    vault_witness: str = ""
+    vault_name: str = "vault"
+    vault_other: str = ""
     vault_keys: Path | None = None
     vault_client: Path | None = None
     vault_users: str = ""
@@ -31,5 +41,15 @@ class VaultSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise BadSetting("SLUICE_VAULT_OPENS_PER_S must be 1 at least")
         if self.vault_person_keys_per_s < PERSONS_MAX:  # a call for that many would never be granted
             raise BadSetting(f"SLUICE_VAULT_PERSON_KEYS_PER_S must be {PERSONS_MAX} at least")
+        if str(self.vault or "").startswith("tls:"):
+            raise BadSetting("SLUICE_VAULT of a vault is the path of its socket; see SLUICE_VAULT_LISTEN")
+        if bool(self.vault_witness) != bool(self.vault_other):
+            raise BadSetting(
+                "SLUICE_VAULT_WITNESS and SLUICE_VAULT_OTHER: two vaults need both, one vault neither"
+            )
+        if self.vault_listen and self.vault_certificates is None:
+            raise BadSetting("SLUICE_VAULT_LISTEN needs SLUICE_VAULT_CERTIFICATES")
+        if not self.vault_name:
+            raise BadSetting("SLUICE_VAULT_NAME must not be empty")
         if self.profile != "local" and self.vault_audit_days < 365:
             raise BadSetting("SLUICE_VAULT_AUDIT_DAYS must be 365 at least (PCI DSS 10.5.1)")

@@ -16,6 +16,7 @@ from connectors.kafka import consumer, is_listening
 from connectors.keyfiles import SecretMissing
 from gateway.books.opening import alembic_config, run_once, sqlite_path
 from gateway.settings import GatewaySettings
+from gateway.vault.addresses import UnixAddress
 from gateway.vault.client import Unproven, VaultAway, VaultClient
 from gateway.vault.isolation import socket_path, users_of
 from gateway.vault.proof import client_secret
@@ -105,7 +106,7 @@ def vault(data: Path) -> list[Diagnosis]:
         secret = client_secret(settings, settings.vault_client)
     except (BadSetting, SecretMissing) as error:
         return [failed("vault", str(error), "Put the secret there that the vault has.")]
-    client = VaultClient(path, secret, users_of(settings.vault_users))
+    client = VaultClient([UnixAddress(path, users_of(settings.vault_users))], secret)
     try:
         counts = asyncio.run(_counted(client))
     except Unproven:

@@ -125,7 +125,7 @@ class Databases:
     def _settings(self, data: Path, url: str) -> GatewaySettings:
         return GatewaySettings(
             data=data,
-            vault=self._vault,
+            vault=str(self._vault),
             vault_client=secret_beside(self._vault),
             seed=True,
             kafka=self._kafka,

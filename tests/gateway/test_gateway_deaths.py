@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.machine.opening import secret_beside
 from gateway.settings import SEED_PASSWORD
+from gateway.vault.addresses import UnixAddress
 from gateway.vault.client import VaultClient, VaultError
 from schemas.cards import check_digit
 from schemas.settings import PORTS
@@ -93,7 +94,7 @@ def stored(client: VaultClient, number: int) -> Coroutine[Any, Any, object]:
 
 async def asked(path: Path, calls: Callable[[VaultClient], list[Coroutine[Any, Any, object]]]) -> bool:
     """Whether the vault answered some calls at once."""
-    client = VaultClient(path, secret_beside(path).read_bytes() if path.exists() else b"none")  # noqa: ASYNC240
+    client = VaultClient([UnixAddress(path)], secret_beside(path).read_bytes() if path.exists() else b"none")  # noqa: ASYNC240
     answers = await asyncio.gather(*calls(client), return_exceptions=True)
     await client.close()
     return not any(isinstance(answer, VaultError) for answer in answers)

@@ -1,5 +1,6 @@
 """Each card is opened once for its operation, which keeps the head of the vault's audit."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,8 @@ from tests.gateway.payments.conftest import RequestOf, Shop
 
 def entries(shop: Shop) -> dict[Head, AuditEntry]:
     """The vault's audit by its heads."""
-    assert shop.gateway.runtime.settings.vault is not None
     found = {}
-    for path in files(shop.gateway.runtime.settings.vault.parent / "audit"):
+    for path in files(Path(shop.gateway.runtime.settings.vault).parent / "audit"):
         for line in path.read_bytes().splitlines():
             entry, digest = entry_of(line)
             found[Head(entry.n, digest)] = entry

@@ -14,6 +14,7 @@ import pytest
 
 from connectors.processors.contract import CardDetails
 from gateway.vault import frames, proof
+from gateway.vault.addresses import UnixAddress
 from gateway.vault.audit_chain import AuditEntry, entry_of, files
 from gateway.vault.client import VaultClient
 from gateway.vault.isolation import socket_path
@@ -33,7 +34,7 @@ class RunningVault:
         self.socket = socket_path(data)
         self._log = log
         many = dict.fromkeys(("SLUICE_VAULT_OPENS_PER_S", "SLUICE_VAULT_PERSON_KEYS_PER_S"), "1000000")
-        self._environment = os.environ | {"SLUICE_DATA": str(data)} | many | settings
+        self.settings = {"SLUICE_DATA": str(data)} | many | settings
         self.process: subprocess.Popen[bytes]
 
     def start(self) -> "RunningVault":
@@ -51,7 +52,8 @@ class RunningVault:
         """Start it and wait for nothing."""
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "gateway.vault"]
-            self.process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
+            known = os.environ | self.settings
+            self.process = subprocess.Popen(command, cwd=ROOT, env=known, stdout=log, stderr=log)
         return self.process
 
     def kill(self) -> None:
@@ -137,7 +139,7 @@ async def new_client() -> AsyncIterator[Callable[..., SeeingClient]]:
     made: list[SeeingClient] = []
 
     def make(vault: RunningVault, secret: bytes = b"", timeout_s: float = patience.PATIENCE_S) -> SeeingClient:
-        made.append(SeeingClient(vault.socket, secret or vault.secret, timeout_s=timeout_s))
+        made.append(SeeingClient([UnixAddress(vault.socket)], secret or vault.secret, timeout_s))
         return made[-1]
 
     yield make

@@ -21,7 +21,7 @@ LOGOUT = Act("logout", "acc_a", "ses_a")
 def gateway_settings(gateway_settings: Any, vault: Any) -> Any:
     """A gateway whose vault is this test's own."""
     secret = vault.data / "secrets" / "vault.client"
-    return msgspec.structs.replace(gateway_settings, vault=vault.socket, vault_client=secret)
+    return msgspec.structs.replace(gateway_settings, vault=str(vault.socket), vault_client=secret)
 
 
 def kept(vault: Any) -> list[Head]:

@@ -22,7 +22,7 @@ CARD = {"number": "4111111111111111", "exp_month": 1, "exp_year": 2039}
 def gateway_settings(gateway_settings: Any, vault: Any) -> Any:
     """A gateway whose vault is this test's own."""
     secret = vault.data / "secrets" / "vault.client"
-    return msgspec.structs.replace(gateway_settings, vault=vault.socket, vault_client=secret)
+    return msgspec.structs.replace(gateway_settings, vault=str(vault.socket), vault_client=secret)
 
 
 def is_away(answer: Any) -> bool:

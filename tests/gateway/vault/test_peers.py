@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from gateway.vault import frames, proof
+from gateway.vault.addresses import UnixAddress
 from gateway.vault.client import Unproven, VaultAway, VaultClient
 from tests.gateway.vault.conftest import ROOT, exchange
 
@@ -32,10 +33,14 @@ os.setgroups([]); os.setgid({gid}); os.setuid({uid})
 """
 SERVE = ("from gateway.vault.__main__ import main", "sys.exit(main())")
 USE = (
-    "from gateway.vault.client import VaultClient\nfrom pathlib import Path",
+    """
+from gateway.vault.addresses import UnixAddress
+from gateway.vault.client import VaultClient
+from pathlib import Path
+""",
     """
 async def use():
-    client = VaultClient(Path(sys.argv[1]), sys.argv[2].encode(), frozenset({64001}))
+    client = VaultClient([UnixAddress(Path(sys.argv[1]), frozenset({64001}))], sys.argv[2].encode())
     card_id = (await client.store("acc_a", "4111111111111111", 1, 2039)).card_id
     print((await client.open(card_id, "acc_a", sys.argv[3])).details.number[-4:])
     await client.close()
@@ -149,7 +154,7 @@ async def test_the_gateway_says_nothing_to_a_socket_of_another_user(open_directo
         assert stranger.stdout is not None
         assert stranger.stdout.readline() == "in\n"
         with pytest.raises(VaultAway):
-            await VaultClient(path, b"secret").store("acc_a", NUMBER, 1, 2039)
+            await VaultClient([UnixAddress(path)], b"secret").store("acc_a", NUMBER, 1, 2039)
         assert stranger.stdout.readline() == "heard b''\n"
 
 

@@ -20,7 +20,7 @@ PARTIES = ("merchant", "customer")
 def gateway_settings(gateway_settings: Any, vault: Any) -> Any:
     """A gateway whose vault is this test's own."""
     secret = vault.data / "secrets" / "vault.client"
-    return msgspec.structs.replace(gateway_settings, vault=vault.socket, vault_client=secret)
+    return msgspec.structs.replace(gateway_settings, vault=str(vault.socket), vault_client=secret)
 
 
 def forget_all(gateway: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.vault import frames
+from gateway.vault.addresses import UnixAddress
 from gateway.vault.client import VaultAway, VaultClient
 
 NUMBER = "4111111111111111"
@@ -174,10 +175,10 @@ async def test_it_stops_cleanly_and_finishes_what_it_took(
 
 async def test_nobody_there_is_away_at_once(tmp_path: Path) -> None:
     with pytest.raises(VaultAway):
-        await VaultClient(tmp_path / "vault.sock", b"secret").ping()
+        await VaultClient([UnixAddress(tmp_path / "vault.sock")], b"secret").ping()
     (tmp_path / "vault.sock").write_text("not a socket")
     with pytest.raises(VaultAway):
-        await VaultClient(tmp_path / "vault.sock", b"secret").ping()
+        await VaultClient([UnixAddress(tmp_path / "vault.sock")], b"secret").ping()
 
 
 def received(peer: socket.socket) -> bytes:

@@ -21,7 +21,7 @@ def conn(tmp_path: Path) -> sqlite3.Connection:
 @pytest.fixture
 def writer(conn: sqlite3.Connection) -> Iterator[Writer]:
     """A writer on it."""
-    made = Writer(conn)
+    made = Writer(conn, "cards")
     yield made
     made.close()
 
