@@ -154,7 +154,7 @@ ifeq ($(SECOND),)
 test-3.12:
 	@echo "One Python only was found: the tests run once."
 else
-test-3.12: # beside the gateway; what looks at sources and pages, and programs of others, say the same on both
+test-3.12: # beside the gateway: what speaks to others, computes or keeps state; of the dashboards, that they start
 	$(call tested,$(VENV_312)/bin/python,-m "not stack and not postgres" \
-		--ignore=tests/gateway --ignore=tests/tidy --ignore=tests/docs --ignore=tests/deploy --ignore=tests/examples)
+		tests/connectors tests/flows tests/schemas tests/sluice tests/dashboards/test_app.py)
 endif
