@@ -20,7 +20,7 @@ import click
 import msgspec
 
 from flows.fraud.inputs import DAY, LabelInput
-from flows.fraud.one_hot import what_is_read
+from flows.fraud.one_hot import as_read, what_is_read
 from flows.fraud.pipeline import UNTRAINED_SCORE, ScoringPipeline, label_of, outcome_of
 from flows.fraud.scoring import ScoredPayment
 from flows.fraud.settings import KEYS_MAX
@@ -181,6 +181,7 @@ def measured(payments: LabelledPayments, poison: Poison, bounded: bool) -> Poiso
         pipeline.process(item)
         score = UNTRAINED_SCORE if item.score is None else item.score
         ranked.append(RankedPayment(day, payment.instrument_id, fraud, score))
+        payment.by_amount.clear()  # all payments are kept
         pipeline.process(outcome_of(payment, paid=True))
         is_lie = poison == "flipped" and day >= since - 7 and chance.random() < FLIPPED
         pending.append(Poisoned(_told(item, fraud != is_lie), not is_lie))
@@ -193,7 +194,7 @@ def measured(payments: LabelledPayments, poison: Poison, bounded: bool) -> Poiso
 def _told(item: ScoredPayment, fraud: bool) -> LabelInput:
     """The label of a payment, with the score of its verdict: none before the model learned anything."""
     assert item.input is not None
-    label = label_of(item.input, fraud, what_is_read(item.features), 0.0)
+    label = label_of(item.input, fraud, as_read(what_is_read(item.features)), 0.0)
     label.score = item.score
     return label
 

@@ -19,18 +19,19 @@ from flows.fraud.reputation import Reputation
 from schemas.feature_families import FAILED, FIRSTS, PACE, PAID, RISKS, seen
 from schemas.features import names_of
 
-HOUR = 3600.0
+HOUR, WEEK = 3600.0, 7 * DAY
 COUNTED = {"cards": "card_mark", "customers": "customer_mark", "merchants": "merchant_mark"}
 
 
 class ActivityNames(NamedTuple):
     """The names of the features of one key.
 
-    `amounts`: those of the family `PAID`, where what is paid is one payer's. `seen`: how the marks of the
-    ids that it counts are read from a payment.
+    `pace` and `reputation`: those of the families `PACE`, and `FAILED` with `RISKS`. `amounts`: those of `PAID`,
+    where what is paid is one payer's. `seen`: how the marks of the ids that it counts are read from a payment.
     """
 
-    always: tuple[str, ...]
+    pace: tuple[str, ...]
+    reputation: tuple[str, ...]
     age: str
     gap: str
     amounts: tuple[str, str] | None
@@ -42,7 +43,7 @@ def activity_names(key: str, *counterparts: str, amounts: bool = False) -> Activ
     counted = [(f"{key}_{seen(each).name}", attrgetter(COUNTED[each])) for each in counterparts]
     (age, gap), (eur_7d, amount_z) = names_of(key, FIRSTS), names_of(key, PAID)
     paid = (eur_7d, amount_z) if amounts else None
-    return ActivityNames(names_of(key, PACE, FAILED, RISKS), age, gap, paid, tuple(counted))
+    return ActivityNames(names_of(key, PACE), names_of(key, FAILED, RISKS), age, gap, paid, tuple(counted))
 
 
 class Activity(msgspec.Struct, array_like=True, gc=False):
@@ -77,20 +78,21 @@ class Activity(msgspec.Struct, array_like=True, gc=False):
 
         What is not known is left out. They are written where they stay: six keys have this history.
         """
-        names = self.names
-        at = max(payment.at, self.at)
-        count = self.count
+        names, count, before = self.names, self.count, self.at
+        at = payment.at if payment.at > before else before
         if count:
-            elapsed = self.at - at
+            elapsed = before - at
             hour, day = self.hour * exp(elapsed / HOUR), self.day * exp(elapsed / DAY)
-            week = self.week * exp(elapsed / (7 * DAY))
+            week = self.week * exp(elapsed / WEEK)
+            features[names.age], features[names.gap] = (at - self.since) / DAY, at - before
         else:
-            self.since, elapsed, hour, day, week = at, 0.0, 0.0, 0.0, 0.0
-        values = count, hour, day, week, *self.reputation.values(at)
-        features.update(zip(names.always, values, strict=True))
-        if count:
-            features[names.age], features[names.gap] = (at - self.since) / DAY, at - self.at
-        self._compare(payment, at, features)
+            self.since, hour, day, week = at, 0.0, 0.0, 0.0
+        history, count_1h, count_1d, count_7d = names.pace
+        features[history], features[count_1h], features[count_1d], features[count_7d] = count, hour, day, week
+        self.reputation.tell(names.reputation, at, features)
+        if names.amounts:
+            self._add_amounts(payment, at, features, *names.amounts)
+        self._add_seen(payment, int(at), features)
         self.at, self.count = at, count + 1
         self.hour, self.day, self.week = hour + 1, day + 1, week + 1
         return features
@@ -109,20 +111,19 @@ class Activity(msgspec.Struct, array_like=True, gc=False):
         """Add a label. Repeats are dropped before, by the instrument."""
         self.reputation.learn(label)
 
-    def _compare(self, payment: PaymentInput, at: float, features: Features) -> None:
-        """Add what its amount and the ids it names say of a payment."""
-        names = self.names
-        if names.amounts:
-            self._add_amounts(payment, at, features)
+    def _add_seen(self, payment: PaymentInput, at: int, features: Features) -> None:
+        """How many it met of each of the ids that the payment names."""
         if not self.seen:
-            self.seen = [Seen() for _ in names.seen]
-        for counted, (name, mark_of) in zip(self.seen, names.seen, strict=True):
+            self.seen = [Seen() for _ in self.names.seen]
+        for counted, (name, mark_of) in zip(self.seen, self.names.seen, strict=True):
             if mark := mark_of(payment):
                 features[name] = counted.add(mark, at)
 
-    def _add_amounts(self, payment: PaymentInput, at: float, features: Features) -> None:
+    def _add_amounts(
+        self, payment: PaymentInput, at: float, features: Features, euros: str, amount_z: str
+    ) -> None:
         """Euro paid before; and how unusual the amount is, where that is known."""
-        paid, (euros, amount_z) = self.paid, self.names.amounts or ("", "")
+        paid = self.paid
         if paid is None:
             features[euros] = 0.0
             return

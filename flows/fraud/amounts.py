@@ -57,18 +57,17 @@ class AmountScale(msgspec.Struct, gc=False):
     middle: float
     spread: float
 
-    def compare(self, amount: float) -> Features:
-        """The features of an amount."""
-        return {
-            "amount_to_mean": (amount + 1) / self.mean,
-            "amount_to_largest": (amount + 1) / self.largest,
-            "amount_to_month": (amount + 1) / self.month,
-            "amount_z": (amount - self.middle) / self.spread if self.spread else 0,
-        }
+    def compare(self, amount: float, features: Features) -> None:
+        """Write the `features` of an amount."""
+        features["amount_to_mean"] = (amount + 1) / self.mean
+        features["amount_to_largest"] = (amount + 1) / self.largest
+        features["amount_to_month"] = (amount + 1) / self.month
+        features["amount_z"] = (amount - self.middle) / self.spread if self.spread else 0
 
     def features(self, payment: PaymentInput, features: Features) -> Features:
         """Those of the payment's amount; see `ByAmount`. `amount_jump` is 0 where no amount is a jump yet."""
-        found = self.compare(payment.amount)
+        found: Features = {}
+        self.compare(payment.amount, found)
         if features["amount_jump"]:
             found["amount_jump"] = found["amount_to_largest"]
         return found
@@ -87,19 +86,19 @@ class AmountHistory(msgspec.Struct, array_like=True, gc=False):
     month_total: float = 0
     recent: list[float] = []
 
-    def compare(self, payment: PaymentInput, at: float) -> Features:
-        """The features of a payment's amount at `at`, against what was paid; neutral where nothing was."""
+    def compare(self, payment: PaymentInput, at: float, features: Features) -> None:
+        """Write the `features` of a payment's amount at `at`, against what was paid; neutral where nothing was."""
         if not self.count:
-            return dict(NEUTRAL)
+            features.update(NEUTRAL)
+            return
         self._decay_to(at)
         mean = self.total / self.count + 1
         month = self.month_total / max(self.month_count, 1e-9) + 1
         scale = AmountScale(mean, self.largest + 1, month, *self._spread())
         payment.by_amount.append(scale)
+        scale.compare(payment.amount, features)
         # The mean of the last day against that of all: above 1 for a key that pays more than it used to.
-        return scale.compare(payment.amount) | {
-            "day_to_mean": (self.day_total + 1) / (self.day_count + 0.01) / mean
-        }
+        features["day_to_mean"] = (self.day_total + 1) / (self.day_count + 0.01) / mean
 
     def add(self, amount: float, at: float) -> None:
         """Add what was paid at `at`."""

@@ -6,10 +6,9 @@ No sketch: what a rule asks is whether a device had three cards or thirty, and u
 
 import msgspec
 
-from flows.fraud.inputs import DAY
 from schemas.feature_families import SEEN_MAX
 
-WINDOW = 7 * DAY  # seconds
+WINDOW = 7 * 86_400  # seconds
 
 
 class Seen(msgspec.Struct, array_like=True, gc=False):
@@ -22,19 +21,19 @@ class Seen(msgspec.Struct, array_like=True, gc=False):
     last: dict[int, int] = {}
     oldest: int = 0
 
-    def add(self, mark: int, at: float) -> float:
+    def add(self, mark: int, at: int) -> float:
         """How many there are, with the one of this mark, seen at `at`: never before what was seen already."""
         last = self.last
         if mark in last:
             del last[mark]
-        last[mark] = int(at)
+        last[mark] = at
         if len(last) > SEEN_MAX:  # of a busy key nearly every time
             del last[next(iter(last))]
         if self.oldest <= at - WINDOW:
             self._forget(at - WINDOW)
         return float(len(last))
 
-    def _forget(self, until: float) -> None:
+    def _forget(self, until: int) -> None:
         last = self.last
         while (oldest := last[next(iter(last))]) <= until:
             del last[next(iter(last))]

@@ -101,14 +101,16 @@ class Instrument(msgspec.Struct, array_like=True, gc=False):
             "amount": float(payment.amount),
             "gap": gap,
             "new_card": float(self._is_new(at)),
-            **amounts.compare(payment, at),
-            **self._velocity(at),
-            **self._novelty(payment),
-            **self.labels.features(LABEL_FEATURES, at),
-            **dict(zip(REPUTATION, self.reputation.values(at), strict=True)),
-            MERCHANTS_SEEN: self.merchants.add(payment.merchant_mark, at),
+            MERCHANTS_SEEN: self.merchants.add(payment.merchant_mark, int(at)),
             "hours_share": self._hours_share(at),
+            "new_device": novelty(payment.device_hash, self.devices),
+            "new_country": novelty(payment.country, self.countries),
+            "new_currency": float(bool(self.amounts) and payment.currency not in self.amounts),
         }
+        amounts.compare(payment, at, features)
+        self._add_velocity(at, features)
+        self.labels.tell(LABEL_FEATURES, at, features)
+        self.reputation.tell(REPUTATION, at, features)
         if (speed := self._speed(payment, at)) is not None:
             features["speed"] = speed
         features["amount_jump"] = features["amount_to_largest"] if self.count >= JUMP_SINCE else 0.0
@@ -151,25 +153,14 @@ class Instrument(msgspec.Struct, array_like=True, gc=False):
         del self.times[: bisect_right(self.times, at - HOUR)]
         return at
 
-    def _velocity(self, at: float) -> Features:
+    def _add_velocity(self, at: float, features: Features) -> None:
         kept = len(self.times) + 1.0  # this payment counts
-        return {
-            "history": float(self.count),
-            "count_1m": kept - bisect_right(self.times, at - MINUTE),
-            "count_10m": kept - bisect_right(self.times, at - 10 * MINUTE),
-            "count_1h": kept,
-            "count_day": self.day,
-            "count_week": self.week,
-            "count_month": self.month,
-            "unusual": self.unusual,
-        }
-
-    def _novelty(self, payment: PaymentInput) -> Features:
-        return {
-            "new_device": novelty(payment.device_hash, self.devices),
-            "new_country": novelty(payment.country, self.countries),
-            "new_currency": float(bool(self.amounts) and payment.currency not in self.amounts),
-        }
+        features["history"] = float(self.count)
+        features["count_1m"] = kept - bisect_right(self.times, at - MINUTE)
+        features["count_10m"] = kept - bisect_right(self.times, at - 10 * MINUTE)
+        features["count_1h"] = kept
+        features["count_day"], features["count_week"], features["count_month"] = self.day, self.week, self.month
+        features["unusual"] = self.unusual
 
     def _hours_share(self, at: float) -> float:
         """The share of its payments in the same part of the week, with one imagined that is in all of them."""

@@ -47,21 +47,17 @@ class LabelHistory(msgspec.Struct, array_like=True, gc=False):
             self.good_at = max(self.good_at, at) if self.goods else at
             self.goods += 1
 
-    def features(self, names: tuple[str, ...], at: float) -> Features:
-        """The features at `at`, by `names` in the order of `KINDS`; ages in days, -1 where there is none."""
-        values = (
-            self.frauds,
-            self.frauds + self.goods,
-            self.last,
-            self.streak,
-            # Not below 0: a label may be of a payment that came before this history was begun.
-            max(at - self.streak_at, 0.0) / DAY if self.streak else NEVER,
-            max(at - self.fraud_at, 0.0) / DAY if self.frauds else NEVER,
-            max(at - self.good_at, 0.0) / DAY if self.goods else NEVER,
-            # Smoothed by one imagined label of low risk, so that the first real one does not decide alone.
-            (self.decayed_frauds + 0.01) / (self.decayed_labels + 1),
-        )
-        return dict(zip(names, values, strict=True))
+    def tell(self, names: tuple[str, ...], at: float, found: Features) -> None:
+        """Write the features at `at`, by `names` in the order of `KINDS`; ages in days, -1 where there is none."""
+        frauds, labels, last_label, streak, streak_age, fraud_age, good_age, risk = names
+        found[frauds], found[labels] = self.frauds, self.frauds + self.goods
+        found[last_label], found[streak] = self.last, self.streak
+        # Not below 0: a label may be of a payment that came before this history was begun.
+        found[streak_age] = max(at - self.streak_at, 0.0) / DAY if self.streak else NEVER
+        found[fraud_age] = max(at - self.fraud_at, 0.0) / DAY if self.frauds else NEVER
+        found[good_age] = max(at - self.good_at, 0.0) / DAY if self.goods else NEVER
+        # Smoothed by one imagined label of low risk, so that the first real one does not decide alone.
+        found[risk] = (self.decayed_frauds + 0.01) / (self.decayed_labels + 1)
 
     def _decay_to(self, at: float) -> None:
         factor = exp((self.at - at) / MEMORY)

@@ -30,14 +30,12 @@ class LabelRisks(msgspec.Struct, array_like=True, gc=False):
 
     def update(self, label: LabelInput) -> None:
         """Add a label."""
-        elapsed = label.at - self.at
+        apart = -abs(label.at - self.at)
+        week, month, quarter = exp(apart / WEEK), exp(apart / MONTH), exp(apart / QUARTER)
+        if label.at > self.at:
+            self._fade(week, month, quarter)
+            self.at, week, month, quarter = label.at, 1.0, 1.0, 1.0
         self.frauds += label.fraud
-        if elapsed > 0:
-            self._fade(elapsed)
-            self.at, weights = label.at, (1.0, 1.0, 1.0)
-        else:
-            weights = exp(elapsed / WEEK), exp(elapsed / MONTH), exp(elapsed / QUARTER)
-        week, month, quarter = weights
         self.week_labels += week
         self.month_labels += month
         self.quarter_labels += quarter
@@ -54,8 +52,7 @@ class LabelRisks(msgspec.Struct, array_like=True, gc=False):
             (self.quarter_frauds + PRIOR_RISK) / (self.quarter_labels + PRIOR_LABELS),
         )
 
-    def _fade(self, elapsed: float) -> None:
-        week, month, quarter = exp(-elapsed / WEEK), exp(-elapsed / MONTH), exp(-elapsed / QUARTER)
+    def _fade(self, week: float, month: float, quarter: float) -> None:
         self.week_labels *= week
         self.month_labels *= month
         self.quarter_labels *= quarter

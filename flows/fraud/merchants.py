@@ -11,7 +11,7 @@ from flows.fraud.key_shard import FRAUD, KNOWN, UNKNOWN
 from flows.fraud.label_features import LabelHistory, feature_names
 from flows.fraud.places import Place, is_newcomer
 from flows.fraud.reputation import Reputation
-from schemas.feature_families import FAILED, PACE, RISKS
+from schemas.feature_families import FAILED, RISKS
 from schemas.features import names_of
 
 TESTING_WINDOW = 600.0  # seconds
@@ -19,7 +19,7 @@ TESTS_KEPT = 64
 TINY_SHARE = 0.2  # of the usual amount: small payments are normal at a bakery
 USUAL_SINCE = 10  # amounts: with fewer, the usual one says nothing
 LABEL_FEATURES = feature_names("merchant")
-PACE_AND_REPUTATION = names_of("merchant", PACE, FAILED, RISKS)
+REPUTATION = names_of("merchant", FAILED, RISKS)
 
 
 class MerchantScale(msgspec.Struct, gc=False):
@@ -75,22 +75,21 @@ class Merchant(msgspec.Struct, array_like=True, gc=False):
         return KNOWN if self.amounts else UNKNOWN
 
     def update(self, payment: PaymentInput, features: Features) -> Features:
-        """Add a payment that has its instrument's `features`. Returns the features of the merchant before it."""
+        """Add a payment that has its instrument's `features`. Returns them with those of the merchant."""
         at = self._decay_to(payment.at)
         amounts = self.amounts.get(payment.currency) or UsualAmount()
         self.trials.pressure(payment, features)  # only what failed is a feature: honest people are here too
-        pace = float(self.count), self.hour, self.day, self.week
-        found = {
-            **dict(zip(PACE_AND_REPUTATION, (*pace, *self.reputation.values(at)), strict=True)),
-            "merchant_unusual": self.unusual / (self.week + 1),
-            **self._compare(payment, features, amounts, at),
-            **self.labels.features(LABEL_FEATURES, at),
-        }
+        features.update(self._compare(payment, features, amounts, at))
+        features["merchant_history"] = float(self.count)
+        features["merchant_count_1h"], features["merchant_count_1d"] = self.hour, self.day
+        features["merchant_count_7d"], features["merchant_unusual"] = self.week, self.unusual / (self.week + 1)
+        self.reputation.tell(REPUTATION, at, features)
+        self.labels.tell(LABEL_FEATURES, at, features)
         self.count += 1
         self.hour += 1
         self.day += 1
         self.week += 1
-        return found
+        return features
 
     def settle(self, outcome: OutcomeInput) -> None:
         """Add what became of a payment, and its amount where it was paid. Repeats are dropped before."""

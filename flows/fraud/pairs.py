@@ -26,17 +26,17 @@ class Pair(msgspec.Struct, array_like=True, gc=False):
         """`KNOWN` where they met more than once."""
         return KNOWN if self.count > 1 else UNKNOWN
 
-    def update(self, payment: PaymentInput, _features: Features) -> Features:
-        """Add a payment. Returns how they met before; no age and no gap where they never did."""
+    def update(self, payment: PaymentInput, features: Features) -> Features:
+        """Add a payment. Returns its `features` with how they met before: no age, no gap where they did not."""
         history, age, gap = self.names
         at, count = max(payment.at, self.at), self.count
-        found = {history: float(count)}
+        features[history] = float(count)
         if count:
-            found[age], found[gap] = (at - self.since) / DAY, at - self.at
+            features[age], features[gap] = (at - self.since) / DAY, at - self.at
         else:
             self.since = at
         self.count, self.at = count + 1, at
-        return found
+        return features
 
 
 class CustomerAtMerchant(Pair, array_like=True, gc=False):

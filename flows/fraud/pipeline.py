@@ -1,13 +1,14 @@
 """The stages one after the other, without the engine: for `sluice evaluate` and for tests."""
 
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from flows.fraud.daily_reviews import DailyReviews
 from flows.fraud.inputs import Features, LabelInput, OutcomeInput, PaymentInput
 from flows.fraud.keys import KEYS, IdOf, Input, KeyStage
-from flows.fraud.one_hot import what_is_read
+from flows.fraud.one_hot import as_read, what_is_read
 from flows.fraud.scoring import InstrumentStage, Item, ModelStage, ScoredPayment
 from flows.fraud.settings import KEYS_MAX
 
@@ -29,8 +30,7 @@ class ScoringPipeline:
             return False
         match item:
             case ScoredPayment():
-                for history in self._named(item.usable, self._keys):
-                    item.extend(history)
+                item.extend(*self._named(item.usable, self._keys))
             case OutcomeInput():
                 for history in self._named(item, self._learning):
                     history.settle(item)
@@ -46,6 +46,19 @@ class ScoringPipeline:
         return [] if item is None else [get(id) for id_of, get in keys if (id := id_of(item))]
 
 
+class AwaitedLabel(NamedTuple):
+    """What the label of a payment will be made of: of its features only what the model reads, as a week waits."""
+
+    payment: PaymentInput
+    fraud: bool
+    read: "array[float]"
+    score: float
+
+    def label(self) -> LabelInput:
+        """The label."""
+        return label_of(self.payment, self.fraud, as_read(self.read), self.score)
+
+
 def score_prequentially(
     payments: Iterable[tuple[PaymentInput, bool]], label_delay_s: float, reviews_per_day: int = 0
 ) -> Iterator[tuple[ScoredPayment, float]]:
@@ -56,25 +69,25 @@ def score_prequentially(
     counts as paid. Raises `ValueError` for a payment that comes twice or cannot be scored.
     """
     pipeline, reviews = ScoringPipeline(KEYS_MAX, min_labels=0), DailyReviews(reviews_per_day)
-    pending: deque[LabelInput] = deque()
+    pending: deque[AwaitedLabel] = deque()
     for payment, fraud in payments:
         for told in reviews.labels_before(payment.at) if reviews_per_day else ():
             pipeline.process(told)
-        while pending and pending[0].at + label_delay_s <= payment.at:
+        while pending and pending[0].payment.at + label_delay_s <= payment.at:
             due = pending.popleft()
-            if due.label_id not in reviews.told:
-                pipeline.process(due)
+            if due.payment.payment_id not in reviews.told:
+                pipeline.process(due.label())
         item = ScoredPayment(payment.payment_id, payment)
         if not pipeline.process(item) or item.fault is not None:
             raise ValueError(f"payment {payment.payment_id}: {item.fault or 'comes twice'}")
         # The flow reports no score before the first label; a ranking needs one.
         item.score = score = UNTRAINED_SCORE if item.score is None else item.score
         yield item, score
+        payment.by_amount.clear()  # whoever gave the payments may keep all of them
         pipeline.process(outcome_of(payment, paid=True))
-        # A week of labels waits here: only what the model reads of them, which is a quarter.
-        pending.append(label := label_of(payment, fraud, what_is_read(item.features), score))
+        pending.append(awaited := AwaitedLabel(payment, fraud, what_is_read(item.features), score))
         if reviews_per_day:
-            reviews.add(label)
+            reviews.add(awaited.label())
 
 
 def outcome_of(payment: PaymentInput, paid: bool) -> OutcomeInput:

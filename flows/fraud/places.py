@@ -103,10 +103,8 @@ class NamedPlace(Place, array_like=True, gc=False):
         """Add a payment that has its customer's `features`. Returns them with those of the place."""
         if features["new_card"]:
             payment.by_amount.append(self.before())
-        pressure = self.pressure(payment, features, self.patience)
-        found = self.activity.update(payment, features)
-        found[self.pressure_name] = pressure
-        return found
+            features[self.pressure_name] = self.pressure(payment, features, self.patience)
+        return self.activity.update(payment, features)
 
     def before(self) -> "PlaceBefore":
         """Its counts as they are before a payment."""
@@ -115,7 +113,8 @@ class NamedPlace(Place, array_like=True, gc=False):
 
     def settle(self, outcome: OutcomeInput) -> None:
         """Note what became of a payment."""
-        super().settle(outcome)
+        if outcome.new_card:
+            super().settle(outcome)
         self.activity.settle(outcome)
 
     def learn(self, label: LabelInput) -> None:

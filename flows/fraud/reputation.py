@@ -3,7 +3,7 @@
 import msgspec
 
 from flows.fraud.failures import NONE_FAILED, Failures
-from flows.fraud.inputs import LabelInput, OutcomeInput
+from flows.fraud.inputs import Features, LabelInput, OutcomeInput
 from flows.fraud.label_risks import UNLABELLED, LabelRisks
 
 
@@ -32,7 +32,12 @@ class Reputation(msgspec.Struct, array_like=True, gc=False):
         self.risks = self.risks or LabelRisks()
         self.risks.update(label)
 
-    def values(self, at: float) -> tuple[float, ...]:
-        """The features of the families `FAILED` and `RISKS` at `at` (s since 1970 UTC)."""
-        failed = NONE_FAILED if self.failures is None else self.failures.values(at)
-        return failed + (UNLABELLED if self.risks is None else self.risks.values())
+    def tell(self, names: tuple[str, ...], at: float, features: Features) -> None:
+        """Write the `features` at `at` (s since 1970 UTC) by `names`: the families `FAILED` and `RISKS`."""
+        failed, details, funds, stolen, week, month, quarter = names
+        features[failed], features[details], features[funds], features[stolen] = (
+            NONE_FAILED if self.failures is None else self.failures.values(at)
+        )
+        features[week], features[month], features[quarter] = (
+            UNLABELLED if self.risks is None else self.risks.values()
+        )

@@ -38,8 +38,8 @@ _packer = msgspec.msgpack.Encoder()
 class Contributing(Protocol):
     """A history that adds features to those that a payment has."""
 
-    def update(self, payment: PaymentInput, features: Features) -> Features:
-        """Add a payment. Returns its features, by what came before."""
+    def update(self, payment: PaymentInput, features: Features) -> object:
+        """Add a payment. Its features, by what came before, are written to `features`."""
 
 
 History = TypeVar("History")
@@ -69,13 +69,14 @@ class ScoredPayment(msgspec.Struct):
         """The input of the features; None where the payment has a fault."""
         return self.input if self.fault is None else None
 
-    def extend(self, history: Contributing) -> None:
-        """Add the features of a history, and the payment, unless it has a fault. What goes wrong here is one."""
+    def extend(self, *histories: Contributing) -> None:
+        """Add the features of histories, and the payment, unless it has a fault. What goes wrong here is one."""
         payment, features = self.input, self.features
         if payment is None or self.fault is not None:
             return
         try:
-            features.update((deepcopy(history) if self.repeated else history).update(payment, features))
+            for history in histories:
+                (deepcopy(history) if self.repeated else history).update(payment, features)
         except Exception as error:
             self.fail(error)
 

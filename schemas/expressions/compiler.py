@@ -6,6 +6,7 @@ one of the functions of this file.
 
 import ast
 from collections.abc import Callable, Iterable, Mapping
+from math import nan
 from types import CodeType, FunctionType
 from typing import Any, Final, TypeAlias, assert_never
 
@@ -25,34 +26,15 @@ from schemas.expressions.tree import (
     Or,
     Text,
     Value,
-    walk,
 )
 
 Values: TypeAlias = Mapping[str, Item]
 Compiled: TypeAlias = Callable[[Values], bool]
 
 
-class _Missing:
-    """Stands for a name without a value: nothing compares with it, and what is computed from it is missing."""
-
-    __slots__ = ()
-
-    def _never(self, _other: object) -> bool:
-        return False
-
-    def _itself(self, _other: object = None) -> "_Missing":
-        return self
-
-    def __hash__(self) -> int:
-        return 0
-
-    lower = __neg__ = __abs__ = _itself
-    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _never
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _itself
-
-
-MISSING: Final = _Missing()
-Operand: TypeAlias = "Item | _Missing"
+# Stands for a name without a value, number or text: no comparison with it holds but `!=`, which is `_differ` here,
+# and what is computed from it is no number either. Of fifty rules most ask for what most payments do not have.
+MISSING: Final = nan
 
 RELATIONS: dict[str, ast.cmpop] = {
     "<": ast.Lt(),
@@ -60,7 +42,6 @@ RELATIONS: dict[str, ast.cmpop] = {
     ">": ast.Gt(),
     ">=": ast.GtE(),
     "==": ast.Eq(),
-    "!=": ast.NotEq(),
 }
 SIGNS: dict[str, ast.operator] = {"+": ast.Add(), "-": ast.Sub(), "*": ast.Mult()}
 
@@ -110,9 +91,9 @@ def _condition(node: Expression) -> ast.expr:
 
 
 def _comparison(node: Comparison) -> ast.expr:
-    """Python's; but what is no number (infinite minus infinite) must not be unequal to anything."""
+    """Python's; but what is missing, or no number (infinite minus infinite), must not be unequal to anything."""
     left, right = _value(node.left), _value(node.right)
-    if node.relation == "!=" and (_computes(node.left) or _computes(node.right)):
+    if node.relation == "!=":
         return _call("_differ", left, right)
     return ast.Compare(left, [RELATIONS[node.relation]], [right])
 
@@ -153,23 +134,19 @@ def _call(function: str, *arguments: ast.expr) -> ast.Call:
     return ast.Call(_read(function), list(arguments), [])
 
 
-def _computes(value: Value) -> bool:
-    return any(isinstance(node, Arithmetic) for node, _ in walk(value))
+def _differ(left: Item, right: Item) -> bool:
+    return left != right and left == left and right == right
 
 
-def _differ(left: float, right: float) -> bool:
-    return left < right or left > right
-
-
-def _ratio(left: float, right: float) -> Operand:
+def _ratio(left: float, right: float) -> float:
     return left / right if right else MISSING
 
 
-def _min(*values: float) -> Operand:
+def _min(*values: float) -> float:
     return min(values) if _present(values) else MISSING
 
 
-def _max(*values: float) -> Operand:
+def _max(*values: float) -> float:
     return max(values) if _present(values) else MISSING
 
 
@@ -177,8 +154,8 @@ def _present(values: tuple[float, ...]) -> bool:
     return all(value == value for value in values)
 
 
-def _lower(text: str) -> str:
-    return text.lower()
+def _lower(text: Item) -> Item:
+    return text.lower() if isinstance(text, str) else text
 
 
 CALLED = {

@@ -106,7 +106,8 @@ def test_labels_count_by_the_day_of_their_payment() -> None:
     history = LabelHistory()
     for day, fraud in ((1, False), (2, True), (3, True)):
         history.update(LabelInput(f"l{day}", "fp", "acc", "EUR", fraud, 1e9 + day * DAY))
-    found = history.features(feature_names("card"), 1e9 + 5 * DAY)
+    found: Features = {}
+    history.tell(feature_names("card"), 1e9 + 5 * DAY, found)
     assert (found["card_frauds"], found["card_labels"], found["card_last_label"], found["card_streak"]) == (
         2,
         3,
