@@ -32,11 +32,18 @@ def around(moments: Iterable[datetime]) -> list[Span]:
     return [(max(begin, EARLIEST) - AROUND, min(end, LATEST) + AROUND) for begin, end in found]
 
 
+def other_birth(id: str, created_at: datetime) -> datetime | None:
+    """The time in an id (UTC), where that is not about its `created_at`."""
+    born = born_at(id)
+    return born if born and abs(born - in_utc(created_at)) > ABOUT else None
+
+
 def elsewhere(
     con: duckdb.DuckDBPyConnection, batch: Batch, known: Mapping[str, StoredPayment]
 ) -> dict[str, datetime]:
     """When payments were created (UTC) that are not `known` where their rows say, and are stored all the same."""
-    births = {id: born for id, rows in batch.items() if id not in known and (born := _other_birth(rows[0]))}
+    unknown = [(id, rows[0].created_at) for id, rows in batch.items() if id not in known]
+    births = {id: born for id, created_at in unknown if (born := other_birth(id, created_at))}
     if not births:
         return {}
     there = around(births.values())
@@ -66,9 +73,3 @@ def _of_one_birth(rows: Sequence[WarehousePayment], known: StoredPayment | None)
     if all(row.created_at == birth for row in rows):
         return rows
     return [replace(row, created_at=birth) for row in rows]
-
-
-def _other_birth(row: WarehousePayment) -> datetime | None:
-    """The time in the id of a payment, where that is not about its `created_at`."""
-    born = born_at(row.id)
-    return born if born and abs(born - in_utc(row.created_at)) > ABOUT else None

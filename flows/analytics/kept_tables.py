@@ -1,7 +1,8 @@
 """How the rows of a table are kept: appended once, or replaced by what is told later.
 
 DuckDB looks for the known rows of a batch only in the blocks between its first and its last clock: a column that
-is the same on each repeat of a row, however late that comes, and grows with the table.
+is the same on each repeat of a row, however late that comes, and grows with the table. An event that says another
+time of what is known changes that, and makes no second one (docs/decisions/0092-one-row-whatever-its-times.md).
 """
 
 from collections import Counter
@@ -11,9 +12,12 @@ from typing import Any, Literal
 
 import duckdb
 import msgspec
+from msgspec.structs import replace
 
 from flows.analytics import aggregates
+from flows.analytics.births import around, other_birth
 from flows.analytics.columns import insert, table_of
+from flows.analytics.ingest import latest
 from flows.analytics.rows import (
     ReplacedRow,
     WarehouseAccount,
@@ -28,13 +32,17 @@ from flows.analytics.rows import (
     WarehouseRow,
     WarehouseVerdict,
 )
-from flows.analytics.spans import Span, during, in_utc, one_of, spans, stored
+from flows.analytics.spans import during, in_utc, one_of, stored
 
 FIND_KEYS = """
 SELECT {key} FROM store.{table} WHERE "{clock}" BETWEEN $oldest::{type} AND $newest::{type} AND {wanted}
 """
-FIND_SEQUENCES = "SELECT id, sequence FROM store.{table} WHERE {there} AND {wanted}"
+FIND_ANYWHERE = "SELECT {key} FROM store.{table} WHERE {wanted}"
+FIND_STANDING = "SELECT id, sequence, {clock} FROM store.{table} WHERE {there} AND {wanted}"
 TAKE = "DELETE FROM store.{table} WHERE {there} AND {wanted}"
+
+
+Key = tuple[object, ...]
 
 
 class LedgerUnbalanced(Exception):
@@ -62,11 +70,16 @@ class AppendedTable(msgspec.Struct, frozen=True):
     counted: tuple[str, ...] = ()
     balanced: bool = False
 
-    def append(self, con: duckdb.DuckDBPyConnection, rows: Sequence[WarehouseRow]) -> None:
-        """Write the rows that are not there yet, and count them. Raises `LedgerUnbalanced`."""
+    def append(
+        self, con: duckdb.DuckDBPyConnection, rows: Sequence[WarehouseRow], told: Mapping[str, int]
+    ) -> None:
+        """Write the rows that are not there yet, and count them; `told`: how far was told of operations before.
+
+        Raises `LedgerUnbalanced`.
+        """
         if not rows:
             return
-        added = self._new(con, {self._key_of(row): row for row in reversed(rows)})
+        added = self._new(con, {self._key_of(row): row for row in reversed(rows)}, told)
         if not added:
             return
         if self.balanced:
@@ -77,24 +90,32 @@ class AppendedTable(msgspec.Struct, frozen=True):
             con.execute(count.format(fresh=fresh), oldest)
 
     def _new(
-        self, con: duckdb.DuckDBPyConnection, rows: Mapping[tuple[object, ...], WarehouseRow]
+        self, con: duckdb.DuckDBPyConnection, rows: Mapping[Key, WarehouseRow], told: Mapping[str, int]
     ) -> list[WarehouseRow]:
         clocks = self._clocks(rows.values())
-        ids = list({str(first) for first, *_ in rows})
-        find = FIND_KEYS.format(
+        oldest, newest = min(clocks), max(clocks)
+        if isinstance(oldest, datetime):
+            oldest, newest = stored(oldest), stored(newest)
+        known = self._find(con, FIND_KEYS, rows, oldest=oldest, newest=newest)
+        again = [key for key, row in rows.items() if key not in known and _was_told(row, told)]
+        known |= self._find(con, FIND_ANYWHERE, again) if again else set()
+        return [row for key, row in rows.items() if key not in known][::-1]
+
+    def _find(
+        self, con: duckdb.DuckDBPyConnection, statement: str, keys: Iterable[Key], **bounds: object
+    ) -> set[Key]:
+        """Those of the `keys` that are stored, and other ones."""
+        ids = list({str(first) for first, *_ in keys})
+        find = statement.format(
             key=", ".join(f'"{column}"' for column in self.key),
             table=self.name,
             clock=self.clock,
             type="BIGINT" if self.clock == "offset" else "TIMESTAMP",
             wanted=one_of(self.key[0], ids),
         )
-        oldest, newest = min(clocks), max(clocks)
-        if isinstance(oldest, datetime):
-            oldest, newest = stored(oldest), stored(newest)
-        known = set(con.execute(find, {"ids": ids, "oldest": oldest, "newest": newest}).fetchall())
-        return [row for key, row in rows.items() if key not in known][::-1]
+        return set(con.execute(find, {"ids": ids, **bounds}).fetchall())
 
-    def _key_of(self, row: WarehouseRow) -> tuple[object, ...]:
+    def _key_of(self, row: WarehouseRow) -> Key:
         return tuple([getattr(row, column) for column in self.key])
 
     def _clocks(self, rows: Iterable[WarehouseRow]) -> list[Any]:
@@ -103,31 +124,63 @@ class AppendedTable(msgspec.Struct, frozen=True):
 
 
 class ReplacedTable(msgspec.Struct, frozen=True):
-    """A table of one row per id: that of the highest sequence. Without a clock all rows are searched."""
+    """A table of one row per id: that of the highest sequence. Without a clock all rows are searched.
+
+    A row's clock is what the first event said that was stored of it, whatever later ones say.
+    """
 
     rows: type[ReplacedRow]
     name: str
     clock: Literal["created_at", "opened_at", None]
 
-    def replace(self, con: duckdb.DuckDBPyConnection, rows: Sequence[Any]) -> None:
-        """Write those rows, one per id, that are new or newer."""
-        there = [during(span, self.clock) for span in self._spans(rows)] if self.clock else ["true"]
-        known = dict(self._run(con, FIND_SEQUENCES, [row.id for row in rows], there))
-        newer = [row for row in rows if row.id not in known or known[row.id] < row.sequence]
+    def replace(self, con: duckdb.DuckDBPyConnection, rows: Sequence[Any]) -> dict[str, int]:
+        """Write the rows that are new or newer; the sequence that stood of each that was known."""
+        there = self._there(rows)
+        found = self._run(con, FIND_STANDING, [row.id for row in rows], there)
+        known = {id: sequence for id, sequence, _ in found}
+        newer = [row for row in latest(rows) if row.id not in known or known[row.id] < row.sequence]
         if replaced := [row.id for row in newer if row.id in known]:
             self._run(con, TAKE, replaced, there)
         if newer:
-            insert(con, self.name, table_of(newer))
+            insert(con, self.name, table_of(self._of_one_clock(newer, rows, {id: at for id, _, at in found})))
+        return known
 
-    def _spans(self, rows: Sequence[ReplacedRow]) -> list[Span]:
-        return spans({in_utc(getattr(row, str(self.clock))) for row in rows})
+    def _there(self, rows: Iterable[Any]) -> list[str]:
+        """Where known rows are: at their time, and at that in their id where it is another one."""
+        if self.clock is None:
+            return ["true"]
+        moments = {in_utc(getattr(row, self.clock)) for row in rows}
+        births = {birth for row in rows if (birth := other_birth(row.id, getattr(row, self.clock)))}
+        return [during(span, self.clock) for span in around(moments | births)]
+
+    def _of_one_clock(
+        self, newer: Sequence[Any], rows: Iterable[Any], known: Mapping[str, datetime]
+    ) -> Sequence[Any]:
+        """The rows that are written, each with the clock that is stored, or that its first event has."""
+        if self.clock is None:
+            return newer
+        by_age = sorted(rows, key=lambda row: row.sequence, reverse=True)
+        clocks = {row.id: stored(getattr(row, self.clock)) for row in by_age} | known
+        same = [stored(getattr(row, self.clock)) == clocks[row.id] for row in newer]
+        return [
+            row if is_same else replace(row, **{self.clock: clocks[row.id]})
+            for row, is_same in zip(newer, same, strict=True)
+        ]
 
     def _run(
         self, con: duckdb.DuckDBPyConnection, statement: str, ids: Sequence[str], there: Sequence[str]
     ) -> list[Any]:
         """Run a statement in each part of the table, which DuckDB skips the rest of."""
-        each = [statement.format(table=self.name, there=part, wanted=one_of("id", ids)) for part in there]
+        each = [
+            statement.format(table=self.name, there=part, wanted=one_of("id", ids), clock=self.clock or "NULL")
+            for part in there
+        ]
         return [row for sql in each for row in con.execute(sql, {"ids": ids}).fetchall()]
+
+
+def _was_told(row: WarehouseRow, told: Mapping[str, int]) -> bool:
+    """Whether an entry's event, or a later one of its operation, has come before: it may stand at another time."""
+    return isinstance(row, WarehouseLedgerEntry) and told.get(row.operation, 0) >= row.sequence
 
 
 def _check_balance(added: Iterable[WarehouseRow]) -> None:

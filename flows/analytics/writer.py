@@ -17,7 +17,7 @@ from connectors.records import Place
 from flows.analytics import minutes
 from flows.analytics.births import around, elsewhere, moved, of_one_birth
 from flows.analytics.columns import FRESH, TYPES, give, insert, listed, table_of
-from flows.analytics.ingest import latest, latest_controls
+from flows.analytics.ingest import latest_controls
 from flows.analytics.kept_tables import APPENDED, REPLACED
 from flows.analytics.retention import Pruned, without_repeats, woken
 from flows.analytics.rows import (
@@ -94,12 +94,13 @@ def write_batch(
     with transaction(con):
         payments = woken(con, by_type[WarehousePayment], pruned)
         standing = _write_payments(con, payments, since, pruned) if payments else []
+        told: dict[str, int] = {}
         for replaced in REPLACED:
             if replaced.rows in by_type:
-                replaced.replace(con, latest(by_type[replaced.rows]))
+                told |= replaced.replace(con, by_type[replaced.rows])
         for appended in APPENDED:
             if appended.rows in by_type:
-                appended.append(con, by_type[appended.rows])
+                appended.append(con, by_type[appended.rows], told)
         if WarehouseControl in by_type or RemovedControl in by_type:
             _write_controls(con, [row for row in rows if isinstance(row, WarehouseControl | RemovedControl)])
         _advance_offsets(con, positions)
