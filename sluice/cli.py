@@ -33,6 +33,8 @@ COMMANDS = {
     "evaluate": ("sluice.evaluate:evaluate", "Measure the fraud model on a labelled file, offline."),
     "sql": ("sluice.sql:sql", "Ask the running warehouse in SQL."),
     "warehouse": ("sluice.warehouse:warehouse", "Rebuild the warehouse, hash it, export it."),
+    "backup": ("sluice.backup.command:backup", "Copy books, vault, persons' keys or secrets, each apart."),
+    "restore": ("sluice.backup.command:restore", "Put back a copy of `sluice backup`."),
     "outbox": ("sluice.outbox:outbox_command", "Send events again that Kafka lost; tell of what was never told."),
     "dead-letters": ("sluice.dead_letters:dead_letters", "List records nobody could read; send them again."),
     "keys": ("sluice.keys:keys", "Rotate the vault's key, or that of tokens."),

@@ -76,6 +76,11 @@ def environment(declared: Iterable[type[Settings]], data: Path) -> dict[str, str
     return kept | {"SLUICE_DATA": str(data), "PYTHONUNBUFFERED": "1"}
 
 
+def postgres_environment(password: str) -> dict[str, str]:
+    """The environment of a program of PostgreSQL's; by it, and no argument that others see, goes the password."""
+    return os.environ | ({"PGPASSWORD": password} if password else {})
+
+
 def benchmark_environment(data: Path, port_offset: int) -> dict[str, str]:
     """The environment of a stack on `data` and ports of its own; no other `SLUICE_…` variable is passed on."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}

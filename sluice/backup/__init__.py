@@ -1,0 +1,1 @@
+"""`sluice backup` and `sluice restore`: copies of the stores, in parts that are kept apart."""
