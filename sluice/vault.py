@@ -88,7 +88,7 @@ async def begin_with(data: Path, name: str, witness: Witness) -> WitnessRow:
     """
     try:
         row = first_row(data, name, await witness.read())
-        keep_standing(data, Standing(row.store_id, row.term))
+        keep_standing(data, Standing(row.store_id, row.term, name))
         await witness.begin(row)
         return row
     finally:

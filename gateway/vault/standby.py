@@ -9,6 +9,7 @@ import hmac
 import sqlite3
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from secrets import token_bytes, token_hex
 from time import monotonic
@@ -36,15 +37,21 @@ REFUSED_AGAIN_S = 5.0  # a copy that failed is made anew from its beginning
 READ_BYTES = 256 * 1024
 
 AWAY = (OSError, TimeoutError, frames.BadFrame, BadSetting)  # a certificate may be replaced just now
-FAULTS = (UnusableKey, NotFollowing, sqlite3.Error)
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
 
 
+class CopyFailed(Exception):
+    """The copy's files cannot be written."""
+
+
 class NotServing(ConnectionError):
     """Who answers there does not serve, or does not know the secret."""
+
+
+FAULTS = (UnusableKey, NotFollowing, CopyFailed, sqlite3.Error)
 
 
 class _Received:
@@ -98,7 +105,7 @@ class Succession:
                 break
             except WitnessAway:
                 await asyncio.sleep(AGAIN_S)
-        await asyncio.to_thread(keep_standing, self._data, Standing(row.store_id, row.term))
+        await asyncio.to_thread(keep_standing, self._data, Standing(row.store_id, row.term, self._name))
         if found.serving != self._name:
             log.warning("vault.took_over", vault=self._name, before=found.serving, term=row.term)
         return Office(self._witness, row, self._data)
@@ -125,7 +132,7 @@ class Succession:
                 return found
 
     def _has_all(self, found: WitnessRow) -> bool:
-        return standing_of(self._data) == Standing(found.store_id, found.term)
+        return standing_of(self._data) == Standing(found.store_id, found.term, self._name)
 
     async def _read(self) -> WitnessRow:
         while True:
@@ -156,7 +163,7 @@ class Succession:
         async with asyncio.timeout(CONNECTED_WITHIN_S):
             streams = await self._other.open_streams()
         try:
-            copy = await self._in_thread(lambda: StoreCopy(self._data, self._files))
+            copy = await self._in_thread(lambda: StoreCopy(self._data, self._name, self._files))
             try:
                 await self._copy_from(streams, copy)
             finally:
@@ -179,7 +186,10 @@ class Succession:
             if not isinstance(frame, copy_frames.CopyFrame):
                 raise NotServing
             self._heard_at = monotonic()
-            await self._in_thread(lambda frame=frame: copy.apply(frame))  # type: ignore[misc]
+            try:
+                await self._in_thread(partial(copy.apply, frame))
+            except OSError as error:  # of the disk, not of the connection
+                raise CopyFailed(error.strerror) from None
             self._heard_at = monotonic()
             streams.writer.write(frames.pack(frames.Copied(frame.id)))
 

@@ -21,10 +21,14 @@ class NotInPlace(Exception):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """`store_id` is the same for all copies of the same cards; empty: no copy is here, or half of one."""
+    """`store_id` is the same for all copies of the same cards; empty: none is here. `term` 0: half a copy.
+
+    `vault`: under which name it took part.
+    """
 
     store_id: str = ""
     term: int = 0
+    vault: str = ""
 
 
 def standing_of(data: Path) -> Standing:
@@ -54,6 +58,8 @@ def check_standing(data: Path, name: str, found: WitnessRow | None, has_cards: b
     own = standing_of(data)
     if found is None:
         raise NotInPlace("the witness is empty: `sluice vault begin` on the host of the vault that has the cards")
+    if own.vault not in ("", name):
+        raise NotInPlace(f"{data} is that of `{own.vault}`, and SLUICE_VAULT_NAME says `{name}`")
     if own.term > found.term:
         raise NotInPlace(f"the witness was set back to term {found.term}, this vault knows {own.term}")
     if own.store_id not in ("", found.store_id) or (has_cards and not own.store_id):

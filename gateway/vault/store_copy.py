@@ -19,10 +19,10 @@ ENDS = ("", "-wal", "-shm")
 
 
 class StoreCopy:
-    """The files in a data directory. Of one thread; may raise `sqlite3.Error` and `OSError`."""
+    """The files in the data directory of the vault `name`. Of one thread; raises `sqlite3.Error` and `OSError`."""
 
-    def __init__(self, data: Path, files: KeyFiles) -> None:
-        self._data, self._files = data, files
+    def __init__(self, data: Path, name: str, files: KeyFiles) -> None:
+        self._data, self._name, self._files = data, name, files
         self._open()
         self._audit = AuditCopy(data / AUDIT)
         self._store_id = ""
@@ -46,7 +46,7 @@ class StoreCopy:
             case copy_frames.CopyLines():
                 self._audit.append(frame.lines)
             case copy_frames.CopyWhole():
-                keep_standing(self._data, Standing(self._store_id, frame.term))
+                keep_standing(self._data, Standing(self._store_id, frame.term, self._name))
             case copy_frames.CopyBeat():
                 pass
             case _:
@@ -59,7 +59,7 @@ class StoreCopy:
 
     def _begin(self, frame: copy_frames.CopyBegun) -> None:
         # Half a copy is known as such before the first row of it goes.
-        keep_standing(self._data, Standing(frame.store_id))
+        keep_standing(self._data, Standing(frame.store_id, 0, self._name))
         self._store_id = frame.store_id
         self._close_files()
         for name in (CARDS, PERSONS):

@@ -67,5 +67,7 @@ def test_a_vault_that_the_witness_contradicts_neither_serves_nor_stands_by(tmp_p
     keep_standing(tmp_path, Standing("store_a", 9))
     assert "set back to term 3" in refused("b", ROW)
     assert first_row(tmp_path, "b", ROW) == WitnessRow("store_a", "b", "", "", 10)
+    keep_standing(tmp_path, Standing("store_a", 3, "b"))
+    assert "is that of `b`" in refused("a", ROW), "it has b's copy, which may be an old one"
     (tmp_path / "vault.standing").write_text("{")
     assert "vault.standing" in refused("b", ROW)
