@@ -17,11 +17,13 @@ LOOKED_AT_S = 10.0  # who does not look for so long has left: nobody waits for t
 
 
 class CurrencySums(msgspec.Struct, frozen=True):
-    """What was caught and lost in one currency, in minor units."""
+    """What was caught and lost in one currency, in minor units; the intervals are null where nothing was."""
 
     currency: str
     caught: int
     lost: int
+    caught_interval: tuple[int, int] | None = None
+    lost_interval: tuple[int, int] | None = None
 
 
 class TriedWeek(msgspec.Struct, frozen=True):

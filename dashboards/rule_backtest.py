@@ -83,8 +83,8 @@ def _facts(tried: TriedRule) -> list[tuple[str, str]]:
     known = [f"{name} of {formats.percent(tried.coverage[name], 1)}" for name in lacking]
     return [
         ("Would have met", f"{met} ({formats.percent(tried.hits, tried.payments)})"),
-        ("Frauds caught", _counted(tried.frauds_caught, _caught(tried.amounts))),
-        ("Good sales lost", _counted(tried.good_lost, _lost(tried.amounts))),
+        ("Frauds caught", _counted(tried.frauds_caught, _caught(tried.amounts), _caught_between(tried.amounts))),
+        ("Good sales lost", _counted(tried.good_lost, _lost(tried.amounts), _lost_between(tried.amounts))),
         ("Of what is known, fraud", _precision(tried)),
         *([("Payments with a value", ", ".join(known))] if known and tried.payments else []),
     ]
@@ -107,8 +107,9 @@ def _week(week: TriedWeek) -> list[Cell | str]:
     ]
 
 
-def _counted(payments: int, money: str) -> str:
-    return f"{formats.count(payments)} · {money}" if money else formats.count(payments)
+def _counted(payments: int, money: str, between: str) -> str:
+    told = f"{formats.count(payments)} · {money}" if money else formats.count(payments)
+    return f"{told} (95% interval: {between})" if between else told
 
 
 def _caught(amounts: list[CurrencySums]) -> str:
@@ -117,3 +118,16 @@ def _caught(amounts: list[CurrencySums]) -> str:
 
 def _lost(amounts: list[CurrencySums]) -> str:
     return ", ".join(formats.money(each.lost, each.currency) for each in amounts if each.lost)
+
+
+def _caught_between(amounts: list[CurrencySums]) -> str:
+    return ", ".join(_between(each.caught_interval, each.currency) for each in amounts if each.caught_interval)
+
+
+def _lost_between(amounts: list[CurrencySums]) -> str:
+    return ", ".join(_between(each.lost_interval, each.currency) for each in amounts if each.lost_interval)
+
+
+def _between(interval: tuple[int, int], currency: str) -> str:
+    low, high = interval
+    return f"{formats.money(low, currency)} to {formats.money(high, currency)}"

@@ -18,11 +18,16 @@ FigureRow = dict[str, Any]  # of one week and currency, as the warehouse answers
 
 
 class CurrencyFigures(msgspec.Struct, frozen=True):
-    """The sums of what was caught and lost in one currency, in minor units."""
+    """The sums of what was caught and lost in one currency, in minor units.
+
+    `caught_interval`, `lost_interval`: where the sums of as long a span lie with 95 % (`sums_between`).
+    """
 
     currency: str
     caught: int
     lost: int
+    caught_interval: tuple[int, int] | None
+    lost_interval: tuple[int, int] | None
 
 
 class WeekFigures(msgspec.Struct, frozen=True):
@@ -82,6 +87,23 @@ def wilson(successes: int, tries: int) -> tuple[float, float]:
     return max(0.0, (middle - reach) / (1 + spread)), min(1.0, (middle + reach) / (1 + spread))
 
 
+def sums_between(total: int, squares: float) -> tuple[int, int] | None:
+    """Between which sums of amounts the expected one lies with 95 %; None where there was no payment to tell by.
+
+    `squares`: the sum of the amounts' squares. Payments come by chance (Poisson) and their amounts differ, which
+    is as if fewer came, all of one amount: mean and variance are the same. Of so many the interval is Byar's
+    approximation, which holds for few payments too.
+    """
+    if not squares:
+        return None
+    payments, each = total * total / squares, squares / total
+    return round(each * _byar(payments, -Z)), round(each * _byar(payments + 1, Z))
+
+
+def _byar(payments: float, z: float) -> float:
+    return payments * max(0.0, 1 - 1 / (9 * payments) + z / (3 * sqrt(payments))) ** 3
+
+
 def _week(week: date, rows: Sequence[FigureRow]) -> WeekFigures:
     sums = _sums(rows)
     return WeekFigures(
@@ -90,8 +112,19 @@ def _week(week: date, rows: Sequence[FigureRow]) -> WeekFigures:
 
 
 def _amounts(rows: Sequence[FigureRow]) -> list[CurrencyFigures]:
-    found = ((currency, _sums(of_it)) for currency, of_it in _by(rows, "currency"))
-    return [CurrencyFigures(currency, sums["caught"], sums["lost"]) for currency, sums in found]
+    return [_currency(currency, of_it) for currency, of_it in _by(rows, "currency")]
+
+
+def _currency(currency: str, rows: Sequence[FigureRow]) -> CurrencyFigures:
+    sums = _sums(rows)
+    caught_squares, lost_squares = (sum(row[f"{kind}_squares"] for row in rows) for kind in ("caught", "lost"))
+    return CurrencyFigures(
+        currency,
+        sums["caught"],
+        sums["lost"],
+        sums_between(sums["caught"], caught_squares),
+        sums_between(sums["lost"], lost_squares),
+    )
 
 
 def _by(rows: Sequence[FigureRow], key: str) -> Iterator[tuple[Any, list[FigureRow]]]:

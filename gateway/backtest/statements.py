@@ -56,7 +56,9 @@ SELECT date_trunc('week', judged_at)::DATE AS week, paid_in AS currency, count(*
        count_if(met) AS hits,
        count_if(met AND label = 'fraud') AS frauds_caught, count_if(met AND {good}) AS good_lost,
        coalesce(sum(asked) FILTER (met AND label = 'fraud'), 0)::BIGINT AS caught,
-       coalesce(sum(asked) FILTER (met AND {good}), 0)::BIGINT AS lost{known}
+       coalesce(sum(asked) FILTER (met AND {good}), 0)::BIGINT AS lost,
+       coalesce(sum(asked::DOUBLE ^ 2) FILTER (met AND label = 'fraud'), 0) AS caught_squares,
+       coalesce(sum(asked::DOUBLE ^ 2) FILTER (met AND {good}), 0) AS lost_squares{known}
 FROM ({judged}) GROUP BY ALL ORDER BY ALL
 """
 # A sale that is known as good, or that was paid and nobody called fraud.

@@ -10,7 +10,7 @@ from gateway.books.audit import Act
 from gateway.books.rules import forget_hits, insert_rule, list_rules, select_rule, update_rule
 from gateway.refusals import FieldError, InvalidFields, NoSuchObject, Refusal
 from schemas.accounts import ActKind
-from schemas.expressions import ExpressionError, Finding, check, parse
+from schemas.expressions import Expression, ExpressionError, Finding, check, parse
 from schemas.features import FEATURES
 from schemas.fraud import Hold, Outcome
 from schemas.rules import SNOOZES_MAX, FraudRule, RuleMode, Snooze
@@ -46,19 +46,24 @@ class RuleAsked(msgspec.Struct, frozen=True):
 
 def findings_in(expression: str) -> list[Finding]:
     """What is wrong or odd in a text; a text that is no expression has one finding, with the code of its fault."""
-    try:
-        return check(parse(expression), FEATURES)
-    except ExpressionError as fault:
-        return [Finding(fault.code, fault.message, fault.position)]
+    return _parsed(expression)[1]
 
 
-def checked(expression: str) -> list[Finding]:
-    """The warnings about an expression. Raises `InvalidFields`, which says where, for one with errors."""
-    found = findings_in(expression)
+def checked(expression: str) -> tuple[Expression, list[Finding]]:
+    """The expression of a text, and warnings about it. Raises `InvalidFields`, which says where, for errors."""
+    tree, found = _parsed(expression)
     errors = [finding for finding in found if finding.severity == "error"]
-    if errors:
+    if tree is None or errors:
         raise InvalidFields(*map(_as_error, errors[:10]))
-    return found
+    return tree, found
+
+
+def _parsed(expression: str) -> tuple[Expression | None, list[Finding]]:
+    try:
+        tree = parse(expression)
+    except ExpressionError as fault:
+        return None, [Finding(fault.code, fault.message, fault.position)]
+    return tree, check(tree, FEATURES)
 
 
 def make_rule(conn: Connection, rule_id: str, asked: RuleAsked) -> FraudRule:

@@ -17,7 +17,7 @@ from gateway.refusals import FieldError, InvalidFields
 from gateway.web.call import Call, Reply
 from gateway.web.endpoint import endpoint
 from gateway.web.errors import problem_of
-from schemas.expressions import LENGTH_MAX, parse
+from schemas.expressions import LENGTH_MAX
 from schemas.times import as_utc, now
 
 blueprint = Blueprint("backtests", __name__)
@@ -46,9 +46,8 @@ async def run_backtest(call: Call[BacktestAsked, None]) -> Reply:
     With `Accept: application/x-ndjson` a line says how far it is (`progress`, `payments`) after each part of the
     span; the last line is the answer, or a problem.
     """
-    await asyncio.to_thread(checked, call.body.expression)
-    begin, end = _span(call.body)
-    expression, desk = parse(call.body.expression), call.runtime.backtests
+    expression, _ = await asyncio.to_thread(checked, call.body.expression)
+    (begin, end), desk = _span(call.body), call.runtime.backtests
     if request.accept_mimetypes.best != LINES:
         return Reply(200, await desk.run(expression, begin, end))
     steps = desk.steps(expression, begin, end)

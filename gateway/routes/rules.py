@@ -150,7 +150,7 @@ async def list_all(call: Call[None, Page]) -> Reply:
 )
 async def create_rule(call: Call[NewRule, None]) -> Reply:
     """Make a rule: within a second it is in force. Its warnings say which part of it changes nothing."""
-    warnings = await asyncio.to_thread(checked, call.body.expression)
+    _, warnings = await asyncio.to_thread(checked, call.body.expression)
     rule_id = call.body.id or new_id("rule")
     return await write_once(call, 201, _made, rule_id, _asked(call.body, call.caller.actor_id), warnings)
 
@@ -174,7 +174,7 @@ async def read_rule(call: Call[None, None], rule_id: str) -> Reply:
 @endpoint(scope="rules:write", body=RuleUpdate, answers={200: RuleView}, codes=("not_found", "stale_version"))
 async def replace_rule(call: Call[RuleUpdate, None], rule_id: str) -> Reply:
     """Change a rule; what it met is counted anew where it decides otherwise. Its snoozes stay."""
-    warnings = await asyncio.to_thread(checked, call.body.expression)
+    _, warnings = await asyncio.to_thread(checked, call.body.expression)
     asked = _asked(call.body, call.caller.actor_id)
     return Reply(200, await call.runtime.books.write(_changed, rule_id, call.body.version, asked, warnings))
 

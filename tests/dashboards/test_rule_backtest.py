@@ -15,7 +15,16 @@ from tests.dashboards.test_rules_page import expression, rules  # noqa: F401 - a
 
 PATIENCE_S = 60.0
 PATH = "/v1/rules/backtest"
-SUMS = [{"currency": "EUR", "caught": 34000, "lost": 1250}, {"currency": "JPY", "caught": 0, "lost": 700}]
+SUMS = [
+    {
+        "currency": "EUR",
+        "caught": 34000,
+        "lost": 1250,
+        "caught_interval": [15546, 64544],
+        "lost_interval": [32, 6965],
+    },
+    {"currency": "JPY", "caught": 0, "lost": 700, "caught_interval": None, "lost_interval": [84, 2529]},
+]
 WEEK = {"week": "2026-11-23", "payments": 1200, "hits": 30, "frauds_caught": 9, "good_lost": 3, "amounts": SUMS}
 TRIED = {"payments": 1200, "hits": 30, "frauds_caught": 9, "good_lost": 3, "amounts": SUMS, "precision": 0.75}
 TRIED |= {"interval": [0.468, 0.911], "by_week": [WEEK], "coverage": {"count_1h": 0.9, "amount": 1.0}}
@@ -42,6 +51,8 @@ def test_what_a_rule_would_have_done_is_told_in_money_and_by_week(rules: Gateway
     said = words(tried(page))
     for told in ("30 of 1,200 payments (2.5%)", "9 · 340.00 EUR", "3 · 12.50 EUR, 700 JPY", "count_1h of 90.0%"):
         assert told in said
+    assert "340.00 EUR (95% interval: 155.46 EUR to 645.44 EUR)" in said
+    assert "(95% interval: 0.32 EUR to 69.65 EUR, 84 JPY to 2,529 JPY)" in said
     assert "75.0% (95% interval: 46.8% to 91.1%)" in said
     assert "2026-11-23" in said
     [(_, _, body)] = [act for act in rules.acts() if act[1] == PATH]

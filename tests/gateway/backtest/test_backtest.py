@@ -16,7 +16,7 @@ from flows.fraud.codec import verdict_of
 from flows.fraud.pipeline import ScoringPipeline
 from flows.fraud.rules import Controls
 from gateway.backtest.desk import BacktestDesk, WarehouseSilent
-from gateway.backtest.results import total, wilson
+from gateway.backtest.results import sums_between, total, wilson
 from gateway.backtest.statements import cuts, figures, judged
 from schemas.controls import DEFAULTS
 from schemas.expressions import parse
@@ -132,6 +132,9 @@ def test_the_figures_of_the_parts_of_a_span_add_up_to_those_of_the_whole(
     for told in ("caught", "lost"):
         by_week = sum(getattr(each, told) for week in whole.by_week for each in week.amounts)
         assert by_week == sum(getattr(each, told) for each in whole.amounts) > 0
+        for each in whole.amounts:
+            low, high = getattr(each, f"{told}_interval")
+            assert low < getattr(each, told) < high
     assert 0.3 < whole.coverage["amount_eur"] < 0.7
     assert whole.coverage["count_1h"] == 1
 
@@ -141,6 +144,15 @@ def test_the_interval_is_wilsons() -> None:
     assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
     assert wilson(0, 5)[0] == 0
     assert wilson(5, 5)[1] == 1
+
+
+def test_the_interval_of_a_sum_is_that_of_its_payments() -> None:
+    """Of ten payments Poisson's is 4.80 to 18.39; a large one among many small ones decides alone."""
+    low, high = sums_between(10 * 500, 10 * 500.0**2) or (0, 0)
+    assert (low, high) == pytest.approx((4.80 * 500, 18.39 * 500), rel=0.01)
+    assert sums_between(0, 0.0) is None
+    low, high = sums_between(100_000 + 99 * 10, 100_000.0**2 + 99 * 10.0**2) or (0, 0)
+    assert (low, high) == pytest.approx((0.025 * 100_000, 5.57 * 100_000), rel=0.1, abs=2_000)
 
 
 async def test_a_warehouse_that_is_away_is_a_refusal_and_the_next_backtest_runs(tmp_path: Path) -> None:

@@ -19,10 +19,13 @@ FIGURES: dict[str, Any] = {
     "good_lost": 1,
     "caught": 900,
     "lost": 70,
+    "caught_squares": 3 * 300.0**2,
+    "lost_squares": 70.0**2,
 }
 ROW = {"week": date(2026, 11, 23), "currency": "EUR", **FIGURES, "known_amount_eur": 40, "known_count_1h": 50}
 EXACT: dict[str, Any] = {"payments": 100, "hits": 20, "frauds_caught": 6, "good_lost": 2, "precision": 0.75}
-EXACT |= {"amounts": [{"currency": "EUR", "caught": 1800, "lost": 140}]}
+SUMS = {"currency": "EUR", "caught": 1800, "lost": 140, "caught_interval": [657, 3918], "lost_interval": [16, 505]}
+EXACT |= {"amounts": [SUMS]}
 LINES = "application/x-ndjson"
 
 
