@@ -1,9 +1,10 @@
 """`python -m benchmarks.card_testing`: a thief tests stolen cards on a stack of its own, among honest customers.
 
 A few accounts try 1,000 cards of one BIN for 1 to 6 EUR at a few merchants; meanwhile honest newcomers pay as
-little by their first card, and regulars what they usually pay. Everybody comes from one address, and all cards are
-alive, which is the harder case. Prints JSON, and ends with 1 where too many stolen cards reached an issuer, or
-honest people were stopped.
+little by their first card, and regulars what they usually pay. Everybody comes from one address; with more of them
+(`--addresses`) the stolen cards come in turn from all, each in a network of its own, honest people from others.
+All cards are alive, which is the harder case. Prints JSON, and ends with 1 where too many stolen cards reached an
+issuer, or honest people were stopped.
 """
 
 import asyncio
@@ -35,6 +36,8 @@ class TestingFigures(msgspec.Struct, frozen=True):
 
     cards: int
     accounts: int
+    merchants: int
+    addresses: int
     reached: int
     honest: int
     honest_refused: int
@@ -44,35 +47,52 @@ class TestingFigures(msgspec.Struct, frozen=True):
 
 
 class Purchase(msgspec.Struct, frozen=True):
-    """A payment to make: by whom, from which account, by which card, `amount` in cents."""
+    """A payment to make: by whom, from which account and address, by which card, `amount` in cents."""
 
     who: Who
     account: str
     card_id: int
     amount: int
+    address: str = ""
 
 
 @click.command()
 @click.option("--cards", default=1_000, help="Stolen cards.")
 @click.option("--accounts", default=10, help="Of the thief.")
 @click.option("--merchants", default=5, help="Where everybody pays.")
+@click.option("--addresses", default=1, help="Of the thief; with more than one, honest customers have theirs.")
 @click.option("--honest", default=200, help="Honest customers; half of them are new.")
 @click.option("--seed", default=1, help="Of the order and the amounts.")
-def main(cards: int, accounts: int, merchants: int, honest: int, seed: int) -> None:
+def main(cards: int, accounts: int, merchants: int, addresses: int, honest: int, seed: int) -> None:
     """Test stolen cards on a stack of its own; takes about two minutes."""
-    with stack.running() as measured:
+    chance = random.Random(seed)
+    stolen = [_stolen(number, accounts, addresses, chance) for number in range(cards)]
+    others = [_honest(number, addresses > 1, chance) for number in range(honest)]
+    with stack.running(settings={"SLUICE_PROXIES": "127.0.0.1"}) as measured:
         measured.await_ready()
-        figures = asyncio.run(_attack(measured, cards, accounts, merchants, honest, random.Random(seed)))
+        seen, seconds = asyncio.run(_attack(measured, stolen, others, merchants, chance))
+    told = Counter((who != "thief", payment["risk"]["outcome"]) for who, payment in seen)
+    figures = TestingFigures(
+        cards=cards,
+        accounts=accounts,
+        merchants=merchants,
+        addresses=addresses,
+        reached=sum(who == "thief" and payment.get("processor") is not None for who, payment in seen),
+        honest=honest,
+        honest_refused=told[True, "block"],
+        honest_held=told[True, "review"],
+        seconds=round(seconds, 1),
+        outcomes=dict(Counter(f"{who}: {_told(payment)}" for who, payment in seen)),
+    )
     click.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())
     stopped = figures.honest_refused or figures.honest_held > HELD_MAX
     sys.exit(bool(figures.reached > REACHED_MAX or stopped))
 
 
 async def _attack(
-    measured: stack.Stack, cards: int, accounts: int, merchants: int, honest: int, chance: random.Random
-) -> TestingFigures:
-    stolen = [Purchase("thief", f"thief-{n % accounts}", 2 * n, chance.randint(100, 600)) for n in range(cards)]
-    others = [_honest(n, chance) for n in range(honest)]
+    measured: stack.Stack, stolen: list[Purchase], others: list[Purchase], merchants: int, chance: random.Random
+) -> tuple[list[tuple[Who, dict[str, Any]]], float]:
+    """The payments by who made them, as staff sees them, and how many seconds all of them took."""
     past = [p for p in others if p.who == "regular" for _ in range(REGULARS_FIRST)]
     mixed = stolen + others
     chance.shuffle(mixed)
@@ -83,18 +103,7 @@ async def _attack(
         began = perf_counter()
         found = await asyncio.gather(*[town.pay(purchase, f"now-{n}") for n, purchase in enumerate(mixed)])
         seconds = perf_counter() - began
-    seen = [(purchase.who, payment) for purchase, payment in zip(mixed, found, strict=True)]
-    told = Counter((who != "thief", payment["risk"]["outcome"]) for who, payment in seen)
-    return TestingFigures(
-        cards=cards,
-        accounts=accounts,
-        reached=sum(who == "thief" and payment.get("processor") is not None for who, payment in seen),
-        honest=honest,
-        honest_refused=told[True, "block"],
-        honest_held=told[True, "review"],
-        seconds=round(seconds, 1),
-        outcomes=dict(Counter(f"{who}: {_told(payment)}" for who, payment in seen)),
-    )
+    return [(purchase.who, payment) for purchase, payment in zip(mixed, found, strict=True)], seconds
 
 
 def _told(payment: dict[str, Any]) -> str:
@@ -103,12 +112,18 @@ def _told(payment: dict[str, Any]) -> str:
     return f"{risk['outcome']} by the stand-in" if risk["source"] == "stand_in" else str(risk["outcome"])
 
 
-def _honest(number: int, chance: random.Random) -> Purchase:
+def _stolen(number: int, accounts: int, addresses: int, chance: random.Random) -> Purchase:
+    address = f"198.18.{number % addresses}.7" if addresses > 1 else ""
+    return Purchase("thief", f"thief-{number % accounts}", 2 * number, chance.randint(100, 600), address)
+
+
+def _honest(number: int, has_address: bool, chance: random.Random) -> Purchase:
     """Every second one is new. One card in ten is of the attacked BIN: even ids are Visa's."""
     card_id = HONEST_CARDS + 2 * number + (number % 10 > 0)
+    address = f"198.19.{number}.7" if has_address else ""
     if number % 2:
-        return Purchase("regular", f"regular-{number}", card_id, chance.randint(1_500, 9_000))
-    return Purchase("newcomer", f"newcomer-{number}", card_id, chance.randint(100, 600))
+        return Purchase("regular", f"regular-{number}", card_id, chance.randint(1_500, 9_000), address)
+    return Purchase("newcomer", f"newcomer-{number}", card_id, chance.randint(100, 600), address)
 
 
 class Town:
@@ -141,7 +156,8 @@ class Town:
                 "merchant": self._chance.choice(self._merchants),
                 "payment_method": {"type": "card", "card": await self._card(purchase), "cvc": "100"},
             }
-            payment = await client.post("/v1/payments", body, key)
+            headers = {"X-Forwarded-For": purchase.address} if purchase.address else {}
+            payment = await client.post("/v1/payments", body, key, headers)
             seen: dict[str, Any] = await self._staff.get(f"/v1/payments/{payment['id']}")
             return seen
 
