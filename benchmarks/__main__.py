@@ -31,12 +31,13 @@ PACE = 50.0  # per second: no queue forms
 @click.command()
 @click.option("--payments", default=2_000, help="Payments per round; a quarter of it at a gentle pace.")
 @click.option("--database", type=click.Choice(get_args(stack.Database)), default="sqlite", help="Of the books.")
+@click.option("--kafka", type=click.Choice(get_args(stack.KafkaKind)), default="scram", help="How we come to it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the document here as well.")
-def main(payments: int, database: stack.Database, out: Path | None) -> None:
+def main(payments: int, database: stack.Database, kafka: stack.KafkaKind, out: Path | None) -> None:
     """Measure the whole of Sluice on this machine; takes some minutes."""
     began_at, load = now(), os.getloadavg()[0]
     machine = Machine(os.cpu_count() or 1, platform.python_version(), round(load, 2))
-    with stack.running(database) as measured:
+    with stack.running(database, kafka=kafka) as measured:
         figures = asyncio.run(_measure(measured, payments, machine, began_at))
     document = msgspec.json.format(msgspec.json.encode(figures)).decode()
     click.echo(document)

@@ -34,9 +34,9 @@ class Acknowledged(msgspec.Struct, frozen=True):
 
     def missing_in_kafka(self, measured: stack.Stack) -> AbstractSet[Placed]:
         """The records that are not where they were acknowledged."""
-        reader = RecordReader(measured.settings.bootstrap())
+        reader = RecordReader(measured.kafka())
         try:
-            for place in places(measured.settings.bootstrap(), [PROBED.name]):
+            for place in places(measured.kafka(), [PROBED.name]):
                 reader.add(place)
             there = set[Placed]()
             while not reader.at_end():
@@ -55,7 +55,7 @@ class AcknowledgedLoad:
         self._payments = set[str]()
         self._going, self._stopped = threading.Event(), threading.Event()
         self._going.set()
-        create_topics(measured.settings.bootstrap(), [PROBED])
+        create_topics(measured.kafka(), [PROBED])
         # One that ended by itself would leave nothing to lose, and prove nothing.
         LastingThread(self._write, "records", self._stopped)
         LastingThread(lambda: asyncio.run(self._pay()), "payments", self._stopped)
@@ -79,7 +79,7 @@ class AcknowledgedLoad:
     def _write(self) -> None:
         while not self._stopped.is_set():
             with suppress(KafkaException):  # a log that was put back is fatal to its idempotent producer
-                self._write_by(producer(self._measured.settings.bootstrap()))
+                self._write_by(producer(self._measured.kafka()))
 
     def _write_by(self, client: Producer) -> None:
         while not self._stopped.is_set():

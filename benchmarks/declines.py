@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 import click
 import msgspec
-from confluent_kafka import Producer
 from scipy.stats import ks_2samp
 
 from benchmarks import stack
 from connectors.gateway import RETRY_FOR_S, GatewayClient, PasswordLogin
+from connectors.kafka import producer
 from schemas.events import encode, new_event
 from schemas.fraud import ListEntry
 from schemas.ids import new_id
@@ -101,9 +101,9 @@ async def _listed(measured: stack.Stack, till: Till, card: str, decision: Litera
     instrument = str(_of_payment(measured, first["id"], "stream_key"))
     entry = ListEntry(new_id("lst"), decision, "instrument", instrument, "compared", None, now())
     headers, value = encode(new_event("control.list_entry", "/benchmarks", entry.id, entry, now()))
-    producer = Producer({"bootstrap.servers": measured.settings.bootstrap(), "enable.idempotence": True})
-    producer.produce(CONTROLS.name, value, entry.id, headers=headers)
-    producer.flush()
+    writer = producer(measured.kafka())
+    writer.produce(CONTROLS.name, value, entry.id, headers=headers)
+    writer.flush()
     until = perf_counter() + IN_FORCE_WITHIN_S
     while _reasons(measured, (await till.pay(card))["id"]) != [f"{decision}_list", entry.id]:
         if perf_counter() > until:

@@ -3,6 +3,7 @@
 from bytewax import operators as op
 from bytewax.dataflow import Dataflow
 
+from connectors.kafka_login import login
 from connectors.streams import KafkaSink, KafkaSource, Out
 from schemas.settings import Settings, load
 from schemas.topics import Topic
@@ -13,7 +14,7 @@ OUTPUT = Topic("bench.out", "anything", "Out of the empty hop.", (), {})
 
 def get_flow() -> Dataflow:
     """The flow of `python -m bytewax.run benchmarks.flow:get_flow`."""
-    bootstrap = load(Settings).bootstrap()
+    bootstrap = login(load(Settings), "admin")
     flow = Dataflow("hop")
     records = op.input("in", flow, KafkaSource(bootstrap, INPUT.name))
     # Record("bench.in", 3, 41, b"17", [], b'{"payment": …}', …)

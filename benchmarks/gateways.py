@@ -23,6 +23,7 @@ import msgspec
 from benchmarks import stack
 from benchmarks.load import APART, BEGAN
 from connectors.gateway import GatewayClient, GatewayRefused, GatewayUnavailable, PasswordLogin
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import RecordReader, places
 from connectors.records import read as read_event
 from schemas.events import Event
@@ -138,7 +139,7 @@ async def _run(measured: stack.Stack, payments: int, faults: list[signal.Signals
         await faulted
     seconds = time.monotonic() - began
     reconciled = await asyncio.to_thread(measured.reconciles)
-    events, inversions, repeats = await asyncio.to_thread(_on_kafka, measured.settings.bootstrap())
+    events, inversions, repeats = await asyncio.to_thread(_on_kafka, measured.kafka())
     latencies = quantiles(payers.milliseconds + admins.milliseconds)
     return TurnFigures(
         payments=sum(ended.values()),
@@ -210,7 +211,7 @@ async def _until_restarted(measured: stack.Stack, name: str, before: int) -> Non
         await asyncio.sleep(AGAIN_S)
 
 
-def _on_kafka(bootstrap: str) -> tuple[int, int, int]:
+def _on_kafka(bootstrap: Bootstrap) -> tuple[int, int, int]:
     """How many events there are, how many of them after a later one of their subject, and how many once more."""
     reader, seen, newest = RecordReader(bootstrap), set[str](), dict[tuple[str, str], int]()
     events = inversions = repeats = 0

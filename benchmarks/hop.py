@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from benchmarks.flow import INPUT, OUTPUT
 from benchmarks.stack import Stack
 from connectors.kafka import consumer, create_topics, partitions, producer
+from connectors.kafka_login import Bootstrap
 
 RECORD = b"0" * 900  # bytes, about a `payment.initiated`
 FIRST_WITHIN_S = 60.0
@@ -21,10 +22,10 @@ WARM_UP = 100
 @contextmanager
 def running(stack: Stack) -> Iterator["Hop"]:
     """The flow on the stack's own broker, warmed up."""
-    create_topics(stack.settings.bootstrap(), [INPUT, OUTPUT])
+    create_topics(stack.kafka(), [INPUT, OUTPUT])
     command = [sys.executable, "-m", "bytewax.run", "benchmarks.flow:get_flow"]
     with subprocess.Popen(command, env=stack.environment) as flow:
-        hop = Hop(stack.settings.bootstrap())
+        hop = Hop(stack.kafka())
         try:
             hop.once(FIRST_WITHIN_S)
             hop.measure(WARM_UP, every_s=0)
@@ -37,7 +38,7 @@ def running(stack: Stack) -> Iterator["Hop"]:
 class Hop:
     """Sends one record after another and waits for each."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         self._producer: Producer = producer(bootstrap)
         self._consumer: Consumer = consumer(bootstrap)
         out = [TopicPartition(OUTPUT.name, p, 0) for p in partitions(self._consumer, OUTPUT.name)]

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from connectors.kafka import producer
+from connectors.kafka_login import Bootstrap
 from connectors.records import Out, out
 from schemas.events import Event, EventData, new_event
 from schemas.fraud import Verdict
@@ -26,7 +27,7 @@ def lives(count: int, began: datetime | None = None, prefix: str = "") -> Iterat
         yield from _life(f"pay_{prefix}{number:010}", number, born)
 
 
-def send(bootstrap: str, outs: Iterator[Out]) -> int:
+def send(bootstrap: Bootstrap, outs: Iterator[Out]) -> int:
     """Write records to Kafka as fast as it takes them; how many these were."""
     client, sent = producer(bootstrap), 0
     for each in outs:

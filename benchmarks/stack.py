@@ -13,14 +13,19 @@ from typing import Literal, assert_never
 
 import click
 import psutil
+from msgspec.structs import replace
 
+from benchmarks import open_kafka
 from benchmarks.figures import Cost
+from benchmarks.open_kafka import OpenKafka
 from benchmarks.postgres import Server, serving
+from connectors.kafka_login import Bootstrap, login
 from schemas.settings import PORTS
 from sluice.settings import ReplaySettings, StackSettings, benchmark_environment
 from sluice.status import read
 
 Database = Literal["sqlite", "postgres"]
+KafkaKind = Literal["scram", "tls", "plain"]  # how our services come: with passwords, with TLS too, or as nobody
 
 READY_WITHIN_S = 120.0
 STOPPED_WITHIN_S = 20.0
@@ -34,7 +39,10 @@ class NotReady(Exception):
 
 
 class Stack:
-    """A running stack. `began`: when its start was asked for (`time.monotonic`, s). `server`: its PostgreSQL's."""
+    """A running stack. `began`: when its start was asked for (`time.monotonic`, s). `server`: its PostgreSQL's.
+
+    `open_kafka`: the Kafka that it uses instead of its own.
+    """
 
     def __init__(
         self,
@@ -43,11 +51,13 @@ class Stack:
         supervisor: "subprocess.Popen[bytes]",
         began: float,
         server: Server | None = None,
+        open_kafka: OpenKafka | None = None,
     ) -> None:
         self.settings = StackSettings(data=data, port_offset=port_offset)
         self.replay = ReplaySettings(data=data, port_offset=port_offset)
         self.environment = _environment(data, port_offset, server)
         self.server = server
+        self._open_kafka = open_kafka
         self.began = began
         self._supervisor = supervisor
 
@@ -63,7 +73,12 @@ class Stack:
         """The pid of every process of the stack by name, the supervisor too."""
         running = {entry.name: entry.pid for entry in read(self.settings) if entry.pid}
         database = {"postgres": self.server.pid()} if self.server else {}
-        return {**running, **database, "supervisor": self._supervisor.pid}
+        kafka = {"kafka": self._open_kafka.pid} if self._open_kafka else {}
+        return {**running, **database, **kafka, "supervisor": self._supervisor.pid}
+
+    def kafka(self) -> Bootstrap:
+        """By which a benchmark comes to its Kafka: it reads and writes what it likes."""
+        return self._open_kafka.bootstrap if self._open_kafka else login(self.settings, "admin")
 
     def books_url(self) -> str:
         """The address of the gateway's database."""
@@ -82,7 +97,9 @@ class Stack:
         return ran.returncode == 0
 
     def _are_ready(self, names: tuple[str, ...]) -> bool:
-        return all(entry.state == "ready" for entry in read(self.settings) if not names or entry.name in names)
+        entries = [entry for entry in read(self.settings) if not names or entry.name in names]
+        elsewhere = {"kafka"} if self._open_kafka else set()
+        return all(entry.state == "ready" for entry in entries if entry.name not in elsewhere)
 
 
 class Meter:
@@ -117,6 +134,7 @@ def running(
     program: str = PROGRAM,
     settings: Mapping[str, str] = {},
     data: Path | None = None,
+    kafka: KafkaKind = "scram",
 ) -> Iterator[Stack]:
     """A stack that was started, and is stopped at the end; with PostgreSQL it has a durable server of its own.
 
@@ -125,13 +143,18 @@ def running(
     """
     match database:
         case "sqlite":
-            with _folder(folder, data) as place, _running(None, place, program, settings) as stack:
+            with (
+                _folder(folder, data) as place,
+                _kafka(place, kafka) as opened,
+                _running(None, place, program, settings, kafka, opened) as stack,
+            ):
                 yield stack
         case "postgres":
             with (
                 _folder(folder, data) as place,
                 serving(durable=True) as server,
-                _running(server, place, program, settings) as stack,
+                _kafka(place, kafka) as opened,
+                _running(server, place, program, settings, kafka, opened) as stack,
             ):
                 yield stack
         case _:
@@ -148,15 +171,40 @@ def _folder(where: Path | None, data: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _running(server: Server | None, data: Path, program: str, settings: Mapping[str, str]) -> Iterator[Stack]:
+def _kafka(data: Path, kind: KafkaKind) -> Iterator[OpenKafka | None]:
+    match kind:
+        case "plain":
+            with open_kafka.running(data / "open", free_offset()) as opened:
+                yield opened
+        case "scram" | "tls":
+            yield None
+        case _:
+            assert_never(kind)
+
+
+@contextmanager
+def _running(
+    server: Server | None,
+    data: Path,
+    program: str,
+    settings: Mapping[str, str],
+    kafka: KafkaKind,
+    opened: OpenKafka | None,
+) -> Iterator[Stack]:
     offset = free_offset()
     command = [sys.executable, "-c", program, "up", "--seed", "--data", str(data)]
     began = time.monotonic()
-    environment = _environment(data, offset, server) | dict(settings)
+    given = {"SLUICE_KAFKA_SECURITY": "sasl_ssl"} if kafka == "tls" else {}
+    if opened:
+        given = {"SLUICE_KAFKA": opened.bootstrap}
+    environment = _environment(data, offset, server) | given | dict(settings)
     with (data / "up.log").open("wb") as log:
         supervisor = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
-        yield Stack(data, offset, supervisor, began, server)
+        stack = Stack(data, offset, supervisor, began, server, opened)
+        stack.environment |= given  # of its commands, and of what else a benchmark starts
+        stack.settings = replace(stack.settings, kafka_security="sasl_ssl" if kafka == "tls" else None)
+        yield stack
     finally:
         supervisor.terminate()
         supervisor.wait(STOPPED_WITHIN_S)

@@ -19,6 +19,7 @@ import msgspec
 from benchmarks.payment_events import lives, send
 from benchmarks.stack import Stack
 from benchmarks.warehouse_stack import Keeper, broker, keeping
+from connectors.kafka_login import Bootstrap
 from connectors.records import Out
 from flows.analytics.rebuild import rebuild
 from flows.analytics.settings import WarehouseFile
@@ -53,7 +54,7 @@ def main(kills: int) -> None:
 
 def killings(stack: Stack, keepers: list[Keeper], kills: int) -> Killings:
     """Kill both while payments come in, then compare."""
-    load = SteadyPayments(stack.settings.bootstrap())
+    load = SteadyPayments(stack.kafka())
     load.start()
     killers = [threading.Thread(target=_kill, args=(keeper, kills)) for keeper in keepers]
     for killer in killers:
@@ -71,7 +72,7 @@ def killings(stack: Stack, keepers: list[Keeper], kills: int) -> Killings:
 class SteadyPayments(threading.Thread):
     """Writes payments at a steady rate until it is stopped, and sees each to its end."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         super().__init__(name="load")
         self._brokers = bootstrap
         self._ended = threading.Event()
@@ -117,7 +118,7 @@ def _anew(stack: Stack, found: ViewHash) -> ViewHash:
     """The same built from Kafka alone, at the same offsets."""
     with tempfile.TemporaryDirectory() as folder:
         file = WarehouseFile(Path(folder) / "anew.duckdb", 512, 1)
-        rebuild(stack.settings.bootstrap(), file, found.offsets, lambda records, total: None)
+        rebuild(stack.kafka(), file, found.offsets, lambda records, total: None)
         with closing(open_file(file)) as con:
             return view_hash(lambda sql: con.execute(sql).fetchall(), HashedSpan())
 

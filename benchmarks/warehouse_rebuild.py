@@ -15,6 +15,7 @@ import msgspec
 
 from benchmarks.payment_events import lives, send
 from benchmarks.warehouse_stack import broker
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import RecordReader, places
 from flows.analytics.rebuild import rebuild
 from flows.analytics.settings import WarehouseFile
@@ -49,7 +50,7 @@ class RebuildFigures(msgspec.Struct):
 def main(payments: int, runs: int, data: Path | None) -> None:
     """Print the figures of each run as JSON; ends with 1 where two hashes differ."""
     with broker(data) as stack:
-        bootstrap = stack.settings.bootstrap()
+        bootstrap = stack.kafka()
         if not _has_payments(bootstrap):
             began = time.monotonic()
             sent = send(bootstrap, lives(payments))
@@ -59,7 +60,7 @@ def main(payments: int, runs: int, data: Path | None) -> None:
     raise SystemExit(len({figures.hash for figures in found}) != 1)
 
 
-def _has_payments(bootstrap: str) -> bool:
+def _has_payments(bootstrap: Bootstrap) -> bool:
     reader = RecordReader(bootstrap)
     try:
         for place in places(bootstrap, [PAYMENTS.name]):
@@ -69,7 +70,7 @@ def _has_payments(bootstrap: str) -> bool:
         reader.close()
 
 
-def _measured(bootstrap: str) -> RebuildFigures:
+def _measured(bootstrap: Bootstrap) -> RebuildFigures:
     marks = [(0, time.monotonic())]
     cpu_began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ where the page before came to. Calls block: whoever has an event loop makes them
 import base64
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -15,10 +15,12 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from connectors.kafka import consumer, is_listening, partitions, producer
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import record_of
 from connectors.records import Out, Record, read
 from schemas.cards import mask_numbers
 from schemas.events import DeadLetter, Unreadable, decode
+from schemas.topic_rights import owner
 from schemas.topics import DEAD_LETTER, TOPICS, WITH_TOMBSTONES
 
 SOURCE = "/dead-letters"
@@ -32,8 +34,9 @@ FETCHED_AHEAD: dict[str, Any] = {"queued.max.messages.kbytes": 4_096, "fetch.wai
 UNREADABLE = "unreadable dead letter"
 
 # `sent`: again. `unreadable`: still. `superseded`: its topic keeps the last word on a key, and has a later one.
-# `gone`: neither its record is there any more, nor what the letter has of it.
-ReplayOutcome = Literal["sent", "unreadable", "superseded", "gone"]
+# `gone`: neither its record is there any more, nor what the letter has of it. `not_ours`: its topic is another
+# service's, whose password this process does not have.
+ReplayOutcome = Literal["sent", "unreadable", "superseded", "gone", "not_ours"]
 Bounds = Mapping[int, int]  # by partition of `dead_letter.v1`: the offset that a page ends before
 
 
@@ -61,21 +64,24 @@ class FoundLetter(msgspec.Struct, frozen=True):
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """What became of a replay; `reason`: why the record is still unreadable."""
+    """What became of a replay; `reason`: why the record is still unreadable, or whose its topic is."""
 
     outcome: ReplayOutcome
     reason: str = ""
 
 
 class DeadLetters:
-    """A connection to Kafka for one thread; used with `with`. Its methods raise `KafkaAway`."""
+    """A connection to Kafka for one thread; used with `with`. Its methods raise `KafkaAway`.
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    `as_owner`: by which a topic is written in the name of the service whose word it is; None: by nothing here.
+    """
+
+    def __init__(self, bootstrap: Bootstrap, as_owner: Callable[[str], Bootstrap | None]) -> None:
+        self._as_owner = as_owner
         if not is_listening(bootstrap):
             raise KafkaAway
         self._consumer = consumer(bootstrap, **FETCHED_AHEAD)
-        self._producer: Producer | None = None
+        self._producers: dict[Bootstrap, Producer] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +144,10 @@ class DeadLetters:
             return Replayed("unreadable", _reason(answer))
         if record.topic in WITH_TOMBSTONES and self._is_superseded(record):
             return Replayed("superseded")
-        self._send(record)
+        bootstrap = self._as_owner(record.topic)
+        if bootstrap is None:
+            return Replayed("not_ours", f"only {owner(record.topic)} writes it, whose password is not here")
+        self._send(record, bootstrap)
         return Replayed("sent")
 
     def _windows(self, before: Bounds, most: int) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
@@ -212,9 +221,9 @@ class DeadLetters:
         start, end = {record.partition: record.offset + 1}, {record.partition: ends[record.partition]}
         return any(message.key() == record.key for message in self._between(record.topic, start, end))
 
-    def _send(self, record: Record) -> None:
+    def _send(self, record: Record, bootstrap: Bootstrap) -> None:
         errors: list[KafkaError] = []
-        sender = self._producer = self._producer or producer(self._bootstrap)
+        sender = self._producers[bootstrap] = self._producers.get(bootstrap) or producer(bootstrap)
 
         def delivered(error: KafkaError | None, _message: Message) -> None:
             if error is not None:

@@ -13,8 +13,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.flow_metrics import FLOW
-from connectors.kafka import REPEATED_AFTER_S, answering, consumer, partitions
-from connectors.logs import LoggedOnce
+from connectors.kafka import answering, consumer, partitions
+from connectors.kafka_login import Bootstrap
 from connectors.records import Place, Record
 
 DRAIN_MAX = 500  # records per poll: bounds how long a worker's other steps wait
@@ -46,18 +46,6 @@ class Bookmark(NamedTuple):
 Bookmarks = Mapping[Place, Bookmark]
 
 
-class ErrorLog:
-    """Logs the errors of a client, each kind once in `REPEATED_AFTER_S`: librdkafka tells of every attempt."""
-
-    def __init__(self) -> None:
-        self._once = LoggedOnce(REPEATED_AFTER_S)
-
-    def __call__(self, error: KafkaError) -> None:
-        """Log an error, unless one of its kind was logged a moment ago."""
-        if self._once.is_due(error.code()):
-            log.warning("kafka.unavailable", error=error.str())
-
-
 class RecordReader:
     """One consumer for many partitions: `add` them, then `poll`.
 
@@ -69,7 +57,7 @@ class RecordReader:
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Bootstrap,
         on_lag: Callable[[dict[Place, int]], None] | None = None,
         may_expire: Collection[str] = (),
         config: Mapping[str, Any] | None = None,
@@ -77,7 +65,7 @@ class RecordReader:
         statistics: dict[str, Any] = (
             {"stats_cb": self._on_statistics, "statistics.interval.ms": 1000} if on_lag else {}
         )
-        self._consumer = consumer(bootstrap, error_cb=ErrorLog(), **statistics, **(config or {}))
+        self._consumer = consumer(bootstrap, **statistics, **(config or {}))
         self._answering = True
         self._on_lag = on_lag
         self._may_expire = may_expire
@@ -250,7 +238,7 @@ class RecordReader:
         self._next_beat = time.monotonic() + (BEAT_S if lag is not None else BEAT_AGAIN_S)
 
 
-def places(bootstrap: str, topics: Iterable[str]) -> list[Place]:
+def places(bootstrap: Bootstrap, topics: Iterable[str]) -> list[Place]:
     """All partitions of `topics`. Raises `KafkaException` where the broker or a topic is unavailable."""
     client = consumer(bootstrap)
     try:

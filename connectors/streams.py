@@ -26,6 +26,7 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connectors.kafka import producer
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import WAIT_S, Bookmark, Bookmarks, OffsetGone, RecordReader, places
 from connectors.records import Out, Place, Record, dead_letter, out, read
 from schemas.events import Event
@@ -73,7 +74,7 @@ class KafkaSource(FixedPartitionedSource[Record, int | Kept]):
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Bootstrap,
         topics: str | Iterable[str],
         start: Bookmarks | None = None,
         on_lag: Callable[[int], None] | None = None,
@@ -204,7 +205,7 @@ class BroadcastSource(DynamicSource[Record]):
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Bootstrap,
         topics: str | Iterable[str],
         start: Bookmarks | None = None,
         on_lag: Callable[[Mapping[Place, int]], None] | None = None,
@@ -268,7 +269,7 @@ class KafkaSink(DynamicSink[Out]):
     A producer that gave up is replaced, and sends the whole batch: records may come twice, as after a restart.
     """
 
-    def __init__(self, bootstrap: str, ack_s: float = ACK_S) -> None:
+    def __init__(self, bootstrap: Bootstrap, ack_s: float = ACK_S) -> None:
         self._bootstrap, self._ack_s = bootstrap, ack_s
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> "_KafkaWriter":
@@ -319,7 +320,7 @@ class _NothingWritten(StatelessSinkPartition[Out]):
 
 
 class _KafkaWriter(StatelessSinkPartition[Out]):
-    def __init__(self, bootstrap: str, ack_s: float) -> None:
+    def __init__(self, bootstrap: Bootstrap, ack_s: float) -> None:
         self._bootstrap, self._ack_s = bootstrap, ack_s
         self._producer = self._new_producer()
         self._errors: list[KafkaError] = []

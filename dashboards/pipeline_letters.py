@@ -120,6 +120,8 @@ def ended(done: LetterReplay) -> tuple[str, bool]:
             return "its topic has a later word on the same key. Nothing was sent.", False
         case "gone":
             return "the record is not there any more. Nothing was sent.", False
+        case "not_ours":
+            return f"its topic is another service's: {done.reason}. Nothing was sent.", False
         case _:
             assert_never(done.outcome)
 

@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from secrets import token_bytes
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from quart import current_app
 from structlog import get_logger
 
+from connectors.kafka_login import login, owner_login
 from connectors.keyfiles import SecretMissing, read_or_make
 from connectors.processors.contract import Processor
 from connectors.processors.registry import open_processors
@@ -201,7 +203,7 @@ def _wired(
     rules = ConfirmationRules(key, channels.limits(), channels, settings.public_url)
     refused, alert_metrics = InboxMetrics(registry), AlertMetrics(registry)
     late_verdicts = LateVerdicts(books, refused.refuse_verdict)
-    policy = policy_of(settings)
+    policy, kafka = policy_of(settings), login(settings, "gateway")
     worker = _worker(settings, books, policy)
     return Runtime(
         settings=settings,
@@ -210,17 +212,17 @@ def _wired(
         books=books,
         worker=worker,
         processors=open_processors(processors, settings.call_timeout_s),
-        verdicts=VerdictInbox(settings.bootstrap(), late_verdicts.listener()),
+        verdicts=VerdictInbox(kafka, late_verdicts.listener()),
         late_verdicts=late_verdicts,
         controls=ControlsInbox(
-            settings.bootstrap(),
+            kafka,
             awaited_ids,
             lambda told: books.write(keep_controls, told),
             lambda told: keep_listings(books, told),
             refused.refuse_control,
         ),
-        alerts=AlertsInbox(settings.bootstrap(), alert_metrics.count, refused.refuse_alert),
-        relay=OutboxRelay(books, settings.bootstrap(), worker),
+        alerts=AlertsInbox(kafka, alert_metrics.count, refused.refuse_alert),
+        relay=OutboxRelay(books, kafka, worker),
         vault=vault,
         key_ring=ring,
         tokens=AccessTokens(SigningKeys(settings), settings.public_url),
@@ -246,7 +248,7 @@ def _wired(
         stop_metrics=StopMetrics(registry),
         alert_metrics=alert_metrics,
         vault_metrics=vault_metrics,
-        dead_letters=DeadLetterDesk(settings.bootstrap()),
+        dead_letters=DeadLetterDesk(kafka, partial(owner_login, settings)),
         backtests=BacktestDesk(settings),
         key=key,
     )

@@ -9,6 +9,8 @@ import msgspec
 from schemas.networks import Networks, networks
 
 ProfileName = Literal["local", "production"]
+KafkaProtocol = Literal["plaintext", "sasl_plaintext", "sasl_ssl"]
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 PORTS: dict[str, int] = {
     "gateway": 8080,
@@ -18,6 +20,7 @@ PORTS: dict[str, int] = {
     "dashboard": 8501,
     "kafka": 9092,
     "kafka_controller": 9093,
+    "kafka_services": 9094,
     "sql": 9494,
     "warehouse": 9495,
     "sandbox": 8090,
@@ -51,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     its secrets. `gateway` (its base URL), `kafka`, `sql` (which analysts ask) and `warehouse` (which the dashboard
     asks): where those are if not on this machine. `sql_ca`: a PEM file of the authorities that the certificates of
     those two may come from. `metrics_from`: addresses and networks that may read metrics besides this machine.
+    `kafka_security`: how our processes come to Kafka (default: what `kafka_protocol` says); `kafka_ca`: a PEM file
+    of the authorities that its certificates may come from.
     `profile` is `local` (sandbox, generated keys, seed accounts allowed) or `production` (none of these).
     """
 
@@ -60,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     port_offset: Annotated[int, msgspec.Meta(ge=0, le=65_535 - max(PORTS.values()))] = 0
     gateway: str = ""
     kafka: str = ""
+    kafka_security: KafkaProtocol | None = None
+    kafka_ca: Path | None = None
     sql: str = ""
     sql_ca: Path | None = None
     warehouse: str = ""
@@ -79,8 +86,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.gateway or self.url("gateway")
 
     def bootstrap(self) -> str:
-        """Kafka's bootstrap servers: `SLUICE_KAFKA`, or else the local broker."""
+        """Kafka's bootstrap servers: `SLUICE_KAFKA`, or else the local broker, where nobody needs a password."""
         return self.kafka or f"localhost:{self.port('kafka')}"
+
+    def kafka_protocol(self) -> KafkaProtocol:
+        """How our processes come to Kafka: with a password, and with TLS wherever a network is crossed.
+
+        To another cluster they come in plain text unless a setting says otherwise; in production they never do.
+        Raises `BadSetting`.
+        """
+        if self.kafka_security == "plaintext" and (self.profile == "production" or not self.kafka):
+            raise BadSetting("SLUICE_KAFKA_SECURITY: plaintext is for another cluster, in the local profile alone")
+        if self.kafka_security or (self.profile == "production" and self.kafka):
+            return self.kafka_security or "sasl_ssl"
+        if self.kafka:
+            return "plaintext"
+        return "sasl_plaintext" if self.host in LOOPBACK else "sasl_ssl"
 
     def sql_url(self) -> str:
         """Where SQL is asked: `SLUICE_SQL`, or else the local process."""

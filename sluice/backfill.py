@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from connectors.kafka import is_listening
+from connectors.kafka_login import Bootstrap
 from connectors.keyfiles import SecretMissing
 from gateway.books.account_rights import list_untold
 from gateway.books.clock import set_steady_clock
@@ -25,6 +25,7 @@ from gateway.roles import Role
 from gateway.settings import GatewaySettings
 from schemas.ids import new_id
 from schemas.settings import load
+from sluice.kafka import reach
 from sluice.momentary_vault import vault_at_hand
 
 LOOK_S = 0.05
@@ -42,22 +43,21 @@ def backfill() -> None:
     """
     settings = load(GatewaySettings)
     check_existing(settings.books_url())
-    if not is_listening(settings.bootstrap()):
-        raise click.ClickException(f"nobody listens at {settings.bootstrap()}")
+    bootstrap = reach(settings, "gateway")
     try:
-        told, accounts = asyncio.run(_backfill(settings))
+        told, accounts = asyncio.run(_backfill(settings, bootstrap))
     except SecretMissing as missing:
         raise click.ClickException(str(missing)) from None
     click.echo(f"told of {told.operations} operations, {told.reviews} reviews and {accounts} accounts")
 
 
-async def _backfill(settings: GatewaySettings) -> tuple[BackfilledEvents, int]:
+async def _backfill(settings: GatewaySettings, bootstrap: Bootstrap) -> tuple[BackfilledEvents, int]:
     """With a relay of our own: a gateway's events do not wait behind these, and none has to run."""
     books = open_books(settings.books_url())
     await set_steady_clock(books)
     worker = WorkerLease(books, new_id("wrk"), "backfill", LEASE_US, lambda: None)
     await worker.open()
-    relay = OutboxRelay(books, settings.bootstrap(), worker)
+    relay = OutboxRelay(books, bootstrap, worker)
     books.listener = _listener(relay)
 
     async def published() -> None:

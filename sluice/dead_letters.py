@@ -3,12 +3,14 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 import click
 import msgspec
 
 from connectors.dead_letters import DeadLetters, FoundLetter, KafkaAway, Replayed, ReplayOutcome
+from connectors.kafka_login import address, owner_login
 from gateway.books.audit import Act, record, sealing
 from gateway.books.opening import check_existing, run_once
 from gateway.settings import GatewaySettings
@@ -16,6 +18,7 @@ from schemas.settings import load
 from schemas.times import from_micros
 from schemas.topics import DEAD_LETTER
 from sluice.books_audit import gateway_key
+from sluice.kafka import reach
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -136,11 +139,12 @@ def _add(found: dict[str, SetAside], letter: FoundLetter) -> None:
 
 
 def _connected(settings: GatewaySettings, ask: Callable[[DeadLetters], R]) -> R:
+    bootstrap = reach(settings, "gateway")
     try:
-        with DeadLetters(settings.bootstrap()) as letters:
+        with DeadLetters(bootstrap, partial(owner_login, settings)) as letters:
             return ask(letters)
     except KafkaAway:
-        raise click.ClickException(f"nobody answers at {settings.bootstrap()}") from None
+        raise click.ClickException(f"nobody answers at {address(bootstrap)}") from None
 
 
 def _record(settings: GatewaySettings, detail: dict[str, str]) -> None:

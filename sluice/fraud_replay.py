@@ -20,6 +20,7 @@ from flows.fraud.startup import told_controls
 from schemas.controls import ToldControl
 from schemas.settings import load
 from sluice.cli import DATA
+from sluice.kafka import reach
 from sluice.recorded_verdicts import RecordedVerdicts
 
 VERSIONS_MAX = 1_000  # of the controls that are made to find those that verdicts name
@@ -65,8 +66,8 @@ def replay(data: Path | None, shard_key: Path | None, as_json: bool) -> None:
     key_file = shard_key or (data or settings.data) / "fraud" / "shard.key"
     try:
         report = _replayed(settings, _secret(key_file), as_json)
-    except KafkaException:
-        raise click.ClickException(f"nobody answers at {settings.bootstrap()}") from None
+    except KafkaException as error:
+        raise click.ClickException(f"Kafka does not answer: {error.args[0].str()}") from None
     except (OrderUnknown, OffsetGone) as error:
         raise click.ClickException(f"the order cannot be made again: {error}") from None
     click.echo(msgspec.json.encode(report) if as_json else "\n".join(_lines(report)))
@@ -86,10 +87,11 @@ def by_version(told: list[ToldControl], needed: set[str]) -> dict[str, Controls]
 
 def _replayed(settings: FraudSettings, secret: bytes | None, quiet: bool) -> ReplayReport:
     began = monotonic()
-    with closing(RecordedVerdicts(settings.bootstrap())) as recorded:
+    bootstrap = reach(settings, "operator")
+    with closing(RecordedVerdicts(bootstrap)) as recorded:
         with _progress("reading verdicts", None, quiet) as bar:
             count = recorded.load(bar.update)
-        controls = by_version(told_controls(settings.bootstrap())[0], recorded.rule_versions())
+        controls = by_version(told_controls(bootstrap)[0], recorded.rule_versions())
         with _progress("judging again", count, quiet) as bar:
             made = FlowReplay(
                 recorded, lambda: ReplayedState(settings, secret), controls, on_verdict=lambda: bar.update(1)

@@ -8,6 +8,7 @@ import click
 import msgspec
 from joserfc.jwk import ECKey
 
+from connectors.kafka_login import new_password, password_file
 from connectors.keyfiles import read_or_make
 from connectors.private_files import keep_private
 from connectors.warehouse import SQL_READERS, WRITERS_READERS
@@ -19,6 +20,7 @@ from gateway.seed import SERVICES
 from gateway.settings import GatewaySettings
 from gateway.vault.settings import VaultSettings
 from schemas.settings import load
+from schemas.topic_rights import PRINCIPALS
 from sluice.admin import say_link, with_data
 from sluice.cli import DATA
 
@@ -32,6 +34,7 @@ SECRETS: Makers = {
     "vault.client": lambda: token_hex(KEY_BYTES).encode(),
     "dashboard.cookie": lambda: token_urlsafe(KEY_BYTES).encode(),
     **{f"{name}.secret": lambda: token_urlsafe(KEY_BYTES).encode() for name in (*SERVICES, "dashboard")},
+    **{password_file(principal): new_password for principal in PRINCIPALS},
     **{f"warehouse.{reader}.token": lambda: token_hex(16).encode() for reader in (*SQL_READERS, *WRITERS_READERS)},
 }
 VAULT_KEYS: Makers = {name: lambda: token_bytes(KEY_BYTES) for name in ("vault.hmac", "vault.kek.1")}

@@ -8,7 +8,8 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from sqlalchemy import Connection, bindparam, select
 
-from connectors.kafka import is_listening, producer
+from connectors.kafka import producer
+from connectors.kafka_login import Bootstrap
 from gateway.books.controls import ToldSetting, select_settings
 from gateway.books.opening import run_once
 from gateway.books.outbox import OutboxRow, outbox
@@ -21,6 +22,7 @@ from schemas.times import from_micros, to_micros
 from schemas.topics import CONTROLS
 from sluice.backfill import backfill
 from sluice.cli import MOMENT
+from sluice.kafka import reach
 
 PAGE = 1_000
 SENT_WITHIN_S = 60.0
@@ -59,9 +61,7 @@ def resend(since: datetime) -> None:
     is the gateway's to send, which may run meanwhile.
     """
     settings = load(GatewaySettings)
-    if not is_listening(settings.bootstrap()):
-        raise click.ClickException(f"nobody listens at {settings.bootstrap()}")
-    sending = Resending(settings.bootstrap())
+    sending = Resending(reach(settings, "gateway"))
     for row in _published_since(settings.books_url(), to_micros(since)):
         sending.send(row)
     sending.finish()
@@ -74,7 +74,7 @@ outbox_command.add_command(backfill)
 class Resending:
     """Sends rows in their order, and counts what Kafka acknowledged."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         self._producer: Producer = producer(
             bootstrap, **PLAIN, **{"message.timeout.ms": int(SENT_WITHIN_S * 1000)}
         )

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from confluent_kafka import KafkaException
+
 from connectors.heartbeat import Beat, last_beat
 from gateway.vault.frames import REPLIES, Done, Ping, Splitter, pack
 from schemas.settings import Settings
 from schemas.times import boot_micros
-from sluice.broker import is_open
 
 Probe = Callable[[int], Awaitable[bool]]
 
@@ -59,11 +60,14 @@ def fresh_beat(settings: Settings, name: str, pid: int) -> Beat | None:
     return beat if 0 <= boot_micros() - beat.up_us <= BEAT_AGE_MAX_US else None
 
 
-def kafka(bootstrap: str) -> Probe:
-    """Ready once the cluster serves all our topics; missing ones are created."""
+def kafka(set_up: Callable[[], bool]) -> Probe:
+    """Ready once the broker has and allows all that our services need; `set_up` makes what is missing."""
 
     async def probe(_pid: int) -> bool:
-        return await asyncio.to_thread(is_open, bootstrap)
+        try:
+            return await asyncio.to_thread(set_up)
+        except KafkaException:
+            return False
 
     return probe
 

@@ -14,8 +14,10 @@ from gateway.vault.settings import VaultSettings
 from gateway.vault.witness import open_witness
 from schemas.settings import Settings, load
 from sluice import broker, probes
+from sluice.broker_secrets import broker_secrets
 from sluice.bytewax_runs import flow_command, make_recovery, python
 from sluice.jars import class_path
+from sluice.own_kafka import own_broker, set_up
 from sluice.probes import Probe
 from sluice.settings import StackSettings
 from sluice.vault import begin_if_empty, local_witness
@@ -96,27 +98,14 @@ def settings_classes(process: Process) -> list[type[Settings]]:
     return [kind for values in found for kind in values if isinstance(kind, type) and issubclass(kind, Settings)]
 
 
-def own_broker(settings: StackSettings) -> broker.Broker:
-    """The stack's own Kafka."""
-    return broker.Broker(
-        settings.data / "kafka",
-        settings.port("kafka"),
-        settings.port("kafka_controller"),
-        settings.kafka_heap_mb,
-        settings.kafka_jit,
-        settings.host,
-        settings.kafka_advertised,
-    )
-
-
 def _kafka(settings: StackSettings) -> Process:
     kafka, jars = own_broker(settings), class_path(settings.cache)
     return Process(
         name="kafka",
         command=broker.command(kafka, jars),
-        probe=probes.kafka(kafka.bootstrap),
-        ports=("kafka", "kafka_controller"),
-        prepare=lambda: broker.prepare(kafka, jars),
+        probe=probes.kafka(lambda: set_up(settings)),
+        ports=("kafka", "kafka_controller", "kafka_services"),
+        prepare=lambda: broker.prepare(kafka, jars, broker_secrets(settings)),
     )
 
 

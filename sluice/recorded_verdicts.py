@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import Bookmark, RecordReader, places
 from connectors.records import Place, Record, read
 from flows.fraud.codec import SOURCE, inputs_of, is_used
@@ -30,7 +31,7 @@ OF_RUN = "SELECT body FROM verdicts WHERE run = ? AND position > ? ORDER BY posi
 class RecordedVerdicts:
     """Verdicts in a temporary file, and the inputs they name from `bootstrap`. `unordered`: how many name none."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         self._bootstrap, self._windows = bootstrap, dict[str, _Window]()
         self._file = sqlite3.connect("", isolation_level=None)  # no name: on disk, and removed when it is closed
         self._file.execute("PRAGMA journal_mode=OFF")
@@ -107,7 +108,7 @@ def _items(record: Record) -> list[StreamItem]:
 class _Window:
     """The records of one partition around where it is read."""
 
-    def __init__(self, bootstrap: str, place: Place) -> None:
+    def __init__(self, bootstrap: Bootstrap, place: Place) -> None:
         self._bootstrap, self._place = bootstrap, place
         self._reader: RecordReader | None = None
         self._records: list[Record] = []

@@ -13,6 +13,8 @@ from schemas.settings import FRAUD_WORKERS_MAX, Settings
 class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`cache`: the directory of the broker's jars, shared by every stack of this user.
 
+    `kafka_replication` and `kafka_min_isr`: replication factor and `min.insync.replicas` of the topics made on
+    another cluster (-1 and 0: its own).
     `kafka_heap_mb` bounds the broker's heap. `kafka_jit`: `full` is cheaper per record once warm, `c1` starts
     a second earlier. `kafka_advertised` is the name by which other machines reach the broker.
     `gateways` is how many run on this machine, each on a port of its own; several need PostgreSQL.
@@ -23,6 +25,8 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     """
 
     cache: Path = Path("~/.cache/sluice")
+    kafka_replication: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    kafka_min_isr: Annotated[int, msgspec.Meta(ge=0)] = 0
     kafka_heap_mb: int = 384
     kafka_jit: Literal["full", "c1"] = "full"
     kafka_advertised: str = "localhost"

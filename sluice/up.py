@@ -15,6 +15,9 @@ import click
 import msgspec
 from prometheus_client import REGISTRY
 
+from connectors.kafka import KafkaRefused, check_login
+from connectors.kafka_login import login
+from connectors.keyfiles import SecretMissing
 from connectors.lasting import LastingTask
 from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
@@ -104,7 +107,7 @@ def run(
             jars.provide(settings.cache, show_progress)
         _check_ports(settings, chosen)
         if settings.kafka:
-            _await_cluster(settings.kafka)
+            _await_cluster(settings)
         say(_addresses(settings))
         if greeting:
             say(greeting)
@@ -190,10 +193,18 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
-def _await_cluster(bootstrap: str) -> None:
-    say(f"waiting for Kafka at {bootstrap}")
-    if not _within(CLUSTER_PATIENCE_S, lambda: is_open(bootstrap)):
-        raise CannotStart(f"Kafka at {bootstrap} (SLUICE_KAFKA) does not answer or has not our topics")
+def _await_cluster(settings: StackSettings) -> None:
+    say(f"waiting for Kafka at {settings.kafka}")
+    try:
+        bootstrap = login(settings, "operator")
+        check_login(bootstrap)
+    except (KafkaRefused, SecretMissing) as refused:
+        raise CannotStart(str(refused)) from None
+    replication, min_isr = settings.kafka_replication, settings.kafka_min_isr
+    if not _within(CLUSTER_PATIENCE_S, lambda: is_open(bootstrap, replication, min_isr)):
+        raise CannotStart(
+            f"Kafka at {settings.kafka} (SLUICE_KAFKA) does not answer or has not our topics: `sluice kafka apply`"
+        )
 
 
 def _within(seconds: float, holds: Callable[[], bool]) -> bool:

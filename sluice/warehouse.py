@@ -15,7 +15,7 @@ import msgspec
 from confluent_kafka import KafkaException
 
 from connectors.heartbeat import last_beat
-from connectors.kafka import is_listening
+from connectors.kafka_login import Bootstrap
 from connectors.private_files import OTHERS
 from connectors.record_reader import OffsetGone
 from connectors.warehouse import WarehouseAway, WarehouseError, WarehouseReader
@@ -29,6 +29,7 @@ from flows.analytics.warehouse import open_file
 from schemas.settings import load
 from schemas.times import boot_micros
 from sluice.cli import MOMENT
+from sluice.kafka import reach
 
 TAKEN_WITHIN_S = 120.0
 RESTARTS_WITHIN_US = 30_000_000  # a process that has not beaten for so long does not run
@@ -86,12 +87,11 @@ def rebuild(
     Both are compared at the offsets that the running one is at when this begins. Payments and readers go on.
     """
     settings = load(AnalyticsSettings) if process == "analytics" else load(SqlSettings)
-    if not is_listening(settings.bootstrap()):
-        raise CannotRebuild(f"nobody listens at {settings.bootstrap()}")
+    bootstrap = reach(settings, process)
     try:
         running, span = _running(HashedSpan(begin, end))
         with _new_file(settings.file()) as fresh:
-            _fill(settings.bootstrap(), fresh, running)
+            _fill(bootstrap, fresh, running)
             built = _hash_of_file(fresh, span)
             show(built, span, as_json)
             if running is not None:
@@ -184,7 +184,7 @@ def _new_file(file: WarehouseFile) -> Iterator[WarehouseFile]:
             compaction.remove(path)
 
 
-def _fill(bootstrap: str, fresh: WarehouseFile, running: ViewHash | None) -> None:
+def _fill(bootstrap: Bootstrap, fresh: WarehouseFile, running: ViewHash | None) -> None:
     """Build the file, with a bar of records, their rate and the time left."""
     began, done = time.monotonic(), 0
     rate = lambda _: f"{done / max(0.001, time.monotonic() - began):,.0f}/s"  # noqa: E731

@@ -17,14 +17,26 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from benchmarks.postgres import Server, serving
-from connectors.kafka import create_topics
+from connectors.kafka import admin_client, create_topics
+from connectors.kafka_login import login
 from schemas.settings import PORTS, load
 from schemas.times import STEADY, steady_micros
+from schemas.topic_rights import ANONYMOUS
 from schemas.topics import Topic
-from sluice import broker, jars
+from sluice import broker, jars, kafka_acls
+from sluice.broker_secrets import broker_secrets
 from sluice.child_process import LAUNCH
+from sluice.own_kafka import own_broker, set_up
 from sluice.settings import StackSettings
 from tests.patience import until
 from tests.victims import Victim
@@ -38,6 +50,14 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("patient")
 
+ANYTHING = [
+    AclBinding(kind, name, ResourcePatternType.LITERAL, ANONYMOUS, "*", AclOperation.ALL, AclPermissionType.ALLOW)
+    for kind, name in (
+        (ResourceType.TOPIC, "*"),
+        (ResourceType.GROUP, "*"),
+        (ResourceType.BROKER, "kafka-cluster"),
+    )
+]
 RUNS = 8  # beside each other on a machine, each with ports of its own
 OWN = f"{tempfile.gettempdir()}/sluice-tests-{os.getuid()}"
 
@@ -187,20 +207,30 @@ def class_path() -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def kafka(class_path: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Bootstrap servers of a real broker with all our topics, started once for the whole run."""
+def kafka_settings(class_path: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackSettings]:
+    """Of a stack of which Kafka alone runs, as `sluice up` starts it, once for the whole run.
+
+    One right is added: tests, which come without a password, may write, as any service and as whoever attacks.
+    """
     directory = tmp_path_factory.mktemp("kafka")
-    port, controller_port = unused_ports(2)
-    node = broker.Broker(directory, port, controller_port, heap_mb=256, jit="c1")
-    broker.prepare(node, class_path)
+    settings = StackSettings(data=directory, port_offset=unused_offset(), kafka_heap_mb=256, kafka_jit="c1")
+    node = own_broker(settings)
+    broker.prepare(node, class_path, broker_secrets(settings))
     # By way of the launcher: it dies with pytest, even when pytest is killed.
     launch = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), *broker.command(node, class_path)]
     with (directory / "log").open("wb") as log, subprocess.Popen(launch, stdout=log, stderr=log) as process:
         try:
-            _await_open(node.bootstrap, process, directory / "log")
-            yield node.bootstrap
+            _await_open(settings, process, directory / "log")
+            kafka_acls.add_all(admin_client(login(settings, "admin")), ANYTHING)
+            yield settings
         finally:
             process.kill()
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_settings: StackSettings) -> str:
+    """Bootstrap servers of a real broker with all our topics, where nobody needs a password."""
+    return kafka_settings.bootstrap()
 
 
 @pytest.fixture(scope="session")
@@ -222,10 +252,12 @@ def new_topic(kafka: str) -> Callable[..., str]:
     return make
 
 
-def _await_open(bootstrap: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await_open(settings: StackSettings, process: subprocess.Popen[bytes], log: Path) -> None:
     def is_open() -> bool:
         assert process.poll() is None, f"Kafka did not come up: {log.read_text()[-2000:]}"
-        return broker.is_open(bootstrap)
+        with suppress(KafkaException):
+            return set_up(settings)
+        return False
 
     until(is_open, OPEN_WITHIN_S, lambda: log.read_text()[-2000:])
 

@@ -78,7 +78,7 @@ def _measure(measured: stack.Stack, seed: int, most: int, began: float) -> Canar
         likely = card_data(birds.numbers, birds.codes, LIKELY)
         found["card data"] |= _look("card data", {"live memory": places.memory}, likely, ())
     _say("what is planted")
-    planted = every_plant(measured.settings.bootstrap(), measured.settings.data / "kafka")
+    planted = every_plant(measured.kafka(), measured.settings.data / "kafka")
     seconds = round(time.monotonic() - began, 1)
     return CanaryFigures(seed, seconds, routes, payments, killed, planted, found)
 

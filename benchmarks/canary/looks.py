@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from confluent_kafka.admin import AdminClient
 
 from benchmarks.canary.canaries import Suspect
 from benchmarks.canary.kafka_segments import batches
+from connectors.kafka import admin_client
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import RecordReader, places
 from connectors.records import Record
 from connectors.warehouse import Table
@@ -58,15 +59,15 @@ def _seek(file: int, at: int, kind: int, end: int) -> int:
         return end
 
 
-def records(bootstrap: str, topics: Collection[str] = ()) -> Iterator[Piece]:
+def records(bootstrap: Bootstrap, topics: Collection[str] = ()) -> Iterator[Piece]:
     """Every record as a consumer gets it; of every topic, Kafka's own included, unless some are named."""
-    every = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
+    every = admin_client(bootstrap).list_topics(timeout=10).topics
     for record in all_records(bootstrap, topics or every):
         headers = [value if isinstance(value, bytes) else b"" for _, value in record.headers]
         yield record.topic, b" ".join([record.key or b"", *headers, record.value or b""])
 
 
-def all_records(bootstrap: str, topics: Collection[str]) -> Iterator[Record]:
+def all_records(bootstrap: Bootstrap, topics: Collection[str]) -> Iterator[Record]:
     """The records on these topics now, from the beginning."""
     reader = RecordReader(bootstrap)
     try:

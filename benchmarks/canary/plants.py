@@ -16,6 +16,7 @@ from confluent_kafka import Producer
 from benchmarks.canary import looks
 from benchmarks.canary.canaries import KINDS, Suspect, card_data, disguises, number, text_forms, texts
 from connectors.kafka import create_topics
+from connectors.kafka_login import Bootstrap, connection
 from schemas.topics import Topic
 
 Plant = Callable[[Path], bool]
@@ -85,13 +86,13 @@ def in_duckdb(folder: Path) -> bool:
         return _finds(card, looks.warehouse(looks.asked_of(conn)))
 
 
-def in_kafka(bootstrap: str, directory: Path) -> dict[str, bool]:
+def in_kafka(bootstrap: Bootstrap, directory: Path) -> dict[str, bool]:
     """Whether a number in a record is found, by a consumer and in the broker's files, in each codec."""
     found = {}
     for codec in CODECS:
         card, topic = planted_number(), f"planted-{codec}"
         create_topics(bootstrap, [Topic(topic, "none", "Of one look.", (), {}, 1)])
-        kafka = Producer({"bootstrap.servers": bootstrap, "compression.codec": codec, "linger.ms": 50})
+        kafka = Producer(connection(bootstrap) | {"compression.codec": codec, "linger.ms": 50})
         for _ in range(20):  # librdkafka sends as it is what does not become smaller
             kafka.produce(topic, f'{{"card": "{card}"}}')
         kafka.flush(10)
@@ -123,7 +124,7 @@ def _holding(card: str) -> Iterator[int]:
             process.kill()
 
 
-def every_plant(bootstrap: str, kafka_directory: Path) -> dict[str, bool]:
+def every_plant(bootstrap: Bootstrap, kafka_directory: Path) -> dict[str, bool]:
     """Whether each look finds what was planted for it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -22,6 +22,7 @@ from benchmarks.recording.proof import agreement
 from benchmarks.recording.scenes import Scenes, leave
 from connectors.gateway import RETRY_FOR_S, GatewayClient, PasswordLogin
 from connectors.kafka import producer
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import RecordReader, places
 from connectors.records import Place, Record, out, read
 from schemas.events import Event, new_event
@@ -51,7 +52,7 @@ def main(file: Path, purchases: int) -> None:
     with stack.running(settings=SETTINGS) as recorded:
         recorded.await_ready()
         asyncio.run(_live(recorded, purchases))
-        bootstrap = recorded.settings.bootstrap()
+        bootstrap = recorded.kafka()
         _await_quiet(bootstrap)
         _write_by_hand(bootstrap, everything(bootstrap))
         _await_quiet(bootstrap)
@@ -82,7 +83,7 @@ async def _live(recorded: stack.Stack, purchases: int) -> None:
         await leave(url, emails[-2])
 
 
-def _write_by_hand(bootstrap: str, records: list[Record]) -> None:
+def _write_by_hand(bootstrap: Bootstrap, records: list[Record]) -> None:
     """A list entry and its end, a record nobody can read, and repeats."""
     writer = producer(bootstrap)
     entry = out(CONTROLS.name, ENTRY.id, new_event("control.list_entry", "/recorded", ENTRY.id, ENTRY, now()))
@@ -95,7 +96,7 @@ def _write_by_hand(bootstrap: str, records: list[Record]) -> None:
     assert writer.flush(30) == 0
 
 
-def _await_quiet(bootstrap: str) -> None:
+def _await_quiet(bootstrap: Bootstrap) -> None:
     """Wait until no topic has grown for a while. Raises `TimeoutError`."""
     until, since, before = time.monotonic() + QUIET_WITHIN_S, time.monotonic(), -1
     while time.monotonic() - since < QUIET_S:
@@ -106,7 +107,7 @@ def _await_quiet(bootstrap: str) -> None:
         time.sleep(1)
 
 
-def everything(bootstrap: str) -> list[Record]:
+def everything(bootstrap: Bootstrap) -> list[Record]:
     """Every record of every topic, in the order of its partition. Raises `KafkaException`."""
     reader = RecordReader(bootstrap)
     try:

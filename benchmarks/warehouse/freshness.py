@@ -10,6 +10,7 @@ import msgspec
 from benchmarks import stack
 from benchmarks.warehouse.lives import life
 from connectors.kafka import producer
+from connectors.kafka_login import Bootstrap
 from connectors.warehouse import WarehouseReader
 from schemas.times import now
 
@@ -66,7 +67,7 @@ def measure(per_second: float, seconds: float) -> dict[str, FreshnessFigures]:
     """The figures of both processes, at so many payments a second."""
     with stack.running(program=PROGRAM) as running:
         running.await_ready(*PROCESSES)
-        bootstrap = running.settings.bootstrap()
+        bootstrap = running.kafka()
         _send(bootstrap, per_second, WARM_UP_S)
         watchers = {name: Watcher(WarehouseReader(running.settings, who), now()) for name, who in READERS.items()}
         _send(bootstrap, per_second, seconds)
@@ -74,7 +75,7 @@ def measure(per_second: float, seconds: float) -> dict[str, FreshnessFigures]:
         return {name: watcher.close() for name, watcher in watchers.items()}
 
 
-def _send(bootstrap: str, per_second: float, seconds: float) -> None:
+def _send(bootstrap: Bootstrap, per_second: float, seconds: float) -> None:
     client = producer(bootstrap)
     begun = time.monotonic()
     for number in range(round(per_second * seconds)):

@@ -15,6 +15,8 @@ from bytewax.inputs import Source
 from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
 
 from connectors import heartbeat, logs
+from connectors.kafka import log_in
+from connectors.kafka_login import Bootstrap
 from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
 from connectors.records import Place
@@ -79,11 +81,12 @@ class WarehousePartition(StatelessSinkPartition[IngestedRecord]):
 def get_flow() -> Dataflow:
     """`analytics`: the warehouse, open and served to our own readers, wired by its settings."""
     settings = _begin(AnalyticsSettings, "analytics")
-    letters = KafkaSink(settings.bootstrap()).build("letters", 0, 1)
+    bootstrap = log_in(settings, "analytics")
+    letters = KafkaSink(bootstrap).build("letters", 0, 1)
     exporting = NightlyExport(settings.warehouse_night) if settings.warehouse_exports else None
     warehouse = Warehouse(settings.file(), letters.write_batch, tell=letters.write_batch, exporting=exporting)
     warehouse.serve(_address(settings, "warehouse"), tokens(settings, WRITERS_READERS))
-    return build("analytics", _topics(settings, "analytics", warehouse), WarehouseSink(warehouse))
+    return build("analytics", _topics(settings, bootstrap, "analytics", warehouse), WarehouseSink(warehouse))
 
 
 def get_sql_flow() -> Dataflow:
@@ -92,11 +95,12 @@ def get_sql_flow() -> Dataflow:
     What cannot be read is a dead letter already: the process `analytics` sends it.
     """
     settings = _begin(SqlSettings, "sql")
+    bootstrap = log_in(settings, "sql")
     copy = Warehouse(settings.file(), lambda letters: None)
     readers = Readers(tokens(settings, SQL_READERS), SqlTokens(settings))
     copy.serve_guarded(_address(settings, "sql"), readers, settings)
     bound_memory(settings.sql_process_mb)
-    return build("sql", _topics(settings, "sql", copy), WarehouseSink(copy))
+    return build("sql", _topics(settings, bootstrap, "sql", copy), WarehouseSink(copy))
 
 
 def _begin(kind: type[S], name: str) -> S:
@@ -112,9 +116,9 @@ def _address(settings: Settings, port: str) -> str:
     return f"quack:{settings.host}:{settings.port(port)}"
 
 
-def _topics(settings: Settings, name: str, warehouse: Warehouse) -> BroadcastSource:
+def _topics(settings: Settings, bootstrap: Bootstrap, name: str, warehouse: Warehouse) -> BroadcastSource:
     return BroadcastSource(
-        settings.bootstrap(),
+        bootstrap,
         FOLLOWED,
         start=warehouse.bookmarks(),
         on_lag=_beat(settings, name, warehouse),

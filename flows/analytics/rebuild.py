@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import RecordReader, places
 from connectors.records import Place, Record
 from flows.analytics.ingest import FOLLOWED, MAY_EXPIRE, IngestedRecord, ingest
@@ -19,7 +20,9 @@ READ_AHEAD: dict[str, Any] = {"queued.max.messages.kbytes": 32_768, "fetch.messa
 Progress = Callable[[int, int], None]  # so many records more, of so many in all
 
 
-def rebuild(bootstrap: str, file: WarehouseFile, until: Mapping[Place, int] | None, progress: Progress) -> None:
+def rebuild(
+    bootstrap: Bootstrap, file: WarehouseFile, until: Mapping[Place, int] | None, progress: Progress
+) -> None:
     """Fill the new `file` from Kafka, up to the offsets `until`, or as far as the topics reach now.
 
     Raises `KafkaException`, `OffsetGone`, `duckdb.Error`, `OSError`. Dead letters were sent when the records were

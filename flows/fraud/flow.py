@@ -18,6 +18,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from bytewax.outputs import DynamicSink
 
 from connectors.heartbeat import beat, process_name
+from connectors.kafka import log_in
 from connectors.logs import configure
 from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
@@ -149,7 +150,7 @@ def get_flow() -> Dataflow:
         drop_unfinished(store)
         secret = shard_key(store)
     warm_up(settings)
-    bootstrap = settings.bootstrap()
+    bootstrap = log_in(settings, "fraud")
     controls, offsets = bootstrap_controls(bootstrap)
     # Objects that live as long as the process are not scanned again: a full collection delayed verdicts by 70 ms.
     gc.freeze()

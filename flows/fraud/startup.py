@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import Bookmarks, RecordReader, places
 from connectors.records import read
 from flows.fraud.codec import SOURCE, control_of, streamed_payment, verdict_of
@@ -22,7 +23,7 @@ WARM_UP_ROUNDS = 50
 HISTORIES = (InstrumentOperator, *map(key_operator, KEYS))
 
 
-def bootstrap_controls(bootstrap: str) -> tuple[Controls, Bookmarks]:
+def bootstrap_controls(bootstrap: Bootstrap) -> tuple[Controls, Bookmarks]:
     """The controls in force and the bookmarks of `controls.v1` to read on from. No payment is judged without them.
 
     Raises `KafkaException` where the broker is not reachable.
@@ -33,7 +34,7 @@ def bootstrap_controls(bootstrap: str) -> tuple[Controls, Bookmarks]:
     return controls, bookmarks
 
 
-def told_controls(bootstrap: str) -> tuple[list[ToldControl], Bookmarks]:
+def told_controls(bootstrap: Bootstrap) -> tuple[list[ToldControl], Bookmarks]:
     """What stands on `controls.v1`, in its order, and the bookmarks to read on from. Raises `KafkaException`."""
     found, reader = list[ToldControl](), RecordReader(bootstrap)
     try:

@@ -17,6 +17,8 @@ from bytewax.operators import StatefulBatchLogic
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
 from connectors.heartbeat import beat
+from connectors.kafka import log_in
+from connectors.kafka_login import Bootstrap
 from connectors.keyfiles import read_or_make
 from connectors.logs import configure
 from connectors.loop_thread import LoopThread
@@ -156,19 +158,20 @@ def get_flow() -> Dataflow:
     serve_metrics(settings, "notifications_metrics")
     drop_unfinished(settings.data / "notifications")
     heartbeat = Heartbeat(settings)
-    source = KafkaSource(settings.bootstrap(), PAYMENTS.name, on_lag=heartbeat.beat, config=UNHURRIED)
-    sent_log = complete_log(settings)
+    bootstrap = log_in(settings, "notifications")
+    source = KafkaSource(bootstrap, PAYMENTS.name, on_lag=heartbeat.beat, config=UNHURRIED)
+    sent_log = complete_log(settings, bootstrap)
     loop_thread = LoopThread()
     teller = loop_thread.run(open_teller(settings, sent_log))
-    return build(source, KafkaSink(settings.bootstrap()), TellerThread(teller, loop_thread, heartbeat.repeat))
+    return build(source, KafkaSink(bootstrap), TellerThread(teller, loop_thread, heartbeat.repeat))
 
 
-def complete_log(settings: NotificationSettings) -> SentLog:
+def complete_log(settings: NotificationSettings, bootstrap: Bootstrap) -> SentLog:
     """The log of what was told; a new one learns it from Kafka. Raises `KafkaException` where that is away."""
     sent_log = open_log(settings)
     if not sent_log.is_complete():
         with sent_log.transaction(durable=True):
-            sent_log.complete(told_since(settings.bootstrap(), now() - settings.horizon()))
+            sent_log.complete(told_since(bootstrap, now() - settings.horizon()))
     return sent_log
 
 

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from connectors.kafka import consumer, offsets_at
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import Bookmark, RecordReader
 from connectors.records import event_id_of
 from schemas.times import from_micros, to_micros
 from schemas.topics import NOTIFICATIONS
 
 
-def told_since(bootstrap: str, moment: datetime) -> Iterator[tuple[str, datetime]]:
+def told_since(bootstrap: Bootstrap, moment: datetime) -> Iterator[tuple[str, datetime]]:
     """The ids of the messages on `notifications.v1` since `moment`, with the times of their records.
 
     Raises `KafkaException` where the broker or the topic is unavailable.

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from connectors.dead_letters import KafkaAway
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import RecordReader, places
 from connectors.records import Record, read
 from gateway.events.topic_inbox import TopicInbox
@@ -39,7 +40,7 @@ class AlertsInbox:
     """
 
     def __init__(
-        self, bootstrap: str, on_raised: Callable[[str], object], on_refused: Callable[[str], object]
+        self, bootstrap: Bootstrap, on_raised: Callable[[str], object], on_refused: Callable[[str], object]
     ) -> None:
         self._bootstrap = bootstrap
         self._on_raised = on_raised

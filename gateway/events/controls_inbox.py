@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Coroutine
 from time import monotonic
 from typing import Any
 
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import RecordReader, places
 from connectors.records import Record, read
 from gateway.events.topic_inbox import TopicInbox
@@ -34,7 +35,7 @@ class ControlsInbox:
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Bootstrap,
         awaited_ids: Collection[str],
         keep: Callable[[list[ToldControl]], Coroutine[Any, Any, None]],
         keep_listings: Callable[[list[ToldListing]], Coroutine[Any, Any, None]],

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from connectors.dead_letters import Bounds, DeadLetters, FoundLetter, KafkaAway, Replayed
+from connectors.kafka_login import Bootstrap
 
 T = TypeVar("T")
+AsOwner = Callable[[str], Bootstrap | None]
 
 WAITS_S = 5.0
 
@@ -18,8 +20,8 @@ WAITS_S = 5.0
 class DeadLetterDesk:
     """What admins ask about dead letters. Its methods raise `KafkaAway`."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, bootstrap: Bootstrap, as_owner: AsOwner) -> None:
+        self._bootstrap, self._as_owner = bootstrap, as_owner
         self._free = asyncio.Lock()
 
     async def page(self, before: Bounds, most: int) -> tuple[list[FoundLetter], Bounds]:
@@ -42,11 +44,11 @@ class DeadLetterDesk:
         except TimeoutError:
             raise KafkaAway from None
         try:
-            return await asyncio.to_thread(_answer, self._bootstrap, ask)
+            return await asyncio.to_thread(_answer, self._bootstrap, self._as_owner, ask)
         finally:
             self._free.release()
 
 
-def _answer(bootstrap: str, ask: Callable[[DeadLetters], T]) -> T:
-    with DeadLetters(bootstrap) as letters:
+def _answer(bootstrap: Bootstrap, as_owner: AsOwner, ask: Callable[[DeadLetters], T]) -> T:
+    with DeadLetters(bootstrap, as_owner) as letters:
         return ask(letters)

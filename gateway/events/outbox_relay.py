@@ -20,8 +20,10 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 from sqlalchemy.exc import SQLAlchemyError
 
-from connectors.kafka import POLL_S, producer
+from connectors.kafka import POLL_S, REPEATED_AFTER_S, producer
+from connectors.kafka_login import Bootstrap
 from connectors.lasting import LastingTask, LastingThread
+from connectors.logs import LoggedOnce
 from gateway.books.engine import Books
 from gateway.books.outbox import (
     OutboxRow,
@@ -55,7 +57,7 @@ log = structlog.get_logger()
 class OutboxRelay:
     """Publishes outbox rows of one worker. The books pass each committed group to `publish`."""
 
-    def __init__(self, books: Books, bootstrap: str, worker: WorkerLease) -> None:
+    def __init__(self, books: Books, bootstrap: Bootstrap, worker: WorkerLease) -> None:
         self._books = books
         self._worker = worker
         worker.on_taken_over = self._start_over
@@ -66,6 +68,7 @@ class OutboxRelay:
         self._published: list[int] = []  # ids of rows acknowledged by Kafka, not yet marked in the books
         self._swept = set[int]()  # ids that the sweep took; one may be told late, as after a slow COMMIT
         self._marked = set[int]()  # of those that were marked while the sweep reads, which may have missed that
+        self._noted = LoggedOnce(REPEATED_AFTER_S)
         self._is_closing = False
         self._direct = False  # whether new rows may be published at once: the sweep has read all earlier ones
         self._failures = 0  # how often rows were left to the sweep
@@ -179,7 +182,11 @@ class OutboxRelay:
         if _name(error) == "_FATAL":  # once, whatever else is refused in this round
             self._loop.call_soon(self._replace, self._producer)
         elif not isinstance(error, BufferError):  # the queue is full because Kafka is away, and so for a while
-            log.warning("event.delayed", error=_name(error), topic=topic)
+            self._note_delay(_name(error), topic)
+
+    def _note_delay(self, error: str, topic: str) -> None:
+        if self._noted.is_due((error, topic)):  # a right that is missing refuses every row, ten times a second
+            log.warning("event.delayed", error=error, topic=topic)
 
     def _poll(self) -> None:
         while not self._stop.is_set():
@@ -216,7 +223,7 @@ class OutboxRelay:
                 continue
             del self._queued[row.subject_id]
             if error is not None:
-                log.warning("event.delayed", error=error.name(), topic=row.topic)
+                self._note_delay(error.name(), row.topic)
                 self._fall_behind()  # the subject's next rows are dropped here, too: the sweep sends all in order
                 continue
             self._published.append(row.id)

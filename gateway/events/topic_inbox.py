@@ -13,6 +13,7 @@ import structlog
 from confluent_kafka import KafkaException
 
 from connectors.kafka import is_listening
+from connectors.kafka_login import Bootstrap
 from connectors.lasting import LastingThread
 
 RETRY_S = 0.5  # between two attempts to reach Kafka
@@ -28,7 +29,7 @@ class TopicInbox:
     once `stopping` is set.
     """
 
-    def __init__(self, bootstrap: str, name: str, read_from_broker: Callable[["TopicInbox"], None]) -> None:
+    def __init__(self, bootstrap: Bootstrap, name: str, read_from_broker: Callable[["TopicInbox"], None]) -> None:
         self._bootstrap = bootstrap
         self._name = name
         self._read_from_broker = read_from_broker

@@ -15,6 +15,7 @@ import msgspec
 from cachetools import FIFOCache
 
 from connectors.kafka import POLL_S
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import Bookmarks, RecordReader, places
 from connectors.records import Place, Record
 from gateway.books.payments import PaymentRow
@@ -68,7 +69,7 @@ class Waiter(msgspec.Struct, frozen=True):
 class VerdictInbox:
     """The verdicts of the fraud flow."""
 
-    def __init__(self, bootstrap: str, listener: VerdictListener) -> None:
+    def __init__(self, bootstrap: Bootstrap, listener: VerdictListener) -> None:
         self._bootstrap = bootstrap
         self._listener = listener
         self._waiting: dict[str, Waiter] = {}

@@ -44,7 +44,8 @@ class DeadLetterReplay(msgspec.Struct, frozen=True):
 
     `sent`: its record was sent to its topic again, under the id it had: whoever knows it drops it. `unreadable`:
     it still is, for `reason`. `superseded`: its topic keeps the last word on a key, and has a later one. `gone`:
-    the record is not there any more.
+    the record is not there any more. `not_ours`: its topic is another service's, whose password this one has not:
+    `sluice dead-letters replay`, where the passwords are, sends it.
     """
 
     id: str

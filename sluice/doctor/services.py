@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from connectors.kafka import consumer, is_listening
+from connectors.kafka_login import address, login
 from connectors.keyfiles import SecretMissing
 from gateway.books.opening import alembic_config, run_once, sqlite_path
 from gateway.settings import GatewaySettings
@@ -77,12 +78,16 @@ def _clock(seconds: float | None) -> list[Diagnosis]:
 
 def kafka(settings: Settings) -> list[Diagnosis]:
     """Whether Kafka answers, and has every topic with its partitions."""
-    if not is_listening(settings.bootstrap()):
+    try:
+        bootstrap = login(settings, "operator")
+    except (BadSetting, SecretMissing) as error:
+        return [failed("kafka", str(error), "Make it, and `sluice kafka apply` tells it to Kafka.")]
+    if not is_listening(bootstrap):
         if not settings.kafka:
             return [unknown("kafka", "the stack's own does not run")]
         remedy = "Start it, or correct SLUICE_KAFKA; until then the stand-in judges and events wait."
         return [failed("kafka", f"nobody listens at {settings.kafka}", remedy)]
-    client = consumer(settings.bootstrap())
+    client = consumer(bootstrap)
     try:
         there = client.list_topics(timeout=ASK_S).topics
     except KafkaException as error:
@@ -93,7 +98,7 @@ def kafka(settings: Settings) -> list[Diagnosis]:
     if wrong:
         remedy = "`sluice ready kafka` creates what is missing; the partitions of a topic stay as agreed."
         return [failed("kafka", f"missing, or with other partitions: {', '.join(wrong)}", remedy)]
-    return [ok("kafka", f"{len(TOPICS)} topics at {settings.bootstrap()}")]
+    return [ok("kafka", f"{len(TOPICS)} topics at {address(bootstrap)}")]
 
 
 def vault(data: Path) -> list[Diagnosis]:

@@ -8,12 +8,13 @@ from contextlib import closing
 import click
 import msgspec
 
-from connectors.kafka import is_listening
+from connectors.kafka_login import Bootstrap
 from connectors.warehouse import WarehouseAway, WarehouseReader
 from gateway.books.opening import check_existing
 from gateway.payments.changes import holds_money
 from gateway.settings import GatewaySettings
 from schemas.settings import load
+from sluice.kafka import reach
 from sluice.reconcile.balances import Unequal, read_balances, unbalanced, unequal
 from sluice.reconcile.ledger import (
     ProcessorRecord,
@@ -53,16 +54,15 @@ class MoneyTotals(msgspec.Struct, frozen=True):
 def reconcile(wait: float) -> None:
     """Compare books, processors, Kafka and warehouse; exit 0 only if all agree and nothing is in doubt."""
     settings = load(GatewaySettings)
-    if not is_listening(settings.bootstrap()):
-        raise click.ClickException(f"Kafka at {settings.bootstrap()} does not answer")
+    bootstrap = reach(settings, "operator")
     check_existing(settings.books_url())
     with closing(Scratch()) as scratch:
-        _reconcile(settings, scratch, time.monotonic() + wait)
+        _reconcile(settings, bootstrap, scratch, time.monotonic() + wait)
 
 
-def _reconcile(settings: GatewaySettings, scratch: Scratch, give_up: float) -> None:
+def _reconcile(settings: GatewaySettings, bootstrap: Bootstrap, scratch: Scratch, give_up: float) -> None:
     cut = _settled(settings, scratch, give_up)
-    read_kafka(settings.bootstrap(), scratch)
+    read_kafka(bootstrap, scratch)
     found = [*_store_differences("kafka", scratch), *_gaps(scratch)]
     wrong = _catch_up(WarehouseReader(settings, "reconcile"), settings, cut, scratch, give_up)
     found += [*_store_differences("warehouse", scratch), *_balance_differences(wrong)]

@@ -11,6 +11,7 @@ from confluent_kafka import Message, TopicPartition
 from sqlalchemy import BigInteger, Column, ColumnElement, Connection, and_, cast, func, literal_column, select
 
 from connectors.kafka import consumer, partitions
+from connectors.kafka_login import Bootstrap
 from connectors.warehouse import WarehouseReader
 from gateway.books.opening import run_once
 from gateway.books.operations import OPEN, Operation, operations
@@ -115,7 +116,7 @@ def _known(operation_ids: list[str], conn: Connection) -> set[str]:
     return set(conn.execute(select(operations.c.id).where(operations.c.id.in_(operation_ids))).scalars())
 
 
-def read_kafka(bootstrap: str, scratch: Scratch) -> None:
+def read_kafka(bootstrap: Bootstrap, scratch: Scratch) -> None:
     """The payments from the events on `payments.v1`, up to the cut."""
     for message in _all_messages(bootstrap):
         try:
@@ -251,7 +252,7 @@ def _line(payment: Any) -> ReconciledPayment:
     return ReconciledPayment(*[getattr(payment, name) for name in ReconciledPayment.__struct_fields__])
 
 
-def _all_messages(bootstrap: str) -> Iterator[Message]:
+def _all_messages(bootstrap: Bootstrap) -> Iterator[Message]:
     """The messages of `payments.v1` up to the end that each partition had when this began."""
     client = consumer(bootstrap, **FETCHED_AHEAD)
     try:

@@ -2,13 +2,14 @@
 
 import sys
 
+from connectors.kafka_login import login
 from connectors.record_reader import RecordReader, places
 from connectors.records import read
 from schemas.events import Event
 from schemas.settings import Settings, load
 from schemas.topics import PAYMENTS
 
-bootstrap = load(Settings).bootstrap()
+bootstrap = login(load(Settings), "analytics")
 reader = RecordReader(bootstrap)
 for place in places(bootstrap, [PAYMENTS.name]):
     reader.add(place)

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from connectors.kafka_login import CA_FILE, password_file
+from schemas.topic_rights import PRINCIPALS
 from sluice.processes import NAMES
 from tests.compose.compose_file import DEMO, FILE, PROCESSES, SERVICES, members, mounting, read_by
 from tests.tidy.sources import ROOT, text
@@ -96,6 +98,14 @@ def test_only_who_reads_or_writes_topics_reaches_kafka() -> None:
     assert members("networks", "events") == {"kafka", "gateway", "fraud", "notifications", "analytics", "sql"}
 
 
+def test_a_service_has_its_own_password_at_kafka_and_comes_by_tls() -> None:
+    for principal in PRINCIPALS:
+        assert members("secrets", password_file(principal)) == {"kafka", principal} & SERVICES.keys()
+    coming = members("networks", "events") - {"kafka"}
+    assert {SERVICES[name]["environment"]["SLUICE_KAFKA_SECURITY"] for name in coming} == {"sasl_ssl"}
+    assert members("secrets", CA_FILE) == {"kafka", *coming}
+
+
 def test_who_asks_sql_does_not_reach_the_writer_of_the_warehouse() -> None:
     assert members("networks", "warehouse") == {"analytics", "dashboard"}
     assert members("networks", "sql") == {"sql"}
@@ -103,7 +113,8 @@ def test_who_asks_sql_does_not_reach_the_writer_of_the_warehouse() -> None:
     assert members("secrets", "warehouse.backtest.token") == {"sql", "gateway"}
     assert members("networks", "questions") == {"sql", "dashboard"}
     assert all(FILE["networks"][name]["internal"] for name in SERVICES["sql"]["networks"])
-    assert not set(SERVICES["sql"]["secrets"]) & set(SERVICES["analytics"]["secrets"])
+    shared = set(SERVICES["sql"]["secrets"]) & set(SERVICES["analytics"]["secrets"])
+    assert shared == {CA_FILE}, "a certificate, which is no secret"
 
 
 def test_metrics_are_read_on_a_network_of_their_own() -> None:

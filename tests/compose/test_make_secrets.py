@@ -1,10 +1,12 @@
 """`deploy/make-secrets` makes every secret that the compose file mounts, and each is of use to its process."""
 
+import ssl
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from connectors.kafka_login import CA_FILE
 from connectors.processors.settings import PAYPAL_SECRET, VISA_SECRET, ProcessorSettings
 from connectors.settings import MAIL_PASSWORD_FILE
 from connectors.sms import TOKEN_FILE
@@ -16,6 +18,10 @@ from gateway.identity.tokens import AccessTokens
 from gateway.prints import open_prints
 from gateway.web.idempotent import fingerprint
 from schemas.settings import Settings, load
+from schemas.topic_rights import PRINCIPALS
+from sluice.broker_secrets import broker_secrets
+from sluice.kafka_users import passwords
+from sluice.settings import StackSettings
 from tests.compose.compose_file import FILE, SERVICES
 from tests.tidy.sources import ROOT
 
@@ -63,13 +69,26 @@ def test_every_reader_of_the_warehouse_has_a_token(directory: Path) -> None:
     readers = (*SQL_READERS, *WRITERS_READERS)
     assert len({token(settings, reader) for reader in readers}) == len(readers)
     for service, those, more in (("sql", SQL_READERS, {SQL_SECRET}), ("analytics", WRITERS_READERS, set[str]())):
-        assert set(SERVICES[service]["secrets"]) == {f"warehouse.{reader}.token" for reader in those} | more
+        tokens = {f"warehouse.{reader}.token" for reader in those}
+        assert set(SERVICES[service]["secrets"]) == tokens | more | {CA_FILE, f"kafka.{service}.password"}
 
 
 def test_who_shares_a_secret_has_the_same(directory: Path) -> None:
     assert {TOKEN_FILE} == set(SERVICES["catcher"]["secrets"])
-    assert {TOKEN_FILE, SECRET_FILE, MAIL_PASSWORD_FILE} == set(SERVICES["notifications"]["secrets"])
+    of_kafka = {CA_FILE, "kafka.notifications.password"}
+    assert {TOKEN_FILE, SECRET_FILE, MAIL_PASSWORD_FILE} | of_kafka == set(SERVICES["notifications"]["secrets"])
     assert {TOKEN_FILE, SECRET_FILE, MAIL_PASSWORD_FILE, SQL_SECRET} <= set(SERVICES["gateway"]["secrets"])
+
+
+def test_kafka_has_a_certificate_for_its_names_and_every_services_password(directory: Path) -> None:
+    kafka = StackSettings(
+        secrets_directory=directory, host="0.0.0.0", kafka_advertised="kafka", profile="production"
+    )
+    given = broker_secrets(kafka)
+    assert given.pem == directory / "kafka.pem"
+    context = ssl.create_default_context(cafile=str(directory / CA_FILE))
+    assert len(context.get_ca_certs()) == 1
+    assert len(set(passwords(kafka).values())) == len(PRINCIPALS)
 
 
 def test_an_empty_processors_secret_is_the_sandboxs(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

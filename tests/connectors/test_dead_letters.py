@@ -34,7 +34,7 @@ class Desk:
     def __init__(self, kafka: str, letters: str, source: str) -> None:
         self.source, self._kafka, self._letters = source, kafka, letters
         self._producer = producer(kafka)
-        self.reader = DeadLetters(kafka)
+        self.reader = DeadLetters(kafka, lambda topic: kafka)
 
     def put(self, value: bytes, headers: Headers, key: bytes = b"fp_1") -> Record:
         """Write a record; as it stands there."""
@@ -218,4 +218,4 @@ def test_a_letter_is_found_by_its_place(desk: Desk) -> None:
 
 def test_without_kafka_nothing_is_waited_for() -> None:
     with pytest.raises(KafkaAway):
-        DeadLetters("localhost:1")
+        DeadLetters("localhost:1", lambda topic: None)

@@ -1,7 +1,6 @@
 """A reader whose log came back without its last records, as after the loss of the broker's power."""
 
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +10,14 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, KafkaException, Message
 from structlog.testing import capture_logs
 
-from connectors.kafka import create_topics, producer
-from connectors.record_reader import Bookmark, ErrorLog, RecordReader, record_of
+from connectors.kafka import ErrorLog, create_topics, producer
+from connectors.record_reader import Bookmark, RecordReader, record_of
 from connectors.records import Record
 from schemas.times import from_micros
 from schemas.topics import Topic
-from sluice import broker
 from sluice.broker import Broker
+from tests import brokers
+from tests.brokers import as_admin, new_node
 from tests.patience import until
 
 TOPIC = Topic("lossy", "", "", (), {})
@@ -28,18 +28,13 @@ OLD, LOST = 4, 3
 
 @contextmanager
 def running(node: Broker, jars: list[Path]) -> Iterator[None]:
-    broker.prepare(node, jars)
-    with subprocess.Popen(broker.command(node, jars), stdout=subprocess.DEVNULL) as process:
-        try:
-            until(lambda: broker.is_open(node.bootstrap))
-            create_topics(node.bootstrap, [TOPIC])
-            yield
-        finally:
-            process.kill()
+    with brokers.running(node, jars):
+        create_topics(as_admin(node), [TOPIC])
+        yield
 
 
 def put(node: Broker, place: tuple[str, int], kind: str, count: int) -> None:
-    client = producer(node.bootstrap)
+    client = producer(as_admin(node))
     for number in range(count):
         client.produce(place[0], f"{kind}{number}".encode(), partition=place[1])
     assert client.flush(60) == 0
@@ -64,9 +59,8 @@ def values(records: list[Record], place: tuple[str, int]) -> list[str]:
 def test_a_log_that_lost_records_is_read_from_before_them(
     tmp_path: Path, class_path: list[Path], free_ports: Callable[[int], list[int]]
 ) -> None:
-    port, controller_port = free_ports(2)
-    node = Broker(tmp_path / "kafka", port, controller_port, heap_mb=256, jit="c1")
-    live, waiting = RecordReader(node.bootstrap), RecordReader(node.bootstrap)
+    node = new_node(tmp_path, free_ports)
+    live, waiting = RecordReader(as_admin(node)), RecordReader(as_admin(node))
     with running(node, class_path):
         for place in (GROWN, SHORT, WHOLE):
             put(node, place, "old", OLD)
@@ -88,7 +82,7 @@ def test_a_log_that_lost_records_is_read_from_before_them(
         put(node, GROWN, "new", LOST + 2)
         put(node, SHORT, "new", LOST - 1)
         put(node, WHOLE, "new", 1)
-        resumed, earlier_release = RecordReader(node.bootstrap), RecordReader(node.bootstrap)
+        resumed, earlier_release = RecordReader(as_admin(node)), RecordReader(as_admin(node))
         for place, mark in marks.items():
             resumed.add(place, mark)
         earlier_release.add(SHORT, Bookmark(marks[SHORT].offset))
@@ -157,9 +151,8 @@ def test_a_broker_that_goes_away_again_ends_nobody(
     free_ports: Callable[[int], list[int]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    port, controller_port = free_ports(2)
-    node = Broker(tmp_path / "kafka", port, controller_port, heap_mb=256, jit="c1")
-    reader = RecordReader(node.bootstrap)
+    node = new_node(tmp_path, free_ports)
+    reader = RecordReader(as_admin(node))
     with running(node, class_path):
         put(node, WHOLE, "old", OLD)
         reader.add(WHOLE)
@@ -177,7 +170,7 @@ def test_a_broker_that_goes_away_again_ends_nobody(
 
 
 def test_an_error_that_repeats_is_logged_once_for_a_while() -> None:
-    errors = ErrorLog()
+    errors = ErrorLog("localhost:1")
     with capture_logs() as logs:
         for code in (KafkaError._TRANSPORT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
             errors(KafkaError(code))

@@ -11,6 +11,7 @@ from connectors.sandbox import magic
 from gateway.identity.profiles import NotificationKind
 from gateway.routes import BLUEPRINTS
 from gateway.web.openapi import declared
+from schemas.topic_rights import RIGHTS
 from sluice.cli import COMMANDS
 from sluice.sql import sql
 from tests.docs.test_pages import metrics, missing, routes
@@ -48,6 +49,13 @@ def test_each_route_named_is_one_or_leads_to_one() -> None:
     asked = {re.sub(r"{\w+}", "{}", path).rstrip("/.-") for path in paths}
     lost = {path for path in asked if not any(route == path or route.startswith(f"{path}/") for route in there)}
     assert lost == set()
+
+
+def test_the_table_of_rights_at_kafka_is_the_one_that_is_applied() -> None:
+    section = text("docs/operators.md").split("## Kafka: who may do what")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z_.0-9]+)` \| (.*) \| (.*) \|$", section, re.MULTILINE)
+    told = [(topic, tuple(by.partition(": ")[0].split(", ")), tuple(read.split(", "))) for topic, by, read in rows]
+    assert told == [(rights.topic, rights.writers, rights.readers) for rights in RIGHTS]
 
 
 def test_each_filter_of_a_list_is_named_to_clients() -> None:

@@ -15,6 +15,7 @@ from benchmarks.canary.everywhere import CATCHER, Everywhere, searched
 from benchmarks.canary.payments import AT_ONCE, CanaryPayer
 from benchmarks.canary.sends import RouteFigures, RouteSender, typed
 from benchmarks.described import Tokens
+from connectors.kafka_login import login
 from gateway.seed import SERVICES
 from tests.end_to_end.shop import PASSWORD, Shop
 from tests.end_to_end.stack import Stack
@@ -83,7 +84,7 @@ def test_no_card_number_is_in_the_memory_of_a_flow(places: Everywhere) -> None:
 
 
 def test_a_number_in_a_record_is_found_in_each_codec(stack: Stack) -> None:
-    found = plants.in_kafka(stack.settings.bootstrap(), stack.settings.data / "kafka")
+    found = plants.in_kafka(login(stack.settings, "admin"), stack.settings.data / "kafka")
     assert found == dict.fromkeys(found, True)
 
 

@@ -28,6 +28,19 @@ def test_another_cluster_takes_the_place_of_the_local_broker(monkeypatch: pytest
     assert load(Settings).bootstrap() == "one:9092,two:9092"
 
 
+def test_our_processes_come_to_kafka_with_a_password_and_over_a_network_with_tls() -> None:
+    assert Settings().kafka_protocol() == "sasl_plaintext"
+    assert Settings(host="0.0.0.0").kafka_protocol() == "sasl_ssl"
+    assert Settings(kafka="elsewhere:9092").kafka_protocol() == "plaintext"
+    assert Settings(kafka="elsewhere:9092", profile="production").kafka_protocol() == "sasl_ssl"
+    for wrong in (
+        Settings(kafka_security="plaintext"),
+        Settings(kafka="elsewhere:9092", kafka_security="plaintext", profile="production"),
+    ):
+        with pytest.raises(BadSetting, match="SLUICE_KAFKA_SECURITY"):
+            wrong.kafka_protocol()
+
+
 def test_another_machines_warehouse_is_asked_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(Settings).warehouse_url() == "http://localhost:9495"
     assert load(Settings).sql_url() == "http://localhost:9494"

@@ -1,51 +1,37 @@
 """The broker: a real Kafka, its storage, its restart after a kill."""
 
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka.admin import ConfigResource
 
-from connectors.kafka import consumer, producer
+from connectors.kafka import admin_client, consumer, producer
 from schemas.topics import PAYMENTS
 from sluice import broker
 from sluice.broker import Broker, BrokerFailed
-from tests.patience import best_of, until
+from tests.brokers import SECRETS, as_admin, new_node, running
+from tests.patience import best_of
 
 Ports = Callable[[int], list[int]]
 
 
 @pytest.fixture
 def node(tmp_path: Path, free_ports: Ports) -> Broker:
-    port, controller_port = free_ports(2)
-    return Broker(tmp_path / "kafka", port, controller_port, heap_mb=256, jit="c1")
-
-
-@contextmanager
-def running(node: Broker, jars: list[Path]) -> Iterator[subprocess.Popen[bytes]]:
-    broker.prepare(node, jars)
-    with subprocess.Popen(broker.command(node, jars), stdout=subprocess.DEVNULL) as process:
-        try:
-            until(lambda: broker.is_open(node.bootstrap) or process.poll() is not None)
-            assert process.poll() is None
-            yield process
-        finally:
-            process.kill()
+    return new_node(tmp_path, free_ports)
 
 
 def put(node: Broker, value: bytes) -> None:
-    client = producer(node.bootstrap)
+    client = producer(as_admin(node))
     client.produce(PAYMENTS.name, value, partition=0)
     assert client.flush(60) == 0
 
 
 def first_values(node: Broker, count: int) -> list[bytes | None]:
-    client = consumer(node.bootstrap)
+    client = consumer(as_admin(node))
     client.assign([TopicPartition(PAYMENTS.name, 0, 0)])
     values = [message.value() for message in client.consume(count, 60)]
     client.close()
@@ -65,7 +51,7 @@ def test_after_a_kill_it_is_back_with_what_it_acknowledged(node: Broker, class_p
 def test_it_flushes_what_it_acknowledges(node: Broker, class_path: list[Path]) -> None:
     with running(node, class_path):
         topic = ConfigResource(ConfigResource.Type.TOPIC, PAYMENTS.name)
-        admin = AdminClient({"bootstrap.servers": node.bootstrap})
+        admin = admin_client(as_admin(node))
         settings = admin.describe_configs([topic])[topic].result(60)
         assert settings["flush.messages"].value == "1"
 
@@ -85,8 +71,8 @@ def put_one_more(node: Broker, jars: list[Path], values: list[bytes]) -> float:
 def test_moving_its_ports_keeps_its_data(node: Broker, class_path: list[Path], free_ports: Ports) -> None:
     with running(node, class_path):
         put(node, b"one")
-    port, controller_port = free_ports(2)
-    moved = msgspec.structs.replace(node, port=port, controller_port=controller_port)
+    port, controller_port, services_port = free_ports(3)
+    moved = msgspec.structs.replace(node, port=port, controller_port=controller_port, services_port=services_port)
     with running(moved, class_path):
         assert first_values(moved, 1) == [b"one"]
 
@@ -95,14 +81,14 @@ def test_a_formatting_that_was_cut_short_is_done_again(node: Broker, class_path:
     torn = node.directory / "data.new"
     torn.mkdir(parents=True)
     (torn / "meta.properties").write_text("version=1\ncluster.id=torn\n")
-    broker.prepare(node, class_path)
+    broker.prepare(node, class_path, SECRETS)
     assert "torn" not in (node.directory / "data" / "meta.properties").read_text()
 
 
 def test_a_formatting_is_on_disk_before_it_counts_as_done(
     node: Broker, class_path: list[Path], synced: list[str]
 ) -> None:
-    broker.prepare(node, class_path)
+    broker.prepare(node, class_path, SECRETS)
     data = node.directory / "data"
     there = {path.name for path in data.iterdir()}
     assert there >= {"meta.properties", "bootstrap.checkpoint"}
@@ -112,7 +98,7 @@ def test_a_formatting_is_on_disk_before_it_counts_as_done(
 
 def test_a_formatting_that_fails_says_why(node: Broker) -> None:
     with pytest.raises(BrokerFailed, match="could not be formatted"):
-        broker.prepare(node, [])
+        broker.prepare(node, [], SECRETS)
     assert not (node.directory / "data").exists()
 
 
@@ -120,8 +106,9 @@ def test_a_formatting_that_fails_says_why(node: Broker) -> None:
 def test_clients_are_told_the_name_that_reaches_it(node: Broker, class_path: list[Path]) -> None:
     elsewhere = msgspec.structs.replace(node, host="0.0.0.0", advertised="127.0.0.2")
     with running(elsewhere, class_path):
-        told = producer(f"127.0.0.2:{node.port}").list_topics(timeout=30).brokers.values()
-        assert [(broker.host, broker.port) for broker in told] == [("127.0.0.2", node.port)]
+        reached = msgspec.structs.replace(as_admin(node), servers=f"127.0.0.2:{node.services_port}")
+        told = producer(reached).list_topics(timeout=30).brokers.values()
+        assert [(broker.host, broker.port) for broker in told] == [("127.0.0.2", node.services_port)]
 
 
 def test_no_broker_is_not_open(free_ports: Ports) -> None:

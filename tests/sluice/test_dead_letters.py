@@ -79,4 +79,4 @@ def test_they_are_sent_again_by_reason_or_id_and_what_is_not_says_why(
 def test_without_kafka_there_is_one_clear_line(tmp_path: Path) -> None:
     environment = {"SLUICE_DATA": str(tmp_path), "SLUICE_KAFKA": "localhost:1"}
     ran = CliRunner().invoke(main, ["dead-letters", "list"], env=environment)
-    assert (ran.exit_code, ran.output) == (1, "Error: nobody answers at localhost:1\n")
+    assert (ran.exit_code, ran.output) == (1, "Error: nobody listens at localhost:1\n")

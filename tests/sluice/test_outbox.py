@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from connectors.kafka import producer
+from connectors.kafka_login import login
 from connectors.record_reader import RecordReader
 from gateway.books.controls import add_rules, keep_controls
 from gateway.books.opening import migrate, run_once
@@ -19,10 +20,13 @@ from schemas.controls import DEFAULTS
 from schemas.events import Tombstone
 from schemas.rules import FraudRule
 from schemas.times import from_micros, now
+from schemas.topics import PAYMENTS
 from sluice import outbox as command
-from sluice.broker import Broker
+from sluice.broker_secrets import broker_secrets
 from sluice.cli import main
-from tests.connectors.test_record_reader import TOPIC, running
+from sluice.own_kafka import own_broker, set_up
+from sluice.settings import StackSettings
+from tests.brokers import running
 from tests.patience import until
 
 SECOND_US = 1_000_000
@@ -101,25 +105,25 @@ def test_of_a_rule_that_was_taken_away_nothing_is_sent(tmp_path: Path) -> None:
 
 @pytest.mark.stack
 def test_a_producer_id_that_kafka_gives_out_twice_is_in_nobodys_way(
-    class_path: list[Path], free_ports: Callable[[int], list[int]], tmp_path: Path
+    class_path: list[Path], free_offset: Callable[[], int], tmp_path: Path
 ) -> None:
-    port, controller_port = free_ports(2)
-    node = Broker(tmp_path / "kafka", port, controller_port, heap_mb=256, jit="c1")
-    environment = {"SLUICE_DATA": str(tmp_path), "SLUICE_KAFKA": node.bootstrap}
+    settings = StackSettings(data=tmp_path, port_offset=free_offset(), kafka_heap_mb=256, kafka_jit="c1")
+    node, secrets, gateway = own_broker(settings), broker_secrets(settings), login(settings, "gateway")
+    environment = {"SLUICE_DATA": str(tmp_path), "SLUICE_PORT_OFFSET": str(settings.port_offset)}
     url = f"sqlite:///{tmp_path / 'books.sqlite3'}"
     migrate(url)
-    run_once(url, lambda conn: rows(conn, TOPIC.name, 4))
-    with running(node, class_path):
-        pass
+    run_once(url, lambda conn: rows(conn, PAYMENTS.name, 4))
+    with running(node, class_path, secrets):
+        until(lambda: set_up(settings))
     shutil.copytree(node.directory / "data", tmp_path / "earlier")
-    with running(node, class_path):
-        live = producer(node.bootstrap)  # of the gateway: its id is given out in the time that is lost
-        live.produce(TOPIC.name, b"lost", key="key")
+    with running(node, class_path, secrets):
+        live = producer(gateway)  # of the gateway: its id is given out in the time that is lost
+        live.produce(PAYMENTS.name, b"lost", key="key")
         assert live.flush(60) == 0
     shutil.rmtree(node.directory / "data")
     shutil.move(tmp_path / "earlier", node.directory / "data")
-    with running(node, class_path):
-        live.produce(TOPIC.name, b"live", key="key")
+    with running(node, class_path, secrets):
+        live.produce(PAYMENTS.name, b"live", key="key")
         assert live.flush(60) == 0
         ran = CliRunner().invoke(main, ["outbox", "resend", "--since", "2020-01-01"], env=environment)
     assert (ran.exit_code, ran.output) == (0, "sent 3 events again\n")

@@ -10,9 +10,13 @@ import msgspec
 import pytest
 
 from connectors.heartbeat import Beat, beat
+from connectors.kafka_login import login
 from schemas.settings import Settings
 from schemas.times import boot_micros
 from sluice import probes
+from sluice.broker import is_open
+from sluice.own_kafka import set_up
+from sluice.settings import StackSettings
 from tests.patience import eventually
 
 PID = os.getpid()
@@ -76,10 +80,11 @@ async def test_no_vault_is_not_ready(tmp_path: Path) -> None:
     assert not await probes.vault(tmp_path / "vault.sock")(PID)
 
 
-async def test_no_broker_is_not_ready(free_ports: Callable[[int], list[int]]) -> None:
-    assert not await probes.kafka(f"localhost:{free_ports(1)[0]}")(PID)
+async def test_no_broker_is_not_ready(free_offset: Callable[[], int], tmp_path: Path) -> None:
+    away = StackSettings(port_offset=free_offset(), data=tmp_path)
+    assert not await probes.kafka(lambda: set_up(away))(PID)
 
 
-async def test_a_broker_with_our_topics_is_ready(kafka: str) -> None:
-    ready = probes.kafka(kafka)
+async def test_a_broker_with_our_topics_is_ready(kafka_settings: StackSettings) -> None:
+    ready = probes.kafka(lambda: is_open(login(kafka_settings, "admin")))
     await eventually(lambda: ready(PID))
