@@ -160,7 +160,7 @@ class ReplacedTable(msgspec.Struct, frozen=True):
         if self.clock is None:
             return newer
         by_age = sorted(rows, key=lambda row: row.sequence, reverse=True)
-        clocks = {row.id: stored(getattr(row, self.clock)) for row in by_age} | dict(known)
+        clocks = {**{row.id: stored(getattr(row, self.clock)) for row in by_age}, **known}
         same = [stored(getattr(row, self.clock)) == clocks[row.id] for row in newer]
         return [
             row if is_same else replace(row, **{self.clock: clocks[row.id]})
