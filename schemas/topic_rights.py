@@ -52,7 +52,7 @@ RIGHTS: tuple[TopicRights, ...] = (
     TopicRights(NOTIFICATIONS.name, ("notifications",), (*EVERYWHERE, "notifications")),
     TopicRights(
         ALERTS.name,
-        ("gateway", "fraud", "analytics"),
+        ("gateway", "fraud"),
         EVERYWHERE,
         "each raises alerts of what it alone sees; the gateway obeys none of them",
     ),
@@ -62,7 +62,7 @@ RIGHTS: tuple[TopicRights, ...] = (
         EVERYWHERE,
         "whoever cannot read a record sets it aside; a letter names a record and is not believed otherwise",
     ),
-    TopicRights(LATEST_PAYMENTS.name, ("gateway",), EVERYWHERE),
+    TopicRights(LATEST_PAYMENTS.name, ("analytics",), ("gateway", "operator")),
 )
 
 
