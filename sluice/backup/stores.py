@@ -154,11 +154,12 @@ def _copy_sqlite(source: Path, target: Path) -> None:
 
 
 def _set_aside(target: Path, suffix: str) -> list[Path]:
-    """Rename a file, and the log that SQLite has of it, which fits no other one."""
+    """Rename a file with the log that SQLite has of it, which fits no other one and keeps fitting this one."""
     moved = []
-    for path in (target, *(target.with_name(target.name + end) for end in OF_SQLITE)):
+    for end in ("", *OF_SQLITE):
+        path = target.with_name(f"{target.name}{end}")
         if path.exists():
-            moved.append(path.rename(path.with_name(f"{path.name}{suffix}")))
+            moved.append(path.rename(target.with_name(f"{target.name}{suffix}{end}")))
     return moved
 
 
