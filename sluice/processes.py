@@ -239,7 +239,7 @@ def _gateway(settings: StackSettings, number: int, given: dict[str, str]) -> Pro
         probe=probes.http(settings.port(name), "/readyz"),
         settings=("gateway.settings", "connectors.processors.settings", "connectors.settings"),
         # Last: the first payment gets a real verdict.
-        after=("kafka", "sandbox", "catcher", *VAULTS[: settings.vaults], *fraud_names(settings), *FLOWS),
+        after=("kafka", "sandbox", "catcher", *VAULTS[: settings.vaults], *fraud_names(settings), *FLOWS[1:]),
         ports=(name,),
         given=given | own,
     )

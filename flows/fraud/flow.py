@@ -61,10 +61,8 @@ def build(
 
     def step(before: Pairs, numbered_key: tuple[int, Key]) -> Pairs:
         number, key = numbered_key
-        sent = op.branch(f"has {key.name}", before, lambda pair: pair[1].route.shards[number] is not None)
-        keyed = op.map(f"by {key.name}", sent.trues, lambda pair: (pair[1].route.shards[number], pair[1]))
-        with_key = op.stateful_batch(key.name, keyed, logic_of(key_operator(key), settings, number))
-        return op.merge(f"past {key.name}", with_key, sent.falses)
+        keyed = op.map(f"by {key.name}", before, lambda pair: (pair[1].route.shards[number], pair[1]))
+        return op.stateful_batch(key.name, keyed, logic_of(key_operator(key), settings, number))
 
     records = op.input("payments and labels", flow, source)
     # Record("payments.v1", 3, 41, b"fp_…", [("ce_type", b"payment.initiated"), …], b'{"sequence":1, …}', …)
@@ -124,7 +122,7 @@ class InTurnLogic(OperatorLogic):
 
     def on_batch(self, values: list[Any]) -> tuple[Sequence[Any], bool]:
         """Those passed downstream whose turn it is."""
-        return super().on_batch(self._turns.due(values))
+        return self._operator.process(self._turns.due(values)), StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> bytes:
         """The state to resume from. Raises `RuntimeError` rather than lose an item that waits."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias, assert_never
 from flows.fraud.activity import EmailDomain, Network, PayingDevice
 from flows.fraud.customers import Customer
 from flows.fraud.inputs import LabelInput, OutcomeInput, PaymentInput
-from flows.fraud.key_shard import KeyShard, place_of, shard_of
+from flows.fraud.key_shard import NOBODY, KeyShard, place_of
 from flows.fraud.merchants import Merchant
 from flows.fraud.pairs import CardAtMerchant, CustomerAtMerchant, CustomerOnDevice
 from flows.fraud.places import Address, Bin
@@ -64,11 +64,11 @@ KEYS: tuple[Key, ...] = (
 MODEL = "0"  # all go to one
 
 
-def shards_of(item: StreamedPayment | OutcomeInput | LabelInput, secret: bytes) -> list[str | None]:
-    """By step of the flow: the shard that an item goes to, None where it names no history there."""
-    ids = [key.id_of(item) for key in KEYS]
-    to_model = None if isinstance(item, OutcomeInput) else MODEL
-    return [place_of(item.instrument_id, secret), *(shard_of(id, secret) if id else None for id in ids), to_model]
+def shards_of(item: StreamedPayment | OutcomeInput | LabelInput, secret: bytes) -> list[str]:
+    """By step of the flow: the shard that an item goes to, `NOBODY` where it names no history there."""
+    named = [place_of(key.id_of(item), secret) for key in KEYS]
+    to_model = NOBODY if isinstance(item, OutcomeInput) else MODEL
+    return [place_of(item.instrument_id, secret), *named, to_model]
 
 
 class KeyStage:

@@ -14,14 +14,15 @@ from flows.fraud.key_shard import NOBODY, SHARDS
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
-    """By step: the shard that an item goes to, null where it passes the step by, and the position of the item that
-    went there before it, 0 for none in this run.
+    """By step: the shard that an item goes to, `NOBODY` where it names none, and the position of the item that
+    went there before it: 0 for none in this run, and `AT_ONCE` where nobody waits, as nothing is kept there.
     """
 
-    shards: list[str | None]
+    shards: list[str]
     after: list[int] = []
 
 
+AT_ONCE = -1
 NOWHERE = Route([])  # of an item of no flow
 
 
@@ -48,11 +49,11 @@ class Predecessors:
         """Note in the route of `item`, which has its position now, whom it follows; the next one follows it."""
         shards, position = item.route.shards, item.position
         while len(self._last) < len(shards):
-            self._last.append(array("q", bytes(8 * (SHARDS + 1))))
-        after = [0] * len(shards)
+            self._last.append(array("q", bytes(8 * SHARDS)))
+        after = [AT_ONCE] * len(shards)
         for step, shard in enumerate(shards):
-            if shard is not None:
-                last, place = self._last[step], SHARDS if shard == NOBODY else int(shard)
+            if shard != NOBODY:
+                last, place = self._last[step], int(shard)
                 after[step], last[place] = last[place], position
         item.route = Route(shards, after)
 
@@ -65,12 +66,19 @@ class InTurn(Generic[Item]):
 
     def due(self, items: list[Item]) -> list[Item]:
         """Those of `items` and of earlier ones whose turn it is, in their order."""
-        early, due = self._early, list[Item]()
+        due = list[Item]()
         for item in items:
-            early[item.route.after[self._step]] = item
-        while (next_one := early.pop(self._last, None)) is not None:
-            self._last = next_one.position
-            due.append(next_one)
+            after = item.route.after[self._step]
+            if after == self._last:
+                self._last = item.position
+                due.append(item)
+            elif after == AT_ONCE:
+                due.append(item)
+            else:
+                self._early[after] = item
+            while self._early and (early := self._early.pop(self._last, None)) is not None:
+                self._last = early.position
+                due.append(early)
         return due
 
     @property
