@@ -214,7 +214,7 @@ async def _until_answered(client: VaultClient) -> None:
 
 @click.command()
 @click.option("--rate", default=100.0, show_default=True, help="Payments per second.")
-@click.option("--faults", default=6, show_default=True, help="Kills and freezes, by turns.")
+@click.option("--faults", default=10, show_default=True, help="Kills and freezes, by turns.")
 def main(rate: float, faults: int) -> None:
     """Kill and freeze the vault that serves; some minutes."""
     with stack.running(settings=SETTINGS) as measured:

@@ -8,15 +8,16 @@ import msgspec
 
 from connectors.keyfiles import SecretMissing
 from gateway.identity.signing_keys import add_next, remove_old
-from gateway.vault.addresses import UnixAddress
+from gateway.vault.addresses import addresses_of
 from gateway.vault.client import NoKey, Unproven, VaultAway, VaultClient
 from gateway.vault.frames import CardCounts
-from gateway.vault.isolation import socket_path, users_of
+from gateway.vault.isolation import socket_path
 from gateway.vault.proof import client_secret
 from gateway.vault.settings import VaultSettings
 from schemas.settings import Settings, load
 from schemas.times import from_micros
 from sluice.cli import DATA
+from sluice.vault import vaults_of
 
 POLL_S = 0.1
 
@@ -74,7 +75,12 @@ def _client(settings: VaultSettings, path: Path) -> VaultClient:
         secret = client_secret(settings, settings.vault_client)
     except SecretMissing as missing:
         raise click.ClickException(str(missing)) from None
-    return VaultClient([UnixAddress(path, users_of(settings.vault_users))], secret)
+    found = vaults_of(settings, str(settings.vault or ""))
+    if settings.vault_other:  # whichever of the two serves
+        found += addresses_of(
+            settings.data, settings.vault_other, settings.vault_users, settings.vault_certificates
+        )
+    return VaultClient(found, secret)
 
 
 async def _rotate(client: VaultClient) -> CardCounts:

@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from gateway.settings import GatewaySettings
-from gateway.vault.addresses import addresses_of
 from gateway.vault.client import VaultAway, VaultClient
 from gateway.vault.proof import client_secret
 from gateway.vault.settings import VaultSettings
 from sluice.settings import environment
+from sluice.vault import vaults_of
 
 UP_WITHIN_S = 10.0
 PAUSE_S = 0.05
@@ -27,7 +27,7 @@ async def vault_at_hand(settings: GatewaySettings, vault_keys: Path | None) -> A
     Raises `click.ClickException` where it does not start: another user may have to.
     """
     vault = VaultClient(
-        addresses_of(settings.data, settings.vault, settings.vault_users, settings.vault_certificates),
+        vaults_of(settings, settings.vault),
         client_secret(settings, settings.vault_client),
     )
     try:

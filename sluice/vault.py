@@ -7,7 +7,10 @@ from pathlib import Path
 import click
 
 from connectors.private_files import keep_private
+from gateway.settings import GatewaySettings
+from gateway.vault.addresses import VaultAddress, addresses_of
 from gateway.vault.certificates import Certificates, Certified, Role
+from gateway.vault.isolation import socket_path
 from gateway.vault.settings import VaultSettings
 from gateway.vault.standing import NotInPlace, Standing, first_row, keep_standing, standing_of
 from gateway.vault.witness import Witness, WitnessAway, WitnessRow, open_witness
@@ -98,6 +101,15 @@ async def begin_with(data: Path, name: str, witness: Witness) -> WitnessRow:
 def local_witness(data: Path) -> str:
     """The witness of two vaults that `sluice up` starts: SLUICE_VAULT_WITNESS, or else a file beside the books."""
     return load(VaultSettings).vault_witness or f"sqlite:///{(data / 'witness.sqlite3').absolute()}"
+
+
+def vaults_of(settings: GatewaySettings | VaultSettings, given: str) -> list[VaultAddress]:
+    """Where commands find the vaults: as `given`, or else those of a stack on this data directory."""
+    second, users = settings.data / "vault_2", settings.vault_users
+    found = addresses_of(settings.data, given, users, settings.vault_certificates)
+    if not given and socket_path(second).exists():
+        found += addresses_of(second, "", users)
+    return found
 
 
 def who_serves(data: Path) -> str:

@@ -38,7 +38,7 @@ from gateway.vault.safe import FileLost, Safe
 from gateway.vault.server import Reception, Served
 from gateway.vault.settings import VaultSettings
 from gateway.vault.standby import Succession
-from gateway.vault.standing import NotInPlace
+from gateway.vault.standing import NotInPlace, check_alone
 from gateway.vault.witness import Witness, open_witness
 from schemas.settings import BadSetting, load
 
@@ -72,6 +72,7 @@ async def run(settings: VaultSettings) -> None:
     take_lock(settings.data / "vault.lock")
     reception = Reception(client_secret(settings, settings.vault_client), users_of(settings.vault_users))
     if not settings.vault_witness:
+        check_alone(settings.data)
         await _serve(settings, reception, None, stop, path)
         return
     witness = open_witness(settings.vault_witness)

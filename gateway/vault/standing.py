@@ -41,6 +41,12 @@ def standing_of(data: Path) -> Standing:
         raise NotInPlace(f"{data / FILE}: {error}") from None
 
 
+def check_alone(data: Path) -> None:
+    """Raises `NotInPlace` where a vault that knows of no other one would write past it."""
+    if (data / FILE).exists():
+        raise NotInPlace(f"{data} is that of one of two vaults: set SLUICE_VAULT_WITNESS, or remove {FILE}")
+
+
 def keep_standing(data: Path, standing: Standing) -> None:
     """Write it, on disk on return. Raises `OSError`."""
     write_durably(data / FILE, msgspec.json.encode(standing))

@@ -15,6 +15,7 @@ from gateway.books.personal_books import PersonalBooks
 from gateway.books.sqlite import SqliteBooks
 from gateway.books.write_probe import WriteProbe
 from gateway.rate_limits import LIMITS, RateLimit
+from gateway.vault.addresses import UnixAddress
 from schemas.samples import INITIATED
 from schemas.times import now_micros
 from tests.gateway.conftest import Gateway
@@ -65,7 +66,8 @@ async def test_the_vault_away_makes_it_unready(gateway: Gateway, monkeypatch: py
     monkeypatch.setattr(gateway.runtime, "ready", [gateway.runtime.vault_answers])
     assert (await gateway.ask("GET", "/readyz")).status == 200
     await gateway.runtime.vault.close()
-    monkeypatch.setattr(gateway.runtime.vault, "_path", gateway.runtime.settings.data / "no.sock")
+    nowhere = UnixAddress(gateway.runtime.settings.data / "no.sock")
+    monkeypatch.setattr(gateway.runtime.vault, "_addresses", [nowhere])
     assert (await gateway.ask("GET", "/readyz")).status == 503
 
 

@@ -8,7 +8,7 @@ import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from benchmarks.postgres import Server
-from gateway.vault.standing import NotInPlace, Standing, check_standing, first_row, keep_standing
+from gateway.vault.standing import NotInPlace, Standing, check_alone, check_standing, first_row, keep_standing
 from gateway.vault.witness import Witness, WitnessAway, WitnessRow, open_witness
 from schemas.settings import BadSetting
 
@@ -62,7 +62,10 @@ def test_a_vault_that_the_witness_contradicts_neither_serves_nor_stands_by(tmp_p
     assert "holds no cards" in refused("a", ROW), "an empty disk under the name of the one that served"
     assert "other cards" in refused("b", ROW, has_cards=True), "a store that was never a copy of this one"
     assert check_standing(tmp_path, "b", ROW, has_cards=False) == Standing()
+    check_alone(tmp_path)
     keep_standing(tmp_path, Standing("store_a"))
+    with pytest.raises(NotInPlace, match="one of two"):
+        check_alone(tmp_path)
     assert "holds no cards" in refused("a", ROW), "half a copy"
     keep_standing(tmp_path, Standing("store_a", 9))
     assert "set back to term 3" in refused("b", ROW)
