@@ -1,16 +1,30 @@
 """Secrets as files, mode 0600 in a directory of mode 0700, generated on first use in the local profile only."""
 
 import os
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 from connectors.durable_files import sync
-from schemas.settings import Settings
+from schemas.settings import BadSetting, Settings
 
 
 class SecretMissing(Exception):
     """A secret does not exist, and the profile does not generate any."""
+
+
+@contextmanager
+def refusals_logged() -> Iterator[None]:
+    """End a flow that a setting or a missing secret keeps from starting: one line in its log, and exit code 1."""
+    try:
+        yield
+    except (BadSetting, SecretMissing) as refusal:
+        structlog.get_logger().error("flow.refused", reason=str(refusal))
+        sys.exit(1)
 
 
 def read_or_make(settings: Settings, name: str, make: Callable[[], bytes]) -> bytes:

@@ -22,6 +22,7 @@ from email_validator import EmailNotValidError, validate_email
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from connectors.delivery import CONNECTIONS, DeliveryRefused, NotDelivered, ServerAway, TryLater
+from connectors.secret_files import Secret, text_of
 from schemas.times import now
 
 TIMEOUT_S = 10
@@ -39,7 +40,7 @@ class MailServer(msgspec.Struct, frozen=True):
     sender: str
     tls: Literal["tls", "starttls", "none"] = "starttls"
     user: str = ""
-    password: str = ""
+    password: Secret = ""
     connections: int = CONNECTIONS
 
 
@@ -73,7 +74,7 @@ class Mailer:
             self._in_use.add(smtp)
             try:
                 if not smtp.is_connected:
-                    await _connect(smtp)
+                    await _connect(smtp, self._server)
                 await smtp.send_message(message, recipients=[wire_address(mail.to)])
             except SMTPNotSupported:
                 if mail.to.rpartition("@")[0].isascii():  # then it is our own address that is not
@@ -173,14 +174,13 @@ def _client(server: MailServer) -> SMTP:
         use_tls=server.tls == "tls",
         start_tls=server.tls == "starttls",
         username=server.user or None,
-        password=server.password or None,
     )
 
 
-async def _connect(smtp: SMTP) -> None:
+async def _connect(smtp: SMTP, server: MailServer) -> None:
     """Connect, greet and log in. Raises `ServerAway`: no failure here is due to the mail."""
     try:
-        await smtp.connect()
+        await smtp.connect(password=text_of(server.password) or None)
     except SMTPResponseException as error:
         raise ServerAway(f"smtp_{error.code}") from None
     except (SMTPException, OSError, TimeoutError):

@@ -8,6 +8,10 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from connectors.secret_files import Secret, text_of
+
+REFUSES_CLIENTS = frozenset({400, 401})  # `invalid_client` of RFC 6749 §5.2
+
 # Sends a form (headers, body) to a token endpoint; returns the HTTP status and the body of the answer.
 SendForm = Callable[[dict[str, str], bytes], Awaitable[tuple[int, bytes]]]
 
@@ -39,21 +43,30 @@ class GrantedToken(msgspec.Struct, frozen=True):
 class ClientCredentials:
     """The id and secret of a client, and the `scope` it asks for; an empty one is left out."""
 
-    def __init__(self, client_id: str, secret: str, scope: str = "") -> None:
-        basic = base64.b64encode(f"{client_id}:{secret}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
+    def __init__(self, client_id: str, secret: Secret, scope: str = "") -> None:
+        self._client_id, self._secret = client_id, secret
         form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
         self._body = urlencode(form).encode()
 
     async def fetch(self, send: SendForm) -> GrantedToken:
-        """A new token. Raises `TokenRefused`, `TokenUnreadable`, and whatever `send` raises."""
-        status, body = await send(self._headers, self._body)
+        """A new token. Raises `TokenRefused`, `TokenUnreadable`, `SecretMissing`, and whatever `send` raises.
+
+        Where the secret is refused, and another one has taken its place meanwhile, that is tried too.
+        """
+        used = text_of(self._secret)
+        status, body = await send(self._headers(used), self._body)
+        if status in REFUSES_CLIENTS and (present := text_of(self._secret)) != used:
+            status, body = await send(self._headers(present), self._body)
         if status != 200:
             raise TokenRefused(status)
         try:
             return msgspec.json.decode(body, type=GrantedToken)
         except (ValueError, RecursionError) as error:
             raise TokenUnreadable(type(error).__name__) from error
+
+    def _headers(self, secret: str) -> dict[str, str]:
+        basic = base64.b64encode(f"{self._client_id}:{secret}".encode()).decode()
+        return {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
 
 
 class TokenCache:

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 import phonenumbers
 
-from connectors.keyfiles import read_or_make
 from connectors.mail import Mailer, MailServer
+from connectors.secret_files import Secret, secret_file
 from connectors.sms import TOKEN_FILE, SmsAccount, Texter, new_token
 from schemas.notifications import Channel
 from schemas.settings import BadSetting, ProfileName, Settings
@@ -76,6 +76,21 @@ class ChannelSettings(Settings, frozen=True, kw_only=True):
         if unknown := self._countries() - phonenumbers.SUPPORTED_REGIONS - {EVERYWHERE, ""}:
             raise BadSetting(f"SLUICE_SMS_COUNTRIES: not ISO 3166 codes: {', '.join(sorted(unknown))}")
 
+    def check_production(self) -> None:
+        """See `Settings`: there is no catcher, and neither mails nor passwords travel in clear."""
+        Settings.check_production(self)
+        if not self.mail_host:
+            raise BadSetting("SLUICE_MAIL_HOST must be set: production has no catcher of mails")
+        if self.mail_tls == "none" and not self.may_be_plain(self.mail_host):
+            raise BadSetting(
+                "SLUICE_MAIL_TLS: production needs tls or starttls, or the host in SLUICE_PLAIN_HOSTS"
+            )
+        if self.sms_countries and not self.sms_url:
+            raise BadSetting(
+                "SLUICE_SMS_URL must be set for SLUICE_SMS_COUNTRIES: production has no catcher of SMS"
+            )
+        self.check_way("SLUICE_SMS_URL", self.sms_url)
+
     def limits(self) -> MessageLimits:
         """How much may be sent."""
         names = MessageLimits.__struct_fields__
@@ -99,16 +114,22 @@ class ChannelSettings(Settings, frozen=True, kw_only=True):
         """The client of the mail server, by default the local catcher's. Raises `SecretMissing`."""
         if not self.mail_host:
             return Mailer(MailServer("localhost", self.port("smtp"), self.mail_from, tls="none"))
-        password = read_or_make(self, MAIL_PASSWORD_FILE, bytes).decode().strip() if self.mail_user else ""
-        return Mailer(
-            MailServer(self.mail_host, self.mail_port, self.mail_from, self.mail_tls, self.mail_user, password)
-        )
+        tls, user, password = self.mail_tls, self.mail_user, self.mail_password()
+        return Mailer(MailServer(self.mail_host, self.mail_port, self.mail_from, tls, user, password))
 
     def texter(self) -> Texter:
         """The client of the SMS provider, by default the local catcher's. Raises `SecretMissing`."""
-        token = read_or_make(self, TOKEN_FILE, new_token).decode().strip()
+        token = self.sms_token()
         url = self.sms_url or self.url("catcher")
         return Texter(SmsAccount(url, self.sms_account, token, self.sms_from))
+
+    def mail_password(self) -> Secret:
+        """The password of `mail_user`, where there is one. Raises `SecretMissing`."""
+        return secret_file(self, MAIL_PASSWORD_FILE, bytes) if self.mail_host and self.mail_user else ""
+
+    def sms_token(self) -> Secret:
+        """The token of the SMS account; production needs one only where there is a provider. As above."""
+        return secret_file(self, TOKEN_FILE, new_token) if self.sms_url or self.profile == "local" else ""
 
     def _countries(self) -> set[str]:
         return {part.strip() for part in (self.sms_countries or COUNTRIES_OF[self.profile]).split(",")}

@@ -19,6 +19,7 @@ from aiohttp import (
 
 from connectors.delivery import CONNECTIONS, DeliveryRefused, NotDelivered, ServerAway, TryLater
 from connectors.http_bodies import AnswerTooLong, read_body
+from connectors.secret_files import Secret, text_of
 
 TOKEN_FILE = "sms.token"  # noqa: S105 (the name of a file)
 TIMEOUT = ClientTimeout(total=10, connect=3)
@@ -38,7 +39,7 @@ class SmsAccount(msgspec.Struct, frozen=True):
 
     url: str
     account: str
-    token: str
+    token: Secret
     sender: str
 
 
@@ -63,9 +64,8 @@ class Texter:
     def __init__(self, account: SmsAccount) -> None:
         """Connects with the first message."""
         self._account = account
-        headers = {"Authorization": encode_basic_auth(account.account, account.token)}
         self._session = ClientSession(
-            connector=TCPConnector(limit=CONNECTIONS), headers=headers, timeout=TIMEOUT, raise_for_status=False
+            connector=TCPConnector(limit=CONNECTIONS), timeout=TIMEOUT, raise_for_status=False
         )
         self._url = f"{account.url.rstrip('/')}/2010-04-01/Accounts/{account.account}/Messages.json"
 
@@ -88,8 +88,11 @@ class Texter:
         await self._session.close()
 
     async def _call(self, answer: msgspec.json.Decoder[A], method: str, **request: Any) -> A:
+        headers = {"Authorization": encode_basic_auth(self._account.account, text_of(self._account.token))}
         try:
-            async with self._session.request(method, self._url, allow_redirects=False, **request) as response:
+            async with self._session.request(
+                method, self._url, allow_redirects=False, headers=headers, **request
+            ) as response:
                 body = await read_body(response)
         except AnswerTooLong:
             raise TryLater("sms_unreadable") from None

@@ -18,10 +18,11 @@ from cachetools import LRUCache, TTLCache
 from structlog import get_logger
 
 from connectors.gateway import GatewayClient, GatewayRefused, GatewayUnavailable
-from connectors.keyfiles import SecretMissing, read_or_make
+from connectors.keyfiles import SecretMissing
 from connectors.logs import LoggedOnce
 from connectors.loop_thread import LoopThread
 from connectors.oauth_tokens import ClientCredentials
+from connectors.secret_files import secret_file
 from schemas.accounts import SqlReader
 from schemas.settings import Settings
 
@@ -117,7 +118,7 @@ class SqlTokens:
     def _client(self) -> GatewayClient:
         """Made when it is first needed, on the loop that it belongs to. Raises `SecretMissing`."""
         if self._gateway is None:
-            secret = read_or_make(self._settings, SECRET_FILE, new_secret).decode().strip()
+            secret = secret_file(self._settings, SECRET_FILE, new_secret)
             credentials = ClientCredentials(CLIENT_ID, secret, SCOPE)
             timeout = ClientTimeout(total=ANSWERED_WITHIN_S)
             self._gateway = GatewayClient(

@@ -23,7 +23,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from connectors.keyfiles import read_or_make
+from connectors.secret_files import Secret, SecretFile, secret_file, text_of
 from schemas.cards import find_numbers
 from schemas.settings import Settings
 
@@ -106,17 +106,18 @@ def _extension(name: str) -> Path:
 
 
 def token(settings: Settings, reader: str) -> str:
-    """The token of a reader, made on first use."""
-    return (
-        read_or_make(settings, f"warehouse.{reader}.token", lambda: secrets.token_hex(16).encode())
-        .decode()
-        .strip()
-    )
+    """The token of a reader as it is now, made on first use."""
+    return token_file(settings, reader).text()
 
 
-def tokens(settings: Settings, readers: Iterable[str]) -> dict[str, str]:
+def token_file(settings: Settings, reader: str) -> SecretFile:
+    """The file of a reader's token, made on first use. Raises `SecretMissing`."""
+    return secret_file(settings, f"warehouse.{reader}.token", lambda: secrets.token_hex(16).encode())
+
+
+def tokens(settings: Settings, readers: Iterable[str]) -> dict[str, SecretFile]:
     """The token of each of these readers."""
-    return {reader: token(settings, reader) for reader in readers}
+    return {reader: token_file(settings, reader) for reader in readers}
 
 
 def url(settings: Settings, reader: str) -> str:
@@ -140,7 +141,7 @@ class WarehouseReader:
     ) -> None:
         """`own_token`: of a person, who asks where this reader does; empty: each question says whose it is."""
         self._address, self._rows_max = address(settings, name), rows_max
-        self._token = token(settings, name) if own_token is None else own_token
+        self._token: Secret = token_file(settings, name) if own_token is None else own_token
         # By itself Quack wants TLS of every other host.
         self._has_no_tls = url(settings, name).startswith("http://")
         self._con = duckdb.connect(config={"threads": 1})
@@ -192,7 +193,7 @@ class WarehouseReader:
     def _travelling(self, sql: str, own_token: str | None = None) -> str:
         if find_numbers(sql):
             raise QueryRefused(f"{REFUSED}{CARD_NUMBER}")
-        way = f"token = {quoted(own_token or self._token)}, disable_ssl = {self._has_no_tls}"
+        way = f"token = {quoted(own_token or text_of(self._token))}, disable_ssl = {self._has_no_tls}"
         return f"quack_query({quoted(self._address)}, {quoted(sql)}, {way})"
 
     def _fetch(self, travelling: str, names_a_zone: bool) -> Table:

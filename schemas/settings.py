@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -55,7 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     asks): where those are if not on this machine. `sql_ca`: a PEM file of the authorities that the certificates of
     those two may come from. `metrics_from`: addresses and networks that may read metrics besides this machine.
     `kafka_security`: how our processes come to Kafka (default: what `kafka_protocol` says); `kafka_ca`: a PEM file
-    of the authorities that its certificates may come from.
+    of the authorities that its certificates may come from. `plain_hosts`: hosts, separated by commas, that
+    production speaks to without TLS, because nobody else is on the network that leads there.
     `profile` is `local` (sandbox, generated keys, seed accounts allowed) or `production` (none of these).
     """
 
@@ -71,7 +73,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sql_ca: Path | None = None
     warehouse: str = ""
     metrics_from: str = ""
+    plain_hosts: str = ""
     profile: ProfileName = "local"
+
+    def check_production(self) -> None:
+        """Check what the production profile asks for. Raises `BadSetting`. `load` calls it in that profile."""
+        for name in ("gateway", "sql", "warehouse"):
+            self.check_way(f"SLUICE_{name.upper()}", getattr(self, name))
+
+    def check_way(self, variable: str, url: str) -> None:
+        """Refuse a URL by which secrets would cross a network in clear. Raises `BadSetting`."""
+        at = urlsplit(url)
+        if at.scheme == "http" and not self.may_be_plain(at.hostname or ""):
+            raise BadSetting(f"{variable}: production needs https, or {at.hostname} in SLUICE_PLAIN_HOSTS")
+
+    def may_be_plain(self, host: str) -> bool:
+        """Whether a host is spoken to without TLS: this machine, or one of `plain_hosts`."""
+        named = {name.strip().lower() for name in self.plain_hosts.split(",")}
+        return host.lower() in named | {"localhost", "127.0.0.1", "::1"} or host.endswith(".localhost")
+
+    def refuse_production(self, who: str) -> None:
+        """For what is the local profile's alone. Raises `BadSetting`."""
+        if self.profile != "local":
+            raise BadSetting(f"SLUICE_PROFILE: {who} is for the local profile alone")
 
     def port(self, name: str) -> int:
         """The local port of one of `PORTS`."""
@@ -135,27 +159,36 @@ def checked_networks(name: str, given: str) -> Networks:
 S = TypeVar("S", bound=Settings)
 
 
-def load(kind: type[S]) -> S:
+def load(kind: type[S], *, checked: bool = True) -> S:
     """The settings of one process from its environment. An empty variable counts as not set.
 
     `SLUICE_X_FILE` names a file that holds the value of `SLUICE_X`: an environment can be seen by too many.
-    Raises `BadSetting`.
+    `checked`: False for what helps to set them. Raises `BadSetting`.
     """
     names = {field.encode_name: f"SLUICE_{field.encode_name.upper()}" for field in msgspec.structs.fields(kind)}
     given = {field: value for field, name in names.items() if (value := _value(name))}
     try:
-        return msgspec.convert(given, kind, strict=False, dec_hook=_path)
+        made = msgspec.convert(given, kind, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         said, _, field = str(error).partition(" - at `$.")
         raise BadSetting(f"SLUICE_{field.rstrip('`').upper()}: {said}") from None
+    if checked and made.profile == "production":
+        made.check_production()
+    return made
+
+
+def named_file(variable: str) -> Path | None:
+    """The file that holds the value of a variable, where `SLUICE_X_FILE` names one."""
+    file = os.environ.get(f"{variable}_FILE")
+    return Path(file) if file else None
 
 
 def _value(name: str) -> str:
-    file = os.environ.get(f"{name}_FILE")
+    file = named_file(name)
     if not file:
         return os.environ.get(name, "")
     try:
-        return Path(file).read_text().strip()
+        return file.read_text().strip()
     except OSError as error:
         raise BadSetting(f"{name}_FILE: {file}: {error.strerror}") from None
 

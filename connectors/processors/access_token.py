@@ -5,6 +5,7 @@ https://developer.paypal.com/api/rest/authentication/
 
 from connectors.oauth_tokens import ClientCredentials, GrantedToken, TokenCache, TokenRefused, TokenUnreadable
 from connectors.processors.transport import HttpRequest, NotSent, Silence, Transport
+from connectors.secret_files import Secret
 
 EARLY_S = 60  # a token that expires on its way to PayPal is refused
 
@@ -12,7 +13,7 @@ EARLY_S = 60  # a token that expires on its way to PayPal is refused
 class AccessToken:
     """One token for all calls; concurrent callers wait for one fetch."""
 
-    def __init__(self, transport: Transport, client_id: str, secret: str) -> None:
+    def __init__(self, transport: Transport, client_id: str, secret: Secret) -> None:
         self._transport = transport
         self._credentials = ClientCredentials(client_id, secret)
         self._cache = TokenCache(EARLY_S)

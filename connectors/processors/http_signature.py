@@ -36,5 +36,19 @@ class Signer(msgspec.Struct, frozen=True):
         return f'keyid="{self.key}", algorithm="HmacSHA256", headers="{" ".join(signed)}", signature="{mac}"'
 
 
+def signer_of(merchant: str, key: str, secret: str) -> Signer:
+    """A merchant's key, whose id may stand before the secret in the same text; else it is `key`."""
+    own_key, _, shared = secret.rpartition(" ")
+    return Signer(merchant, own_key.strip() or key, shared)
+
+
+def is_shared_key(text: str) -> bool:
+    """Whether a text is base64, as shared keys are shown."""
+    try:
+        return bool(base64.b64decode(text, validate=True))
+    except ValueError:
+        return False
+
+
 def _digest(body: bytes) -> str:
     return f"SHA-256={base64.b64encode(hashlib.sha256(body).digest()).decode()}"

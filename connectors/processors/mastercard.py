@@ -22,13 +22,16 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from connectors.processors.contract import Answer, Capabilities, Charge, FollowUp, Query
+from connectors.processors.credentials import send_as
 from connectors.processors.response_checks import answer_to, finding_of, same, same_money
 from connectors.processors.transport import HttpReply, HttpRequest, Transport
+from connectors.secret_files import Secret, text_of
 from schemas.money import Money
 from schemas.payments import ProcessorName
 from schemas.states import DeclineCode
 
 VERSION = 100
+JSON = {"Content-Type": "application/json"}
 DECIMALS_MAX = 3  # of an amount: "post-decimal limit"
 
 # `response.gatewayCode` of a FAILURE -> ours; any other is a technical refusal.
@@ -250,16 +253,16 @@ class Mastercard:
         decimals_max=DECIMALS_MAX,
     )
 
-    def __init__(self, transport: Transport, merchant: str, password: str) -> None:
+    def __init__(self, transport: Transport, merchant: str, password: Secret) -> None:
         self._transport = transport
         self._merchant = f"/api/rest/version/{VERSION}/merchant/{merchant}"
-        credentials = base64.b64encode(f"merchant.{merchant}:{password}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
+        self._user = f"merchant.{merchant}"
+        self._password = password
 
     async def authorize(self, charge: Charge, *, capture: bool) -> Answer:
         """See `Processor`."""
         request = self._put(charge.reference, charge.request_id, build_payment(charge, capture=capture))
-        return await answer_to(self._transport.send(request), partial(parse_payment, charge))
+        return await answer_to(self._send(request), partial(parse_payment, charge))
 
     async def capture(self, call: FollowUp) -> Answer:
         """See `Processor`."""
@@ -272,7 +275,7 @@ class Mastercard:
     async def _take(self, operation: Literal["CAPTURE", "REFUND"], call: FollowUp) -> Answer:
         request = self._put(call.reference, call.request_id, build_taking(operation, call.amount))
         parse = partial(parse_taking, call.reference, call.request_id, call.amount)
-        return await answer_to(self._transport.send(request), parse)
+        return await answer_to(self._send(request), parse)
 
     async def void(self, call: FollowUp) -> Answer:
         """See `Processor`. Of what captures left nothing is sent: there is no such call.
@@ -285,12 +288,12 @@ class Mastercard:
         until = self._transport.deadline()
         request = self._put(call.reference, call.request_id, build_void(call.parent_request_id))
         parse = partial(parse_void, call.reference, call.request_id, call.amount)
-        answer = await answer_to(self._transport.send(request, until), parse)
+        answer = await answer_to(self._send(request, until), parse)
         if answer.result != "failed" or not answer.sent:
             return answer
         target = Query(call.parent_request_id, call.reference, "authorize", call.amount)
         retrieve = self._get(target.reference, target.request_id)
-        found = await finding_of(self._transport.send(retrieve, until), partial(parse_refused_reversal, target))
+        found = await finding_of(self._send(retrieve, until), partial(parse_refused_reversal, target))
         return found if found.result == "succeeded" else answer
 
     async def reverse(self, request_id: str, query: Query) -> Answer:
@@ -298,32 +301,41 @@ class Mastercard:
         until = self._transport.deadline()
         void = self._put(query.reference, request_id, build_void(query.request_id))
         parse = partial(parse_void, query.reference, request_id, query.amount)
-        answer = await answer_to(self._transport.send(void, until), parse)
+        answer = await answer_to(self._send(void, until), parse)
         if answer.result in ("succeeded", "unknown") or not answer.sent:
             return answer
         retrieve = self._get(query.reference, query.request_id)
-        found = await finding_of(self._transport.send(retrieve, until), partial(parse_refused_reversal, query))
+        found = await finding_of(self._send(retrieve, until), partial(parse_refused_reversal, query))
         return answer if found.result == "unknown" else found
 
     async def lookup(self, query: Query) -> Answer:
         """See `Processor`."""
         request = self._get(query.reference, query.request_id)
-        return await finding_of(self._transport.send(request), partial(parse_lookup, query))
+        return await finding_of(self._send(request), partial(parse_lookup, query))
 
     async def taken_back(self, query: Query) -> Answer:
         """See `Processor`."""
         request = self._get(query.reference, query.request_id)
-        return await finding_of(self._transport.send(request), partial(parse_refused_reversal, query))
+        return await finding_of(self._send(request), partial(parse_refused_reversal, query))
 
     async def close(self) -> None:
         """See `Processor`."""
         await self._transport.close()
 
     def _put(self, reference: str, request_id: str, content: dict[str, Any]) -> HttpRequest:
-        return HttpRequest("PUT", self._path(reference, request_id), self._headers, msgspec.json.encode(content))
+        return HttpRequest("PUT", self._path(reference, request_id), JSON, msgspec.json.encode(content))
 
     def _get(self, reference: str, request_id: str) -> HttpRequest:
-        return HttpRequest("GET", self._path(reference, request_id), self._headers)
+        return HttpRequest("GET", self._path(reference, request_id), JSON)
+
+    async def _send(self, request: HttpRequest, until: float | None = None) -> HttpReply:
+        return await send_as(
+            self._transport, partial(text_of, self._password), partial(self._as_user, request), until
+        )
+
+    def _as_user(self, request: HttpRequest, password: str) -> HttpRequest:
+        basic = base64.b64encode(f"{self._user}:{password}".encode()).decode()
+        return msgspec.structs.replace(request, headers=request.headers | {"Authorization": f"Basic {basic}"})
 
     def _path(self, reference: str, request_id: str) -> str:
         return f"{self._merchant}/order/{reference}/transaction/{request_id}"

@@ -279,9 +279,9 @@ class PayPal:
         whole_units=WHOLE_UNITS,
     )
 
-    def __init__(self, transport: Transport, client: str, secret: str) -> None:
+    def __init__(self, transport: Transport, token: AccessToken) -> None:
         self._transport = transport
-        self._token = AccessToken(transport, client, secret)
+        self._token = token
 
     async def create_order(self, charge: Charge, return_url: str, cancel_url: str) -> Answer:
         """See `RedirectProcessor`."""

@@ -1,7 +1,10 @@
 """The processors there are: what each can do, and how each is opened."""
 
+from collections.abc import Callable
+
+from connectors.processors.access_token import AccessToken
 from connectors.processors.contract import Capabilities, Processor
-from connectors.processors.http_signature import Signer
+from connectors.processors.http_signature import Signer, signer_of
 from connectors.processors.mastercard import Mastercard
 from connectors.processors.paypal import PayPal
 from connectors.processors.settings import ProcessorSettings
@@ -24,7 +27,12 @@ def open_processors(settings: ProcessorSettings, call_timeout_s: float = 10.0) -
     mastercard = Transport(settings.address("mastercard"), call_timeout_s)
     paypal = Transport(settings.address("paypal"), call_timeout_s)
     return {
-        "visa": Visa(visa, Signer(settings.visa_merchant, settings.visa_key, settings.visa_secret)),
-        "mastercard": Mastercard(mastercard, settings.mastercard_merchant, settings.mastercard_password),
-        "paypal": PayPal(paypal, settings.paypal_client, settings.paypal_secret),
+        "visa": Visa(visa, _signers(settings)),
+        "mastercard": Mastercard(mastercard, settings.mastercard_merchant, settings.secret("mastercard")),
+        "paypal": PayPal(paypal, AccessToken(paypal, settings.paypal_client, settings.secret("paypal"))),
     }
+
+
+def _signers(settings: ProcessorSettings) -> Callable[[], Signer]:
+    secret = settings.secret("visa")
+    return lambda: signer_of(settings.visa_merchant, settings.visa_key, secret.text())

@@ -15,6 +15,7 @@ partial reversals as its own only (before a single capture of less, on some acqu
 AUTH_ALREADY_REVERSED, which is a success.
 """
 
+from collections.abc import Callable
 from email.utils import formatdate
 from functools import partial
 from typing import Any, assert_never
@@ -23,6 +24,7 @@ from urllib.parse import quote
 import msgspec
 
 from connectors.processors.contract import Answer, Capabilities, Charge, FollowUp, Query
+from connectors.processors.credentials import send_as
 from connectors.processors.http_signature import Signer
 from connectors.processors.response_checks import answer_to, finding_of, same, same_money
 from connectors.processors.transport import HttpReply, HttpRequest, Transport
@@ -284,46 +286,47 @@ class Visa:
         releases_rest=True,
     )
 
-    def __init__(self, transport: Transport, signer: Signer) -> None:
+    def __init__(self, transport: Transport, signer: Callable[[], Signer]) -> None:
+        """`signer`: the key of this moment."""
         self._transport = transport
         self._signer = signer
 
     async def authorize(self, charge: Charge, *, capture: bool) -> Answer:
         """See `Processor`."""
         request = self._post("/pts/v2/payments", charge.request_id, build_payment(charge, capture=capture))
-        return await answer_to(self._transport.send(request), partial(parse_payment, charge))
+        return await answer_to(self._send(request), partial(parse_payment, charge))
 
     async def capture(self, call: FollowUp) -> Answer:
         """See `Processor`."""
         request = self._post(
             f"/pts/v2/payments/{quote(call.parent_reference, '')}/captures", call.request_id, build_capture(call)
         )
-        return await answer_to(self._transport.send(request), partial(parse_taken, call))
+        return await answer_to(self._send(request), partial(parse_taken, call))
 
     async def void(self, call: FollowUp) -> Answer:
         """See `Processor`. A sale is voided, an authorization or what is left of it reversed."""
         way = "voids" if call.parent_is_sale else "reversals"
         path = f"/pts/v2/payments/{quote(call.parent_reference, '')}/{way}"
         request = self._post(path, call.request_id, build_void(call))
-        return await answer_to(self._transport.send(request), partial(parse_taken_back, call))
+        return await answer_to(self._send(request), partial(parse_taken_back, call))
 
     async def refund(self, call: FollowUp) -> Answer:
         """See `Processor`."""
         parent = "payments" if call.parent_is_sale else "captures"
         path = f"/pts/v2/{parent}/{quote(call.parent_reference, '')}/refunds"
         request = self._post(path, call.request_id, build_refund(call))
-        return await answer_to(self._transport.send(request), partial(parse_taken, call))
+        return await answer_to(self._send(request), partial(parse_taken, call))
 
     async def reverse(self, request_id: str, query: Query) -> Answer:
         """See `Processor`. A refusal does not tell whether there is nothing to take back: the search does."""
         until = self._transport.deadline()
         answer = Answer("failed")
         for request in self._reversals(request_id, query):
-            answer = await answer_to(self._transport.send(request, until), partial(parse_taken_back, query))
+            answer = await answer_to(self._send(request, until), partial(parse_taken_back, query))
             if answer.result in ("succeeded", "unknown") or not answer.sent:
                 return answer
         search = self._post("/tss/v2/searches", request_id, build_search(query))
-        found = await finding_of(self._transport.send(search, until), partial(parse_reversal_search, query))
+        found = await finding_of(self._send(search, until), partial(parse_reversal_search, query))
         return answer if found.result == "unknown" else found
 
     def _reversals(self, request_id: str, query: Query) -> list[HttpRequest]:
@@ -345,20 +348,26 @@ class Visa:
         if query.kind == "reversal":
             return Answer("not_found", detail="CyberSource keeps no id of a reversal")
         request = self._post("/tss/v2/searches", query.request_id, build_search(query))
-        return await finding_of(self._transport.send(request), partial(parse_search, query))
+        return await finding_of(self._send(request), partial(parse_search, query))
 
     async def taken_back(self, query: Query) -> Answer:
         """See `Processor`. What took it back by CyberSource's id has a transaction id of its own."""
         search = self._post("/tss/v2/searches", query.request_id, build_family_search(query))
-        return await finding_of(self._transport.send(search), partial(parse_family_search, query))
+        return await finding_of(self._send(search), partial(parse_family_search, query))
 
     async def close(self) -> None:
         """See `Processor`."""
         await self._transport.close()
 
     def _post(self, path: str, request_id: str, content: dict[str, Any]) -> HttpRequest:
-        body = msgspec.json.encode(content)
-        headers = self._signer.headers("POST", path, self._transport.host, formatdate(usegmt=True), body)
         # The only place for a time-out reversal's own id: its transaction id is that of the call it takes back.
-        headers |= {"Content-Type": "application/json", "v-c-correlation-id": request_id}
-        return HttpRequest("POST", path, headers, body)
+        headers = {"Content-Type": "application/json", "v-c-correlation-id": request_id}
+        return HttpRequest("POST", path, headers, msgspec.json.encode(content))
+
+    async def _send(self, request: HttpRequest, until: float | None = None) -> HttpReply:
+        return await send_as(self._transport, self._signer, partial(self._signed, request), until)
+
+    def _signed(self, request: HttpRequest, signer: Signer) -> HttpRequest:
+        date, host = formatdate(usegmt=True), self._transport.host
+        signed = signer.headers(request.method, request.path, host, date, request.body)
+        return msgspec.structs.replace(request, headers=request.headers | signed)

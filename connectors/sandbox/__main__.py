@@ -42,6 +42,7 @@ def main() -> int:
     logs.configure("sandbox")
     try:
         settings = load(ProcessorSettings)
+        settings.refuse_production("the sandbox")
         keep_private(settings.data)
         asyncio.run(serve(settings))
     except (BadSetting, OSError) as error:

@@ -1,7 +1,7 @@
 """The sandbox's control port: its health, its ledger, and the faults in force."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -9,6 +9,7 @@ from aiohttp import web
 from connectors.sandbox.browsers import guard
 from connectors.sandbox.faults import BadFault, parse_fault
 from connectors.sandbox.sandbox import PortsTaken, Sandbox
+from schemas.payments import ProcessorName
 
 SANDBOX = web.AppKey("sandbox", Sandbox)
 PAGE = 500
@@ -19,6 +20,13 @@ class PendingDecision(msgspec.Struct, forbid_unknown_fields=True):
     """What becomes of what is pending."""
 
     outcome: Literal["completed", "declined"]
+
+
+class AcceptedSecrets(msgspec.Struct, forbid_unknown_fields=True):
+    """The secrets that a twin takes: the old and the new one while one is rotated."""
+
+    processor: ProcessorName
+    secrets: Annotated[list[Annotated[str, msgspec.Meta(min_length=1)]], msgspec.Meta(min_length=1, max_length=4)]
 
 
 def control(sandbox: Sandbox) -> web.Application:
@@ -33,6 +41,7 @@ def control(sandbox: Sandbox) -> web.Application:
             web.post("/_sandbox/faults", order_fault),
             web.delete("/_sandbox/faults", clear_faults),
             web.post("/_sandbox/pending", decide_pending),
+            web.put("/_sandbox/secrets", accept_secrets),
         ]
     )
     return app
@@ -88,6 +97,16 @@ async def decide_pending(request: web.Request) -> web.Response:
         return problem([{"path": "outcome", "message": str(error)}])
     count = await request.app[SANDBOX].end_pending(completed=decided.outcome == "completed")
     return answer(200, {"decided": count})
+
+
+async def accept_secrets(request: web.Request) -> web.Response:
+    """`{processor, secrets}`: which secrets a twin takes from now on, until it restarts."""
+    try:
+        accepted = msgspec.json.decode(await request.read(), type=AcceptedSecrets)
+        request.app[SANDBOX].accept(accepted.processor, accepted.secrets)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return problem([{"path": "secrets", "message": str(error)}])
+    return web.Response(status=204)
 
 
 def answer(status: int, body: Any, content_type: str = "application/json") -> web.Response:

@@ -1,7 +1,7 @@
 """The HTTP shapes all twins share: a received request, the call it means, the reply that is sent."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NoReturn, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
@@ -78,6 +78,9 @@ class Twin(Protocol):
 
     def read(self, received: ReceivedRequest) -> TwinCall:
         """The call of a request, after its credentials are checked. Raises `TwinRefusal`; applies nothing."""
+
+    def accept(self, secrets: Sequence[str]) -> None:
+        """Take these secrets from now on, and no others."""
 
 
 Route = tuple[str, re.Pattern[str], Callable[..., TwinCall]]

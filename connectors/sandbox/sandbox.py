@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -11,6 +12,7 @@ from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox import ledger, stored_answers
 from connectors.sandbox.browsers import names_of
 from connectors.sandbox.faults import Fault, Faults
+from connectors.sandbox.http_shapes import Twin
 from connectors.sandbox.mastercard.twin import MastercardTwin
 from connectors.sandbox.paypal.ledger_rules import end_pending
 from connectors.sandbox.paypal.twin import PayPalTwin
@@ -49,6 +51,7 @@ class Sandbox:
             MastercardTwin(self._conn, settings),
             PayPalTwin(self._conn, settings),
         )
+        self._twins: dict[ProcessorName, Twin] = {twin.name: twin for twin in twins}
         self._ports: dict[ProcessorName, Port] = {
             twin.name: Port(
                 settings.host, settings.port(twin.name), twin, self._conn, self._disk, self._faults, self.names
@@ -80,6 +83,10 @@ class Sandbox:
             count = end_pending(self._conn, completed=completed)
         await self._disk.synced()
         return count
+
+    def accept(self, processor: ProcessorName, secrets: Sequence[str]) -> None:
+        """Have a twin take these secrets and no others, until it restarts: then those of its settings."""
+        self._twins[processor].accept(secrets)
 
     def faults(self) -> list[Fault]:
         """The faults in force."""

@@ -9,6 +9,7 @@ from schemas.settings import BadSetting, load
 @pytest.fixture(autouse=True)
 def production(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_PROFILE", "production")
+    monkeypatch.setenv("SLUICE_MAIL_HOST", "mail.example")
 
 
 def test_production_sends_little_and_texts_nobody_until_countries_are_named(

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from connectors.processors.access_token import AccessToken
 from connectors.processors.contract import Charge
 from connectors.processors.paypal import PayPal
 from connectors.processors.transport import Transport
@@ -61,7 +62,8 @@ async def paypal(server: Counting) -> AsyncIterator[PayPal]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    client = PayPal(Transport(f"http://127.0.0.1:{runner.addresses[0][1]}", 5), "client", "secret")
+    transport = Transport(f"http://127.0.0.1:{runner.addresses[0][1]}", 5)
+    client = PayPal(transport, AccessToken(transport, "client", "secret"))
     yield client
     await client.close()
     await runner.cleanup()

@@ -8,7 +8,7 @@ import sys
 import structlog
 from aiohttp import web
 
-from connectors.keyfiles import read_or_make
+from connectors.keyfiles import SecretMissing
 from connectors.logs import configure
 from connectors.private_files import keep_private
 from connectors.sandbox.browsers import guard, names_of
@@ -16,6 +16,7 @@ from connectors.sandbox.catcher.inbox import Inbox, page_routes
 from connectors.sandbox.catcher.settings import CatcherSettings
 from connectors.sandbox.catcher.smtp import serve_smtp
 from connectors.sandbox.catcher.twilio import twilio_routes
+from connectors.secret_files import secret_file
 from connectors.sms import TOKEN_FILE, new_token
 from schemas.settings import BadSetting, load
 
@@ -25,7 +26,7 @@ FORM_MAX = 64 * 1024  # bytes of one HTTP request
 async def serve(settings: CatcherSettings, stopped: asyncio.Event) -> None:
     """Catch until `stopped`. Raises `OSError` where a port is taken."""
     inbox = Inbox()
-    token = read_or_make(settings, TOKEN_FILE, new_token).decode().strip()
+    token = secret_file(settings, TOKEN_FILE, new_token)
     names = names_of(settings.sms_url, settings.host)
     app = web.Application(client_max_size=FORM_MAX, middlewares=[guard(names)])
     app.add_routes([*page_routes(inbox), *twilio_routes(inbox, settings.sms_account, token)])
@@ -42,11 +43,12 @@ async def serve(settings: CatcherSettings, stopped: asyncio.Event) -> None:
 
 
 async def catch() -> None:
-    """Serve until SIGINT or SIGTERM. Raises `BadSetting`, and `OSError` where a port is taken."""
+    """Serve until SIGINT or SIGTERM. Raises `BadSetting`, `SecretMissing`, and `OSError` where a port is taken."""
     stopped = asyncio.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stopped.set)
     settings = load(CatcherSettings)
+    settings.refuse_production("the catcher")
     keep_private(settings.data)
     await serve(settings, stopped)
 
@@ -57,7 +59,7 @@ def main() -> int:
     logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: it logs every address
     try:
         asyncio.run(catch())
-    except (BadSetting, OSError) as error:
+    except (BadSetting, SecretMissing, OSError) as error:
         structlog.get_logger().error("catcher.refused", reason=str(error))
         return 1
     return 0

@@ -5,7 +5,6 @@ https://www.twilio.com/docs/iam/test-credentials
 """
 
 import asyncio
-import hmac
 import re
 import secrets
 from base64 import b64decode
@@ -17,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from connectors.sandbox.catcher.inbox import CaughtMessage, Inbox
+from connectors.secret_files import Secret, is_secret
 
 E164 = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
 BODY_MAX = 1600  # characters
@@ -49,7 +49,7 @@ HANGS_S = 60
 RouteHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def twilio_routes(inbox: Inbox, account: str, token: str) -> list[web.RouteDef]:
+def twilio_routes(inbox: Inbox, account: str, token: Secret) -> list[web.RouteDef]:
     """POST a message, GET the sent ones; both for one account and its token."""
 
     def guarded(handle: Callable[[web.Request], Awaitable[web.Response]]) -> RouteHandler:
@@ -84,13 +84,14 @@ def twilio_routes(inbox: Inbox, account: str, token: str) -> list[web.RouteDef]:
     return [web.post(PATH, guarded(create)), web.get(PATH, guarded(list_sent))]
 
 
-def _authentic(request: web.Request, account: str, token: str) -> bool:
+def _authentic(request: web.Request, account: str, token: Secret) -> bool:
     try:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         pair = b64decode(given, validate=True)
     except ValueError:
         return False
-    right = hmac.compare_digest(pair, f"{account}:{token}".encode())
+    user, _, shown = pair.decode(errors="replace").partition(":")
+    right = user == account and is_secret(token, shown)
     return right and scheme.lower() == "basic" and request.match_info["account"] == account
 
 

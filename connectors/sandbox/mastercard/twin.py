@@ -4,6 +4,7 @@ import hmac
 import re
 import sqlite3
 from base64 import b64encode
+from collections.abc import Sequence
 from functools import partial
 from typing import NoReturn
 
@@ -26,12 +27,17 @@ class MastercardTwin:
     def __init__(self, conn: sqlite3.Connection, settings: ProcessorSettings) -> None:
         self._conn = conn
         self._merchant = settings.mastercard_merchant
-        credentials = f"merchant.{settings.mastercard_merchant}:{settings.mastercard_password}"
-        self._authorization = b"Basic " + b64encode(credentials.encode())
+        self.accept([settings.secret("mastercard").text()])
+
+    def accept(self, secrets: Sequence[str]) -> None:
+        """See `Twin`."""
+        users = [f"merchant.{self._merchant}:{secret}".encode() for secret in secrets]
+        self._authorizations = [b"Basic " + b64encode(user) for user in users]
 
     def read(self, received: ReceivedRequest) -> TwinCall:
         """See `Twin`."""
-        if not hmac.compare_digest(received.header("Authorization").encode(), self._authorization):
+        given = received.header("Authorization").encode()
+        if not any(hmac.compare_digest(given, known) for known in self._authorizations):
             raise unauthenticated()
         if (found := find_route(ROUTES, received)) is None:
             raise refusal("There is no such operation.")

@@ -3,6 +3,7 @@
 import hmac
 import secrets
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 
 from connectors.sandbox.http_shapes import ReceivedRequest, TwinRefusal, TwinReply, json_reply
 from connectors.sandbox.paypal.wire_replies import refusal
@@ -13,21 +14,27 @@ PREFIX = "A21AA"
 
 
 class PayPalTokenIssuer:
-    """Issues and checks the tokens of one client."""
+    """Issues and checks the tokens of one client. What a secret brought ends with that secret."""
 
-    def __init__(self, client: str, secret: str) -> None:
+    def __init__(self, client: str) -> None:
         self._client = client
-        self._key = secret.encode()
-        self._authorization = b"Basic " + b64encode(f"{client}:{secret}".encode())
+        self._keys: dict[bytes, bytes] = {}  # Authorization header -> secret
+
+    def accept(self, secrets: Sequence[str]) -> None:
+        """Take these secrets from now on, and no others."""
+        users = {secret: f"{self._client}:{secret}".encode() for secret in secrets}
+        self._keys = {b"Basic " + b64encode(user): secret.encode() for secret, user in users.items()}
 
     def grant(self, received: ReceivedRequest) -> TwinReply:
         """`POST /v1/oauth2/token`. Raises `TwinRefusal`."""
-        if not hmac.compare_digest(received.header("Authorization").encode(), self._authorization):
+        given = received.header("Authorization").encode()
+        key = next((key for known, key in self._keys.items() if hmac.compare_digest(given, known)), None)
+        if key is None:
             raise token_refusal(401, "invalid_client", "Client Authentication failed")
         if received.form().get("grant_type") != "client_credentials":
             raise token_refusal(400, "unsupported_grant_type", "Grant Type is NULL or unsupported")
         until = str(steady_micros() // 1_000_000 + LIFETIME_S).encode()
-        token = PREFIX + urlsafe_b64encode(until + b"." + self._mac(until)).decode()
+        token = PREFIX + urlsafe_b64encode(until + b"." + _mac(key, until)).decode()
         return token_reply(token, self._client, LIFETIME_S)
 
     def check(self, received: ReceivedRequest) -> None:
@@ -41,10 +48,12 @@ class PayPalTokenIssuer:
             until, _, mac = urlsafe_b64decode(token.removeprefix(PREFIX)).partition(b".")
         except ValueError:
             return False
-        return hmac.compare_digest(mac, self._mac(until)) and int(until) > steady_micros() // 1_000_000
+        made_here = any(hmac.compare_digest(mac, _mac(key, until)) for key in self._keys.values())
+        return made_here and int(until) > steady_micros() // 1_000_000
 
-    def _mac(self, until: bytes) -> bytes:
-        return hmac.digest(self._key, until, "sha256")
+
+def _mac(key: bytes, until: bytes) -> bytes:
+    return hmac.digest(key, until, "sha256")
 
 
 def token_reply(token: str, client: str, lifetime_s: int) -> TwinReply:

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -40,7 +40,12 @@ class PayPalTwin:
     def __init__(self, conn: sqlite3.Connection, settings: ProcessorSettings) -> None:
         self._conn = conn
         self._base = (settings.paypal_url or settings.url("paypal")).rstrip("/")
-        self._tokens = PayPalTokenIssuer(settings.paypal_client, settings.paypal_secret)
+        self._tokens = PayPalTokenIssuer(settings.paypal_client)
+        self.accept([settings.secret("paypal").text()])
+
+    def accept(self, secrets: Sequence[str]) -> None:
+        """See `Twin`."""
+        self._tokens.accept(secrets)
 
     def read(self, received: ReceivedRequest) -> TwinCall:
         """See `Twin`."""

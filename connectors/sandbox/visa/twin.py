@@ -5,9 +5,11 @@ It deduplicates nothing, as CyberSource does not: a call sent twice is applied t
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from functools import partial
 from typing import NoReturn
 
+from connectors.processors.http_signature import signer_of
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.http_shapes import ReceivedRequest, RequestKind, Route, TwinCall, decode, find_route
 from connectors.sandbox.visa import ledger_rules as rules
@@ -27,11 +29,17 @@ class VisaTwin:
 
     def __init__(self, conn: sqlite3.Connection, settings: ProcessorSettings) -> None:
         self._conn = conn
-        self._key = SignatureKey(settings.visa_merchant, settings.visa_key, settings.visa_secret)
+        self._settings = settings
+        self.accept([settings.secret("visa").text()])
+
+    def accept(self, secrets: Sequence[str]) -> None:
+        """See `Twin`. The id of a key may stand before it, as in the gateway's file."""
+        signers = [signer_of(self._settings.visa_merchant, self._settings.visa_key, secret) for secret in secrets]
+        self._keys = [SignatureKey(signer.merchant, signer.key, signer.secret) for signer in signers]
 
     def read(self, received: ReceivedRequest) -> TwinCall:
         """See `Twin`."""
-        if not self._key.signed(received):
+        if not any(key.signed(received) for key in self._keys):
             raise unauthenticated()
         if (found := find_route(ROUTES, received)) is None:
             raise not_found()
