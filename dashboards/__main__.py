@@ -4,13 +4,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from secrets import token_urlsafe
+from secrets import token_hex, token_urlsafe
 
 import dashboards.metrics  # noqa: F401 - told from the start on, also before somebody looks at a page
 from connectors.durable_files import write_durably
 from connectors.keyfiles import SecretMissing, read_or_make
 from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
+from connectors.secret_files import secret_file
 from dashboards.settings import DashboardSettings, is_local
 from schemas.settings import BadSetting, load
 
@@ -76,6 +77,7 @@ def main() -> None:
         secrets = settings.data / "run" / "dashboard.toml"
         secrets.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_durably(secrets, login(settings).encode())
+        secret_file(settings, "warehouse.dashboard.token", lambda: token_hex(16).encode())  # pages ask by it
     except (BadSetting, SecretMissing, OSError) as error:
         sys.exit(f"dashboard: {error}")
     if is_local(settings.public_url):

@@ -17,10 +17,12 @@ from bytewax.outputs import DynamicSink, Sink, StatelessSinkPartition
 from connectors import heartbeat, logs
 from connectors.kafka import log_in
 from connectors.kafka_login import Bootstrap
+from connectors.keyfiles import refusals_logged
 from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
 from connectors.records import Place
-from connectors.sql_tokens import SqlTokens
+from connectors.secret_files import secret_file
+from connectors.sql_tokens import SECRET_FILE, SqlTokens, new_secret
 from connectors.streams import BroadcastSource, KafkaSink, Record
 from connectors.warehouse import SQL_READERS, WRITERS_READERS, tokens
 from flows.analytics.ingest import FOLLOWED, MAY_EXPIRE, IngestedRecord, ingest
@@ -80,12 +82,18 @@ class WarehousePartition(StatelessSinkPartition[IngestedRecord]):
 
 def get_flow() -> Dataflow:
     """`analytics`: the warehouse, open and served to our own readers, wired by its settings."""
+    with refusals_logged():
+        return _analytics()
+
+
+def _analytics() -> Dataflow:
     settings = _begin(AnalyticsSettings, "analytics")
+    known = tokens(settings, WRITERS_READERS)
     bootstrap = log_in(settings, "analytics")
     letters = KafkaSink(bootstrap).build("letters", 0, 1)
     exporting = NightlyExport(settings.warehouse_night) if settings.warehouse_exports else None
     warehouse = Warehouse(settings.file(), letters.write_batch, tell=letters.write_batch, exporting=exporting)
-    warehouse.serve(_address(settings, "warehouse"), tokens(settings, WRITERS_READERS))
+    warehouse.serve(_address(settings, "warehouse"), known)
     return build("analytics", _topics(settings, bootstrap, "analytics", warehouse), WarehouseSink(warehouse))
 
 
@@ -94,10 +102,17 @@ def get_sql_flow() -> Dataflow:
 
     What cannot be read is a dead letter already: the process `analytics` sends it.
     """
+    with refusals_logged():
+        return _sql()
+
+
+def _sql() -> Dataflow:
     settings = _begin(SqlSettings, "sql")
+    secret_file(settings, SECRET_FILE, new_secret)  # persons' tokens are not taken without it
+    known = tokens(settings, SQL_READERS)
     bootstrap = log_in(settings, "sql")
     copy = Warehouse(settings.file(), lambda letters: None)
-    readers = Readers(tokens(settings, SQL_READERS), SqlTokens(settings))
+    readers = Readers(known, SqlTokens(settings))
     copy.serve_guarded(_address(settings, "sql"), readers, settings)
     bound_memory(settings.sql_process_mb)
     return build("sql", _topics(settings, bootstrap, "sql", copy), WarehouseSink(copy))
@@ -105,8 +120,8 @@ def get_sql_flow() -> Dataflow:
 
 def _begin(kind: type[S], name: str) -> S:
     do_without_pandas()
-    settings = load(kind)
     logs.configure(name)
+    settings = load(kind)
     keep_private(settings.data)
     serve_metrics(settings, f"{name}_metrics")
     return settings

@@ -1,10 +1,10 @@
 """Who asks: a process of this machine, by a token of its secret store, or a person, by an SQL token."""
 
-import hmac
 import threading
 from collections.abc import Mapping
 from typing import Protocol
 
+from connectors.secret_files import Secret, is_secret
 from connectors.sql_tokens import FORM, SqlTokensAway
 from schemas.accounts import SqlReader
 
@@ -23,9 +23,9 @@ class PersonsTokens(Protocol):
 class Readers:
     """The readers of a warehouse, by their tokens. Any number of threads may use it."""
 
-    def __init__(self, local: Mapping[str, str], persons: PersonsTokens | None = None) -> None:
+    def __init__(self, local: Mapping[str, Secret], persons: PersonsTokens | None = None) -> None:
         """`local`: tokens of this machine, by name; they see everything."""
-        self._local = {name: token.encode() for name, token in local.items()}
+        self._local = local
         self._persons = persons
         self._checks = threading.BoundedSemaphore(CHECKS_AT_ONCE)
 
@@ -34,12 +34,11 @@ class Readers:
 
         Raises `SqlTokensAway` for a person's while the gateway cannot be asked; local ones do not wait for it.
         """
-        given = token.encode()
-        for name, known in self._local.items():
-            if hmac.compare_digest(known, given):
-                return SqlReader(name, name, "all")
         if self._persons is None or not FORM.fullmatch(token):
-            return None
+            return next(
+                (SqlReader(name, name, "all") for name, known in self._local.items() if is_secret(known, token)),
+                None,
+            )
         if not self._checks.acquire(blocking=False):
             raise SqlTokensAway
         try:

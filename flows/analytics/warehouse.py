@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 
 from connectors.record_reader import Bookmarks
 from connectors.records import Out, Place, Record, dead_letter
+from connectors.secret_files import Secret
 from connectors.warehouse import load_quack
 from flows.analytics import columns, compaction, writer
 from flows.analytics.access_control import AccessControl, ReadOnly, serve
@@ -127,7 +128,7 @@ class Warehouse:
         METRICS.looked(sum(lag.values()))
         self._commit(self._upkeep.look)
 
-    def serve(self, address: str, tokens: Mapping[str, str]) -> None:
+    def serve(self, address: str, tokens: Mapping[str, Secret]) -> None:
         """Serve our own readers, by their tokens."""
         serve(self._con, address, AccessControl(Readers(tokens), ReadOnly().answer))
 

@@ -19,6 +19,7 @@ from bytewax.outputs import DynamicSink
 
 from connectors.heartbeat import beat, process_name
 from connectors.kafka import log_in
+from connectors.keyfiles import refusals_logged
 from connectors.logs import configure
 from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
@@ -138,9 +139,10 @@ def logic_of(make: MakeOperator, settings: FraudSettings, step: int) -> Callable
 
 def get_flow() -> Dataflow:
     """The flow of `python -m bytewax.run flows.fraud.flow:get_flow`, wired by its settings."""
-    settings = load(FraudSettings)
     configure("fraud")
-    keep_private(settings.data)
+    with refusals_logged():
+        settings = load(FraudSettings)
+        keep_private(settings.data)
     process = process_name("fraud", settings.fraud_process)
     serve_metrics(settings, f"{process}_metrics")
     store = settings.data / "fraud"

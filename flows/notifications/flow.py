@@ -19,12 +19,13 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from connectors.heartbeat import beat
 from connectors.kafka import log_in
 from connectors.kafka_login import Bootstrap
-from connectors.keyfiles import read_or_make
+from connectors.keyfiles import refusals_logged
 from connectors.logs import configure
 from connectors.loop_thread import LoopThread
 from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
 from connectors.recovery_store import drop_unfinished
+from connectors.secret_files import secret_file
 from connectors.streams import KafkaSink, KafkaSource, Out, Record, decode_step, write_step
 from flows.notifications.allowance import Allowance
 from flows.notifications.delivery import SOURCE, Deliverer
@@ -152,9 +153,11 @@ class _OutcomeWriter(StatelessSinkPartition[NumberedOut]):
 
 def get_flow() -> Dataflow:
     """The flow of `python -m bytewax.run flows.notifications.flow:get_flow`, wired by its settings."""
-    settings = load(NotificationSettings)
     configure("notifications")
-    keep_private(settings.data)
+    with refusals_logged():
+        settings = load(NotificationSettings)
+        keep_private(settings.data)
+        check_secrets(settings)
     serve_metrics(settings, "notifications_metrics")
     drop_unfinished(settings.data / "notifications")
     heartbeat = Heartbeat(settings)
@@ -164,6 +167,13 @@ def get_flow() -> Dataflow:
     loop_thread = LoopThread()
     teller = loop_thread.run(open_teller(settings, sent_log))
     return build(source, KafkaSink(bootstrap), TellerThread(teller, loop_thread, heartbeat.repeat))
+
+
+def check_secrets(settings: NotificationSettings) -> None:
+    """Raises `SecretMissing` before Kafka is waited for."""
+    secret_file(settings, SECRET_FILE, new_secret)
+    settings.mail_password()
+    settings.sms_token()
 
 
 def complete_log(settings: NotificationSettings, bootstrap: Bootstrap) -> SentLog:
@@ -182,12 +192,12 @@ def open_log(settings: NotificationSettings) -> SentLog:
 
 async def open_teller(settings: NotificationSettings, sent_log: SentLog) -> Teller:
     """A teller of the running loop. It connects with the first message. Raises `SecretMissing`."""
-    secret = read_or_make(settings, SECRET_FILE, new_secret).decode().strip()
+    secret = secret_file(settings, SECRET_FILE, new_secret)
     recipients = Recipients(settings.gateway_url(), secret)
     policy = TellerPolicy(
         timedelta(seconds=settings.notification_patience_s), timedelta(seconds=settings.notification_age_max_s)
     )
-    allowance = Allowance(sent_log, settings.limits(), secret.encode()[:KEY_MAX], settings.may_text)
+    allowance = Allowance(sent_log, settings.limits(), secret.text().encode()[:KEY_MAX], settings.may_text)
     return Teller(sent_log, recipients, Deliverer(settings.mailer(), settings.texter()), allowance, policy)
 
 

@@ -16,6 +16,7 @@ from connectors.gateway import (
     LoginRefused,
 )
 from connectors.oauth_tokens import ClientCredentials
+from connectors.secret_files import Secret
 from schemas.notifications import Recipient
 
 CLIENT_ID = "notifications"
@@ -30,7 +31,7 @@ OF_ALL = frozenset({401, 403, 429, 503})  # these are not due to the account tha
 class Recipients:
     """Looks recipients up. Belongs to the event loop that made it."""
 
-    def __init__(self, gateway_url: str, secret: str) -> None:
+    def __init__(self, gateway_url: str, secret: Secret) -> None:
         """`secret` is that of the service client `notifications`."""
         credentials = ClientCredentials(CLIENT_ID, secret, SCOPE)
         self._gateway = GatewayClient(gateway_url, credentials, timeout=TIMEOUT)
