@@ -26,16 +26,16 @@ import click
 import msgspec
 import psutil
 
-from benchmarks import payment_events, stack
+from benchmarks import open_kafka, payment_events, stack
 from benchmarks.load import PaymentLoad
 from connectors.gateway import GatewayClient, PasswordLogin
 from connectors.heartbeat import process_name
+from connectors.kafka import create_topics
 from connectors.record_reader import RecordReader, places
 from connectors.records import Record
 from connectors.records import read as read_event
 from schemas.events import Event
-from schemas.topics import PAYMENTS, RISK
-from sluice import broker, jars
+from schemas.topics import PAYMENTS, RISK, TOPICS
 from sluice.processes import fraud_workers, settings_classes
 from sluice.settings import StackSettings, environment
 from sluice.status import read
@@ -188,18 +188,9 @@ def _measured(backlog: int, workers: int) -> BacklogFigures:
 def _broker(folder: Path) -> Iterator[StackSettings]:
     """The settings of a stack of which only the broker runs."""
     settings = StackSettings(data=folder, port_offset=stack.free_offset())
-    class_path = jars.class_path(settings.cache.expanduser())
-    node = broker.Broker(folder / "kafka", settings.port("kafka"), settings.port("kafka_controller"))
-    broker.prepare(node, class_path)
-    with (folder / "kafka.log").open("wb") as log:
-        process = subprocess.Popen(broker.command(node, class_path), stdout=log, stderr=log)
-    try:
-        while not broker.is_open(node.bootstrap):
-            time.sleep(AGAIN_S)
+    with open_kafka.running(folder, settings.port_offset) as kafka:
+        create_topics(kafka.bootstrap, TOPICS)
         yield settings
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _judge(settings: StackSettings, backlog: int) -> tuple[float, list[float]]:

@@ -14,8 +14,12 @@ from connectors.processors.settings import ProcessorSettings
 from connectors.settings import ChannelSettings
 from gateway.app import create_app
 from gateway.books.sole import BooksTaken, books_at_hand
+from gateway.identity.signing_keys import SigningKeys
+from gateway.keyed_hashes import open_key
+from gateway.prints import open_prints
 from gateway.settings import GatewaySettings
 from gateway.vault.isolation import keep_memory_private
+from gateway.vault.proof import client_secret
 from gateway.web.serving import serve
 from schemas.settings import BadSetting, load
 
@@ -24,10 +28,19 @@ GC_THRESHOLD = 10_000  # new objects per collection; the default of 700 means se
 
 async def run(settings: GatewaySettings, processors: ProcessorSettings, channels: ChannelSettings) -> None:
     """Serve the gateway until a signal comes."""
+    _check_secrets(settings)
     async with books_at_hand(settings.books_url()):
         app = create_app(settings, processors, channels)
         app.before_serving(_freeze_startup_objects)
         await serve(app, settings.host, settings.own_port(), settings.proxies)
+
+
+def _check_secrets(settings: GatewaySettings) -> None:
+    """Raises `SecretMissing` before anything is opened: one line says what is missing, and no traceback."""
+    open_key(settings)
+    open_prints(settings)
+    SigningKeys(settings)
+    client_secret(settings, settings.vault_client)
 
 
 async def _freeze_startup_objects() -> None:

@@ -4,9 +4,20 @@ All are made by the gateway's key, and each begins with what it is for: that of 
 """
 
 import hashlib
+from secrets import token_bytes
 
+from connectors.keyfiles import read_or_make
+from schemas.settings import Settings
+
+KEY_FILE = "gateway.key"
+KEY_BYTES = 32
 HASH_BYTES = 32
 PERSONAL_BYTES = 16  # 128 bits: equal values stay equal
+
+
+def open_key(settings: Settings) -> bytes:
+    """The gateway's key; the local profile makes one. Raises `SecretMissing`."""
+    return read_or_make(settings, KEY_FILE, lambda: token_bytes(KEY_BYTES))
 
 
 def keyed_hash(key: bytes, *parts: str | bytes, size: int = HASH_BYTES) -> bytes:

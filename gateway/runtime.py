@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from secrets import token_bytes
 from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
@@ -14,7 +13,7 @@ from quart import current_app
 from structlog import get_logger
 
 from connectors.kafka_login import login, owner_login
-from connectors.keyfiles import SecretMissing, read_or_make
+from connectors.keyfiles import SecretMissing
 from connectors.processors.contract import Processor
 from connectors.processors.registry import open_processors
 from connectors.processors.settings import ProcessorSettings
@@ -50,6 +49,7 @@ from gateway.identity.passwords import Passwords
 from gateway.identity.session_uses import SessionUses
 from gateway.identity.signing_keys import SigningKeys
 from gateway.identity.tokens import AccessTokens
+from gateway.keyed_hashes import open_key
 from gateway.log_lines import LogLine, LogLines
 from gateway.metrics import (
     AlertMetrics,
@@ -199,7 +199,7 @@ def _wired(
     registry: CollectorRegistry,
     vault_metrics: VaultMetrics,
 ) -> Runtime:
-    key = read_or_make(settings, "gateway.key", lambda: token_bytes(32))
+    key = open_key(settings)
     rules = ConfirmationRules(key, channels.limits(), channels, settings.public_url)
     refused, alert_metrics = InboxMetrics(registry), AlertMetrics(registry)
     late_verdicts = LateVerdicts(books, refused.refuse_verdict)

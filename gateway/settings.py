@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -11,7 +11,9 @@ from gateway.return_urls import is_loopback, origin
 from schemas.settings import BadSetting, Settings, checked_networks
 
 SEED_PASSWORD = "sluice-demo-only"  # noqa: S105  # public by intent; refused outside the local profile
+PASSWORD_IN = "password_file"  # noqa: S105 (a parameter of ours in a database's URL)
 PASSWORD_FILE = "database.password"  # noqa: S105 (the name of a file)
+CERTAIN = {"verify-full", "verify-ca"}  # the modes of libpq in which the server's certificate is checked
 UNKNOWN_WINDOW_S = {"local": 5.0, "production": 60.0}
 
 
@@ -89,6 +91,24 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
         self._fill_address("dashboard_url", "dashboard")
         msgspec.structs.force_setattr(self, "internal_url", (self.internal_url or self.public_url).rstrip("/"))
 
+    def check_production(self) -> None:
+        """See `Settings`: people reach it by https, and the way to its database is closed to others."""
+        Settings.check_production(self)
+        if not self.is_https():
+            raise BadSetting(
+                "SLUICE_PUBLIC_URL must be set in production, and https: people reach the gateway by it"
+            )
+        self.check_way("SLUICE_INTERNAL_URL", self.internal_url)
+        at = urlsplit(self.database_url)
+        if (
+            at.scheme.startswith("postgres")
+            and _needs_tls(self.database_url)
+            and not self.may_be_plain(at.hostname or "")
+        ):
+            raise BadSetting(
+                "SLUICE_DATABASE_URL: production needs ?sslmode=verify-full, or the host in SLUICE_PLAIN_HOSTS"
+            )
+
     def _fill_address(self, name: str, port: str) -> None:
         given = (getattr(self, name) or self.url(port)).rstrip("/")
         if not (origin(given) or "").startswith("https:") and not is_loopback(given):
@@ -110,7 +130,8 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     def books_url(self) -> str:
         """The books: `sqlite:///path` or `postgresql://…`. Raises `BadSetting` for what is neither.
 
-        A password that the URL does not have is read from `secrets/database.password`, if that is there.
+        A password that the URL does not have is read from `secrets/database.password`, if that is there: the URL
+        then names the file (`password_file`), which each new connection reads.
         """
         url = self.database_url or f"sqlite:///{self.data / 'books.sqlite3'}"
         scheme, _, rest = url.partition("://")
@@ -125,5 +146,11 @@ def _with_password(url: str, file: Path) -> str:
     at = urlsplit(url)
     if at.password or not at.username or not file.exists():
         return url
-    user, _, place = at.netloc.rpartition("@")
-    return urlunsplit(at._replace(netloc=f"{user}:{quote(file.read_text().strip(), safe='')}@{place}"))
+    named = f"{PASSWORD_IN}={quote(str(file.absolute()), safe='/')}"
+    return urlunsplit(at._replace(query="&".join(filter(None, [at.query, named]))))
+
+
+def _needs_tls(url: str) -> bool:
+    """Whether a database's URL leaves open who answers there. A socket's folder is no host."""
+    asked = dict(parse_qsl(urlsplit(url).query))
+    return asked.get("sslmode") not in CERTAIN and not asked.get("host", "").startswith("/")

@@ -130,6 +130,11 @@ _forget_expired = Statement(
     )
 )
 _forget_secrets = Statement(delete(client_secrets).where(client_secrets.c.client_id == bindparam("client_id")))
+_has_secret = Statement(
+    select(client_secrets.c.hash).where(
+        client_secrets.c.client_id == bindparam("client_id"), client_secrets.c.hash == bindparam("hash")
+    )
+)
 _insert = Statement(insert(clients))
 _insert_secret = Statement(insert(client_secrets))
 _to_change = Statement(
@@ -211,8 +216,13 @@ def add(conn: Connection, client: OAuthClient, secret_hash: bytes | None) -> Non
 
 
 def register(conn: Connection, client: OAuthClient, secret_hash: bytes) -> None:
-    """Write a client of our own, or write it anew: its secret and scopes are what was last said."""
+    """Write a client of our own, or write it anew: its secret and scopes are what was last said.
+
+    A secret that it has already changes nothing about its secrets: they may just be rotated.
+    """
     _register(conn, **msgspec.structs.asdict(client))
+    if _has_secret(conn, client_id=client.id, hash=secret_hash).first():
+        return
     _forget_secrets(conn, client_id=client.id)
     _insert_secret(conn, hash=secret_hash, client_id=client.id, expires_at=None)
 
@@ -240,6 +250,14 @@ def replace_secrets(conn: Connection, client_id: str, secret_hash: bytes, now: i
     _forget_expired(conn, client_id=client_id, now=now)
     _let_expire(conn, of_client_id=client_id, until=until)
     _insert_secret(conn, hash=secret_hash, client_id=client_id, expires_at=None)
+
+
+def add_secret(conn: Connection, client_id: str, secret_hash: bytes, now: int, until: int) -> bool:
+    """Give one of ours a new secret as `replace_secrets` does; False where it has that one already."""
+    if _has_secret(conn, client_id=client_id, hash=secret_hash).first():
+        return False
+    replace_secrets(conn, client_id, secret_hash, now, until)
+    return True
 
 
 def note_use(conn: Connection, client_id: str, now: int, before: int) -> None:

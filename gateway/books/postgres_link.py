@@ -5,6 +5,7 @@ loop (docs/decisions/0020).
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import asyncpg  # type: ignore[import-untyped]  # it has types, but no marker that says so
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_, greenlet_spawn
 
+from gateway.books.passwords import connected, parted
 from gateway.books.sql import CURSOR
 
 R = TypeVar("R")
@@ -148,8 +150,10 @@ def postgres_engine(url: str, *, patient: bool = False) -> AsyncEngine:
             "command_timeout": STATEMENT_TIMEOUT_S * 2,
         }
 
+    dsn, file = parted(url)
+
     async def connect() -> Any:
-        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, **bounds)
+        return await connected(partial(asyncpg.connect, dsn, timeout=CONNECT_TIMEOUT_S, **bounds), file)
 
     return create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
 

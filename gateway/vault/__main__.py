@@ -31,7 +31,7 @@ from gateway.vault.keys import KeyFiles, UnusableKey
 from gateway.vault.listening import TlsListener, listen_here
 from gateway.vault.office import Office
 from gateway.vault.person_keys import PersonKeys
-from gateway.vault.proof import client_secret
+from gateway.vault.proof import ClientSecret, client_secret
 from gateway.vault.replica import Replica
 from gateway.vault.rotation import Rotation
 from gateway.vault.safe import FileLost, Safe
@@ -159,7 +159,7 @@ async def _until(stop: asyncio.Event, work: Callable[[], Awaitable[T]]) -> T | N
         await asyncio.wait([working, stopping])
 
 
-def _succession(settings: VaultSettings, secret: bytes, witness: Witness) -> Succession:
+def _succession(settings: VaultSettings, secret: ClientSecret, witness: Witness) -> Succession:
     [other] = addresses_of(settings.data, settings.vault_other, settings.vault_users, settings.vault_certificates)
     return Succession(settings.data, settings.vault_name, other, secret, witness, KeyFiles(settings))
 

@@ -29,6 +29,7 @@ from gateway.vault import frames
 from gateway.vault.addresses import VaultAddress
 from gateway.vault.client_connection import ClientConnection, NotProven, connect
 from gateway.vault.frames import CardCounts, StoredCard
+from gateway.vault.proof import ClientSecret
 from schemas.settings import BadSetting
 
 TIMEOUT_S = 2.0
@@ -108,7 +109,7 @@ class VaultClient:
     def __init__(
         self,
         addresses: Sequence[VaultAddress],
-        secret: bytes,
+        secret: ClientSecret,
         timeout_s: float | None = None,
         observe: Observe = lambda kind, result, seconds: None,
     ) -> None:

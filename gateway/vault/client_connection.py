@@ -1,7 +1,6 @@
 """A client's connection to a vault: requests out, each reply to its call, and the proof of the client secret."""
 
 import asyncio
-import hmac
 from collections.abc import Callable, Iterator
 from secrets import token_bytes
 
@@ -76,11 +75,19 @@ class ClientConnection(asyncio.Protocol):
                 waiting.set_exception(ConnectionResetError())
 
 
-async def connect(address: VaultAddress, secret: bytes, ids: Iterator[int]) -> ClientConnection:
+async def connect(address: VaultAddress, secret: proof.ClientSecret, ids: Iterator[int]) -> ClientConnection:
     """A new connection on which both have proved that they know the secret; requests take their ids from `ids`.
 
-    Raises `NotProven`, `StandsBy` and `OSError`.
+    A second one is tried: the secret may just have been replaced by another. Raises `NotProven`, `StandsBy` and
+    `OSError`.
     """
+    try:
+        return await _proven(address, secret, ids)
+    except NotProven:
+        return await _proven(address, secret, ids)
+
+
+async def _proven(address: VaultAddress, secret: proof.ClientSecret, ids: Iterator[int]) -> ClientConnection:
     made = await address.connect(lambda: ClientConnection(address.is_vault))
     proven = False
     try:
@@ -92,15 +99,15 @@ async def connect(address: VaultAddress, secret: bytes, ids: Iterator[int]) -> C
     return made
 
 
-async def _prove(made: ClientConnection, secret: bytes, ids: Iterator[int]) -> None:
+async def _prove(made: ClientConnection, secret: proof.ClientSecret, ids: Iterator[int]) -> None:
     mine = token_bytes(frames.NONCE_BYTES)
     challenge = await made.send(frames.Hello(next(ids), mine))
     if not isinstance(challenge, frames.Challenge):
         raise NotProven
     nonces = (mine, challenge.nonce)
-    if not hmac.compare_digest(challenge.proof, proof.of_vault(secret, *nonces)):
+    if (known := proof.proved_to(secret, challenge.proof, *nonces)) is None:
         raise NotProven
-    reply = await made.send(frames.Prove(next(ids), proof.of_client(secret, *nonces)))
+    reply = await made.send(frames.Prove(next(ids), proof.of_client(known, *nonces)))
     if isinstance(reply, frames.Refused) and reply.code == "standby":
         raise StandsBy
     if not isinstance(reply, frames.Done):

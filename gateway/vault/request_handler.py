@@ -3,7 +3,6 @@
 An entry has who asked, the card's owner and token, the operation and the result, never anything else of the card.
 """
 
-import hmac
 import sqlite3
 from secrets import token_bytes
 from typing import assert_never
@@ -41,7 +40,7 @@ EXPECTED: tuple[type[Exception], ...] = (*REFUSALS, OpenRefused)
 class Greeting:
     """What a peer may ask before it has proved that it knows `secret`."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: proof.ClientSecret) -> None:
         self._secret = secret
         self._nonces: tuple[bytes, bytes] | None = None
         self.is_proven = False
@@ -53,7 +52,7 @@ class Greeting:
                 return frames.Done(request.id)
             case frames.Hello():
                 self._nonces = (request.nonce, token_bytes(frames.NONCE_BYTES))
-                answer = proof.of_vault(self._secret, *self._nonces)
+                answer = proof.of_vault(proof.shown(self._secret), *self._nonces)
                 return frames.Challenge(request.id, self._nonces[1], answer)
             case frames.Prove():
                 self.is_proven = self._is_right(request.proof)
@@ -64,7 +63,7 @@ class Greeting:
     def _is_right(self, answer: bytes) -> bool:
         # Each challenge is answered once: the nonces go with the first answer.
         nonces, self._nonces = self._nonces, None
-        return nonces is not None and hmac.compare_digest(answer, proof.of_client(self._secret, *nonces))
+        return nonces is not None and proof.is_of_client(self._secret, answer, *nonces)
 
 
 class RequestHandler:

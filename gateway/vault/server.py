@@ -19,6 +19,7 @@ from gateway.vault.audit import Audit
 from gateway.vault.audit_chain import AuditEvent
 from gateway.vault.isolation import Peer
 from gateway.vault.person_keys import PersonKeys
+from gateway.vault.proof import ClientSecret
 from gateway.vault.replica import Replica, Standby
 from gateway.vault.request_handler import Greeting, RequestHandler, note_refusal
 from gateway.vault.rotation import Rotation
@@ -44,7 +45,7 @@ class Served:
 class Reception:
     """What all connections share. `users`: uids that may connect as well; `served`: None while it stands by."""
 
-    secret: bytes
+    secret: ClientSecret
     users: frozenset[int]
     served: Served | None = None
     connections: "set[VaultConnection]" = field(default_factory=set)

@@ -5,7 +5,6 @@ witness, and the witness names it as who has all that was answered. Whoever chan
 """
 
 import asyncio
-import hmac
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from gateway.vault.audit_copy import NotFollowing
 from gateway.vault.copy_frames import COPIES
 from gateway.vault.keys import KeyFiles, UnusableKey
 from gateway.vault.office import BEAT_S, Office
+from gateway.vault.proof import ClientSecret
 from gateway.vault.standing import Standing, check_standing, keep_standing, standing_of
 from gateway.vault.store_copy import StoreCopy, has_any
 from gateway.vault.witness import Witness, WitnessAway, WitnessRow
@@ -75,7 +75,7 @@ class Succession:
     """This vault beside another one. `name`: its own; `other`: where the other one is reached."""
 
     def __init__(
-        self, data: Path, name: str, other: VaultAddress, secret: bytes, witness: Witness, files: KeyFiles
+        self, data: Path, name: str, other: VaultAddress, secret: ClientSecret, witness: Witness, files: KeyFiles
     ) -> None:
         self._data, self._name, self._other, self._secret = data, name, other, secret
         self._witness, self._files = witness, files
@@ -202,9 +202,9 @@ class Succession:
         if not isinstance(challenge, frames.Challenge):
             raise NotServing
         nonces = (mine, challenge.nonce)
-        if not hmac.compare_digest(challenge.proof, proof.of_vault(self._secret, *nonces)):
+        if (known := proof.proved_to(self._secret, challenge.proof, *nonces)) is None:
             raise NotServing
-        streams.writer.write(frames.pack(frames.Prove(2, proof.of_client(self._secret, *nonces))))
+        streams.writer.write(frames.pack(frames.Prove(2, proof.of_client(known, *nonces))))
         if not isinstance(await received.next(), frames.Done):
             raise NotServing
 
