@@ -38,7 +38,7 @@ COMMANDS = {
     "outbox": ("sluice.outbox:outbox_command", "Send events again that Kafka lost; tell of what was never told."),
     "dead-letters": ("sluice.dead_letters:dead_letters", "List records nobody could read; send them again."),
     "kafka": ("sluice.kafka:kafka", "Make topics, users and rights at Kafka; let a team read."),
-    "keys": ("sluice.keys:keys", "Rotate the vault's key, or that of tokens."),
+    "keys": ("sluice.keys:keys", "Rotate the vault's key, that of tokens, or any other secret."),
     "vault": ("sluice.vault:vault", "Make certificates for vaults on other hosts; say which of two serves."),
     "audit": ("sluice.audit:audit", "Verify or write out what the vault's cards were opened for."),
 }

@@ -63,8 +63,10 @@ def init(data: Path | None, email: str | None) -> None:
     What exists is never touched: a directory that holds anything is refused. The vault's keys lie apart, in
     SLUICE_VAULT_KEYS or beside the data directory.
     """
-    settings = with_data(load(GatewaySettings), data)
-    vault_keys = load(VaultSettings).vault_keys or settings.data.with_name(f"{settings.data.name}-vault-keys")
+    settings = with_data(load(GatewaySettings, checked=False), data)
+    vault_keys = load(VaultSettings, checked=False).vault_keys or settings.data.with_name(
+        f"{settings.data.name}-vault-keys"
+    )
     for folder in (settings.data, settings.secrets(), vault_keys):
         _refuse_existing(folder)
     email = _checked(email or click.prompt("The first admin's e-mail address"))

@@ -24,6 +24,7 @@ from sluice.vault import begin_if_empty, local_witness
 
 FLOWS = ("fraud", "notifications", "analytics")
 VAULTS = ("vault", "vault_2")
+OF_LOCAL = ("sandbox", "catcher", "shoppers")  # the world outside, made up
 NAMES = ("kafka", "sandbox", "catcher", "vault", *FLOWS, "sql", "gateway", "dashboard")
 
 
@@ -51,6 +52,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 def stack(settings: StackSettings, gateway_variables: dict[str, str] | None = None) -> list[Process]:
     """Every process of `NAMES`, in that order; without `kafka` where `SLUICE_KAFKA` names another cluster.
 
+    In production without `OF_LOCAL`.
+
     Further gateways are `gateway_2` and so on, further workers of the fraud flow `fraud_2`.
 
     `gateway_variables`: what the gateway is given beside its own environment.
@@ -58,8 +61,7 @@ def stack(settings: StackSettings, gateway_variables: dict[str, str] | None = No
     own = [] if settings.kafka else [_kafka(settings)]
     return [
         *own,
-        _sandbox(settings),
-        _catcher(settings),
+        *([_sandbox(settings), _catcher(settings)] if settings.profile == "local" else []),
         *_vaults(settings),
         *fraud_workers(settings),
         _flow(settings, "notifications"),

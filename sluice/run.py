@@ -10,7 +10,7 @@ from connectors.private_files import keep_private
 from sluice import jars
 from sluice.processes import Process, settings_classes, shoppers, stack
 from sluice.settings import StackSettings, environment
-from sluice.up import CannotStart, show_progress, stack_settings
+from sluice.up import CannotStart, refuse_local, show_progress, stack_settings
 
 
 @click.command()
@@ -59,6 +59,7 @@ async def _is_ready(settings: StackSettings, process: Process) -> bool:
 
 def _process(settings: StackSettings, name: str) -> Process:
     """One process of the table. Raises `CannotStart`."""
+    refuse_local(settings, name)
     there = {process.name: process for process in (*stack(settings), shoppers(settings))}
     if name not in there:
         raise CannotStart(f"no such process: {name} (there are: {', '.join(there)})")

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -27,7 +27,7 @@ from schemas.settings import load
 from sluice import jars
 from sluice.broker import is_open
 from sluice.cli import DATA
-from sluice.processes import Process, shoppers, stack
+from sluice.processes import OF_LOCAL, Process, shoppers, stack
 from sluice.settings import ShopperSettings, StackSettings
 from sluice.stack_metrics import StackMetrics
 from sluice.status import StateFile, held
@@ -90,7 +90,7 @@ def run(
     only: frozenset[str] = frozenset(),
     gateway_variables: dict[str, str] | None = None,
     logs: bool = False,
-    extra: Iterable[Process] = (),
+    extra: Sequence[Process] = (),
     greeting: str = "",
 ) -> None:
     """Run the stack, all of it or `only` these processes and the `extra` ones, until a signal.
@@ -100,6 +100,7 @@ def run(
     """
     if settings.gateways > 1 and sqlite_path(load(GatewaySettings).books_url()):
         raise CannotStart("SLUICE_GATEWAYS: several gateways need PostgreSQL, which SLUICE_DATABASE_URL names")
+    refuse_local(settings, *only, *(process.name for process in extra))
     chosen = [*_chosen(stack(settings, gateway_variables), only), *extra]
     keep_private(settings.data)
     with held(settings.data):
@@ -158,6 +159,13 @@ def stack_settings(data: Path | None) -> StackSettings:
     """The settings from the environment, with the data directory as an absolute path. Raises `BadSetting`."""
     settings = load(StackSettings)
     return msgspec.structs.replace(settings, data=(data or settings.data).absolute())
+
+
+def refuse_local(settings: StackSettings, *names: str) -> None:
+    """Raises `CannotStart` in production for one of the processes that only the local profile has."""
+    for name in names:
+        if name in OF_LOCAL and settings.profile != "local":
+            raise CannotStart(f"{name} is for the local profile alone, and SLUICE_PROFILE is {settings.profile}")
 
 
 def _chosen(processes: list[Process], only: frozenset[str]) -> list[Process]:
