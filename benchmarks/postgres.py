@@ -34,6 +34,15 @@ class Server:
         """The address of one of its databases."""
         return f"postgresql://postgres@/{database}?host={self._folder}"
 
+    def with_password(self, role: str, password: str) -> str:
+        """The address of a database whose owner has to show a password; a new role and database of that name."""
+        self.sql(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        self.sql(f"CREATE DATABASE {role} OWNER {role}")
+        rules = self._folder / "data" / "pg_hba.conf"
+        rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
+        self.sql("SELECT pg_reload_conf()")
+        return f"postgresql://{role}@/{role}?host={self._folder}"
+
     def initialize(self) -> None:
         """Make its data directory."""
         options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
