@@ -71,9 +71,13 @@ class SigningKeys:
         """The public keys as a JSON Web Key Set (RFC 7517)."""
         return {"keys": [key.key.as_dict(private=False) for key in self.published()]}
 
-    def _known(self) -> Iterable[SigningKey]:
+    def keep_up(self) -> None:
+        """Look for keys that came or went, unless that was done a moment ago."""
         if monotonic() - self._looked_at > LOOK_EVERY_S:
             self._look()
+
+    def _known(self) -> Iterable[SigningKey]:
+        self.keep_up()
         return self._read.values()
 
     def _look(self) -> None:

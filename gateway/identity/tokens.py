@@ -114,6 +114,7 @@ class AccessTokens:
 
     def verify(self, token: str) -> Claims:
         """The claims of a token that we signed and that has not expired. Raises `NotAuthenticated`."""
+        self.keys.keep_up()  # a key that is gone takes with it what was checked by it
         digest = hash_secret(token)  # the cache holds no token that could be used
         claims = self._verified.get(digest) or self._verify_signature(token, digest)
         if claims.exp <= _steady_s():
