@@ -2,13 +2,17 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from confluent_kafka import KafkaException
 
 from connectors.kafka_login import KafkaLogin
 from schemas.topic_rights import user
 from sluice import broker
 from sluice.broker import Broker, BrokerSecrets
+from sluice.own_kafka import set_up
+from sluice.settings import StackSettings
 from tests.patience import until
 
 SECRETS = BrokerSecrets("of-a-test")
@@ -23,6 +27,13 @@ def as_admin(node: Broker, secrets: BrokerSecrets = SECRETS) -> KafkaLogin:
     """By which everything may be done."""
     servers = f"localhost:{node.services_port}"
     return KafkaLogin(servers, user("admin"), secrets.admin_password, tls=False, mechanism="PLAIN")
+
+
+def is_set_up(settings: StackSettings) -> bool:
+    """Whether the stack's own broker has all that it must; while it comes up it may refuse anything."""
+    with suppress(KafkaException):
+        return set_up(settings)
+    return False
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -36,8 +35,9 @@ from schemas.topics import Topic
 from sluice import broker, jars, kafka_acls
 from sluice.broker_secrets import broker_secrets
 from sluice.child_process import LAUNCH
-from sluice.own_kafka import own_broker, set_up
+from sluice.own_kafka import own_broker
 from sluice.settings import StackSettings
+from tests.brokers import is_set_up
 from tests.patience import until
 from tests.victims import Victim
 
@@ -255,9 +255,7 @@ def new_topic(kafka: str) -> Callable[..., str]:
 def _await_open(settings: StackSettings, process: subprocess.Popen[bytes], log: Path) -> None:
     def is_open() -> bool:
         assert process.poll() is None, f"Kafka did not come up: {log.read_text()[-2000:]}"
-        with suppress(KafkaException):
-            return set_up(settings)
-        return False
+        return is_set_up(settings)
 
     until(is_open, OPEN_WITHIN_S, lambda: log.read_text()[-2000:])
 

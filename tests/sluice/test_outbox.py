@@ -24,9 +24,9 @@ from schemas.topics import PAYMENTS
 from sluice import outbox as command
 from sluice.broker_secrets import broker_secrets
 from sluice.cli import main
-from sluice.own_kafka import own_broker, set_up
+from sluice.own_kafka import own_broker
 from sluice.settings import StackSettings
-from tests.brokers import running
+from tests.brokers import is_set_up, running
 from tests.patience import until
 
 SECOND_US = 1_000_000
@@ -114,7 +114,7 @@ def test_a_producer_id_that_kafka_gives_out_twice_is_in_nobodys_way(
     migrate(url)
     run_once(url, lambda conn: rows(conn, PAYMENTS.name, 4))
     with running(node, class_path, secrets):
-        until(lambda: set_up(settings))
+        until(lambda: is_set_up(settings))
     shutil.copytree(node.directory / "data", tmp_path / "earlier")
     with running(node, class_path, secrets):
         live = producer(gateway)  # of the gateway: its id is given out in the time that is lost
