@@ -93,7 +93,7 @@ class FailoverFigures(msgspec.Struct, frozen=True):
         )
 
 
-class Shop:
+class SteadyPayer:
     """Pays at one gateway, and counts what comes of it."""
 
     def __init__(self, payer: GatewayClient, merchant: str) -> None:
@@ -235,7 +235,7 @@ async def _run(measured: stack.Stack, rate: float, faults: list[signal.Signals])
         GatewayClient(url, admin_login) as admin,
     ):
         merchant = await admin.post("/v1/merchants", {"name": "Failover"}, "failover-merchant")
-        shop, stop = Shop(payer, str(merchant["id"])), asyncio.Event()
+        shop, stop = SteadyPayer(payer, str(merchant["id"])), asyncio.Event()
         paying = asyncio.create_task(shop.pay_on(rate, stop))
         for fault in faults:
             await asyncio.sleep(PAUSE_S)
@@ -247,7 +247,7 @@ async def _run(measured: stack.Stack, rate: float, faults: list[signal.Signals])
     return await _figures(measured, vaults, shop, [fault.name for fault in faults])
 
 
-async def _figures(measured: stack.Stack, vaults: Vaults, shop: Shop, faults: list[str]) -> FailoverFigures:
+async def _figures(measured: stack.Stack, vaults: Vaults, shop: SteadyPayer, faults: list[str]) -> FailoverFigures:
     client = vaults.client()
     counts = await client.count()
     serving = vaults.data_of(client.serving)
