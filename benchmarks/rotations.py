@@ -35,8 +35,8 @@ from connectors.secret_files import put_next, take_next
 from connectors.warehouse import WRITERS_READERS, QueryRefused, WarehouseReader
 from gateway.identity.signing_keys import FIRST, new_pem
 from gateway.seed import SERVICES
+from gateway.vault.addresses import addresses_of
 from gateway.vault.client import Unproven, VaultClient
-from gateway.vault.isolation import socket_path
 from schemas.ids import new_id
 from schemas.money import Money
 from schemas.payments import ProcessorName
@@ -168,7 +168,7 @@ class Rotator:
 
     async def vault(self) -> None:
         """A new connection that proves the old one is hung up on."""
-        client = VaultClient(socket_path(self._measured.settings.data), self._text("vault.client").encode())
+        client = VaultClient(addresses_of(self._measured.settings.data, ""), self._text("vault.client").encode())
         async with self._rotating("vault.client", lambda: _raises(Unproven, client.ping)):
             pass
 

@@ -38,7 +38,7 @@ class SecretFile:
         """The secret to show. Raises `SecretMissing` where there is none and never was."""
         self._known = _text(self.path) or self._known
         if not self._known:
-            raise SecretMissing(f"{self.path} does not exist, or is empty")
+            raise SecretMissing(f"{self.path} does not exist, is empty, or is no text")
         return self._known
 
     def tried(self) -> list[str]:

@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from connectors.kafka import admin_client
+from connectors.kafka_login import password_file
 from connectors.processors.settings import SECRET_FILES
-from connectors.secret_files import next_of, take_next
+from connectors.secret_files import SecretFile, next_of, take_next
 from connectors.settings import MAIL_PASSWORD_FILE
 from connectors.sms import TOKEN_FILE
 from connectors.warehouse import SQL_READERS, WRITERS_READERS
@@ -31,6 +33,9 @@ from gateway.settings import PASSWORD_FILE, GatewaySettings
 from gateway.vault.proof import SECRET_FILE as VAULT_CLIENT
 from schemas.settings import BadSetting
 from schemas.times import steady_micros
+from schemas.topic_rights import PRINCIPALS, user
+from sluice.kafka import reach
+from sluice.kafka_users import give_passwords
 
 SECOND_US = 1_000_000
 
@@ -85,6 +90,14 @@ def _of_service(settings: GatewaySettings, path: Path, overlap_s: int) -> None:
     take_next(path)
 
 
+def _of_kafka(settings: GatewaySettings, path: Path, _overlap_s: int) -> None:
+    """The file first: whoever starts after that reads it. Open connections go on with the one before."""
+    admin = admin_client(reach(settings, "admin"))
+    take_next(path)
+    [name] = [principal for principal in PRINCIPALS if password_file(principal) == path.name]
+    give_passwords(admin, {user(name): SecretFile(path).text()})
+
+
 async def _write(settings: GatewaySettings, change: Callable[[Connection], None]) -> None:
     books = open_books(settings.books_url())
     try:
@@ -98,9 +111,13 @@ async def _write(settings: GatewaySettings, change: Callable[[Connection], None]
 _hex, _text = partial(token_hex, 32), partial(token_urlsafe, 32)
 AT_OTHERS = "Delete the one before where it is checked, once every host has the new one."
 RESTART = "Restart the dashboard within the overlap: it reads this at its start."
+AT_KAFKA = "Restart its service, one of several after the other; until then its open connections go on."
+KAFKA = "Restart Kafka; of another cluster have its admins take the new one."
 LOGINS = "Restart the dashboard: everybody logs in again there."
 
 ROTATIONS: dict[str, SecretRotation] = {
+    **{password_file(name): SecretRotation(_hex, _of_kafka, AT_KAFKA) for name in PRINCIPALS},
+    password_file("admin"): SecretRotation(_hex, _replaced, KAFKA),
     VAULT_CLIENT: SecretRotation(_hex, _overlapping),
     PASSWORD_FILE: SecretRotation(_hex, _of_database),
     **{f"{name}.secret": SecretRotation(_text, _of_service) for name in SERVICES},

@@ -15,7 +15,7 @@ from sluice.admin import with_data
 from sluice.backup.copies import (
     MANIFEST,
     PARTS,
-    CopyFailed,
+    BackupFailed,
     CopyManifest,
     Part,
     copies_in,
@@ -78,7 +78,7 @@ def restore(copy: Path, check: bool, replace: bool, data: Path | None) -> None:
     with held(stores.data):
         standing = stores.standing(manifest)
         if standing and not replace:
-            raise CopyFailed(f"{standing[0]} is there: --replace sets it aside, or drops PostgreSQL's tables")
+            raise BackupFailed(f"{standing[0]} is there: --replace sets it aside, or drops PostgreSQL's tables")
         moved = stores.put_back(manifest, copy, f".before-{now():%Y%m%dT%H%M%SZ}")
     click.echo(f"put back: {_about(manifest)}")
     for path in moved:

@@ -23,7 +23,7 @@ MANIFEST = "manifest.json"
 CHUNK = 1 << 20
 
 
-class CopyFailed(click.ClickException):
+class BackupFailed(click.ClickException):
     """A copy could not be made or used; the message says why in one line."""
 
 
@@ -62,13 +62,15 @@ def copies_in(folder: Path) -> list[tuple[Part, Path]]:
 
 
 def forbid_beside(part: Part, folder: Path, data: Path) -> None:
-    """Raises `CopyFailed` where a copy would lie in the data directory, or beside one it must be apart from."""
+    """Raises `BackupFailed` where a copy would lie in the data directory, or beside one it must be apart from."""
     if folder.resolve().is_relative_to(data.resolve()):
-        raise CopyFailed(f"{folder} is in the data directory: a copy belongs on another disk")
+        raise BackupFailed(f"{folder} is in the data directory: a copy belongs on another disk")
     own = next(together for together in APART if part in together)
     others = sorted({other for other, _ in copies_in(folder) if other not in own})
     if others:
-        raise CopyFailed(f"{folder} holds copies of {', '.join(others)}: those of {part} belong to another place")
+        raise BackupFailed(
+            f"{folder} holds copies of {', '.join(others)}: those of {part} belong to another place"
+        )
 
 
 def manifest_of(part: Part, moment: datetime, revision: str, folder: Path) -> CopyManifest:
@@ -79,17 +81,17 @@ def manifest_of(part: Part, moment: datetime, revision: str, folder: Path) -> Co
 
 
 def read_copy(folder: Path) -> CopyManifest:
-    """The manifest of a copy, whose files are as it says. Raises `CopyFailed`."""
+    """The manifest of a copy, whose files are as it says. Raises `BackupFailed`."""
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=CopyManifest)
     except (OSError, msgspec.MsgspecError) as error:
-        raise CopyFailed(f"{folder} is no copy of `sluice backup`: {error}") from None
+        raise BackupFailed(f"{folder} is no copy of `sluice backup`: {error}") from None
     for file in manifest.files:
         path = folder / file.path
         if not path.resolve().is_relative_to(folder.resolve()):
-            raise CopyFailed(f"{folder}: {file.path} is outside of it")
+            raise BackupFailed(f"{folder}: {file.path} is outside of it")
         if not path.is_file() or path.stat().st_size != file.bytes or sha256_of(path) != file.sha256:
-            raise CopyFailed(f"{path} is not as it was copied")
+            raise BackupFailed(f"{path} is not as it was copied")
     return manifest
 
 

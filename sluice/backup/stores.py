@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from gateway.books.opening import alembic_config, check_existing, run_once, sqlite_path
 from gateway.settings import GatewaySettings
 from gateway.vault.settings import VaultSettings
-from sluice.backup.copies import CopyFailed, CopyManifest, Part, copy_private
+from sluice.backup.copies import BackupFailed, CopyManifest, Part, copy_private
 from sluice.settings import postgres_environment
 
 BOOKS, DUMP = "books.sqlite3", "books.dump"
@@ -30,7 +30,7 @@ class Stores:
         self.data, self._gateway, self._vault = gateway.data, gateway, vault
 
     def copy(self, part: Part, folder: Path) -> str:
-        """Write a part into an empty directory. Returns the revision of the books. Raises `CopyFailed`."""
+        """Write a part into an empty directory. Returns the revision of the books. Raises `BackupFailed`."""
         match part:
             case "books":
                 return self._copy_books(folder)
@@ -39,7 +39,7 @@ class Stores:
                 for source, name in there:
                     _copy_file(source, folder / name)
                 if not there:
-                    raise CopyFailed(f"there is nothing to copy of {part} in {self.data}")
+                    raise BackupFailed(f"there is nothing to copy of {part} in {self.data}")
                 return ""
             case _:
                 assert_never(part)
@@ -47,7 +47,7 @@ class Stores:
     def put_back(self, manifest: CopyManifest, folder: Path, aside: str) -> list[Path]:
         """Put the files of a copy where they belong. What stands there is set aside under the suffix `aside`.
 
-        Returns what was set aside. PostgreSQL's tables are replaced in one transaction. Raises `CopyFailed`.
+        Returns what was set aside. PostgreSQL's tables are replaced in one transaction. Raises `BackupFailed`.
         """
         self._check_revision(manifest)
         url = self._gateway.books_url()
@@ -105,13 +105,13 @@ class Stores:
         if part == "books":
             path = sqlite_path(self._gateway.books_url())
             if path is None or name != BOOKS:
-                raise CopyFailed("this copy is of another kind of books than SLUICE_DATABASE_URL names")
+                raise BackupFailed("this copy is of another kind of books than SLUICE_DATABASE_URL names")
             return path
         if first == "secrets":
             return self._gateway.secrets() / rest
         if first == VAULT_KEYS:
             if self._vault.vault_keys is None:
-                raise CopyFailed("the copy has the vault's keys apart: set SLUICE_VAULT_KEYS to where they go")
+                raise BackupFailed("the copy has the vault's keys apart: set SLUICE_VAULT_KEYS to where they go")
             return self._vault.vault_keys / rest
         return self.data / name
 
@@ -119,7 +119,7 @@ class Stores:
         scripts = ScriptDirectory.from_config(alembic_config(self._gateway.books_url()))
         known = {script.revision for script in scripts.walk_revisions()}
         if manifest.revision and manifest.revision not in known:
-            raise CopyFailed(f"its books are of a later release ({manifest.release}): install that one")
+            raise BackupFailed(f"its books are of a later release ({manifest.release}): install that one")
 
 
 def _below(folder: Path, name: str) -> Iterator[tuple[Path, str]]:
@@ -141,7 +141,7 @@ def _copy_file(source: Path, target: Path) -> None:
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:
-    """Copy a database as of one moment, while others write; what it holds is checked. Raises `CopyFailed`."""
+    """Copy a database as of one moment, while others write; what it holds is checked. Raises `BackupFailed`."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     reading = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
@@ -150,7 +150,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
         to_file.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
         [(found,)] = to_file.execute("PRAGMA quick_check(1)").fetchall()
     if found != "ok":
-        raise CopyFailed(f"{source}: {found}")
+        raise BackupFailed(f"{source}: {found}")
 
 
 def _set_aside(target: Path, suffix: str) -> list[Path]:
@@ -164,7 +164,7 @@ def _set_aside(target: Path, suffix: str) -> list[Path]:
 
 
 def _run(command: list[str], url: str, file: Path) -> None:
-    """Run a program of PostgreSQL's on a dump. The password goes by its environment. Raises `CopyFailed`."""
+    """Run a program of PostgreSQL's on a dump. The password goes by its environment. Raises `BackupFailed`."""
     at = urlsplit(url)
     bare = urlunsplit(at._replace(netloc=at.netloc.replace(f":{at.password}@", "@") if at.password else at.netloc))
     dumped = [f"--file={file}"] if command[0] == "pg_dump" else [str(file)]
@@ -177,11 +177,11 @@ def _run(command: list[str], url: str, file: Path) -> None:
             check=False,
         )
     except FileNotFoundError:
-        raise CopyFailed(
+        raise BackupFailed(
             f"{command[0]} is not installed (Debian: postgresql-client, of the server's version)"
         ) from None
     if ran.returncode != 0:
-        raise CopyFailed(
+        raise BackupFailed(
             f"{command[0]}: {ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else 'failed'}"
         )
     file.chmod(0o600)

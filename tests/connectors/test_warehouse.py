@@ -138,11 +138,11 @@ def test_a_result_is_bounded(settings: Settings) -> None:
         small.query("FROM range(11)")
 
 
-def test_a_wrong_token_is_refused(reader: WarehouseReader, settings: Settings) -> None:
-    path = settings.secrets() / "warehouse.reconcile.token"
-    path.write_text("0" * 32)
+def test_a_wrong_token_is_refused(reader: WarehouseReader, settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "warehouse.reconcile.token").write_text("0" * 32)
+    stranger = msgspec.structs.replace(settings, secrets_directory=tmp_path)
     with pytest.raises(QueryRefused, match="token"):
-        WarehouseReader(settings, "reconcile").query("SELECT 1")
+        WarehouseReader(stranger, "reconcile").query("SELECT 1")
 
 
 def test_a_warehouse_that_is_away_is_said_so(settings: Settings) -> None:

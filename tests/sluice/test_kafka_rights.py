@@ -124,6 +124,15 @@ def test_a_wrong_password_is_one_line_and_the_end(guarded: StackSettings) -> Non
     assert right.password not in repr(right)
 
 
+def test_a_rotated_password_is_told_to_kafka_and_the_one_before_is_refused(guarded: StackSettings) -> None:
+    before = login(guarded, "notifications")
+    ran = CliRunner().invoke(main, ["keys", "rotate", "kafka.notifications.password"], env=environment(guarded))
+    assert ran.exit_code == 0, ran.output
+    check_login(login(guarded, "notifications"))
+    with pytest.raises(KafkaRefused, match="invalid credentials"):
+        check_login(before)
+
+
 def test_a_process_that_is_refused_ends(kafka_settings: StackSettings, tmp_path: str) -> None:
     servers = f"localhost:{kafka_settings.port('kafka_services')}"
     stranger = StackSettings(data=tmp_path, kafka=servers, kafka_security="sasl_plaintext")  # type: ignore[arg-type]
@@ -146,8 +155,11 @@ def test_dead_letters_are_sent_again_by_the_topics_owner(guarded: StackSettings,
 
 
 def sluice(settings: StackSettings, *words: str) -> Result:
-    environment = {"SLUICE_DATA": str(settings.data), "SLUICE_PORT_OFFSET": str(settings.port_offset)}
-    return CliRunner().invoke(main, ["kafka", *words], env=environment)
+    return CliRunner().invoke(main, ["kafka", *words], env=environment(settings))
+
+
+def environment(settings: StackSettings) -> dict[str, str]:
+    return {"SLUICE_DATA": str(settings.data), "SLUICE_PORT_OFFSET": str(settings.port_offset)}
 
 
 def test_apply_makes_what_is_missing_takes_what_is_too_much_and_then_nothing(guarded: StackSettings) -> None:

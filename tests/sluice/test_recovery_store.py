@@ -42,7 +42,7 @@ def test_workers_are_processes_that_meet_on_one_store(tmp_path: Path) -> None:
     for number, worker in enumerate(workers):
         meeting = ["-i", str(number), "-a", "localhost:9211;localhost:9212;localhost:9213"]
         assert worker.command[-4:] == meeting
-        assert worker.ports == (worker.name,)
+        assert worker.ports == (f"{worker.name}_metrics", worker.name)
         assert worker.prepare
         worker.prepare()
     stores = sorted(path.name for path in (tmp_path / "fraud").iterdir())

@@ -21,7 +21,8 @@ from sluice.keys import keys
 from sluice.rotation import ROTATIONS
 from tests.tidy.sources import ROOT
 
-OTHERWISE = {"gateway.pem", "vault.kek.1"}  # by `--tokens`, and without a name
+# By `--tokens`, without a name, in Grafana, and made anew.
+OTHERWISE = {"gateway.pem", "vault.kek.1", "grafana.password", "kafka.pem", "kafka.ca.pem"}
 NEVER = {"gateway.key", "prints.key", "vault.hmac"}
 
 

@@ -75,9 +75,10 @@ class Running:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = {
-            f"SLUICE_{name.upper()}": str(value) for name, value in msgspec.structs.asdict(self._settings).items()
+        set_ones = {
+            name: value for name, value in msgspec.structs.asdict(self._settings).items() if value is not None
         }
+        environment = {f"SLUICE_{name.upper()}": str(value) for name, value in set_ones.items()}
         flow = "get_sql_flow" if self.is_copy else "get_flow"
         with (self._settings.data / "log").open("ab") as log:
             return subprocess.Popen(

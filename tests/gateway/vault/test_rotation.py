@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -111,7 +112,7 @@ async def test_production_rotates_to_the_key_it_was_given(
     directory.mkdir()
     put(directory / "vault.hmac")
     put(directory / "vault.kek.1")
-    put(tmp_path / "client")
+    (tmp_path / "client").write_text(token_hex(32))
     given = {"SLUICE_PROFILE": "production", "SLUICE_VAULT_KEYS": str(directory)}
     vault = new_vault(**given, SLUICE_VAULT_CLIENT=str(tmp_path / "client")).start()
     client = new_client(vault, (tmp_path / "client").read_bytes().strip())

@@ -53,7 +53,7 @@ def test_a_machine_before_the_first_start_has_nothing_that_failed(tmp_path: Path
 def test_each_thing_that_is_wrong_is_a_line_with_one_remedy(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     offset = unused_offset()
-    with socket.create_server(("localhost", PORTS["catcher"] + offset)):
+    with socket.create_server(("localhost", PORTS["warehouse"] + offset)):
         ran = doctor(
             tmp_path,
             SLUICE_PORT_OFFSET=str(offset),
@@ -62,7 +62,7 @@ def test_each_thing_that_is_wrong_is_a_line_with_one_remedy(tmp_path: Path) -> N
             SLUICE_KAFKA="localhost:1",
         )
     assert ran.exit_code == 1
-    for text in ("others may read", f"in use: {PORTS['catcher'] + offset}", "SLUICE_LEASE", "nobody listens at"):
+    for text in ("others may read", f"in use: {PORTS['warehouse'] + offset}", "SLUICE_LEASE", "nobody listens at"):
         assert text in ran.output
     assert "gateway.pem is missing" in ran.output
     lines = ran.output.splitlines()

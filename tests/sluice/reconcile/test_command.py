@@ -18,7 +18,7 @@ def refusal(data: Path, kafka: str, offset: int) -> str:
 
 
 def test_kafka_is_away(tmp_path: Path) -> None:
-    assert refusal(tmp_path, "localhost:1", 0) == "Error: Kafka at localhost:1 does not answer\n"
+    assert refusal(tmp_path, "localhost:1", 0) == "Error: nobody listens at localhost:1\n"
 
 
 def test_no_books(tmp_path: Path, kafka: str) -> None:
