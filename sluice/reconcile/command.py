@@ -1,5 +1,6 @@
 """The command `sluice reconcile`: books = processors = Kafka = warehouse, to the cent, at one cut."""
 
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,7 @@ from sluice.reconcile.ledger import (
 from sluice.reconcile.money import NOTHING, HeldAndDue, by_processors
 from sluice.reconcile.scratch import STORES, AtProcessors, BooksLine, ReconciledPayment, Scratch, Store
 from sluice.reconcile.stores import (
+    NAMED_MAX,
     Cut,
     SomeIds,
     put_moved,
@@ -51,27 +53,32 @@ class MoneyTotals(msgspec.Struct, frozen=True):
 
 @click.command()
 @click.option("--wait", type=float, default=60.0, help="Seconds to wait for what is still under way.")
-def reconcile(wait: float) -> None:
+@click.option("--all", "name_all", is_flag=True, help="Name every difference, not only the first of each kind.")
+def reconcile(wait: float, name_all: bool) -> None:
     """Compare books, processors, Kafka and warehouse; exit 0 only if all agree and nothing is in doubt."""
     settings = load(GatewaySettings)
     bootstrap = reach(settings, "operator")
     check_existing(settings.books_url())
     with closing(Scratch()) as scratch:
-        _reconcile(settings, bootstrap, scratch, time.monotonic() + wait)
+        named = sys.maxsize if name_all else NAMED_MAX
+        _reconcile(settings, bootstrap, scratch, time.monotonic() + wait, named)
 
 
-def _reconcile(settings: GatewaySettings, bootstrap: Bootstrap, scratch: Scratch, give_up: float) -> None:
+def _reconcile(
+    settings: GatewaySettings, bootstrap: Bootstrap, scratch: Scratch, give_up: float, named: int
+) -> None:
     cut = _settled(settings, scratch, give_up)
     read_kafka(bootstrap, scratch)
-    found = [*_store_differences("kafka", scratch), *_gaps(scratch)]
+    found = [*_store_differences("kafka", scratch, named), *_gaps(scratch, named)]
     wrong = _catch_up(WarehouseReader(settings, "reconcile"), settings, cut, scratch, give_up)
-    found += [*_store_differences("warehouse", scratch), *_balance_differences(wrong)]
+    found += [*_strangers(scratch, named), *_store_differences("warehouse", scratch, named)]
+    found += _balance_differences(wrong, named)
     _print_totals({store: totals(scratch.lines(store)) for store in STORES})
-    processors = ProcessorComparison(cut)
+    processors = ProcessorComparison(cut, named)
     for payment in scratch.at_processors():
         processors.add(payment)
     _print_money(processors.totals(scratch))
-    found += [*_books_differences(cut, scratch), *processors.differences(settings, scratch)]
+    found += [*_books_differences(cut, scratch, named), *processors.differences(settings, scratch)]
     _conclude(found, cut, scratch)
 
 
@@ -113,26 +120,32 @@ def _catch_up(
         time.sleep(PAUSE_S)
 
 
-def _store_differences(store: Store, scratch: Scratch) -> Iterator[str]:
-    differing = SomeIds(scratch.differing(store))
+def _store_differences(store: Store, scratch: Scratch, named: int) -> Iterator[str]:
+    differing = SomeIds(scratch.differing(store), named)
     if differing.count:
         yield f"{store}: {differing.count} payments differ from the books: {differing}"
 
 
-def _balance_differences(wrong: Iterable[Unequal]) -> Iterator[str]:
-    differing = SomeIds(map(str, wrong))
+def _strangers(scratch: Scratch, named: int) -> Iterator[str]:
+    strangers = SomeIds(scratch.strangers(), named)
+    if strangers.count:
+        yield f"kafka: {strangers.count} payments that the books do not know: {strangers}"
+
+
+def _balance_differences(wrong: Iterable[Unequal], named: int) -> Iterator[str]:
+    differing = SomeIds(map(str, wrong), named)
     if differing.count:
         yield f"warehouse: {differing.count} balances differ from the books: {differing}"
 
 
-def _gaps(scratch: Scratch) -> Iterator[str]:
-    gaps = SomeIds(scratch.with_gaps())
+def _gaps(scratch: Scratch, named: int) -> Iterator[str]:
+    gaps = SomeIds(scratch.with_gaps(), named)
     if gaps.count:
         yield f"kafka: {gaps.count} payments lack events: {gaps}"
 
 
-def _books_differences(cut: Cut, scratch: Scratch) -> Iterator[str]:
-    wrong = SomeIds(known.id for known in scratch.posted() if known.posted != _told(known))
+def _books_differences(cut: Cut, scratch: Scratch, named: int) -> Iterator[str]:
+    wrong = SomeIds((known.id for known in scratch.posted() if known.posted != _told(known)), named)
     if wrong.count:
         yield f"books: {wrong.count} payments whose postings are not what their amounts say: {wrong}"
     for currency, total in unbalanced(cut.posted).items():
@@ -152,13 +165,14 @@ def _told(known: BooksLine) -> HeldAndDue:
 class ProcessorComparison:
     """Compares what the processors have with the books, payment by payment."""
 
-    def __init__(self, cut: Cut) -> None:
+    def __init__(self, cut: Cut, named: int) -> None:
+        self._lines_max = max(named, LINES_MAX)
         self._cut, self._told, self._with_tasks = cut, cut.told(), cut.with_open_tasks()
         self._lapsed = [id for id, outcome in self._told.items() if outcome == "lapsed"]
         self._by_hand: set[int] = set()  # records of releases past us
         self._lines: list[str] = []
         self._more = 0
-        self._wrong = SomeIds()
+        self._wrong = SomeIds(most=named)
         self._theirs: defaultdict[str, HeldAndDue] = defaultdict(HeldAndDue)
 
     def add(self, payment: AtProcessors) -> None:
@@ -206,7 +220,7 @@ class ProcessorComparison:
             yield f"processors: {self._more} more"
 
     def _note(self, line: str) -> None:
-        if len(self._lines) < LINES_MAX:
+        if len(self._lines) < self._lines_max:
             self._lines.append(line)
         else:
             self._more += 1

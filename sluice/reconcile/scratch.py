@@ -21,6 +21,7 @@ TABLES = """
     CREATE TABLE books (id TEXT PRIMARY KEY, line BLOB, sequence INTEGER, held INTEGER, due INTEGER, hold TEXT)
         WITHOUT ROWID;
     CREATE TABLE kafka (id TEXT PRIMARY KEY, line BLOB, last INTEGER, seen BLOB) WITHOUT ROWID;
+    CREATE TABLE strangers (id TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE warehouse (id TEXT PRIMARY KEY, line BLOB) WITHOUT ROWID;
     CREATE TABLE moved (id TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE operations (payment_id TEXT, id TEXT, body BLOB, PRIMARY KEY (payment_id, id)) WITHOUT ROWID;
@@ -115,7 +116,10 @@ class Scratch:
     def add_event(self, payment_id: str, sequence: int, line: ReconciledPayment) -> None:
         """An event of a payment, in any order and any number of times; those after the cut count for nothing."""
         cut = self._file.execute("SELECT sequence FROM books WHERE id = ?", (payment_id,)).fetchone()
-        if cut is None or sequence > cut[0]:
+        if cut is None:
+            self._file.execute("INSERT OR IGNORE INTO strangers VALUES (?)", (payment_id,))
+            return
+        if sequence > cut[0]:
             return
         known = self._file.execute("SELECT last, seen, line FROM kafka WHERE id = ?", (payment_id,)).fetchone()
         last, seen, newest = known or (0, b"", b"")
@@ -155,6 +159,12 @@ class Scratch:
     def differing(self, store: Store) -> Iterator[str]:
         """The ids of payments that a store has otherwise than the books, or that one of them lacks."""
         return (row[0] for row in self._file.execute(DIFFERING.format(store=store)))
+
+    def strangers(self) -> Iterator[str]:
+        """The ids of payments that Kafka tells of and the books do not know, as after a restore."""
+        return (
+            row[0] for row in self._file.execute("SELECT id FROM strangers WHERE id NOT IN (SELECT id FROM moved)")
+        )
 
     def with_gaps(self) -> Iterator[str]:
         """The ids of payments of which Kafka lacks events."""

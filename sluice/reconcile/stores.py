@@ -43,10 +43,10 @@ UNSETTLED = ("processing", "unknown")  # payments that are not final
 
 
 class SomeIds:
-    """Ids that something is wrong with: how many, and the first of them."""
+    """Ids that something is wrong with: how many, and the first of them, so `most`."""
 
-    def __init__(self, ids: Iterable[str] = ()) -> None:
-        self.count = 0
+    def __init__(self, ids: Iterable[str] = (), most: int = NAMED_MAX) -> None:
+        self.count, self._most = 0, most
         self.first: list[str] = []
         for id in ids:
             self.add(id)
@@ -54,12 +54,12 @@ class SomeIds:
     def add(self, id: str) -> None:
         """One more."""
         self.count += 1
-        if len(self.first) < NAMED_MAX:
+        if len(self.first) < self._most:
             self.first.append(id)
 
     def __str__(self) -> str:
         shown = ", ".join(self.first)
-        return shown if self.count <= NAMED_MAX else f"{shown}, …"
+        return shown if self.count <= self._most else f"{shown}, …"
 
 
 class Cut(msgspec.Struct):

@@ -153,6 +153,23 @@ def test_kafka_is_compared_by_the_last_event_before_the_cut(url: str, scratch: S
     assert list(scratch.with_gaps()) == ["pay_000002"]
 
 
+def test_payments_that_only_kafka_knows_are_named_but_for_those_that_came_since(
+    url: str, scratch: Scratch
+) -> None:
+    run_once(url, lambda conn: put_payments(conn, 1))
+    cut_of(url, scratch)
+    for payment_id in ("pay_000000", "pay_lost", "pay_lost", "pay_new"):
+        scratch.add_event(payment_id, 1, LINE)
+    scratch.put_moved(["pay_new"])
+    assert list(scratch.strangers()) == ["pay_lost"]
+
+
+def test_all_are_named_where_all_are_wanted() -> None:
+    ids = [f"pay_{number}" for number in range(30)]
+    assert str(stores.SomeIds(ids)).endswith("pay_19, …")
+    assert str(stores.SomeIds(ids, most=30)) == ", ".join(ids)
+
+
 def test_the_warehouse_is_compared_but_for_what_moved_since(url: str, scratch: Scratch) -> None:
     run_once(url, lambda conn: put_payments(conn, 3))
     cut = cut_of(url, scratch)
