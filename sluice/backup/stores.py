@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from gateway.books.opening import alembic_config, check_existing, run_once, sqlite_path
+from gateway.books.passwords import parted
 from gateway.settings import GatewaySettings
 from gateway.vault.settings import VaultSettings
 from sluice.backup.copies import BackupFailed, CopyManifest, Part, copy_private
@@ -165,13 +166,14 @@ def _set_aside(target: Path, suffix: str) -> list[Path]:
 
 def _run(command: list[str], url: str, file: Path) -> None:
     """Run a program of PostgreSQL's on a dump. The password goes by its environment. Raises `BackupFailed`."""
-    at = urlsplit(url)
+    dsn, password = parted(url)
+    at = urlsplit(dsn)
     bare = urlunsplit(at._replace(netloc=at.netloc.replace(f":{at.password}@", "@") if at.password else at.netloc))
     dumped = [f"--file={file}"] if command[0] == "pg_dump" else [str(file)]
     try:
         ran = subprocess.run(  # noqa: S603 - our own command
             [*command, f"--dbname={bare}", *dumped],
-            env=postgres_environment(unquote(at.password or "")),
+            env=postgres_environment(unquote(at.password or "") or (password.text() if password else "")),
             capture_output=True,
             text=True,
             check=False,

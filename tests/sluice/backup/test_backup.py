@@ -159,6 +159,8 @@ def test_books_in_postgresql_come_back(postgres: Server, database: str, tmp_path
     migrate(database)
     postgres.sql("CREATE TABLE planted (value text); INSERT INTO planted VALUES ('before')", "copied")
     data, path = tmp_path / "data", f"{postgres._binaries}:{os.environ['PATH']}"
+    (data / "secrets").mkdir(parents=True)
+    (data / "secrets" / "database.password").write_text("from its file")
     ran = sluice(data, "backup", "books", str(tmp_path / "a"), SLUICE_DATABASE_URL=database, PATH=path)
     assert ran.exit_code == 0, ran.output
     [copy] = (tmp_path / "a").iterdir()
