@@ -11,6 +11,8 @@ from tests.tidy.sources import text
 
 FILE: dict[str, Any] = yaml.safe_load(text("docker-compose.yml"))
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+# Those of the profile `observe` are images of others.
+STARTED = [name for name, service in SERVICES.items() if service.get("profiles") != ["observe"]]
 PROCESSES: dict[str, Process] = {
     process.name: process for process in (*stack(StackSettings()), shoppers(StackSettings()))
 }

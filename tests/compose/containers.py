@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.compose.compose_file import SERVICES
+from tests.compose.compose_file import SERVICES, STARTED
 from tests.compose.machine import COMPOSE, POSTGRES, run
 from tests.patience import until
 from tests.tidy.sources import ROOT
@@ -45,7 +45,7 @@ class Containers:
         """Remove containers, networks and volumes."""
         self._compose("down", "--volumes")
 
-    def await_healthy(self, services: Iterable[str] = SERVICES) -> None:
+    def await_healthy(self, services: Iterable[str] = STARTED) -> None:
         """Wait until each says so of itself. Raises `AssertionError` with the end of its log."""
         for service in services:
             until(lambda: self._is_healthy(service), HEALTHY_WITHIN_S, lambda: self.log(service))  # noqa: B023
@@ -71,14 +71,14 @@ class Containers:
 
     def restarts(self) -> dict[str, int]:
         """How often each service that ended was started again."""
-        found = {name: self._inspect(name)["RestartCount"] for name in SERVICES}
+        found = {name: self._inspect(name)["RestartCount"] for name in STARTED}
         return {name: count for name, count in found.items() if count}
 
     def memory_mb(self) -> dict[str, float]:
         """What each service has in memory now, by its cgroup."""
         rows = json.loads(run("podman", "stats", "--no-stream", "--format", "json"))
         mine = {row["name"]: row["mem_usage"].partition(" /")[0] for row in rows}
-        return {name: megabytes(mine[container(name)]) for name in SERVICES}
+        return {name: megabytes(mine[container(name)]) for name in STARTED}
 
     def _inspect(self, service: str) -> dict[str, Any]:
         [found] = json.loads(run("podman", "inspect", container(service)))
