@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,9 +24,8 @@ SEED = 7
 def world(gateway_settings: GatewaySettings, free_offset: Callable[[], int]) -> Iterator[World]:
     """Books, use cases and twins, without HTTP, Kafka and flows."""
     given = gateway_settings
-    assert given.vault is not None
     processors = ProcessorSettings(data=given.data, port_offset=free_offset())
-    with running(settings_of(given.data, given.vault, given.database_url), processors) as opened:
+    with running(settings_of(given.data, Path(given.vault), given.database_url), processors) as opened:
         yield opened
 
 
