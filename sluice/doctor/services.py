@@ -78,16 +78,16 @@ def _clock(seconds: float | None) -> list[Diagnosis]:
 
 def kafka(settings: Settings) -> list[Diagnosis]:
     """Whether Kafka answers, and has every topic with its partitions."""
+    if not is_listening(settings.bootstrap()):
+        if not settings.kafka:
+            return [unknown("kafka", "the stack's own does not run")]
+        remedy = "Start it, or correct SLUICE_KAFKA; until then the stand-in judges and events wait."
+        return [failed("kafka", f"nobody listens at {settings.kafka}", remedy)]
     try:
         # Of the stack's own Kafka whoever is on this machine may read, and a password is not made for a look.
         bootstrap = login(settings, "operator") if settings.kafka else settings.bootstrap()
     except (BadSetting, SecretMissing) as error:
         return [failed("kafka", str(error), "Make it, and `sluice kafka apply` tells it to Kafka.")]
-    if not is_listening(bootstrap):
-        if not settings.kafka:
-            return [unknown("kafka", "the stack's own does not run")]
-        remedy = "Start it, or correct SLUICE_KAFKA; until then the stand-in judges and events wait."
-        return [failed("kafka", f"nobody listens at {settings.kafka}", remedy)]
     client = consumer(bootstrap)
     try:
         there = client.list_topics(timeout=ASK_S).topics
