@@ -198,6 +198,10 @@ def contents(directory: Path) -> Iterator[tuple[Path, bytes]]:
                 yield path, path.read_bytes()
 
 
+# A broker that nobody restarts: where several runs share two cores, a heartbeat may well take 2 s.
+PATIENT = "\nbroker.session.timeout.ms=30000\n"
+
+
 @pytest.fixture(scope="session")
 def class_path() -> list[Path]:
     """The broker's jars, fetched if this machine never had them."""
@@ -216,6 +220,8 @@ def kafka_settings(class_path: list[Path], tmp_path_factory: pytest.TempPathFact
     settings = StackSettings(data=directory, port_offset=unused_offset(), kafka_heap_mb=256, kafka_jit="c1")
     node = own_broker(settings)
     broker.prepare(node, class_path, broker_secrets(settings))
+    with (node.directory / "server.properties").open("a") as properties:
+        properties.write(PATIENT)
     # By way of the launcher: it dies with pytest, even when pytest is killed.
     launch = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), *broker.command(node, class_path)]
     with (directory / "log").open("wb") as log, subprocess.Popen(launch, stdout=log, stderr=log) as process:
