@@ -75,9 +75,12 @@ PLAIN = (
     "org.apache.kafka.common.security.plain.PlainLoginModule required "
     'username="{admin}" password="{password}" user_{admin}="{password}";'
 )
+# The broker comes to itself there, and checks at its start that it trusts its own certificate.
 TLS = """\
 listener.name.services.ssl.keystore.type=PEM
 listener.name.services.ssl.keystore.location={pem}
+listener.name.services.ssl.truststore.type=PEM
+listener.name.services.ssl.truststore.location={ca}
 """
 
 Jit = Literal["full", "c1"]
@@ -107,10 +110,14 @@ class Broker(msgspec.Struct, frozen=True):
 
 
 class BrokerSecrets(msgspec.Struct, frozen=True):
-    """The admin's password, and the PEM file of key and certificate for our services; None: without TLS."""
+    """The admin's password, and the PEM files of key and certificate for our services; None: without TLS.
+
+    `ca`: of the authorities that the certificate is trusted by.
+    """
 
     admin_password: str
     pem: Path | None = None
+    ca: Path | None = None
 
 
 class BrokerFailed(Exception):
@@ -189,7 +196,7 @@ def _write_properties(broker: Broker, log_dirs: Path, secrets: BrokerSecrets) ->
         plain=PLAIN.format(admin=user("admin"), password=secrets.admin_password),
         scram=SCRAM,
         protocol="SASL_SSL" if secrets.pem else "SASL_PLAINTEXT",
-        tls=TLS.format(pem=secrets.pem) if secrets.pem else "",
+        tls=TLS.format(pem=secrets.pem, ca=secrets.ca) if secrets.pem else "",
     )
     _properties(broker).unlink(missing_ok=True)
     with os.fdopen(os.open(_properties(broker), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from connectors.kafka_login import CA_FILE, password
 from connectors.keyfiles import read_or_make
@@ -26,12 +27,14 @@ def broker_secrets(settings: StackSettings) -> BrokerSecrets:
     names = dict.fromkeys(["localhost", settings.kafka_advertised])
     pem = read_or_make(settings, PEM_FILE, lambda: _self_signed([*names]))
     read_or_make(settings, CA_FILE, lambda: pem[pem.index(b"-----BEGIN CERTIFICATE") :])
-    return BrokerSecrets(admin_password, (settings.secrets() / PEM_FILE).absolute())
+    folder = settings.secrets().absolute()
+    return BrokerSecrets(admin_password, folder / PEM_FILE, folder / CA_FILE)
 
 
 def _self_signed(names: list[str]) -> bytes:
     """A key, and a certificate that it signed itself: who trusts that trusts this broker and no other."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kafka")])  # Java takes no issuer without a name
     alternatives = x509.SubjectAlternativeName([_general_name(each) for each in names])
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())

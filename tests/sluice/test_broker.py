@@ -1,5 +1,6 @@
 """The broker: a real Kafka, its storage, its restart after a kill."""
 
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,16 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import ConfigResource
 
-from connectors.kafka import admin_client, consumer, producer
+from connectors.kafka import KafkaRefused, admin_client, check_login, consumer, producer
+from connectors.kafka_login import KafkaLogin, login
 from schemas.topics import PAYMENTS
 from sluice import broker
 from sluice.broker import Broker, BrokerFailed
-from tests.brokers import SECRETS, as_admin, new_node, running
-from tests.patience import best_of
+from sluice.broker_secrets import broker_secrets
+from sluice.own_kafka import own_broker
+from sluice.settings import StackSettings
+from tests.brokers import SECRETS, as_admin, is_set_up, new_node, running
+from tests.patience import best_of, until
 
 Ports = Callable[[int], list[int]]
 
@@ -54,6 +59,26 @@ def test_it_flushes_what_it_acknowledges(node: Broker, class_path: list[Path]) -
         admin = admin_client(as_admin(node))
         settings = admin.describe_configs([topic])[topic].result(60)
         assert settings["flush.messages"].value == "1"
+
+
+@pytest.mark.stack
+def test_where_a_network_is_crossed_services_come_by_tls(
+    tmp_path: Path, class_path: list[Path], free_offset: Callable[[], int]
+) -> None:
+    settings = StackSettings(
+        data=tmp_path, host="0.0.0.0", port_offset=free_offset(), kafka_heap_mb=256, kafka_jit="c1"
+    )
+    broker.prepare(own_broker(settings), class_path, broker_secrets(settings))
+    with subprocess.Popen(broker.command(own_broker(settings), class_path), stdout=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: is_set_up(settings) or process.poll() is not None)
+            service = login(settings, "fraud")
+            assert isinstance(service, KafkaLogin)
+            check_login(service)
+            with pytest.raises(KafkaRefused, match="certificate"):
+                check_login(msgspec.structs.replace(service, ca=None))
+        finally:
+            process.kill()
 
 
 def put_one_more(node: Broker, jars: list[Path], values: list[bytes]) -> float:
