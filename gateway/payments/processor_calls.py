@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from secrets import token_bytes
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import assert_never, cast
 
 import msgspec
@@ -121,17 +122,17 @@ async def _open_card(runtime: Runtime, card_id: str, owner_id: str, operation_id
     """The number behind a token; a vault that restarts is waited for, and asked for the same open again.
 
     Raises `VaultAway`, `CardUnknown`, `OperationRefused`. Nothing was sent yet, and the lease outlasts the call
-    that follows: it waits at most half of the difference, as the vault's own timeout comes on top.
+    that follows: most of the difference may be waited for, also where another vault has to take over.
     """
     call = token_bytes(16)
-    give_up = monotonic() + (runtime.settings.lease_s - runtime.settings.call_timeout_s) / 2
-    while True:
-        try:
-            return await runtime.vault.open(card_id, owner_id, operation_id, call)
-        except VaultAway:
-            if monotonic() > give_up:
-                raise
-        await asyncio.sleep(VAULT_PAUSE_S)
+    try:
+        async with asyncio.timeout(0.9 * (runtime.settings.lease_s - runtime.settings.call_timeout_s)):
+            while True:
+                with suppress(VaultAway):
+                    return await runtime.vault.open(card_id, owner_id, operation_id, call)
+                await asyncio.sleep(VAULT_PAUSE_S)
+    except TimeoutError:
+        raise VaultAway from None
 
 
 def _charge(operation: Operation, card: CardDetails | None) -> Charge:

@@ -66,6 +66,8 @@ async def run(settings: VaultSettings) -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    if str(settings.vault or "").startswith("tls:"):
+        raise BadSetting("SLUICE_VAULT of a vault is the path of its socket; see SLUICE_VAULT_LISTEN")
     path = socket_path(settings.data, settings.vault)
     keep_private(settings.data)
     make_directory(path)

@@ -143,10 +143,13 @@ class AuditTrail:
         """
         self._to_copy = None
         wanted = {head.n: head.hash for head in heads}
+        common, last = 0, max(wanted, default=0)
         for entry, head in lines_from(self._directory, min(wanted, default=self._tip.n + 1)):
-            if wanted.get(entry.n, "") != head.hash:
-                wanted.pop(entry.n, None)
-        return max((n for n in wanted if n <= self._tip.n), default=0)
+            if entry.n > last:
+                break
+            if wanted.get(entry.n) == head.hash:
+                common = entry.n
+        return common
 
     def undo(self) -> None:
         """Take the group back, as far as it is not on disk."""

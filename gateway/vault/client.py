@@ -282,6 +282,10 @@ class VaultClient:
                 return address, await connect(address, self._secret, self._ids)
             except NotProven:
                 raise Unproven from None
+            except BadSetting as error:  # a certificate that is half replaced
+                if self._once.is_due(address):
+                    log.error("vault.unproven", vault=str(address), error=type(error).__name__)
+                raise VaultAway from None
         trying = [asyncio.create_task(self._try(address)) for address in self._addresses]
         try:
             done, _ = await asyncio.wait(trying, return_when=asyncio.FIRST_COMPLETED)

@@ -155,9 +155,12 @@ class VaultConnection(asyncio.Protocol):
         elif not self._greeting.is_proven:
             self._reply(frames.Refused(request.id, "unproven"))
             self._refuse()
+        elif isinstance(request, frames.Copied):  # also while this vault ends: its last entries wait for it
+            if self._standby is not None:
+                self._standby.confirm(request.id)
         elif (served := self._reception.served) is None:
             self._reply(frames.Refused(request.id, "standby"))
-        elif isinstance(request, frames.CopyRequest):
+        elif isinstance(request, frames.Follow):
             self._copy(request, served)
         else:
             self._serve(request, served)
@@ -172,11 +175,8 @@ class VaultConnection(asyncio.Protocol):
         if isinstance(request, frames.Prove) and not self._greeting.is_proven:
             self._refuse()
 
-    def _copy(self, request: frames.CopyRequest, served: Served) -> None:
-        if isinstance(request, frames.Copied):
-            if self._standby is not None:
-                self._standby.confirm(request.id)
-        elif served.replica is None or not self._peer.may_copy():
+    def _copy(self, request: frames.Follow, served: Served) -> None:
+        if served.replica is None or not self._peer.may_copy():
             log.warning("copy.refused", vault=request.vault, pid=self._peer.pid, uid=self._peer.uid)
             self._reception.note_refusal("standby.join", "refused", self._peer)
             self._transport.abort()

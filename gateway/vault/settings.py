@@ -41,8 +41,6 @@ class VaultSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise BadSetting("SLUICE_VAULT_OPENS_PER_S must be 1 at least")
         if self.vault_person_keys_per_s < PERSONS_MAX:  # a call for that many would never be granted
             raise BadSetting(f"SLUICE_VAULT_PERSON_KEYS_PER_S must be {PERSONS_MAX} at least")
-        if str(self.vault or "").startswith("tls:"):
-            raise BadSetting("SLUICE_VAULT of a vault is the path of its socket; see SLUICE_VAULT_LISTEN")
         if bool(self.vault_witness) != bool(self.vault_other):
             raise BadSetting(
                 "SLUICE_VAULT_WITNESS and SLUICE_VAULT_OTHER: two vaults need both, one vault neither"

@@ -20,6 +20,8 @@ from connectors.lasting import LastingTask, LastingThreads
 from gateway.vault import copy_frames, frames, proof
 from gateway.vault.addresses import VaultAddress, VaultStreams
 from gateway.vault.audit_copy import NotFollowing
+from gateway.vault.audit_trail import AuditDamaged
+from gateway.vault.cards import UnknownLayout
 from gateway.vault.copy_frames import COPIES
 from gateway.vault.keys import KeyFiles, UnusableKey
 from gateway.vault.office import BEAT_S, Office
@@ -51,7 +53,8 @@ class NotServing(ConnectionError):
     """Who answers there does not serve, or does not know the secret."""
 
 
-FAULTS = (UnusableKey, NotFollowing, CopyFailed, sqlite3.Error)
+# `KeyError`: of a table that only a later release knows.
+FAULTS = (UnusableKey, NotFollowing, CopyFailed, AuditDamaged, UnknownLayout, KeyError, sqlite3.Error)
 
 
 class _Received:
@@ -163,7 +166,10 @@ class Succession:
         async with asyncio.timeout(CONNECTED_WITHIN_S):
             streams = await self._other.open_streams()
         try:
-            copy = await self._in_thread(lambda: StoreCopy(self._data, self._name, self._files))
+            try:
+                copy = await self._in_thread(lambda: StoreCopy(self._data, self._name, self._files))
+            except OSError as error:
+                raise CopyFailed(error.strerror) from None
             try:
                 await self._copy_from(streams, copy)
             finally:

@@ -6,10 +6,10 @@ by counts by its own clock for how long `beats` has not changed (docs/decisions/
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]  # it has types, but no marker that says so
 
@@ -126,10 +126,7 @@ class PostgresWitness:
 
     async def read(self) -> WitnessRow | None:
         """As `Witness`."""
-        try:
-            row = await self._run(lambda conn: conn.fetchrow(READ))
-        except asyncpg.UndefinedTableError:
-            return None
+        row = await self._run(_fetched)
         return WitnessRow(*row) if row else None
 
     async def begin(self, row: WitnessRow) -> None:
@@ -150,19 +147,24 @@ class PostgresWitness:
         if self._conn is not None:
             self._conn.terminate()
 
-    async def _run(self, statement: Callable[[asyncpg.Connection], "asyncio.Future[T]"]) -> T:
+    async def _run(self, statement: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         try:
             async with self._lock, asyncio.timeout(ANSWER_S):
                 if self._conn is None or self._conn.is_closed():
                     self._conn = await asyncpg.connect(self._url, command_timeout=ANSWER_S)
                 return await statement(self._conn)
-        except asyncpg.UndefinedTableError:
-            raise
         except AWAY as error:  # a statement that was cut off may lie on the connection still
             conn, self._conn = self._conn, None
             if conn is not None:
                 conn.terminate()
             raise WitnessAway(type(error).__name__) from None
+
+
+async def _fetched(conn: asyncpg.Connection) -> Any:
+    try:
+        return await conn.fetchrow(READ)
+    except asyncpg.UndefinedTableError:
+        return None
 
 
 def open_witness(url: str) -> Witness:

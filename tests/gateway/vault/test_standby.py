@@ -60,6 +60,20 @@ async def test_killed_each_takes_over_from_the_other_and_nothing_that_was_answer
     ]
 
 
+async def test_one_that_is_stopped_hands_over_with_its_last_entry(
+    tmp_path: Path, new_vault: NewVault, number: Number
+) -> None:
+    pair = Pair(tmp_path, new_vault).start()
+    client = pair.client()
+    card_id = (await client.store("acc_a", number(1), 1, 2039)).card_id
+    assert await asyncio.to_thread(pair.a.stop) == 0
+    assert (await client.open(card_id, "acc_a", "op_1")).details.number == number(1)
+    assert pair.row().serving == "b"
+    await client.close()
+    assert "vault.stop" in [entry.event for entry in checked(pair.b)]
+    assert not pair.a.said("standby.silent")
+
+
 async def test_one_that_was_frozen_answers_nothing_more_and_a_rotation_goes_on_at_the_other(
     tmp_path: Path, new_vault: NewVault, number: Number
 ) -> None:
