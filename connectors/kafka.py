@@ -25,6 +25,8 @@ REPEATED_AFTER_S = 10.0
 SILENT_US = 2_000_000  # a live broker answers a fetch within half a second (`fetch.wait.max.ms`)
 BROKER_MESSAGE = re.compile(r"(?P<kind>\w+) \[[^]]*\] \[thrd:(?P<broker>[^]]*)\]")
 REFUSED = {KafkaError._AUTHENTICATION, KafkaError._SSL}  # by these a wrong password or certificate shows
+# What is said of a topic that one may not see.
+FORBIDDEN = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART}
 CHECKED_WITHIN_S = 10.0
 
 log = structlog.get_logger()
@@ -120,7 +122,7 @@ def log_in(settings: Settings, principal: Principal) -> Bootstrap:
         bootstrap = login(settings, principal)
         check_login(bootstrap)
         check_rights(bootstrap, principal)
-    except (BadSetting, KafkaRefused, SecretMissing) as refused:
+    except (BadSetting, KafkaException, KafkaRefused, SecretMissing) as refused:
         log.error("kafka.refused", reason=str(refused))
         raise SystemExit(1) from None
     return bootstrap
@@ -151,10 +153,13 @@ def check_rights(bootstrap: Bootstrap, principal: Principal) -> None:
     admin, lacking = admin_client(bootstrap), list[str]()
     needed = {rights.topic: _operations(rights, principal) for rights in RIGHTS}
     asked = TopicCollection([topic for topic, operations in needed.items() if operations])
-    for topic, told in admin.describe_topics(asked, include_authorized_operations=True).items():
+    described = admin.describe_topics(asked, include_authorized_operations=True, request_timeout=CHECKED_WITHIN_S)
+    for topic, told in described.items():
         try:
             allowed = {operation.name for operation in told.result().authorized_operations}
-        except KafkaException:
+        except KafkaException as error:
+            if error.args[0].code() not in FORBIDDEN:
+                return  # it may come later, as in `check_login`
             allowed = set()
         lacking += [f"{operation} {topic}" for operation in sorted(needed[topic] - allowed)]
     if lacking:

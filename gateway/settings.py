@@ -1,5 +1,6 @@
 """The gateway's settings: one `SLUICE_…` variable each, read once at start."""
 
+import os
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -99,12 +100,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
                 "SLUICE_PUBLIC_URL must be set in production, and https: people reach the gateway by it"
             )
         self.check_way("SLUICE_INTERNAL_URL", self.internal_url)
-        at = urlsplit(self.database_url)
-        if (
-            at.scheme.startswith("postgres")
-            and _needs_tls(self.database_url)
-            and not self.may_be_plain(at.hostname or "")
-        ):
+        if not all(map(self.may_be_plain, unproven_hosts(self.database_url))):
             raise BadSetting(
                 "SLUICE_DATABASE_URL: production needs ?sslmode=verify-full, or the host in SLUICE_PLAIN_HOSTS"
             )
@@ -150,7 +146,12 @@ def _with_password(url: str, file: Path) -> str:
     return urlunsplit(at._replace(query="&".join(filter(None, [at.query, named]))))
 
 
-def _needs_tls(url: str) -> bool:
-    """Whether a database's URL leaves open who answers there. A socket's folder is no host."""
-    asked = dict(parse_qsl(urlsplit(url).query))
-    return asked.get("sslmode") not in CERTAIN and not asked.get("host", "").startswith("/")
+def unproven_hosts(url: str) -> list[str]:
+    """The hosts of a PostgreSQL URL, as asyncpg reads it, whose certificates are not checked. A socket is none."""
+    at = urlsplit(url)
+    asked = dict(parse_qsl(at.query))
+    if not at.scheme.startswith("postgres") or asked.get("sslmode") in CERTAIN:
+        return []
+    named = at.netloc.rpartition("@")[2] or asked.get("host") or os.environ.get("PGHOST", "")
+    hosts = [host for host in named.split(",") if host and not host.startswith("/")]
+    return [host.partition("]")[0][1:] if host.startswith("[") else host.partition(":")[0] for host in hosts]

@@ -80,6 +80,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Check what the production profile asks for. Raises `BadSetting`. `load` calls it in that profile."""
         for name in ("gateway", "sql", "warehouse"):
             self.check_way(f"SLUICE_{name.upper()}", getattr(self, name))
+        servers = (
+            [server.strip().rpartition(":")[0] for server in self.kafka.split(",")] if self.kafka else [self.host]
+        )
+        if self.kafka_protocol() == "sasl_plaintext" and not all(map(self.may_be_plain, servers)):
+            raise BadSetting(
+                "SLUICE_KAFKA_SECURITY: production needs sasl_ssl, or its hosts in SLUICE_PLAIN_HOSTS"
+            )
 
     def check_way(self, variable: str, url: str) -> None:
         """Refuse a URL by which secrets would cross a network in clear. Raises `BadSetting`."""
@@ -89,8 +96,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def may_be_plain(self, host: str) -> bool:
         """Whether a host is spoken to without TLS: this machine, or one of `plain_hosts`."""
-        named = {name.strip().lower() for name in self.plain_hosts.split(",")}
-        return host.lower() in named | {"localhost", "127.0.0.1", "::1"} or host.endswith(".localhost")
+        named = {name.strip().lower() for name in self.plain_hosts.split(",") if name.strip()}
+        return host.lower() in named | LOOPBACK or host.endswith(".localhost")
 
     def refuse_production(self, who: str) -> None:
         """For what is the local profile's alone. Raises `BadSetting`."""

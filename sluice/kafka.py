@@ -84,7 +84,7 @@ def reach(settings: Settings, principal: Principal) -> Bootstrap:
         if not is_listening(bootstrap):
             raise click.ClickException(f"nobody listens at {address(bootstrap)}")
         check_login(bootstrap)
-    except (BadSetting, KafkaRefused, SecretMissing) as refused:
+    except (BadSetting, KafkaException, KafkaRefused, SecretMissing) as refused:
         raise click.ClickException(str(refused)) from None
     return bootstrap
 

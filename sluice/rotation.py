@@ -12,11 +12,14 @@ from pathlib import Path
 from secrets import token_hex, token_urlsafe
 from typing import NamedTuple
 
+import click
+import msgspec
+from confluent_kafka import KafkaException
 from sqlalchemy import Connection
 
 from connectors.kafka import admin_client
 from connectors.kafka_login import password_file
-from connectors.processors.settings import SECRET_FILES
+from connectors.processors.settings import SECRET_FILES, ProcessorSettings
 from connectors.secret_files import SecretFile, next_of, take_next
 from connectors.settings import MAIL_PASSWORD_FILE
 from connectors.sms import TOKEN_FILE
@@ -31,7 +34,7 @@ from gateway.keyed_hashes import open_key
 from gateway.seed import DASHBOARDS, SERVICES
 from gateway.settings import PASSWORD_FILE, GatewaySettings
 from gateway.vault.proof import SECRET_FILE as VAULT_CLIENT
-from schemas.settings import BadSetting
+from schemas.settings import BadSetting, load
 from schemas.times import steady_micros
 from schemas.topic_rights import PRINCIPALS, user
 from sluice.kafka import reach
@@ -56,8 +59,14 @@ def place_of(settings: GatewaySettings, name: str) -> Path:
     """The file of a secret. Raises `BadSetting` for what does not rotate here."""
     if name not in ROTATIONS:
         raise BadSetting(f"{name} is none of {', '.join(sorted(ROTATIONS))}")
-    own = settings.vault_client if name == VAULT_CLIENT else None
-    return own or settings.secrets() / name
+    if name == VAULT_CLIENT and settings.vault_client:
+        return settings.vault_client
+    for processor, file in SECRET_FILES.items():
+        if name == file:
+            known = load(ProcessorSettings, checked=False)
+            place = {"data": settings.data, "secrets_directory": settings.secrets_directory}
+            return msgspec.structs.replace(known, **place).secret(processor).path
+    return settings.secrets() / name
 
 
 def _replaced(_settings: GatewaySettings, path: Path, _overlap_s: int) -> None:
@@ -95,7 +104,11 @@ def _of_kafka(settings: GatewaySettings, path: Path, _overlap_s: int) -> None:
     admin = admin_client(reach(settings, "admin"))
     take_next(path)
     [name] = [principal for principal in PRINCIPALS if password_file(principal) == path.name]
-    give_passwords(admin, {user(name): SecretFile(path).text()})
+    try:
+        give_passwords(admin, {user(name): SecretFile(path).text()})
+    except KafkaException as error:
+        said = f"{path} is new, Kafka has the one before: `sluice kafka apply` tells it"
+        raise click.ClickException(f"{said} ({error.args[0].str()})") from None
 
 
 async def _write(settings: GatewaySettings, change: Callable[[Connection], None]) -> None:

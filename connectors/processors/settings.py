@@ -11,7 +11,8 @@ VISA_SECRET = "c2x1aWNlLXNhbmRib3gtc2hhcmVkLXNlY3JldCEhISE="  # noqa: S105 base6
 MASTERCARD_PASSWORD = "sandbox"  # noqa: S105
 PAYPAL_SECRET = "sandbox-secret"  # noqa: S105
 
-# What `sluice keys rotate` writes. Where one is there and not empty, it counts before the variable.
+# What `sluice keys rotate` writes, unless `SLUICE_…_FILE` names another place. A file that is there and not empty
+# counts before the variable.
 SECRET_FILES: dict[ProcessorName, str] = {
     "visa": "visa.secret",
     "mastercard": "mastercard.password",

@@ -143,8 +143,8 @@ def get_flow() -> Dataflow:
     with refusals_logged():
         settings = load(FraudSettings)
         keep_private(settings.data)
-    process = process_name("fraud", settings.fraud_process)
-    serve_metrics(settings, f"{process}_metrics")
+        process = process_name("fraud", settings.fraud_process)
+        serve_metrics(settings, f"{process}_metrics")
     store = settings.data / "fraud"
     with alone_in(store):
         drop_unfinished(store)

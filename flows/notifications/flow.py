@@ -158,7 +158,7 @@ def get_flow() -> Dataflow:
         settings = load(NotificationSettings)
         keep_private(settings.data)
         check_secrets(settings)
-    serve_metrics(settings, "notifications_metrics")
+        serve_metrics(settings, "notifications_metrics")
     drop_unfinished(settings.data / "notifications")
     heartbeat = Heartbeat(settings)
     bootstrap = log_in(settings, "notifications")

@@ -59,7 +59,7 @@ def change_password(url: str, file: Path) -> None:
     Raises `BadSetting` where its password does not come from that file, and whatever asyncpg raises.
     """
     dsn, present = parted(url)
-    if present is None:
+    if present is None or present.path != file.absolute():
         raise BadSetting(f"SLUICE_DATABASE_URL: its password has to be in {file}, not in the URL")
     new = next_of(file).read_text().strip()
     asyncio.run(_change(partial(asyncpg.connect, dsn, timeout=CONNECT_TIMEOUT_S), present, new))

@@ -9,6 +9,7 @@ import msgspec
 from connectors.durable_files import sync, sync_tree, write_durably
 from gateway.settings import GatewaySettings
 from gateway.vault.settings import VaultSettings
+from gateway.vault.standing import FILE as STANDING
 from schemas.settings import load
 from schemas.times import now
 from sluice.admin import with_data
@@ -83,12 +84,14 @@ def restore(copy: Path, check: bool, replace: bool, data: Path | None) -> None:
     click.echo(f"put back: {_about(manifest)}")
     for path in moved:
         click.echo(f"set aside: {path}")
+    if any(path.name.startswith(STANDING) for path in moved):
+        click.echo("`sluice vault begin` says which of the two vaults serves with what was put back.")
     if manifest.part == "books":
         click.echo("What came after the copy is not in these books: `sluice reconcile` names it.")
 
 
 def _stores(data: Path | None) -> Stores:
-    gateway = with_data(load(GatewaySettings), data)
+    gateway = with_data(load(GatewaySettings, checked=False), data)  # a vault's host has no public address
     vault = load(VaultSettings)
     return Stores(gateway, msgspec.structs.replace(vault, data=gateway.data))
 

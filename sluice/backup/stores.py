@@ -16,6 +16,7 @@ from gateway.books.opening import alembic_config, check_existing, run_once, sqli
 from gateway.books.passwords import parted
 from gateway.settings import GatewaySettings
 from gateway.vault.settings import VaultSettings
+from gateway.vault.standing import FILE as STANDING
 from sluice.backup.copies import BackupFailed, CopyManifest, Part, copy_private
 from sluice.settings import postgres_environment
 
@@ -57,12 +58,17 @@ class Stores:
                 ["pg_restore", "--clean", "--if-exists", "--no-owner", "--single-transaction"], url, folder / DUMP
             )
             return []
-        moved = []
+        moved = self._out_of_the_way(manifest.part, aside)
         for file in manifest.files:
             target = self._target(manifest.part, file.path)
             moved += _set_aside(target, aside)
             copy_private(folder / file.path, target)
         return moved
+
+    def _out_of_the_way(self, part: Part, aside: str) -> list[Path]:
+        """What fits no older file: a vault's standing beside another one, and newer lines of the audit."""
+        unfit = {"vault": (STANDING, "audit"), "persons": (STANDING,)}.get(part, ())
+        return [found for name in unfit for found in _set_aside(self.data / name, aside)]
 
     def standing(self, manifest: CopyManifest) -> list[Path]:
         """The files that a copy would replace."""
@@ -186,4 +192,5 @@ def _run(command: list[str], url: str, file: Path) -> None:
         raise BackupFailed(
             f"{command[0]}: {ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else 'failed'}"
         )
-    file.chmod(0o600)
+    if command[0] == "pg_dump":
+        file.chmod(0o600)

@@ -17,9 +17,8 @@ from connectors.kafka_login import address, login
 from connectors.keyfiles import SecretMissing
 from gateway.books.opening import alembic_config, run_once, sqlite_path
 from gateway.settings import GatewaySettings
-from gateway.vault.addresses import UnixAddress
 from gateway.vault.client import Unproven, VaultAway, VaultClient
-from gateway.vault.isolation import socket_path, users_of
+from gateway.vault.isolation import socket_path
 from gateway.vault.proof import client_secret
 from gateway.vault.settings import VaultSettings
 from schemas.settings import BadSetting, Settings, load
@@ -27,6 +26,7 @@ from schemas.times import now_micros
 from schemas.topics import TOPICS
 from sluice.admin import with_data
 from sluice.doctor.diagnoses import Diagnosis, failed, ok, unknown, warning
+from sluice.vault import vaults_of
 
 SKEW_MAX_S = 2.0
 ASK_S = 5.0
@@ -112,7 +112,7 @@ def vault(data: Path) -> list[Diagnosis]:
         secret = client_secret(settings, settings.vault_client)
     except (BadSetting, SecretMissing) as error:
         return [failed("vault", str(error), "Put the secret there that the vault has.")]
-    client = VaultClient([UnixAddress(path, users_of(settings.vault_users))], secret)
+    client = VaultClient(vaults_of(settings, str(settings.vault or "")), secret)
     try:
         counts = asyncio.run(_counted(client))
     except Unproven:

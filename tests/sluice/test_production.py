@@ -62,6 +62,13 @@ def test_nor_by_our_command(words: list[str]) -> None:
         (GatewaySettings, "PUBLIC_URL", "", "SLUICE_PUBLIC_URL"),
         (GatewaySettings, "INTERNAL_URL", "http://gateway", "SLUICE_INTERNAL_URL"),
         (GatewaySettings, "DATABASE_URL", "postgresql://sluice@db.example/sluice", "sslmode=verify-full"),
+        (GatewaySettings, "DATABASE_URL", "postgresql://sluice@/sluice?host=db.example", "sslmode=verify-full"),
+        (
+            GatewaySettings,
+            "DATABASE_URL",
+            "postgresql://sluice@db.example/sluice?host=/tmp",
+            "sslmode=verify-full",
+        ),
         (
             GatewaySettings,
             "DATABASE_URL",
