@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from ipaddress import ip_network
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.tidy.test_settings import documented
 
 # Read by nothing but the file itself.
 OF_COMPOSE = {f"SLUICE_{name}_IMAGE" for name in ("POSTGRES", "PROMETHEUS", "GRAFANA")}
-OF_COMPOSE |= {"SLUICE_PUBLISH", "SLUICE_METRICS_NETWORK"}
+OF_COMPOSE |= {"SLUICE_PUBLISH", "SLUICE_METRICS_PREFIX"}
 OBSERVE = {"prometheus", "grafana"}
 OURS = sorted(SERVICES.keys() - OBSERVE - {"postgres"})
 
@@ -117,14 +118,19 @@ def test_who_asks_sql_does_not_reach_the_writer_of_the_warehouse() -> None:
     assert shared == {CA_FILE}, "a certificate, which is no secret"
 
 
-def test_metrics_are_read_on_a_network_of_their_own() -> None:
-    targets = {"gateway", "fraud", "notifications", "analytics", "sql", "dashboard"}
-    assert members("networks", "metrics") == {*targets, "prometheus"}
-    network = FILE["networks"]["metrics"]
-    assert network["internal"]
-    for name in targets:
-        allowed = SERVICES[name]["environment"]["SLUICE_METRICS_FROM"]
-        assert allowed == network["ipam"]["config"][0]["subnet"]
+def test_metrics_are_read_on_a_network_with_each_service_alone() -> None:
+    for name in ("gateway", "fraud", "notifications", "analytics", "sql", "dashboard"):
+        assert members("networks", f"metrics-{name}") == {name, "prometheus"}
+        network = FILE["networks"][f"metrics-{name}"]
+        assert network["internal"]
+        allowed, subnet = (
+            ip_network(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", given))
+            for given in (
+                SERVICES[name]["environment"]["SLUICE_METRICS_FROM"],
+                network["ipam"]["config"][0]["subnet"],
+            )
+        )
+        assert subnet.subnet_of(allowed)
     assert members("networks", "graphs") == OBSERVE
 
 

@@ -134,7 +134,7 @@ def test_the_targets_are_the_ports_of_the_processes() -> None:
     jobs["gateway"] = PORTS["gateway"]
     assert targets("prometheus.yml") == {job: f"localhost:{port}" for job, port in jobs.items()}
     assert targets("compose.yml") == {job: f"{job}:{port}" for job, port in jobs.items() if job != "stack"}
-    asked = {name for name in targets("compose.yml") if "metrics" in SERVICES[name]["networks"]}
+    asked = {name for name in targets("compose.yml") if f"metrics-{name}" in SERVICES[name]["networks"]}
     assert asked == targets("compose.yml").keys()
     [down] = [rule["expr"] for rule in rules() if rule["alert"] == "SluiceTargetDown"]
     assert set(re.findall(r"\w+", TEXT.findall(down)[0])) == jobs.keys()
