@@ -56,14 +56,18 @@ def secret_beside(vault: Path) -> Path:
 def await_vault(path: Path, within_s: float) -> None:
     """Return once the vault on the socket at `path` answers. Raises `TimeoutError`."""
     give_up = monotonic() + within_s
-    while not (path.exists() and asyncio.run(_answers(path))):  # its secret is there before its socket
+    while not (path.exists() and asyncio.run(answers(_client(path)))):  # its secret is there before its socket
         if monotonic() > give_up:
             raise TimeoutError(f"no vault on {path}")
         sleep(0.05)
 
 
-async def _answers(path: Path) -> bool:
-    client = VaultClient([UnixAddress(path)], secret_beside(path).read_bytes())
+def _client(path: Path) -> VaultClient:
+    return VaultClient([UnixAddress(path)], secret_beside(path).read_bytes())
+
+
+async def answers(client: VaultClient) -> bool:
+    """Whether the vault replies to a client; it is closed then."""
     try:
         await client.ping()
     except VaultAway:

@@ -39,6 +39,7 @@ from gateway.vault.server import Reception, Served
 from gateway.vault.settings import VaultSettings
 from gateway.vault.standby import Succession
 from gateway.vault.standing import NotInPlace, check_alone
+from gateway.vault.store_copy import CARDS, PERSONS
 from gateway.vault.witness import Witness, open_witness
 from schemas.settings import BadSetting, load
 
@@ -114,7 +115,7 @@ async def _serve(
     try:
         files = KeyFiles(settings)
         with (
-            closing(Safe(settings.data / "vault.sqlite3", files, replica)) as safe,
+            closing(Safe(settings.data / CARDS, files, replica)) as safe,
             closing(_person_keys(settings, files, safe, replica)) as persons,
         ):
             served = Served(safe, persons, Rotation(safe, persons), audit, replica)
@@ -167,7 +168,7 @@ def _succession(settings: VaultSettings, secret: ClientSecret, witness: Witness)
 
 
 def _person_keys(settings: VaultSettings, files: KeyFiles, safe: Safe, replica: Replica | None) -> PersonKeys:
-    path = settings.data / "persons.sqlite3"
+    path = settings.data / PERSONS
     safe.check_companion(path)
     persons = PersonKeys(path, files, safe.key_version, settings.vault_person_keys_per_s, replica)
     safe.note_companion(path)  # after the file: whoever is killed in between may begin again

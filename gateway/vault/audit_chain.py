@@ -44,7 +44,6 @@ AuditEvent = Literal[
     "audit.drop",  # files past their time
     "audit.cut",  # entries that were there at the last stop are gone
     "standby.join",  # another vault has a copy of all, and of each entry from here on before it is answered
-    "standby.leave",
 ]
 
 
@@ -148,6 +147,12 @@ def file_name(n: int) -> str:
 def first_number(path: Path) -> int:
     """The number of a file's first entry, by its name. Raises `ValueError`."""
     return int(path.name.split(".")[1])
+
+
+def files_from(directory: Path, n: int) -> list[Path]:
+    """The files that hold entry `n` and what follows it, the oldest first."""
+    there = files(directory)
+    return there[max((i for i, path in enumerate(there) if first_number(path) <= n), default=0) :]
 
 
 class CheckedChain:

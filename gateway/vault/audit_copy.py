@@ -8,12 +8,11 @@ from collections import deque
 from pathlib import Path
 
 from connectors.durable_files import sync
-from gateway.vault.audit_chain import GENESIS, AuditEntry, Head, end_before, entry_of, files, first_number, follows
-from gateway.vault.audit_trail import OPENS_FILE, lines_from, new_file, opened
+from gateway.vault import cards
+from gateway.vault.audit_chain import GENESIS, AuditEntry, Head, end_before, entry_of, files, files_from, follows
+from gateway.vault.audit_trail import OPENS_FILE, lines_from, new_file, opened, write_whole
 from gateway.vault.frames import FOLLOW_HEADS_MAX
 from gateway.vault.opens import Opens
-
-OPENS_FILES = tuple(OPENS_FILE + end for end in ("", "-wal", "-shm"))
 
 
 class NotFollowing(Exception):
@@ -42,13 +41,10 @@ class AuditCopy:
         if n == self._tip.n:
             return
         self.close()
-        there = files(self._directory)
-        begin = max((i for i, path in enumerate(there) if first_number(path) <= n), default=0)
-        for path in there[begin:]:
+        for path in files_from(self._directory, n):
             _cut_file(path, n)
         sync(self._directory)
-        for name in OPENS_FILES:  # it is made from the audit again
-            (self._directory / name).unlink(missing_ok=True)
+        cards.delete_file(self._directory / OPENS_FILE)  # it is made from the audit again
         self._open()
 
     def append(self, lines: bytes) -> None:
@@ -97,13 +93,9 @@ class AuditCopy:
         self._file, self._size = new_file(self._directory, n), 0
 
     def _write(self, lines: bytes | bytearray) -> None:
-        view = memoryview(bytes(lines))
-        written = 0
-        while written < len(view):
-            written += os.write(self._file, view[written:])
-        if written:
-            os.fsync(self._file)
-            self._size += written
+        if lines:
+            write_whole(self._file, lines)
+            self._size += len(lines)
 
     def _opened_opens(self) -> Opens:
         opens = Opens(self._directory / OPENS_FILE)

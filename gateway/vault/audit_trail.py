@@ -20,6 +20,7 @@ from gateway.vault.audit_chain import (
     entry_of,
     file_name,
     files,
+    files_from,
     first_number,
     head_of,
     line_of,
@@ -185,14 +186,10 @@ class AuditTrail:
         return self._appended
 
     def _write(self) -> None:
-        view = memoryview(bytes(self._buffer))
-        written = 0
-        while written < len(view):
-            written += os.write(self._file, view[written:])
-        os.fsync(self._file)
+        write_whole(self._file, self._buffer)
         if self._to_copy is not None:
             self._to_copy += self._buffer
-        self._size += written
+        self._size += len(self._buffer)
         self._buffer.clear()
         self._tip = self._appended
 
@@ -249,6 +246,15 @@ def new_file(directory: Path, n: int) -> int:
     return file
 
 
+def write_whole(file: int, content: bytes | bytearray) -> None:
+    """Append all of it, on disk on return. Raises `OSError`."""
+    view = memoryview(bytes(content))
+    written = 0
+    while written < len(view):
+        written += os.write(file, view[written:])
+    os.fsync(file)
+
+
 def _appending(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
@@ -266,9 +272,7 @@ def lines_from(directory: Path, n: int) -> Iterator[tuple[AuditEntry, Head]]:
 
 def raw_lines_from(directory: Path, n: int) -> Iterator[bytes]:
     """The lines from entry `n` on, as far as they tell their number, without their ends."""
-    there = files(directory)
-    begin = max((i for i, path in enumerate(there) if first_number(path) <= n), default=0)
-    for path in there[begin:]:
+    for path in files_from(directory, n):
         for line in path.read_bytes().split(b"\n")[:-1]:
             found = NUMBER.match(line, HASH_SIZE + 1)
             if found is None or int(found[1]) >= n:

@@ -158,6 +158,12 @@ def count(conn: sqlite3.Connection) -> CardCounts:
     return CardCounts(cards, version, left)
 
 
+def delete_file(path: Path) -> None:
+    """Delete a file of SQLite that is closed, with its write-ahead log."""
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+
+
 def wipe_log(conn: sqlite3.Connection) -> None:
     """Empty the write-ahead log: it still holds deleted cards and replaced keys."""
     conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")

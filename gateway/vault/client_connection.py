@@ -1,11 +1,13 @@
 """A client's connection to a vault: requests out, each reply to its call, and the proof of the client secret."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from secrets import token_bytes
 
 from gateway.vault import frames, proof
 from gateway.vault.addresses import VaultAddress
+
+Ask = Callable[[frames.Frame], Awaitable[frames.Frame]]
 
 
 class NotProven(Exception):
@@ -91,7 +93,7 @@ async def _proven(address: VaultAddress, secret: proof.ClientSecret, ids: Iterat
     made = await address.connect(lambda: ClientConnection(address.is_vault))
     proven = False
     try:
-        await _prove(made, secret, ids)
+        await prove(made.send, secret, ids)
         proven = True
     finally:
         if not proven:
@@ -99,15 +101,19 @@ async def _proven(address: VaultAddress, secret: proof.ClientSecret, ids: Iterat
     return made
 
 
-async def _prove(made: ClientConnection, secret: proof.ClientSecret, ids: Iterator[int]) -> None:
+async def prove(ask: Ask, secret: proof.ClientSecret, ids: Iterator[int]) -> None:
+    """Prove the secret to a vault that proves it first; `ask` returns the reply to a frame.
+
+    Raises `NotProven`, `StandsBy` and whatever `ask` raises.
+    """
     mine = token_bytes(frames.NONCE_BYTES)
-    challenge = await made.send(frames.Hello(next(ids), mine))
+    challenge = await ask(frames.Hello(next(ids), mine))
     if not isinstance(challenge, frames.Challenge):
         raise NotProven
     nonces = (mine, challenge.nonce)
     if (known := proof.proved_to(secret, challenge.proof, *nonces)) is None:
         raise NotProven
-    reply = await made.send(frames.Prove(next(ids), proof.of_client(known, *nonces)))
+    reply = await ask(frames.Prove(next(ids), proof.of_client(known, *nonces)))
     if isinstance(reply, frames.Refused) and reply.code == "standby":
         raise StandsBy
     if not isinstance(reply, frames.Done):

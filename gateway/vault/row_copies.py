@@ -7,9 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gateway.vault.copy_frames import CopiedFile, RowChange
-
-BATCH = 100  # rows that are copied in one transaction
+from gateway.vault.copy_frames import ROWS_MAX, CopiedFile, RowChange
 
 
 class CopiedTable(NamedTuple):
@@ -56,7 +54,7 @@ def touch_all(conn: sqlite3.Connection, table: CopiedTable) -> None:
 def touch_some(conn: sqlite3.Connection, table: CopiedTable, after: str) -> str | None:
     """Have it return the next rows, past the key `after`; the last one's key, None where there are none."""
     statement = f"SELECT {table.key} FROM {table.name} WHERE {table.key} > ? ORDER BY {table.key} LIMIT ?"  # noqa: S608
-    keys = [key for (key,) in conn.execute(statement, (after, BATCH))]
+    keys = [key for (key,) in conn.execute(statement, (after, ROWS_MAX))]
     conn.executemany("INSERT OR REPLACE INTO touched VALUES (?, ?)", [(table.name, key) for key in keys])
     return keys[-1] if keys else None
 

@@ -9,19 +9,21 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
-from secrets import token_bytes, token_hex
+from secrets import token_hex
 from time import monotonic
 from typing import TypeVar
 
 import structlog
 
 from connectors.lasting import LastingTask, LastingThreads
-from gateway.vault import copy_frames, frames, proof
+from gateway.vault import copy_frames, frames
 from gateway.vault.addresses import VaultAddress, VaultStreams
 from gateway.vault.audit_copy import NotFollowing
 from gateway.vault.audit_trail import AuditDamaged
 from gateway.vault.cards import UnknownLayout
+from gateway.vault.client_connection import NotProven, prove
 from gateway.vault.copy_frames import COPIES
 from gateway.vault.keys import KeyFiles, UnusableKey
 from gateway.vault.office import BEAT_S, Office
@@ -38,7 +40,7 @@ BEGUN_WITHIN_S = 30.0  # the one that serves may have to wait for the witness fi
 REFUSED_AGAIN_S = 5.0  # a copy that failed is made anew from its beginning
 READ_BYTES = 256 * 1024
 
-AWAY = (OSError, TimeoutError, frames.BadFrame, BadSetting)  # a certificate may be replaced just now
+AWAY = (OSError, TimeoutError, NotProven, frames.BadFrame, BadSetting)  # a certificate may be replaced just now
 
 T = TypeVar("T")
 
@@ -50,7 +52,7 @@ class CopyFailed(Exception):
 
 
 class NotServing(ConnectionError):
-    """Who answers there does not serve, or does not know the secret."""
+    """Who answers there does not serve."""
 
 
 # `KeyError`: of a table that only a later release knows.
@@ -202,17 +204,12 @@ class Succession:
     async def _prove(self, streams: VaultStreams, received: _Received) -> None:
         if not self._other.is_vault(streams.writer.transport):
             raise NotServing
-        mine = token_bytes(frames.NONCE_BYTES)
-        streams.writer.write(frames.pack(frames.Hello(1, mine)))
-        challenge = await received.next()
-        if not isinstance(challenge, frames.Challenge):
-            raise NotServing
-        nonces = (mine, challenge.nonce)
-        if (known := proof.proved_to(self._secret, challenge.proof, *nonces)) is None:
-            raise NotServing
-        streams.writer.write(frames.pack(frames.Prove(2, proof.of_client(known, *nonces))))
-        if not isinstance(await received.next(), frames.Done):
-            raise NotServing
+
+        async def ask(request: frames.Frame) -> frames.Frame:
+            streams.writer.write(frames.pack(request))
+            return await received.next()
+
+        await prove(ask, self._secret, count(1))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

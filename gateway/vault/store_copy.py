@@ -15,7 +15,6 @@ from gateway.vault.standing import Standing, keep_standing
 from gateway.vault.writer import transaction
 
 CARDS, PERSONS, AUDIT = "vault.sqlite3", "persons.sqlite3", "audit"
-ENDS = ("", "-wal", "-shm")
 
 
 class StoreCopy:
@@ -63,8 +62,7 @@ class StoreCopy:
         self._store_id = frame.store_id
         self._close_files()
         for name in (CARDS, PERSONS):
-            for end in ENDS:
-                (self._data / (name + end)).unlink(missing_ok=True)
+            cards.delete_file(self._data / name)
         self._open()
         self._audit.cut(frame.audit_n)
 

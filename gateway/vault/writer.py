@@ -62,12 +62,10 @@ class Writer:
         self._conn.close()
 
     async def _commit_group(self, group: list[Work[sqlite3.Connection]]) -> list[WorkResult]:
-        target, file = self._target, self.file
-        if target is None:
-            return await self.between(lambda conn: _commit(conn, group))
-        results, changes = await self.between(lambda conn: _commit_with_changes(conn, group, file))
-        if changes:
-            await target.send_rows(file, changes)
+        copied = self.file if self._target is not None else None
+        results, changes = await self.between(lambda conn: _commit(conn, group, copied))
+        if self._target is not None and changes:
+            await self._target.send_rows(self.file, changes)
         return results
 
 
@@ -87,14 +85,10 @@ def transaction(conn: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _commit(conn: sqlite3.Connection, group: list[Work[sqlite3.Connection]]) -> list[WorkResult]:
-    with transaction(conn):  # each write has a savepoint of its own, all share one commit
-        return [run_in_savepoint(conn.execute, lambda work=work: work(conn)) for work in group]  # type: ignore[misc]
-
-
-def _commit_with_changes(
-    conn: sqlite3.Connection, group: list[Work[sqlite3.Connection]], file: CopiedFile
+def _commit(
+    conn: sqlite3.Connection, group: list[Work[sqlite3.Connection]], copied: CopiedFile | None
 ) -> tuple[list[WorkResult], list[RowChange]]:
-    with transaction(conn):
+    """The results, and the rows of the file that is `copied`, if it is, as they are now."""
+    with transaction(conn):  # each write has a savepoint of its own, all share one commit
         results = [run_in_savepoint(conn.execute, lambda work=work: work(conn)) for work in group]  # type: ignore[misc]
-        return results, row_copies.take_changes(conn, file)
+        return results, row_copies.take_changes(conn, copied) if copied else []

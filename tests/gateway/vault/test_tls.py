@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.machine.opening import answers
 from gateway.vault.addresses import TlsAddress, addresses_of
 from gateway.vault.certificates import Certificates, Certified, Role
-from gateway.vault.client import VaultAway
 from schemas.settings import BadSetting
 from sluice.vault_certificates import Authority, authority_in, new_authority, write_holder
 from tests.gateway.vault.conftest import RunningVault, SeeingClient
@@ -62,17 +62,6 @@ def house(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> House:
     return House(tmp_path, *free_ports(1))
 
 
-async def is_answered(client: SeeingClient) -> bool:
-    """Whether a client gets a reply; it is closed then."""
-    try:
-        await client.ping()
-    except VaultAway:
-        return False
-    finally:
-        await client.close()
-    return True
-
-
 @asynccontextmanager
 async def tapped(port: int) -> AsyncIterator[tuple[int, bytearray]]:
     """A port that leads to another one, and all that went over it."""
@@ -120,22 +109,20 @@ async def test_whoever_has_no_right_certificate_is_refused(
     good = house.holder("gateway-1")
     of_others = house.holder("gateway-2", by=stranger)
     shutil.copy(good / "ca.pem", of_others / "ca.pem")  # it trusts the vault, which does not trust it
-    assert await is_answered(house.client(vault, good))
-    assert not await is_answered(house.client(vault, of_others))
-    assert not await is_answered(house.client(vault, house.holder("gateway-3", lasts=-DAY)))
-    assert not await is_answered(house.client(vault, house.holder("gateway-4", by=stranger)))
-    assert not await is_answered(house.client(vault, good, host="localhost")), (
-        "which its certificate does not name"
-    )
+    assert await answers(house.client(vault, good))
+    assert not await answers(house.client(vault, of_others))
+    assert not await answers(house.client(vault, house.holder("gateway-3", lasts=-DAY)))
+    assert not await answers(house.client(vault, house.holder("gateway-4", by=stranger)))
+    assert not await answers(house.client(vault, good, host="localhost")), "which its certificate does not name"
     nameless = SeeingClient([TlsAddress("127.0.0.1", house.port, Certificates(good))], b"another secret", 5.0)
-    assert not await is_answered(nameless), "a certificate is not enough"
+    assert not await answers(nameless), "a certificate is not enough"
 
 
 async def test_a_gateways_certificate_does_not_stand_for_a_vault(
     house: House, new_vault: Callable[..., RunningVault]
 ) -> None:
     vault = house.vault(new_vault, house.holder("posing", "gateway", host="127.0.0.1"))
-    assert not await is_answered(house.client(vault, house.holder("gateway-1")))
+    assert not await answers(house.client(vault, house.holder("gateway-1")))
 
 
 async def test_certificates_and_their_authority_are_replaced_while_it_serves(
@@ -149,9 +136,9 @@ async def test_certificates_and_their_authority_are_replaced_while_it_serves(
     successor = new_authority("Sluice vaults 2")
     house.holder("a", "vault", by=successor, host="127.0.0.1")
     await until(lambda: vault.said("certificate.replaced"))
-    assert await is_answered(house.client(vault, house.holder("gateway-5", by=successor)))
-    assert not await is_answered(house.client(vault, old))
-    assert not await is_answered(lasting), "its connection ended with the old authority"
+    assert await answers(house.client(vault, house.holder("gateway-5", by=successor)))
+    assert not await answers(house.client(vault, old))
+    assert not await answers(lasting), "its connection ended with the old authority"
 
 
 def test_what_cannot_be_reached_is_told_by_its_setting(tmp_path: Path) -> None:
