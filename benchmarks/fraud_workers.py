@@ -27,12 +27,13 @@ import msgspec
 import psutil
 
 from benchmarks import open_kafka, payment_events, stack
+from benchmarks.canary.looks import all_records
 from benchmarks.load import PaymentLoad
 from connectors.gateway import GatewayClient, PasswordLogin
 from connectors.heartbeat import process_name
 from connectors.kafka import create_topics
+from connectors.kafka_login import Bootstrap
 from connectors.record_reader import RecordReader, places
-from connectors.records import Record
 from connectors.records import read as read_event
 from schemas.events import Event
 from schemas.topics import PAYMENTS, RISK, TOPICS
@@ -44,13 +45,7 @@ AT_A_TIME = 100  # payments
 PAUSE_S = 3.0  # between two kills, once all are back
 AGAIN_S = 0.2
 JUDGED_WITHIN_S = 300.0
-SETTINGS = {
-    "SLUICE_VERDICT_BUDGET_MS": "1000",
-    # Where no verdict comes in time, as after a kill, the cards and their one customer are new.
-    "SLUICE_STAND_IN_NEW_CARDS": "1000000",
-    "SLUICE_STAND_IN_FIRST_CARD_CAP": "1000000",
-    "SLUICE_STAND_IN_MERCHANT_CAP": "1000000000",
-}
+SETTINGS = stack.OPEN_STAND_IN | {"SLUICE_VERDICT_BUDGET_MS": "1000"}
 
 
 class WorkerFigures(msgspec.Struct, frozen=True):
@@ -113,7 +108,7 @@ async def _run(measured: stack.Stack, payments: int, workers: int, kills: int) -
             sent += AT_A_TIME
         await struck
     reconciled = await asyncio.to_thread(measured.reconciles)
-    unjudged, of_several, repeats = _verdicts_of(measured.settings.bootstrap())
+    unjudged, of_several, repeats = _verdicts_of(measured.kafka())
     replayed = msgspec.json.decode(measured.sluice("fraud", "replay", "--json").stdout)
     return WorkerFigures(
         payments=sent,
@@ -146,7 +141,7 @@ def _are_back(measured: stack.Stack, before: dict[str, int]) -> bool:
     return all(found[name].state == "ready" and found[name].pid != pid for name, pid in before.items())
 
 
-def _verdicts_of(bootstrap: str) -> tuple[int, int, int]:
+def _verdicts_of(bootstrap: Bootstrap) -> tuple[int, int, int]:
     """How many payments have no verdict, how many several, and how many verdicts are there once more."""
     paid = {event.subject for event in _events(bootstrap, PAYMENTS.name) if event.type == "payment.initiated"}
     verdicts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -156,21 +151,10 @@ def _verdicts_of(bootstrap: str) -> tuple[int, int, int]:
     return len(paid - verdicts.keys()), sum(len(ids) > 1 for ids in verdicts.values()), repeats
 
 
-def _events(bootstrap: str, topic: str) -> Iterator[Event]:
-    for record in _records(bootstrap, topic):
+def _events(bootstrap: Bootstrap, topic: str) -> Iterator[Event]:
+    for record in all_records(bootstrap, [topic]):
         if isinstance(event := read_event(record, "/bench"), Event):
             yield event
-
-
-def _records(bootstrap: str, topic: str) -> Iterator[Record]:
-    reader = RecordReader(bootstrap)
-    try:
-        for place in places(bootstrap, [topic]):
-            reader.add(place)
-        while not reader.at_end():
-            yield from reader.poll()
-    finally:
-        reader.close()
 
 
 def _measured(backlog: int, workers: int) -> BacklogFigures:
@@ -195,7 +179,7 @@ def _broker(folder: Path) -> Iterator[StackSettings]:
 
 def _judge(settings: StackSettings, backlog: int) -> tuple[float, list[float]]:
     """Payments per second from the first verdict to the last, and what each process used meanwhile."""
-    before = sum(1 for _ in _records(settings.bootstrap(), RISK.name))
+    before = sum(1 for _ in all_records(settings.bootstrap(), [RISK.name]))
     with _flow(settings) as processes:
         reader, judged, began, used = RecordReader(settings.bootstrap()), 0, 0.0, list[float]()
         for place in places(settings.bootstrap(), [RISK.name]):

@@ -42,16 +42,12 @@ FROZEN_S = LEASE_S + 2
 PAUSE_S = 5.0  # between two faults, once both gateways are back
 AGAIN_S = 0.2
 GIVEN_UP_S = 120.0
-SETTINGS = {
+SETTINGS = stack.OPEN_STAND_IN | {
     "SLUICE_GATEWAYS": "2",
     "SLUICE_LEASE": str(LEASE_S),
     "SLUICE_CALL_TIMEOUT": "4",
     "SLUICE_UNKNOWN_WINDOW": "1",
     "SLUICE_VERDICT_BUDGET_MS": "1000",
-    # Where no verdict comes in time, as after a kill, the cards and their one customer are new.
-    "SLUICE_STAND_IN_NEW_CARDS": "1000000",
-    "SLUICE_STAND_IN_FIRST_CARD_CAP": "1000000",
-    "SLUICE_STAND_IN_MERCHANT_CAP": "1000000000",
 }
 
 

@@ -54,12 +54,8 @@ CARDS = 20
 PAUSE_S = 0.02
 NEW_VISA = "bmV3LXNoYXJlZC1zZWNyZXQtb2Ytb3Vycy0tLS0tLS0="
 PAYING = "import sys; from sluice.cli import main; sys.argv += ['--only', 'sandbox', 'vault', 'gateway']; main()"
-SETTINGS = {  # no verdicts come where no fraud flow runs, and the cards and their one customer are new
-    "SLUICE_STAND_IN_NEW_CARDS": "1000000",
-    "SLUICE_STAND_IN_FIRST_CARD_CAP": "1000000",
-    "SLUICE_STAND_IN_CARD_CAP": "100000000",
-    "SLUICE_STAND_IN_MERCHANT_CAP": "1000000000",
-}
+# No verdicts come where no fraud flow runs.
+SETTINGS = stack.OPEN_STAND_IN | {"SLUICE_STAND_IN_CARD_CAP": "100000000"}
 
 IsRefused = Callable[[], Awaitable[bool]]
 
@@ -290,13 +286,13 @@ def main(whole: bool) -> None:
         with stack.running(data=data, program=program, settings=SETTINGS | database) as measured:
             measured.environment |= database
             measured.await_ready(*([] if whole else ["sandbox", "vault"]))
-            await_gateway(measured)
+            _await_gateway(measured)
             figures = asyncio.run(_run(measured, server, whole=whole))
     click.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())
     sys.exit(bool(figures.failed))
 
 
-def await_gateway(measured: stack.Stack) -> None:
+def _await_gateway(measured: stack.Stack) -> None:
     """Return once it answers. Without Kafka it is not ready for a first time, but takes payments all the same."""
     url, give_up = measured.settings.url("gateway"), time.monotonic() + stack.READY_WITHIN_S
     while True:
