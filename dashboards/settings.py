@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from schemas.settings import BadSetting, Settings
+from schemas.settings import BadSetting, Settings, is_this_machine
 
 
 class DashboardSettings(Settings, frozen=True, kw_only=True):
@@ -31,8 +31,7 @@ class DashboardSettings(Settings, frozen=True, kw_only=True):
 
 def is_local(url: str) -> bool:
     """Whether the host of a URL is this machine by its name."""
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "127.0.0.1", "::1") or host.endswith(".localhost")
+    return is_this_machine(urlsplit(url).hostname or "")
 
 
 def _is_safe(url: str) -> bool:

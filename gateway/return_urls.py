@@ -8,9 +8,8 @@ from typing import assert_never
 from urllib.parse import urlsplit
 
 from gateway.refusals import FieldError, InvalidFields
-from schemas.settings import ProfileName
+from schemas.settings import ProfileName, is_this_machine
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 PORTS = {"http": 80, "https": 443}
 LENGTH_MAX = 2_048
 NEVER = "#* "  # a fragment (RFC 6749 §3.1.2), a wildcard (RFC 9700 §4.1), what browsers write in another way
@@ -38,7 +37,7 @@ def origin(url: str) -> str | None:
 def is_loopback(url: str) -> bool:
     """Whether an http(s) URL points to this machine, as every name below `localhost` does (RFC 6761)."""
     host = urlsplit(url).hostname if origin(url) else None
-    return host is not None and (host in LOOPBACK or host.endswith(".localhost"))
+    return host is not None and is_this_machine(host)
 
 
 def allows_loopback(profile: ProfileName) -> bool:

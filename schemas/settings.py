@@ -97,7 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def may_be_plain(self, host: str) -> bool:
         """Whether a host is spoken to without TLS: this machine, or one of `plain_hosts`."""
         named = {name.strip().lower() for name in self.plain_hosts.split(",") if name.strip()}
-        return host.lower() in named | LOOPBACK or host.endswith(".localhost")
+        return host.lower() in named or is_this_machine(host)
 
     def refuse_production(self, who: str) -> None:
         """For what is the local profile's alone. Raises `BadSetting`."""
@@ -153,6 +153,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class BadSetting(ValueError):
     """A `SLUICE_…` variable has a value its field does not take, or names no file; the message names it."""
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is this machine by its name, as every name below `localhost` is (RFC 6761)."""
+    return host.lower() in LOOPBACK or host.endswith(".localhost")
 
 
 def checked_networks(name: str, given: str) -> Networks:
