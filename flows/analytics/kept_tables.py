@@ -161,10 +161,11 @@ class ReplacedTable(msgspec.Struct, frozen=True):
             return newer
         by_age = sorted(rows, key=lambda row: row.sequence, reverse=True)
         clocks = {**{row.id: stored(getattr(row, self.clock)) for row in by_age}, **known}
-        same = [stored(getattr(row, self.clock)) == clocks[row.id] for row in newer]
         return [
-            row if is_same else replace(row, **{self.clock: clocks[row.id]})
-            for row, is_same in zip(newer, same, strict=True)
+            row
+            if stored(getattr(row, self.clock)) == clocks[row.id]
+            else replace(row, **{self.clock: clocks[row.id]})
+            for row in newer
         ]
 
     def _run(

@@ -194,8 +194,7 @@ def verdict_record(payment: StreamedPayment, controls: Controls) -> Out:
     verdict = verdict_of(payment, controls, moment)
     event_id = derived_id(payment.event_id, VERDICT_TYPE)
     event = Event(event_id, VERDICT_TYPE, SOURCE, verdict.payment, moment, verdict, payment.traceparent)
-    waited_s = (moment - payment.recorded_at).total_seconds()
-    METRICS.count(verdict.outcome, verdict.source, waited_s, is_faulty=payment.fault is not None)
+    METRICS.count(verdict.outcome, verdict.source, verdict.latency_ms / 1000, is_faulty=payment.fault is not None)
     return out(RISK.name, verdict.payment, event)
 
 
