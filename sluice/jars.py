@@ -52,13 +52,14 @@ def provide(cache: Path, progress: Progress, jars: list[Jar] | None = None) -> N
     Raises `JarsUnavailable`.
     """
     directory = cache.expanduser() / "jars"
-    missing = [jar for jar in jars or locked() if not _is_whole(directory / jar.file, jar)]
+    missing = [jar for jar in jars or locked() if not is_whole(directory / jar.file, jar)]
     if missing:
         directory.mkdir(parents=True, exist_ok=True)
         _fetch_all(directory, missing, progress)
 
 
-def _is_whole(path: Path, jar: Jar) -> bool:
+def is_whole(path: Path, jar: Jar) -> bool:
+    """Whether a file is there, and is the jar that is locked."""
     return path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == jar.sha256
 
 
@@ -79,7 +80,7 @@ def _fetch(directory: Path, staging: Path, jar: Jar) -> None:
     # jgo writes straight to the file's final name, so a cut connection would leave half a jar behind: it
     # writes into a directory that is thrown away, and only a whole jar moves to its place.
     came = _download(staging, jar)
-    if not _is_whole(came, jar):
+    if not is_whole(came, jar):
         raise JarsUnavailable(f"{jar.file} is not the jar that {LOCK.name} locks (SHA-256 differs)")
     came.replace(directory / jar.file)
 

@@ -1,7 +1,6 @@
 """The users of our services at Kafka, by the passwords among the secrets."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     UserScramCredentialUpsertion,
 )
 
+from connectors.durable_files import write_durably
 from connectors.kafka_login import password
 from schemas.settings import Settings
 from schemas.topic_rights import PRINCIPALS, user
@@ -62,10 +62,7 @@ class GivenPasswords:
 
     def note(self, given: Mapping[str, str]) -> None:
         """Remember that they were given."""
-        fresh = self._file.with_suffix(".new")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(_digest(given))
-        fresh.replace(self._file)
+        write_durably(self._file, _digest(given).encode())
 
 
 def _digest(given: Mapping[str, str]) -> str:

@@ -1,10 +1,9 @@
 """The stack's own Kafka: where it is, and what it must have before our services come."""
 
-from connectors.kafka import admin_client, create_topics, is_listening
+from connectors.kafka import admin_client
 from connectors.kafka_login import login
-from schemas.topics import TOPICS
 from sluice import kafka_acls
-from sluice.broker import Broker
+from sluice.broker import Broker, is_open
 from sluice.kafka_users import GivenPasswords, give_passwords, missing_users, passwords
 from sluice.settings import StackSettings
 
@@ -30,9 +29,8 @@ def set_up(settings: StackSettings) -> bool:
     `KafkaException`, `SecretMissing`.
     """
     bootstrap = login(settings, "admin")
-    if not is_listening(bootstrap):
+    if not is_open(bootstrap):
         return False
-    create_topics(bootstrap, TOPICS, replication=-1, timeout_s=2)
     admin, given = admin_client(bootstrap), passwords(settings)
     kafka_acls.make(admin, kafka_acls.difference(kafka_acls.present(admin), anonymous=True))
     known = GivenPasswords(own_broker(settings).directory)

@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -93,6 +93,11 @@ def fraud_workers(settings: StackSettings) -> list[Process]:
 def fraud_names(settings: StackSettings) -> tuple[str, ...]:
     """What the processes of the fraud flow are called."""
     return tuple(process_name("fraud", number) for number in range(1, settings.fraud_workers + 1))
+
+
+def ports_of(processes: Iterable[Process]) -> list[str]:
+    """The names of the ports that these listen on, and whoever supervises them."""
+    return [*(name for process in processes for name in process.ports), "stack_metrics"]
 
 
 def settings_classes(process: Process) -> list[type[Settings]]:

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 
 import click
@@ -27,7 +26,7 @@ from schemas.settings import load
 from sluice import jars
 from sluice.broker import is_open
 from sluice.cli import DATA
-from sluice.processes import OF_LOCAL, Process, shoppers, stack
+from sluice.processes import OF_LOCAL, Process, ports_of, shoppers, stack
 from sluice.settings import ShopperSettings, StackSettings
 from sluice.stack_metrics import StackMetrics
 from sluice.status import StateFile, held
@@ -177,7 +176,7 @@ def _chosen(processes: list[Process], only: frozenset[str]) -> list[Process]:
 
 
 def _check_ports(settings: StackSettings, processes: list[Process]) -> None:
-    taken = [settings.port(name) for name in (*chain(*(process.ports for process in processes)), "stack_metrics")]
+    taken = [settings.port(name) for name in ports_of(processes)]
 
     def all_free() -> bool:
         taken[:] = [port for port in taken if not is_free(settings.host, port)]

@@ -41,7 +41,7 @@ def authority_in(directory: Path) -> Authority:
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         return Authority(x509.load_pem_x509_certificate((directory / CA).read_bytes()), key)
     made = new_authority()
-    write_durably(directory / CA_KEY, _key_pem(made.key))
+    write_durably(directory / CA_KEY, key_pem(made.key))
     write_durably(directory / CA, made.certificate.public_bytes(Encoding.PEM))
     return made
 
@@ -69,7 +69,7 @@ def write_holder(
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _signed(authority, key, holder, hosts, lasts)
     write_durably(directory / CA, authority.certificate.public_bytes(Encoding.PEM))
-    write_durably(directory / OWN_KEY, _key_pem(key))
+    write_durably(directory / OWN_KEY, key_pem(key))
     write_durably(directory / OWN, certificate.public_bytes(Encoding.PEM))
     return certificate.not_valid_after_utc
 
@@ -85,7 +85,7 @@ def _signed(
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
     if holder.role == "vault":
         uses.append(ExtendedKeyUsageOID.SERVER_AUTH)
-    names = [x509.UniformResourceIdentifier(f"{SCHEME}:{holder}"), *map(_host, hosts)]
+    names = [x509.UniformResourceIdentifier(f"{SCHEME}:{holder}"), *map(general_name, hosts)]
     signer = authority.certificate
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
     builder = _builder(subject, signer.subject, key, lasts)
@@ -111,12 +111,14 @@ def _builder(
     )
 
 
-def _host(host: str) -> x509.GeneralName:
+def general_name(host: str) -> x509.GeneralName:
+    """A host in a certificate: by its address, or by its name."""
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key as its file holds it, in clear."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,6 @@ APART: tuple[frozenset[Part], ...] = (
     frozenset({"secrets"}),
 )
 MANIFEST = "manifest.json"
-CHUNK = 1 << 20
 
 
 class BackupFailed(click.ClickException):
@@ -97,11 +97,8 @@ def read_copy(folder: Path) -> CopyManifest:
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, as hex digits."""
-    found = hashlib.sha256()
     with path.open("rb") as opened:
-        while chunk := opened.read(CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def copy_private(source: Path, target: Path) -> None:
@@ -111,5 +108,4 @@ def copy_private(source: Path, target: Path) -> None:
         source.open("rb") as opened,
         os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as to,
     ):
-        while chunk := opened.read(CHUNK):
-            to.write(chunk)
+        shutil.copyfileobj(opened, to)

@@ -123,9 +123,11 @@ class Stores:
         return self.data / name
 
     def _check_revision(self, manifest: CopyManifest) -> None:
+        if not manifest.revision:
+            return
         scripts = ScriptDirectory.from_config(alembic_config(self._gateway.books_url()))
         known = {script.revision for script in scripts.walk_revisions()}
-        if manifest.revision and manifest.revision not in known:
+        if manifest.revision not in known:
             raise BackupFailed(f"its books are of a later release ({manifest.release}): install that one")
 
 

@@ -13,8 +13,6 @@ from sluice.init import SECRETS
 from sluice.processes import settings_classes, stack
 from sluice.settings import StackSettings
 
-NOT_OF_PRODUCTION = ("sandbox", "catcher")
-
 
 def settings_of_processes(settings: StackSettings) -> list[Diagnosis]:
     """Whether each process takes its settings."""

@@ -1,18 +1,16 @@
 """Checks of the machine: Python, packages, jars, ports, the disk and the clock."""
 
 import ctypes
-import hashlib
 import re
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, distribution, version
-from itertools import chain
 from pathlib import Path
 
 from schemas.times import boot_micros
 from sluice import jars, status
 from sluice.doctor.diagnoses import Diagnosis, failed, ok, unknown, warning
-from sluice.processes import stack
+from sluice.processes import ports_of, stack
 from sluice.settings import StackSettings
 from sluice.up import is_free
 
@@ -55,13 +53,14 @@ def broker_jars(settings: StackSettings) -> list[Diagnosis]:
     if settings.kafka:
         return [unknown("jars", f"not needed: Kafka is {settings.kafka}")]
     folder = settings.cache.expanduser() / "jars"
-    broken = [jar.file for jar in jars.locked() if _sha256(folder / jar.file) not in ("", jar.sha256)]
-    absent = [jar.file for jar in jars.locked() if not (folder / jar.file).exists()]
+    locked = jars.locked()
+    there = [jar for jar in locked if (folder / jar.file).exists()]
+    broken = [jar.file for jar in there if not jars.is_whole(folder / jar.file, jar)]
     if broken:
         return [failed("jars", f"not as locked: {', '.join(broken)}", f"Delete them in {folder}.")]
-    if absent:
-        return [warning("jars", f"{len(absent)} are not here yet", "The next `sluice up` fetches them.")]
-    return [ok("jars", f"{len(jars.locked())} as locked")]
+    if absent := len(locked) - len(there):
+        return [warning("jars", f"{absent} are not here yet", "The next `sluice up` fetches them.")]
+    return [ok("jars", f"{len(locked)} as locked")]
 
 
 def ports(settings: StackSettings) -> list[Diagnosis]:
@@ -72,7 +71,7 @@ def ports(settings: StackSettings) -> list[Diagnosis]:
         return [failed("processes", f"not ready: {', '.join(late)}", f"See the logs in {settings.data / 'logs'}.")]
     if running:
         return [ok("processes", f"{len(running)} are ready")]
-    names = (*chain(*(process.ports for process in stack(settings))), "stack_metrics")
+    names = ports_of(stack(settings))
     taken = [str(settings.port(name)) for name in names if not is_free(settings.host, settings.port(name))]
     if taken:
         remedy = "End who listens there (`ss -ltnp`), or set SLUICE_PORT_OFFSET."
@@ -110,7 +109,3 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
