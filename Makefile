@@ -11,7 +11,7 @@ found = $(firstword $(foreach python,$(1),$(shell $(python) -c "$(USABLE)" 2>/de
 
 VENV := .venv
 VENV_312 := .venv-3.12
-# The second Python: 3.12 where .venv is of 3.11. OTHER: the environment that runs what runs twice for the second time.
+# The second Python: 3.12 where .venv is of 3.11. OTHER: the environment of the groups that it runs.
 SECOND := $(if $(call found,python3.11),$(call found,python3.12 $(NEWER)))
 OTHER := $(if $(SECOND),$(VENV_312),$(VENV))
 PYTHON := $(VENV)/bin/python
@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # all of its sources anew: three seconds instead of one and a half for a gateway.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo secrets test test-first test-gateway test-postgres test-stack test-compose check format bench mutants schemas lock jars chromium haproxy prometheus node
+.PHONY: help install demo secrets test test-gateway test-postgres test-flows test-others test-stack test-compose check format bench mutants schemas lock jars chromium haproxy prometheus node
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,13 +37,13 @@ demo: install ## Start the whole stack with shoppers that keep paying; Ctrl-C st
 secrets: ## Make the secrets of docker-compose.yml in secrets/; what is there is kept
 	@deploy/make-secrets secrets
 
-test: install $(OTHER)/installed chromium haproxy prometheus node ## Install everything and run every test, beside it on Python 3.12 where there is one
+test: install $(OTHER)/installed chromium haproxy prometheus node ## Install everything and run every test, on Python 3.11 and 3.12 where both are there
 	@rm -rf .pytest_cache
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target --keep-going $(GROUPS); ended=$$?; \
 		$(TELL_FIRST_FAILURES); exit $$ended
 
 # Four at a time on two cores, for each waits now and then; the last begins when the fourth, the shortest, has ended.
-GROUPS := test-stack test-gateway test-postgres test-first test-3.12
+GROUPS := test-stack test-gateway test-postgres test-flows test-others
 
 # $(1) a Python, $(2) what it tests. Tests that failed (1) run once more without the rest of their group, and must pass
 # then (decision 0060). What else ends pytest is final: a crash, an error at collection, tests that are not found again.
@@ -55,17 +55,23 @@ tested = @echo '$@: $(1) -m pytest $(2)'; \
 TELL_FIRST_FAILURES = awk '/": true/ {split(FILENAME, group, "/"); print "FAILED AT FIRST in " group[2] ":" $$0}' \
 	.pytest_cache/*/v/cache/lastfailed.first 2>/dev/null
 
-test-first:
-	$(call tested,$(PYTHON),-m "not stack and not postgres" --ignore=tests/gateway)
-
 test-gateway: # on SQLite; "+" shows its lines as they come, those of the others come when they have ended
 	+$(call tested,$(PYTHON),-m "not stack and not postgres" tests/gateway)
 
 test-stack: # the longest, so it begins first
 	$(call tested,$(PYTHON),-m stack)
 
-test-postgres: # the gateway once more, on the second Python where there is one
+test-postgres: # what uses books, once more
 	$(call tested,$(OTHER)/bin/python,-m "postgres and not stack")
+
+# What speaks to others, computes or keeps state: on the other Python, for the stacks have it on the first.
+FLOWS := tests/connectors tests/flows tests/schemas tests/sluice
+
+test-flows:
+	$(call tested,$(OTHER)/bin/python,-m "not stack and not postgres" $(FLOWS))
+
+test-others:
+	$(call tested,$(PYTHON),-m "not stack and not postgres" $(addprefix --ignore=,tests/gateway $(FLOWS)))
 
 test-compose: install ## Start docker-compose.yml for real with podman, use it and break it (root, Debian, some minutes)
 	@$(PYTHON) -m tests.compose
@@ -146,15 +152,3 @@ $(PACKAGES): examples/javascript/package.json examples/javascript/package-lock.j
 	@command -v npm >/dev/null || $(call from_debian,nodejs npm,The examples in JavaScript need Node.js 18)
 	@cd examples/javascript && npm ci --no-progress --silent
 	@touch $(PACKAGES)
-
-# --- the second Python: 3.12 where .venv is of 3.11 ---------------------------------------------------------
-
-.PHONY: test-3.12
-ifeq ($(SECOND),)
-test-3.12:
-	@echo "One Python only was found: the tests run once."
-else
-test-3.12: # beside the gateway: what speaks to others, computes or keeps state; of the dashboards, that they start
-	$(call tested,$(VENV_312)/bin/python,-m "not stack and not postgres" \
-		tests/connectors tests/flows tests/schemas tests/sluice tests/dashboards/test_app.py)
-endif

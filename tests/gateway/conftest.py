@@ -30,6 +30,7 @@ VAULT_REPLY_S = 20.0  # of a busy machine
 LOOPBACK = "127.0.0.1"
 NO_KAFKA = "localhost:1"  # nobody listens there
 PASSWORD = "correct horse battery"
+SAME_STATEMENTS = {"pages", "routes", "web"}  # folders of tests that ask over HTTP
 PEOPLE = ("customer", "merchant", "analyst", "admin", "replay")
 
 
@@ -228,6 +229,21 @@ def conn(databases: Databases, database: Kind) -> Iterator[Connection]:
     """A transaction on books without rows; it is never committed."""
     with databases.transaction(database) as conn:
         yield conn
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL, what asks the API runs with its first parameters: its statements are the same with all."""
+    seen: set[str] = set()
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        function = item.nodeid.partition("[")[0]
+        asks = item.path.parent.name in SAME_STATEMENTS and item.get_closest_marker("postgres") is not None
+        (left_out if asks and function in seen else kept).append(item)
+        if asks:
+            seen.add(function)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
 
 
 @pytest.hookimpl(tryfirst=True)
