@@ -12,7 +12,7 @@ from dashboards.page import html
 from dashboards.tile import Tile
 from dashboards.wording import NAMES, processor_name
 
-ERRORS_MIN = 3  # fewer are no failure
+ERRORS_MIN = 3  # of a spell; fewer are no failure
 SAMPLE_MIN = 20  # calls that a share or a percentile is believed from
 FEWER_APPROVED = 0.6  # of the usual share
 SLOWER, SLOW_MS = 3, 1_000  # times the usual p99, and how long at least
@@ -23,8 +23,11 @@ Condition = Literal["stopped", "failing", "declining", "slow", "well", "quiet"]
 class ProcessorCalls(msgspec.Struct, frozen=True):
     """The calls of one processor: of the last 15 minutes, and `usual`: of the day before them. Milliseconds.
 
-    `refused` were answered by no processor or with a failure, `silent` were not answered in time. `failing_since`:
-    the first error after the last minute in which nine of ten calls went well; null: it goes well.
+    `refused` were answered by no processor or with a failure, `silent` were not answered in time. A spell is what
+    came after the last minute in which nine of ten calls went well, and what ended after the last call that went
+    well: one that fails since some seconds is told of in a minute that began well. A silent call ended when it was
+    made: what is found out of it later tells nothing of now. `spell_refused`, `spell_silent`: of it, in the 15
+    minutes; `failing_since`: its first error, null where none is.
     """
 
     processor: str
@@ -37,6 +40,8 @@ class ProcessorCalls(msgspec.Struct, frozen=True):
     usual_decided: int
     usual_approved: int
     usual_p99: float | None
+    spell_refused: int
+    spell_silent: int
     failing_since: datetime | None
 
 
@@ -63,7 +68,7 @@ def condition_of(calls: ProcessorCalls, *, stopped: bool) -> Condition:
         return "stopped"
     if not calls.calls:
         return "quiet"
-    if calls.failing_since is not None and calls.refused + calls.silent >= ERRORS_MIN:
+    if calls.spell_refused + calls.spell_silent >= ERRORS_MIN:
         return "failing"
     if calls.decided >= SAMPLE_MIN and calls.usual_decided >= SAMPLE_MIN:
         usual = calls.usual_approved / calls.usual_decided
@@ -82,7 +87,7 @@ def _words(condition: Condition, calls: ProcessorCalls, look: Look) -> tuple[str
         case "quiet":
             return "Not asked", "no call in the last 15 minutes"
         case "failing":
-            what = "Refuses our calls" if calls.refused >= calls.silent else "Does not answer"
+            what = "Refuses our calls" if calls.spell_refused >= calls.spell_silent else "Does not answer"
             return f"{what} since {_clock(calls, look)}", f"{formats.count(errors)} of {count} calls in 15 min"
         case "declining":
             usual = formats.percent(calls.usual_approved, calls.usual_decided)
@@ -102,7 +107,7 @@ def _clock(calls: ProcessorCalls, look: Look) -> str:
 def findings(table: Table, look: Look, stopped: frozenset[str]) -> list[ProcessorFinding]:
     """How each processor does, those that were not asked for a day too; what is wrong first."""
     by_name = {row[0]: ProcessorCalls(*row) for row in table.rows}
-    nothing = {name: ProcessorCalls(name, 0, 0, 0, 0, 0, None, 0, 0, None, None) for name in NAMES}
+    nothing = {name: ProcessorCalls(name, 0, 0, 0, 0, 0, None, 0, 0, None, 0, 0, None) for name in NAMES}
     found = [
         finding(calls, look, stopped=name in stopped or "all" in stopped)
         for name, calls in (nothing | by_name).items()
@@ -124,6 +129,7 @@ WITH calls AS (
     SELECT processor, created_at, date_trunc('minute', created_at) AS minute, milliseconds,
            kind <> 'order' AS asks, status, status = 'unknown' OR sequence > 1 AS silent,
            status = 'failed' AND sequence = 1 AS refused,
+           CASE WHEN silent THEN created_at ELSE finished_at END AS ended_at,
            created_at >= now()::TIMESTAMP - INTERVAL 15 MINUTE AS is_new, hash(created_at) % nth = 0 AS is_sampled
     FROM operations, (
         SELECT greatest(1, sum(count) // 50000)::UBIGINT AS nth FROM payments_by_hour
@@ -131,10 +137,16 @@ WITH calls AS (
     )
     WHERE kind IN ('order', 'authorize', 'sale') AND created_at >= now()::TIMESTAMP - INTERVAL 24 HOUR
 ), minutes AS (
-    SELECT processor, minute, count(*) AS calls, count(*) FILTER (silent OR refused) AS errors
+    SELECT processor, minute, count(*) AS calls, count(*) FILTER (silent OR refused) AS errors,
+           max(ended_at) FILTER (NOT (silent OR refused)) AS well_at
     FROM calls GROUP BY ALL
 ), well AS (
-    SELECT processor, max(minute) FILTER (10 * errors < calls) AS last_well FROM minutes GROUP BY processor
+    SELECT processor, coalesce(max(minute) FILTER (10 * errors < calls), '-infinity') AS well_minute,
+           coalesce(max(well_at), '-infinity') AS well_at
+    FROM minutes GROUP BY processor
+), told AS (
+    SELECT *, (silent OR refused) AND (minute > well_minute OR ended_at > well_at) AS in_spell
+    FROM calls JOIN well USING (processor)
 )
 SELECT processor, count(*) FILTER (is_new) AS calls, count(*) FILTER (is_new AND refused) AS refused,
        count(*) FILTER (is_new AND silent) AS silent,
@@ -144,8 +156,10 @@ SELECT processor, count(*) FILTER (is_new) AS calls, count(*) FILTER (is_new AND
        count(*) FILTER (NOT is_new AND asks AND status IN ('succeeded', 'declined')) AS usual_decided,
        count(*) FILTER (NOT is_new AND asks AND status = 'succeeded') AS usual_approved,
        quantile_cont(milliseconds, 0.99) FILTER (is_sampled AND NOT is_new AND NOT silent) AS usual_p99,
-       min(created_at) FILTER ((silent OR refused) AND (last_well IS NULL OR minute > last_well)) AS failing_since
-FROM calls JOIN well USING (processor) GROUP BY processor ORDER BY processor
+       count(*) FILTER (is_new AND in_spell AND refused) AS spell_refused,
+       count(*) FILTER (is_new AND in_spell AND silent) AS spell_silent,
+       min(created_at) FILTER (in_spell) AS failing_since
+FROM told GROUP BY processor ORDER BY processor
 """,
     _draw,
     note="last 15 minutes against the day before",

@@ -1,6 +1,6 @@
 """The page Processors: what it finds by the calls to processors, and each of its tiles against counted rows."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -68,16 +68,31 @@ def test_who_fails_stands_first_with_since_when_and_how(shop: Any, answer_to: An
 
 
 def test_one_that_works_again_does_not_fail_any_more(shop: Any, answer_to: Any) -> None:
+    """What was silent is found out when it works again."""
     shop.call(*(call(minutes, "failed") for minutes in (9, 8, 7, 6)), *(call(minutes) for minutes in (4, 3)))
+    shop.call(*(call(8, finished_at=now()) for _ in range(3)), sequence=2)
     assert findings(answer_to(NOW), HOUR, NONE)[0].condition == "well"
+
+
+@pytest.mark.parametrize(("last", "condition"), [((), "failing"), (("succeeded",), "well")])
+def test_calls_that_all_fail_are_told_in_a_minute_that_began_well(
+    shop: Any, answer_to: Any, last: tuple[str, ...], condition: str
+) -> None:
+    """Three of forty in a minute are few, and were those that failed last."""
+    minute = now().replace(second=0, microsecond=0) - timedelta(minutes=2)
+    ends = [*["succeeded"] * 40, *["failed"] * 3, *last]
+    moments = [minute + timedelta(seconds=at) for at in range(len(ends))]
+    shop.call(*(call(0, end, created_at=at, finished_at=at) for end, at in zip(ends, moments, strict=True)))
+    [visa] = [one for one in findings(answer_to(NOW), HOUR, NONE) if one.name == "Visa"]
+    assert (visa.condition, "since" in visa.title) == (condition, condition == "failing")
 
 
 @pytest.mark.parametrize(
     ("changes", "condition"),
     [
         ({"calls": 0}, "quiet"),
-        ({"refused": 2, "failing_since": datetime(2026, 1, 1, tzinfo=UTC)}, "well"),  # too few to tell
-        ({"silent": 3, "failing_since": datetime(2026, 1, 1, tzinfo=UTC)}, "failing"),
+        ({"refused": 9, "spell_refused": 1, "spell_silent": 1}, "well"),  # too few to tell
+        ({"spell_refused": 1, "spell_silent": 2}, "failing"),
         ({"approved": 50}, "declining"),
         ({"approved": 5, "decided": 10, "calls": 10}, "well"),  # too few to tell
         ({"p99": 2_000.0}, "slow"),
@@ -95,8 +110,11 @@ def test_what_calls_show_is_what_is_said(changes: dict[str, Any], condition: str
         "decided": 100,
         "approved": 90,
         "p99": 90.0,
+        "spell_refused": 0,
+        "spell_silent": 0,
+        "failing_since": None,
     }
-    calls = ProcessorCalls(**well | usual | {"failing_since": None} | changes)
+    calls = ProcessorCalls(**well | usual | changes)
     assert condition_of(calls, stopped=False) == condition
 
 
