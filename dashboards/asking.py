@@ -10,7 +10,7 @@ from functools import partial
 from typing import assert_never
 
 from dashboards import cached_queries, door
-from dashboards.cached_queries import CachedAnswer
+from dashboards.calm_answers import CachedAnswer
 from dashboards.own_answers import own_answers
 from dashboards.session_checks import Person
 

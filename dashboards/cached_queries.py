@@ -5,15 +5,16 @@ What all of them ask alike is asked once. Pages ask by `dashboards.asking`, whic
 
 import time
 from concurrent.futures import Future
+from functools import partial
 from threading import Lock, Thread
 from typing import Protocol
 
-import msgspec
 import streamlit as st
 import structlog
 from cachetools import LRUCache
 
 from connectors.warehouse import QueryFailed, Table, WarehouseAway, WarehouseError, WarehouseReader
+from dashboards.calm_answers import CachedAnswer, CalmAnswers
 from dashboards.metrics import METRICS
 from dashboards.settings import DashboardSettings
 from schemas.settings import load
@@ -22,28 +23,11 @@ PATIENCE_S = 5.0  # for one answer; a page that waits longer looks live and is n
 BESIDE_S = 1.0  # for one answer while another one is overdue
 OVERDUE_MAX = 4  # queries of one reader; with more the warehouse is taken for away
 ASK_AGAIN_S = 1.0
-# The same of a long period, which a second changes by less than a pixel and costs the warehouse more.
-CALM_S = 15.0
 ROWS_MAX = 10_000  # of an answer
 KEPT = 100  # queries: those of the tiles, and of the payments looked at last
+CALM_KEPT = 300  # queries: the tiles of all pages in several periods
 
 log = structlog.get_logger()
-
-
-class CachedAnswer(msgspec.Struct, frozen=True):
-    """Rows, when they came (`time.monotonic`, s), and why the newest query failed, if it did.
-
-    `table` is None where there never was an answer.
-    """
-
-    table: Table | None
-    came_at: float
-    trouble: str | None
-
-    @property
-    def age_s(self) -> float:
-        """How many seconds old the rows are."""
-        return time.monotonic() - self.came_at
 
 
 class AnyReader(Protocol):
@@ -136,27 +120,23 @@ def settings() -> DashboardSettings:
 
 
 def ask_as_staff(sql: str, *, calm: bool = False) -> CachedAnswer:
-    """The answer to one tile's query, the same for all staff within a second; of a `calm` one, `CALM_S`.
+    """The answer to one tile's query, the same for all staff within a second; of a `calm` one, for longer.
 
     A query that failed is sent again within a second in either case.
     """
-    if not calm:
-        return _newest(sql)
-    answer = _kept(sql)
-    return _newest(sql) if answer.trouble else answer
-
-
-@st.cache_data(ttl=CALM_S, max_entries=KEPT, show_spinner=False)
-def _kept(sql: str) -> CachedAnswer:
-    return _newest(sql)
+    return _calm_answers().ask(sql, _newest) if calm else _newest(sql)
 
 
 @st.cache_data(ttl=ASK_AGAIN_S, max_entries=KEPT, show_spinner=False)
 def _newest(sql: str) -> CachedAnswer:
+    return _asked(_reader(), _last_answers(), sql)
+
+
+def _asked(reader: PatientReader, last: LastAnswers, sql: str) -> CachedAnswer:
     try:
-        return _last_answers().keep(sql, _reader().query(sql))
+        return last.keep(sql, reader.query(sql))
     except WarehouseError as error:
-        return _last_answers().recall(sql, trouble_of(error))
+        return last.recall(sql, trouble_of(error))
 
 
 def trouble_of(error: WarehouseError) -> str:
@@ -177,3 +157,8 @@ def _reader() -> PatientReader:
 @st.cache_resource(show_spinner=False)
 def _last_answers() -> LastAnswers:
     return LastAnswers()
+
+
+@st.cache_resource(show_spinner=False)
+def _calm_answers() -> CalmAnswers:
+    return CalmAnswers(partial(_asked, _reader(), _last_answers()), CALM_KEPT)

@@ -14,7 +14,8 @@ import streamlit as st
 from cachetools import LRUCache
 
 from connectors.warehouse import QueryRefused, Table, WarehouseError, WarehouseReader
-from dashboards.cached_queries import ROWS_MAX, CachedAnswer, PatientReader, settings, trouble_of
+from dashboards.cached_queries import ROWS_MAX, PatientReader, settings, trouble_of
+from dashboards.calm_answers import CachedAnswer
 from dashboards.session_checks import Person
 
 ASK_AGAIN_S = 10.0

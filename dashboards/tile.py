@@ -15,7 +15,7 @@ import streamlit as st
 from connectors.warehouse import Table
 from dashboards import formats
 from dashboards.asking import ask
-from dashboards.cached_queries import CachedAnswer
+from dashboards.calm_answers import CachedAnswer
 from dashboards.look import Look
 from dashboards.page import card, html
 from dashboards.page_entry import link

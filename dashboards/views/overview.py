@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import streamlit as st
 
 from dashboards import formats, tile
-from dashboards.cached_queries import PATIENCE_S, CachedAnswer, settings
+from dashboards.cached_queries import PATIENCE_S, settings
+from dashboards.calm_answers import CachedAnswer
 from dashboards.look import Look
 from dashboards.look_bar import look_of
 from dashboards.page import html
