@@ -10,6 +10,7 @@ import streamlit as st
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dashboards import formats
+from dashboards.axis import value_axes
 from dashboards.locales import reader
 from dashboards.look import Look
 
@@ -22,6 +23,7 @@ COLOURS = {"succeeded": HUES["blue"], "pending": HUES["amber"], "failed": HUES["
 COLOURS |= {"flag": HUES["amber"], "review": HUES["violet"], "block": HUES["red"]}
 PROCESSOR_COLOURS = {"visa": HUES["blue"], "mastercard": HUES["violet"], "paypal": HUES["green"]}
 
+ROW_PX = 60  # of a chart's height, between two of its numbers
 # Of what a step of the axis begins: a day says its date, an hour its time (ECharts' time formats).
 AXIS = {
     "year": "{yyyy}",
@@ -86,19 +88,26 @@ def time_axis() -> dict[str, str]:
 
 
 def chart(
-    key: str, about: str, unit: str, height: int, series: list[dict[str, Any]], look: Look | None, **y_axis: Any
+    key: str,
+    about: str,
+    unit: str,
+    height: int,
+    series: list[dict[str, Any]],
+    look: Look | None,
+    *,
+    top: float | None = None,
 ) -> None:
     """Show `series` of `points` by ECharts, `height` in pixels; `about` is the text for screen readers.
 
-    `unit` stands behind a value, with `%` written twice. `look`: whose period it is about; None: what the points
-    span. `y_axis`: other options of it.
+    `unit` stands behind the highest number. `look`: whose period it is about; None: what the points span. `top`:
+    where the axis of values ends.
     """
     options = {
         "animation": False,
         "useUTC": True,
         "grid": {"left": 4, "right": 12, "top": 30, "bottom": 2, "containLabel": True},
         "legend": {"top": 0, "left": 0, "itemWidth": 18, "itemHeight": 10, "itemGap": 16, "type": "scroll"},
-        "tooltip": {"trigger": "axis", "valueFormatter": f"%.1f{unit}", "axisPointer": {"type": "line"}},
+        "tooltip": {"trigger": "axis", "valueFormatter": "localized", "axisPointer": {"type": "line"}},
         "xAxis": {
             "type": "time",
             "splitNumber": 4,
@@ -106,7 +115,7 @@ def chart(
             "axisLabel": {"formatter": time_axis(), "hideOverlap": True},
             **(of_period(look, series) if look else {}),
         },
-        "yAxis": {"type": "value", "splitNumber": 4, "splitLine": {"lineStyle": {"color": "#8a99a833"}}} | y_axis,
+        "yAxis": value_axes(series, unit, max(2, height // ROW_PX), top),
         "series": series,
     }
     st.echarts_chart(options, key=key, height=height, alt=about)

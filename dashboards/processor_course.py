@@ -48,10 +48,15 @@ def values(table: Table, column: str) -> dict[str, list[tuple[datetime, float]]]
 
 
 def _draw_lines(
-    key: str, about: str, unit: str, found: dict[str, list[tuple[datetime, float]]], look: Look, **y_axis: Any
+    key: str,
+    about: str,
+    unit: str,
+    found: dict[str, list[tuple[datetime, float]]],
+    look: Look,
+    top: float | None = None,
 ) -> None:
     series = [_series(name, course, look) for name, course in found.items()]
-    chart(key, about, unit, HEIGHT, series, look, splitNumber=3, **y_axis)
+    chart(key, about, unit, HEIGHT, series, look, top=top)
 
 
 def _series(name: str, course: list[tuple[datetime, float]], look: Look) -> dict[str, Any]:
@@ -67,7 +72,7 @@ def _series(name: str, course: list[tuple[datetime, float]], look: Look) -> dict
 
 def _shown(key: str, about: str, part: str, whole: str) -> Draw:
     def draw(table: Table, look: Look) -> None:
-        _draw_lines(key, about, "%%", shares(table, part, whole), look, min=0, max=100, interval=50)
+        _draw_lines(key, about, "%", shares(table, part, whole), look, top=100)
 
     return draw
 

@@ -104,7 +104,7 @@ def _draw_course(table: Table, look: Look) -> None:
     chart(
         "verdicts-course",
         "Flagged, held and blocked payments, in percent of those judged",
-        "%%",
+        "%",
         220,
         series,
         look,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dashboards import formats, locales, page
+from dashboards import axis, formats, locales, page
 from dashboards.locales import locale_of
 
 WHEN = datetime(2026, 11, 27, 14, 3, 7, tzinfo=UTC)
@@ -52,3 +52,16 @@ def test_whatever_a_browser_says_is_a_locale() -> None:
 
 def test_outside_of_a_page_numbers_are_english() -> None:
     assert locales.reader() is locales.ENGLISH
+
+
+def test_the_numbers_of_a_chart_are_the_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(axis, "reader", lambda: locale_of("de"))
+    sold = [{"stack": "all", "data": [(0, 900.0), (1, 40.0)]}, {"stack": "all", "data": [(0, 2_400.0)]}]
+    values, numbers = axis.value_axes(sold, " EUR")
+    assert numbers["data"] == ["0", "1.000", "2.000", "3.000", "4.000 EUR"]
+    assert (values["min"], values["max"], values["interval"]) == (0, 4_000, 1_000)
+    small, named = axis.value_axes([{"data": [(0, -0.2), (1, 0.31)]}], "%")
+    assert named["data"] == ["-0,2", "0,0", "0,2", "0,4\u00a0%"]
+    assert len(named["data"]) - 1 == round((small["max"] - small["min"]) / small["interval"])
+    assert axis.value_axes([], "")[1]["data"] == ["0", "1"]
+    assert axis.value_axes([{"data": [(0, 3.0)]}], "%", 2, 100)[1]["data"] == ["0", "50", "100\u00a0%"]
