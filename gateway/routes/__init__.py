@@ -38,6 +38,7 @@ from gateway.routes import (
     second_factor,
     sessions,
     sql_tokens,
+    staff,
     stops,
     tasks,
 )
@@ -68,6 +69,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     tasks.blueprint,
     alerts.blueprint,
     stops.blueprint,
+    staff.blueprint,
     audit.blueprint,
     dead_letters.blueprint,
     merchants.blueprint,

@@ -117,6 +117,7 @@ ROUTES: dict[str, Row] = {
     "PUT /v1/rules/<rule>":               Row(". ... aa .. .", 409, CHANGE),
     "PUT /v1/rules/<rule>/snoozes":       Row(". ... aa .. .", 409, SNOOZE),
     "DELETE /v1/rules/<rule>":            Row(". ... aa .. .", 204),
+    "GET /v1/staff":                      Row(". ... aa .. .", 200),
     "GET /v1/stops":                      Row(". ... aa .. .", 200),
     "POST /v1/stops":                     Row(". ... .a .. .", 422, {"reason": "a test"}),
     "DELETE /v1/stops/<stop>":            Row(". ... .a .. .", 204),
