@@ -1,7 +1,8 @@
 """`python -m benchmarks.dashboards`: the dashboards of a stack with ten million payments, as a person finds them.
 
 Fills a data directory first, which takes a while; with `--data` it is kept, and the next run goes on with it. Then
-it starts the stack on it and prints one JSON document. `--part` measures one thing alone.
+it starts the stack on it and prints one JSON document. `--part` measures one thing alone. What is measured is told
+on standard error as well, part by part: a run that is ended has its first figures.
 """
 
 import sys
@@ -77,6 +78,7 @@ def _measure(folder: Path, parts: set[Part], seconds: float, per_second: float, 
         if "tiles" in parts:
             figures["tiles"] = tiles.measure(reader, CpuClock(running.pids()["analytics"]), times)
             figures["load_after_tiles"] = load()
+            _tell(figures)
         if parts & {"pages", "searches", "viewers", "payments"}:
             figures |= _as_a_person(running, parts, ids, seconds, per_second)
     return figures
@@ -96,17 +98,24 @@ def _as_a_person(
         if "pages" in parts:
             figures["pages"] = pages.measure(context, dashboards, pages.addresses(ids))
             figures["load_after_pages"] = load()
+            _tell(figures)
         if "searches" in parts:
             some = filling.some_payment(running.settings.data / "books.sqlite3")
             figures["searches"] = pages.measure(context, dashboards, pages.searches(some))
             figures["load_after_searches"] = load()
+            _tell(figures)
         cookies = _cookies(context)
     calls = LoopThread()
     if "viewers" in parts:
         figures["viewers"] = calls.run(viewers.measure_cores(running, cookies, seconds))
+        _tell(figures)
     if "payments" in parts:
         figures["payments_beside"] = calls.run(viewers.measure_payments(running, cookies, seconds, per_second))
     return figures
+
+
+def _tell(figures: dict[str, Any]) -> None:
+    click.echo(msgspec.json.encode(figures), err=True)
 
 
 def _cookies(context: BrowserContext) -> dict[str, str]:
