@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from dashboards import chooser, formats
+from dashboards import chooser, formats, staff
 from dashboards.gateway_calls import Api
 from dashboards.look import Look
 from schemas.expressions import ExpressionError, names_of, parse
@@ -106,5 +106,4 @@ def changed(rule: ShownRule, person_id: str, look: Look) -> str:
     """Who changed it last, and when."""
     if not rule.changed_by:
         return "as a stack starts"
-    by = "you" if rule.changed_by == person_id else formats.plain(rule.changed_by, 40)
-    return f"{look.shown(rule.changed_at, seconds=False)} by {by}"
+    return f"{look.shown(rule.changed_at, seconds=False)} by {staff.named(rule.changed_by, person_id)}"

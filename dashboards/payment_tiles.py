@@ -3,7 +3,7 @@
 from itertools import groupby
 
 from connectors.warehouse import Table
-from dashboards import formats, tables
+from dashboards import formats, staff, tables
 from dashboards.look import Look
 from dashboards.message_tiles import KINDS, outcome_cell
 from dashboards.page import html
@@ -100,11 +100,15 @@ def _draw_reviews(table: Table, look: Look) -> None:
             Cell(row["id"], href=f"reviews?review={row['id']}"),
             look.shown(row["opened_at"]),
             listed(row["reasons"]),
-            Cell(words(row["decision"] or "open"), note=f"by {row['decided_by']}" if row["decided_by"] else ""),
+            Cell(words(row["decision"] or "open"), note=_by(row["decided_by"])),
         ]
         for row in table.by_name()
     ]
     tables.table(REVIEWS, lines, "Reviews of this payment")
+
+
+def _by(decided_by: str | None) -> str:
+    return f"by {staff.named(decided_by)}" if decided_by else ""
 
 
 def _draw_messages(table: Table, look: Look) -> None:

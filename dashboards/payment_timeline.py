@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from connectors.warehouse import Table
-from dashboards import formats
+from dashboards import formats, staff
 from dashboards.look import Look
 from dashboards.payment_filters import STATE_WORDS
 from dashboards.payment_reading import ProcessorCall, ShownRefund, WholePayment
@@ -94,7 +94,7 @@ def _reviews(reviews: Table | None, look: Look) -> Iterator[TimelineLine]:
         what = "Review opened" if review["kind"] == "held" else "Review opened: the block came late"
         yield TimelineLine(opened, _time(look, opened), "review", what, note=reasons, href=href)
         if ended := review["decided_at"]:
-            by = f"by {review['decided_by']}" if review["decided_by"] else "by itself"
+            by = f"by {staff.named(review['decided_by'])}" if review["decided_by"] else "by itself"
             done = DECIDED.get(review["decision"], "Ended")
             yield TimelineLine(ended, _time(look, ended), "review", f"Review: {done}", note=by, href=href)
 
@@ -105,7 +105,7 @@ def _call(call: ProcessorCall, look: Look) -> TimelineLine:
     took = "open" if call.milliseconds is None else formats.millis(call.milliseconds)
     parts = [amount, took, words(call.decline_code), call.pending_reason]
     routed = ROUTED.get(call.routing_reason) if call.kind in CHOSEN else ""
-    parts += [routed, f"asked by {call.requested_by}" if call.requested_by else ""]
+    parts += [routed, f"asked by {staff.named(call.requested_by)}" if call.requested_by else ""]
     if call.asked_again_at:
         parts.append(f"asked again at {look.local(call.asked_again_at):%H:%M:%S}")
     return TimelineLine(

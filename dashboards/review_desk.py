@@ -8,7 +8,7 @@ import msgspec
 import streamlit as st
 
 from connectors.gateway import GatewayRefused
-from dashboards import acting, chooser, door, tile
+from dashboards import acting, chooser, door, staff, tile
 from dashboards.acting import REASON_MAX, NotDone
 from dashboards.look import Look
 from dashboards.page import card, html
@@ -82,7 +82,8 @@ def _seconds_left(review: ShownReview) -> float:
 def _hold(person: Person, review: ShownReview, look: Look) -> None:
     until = f"{look.local(review.assigned_until):%H:%M}" if review.assigned_until else ""
     is_mine = review.assigned_to == person.id
-    html("holder.html", is_mine=is_mine, by=review.assigned_to or "", until=until)
+    by = staff.named(review.assigned_to) if review.assigned_to else ""
+    html("holder.html", is_mine=is_mine, by=by, until=until)
     if review.assigned_to in (None, person.id):
         _decide(review)
     elif person.role == "admin":
@@ -232,7 +233,7 @@ def _decided(review: ShownReview, decision: Decision, reason: str) -> Case | str
 def _show_decision(case: Case, person: Person, look: Look) -> None:
     review = case.review
     at = look.shown(review.decided_at) if review.decided_at else ""
-    by = "you" if review.decided_by == person.id else review.decided_by
+    by = staff.named(review.decided_by, person.id) if review.decided_by else ""
     html("decided.html", done=DONE[review.decision or "reject"], by=by, at=at, reason=review.reason)
     if case.waits_for_processor():
         html("trouble.html", words=SILENT)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 import streamlit as st
 
-from dashboards import acting, chooser, door, formats, tables
+from dashboards import acting, chooser, door, formats, staff, tables
 from dashboards.acting import REASON_MAX, NotDone
 from dashboards.chooser import Choice
 from dashboards.page import card, html
@@ -162,7 +162,7 @@ def holder(person: Person, review: ShownReview) -> str:
     """Who has taken it, as a tag of a line."""
     if review.assigned_to is None:
         return ""
-    return "yours" if review.assigned_to == person.id else f"with {review.assigned_to[-6:]}"
+    return "yours" if review.assigned_to == person.id else f"with {staff.named(review.assigned_to)}"
 
 
 def _leave(person: Person, reviews: list[ShownReview], chosen: str) -> None:

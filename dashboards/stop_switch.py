@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import msgspec
 import streamlit as st
 
-from dashboards import acting, chooser, door, formats, stops
+from dashboards import acting, chooser, door, formats, staff, stops
 from dashboards.acting import REASON_MAX, NotDone
-from dashboards.chooser import Found
 from dashboards.look import Look
 from dashboards.page import card, html
 from dashboards.page_entry import link
@@ -35,14 +33,6 @@ LEFT_OUT = (
 RESUMED_MEANS = "New payments are taken again from the next request on."
 
 
-class AdminName(msgspec.Struct, frozen=True):
-    """An administrator, as the list of accounts has them."""
-
-    id: str
-    name: str = ""
-    email: str | None = None
-
-
 def draw(person: Person, look: Look) -> None:
     """Show what can be stopped and what is, and let administrators change it."""
     is_admin = person.role == "admin"
@@ -52,17 +42,16 @@ def draw(person: Person, look: Look) -> None:
         except NotDone:
             return
         by_target = {stop.target(): stop for stop in found}
-        names = _names() if is_admin and found else {}
         merchants = [target for target, stop in by_target.items() if stop.merchant]
         for target in (*NAMES, EVERYTHING, *merchants):
-            _line(target, by_target.get(target), person, look, names)
+            _line(target, by_target.get(target), person, look)
         if is_admin:
             _offer_merchant()
 
 
-def _line(target: str, stop: Stop | None, person: Person, look: Look, names: dict[str, str]) -> None:
+def _line(target: str, stop: Stop | None, person: Person, look: Look) -> None:
     with st.container(key=f"switch-{target}", horizontal=True, vertical_alignment="center", gap="small"):
-        html("switch_line.html", name=name_of(target), said=_said(stop, person, look, names) if stop else "")
+        html("switch_line.html", name=name_of(target), said=_said(stop, person, look) if stop else "")
         if person.role != "admin":
             return
         if stop is None:
@@ -72,10 +61,9 @@ def _line(target: str, stop: Stop | None, person: Person, look: Look, names: dic
             acting.act(lambda: _lifted(path), f"{name_of(target)}: new payments are taken again.")
 
 
-def _said(stop: Stop, person: Person, look: Look, names: dict[str, str]) -> str:
-    by = "you" if stop.stopped_by == person.id else names.get(stop.stopped_by, stop.stopped_by)
+def _said(stop: Stop, person: Person, look: Look) -> str:
     since = look.shown(stop.stopped_at, seconds=False)
-    return f"stopped since {since} by {formats.plain(by, 40)}: {formats.plain(stop.reason, 200)}"
+    return f"stopped since {since} by {staff.named(stop.stopped_by, person.id)}: {formats.plain(stop.reason, 200)}"
 
 
 def _offer_merchant() -> None:
@@ -130,12 +118,3 @@ def _stop(body: dict[str, Any]) -> None:
 def _lifted(path: str) -> None:
     door.api().delete(path)
     stops.standing.clear()
-
-
-def _names() -> dict[str, str]:
-    """The administrators by their ids."""
-    try:
-        found = acting.ask(lambda: door.api().get("/v1/accounts", Found[AdminName], role="admin", limit=100))
-    except NotDone:
-        return {}
-    return {admin.id: admin.name or admin.email or admin.id for admin in found.data}

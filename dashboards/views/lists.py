@@ -6,7 +6,7 @@ from typing import Any, get_args
 import msgspec
 import streamlit as st
 
-from dashboards import acting, chooser, door, formats, list_file
+from dashboards import acting, chooser, door, formats, list_file, staff
 from dashboards.acting import REASON_MAX, NotDone
 from dashboards.chooser import Choice
 from dashboards.look import Look
@@ -111,7 +111,7 @@ def _facts(entry: ShownListing, person: Person, look: Look) -> list[tuple[str, s
         ("Kind", KINDS[entry.kind].partition(":")[0]),
         ("Value", entry.value),
         ("Why", entry.reason),
-        ("Owner", "you" if entry.owner == person.id else entry.owner),
+        ("Owner", staff.named(entry.owner, person.id)),
         ("Counts", "expired" if _is_over(entry) else _until(entry, look)),
         ("Payments it decided", formats.count(entry.hits)),
         ("Since", look.shown(entry.updated_at, seconds=False)),

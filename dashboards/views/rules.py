@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import acting, chooser, door, formats, rule_editor, tables, tile
+from dashboards import acting, chooser, door, formats, rule_editor, staff, tables, tile
 from dashboards.acting import NotDone
 from dashboards.fraud_rules import HOLDS, MODES, ShownRule, changed, in_money, names, rule_href, rules
 from dashboards.look import Look
@@ -170,7 +170,7 @@ def _change(entry: ShownEntry, person: Person, look: Look) -> list[Cell | str]:
     return [
         look.shown(entry.at, seconds=False),
         entry.kind.removeprefix("rule_"),
-        "you" if entry.actor == person.id else entry.actor or formats.NONE,
+        staff.named(entry.actor, person.id),
         detail.get("version", formats.NONE),
         Cell(detail.get("expression", formats.NONE), note=said),
     ]

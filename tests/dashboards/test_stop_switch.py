@@ -34,15 +34,18 @@ def labels(page: AppTest) -> list[str]:
 def test_an_administrator_stops_with_a_reason_and_after_a_second_look(
     gateway: GatewayDouble, name: str, target: str, body: dict[str, Any]
 ) -> None:
+    def stopped(_asked: Any) -> tuple[int, Any]:
+        gateway.say("GET", "/v1/stops", [stop(**body)])
+        return 201, stop(**body)
+
     gateway.say("GET", "/v1/stops", [])
-    gateway.say("POST", "/v1/stops", stop(**body), 201)
+    gateway.does["POST", "/v1/stops"] = stopped
     page = opened("admin", "processors", merchant=MERCHANT)
     assert f"Stop {name}?" in words(page)
     page = press(page, f"Stop {name} now")
     assert "Say " in words(page)
     assert gateway.acts() == []
     page.text_input(key=f"why-{target}-0").set_value("declines all")
-    gateway.say("GET", "/v1/stops", [stop(**body)])
     page = press(page, f"Stop {name} now")
     assert gateway.acts() == [("POST", "/v1/stops", body | {"reason": "declines all"})]
     assert "no new payments from now on" in words(page)
@@ -58,7 +61,7 @@ def test_who_comes_second_is_told_what_stands(gateway: GatewayDouble) -> None:
 
 def test_what_is_stopped_says_by_whom_and_why_and_is_resumed(gateway: GatewayDouble) -> None:
     gateway.say("GET", "/v1/stops", [stop(processor="visa")])
-    gateway.say("GET", "/v1/accounts", [{"id": "acc_other", "name": "Opal Other"}])
+    gateway.say("GET", "/v1/staff", [{"id": "acc_other", "name": "Opal Other"}])
     gateway.say("DELETE", "/v1/stops/stp_1", None, 204)
     page = opened("admin", "processors", tz="Asia/Tokyo")
     assert "stopped since 27 Nov 16:00 by Opal Other: declines all" in words(page)
