@@ -1,12 +1,16 @@
 """Heartbeats of the flows, read by the supervisor: a small file in the data directory, replaced atomically."""
 
+import threading
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 import msgspec
 
 from schemas.settings import Settings
 from schemas.times import boot_micros
+
+SILENT_S = 4.0  # of a worker that is to tell its lag once a second
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -18,6 +22,24 @@ class Beat(msgspec.Struct, frozen=True):
     pid: int
     lag: int
     up_us: int = 0
+
+
+class WorkerLags:
+    """What the workers of one process last told of their lag."""
+
+    def __init__(self) -> None:
+        self._told: dict[int, tuple[float, int]] = {}
+
+    def enter(self) -> None:
+        """This thread is a worker, from whom nothing was heard yet."""
+        self._told[threading.get_ident()] = (-SILENT_S, 0)
+
+    def told(self, lag: int) -> int | None:
+        """The lag of all, now that this worker's is known; None while another one is silent."""
+        moment = monotonic()
+        self._told[threading.get_ident()] = (moment, lag)
+        told = list(self._told.values())
+        return None if any(moment - at > SILENT_S for at, _ in told) else sum(each for _, each in told)
 
 
 def process_name(name: str, number: int) -> str:

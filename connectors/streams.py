@@ -25,6 +25,7 @@ from bytewax.operators import StatefulBatchLogic
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from connectors.heartbeat import WorkerLags
 from connectors.kafka import producer
 from connectors.kafka_login import Bootstrap
 from connectors.record_reader import WAIT_S, Bookmark, Bookmarks, OffsetGone, RecordReader, places
@@ -47,7 +48,6 @@ __all__ = [
 ]
 
 LOOK_EVERY_S = 0.002  # of a worker that others send items to: it must not sleep in the consumer
-SILENT_S = 4.0  # of a worker that is to tell its lag once a second
 ACK_S = 30.0  # a killed broker accepts writes again after 5 s
 
 log = structlog.get_logger()
@@ -113,24 +113,6 @@ class KafkaSource(FixedPartitionedSource[Record, int | Kept]):
         total = self._lags.told(sum(lag.values()))
         if self._on_lag and total is not None:
             self._on_lag(total)
-
-
-class WorkerLags:
-    """What the workers of one process last told of their lag."""
-
-    def __init__(self) -> None:
-        self._told: dict[int, tuple[float, int]] = {}
-
-    def enter(self) -> None:
-        """This thread is a worker, from whom nothing was heard yet."""
-        self._told[threading.get_ident()] = (-SILENT_S, 0)
-
-    def told(self, lag: int) -> int | None:
-        """The lag of all, now that this worker's is known; None while another one is silent."""
-        moment = monotonic()
-        self._told[threading.get_ident()] = (moment, lag)
-        told = list(self._told.values())
-        return None if any(moment - at > SILENT_S for at, _ in told) else sum(each for _, each in told)
 
 
 class _SharedReader:
@@ -266,7 +248,8 @@ class _PeriodicTopics(StatelessSourcePartition[Record]):
 class KafkaSink(DynamicSink[Out]):
     """Writes records and waits until Kafka acknowledges all of a batch. Raises `DeliveryFailed`.
 
-    A producer that gave up is replaced, and sends the whole batch: records may come twice, as after a restart.
+    In a `write_step` it waits for those of an epoch, at its end. A producer that gave up is replaced, and sends
+    what is not settled: records may come twice, as after a restart.
     """
 
     def __init__(self, bootstrap: Bootstrap, ack_s: float = ACK_S) -> None:
@@ -278,35 +261,37 @@ class KafkaSink(DynamicSink[Out]):
 
 
 @operator
-def write_step(step_id: str, up: Stream[Out], sink: DynamicSink[Out]) -> None:
-    """Write to `sink` so that no epoch is finished before its records are written.
+def write_step(step_id: str, up: Stream[Out], sink: DynamicSink[Out], key: str = "all") -> None:
+    """Write to `sink`, by the worker of `key`, so that no epoch is finished before its records are acknowledged.
 
     An epoch is finished for Bytewax when all steps with a state are beyond it; a sink like ours has none
     (`write_recovery` in its `src/recovery.rs`, 0.21). What is still on its way to the sink then, be it that of
-    another worker, would never be written if the flow were killed. So a step with a state stands behind the sink.
+    another worker, would never be written if the flow were killed. So it is written by a step with a state, which
+    waits for Kafka once, where the epoch ends: to wait after each batch costs a busy flow most of its time.
     """
-    worker = threading.local()
-
-    def write(batch: list[Out]) -> list[Out]:
-        if not hasattr(worker, "part"):
-            worker.part = sink.build(step_id, 0, 1)
-        worker.part.write_batch(batch)
-        return []
-
-    written = op.key_on("all", op.flat_map_batch("write", up, write), str)
-    finished = op.stateful_batch("finished", written, _NeverAsked)
-    op.output("end", op.key_rm("nothing", finished), _Nowhere())
+    keyed = op.key_on("one writer", up, lambda _out: key)
+    written = op.stateful_batch("write", keyed, lambda _state: _Writing(sink.build(step_id, 0, 1)))
+    op.output("end", op.key_rm("nothing", written), _Nowhere())
 
 
-class _NeverAsked(StatefulBatchLogic[Out, Out, None]):
-    def __init__(self, _state: None) -> None:
-        pass
+class _Writing(StatefulBatchLogic[Out, Out, None]):
+    """Other sinks than Kafka's have written what they were given when they return."""
+
+    def __init__(self, part: StatelessSinkPartition[Out]) -> None:
+        self._hand_over, self._settle = part.write_batch, _nothing
+        if isinstance(part, _KafkaWriter):
+            self._hand_over, self._settle = part.hand_over, part.settle
 
     def on_batch(self, values: list[Out]) -> tuple[list[Out], bool]:
-        raise AssertionError("what was written goes nowhere")
+        self._hand_over(values)
+        return [], StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> None:
-        raise AssertionError("there is no state")
+        self._settle()
+
+
+def _nothing() -> None:
+    pass
 
 
 class _Nowhere(DynamicSink[Out]):
@@ -324,25 +309,45 @@ class _KafkaWriter(StatelessSinkPartition[Out]):
         self._bootstrap, self._ack_s = bootstrap, ack_s
         self._producer = self._new_producer()
         self._errors: list[KafkaError] = []
+        self._unsettled: list[Out] = []
 
     def write_batch(self, items: list[Out]) -> None:
+        self.hand_over(items)
+        self.settle()
+
+    def hand_over(self, items: list[Out]) -> None:
+        """Begin to send records; what comes of it, `settle` tells."""
+        self._unsettled += items
+        self._or_anew(lambda: self._send(items))
+
+    def settle(self) -> None:
+        """Return once Kafka has acknowledged all that was handed over. Raises `DeliveryFailed`."""
+        self._or_anew(self._await_acks)
+        self._unsettled = []
+
+    def _or_anew(self, act: Callable[[], None]) -> None:
         try:
-            self._write(items)
+            act()
         except (KafkaException, SystemError) as error:  # it gave up for good, as after a broker that lost records
             log.warning("producer.replaced", error=type(error).__name__)
             self._producer, self._errors = self._new_producer(), []
-            self._write(items)
+            self._send(self._unsettled)
+            self._await_acks()
 
     def _new_producer(self) -> Producer:
         return producer(self._bootstrap, **{"message.timeout.ms": int(self._ack_s * 1000)})
 
-    def _write(self, items: list[Out]) -> None:
+    def _send(self, items: list[Out]) -> None:
         for item in items:
             self._produce(item)
+        self._producer.poll(0)
+
+    def _await_acks(self) -> None:
         left = self._producer.flush(self._ack_s + 1)
         if self._errors or left:
             first = self._errors[0].str() if self._errors else "no answer"
-            raise DeliveryFailed(f"{len(self._errors) + left} of {len(items)} records not confirmed: {first}")
+            count = f"{len(self._errors) + left} of {len(self._unsettled)}"
+            raise DeliveryFailed(f"{count} records not confirmed: {first}")
 
     def _produce(self, item: Out) -> None:
         while True:

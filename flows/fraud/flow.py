@@ -40,6 +40,7 @@ from schemas.topics import CONTROLS, LABELS, PAYMENTS
 
 CONTROLS_EVERY_S = 0.1
 TOPICS = (PAYMENTS.name, LABELS.name)
+MODEL = "model"  # the key of the one model
 INSTRUMENT, LAST = 0, len(KEYS) + 1  # steps that have an order, with those of `KEYS` between them
 
 Pairs: TypeAlias = KeyedStream[Any]  # of keys and items
@@ -90,13 +91,14 @@ def build(
     # Out("risk.v1", b"pay_…", …, b'{"payment":"pay_…","outcome":"allow", …}'), or Out("alerts.v1", b"alr_…", …)
     changed = decode_step("decode controls", op.input("controls", flow, changes), SOURCE)
     nothing = op.flat_map("apply controls", changed.events, lambda pair: apply_control(pair[1], controls))
-    write_step("out", op.merge("all", verdicts, decoded.dead_letters, changed.dead_letters, nothing), sink)
+    outs = op.merge("all", verdicts, decoded.dead_letters, changed.dead_letters, nothing)
+    write_step("out", outs, sink, MODEL)  # where verdicts are made: they do not travel
     return flow
 
 
 def _to_model(pair: tuple[str, Any]) -> tuple[str, Any] | None:
     """A payment or label for the one model; an outcome ends here."""
-    return None if isinstance(pair[1], OutcomeInput) else ("model", pair[1])
+    return None if isinstance(pair[1], OutcomeInput) else (MODEL, pair[1])
 
 
 class OperatorLogic(StatefulBatchLogic[Any, Any, bytes]):

@@ -32,6 +32,7 @@ from connectors.streams import (
     Out,
     Record,
     decode_step,
+    write_step,
 )
 from schemas.events import decode, encode, new_event
 from schemas.fraud import Label
@@ -303,10 +304,11 @@ def test_the_sink_writes_key_headers_and_value(kafka: str, topic: str) -> None:
     assert len({r.partition for r in records}) == 1
 
 
-def test_the_sink_raises_where_the_broker_is_away() -> None:
+@pytest.mark.parametrize("write", [op.output, write_step])
+def test_the_sink_raises_where_the_broker_is_away(write: Callable[..., None]) -> None:
     flow = Dataflow("away")
     outs = [Out("payments.v1", b"key", [], b"value")]
-    op.output("out", op.input("in", flow, TestingSource(outs)), KafkaSink("localhost:1", ack_s=0.5))
+    write("out", op.input("in", flow, TestingSource(outs)), KafkaSink("localhost:1", ack_s=0.5))
     with raising(DeliveryFailed):
         run_main(flow)
 
