@@ -183,7 +183,7 @@ def load(kind: type[S], *, checked: bool = True) -> S:
         made = msgspec.convert(given, kind, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         said, _, field = str(error).partition(" - at `$.")
-        raise BadSetting(f"SLUICE_{field.rstrip('`').upper()}: {said}") from None
+        raise BadSetting(f"SLUICE_{field.rstrip('`').upper()}: {said}" if field else said) from None
     if checked and made.profile == "production":
         made.check_production()
     return made

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from schemas.settings import FRAUD_WORKERS_MAX, Settings
+from schemas.settings import FRAUD_WORKERS_MAX, BadSetting, Settings
 
 
 class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,6 +35,13 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     fraud_addresses: str = ""
     vaults: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
     start_patience: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Raises `BadSetting` where the fraud flow's workers would wait for others that nobody starts."""
+        places = len(self.fraud_addresses.split(","))
+        if self.fraud_addresses and places != self.fraud_workers:
+            counts = f"{places} for {self.fraud_workers} workers (SLUICE_FRAUD_WORKERS)"
+            raise BadSetting(f"SLUICE_FRAUD_ADDRESSES: as many addresses as workers; these are {counts}")
 
 
 class ReplaySettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):

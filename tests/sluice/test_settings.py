@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.vault.settings import VaultSettings
+from schemas.settings import BadSetting
 from sluice.processes import settings_classes, stack
 from sluice.settings import StackSettings, environment
 
@@ -55,3 +56,9 @@ def test_vault_keys_and_processor_secrets_go_where_they_belong() -> None:
     assert holders.pop("gateway") == {"SLUICE_VISA_SECRET", "SLUICE_PAYPAL_SECRET"}
     assert holders.pop("sandbox") == {"SLUICE_VISA_SECRET", "SLUICE_PAYPAL_SECRET"}
     assert not any(holders.values())
+
+
+@pytest.mark.parametrize("addresses", ["fraud:9111", "fraud:9111,fraud-2:9111,fraud-3:9111"])
+def test_as_many_addresses_of_fraud_workers_as_there_are_workers(addresses: str) -> None:
+    with pytest.raises(BadSetting, match="SLUICE_FRAUD_ADDRESSES"):
+        StackSettings(fraud_workers=2, fraud_addresses=addresses)

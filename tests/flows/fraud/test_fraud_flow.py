@@ -135,16 +135,17 @@ class Flow:
     """The processes as the stack starts them, and killed."""
 
     def __init__(self, data: Path, bootstrap: str) -> None:
-        first, second = unused_ports(2)
-        addresses = f"localhost:{first},localhost:{second}"
-        self._settings = StackSettings(data=data, kafka=bootstrap, fraud_addresses=addresses)
+        self._addresses = [f"localhost:{port}" for port in unused_ports(2)]
+        self._settings = StackSettings(data=data, kafka=bootstrap)
         self._log = data / "log"
         self._plain = {"PATH": os.environ["PATH"], "SLUICE_DATA": str(data), "SLUICE_KAFKA": bootstrap}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, processes: int = 1, threads: int = 1) -> None:
         self._plain["SLUICE_FRAUD_WORKERS"] = str(processes * threads)
-        for process in fraud_workers(msgspec.structs.replace(self._settings, fraud_workers=processes)):
+        addresses = ",".join(self._addresses[:processes])
+        settings = msgspec.structs.replace(self._settings, fraud_workers=processes, fraud_addresses=addresses)
+        for process in fraud_workers(settings):
             assert process.prepare
             process.prepare()
             with self._log.open("ab") as log:
