@@ -1,43 +1,51 @@
-"""`python -m benchmarks.drill full-disk`, or `dead-task`: a fault on a running stack under load; prints JSON.
+"""`python -m benchmarks.drill FAULT`: a fault on a running stack under load; prints JSON.
+
+`full-disk`: of the whole stack; `dead-task`: of the gateway; `postgres`: killed and away; `postgres-full`: its
+disk; `kafka`: killed and away; `open-transaction`: one that reads in PostgreSQL and stays open.
 
 Payments are sent at a fixed rate, each once: what is refused or not answered counts as that. `during` begins with
-the fault, `after` with its end: the space is given back, or the first payment after a death has gone through.
+the fault, `after` with its end: the space is given back, or the first payment after a death has gone through. In
+the end all must agree, and each captured payment be charged once.
 """
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
-from typing import Literal, assert_never, get_args
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import get_args
 
 import click
 import msgspec
 
 from benchmarks import stack
+from benchmarks.drill_faults import FILL, ON_POSTGRES, Fault, strike
 from benchmarks.figures import Machine, Quantiles
+from benchmarks.fleet import charges
 from benchmarks.load import CARDS, transactions
 from benchmarks.small_disk import ENTER, SmallDisk, small_disk
 from connectors.gateway import GatewayClient, GatewayRefused, GatewayUnavailable, PasswordLogin
+from connectors.warehouse import WarehouseReader
 from sluice.dataset import DatasetTransaction
 from sluice.freshness import quantiles
 from sluice.replay import ReplayRun
 from sluice.status import read
 
-Fault = Literal["full-disk", "dead-task"]
-
 INSIDE = "--inside"
-REFILLED_EVERY_S = 0.2
+WAITED = """
+    SELECT quantile_cont(waited_ms, 0.5), quantile_cont(waited_ms, 0.99) FROM risk WHERE waited_ms IS NOT NULL
+      AND recorded_at BETWEEN TIMESTAMP '{first:%Y-%m-%d %H:%M:%S.%f}' AND TIMESTAMP '{last:%Y-%m-%d %H:%M:%S.%f}'
+"""
 PROGRAM = """
 import sys
 from sluice import processes
 from sluice.cli import main
-python = processes._python
+python = processes.python
 hunted = [sys.executable, "-m", "benchmarks.assassin", {task!r}]
-processes._python = lambda module: [*hunted, module] if module == "gateway" else python(module)
+processes.python = lambda module: [*hunted, module] if module == "gateway" else python(module)
 main()
 """
 
@@ -51,14 +59,16 @@ class SentPayment(msgspec.Struct, frozen=True):
 
 
 class Phase(msgspec.Struct, frozen=True):
-    """Answers by status, and the latency of those that are payments."""
+    """Answers by status, the latency of those that are payments, and how long these waited for their verdicts."""
 
     said: dict[str, int]
     latency_ms: Quantiles
+    longest_ms: float
+    verdict_ms: Quantiles = {}
 
 
 class Drill(msgspec.Struct, frozen=True):
-    """`first_payment_after_s`: from the end of a full disk, or from a death, to the first payment answered.
+    """`first_payment_after_s`: from the end of the fault, or from a death, to the first payment answered.
 
     `all_ready_after_s`: from then until every process is, or null. `restarts`: of each since the start.
     """
@@ -72,6 +82,12 @@ class Drill(msgspec.Struct, frozen=True):
     first_payment_after_s: float
     all_ready_after_s: float | None
     restarts: dict[str, int]
+    charges: dict[str, int]
+    reconciled: bool
+
+    def holds(self) -> bool:
+        """Whether nothing was lost, and nothing charged twice."""
+        return self.reconciled and self.charges.keys() <= {"1"}
 
 
 class SteadyLoad:
@@ -116,13 +132,29 @@ class SteadyLoad:
         """What was sent between two moments."""
         some = [a for a in self.attempts if since <= a.began < until]
         paid = [a.milliseconds for a in some if a.said == "paid"]
-        return Phase(dict(Counter(a.said for a in some)), quantiles(paid))
+        longest = max((a.milliseconds for a in some), default=0.0)
+        return Phase(dict(Counter(a.said for a in some)), quantiles(paid), round(longest, 1))
 
     async def first_paid_since(self, moment: float) -> float:
         """When the first payment that was sent after a moment was answered; waits for it."""
         while not (paid := [a for a in self.attempts if a.said == "paid" and a.began >= moment]):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         return min(a.began + a.milliseconds / 1000 for a in paid)
+
+
+class VerdictWaits:
+    """How long payments waited for their verdicts, as the warehouse tells."""
+
+    def __init__(self, drilled: stack.Stack) -> None:
+        self._reader, self._began = WarehouseReader(drilled.replay, "replay"), time.time() - time.monotonic()
+
+    def of(self, phase: Phase, since: float, until: float) -> Phase:
+        """The phase between two moments (monotonic, s), with them."""
+        first, last = (datetime.fromtimestamp(self._began + moment, UTC) for moment in (since, until))
+        asked = WAITED.format(first=first, last=last)
+        p50, p99 = self._reader.query(asked).rows[0]
+        waits = {} if p50 is None else {"p50": round(float(str(p50)), 1), "p99": round(float(str(p99)), 1)}
+        return msgspec.structs.replace(phase, verdict_ms=waits)
 
 
 @click.command()
@@ -134,14 +166,20 @@ class SteadyLoad:
 @click.option(INSIDE, is_flag=True, hidden=True)
 def main(fault: Fault, rate: float, seconds: float, task: str, megabytes: int, inside: bool) -> None:
     """Drill one fault; takes a minute or two."""
-    if fault == "full-disk" and not inside:
+    if fault in FILL and not inside:
         os.execvp(ENTER[0], [*ENTER, sys.executable, "-m", "benchmarks.drill", *sys.argv[1:], INSIDE])
-    with small_disk(megabytes) if fault == "full-disk" else nullcontext() as disk:
-        program = PROGRAM.format(task=task)
-        with stack.running("sqlite", disk.folder if disk else None, program) as drilled:
-            drilled.await_ready()
-            done = asyncio.run(_drill(drilled, fault, rate, seconds, disk))
+    with small_disk(megabytes) if fault in FILL else nullcontext() as disk, _stack(fault, task, disk) as drilled:
+        drilled.await_ready()
+        done = asyncio.run(_drill(drilled, fault, rate, seconds, disk))
     click.echo(msgspec.json.format(msgspec.json.encode(done)).decode())
+    sys.exit(not done.holds())
+
+
+def _stack(fault: Fault, task: str, disk: SmallDisk | None) -> AbstractContextManager[stack.Stack]:
+    if fault in ON_POSTGRES:
+        return stack.running("postgres", settings=stack.OPEN_STAND_IN, server_in=disk.folder if disk else None)
+    program = PROGRAM.format(task=task) if fault == "dead-task" else stack.PROGRAM
+    return stack.running("sqlite", disk.folder if disk else None, program, stack.OPEN_STAND_IN)
 
 
 async def _drill(drilled: stack.Stack, fault: Fault, rate: float, seconds: float, disk: SmallDisk | None) -> Drill:
@@ -157,20 +195,25 @@ async def _drill(drilled: stack.Stack, fault: Fault, rate: float, seconds: float
             began = time.monotonic() + 2  # the first seconds warm it up
             await asyncio.sleep(2 + seconds)
             struck = time.monotonic()
-            ended = await _strike(drilled, fault, seconds, disk)
+            ended = await strike(drilled, fault, seconds, disk)
             first = await load.first_paid_since(time.monotonic())
-            over = ended if fault == "full-disk" else first
+            over = first if fault == "dead-task" else ended
             all_ready = await _all_ready_within(drilled, over + seconds)
+        end = time.monotonic()
+    reconciled = await asyncio.to_thread(drilled.reconciles)
+    verdicts = VerdictWaits(drilled)
     return Drill(
         fault=fault,
         rate=rate,
         machine=Machine(os.cpu_count() or 1, sys.version.split()[0], round(os.getloadavg()[0], 2)),
-        before=load.phase(began, struck),
-        during=load.phase(struck, over),
-        after=load.phase(over, time.monotonic()),
+        before=verdicts.of(load.phase(began, struck), began, struck),
+        during=verdicts.of(load.phase(struck, over), struck, over),
+        after=verdicts.of(load.phase(over, end), over, end),
         first_payment_after_s=round(first - ended, 2),
         all_ready_after_s=round(all_ready - ended, 2) if all_ready else None,
         restarts={entry.name: entry.restarts for entry in read(drilled.settings) if entry.restarts},
+        charges=await asyncio.to_thread(charges, drilled),
+        reconciled=reconciled,
     )
 
 
@@ -182,30 +225,6 @@ async def _all_ready_within(drilled: stack.Stack, until: float) -> float | None:
             found = time.monotonic()
         await asyncio.sleep(0.05)
     return found
-
-
-async def _strike(drilled: stack.Stack, fault: Fault, seconds: float, disk: SmallDisk | None) -> float:
-    """Do it, and wait until it is over or the process has ended of it.
-
-    Returns when (monotonic, s) the disk was freed, or the death asked for.
-    """
-    match fault:
-        case "full-disk":
-            assert disk is not None
-            until = time.monotonic() + seconds
-            while time.monotonic() < until:
-                disk.fill()
-                await asyncio.sleep(REFILLED_EVERY_S)
-            disk.free()
-        case "dead-task":
-            pid, began = drilled.pids()["gateway"], time.monotonic()
-            os.kill(pid, signal.SIGUSR2)
-            while drilled.pids().get("gateway") == pid:  # noqa: ASYNC110 - a process has no event to wait for
-                await asyncio.sleep(0.02)
-            return began
-        case _:
-            assert_never(fault)
-    return time.monotonic()
 
 
 if __name__ == "__main__":

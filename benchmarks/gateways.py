@@ -1,62 +1,67 @@
 """`python -m benchmarks.gateways`: two gateways on PostgreSQL, each payment made at one and captured at the other.
 
-A tenth of them is refunded at the first one again. While they go on, `--kills` of either gateway by SIGKILL, or
-`--freezes` of one for longer than its lease, one after the other. In the end the books, the processors, Kafka and
-the warehouse must agree, and the events of each subject must be in order on Kafka; without a kill or a freeze each
-must be there once. Prints JSON, and ends with 1 unless all of that holds.
+A tenth of them is refunded at the first one again. `--file` has payments of public data, as `sluice replay` reads
+it, instead of made-up ones. While they go on, `--kills` by SIGKILL of either gateway, with `--all-over` by turns
+of a fraud worker, PostgreSQL, Kafka and the vault, too; or `--freezes` of one gateway beyond its `--lease`.
+
+In the end there is one payment for each key, each captured one was charged once, the books, the processors, Kafka
+and the warehouse agree, and the events of each subject are in order on Kafka; without a fault each is there once.
+Prints JSON, and ends with 1 unless all of that holds.
 """
 
 import asyncio
-import os
-import random
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from itertools import count
+from collections.abc import Awaitable, Callable
+from itertools import islice
+from pathlib import Path
 
 import click
 import msgspec
 
 from benchmarks import stack
-from benchmarks.load import APART, BEGAN
-from connectors.gateway import GatewayClient, GatewayRefused, GatewayUnavailable, PasswordLogin
+from benchmarks.fleet import (
+    GATEWAYS,
+    PAUSE_S,
+    POSTGRES,
+    SETTINGS,
+    Fault,
+    Sides,
+    by_turns,
+    charges,
+    connected,
+    strike,
+)
+from benchmarks.load import transactions
+from connectors.gateway import GatewayRefused
 from connectors.kafka_login import Bootstrap
 from connectors.record_reader import RecordReader, places
 from connectors.records import read as read_event
 from schemas.events import Event
 from schemas.topics import ACCOUNTS, CONTROLS, LABELS, OPERATIONS, PAYMENTS, REVIEWS
-from sluice.dataset import card_number
+from sluice.dataset import DatasetTransaction, card_number, open_transactions
 from sluice.freshness import quantiles
-from sluice.status import read
 
-GATEWAYS = ("gateway", "gateway_2")
 OURS = (PAYMENTS, OPERATIONS, REVIEWS, LABELS, ACCOUNTS, CONTROLS)  # what gateways write
-AMOUNT = 1_000  # minor units
-CARDS = 50
-AT_ONCE = 32
-LEASE_S = 11.0
-FROZEN_S = LEASE_S + 2
-PAUSE_S = 5.0  # between two faults, once both gateways are back
-AGAIN_S = 0.2
-GIVEN_UP_S = 120.0
-SETTINGS = stack.OPEN_STAND_IN | {
-    "SLUICE_GATEWAYS": "2",
-    "SLUICE_LEASE": str(LEASE_S),
-    "SLUICE_CALL_TIMEOUT": "4",
-    "SLUICE_UNKNOWN_WINDOW": "1",
-    "SLUICE_VERDICT_BUDGET_MS": "1000",
-}
+ALL = (*GATEWAYS, "fraud_2", POSTGRES, "kafka", "vault")
+STATES = "SELECT state, count(*) FROM payments GROUP BY state"
+READ = 50_000  # payments of the file, or made-up ones: more than any run needs
 
 
 class TurnFigures(msgspec.Struct, frozen=True):
-    """`ended`: payments by state. `inversions`, `repeats`: events on Kafka after a later one, or once more."""
+    """`in_the_books`: payments by state in the end, as many as keys. `faults`: by process. `caught`: payments that
+    a gateway had in hand when it was killed or frozen. `ended`: payments by what their payer saw. `charges`:
+    captured ones by how often. `inversions`, `repeats`: events on Kafka after a later one, or once more.
+    """
 
     payments: int
-    faults: int
+    in_the_books: dict[str, int]
+    faults: dict[str, int]
+    caught: int
     ended: dict[str, int]
+    charges: dict[str, int]
     seconds: float
     call_ms: dict[str, float]
     events: int
@@ -66,83 +71,83 @@ class TurnFigures(msgspec.Struct, frozen=True):
 
     def holds(self) -> bool:
         """Whether all is as it must be."""
-        return self.reconciled and not self.inversions and (self.faults > 0 or not self.repeats)
-
-
-class Sides:
-    """The two gateways as a client sees them, which goes to the other one where one does not answer."""
-
-    def __init__(self, clients: list[GatewayClient]) -> None:
-        self._clients = clients
-        self.milliseconds: list[float] = []
-
-    async def post(self, side: int, path: str, body: object, key: str) -> dict[str, object]:
-        """The answer to a request that is sent until it has one, with its key, here and then there.
-
-        Raises `GatewayRefused`, `GatewayUnavailable` once it was tried for long enough.
-        """
-        began = time.monotonic()
-        for number in count(side):
-            try:
-                answer: dict[str, object] = await self._clients[number % 2].post(path, body, key)
-            except (GatewayRefused, GatewayUnavailable) as error:
-                if not _passes(error) or time.monotonic() > began + GIVEN_UP_S:
-                    raise
-                await asyncio.sleep(AGAIN_S)
-            else:
-                self.milliseconds.append((time.monotonic() - began) * 1000)
-                return answer
-        raise AssertionError("it counts without end")
-
-
-def _passes(error: GatewayRefused | GatewayUnavailable) -> bool:
-    """Whether it is worth another try: work in hand, or nobody there."""
-    return isinstance(error, GatewayUnavailable) or error.status in (409, 425, 429) or error.status >= 500
+        once = sum(self.in_the_books.values()) == self.payments and self.charges.keys() <= {"1"}
+        return self.reconciled and once and not self.inversions and (bool(self.faults) or not self.repeats)
 
 
 @click.command()
-@click.option("--payments", default=2_000)
-@click.option("--kills", default=0, help="Of a gateway, by turns.")
+@click.option("--payments", default=2_000, help="At least: they go on until the last fault is over.")
+@click.option("--file", type=click.Path(path_type=Path, exists=True), help="Transactions, in Parquet.")
+@click.option("--workers", default=1, type=click.IntRange(1, 4), help="Of the fraud flow.")
+@click.option("--at-once", default=32, help="Payments.")
+@click.option("--kills", default=0, help="By turns.")
+@click.option("--all-over", is_flag=True, help="Kills of everything that holds a payment; needs two workers.")
 @click.option("--freezes", default=0, help="Of a gateway by turns, each longer than its lease.")
-def main(payments: int, kills: int, freezes: int) -> None:
+@click.option("--lease", default=11.0, help="Seconds.")
+def main(
+    payments: int,
+    file: Path | None,
+    workers: int,
+    at_once: int,
+    kills: int,
+    all_over: bool,
+    freezes: int,
+    lease: float,
+) -> None:
     """Run payments over two gateways of one stack; some minutes."""
-    with stack.running("postgres", settings=SETTINGS) as measured:
+    faults = by_turns(kills, signal.SIGKILL, ALL if all_over else GATEWAYS) + by_turns(freezes, signal.SIGSTOP)
+    times = {"SLUICE_LEASE": str(lease), "SLUICE_CALL_TIMEOUT": str(min(4.0, lease * 0.8))}
+    settings = SETTINGS | times | {"SLUICE_FRAUD_WORKERS": str(workers)}
+    purchases = purchases_of(file)
+    with stack.running("postgres", settings=settings) as measured:
         measured.await_ready()
-        figures = asyncio.run(_run(measured, payments, [signal.SIGKILL] * kills + [signal.SIGSTOP] * freezes))
+        figures = asyncio.run(by_sides(measured, purchases, payments, at_once, faults, frozen_s=lease + 2))
     click.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())
     sys.exit(not figures.holds())
 
 
-async def _run(measured: stack.Stack, payments: int, faults: list[signal.Signals]) -> TurnFigures:
+def purchases_of(file: Path | None) -> list[DatasetTransaction]:
+    """Those of the file, in order of time, or made-up ones."""
+    if file is None:
+        return list(islice(transactions(), READ))
+    with open_transactions(file, "EUR") as found:
+        return [each for each in found.transactions(limit=READ) if each.amount]
+
+
+async def by_sides(
+    measured: stack.Stack,
+    purchases: list[DatasetTransaction],
+    payments: int,
+    at_once: int,
+    faults: list[Fault],
+    *,
+    pause_s: float = PAUSE_S,
+    frozen_s: float = 0,
+) -> TurnFigures:
+    """Make so many payments, and as many more as the faults last."""
     began = time.monotonic()
     async with (
         connected(measured, "replay@example.com") as payers,
         connected(measured, "admin@example.com") as admins,
     ):
-        ended, faulted = Counter[str](), asyncio.create_task(strike(measured, faults))
-        merchant = str((await admins.post(0, "/v1/merchants", {"name": "By turns"}, "turns-merchant"))["id"])
-        cards = [await _card(payers, number) for number in range(CARDS)]
-        slots = asyncio.Semaphore(AT_ONCE)
-
-        async def one(number: int) -> None:
-            async with slots:
-                ended[await _pay(payers, admins, merchant, cards[number % CARDS], number)] += 1
-
-        numbers = count()
-        await asyncio.gather(*[one(next(numbers)) for _ in range(payments)])
-        while not faulted.done():  # the faults meet payments, however many it takes
-            await asyncio.gather(*[one(next(numbers)) for _ in range(AT_ONCE)])
-        await faulted
+        faulted = asyncio.create_task(strike(measured, faults, pause_s, frozen_s))
+        turns = Turns(payers, admins)
+        paying = [_pay_on(turns, numbered, payments, faulted) for numbered in [enumerate(purchases)] * at_once]
+        await asyncio.gather(*paying)
+        caught = await faulted
     seconds = time.monotonic() - began
     reconciled = await asyncio.to_thread(measured.reconciles)
     events, inversions, repeats = await asyncio.to_thread(_on_kafka, measured.kafka())
-    latencies = quantiles(payers.milliseconds + admins.milliseconds)
+    assert measured.server
     return TurnFigures(
-        payments=sum(ended.values()),
-        faults=len(faults),
-        ended=dict(ended),
+        payments=turns.ended.total(),
+        in_the_books=dict(map(_counted, measured.server.sql(STATES).splitlines())),
+        faults=dict(Counter(fault.name for fault in faults)),
+        caught=caught,
+        ended=dict(turns.ended),
+        charges=await asyncio.to_thread(charges, measured),
         seconds=round(seconds, 1),
-        call_ms=latencies,
+        call_ms=quantiles(payers.milliseconds + admins.milliseconds),
         events=events,
         inversions=inversions,
         repeats=repeats,
@@ -150,61 +155,67 @@ async def _run(measured: stack.Stack, payments: int, faults: list[signal.Signals
     )
 
 
-@asynccontextmanager
-async def connected(measured: stack.Stack, email: str) -> AsyncIterator[Sides]:
-    """A seeded person at both gateways."""
-    login = PasswordLogin(email, measured.replay.seed_password)
-    urls = [measured.settings.url(name) for name in GATEWAYS]
-    async with (
-        GatewayClient(urls[0], login, connections=100) as one,
-        GatewayClient(urls[1], login, connections=100) as two,
-    ):
-        yield Sides([one, two])
+def _counted(line: str) -> tuple[str, int]:
+    state, _, count = line.partition("|")
+    return state, int(count)
 
 
-async def _card(payers: Sides, number: int) -> str:
-    card = {"number": card_number(number), "exp_month": 1, "exp_year": 2039}
-    return str((await payers.post(number, "/v1/cards", card, f"turns-card-{number}"))["id"])
-
-
-async def _pay(payers: Sides, admins: Sides, merchant: str, card: str, number: int) -> str:
-    """Pay at one side, capture at the other, refund every tenth at the first; the state it is in then."""
-    side, key = number % 2, f"turns-{number}"
-    asked = {"amount": AMOUNT, "currency": "EUR", "merchant": merchant, "capture": "manual"}
-    by_card = {
-        "payment_method": {"type": "card", "card": card, "cvc": "100"},
-        "occurred_at": BEGAN + number * APART,
-    }
-    try:
-        payment = await payers.post(side, "/v1/payments", asked | by_card, key)
-        if payment["state"] == "authorized":
-            payment = await admins.post(side + 1, f"/v1/payments/{payment['id']}/capture", {}, f"{key}-capture")
-        if payment["state"] == "captured" and number % 10 == 0:
-            await admins.post(side, f"/v1/payments/{payment['id']}/refunds", {}, f"{key}-refund")
-    except GatewayRefused as refused:  # such as one that its processor declined
-        return refused.code
-    return str(payment["state"])
-
-
-async def strike(measured: stack.Stack, faults: Iterable[signal.Signals]) -> None:
-    """Each fault at the other gateway, once both are ready; one that is frozen goes on later."""
-    for number, fault in enumerate(faults):
-        await asyncio.sleep(PAUSE_S * random.uniform(0.5, 1.5))
-        pid = measured.pids()[GATEWAYS[number % 2]]
-        os.kill(pid, fault)
-        if fault == signal.SIGSTOP:
-            await asyncio.sleep(FROZEN_S)
-            os.kill(pid, signal.SIGCONT)
-        else:
-            await _until_restarted(measured, GATEWAYS[number % 2], pid)
-
-
-async def _until_restarted(measured: stack.Stack, name: str, before: int) -> None:
-    while True:
-        now = {entry.name: entry for entry in await asyncio.to_thread(read, measured.settings)}[name]
-        if now.pid != before and now.state == "ready":
+async def _pay_on(
+    turns: "Turns",
+    numbered: "enumerate[DatasetTransaction]",
+    payments: int,
+    faulted: "asyncio.Task[int]",
+) -> None:
+    """One payment after the other: so many in all, and on until the faults are over."""
+    for number, purchase in numbered:
+        if number >= payments and faulted.done():
             return
-        await asyncio.sleep(AGAIN_S)
+        await turns.pay(number, purchase)
+
+
+class Turns:
+    """Payments by turns at the two sides; cards and merchants are made when they are first needed."""
+
+    def __init__(self, payers: Sides, admins: Sides) -> None:
+        self._payers, self._admins = payers, admins
+        self._made = dict[str, "asyncio.Task[str]"]()
+        self.ended = Counter[str]()
+
+    async def pay(self, number: int, purchase: DatasetTransaction) -> None:
+        """Pay at one side, capture at the other, refund every tenth at the first; notes its state then."""
+        card_id, merchant_id = purchase.card_id, purchase.merchant_id
+        card = await self._once(f"turns-card-{card_id}", lambda key: self._card(number, card_id, key))
+        merchant = await self._once(f"turns-merchant-{merchant_id}", lambda key: self._merchant(number, key))
+        try:
+            self.ended[await self._pay(number, purchase, card, merchant)] += 1
+        except GatewayRefused as refused:  # such as one that its processor declined
+            self.ended[refused.code] += 1
+
+    async def _pay(self, number: int, purchase: DatasetTransaction, card: str, merchant: str) -> str:
+        side, key = number % 2, f"turns-{number}"
+        method = {"type": "card", "card": card, "cvc": "100"}
+        asked = {"amount": purchase.amount, "currency": "EUR", "merchant": merchant, "capture": "manual"}
+        payment = await self._payers.post(
+            side, "/v1/payments", asked | {"payment_method": method, "occurred_at": purchase.ts}, key
+        )
+        if payment["state"] == "authorized":
+            path = f"/v1/payments/{payment['id']}/capture"
+            payment = await self._admins.post(side + 1, path, {}, f"{key}-capture")
+        if payment["state"] == "captured" and number % 10 == 0:
+            await self._admins.post(side, f"/v1/payments/{payment['id']}/refunds", {}, f"{key}-refund")
+        return str(payment["state"])
+
+    async def _once(self, key: str, make: Callable[[str], Awaitable[str]]) -> str:
+        if key not in self._made:
+            self._made[key] = asyncio.ensure_future(make(key))
+        return await self._made[key]
+
+    async def _card(self, side: int, card_id: int, key: str) -> str:
+        card = {"number": card_number(card_id), "exp_month": 1, "exp_year": 2039}
+        return str((await self._payers.post(side, "/v1/cards", card, key))["id"])
+
+    async def _merchant(self, side: int, key: str) -> str:
+        return str((await self._admins.post(side, "/v1/merchants", {"name": key}, key))["id"])
 
 
 def _on_kafka(bootstrap: Bootstrap) -> tuple[int, int, int]:

@@ -20,20 +20,22 @@ APART = timedelta(minutes=2)  # in the payments' own time: too slow for a veloci
 NEVER = timedelta(days=36_500)
 
 
-def transactions() -> Iterator[DatasetTransaction]:
-    """Ordinary purchases without end; each card pays again after half a day, another amount."""
-    for n in count():
+def transactions(start: int = 0) -> Iterator[DatasetTransaction]:
+    """Ordinary purchases without end, from the one of that number; each card pays again after half a day."""
+    for n in count(start):
         card, merchant = n % CARDS, (n * 7) % MERCHANTS
         yield DatasetTransaction(n, BEGAN + n * APART, card, merchant, 1_000 + (n * 37) % 5_000, None)
 
 
 class PaymentLoad:
-    """Payments through the whole stack; cards and merchants are made once."""
+    """Payments through the whole stack, from number `start`; cards and merchants are made once."""
 
-    def __init__(self, settings: ReplaySettings, payer: GatewayClient, admin: GatewayClient) -> None:
+    def __init__(
+        self, settings: ReplaySettings, payer: GatewayClient, admin: GatewayClient, start: int = 0
+    ) -> None:
         self._settings = settings
         self._work = ReplayRun(payer, admin, admin, "bench", "EUR")
-        self._transactions = transactions()
+        self._transactions = transactions(start)
 
     async def prepare(self) -> None:
         """Make the cards and the merchants."""

@@ -70,6 +70,10 @@ class Server:
         asked = [str(self._binaries / "pg_isready"), "-q", "-h", str(self._folder)]
         return subprocess.run(asked, check=False).returncode == 0
 
+    def lives(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def pid(self) -> int:
         """The process id of the server itself; each connection is a child of it."""
         assert self._process is not None
@@ -103,9 +107,9 @@ class Server:
 
 
 @contextmanager
-def serving(*, durable: bool) -> Iterator[Server]:
-    """A server that runs meanwhile. In a short folder of its own: a socket's path has 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as name:
+def serving(*, durable: bool, within: Path | None = None) -> Iterator[Server]:
+    """A server that runs meanwhile, in a folder of its own: of a short name, as a socket's path has 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="pg-", dir=within, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if os.geteuid() == 0:
             shutil.chown(folder, USER)

@@ -8,34 +8,31 @@ import asyncio
 import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import click
 import msgspec
-from sqlalchemy import Connection, text
 
 from benchmarks import stack
-from benchmarks.gateways import SETTINGS, Sides, connected, strike
+from benchmarks.fleet import SETTINGS, Sides, by_turns, charges, connected, strike
 from benchmarks.load import APART, BEGAN
-from gateway.books.opening import run_once
 from sluice.dataset import card_number
 from sluice.freshness import quantiles
-from sluice.reconcile.ledger import TAKING_BACK, ProcessorRecord, read_ledger
 
 AMOUNT = 1_000  # minor units
 KEYS_PER_CARD = 4  # in the payments' own time these lie far apart
-KEYS_AT_ONCE = 4
-BEGINS = ("authorize", "sale")
+KEYS_AT_ONCE = 8
 
 
 class KeyFigures(msgspec.Struct, frozen=True):
-    """`of_several`: keys whose callers were told of several payments. `charges`: captured ones by how often."""
+    """`caught`: payments that a gateway had in hand when it was killed. `of_several`: keys whose callers were told
+    of several payments. `charges`: captured ones by how often.
+    """
 
     keys: int
     callers: int
     faults: int
+    caught: int
     of_several: int
     charges: dict[str, int]
     call_ms: dict[str, float]
@@ -56,14 +53,15 @@ def main(keys: int, callers: int, kills: int) -> None:
     with stack.running("postgres", settings=SETTINGS) as measured:
         measured.await_ready()
         began = time.monotonic()
-        paid, latencies = asyncio.run(_ask_all(measured, keys, callers, kills))
+        paid, latencies, caught = asyncio.run(_ask_all(measured, keys, callers, kills))
         seconds = time.monotonic() - began
         figures = KeyFigures(
             keys=keys,
             callers=callers,
             faults=kills,
+            caught=caught,
             of_several=sum(len(ids) != 1 for ids in paid),
-            charges=_charges(measured),
+            charges=charges(measured),
             call_ms=quantiles(latencies),
             seconds=round(seconds, 1),
             reconciled=measured.reconciles(),
@@ -74,23 +72,22 @@ def main(keys: int, callers: int, kills: int) -> None:
 
 async def _ask_all(
     measured: stack.Stack, keys: int, callers: int, kills: int
-) -> tuple[list[frozenset[str]], list[float]]:
-    """The payments that the callers of each key were told of, and how long each call took."""
+) -> tuple[list[frozenset[str]], list[float], int]:
+    """The payments that the callers of each key were told of, how long each call took, and who was caught."""
     async with (
         connected(measured, "replay@example.com") as payers,
         connected(measured, "admin@example.com") as admins,
     ):
         merchant = str((await admins.post(0, "/v1/merchants", {"name": "Once"}, "same-merchant"))["id"])
         slots = asyncio.Semaphore(KEYS_AT_ONCE)
-        faulted = asyncio.create_task(strike(measured, [signal.SIGKILL] * kills))
+        faulted = asyncio.create_task(strike(measured, by_turns(kills, signal.SIGKILL)))
 
         async def one(number: int) -> frozenset[str]:
             async with slots:
                 return await _ask(payers, await _purchase(payers, merchant, number), number, callers)
 
         paid = await asyncio.gather(*[one(number) for number in range(keys)])
-        await faulted
-        return list(paid), payers.milliseconds
+        return list(paid), payers.milliseconds, await faulted
 
 
 async def _purchase(payers: Sides, merchant: str, number: int) -> dict[str, Any]:
@@ -105,29 +102,6 @@ async def _purchase(payers: Sides, merchant: str, number: int) -> dict[str, Any]
 async def _ask(payers: Sides, purchase: dict[str, Any], number: int, callers: int) -> frozenset[str]:
     calls = [payers.post(side, "/v1/payments", purchase, f"same-{number}") for side in range(callers)]
     return frozenset(str(answer["id"]) for answer in await asyncio.gather(*calls))
-
-
-def _charges(measured: stack.Stack) -> dict[str, int]:
-    """How many captured payments were charged how often."""
-    standing = standing_charges(read_ledger(measured.settings.url("sandbox")))
-    charges: Counter[str] = Counter()
-    for attempt_id, payment_id in run_once(measured.books_url(), _attempts, readonly=True):
-        charges[payment_id] += standing[attempt_id]
-    return dict(Counter(str(times) for times in charges.values()))
-
-
-def standing_charges(ledger: Iterable[ProcessorRecord]) -> Counter[str]:
-    """How often each attempt was charged: what a processor applied for it and did not take back."""
-    rows = [row for row in ledger if row.status == "applied"]
-    undone = {row.of for row in rows if row.operation in TAKING_BACK}
-    return Counter(row.reference for row in rows if row.operation in BEGINS and row.id not in undone)
-
-
-def _attempts(conn: Connection) -> list[tuple[str, str]]:
-    """Those of captured payments, each with its payment."""
-    captured = "SELECT id FROM payments WHERE state = 'captured'"
-    sql = f"SELECT id, payment_id FROM attempts WHERE payment_id IN ({captured})"
-    return [(attempt_id, payment_id) for attempt_id, payment_id in conn.execute(text(sql))]
 
 
 if __name__ == "__main__":

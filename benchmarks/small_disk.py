@@ -24,7 +24,7 @@ def is_possible() -> bool:
 def small_disk(megabytes: int) -> Iterator["SmallDisk"]:
     """One for a process that was started by `ENTER`; it is gone when that has ended."""
     folder = Path(tempfile.mkdtemp(prefix="sluice-disk-"))
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=711", "tmpfs", str(folder)], check=True)
     try:
         yield SmallDisk(folder)
     finally:

@@ -147,15 +147,16 @@ def running(
     settings: Mapping[str, str] = {},
     data: Path | None = None,
     kafka: KafkaKind = "scram",
+    server_in: Path | None = None,
 ) -> Iterator[Stack]:
     """A stack that was started, and is stopped at the end; with PostgreSQL it has a durable server of its own.
 
     `folder`: where its data goes. `data`: what is there already and stays. `program`: what runs `sluice`.
-    `settings`: variables beyond those of its place.
+    `settings`: variables beyond those of its place. `server_in`: where the data of PostgreSQL goes.
     """
     with (
         _folder(folder, data) as place,
-        _server(database) as server,
+        _server(database, server_in) as server,
         _kafka(place, kafka) as opened,
         _running(server, place, program, settings, kafka, opened) as stack,
     ):
@@ -163,10 +164,10 @@ def running(
 
 
 @contextmanager
-def _server(database: Database) -> Iterator[Server | None]:
+def _server(database: Database, within: Path | None) -> Iterator[Server | None]:
     match database:
         case "postgres":
-            with serving(durable=True) as server:
+            with serving(durable=True, within=within) as server:
                 yield server
         case "sqlite":
             yield None

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from benchmarks.same_keys import standing_charges
+from benchmarks.fleet import standing_charges
 from sluice.reconcile.ledger import read_ledger
 from tests.end_to_end.shop import Shop
 
