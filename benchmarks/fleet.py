@@ -6,10 +6,10 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -55,10 +55,17 @@ class Sides:
 
         Raises `GatewayRefused`, `GatewayUnavailable` once it was tried for long enough.
         """
+        return await self._asked(side, lambda client: client.post(path, body, key))
+
+    async def get(self, side: int, path: str) -> dict[str, object]:
+        """What is there, from whichever answers. Raises as `post`."""
+        return await self._asked(side, lambda client: client.get(path))
+
+    async def _asked(self, side: int, ask: Callable[[GatewayClient], Awaitable[Any]]) -> dict[str, object]:
         began = time.monotonic()
         for number in count(side):
             try:
-                answer: dict[str, object] = await self._clients[number % 2].post(path, body, key)
+                answer: dict[str, object] = await ask(self._clients[number % 2])
             except (GatewayRefused, GatewayUnavailable) as error:
                 if not _passes(error) or time.monotonic() > began + GIVEN_UP_S:
                     raise

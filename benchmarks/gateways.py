@@ -47,6 +47,7 @@ from sluice.freshness import quantiles
 OURS = (PAYMENTS, OPERATIONS, REVIEWS, LABELS, ACCOUNTS, CONTROLS)  # what gateways write
 ALL = (*GATEWAYS, "fraud_2", POSTGRES, "kafka", "vault")
 STATES = "SELECT state, count(*) FROM payments GROUP BY state"
+DECIDED_WITHIN_S = 60.0
 READ = 50_000  # payments of the file, or made-up ones: more than any run needs
 
 
@@ -198,12 +199,22 @@ class Turns:
         payment = await self._payers.post(
             side, "/v1/payments", asked | {"payment_method": method, "occurred_at": purchase.ts}, key
         )
+        payment = await self._decided(side, payment)
         if payment["state"] == "authorized":
             path = f"/v1/payments/{payment['id']}/capture"
             payment = await self._admins.post(side + 1, path, {}, f"{key}-capture")
+            payment = await self._decided(side + 1, payment, "authorized")
         if payment["state"] == "captured" and number % 10 == 0:
             await self._admins.post(side, f"/v1/payments/{payment['id']}/refunds", {}, f"{key}-refund")
         return str(payment["state"])
+
+    async def _decided(self, side: int, payment: dict[str, object], *open_in: str) -> dict[str, object]:
+        """The payment once a processor's word is there, or it is not for too long."""
+        until = time.monotonic() + DECIDED_WITHIN_S
+        while payment["state"] in ("unknown", "processing", *open_in) and time.monotonic() < until:
+            await asyncio.sleep(1)
+            payment = await self._payers.get(side, f"/v1/payments/{payment['id']}")
+        return payment
 
     async def _once(self, key: str, make: Callable[[str], Awaitable[str]]) -> str:
         if key not in self._made:
