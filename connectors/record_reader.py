@@ -7,7 +7,7 @@ in time: records come again, and whoever reads them knows repeats.
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
@@ -43,6 +43,7 @@ class Bookmark(NamedTuple):
     read_ms: int | None = None
 
 
+T = TypeVar("T")
 Bookmarks = Mapping[Place, Bookmark]
 
 
@@ -209,21 +210,11 @@ class RecordReader:
     def _offset_at(self, place: Place, moment_ms: int, high: int) -> int:
         """The offset of the first record of a moment or later; `high`, the end, where none is."""
         wanted = TopicPartition(*place, max(0, moment_ms))
-        (found,) = self._consumer.offsets_for_times([wanted], timeout=ASK_S)
+        (found,) = _asked(lambda: self._consumer.offsets_for_times([wanted], timeout=ASK_S))
         return found.offset if found.offset >= 0 else high
 
     def _bounds(self, place: Place) -> tuple[int, int]:
-        until = time.monotonic() + ASK_S
-        while True:
-            try:
-                bounds: tuple[int, int] = self._consumer.get_watermark_offsets(
-                    TopicPartition(*place), timeout=ASK_S
-                )
-                return bounds
-            except KafkaException:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.1)  # a topic that was just created has no leader yet
+        return _asked(lambda: self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=ASK_S))
 
     def _on_statistics(self, statistics: str) -> None:
         self._answering = answering(statistics)
@@ -236,6 +227,18 @@ class RecordReader:
             FLOW.show(lag, {place: mark.read_ms for place, mark in self.bookmarks.items()})
             self._on_lag(lag)
         self._next_beat = time.monotonic() + (BEAT_S if lag is not None else BEAT_AGAIN_S)
+
+
+def _asked(ask: Callable[[], T]) -> T:
+    """The broker's answer; asked again while a topic has no leader, as after it was created."""
+    until = time.monotonic() + ASK_S
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 def places(bootstrap: Bootstrap, topics: Iterable[str]) -> list[Place]:
