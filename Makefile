@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # all of its sources anew: three seconds instead of one and a half for a gateway.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo secrets test test-gateway test-postgres test-flows test-others test-stack test-compose check format bench mutants schemas lock jars chromium haproxy prometheus node
+.PHONY: help install demo secrets test test-gateway test-postgres test-flows test-others test-stack test-compose drill check format bench mutants schemas lock jars chromium haproxy prometheus node
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ check: install ## Format, lint, types, tidy
 format: install ## Format and mend what can be mended
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+drill: install ## Lose the books in the middle of a replay and bring them back from a copy and from Kafka (four minutes)
+	$(PYTHON) -m benchmarks.restore_drill
 
 bench: install ## Measure everything on this machine; writes one JSON document, data/bench.json too (DATABASE=postgres)
 	@$(PYTHON) -m benchmarks --database $(or $(DATABASE),sqlite) --out data/bench.json

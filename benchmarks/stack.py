@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, assert_never
@@ -148,17 +148,20 @@ def running(
     data: Path | None = None,
     kafka: KafkaKind = "scram",
     server_in: Path | None = None,
+    offset: int | None = None,
+    only: Sequence[str] = (),
 ) -> Iterator[Stack]:
     """A stack that was started, and is stopped at the end; with PostgreSQL it has a durable server of its own.
 
     `folder`: where its data goes. `data`: what is there already and stays. `program`: what runs `sluice`.
-    `settings`: variables beyond those of its place. `server_in`: where the data of PostgreSQL goes.
+    `settings`: variables beyond those of its place. `server_in`: where the data of PostgreSQL goes. `offset`: of its
+    ports, else any. `only`: these processes.
     """
     with (
         _folder(folder, data) as place,
         _server(database, server_in) as server,
         _kafka(place, kafka) as opened,
-        _running(server, place, program, settings, kafka, opened) as stack,
+        _running(server, place, [program, *only], settings, kafka, opened, offset) as stack,
     ):
         yield stack
 
@@ -200,13 +203,24 @@ def _kafka(data: Path, kind: KafkaKind) -> Iterator[OpenKafka | None]:
 def _running(
     server: Server | None,
     data: Path,
-    program: str,
+    program: Sequence[str],
     settings: Mapping[str, str],
     kafka: KafkaKind,
     opened: OpenKafka | None,
+    offset: int | None,
 ) -> Iterator[Stack]:
-    offset = free_offset()
-    command = [sys.executable, "-c", program, "up", "--seed", "--data", str(data)]
+    offset = offset or free_offset()
+    code, *only = program
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "up",
+        "--seed",
+        "--data",
+        str(data),
+        *(["--only", *only] if only else []),
+    ]
     began = time.monotonic()
     given = {"SLUICE_KAFKA_SECURITY": "sasl_ssl"} if kafka == "tls" else {}
     if opened:

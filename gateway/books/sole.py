@@ -7,7 +7,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from time import monotonic
 
@@ -33,6 +33,14 @@ async def books_at_hand(url: str) -> AsyncIterator[None]:
         yield
         return
     with _locked_file(path):
+        yield
+
+
+@contextmanager
+def held_file(url: str) -> Iterator[None]:
+    """Keep gateways away from books in a SQLite file. Raises `BooksTaken`."""
+    path = sqlite_path(url)
+    with _locked_file(path) if path else nullcontext():
         yield
 
 

@@ -106,8 +106,11 @@ def insert_verdict(conn: Connection, verdict: Verdict) -> None:
     _insert(conn, **_row(verdict, applied=True))
 
 
-def insert_late(conn: Connection, verdict: Verdict, now: int) -> None:
-    """Store a verdict that came too late beside the applied one, once; one that blocks is due at `now`."""
+def insert_late(conn: Connection, verdict: Verdict, now: int | None) -> None:
+    """Store a verdict that came too late beside the applied one, once; one that blocks is due at `now`.
+
+    None: it was acted upon already.
+    """
     reasons = msgspec.json.encode(verdict.reasons).decode()
     due_at = now if verdict.outcome == "block" else None
     _insert_late(conn, **_row(verdict, applied=False, reasons=reasons, due_at=due_at))

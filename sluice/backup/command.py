@@ -13,6 +13,7 @@ from gateway.vault.standing import FILE as STANDING
 from schemas.settings import load
 from schemas.times import now
 from sluice.admin import with_data
+from sluice.backup.bringing_back import bring_back
 from sluice.backup.copies import (
     MANIFEST,
     PARTS,
@@ -63,15 +64,26 @@ def backup(part: Part, folder: Path, data: Path | None) -> None:
 
 
 @click.command()
-@click.argument("copy", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("copy", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
+@click.option("--from-kafka", is_flag=True, help="Without a COPY: write back what the books lost and topics tell.")
 @click.option("--check", is_flag=True, help="Only look whether the copy is whole and fits; change nothing.")
 @click.option("--replace", is_flag=True, help="Set aside what stands there (PostgreSQL: drop it).")
 @DATA
-def restore(copy: Path, check: bool, replace: bool, data: Path | None) -> None:
+def restore(copy: Path | None, from_kafka: bool, check: bool, replace: bool, data: Path | None) -> None:
     """Put back a COPY that `sluice backup` made, while the stack does not run.
 
-    Files are compared with the manifest before anything changes. What stood there is renamed, not deleted.
+    Files are compared with the manifest before anything changes. What stood there is renamed, not deleted. Then,
+    with Kafka alone running, --from-kafka writes into the books what came after the copy, each payment once.
     """
+    if (copy is None) != from_kafka or (from_kafka and (check or replace)):
+        raise click.UsageError("name a COPY, or give --from-kafka alone")
+    if copy is None:
+        bring_back(data)
+    else:
+        _put_back(copy, check, replace, data)
+
+
+def _put_back(copy: Path, check: bool, replace: bool, data: Path | None) -> None:
     stores, manifest = _stores(data), read_copy(copy)
     if check:
         click.echo(f"{copy}: whole; {_about(manifest)}")
@@ -87,7 +99,8 @@ def restore(copy: Path, check: bool, replace: bool, data: Path | None) -> None:
     if any(path.name.startswith(STANDING) for path in moved):
         click.echo("`sluice vault begin` says which of the two vaults serves with what was put back.")
     if manifest.part == "books":
-        click.echo("What came after the copy is not in these books: `sluice reconcile` names it.")
+        click.echo("What came after the copy is not in these books. With Kafka alone running,")
+        click.echo("`sluice restore --from-kafka` brings back what topics tell of it, before a gateway starts.")
 
 
 def _stores(data: Path | None) -> Stores:
