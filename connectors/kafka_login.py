@@ -9,7 +9,7 @@ from typing import Any, Literal, assert_never
 
 import msgspec
 
-from connectors.keyfiles import read_or_make
+from connectors.keyfiles import SecretMissing, read_or_make
 from schemas.settings import BadSetting, Settings
 from schemas.topic_rights import Principal, owner, user
 
@@ -56,17 +56,20 @@ def connection(bootstrap: Bootstrap) -> dict[str, Any]:
 
 
 def login(settings: Settings, principal: Principal) -> Bootstrap:
-    """By which a service connects. Raises `SecretMissing` where its password does not exist."""
+    """By which a service connects. Raises `SecretMissing` where its password, or the CA's file, does not exist."""
     match security := settings.kafka_protocol():
         case "plaintext":
             return settings.bootstrap()
         case "sasl_plaintext" | "sasl_ssl":
+            ca = settings.kafka_ca or (None if settings.kafka else settings.secrets() / CA_FILE)
+            if security == "sasl_ssl" and ca is not None and not ca.is_file():
+                raise SecretMissing(f"{ca}, of the authorities of Kafka's certificates, does not exist")
             return KafkaLogin(
                 settings.kafka or f"localhost:{settings.port('kafka_services')}",
                 user(principal),
                 password(settings, principal),
                 security == "sasl_ssl",
-                settings.kafka_ca or (None if settings.kafka else settings.secrets() / CA_FILE),
+                ca,
                 "PLAIN" if principal == "admin" and not settings.kafka else "SCRAM-SHA-512",
             )
         case _:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import structlog
+
 from connectors.durable_files import sync, write_durably
 from connectors.keyfiles import SecretMissing, read_or_make
 from schemas.settings import Settings
@@ -19,24 +21,30 @@ from schemas.times import now_micros
 NEXT = ".next"
 OLD = re.compile(r"\.old\.([1-9][0-9]{0,11})")
 
+log = structlog.get_logger()
+
 
 class SecretFile:
     """A secret as its file has it now, one line of text. Threads may share it.
 
     `default`: what counts where there is no file, or an empty one. What was read once stays where the file cannot
-    be read, or is empty because somebody writes it in place.
+    be read, or is empty because somebody writes it in place; that is logged once, until it is read again.
     """
 
     def __init__(self, path: Path, default: str = "") -> None:
         self.path = path
         self._known = default
+        self._was_read = False
 
     def __repr__(self) -> str:
         return f"SecretFile({self.path})"
 
     def text(self) -> str:
         """The secret to show. Raises `SecretMissing` where there is none and never was."""
-        self._known = _text(self.path) or self._known
+        found = _text(self.path)
+        if self._was_read and not found:
+            log.warning("secret.unreadable", file=str(self.path))
+        self._known, self._was_read = found or self._known, bool(found)
         if not self._known:
             raise SecretMissing(f"{self.path} does not exist, is empty, or is no text")
         return self._known

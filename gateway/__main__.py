@@ -7,6 +7,7 @@ import sys
 
 import structlog
 
+from connectors.kafka_login import login
 from connectors.keyfiles import SecretMissing
 from connectors.logs import configure
 from connectors.private_files import keep_private
@@ -41,6 +42,7 @@ def _check_secrets(settings: GatewaySettings) -> None:
     open_prints(settings)
     SigningKeys(settings)
     client_secret(settings, settings.vault_client)
+    login(settings, "gateway")
 
 
 async def _freeze_startup_objects() -> None:

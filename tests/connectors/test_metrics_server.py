@@ -46,6 +46,12 @@ def test_what_a_proxy_of_this_machine_hands_on_is_not_of_it(server: MetricsServe
     assert ask(server, **{header: "198.51.100.1"})[0] == 200
 
 
+def test_another_network_is_hung_up_on_before_anything_is_read(server: MetricsServer) -> None:
+    assert not server.verify_request(None, ("198.51.100.1", 1))
+    assert server.verify_request(None, ("192.0.2.7", 1))
+    assert server.verify_request(None, ("127.0.0.1", 1))
+
+
 def test_half_a_request_keeps_nobody_waiting(server: MetricsServer) -> None:
     with socket.create_connection(server.server_address[:2]) as silent:
         silent.sendall(b"GET /met")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from connectors.keyfiles import SecretMissing
 from connectors.secret_files import SecretFile, put_next, secret_file, take_next
@@ -40,9 +41,11 @@ def test_a_file_that_is_written_in_place_or_gone_changes_nothing(path: Path) -> 
     shown = SecretFile(path)
     assert shown.text() == "one"
     path.write_text("")
-    assert shown.text() == "one"
-    path.unlink()
-    assert shown.text() == "one"
+    with capture_logs() as lines:
+        assert shown.text() == "one"
+        path.unlink()
+        assert shown.text() == "one"
+    assert [line["event"] for line in lines] == ["secret.unreadable"]
     with pytest.raises(SecretMissing, match=r"a\.secret"):
         SecretFile(path).text()
     assert SecretFile(path, "of a setting").text() == "of a setting"
