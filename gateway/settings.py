@@ -1,10 +1,9 @@
 """The gateway's settings: one `SLUICE_…` variable each, read once at start."""
 
-import os
 import socket
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -14,7 +13,6 @@ from schemas.settings import BadSetting, Settings, checked_networks
 SEED_PASSWORD = "sluice-demo-only"  # noqa: S105  # public by intent; refused outside the local profile
 PASSWORD_IN = "password_file"  # noqa: S105 (a parameter of ours in a database's URL)
 PASSWORD_FILE = "database.password"  # noqa: S105 (the name of a file)
-CERTAIN = {"verify-full", "verify-ca"}  # the modes of libpq in which the server's certificate is checked
 UNKNOWN_WINDOW_S = {"local": 5.0, "production": 60.0}
 
 
@@ -100,10 +98,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
                 "SLUICE_PUBLIC_URL must be set in production, and https: people reach the gateway by it"
             )
         self.check_way("SLUICE_INTERNAL_URL", self.internal_url)
-        if not all(map(self.may_be_plain, unproven_hosts(self.database_url))):
-            raise BadSetting(
-                "SLUICE_DATABASE_URL: production needs ?sslmode=verify-full, or the host in SLUICE_PLAIN_HOSTS"
-            )
+        self.check_database("SLUICE_DATABASE_URL", self.database_url)
 
     def _fill_address(self, name: str, port: str) -> None:
         given = (getattr(self, name) or self.url(port)).rstrip("/")
@@ -144,14 +139,3 @@ def _with_password(url: str, file: Path) -> str:
         return url
     named = f"{PASSWORD_IN}={quote(str(file.absolute()), safe='/')}"
     return urlunsplit(at._replace(query="&".join(filter(None, [at.query, named]))))
-
-
-def unproven_hosts(url: str) -> list[str]:
-    """The hosts of a PostgreSQL URL, as asyncpg reads it, whose certificates are not checked. A socket is none."""
-    at = urlsplit(url)
-    asked = dict(parse_qsl(at.query))
-    if not at.scheme.startswith("postgres") or asked.get("sslmode") in CERTAIN:
-        return []
-    named = at.netloc.rpartition("@")[2] or asked.get("host") or os.environ.get("PGHOST", "")
-    hosts = [host for host in named.split(",") if host and not host.startswith("/")]
-    return [host.partition("]")[0][1:] if host.startswith("[") else host.partition(":")[0] for host in hosts]

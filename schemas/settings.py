@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -46,6 +46,7 @@ PORTS: dict[str, int] = {
     "fraud_4": 9114,
 }
 FRAUD_WORKERS_MAX = 4
+CERTAIN = {"verify-full", "verify-ca"}  # the modes of libpq in which the server's certificate is checked
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,6 +94,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         at = urlsplit(url)
         if at.scheme == "http" and not self.may_be_plain(at.hostname or ""):
             raise BadSetting(f"{variable}: production needs https, or {at.hostname} in SLUICE_PLAIN_HOSTS")
+
+    def check_database(self, variable: str, url: str) -> None:
+        """Refuse a PostgreSQL whose certificate would not be checked over a network. Raises `BadSetting`."""
+        if not all(map(self.may_be_plain, unproven_hosts(url))):
+            raise BadSetting(
+                f"{variable}: production needs ?sslmode=verify-full, or the host in SLUICE_PLAIN_HOSTS"
+            )
 
     def may_be_plain(self, host: str) -> bool:
         """Whether a host is spoken to without TLS: this machine, or one of `plain_hosts`."""
@@ -157,7 +165,19 @@ class BadSetting(ValueError):
 
 def is_this_machine(host: str) -> bool:
     """Whether a host is this machine by its name, as every name below `localhost` is (RFC 6761)."""
-    return host.lower() in LOOPBACK or host.endswith(".localhost")
+    named = host.strip("[]").lower()  # of IPv6, as a URL has it
+    return named in LOOPBACK or named.endswith(".localhost")
+
+
+def unproven_hosts(url: str) -> list[str]:
+    """The hosts of a PostgreSQL URL, as asyncpg reads it, whose certificates are not checked. A socket is none."""
+    at = urlsplit(url)
+    asked = dict(parse_qsl(at.query))
+    if not at.scheme.startswith("postgres") or asked.get("sslmode") in CERTAIN:
+        return []
+    named = at.netloc.rpartition("@")[2] or asked.get("host") or os.environ.get("PGHOST", "")
+    hosts = [host for host in named.split(",") if host and not host.startswith("/")]
+    return [host.partition("]")[0][1:] if host.startswith("[") else host.partition(":")[0] for host in hosts]
 
 
 def checked_networks(name: str, given: str) -> Networks:

@@ -1,9 +1,10 @@
 """The settings of the vault's process."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gateway.vault.frames import PERSONS_MAX
-from schemas.settings import BadSetting, Settings
+from schemas.settings import BadSetting, Settings, named_file
 
 
 class VaultSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -11,7 +12,8 @@ class VaultSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `vault_listen`: `host:port` for other hosts, over TLS; empty: none. `vault_certificates`: the directory of
     `ca.pem`, `own.pem` and `own.key`. `vault_witness`: the row that says which of two vaults serves,
-    `sqlite:///path` or `postgresql://…`; empty: there is one vault. `vault_name`: what this one is called there.
+    `sqlite:///path` or `postgresql://…` (with a password by SLUICE_VAULT_WITNESS_FILE); empty: there is one vault.
+    `vault_name`: what this one is called there.
     `vault_other`: where the other one is reached, as in SLUICE_VAULT of the gateway.
 
     `vault_keys`: the directory of the key files that an operator provides; nothing is written there. Unset, keys
@@ -51,3 +53,12 @@ class VaultSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise BadSetting("SLUICE_VAULT_NAME must not be empty")
         if self.profile != "local" and self.vault_audit_days < 365:
             raise BadSetting("SLUICE_VAULT_AUDIT_DAYS must be 365 at least (PCI DSS 10.5.1)")
+
+    def check_production(self) -> None:
+        """What the witness is asked over a network goes by TLS; its password stands in no environment."""
+        Settings.check_production(self)
+        self.check_database("SLUICE_VAULT_WITNESS", self.vault_witness)
+        if urlsplit(self.vault_witness).password and named_file("SLUICE_VAULT_WITNESS") is None:
+            raise BadSetting(
+                "SLUICE_VAULT_WITNESS: production takes a password by SLUICE_VAULT_WITNESS_FILE alone"
+            )

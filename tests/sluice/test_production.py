@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
+from connectors.kafka_login import login
 from connectors.keyfiles import SecretMissing
 from connectors.processors.settings import ProcessorSettings
 from connectors.sandbox.__main__ import main as sandbox
@@ -14,6 +16,7 @@ from connectors.settings import ChannelSettings
 from flows.notifications.flow import get_flow
 from gateway.__main__ import _check_secrets
 from gateway.settings import GatewaySettings
+from gateway.vault.settings import VaultSettings
 from schemas.settings import BadSetting, Settings, load
 from sluice.cli import main
 
@@ -91,6 +94,34 @@ def test_what_would_be_made_up_or_cross_a_network_in_clear_is_refused(
     monkeypatch.setenv(f"SLUICE_{name}", value)
     with pytest.raises(BadSetting, match=says):
         load(kind)
+
+
+@pytest.mark.parametrize(
+    ("witness", "says"),
+    [
+        ("postgresql://vault@db.example/witness", "sslmode=verify-full"),
+        ("postgresql://vault:secret@localhost/witness", "SLUICE_VAULT_WITNESS_FILE"),
+    ],
+)
+def test_the_witness_is_asked_by_tls_and_its_password_comes_by_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, witness: str, says: str
+) -> None:
+    monkeypatch.setenv("SLUICE_VAULT_OTHER", "tls://vault-b:7443")
+    monkeypatch.setenv("SLUICE_VAULT_WITNESS", witness)
+    with pytest.raises(BadSetting, match=says):
+        load(VaultSettings)
+    (tmp_path / "witness").write_text("postgresql://vault:secret@db.example/witness?sslmode=verify-full")
+    monkeypatch.delenv("SLUICE_VAULT_WITNESS")
+    monkeypatch.setenv("SLUICE_VAULT_WITNESS_FILE", str(tmp_path / "witness"))
+    assert "secret" in load(VaultSettings).vault_witness
+
+
+def test_kafka_on_this_machine_is_known_by_ipv6_too_and_its_authorities_are_a_file(tmp_path: Path) -> None:
+    there = Settings(data=tmp_path, kafka="[::1]:9094,127.0.0.1:9094", kafka_security="sasl_plaintext")
+    msgspec.structs.replace(there, profile="production").check_production()
+    elsewhere = Settings(data=tmp_path, kafka="k:9094", kafka_security="sasl_ssl", kafka_ca=tmp_path / "ca.pem")
+    with pytest.raises(SecretMissing, match=r"ca\.pem"):
+        login(elsewhere, "gateway")
 
 
 def test_hosts_that_nobody_can_listen_between_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
