@@ -16,7 +16,6 @@ from connectors.processors.settings import SECRET_FILES
 from connectors.secret_files import next_of, put_next
 from gateway.identity.signing_keys import add_next, remove_old
 from gateway.settings import GatewaySettings
-from gateway.vault.addresses import addresses_of
 from gateway.vault.client import NoKey, Unproven, VaultAway, VaultClient
 from gateway.vault.frames import CardCounts
 from gateway.vault.isolation import socket_path
@@ -127,12 +126,7 @@ def _client(settings: VaultSettings, path: Path) -> VaultClient:
         secret = client_secret(settings, settings.vault_client)
     except SecretMissing as missing:
         raise click.ClickException(str(missing)) from None
-    found = vaults_of(settings, str(settings.vault or ""))
-    if settings.vault_other:  # whichever of the two serves
-        found += addresses_of(
-            settings.data, settings.vault_other, settings.vault_users, settings.vault_certificates
-        )
-    return VaultClient(found, secret)
+    return VaultClient(vaults_of(settings, str(settings.vault or "")), secret)
 
 
 async def _rotate(client: VaultClient) -> CardCounts:

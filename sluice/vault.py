@@ -104,23 +104,33 @@ def local_witness(data: Path) -> str:
 
 
 def vaults_of(settings: GatewaySettings | VaultSettings, given: str) -> list[VaultAddress]:
-    """Where commands find the vaults: as `given`, or else those of a stack on this data directory."""
+    """Where commands find the vaults: as `given`, or else those of a stack on this data directory.
+
+    To a vault's settings belongs the other one that they name: whichever of the two serves.
+    """
     second, users = settings.data / "vault_2", settings.vault_users
     found = addresses_of(settings.data, given, users, settings.vault_certificates)
     if not given and socket_path(second).exists():
         found += addresses_of(second, "", users)
+    if isinstance(settings, VaultSettings) and settings.vault_other:
+        found += addresses_of(settings.data, settings.vault_other, users, settings.vault_certificates)
     return found
 
 
 def who_serves(data: Path) -> str:
     """Which of the two vaults of a stack serves, as `sluice status` says it."""
     try:
-        row = asyncio.run(_read(open_witness(local_witness(data))))
+        row = read_witness(data)
     except (BadSetting, WitnessAway):
         row = None
     if row is None:
         return "which vault serves is not known: the witness does not answer"
     return f"{row.serving} serves cards; {row.standby or 'no other vault'} may take over"
+
+
+def read_witness(data: Path) -> WitnessRow | None:
+    """What the witness of a stack's vaults says; None: nothing yet. Raises `BadSetting` and `WitnessAway`."""
+    return asyncio.run(_read(open_witness(local_witness(data))))
 
 
 async def begin_if_empty(data: Path, name: str, witness: Witness) -> None:

@@ -10,7 +10,9 @@ from connectors.durable_files import sync, sync_tree, write_durably
 from gateway.settings import GatewaySettings
 from gateway.vault.settings import VaultSettings
 from gateway.vault.standing import FILE as STANDING
-from schemas.settings import load
+from gateway.vault.standing import NotInPlace, standing_of
+from gateway.vault.witness import WitnessAway
+from schemas.settings import BadSetting, load
 from schemas.times import now
 from sluice.admin import with_data
 from sluice.backup.bringing_back import bring_back
@@ -30,6 +32,7 @@ from sluice.backup.copies import (
 from sluice.backup.stores import Stores
 from sluice.cli import DATA
 from sluice.status import held
+from sluice.vault import read_witness
 
 
 @click.command()
@@ -44,6 +47,8 @@ def backup(part: Part, folder: Path, data: Path | None) -> None:
     erased. secrets: every secret and key. books and vault may lie together; persons and secrets each lie apart.
     """
     stores, moment = _stores(data), now()
+    if part in ("vault", "persons"):
+        _check_whole(stores.data)
     forbid_beside(part, folder, stores.data)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = folder / name_of(part, moment)
@@ -107,6 +112,29 @@ def _stores(data: Path | None) -> Stores:
     gateway = with_data(load(GatewaySettings, checked=False), data)  # a vault's host has no public address
     vault = load(VaultSettings)
     return Stores(gateway, msgspec.structs.replace(vault, data=gateway.data))
+
+
+def _check_whole(data: Path) -> None:
+    """Refuse the data of a vault that lacks what the other one has; warn where nobody can tell.
+
+    Raises `BackupFailed`.
+    """
+    try:
+        own = standing_of(data)
+    except NotInPlace as error:
+        raise BackupFailed(str(error)) from None
+    if not own.vault:
+        return  # it is the only one
+    try:
+        row = read_witness(data)
+    except (BadSetting, WitnessAway):
+        row = None
+    if row is None:
+        click.echo(f"beware: whether {own.vault} has every card is not known: the witness does not say", err=True)
+    elif own.vault not in (row.serving, row.standby):
+        raise BackupFailed(
+            f"{data} lacks what {row.serving} has: copy that vault's, or wait until this one stands by"
+        )
 
 
 def _forget_before(folder: Path, newest: Path) -> None:

@@ -1,5 +1,6 @@
 """Copies are whole, are compared before anything changes, and lie apart; what is put back is what was copied."""
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from click.testing import CliRunner, Result
 from benchmarks.postgres import Server
 from gateway.books.opening import migrate
 from gateway.vault import cards, person_file
+from gateway.vault.standing import Standing, keep_standing
+from gateway.vault.witness import WitnessRow, open_witness
 from sluice.backup.copies import MANIFEST, CopyManifest
 from sluice.cli import main
 from sluice.status import held
@@ -100,6 +103,19 @@ def test_keys_of_persons_have_one_copy_and_no_history(data: Path, tmp_path: Path
     (folder / "persons-20260101T000000Z" / MANIFEST).write_text("{}")
     copy = copied(data, "persons", folder)
     assert list(folder.iterdir()) == [copy]
+
+
+def test_a_vault_that_lacks_what_the_other_has_is_not_copied(data: Path, tmp_path: Path) -> None:
+    keep_standing(data, Standing("store", 1, "vault-b"))
+    unknown = sluice(data, "backup", "vault", str(tmp_path / "a"))
+    assert (unknown.exit_code, "beware" in unknown.output) == (0, True)
+    witness = open_witness(f"sqlite:///{data / 'witness.sqlite3'}")
+    asyncio.run(witness.begin(WitnessRow("store", "vault-a", "run", "", 1)))
+    for part in ("vault", "persons"):
+        refused = sluice(data, "backup", part, str(tmp_path / part))
+        assert (refused.exit_code, "lacks what vault-a has" in refused.output) == (1, True)
+    asyncio.run(witness.change(1, WitnessRow("store", "vault-a", "run", "vault-b", 2)))
+    assert sluice(data, "backup", "vault", str(tmp_path / "vault")).exit_code == 0
 
 
 def test_parts_that_must_be_apart_are_not_copied_together(data: Path, tmp_path: Path) -> None:
