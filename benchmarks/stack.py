@@ -154,7 +154,7 @@ def running(
     """A stack that was started, and is stopped at the end; with PostgreSQL it has a durable server of its own.
 
     `folder`: where its data goes. `data`: what is there already and stays. `program`: what runs `sluice`.
-    `settings`: variables beyond those of its place. `server_in`: where the data of PostgreSQL goes. `offset`: of its
+    `settings`: variables beyond those of its place. `server_in`: where PostgreSQL keeps its data. `offset`: of its
     ports, else any. `only`: these processes.
     """
     with (

@@ -35,7 +35,7 @@ class MetricsServer(ThreadingTCPServer):
         self.allowed, self.registry = allowed, registry
         super().__init__((str(address[0]), port), MetricsHandler)
 
-    def verify_request(self, request: object, client_address: tuple[str, int]) -> bool:  # type: ignore[override]
+    def verify_request(self, request: object, client_address: tuple[str, int]) -> bool:
         """Hang up on other networks, before a thread is spent on them."""
         return is_within(seen_address(client_address[0]), LOOPBACK + self.allowed)
 
