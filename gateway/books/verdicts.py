@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Index, bindparam, insert, select, update
+from sqlalchemy import Connection, Index, bindparam, func, insert, select, update
 
 from gateway.books.payments import payments
 from gateway.books.sql import Statement
@@ -54,15 +54,16 @@ _values: dict[str, Any] = {column.name: bindparam(column.name) for column in _c 
 _insert = Statement(insert(verdicts).values(_values))
 _insert_late = Statement(lambda insert: insert(verdicts).values(_values).on_conflict_do_nothing())
 _spent = Statement(select(_c.spent, _c.spent_day).where(_c.payment_id == bindparam("of_payment_id"), _applied))
-_all_due = (
+# Few are due, and all payments are at some processor: without a function around it SQLite goes through its index,
+# and through the verdicts of every payment there (0.3 s of a million payments, twice a second).
+_at = func.coalesce(payments.c.processor, "")
+_due = Statement(
     select(_c.id, _c.payment_id, _c.reasons)
     .join(payments, payments.c.id == _c.payment_id)
-    .where(_is_due, _c.due_at <= bindparam("now"))
+    .where(_is_due, _c.due_at <= bindparam("now"), _at == bindparam("at_processor"))
     .order_by(_c.due_at)
     .limit(bindparam("most"))
 )
-_due = Statement(_all_due.where(payments.c.processor == bindparam("at_processor")))
-_due_at_none = Statement(_all_due.where(payments.c.processor.is_(None)))
 _settle = Statement(
     update(verdicts).where(_c.id == bindparam("verdict_id"), _is_due).values(due_at=bindparam("again_at"))
 )
@@ -168,9 +169,7 @@ def select_due_blocks(conn: Connection, processor: ProcessorName | None, now: in
 
     None: of payments for which no processor was asked.
     """
-    if processor is None:
-        return [LateBlock(*row) for row in _due_at_none(conn, now=now, most=most)]
-    return [LateBlock(*row) for row in _due(conn, now=now, at_processor=processor, most=most)]
+    return [LateBlock(*row) for row in _due(conn, now=now, at_processor=processor or "", most=most)]
 
 
 def settle_block(conn: Connection, verdict_id: int, again_at: int | None = None) -> bool:
