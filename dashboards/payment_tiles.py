@@ -139,6 +139,7 @@ def _draw_origin(table: Table, look: Look) -> None:
     html("facts.html", facts=facts)
 
 
+# A verdict comes within the second, or once the fraud flow is back; one after more than a day stands in Fraud.
 VERDICT = Tile(
     "payment-verdict",
     "Fraud check",
@@ -148,7 +149,7 @@ SELECT p.risk_outcome AS outcome, p.risk_source AS source, p.risk_score AS score
        coalesce(p.risk_model, r.model) AS model, p.waited_ms, r.latency_ms AS check_ms, r.outcome AS check_outcome,
        r.reasons AS check_reasons, l.label, l.source AS label_source
 FROM (FROM payments WHERE id = $id AND $born(created_at)) p
-LEFT JOIN (FROM verdicts WHERE payment = $id AND $since_born(recorded_at)) r ON r.payment = p.id
+LEFT JOIN (FROM verdicts WHERE payment = $id AND $born(recorded_at)) r ON r.payment = p.id
 LEFT JOIN (FROM labels WHERE payment = $id ORDER BY recorded_at DESC LIMIT 1) l ON l.payment = p.id
 WHERE p.risk_outcome IS NOT NULL
 """,
@@ -163,7 +164,7 @@ FEATURES = Tile(
     "Features",
     "Which of its features are named by the verdict, and which are unusual among those of about the same time?",
     """
-WITH judged AS (SELECT reasons, features FROM verdicts WHERE payment = $id AND $since_born(recorded_at)),
+WITH judged AS (SELECT reasons, features FROM verdicts WHERE payment = $id AND $born(recorded_at)),
 near AS (
     SELECT features FROM verdicts
     WHERE $born(recorded_at) AND payment >= left($id, 10) AND payment < left($id, 10) || '~' AND payment <> $id
