@@ -78,6 +78,19 @@ _blocked = Statement(
     select(_c.id).where(_c.payment_id == bindparam("of_payment_id"), _late, _c.outcome == bindparam("blocking"))
 )
 
+NEWEST = 20  # payments of a customer: so much does the question read, however many there are
+_newest = (
+    select(payments.c.id)
+    .where(payments.c.customer_id == bindparam("of_customer_id"), payments.c.id >= bindparam("since_id"))
+    .order_by(payments.c.id.desc())
+    .limit(NEWEST)
+)
+_held_by_flow = Statement(
+    select(_c.id)
+    .where(_c.payment_id.in_(_newest), _c.source != "stand_in", (_c.outcome == "review") | (_c.outcome == "block"))
+    .limit(1)
+)
+
 
 class ScoredVerdict(msgspec.Struct, frozen=True):
     """What the fraud flow saw of a payment; all null where it never answered."""
@@ -180,6 +193,11 @@ def settle_block(conn: Connection, verdict_id: int, again_at: int | None = None)
 def is_blocked_late(conn: Connection, payment_id: str) -> bool:
     """Whether a verdict that blocks a payment came after another one was applied, acted upon or not."""
     return _blocked(conn, of_payment_id=payment_id, blocking="block").first() is not None
+
+
+def is_held_by_flow(conn: Connection, customer_id: str, since_id: str) -> bool:
+    """Whether the flow held or blocked, also late, one of a customer's newest payments since `since_id`."""
+    return _held_by_flow(conn, of_customer_id=customer_id, since_id=since_id).first() is not None
 
 
 def select_scored(conn: Connection, payment_id: str) -> ScoredVerdict:

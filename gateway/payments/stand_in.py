@@ -17,14 +17,16 @@ from gateway.books.list_entries import MetEntry, count_hit, select_met
 from gateway.books.merchants import no_verdict_choice
 from gateway.books.payments import PaymentRow, has_paid
 from gateway.books.rules import count_hits
-from gateway.books.verdicts import SpentCaps, insert_stand_in, select_spent
+from gateway.books.verdicts import SpentCaps, insert_stand_in, is_held_by_flow, select_spent
 from gateway.payments.stand_in_rules import rules_met
 from gateway.policy import Policy
 from schemas.fraud import Hold, ListEntry, Outcome
+from schemas.ids import earliest_id
 from schemas.lists import Listable, deciding_entry, places_of
 from schemas.payments import AppliedRisk
 from schemas.times import from_micros, now_micros, steady_micros
 
+SUSPECTED_US = 86_400_000_000
 NEW_CARDS = "new cards of "  # with a customer's id: what their number is counted under, beside the caps
 
 
@@ -135,14 +137,13 @@ def _by_rules(conn: Connection, policy: Policy, payment: PaymentRow) -> Ruling:
 def _by_caps(conn: Connection, policy: Policy, payment: PaymentRow) -> Ruling:
     """A payment passes while its instrument's and its merchant's caps of the day last.
 
-    Of instruments that never paid, so many of one customer a day: whoever tests stolen cards waits for the flow to
-    be slow. Nobody is asked about further ones.
+    Of instruments that never paid, so many of one customer a day. Nobody is asked about further ones.
     """
     cents = policy.rates.cents(payment.amount, payment.currency)
     if cents is None:
         return _held("stand_in_no_rate")
     day, known = _today(), has_paid(conn, payment.stream_key)
-    if not known and not spend(conn, f"{NEW_CARDS}{payment.customer_id}", day, 1, policy.new_cards):
+    if not known and not _may_be_new(conn, policy, payment, day):
         return _held("stand_in_new_cards", "unsent")
     cap = policy.card_cap if known else min(policy.first_card_cap, policy.card_cap)
     if not spend(conn, payment.stream_key, day, cents, cap):
@@ -151,6 +152,17 @@ def _by_caps(conn: Connection, policy: Policy, payment: PaymentRow) -> Ruling:
         return Ruling(AppliedRisk("allow", "stand_in"), SpentCaps(cents, day))
     give_back(conn, payment.stream_key, day, cents)
     return _held("stand_in_cap")
+
+
+def _may_be_new(conn: Connection, policy: Policy, payment: PaymentRow, day: date) -> bool:
+    """Whether a customer may bring an instrument that never paid: who tests stolen cards waits for a slow flow.
+
+    So none where the flow held anything of that customer within a day.
+    """
+    since = earliest_id("pay", steady_micros() - SUSPECTED_US)
+    if is_held_by_flow(conn, payment.customer_id, since):
+        return False
+    return spend(conn, f"{NEW_CARDS}{payment.customer_id}", day, 1, policy.new_cards)
 
 
 def _held(reason: str, hold: Hold = "authorized") -> Ruling:

@@ -18,7 +18,7 @@ from gateway.payments.stand_in import NEW_CARDS
 from schemas.fraud import ListEntry, Outcome, Verdict
 from schemas.times import EPOCH, from_micros, now_micros
 from tests.gateway.conftest import Answer
-from tests.gateway.payments.conftest import Shop, verdict
+from tests.gateway.payments.conftest import MASTERCARD, Shop, verdict
 from tests.patience import eventually
 
 NO_REFUND = ("5500000000000004", (4, 2039))
@@ -121,14 +121,14 @@ async def test_a_reject_gives_back_what_the_merchant_has_not_yet(shop: Shop) -> 
 
 async def test_a_decision_stands_while_the_processor_is_silent_and_when_it_refuses(shop: Shop) -> None:
     payment = (await shop.pay(1000)).json["id"]
+    number, exp = NO_REFUND
+    by = {"type": "card", "card": await shop.card(number, exp=exp)}
+    other = (await shop.pay(900, payment_method=by)).json["id"]
     await late(shop, payment)
     shop.fault("visa", "apply_then_silence", operation="refund", times=1)
     assert (await decide(shop, "reject")).status == 202
     await shop.expire()
     assert (await shop.get(f"/v1/payments/{payment}"))["amount_refunded"] == 1000
-    number, exp = NO_REFUND
-    by = {"type": "card", "card": await shop.card(number, exp=exp)}
-    other = (await shop.pay(900, payment_method=by)).json["id"]
     await late(shop, other)
     refused = await decide(shop, "reject")
     assert (refused.status, refused.json["decision"]) == (200, "reject")
@@ -168,6 +168,22 @@ async def test_a_card_payment_that_was_never_sent_is_voided_and_nobody_can_appro
     (case,) = await cases(shop)
     assert (case["kind"], case["decision"]) == ("held", "reject")
     assert (await decide(shop, "approve")).code == "wrong_state"
+
+
+@pytest.mark.parametrize("outcome", ["review", "block"])
+async def test_whoever_the_flow_held_late_brings_the_stand_in_no_further_card(
+    shop: Shop, outcome: Outcome
+) -> None:
+    await late(shop, (await shop.pay(100)).json["id"], "allow")
+    second = {"type": "card", "card": await shop.card(MASTERCARD), "cvc": "100"}
+    payment = (await shop.pay(100, payment_method=second)).json
+    assert payment["state"] == "captured"
+    await late(shop, payment["id"], outcome)
+    third = {"type": "card", "card": await shop.card("4155555555555554"), "cvc": "100"}
+    asked = (await shop.pay(100, payment_method=third)).json
+    assert asked["state"] == "in_review"
+    assert (await shop.get(f"/v1/payments/{asked['id']}"))["risk"]["hold"] == "unsent"
+    assert (await shop.pay(100)).json["state"] == "captured"  # by a card that has paid
 
 
 async def test_a_paypal_payment_that_was_never_authorized_is_voided(shop: Shop) -> None:
