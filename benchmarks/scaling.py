@@ -3,7 +3,7 @@
 A component uses `idle` of a core, and so many milliseconds of one per payment more: a line through the two rates
 of `--fit`. What the line says for the rates of `--check` is compared with what was used there. Prints JSON: the
 lines, how far each is off, at what rate a component that is one process has used up its core, and how many cores
-1,000 and 10,000 payments a second would take. PostgreSQL, two gateways.
+1,000 and 10,000 payments a second would take. PostgreSQL, and two gateways, which are one component.
 """
 
 import asyncio
@@ -19,12 +19,13 @@ SETTLED_S = 3.0
 ASKED = (1_000, 10_000)  # payments per second
 SMALL = 0.02  # of a core: below it a component's share is not worth a percentage
 NOT_OURS = ("load generator",)
+GATEWAYS = 2
 
 Used = dict[str, float]  # cores, by component
 
 
 class Component(msgspec.Struct, frozen=True):
-    """`idle`: of a core. `ms`: of one, per payment. `full_at`: payments per second that take one core.
+    """`idle`: of a core. `ms`: of one, per payment. `full_at`: payments per second that one process could make.
 
     `cores`: by payments per second. `off_percent`: what the line says against what was used, by rate.
     """
@@ -46,12 +47,12 @@ class Scaling(msgspec.Struct, frozen=True):
 
 
 @click.command()
-@click.option("--fit", nargs=2, type=float, default=(10.0, 50.0), show_default=True, help="Payments per second.")
-@click.option("--check", nargs=2, type=float, default=(25.0, 75.0), show_default=True)
+@click.option("--fit", nargs=2, type=float, default=(6.0, 24.0), show_default=True, help="Payments per second.")
+@click.option("--check", nargs=2, type=float, default=(12.0, 32.0), show_default=True)
 @click.option("--seconds", default=20.0, help="At each rate.")
 def main(fit: tuple[float, float], check: tuple[float, float], seconds: float) -> None:
     """Fit the costs of a payment on a stack of its own; some minutes."""
-    settings = stack.OPEN_STAND_IN | {"SLUICE_GATEWAYS": "2"}
+    settings = stack.OPEN_STAND_IN | {"SLUICE_GATEWAYS": str(GATEWAYS)}
     with stack.running("postgres", settings=settings) as measured:
         measured.await_ready()
         reached, used = asyncio.run(_used(measured, sorted((*fit, *check)), seconds))
@@ -64,7 +65,7 @@ async def _used(
 ) -> tuple[dict[float, float], dict[float, Used]]:
     """The rates that came about, and what was used at each."""
     reached, used = dict[float, float](), dict[float, Used]()
-    async with loads(measured, 2) as each:
+    async with loads(measured, GATEWAYS) as each:
         await send(each, WARM_UP)
         for rate in rates:
             await asyncio.sleep(SETTLED_S)
@@ -74,7 +75,9 @@ async def _used(
                 await send(each, payments, rate)
                 took = asyncio.get_running_loop().time() - began
             reached[rate] = payments / took
-            used[rate] = {name: cost.cpu_ms * payments / 1000 / took for name, cost in meter.per(payments).items()}
+            cores = {name: cost.cpu_ms * payments / 1000 / took for name, cost in meter.per(payments).items()}
+            cores["gateway"] += cores.pop("gateway_2")
+            used[rate] = cores
     return reached, used
 
 
@@ -109,7 +112,7 @@ def _component(
     return Component(
         idle=round(idle, 3),
         ms=round(slope * 1000, 3),
-        full_at=round((1 - idle) / slope) if slope else 0,
+        full_at=round((1 - idle / (GATEWAYS if name == "gateway" else 1)) / slope) if slope else 0,
         cores={rate: round(idle + slope * rate, 2) for rate in ASKED},
         off_percent={
             f"{rate:g}/s": round(100 * ((idle + slope * reached[rate]) / used[rate][name] - 1), 1)
