@@ -6,7 +6,6 @@ of the features on `risk.v1`; a feature whose key a payment does not name has no
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from math import nan
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -112,6 +111,14 @@ NUMBERS: tuple[str, ...] = tuple(name for name, feature in FEATURES.items() if f
 LAYOUT = hashlib.sha256(" ".join(NUMBERS).encode()).hexdigest()[:8]
 
 
-def numbers_of(features: Mapping[str, float]) -> list[float]:
-    """The features in the order of `NUMBERS`, NaN where one has no value."""
-    return [features.get(name, nan) for name in NUMBERS]
+_places = {name: place for place, name in enumerate(NUMBERS)}
+_none: list[float | None] = [None] * len(NUMBERS)
+
+
+def numbers_of(features: Mapping[str, float]) -> list[float | None]:
+    """The features in the order of `NUMBERS`, None where one has no value."""
+    numbers = _none.copy()
+    for name, value in features.items():
+        if (place := _places.get(name)) is not None:
+            numbers[place] = value
+    return numbers

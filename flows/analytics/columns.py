@@ -25,7 +25,7 @@ TYPES: dict[Any, pa.DataType] = {
     bool: pa.bool_(),
     datetime: pa.timestamp("us"),
     list[str]: pa.list_(pa.string()),
-    list[float]: pa.list_(pa.float64()),
+    list[float | None]: pa.list_(pa.float64()),
 }
 
 

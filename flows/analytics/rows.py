@@ -136,7 +136,7 @@ class WarehouseVerdict(Verdict, frozen=True, kw_only=True):
     """
 
     event: str
-    numbers: list[float]
+    numbers: list[float | None]
     layout: str = LAYOUT
 
 
