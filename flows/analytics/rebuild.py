@@ -1,9 +1,11 @@
 """A warehouse built anew from Kafka, in a file beside the one that is used."""
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+
+from msgspec.structs import replace
 
 from connectors.kafka_login import Bootstrap
 from connectors.record_reader import RecordReader, places
@@ -14,6 +16,8 @@ from flows.analytics.warehouse import Warehouse
 
 # Records of one transaction: beyond that nothing gets faster, and two of them are in memory.
 BATCH = 10_000
+# Batches until all is put into the file: DuckDB then writes once more what it has of less than 122,880 rows.
+BATCHES = 15
 # What the client may hold of records that nobody took yet, in KB.
 READ_AHEAD: dict[str, Any] = {"queued.max.messages.kbytes": 32_768, "fetch.message.max.bytes": 524_288}
 
@@ -28,7 +32,7 @@ def rebuild(
     Raises `KafkaException`, `OffsetGone`, `duckdb.Error`, `OSError`. Dead letters were sent when the records were
     first read.
     """
-    warehouse = Warehouse(file, lambda letters: None)
+    warehouse = Warehouse(replace(file, logged=False), lambda letters: None)
     reader = RecordReader(bootstrap, may_expire=MAY_EXPIRE, config=READ_AHEAD)
     gc.disable()  # nothing here refers to itself, and a collection looks through the records of two batches
     try:
@@ -36,6 +40,7 @@ def rebuild(
         total = sum(end - reader.bookmarks[place].offset for place, end in reader.ends.items())
         _write_all(warehouse, reader, lambda records: progress(records, total))
         warehouse.save_lag(dict.fromkeys(reader.ends, 0))
+        warehouse.checkpoint()
     finally:
         gc.enable()
         reader.close()
@@ -53,13 +58,19 @@ def _write_all(warehouse: Warehouse, reader: RecordReader, wrote: Callable[[int]
     """Read the next batch while DuckDB writes this one."""
     with ThreadPoolExecutor(1, "rebuild") as writing:
         pending: Future[None] | None = None
-        for batch in _batches(reader):
+        for number, batch in enumerate(_batches(reader), 1):
             if pending:
                 pending.result()
-            pending = writing.submit(warehouse.write, batch)
+            pending = writing.submit(_write, warehouse, batch, number % BATCHES == 0)
             wrote(len(batch))
         if pending:
             pending.result()
+
+
+def _write(warehouse: Warehouse, batch: Sequence[IngestedRecord], checkpoint: bool) -> None:
+    warehouse.write(batch)
+    if checkpoint:
+        warehouse.checkpoint()
 
 
 def _batches(reader: RecordReader) -> Iterator[list[IngestedRecord]]:

@@ -15,7 +15,8 @@ class WarehouseFile(msgspec.Struct, frozen=True):
     """A DuckDB file, how many MB its buffers may take, and the threads of one statement.
 
     `days`: for how long it keeps details; None: for ever. `night`: the hour (UTC) in which its process may end to
-    compact it; None: never. `history_h`: for how many hours it knows how payments stood.
+    compact it; None: never. `history_h`: for how many hours it knows how payments stood. `logged`: whether what is
+    committed survives a kill; of one that is not, what was written since its last checkpoint is gone.
     """
 
     path: Path
@@ -24,6 +25,7 @@ class WarehouseFile(msgspec.Struct, frozen=True):
     days: int | None = None
     night: int | None = 3
     history_h: float = 48
+    logged: bool = True
 
 
 class WarehouseSettings(Settings, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import duckdb
 import structlog
@@ -12,7 +13,7 @@ from prometheus_client import REGISTRY
 from connectors.record_reader import Bookmarks
 from connectors.records import Out, Place, Record, dead_letter
 from connectors.secret_files import Secret
-from connectors.warehouse import load_quack
+from connectors.warehouse import load_quack, quoted
 from flows.analytics import columns, compaction, writer
 from flows.analytics.access_control import AccessControl, ReadOnly, serve
 from flows.analytics.answers import Answers
@@ -33,6 +34,8 @@ from schemas.topics import PAYMENTS
 
 SCHEMA = ("tables.sql", "books_tables.sql", "views.sql", "books_views.sql", "as_of.sql")
 SPILL_MAX = "2GB"
+UNLOGGED = "warehouse"  # what DuckDB calls a file that it was not opened on
+NEVER = "1TB"  # of rows that a commit puts into the file by itself
 
 # What is raised for a value that does not fit its column, a time that UTC does not have (the first day of the year
 # 1, written in another zone), or entries that leave the ledger out of balance; any other error is no fault of a
@@ -70,14 +73,17 @@ def make_schema(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _connect(file: WarehouseFile) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(
-        str(file.path),
-        config={
-            "memory_limit": f"{file.memory_mb}MB",
-            "max_temp_directory_size": SPILL_MAX,
-            "threads": file.threads,
-        },
-    )
+    config: dict[str, Any] = {
+        "memory_limit": f"{file.memory_mb}MB",
+        "max_temp_directory_size": SPILL_MAX,
+        "threads": file.threads,
+    }
+    if file.logged:
+        return duckdb.connect(str(file.path), config=config)
+    con = duckdb.connect(config=config | {"temp_directory": f"{file.path}.tmp", "checkpoint_threshold": NEVER})
+    con.execute(f"ATTACH {quoted(str(file.path))} AS {UNLOGGED} (RECOVERY_MODE no_wal_writes)")
+    con.execute(f"USE {UNLOGGED}")
+    return con
 
 
 class Warehouse:
@@ -127,6 +133,10 @@ class Warehouse:
         self._commit(lambda: writer.save_lag(self._con, lag))
         METRICS.looked(sum(lag.values()))
         self._commit(self._upkeep.look)
+
+    def checkpoint(self) -> None:
+        """Put all that is committed into the file."""
+        self._con.execute("CHECKPOINT")
 
     def serve(self, address: str, tokens: Mapping[str, Secret]) -> None:
         """Serve our own readers, by their tokens."""
