@@ -5,6 +5,7 @@ both would read everything in between, and a list of times only skips blocks of 
 whole.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sized
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -35,7 +36,7 @@ def spans(moments: Collection[datetime]) -> list[Span]:
     apart = [(later - earlier, later) for earlier, later in pairwise(ordered) if later - earlier > APART]
     begins = sorted([ordered[0], *(later for _, later in sorted(apart, reverse=True)[: SPANS_MAX - 1])])
     return [
-        (begin, max(moment for moment in ordered if moment < end) if end else ordered[-1])
+        (begin, ordered[bisect_left(ordered, end) - 1] if end else ordered[-1])
         for begin, end in zip(begins, [*begins[1:], None], strict=True)
     ]
 
