@@ -93,20 +93,20 @@ async def connected(measured: stack.Stack, email: str) -> AsyncIterator[Sides]:
         yield Sides([one, two])
 
 
-class Fault(NamedTuple):
+class ProcessFault(NamedTuple):
     """SIGKILL, or SIGSTOP for a while, of a process of the stack, or of its PostgreSQL."""
 
     signal: signal.Signals
     name: str
 
 
-def by_turns(number: int, kind: signal.Signals, names: tuple[str, ...] = GATEWAYS) -> list[Fault]:
+def by_turns(number: int, kind: signal.Signals, names: tuple[str, ...] = GATEWAYS) -> list[ProcessFault]:
     """So many faults of a kind, at each of these processes in turn."""
-    return [Fault(kind, names[turn % len(names)]) for turn in range(number)]
+    return [ProcessFault(kind, names[turn % len(names)]) for turn in range(number)]
 
 
 async def strike(
-    measured: stack.Stack, faults: Iterable[Fault], pause_s: float = PAUSE_S, frozen_s: float = LEASE_S + 2
+    measured: stack.Stack, faults: Iterable[ProcessFault], pause_s: float = PAUSE_S, frozen_s: float = LEASE_S + 2
 ) -> int:
     """Each fault once what the last one met is ready again; how many payments gateways had in hand meanwhile."""
     caught = 0

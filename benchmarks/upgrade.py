@@ -18,7 +18,7 @@ import click
 import msgspec
 
 from benchmarks import stack
-from benchmarks.fleet import SETTINGS, Fault
+from benchmarks.fleet import SETTINGS, ProcessFault
 from benchmarks.gateways import by_sides, purchases_of
 
 ORDER = ("vault", "fraud", "notifications", "analytics", "sql", "gateway_2", "gateway")  # docs/upgrades.md
@@ -56,7 +56,7 @@ def main(before: str, payments: int, at_once: int) -> None:
             measured.await_ready()
             code.unlink()
             code.symlink_to(folder / "after")
-            faults = [Fault(signal.SIGTERM, process) for process in ORDER]
+            faults = [ProcessFault(signal.SIGTERM, process) for process in ORDER]
             figures = asyncio.run(
                 by_sides(measured, purchases_of(None), payments, at_once, faults, pause_s=PAUSE_S)
             )

@@ -14,7 +14,7 @@ ASK_AGAIN_S = 60.0
 STAFF_MAX = 500
 
 
-class StaffMember(msgspec.Struct, frozen=True):
+class Colleague(msgspec.Struct, frozen=True):
     """An analyst or an administrator."""
 
     id: str
@@ -36,7 +36,7 @@ def named(account_id: str | None, person_id: str = "") -> str:
 def _names(_api: Api) -> Mapping[str, str]:
     """By the account's id, the same for all staff; none where the gateway does not tell: ids serve for a while."""
     try:
-        found, _ = chooser.first(_api, "/v1/staff", StaffMember, STAFF_MAX)
+        found, _ = chooser.first(_api, "/v1/staff", Colleague, STAFF_MAX)
     except (GatewayRefused, GatewayUnavailable):
         return {}
     return {member.id: member.name for member in found}
