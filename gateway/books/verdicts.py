@@ -86,9 +86,9 @@ _newest = (
     .limit(NEWEST)
 )
 _held_by_flow = Statement(
-    select(_c.id)
-    .where(_c.payment_id.in_(_newest), _c.source != "stand_in", (_c.outcome == "review") | (_c.outcome == "block"))
-    .limit(1)
+    select(func.count().label("held")).where(
+        _c.payment_id.in_(_newest), _c.source != "stand_in", (_c.outcome == "review") | (_c.outcome == "block")
+    )
 )
 
 
@@ -195,9 +195,10 @@ def is_blocked_late(conn: Connection, payment_id: str) -> bool:
     return _blocked(conn, of_payment_id=payment_id, blocking="block").first() is not None
 
 
-def is_held_by_flow(conn: Connection, customer_id: str, since_id: str) -> bool:
-    """Whether the flow held or blocked, also late, one of a customer's newest payments since `since_id`."""
-    return _held_by_flow(conn, of_customer_id=customer_id, since_id=since_id).first() is not None
+def count_held_by_flow(conn: Connection, customer_id: str, since_id: str) -> int:
+    """How many of a customer's newest payments since `since_id` the flow held or blocked, in time or late."""
+    row = _held_by_flow(conn, of_customer_id=customer_id, since_id=since_id).first()
+    return int(row.held) if row else 0
 
 
 def select_scored(conn: Connection, payment_id: str) -> ScoredVerdict:

@@ -174,6 +174,7 @@ async def test_a_card_payment_that_was_never_sent_is_voided_and_nobody_can_appro
 async def test_whoever_the_flow_held_late_brings_the_stand_in_no_further_card(
     shop: Shop, outcome: Outcome
 ) -> None:
+    shop.gateway.runtime.policy = msgspec.structs.replace(shop.gateway.runtime.policy, new_cards=3)
     await late(shop, (await shop.pay(100)).json["id"], "allow")
     second = {"type": "card", "card": await shop.card(MASTERCARD), "cvc": "100"}
     payment = (await shop.pay(100, payment_method=second)).json
