@@ -109,7 +109,10 @@ async def _run(measured: stack.Stack, payments: int, workers: int, kills: int) -
         await struck
     reconciled = await asyncio.to_thread(measured.reconciles)
     unjudged, of_several, repeats = _verdicts_of(measured.kafka())
-    replayed = msgspec.json.decode(measured.sluice("fraud", "replay", "--json").stdout)
+    ran = measured.sluice("fraud", "replay", "--json")
+    if not ran.stdout:
+        raise click.ClickException(ran.stderr)
+    replayed = msgspec.json.decode(ran.stdout)
     return WorkerFigures(
         payments=sent,
         workers=workers,
