@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from connectors.oauth_tokens import ClientCredentials, GrantedToken, TokenCache, TokenRefused, TokenUnreadable
+from connectors.traces import outgoing
 
 RETRIED_STATUSES = frozenset({409, 429, 503})
 # A 409 that stays, however often it is asked.
@@ -294,7 +295,7 @@ class GatewayClient:
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, bytes, str]:
         """The status, the whole body, and `Retry-After` or nothing. Raises `GatewayUnavailable`."""
-        request = self._session.request(method, self._url + path, data=body or None, headers=headers)
+        request = self._session.request(method, self._url + path, data=body or None, headers=headers | outgoing())
         try:
             async with request as response:
                 return response.status, await response.read(), response.headers.get("Retry-After", "")

@@ -13,6 +13,7 @@ from connectors.logs import configure
 from connectors.private_files import keep_private
 from connectors.processors.settings import ProcessorSettings
 from connectors.settings import ChannelSettings
+from connectors.traces import TRACES
 from gateway.app import create_app
 from gateway.books.sole import BooksTaken, books_at_hand
 from gateway.identity.signing_keys import SigningKeys
@@ -72,6 +73,7 @@ def main() -> int:
     try:
         settings = load(GatewaySettings)
         keep_private(settings.data)
+        TRACES.open(settings, "gateway")
         asyncio.run(run(settings, load(ProcessorSettings), load(ChannelSettings)))
     except (BadSetting, BooksTaken, SecretMissing) as refusal:
         structlog.get_logger().error("gateway.refused", reason=str(refusal))

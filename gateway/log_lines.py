@@ -49,11 +49,16 @@ class LogLines:
             sys.stdout.flush()
 
 
-def traceparent(given: list[str]) -> str:
-    """The caller's `traceparent` where there is one, well formed and without a card number in it; else a new one.
+def given_traceparent(given: list[str]) -> str | None:
+    """The caller's `traceparent` where there is one, well formed and without a card number in it.
 
     Of 100,000 random ones 59 look as if a number were in them.
     """
     if len(given) == 1 and TRACEPARENT.fullmatch(given[0]) and not hides_number(given[0].replace("-", "")):
         return given[0]
+    return None
+
+
+def new_traceparent() -> str:
+    """That of a trace which begins here."""
     return f"00-{token_hex(16)}-{token_hex(8)}-01"

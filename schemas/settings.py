@@ -56,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     its secrets. `gateway` (its base URL), `kafka`, `sql` (which analysts ask) and `warehouse` (which the dashboard
     asks): where those are if not on this machine. `sql_ca`: a PEM file of the authorities that the certificates of
     those two may come from. `metrics_from`: addresses and networks that may read metrics besides this machine.
+    `traces`: the base URL of an OpenTelemetry collector (OTLP over HTTP), or nothing.
     `kafka_security`: how our processes come to Kafka (default: what `kafka_protocol` says); `kafka_ca`: a PEM file
     of the authorities that its certificates may come from. `plain_hosts`: hosts, separated by commas, that
     production speaks to without TLS, because nobody else is on the network that leads there.
@@ -74,12 +75,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sql_ca: Path | None = None
     warehouse: str = ""
     metrics_from: str = ""
+    traces: str = ""
     plain_hosts: str = ""
     profile: ProfileName = "local"
 
     def check_production(self) -> None:
         """Check what the production profile asks for. Raises `BadSetting`. `load` calls it in that profile."""
-        for name in ("gateway", "sql", "warehouse"):
+        for name in ("gateway", "sql", "warehouse", "traces"):
             self.check_way(f"SLUICE_{name.upper()}", getattr(self, name))
         servers = (
             [server.strip().rpartition(":")[0] for server in self.kafka.split(",")] if self.kafka else [self.host]

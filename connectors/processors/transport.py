@@ -12,6 +12,7 @@ import msgspec
 from yarl import URL
 
 from connectors.http_bodies import AnswerTooLong, read_body
+from connectors.traces import outgoing
 
 CONNECT_TIMEOUT_S = 3.0
 CONNECTIONS_MAX = 200  # a processor that hangs holds up its own callers only
@@ -92,7 +93,7 @@ class Transport:
         async with self._session.request(
             request.method,
             self._base.joinpath(request.path.lstrip("/"), encoded=True),
-            headers=request.headers,
+            headers=request.headers | outgoing(),
             data=request.body or None,
             allow_redirects=False,
             timeout=timeout,

@@ -8,6 +8,7 @@ import structlog
 from prometheus_client import REGISTRY
 
 from connectors.records import Out, Record, out
+from connectors.traces import TRACES
 from flows.fraud.inputs import NOT_OF_THE_CARD, Features, is_ahead, label_input, outcome_input, payment_input
 from flows.fraud.intake import PlacedItem, StreamItem
 from flows.fraud.keys import shards_of
@@ -192,6 +193,9 @@ def verdict_record(payment: StreamedPayment, controls: Controls) -> Out:
     """The record of a verdict. Its event id is derived from the input's, so that readers recognise a repeat."""
     moment = now()
     verdict = verdict_of(payment, controls, moment)
+    began_ns = int((moment.timestamp() - verdict.latency_ms / 1000) * 1e9)
+    span = TRACES.begin("fraud verdict", "consumer", payment.traceparent, began_ns)
+    span.end({"sluice.payment_id": verdict.payment, "sluice.outcome": verdict.outcome})
     event_id = derived_id(payment.event_id, VERDICT_TYPE)
     event = Event(event_id, VERDICT_TYPE, SOURCE, verdict.payment, moment, verdict, payment.traceparent)
     METRICS.count(verdict.outcome, verdict.source, verdict.latency_ms / 1000, is_faulty=payment.fault is not None)

@@ -25,6 +25,7 @@ from connectors.metrics_server import serve_metrics
 from connectors.private_files import keep_private
 from connectors.recovery_store import alone_in, drop_unfinished
 from connectors.streams import BroadcastSource, KafkaSink, KafkaSource, Out, Record, decode_step, write_step
+from connectors.traces import TRACES
 from flows.fraud.codec import SOURCE, apply_control, is_used, placed, record_of
 from flows.fraud.inputs import OutcomeInput
 from flows.fraud.intake import IntakeOperator
@@ -147,6 +148,7 @@ def get_flow() -> Dataflow:
         keep_private(settings.data)
         process = process_name("fraud", settings.fraud_process)
         serve_metrics(settings, f"{process}_metrics")
+        TRACES.open(settings, process)
     store = settings.data / "fraud"
     with alone_in(store):
         drop_unfinished(store)

@@ -27,6 +27,7 @@ from connectors.private_files import keep_private
 from connectors.recovery_store import drop_unfinished
 from connectors.secret_files import secret_file
 from connectors.streams import KafkaSink, KafkaSource, Out, Record, decode_step, write_step
+from connectors.traces import TRACES
 from flows.notifications.allowance import Allowance
 from flows.notifications.delivery import SOURCE, Deliverer
 from flows.notifications.earlier_queue import QueuedEvent
@@ -159,6 +160,7 @@ def get_flow() -> Dataflow:
         keep_private(settings.data)
         check_secrets(settings)
         serve_metrics(settings, "notifications_metrics")
+        TRACES.open(settings, "notifications")
     drop_unfinished(settings.data / "notifications")
     heartbeat = Heartbeat(settings)
     bootstrap = log_in(settings, "notifications")

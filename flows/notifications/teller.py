@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import msgspec
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from connectors.delivery import CONNECTIONS, DeliveryRefused, ServerAway, TryLater
 from connectors.lasting import LastingTask
 from connectors.records import Out, Record, dead_letter, event_id_of
+from connectors.traces import CURRENT, TRACES
 from flows.notifications.allowance import Allowance
 from flows.notifications.delivery import (
     METRICS,
@@ -29,7 +31,7 @@ from flows.notifications.preferences import is_quiet, quiet_for
 from flows.notifications.recipients import Recipients
 from flows.notifications.sent_log import SentLog
 from flows.notifications.waiting import LaneName, Line, OverdueMessage, Waiting, WaitingMessage
-from schemas.events import Event, decode
+from schemas.events import Event, decode, trace_id
 from schemas.notifications import Recipient, mask
 from schemas.times import as_utc, now
 
@@ -128,6 +130,7 @@ class Teller:
     async def _ask(self, lane: LaneName, customer: str) -> bool:
         """Ask whom to tell of the first events of a line, and queue their messages."""
         line = self._waiting.line(lane, customer, ASKED_AT_ONCE)
+        belong_to(line.messages[0])
         try:
             recipient = await self._recipients.ask(customer)
         except TryLater as error:
@@ -170,6 +173,7 @@ class Teller:
         """Send the first message of a line, to where its recipient wants it now; whether its server was asked."""
         line = self._waiting.line(lane, customer)
         message = line.messages[0]
+        belong_to(message)
         delivery: Delivery | None = None
         held_back: Out | None = None
         try:
@@ -215,10 +219,13 @@ class Teller:
 
     async def _deliver(self, delivery: Delivery, message: WaitingMessage) -> Out:
         """The record of a message that was handed over. Raises `TryLater` and `ServerAway`."""
+        span = TRACES.begin(f"notify {delivery.channel}", "client", CURRENT.get())
         try:
             await self._deliverer.send(delivery, message.began is not None, lambda: self._waiting.begin(message))
         except DeliveryRefused as error:
             return record_of(delivery, "failed", error.reason)
+        finally:
+            span.end({"sluice.payment_id": delivery.data.payment.id})
         return record_of(delivery, "delivered")
 
     def _settle(self, lane: LaneName, customer: str, messages: list[WaitingMessage], outcomes: list[Out]) -> None:
@@ -262,6 +269,15 @@ class Teller:
             self._waiting.remove([each.message for each in overdue])
         self.has_outcomes = True
         return len(found) == GIVEN_UP_AT_ONCE
+
+
+def belong_to(message: WaitingMessage) -> None:
+    """What this task does from here on, and logs, belongs to the trace of an event."""
+    value = dict(message.record.headers).get("traceparent")
+    traceparent = value.decode(errors="replace") if isinstance(value, bytes) else None
+    if found := trace_id(traceparent):
+        CURRENT.set(traceparent)
+        bind_contextvars(trace=found)
 
 
 def pause_s(tries: int) -> float:

@@ -18,6 +18,7 @@ from connectors.processors.contract import (
     Query,
     RedirectProcessor,
 )
+from connectors.traces import CURRENT, TRACES
 from gateway.books.operations import Operation
 from gateway.books.payments import PaymentRow
 from gateway.runtime import Runtime
@@ -32,6 +33,7 @@ async def send(
     runtime: Runtime, payment: PaymentRow, operation: Operation, parent: Operation | None, cvc: str | None
 ) -> Answer:
     """Send an operation to its processor; `parent` is the one it follows or takes back."""
+    CURRENT.set(payment.traceparent)
     processor = runtime.processors[operation.processor]
     match operation.kind:
         case "order":
@@ -89,8 +91,14 @@ def query_of(operation: Operation) -> Query:
 
 async def _measured(runtime: Runtime, processor: ProcessorName, kind: str, calling: Awaitable[Answer]) -> Answer:
     """Time the processor alone: what is waited for before, such as the vault, is none of its."""
-    began = perf_counter()
-    answer = await calling
+    began, cause = perf_counter(), CURRENT.get()
+    span = TRACES.begin(f"{processor} {kind}", "client", cause)
+    CURRENT.set(span.traceparent)
+    try:
+        answer = await calling
+    finally:
+        CURRENT.set(cause)
+        span.end()
     runtime.processor_metrics.observe(processor, kind, answer.result, perf_counter() - began)
     return answer
 

@@ -9,7 +9,8 @@ from time import perf_counter
 from quart import Quart, Response, g, request
 from structlog.contextvars import bind_contextvars
 
-from gateway.log_lines import LogLine, traceparent
+from connectors.traces import TRACES
+from gateway.log_lines import LogLine, given_traceparent, new_traceparent
 from gateway.runtime import current_runtime
 from schemas.events import trace_id
 from schemas.ids import new_id
@@ -36,7 +37,8 @@ def measure(app: Quart) -> None:
     async def start() -> None:
         g.started = perf_counter()
         g.request_id = new_id("req")
-        g.traceparent = traceparent(request.headers.getlist("traceparent"))
+        g.span = TRACES.begin("request", "server", given_traceparent(request.headers.getlist("traceparent")))
+        g.traceparent = g.span.traceparent or new_traceparent()
         bind_contextvars(trace=trace_id(g.traceparent), request_id=g.request_id)
 
     @app.after_request
@@ -56,4 +58,6 @@ def measure(app: Quart) -> None:
             milliseconds=round(seconds * 1000, 2),
         )
         runtime.log_lines.add(line)
+        told = {"http.request.method": method, "http.route": rule, "http.response.status_code": line.status}
+        g.span.end(told, failed=line.status >= 500)
         return response

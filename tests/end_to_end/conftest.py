@@ -8,14 +8,25 @@ import duckdb
 import pytest
 
 from tests.conftest import unused_offset
+from tests.end_to_end.collector import Collector, collecting
 from tests.end_to_end.shop import Shop
 from tests.end_to_end.stack import Stack
 
 
 @pytest.fixture(scope="session")
-def stack(class_path: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def collector() -> Iterator[Collector]:
+    """Where the stack sends its spans."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
+def stack(
+    class_path: list[Path], collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     """All processes with the demo accounts, started once for the whole run."""
-    with Stack(tmp_path_factory.mktemp("stack") / "data", unused_offset()).running() as stack:
+    place = tmp_path_factory.mktemp("stack") / "data"
+    with Stack(place, unused_offset(), traces=collector.url).running() as stack:
         yield stack
 
 

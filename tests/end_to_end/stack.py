@@ -41,11 +41,12 @@ PACE = {
 class Stack:
     """`sluice up` on a data directory and ports of its own; its books are in a file, or in `database`."""
 
-    def __init__(self, data: Path, offset: int, *names: str, database: str = "") -> None:
+    def __init__(self, data: Path, offset: int, *names: str, database: str = "", traces: str = "") -> None:
         self.settings = StackSettings(data=data, port_offset=offset)
         self.names = names
         self._database = database or f"sqlite:///{data / 'books.sqlite3'}"
         own = {"SLUICE_DATA": str(data), "SLUICE_PORT_OFFSET": str(offset), "SLUICE_DATABASE_URL": database}
+        own["SLUICE_TRACES"] = traces
         self._env = os.environ | PACE | own
         self._out = data / "logs" / "terminal"
 

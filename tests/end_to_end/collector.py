@@ -1,0 +1,70 @@
+"""A small OpenTelemetry collector: it keeps the spans that processes send it by OTLP over HTTP."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import msgspec
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+
+class KeptSpan(msgspec.Struct, frozen=True):
+    """A span as it came: of which service, and which one caused it."""
+
+    service: str
+    name: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    attributes: dict[str, str]
+
+
+class Collector:
+    """What was sent to `url`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.spans: list[KeptSpan] = []
+
+    def trace_of(self, payment: str) -> list[KeptSpan]:
+        """All spans of the trace in which a payment is named."""
+        ids = {span.trace_id for span in self.spans if span.attributes.get("sluice.payment_id") == payment}
+        return [span for span in self.spans if span.trace_id in ids]
+
+    def take(self, body: bytes) -> None:
+        """Keep the spans of a request."""
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            known = {each.key: each.value.string_value for each in resource.resource.attributes}
+            for scope in resource.scope_spans:
+                self.spans += [
+                    KeptSpan(
+                        known["service.name"],
+                        span.name,
+                        span.trace_id.hex(),
+                        span.span_id.hex(),
+                        span.parent_span_id.hex(),
+                        {each.key: each.value.string_value for each in span.attributes},
+                    )
+                    for span in scope.spans
+                ]
+
+
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    """A collector that listens."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            collector.take(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        collector = Collector(f"http://127.0.0.1:{server.server_port}")
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield collector
+        server.shutdown()
