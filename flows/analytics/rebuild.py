@@ -16,8 +16,9 @@ from flows.analytics.warehouse import Warehouse
 
 # Records of one transaction: beyond that nothing gets faster, and two of them are in memory.
 BATCH = 10_000
-# Batches until all is put into the file: DuckDB then writes once more what it has of less than 122,880 rows.
-BATCHES = 15
+# Bytes in memory until all is put into the file: then rows are written once more of which there are under 122,880.
+UNSAVED_MAX = 300_000_000
+RECORD_BYTES = 1_000  # of its rows, beside what its JSON has: the numbers of a verdict have 1,320
 # What the client may hold of records that nobody took yet, in KB.
 READ_AHEAD: dict[str, Any] = {"queued.max.messages.kbytes": 32_768, "fetch.message.max.bytes": 524_288}
 
@@ -58,10 +59,13 @@ def _write_all(warehouse: Warehouse, reader: RecordReader, wrote: Callable[[int]
     """Read the next batch while DuckDB writes this one."""
     with ThreadPoolExecutor(1, "rebuild") as writing:
         pending: Future[None] | None = None
-        for number, batch in enumerate(_batches(reader), 1):
+        unsaved = 0
+        for batch in _batches(reader):
             if pending:
                 pending.result()
-            pending = writing.submit(_write, warehouse, batch, number % BATCHES == 0)
+            unsaved += sum(len(item.record.value or b"") + RECORD_BYTES for item in batch)
+            pending = writing.submit(_write, warehouse, batch, unsaved >= UNSAVED_MAX)
+            unsaved %= UNSAVED_MAX
             wrote(len(batch))
         if pending:
             pending.result()
