@@ -132,7 +132,7 @@ async def by_sides(
         connected(measured, "admin@example.com") as admins,
     ):
         faulted = asyncio.create_task(strike(measured, faults, pause_s, frozen_s))
-        turns = PaymentsByTurns(payers, admins)
+        turns = TurnPayer(payers, admins)
         paying = [_pay_on(turns, numbered, payments, faulted) for numbered in [enumerate(purchases)] * at_once]
         await asyncio.gather(*paying)
         caught = await faulted
@@ -162,7 +162,7 @@ def _counted(line: str) -> tuple[str, int]:
 
 
 async def _pay_on(
-    turns: "PaymentsByTurns",
+    turns: "TurnPayer",
     numbered: "enumerate[DatasetTransaction]",
     payments: int,
     faulted: "asyncio.Task[int]",
@@ -174,7 +174,7 @@ async def _pay_on(
         await turns.pay(number, purchase)
 
 
-class PaymentsByTurns:
+class TurnPayer:
     """Payments by turns at the two sides; cards and merchants are made when they are first needed."""
 
     def __init__(self, payers: Sides, admins: Sides) -> None:

@@ -40,7 +40,7 @@ STACKS = {
 }
 
 
-class MeasuredStack(msgspec.Struct, frozen=True):
+class StackThroughput(msgspec.Struct, frozen=True):
     """`cpu_ms`: per payment, of all processes but the load generator. `load`: the load average before it began."""
 
     load: float
@@ -58,7 +58,7 @@ class MeasuredStack(msgspec.Struct, frozen=True):
 @click.option("--rounds", default=1, help="Of all of them, one after the other.")
 def main(payments: int, names: tuple[str, ...], rounds: int) -> None:
     """Measure stacks of several makes; a minute or two each."""
-    found: dict[str, list[MeasuredStack]] = {name: [] for name in names}
+    found: dict[str, list[StackThroughput]] = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:
             found[name].append(_measured(STACKS[name], payments))
@@ -66,7 +66,7 @@ def main(payments: int, names: tuple[str, ...], rounds: int) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
 
 
-def _measured(made: Made, payments: int) -> MeasuredStack:
+def _measured(made: Made, payments: int) -> StackThroughput:
     load = os.getloadavg()[0]
     settings = stack.OPEN_STAND_IN | {"SLUICE_GATEWAYS": str(made.gateways)}
     with stack.running(made.database, settings=settings, kafka=made.kafka) as measured:
@@ -74,7 +74,7 @@ def _measured(made: Made, payments: int) -> MeasuredStack:
         return asyncio.run(_paid(measured, made.gateways, payments, load))
 
 
-async def _paid(measured: stack.Stack, gateways: int, payments: int, load: float) -> MeasuredStack:
+async def _paid(measured: stack.Stack, gateways: int, payments: int, load: float) -> StackThroughput:
     async with loads(measured, gateways) as each:
         await send(each, payments // 4)
         meter, began = stack.Meter(measured.pids()), perf_counter()
@@ -83,7 +83,7 @@ async def _paid(measured: stack.Stack, gateways: int, payments: int, load: float
         seconds = perf_counter() - began
     processes = meter.per(payments)
     ours = sum(cost.cpu_ms for name, cost in processes.items() if name != "load generator")
-    return MeasuredStack(
+    return StackThroughput(
         load=round(load, 1),
         payments=payments,
         per_second=round(payments / seconds, 1),
