@@ -111,14 +111,6 @@ NUMBERS: tuple[str, ...] = tuple(name for name, feature in FEATURES.items() if f
 LAYOUT = hashlib.sha256(" ".join(NUMBERS).encode()).hexdigest()[:8]
 
 
-_places = {name: place for place, name in enumerate(NUMBERS)}
-_none: list[float | None] = [None] * len(NUMBERS)
-
-
 def numbers_of(features: Mapping[str, float]) -> list[float | None]:
     """The features in the order of `NUMBERS`, None where one has no value."""
-    numbers = _none.copy()
-    for name, value in features.items():
-        if (place := _places.get(name)) is not None:
-            numbers[place] = value
-    return numbers
+    return list(map(features.get, NUMBERS))
