@@ -74,6 +74,14 @@ def missing_cards(conn: Connection, card_ids: Collection[str]) -> set[str]:
     return _missing(conn, cards.c.id, card_ids)
 
 
+def note_published(conn: Connection, event_ids: Collection[str]) -> None:
+    """Note of those of these events that the books have that Kafka has them too: no gateway sends them again."""
+    ids = sorted(event_ids)
+    for start in range(0, len(ids), AT_ONCE):
+        waiting = _o.event_id.in_(ids[start : start + AT_ONCE]) & _o.published_at.is_(None)
+        conn.execute(update(outbox).where(waiting).values(published_at=_o.recorded_at))
+
+
 def _missing(conn: Connection, column: Any, ids: Collection[str]) -> set[str]:
     left, rest = set(ids), sorted(ids)
     for start in range(0, len(rest), AT_ONCE):

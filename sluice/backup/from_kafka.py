@@ -15,7 +15,7 @@ from connectors.kafka_login import Bootstrap
 from connectors.record_reader import RecordReader, places
 from connectors.records import Record, event_id_of, read
 from gateway.books.outbox import OutboxRow
-from gateway.books.restored import missing_events
+from gateway.books.restored import missing_events, note_published
 from gateway.payments.retold import OfPayment, ToldPayment
 from schemas.accounts import AccountChanged, AccountErased
 from schemas.events import Event, Tombstone, decode
@@ -65,9 +65,14 @@ class LostEvents:
         self._file.close()
 
     def read(self, bootstrap: Bootstrap, conn: Connection, since: int | None) -> None:
-        """Read the topics to where they end now, from events of `since` on (microseconds UTC; None: all)."""
+        """Read the topics to where they end now, from events of `since` on (microseconds UTC; None: all).
+
+        A copy has rows that were on their way to Kafka when it was made: what is there counts as published.
+        """
         for records in _all_records(bootstrap, OURS, since):
-            missing = missing_events(conn, [event_id_of(record.headers) for record in records])
+            found = {event_id_of(record.headers) for record in records}
+            missing = missing_events(conn, found)
+            note_published(conn, found - missing)
             for record in records:
                 if event_id_of(record.headers) in missing and isinstance(event := read(record, SOURCE), Event):
                     self._add(event, record)
