@@ -5,6 +5,7 @@ that, and what goes out carries the span's own (https://www.w3.org/TR/trace-cont
 their own; where the collector is slow or away they are dropped, and nobody waits.
 """
 
+import atexit
 from contextvars import ContextVar
 from importlib.metadata import version
 from typing import Any, Literal
@@ -15,6 +16,7 @@ Kind = Literal["server", "client", "consumer"]
 Attributes = dict[str, str | int | float]
 
 EXPORTED_WITHIN_S = 5.0
+CLOSED_WITHIN_S = 1.0  # a process that ends is started again only once it has
 HEADER = "traceparent"
 # The `traceparent` of what this task works on: requests that it sends carry it.
 CURRENT: ContextVar[str | None] = ContextVar("traceparent", default=None)
@@ -46,7 +48,7 @@ class Traces:
 
     def __init__(self) -> None:
         self._tracer: Any = None
-        self._provider: Any = None
+        self._batches: Any = None
 
     def open(self, settings: Settings, process: str) -> None:
         """Tell the collector that the settings name, if any, for this `process`."""
@@ -59,10 +61,12 @@ class Traces:
 
         known = {"service.name": f"sluice-{process}", "service.version": version("sluice")}
         address = f"{settings.traces.rstrip('/')}/v1/traces"
-        self._provider = TracerProvider(resource=Resource.create(known))
-        exporter = OTLPSpanExporter(endpoint=address, timeout=EXPORTED_WITHIN_S)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
-        self._tracer = self._provider.get_tracer("sluice")
+        # Its own end waits half a minute for a collector that hangs: `close` is what ends it.
+        provider = TracerProvider(resource=Resource.create(known), shutdown_on_exit=False)
+        processor = BatchSpanProcessor(OTLPSpanExporter(endpoint=address, timeout=EXPORTED_WITHIN_S))
+        provider.add_span_processor(processor)
+        self._batches, self._tracer = processor._batch_processor, provider.get_tracer("sluice")
+        atexit.register(self.close)
 
     def begin(self, name: str, kind: Kind, traceparent: str | None, began_ns: int | None = None) -> Span:
         """A span that `traceparent` caused, or a trace's first; it began now, or then (nanoseconds since 1970)."""
@@ -74,13 +78,15 @@ class Traces:
         cause = TraceContextTextMapPropagator().extract({HEADER: traceparent} if traceparent else {})
         opened = self._tracer.start_span(name, cause, SpanKind[kind.upper()], start_time=began_ns)
         known = opened.get_span_context()
+        if not known.is_valid:  # `OTEL_SDK_DISABLED`
+            return Span(traceparent)
         return Span(f"00-{known.trace_id:032x}-{known.span_id:016x}-{known.trace_flags:02x}", opened)
 
     def close(self) -> None:
-        """Send what waits, for a moment."""
-        if self._provider is not None:
-            self._provider.shutdown()
-        self._tracer = self._provider = None
+        """Send what waits, for `CLOSED_WITHIN_S` at most; so ends every process that has them open."""
+        if self._batches is not None:
+            self._batches.shutdown(timeout_millis=int(CLOSED_WITHIN_S * 1000))
+        self._tracer = self._batches = None
 
 
 TRACES = Traces()  # of this process

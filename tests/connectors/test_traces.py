@@ -1,12 +1,14 @@
 """Spans go to a collector where one is named, each a child of what caused it; without one nothing is loaded."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from time import monotonic
 
 import pytest
 
-from connectors.traces import CURRENT, Traces, outgoing
+from connectors.traces import CURRENT, EXPORTED_WITHIN_S, Traces, outgoing
 from schemas.settings import Settings
 from tests.end_to_end.collector import Collector, collecting
 
@@ -48,3 +50,26 @@ def test_what_a_task_sends_belongs_to_the_trace_it_works_on() -> None:
     token = CURRENT.set(CAUSE)
     assert outgoing() == {"traceparent": CAUSE}
     CURRENT.reset(token)
+
+
+def test_a_collector_that_hangs_holds_up_neither_a_span_nor_the_end_of_a_process() -> None:
+    traces = Traces()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        traces.open(Settings(traces=f"http://127.0.0.1:{silent.getsockname()[1]}"), "test")
+        began = monotonic()
+        for _ in range(1_000):  # the second batch waits while the first one is on its way
+            traces.begin("request", "server", None).end()
+        ended = monotonic()
+        traces.close()
+        assert (ended - began < EXPORTED_WITHIN_S, monotonic() - ended < EXPORTED_WITHIN_S) == (True, True)
+
+
+def test_where_the_sdk_is_switched_off_what_came_goes_on(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    traces = Traces()
+    traces.open(Settings(traces=collector.url), "test")
+    begun = [traces.begin("request", "server", cause).traceparent for cause in (CAUSE, None)]
+    traces.close()
+    assert begun == [CAUSE, None]
