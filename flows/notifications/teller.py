@@ -219,13 +219,14 @@ class Teller:
 
     async def _deliver(self, delivery: Delivery, message: WaitingMessage) -> Out:
         """The record of a message that was handed over. Raises `TryLater` and `ServerAway`."""
-        span = TRACES.begin(f"notify {delivery.channel}", "client", CURRENT.get())
+        span, is_handed_over = TRACES.begin(f"notify {delivery.channel}", "client", CURRENT.get()), False
         try:
             await self._deliverer.send(delivery, message.began is not None, lambda: self._waiting.begin(message))
+            is_handed_over = True
         except DeliveryRefused as error:
             return record_of(delivery, "failed", error.reason)
         finally:
-            span.end({"sluice.payment_id": delivery.data.payment.id})
+            span.end({"sluice.payment_id": delivery.data.payment.id}, failed=not is_handed_over)
         return record_of(delivery, "delivered")
 
     def _settle(self, lane: LaneName, customer: str, messages: list[WaitingMessage], outcomes: list[Out]) -> None:

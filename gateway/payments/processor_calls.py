@@ -94,11 +94,12 @@ async def _measured(runtime: Runtime, processor: ProcessorName, kind: str, calli
     began, cause = perf_counter(), CURRENT.get()
     span = TRACES.begin(f"{processor} {kind}", "client", cause)
     CURRENT.set(span.traceparent)
+    answer: Answer | None = None
     try:
         answer = await calling
     finally:
         CURRENT.set(cause)
-        span.end()
+        span.end(failed=answer is None or answer.result in ("failed", "unknown"))
     runtime.processor_metrics.observe(processor, kind, answer.result, perf_counter() - began)
     return answer
 

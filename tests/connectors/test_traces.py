@@ -33,6 +33,7 @@ def test_a_span_is_a_child_of_its_cause_and_causes_what_carries_its_own(collecto
     called, requested = sorted(collector.trace_of("pay_1"), key=lambda span: span.name)
     assert (requested.trace_id, requested.parent_id) == tuple(CAUSE.split("-")[1:3])
     assert (called.parent_id, called.service) == (requested.span_id, "sluice-test")
+    assert (called.is_error, requested.is_error) == (False, True)
 
 
 def test_without_a_collector_what_came_goes_on_and_nothing_is_loaded() -> None:

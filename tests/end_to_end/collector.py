@@ -18,6 +18,7 @@ class KeptSpan(msgspec.Struct, frozen=True):
     span_id: str
     parent_id: str
     attributes: dict[str, str]
+    is_error: bool
 
 
 class Collector:
@@ -45,6 +46,7 @@ class Collector:
                         span.span_id.hex(),
                         span.parent_span_id.hex(),
                         {each.key: each.value.string_value for each in span.attributes},
+                        span.status.code == span.status.STATUS_CODE_ERROR,
                     )
                     for span in scope.spans
                 ]
