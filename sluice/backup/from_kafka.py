@@ -135,16 +135,18 @@ def told_payment(payment_id: str, events: Collection[Event]) -> ToldPayment:
 
     Where two have one sequence, books that had lost the first of them went on: the first is what consumers took.
     """
-    own, told = dict[int, Event](), list[object]()
+    own, operations, told = dict[int, Event](), dict[tuple[str, int], OperationEvent](), list[object]()
     for event in events:
         if isinstance(event.data, OfPayment):
             own.setdefault(event.data.sequence, event)
+        elif isinstance(event.data, OperationEvent):  # posted twice, it would count twice
+            operations.setdefault((event.data.operation.id, event.data.sequence), event.data)
         else:
             told.append(event.data)
     return ToldPayment(
         payment_id,
         [own[sequence] for sequence in sorted(own)],
-        [data for data in told if isinstance(data, OperationEvent)],
+        list(operations.values()),
         [data for data in told if isinstance(data, ReviewEvent)],
         [data for data in told if isinstance(data, Label)],
         next((data for data in told if isinstance(data, Verdict)), None),
