@@ -15,7 +15,7 @@ from gateway.books import accounts, destructions, restored
 from gateway.books.account_rights import set_rights
 from gateway.books.assignments import give_back
 from gateway.books.cards import select_any_card
-from gateway.books.labels import LabelRow, insert_label
+from gateway.books.labels import LabelRow, change_waiting, insert_label, labels_of
 from gateway.books.operations import OPEN, Operation, select_operation, select_operations
 from gateway.books.payments import PaymentRow, select_payment
 from gateway.books.postings import post
@@ -58,19 +58,7 @@ def restore_payment(conn: Connection, told: ToldPayment, again: WhenAgain) -> Re
     refunds = _restore_refunds(conn, told, row, operations)
     _restore_reviews(conn, told, row)
     _restore_verdict(conn, told, row, again)
-    for label in told.labels:
-        insert_label(
-            conn,
-            LabelRow(
-                id=new_id("lbl"),
-                payment_id=row.id,
-                merchant_id=row.merchant_id,
-                label=label.label,
-                source=label.source,
-                state="told",
-                recorded_at=to_micros(label.recorded_at),
-            ),
-        )
+    _restore_labels(conn, told, row)
     return RestoredPayment(row, known is None, is_in_doubt(row, operations, refunds))
 
 
@@ -157,6 +145,28 @@ def _restore_reviews(conn: Connection, told: ToldPayment, payment: PaymentRow) -
             if review.assigned_to:
                 give_back(conn, review.id, review.assigned_to)
             decide(conn, review, shown.decision, "", shown.decided_by, to_micros(shown.decided_at))
+
+
+def _restore_labels(conn: Connection, told: ToldPayment, payment: PaymentRow) -> None:
+    for label in told.labels:
+        row = LabelRow(
+            id=new_id("lbl"),
+            payment_id=payment.id,
+            merchant_id=payment.merchant_id,
+            label=label.label,
+            source=label.source,
+            state="told",
+            recorded_at=to_micros(label.recorded_at),
+        )
+        if not insert_label(conn, row):
+            _wait_no_more(conn, row)
+
+
+def _wait_no_more(conn: Connection, told: LabelRow) -> None:
+    """Where the label waits in the books it was told of since: else it would be told of once more."""
+    for known in labels_of(conn, told.payment_id):
+        if (known.label, known.source) == (told.label, told.source):
+            change_waiting(conn, known.id, "told", None, told.recorded_at)
 
 
 def _restore_verdict(conn: Connection, told: ToldPayment, payment: PaymentRow, again: WhenAgain) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, select
 from connectors.kafka import producer
 from gateway.books import accounts, destructions, restored
 from gateway.books.accounts import Account
+from gateway.books.labels import LabelRow, insert_label, labels_of
 from gateway.books.opening import run_once
 from gateway.books.operations import select_open
 from gateway.books.outbox import OutboxRow, outbox
@@ -27,7 +28,7 @@ from gateway.payments.restoring import RestoredPayment, restore_account, restore
 from gateway.payments.retold import ToldPayment, WhenAgain
 from schemas.accounts import AccountChanged, AccountErased
 from schemas.events import Event, decode, encode, new_event
-from schemas.fraud import Verdict
+from schemas.fraud import Label, Verdict
 from schemas.operations import OperationEvent
 from schemas.reviews import ReviewEvent
 from schemas.times import now, steady_micros
@@ -35,6 +36,7 @@ from schemas.topics import RISK
 from sluice.cli import main
 from tests.gateway.databases import Databases, Kind
 from tests.gateway.payments.conftest import Shop
+from tests.gateway.payments.situations import payment
 from tests.gateway.payments.test_answers_in_any_order import Life, any_result
 from tests.gateway.payments.test_late_blocks import said
 from tests.patience import eventually
@@ -153,6 +155,21 @@ def test_an_account_is_what_was_told_of_it_last_and_an_erased_person_is_erased_a
     assert accounts.bare_by_id(conn, "acc_a") is None
     assert destructions.due(conn, 1) == ["acc_a"]
     assert not restore_account(conn, AccountChanged("acc_unknown", 1, "admin", False, None, now()), 1)
+
+
+def test_a_label_that_waited_in_the_copy_and_was_told_of_since_waits_no_more(conn: Connection) -> None:
+    row = payment("captured")
+    restored.put_payment(conn, row)
+    said = {"payment_id": row.id, "merchant_id": row.merchant_id, "label": "good", "source": "bank"}
+    waiting = {"id": "lbl_1", "state": "waiting", "waits_for": "source", "due_at": 9, "recorded_at": 1}
+    insert_label(conn, msgspec.convert(said | waiting, LabelRow))
+    told = Label(
+        row.id, row.stream_key, row.merchant_id, "good", "bank", 100, "EUR", None, None, None, now(), now()
+    )
+    restore_payment(conn, ToldPayment(row.id, labels=[told]), WhenAgain(1, 1))
+    assert [(label.id, label.state, label.due_at) for label in labels_of(conn, row.id)] == [
+        ("lbl_1", "told", None)
+    ]
 
 
 async def _tell(shop: Shop, verdict: Verdict) -> None:
