@@ -105,26 +105,39 @@ def erase_some(conn: Connection, account_id: str, so_far: Erased, actor_id: str)
     return Erased(reached_id, done=True)
 
 
+def erase_again(conn: Connection, account_id: str, now: int) -> None:
+    """Erase a person once more in books from before, all in this transaction. `now`: UTC, microseconds."""
+    reached_id = ""
+    while some := payments.forget_texts(conn, account_id, reached_id, AT_ONCE):
+        idempotency.forget_texts(conn, some)
+        reached_id = some[-1]
+    _forget(conn, account_id, now)
+
+
 def _erase(conn: Connection, account: Account, actor_id: str) -> None:
-    now = now_micros()
-    overwrite(conn)
-    idempotency.forget_texts(conn, refunds.forget_reasons(conn, account.id))  # some may have been made meanwhile
-    cards.forget_cards(conn, account.id)  # those that were stored and deleted meanwhile
-    idempotency.forget_answers(conn, account.id)
-    sessions.revoke_all(conn, account.id)
-    known_callers.forget_all(conn, account.id)
-    merchant_people.remove(conn, account.id, now)
-    confirmations.forget_all(conn, account.id)
-    consents.forget(conn, account.id)
-    second_factors.forget(conn, account.id)
-    letters.forget_all(conn, account.id)
-    links.forget(conn, account.id)
-    sql_tokens.forget(conn, account.id)
-    saved.forget(conn, account.id)
-    accounts.erase(conn, account.id, now)
-    destructions.ask(conn, account.id, now)
+    _forget(conn, account.id, now_micros())
     record(conn, Act("account_erased", actor_id, account.id, {"role": account.role}))
     tell_erased(conn, account)
+
+
+def _forget(conn: Connection, account_id: str, now: int) -> None:
+    """Take a person out of all but what they paid; with their key goes what is sealed under it elsewhere."""
+    overwrite(conn)
+    idempotency.forget_texts(conn, refunds.forget_reasons(conn, account_id))  # some may have been made meanwhile
+    cards.forget_cards(conn, account_id)  # those that were stored and deleted meanwhile
+    idempotency.forget_answers(conn, account_id)
+    sessions.revoke_all(conn, account_id)
+    known_callers.forget_all(conn, account_id)
+    merchant_people.remove(conn, account_id, now)
+    confirmations.forget_all(conn, account_id)
+    consents.forget(conn, account_id)
+    second_factors.forget(conn, account_id)
+    letters.forget_all(conn, account_id)
+    links.forget(conn, account_id)
+    sql_tokens.forget(conn, account_id)
+    saved.forget(conn, account_id)
+    accounts.erase(conn, account_id, now)
+    destructions.ask(conn, account_id, now)
 
 
 def _check(conn: Connection, account: Account) -> None:

@@ -11,7 +11,7 @@ from itertools import groupby
 import msgspec
 from sqlalchemy import Connection
 
-from gateway.books import accounts, destructions, restored
+from gateway.books import accounts, restored
 from gateway.books.account_rights import set_rights
 from gateway.books.assignments import give_back
 from gateway.books.cards import select_any_card
@@ -22,6 +22,7 @@ from gateway.books.postings import post
 from gateway.books.refunds import RefundRow, put_refund, select_refund
 from gateway.books.reviews import OPENED, decide, insert_review, select_review
 from gateway.books.verdicts import insert_late
+from gateway.identity.erasure import erase_again
 from gateway.payments.retold import (
     ToldPayment,
     WhenAgain,
@@ -69,8 +70,7 @@ def restore_account(conn: Connection, data: EventData, now: int) -> bool:
     if account is None:
         return False
     if isinstance(data, AccountErased):
-        accounts.erase(conn, account.id, now)
-        destructions.ask(conn, account.id, now)  # with its key goes what is sealed under it elsewhere
+        erase_again(conn, account.id, now)
         restored.note_told(conn, account.id, account.events + 1)
         return True
     if data.sequence <= account.events:

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
 from connectors.kafka import producer
-from gateway.books import accounts, destructions, restored
+from gateway.books import accounts, cards, destructions, restored
 from gateway.books.accounts import Account
+from gateway.books.cards import CardRow
 from gateway.books.labels import LabelRow, insert_label, labels_of
 from gateway.books.opening import run_once
 from gateway.books.operations import select_open
 from gateway.books.outbox import OutboxRow, outbox
+from gateway.books.payments import existing_payment
 from gateway.books.tables import metadata
 from gateway.events.outbox_relay import row_headers
 from gateway.payments.recovery_pools import sweep
@@ -151,7 +153,12 @@ def test_an_account_is_what_was_told_of_it_last_and_an_erased_person_is_erased_a
     assert account is not None
     assert (account.role, account.disabled_at is not None, account.events) == ("analyst", True, 2)
     assert not restore_account(conn, changed, 1)
+    cards.upsert_card(conn, CardRow("card_a", "acc_a", "visa", "411111", "1111", 1, 2030, "fp", 0))
+    row = msgspec.structs.replace(payment("captured"), customer_id="acc_a", description="a gift")
+    restored.put_payment(conn, row)
     assert restore_account(conn, AccountErased("acc_a", "analyst", now()), 1)
+    assert cards.select_any_card(conn, "card_a") is None
+    assert existing_payment(conn, "pay").description is None
     assert accounts.bare_by_id(conn, "acc_a") is None
     assert destructions.due(conn, 1) == ["acc_a"]
     assert not restore_account(conn, AccountChanged("acc_unknown", 1, "admin", False, None, now()), 1)
