@@ -148,7 +148,7 @@ def get_flow() -> Dataflow:
         keep_private(settings.data)
         process = process_name("fraud", settings.fraud_process)
         serve_metrics(settings, f"{process}_metrics")
-        TRACES.open(settings, process)
+        TRACES.open(settings, "fraud")  # of all its processes: the name of a service, not of an instance
     store = settings.data / "fraud"
     with alone_in(store):
         drop_unfinished(store)
