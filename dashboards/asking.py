@@ -19,7 +19,7 @@ NOT_YOURS = "You see nothing of this any more: your session has ended, or your r
 
 
 def ask(sql: str, *, calm: bool = False) -> CachedAnswer:
-    """The answer to a query, by what who is at the page may see; `calm`: staff take one of some seconds ago."""
+    """The answer to a query, by what who is at the page may see; `calm`: staff take one of minutes ago, too."""
     return asker(calm=calm)(sql)
 
 

@@ -60,8 +60,12 @@ class CalmAnswers:
     def _keep(self, sql: str, ask: Callable[[str], CachedAnswer]) -> CachedAnswer:
         began = time.monotonic()
         answer = ask(sql)
+        took_s = time.monotonic() - began
         with self._lock:
-            self._kept[sql] = answer, time.monotonic() - began
+            known, _ = self._kept.get(sql, (None, 0.0))
+            if answer.table is None and known is not None:  # there was one, which only this still has
+                answer = msgspec.structs.replace(known, trouble=answer.trouble)
+            self._kept[sql] = answer, took_s
         return answer
 
     def _begin(self, sql: str) -> None:

@@ -28,15 +28,21 @@ def named(account_id: str | None, person_id: str = "") -> str:
     if account_id == person_id:
         return "you"
     is_drawn = get_script_run_ctx(suppress_warning=True) is not None
-    names = _names(door.api()) if is_drawn else {}
+    try:
+        names = _names(door.api()) if is_drawn else {}
+    except GatewayRefused:  # this person, whose session ended, say: it tells nothing of what others are told
+        names = {}
     return formats.plain(names.get(account_id, account_id), 40)
 
 
 @st.cache_resource(ttl=ASK_AGAIN_S, show_spinner=False)
 def _names(_api: Api) -> Mapping[str, str]:
-    """By the account's id, the same for all staff; none where the gateway does not tell: ids serve for a while."""
+    """By the account's id, the same for all staff; none where the gateway is away: ids serve for a while.
+
+    Raises `GatewayRefused`.
+    """
     try:
         found, _ = chooser.first(_api, "/v1/staff", Colleague, STAFF_MAX)
-    except (GatewayRefused, GatewayUnavailable):
+    except GatewayUnavailable:
         return {}
     return {member.id: member.name for member in found}

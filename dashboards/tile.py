@@ -51,7 +51,7 @@ class Tile(msgspec.Struct, frozen=True):
         return (look if self.as_of else msgspec.structs.replace(look, at=None)).statement(self.sql, id)
 
     def asked(self, look: Look, id: str = "") -> CachedAnswer:
-        """The answer to its statement, shared by all who look at the same; of a long period for some seconds."""
+        """The answer to its statement, shared by all who look at the same; of a long period the last one."""
         return ask(self.statement(look, id), calm=look.is_calm and OF_PERIOD.search(self.sql) is not None)
 
 

@@ -90,3 +90,15 @@ def test_after_a_failure_it_is_asked_again_with_the_next_look(
 ) -> None:
     warehouse.trouble = "away"
     assert (look(), look()) == (1, 2)
+
+
+def test_a_renewal_that_fails_takes_no_answer_away(warehouse: Warehouse, clock: list[float]) -> None:
+    def fail(_sql: str) -> CachedAnswer:
+        return CachedAnswer(None, clock[0], "away")
+
+    answers = CalmAnswers(fail, kept=2)
+    answers.ask("SELECT 1", warehouse.ask)
+    clock[0] += calm_answers.CALM_S + 1
+    answers.ask("SELECT 1", fail)
+    shown = until(lambda: (answer := answers.ask("SELECT 1", fail)).trouble and answer)
+    assert (shown.table.rows, shown.age_s) == ([(1,)], calm_answers.CALM_S + 1)
