@@ -109,10 +109,13 @@ def vault(data: Path) -> list[Diagnosis]:
         path = socket_path(settings.data, settings.vault)
         if not path.exists():
             return [unknown("vault", "does not run")]
+        found = vaults_of(settings, str(settings.vault or ""))
         secret = client_secret(settings, settings.vault_client)
-    except (BadSetting, SecretMissing) as error:
+    except BadSetting as error:
+        return [failed("vault", str(error), "Correct it.")]
+    except SecretMissing as error:
         return [failed("vault", str(error), "Put the secret there that the vault has.")]
-    client = VaultClient(vaults_of(settings, str(settings.vault or "")), secret)
+    client = VaultClient(found, secret)
     try:
         counts = asyncio.run(_counted(client))
     except Unproven:
