@@ -96,6 +96,8 @@ def main(
     lease: float,
 ) -> None:
     """Run payments over two gateways of one stack; some minutes."""
+    if all_over and workers < 2:
+        raise click.UsageError("--all-over kills the second fraud worker: give --workers 2")
     faults = by_turns(kills, signal.SIGKILL, ALL if all_over else GATEWAYS) + by_turns(freezes, signal.SIGSTOP)
     times = {"SLUICE_LEASE": str(lease), "SLUICE_CALL_TIMEOUT": str(min(4.0, lease * 0.8))}
     settings = SETTINGS | times | {"SLUICE_FRAUD_WORKERS": str(workers)}

@@ -105,9 +105,7 @@ def _component(
     check: tuple[float, ...],
 ) -> Component:
     (low, high), (at_low, at_high) = ((reached[rate] for rate in fit), (used[rate][name] for rate in fit))
-    slope = max(
-        (at_high - at_low) / (high - low), 0.0
-    )  # cores per payment per second, which is seconds per payment
+    slope = max((at_high - at_low) / (high - low), 0.0)  # seconds of a core per payment
     idle = max(at_low - slope * low, 0.0)
     return Component(
         idle=round(idle, 3),
