@@ -23,11 +23,12 @@ Condition = Literal["stopped", "failing", "declining", "slow", "well", "quiet"]
 class ProcessorCalls(msgspec.Struct, frozen=True):
     """The calls of one processor: of the last 15 minutes, and `usual`: of the day before them. Milliseconds.
 
-    `refused` were answered by no processor or with a failure, `silent` were not answered in time. A spell is what
-    came after the last minute in which nine of ten calls went well, and what ended after the last call that went
-    well: one that fails since some seconds is told of in a minute that began well. A silent call ended when it was
-    made: what is found out of it later tells nothing of now. `spell_refused`, `spell_silent`: of it, in the 15
-    minutes; `failing_since`: its first error, null where none is.
+    `refused`: no processor answered them, or with a failure; `silent`: not answered in time. Errors are of a spell
+    where they were made after the last minute in which more than nine of ten calls went well, or ended after the
+    last call that went well: a processor that fails for some seconds is told of in a minute that began well. A
+    silent call counts as ended when it was made: what is found out of it later says nothing of now.
+    `spell_refused`, `spell_silent`: errors of a spell in the 15 minutes; `failing_since`: the first of one in the
+    day before now, or null.
     """
 
     processor: str

@@ -32,7 +32,7 @@ def named(account_id: str | None, person_id: str = "") -> str:
         names = _names(door.api()) if is_drawn else {}
     except GatewayRefused:  # this person, whose session ended, say: it tells nothing of what others are told
         names = {}
-    return formats.plain(names.get(account_id, account_id), 40)
+    return formats.plain(names.get(account_id) or account_id, 40)
 
 
 @st.cache_resource(ttl=ASK_AGAIN_S, show_spinner=False)
