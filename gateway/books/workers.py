@@ -6,7 +6,7 @@ Whoever holds none has ended or hangs: another one takes its events over (docs/d
 from collections.abc import Collection
 
 import msgspec
-from sqlalchemy import Connection, UniqueConstraint, bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, UniqueConstraint, bindparam, delete, exists, insert, or_, select, text, update
 
 from gateway.books.outbox import outbox
 from gateway.books.sql import Statement
@@ -81,6 +81,12 @@ def leave(conn: Connection, worker_id: str) -> None:
 def another_lives(conn: Connection, worker_id: str, now: int) -> bool:
     """Whether another gateway holds a lease at `now`."""
     return _another_lives(conn, worker_id=worker_id, now=now).first() is not None
+
+
+def keep_others_away(conn: Connection) -> None:
+    """Let no gateway begin or renew a lease until this transaction ends. SQLite: its file has a lock (`sole`)."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("LOCK TABLE workers IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def any_left_behind(conn: Connection, worker_id: str, now: int, lapsed_too: bool) -> bool:

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import click
 import msgspec
+from confluent_kafka import KafkaException
 from sqlalchemy import Connection
 
 from connectors.kafka_login import Bootstrap
+from connectors.record_reader import OffsetGone
 from gateway.books.clock import anchor
 from gateway.books.opening import check_existing, run_once
 from gateway.books.restored import missing_accounts, missing_cards, oldest_event, put_events
 from gateway.books.sole import BooksTaken, held_file
-from gateway.books.workers import another_lives
+from gateway.books.workers import another_lives, keep_others_away
 from gateway.payments.restoring import restore_account, restore_payment
 from gateway.payments.retold import WhenAgain
 from gateway.policy import SECOND_US
@@ -67,7 +69,9 @@ def bring_back(data: Path | None) -> None:
             brought = run_once(settings.books_url(), lambda conn: _bring_back(conn, lost, bootstrap, settings))
     except BooksTaken as taken:
         raise BackupFailed(f"{taken}: no gateway may run") from None
-    click.echo("\n".join(brought.lines()))
+    except (KafkaException, OffsetGone) as error:
+        raise BackupFailed(f"Kafka: {error}: nothing is changed") from None
+    click.echo("\n".join([*brought.lines(), *lost.lines()]))
     if brought.events:
         click.echo(NOT_TOLD)
 
@@ -76,6 +80,7 @@ def _bring_back(
     conn: Connection, lost: LostEvents, bootstrap: Bootstrap, settings: GatewaySettings
 ) -> BroughtBack:
     STEADY.offset_us = anchor(conn)
+    keep_others_away(conn)
     # Of SQLite's file the lock tells; a copy of it has the lease of who served when it was made.
     if conn.dialect.name == "postgresql" and another_lives(conn, "", steady_micros()):
         raise BackupFailed("a gateway runs on these books: stop it, or wait until its lease has run out")

@@ -29,6 +29,7 @@ SOURCE = "/sluice/restore"
 OURS = (PAYMENTS.name, OPERATIONS.name, REVIEWS.name, LABELS.name, ACCOUNTS.name)
 MARGIN_MS = 60_000  # clocks of gateways and brokers differ
 PAGE = 1_000
+NAMED_MAX = 20
 TABLES = """
     CREATE TABLE events (
         id TEXT PRIMARY KEY, payment_id TEXT, at INTEGER, topic TEXT, sequence INTEGER, record BLOB
@@ -59,6 +60,7 @@ class LostEvents:
         for setting in ("journal_mode=OFF", "synchronous=OFF", "temp_store=FILE"):
             self._file.execute(f"PRAGMA {setting}")
         self._file.executescript(TABLES)
+        self._unreadable: list[str] = []
 
     def close(self) -> None:
         """Remove it."""
@@ -74,12 +76,12 @@ class LostEvents:
             missing = missing_events(conn, found)
             note_published(conn, found - missing)
             for record in records:
-                if event_id_of(record.headers) in missing and isinstance(event := read(record, SOURCE), Event):
-                    self._add(event, record)
+                if event_id_of(record.headers) in missing:
+                    self._take(record)
         for records in _all_records(bootstrap, (RISK.name,), since):
             for record in records:
-                if self._knows((record.key or b"").decode()) and isinstance(event := read(record, SOURCE), Event):
-                    self._add(event, record)
+                if self._knows((record.key or b"").decode()):
+                    self._take(record)
 
     def payments(self) -> Iterator[ToldPayment]:
         """What is told of each payment that the books lack an event of."""
@@ -107,9 +109,23 @@ class LostEvents:
         while page := found.fetchmany(PAGE):
             yield [_row(_kept(body), sequence) for body, sequence in page]
 
+    def lines(self) -> list[str]:
+        """What is said of records that are no events: what they told is lost."""
+        if not self._unreadable:
+            return []
+        some = ", ".join(self._unreadable[:NAMED_MAX])
+        return [f"{len(self._unreadable)} records cannot be read, and what they told is lost: {some}"]
+
+    def _take(self, record: Record) -> None:
+        match read(record, SOURCE):
+            case Event(data=Tombstone()):
+                pass
+            case Event() as event:
+                self._add(event, record)
+            case _:
+                self._unreadable.append(f"{record.topic}/{record.partition}/{record.offset}")
+
     def _add(self, event: Event, record: Record) -> None:
-        if isinstance(event.data, Tombstone):
-            return
         headers = [
             (name, value if isinstance(value, bytes) else (value or "").encode()) for name, value in record.headers
         ]

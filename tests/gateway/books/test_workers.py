@@ -1,24 +1,29 @@
 """The gateways on the books: who lives, and whose events are taken over."""
 
+import asyncio
+from pathlib import Path
+
 import msgspec
 import pytest
 from sqlalchemy import Connection, select
 
 from gateway.books.engine import WORKER
 from gateway.books.outbox import add_event, outbox
+from gateway.books.postgres import PostgresBooks
 from gateway.books.workers import (
     FORGOTTEN_US,
     WorkerRow,
     another_lives,
     any_left_behind,
     enter,
+    keep_others_away,
     leave,
     renew,
     take_over,
     workers,
 )
 from schemas.samples import INITIATED
-from tests.gateway.databases import Kind
+from tests.gateway.databases import Databases, Kind
 
 NOW = 10 * FORGOTTEN_US
 LEASE_US = 15_000_000
@@ -118,3 +123,27 @@ def test_an_event_says_whether_it_is_behind_one_of_another_worker(conn: Connecti
     write(conn, own, "pay_1", 4)
     is_shared = database == "postgres"
     assert [event.is_behind for event in told] == [False, False, is_shared, False, False]
+
+
+@pytest.mark.postgres
+async def test_no_gateway_begins_while_books_are_brought_back(databases: Databases, tmp_path: Path) -> None:
+    url = databases.empty("postgres", tmp_path)
+    books, steps, kept = PostgresBooks(url), list[str](), asyncio.Event()
+
+    def bring_back(conn: Connection) -> None:
+        keep_others_away(conn)
+        kept.set()
+        conn.exec_driver_sql("SELECT pg_sleep(0.3)")
+        steps.append("brought back")
+
+    def begin(conn: Connection) -> None:
+        worker(conn, "late")
+        steps.append("begun")
+
+    bringing = asyncio.create_task(books.write(bring_back))
+    await kept.wait()
+    await books.write(begin)
+    await bringing
+    await books.close()
+    databases.drop(url)
+    assert steps == ["brought back", "begun"]
