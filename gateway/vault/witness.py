@@ -91,15 +91,15 @@ class SqliteWitness:
 
     async def begin(self, row: WitnessRow) -> None:
         """As `Witness`."""
-        await self._run(lambda conn: (conn.execute(TABLE), conn.execute(_plain(BEGIN), row[:5])))
+        await self._run(lambda conn: (conn.execute(TABLE), _execute(conn, BEGIN, *row[:5])))
 
     async def change(self, term: int, row: WitnessRow) -> bool:
         """As `Witness`."""
-        return await self._run(lambda conn: conn.execute(_plain(CHANGE), (term, *row[1:5])).rowcount == 1)
+        return await self._run(lambda conn: _execute(conn, CHANGE, term, *row[1:5]).rowcount == 1)
 
     async def beat(self, run_id: str) -> bool:
         """As `Witness`."""
-        return await self._run(lambda conn: conn.execute(_plain(BEAT), (run_id,)).rowcount == 1)
+        return await self._run(lambda conn: _execute(conn, BEAT, run_id).rowcount == 1)
 
     async def close(self) -> None:
         """As `Witness`."""
@@ -181,6 +181,7 @@ def _has_table(conn: sqlite3.Connection) -> bool:
     return conn.execute("SELECT 1 FROM sqlite_schema WHERE name = 'vault_witness'").fetchone() is not None
 
 
-def _plain(statement: str) -> str:
-    """SQLite's form of a statement's parameters."""
-    return statement.replace("$", "?")
+def _execute(conn: sqlite3.Connection, statement: str, *values: object) -> sqlite3.Cursor:
+    """SQLite's form of a statement of PostgreSQL: its parameters have names, which cannot be numbers alone."""
+    named = {f"p{number}": value for number, value in enumerate(values, start=1)}
+    return conn.execute(statement.replace("$", ":p"), named)
