@@ -7,9 +7,10 @@ from datetime import date
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Index, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Index, bindparam, exists, func, insert, select, update
 
 from gateway.books.payments import payments
+from gateway.books.reviews import reviews
 from gateway.books.sql import Statement
 from gateway.books.tables import Micros, Minor, SerialId, table_of
 from schemas.fraud import Outcome, Source, Verdict
@@ -85,9 +86,13 @@ _newest = (
     .order_by(payments.c.id.desc())
     .limit(NEWEST)
 )
+_let_through = exists().where(reviews.c.payment_id == _c.payment_id, reviews.c.decision == "approve")
 _held_by_flow = Statement(
     select(func.count().label("held")).where(
-        _c.payment_id.in_(_newest), _c.source != "stand_in", (_c.outcome == "review") | (_c.outcome == "block")
+        _c.payment_id.in_(_newest),
+        _c.source != "stand_in",
+        (_c.outcome == "review") | (_c.outcome == "block"),
+        ~_let_through,
     )
 )
 
@@ -196,7 +201,10 @@ def is_blocked_late(conn: Connection, payment_id: str) -> bool:
 
 
 def count_held_by_flow(conn: Connection, customer_id: str, since_id: str) -> int:
-    """How many of a customer's newest payments since `since_id` the flow held or blocked, in time or late."""
+    """How many of a customer's newest payments since `since_id` the flow held or blocked, in time or late.
+
+    What a person let through since does not count.
+    """
     row = _held_by_flow(conn, of_customer_id=customer_id, since_id=since_id).first()
     return int(row.held) if row else 0
 

@@ -187,6 +187,14 @@ async def test_whoever_the_flow_held_late_brings_the_stand_in_no_further_card(
     assert (await shop.pay(100)).json["state"] == "captured"  # by a card that has paid
 
 
+async def test_whom_a_person_let_through_brings_the_stand_in_a_further_card(shop: Shop) -> None:
+    shop.gateway.runtime.policy = msgspec.structs.replace(shop.gateway.runtime.policy, new_cards=3)
+    await late(shop, (await shop.pay(100)).json["id"])
+    assert (await decide(shop, "approve")).status == 200
+    second = {"type": "card", "card": await shop.card(MASTERCARD), "cvc": "100"}
+    assert (await shop.pay(100, payment_method=second)).json["state"] == "captured"
+
+
 async def test_a_paypal_payment_that_was_never_authorized_is_voided(shop: Shop) -> None:
     hold_new_cards(shop)
     asked = (await shop.pay(500, payment_method={"type": "paypal"})).json
