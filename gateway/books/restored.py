@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
 from gateway.books.accounts import accounts
 from gateway.books.cards import cards
@@ -46,7 +46,7 @@ _told_until = Statement(
     .where(accounts.c.id == bindparam("of_account_id"))
     .values(events=bindparam("told", type_=accounts.c.events.type))
 )
-_oldest = Statement(select(func.min(_o.recorded_at)))
+_oldest = Statement(select(_o.recorded_at).order_by(_o.id).limit(1))
 _insert_verdict = _counted(verdicts)
 _applied = Statement(
     select(verdicts.c.id).where(verdicts.c.payment_id == bindparam("of_payment_id"), verdicts.c.applied.is_(True))
@@ -54,7 +54,7 @@ _applied = Statement(
 
 
 def oldest_event(conn: Connection) -> int | None:
-    """When the oldest event was written that the books have (microseconds UTC); None: they have none."""
+    """When the first event was written that the books have (microseconds UTC); None: they have none."""
     found: int | None = _oldest(conn).scalar()
     return found
 
