@@ -45,6 +45,7 @@ SETS = {
             "payments/effects.py:_after_void",
             "payments/effects.py:_after_refund",
             "payments/recovery.py:recover_operation",
+            "payments/retold.py:_is_asked_for",
         },
     ),
     "recovery point": (
@@ -64,6 +65,7 @@ SETS = {
             "payments/changes.py:_tells_status",
             "payments/changes.py:_waits",
             "books/payments.py:may_be_unasked",
+            "payments/retold.py:_recovery",
         },
     ),
     "risk outcome": (

@@ -14,7 +14,7 @@ from gateway.books.pruning import PRUNABLES
 from gateway.books.sql import Statement
 
 # They run once, at a start or for a command, and may read all that is there.
-AT_START = {"clock._newest_kept", "controls._settings"}
+AT_START = {"clock._newest_kept", "controls._settings", "restored._oldest"}
 # One for each start of a machine, or for each gateway.
 FEW_ROWS = {
     "clock._furthest_apart",
