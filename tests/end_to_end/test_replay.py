@@ -59,10 +59,11 @@ def test_a_part_of_a_file_in_another_currency(stack: Stack, file: Path) -> None:
 def test_captures_in_parts_and_refunds_follow_and_a_resumed_run_repeats_none(stack: Stack, file: Path) -> None:
     shares = ("--parts", "1", "--refunds", "0.5")
     options = (str(file), "--run", "test-d", "--offset", "20", "--limit", "30", *shares)
+    given_back = "SELECT count(*) FROM refunds WHERE status = 'succeeded'"
+    before = stack.count(given_back)  # other tests of this stack refund too
     first = summary_of(stack, *options)
     assert min(first["captures"], first["refunds"], first["voids"]) > 0
-    given_back = "SELECT count(*) FROM refunds WHERE status = 'succeeded'"
-    assert stack.count(given_back) == first["refunds"]
+    assert stack.count(given_back) - before == first["refunds"]
     again = summary_of(stack, *options)
     asked = ("outcomes", "captures", "voids", "refunds", "refused")
     assert [again[name] for name in asked] == [first[name] for name in asked]
