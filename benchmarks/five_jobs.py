@@ -9,20 +9,24 @@ counted. `--shots DIR`: a picture of the end of each.
 import csv
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 import msgspec
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Download, Locator, Page, expect
+from playwright.sync_api import TimeoutError as WaitedInVain
 from sqlalchemy import Connection, text
 
 from benchmarks import stack
 from benchmarks.browser import PATIENCE_MS, chromium, log_in
+from benchmarks.dashboards.pages import DRAWN
 from benchmarks.jobs_to_do import CAPTURED, HELD, NOTHING_LEFT, JobsToDo
 from benchmarks.stack import Stack
 from gateway.books.opening import run_once
 
+DOWNLOAD_TRIES = 3
 THINKS_MS = 500  # before and after typing
 REASON = "Not enough money on the account"
 # By processor and currency, in minor units: what merchants are owed of captures, and how much was refunded of it.
@@ -71,6 +75,16 @@ class Hands:
         field.press("Enter" if enter else "Tab")
         self.page.wait_for_timeout(THINKS_MS)
         self.typed += 1
+
+    def download(self, by: Locator) -> Download:
+        """Click once the page is drawn, and again where nothing comes: a click while it is drawn may be lost."""
+        for _ in range(DOWNLOAD_TRIES):
+            with suppress(WaitedInVain):
+                self.page.wait_for_function(DRAWN, timeout=PATIENCE_MS)
+                with self.page.expect_download(timeout=PATIENCE_MS / DOWNLOAD_TRIES) as coming:
+                    self.click(by)
+                return coming.value
+        raise AssertionError(f"no file came of {DOWNLOAD_TRIES} clicks")
 
     def sees(self, what: Locator, words: str = "") -> None:
         """Wait until it is there, with these words."""
@@ -136,9 +150,8 @@ def take_month(hands: Hands, to_do: JobsToDo) -> Sums:
     page = hands.page
     hands.go("Money")
     hands.click(page.get_by_text("Books", exact=True))
-    with page.expect_download(timeout=PATIENCE_MS) as downloading:
-        hands.click(page.locator(".st-key-foot-month-money").get_by_role("button", name="CSV"))
-    return _read(downloading.value.path())
+    csv = page.locator(".st-key-foot-month-money").get_by_role("button", name="CSV")
+    return _read(hands.download(csv).path())
 
 
 class Job(NamedTuple):
