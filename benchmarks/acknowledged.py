@@ -11,10 +11,10 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from benchmarks import stack
+from benchmarks.canary.looks import all_records
 from connectors.gateway import GatewayClient, GatewayRefused, GatewayUnavailable, PasswordLogin
 from connectors.kafka import create_topics, producer
 from connectors.lasting import LastingThread
-from connectors.record_reader import RecordReader, places
 from schemas.topics import Topic
 from sluice.dataset import card_number
 
@@ -34,16 +34,8 @@ class Acknowledged(msgspec.Struct, frozen=True):
 
     def missing_in_kafka(self, measured: stack.Stack) -> AbstractSet[Placed]:
         """The records that are not where they were acknowledged."""
-        reader = RecordReader(measured.kafka())
-        try:
-            for place in places(measured.kafka(), [PROBED.name]):
-                reader.add(place)
-            there = set[Placed]()
-            while not reader.at_end():
-                there |= {(record.partition, record.offset, record.value or b"") for record in reader.poll()}
-            return self.records - there
-        finally:
-            reader.close()
+        there = all_records(measured.kafka(), [PROBED.name])
+        return self.records - {(record.partition, record.offset, record.value or b"") for record in there}
 
 
 class AcknowledgedLoad:

@@ -22,6 +22,7 @@ import click
 import msgspec
 
 from benchmarks import stack
+from benchmarks.canary.looks import all_records
 from benchmarks.fleet import (
     GATEWAYS,
     PAUSE_S,
@@ -37,7 +38,6 @@ from benchmarks.fleet import (
 from benchmarks.load import transactions
 from connectors.gateway import GatewayRefused
 from connectors.kafka_login import Bootstrap
-from connectors.record_reader import RecordReader, places
 from connectors.records import read as read_event
 from schemas.events import Event
 from schemas.topics import ACCOUNTS, CONTROLS, LABELS, OPERATIONS, PAYMENTS, REVIEWS
@@ -233,26 +233,20 @@ class TurnPayer:
 
 def _on_kafka(bootstrap: Bootstrap) -> tuple[int, int, int]:
     """How many events there are, how many of them after a later one of their subject, and how many once more."""
-    reader, seen, newest = RecordReader(bootstrap), set[str](), dict[tuple[str, str], int]()
+    seen, newest = set[str](), dict[tuple[str, str], int]()
     events = inversions = repeats = 0
-    try:
-        for place in places(bootstrap, [topic.name for topic in OURS]):
-            reader.add(place)
-        while not reader.at_end():
-            for record in reader.poll():
-                event = read_event(record, "/gateway")
-                if not isinstance(event, Event):
-                    continue
-                events += 1
-                if event.id in seen:
-                    repeats += 1
-                elif sequence := getattr(event.data, "sequence", None):
-                    inversions += sequence < newest.get((record.topic, event.subject), 0)
-                    newest[record.topic, event.subject] = sequence
-                seen.add(event.id)
-        return events, inversions, repeats
-    finally:
-        reader.close()
+    for record in all_records(bootstrap, [topic.name for topic in OURS]):
+        event = read_event(record, "/gateway")
+        if not isinstance(event, Event):
+            continue
+        events += 1
+        if event.id in seen:
+            repeats += 1
+        elif sequence := getattr(event.data, "sequence", None):
+            inversions += sequence < newest.get((record.topic, event.subject), 0)
+            newest[record.topic, event.subject] = sequence
+        seen.add(event.id)
+    return events, inversions, repeats
 
 
 if __name__ == "__main__":

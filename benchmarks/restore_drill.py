@@ -22,8 +22,8 @@ import duckdb
 import msgspec
 
 from benchmarks import stack
+from benchmarks.canary.looks import all_records
 from benchmarks.stack import Stack
-from connectors.record_reader import RecordReader, places
 from connectors.records import event_id_of
 from schemas.topics import ACCOUNTS, LABELS, OPERATIONS, PAYMENTS, REVIEWS
 from sluice.settings import benchmark_environment
@@ -185,12 +185,7 @@ def _payments(books: Path) -> int:
 
 
 def _told_twice(stack: Stack) -> int:
-    told, reader = Counter[str](), RecordReader(stack.kafka())
-    with closing(reader):
-        for place in places(stack.kafka(), TOPICS):
-            reader.add(place)
-        while not reader.at_end():
-            told.update(event_id_of(record.headers) for record in reader.poll())
+    told = Counter(event_id_of(record.headers) for record in all_records(stack.kafka(), TOPICS))
     return sum(count > 1 for count in told.values())
 
 

@@ -6,7 +6,7 @@ in time: records come again, and whoever reads them knows repeats.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
@@ -239,6 +239,21 @@ def _asked(ask: Callable[[], T]) -> T:
             if time.monotonic() > until:
                 raise
             time.sleep(0.1)
+
+
+def until_now(bootstrap: Bootstrap, topics: Iterable[str], since_ms: int | None = None) -> Iterator[list[Record]]:
+    """The records of topics up to where each partition ends when this begins, some at a time, perhaps none.
+
+    `since_ms`: from those of then on (Kafka's time); None: from the earliest. Raises as `RecordReader`.
+    """
+    reader = RecordReader(bootstrap)
+    try:
+        for place in places(bootstrap, topics):
+            reader.add(place, since_ms=since_ms)
+        while not reader.at_end():
+            yield reader.poll()
+    finally:
+        reader.close()
 
 
 def places(bootstrap: Bootstrap, topics: Iterable[str]) -> list[Place]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from connectors.kafka_login import Bootstrap
-from connectors.record_reader import Bookmark, RecordReader, places
+from connectors.record_reader import Bookmark, RecordReader, until_now
 from connectors.records import Place, Record, read
 from flows.fraud.codec import SOURCE, inputs_of, is_used
 from flows.fraud.intake import StreamItem
@@ -40,16 +40,9 @@ class RecordedVerdicts:
 
     def load(self, on_records: Callable[[int], None]) -> int:
         """Read all verdicts. Returns how many name their inputs; `on_records` is told how many were read."""
-        reader = RecordReader(self._bootstrap)
-        try:
-            for place in places(self._bootstrap, [RISK.name]):
-                reader.add(place)
-            while not reader.at_end():
-                records = reader.poll()
-                self._add(records)
-                on_records(len(records))
-        finally:
-            reader.close()
+        for records in until_now(self._bootstrap, [RISK.name]):
+            self._add(records)
+            on_records(len(records))
         return int(self._file.execute("SELECT count(*) FROM verdicts").fetchone()[0])
 
     def rule_versions(self) -> set[str]:

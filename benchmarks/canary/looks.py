@@ -8,6 +8,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from benchmarks.canary.canaries import Suspect
 from benchmarks.canary.kafka_segments import batches
 from connectors.kafka import admin_client
 from connectors.kafka_login import Bootstrap
-from connectors.record_reader import RecordReader, places
+from connectors.record_reader import until_now
 from connectors.records import Record
 from connectors.warehouse import Table
 
@@ -69,14 +70,7 @@ def records(bootstrap: Bootstrap, topics: Collection[str] = ()) -> Iterator[Piec
 
 def all_records(bootstrap: Bootstrap, topics: Collection[str]) -> Iterator[Record]:
     """The records on these topics now, from the beginning."""
-    reader = RecordReader(bootstrap)
-    try:
-        for place in places(bootstrap, topics):
-            reader.add(place)
-        while not reader.at_end():
-            yield from reader.poll()
-    finally:
-        reader.close()
+    return chain.from_iterable(until_now(bootstrap, topics))
 
 
 def kafka_segments(directory: Path) -> Iterator[Piece]:

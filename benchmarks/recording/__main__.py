@@ -18,12 +18,12 @@ import msgspec
 import structlog
 
 from benchmarks import stack
+from benchmarks.canary.looks import all_records
 from benchmarks.recording.proof import agreement
 from benchmarks.recording.scenes import Scenes, leave
 from connectors.gateway import RETRY_FOR_S, GatewayClient, PasswordLogin
 from connectors.kafka import producer
 from connectors.kafka_login import Bootstrap
-from connectors.record_reader import RecordReader, places
 from connectors.records import Place, Record, out, read
 from schemas.events import Event, new_event
 from schemas.fraud import ListEntry
@@ -109,16 +109,7 @@ def _await_quiet(bootstrap: Bootstrap) -> None:
 
 def everything(bootstrap: Bootstrap) -> list[Record]:
     """Every record of every topic, in the order of its partition. Raises `KafkaException`."""
-    reader = RecordReader(bootstrap)
-    try:
-        for place in places(bootstrap, [topic.name for topic in TOPICS]):
-            reader.add(place)
-        found: list[Record] = []
-        while not reader.at_end():
-            found += reader.poll()
-        return found
-    finally:
-        reader.close()
+    return list(all_records(bootstrap, [topic.name for topic in TOPICS]))
 
 
 def in_order(records: list[Record]) -> list[Record]:

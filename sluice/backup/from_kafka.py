@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from connectors.kafka_login import Bootstrap
-from connectors.record_reader import RecordReader, places
+from connectors.record_reader import until_now
 from connectors.records import Record, event_id_of, read
 from gateway.books.outbox import OutboxRow
 from gateway.books.restored import missing_events, note_published
@@ -71,14 +71,15 @@ class LostEvents:
 
         A copy has rows that were on their way to Kafka when it was made: what is there counts as published.
         """
-        for records in _all_records(bootstrap, OURS, since):
+        since_ms = None if since is None else max(0, since // 1000 - MARGIN_MS)
+        for records in until_now(bootstrap, OURS, since_ms):
             found = {event_id_of(record.headers) for record in records}
             missing = missing_events(conn, found)
             note_published(conn, found - missing)
             for record in records:
                 if event_id_of(record.headers) in missing:
                     self._take(record)
-        for records in _all_records(bootstrap, (RISK.name,), since):
+        for records in until_now(bootstrap, [RISK.name], since_ms):
             for record in records:
                 if self._knows((record.key or b"").decode()):
                     self._take(record)
@@ -203,18 +204,3 @@ def _row(record: KeptRecord, sequence: int | None) -> OutboxRow:
         recorded_at=at,
         published_at=at,
     )
-
-
-def _all_records(bootstrap: Bootstrap, topics: Collection[str], since: int | None) -> Iterator[list[Record]]:
-    """The records of topics up to where each partition ends when this begins, some at a time."""
-    reader = RecordReader(bootstrap)
-    try:
-        for place in places(bootstrap, topics):
-            reader.add(place, since_ms=None if since is None else max(0, since // 1000 - MARGIN_MS))
-        while True:
-            if records := reader.poll():
-                yield records
-            elif reader.at_end():
-                return
-    finally:
-        reader.close()
