@@ -7,8 +7,7 @@ newest payment, never with a clock, so a replay gives the same bits.
 from collections.abc import Callable
 from math import exp
 from operator import attrgetter
-from types import FunctionType
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
@@ -47,19 +46,6 @@ def activity_names(key: str, *counterparts: str, amounts: bool = False) -> Activ
     return ActivityNames(names_of(key, PACE), names_of(key, FAILED, RISKS), age, gap, paid, tuple(counted))
 
 
-def give_own_code(kind: type[Any], *functions: Any) -> None:
-    """Give a class copies of functions that it inherits.
-
-    The interpreter adapts code to the class that it meets there (PEP 659). Where it meets six in turn it adapts to
-    none, and a payment with every key costs a twentieth more.
-    """
-    for each in functions:
-        code = each.__code__.replace()
-        setattr(
-            kind, each.__name__, FunctionType(code, each.__globals__, None, each.__defaults__, each.__closure__)
-        )
-
-
 class Activity(msgspec.Struct, array_like=True, gc=False):
     """Payments by `occurred_at`, in seconds since 1970 UTC; one older than the newest counts as if with it.
 
@@ -79,10 +65,6 @@ class Activity(msgspec.Struct, array_like=True, gc=False):
     reputation: Reputation = msgspec.field(default_factory=Reputation)
     seen: list[Seen] = []
     has_paid: bool = False
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        give_own_code(cls, cls.update, cls.settle, cls.learn, cls._add_seen, cls._add_amounts)
 
     @property
     def worth(self) -> int:

@@ -1,10 +1,9 @@
 """The history of two that meet: a customer and a merchant, a card and a merchant, a customer and a device."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
-from flows.fraud.activity import give_own_code
 from flows.fraud.inputs import DAY, Features, PaymentInput
 from flows.fraud.key_shard import KNOWN, UNKNOWN
 from schemas.features import PAIR, names_of
@@ -21,10 +20,6 @@ class Pair(msgspec.Struct, array_like=True, gc=False):
     count: int = 0
     since: float = 0
     at: float = 0
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        give_own_code(cls, cls.update)
 
     @property
     def worth(self) -> int:

@@ -6,11 +6,11 @@ another new card, or, where it is much more, a newcomer.
 """
 
 from math import exp
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
-from flows.fraud.activity import Activity, AddressActivity, BinActivity, give_own_code
+from flows.fraud.activity import Activity, AddressActivity, BinActivity
 from flows.fraud.customers import SECOND, THIRD, outweighing
 from flows.fraud.inputs import Features, LabelInput, OutcomeInput, PaymentInput
 from flows.fraud.key_shard import FRAUD, KNOWN, UNKNOWN
@@ -93,10 +93,6 @@ class NamedPlace(Place, array_like=True, gc=False):
     patience: ClassVar[int]
 
     activity: Activity = msgspec.field(default_factory=Activity)
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        give_own_code(cls, cls.update, cls.settle, cls.learn, cls.pressure, cls.before, cls._fade_to)
 
     @property
     def worth(self) -> int:
