@@ -1,6 +1,6 @@
 """Rows and events put back as the topics told of them, into books that lost them. Nothing of it is told again."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from gateway.books.operations import Attempt, Operation, attempts, operations
 from gateway.books.outbox import OutboxRow, outbox
 from gateway.books.payments import PaymentRow, payments
 from gateway.books.sql import Statement
-from gateway.books.verdicts import VerdictRow, verdicts
+from gateway.books.verdicts import VerdictRow, insert_applied, verdicts
 from schemas.fraud import Verdict
 from schemas.payments import AppliedRisk
 from schemas.times import to_micros
@@ -30,24 +30,18 @@ def _putting(table: Table, changing: Sequence[str]) -> Statement:
     )
 
 
-def _counted(table: Table) -> Statement:
-    """The database gives out the ids."""
-    return Statement(insert(table).values({c.name: bindparam(c.name) for c in table.c if c.name != "id"}))
-
-
 _of_payments = PaymentRow.__struct_fields__
 _put_payment = _putting(payments, _of_payments[_of_payments.index("state") :])
 _told = ("status", "processor_reference", "decline_code", "detail", "lease_until", "finished_at", "sequence")
 _put_operation = _putting(operations, _told)
 _put_attempt = Statement(lambda insert: insert(attempts).on_conflict_do_nothing())
-_insert_event = _counted(outbox)
+_insert_event = Statement(insert(outbox).values({c.name: bindparam(c.name) for c in _o if c.name != "id"}))
 _told_until = Statement(
     update(accounts)
     .where(accounts.c.id == bindparam("of_account_id"))
     .values(events=bindparam("told", type_=accounts.c.events.type))
 )
 _oldest = Statement(select(_o.recorded_at).order_by(_o.id).limit(1))
-_insert_verdict = _counted(verdicts)
 _applied = Statement(
     select(verdicts.c.id).where(verdicts.c.payment_id == bindparam("of_payment_id"), verdicts.c.applied.is_(True))
 )
@@ -76,18 +70,22 @@ def missing_cards(conn: Connection, card_ids: Collection[str]) -> set[str]:
 
 def note_published(conn: Connection, event_ids: Collection[str]) -> None:
     """Note of those of these events that the books have that Kafka has them too: no gateway sends them again."""
-    ids = sorted(event_ids)
-    for start in range(0, len(ids), AT_ONCE):
-        waiting = _o.event_id.in_(ids[start : start + AT_ONCE]) & _o.published_at.is_(None)
+    for some in _parts(event_ids):
+        waiting = _o.event_id.in_(some) & _o.published_at.is_(None)
         conn.execute(update(outbox).where(waiting).values(published_at=_o.recorded_at))
 
 
 def _missing(conn: Connection, column: Any, ids: Collection[str]) -> set[str]:
-    left, rest = set(ids), sorted(ids)
-    for start in range(0, len(rest), AT_ONCE):
-        found = conn.execute(select(column).where(column.in_(rest[start : start + AT_ONCE])))
-        left -= set(found.scalars())
+    left = set(ids)
+    for some in _parts(ids):
+        left -= set(conn.execute(select(column).where(column.in_(some))).scalars())
     return left
+
+
+def _parts(ids: Collection[str]) -> Iterator[list[str]]:
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), AT_ONCE):
+        yield ordered[start : start + AT_ONCE]
 
 
 def is_judged(conn: Connection, payment_id: str) -> bool:
@@ -108,7 +106,7 @@ def put_applied(conn: Connection, payment: PaymentRow, risk: AppliedRisk, verdic
         features=msgspec.json.encode(verdict.features).decode() if verdict else None,
         recorded_at=to_micros(verdict.recorded_at) if verdict else payment.updated_at,
     )
-    _insert_verdict(conn, **msgspec.structs.asdict(row))
+    insert_applied(conn, row)
 
 
 def put_payment(conn: Connection, row: PaymentRow) -> None:

@@ -152,6 +152,11 @@ def insert_stand_in(
         spent=spent.cents if spent else None,
         spent_day=spent.day.isoformat() if spent else None,
     )
+    insert_applied(conn, row)
+
+
+def insert_applied(conn: Connection, row: VerdictRow) -> None:
+    """Store a row of the applied verdict; its id is counted. Raises `IntegrityError` where another one is."""
     _insert(conn, **msgspec.structs.asdict(row))
 
 
