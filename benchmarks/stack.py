@@ -161,7 +161,9 @@ def running(
         _folder(folder, data) as place,
         _server(database, server_in) as server,
         _kafka(place, kafka) as opened,
-        _running(server, place, [program, *only], settings, kafka, opened, offset) as stack,
+        _running(
+            server, place, _up(program, place, only), settings, kafka, opened, offset or free_offset()
+        ) as stack,
     ):
         yield stack
 
@@ -203,24 +205,12 @@ def _kafka(data: Path, kind: KafkaKind) -> Iterator[OpenKafka | None]:
 def _running(
     server: Server | None,
     data: Path,
-    program: Sequence[str],
+    command: Sequence[str],
     settings: Mapping[str, str],
     kafka: KafkaKind,
     opened: OpenKafka | None,
-    offset: int | None,
+    offset: int,
 ) -> Iterator[Stack]:
-    offset = offset or free_offset()
-    code, *only = program
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "up",
-        "--seed",
-        "--data",
-        str(data),
-        *(["--only", *only] if only else []),
-    ]
     began = time.monotonic()
     given = {"SLUICE_KAFKA_SECURITY": "sasl_ssl"} if kafka == "tls" else {}
     if opened:
@@ -236,6 +226,11 @@ def _running(
     finally:
         supervisor.terminate()
         supervisor.wait(STOPPED_WITHIN_S)
+
+
+def _up(program: str, data: Path, only: Sequence[str]) -> list[str]:
+    chosen = ["--only", *only] if only else []
+    return [sys.executable, "-c", program, "up", "--seed", "--data", str(data), *chosen]
 
 
 def _environment(data: Path, port_offset: int, server: Server | None) -> dict[str, str]:
