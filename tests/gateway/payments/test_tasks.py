@@ -34,6 +34,11 @@ async def stuck(shop: Shop, processor: str = "visa") -> str:
     method = {"type": "card", "card": await shop.card(number, exp=exp)}
     payment = str((await shop.pay(HELD, payment_method=method, processor=processor)).json["id"])
     assert (await reject(shop, payment)).status == 202
+
+    async def is_refused() -> bool:
+        return (await voids(shop, payment))[-1].checks == 1
+
+    await eventually(is_refused)
     return payment
 
 
