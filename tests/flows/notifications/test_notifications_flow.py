@@ -118,7 +118,7 @@ def test_from_payment_to_message_to_record(
         "email": "delivered",
         "sms": "delivered",
     }
-    assert any(e.source == "/flows/notifications" for e in read_topic(kafka, "dead_letter.v1"))
+    until(lambda: any(e.source == "/flows/notifications" for e in read_topic(kafka, "dead_letter.v1")))
     until(flow.has_beaten)
     everything = [content for _, content in contents(tmp_path)]
     everything += [encode(e)[1] for e in read_topic(kafka, "notifications.v1")]
