@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, suppress
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ Query = Callable[[str], Table]
 
 CHUNK, OVERLAP = 2**23, 2**8
 SQLITE = b"SQLite format 3\0"
+ROWS_AT_ONCE = 5_000
 WRITABLE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw.. \S+ \S+ (\d+)\s*(.*)")
 
 
@@ -111,9 +112,17 @@ def warehouse(query: Query) -> Iterator[Piece]:
     for schema, table in query(
         "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name <> 'answers'"
     ).rows:
-        found = query(f'SELECT * FROM "{schema}"."{table}"')
-        for row in found.rows:
-            yield f"{schema}.{table}", row_bytes(found.columns, row)
+        for found in _by_pieces(query, f'FROM "{schema}"."{table}"'):
+            for row in found.rows:
+                yield f"{schema}.{table}", row_bytes(found.columns, row)
+
+
+def _by_pieces(query: Query, rows: str) -> Iterator[Table]:
+    """As many rows at once as the server answers; rows that come meanwhile are behind the others."""
+    for offset in count(0, ROWS_AT_ONCE):
+        yield (found := query(f"SELECT * {rows} LIMIT {ROWS_AT_ONCE} OFFSET {offset}"))
+        if len(found.rows) < ROWS_AT_ONCE:
+            return
 
 
 def asked_of(conn: duckdb.DuckDBPyConnection) -> Query:
