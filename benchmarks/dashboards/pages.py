@@ -64,7 +64,7 @@ def measure(
     """The figures of each page, by its name; the browser is logged in."""
     page = context.new_page()
     page.goto(dashboards)
-    _await_drawn(page)
+    await_drawn(page)
     return {
         name: _figures([_open(page, f"{dashboards}/{path}") for _ in range(times)]) for name, path in paths.items()
     }
@@ -73,11 +73,12 @@ def measure(
 def _open(page: Page, address: str) -> float:
     begun = time.perf_counter()
     page.goto(address)
-    _await_drawn(page)
+    await_drawn(page)
     return (time.perf_counter() - begun) * 1000
 
 
-def _await_drawn(page: Page) -> None:
+def await_drawn(page: Page) -> None:
+    """Return once nothing that is shown is of before, and Streamlit draws nothing any more."""
     expect(page.locator("[data-testid=stApp]")).to_be_visible(timeout=PATIENCE_MS)
     page.wait_for_function(DRAWN, timeout=PATIENCE_MS, polling=20)
 

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.browser import chromium
+from benchmarks.dashboards.pages import await_drawn
 from tests.dashboards.gateway_double import GatewayDouble
 from tests.dashboards.served import Dashboard, enter, serving
 
@@ -180,6 +181,14 @@ def clear_by_keys(page: Page) -> int:
         expect(page.get_by_text("Yours")).to_be_visible(timeout=60_000)
         if number == 1:
             page.get_by_text("Stolen card", exact=True).click()
-        page.keyboard.press("Alt+x")
-        expect(page.get_by_text(f"Rejected: 283.{44 + number}")).to_be_visible(timeout=60_000)
+        reject_by_key(page, f"Rejected: 283.{44 + number}")
     return 2 + 10
+
+
+def reject_by_key(page: Page, done: str) -> None:
+    """Once the case is there whole; once more where that is sooner than a person has looked at it."""
+    rejected, too_soon = page.get_by_text(done), page.get_by_text("Look at it first")
+    while not rejected.is_visible():
+        await_drawn(page)
+        page.keyboard.press("Alt+x")
+        expect(rejected.or_(too_soon).first).to_be_visible(timeout=60_000)
