@@ -58,11 +58,14 @@ TELL_FIRST_FAILURES = awk '/": true/ {split(FILENAME, group, "/"); print "FAILED
 test-gateway: # on SQLite; "+" shows its lines as they come, those of the others come when they have ended
 	+$(call tested,$(PYTHON),-m "not stack and not postgres" tests/gateway)
 
+# Where a marker's tests are: to collect all the others too takes fifteen seconds of CPU.
+marked = $$(grep -rl "mark\.$(1)" tests --include="test_*.py" | sort)
+
 test-stack: # the longest, so it begins first
-	$(call tested,$(PYTHON),-m stack)
+	$(call tested,$(PYTHON),-m stack $(call marked,stack))
 
 test-postgres: # what uses books, once more
-	$(call tested,$(OTHER)/bin/python,-m "postgres and not stack")
+	$(call tested,$(OTHER)/bin/python,-m "postgres and not stack" tests/gateway $(call marked,postgres))
 
 # What speaks to others, computes or keeps state: on the other Python, for the stacks have it on the first.
 FLOWS := tests/connectors tests/flows tests/schemas tests/sluice
