@@ -21,6 +21,7 @@ from sluice.reconcile.ledger import TAKING_BACK, ProcessorRecord, read_ledger
 from sluice.status import read
 
 GATEWAYS = ("gateway", "gateway_2")
+PROCESSES = (*stack.PAYING, "gateway_2")
 POSTGRES = "postgres"
 LEASE_S = 11.0
 PAUSE_S = 3.0  # between two faults, once all is back

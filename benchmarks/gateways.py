@@ -27,6 +27,7 @@ from benchmarks.fleet import (
     GATEWAYS,
     PAUSE_S,
     POSTGRES,
+    PROCESSES,
     SETTINGS,
     ProcessFault,
     Sides,
@@ -37,6 +38,7 @@ from benchmarks.fleet import (
 )
 from benchmarks.load import transactions
 from connectors.gateway import GatewayRefused
+from connectors.heartbeat import process_name
 from connectors.kafka_login import Bootstrap
 from connectors.records import read as read_event
 from schemas.events import Event
@@ -101,8 +103,9 @@ def main(
     faults = by_turns(kills, signal.SIGKILL, ALL if all_over else GATEWAYS) + by_turns(freezes, signal.SIGSTOP)
     times = {"SLUICE_LEASE": str(lease), "SLUICE_CALL_TIMEOUT": str(min(4.0, lease * 0.8))}
     settings = SETTINGS | times | {"SLUICE_FRAUD_WORKERS": str(workers)}
+    only = (*PROCESSES, *(process_name("fraud", number) for number in range(2, workers + 1)))
     purchases = purchases_of(file)
-    with stack.running("postgres", settings=settings) as measured:
+    with stack.running("postgres", settings=settings, only=only) as measured:
         measured.await_ready()
         figures = asyncio.run(by_sides(measured, purchases, payments, at_once, faults, frozen_s=lease + 2))
     click.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())

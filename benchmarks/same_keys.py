@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from benchmarks import stack
-from benchmarks.fleet import SETTINGS, Sides, by_turns, charges, connected, strike
+from benchmarks.fleet import PROCESSES, SETTINGS, Sides, by_turns, charges, connected, strike
 from benchmarks.load import APART, BEGAN
 from sluice.dataset import card_number
 from sluice.freshness import quantiles
@@ -50,24 +50,28 @@ class KeyFigures(msgspec.Struct, frozen=True):
 @click.option("--kills", default=0, help="Of a gateway, by turns.")
 def main(keys: int, callers: int, kills: int) -> None:
     """Ask under the same keys at both gateways of one stack; some minutes."""
-    with stack.running("postgres", settings=SETTINGS) as measured:
+    with stack.running("postgres", settings=SETTINGS, only=PROCESSES) as measured:
         measured.await_ready()
-        began = time.monotonic()
-        paid, latencies, caught = asyncio.run(_ask_all(measured, keys, callers, kills))
-        seconds = time.monotonic() - began
-        figures = KeyFigures(
-            keys=keys,
-            callers=callers,
-            faults=kills,
-            caught=caught,
-            of_several=sum(len(ids) != 1 for ids in paid),
-            charges=charges(measured),
-            call_ms=quantiles(latencies),
-            seconds=round(seconds, 1),
-            reconciled=measured.reconciles(),
-        )
+        figures = by_keys(measured, keys, callers, kills)
     click.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())
     sys.exit(not figures.holds())
+
+
+def by_keys(measured: stack.Stack, keys: int, callers: int, kills: int) -> KeyFigures:
+    """Ask under so many keys; `charges` are those of all payments that the stack has."""
+    began = time.monotonic()
+    paid, latencies, caught = asyncio.run(_ask_all(measured, keys, callers, kills))
+    return KeyFigures(
+        keys=keys,
+        callers=callers,
+        faults=kills,
+        caught=caught,
+        of_several=sum(len(ids) != 1 for ids in paid),
+        charges=charges(measured),
+        call_ms=quantiles(latencies),
+        seconds=round(time.monotonic() - began, 1),
+        reconciled=measured.reconciles(),
+    )
 
 
 async def _ask_all(

@@ -56,7 +56,7 @@ class FaultFigures(msgspec.Struct, frozen=True):
 @click.option("--rate", default=20.0, show_default=True, help="Payments a second meanwhile.")
 def main(faults: int, rate: float) -> None:
     """Print what was found as JSON; ends with 1 where anything went through. Takes about ten minutes."""
-    with stack.running(settings=SETTINGS) as running:
+    with stack.running(settings=SETTINGS, only=stack.PAYING) as running:
         running.await_ready()
         figures = measured(running, faults, rate)
     click.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())

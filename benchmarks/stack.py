@@ -32,6 +32,8 @@ STOPPED_WITHIN_S = 20.0
 RECONCILED_WITHIN_S = 120
 MB = 1024 * 1024
 PROGRAM = "from sluice.cli import main; main()"
+# What a payment goes through, and the warehouse that `sluice reconcile` compares: no pages, no messages, no SQL.
+PAYING = ("kafka", "sandbox", "vault", "fraud", "analytics", "gateway")
 
 
 # Where no verdict comes in time the stand-in lets everything through: the cards and their one customer are new.
@@ -49,7 +51,7 @@ class NotReady(Exception):
 class Stack:
     """A running stack. `began`: when its start was asked for (`time.monotonic`, s). `server`: its PostgreSQL's.
 
-    `open_kafka`: the Kafka that it uses instead of its own.
+    `open_kafka`: the Kafka that it uses instead of its own. `only`: the processes that it has, else all.
     """
 
     def __init__(
@@ -60,19 +62,21 @@ class Stack:
         began: float,
         server: Server | None = None,
         open_kafka: OpenKafka | None = None,
+        only: Sequence[str] = (),
     ) -> None:
         self.settings = StackSettings(data=data, port_offset=port_offset)
         self.replay = ReplaySettings(data=data, port_offset=port_offset)
         self.environment = _environment(data, port_offset, server)
         self.server = server
         self._open_kafka = open_kafka
+        self._only = only
         self.began = began
         self._supervisor = supervisor
 
     def await_ready(self, *names: str) -> None:
-        """Wait until these processes are ready; without names, all of them. Raises `NotReady`."""
+        """Wait until these processes are ready; without names, all that it has. Raises `NotReady`."""
         until = time.monotonic() + READY_WITHIN_S
-        while not self._are_ready(names):
+        while not self._are_ready(names or self._only):
             if self._supervisor.poll() is not None or time.monotonic() > until:
                 raise NotReady((self.settings.data / "up.log").read_text()[-2000:])
             time.sleep(0.05)
@@ -108,7 +112,7 @@ class Stack:
             click.echo(ran.stdout[-1500:] + ran.stderr[-500:], err=True)
         return ran.returncode == 0
 
-    def _are_ready(self, names: tuple[str, ...]) -> bool:
+    def _are_ready(self, names: Sequence[str]) -> bool:
         entries = [entry for entry in read(self.settings) if not names or entry.name in names]
         elsewhere = {"kafka"} if self._open_kafka else set()
         return all(entry.state == "ready" for entry in entries if entry.name not in elsewhere)
@@ -161,9 +165,7 @@ def running(
         _folder(folder, data) as place,
         _server(database, server_in) as server,
         _kafka(place, kafka) as opened,
-        _running(
-            server, place, _up(program, place, only), settings, kafka, opened, offset or free_offset()
-        ) as stack,
+        _running(server, place, program, only, settings, kafka, opened, offset or free_offset()) as stack,
     ):
         yield stack
 
@@ -205,7 +207,8 @@ def _kafka(data: Path, kind: KafkaKind) -> Iterator[OpenKafka | None]:
 def _running(
     server: Server | None,
     data: Path,
-    command: Sequence[str],
+    program: str,
+    only: Sequence[str],
     settings: Mapping[str, str],
     kafka: KafkaKind,
     opened: OpenKafka | None,
@@ -217,9 +220,9 @@ def _running(
         given = {"SLUICE_KAFKA": opened.bootstrap}
     environment = _environment(data, offset, server) | given | dict(settings)
     with (data / "up.log").open("wb") as log:
-        supervisor = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        supervisor = subprocess.Popen(_up(program, data, only), env=environment, stdout=log, stderr=log)
     try:
-        stack = Stack(data, offset, supervisor, began, server, opened)
+        stack = Stack(data, offset, supervisor, began, server, opened, only)
         stack.environment |= given  # of its commands, and of what else a benchmark starts
         stack.settings = replace(stack.settings, kafka_security="sasl_ssl" if kafka == "tls" else None)
         yield stack
