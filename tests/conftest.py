@@ -24,6 +24,7 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
+from structlog.dev import ConsoleRenderer, plain_traceback
 
 from benchmarks.postgres import Server, serving
 from connectors.kafka import admin_client, create_topics
@@ -49,6 +50,9 @@ hypothesis.settings.register_profile(
     "patient", hypothesis.settings.default, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("patient")
+
+# Where Rich is installed it draws every traceback with all locals: up to twenty seconds of CPU for one.
+ConsoleRenderer.get_active().exception_formatter = plain_traceback
 
 ANYTHING = [
     AclBinding(kind, name, ResourcePatternType.LITERAL, ANONYMOUS, "*", AclOperation.ALL, AclPermissionType.ALLOW)
