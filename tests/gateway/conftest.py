@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import MethodType
 from typing import Any, cast
 from uuid import uuid4
 
@@ -30,7 +31,10 @@ VAULT_REPLY_S = 20.0  # of a busy machine
 LOOPBACK = "127.0.0.1"
 NO_KAFKA = "localhost:1"  # nobody listens there
 PASSWORD = "correct horse battery"
-SAME_STATEMENTS = {"pages", "routes", "web"}  # folders of tests that ask over HTTP
+SAME_STATEMENTS = {"backtest", "pages", "payments", "routes", "web"}  # folders of tests that ask over HTTP
+OF_GATEWAYS = {"gateway_settings", "shared_settings"}  # the fixtures
+# But these: each of their parameters has statements of its own, or another race.
+OWN_STATEMENTS = {"test_keyed_routes.py", "test_payment_filters.py", "test_refund_races.py"}
 PEOPLE = ("customer", "merchant", "analyst", "admin", "replay")
 
 
@@ -160,17 +164,21 @@ def cheap_hashing() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def routes_compiled_once() -> Iterator[None]:
-    """Each app compiles two functions for each of its routes: half of what its start costs, a thousand times."""
-    compile_builder, compiled = Rule._compile_builder, {}
+    """Each app reads each of its routes and compiles two functions for it: half of its start, a thousand times."""
+    compile_rule, compiled = Rule.compile, dict[tuple[str, str, bool], Rule]()
 
-    def compile_once(rule: Rule, append_unknown: bool = True) -> Any:
-        key = (rule.rule, tuple(rule._trace), repr(rule.defaults), append_unknown)
-        if key not in compiled:
-            compiled[key] = compile_builder(rule, append_unknown)
-        return compiled[key]
+    def compile_once(rule: Rule) -> None:
+        known = compiled.setdefault((rule.rule, repr(rule.defaults), bool(rule.merge_slashes)), rule)
+        if known is rule:
+            compile_rule(rule)
+            return
+        for name in ("_parts", "_trace", "_converters", "arguments"):
+            setattr(rule, name, getattr(known, name))
+        for name in ("_build", "_build_unknown"):
+            setattr(rule, name, MethodType(getattr(known, name).__func__, rule))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", compile_once)
+        patch.setattr(Rule, "compile", compile_once)
         yield
 
 
@@ -238,12 +246,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out: list[pytest.Item] = []
     for item in items:
         function = item.nodeid.partition("[")[0]
-        asks = item.path.parent.name in SAME_STATEMENTS and item.get_closest_marker("postgres") is not None
+        asks = item.get_closest_marker("postgres") is not None and _asks_the_api(item)
         (left_out if asks and function in seen else kept).append(item)
         if asks:
             seen.add(function)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
+
+
+def _asks_the_api(item: pytest.Item) -> bool:
+    has_gateway = isinstance(item, pytest.Function) and bool(OF_GATEWAYS.intersection(item.fixturenames))
+    return has_gateway and item.path.parent.name in SAME_STATEMENTS and item.path.name not in OWN_STATEMENTS
 
 
 @pytest.hookimpl(tryfirst=True)
