@@ -38,7 +38,6 @@ def serving(data: Path, port: int, gateway_url: str, **settings: str) -> Iterato
         "SLUICE_DATA": str(data),
         "SLUICE_PORT_OFFSET": str(port - PORTS["dashboard"]),
         "SLUICE_GATEWAY": gateway_url,
-        "SLUICE_DASHBOARD_REFRESH_S": "1",
         **settings,
     }
     with (data / "streamlit.log").open("wb") as log:

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.usefixtures("around")
 
 ALL = {"Overview", "Payments", "Money", "SQL", "Your sessions"}
 OF_STAFF = ALL | {"Reviews", "Fraud", "Rules", "Lists", "Features", "Processors", "Notifications", "Pipeline"}
-LISTED = {seller(role): ALL for role in ("owner", "operator", "viewer")} | {"customer": set(), "analyst": OF_STAFF}
+# Pages are given by an account's role, which is the same of all who act for a merchant.
+LISTED = {seller("viewer"): ALL, "customer": set(), "analyst": OF_STAFF}
 LISTED["admin"] = OF_STAFF | {"People", "Merchants", "Clients", "Audit"}
 
 

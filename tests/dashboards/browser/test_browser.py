@@ -1,8 +1,9 @@
 """The page in a real browser: it refreshes itself, fits a desktop and a phone, and loads from no other host."""
 
+import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,33 +11,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from benchmarks.browser import chromium
 from benchmarks.dashboards.pages import await_drawn
 from tests.dashboards.gateway_double import GatewayDouble
-from tests.dashboards.served import Dashboard, enter, serving
+from tests.dashboards.served import enter, serving
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-def url(dashboard: Dashboard) -> str:
-    return dashboard.url
-
-
-@pytest.fixture
-def dashboard(
-    shop: Any, gateway: GatewayDouble, free_ports: Callable[[int], list[int]], tmp_path: Path
-) -> Iterator[Dashboard]:
-    (port,) = free_ports(1)
-    warehouse = shop.settings.url("warehouse")
-    with serving(tmp_path, port, gateway.url, SLUICE_WAREHOUSE=warehouse) as dashboard:
-        yield dashboard
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def open_page(
@@ -120,14 +99,19 @@ def test_no_element_fades_while_the_figures_are_renewed(shop: Any, url: str, bro
     page.context.close()
 
 
-def test_a_page_that_gets_no_news_says_so(shop: Any, dashboard: Dashboard, browser: Browser) -> None:
+def test_a_page_that_gets_no_news_says_so(
+    shop: Any, gateway: GatewayDouble, browser: Browser, free_ports: Callable[[int], list[int]], tmp_path: Path
+) -> None:
     shop.sell(20, timedelta(seconds=10))
-    page, _ = open_page(browser, dashboard.url, 1280, 800)
-    lost = page.get_by_text("This page gets no news")
-    expect(lost).to_be_hidden()
-    dashboard.process.kill()
-    expect(lost).to_be_visible(timeout=60_000)
-    page.context.close()
+    (port,) = free_ports(1)
+    shutil.copytree(shop.settings.secrets(), tmp_path / "secrets")
+    with serving(tmp_path, port, gateway.url, SLUICE_WAREHOUSE=shop.settings.url("warehouse")) as dashboard:
+        page, _ = open_page(browser, dashboard.url, 1280, 800)
+        lost = page.get_by_text("This page gets no news")
+        expect(lost).to_be_hidden()
+        dashboard.process.kill()
+        expect(lost).to_be_visible(timeout=60_000)
+        page.context.close()
 
 
 def test_a_payment_of_the_list_can_be_looked_into(

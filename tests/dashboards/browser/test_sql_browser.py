@@ -1,19 +1,16 @@
 """SQL and Pipeline in a real browser: asked by keyboard, and nothing is cut off on a phone."""
 
 import re
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from flows.analytics.settings import SqlSettings
+from schemas.times import now
+from tests.dashboards.conftest import Shop
 from tests.dashboards.gateway_double import GatewayDouble
-from tests.dashboards.served import enter, serving
-from tests.dashboards.test_browser import browser  # noqa: F401 - a fixture
-from tests.dashboards.test_sql_page import copy  # noqa: F401 - a fixture
+from tests.dashboards.served import enter
 
 pytestmark = pytest.mark.stack
 
@@ -26,26 +23,11 @@ WIDER = """() => [...document.querySelectorAll('[data-testid=stMain] *')]
     .map(e => e.className || e.tagName)"""
 
 
-@pytest.fixture
-def url(
-    shop: Any,
-    copy: SqlSettings,  # noqa: F811
-    gateway: GatewayDouble,
-    free_ports: Callable[[int], list[int]],
-    tmp_path: Path,
-) -> Iterator[str]:
-    (port,) = free_ports(1)
-    places = {"SLUICE_WAREHOUSE": shop.settings.url("warehouse"), "SLUICE_SQL": copy.sql_url()}
-    with serving(tmp_path, port, gateway.url, **places) as dashboard:
-        yield dashboard.url
-
-
 def test_a_statement_is_asked_by_keyboard_and_the_pages_fit_a_phone(
-    shop: Any,
-    url: str,
-    browser: Browser,  # noqa: F811
+    shop: Shop, own: Shop, gateway: GatewayDouble, url: str, browser: Browser
 ) -> None:
     shop.sell(20, timedelta(minutes=5))
+    own.take_all(own.payment(now(), state=state) for state in ("captured", "declined"))
     context = browser.new_context(viewport={"width": 390, "height": 844})
     enter(context, url, "analyst")
     page = context.new_page()
