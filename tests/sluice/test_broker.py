@@ -1,14 +1,13 @@
 """The broker: a real Kafka, its storage, its restart after a kill."""
 
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import ConfigResource
+from confluent_kafka.admin import ConfigResource, ResourceType
 
 from connectors.kafka import KafkaRefused, admin_client, check_login, consumer, producer
 from connectors.kafka_login import KafkaLogin, login
@@ -19,7 +18,7 @@ from sluice.broker_secrets import broker_secrets
 from sluice.own_kafka import own_broker
 from sluice.settings import StackSettings
 from tests.brokers import SECRETS, as_admin, is_set_up, new_node, running
-from tests.patience import best_of, until
+from tests.patience import until
 
 Ports = Callable[[int], list[int]]
 
@@ -44,21 +43,22 @@ def first_values(node: Broker, count: int) -> list[bytes | None]:
 
 
 @pytest.mark.stack
-def test_after_a_kill_it_is_back_with_what_it_acknowledged(node: Broker, class_path: list[Path]) -> None:
-    values: list[bytes] = []
-    first_s = put_one_more(node, class_path, values)
-    assert best_of(3, lambda: put_one_more(node, class_path, values) < first_s + 6), (
-        "with the default session of 9 s it is at least 9 s more"
-    )
-
-
-@pytest.mark.stack
-def test_it_flushes_what_it_acknowledges(node: Broker, class_path: list[Path]) -> None:
+def test_after_a_kill_it_is_back_with_what_it_acknowledged_at_other_ports_and_by_another_name(
+    node: Broker, class_path: list[Path], free_ports: Ports
+) -> None:
     with running(node, class_path):
-        topic = ConfigResource(ConfigResource.Type.TOPIC, PAYMENTS.name)
-        admin = admin_client(as_admin(node))
-        settings = admin.describe_configs([topic])[topic].result(60)
-        assert settings["flush.messages"].value == "1"
+        put(node, b"one")
+    port, controller_port, services_port = free_ports(3)
+    moved = msgspec.structs.replace(node, port=port, controller_port=controller_port, services_port=services_port)
+    elsewhere = msgspec.structs.replace(moved, host="0.0.0.0", advertised="127.0.0.2")
+    with running(elsewhere, class_path):
+        assert first_values(elsewhere, 1) == [b"one"]
+        assert setting(elsewhere, ResourceType.TOPIC, PAYMENTS.name, "flush.messages") == "1"
+        session = setting(elsewhere, ResourceType.BROKER, "1", "broker.session.timeout.ms")
+        assert session == "1500", "by default it would be back 9 s after a kill"
+        reached = msgspec.structs.replace(as_admin(elsewhere), servers=f"127.0.0.2:{services_port}")
+        told = producer(reached).list_topics(timeout=30).brokers.values()
+        assert [(broker.host, broker.port) for broker in told] == [("127.0.0.2", services_port)]
 
 
 @pytest.mark.stack
@@ -81,25 +81,11 @@ def test_where_a_network_is_crossed_services_come_by_tls(
             process.kill()
 
 
-def put_one_more(node: Broker, jars: list[Path], values: list[bytes]) -> float:
-    """Seconds from the start of a broker to one more record on it; then it is killed."""
-    began = time.monotonic()
-    values.append(b"%d" % len(values))
-    with running(node, jars):
-        put(node, values[-1])
-        took = time.monotonic() - began
-        assert first_values(node, len(values)) == values
-        return took
-
-
-@pytest.mark.stack
-def test_moving_its_ports_keeps_its_data(node: Broker, class_path: list[Path], free_ports: Ports) -> None:
-    with running(node, class_path):
-        put(node, b"one")
-    port, controller_port, services_port = free_ports(3)
-    moved = msgspec.structs.replace(node, port=port, controller_port=controller_port, services_port=services_port)
-    with running(moved, class_path):
-        assert first_values(moved, 1) == [b"one"]
+def setting(node: Broker, kind: ResourceType, name: str, key: str) -> str | None:
+    """By what a broker that runs says it goes."""
+    asked = ConfigResource(kind, name)
+    told = admin_client(as_admin(node)).describe_configs([asked])[asked].result(60)
+    return told[key].value  # type: ignore[no-any-return]
 
 
 def test_a_formatting_that_was_cut_short_is_done_again(node: Broker, class_path: list[Path]) -> None:
@@ -125,15 +111,6 @@ def test_a_formatting_that_fails_says_why(node: Broker) -> None:
     with pytest.raises(BrokerFailed, match="could not be formatted"):
         broker.prepare(node, [], SECRETS)
     assert not (node.directory / "data").exists()
-
-
-@pytest.mark.stack
-def test_clients_are_told_the_name_that_reaches_it(node: Broker, class_path: list[Path]) -> None:
-    elsewhere = msgspec.structs.replace(node, host="0.0.0.0", advertised="127.0.0.2")
-    with running(elsewhere, class_path):
-        reached = msgspec.structs.replace(as_admin(node), servers=f"127.0.0.2:{node.services_port}")
-        told = producer(reached).list_topics(timeout=30).brokers.values()
-        assert [(broker.host, broker.port) for broker in told] == [("127.0.0.2", node.services_port)]
 
 
 def test_no_broker_is_not_open(free_ports: Ports) -> None:

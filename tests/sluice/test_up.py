@@ -44,8 +44,12 @@ def status(data: Path) -> dict[str, dict[str, object]]:
 
 
 def is_ready(data: Path, *names: str) -> bool:
-    now = status(data)
-    return all(now[name]["state"] == "ready" for name in names)
+    return all(entry.state == "ready" for entry in read(StackSettings(data=data)) if entry.name in names)
+
+
+def restarts(data: Path, name: str) -> int:
+    (found,) = (entry.restarts for entry in read(StackSettings(data=data)) if entry.name == name)
+    return found
 
 
 @contextmanager
@@ -94,7 +98,7 @@ def test_a_stack_with_its_own_kafka(tmp_path: Path, free_offset: Callable[[], in
         client = producer(f"localhost:{9092 + offset}")
         assert {topic.name for topic in TOPICS} <= client.list_topics(timeout=60).topics.keys()
         os.kill(pid, signal.SIGKILL)
-        until(lambda: status(tmp_path)["kafka"]["restarts"] == 1 and is_ready(tmp_path, "kafka"))
+        until(lambda: restarts(tmp_path, "kafka") == 1 and is_ready(tmp_path, "kafka"))
         assert status(tmp_path)["vault"]["pid"] == now["vault"]["pid"]
         assert (tmp_path / "logs" / "kafka.log").exists()
         stack.send_signal(signal.SIGTERM)
