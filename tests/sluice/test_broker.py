@@ -83,9 +83,8 @@ def test_where_a_network_is_crossed_services_come_by_tls(
 
 def setting(node: Broker, kind: ResourceType, name: str, key: str) -> str | None:
     """By what a broker that runs says it goes."""
-    asked = ConfigResource(kind, name)
-    told = admin_client(as_admin(node)).describe_configs([asked])[asked].result(60)
-    return told[key].value  # type: ignore[no-any-return]
+    asked, admin = ConfigResource(kind, name), admin_client(as_admin(node))
+    return admin.describe_configs([asked])[asked].result(60)[key].value  # type: ignore[no-any-return]
 
 
 def test_a_formatting_that_was_cut_short_is_done_again(node: Broker, class_path: list[Path]) -> None:
