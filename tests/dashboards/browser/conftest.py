@@ -1,4 +1,4 @@
-"""One browser and one process of the dashboards for all tests of this folder; what it shows is emptied for each.
+"""One process of the dashboards for all tests of this folder; what it shows is emptied for each.
 
 A process takes three seconds of CPU to start, and a second for its first page.
 """
@@ -42,9 +42,9 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
             yield Screen(dashboard.url, shop, own, gateway)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium; each test has a context of its own."""
+    """Chromium, for the tests of a file: it holds the thread's event loop, which those of others need."""
     with chromium() as browser:
         yield browser
 
