@@ -16,14 +16,18 @@ LINES = {"lineStyle": {"color": "#8a99a833"}}
 
 
 def value_axes(
-    series: Sequence[Mapping[str, Any]], unit: str, parts: int = 4, top: float | None = None
+    series: Sequence[Mapping[str, Any]],
+    unit: str,
+    parts: int = 4,
+    bottom: float | None = None,
+    top: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Both axes, from 0 or the lowest value to the highest, in some `parts`; `top`: where they end.
+    """Both axes, from 0 or the lowest value to the highest, in some `parts`; or from `bottom`, to `top`.
 
     `unit` stands behind the highest number.
     """
     low, high = _extent(series)
-    high = high if top is None else top
+    low, high = (low if bottom is None else bottom), (high if top is None else top)
     step = _step((high - low) / parts)
     first, last = math.floor(low / step), math.ceil(high / step)
     numbers = {

@@ -95,12 +95,13 @@ def chart(
     series: list[dict[str, Any]],
     look: Look | None,
     *,
+    bottom: float | None = None,
     top: float | None = None,
 ) -> None:
     """Show `series` of `points` by ECharts, `height` in pixels; `about` is the text for screen readers.
 
-    `unit` stands behind the highest number. `look`: whose period it is about; None: what the points span. `top`:
-    where the axis of values ends.
+    `unit` stands behind the highest number. `look`: whose period it is about; None: what the points span. `bottom`
+    and `top`: where the axis of values begins and ends.
     """
     options = {
         "animation": False,
@@ -115,7 +116,7 @@ def chart(
             "axisLabel": {"formatter": time_axis(), "hideOverlap": True},
             **(of_period(look, series) if look else {}),
         },
-        "yAxis": value_axes(series, unit, max(2, height // ROW_PX), top),
+        "yAxis": value_axes(series, unit, max(2, height // ROW_PX), bottom, top),
         "series": series,
     }
     st.echarts_chart(options, key=key, height=height, alt=about)

@@ -64,4 +64,6 @@ def test_the_numbers_of_a_chart_are_the_readers(monkeypatch: pytest.MonkeyPatch)
     assert named["data"] == ["-0,2", "0,0", "0,2", "0,4\u00a0%"]
     assert len(named["data"]) - 1 == round((small["max"] - small["min"]) / small["interval"])
     assert axis.value_axes([], "")[1]["data"] == ["0", "1"]
-    assert axis.value_axes([{"data": [(0, 3.0)]}], "%", 2, 100)[1]["data"] == ["0", "50", "100\u00a0%"]
+    assert axis.value_axes([{"data": [(0, 3.0)]}], "%", 2, top=100)[1]["data"] == ["0", "50", "100\u00a0%"]
+    near_all = axis.value_axes([{"data": [(0, 97.0)]}], "%", 2, 90, 100)
+    assert near_all[1]["data"] == ["90", "95", "100\u00a0%"], "a share near 100 % is not a flat line"
