@@ -16,11 +16,12 @@ import structlog
 from connectors.gateway import RETRY_FOR_S, GatewayClient, GatewayRefused, GatewayUnavailable, PasswordLogin
 from schemas.ids import new_id
 from sluice.shoppers.cards import DemoCard, Desk, home
-from sluice.shoppers.shops import Shop
+from sluice.shoppers.shops import Shop, random
 
 log = structlog.get_logger()
 
 MAIL_WITHIN_S = 10.0
+ORDERS = 10_000, 99_999  # what shops number them from and to
 CVC, WRONG_CVC = "100", "102"  # the wrong one is Mastercard's
 PASSWORD = "buys all day and sends half of it back"  # noqa: S105 - of people whom the local profile makes up
 CONFIRMATION = re.compile(r"^Confirmation: (\S+)", re.MULTILINE)
@@ -106,7 +107,8 @@ class Shopper:
     async def _pay(self, shop: Shop, merchant_id: str, amount: int, how: Mapping[str, Any]) -> PaymentDocument:
         """As a shop's app does, which tells the device and the address that it sees."""
         device = {"id": self.desk.device_id, "ip": self.desk.ip}
-        body = {"amount": amount, "currency": shop.currency, "merchant": merchant_id, "device": device, **how}
+        order = {"reference": f"order {random.randint(*ORDERS)}", "device": device}
+        body = {"amount": amount, "currency": shop.currency, "merchant": merchant_id, **order, **how}
         headers = {"X-Forwarded-For": self.desk.ip}
         payment: PaymentDocument = await self._client.post("/v1/payments", body, new_id("demo"), headers)
         return payment
