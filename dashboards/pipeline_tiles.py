@@ -1,6 +1,6 @@
 """The tiles of the page Pipeline: what flows and topics did last, how long it took, and what nobody could read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -88,11 +88,16 @@ def troubles(
             since = flow.since or flow.newest
             ago = f" for {_ago(since, moment)}" if since else ""
             said.append(f"{flow.flow} stands still{ago}: {formats.count(flow.waiting or 0)} wait.")
-    for topic in map(TopicLine._make, topics.rows if topics else ()):
-        if _by_age(topic.age_ms or 0, topic.lag) == "stands still":
-            age = formats.age((topic.age_ms or 0) / 1000)
-            said.append(f"The warehouse has read nothing of {topic.topic} for {age}.")
-    return said
+    return said + _unread(map(TopicLine._make, topics.rows if topics else ()))
+
+
+def _unread(topics: Iterable[TopicLine]) -> list[str]:
+    """One sentence, however many topics the warehouse does not read: they have one cause."""
+    still = [topic for topic in topics if _by_age(topic.age_ms or 0, topic.lag) == "stands still"]
+    if not still:
+        return []
+    age = formats.age(max(topic.age_ms or 0 for topic in still) / 1000)
+    return [f"The warehouse has read nothing of {', '.join(topic.topic for topic in still)} for {age}."]
 
 
 def _flows(answer: Table, look: Look) -> None:
@@ -251,7 +256,7 @@ SELECT 'notifications', newest_message, newest_end, NULL, NULL, NULL, made, ms[1
 FROM told, newest
 """,
     draw=_flows,
-    note="what they made in this time; times of a sample",
+    note="what they made in this time; times sampled",
     fills=False,
 )
 TOPICS = Tile(

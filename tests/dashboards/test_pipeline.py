@@ -141,6 +141,8 @@ def test_topics_are_counted_and_one_that_is_not_read_is_told_of(shop: Any, writt
     old = topics["risk.v1"]._replace(age_ms=pipeline_tiles.STILL_MS + 60_000)
     said = troubles(None, pipeline_tiles.Table([], [old]), now(), {})
     assert said == ["The warehouse has read nothing of risk.v1 for 2 min."]
+    said = troubles(None, pipeline_tiles.Table([], [old, old._replace(topic="labels.v1")]), now(), {})
+    assert said == ["The warehouse has read nothing of risk.v1, labels.v1 for 2 min."], "one cause, one sentence"
 
 
 def test_the_course_of_the_warehouses_age_is_that_of_its_rows(shop: Any, written: WrittenFlows) -> None:
