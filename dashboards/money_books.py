@@ -6,7 +6,7 @@ from dashboards.look import Look
 from dashboards.page import html
 from dashboards.tables import Cell, Column
 from dashboards.tile import Tile
-from dashboards.wording import routed_to
+from dashboards.wording import account_words, routed_to
 
 MONTH = [Column("Processor"), Column("Currency"), Column("Captures", "right", wide=True)]
 MONTH += [Column("Captured", "right"), Column("Reversed", "right", wide=True)]
@@ -18,21 +18,9 @@ LEDGER += [Column(title, "right") for title in ("Sold", "Captured")]
 LEDGER += [Column(title, "right", wide=True) for title in ("Voided", "Reversed")]
 LEDGER += [Column("Refunded", "right"), Column("Together", "right")]
 DIFFERS = [Column("Processor"), Column("Currency"), Column("What")]
-DIFFERS += [Column(title, "right") for title in ("By the ledger", "By the payments", "Difference")]
+DIFFERS += [Column(title, "right", wide=True) for title in ("By the ledger", "By the payments")]
+DIFFERS += [Column("Difference", "right")]
 WHOLE = "The whole comparison, with the processors' own records, is made on the machine: sluice reconcile"
-
-
-def _account(kind: str, party: str, merchant: str = "") -> str:
-    """`hold`, `visa` is `Held at Visa`; `due`, `acc_1` is `Due to` its `merchant`'s name where it is known."""
-    is_theirs = party == "merchants" or party.startswith("acc_")
-    name = merchant or party if is_theirs else routed_to(party)
-    match kind, is_theirs:
-        case "hold", _:
-            return f"Held {'for' if is_theirs else 'at'} {name}"
-        case "due", _:
-            return f"Due {'to' if is_theirs else 'from'} {name}"
-        case _:
-            return f"{kind}: {party}"
 
 
 def _draw_month(table: Table, _look: Look) -> None:
@@ -45,13 +33,12 @@ def _draw_month(table: Table, _look: Look) -> None:
             [routed_to(name), currency, counts[0], amounts[0], amounts[1], counts[1], amounts[2], amounts[3]]
         )
     tables.table(MONTH, lines, "Captures and refunds of the month")
-    html("nothing.html", words=MONTH_MONEY.question)
 
 
 def _draw_balances(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = [
         [
-            Cell(_account(kind, party, name or ""), party if name else ""),
+            Cell(account_words(kind, party, name or ""), party if name else ""),
             currency,
             formats.amount(minor, currency),
             formats.count(entries),
@@ -65,7 +52,7 @@ def _draw_balances(table: Table, look: Look) -> None:
 def _draw_ledger(table: Table, _look: Look) -> None:
     lines: list[list[Cell | str]] = []
     for currency, kind, party, *moved in table.rows:
-        name = _account(kind, party) if kind else f"All accounts, {currency}"
+        name = account_words(kind, party) if kind else f"All accounts, {currency}"
         lines.append([name, *(formats.amount(minor, currency) if minor else formats.NONE for minor in moved)])
         if not kind and not moved[-1]:
             lines[-1][-1] = Cell(formats.amount(0, currency), tone="succeeded")
@@ -97,7 +84,7 @@ WHERE account = 'due:' || merchant
 GROUP BY month, processor, currency ORDER BY currency, processor
 """,
     _draw_month,
-    note="UTC days",
+    note="by the day it was posted, UTC",
     nothing="Nothing was captured or refunded in this month.",
     for_merchants=True,
     fills=False,

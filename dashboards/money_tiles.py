@@ -10,9 +10,10 @@ from connectors.warehouse import Table
 from dashboards import formats, tables
 from dashboards.look import Look
 from dashboards.page import COLOURS, chart, points
+from dashboards.payment_filters import STATE_WORDS
 from dashboards.tables import Cell, Column, payment_href
 from dashboards.tile import Tile
-from dashboards.wording import routed_to, words
+from dashboards.wording import decline_words, routed_to, words
 from schemas.money import UnknownCurrency, unit
 
 SUMS = [Column("Payments", "right", wide=True), Column("Asked", "right", wide=True)]
@@ -64,7 +65,7 @@ def _draw_largest(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = [
         [
             Cell(id, href=payment_href(id)),
-            Cell(words(state), tone=status),
+            Cell(STATE_WORDS.get(state, words(state)), tone=status),
             routed_to(name),
             formats.money(minor, currency),
             look.shown(at, seconds=False),
@@ -114,7 +115,7 @@ def _seconds(seconds: float | None) -> str:
 def _draw_failures(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = [
         [
-            words(code or "no reason given"),
+            decline_words(code).reason if code else "No reason given",
             routed_to(name),
             formats.count(count),
             formats.money(minor, currency),

@@ -9,7 +9,7 @@ from dashboards.message_tiles import KINDS, outcome_cell
 from dashboards.page import html
 from dashboards.tables import Cell, Column, Tone
 from dashboards.tile import Tile
-from dashboards.wording import CHANNELS, listed, processor_name, words
+from dashboards.wording import CHANNELS, account_words, listed, processor_name, words
 
 AT_FIRST = 10  # features; the others follow on demand
 LEDGER = [Column("Time"), Column("Operation"), Column("Account"), Column("Amount", "right")]
@@ -47,7 +47,8 @@ def _draw_features(table: Table, _look: Look) -> None:
 
 
 def _figure(value: float) -> str:
-    return formats.shortened(value)
+    """Some four digits that count: nobody compares more by eye."""
+    return formats.shortened(value, 4 if abs(value) < 1 else 2 if abs(value) < 100 else 1)
 
 
 def _against(below: float | None, above: float | None) -> str:
@@ -58,20 +59,25 @@ def _against(below: float | None, above: float | None) -> str:
     return f"above {share}" if below >= above else f"below {share}"
 
 
-def _postings(table: Table, look: Look) -> list[list[Cell | str]]:
+def _postings(table: Table, look: Look, merchant: str) -> list[list[Cell | str]]:
     return [
         [
             look.shown(row["recorded_at"]),
-            Cell(row["kind"], note=row["operation"]),
-            row["account"],
+            Cell(words(row["kind"]).capitalize(), note=row["operation"]),
+            _account(row["account"], merchant),
             formats.money(row["amount"], row["currency"]),
         ]
         for row in table.by_name()
     ]
 
 
+def _account(account: str, merchant: str) -> str:
+    kind, _, party = account.partition(":")
+    return account_words(kind, party, merchant)
+
+
 def _draw_ledger(table: Table, look: Look) -> None:
-    lines = _postings(table, look)
+    lines = _postings(table, look, "the merchant")
     by_currency = groupby(sorted(table.by_name(), key=lambda row: row["currency"]), lambda row: row["currency"])
     for currency, rows in by_currency:
         total = sum(row["amount"] for row in rows)
@@ -208,7 +214,7 @@ OWN_LEDGER = Tile(
     "Postings",
     "What moved on our accounts by this payment?",
     LEDGER_TILE.sql,
-    lambda table, look: tables.table(LEDGER, _postings(table, look), "Postings of this payment"),
+    lambda table, look: tables.table(LEDGER, _postings(table, look, "you"), "Postings of this payment"),
     note="what is held for you and due to you, as negative amounts",
     nothing="Nothing was posted: no money was reserved or captured.",
     for_merchants=True,

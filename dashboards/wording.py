@@ -68,6 +68,19 @@ def routed_to(processor: str | None) -> str:
     return processor_name(processor, BEFORE_ANY)
 
 
+def account_words(kind: str, party: str, merchant: str = "") -> str:
+    """`hold`, `visa` is `Held at Visa`; `due`, `acc_1` is `Due to` its `merchant`, or to the id without a name."""
+    is_theirs = party == "merchants" or party.startswith("acc_")
+    name = merchant or party if is_theirs else routed_to(party)
+    match kind, is_theirs:
+        case "hold", _:
+            return f"Held {'for' if is_theirs else 'at'} {name}"
+        case "due", _:
+            return f"Due {'to' if is_theirs else 'from'} {name}"
+        case _:
+            return f"{kind}: {party}"
+
+
 def paid_with(method: str, brand: str | None, last4: str | None) -> str:
     """`Visa ···· 4242`, or `PayPal`."""
     if method == "paypal":

@@ -9,6 +9,7 @@ from connectors.warehouse import Table
 from dashboards import payment_tiles
 from dashboards.look import Look
 from dashboards.tile import Tile
+from dashboards.wording import account_words
 from schemas.fraud import Label, Verdict
 from schemas.notifications import Notification
 from schemas.operations import LedgerEntry, OperationEvent, ProcessorOperation
@@ -91,6 +92,20 @@ def test_the_postings_are_all_there_and_come_to_nothing(written: Written) -> Non
     rows = written.rows(payment_tiles.LEDGER_TILE)
     assert sorted(row["amount"] for row in rows) == [-1000, -400, 400, 1000]
     assert {row["operation"] for row in rows} == {"op_sale_0", "op_refund_0"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "party", "words"),
+    [
+        ("due", "visa", "Due from Visa"),
+        ("hold", "paypal", "Held at PayPal"),
+        ("due", "acc_1", "Due to the merchant"),
+        ("hold", "acc_1", "Held for the merchant"),
+        ("fees", "visa", "fees: visa"),
+    ],
+)
+def test_an_account_of_the_ledger_is_named_in_words(kind: str, party: str, words: str) -> None:
+    assert account_words(kind, party, "the merchant") == words
 
 
 def test_its_messages_and_reviews_are_listed(written: Written) -> None:
