@@ -76,13 +76,13 @@ def show(tile: Tile, look: Look, id: str = "", *, answer: CachedAnswer | None = 
 
 def _foot(tile: Tile, statement: str, answer: CachedAnswer) -> None:
     with st.container(key=f"foot-{tile.name}", horizontal=True, vertical_alignment="center", gap="small"):
-        html("foot.html", question=tile.question, age=formats.age(answer.age_s), trouble=answer.trouble)
+        age, has_rows = formats.age(answer.age_s), answer.table is not None
+        html("foot.html", question=tile.question, age=age, trouble=answer.trouble, has_rows=has_rows)
         link("SQL", "sql", q=statement)
         if answer.table and answer.table.rows:
             rows = partial(as_csv, answer.table)
-            st.download_button(
-                "CSV", rows, f"{tile.name}.csv", "text/csv", key=f"csv-{tile.name}", type="tertiary"
-            )
+            name, key = f"{tile.name}.csv", f"csv-{tile.name}"
+            st.download_button("CSV", rows, name, "text/csv", key=key, type="tertiary", on_click="ignore")
 
 
 def as_csv(table: Table) -> bytes:
