@@ -55,7 +55,7 @@ def first(api: Api, path: str, kind: type[T], wanted: int, /, **query: str) -> t
 def beside(name: str, width: float = 1.6) -> tuple[str, DeltaGenerator, DeltaGenerator]:
     """What was chosen by the address, the place of the list, and that of what is shown, `width` times as wide."""
     chosen = st.query_params.get(name, "")
-    with st.container(key="with-choice" if chosen else "without-choice"):
+    with st.container(key="with-choice" if chosen else "no-choice"):
         listed, shown = st.columns([1, width], gap="small")
     return chosen, listed, shown
 

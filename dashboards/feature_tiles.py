@@ -106,7 +106,7 @@ FROM (
 GROUP BY step ORDER BY step
 """,
     _draw_course,
-    note="of the payments judged; of many a sample",
+    note="of the payments judged; sampled",
     nothing="No payment judged in this time had a value.",
 )
 
@@ -133,6 +133,6 @@ FROM seen, edges WHERE value IS NOT NULL
 GROUP BY step ORDER BY step
 """,
     _draw_drift,
-    note="steps of a tenth of the payments before; of many a sample",
+    note="steps of a tenth of the payments before; sampled",
     nothing="No payment judged in five weeks had a value.",
 )

@@ -191,7 +191,7 @@ WHERE recorded_at >= $since AND recorded_at < $until AND outcome = 'delivered' A
 GROUP BY channel ORDER BY channel
 """,
     _draw_speed,
-    note="from the event in the books; of many a sample",
+    note="from the event in the books; sampled",
     nothing="Nothing was delivered in this time.",
 )
 LATEST_FAILURES = Tile(

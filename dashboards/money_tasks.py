@@ -95,7 +95,7 @@ def draw(person: Person) -> None:
         if task := next((task for task in tasks if task.id == chosen), None):
             chooser.back("task", "Tasks")
             _task(person, task)
-        else:
+        elif tasks:
             html("nothing_chosen.html", what="task")
 
 

@@ -146,6 +146,6 @@ SELECT processor, coalesce(payments, 0) AS payments, figures.* EXCLUDE (processo
 FROM figures LEFT JOIN volumes USING (processor) ORDER BY processor
 """,
     _draw,
-    note="authorizations and sales, against the period before; times of a sample",
+    note="authorizations and sales, against the period before; times sampled",
     nothing="No processor was asked in this time, nor in the time before.",
 )

@@ -22,7 +22,7 @@ from schemas.states import STATUS
 Subject = Literal["customer", "card", "merchant"]
 COLUMN: dict[Subject, str] = {"customer": "customer", "card": "instrument", "merchant": "merchant"}
 RIGHT = ("Payments", "Approved", "Captured", "Refunded", "Frauds")
-FIGURES = [Column("Currency"), *(Column(title, "right") for title in RIGHT)]
+FIGURES = [Column("Currency"), *(Column(title, "right", wide=title == "Refunded") for title in RIGHT)]
 LATEST = [
     *(Column("Time"), Column("State"), Column("Amount", "right"), Column("Paid with", wide=True)),
     *(Column("Risk"), Column("Payment", wide=True, id=True)),

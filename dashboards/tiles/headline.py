@@ -155,7 +155,7 @@ FROM $spans(payments, created_at) WHERE waited_ms IS NOT NULL AND $sampled(creat
 GROUP BY GROUPING SETS ((span), (span, step)) HAVING step IS NOT NULL OR grouping(step) = 1 ORDER BY ALL
 """,
     lambda table, look: row([wait(table, look)]),
-    note="of many a sample",
+    note="sampled",
     nothing="No payment waited in this time.",
     as_of=True,
 )

@@ -194,7 +194,7 @@ FROM verdicts WHERE recorded_at >= $since AND recorded_at < $until AND $sampled(
 GROUP BY step ORDER BY step
 """,
     _draw_latency,
-    note="from the payment's record, ms; of many a sample",
+    note="from the payment's record, ms; sampled",
     nothing="The fraud flow gave no verdict in this time.",
 )
 

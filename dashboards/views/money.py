@@ -36,11 +36,12 @@ def draw(person: Person) -> None:
     html("page_head.html", title="Money", note="what was sold, captured and refunded, and what the books say")
     acting.show_said()
     views = list(VIEWS) if person.is_staff else [view for view in VIEWS if view != "tasks"]
-    view = _chosen("view", views, VIEWS)
-    if view == "tasks":
+    with st.container(key="money-bar", horizontal=True, vertical_alignment="center", gap="small"):
+        view = _chosen("view", views, VIEWS)
+        look = look_of(person) if view != "tasks" else None
+    if look is None:
         money_tasks.draw(person)
         return
-    look = look_of(person)
     parts = {"": _volumes, "refunds": _refunds, "books": _books if person.is_staff else _own_books}
     st.fragment(parts[view], run_every=LOOK_AGAIN_S)(look)
 

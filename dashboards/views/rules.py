@@ -24,7 +24,7 @@ COLUMNS = [
     Column("Outcome"),
     Column("Mode"),
     Column("Met", "right"),
-    Column("In money", "right"),
+    Column("In money", "right", wide=True),
     Column("Changed", wide=True),
 ]
 PAST = [

@@ -165,10 +165,11 @@ def _table(answer: KeptAnswer) -> None:
     html("answer.html", columns=answer.columns, rows=answer.page(first))
     if answer.rows <= ROWS_SHOWN:
         return
+    last = min(first + ROWS_SHOWN, answer.rows)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sql-pages"):
         html(
             "asked.html",
-            words=f"Rows {first + 1:,} to {min(first + ROWS_SHOWN, answer.rows):,} of {answer.rows:,}",
+            words=f"Rows {formats.count(first + 1)} to {formats.count(last)} of {formats.count(answer.rows)}",
         )
         for label, to in (("Earlier", first - ROWS_SHOWN), ("Later", first + ROWS_SHOWN)):
             st.button(label, key=f"sql-{label}", on_click=_turn_to, args=(to,), disabled=not 0 <= to < answer.rows)
