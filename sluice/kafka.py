@@ -94,8 +94,7 @@ def _applied(settings: StackSettings, bootstrap: Bootstrap, check: bool, with_us
     admin = admin_client(bootstrap)
     topics = missing_topics(admin, TOPICS, WITHIN_S)
     users = missing_users(admin) if with_users else []
-    # Where the broker is the stack's own, whoever is on this machine may read.
-    acls = kafka_acls.difference(kafka_acls.present(admin), anonymous=not settings.kafka)
+    acls = kafka_acls.difference(kafka_acls.present(admin), anonymous=settings.kafka_has_plain_port())
     if not check:
         create_topics(bootstrap, TOPICS, settings.kafka_replication, WITHIN_S, settings.kafka_min_isr)
         kafka_acls.make(admin, acls)

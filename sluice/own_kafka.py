@@ -3,7 +3,8 @@
 from connectors.kafka import admin_client
 from connectors.kafka_login import login
 from sluice import kafka_acls
-from sluice.broker import Broker, is_open
+from sluice.broker import is_open
+from sluice.broker_properties import Broker
 from sluice.kafka_users import GivenPasswords, give_passwords, missing_users, passwords
 from sluice.settings import StackSettings
 
@@ -19,6 +20,7 @@ def own_broker(settings: StackSettings) -> Broker:
         settings.kafka_jit,
         settings.host,
         settings.kafka_advertised,
+        settings.kafka_hosts(),
     )
 
 
@@ -32,7 +34,9 @@ def set_up(settings: StackSettings) -> bool:
     if not is_open(bootstrap):
         return False
     admin, given = admin_client(bootstrap), passwords(settings)
-    kafka_acls.make(admin, kafka_acls.difference(kafka_acls.present(admin), anonymous=True))
+    kafka_acls.make(
+        admin, kafka_acls.difference(kafka_acls.present(admin), anonymous=settings.kafka_has_plain_port())
+    )
     known = GivenPasswords(own_broker(settings).directory)
     if not known.are(given) or missing_users(admin):
         give_passwords(admin, given)

@@ -16,7 +16,8 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     `kafka_replication` and `kafka_min_isr`: replication factor and `min.insync.replicas` of the topics made on
     another cluster (-1 and 0: its own).
     `kafka_heap_mb` bounds the broker's heap. `kafka_jit`: `full` is cheaper per record once warm, `c1` starts
-    a second earlier. `kafka_advertised` is the name by which other machines reach the broker.
+    a second earlier. `kafka_advertised` is the name by which other machines reach the broker. `kafka_nodes`: those
+    names of all brokers (with commas, the same order at each) where it is one of several.
     `gateways` is how many run on this machine, each on a port of its own; several need PostgreSQL.
     `fraud_workers`: how many processes share the fraud flow. `fraud_addresses`: where they meet (`host:port`, with
     commas, in their order) if not on this machine. `vaults`: 2 starts another vault that stands by, on a data
@@ -30,6 +31,7 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     kafka_heap_mb: int = 384
     kafka_jit: Literal["full", "c1"] = "full"
     kafka_advertised: str = "localhost"
+    kafka_nodes: str = ""
     gateways: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
     fraud_workers: Annotated[int, msgspec.Meta(ge=1, le=FRAUD_WORKERS_MAX)] = 1
     fraud_addresses: str = ""
@@ -37,11 +39,21 @@ class StackSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     start_patience: float = 60.0
 
     def __post_init__(self) -> None:
-        """Raises `BadSetting` where the fraud flow's workers would wait for others that nobody starts."""
+        """Raises `BadSetting` where nodes of Kafka or the fraud flow's workers would wait for ever for others."""
+        if self.kafka_nodes and self.kafka_advertised not in self.kafka_hosts():
+            raise BadSetting("SLUICE_KAFKA_NODES: SLUICE_KAFKA_ADVERTISED, this node's name, is not among them")
         places = len(self.fraud_addresses.split(","))
         if self.fraud_addresses and places != self.fraud_workers:
             counts = f"{places} for {self.fraud_workers} workers (SLUICE_FRAUD_WORKERS)"
             raise BadSetting(f"SLUICE_FRAUD_ADDRESSES: as many addresses as workers; these are {counts}")
+
+    def kafka_hosts(self) -> tuple[str, ...]:
+        """The nodes of our own Kafka, if it is a cluster."""
+        return tuple(name.strip() for name in self.kafka_nodes.split(",") if name.strip())
+
+    def kafka_has_plain_port(self) -> bool:
+        """Whether whoever is on this machine reads our own broker without a password."""
+        return not self.kafka and not self.kafka_nodes
 
 
 class ReplaySettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):

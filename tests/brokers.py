@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException
 from connectors.kafka_login import KafkaLogin
 from schemas.topic_rights import user
 from sluice import broker
-from sluice.broker import Broker, BrokerSecrets
+from sluice.broker_properties import Broker, BrokerSecrets
 from sluice.own_kafka import set_up
 from sluice.settings import StackSettings
 from tests.patience import until

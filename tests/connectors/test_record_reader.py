@@ -15,7 +15,7 @@ from connectors.record_reader import Bookmark, RecordReader, record_of
 from connectors.records import Record
 from schemas.times import from_micros
 from schemas.topics import Topic
-from sluice.broker import Broker
+from sluice.broker_properties import Broker
 from tests import brokers
 from tests.brokers import as_admin, new_node
 from tests.patience import until

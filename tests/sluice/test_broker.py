@@ -11,9 +11,11 @@ from confluent_kafka.admin import ConfigResource, ResourceType
 
 from connectors.kafka import KafkaRefused, admin_client, check_login, consumer, producer
 from connectors.kafka_login import KafkaLogin, login
+from schemas.settings import BadSetting
 from schemas.topics import PAYMENTS
 from sluice import broker
-from sluice.broker import Broker, BrokerFailed
+from sluice.broker import BrokerFailed
+from sluice.broker_properties import Broker, properties
 from sluice.broker_secrets import broker_secrets
 from sluice.own_kafka import own_broker
 from sluice.settings import StackSettings
@@ -87,12 +89,16 @@ def setting(node: Broker, kind: ResourceType, name: str, key: str) -> str | None
     return admin.describe_configs([asked])[asked].result(60)[key].value  # type: ignore[no-any-return]
 
 
-def test_a_formatting_that_was_cut_short_is_done_again(node: Broker, class_path: list[Path]) -> None:
+def test_a_formatting_that_was_cut_short_is_done_again(
+    node: Broker, class_path: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "token_bytes", lambda count: b"\xfb" * count)  # its id reads as an option
     torn = node.directory / "data.new"
     torn.mkdir(parents=True)
     (torn / "meta.properties").write_text("version=1\ncluster.id=torn\n")
     broker.prepare(node, class_path, SECRETS)
-    assert "torn" not in (node.directory / "data" / "meta.properties").read_text()
+    written = (node.directory / "data" / "meta.properties").read_text()
+    assert f"cluster.id={broker.as_cluster_id(bytes([0xFB] * 16))}" in written.splitlines()
 
 
 def test_a_formatting_is_on_disk_before_it_counts_as_done(
@@ -116,5 +122,33 @@ def test_no_broker_is_not_open(free_ports: Ports) -> None:
     assert not broker.is_open(f"localhost:{free_ports(1)[0]}")
 
 
-def test_an_id_never_reads_as_an_option() -> None:
-    assert not any(broker._cluster_id().startswith("-") for _ in range(1_000))
+def of_three(folder: Path) -> StackSettings:
+    return StackSettings(data=folder, host="0.0.0.0", kafka_advertised="b", kafka_nodes="a, b, c")
+
+
+def test_a_node_of_three_names_all_and_keeps_three_copies(tmp_path: Path) -> None:
+    settings = of_three(tmp_path)
+    text = properties(own_broker(settings), tmp_path, broker_secrets(settings))
+    given = dict(line.split("=", 1) for line in text.splitlines() if not line.startswith("#") and line)
+    assert given["node.id"] == "2"
+    assert given["controller.quorum.voters"] == "1@a:9093,2@b:9093,3@c:9093"
+    assert (given["default.replication.factor"], given["min.insync.replicas"]) == ("3", "2")
+    assert given["listeners"] == "SERVICES://0.0.0.0:9094,CONTROLLER://0.0.0.0:9093"
+    assert given["advertised.listeners"] == "SERVICES://b:9094,CONTROLLER://b:9093"
+    assert "CONTROLLER:SASL_SSL" in given["listener.security.protocol.map"]
+
+
+def test_a_directory_of_another_cluster_is_refused(tmp_path: Path) -> None:
+    settings = of_three(tmp_path)
+    data = own_broker(settings).directory / "data"
+    data.mkdir(parents=True)
+    (data / "meta.properties").write_text("cluster.id=of_one_node\n")
+    with pytest.raises(BrokerFailed, match="not of this cluster"):
+        broker.prepare(own_broker(settings), [], broker_secrets(settings))
+    (data / "meta.properties").write_text(f"cluster.id={broker_secrets(settings).cluster_id}\n")
+    broker.prepare(own_broker(settings), [], broker_secrets(settings))
+
+
+def test_a_node_that_is_not_among_the_named_ones_is_refused() -> None:
+    with pytest.raises(BadSetting, match="SLUICE_KAFKA_NODES"):
+        StackSettings(kafka_advertised="d", kafka_nodes="a,b,c")
