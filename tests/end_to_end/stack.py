@@ -33,6 +33,7 @@ PACE = {
     "SLUICE_UNKNOWN_WINDOW": "1",
     "SLUICE_VERDICT_BUDGET_MS": "1000",
     "SLUICE_STAND_IN_NEW_CARDS": "100",  # its customer pays by a new card in each test
+    "SLUICE_DASHBOARD_REFRESH_S": "5",  # each renewal costs a browser without a graphics card much
     "SLUICE_KAFKA_JIT": "c1",
     "SLUICE_KAFKA": "",
 }
@@ -54,8 +55,8 @@ class Stack:
     def running(self) -> Iterator["Stack"]:
         """The running stack; every process is ready at the beginning and has ended at the end."""
         self._out.parent.mkdir(parents=True)
-        only = ["--only", *self.names] if self.names else ["--seed"]
-        with self._out.open("w") as out, self.command("up", *only, stdout=out, stderr=out) as self.up:
+        only = ["--only", *self.names] if self.names else []
+        with self._out.open("w") as out, self.command("up", "--seed", *only, stdout=out, stderr=out) as self.up:
             try:
                 until(self.is_ready, READY_WITHIN_S, self._out.read_text)
                 yield self

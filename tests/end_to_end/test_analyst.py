@@ -1,6 +1,5 @@
 """The short form of `python -m benchmarks.analyst`, and a backtest beside a rule that runs in shadow."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -9,7 +8,6 @@ import pytest
 from playwright.sync_api import Browser
 
 from benchmarks.analyst import ENTRIES, REASON, worked
-from benchmarks.browser import chromium
 from connectors.warehouse import WarehouseReader
 from gateway.backtest.statements import judged
 from schemas.expressions import parse
@@ -23,12 +21,6 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 CONDITION = "count_1h >= 2 and amount_eur > 12 or bin_history > 3 and hour >= 0 and score > 0.999"
 
 
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 def test_a_rule_is_tried_and_saved_and_a_file_goes_on_the_lists(
     stack: Stack, shop: Shop, browser: Browser
 ) -> None:
@@ -38,6 +30,7 @@ def test_a_rule_is_tried_and_saved_and_a_file_goes_on_the_lists(
     try:
         assert worked(page, url("dashboard"), url("gateway"), PASSWORD).entries == ENTRIES
     finally:
+        page.context.close()
         rules = shop.ask("GET", "/v1/rules?limit=100", who="analyst").json["data"]
         for rule in rules:
             if rule["reason"] == REASON:

@@ -7,9 +7,8 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from benchmarks.browser import chromium
 from tests.end_to_end.shop import PASSWORD, Shop, number
 from tests.end_to_end.stack import Stack
 
@@ -37,10 +36,10 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """A page of a real browser, on a phone."""
-    with chromium() as browser:
-        yield browser.new_page(viewport={"width": 390, "height": 844}, locale="en-GB")
+    with browser.new_page(viewport={"width": 390, "height": 844}, locale="en-GB") as page:
+        yield page
 
 
 def test_a_page_of_another_origin_logs_in_pays_and_logs_out(

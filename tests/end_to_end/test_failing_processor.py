@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from benchmarks.browser import PATIENCE_MS, chromium, log_in
+from benchmarks.browser import PATIENCE_MS, log_in
 from tests.end_to_end.shop import PASSWORD, Shop, number
 from tests.end_to_end.stack import Stack
 
@@ -15,9 +15,9 @@ CARD = number("visa", 551_000)  # one for all: a customer with many new cards is
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with chromium() as browser:
-        yield browser.new_page(viewport={"width": 1440, "height": 1000})
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.new_page(viewport={"width": 1440, "height": 1000}) as page:
+        yield page
 
 
 def test_the_failing_processor_is_found_stopped_and_resumed(stack: Stack, shop: Shop, page: Page) -> None:

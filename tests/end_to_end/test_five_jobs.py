@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from benchmarks.browser import chromium, log_in
+from benchmarks.browser import log_in
 from benchmarks.five_jobs import booked, do_all
 from benchmarks.jobs_to_do import JobsToDo
 from tests.end_to_end.shop import PASSWORD, Shop
@@ -16,9 +16,9 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with chromium() as browser:
-        yield browser.new_page(viewport={"width": 1440, "height": 1000})
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.new_page(viewport={"width": 1440, "height": 1000}) as page:
+        yield page
 
 
 def test_the_five_jobs_are_done_in_the_pages_and_the_month_is_that_of_the_books(

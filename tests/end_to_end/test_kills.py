@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.postgres import Server, serving
+from benchmarks.stack import PAYING
 from tests.conftest import unused_offset
 from tests.end_to_end.charges import assert_charged_once
 from tests.end_to_end.shop import Shop
 from tests.end_to_end.stack import Stack
 from tests.patience import until
 
-PAYMENTS = 300
+PAYMENTS = 150
 PER_SECOND = 150
 FAULTS = ["silence", "apply_then_silence", "apply_then_reset", "apply_then_500", "half_body", "garbage"]
 
@@ -43,7 +44,7 @@ def test_gateway_and_database_killed_in_the_middle(
 ) -> None:
     with serving(durable=True) as server:
         server.sql("CREATE DATABASE books")
-        made = Stack(tmp_path / "data", unused_offset(), database=server.url("books"))
+        made = Stack(tmp_path / "data", unused_offset(), *PAYING, database=server.url("books"))
         with made.running() as stack:
             shop = Shop(stack)
             for kill in (lambda: stack.kill("gateway"), lambda: _restart(server, shop)):

@@ -6,19 +6,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from benchmarks.browser import PATIENCE_MS, chromium, log_in, log_out
+from benchmarks.browser import PATIENCE_MS, log_in, log_out
 from tests.end_to_end.shop import PASSWORD, Shop, number
 from tests.end_to_end.stack import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 OUT_WITHIN_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

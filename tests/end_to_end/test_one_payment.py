@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from benchmarks.browser import chromium, log_in
+from benchmarks.browser import log_in
 from benchmarks.canary.looks import all_records
 from schemas.controls import DEFAULTS
 from schemas.events import decode
@@ -20,10 +20,10 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """A page of a real browser."""
-    with chromium() as browser:
-        yield browser.new_page(viewport={"width": 1280, "height": 1400})
+    with browser.new_page(viewport={"width": 1280, "height": 1400}) as page:
+        yield page
 
 
 def test_one_payment_from_login_to_sql_and_dashboard(stack: Stack, shop: Shop, page: Page) -> None:

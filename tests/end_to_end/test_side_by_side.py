@@ -12,7 +12,7 @@ from tests.patience import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
-FEW = ("kafka", "sandbox", "vault", "notifications")
+FEW = ("kafka", "sandbox", "vault")
 
 
 def test_a_second_stack_disturbs_nobody_and_stops_whole(
