@@ -16,7 +16,7 @@ from dashboards.tables import Cell, Column, linked, payment_href
 from dashboards.tile import Tile
 from dashboards.tiles.processors import APPROVED, REFUSED
 from dashboards.tiles.throughput import STATUSES
-from dashboards.wording import listed, paid_with, words
+from dashboards.wording import decline_words, listed, paid_with, words
 from schemas.states import STATUS
 
 Subject = Literal["customer", "card", "merchant"]
@@ -176,7 +176,7 @@ GROUP BY ALL ORDER BY payments DESC, reason
 def _draw_declines(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = [
         [
-            Cell("our own fraud check" if row["reason"] == "blocked" else words(row["reason"])),
+            decline_words(row["reason"]).reason,
             formats.count(row["payments"]),
             formats.percent(row["payments"], row["refused"]),
             look.shown(row["last_at"]),
