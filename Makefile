@@ -76,8 +76,9 @@ test-flows:
 test-others:
 	$(call tested,$(PYTHON),-m "not stack and not postgres" $(addprefix --ignore=,tests/gateway $(FLOWS)))
 
-test-compose: install ## Start docker-compose.yml for real with podman, use it and break it (root, Debian, some minutes)
+test-compose: install ## Start the compose files for real with podman, use them and break them (root, Debian, some minutes)
 	@$(PYTHON) -m tests.compose
+	@$(PYTHON) -m tests.compose.many
 
 check: install ## Format, lint, types, tidy
 	$(VENV)/bin/ruff format --check .

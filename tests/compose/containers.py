@@ -1,5 +1,6 @@
-"""The running compose file: started with podman-compose, asked and broken with podman."""
+"""A running compose file: started with podman-compose, asked and broken with podman."""
 
+import copy
 import json
 import os
 import shutil
@@ -8,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.compose.compose_file import SERVICES, STARTED
-from tests.compose.machine import COMPOSE, POSTGRES, run
+import yaml
+
+from tests.compose.machine import COMPOSE, POSTGRES, PROXY, run
 from tests.patience import until
 from tests.tidy.sources import ROOT
 
@@ -19,20 +21,25 @@ HEALTHY_WITHIN_S = 180
 ENVIRONMENT = {
     "SLUICE_PUBLISH": ADDRESS,
     "SLUICE_POSTGRES_IMAGE": POSTGRES,
+    "SLUICE_PROXY_IMAGE": PROXY,
     "SLUICE_SEED": "true",
     "SLUICE_SHOPPER_RATE": "2",
 }
 
 
 class Containers:
-    """The stack with its secrets in `directory`."""
+    """The stack of a compose `file`, with its secrets in `directory`.
 
-    def __init__(self, directory: Path) -> None:
-        shutil.copy(ROOT / "docker-compose.yml", directory)
-        run(str(ROOT / "deploy" / "make-secrets"), str(directory / "secrets"))
-        self._override = directory / "podman.yml"
-        self._override.write_text(override())
+    `services`: those that are started. Of the profile `observe` the images are others'.
+    """
+
+    def __init__(self, directory: Path, file: dict[str, Any]) -> None:
+        self.services = [name for name, of in file["services"].items() if of.get("profiles") != ["observe"]]
         self._file = directory / "docker-compose.yml"
+        self._file.write_text(yaml.safe_dump(for_podman(file)))
+        shutil.copytree(ROOT / "deploy", directory / "deploy")
+        self.secrets = directory / "secrets"
+        run(str(ROOT / "deploy" / "make-secrets"), str(self.secrets))
         plain = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
         os.environ.clear()
         os.environ.update(plain | ENVIRONMENT)
@@ -45,9 +52,9 @@ class Containers:
         """Remove containers, networks and volumes."""
         self._compose("down", "--volumes")
 
-    def await_healthy(self, services: Iterable[str] = STARTED) -> None:
-        """Wait until each says so of itself. Raises `AssertionError` with the end of its log."""
-        for service in services:
+    def await_healthy(self, services: Iterable[str] = ()) -> None:
+        """Wait until each, or every one, says so of itself. Raises `AssertionError` with the end of its log."""
+        for service in services or self.services:
             until(lambda: self._is_healthy(service), HEALTHY_WITHIN_S, lambda: self.log(service))  # noqa: B023
 
     def inside(self, service: str, *words: str, given: str = "") -> str:
@@ -71,14 +78,14 @@ class Containers:
 
     def restarts(self) -> dict[str, int]:
         """How often each service that ended was started again."""
-        found = {name: self._inspect(name)["RestartCount"] for name in STARTED}
+        found = {name: self._inspect(name)["RestartCount"] for name in self.services}
         return {name: count for name, count in found.items() if count}
 
     def memory_mb(self) -> dict[str, float]:
         """What each service has in memory now, by its cgroup."""
         rows = json.loads(run("podman", "stats", "--no-stream", "--format", "json"))
         mine = {row["name"]: row["mem_usage"].partition(" /")[0] for row in rows}
-        return {name: megabytes(mine[container(name)]) for name in STARTED}
+        return {name: megabytes(mine[container(name)]) for name in self.services}
 
     def _inspect(self, service: str) -> dict[str, Any]:
         [found] = json.loads(run("podman", "inspect", container(service)))
@@ -89,8 +96,8 @@ class Containers:
         return subprocess.run(check, capture_output=True, check=False).returncode == 0
 
     def _compose(self, *words: str) -> None:
-        files = [word for path in (self._file, self._override) for word in ("--file", str(path))]
-        run(str(COMPOSE), "--project-name", PROJECT, *files, "--profile", "demo", *words)
+        file = ("--file", str(self._file))
+        run(str(COMPOSE), "--project-name", PROJECT, *file, "--profile", "demo", *words)
 
 
 def container(service: str) -> str:
@@ -98,16 +105,16 @@ def container(service: str) -> str:
     return f"{PROJECT}_{service}_1"
 
 
-def override() -> str:
-    """What podman 4.3 cannot do, taken back: `start_interval`, and a restart beside a neighbour that is down.
+def for_podman(file: dict[str, Any]) -> dict[str, Any]:
+    """Without what podman 4.3 cannot do: `start_interval`, and a restart beside a neighbour that is down.
 
     So everything starts at once, and who comes early has to bear it.
     """
-    lines = ["services:"]
-    for name, service in SERVICES.items():
-        lines += [f"  {name}:", "    healthcheck: {start_interval: !reset null}"]
-        lines += ["    depends_on: !reset null"] if "depends_on" in service else []
-    return "\n".join(lines) + "\n"
+    found = copy.deepcopy(file)
+    for service in found["services"].values():
+        service["healthcheck"].pop("start_interval", None)
+        service.pop("depends_on", None)
+    return found
 
 
 def megabytes(shown: str) -> float:

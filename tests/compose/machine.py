@@ -18,7 +18,10 @@ RELEASE = "bookworm"  # its Python is 3.11
 IN_THE_BASE = "ca-certificates,netbase,python3,python3-venv"
 BASE = f"localhost/sluice-base:{RELEASE}"
 POSTGRES = "localhost/sluice-postgres:test"
-IMAGES = ("localhost/sluice:local", "localhost/sluice-kafka:local", POSTGRES)
+PROXY = "localhost/sluice-haproxy:test"
+OURS = ("localhost/sluice:local", "localhost/sluice-kafka:local")
+# What takes the place of images that cannot be fetched, by its Dockerfile.
+OTHERS = {POSTGRES: "Dockerfile.postgres", PROXY: "Dockerfile.haproxy"}
 AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
 COMPOSE = Path(sys.executable).with_name("podman-compose")
 
@@ -66,11 +69,12 @@ def make_base() -> None:
 
 
 def build_images() -> None:
-    """Build ours as the compose file says, and what takes the place of PostgreSQL's."""
+    """Build ours as the compose file says, and what takes the place of others'."""
     build_on = ("--build-arg", f"BASE={BASE}")
     for service in ("kafka", "gateway"):  # in one call both would install everything at the same time
         run(str(COMPOSE), "--file", str(ROOT / "docker-compose.yml"), "build", *build_on, service)
-    run("podman", "build", *build_on, "--tag", POSTGRES, "--file", str(HERE / "Dockerfile.postgres"), str(HERE))
+    for image, file in OTHERS.items():
+        run("podman", "build", *build_on, "--tag", image, "--file", str(HERE / file), str(HERE))
 
 
 def run(*words: str, check: bool = True, given: str = "") -> str:
@@ -86,6 +90,7 @@ def run(*words: str, check: bool = True, given: str = "") -> str:
 def sizes_mb() -> dict[str, int]:
     """How large each image is, with what they share."""
     found = {
-        image: int(run("podman", "image", "inspect", "--format", "{{.Size}}", image)) for image in (BASE, *IMAGES)
+        image: int(run("podman", "image", "inspect", "--format", "{{.Size}}", image))
+        for image in (BASE, *OURS, *OTHERS)
     }
     return {image.removeprefix("localhost/"): round(size / 1e6) for image, size in found.items()}

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from connectors.kafka_login import CA_FILE
 from connectors.processors.settings import PAYPAL_SECRET, VISA_SECRET, ProcessorSettings
@@ -22,7 +23,7 @@ from schemas.topic_rights import PRINCIPALS
 from sluice.broker_secrets import broker_secrets
 from sluice.kafka_users import passwords
 from sluice.settings import StackSettings
-from tests.compose.compose_file import FILE, SERVICES
+from tests.compose.compose_file import MANY, SERVICES
 from tests.tidy.sources import ROOT
 
 
@@ -34,7 +35,7 @@ def make(directory: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("made") / "secrets"
-    assert make(made).keys() == FILE["secrets"].keys()
+    assert make(made).keys() == MANY["secrets"].keys()
     return made
 
 
@@ -88,6 +89,9 @@ def test_kafka_has_a_certificate_for_its_names_and_every_services_password(direc
     assert given.pem == directory / "kafka.pem"
     context = ssl.create_default_context(cafile=str(directory / CA_FILE))
     assert len(context.get_ca_certs()) == 1
+    [ours] = x509.load_pem_x509_certificates((directory / CA_FILE).read_bytes())
+    names = ours.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {"kafka", "kafka-2", "kafka-3", "localhost"} == set(names.get_values_for_type(x509.DNSName))
     assert len(set(passwords(kafka).values())) == len(PRINCIPALS)
 
 
