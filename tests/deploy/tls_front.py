@@ -76,11 +76,16 @@ def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True)
 
 
+def haproxy() -> str:
+    """The program."""
+    found = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert found, "the tests of TLS need the Debian package haproxy: make haproxy"
+    return found
+
+
 @contextmanager
 def front(directory: Path, upstream: int, address: str, *changes: tuple[str, str]) -> Iterator[Front]:
     """HAProxy at `address`, before `upstream` (a port); `changes` are replaced in its configuration."""
-    program = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
-    assert program, "the tests of TLS need the Debian package haproxy: make haproxy"
     text = CONFIGURATION.read_text()
     for old, new in changes:
         assert old in text
@@ -93,7 +98,7 @@ def front(directory: Path, upstream: int, address: str, *changes: tuple[str, str
         "SLUICE_SQL_TLS_PEM": str(certificate(directory, "ours", address)),
     }
     launch = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid())]  # it ends with the tests
-    command = [*launch, program, "-db", "-f", str(directory / "sql-tls.cfg")]
+    command = [*launch, haproxy(), "-db", "-f", str(directory / "sql-tls.cfg")]
     with (directory / "front.log").open("w") as log:
         process = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
     try:
