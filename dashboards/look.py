@@ -35,7 +35,7 @@ NAME = r"([\w$]+)"
 # What stands in quotes is somebody's text, and stays as it is, whatever names are in it.
 PLACES = re.compile(
     r"'(?:[^']|'')*'|\$(?:(since|until|begin|grain|step|zone|id)\b"
-    rf"|spans\({NAME}, {NAME}\)|(sampled|born|since_born)\((\w+)\))"
+    rf"|spans\({NAME}, {NAME}\)|(is|sampled|born|since_born)\((\w+)\))"
 )
 # No payment is older, and no clock later; beyond, times of other zones are no years of Python's.
 FIRST_MOMENT, LAST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -52,6 +52,7 @@ SAMPLED = """
 hash({clock}) % (SELECT greatest(1, sum(count) // {most})::UBIGINT FROM payments_by_{grain}
                  WHERE {grain} >= {begin} AND {grain} < {until}) = 0"""
 SAMPLE = 100_000  # values of a period that percentiles are measured on
+HASHED = ("customer", "instrument")  # columns of `payments` that have a hash beside them
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
 
@@ -119,13 +120,14 @@ class Look(msgspec.Struct, frozen=True):
         stands in place of `$id` as a literal: it comes from the address, and may be any text, these names too.
 
         Conditions by which DuckDB reads a part of a table: `$born(column)`, about when `$id` was made, as an id of
-        ours tells, and `$since_born(column)`, not before. `$sampled(column)` is true for some `SAMPLE` rows of the
-        period, chosen by a time of theirs.
+        ours tells, and `$since_born(column)`, not before; `$is(column)`, of `payments`, that it is `$id`.
+        `$sampled(column)` is true for some `SAMPLE` rows of the period, chosen by a time of theirs.
         """
         values = {"since": self._since(), "until": self._until(), "step": _interval(self.step)}
         values |= {"begin": self._before(timedelta())[0], "grain": self.grain}
         values |= {"zone": quoted(self.zone), "id": quoted(id)}
         conditions: dict[str, Callable[[str], str]] = {
+            "is": partial(_is, id),
             "sampled": self._sampled,
             "since_born": partial(_born, id),
             "born": partial(_born, id, only=True),
@@ -241,6 +243,12 @@ def _moment(text: str, zone: str) -> datetime | None:
 
 def _literal(moment: datetime) -> str:
     return f"TIMESTAMP '{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+
+
+def _is(id: str, column: str) -> str:
+    """A condition that a column of `payments` is `id`, with that on its hash where it has one."""
+    same = f"{column} = {quoted(id)}"
+    return f"{column}_hash = (md5_number_lower({quoted(id)}) >> 32) AND {same}" if column in HASHED else same
 
 
 def _born(id: str, column: str, *, only: bool = False) -> str:

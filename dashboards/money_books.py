@@ -132,28 +132,38 @@ ORDER BY side NULLS LAST, party = 'merchants', party
     note="by the time it was posted",
     nothing="Nothing moved in this currency in this time.",
 )
-# What lies on its way between two topics is looked at payment by payment and left out: it is no difference yet.
+# Where the sums of all differ, what lies on its way between two topics is looked at payment by payment and left
+# out: it is no difference yet.
 DIFFERENCES = Tile(
     "differences",
     "Reconciliation",
     "Does the ledger say the same as the payments about what was captured and refunded, ever?",
     """
-WITH young AS (
+WITH sums AS (
+    SELECT processor, currency, CASE kind WHEN 'refund' THEN 'refunded' ELSE 'captured' END AS what,
+           CASE kind WHEN 'refund' THEN -amount ELSE amount END AS by_ledger, 0 AS by_payments
+    FROM ledger_by_day WHERE account = 'due:' || processor
+    UNION ALL SELECT processor, currency, 'captured', 0, amount_captured FROM payments_by_day
+    UNION ALL SELECT processor, currency, 'refunded', 0, amount_refunded FROM payments_by_day
+), totals AS MATERIALIZED (
+    SELECT processor, currency, what, sum(by_ledger) AS by_ledger, sum(by_payments) AS by_payments
+    FROM sums GROUP BY ALL
+), young AS MATERIALIZED (
     SELECT id FROM payments WHERE recorded_at > now()::TIMESTAMP - INTERVAL 30 SECOND
     UNION SELECT payment FROM ledger WHERE recorded_at > now()::TIMESTAMP - INTERVAL 30 SECOND
-), postings AS (
-    SELECT processor, currency, kind, amount FROM ledger_by_day WHERE account = 'due:' || processor
-    UNION ALL SELECT processor, currency, kind, -amount FROM ledger
-    WHERE account = 'due:' || processor AND payment IN (FROM young)
+), looked_at AS (
+    SELECT id FROM young WHERE EXISTS (FROM totals WHERE by_ledger <> by_payments)
+), posted AS (
+    SELECT processor, currency, kind, amount FROM ledger
+    WHERE account = 'due:' || processor AND payment IN (FROM looked_at)
 ), told AS (
-    SELECT processor, currency, amount_captured, amount_refunded FROM payments_by_day
-    UNION ALL SELECT processor, currency, -amount_captured, -amount_refunded FROM payments WHERE id IN (FROM young)
+    SELECT processor, currency, amount_captured, amount_refunded FROM payments WHERE id IN (FROM looked_at)
 ), both_sides AS (
-    SELECT processor, currency, 'captured' AS what, amount AS by_ledger, 0 AS by_payments
-    FROM postings WHERE kind <> 'refund'
-    UNION ALL SELECT processor, currency, 'refunded', -amount, 0 FROM postings WHERE kind = 'refund'
-    UNION ALL SELECT processor, currency, 'captured', 0, amount_captured FROM told
-    UNION ALL SELECT processor, currency, 'refunded', 0, amount_refunded FROM told
+    FROM totals
+    UNION ALL SELECT processor, currency, 'captured', -amount, 0 FROM posted WHERE kind <> 'refund'
+    UNION ALL SELECT processor, currency, 'refunded', amount, 0 FROM posted WHERE kind = 'refund'
+    UNION ALL SELECT processor, currency, 'captured', 0, -amount_captured FROM told
+    UNION ALL SELECT processor, currency, 'refunded', 0, -amount_refunded FROM told
 )
 SELECT processor, currency, what, sum(by_ledger)::BIGINT AS by_ledger, sum(by_payments)::BIGINT AS by_payments
 FROM both_sides GROUP BY processor, currency, what

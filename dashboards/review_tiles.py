@@ -73,16 +73,12 @@ OPEN = Tile(
     "Waiting",
     "How many payments wait for a person, how much money is that, and what may it cost?",
     """
-SELECT reviews.currency, count(*)::BIGINT AS open, sum(reviews.amount)::BIGINT AS amount,
-       sum(round(reviews.amount * scored.score))::BIGINT AS expected_loss,
-       count(*) FILTER (scored.score IS NULL)::BIGINT AS without_score, min(reviews.opened_at) AS oldest
-FROM reviews LEFT JOIN (
-    SELECT payment, any_value(score) AS score FROM verdicts
-    WHERE payment IN (SELECT payment FROM reviews WHERE status = 'open')
-      AND recorded_at >= (SELECT min(opened_at) FROM reviews WHERE status = 'open') - INTERVAL 1 DAY
-    GROUP BY payment
-) scored ON scored.payment = reviews.payment
-WHERE reviews.status = 'open' GROUP BY reviews.currency ORDER BY open DESC, reviews.currency
+WITH waiting AS MATERIALIZED (FROM reviews WHERE decision IS NULL)
+SELECT currency, count(*)::BIGINT AS open, sum(amount)::BIGINT AS amount,
+       sum(round(amount * score))::BIGINT AS expected_loss,
+       count(*) FILTER (score IS NULL)::BIGINT AS without_score, min(opened_at) AS oldest
+FROM waiting LEFT JOIN (SELECT payment, score FROM verdicts) USING (payment)
+GROUP BY currency ORDER BY open DESC, currency
 """,
     _draw_open,
     note="by currency",
@@ -105,8 +101,11 @@ GROUP BY reason ORDER BY open DESC, reason
 )
 
 Whose = Literal["customer", "card"]
-OF_CASE = "SELECT {column} FROM payments WHERE id = $id AND $born(created_at)"
-PAID = f"FROM payments WHERE {{column}} = ({OF_CASE}) AND id <> $id"
+OF_CASE = """
+WITH this AS (SELECT {column}, {column}_hash FROM payments WHERE id = $id AND $born(created_at)),
+paid AS (
+    FROM payments WHERE {column}_hash = (SELECT {column}_hash FROM this) AND {column} = (SELECT {column} FROM this)
+)"""
 
 
 def figures(whose: Whose, title: str) -> Tile:
@@ -115,13 +114,13 @@ def figures(whose: Whose, title: str) -> Tile:
         f"case-{whose}-figures",
         title,
         f"What else did this {whose} pay, how much of it was approved, refused, captured and refunded?",
-        f"""
+        f"""{OF_CASE.format(column=COLUMN[whose])}
 SELECT currency, count(*)::BIGINT AS payments,
        count(*) FILTER ({APPROVED})::BIGINT AS approved, count(*) FILTER ({REFUSED})::BIGINT AS refused,
        sum(amount_captured)::BIGINT AS captured, sum(amount_refunded)::BIGINT AS refunded
-{PAID.format(column=COLUMN[whose])}
+FROM paid WHERE id <> $id
 GROUP BY currency ORDER BY payments DESC, currency
-""",
+""",  # noqa: S608 - a column of ours
         _draw_figures,
         note="all other payments",
         nothing="It is the first payment.",
@@ -134,11 +133,11 @@ def latest(whose: Whose, title: str) -> Tile:
         f"case-{whose}-latest",
         title,
         f"How did the last payments of this {whose} go?",
-        f"""
+        f"""{OF_CASE.format(column=COLUMN[whose])}
 SELECT id, created_at, state, amount, currency, risk_outcome, risk_score
-{PAID.format(column=COLUMN[whose])}
+FROM paid WHERE id <> $id
 ORDER BY created_at DESC LIMIT {LATEST}
-""",
+""",  # noqa: S608 - a column of ours
         _draw_latest,
         note="newest first",
         nothing="There is no other.",

@@ -53,7 +53,7 @@ def figures(subject: Subject) -> Tile:
         f"""
 WITH paid AS (
     SELECT id, currency, state, processor, decline_code, amount_captured, amount_refunded
-    FROM payments WHERE {COLUMN[subject]} = $id AND {IN_TIME}
+    FROM payments WHERE $is({COLUMN[subject]}) AND {IN_TIME}
 ),
 told AS (
     SELECT payment, arg_max(label, recorded_at) AS label FROM labels
@@ -96,7 +96,7 @@ def course(subject: Subject) -> Tile:
         "When were there payments, and how did they end?",
         f"""
 SELECT time_bucket($step, created_at) AS step, status, count(*)::BIGINT AS payments FROM payments
-WHERE {COLUMN[subject]} = $id AND {IN_TIME} GROUP BY ALL ORDER BY step
+WHERE $is({COLUMN[subject]}) AND {IN_TIME} GROUP BY ALL ORDER BY step
 """,  # noqa: S608 - a column of ours
         lambda table, look: _draw_course(table, look, f"{subject}-course-chart"),
         note="payments by status",
@@ -131,7 +131,7 @@ def latest(subject: Subject) -> Tile:
         "What was paid last, and what became of it?",
         f"""
 SELECT created_at, state, amount, currency, method, brand, last4, risk_outcome, risk_score, decline_code, id
-FROM payments WHERE {COLUMN[subject]} = $id AND {IN_TIME} ORDER BY created_at DESC, id DESC LIMIT 15
+FROM payments WHERE $is({COLUMN[subject]}) AND {IN_TIME} ORDER BY created_at DESC, id DESC LIMIT 15
 """,  # noqa: S608 - a column of ours
         _draw_latest,
         note="15 at most",
@@ -163,7 +163,7 @@ def declines(subject: Subject) -> Tile:
         f"""
 SELECT coalesce(decline_code, state) AS reason, count(*)::BIGINT AS payments, max(created_at) AS last_at,
        sum(count(*)) OVER ()::BIGINT AS refused
-FROM payments WHERE {COLUMN[subject]} = $id AND {IN_TIME} AND state IN ('declined', 'failed')
+FROM payments WHERE $is({COLUMN[subject]}) AND {IN_TIME} AND state IN ('declined', 'failed')
 GROUP BY ALL ORDER BY payments DESC, reason
 """,  # noqa: S608 - a column of ours
         _draw_declines,
@@ -188,15 +188,18 @@ def _draw_declines(table: Table, look: Look) -> None:
 
 def open_reviews(subject: Subject) -> Tile:
     """What waits for a person, whenever it was held."""
+    theirs = (
+        "merchant = $id"
+        if subject == "merchant"
+        else f"payment IN (SELECT id FROM payments WHERE $is({COLUMN[subject]}))"  # noqa: S608 - a column of ours
+    )
     return Tile(
         f"{subject}-open-reviews",
         "Open reviews",
         "Which payments wait for a person?",
         f"""
-SELECT r.id, r.opened_at, r.amount, r.currency, r.reasons, r.payment
-FROM reviews r JOIN payments p ON p.id = r.payment
-WHERE p.{COLUMN[subject]} = $id AND r.decision IS NULL AND r.status = 'open'
-ORDER BY r.opened_at LIMIT 20
+SELECT id, opened_at, amount, currency, reasons, payment FROM reviews
+WHERE decision IS NULL AND {theirs} ORDER BY opened_at LIMIT 20
 """,  # noqa: S608 - a column of ours
         _draw_reviews,
         note="the oldest 20, of any time",
@@ -231,7 +234,7 @@ WITH used AS (
     SELECT {other} AS other, {shown}, count(*)::BIGINT AS payments,
            count(*) FILTER ({REFUSED})::BIGINT AS refused, max(created_at) AS last_at,
            count(*) OVER ()::BIGINT AS distinct_ones
-    FROM payments WHERE {COLUMN[subject]} = $id AND {other} IS NOT NULL AND {IN_TIME}
+    FROM payments WHERE $is({COLUMN[subject]}) AND {other} IS NOT NULL AND {IN_TIME}
     GROUP BY {other} ORDER BY payments DESC, other LIMIT 10
 )
 SELECT used.*, m.trading_name FROM used LEFT JOIN merchants m ON m.id = used.other ORDER BY payments DESC, other

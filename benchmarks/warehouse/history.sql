@@ -54,7 +54,8 @@ SELECT made_id('pay_', created_at, number) AS id, CASE WHEN is_refunded AND stat
             WHEN state = 'partially_captured' THEN amount - amount // 2 ELSE 0 END AS amount_capturable
 FROM chosen;
 
-INSERT INTO store.payments BY NAME FROM slice;
+INSERT INTO store.payments BY NAME
+SELECT *, md5_number_lower(customer) >> 32 AS customer_hash, md5_number_lower(instrument) >> 32 AS instrument_hash FROM slice;
 
 INSERT INTO store.refunds BY NAME
 SELECT 'ref_' || id[5:] AS id, id AS payment, sequence, amount_refunded AS amount, currency, 'succeeded' AS status,

@@ -47,7 +47,7 @@ SELECT any_value(method) AS method, any_value(brand) AS brand, any_value(last4) 
        count(*)::BIGINT AS payments, min(created_at) AS first_at, max(created_at) AS last_at,
        count(DISTINCT customer)::BIGINT AS customers, count(DISTINCT merchant)::BIGINT AS merchants,
        list_sort(list(DISTINCT country) FILTER (country IS NOT NULL)) AS countries
-FROM payments WHERE instrument = $id
+FROM payments WHERE $is(instrument)
 """,
     _draw_ever,
     note="whatever the time above",

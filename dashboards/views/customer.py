@@ -45,7 +45,7 @@ EVER = Tile(
 SELECT count(*)::BIGINT AS payments, min(created_at) AS first_at, max(created_at) AS last_at,
        count(DISTINCT instrument)::BIGINT AS cards, count(DISTINCT merchant)::BIGINT AS merchants,
        list_sort(list(DISTINCT country) FILTER (country IS NOT NULL)) AS countries
-FROM payments WHERE customer = $id
+FROM payments WHERE $is(customer)
 """,
     _draw_ever,
     note="whatever the time above",

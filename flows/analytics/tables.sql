@@ -21,12 +21,17 @@ ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS last_refusal_kind VARCHAR;
 ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS last_refusal_code VARCHAR;
 ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS amount_eur_cents BIGINT;
 ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS replaced_at TIMESTAMP;
+ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS customer_hash UINTEGER;
+ALTER TABLE store.payments ADD COLUMN IF NOT EXISTS instrument_hash UINTEGER;
 -- A file from before has what was replaced in a table of its own.
 CREATE TABLE IF NOT EXISTS store.payment_versions AS FROM store.payments LIMIT 0;
 BEGIN;
 INSERT INTO store.payments BY NAME FROM store.payment_versions;
 DROP TABLE store.payment_versions;
 COMMIT;
+UPDATE store.payments SET customer_hash = md5_number_lower(customer) >> 32 WHERE customer_hash IS NULL AND customer IS NOT NULL;
+UPDATE store.payments SET instrument_hash = md5_number_lower(instrument) >> 32
+WHERE instrument_hash IS NULL AND instrument IS NOT NULL;
 CREATE OR REPLACE VIEW store.standing AS SELECT * EXCLUDE (replaced_at) FROM store.payments WHERE replaced_at IS NULL;
 
 -- Since when replaced rows are kept: a file from before knows nothing of earlier moments.

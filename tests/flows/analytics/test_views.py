@@ -55,7 +55,11 @@ TABLES = {
     "offsets": rows.PartitionPosition,
     "lags": rows.PartitionLag,
 }
-COMPUTED = {"offsets": ["told_at"], "payments": ["replaced_at"]}
+COMPUTED = {"offsets": ["told_at"], "payments": ["replaced_at", "customer_hash", "instrument_hash"]}
+HASHES = """
+SELECT customer_hash = (md5_number_lower(customer) >> 32), instrument_hash = (md5_number_lower(instrument) >> 32)
+FROM payments
+"""
 
 
 @pytest.mark.parametrize("view", PROMISED)
@@ -86,10 +90,12 @@ def test_a_file_from_before_the_newest_columns_opens_and_is_written_on(tmp_path:
     opened = Kept(tmp_path)
     newest = "SELECT state, trace_id, amount_capturable FROM payments"
     assert opened.ask(newest) == [("processing", None, 0)]
+    assert opened.ask(HASHES) == [(True, True)]
     captured = payment(state="captured")
     opened.write(kafka_log.event("payments.v1", step(2, "processing", captured)))
     opened.write(kafka_log.event("payments.v1", refund_step(3, "succeeded", replace(captured, amount_refunded=5))))
     assert opened.ask(newest) == [("captured", None, 0)]
+    assert opened.ask(HASHES) == [(True, True)]
     assert opened.ask("SELECT status FROM refunds") == [("succeeded",)]
     opened.warehouse.close()
 
