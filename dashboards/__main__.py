@@ -7,6 +7,7 @@ from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
 import dashboards.metrics  # noqa: F401 - told from the start on, also before somebody looks at a page
+from connectors import logs
 from connectors.durable_files import write_durably
 from connectors.keyfiles import SecretMissing, read_or_make
 from connectors.metrics_server import serve_metrics
@@ -89,6 +90,7 @@ def main() -> None:
 
 def become_streamlit() -> None:
     """Serve the metrics of this process, and be the command `streamlit` with this one's arguments."""
+    logs.configure("dashboard")
     serve_metrics(load(DashboardSettings), "dashboard_metrics")
     from streamlit.web.cli import main as streamlit  # half a second, and nothing before it needs it
 
