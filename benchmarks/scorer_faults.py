@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal, assert_never
@@ -137,7 +138,8 @@ def _stop(pid: int, seconds: float) -> None:
     try:
         time.sleep(seconds)
     finally:
-        os.kill(pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # the supervisor ends one that is silent for long
+            os.kill(pid, signal.SIGCONT)
 
 
 if __name__ == "__main__":
