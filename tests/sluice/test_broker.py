@@ -133,6 +133,7 @@ def test_a_node_of_three_names_all_and_keeps_three_copies(tmp_path: Path) -> Non
     assert given["node.id"] == "2"
     assert given["controller.quorum.voters"] == "1@a:9093,2@b:9093,3@c:9093"
     assert (given["default.replication.factor"], given["min.insync.replicas"]) == ("3", "2")
+    assert given["broker.session.timeout.ms"] == "6000"
     assert given["listeners"] == "SERVICES://0.0.0.0:9094,CONTROLLER://0.0.0.0:9093"
     assert given["advertised.listeners"] == "SERVICES://b:9094,CONTROLLER://b:9093"
     assert "CONTROLLER:SASL_SSL" in given["listener.security.protocol.map"]
