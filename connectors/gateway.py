@@ -14,6 +14,7 @@ from connectors.oauth_tokens import ClientCredentials, GrantedToken, TokenCache,
 from connectors.traces import outgoing
 
 RETRIED_STATUSES = frozenset({409, 429, 503})
+NOT_KNOWN = frozenset({502, 504})  # of a proxy whose gateway gave no answer: it may have done what was asked
 # A 409 that stays, however often it is asked.
 FINAL_CONFLICTS = frozenset({"wrong_state", "assigned", "email_taken", "id_taken", "stale_version"})
 RETRY_FOR_S = 120.0
@@ -191,6 +192,8 @@ class GatewayClient:
         request = self._session.post(self._url + path, data=sent, headers=headers, timeout=LINE_TIMEOUT)
         try:
             async with request as response:
+                if response.status in NOT_KNOWN:
+                    raise GatewayUnavailable(f"HTTP {response.status}")
                 if response.status >= 400:
                     raise _refused(response.status, await response.read(), response.headers.get("Retry-After", ""))
                 async for line in response.content:
@@ -298,6 +301,8 @@ class GatewayClient:
         request = self._session.request(method, self._url + path, data=body or None, headers=headers | outgoing())
         try:
             async with request as response:
+                if response.status in NOT_KNOWN:
+                    raise GatewayUnavailable(f"HTTP {response.status}")
                 return response.status, await response.read(), response.headers.get("Retry-After", "")
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             raise GatewayUnavailable(type(error).__name__) from error
