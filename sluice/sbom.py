@@ -22,14 +22,15 @@ from sluice.jars import Jar, is_whole, locked
 from sluice.settings import StackSettings
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
-DPKG = ("dpkg-query", "--show", "--showformat=${Package}\t${Version}\t${Architecture}\n")
+DPKG_FIELDS = ("db:Status-Status", "Package", "Version", "Architecture", "source:Package")
+DPKG = ("dpkg-query", "--show", "--showformat=" + "\t".join(f"${{{name}}}" for name in DPKG_FIELDS) + "\n")
 LICENSE = "License :: OSI Approved :: "
 
 Component = dict[str, Any]
 
 
 def document() -> dict[str, Any]:
-    """The whole document. Raises `OSError` where the image is not Debian's or a child of it."""
+    """The whole document. Raises as `debians` where the image is not Debian's or a child of it."""
     about = tomllib.loads(PROJECT.read_text())["project"]
     found = [*pythons(), *jars(load(StackSettings).cache), *runtimes(), *debians()]
     return {
@@ -65,11 +66,17 @@ def runtimes() -> Iterator[Component]:
 
 
 def debians() -> Iterator[Component]:
-    """The packages of Debian. Raises `OSError` where there is no dpkg."""
+    """The packages of Debian, with the source package and release by which its advisories name them.
+
+    Raises `OSError` where there is no dpkg, and `CalledProcessError` where it fails.
+    """
     listed = subprocess.run(DPKG, capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own command
+    distro = f"debian-{platform.freedesktop_os_release().get('VERSION_ID', '')}"
     for line in listed.splitlines():
-        name, version, architecture = line.split("\t")
-        yield _component(f"pkg:deb/debian/{quote(name)}", name, version, f"?arch={architecture}")
+        status, name, version, architecture, source = line.split("\t")
+        if status == "installed":
+            told = f"?arch={architecture}&distro={distro}&upstream={quote(source)}"
+            yield _component(f"pkg:deb/debian/{quote(name)}", name, version, told)
 
 
 def _jar(jar: Jar) -> Component:

@@ -26,6 +26,13 @@ def test_jars_are_named_where_they_lie_with_their_hashes(class_path: list[Path],
     assert list(sbom.jars(tmp_path)) == []
 
 
+def test_packages_of_debian_are_told_with_their_source_and_release() -> None:
+    told = {component["name"]: component["purl"] for component in sbom.debians()}
+    assert told["libc6"].startswith("pkg:deb/debian/libc6@")
+    assert "&distro=debian-" in told["libc6"]
+    assert told["libc6"].endswith("&upstream=glibc")
+
+
 def test_a_version_of_debian_is_quoted() -> None:
     made = sbom._component("pkg:deb/debian/perl", "perl", "1:5.36.0-7+deb12u1", "?arch=amd64")
     assert made["purl"] == "pkg:deb/debian/perl@1%3A5.36.0-7%2Bdeb12u1?arch=amd64"
