@@ -16,6 +16,7 @@ from connectors.kafka_login import Bootstrap
 from schemas.topics import TOPICS
 from sluice.broker_properties import Broker, BrokerSecrets, Jit, properties
 
+NODES_FILE = "sluice.nodes"  # in the storage of one of several: the names of all, in their order
 # Loggers that warn on each start and stop of a single healthy node.
 ALARMISTS = ("controller.QuorumController", "clients.NetworkClient")
 
@@ -34,8 +35,7 @@ def prepare(broker: Broker, jars: list[Path], secrets: BrokerSecrets) -> None:
         sync_tree(fresh)  # Kafka never starts on a formatting of which a power cut left half
         fresh.rename(data)  # an interrupted formatting is never taken for a finished one
         sync(broker.directory)
-    elif secrets.cluster_id:
-        _check_cluster(data, secrets.cluster_id)
+    _check_cluster(broker, data, secrets)
     _write_properties(broker, data, secrets)
 
 
@@ -94,9 +94,16 @@ def _write_properties(broker: Broker, log_dirs: Path, secrets: BrokerSecrets) ->
     write_durably(_properties(broker), properties(broker, log_dirs, secrets).encode())
 
 
-def _check_cluster(data: Path, cluster_id: str) -> None:
-    if f"cluster.id={cluster_id}" not in (data / "meta.properties").read_text().splitlines():
+def _check_cluster(broker: Broker, data: Path, secrets: BrokerSecrets) -> None:
+    """A node alone has drawn its id itself; one of several is led by those that its storage was formatted for."""
+    known = (data / "meta.properties").read_text().splitlines()
+    nodes = data / NODES_FILE
+    formatted_for = nodes.read_text() if nodes.exists() else ""
+    if secrets.cluster_id and f"cluster.id={secrets.cluster_id}" not in known:
         raise BrokerFailed(f"{data} is not of this cluster (kafka.cluster): give each of its nodes an empty one")
+    if formatted_for != ",".join(broker.nodes):
+        was = formatted_for or "a node alone"
+        raise BrokerFailed(f"{data} is of {was}: SLUICE_KAFKA_NODES says otherwise, which needs an empty one")
 
 
 def _format(broker: Broker, jars: list[Path], log_dirs: Path, secrets: BrokerSecrets) -> None:
@@ -109,6 +116,8 @@ def _format(broker: Broker, jars: list[Path], log_dirs: Path, secrets: BrokerSec
     )
     if ran.returncode != 0:
         raise BrokerFailed(f"Kafka's storage could not be formatted: {(ran.stderr or ran.stdout)[-400:].strip()}")
+    if broker.nodes:
+        (log_dirs / NODES_FILE).write_text(",".join(broker.nodes))
 
 
 def as_cluster_id(sixteen: bytes) -> str:

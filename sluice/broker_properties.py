@@ -69,7 +69,7 @@ listener.name.{listener}.ssl.truststore.location={ca}
 
 COPIES_MAX = 3
 # After a kill -9 a node alone may not write until the session of the one before it has ended. Of several, another
-# one leads by then: it is more that none is taken for dead because the machine is busy. By default it is 9 s.
+# one leads by then: it is more that none is taken for dead because the machine is busy. Kafka has 9 s by default.
 SESSION_MS, SESSION_OF_SEVERAL_MS = 1_500, 6_000
 Jit = Literal["full", "c1"]
 

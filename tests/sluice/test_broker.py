@@ -147,7 +147,14 @@ def test_a_directory_of_another_cluster_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BrokerFailed, match="not of this cluster"):
         broker.prepare(own_broker(settings), [], broker_secrets(settings))
     (data / "meta.properties").write_text(f"cluster.id={broker_secrets(settings).cluster_id}\n")
+    (data / broker.NODES_FILE).write_text("a,c,b")
+    with pytest.raises(BrokerFailed, match="is of a,c,b"):
+        broker.prepare(own_broker(settings), [], broker_secrets(settings))
+    (data / broker.NODES_FILE).write_text("a,b,c")
     broker.prepare(own_broker(settings), [], broker_secrets(settings))
+    alone = StackSettings(data=tmp_path)
+    with pytest.raises(BrokerFailed, match="is of a,b,c"):
+        broker.prepare(own_broker(alone), [], broker_secrets(alone))
 
 
 def test_a_node_that_is_not_among_the_named_ones_is_refused() -> None:
