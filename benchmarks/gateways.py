@@ -14,7 +14,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -54,9 +55,10 @@ READ = 50_000  # payments of the file, or made-up ones: more than any run needs
 
 
 class TurnFigures(msgspec.Struct, frozen=True):
-    """`in_the_books`: payments by state in the end, as many as keys. `faults`: by process. `caught`: payments that
-    a gateway had in hand when it was killed or frozen. `ended`: payments by what their payer saw. `charges`:
-    captured ones by how often. `inversions`, `repeats`: events on Kafka after a later one, or once more.
+    """`in_the_books`: payments of this run by state in the end, as many as keys. `faults`: by process. `caught`:
+    payments that a gateway had in hand when it was killed or frozen. `ended`: payments by what their payer saw.
+    `charges`: captured ones by how often, those of before, too. `inversions`, `repeats`: events on Kafka after a
+    later one, or once more.
     """
 
     payments: int
@@ -101,15 +103,22 @@ def main(
     if all_over and workers < 2:
         raise click.UsageError("--all-over kills the second fraud worker: give --workers 2")
     faults = by_turns(kills, signal.SIGKILL, ALL if all_over else GATEWAYS) + by_turns(freezes, signal.SIGSTOP)
-    times = {"SLUICE_LEASE": str(lease), "SLUICE_CALL_TIMEOUT": str(min(4.0, lease * 0.8))}
-    settings = SETTINGS | times | {"SLUICE_FRAUD_WORKERS": str(workers)}
-    only = (*PROCESSES, *(process_name("fraud", number) for number in range(2, workers + 1)))
     purchases = purchases_of(file)
-    with stack.running("postgres", settings=settings, only=only) as measured:
-        measured.await_ready()
+    with shared(workers, lease) as measured:
         figures = asyncio.run(by_sides(measured, purchases, payments, at_once, faults, frozen_s=lease + 2))
     click.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())
     sys.exit(not figures.holds())
+
+
+@contextmanager
+def shared(workers: int, lease: float) -> Iterator[stack.Stack]:
+    """A stack of two gateways and so many fraud workers that is ready; `lease`: of a gateway, in seconds."""
+    times = {"SLUICE_LEASE": str(lease), "SLUICE_CALL_TIMEOUT": str(min(4.0, lease * 0.8))}
+    settings = SETTINGS | times | {"SLUICE_FRAUD_WORKERS": str(workers)}
+    only = (*PROCESSES, *(process_name("fraud", number) for number in range(2, workers + 1)))
+    with stack.running("postgres", settings=settings, only=only) as measured:
+        measured.await_ready()
+        yield measured
 
 
 def purchases_of(file: Path | None) -> list[DatasetTransaction]:
@@ -130,7 +139,9 @@ async def by_sides(
     pause_s: float = PAUSE_S,
     frozen_s: float = 0,
 ) -> TurnFigures:
-    """Make so many payments, and as many more as the faults last."""
+    """Make so many payments, and as many more as the faults last; payments of before count in `charges` alone."""
+    assert measured.server
+    before = _in_the_books(measured.server)
     began = time.monotonic()
     async with (
         connected(measured, "replay@example.com") as payers,
@@ -144,10 +155,9 @@ async def by_sides(
     seconds = time.monotonic() - began
     reconciled = await asyncio.to_thread(measured.reconciles)
     events, inversions, repeats = await asyncio.to_thread(_on_kafka, measured.kafka())
-    assert measured.server
     return TurnFigures(
         payments=turns.ended.total(),
-        in_the_books=dict(map(_counted, measured.server.sql(STATES).splitlines())),
+        in_the_books=dict(_in_the_books(measured.server) - before),
         faults=dict(Counter(fault.name for fault in faults)),
         caught=caught,
         ended=dict(turns.ended),
@@ -161,9 +171,10 @@ async def by_sides(
     )
 
 
-def _counted(line: str) -> tuple[str, int]:
-    state, _, count = line.partition("|")
-    return state, int(count)
+def _in_the_books(server: stack.Server) -> Counter[str]:
+    """How many payments are in which state."""
+    lines = [line.partition("|") for line in server.sql(STATES).splitlines()]
+    return Counter({state: int(count) for state, _, count in lines})
 
 
 async def _pay_on(

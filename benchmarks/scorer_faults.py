@@ -134,11 +134,11 @@ def _in_work(conn: Connection) -> int:
 
 
 def _stop(pid: int, seconds: float) -> None:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        time.sleep(seconds)
-    finally:
-        with suppress(ProcessLookupError):  # the supervisor ends one that is silent for long
+    with suppress(ProcessLookupError):  # it may have ended by itself
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
             os.kill(pid, signal.SIGCONT)
 
 

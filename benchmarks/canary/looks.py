@@ -112,17 +112,21 @@ def warehouse(query: Query) -> Iterator[Piece]:
     for schema, table in query(
         "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name <> 'answers'"
     ).rows:
-        for found in _by_pieces(query, f'FROM "{schema}"."{table}"'):
+        for found in _by_pieces(query, f'"{schema}"."{table}"'):
             for row in found.rows:
                 yield f"{schema}.{table}", row_bytes(found.columns, row)
 
 
-def _by_pieces(query: Query, rows: str) -> Iterator[Table]:
-    """As many rows at once as the server answers; rows that come meanwhile are behind the others."""
-    for offset in count(0, ROWS_AT_ONCE):
-        yield (found := query(f"SELECT * {rows} LIMIT {ROWS_AT_ONCE} OFFSET {offset}"))
-        if len(found.rows) < ROWS_AT_ONCE:
+def _by_pieces(query: Query, table: str) -> Iterator[Table]:
+    """As many rows at once as the server answers, by `rowid`: one that goes moves no other, a new one is last.
+
+    A checkpoint that compacts a table numbers its rows anew: what is moved by that, the look at the file finds.
+    """
+    for first in count(0, ROWS_AT_ONCE):
+        [(last,)] = query(f"SELECT max(rowid) FROM {table}").rows
+        if last is None or last < first:
             return
+        yield query(f"SELECT * FROM {table} WHERE rowid >= {first} AND rowid < {first + ROWS_AT_ONCE}")
 
 
 def asked_of(conn: duckdb.DuckDBPyConnection) -> Query:

@@ -78,11 +78,11 @@ def in_sqlite(folder: Path) -> bool:
 
 
 def in_duckdb(folder: Path) -> bool:
-    """Whether a number in a warehouse is found."""
+    """Whether a number in a warehouse is found that stands in one row of many, behind the first piece of them."""
     card = planted_number()
     with duckdb.connect(str(folder / "planted.duckdb")) as conn:
         conn.execute("CREATE TABLE planted (merchant VARCHAR)")
-        conn.execute(f"INSERT INTO planted SELECT 'shop {card}' FROM range(3000)")
+        conn.execute(f"INSERT INTO planted SELECT if(n = 6000, 'shop {card}', 'shop') FROM range(7000) r(n)")
         return _finds(card, looks.warehouse(looks.asked_of(conn)))
 
 

@@ -53,7 +53,7 @@ def some_ids(reader: WarehouseReader) -> dict[str, str]:
 
 def id_for(tile: Tile, ids: Mapping[str, str]) -> str:
     """What a tile is about, which the address names."""
-    if not re.search(r"\$(id\b|is\(|born\()", tile.sql):
+    if tile.statement(Look(), "x") == tile.statement(Look(), ""):
         return ""
     found = ABOUT.match(tile.name)
     match found[1] if found else "":

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import stack
-from benchmarks.fleet import PROCESSES, SETTINGS, by_turns
-from benchmarks.gateways import by_sides, purchases_of
+from benchmarks.fleet import LEASE_S, by_turns, charges
+from benchmarks.gateways import by_sides, purchases_of, shared
 from benchmarks.same_keys import by_keys
 from benchmarks.stack import Stack
 
@@ -17,9 +16,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.postgres, pytest.mark.timeout(400)]
 
 @pytest.fixture(scope="module")
 def measured() -> Iterator[Stack]:
-    """Two gateways of one stack."""
-    with stack.running("postgres", settings=SETTINGS, only=PROCESSES) as measured:
-        measured.await_ready()
+    """Two gateways of one stack, as `main` starts them; each test counts what it adds to it."""
+    with shared(workers=1, lease=LEASE_S) as measured:
         yield measured
 
 
@@ -33,5 +31,7 @@ def test_two_gateways_share_payments_and_one_is_killed(measured: Stack) -> None:
 
 
 def test_a_key_that_is_used_at_two_gateways_at_once_pays_once(measured: Stack) -> None:
+    before = charges(measured).get("1", 0)
     figures = by_keys(measured, keys=8, callers=8, kills=0)
     assert figures.holds(), figures
+    assert figures.charges == {"1": before + 8}
