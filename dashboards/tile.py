@@ -76,8 +76,8 @@ def show(tile: Tile, look: Look, id: str = "", *, answer: CachedAnswer | None = 
 
 def _foot(tile: Tile, statement: str, answer: CachedAnswer) -> None:
     with st.container(key=f"foot-{tile.name}", horizontal=True, vertical_alignment="center", gap="small"):
-        age, has_rows = formats.age(answer.age_s), answer.table is not None
-        html("foot.html", question=tile.question, age=age, trouble=answer.trouble, has_rows=has_rows)
+        age, has_answer = formats.age(answer.age_s), answer.table is not None
+        html("foot.html", question=tile.question, age=age, trouble=answer.trouble, has_answer=has_answer)
         link("SQL", "sql", q=statement)
         if answer.table and answer.table.rows:
             rows = partial(as_csv, answer.table)

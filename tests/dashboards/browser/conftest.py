@@ -50,8 +50,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def url(screen: Screen) -> str:
-    """Where the dashboards are."""
+def url(screen: Screen, gateway: GatewayDouble) -> str:
+    """Where the dashboards are; the gateway that they ask is as it was at first."""
     return screen.url
 
 

@@ -9,7 +9,6 @@ from playwright.sync_api import Browser, expect
 
 from schemas.times import now
 from tests.dashboards.conftest import Shop
-from tests.dashboards.gateway_double import GatewayDouble
 from tests.dashboards.served import enter
 
 pytestmark = pytest.mark.stack
@@ -24,7 +23,7 @@ WIDER = """() => [...document.querySelectorAll('[data-testid=stMain] *')]
 
 
 def test_a_statement_is_asked_by_keyboard_and_the_pages_fit_a_phone(
-    shop: Shop, own: Shop, gateway: GatewayDouble, url: str, browser: Browser
+    shop: Shop, own: Shop, url: str, browser: Browser
 ) -> None:
     shop.sell(20, timedelta(minutes=5))
     own.take_all(own.payment(now(), state=state) for state in ("captured", "declined"))
