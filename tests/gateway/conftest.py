@@ -31,10 +31,8 @@ VAULT_REPLY_S = 20.0  # of a busy machine
 LOOPBACK = "127.0.0.1"
 NO_KAFKA = "localhost:1"  # nobody listens there
 PASSWORD = "correct horse battery"
-SAME_STATEMENTS = {"backtest", "pages", "payments", "routes", "web"}  # folders of tests that ask over HTTP
+ASKING = {"backtest", "pages", "payments", "routes", "web"}  # folders of tests that ask over HTTP
 OF_GATEWAYS = {"gateway_settings", "shared_settings"}  # the fixtures
-# But these: each of their parameters has statements of its own, or another race.
-OWN_STATEMENTS = {"test_keyed_routes.py", "test_payment_filters.py", "test_refund_races.py"}
 PEOPLE = ("customer", "merchant", "analyst", "admin", "replay")
 
 
@@ -165,12 +163,14 @@ def cheap_hashing() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def routes_compiled_once() -> Iterator[None]:
     """Each app reads each of its routes and compiles two functions for it: half of its start, a thousand times."""
-    compile_rule, compiled = Rule.compile, dict[tuple[str, str, bool], Rule]()
+    compile_rule, compiled = Rule.compile, dict[tuple[object, ...], Rule]()
 
     def compile_once(rule: Rule) -> None:
-        known = compiled.setdefault((rule.rule, repr(rule.defaults), bool(rule.merge_slashes)), rule)
-        if known is rule:
+        key = (rule.rule, repr(rule.defaults), bool(rule.merge_slashes), rule.subdomain, rule.host)
+        known = compiled.get(key)
+        if known is None:
             compile_rule(rule)
+            compiled[key] = rule
             return
         for name in ("_parts", "_trace", "_converters", "arguments"):
             setattr(rule, name, getattr(known, name))
@@ -240,13 +240,16 @@ def conn(databases: Databases, database: Kind) -> Iterator[Connection]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL, what asks the API runs with its first parameters: its statements are the same with all."""
+    """On PostgreSQL, what asks the API runs with its first parameters: most send the same statements with all.
+
+    Whose parameters have statements, races or times of their own is marked `each_on_postgres`.
+    """
     seen: set[str] = set()
     kept: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
         function = item.nodeid.partition("[")[0]
-        asks = item.get_closest_marker("postgres") is not None and _asks_the_api(item)
+        asks = _is_marked(item, "postgres") and not _is_marked(item, "each_on_postgres") and _asks_the_api(item)
         (left_out if asks and function in seen else kept).append(item)
         if asks:
             seen.add(function)
@@ -254,9 +257,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
 
 
+def _is_marked(item: pytest.Item, name: str) -> bool:
+    return item.get_closest_marker(name) is not None
+
+
 def _asks_the_api(item: pytest.Item) -> bool:
     has_gateway = isinstance(item, pytest.Function) and bool(OF_GATEWAYS.intersection(item.fixturenames))
-    return has_gateway and item.path.parent.name in SAME_STATEMENTS and item.path.name not in OWN_STATEMENTS
+    return has_gateway and item.path.parent.name in ASKING
 
 
 @pytest.hookimpl(tryfirst=True)

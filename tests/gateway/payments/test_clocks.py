@@ -21,6 +21,7 @@ PassTime = Callable[[float], None]
 jumps = pytest.mark.parametrize("hours", [-1, 3])
 
 
+@pytest.mark.each_on_postgres
 @jumps
 async def test_the_lease_of_an_operation_lasts_as_long_as_it_was_taken_for(
     shop: Shop, request_of: RequestOf, set_clock: SetClock, pass_time: PassTime, hours: float
@@ -40,6 +41,7 @@ async def test_the_lease_of_an_operation_lasts_as_long_as_it_was_taken_for(
     assert await shop.state(row.id) == "failed"
 
 
+@pytest.mark.each_on_postgres
 @jumps
 async def test_a_received_payment_is_neither_interrupted_early_nor_left_for_hours(
     shop: Shop, request_of: RequestOf, set_clock: SetClock, pass_time: PassTime, hours: float
@@ -55,6 +57,7 @@ async def test_a_received_payment_is_neither_interrupted_early_nor_left_for_hour
     assert await shop.state(row.id) == "failed"
 
 
+@pytest.mark.each_on_postgres
 @jumps
 async def test_a_key_is_held_as_long_as_its_lease(
     shop: Shop, request_of: RequestOf, set_clock: SetClock, pass_time: PassTime, hours: float
@@ -70,6 +73,7 @@ async def test_a_key_is_held_as_long_as_its_lease(
     assert isinstance(taken, PaymentRow)
 
 
+@pytest.mark.each_on_postgres
 @jumps
 async def test_an_unknown_operation_is_asked_for_after_its_window(
     shop: Shop, set_clock: SetClock, pass_time: PassTime, hours: float

@@ -303,6 +303,7 @@ async def handler_of(shop: Shop, name: str, asked: Asked) -> Callable[[], Awaita
     return lambda: view.__wrapped__(call, *asked.path)
 
 
+@pytest.mark.each_on_postgres
 @pytest.mark.parametrize("name", KEYED)
 async def test_a_worker_that_dies_anywhere_has_done_it_once_and_its_key_is_answered(shop: Shop, name: str) -> None:
     asyncio.get_running_loop().set_task_factory(task_factory)  # what it does at once dies with it

@@ -26,6 +26,7 @@ async def judged(shop: Shop, request_of: RequestOf, outcome: Outcome, **fields: 
     return await runtime.books.write(judge, runtime.policy, row.id, verdict(row.id, outcome), 1.5)
 
 
+@pytest.mark.each_on_postgres
 @pytest.mark.parametrize(
     ("outcome", "capture", "sent", "state"),
     [

@@ -187,6 +187,7 @@ async def test_a_payer_who_came_back_is_not_asked_about_any_more(shop: Shop) -> 
     assert (await order_of(shop, asked["id"])).lease_until is None
 
 
+@pytest.mark.each_on_postgres
 @pytest.mark.parametrize("hours", [-1, 3.5])
 async def test_a_clock_that_is_set_voids_no_payment_that_waits_for_its_payer(
     shop: Shop, set_clock: Callable[[float], None], hours: float

@@ -89,6 +89,7 @@ async def test_a_refund_of_ours_that_reached_nobody_is_sent_again(shop: Shop) ->
     assert (await tasks(shop), await shop.balance(), len(shop.ledger("refund"))) == ([], {}, 1)
 
 
+@pytest.mark.each_on_postgres
 @pytest.mark.parametrize(("outcome", "given_back"), [("released", 900), ("lapsed", 0)])
 async def test_a_person_says_what_became_of_a_refund(shop: Shop, outcome: str, given_back: int) -> None:
     payment = await taken(shop, NO_VISA_REFUND)

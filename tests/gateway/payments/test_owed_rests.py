@@ -75,6 +75,7 @@ async def test_no_capture_comes_between_a_block_and_the_release(shop: Shop) -> N
     assert (await shop.state(payment), shop.ledger("capture")) == ("authorized", [])
 
 
+@pytest.mark.each_on_postgres
 @pytest.mark.parametrize("outcome", ["released", "lapsed"])
 async def test_a_person_says_that_a_rest_is_gone(shop: Shop, outcome: str) -> None:
     payment = await blocked_in_part(shop, "visa")

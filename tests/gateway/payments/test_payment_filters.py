@@ -64,6 +64,7 @@ async def test_staff_alone_find_by_the_customers_address(shop: Shop) -> None:
     assert (refused.status, refused.json["errors"][0]["path"]) == (422, "$.email")
 
 
+@pytest.mark.each_on_postgres
 @pytest.mark.parametrize("name", ["risk", "customer", "reference", "last4", "amount", "currency", "email"])
 async def test_a_customer_has_the_filters_of_what_a_customer_sees(gateway: Any, name: str) -> None:
     values = {"risk": "block", "last4": "1111", "amount": "1", "currency": "EUR"}

@@ -31,6 +31,7 @@ async def race(shop: Shop, path: str, body: dict[str, object]) -> Counter[str]:
     return Counter(answer.code or str(answer.status) for answer in answers)
 
 
+@pytest.mark.each_on_postgres
 @pytest.mark.parametrize("processor", BY_CARD)
 @pytest.mark.parametrize("parts", [(1000,), (300, 450, 250)])
 async def test_together_they_get_back_what_was_captured(
@@ -43,6 +44,7 @@ async def test_together_they_get_back_what_was_captured(
     assert await shop.balance() == {}
 
 
+@pytest.mark.each_on_postgres
 @pytest.mark.parametrize("processor", BY_CARD)
 async def test_together_they_capture_what_is_held(shop: Shop, processor: str) -> None:
     payment = await paid(shop, processor, capture="manual")

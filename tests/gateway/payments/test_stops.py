@@ -42,6 +42,7 @@ async def test_routing_passes_over_a_stopped_processor(shop: Shop) -> None:
     assert (await shop.pay()).json["processor"] == "visa"
 
 
+@pytest.mark.each_on_postgres
 @pytest.mark.parametrize(
     ("targets", "payment"),
     [

@@ -171,6 +171,7 @@ async def test_a_merchants_own_void_that_is_refused_ends_there(shop: Shop) -> No
     assert await tasks(shop) == []
 
 
+@pytest.mark.each_on_postgres
 @pytest.mark.parametrize("outcome", ["released", "lapsed"])
 async def test_a_person_says_that_it_is_gone(shop: Shop, outcome: str) -> None:
     payment = await stuck(shop)
