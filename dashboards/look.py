@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
-from connectors.warehouse import quoted
+from connectors.warehouse import HASHED, hash_of, quoted
 from dashboards import formats
 from schemas.ids import born_at
 from schemas.times import now
@@ -52,7 +52,6 @@ SAMPLED = """
 hash({clock}) % (SELECT greatest(1, sum(count) // {most})::UBIGINT FROM payments_by_{grain}
                  WHERE {grain} >= {begin} AND {grain} < {until}) = 0"""
 SAMPLE = 100_000  # values of a period that percentiles are measured on
-HASHED = ("customer", "instrument")  # columns of `payments` that have a hash beside them
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
 
@@ -248,7 +247,7 @@ def _literal(moment: datetime) -> str:
 def _is(id: str, column: str) -> str:
     """A condition that a column of `payments` is `id`, with that on its hash where it has one."""
     same = f"{column} = {quoted(id)}"
-    return f"{column}_hash = (md5_number_lower({quoted(id)}) >> 32) AND {same}" if column in HASHED else same
+    return f"{column}_hash = ({hash_of(quoted(id))}) AND {same}" if column in HASHED else same
 
 
 def _born(id: str, column: str, *, only: bool = False) -> str:

@@ -12,10 +12,10 @@ import msgspec
 import pyarrow as pa
 from msgspec.structs import astuple
 
+from connectors.warehouse import HASHED, hash_of
+
 # The rows that are given to a statement.
 FRESH = "SELECT *, now()::TIMESTAMP AS ingested_at FROM {fresh}"
-# Columns by whose hash rows are found: to compare 32 bits takes a tenth of the time that a long text takes.
-HASHED = {"payments": ("customer", "instrument")}
 # What is raised for a value that its column has no place for, such as an integer beyond 64 bits.
 UNFIT = (pa.ArrowInvalid, OverflowError)
 
@@ -63,7 +63,8 @@ def give(con: duckdb.DuckDBPyConnection, kind: str, table: pa.Table) -> str:
 def insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> str:
     """Append rows to a table of the schema `store`; the name by which later statements find them."""
     fresh = give(con, table, rows)
-    hashes = "".join(f", md5_number_lower({column}) >> 32 AS {column}_hash" for column in HASHED.get(table, ()))
+    hashed = HASHED if table == "payments" else ()
+    hashes = "".join(f", {hash_of(column)} AS {column}_hash" for column in hashed)
     stamped = FRESH.format(fresh=fresh)
     con.execute(f"INSERT INTO store.{table} BY NAME SELECT *{hashes} FROM ({stamped})")  # noqa: S608 - of constants
     return fresh

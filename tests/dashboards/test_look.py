@@ -18,6 +18,8 @@ def warehouse() -> duckdb.DuckDBPyConnection:
         SET TimeZone = 'UTC';
         CREATE VIEW payments AS
         SELECT 'acc_' || n % 2 AS merchant, TIMESTAMP '2026-11-01 12:00:00' + INTERVAL (n) MINUTE AS created_at,
+               'acc_' || n % 2 AS customer,
+               md5_number_lower('acc_' || n % 2) >> 32 AS customer_hash,
                'EUR' AS currency, 'visa' AS processor, 'captured' AS state, 100 AS amount, 100 AS amount_captured,
                0 AS amount_refunded
         FROM range(10) r(n);
@@ -87,14 +89,15 @@ def test_payments_are_shown_as_they_stood(warehouse: duckdb.DuckDBPyConnection) 
         assert (asked(warehouse, Look(), sql), asked(warehouse, look, sql)) == (10, 6)
 
 
+@pytest.mark.parametrize("is_it", ["merchant = $id", "$is(merchant)", "$is(customer)"])
 @pytest.mark.parametrize(
     ("id", "found"), [("acc_1", 5), ("' OR '1' = '1", 0), ("$since", 0), ("acc_1'--", 0), ("", 0)]
 )
 def test_a_statement_may_be_about_one_thing_whatever_its_id_is(
-    warehouse: duckdb.DuckDBPyConnection, id: str, found: int
+    warehouse: duckdb.DuckDBPyConnection, id: str, found: int, is_it: str
 ) -> None:
     look = Look(since=NOON, until=NOON + timedelta(hours=1))
-    sql = "SELECT count(*) FROM payments WHERE merchant = $id AND created_at >= $since"
+    sql = f"SELECT count(*) FROM payments WHERE {is_it} AND created_at >= $since"
     assert asked(warehouse, Look(), look.statement(sql, id)) == found
 
 

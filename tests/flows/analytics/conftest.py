@@ -28,6 +28,10 @@ from schemas.states import STATUS, PaymentState, Status
 from tests.conftest import is_used, unused_ports
 
 BIRTH = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
+HASHES = """
+SELECT customer_hash = (md5_number_lower(customer) >> 32), instrument_hash = (md5_number_lower(instrument) >> 32)
+FROM store.payments
+"""
 
 
 def payment(**given: Any) -> Payment:

@@ -18,7 +18,7 @@ from flows.analytics.versions import KnownPayment, replacements
 from schemas.events import Event
 from schemas.payments import PaymentEvent, RefundEvent
 from schemas.times import EPOCH, now
-from tests.flows.analytics.conftest import Kept, Log, payment, refund_step, served_copy, step
+from tests.flows.analytics.conftest import HASHES, Kept, Log, payment, refund_step, served_copy, step
 
 PAYMENTS = "payments.v1"
 AS_OF = "SELECT id, sequence, state, amount_refunded FROM payments_as_of(TIMESTAMP '{}') ORDER BY id"
@@ -156,6 +156,9 @@ def test_a_file_that_kept_them_in_a_table_of_their_own_goes_on(tmp_path: Path, k
     older.ask("CREATE TABLE store.payment_versions AS FROM store.payments WHERE replaced_at IS NOT NULL")
     older.ask("DELETE FROM store.payments WHERE replaced_at IS NOT NULL")
     older.ask("ALTER TABLE store.payments DROP COLUMN replaced_at")
+    for table in ("payments", "payment_versions"):
+        for column in ("customer_hash", "instrument_hash"):
+            older.ask(f"ALTER TABLE store.{table} DROP COLUMN {column}")
     older.warehouse.close()
     for _ in range(2):
         opened = Kept(tmp_path)
@@ -163,6 +166,7 @@ def test_a_file_that_kept_them_in_a_table_of_their_own_goes_on(tmp_path: Path, k
             fold(events, began + timedelta(minutes=m)) for m in range(3)
         ]
         assert opened.ask("SELECT count(*) FROM payments") == [(1,)]
+        assert opened.ask(HASHES) == [(True, True)] * 3
         opened.warehouse.close()
 
 

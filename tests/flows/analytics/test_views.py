@@ -9,7 +9,7 @@ import flows.analytics.rows as rows
 from flows.analytics.columns import columns
 from schemas.accounts import AccountChanged
 from schemas.payments import AppliedRisk
-from tests.flows.analytics.conftest import BIRTH, Kept, Log, event, payment, refund_step, step
+from tests.flows.analytics.conftest import BIRTH, HASHES, Kept, Log, event, payment, refund_step, step
 from tests.flows.analytics.lives import labelled
 
 PROMISED = {
@@ -56,10 +56,6 @@ TABLES = {
     "lags": rows.PartitionLag,
 }
 COMPUTED = {"offsets": ["told_at"], "payments": ["replaced_at", "customer_hash", "instrument_hash"]}
-HASHES = """
-SELECT customer_hash = (md5_number_lower(customer) >> 32), instrument_hash = (md5_number_lower(instrument) >> 32)
-FROM payments
-"""
 
 
 @pytest.mark.parametrize("view", PROMISED)
