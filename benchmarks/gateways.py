@@ -38,6 +38,7 @@ from benchmarks.fleet import (
     strike,
 )
 from benchmarks.load import transactions
+from benchmarks.postgres import Server
 from connectors.gateway import GatewayRefused
 from connectors.heartbeat import process_name
 from connectors.kafka_login import Bootstrap
@@ -171,7 +172,7 @@ async def by_sides(
     )
 
 
-def _in_the_books(server: stack.Server) -> Counter[str]:
+def _in_the_books(server: Server) -> Counter[str]:
     """How many payments are in which state."""
     lines = [line.partition("|") for line in server.sql(STATES).splitlines()]
     return Counter({state: int(count) for state, _, count in lines})
