@@ -2,7 +2,8 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
 from types import TracebackType
 from typing import Any, assert_never
@@ -190,16 +191,11 @@ class GatewayClient:
         headers = JSON | {"Accept": LINES} | await self._bearing()
         sent = msgspec.json.encode(body)
         request = self._session.post(self._url + path, data=sent, headers=headers, timeout=LINE_TIMEOUT)
-        try:
-            async with request as response:
-                if response.status in NOT_KNOWN:
-                    raise GatewayUnavailable(f"HTTP {response.status}")
-                if response.status >= 400:
-                    raise _refused(response.status, await response.read(), response.headers.get("Retry-After", ""))
-                async for line in response.content:
-                    yield _line(line, type)
-        except (aiohttp.ClientError, OSError) as error:
-            raise GatewayUnavailable(error.__class__.__name__) from error
+        async with _answering(request) as response:
+            if response.status >= 400:
+                raise _refused(response.status, await response.read(), response.headers.get("Retry-After", ""))
+            async for line in response.content:
+                yield _line(line, type)
 
     async def put(self, path: str, body: Any, type: Any = Any) -> Any:
         """The answer, decoded as `type`. Raises as `get`: a PUT that comes twice does what one does."""
@@ -299,13 +295,22 @@ class GatewayClient:
     ) -> tuple[int, bytes, str]:
         """The status, the whole body, and `Retry-After` or nothing. Raises `GatewayUnavailable`."""
         request = self._session.request(method, self._url + path, data=body or None, headers=headers | outgoing())
-        try:
-            async with request as response:
-                if response.status in NOT_KNOWN:
-                    raise GatewayUnavailable(f"HTTP {response.status}")
-                return response.status, await response.read(), response.headers.get("Retry-After", "")
-        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
-            raise GatewayUnavailable(type(error).__name__) from error
+        async with _answering(request) as response:
+            return response.status, await response.read(), response.headers.get("Retry-After", "")
+
+
+@asynccontextmanager
+async def _answering(
+    request: AbstractAsyncContextManager[aiohttp.ClientResponse],
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """The gateway's answer, to be read inside. Raises `GatewayUnavailable` where no whole one comes."""
+    try:
+        async with request as response:
+            if response.status in NOT_KNOWN:
+                raise GatewayUnavailable(f"HTTP {response.status}")
+            yield response
+    except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+        raise GatewayUnavailable(type(error).__name__) from error
 
 
 def _bearer(token: str) -> dict[str, str]:
