@@ -96,11 +96,14 @@ def _write_properties(broker: Broker, log_dirs: Path, secrets: BrokerSecrets) ->
 
 def _check_cluster(broker: Broker, data: Path, secrets: BrokerSecrets) -> None:
     """A node alone has drawn its id itself; one of several is led by those that its storage was formatted for."""
-    known = (data / "meta.properties").read_text().splitlines()
+    if secrets.cluster_id:
+        known = (data / "meta.properties").read_text().splitlines()
+        if f"cluster.id={secrets.cluster_id}" not in known:
+            raise BrokerFailed(
+                f"{data} is not of this cluster (kafka.cluster): give each of its nodes an empty one"
+            )
     nodes = data / NODES_FILE
     formatted_for = nodes.read_text() if nodes.exists() else ""
-    if secrets.cluster_id and f"cluster.id={secrets.cluster_id}" not in known:
-        raise BrokerFailed(f"{data} is not of this cluster (kafka.cluster): give each of its nodes an empty one")
     if formatted_for != ",".join(broker.nodes):
         was = formatted_for or "a node alone"
         raise BrokerFailed(f"{data} is of {was}: SLUICE_KAFKA_NODES says otherwise, which needs an empty one")
