@@ -10,10 +10,9 @@ from connectors.warehouse import Table
 from dashboards import formats, tables
 from dashboards.look import Look
 from dashboards.page import COLOURS, chart, points
-from dashboards.payment_filters import STATE_WORDS
 from dashboards.tables import Cell, Column, payment_href
 from dashboards.tile import Tile
-from dashboards.wording import decline_words, routed_to, words
+from dashboards.wording import decline_words, routed_to, state_words
 from schemas.money import UnknownCurrency, unit
 
 SUMS = [Column("Payments", "right", wide=True), Column("Asked", "right", wide=True)]
@@ -65,7 +64,7 @@ def _draw_largest(table: Table, look: Look) -> None:
     lines: list[list[Cell | str]] = [
         [
             Cell(id, href=payment_href(id)),
-            Cell(STATE_WORDS.get(state, words(state)), tone=status),
+            Cell(state_words(state), tone=status),
             routed_to(name),
             formats.money(minor, currency),
             look.shown(at, seconds=False),

@@ -14,12 +14,12 @@ from dashboards.asking import ask
 from dashboards.cached_queries import settings
 from dashboards.look import Look
 from dashboards.page import card, html
-from dashboards.payment_filters import STATE_WORDS, kept
+from dashboards.payment_filters import kept
 from dashboards.payment_reading import ShownPayment, WholePayment, read_whole
 from dashboards.payment_timeline import timeline
 from dashboards.session_checks import Person
 from dashboards.tables import linked
-from dashboards.wording import decline_words, words
+from dashboards.wording import decline_words, state_words, words
 
 CALM_S = 10.0  # between two looks at what does not change by itself soon
 # Beside what the gateway tells: left and right.
@@ -65,7 +65,7 @@ def _head(whole: WholePayment, seen: Look) -> None:
         ("Kept", money(payment.refundable)),
     ]
     created = f"{seen.shown(payment.created_at)} {seen.zone}"
-    state = STATE_WORDS.get(payment.state, payment.state.replace("_", " "))
+    state = state_words(payment.state)
     lead = {"state": state, "by": payment.by(), "created": created, "waits": _waits(whole)}
     lead["why"] = decline_words(payment.decline_code).reason if payment.decline_code else ""
     html("payment_lead.html", p=payment, amounts=amounts, listed=kept(st.query_params), **lead)

@@ -7,10 +7,10 @@ from dashboards.asking import ask
 from dashboards.page import html
 from dashboards.page_entry import put_address
 from dashboards.payment_columns import FIRST, ListColumn, chosen_columns, named
-from dashboards.payment_filters import STATE_WORDS, STATUS_WORDS, STATUSES, Filters
+from dashboards.payment_filters import STATUS_WORDS, STATUSES, Filters
 from dashboards.payment_search import WORDS, without_number
 from dashboards.session_checks import Person
-from dashboards.wording import processor_name
+from dashboards.wording import processor_name, state_words
 from schemas.fraud import OUTCOMES
 from schemas.payments import PROCESSORS
 from schemas.states import STATES
@@ -153,7 +153,7 @@ def word(name: str, value: str) -> str:
     """A filter's value in words."""
     match name:
         case "state":
-            return STATE_WORDS[value]
+            return state_words(value)
         case "processor":
             return processor_name(value)
         case "merchant":

@@ -8,11 +8,11 @@ import streamlit as st
 
 from dashboards import formats
 from dashboards.look import Look
-from dashboards.payment_filters import KEPT, STATE_WORDS
+from dashboards.payment_filters import KEPT
 from dashboards.payment_reading import ListedPayment
 from dashboards.session_checks import Person
 from dashboards.tables import Align, Cell, Column
-from dashboards.wording import listed, processor_name, words
+from dashboards.wording import listed, processor_name, state_words
 
 Draw = Callable[[ListedPayment, Look], Cell]
 
@@ -41,7 +41,7 @@ def _changed(payment: ListedPayment, look: Look) -> Cell:
 
 
 def _state(payment: ListedPayment, _look: Look) -> Cell:
-    word = STATE_WORDS.get(payment.state, words(payment.state))
+    word = state_words(payment.state)
     return Cell(word, note=payment.what_became(), tone=payment.status)
 
 

@@ -22,18 +22,6 @@ STAFF_FILTERS = frozenset({"merchant", "risk"})
 STAFF_SEARCHES = frozenset({"merchant", "email"})
 
 STATUS_WORDS: dict[Status, str] = {"pending": "Pending", "succeeded": "Succeeded", "failed": "Failed"}
-STATE_WORDS = {
-    "processing": "In work",
-    "requires_action": "Waits for the payer",
-    "in_review": "Held for review",
-    "authorized": "Reserved",
-    "partially_captured": "Captured in part",
-    "captured": "Captured",
-    "voided": "Let go",
-    "declined": "Declined",
-    "failed": "Failed",
-    "unknown": "Not known yet",
-}
 
 
 class Filters(msgspec.Struct, frozen=True):

@@ -8,10 +8,9 @@ import msgspec
 from connectors.warehouse import Table
 from dashboards import formats, staff
 from dashboards.look import Look
-from dashboards.payment_filters import STATE_WORDS
 from dashboards.payment_reading import ProcessorCall, ShownRefund, WholePayment
 from dashboards.tables import Tone
-from dashboards.wording import listed, processor_name, words
+from dashboards.wording import listed, processor_name, state_words, words
 
 EVENTS = {
     "payment.initiated": "Asked for",
@@ -69,7 +68,7 @@ def _events(whole: WholePayment, look: Look) -> Iterator[TimelineLine]:
     for event in whole.events:
         if event.type not in TOLD_BY_OTHERS:
             what = EVENTS.get(event.type, words(event.type))
-            time, state = _time(look, event.recorded_at), STATE_WORDS.get(event.state, words(event.state))
+            time, state = _time(look, event.recorded_at), state_words(event.state)
             shown = state if state != what else ""  # nothing is said twice
             yield TimelineLine(event.recorded_at, time, "event", what, shown, event.status)
 

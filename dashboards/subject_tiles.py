@@ -11,12 +11,11 @@ from connectors.warehouse import Table
 from dashboards import formats, tables
 from dashboards.look import Look
 from dashboards.page import COLOURS, chart, html, points
-from dashboards.payment_filters import STATE_WORDS
 from dashboards.tables import Cell, Column, linked, payment_href
 from dashboards.tile import Tile
 from dashboards.tiles.processors import APPROVED, REFUSED
 from dashboards.tiles.throughput import STATUSES
-from dashboards.wording import decline_words, listed, paid_with, words
+from dashboards.wording import decline_words, listed, paid_with, state_words, words
 from schemas.states import STATUS
 
 Subject = Literal["customer", "card", "merchant"]
@@ -146,7 +145,7 @@ def _draw_latest(table: Table, look: Look) -> None:
         href = payment_href(row["id"])
         score = "" if row["risk_score"] is None else f"{row['risk_score']:.2f}"
         state = row["state"]
-        end = Cell(STATE_WORDS.get(state, state), words(row["decline_code"]), STATUS[state])
+        end = Cell(state_words(state), words(row["decline_code"]), STATUS[state])
         risk = Cell(row["risk_outcome"] or formats.NONE, score, row["risk_outcome"] or "")
         amount = formats.money(row["amount"], row["currency"])
         time = Cell(look.shown(row["created_at"]), href=href)

@@ -46,11 +46,28 @@ DECLINES = {
     "issuer_unavailable": DeclineWords("The bank could not be reached", "nobody"),
     "processor_unavailable": DeclineWords("No processor could be reached", "nobody"),
 }
+STATE_WORDS = {
+    "processing": "In work",
+    "requires_action": "Waits for the payer",
+    "in_review": "Held for review",
+    "authorized": "Reserved",
+    "partially_captured": "Captured in part",
+    "captured": "Captured",
+    "voided": "Let go",
+    "declined": "Declined",
+    "failed": "Failed",
+    "unknown": "Not known yet",
+}
 
 
 def words(code: str | None) -> str:
     """`call_issuer` as `call issuer`; empty for none."""
     return (code or "").replace("_", " ")
+
+
+def state_words(state: str) -> str:
+    """A payment's state as pages say it."""
+    return STATE_WORDS.get(state, words(state))
 
 
 def listed(codes: Iterable[str] | None) -> str:

@@ -9,9 +9,8 @@ from connectors.warehouse import Table
 from dashboards import formats
 from dashboards.look import Look
 from dashboards.page import html
-from dashboards.payment_filters import STATE_WORDS
 from dashboards.tile import Tile
-from dashboards.wording import paid_with, processor_name, what_became, words
+from dashboards.wording import paid_with, processor_name, state_words, what_became, words
 from schemas.times import now as now_
 
 
@@ -48,7 +47,7 @@ def line(row: dict[str, Any], now: datetime, look: Look = Look()) -> PaymentLine
         time=formats.clock(look.local(created_at)),
         age=formats.age((now - created_at).total_seconds()),
         status=str(row["status"]),
-        state=STATE_WORDS.get(str(row["state"]), str(row["state"])),
+        state=state_words(str(row["state"])),
         note=words(row["decline_code"]) or became,
         amount=formats.amount(minor, str(row["currency"])),
         currency=str(row["currency"]),

@@ -10,9 +10,9 @@ import pytest
 from connectors.warehouse import Table, WarehouseReader
 from dashboards import page
 from dashboards.look import Look
-from dashboards.payment_filters import STATE_WORDS
 from dashboards.tile import Tile
 from dashboards.tiles import amounts, headline, health, latest, needs, processors, throughput
+from dashboards.wording import STATE_WORDS
 from schemas.alerts import Alert
 from schemas.events import DeadLetter, new_event
 from schemas.payments import AppliedRisk, Method, Payment, PaymentEvent
