@@ -24,8 +24,10 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
+from playwright.sync_api import Browser
 from structlog.dev import ConsoleRenderer, plain_traceback
 
+from benchmarks.browser import chromium
 from benchmarks.postgres import Server, serving
 from connectors.kafka import admin_client, create_topics
 from connectors.kafka_login import login
@@ -204,6 +206,13 @@ def contents(directory: Path) -> Iterator[tuple[Path, bytes]]:
 
 # A broker that nobody restarts: where several runs share two cores, a heartbeat may well take 2 s.
 PATIENT = "\nbroker.session.timeout.ms=30000\n"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for the tests of a file: it holds the thread's event loop, which those of others need."""
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

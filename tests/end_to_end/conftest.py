@@ -6,9 +6,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from playwright.sync_api import Browser
 
-from benchmarks.browser import chromium
 from tests.conftest import unused_offset
 from tests.end_to_end.collector import Collector, collecting
 from tests.end_to_end.shop import Shop
@@ -44,13 +42,6 @@ def shop(session_shop: Shop) -> Iterator[Shop]:
     session_shop.clear_faults()
     yield session_shop
     session_shop.clear_faults()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium, for the tests of a file: it holds the thread's event loop, which those of others need."""
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="session")

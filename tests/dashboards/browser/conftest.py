@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import Browser
 
-from benchmarks.browser import chromium
 from tests.conftest import unused_ports
 from tests.dashboards import gateway_double
 from tests.dashboards.conftest import Shop, serving_shop
@@ -40,13 +38,6 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
         places = {"SLUICE_WAREHOUSE": shop.settings.url("warehouse"), "SLUICE_SQL": settings.sql_url()}
         with serving(data, port, gateway.url, **places) as dashboard:
             yield Screen(dashboard.url, shop, own, gateway)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium, for the tests of a file: it holds the thread's event loop, which those of others need."""
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
