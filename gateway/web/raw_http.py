@@ -1,5 +1,6 @@
 """HTTP below the routes: what is refused before any of them sees it, and answers where none can give one."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -69,7 +70,10 @@ def check_hosts(app: Quart) -> None:
 
 
 def answered(app: AsgiApp) -> AsgiApp:
-    """`app`, but what it raises before it has begun an answer is one: the problem `internal`."""
+    """`app`, but what it raises before it has begun an answer is one: the problem `internal`.
+
+    `unavailable`, where the server ends and the request took longer than what is in hand is given.
+    """
 
     async def asgi(scope: Any, receive: Any, send: Send) -> None:
         begun = False
@@ -81,15 +85,28 @@ def answered(app: AsgiApp) -> AsgiApp:
 
         try:
             await app(scope, receive, tell)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             if begun or scope["type"] != "http":
                 raise
-            log.error("request.crashed", exc_info=error)
-            headers, body = bare_answer(Problem("internal"))
-            await send({"type": "http.response.start", "status": 500, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            await _send_problem(send, _problem_of(error))
 
     return asgi
+
+
+def _problem_of(error: BaseException) -> Problem:
+    if isinstance(error, asyncio.CancelledError):
+        log.warning("request.cut_off")
+        return Problem(
+            "unavailable", "This gateway is ending. Try again: with its Idempotency-Key, where it has one."
+        )
+    log.error("request.crashed", exc_info=error)
+    return Problem("internal")
+
+
+async def _send_problem(send: Send, problem: Problem) -> None:
+    headers, body = bare_answer(problem)
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def bare_answer(problem: Problem) -> tuple[list[tuple[bytes, bytes]], bytes]:
@@ -97,5 +114,7 @@ def bare_answer(problem: Problem) -> tuple[list[tuple[bytes, bytes]], bytes]:
     request_id = new_id("req")
     body = problem.body(request_id)
     named = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body)), "Request-Id": request_id}
-    headers = [(name.lower().encode(), value.encode()) for name, value in (named | HEADERS).items()]
+    headers = [
+        (name.lower().encode(), value.encode()) for name, value in (named | HEADERS | problem.headers).items()
+    ]
     return headers, body

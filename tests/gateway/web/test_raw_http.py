@@ -17,6 +17,7 @@ from gateway.settings import GatewaySettings
 from gateway.web.bounded_connection import BoundedConnection
 from gateway.web.raw_http import HEADERS, answered
 from tests.gateway.conftest import Gateway
+from tests.patience import eventually
 
 WITHIN_S = 20
 HOST = b"Host: localhost\r\n"
@@ -39,8 +40,9 @@ class RawAnswer(msgspec.Struct):
 class Line:
     """Connections to a gateway over real sockets."""
 
-    def __init__(self, app: Quart, address: tuple[str, int]) -> None:
+    def __init__(self, app: Quart, state: ServerState, address: tuple[str, int]) -> None:
         self.gateway = Gateway(app)
+        self.state = state
         self._address = address
 
     async def send(self, raw: bytes) -> list[RawAnswer]:
@@ -74,7 +76,7 @@ async def line(gateway_settings: GatewaySettings) -> AsyncIterator[Line]:
         server = await asyncio.get_running_loop().create_server(
             lambda: BoundedConnection(config, state, {}), "127.0.0.1", 0
         )
-        yield Line(app, server.sockets[0].getsockname())
+        yield Line(app, state, server.sockets[0].getsockname())
         server.close()
 
 
@@ -194,3 +196,13 @@ async def test_an_app_that_breaks_before_it_answers_is_a_problem_too(line: Line)
     line.gateway.app.handle_request = None  # type: ignore[assignment,method-assign]
     (answer,) = await line.send(request())
     assert (answer.status, answer.code) == (500, "internal")
+
+
+async def test_what_is_in_hand_when_the_gateway_has_to_end_may_be_tried_again(line: Line) -> None:
+    line.gateway.app.handle_request = lambda _: asyncio.Event().wait()  # type: ignore[assignment,method-assign]
+    asked = asyncio.create_task(line.send(request()))
+    await eventually(lambda: line.state.tasks)
+    for task in line.state.tasks:
+        task.cancel()  # as uvicorn does once the time of a graceful end is over
+    (answer,) = await asked
+    assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "unavailable", "1")
