@@ -16,14 +16,13 @@ from urllib.request import Request, urlopen
 import pytest
 
 from benchmarks.machine.opening import secret_beside
-from gateway.settings import SEED_PASSWORD
 from schemas.settings import PORTS
 from tests.conftest import unused_ports
 from tests.gateway.conftest import NO_KAFKA
 from tests.patience import until
 
 WITHIN_S = 60
-LOGIN = {"email": "customer@example.com", "password": SEED_PASSWORD}
+REFRESH = json.dumps({"refresh_token": "hush"}).encode()
 
 
 class Process:
@@ -34,10 +33,12 @@ class Process:
         self.url = url
         self.log = log
 
-    def asked(self, path: str, body: object) -> AbstractContextManager[HTTPConnection]:
-        """A connection on which a POST has been sent."""
+    def begun(self, path: str, body: bytes) -> AbstractContextManager[HTTPConnection]:
+        """A connection on which a POST has been sent, but for the last byte of its body."""
         line = HTTPConnection(urlsplit(self.url).netloc, timeout=WITHIN_S)
-        line.request("POST", path, json.dumps(body))
+        line.putrequest("POST", path)
+        line.putheader("Content-Length", str(len(body)))
+        line.endheaders(body[:-1])
         return closing(line)
 
     def is_open(self) -> bool:
@@ -105,15 +106,18 @@ def test_nobody_escapes_the_limits_by_a_forwarded_address(process: Process) -> N
 
 def test_it_ends_well_after_the_requests_in_hand_and_prints_nothing_but_json(process: Process) -> None:
     with ExitStack() as stack:
-        lines = [stack.enter_context(process.asked("/v1/login", LOGIN)) for _ in range(8)]
+        lines = [stack.enter_context(process.begun("/v1/login/refresh", REFRESH)) for _ in range(8)]
         assert process.is_open()  # it answers this one after it has read those
         process.popen.send_signal(signal.SIGTERM)
-        assert [line.getresponse().status for line in lines] == [200] * 8
+        until(lambda: not process.is_open())
+        for line in lines:
+            line.send(REFRESH[-1:])
+        assert [line.getresponse().status for line in lines] == [401] * 8
     assert process.popen.wait(WITHIN_S) == 0
     said = [json.loads(line) for line in process.log.read_text().splitlines()]
     assert {line["process"] for line in said} == {"gateway"}
     assert "request.answered" in {line["event"] for line in said}
-    assert LOGIN["email"] not in process.log.read_text()
+    assert "hush" not in process.log.read_text()
 
 
 def test_a_setting_it_cannot_use_is_one_clear_line() -> None:
