@@ -27,7 +27,7 @@ Query = Callable[[str], Table]
 
 CHUNK, OVERLAP = 2**23, 2**8
 SQLITE = b"SQLite format 3\0"
-ROWS_AT_ONCE = 5_000
+ROWS_AT_ONCE = 1_000
 WRITABLE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw.. \S+ \S+ (\d+)\s*(.*)")
 
 
