@@ -9,24 +9,20 @@ counted. `--shots DIR`: a picture of the end of each.
 import csv
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 import msgspec
 from playwright.sync_api import Download, Locator, Page, expect
-from playwright.sync_api import TimeoutError as WaitedInVain
 from sqlalchemy import Connection, text
 
 from benchmarks import stack
 from benchmarks.browser import PATIENCE_MS, chromium, log_in
-from benchmarks.dashboards.pages import DRAWN
 from benchmarks.jobs_to_do import CAPTURED, HELD, NOTHING_LEFT, JobsToDo
 from benchmarks.stack import Stack
 from gateway.books.opening import run_once
 
-DOWNLOAD_TRIES = 3
 THINKS_MS = 500  # before and after typing
 REASON = "Not enough money on the account"
 # By processor and currency, in minor units: what merchants are owed of captures, and how much was refunded of it.
@@ -77,14 +73,10 @@ class Hands:
         self.typed += 1
 
     def download(self, by: Locator) -> Download:
-        """Click once the page is drawn, and again where nothing comes: a click while it is drawn may be lost."""
-        for _ in range(DOWNLOAD_TRIES):
-            with suppress(WaitedInVain):
-                self.page.wait_for_function(DRAWN, timeout=PATIENCE_MS)
-                with self.page.expect_download(timeout=PATIENCE_MS / DOWNLOAD_TRIES) as coming:
-                    self.click(by)
-                return coming.value
-        raise AssertionError(f"no file came of {DOWNLOAD_TRIES} clicks")
+        """Click, and wait for the file that comes of it."""
+        with self.page.expect_download(timeout=PATIENCE_MS) as coming:
+            self.click(by)
+        return coming.value
 
     def sees(self, what: Locator, words: str = "") -> None:
         """Wait until it is there, with these words."""
@@ -113,6 +105,7 @@ def refund_half(hands: Hands, to_do: JobsToDo) -> None:
     page = hands.page
     hands.go("Payments")
     hands.fill(page.get_by_label("Find a payment"), to_do.order, enter=True)
+    hands.sees(page.locator(".took"), "is taken for")  # else the list of before is clicked
     hands.click(page.locator(".st-key-payments-list td:first-child a").first)
     hands.click(page.get_by_role("button", name="Refund…"))
     hands.fill(page.get_by_label("Amount in EUR"), f"{CAPTURED / 200:.2f}")
