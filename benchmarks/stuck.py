@@ -76,11 +76,11 @@ def main(stuck: int, hang: bool, memory: int | None) -> None:
     else:
         with stack.running() as measured:
             measured.await_ready()
-            document = asyncio.run(_drill(measured, stuck, hang))
+            document = asyncio.run(_measure(measured, stuck, hang))
     click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
 
 
-async def _drill(measured: stack.Stack, stuck: int, hang: bool) -> dict[str, StuckPhase]:
+async def _measure(measured: stack.Stack, stuck: int, hang: bool) -> dict[str, StuckPhase]:
     merchant_id = await _merchant_id(measured)
     async with AsyncExitStack() as opened:
         payers = [_Payer(measured, merchant_id) for _ in range(1 + (stuck if hang else 1))]
@@ -144,11 +144,11 @@ class _Payer:
 
     async def sign_up(self, email: str, phone: str) -> None:
         self._login = PasswordLogin(email, PASSWORD)
-        body = {"email": email, "password": PASSWORD, "name": "Drill", "phone": phone}
+        body = {"email": email, "password": PASSWORD, "name": "Stuck", "phone": phone}
         await self._client.post("/v1/accounts", body)
         await self._client.close()
         self._client = GatewayClient(self._url, self._login)
-        self._card = (await self._client.post("/v1/cards", CARD, new_id("drill")))["id"]
+        self._card = (await self._client.post("/v1/cards", CARD, new_id("stuck")))["id"]
         await self.wish(["email", "sms"])
 
     async def wish(self, channels: list[str]) -> None:
@@ -170,7 +170,7 @@ class _Payer:
         method = {"type": "card", "card": self._card, "cvc": "100"}
         body = {"amount": 1000, "currency": "EUR", "merchant": self._merchant_id, "payment_method": method}
         began = time.perf_counter()
-        payment = await self._client.post("/v1/payments", body, new_id("drill"))
+        payment = await self._client.post("/v1/payments", body, new_id("stuck"))
         return payment["id"], (time.perf_counter() - began) * 1000
 
 

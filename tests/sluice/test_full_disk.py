@@ -62,8 +62,8 @@ from sluice.status import read
 
 PROGRAM = "import sys; sys.argv += ['--only', 'vault', 'sandbox', 'gateway']; from sluice.cli import main; main()"
 
-def running(drilled):
-    return {entry.name: (entry.pid, entry.restarts) for entry in read(drilled.settings)}
+def running(measured):
+    return {entry.name: (entry.pid, entry.restarts) for entry in read(measured.settings)}
 
 async def statuses(payer, run, payments, wanted):
     "Pay until an answer is as wanted; how long that took."
@@ -86,8 +86,8 @@ async def ready(client):
         assert refused.status == 503
         return False
 
-async def main(drilled):
-    url, password = drilled.settings.url("gateway"), drilled.replay.seed_password
+async def main(measured):
+    url, password = measured.settings.url("gateway"), measured.replay.seed_password
     async with (
         GatewayClient(url, PasswordLogin("replay@example.com", password)) as payer,
         GatewayClient(url, PasswordLogin("admin@example.com", password)) as admin,
@@ -96,7 +96,7 @@ async def main(drilled):
         run, payments = ReplayRun(payer, admin, admin, "disk", "EUR"), transactions()
         await run.prepare([t for t, _ in zip(transactions(), range(200))])
         await statuses(payer, run, payments, 200)
-        before = running(drilled)
+        before = running(measured)
         disk.fill()
         await statuses(payer, run, payments, 503)
         began = time.monotonic()
@@ -111,11 +111,11 @@ async def main(drilled):
         assert await statuses(payer, run, payments, 200) < 30
         await asyncio.sleep(1)  # for so long an answer of readiness counts
         assert await ready(anybody)
-        assert running(drilled) == before
+        assert running(measured) == before
 
-with stack.running("sqlite", disk.folder, PROGRAM) as drilled:
-    drilled.await_ready("gateway", "vault", "sandbox")
-    asyncio.run(main(drilled))
+with stack.running("sqlite", disk.folder, PROGRAM) as measured:
+    measured.await_ready("gateway", "vault", "sandbox")
+    asyncio.run(main(measured))
 """
 
 

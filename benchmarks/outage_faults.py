@@ -1,4 +1,4 @@
-"""The faults of `benchmarks.drill`: each is done to a running stack, lasts for some seconds, and is over."""
+"""The faults of `benchmarks.outage`: each is done to a running stack, lasts for some seconds, and is over."""
 
 import asyncio
 import fcntl
@@ -25,7 +25,7 @@ OPEN = """
 """
 
 
-async def strike(drilled: stack.Stack, fault: Fault, seconds: float, disk: SmallDisk | None) -> float:
+async def strike(measured: stack.Stack, fault: Fault, seconds: float, disk: SmallDisk | None) -> float:
     """Do it, and wait until it is over or the process has ended of it.
 
     Returns when (monotonic, s) it was over, or a death asked for.
@@ -34,22 +34,22 @@ async def strike(drilled: stack.Stack, fault: Fault, seconds: float, disk: Small
         case "full-disk":
             await _fill(disk, seconds)
         case "dead-task":
-            return await _kill_task(drilled)
+            return await _kill_task(measured)
         case "postgres":
-            assert drilled.server
-            drilled.server.kill()
+            assert measured.server
+            measured.server.kill()
             await asyncio.sleep(seconds)
-            await begin_again(drilled.server)
+            await begin_again(measured.server)
         case "postgres-full":
-            assert drilled.server
+            assert measured.server
             await _fill(disk, seconds)
-            await begin_again(drilled.server)  # where it ended of it
+            await begin_again(measured.server)  # where it ended of it
         case "kafka":
-            with _kept_down(drilled):
+            with _kept_down(measured):
                 await asyncio.sleep(seconds)
         case "open-transaction":
-            assert drilled.server
-            await asyncio.to_thread(drilled.server.sql, OPEN.format(seconds=seconds))
+            assert measured.server
+            await asyncio.to_thread(measured.server.sql, OPEN.format(seconds=seconds))
         case _:
             assert_never(fault)
     return time.monotonic()
@@ -64,19 +64,19 @@ async def _fill(disk: SmallDisk | None, seconds: float) -> None:
     disk.free()
 
 
-async def _kill_task(drilled: stack.Stack) -> float:
-    pid, began = drilled.pids()["gateway"], time.monotonic()
+async def _kill_task(measured: stack.Stack) -> float:
+    pid, began = measured.pids()["gateway"], time.monotonic()
     os.kill(pid, signal.SIGUSR2)
-    while drilled.pids().get("gateway") == pid:  # noqa: ASYNC110 - a process has no event to wait for
+    while measured.pids().get("gateway") == pid:  # noqa: ASYNC110 - a process has no event to wait for
         await asyncio.sleep(0.02)
     return began
 
 
 @contextmanager
-def _kept_down(drilled: stack.Stack) -> Iterator[None]:
+def _kept_down(measured: stack.Stack) -> Iterator[None]:
     """Kafka is killed, and cannot come back meanwhile, for its directory is locked."""
-    lock = Path(drilled.settings.data) / "kafka" / "data" / ".lock"
-    os.kill(drilled.pids()["kafka"], signal.SIGKILL)
+    lock = Path(measured.settings.data) / "kafka" / "data" / ".lock"
+    os.kill(measured.pids()["kafka"], signal.SIGKILL)
     with lock.open("r+") as held:
         fcntl.lockf(held, fcntl.LOCK_EX)  # once the killed one is gone
         yield

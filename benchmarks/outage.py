@@ -1,4 +1,4 @@
-"""`python -m benchmarks.drill FAULT`: a fault on a running stack under load; prints JSON.
+"""`python -m benchmarks.outage FAULT`: a fault on a running stack under load; prints JSON.
 
 `full-disk`: of the whole stack; `dead-task`: of the gateway; `postgres`: killed and away; `postgres-full`: its
 disk; `kafka`: killed and away; `open-transaction`: one that reads in PostgreSQL and stays open.
@@ -22,10 +22,10 @@ import click
 import msgspec
 
 from benchmarks import stack
-from benchmarks.drill_faults import FILL, ON_POSTGRES, Fault, strike
 from benchmarks.figures import Machine, Quantiles
 from benchmarks.fleet import charges
 from benchmarks.load import CARDS, transactions
+from benchmarks.outage_faults import FILL, ON_POSTGRES, Fault, strike
 from benchmarks.small_disk import ENTER, SmallDisk, small_disk
 from connectors.gateway import GatewayClient, GatewayRefused, GatewayUnavailable, PasswordLogin
 from connectors.warehouse import WarehouseReader
@@ -67,7 +67,7 @@ class Phase(msgspec.Struct, frozen=True):
     verdict_ms: Quantiles = {}
 
 
-class Drill(msgspec.Struct, frozen=True):
+class Outage(msgspec.Struct, frozen=True):
     """`first_payment_after_s`: from the end of the fault, or from a death, to the first payment answered.
 
     `all_ready_after_s`: from then until every process is, or null. `restarts`: of each since the start.
@@ -145,8 +145,8 @@ class SteadyLoad:
 class VerdictWaits:
     """How long payments waited for their verdicts, as the warehouse tells."""
 
-    def __init__(self, drilled: stack.Stack) -> None:
-        self._reader, self._began = WarehouseReader(drilled.replay, "replay"), time.time() - time.monotonic()
+    def __init__(self, measured: stack.Stack) -> None:
+        self._reader, self._began = WarehouseReader(measured.replay, "replay"), time.time() - time.monotonic()
 
     def of(self, phase: Phase, since: float, until: float) -> Phase:
         """The phase between two moments (monotonic, s), with them."""
@@ -165,12 +165,12 @@ class VerdictWaits:
 @click.option("--megabytes", default=400, help="Of the disk.")
 @click.option(INSIDE, is_flag=True, hidden=True)
 def main(fault: Fault, rate: float, seconds: float, task: str, megabytes: int, inside: bool) -> None:
-    """Drill one fault; takes a minute or two."""
+    """Measure one fault; takes a minute or two."""
     if fault in FILL and not inside:
-        os.execvp(ENTER[0], [*ENTER, sys.executable, "-m", "benchmarks.drill", *sys.argv[1:], INSIDE])
-    with small_disk(megabytes) if fault in FILL else nullcontext() as disk, _stack(fault, task, disk) as drilled:
-        drilled.await_ready()
-        done = asyncio.run(_drill(drilled, fault, rate, seconds, disk))
+        os.execvp(ENTER[0], [*ENTER, sys.executable, "-m", "benchmarks.outage", *sys.argv[1:], INSIDE])
+    with small_disk(megabytes) if fault in FILL else nullcontext() as disk, _stack(fault, task, disk) as measured:
+        measured.await_ready()
+        done = asyncio.run(_measure(measured, fault, rate, seconds, disk))
     click.echo(msgspec.json.format(msgspec.json.encode(done)).decode())
     sys.exit(not done.holds())
 
@@ -182,27 +182,29 @@ def _stack(fault: Fault, task: str, disk: SmallDisk | None) -> AbstractContextMa
     return stack.running("sqlite", disk.folder if disk else None, program, stack.OPEN_STAND_IN)
 
 
-async def _drill(drilled: stack.Stack, fault: Fault, rate: float, seconds: float, disk: SmallDisk | None) -> Drill:
-    url, password = drilled.settings.url("gateway"), drilled.replay.seed_password
+async def _measure(
+    measured: stack.Stack, fault: Fault, rate: float, seconds: float, disk: SmallDisk | None
+) -> Outage:
+    url, password = measured.settings.url("gateway"), measured.replay.seed_password
     async with (
         GatewayClient(url, PasswordLogin("replay@example.com", password), connections=1000) as payer,
         GatewayClient(url, PasswordLogin("admin@example.com", password)) as admin,
     ):
-        run = ReplayRun(payer, admin, admin, "drill", "EUR")
+        run = ReplayRun(payer, admin, admin, "outage", "EUR")
         await run.prepare([t for t, _ in zip(transactions(), range(CARDS), strict=False)])
         load = SteadyLoad(run, rate)
         async with load.going_on():
             began = time.monotonic() + 2  # the first seconds warm it up
             await asyncio.sleep(2 + seconds)
             struck = time.monotonic()
-            ended = await strike(drilled, fault, seconds, disk)
+            ended = await strike(measured, fault, seconds, disk)
             first = await load.first_paid_since(time.monotonic())
             over = first if fault == "dead-task" else ended
-            all_ready = await _all_ready_within(drilled, over + seconds)
+            all_ready = await _all_ready_within(measured, over + seconds)
         end = time.monotonic()
-    reconciled = await asyncio.to_thread(drilled.reconciles)
-    verdicts = VerdictWaits(drilled)
-    return Drill(
+    reconciled = await asyncio.to_thread(measured.reconciles)
+    verdicts = VerdictWaits(measured)
+    return Outage(
         fault=fault,
         rate=rate,
         machine=Machine(os.cpu_count() or 1, sys.version.split()[0], round(os.getloadavg()[0], 2)),
@@ -211,17 +213,17 @@ async def _drill(drilled: stack.Stack, fault: Fault, rate: float, seconds: float
         after=verdicts.of(load.phase(over, end), over, end),
         first_payment_after_s=round(first - ended, 2),
         all_ready_after_s=round(all_ready - ended, 2) if all_ready else None,
-        restarts={entry.name: entry.restarts for entry in read(drilled.settings) if entry.restarts},
-        charges=await asyncio.to_thread(charges, drilled),
+        restarts={entry.name: entry.restarts for entry in read(measured.settings) if entry.restarts},
+        charges=await asyncio.to_thread(charges, measured),
         reconciled=reconciled,
     )
 
 
-async def _all_ready_within(drilled: stack.Stack, until: float) -> float | None:
+async def _all_ready_within(measured: stack.Stack, until: float) -> float | None:
     """When every process was ready; goes on until the phase is over."""
     found: float | None = None
     while time.monotonic() < until:
-        if found is None and all(entry.state == "ready" for entry in read(drilled.settings)):
+        if found is None and all(entry.state == "ready" for entry in read(measured.settings)):
             found = time.monotonic()
         await asyncio.sleep(0.05)
     return found
