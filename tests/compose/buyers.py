@@ -21,6 +21,7 @@ NAMED = "gateway.localhost"  # in the certificate
 PASSWORD = "sluice-demo-only"
 PAUSE_S = 0.4  # between two payments: 2.5 a second
 PATIENCE_S = 60.0
+ANSWERED = {201, 202}  # 202: it is held for review
 AGAIN = {409, 503}  # what a client is told to send again; 502 where it cannot be known what was done
 
 
@@ -54,7 +55,7 @@ class Buyer:
         while True:
             tries += 1
             status, body = await self._send(key)
-            if status == 201:
+            if status in ANSWERED:
                 return Paid(body["id"], body["state"], tries, round(monotonic() - began, 2))
             assert status in AGAIN or status == 0, (status, body)
             assert monotonic() - began < PATIENCE_S, (status, body)
