@@ -29,8 +29,12 @@ LICENSE = "License :: OSI Approved :: "
 Component = dict[str, Any]
 
 
+class JarAltered(Exception):
+    """A jar is not what its name says: nobody can tell what it holds."""
+
+
 def document() -> dict[str, Any]:
-    """The whole document. Raises as `debians` where the image is not Debian's or a child of it."""
+    """The whole document. Raises as `jars` and `debians` do."""
     about = tomllib.loads(PROJECT.read_text())["project"]
     found = [*pythons(), *jars(load(StackSettings).cache), *runtimes(), *debians()]
     return {
@@ -50,9 +54,15 @@ def pythons() -> Iterator[Component]:
 
 
 def jars(cache: Path) -> Iterator[Component]:
-    """The jars of Kafka's lock that lie in the cache, with their hashes: in `sluice-kafka` all of them."""
+    """The jars of Kafka's lock that lie in the cache, with their hashes: in `sluice-kafka` all of them.
+
+    Raises `JarAltered` where one is there that is not the locked one.
+    """
     for jar in locked():
-        if is_whole(cache.expanduser() / "jars" / jar.file, jar):
+        path = cache.expanduser() / "jars" / jar.file
+        if path.exists() and not is_whole(path, jar):
+            raise JarAltered(f"{path} is not the jar that is locked")
+        if path.exists():
             yield _jar(jar)
 
 

@@ -4,6 +4,8 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 from sluice import sbom
 from sluice.jars import locked
 from tests.tidy.sources import text
@@ -24,6 +26,13 @@ def test_jars_are_named_where_they_lie_with_their_hashes(class_path: list[Path],
     assert {component["hashes"][0]["content"] for component in found} == {jar.sha256 for jar in locked()}
     assert "pkg:maven/org.apache.kafka/kafka-clients@4.3.1" in {component["purl"] for component in found}
     assert list(sbom.jars(tmp_path)) == []
+
+
+def test_a_jar_that_is_not_as_locked_is_no_part_of_a_document(tmp_path: Path) -> None:
+    (tmp_path / "jars").mkdir()
+    (tmp_path / "jars" / locked()[0].file).write_bytes(b"altered")
+    with pytest.raises(sbom.JarAltered):
+        list(sbom.jars(tmp_path))
 
 
 def test_packages_of_debian_are_told_with_their_source_and_release() -> None:
