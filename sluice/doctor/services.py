@@ -26,6 +26,7 @@ from schemas.times import now_micros
 from schemas.topics import TOPICS
 from sluice.admin import with_data
 from sluice.doctor.diagnoses import Diagnosis, failed, ok, unknown, warning
+from sluice.settings import StackSettings
 from sluice.vault import vaults_of
 
 SKEW_MAX_S = 2.0
@@ -76,8 +77,10 @@ def _clock(seconds: float | None) -> list[Diagnosis]:
     return [ok("clock of the books", f"{ahead_s:+.2f} s")]
 
 
-def kafka(settings: Settings) -> list[Diagnosis]:
+def kafka(settings: StackSettings) -> list[Diagnosis]:
     """Whether Kafka answers, and has every topic with its partitions."""
+    if not settings.kafka and settings.kafka_nodes:
+        return [unknown("kafka", "this is one of several nodes: look from where SLUICE_KAFKA names them")]
     if not is_listening(settings.bootstrap()):
         if not settings.kafka:
             return [unknown("kafka", "the stack's own does not run")]

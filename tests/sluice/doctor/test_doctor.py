@@ -129,3 +129,9 @@ def test_a_clock_beside_the_databases_is_told() -> None:
     now_s = services.now_micros() / 1_000_000
     assert about("clock of the books", services._clock(now_s)).state == "ok"
     assert "+10" in about("clock of the books", services._clock(now_s - 10)).says
+
+
+def test_a_node_of_several_leaves_the_look_at_kafka_to_its_clients() -> None:
+    settings = StackSettings(kafka_nodes="kafka,kafka-2,kafka-3", kafka_advertised="kafka-2")
+    assert about("kafka", services.kafka(settings)).state == "unknown"
+    assert "SLUICE_KAFKA" in about("kafka", services.kafka(settings)).says
