@@ -49,8 +49,15 @@ class Containers:
         self._compose("up", "--no-build", "--detach")
 
     def down(self) -> None:
-        """Remove containers, networks and volumes."""
+        """Remove containers, networks and volumes.
+
+        podman-compose knows its volumes by a label. One whose name begins the name of another gets none, for
+        podman answers for the other.
+        """
         self._compose("down", "--volumes")
+        for volume in run("podman", "volume", "ls", "--quiet").splitlines():
+            if volume.startswith(f"{PROJECT}_"):
+                run("podman", "volume", "rm", volume)
 
     def await_healthy(self, services: Iterable[str] = ()) -> None:
         """Wait until each, or every one, says so of itself. Raises `AssertionError` with the end of its log."""
