@@ -133,7 +133,8 @@ ORDER BY side NULLS LAST, party = 'merchants', party
     nothing="Nothing moved in this currency in this time.",
 )
 # Where the sums of all differ, what lies on its way between two topics is looked at payment by payment and left
-# out: it is no difference yet.
+# out: it is no difference yet. That is what came less than 30 s before the newest of the topic that lags behind
+# the other; one that lags behind by more than an hour makes differences.
 DIFFERENCES = Tile(
     "differences",
     "Reconciliation",
@@ -148,9 +149,13 @@ WITH sums AS (
 ), totals AS MATERIALIZED (
     SELECT processor, currency, what, sum(by_ledger) AS by_ledger, sum(by_payments) AS by_payments
     FROM sums GROUP BY ALL
+), newest AS MATERIALIZED (
+    SELECT (SELECT max(recorded_at) FROM payments) AS told, (SELECT max(recorded_at) FROM ledger) AS posted
+), heard AS MATERIALIZED (
+    SELECT greatest(least(told, posted), greatest(told, posted) - INTERVAL 1 HOUR) AS up_to FROM newest
 ), young AS MATERIALIZED (
-    SELECT id FROM payments WHERE recorded_at > now()::TIMESTAMP - INTERVAL 30 SECOND
-    UNION SELECT payment FROM ledger WHERE recorded_at > now()::TIMESTAMP - INTERVAL 30 SECOND
+    SELECT id FROM payments WHERE recorded_at > (SELECT up_to FROM heard) - INTERVAL 30 SECOND
+    UNION SELECT payment FROM ledger WHERE recorded_at > (SELECT up_to FROM heard) - INTERVAL 30 SECOND
 ), looked_at AS (
     SELECT id FROM young WHERE EXISTS (FROM totals WHERE by_ledger <> by_payments)
 ), posted AS (
