@@ -76,6 +76,12 @@ class Containers:
         """Kill -9 the process in a container. (What `podman kill` ends is not started again.)"""
         run("podman", "exec", container(service), "sh", "-c", "kill -9 -1", check=False)
 
+    def lose_volume(self, service: str) -> None:
+        """Take a service's container away with the volume of its name, and start it with an empty one."""
+        run("podman", "rm", "--force", container(service))
+        run("podman", "volume", "rm", f"{PROJECT}_{service}")
+        self._compose("up", "--no-build", "--detach", service)
+
     def log(self, service: str) -> str:
         """The end of a service's output."""
         ran = subprocess.run(

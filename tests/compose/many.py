@@ -66,6 +66,10 @@ async def lose_one_of_each(report: Report, containers: Containers) -> None:
     with report.step("every payment and verdict is there"):
         until(lambda: seen(containers, paid) == len(paid), WITHIN_S)
         until(lambda: judged(containers, paid) == len(paid), WITHIN_S)
+    with report.step("a node with an empty volume has caught up"):
+        containers.lose_volume("kafka-3")
+        containers.await_healthy(["kafka-3"])
+        until(lambda: are_whole(containers, "kafka-3"), WITHIN_S)
 
 
 async def pay_over(buyer: Buyer, containers: Containers, service: str, report: Report) -> list[Paid]:
