@@ -2,13 +2,16 @@
 
 Each `--of` is a stack of its own, in one sitting: the books in SQLite, or in PostgreSQL behind one or two gateways
 (`postgres`, `two`); Kafka without passwords (`plain`), or with TLS as well (`tls`), where the others have
-passwords and rights alone. As many payments in flight at each gateway as `sluice replay` has. Prints JSON.
+passwords and rights alone; every span sent to a collector (`traced`); fifty rules live (`rules`). As many payments
+in flight at each gateway as `sluice replay` has, or `--rate` of them a second. Prints JSON.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from time import perf_counter
 
 import click
@@ -17,6 +20,7 @@ import msgspec
 from benchmarks import stack
 from benchmarks.figures import Cost, Load
 from benchmarks.fleet import GATEWAYS
+from benchmarks.fraud_speed import fifty_rules
 from benchmarks.load import PaymentLoad
 from connectors.gateway import RETRY_FOR_S, GatewayClient, PasswordLogin
 
@@ -24,19 +28,23 @@ APART = 1_000_000  # between the numbers of the payments of two gateways
 
 
 class Made(msgspec.Struct, frozen=True):
-    """What a stack is made of."""
+    """What a stack is made of. `traced`: with a collector of spans. `rules`: fifty of them are live."""
 
-    database: stack.Database
-    gateways: int
-    kafka: stack.KafkaKind
+    database: stack.Database = "sqlite"
+    gateways: int = 1
+    kafka: stack.KafkaKind = "scram"
+    traced: bool = False
+    rules: bool = False
 
 
 STACKS = {
-    "sqlite": Made("sqlite", 1, "scram"),
-    "postgres": Made("postgres", 1, "scram"),
-    "two": Made("postgres", 2, "scram"),
-    "plain": Made("sqlite", 1, "plain"),
-    "tls": Made("sqlite", 1, "tls"),
+    "sqlite": Made(),
+    "postgres": Made("postgres"),
+    "two": Made("postgres", gateways=2),
+    "plain": Made(kafka="plain"),
+    "tls": Made(kafka="tls"),
+    "traced": Made(traced=True),
+    "rules": Made(rules=True),
 }
 
 
@@ -56,30 +64,38 @@ class StackThroughput(msgspec.Struct, frozen=True):
 @click.option("--payments", default=2_000, help="Of each stack, after a quarter as many to warm up.")
 @click.option("--of", "names", multiple=True, type=click.Choice(list(STACKS)), default=list(STACKS))
 @click.option("--rounds", default=1, help="Of all of them, one after the other.")
-def main(payments: int, names: tuple[str, ...], rounds: int) -> None:
+@click.option("--rate", type=float, help="Payments a second; else as fast as answers come.")
+def main(payments: int, names: tuple[str, ...], rounds: int, rate: float | None) -> None:
     """Measure stacks of several makes; a minute or two each."""
     found: dict[str, list[StackThroughput]] = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:
-            found[name].append(_measured(STACKS[name], payments))
+            found[name].append(_measured(STACKS[name], payments, rate))
             click.echo(f"{name}: {found[name][-1].per_second}/s, {found[name][-1].cpu_ms} ms", err=True)
     click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
 
 
-def _measured(made: Made, payments: int) -> StackThroughput:
+def _measured(made: Made, payments: int, rate: float | None) -> StackThroughput:
     load = os.getloadavg()[0]
     settings = stack.OPEN_STAND_IN | {"SLUICE_GATEWAYS": str(made.gateways)}
-    with stack.running(made.database, settings=settings, kafka=made.kafka) as measured:
+    with ExitStack() as opened:
+        if made.traced:
+            settings |= {"SLUICE_TRACES": opened.enter_context(collector(len))}
+        measured = opened.enter_context(stack.running(made.database, settings=settings, kafka=made.kafka))
         measured.await_ready()
-        return asyncio.run(_paid(measured, made.gateways, payments, load))
+        return asyncio.run(_paid(measured, made, payments, rate, load))
 
 
-async def _paid(measured: stack.Stack, gateways: int, payments: int, load: float) -> StackThroughput:
-    async with loads(measured, gateways) as each:
-        await send(each, payments // 4)
+async def _paid(
+    measured: stack.Stack, made: Made, payments: int, rate: float | None, load: float
+) -> StackThroughput:
+    if made.rules:
+        await add_rules(measured)
+    async with loads(measured, made.gateways) as each:
+        await send(each, payments // 4, rate)
         meter, began = stack.Meter(measured.pids()), perf_counter()
         with meter.counting():
-            sent = await send(each, payments)
+            sent = await send(each, payments, rate)
         seconds = perf_counter() - began
     processes = meter.per(payments)
     ours = sum(cost.cpu_ms for name, cost in processes.items() if name != "load generator")
@@ -92,6 +108,36 @@ async def _paid(measured: stack.Stack, gateways: int, payments: int, load: float
         cpu_ms=round(ours, 2),
         processes=processes,
     )
+
+
+async def add_rules(measured: stack.Stack) -> None:
+    """Make rules live until there are fifty; a new stack has the first of them."""
+    login = PasswordLogin("analyst@example.com", measured.replay.seed_password)
+    async with GatewayClient(measured.settings.url("gateway"), login, retry_for_s=RETRY_FOR_S) as analyst:
+        known = {rule["id"] for rule in (await analyst.get("/v1/rules?limit=100"))["data"]}
+        for rule in fifty_rules():
+            asked = {name: getattr(rule, name) for name in ("id", "expression", "outcome", "reason", "mode")}
+            if rule.id not in known:
+                await analyst.post("/v1/rules", asked, f"rule-{rule.id}")
+
+
+@contextmanager
+def collector(take: Callable[[bytes], object]) -> Iterator[str]:
+    """The address of a collector of spans, in this process; `take` gets the body of each request."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            take(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @asynccontextmanager

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import msgspec
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from benchmarks.throughput import collector
 
 
 class KeptSpan(msgspec.Struct, frozen=True):
@@ -24,8 +24,9 @@ class KeptSpan(msgspec.Struct, frozen=True):
 class Collector:
     """What was sent to `url`."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    url: str
+
+    def __init__(self) -> None:
         self.spans: list[KeptSpan] = []
 
     def trace_of(self, payment: str) -> list[KeptSpan]:
@@ -55,18 +56,6 @@ class Collector:
 @contextmanager
 def collecting() -> Iterator[Collector]:
     """A collector that listens."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            collector.take(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        collector = Collector(f"http://127.0.0.1:{server.server_port}")
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield collector
-        server.shutdown()
+    collected = Collector()
+    with collector(collected.take) as collected.url:
+        yield collected
