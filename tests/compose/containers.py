@@ -49,15 +49,15 @@ class Containers:
         self._compose("up", "--no-build", "--detach")
 
     def down(self) -> None:
-        """Remove containers, networks and volumes.
+        """Remove containers, networks and volumes, those of the other compose file too.
 
-        podman-compose knows its volumes by a label. One whose name begins the name of another gets none, for
-        podman answers for the other.
+        podman-compose removes what has its label: it gives none to a volume whose name begins that of another.
         """
         self._compose("down", "--volumes")
-        for volume in run("podman", "volume", "ls", "--quiet").splitlines():
-            if volume.startswith(f"{PROJECT}_"):
-                run("podman", "volume", "rm", volume)
+        for kind in ("volume", "network"):
+            names = run("podman", kind, "ls", "--format", "{{.Name}}").splitlines()
+            for name in [name for name in names if name.startswith(f"{PROJECT}_")]:
+                run("podman", kind, "rm", "--force", name)
 
     def await_healthy(self, services: Iterable[str] = ()) -> None:
         """Wait until each, or every one, says so of itself. Raises `AssertionError` with the end of its log."""
