@@ -1,5 +1,6 @@
 """What a processor's answer makes of an operation and its payment, without books or clock."""
 
+from itertools import product
 from typing import Any, get_args
 
 import pytest
@@ -9,7 +10,7 @@ from gateway.books.operations import Operation
 from gateway.payments.effects import Situation
 from gateway.payments.transitions import close, settle, watched
 from schemas.operations import OperationKind, OperationStatus
-from schemas.states import STATES, PaymentState, can_become
+from schemas.states import STATES, can_become
 from tests.gateway.payments.situations import NOW, POLICY, SENT_AT, answered, operation, payment
 
 KINDS: tuple[OperationKind, ...] = get_args(OperationKind)
@@ -93,18 +94,15 @@ def test_after_its_end_only_an_approval_of_what_failed_counts(status: OperationS
 # --- the payment --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("result", RESULTS)
-def test_no_answer_makes_an_impossible_change(
-    kind: OperationKind, result: CallResult, state: PaymentState
-) -> None:
+def test_no_answer_makes_an_impossible_change(kind: OperationKind, result: CallResult) -> None:
     """An answer may come at any time: recovery, a frozen worker and a watch all bring them late."""
-    for parent in (operation("sale", id="op_before", status="succeeded"), operation("capture", id="op_before")):
-        for given in GIVEN:
-            after = answered(kind, result, state, parent=parent, **given).payment
-            assert after.state == state or can_become(state, after.state), f"{state} -> {after.state}"
-            assert 0 <= after.amount_refunded <= max(after.amount_captured, given.get("amount_refunded", 500))
+    parents = (operation("sale", id="op_before", status="succeeded"), operation("capture", id="op_before"))
+    for state, parent, given in product(STATES, parents, GIVEN):
+        after = answered(kind, result, state, parent=parent, **given).payment
+        assert after.state == state or can_become(state, after.state), f"{state} -> {after.state}"
+        assert 0 <= after.amount_refunded <= max(after.amount_captured, given.get("amount_refunded", 500))
 
 
 # --- who is told --------------------------------------------------------------------------------------------
