@@ -43,17 +43,24 @@ def statements() -> Iterator[tuple[str, Statement]]:
 LISTS = re.compile(r"\.(_page|PAGES|NTH|walk)\b")
 
 
-@pytest.mark.parametrize("name", [name for name, _ in statements()])
-def test_a_statement_finds_its_rows_by_an_index(conn: Connection, name: str) -> None:
-    plan = plan_of(conn, dict(statements())[name])
+STATEMENTS = dict(statements())
+
+
+@pytest.mark.parametrize("module", sorted({name.partition(".")[0] for name in STATEMENTS}))
+def test_a_statement_finds_its_rows_by_an_index(conn: Connection, module: str) -> None:
+    plans = {name: plan_of(conn, one) for name, one in STATEMENTS.items() if name.startswith(f"{module}.")}
+    assert {name: plan for name, plan in plans.items() if is_slow(conn, name, plan)} == {}
+
+
+def is_slow(conn: Connection, name: str, plan: list[str]) -> bool:
+    """Whether a statement reads a whole table, or sorts what an index should give it in order."""
     if conn.dialect.name == "sqlite":
         read = [step for step in plan if re.match(r"SCAN (?!(\d+ )?CONSTANT)", step) and " USING " not in step]
         sorts = [step for step in plan if "TEMP B-TREE" in step]
     else:
         read = [step for step in plan if "Seq Scan" in step]
         sorts = [step for step in plan if "Sort" in step]
-    assert not read or name in AT_START | FEW_ROWS, plan
-    assert not (LISTS.search(name) and sorts), plan
+    return bool(read and name not in AT_START | FEW_ROWS) or bool(LISTS.search(name) and sorts)
 
 
 def test_late_blocks_that_are_due_are_not_sought_by_their_processors_payments(conn: Connection) -> None:
