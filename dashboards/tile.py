@@ -20,6 +20,8 @@ from dashboards.look import Look
 from dashboards.page import card, html
 from dashboards.page_entry import link
 
+SAMPLE = 100_000  # values of a period that percentiles are measured on
+VOLUME = "SELECT sum(count)::BIGINT FROM payments_by_$grain WHERE $grain >= $begin AND $grain < $until"
 OF_PERIOD = re.compile(r"\$(?:since|begin|spans|step)\b")
 AS_OF_NOW = "as of now"  # of what cannot show the moment that was chosen
 
@@ -33,6 +35,8 @@ class Tile(msgspec.Struct, frozen=True):
     `question`: what it answers, as a person asks. `nothing`: what is said where there are no rows. `as_of`: it can
     show a moment in the past, since all of it comes from `payments`, or from these by time within the spans it
     looks at. `for_merchants`: a merchant's people see it too, made of their own rows as they see them.
+    `sample`: of how many payments `$sampled` leaves rows at most; `sampled_of`: of which period these are, where
+    it is not the one looked at.
     """
 
     name: str
@@ -45,14 +49,34 @@ class Tile(msgspec.Struct, frozen=True):
     as_of: bool = False
     for_merchants: bool = False
     fills: bool = True
+    sample: int = SAMPLE
+    sampled_of: str = ""
 
-    def statement(self, look: Look, id: str = "") -> str:
-        """The statement as it is asked. Other tiles than those `as_of` do not know of a moment in the past."""
-        return (look if self.as_of else msgspec.structs.replace(look, at=None)).statement(self.sql, id)
+    def statement(self, look: Look, id: str = "", payments: int = 0) -> str:
+        """The statement as it is asked where `volume` tells of so many payments."""
+        return self._seen(look).statement(self.sql, id, 1 << (payments // self.sample).bit_length())
+
+    def volume(self, look: Look) -> str:
+        """The statement that tells of how many payments a sample is taken; empty where none is."""
+        if "$sampled(" not in self.sql:
+            return ""
+        seen = Look(self.sampled_of) if self.sampled_of else self._seen(look)
+        begin, end = seen.span()
+        return (Look(since=begin, until=end) if seen.at else seen).statement(VOLUME)
+
+    def _seen(self, look: Look) -> Look:
+        """Other tiles than those `as_of` do not know of a moment in the past."""
+        return look if self.as_of else msgspec.structs.replace(look, at=None)
+
+    def asks(self, look: Look, id: str = "") -> str:
+        """The statement as a page asks it."""
+        volume = self.volume(look)
+        counted = ask(volume, calm=True).table if volume else None
+        return self.statement(look, id, (counted.rows[0][0] or 0) if counted else 0)
 
     def asked(self, look: Look, id: str = "") -> CachedAnswer:
         """The answer to its statement, shared by all who look at the same; of a long period the last one."""
-        return ask(self.statement(look, id), calm=look.is_calm and OF_PERIOD.search(self.sql) is not None)
+        return ask(self.asks(look, id), calm=look.is_calm and OF_PERIOD.search(self.sql) is not None)
 
 
 def show(tile: Tile, look: Look, id: str = "", *, answer: CachedAnswer | None = None) -> CachedAnswer:
@@ -60,7 +84,7 @@ def show(tile: Tile, look: Look, id: str = "", *, answer: CachedAnswer | None = 
 
     `answer`: to its statement, where the page asked for it already.
     """
-    statement = tile.statement(look, id)
+    statement = tile.asks(look, id)
     answer = answer or tile.asked(look, id)
     note = AS_OF_NOW if look.at and not tile.as_of else tile.note
     with card(tile.name, tile.title, note, fills=tile.fills):

@@ -71,16 +71,18 @@ def measure(reader: WarehouseReader, answering: CpuClock, times: int = TIMES) ->
     """The figures of each tile, by period; one whose statement names no period has one alone."""
     ids = some_ids(reader)
     return {
-        tile.name: {period: _of(reader, sql, answering, times) for period, sql in _statements(tile, ids)}
+        tile.name: {period: _of(reader, sql, answering, times) for period, sql in _statements(reader, tile, ids)}
         for tile in all_tiles()
     }
 
 
-def _statements(tile: Tile, ids: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _statements(reader: Any, tile: Tile, ids: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The statements of a tile that differ, by the period of each."""
     seen: set[str] = set()
     for period in PERIODS:
-        sql = tile.statement(Look(period), id_for(tile, ids))
+        volume = tile.volume(Look(period))
+        payments = reader.query(volume).rows[0][0] or 0 if volume else 0
+        sql = tile.statement(Look(period), id_for(tile, ids), payments)
         if sql not in seen:
             seen.add(sql)
             yield period, sql

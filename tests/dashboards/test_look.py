@@ -101,6 +101,16 @@ def test_a_statement_may_be_about_one_thing_whatever_its_id_is(
     assert asked(warehouse, Look(), look.statement(sql, id)) == found
 
 
+def test_a_sample_is_of_times_in_a_row(warehouse: duckdb.DuckDBPyConnection) -> None:
+    seconds = "SELECT TIMESTAMP '2026-11-01' + INTERVAL (n) SECOND AS moment FROM range(100000) r(n)"
+    counts = "count(*), count(DISTINCT date_trunc('minute', moment))"
+    sql = f"SELECT {counts} FROM ({seconds}) WHERE $sampled(moment)"
+    for one_in in (1, 2, 64):
+        [(found, minutes)] = warehouse.execute(Look().statement(sql, one_in=one_in)).fetchall()
+        assert found == pytest.approx(100_000 / one_in, rel=0.05)
+        assert found > 8 * minutes
+
+
 def test_names_within_a_text_of_somebodys_are_no_places(warehouse: duckdb.DuckDBPyConnection) -> None:
     look = Look(since=NOON, until=NOON + timedelta(hours=1), zone="Europe/Berlin")
     for text in ("$zone", "it''s $since", "$id$until''", "''"):

@@ -12,9 +12,10 @@ import pytest
 
 from connectors.warehouse import Table, WarehouseReader
 from dashboards import navigation, one_payment, page
-from dashboards.look import Look
+from dashboards.look import SAMPLED_US, Look
 from dashboards.page import of_period, points
-from dashboards.tile import Tile, as_csv
+from dashboards.tile import SAMPLE, Tile, as_csv
+from dashboards.tiles.judging import LATENCY
 from dashboards.views import overview
 from tests.dashboards.conftest import Shop, serving_shop
 from tests.dashboards.sellers import asked_by
@@ -37,6 +38,14 @@ def test_each_tile_has_a_name_of_its_own() -> None:
     assert len({*names}) == len(names)
 
 
+@pytest.mark.parametrize("payments", [0, 99_999, 100_000, 199_999, 200_000, 10_000_000])
+def test_a_sample_has_so_many_payments_at_most(payments: int) -> None:
+    mask = re.search(r"& (\d+) = 0", LATENCY.statement(Look("30d"), payments=payments))
+    one_in = int(mask[1]) // SAMPLED_US + 1 if mask else 1
+    assert payments / one_in <= SAMPLE
+    assert one_in == 1 or payments / one_in >= SAMPLE / 2
+
+
 @pytest.fixture(scope="module")
 def of_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with serving_shop(tmp_path_factory.mktemp("nothing")) as shop:
@@ -52,6 +61,9 @@ def read_by_staff(of_nothing: Shop) -> WarehouseReader:
 def test_the_warehouse_answers_it_whatever_is_looked_at(tile: Tile, read_by_staff: WarehouseReader) -> None:
     for look in (Look("15m"), Look("90d")):
         read_by_staff.query(tile.statement(look))
+        if volume := tile.volume(look):
+            read_by_staff.query(volume)
+            read_by_staff.query(tile.statement(look, payments=10_000_000))
 
 
 @pytest.mark.parametrize("tile", [tile for tile in TILES if tile.for_merchants], ids=lambda tile: tile.name)
