@@ -154,24 +154,29 @@ class FlowReplay:
             self._children[run.resumed_run].append(run)
             if run.resumed_run and run.resumed_run not in known:
                 raise OrderUnknown(f"run {run.id} resumed {run.resumed_run}, of which there is no verdict")
-        for first in self._children[""]:
+        firsts = sorted(self._children[""], key=_age)
+        for first in firsts:
             if first.sequence != 1:
                 raise OrderUnknown(f"run {first.id} went on from a state of before such orders were recorded")
-            self._follow(first, self._fresh())
+            self._follow(first, self._fresh(), killed=first is not firsts[-1])
 
-    def _follow(self, run: RecordedRun, state: ReplayedState) -> None:
-        while children := sorted(self._children[run.id], key=lambda child: (child.resumed_at, child.id)):
+    def _follow(self, run: RecordedRun, state: ReplayedState, *, killed: bool) -> None:
+        """Take in a run and those that went on from its state. `killed`: another came after their last one."""
+        while children := sorted(self._children[run.id], key=_age):
             heir = children.pop()
             for child in children:
                 self._walk(run, state, child.resumed_at)
-                self._follow(child, state.copy())
+                self._follow(child, state.copy(), killed=True)
             self._walk(run, state, heir.resumed_at)
-            self._walk_on(run, state.copy())
+            self._walk_killed(run, state.copy())
             run = heir
-        self._walk(run, state)
+        if killed:
+            self._walk_killed(run, state)
+        else:
+            self._walk(run, state)
 
-    def _walk_on(self, run: RecordedRun, state: ReplayedState) -> None:
-        """Take in what a killed run did after the snapshot that the next one resumed."""
+    def _walk_killed(self, run: RecordedRun, state: ReplayedState) -> None:
+        """Take in the rest of a run that ended by a kill: what nobody resumed."""
         try:
             self._walk(run, state)
         except VerdictMissing:  # verdicts go to several partitions: of the last ones any may be lost
@@ -225,3 +230,8 @@ class FlowReplay:
                 found = Difference(verdict.payment, verdict.intake.run, verdict.intake.position, changed)
                 self.differences.append(found)
         self._on_verdict()
+
+
+def _age(run: RecordedRun) -> tuple[int, str]:
+    """Runs that went on from one state, in the order of their ends: a later one resumes no earlier snapshot."""
+    return run.resumed_at, run.id

@@ -215,14 +215,24 @@ def test_a_killed_run_is_judged_again_up_to_the_verdict_that_it_died_over(tmp_pa
     assert (again.differences, again.untold, again.compared) == ([], len(tail) - 1, len(told))
 
 
+def test_several_runs_may_have_died_over_their_verdicts_after_one_snapshot(tmp_path: Path) -> None:
+    log = history(60, random.Random(3))
+    told = sorted(lived(log, tmp_path, [], 3), key=position)
+    resumed, tail = told[-10], told[-9:]
+    killed = [of_another_run(verdict, resumed, "run_killed") for verdict in tail[1:]]
+    last = [of_another_run(verdict, resumed, "run_last") for verdict in tail]
+    again = replayed(log, [*told[:-9], *killed, *last])
+    assert (again.differences, again.untold, again.compared) == ([], len(killed), len(told))
+
+
 def position(verdict: Verdict) -> int:
     assert verdict.intake
     return verdict.intake.position
 
 
-def of_another_run(verdict: Verdict, resumed: Verdict) -> Verdict:
+def of_another_run(verdict: Verdict, resumed: Verdict, run: str = "run_second") -> Verdict:
     """A verdict as a run makes it that went on from the snapshot after `resumed`."""
     assert verdict.intake
     assert resumed.intake
-    more = {"run": "run_second", "resumed_run": resumed.intake.run, "resumed_at": resumed.intake.position}
+    more = {"run": run, "resumed_run": resumed.intake.run, "resumed_at": resumed.intake.position}
     return msgspec.structs.replace(verdict, intake=msgspec.structs.replace(verdict.intake, **more))
