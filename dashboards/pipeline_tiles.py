@@ -296,16 +296,15 @@ MADE = Tile(
     sql="""
 WITH steps AS (
     SELECT unnest(generate_series(time_bucket($step, $since), time_bucket($step, $until) - $step, $step)) AS moment
-), paid AS (
-    SELECT time_bucket($step, minute) AS moment, 'payments' AS flow, sum(count)::BIGINT AS count
-    FROM payments_by_minute WHERE minute >= time_bucket($step, $since) AND minute < time_bucket($step, $until)
-    GROUP BY ALL
+), summed AS (
+    SELECT minute AS moment, 'payments' AS flow, count FROM payments_by_minute
+    UNION ALL SELECT minute, 'calls to processors', count FROM operations_by_minute
 ), made AS (
     SELECT recorded_at AS moment, 'verdicts' AS flow FROM verdicts
-    UNION ALL SELECT created_at, 'calls to processors' FROM operations
     UNION ALL SELECT recorded_at, 'messages' FROM notifications
 ), counted AS (
-    FROM paid
+    SELECT time_bucket($step, moment) AS moment, flow, sum(count)::BIGINT AS count FROM summed
+    WHERE moment >= time_bucket($step, $since) AND moment < time_bucket($step, $until) GROUP BY ALL
     UNION ALL
     SELECT time_bucket($step, moment) AS moment, flow, count(*) AS count FROM made
     WHERE moment >= time_bucket($step, $since) AND moment < time_bucket($step, $until) GROUP BY ALL

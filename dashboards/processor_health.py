@@ -119,31 +119,38 @@ HEALTH = Tile(
     "What did each processor approve, how fast, and how often did it fail, against the period before?",
     """
 WITH calls AS (
-    SELECT processor, created_at >= $since AS is_now, kind <> 'order' AS asks, status, milliseconds,
-           status = 'unknown' OR sequence > 1 AS silent, $sampled(created_at) AS is_sampled
-    FROM operations
+    SELECT processor, minute >= $since AS is_now, status, status = 'unknown' OR was_unknown AS silent,
+           if(kind <> 'order', count, 0) AS asks
+    FROM operations_by_minute
     WHERE kind IN ('order', 'authorize', 'sale')
-      AND created_at >= $since - ($until - $since) AND created_at < $until
+      AND minute >= $since - ($until - $since) AND minute < $until
+), answered AS (
+    SELECT processor, created_at >= $since AS is_now, milliseconds,
+           kind IN ('order', 'authorize', 'sale') AND status <> 'unknown' AND sequence = 1 AS counts
+    FROM operations
+    WHERE created_at >= $since - ($until - $since) AND created_at < $until AND $sampled(created_at)
 ), volumes AS (
     SELECT processor, sum(count)::BIGINT AS payments FROM payments_by_$grain
     WHERE $grain >= $begin AND $grain < $until GROUP BY processor
-), figures AS (
-    SELECT processor, count(*) FILTER (is_now AND asks) AS asked,
-           count(*) FILTER (is_now AND asks AND status = 'succeeded') AS approved,
-           count(*) FILTER (is_now AND asks AND status = 'declined') AS declined,
-           count(*) FILTER (is_now AND asks AND status = 'failed') AS failed,
-           count(*) FILTER (is_now AND asks AND status = 'unknown') AS unknown,
-           count(*) FILTER (is_now AND asks AND silent) AS silent,
-           quantile_cont(milliseconds, 0.5) FILTER (is_sampled AND is_now AND NOT silent) AS p50,
-           quantile_cont(milliseconds, 0.99) FILTER (is_sampled AND is_now AND NOT silent) AS p99,
-           count(*) FILTER (NOT is_now AND asks) AS asked_before,
-           count(*) FILTER (NOT is_now AND asks AND status = 'succeeded') AS approved_before,
-           quantile_cont(milliseconds, 0.5) FILTER (is_sampled AND NOT is_now AND NOT silent) AS p50_before,
-           quantile_cont(milliseconds, 0.99) FILTER (is_sampled AND NOT is_now AND NOT silent) AS p99_before
+), counted AS (
+    SELECT processor, sum(if(is_now, asks, 0))::BIGINT AS asked,
+           sum(if(is_now AND status = 'succeeded', asks, 0))::BIGINT AS approved,
+           sum(if(is_now AND status = 'declined', asks, 0))::BIGINT AS declined,
+           sum(if(is_now AND status = 'failed', asks, 0))::BIGINT AS failed,
+           sum(if(is_now AND status = 'unknown', asks, 0))::BIGINT AS unknown,
+           sum(if(is_now AND silent, asks, 0))::BIGINT AS silent,
+           sum(if(NOT is_now, asks, 0))::BIGINT AS asked_before,
+           sum(if(NOT is_now AND status = 'succeeded', asks, 0))::BIGINT AS approved_before
     FROM calls GROUP BY processor
+), took AS (
+    SELECT processor, quantile_cont(milliseconds, [0.5, 0.99]) FILTER (counts AND is_now) AS ms,
+           quantile_cont(milliseconds, [0.5, 0.99]) FILTER (counts AND NOT is_now) AS ms_before
+    FROM answered GROUP BY processor
 )
-SELECT processor, coalesce(payments, 0) AS payments, figures.* EXCLUDE (processor)
-FROM figures LEFT JOIN volumes USING (processor) ORDER BY processor
+SELECT processor, coalesce(payments, 0) AS payments, asked, approved, declined, failed, unknown, silent,
+       ms[1] AS p50, ms[2] AS p99, asked_before, approved_before, ms_before[1] AS p50_before,
+       ms_before[2] AS p99_before
+FROM counted LEFT JOIN took USING (processor) LEFT JOIN volumes USING (processor) ORDER BY processor
 """,
     _draw,
     note="authorizations and sales, against the period before; times sampled",

@@ -71,16 +71,16 @@ def _draw_failovers(table: Table, _look: Look) -> None:
     tables.table(columns, failover_rows(table), "Attempts and failovers")
 
 
-# Calls are read three times: to keep all of them as one part, as DuckDB does, takes ten times as long.
+# Calls are read twice, and few of them: DuckDB would keep a part that both read, of all calls of the period.
 FAILOVERS = Tile(
     "processor_failovers",
     "Attempts and failovers",
     "How often did one processor take over from another, and did that help?",
     """
 WITH asked AS (
-    SELECT processor, count(*) AS attempts, count(*) FILTER (attempt_number > 1) AS taken_over
-    FROM operations WHERE kind IN ('authorize', 'sale') AND created_at >= $since AND created_at < $until
-    GROUP BY processor
+    SELECT processor, sum(count)::BIGINT AS attempts, sum(if(took_over, count, 0))::BIGINT AS taken_over
+    FROM operations_by_minute
+    WHERE kind IN ('authorize', 'sale') AND minute >= $since AND minute < $until GROUP BY processor
 ), following AS MATERIALIZED (
     SELECT payment, attempt_number - 1 AS attempt_number, status FROM operations
     WHERE attempt_number > 1 AND kind IN ('authorize', 'sale') AND created_at >= $since AND created_at < $until

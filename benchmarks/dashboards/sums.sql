@@ -12,6 +12,12 @@ SELECT date_trunc('minute', created_at) AS minute, risk_outcome AS outcome, risk
        sum(amount)::BIGINT AS amount
 FROM store.standing WHERE risk_outcome IS NOT NULL GROUP BY ALL ORDER BY minute;
 
+DELETE FROM store.operation_minutes;
+INSERT INTO store.operation_minutes BY NAME
+SELECT date_trunc('minute', created_at) AS minute, processor, kind, status, sequence > 1 AS was_unknown,
+       attempt_number > 1 AS took_over, count(*) AS count
+FROM store.operations GROUP BY ALL ORDER BY minute;
+
 DELETE FROM store.label_hours;
 INSERT INTO store.label_hours BY NAME
 SELECT date_trunc('hour', recorded_at) AS hour, model, count(*) AS labels, count(*) FILTER (label = 'fraud') AS frauds,

@@ -1,7 +1,15 @@
-"""Aggregates of appended rows, kept by deltas in the transaction that writes those.
+"""Aggregates of rows, kept by deltas in the transaction that writes those.
 
 They are the truth for ever: retention takes rows away, and no aggregate reads one again. A sum of scores is a
 decimal: of doubles it would depend on the order in which they came.
+"""
+
+# How the sums of operations change by `rows`, which come (`sign` +) or go (-); minutes.py adds that up.
+NOTE_OPERATIONS = """
+INSERT INTO store.operation_changes BY NAME
+SELECT date_trunc('minute', created_at) AS minute, processor, kind, status, sequence > 1 AS was_unknown,
+       attempt_number > 1 AS took_over, {sign}count(*) AS count
+FROM {rows} GROUP BY ALL
 """
 
 # `{fresh}` has the rows of a batch that were not there yet; $oldest is the first of their times.

@@ -15,6 +15,13 @@ CREATE TABLE IF NOT EXISTS store.operations (
     detail VARCHAR, recorded_at TIMESTAMP, ingested_at TIMESTAMP
 );
 
+-- Kept as payment_minutes is (minutes.py). A file from before these tables has them from its operations, once.
+CREATE TABLE IF NOT EXISTS store.operation_minutes AS
+SELECT date_trunc('minute', created_at) AS minute, processor, kind, status, sequence > 1 AS was_unknown,
+       attempt_number > 1 AS took_over, count(*) AS count
+FROM store.operations GROUP BY ALL ORDER BY minute;
+CREATE TABLE IF NOT EXISTS store.operation_changes AS FROM store.operation_minutes LIMIT 0;
+
 -- Append-only, and what the balances are told by: a repeat of an event whose rows are gone would be counted again, so
 -- they stay as long as it may come again (retention.py).
 CREATE TABLE IF NOT EXISTS store.ledger (

@@ -32,6 +32,24 @@ COMMENT ON COLUMN operations.sequence IS 'number of its event; above 1 it was un
 COMMENT ON COLUMN operations.recorded_at IS 'when the books recorded the event this row shows, UTC';
 COMMENT ON COLUMN operations.ingested_at IS 'when that event was written here, UTC';
 
+CREATE OR REPLACE VIEW operations_by_minute AS
+SELECT minute, processor, kind, status, was_unknown, took_over, count
+FROM store.operation_minutes ANTI JOIN store.operation_changes USING (minute) WHERE count > 0
+UNION ALL
+SELECT minute, processor, kind, status, was_unknown, took_over, sum(count)::BIGINT
+FROM (
+    FROM store.operation_minutes SEMI JOIN store.operation_changes USING (minute)
+    UNION ALL BY NAME FROM store.operation_changes
+) GROUP BY ALL HAVING sum(count) > 0;
+COMMENT ON VIEW operations_by_minute IS 'Calls to processors by the minute of created_at, as they stand now, kept for ever.';
+COMMENT ON COLUMN operations_by_minute.minute IS 'beginning of the minute, UTC';
+COMMENT ON COLUMN operations_by_minute.processor IS 'visa, mastercard or paypal';
+COMMENT ON COLUMN operations_by_minute.kind IS 'order, authorize, sale, capture, void, refund or reversal';
+COMMENT ON COLUMN operations_by_minute.status IS 'of the calls counted';
+COMMENT ON COLUMN operations_by_minute.was_unknown IS 'whether operations.sequence is above 1: they were unknown before, or a reversal was sent again';
+COMMENT ON COLUMN operations_by_minute.took_over IS 'whether operations.attempt_number is above 1: another processor was tried before';
+COMMENT ON COLUMN operations_by_minute.count IS 'operations';
+
 CREATE OR REPLACE VIEW attempts AS
 SELECT attempt AS id, payment, min(attempt_number) AS number, merchant, processor, currency,
        coalesce(max(amount) FILTER (kind IN ('authorize', 'sale')), max(amount)) AS amount,

@@ -31,6 +31,7 @@ ORIGINS = {
     "payments_by_hour": PAYMENTS.name,
     "payments_by_day": PAYMENTS.name,
     "operations": OPERATIONS.name,
+    "operations_by_minute": OPERATIONS.name,
     "attempts": OPERATIONS.name,
     "ledger": OPERATIONS.name,
     "ledger_by_day": OPERATIONS.name,

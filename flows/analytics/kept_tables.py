@@ -38,6 +38,7 @@ FIND_KEYS = """
 SELECT {key} FROM store.{table} WHERE "{clock}" BETWEEN $oldest::{type} AND $newest::{type} AND {wanted}
 """
 FIND_ANYWHERE = "SELECT {key} FROM store.{table} WHERE {wanted}"
+STANDING = "store.{table} WHERE {there} AND {wanted}"
 FIND_STANDING = "SELECT id, sequence, {clock} FROM store.{table} WHERE {there} AND {wanted}"
 TAKE = "DELETE FROM store.{table} WHERE {there} AND {wanted}"
 
@@ -126,12 +127,14 @@ class AppendedTable(msgspec.Struct, frozen=True):
 class ReplacedTable(msgspec.Struct, frozen=True):
     """A table of one row per id: that of the highest sequence. Without a clock all rows are searched.
 
-    A row's clock is what the first event said that was stored of it, whatever later ones say.
+    A row's clock is what the first event said that was stored of it, whatever later ones say. `noted`: the
+    statement that notes which rows of it come and go, for an aggregate.
     """
 
     rows: type[ReplacedRow]
     name: str
     clock: Literal["created_at", "opened_at", None]
+    noted: str = ""
 
     def replace(self, con: duckdb.DuckDBPyConnection, rows: Sequence[Any]) -> dict[str, int]:
         """Write the rows that are new or newer; the sequence that stood of each that was known."""
@@ -140,9 +143,14 @@ class ReplacedTable(msgspec.Struct, frozen=True):
         known = {id: sequence for id, sequence, _ in found}
         newer = [row for row in latest(rows) if row.id not in known or known[row.id] < row.sequence]
         if replaced := [row.id for row in newer if row.id in known]:
+            if self.noted:
+                self._run(con, self.noted.format(sign="-", rows=STANDING), replaced, there)
             self._run(con, TAKE, replaced, there)
         if newer:
-            insert(con, self.name, table_of(self._of_one_clock(newer, rows, {id: at for id, _, at in found})))
+            written = self._of_one_clock(newer, rows, {id: at for id, _, at in found})
+            fresh = insert(con, self.name, table_of(written))
+            if self.noted:
+                con.execute(self.noted.format(sign="", rows=fresh))
         return known
 
     def _there(self, rows: Iterable[Any]) -> list[str]:
@@ -212,7 +220,7 @@ APPENDED = (
 
 REPLACED = (
     ReplacedTable(WarehouseRefund, "refunds", "created_at"),
-    ReplacedTable(WarehouseOperation, "operations", "created_at"),
+    ReplacedTable(WarehouseOperation, "operations", "created_at", aggregates.NOTE_OPERATIONS),
     ReplacedTable(WarehouseReview, "reviews", "opened_at"),
     ReplacedTable(WarehouseAccount, "accounts", None),
 )

@@ -58,7 +58,7 @@ def test_and_so_it_is_at_any_offset(one_kept: Kept, delivered: list[list[Event]]
         if end % 3 == 0:
             one_kept.fold()
         so_far = {each.id: each for each in events[:end]}
-        for ask in (BALANCES, RISK, MINUTES, QUALITY):
+        for ask in (BALANCES, RISK, MINUTES, CALLS, QUALITY):
             assert sorted(one_kept.ask(ask), key=repr) == sorted(VIEWS[ask](so_far.values()), key=repr), ask
 
 
@@ -152,6 +152,14 @@ def operations(events: Iterable[Event]) -> Rows:
     ]
 
 
+def calls(events: Iterable[Event]) -> Rows:
+    counts = Counter(
+        (_truncated(d.operation.created_at), d.operation.kind, d.operation.status, d.sequence > 1)
+        for d in _newest(events, OperationEvent, lambda data: data.operation.id)
+    )
+    return [(*key, count) for key, count in counts.items()]
+
+
 def attempts(events: Iterable[Event]) -> Rows:
     """By attempt: its number, processor and calls so far."""
     counts = Counter((o.attempt, o.attempt_number, o.processor) for o in _operations(events))
@@ -208,6 +216,7 @@ def quality(events: Iterable[Event]) -> Rows:
 BALANCES = "SELECT account, currency, amount, entries FROM balances"
 RISK = "SELECT minute, outcome, source, currency, count, amount FROM risk_outcomes_by_minute"
 MINUTES = "FROM payments_by_minute"
+CALLS = "SELECT minute, kind, status, was_unknown, sum(count)::INT FROM operations_by_minute GROUP BY ALL"
 VIEWS: dict[str, Callable[[Iterable[Event]], Rows]] = {
     "SELECT id, sequence, state, amount_captured, amount_refunded FROM payments": payments,
     MINUTES: minutes,
@@ -215,6 +224,7 @@ VIEWS: dict[str, Callable[[Iterable[Event]], Rows]] = {
     RISK: risk_outcomes,
     "SELECT id, sequence, amount, status FROM refunds": refunds,
     "SELECT id, payment, attempt, kind, status, amount, finished_at, milliseconds FROM operations": operations,
+    CALLS: calls,
     "SELECT id, number, processor, operations FROM attempts": attempts,
     "SELECT operation, sequence, number, kind, account, amount FROM ledger": ledger,
     BALANCES: balances,

@@ -177,14 +177,28 @@ def test_postings_that_were_told_late_stay_for_as_long_as_they_may_come_again(ke
     posted = {"due:visa": 1999, "due:acc_merchant": -1999}
     old = replace(at(-700, operated(1, operation(), posted)), time=BIRTH)
     kept.write(kafka_log.event("operations.v1", old))
-    balances = kept.ask("FROM balances ORDER BY ALL")
+    balances, calls = kept.ask("FROM balances ORDER BY ALL"), kept.ask("FROM operations_by_minute")
     prune_all(kept, datetime.now(UTC) - 31 * DAY)
     assert kept.ask("FROM operations") == [], "details go by the books' time"
     kept.write(kafka_log.event("operations.v1", old))
     assert kept.ask("FROM balances ORDER BY ALL") == balances, "nothing is owed twice"
+    assert kept.ask("FROM operations_by_minute") == calls != [], "no call is counted twice"
     kept.ask(f"UPDATE store.ledger SET ingested_at = ingested_at - INTERVAL {DAYS_MIN + 1} DAY")
     prune_all(kept, datetime.now(UTC) - DAYS_MIN * DAY)
     assert (kept.ask("FROM ledger"), kept.ask("FROM balances ORDER BY ALL")) == ([], balances)
+
+
+def test_a_call_without_an_answer_stays_until_its_end_takes_its_place_in_the_sums(
+    kept: Kept, kafka_log: Log
+) -> None:
+    silent = operation(status="unknown", finished_at=None, milliseconds=None)
+    kept.write(kafka_log.event("operations.v1", at(1, operated(1, silent))))
+    prune_all(kept, BIRTH + 400 * DAY)
+    kept.write(kafka_log.event("operations.v1", at(500, operated(2, operation()))))
+    sums = "SELECT status, was_unknown, count FROM operations_by_minute"
+    assert kept.ask(sums) == [("succeeded", True, 1)]
+    prune_all(kept, BIRTH + 600 * DAY)
+    assert (kept.ask("FROM operations"), kept.ask(sums)) == ([], [("succeeded", True, 1)])
 
 
 def test_nothing_younger_than_what_waits_to_be_read_is_pruned(kept: Kept, kafka_log: Log) -> None:

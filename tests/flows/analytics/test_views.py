@@ -10,7 +10,7 @@ from flows.analytics.columns import columns
 from schemas.accounts import AccountChanged
 from schemas.payments import AppliedRisk
 from tests.flows.analytics.conftest import BIRTH, HASHES, Kept, Log, event, payment, refund_step, step
-from tests.flows.analytics.lives import labelled
+from tests.flows.analytics.lives import labelled, operated, operation
 
 PROMISED = {
     "payments": (
@@ -127,9 +127,11 @@ def test_a_file_from_before_an_aggregate_has_it_from_its_rows(tmp_path: Path, ka
     judged = payment(state="captured", risk=AppliedRisk("flag", "model", 0.5))
     older.write(kafka_log.event("payments.v1", step(2, "processing", judged)))
     older.write(kafka_log.event("labels.v1", labelled("fraud")))
+    older.write(kafka_log.event("operations.v1", operated(1, operation(attempt_number=2))))
     older.fold()
-    older.ask("DROP VIEW risk_outcomes_by_minute; DROP VIEW model_quality")
-    older.ask("DROP TABLE store.risk_minutes; DROP TABLE store.label_hours")
+    older.ask("DROP VIEW risk_outcomes_by_minute; DROP VIEW model_quality; DROP VIEW operations_by_minute")
+    for table in ("risk_minutes", "label_hours", "operation_minutes", "operation_changes"):
+        older.ask(f"DROP TABLE store.{table}")
     older.warehouse.close()
 
     for frauds in (1, 2):  # the second start counts nothing again
@@ -144,6 +146,10 @@ def test_a_file_from_before_an_aggregate_has_it_from_its_rows(tmp_path: Path, ka
         assert opened.ask("SELECT labels, frauds, score_fraud, score_good, brier FROM model_quality") == [
             (1 + frauds, 1 + frauds, 0.5, None, 0.25)
         ]
+        opened.write(kafka_log.event("operations.v1", operated(frauds, operation(attempt_number=2))))
+        assert opened.ask(
+            "SELECT processor, kind, status, was_unknown, took_over, count FROM operations_by_minute"
+        ) == [("visa", "sale", "succeeded", frauds == 2, True, 1)]
         opened.warehouse.close()
 
 
