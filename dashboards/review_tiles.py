@@ -84,6 +84,7 @@ GROUP BY currency ORDER BY open DESC, currency
     note="by currency",
     nothing="Nothing waits for a person.",
     fills=False,
+    calm=True,
 )
 WHY = Tile(
     "reviews-why",

@@ -36,7 +36,7 @@ class Tile(msgspec.Struct, frozen=True):
     show a moment in the past, since all of it comes from `payments`, or from these by time within the spans it
     looks at. `for_merchants`: a merchant's people see it too, made of their own rows as they see them.
     `sample`: of how many payments `$sampled` leaves rows at most; `sampled_of`: of which period these are, where
-    it is not the one looked at.
+    it is not the one looked at. `calm`: it may be shown as it was some seconds ago, whatever the period.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Tile(msgspec.Struct, frozen=True):
     as_of: bool = False
     for_merchants: bool = False
     fills: bool = True
+    calm: bool = False
     sample: int = SAMPLE
     sampled_of: str = ""
 
@@ -76,7 +77,8 @@ class Tile(msgspec.Struct, frozen=True):
 
     def asked(self, look: Look, id: str = "") -> CachedAnswer:
         """The answer to its statement, shared by all who look at the same; of a long period the last one."""
-        return ask(self.asks(look, id), calm=look.is_calm and OF_PERIOD.search(self.sql) is not None)
+        is_calm = self.calm or (look.is_calm and OF_PERIOD.search(self.sql) is not None)
+        return ask(self.asks(look, id), calm=is_calm)
 
 
 def show(tile: Tile, look: Look, id: str = "", *, answer: CachedAnswer | None = None) -> CachedAnswer:

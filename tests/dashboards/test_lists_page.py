@@ -41,7 +41,7 @@ def test_entries_are_filtered_by_the_gateway(lists: GatewayDouble) -> None:
     page.selectbox(key="on-list").set_value("block")
     page.selectbox(key="of-kind").set_value("bin")
     page.run().text_input(key="with-value").set_value("411111").run()
-    assert lists.asked[-1][2] == {"limit": "50", "list": "block", "kind": "bin", "value": "411111"}
+    assert lists.asked[-1][2] == {"limit": "25", "list": "block", "kind": "bin", "value": "411111"}
 
 
 def test_an_entry_is_put_on_a_list(lists: GatewayDouble) -> None:

@@ -1,11 +1,12 @@
 """The pages behind the login, by Streamlit's own test runner, over a double of the gateway."""
 
 import re
+from typing import Any
 
 import pytest
 import streamlit as st
 
-from dashboards import gateway_calls
+from dashboards import chooser, gateway_calls
 from dashboards.gateway_calls import Api
 from dashboards.navigation import ENTRIES
 from dashboards.session_checks import STAFF
@@ -40,6 +41,20 @@ def test_nobody_sees_a_page_they_may_not(gateway: GatewayDouble, token: str, lis
             assert {path for _, path, _ in gateway.asked} <= {"/v1/me"} | banner
         else:
             assert entry.group == "linked" or entry.title in listed
+
+
+def test_a_long_list_is_asked_for_by_pages_as_large_as_the_gateway_has_them() -> None:
+    asked: list[int] = []
+
+    class LongList:
+        def get(self, _path: str, _kind: object, *, limit: int, cursor: str) -> chooser.Found[str]:
+            asked.append(limit)
+            return chooser.Found([cursor] * limit, f"after {cursor}")
+
+    api: Any = LongList()
+    found, has_more = chooser.first(api, "/v1/things", str, 225)
+    assert (asked, len(found), has_more) == ([100, 100, 25], 225, True)
+    assert found[-1] == "after after "
 
 
 def test_the_page_one_is_on_begins_anew_by_the_bar(gateway: GatewayDouble) -> None:
@@ -222,7 +237,7 @@ def test_the_audit_is_filtered_by_the_gateway(gateway: GatewayDouble) -> None:
     assert gateway.asked[-1] == (
         "GET",
         "/v1/audit",
-        {"limit": "50", "kind": "role_changed", "actor": "acc_admin"},
+        {"limit": "25", "kind": "role_changed", "actor": "acc_admin"},
     )
     assert all(word in said for word in ("role changed", "acc_x", "role: analyst"))
 

@@ -245,8 +245,8 @@ def test_the_address_says_what_the_queue_shows(gateway: GatewayDouble) -> None:
     gateway.say("GET", "/v1/reviews", [])
     page = opened("analyst", "reviews", shown="mine", order="newest", kind="late", reason="card_testing")
     asked = [query for method, path, query in gateway.asked if path == "/v1/reviews"]
-    wanted = {"mine": "true", "order": "newest", "kind": "late", "reason": "card_testing", "limit": "50"}
+    wanted = {"mine": "true", "order": "newest", "kind": "late", "reason": "card_testing", "limit": "25"}
     assert asked[0] == wanted
     assert "No payment is like that." in words(page)
     opened("analyst", "reviews", shown="nonsense", order="", kind="x")
-    assert gateway.asked[-1][2] == {"open": "true", "order": "expected_loss", "limit": "50"}
+    assert gateway.asked[-1][2] == {"open": "true", "order": "expected_loss", "limit": "25"}
