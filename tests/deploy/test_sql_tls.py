@@ -7,7 +7,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -19,7 +18,7 @@ from connectors.warehouse import token
 from schemas.settings import Settings
 from tests.deploy.tls_front import Front, OtherHost, certificate, front, other_host
 from tests.flows.analytics.conftest import served_copy
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 from tests.tidy.sources import ROOT
 
 SQL = [sys.executable, "-m", "sluice", "sql", "--csv"]
@@ -142,7 +141,7 @@ def patient(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def connected(to: Front) -> ssl.SSLSocket:
     context = ssl.create_default_context(cafile=to.authority)
     return context.wrap_socket(
-        socket.create_connection(("127.0.0.1", to.port), timeout=10), server_hostname="127.0.0.1"
+        socket.create_connection(("127.0.0.1", to.port), timeout=PATIENCE_S), server_hostname="127.0.0.1"
     )
 
 
@@ -183,19 +182,17 @@ def test_only_a_whole_question_of_a_bounded_size_reaches_the_process(
 
 
 def test_who_sends_slowly_or_nothing_is_cut_off(hasty: Front) -> None:
-    began = time.monotonic()
     with (
         connected(hasty) as slow,
         connected(hasty) as idle,
-        socket.create_connection(("127.0.0.1", hasty.port), timeout=10) as silent,
+        socket.create_connection(("127.0.0.1", hasty.port), timeout=PATIENCE_S) as silent,
     ):
-        slow.sendall(f"{HEAD}Content-Length: 5000\r\n\r\n".encode())
+        slow.sendall(f"{HEAD}Content-Length: 100\r\n\r\n".encode())
         while not select.select([slow], [], [], 0.05)[0]:
-            slow.sendall(b"x")
+            slow.sendall(b"x")  # all of it, after five seconds
         assert b" 408 " in slow.recv(4096)
         assert b" 408 " in idle.recv(4096)
         assert silent.recv(4096) == b""
-    assert time.monotonic() - began < 5
 
 
 def test_one_address_has_32_connections(patient: Front) -> None:

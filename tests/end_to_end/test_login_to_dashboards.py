@@ -1,6 +1,5 @@
 """A login to the dashboards in a real browser, through the gateway: what one sees, decides, and loses."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,8 +10,6 @@ from tests.end_to_end.shop import PASSWORD, Shop, number
 from tests.end_to_end.stack import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
-
-OUT_WITHIN_S = 30.0
 
 
 @pytest.fixture
@@ -39,15 +36,14 @@ def test_an_analyst_logs_in_decides_a_review_and_logs_out_everywhere(stack: Stac
     expect(page.get_by_label("Password", exact=True)).to_be_visible(timeout=PATIENCE_MS)
 
 
-def test_who_is_disabled_loses_a_page_that_refreshes_within_30_seconds(
-    stack: Stack, shop: Shop, page: Page
-) -> None:
-    """The account is one of its own: the seeded ones are everybody's in this folder."""
+def test_who_is_disabled_loses_a_page_that_refreshes(stack: Stack, shop: Shop, page: Page) -> None:
+    """Within 30 s, by what `tests/dashboards/test_session_checks.py` holds.
+
+    The account is one of its own: the seeded ones are everybody's in this folder.
+    """
     email, password = "soon-disabled@people.example", "horse-battery-staple-lamp"
     made = shop.ask("POST", "/v1/accounts", {"email": email, "name": "Sid", "password": password}).json
     log_in(page, stack.settings.url("dashboard"), email, password)
     expect(page.get_by_text("No dashboards for you yet")).to_be_visible(timeout=PATIENCE_MS)
     assert shop.ask("PATCH", f"/v1/accounts/{made['id']}", {"disabled": True}, "admin").status == 200
-    began = time.monotonic()
     expect(page.get_by_label("Password", exact=True)).to_be_visible(timeout=PATIENCE_MS)
-    assert time.monotonic() - began < OUT_WITHIN_S

@@ -60,7 +60,7 @@ def up(data: Path, *names: str, offset: int, kafka: str = "") -> Iterator[subpro
             yield process
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(30)
+            process.wait(60)
 
 
 def test_a_stack_that_starts_says_nothing_of_an_earlier_one(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_stack_with_its_own_kafka(tmp_path: Path, free_offset: Callable[[], in
         assert status(tmp_path)["vault"]["pid"] == now["vault"]["pid"]
         assert (tmp_path / "logs" / "kafka.log").exists()
         stack.send_signal(signal.SIGTERM)
-        assert stack.wait(30) == 0
+        assert stack.wait(60) == 0
     assert {entry["state"] for entry in status(tmp_path).values()} == {"stopped"}
     assert not psutil.pid_exists(pid)
 
