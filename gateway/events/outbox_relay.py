@@ -146,7 +146,7 @@ class OutboxRelay:
         """Wait up to `CLOSED_WITHIN_S` for rows in flight, and send no more."""
         self._is_closing = True
         with suppress(KafkaException, SystemError):  # of a producer that gave up
-            await asyncio.to_thread(self._producer.flush, CLOSED_WITHIN_S)
+            await asyncio.to_thread(self._flush_or_purge)
         await asyncio.sleep(0)  # runs `_settle` for the acknowledgements of the flush
         self._stop.set()
         await asyncio.to_thread(self._thread.join)
@@ -154,6 +154,11 @@ class OutboxRelay:
             await task.stop()
         if self._published:
             await self._books.write(mark_published, self._published, now_micros())
+
+    def _flush_or_purge(self) -> None:
+        """What Kafka does not take by then is left to a sweep: a producer that still has rows never ends."""
+        if self._producer.flush(CLOSED_WITHIN_S):
+            self._producer.purge()
 
     def _new_producer(self) -> Producer:
         return producer(self._bootstrap, **{"queue.buffering.max.messages": QUEUE_MAX})
