@@ -18,14 +18,13 @@ from gateway.identity.signing_keys import add_next, remove_old
 from gateway.settings import GatewaySettings
 from gateway.vault.client import NoKey, Unproven, VaultAway, VaultClient
 from gateway.vault.frames import CardCounts
-from gateway.vault.isolation import socket_path
 from gateway.vault.proof import client_secret
 from gateway.vault.settings import VaultSettings
 from schemas.settings import BadSetting, Settings, load
 from schemas.times import from_micros
 from sluice.cli import DATA, DURATION
 from sluice.rotation import ROTATIONS, SecretRotation, place_of
-from sluice.vault import vaults_of
+from sluice.vault import running_vaults
 
 POLL_S = 0.1
 
@@ -58,15 +57,15 @@ def rotate(
     settings = msgspec.structs.replace(settings, data=data or settings.data)
     if tokens:
         return _rotate_tokens(settings)
-    path = socket_path(settings.data, settings.vault)
+    where = settings.vault or settings.socket()
     try:
-        counts = asyncio.run(_rotate(_client(settings, path)))
+        counts = asyncio.run(_rotate(_client(settings)))
     except Unproven:
         raise click.ClickException(
-            f"the vault on {path} knows another client secret (SLUICE_VAULT_CLIENT)"
+            f"the vault on {where} knows another client secret (SLUICE_VAULT_CLIENT)"
         ) from None
     except VaultAway:
-        raise click.ClickException(f"no vault answers on {path}: is the stack running?") from None
+        raise click.ClickException(f"no vault answers on {where}: is the stack running?") from None
     except NoKey:
         raise click.ClickException(
             "there is no newer key: put the next vault.kek.<n> into the directory of keys"
@@ -118,15 +117,15 @@ def _rotate_tokens(settings: Settings) -> None:
         click.echo(f"{path.name} is deleted: the last token by it has expired.")
 
 
-def _client(settings: VaultSettings, path: Path) -> VaultClient:
+def _client(settings: VaultSettings) -> VaultClient:
     """Raises `VaultAway`; no secret is made for a vault that is not there."""
-    if not path.exists():
+    if not (found := running_vaults(settings)):
         raise VaultAway
     try:
         secret = client_secret(settings, settings.vault_client)
     except SecretMissing as missing:
         raise click.ClickException(str(missing)) from None
-    return VaultClient(vaults_of(settings, str(settings.vault or "")), secret)
+    return VaultClient(found, secret)
 
 
 async def _rotate(client: VaultClient) -> CardCounts:

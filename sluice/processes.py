@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from connectors.heartbeat import forget_beats, process_name
-from gateway.vault.addresses import TLS
 from gateway.vault.isolation import socket_path
 from gateway.vault.settings import VaultSettings
 from gateway.vault.witness import open_witness
@@ -140,9 +139,8 @@ def _catcher(settings: StackSettings) -> Process:
 def _vaults(settings: StackSettings) -> list[Process]:
     """The vault; and where there are two the other one, which has its own files and the same keys."""
     if settings.vaults == 1:
-        given = load(VaultSettings).vault
-        is_elsewhere = "," in str(given) or str(given).startswith(TLS)  # a gateway's: of other vaults
-        return [_vault("vault", socket_path(settings.data, None if is_elsewhere else given), {})]
+        own = msgspec.structs.replace(load(VaultSettings), data=settings.data)
+        return [_vault("vault", own.socket(), {})]
     data = {"vault": settings.data, "vault_2": settings.data / "vault_2"}
     common = {
         "SLUICE_VAULT_WITNESS": local_witness(settings.data),

@@ -117,6 +117,16 @@ def vaults_of(settings: GatewaySettings | VaultSettings, given: str) -> list[Vau
     return found
 
 
+def running_vaults(settings: VaultSettings) -> list[VaultAddress]:
+    """The vaults to ask by SLUICE_VAULT; none where the one of this data directory does not run.
+
+    Raises `BadSetting`.
+    """
+    if not settings.asks_others() and not settings.socket().exists():
+        return []
+    return vaults_of(settings, settings.vault)
+
+
 def who_serves(data: Path) -> str:
     """Which of the two vaults of a stack serves, as `sluice status` says it."""
     try:

@@ -23,7 +23,6 @@ from gateway.vault.isolation import (
     UnsafeDirectory,
     keep_memory_private,
     make_directory,
-    socket_path,
     take_lock,
     users_of,
 )
@@ -67,9 +66,9 @@ async def run(settings: VaultSettings) -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    if str(settings.vault or "").startswith("tls:"):
+    if settings.asks_others():
         raise BadSetting("SLUICE_VAULT of a vault is the path of its socket; see SLUICE_VAULT_LISTEN")
-    path = socket_path(settings.data, settings.vault)
+    path = settings.socket()
     keep_private(settings.data)
     make_directory(path)
     take_lock(settings.data / "vault.lock")
@@ -122,7 +121,7 @@ async def _serve(
             await _begin(served, office)
             async with _listening(settings, reception, path) if path is not None else nullcontext():
                 reception.served = served
-                log.info("vault.ready", socket=str(socket_path(settings.data, settings.vault)))
+                log.info("vault.ready", socket=str(settings.socket()))
                 await stop.wait()
             await _end(served, office, reception)
     finally:

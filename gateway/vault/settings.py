@@ -3,12 +3,15 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gateway.vault.addresses import TLS
 from gateway.vault.frames import PERSONS_MAX
+from gateway.vault.isolation import socket_path
 from schemas.settings import BadSetting, Settings, named_file
 
 
 class VaultSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`vault`: the path of the Unix socket; unset, the one that `isolation.socket_path` finds.
+    """`vault`: the path of the Unix socket; unset, the one that `isolation.socket_path` finds. A gateway beside it
+    may have vaults there to ask (`asks_others`).
 
     `vault_listen`: `host:port` for other hosts, over TLS; empty: none. `vault_certificates`: the directory of
     `ca.pem`, `own.pem` and `own.key`. `vault_witness`: the row that says which of two vaults serves,
@@ -24,7 +27,7 @@ class VaultSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     second. `vault_audit_days`: how long the audit is kept (PCI DSS 10.5.1: 12 months at least).
     """
 
-    vault: Path | None = None
+    vault: str = ""
     vault_listen: str = ""
     vault_certificates: Path | None = None
     vault_witness: str = ""
@@ -53,6 +56,14 @@ class VaultSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise BadSetting("SLUICE_VAULT_NAME must not be empty")
         if self.profile != "local" and self.vault_audit_days < 365:
             raise BadSetting("SLUICE_VAULT_AUDIT_DAYS must be 365 at least (PCI DSS 10.5.1)")
+
+    def asks_others(self) -> bool:
+        """Whether SLUICE_VAULT is a gateway's: several vaults, or of other hosts, not a vault's own socket."""
+        return "," in self.vault or self.vault.startswith(TLS)
+
+    def socket(self) -> Path:
+        """Where the vault of this data directory listens. Raises `BadSetting`."""
+        return socket_path(self.data, Path(self.vault) if self.vault and not self.asks_others() else None)
 
     def check_production(self) -> None:
         """What the witness is asked over a network goes by TLS; its password stands in no environment."""

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import asyncpg  # type: ignore[import-untyped]  # it has types, but no marker that says so
 import msgspec
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -18,7 +19,6 @@ from connectors.keyfiles import SecretMissing
 from gateway.books.opening import alembic_config, run_once, sqlite_path
 from gateway.settings import GatewaySettings
 from gateway.vault.client import Unproven, VaultAway, VaultClient
-from gateway.vault.isolation import socket_path
 from gateway.vault.proof import client_secret
 from gateway.vault.settings import VaultSettings
 from schemas.settings import BadSetting, Settings, load
@@ -27,7 +27,7 @@ from schemas.topics import TOPICS
 from sluice.admin import with_data
 from sluice.doctor.diagnoses import Diagnosis, failed, ok, unknown, warning
 from sluice.settings import StackSettings
-from sluice.vault import vaults_of
+from sluice.vault import running_vaults
 
 SKEW_MAX_S = 2.0
 ASK_S = 5.0
@@ -44,7 +44,9 @@ def books(data: Path) -> list[Diagnosis]:
         return [unknown("books", f"{path} is not there yet: the first start makes it")]
     try:
         revision, seconds = run_once(url, _revision_and_time, readonly=True)
-    except (OSError, SQLAlchemyError) as error:
+    except SecretMissing as error:
+        return [failed("books", str(error), "Put back the file of the database's password.")]
+    except (OSError, SQLAlchemyError, asyncpg.PostgresError) as error:
         says = f"cannot be read: {type(error.__cause__ or error).__name__}"
         return [failed("books", says, "Start the database, or correct SLUICE_DATABASE_URL and its password.")]
     return [_migrations(url, revision), *_clock(seconds)]
@@ -106,13 +108,11 @@ def kafka(settings: StackSettings) -> list[Diagnosis]:
 
 
 def vault(data: Path) -> list[Diagnosis]:
-    """Whether the vault answers, to whom knows our client secret."""
+    """Whether the vault answers, to whom knows our client secret; of several one of them."""
     try:
         settings = msgspec.structs.replace(load(VaultSettings), data=data)
-        path = socket_path(settings.data, settings.vault)
-        if not path.exists():
+        if not (found := running_vaults(settings)):
             return [unknown("vault", "does not run")]
-        found = vaults_of(settings, str(settings.vault or ""))
         secret = client_secret(settings, settings.vault_client)
     except BadSetting as error:
         return [failed("vault", str(error), "Correct it.")]
@@ -124,7 +124,8 @@ def vault(data: Path) -> list[Diagnosis]:
     except Unproven:
         return [failed("vault", "knows another client secret", "Give both the same file: SLUICE_VAULT_CLIENT.")]
     except VaultAway:
-        return [failed("vault", f"does not answer on {path}", "Look at the end of its log.")]
+        where = ", ".join(map(str, found))
+        return [failed("vault", f"does not answer on {where}", "Look at the end of its log.")]
     return [ok("vault", f"{counts} cards")]
 
 

@@ -135,3 +135,18 @@ def test_a_node_of_several_leaves_the_look_at_kafka_to_its_clients() -> None:
     settings = StackSettings(kafka_nodes="kafka,kafka-2,kafka-3", kafka_advertised="kafka-2")
     assert about("kafka", services.kafka(settings)).state == "unknown"
     assert "SLUICE_KAFKA" in about("kafka", services.kafka(settings)).says
+
+
+def test_books_whose_password_is_not_there_are_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"postgresql://sluice@localhost:1/sluice?password_file={tmp_path / 'none'}"
+    monkeypatch.setenv("SLUICE_DATABASE_URL", url)
+    found = about("books", services.books(tmp_path))
+    assert (found.state, "does not exist" in found.says) == ("failed", True)
+
+
+def test_vaults_of_other_hosts_are_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.vault.client.TIMEOUT_S", 0.1)
+    monkeypatch.setenv("SLUICE_VAULT_CERTIFICATES", str(tmp_path))
+    monkeypatch.setenv("SLUICE_VAULT", "tls://vault.example.test:9444")
+    found = about("vault", services.vault(tmp_path))
+    assert (found.state, "tls://vault.example.test:9444" in found.says) == ("failed", True), found
