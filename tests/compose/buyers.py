@@ -14,6 +14,7 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 
+from connectors.gateway import NOT_KNOWN, RETRIED_STATUSES
 from tests.compose.containers import ADDRESS
 
 URL = f"https://{ADDRESS}:8443"
@@ -22,7 +23,7 @@ PASSWORD = "sluice-demo-only"
 PAUSE_S = 0.4  # between two payments: 2.5 a second
 PATIENCE_S = 60.0
 ANSWERED = {201, 202}  # 202: it is held for review
-AGAIN = {409, 503}  # what a client is told to send again; 502 where it cannot be known what was done
+AGAIN = RETRIED_STATUSES | NOT_KNOWN  # by the key a payment is made once, also where nobody knows whether it was
 
 
 class Paid(msgspec.Struct, frozen=True):
