@@ -258,8 +258,10 @@ class VaultClient:
                 async with asyncio.timeout(REPLY_S):
                     reply = await connection.send(request)
             except (OSError, TimeoutError) as error:
-                log.warning("vault.silent", vault=self.serving, error=type(error).__name__)
-                connection.abort()  # what others wait for on it, they ask again as well
+                if connection is self._connection:  # one line, however many wait for it, who ask again as well
+                    self._connection = None
+                    log.warning("vault.silent", vault=self.serving, error=type(error).__name__)
+                connection.abort()
                 continue
             if not (isinstance(reply, frames.Refused) and reply.code == "standby"):
                 return reply

@@ -35,7 +35,7 @@ class TlsListener:
         self._listener = socket.create_server((host, port), family=_family(host), backlog=BACKLOG)
         self._server: asyncio.Server | None = None
         self._task: LastingTask | None = None
-        self._once = LoggedOnce(TOLD_EVERY_S)
+        self._expiry_logged = LoggedOnce(TOLD_EVERY_S)
 
     async def open(self) -> None:
         """Take connections from now on."""
@@ -62,14 +62,17 @@ class TlsListener:
         )
 
     async def _look(self) -> None:
+        logged = ""
         while True:
             await asyncio.sleep(LOOKED_EVERY_S)
             try:
                 await self._reload()
                 self._tell_expiry()
+                logged = ""
             except BadSetting as error:  # half replaced: the old ones go on
-                if self._once.is_due("unusable"):
+                if str(error) != logged:
                     log.error("certificate.unusable", reason=str(error))
+                logged = str(error)
 
     async def _reload(self) -> None:
         stamp = self._certificates.stamp()
@@ -85,7 +88,7 @@ class TlsListener:
     def _tell_expiry(self) -> None:
         expires = self._certificates.expires_at()
         days = (expires - now()).days
-        if days < TOLD_DAYS and self._once.is_due("expiry"):
+        if days < TOLD_DAYS and self._expiry_logged.is_due("expiry"):
             log.warning("certificate.expires", expires=expires.isoformat(), days=days)
 
 

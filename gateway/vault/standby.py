@@ -18,6 +18,7 @@ from typing import TypeVar
 import structlog
 
 from connectors.lasting import LastingTask, LastingThreads
+from connectors.logs import LoggedOnce
 from gateway.vault import copy_frames, frames
 from gateway.vault.addresses import VaultAddress, VaultStreams
 from gateway.vault.audit_copy import NotFollowing
@@ -40,7 +41,10 @@ BEGUN_WITHIN_S = 30.0  # the one that serves may have to wait for the witness fi
 REFUSED_AGAIN_S = 5.0  # a copy that failed is made anew from its beginning
 READ_BYTES = 256 * 1024
 
-AWAY = (OSError, TimeoutError, NotProven, frames.BadFrame, BadSetting)  # a certificate may be replaced just now
+REFUSED_LOGGED_S = 60.0
+
+AWAY = (OSError, TimeoutError)
+REFUSED = (NotProven, frames.BadFrame, BadSetting)  # may pass: a secret or certificate is replaced just now
 
 T = TypeVar("T")
 
@@ -85,6 +89,7 @@ class Succession:
         self._data, self._name, self._other, self._secret = data, name, other, secret
         self._witness, self._files = witness, files
         self._thread = LastingThreads(1, "vault copy")
+        self._once = LoggedOnce(REFUSED_LOGGED_S)
         self._heard_at = monotonic()
         self._run_id = "run_" + token_hex(8)
 
@@ -159,6 +164,9 @@ class Succession:
                 await self._follow_once()
             except AWAY:
                 pass
+            except REFUSED as error:
+                if self._once.is_due(type(error).__name__):
+                    log.error("vault.unproven", vault=str(self._other), error=type(error).__name__)
             except FAULTS as error:
                 log.error("standby.failed", error=type(error).__name__, reason=_reason(error))
                 pause_s = REFUSED_AGAIN_S
