@@ -23,6 +23,7 @@ WAIT_S = 0.1  # how long an idle worker waits in the consumer for the first reco
 BEAT_S = 1.0
 BEAT_AGAIN_S = 0.2
 ASK_S = 10.0
+SILENT_S = 30.0  # whoever reads to an end gives up on a broker from which nothing comes for so long
 LATEST_MS = 253_402_300_799_999  # the year 9999 ends: producers write any time, and Python knows no later one
 BACK_MS = 60_000  # before the last record that was read: clocks of producers differ
 
@@ -241,19 +242,36 @@ def _asked(ask: Callable[[], T]) -> T:
             time.sleep(0.1)
 
 
-def until_now(bootstrap: Bootstrap, topics: Iterable[str], since_ms: int | None = None) -> Iterator[list[Record]]:
+def until_now(
+    bootstrap: Bootstrap,
+    topics: Iterable[str],
+    since_ms: int | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> Iterator[list[Record]]:
     """The records of topics up to where each partition ends when this begins, some at a time, perhaps none.
 
-    `since_ms`: from those of then on (Kafka's time); None: from the earliest. Raises as `RecordReader`.
+    `since_ms`: from those of then on (Kafka's time); None: from the earliest. Raises as `RecordReader`, and
+    `KafkaException` where nothing comes for `SILENT_S`.
     """
-    reader = RecordReader(bootstrap)
+    reader = RecordReader(bootstrap, config=config)
     try:
         for place in places(bootstrap, topics):
             reader.add(place, since_ms=since_ms)
-        while not reader.at_end():
-            yield reader.poll()
+        yield from to_the_end(reader)
     finally:
         reader.close()
+
+
+def to_the_end(reader: RecordReader, silent_s: float = SILENT_S) -> Iterator[list[Record]]:
+    """What a reader has up to its `ends`. Raises `KafkaException` where nothing comes for `silent_s`."""
+    heard_at = time.monotonic()
+    while not reader.at_end():
+        records = reader.poll()
+        if not records and time.monotonic() - heard_at > silent_s:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no record for {silent_s:.0f} s"))
+        yield records
+        if records:  # what the caller did with them is no silence
+            heard_at = time.monotonic()
 
 
 def places(bootstrap: Bootstrap, topics: Iterable[str]) -> list[Place]:

@@ -8,8 +8,10 @@ from contextlib import closing
 
 import click
 import msgspec
+from confluent_kafka import KafkaException
 
 from connectors.kafka_login import Bootstrap
+from connectors.record_reader import OffsetGone
 from connectors.warehouse import WarehouseAway, WarehouseReader
 from gateway.books.opening import check_existing
 from gateway.payments.changes import holds_money
@@ -61,7 +63,10 @@ def reconcile(wait: float, name_all: bool) -> None:
     check_existing(settings.books_url())
     with closing(Scratch()) as scratch:
         named = sys.maxsize if name_all else NAMED_MAX
-        _reconcile(settings, bootstrap, scratch, time.monotonic() + wait, named)
+        try:
+            _reconcile(settings, bootstrap, scratch, time.monotonic() + wait, named)
+        except (KafkaException, OffsetGone) as error:
+            raise click.ClickException(f"Kafka: {error}") from None
 
 
 def _reconcile(

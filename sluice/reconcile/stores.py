@@ -3,15 +3,14 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import msgspec
-from confluent_kafka import Message, TopicPartition
 from sqlalchemy import BigInteger, Column, ColumnElement, Connection, and_, cast, func, literal_column, select
 
-from connectors.kafka import consumer, partitions
 from connectors.kafka_login import Bootstrap
+from connectors.record_reader import until_now
 from connectors.warehouse import WarehouseReader
 from gateway.books.opening import run_once
 from gateway.books.operations import OPEN, Operation, operations
@@ -117,10 +116,10 @@ def _known(operation_ids: list[str], conn: Connection) -> set[str]:
 
 
 def read_kafka(bootstrap: Bootstrap, scratch: Scratch) -> None:
-    """The payments from the events on `payments.v1`, up to the cut."""
-    for message in _all_messages(bootstrap):
+    """The payments from the events on `payments.v1`, up to the cut. Raises as `until_now`."""
+    for record in chain.from_iterable(until_now(bootstrap, [PAYMENTS.name], config=FETCHED_AHEAD)):
         try:
-            data = decode(message.headers(), message.value()).data  # type: ignore[arg-type]
+            data = decode(record.headers, record.value).data
         except Unreadable:
             continue
         if isinstance(data, PaymentEvent | RefundEvent | TransactionCompleted):
@@ -250,25 +249,3 @@ def _posted(conn: Connection, after: str, last_id: str) -> defaultdict[str, Held
 
 def _line(payment: Any) -> ReconciledPayment:
     return ReconciledPayment(*[getattr(payment, name) for name in ReconciledPayment.__struct_fields__])
-
-
-def _all_messages(bootstrap: Bootstrap) -> Iterator[Message]:
-    """The messages of `payments.v1` up to the end that each partition had when this began."""
-    client = consumer(bootstrap, **FETCHED_AHEAD)
-    try:
-        left = {}
-        for partition in partitions(client, PAYMENTS.name):
-            low, high = client.get_watermark_offsets(TopicPartition(PAYMENTS.name, partition))
-            if high > low:
-                left[partition] = high
-        client.assign([TopicPartition(PAYMENTS.name, partition, 0) for partition in left])
-        while left:
-            for message in client.consume(PAGE, 1.0):
-                yield message
-                place, offset = message.partition(), message.offset()
-                assert place is not None
-                assert offset is not None, "a record that was read has its place"
-                if offset + 1 >= left.get(place, 0):
-                    left.pop(place, None)
-    finally:
-        client.close()

@@ -11,7 +11,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, KafkaException, M
 from structlog.testing import capture_logs
 
 from connectors.kafka import ErrorLog, create_topics, producer
-from connectors.record_reader import Bookmark, RecordReader, record_of
+from connectors.record_reader import Bookmark, RecordReader, record_of, to_the_end, until_now
 from connectors.records import Record
 from schemas.times import from_micros
 from schemas.topics import Topic
@@ -145,6 +145,21 @@ def test_it_reads_from_the_earlier_of_a_bookmark_and_a_moment(
 
 
 @pytest.mark.stack
+def test_reading_to_the_end_gives_up_on_a_broker_that_is_gone(new_topic: Callable[..., str], kafka: str) -> None:
+    topic = new_topic()
+    sender = producer(kafka)
+    sender.produce(topic, b"one", "key", 0)
+    assert sender.flush(10) == 0
+    assert [record.value for found in until_now(kafka, [topic]) for record in found] == [b"one"]
+    reader = RecordReader(kafka)
+    reader.add((topic, 0))
+    reader.ends[topic, 0] = 2  # a record that nobody sends any more
+    reader._lower_ends = lambda: None  # type: ignore[method-assign] # by which the broker would tell of it
+    with pytest.raises(KafkaException, match="no record for 0 s"):
+        list(to_the_end(reader, silent_s=0.01))
+    reader.close()
+
+
 def test_a_broker_that_goes_away_again_ends_nobody(
     tmp_path: Path,
     class_path: list[Path],
