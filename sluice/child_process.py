@@ -54,6 +54,7 @@ class Child:
         self._running: Running | None = None
         self._reading: LastingTask | None = None
         self._crashes = 0
+        self._unready_reason = ""
 
     async def keep(self) -> None:
         """Run the process, and again whenever it exits, until cancelled. Only an exit brings a restart."""
@@ -88,7 +89,7 @@ class Child:
 
     async def _run_once(self) -> int | Exception:
         """Its exit code, or why it could not be started."""
-        self.state = "starting"
+        self.state, self._unready_reason = "starting", ""
         try:
             if self.process.prepare is not None:
                 await asyncio.to_thread(self.process.prepare)
@@ -127,8 +128,15 @@ class Child:
     async def _is_ready(self, pid: int) -> bool:
         try:
             return await self.process.probe(pid)
-        except Exception:  # whatever answers there, or stands in its file, it is not this process that is ready
+        except Exception as error:  # whatever answers there, or stands in its file, it is not this process
+            self._tell_unready(f"{type(error).__name__}: {error}")
             return False
+
+    def _tell_unready(self, reason: str) -> None:
+        """Say why it cannot be ready, such as a missing secret: once, for it is asked ten times a second."""
+        if reason != self._unready_reason:
+            self._unready_reason = reason
+            self._turn("starting", f"not ready: {reason}")
 
     async def _back_off(self, ended: int | Exception) -> None:
         """Wait before the next start: 1 s after the first crash, twice as long after each further one.

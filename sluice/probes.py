@@ -1,4 +1,4 @@
-"""Probes: whether a process is ready. A probe takes the process id and never raises."""
+"""Probes: whether a process is ready. A probe takes the process id; where it raises, the process is not."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -13,6 +13,7 @@ import msgspec
 import psutil
 import pytest
 
+from connectors.keyfiles import SecretMissing
 from sluice import supervisor
 from sluice.child_process import Child
 from sluice.processes import Process
@@ -170,17 +171,21 @@ async def test_what_ended_on_a_full_disk_is_started_once_there_is_room(
         assert stack.child("one")._crashes == 0
 
 
-async def test_a_probe_that_raises_says_no(tmp_path: Path) -> None:
+async def test_why_a_probe_raises_is_said_once(tmp_path: Path) -> None:
     asked = 0
 
     async def raises_at_first(_pid: int) -> bool:
         nonlocal asked
         asked += 1
-        return bool(1 / (asked - 1))
+        if asked < 3:
+            raise SecretMissing("kafka.fraud.password does not exist")
+        return True
 
     async with running(tmp_path, python("one", SLEEP, raises_at_first)) as stack:
         await stack.all_ready()
-        assert asked == 2
+        assert asked == 3
+        said = "not ready: SecretMissing: kafka.fraud.password does not exist"
+        assert sum(said in line for line in stack.said) == 1
 
 
 async def test_exit_code_75_asks_to_be_started_again_at_once(tmp_path: Path) -> None:
