@@ -41,8 +41,8 @@ def authority_in(directory: Path) -> Authority:
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         return Authority(x509.load_pem_x509_certificate((directory / CA).read_bytes()), key)
     made = new_authority()
-    write_durably(directory / CA_KEY, key_pem(made.key))
     write_durably(directory / CA, made.certificate.public_bytes(Encoding.PEM))
+    write_durably(directory / CA_KEY, key_pem(made.key))  # last: whoever was killed before it begins anew
     return made
 
 
