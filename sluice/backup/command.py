@@ -94,9 +94,9 @@ def _put_back(copy: Path, check: bool, replace: bool, data: Path | None) -> None
         click.echo(f"{copy}: whole; {_about(manifest)}")
         return
     with held(stores.data):
-        standing = stores.standing(manifest)
-        if standing and not replace:
-            raise BackupFailed(f"{standing[0]} is there: --replace sets it aside, or drops PostgreSQL's tables")
+        replaced = stores.replaced_files(manifest)
+        if replaced and not replace:
+            raise BackupFailed(f"{replaced[0]} is there: --replace sets it aside, or drops PostgreSQL's tables")
         moved = stores.put_back(manifest, copy, f".before-{now():%Y%m%dT%H%M%SZ}")
     click.echo(f"put back: {_about(manifest)}")
     for path in moved:

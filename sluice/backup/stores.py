@@ -70,7 +70,7 @@ class Stores:
         unfit = {"vault": (STANDING, "audit"), "persons": (STANDING,)}.get(part, ())
         return [found for name in unfit for found in _set_aside(self.data / name, aside)]
 
-    def standing(self, manifest: CopyManifest) -> list[Path]:
+    def replaced_files(self, manifest: CopyManifest) -> list[Path]:
         """The files that a copy would replace."""
         if manifest.part == "books" and sqlite_path(self._gateway.books_url()) is None:
             return [Path("PostgreSQL")]  # an empty database too: nobody sets its tables aside
@@ -154,10 +154,13 @@ def _copy_sqlite(source: Path, target: Path) -> None:
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     reading = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
-    with closing(reading) as from_file, closing(sqlite3.connect(target)) as to_file:
-        from_file.backup(to_file)  # in one step: writers go on, and nothing is copied twice
-        to_file.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
-        [(found,)] = to_file.execute("PRAGMA quick_check(1)").fetchall()
+    try:
+        with closing(reading) as from_file, closing(sqlite3.connect(target)) as to_file:
+            from_file.backup(to_file)  # in one step: writers go on, and nothing is copied twice
+            to_file.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+            [(found,)] = to_file.execute("PRAGMA quick_check(1)").fetchall()
+    except sqlite3.Error as error:  # a damaged file, a full disk
+        raise BackupFailed(f"{source}: {error}") from None
     if found != "ok":
         raise BackupFailed(f"{source}: {found}")
 

@@ -97,6 +97,14 @@ def test_each_part_comes_back_in_an_empty_directory(data: Path, tmp_path: Path, 
     }[part]
 
 
+def test_a_damaged_store_is_named_and_leaves_no_copy(data: Path, tmp_path: Path) -> None:
+    (data / "vault.sqlite3").write_bytes(b"no database" * 1000)
+    ran = sluice(data, "backup", "vault", str(tmp_path / "a"))
+    assert ran.exit_code == 1
+    assert f"{data / 'vault.sqlite3'}: file is not a database" in ran.output
+    assert list((tmp_path / "a").iterdir()) == []
+
+
 def test_keys_of_persons_have_one_copy_and_no_history(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "b"
     (folder / "persons-20260101T000000Z").mkdir(parents=True)
