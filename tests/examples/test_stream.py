@@ -1,18 +1,25 @@
 """The recorded stream: valid by today's schemas, each type of event, repeats, and nothing of a person."""
 
 import json
+import secrets
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
+from connectors.kafka_login import KafkaLogin, login
 from connectors.records import card_number_in
 from examples.stream.play import PARTITIONS, records
 from schemas.events import Tombstone, decode
 from schemas.export import json_schemas
 from schemas.release import releases
 from schemas.topics import TOPICS, WITH_TOMBSTONES
+from sluice.settings import StackSettings
+from tests.tidy.sources import ROOT
 
 LINES = list(records())
 SCHEMAS = {
@@ -87,3 +94,18 @@ def test_nothing_of_a_person_is_in_it() -> None:
     for line in LINES:
         assert not card_number_in((line["value"] or "").encode()), line
         assert not [word for word in ("ada.", "Somebody", "91.0.0.1") if word in json.dumps(line)], line
+
+
+def test_it_is_played_onto_a_kafka_that_wants_a_login(kafka_settings: StackSettings, tmp_path: Path) -> None:
+    admin = login(kafka_settings, "admin")
+    assert isinstance(admin, KafkaLogin)
+    config = tmp_path / "kafka.properties"
+    config.write_text(
+        "# as Kafka's own tools take it\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanism = PLAIN\n"
+        f"sasl.username={admin.user}\nsasl.password={admin.password}\n"
+    )
+    command = [sys.executable, "examples/stream/play.py", "--bootstrap", admin.servers, "--config", str(config)]
+    command += ["--prefix", f"test-{secrets.token_hex(4)}.", "--topic", "reviews.v1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    expected = sum(line["topic"] == "reviews.v1" for line in LINES)
+    assert (done.stdout, done.returncode) == (f"{expected} records written\n", 0), done.stderr
