@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -106,10 +107,20 @@ def test_a_page_for_contributors_names_only_what_there_is(page: str) -> None:
     assert unknown(page) == []
 
 
+@cache
+def anchors(page: Path) -> frozenset[str]:
+    """What links to the headings of a page end in, as GitHub makes it of their words."""
+    lines = re.sub("```.*?```", "", page.read_text(), flags=re.DOTALL).splitlines()
+    headings = (line.lstrip("#").strip().lower() for line in lines if line.startswith("#"))
+    return frozenset(re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings)
+
+
 @pytest.mark.parametrize("page", [path for path in files() if path.endswith(".md")])
 def test_links_lead_somewhere(page: str) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", text(page))
-    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+    here, links = ROOT / page, re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text(page))
+    assert [link for link, _ in links if not (here.parent / link).exists()] == []
+    sections = [(here.parent / link if link else here, section) for link, section in links if section]
+    assert [section for target, section in sections if section not in anchors(target)] == []
 
 
 def test_what_is_missing_is_found() -> None:
