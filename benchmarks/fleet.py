@@ -24,6 +24,7 @@ GATEWAYS = ("gateway", "gateway_2")
 PROCESSES = (*stack.PAYING, "gateway_2")
 POSTGRES = "postgres"
 LEASE_S = 11.0
+FROZEN_S = LEASE_S + 2.0  # beyond the lease: the others take over
 PAUSE_S = 3.0  # between two faults, once all is back
 AGAIN_S = 0.2
 GIVEN_UP_S = 120.0
@@ -36,6 +37,7 @@ SETTINGS = stack.OPEN_STAND_IN | {
     "SLUICE_VERDICT_BUDGET_MS": "1000",
 }
 BEGINS = ("authorize", "sale")
+STATES = "SELECT state, count(*) FROM payments GROUP BY state"
 IN_HAND = """
     WITH mine AS (SELECT id FROM workers WHERE name LIKE '%:{port}') SELECT count(*) FROM (
         SELECT id FROM payments WHERE state = 'processing' AND worker_id IN (SELECT id FROM mine)
@@ -107,7 +109,7 @@ def by_turns(number: int, kind: signal.Signals, names: tuple[str, ...] = GATEWAY
 
 
 async def strike(
-    measured: stack.Stack, faults: Iterable[ProcessFault], pause_s: float = PAUSE_S, frozen_s: float = LEASE_S + 2
+    measured: stack.Stack, faults: Iterable[ProcessFault], pause_s: float = PAUSE_S, frozen_s: float = FROZEN_S
 ) -> int:
     """Each fault once what the last one met is ready again; how many payments gateways had in hand meanwhile."""
     caught = 0
@@ -157,6 +159,12 @@ async def _until_restarted(measured: stack.Stack, name: str, before: int) -> Non
         if now.pid != before and now.state == "ready":
             return
         await asyncio.sleep(AGAIN_S)
+
+
+def in_the_books(server: Server) -> Counter[str]:
+    """How many payments are in which state."""
+    lines = [line.partition("|") for line in server.sql(STATES).splitlines()]
+    return Counter({state: int(count) for state, _, count in lines})
 
 
 def charges(measured: stack.Stack) -> dict[str, int]:

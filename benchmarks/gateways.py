@@ -25,7 +25,9 @@ import msgspec
 from benchmarks import stack
 from benchmarks.canary.looks import all_records
 from benchmarks.fleet import (
+    FROZEN_S,
     GATEWAYS,
+    LEASE_S,
     PAUSE_S,
     POSTGRES,
     PROCESSES,
@@ -35,10 +37,10 @@ from benchmarks.fleet import (
     by_turns,
     charges,
     connected,
+    in_the_books,
     strike,
 )
 from benchmarks.load import transactions
-from benchmarks.postgres import Server
 from connectors.gateway import GatewayRefused
 from connectors.heartbeat import process_name
 from connectors.kafka_login import Bootstrap
@@ -50,7 +52,6 @@ from sluice.freshness import quantiles
 
 OURS = (PAYMENTS, OPERATIONS, REVIEWS, LABELS, ACCOUNTS, CONTROLS)  # what gateways write
 ALL = (*GATEWAYS, "fraud_2", POSTGRES, "kafka", "vault")
-STATES = "SELECT state, count(*) FROM payments GROUP BY state"
 DECIDED_WITHIN_S = 60.0
 READ = 50_000  # payments of the file, or made-up ones: more than any run needs
 
@@ -89,7 +90,7 @@ class TurnFigures(msgspec.Struct, frozen=True):
 @click.option("--kills", default=0, help="By turns.")
 @click.option("--all-over", is_flag=True, help="Kills of everything that holds a payment; needs two workers.")
 @click.option("--freezes", default=0, help="Of a gateway by turns, each longer than its lease.")
-@click.option("--lease", default=11.0, help="Seconds.")
+@click.option("--lease", default=LEASE_S, help="Seconds.")
 def main(
     payments: int,
     file: Path | None,
@@ -138,11 +139,11 @@ async def by_sides(
     faults: list[ProcessFault],
     *,
     pause_s: float = PAUSE_S,
-    frozen_s: float = 0,
+    frozen_s: float = FROZEN_S,
 ) -> TurnFigures:
     """Make so many payments, and as many more as the faults last; payments of before count in `charges` alone."""
     assert measured.server
-    before = _in_the_books(measured.server)
+    before = in_the_books(measured.server)
     began = time.monotonic()
     async with (
         connected(measured, "replay@example.com") as payers,
@@ -158,7 +159,7 @@ async def by_sides(
     events, inversions, repeats = await asyncio.to_thread(_on_kafka, measured.kafka())
     return TurnFigures(
         payments=turns.ended.total(),
-        in_the_books=dict(_in_the_books(measured.server) - before),
+        in_the_books=dict(in_the_books(measured.server) - before),
         faults=dict(Counter(fault.name for fault in faults)),
         caught=caught,
         ended=dict(turns.ended),
@@ -170,12 +171,6 @@ async def by_sides(
         repeats=repeats,
         reconciled=reconciled,
     )
-
-
-def _in_the_books(server: Server) -> Counter[str]:
-    """How many payments are in which state."""
-    lines = [line.partition("|") for line in server.sql(STATES).splitlines()]
-    return Counter({state: int(count) for state, _, count in lines})
 
 
 async def _pay_on(

@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from benchmarks import stack
-from benchmarks.fleet import PROCESSES, SETTINGS, Sides, by_turns, charges, connected, strike
+from benchmarks.fleet import PROCESSES, SETTINGS, Sides, by_turns, charges, connected, in_the_books, strike
 from benchmarks.load import APART, BEGAN
 from sluice.dataset import card_number
 from sluice.freshness import quantiles
@@ -25,11 +25,12 @@ KEYS_AT_ONCE = 8
 
 
 class KeyFigures(msgspec.Struct, frozen=True):
-    """`caught`: payments that a gateway had in hand when it was killed. `of_several`: keys whose callers were told
-    of several payments. `charges`: captured ones by how often.
+    """`payments`: those that were made of the keys. `caught`: those that a gateway had in hand when it was killed.
+    `of_several`: keys whose callers were told of several payments. `charges`: captured ones by how often.
     """
 
     keys: int
+    payments: int
     callers: int
     faults: int
     caught: int
@@ -41,7 +42,8 @@ class KeyFigures(msgspec.Struct, frozen=True):
 
     def holds(self) -> bool:
         """Whether each key came to one payment, and each that was captured to one charge."""
-        return not self.of_several and self.charges.keys() == {"1"} and self.reconciled
+        one_each = self.payments == self.keys and not self.of_several
+        return one_each and self.charges.keys() == {"1"} and self.reconciled
 
 
 @click.command()
@@ -59,10 +61,12 @@ def main(keys: int, callers: int, kills: int) -> None:
 
 def by_keys(measured: stack.Stack, keys: int, callers: int, kills: int) -> KeyFigures:
     """Ask under so many keys; `charges` are those of all payments that the stack has."""
-    began = time.monotonic()
+    assert measured.server
+    before, began = in_the_books(measured.server).total(), time.monotonic()
     paid, latencies, caught = asyncio.run(_ask_all(measured, keys, callers, kills))
     return KeyFigures(
         keys=keys,
+        payments=in_the_books(measured.server).total() - before,
         callers=callers,
         faults=kills,
         caught=caught,
