@@ -1,9 +1,10 @@
 """`python -m benchmarks.restore_drill`: books are copied before the end of a replay, lost, and brought back.
 
-The replay goes on for `--after` seconds past the copy, with captures in parts and refunds. The stack stops, the
-copy is put back, `sluice reconcile` has to name what the books lost, and `sluice restore --from-kafka`, with Kafka
-alone running, to bring it back: then all stores agree, a second run finds nothing to do, and no event was told
-again. Prints JSON, and ends with 1 unless all of that holds. `--file`: of transactions, instead of made ones.
+The replay, with captures in parts and refunds, goes on past the copy: for `--after` seconds, or to the end of
+`--file`, which has transactions instead of made-up ones. The stack stops, the copy is put back, `sluice reconcile`
+has to name what the books lost, and `sluice restore --from-kafka`, with Kafka alone running, to bring it back:
+then all stores agree, a second run finds nothing to do, and no event was told again. Prints JSON, and ends with 1
+unless all of that holds.
 """
 
 import re
@@ -140,7 +141,7 @@ def must(stack: Stack, *words: str) -> str:
 @click.option("--file", type=click.Path(path_type=Path, exists=True), help="Parquet, as `sluice replay` takes it.")
 @click.option("--rate", default=20.0, help="Payments per second.")
 @click.option("--before", "before_s", default=20.0, help="Seconds of the replay before the copy.")
-@click.option("--after", "after_s", default=60.0, help="Seconds of the replay after the copy.")
+@click.option("--after", "after_s", default=60.0, help="Seconds after it, without a --file.")
 def main(file: Path | None, rate: float, before_s: float, after_s: float) -> None:
     """Run the drill; some minutes, and the replay's time."""
     with tempfile.TemporaryDirectory(prefix="sluice-drill-") as folder:
