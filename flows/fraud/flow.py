@@ -80,9 +80,7 @@ def build(
     keyed = op.map("by instrument", numbered, lambda pair: (pair[1].route.shards[INSTRUMENT], pair[1]))
     with_instrument = op.stateful_batch("instrument", keyed, logic_of(InstrumentOperator, settings, INSTRUMENT))
     # ("20817", StreamedPayment(…, features={"amount": 4200.0, "count_1m": 1.0, "new_card": 1.0, …}))
-    with_all = reduce(
-        step, enumerate(KEYS, INSTRUMENT + 1), with_instrument
-    )  # a step for each key, in their order
+    with_all = reduce(step, enumerate(KEYS, INSTRUMENT + 1), with_instrument)
     # ("113", StreamedPayment(…, features={…, "device_cards_7d": 1.0, …, "merchant_risk": 0.02}))
     to_model = op.filter_map("to the model", with_all, _to_model)
     model = logic_of(partial(ModelOperator, controls=controls), settings, LAST)
