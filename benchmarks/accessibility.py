@@ -24,7 +24,7 @@ Theme = Literal["light", "dark"]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 THEMES: tuple[Theme, ...] = ("light", "dark")
 GRAVE = frozenset({"serious", "critical"})
-# The pages of the bar and of its menus, and one of each kind of thing that links lead to.
+# The pages of the bar and of its menus.
 PAGES = (
     "",
     "payments",

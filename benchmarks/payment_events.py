@@ -95,7 +95,7 @@ def _verdict(payment: Payment, number: int) -> Verdict:
         source="model",
         score=0.1,
         reasons=[],
-        features={"amount": float(payment.amount), "hour": 12.0, "count_24h": float(number % 7)},
+        features={"amount": float(payment.amount), "hour": 12.0, "count_1h": float(number % 7)},
         model="trees-1",
         rules="r1",
         flow_sequence=number,

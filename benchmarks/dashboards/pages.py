@@ -11,7 +11,6 @@ from benchmarks.dashboards.meter import quantile
 
 TIMES = 5
 # Streamlit says in the page whether it is at work; what it drew before is stale until it is drawn anew.
-AT_WORK = "[data-testid=stStatusWidget], [data-stale=true], [data-testid=stSkeleton]"
 DRAWN = """() => document.querySelector('[data-testid=stMain] [data-testid=stElementContainer]') &&
     !document.querySelector('[data-testid=stStatusWidget], [data-stale=true], [data-testid=stSkeleton]') &&
     document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"""

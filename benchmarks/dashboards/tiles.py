@@ -22,7 +22,7 @@ SELECT id AS payment, customer, instrument AS card, merchant FROM payments
 WHERE created_at >= (SELECT max(created_at) - INTERVAL {days} DAY FROM payments)
   AND state = 'captured' AND method = 'card' ORDER BY created_at LIMIT 1
 """
-DAYS_AGO = 20  # of the payment that is looked at: what was is sought oftener than what is
+DAYS_AGO = 20  # of the payment that is looked at: most that somebody looks up are not of today
 ABOUT = re.compile(r"(customer|card|merchant|payment|case|messages-of|month)\b")
 CURRENCY, MONTH = "EUR", "2026-11"
 
