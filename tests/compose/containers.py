@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Containers:
 
     def __init__(self, directory: Path, file: dict[str, Any]) -> None:
         self.services = [name for name, of in file["services"].items() if of.get("profiles") != ["observe"]]
+        self._needs = {name: [*file["services"][name].get("depends_on", ())] for name in self.services}
         self._file = directory / "docker-compose.yml"
         self._file.write_text(yaml.safe_dump(for_podman(file)))
         shutil.copytree(ROOT / "deploy", directory / "deploy")
@@ -45,8 +47,14 @@ class Containers:
         os.environ.update(plain | ENVIRONMENT)
 
     def up(self) -> None:
-        """Create and start everything at once: podman waits for nothing to be healthy."""
-        self._compose("up", "--no-build", "--detach")
+        """Create and start everything, each once what it depends on is healthy: podman itself does not wait."""
+        sorter = TopologicalSorter(self._needs)
+        sorter.prepare()
+        while sorter.is_active():
+            wave = sorter.get_ready()
+            self.await_healthy({need for name in wave for need in self._needs[name]})
+            self._compose("up", "--no-build", "--detach", *wave)
+            sorter.done(*wave)
 
     def down(self) -> None:
         """Remove containers, networks and volumes, those of the other compose file too.
@@ -59,9 +67,9 @@ class Containers:
             for name in [name for name in names if name.startswith(f"{PROJECT}_")]:
                 run("podman", kind, "rm", "--force", name)
 
-    def await_healthy(self, services: Iterable[str] = ()) -> None:
-        """Wait until each, or every one, says so of itself. Raises `AssertionError` with the end of its log."""
-        for service in services or self.services:
+    def await_healthy(self, services: Iterable[str] | None = None) -> None:
+        """Wait until each (None: all) says so of itself. Raises `AssertionError` with the end of its log."""
+        for service in self.services if services is None else services:
             until(lambda: self._is_healthy(service), HEALTHY_WITHIN_S, lambda: self.log(service))  # noqa: B023
 
     def inside(self, service: str, *words: str, given: str = "") -> str:
@@ -119,10 +127,7 @@ def container(service: str) -> str:
 
 
 def for_podman(file: dict[str, Any]) -> dict[str, Any]:
-    """Without what podman 4.3 cannot do: `start_interval`, and a restart beside a neighbour that is down.
-
-    So everything starts at once, and who comes early has to bear it.
-    """
+    """Without what podman 4.3 cannot do: `start_interval`, and to wait for a neighbour (`Containers.up` does)."""
     found = copy.deepcopy(file)
     for service in found["services"].values():
         service["healthcheck"].pop("start_interval", None)

@@ -13,7 +13,7 @@ from tests.compose.containers import Containers
 
 NOT_RUN = (
     "health checks on a schedule and start_interval (no systemd: they are run by hand)",
-    "depends_on (podman 4.3 does not wait for service_healthy: everything starts at once)",
+    "depends_on itself (podman 4.3 does not wait for service_healthy: the services are started in its order)",
     "the official images of Python, PostgreSQL and HAProxy (Debian's own in their place)",
 )
 
