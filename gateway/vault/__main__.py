@@ -34,9 +34,9 @@ from gateway.vault.proof import ClientSecret, client_secret
 from gateway.vault.replica import Replica
 from gateway.vault.rotation import Rotation
 from gateway.vault.safe import FileLost, Safe
-from gateway.vault.server import Reception, Served
+from gateway.vault.server import Served, VaultServer
 from gateway.vault.settings import VaultSettings
-from gateway.vault.standby import Succession
+from gateway.vault.standby import Failover
 from gateway.vault.standing import NotInPlace, check_alone
 from gateway.vault.store_copy import CARDS, PERSONS
 from gateway.vault.witness import Witness, open_witness
@@ -72,29 +72,29 @@ async def run(settings: VaultSettings) -> None:
     keep_private(settings.data)
     make_directory(path)
     take_lock(settings.data / "vault.lock")
-    reception = Reception(client_secret(settings, settings.vault_client), users_of(settings.vault_users))
+    vault_server = VaultServer(client_secret(settings, settings.vault_client), users_of(settings.vault_users))
     if not settings.vault_witness:
         check_alone(settings.data)
-        await _serve(settings, reception, None, stop, path)
+        await _serve(settings, vault_server, None, stop, path)
         return
     witness = open_witness(settings.vault_witness)
     try:
-        async with _listening(settings, reception, path):  # one that stands by says so to whoever asks
-            succession = _succession(settings, reception.secret, witness)
-            office = await _until(stop, succession.office)
+        async with _listening(settings, vault_server, path):  # one that stands by says so to whoever asks
+            failover = _failover(settings, vault_server.secret, witness)
+            office = await _until(stop, failover.office)
             if office is not None:
-                await _serve(settings, reception, office, stop, None)
+                await _serve(settings, vault_server, office, stop, None)
     finally:
         await witness.close()
 
 
 @asynccontextmanager
-async def _listening(settings: VaultSettings, reception: Reception, path: Path) -> AsyncIterator[None]:
-    server = await listen_here(reception, path)
+async def _listening(settings: VaultSettings, vault_server: VaultServer, path: Path) -> AsyncIterator[None]:
+    server = await listen_here(vault_server, path)
     over_tls = None
     if settings.vault_listen and settings.vault_certificates is not None:
         host, port = host_and_port(settings.vault_listen, "SLUICE_VAULT_LISTEN")
-        over_tls = TlsListener(reception, host, port, Certificates(settings.vault_certificates))
+        over_tls = TlsListener(vault_server, host, port, Certificates(settings.vault_certificates))
         await over_tls.open()
     try:
         yield
@@ -105,7 +105,11 @@ async def _listening(settings: VaultSettings, reception: Reception, path: Path) 
 
 
 async def _serve(
-    settings: VaultSettings, reception: Reception, office: Office | None, stop: asyncio.Event, path: Path | None
+    settings: VaultSettings,
+    vault_server: VaultServer,
+    office: Office | None,
+    stop: asyncio.Event,
+    path: Path | None,
 ) -> None:
     """Open the stores and serve until `stop` is set. `path`: the socket to listen on, if nobody does yet."""
     replica = Replica(office) if office is not None else None
@@ -119,11 +123,11 @@ async def _serve(
         ):
             served = Served(safe, persons, Rotation(safe, persons), audit, replica)
             await _begin(served, office)
-            async with _listening(settings, reception, path) if path is not None else nullcontext():
-                reception.served = served
+            async with _listening(settings, vault_server, path) if path is not None else nullcontext():
+                vault_server.served = served
                 log.info("vault.ready", socket=str(settings.socket()))
                 await stop.wait()
-            await _end(served, office, reception)
+            await _end(served, office, vault_server)
     finally:
         await audit.close()
 
@@ -138,10 +142,10 @@ async def _begin(served: Served, office: Office | None) -> None:
     await served.rotation.resume()
 
 
-async def _end(served: Served, office: Office | None, reception: Reception) -> None:
+async def _end(served: Served, office: Office | None, vault_server: VaultServer) -> None:
     """Finish what was asked for, and have whoever stands by know of all of it."""
-    reception.served = None  # whoever comes now goes to the other one
-    await reception.close()
+    vault_server.served = None  # whoever comes now goes to the other one
+    await vault_server.close()
     await served.rotation.close()
     await served.audit.note("vault.stop")
     if office is not None and served.replica is not None:
@@ -161,9 +165,9 @@ async def _until(stop: asyncio.Event, work: Callable[[], Awaitable[T]]) -> T | N
         await asyncio.wait([working, stopping])
 
 
-def _succession(settings: VaultSettings, secret: ClientSecret, witness: Witness) -> Succession:
+def _failover(settings: VaultSettings, secret: ClientSecret, witness: Witness) -> Failover:
     [other] = addresses_of(settings.data, settings.vault_other, settings.vault_users, settings.vault_certificates)
-    return Succession(settings.data, settings.vault_name, other, secret, witness, KeyFiles(settings))
+    return Failover(settings.data, settings.vault_name, other, secret, witness, KeyFiles(settings))
 
 
 def _person_keys(settings: VaultSettings, files: KeyFiles, safe: Safe, replica: Replica | None) -> PersonKeys:

@@ -13,7 +13,7 @@ from connectors.lasting import LastingTask
 from connectors.logs import LoggedOnce
 from gateway.vault.certificates import Certificates
 from gateway.vault.isolation import bind
-from gateway.vault.server import Reception, VaultConnection
+from gateway.vault.server import VaultConnection, VaultServer
 from schemas.settings import BadSetting
 from schemas.times import now
 
@@ -29,8 +29,8 @@ log = structlog.get_logger()
 class TlsListener:
     """Listens on `host:port`. Raises `BadSetting` and `OSError`."""
 
-    def __init__(self, reception: Reception, host: str, port: int, certificates: Certificates) -> None:
-        self._reception, self._certificates = reception, certificates
+    def __init__(self, vault_server: VaultServer, host: str, port: int, certificates: Certificates) -> None:
+        self._vault_server, self._certificates = vault_server, certificates
         self._stamp = certificates.stamp()
         self._listener = socket.create_server((host, port), family=_family(host), backlog=BACKLOG)
         self._server: asyncio.Server | None = None
@@ -54,7 +54,7 @@ class TlsListener:
     async def _serve(self) -> asyncio.Server:
         # On a copy of the listening socket, so that the next one takes over without a gap.
         return await asyncio.get_running_loop().create_server(
-            lambda: VaultConnection(self._reception),
+            lambda: VaultConnection(self._vault_server),
             sock=self._listener.dup(),
             ssl=self._certificates.server_context(),
             ssl_handshake_timeout=HANDSHAKE_S,
@@ -82,7 +82,7 @@ class TlsListener:
         self._stamp = stamp
         if old is not None:
             old.close()
-        self._reception.hang_up_over_tls()
+        self._vault_server.hang_up_over_tls()
         log.info("certificate.replaced", expires=self._certificates.expires_at().isoformat())
 
     def _tell_expiry(self) -> None:
@@ -92,11 +92,11 @@ class TlsListener:
             log.warning("certificate.expires", expires=expires.isoformat(), days=days)
 
 
-async def listen_here(reception: Reception, path: Path) -> asyncio.Server:
+async def listen_here(vault_server: VaultServer, path: Path) -> asyncio.Server:
     """Take connections on the Unix socket at `path`."""
-    listener = bind(path, shared=bool(reception.users))
+    listener = bind(path, shared=bool(vault_server.users))
     loop = asyncio.get_running_loop()
-    return await loop.create_unix_server(lambda: VaultConnection(reception), sock=listener)
+    return await loop.create_unix_server(lambda: VaultConnection(vault_server), sock=listener)
 
 
 def _family(host: str) -> socket.AddressFamily:

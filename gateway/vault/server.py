@@ -42,14 +42,14 @@ class Served:
 
 
 @dataclass
-class Reception:
+class VaultServer:
     """What all connections share. `users`: uids that may connect as well; `served`: None while it stands by."""
 
     secret: ClientSecret
     users: frozenset[int]
     served: Served | None = None
     connections: "set[VaultConnection]" = field(default_factory=set)
-    refusing: set[asyncio.Task[None]] = field(default_factory=set)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def note_refusal(self, event: AuditEvent, result: str, peer: Peer) -> None:
         """Write an entry for somebody who is not waited for. Who stands by has no audit of its own, only a log."""
@@ -64,21 +64,21 @@ class Reception:
     async def close(self) -> None:
         """Finish what was asked for, then close the connections, but for that of a vault that stands by."""
         await asyncio.gather(*(each.close() for each in list(self.connections) if not each.has_standby))
-        await asyncio.gather(*self.refusing)
+        await asyncio.gather(*self.tasks)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self.refusing.add(task)
-        task.add_done_callback(self.refusing.discard)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
 
 class VaultConnection(asyncio.Protocol):
     """One peer's connection."""
 
-    def __init__(self, reception: Reception) -> None:
-        self._reception = reception
+    def __init__(self, server: VaultServer) -> None:
+        self._server = server
         self._requests = frames.Splitter(frames.REQUESTS)
-        self._greeting = Greeting(reception.secret)
+        self._greeting = Greeting(server.secret)
         self._handler: RequestHandler | None = None
         self._standby: Standby | None = None
         self._pending: set[asyncio.Task[None]] = set()
@@ -98,19 +98,19 @@ class VaultConnection(asyncio.Protocol):
         """Reject peers of a user who may not."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        reception = self._reception
+        server = self._server
         peer = self._peer = peer_at(transport)
-        if not peer.is_trusted(reception.users):
+        if not peer.is_trusted(server.users):
             log.warning("peer.refused", pid=peer.pid, uid=peer.uid)
-            reception.note_refusal("peer.connect", "refused", peer)
+            server.note_refusal("peer.connect", "refused", peer)
             transport.abort()
             return
-        reception.connections.add(self)
+        server.connections.add(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Forget the connection. Its pending writes are finished all the same."""
-        self._reception.connections.discard(self)
-        served = self._reception.served
+        self._server.connections.discard(self)
+        served = self._server.served
         if self._standby is not None and served is not None and served.replica is not None:
             served.replica.lost(self._standby)
 
@@ -158,7 +158,7 @@ class VaultConnection(asyncio.Protocol):
         elif isinstance(request, frames.Copied):  # also while this vault ends: its last entries wait for it
             if self._standby is not None:
                 self._standby.confirm(request.id)
-        elif (served := self._reception.served) is None:
+        elif (served := self._server.served) is None:
             self._reply(frames.Refused(request.id, "standby"))
         elif isinstance(request, frames.Follow):
             self._copy(request, served)
@@ -167,7 +167,7 @@ class VaultConnection(asyncio.Protocol):
 
     def _greet(self, request: frames.GreetingRequest) -> None:
         reply = self._greeting.greet(request)
-        if isinstance(request, frames.Prove) and self._greeting.is_proven and self._reception.served is None:
+        if isinstance(request, frames.Prove) and self._greeting.is_proven and self._server.served is None:
             self._reply(frames.Refused(request.id, "standby"))
             self._transport.close()
             return
@@ -178,7 +178,7 @@ class VaultConnection(asyncio.Protocol):
     def _copy(self, request: frames.Follow, served: Served) -> None:
         if served.replica is None or not self._peer.may_copy():
             log.warning("copy.refused", vault=request.vault, pid=self._peer.pid, uid=self._peer.uid)
-            self._reception.note_refusal("standby.join", "refused", self._peer)
+            self._server.note_refusal("standby.join", "refused", self._peer)
             self._transport.abort()
         else:
             self._standby = served.replica.follow(request, self)
@@ -200,7 +200,7 @@ class VaultConnection(asyncio.Protocol):
 
     def _refuse(self) -> None:
         log.warning("client.refused", pid=self._peer.pid, uid=self._peer.uid, certificate=self._peer.certificate)
-        self._reception.note_refusal("client.prove", "unproven", self._peer)
+        self._server.note_refusal("client.prove", "unproven", self._peer)
         self._transport.close()
 
     async def _write(self, handler: RequestHandler, request: frames.WriteRequest) -> None:

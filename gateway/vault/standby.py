@@ -7,7 +7,7 @@ witness, and the witness names it as who has all that was answered. Whoever chan
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -80,7 +80,7 @@ class _Received:
         return self._waiting.popleft()
 
 
-class Succession:
+class Failover:
     """This vault beside another one. `name`: its own; `other`: where the other one is reached."""
 
     def __init__(
@@ -188,11 +188,11 @@ class Succession:
             streams.writer.transport.abort()
 
     async def _copy_from(self, streams: VaultStreams, copy: StoreCopy) -> None:
-        received = _Received(streams.reader)
+        received, ids = _Received(streams.reader), count(1)
         async with asyncio.timeout(CONNECTED_WITHIN_S):
-            await self._prove(streams, received)
+            await self._prove(streams, received, ids)
         heads = await self._in_thread(lambda: [str(head) for head in copy.heads()])
-        asked = frames.Follow(3, self._name, standing_of(self._data).store_id, heads)
+        asked = frames.Follow(next(ids), self._name, standing_of(self._data).store_id, heads)
         streams.writer.write(frames.pack(asked))
         within_s = BEGUN_WITHIN_S
         while True:
@@ -209,7 +209,7 @@ class Succession:
             self._heard_at = monotonic()
             streams.writer.write(frames.pack(frames.Copied(frame.id)))
 
-    async def _prove(self, streams: VaultStreams, received: _Received) -> None:
+    async def _prove(self, streams: VaultStreams, received: _Received, ids: Iterator[int]) -> None:
         if not self._other.is_vault(streams.writer.transport):
             raise NotServing
 
@@ -217,7 +217,7 @@ class Succession:
             streams.writer.write(frames.pack(request))
             return await received.next()
 
-        await prove(ask, self._secret, count(1))
+        await prove(ask, self._secret, ids)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
