@@ -12,7 +12,7 @@ from sluice.broker_secrets import broker_secrets
 from sluice.own_kafka import own_broker
 from sluice.settings import StackSettings
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 180.0
 OF_RIGHTS = ("authorizer.", "allow.everyone.", "super.users")
 
 

@@ -20,7 +20,7 @@ from sluice.status import ProcessStatus
 from tests.patience import until
 
 SLUICE = [sys.executable, "-m", "sluice"]
-READY_WITHIN_S = 150
+READY_WITHIN_S = 240
 BACK_WITHIN_S = 120
 STOPPED_WITHIN_S = 60  # the last is killed after 8 s; the rest is for a busy machine
 ANSWER_WITHIN_S = 180

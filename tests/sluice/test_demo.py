@@ -20,7 +20,7 @@ from schemas.settings import Settings
 from sluice import status
 from tests.patience import until
 
-READY_WITHIN_S = 150
+READY_WITHIN_S = 240
 SEEN_WITHIN_S = 240
 STOPPED_WITHIN_S = 60  # the last is killed after 8 s; the rest is for a busy machine
 
