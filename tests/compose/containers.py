@@ -18,7 +18,7 @@ from tests.tidy.sources import ROOT
 
 PROJECT = "sluice-test"
 ADDRESS = "127.0.0.9"  # of the published ports: another stack may have ours on 127.0.0.1
-HEALTHY_WITHIN_S = 180
+HEALTHY_WITHIN_S = 300
 ENVIRONMENT = {
     "SLUICE_PUBLISH": ADDRESS,
     "SLUICE_POSTGRES_IMAGE": POSTGRES,
