@@ -152,8 +152,11 @@ class OutboxRelay:
         await asyncio.to_thread(self._thread.join)
         for task in self._tasks:
             await task.stop()
-        if self._published:
-            await self._books.write(mark_published, self._published, now_micros())
+        try:
+            if self._published:
+                await self._books.write(mark_published, self._published, now_micros())
+        except SQLAlchemyError as error:  # they are sent once more, and known where they arrive
+            log.warning("outbox.mark_failed", error=type(error).__name__)
 
     def _flush_or_purge(self) -> None:
         """What Kafka does not take by then is left to a sweep: a producer that still has rows never ends."""
