@@ -16,7 +16,7 @@ from gateway.payments.late_blocks import act_upon, apply_late_block
 from gateway.payments.recovery_pools import sweep
 from gateway.payments.stand_in import NEW_CARDS
 from schemas.fraud import ListEntry, Outcome, Verdict
-from schemas.times import EPOCH, from_micros, now_micros
+from schemas.times import EPOCH, from_micros, steady_micros
 from tests.gateway.conftest import Answer
 from tests.gateway.payments.conftest import MASTERCARD, Shop, verdict
 from tests.patience import eventually
@@ -371,7 +371,7 @@ async def _let_it_be_due(shop: Shop) -> None:
 
 
 def _make_due(conn: Connection) -> None:
-    conn.exec_driver_sql(f"UPDATE verdicts SET due_at = {now_micros()} WHERE due_at IS NOT NULL")
+    conn.exec_driver_sql(f"UPDATE verdicts SET due_at = {steady_micros()} WHERE due_at IS NOT NULL")
 
 
 def _due(conn: Connection) -> list[LateBlock]:

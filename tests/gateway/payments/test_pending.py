@@ -9,7 +9,7 @@ import pytest
 from gateway.books.operations import Operation
 from gateway.policy import PENDING_MAX_US
 from gateway.settings import GatewaySettings
-from schemas.times import now_micros
+from schemas.times import steady_micros
 from tests.gateway.payments.conftest import Shop
 from tests.gateway.payments.test_captures_in_parts import amounts, capture, void
 from tests.gateway.payments.test_refunds import due, operations_of, paid, refund
@@ -56,7 +56,7 @@ async def test_what_is_pending_is_asked_about_ever_more_seldom(shop: Shop) -> No
     for _ in range(14):
         call = await open_call(shop, payment)
         assert call.lease_until is not None
-        pauses.append(call.lease_until - now_micros())
+        pauses.append(call.lease_until - steady_micros())
         await shop.expire()
     assert all(later > earlier * 1.5 for earlier, later in pairwise(pauses[:6]))
     assert 0.99 < pauses[-1] / PENDING_MAX_US < 1.01
