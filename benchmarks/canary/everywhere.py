@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +16,15 @@ import msgspec
 from benchmarks.browser import chromium, log_in
 from benchmarks.canary import looks
 from benchmarks.canary.canaries import Suspect
-from benchmarks.canary.looks import Piece
-from connectors.warehouse import WarehouseReader
+from benchmarks.canary.looks import Piece, Query
+from connectors.warehouse import QueryRefused, Table, WarehouseReader
 from gateway.settings import SEED_PASSWORD
 from sluice.settings import StackSettings
 
 CATCHER = ("catcher",)  # where persons may stand: it has the mails that were sent to them
 MAY_HOLD_NUMBERS = ("vault", "gateway", "sandbox")  # in memory; the sandbox is the processors, beyond the wire
+
+PATIENCE_S = 60.0
 
 Look = Callable[[], Iterable[Piece]]
 
@@ -49,7 +52,7 @@ class Everywhere:
             "rows of SQLite": lambda: looks.sqlite_files(self._data),
             "batches of Kafka": lambda: looks.kafka_segments(self._data),
             "topics": lambda: looks.records(self._settings.bootstrap()),
-            "SQL": lambda: looks.warehouse(WarehouseReader(self._settings, "sql").query),
+            "SQL": lambda: looks.warehouse(_patient(WarehouseReader(self._settings, "sql").query)),
             "the warehouse": self._warehouse_file,
             "open files": self._open_files,
             "pages": lambda: looks.named_texts(self.said()),
@@ -125,6 +128,22 @@ def searched(look: Look, suspect: Suspect, allowed: tuple[str, ...] = ()) -> Loo
         if not place.startswith(allowed) and (wrong := suspect(content)):
             hits[place] = wrong
     return LookFigures(pieces, size, hits)
+
+
+def _patient(query: Query) -> Query:
+    """Asks again for a while where the answers of others take all memory there is for them."""
+    until = time.monotonic() + PATIENCE_S
+
+    def asked(sql: str) -> Table:
+        while True:
+            try:
+                return query(sql)
+            except QueryRefused as refused:
+                if "at the moment" not in str(refused) or time.monotonic() > until:
+                    raise
+            time.sleep(1)
+
+    return asked
 
 
 def _get(url: str) -> str:
