@@ -134,7 +134,7 @@ ORDER BY side NULLS LAST, party = 'merchants', party
 )
 # Where the sums of all differ, what lies on its way between two topics is looked at payment by payment and left
 # out: it is no difference yet. That is what came less than 30 s before the newest of the topic that lags behind
-# the other; one that lags behind by more than an hour makes differences.
+# the other; what is older than an hour is a difference, whatever lags.
 DIFFERENCES = Tile(
     "differences",
     "Reconciliation",
@@ -152,7 +152,7 @@ WITH sums AS (
 ), newest AS MATERIALIZED (
     SELECT (SELECT max(recorded_at) FROM payments) AS told, (SELECT max(recorded_at) FROM ledger) AS posted
 ), heard AS MATERIALIZED (
-    SELECT greatest(least(told, posted), greatest(told, posted) - INTERVAL 1 HOUR) AS up_to FROM newest
+    SELECT greatest(least(told, posted), now()::TIMESTAMP - INTERVAL 1 HOUR) AS up_to FROM newest
 ), young AS MATERIALIZED (
     SELECT id FROM payments WHERE recorded_at > (SELECT up_to FROM heard) - INTERVAL 30 SECOND
     UNION SELECT payment FROM ledger WHERE recorded_at > (SELECT up_to FROM heard) - INTERVAL 30 SECOND
