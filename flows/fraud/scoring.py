@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeAlias, assert_never
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, assert_never
 
 import msgspec
 import structlog
@@ -42,6 +42,9 @@ class Contributing(Protocol):
         """Add a payment. Its features, by what came before, are written to `features`."""
 
 
+History = TypeVar("History")
+
+
 class ScoredPayment(msgspec.Struct):
     """A payment and what the stages have found out about it.
 
@@ -67,18 +70,19 @@ class ScoredPayment(msgspec.Struct):
         return self.input if self.fault is None else None
 
     def extend(self, *histories: Contributing) -> None:
-        """Add the features of histories, and the payment, unless it has a fault. What goes wrong here is one.
-
-        One that may be counted already is added to a copy, which is thrown away.
-        """
+        """Add the features of histories, and the payment, unless it has a fault. What goes wrong here is one."""
         payment, features = self.input, self.features
         if payment is None or self.fault is not None:
             return
         try:
             for history in histories:
-                (deepcopy(history) if self.repeated else history).update(payment, features)
+                self.counting(history).update(payment, features)
         except Exception as error:
             self.fail(error)
+
+    def counting(self, history: History) -> History:
+        """The history that the payment is added to: a copy that is thrown away where it may be there already."""
+        return deepcopy(history) if self.repeated else history
 
     def fail(self, error: Exception) -> None:
         """Mark the payment as one that could not be scored."""
@@ -175,7 +179,7 @@ class InstrumentStage:
         try:
             instrument = self.shard.get(item.input.instrument_id)
             item.repeated = instrument.counted.may_include(item.input.event_id)
-            features = (deepcopy(instrument) if item.repeated else instrument).update(item.input)
+            features = item.counting(instrument).update(item.input)
         except Exception as error:  # whatever it is, the payment must not go unscored without a fault
             item.fail(error)
             return True
