@@ -149,10 +149,9 @@ WITH sums AS (
 ), totals AS MATERIALIZED (
     SELECT processor, currency, what, sum(by_ledger) AS by_ledger, sum(by_payments) AS by_payments
     FROM sums GROUP BY ALL
-), newest AS MATERIALIZED (
-    SELECT (SELECT max(recorded_at) FROM payments) AS told, (SELECT max(recorded_at) FROM ledger) AS posted
 ), heard AS MATERIALIZED (
-    SELECT greatest(least(told, posted), now()::TIMESTAMP - INTERVAL 1 HOUR) AS up_to FROM newest
+    SELECT greatest(least((SELECT max(recorded_at) FROM payments), (SELECT max(recorded_at) FROM ledger)),
+                    now()::TIMESTAMP - INTERVAL 1 HOUR) AS up_to
 ), young AS MATERIALIZED (
     SELECT id FROM payments WHERE recorded_at > (SELECT up_to FROM heard) - INTERVAL 30 SECOND
     UNION SELECT payment FROM ledger WHERE recorded_at > (SELECT up_to FROM heard) - INTERVAL 30 SECOND

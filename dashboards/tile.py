@@ -77,8 +77,12 @@ class Tile(msgspec.Struct, frozen=True):
 
     def asked(self, look: Look, id: str = "") -> CachedAnswer:
         """The answer to its statement, shared by all who look at the same; of a long period the last one."""
+        return self.answer_to(self.asks(look, id), look)
+
+    def answer_to(self, statement: str, look: Look) -> CachedAnswer:
+        """The answer to its `statement` about what is looked at."""
         is_calm = self.calm or (look.is_calm and OF_PERIOD.search(self.sql) is not None)
-        return ask(self.asks(look, id), calm=is_calm)
+        return ask(statement, calm=is_calm)
 
 
 def show(tile: Tile, look: Look, id: str = "", *, answer: CachedAnswer | None = None) -> CachedAnswer:
@@ -87,7 +91,7 @@ def show(tile: Tile, look: Look, id: str = "", *, answer: CachedAnswer | None = 
     `answer`: to its statement, where the page asked for it already.
     """
     statement = tile.asks(look, id)
-    answer = answer or tile.asked(look, id)
+    answer = answer or tile.answer_to(statement, look)
     note = AS_OF_NOW if look.at and not tile.as_of else tile.note
     with card(tile.name, tile.title, note, fills=tile.fills):
         if answer.table is None:
