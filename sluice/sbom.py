@@ -60,10 +60,11 @@ def jars(cache: Path) -> Iterator[Component]:
     """
     for jar in locked():
         path = cache.expanduser() / "jars" / jar.file
-        if path.exists() and not is_whole(path, jar):
+        if not path.exists():
+            continue
+        if not is_whole(path, jar):
             raise JarAltered(f"{path} is not the jar that is locked")
-        if path.exists():
-            yield _jar(jar)
+        yield _jar(jar)
 
 
 def runtimes() -> Iterator[Component]:
